@@ -1,0 +1,182 @@
+#include "base/cbor.hpp"
+
+#include <string>
+
+namespace cpns::cbor {
+namespace {
+
+constexpr std::uint8_t major_uint = 0, major_bstr = 2, major_tstr = 3, major_array = 4, major_map = 5;
+constexpr std::uint8_t byte_false = 0xf4, byte_true = 0xf5, byte_null = 0xf6;
+
+/// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
+bool is_utf8(byte_view b) {
+  std::size_t i = 0;
+  while (i < b.size()) {
+    const std::uint8_t c = b[i++];
+    if (c < 0x80) continue;
+    const int more = c >= 0xc2 && c <= 0xdf ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
+    if (more == 0 || b.size() - i < static_cast<std::size_t>(more)) return false;
+    const std::uint8_t d = b[i];
+    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) || (c == 0xf4 && d > 0x8f)) return false;
+    for (int k = 0; k < more; ++k)
+      if ((b[i++] & 0xc0) != 0x80) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+void writer::head(std::uint8_t major, std::uint64_t v) {
+  const auto m = static_cast<std::uint8_t>(major << 5);
+  const int width = v < 24 ? 0 : v <= 0xff ? 1 : v <= 0xffff ? 2 : v <= 0xffffffff ? 4 : 8;
+  if (width == 0) {
+    out_.push_back(static_cast<std::uint8_t>(m | v));
+    return;
+  }
+  out_.push_back(static_cast<std::uint8_t>(m | (width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27)));
+  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8) out_.push_back(static_cast<std::uint8_t>(v >> shift));
+}
+
+writer& writer::uint(std::uint64_t v) {
+  head(major_uint, v);
+  return *this;
+}
+writer& writer::bstr(byte_view b) {
+  head(major_bstr, b.size());
+  return raw(b);
+}
+writer& writer::tstr(std::string_view t) {
+  head(major_tstr, t.size());
+  return raw(as_bytes(t));
+}
+writer& writer::array(std::size_t n) {
+  head(major_array, n);
+  return *this;
+}
+writer& writer::empty_map() {
+  head(major_map, 0);
+  return *this;
+}
+writer& writer::null() {
+  out_.push_back(byte_null);
+  return *this;
+}
+writer& writer::boolean(bool b) {
+  out_.push_back(b ? byte_true : byte_false);
+  return *this;
+}
+writer& writer::raw(byte_view encoded) {
+  out_.insert(out_.end(), encoded.begin(), encoded.end());
+  return *this;
+}
+
+tl::unexpected<error> reader::wrong(errc code, std::string_view at, std::string_view what) const {
+  return fail(code, std::string{at} + " at byte " + std::to_string(pos_) + ": " + std::string{what});
+}
+
+result<reader::head_t> reader::head(std::string_view at) {
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  const std::uint8_t first_byte = in_[pos_];
+  const auto major = static_cast<std::uint8_t>(first_byte >> 5);
+  const std::uint8_t info = first_byte & 0x1f;
+  if (info < 24) {
+    ++pos_;
+    return head_t{major, info};
+  }
+  if (info == 31) return wrong(errc::wire_indefinite, at, "an indefinite length");
+  if (info > 27) return wrong(errc::wire_type, at, "a reserved additional information value");
+  const std::size_t width = std::size_t{1} << (info - 24);
+  if (in_.size() - pos_ - 1 < width) return wrong(errc::wire_truncated, at, "the head is cut off");
+  std::uint64_t v = 0;
+  for (std::size_t i = 0; i < width; ++i) v = v << 8 | in_[pos_ + 1 + i];
+  const std::uint64_t least = width == 1 ? 24 : std::uint64_t{1} << (width * 4);
+  if (major != 7 && v < least) return wrong(errc::wire_non_minimal, at, "a longer form than needed");
+  pos_ += 1 + width;
+  return head_t{major, v};
+}
+
+result<reader::head_t> reader::head_of(std::string_view at, std::uint8_t major, std::string_view wanted) {
+  const std::size_t before = pos_;
+  CPNS_TRY(const auto h, head(at));
+  if (h.major != major) {
+    pos_ = before;
+    return wrong(errc::wire_type, at, "must be " + std::string{wanted});
+  }
+  return h;
+}
+
+result<std::uint64_t> reader::uint(std::string_view at, std::uint64_t max) {
+  CPNS_TRY(const auto h, head_of(at, major_uint, "an unsigned integer"));
+  if (h.value > max) return wrong(errc::wire_range, at, "must be at most " + std::to_string(max));
+  return h.value;
+}
+
+result<byte_view> reader::bstr(std::string_view at, std::size_t min, std::size_t max) {
+  CPNS_TRY(const auto h, head_of(at, major_bstr, "a byte string"));
+  if (h.value < min || h.value > max)
+    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                                            (min == max ? "" : " to " + std::to_string(max)));
+  if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the string is cut off");
+  const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
+  pos_ += out.size();
+  return out;
+}
+
+result<std::string_view> reader::tstr(std::string_view at, std::size_t min, std::size_t max) {
+  CPNS_TRY(const auto h, head_of(at, major_tstr, "a text string"));
+  if (h.value < min || h.value > max)
+    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                                            (min == max ? "" : " to " + std::to_string(max)));
+  if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the text is cut off");
+  const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
+  if (!is_utf8(out)) return wrong(errc::wire_utf8, at, "is not valid UTF-8");
+  pos_ += out.size();
+  return as_text(out);
+}
+
+result<std::size_t> reader::array(std::string_view at, std::size_t min, std::size_t max) {
+  CPNS_TRY(const auto h, head_of(at, major_array, "an array"));
+  if (h.value < min || h.value > max)
+    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " elements, wanted " + std::to_string(min) +
+                                            (min == max ? "" : " to " + std::to_string(max)));
+  return static_cast<std::size_t>(h.value);
+}
+
+status reader::array_of(std::string_view at, std::size_t n) {
+  CPNS_CHECK(array(at, n, n));
+  return {};
+}
+
+status reader::empty_map(std::string_view at) {
+  CPNS_TRY(const auto h, head_of(at, major_map, "an empty map"));
+  if (h.value != 0) return wrong(errc::wire_length, at, "must be an empty map");
+  return {};
+}
+
+result<bool> reader::boolean(std::string_view at) {
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  if (in_[pos_] != byte_true && in_[pos_] != byte_false) return wrong(errc::wire_type, at, "must be true or false");
+  return in_[pos_++] == byte_true;
+}
+
+result<bool> reader::null_next(std::string_view at) {
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  if (in_[pos_] != byte_null) return false;
+  ++pos_;
+  return true;
+}
+
+result<std::optional<std::uint64_t>> reader::uint_or_null(std::string_view at, std::uint64_t max) {
+  CPNS_TRY(const bool none, null_next(at));
+  if (none) return std::optional<std::uint64_t>{};
+  CPNS_TRY(const auto v, uint(at, max));
+  return std::optional<std::uint64_t>{v};
+}
+
+status reader::end(std::string_view at) const {
+  if (pos_ != in_.size())
+    return wrong(errc::wire_trailing, at, std::to_string(in_.size() - pos_) + " bytes follow");
+  return {};
+}
+
+}  // namespace cpns::cbor

@@ -1,0 +1,144 @@
+#include "base/log.hpp"
+
+#include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+
+#include <array>
+#include <chrono>
+#include <memory>
+#include <mutex>
+
+namespace cpns::log {
+namespace {
+
+constexpr std::array<std::string_view, 5> level_names{"debug", "info", "warn", "error", "off"};
+
+struct state {
+  settings now;
+  std::shared_ptr<spdlog::logger> out;
+};
+
+std::mutex guard;
+
+std::shared_ptr<const state>& current() {
+  static std::shared_ptr<const state> s = [] {
+    auto fresh = std::make_shared<state>();
+    fresh->out = std::make_shared<spdlog::logger>("cpns", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    fresh->out->set_pattern("%v");
+    fresh->out->set_level(spdlog::level::trace);
+    return fresh;
+  }();
+  return s;
+}
+
+std::shared_ptr<const state> snapshot() {
+  std::lock_guard lock{guard};
+  return current();
+}
+
+bool passes(const settings& s, level l, std::string_view component) {
+  const auto it = s.components.find(component);
+  return l >= (it == s.components.end() ? s.threshold : it->second);
+}
+
+void append_escaped(std::string& out, std::string_view text) {
+  for (unsigned char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += static_cast<char>(c);
+    } else if (c < 0x20 || c == 0x7f) {
+      out += fmt::format("\\u{:04x}", c);
+    } else {
+      out += static_cast<char>(c);
+    }
+  }
+}
+
+bool is_plain(std::string_view value) {
+  if (value.empty()) return false;
+  for (unsigned char c : value)
+    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
+  return true;
+}
+
+std::string timestamp() {
+  const auto now = std::chrono::system_clock::now();
+  const auto seconds = std::chrono::system_clock::to_time_t(now);
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  std::tm utc{};
+  gmtime_r(&seconds, &utc);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
+                     utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
+}
+
+std::string as_json(level l, std::string_view component, std::string_view event, std::string_view text,
+                    std::initializer_list<field> fields) {
+  std::string line = fmt::format(R"({{"time":"{}","level":"{}","component":"{}","event":"{}","text":")", timestamp(),
+                                 name_of(l), component, event);
+  append_escaped(line, text);
+  line += '"';
+  for (const auto& f : fields) {
+    line += fmt::format(",\"{}\":\"", f.key);
+    append_escaped(line, f.value);
+    line += '"';
+  }
+  return line + "}";
+}
+
+std::string as_line(level l, std::string_view component, std::string_view event, std::string_view text,
+                    std::initializer_list<field> fields) {
+  std::string line = fmt::format("{} {:<5} {} {}: ", timestamp(), name_of(l), component, event);
+  append_escaped(line, text);
+  for (const auto& f : fields) {
+    line += fmt::format(" {}=", f.key);
+    const bool plain = is_plain(f.value);
+    if (!plain) line += '"';
+    append_escaped(line, f.value);
+    if (!plain) line += '"';
+  }
+  return line;
+}
+
+}  // namespace
+
+status configure(const settings& s) {
+  auto fresh = std::make_shared<state>();
+  fresh->now = s;
+  try {
+    std::shared_ptr<spdlog::sinks::sink> sink;
+    if (s.file.empty())
+      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
+    else
+      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(s.file);
+    fresh->out = std::make_shared<spdlog::logger>("cpns", std::move(sink));
+  } catch (const spdlog::spdlog_ex&) {
+    return fail(errc::config_file, "the log file " + s.file + " cannot be opened for writing");
+  }
+  fresh->out->set_pattern("%v");
+  fresh->out->set_level(spdlog::level::trace);
+  fresh->out->flush_on(spdlog::level::trace);
+  std::lock_guard lock{guard};
+  current() = std::move(fresh);
+  return {};
+}
+
+bool enabled(level l, std::string_view component) { return passes(snapshot()->now, l, component); }
+
+void write(level l, std::string_view component, std::string_view event, std::string_view text,
+           std::initializer_list<field> fields) {
+  const auto s = snapshot();
+  if (!passes(s->now, l, component)) return;
+  s->out->info(s->now.form == format::json ? as_json(l, component, event, text, fields)
+                                           : as_line(l, component, event, text, fields));
+}
+
+std::string_view name_of(level l) { return level_names[static_cast<std::size_t>(l)]; }
+
+result<level> parse_level(std::string_view text) {
+  for (std::size_t i = 0; i < level_names.size(); ++i)
+    if (level_names[i] == text) return static_cast<level>(i);
+  return fail(errc::config_range, "a log level is debug, info, warn, error or off");
+}
+
+}  // namespace cpns::log

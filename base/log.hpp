@@ -1,0 +1,55 @@
+#pragma once
+// Structured logs: a component, a stable event id in kebab-case, a sentence, and fields. Text or JSON, one line each.
+// Nothing of type secret can be passed; callers pass no frame that may hold one.
+
+#include <cstdint>
+#include <initializer_list>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include "base/result.hpp"
+
+namespace cpns::log {
+
+enum class level : std::uint8_t { debug, info, warn, error, off };
+enum class format : std::uint8_t { text, json };
+
+struct field {
+  std::string_view key;
+  std::string value;
+};
+
+struct settings {
+  format form = format::text;
+  level threshold = level::info;
+  std::map<std::string, level, std::less<>> components;  ///< thresholds of single components
+  std::string file;                                      ///< empty: standard error
+};
+
+/// [thread-safe] Takes effect at once; config_file if the file cannot be opened.
+status configure(const settings& s);
+/// [thread-safe]
+bool enabled(level l, std::string_view component);
+/// [thread-safe] Control characters in text and fields are written as escapes.
+void write(level l, std::string_view component, std::string_view event, std::string_view text,
+           std::initializer_list<field> fields = {});
+
+inline void debug(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+  write(level::debug, c, e, t, f);
+}
+inline void info(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+  write(level::info, c, e, t, f);
+}
+inline void warn(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+  write(level::warn, c, e, t, f);
+}
+inline void error(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+  write(level::error, c, e, t, f);
+}
+
+std::string_view name_of(level l);
+/// "debug", "info", "warn", "error" or "off"; config_range otherwise.
+result<level> parse_level(std::string_view text);
+
+}  // namespace cpns::log

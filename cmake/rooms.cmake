@@ -1,0 +1,20 @@
+# cpns_room(NAME SOURCES ... [DEPS ...]): one static library a room, target cpns_NAME.
+function(cpns_room name)
+  cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
+  add_library(cpns_${name} STATIC ${arg_SOURCES})
+  target_link_libraries(cpns_${name} PUBLIC cpns_flags ${arg_DEPS})
+endfunction()
+
+# cpns_test(NAME LABELS ... SOURCES ... [DEPS ...] [TIMEOUT S]): one GoogleTest program, one CTest entry.
+# The first label is the folder that the test lives in.
+function(cpns_test name)
+  cmake_parse_arguments(arg "" "TIMEOUT" "LABELS;SOURCES;DEPS" ${ARGN})
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE cpns_flags ${arg_DEPS} GTest::gtest_main)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
+  add_test(NAME ${name} COMMAND ${name})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 60)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
