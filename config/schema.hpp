@@ -1,0 +1,183 @@
+#pragma once
+// The settings of the three roles, as plain structs with their defaults. What each one means, its bounds and
+// its YAML key are said once, in config/describe.hpp; the loader's checks, the JSON schema and docs/config.md
+// are made from both. Paths are absolute after loading. Secrets are never in a configuration: only the paths
+// of files that hold them are.
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+
+namespace cpns::config {
+
+using path = std::filesystem::path;
+
+enum class role_kind : std::uint8_t { server, gateway, pne };
+enum class store_kind : std::uint8_t { rocksdb, memory };
+enum class protector_kind : std::uint8_t { file, passphrase };
+enum class key_release : std::uint8_t { derived, literal };
+enum class approval : std::uint8_t { automatic, ask, list };  ///< "auto", "ask", "list"
+enum class chain_rule : std::uint8_t { normal, strict };
+
+/// host:port. An IPv6 host is written in brackets and kept without them.
+struct address {
+  std::string host;
+  std::uint16_t port = 0;
+  [[nodiscard]] std::string text() const;
+  friend bool operator==(const address&, const address&) = default;
+};
+
+struct tls_files {
+  path certificate;  ///< PEM, the chain of this role
+  path key;          ///< PEM
+  path ca;           ///< PEM, who may have signed the other side
+};
+
+struct store_config {
+  store_kind kind = store_kind::rocksdb;
+  config::path path;  ///< empty for memory
+};
+
+struct protector_config {
+  protector_kind kind = protector_kind::file;
+  path file;  ///< the key-encryption key, or the passphrase
+};
+
+struct log_config {
+  log::format format = log::format::text;
+  log::level level = log::level::info;
+  std::map<std::string, log::level, std::less<>> components;
+  path file;  ///< empty: standard error
+  [[nodiscard]] log::settings settings() const { return {format, level, components, file.string()}; }
+};
+
+struct server_limits {
+  std::uint32_t connections = 4096;
+  std::uint32_t requests_in_flight = 256;  ///< per connection
+  std::uint32_t entities_live = 100000;    ///< assignment actors in memory
+  std::uint32_t users_cached = 10000;
+};
+
+struct server_keys {
+  std::uint32_t set_size = 32;
+  milliseconds rekey = std::chrono::hours(24);
+  milliseconds lifetime = std::chrono::hours(24 * 90);  ///< not_after of a set = its time of birth + this
+};
+
+struct server_config {
+  std::string name = "cpns-server";
+  address listen{"127.0.0.1", 7443};
+  tls_files tls;
+  store_config store;
+  protector_config protector;
+  server_limits limits;
+  server_keys keys;
+  key_release temporary_key_release = key_release::derived;
+  bool require_presence = true;
+  milliseconds adopt_after = seconds(60);
+  milliseconds idle_timeout = std::chrono::minutes(5);  ///< of a connection
+  milliseconds connection_lifetime = std::chrono::hours(24);
+  milliseconds handshake_timeout = seconds(10);
+  milliseconds entity_idle = seconds(30);  ///< an assignment actor is passivated after this
+  milliseconds drain = seconds(10);
+  log_config log;
+  path ready_file;  ///< empty: none
+};
+
+/// One radio: a plugin, found by its name in the plugin folders or given as a path, and what it is told.
+struct transport_config {
+  std::string name;
+  std::string plugin;  ///< "tcp", or an absolute path ending in ".so"
+  std::map<std::string, std::string> params;
+};
+
+struct validation_config {
+  approval policy = approval::automatic;
+  std::vector<std::string> allow;  ///< Entity IDs, or prefixes that end in "*"
+  std::vector<std::string> deny;
+  std::optional<int> min_rssi;  ///< dBm
+};
+
+struct gateway_rekey {
+  std::uint32_t jitter_percent = 10;
+  std::uint32_t low_water = 8;
+  std::optional<milliseconds> interval;  ///< overrides the server's rekey time
+};
+
+struct gateway_timers {
+  milliseconds answer_timeout = milliseconds(1000);
+  std::uint32_t retries = 5;
+  milliseconds backoff_min = seconds(1);
+  milliseconds backoff_max = seconds(300);
+  milliseconds request_timeout = seconds(10);  ///< an answer of the server
+  milliseconds reconnect_min = milliseconds(200);
+  milliseconds reconnect_max = seconds(30);
+};
+
+struct gateway_limits {
+  std::uint32_t devices = 100000;
+  std::uint32_t links = 8192;
+  std::uint32_t requests_in_flight = 128;
+};
+
+struct gateway_config {
+  std::string name;
+  std::string user;         ///< CPNS User ID
+  path user_password_file;  ///< read once, at enrolment; empty when enrolled
+  std::vector<address> servers;
+  std::string server_uri;  ///< the only SAN URI that the server's certificate may have
+  tls_files tls;
+  store_config store;
+  protector_config protector;
+  std::vector<path> plugin_dirs;
+  std::vector<transport_config> transports;
+  validation_config validation;
+  gateway_rekey rekey;
+  gateway_timers timers;
+  gateway_limits limits;
+  std::uint32_t lowest_suite = 2;
+  std::uint32_t amnesia_budget = 24;
+  std::uint32_t healing_reserve = 4;
+  path control_socket;  ///< empty: none
+  milliseconds drain = seconds(10);
+  log_config log;
+  path ready_file;
+};
+
+/// One device of a small bench.
+struct pne_device {
+  std::string entity;
+  path temporary_key_file;
+  path key_file;
+};
+
+struct pne_wake {
+  std::optional<milliseconds> every;  ///< none: wakes by command only
+  milliseconds sleep_for = seconds(5);
+};
+
+struct pne_config {
+  std::vector<pne_device> devices;  ///< either these,
+  path devices_file;                ///< or one file of many devices (CSV or JSON Lines) ...
+  path keys_dir;                    ///< ... whose keys are kept in this folder
+  std::vector<path> plugin_dirs;
+  std::vector<transport_config> transports;
+  chain_rule require_chain = chain_rule::normal;
+  milliseconds unchained_window = std::chrono::minutes(10);
+  std::optional<milliseconds> answer_window;  ///< none: always
+  pne_wake wake;
+  std::vector<std::uint32_t> suites{2, 1};  ///< in the order of preference
+  protector_config protector;
+  path control_socket;
+  milliseconds drain = seconds(5);
+  log_config log;
+  path ready_file;
+};
+
+}  // namespace cpns::config
