@@ -1,0 +1,41 @@
+#pragma once
+// A small certificate authority for development, tests and `cpns init`: ECDSA P-256, random serials of 128
+// bits. A production fleet brings certificates of its own; nothing here is needed to use them. All functions
+// are thread-safe.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+
+namespace cpns::crypto {
+
+/// A certificate and its private key (PKCS#8), both PEM. Write the key to a file of mode 0600.
+struct identity {
+  std::string certificate_pem;
+  secret_bytes key_pem;
+};
+
+enum class certificate_usage : std::uint8_t { server, client };
+
+struct certificate_request {
+  std::string common_name;        ///< 1 to 64 bytes
+  std::vector<std::string> uris;  ///< SAN URIs, as they are: one `urn:cpns:gw:NAME` or `urn:cpns:server:NAME`
+  std::vector<std::string> dns;   ///< SAN DNS names
+  std::vector<std::string> ips;   ///< SAN IPv4 or IPv6 addresses in text form
+  certificate_usage usage = certificate_usage::client;
+  time_point not_before;  ///< whole seconds count
+  time_point not_after;   ///< in the past for an expired certificate; later than not_before
+};
+
+/// A self-signed root that may sign end certificates only (path length 0), valid from an hour before `now`
+/// for `days`.
+result<identity> make_ca(std::string_view common_name, unsigned days, time_point now = now_wall());
+
+/// A certificate with its new key, signed by `ca`. crypto_certificate names the field that cannot be used.
+result<identity> issue(const identity& ca, const certificate_request& request);
+
+}  // namespace cpns::crypto

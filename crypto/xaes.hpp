@@ -1,0 +1,25 @@
+#pragma once
+// XAES-256-GCM (C2SP): AES-256-GCM under a key derived from the first half of a 24-byte random nonce, so that
+// one key seals any number of rows. What every store seals its records with. All functions are thread-safe.
+
+#include "base/bytes.hpp"
+#include "base/entropy.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+
+namespace cpns::crypto {
+
+inline constexpr std::size_t xaes_nonce_size = 24;
+inline constexpr std::size_t xaes_tag_size = 16;
+/// A sealed record is this much longer than what it holds.
+inline constexpr std::size_t xaes_overhead = xaes_nonce_size + xaes_tag_size;
+
+/// nonce(24) || ciphertext || tag(16), with a fresh nonce from `random`. `plain` is at most 1 GiB.
+bytes xaes_seal(const secret32& key, entropy& random, byte_view aad, byte_view plain);
+/// As xaes_seal, with the nonce given: for published vectors. Never seal twice with one nonce.
+bytes xaes_seal_with(const secret32& key, const byte_array<xaes_nonce_size>& nonce, byte_view aad,
+                     byte_view plain);
+/// crypto_open_failed if `sealed` is too short, was changed, or belongs to another key or `aad`.
+result<secret_bytes> xaes_open(const secret32& key, byte_view aad, byte_view sealed);
+
+}  // namespace cpns::crypto
