@@ -1,0 +1,74 @@
+#pragma once
+// What the PN GW keeps of one device in its secure store (step 8). Secret; leaves memory only sealed.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+
+namespace cpns::protocol {
+
+enum class key_use : std::uint8_t {
+  unused = 0,      ///< never in a KDEL
+  handed_out = 1,  ///< in a KDEL that was not confirmed; never delivered again
+  own = 2          ///< confirmed: the key that the PNE holds
+};
+
+struct held_key {
+  epoch which;
+  set_id set;
+  secret32 eukey;
+  key_use use = key_use::unused;
+};
+
+/// C for one DRSP epoch, as the server supplied it.
+struct held_chain {
+  epoch made_for;
+  std::uint32_t generation = 0;
+  secret32 value;
+};
+
+/// Why a device is not served, where that must outlive a restart.
+enum class device_standing : std::uint8_t { normal = 0, held_elsewhere = 1, quarantined = 2, rejected = 3, revoked = 4 };
+
+struct device_record {
+  entity_id entity;
+  user_id user;
+  bool approved = false;  ///< step 3 was passed, by policy or by the user
+  device_standing standing = device_standing::normal;
+  std::string standing_reason;
+
+  // The newest set; generation 0: none was assigned yet.
+  std::uint32_t generation = 0;
+  set_id set;
+  std::optional<secret32> gateway_temporary_key;  ///< TKg of `generation`
+  owner_tag owner;
+  std::uint32_t rekey_seconds = 0;
+  std::int64_t not_after = 0;      ///< Unix seconds
+  std::uint64_t incarnation = 0;   ///< of the server, when the set was assigned
+  std::vector<held_key> keys;      ///< ascending; confirmed ones below own are erased
+  std::optional<held_chain> chain;
+
+  std::uint64_t resets = 0;          ///< as the PNE last said, verified
+  std::optional<epoch> to_report;    ///< confirmed and not yet answered by the server
+  std::int64_t keyed_since = 0;      ///< Unix ms of the last confirmation; the periodic update counts from here
+  std::int64_t budget_day = 0;       ///< Unix day of `unchained_built`
+  std::uint32_t unchained_built = 0; ///< unchained deliveries built on that day
+  std::optional<request_id> request; ///< an assignment request that was not answered yet: asked again with this id
+  std::string last_transport;        ///< where it was last seen, for people
+  std::string last_address;
+
+  [[nodiscard]] const held_key* own() const;
+  [[nodiscard]] const held_key* find(epoch e) const;
+  [[nodiscard]] std::size_t unused_count() const;  ///< of the newest set
+};
+
+/// Deterministic CBOR with a schema number.
+secret_bytes encode(const device_record& r);
+result<device_record> decode_device_record(byte_view in);
+
+}  // namespace cpns::protocol

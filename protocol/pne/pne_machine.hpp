@@ -1,0 +1,84 @@
+#pragma once
+// The PNE side of the exchange (steps 2 and 10, wake-up). Pure: time and randomness are arguments, outputs are polled.
+// Not thread-safe. The driver carries out outputs in order and polls no further past a `persist` until it is durable.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "base/clock.hpp"
+#include "base/entropy.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/messages.hpp"
+#include "protocol/pne/pne_record.hpp"
+#include "protocol/pne/pne_table.hpp"
+
+namespace cpns::protocol {
+
+struct pne_settings {
+  entity_id entity;
+  secret32 temporary_key;                          ///< TK', from the factory
+  std::uint8_t lowest_suite = suite_symmetric;     ///< refuses offers below
+  bool strict_chain = false;                       ///< `require_chain: strict`
+  seconds unchained_window = unchained_window_default;  ///< after power-on, wake-up or a button
+  std::optional<seconds> answer_window;            ///< unkeyed: answers only so long after those; none: always
+};
+
+// What the driver has to do, in order.
+struct pne_persist { pne_record record; };   ///< make durable, then go on polling
+struct pne_send { bytes message; };          ///< to the link that the last frame came from
+struct pne_event {                           ///< for logs and for people
+  enum class kind_t : std::uint8_t {
+    answered,        ///< step 2: DRSP went out
+    key_accepted,    ///< step 10: decrypted and stored, `which` names it
+    confirmed,       ///< KCNF went out
+    retired,         ///< the older key was erased
+    rejected         ///< a message was dropped; `why` says what was wrong
+  };
+  kind_t kind;
+  std::optional<epoch> which;
+  std::string why;
+};
+using pne_output = std::variant<pne_persist, pne_send, pne_event>;
+
+class pne_machine {
+ public:
+  /// Construction is power-on: the windows open. `s` and `random` outlive the machine.
+  pne_machine(pne_settings settings, pne_record record, const crypto::suite& s, entropy& random, time_point now);
+  ~pne_machine();
+  pne_machine(pne_machine&&) noexcept;
+  pne_machine& operator=(pne_machine&&) noexcept;
+
+  /// One whole message from the radio, hostile or not. Never fails; what is wrong becomes an event.
+  void handle_frame(time_point now, byte_view message);
+  /// Expires contexts and windows. Spurious calls do nothing.
+  void handle_timeout(time_point now);
+  /// Wakes up: the windows open, NOTE awake goes out.
+  void handle_wake(time_point now);
+  /// Goes to sleep: NOTE going-to-sleep goes out, the exchange contexts are wiped.
+  void handle_sleep(time_point now);
+  /// The user pressed the button: the windows open.
+  void handle_button(time_point now);
+  /// Erases the keys and counts the reset; contexts are wiped.
+  void handle_factory_reset(time_point now);
+  /// The last `pne_persist` did not become durable: what depended on it is dropped and the machine goes on from
+  /// the record before it.
+  void handle_persist_failed(time_point now);
+
+  /// When handle_timeout has something to do; time_never if nothing is pending. May change after every call.
+  [[nodiscard]] time_point next_deadline() const;
+  /// The next thing to do, or nothing.
+  std::optional<pne_output> poll_output();
+
+  [[nodiscard]] pne_state state() const;
+  [[nodiscard]] std::optional<epoch> current_epoch() const;  ///< of the highest key stored
+  [[nodiscard]] std::uint64_t dropped() const;               ///< messages dropped since power-on
+
+ private:
+  struct impl;
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace cpns::protocol
