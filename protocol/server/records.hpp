@@ -1,0 +1,85 @@
+#pragma once
+// What the CPNS Server keeps. Secret; leaves memory only sealed. Rows: users by user_id, devices and entities by entity_id.
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "protocol/messages.hpp"
+
+namespace cpns::protocol {
+
+/// A CPNS User. The password itself is not kept (RFC 5802: StoredKey).
+struct user_record {
+  user_id user;
+  byte_array<16> salt{};
+  std::uint32_t iterations = 0;
+  byte_array<32> stored_key{};
+  std::int64_t created = 0;  ///< Unix seconds
+};
+
+/// What the manufacturer told about a device (step 7).
+struct device_secret_record {
+  entity_id entity;
+  secret32 temporary_key;  ///< TK'
+  bool stretched = false;
+  bool require_presence = true;
+  std::optional<user_id> owner;  ///< named in advance by the import
+  std::string batch;             ///< the file or batch that it came from, for people
+};
+
+/// One generation of EUKeys of an entity (step 6).
+struct eukey_set {
+  std::uint32_t generation = 0;
+  set_id set;
+  std::uint64_t incarnation = 0;
+  gateway_id issued_to;
+  std::uint32_t next_index = 0;   ///< indexes below were issued
+  std::int64_t not_after = 0;     ///< Unix seconds
+  std::vector<secret32> eukeys;   ///< from index `first_index`
+  std::uint32_t first_index = 0;  ///< keys below a reported one may be forgotten
+};
+
+/// An answer that was given, so that a repeated request gets the same set.
+struct answered_request {
+  request_id id;
+  gateway_id gw;
+  byte_array<32> content_hash{};  ///< H(request with proof null)
+  std::uint32_t generation = 0;
+  std::uint32_t first_index = 0;
+  std::uint32_t count = 0;
+};
+
+struct used_transcript {
+  byte_array<32> th1{};
+  std::uint64_t slot = 0;  ///< of its issuer nonce; forgotten when no longer acceptable
+};
+
+/// Everything about one entity that an assignment reads or writes: one row, one durable write.
+struct entity_record {
+  entity_id entity;
+  std::optional<user_id> owner;
+  owner_tag tag;
+  std::int64_t claimed = 0;           ///< Unix seconds of the first claim
+  std::optional<gateway_id> holder;
+  std::int64_t holder_seen = 0;       ///< Unix seconds of the holder's last request or report
+  std::uint64_t resets = 0;
+  std::vector<eukey_set> sets;        ///< ascending; kept until a key of a newer one is reported
+  std::optional<epoch> last_report;
+  std::uint64_t last_report_slot = 0;
+  std::vector<answered_request> answered;   ///< the newest 16
+  std::vector<used_transcript> used;        ///< bounded; over the bound: throttled
+};
+
+secret_bytes encode(const user_record& r);
+secret_bytes encode(const device_secret_record& r);
+secret_bytes encode(const entity_record& r);
+result<user_record> decode_user_record(byte_view in);
+result<device_secret_record> decode_device_secret_record(byte_view in);
+result<entity_record> decode_entity_record(byte_view in);
+
+}  // namespace cpns::protocol
