@@ -1,0 +1,51 @@
+# A thin front over CMake's presets. `make` alone lists what there is.
+PRESET ?= release
+BUILD  := build/$(PRESET)
+JOBS   ?= 2
+MAKEFLAGS += --no-print-directory
+
+.PHONY: help deps build demo test bench format lint docs clean install
+help:
+	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
+	@echo "make test     build everything and run all tests"
+	@echo "make bench    measure; the figures of docs/performance.md"
+	@echo "make build    build what users run (PRESET=dev, asan, tsan, clang for the others)"
+	@echo "make docs     write the generated pages again"
+	@echo "make format   format the sources;  make lint: clang-tidy"
+	@echo "make deps     install the Debian packages that the build needs;  make clean: remove build/"
+
+deps:
+	@scripts/install-deps
+
+$(BUILD)/CMakeCache.txt: | deps
+	@cmake --preset $(PRESET) >/dev/null
+
+build: deps $(BUILD)/CMakeCache.txt
+	@cmake --build $(BUILD) -j $(JOBS)
+
+demo: deps $(BUILD)/CMakeCache.txt
+	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports
+	@$(BUILD)/bin/cpns demo $(DEMO)
+
+test: build
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+
+bench:
+	@$(MAKE) build PRESET=bench
+	@bench/run build/bench
+
+docs: build
+	@scripts/generated-pages $(BUILD) write
+
+format:
+	@git ls-files '*.cpp' '*.hpp' '*.h' '*.c' | xargs clang-format -i
+
+lint: PRESET := dev
+lint: build
+	@git ls-files '*.cpp' ':!tests' ':!bench' | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
+
+install: build
+	@cmake --install $(BUILD)
+
+clean:
+	@rm -rf build
