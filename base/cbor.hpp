@@ -13,6 +13,10 @@ namespace cpns::cbor {
 
 class writer {
  public:
+  writer() = default;
+  /// With room for `expected` bytes: what holds a secret is then never copied by growth.
+  explicit writer(std::size_t expected) { out_.reserve(expected); }
+
   writer& uint(std::uint64_t v);
   writer& bstr(byte_view b);
   writer& tstr(std::string_view t);
