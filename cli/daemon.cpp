@@ -1,0 +1,130 @@
+#include "cli/daemon.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <ctime>
+#include <thread>
+
+#include "base/log.hpp"
+
+namespace cpns::cli {
+namespace {
+
+sigset_t served_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+  return set;
+}
+
+/// The next served signal, or 0 after `ms` milliseconds.
+int next_signal(int ms) {
+  const auto set = served_signals();
+  const timespec wait{ms / 1000, (ms % 1000) * 1'000'000L};
+  const int got = sigtimedwait(&set, nullptr, &wait);
+  return got > 0 ? got : 0;
+}
+
+/// Runs `drain` in a thread of its own, so that an impatient second signal is heard.
+bool drain_or_be_told(const std::function<void()>& drain) {
+  std::atomic<bool> done{false};
+  std::thread worker{[&drain, &done] {
+    drain();
+    done = true;
+  }};
+  bool told = false;
+  while (!done && !told) {
+    const int s = next_signal(20);
+    told = s == SIGTERM || s == SIGINT;
+  }
+  if (told && !done) {
+    worker.detach();
+    return false;
+  }
+  worker.join();
+  return true;
+}
+
+}  // namespace
+
+void block_signals() {
+  const auto set = served_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+std::uint64_t raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return limit.rlim_cur;
+}
+
+status write_ready_file(const std::string& file, const std::string& text) {
+  const std::string fresh = file + ".new";
+  const std::string line = text + "\n";
+  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return fail(errc::config_file, "ready_file " + file + ": " + std::strerror(errno));
+  const bool wrote = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
+  ::close(fd);
+  if (!wrote || ::rename(fresh.c_str(), file.c_str()) != 0)
+    return fail(errc::config_file, "ready_file " + file + ": " + std::strerror(errno));
+  return {};
+}
+
+void notify_service_manager(const std::string& state) {
+  const char* path = std::getenv("NOTIFY_SOCKET");
+  if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
+  sockaddr_un to{};
+  to.sun_family = AF_UNIX;
+  const std::size_t size = std::strlen(path);
+  if (size >= sizeof to.sun_path) return;
+  std::memcpy(to.sun_path, path, size);
+  if (path[0] == '@') to.sun_path[0] = '\0';
+  const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  if (fd < 0) return;
+  ::sendto(fd, state.data(), state.size(), MSG_NOSIGNAL, reinterpret_cast<const sockaddr*>(&to),
+           static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size));
+  ::close(fd);
+}
+
+int serve(const std::string& role, const daemon_hooks& hooks) {
+  notify_service_manager("READY=1");
+  for (;;) {
+    const int s = next_signal(100);
+    if (s == SIGHUP) {
+      notify_service_manager("RELOADING=1");
+      hooks.reload();
+      notify_service_manager("READY=1");
+    } else if (s == SIGTERM || s == SIGINT) {
+      log::info(role, "draining", s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
+      notify_service_manager("STOPPING=1");
+      if (!drain_or_be_told(hooks.drain)) {
+        log::warn(role, "drain-cut", "a second signal: ending at once");
+        _exit(1);
+      }
+      log::info(role, "stopped", "the role has ended");
+      return 0;
+    } else if (hooks.failed()) {
+      log::error(role, "failed", "the role cannot go on, see the lines above");
+      notify_service_manager("STOPPING=1");
+      hooks.drain();
+      return 1;
+    }
+  }
+}
+
+}  // namespace cpns::cli

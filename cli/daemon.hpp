@@ -1,0 +1,34 @@
+#pragma once
+// What the three roles share as processes: signals, readiness, the limit of open files.
+
+#include <functional>
+#include <string>
+
+#include "base/result.hpp"
+
+namespace cpns::cli {
+
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and in those that it starts later; ignores SIGPIPE. Called before
+/// any thread is started.
+void block_signals();
+
+/// Raises the soft limit of open files to the hard one and returns it.
+std::uint64_t raise_file_limit();
+
+/// Writes `text` and a newline to `file` by rename, so that a reader never sees a part of it.
+status write_ready_file(const std::string& file, const std::string& text);
+
+/// Tells systemd (sd_notify(3)): "READY=1", "STOPPING=1", "RELOADING=1". Does nothing without NOTIFY_SOCKET.
+void notify_service_manager(const std::string& state);
+
+struct daemon_hooks {
+  std::function<void()> reload;      ///< SIGHUP
+  std::function<void()> drain;       ///< SIGTERM or SIGINT; returns when everything is put down
+  std::function<bool()> failed;      ///< asked ten times a second; true ends the role with exit code 1
+};
+
+/// Serves signals until the role ends. A second SIGTERM or SIGINT while draining ends the process at once with 1.
+/// Returns the exit code.
+int serve(const std::string& role, const daemon_hooks& hooks);
+
+}  // namespace cpns::cli
