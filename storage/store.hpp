@@ -1,0 +1,68 @@
+#pragma once
+// The seam to what is durable: rows of bytes in tables, written in batches that are atomic and on the disk
+// when the call returns. What a role keeps goes through sealed_store.hpp, which sits on top of one of these.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace cpns::storage {
+
+/// The numbers are on the disk and are part of what a record is sealed for: never reuse one.
+enum class table : std::uint8_t {
+  meta = 1,         ///< the store's own facts: the wrapped data key, the incarnation
+  users = 2,        ///< server: one row per CPNS User ID
+  devices = 3,      ///< server: one row per manufactured device, with its Temporary Key
+  entities = 4,     ///< server: one row per entity with what was assigned to it
+  requests = 5,     ///< server: idempotency records, one per request id
+  peers = 6,        ///< gateway: one row per PNE with its key set
+  credentials = 7,  ///< gateway: what it needs to speak for its user
+  revocations = 8,  ///< server: what was revoked
+};
+
+inline constexpr table all_tables[] = {table::meta,     table::users, table::devices,     table::entities,
+                                       table::requests, table::peers, table::credentials, table::revocations};
+
+std::string_view name_of(table t);
+
+inline constexpr std::size_t max_row_size = 512;            ///< bytes of a row's name
+inline constexpr std::size_t max_value_size = 1024 * 1024;  ///< bytes of a row's value
+
+/// Puts a value into a row, or erases the row.
+struct write_op {
+  storage::table table{};
+  bytes row;
+  std::optional<bytes> value;  ///< nullopt: erase; a row that is not there is no error
+};
+using write_batch = std::vector<write_op>;
+
+/// Looks at one row; false ends the scan. The views are valid during the call. It may call the store.
+using row_visitor = std::function<bool(byte_view row, byte_view value)>;
+
+/// [thread-safe] Errors are of the store group of errc.
+class store {
+ public:
+  virtual ~store() = default;
+
+  /// The value of a row, nullopt if there is none. store_damaged if it cannot be read.
+  virtual result<std::optional<bytes>> get(table t, byte_view row) const = 0;
+
+  /// All of the batch or nothing, durable on return; of two ops on one row the later one counts. After an
+  /// error the batch may still turn up when the store is opened again, whole: nobody was told that it would
+  /// not. store_full: no room; the store goes on reading, and takes writes again as soon as there is room.
+  virtual status write(const write_batch& batch) = 0;
+
+  /// The rows whose names begin with `prefix` in order of their bytes, as of one moment.
+  virtual status scan(table t, byte_view prefix, const row_visitor& visit) const = 0;
+};
+
+/// store_write_failed if a row's name is empty or longer than max_row_size, or a value longer than
+/// max_value_size.
+status check_batch(const write_batch& batch);
+
+}  // namespace cpns::storage
