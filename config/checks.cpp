@@ -1,0 +1,96 @@
+#include "config/checks.hpp"
+
+#include <algorithm>
+#include <set>
+
+#include "config/values.hpp"
+
+namespace cpns::config {
+namespace {
+
+void check_store(const store_config& c, const report_fn& report) {
+  if (c.kind == store_kind::rocksdb && c.path.empty())
+    report("store.path", errc::config_missing, "'store.path' is missing: a rocksdb store needs a folder");
+  if (c.kind == store_kind::memory && !c.path.empty())
+    report("store.path", errc::config_range, "'store.path' has no meaning for a memory store; remove it");
+}
+
+void check_transports(const std::vector<transport_config>& list, const report_fn& report) {
+  std::set<std::string> names;
+  for (std::size_t i = 0; i < list.size(); ++i)
+    if (!list[i].name.empty() && !names.insert(list[i].name).second)
+      report("transports[" + std::to_string(i) + "].name", errc::config_range,
+             "two transports are called " + shown(list[i].name) + "; names are unique");
+}
+
+void check_socket(const path& p, const report_fn& report) {
+  // sun_path of sockaddr_un has 108 bytes, the last one is zero.
+  if (p.string().size() > 107)
+    report("control_socket", errc::config_range,
+           "'control_socket' is longer than the 107 bytes that a Unix socket's path may have; use a shorter "
+           "folder");
+}
+
+}  // namespace
+
+void check(const server_config& c, const report_fn& report) {
+  check_store(c.store, report);
+  if (c.keys.lifetime < c.keys.rekey)
+    report("keys.lifetime", errc::config_range,
+           "'keys.lifetime' (" + duration_text(c.keys.lifetime) + ") is shorter than 'keys.rekey' (" +
+               duration_text(c.keys.rekey) + ")");
+}
+
+void check(const gateway_config& c, const report_fn& report) {
+  check_store(c.store, report);
+  check_transports(c.transports, report);
+  check_socket(c.control_socket, report);
+  if (c.healing_reserve >= c.rekey.low_water)
+    report("healing_reserve", errc::config_range,
+           "'healing_reserve' (" + std::to_string(c.healing_reserve) +
+               ") must be less than 'rekey.low_water' (" + std::to_string(c.rekey.low_water) + ")");
+  if (c.timers.backoff_max < c.timers.backoff_min)
+    report("timers.backoff_max", errc::config_range,
+           "'timers.backoff_max' is shorter than 'timers.backoff_min'");
+  if (c.timers.reconnect_max < c.timers.reconnect_min)
+    report("timers.reconnect_max", errc::config_range,
+           "'timers.reconnect_max' is shorter than 'timers.reconnect_min'");
+  if (c.validation.policy == approval::list && c.validation.allow.empty())
+    report("validation.allow", errc::config_missing,
+           "'validation.allow' is missing: the policy 'list' would accept no device");
+  for (std::size_t i = 0; i < c.servers.size(); ++i)
+    if (c.servers[i].port == 0)
+      report("servers[" + std::to_string(i) + "]", errc::config_range,
+             "'servers[" + std::to_string(i) + "]' has port 0, to which nobody can connect");
+}
+
+void check(const pne_config& c, const report_fn& report) {
+  check_transports(c.transports, report);
+  check_socket(c.control_socket, report);
+  if (c.devices.empty() && c.devices_file.empty())
+    report("devices", errc::config_missing,
+           "there is no device: give 'devices', or 'devices_file' and 'keys_dir'");
+  if (!c.devices.empty() && !c.devices_file.empty())
+    report("devices_file", errc::config_range, "'devices' and 'devices_file' exclude each other; remove one");
+  if (!c.devices_file.empty() && c.keys_dir.empty())
+    report("keys_dir", errc::config_missing,
+           "'keys_dir' is missing: the devices of 'devices_file' keep their keys there");
+  if (c.devices_file.empty() && !c.keys_dir.empty())
+    report("keys_dir", errc::config_range, "'keys_dir' has no meaning without 'devices_file'; remove it");
+  std::set<std::string> entities;
+  std::set<path> key_files;
+  for (std::size_t i = 0; i < c.devices.size(); ++i) {
+    const auto at = "devices[" + std::to_string(i) + "]";
+    if (!c.devices[i].entity.empty() && !entities.insert(c.devices[i].entity).second)
+      report(at + ".entity", errc::config_range,
+             "the device " + shown(c.devices[i].entity) + " is given twice");
+    if (!c.devices[i].key_file.empty() && !key_files.insert(c.devices[i].key_file).second)
+      report(at + ".key_file", errc::config_range, "two devices have the same 'key_file'");
+  }
+  for (std::size_t i = 0; i < c.suites.size(); ++i)
+    if (c.suites[i] < 1 || c.suites[i] > 2 || (i > 0 && c.suites[i] == c.suites[0]))
+      report("suites[" + std::to_string(i) + "]", errc::config_range,
+             "'suites[" + std::to_string(i) + "]' must be 1 or 2, each once");
+}
+
+}  // namespace cpns::config

@@ -1,0 +1,37 @@
+#pragma once
+// Reads the configuration files of the roles. Strict: an unknown key, a wrong type, a value out of its range,
+// a key given twice are errors, and all of them are reported, each with its line and column. Thread-safe; no
+// yaml-cpp in sight.
+
+#include <string>
+#include <vector>
+
+#include "config/problems.hpp"
+#include "config/schema.hpp"
+#include "config/values.hpp"
+
+namespace cpns::config {
+
+/// Reads a file of at most 1 MiB. Relative paths in it are made absolute, relative to the file's folder.
+loaded<server_config> load_server(const path& file, const environment& env = process_environment());
+loaded<gateway_config> load_gateway(const path& file, const environment& env = process_environment());
+loaded<pne_config> load_pne(const path& file, const environment& env = process_environment());
+
+/// What the role loaders do after reading, for text that is at hand. `file` names the text in messages.
+loaded<server_config> parse_server(const std::string& text, const path& file, const environment& env);
+loaded<gateway_config> parse_gateway(const std::string& text, const path& file, const environment& env);
+loaded<pne_config> parse_pne(const std::string& text, const path& file, const environment& env);
+
+/// Loads the file as the role that its `role` key names, and says which one.
+loaded<role_kind> check_file(const path& file, const environment& env = process_environment());
+
+/// One setting that differs between two configurations of a role.
+struct difference {
+  std::string key;  ///< as in "limits.connections"
+  bool reloadable;  ///< a running role takes it over at SIGHUP
+};
+std::vector<difference> differences(const server_config& before, const server_config& after);
+std::vector<difference> differences(const gateway_config& before, const gateway_config& after);
+std::vector<difference> differences(const pne_config& before, const pne_config& after);
+
+}  // namespace cpns::config

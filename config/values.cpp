@@ -1,0 +1,159 @@
+#include "config/values.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstdlib>
+#include <limits>
+#include <utility>
+
+namespace cpns::config {
+namespace {
+
+constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> units{
+    {{"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000}, {"d", 86'400'000}}};
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  // Levenshtein's distance, with a swap of neighbours as one step; three rows are enough.
+  std::vector<std::size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    next[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        next[j] = std::min(next[j], before[j - 2] + 1);
+    }
+    before.swap(row);
+    row.swap(next);
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::string address::text() const {
+  const bool v6 = host.find(':') != std::string::npos;
+  return (v6 ? "[" + host + "]" : host) + ":" + std::to_string(port);
+}
+
+result<milliseconds> parse_duration(std::string_view text) {
+  const auto digits = std::find_if_not(text.begin(), text.end(), is_digit) - text.begin();
+  const auto unit = text.substr(static_cast<std::size_t>(digits));
+  std::int64_t count = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + digits, count);
+  for (const auto& [word, factor] : units) {
+    if (unit != word || digits == 0) continue;
+    if (ec != std::errc{} || count > std::numeric_limits<std::int64_t>::max() / factor)
+      return fail(errc::config_range, shown(text) + " is too long a time");
+    return milliseconds(count * factor);
+  }
+  return fail(errc::config_type,
+              shown(text) + " is no duration: write a whole number and ms, s, m, h or d, for example 10s");
+}
+
+std::string duration_text(milliseconds d) {
+  const auto count = d.count();
+  for (auto u = units.rbegin(); u != units.rend(); ++u)
+    if (count != 0 && count % u->second == 0)
+      return std::to_string(count / u->second) + std::string{u->first};
+  return "0s";
+}
+
+result<address> parse_address(std::string_view text) {
+  const auto wrong = [&](std::string_view why) {
+    return fail(errc::config_type,
+                shown(text) + " is no address: " + std::string{why} + "; write host:port or [IPv6]:port");
+  };
+  const auto colon = text.rfind(':');
+  if (colon == std::string_view::npos) return wrong("the port is missing");
+  auto host = text.substr(0, colon);
+  const auto port_text = text.substr(colon + 1);
+  const bool bracketed = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (bracketed) host = host.substr(1, host.size() - 2);
+  if (!bracketed && host.find(':') != std::string_view::npos) return wrong("an IPv6 host needs brackets");
+  if (host.empty() || host.size() > 253) return wrong("the host is missing or too long");
+  if (!std::all_of(host.begin(), host.end(), [&](char c) {
+        return is_digit(c) || is_letter(c) || c == '.' || c == '-' || (bracketed && (c == ':' || c == '%'));
+      }))
+    return wrong("the host has a character that is not allowed");
+  std::uint16_t port = 0;
+  const auto [end, ec] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (port_text.empty() || ec != std::errc{} || end != port_text.data() + port_text.size())
+    return wrong("the port is not a number from 0 to 65535");
+  return address{std::string{host}, port};
+}
+
+environment process_environment() {
+  return [](std::string_view name) -> std::optional<std::string> {
+    const char* value = std::getenv(std::string{name}.c_str());
+    if (value == nullptr) return std::nullopt;
+    return std::string{value};
+  };
+}
+
+result<std::string> expand(std::string_view text, const environment& env) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size();) {
+    if (text.substr(i).starts_with("$${")) {
+      out += "${";
+      i += 3;
+      continue;
+    }
+    if (!text.substr(i).starts_with("${")) {
+      out += text[i++];
+      continue;
+    }
+    const auto close = text.find('}', i);
+    if (close == std::string_view::npos)
+      return fail(errc::config_syntax, "a '${' has no '}'; write $${ for a literal one");
+    const auto body = text.substr(i + 2, close - i - 2);
+    const auto dash = body.find(":-");
+    const auto name = body.substr(0, dash);
+    const bool well_formed =
+        !name.empty() && !is_digit(name[0]) &&
+        std::all_of(name.begin(), name.end(), [](char c) { return is_digit(c) || is_letter(c) || c == '_'; });
+    if (!well_formed)
+      return fail(errc::config_syntax, shown(body) + " is not the name of an environment variable");
+    const auto value = env(name);
+    if (value && !value->empty())
+      out += *value;
+    else if (dash != std::string_view::npos)
+      out += body.substr(dash + 2);
+    else if (value)
+      out += *value;
+    else
+      return fail(errc::config_missing, "the environment variable " + std::string{name} +
+                                            " is not set; set it, or write ${" + std::string{name} +
+                                            ":-default}");
+    i = close + 1;
+  }
+  if (out.size() > 65'536) return fail(errc::config_range, "the value is longer than 64 KiB after expansion");
+  return out;
+}
+
+std::optional<std::string_view> nearest(std::string_view word,
+                                        const std::vector<std::string_view>& candidates) {
+  if (word.size() > 64) return std::nullopt;
+  std::optional<std::string_view> best;
+  std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 2)) + 1;
+  for (const auto c : candidates) {
+    const auto d = distance(word, c);
+    if (d < best_distance) {
+      best_distance = d;
+      best = c;
+    }
+  }
+  return best;
+}
+
+std::string shown(std::string_view text) {
+  std::string out = "'";
+  for (char c : text.substr(0, 60)) out += c >= ' ' && c < 0x7f ? c : '?';
+  return out + (text.size() > 60 ? "...'" : "'");
+}
+
+}  // namespace cpns::config

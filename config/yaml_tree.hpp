@@ -1,0 +1,40 @@
+#pragma once
+// A YAML file as a tree that remembers where everything stands. Only what a configuration needs is let
+// through: one document, no anchors, aliases or tags, no key twice, bounded depth and size.
+
+#include <cstddef>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/result.hpp"
+#include "config/problems.hpp"
+
+namespace cpns::config {
+
+struct yaml_node {
+  enum class kind : std::uint8_t { none, scalar, list, map };
+  yaml_node() = default;
+  yaml_node(kind k, mark m) : is(k), at(m) {}
+
+  kind is = kind::none;
+  mark at;
+  bool quoted = false;
+  std::string text;  ///< of a scalar, before expansion
+  std::vector<yaml_node> items;
+  struct entry {
+    std::string key;
+    mark at;
+  };
+  std::vector<entry> keys;  ///< of a map: keys[i] belongs to items[i]
+};
+
+inline constexpr std::size_t yaml_size_max = 1024 * 1024;
+
+/// Reads `text`. What is wrong with its form is added to `found`; the tree is of use only if nothing was.
+yaml_node parse_yaml(const std::string& text, problems& found);
+
+/// Reads a file of at most yaml_size_max bytes; otherwise a problem without a position.
+std::string read_yaml_file(const std::filesystem::path& file, problems& found);
+
+}  // namespace cpns::config
