@@ -1,0 +1,70 @@
+#include "storage/faulty_store.hpp"
+
+namespace cpns::storage {
+
+void faulty_store::fail_write(std::uint64_t n, fault_point point, errc code) {
+  const std::lock_guard lock(mutex_);
+  script_.insert_or_assign(n, fault{point, code});
+}
+
+void faulty_store::fail_writes(errc code, fault_point point) {
+  const std::lock_guard lock(mutex_);
+  always_ = fault{point, code};
+}
+
+void faulty_store::fail_row(table t, bytes row, errc code) {
+  const std::lock_guard lock(mutex_);
+  rows_.insert_or_assign({t, std::move(row)}, code);
+}
+
+void faulty_store::fail_reads(errc code) {
+  const std::lock_guard lock(mutex_);
+  reads_ = code;
+}
+
+void faulty_store::repair() {
+  const std::lock_guard lock(mutex_);
+  always_.reset();
+  reads_.reset();
+  rows_.clear();
+}
+
+std::uint64_t faulty_store::writes() const {
+  const std::lock_guard lock(mutex_);
+  return writes_;
+}
+
+std::optional<faulty_store::fault> faulty_store::next_fault(const write_batch& batch) {
+  const std::lock_guard lock(mutex_);
+  ++writes_;
+  if (const auto planned = script_.extract(writes_)) return planned.mapped();
+  if (always_) return always_;
+  for (const auto& op : batch)
+    if (const auto bad = rows_.find({op.table, op.row}); bad != rows_.end())
+      return fault{fault_point::before_durable, bad->second};
+  return std::nullopt;
+}
+
+std::optional<errc> faulty_store::read_fault() const {
+  const std::lock_guard lock(mutex_);
+  return reads_;
+}
+
+result<std::optional<bytes>> faulty_store::get(table t, byte_view row) const {
+  if (const auto code = read_fault()) return fail(*code, "as the script says");
+  return under_.get(t, row);
+}
+
+status faulty_store::write(const write_batch& batch) {
+  const auto planned = next_fault(batch);
+  if (!planned) return under_.write(batch);
+  if (planned->point == fault_point::after_durable) CPNS_CHECK(under_.write(batch));
+  return fail(planned->code, "as the script says");
+}
+
+status faulty_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
+  if (const auto code = read_fault()) return fail(*code, "as the script says");
+  return under_.scan(t, prefix, visit);
+}
+
+}  // namespace cpns::storage

@@ -1,0 +1,130 @@
+#include "storage/file.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "base/secret.hpp"
+
+namespace cpns::storage {
+
+namespace {
+
+std::filesystem::path folder_of(const std::filesystem::path& path) {
+  auto folder = path.parent_path();
+  return folder.empty() ? std::filesystem::path(".") : folder;
+}
+
+}  // namespace
+
+descriptor& descriptor::operator=(descriptor&& other) noexcept {
+  if (this != &other) {
+    close();
+    fd_ = other.fd_;
+    other.fd_ = -1;
+  }
+  return *this;
+}
+
+void descriptor::close() noexcept {
+  if (fd_ >= 0) ::close(fd_);
+  fd_ = -1;
+}
+
+error file_error(int errno_value, errc otherwise, std::string_view what, const std::filesystem::path& path) {
+  const auto code = errno_value == ENOSPC || errno_value == EDQUOT ? errc::store_full : otherwise;
+  return {code,
+          std::string(what) + " " + path.string() + ": " + std::generic_category().message(errno_value)};
+}
+
+result<bytes> read_all(int fd, std::size_t max, errc too_large, const std::filesystem::path& path) {
+  // One byte more than allowed tells a file that is too large from one that just fits.
+  bytes content(max + 1);
+  std::size_t size = 0;
+  while (size < content.size()) {
+    const auto n = ::read(fd, content.data() + size, content.size() - size);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      const int why = errno;
+      wipe(content);
+      return fail(file_error(why, errc::store_unavailable, "cannot read", path));
+    }
+    if (n == 0) break;
+    size += static_cast<std::size_t>(n);
+  }
+  if (size > max) {
+    wipe(content);
+    return fail(too_large, path.string() + " has more than " + std::to_string(max) + " bytes");
+  }
+  content.resize(size);
+  return content;
+}
+
+status write_all(int fd, byte_view content, const std::filesystem::path& path) {
+  while (!content.empty()) {
+    const auto n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return fail(file_error(errno, errc::store_write_failed, "cannot write", path));
+    content = content.subspan(static_cast<std::size_t>(n));
+  }
+  return {};
+}
+
+status sync_folder(const std::filesystem::path& folder) {
+  const descriptor fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot open the folder", folder));
+  if (::fsync(fd.get()) != 0)
+    return fail(file_error(errno, errc::store_write_failed, "cannot sync the folder", folder));
+  return {};
+}
+
+namespace {
+
+status write_new(const std::filesystem::path& path, byte_view content,
+                 const std::function<void(file_step)>& step) {
+  const descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot create", path));
+  step(file_step::opened);
+  const auto half = content.size() / 2;
+  CPNS_CHECK(write_all(fd.get(), content.first(half), path));
+  step(file_step::half_written);
+  CPNS_CHECK(write_all(fd.get(), content.subspan(half), path));
+  step(file_step::written);
+  if (::fsync(fd.get()) != 0) return fail(file_error(errno, errc::store_write_failed, "cannot sync", path));
+  step(file_step::synced);
+  return {};
+}
+
+}  // namespace
+
+status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
+                    const std::function<void(file_step)>& at) {
+  const auto step = [&](file_step s) {
+    if (at) at(s);
+  };
+  auto temporary = path;
+  temporary += ".new";
+  // What a crash left behind: nobody ever relied on it.
+  if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
+    return fail(file_error(errno, errc::store_unavailable, "cannot replace", path));
+  if (auto written = write_new(temporary, content, step); !written) {
+    ::unlink(temporary.c_str());
+    return written;
+  }
+  const unsigned flags = rule == if_exists::refuse ? RENAME_NOREPLACE : 0U;
+  if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), flags) != 0) {
+    const int why = errno;
+    ::unlink(temporary.c_str());
+    if (why == EEXIST) return fail(errc::state_exists, path.string() + " is there already");
+    return fail(file_error(why, errc::store_write_failed, "cannot rename to", path));
+  }
+  step(file_step::renamed);
+  CPNS_CHECK(sync_folder(folder_of(path)));
+  step(file_step::folder_synced);
+  return {};
+}
+
+}  // namespace cpns::storage

@@ -1,0 +1,49 @@
+#pragma once
+// Files that survive a power cut: the few calls that the rest of the room is built from.
+
+#include <filesystem>
+#include <functional>
+#include <sys/types.h>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+
+namespace cpns::storage {
+
+/// A file descriptor that is closed with its object.
+class descriptor {
+ public:
+  descriptor() = default;
+  explicit descriptor(int fd) : fd_(fd) {}
+  descriptor(descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
+  descriptor& operator=(descriptor&& other) noexcept;
+  ~descriptor() { close(); }
+  [[nodiscard]] int get() const { return fd_; }
+  [[nodiscard]] bool valid() const { return fd_ >= 0; }
+  void close() noexcept;
+
+ private:
+  int fd_ = -1;
+};
+
+/// The error for a failed call on `path`: store_full for ENOSPC and EDQUOT, `otherwise` for the rest.
+error file_error(int errno_value, errc otherwise, std::string_view what, const std::filesystem::path& path);
+
+/// The content of an open file; `too_large` if there are more than `max` bytes.
+result<bytes> read_all(int fd, std::size_t max, errc too_large, const std::filesystem::path& path);
+status write_all(int fd, byte_view content, const std::filesystem::path& path);
+/// Makes the names in a folder durable.
+status sync_folder(const std::filesystem::path& folder);
+
+enum class if_exists : std::uint8_t { replace, refuse };
+
+/// The moments of replace_file at which a test may stop the process.
+enum class file_step : std::uint8_t { opened, half_written, written, synced, renamed, folder_synced };
+
+/// Writes `content` to `path`.new with mode 0600, syncs, renames it to `path` and syncs the folder. With
+/// if_exists::refuse: state_exists if `path` is there. After an error, `path` holds the old content (or, if
+/// only the last sync failed, the new).
+status replace_file(const std::filesystem::path& path, byte_view content, if_exists rule,
+                    const std::function<void(file_step)>& at = {});
+
+}  // namespace cpns::storage

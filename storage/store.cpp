@@ -1,0 +1,33 @@
+#include "storage/store.hpp"
+
+namespace cpns::storage {
+
+std::string_view name_of(table t) {
+  switch (t) {
+  case table::meta: return "meta";
+  case table::users: return "users";
+  case table::devices: return "devices";
+  case table::entities: return "entities";
+  case table::requests: return "requests";
+  case table::peers: return "peers";
+  case table::credentials: return "credentials";
+  case table::revocations: return "revocations";
+  }
+  return "unknown";
+}
+
+status check_batch(const write_batch& batch) {
+  for (const auto& op : batch) {
+    if (op.row.empty() || op.row.size() > max_row_size)
+      return fail(errc::store_write_failed, "a row's name in table " + std::string(name_of(op.table)) +
+                                                " has " + std::to_string(op.row.size()) +
+                                                " bytes, allowed are 1 to " + std::to_string(max_row_size));
+    if (op.value && op.value->size() > max_value_size)
+      return fail(errc::store_write_failed, "a value for table " + std::string(name_of(op.table)) + " has " +
+                                                std::to_string(op.value->size()) + " bytes, allowed are " +
+                                                std::to_string(max_value_size));
+  }
+  return {};
+}
+
+}  // namespace cpns::storage
