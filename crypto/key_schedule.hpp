@@ -1,6 +1,6 @@
 #pragma once
-// The key schedule of docs/protocol.md, section "Radio link". The formula stands above each line that computes it; names are
-// those of the document. All functions are pure and thread-safe.
+// The key schedule of docs/protocol.md, section "Radio link". The formula stands above each line that
+// computes it; names are those of the document. All functions are pure and thread-safe.
 
 #include <optional>
 #include <string_view>
@@ -20,7 +20,8 @@ inline constexpr std::uint32_t stretch_iterations = 600'000;
 gateway_id derive_gateway_id(const suite& s, gateway_kind kind, std::string_view name);
 
 /// issuer_nonce = M(K_iss, E(["cpns/1 issuer", gw_id, slot]))[..16], slot = floor(unix time / 60)
-byte_array<16> derive_issuer_nonce(const suite& s, const secret32& k_iss, const gateway_id& gw, std::uint64_t slot);
+byte_array<16> derive_issuer_nonce(const suite& s, const secret32& k_iss, const gateway_id& gw,
+                                   std::uint64_t slot);
 
 /// TK' = Extract(E(["cpns/1 temporary key", entity_id]), TK)
 secret32 derive_temporary_key(const suite& s, const entity_id& entity, byte_view tk);
@@ -30,28 +31,33 @@ secret32 stretch_temporary_key(const suite& s, const entity_id& entity, byte_vie
 /// K_pres = X(TK', ["cpns/1 presence"])
 secret32 derive_presence_key(const suite& s, const secret32& tk_prime);
 /// TKg = X(TK', ["cpns/1 gateway", gw_id, generation])
-secret32 derive_gateway_temporary_key(const suite& s, const secret32& tk_prime, const gateway_id& gw, std::uint32_t generation);
+secret32 derive_gateway_temporary_key(const suite& s, const secret32& tk_prime, const gateway_id& gw,
+                                      std::uint32_t generation);
 
 /// th1 = H(E(["cpns/1 th1", DREQ as sent (bstr), E(first eight elements of DRSP) (bstr)]))
 digest transcript1(const suite& s, byte_view dreq, byte_view drsp_first_eight);
 /// possession = M(X(EUKey, ["cpns/1 possession"]), th1)[..16]
 tag16 possession_tag(const suite& s, const secret32& eukey, const digest& th1);
 /// presence = M(K_pres, E([th1, possession]))[..16]
-tag16 presence_tag(const suite& s, const secret32& k_pres, const digest& th1, const std::optional<tag16>& possession);
+tag16 presence_tag(const suite& s, const secret32& k_pres, const digest& th1,
+                   const std::optional<tag16>& possession);
 /// th2 = H(E(["cpns/1 th2", th1, possession, presence, KDEL epoch, chained, gw_share]))
-digest transcript2(const suite& s, const digest& th1, const std::optional<tag16>& possession, const std::optional<tag16>& presence,
-                   epoch kdel_epoch, bool chained, const byte_array<32>& gw_share);
+digest transcript2(const suite& s, const digest& th1, const std::optional<tag16>& possession,
+                   const std::optional<tag16>& presence, epoch kdel_epoch, bool chained,
+                   const byte_array<32>& gw_share);
 
 /// C = X(EUKey(DRSP epoch), ["cpns/1 chain", gw_id, generation])
 secret32 derive_chain(const suite& s, const secret32& eukey, const gateway_id& gw, std::uint32_t generation);
 
-/// What seals one KDEL. `z`: X25519 output (suite 2) or 32 zero bytes (suite 1); `c`: chain, or 32 zero bytes.
+/// What seals one KDEL. `z`: X25519 output (suite 2) or 32 zero bytes (suite 1); `c`: chain, or 32 zero
+/// bytes.
 struct delivery_key {
   secret32 key;
   byte_array<12> nonce;  ///< not sent
 };
 /// PRK = Extract(th2, TKg || Z || C);  key(32) || nonce(12) = X(PRK, ["cpns/1 delivery"], 44)
-delivery_key derive_delivery_key(const suite& s, const digest& th2, const secret32& tkg, const secret32& z, const secret32& c);
+delivery_key derive_delivery_key(const suite& s, const digest& th2, const secret32& tkg, const secret32& z,
+                                 const secret32& c);
 
 /// confirm = M(X(new EUKey, ["cpns/1 confirm"]), th2)[..16]
 tag16 confirm_tag(const suite& s, const secret32& eukey, const digest& th2);

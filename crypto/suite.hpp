@@ -1,6 +1,7 @@
 #pragma once
-// The primitives that the protocol is built from, behind one interface. `openssl_suite` is the production one; fuzzing and
-// simulation may hand in another. Thread-safe: every member may be called from any thread at once.
+// The primitives that the protocol is built from, behind one interface. `openssl_suite` is the production
+// one; fuzzing and simulation may hand in another. Thread-safe: every member may be called from any thread at
+// once.
 
 #include <optional>
 
@@ -31,16 +32,19 @@ class suite {
   /// HKDF-Expand (RFC 5869) into `out`, 1 to 8160 bytes. `info` is the encoded form E(info).
   virtual void expand(const secret32& prk, byte_view info, std::span<std::uint8_t> out) const = 0;
   /// PBKDF2-HMAC-SHA-256 (RFC 8018), 32 bytes.
-  [[nodiscard]] virtual secret32 pbkdf2(byte_view password, byte_view salt, std::uint32_t iterations) const = 0;
+  [[nodiscard]] virtual secret32 pbkdf2(byte_view password, byte_view salt,
+                                        std::uint32_t iterations) const = 0;
   /// AES-256-GCM (SP 800-38D) with a 12-byte nonce: ciphertext, then the 16-byte tag.
-  [[nodiscard]] virtual bytes gcm_seal(const secret32& key, const byte_array<12>& nonce, byte_view aad, byte_view plain) const = 0;
+  [[nodiscard]] virtual bytes gcm_seal(const secret32& key, const byte_array<12>& nonce, byte_view aad,
+                                       byte_view plain) const = 0;
   /// crypto_open_failed if it does not open; the plaintext is released only after the tag was verified.
-  [[nodiscard]] virtual result<secret_bytes> gcm_open(const secret32& key, const byte_array<12>& nonce, byte_view aad,
-                                                      byte_view sealed) const = 0;
+  [[nodiscard]] virtual result<secret_bytes> gcm_open(const secret32& key, const byte_array<12>& nonce,
+                                                      byte_view aad, byte_view sealed) const = 0;
   /// X25519 (RFC 7748): the public key of a private one, whose bytes may be any.
   [[nodiscard]] virtual byte_array<32> x25519_public(const secret32& private_key) const = 0;
   /// crypto_weak if the output is all zero (RFC 7748 section 6.1).
-  [[nodiscard]] virtual result<secret32> x25519(const secret32& private_key, const byte_array<32>& peer) const = 0;
+  [[nodiscard]] virtual result<secret32> x25519(const secret32& private_key,
+                                                const byte_array<32>& peer) const = 0;
 
   [[nodiscard]] x25519_pair x25519_generate(entropy& random) const {
     x25519_pair pair{random.draw_secret<32>(), {}};

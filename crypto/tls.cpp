@@ -1,0 +1,111 @@
+#include "crypto/tls.hpp"
+
+#include <openssl/err.h>
+
+#include "crypto/tls_internal.hpp"
+
+namespace cpns::crypto {
+namespace {
+
+using namespace detail;
+
+/// RFC 7301 section 3.1: length, then name.
+constexpr unsigned char alpn_list[] = {6, 'c', 'p', 'n', 's', '/', '1'};
+/// Intermediates between a root and the peer's own certificate.
+constexpr int intermediates_max = 2;
+
+int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
+                unsigned in_size, void*) {
+  unsigned char* chosen = nullptr;
+  if (SSL_select_next_proto(&chosen, out_size, alpn_list, sizeof alpn_list, in, in_size) !=
+      OPENSSL_NPN_NEGOTIATED)
+    return SSL_TLSEXT_ERR_ALERT_FATAL;
+  *out = chosen;
+  return SSL_TLSEXT_ERR_OK;
+}
+
+/// OpenSSL takes a certificate without extended key usage for any purpose; this policy does not.
+int verify(int good, X509_STORE_CTX* store, std::uint32_t usage) noexcept {
+  X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  if (good == 1 && X509_STORE_CTX_get_error_depth(store) == 0 && certificate != nullptr) {
+    const auto found = X509_get_extended_key_usage(certificate);
+    if (found == UINT32_MAX || (found & usage) == 0) {
+      X509_STORE_CTX_set_error(store, X509_V_ERR_INVALID_PURPOSE);
+      good = 0;
+    }
+  }
+  if (good != 1) {
+    auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
+    note_refused(ssl, certificate, X509_STORE_CTX_get_error(store));
+  }
+  return good;
+}
+
+int verify_client(int good, X509_STORE_CTX* store) { return verify(good, store, XKU_SSL_CLIENT); }
+int verify_server(int good, X509_STORE_CTX* store) { return verify(good, store, XKU_SSL_SERVER); }
+
+tl::unexpected<error> no_context(std::string_view what) {
+  ERR_clear_error();
+  return fail(errc::crypto_failed, "the TLS context: " + std::string{what});
+}
+
+status use(SSL_CTX* ctx, const tls_material& m) {
+  X509_STORE* store = SSL_CTX_get_cert_store(ctx);
+  for (const auto& root : m.roots)
+    if (X509_STORE_add_cert(store, root.get()) != 1) return no_context("a CA cannot be added");
+  if (SSL_CTX_use_certificate(ctx, m.chain.front().get()) != 1)
+    return fail(errc::crypto_certificate, "the own certificate's key or signature is too weak for TLS 1.3");
+  for (std::size_t i = 1; i < m.chain.size(); ++i)
+    if (SSL_CTX_add1_chain_cert(ctx, m.chain[i].get()) != 1)
+      return no_context("an intermediate certificate cannot be added");
+  if (SSL_CTX_use_PrivateKey(ctx, m.key.get()) != 1) return no_context("the private key is not taken");
+  return {};
+}
+
+result<tls_context> make_tls(const tls_files& files, tls_role role) {
+  CPNS_TRY(const auto material, load_material(files, role));
+  const bool server = role == tls_role::server;
+  tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
+  SSL_CTX* ctx = owner.get();
+  if (ctx == nullptr) return no_context("none can be made");
+  SSL_CTX_set_security_level(ctx, 2);
+  if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
+      SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1)
+    return no_context("TLS 1.3 is not there");
+
+  // A resumed session would skip the certificates, so nothing that could resume one is made or kept.
+  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  SSL_CTX_set_num_tickets(ctx, 0);
+  SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_max_early_data(ctx, 0);
+  SSL_CTX_set_recv_max_early_data(ctx, 0);
+  // Idle connections are many.
+  SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
+
+  X509_VERIFY_PARAM* param = SSL_CTX_get0_param(ctx);
+  if (X509_VERIFY_PARAM_set_purpose(param, server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER) != 1)
+    return no_context("the purpose cannot be set");
+  SSL_CTX_set_verify_depth(ctx, intermediates_max);
+  SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                     server ? verify_client : verify_server);
+  CPNS_CHECK(use(ctx, material));
+
+  if (server) {
+    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, nullptr);
+    // Tells a client with several certificates which one to send.
+    for (const auto& root : material.roots)
+      if (SSL_CTX_add_client_CA(ctx, root.get()) != 1) return no_context("a CA's name cannot be added");
+  } else if (SSL_CTX_set_alpn_protos(ctx, alpn_list, sizeof alpn_list) != 0) {
+    return no_context("ALPN cannot be set");
+  }
+  return owner;
+}
+
+}  // namespace
+
+void tls_context_free::operator()(ssl_ctx_st* context) const noexcept { SSL_CTX_free(context); }
+
+result<tls_context> make_server_tls(const tls_files& files) { return make_tls(files, tls_role::server); }
+result<tls_context> make_client_tls(const tls_files& files) { return make_tls(files, tls_role::client); }
+
+}  // namespace cpns::crypto
