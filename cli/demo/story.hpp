@@ -1,0 +1,63 @@
+#pragma once
+// Makes a story out of the roles' logs: the first PNE's steps as they happen, then how far all of them are, then figures.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/demo/log_follower.hpp"
+
+namespace cpns::cli {
+
+/// One line of the picture: a step of the change request, who to whom, what.
+struct story_line {
+  std::int64_t ms = 0;  ///< since the first line
+  int step = 0;         ///< 0 to 10
+  std::string from_to, what;
+};
+
+struct figures {
+  std::size_t keyed = 0, failed = 0, updated = 0, woken = 0;
+  std::int64_t p50 = 0, p99 = 0;  ///< milliseconds from detection to confirmation of the first key
+  std::map<std::string, std::size_t> epochs;  ///< how many PNEs are at which epoch
+};
+
+class story {
+ public:
+  using printer = std::function<void(const story_line&)>;
+  explicit story(printer print) : print_(std::move(print)) {}
+
+  void take(const log_event& e);
+
+  /// The Entity ID whose steps are shown: the first one that answered. Empty before that.
+  [[nodiscard]] const std::string& first() const { return first_; }
+  [[nodiscard]] bool is_keyed(const std::string& entity) const;
+  [[nodiscard]] std::size_t keyed() const { return keyed_; }
+  /// Confirmations of `entity` so far.
+  [[nodiscard]] std::size_t confirmations(const std::string& entity) const;
+  [[nodiscard]] figures sum_up(std::size_t expected) const;
+  /// Steps of `first()` are printed from now on as those of this chapter ("periodic update", "wake-up").
+  void begin_chapter() { showing_ = true; }
+
+ private:
+  struct device {
+    std::int64_t detected = 0;
+    std::optional<std::int64_t> first_key_ms;
+    std::size_t confirmations = 0;
+    std::string epoch;
+  };
+  void show(const log_event& e);
+
+  printer print_;
+  std::map<std::string, device> devices_;
+  std::string first_;
+  std::int64_t start_ = 0;
+  std::optional<std::int64_t> last_detecting_;
+  std::size_t keyed_ = 0;
+  bool showing_ = true;
+};
+
+}  // namespace cpns::cli
