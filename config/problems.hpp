@@ -34,10 +34,15 @@ struct problems {
   void sort() {
     std::stable_sort(all.begin(), all.end(), [](const problem& a, const problem& b) { return a.at < b.at; });
   }
-  /// "FILE:LINE:COLUMN: what is wrong", one for each problem.
+  static constexpr std::size_t lines_max = 100;
+  /// "FILE:LINE:COLUMN: what is wrong", one for each problem; over lines_max the last line counts the rest.
   [[nodiscard]] std::vector<std::string> lines() const {
     std::vector<std::string> out;
     for (const auto& p : all) {
+      if (out.size() == lines_max) {
+        out.push_back(file.string() + ": and " + std::to_string(all.size() - lines_max) + " more");
+        break;
+      }
       std::string place = file.string();
       if (p.at.line > 0) place += ":" + std::to_string(p.at.line) + ":" + std::to_string(p.at.column);
       out.push_back(place + ": " + p.text);

@@ -28,7 +28,11 @@ struct refused {
 
 class builder : public YAML::EventHandler {
  public:
-  builder(yaml_node& root, problems& found) : root_(root), found_(found) {}
+  builder(std::string_view text, yaml_node& root, problems& found) : text_(text), root_(root), found_(found) {
+    lines_.push_back(0);
+    for (std::size_t i = 0; i < text.size(); ++i)
+      if (text[i] == '\n') lines_.push_back(i + 1);
+  }
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -44,6 +48,7 @@ class builder : public YAML::EventHandler {
     check_tag(m, tag);
     yaml_node n{yaml_node::kind::scalar, mark_of(m)};
     n.quoted = tag == "!";
+    if (n.quoted) check_closed(n.at);
     n.text = value;
     place(std::move(n));
   }
@@ -108,47 +113,89 @@ class builder : public YAML::EventHandler {
     top.key_next = false;
   }
 
+  /// yaml-cpp lets the end of the file close a quote.
+  void check_closed(mark at) const {
+    if (at.line > lines_.size()) return;
+    auto i = lines_[at.line - 1] + at.column - 1;
+    if (i >= text_.size() || (text_[i] != '"' && text_[i] != '\'')) return;
+    const char quote = text_[i];
+    for (++i; i < text_.size(); ++i) {
+      if (quote == '"' && text_[i] == '\\')
+        ++i;
+      else if (text_[i] == quote && quote == '\'' && i + 1 < text_.size() && text_[i + 1] == quote)
+        ++i;
+      else if (text_[i] == quote)
+        return;
+    }
+    throw refused{at, "this is no YAML: the quote that begins here is never closed"};
+  }
+
+  std::string_view text_;
+  std::vector<std::size_t> lines_;  ///< where each begins
   yaml_node& root_;
   problems& found_;
   std::vector<level> open_;
   std::size_t nodes_ = 0;
 };
 
-/// yaml-cpp takes byte 4 for the end of the input, and would not show what follows it.
-bool has_control_character(const std::string& text, problems& found) {
+/// The length of the UTF-8 sequence that `text` begins with, 0 if it is none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const auto lead = at(0);
+  const std::size_t size = lead < 0x80                   ? 1
+                           : lead >= 0xc2 && lead < 0xe0 ? 2
+                           : lead >= 0xe0 && lead < 0xf0 ? 3
+                           : lead >= 0xf0 && lead < 0xf5 ? 4
+                                                         : 0;
+  if (size == 0 || text.size() < size) return 0;
+  for (std::size_t i = 1; i < size; ++i)
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  const bool overlong = (lead == 0xe0 && at(1) < 0xa0) || (lead == 0xf0 && at(1) < 0x90);
+  const bool surrogate = lead == 0xed && at(1) >= 0xa0;
+  const bool beyond = lead == 0xf4 && at(1) >= 0x90;
+  return overlong || surrogate || beyond ? 0 : size;
+}
+
+/// yaml-cpp takes byte 4 for the end of the input, and would not show what follows it; and it replaces what
+/// is no UTF-8.
+bool has_wrong_character(std::string_view text, problems& found) {
   mark at{1, 1};
-  for (const char c : text) {
-    const auto u = static_cast<unsigned char>(c);
-    if ((u < 0x20 && c != '\n' && c != '\r' && c != '\t') || u == 0x7f) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto u = static_cast<unsigned char>(text[i]);
+    const auto size = utf8_length(text.substr(i));
+    if (size == 0) {
+      found.add(at, errc::config_syntax, "this is not UTF-8; save the file as UTF-8");
+      return true;
+    }
+    if ((u < 0x20 && u != '\n' && u != '\r' && u != '\t') || u == 0x7f) {
       found.add(at, errc::config_syntax, "a control character is not allowed; is this a text file?");
       return true;
     }
-    if (c == '\n')
-      at = {at.line + 1, 1};
-    else
-      ++at.column;
+    at = u == '\n' ? mark{at.line + 1, 1} : mark{at.line, at.column + size};
+    i += size;
   }
   return false;
 }
 
 }  // namespace
 
-yaml_node parse_yaml(const std::string& text, problems& found) {
+yaml_node parse_yaml(std::string_view text, problems& found) {
   yaml_node root;
   root.at = {1, 1};
-  if (has_control_character(text, found)) return root;
+  if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
   if (text.starts_with("\xfe\xff") || text.starts_with("\xff\xfe")) {
     found.add({1, 1}, errc::config_syntax, "the file is UTF-16; save it as UTF-8");
     return root;
   }
+  if (has_wrong_character(text, found)) return root;
   try {
-    std::istringstream in(text);
+    std::istringstream in{std::string{text}};
     YAML::Parser parser(in);
-    builder first(root, found);
+    builder first(text, root, found);
     if (!parser.HandleNextDocument(first)) return root;
     yaml_node other;
     problems unused;
-    builder second(other, unused);
+    builder second(text, other, unused);
     if (parser.HandleNextDocument(second))
       found.add(other.at.line > 0 ? other.at : mark{1, 1}, errc::config_syntax,
                 "a second document begins here; a file holds one configuration");

@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -32,7 +33,7 @@ struct yaml_node {
 inline constexpr std::size_t yaml_size_max = 1024 * 1024;
 
 /// Reads `text`. What is wrong with its form is added to `found`; the tree is of use only if nothing was.
-yaml_node parse_yaml(const std::string& text, problems& found);
+yaml_node parse_yaml(std::string_view text, problems& found);
 
 /// Reads a file of at most yaml_size_max bytes; otherwise a problem without a position.
 std::string read_yaml_file(const std::filesystem::path& file, problems& found);

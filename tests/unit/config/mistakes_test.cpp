@@ -1,0 +1,274 @@
+// Every kind of mistake in a configuration, each with the line that is printed for it.
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <fstream>
+
+#include "config/loader.hpp"
+
+namespace cpns::config {
+namespace {
+
+std::optional<std::string> no_environment(std::string_view) { return std::nullopt; }
+
+constexpr std::string_view head = "role: server\n";  // line 1
+constexpr std::string_view rest =
+    "tls: {certificate: s.pem, key: s.key, ca: ca.pem}\nstore: {path: db}\nprotector: {file: kek}\n";
+
+/// The lines printed for a server's file that has `text` in line 2.
+std::vector<std::string> printed(std::string_view text) {
+  const auto c = parse_server(std::string{head} + std::string{text} + "\n" + std::string{rest}, "s.yaml",
+                              no_environment);
+  return c ? std::vector<std::string>{} : c.error().lines();
+}
+std::vector<std::string> printed_whole(const std::string& text) {
+  const auto c = parse_server(text, "s.yaml", no_environment);
+  return c ? std::vector<std::string>{} : c.error().lines();
+}
+std::vector<std::string> printed_pne(const std::string& text) {
+  const auto c = parse_pne("role: pne\nprotector: {file: k}\ntransports: [{name: a, plugin: tcp}]\n" + text,
+                           "p.yaml", no_environment);
+  return c ? std::vector<std::string>{} : c.error().lines();
+}
+using lines = std::vector<std::string>;
+
+TEST(mistakes, unknown_key_with_the_nearest_name) {
+  EXPECT_EQ(printed("lisen: 127.0.0.1:1"),
+            lines{"s.yaml:2:1: 'lisen' is not a key here; did you mean 'listen'?"});
+  EXPECT_EQ(printed("keys: {set_sise: 4}"),
+            lines{"s.yaml:2:8: 'set_sise' is not a key of 'keys'; did you mean 'set_size'?"});
+  EXPECT_EQ(printed("colour: blue"), lines{"s.yaml:2:1: 'colour' is not a key here"});
+}
+
+TEST(mistakes, wrong_type) {
+  EXPECT_EQ(printed("keys: {set_size: many}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not 'many'"});
+  EXPECT_EQ(printed("keys: {set_size: \"4\"}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not a text; remove the quotes"});
+  EXPECT_EQ(printed("keys: {set_size: 4.5}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not '4.5'"});
+  EXPECT_EQ(printed("keys: {set_size: 010}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not '010'"});
+  EXPECT_EQ(printed("keys: {set_size: [4]}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not a list"});
+  EXPECT_EQ(printed("keys: {set_size: }"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not nothing"});
+  EXPECT_EQ(printed("keys: 4"), lines{"s.yaml:2:7: 'keys' must be a section of 'key: value' lines, not '4'"});
+  EXPECT_EQ(printed("keys: [4]"),
+            lines{"s.yaml:2:7: 'keys' must be a section of 'key: value' lines, not a list"});
+  EXPECT_EQ(printed("require_presence: yes"),
+            lines{"s.yaml:2:19: 'require_presence' must be true or false, not 'yes'"});
+  EXPECT_EQ(printed("require_presence: \"true\""),
+            lines{"s.yaml:2:19: 'require_presence' must be true or false, not the text 'true'"});
+  EXPECT_EQ(printed("name: {a: b}"), lines{"s.yaml:2:7: 'name' must be a text, not a section"});
+  EXPECT_EQ(printed("drain: 10"), lines{"s.yaml:2:8: 'drain': '10' is no duration: write a whole number and "
+                                        "ms, s, m, h or d, for example 10s"});
+  EXPECT_EQ(
+      printed("listen: 7443"),
+      lines{
+          "s.yaml:2:9: 'listen': '7443' is no address: the port is missing; write host:port or [IPv6]:port"});
+  EXPECT_EQ(
+      printed("log: {components: {link: loud}}"),
+      lines{"s.yaml:2:26: 'log.components.link' must be one of debug, info, warn, error, off, not 'loud'"});
+  EXPECT_EQ(printed("temporary_key_release: derive"),
+            lines{"s.yaml:2:24: 'temporary_key_release' must be one of derived, literal, not 'derive'; did "
+                  "you mean 'derived'?"});
+}
+
+TEST(mistakes, out_of_range) {
+  EXPECT_EQ(printed("keys: {set_size: 0}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be from 1 to 256, not '0'"});
+  EXPECT_EQ(printed("keys: {set_size: 257}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be from 1 to 256, not '257'"});
+  EXPECT_EQ(printed("keys: {set_size: -1}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be from 1 to 256, not '-1'"});
+  EXPECT_EQ(printed("keys: {set_size: 99999999999999999999}"),
+            lines{"s.yaml:2:18: 'keys.set_size' must be from 1 to 256, not '99999999999999999999'"});
+  EXPECT_EQ(printed("handshake_timeout: 2h"),
+            lines{"s.yaml:2:20: 'handshake_timeout' must be from 100ms to 1m, not '2h'"});
+  EXPECT_EQ(printed("listen: 127.0.0.1:65536"),
+            lines{"s.yaml:2:9: 'listen': '127.0.0.1:65536' is no address: the port is not "
+                  "a number from 0 to 65535; write host:port or [IPv6]:port"});
+  EXPECT_EQ(printed("name: a b"),
+            lines{"s.yaml:2:7: 'name': 'a b' is no name: 1 to 64 letters, digits, '.', '_' and '-'"});
+  EXPECT_EQ(printed("ready_file: ''"),
+            lines{"s.yaml:2:13: 'ready_file' is an empty path; remove the key or give a path"});
+}
+
+TEST(mistakes, missing_keys) {
+  EXPECT_EQ(printed_whole(
+                "role: server\ntls:\n  certificate: a\n  ca: b\nstore: {path: x}\nprotector: {file: k}\n"),
+            lines{"s.yaml:3:3: 'tls.key' is missing: PEM file with the private key. Mode 0600."});
+  EXPECT_EQ(printed_whole("role: server\n" + std::string{rest.substr(0, rest.find("store"))} +
+                          "protector: {file: k}\n"),
+            lines{"s.yaml:1:1: 'store.path' is missing: a rocksdb store needs a folder"});
+  EXPECT_EQ(printed("adopt_after: ${NOWHERE}"),
+            lines{"s.yaml:2:14: 'adopt_after': the environment variable NOWHERE is not set; set it, or write "
+                  "${NOWHERE:-default}"});
+  EXPECT_EQ(printed("adopt_after: ${NOWHERE"),
+            lines{"s.yaml:2:14: 'adopt_after': a '${' has no '}'; write $${ for a literal one"});
+}
+
+TEST(mistakes, role) {
+  EXPECT_EQ(printed_whole("name: x\n"), lines{"s.yaml:1:1: 'role' is missing: begin the file with 'role: "
+                                              "server', 'role: gateway' or 'role: pne'"});
+  EXPECT_EQ(printed_whole("role: gateway\n"),
+            lines{"s.yaml:1:7: this is the configuration of a gateway, not of a server"});
+  EXPECT_EQ(
+      printed_whole("role: sever\n"),
+      lines{"s.yaml:1:7: 'role' must be one of server, gateway, pne, not 'sever'; did you mean 'server'?"});
+  EXPECT_EQ(printed_whole(""),
+            lines{"s.yaml:1:1: the file must be a section of 'key: value' lines, not nothing"});
+  EXPECT_EQ(printed_whole("# only a comment\n"),
+            lines{"s.yaml:1:1: the file must be a section of 'key: value' lines, not nothing"});
+  EXPECT_EQ(printed_whole("- a\n"),
+            lines{"s.yaml:1:1: the file must be a section of 'key: value' lines, not a list"});
+}
+
+TEST(mistakes, form_of_the_file) {
+  EXPECT_EQ(printed("name: a\nname: b"),
+            lines{"s.yaml:3:1: 'name' is given twice, first in line 2; remove one"});
+  EXPECT_EQ(printed("keys: {rekey: 1h, rekey: 2h}"),
+            lines{"s.yaml:2:19: 'rekey' is given twice, first in line 2; remove one"});
+  EXPECT_EQ(printed_whole(std::string{head} + std::string{rest} + "---\nrole: server\n"),
+            lines{"s.yaml:6:1: a second document begins here; a file holds one configuration"});
+  EXPECT_EQ(printed("name: &a b"), lines{"s.yaml:2:7: an anchor (&a) is not allowed; write the value out"});
+  EXPECT_EQ(printed("name: !!str b"), lines{"s.yaml:2:7: a tag (!) is not allowed"});
+  EXPECT_EQ(printed("? [a, b]\n: c"), lines{"s.yaml:2:3: a key must be a single word"});
+  EXPECT_EQ(printed("name: a\x04"),
+            lines{"s.yaml:2:8: a control character is not allowed; is this a text file?"});
+  EXPECT_EQ(printed_whole("\xff\xfer"), lines{"s.yaml:1:1: the file is UTF-16; save it as UTF-8"});
+  const auto alias = printed("name: *a");
+  ASSERT_EQ(alias.size(), 1U);
+  EXPECT_TRUE(alias[0].starts_with("s.yaml:2:7: ")) << alias[0];
+  for (const auto* broken :
+       {"name: [a", "name: {a", "name: \"a", " name: b", "\tname: b", "name: b: c", "name: @b", "}"}) {
+    const auto text = printed(broken);
+    ASSERT_EQ(text.size(), 1U) << broken;
+    EXPECT_NE(text[0].find(": this is no YAML: "), std::string::npos) << text[0];
+    EXPECT_TRUE(text[0].starts_with("s.yaml:")) << text[0];
+  }
+}
+
+TEST(mistakes, are_reported_all_at_once_in_the_order_of_the_file) {
+  const auto text = printed_whole("role: server\n"
+                                  "lisen: 127.0.0.1:1\n"
+                                  "keys:\n"
+                                  "  set_size: 0\n"
+                                  "  rekey: 2d\n"
+                                  "  lifetime: 1d\n"
+                                  "drain: soon\n"
+                                  "store: {kind: memory, path: x}\n");
+  ASSERT_EQ(text.size(), 7U);
+  EXPECT_TRUE(text[0].starts_with("s.yaml:1:1: 'tls' is missing")) << text[0];
+  EXPECT_TRUE(text[1].starts_with("s.yaml:1:1: 'protector' is missing")) << text[1];
+  EXPECT_TRUE(text[2].starts_with("s.yaml:2:1: 'lisen'")) << text[2];
+  EXPECT_TRUE(text[3].starts_with("s.yaml:4:13: 'keys.set_size'")) << text[3];
+  EXPECT_EQ(text[4], "s.yaml:6:13: 'keys.lifetime' (1d) is shorter than 'keys.rekey' (2d)");
+  EXPECT_TRUE(text[5].starts_with("s.yaml:7:8: 'drain'")) << text[5];
+  EXPECT_EQ(text[6], "s.yaml:8:29: 'store.path' has no meaning for a memory store; remove it");
+}
+
+TEST(mistakes, beyond_a_hundred_are_counted) {
+  std::string text{head};
+  for (int i = 0; i < 150; ++i) text += "zz" + std::to_string(i) + ": 1\n";
+  const auto all = printed_whole(text + std::string{rest});
+  ASSERT_EQ(all.size(), 101U);
+  EXPECT_EQ(all.back(), "s.yaml: and 50 more");
+}
+
+TEST(mistakes, between_the_settings_of_a_pne) {
+  EXPECT_EQ(printed_pne(""),
+            lines{"p.yaml:1:1: there is no device: give 'devices', or 'devices_file' and 'keys_dir'"});
+  EXPECT_EQ(printed_pne("devices_file: d.csv\n"),
+            lines{"p.yaml:1:1: 'keys_dir' is missing: the devices of 'devices_file' keep their keys there"});
+  EXPECT_EQ(printed_pne("devices_file: d.csv\nkeys_dir: k\nsuites: [2, 3]\n"),
+            lines{"p.yaml:6:13: 'suites[1]' must be 1 or 2, each once"});
+  const std::string one =
+      "  - {entity: \"urn:dev:mac:0024befffe804ff1\", temporary_key_file: t, key_file: k}\n";
+  EXPECT_EQ(printed_pne("devices:\n" + one + one),
+            (lines{"p.yaml:6:14: the device 'urn:dev:mac:0024befffe804ff1' is given twice",
+                   "p.yaml:6:79: two devices have the same 'key_file'"}));
+  const auto grammar = printed_pne("devices:\n  - {entity: headset, temporary_key_file: t, key_file: k}\n");
+  ASSERT_EQ(grammar.size(), 1U);
+  EXPECT_TRUE(
+      grammar[0].starts_with("p.yaml:5:14: 'devices[0].entity': Entity ID 'headset' has no known scheme"))
+      << grammar[0];
+}
+
+TEST(mistakes, between_the_settings_of_a_gateway) {
+  const auto c = parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:0]\nserver_uri: main\ntls: "
+                               "{certificate: a, key: b, ca: c}\n"
+                               "store: {kind: memory}\nprotector: {file: k}\ntransports:\n  - {name: a, "
+                               "plugin: tcp}\n  - {name: a, plugin: t p}\n"
+                               "healing_reserve: 8\ntimers: {backoff_min: 10s, backoff_max: 1s}\nvalidation: "
+                               "{policy: list, deny: [\"ur*n\"]}\n"
+                               "lowest_suite: 3\n",
+                               "g.yaml", no_environment);
+  ASSERT_FALSE(c);
+  EXPECT_EQ(
+      c.error().lines(),
+      (lines{
+          "g.yaml:4:11: 'servers[0]' has port 0, to which nobody can connect",
+          "g.yaml:5:13: 'server_uri': 'main' is no URI",
+          "g.yaml:11:12: two transports are called 'a'; names are unique",
+          "g.yaml:11:23: 'transports[1].plugin': 't p' is no name: 1 to 64 letters, digits, '.', '_' and '-'",
+          "g.yaml:12:18: 'healing_reserve' (8) must be less than 'rekey.low_water' (8)",
+          "g.yaml:13:41: 'timers.backoff_max' is shorter than 'timers.backoff_min'",
+          "g.yaml:14:13: 'validation.allow' is missing: the policy 'list' would accept no device",
+          "g.yaml:14:35: 'validation.deny[0]': Entity ID 'ur*n' has no known scheme (urn:dev:mac:, "
+          "urn:gsma:imei:, "
+          "urn:uuid:, urn:dev:os:)",
+          "g.yaml:15:15: 'lowest_suite' must be from 1 to 2, not '3'"}));
+}
+
+class on_disk : public testing::Test {
+ protected:
+  void SetUp() override {
+    std::string name = (std::filesystem::temp_directory_path() / "cpns-config-XXXXXX").string();
+    ASSERT_NE(mkdtemp(name.data()), nullptr);
+    folder = name;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder); }
+  path write(const std::string& text) {
+    std::ofstream(folder / "s.yaml", std::ios::binary) << text;
+    return folder / "s.yaml";
+  }
+  path folder;
+};
+
+TEST_F(on_disk, a_file_that_is_missing_or_a_folder_is_named) {
+  const auto missing = load_server(folder / "none.yaml");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().as_error().code, errc::config_file);
+  EXPECT_EQ(missing.error().lines(),
+            lines{(folder / "none.yaml").string() +
+                  ": the file cannot be opened; is the path right, and may this user read it?"});
+  EXPECT_EQ(load_server(folder).error().lines(), lines{folder.string() + ": this is a folder, not a file"});
+}
+
+TEST_F(on_disk, a_file_over_one_mebibyte_is_refused) {
+  const auto file = write("role: server\nname: " + std::string(1024 * 1024, 'x'));
+  EXPECT_EQ(load_server(file).error().lines(), lines{file.string() + ": the file is larger than 1 MiB"});
+}
+
+TEST_F(on_disk, a_hostile_file_ends_in_an_error_soon) {
+  const auto repeated = [](std::string_view piece) {
+    std::string out;
+    while (out.size() + piece.size() < 1'000'000) out += piece;
+    return out;
+  };
+  for (const auto* piece : {"[",   "{",      "- ",  "? ", "a: ", "a: {",     "x,",     "[[],", "\"",
+                            "'",   "|\n",    "#",   "%",  "&a ", "*a ",      "!!a ",   "\n",   " ",
+                            "a\n", "a: b\n", "-\n", ": ", "\\",  "a: [b]\n", "--- \n", "...\n"}) {
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_FALSE(load_server(write(repeated(piece)))) << piece;
+    EXPECT_FALSE(load_server(write("role: server\nname: " + repeated(piece)))) << piece;
+    EXPECT_LT(std::chrono::steady_clock::now() - start, std::chrono::seconds(20)) << piece;
+  }
+}
+
+}  // namespace
+}  // namespace cpns::config
