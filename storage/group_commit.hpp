@@ -55,8 +55,10 @@ class group_committer {
     commit_done done;
   };
   void run();
-  std::vector<entry> take(std::unique_lock<std::mutex>& lock);
-  std::vector<status> commit(std::vector<entry>& group);
+  /// With mutex_ held: the batches of the next write.
+  std::vector<entry> take();
+  std::vector<status> commit(const std::vector<entry>& group);
+  void count(const std::vector<entry>& group, const std::vector<status>& outcomes);
   status write(const sealed_batch& batch);
 
   sealed_store& to_;

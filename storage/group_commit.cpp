@@ -1,0 +1,110 @@
+#include "storage/group_commit.hpp"
+
+#include <algorithm>
+
+namespace cpns::storage {
+
+group_committer::group_committer(sealed_store& to, commit_limits limits)
+    : to_(to), limits_(limits), thread_([this] { run(); }) {}
+
+group_committer::~group_committer() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void group_committer::submit(sealed_batch batch, commit_done done) {
+  auto accepted = check_batch(batch);
+  if (accepted) {
+    const std::lock_guard lock(mutex_);
+    if (stopping_) {
+      accepted = fail(errc::state_stopping, "the store takes no more writes");
+    } else if (batch.size() > limits_.queued_rows - std::min(stats_.queued_rows, limits_.queued_rows)) {
+      ++stats_.refused;
+      accepted = fail(errc::state_overloaded, std::to_string(stats_.queued_rows) +
+                                                  " rows wait for the store, allowed are " +
+                                                  std::to_string(limits_.queued_rows));
+    } else {
+      stats_.queued_rows += batch.size();
+      stats_.queued_rows_max = std::max(stats_.queued_rows_max, stats_.queued_rows);
+      queue_.push_back({std::move(batch), std::move(done)});
+    }
+  }
+  if (!accepted)
+    done(accepted);
+  else
+    wake_.notify_one();
+}
+
+commit_statistics group_committer::statistics() const {
+  const std::lock_guard lock(mutex_);
+  return stats_;
+}
+
+void group_committer::run() {
+  std::unique_lock lock(mutex_);
+  while (true) {
+    wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+    if (queue_.empty()) return;
+    auto group = take();
+    lock.unlock();
+    auto outcomes = commit(group);
+    count(group, outcomes);
+    for (std::size_t i = 0; i < group.size(); ++i) group[i].done(outcomes[i]);
+    // Rows hold secrets and completions hold their captures: both go before the next wait.
+    group.clear();
+    lock.lock();
+  }
+}
+
+std::vector<group_committer::entry> group_committer::take() {
+  std::vector<entry> group;
+  std::size_t rows = 0;
+  while (!queue_.empty()) {
+    const auto size = queue_.front().batch.size();
+    if (!group.empty() && rows + size > limits_.rows_per_write) break;
+    rows += size;
+    group.push_back(std::move(queue_.front()));
+    queue_.pop_front();
+  }
+  stats_.queued_rows -= rows;
+  return group;
+}
+
+std::vector<status> group_committer::commit(const std::vector<entry>& group) {
+  sealed_batch all;
+  for (const auto& e : group) all.insert(all.end(), e.batch.begin(), e.batch.end());
+  const auto together = write(all);
+  if (together || group.size() == 1 || together.error() == errc::store_full)
+    return std::vector<status>(group.size(), together);
+  std::vector<status> outcomes;
+  outcomes.reserve(group.size());
+  for (const auto& e : group) outcomes.push_back(write(e.batch));
+  return outcomes;
+}
+
+status group_committer::write(const sealed_batch& batch) {
+  if (batch.empty()) return {};
+  {
+    const std::lock_guard lock(mutex_);
+    ++stats_.writes;
+  }
+  return to_.write(batch);
+}
+
+void group_committer::count(const std::vector<entry>& group, const std::vector<status>& outcomes) {
+  const std::lock_guard lock(mutex_);
+  for (std::size_t i = 0; i < group.size(); ++i) {
+    if (!outcomes[i]) {
+      ++stats_.failed;
+      continue;
+    }
+    ++stats_.batches;
+    stats_.rows += group[i].batch.size();
+  }
+}
+
+}  // namespace cpns::storage

@@ -1,0 +1,144 @@
+#include "storage/secret_file.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/cbor.hpp"
+#include "crypto/xaes.hpp"
+#include "storage/file.hpp"
+
+namespace cpns::storage {
+
+namespace {
+
+constexpr std::uint64_t version = 1;
+constexpr std::size_t max_wrapped_size = 256;
+constexpr std::size_t max_raw_size = max_sealed_file_size + crypto::xaes_overhead + max_wrapped_size + 32;
+
+bytes file_aad(std::string_view purpose) {
+  return cbor::writer().array(3).tstr("cpns/1 file").tstr(purpose).uint(version).take();
+}
+
+struct parts {
+  std::optional<bytes> wrapped;
+  bytes sealed;
+};
+
+result<parts> parse(byte_view in) {
+  cbor::reader r(in);
+  parts p;
+  CPNS_CHECK(r.array_of("file", 3));
+  CPNS_TRY(const auto v, r.uint("version"));
+  if (v != version) return fail(errc::wire_range, "version " + std::to_string(v) + " is not known");
+  CPNS_TRY(const bool none, r.null_next("wrapped data key"));
+  if (!none) {
+    CPNS_TRY(const auto wrapped, r.bstr("wrapped data key", 1, max_wrapped_size));
+    p.wrapped = to_bytes(wrapped);
+  }
+  CPNS_TRY(const auto sealed,
+           r.bstr("content", crypto::xaes_overhead, max_sealed_file_size + crypto::xaes_overhead));
+  p.sealed = to_bytes(sealed);
+  CPNS_CHECK(r.end("file"));
+  return p;
+}
+
+/// nullopt if there is no such file.
+result<std::optional<bytes>> read_file(const std::filesystem::path& path) {
+  const descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  if (!fd.valid() && errno == ENOENT) return std::optional<bytes>{};
+  if (!fd.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot open", path));
+  struct stat info {};
+  if (::fstat(fd.get(), &info) != 0)
+    return fail(file_error(errno, errc::store_unavailable, "cannot look at", path));
+  if (!S_ISREG(info.st_mode)) return fail(errc::store_damaged, path.string() + " is not a regular file");
+  CPNS_TRY(auto content, read_all(fd.get(), max_raw_size, errc::store_damaged, path));
+  return std::optional<bytes>(std::move(content));
+}
+
+result<std::optional<parts>> read_parts(const std::filesystem::path& path) {
+  CPNS_TRY(const auto raw, read_file(path));
+  if (!raw) return std::optional<parts>{};
+  auto p = parse(*raw);
+  if (!p) return fail(errc::store_damaged, path.string() + " is not a sealed file: " + p.error().message());
+  return std::optional<parts>(std::move(*p));
+}
+
+}  // namespace
+
+sealed_file::sealed_file(std::filesystem::path path, std::string purpose, std::optional<bytes> wrapped,
+                         const secret32& key, entropy& random)
+    : path_(std::move(path)), purpose_(std::move(purpose)), wrapped_(std::move(wrapped)), key_(key),
+      random_(&random) {}
+
+result<sealed_file> sealed_file::open(std::filesystem::path path, std::string purpose,
+                                      const key_protector& protector, entropy& random) {
+  CPNS_TRY(const auto there, read_parts(path));
+  if (!there) {
+    const auto key = random.draw_secret<secret32::size>();
+    CPNS_TRY(auto wrapped, protector.wrap(key, purpose, random));
+    return sealed_file(std::move(path), std::move(purpose), std::move(wrapped), key, random);
+  }
+  if (!there->wrapped)
+    return fail(errc::store_key,
+                path.string() + " is sealed under a data key that it shares with other files");
+  auto key = protector.unwrap(*there->wrapped, purpose);
+  if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
+  return sealed_file(std::move(path), std::move(purpose), there->wrapped, *key, random);
+}
+
+sealed_file sealed_file::with_data_key(std::filesystem::path path, std::string purpose,
+                                       const secret32& data_key, entropy& random) {
+  return {std::move(path), std::move(purpose), std::nullopt, data_key, random};
+}
+
+result<std::optional<secret_bytes>> sealed_file::load() const {
+  CPNS_TRY(const auto there, read_parts(path_));
+  if (!there) return std::optional<secret_bytes>{};
+  auto content = crypto::xaes_open(key_, file_aad(purpose_), there->sealed);
+  if (!content)
+    return fail(errc::store_sealed, path_.string() + " does not open as \"" + purpose_ +
+                                        "\": it was changed, is of another purpose, or is under another key");
+  return std::optional<secret_bytes>(std::move(*content));
+}
+
+status sealed_file::save(byte_view content) {
+  if (content.size() > max_sealed_file_size)
+    return fail(errc::store_write_failed, "the content for " + path_.string() + " has " +
+                                              std::to_string(content.size()) + " bytes, allowed are " +
+                                              std::to_string(max_sealed_file_size));
+  cbor::writer w;
+  w.array(3).uint(version);
+  if (wrapped_)
+    w.bstr(*wrapped_);
+  else
+    w.null();
+  w.bstr(crypto::xaes_seal(key_, *random_, file_aad(purpose_), content));
+  return replace_file(path_, w.view(), if_exists::replace);
+}
+
+result<secret32> open_data_key(const std::filesystem::path& path, std::string_view purpose,
+                               const key_protector& protector, entropy& random) {
+  CPNS_TRY(const auto there, read_file(path));
+  if (!there) {
+    const auto key = random.draw_secret<secret32::size>();
+    CPNS_TRY(const auto wrapped, protector.wrap(key, purpose, random));
+    CPNS_CHECK(replace_file(path, wrapped, if_exists::refuse));
+    return key;
+  }
+  auto key = protector.unwrap(*there, purpose);
+  if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
+  return key;
+}
+
+status rewrap_data_key(const std::filesystem::path& path, std::string_view purpose, const key_protector& from,
+                       const key_protector& to, entropy& random) {
+  CPNS_TRY(const auto there, read_file(path));
+  if (!there) return fail(errc::store_key, path.string() + " holds no data key: there is no such file");
+  auto key = from.unwrap(*there, purpose);
+  if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
+  CPNS_TRY(const auto wrapped, to.wrap(*key, purpose, random));
+  return replace_file(path, wrapped, if_exists::replace);
+}
+
+}  // namespace cpns::storage
