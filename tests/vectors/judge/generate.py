@@ -1,0 +1,23 @@
+#!/usr/bin/python3
+"""Writes the vectors anew: generate.py [FOLDER]. The result is the same at every run."""
+
+import pathlib
+import sys
+
+import generate_ids
+import generate_keys
+import generate_link
+import generate_radio
+
+FILES = {"radio_codec.json": generate_radio, "link_codec.json": generate_link, "key_schedule.json": generate_keys,
+         "entity_id.json": generate_ids}
+
+
+def main():
+    folder = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).resolve().parent.parent
+    for name, module in FILES.items():
+        (folder / name).write_text(module.make().text())
+
+
+if __name__ == "__main__":
+    main()
