@@ -1,0 +1,46 @@
+#pragma once
+// Deadlines of many devices behind one timer: a device has one deadline at a time, the newest it named. Not thread-safe.
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "base/clock.hpp"
+
+namespace cpns::actors {
+
+class deadline_heap {
+ public:
+  using key = std::uint64_t;
+
+  /// `at` replaces the earlier deadline of `k`; time_never removes it.
+  void set(key k, time_point at) {
+    if (const auto it = current_.find(k); it != current_.end()) {
+      order_.erase({it->second, k});
+      current_.erase(it);
+    }
+    if (at == time_never) return;
+    current_.emplace(k, at);
+    order_.emplace(at, k);
+  }
+  /// Removes and returns the keys whose deadline is at or before `now`, at most `most` of them: a wave is spread.
+  std::vector<key> take_due(time_point now, std::size_t most) {
+    std::vector<key> out;
+    while (!order_.empty() && order_.begin()->first <= now && out.size() < most) {
+      out.push_back(order_.begin()->second);
+      current_.erase(out.back());
+      order_.erase(order_.begin());
+    }
+    return out;
+  }
+  [[nodiscard]] time_point next() const { return order_.empty() ? time_never : order_.begin()->first; }
+  [[nodiscard]] std::size_t size() const { return order_.size(); }
+
+ private:
+  std::map<key, time_point> current_;
+  std::set<std::pair<time_point, key>> order_;
+};
+
+}  // namespace cpns::actors

@@ -1,0 +1,53 @@
+#pragma once
+// Between plugin threads and actors: events are queued, and one wake-up message fetches all that came meanwhile.
+
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "plugins/host/transport.hpp"
+
+namespace cpns::actors {
+
+struct radio_event {
+  enum class kind_t : std::uint8_t { link_up, link_down, message, peer_found, failed };
+  kind_t kind = kind_t::message;
+  std::uint64_t transport = 0;
+  plugins::link_id link = 0;
+  plugins::endpoint_id endpoint = 0;
+  std::string text;  ///< address (link_up, peer_found) or reason (link_down, failed)
+  std::int32_t rssi = 0;
+  bytes message;
+};
+
+/// The listener of one transport. [thread-safe]
+class radio_inbox final : public plugins::transport_listener {
+ public:
+  /// `wake` is called from plugin threads when the inbox stops being empty; it must not block.
+  radio_inbox(std::uint64_t transport, std::function<void()> wake) : transport_(transport), wake_(std::move(wake)) {}
+
+  /// All events since the last call.
+  std::vector<radio_event> take();
+  /// Messages dropped because the roles did not keep up: a radio may lose, memory may not grow.
+  [[nodiscard]] std::uint64_t dropped() const;
+
+  void link_up(plugins::link_id link, plugins::endpoint_id endpoint, std::string address) override;
+  void link_down(plugins::link_id link, std::string reason) override;
+  void message(plugins::link_id link, bytes message) override;
+  void peer_found(std::string address, std::int32_t rssi_dbm) override;
+  void failed(error why) override;
+
+ private:
+  static constexpr std::size_t queued_messages_max = 65536;
+  void push(radio_event e);
+
+  const std::uint64_t transport_;
+  const std::function<void()> wake_;
+  mutable std::mutex guard_;
+  std::vector<radio_event> events_;
+  std::uint64_t dropped_ = 0;
+};
+
+}  // namespace cpns::actors
