@@ -1,0 +1,157 @@
+#include "storage/store_folder.hpp"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "storage/rocksdb_store.hpp"
+
+namespace cpns::storage {
+
+namespace {
+
+// Of one length, so that the marker goes from one to the other by a single write within a sector.
+constexpr std::string_view marker_begun = "cpns store, schema 1, begun \n";
+constexpr std::string_view marker_complete = "cpns store, schema 1, whole \n";
+constexpr std::string_view marker_family = "cpns store, schema ";
+static_assert(marker_begun.size() == marker_complete.size());
+constexpr std::size_t max_marker_size = 256;
+
+struct contents {
+  bool marker = false;
+  bool current = false;  ///< RocksDB's file that names its newest manifest
+  bool others = false;   ///< anything else
+};
+
+result<contents> look_into(const std::filesystem::path& folder) {
+  std::error_code ec;
+  contents found;
+  for (std::filesystem::directory_iterator it(folder, ec), end; !ec && it != end; it.increment(ec)) {
+    const auto name = it->path().filename();
+    if (name == store_marker_name)
+      found.marker = true;
+    else if (name == "CURRENT")
+      found.current = true;
+    else
+      found.others = true;
+  }
+  if (ec) return fail(errc::store_unavailable, "cannot list " + folder.string() + ": " + ec.message());
+  return found;
+}
+
+status make_folder(const std::filesystem::path& folder) {
+  std::error_code ec;
+  const auto parent = std::filesystem::absolute(folder, ec).parent_path();
+  if (!ec) std::filesystem::create_directories(parent, ec);
+  if (ec)
+    return fail(errc::store_unavailable, "cannot make the folder " + parent.string() + ": " + ec.message());
+  if (::mkdir(folder.c_str(), 0700) != 0) {
+    if (errno == EEXIST) return {};
+    return fail(file_error(errno, errc::store_unavailable, "cannot make the folder", folder));
+  }
+  return sync_folder(parent);
+}
+
+/// Takes rights from group and others: the files' names and sizes are nobody's business.
+status close_to_others(const std::filesystem::path& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0)
+    return fail(file_error(errno, errc::store_unavailable, "cannot look at the folder", folder));
+  if (!S_ISDIR(info.st_mode))
+    return fail(errc::store_unavailable, folder.string() + " is not a folder; give the store one of its own");
+  if ((info.st_mode & 077) == 0) return {};
+  if (::chmod(folder.c_str(), 0700) != 0)
+    return fail(file_error(errno, errc::store_unavailable, "cannot set mode 0700 on the folder", folder));
+  return {};
+}
+
+}  // namespace
+
+result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    if (errno != ENOENT)
+      return fail(file_error(errno, errc::store_unavailable, "cannot look at the folder", folder));
+    CPNS_CHECK(make_folder(folder));
+  }
+  CPNS_CHECK(close_to_others(folder));
+
+  CPNS_TRY(const auto before, look_into(folder));
+  if (!before.marker && (before.others || before.current))
+    return fail(errc::store_damaged, "the folder " + folder.string() + " holds files, and no " +
+                                         std::string(store_marker_name) +
+                                         ": it is not a store of ours, or its marker was lost; name an empty "
+                                         "folder, or restore the store from a backup");
+  const auto path = folder / store_marker_name;
+  store_folder claimed(folder,
+                       descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
+  if (!claimed.marker_.valid())
+    return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", path));
+  CPNS_CHECK(claimed.lock());
+  // Looked at again: whoever had the lock before may just have made the store.
+  CPNS_TRY(const auto now, look_into(folder));
+  CPNS_CHECK(claimed.read_marker(now.others, now.current));
+  return claimed;
+}
+
+status store_folder::lock() {
+  struct flock wanted {};
+  wanted.l_type = F_WRLCK;
+  wanted.l_whence = SEEK_SET;
+  if (::fcntl(marker_.get(), F_SETLK, &wanted) == 0) return {};
+  if (errno != EACCES && errno != EAGAIN)
+    return fail(file_error(errno, errc::store_unavailable, "cannot lock", folder_ / store_marker_name));
+  std::string who = "another process";
+  if (::fcntl(marker_.get(), F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK && wanted.l_pid > 0)
+    who = "process " + std::to_string(wanted.l_pid);
+  return fail(errc::store_locked, "the folder " + folder_.string() + " is held by " + who +
+                                      "; stop it, or give each role a folder of its own");
+}
+
+status store_folder::read_marker(bool others, bool current) {
+  const auto path = folder_ / store_marker_name;
+  CPNS_TRY(const auto raw, read_all(marker_.get(), max_marker_size, errc::store_damaged, path));
+  const auto text = as_text(raw);
+  if (text == marker_complete) {
+    if (!current)
+      return fail(errc::store_damaged,
+                  "the store in " + folder_.string() +
+                      " lost its file CURRENT; restore it from a backup, it is not made anew");
+    complete_ = true;
+    return {};
+  }
+  if (text == marker_begun) return {};
+  // A crash between making the marker and writing it leaves an empty one, and nothing else.
+  if (text.empty() && !others && !current) {
+    CPNS_CHECK(write_marker(marker_begun));
+    return sync_folder(folder_);
+  }
+  if (text.starts_with(marker_family) && text.size() == marker_complete.size())
+    return fail(errc::store_unavailable,
+                "the store in " + folder_.string() +
+                    " has a layout that this version does not know; use the version that "
+                    "wrote it, or a newer one");
+  return fail(errc::store_damaged,
+              "the marker " + path.string() + " is damaged; restore the store from a backup");
+}
+
+status store_folder::write_marker(std::string_view text) {
+  const auto path = folder_ / store_marker_name;
+  const auto n = ::pwrite(marker_.get(), text.data(), text.size(), 0);
+  if (n < 0) return fail(file_error(errno, errc::store_unavailable, "cannot write", path));
+  if (static_cast<std::size_t>(n) != text.size())
+    return fail(errc::store_full, "cannot write " + path.string() + " as a whole");
+  if (::fsync(marker_.get()) != 0)
+    return fail(file_error(errno, errc::store_unavailable, "cannot sync", path));
+  return {};
+}
+
+status store_folder::mark_complete() {
+  CPNS_CHECK(sync_folder(folder_));
+  CPNS_CHECK(write_marker(marker_complete));
+  complete_ = true;
+  return {};
+}
+
+}  // namespace cpns::storage
