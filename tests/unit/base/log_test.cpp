@@ -1,0 +1,133 @@
+#include "base/log.hpp"
+
+#include <gmock/gmock.h>
+#include <stdlib.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+namespace cpns::log {
+namespace {
+
+using testing::HasSubstr;
+using testing::MatchesRegex;
+
+struct log_lines : testing::Test {
+  std::string folder = [] {
+    std::string pattern = testing::TempDir() + "cpns-log-XXXXXX";
+    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
+    return pattern;
+  }();
+  settings s = [this] {
+    settings out;
+    out.file = folder + "/log";
+    return out;
+  }();
+
+  ~log_lines() override {
+    (void)configure({});
+    std::error_code ignored;
+    std::filesystem::remove_all(folder, ignored);
+  }
+  [[nodiscard]] std::vector<std::string> lines() const {
+    std::ifstream in{s.file, std::ios::binary};
+    std::vector<std::string> out;
+    for (std::string line; std::getline(in, line);) out.push_back(line);
+    return out;
+  }
+};
+
+TEST_F(log_lines, text_has_time_level_component_event_and_fields) {
+  ASSERT_TRUE(configure(s));
+  info("gateway", "pne-found", "a device answered",
+       {{"entity", "urn:dev:os:1-a"}, {"note", "two words"}, {"none", ""}});
+  ASSERT_EQ(lines().size(), 1u);
+  EXPECT_THAT(
+      lines()[0],
+      MatchesRegex(
+          "[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:]{8}\\.[0-9]{3}Z info  gateway pne-found: a device answered "
+          "entity=urn:dev:os:1-a note=\"two words\" none=\"\""));
+}
+
+TEST_F(log_lines, json_is_one_object_a_line) {
+  s.form = format::json;
+  ASSERT_TRUE(configure(s));
+  warn("server", "refused", "said \"no\"", {{"path", "a\\b"}});
+  ASSERT_EQ(lines().size(), 1u);
+  EXPECT_THAT(
+      lines()[0],
+      HasSubstr(
+          R"("level":"warn","component":"server","event":"refused","text":"said \"no\"","path":"a\\b"})"));
+  EXPECT_EQ(lines()[0].front(), '{');
+}
+
+TEST_F(log_lines, hostile_text_makes_no_second_line_and_no_escape_sequence) {
+  for (const auto form : {format::text, format::json}) {
+    s.form = form;
+    s.file = folder + (form == format::text ? "/text" : "/json");
+    ASSERT_TRUE(configure(s));
+    std::string hostile = "a\nb\r\x1b[31m\x7f\t\"";
+    hostile += '\0';
+    info("gateway", "event", hostile, {{"field", hostile}});
+    const auto written = lines();
+    ASSERT_EQ(written.size(), 1u);
+    EXPECT_TRUE(std::none_of(written[0].begin(), written[0].end(),
+                             [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }));
+    EXPECT_THAT(written[0], HasSubstr("a\\u000ab\\u000d\\u001b[31m\\u007f\\u0009\\\"\\u0000"));
+  }
+}
+
+TEST_F(log_lines, a_field_cannot_pretend_to_be_two) {
+  ASSERT_TRUE(configure(s));
+  info("gateway", "event", "text", {{"name", "a b=c"}});
+  EXPECT_THAT(lines().at(0), HasSubstr("name=\"a b=c\""));
+}
+
+TEST_F(log_lines, thresholds_are_per_component) {
+  s.threshold = level::warn;
+  s.components["crypto"] = level::debug;
+  s.components["radio"] = level::off;
+  ASSERT_TRUE(configure(s));
+  debug("crypto", "e", "kept");
+  info("server", "e", "dropped");
+  error("server", "e", "kept");
+  error("radio", "e", "dropped");
+  EXPECT_EQ(lines().size(), 2u);
+  EXPECT_TRUE(enabled(level::debug, "crypto"));
+  EXPECT_FALSE(enabled(level::info, "server"));
+  EXPECT_FALSE(enabled(level::error, "radio"));
+}
+
+TEST_F(log_lines, threads_write_whole_lines) {
+  ASSERT_TRUE(configure(s));
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([] {
+      for (int i = 0; i < 100; ++i) info("test", "line", "from a thread", {{"end", "here"}});
+    });
+  for (auto& t : threads) t.join();
+  const auto written = lines();
+  EXPECT_EQ(written.size(), 400u);
+  EXPECT_TRUE(std::all_of(written.begin(), written.end(),
+                          [](const std::string& l) { return l.ends_with("from a thread end=here"); }));
+}
+
+TEST_F(log_lines, a_file_that_cannot_be_opened_is_an_error) {
+  s.file = folder + "/log/below/a/file";
+  ASSERT_TRUE(std::ofstream{folder + "/log"}.put('x'));
+  const auto out = configure(s);
+  ASSERT_FALSE(out);
+  EXPECT_EQ(out.error().code, errc::config_file);
+}
+
+TEST(log_level, names_both_ways) {
+  for (const auto l : {level::debug, level::info, level::warn, level::error, level::off})
+    EXPECT_EQ(parse_level(name_of(l)).value(), l);
+  EXPECT_EQ(parse_level("trace").error().code, errc::config_range);
+  EXPECT_FALSE(parse_level(""));
+}
+
+}  // namespace
+}  // namespace cpns::log

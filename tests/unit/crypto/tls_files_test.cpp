@@ -1,0 +1,98 @@
+// What is said about certificate and key files that cannot be used.
+
+#include <gmock/gmock.h>
+
+#include "crypto_test.hpp"
+#include "tls_pair.hpp"
+
+namespace cpns::crypto {
+namespace {
+
+using testing::HasSubstr;
+
+struct tls_files_of_a_role : testing::Test {
+  tls_home home;
+
+  static void refused(const tls_files& files, errc code, const std::string& why) {
+    const auto made = make_server_tls(files);
+    ASSERT_FALSE(made) << why;
+    EXPECT_EQ(made.error().code, code) << made.error().message();
+    EXPECT_THAT(made.error().detail, HasSubstr(why));
+  }
+};
+
+TEST_F(tls_files_of_a_role, missing_or_no_file) {
+  auto files = home.server;
+  files.ca = home.folder() + "/nowhere.crt";
+  refused(files, errc::config_file, "CA file " + files.ca + ": No such file");
+  files = home.server;
+  files.key = home.folder();
+  refused(files, errc::config_file, "not a regular file");
+  files = home.server;
+  files.certificate.clear();
+  refused(files, errc::config_missing, "certificate file is not given");
+}
+
+TEST_F(tls_files_of_a_role, not_pem) {
+  auto files = home.server;
+  files.certificate = home.write("empty.crt", "", 0644);
+  refused(files, errc::crypto_certificate, "holds no PEM certificate");
+  files = home.server;
+  files.key = home.write("bad.key", "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", 0600);
+  refused(files, errc::crypto_certificate, "holds no PEM private key");
+  files = home.server;
+  files.ca = home.write("half.crt", home.ca.certificate_pem + home.ca.certificate_pem.substr(0, 200), 0644);
+  refused(files, errc::crypto_certificate, "damaged");
+}
+
+TEST_F(tls_files_of_a_role, an_encrypted_key_does_not_ask_for_its_passphrase) {
+  auto files = home.server;
+  files.key =
+      home.write("locked.key",
+                 "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIBvTBXBgkqhkiG9w0BBQ0wSjApBgkqhkiG9w0BBQwwHAQI\n"
+                 "-----END ENCRYPTED PRIVATE KEY-----\n",
+                 0600);
+  refused(files, errc::crypto_certificate, "or an encrypted one");
+}
+
+TEST_F(tls_files_of_a_role, a_key_that_others_can_read) {
+  for (const int mode : {0640, 0604, 0660, 0610, 0601}) {
+    auto files = home.server;
+    files.key = home.write("open.key", "no matter", mode);
+    refused(files, errc::crypto_certificate, "chmod 600");
+  }
+}
+
+TEST_F(tls_files_of_a_role, the_key_of_another_certificate) {
+  auto files = home.server;
+  files.key = home.client.key;
+  refused(files, errc::crypto_certificate, "does not belong to the certificate in " + files.certificate);
+}
+
+TEST_F(tls_files_of_a_role, an_own_certificate_out_of_its_time) {
+  auto r = request_for(certificate_usage::server, "urn:cpns:server:old");
+  r.not_before = time_point{std::chrono::hours{24 * 365 * 40}};
+  r.not_after = r.not_before + std::chrono::hours{24};
+  refused(home.files("old", r), errc::crypto_certificate, "expired on 2009-12-23 00:00:00 UTC");
+  r.not_before = now_wall() + std::chrono::hours{2};
+  r.not_after = r.not_before + std::chrono::hours{2};
+  refused(home.files("new", r), errc::crypto_certificate, "is not valid before");
+}
+
+TEST_F(tls_files_of_a_role, an_own_certificate_for_the_other_role) {
+  refused(home.client, errc::crypto_certificate, "is not for a server");
+  const auto made = make_client_tls(home.server);
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().detail, HasSubstr("is not for a client"));
+}
+
+TEST_F(tls_files_of_a_role, an_error_never_shows_the_key) {
+  auto files = home.server;
+  files.key = home.client.key;
+  const auto made = make_server_tls(files);
+  ASSERT_FALSE(made);
+  EXPECT_EQ(made.error().message().find("PRIVATE KEY-----"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cpns::crypto

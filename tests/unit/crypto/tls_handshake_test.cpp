@@ -1,0 +1,198 @@
+// Who gets through the handshake, who does not, and what the log says then.
+
+#include <gmock/gmock.h>
+#include <openssl/err.h>
+#include <openssl/x509.h>
+
+#include "crypto_test.hpp"
+#include "tls_pair.hpp"
+
+namespace cpns::crypto {
+namespace {
+
+using testing::HasSubstr;
+
+struct tls_handshake : testing::Test {
+  tls_home home;
+  tls_context server = must(make_server_tls(home.server));
+  tls_context client = must(make_client_tls(home.client));
+
+  static tls_context must(result<tls_context> made) {
+    EXPECT_TRUE(made) << made.error().message();
+    return made ? std::move(*made) : nullptr;
+  }
+  /// Expects the server to refuse this client for `why`.
+  void refused_by_server(SSL_CTX* bad, const std::string& why) const {
+    const tls_pair pair{bad, server.get()};
+    EXPECT_FALSE(pair.server_ok);
+    EXPECT_FALSE(pair.client_ok);
+    EXPECT_THAT(pair.server_why, HasSubstr(why));
+  }
+  void refused_by_client(SSL_CTX* bad, const std::string& why) const {
+    const tls_pair pair{client.get(), bad};
+    EXPECT_FALSE(pair.client_ok);
+    EXPECT_THAT(pair.client_why, HasSubstr(why));
+  }
+};
+
+TEST_F(tls_handshake, two_good_ends_agree) {
+  const tls_pair pair{client.get(), server.get()};
+  ASSERT_TRUE(pair.client_ok && pair.server_ok) << pair.client_why << " / " << pair.server_why;
+  EXPECT_STREQ(SSL_get_version(pair.server.get()), "TLSv1.3");
+  EXPECT_TRUE(check_alpn(pair.server.get()));
+  EXPECT_TRUE(check_alpn(pair.client.get()));
+  EXPECT_EQ(peer_uri(pair.server.get()).value(), "urn:cpns:gw:hall");
+  EXPECT_TRUE(expect_uri(pair.client.get(), "urn:cpns:server:one"));
+  const auto wrong = expect_uri(pair.client.get(), "urn:cpns:server:two");
+  ASSERT_FALSE(wrong);
+  EXPECT_EQ(wrong.error().code, errc::peer_identity);
+  EXPECT_THAT(wrong.error().detail, HasSubstr("urn:cpns:server:one"));
+}
+
+TEST_F(tls_handshake, the_exporter_is_one_per_connection_and_the_same_at_both_ends) {
+  const tls_pair a{client.get(), server.get()}, b{client.get(), server.get()};
+  const auto at_client = tls_exporter(a.client.get()), at_server = tls_exporter(a.server.get());
+  ASSERT_TRUE(at_client && at_server);
+  EXPECT_EQ(*at_client, *at_server);
+  EXPECT_NE(*at_client, tls_exporter(b.client.get()).value());
+  const std::unique_ptr<SSL, decltype(&SSL_free)> fresh{SSL_new(client.get()), SSL_free};
+  EXPECT_FALSE(tls_exporter(fresh.get()));
+}
+
+TEST_F(tls_handshake, nothing_is_left_to_resume) {
+  const tls_pair pair{client.get(), server.get()};
+  ASSERT_TRUE(pair.client_ok && pair.server_ok);
+  EXPECT_EQ(SSL_SESSION_is_resumable(SSL_get0_session(pair.client.get())), 0);
+  EXPECT_EQ(SSL_get_num_tickets(pair.server.get()), 0u);
+  EXPECT_EQ(SSL_CTX_get_session_cache_mode(server.get()), SSL_SESS_CACHE_OFF);
+}
+
+TEST_F(tls_handshake, a_client_of_another_ca_is_refused) {
+  const auto other = make_ca("foreign CA", 2).value();
+  const auto files =
+      home.files("foreign", request_for(certificate_usage::client, "urn:cpns:gw:foreign"), &other);
+  refused_by_server(careless(false, &files).get(),
+                    "unknown CA (urn:cpns:gw:foreign, issued by /CN=foreign CA)");
+}
+
+TEST_F(tls_handshake, a_client_without_a_certificate_is_refused) {
+  const auto bad = careless(false, nullptr);
+  refused_by_server(bad.get(), "sent no certificate");
+  const tls_pair pair{bad.get(), server.get()};
+  EXPECT_THAT(pair.client_why, HasSubstr("wants a certificate"));
+}
+
+TEST_F(tls_handshake, an_expired_client_is_refused_with_its_date) {
+  auto r = request_for(certificate_usage::client, "urn:cpns:gw:old");
+  r.not_before = time_point{std::chrono::hours{24 * 365 * 40}};
+  r.not_after = r.not_before + std::chrono::hours{24};
+  const auto files = home.files("old", r);
+  refused_by_server(careless(false, &files).get(),
+                    "has expired (urn:cpns:gw:old, valid until 2009-12-23 00:00:00 UTC)");
+}
+
+TEST_F(tls_handshake, a_client_from_the_future_is_refused) {
+  auto r = request_for(certificate_usage::client, "urn:cpns:gw:new");
+  r.not_before = now_wall() + std::chrono::hours{2};
+  const auto files = home.files("new", r);
+  refused_by_server(careless(false, &files).get(), "not valid yet (urn:cpns:gw:new, valid from ");
+}
+
+TEST_F(tls_handshake, a_server_certificate_is_none_for_a_client) {
+  const auto bad = careless(false, &home.server);
+  refused_by_server(bad.get(), "another purpose");
+}
+
+TEST_F(tls_handshake, a_client_certificate_is_none_for_a_server) {
+  refused_by_client(careless(true, &home.client).get(), "another purpose");
+}
+
+TEST_F(tls_handshake, tls_1_2_is_refused) {
+  const auto bad = careless(false, &home.client);
+  SSL_CTX_set_max_proto_version(bad.get(), TLS1_2_VERSION);
+  refused_by_server(bad.get(), "does not speak TLS 1.3");
+  const auto old_server = careless(true, &home.server);
+  SSL_CTX_set_max_proto_version(old_server.get(), TLS1_2_VERSION);
+  refused_by_client(old_server.get(), "does not speak TLS 1.3");
+}
+
+TEST_F(tls_handshake, another_alpn_is_refused) {
+  for (const std::string_view wrong : {"\x06"
+                                       "cpns/2",
+                                       "\x05"
+                                       "cpns/",
+                                       "\x02"
+                                       "h2"}) {
+    const auto bad = careless(false, &home.client);
+    ASSERT_EQ(SSL_CTX_set_alpn_protos(bad.get(), as_bytes(wrong).data(), static_cast<unsigned>(wrong.size())),
+              0);
+    refused_by_server(bad.get(), "does not offer ALPN cpns/1");
+  }
+}
+
+TEST_F(tls_handshake, no_alpn_passes_the_handshake_and_not_the_check_after_it) {
+  const auto bad = careless(false, &home.client);
+  ASSERT_EQ(SSL_CTX_set_alpn_protos(bad.get(), nullptr, 0), 0);
+  const tls_pair pair{bad.get(), server.get()};
+  ASSERT_TRUE(pair.server_ok) << pair.server_why;
+  const auto checked = check_alpn(pair.server.get());
+  ASSERT_FALSE(checked);
+  EXPECT_EQ(checked.error().code, errc::peer_policy);
+  EXPECT_THAT(checked.error().detail, HasSubstr("no ALPN"));
+}
+
+TEST_F(tls_handshake, a_server_of_another_ca_is_refused) {
+  const auto other = make_ca("foreign CA", 2).value();
+  const auto files =
+      home.files("foreign", request_for(certificate_usage::server, "urn:cpns:server:one"), &other);
+  refused_by_client(careless(true, &files).get(), "unknown CA");
+}
+
+TEST_F(tls_handshake, our_client_learns_at_its_first_read_that_it_was_refused) {
+  const auto other = make_ca("foreign CA", 2).value();
+  (void)home.write("other.crt", other.certificate_pem, 0644);
+  auto files = home.server;
+  files.ca = home.folder() + "/other.crt";
+  const auto strict = must(make_server_tls(files));
+  const tls_pair pair{client.get(), strict.get()};
+  EXPECT_FALSE(pair.client_ok);
+  EXPECT_THAT(pair.client_why, HasSubstr("does not know the CA"));
+}
+
+TEST_F(tls_handshake, a_peer_has_one_name) {
+  auto none = request_for(certificate_usage::client, "x"), two = none, odd = none;
+  none.uris.clear();
+  two.uris = {"urn:cpns:gw:a", "urn:cpns:gw:b"};
+  odd.uris = {"urn:cpns:gw:" + std::string(250, 'a')};
+  for (const auto& r : {none, two, odd}) {
+    const auto files = home.files("named", r);
+    const auto named = must(make_client_tls(files));
+    const tls_pair pair{named.get(), server.get()};
+    ASSERT_TRUE(pair.server_ok) << pair.server_why;
+    const auto uri = peer_uri(pair.server.get());
+    ASSERT_FALSE(uri);
+    EXPECT_EQ(uri.error().code, errc::peer_identity);
+  }
+}
+
+TEST_F(tls_handshake, bytes_that_are_not_tls_are_called_so) {
+  const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(server.get()), SSL_free};
+  BIO* in = BIO_new(BIO_s_mem());
+  BIO_puts(in, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+  SSL_set_bio(ssl.get(), in, BIO_new(BIO_s_mem()));
+  ERR_clear_error();
+  EXPECT_NE(SSL_accept(ssl.get()), 1);
+  EXPECT_THAT(tls_refusal(ssl.get()), HasSubstr("not TLS"));
+  EXPECT_EQ(ERR_peek_error(), 0u);
+}
+
+TEST_F(tls_handshake, a_refusal_can_be_told_from_the_code_that_asio_keeps) {
+  EXPECT_THAT(tls_refusal(nullptr, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)),
+              HasSubstr("sent no certificate"));
+  EXPECT_THAT(tls_refusal(nullptr, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CERTIFICATE_VERIFY_FAILED)),
+              HasSubstr("does not verify"));
+  EXPECT_THAT(tls_refusal(nullptr), HasSubstr("closed the connection"));
+}
+
+}  // namespace
+}  // namespace cpns::crypto
