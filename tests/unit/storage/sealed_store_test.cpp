@@ -1,0 +1,198 @@
+// The seal itself: what the files show, what does not open, and which key opens it.
+
+#include <algorithm>
+
+#include "storage/faulty_store.hpp"
+#include "storage/memory_store.hpp"
+#include "storage/rocksdb_store.hpp"
+#include "support.hpp"
+
+namespace cpns::storage::testing {
+namespace {
+
+namespace fs = std::filesystem;
+entropy& random_source() { return crypto::system_entropy(); }
+
+class sealed : public ::testing::Test {
+ protected:
+  sealed() : protector_(protector("kek")) {}
+  std::unique_ptr<key_protector> protector(std::string_view name) {
+    EXPECT_OK(create_key_file(dir_ / name, random_source()));
+    return std::move(open_key_file(dir_ / name).value());
+  }
+  std::unique_ptr<sealed_store> open(store& under) {
+    auto opened = sealed_store::open(under, *protector_, random_source());
+    EXPECT_OK(opened);
+    return opened ? std::move(*opened) : nullptr;
+  }
+  /// The stored rows of one table, the wrapped data key left out.
+  static write_batch stored(const store& under, table t) {
+    write_batch found;
+    EXPECT_OK(under.scan(t, {}, [&](byte_view row, byte_view value) {
+      if (row.size() == 32) found.push_back({t, to_bytes(row), to_bytes(value)});
+      return true;
+    }));
+    return found;
+  }
+  temporary_folder dir_;
+  std::unique_ptr<key_protector> protector_;
+};
+
+TEST_F(sealed, shows_no_name_and_no_value_in_any_file_of_the_store) {
+  const std::string user = "canary-user@example.org";
+  const std::string tk("\x00\x9d\x41\xee\x7c\x13\x5a\xb0\x22\xc8\x6f\xf1\x38\x04\x9b\xd7", 16);
+  const std::string eukey("\xc4\x0e\x91\x5d\xaa\x77\x02\xfb\x36\xe8\x1c\x49\x80\xb5\x63\x2f", 16);
+  for (int opening = 0; opening < 3; ++opening) {
+    auto under = open_rocksdb_store(dir_ / "store");
+    ASSERT_OK(under);
+    const auto s = open(**under);
+    ASSERT_NE(s, nullptr);
+    ASSERT_OK(s->write({seal(table::users, user, "x"), seal(table::devices, "urn:dev:os:1-canary", tk),
+                        seal(table::entities, eukey, user + eukey)}));
+    EXPECT_EQ(read(*s, table::devices, "urn:dev:os:1-canary"), tk);
+  }
+  std::size_t searched = 0;
+  for (const auto& entry : fs::recursive_directory_iterator(dir_ / "store")) {
+    const auto content = content_of(entry.path());
+    auto lower = content;
+    std::transform(lower.begin(), lower.end(), lower.begin(),
+                   [](unsigned char c) { return std::tolower(c); });
+    searched += content.size();
+    for (const auto& canary : {user, tk, eukey, std::string("urn:dev:os")}) {
+      const auto raw = as_bytes(canary);
+      EXPECT_EQ(content.find(canary), std::string::npos) << entry.path();
+      EXPECT_EQ(lower.find(to_hex(raw)), std::string::npos) << entry.path();
+      // Base64 at each of its three alignments, without the characters that the neighbours touch.
+      for (std::size_t shift = 0; shift < 3; ++shift) {
+        bytes shifted(shift);
+        shifted.insert(shifted.end(), raw.begin(), raw.end());
+        const auto text = to_base64(shifted);
+        EXPECT_EQ(content.find(text.substr(4, text.size() - 8)), std::string::npos) << entry.path();
+      }
+    }
+  }
+  EXPECT_GT(searched, 500U);
+}
+
+TEST_F(sealed, is_there_again_with_the_same_key) {
+  memory_store under;
+  ASSERT_OK(open(under)->write({seal(table::users, "ann", "1"), seal(table::meta, "data key", "2")}));
+  const auto s = open(under);
+  EXPECT_EQ(read(*s, table::users, "ann"), "1");
+  EXPECT_EQ(read(*s, table::meta, "data key"), "2") << "the name is free for others";
+  int seen = 0;
+  EXPECT_OK(s->scan(table::meta, {}, [&seen](byte_view, const secret_bytes&) { return ++seen > 0; }));
+  EXPECT_EQ(seen, 1) << "the wrapped data key is no row of the caller's";
+}
+
+TEST_F(sealed, is_refused_with_another_key) {
+  memory_store under;
+  ASSERT_OK(open(under)->write({seal(table::users, "ann", "1")}));
+  const auto other = protector("other");
+  const auto refused = sealed_store::open(under, *other, random_source());
+  EXPECT_EQ(code(refused), "store_key");
+  EXPECT_NE(refused.error().detail.find((dir_ / "other").string()), std::string::npos);
+  const auto words = make_passphrase_protector(secret_bytes::from_text("words"));
+  EXPECT_EQ(code(sealed_store::open(under, **words, random_source())), "store_key");
+  EXPECT_EQ(read(*open(under), table::users, "ann"), "1");
+}
+
+TEST_F(sealed, never_begins_anew_over_rows_whose_data_key_is_gone) {
+  memory_store under;
+  ASSERT_OK(open(under)->write({seal(table::revocations, "ann", "1")}));
+  ASSERT_OK(under.write({erase(table::meta, "data key")}));
+  EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_damaged");
+}
+
+TEST_F(sealed, is_not_begun_when_its_data_key_cannot_be_written_or_read) {
+  memory_store memory;
+  faulty_store under(memory);
+  under.fail_writes(errc::store_full);
+  EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_full");
+  under.repair();
+  ASSERT_OK(open(under)->write({seal(table::users, "ann", "1")}));
+  under.fail_reads(errc::store_damaged);
+  EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_damaged");
+  under.repair();
+  EXPECT_EQ(read(*open(under), table::users, "ann"), "1");
+}
+
+TEST_F(sealed, opens_no_row_that_was_put_in_the_place_of_another) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1"), seal(table::users, "bob", "2")}));
+  auto found = stored(under, table::users);
+  ASSERT_EQ(found.size(), 2U);
+  std::swap(found[0].value, found[1].value);
+  ASSERT_OK(under.write(found));
+  for (const auto* name : {"ann", "bob"})
+    EXPECT_EQ(code(s->get(table::users, as_bytes(name))), "store_sealed");
+  EXPECT_EQ(code(s->scan(table::users, {}, [](byte_view, const secret_bytes&) { return true; })),
+            "store_sealed");
+}
+
+TEST_F(sealed, opens_no_row_that_was_moved_to_another_table) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  auto found = stored(under, table::users);
+  ASSERT_EQ(found.size(), 1U);
+  found[0].table = table::devices;
+  ASSERT_OK(under.write(found));
+  EXPECT_EQ(code(s->scan(table::devices, {}, [](byte_view, const secret_bytes&) { return true; })),
+            "store_sealed");
+}
+
+TEST_F(sealed, opens_no_row_of_another_store) {
+  memory_store one;
+  memory_store two;
+  const auto first = open(one);
+  ASSERT_OK(first->write({seal(table::users, "ann", "1")}));
+  const auto second = open(two);
+  ASSERT_OK(second->write({seal(table::users, "ann", "2")}));
+  const auto from = stored(one, table::users);
+  auto to = stored(two, table::users);
+  ASSERT_EQ(from.size(), 1U);
+  ASSERT_EQ(to.size(), 1U);
+  EXPECT_NE(from[0].row, to[0].row) << "a name is stored alike in two stores";
+  to[0].value = from[0].value;
+  ASSERT_OK(two.write(to));
+  const auto refused = second->get(table::users, as_bytes("ann"));
+  EXPECT_EQ(code(refused), "store_sealed");
+  EXPECT_EQ(refused.error().detail.find("ann"), std::string::npos) << "a name went into an error";
+}
+
+TEST_F(sealed, opens_no_row_with_a_changed_or_missing_byte) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  const auto good = stored(under, table::users).at(0);
+  for (std::size_t i = 0; i < good.value->size(); ++i) {
+    auto bad = good;
+    (*bad.value)[i] ^= 1;
+    ASSERT_OK(under.write({bad}));
+    EXPECT_EQ(code(s->get(table::users, as_bytes("ann"))), "store_sealed") << i;
+    bad.value = bytes(good.value->begin(), good.value->begin() + static_cast<std::ptrdiff_t>(i));
+    ASSERT_OK(under.write({bad}));
+    EXPECT_EQ(code(s->get(table::users, as_bytes("ann"))), "store_sealed") << i;
+  }
+  ASSERT_OK(under.write({good}));
+  EXPECT_EQ(read(*s, table::users, "ann"), "1");
+}
+
+TEST_F(sealed, rewraps_its_data_key_and_touches_no_row) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  const auto before = stored(under, table::users).at(0);
+  const auto next = protector("next");
+  ASSERT_OK(s->rewrap(*next));
+  EXPECT_EQ(stored(under, table::users).at(0).value, before.value);
+  EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_key");
+  const auto again = sealed_store::open(under, *next, random_source());
+  ASSERT_OK(again);
+  EXPECT_EQ(read(**again, table::users, "ann"), "1");
+}
+
+}  // namespace
+}  // namespace cpns::storage::testing

@@ -1,0 +1,91 @@
+#pragma once
+// What the storage tests share.
+
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <map>
+#include <string>
+
+#include "crypto/suite.hpp"
+#include "storage/sealed_store.hpp"
+
+namespace cpns::storage::testing {
+
+/// A fresh folder, removed at the end.
+class temporary_folder {
+ public:
+  temporary_folder() {
+    std::string name = (std::filesystem::temp_directory_path() / "cpns-storage-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) std::abort();
+    path_ = name;
+  }
+  ~temporary_folder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  temporary_folder(const temporary_folder&) = delete;
+  temporary_folder& operator=(const temporary_folder&) = delete;
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline bytes b(std::string_view text) { return to_bytes(as_bytes(text)); }
+inline write_op put(table t, std::string_view row, std::string_view value) { return {t, b(row), b(value)}; }
+inline write_op erase(table t, std::string_view row) { return {t, b(row), std::nullopt}; }
+inline sealed_op seal(table t, std::string_view row, std::string_view value) {
+  return {t, b(row), secret_bytes::from_text(value)};
+}
+
+/// The value as text; "(none)" if there is no row, "(error) ..." if it cannot be read.
+inline std::string read(const store& s, table t, std::string_view row) {
+  const auto got = s.get(t, as_bytes(row));
+  if (!got) return "(error) " + got.error().message();
+  return *got ? std::string(as_text(**got)) : "(none)";
+}
+inline std::string read(const sealed_store& s, table t, std::string_view row) {
+  const auto got = s.get(t, as_bytes(row));
+  if (!got) return "(error) " + got.error().message();
+  return *got ? std::string(as_text((*got)->expose())) : "(none)";
+}
+
+using rows = std::map<std::string, std::string>;
+inline rows scan(const store& s, table t, std::string_view prefix = {}) {
+  rows found;
+  const auto done = s.scan(t, as_bytes(prefix), [&](byte_view row, byte_view value) {
+    found.emplace(as_text(row), as_text(value));
+    return true;
+  });
+  EXPECT_TRUE(done) << done.error().message();
+  return found;
+}
+
+inline std::string content_of(const std::filesystem::path& file) {
+  std::ifstream in(file, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+inline void set_content(const std::filesystem::path& file, std::string_view text) {
+  std::ofstream(file, std::ios::binary | std::ios::trunc) << text;
+}
+
+template <class T>
+::testing::AssertionResult is_ok(const result<T>& r) {
+  if (r) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << r.error().message();
+}
+
+/// The name of the error's code, or "ok".
+template <class T>
+std::string code(const result<T>& r) {
+  return r ? "ok" : std::string(name_of(r.error().code));
+}
+
+}  // namespace cpns::storage::testing
+
+#define EXPECT_OK(...) EXPECT_TRUE(::cpns::storage::testing::is_ok(__VA_ARGS__))
+#define ASSERT_OK(...) ASSERT_TRUE(::cpns::storage::testing::is_ok(__VA_ARGS__))
