@@ -1,7 +1,8 @@
 #pragma once
-// The CPNS Server's side of one entity (steps 5 to 8, reports). Pure: time and randomness are arguments, outputs are polled.
-// Not thread-safe. One request is in hand at a time; the driver queues the others, bounded. The driver polls no further
-// past an `assignment_persist` until it is durable: the answer leaves after it.
+// The CPNS Server's side of one entity (steps 5 to 8, reports). Pure: time and randomness are arguments,
+// outputs are polled. Not thread-safe. One request is in hand at a time; the driver queues the others,
+// bounded. The driver polls no further past an `assignment_persist` until it is durable: the answer leaves
+// after it.
 
 #include <memory>
 #include <optional>
@@ -21,6 +22,8 @@ struct assignment_settings {
   seconds rekey = rekey_default;
   seconds set_lifetime = std::chrono::hours{24 * 365};
   bool literal_temporary_key = false;  ///< `temporary_key_release: literal`
+  bool require_presence = true;        ///< false: for no device, whatever its import says
+  seconds adopt_after{60};             ///< told to another gateway of the same user
   secret32 issuer_key;                 ///< K_iss
   std::uint64_t incarnation = 1;
 };
@@ -32,34 +35,45 @@ struct requester {
 };
 
 // What the driver has to do, in order.
-struct assignment_fetch_user { user_id user; };          ///< answer with handle_user
-struct assignment_fetch_device { entity_id entity; };    ///< step 7; answer with handle_device
-struct assignment_persist { entity_record record; };     ///< step 6: make durable, then go on polling
-struct assignment_answer {                               ///< step 8
+struct assignment_fetch_user {
+  user_id user;
+};  ///< answer with handle_user
+struct assignment_fetch_device {
+  entity_id entity;
+};  ///< step 7; answer with handle_device
+struct assignment_persist {
+  entity_record record;
+};                          ///< step 6: make durable, then go on polling
+struct assignment_answer {  ///< step 8
   request_id id;
   std::variant<assigned_keys, refusal> body;
 };
-struct assignment_event {  ///< for the operator's log: why a request was refused, what was done. Names no secret and no user
+struct assignment_event {  ///< for the operator's log: why a request was refused, what was done. Names no
+                           ///< secret and no user
   std::string_view id;     ///< stable, kebab-case
   std::string text;
 };
-using assignment_output = std::variant<assignment_fetch_user, assignment_fetch_device, assignment_persist, assignment_answer, assignment_event>;
+using assignment_output = std::variant<assignment_fetch_user, assignment_fetch_device, assignment_persist,
+                                       assignment_answer, assignment_event>;
 
 class assignment_machine {
  public:
   /// `record`: what the store holds; a fresh one that names the entity if it holds nothing.
-  assignment_machine(assignment_settings settings, entity_record record, const crypto::suite& s, entropy& random);
+  assignment_machine(assignment_settings settings, entity_record record, const crypto::suite& s,
+                     entropy& random);
   ~assignment_machine();
   assignment_machine(assignment_machine&&) noexcept;
   assignment_machine& operator=(assignment_machine&&) noexcept;
 
   /// Only when state() is idle. `now` is the wall clock.
-  void handle_request(time_point now, const requester& who, const request_id& id, const key_assignment_request& request);
+  void handle_request(time_point now, const requester& who, const request_id& id,
+                      const key_assignment_request& request);
   /// nullopt: unknown user; the machine does the same work as for a known one.
   void handle_user(time_point now, const std::optional<user_record>& user);
   /// nullopt: unknown entity. An error of the source: temporary_key_unavailable.
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
-  /// A report of the gateway `gw`; the outcome is returned at once, and what must be durable is polled. Only when idle.
+  /// A report of the gateway `gw`; the outcome is returned at once, and what must be durable is polled. Only
+  /// when idle.
   report_outcome handle_report(time_point now, const gateway_id& gw, epoch reported);
   /// The persist failed: the request is answered `overloaded`, memory goes back to what the store holds.
   void handle_persist_failed(time_point now);

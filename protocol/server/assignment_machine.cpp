@@ -1,0 +1,258 @@
+#include "protocol/server/assignment_machine.hpp"
+
+#include <deque>
+
+#include "base/cbor.hpp"
+#include "base/log.hpp"
+#include "crypto/scram.hpp"
+#include "protocol/link_codec.hpp"
+#include "protocol/server/assignment_rules.hpp"
+
+namespace cpns::protocol {
+namespace {
+
+using detail::evidence;
+using trigger = assignment_trigger;
+
+/// The request in hand, from its arrival until it was decided.
+struct pending_request {
+  requester who;
+  request_id id;
+  key_assignment_request request;
+  crypto::digest content_hash{};
+  std::optional<evidence> shown;
+};
+
+// What each state holds; leaving a state wipes it.
+struct in_idle {};
+struct in_authenticating {
+  pending_request pending;
+};
+struct in_fetching {
+  pending_request pending;
+};
+struct in_storing {
+  entity_record next;
+  std::optional<assignment_answer> answer;  ///< none: a report
+};
+struct in_answered {};
+using state_data = std::variant<in_idle, in_authenticating, in_fetching, in_storing, in_answered>;
+
+}  // namespace
+
+struct assignment_machine::impl {
+  assignment_settings settings;
+  entity_record stored;
+  const crypto::suite& s;
+  entropy& random;
+  crypto::digest nobodys_key{};  ///< the StoredKey that a proof for an unknown user is held against
+  state_data data;
+  std::deque<assignment_output> outputs;
+
+  impl(assignment_settings set, entity_record record, const crypto::suite& suite, entropy& source)
+      : settings(std::move(set)), stored(std::move(record)), s(suite), random(source) {
+    const auto label = cbor::writer{}.array(1).tstr("cpns/1 no such user").take();
+    s.expand(settings.issuer_key, label, nobodys_key);
+  }
+
+  [[nodiscard]] assignment_state state() const { return static_cast<assignment_state>(data.index()); }
+
+  /// The only writer of the state. False: the table does not accept the trigger here, and nothing changed.
+  bool fire(trigger t, state_data to) {
+    const auto& row = fsm::find(assignment_table, state(), t);
+    if (row.what != fsm::verdict::accept) {
+      outputs.push_back(
+          assignment_event{"assignment-rejected",
+                           std::string{name_of(t)} + " does not fit state " + std::string{name_of(state())}});
+      return false;
+    }
+    if (log::enabled(log::level::debug, "assignment"))
+      log::debug("assignment", "assignment-state", "state changed",
+                 {{"entity", stored.entity.text()},
+                  {"from", std::string{name_of(row.from)}},
+                  {"to", std::string{name_of(row.to)}},
+                  {"trigger", std::string{name_of(t)}}});
+    data = std::move(to);
+    return true;
+  }
+
+  void say(std::string_view id, std::string text) {
+    outputs.push_back(assignment_event{id, std::move(text)});
+  }
+  void answer(const request_id& id, std::variant<assigned_keys, refusal> body) {
+    outputs.push_back(assignment_answer{id, std::move(body)});
+  }
+  void refuse(trigger t, const request_id& id, detail::refused no) {
+    if (!fire(t, in_answered{})) return;
+    say(no.event, std::move(no.why));
+    answer(id, std::move(no.answer));
+  }
+
+  [[nodiscard]] bool accepts(trigger t) const {
+    return fsm::find(assignment_table, state(), t).what == fsm::verdict::accept;
+  }
+
+  void handle_request(const requester& who, const request_id& id, const key_assignment_request& request);
+  void handle_user(const std::optional<user_record>& user);
+  void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
+  void grant(const request_id& id, detail::granted g);
+  bool stored_now();
+};
+
+// Step 4.
+void assignment_machine::impl::handle_request(const requester& who, const request_id& id,
+                                              const key_assignment_request& request) {
+  if (!accepts(trigger::request_received)) {
+    say("assignment-rejected", "a request came while another one is in hand");
+    answer(id, refusal{link_status::overloaded, detail::retry_overloaded,
+                       "another request for this device is in hand"});
+    return;
+  }
+  if (request.entity != stored.entity)
+    return refuse(trigger::request_malformed, id,
+                  detail::refuse(link_status::internal, detail::retry_overloaded, "an internal error",
+                                 "wrong-entity", "a request for another entity was handed to this machine"));
+  auto shown = detail::read_evidence(s, request);
+  if (!shown)
+    return refuse(trigger::request_malformed, id,
+                  detail::refuse(link_status::bad_request, 0,
+                                 "the exchange in the request cannot have happened", "bad-request",
+                                 shown.error().message()));
+  pending_request p{who, id, request, s.sha256(encode_for_proof(request)), *std::move(shown)};
+  if (fire(trigger::request_received, in_authenticating{std::move(p)}))
+    outputs.push_back(assignment_fetch_user{request.user});
+}
+
+// Step 5.
+void assignment_machine::impl::handle_user(const std::optional<user_record>& user) {
+  auto* in = std::get_if<in_authenticating>(&data);
+  if (in == nullptr) return say("assignment-rejected", "a user record came that nobody waits for");
+  pending_request p = std::move(in->pending);
+  const bool known = user && user->user == p.request.user;
+  // The same work for an unknown user, so that the time tells nothing.
+  const crypto::digest& stored_key = known ? user->stored_key : nobodys_key;
+  const bytes auth_message = crypto::scram_auth_message(p.who.exporter, p.content_hash);
+  const bool good = crypto::scram_verify(s, stored_key, auth_message, p.request.proof);
+  if (!known || !good)
+    return refuse(
+        trigger::user_refused, p.id,
+        detail::refuse(link_status::unknown_user_or_bad_proof, 0,
+                       "the user is not known or the password is wrong", "user-refused",
+                       known ? "the proof is not of the user's password" : "there is no such user"));
+  const entity_id entity = p.request.entity;
+  if (fire(trigger::user_verified, in_fetching{std::move(p)}))
+    outputs.push_back(assignment_fetch_device{entity});
+}
+
+// Steps 6 and 7.
+void assignment_machine::impl::handle_device(time_point now,
+                                             const result<std::optional<device_secret_record>>& device) {
+  auto* in = std::get_if<in_fetching>(&data);
+  if (in == nullptr) return say("assignment-rejected", "a device record came that nobody waits for");
+  pending_request p = std::move(in->pending);
+  if (!device)
+    return refuse(trigger::request_refused, p.id,
+                  detail::refuse(link_status::temporary_key_unavailable, detail::retry_temporary_key,
+                                 "the device's Temporary Key cannot be had at present",
+                                 "temporary-key-unavailable", device.error().message()));
+  if (!*device || (*device)->entity != p.request.entity)
+    return refuse(trigger::request_refused, p.id,
+                  detail::refuse(link_status::unknown_entity, 0,
+                                 "no manufacturer's record of the device was imported", "unknown-entity",
+                                 "the table of devices has no row for it"));
+  auto decided = detail::decide(
+      {settings, s, random, now, p.who.gw, p.id, p.request, p.content_hash, p.shown, **device, stored});
+  if (auto* no = std::get_if<detail::refused>(&decided))
+    return refuse(trigger::request_refused, p.id, std::move(*no));
+  grant(p.id, std::get<detail::granted>(std::move(decided)));
+}
+
+void assignment_machine::impl::grant(const request_id& id, detail::granted g) {
+  for (auto& e : g.events) outputs.push_back(std::move(e));
+  if (g.repeated) {
+    if (fire(trigger::keys_repeated, in_answered{})) answer(id, std::move(g.keys));
+    return;
+  }
+  entity_record row = g.next;
+  if (fire(trigger::keys_granted, in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)}}))
+    outputs.push_back(assignment_persist{std::move(row)});
+}
+
+/// The driver polls on past a persist: it is durable. Step 8.
+bool assignment_machine::impl::stored_now() {
+  auto* in = std::get_if<in_storing>(&data);
+  if (in == nullptr) return false;
+  entity_record next = std::move(in->next);
+  auto reply = std::move(in->answer);
+  const bool done = reply ? fire(trigger::stored, in_answered{}) : fire(trigger::report_stored, in_idle{});
+  stored = std::move(next);
+  if (reply) outputs.push_back(std::move(*reply));
+  return done;
+}
+
+assignment_machine::assignment_machine(assignment_settings settings, entity_record record,
+                                       const crypto::suite& s, entropy& random)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random)) {}
+assignment_machine::~assignment_machine() = default;
+assignment_machine::assignment_machine(assignment_machine&&) noexcept = default;
+assignment_machine& assignment_machine::operator=(assignment_machine&&) noexcept = default;
+
+void assignment_machine::handle_request(time_point, const requester& who, const request_id& id,
+                                        const key_assignment_request& request) {
+  impl_->handle_request(who, id, request);
+}
+void assignment_machine::handle_user(time_point, const std::optional<user_record>& user) {
+  impl_->handle_user(user);
+}
+void assignment_machine::handle_device(time_point now,
+                                       const result<std::optional<device_secret_record>>& device) {
+  impl_->handle_device(now, device);
+}
+
+report_outcome assignment_machine::handle_report(time_point now, const gateway_id& gw, epoch reported) {
+  impl& m = *impl_;
+  if (!m.accepts(trigger::report_received)) {
+    m.say("assignment-rejected", "a report came while a request is in hand");
+    return report_outcome::resync;
+  }
+  auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
+  m.outputs.push_back(std::move(d.event));
+  if (d.next) {
+    entity_record row = *d.next;
+    if (m.fire(trigger::report_received, in_storing{*std::move(d.next), std::nullopt}))
+      m.outputs.push_back(assignment_persist{std::move(row)});
+  }
+  return d.outcome;
+}
+
+void assignment_machine::handle_persist_failed(time_point) {
+  impl& m = *impl_;
+  auto* in = std::get_if<in_storing>(&m.data);
+  if (in == nullptr) return m.say("assignment-rejected", "a failed write that nobody waits for");
+  const auto reply = std::move(in->answer);
+  std::erase_if(m.outputs,
+                [](const assignment_output& o) { return std::holds_alternative<assignment_persist>(o); });
+  if (!reply) {
+    m.fire(trigger::report_store_failed, in_idle{});
+    return;
+  }
+  if (m.fire(trigger::store_failed, in_answered{}))
+    m.answer(reply->id, refusal{link_status::overloaded, detail::retry_overloaded,
+                                "the server cannot store at present"});
+}
+
+std::optional<assignment_output> assignment_machine::poll_output() {
+  impl& m = *impl_;
+  if (m.outputs.empty() && !m.stored_now()) return std::nullopt;
+  if (m.outputs.empty()) return std::nullopt;
+  auto out = std::move(m.outputs.front());
+  m.outputs.pop_front();
+  if (std::holds_alternative<assignment_answer>(out) && m.state() == assignment_state::answered)
+    m.fire(trigger::answer_taken, in_idle{});
+  return out;
+}
+
+assignment_state assignment_machine::state() const { return impl_->state(); }
+const entity_record& assignment_machine::record() const { return impl_->stored; }
+
+}  // namespace cpns::protocol
