@@ -64,7 +64,7 @@ typedef struct cpns_host {
   uint32_t reserved;
   void* context;   /* handed back as the first argument */
 
-  /* [plugin-thread, after open began, before close returns] A link is there. `link` was never used before by this instance.
+  /* [plugin-thread, after the first scan(on) or add_endpoint, before close returns] A link is there. Ids only grow and are not used twice.
    * `endpoint` names the PNE (peripheral) or is 0 (central). `address` is copied. */
   void (*link_up)(void* context, uint64_t link, uint64_t endpoint, const char* address);
   /* [plugin-thread, once for each link_up] The link is gone; its id is not used again. `detail` may be NULL and is copied. */

@@ -38,7 +38,7 @@ class transport_listener {
   virtual void failed(error why) = 0;
 };
 
-/// [thread-safe] All members may be called from any thread, but not after close().
+/// [thread-safe] All members may be called from any thread; after close() they do nothing or fail.
 class transport {
  public:
   virtual ~transport() = default;

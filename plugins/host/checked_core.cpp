@@ -1,0 +1,242 @@
+#include "plugins/host/checked_core.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <thread>
+
+#include "base/log.hpp"
+#include "plugins/abi/ext/timer.h"
+
+namespace cpns::plugins {
+namespace {
+
+constexpr std::string_view component = "radio";
+constexpr std::size_t queued_frames_max = 256;  // of one link, while the plugin says that it would block
+
+checked_core& core_of(void* context) { return *static_cast<checked_core*>(context); }
+
+std::uint64_t steady_ms(void*) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+}
+constexpr cpns_ext_timer timer_extension{sizeof(cpns_ext_timer), 0, steady_ms};
+
+const void* host_extension(void*, const char* id) {
+  return id != nullptr && std::strcmp(id, CPNS_EXT_TIMER) == 0 ? &timer_extension : nullptr;
+}
+
+std::string bounded(const char* text, std::size_t most = 200) { return text == nullptr ? std::string{} : std::string(text, strnlen(text, most)); }
+
+std::string_view words_of(std::uint32_t reason) {
+  switch (reason) {
+    case CPNS_DOWN_CLOSED: return "closed";
+    case CPNS_DOWN_LOST: return "lost";
+    case CPNS_DOWN_BAD_FRAME: return "the peer sent what is no frame";
+    case CPNS_DOWN_TOO_SLOW: return "the peer was too slow";
+    case CPNS_DOWN_LIMIT: return "over a limit";
+    default: return "for a reason that is not known";
+  }
+}
+
+}  // namespace
+
+class checked_core::visit {
+ public:
+  explicit visit(checked_core& c) : core_(c) {
+    core_.inside_.fetch_add(1);
+    listener_ = core_.listener_.load();
+    if (listener_ == nullptr) core_.misbehaved("a callback after close", 0);
+  }
+  ~visit() { core_.inside_.fetch_sub(1); }
+  visit(const visit&) = delete;
+  visit& operator=(const visit&) = delete;
+  explicit operator bool() const { return listener_ != nullptr; }
+  transport_listener* operator->() const { return listener_; }
+
+ private:
+  checked_core& core_;
+  transport_listener* listener_ = nullptr;
+};
+
+const cpns_host& checked_core::host() {
+  table_ = {sizeof(cpns_host),
+            0,
+            this,
+            [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { core_of(c).on_link_up(l, e, a); },
+            [](void* c, std::uint64_t l, std::uint32_t r, const char* d) { core_of(c).on_link_down(l, r, d); },
+            [](void* c, std::uint64_t l, const std::uint8_t* d, std::size_t n) { core_of(c).on_frame(l, d, n); },
+            [](void* c, std::uint64_t l) { core_of(c).on_writable(l); },
+            [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
+            [](void* c, const char* w) { core_of(c).on_failed(w); },
+            [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
+            host_extension};
+  return table_;
+}
+
+void checked_core::set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links, std::uint32_t) {
+  mtu_ = mtu;
+  max_links_ = max_links;
+  plugin_ = plugin;
+}
+
+void checked_core::retire_plugin() {
+  plugin_ = nullptr;
+  while (calls_.load() != 0) std::this_thread::yield();
+}
+
+void checked_core::detach() {
+  plugin_ = nullptr;
+  listener_ = nullptr;
+  while (inside_.load() != 0) std::this_thread::yield();
+  std::lock_guard lock{guard_};
+  links_.clear();
+}
+
+checked_core::link_ptr checked_core::find(link_id link) const {
+  std::lock_guard lock{guard_};
+  const auto it = links_.find(link);
+  return it == links_.end() ? nullptr : it->second;
+}
+
+void checked_core::misbehaved(std::string_view rule, link_id link) {
+  {
+    std::lock_guard lock{guard_};
+    ++counters_.misbehaviour;
+  }
+  log::warn(component, "plugin-misbehaved", rule, {{"plugin", name_}, {"link", std::to_string(link)}});
+}
+
+status checked_core::send(link_id link, byte_view message) {
+  const auto state = find(link);
+  if (!state) return fail(errc::plugin_link, "link " + std::to_string(link));
+  {
+    std::lock_guard lock{state->guard};
+    if (state->queue.size() >= queued_frames_max) return fail(errc::state_overloaded, "the link's queue is full");
+    CPNS_TRY(auto frames, state->out.split(message));
+    for (auto& f : frames) state->queue.push_back(std::move(f));
+  }
+  pump(link, state);
+  return {};
+}
+
+/// Hands frames to the plugin, one thread at a time for a link, and holds no lock meanwhile: a plugin may call back from send.
+void checked_core::pump(link_id link, const link_ptr& state) {
+  const call plugin{*this};
+  if (!plugin) return;
+  std::unique_lock lock{state->guard};
+  if (state->pumping) return;
+  state->pumping = true;
+  while (!state->queue.empty()) {
+    const bytes frame = std::move(state->queue.front());
+    state->queue.pop_front();
+    lock.unlock();
+    const auto said = plugin->send(plugin->context, link, frame.data(), frame.size());
+    lock.lock();
+    if (said == CPNS_WOULD_BLOCK) {
+      state->queue.push_front(frame);
+      break;
+    }
+    if (said != CPNS_OK) {
+      state->queue.clear();
+      break;
+    }
+  }
+  state->pumping = false;
+}
+
+void checked_core::disconnect(link_id link) {
+  const call plugin{*this};
+  if (plugin && find(link)) plugin->disconnect(plugin->context, link);
+}
+
+transport_counters checked_core::counters() const {
+  std::lock_guard lock{guard_};
+  return counters_;
+}
+
+std::string checked_core::said() const {
+  std::lock_guard lock{guard_};
+  return said_;
+}
+
+void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const char* address) {
+  const visit listener{*this};
+  if (!listener) return;
+  const call plugin{*this};
+  if (!plugin) return misbehaved("link_up before open returned", link);
+  bool refused = false;
+  {
+    std::lock_guard lock{guard_};
+    refused = link == 0 || link <= highest_link_ || links_.size() >= max_links_;
+    if (!refused) {
+      highest_link_ = link;
+      links_.emplace(link, std::make_shared<link_state>(mtu_.load()));
+    }
+  }
+  if (refused) {
+    misbehaved("link_up with an id that is 0 or not new, or over max_links", link);
+    return plugin->disconnect(plugin->context, link);
+  }
+  listener->link_up(link, endpoint, bounded(address));
+}
+
+void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail) {
+  const visit listener{*this};
+  if (!listener) return;
+  {
+    std::lock_guard lock{guard_};
+    if (links_.erase(link) == 0) return;  // refused at link_up, or told twice
+  }
+  std::string why{words_of(reason)};
+  if (detail != nullptr && *detail != '\0') why += ": " + bounded(detail);
+  listener->link_down(link, std::move(why));
+}
+
+void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::size_t size) {
+  const visit listener{*this};
+  if (!listener) return;
+  const auto state = find(link);
+  if (!state) return misbehaved("a frame on a link that is not up", link);
+  if (data == nullptr || size == 0 || size > mtu_.load()) {
+    misbehaved("a frame of no bytes or over its own MTU", link);
+    return disconnect(link);
+  }
+  std::optional<bytes> message;
+  {
+    std::lock_guard lock{state->guard};
+    auto taken = state->in.take({data, size});
+    if (!taken) {
+      log::debug(component, "bad-frame", taken.error().message(), {{"plugin", name_}, {"link", std::to_string(link)}});
+      std::lock_guard counting{guard_};
+      ++counters_.bad_frames;
+      return;
+    }
+    message = std::move(*taken);
+  }
+  if (message) listener->message(link, std::move(*message));
+}
+
+void checked_core::on_writable(std::uint64_t link) {
+  if (const auto state = find(link)) pump(link, state);
+}
+
+void checked_core::on_peer_found(const char* address, std::int32_t rssi) {
+  const visit listener{*this};
+  if (listener) listener->peer_found(bounded(address), rssi);
+}
+
+void checked_core::on_failed(const char* why) {
+  const visit listener{*this};
+  if (listener) listener->failed(error{errc::plugin_failed, name_ + ": " + bounded(why)});
+}
+
+void checked_core::on_log(std::uint32_t level, const char* text) {
+  const auto l = level <= CPNS_LOG_ERROR ? static_cast<log::level>(level) : log::level::info;
+  const auto line = bounded(text, 500);
+  log::write(l, component, "plugin-log", line, {{"plugin", name_}});
+  if (l < log::level::warn) return;
+  std::lock_guard lock{guard_};
+  if (said_.size() < 1000) said_ += (said_.empty() ? "" : "; ") + line;
+}
+
+}  // namespace cpns::plugins

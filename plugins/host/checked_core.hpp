@@ -1,0 +1,97 @@
+#pragma once
+// What a plugin's callbacks reach. Lives until the process ends, because a plugin may call at any time, also too late.
+
+#include <atomic>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+
+#include "plugins/abi/transport.h"
+#include "plugins/host/checked_transport.hpp"
+#include "plugins/host/fragment.hpp"
+
+namespace cpns::plugins {
+
+class checked_core {
+ public:
+  explicit checked_core(std::string name) : name_(std::move(name)) {}
+
+  /// The table handed to the plugin.
+  const cpns_host& host();
+  void attach(transport_listener* listener) { listener_.store(listener); }
+  /// Whether the listener may still be called; after detach returned no call runs.
+  void detach();
+  /// The instance that sends go to; set once, before the listener hears anything that it could answer.
+  void set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links, std::uint32_t traits);
+
+  /// Holds back retire_plugin() while the plugin is being called; null once it was retired.
+  class call {
+   public:
+    explicit call(checked_core& c) : core_(c) {
+      core_.calls_.fetch_add(1);
+      plugin_ = core_.plugin_.load();
+    }
+    ~call() { core_.calls_.fetch_sub(1); }
+    call(const call&) = delete;
+    call& operator=(const call&) = delete;
+    explicit operator bool() const { return plugin_ != nullptr; }
+    const cpns_transport* operator->() const { return plugin_; }
+
+   private:
+    checked_core& core_;
+    const cpns_transport* plugin_ = nullptr;
+  };
+  /// No call into the plugin begins or runs after this returned, so it may be closed.
+  void retire_plugin();
+
+  status send(link_id link, byte_view message);
+  void disconnect(link_id link);
+  [[nodiscard]] transport_counters counters() const;
+  /// Lines that the plugin logged while it was opened, for the error.
+  [[nodiscard]] std::string said() const;
+
+  // The callbacks of the table.
+  void on_link_up(std::uint64_t link, std::uint64_t endpoint, const char* address);
+  void on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail);
+  void on_frame(std::uint64_t link, const std::uint8_t* data, std::size_t size);
+  void on_writable(std::uint64_t link);
+  void on_peer_found(const char* address, std::int32_t rssi);
+  void on_failed(const char* why);
+  void on_log(std::uint32_t level, const char* text);
+
+ private:
+  struct link_state {
+    explicit link_state(std::uint32_t mtu) : out(mtu) {}
+    std::mutex guard;
+    fragmenter out;
+    reassembler in;
+    std::deque<bytes> queue;  ///< frames that wait
+    bool pumping = false;
+  };
+  using link_ptr = std::shared_ptr<link_state>;
+
+  link_ptr find(link_id link) const;
+  void pump(link_id link, const link_ptr& state);
+  void misbehaved(std::string_view rule, link_id link);
+
+  /// Keeps detach() waiting while a callback is in the listener.
+  class visit;
+
+  const std::string name_;
+  cpns_host table_{};
+  std::atomic<transport_listener*> listener_{nullptr};
+  std::atomic<int> inside_{0};
+  std::atomic<int> calls_{0};
+  std::atomic<const cpns_transport*> plugin_{nullptr};
+  std::atomic<std::uint32_t> mtu_{mtu_min};
+  std::uint32_t max_links_ = 0;
+  mutable std::mutex guard_;
+  std::unordered_map<link_id, link_ptr> links_;
+  link_id highest_link_ = 0;
+  transport_counters counters_;
+  std::string said_;
+};
+
+}  // namespace cpns::plugins

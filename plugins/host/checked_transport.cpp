@@ -1,0 +1,143 @@
+#include "plugins/host/checked_transport.hpp"
+
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include "plugins/host/checked_core.hpp"
+
+namespace cpns::plugins {
+namespace {
+
+/// Plugins may call at any time, also too late, so what they reach is never freed.
+checked_core& keep_for_ever(std::unique_ptr<checked_core> core) {
+  static std::mutex guard;
+  static auto* const kept = new std::vector<std::unique_ptr<checked_core>>;
+  std::lock_guard lock{guard};
+  kept->push_back(std::move(core));
+  return *kept->back();
+}
+
+status from_plugin(cpns_status s, const std::string& what) {
+  switch (s) {
+    case CPNS_OK: return {};
+    case CPNS_BAD_PARAMETER: return fail(errc::config_range, what);
+    case CPNS_WOULD_BLOCK: return fail(errc::state_overloaded, what);
+    case CPNS_NO_LINK: return fail(errc::plugin_link, what);
+    case CPNS_LIMIT: return fail(errc::plugin_failed, what + ": over a limit that the plugin declares");
+    case CPNS_UNSUPPORTED: return fail(errc::plugin_failed, what + ": not with this role");
+    default: return fail(errc::plugin_failed, what);
+  }
+}
+
+class checked_transport final : public transport {
+ public:
+  checked_transport(checked_core& core, const cpns_transport* plugin, transport_info info)
+      : core_(core), plugin_(plugin), info_(std::move(info)) {}
+  ~checked_transport() override { checked_transport::close(); }
+
+  const transport_info& info() const override { return info_; }
+  status scan(bool on) override {
+    return called("scan", [on](const auto& p) { return p->scan(p->context, on); });
+  }
+  status add_endpoint(endpoint_id endpoint, std::string_view name) override {
+    const std::string text{name};
+    return called("presenting " + text, [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
+  }
+  void remove_endpoint(endpoint_id endpoint) override {
+    const checked_core::call plugin{core_};
+    if (plugin) plugin->remove_endpoint(plugin->context, endpoint);
+  }
+  status connect(std::string_view address) override {
+    const std::string text{address};
+    return called("connecting to " + text, [&](const auto& p) { return p->connect(p->context, text.c_str()); });
+  }
+  status send(link_id link, byte_view message) override { return core_.send(link, message); }
+  void disconnect(link_id link) override { core_.disconnect(link); }
+  void close() override {
+    if (std::exchange(closed_, true)) return;
+    core_.retire_plugin();
+    plugin_->close(plugin_->context);
+    core_.detach();
+  }
+  [[nodiscard]] transport_counters counters() const { return core_.counters(); }
+
+ private:
+  template <class Call>
+  status called(const std::string& what, Call call) {
+    const checked_core::call plugin{core_};
+    if (!plugin) return fail(errc::state_stopping, info_.name + " is closed");
+    return from_plugin(call(plugin), info_.name + ": " + what);
+  }
+
+  checked_core& core_;
+  const cpns_transport* plugin_;
+  transport_info info_;
+  bool closed_ = false;
+};
+
+/// What is wrong with what open returned; empty if nothing is.
+std::string wrong_with(const cpns_transport* t) {
+  if (t == nullptr) return "open succeeded and returned no transport";
+  if (t->size < sizeof(cpns_transport)) return "its cpns_transport is smaller than that of this interface version";
+  if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send || !t->disconnect ||
+      !t->close || !t->get_extension)
+    return "a function of its cpns_transport is missing";
+  return {};
+}
+
+std::string wrong_with(const cpns_limits& l) {
+  if (l.mtu < mtu_min || l.mtu > mtu_max) return "it declares an MTU of " + std::to_string(l.mtu) + ", allowed are 23 to 65535";
+  if (l.max_links == 0) return "it declares no links";
+  return {};
+}
+
+}  // namespace
+
+result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, role as,
+                                                const std::map<std::string, std::string>& params, bool probe,
+                                                transport_listener& listener) {
+  const std::string name = entry.name != nullptr ? entry.name : "unnamed";
+  auto& core = keep_for_ever(std::make_unique<checked_core>(name));
+  std::vector<cpns_parameter> list;
+  for (const auto& [k, v] : params) list.push_back({k.c_str(), v.c_str()});
+  const cpns_open_args args{sizeof(cpns_open_args), static_cast<std::uint32_t>(as), list.data(), list.size(), probe};
+  core.attach(&listener);
+  const cpns_transport* plugin = nullptr;
+  const auto opened = entry.open(&core.host(), &args, &plugin);
+  if (opened != CPNS_OK) {
+    core.detach();
+    const auto said = core.said();
+    return fail(opened == CPNS_BAD_PARAMETER ? errc::config_range : errc::plugin_failed,
+                "transport " + name + ": " + (said.empty() ? "open failed and gave no reason" : said));
+  }
+  if (const auto wrong = wrong_with(plugin); !wrong.empty()) {
+    core.detach();
+    return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
+  }
+  cpns_limits limits{};
+  limits.size = sizeof limits;
+  plugin->get_limits(plugin->context, &limits);
+  if (const auto wrong = wrong_with(limits); !wrong.empty()) {
+    plugin->close(plugin->context);
+    core.detach();
+    return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
+  }
+  core.set_plugin(plugin, limits.mtu, limits.max_links, limits.traits);
+  transport_info info{name,
+                      entry.version != nullptr ? entry.version : "",
+                      limits.mtu,
+                      limits.max_links,
+                      limits.max_endpoints,
+                      (limits.traits & CPNS_TRAIT_RELIABLE) != 0,
+                      (limits.traits & CPNS_TRAIT_ORDERED) != 0,
+                      (limits.traits & CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED) != 0};
+  return std::unique_ptr<transport>{std::make_unique<checked_transport>(core, plugin, std::move(info))};
+}
+
+transport_counters counters_of(const transport& t) {
+  const auto* checked = dynamic_cast<const checked_transport*>(&t);
+  return checked == nullptr ? transport_counters{} : checked->counters();
+}
+
+}  // namespace cpns::plugins

@@ -1,0 +1,98 @@
+#include "plugins/host/fragment.hpp"
+
+#include <algorithm>
+
+namespace cpns::plugins {
+namespace {
+
+constexpr std::uint8_t last_bit = 0x80, reserved_bit = 0x40, index_mask = 0x3f;
+
+}  // namespace
+
+result<std::vector<bytes>> fragmenter::split(byte_view message) {
+  if (message.empty() || message.size() > message_max)
+    return fail(errc::wire_oversized, "a message has 1 to " + std::to_string(message_max) + " bytes, this one " + std::to_string(message.size()));
+  const std::size_t room = mtu_ - fragment_header;
+  const std::uint8_t number = next_++;
+  std::vector<bytes> frames;
+  for (std::size_t at = 0; at < message.size(); at += room) {
+    const auto piece = message.subspan(at, std::min(room, message.size() - at));
+    const bool last = at + piece.size() == message.size();
+    bytes frame;
+    frame.reserve(fragment_header + piece.size());
+    frame.push_back(number);
+    frame.push_back(static_cast<std::uint8_t>(frames.size() | (last ? last_bit : 0u)));
+    frame.insert(frame.end(), piece.begin(), piece.end());
+    frames.push_back(std::move(frame));
+  }
+  return frames;
+}
+
+void reassembler::partial::begin(std::uint8_t n, std::uint64_t at) {
+  for (auto& p : pieces) p.clear();
+  used = true;
+  number = n;
+  age = at;
+  count.reset();
+  have = size = 0;
+}
+
+reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
+  for (auto& p : partials_)
+    if (p.used && p.number == number) return p;
+  auto* free = &partials_[0];
+  for (auto& p : partials_) {
+    if (!p.used) {
+      free = &p;
+      break;
+    }
+    if (p.age < free->age) free = &p;
+  }
+  if (free->used) ++given_up_;
+  free->begin(number, ++clock_);
+  return *free;
+}
+
+result<std::optional<bytes>> reassembler::take(byte_view frame) {
+  if (frame.size() <= fragment_header) return fail(errc::wire_truncated, "a frame has a header of 2 bytes and 1 byte or more behind it");
+  const std::uint8_t flags = frame[1];
+  if ((flags & reserved_bit) != 0) return fail(errc::wire_range, "bit 6 of a fragment header must be zero");
+  const std::size_t index = flags & index_mask;
+  const bool last = (flags & last_bit) != 0;
+  const auto piece = frame.subspan(fragment_header);
+  if (piece.size() > message_max) return fail(errc::wire_oversized, "a fragment is larger than the largest message");
+  if (last && index == 0) return std::optional<bytes>{to_bytes(piece)};
+
+  auto& p = find_or_begin(frame[0]);
+  if (!p.pieces[index].empty()) {
+    if (equal(p.pieces[index], piece)) return std::optional<bytes>{};
+    // The number came round again: what was unfinished under it is lost.
+    ++given_up_;
+    p.begin(frame[0], ++clock_);
+  }
+  if ((p.count && index >= *p.count) || (last && p.count) || p.size + piece.size() > message_max) {
+    p.used = false;
+    ++given_up_;
+    return fail(errc::wire_length, "fragments do not fit together");
+  }
+  p.pieces[index] = to_bytes(piece);
+  p.size += piece.size();
+  ++p.have;
+  if (last) {
+    for (std::size_t i = index + 1; i < fragments_max; ++i)
+      if (!p.pieces[i].empty()) {
+        p.used = false;
+        ++given_up_;
+        return fail(errc::wire_length, "a fragment stands behind the last one");
+      }
+    p.count = index + 1;
+  }
+  if (!p.count || p.have != *p.count) return std::optional<bytes>{};
+  bytes whole;
+  whole.reserve(p.size);
+  for (std::size_t i = 0; i < *p.count; ++i) whole.insert(whole.end(), p.pieces[i].begin(), p.pieces[i].end());
+  p.used = false;
+  return std::optional<bytes>{std::move(whole)};
+}
+
+}  // namespace cpns::plugins
