@@ -58,7 +58,8 @@ struct device_record {
   std::int64_t keyed_since = 0;      ///< Unix ms of the last confirmation; the periodic update counts from here
   std::int64_t budget_day = 0;       ///< Unix day of `unchained_built`
   std::uint32_t unchained_built = 0; ///< unchained deliveries built on that day
-  std::optional<request_id> request; ///< an assignment request that was not answered yet: asked again with this id
+  std::optional<request_id> request; ///< an assignment request that was not answered yet
+  bool request_is_refill = false;    ///< its content follows from this record: asked again with this id after a restart
   std::string last_transport;        ///< where it was last seen, for people
   std::string last_address;
 

@@ -87,6 +87,8 @@ class pn_gw_machine {
   /// One whole message from the device's link, hostile or not.
   void handle_frame(time_point now, gw_link link, byte_view message);
   void handle_link_down(time_point now, gw_link link);
+  /// Where the device was seen, for people; saved with the next write.
+  void note_location(std::string transport, std::string address);
   /// nullopt: the server could not be reached.
   void handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce);
   void handle_approval(time_point now, bool approved);

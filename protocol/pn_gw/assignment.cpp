@@ -1,0 +1,287 @@
+// Steps 4 and 8, refills and reports: what is said to the CPNS Server, and what its answers change.
+#include <algorithm>
+
+#include "protocol/pn_gw/pn_gw_impl.hpp"
+
+namespace cpns::protocol {
+namespace {
+
+using kind_t = gw_event::kind_t;
+
+constexpr seconds nonce_wait{15}, request_wait{30}, refill_wait{30}, report_wait{60};
+constexpr seconds unusable_wait{60};  ///< after an answer of the server that cannot be used
+constexpr int stale_nonces_max = 3;
+/// A DRSP older than this may meet a PNE that forgot its context: a new DREQ is cheaper than a KDEL in vain.
+constexpr seconds answer_age_max = context_lifetime - seconds{5};
+
+assignment_reason reason_for(bool has_own, const discovery_response& said) {
+  if (has_own) return assignment_reason::recover;
+  return said.highest ? assignment_reason::adopt : assignment_reason::first;
+}
+
+bool is_final(link_status s) {
+  return s == link_status::held_by_other || s == link_status::stale_epoch || s == link_status::revoked;
+}
+
+}  // namespace
+
+// ---- step 4
+
+void pn_gw_machine::impl::ask_server(time_point now, subject& what) {
+  timers.stop(gw_timer::retry);
+  timers.stop(gw_timer::answer);
+  activity = gw_idle{};
+  server_wanted = true;
+  if (now < server_not_before)
+    return fail_with(now, "the server is not asked again yet",
+                     std::chrono::ceil<seconds>(server_not_before - now));
+  const bool fresh = what.exchange && what.answer && what.answer->said.presence;
+  if (!fresh) {
+    activity = gw_awaiting_nonce{};
+    timers.set(gw_timer::server, now + nonce_wait);
+    outputs.emplace_back(gw_want_nonce{});
+    return;
+  }
+  key_assignment_request body;
+  body.user = record.user;
+  body.entity = record.entity;
+  body.reason = reason_for(has_own(), what.answer->said);
+  if (record.generation > 0) {
+    body.set = record.set;
+    if (!record.keys.empty() && record.keys.back().which.generation() == record.generation)
+      body.known_epoch = record.keys.back().which;
+  }
+  body.dreq = what.exchange->dreq;
+  body.drsp = what.answer->drsp;
+  const auto id = random.draw_id<request_id>();
+  about_to_change();
+  record.request = id;
+  record.request_is_refill = false;
+  refill.reset();
+  persist_record();
+  say(kind_t::requested, what.answer->said.highest, std::string{name_of(body.reason)});
+  outputs.emplace_back(gw_request{id, std::move(body)});
+  timers.set(gw_timer::server, now + request_wait);
+  activity = gw_asking{id, std::move(*what.exchange), std::move(*what.answer)};
+}
+
+void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce) {
+  if (!std::holds_alternative<gw_awaiting_nonce>(activity)) return;
+  timers.stop(gw_timer::server);
+  if (!nonce) return fail_with(now, "the server cannot be reached");
+  if (links.empty()) return fail_with(now, "the device is on no link");
+  send_dreq(now, std::nullopt, nonce);
+}
+
+// ---- step 8
+
+status pn_gw_machine::impl::check(const assigned_keys& a) const {
+  if (a.eukeys.empty() || a.eukeys.size() > keys_in_response_max)
+    return fail(errc::peer_bad_state, "the answer holds " + std::to_string(a.eukeys.size()) + " keys");
+  if (std::size_t{a.first_index} + a.eukeys.size() > 65536)
+    return fail(errc::peer_bad_state, "the answer's indexes are over 65535");
+  if (a.generation == 0) return fail(errc::peer_bad_state, "the answer's generation is 0");
+  if (a.generation < record.generation)
+    return fail(errc::peer_stale, "the answer's generation is older than the one held");
+  if (a.generation > record.generation) return {};
+  if (a.set != record.set)
+    return fail(errc::peer_bad_state, "the answer names another set with the same generation");
+  for (std::size_t i = 0; i < a.eukeys.size(); ++i) {
+    const auto* held = record.find(epoch{a.generation, static_cast<std::uint16_t>(a.first_index + i)});
+    if (held != nullptr && !(held->eukey == a.eukeys[i]))
+      return fail(errc::peer_bad_state, "the answer gives epoch " + held->which.text() + " a second key");
+  }
+  return {};
+}
+
+/// Appends only: an index that was erased, or handed out, does not become deliverable again.
+status pn_gw_machine::impl::merge(const assigned_keys& a, std::uint64_t incarnation) {
+  CPNS_CHECK(check(a));
+  about_to_change();
+  if (a.generation > record.generation) {
+    record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
+                                     [](const held_key& k) { return k.use == key_use::unused; }),
+                      record.keys.end());
+    record.chain.reset();
+  }
+  record.generation = a.generation;
+  record.set = a.set;
+  record.gateway_temporary_key =
+      a.literal ? crypto::derive_gateway_temporary_key(s, a.temporary_key, settings.gw, a.generation)
+                : a.temporary_key;
+  record.owner = a.owner;
+  record.rekey_seconds = a.rekey_seconds;
+  record.not_after = a.not_after;
+  record.incarnation = incarnation;
+  record.keys.reserve(record.keys.size() + a.eukeys.size());
+  for (std::size_t i = 0; i < a.eukeys.size(); ++i) {
+    const epoch which{a.generation, static_cast<std::uint16_t>(a.first_index + i)};
+    if (record.keys.empty() || which > record.keys.back().which)
+      record.keys.push_back({which, a.set, a.eukeys[i], key_use::unused});
+  }
+  return {};
+}
+
+void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, const assigned_keys& answer,
+                                          std::uint64_t incarnation) {
+  if (refill && *refill == id) return refill_answered(now, answer, incarnation);
+  auto* asking = std::get_if<gw_asking>(&activity);
+  if (asking == nullptr || asking->id != id)
+    return noise(now, "an answer of the server to a request that is over");
+  timers.stop(gw_timer::server);
+  if (auto ok = merge(answer, incarnation); !ok) {
+    server_not_before = now + unusable_wait;
+    return fail_with(now, ok.error().message(), unusable_wait);
+  }
+  auto done = std::move(*asking);
+  activity = gw_idle{};
+  const auto& said = done.answer.said;
+  if (answer.chain && said.highest)
+    record.chain = held_chain{*said.highest, answer.generation, *answer.chain};
+  record.resets = said.resets;
+  record.standing = device_standing::normal;
+  record.standing_reason.clear();
+  record.request.reset();
+  server_wanted = recover_wanted = false;
+  server_not_before = time_zero;
+  refusals = 0;
+  const bool asked_state = state == pn_gw_state::requesting || state == pn_gw_state::recovering;
+  const bool usable = asked_state && has_link(done.answer.link) &&
+                      now - done.exchange.begun < answer_age_max && next_key(done.answer) != nullptr;
+  if (!usable) {
+    persist_record();
+    say(kind_t::answered, epoch{answer.generation, answer.first_index});
+    if (asked_state && next_key(done.answer) == nullptr)
+      return fail_with(now, "the server gave no key that can be delivered");
+    return start(now);
+  }
+  if (has_own() && !said.highest) say(kind_t::amnesia, {}, "the server verified its presence");
+  subject what;
+  what.exchange = std::move(done.exchange);
+  what.answer = std::move(done.answer);
+  what.stored = true;
+  fire(pn_gw_trigger::deliver, now, std::move(what));
+}
+
+void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, const refusal& answer) {
+  if (refill && *refill == id) {
+    record.request.reset();
+    refill.reset();
+    return refused(now, answer, true, std::nullopt);
+  }
+  const auto* asking = std::get_if<gw_asking>(&activity);
+  if (asking == nullptr || asking->id != id)
+    return noise(now, "an answer of the server to a request that is over");
+  timers.stop(gw_timer::server);
+  record.request.reset();
+  const auto link = asking->answer.link;
+  activity = gw_idle{};
+  refused(now, answer, false, link);
+}
+
+void pn_gw_machine::impl::refused(time_point now, const refusal& answer, bool for_refill,
+                                  const std::optional<gw_link>& link) {
+  subject what;
+  what.why = std::string{name_of(answer.status)} + (answer.reason.empty() ? "" : ": " + answer.reason);
+  what.retry_after = seconds{answer.retry_after};
+  if (is_final(answer.status)) {
+    server_wanted = true;
+    what.kind = answer.status == link_status::held_by_other ? kind_t::held_elsewhere
+                : answer.status == link_status::stale_epoch ? kind_t::stale_epoch
+                                                            : kind_t::revoked;
+    return fire(answer.status == link_status::held_by_other ? pn_gw_trigger::held_by_other
+                : answer.status == link_status::stale_epoch ? pn_gw_trigger::stale
+                                                            : pn_gw_trigger::revoked,
+                now, std::move(what));
+  }
+  if (answer.status == link_status::stale_nonce && !for_refill && attempts < stale_nonces_max) {
+    ++attempts;
+    return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
+  }
+  const bool presence = answer.status == link_status::presence_failed;
+  say(presence ? kind_t::presence_failed : kind_t::server_refused, {}, what.why);
+  // 0: a person has to act first. It is asked again all the same, seldom, because nobody tells the gateway
+  // when.
+  const auto wait = answer.retry_after > 0 ? what.retry_after
+                    : presence             ? settings.backoff_min
+                                           : settings.backoff_max;
+  if (for_refill) {
+    timers.set(gw_timer::refill, now + wait);
+    return;
+  }
+  server_not_before = now + wait;
+  if (presence) {
+    ++refusals;
+    if (link && has_link(*link)) drop_link(*link, "the device on it is not who it claims to be");
+  }
+  fail_with(now, std::move(what.why), wait);
+}
+
+// ---- refills, in the background of a keyed device
+
+void pn_gw_machine::impl::request_refill(time_point now) {
+  if (!has_own() || record.generation == 0 || record.standing != device_standing::normal) return;
+  if (std::holds_alternative<gw_asking>(activity)) return;
+  if (!refill) {
+    if (record.unused_count() > settings.low_water) return timers.stop(gw_timer::refill);
+    if (timers.at(gw_timer::refill) != time_never) return;
+    refill = random.draw_id<request_id>();
+    about_to_change();
+    record.request = refill;
+    record.request_is_refill = true;
+    persist_record();
+    say(kind_t::requested, {}, std::string{name_of(assignment_reason::refill)});
+  }
+  key_assignment_request body;
+  body.user = record.user;
+  body.entity = record.entity;
+  body.reason = assignment_reason::refill;
+  body.known_epoch = record.keys.back().which;
+  body.set = record.set;
+  timers.set(gw_timer::refill, now + refill_wait);
+  outputs.emplace_back(gw_request{*refill, std::move(body)});
+}
+
+void pn_gw_machine::impl::refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
+  timers.stop(gw_timer::refill);
+  refill.reset();
+  if (auto ok = merge(a, incarnation); !ok) {
+    record.request.reset();
+    timers.set(gw_timer::refill, now + unusable_wait);
+    return say(kind_t::server_refused, {}, ok.error().message());
+  }
+  record.request.reset();
+  record.request_is_refill = false;
+  persist_record();
+  say(kind_t::refilled, record.keys.back().which);
+  if (state == pn_gw_state::keyed && update_is_due(now)) start(now);
+}
+
+// ---- reports
+
+void pn_gw_machine::impl::report(time_point now) {
+  timers.set(gw_timer::report, now + report_wait);
+  outputs.emplace_back(gw_report{*record.to_report});
+}
+
+void pn_gw_machine::impl::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
+  if (record.to_report != reported) return;
+  timers.stop(gw_timer::report);
+  // Forgotten in memory now, on the disk with the next write: a report of the own epoch may always be
+  // repeated.
+  record.to_report.reset();
+  if (saved) saved->to_report.reset();
+  if (outcome == report_outcome::ok) return;
+  if (outcome == report_outcome::resync) {
+    recover_wanted = true;
+    return start(now);
+  }
+  server_wanted = true;
+  subject what;
+  what.kind = kind_t::held_elsewhere;
+  what.why = "the server names another holder";
+  what.retry_after = report_wait;
+  fire(pn_gw_trigger::held_by_other, now, std::move(what));
+}
+
+}  // namespace cpns::protocol

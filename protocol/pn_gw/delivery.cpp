@@ -1,0 +1,228 @@
+// Steps 9 and 10.
+#include <algorithm>
+
+#include "protocol/pn_gw/pn_gw_impl.hpp"
+
+namespace cpns::protocol {
+namespace {
+
+using kind_t = gw_event::kind_t;
+
+std::int64_t day_of(time_point t) { return unix_seconds(t) / 86400; }
+
+}  // namespace
+
+/// The lowest unused key of the newest set that is above everything that was ever in a KDEL, or that the PNE
+/// names.
+const held_key* pn_gw_machine::impl::next_key(const gw_answer& answer) const {
+  epoch above;
+  for (const auto& k : record.keys)
+    if (k.use != key_use::unused) above = std::max(above, k.which);
+  const bool none_used = std::all_of(record.keys.begin(), record.keys.end(),
+                                     [](const held_key& k) { return k.use == key_use::unused; });
+  for (const auto& k : record.keys) {
+    if (k.use != key_use::unused || k.which.generation() != record.generation || k.set != record.set)
+      continue;
+    if (!none_used && k.which <= above) continue;
+    if (answer.said.highest && k.which <= *answer.said.highest) continue;
+    return &k;
+  }
+  return nullptr;
+}
+
+bool pn_gw_machine::impl::within_budget(time_point now) const {
+  const bool today = record.budget_day == day_of(now);
+  return (!today || record.unchained_built < settings.amnesia_budget) &&
+         record.unused_count() > settings.healing_reserve;
+}
+
+/// `healing`: nothing verified the answer. The key goes to whom can open it, and the spending is bounded.
+void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_exchange exchange, gw_answer answer,
+                                         bool healing) {
+  const bool expired = record.not_after != 0 && unix_seconds(now) > record.not_after;
+  const bool ready = next_key(answer) != nullptr && record.gateway_temporary_key && !expired;
+  subject what;
+  what.exchange = std::move(exchange);
+  what.answer = std::move(answer);
+  what.healing = healing;
+  if (ready && (!healing || within_budget(now))) return fire(pn_gw_trigger::deliver, now, std::move(what));
+  if (!healing && has_own() && !expired && state == pn_gw_state::keyed) {
+    request_refill(now);
+    server_not_before = std::max(server_not_before, now + settings.backoff_min);
+    return;
+  }
+  fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
+}
+
+// Step 9. Built once for this DRSP; what it needed in secret ends with this function.
+void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
+  const auto& said = what.answer->said;
+  const auto& judged = what.answer->judged;
+  const auto* key = next_key(*what.answer);
+  key_delivery m;
+  m.which = key->which;
+  const auto generation = key->which.generation();
+
+  // Z = suite 2: X25519 output, all zero aborts;  suite 1: 32 zero bytes
+  secret32 z;
+  if (said.suite == suite_x25519) {
+    const auto pair = s.x25519_generate(random);
+    m.gw_share = pair.public_key;
+    auto shared = s.x25519(pair.private_key, *said.pne_share);
+    if (!shared) return fail_with(now, "DRSP: " + shared.error().message());
+    z = std::move(*shared);
+  } else {
+    m.gw_share = random.draw<32>();
+  }
+  // C = chained: X(EUKey(DRSP epoch), ["cpns/1 chain", gw_id, generation]);  else 32 zero bytes
+  secret32 c;
+  if (judged.is_verified()) {
+    c = crypto::derive_chain(s, record.find(*judged.key)->eukey, settings.gw, generation);
+    m.chained = true;
+  } else if (record.chain && said.highest == record.chain->made_for &&
+             record.chain->generation == generation) {
+    c = record.chain->value;
+    m.chained = true;
+  }
+  const auto th2 =
+      crypto::transcript2(s, judged.th1, said.possession, said.presence, m.which, m.chained, m.gw_share);
+  const auto sealing = crypto::derive_delivery_key(s, th2, *record.gateway_temporary_key, z, c);
+  const auto plain = encode(delivery_content{key->eukey, record.owner, record.rekey_seconds});
+  m.sealed = s.gcm_seal(sealing.key, sealing.nonce, delivery_aad(th2), plain.expose());
+
+  about_to_change();
+  const auto mine = std::find_if(record.keys.begin(), record.keys.end(),
+                                 [&m](const held_key& k) { return k.which == m.which; });
+  mine->use = key_use::handed_out;
+  if (what.healing) {
+    if (record.budget_day != day_of(now)) record.unchained_built = 0;
+    record.budget_day = day_of(now);
+    ++record.unchained_built;
+  }
+  persist_record();
+  if (what.stored) say(kind_t::answered, m.which);
+  if (what.healing && has_own())
+    say(kind_t::amnesia, m.which, "it says that it holds no key; healed with the next one");
+  say(kind_t::delivering, m.which);
+
+  gw_delivering d;
+  d.link = what.answer->link;
+  d.which = m.which;
+  d.th1 = judged.th1;
+  d.th2 = th2;
+  d.resets = said.resets;
+  d.kdel = encode(m);
+  d.sends_left = settings.retries;
+  d.expires = what.exchange->begun + context_lifetime;
+  outputs.emplace_back(gw_send{d.link, d.kdel});
+  timers.set(gw_timer::answer, now + settings.answer_timeout);
+  activity = std::move(d);
+}
+
+void pn_gw_machine::impl::resend_kdel(time_point now) {
+  auto& d = std::get<gw_delivering>(activity);
+  if (d.sends_left == 0 || now >= d.expires) return fail_with(now, "KDEL was not confirmed");
+  --d.sends_left;
+  timers.set(gw_timer::answer, now + settings.answer_timeout);
+  outputs.emplace_back(gw_send{d.link, d.kdel});
+}
+
+// Step 10.
+void pn_gw_machine::impl::on(time_point now, gw_link link, const key_confirmation& m) {
+  const auto* d = std::get_if<gw_delivering>(&activity);
+  if (d == nullptr || d->which != m.which) return noise(now, "KCNF, and no KDEL of its epoch is out");
+  const auto* key = record.find(d->which);
+  // confirm = M(X(new EUKey, ["cpns/1 confirm"]), th2)[..16]
+  if (key == nullptr ||
+      !equal_constant_time(crypto::confirm_tag(s, key->eukey, d->th2).value, m.confirm.value))
+    return noise(now, "KCNF does not verify");
+  prefer(link);
+  subject what;
+  what.confirmed = m.which;
+  what.th1 = d->th1;
+  what.resets = d->resets;
+  what.kind = kind_t::confirmed;
+  fire(pn_gw_trigger::confirmed, now, std::move(what));
+  if (state == pn_gw_state::keyed) request_refill(now);
+}
+
+void pn_gw_machine::impl::make_own(time_point now, subject& what) {
+  const auto own = *what.confirmed;
+  activity = gw_idle{};
+  timers.stop(gw_timer::answer);
+  about_to_change();
+  record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
+                                   [own](const held_key& k) { return k.which < own; }),
+                    record.keys.end());
+  for (auto& k : record.keys)
+    if (k.which == own) k.use = key_use::own;
+  record.to_report = own;
+  record.keyed_since = unix_milliseconds(now);
+  record.resets = what.resets;
+  record.chain.reset();
+  persist_record();
+  attempts = 0;
+  bad_possessions = 0;
+  woke = false;
+  schedule_update(now);
+  say(kind_t::confirmed, own);
+  if (what.kind != kind_t::confirmed) say(what.kind, own);
+  send_kret(what.th1, links.front());
+  report(now);
+}
+
+// Always after the own epoch was verified: an earlier one may have been lost.
+void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
+  const auto* own = record.own();
+  outputs.emplace_back(gw_send{to, encode(key_retire{own->which, crypto::retire_tag(s, own->eukey, th1)})});
+  say(kind_t::retired, own->which);
+}
+
+// ---- the public shell of the machine
+
+pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s,
+                             entropy& random, time_point now)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now)) {}
+pn_gw_machine::~pn_gw_machine() = default;
+pn_gw_machine::pn_gw_machine(pn_gw_machine&&) noexcept = default;
+pn_gw_machine& pn_gw_machine::operator=(pn_gw_machine&&) noexcept = default;
+
+void pn_gw_machine::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp) {
+  impl_->handle_detected(now, link, dreq, drsp);
+}
+void pn_gw_machine::handle_frame(time_point now, gw_link link, byte_view message) {
+  impl_->handle_frame(now, link, message);
+}
+void pn_gw_machine::handle_link_down(time_point now, gw_link link) { impl_->handle_link_down(now, link); }
+void pn_gw_machine::note_location(std::string transport, std::string address) {
+  impl_->record.last_transport = std::move(transport);
+  impl_->record.last_address = std::move(address);
+}
+void pn_gw_machine::handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce) {
+  impl_->handle_issuer_nonce(now, nonce);
+}
+void pn_gw_machine::handle_approval(time_point now, bool approved) { impl_->handle_approval(now, approved); }
+void pn_gw_machine::handle_response(time_point now, const request_id& id, const assigned_keys& answer,
+                                    std::uint64_t incarnation) {
+  impl_->handle_response(now, id, answer, incarnation);
+}
+void pn_gw_machine::handle_refusal(time_point now, const request_id& id, const refusal& answer) {
+  impl_->handle_refusal(now, id, answer);
+}
+void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
+  impl_->handle_report_outcome(now, reported, outcome);
+}
+void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }
+void pn_gw_machine::handle_timeout(time_point now) { impl_->handle_timeout(now); }
+void pn_gw_machine::handle_persist_failed(time_point now) { impl_->handle_persist_failed(now); }
+time_point pn_gw_machine::next_deadline() const { return impl_->next_deadline(); }
+std::optional<gw_output> pn_gw_machine::poll_output() { return impl_->poll_output(); }
+pn_gw_state pn_gw_machine::state() const { return impl_->state; }
+const device_record& pn_gw_machine::record() const { return impl_->record; }
+std::optional<epoch> pn_gw_machine::own_epoch() const {
+  const auto* own = impl_->record.own();
+  return own != nullptr ? std::optional<epoch>{own->which} : std::nullopt;
+}
+std::uint64_t pn_gw_machine::dropped() const { return impl_->dropped; }
+
+}  // namespace cpns::protocol

@@ -1,0 +1,171 @@
+#pragma once
+// The inside of pn_gw_machine: discovery.cpp (steps 1 to 3), assignment.cpp (steps 4 and 8), delivery.cpp
+// (steps 9 and 10), pn_gw_machine.cpp (state, timers, writes). Not part of the room's public interface.
+
+#include <deque>
+#include <variant>
+#include <vector>
+
+#include "protocol/codec.hpp"
+#include "protocol/pn_gw/judge.hpp"
+#include "protocol/pn_gw/pn_gw_machine.hpp"
+#include "protocol/rate.hpp"
+#include "protocol/timers.hpp"
+
+namespace cpns::protocol {
+
+/// A DRSP and what it means.
+struct gw_answer {
+  gw_link link;
+  bytes drsp;  ///< as received
+  discovery_response said;
+  judgement judged;
+};
+
+/// A DREQ that is out, and what was answered to it.
+struct gw_exchange {
+  bytes dreq;  ///< as sent
+  discovery_request request;
+  std::optional<epoch> own;  ///< when it was first sent
+  time_point begun;
+  int sends_left = 0;
+  std::vector<gw_answer> answers;  ///< bounded
+};
+
+// What the machine is doing; at most one thing. Leaving wipes what belongs to it.
+struct gw_idle {};
+struct gw_awaiting_nonce {};
+struct gw_discovering {
+  gw_exchange exchange;
+};
+struct gw_asking {
+  request_id id;
+  gw_exchange exchange;
+  gw_answer answer;
+};
+struct gw_delivering {
+  gw_link link;
+  epoch which;
+  crypto::digest th1{}, th2{};
+  std::uint64_t resets = 0;
+  bytes kdel;  ///< built once, sent again byte for byte
+  int sends_left = 0;
+  time_point expires;
+};
+using gw_activity = std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_asking, gw_delivering>;
+
+struct pn_gw_machine::impl {
+  impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
+       time_point now);
+
+  // What a trigger is about. Set before fire(), read by the action.
+  struct subject {
+    std::optional<gw_exchange> exchange;  ///< with an answer; discover, renew: a DREQ that the detector sent
+    std::optional<gw_answer> answer;
+    std::optional<epoch> confirmed;  ///< confirmed: which key
+    crypto::digest th1{};            ///< confirmed, settled: of the exchange that KRET belongs to
+    std::uint64_t resets = 0;        ///< confirmed: as said under the verified tag
+    gw_event::kind_t kind = gw_event::kind_t::dropped;  ///< what people are told
+    std::string why;
+    seconds retry_after{0};
+    bool healing = false;  ///< deliver: unchained, to an answer that nothing verified
+    bool stored = false;   ///< deliver: the set came with this answer of the server
+    bool remember = true;  ///< refused_here: by a person, not by a setting
+  };
+
+  void fire(pn_gw_trigger t, time_point now) { fire(t, now, subject{}); }
+  void fire(pn_gw_trigger t, time_point now, subject what);
+  void handle_timeout(time_point now);
+  void handle_persist_failed(time_point now);
+  std::optional<gw_output> poll_output();
+  [[nodiscard]] time_point next_deadline();
+
+  // Steps 1 to 3.
+  void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp);
+  void handle_frame(time_point now, gw_link link, byte_view message);
+  void handle_link_down(time_point now, gw_link link);
+  void handle_approval(time_point now, bool approved);
+  void handle_update_request(time_point now);
+  // Steps 4 and 8.
+  void handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce);
+  void handle_response(time_point now, const request_id& id, const assigned_keys& answer,
+                       std::uint64_t incarnation);
+  void handle_refusal(time_point now, const request_id& id, const refusal& answer);
+  void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
+
+  pn_gw_settings settings;
+  device_record record;
+  const crypto::suite& s;
+  entropy& random;
+  pn_gw_state state;
+  gw_activity activity;
+  timer_table<gw_timer> timers;
+  std::vector<gw_link> links;  ///< the best first: the newest one with a verified answer
+  std::deque<gw_output> outputs;
+  std::optional<device_record> saved;      ///< what is durable while a write is under way; none: `record` is
+  std::optional<device_record> in_flight;  ///< the write that the driver polled last
+  std::uint64_t dropped = 0;
+
+  bool woke = false;            ///< a wake-up or a person asked for the next key
+  bool server_wanted = false;   ///< the next exchange goes to the server, unless it verifies
+  bool recover_wanted = false;  ///< the next exchange goes to the server, even if it verifies
+  int attempts = 0;             ///< failures in a row
+  int bad_possessions = 0;      ///< DREQs in a row answered by bad possession alone
+  int refusals = 0;             ///< refusals of presence: picks another candidate next time
+  time_point update_due = time_never;
+  time_point server_not_before = time_zero;  ///< the server, or a failure, told us to wait
+  rate_limit notices;
+  std::optional<request_id> refill;
+
+ private:
+  void perform(pn_gw_action a, time_point now, subject& what);
+
+  // discovery.cpp
+  void start(time_point now);
+  void send_dreq(time_point now, std::optional<gw_exchange> adopted, const std::optional<nonce16>& nonce);
+  void on(time_point now, gw_link link, byte_view message, discovery_response m);
+  void on(time_point now, const pne_notice& m);
+  void act_on_verified(time_point now, gw_exchange exchange, gw_answer answer);
+  void answer_timer_ended(time_point now);
+  void conclude(time_point now);
+  bool passes_validation(time_point now);
+  void prefer(gw_link link);
+  void drop_link(gw_link link, std::string why);
+  [[nodiscard]] bool has_link(gw_link link) const;
+
+  // assignment.cpp
+  void ask_server(time_point now, subject& what);
+  void request_refill(time_point now);
+  [[nodiscard]] status check(const assigned_keys& a) const;
+  [[nodiscard]] status merge(const assigned_keys& a, std::uint64_t incarnation);
+  void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
+  void refused(time_point now, const refusal& answer, bool for_refill, const std::optional<gw_link>& link);
+  void report(time_point now);
+
+  // delivery.cpp
+  void on(time_point now, gw_link link, const key_confirmation& m);
+  void send_kdel(time_point now, subject& what);
+  void deliver_or_ask(time_point now, gw_exchange exchange, gw_answer answer, bool healing);
+  void resend_kdel(time_point now);
+  void make_own(time_point now, subject& what);
+  void send_kret(const crypto::digest& th1, gw_link to);
+  [[nodiscard]] const held_key* next_key(const gw_answer& answer) const;
+  [[nodiscard]] bool within_budget(time_point now) const;
+
+  // pn_gw_machine.cpp
+  void back_off(time_point now, subject& what);
+  void leave(time_point now, subject& what);
+  void stand(device_standing standing, subject& what);
+  void fail_with(time_point now, std::string why, seconds retry_after = seconds{0});
+  [[nodiscard]] bool has_own() const { return record.own() != nullptr; }
+  void schedule_update(time_point since);
+  void noise(time_point now, std::string why);
+  [[nodiscard]] bool is_idle() const { return std::holds_alternative<gw_idle>(activity); }
+  [[nodiscard]] bool update_is_due(time_point now) const { return woke || now >= update_due; }
+  /// Call before the first change that a following persist_record() makes durable.
+  void about_to_change();
+  void persist_record();
+  void say(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
+};
+
+}  // namespace cpns::protocol

@@ -1,0 +1,239 @@
+#include "protocol/pn_gw/pn_gw_machine.hpp"
+
+#include <algorithm>
+
+#include "base/log.hpp"
+#include "protocol/pn_gw/pn_gw_impl.hpp"
+
+namespace cpns::protocol {
+namespace {
+
+using kind_t = gw_event::kind_t;
+
+constexpr std::size_t outputs_max = 64;  ///< over this, while a write takes its time, noise is counted only
+
+pn_gw_state first_state(const device_record& r) {
+  switch (r.standing) {
+  case device_standing::held_elsewhere: return pn_gw_state::held_elsewhere;
+  case device_standing::quarantined: return pn_gw_state::quarantined;
+  case device_standing::rejected: return pn_gw_state::rejected;
+  case device_standing::revoked: return pn_gw_state::revoked;
+  case device_standing::normal: break;
+  }
+  return r.own() != nullptr ? pn_gw_state::asleep : pn_gw_state::found;
+}
+
+}  // namespace
+
+pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in,
+                          entropy& random_in, time_point now)
+    : settings(std::move(settings_in)), record(std::move(record_in)), s(s_in), random(random_in),
+      state(first_state(record)), notices(notice_interval, 1) {
+  if (record.own() != nullptr) schedule_update(time_point{milliseconds{record.keyed_since}});
+  if (record.request && record.request_is_refill) refill = record.request;
+  if (refill) request_refill(now);
+  if (record.to_report) report(now);
+}
+
+// The only writer of the state.
+void pn_gw_machine::impl::fire(pn_gw_trigger t, time_point now, subject what) {
+  const auto& row = fsm::find(pn_gw_table, state, t);
+  if (row.what == fsm::verdict::accept) {
+    if (row.to != state && log::enabled(log::level::debug, "pn_gw"))
+      log::debug("pn_gw", "state", std::string{name_of(state)} + " -> " + std::string{name_of(row.to)},
+                 {{"entity", record.entity.text()}, {"trigger", std::string{name_of(t)}}});
+    state = row.to;
+  }
+  if (row.what == fsm::verdict::reject)
+    what.why = std::string{name_of(t)} + " does not fit state " + std::string{name_of(state)};
+  perform(row.action, now, what);
+}
+
+void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what) {
+  switch (a) {
+  case pn_gw_action::none: return;
+  case pn_gw_action::drop:
+  case pn_gw_action::count:
+    ++dropped;
+    if (outputs.size() < outputs_max) say(kind_t::dropped, {}, std::move(what.why));
+    return;
+  case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.exchange), std::nullopt);
+  case pn_gw_action::ask_approval:
+    activity = gw_idle{};
+    say(kind_t::awaiting_approval);
+    outputs.emplace_back(gw_ask_approval{});
+    return;
+  case pn_gw_action::approve:
+    about_to_change();
+    record.approved = true;
+    record.standing = device_standing::normal;
+    record.standing_reason.clear();
+    persist_record();
+    say(kind_t::validated);
+    return;
+  case pn_gw_action::refuse: return leave(now, what);
+  case pn_gw_action::ask_server: return ask_server(now, what);
+  case pn_gw_action::send_kdel: return send_kdel(now, what);
+  case pn_gw_action::make_own: return make_own(now, what);
+  case pn_gw_action::send_kret:
+    activity = gw_idle{};
+    attempts = 0;
+    return send_kret(what.th1, what.answer->link);
+  case pn_gw_action::back_off: return back_off(now, what);
+  case pn_gw_action::leave_alone:
+    stand(device_standing::held_elsewhere, what);
+    timers.set(gw_timer::retry, now + std::max(what.retry_after, settings.backoff_min));
+    return;
+  case pn_gw_action::quarantine: return stand(device_standing::quarantined, what);
+  case pn_gw_action::erase: return leave(now, what);
+  case pn_gw_action::forget_exchange:
+    // A request that the server is working on is not thrown away: its answer is stored.
+    if (!std::holds_alternative<gw_asking>(activity)) activity = gw_idle{};
+    timers.stop(gw_timer::answer);
+    timers.stop(gw_timer::retry);
+    if (has_own()) say(kind_t::asleep, {}, std::move(what.why));
+    return;
+  case pn_gw_action::count_: return;
+  }
+}
+
+/// The wait doubles with each failure in a row; half of it is drawn, so that a fleet does not come back at
+/// once.
+void pn_gw_machine::impl::back_off(time_point now, subject& what) {
+  activity = gw_idle{};
+  timers.stop(gw_timer::answer);
+  timers.stop(gw_timer::server);
+  attempts = std::min(attempts + 1, 16);
+  const milliseconds longest = settings.backoff_max;
+  const milliseconds whole =
+      std::min(longest, milliseconds{settings.backoff_min} * (std::int64_t{1} << (attempts - 1)));
+  const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(whole.count() / 2, 1));
+  const auto wait = milliseconds{static_cast<std::int64_t>(half + random.below(half + 1))};
+  timers.set(gw_timer::retry, now + std::max<milliseconds>(wait, what.retry_after));
+  say(kind_t::backing_off, {}, std::move(what.why));
+}
+
+/// Rejected or revoked: it is remembered, and the links are closed.
+void pn_gw_machine::impl::leave(time_point, subject& what) {
+  const bool revoked = state == pn_gw_state::revoked;
+  const auto why = what.why;
+  if (revoked) {
+    about_to_change();
+    record.keys.clear();
+    record.gateway_temporary_key.reset();
+    record.chain.reset();
+    record.to_report.reset();
+    server_wanted = false;
+  }
+  if (what.remember) {
+    stand(revoked ? device_standing::revoked : device_standing::rejected, what);
+  } else {
+    activity = gw_idle{};
+    say(what.kind, {}, std::move(what.why));
+  }
+  while (!links.empty()) drop_link(links.front(), why);
+}
+
+void pn_gw_machine::impl::stand(device_standing standing, subject& what) {
+  activity = gw_idle{};
+  timers.stop(gw_timer::answer);
+  timers.stop(gw_timer::server);
+  timers.stop(gw_timer::retry);
+  timers.stop(gw_timer::refill);
+  refill.reset();
+  about_to_change();
+  record.standing = standing;
+  record.standing_reason = what.why.substr(0, 200);
+  record.request.reset();
+  persist_record();
+  say(what.kind, {}, std::move(what.why));
+}
+
+void pn_gw_machine::impl::noise(time_point now, std::string why) {
+  subject what;
+  what.why = std::move(why);
+  fire(pn_gw_trigger::noise, now, std::move(what));
+}
+
+/// The next key is due an interval after the last confirmation; the jitter makes it earlier, never later.
+void pn_gw_machine::impl::schedule_update(time_point since) {
+  const milliseconds interval =
+      settings.rekey_override ? *settings.rekey_override : seconds{record.rekey_seconds};
+  if (interval <= milliseconds::zero()) {
+    update_due = time_never;
+    return;
+  }
+  const auto most = static_cast<std::uint64_t>(interval.count()) / 100 * settings.rekey_jitter_percent;
+  update_due = since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
+}
+
+time_point pn_gw_machine::impl::next_deadline() {
+  const bool resting = state == pn_gw_state::keyed || state == pn_gw_state::asleep;
+  if (resting && is_idle() && !links.empty())
+    timers.set(gw_timer::update, std::max(update_due, server_not_before));
+  else
+    timers.stop(gw_timer::update);
+  return timers.next();
+}
+
+void pn_gw_machine::impl::handle_timeout(time_point now) {
+  (void)next_deadline();
+  if (timers.take(gw_timer::answer, now)) answer_timer_ended(now);
+  if (timers.take(gw_timer::server, now)) fail_with(now, "the server did not answer in time");
+  if (timers.take(gw_timer::retry, now)) {
+    if (state == pn_gw_state::held_elsewhere) server_wanted = true;
+    start(now);
+  }
+  if (timers.take(gw_timer::update, now) && is_idle()) start(now);
+  if (timers.take(gw_timer::refill, now)) request_refill(now);
+  if (timers.take(gw_timer::report, now) && record.to_report) report(now);
+}
+
+void pn_gw_machine::impl::about_to_change() {
+  if (!saved) saved = record;
+}
+
+void pn_gw_machine::impl::persist_record() { outputs.emplace_back(gw_persist{record}); }
+
+std::optional<gw_output> pn_gw_machine::impl::poll_output() {
+  if (in_flight) {
+    // The driver came back, so that write is durable. What a later one would fall back to is this record.
+    const bool more = std::any_of(outputs.begin(), outputs.end(),
+                                  [](const gw_output& o) { return std::holds_alternative<gw_persist>(o); });
+    if (more)
+      saved = std::move(in_flight);
+    else
+      saved.reset();
+    in_flight.reset();
+  }
+  if (outputs.empty()) return std::nullopt;
+  auto out = std::move(outputs.front());
+  outputs.pop_front();
+  if (const auto* p = std::get_if<gw_persist>(&out)) in_flight = p->record;
+  return out;
+}
+
+void pn_gw_machine::impl::handle_persist_failed(time_point now) {
+  if (!in_flight) return;
+  in_flight.reset();
+  outputs.clear();
+  if (saved) record = std::move(*saved);
+  saved.reset();
+  refill = record.request_is_refill ? record.request : std::nullopt;
+  activity = gw_idle{};
+  if (record.own() != nullptr) schedule_update(time_point{milliseconds{record.keyed_since}});
+  fail_with(now, "the key store did not take the write; the record before it stands");
+}
+
+void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after) {
+  subject what;
+  what.why = std::move(why);
+  what.retry_after = retry_after;
+  fire(pn_gw_trigger::failed, now, std::move(what));
+}
+
+void pn_gw_machine::impl::say(gw_event::kind_t kind, std::optional<epoch> which, std::string why) {
+  outputs.emplace_back(gw_event{kind, which, std::move(why)});
+}
+
+}  // namespace cpns::protocol

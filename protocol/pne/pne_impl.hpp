@@ -1,0 +1,75 @@
+#pragma once
+// The inside of pne_machine. Not part of the room's public interface.
+
+#include <deque>
+#include <vector>
+
+#include "protocol/pne/context.hpp"
+#include "protocol/pne/pne_machine.hpp"
+#include "protocol/rate.hpp"
+
+namespace cpns::protocol {
+
+struct pne_machine::impl {
+  impl(pne_settings settings_in, pne_record record_in, const crypto::suite& s_in, entropy& random_in,
+       time_point now);
+
+  void handle_frame(time_point now, byte_view message);
+  void handle_timeout(time_point now);
+  void handle_persist_failed(time_point now);
+  void fire(pne_trigger t, time_point now);
+  std::optional<pne_output> poll_output();
+  [[nodiscard]] time_point next_deadline() const;
+
+  // What a trigger is about. Set before fire(), read by the action.
+  struct subject {
+    byte_view message;
+    const discovery_request* dreq = nullptr;
+    std::uint8_t suite = 0;
+    pne_context* context = nullptr;
+    const key_delivery* kdel = nullptr;
+    std::optional<opened_delivery> opened;
+    failure::reason_t hint = failure::reason_t::bad_message;
+    std::string why;
+  };
+
+  pne_settings settings;
+  pne_record record;
+  const crypto::suite& s;
+  entropy& random;
+  pne_state state = pne_state::unkeyed;
+  time_point windows_since;
+  std::vector<pne_context> contexts;  ///< the latest last, at most context_count
+  rate_limit answers, hints, openings;
+  std::deque<pne_output> outputs;
+  std::optional<pne_record> saved;      ///< what is durable while a persist is under way; none: `record` is
+  std::optional<pne_record> in_flight;  ///< the persist that the driver polled last
+  std::uint64_t dropped = 0;
+  subject about;
+
+ private:
+  void on(time_point now, const discovery_request& m);
+  void on(time_point now, const key_delivery& m);
+  void on(time_point now, const key_retire& m);
+  void refuse(pne_trigger t, time_point now, failure::reason_t hint, std::string why);
+
+  [[nodiscard]] std::optional<std::pair<failure::reason_t, std::string>>
+  refusal_of(time_point now, const key_delivery& m) const;
+  [[nodiscard]] pne_secrets secrets() const { return {s, settings.entity, settings.temporary_key, record}; }
+  [[nodiscard]] bool any_open() const;
+  [[nodiscard]] bool window_open(time_point now, seconds length) const {
+    return now - windows_since < length;
+  }
+
+  void perform(pne_action a, time_point now);
+  void answer(time_point now);
+  void store_and_confirm();
+  void retire();
+  void drop(time_point now);
+  void erase();
+  void rest(time_point now);
+  void persist_change(pne_record before);
+  void say(pne_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
+};
+
+}  // namespace cpns::protocol
