@@ -1,0 +1,71 @@
+#include "tests/unit/server_machine/world.hpp"
+
+namespace cpns::testing_people {
+namespace {
+
+entity_record full_record(world& w) {
+  const auto keys = w.first();
+  w.deliver(keys, 3);
+  w.report({keys.generation, 3});
+  return w.record();
+}
+
+TEST(server_records, come_back_as_they_were_written) {
+  world w;
+  const entity_record r = full_record(w);
+  const auto row = encode(r);
+  const auto back = decode_entity_record(row.expose());
+  ASSERT_TRUE(back.has_value()) << back.error().message();
+  EXPECT_EQ(encode(*back), row);
+  EXPECT_EQ(back->sets.at(0).eukeys, r.sets.at(0).eukeys);
+  EXPECT_EQ(back->holder, w.gw);
+
+  const auto user = encode(w.alice.record);
+  EXPECT_EQ(encode(decode_user_record(user.expose()).value()), user);
+
+  device_secret_record d = w.device.imported();
+  d.owner = w.bob.user;
+  d.require_presence = false;
+  d.stretched = true;
+  const auto device = encode(d);
+  const auto device_back = decode_device_secret_record(device.expose()).value();
+  EXPECT_EQ(encode(device_back), device);
+  EXPECT_EQ(device_back.owner, w.bob.user);
+  EXPECT_TRUE(device_back.stretched);
+}
+
+TEST(server_records, a_row_cut_short_at_any_byte_is_an_error) {
+  world w;
+  const auto row = encode(full_record(w));
+  for (std::size_t n = 0; n < row.size(); ++n)
+    EXPECT_FALSE(decode_entity_record(row.expose().first(n)).has_value()) << n;
+  bytes longer = to_bytes(row.expose());
+  longer.push_back(0);
+  EXPECT_FALSE(decode_entity_record(longer).has_value());
+  const auto user = encode(w.alice.record);
+  for (std::size_t n = 0; n < user.size(); ++n)
+    EXPECT_FALSE(decode_user_record(user.expose().first(n)).has_value()) << n;
+  const auto device = encode(w.device.imported());
+  for (std::size_t n = 0; n < device.size(); ++n)
+    EXPECT_FALSE(decode_device_secret_record(device.expose().first(n)).has_value()) << n;
+}
+
+TEST(server_records, a_row_of_another_version_is_refused_by_name) {
+  world w;
+  bytes row = to_bytes(encode(w.alice.record).expose());
+  row[1] = 2;
+  const auto back = decode_user_record(row);
+  ASSERT_FALSE(back.has_value());
+  EXPECT_EQ(back.error().code, errc::store_damaged);
+  EXPECT_NE(back.error().detail.find("version"), std::string::npos);
+}
+
+TEST(server_records, a_set_must_hold_the_keys_that_its_indexes_say) {
+  world w;
+  entity_record r = full_record(w);
+  r.sets.at(0).eukeys.pop_back();
+  EXPECT_FALSE(decode_entity_record(encode(r).expose()).has_value());
+}
+
+}  // namespace
+}  // namespace cpns::testing_people
