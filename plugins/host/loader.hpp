@@ -1,7 +1,8 @@
 #pragma once
-// Finds, probes and loads radio plugins. A loaded one stays loaded until the process ends.
+// From the name of a plugin to an open transport. A plugin runs in this process, so it is probed in a child
+// first.
 
-#include <filesystem>
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
@@ -11,21 +12,38 @@
 
 namespace cpns::plugins {
 
+/// Which plugin, for which side, with which parameters.
 struct transport_spec {
-  std::string plugin;  ///< a name ("tcp", looked for in the folders), or a path that ends in ".so"
-  plugins::role role = plugins::role::central;
-  std::map<std::string, std::string> params;
-  std::vector<std::filesystem::path> plugin_dirs;  ///< searched first; then ../lib/cpns/transports beside the program
+  std::string plugin;  ///< a name ("tcp": NAME.so in plugin_dirs) or a path (it holds a '/')
+  transport_role role = transport_role::central;
+  std::map<std::string, std::string> params;  ///< as in YAML under `params:`; the plugin checks them
+  std::vector<std::string> plugin_dirs;       ///< searched in order; empty: default_plugin_dirs()
+  std::size_t max_message = 1024;             ///< bytes of one message, 1 to 65,535
 };
 
-/// The file of a plugin. plugin_load names the folders that were searched.
-result<std::filesystem::path> find_plugin(const transport_spec& spec);
+/// CPNS_PLUGIN_PATH (colon-separated) if set, then lib/cpns/transports beside the executable's bin/ folder
+/// (build and install trees have the same shape), then the folder that was configured at build time.
+std::vector<std::string> default_plugin_dirs();
 
-/// Probes the plugin in a child process (probe.hpp), then loads it and opens an instance. plugin_load, plugin_incompatible,
-/// plugin_crashed, plugin_hung, plugin_failed, plugin_misbehaved or config_range (a parameter); one line that names the file.
+/// The file of a plugin; plugin_load, naming every place that was tried.
+result<std::string> find_plugin(const transport_spec& spec);
+
+/// Loads the plugin into this process (it is never unloaded), checks its entry and opens an instance.
+/// `listener` may be called before this returns. plugin_load, plugin_incompatible, plugin_failed (parameters,
+/// resources). Call probe_transport first: a plugin that crashes does so here.
 result<std::unique_ptr<transport>> load_transport(const transport_spec& spec, transport_listener& listener);
 
-/// Without the probe: for the probing child itself, and for a debugger.
-result<std::unique_ptr<transport>> load_unprobed(const transport_spec& spec, bool probe, transport_listener& listener);
+/// The same in a child process (load, entry, open without side effects, close), bounded by `limit`:
+/// plugin_load, plugin_incompatible, plugin_failed, plugin_crashed with the signal, plugin_hung. The child is
+/// this executable, started with `--cpns-probe-child`, so main() hands that over to probe_child_main.
+result<transport_info> probe_transport(const transport_spec& spec,
+                                       std::chrono::milliseconds limit = std::chrono::seconds(2));
+
+/// The first argument of a process that is a probe.
+inline constexpr const char* probe_child_flag = "--cpns-probe-child";
+
+/// The whole life of a probe process: main() calls it first of all when argv[1] is probe_child_flag, and
+/// returns its value. Reads the spec from standard input, writes the outcome to standard output.
+int probe_child_main(int argc, char** argv);
 
 }  // namespace cpns::plugins

@@ -1,8 +1,8 @@
 #pragma once
-// A radio as the roles see it: whole messages over links, whatever the plugin's MTU is. Made by loader.hpp.
+// What a role sees of a radio: whole messages on links. Frames, fragments and the plugin's C tables stay
+// below this.
 
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 
@@ -11,49 +11,86 @@
 
 namespace cpns::plugins {
 
-enum class role : std::uint8_t { central = 1, peripheral = 2 };  ///< PN GW, PNE
+/// One link to one peer. Given by the plugin, never used twice while an instance is open; 0 names no link.
+using link_id = std::uint64_t;
+/// One PNE that a peripheral instance presents. Given by the role, 1 and up; 0 on the links of a central.
+using endpoint_id = std::uint64_t;
 
-using link_id = std::uint64_t;      ///< of this transport; never used twice
-using endpoint_id = std::uint64_t;  ///< peripheral: which PNE of this process; central: 0
-
-struct transport_info {
-  std::string name, version;
-  std::uint32_t mtu = 0;            ///< bytes of one frame
-  std::uint32_t max_links = 0;
-  std::uint32_t max_endpoints = 0;
-  bool reliable = false, ordered = false, may_scan_while_connected = false;
+/// Which side of the radio link an instance plays.
+enum class transport_role : std::uint8_t {
+  central,     ///< the PN GW: scans, connects or listens
+  peripheral,  ///< the PNEs: presents endpoints
 };
 
-/// What a transport reports. Called from threads of the plugin, one call at a time for one link; must not block and
-/// must not call close(). The listener lives until close() of the transport has returned.
+/// What the plugin declares of itself, read once when it was opened.
+struct transport_info {
+  std::string name;         ///< "tcp"
+  std::string version;      ///< the plugin's own
+  std::string description;  ///< one line
+  std::uint32_t mtu = 0;    ///< bytes of one frame, this side's fragment header included
+  std::uint32_t max_links = 0;
+  std::uint32_t max_endpoints = 0;  ///< 0 for a central
+  bool reliable = false;            ///< frames are not lost while a link is up
+  bool ordered = false;
+  bool may_scan_while_connected = false;
+};
+
+/// Told what happens. Called from threads of the plugin or of the host, one call at a time for one instance,
+/// and possibly from within a call to `transport`. Implementations return at once (post to an actor) and do
+/// not throw. Lives at least until `transport::close` returned; after that no call comes.
 class transport_listener {
  public:
+  transport_listener() = default;
+  transport_listener(const transport_listener&) = delete;
+  transport_listener& operator=(const transport_listener&) = delete;
   virtual ~transport_listener() = default;
-  virtual void link_up(link_id link, endpoint_id endpoint, std::string address) = 0;
+
+  /// A link is ready for messages. `endpoint` is the one that was added (peripheral) or 0 (central);
+  /// `peer_address` is the plugin's printable name of the other side, stable enough to remember a device by.
+  virtual void link_up(link_id link, endpoint_id endpoint, std::string peer_address) = 0;
+  /// The link is gone, once for each link that was up. `reason` is a sentence for people and logs.
   virtual void link_down(link_id link, std::string reason) = 0;
-  virtual void message(link_id link, bytes message) = 0;
-  /// Central: a peer was seen; the host may connect to it.
-  virtual void peer_found(std::string address, std::int32_t rssi_dbm) = 0;
-  /// The transport cannot go on.
+  /// One whole message of 0 to `transport_spec::max_message` bytes from the peer, who may be hostile.
+  virtual void message(link_id link, bytes data) = 0;
+  /// Central: a peer that `connect` can be called for. `rssi` in dBm, 0 if not known.
+  virtual void peer_found(std::string address, std::int32_t rssi) = 0;
+  /// The instance can do no more; only `close` is of use. Its links were reported down before.
   virtual void failed(error why) = 0;
 };
 
-/// [thread-safe] All members may be called from any thread; after close() they do nothing or fail.
+/// An open instance of a plugin. [any-thread] Every call returns without waiting for the peer; `close` waits
+/// for the plugin's threads and is not called from a listener.
 class transport {
  public:
+  transport() = default;
+  transport(const transport&) = delete;
+  transport& operator=(const transport&) = delete;
+  /// Closes, if that was not done.
   virtual ~transport() = default;
+
   [[nodiscard]] virtual const transport_info& info() const = 0;
-  /// Central: looks for PNEs, or stops looking.
+
+  /// Central: looks for peers, or stops. plugin_failed with the plugin's words.
   virtual status scan(bool on) = 0;
-  /// Peripheral: presents one PNE, or stops presenting it (its links go down).
-  virtual status add_endpoint(endpoint_id endpoint, std::string_view name) = 0;
-  virtual void remove_endpoint(endpoint_id endpoint) = 0;
-  /// Central: connects to a peer that was found. The link comes by link_up.
+  /// Central: asks for a link to a peer that was found; `link_up` tells of success.
   virtual status connect(std::string_view address) = 0;
-  /// Queues one message of 1 to 1024 bytes. plugin_link: the link is gone; state_overloaded: its queue is full.
+
+  /// Peripheral: presents one PNE; links of it come up and go by themselves. `name` is printable, at most 64
+  /// bytes, and told to nobody but the log. state_exists for an id in use; state_exhausted above
+  /// info().max_endpoints.
+  virtual status add_endpoint(endpoint_id endpoint, std::string_view name) = 0;
+  /// Takes it away; its links go down.
+  virtual status remove_endpoint(endpoint_id endpoint) = 0;
+
+  /// Queues one message of at most `transport_spec::max_message` bytes, which are copied. plugin_link if the
+  /// link is not up; wire_oversized; state_overloaded if the link's bounded queue is full: try again later or
+  /// drop it.
   virtual status send(link_id link, byte_view message) = 0;
+  /// Drops a link; `link_down` follows. Nothing happens for a link that is not up.
   virtual void disconnect(link_id link) = 0;
-  /// Ends everything. After it returned the listener is never called again. May be called twice.
+
+  /// Ends the instance. After it returned the listener is not called again; later calls fail with
+  /// state_stopping.
   virtual void close() = 0;
 };
 
