@@ -1,0 +1,285 @@
+#include "server/connection.hpp"
+
+#include <algorithm>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <utility>
+
+#include "base/log.hpp"
+#include "crypto/key_schedule.hpp"
+#include "crypto/tls.hpp"
+#include "protocol/constants.hpp"
+
+namespace cpns::server {
+namespace {
+
+namespace asio = boost::asio;
+using boost::system::error_code;
+
+constexpr std::size_t header_size = 4;
+/// A gateway that only waits costs this much buffer.
+constexpr std::size_t first_buffer = 4096;
+
+std::uint32_t announced(const bytes& b, std::size_t at) {
+  return std::uint32_t{b[at]} << 24 | std::uint32_t{b[at + 1]} << 16 | std::uint32_t{b[at + 2]} << 8 |
+         b[at + 3];
+}
+
+std::string address_of(const connection::socket& s) {
+  error_code ec;
+  const auto at = s.remote_endpoint(ec);
+  if (ec) return "unknown";
+  return at.address().to_string() + ":" + std::to_string(at.port());
+}
+
+}  // namespace
+
+connection::connection(socket s, asio::ssl::context& tls, const link_limits& limits,
+                       session_factory make_session, std::function<void(const connection*)> done)
+    : strand_(asio::make_strand(s.get_executor())), stream_(std::move(s), tls), timer_(strand_),
+      limits_(limits), make_session_(std::move(make_session)), done_(std::move(done)),
+      address_(address_of(stream_.next_layer())), born_(clock::now()), last_traffic_(born_) {}
+
+void connection::start() {
+  asio::post(strand_, [self = shared_from_this()] {
+    error_code ignored;
+    self->stream_.next_layer().set_option(asio::ip::tcp::no_delay{true}, ignored);
+    self->arm();
+    self->stream_.async_handshake(
+        asio::ssl::stream_base::server,
+        asio::bind_executor(self->strand_, [self](const error_code& ec) { self->on_handshake(ec); }));
+  });
+}
+
+void connection::on_handshake(const error_code& ec) {
+  if (over_) return;
+  if (ec) {
+    const bool tls = ec.category() == asio::error::get_ssl_category();
+    const auto why =
+        tls ? crypto::tls_refusal(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
+        : ec == asio::error::eof ? std::string{"the peer closed the connection during the handshake"}
+                                 : ec.message();
+    return finish("gateway-refused", why);
+  }
+  auto peer = identify();
+  if (!peer) return finish("gateway-refused", peer.error().message());
+  uri_ = peer->uri;
+  handshaken_ = true;
+  last_traffic_ = clock::now();
+  log::info("server", "gateway-connected", "mutual authentication done (step 0)",
+            {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
+  session_ = make_session_(*std::move(peer), shared_from_this());
+  if (!session_) return finish("gateway-refused", "the server is stopping");
+  input_.resize(first_buffer);
+  read();
+}
+
+result<peer_info> connection::identify() {
+  auto* ssl = stream_.native_handle();
+  CPNS_CHECK(crypto::check_alpn(ssl));
+  peer_info p;
+  CPNS_TRY(p.uri, crypto::peer_uri(ssl));
+  CPNS_TRY(p.exporter, crypto::tls_exporter(ssl));
+  p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, p.uri);
+  p.address = address_;
+  return p;
+}
+
+void connection::read() {
+  if (over_ || reading_ || draining_) return;
+  std::vector<bytes> whole;
+  if (!take_frames(whole))
+    return finish("bad-frame", "a frame header announces more than 65536 bytes, or none");
+  if (!whole.empty()) session_->frames(std::move(whole));
+  // What a gateway sends beyond its requests in flight waits in the socket.
+  if (in_flight_ >= limits_.requests_in_flight) return;
+  reading_ = true;
+  stream_.async_read_some(
+      asio::buffer(input_.data() + used_, input_.size() - used_),
+      asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec, std::size_t n) {
+        self->reading_ = false;
+        self->on_read(ec, n);
+      }));
+}
+
+void connection::on_read(const error_code& ec, std::size_t n) {
+  if (over_) return;
+  if (ec) {
+    const bool ended = ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
+    return finish("gateway-disconnected", ended ? "the gateway closed the connection" : ec.message());
+  }
+  used_ += n;
+  last_traffic_ = clock::now();
+  read();
+}
+
+bool connection::take_frames(std::vector<bytes>& out) {
+  std::size_t at = 0;
+  std::size_t missing = 0;
+  bool partial = false;
+  while (in_flight_ < limits_.requests_in_flight && used_ > at) {
+    partial = true;
+    if (used_ - at < header_size) break;
+    const std::size_t n = announced(input_, at);
+    if (n == 0 || n > protocol::link_message_max) return false;
+    if (used_ - at < header_size + n) {
+      missing = header_size + n;
+      break;
+    }
+    const auto from = input_.begin() + static_cast<std::ptrdiff_t>(at + header_size);
+    out.emplace_back(from, from + static_cast<std::ptrdiff_t>(n));
+    at += header_size + n;
+    ++in_flight_;
+    partial = false;
+  }
+  if (at != 0) {
+    std::move(input_.begin() + static_cast<std::ptrdiff_t>(at),
+              input_.begin() + static_cast<std::ptrdiff_t>(used_), input_.begin());
+    used_ -= at;
+  }
+  // The buffer grows for a frame that has begun and shrinks when it is through.
+  const std::size_t wanted = std::max({first_buffer, missing, used_});
+  if (input_.size() != wanted) input_.resize(wanted);
+  if (!partial) {
+    frame_began_ = clock::time_point::max();
+  } else if (at != 0 || frame_began_ == clock::time_point::max()) {
+    frame_began_ = clock::now();
+    arm();
+  }
+  return true;
+}
+
+void connection::send(secret_bytes answer) {
+  bool post = false;
+  {
+    std::lock_guard lock{outbox_guard_};
+    outbox_bytes_ += header_size + answer.size();
+    outbox_.push_back(std::move(answer));
+    post = !std::exchange(flush_posted_, true);
+  }
+  if (post) asio::post(strand_, [self = shared_from_this()] { self->flush(); });
+}
+
+void connection::flush() {
+  if (over_ || writing_) {
+    // The write that is under way looks again when it is done, unless the peer lets them pile up.
+    std::lock_guard lock{outbox_guard_};
+    flush_posted_ = false;
+    if (!over_ && outbox_bytes_ > limits_.unsent_bytes)
+      asio::post(strand_, [self = shared_from_this()] {
+        self->finish("slow-gateway", "the gateway does not read its answers");
+      });
+    return;
+  }
+  std::vector<secret_bytes> answers;
+  std::size_t size = 0;
+  {
+    std::lock_guard lock{outbox_guard_};
+    answers.swap(outbox_);
+    size = std::exchange(outbox_bytes_, 0);
+    flush_posted_ = false;
+  }
+  if (answers.empty()) return end_if_drained();
+  bytes out;
+  out.reserve(size);
+  for (const auto& a : answers) {
+    const auto n = static_cast<std::uint32_t>(a.size());
+    for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<std::uint8_t>(n >> shift));
+    const auto body = a.expose();
+    out.insert(out.end(), body.begin(), body.end());
+  }
+  in_flight_ -= std::min(in_flight_, answers.size());
+  writing_now_ = secret_bytes{std::move(out)};
+  writing_ = true;
+  write_began_ = clock::now();
+  arm();
+  asio::async_write(
+      stream_, asio::buffer(writing_now_.expose().data(), writing_now_.size()),
+      asio::bind_executor(
+          strand_, [self = shared_from_this()](const error_code& ec, std::size_t) { self->on_written(ec); }));
+  read();
+}
+
+void connection::on_written(const error_code& ec) {
+  writing_ = false;
+  write_began_ = clock::time_point::max();
+  writing_now_.clear();
+  if (over_) return;
+  if (ec) return finish("gateway-disconnected", ec.message());
+  last_traffic_ = clock::now();
+  flush();
+}
+
+void connection::close(std::string why) {
+  asio::post(strand_,
+             [self = shared_from_this(), why = std::move(why)] { self->finish("gateway-closed", why); });
+}
+
+void connection::abandon() {
+  asio::post(strand_, [self = shared_from_this()] { self->finish({}, {}); });
+}
+
+void connection::drain() {
+  asio::post(strand_, [self = shared_from_this()] {
+    self->draining_ = true;
+    self->end_if_drained();
+  });
+}
+
+void connection::end_if_drained() {
+  if (!draining_ || over_ || writing_) return;
+  if (!handshaken_) return finish({}, {});
+  if (in_flight_ == 0) finish("gateway-drained", "the server is stopping");
+}
+
+void connection::finish(std::string_view event, std::string_view why) {
+  if (std::exchange(over_, true)) return;
+  if (!event.empty()) {
+    const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
+    log::write(fault ? log::level::warn : log::level::info, "server", event, why,
+               {{"peer", address_}, {"gateway", uri_}});
+  }
+  timer_.cancel();
+  error_code ignored;
+  // No close_notify on the way out: what was refused must not look like a proper end.
+  stream_.next_layer().shutdown(socket::shutdown_both, ignored);
+  stream_.next_layer().close(ignored);
+  if (session_) session_->closed();
+  session_.reset();
+  make_session_ = {};
+  if (auto done = std::exchange(done_, {})) done(this);
+}
+
+connection::clock::time_point connection::deadline() const {
+  if (!handshaken_) return born_ + limits_.handshake_timeout;
+  auto at = std::min(born_ + limits_.lifetime, last_traffic_ + limits_.idle_timeout);
+  if (frame_began_ != clock::time_point::max()) at = std::min(at, frame_began_ + limits_.frame_timeout);
+  if (write_began_ != clock::time_point::max()) at = std::min(at, write_began_ + limits_.frame_timeout);
+  return at;
+}
+
+void connection::arm() {
+  const auto at = deadline();
+  // A deadline that moved back is found when the earlier one comes.
+  if (timer_.expiry() > clock::now() && timer_.expiry() <= at) return;
+  timer_.expires_at(at);
+  timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
+    if (ec != asio::error::operation_aborted) self->on_timer();
+  }));
+}
+
+void connection::on_timer() {
+  if (over_) return;
+  const auto now = clock::now();
+  if (now < deadline()) return arm();
+  if (!handshaken_) return finish("gateway-refused", "the handshake took too long");
+  if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_.frame_timeout)
+    return finish("slow-gateway", "a frame took too long to arrive");
+  if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_.frame_timeout)
+    return finish("slow-gateway", "the gateway does not read its answers");
+  if (now >= born_ + limits_.lifetime) return finish("gateway-closed", "the connection reached its lifetime");
+  finish("gateway-closed", "the connection was idle");
+}
+
+}  // namespace cpns::server

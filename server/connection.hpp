@@ -1,0 +1,77 @@
+#pragma once
+// One TLS connection of a gateway: handshake, frames in, answers out, and every deadline. All work happens on
+// its strand.
+
+#include <atomic>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <functional>
+#include <mutex>
+
+#include "server/link.hpp"
+
+namespace cpns::server {
+
+class connection final : public link_port, public std::enable_shared_from_this<connection> {
+ public:
+  using socket = boost::asio::ip::tcp::socket;
+  using clock = std::chrono::steady_clock;
+
+  /// `limits` is read once. `done` is called once, on the strand, when the connection is over.
+  connection(socket s, boost::asio::ssl::context& tls, const link_limits& limits,
+             session_factory make_session, std::function<void(const connection*)> done);
+
+  /// Begins the handshake.
+  void start();
+  /// Reads nothing more; closes as soon as every frame is answered. [thread-safe]
+  void drain();
+
+  void send(secret_bytes answer) override;
+  void close(std::string why) override;
+  /// Closes without a word in the log. [thread-safe]
+  void abandon();
+
+ private:
+  void on_handshake(const boost::system::error_code& ec);
+  [[nodiscard]] result<peer_info> identify();
+  void read();
+  void on_read(const boost::system::error_code& ec, std::size_t n);
+  /// Takes whole frames out of the buffer, as many as may be in flight. False: what is announced is over the
+  /// bound.
+  bool take_frames(std::vector<bytes>& out);
+  void flush();
+  void on_written(const boost::system::error_code& ec);
+  void finish(std::string_view event, std::string_view why);
+  void end_if_drained();
+  void arm();
+  void on_timer();
+  [[nodiscard]] clock::time_point deadline() const;
+
+  boost::asio::strand<boost::asio::any_io_executor> strand_;
+  boost::asio::ssl::stream<socket> stream_;
+  boost::asio::steady_timer timer_;
+  const link_limits limits_;
+  session_factory make_session_;
+  std::function<void(const connection*)> done_;
+  std::shared_ptr<link_session> session_;
+  std::string address_, uri_;
+
+  bytes input_;
+  std::size_t used_ = 0;  ///< bytes of input_ that were received
+  std::size_t in_flight_ = 0;
+  bool reading_ = false, writing_ = false, over_ = false, draining_ = false;
+  bool handshaken_ = false;
+  clock::time_point born_, last_traffic_;
+  clock::time_point frame_began_ = clock::time_point::max();
+  clock::time_point write_began_ = clock::time_point::max();
+  secret_bytes writing_now_;
+
+  std::mutex outbox_guard_;
+  std::vector<secret_bytes> outbox_;
+  std::size_t outbox_bytes_ = 0;
+  bool flush_posted_ = false;
+};
+
+}  // namespace cpns::server

@@ -1,0 +1,218 @@
+#include "server/listener.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/post.hpp>
+#include <condition_variable>
+#include <map>
+#include <thread>
+
+#include "base/log.hpp"
+#include "server/connection.hpp"
+
+namespace cpns::server {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+
+constexpr int io_threads = 2;
+/// After EMFILE and the like: time for others to give back what they hold.
+constexpr milliseconds accept_pause{100};
+
+}  // namespace
+
+struct listener::impl {
+  asio::io_context io{io_threads};
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  asio::strand<asio::io_context::executor_type> strand{asio::make_strand(io)};
+  asio::ssl::context tls;
+  tcp::acceptor acceptor{strand};
+  tcp::endpoint bound;
+  asio::steady_timer pause{strand};
+  asio::steady_timer ticker{strand};
+  milliseconds tick_period{};
+  std::function<void()> tick;
+  session_factory make_session;
+  std::vector<std::thread> threads;
+
+  mutable std::mutex guard;
+  std::condition_variable empty;
+  link_limits limits;
+  std::map<const connection*, std::weak_ptr<connection>> live;
+  bool stopping = false;
+  bool waiting_for_room = false;
+
+  impl(crypto::tls_context context, const link_limits& l, session_factory make)
+      : tls(context.release()), make_session(std::move(make)), limits(l) {}
+
+  status open(const std::string& host, std::uint16_t port);
+  void accept();
+  void on_accepted(const error_code& ec, tcp::socket s);
+  void forget(const connection* c);
+  void arm_ticker();
+  std::vector<std::shared_ptr<connection>> all();
+};
+
+status listener::impl::open(const std::string& host, std::uint16_t port) {
+  error_code ec;
+  auto address = asio::ip::make_address(host, ec);
+  if (ec) {
+    tcp::resolver names{io};
+    const auto found = names.resolve(host, std::to_string(port), ec);
+    if (ec || found.empty())
+      return fail(errc::config_range, "listen: " + host + " is no address of this machine: " + ec.message());
+    address = found.begin()->endpoint().address();
+  }
+  const tcp::endpoint at{address, port};
+  const std::string where = host + ":" + std::to_string(port);
+  acceptor.open(at.protocol(), ec);
+  if (!ec) acceptor.set_option(tcp::acceptor::reuse_address{true}, ec);
+  if (!ec) acceptor.bind(at, ec);
+  if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
+  if (!ec) bound = acceptor.local_endpoint(ec);
+  if (ec)
+    return fail(errc::config_usage,
+                "listen: " + where + ": " + ec.message() + "; is another server running there?");
+  return {};
+}
+
+void listener::impl::accept() {
+  {
+    std::lock_guard lock{guard};
+    if (stopping) return;
+    waiting_for_room = live.size() >= limits.connections;
+    if (waiting_for_room) {
+      log::warn("server", "connections-full", "further gateways wait to be accepted",
+                {{"connections", std::to_string(live.size())}});
+      return;
+    }
+  }
+  acceptor.async_accept(io, [this](const error_code& ec, tcp::socket s) { on_accepted(ec, std::move(s)); });
+}
+
+void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
+  if (ec == asio::error::operation_aborted) return;
+  if (ec) {
+    log::warn("server", "accept-failed", ec.message() + "; trying again");
+    pause.expires_after(accept_pause);
+    pause.async_wait([this](const error_code& stop) {
+      if (!stop) accept();
+    });
+    return;
+  }
+  std::shared_ptr<connection> c;
+  {
+    std::lock_guard lock{guard};
+    if (stopping) return;
+    // The session factory lives as long as this object, which outlives its connections.
+    c = std::make_shared<connection>(
+        std::move(s), tls, limits,
+        [this](peer_info p, std::shared_ptr<link_port> port) {
+          return make_session(std::move(p), std::move(port));
+        },
+        [this](const connection* over) { forget(over); });
+    live.emplace(c.get(), c);
+  }
+  c->start();
+  accept();
+}
+
+void listener::impl::forget(const connection* c) {
+  std::lock_guard lock{guard};
+  live.erase(c);
+  if (live.empty()) empty.notify_all();
+  if (waiting_for_room && !stopping) {
+    waiting_for_room = false;
+    asio::post(strand, [this] { accept(); });
+  }
+}
+
+std::vector<std::shared_ptr<connection>> listener::impl::all() {
+  std::vector<std::shared_ptr<connection>> out;
+  std::lock_guard lock{guard};
+  for (const auto& [raw, weak] : live)
+    if (auto c = weak.lock()) out.push_back(std::move(c));
+  return out;
+}
+
+void listener::impl::arm_ticker() {
+  ticker.expires_after(tick_period);
+  ticker.async_wait([this](const error_code& stop) {
+    if (stop) return;
+    tick();
+    arm_ticker();
+  });
+}
+
+listener::listener(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+
+result<std::unique_ptr<listener>> listener::start(const std::string& host, std::uint16_t port,
+                                                  crypto::tls_context tls, const link_limits& limits,
+                                                  session_factory make_session) {
+  auto i = std::make_unique<impl>(std::move(tls), limits, std::move(make_session));
+  CPNS_CHECK(i->open(host, port));
+  auto* raw = i.get();
+  asio::post(raw->strand, [raw] { raw->accept(); });
+  for (int n = 0; n < io_threads; ++n) i->threads.emplace_back([raw] { raw->io.run(); });
+  return std::unique_ptr<listener>(new listener(std::move(i)));
+}
+
+listener::~listener() {
+  drain(milliseconds{0});
+  for (const auto& c : impl_->all()) c->abandon();
+  {
+    std::unique_lock lock{impl_->guard};
+    impl_->empty.wait_for(lock, seconds{5}, [this] { return impl_->live.empty(); });
+  }
+  impl_->work.reset();
+  asio::post(impl_->strand, [i = impl_.get()] {
+    i->ticker.cancel();
+    i->pause.cancel();
+  });
+  impl_->io.stop();
+  for (auto& t : impl_->threads) t.join();
+}
+
+std::string listener::address() const {
+  const auto host = impl_->bound.address().to_string();
+  return (impl_->bound.address().is_v6() ? "[" + host + "]" : host) + ":" +
+         std::to_string(impl_->bound.port());
+}
+
+std::uint16_t listener::port() const { return impl_->bound.port(); }
+
+std::size_t listener::connections() const {
+  std::lock_guard lock{impl_->guard};
+  return impl_->live.size();
+}
+
+void listener::set_limits(const link_limits& limits) {
+  std::lock_guard lock{impl_->guard};
+  impl_->limits = limits;
+}
+
+void listener::drain(milliseconds patience) {
+  {
+    std::lock_guard lock{impl_->guard};
+    impl_->stopping = true;
+  }
+  asio::post(impl_->strand, [i = impl_.get()] {
+    error_code ignored;
+    i->acceptor.close(ignored);
+  });
+  for (const auto& c : impl_->all()) c->drain();
+  std::unique_lock lock{impl_->guard};
+  impl_->empty.wait_for(lock, patience, [this] { return impl_->live.empty(); });
+}
+
+void listener::every(milliseconds period, std::function<void()> tick) {
+  asio::post(impl_->strand, [i = impl_.get(), period, tick = std::move(tick)]() mutable {
+    i->tick_period = period;
+    i->tick = std::move(tick);
+    i->arm_ticker();
+  });
+}
+
+}  // namespace cpns::server

@@ -1,0 +1,43 @@
+#pragma once
+// Accepts gateways on one address, in threads of its own. Knows nothing of what the frames mean.
+
+#include <memory>
+
+#include "base/result.hpp"
+#include "crypto/tls.hpp"
+#include "server/link.hpp"
+
+namespace cpns::server {
+
+class listener {
+ public:
+  /// Binds and accepts from now on. Port 0: the system's choice. config_range if `host` is no address,
+  /// config_usage if it cannot be bound.
+  static result<std::unique_ptr<listener>> start(const std::string& host, std::uint16_t port,
+                                                 crypto::tls_context tls, const link_limits& limits,
+                                                 session_factory make_session);
+  /// Closes every connection at once and joins the threads.
+  ~listener();
+  listener(const listener&) = delete;
+  listener& operator=(const listener&) = delete;
+
+  /// host:port as it really is.
+  [[nodiscard]] std::string address() const;
+  [[nodiscard]] std::uint16_t port() const;
+  /// Connections, those in their handshake included. [thread-safe]
+  [[nodiscard]] std::size_t connections() const;
+  /// For connections that begin from now on. [thread-safe]
+  void set_limits(const link_limits& limits);
+  /// Accepts no more and reads no more; returns when every frame that was read is answered and the
+  /// connections are closed, or after `patience`. [thread-safe]
+  void drain(milliseconds patience);
+  /// Calls `tick` on one of its threads every `period` until the end.
+  void every(milliseconds period, std::function<void()> tick);
+
+ private:
+  struct impl;
+  explicit listener(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace cpns::server
