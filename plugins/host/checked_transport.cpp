@@ -44,9 +44,8 @@ class checked_transport final : public transport {
     const std::string text{name};
     return called("presenting " + text, [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
   }
-  void remove_endpoint(endpoint_id endpoint) override {
-    const checked_core::call plugin{core_};
-    if (plugin) plugin->remove_endpoint(plugin->context, endpoint);
+  status remove_endpoint(endpoint_id endpoint) override {
+    return called("taking a PNE away", [&](const auto& p) { return p->remove_endpoint(p->context, endpoint), CPNS_OK; });
   }
   status connect(std::string_view address) override {
     const std::string text{address};
@@ -94,14 +93,14 @@ std::string wrong_with(const cpns_limits& l) {
 
 }  // namespace
 
-result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, role as,
+result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
                                                 const std::map<std::string, std::string>& params, bool probe,
                                                 transport_listener& listener) {
   const std::string name = entry.name != nullptr ? entry.name : "unnamed";
   auto& core = keep_for_ever(std::make_unique<checked_core>(name));
   std::vector<cpns_parameter> list;
   for (const auto& [k, v] : params) list.push_back({k.c_str(), v.c_str()});
-  const cpns_open_args args{sizeof(cpns_open_args), static_cast<std::uint32_t>(as), list.data(), list.size(), probe};
+  const cpns_open_args args{sizeof(cpns_open_args), as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL, list.data(), list.size(), probe};
   core.attach(&listener);
   const cpns_transport* plugin = nullptr;
   const auto opened = entry.open(&core.host(), &args, &plugin);
@@ -126,6 +125,7 @@ result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& en
   core.set_plugin(plugin, limits.mtu, limits.max_links, limits.traits);
   transport_info info{name,
                       entry.version != nullptr ? entry.version : "",
+                      entry.description != nullptr ? entry.description : "",
                       limits.mtu,
                       limits.max_links,
                       limits.max_endpoints,

@@ -20,7 +20,7 @@ struct transport_counters {
 
 /// Calls entry->open and checks what it returns. plugin_failed, plugin_misbehaved or config_range (a parameter); the detail holds what the
 /// plugin logged. With `probe` the plugin leaves no trace. `listener` outlives close().
-result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, role as,
+result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
                                                 const std::map<std::string, std::string>& params, bool probe,
                                                 transport_listener& listener);
 

@@ -2,21 +2,17 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+
 #include "plugins/host/checked_transport.hpp"
-#include "plugins/host/probe.hpp"
+#include "plugins/host/open_plugin.hpp"
 
 namespace cpns::plugins {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::vector<fs::path> folders_of(const transport_spec& spec) {
-  auto out = spec.plugin_dirs;
-  std::error_code wrong;
-  if (const auto self = fs::read_symlink("/proc/self/exe", wrong); !wrong)
-    out.push_back(self.parent_path().parent_path() / "lib" / "cpns" / "transports");
-  return out;
-}
 
 result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
   void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
@@ -38,33 +34,47 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
 
 }  // namespace
 
-result<fs::path> find_plugin(const transport_spec& spec) {
-  std::error_code wrong;
-  if (spec.plugin.ends_with(".so")) {
-    auto path = fs::absolute(spec.plugin, wrong);
-    if (wrong || !fs::is_regular_file(path, wrong)) return fail(errc::plugin_load, "there is no file " + spec.plugin);
-    return path;
+std::vector<std::string> default_plugin_dirs() {
+  std::vector<std::string> out;
+  if (const char* path = std::getenv("CPNS_PLUGIN_PATH"); path != nullptr) {
+    std::string_view rest{path};
+    while (!rest.empty()) {
+      const auto colon = std::min(rest.find(':'), rest.size());
+      if (colon != 0) out.emplace_back(rest.substr(0, colon));
+      rest.remove_prefix(std::min(colon + 1, rest.size()));
+    }
   }
-  if (spec.plugin.empty() || spec.plugin.find('/') != std::string::npos)
-    return fail(errc::plugin_load, "'" + spec.plugin + "' is neither a plugin's name nor a path that ends in .so");
+  std::error_code wrong;
+  if (const auto self = fs::read_symlink("/proc/self/exe", wrong); !wrong)
+    out.push_back((self.parent_path().parent_path() / "lib" / "cpns" / "transports").string());
+  return out;
+}
+
+result<std::string> find_plugin(const transport_spec& spec) {
+  std::error_code wrong;
+  if (spec.plugin.find('/') != std::string::npos) {
+    const auto path = fs::absolute(spec.plugin, wrong);
+    if (wrong || !fs::is_regular_file(path, wrong)) return fail(errc::plugin_load, "there is no file " + spec.plugin);
+    return path.string();
+  }
+  if (spec.plugin.empty()) return fail(errc::plugin_load, "a transport needs the name or the path of a plugin");
   std::string searched;
-  for (const auto& folder : folders_of(spec)) {
-    auto path = folder / (spec.plugin + ".so");
-    if (fs::is_regular_file(path, wrong)) return path;
-    searched += (searched.empty() ? "" : ", ") + folder.string();
+  for (const auto& folder : spec.plugin_dirs.empty() ? default_plugin_dirs() : spec.plugin_dirs) {
+    const auto path = fs::path{folder} / (spec.plugin + ".so");
+    if (fs::is_regular_file(path, wrong)) return path.string();
+    searched += (searched.empty() ? "" : ", ") + folder;
   }
   return fail(errc::plugin_load, "there is no plugin " + spec.plugin + ".so in " + searched);
 }
 
-result<std::unique_ptr<transport>> load_unprobed(const transport_spec& spec, bool probe, transport_listener& listener) {
+result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe, transport_listener& listener) {
   CPNS_TRY(const auto file, find_plugin(spec));
   CPNS_TRY(const auto* entry, entry_of(file));
   return open_checked(*entry, spec.role, spec.params, probe, listener);
 }
 
 result<std::unique_ptr<transport>> load_transport(const transport_spec& spec, transport_listener& listener) {
-  CPNS_CHECK(probe_transport(spec));
-  return load_unprobed(spec, false, listener);
+  return open_plugin(spec, false, listener);
 }
 
 }  // namespace cpns::plugins

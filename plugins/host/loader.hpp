@@ -18,7 +18,6 @@ struct transport_spec {
   transport_role role = transport_role::central;
   std::map<std::string, std::string> params;  ///< as in YAML under `params:`; the plugin checks them
   std::vector<std::string> plugin_dirs;       ///< searched in order; empty: default_plugin_dirs()
-  std::size_t max_message = 1024;             ///< bytes of one message, 1 to 65,535
 };
 
 /// CPNS_PLUGIN_PATH (colon-separated) if set, then lib/cpns/transports beside the executable's bin/ folder

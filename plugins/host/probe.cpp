@@ -1,4 +1,3 @@
-#include "plugins/host/probe.hpp"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -12,14 +11,19 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
+#include <sstream>
+#include <string>
 #include <vector>
+
+#include "plugins/host/open_plugin.hpp"
 
 extern char** environ;
 
 namespace cpns::plugins {
 namespace {
 
-constexpr std::string_view child_word = "--cpns-probe-child";
+using std::chrono::milliseconds;
 
 /// Hears nothing: a probed instance brings up no link.
 class deaf_listener final : public transport_listener {
@@ -31,9 +35,31 @@ class deaf_listener final : public transport_listener {
 };
 
 std::vector<std::string> child_words(const transport_spec& spec, const std::string& file) {
-  std::vector<std::string> words{"cpns", std::string{child_word}, file, std::to_string(static_cast<int>(spec.role))};
+  std::vector<std::string> words{"cpns", probe_child_flag, file, spec.role == transport_role::central ? "central" : "peripheral"};
   for (const auto& [k, v] : spec.params) words.push_back(k + "=" + v);
   return words;
+}
+
+/// One value a line.
+std::string write_info(const transport_info& i) {
+  std::string out;
+  for (const auto& text : {i.name, i.version, i.description}) {
+    for (char c : text) out += c == '\n' ? ' ' : c;
+    out += '\n';
+  }
+  for (std::uint64_t n : {std::uint64_t{i.mtu}, std::uint64_t{i.max_links}, std::uint64_t{i.max_endpoints}, std::uint64_t{i.reliable},
+                          std::uint64_t{i.ordered}, std::uint64_t{i.may_scan_while_connected}})
+    out += std::to_string(n) + "\n";
+  return out;
+}
+
+std::optional<transport_info> parse_info(const std::string& text) {
+  std::istringstream in{text};
+  transport_info i;
+  if (std::getline(in, i.name) && std::getline(in, i.version) && std::getline(in, i.description) &&
+      in >> i.mtu >> i.max_links >> i.max_endpoints >> i.reliable >> i.ordered >> i.may_scan_while_connected)
+    return i;
+  return std::nullopt;
 }
 
 struct pipe_pair {
@@ -55,9 +81,9 @@ struct pipe_pair {
 };
 
 /// What the child writes until it ends; nullopt when the time is over.
-std::optional<std::string> read_until_end(int fd) {
+std::optional<std::string> read_until_end(int fd, milliseconds limit) {
   using clock = std::chrono::steady_clock;
-  const auto deadline = clock::now() + probe_time;
+  const auto deadline = clock::now() + limit;
   std::string out;
   for (;;) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock::now()).count();
@@ -85,9 +111,9 @@ std::optional<int> wait_for(pid_t pid) {
 
 }  // namespace
 
-status probe_transport(const transport_spec& spec) {
+result<transport_info> probe_transport(const transport_spec& spec, std::chrono::milliseconds limit) {
   CPNS_TRY(const auto file, find_plugin(spec));
-  auto words = child_words(spec, file.string());
+  auto words = child_words(spec, file);
   std::vector<char*> argv;
   for (auto& w : words) argv.push_back(w.data());
   argv.push_back(nullptr);
@@ -105,46 +131,50 @@ status probe_transport(const transport_spec& spec) {
   if (spawned != 0) return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
   answer.close_write();
 
-  const auto said = read_until_end(answer.read);
+  const auto said = read_until_end(answer.read, limit);
   const auto ended = said ? wait_for(pid) : std::nullopt;
   if (!ended) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return fail(errc::plugin_hung, file.string() + " did not finish load, open and close within 2 s; it is not loaded");
+    return fail(errc::plugin_hung, file + " did not finish load, open and close within " + std::to_string(limit.count()) + " ms; it is not loaded");
   }
   if (WIFSIGNALED(*ended))
-    return fail(errc::plugin_crashed, file.string() + " was ended by signal " + std::to_string(WTERMSIG(*ended)) + " (" +
+    return fail(errc::plugin_crashed, file + " was ended by signal " + std::to_string(WTERMSIG(*ended)) + " (" +
                                           ::strsignal(WTERMSIG(*ended)) + ") while it was probed; it is not loaded");
-  if (WEXITSTATUS(*ended) == 0 && *said == "ok") return {};
+  if (WEXITSTATUS(*ended) == 0) {
+    if (auto info = parse_info(*said)) return *info;
+  }
   const auto space = said->find(' ');
   int code = 0;
   if (space != std::string::npos) code = std::atoi(said->substr(0, space).c_str());
   if (code == 0)
-    return fail(errc::plugin_crashed, file.string() + " ended its process with exit code " + std::to_string(WEXITSTATUS(*ended)) +
+    return fail(errc::plugin_crashed, file + " ended its process with exit code " + std::to_string(WEXITSTATUS(*ended)) +
                                           " while it was probed; it is not loaded");
   return fail(static_cast<errc>(code), said->substr(space + 1));
 }
 
-std::optional<int> probe_child(int argc, char** argv) {
-  if (argc < 4 || argv[1] != child_word) return std::nullopt;
+int probe_child_main(int argc, char** argv) {
+  if (argc < 4) return 2;
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  ::alarm(5);  // should the parent be gone
+  ::alarm(10);  // should the parent be gone
   transport_spec spec;
   spec.plugin = argv[2];
-  spec.role = argv[3][0] == '2' ? role::peripheral : role::central;
+  spec.role = std::strcmp(argv[3], "peripheral") == 0 ? transport_role::peripheral : transport_role::central;
   for (int i = 4; i < argc; ++i) {
     const std::string word = argv[i];
     const auto equals = word.find('=');
     spec.params.emplace(word.substr(0, equals), equals == std::string::npos ? "" : word.substr(equals + 1));
   }
   deaf_listener listener;
-  auto opened = load_unprobed(spec, true, listener);
-  std::string answer = "ok";
-  if (opened)
+  auto opened = open_plugin(spec, true, listener);
+  std::string answer;
+  if (opened) {
+    answer = write_info((*opened)->info());
     (*opened)->close();
-  else
+  } else {
     answer = std::to_string(static_cast<int>(opened.error().code)) + " " + opened.error().detail;
+  }
   const auto wrote = ::write(1, answer.data(), answer.size());
   ::_exit(opened && wrote > 0 ? 0 : 1);
 }

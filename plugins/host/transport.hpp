@@ -50,7 +50,7 @@ class transport_listener {
   virtual void link_up(link_id link, endpoint_id endpoint, std::string peer_address) = 0;
   /// The link is gone, once for each link that was up. `reason` is a sentence for people and logs.
   virtual void link_down(link_id link, std::string reason) = 0;
-  /// One whole message of 0 to `transport_spec::max_message` bytes from the peer, who may be hostile.
+  /// One whole message of 1 to 1024 bytes from the peer, who may be hostile.
   virtual void message(link_id link, bytes data) = 0;
   /// Central: a peer that `connect` can be called for. `rssi` in dBm, 0 if not known.
   virtual void peer_found(std::string address, std::int32_t rssi) = 0;
@@ -82,7 +82,7 @@ class transport {
   /// Takes it away; its links go down.
   virtual status remove_endpoint(endpoint_id endpoint) = 0;
 
-  /// Queues one message of at most `transport_spec::max_message` bytes, which are copied. plugin_link if the
+  /// Queues one message of 1 to 1024 bytes, which are copied. plugin_link if the
   /// link is not up; wire_oversized; state_overloaded if the link's bounded queue is full: try again later or
   /// drop it.
   virtual status send(link_id link, byte_view message) = 0;

@@ -1,0 +1,11 @@
+#pragma once
+// What the loader and the probing child share.
+
+#include "plugins/host/loader.hpp"
+
+namespace cpns::plugins {
+
+/// load_transport, or with `probe` an instance that leaves no trace.
+result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe, transport_listener& listener);
+
+}  // namespace cpns::plugins
