@@ -1,0 +1,158 @@
+#include "transports/loopback/medium.hpp"
+
+#include <chrono>
+#include <utility>
+
+namespace cpns::loopback {
+namespace {
+
+constexpr std::size_t events_max = 200'000;  // frames on the air at once; over it the sender is told to wait
+
+}  // namespace
+
+std::shared_ptr<medium> medium::join(const std::string& network, const weather& w) {
+  static std::mutex guard;
+  static std::map<std::string, std::weak_ptr<medium>> all;
+  std::lock_guard lock{guard};
+  auto& known = all[network];
+  auto m = known.lock();
+  if (!m) known = m = std::make_shared<medium>(w);
+  return m;
+}
+
+medium::medium(const weather& w) : weather_(w), dice_(w.seed) {
+  thread_ = std::thread{[this] {
+    std::unique_lock lock{guard_};
+    while (!ending_) deliver(lock);
+  }};
+}
+
+medium::~medium() {
+  {
+    std::lock_guard lock{guard_};
+    ending_ = true;
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+void medium::post(event e) {
+  e.order = ++order_;
+  events_.push(std::move(e));
+  wake_.notify_one();
+}
+
+void medium::deliver(std::unique_lock<std::mutex>& lock) {
+  if (events_.empty()) {
+    wake_.wait(lock);
+    return;
+  }
+  if (const auto at = events_.top().at; at > clock::now()) {
+    wake_.wait_until(lock, at);
+    return;
+  }
+  event e = events_.top();
+  events_.pop();
+  // A frame of a link that was cut meanwhile is lost, as on any air.
+  if (e.kind == what::frame && other_.find({e.to, e.link}) == other_.end()) return;
+  delivering_to_ = e.to;
+  lock.unlock();
+  const auto& out = e.to->out();
+  switch (e.kind) {
+    case what::up: out.link_up(e.link, e.endpoint, e.text); break;
+    case what::down: out.link_down(e.link, CPNS_DOWN_CLOSED, e.text); break;
+    case what::frame: out.frame(e.link, e.data); break;
+  }
+  lock.lock();
+  delivering_to_ = nullptr;
+  idle_.notify_all();
+}
+
+void medium::connect(station& central, station& peripheral, std::uint64_t endpoint) {
+  const side c{&central, ++next_link_[&central], 0}, p{&peripheral, ++next_link_[&peripheral], endpoint};
+  other_[{c.who, c.link}] = p;
+  other_[{p.who, p.link}] = c;
+  const auto now = clock::now();
+  // A name for the peer that stays the same while its process lives, as a radio address would.
+  const auto name = "loopback:" + std::to_string(reinterpret_cast<std::uintptr_t>(&peripheral) % 100000) + "/" + std::to_string(endpoint);
+  post({.at = now, .kind = what::up, .to = p.who, .link = p.link, .endpoint = endpoint, .text = "loopback:gateway", .data = {}});
+  post({.at = now, .kind = what::up, .to = c.who, .link = c.link, .endpoint = 0, .text = name, .data = {}});
+}
+
+void medium::cut(const side& a, const side& b, const char* why) {
+  other_.erase({a.who, a.link});
+  other_.erase({b.who, b.link});
+  const auto now = clock::now();
+  for (const auto& s : {a, b})
+    post({.at = now, .kind = what::down, .to = s.who, .link = s.link, .text = why, .data = {}});
+}
+
+void medium::scan(station& central, bool on) {
+  std::lock_guard lock{guard_};
+  if (!on) {
+    centrals_.erase(&central);
+    return;
+  }
+  if (!centrals_.insert(&central).second) return;
+  for (const auto& [key, unused] : endpoints_) connect(central, *key.first, key.second);
+}
+
+cpns_status medium::add_endpoint(station& peripheral, std::uint64_t endpoint) {
+  std::lock_guard lock{guard_};
+  if (!endpoints_.emplace(std::pair{&peripheral, endpoint}, 0).second) return CPNS_LIMIT;
+  for (auto* central : centrals_) connect(*central, peripheral, endpoint);
+  return CPNS_OK;
+}
+
+void medium::remove_endpoint(station& peripheral, std::uint64_t endpoint) {
+  std::lock_guard lock{guard_};
+  endpoints_.erase({&peripheral, endpoint});
+  std::vector<std::pair<side, side>> gone;
+  for (const auto& [key, far] : other_) {
+    if (far.who == &peripheral && far.endpoint == endpoint) gone.push_back({{key.first, key.second, 0}, far});
+  }
+  for (const auto& [near, far] : gone) cut(near, far, "the PNE left");
+}
+
+cpns_status medium::send(station& from, std::uint64_t link, std::span<const std::uint8_t> frame) {
+  std::lock_guard lock{guard_};
+  const auto it = other_.find({&from, link});
+  if (it == other_.end()) return CPNS_NO_LINK;
+  if (events_.size() >= events_max) return CPNS_OK;  // lost on a crowded air
+  if (happens(weather_.loss)) return CPNS_OK;
+  const int copies = happens(weather_.duplicate) ? 2 : 1;
+  for (int i = 0; i < copies; ++i) {
+    auto at = clock::now() + std::chrono::milliseconds(weather_.delay_ms);
+    if (weather_.jitter_ms != 0) at += std::chrono::milliseconds(dice_() % (weather_.jitter_ms + 1));
+    if (happens(weather_.reorder)) at += std::chrono::milliseconds(weather_.delay_ms + 5);
+    post({.at = at, .kind = what::frame, .to = it->second.who, .link = it->second.link, .text = {}, .data = {frame.begin(), frame.end()}});
+  }
+  return CPNS_OK;
+}
+
+void medium::disconnect(station& who, std::uint64_t link) {
+  std::lock_guard lock{guard_};
+  const auto it = other_.find({&who, link});
+  if (it == other_.end()) return;
+  const side far = it->second;
+  cut({&who, link, 0}, far, "disconnected");
+}
+
+void medium::leave(station& who) {
+  std::unique_lock lock{guard_};
+  centrals_.erase(&who);
+  for (auto it = endpoints_.begin(); it != endpoints_.end();) it = it->first.first == &who ? endpoints_.erase(it) : std::next(it);
+  std::vector<std::pair<side, side>> gone;
+  for (const auto& [key, far] : other_)
+    if (key.first == &who) gone.push_back({{key.first, key.second, 0}, far});
+  for (const auto& [near, far] : gone) cut(near, far, "the other side left");
+  // What is still on its way to `who` is dropped, and a call into it is waited for.
+  decltype(events_) kept;
+  for (; !events_.empty(); events_.pop())
+    if (events_.top().to != &who) kept.push(events_.top());
+  events_ = std::move(kept);
+  next_link_.erase(&who);
+  idle_.wait(lock, [&] { return delivering_to_ != &who; });
+}
+
+}  // namespace cpns::loopback
