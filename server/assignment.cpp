@@ -1,0 +1,198 @@
+#include "server/assignment.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace cpns::server {
+namespace {
+
+using self_pointer = assignment_actor::stateful_pointer<assignment_state>;
+using protocol::link_status;
+using protocol::refusal;
+
+constexpr std::uint32_t retry_unreadable = 60;
+
+const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
+
+void finish_job(self_pointer self) {
+  auto& s = self->state;
+  self->send(s.dispatcher, job_done{std::move(s.in_hand)});
+  s.in_hand.reset();
+}
+
+void tell(self_pointer self, answer_body body) {
+  const job& j = *self->state.in_hand;
+  self->send(j.reply_to, assignment_done{j.id, std::make_shared<const answer_body>(std::move(body))});
+}
+
+void tell_report(self_pointer self, std::optional<protocol::report_outcome> outcome) {
+  const job& j = *self->state.in_hand;
+  self->send(j.reply_to, report_done{j.id, std::get<job::report>(j.what).entry, outcome});
+}
+
+void log_answer(const assignment_state& s, const answer_body& body) {
+  const std::string ms = std::to_string((s.role->now() - s.began).count());
+  if (const auto* no = std::get_if<refusal>(&body))
+    return log::warn("server", "assignment-refused", no->reason,
+                     {{"entity", s.entity.text()},
+                      {"gw", s.in_hand->gw.hex()},
+                      {"status", std::string{name_of(no->status)}},
+                      {"ms", ms}});
+  const auto& keys = std::get<protocol::assigned_keys>(body);
+  log::info("server", "assignment-answered", "KeyAssignmentResponse (step 8)",
+            {{"entity", s.entity.text()},
+             {"gw", s.in_hand->gw.hex()},
+             {"set", keys.set.hex()},
+             {"epoch", epoch{keys.generation, keys.first_index}.text()},
+             {"keys", std::to_string(keys.eukeys.size())},
+             {"chained", keys.chain ? "yes" : "no"},
+             {"ms", ms}});
+}
+
+result<protocol::entity_record> read_record(const assignment_state& s) {
+  CPNS_TRY(const auto row, s.role->store.get(storage::table::entities, as_bytes(s.entity.text())));
+  if (row) return protocol::decode_entity_record(row->expose());
+  protocol::entity_record fresh;
+  fresh.entity = s.entity;
+  return fresh;
+}
+
+/// What cannot be read is answered to the job in hand and tried again with the next one. Nothing is made
+/// anew.
+bool load(self_pointer self) {
+  auto& s = self->state;
+  if (s.machine) return true;
+  auto record = read_record(s);
+  if (record) {
+    s.machine.emplace(s.role->settings()->assignment, *std::move(record), s.role->suite, s.role->random);
+    return true;
+  }
+  log::error("server", "row-unreadable", record.error().message(), {{"entity", s.entity.text()}});
+  if (as_assign(*s.in_hand) != nullptr)
+    tell(self,
+         refusal{link_status::internal, retry_unreadable, "the server cannot read its record of the device"});
+  else
+    tell_report(self, std::nullopt);
+  finish_job(self);
+  return false;
+}
+
+void begin(self_pointer self) {
+  auto& s = self->state;
+  s.in_hand = std::move(s.waiting.front());
+  s.waiting.pop_front();
+  s.began = s.role->now();
+  if (!load(self)) return;
+  const job& j = *s.in_hand;
+  if (const auto* a = as_assign(j))
+    s.machine->handle_request(s.began, {j.gw, a->exporter}, j.id, a->request);
+  else
+    s.outcome = s.machine->handle_report(s.began, j.gw, std::get<job::report>(j.what).which);
+}
+
+// One function per output of the machine.
+
+void carry_out(self_pointer self, protocol::assignment_fetch_user&& o) {
+  auto& s = self->state;
+  const auto user = s.role->users.find(o.user);
+  if (!user) log::error("server", "user-unreadable", user.error().message());
+  s.machine->handle_user(s.role->now(), user ? *user : std::nullopt);
+}
+
+void carry_out(self_pointer self, protocol::assignment_fetch_device&& o) {
+  auto& s = self->state;
+  log::info("server", "user-verified", "the proof is of the user's password (step 5)",
+            {{"entity", s.entity.text()}});
+  const auto device = s.role->temporary_keys.find(o.entity);
+  if (device && *device)
+    log::info("server", "temporary-key-obtained", "the manufacturer's table knows the device (step 7)",
+              {{"entity", s.entity.text()}});
+  s.machine->handle_device(s.role->now(), device);
+}
+
+void submit(self_pointer self, storage::sealed_batch batch) {
+  auto& s = self->state;
+  const auto number = s.role->next_number++;
+  s.write = number;
+  s.role->committer.submit(std::move(batch), [me = assignment_actor{self}, number](const status& written) {
+    if (!written) log::error("server", "write-failed", written.error().message());
+    caf::anon_send(me, row_stored{number, written.has_value()});
+  });
+}
+
+void carry_out(self_pointer self, protocol::assignment_persist&& o) {
+  storage::sealed_batch batch;
+  batch.push_back(
+      {storage::table::entities, to_bytes(as_bytes(self->state.entity.text())), encode(o.record)});
+  submit(self, std::move(batch));
+}
+
+void carry_out(self_pointer self, protocol::assignment_answer&& o) {
+  log_answer(self->state, o.body);
+  tell(self, std::move(o.body));
+}
+
+void carry_out(self_pointer self, protocol::assignment_event&& o) {
+  log::info("server", o.id, o.text,
+            {{"entity", self->state.entity.text()}, {"gw", self->state.in_hand->gw.hex()}});
+}
+
+/// Polls the machine until it waits for a write or the job is done. A stored answer follows by polling on.
+void pump(self_pointer self) {
+  auto& s = self->state;
+  while (s.in_hand && !s.write) {
+    auto out = s.machine->poll_output();
+    if (out) {
+      std::visit([self](auto& o) { carry_out(self, std::move(o)); }, *out);
+      continue;
+    }
+    if (as_assign(*s.in_hand) == nullptr) tell_report(self, s.outcome);
+    finish_job(self);
+  }
+}
+
+void work(self_pointer self) {
+  auto& s = self->state;
+  if (std::exchange(s.wait_for_writes, false)) submit(self, {});  // completions come in order
+  while (!s.in_hand && !s.write && !s.waiting.empty()) {
+    begin(self);
+    pump(self);
+  }
+}
+
+void after_write(self_pointer self, const row_stored& m) {
+  auto& s = self->state;
+  if (s.write != m.number) return;
+  s.write.reset();
+  if (!s.in_hand) return work(self);
+  if (!m.ok) {
+    s.machine->handle_persist_failed(s.role->now());
+    s.outcome.reset();
+  } else if (as_assign(*s.in_hand) != nullptr) {
+    log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
+  }
+  pump(self);
+  work(self);
+}
+
+}  // namespace
+
+assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<assignment_state> self,
+                                           role_context* role, entity_id entity, dispatcher_actor dispatcher,
+                                           bool after_crash) {
+  self->state.role = role;
+  self->state.entity = std::move(entity);
+  self->state.dispatcher = std::move(dispatcher);
+  self->state.wait_for_writes = after_crash;
+  self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
+  return {
+      [self](const do_job& m) {
+        self->state.waiting.push_back(m.what);
+        work(self);
+      },
+      [self](const row_stored& m) { after_write(self, m); },
+  };
+}
+
+}  // namespace cpns::server

@@ -1,0 +1,68 @@
+#pragma once
+// What the server's actors share. Made by the role, which outlives them. [thread-safe] as a whole.
+
+#include <atomic>
+#include <mutex>
+
+#include "base/clock.hpp"
+#include "base/entropy.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/server/assignment_machine.hpp"
+#include "server/actors.hpp"
+#include "server/users.hpp"
+#include "storage/group_commit.hpp"
+
+namespace cpns::server {
+
+/// The bounds and times that actors go by; replaced as a whole when the configuration is read again.
+struct actor_settings {
+  protocol::assignment_settings assignment;
+  std::uint32_t entities_live = 100'000;
+  milliseconds entity_idle = seconds{30};
+};
+
+/// Jobs that may wait for one entity; a gateway has one in hand, two gateways and a repetition make few more.
+inline constexpr std::size_t jobs_per_entity_max = 16;
+
+class role_context {
+ public:
+  role_context(storage::sealed_store& rows, storage::group_committer& commits, user_directory& people,
+               temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
+               clock_fn clock, std::shared_ptr<const actor_settings> first)
+      : store(rows), committer(commits), users(people), temporary_keys(devices), suite(crypto_suite),
+        random(source), now(std::move(clock)), settings_(std::move(first)) {}
+
+  storage::sealed_store& store;
+  storage::group_committer& committer;
+  user_directory& users;
+  temporary_key_source& temporary_keys;
+  const crypto::suite& suite;
+  entropy& random;  ///< thread-safe
+  const clock_fn now;
+  std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
+
+  [[nodiscard]] std::shared_ptr<const actor_settings> settings() const {
+    std::lock_guard lock{guard_};
+    return settings_;
+  }
+  void replace_settings(std::shared_ptr<const actor_settings> s) {
+    std::lock_guard lock{guard_};
+    settings_ = std::move(s);
+  }
+  /// Set once, before the first connection is accepted.
+  [[nodiscard]] dispatcher_actor dispatcher() const {
+    std::lock_guard lock{guard_};
+    return dispatcher_;
+  }
+  void replace_dispatcher(dispatcher_actor d) {
+    std::lock_guard lock{guard_};
+    dispatcher_ = std::move(d);
+  }
+
+ private:
+  mutable std::mutex guard_;
+  std::shared_ptr<const actor_settings> settings_;
+  dispatcher_actor dispatcher_;
+};
+
+}  // namespace cpns::server

@@ -1,0 +1,36 @@
+#pragma once
+// dispatcher: finds or makes the actor of an entity, bounds the work in hand, and answers for actors that
+// died.
+
+#include <deque>
+#include <list>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "server/context.hpp"
+
+namespace cpns::server {
+
+struct dispatcher_state {
+  const char* name = "dispatcher";
+  struct entry {
+    entity_id entity;
+    assignment_actor actor;
+    std::deque<std::shared_ptr<const job>> in_hand;
+    time_point last_used;
+  };
+  using entries = std::list<entry>;
+
+  role_context* role = nullptr;
+  entries latest;  ///< most recently used first
+  std::unordered_map<entity_id, entries::iterator> by_entity;
+  std::unordered_map<caf::actor_id, entries::iterator> by_actor;
+  std::unordered_set<entity_id> crashed;  ///< whose actor died; the next one waits for its last write
+};
+
+/// `role` outlives the actor. The supervisor of the assignment actors; if it dies itself, the role has
+/// failed.
+dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<dispatcher_state> self,
+                                           role_context* role);
+
+}  // namespace cpns::server

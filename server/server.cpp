@@ -1,0 +1,195 @@
+#include "server/server.hpp"
+
+#include "base/log.hpp"
+#include "crypto/tls.hpp"
+#include "server/dispatcher.hpp"
+#include "server/listener.hpp"
+#include "server/session.hpp"
+
+namespace cpns::server {
+namespace {
+
+constexpr std::size_t workers = 2;
+
+/// No configuration file is read; idle workers cost nothing under work sharing.
+struct system_config : caf::actor_system_config {
+  system_config() {
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", workers);
+  }
+};
+
+class actor_link final : public link_session {
+ public:
+  explicit actor_link(session_actor a) : actor_(std::move(a)) {}
+  void frames(std::vector<bytes> batch) override {
+    caf::anon_send(actor_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(batch))});
+  }
+  void closed() override { caf::anon_send(actor_, link_closed{}); }
+
+ private:
+  session_actor actor_;
+};
+
+link_limits limits_of(const config::server_config& c) {
+  link_limits l;
+  l.connections = c.limits.connections;
+  l.requests_in_flight = c.limits.requests_in_flight;
+  l.handshake_timeout = c.handshake_timeout;
+  l.idle_timeout = c.idle_timeout;
+  l.lifetime = c.connection_lifetime;
+  return l;
+}
+
+seconds whole_seconds(milliseconds t) { return std::chrono::ceil<seconds>(t); }
+
+std::shared_ptr<const actor_settings> settings_of(const config::server_config& c, const server_meta& meta) {
+  auto s = std::make_shared<actor_settings>();
+  s->assignment.set_size = c.keys.set_size;
+  s->assignment.rekey = whole_seconds(c.keys.rekey);
+  s->assignment.set_lifetime = whole_seconds(c.keys.lifetime);
+  s->assignment.literal_temporary_key = c.temporary_key_release == config::key_release::literal;
+  s->assignment.require_presence = c.require_presence;
+  s->assignment.adopt_after = whole_seconds(c.adopt_after);
+  s->assignment.issuer_key = meta.issuer_key;
+  s->assignment.incarnation = meta.incarnation;
+  s->entities_live = c.limits.entities_live;
+  s->entity_idle = c.entity_idle;
+  return s;
+}
+
+crypto::tls_files files_of(const config::tls_files& f) {
+  return {f.ca.string(), f.certificate.string(), f.key.string()};
+}
+
+reload_report compare(const config::server_config& a, const config::server_config& b) {
+  reload_report r;
+  const auto note = [](std::vector<std::string>& list, bool differs, std::string_view key) {
+    if (differs) list.emplace_back(key);
+  };
+  note(r.changed, a.limits.connections != b.limits.connections, "limits.connections");
+  note(r.changed, a.limits.requests_in_flight != b.limits.requests_in_flight, "limits.requests_in_flight");
+  note(r.changed, a.limits.entities_live != b.limits.entities_live, "limits.entities_live");
+  note(r.changed, a.limits.users_cached != b.limits.users_cached, "limits.users_cached");
+  note(r.changed, a.keys.set_size != b.keys.set_size, "keys.set_size");
+  note(r.changed, a.keys.rekey != b.keys.rekey, "keys.rekey");
+  note(r.changed, a.keys.lifetime != b.keys.lifetime, "keys.lifetime");
+  note(r.changed, a.adopt_after != b.adopt_after, "adopt_after");
+  note(r.changed, a.idle_timeout != b.idle_timeout, "idle_timeout");
+  note(r.changed, a.connection_lifetime != b.connection_lifetime, "connection_lifetime");
+  note(r.changed, a.handshake_timeout != b.handshake_timeout, "handshake_timeout");
+  note(r.changed, a.entity_idle != b.entity_idle, "entity_idle");
+  note(r.changed, a.drain != b.drain, "drain");
+  note(r.ignored, a.name != b.name, "name");
+  note(r.ignored, !(a.listen == b.listen), "listen");
+  note(r.ignored, a.tls.certificate != b.tls.certificate || a.tls.key != b.tls.key || a.tls.ca != b.tls.ca,
+       "tls");
+  note(r.ignored, a.store.kind != b.store.kind || a.store.path != b.store.path, "store");
+  note(r.ignored, a.protector.kind != b.protector.kind || a.protector.file != b.protector.file, "protector");
+  note(r.ignored, a.temporary_key_release != b.temporary_key_release, "temporary_key_release");
+  note(r.ignored, a.require_presence != b.require_presence, "require_presence");
+  note(r.ignored, a.ready_file != b.ready_file, "ready_file");
+  return r;
+}
+
+/// The running configuration with those parts of `fresh` that may change.
+config::server_config merge(config::server_config running, const config::server_config& fresh) {
+  running.limits = fresh.limits;
+  running.keys = fresh.keys;
+  running.adopt_after = fresh.adopt_after;
+  running.idle_timeout = fresh.idle_timeout;
+  running.connection_lifetime = fresh.connection_lifetime;
+  running.handshake_timeout = fresh.handshake_timeout;
+  running.entity_idle = fresh.entity_idle;
+  running.drain = fresh.drain;
+  return running;
+}
+
+}  // namespace
+
+// Members are destroyed from the last to the first: sockets, then actors, then what they use.
+struct server_role::impl {
+  std::mutex guard;  ///< of `config`
+  config::server_config config;
+  server_meta meta;
+  user_directory users;
+  temporary_key_table devices;
+  std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
+  std::shared_ptr<std::atomic<bool>> dead = std::make_shared<std::atomic<bool>>(false);
+  system_config caf_config;
+  caf::actor_system system{caf_config};
+  std::unique_ptr<storage::group_committer> committer;
+  std::shared_ptr<role_context> role;
+  std::unique_ptr<listener> sockets;
+
+  impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
+      : config(c), meta(std::move(m)),
+        users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached), devices(store),
+        committer(std::make_unique<storage::group_committer>(store)),
+        role(std::make_shared<role_context>(store, *committer, users, devices, crypto::openssl_suite(),
+                                            crypto::system_entropy(), std::move(now), settings_of(c, meta))) {
+    auto made = system.spawn(dispatcher, role.get());
+    made->attach_functor([is_stopping = stopping, is_dead = dead](const caf::error&) {
+      if (*is_stopping) return;
+      *is_dead = true;
+      log::error("server", "actor-died", "the dispatcher ended unexpectedly: the role has failed");
+    });
+    role->replace_dispatcher(std::move(made));
+  }
+  impl(const impl&) = delete;
+  impl& operator=(const impl&) = delete;
+  ~impl() {
+    *stopping = true;
+    sockets.reset();
+    caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
+    system.await_all_actors_done();
+    role->replace_dispatcher({});
+  }
+};
+
+server_role::server_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+server_role::~server_role() = default;
+
+result<std::unique_ptr<server_role>> server_role::start(const config::server_config& c,
+                                                        storage::sealed_store& store, clock_fn now) {
+  CPNS_TRY(auto tls, crypto::make_server_tls(files_of(c.tls)));
+  CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
+  auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
+  auto* raw = i.get();
+  auto make_session = [raw](peer_info peer,
+                            std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
+    if (*raw->stopping) return nullptr;
+    return std::make_shared<actor_link>(
+        raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
+  };
+  CPNS_TRY(i->sockets, listener::start(c.listen.host, c.listen.port, std::move(tls), limits_of(c),
+                                       std::move(make_session)));
+  // The role's dispatcher lives as long as the listener whose thread this runs on.
+  i->sockets->every(seconds{1}, [raw] { caf::anon_send(raw->role->dispatcher(), tick{}); });
+  log::info("server", "server-listening", "gateways may connect",
+            {{"address", i->sockets->address()}, {"name", c.name}});
+  return std::unique_ptr<server_role>(new server_role(std::move(i)));
+}
+
+std::string server_role::address() const { return impl_->sockets->address(); }
+std::uint16_t server_role::port() const { return impl_->sockets->port(); }
+std::size_t server_role::connections() const { return impl_->sockets->connections(); }
+bool server_role::failed() const { return *impl_->dead; }
+
+void server_role::drain(milliseconds patience) {
+  log::info("server", "server-draining", "answering what was asked");
+  impl_->sockets->drain(patience);
+}
+
+reload_report server_role::reload(const config::server_config& c) {
+  std::lock_guard lock{impl_->guard};
+  auto report = compare(impl_->config, c);
+  impl_->config = merge(impl_->config, c);
+  impl_->sockets->set_limits(limits_of(impl_->config));
+  impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
+  impl_->users.reset(impl_->config.limits.users_cached);
+  caf::anon_send(impl_->role->dispatcher(), forget_idle{});
+  return report;
+}
+
+}  // namespace cpns::server

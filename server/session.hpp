@@ -1,0 +1,30 @@
+#pragma once
+// session/<gateway>: what one connection of a gateway asks, and the answers to it. Every frame is answered
+// once.
+
+#include <unordered_map>
+
+#include "server/context.hpp"
+
+namespace cpns::server {
+
+struct session_state {
+  const char* name = "session";
+  struct report {
+    protocol::epoch_report asked;
+    std::vector<std::optional<protocol::report_outcome>> outcomes;
+    std::size_t missing = 0;
+  };
+  std::shared_ptr<role_context> role;
+  peer_info peer;
+  std::shared_ptr<link_port> port;
+  std::unordered_map<request_id, report> reports;
+  std::uint64_t nonce_slot = 0;
+  protocol::nonce16 nonce{};
+};
+
+session_actor::behavior_type session(session_actor::stateful_pointer<session_state> self,
+                                     std::shared_ptr<role_context> role, peer_info peer,
+                                     std::shared_ptr<link_port> port);
+
+}  // namespace cpns::server
