@@ -1,0 +1,48 @@
+#pragma once
+// A gateway's end of the server link for tests: blocking, one thread, with a deadline on every call.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <optional>
+
+#include "protocol/link_codec.hpp"
+#include "tests/unit/crypto/tls_pair.hpp"
+
+namespace cpns::server_tests {
+
+class gateway_end {
+ public:
+  /// Connects and does the handshake; see `error`.
+  gateway_end(std::uint16_t port, crypto::tls_context context);
+
+  [[nodiscard]] bool connected() const { return error_.empty(); }
+  [[nodiscard]] const std::string& error() const { return error_; }
+
+  /// Sends bytes as they are. False: the connection is gone.
+  bool send_raw(byte_view b);
+  bool send_frame(byte_view body);
+  /// The next frame; nullopt: the connection ended, or nothing came in ten seconds.
+  std::optional<bytes> read_frame();
+  /// Waits until the server closes; false after ten seconds.
+  bool wait_closed();
+
+  bool send(const protocol::link_request& r) { return send_frame(encode(r)); }
+  std::optional<protocol::link_answer> receive();
+  /// Sends one request and waits for its answer.
+  std::optional<protocol::link_answer> ask(const protocol::link_request& r);
+  [[nodiscard]] secret32 exporter() { return crypto::tls_exporter(stream_.native_handle()).value(); }
+
+ private:
+  /// Runs until the operation is done or ten seconds have gone by.
+  template <class Start>
+  boost::system::error_code run(Start start);
+  bool read_exactly(std::span<std::uint8_t> out);
+
+  boost::asio::io_context io_;
+  boost::asio::ssl::context tls_;
+  boost::asio::ssl::stream<boost::asio::ip::tcp::socket> stream_;
+  std::string error_;
+};
+
+}  // namespace cpns::server_tests

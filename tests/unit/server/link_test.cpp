@@ -1,0 +1,348 @@
+// The TLS listener alone: who gets in, and what a connection may do. No actor, so that the thread sanitizer
+// can watch.
+#include <gtest/gtest.h>
+
+#include <boost/asio/write.hpp>
+#include <condition_variable>
+#include <thread>
+
+#include "crypto/key_schedule.hpp"
+#include "server/listener.hpp"
+#include "tests/unit/server/captured_log.hpp"
+#include "tests/unit/server/gateway_end.hpp"
+
+namespace cpns::server_tests {
+namespace {
+
+using server::link_limits;
+using server::link_port;
+using server::peer_info;
+
+/// Sends every frame back, at once or when it is told to.
+class echo final : public server::link_session {
+ public:
+  echo(peer_info p, std::shared_ptr<link_port> port) : peer(std::move(p)), port_(std::move(port)) {}
+  void frames(std::vector<bytes> batch) override {
+    std::lock_guard lock{guard_};
+    received_ += batch.size();
+    batches_max_ = std::max(batches_max_, batch.size());
+    for (auto& f : batch)
+      if (held_)
+        waiting_.push_back(std::move(f));
+      else
+        port_->send(secret_bytes{std::move(f)});
+    changed_.notify_all();
+  }
+  void closed() override {
+    std::lock_guard lock{guard_};
+    closed_ = true;
+    port_.reset();
+    changed_.notify_all();
+  }
+  void hold() {
+    std::lock_guard lock{guard_};
+    held_ = true;
+  }
+  void release() {
+    std::lock_guard lock{guard_};
+    held_ = false;
+    for (auto& f : waiting_)
+      if (port_) port_->send(secret_bytes{std::move(f)});
+    waiting_.clear();
+  }
+  bool wait_received(std::size_t n) {
+    std::unique_lock lock{guard_};
+    return changed_.wait_for(lock, seconds{10}, [&] { return received_ >= n; });
+  }
+  bool wait_closed() {
+    std::unique_lock lock{guard_};
+    return changed_.wait_for(lock, seconds{10}, [&] { return closed_; });
+  }
+  std::size_t received() {
+    std::lock_guard lock{guard_};
+    return received_;
+  }
+  const peer_info peer;
+
+ private:
+  std::mutex guard_;
+  std::condition_variable changed_;
+  std::shared_ptr<link_port> port_;
+  std::vector<bytes> waiting_;
+  std::size_t received_ = 0, batches_max_ = 0;
+  bool held_ = false, closed_ = false;
+};
+
+struct place {
+  captured_log log;
+  crypto::tls_home home;
+  std::mutex guard;
+  std::condition_variable changed;
+  std::vector<std::shared_ptr<echo>> sessions;
+  bool hold = false;
+  std::unique_ptr<server::listener> at;
+
+  explicit place(const link_limits& limits = {}, bool held = false) : hold(held) {
+    at = server::listener::start(
+             "127.0.0.1", 0, crypto::make_server_tls(home.server).value(), limits,
+             [this](peer_info p, std::shared_ptr<link_port> port) -> std::shared_ptr<server::link_session> {
+               auto e = std::make_shared<echo>(std::move(p), std::move(port));
+               if (hold) e->hold();
+               std::lock_guard lock{guard};
+               sessions.push_back(e);
+               changed.notify_all();
+               return e;
+             })
+             .value();
+  }
+  std::unique_ptr<gateway_end> connect() { return connect(home.client); }
+  std::unique_ptr<gateway_end> connect(const crypto::tls_files& files) {
+    return std::make_unique<gateway_end>(at->port(), crypto::make_client_tls(files).value());
+  }
+  std::shared_ptr<echo> session(std::size_t i = 0) {
+    std::unique_lock lock{guard};
+    changed.wait_for(lock, seconds{10}, [&] { return sessions.size() > i; });
+    return sessions.at(i);
+  }
+};
+
+const bytes hello{1, 2, 3};
+
+TEST(link, a_gateway_with_a_good_certificate_is_served) {
+  place p;
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->connected()) << gw->error();
+  ASSERT_TRUE(gw->send_frame(hello));
+  EXPECT_EQ(gw->read_frame(), hello);
+  EXPECT_EQ(p.session()->peer.uri, "urn:cpns:gw:hall");
+  EXPECT_EQ(p.session()->peer.gw, crypto::derive_gateway_id(crypto::openssl_suite(),
+                                                            crypto::gateway_kind::x509, "urn:cpns:gw:hall"));
+  EXPECT_EQ(p.session()->peer.exporter, gw->exporter());
+}
+
+/// Refused at the handshake or at the first read, as TLS 1.3 has it, and never given to a session.
+void expect_refused(place& p, crypto::tls_context context, std::string_view why) {
+  gateway_end gw{p.at->port(), std::move(context)};
+  if (gw.connected()) {
+    EXPECT_TRUE(gw.wait_closed());
+  }
+  EXPECT_TRUE(p.log.says(why)) << why << " is not in:\n" << p.log.text();
+  std::lock_guard lock{p.guard};
+  EXPECT_TRUE(p.sessions.empty());
+}
+
+TEST(link_refusal, no_certificate) {
+  place p;
+  expect_refused(p, crypto::careless(false, nullptr), "no certificate");
+}
+TEST(link_refusal, a_certificate_of_an_unknown_ca) {
+  place p;
+  const auto other = crypto::make_ca("other CA", 2).value();
+  const auto files = p.home.files(
+      "foreign", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x"), &other);
+  expect_refused(p, crypto::careless(false, &files), "unknown CA");
+}
+TEST(link_refusal, an_expired_certificate) {
+  place p;
+  auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
+  request.not_after = now_wall() - seconds{60};
+  const auto files = p.home.files("old", request);
+  expect_refused(p, crypto::careless(false, &files), "expired");
+}
+TEST(link_refusal, a_servers_certificate_used_by_a_client) {
+  place p;
+  expect_refused(p, crypto::careless(false, &p.home.server), "another purpose");
+}
+TEST(link_refusal, a_certificate_without_a_name_or_with_two) {
+  place p;
+  auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
+  request.uris.push_back("urn:cpns:gw:y");
+  const auto files = p.home.files("two", request);
+  expect_refused(p, crypto::careless(false, &files), "one SAN URI");
+}
+TEST(link_refusal, tls_1_2) {
+  place p;
+  auto context = crypto::careless(false, &p.home.client);
+  SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
+  expect_refused(p, std::move(context), "TLS 1.3");
+}
+TEST(link_refusal, no_alpn) {
+  place p;
+  auto context = crypto::careless(false, &p.home.client);
+  SSL_CTX_set_alpn_protos(context.get(), nullptr, 0);
+  expect_refused(p, std::move(context), "ALPN");
+}
+TEST(link_refusal, another_alpn) {
+  place p;
+  auto context = crypto::careless(false, &p.home.client);
+  const unsigned char http[] = {2, 'h', '2'};
+  SSL_CTX_set_alpn_protos(context.get(), http, sizeof http);
+  expect_refused(p, std::move(context), "ALPN");
+}
+
+/// A plain TCP connection.
+struct plain {
+  boost::asio::io_context io;
+  boost::asio::ip::tcp::socket s{io};
+  explicit plain(std::uint16_t port) { s.connect({boost::asio::ip::address_v4::loopback(), port}); }
+  bool wait_closed() {
+    s.non_blocking(false);
+    std::array<char, 512> sink{};
+    boost::system::error_code ec;
+    while (!ec) s.read_some(boost::asio::buffer(sink), ec);
+    return true;
+  }
+};
+
+TEST(link_refusal, what_is_not_tls) {
+  place p;
+  plain peer{p.at->port()};
+  boost::asio::write(peer.s, boost::asio::buffer(std::string{"GET / HTTP/1.1\r\n\r\n"}));
+  EXPECT_TRUE(peer.wait_closed());
+  EXPECT_TRUE(p.log.says("not TLS"));
+}
+
+TEST(link_refusal, a_handshake_that_takes_too_long) {
+  link_limits limits;
+  limits.handshake_timeout = milliseconds{100};
+  place p{limits};
+  plain silent{p.at->port()};
+  EXPECT_TRUE(silent.wait_closed());
+  EXPECT_TRUE(p.log.says("the handshake took too long"));
+}
+
+TEST(link, a_header_that_announces_4_gib_closes_at_once) {
+  for (const auto& head : {bytes{0xff, 0xff, 0xff, 0xff}, bytes{0, 1, 0, 1}, bytes{0, 0, 0, 0}}) {
+    place p;
+    auto gw = p.connect();
+    ASSERT_TRUE(gw->send_raw(head));
+    EXPECT_TRUE(gw->wait_closed());
+    EXPECT_TRUE(p.log.says("bad-frame"));
+    EXPECT_TRUE(p.session()->wait_closed());
+  }
+}
+
+TEST(link, the_largest_frame_passes) {
+  place p;
+  auto gw = p.connect();
+  const bytes big(protocol::link_message_max, 7);
+  ASSERT_TRUE(gw->send_frame(big));
+  EXPECT_EQ(gw->read_frame(), big);
+  ASSERT_TRUE(gw->send_frame(hello));
+  EXPECT_EQ(gw->read_frame(), hello);
+}
+
+TEST(link, a_frame_that_comes_byte_by_byte_must_be_complete_in_time) {
+  link_limits limits;
+  limits.frame_timeout = milliseconds{200};
+  place p{limits};
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->send_raw(bytes{0, 0, 1, 0}));
+  // Each byte is traffic; none of them moves the deadline back, and 200 of 256 never make a frame.
+  for (int i = 0; i < 200 && gw->send_raw(bytes{1}); ++i) std::this_thread::yield();
+  EXPECT_TRUE(gw->wait_closed());
+  EXPECT_TRUE(p.log.says("a frame took too long"));
+  EXPECT_EQ(p.session()->received(), 0u);
+}
+
+TEST(link, an_idle_connection_and_an_old_one_are_closed) {
+  link_limits idle;
+  idle.idle_timeout = milliseconds{100};
+  place p{idle};
+  auto gw = p.connect();
+  EXPECT_TRUE(gw->wait_closed());
+  EXPECT_TRUE(p.log.says("idle"));
+  link_limits old;
+  old.lifetime = milliseconds{100};
+  place q{old};
+  auto gw2 = q.connect();
+  EXPECT_TRUE(gw2->wait_closed());
+  EXPECT_TRUE(q.log.says("lifetime"));
+}
+
+TEST(link, pipelined_frames_are_all_answered_in_order) {
+  place p;
+  auto gw = p.connect();
+  bytes many;
+  for (std::uint8_t i = 0; i < 200; ++i) {
+    const bytes frame{0, 0, 0, 2, 9, i};
+    many.insert(many.end(), frame.begin(), frame.end());
+  }
+  ASSERT_TRUE(gw->send_raw(many));
+  for (std::uint8_t i = 0; i < 200; ++i) EXPECT_EQ(gw->read_frame(), (bytes{9, i}));
+}
+
+TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
+  link_limits limits;
+  limits.requests_in_flight = 4;
+  place p{limits, true};
+  auto gw = p.connect();
+  bytes many;
+  for (std::uint8_t i = 0; i < 50; ++i) {
+    const bytes frame{0, 0, 0, 1, i};
+    many.insert(many.end(), frame.begin(), frame.end());
+  }
+  ASSERT_TRUE(gw->send_raw(many));
+  ASSERT_TRUE(p.session()->wait_received(4));
+  EXPECT_EQ(p.session()->received(), 4u);
+  p.session()->release();
+  for (std::uint8_t i = 0; i < 50; ++i) EXPECT_EQ(gw->read_frame(), (bytes{i}));
+  EXPECT_EQ(p.session()->received(), 50u);
+}
+
+TEST(link, a_gateway_that_reads_no_answers_is_closed) {
+  link_limits limits;
+  limits.frame_timeout = milliseconds{300};
+  limits.unsent_bytes = 256 * 1024;
+  place p{limits};
+  auto gw = p.connect();
+  const bytes big(60'000, 1);
+  int sent = 0;
+  while (sent < 10'000 && gw->send_frame(big)) ++sent;
+  EXPECT_LT(sent, 10'000);
+  EXPECT_TRUE(p.log.says("does not read its answers"));
+}
+
+TEST(link, further_gateways_wait_while_all_connections_are_taken) {
+  link_limits limits;
+  limits.connections = 1;
+  place p{limits};
+  auto first = p.connect();
+  ASSERT_TRUE(first->connected());
+  ASSERT_TRUE(p.log.says("connections-full"));
+  std::unique_ptr<gateway_end> second;
+  std::thread waiting{[&] { second = p.connect(); }};
+  first.reset();
+  waiting.join();
+  EXPECT_TRUE(second->connected()) << second->error();
+}
+
+TEST(link, drain_answers_what_was_read_and_then_closes) {
+  place p{{}, true};
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->send_frame(hello));
+  ASSERT_TRUE(p.session()->wait_received(1));
+  std::thread draining{[&] { p.at->drain(seconds{10}); }};
+  p.session()->release();
+  EXPECT_EQ(gw->read_frame(), hello);
+  EXPECT_TRUE(gw->wait_closed());
+  draining.join();
+  EXPECT_EQ(p.at->connections(), 0u);
+  EXPECT_FALSE(gateway_end(p.at->port(), crypto::make_client_tls(p.home.client).value()).connected());
+}
+
+TEST(link, an_address_in_use_is_said_so) {
+  place p;
+  const auto again = server::listener::start("127.0.0.1", p.at->port(),
+                                             crypto::make_server_tls(p.home.server).value(), {}, {});
+  ASSERT_FALSE(again.has_value());
+  EXPECT_EQ(again.error().code, errc::config_usage);
+  EXPECT_NE(again.error().detail.find(std::to_string(p.at->port())), std::string::npos);
+  const auto nowhere =
+      server::listener::start("not an address", 1, crypto::make_server_tls(p.home.server).value(), {}, {});
+  ASSERT_FALSE(nowhere.has_value());
+  EXPECT_EQ(nowhere.error().code, errc::config_range);
+}
+
+}  // namespace
+}  // namespace cpns::server_tests
