@@ -1,0 +1,27 @@
+#pragma once
+// The gateway's side: listens once it scans, takes connections that say hello, announces itself.
+
+#include "transports/tcp/beacon.hpp"
+
+namespace cpns::tcp {
+
+class central final : public hub {
+ public:
+  /// Binds; throws sdk::unavailable if that fails. A probe binds a port of the system's choice.
+  central(sdk::host out, settings s, bool probe);
+  /// [any-thread]
+  void scan(bool on);
+
+ private:
+  void accept();
+  void greet(const std::shared_ptr<connection>& c);
+  void shut() override;
+
+  asio::ip::tcp::acceptor acceptor_;
+  asio::steady_timer pause_;
+  beacon_sender beacon_;
+  bool scanning_ = false;
+  std::unordered_map<connection*, std::shared_ptr<connection>> strangers_;  ///< have not said hello yet
+};
+
+}  // namespace cpns::tcp

@@ -1,0 +1,210 @@
+#include "transports/tcp/connection.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/write.hpp>
+#include <thread>
+
+namespace cpns::tcp {
+namespace {
+
+constexpr std::size_t header = 4;
+constexpr std::size_t read_size = 16 * 1024;
+
+std::uint32_t length_at(const std::uint8_t* p) {
+  return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
+}
+
+}  // namespace
+
+connection::connection(asio::ip::tcp::socket socket, const settings& s)
+    : socket_(std::move(socket)), patience_(socket_.get_executor()), settings_(s) {
+  boost::system::error_code ignored;
+  socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+}
+
+std::string connection::peer() const {
+  boost::system::error_code wrong;
+  const auto at = socket_.remote_endpoint(wrong);
+  return wrong ? "unknown" : at.address().to_string() + ":" + std::to_string(at.port());
+}
+
+void connection::expect_hello(std::function<void(std::span<const std::uint8_t>)> hello, std::function<void()> gone) {
+  hello_ = std::move(hello);
+  events_.closed = [gone = std::move(gone)](cpns_down_reason, const std::string&) { gone(); };
+  watch(settings_.handshake_ms);
+  reading_ = true;
+  read();
+}
+
+void connection::start(events e) {
+  events_ = std::move(e);
+  if (!std::exchange(reading_, true)) read();
+}
+
+void connection::read() {
+  if (closed_) return;
+  if (in_.size() < have_ + 512) in_.resize(std::max<std::size_t>(std::min(read_size, header + settings_.mtu), have_ + 512));
+  socket_.async_read_some(asio::buffer(in_.data() + have_, in_.size() - have_),
+                          [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t n) {
+                            if (self->closed_) return;
+                            if (wrong) return self->close(CPNS_DOWN_LOST, wrong == asio::error::eof ? "the peer closed it" : wrong.message());
+                            self->have_ += n;
+                            self->take_frames();
+                            self->read();
+                          });
+}
+
+void connection::take_frames() {
+  std::size_t at = 0;
+  while (!closed_ && have_ - at >= header) {
+    const auto size = length_at(in_.data() + at);
+    if (size == 0 || size > settings_.mtu)
+      return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes, 1 to " + std::to_string(settings_.mtu) + " are allowed");
+    if (have_ - at - header < size) break;
+    const std::span<const std::uint8_t> body{in_.data() + at + header, size};
+    at += header + size;
+    if (hello_)
+      std::exchange(hello_, nullptr)(body);
+    else
+      events_.frame_in(body);
+  }
+  if (closed_) return;
+  std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(have_), in_.begin());
+  have_ -= at;
+  if (have_ > 0 && !watching_) return watch(settings_.frame_ms);
+  if (have_ == 0 && watching_) {
+    watching_ = false;
+    patience_.cancel();
+  } else if (at > 0 && have_ > 0) {
+    watch(settings_.frame_ms);
+  }
+}
+
+/// A frame that was begun has to be whole in time: one byte a second holds a link no longer than that.
+void connection::watch(std::uint64_t ms) {
+  watching_ = true;
+  patience_.expires_after(std::chrono::milliseconds(ms));
+  patience_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
+    if (!wrong && self->watching_) self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
+  });
+}
+
+cpns_status connection::send(std::span<const std::uint8_t> data) {
+  std::lock_guard lock{guard_};
+  if (queued_.size() + data.size() + header > settings_.queue_bytes) {
+    blocked_ = true;
+    return CPNS_WOULD_BLOCK;
+  }
+  const auto size = static_cast<std::uint32_t>(data.size());
+  for (int shift = 24; shift >= 0; shift -= 8) queued_.push_back(static_cast<std::uint8_t>(size >> shift));
+  queued_.insert(queued_.end(), data.begin(), data.end());
+  if (!writing_) {
+    writing_ = true;
+    asio::post(socket_.get_executor(), [self = shared_from_this()] { self->write(); });
+  }
+  return CPNS_OK;
+}
+
+void connection::write() {
+  bool unblocked = false;
+  {
+    std::lock_guard lock{guard_};
+    out_.clear();
+    if (closed_ || queued_.empty()) {
+      writing_ = false;
+    } else {
+      out_.swap(queued_);
+      unblocked = std::exchange(blocked_, false);
+    }
+  }
+  if (out_.empty()) return;
+  if (unblocked && events_.writable) events_.writable();
+  asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t) {
+    if (wrong) return self->close(CPNS_DOWN_LOST, wrong.message());
+    self->write();
+  });
+}
+
+void connection::close(cpns_down_reason why, const std::string& detail) {
+  if (std::exchange(closed_, true)) return;
+  boost::system::error_code ignored;
+  patience_.cancel();
+  socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
+  socket_.close(ignored);
+  const auto last = std::exchange(events_, {});
+  if (last.closed) last.closed(why, detail);
+}
+
+hub::hub(sdk::host out, settings s) : out_(out), settings_(std::move(s)) {}
+
+void hub::run() {
+  work_ = std::make_unique<asio::io_context::work>(io_);
+  thread_ = std::thread{[this] {
+    try {
+      io_.run();
+    } catch (const std::exception& e) {
+      out_.failed(e.what());
+    }
+  }};
+}
+
+void hub::stop() {
+  asio::post(io_, [this] {
+    stopping_ = true;
+    shut();
+    std::vector<std::shared_ptr<connection>> all;
+    {
+      std::lock_guard lock{guard_};
+      for (auto& [id, c] : links_) all.push_back(c);
+    }
+    for (auto& c : all) c->close(CPNS_DOWN_CLOSED, "this side closes");
+    work_.reset();
+  });
+  if (thread_.joinable()) thread_.join();
+}
+
+std::size_t hub::link_count() {
+  std::lock_guard lock{guard_};
+  return links_.size();
+}
+
+std::shared_ptr<connection> hub::find(std::uint64_t link) {
+  std::lock_guard lock{guard_};
+  const auto it = links_.find(link);
+  return it == links_.end() ? nullptr : it->second;
+}
+
+void hub::adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address, std::function<void()> gone) {
+  std::uint64_t link = 0;
+  {
+    std::lock_guard lock{guard_};
+    link = ++next_link_;
+    links_.emplace(link, c);
+  }
+  out_.link_up(link, endpoint, address);
+  c->start({.frame_in = [this, link](std::span<const std::uint8_t> f) { out_.frame(link, f); },
+            .closed =
+                [this, link, gone = std::move(gone)](cpns_down_reason why, const std::string& detail) {
+                  {
+                    std::lock_guard lock{guard_};
+                    links_.erase(link);
+                  }
+                  out_.link_down(link, why, detail);
+                  if (gone) gone();
+                },
+            .writable = [this, link] { out_.writable(link); }});
+}
+
+cpns_status hub::send(std::uint64_t link, std::span<const std::uint8_t> data) {
+  if (data.empty() || data.size() > settings_.mtu) return CPNS_LIMIT;
+  const auto c = find(link);
+  return c ? c->send(data) : CPNS_NO_LINK;
+}
+
+void hub::disconnect(std::uint64_t link) {
+  asio::post(io_, [this, link] {
+    if (const auto c = find(link)) c->close(CPNS_DOWN_CLOSED, "this side closed it");
+  });
+}
+
+}  // namespace cpns::tcp

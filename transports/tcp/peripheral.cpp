@@ -1,0 +1,125 @@
+#include "transports/tcp/peripheral.hpp"
+
+#include <algorithm>
+#include <boost/asio/post.hpp>
+
+namespace cpns::tcp {
+namespace {
+
+constexpr std::size_t gateways_max = 8;
+constexpr unsigned doublings_max = 6;
+
+}  // namespace
+
+peripheral::peripheral(sdk::host out, settings s, bool probe) : hub(out, std::move(s)), gateways_(settings_.connect) {
+  if (settings_.discover != 0 && !probe)
+    beacons_ = std::make_unique<beacon_listener>(io_, settings_, [this](const host_port& g) { heard(g); });
+  if (beacons_) beacons_->start();
+}
+
+bool peripheral::add(std::uint64_t endpoint) {
+  {
+    std::lock_guard lock{names_guard_};
+    if (!names_.insert(endpoint).second) return false;
+  }
+  asio::post(io_, [this, endpoint] {
+    if (stopping_) return;
+    presences_[endpoint].pause = std::make_unique<asio::steady_timer>(io_);
+    dial(endpoint);
+  });
+  return true;
+}
+
+void peripheral::remove(std::uint64_t endpoint) {
+  {
+    std::lock_guard lock{names_guard_};
+    names_.erase(endpoint);
+  }
+  asio::post(io_, [this, endpoint] {
+    const auto it = presences_.find(endpoint);
+    if (it == presences_.end()) return;
+    auto last = std::move(it->second);
+    presences_.erase(it);
+    boost::system::error_code ignored;
+    last.pause->cancel();
+    if (last.dialling) last.dialling->close(ignored);
+    if (last.link) last.link->close(CPNS_DOWN_CLOSED, "the PNE left");
+  });
+}
+
+void peripheral::heard(const host_port& gateway) {
+  const auto known = std::find(gateways_.begin(), gateways_.end(), gateway);
+  if (known != gateways_.end()) return;
+  if (gateways_.size() >= gateways_max) gateways_.erase(gateways_.begin() + static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
+  gateways_.push_back(gateway);
+  for (auto& [endpoint, p] : presences_) {
+    if (p.link || p.dialling) continue;
+    p.failures = 0;
+    p.next_gateway = gateways_.size() - 1;
+    dial(endpoint);
+  }
+}
+
+void peripheral::dial(std::uint64_t endpoint) {
+  const auto it = presences_.find(endpoint);
+  if (stopping_ || it == presences_.end() || gateways_.empty()) return;
+  auto& p = it->second;
+  if (p.link || p.dialling) return;
+  p.pause->cancel();
+  const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()];
+  boost::system::error_code wrong;
+  const auto address = asio::ip::make_address(host, wrong);
+  if (wrong) {
+    out_.log(CPNS_LOG_WARN, "'" + host + "' is no IP address");
+    return again(endpoint);
+  }
+  p.dialling = std::make_unique<asio::ip::tcp::socket>(io_);
+  p.dialling->async_connect({address, port}, [this, endpoint, name = host + ":" + std::to_string(port)](const boost::system::error_code& failed) {
+    const auto found = presences_.find(endpoint);
+    if (stopping_ || found == presences_.end() || !found->second.dialling) return;
+    if (failed) {
+      found->second.dialling.reset();
+      return again(endpoint);
+    }
+    connected(endpoint, name);
+  });
+}
+
+void peripheral::connected(std::uint64_t endpoint, const std::string& gateway) {
+  auto& p = presences_[endpoint];
+  const auto c = std::make_shared<connection>(std::move(*p.dialling), settings_);
+  p.dialling.reset();
+  p.link = c;
+  p.failures = 0;
+  const auto hello = magic + settings_.network;
+  c->send({reinterpret_cast<const std::uint8_t*>(hello.data()), hello.size()});
+  adopt(c, endpoint, "tcp:" + gateway, [this, endpoint, c] {
+    const auto it = presences_.find(endpoint);
+    if (it == presences_.end() || it->second.link != c) return;
+    it->second.link.reset();
+    again(endpoint);
+  });
+}
+
+/// Exponential back-off with jitter, so that a thousand PNEs do not come back in one moment.
+void peripheral::again(std::uint64_t endpoint) {
+  const auto it = presences_.find(endpoint);
+  if (stopping_ || it == presences_.end()) return;
+  auto& p = it->second;
+  const auto longest = settings_.retry_ms << std::min(p.failures++, doublings_max);
+  p.pause->expires_after(std::chrono::milliseconds(longest / 2 + dice_() % (longest / 2 + 1)));
+  p.pause->async_wait([this, endpoint](const boost::system::error_code& cancelled) {
+    if (!cancelled) dial(endpoint);
+  });
+}
+
+void peripheral::shut() {
+  if (beacons_) beacons_->stop();
+  boost::system::error_code ignored;
+  for (auto& [endpoint, p] : presences_) {
+    p.pause->cancel();
+    if (p.dialling) p.dialling->close(ignored);
+  }
+}
+
+}  // namespace cpns::tcp

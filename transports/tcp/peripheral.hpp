@@ -1,0 +1,42 @@
+#pragma once
+// The PNEs' side: one connection an endpoint, to the gateways that were heard or configured, again and again.
+
+#include <map>
+#include <random>
+
+#include "transports/tcp/beacon.hpp"
+
+namespace cpns::tcp {
+
+class peripheral final : public hub {
+ public:
+  /// Throws sdk::unavailable if the beacon port cannot be used. A probe hears nothing.
+  peripheral(sdk::host out, settings s, bool probe);
+  /// [any-thread] False if there is such an endpoint.
+  bool add(std::uint64_t endpoint);
+  /// [any-thread]
+  void remove(std::uint64_t endpoint);
+
+ private:
+  struct presence {
+    std::shared_ptr<connection> link;
+    std::unique_ptr<asio::ip::tcp::socket> dialling;
+    std::unique_ptr<asio::steady_timer> pause;
+    unsigned failures = 0;
+    std::size_t next_gateway = 0;
+  };
+  void heard(const host_port& gateway);
+  void dial(std::uint64_t endpoint);
+  void connected(std::uint64_t endpoint, const std::string& gateway);
+  void again(std::uint64_t endpoint);
+  void shut() override;
+
+  std::unique_ptr<beacon_listener> beacons_;
+  std::vector<host_port> gateways_;  ///< configured ones first, then the newest heard
+  std::map<std::uint64_t, presence> presences_;
+  std::mt19937 dice_{std::random_device{}()};
+  std::mutex names_guard_;
+  std::set<std::uint64_t> names_;
+};
+
+}  // namespace cpns::tcp

@@ -1,0 +1,63 @@
+#include "transports/tcp/settings.hpp"
+
+namespace cpns::tcp {
+namespace {
+
+/// "host:port" or "[v6]:port".
+host_port parse(const std::string& name, const std::string& text) {
+  const auto colon = text.rfind(':');
+  const auto wrong = [&] {
+    return sdk::bad_parameter{"parameter " + name + " is '" + text + "', it must be host:port, for example 127.0.0.1:7000"};
+  };
+  if (colon == std::string::npos || colon == 0) throw wrong();
+  std::string host = text.substr(0, colon);
+  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
+  unsigned port = 0;
+  const auto* begin = text.data() + colon + 1;
+  const auto* end = text.data() + text.size();
+  const auto [at, failed] = std::from_chars(begin, end, port);
+  if (failed != std::errc{} || at != end || begin == end || port > 65535) throw wrong();
+  return {host, static_cast<std::uint16_t>(port)};
+}
+
+std::vector<host_port> parse_list(const std::string& name, const std::string& text) {
+  std::vector<host_port> out;
+  std::string_view rest{text};
+  while (!rest.empty()) {
+    const auto comma = std::min(rest.find(','), rest.size());
+    auto item = rest.substr(0, comma);
+    while (item.starts_with(' ')) item.remove_prefix(1);
+    while (item.ends_with(' ')) item.remove_suffix(1);
+    if (!item.empty()) out.push_back(parse(name, std::string{item}));
+    rest.remove_prefix(std::min(comma + 1, rest.size()));
+  }
+  return out;
+}
+
+}  // namespace
+
+settings read_settings(sdk::parameters& p, cpns_role as) {
+  settings s;
+  s.network = p.text("network", s.network);
+  if (s.network.empty() || s.network.size() > 64) throw sdk::bad_parameter{"parameter network must have 1 to 64 bytes"};
+  s.mtu = static_cast<std::uint32_t>(p.number("mtu", s.mtu, 23, 65535));
+  s.max_links = p.number("max_links", s.max_links, 1, 1'000'000);
+  s.frame_ms = p.number("frame_ms", s.frame_ms, 10, 600'000);
+  s.queue_bytes = p.number("queue_bytes", s.queue_bytes, 2048, 16 * 1024 * 1024);
+  if (as == CPNS_ROLE_CENTRAL) {
+    s.listen = parse("listen", p.text("listen", "127.0.0.1:0"));
+    s.announce = parse_list("announce", p.text("announce", ""));
+    s.announce_ms = p.number("announce_ms", s.announce_ms, 20, 3'600'000);
+    s.handshake_ms = p.number("handshake_ms", s.handshake_ms, 10, 600'000);
+  } else {
+    s.discover = static_cast<std::uint16_t>(p.number("discover", 0, 0, 65535));
+    s.connect = parse_list("connect", p.text("connect", ""));
+    s.retry_ms = p.number("retry_ms", s.retry_ms, 10, 600'000);
+    if (s.discover == 0 && s.connect.empty())
+      throw sdk::bad_parameter{"a PNE needs the parameter discover (the UDP port of beacons) or connect (host:port of a gateway)"};
+  }
+  p.finish();
+  return s;
+}
+
+}  // namespace cpns::tcp

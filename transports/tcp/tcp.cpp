@@ -1,0 +1,58 @@
+// The tcp radio. Its parameters and its wire format stand in settings.hpp.
+
+#include "transports/tcp/central.hpp"
+#include "transports/tcp/peripheral.hpp"
+
+namespace {
+
+using namespace cpns;
+using namespace cpns::tcp;
+
+class tcp_radio final : public sdk::radio {
+ public:
+  tcp_radio(sdk::host out, cpns_role as, const settings& s, bool probe) : mtu_(s.mtu), max_links_(static_cast<std::uint32_t>(s.max_links)) {
+    if (as == CPNS_ROLE_CENTRAL)
+      hub_ = central_ = new central{out, s, probe};
+    else
+      hub_ = peripheral_ = new peripheral{out, s, probe};
+    owner_.reset(hub_);
+    hub_->run();
+  }
+
+  void limits(cpns_limits& l) override {
+    l.mtu = mtu_;
+    l.max_links = max_links_;
+    l.max_endpoints = peripheral_ != nullptr ? max_links_ : 0;
+    l.traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
+  }
+  cpns_status scan(bool on) override {
+    if (central_ == nullptr) return CPNS_UNSUPPORTED;
+    central_->scan(on);
+    return CPNS_OK;
+  }
+  cpns_status add_endpoint(std::uint64_t endpoint, std::string_view) override {
+    if (peripheral_ == nullptr) return CPNS_UNSUPPORTED;
+    return peripheral_->add(endpoint) ? CPNS_OK : CPNS_LIMIT;
+  }
+  void remove_endpoint(std::uint64_t endpoint) override {
+    if (peripheral_ != nullptr) peripheral_->remove(endpoint);
+  }
+  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) override { return hub_->send(link, frame); }
+  void disconnect(std::uint64_t link) override { hub_->disconnect(link); }
+  void stop() override { hub_->stop(); }
+
+ private:
+  std::uint32_t mtu_, max_links_;
+  central* central_ = nullptr;
+  peripheral* peripheral_ = nullptr;
+  hub* hub_ = nullptr;
+  std::unique_ptr<hub> owner_;
+};
+
+std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
+  return std::make_unique<tcp_radio>(out, as, read_settings(p, as), probe);
+}
+
+}  // namespace
+
+CPNS_TRANSPORT("tcp", "1.0.0", "Frames over TCP, with discovery by UDP beacons", make)
