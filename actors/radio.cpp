@@ -46,4 +46,16 @@ void radio_inbox::failed(error why) {
   push({.kind = radio_event::kind_t::failed, .text = why.message(), .message = {}});
 }
 
+result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                                                       plugins::transport_role as, plugins::transport_listener& listener) {
+  plugins::transport_spec spec{t.plugin, as, t.params, {}};
+  for (const auto& d : plugin_dirs) spec.plugin_dirs.push_back(d.string());
+  if (auto probed = plugins::probe_transport(spec); !probed) {
+    auto why = std::move(probed).error();
+    why.detail = "transport " + t.name + ": " + why.detail;
+    return fail(std::move(why));
+  }
+  return plugins::load_transport(spec, listener);
+}
+
 }  // namespace cpns::actors

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <vector>
 
-#include "plugins/host/transport.hpp"
+#include "config/schema.hpp"
+#include "plugins/host/loader.hpp"
 
 namespace cpns::actors {
 
@@ -49,5 +51,9 @@ class radio_inbox final : public plugins::transport_listener {
   std::vector<radio_event> events_;
   std::uint64_t dropped_ = 0;
 };
+
+/// Probes the plugin of `t` in a child process, then opens it here. The error names the transport, one line.
+result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                                                       plugins::transport_role as, plugins::transport_listener& listener);
 
 }  // namespace cpns::actors

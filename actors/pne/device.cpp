@@ -1,0 +1,136 @@
+#include "actors/pne/device.hpp"
+
+#include <optional>
+#include <utility>
+
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+namespace {
+
+using namespace protocol;
+
+constexpr std::string_view component = "pne";
+
+class device {
+ public:
+  device(pne_actor::pointer self, pne_device_parts parts)
+      : self_(self),
+        index_(parts.index),
+        entity_(parts.settings.entity.text()),
+        keys_(std::move(parts.keys)),
+        clock_(std::move(parts.clock)),
+        send_(std::move(parts.send)),
+        fleet_(std::move(parts.fleet)),
+        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(), crypto::system_entropy(),
+                 clock_()) {}
+
+  void link_up(const pne_link_up& m) { link_ = {m.transport, m.link}; }
+  void link_down(const pne_link_down& m) {
+    if (link_ == std::pair{m.transport, m.link}) link_.reset();
+  }
+  void frame(const pne_frame& m) {
+    link_ = {m.transport, m.link};
+    machine_.handle_frame(clock_(), m.message);
+    carry_out();
+  }
+  void tick() {
+    deadline_ = time_never;
+    machine_.handle_timeout(clock_());
+    carry_out();
+  }
+  void command(pne_command what) {
+    const auto now = clock_();
+    switch (what) {
+      case pne_command::wake:
+        machine_.handle_wake(now);
+        self_->send(fleet_, fleet_wakes{index_, true});
+        break;
+      case pne_command::sleep: machine_.handle_sleep(now); break;
+      case pne_command::button: machine_.handle_button(now); break;
+      case pne_command::factory_reset: machine_.handle_factory_reset(now); break;
+    }
+    carry_out();
+    // The notice goes out before the radio does.
+    if (what == pne_command::sleep) self_->send(fleet_, fleet_wakes{index_, false});
+    log::info(component, name_of(what), "told to", {{"entity", entity_}});
+  }
+  void put_down() {
+    fleet_ = nullptr;
+    self_->quit();
+  }
+
+ private:
+  static std::string_view name_of(pne_command what) {
+    switch (what) {
+      case pne_command::wake: return "wake";
+      case pne_command::sleep: return "sleep";
+      case pne_command::button: return "button";
+      case pne_command::factory_reset: return "factory-reset";
+    }
+    return "command";
+  }
+
+  void carry_out() {
+    while (auto output = machine_.poll_output()) std::visit([this](auto& o) { act(o); }, *output);
+    if (const auto next = machine_.next_deadline(); next != deadline_) {
+      deadline_ = next;
+      self_->send(fleet_, fleet_deadline{index_, next});
+    }
+  }
+
+  void act(pne_persist& o) {
+    const auto encoded = encode(o.record);
+    if (const auto saved = keys_.save(encoded.expose()); !saved) {
+      log::error(component, "key-file-not-written", saved.error().message(), {{"entity", entity_}});
+      machine_.handle_persist_failed(clock_());
+    }
+  }
+  void act(pne_send& o) {
+    if (link_) send_(link_->first, link_->second, o.message);
+  }
+  void act(pne_event& o) {
+    const std::string epoch = o.which ? o.which->text() : std::string{};
+    switch (o.kind) {
+      case pne_event::kind_t::answered:
+        return log::debug(component, "answered", "EntityDiscoveryResponse sent", {{"entity", entity_}, {"step", "2"}});
+      case pne_event::kind_t::key_accepted:
+        return log::info(component, "key-accepted", "EUKey decrypted and stored",
+                         {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
+      case pne_event::kind_t::confirmed:
+        return log::debug(component, "confirmed", "KeyConfirmation sent", {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
+      case pne_event::kind_t::retired:
+        return log::debug(component, "retired", "the older key was erased", {{"entity", entity_}, {"epoch", epoch}});
+      case pne_event::kind_t::rejected:
+        return log::debug(component, "rejected", o.why, {{"entity", entity_}});
+    }
+  }
+
+  pne_actor::pointer self_;
+  std::uint64_t index_;
+  std::string entity_;
+  storage::sealed_file keys_;
+  clock_fn clock_;
+  radio_send_fn send_;
+  fleet_actor fleet_;
+  pne_machine machine_;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> link_;
+  time_point deadline_ = time_never;
+};
+
+}  // namespace
+
+pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
+  auto shared = std::make_shared<pne_device_parts>(std::move(parts));
+  return system.spawn([shared](pne_actor::pointer self) -> pne_actor::behavior_type {
+    auto d = std::make_shared<device>(self, std::move(*shared));
+    return {
+        [d](const pne_link_up& m) { d->link_up(m); },     [d](const pne_link_down& m) { d->link_down(m); },
+        [d](const pne_frame& m) { d->frame(m); },         [d](const pne_do& m) { d->command(m.what); },
+        [d](const pne_tick&) { d->tick(); },              [d](const pne_put_down&) { d->put_down(); },
+    };
+  });
+}
+
+}  // namespace cpns::actors

@@ -1,0 +1,32 @@
+#pragma once
+// pne/<entity>: one device of the PNE role, a pne_machine and its durable key file under an actor.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "actors/pne/actors.hpp"
+#include "base/clock.hpp"
+#include "protocol/pne/pne_machine.hpp"
+#include "storage/secret_file.hpp"
+
+namespace cpns::actors {
+
+/// [thread-safe] Sends one message over a link; a link that is gone or full drops it, as a radio would.
+using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
+
+/// What a device is made of. `settings` and `keys` are moved into the actor.
+struct pne_device_parts {
+  std::uint64_t index = 0;  ///< its place in the fleet; its endpoint at the radios is one more
+  protocol::pne_settings settings;
+  storage::sealed_file keys;
+  protocol::pne_record record;  ///< what `keys` held
+  clock_fn clock;
+  radio_send_fn send;
+  fleet_actor fleet;
+};
+
+/// Spawns the actor. The machine is powered on at once.
+pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts);
+
+}  // namespace cpns::actors

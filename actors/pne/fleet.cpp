@@ -1,0 +1,199 @@
+#include "actors/pne/fleet.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+
+#include "actors/deadline_heap.hpp"
+#include "base/log.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr std::string_view component = "pne";
+constexpr std::size_t ticks_at_once = 512;
+
+using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
+
+class fleet {
+ public:
+  fleet(fleet_actor::pointer self, fleet_parts parts)
+      : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)), failed_(std::move(parts.failed)) {
+    const fleet_actor me{self};
+    for (auto& m : parts.members) {
+      const auto index = static_cast<std::uint64_t>(members_.size());
+      auto entity = m.settings.entity.text();
+      by_entity_.emplace(entity, index);
+      members_.push_back({std::move(entity), spawn_pne_device(self->system(), {.index = index,
+                                                                               .settings = std::move(m.settings),
+                                                                               .keys = std::move(m.keys),
+                                                                               .record = std::move(m.record),
+                                                                               .clock = clock_,
+                                                                               .send = sender(),
+                                                                               .fleet = me}),
+                          true});
+    }
+    for (std::uint64_t i = 0; i < members_.size(); ++i) {
+      present(i, true);
+      plan_nap(i);
+    }
+    arm();
+  }
+
+  void drain_inboxes() {
+    for (auto& r : radios_)
+      for (auto& e : r.inbox->take()) route(e);
+  }
+
+  void set_deadline(const fleet_deadline& m) {
+    deadlines_.set(m.device, m.at);
+    arm();
+  }
+
+  void timer() {
+    armed_ = time_never;
+    const auto now = clock_();
+    for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(members_[k].actor, pne_tick{});
+    for (auto k : naps_.take_due(now, ticks_at_once)) turn(k);
+    arm();
+  }
+
+  /// The device decided; its radio presence follows.
+  void set_awake(const fleet_wakes& m) {
+    if (members_[m.device].awake == m.awake) return;
+    members_[m.device].awake = m.awake;
+    present(m.device, m.awake);
+    plan_nap(m.device);
+    arm();
+  }
+
+  std::string command(const fleet_command& m) {
+    if (m.entity.empty()) {
+      for (auto& d : members_) self_->send(d.actor, pne_do{m.what});
+      return {};
+    }
+    const auto it = by_entity_.find(m.entity);
+    if (it == by_entity_.end()) return "this process has no device " + m.entity;
+    self_->send(members_[it->second].actor, pne_do{m.what});
+    return {};
+  }
+
+  std::vector<std::string> list() const {
+    std::vector<std::size_t> links(members_.size());
+    for (const auto& [key, index] : links_) ++links[index];
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < members_.size(); ++i)
+      out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" + (members_[i].awake ? "true" : "false") +
+                    R"(,"links":)" + std::to_string(links[i]) + "}");
+    return out;
+  }
+
+  bool stop() {
+    for (auto& d : members_) self_->send(d.actor, pne_put_down{});
+    for (auto& d : members_) d.actor = nullptr;
+    stopping_ = true;
+    self_->quit();
+    return true;
+  }
+
+ private:
+  struct member {
+    std::string entity;
+    pne_actor actor;
+    bool awake = true;
+  };
+
+  radio_send_fn sender() {
+    // Radios outlive the fleet and its devices; the vector is not changed after this.
+    return [radios = radios_](std::uint64_t transport, std::uint64_t link, byte_view message) {
+      if (const auto sent = radios[transport].transport->send(link, message); !sent)
+        log::debug(component, "not-sent", sent.error().message(), {{"transport", radios[transport].name}});
+    };
+  }
+
+  void route(radio_event& e) {
+    if (stopping_) return;
+    const link_key key{e.transport, e.link};
+    switch (e.kind) {
+      case radio_event::kind_t::link_up:
+        if (e.endpoint == 0 || e.endpoint > members_.size()) return;
+        links_[key] = e.endpoint - 1;
+        return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
+      case radio_event::kind_t::link_down:
+        if (const auto it = links_.find(key); it != links_.end()) {
+          self_->send(members_[it->second].actor, pne_link_down{e.transport, e.link});
+          links_.erase(it);
+        }
+        return;
+      case radio_event::kind_t::message:
+        if (const auto it = links_.find(key); it != links_.end())
+          self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
+        return;
+      case radio_event::kind_t::peer_found: return;  // a central's business
+      case radio_event::kind_t::failed:
+        log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
+        return failed_(e.text);
+    }
+  }
+
+  void present(std::uint64_t index, bool on) {
+    for (auto& r : radios_) {
+      if (!on) {
+        if (const auto gone = r.transport->remove_endpoint(index + 1); !gone)
+          log::warn(component, "not-taken-away", gone.error().message(), {{"entity", members_[index].entity}});
+        continue;
+      }
+      if (const auto added = r.transport->add_endpoint(index + 1, members_[index].entity); !added)
+        log::error(component, "not-presented", added.error().message(), {{"entity", members_[index].entity}, {"transport", r.name}});
+    }
+  }
+
+  /// `wake: {every}`: a device sleeps `sleep_for` once in that time, at a moment of its own.
+  void plan_nap(std::uint64_t index) {
+    if (!wake_.every) return;
+    const auto stagger = milliseconds{static_cast<std::int64_t>(index * 37 % 1000)};
+    naps_.set(index, clock_() + (members_[index].awake ? *wake_.every + stagger : wake_.sleep_for));
+  }
+  void turn(std::uint64_t index) {
+    self_->send(members_[index].actor, pne_do{members_[index].awake ? pne_command::sleep : pne_command::wake});
+  }
+
+  void arm() {
+    const auto next = std::min(deadlines_.next(), naps_.next());
+    if (next >= armed_ || next == time_never) return;
+    armed_ = next;
+    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock_()));
+    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{});
+  }
+
+  fleet_actor::pointer self_;
+  std::vector<fleet_radio> radios_;
+  config::pne_wake wake_;
+  clock_fn clock_;
+  std::function<void(std::string)> failed_;
+  std::vector<member> members_;
+  std::unordered_map<std::string, std::uint64_t> by_entity_;
+  std::map<link_key, std::uint64_t> links_;
+  deadline_heap deadlines_, naps_;
+  time_point armed_ = time_never;
+  bool stopping_ = false;
+};
+
+}  // namespace
+
+fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
+  auto shared = std::make_shared<fleet_parts>(std::move(parts));
+  return system.spawn([shared](fleet_actor::pointer self) -> fleet_actor::behavior_type {
+    auto f = std::make_shared<fleet>(self, std::move(*shared));
+    return {
+        [f](const fleet_radio_ready&) { f->drain_inboxes(); },
+        [f](const fleet_deadline& m) { f->set_deadline(m); },
+        [f](const fleet_wakes& m) { f->set_awake(m); },
+        [f](const fleet_timer&) { f->timer(); },
+        [f](const fleet_command& m) { return f->command(m); },
+        [f](const fleet_list&) { return f->list(); },
+        [f](const fleet_stop&) { return f->stop(); },
+    };
+  });
+}
+
+}  // namespace cpns::actors

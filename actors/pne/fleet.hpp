@@ -1,0 +1,40 @@
+#pragma once
+// fleet: owns what the devices of one process share, radios and one timer, and routes between them.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "actors/pne/actors.hpp"
+#include "actors/pne/device.hpp"
+#include "actors/radio.hpp"
+#include "config/schema.hpp"
+
+namespace cpns::actors {
+
+/// One open radio: the transport and what it told. Owned by the role; lives longer than the fleet.
+struct fleet_radio {
+  std::string name;
+  std::shared_ptr<radio_inbox> inbox;
+  plugins::transport* transport = nullptr;
+};
+
+struct fleet_parts {
+  /// Everything of a device but `index`, `send` and `fleet`, which the fleet fills in.
+  struct member {
+    protocol::pne_settings settings;
+    storage::sealed_file keys;
+    protocol::pne_record record;
+  };
+  std::vector<member> members;
+  std::vector<fleet_radio> radios;
+  config::pne_wake wake;
+  clock_fn clock;
+  std::function<void(std::string)> failed;  ///< a radio cannot go on. [thread-safe]
+};
+
+fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);
+
+}  // namespace cpns::actors

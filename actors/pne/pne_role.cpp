@@ -1,0 +1,151 @@
+#include "actors/pne/pne_role.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <filesystem>
+
+#include "actors/pne/fleet.hpp"
+#include "actors/radio.hpp"
+#include "actors/system.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+#include "storage/key_protector.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr std::string_view component = "pne";
+
+/// A file name for an Entity ID: colons are kept out for the sake of other systems.
+std::string file_name_of(const entity_id& e) {
+  std::string out = e.text();
+  std::replace(out.begin(), out.end(), ':', '_');
+  return out + ".key";
+}
+
+protocol::pne_settings settings_of(const config::pne_config& c, const manufactured_device& d) {
+  protocol::pne_settings s;
+  s.entity = d.entity;
+  s.temporary_key = d.temporary_key;
+  s.lowest_suite = static_cast<std::uint8_t>(*std::min_element(c.suites.begin(), c.suites.end()));
+  s.strict_chain = c.require_chain == config::chain_rule::strict;
+  s.unchained_window = std::chrono::duration_cast<seconds>(c.unchained_window);
+  if (c.answer_window) s.answer_window = std::chrono::duration_cast<seconds>(*c.answer_window);
+  return s;
+}
+
+}  // namespace
+
+struct pne_role::impl {
+  // In the order of construction; torn down in reverse by drain().
+  std::atomic<bool> failed{false};
+  std::vector<std::shared_ptr<radio_inbox>> inboxes;
+  std::vector<std::unique_ptr<plugins::transport>> transports;
+  std::unique_ptr<actor_runtime> runtime;
+  fleet_actor fleet;
+  std::shared_ptr<std::atomic<fleet_actor*>> wake_target = std::make_shared<std::atomic<fleet_actor*>>(nullptr);
+  std::size_t count = 0;
+  bool down = false;
+};
+
+pne_role::pne_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+pne_role::~pne_role() { drain(); }
+
+result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c, const storage::key_protector& protector,
+                                                  std::vector<manufactured_device> devices) {
+  auto& random = crypto::system_entropy();
+  fleet_parts parts;
+  parts.wake = c.wake;
+  parts.clock = now_anchored;
+
+  std::optional<secret32> shared_key;
+  if (!c.keys_dir.empty()) {
+    std::error_code wrong;
+    std::filesystem::create_directories(c.keys_dir, wrong);
+    if (wrong) return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
+    std::filesystem::permissions(c.keys_dir, std::filesystem::perms::owner_all, wrong);
+    CPNS_TRY(shared_key, storage::open_data_key(c.keys_dir / "data.key", "pne keys", protector, random));
+  }
+  for (auto& d : devices) {
+    const std::string purpose = "pne keys " + d.entity.text();
+    CPNS_TRY(auto file, !d.key_file.empty()
+                            ? storage::sealed_file::open(d.key_file, purpose, protector, random)
+                            : result<storage::sealed_file>{storage::sealed_file::with_data_key(c.keys_dir / file_name_of(d.entity),
+                                                                                               purpose, *shared_key, random)});
+    protocol::pne_record record;
+    CPNS_TRY(const auto kept, file.load());
+    if (kept) {
+      CPNS_TRY(record, protocol::decode_pne_record(kept->expose()));
+    }
+    parts.members.push_back({settings_of(c, d), std::move(file), std::move(record)});
+  }
+
+  auto made = std::unique_ptr<pne_role>{new pne_role{std::make_unique<impl>()}};
+  auto& m = *made->impl_;
+  m.count = devices.size();
+  m.runtime = std::make_unique<actor_runtime>();
+  for (const auto& t : c.transports) {
+    const auto number = m.transports.size();
+    m.inboxes.push_back(std::make_shared<radio_inbox>(number, [target = m.wake_target] {
+      if (const auto* fleet = target->load(std::memory_order_acquire)) caf::anon_send(*fleet, fleet_radio_ready{});
+    }));
+    CPNS_TRY(auto opened, open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back()));
+    log::info(component, "radio-open", "the radio is open", {{"transport", t.name}, {"plugin", t.plugin}});
+    parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
+    m.transports.push_back(std::move(opened));
+  }
+  parts.failed = [&m](std::string) { m.failed = true; };
+  m.fleet = spawn_fleet(m.runtime->system(), std::move(parts));
+  m.wake_target->store(&m.fleet, std::memory_order_release);
+  caf::anon_send(m.fleet, fleet_radio_ready{});  // what came before the target was known
+  return made;
+}
+
+status pne_role::command(const std::string& what, const std::string& entity) {
+  pne_command c;
+  if (what == "wake")
+    c = pne_command::wake;
+  else if (what == "sleep")
+    c = pne_command::sleep;
+  else if (what == "button")
+    c = pne_command::button;
+  else if (what == "reset")
+    c = pne_command::factory_reset;
+  else
+    return fail(errc::config_usage, "a device can be told wake, sleep, button or reset, not " + what);
+  caf::scoped_actor self{impl_->runtime->system()};
+  status out;
+  self->request(impl_->fleet, std::chrono::seconds(5), fleet_command{entity, c})
+      .receive([&out](const std::string& wrong) { if (!wrong.empty()) out = fail(errc::state_unknown, wrong); },
+               [&out](const caf::error&) { out = fail(errc::state_overloaded, "the role did not answer within 5 s"); });
+  return out;
+}
+
+std::vector<std::string> pne_role::list() {
+  caf::scoped_actor self{impl_->runtime->system()};
+  std::vector<std::string> out;
+  self->request(impl_->fleet, std::chrono::seconds(5), fleet_list{})
+      .receive([&out](std::vector<std::string>& got) { out = std::move(got); }, [](const caf::error&) {});
+  return out;
+}
+
+void pne_role::drain() {
+  auto& m = *impl_;
+  if (m.down) return;
+  m.down = true;
+  // No callback may reach an actor that is going: radios close first.
+  m.wake_target->store(nullptr, std::memory_order_release);
+  for (auto& t : m.transports) t->close();
+  if (m.runtime && m.fleet) {
+    caf::scoped_actor self{m.runtime->system()};
+    self->request(m.fleet, std::chrono::seconds(5), fleet_stop{}).receive([](bool) {}, [](const caf::error&) {});
+    m.fleet = nullptr;
+  }
+  m.runtime.reset();
+  m.transports.clear();
+}
+
+bool pne_role::failed() const { return impl_->failed; }
+std::size_t pne_role::devices() const { return impl_->count; }
+
+}  // namespace cpns::actors
