@@ -72,6 +72,7 @@ void connection::on_handshake(const error_code& ec) {
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
   input_.resize(first_buffer);
+  arm();
   read();
 }
 

@@ -114,9 +114,9 @@ inline link_status status_of(const world::body& b) {
   const auto* r = std::get_if<refusal>(&b);
   return r == nullptr ? link_status::ok : r->status;
 }
-inline const assigned_keys& keys_of(const world::body& b) {
+inline assigned_keys keys_of(const world::body& b) {
   EXPECT_EQ(name_of(status_of(b)), name_of(link_status::ok));
-  static const assigned_keys none{};
+  const assigned_keys none{};
   const auto* k = std::get_if<assigned_keys>(&b);
   return k == nullptr ? none : *k;
 }

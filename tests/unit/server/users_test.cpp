@@ -1,0 +1,88 @@
+#include <gtest/gtest.h>
+
+#include "server/users.hpp"
+#include "storage/faulty_store.hpp"
+#include "storage/memory_store.hpp"
+#include "tests/unit/server_machine/people.hpp"
+
+namespace cpns::server_tests {
+namespace {
+
+using namespace testing_people;
+
+struct rows {
+  seeded_entropy random{3};
+  storage::memory_store memory;
+  storage::faulty_store faulty{memory};
+  std::unique_ptr<storage::key_protector> protector =
+      storage::make_passphrase_protector(secret_bytes::from_text("x")).value();
+  std::unique_ptr<storage::sealed_store> sealed =
+      storage::sealed_store::open(faulty, *protector, random).value();
+  void put(storage::table t, std::string_view row, secret_bytes value) {
+    storage::sealed_batch b;
+    b.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
+    ASSERT_TRUE(sealed->write(b).has_value());
+  }
+  void add(const person& p) { put(storage::table::users, p.user.text(), encode(p.record)); }
+};
+
+TEST(user_directory, keeps_the_latest_used_and_reads_the_others) {
+  rows r;
+  const person a{"a"}, b{"b"}, c{"c"};
+  r.add(a);
+  r.add(b);
+  r.add(c);
+  server::user_directory users{*r.sealed, suite(), secret32{}, 2};
+  for (const auto* p : {&a, &b, &a, &c})
+    EXPECT_EQ(users.find(p->user).value()->stored_key, p->record.stored_key);
+  r.faulty.fail_reads(errc::store_unavailable);
+  EXPECT_TRUE(users.find(a.user).has_value()) << "in memory";
+  EXPECT_TRUE(users.find(c.user).has_value()) << "in memory";
+  EXPECT_FALSE(users.find(b.user).has_value()) << "was pushed out";
+  users.reset(0);
+  EXPECT_FALSE(users.find(a.user).has_value());
+  r.faulty.repair();
+  EXPECT_TRUE(users.find(a.user).has_value());
+}
+
+TEST(user_directory, a_failing_store_is_not_an_unknown_user) {
+  rows r;
+  server::user_directory users{*r.sealed, suite(), secret32{}, 2};
+  const auto nobody = user_id::parse("nobody").value();
+  EXPECT_FALSE(users.find(nobody).value().has_value());
+  r.faulty.fail_reads(errc::store_unavailable);
+  EXPECT_FALSE(users.find(nobody).has_value());
+  EXPECT_FALSE(users.challenge(nobody).has_value());
+}
+
+TEST(temporary_key_table, finds_what_was_imported) {
+  rows r;
+  const headset h{"urn:dev:os:32473-1"};
+  server::temporary_key_table table{*r.sealed};
+  EXPECT_FALSE(table.find(h.entity).value().has_value());
+  r.put(storage::table::devices, h.entity.text(), encode(h.imported()));
+  EXPECT_EQ(table.find(h.entity).value()->temporary_key, h.temporary_key);
+  r.put(storage::table::devices, h.entity.text(), secret_bytes::from_text("junk"));
+  EXPECT_FALSE(table.find(h.entity).has_value());
+}
+
+TEST(server_meta, is_drawn_once) {
+  rows r;
+  const auto first = server::load_meta(*r.sealed, r.random).value();
+  const auto again = server::load_meta(*r.sealed, r.random).value();
+  EXPECT_EQ(again.issuer_key, first.issuer_key);
+  EXPECT_EQ(again.fake_salt_key, first.fake_salt_key);
+  EXPECT_EQ(again.incarnation, 1u);
+}
+
+TEST(server_meta, is_not_made_anew_when_it_cannot_be_read_or_stored) {
+  rows r;
+  r.faulty.fail_writes(errc::store_full);
+  EXPECT_FALSE(server::load_meta(*r.sealed, r.random).has_value());
+  r.faulty.repair();
+  r.put(storage::table::meta, "cpns server", secret_bytes::from_text("junk"));
+  EXPECT_FALSE(server::load_meta(*r.sealed, r.random).has_value());
+}
+
+}  // namespace
+}  // namespace cpns::server_tests
