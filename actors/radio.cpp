@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "base/log.hpp"
+
 namespace cpns::actors {
 
 void radio_inbox::push(radio_event e) {
@@ -44,6 +46,13 @@ void radio_inbox::peer_found(std::string address, std::int32_t rssi_dbm) {
 }
 void radio_inbox::failed(error why) {
   push({.kind = radio_event::kind_t::failed, .text = why.message(), .message = {}});
+}
+
+radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component) {
+  return [radios = std::move(radios), component = std::move(component)](std::uint64_t transport, std::uint64_t link, byte_view message) {
+    if (const auto sent = radios[transport].transport->send(link, message); !sent)
+      log::debug(component, "not-sent", sent.error().message(), {{"transport", radios[transport].name}});
+  };
 }
 
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,

@@ -52,6 +52,17 @@ class radio_inbox final : public plugins::transport_listener {
   std::uint64_t dropped_ = 0;
 };
 
+/// One open radio of a role: the transport and what it told. Owned by the role; lives longer than its actors.
+struct open_radio_entry {
+  std::string name;
+  std::shared_ptr<radio_inbox> inbox;
+  plugins::transport* transport = nullptr;
+};
+
+/// [thread-safe] Sends one message over a link; a link that is gone or full drops it, as a radio would.
+using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
+radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component);
+
 /// Probes the plugin of `t` in a child process, then opens it here. The error names the transport, one line.
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                                                        plugins::transport_role as, plugins::transport_listener& listener);

@@ -1,19 +1,16 @@
 #pragma once
 // pne/<entity>: one device of the PNE role, a pne_machine and its durable key file under an actor.
 
-#include <functional>
 #include <memory>
 #include <string>
 
 #include "actors/pne/actors.hpp"
+#include "actors/radio.hpp"
 #include "base/clock.hpp"
 #include "protocol/pne/pne_machine.hpp"
 #include "storage/secret_file.hpp"
 
 namespace cpns::actors {
-
-/// [thread-safe] Sends one message over a link; a link that is gone or full drops it, as a radio would.
-using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
 
 /// What a device is made of. `settings` and `keys` are moved into the actor.
 struct pne_device_parts {

@@ -19,6 +19,7 @@ class fleet {
   fleet(fleet_actor::pointer self, fleet_parts parts)
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)), failed_(std::move(parts.failed)) {
     const fleet_actor me{self};
+    const auto send = sender_over(radios_, std::string{component});
     for (auto& m : parts.members) {
       const auto index = static_cast<std::uint64_t>(members_.size());
       auto entity = m.settings.entity.text();
@@ -28,7 +29,7 @@ class fleet {
                                                                                .keys = std::move(m.keys),
                                                                                .record = std::move(m.record),
                                                                                .clock = clock_,
-                                                                               .send = sender(),
+                                                                               .send = send,
                                                                                .fleet = me}),
                           true});
     }
@@ -102,14 +103,6 @@ class fleet {
     bool awake = true;
   };
 
-  radio_send_fn sender() {
-    // Radios outlive the fleet and its devices; the vector is not changed after this.
-    return [radios = radios_](std::uint64_t transport, std::uint64_t link, byte_view message) {
-      if (const auto sent = radios[transport].transport->send(link, message); !sent)
-        log::debug(component, "not-sent", sent.error().message(), {{"transport", radios[transport].name}});
-    };
-  }
-
   void route(radio_event& e) {
     if (stopping_) return;
     const link_key key{e.transport, e.link};
@@ -166,7 +159,7 @@ class fleet {
   }
 
   fleet_actor::pointer self_;
-  std::vector<fleet_radio> radios_;
+  std::vector<open_radio_entry> radios_;
   config::pne_wake wake_;
   clock_fn clock_;
   std::function<void(std::string)> failed_;

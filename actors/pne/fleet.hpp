@@ -14,13 +14,6 @@
 
 namespace cpns::actors {
 
-/// One open radio: the transport and what it told. Owned by the role; lives longer than the fleet.
-struct fleet_radio {
-  std::string name;
-  std::shared_ptr<radio_inbox> inbox;
-  plugins::transport* transport = nullptr;
-};
-
 struct fleet_parts {
   /// Everything of a device but `index`, `send` and `fleet`, which the fleet fills in.
   struct member {
@@ -29,7 +22,7 @@ struct fleet_parts {
     protocol::pne_record record;
   };
   std::vector<member> members;
-  std::vector<fleet_radio> radios;
+  std::vector<open_radio_entry> radios;
   config::pne_wake wake;
   clock_fn clock;
   std::function<void(std::string)> failed;  ///< a radio cannot go on. [thread-safe]

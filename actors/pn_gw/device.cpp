@@ -1,0 +1,172 @@
+#include "actors/pn_gw/device.hpp"
+
+#include <utility>
+
+#include "actors/pn_gw/event_names.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+namespace {
+
+using namespace protocol;
+
+constexpr std::string_view component = "gateway";
+
+class device {
+ public:
+  device(device_actor::pointer self, device_parts parts)
+      : self_(self),
+        index_(parts.index),
+        entity_(parts.record.entity),
+        clock_(std::move(parts.clock)),
+        send_(std::move(parts.send)),
+        store_(parts.store),
+        uplink_(std::move(parts.uplink)),
+        supervisor_(std::move(parts.supervisor)),
+        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(), crypto::system_entropy(), clock_()) {
+    carry_out();
+  }
+
+  void detected(const gw_detected& m) {
+    began_ = clock_();
+    machine_.note_location(m.transport, m.address);
+    machine_.handle_detected(clock_(), m.link, m.dreq, m.drsp);
+    carry_out();
+  }
+  void frame(const gw_frame& m) {
+    machine_.handle_frame(clock_(), m.link, m.message);
+    carry_out();
+  }
+  void link_lost(const gw_link_lost& m) {
+    machine_.handle_link_down(clock_(), m.link);
+    carry_out();
+  }
+  void nonce(const gw_nonce& m) {
+    machine_.handle_issuer_nonce(clock_(), m.nonce);
+    carry_out();
+  }
+  void response(const gw_response& m) {
+    machine_.handle_response(clock_(), m.id, *m.keys, m.incarnation);
+    carry_out();
+  }
+  void refused(const gw_refusal& m) {
+    machine_.handle_refusal(clock_(), m.id, m.refusal);
+    carry_out();
+  }
+  void reported(const gw_report_outcome& m) {
+    machine_.handle_report_outcome(clock_(), m.which, m.outcome);
+    carry_out();
+  }
+  void approval(bool yes) {
+    awaiting_person_ = false;
+    machine_.handle_approval(clock_(), yes);
+    carry_out();
+  }
+  void update() {
+    machine_.handle_update_request(clock_());
+    carry_out();
+  }
+  void tick() {
+    deadline_ = time_never;
+    machine_.handle_timeout(clock_());
+    carry_out();
+  }
+  void saved(const gw_saved& m) {
+    if (m.number != writes_) return;
+    saving_ = false;
+    if (!m.outcome) {
+      log::error(component, "record-not-written", m.outcome.error().message(), {{"entity", entity_.text()}});
+      machine_.handle_persist_failed(clock_());
+    }
+    carry_out();
+  }
+  std::string describe() const { return describe_device(machine_.record(), name_of(machine_.state()), awaiting_person_); }
+  void put_down() {
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+    self_->quit();
+  }
+
+ private:
+  /// In order; nothing that follows a write happens before it is durable.
+  void carry_out() {
+    while (!saving_) {
+      auto output = machine_.poll_output();
+      if (!output) break;
+      std::visit([this](auto& o) { act(o); }, *output);
+    }
+    if (!supervisor_) return;
+    if (const auto next = machine_.next_deadline(); next != deadline_) {
+      deadline_ = next;
+      self_->send(supervisor_, sup_deadline{index_, next});
+    }
+  }
+
+  void act(gw_persist& o) {
+    saving_ = true;
+    store_->save(o.record, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
+      caf::anon_send(me, gw_saved{number, outcome});
+    });
+  }
+  void act(gw_send& o) { send_(o.to.transport, o.to.link, o.message); }
+  void act(gw_want_nonce&) { self_->send(uplink_, link_want_nonce{device_actor{self_}}); }
+  void act(gw_request& o) {
+    self_->send(uplink_, link_ask{device_actor{self_}, o.id, std::make_shared<const key_assignment_request>(std::move(o.body))});
+  }
+  void act(gw_report& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
+  void act(gw_ask_approval&) { awaiting_person_ = true; }
+  void act(gw_close_link& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
+  void act(gw_event& o) {
+    const auto now = clock_();
+    if (o.kind == gw_event::kind_t::detecting) began_ = now;
+    const auto& told = told_of(o.kind);
+    if (!log::enabled(told.level, component)) return;
+    log::write(told.level, component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
+               {{"entity", entity_.text()},
+                {"epoch", o.which ? o.which->text() : std::string{}},
+                {"step", std::string{told.step}},
+                {"ms", std::to_string((now - began_).count())}});
+  }
+
+  device_actor::pointer self_;
+  std::uint64_t index_;
+  entity_id entity_;
+  clock_fn clock_;
+  radio_send_fn send_;
+  key_store* store_;
+  server_link_actor uplink_;
+  supervisor_actor supervisor_;
+  pn_gw_machine machine_;
+  time_point deadline_ = time_never;
+  time_point began_ = clock_();
+  std::uint64_t writes_ = 0;
+  bool saving_ = false;
+  bool awaiting_person_ = false;
+};
+
+}  // namespace
+
+device_actor spawn_device(caf::actor_system& system, device_parts parts) {
+  auto shared = std::make_shared<device_parts>(std::move(parts));
+  return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
+    auto d = std::make_shared<device>(self, std::move(*shared));
+    return {
+        [d](const gw_detected& m) { d->detected(m); },
+        [d](const gw_frame& m) { d->frame(m); },
+        [d](const gw_link_lost& m) { d->link_lost(m); },
+        [d](const gw_nonce& m) { d->nonce(m); },
+        [d](const gw_response& m) { d->response(m); },
+        [d](const gw_refusal& m) { d->refused(m); },
+        [d](const gw_report_outcome& m) { d->reported(m); },
+        [d](const gw_approval& m) { d->approval(m.approved); },
+        [d](const gw_update&) { d->update(); },
+        [d](const gw_saved& m) { d->saved(m); },
+        [d](const gw_tick&) { d->tick(); },
+        [d](const gw_describe&) { return d->describe(); },
+        [d](const gw_put_down&) { d->put_down(); },
+    };
+  });
+}
+
+}  // namespace cpns::actors

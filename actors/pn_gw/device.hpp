@@ -1,0 +1,25 @@
+#pragma once
+// device/<entity>: one PNE as the gateway sees it.
+
+#include <functional>
+
+#include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/key_store.hpp"
+#include "actors/radio.hpp"
+
+namespace cpns::actors {
+
+struct device_parts {
+  std::uint64_t index = 0;
+  protocol::pn_gw_settings settings;
+  protocol::device_record record;
+  clock_fn clock;
+  radio_send_fn send;       ///< to a radio
+  key_store* store = nullptr;  ///< outlives the actor
+  server_link_actor uplink;
+  supervisor_actor supervisor;
+};
+
+device_actor spawn_device(caf::actor_system& system, device_parts parts);
+
+}  // namespace cpns::actors

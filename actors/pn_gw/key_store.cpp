@@ -1,0 +1,76 @@
+#include "actors/pn_gw/key_store.hpp"
+
+#include "base/cbor.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr std::uint64_t schema = 1;
+
+secret_bytes encode(const user_credentials& c) {
+  cbor::writer w;
+  w.array(5).uint(schema).tstr(c.user.text()).bstr(c.salt).uint(c.iterations).bstr(c.client_key.expose());
+  return secret_bytes{w.take()};
+}
+
+result<user_credentials> decode_credentials(byte_view in) {
+  cbor::reader r{in};
+  CPNS_CHECK(r.array_of("credentials", 5));
+  CPNS_CHECK(r.uint("schema", schema));
+  user_credentials c;
+  CPNS_TRY(const auto name, r.tstr("user", 1, user_id::max_size));
+  CPNS_TRY(c.user, user_id::parse(name));
+  CPNS_TRY(c.salt, r.bstr_of<16>("salt"));
+  CPNS_TRY(const auto iterations, r.uint("iterations", UINT32_MAX));
+  c.iterations = static_cast<std::uint32_t>(iterations);
+  CPNS_TRY(const auto key, r.bstr("client key", 32, 32));
+  c.client_key = secret32{key.first<32>()};
+  CPNS_CHECK(r.end("credentials"));
+  return c;
+}
+
+}  // namespace
+
+result<std::optional<protocol::device_record>> key_store::load(const entity_id& entity) const {
+  CPNS_TRY(const auto found, rows_.get(storage::table::peers, as_bytes(entity.text())));
+  if (!found) return std::optional<protocol::device_record>{};
+  CPNS_TRY(auto record, protocol::decode_device_record(found->expose()));
+  return std::optional{std::move(record)};
+}
+
+void key_store::save(const protocol::device_record& record, storage::commit_done done) {
+  storage::sealed_batch batch;
+  batch.push_back({storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
+  commits_.submit(std::move(batch), std::move(done));
+}
+
+result<std::vector<protocol::device_record>> key_store::all() const {
+  std::vector<protocol::device_record> out;
+  status broken;
+  CPNS_CHECK(rows_.scan(storage::table::peers, {}, [&](byte_view, const secret_bytes& value) {
+    auto record = protocol::decode_device_record(value.expose());
+    if (!record) {
+      broken = fail(std::move(record).error());
+      return false;
+    }
+    out.push_back(std::move(*record));
+    return true;
+  }));
+  CPNS_CHECK(broken);
+  return out;
+}
+
+result<std::optional<user_credentials>> key_store::credentials(const user_id& user) const {
+  CPNS_TRY(const auto found, rows_.get(storage::table::credentials, as_bytes(user.text())));
+  if (!found) return std::optional<user_credentials>{};
+  CPNS_TRY(auto c, decode_credentials(found->expose()));
+  return std::optional{std::move(c)};
+}
+
+void key_store::save(const user_credentials& c, storage::commit_done done) {
+  storage::sealed_batch batch;
+  batch.push_back({storage::table::credentials, to_bytes(as_bytes(c.user.text())), encode(c)});
+  commits_.submit(std::move(batch), std::move(done));
+}
+
+}  // namespace cpns::actors

@@ -1,0 +1,43 @@
+#pragma once
+// The gateway's secure store as the role sees it (step 8): one row a device, and what it needs to speak for its user.
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/pn_gw/device_record.hpp"
+#include "storage/group_commit.hpp"
+
+namespace cpns::actors {
+
+/// What the gateway keeps instead of the user's password.
+struct user_credentials {
+  user_id user;
+  byte_array<16> salt{};
+  std::uint32_t iterations = 0;
+  secret32 client_key;
+};
+
+/// [thread-safe]
+class key_store {
+ public:
+  /// Both outlive the key store.
+  key_store(storage::sealed_store& rows, storage::group_committer& commits) : rows_(rows), commits_(commits) {}
+
+  result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
+  /// `done` is called once the record is durable, or was refused; from another thread or before save returns. It must not block.
+  void save(const protocol::device_record& record, storage::commit_done done);
+  /// Every device that was ever stored.
+  result<std::vector<protocol::device_record>> all() const;
+
+  result<std::optional<user_credentials>> credentials(const user_id& user) const;
+  void save(const user_credentials& c, storage::commit_done done);
+
+ private:
+  storage::sealed_store& rows_;
+  storage::group_committer& commits_;
+};
+
+}  // namespace cpns::actors
