@@ -115,7 +115,7 @@ void submit(self_pointer self, storage::sealed_batch batch) {
   auto& s = self->state;
   const auto number = s.role->next_number++;
   s.write = number;
-  s.role->committer.submit(std::move(batch), [me = assignment_actor{self}, number](const status& written) {
+  s.role->commit(std::move(batch), [me = assignment_actor{self}, number](const status& written) {
     if (!written) log::error("server", "write-failed", written.error().message());
     caf::anon_send(me, row_stored{number, written.has_value()});
   });

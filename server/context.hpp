@@ -2,6 +2,7 @@
 // What the server's actors share. Made by the role, which outlives them. [thread-safe] as a whole.
 
 #include <atomic>
+#include <functional>
 #include <mutex>
 
 #include "base/clock.hpp"
@@ -24,16 +25,19 @@ struct actor_settings {
 /// Jobs that may wait for one entity; a gateway has one in hand, two gateways and a repetition make few more.
 inline constexpr std::size_t jobs_per_entity_max = 16;
 
+/// storage::group_committer::submit; tests hold writes back.
+using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
+
 class role_context {
  public:
-  role_context(storage::sealed_store& rows, storage::group_committer& commits, user_directory& people,
+  role_context(storage::sealed_store& rows, commit_fn make_durable, user_directory& people,
                temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
                clock_fn clock, std::shared_ptr<const actor_settings> first)
-      : store(rows), committer(commits), users(people), temporary_keys(devices), suite(crypto_suite),
-        random(source), now(std::move(clock)), settings_(std::move(first)) {}
+      : store(rows), commit(std::move(make_durable)), users(people), temporary_keys(devices),
+        suite(crypto_suite), random(source), now(std::move(clock)), settings_(std::move(first)) {}
 
   storage::sealed_store& store;
-  storage::group_committer& committer;
+  const commit_fn commit;
   user_directory& users;
   temporary_key_source& temporary_keys;
   const crypto::suite& suite;

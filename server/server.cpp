@@ -126,8 +126,13 @@ struct server_role::impl {
       : config(c), meta(std::move(m)),
         users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached), devices(store),
         committer(std::make_unique<storage::group_committer>(store)),
-        role(std::make_shared<role_context>(store, *committer, users, devices, crypto::openssl_suite(),
-                                            crypto::system_entropy(), std::move(now), settings_of(c, meta))) {
+        role(std::make_shared<role_context>(
+            store,
+            [to = committer.get()](storage::sealed_batch b, storage::commit_done done) {
+              to->submit(std::move(b), std::move(done));
+            },
+            users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
+            settings_of(c, meta))) {
     auto made = system.spawn(dispatcher, role.get());
     made->attach_functor([is_stopping = stopping, is_dead = dead](const caf::error&) {
       if (*is_stopping) return;

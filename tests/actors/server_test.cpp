@@ -1,0 +1,232 @@
+// Sessions, dispatcher and assignment actors, one step at a time.
+#include "tests/actors/server_place.hpp"
+
+namespace cpns::server_actor_tests {
+namespace {
+
+TEST(server_actors, the_answer_leaves_only_when_the_write_is_durable) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  p.send(p.assignment(h));
+  ASSERT_EQ(p.held.size(), 1u);
+  EXPECT_TRUE(p.box->answers.empty());
+  p.complete();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.answer_status(0), link_status::ok);
+}
+
+TEST(server_actors, one_entity_has_one_write_under_way_and_others_do_not_wait_for_it) {
+  place p;
+  auto a = p.device(1), b = p.device(2);
+  p.hold_writes = true;
+  p.send({encode(p.assignment(a)), encode(p.assignment(a)), encode(p.assignment(b))});
+  ASSERT_EQ(p.held.size(), 2u) << "one of a, one of b";
+  while (!p.held.empty()) {
+    p.complete();
+    p.drain();
+  }
+  ASSERT_EQ(p.box->answers.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(p.answer_status(i), link_status::ok);
+}
+
+TEST(server_actors, the_same_request_twice_at_once_gets_the_same_keys_twice) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  const auto r = encode(p.assignment(h));
+  p.send({r, r});
+  p.complete();
+  p.drain();
+  EXPECT_TRUE(p.held.empty()) << "the second one writes nothing";
+  ASSERT_EQ(p.box->answers.size(), 2u);
+  EXPECT_EQ(p.keys(0).eukeys, p.keys(1).eukeys);
+}
+
+TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  const auto r = encode(p.assignment(h));
+  p.send({r});
+  p.complete(false);
+  p.drain();
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  p.send({r});
+  p.complete();
+  p.drain();
+  EXPECT_EQ(p.answer_status(1), link_status::ok);
+}
+
+TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_store) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  const auto r = encode(p.assignment(h));
+  p.send({r, encode(p.assignment(h))});
+  ASSERT_EQ(p.held.size(), 1u);
+  p.kill(h);
+  ASSERT_EQ(p.box->answers.size(), 2u) << "both requests are told to come again";
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  EXPECT_EQ(p.answer_status(1), link_status::overloaded);
+  EXPECT_EQ(p.live(), 0u);
+
+  p.send({r});
+  ASSERT_EQ(p.held.size(), 2u) << "the next actor waits for the write of the one before";
+  EXPECT_TRUE(p.held.back().batch.empty());
+  const auto made =
+      protocol::decode_entity_record(p.held.front().batch.at(0).value->expose()).value().sets.at(0).eukeys;
+  p.complete();
+  p.drain();
+  EXPECT_EQ(p.box->answers.size(), 2u) << "a late outcome of the dead one answers nothing";
+  p.complete();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 3u);
+  EXPECT_EQ(p.keys(2).eukeys, made) << "what was durable is repeated, not made anew";
+}
+
+TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
+  place p;
+  auto a = p.device(1), b = p.device(2);
+  p.send(p.assignment(a));
+  p.hold_writes = true;
+  p.send(p.assignment(b));
+  EXPECT_EQ(p.live(), 2u);
+  p.advance(seconds{29});
+  EXPECT_EQ(p.live(), 2u);
+  p.advance(seconds{1});
+  EXPECT_EQ(p.live(), 1u);
+  p.advance(seconds{300});
+  EXPECT_EQ(p.live(), 1u) << "its write is under way";
+  p.complete();
+  p.drain();
+  EXPECT_EQ(p.box->answers.size(), 2u);
+  p.advance(seconds{30});
+  EXPECT_EQ(p.live(), 0u);
+  p.hold_writes = false;
+  p.send(p.assignment(a));
+  EXPECT_EQ(p.keys(2).eukeys, p.keys(0).eukeys) << "it comes back from the store";
+}
+
+TEST(server_actors, a_million_idle_entities_cost_no_timer_and_no_memory) {
+  place p;
+  auto h = p.device(1);
+  p.send(p.assignment(h));
+  const auto before = p.system.registry().running();
+  p.advance(seconds{60});
+  EXPECT_EQ(p.system.registry().running(), before - 1);
+  EXPECT_TRUE(p.scheduler.clock().schedule().empty());
+}
+
+TEST(server_actors, entities_in_memory_are_bounded) {
+  place p{2};
+  auto a = p.device(1), b = p.device(2), c = p.device(3);
+  p.hold_writes = true;
+  p.send({encode(p.assignment(a)), encode(p.assignment(b)), encode(p.assignment(c))});
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  p.complete();
+  p.drain();
+  p.send(p.assignment(c));
+  EXPECT_EQ(p.live(), 2u) << "the idle one made room";
+  p.complete();
+  p.complete();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 4u);
+  for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(p.answer_status(i), link_status::ok);
+}
+
+TEST(server_actors, requests_waiting_for_one_entity_are_bounded) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  std::vector<bytes> many;
+  for (std::size_t i = 0; i < jobs_per_entity_max + 3; ++i) many.push_back(encode(p.assignment(h)));
+  p.send(many);
+  EXPECT_EQ(p.box->answers.size(), 3u);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(p.answer_status(i), link_status::overloaded);
+  while (!p.held.empty()) {
+    p.complete();
+    p.drain();
+  }
+  EXPECT_EQ(p.box->answers.size(), many.size()) << "every frame is answered once";
+}
+
+TEST(server_actors, a_report_is_answered_when_all_its_entries_are_and_leaves_out_what_was_not_stored) {
+  place p;
+  auto a = p.device(1), b = p.device(2);
+  p.send({encode(p.assignment(a)), encode(p.assignment(b))});
+  protocol::epoch_report report;
+  report.entries = {{a.entity, {1, 0}}, {b.entity, {1, 0}}, {p.device(3).entity, {1, 0}}};
+  p.hold_writes = true;
+  p.send(p.request(report));
+  ASSERT_EQ(p.held.size(), 2u);
+  p.complete();
+  p.drain();
+  EXPECT_EQ(p.box->answers.size(), 2u);
+  p.complete(false);
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 3u);
+  const auto& done = std::get<protocol::epoch_report_answer>(p.box->answers[2].body).entries;
+  ASSERT_EQ(done.size(), 2u);
+  EXPECT_EQ(done[0], std::pair(a.entity, protocol::report_outcome::ok));
+  EXPECT_EQ(done[1].second, protocol::report_outcome::resync);
+}
+
+TEST(server_actors, a_session_that_ends_closes_its_connection_and_a_closed_connection_ends_its_session) {
+  place p;
+  caf::anon_send_exit(p.gateway, caf::exit_reason::unhandled_exception);
+  p.drain();
+  EXPECT_EQ(p.box->closed.size(), 1u);
+  auto box = std::make_shared<inbox>();
+  auto other = p.system.spawn(session, p.role, peer_info{p.gw, "urn:cpns:gw:phone", "test", p.exporter}, box);
+  p.drain();
+  const auto before = p.system.registry().running();
+  caf::anon_send(other, link_closed{});
+  p.drain();
+  EXPECT_EQ(p.system.registry().running(), before - 1);
+}
+
+TEST(server_actors, an_answer_for_a_connection_that_is_gone_hurts_nobody) {
+  place p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  p.send(p.assignment(h));
+  caf::anon_send(p.gateway, link_closed{});
+  p.drain();
+  p.complete();
+  p.drain();
+  EXPECT_TRUE(p.box->answers.empty());
+  p.advance(seconds{60});
+  EXPECT_EQ(p.live(), 0u);
+}
+
+TEST(server_actors, the_end_of_the_dispatcher_puts_down_every_entity) {
+  place p;
+  auto a = p.device(1), b = p.device(2);
+  p.send({encode(p.assignment(a)), encode(p.assignment(b))});
+  EXPECT_EQ(p.live(), 2u);
+  const auto before = p.system.registry().running();
+  caf::anon_send_exit(p.root, caf::exit_reason::user_shutdown);
+  p.drain();
+  EXPECT_EQ(p.system.registry().running(), before - 3);
+}
+
+TEST(server_actors, every_answer_carries_incarnation_and_the_issuer_nonce_of_now) {
+  place p;
+  p.send(p.request(protocol::issuer_nonce_request{}));
+  p.now += seconds{60};
+  p.send(p.request(protocol::user_challenge{p.alice.user}));
+  ASSERT_EQ(p.box->answers.size(), 2u);
+  const auto expected = [&p](std::uint64_t slot) {
+    return crypto::derive_issuer_nonce(suite(), p.role->settings()->assignment.issuer_key, p.gw, slot);
+  };
+  EXPECT_EQ(p.box->answers[0].issuer_nonce, expected(30'000'000));
+  EXPECT_EQ(p.box->answers[1].issuer_nonce, expected(30'000'001));
+  EXPECT_EQ(p.box->answers[1].incarnation, 1u);
+  EXPECT_EQ(std::get<protocol::user_challenge_answer>(p.box->answers[1].body).salt, p.alice.record.salt);
+}
+
+}  // namespace
+}  // namespace cpns::server_actor_tests
