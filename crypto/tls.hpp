@@ -47,6 +47,8 @@ result<tls_context> make_client_tls(const tls_files& files);
 status check_alpn(const ssl_st* ssl);
 /// The only SAN URI of the peer's certificate, 1 to 255 printable ASCII characters; peer_identity otherwise.
 result<std::string> peer_uri(const ssl_st* ssl);
+/// The only SAN URI of one's own certificate: what gw_id is made from. Errors as of peer_uri.
+result<std::string> own_uri(const ssl_ctx_st* context);
 /// peer_identity unless peer_uri is `expected`: the gateway's check that this is the server that it was told
 /// to use.
 status expect_uri(const ssl_st* ssl, std::string_view expected);

@@ -136,21 +136,36 @@ status check_alpn(const ssl_st* ssl) {
   return {};
 }
 
-result<std::string> peer_uri(const ssl_st* ssl) {
-  const X509* certificate = SSL_get0_peer_certificate(ssl);
-  if (certificate == nullptr) return fail(errc::peer_identity, "the peer has no certificate");
+namespace {
+
+/// The only SAN URI; `whose` begins the sentence of an error.
+result<std::string> only_uri(const X509* certificate, const std::string& whose) {
   auto uris = uris_of(certificate);
   if (uris.size() != 1)
     return fail(errc::peer_identity,
-                "the peer's certificate must have one SAN URI, it has " + std::to_string(uris.size()));
+                whose + " certificate must have one SAN URI, it has " + std::to_string(uris.size()));
   auto& uri = uris.front();
   if (uri.empty() || uri.size() > 255)
-    return fail(errc::peer_identity, "the SAN URI of the peer's certificate has no or over 255 bytes");
+    return fail(errc::peer_identity, "the SAN URI of " + whose + " certificate has no or over 255 bytes");
   for (char c : uri)
     if (c <= ' ' || c >= 0x7f)
       return fail(errc::peer_identity,
-                  "the SAN URI of the peer's certificate is not printable ASCII: " + printable(uri));
+                  "the SAN URI of " + whose + " certificate is not printable ASCII: " + printable(uri));
   return std::move(uri);
+}
+
+}  // namespace
+
+result<std::string> peer_uri(const ssl_st* ssl) {
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  if (certificate == nullptr) return fail(errc::peer_identity, "the peer has no certificate");
+  return only_uri(certificate, "the peer's");
+}
+
+result<std::string> own_uri(const ssl_ctx_st* context) {
+  const X509* certificate = SSL_CTX_get0_certificate(context);
+  if (certificate == nullptr) return fail(errc::crypto_certificate, "there is no own certificate");
+  return only_uri(certificate, "the own");
 }
 
 status expect_uri(const ssl_st* ssl, std::string_view expected) {

@@ -51,6 +51,7 @@ struct link_up { std::shared_ptr<const secret32> exporter; std::string server; }
 struct link_down { std::string why; };
 struct link_frames { std::shared_ptr<const std::vector<secret_bytes>> batch; };
 struct link_timer {};
+struct link_flush {};
 struct link_saved { status outcome; };
 struct link_put_down {};
 
@@ -62,7 +63,8 @@ using server_link_actor = caf::typed_actor<
     caf::reacts_to<link_up>,          // step 0 is done
     caf::reacts_to<link_down>,        // no connection
     caf::reacts_to<link_frames>,      // answers
-    caf::reacts_to<link_timer>,       // timeouts and flushes
+    caf::reacts_to<link_timer>,       // timeouts
+    caf::reacts_to<link_flush>,       // reports that came together are sent
     caf::reacts_to<link_saved>,       // ClientKey became durable
     caf::reacts_to<link_put_down>>;
 
@@ -111,6 +113,7 @@ CPNS_GW_MESSAGE(link_up)
 CPNS_GW_MESSAGE(link_down)
 CPNS_GW_MESSAGE(link_frames)
 CPNS_GW_MESSAGE(link_timer)
+CPNS_GW_MESSAGE(link_flush)
 CPNS_GW_MESSAGE(link_saved)
 CPNS_GW_MESSAGE(link_put_down)
 CPNS_GW_MESSAGE(sup_radio_ready)

@@ -1,0 +1,231 @@
+#include "actors/pn_gw/gateway_role.hpp"
+
+#include <atomic>
+#include <boost/json.hpp>
+
+#include "actors/control.hpp"
+#include "actors/pn_gw/supervisor.hpp"
+#include "actors/system.hpp"
+#include "base/log.hpp"
+#include "crypto/key_schedule.hpp"
+#include "crypto/tls.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr std::string_view component = "gateway";
+
+result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c, const gateway_id& gw) {
+  auto r = std::make_shared<supervisor_rules>();
+  auto& s = r->device;
+  CPNS_TRY(s.user, user_id::parse(c.user));
+  s.gw = gw;
+  s.policy = c.validation.policy == config::approval::automatic ? protocol::validation_policy::automatic
+             : c.validation.policy == config::approval::ask     ? protocol::validation_policy::ask
+                                                                : protocol::validation_policy::list;
+  s.lowest_suite = static_cast<std::uint8_t>(c.lowest_suite);
+  s.answer_timeout = c.timers.answer_timeout;
+  s.retries = static_cast<int>(c.timers.retries);
+  s.backoff_min = std::chrono::ceil<seconds>(c.timers.backoff_min);
+  s.backoff_max = std::chrono::ceil<seconds>(c.timers.backoff_max);
+  s.low_water = c.rekey.low_water;
+  s.healing_reserve = c.healing_reserve;
+  s.amnesia_budget = c.amnesia_budget;
+  s.rekey_jitter_percent = c.rekey.jitter_percent;
+  if (c.rekey.interval) s.rekey_override = std::chrono::ceil<seconds>(*c.rekey.interval);
+  r->validation = c.validation;
+  r->devices_max = c.limits.devices;
+  r->links_max = c.limits.links;
+  return std::shared_ptr<const supervisor_rules>{std::move(r)};
+}
+
+std::string answer_error(const std::string& why) { return boost::json::serialize(boost::json::object{{"error", why}}); }
+
+}  // namespace
+
+struct gateway_role::impl {
+  explicit impl(const config::gateway_config& c, storage::sealed_store& store) : config(c), commits(store), keys(store, commits) {}
+
+  // Destroyed in reverse, after drain() has put actors and threads down in the right order.
+  config::gateway_config config;
+  gateway_id gw;
+  std::atomic<bool> failed{false};
+  storage::group_committer commits;
+  key_store keys;
+  std::vector<std::shared_ptr<radio_inbox>> inboxes;
+  std::vector<std::unique_ptr<plugins::transport>> transports;
+  std::unique_ptr<actor_runtime> runtime;
+  std::shared_ptr<std::atomic<supervisor_actor*>> wake_target = std::make_shared<std::atomic<supervisor_actor*>>(nullptr);
+  supervisor_actor supervisor;
+  server_link_actor link;
+  std::unique_ptr<uplink_to_actor> from_uplink;
+  std::shared_ptr<std::atomic<uplink*>> uplink_target = std::make_shared<std::atomic<uplink*>>(nullptr);
+  std::unique_ptr<uplink> up;
+  std::unique_ptr<control_server> control;
+  bool down = false;
+
+  status open_radios(std::vector<open_radio_entry>& out);
+};
+
+status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
+  std::string last;
+  for (const auto& t : config.transports) {
+    const auto number = transports.size();
+    auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
+      if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
+    });
+    auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox);
+    if (!opened) {
+      last = opened.error().message();
+      log::error(component, "radio-refused", last, {{"transport", t.name}});
+      continue;
+    }
+    log::info(component, "radio-open", "the radio is open", {{"transport", t.name}, {"plugin", t.plugin}, {"version", (*opened)->info().version}});
+    out.push_back({t.name, inbox, opened->get()});
+    inboxes.push_back(std::move(inbox));
+    transports.push_back(std::move(*opened));
+  }
+  if (out.empty()) return fail(errc::plugin_failed, "no transport can be used: " + last);
+  return {};
+}
+
+gateway_role::gateway_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+gateway_role::~gateway_role() { drain(); }
+
+result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c, storage::sealed_store& store) {
+  const auto& suite = crypto::openssl_suite();
+  CPNS_TRY(auto context, crypto::make_client_tls({c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
+  CPNS_TRY(const auto own_name, crypto::own_uri(context.get()));
+
+  auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
+  auto& m = *made->impl_;
+  m.gw = crypto::derive_gateway_id(suite, crypto::gateway_kind::x509, own_name);
+  CPNS_TRY(auto rules, rules_of(c, m.gw));
+  m.runtime = std::make_unique<actor_runtime>();
+  std::vector<open_radio_entry> radios;
+  CPNS_CHECK(m.open_radios(radios));
+
+  const auto nonces = std::make_shared<nonce_cache>();
+  CPNS_TRY(const auto records, m.keys.all());
+  server_link_parts link;
+  CPNS_TRY(link.user, user_id::parse(c.user));
+  for (const auto& r : records) link.incarnation = std::max(link.incarnation, r.incarnation);
+  link.password_file = c.user_password_file;
+  link.request_timeout = c.timers.request_timeout;
+  link.requests_max = c.limits.requests_in_flight;
+  link.clock = now_anchored;
+  link.store = &m.keys;
+  link.nonces = nonces;
+  link.send = [target = m.uplink_target](bytes frame) {
+    if (auto* up = target->load(std::memory_order_acquire)) up->send(std::move(frame));
+  };
+  m.link = spawn_server_link(m.runtime->system(), std::move(link));
+  m.from_uplink = std::make_unique<uplink_to_actor>(m.link);
+
+  supervisor_parts parts;
+  parts.rules = std::move(rules);
+  parts.radios = radios;
+  parts.store = &m.keys;
+  parts.nonces = nonces;
+  parts.uplink = m.link;
+  parts.clock = now_anchored;
+  parts.failed = [&m](std::string) { m.failed = true; };
+  m.supervisor = spawn_supervisor(m.runtime->system(), std::move(parts));
+
+  uplink_settings up;
+  up.servers = c.servers;
+  up.server_uri = c.server_uri;
+  up.reconnect_min = c.timers.reconnect_min;
+  up.reconnect_max = c.timers.reconnect_max;
+  m.up = std::make_unique<uplink>(std::move(up), std::move(context), *m.from_uplink);
+  m.uplink_target->store(m.up.get(), std::memory_order_release);
+
+  m.wake_target->store(&m.supervisor, std::memory_order_release);
+  for (const auto& r : radios)
+    if (const auto scanning = r.transport->scan(true); !scanning) log::error(component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
+  if (!c.control_socket.empty()) {
+    CPNS_TRY(m.control, control_server::listen(c.control_socket.string(), [role = made.get()](const std::string& line) { return role->control(line); }));
+  }
+  return made;
+}
+
+std::string gateway_role::control(const std::string& request) {
+  boost::system::error_code wrong;
+  const auto asked = boost::json::parse(request, wrong);
+  const auto* o = wrong ? nullptr : asked.if_object();
+  const auto text = [o](std::string_view key) -> std::string {
+    const auto* v = o == nullptr ? nullptr : o->if_contains(key);
+    return v != nullptr && v->is_string() ? std::string{v->get_string().data(), v->get_string().size()} : std::string{};
+  };
+  const auto what = text("do"), entity = text("entity");
+  caf::scoped_actor self{impl_->runtime->system()};
+  std::string out = answer_error("the gateway did not answer in time");
+  const auto patience = std::chrono::seconds(8);
+  const auto late = [](const caf::error&) {};
+  if (what == "list")
+    self->request(impl_->supervisor, patience, sup_list{}).receive([&out](const std::vector<std::string>& all) {
+      out = "{\"pnes\":[";
+      for (const auto& one : all) out += (out.back() == '[' ? "" : ",") + one;
+      out += "]}";
+    }, late);
+  else if (what == "show")
+    self->request(impl_->supervisor, patience, sup_show{entity}).receive([&](const std::string& one) {
+      out = one.empty() ? answer_error("this gateway knows no device " + entity) : one;
+    }, late);
+  else if (what == "approve" || what == "reject" || what == "update")
+    self->request(impl_->supervisor, patience, sup_command{entity, what}).receive([&](const std::string& why) {
+      out = why.empty() ? "{\"done\":true}" : answer_error(why);
+    }, late);
+  else
+    out = answer_error("a request is {\"do\": list, show, approve, reject or update, \"entity\": ...}");
+  return out;
+}
+
+gateway_reload gateway_role::reload(const config::gateway_config& c) {
+  auto& m = *impl_;
+  gateway_reload r;
+  auto rules = rules_of(c, m.gw);
+  if (!rules) {
+    log::error(component, "reload-refused", rules.error().message());
+    return r;
+  }
+  caf::anon_send(m.supervisor, sup_settings{std::move(*rules)});
+  r.changed = {"validation", "rekey", "timers", "limits.devices", "limits.links", "amnesia_budget", "healing_reserve"};
+  const auto compare = [&r](bool same, const char* key) {
+    if (!same) r.ignored.emplace_back(key);
+  };
+  compare(c.user == m.config.user, "user");
+  compare(c.servers == m.config.servers, "servers");
+  compare(c.server_uri == m.config.server_uri, "server_uri");
+  compare(c.store.path == m.config.store.path, "store");
+  compare(c.control_socket == m.config.control_socket, "control_socket");
+  compare(c.transports.size() == m.config.transports.size(), "transports");
+  return r;
+}
+
+void gateway_role::drain() {
+  auto& m = *impl_;
+  if (m.down) return;
+  m.down = true;
+  m.control.reset();
+  for (auto& t : m.transports) (void)t->scan(false);
+  m.wake_target->store(nullptr, std::memory_order_release);
+  for (auto& t : m.transports) t->close();
+  m.uplink_target->store(nullptr, std::memory_order_release);
+  if (m.supervisor) {
+    caf::scoped_actor self{m.runtime->system()};
+    self->request(m.supervisor, std::chrono::seconds(5), sup_stop{}).receive([](bool) {}, [](const caf::error&) {});
+  } else if (m.link) {
+    caf::anon_send(m.link, link_put_down{});
+  }
+  m.up.reset();
+  m.from_uplink.reset();
+  m.supervisor = nullptr;
+  m.link = nullptr;
+  m.runtime.reset();
+  m.transports.clear();
+}
+
+bool gateway_role::failed() const { return impl_->failed; }
+
+}  // namespace cpns::actors

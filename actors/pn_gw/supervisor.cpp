@@ -1,0 +1,334 @@
+#include "actors/pn_gw/supervisor.hpp"
+
+#include <algorithm>
+#include <map>
+#include <unordered_map>
+#include <variant>
+
+#include "actors/deadline_heap.hpp"
+#include "actors/pn_gw/device.hpp"
+#include "actors/pn_gw/event_names.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/pn_gw/detector.hpp"
+
+namespace cpns::actors {
+namespace {
+
+using namespace protocol;
+
+constexpr std::string_view component = "gateway";
+constexpr std::size_t ticks_at_once = 512;
+
+class supervisor {
+ public:
+  supervisor(supervisor_actor::pointer self, supervisor_parts parts)
+      : self_(self), parts_(std::move(parts)), send_(sender_over(parts_.radios, std::string{component})) {
+    load_unfinished();
+    arm();
+  }
+
+  void drain_inboxes() {
+    if (stopping_) return;
+    for (auto& r : parts_.radios)
+      for (auto& e : r.inbox->take()) route(e);
+    arm();
+  }
+
+  void set_deadline(const sup_deadline& m) {
+    deadlines_.set(m.device, m.at);
+    arm();
+  }
+
+  void close_link(const sup_close_link& m) {
+    log::info(component, "link-closed", m.why, {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
+    parts_.radios[m.link.transport].transport->disconnect(m.link.link);
+  }
+
+  void timer() {
+    armed_ = time_never;
+    if (stopping_) return;
+    const auto now = clock();
+    for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_[k].actor, gw_tick{});
+    for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
+    arm();
+  }
+
+  void settings(const sup_settings& m) { parts_.rules = m.rules; }
+
+  /// Live devices answer for themselves; the others are described as they are stored.
+  std::vector<std::string> stored() const {
+    std::vector<std::string> out;
+    auto records = parts_.store->all();
+    if (!records) {
+      log::error(component, "store-unreadable", records.error().message());
+      return out;
+    }
+    for (const auto& r : *records)
+      if (by_entity_.find(r.entity.text()) == by_entity_.end()) out.push_back(describe_device(r, "not in reach", false));
+    return out;
+  }
+  [[nodiscard]] std::vector<device_actor> live() const {
+    std::vector<device_actor> out;
+    for (const auto& d : devices_) out.push_back(d.actor);
+    return out;
+  }
+  [[nodiscard]] device_actor find(const std::string& entity) const {
+    const auto it = by_entity_.find(entity);
+    if (it == by_entity_.end()) return {};
+    return devices_[it->second].actor;
+  }
+
+  std::string show_stored(const std::string& entity) const {
+    const auto id = entity_id::parse(entity);
+    if (!id) return {};
+    const auto record = parts_.store->load(*id);
+    return record && *record ? describe_device(**record, "not in reach", false) : std::string{};
+  }
+
+  std::string command(const sup_command& m) {
+    const auto id = entity_id::parse(m.entity);
+    if (!id) return id.error().message();
+    auto device = find(m.entity);
+    if (!device) {
+      const auto record = parts_.store->load(*id);
+      if (!record || !*record) return "this gateway knows no device " + m.entity;
+      device = devices_[spawn(*id, std::move(**record))].actor;
+    }
+    if (m.what == "approve") return self_->send(device, gw_approval{true}), "";
+    if (m.what == "reject") return self_->send(device, gw_approval{false}), "";
+    if (m.what == "update") return self_->send(device, gw_update{}), "";
+    return "unknown command " + m.what;
+  }
+
+  bool stop() {
+    stopping_ = true;
+    for (auto& d : devices_) self_->send(d.actor, gw_put_down{});
+    devices_.clear();
+    self_->send(parts_.uplink, link_put_down{});
+    parts_.uplink = nullptr;
+    self_->quit();
+    return true;
+  }
+
+ private:
+  struct device_entry {
+    std::string entity;
+    device_actor actor;
+  };
+  struct unknown_peer {
+    std::unique_ptr<detector> probe;
+    std::string address;
+    std::uint64_t number = 0;
+  };
+  using route_t = std::variant<unknown_peer, std::uint64_t>;  // a detector, or the device that answered
+
+  [[nodiscard]] time_point clock() const { return parts_.clock(); }
+
+  /// Devices that owe the server a report, or asked it something, go on without waiting to be seen.
+  void load_unfinished() {
+    auto records = parts_.store->all();
+    if (!records) return log::error(component, "store-unreadable", records.error().message());
+    for (auto& r : *records)
+      if (r.to_report || r.request) {
+        const auto entity = r.entity;
+        spawn(entity, std::move(r));
+      }
+    log::info(component, "store-loaded", "the secure store is read", {{"devices", std::to_string(records->size())}});
+  }
+
+  std::uint64_t spawn(const entity_id& entity, device_record record) {
+    const auto index = static_cast<std::uint64_t>(devices_.size());
+    auto s = parts_.rules->device;
+    s.allowed = is_named(parts_.rules->validation.allow, entity.text());
+    s.denied = is_named(parts_.rules->validation.deny, entity.text());
+    devices_.push_back({entity.text(), spawn_device(self_->system(), {.index = index,
+                                                                      .settings = std::move(s),
+                                                                      .record = std::move(record),
+                                                                      .clock = parts_.clock,
+                                                                      .send = send_,
+                                                                      .store = parts_.store,
+                                                                      .uplink = parts_.uplink,
+                                                                      .supervisor = supervisor_actor{self_}})});
+    by_entity_.emplace(entity.text(), index);
+    return index;
+  }
+
+  void route(radio_event& e) {
+    const gw_link link{e.transport, e.link};
+    switch (e.kind) {
+      case radio_event::kind_t::link_up: return begin_detection(link, e.text);
+      case radio_event::kind_t::link_down: return forget(link, e.text);
+      case radio_event::kind_t::message: return message(link, e.message);
+      case radio_event::kind_t::peer_found: return connect(e);
+      case radio_event::kind_t::failed:
+        log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
+        return parts_.failed(e.text);
+    }
+  }
+
+  void connect(const radio_event& e) {
+    const auto& floor = parts_.rules->validation.min_rssi;
+    if (floor && e.rssi != 0 && e.rssi < *floor) return;
+    if (routes_.size() >= parts_.rules->links_max) return;
+    if (const auto asked = parts_.radios[e.transport].transport->connect(e.text); !asked)
+      log::debug(component, "not-connected", asked.error().message());
+  }
+
+  /// Step 1 on a link whose device is not known.
+  void begin_detection(gw_link link, const std::string& address) {
+    if (routes_.size() >= parts_.rules->links_max) {
+      log::warn(component, "too-many-links", "the link is closed again", {{"limit", std::to_string(parts_.rules->links_max)}});
+      return parts_.radios[link.transport].transport->disconnect(link.link);
+    }
+    const auto now = clock();
+    const auto& s = parts_.rules->device;
+    const auto number = ++next_number_;
+    auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries, parts_.nonces->fresh(now),
+                                            crypto::system_entropy(), now);
+    routes_[link] = unknown_peer{std::move(probe), address, number};
+    by_number_[number] = link;
+    detect(number, now);
+  }
+
+  void detect(std::uint64_t number, time_point now) {
+    const auto at = by_number_.find(number);
+    if (at == by_number_.end()) return;
+    const auto link = at->second;
+    auto& peer = std::get<unknown_peer>(routes_[link]);
+    if (peer.probe->exhausted(now)) {
+      log::info(component, "no-answer", "nobody answers on this link", {{"address", peer.address}});
+      return parts_.radios[link.transport].transport->disconnect(link.link);
+    }
+    if (const auto dreq = peer.probe->poll_send(now)) {
+      log::debug(component, "detecting", "EntityDiscoveryRequest sent", {{"address", peer.address}, {"step", "1"}});
+      send_(link.transport, link.link, *dreq);
+    }
+    detections_.set(number, peer.probe->next_deadline());
+  }
+
+  void message(gw_link link, bytes& message) {
+    const auto it = routes_.find(link);
+    if (it == routes_.end()) return;
+    if (const auto* device = std::get_if<std::uint64_t>(&it->second)) return self_->send(devices_[*device].actor, gw_frame{link, std::move(message)});
+    auto& peer = std::get<unknown_peer>(it->second);
+    std::string why;
+    auto found = peer.probe->handle_frame(message, why);
+    if (!found) return log::debug(component, "dropped", why, {{"address", peer.address}});
+    const auto address = peer.address;
+    forget_detection(peer);
+    const auto index = device_of(found->entity);
+    if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
+    it->second = *index;
+    self_->send(devices_[*index].actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp), parts_.radios[link.transport].name, address});
+  }
+
+  std::optional<std::uint64_t> device_of(const entity_id& entity) {
+    if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
+    if (devices_.size() >= parts_.rules->devices_max) {
+      log::warn(component, "too-many-devices", "the device is not served", {{"entity", entity.text()}});
+      return std::nullopt;
+    }
+    auto record = parts_.store->load(entity);
+    if (!record) {
+      log::error(component, "record-unreadable", record.error().message(), {{"entity", entity.text()}});
+      return std::nullopt;
+    }
+    device_record fresh;
+    fresh.entity = entity;
+    fresh.user = parts_.rules->device.user;
+    return spawn(entity, *record ? std::move(**record) : std::move(fresh));
+  }
+
+  void forget_detection(const unknown_peer& peer) {
+    detections_.set(peer.number, time_never);
+    by_number_.erase(peer.number);
+  }
+
+  void forget(gw_link link, const std::string& why) {
+    const auto it = routes_.find(link);
+    if (it == routes_.end()) return;
+    if (const auto* device = std::get_if<std::uint64_t>(&it->second)) {
+      log::debug(component, "link-down", why, {{"entity", devices_[*device].entity}});
+      self_->send(devices_[*device].actor, gw_link_lost{link});
+    } else {
+      forget_detection(std::get<unknown_peer>(it->second));
+    }
+    routes_.erase(it);
+  }
+
+  void arm() {
+    const auto next = std::min(deadlines_.next(), detections_.next());
+    if (next == time_never || next >= armed_) return;
+    armed_ = next;
+    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock()));
+    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{});
+  }
+
+  supervisor_actor::pointer self_;
+  supervisor_parts parts_;
+  radio_send_fn send_;
+  std::vector<device_entry> devices_;
+  std::unordered_map<std::string, std::uint64_t> by_entity_;
+  std::map<gw_link, route_t> routes_;
+  std::unordered_map<std::uint64_t, gw_link> by_number_;
+  std::uint64_t next_number_ = 0;
+  deadline_heap deadlines_, detections_;
+  time_point armed_ = time_never;
+  bool stopping_ = false;
+};
+
+/// Asks all live devices and answers when the last one did.
+caf::result<std::vector<std::string>> list(supervisor_actor::pointer self, const supervisor& s) {
+  auto promise = self->make_response_promise<std::vector<std::string>>();
+  const auto all = s.live();
+  if (all.empty()) {
+    promise.deliver(s.stored());
+    return promise;
+  }
+  struct gathering {
+    caf::typed_response_promise<std::vector<std::string>> promise;
+    std::vector<std::string> out;
+    std::size_t missing;
+    void one_less() {
+      if (--missing == 0) promise.deliver(std::move(out));
+    }
+  };
+  auto g = std::make_shared<gathering>(gathering{promise, s.stored(), all.size()});
+  for (const auto& d : all)
+    self->request(d, std::chrono::seconds(5), gw_describe{})
+        .then([g](std::string& text) { g->out.push_back(std::move(text)), g->one_less(); },
+              [g](const caf::error&) { g->one_less(); });
+  return promise;
+}
+
+}  // namespace
+
+bool is_named(const std::vector<std::string>& patterns, const std::string& entity) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
+    return p.ends_with('*') ? entity.starts_with(p.substr(0, p.size() - 1)) : entity == p;
+  });
+}
+
+supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts) {
+  auto shared = std::make_shared<supervisor_parts>(std::move(parts));
+  return system.spawn([shared](supervisor_actor::pointer self) -> supervisor_actor::behavior_type {
+    auto s = std::make_shared<supervisor>(self, std::move(*shared));
+    return {
+        [s](const sup_radio_ready&) { s->drain_inboxes(); },
+        [s](const sup_deadline& m) { s->set_deadline(m); },
+        [s](const sup_close_link& m) { s->close_link(m); },
+        [s](const sup_timer&) { s->timer(); },
+        [s](const sup_settings& m) { s->settings(m); },
+        [s, self](const sup_list&) { return list(self, *s); },
+        [s, self](const sup_show& m) -> caf::result<std::string> {
+          if (const auto device = s->find(m.entity)) return self->delegate(device, gw_describe{});
+          return s->show_stored(m.entity);
+        },
+        [s](const sup_command& m) { return s->command(m); },
+        [s](const sup_stop&) { return s->stop(); },
+    };
+  });
+}
+
+}  // namespace cpns::actors
