@@ -35,10 +35,11 @@ std::string address_of(const connection::socket& s) {
 
 }  // namespace
 
-connection::connection(socket s, asio::ssl::context& tls, const link_limits& limits,
-                       session_factory make_session, std::function<void(const connection*)> done)
-    : strand_(asio::make_strand(s.get_executor())), stream_(std::move(s), tls), timer_(strand_),
-      limits_(limits), make_session_(std::move(make_session)), done_(std::move(done)),
+connection::connection(std::shared_ptr<asio::io_context> io, socket s, asio::ssl::context& tls,
+                       const link_limits& limits, session_factory make_session,
+                       std::function<void(const connection*)> done)
+    : io_(std::move(io)), strand_(asio::make_strand(s.get_executor())), stream_(std::move(s), tls),
+      timer_(strand_), limits_(limits), make_session_(std::move(make_session)), done_(std::move(done)),
       address_(address_of(stream_.next_layer())), born_(clock::now()), last_traffic_(born_) {}
 
 void connection::start() {
@@ -152,6 +153,7 @@ bool connection::take_frames(std::vector<bytes>& out) {
 }
 
 void connection::send(secret_bytes answer) {
+  if (over_) return;
   bool post = false;
   {
     std::lock_guard lock{outbox_guard_};
@@ -213,6 +215,7 @@ void connection::on_written(const error_code& ec) {
 }
 
 void connection::close(std::string why) {
+  if (over_) return;
   asio::post(strand_,
              [self = shared_from_this(), why = std::move(why)] { self->finish("gateway-closed", why); });
 }
@@ -235,7 +238,7 @@ void connection::end_if_drained() {
 }
 
 void connection::finish(std::string_view event, std::string_view why) {
-  if (std::exchange(over_, true)) return;
+  if (over_.exchange(true)) return;
   if (!event.empty()) {
     const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
     log::write(fault ? log::level::warn : log::level::info, "server", event, why,

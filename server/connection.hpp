@@ -3,6 +3,7 @@
 // its strand.
 
 #include <atomic>
+#include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -19,9 +20,11 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   using socket = boost::asio::ip::tcp::socket;
   using clock = std::chrono::steady_clock;
 
-  /// `limits` is read once. `done` is called once, on the strand, when the connection is over.
-  connection(socket s, boost::asio::ssl::context& tls, const link_limits& limits,
-             session_factory make_session, std::function<void(const connection*)> done);
+  /// `io`: what `s` belongs to, kept alive. `limits` is read once. `done` is called once, on the strand, when
+  /// the connection is over.
+  connection(std::shared_ptr<boost::asio::io_context> io, socket s, boost::asio::ssl::context& tls,
+             const link_limits& limits, session_factory make_session,
+             std::function<void(const connection*)> done);
 
   /// Begins the handshake.
   void start();
@@ -49,6 +52,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   void on_timer();
   [[nodiscard]] clock::time_point deadline() const;
 
+  const std::shared_ptr<boost::asio::io_context> io_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
   boost::asio::ssl::stream<socket> stream_;
   boost::asio::steady_timer timer_;
@@ -61,7 +65,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   bytes input_;
   std::size_t used_ = 0;  ///< bytes of input_ that were received
   std::size_t in_flight_ = 0;
-  bool reading_ = false, writing_ = false, over_ = false, draining_ = false;
+  bool reading_ = false, writing_ = false, draining_ = false;
+  std::atomic<bool> over_ = false;  ///< written on the strand
   bool handshaken_ = false;
   clock::time_point born_, last_traffic_;
   clock::time_point frame_began_ = clock::time_point::max();

@@ -24,7 +24,10 @@ constexpr milliseconds accept_pause{100};
 }  // namespace
 
 struct listener::impl {
-  asio::io_context io{io_threads};
+  // Shared with the connections: whoever holds a port to the very end must not outlive what its timer lives
+  // in.
+  std::shared_ptr<asio::io_context> shared_io = std::make_shared<asio::io_context>(io_threads);
+  asio::io_context& io = *shared_io;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> strand{asio::make_strand(io)};
   asio::ssl::context tls;
@@ -108,7 +111,7 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
     if (stopping) return;
     // The session factory lives as long as this object, which outlives its connections.
     c = std::make_shared<connection>(
-        std::move(s), tls, limits,
+        shared_io, std::move(s), tls, limits,
         [this](peer_info p, std::shared_ptr<link_port> port) {
           return make_session(std::move(p), std::move(port));
         },
@@ -140,7 +143,7 @@ std::vector<std::shared_ptr<connection>> listener::impl::all() {
 void listener::impl::arm_ticker() {
   ticker.expires_after(tick_period);
   ticker.async_wait([this](const error_code& stop) {
-    if (stop) return;
+    if (stop || !tick) return;
     tick();
     arm_ticker();
   });
@@ -159,20 +162,22 @@ result<std::unique_ptr<listener>> listener::start(const std::string& host, std::
   return std::unique_ptr<listener>(new listener(std::move(i)));
 }
 
-listener::~listener() {
+listener::~listener() { stop(); }
+
+void listener::stop() {
+  if (impl_->threads.empty()) return;
   drain(milliseconds{0});
   for (const auto& c : impl_->all()) c->abandon();
-  {
-    std::unique_lock lock{impl_->guard};
-    impl_->empty.wait_for(lock, seconds{5}, [this] { return impl_->live.empty(); });
-  }
-  impl_->work.reset();
   asio::post(impl_->strand, [i = impl_.get()] {
     i->ticker.cancel();
     i->pause.cancel();
+    i->tick = nullptr;
   });
-  impl_->io.stop();
+  // The threads end when nothing is left to do: every handler has run, and with it every connection is let
+  // go.
+  impl_->work.reset();
   for (auto& t : impl_->threads) t.join();
+  impl_->threads.clear();
 }
 
 std::string listener::address() const {

@@ -16,7 +16,7 @@ class listener {
   static result<std::unique_ptr<listener>> start(const std::string& host, std::uint16_t port,
                                                  crypto::tls_context tls, const link_limits& limits,
                                                  session_factory make_session);
-  /// Closes every connection at once and joins the threads.
+  /// stop(). A link_port may be held longer; it does nothing then.
   ~listener();
   listener(const listener&) = delete;
   listener& operator=(const listener&) = delete;
@@ -31,6 +31,8 @@ class listener {
   /// Accepts no more and reads no more; returns when every frame that was read is answered and the
   /// connections are closed, or after `patience`. [thread-safe]
   void drain(milliseconds patience);
+  /// Closes every connection at once and joins the threads; ports do nothing from now on.
+  void stop();
   /// Calls `tick` on one of its threads every `period` until the end.
   void every(milliseconds period, std::function<void()> tick);
 

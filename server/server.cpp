@@ -145,7 +145,7 @@ struct server_role::impl {
   impl& operator=(const impl&) = delete;
   ~impl() {
     *stopping = true;
-    sockets.reset();
+    if (sockets) sockets->stop();
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
     system.await_all_actors_done();
     role->replace_dispatcher({});
