@@ -13,7 +13,7 @@ namespace {
 
 using namespace detail;
 
-constexpr std::size_t hash_size = 32, gcm_nonce_size = 12, gcm_tag_size = 16;
+constexpr std::size_t hash_size = 32, gcm_tag_size = 16;
 /// RFC 5869 section 2.3: at most 255 blocks.
 constexpr std::size_t expand_max = 255 * hash_size;
 

@@ -107,6 +107,14 @@ TEST_F(tls_handshake, a_client_certificate_is_none_for_a_server) {
   refused_by_client(careless(true, &home.client).get(), "another purpose");
 }
 
+TEST_F(tls_handshake, a_certificate_for_any_purpose_is_for_none) {
+  const auto client_files = without_usage(home, home.client);
+  refused_by_server(careless(false, &client_files).get(), "another purpose");
+  const auto server_files = without_usage(home, home.server);
+  refused_by_client(careless(true, &server_files).get(), "another purpose");
+  EXPECT_FALSE(make_server_tls(server_files));
+}
+
 TEST_F(tls_handshake, tls_1_2_is_refused) {
   const auto bad = careless(false, &home.client);
   SSL_CTX_set_max_proto_version(bad.get(), TLS1_2_VERSION);

@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -52,6 +54,26 @@ tls_files tls_home::files(const std::string& name, certificate_request request,
   EXPECT_TRUE(id) << id.error().message();
   return {folder_ + "/ca.crt", write(name + ".crt", id->certificate_pem, 0644),
           write(name + ".key", as_text(id->key_pem.expose()), 0600)};
+}
+
+tls_files without_usage(const tls_home& home, const tls_files& files) {
+  using bio = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
+  const bio in{BIO_new_file(files.certificate.c_str(), "r"), BIO_free_all},
+      out{BIO_new(BIO_s_mem()), BIO_free_all};
+  const auto ca_key = home.ca.key_pem.expose();
+  const bio key_in{BIO_new_mem_buf(ca_key.data(), static_cast<int>(ca_key.size())), BIO_free_all};
+  const std::unique_ptr<X509, decltype(&X509_free)> c{PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr),
+                                                      X509_free};
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
+      PEM_read_bio_PrivateKey(key_in.get(), nullptr, nullptr, nullptr), EVP_PKEY_free};
+  X509_EXTENSION_free(X509_delete_ext(c.get(), X509_get_ext_by_NID(c.get(), NID_ext_key_usage, -1)));
+  EXPECT_GT(X509_sign(c.get(), key.get(), EVP_sha256()), 0);
+  EXPECT_EQ(PEM_write_bio_X509(out.get(), c.get()), 1);
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &data);
+  auto changed = files;
+  changed.certificate = home.write("no-usage.crt", {data, static_cast<std::size_t>(size)}, 0644);
+  return changed;
 }
 
 namespace {

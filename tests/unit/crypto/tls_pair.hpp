@@ -38,6 +38,9 @@ class tls_home {
 /// Valid now, for a day.
 certificate_request request_for(certificate_usage usage, std::string uri);
 
+/// `files` again, with the extended key usage taken out of the certificate and signed anew.
+tls_files without_usage(const tls_home& home, const tls_files& files);
+
 /// A peer that keeps no policy: any TLS version, verifies nothing, offers ALPN "cpns/1" and sends `files` if
 /// there are any.
 tls_context careless(bool server, const tls_files* files);
