@@ -4,13 +4,14 @@
 import pathlib
 import sys
 
+import generate_fragments
 import generate_ids
 import generate_keys
 import generate_link
 import generate_radio
 
 FILES = {"radio_codec.json": generate_radio, "link_codec.json": generate_link, "key_schedule.json": generate_keys,
-         "entity_id.json": generate_ids}
+         "entity_id.json": generate_ids, "fragments.json": generate_fragments}
 
 
 def main():

@@ -10,6 +10,7 @@ import sys
 from cryptography.exceptions import InvalidTag
 
 import exchange
+import fragments
 import ids
 import keys
 import wire
@@ -73,7 +74,21 @@ def opening(t):
     return t["result"] == "valid" and plain.hex() == t["plaintext"] or "opens"
 
 
+def assemble(t):
+    a, got = fragments.Assembler(), []
+    for i, frame in enumerate(t["frames"]):
+        try:
+            whole = a.take(hx(frame))
+            got.append(whole and whole.hex())
+        except fragments.BadFrame as problem:
+            if i + 1 != len(t["frames"]) or t["result"] != "invalid":
+                return str(problem)
+    return got == t["gives"] or f"gives {got}"
+
+
 CHECKS = {
+    "Split": lambda t: [f.hex() for f in fragments.split(t["number"], hx(t["message"]), t["mtu"])] == t["frames"],
+    "Assemble": assemble,
     "RadioCodec": codec(wire.decode_radio),
     "LinkRequestCodec": codec(wire.decode_request),
     "LinkAnswerCodec": codec(wire.decode_answer),
