@@ -1,0 +1,58 @@
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/home.hpp"
+#include "config/values.hpp"
+
+namespace cpns::cli {
+namespace {
+
+struct options {
+  home_options home;
+  std::string folder;
+  std::string listen = "127.0.0.1:7443";
+};
+
+int init(options& o) {
+  auto address = config::parse_address(o.listen);
+  if (!address) return report(error{errc::config_usage, "--listen: " + address.error().detail});
+  if (address->port == 0)
+    return report(
+        error{errc::config_usage, "--listen: the gateway cannot know a port that the system chooses"});
+  o.home.listen = std::move(*address);
+  o.home.folder = o.folder;
+  const auto made = make_home(o.home);
+  if (!made) return report(made.error());
+  const auto dir = made->server_yaml.parent_path().string();
+  std::cout << "Made " << dir << ": a development CA, certificates, the user " << o.home.user << " and "
+            << o.home.devices << " manufactured devices.\nTry, each in a terminal of its own:\n"
+            << "  cpns server  --config " << made->server_yaml.string() << "\n"
+            << "  cpns gateway --config " << made->gateway_yaml.string() << "\n"
+            << "  cpns pne     --config " << made->pne_yaml.string() << "\n"
+            << "For development only: the CA's key lies in " << dir << "/tls/ca.key.\n";
+  return exit_done;
+}
+
+}  // namespace
+
+void add_init(CLI::App& app, int& code) {
+  const auto o = std::make_shared<options>();
+  auto* c = app.add_subcommand("init", "Make a folder with everything that the three roles need for a trial");
+  c->add_option("DIR", o->folder, "A new or an empty folder")->required();
+  c->add_option("--devices", o->home.devices, "How many devices to manufacture")
+      ->check(CLI::Range(0, 100000))
+      ->capture_default_str();
+  c->add_option("--user", o->home.user, "The CPNS User ID; the password is drawn at random")
+      ->capture_default_str();
+  c->add_option("--listen", o->listen, "Where the server listens and the gateway finds it")
+      ->capture_default_str();
+  c->add_option("--server-name", o->home.server_name, "In the certificate as urn:cpns:server:NAME")
+      ->capture_default_str();
+  c->add_option("--gateway-name", o->home.gateway_name, "In the certificate as urn:cpns:gw:NAME")
+      ->capture_default_str();
+  c->footer("Examples:\n  cpns init trial\n  cpns init trial --devices 100 --user bob@example.org --listen "
+            "127.0.0.1:9443");
+  c->callback([o, &code] { code = init(*o); });
+}
+
+}  // namespace cpns::cli

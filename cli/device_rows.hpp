@@ -1,0 +1,63 @@
+#pragma once
+// Lists of manufactured devices: what `cpns device import` reads for the server, and what a `pne` process
+// reads for the devices that it hosts. CSV (RFC 4180, first row the column names) or JSON Lines (one object a
+// line), UTF-8, with or without a byte order mark, LF or CRLF.
+//
+//   entity_id       the Entity ID
+//   temporary_key   hex:..., text:..., or neither: 32 and more hexadecimal digits are bytes, anything else is
+//   a text strength        128bit: at least 16 random bytes, the manufacturer says so; stretch: a weaker
+//   passphrase owner           optional: the CPNS User ID that owns the device from the start
+
+#include <filesystem>
+#include <iosfwd>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::cli {
+
+inline constexpr std::size_t device_line_max = 4096;       ///< bytes of one line
+inline constexpr std::size_t device_rows_max = 200'000;  ///< of one file, which is imported in one write
+inline constexpr std::size_t temporary_key_max = 256;      ///< bytes
+inline constexpr std::size_t temporary_key_128bit_min = 16;
+inline constexpr std::size_t temporary_key_stretch_min = 6;
+
+struct device_row {
+  std::size_t line = 0;  ///< counted from 1
+  entity_id entity;
+  secret_bytes temporary_key;  ///< TK, as the manufacturer gave it
+  bool stretch = false;
+  std::optional<user_id> owner;
+};
+
+/// A row that cannot be used. Never names a key.
+struct row_problem {
+  std::size_t line = 0;
+  std::string entity;  ///< if the row got that far
+  std::string text;
+};
+
+struct device_rows {
+  std::vector<device_row> good;  ///< in the order of the file, no entity twice
+  std::vector<row_problem> bad;
+};
+
+/// Reads all rows. Errors are those of the file as a whole (config_syntax, config_range, config_unknown_key,
+/// config_missing), and begin with `name`: the column names, a line over device_line_max, no row at all.
+result<device_rows> read_device_rows(std::istream& in, const std::string& name);
+/// config_file if the file cannot be read.
+result<device_rows> load_device_rows(const std::filesystem::path& file);
+
+/// A file with the key of one device: one line with the key as in the column temporary_key, then, if it is to
+/// be stretched, a space and the word "stretch". config_file, config_syntax or config_range otherwise.
+result<device_row> load_temporary_key(const std::filesystem::path& file, const entity_id& entity);
+
+/// TK' of the row; about 150 ms when it is to be stretched.
+secret32 kept_key(const crypto::suite& s, const device_row& row);
+
+}  // namespace cpns::cli

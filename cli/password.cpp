@@ -1,0 +1,151 @@
+#include "cli/password.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace cpns::cli {
+namespace {
+
+struct open_file {
+  int fd = -1;
+  ~open_file() {
+    if (fd > STDERR_FILENO) ::close(fd);
+  }
+};
+
+/// One line, byte by byte, so that nothing behind it is taken.
+result<secret_bytes> read_line(int fd, const std::string& name) {
+  bytes line;
+  line.reserve(password_max + 1);  // no growth, so that no copy is left behind
+  for (;;) {
+    std::uint8_t c = 0;
+    const auto n = ::read(fd, &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) {
+      wipe(line);
+      return fail(errc::config_file, name + ": " + std::strerror(errno));
+    }
+    if (n == 0 || c == '\n') break;
+    if (line.size() == password_max) {
+      wipe(line);
+      return fail(errc::config_range,
+                  name + ": the first line is longer than " + std::to_string(password_max) + " bytes");
+    }
+    line.push_back(c);
+  }
+  if (!line.empty() && line.back() == '\r') line.pop_back();
+  if (line.empty()) return fail(errc::config_range, name + ": the first line is empty");
+  return secret_bytes(std::move(line));
+}
+
+/// The terminal without echo, signals and line editing, until the end of the scope.
+class quiet_terminal {
+ public:
+  explicit quiet_terminal(int fd) : fd_(fd) {
+    if (::tcgetattr(fd_, &before_) != 0) return;
+    auto raw = before_;
+    raw.c_lflag &= static_cast<tcflag_t>(~(ECHO | ISIG | ICANON));
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
+    ready_ = ::tcsetattr(fd_, TCSAFLUSH, &raw) == 0;
+  }
+  ~quiet_terminal() {
+    if (ready_) ::tcsetattr(fd_, TCSAFLUSH, &before_);
+  }
+  quiet_terminal(const quiet_terminal&) = delete;
+  quiet_terminal& operator=(const quiet_terminal&) = delete;
+  [[nodiscard]] bool ready() const { return ready_; }
+
+ private:
+  int fd_;
+  termios before_{};
+  bool ready_ = false;
+};
+
+void say(int fd, std::string_view text) {
+  for (std::size_t done = 0; done < text.size();) {
+    const auto n = ::write(fd, text.data() + done, text.size() - done);
+    if (n <= 0) return;
+    done += static_cast<std::size_t>(n);
+  }
+}
+
+result<secret_bytes> ask(int tty, std::string_view prompt) {
+  const quiet_terminal quiet(tty);
+  if (!quiet.ready())
+    return fail(errc::config_usage, "the terminal cannot hide what is typed; use --password-file or --stdin");
+  say(tty, prompt);
+  bytes line;
+  line.reserve(password_max + 1);
+  for (;;) {
+    std::uint8_t c = 0;
+    const auto n = ::read(tty, &c, 1);
+    if (n < 0 && errno == EINTR) continue;
+    const bool given_up = n <= 0 || c == 3 || (c == 4 && line.empty());
+    if (given_up || c == '\n' || c == '\r' || c == 4) {
+      say(tty, "\n");
+      if (!given_up) return secret_bytes(std::move(line));
+      wipe(line);
+      return fail(errc::config_usage, "given up");
+    }
+    if (c == 0x7f || c == 8) {
+      // A character of several bytes goes as a whole.
+      while (!line.empty() && (line.back() & 0xc0) == 0x80) line.pop_back();
+      if (!line.empty()) line.pop_back();
+    } else if (c == 21) {
+      wipe(line);
+      line.reserve(password_max + 1);
+    } else if (line.size() < password_max) {
+      line.push_back(c);
+    }
+  }
+}
+
+result<secret_bytes> ask_twice() {
+  const open_file tty{::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)};
+  if (tty.fd < 0)
+    return fail(errc::config_usage,
+                "there is no terminal to ask for a password; use --password-file or --stdin");
+  CPNS_TRY(auto password, ask(tty.fd, "Password: "));
+  CPNS_CHECK(check_new_password(password));
+  CPNS_TRY(const auto again, ask(tty.fd, "The same again: "));
+  if (!(password == again)) return fail(errc::config_usage, "the two passwords differ");
+  return password;
+}
+
+}  // namespace
+
+status check_new_password(const secret_bytes& password) {
+  if (password.size() < password_min || password.size() > password_max)
+    return fail(errc::config_range, "a password has " + std::to_string(password_min) + " to " +
+                                        std::to_string(password_max) + " bytes");
+  return {};
+}
+
+result<secret_bytes> read_secret_file(const std::filesystem::path& file) {
+  const auto name = file.string();
+  const open_file in{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+  if (in.fd < 0) return fail(errc::config_file, name + ": " + std::strerror(errno));
+  struct stat about {};
+  if (::fstat(in.fd, &about) != 0) return fail(errc::config_file, name + ": " + std::strerror(errno));
+  if (S_ISREG(about.st_mode) && (about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    return fail(errc::config_file,
+                name + ": group or others may use this file of a secret; run: chmod 600 " + name);
+  if (S_ISDIR(about.st_mode)) return fail(errc::config_file, name + ": this is a folder, not a file");
+  return read_line(in.fd, name);
+}
+
+result<secret_bytes> read_new_password(const password_source& from) {
+  result<secret_bytes> password = from.standard_input  ? read_line(STDIN_FILENO, "standard input")
+                                  : !from.file.empty() ? read_secret_file(from.file)
+                                                       : ask_twice();
+  if (password) CPNS_CHECK(check_new_password(*password));
+  return password;
+}
+
+}  // namespace cpns::cli
