@@ -21,14 +21,17 @@ result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un a{};
   a.sun_family = AF_UNIX;
   if (path.size() >= sizeof a.sun_path)
-    return fail(errc::config_range, "the path of a Unix socket has at most " + std::to_string(sizeof a.sun_path - 1) + " bytes: " + path);
+    return fail(errc::config_range, "the path of a Unix socket has at most " +
+                                        std::to_string(sizeof a.sun_path - 1) + " bytes: " + path);
   std::memcpy(a.sun_path, path.c_str(), path.size());
   return a;
 }
 
 int new_socket() { return ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); }
 
-bool connect_to(int fd, const sockaddr_un& a) { return ::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0; }
+bool connect_to(int fd, const sockaddr_un& a) {
+  return ::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
+}
 
 void set_patience(int fd, int seconds) {
   const timeval t{seconds, 0};
@@ -65,11 +68,13 @@ bool write_line(int fd, std::string line) {
 
 }  // namespace
 
-result<std::unique_ptr<control_server>> control_server::listen(const std::string& path, std::function<std::string(const std::string&)> answer) {
+result<std::unique_ptr<control_server>>
+control_server::listen(const std::string& path, std::function<std::string(const std::string&)> answer) {
   CPNS_TRY(const auto at, address_of(path));
   struct stat there {};
   if (::lstat(path.c_str(), &there) == 0) {
-    if (!S_ISSOCK(there.st_mode)) return fail(errc::config_file, "control_socket " + path + " is there and is no socket");
+    if (!S_ISSOCK(there.st_mode))
+      return fail(errc::config_file, "control_socket " + path + " is there and is no socket");
     const int probe = new_socket();
     const bool alive = connect_to(probe, at);
     ::close(probe);
@@ -88,7 +93,8 @@ result<std::unique_ptr<control_server>> control_server::listen(const std::string
   return std::unique_ptr<control_server>{new control_server{path, fd, std::move(answer)}};
 }
 
-control_server::control_server(std::string path, int fd, std::function<std::string(const std::string&)> answer)
+control_server::control_server(std::string path, int fd,
+                               std::function<std::string(const std::string&)> answer)
     : path_(std::move(path)), fd_(fd), answer_(std::move(answer)), thread_([this] { run(); }) {}
 
 control_server::~control_server() {

@@ -1,5 +1,6 @@
 #pragma once
-// The Unix socket on which `cpns` commands speak to a running role: one line of JSON asks, one line of JSON answers.
+// The Unix socket on which `cpns` commands speak to a running role: one line of JSON asks, one line of JSON
+// answers.
 
 #include <atomic>
 #include <functional>
@@ -16,9 +17,11 @@ inline constexpr std::size_t control_request_max = 4096;  ///< bytes of a line t
 /// Serves one client at a time in a thread of its own; one that says nothing for two seconds is dropped.
 class control_server {
  public:
-  /// `answer` is called in the server's thread with one line and returns one. The socket has mode 0600. A socket file that nobody
-  /// listens on is replaced; state_exists if somebody does; config_file if the path cannot be used.
-  static result<std::unique_ptr<control_server>> listen(const std::string& path, std::function<std::string(const std::string&)> answer);
+  /// `answer` is called in the server's thread with one line and returns one. The socket has mode 0600. A
+  /// socket file that nobody listens on is replaced; state_exists if somebody does; config_file if the path
+  /// cannot be used.
+  static result<std::unique_ptr<control_server>>
+  listen(const std::string& path, std::function<std::string(const std::string&)> answer);
   ~control_server();
   control_server(const control_server&) = delete;
   control_server& operator=(const control_server&) = delete;
@@ -35,7 +38,8 @@ class control_server {
   std::thread thread_;
 };
 
-/// Asks the role that listens at `path`. peer_closed if none does, peer_timeout if it does not answer within ten seconds.
+/// Asks the role that listens at `path`. peer_closed if none does, peer_timeout if it does not answer within
+/// ten seconds.
 result<std::string> control_call(const std::string& path, const std::string& request);
 
 }  // namespace cpns::actors

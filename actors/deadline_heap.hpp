@@ -1,5 +1,6 @@
 #pragma once
-// Deadlines of many devices behind one timer: a device has one deadline at a time, the newest it named. Not thread-safe.
+// Deadlines of many devices behind one timer: a device has one deadline at a time, the newest it named. Not
+// thread-safe.
 
 #include <cstdint>
 #include <map>
@@ -25,7 +26,8 @@ class deadline_heap {
     current_.emplace(k, at);
     order_.emplace(at, k);
   }
-  /// Removes and returns the keys whose deadline is at or before `now`, at most `most` of them: a wave is spread.
+  /// Removes and returns the keys whose deadline is at or before `now`, at most `most` of them: a wave is
+  /// spread.
   std::vector<key> take_due(time_point now, std::size_t most) {
     std::vector<key> out;
     while (!order_.empty() && order_.begin()->first <= now && out.size() < most) {

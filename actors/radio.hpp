@@ -1,5 +1,6 @@
 #pragma once
-// Between plugin threads and actors: events are queued, and one wake-up message fetches all that came meanwhile.
+// Between plugin threads and actors: events are queued, and one wake-up message fetches all that came
+// meanwhile.
 
 #include <cstdint>
 #include <functional>
@@ -28,7 +29,8 @@ struct radio_event {
 class radio_inbox final : public plugins::transport_listener {
  public:
   /// `wake` is called from plugin threads when the inbox stops being empty; it must not block.
-  radio_inbox(std::uint64_t transport, std::function<void()> wake) : transport_(transport), wake_(std::move(wake)) {}
+  radio_inbox(std::uint64_t transport, std::function<void()> wake)
+      : transport_(transport), wake_(std::move(wake)) {}
 
   /// All events since the last call.
   std::vector<radio_event> take();
@@ -64,7 +66,9 @@ using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t 
 radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component);
 
 /// Probes the plugin of `t` in a child process, then opens it here. The error names the transport, one line.
-result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-                                                       plugins::transport_role as, plugins::transport_listener& listener);
+result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
+                                                       const std::vector<config::path>& plugin_dirs,
+                                                       plugins::transport_role as,
+                                                       plugins::transport_listener& listener);
 
 }  // namespace cpns::actors

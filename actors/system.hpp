@@ -1,5 +1,6 @@
 #pragma once
-// A role's actor system: no configuration file is read, two workers, work sharing (idle daemons cost nothing).
+// A role's actor system: no configuration file is read, two workers, work sharing (idle daemons cost
+// nothing).
 
 #include <caf/all.hpp>
 #include <memory>

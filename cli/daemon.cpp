@@ -110,7 +110,8 @@ int serve(const std::string& role, const daemon_hooks& hooks) {
       hooks.reload();
       notify_service_manager("READY=1");
     } else if (s == SIGTERM || s == SIGINT) {
-      log::info(role, "draining", s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
+      log::info(role, "draining",
+                s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
       notify_service_manager("STOPPING=1");
       if (!drain_or_be_told(hooks.drain)) {
         log::warn(role, "drain-cut", "a second signal: ending at once");

@@ -8,8 +8,8 @@
 
 namespace cpns::cli {
 
-/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and in those that it starts later; ignores SIGPIPE. Called before
-/// any thread is started.
+/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and in those that it starts later; ignores SIGPIPE.
+/// Called before any thread is started.
 void block_signals();
 
 /// Raises the soft limit of open files to the hard one and returns it.
@@ -22,13 +22,13 @@ status write_ready_file(const std::string& file, const std::string& text);
 void notify_service_manager(const std::string& state);
 
 struct daemon_hooks {
-  std::function<void()> reload;      ///< SIGHUP
-  std::function<void()> drain;       ///< SIGTERM or SIGINT; returns when everything is put down
-  std::function<bool()> failed;      ///< asked ten times a second; true ends the role with exit code 1
+  std::function<void()> reload;  ///< SIGHUP
+  std::function<void()> drain;   ///< SIGTERM or SIGINT; returns when everything is put down
+  std::function<bool()> failed;  ///< asked ten times a second; true ends the role with exit code 1
 };
 
-/// Serves signals until the role ends. A second SIGTERM or SIGINT while draining ends the process at once with 1.
-/// Returns the exit code.
+/// Serves signals until the role ends. A second SIGTERM or SIGINT while draining ends the process at once
+/// with 1. Returns the exit code.
 int serve(const std::string& role, const daemon_hooks& hooks);
 
 }  // namespace cpns::cli

@@ -21,9 +21,9 @@
 
 namespace cpns::cli {
 
-inline constexpr std::size_t device_line_max = 4096;       ///< bytes of one line
+inline constexpr std::size_t device_line_max = 4096;     ///< bytes of one line
 inline constexpr std::size_t device_rows_max = 200'000;  ///< of one file, which is imported in one write
-inline constexpr std::size_t temporary_key_max = 256;      ///< bytes
+inline constexpr std::size_t temporary_key_max = 256;    ///< bytes
 inline constexpr std::size_t temporary_key_128bit_min = 16;
 inline constexpr std::size_t temporary_key_stretch_min = 6;
 

@@ -13,7 +13,8 @@
 namespace cpns::cli {
 
 result<child_process> child_process::start(const std::vector<std::string>& args, const std::string& output) {
-  // Everything that allocates happens before fork: between fork and exec only async-signal-safe calls are made.
+  // Everything that allocates happens before fork: between fork and exec only async-signal-safe calls are
+  // made.
   std::vector<std::string> words{"cpns"};
   words.insert(words.end(), args.begin(), args.end());
   std::vector<char*> argv;

@@ -12,8 +12,8 @@
 
 namespace cpns::cli {
 
-/// Owns a child process. The destructor sends SIGTERM, waits five seconds, then SIGKILL. The child is also killed when this
-/// process dies (PR_SET_PDEATHSIG), so that not even SIGKILL here leaves it running.
+/// Owns a child process. The destructor sends SIGTERM, waits five seconds, then SIGKILL. The child is also
+/// killed when this process dies (PR_SET_PDEATHSIG), so that not even SIGKILL here leaves it running.
 class child_process {
  public:
   /// Runs this binary with `args`; standard output and error go to the file `output`.

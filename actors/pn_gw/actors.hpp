@@ -1,5 +1,6 @@
 #pragma once
-// Every message of the gateway role. What may hold keys is never inspectable, so it cannot be printed by accident.
+// Every message of the gateway role. What may hold keys is never inspectable, so it cannot be printed by
+// accident.
 
 #include <caf/all.hpp>
 #include <memory>
@@ -14,81 +15,139 @@ namespace cpns::actors {
 
 struct supervisor_rules;
 
-struct gw_detected { protocol::gw_link link; bytes dreq, drsp; std::string transport, address; };
-struct gw_frame { protocol::gw_link link; bytes message; };
-struct gw_link_lost { protocol::gw_link link; };
-struct gw_nonce { std::optional<protocol::nonce16> nonce; };
-struct gw_response { request_id id; std::shared_ptr<const protocol::assigned_keys> keys; std::uint64_t incarnation; };
-struct gw_refusal { request_id id; protocol::refusal refusal; };
-struct gw_report_outcome { epoch which; protocol::report_outcome outcome; };
-struct gw_approval { bool approved; };
+struct gw_detected {
+  protocol::gw_link link;
+  bytes dreq, drsp;
+  std::string transport, address;
+};
+struct gw_frame {
+  protocol::gw_link link;
+  bytes message;
+};
+struct gw_link_lost {
+  protocol::gw_link link;
+};
+struct gw_nonce {
+  std::optional<protocol::nonce16> nonce;
+};
+struct gw_response {
+  request_id id;
+  std::shared_ptr<const protocol::assigned_keys> keys;
+  std::uint64_t incarnation;
+};
+struct gw_refusal {
+  request_id id;
+  protocol::refusal refusal;
+};
+struct gw_report_outcome {
+  epoch which;
+  protocol::report_outcome outcome;
+};
+struct gw_approval {
+  bool approved;
+};
 struct gw_update {};
-struct gw_saved { std::uint64_t number; status outcome; };
+struct gw_saved {
+  std::uint64_t number;
+  status outcome;
+};
 struct gw_tick {};
 struct gw_describe {};
 struct gw_put_down {};
 
 /// device/<entity>: drives one pn_gw_machine and carries out its outputs in order.
-using device_actor = caf::typed_actor<
-    caf::reacts_to<gw_detected>,                      // the detector found it on a link
-    caf::reacts_to<gw_frame>,                         // a message on its link
-    caf::reacts_to<gw_link_lost>,                     // a link is gone
-    caf::reacts_to<gw_nonce>,                         // the issuer nonce it wanted
-    caf::reacts_to<gw_response>,                      // step 8
-    caf::reacts_to<gw_refusal>,                       // the server said no, or could not be asked
-    caf::reacts_to<gw_report_outcome>,                // what the server says of a report
-    caf::reacts_to<gw_approval>,                      // a person decided
-    caf::reacts_to<gw_update>,                        // a person wants the next key now
-    caf::reacts_to<gw_saved>,                         // its write became durable, or failed
-    caf::reacts_to<gw_tick>,                          // the deadline that it named has come
-    caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
-    caf::reacts_to<gw_put_down>>;                     // the role ends
+using device_actor =
+    caf::typed_actor<caf::reacts_to<gw_detected>,        // the detector found it on a link
+                     caf::reacts_to<gw_frame>,           // a message on its link
+                     caf::reacts_to<gw_link_lost>,       // a link is gone
+                     caf::reacts_to<gw_nonce>,           // the issuer nonce it wanted
+                     caf::reacts_to<gw_response>,        // step 8
+                     caf::reacts_to<gw_refusal>,         // the server said no, or could not be asked
+                     caf::reacts_to<gw_report_outcome>,  // what the server says of a report
+                     caf::reacts_to<gw_approval>,        // a person decided
+                     caf::reacts_to<gw_update>,          // a person wants the next key now
+                     caf::reacts_to<gw_saved>,           // its write became durable, or failed
+                     caf::reacts_to<gw_tick>,            // the deadline that it named has come
+                     caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
+                     caf::reacts_to<gw_put_down>>;                     // the role ends
 
-struct link_want_nonce { device_actor device; };
-struct link_ask { device_actor device; request_id id; std::shared_ptr<const protocol::key_assignment_request> body; };
-struct link_report { device_actor device; entity_id entity; epoch which; };
-struct link_up { std::shared_ptr<const secret32> exporter; std::string server; };
-struct link_down { std::string why; };
-struct link_frames { std::shared_ptr<const std::vector<secret_bytes>> batch; };
+struct link_want_nonce {
+  device_actor device;
+};
+struct link_ask {
+  device_actor device;
+  request_id id;
+  std::shared_ptr<const protocol::key_assignment_request> body;
+};
+struct link_report {
+  device_actor device;
+  entity_id entity;
+  epoch which;
+};
+struct link_up {
+  std::shared_ptr<const secret32> exporter;
+  std::string server;
+};
+struct link_down {
+  std::string why;
+};
+struct link_frames {
+  std::shared_ptr<const std::vector<secret_bytes>> batch;
+};
 struct link_timer {};
 struct link_flush {};
-struct link_saved { status outcome; };
+struct link_saved {
+  status outcome;
+};
 struct link_put_down {};
 
 /// server_link: speaks for all devices with the CPNS Server, over whichever connection there is.
-using server_link_actor = caf::typed_actor<
-    caf::reacts_to<link_want_nonce>,  // a device needs a current issuer nonce
-    caf::reacts_to<link_ask>,         // step 4: kept and repeated until it is answered
-    caf::reacts_to<link_report>,      // batched
-    caf::reacts_to<link_up>,          // step 0 is done
-    caf::reacts_to<link_down>,        // no connection
-    caf::reacts_to<link_frames>,      // answers
-    caf::reacts_to<link_timer>,       // timeouts
-    caf::reacts_to<link_flush>,       // reports that came together are sent
-    caf::reacts_to<link_saved>,       // ClientKey became durable
-    caf::reacts_to<link_put_down>>;
+using server_link_actor =
+    caf::typed_actor<caf::reacts_to<link_want_nonce>,  // a device needs a current issuer nonce
+                     caf::reacts_to<link_ask>,         // step 4: kept and repeated until it is answered
+                     caf::reacts_to<link_report>,      // batched
+                     caf::reacts_to<link_up>,          // step 0 is done
+                     caf::reacts_to<link_down>,        // no connection
+                     caf::reacts_to<link_frames>,      // answers
+                     caf::reacts_to<link_timer>,       // timeouts
+                     caf::reacts_to<link_flush>,       // reports that came together are sent
+                     caf::reacts_to<link_saved>,       // ClientKey became durable
+                     caf::reacts_to<link_put_down>>;
 
 struct sup_radio_ready {};
-struct sup_deadline { std::uint64_t device; time_point at; };
-struct sup_close_link { protocol::gw_link link; std::string why; };
+struct sup_deadline {
+  std::uint64_t device;
+  time_point at;
+};
+struct sup_close_link {
+  protocol::gw_link link;
+  std::string why;
+};
 struct sup_timer {};
-struct sup_settings { std::shared_ptr<const supervisor_rules> rules; };
+struct sup_settings {
+  std::shared_ptr<const supervisor_rules> rules;
+};
 struct sup_list {};
-struct sup_show { std::string entity; };
-struct sup_command { std::string entity, what; };
+struct sup_show {
+  std::string entity;
+};
+struct sup_command {
+  std::string entity, what;
+};
 struct sup_stop {};
 
 /// supervisor: links, detectors, devices, one timer.
-using supervisor_actor = caf::typed_actor<
-    caf::reacts_to<sup_radio_ready>,                                  // drains the inboxes
-    caf::reacts_to<sup_deadline>,                                     // a device names its next deadline
-    caf::reacts_to<sup_close_link>,                                   // a device wants a link closed
-    caf::reacts_to<sup_timer>,                                        // the earliest deadline
-    caf::reacts_to<sup_settings>,                                     // the configuration was read again
-    caf::replies_to<sup_list>::with<std::vector<std::string>>,        // a JSON object a device, the stored ones included
-    caf::replies_to<sup_show>::with<std::string>,                     // "" if unknown
-    caf::replies_to<sup_command>::with<std::string>,                  // "" done, else what was wrong
-    caf::replies_to<sup_stop>::with<bool>>;                           // drains
+using supervisor_actor =
+    caf::typed_actor<caf::reacts_to<sup_radio_ready>,  // drains the inboxes
+                     caf::reacts_to<sup_deadline>,     // a device names its next deadline
+                     caf::reacts_to<sup_close_link>,   // a device wants a link closed
+                     caf::reacts_to<sup_timer>,        // the earliest deadline
+                     caf::reacts_to<sup_settings>,     // the configuration was read again
+                     caf::replies_to<sup_list>::with<std::vector<std::string>>,  // a JSON object a device,
+                                                                                 // the stored ones included
+                     caf::replies_to<sup_show>::with<std::string>,               // "" if unknown
+                     caf::replies_to<sup_command>::with<std::string>,  // "" done, else what was wrong
+                     caf::replies_to<sup_stop>::with<bool>>;           // drains
 
 }  // namespace cpns::actors
 

@@ -16,15 +16,11 @@ constexpr std::string_view component = "gateway";
 class device {
  public:
   device(device_actor::pointer self, device_parts parts)
-      : self_(self),
-        index_(parts.index),
-        entity_(parts.record.entity),
-        clock_(std::move(parts.clock)),
-        send_(std::move(parts.send)),
-        store_(parts.store),
-        uplink_(std::move(parts.uplink)),
+      : self_(self), index_(parts.index), entity_(parts.record.entity), clock_(std::move(parts.clock)),
+        send_(std::move(parts.send)), store_(parts.store), uplink_(std::move(parts.uplink)),
         supervisor_(std::move(parts.supervisor)),
-        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(), crypto::system_entropy(), clock_()) {
+        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
+                 crypto::system_entropy(), clock_()) {
     carry_out();
   }
 
@@ -81,7 +77,9 @@ class device {
     }
     carry_out();
   }
-  std::string describe() const { return describe_device(machine_.record(), name_of(machine_.state()), awaiting_person_); }
+  std::string describe() const {
+    return describe_device(machine_.record(), name_of(machine_.state()), awaiting_person_);
+  }
   void put_down() {
     supervisor_ = nullptr;
     uplink_ = nullptr;
@@ -112,7 +110,8 @@ class device {
   void act(gw_send& o) { send_(o.to.transport, o.to.link, o.message); }
   void act(gw_want_nonce&) { self_->send(uplink_, link_want_nonce{device_actor{self_}}); }
   void act(gw_request& o) {
-    self_->send(uplink_, link_ask{device_actor{self_}, o.id, std::make_shared<const key_assignment_request>(std::move(o.body))});
+    self_->send(uplink_, link_ask{device_actor{self_}, o.id,
+                                  std::make_shared<const key_assignment_request>(std::move(o.body))});
   }
   void act(gw_report& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
   void act(gw_ask_approval&) { awaiting_person_ = true; }

@@ -11,27 +11,34 @@ constexpr std::size_t password_max = 1024;
 
 result<secret_bytes> read_password(const std::filesystem::path& file) {
   if (file.empty())
-    return fail(errc::config_missing, "this gateway is not enrolled yet: name the file with the user's password as user_password_file");
+    return fail(
+        errc::config_missing,
+        "this gateway is not enrolled yet: name the file with the user's password as user_password_file");
   std::ifstream in{file, std::ios::binary};
   bytes content(password_max + 1);
   in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
-  if (in.bad() || (!in.is_open())) return fail(errc::config_file, "user_password_file " + file.string() + " cannot be read");
+  if (in.bad() || (!in.is_open()))
+    return fail(errc::config_file, "user_password_file " + file.string() + " cannot be read");
   std::size_t n = static_cast<std::size_t>(in.gcount());
   if (n > 0 && content[n - 1] == '\n') --n;
   if (n > 0 && content[n - 1] == '\r') --n;
   secret_bytes password{byte_view{content}.first(n)};
   wipe(content);
   if (password.empty() || password.size() > password_max)
-    return fail(errc::config_file, "user_password_file " + file.string() + " must hold a password of 1 to 1024 bytes on one line");
+    return fail(errc::config_file, "user_password_file " + file.string() +
+                                       " must hold a password of 1 to 1024 bytes on one line");
   return password;
 }
 
 }  // namespace
 
-result<user_credentials> credentials_from_password(const user_id& user, const protocol::user_challenge_answer& challenge,
+result<user_credentials> credentials_from_password(const user_id& user,
+                                                   const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file) {
-  if (challenge.iterations < crypto::scram_iterations_min || challenge.iterations > crypto::scram_iterations_max)
-    return fail(errc::peer_policy, "the server wants " + std::to_string(challenge.iterations) + " iterations for the password, 100000 to 10000000 are accepted");
+  if (challenge.iterations < crypto::scram_iterations_min ||
+      challenge.iterations > crypto::scram_iterations_max)
+    return fail(errc::peer_policy, "the server wants " + std::to_string(challenge.iterations) +
+                                       " iterations for the password, 100000 to 10000000 are accepted");
   CPNS_TRY(const auto password, read_password(file));
   user_credentials c;
   c.user = user;

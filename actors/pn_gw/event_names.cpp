@@ -35,31 +35,31 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
   static constexpr event_line dropped           {"dropped",            level::debug, "",   "a message that proves nothing"};
   // clang-format on
   switch (kind) {
-    case k::detecting: return detecting;
-    case k::detected: return detected;
-    case k::validated: return validated;
-    case k::awaiting_approval: return awaiting_approval;
-    case k::requested: return requested;
-    case k::answered: return answered;
-    case k::delivering: return delivering;
-    case k::confirmed: return confirmed;
-    case k::retired: return retired;
-    case k::refilled: return refilled;
-    case k::amnesia: return amnesia;
-    case k::confirmation_lost: return confirmation_lost;
-    case k::gateway_rolled_back: return rolled_back;
-    case k::identity_changed: return identity_changed;
-    case k::clone_suspected: return clone_suspected;
-    case k::stale_epoch: return stale_epoch;
-    case k::presence_failed: return presence_failed;
-    case k::held_elsewhere: return held_elsewhere;
-    case k::rejected: return rejected;
-    case k::revoked: return revoked;
-    case k::quarantined: return quarantined;
-    case k::server_refused: return server_refused;
-    case k::backing_off: return backing_off;
-    case k::asleep: return asleep;
-    case k::dropped: return dropped;
+  case k::detecting: return detecting;
+  case k::detected: return detected;
+  case k::validated: return validated;
+  case k::awaiting_approval: return awaiting_approval;
+  case k::requested: return requested;
+  case k::answered: return answered;
+  case k::delivering: return delivering;
+  case k::confirmed: return confirmed;
+  case k::retired: return retired;
+  case k::refilled: return refilled;
+  case k::amnesia: return amnesia;
+  case k::confirmation_lost: return confirmation_lost;
+  case k::gateway_rolled_back: return rolled_back;
+  case k::identity_changed: return identity_changed;
+  case k::clone_suspected: return clone_suspected;
+  case k::stale_epoch: return stale_epoch;
+  case k::presence_failed: return presence_failed;
+  case k::held_elsewhere: return held_elsewhere;
+  case k::rejected: return rejected;
+  case k::revoked: return revoked;
+  case k::quarantined: return quarantined;
+  case k::server_refused: return server_refused;
+  case k::backing_off: return backing_off;
+  case k::asleep: return asleep;
+  case k::dropped: return dropped;
   }
   return dropped;
 }

@@ -9,7 +9,8 @@
 
 namespace cpns::actors {
 
-/// The stable event id, how loud it is, the step of the change request, and the sentence when the event brings none.
+/// The stable event id, how loud it is, the step of the change request, and the sentence when the event
+/// brings none.
 struct event_line {
   std::string_view id;
   log::level level;

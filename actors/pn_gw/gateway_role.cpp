@@ -7,6 +7,7 @@
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls.hpp"
 
@@ -15,7 +16,8 @@ namespace {
 
 constexpr std::string_view component = "gateway";
 
-result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c, const gateway_id& gw) {
+result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c,
+                                                         const gateway_id& gw) {
   auto r = std::make_shared<supervisor_rules>();
   auto& s = r->device;
   CPNS_TRY(s.user, user_id::parse(c.user));
@@ -39,12 +41,15 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   return std::shared_ptr<const supervisor_rules>{std::move(r)};
 }
 
-std::string answer_error(const std::string& why) { return boost::json::serialize(boost::json::object{{"error", why}}); }
+std::string answer_error(const std::string& why) {
+  return boost::json::serialize(boost::json::object{{"error", why}});
+}
 
 }  // namespace
 
 struct gateway_role::impl {
-  explicit impl(const config::gateway_config& c, storage::sealed_store& store) : config(c), commits(store), keys(store, commits) {}
+  explicit impl(const config::gateway_config& c, storage::sealed_store& store)
+      : config(c), commits(store), keys(store, commits) {}
 
   // Destroyed in reverse, after drain() has put actors and threads down in the right order.
   config::gateway_config config;
@@ -55,7 +60,8 @@ struct gateway_role::impl {
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
   std::vector<std::unique_ptr<plugins::transport>> transports;
   std::unique_ptr<actor_runtime> runtime;
-  std::shared_ptr<std::atomic<supervisor_actor*>> wake_target = std::make_shared<std::atomic<supervisor_actor*>>(nullptr);
+  std::shared_ptr<std::atomic<supervisor_actor*>> wake_target =
+      std::make_shared<std::atomic<supervisor_actor*>>(nullptr);
   supervisor_actor supervisor;
   server_link_actor link;
   std::unique_ptr<uplink_to_actor> from_uplink;
@@ -80,7 +86,8 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
       log::error(component, "radio-refused", last, {{"transport", t.name}});
       continue;
     }
-    log::info(component, "radio-open", "the radio is open", {{"transport", t.name}, {"plugin", t.plugin}, {"version", (*opened)->info().version}});
+    log::info(component, "radio-open", "the radio is open",
+              {{"transport", t.name}, {"plugin", t.plugin}, {"version", (*opened)->info().version}});
     out.push_back({t.name, inbox, opened->get()});
     inboxes.push_back(std::move(inbox));
     transports.push_back(std::move(*opened));
@@ -92,9 +99,11 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
 gateway_role::gateway_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 gateway_role::~gateway_role() { drain(); }
 
-result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c, storage::sealed_store& store) {
+result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c,
+                                                          storage::sealed_store& store) {
   const auto& suite = crypto::openssl_suite();
-  CPNS_TRY(auto context, crypto::make_client_tls({c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
+  CPNS_TRY(auto context,
+           crypto::make_client_tls({c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
   CPNS_TRY(const auto own_name, crypto::own_uri(context.get()));
 
   auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
@@ -142,9 +151,13 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
   for (const auto& r : radios)
-    if (const auto scanning = r.transport->scan(true); !scanning) log::error(component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
+    if (const auto scanning = r.transport->scan(true); !scanning)
+      log::error(component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
   if (!c.control_socket.empty()) {
-    CPNS_TRY(m.control, control_server::listen(c.control_socket.string(), [role = made.get()](const std::string& line) { return role->control(line); }));
+    CPNS_TRY(m.control,
+             control_server::listen(c.control_socket.string(), [role = made.get()](const std::string& line) {
+               return role->control(line);
+             }));
   }
   return made;
 }
@@ -155,7 +168,8 @@ std::string gateway_role::control(const std::string& request) {
   const auto* o = wrong ? nullptr : asked.if_object();
   const auto text = [o](std::string_view key) -> std::string {
     const auto* v = o == nullptr ? nullptr : o->if_contains(key);
-    return v != nullptr && v->is_string() ? std::string{v->get_string().data(), v->get_string().size()} : std::string{};
+    return v != nullptr && v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
+                                          : std::string{};
   };
   const auto what = text("do"), entity = text("entity");
   caf::scoped_actor self{impl_->runtime->system()};
@@ -163,19 +177,25 @@ std::string gateway_role::control(const std::string& request) {
   const auto patience = std::chrono::seconds(8);
   const auto late = [](const caf::error&) {};
   if (what == "list")
-    self->request(impl_->supervisor, patience, sup_list{}).receive([&out](const std::vector<std::string>& all) {
-      out = "{\"pnes\":[";
-      for (const auto& one : all) out += (out.back() == '[' ? "" : ",") + one;
-      out += "]}";
-    }, late);
+    self->request(impl_->supervisor, patience, sup_list{})
+        .receive(
+            [&out](const std::vector<std::string>& all) {
+              out = "{\"pnes\":[";
+              for (const auto& one : all) out += (out.back() == '[' ? "" : ",") + one;
+              out += "]}";
+            },
+            late);
   else if (what == "show")
-    self->request(impl_->supervisor, patience, sup_show{entity}).receive([&](const std::string& one) {
-      out = one.empty() ? answer_error("this gateway knows no device " + entity) : one;
-    }, late);
+    self->request(impl_->supervisor, patience, sup_show{entity})
+        .receive(
+            [&](const std::string& one) {
+              out = one.empty() ? answer_error("this gateway knows no device " + entity) : one;
+            },
+            late);
   else if (what == "approve" || what == "reject" || what == "update")
-    self->request(impl_->supervisor, patience, sup_command{entity, what}).receive([&](const std::string& why) {
-      out = why.empty() ? "{\"done\":true}" : answer_error(why);
-    }, late);
+    self->request(impl_->supervisor, patience, sup_command{entity, what})
+        .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
+                 late);
   else
     out = answer_error("a request is {\"do\": list, show, approve, reject or update, \"entity\": ...}");
   return out;
@@ -190,16 +210,8 @@ gateway_reload gateway_role::reload(const config::gateway_config& c) {
     return r;
   }
   caf::anon_send(m.supervisor, sup_settings{std::move(*rules)});
-  r.changed = {"validation", "rekey", "timers", "limits.devices", "limits.links", "amnesia_budget", "healing_reserve"};
-  const auto compare = [&r](bool same, const char* key) {
-    if (!same) r.ignored.emplace_back(key);
-  };
-  compare(c.user == m.config.user, "user");
-  compare(c.servers == m.config.servers, "servers");
-  compare(c.server_uri == m.config.server_uri, "server_uri");
-  compare(c.store.path == m.config.store.path, "store");
-  compare(c.control_socket == m.config.control_socket, "control_socket");
-  compare(c.transports.size() == m.config.transports.size(), "transports");
+  for (const auto& d : config::differences(m.config, c))
+    (d.reloadable ? r.changed : r.ignored).push_back(d.key);
   return r;
 }
 
@@ -214,7 +226,8 @@ void gateway_role::drain() {
   m.uplink_target->store(nullptr, std::memory_order_release);
   if (m.supervisor) {
     caf::scoped_actor self{m.runtime->system()};
-    self->request(m.supervisor, std::chrono::seconds(5), sup_stop{}).receive([](bool) {}, [](const caf::error&) {});
+    self->request(m.supervisor, std::chrono::seconds(5), sup_stop{})
+        .receive([](bool) {}, [](const caf::error&) {});
   } else if (m.link) {
     caf::anon_send(m.link, link_put_down{});
   }

@@ -19,12 +19,14 @@ struct gateway_reload {
 
 class gateway_role {
  public:
-  /// Scans and connects from now on. `store` is opened by the caller and outlives the role. A transport that is refused is logged, the
-  /// others go on; an error if none is left, or of the TLS files, or of the store.
-  static result<std::unique_ptr<gateway_role>> start(const config::gateway_config& c, storage::sealed_store& store);
+  /// Scans and connects from now on. `store` is opened by the caller and outlives the role. A transport that
+  /// is refused is logged, the others go on; an error if none is left, or of the TLS files, or of the store.
+  static result<std::unique_ptr<gateway_role>> start(const config::gateway_config& c,
+                                                     storage::sealed_store& store);
   ~gateway_role();
 
-  /// One line of JSON for `cpns pnes`: {"do":"list"}, {"do":"show","entity":...}, approve, reject, update. [thread-safe]
+  /// One line of JSON for `cpns pnes`: {"do":"list"}, {"do":"show","entity":...}, approve, reject, update.
+  /// [thread-safe]
   std::string control(const std::string& request);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();

@@ -40,7 +40,8 @@ result<std::optional<protocol::device_record>> key_store::load(const entity_id& 
 
 void key_store::save(const protocol::device_record& record, storage::commit_done done) {
   storage::sealed_batch batch;
-  batch.push_back({storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
+  batch.push_back(
+      {storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
   commits_.submit(std::move(batch), std::move(done));
 }
 

@@ -1,5 +1,6 @@
 #pragma once
-// The gateway's secure store as the role sees it (step 8): one row a device, and what it needs to speak for its user.
+// The gateway's secure store as the role sees it (step 8): one row a device, and what it needs to speak for
+// its user.
 
 #include <cstdint>
 #include <functional>
@@ -24,10 +25,12 @@ struct user_credentials {
 class key_store {
  public:
   /// Both outlive the key store.
-  key_store(storage::sealed_store& rows, storage::group_committer& commits) : rows_(rows), commits_(commits) {}
+  key_store(storage::sealed_store& rows, storage::group_committer& commits)
+      : rows_(rows), commits_(commits) {}
 
   result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
-  /// `done` is called once the record is durable, or was refused; from another thread or before save returns. It must not block.
+  /// `done` is called once the record is durable, or was refused; from another thread or before save returns.
+  /// It must not block.
   void save(const protocol::device_record& record, storage::commit_done done);
   /// Every device that was ever stored.
   result<std::vector<protocol::device_record>> all() const;

@@ -213,25 +213,34 @@ class server_link {
     s_.challenge_request.reset();
     s_.enrolling = false;
     auto made = credentials_from_password(s_.parts.user, body, s_.parts.password_file);
-    if (!made) return log::error(component, "not-enrolled", made.error().message(), {{"what", "no key can be assigned until this is mended"}});
+    if (!made)
+      return log::error(component, "not-enrolled", made.error().message(),
+                        {{"what", "no key can be assigned until this is mended"}});
     s_.credentials = std::move(*made);
-    s_.parts.store->save(*s_.credentials, [me = server_link_actor{self_}](const status& outcome) { caf::anon_send(me, link_saved{outcome}); });
+    s_.parts.store->save(*s_.credentials, [me = server_link_actor{self_}](const status& outcome) {
+      caf::anon_send(me, link_saved{outcome});
+    });
     log::info(component, "enrolled", "ClientKey is stored; the password file is not needed any more");
   }
 
   void take(const link_answer& a, assigned_keys& body) {
-    if (auto p = finish(a.id)) self_->send(p->device, gw_response{a.id, std::make_shared<const assigned_keys>(std::move(body)), a.incarnation});
+    if (auto p = finish(a.id))
+      self_->send(p->device,
+                  gw_response{a.id, std::make_shared<const assigned_keys>(std::move(body)), a.incarnation});
   }
 
   void take(const link_answer& a, const refusal& body) {
     if (s_.report_request == a.id) return end_report();
     if (body.status == link_status::unknown_user_or_bad_proof)
-      log::error(component, "user-refused", "the server does not accept this user and password: check `user`, then enrol again with user_password_file",
+      log::error(component, "user-refused",
+                 "the server does not accept this user and password: check `user`, then enrol again with "
+                 "user_password_file",
                  {{"user_password_file", s_.parts.password_file.string()}});
     if (auto p = finish(a.id)) {
       self_->send(p->device, gw_refusal{a.id, body});
       if (body.status == link_status::unknown_user_or_bad_proof && !s_.parts.password_file.empty()) {
-        // The password may have been changed: what the file says now is tried at the next connection or request.
+        // The password may have been changed: what the file says now is tried at the next connection or
+        // request.
         s_.credentials.reset();
         enrol();
       }

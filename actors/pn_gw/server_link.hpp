@@ -1,5 +1,6 @@
 #pragma once
-// server_link: what all devices have to say to the CPNS Server, over whichever connection there is (steps 4 and 8, reports).
+// server_link: what all devices have to say to the CPNS Server, over whichever connection there is (steps 4
+// and 8, reports).
 
 #include <filesystem>
 #include <memory>
@@ -36,12 +37,12 @@ struct server_link_parts {
   user_id user;
   std::filesystem::path password_file;  ///< read once, when no ClientKey is kept; may be empty then
   milliseconds request_timeout{10'000};
-  std::size_t requests_max = 128;       ///< sent and not answered; the others wait
-  std::uint64_t incarnation = 0;        ///< the newest that the store knows
+  std::size_t requests_max = 128;  ///< sent and not answered; the others wait
+  std::uint64_t incarnation = 0;   ///< the newest that the store knows
   clock_fn clock;
-  key_store* store = nullptr;           ///< outlives the actor
+  key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
-  std::function<void(bytes)> send;      ///< [thread-safe] one frame to the server
+  std::function<void(bytes)> send;  ///< [thread-safe] one frame to the server
 };
 
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts);

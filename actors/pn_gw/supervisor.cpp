@@ -41,7 +41,8 @@ class supervisor {
   }
 
   void close_link(const sup_close_link& m) {
-    log::info(component, "link-closed", m.why, {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
+    log::info(component, "link-closed", m.why,
+              {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
 
@@ -65,7 +66,8 @@ class supervisor {
       return out;
     }
     for (const auto& r : *records)
-      if (by_entity_.find(r.entity.text()) == by_entity_.end()) out.push_back(describe_device(r, "not in reach", false));
+      if (by_entity_.find(r.entity.text()) == by_entity_.end())
+        out.push_back(describe_device(r, "not in reach", false));
     return out;
   }
   [[nodiscard]] std::vector<device_actor> live() const {
@@ -134,7 +136,8 @@ class supervisor {
         const auto entity = r.entity;
         spawn(entity, std::move(r));
       }
-    log::info(component, "store-loaded", "the secure store is read", {{"devices", std::to_string(records->size())}});
+    log::info(component, "store-loaded", "the secure store is read",
+              {{"devices", std::to_string(records->size())}});
   }
 
   std::uint64_t spawn(const entity_id& entity, device_record record) {
@@ -142,14 +145,15 @@ class supervisor {
     auto s = parts_.rules->device;
     s.allowed = is_named(parts_.rules->validation.allow, entity.text());
     s.denied = is_named(parts_.rules->validation.deny, entity.text());
-    devices_.push_back({entity.text(), spawn_device(self_->system(), {.index = index,
-                                                                      .settings = std::move(s),
-                                                                      .record = std::move(record),
-                                                                      .clock = parts_.clock,
-                                                                      .send = send_,
-                                                                      .store = parts_.store,
-                                                                      .uplink = parts_.uplink,
-                                                                      .supervisor = supervisor_actor{self_}})});
+    devices_.push_back(
+        {entity.text(), spawn_device(self_->system(), {.index = index,
+                                                       .settings = std::move(s),
+                                                       .record = std::move(record),
+                                                       .clock = parts_.clock,
+                                                       .send = send_,
+                                                       .store = parts_.store,
+                                                       .uplink = parts_.uplink,
+                                                       .supervisor = supervisor_actor{self_}})});
     by_entity_.emplace(entity.text(), index);
     return index;
   }
@@ -157,13 +161,13 @@ class supervisor {
   void route(radio_event& e) {
     const gw_link link{e.transport, e.link};
     switch (e.kind) {
-      case radio_event::kind_t::link_up: return begin_detection(link, e.text);
-      case radio_event::kind_t::link_down: return forget(link, e.text);
-      case radio_event::kind_t::message: return message(link, e.message);
-      case radio_event::kind_t::peer_found: return connect(e);
-      case radio_event::kind_t::failed:
-        log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
-        return parts_.failed(e.text);
+    case radio_event::kind_t::link_up: return begin_detection(link, e.text);
+    case radio_event::kind_t::link_down: return forget(link, e.text);
+    case radio_event::kind_t::message: return message(link, e.message);
+    case radio_event::kind_t::peer_found: return connect(e);
+    case radio_event::kind_t::failed:
+      log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
+      return parts_.failed(e.text);
     }
   }
 
@@ -178,14 +182,15 @@ class supervisor {
   /// Step 1 on a link whose device is not known.
   void begin_detection(gw_link link, const std::string& address) {
     if (routes_.size() >= parts_.rules->links_max) {
-      log::warn(component, "too-many-links", "the link is closed again", {{"limit", std::to_string(parts_.rules->links_max)}});
+      log::warn(component, "too-many-links", "the link is closed again",
+                {{"limit", std::to_string(parts_.rules->links_max)}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     const auto now = clock();
     const auto& s = parts_.rules->device;
     const auto number = ++next_number_;
-    auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries, parts_.nonces->fresh(now),
-                                            crypto::system_entropy(), now);
+    auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
+                                            parts_.nonces->fresh(now), crypto::system_entropy(), now);
     routes_[link] = unknown_peer{std::move(probe), address, number};
     by_number_[number] = link;
     detect(number, now);
@@ -201,7 +206,8 @@ class supervisor {
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     if (const auto dreq = peer.probe->poll_send(now)) {
-      log::debug(component, "detecting", "EntityDiscoveryRequest sent", {{"address", peer.address}, {"step", "1"}});
+      log::debug(component, "detecting", "EntityDiscoveryRequest sent",
+                 {{"address", peer.address}, {"step", "1"}});
       send_(link.transport, link.link, *dreq);
     }
     detections_.set(number, peer.probe->next_deadline());
@@ -210,7 +216,8 @@ class supervisor {
   void message(gw_link link, bytes& message) {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
-    if (const auto* device = std::get_if<std::uint64_t>(&it->second)) return self_->send(devices_[*device].actor, gw_frame{link, std::move(message)});
+    if (const auto* device = std::get_if<std::uint64_t>(&it->second))
+      return self_->send(devices_[*device].actor, gw_frame{link, std::move(message)});
     auto& peer = std::get<unknown_peer>(it->second);
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
@@ -220,7 +227,8 @@ class supervisor {
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
     it->second = *index;
-    self_->send(devices_[*index].actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp), parts_.radios[link.transport].name, address});
+    self_->send(devices_[*index].actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
+                                                    parts_.radios[link.transport].name, address});
   }
 
   std::optional<std::uint64_t> device_of(const entity_id& entity) {

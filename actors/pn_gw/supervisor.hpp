@@ -1,5 +1,6 @@
 #pragma once
-// supervisor: what no single device owns. Radios, links, detectors on unknown links, devices by Entity ID, one timer for all.
+// supervisor: what no single device owns. Radios, links, detectors on unknown links, devices by Entity ID,
+// one timer for all.
 
 #include <functional>
 #include <memory>
@@ -14,9 +15,10 @@
 
 namespace cpns::actors {
 
-/// What the supervisor goes by; replaced as a whole on SIGHUP. Devices that are live keep what they were made with.
+/// What the supervisor goes by; replaced as a whole on SIGHUP. Devices that are live keep what they were made
+/// with.
 struct supervisor_rules {
-  protocol::pn_gw_settings device;   ///< `allowed` and `denied` are filled in for each device
+  protocol::pn_gw_settings device;  ///< `allowed` and `denied` are filled in for each device
   config::validation_config validation;
   std::uint32_t devices_max = 100'000;
   std::uint32_t links_max = 8192;

@@ -67,19 +67,23 @@ struct uplink::impl {
     auto c = now = std::make_shared<connection>(io, context);
     deadline.expires_after(settings.connect_timeout);
     deadline.async_wait([this, c](const failure& cancelled) {
-      if (!cancelled && !c->up) end(c, "no connection within " + std::to_string(settings.connect_timeout.count()) + " ms");
+      if (!cancelled && !c->up)
+        end(c, "no connection within " + std::to_string(settings.connect_timeout.count()) + " ms");
     });
-    resolver.async_resolve(server.host, std::to_string(server.port), [this, c, server](const failure& wrong, const tcp::resolver::results_type& found) {
-      if (c->closed) return;
-      if (wrong) return end(c, server.text() + ": " + wrong.message());
-      asio::async_connect(c->stream.next_layer(), found, [this, c, server](const failure& refused, const tcp::endpoint&) {
-        if (c->closed) return;
-        if (refused) return end(c, server.text() + ": " + refused.message());
-        failure ignored;
-        c->stream.next_layer().set_option(tcp::no_delay{true}, ignored);
-        handshake(c, server);
-      });
-    });
+    resolver.async_resolve(server.host, std::to_string(server.port),
+                           [this, c, server](const failure& wrong, const tcp::resolver::results_type& found) {
+                             if (c->closed) return;
+                             if (wrong) return end(c, server.text() + ": " + wrong.message());
+                             asio::async_connect(
+                                 c->stream.next_layer(), found,
+                                 [this, c, server](const failure& refused, const tcp::endpoint&) {
+                                   if (c->closed) return;
+                                   if (refused) return end(c, server.text() + ": " + refused.message());
+                                   failure ignored;
+                                   c->stream.next_layer().set_option(tcp::no_delay{true}, ignored);
+                                   handshake(c, server);
+                                 });
+                           });
   }
 
   void handshake(const connection_ptr& c, const config::address& server) {
@@ -87,7 +91,10 @@ struct uplink::impl {
       if (c->closed) return;
       if (wrong) {
         const bool tls = wrong.category() == asio::error::get_ssl_category();
-        return end(c, server.text() + ": " + (tls ? crypto::tls_refusal(c->stream.native_handle(), static_cast<unsigned long>(wrong.value())) : wrong.message()));
+        return end(c, server.text() + ": " +
+                          (tls ? crypto::tls_refusal(c->stream.native_handle(),
+                                                     static_cast<unsigned long>(wrong.value()))
+                               : wrong.message()));
       }
       auto* ssl = c->stream.native_handle();
       auto checked = crypto::check_alpn(ssl);
@@ -108,16 +115,21 @@ struct uplink::impl {
 
   void read(const connection_ptr& c) {
     if (c->in.size() < c->have + 4096) c->in.resize(c->have + 16 * 1024);
-    c->stream.async_read_some(asio::buffer(c->in.data() + c->have, c->in.size() - c->have), [this, c](const failure& wrong, std::size_t n) {
-      if (c->closed) return;
-      if (wrong) {
-        // A TLS 1.3 client learns at its first read that its certificate was refused.
-        const bool tls = wrong.category() == asio::error::get_ssl_category();
-        return end(c, tls ? crypto::tls_refusal(c->stream.native_handle(), static_cast<unsigned long>(wrong.value())) : "the server closed the connection: " + wrong.message());
-      }
-      c->have += n;
-      if (take(c)) read(c);
-    });
+    c->stream.async_read_some(asio::buffer(c->in.data() + c->have, c->in.size() - c->have),
+                              [this, c](const failure& wrong, std::size_t n) {
+                                if (c->closed) return;
+                                if (wrong) {
+                                  // A TLS 1.3 client learns at its first read that its certificate was
+                                  // refused.
+                                  const bool tls = wrong.category() == asio::error::get_ssl_category();
+                                  return end(
+                                      c, tls ? crypto::tls_refusal(c->stream.native_handle(),
+                                                                   static_cast<unsigned long>(wrong.value()))
+                                             : "the server closed the connection: " + wrong.message());
+                                }
+                                c->have += n;
+                                if (take(c)) read(c);
+                              });
   }
 
   bool take(const connection_ptr& c) {
@@ -125,7 +137,8 @@ struct uplink::impl {
     std::size_t at = 0;
     while (c->have - at >= header) {
       const auto* p = c->in.data() + at;
-      const std::uint32_t size = std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
+      const std::uint32_t size =
+          std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
       if (size == 0 || size > protocol::link_message_max) {
         end(c, "the server sent a frame of " + std::to_string(size) + " bytes");
         return false;
@@ -135,7 +148,8 @@ struct uplink::impl {
       at += header + size;
     }
     const auto rest = c->have - at;
-    std::copy(c->in.begin() + static_cast<std::ptrdiff_t>(at), c->in.begin() + static_cast<std::ptrdiff_t>(c->have), c->in.begin());
+    std::copy(c->in.begin() + static_cast<std::ptrdiff_t>(at),
+              c->in.begin() + static_cast<std::ptrdiff_t>(c->have), c->in.begin());
     if (at != 0) wipe(c->in.data() + rest, c->have - rest);  // answers hold keys
     c->have = rest;
     if (!batch.empty()) {
@@ -174,8 +188,10 @@ struct uplink::impl {
     if (stopping) return;
     if (was_up || why != last_why) listener.down(why);  // the same refusal again and again is said once
     last_why = why;
-    const auto longest = std::min(settings.reconnect_max, settings.reconnect_min * (1 << std::min(failures++, 10u)));
-    timer.expires_after(longest / 2 + milliseconds{dice() % static_cast<unsigned long>(longest.count() / 2 + 1)});
+    const auto longest =
+        std::min(settings.reconnect_max, settings.reconnect_min * (1 << std::min(failures++, 10u)));
+    timer.expires_after(longest / 2 +
+                        milliseconds{dice() % static_cast<unsigned long>(longest.count() / 2 + 1)});
     timer.async_wait([this](const failure& cancelled) {
       if (!cancelled) begin();
     });
@@ -201,7 +217,8 @@ void uplink::send(bytes frame) {
   const auto size = static_cast<std::uint32_t>(frame.size());
   std::lock_guard lock{impl_->guard};
   if (impl_->queued.size() + frame.size() > queued_max) return;
-  for (int shift = 24; shift >= 0; shift -= 8) impl_->queued.push_back(static_cast<std::uint8_t>(size >> shift));
+  for (int shift = 24; shift >= 0; shift -= 8)
+    impl_->queued.push_back(static_cast<std::uint8_t>(size >> shift));
   impl_->queued.insert(impl_->queued.end(), frame.begin(), frame.end());
   if (!std::exchange(impl_->flush_posted, true)) asio::post(impl_->io, [i = impl_.get()] { i->flush(); });
 }

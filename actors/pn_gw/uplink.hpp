@@ -1,6 +1,6 @@
 #pragma once
-// The TLS connection to the CPNS Server (step 0), in a thread of its own: connects, checks, reconnects with back-off and jitter, moves
-// frames. Knows no actor and no message.
+// The TLS connection to the CPNS Server (step 0), in a thread of its own: connects, checks, reconnects with
+// back-off and jitter, moves frames. Knows no actor and no message.
 
 #include <cstdint>
 #include <memory>
@@ -43,8 +43,8 @@ class uplink {
   uplink(const uplink&) = delete;
   uplink& operator=(const uplink&) = delete;
 
-  /// Queues one frame, 1 to 64 KiB; frames of one moment share a write. Dropped when the connection is down or has more than
-  /// 4 MiB waiting: requests are kept and sent again by their owner.
+  /// Queues one frame, 1 to 64 KiB; frames of one moment share a write. Dropped when the connection is down
+  /// or has more than 4 MiB waiting: requests are kept and sent again by their owner.
   void send(bytes frame);
 
  private:

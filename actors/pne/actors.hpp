@@ -14,39 +14,59 @@ namespace cpns::actors {
 /// What a person or a timer does to a device.
 enum class pne_command : std::uint8_t { wake, sleep, button, factory_reset };
 
-struct pne_link_up { std::uint64_t transport; std::uint64_t link; };
-struct pne_link_down { std::uint64_t transport; std::uint64_t link; };
-struct pne_frame { std::uint64_t transport; std::uint64_t link; bytes message; };
-struct pne_do { pne_command what; };
+struct pne_link_up {
+  std::uint64_t transport;
+  std::uint64_t link;
+};
+struct pne_link_down {
+  std::uint64_t transport;
+  std::uint64_t link;
+};
+struct pne_frame {
+  std::uint64_t transport;
+  std::uint64_t link;
+  bytes message;
+};
+struct pne_do {
+  pne_command what;
+};
 struct pne_tick {};
 struct pne_put_down {};  ///< drain: no new exchange, then ends
 
 struct fleet_radio_ready {};  ///< events wait in a radio's inbox
-struct fleet_deadline { std::uint64_t device; time_point at; };
-struct fleet_wakes { std::uint64_t device; bool awake; };  ///< the device's radio presence goes on or off
+struct fleet_deadline {
+  std::uint64_t device;
+  time_point at;
+};
+struct fleet_wakes {
+  std::uint64_t device;
+  bool awake;
+};  ///< the device's radio presence goes on or off
 struct fleet_timer {};
 struct fleet_stop {};
-struct fleet_command { std::string entity; pne_command what; };  ///< empty entity: all
+struct fleet_command {
+  std::string entity;
+  pne_command what;
+};  ///< empty entity: all
 struct fleet_list {};
 
 /// pne/<entity>: drives one pne_machine and its key file.
-using pne_actor = caf::typed_actor<
-    caf::reacts_to<pne_link_up>,    // its radio presence has a link
-    caf::reacts_to<pne_link_down>,  // the link is gone
-    caf::reacts_to<pne_frame>,      // one message of the gateway
-    caf::reacts_to<pne_do>,         // wake, sleep, button, reset
-    caf::reacts_to<pne_tick>,       // the deadline that it named has come
-    caf::reacts_to<pne_put_down>>;  // the role ends
+using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // its radio presence has a link
+                                   caf::reacts_to<pne_link_down>,  // the link is gone
+                                   caf::reacts_to<pne_frame>,      // one message of the gateway
+                                   caf::reacts_to<pne_do>,         // wake, sleep, button, reset
+                                   caf::reacts_to<pne_tick>,       // the deadline that it named has come
+                                   caf::reacts_to<pne_put_down>>;  // the role ends
 
 /// fleet: owns radios, timers and all devices of the process.
-using fleet_actor = caf::typed_actor<
-    caf::reacts_to<fleet_radio_ready>,                               // drains the inboxes, routes to devices
-    caf::reacts_to<fleet_deadline>,                                  // a device names its next deadline
-    caf::reacts_to<fleet_wakes>,                                     // a device joins or leaves the radio
-    caf::reacts_to<fleet_timer>,                                     // the earliest deadline
-    caf::replies_to<fleet_command>::with<std::string>,               // "" done, else what was wrong
-    caf::replies_to<fleet_list>::with<std::vector<std::string>>,     // a JSON object a device
-    caf::replies_to<fleet_stop>::with<bool>>;                        // drains
+using fleet_actor =
+    caf::typed_actor<caf::reacts_to<fleet_radio_ready>,  // drains the inboxes, routes to devices
+                     caf::reacts_to<fleet_deadline>,     // a device names its next deadline
+                     caf::reacts_to<fleet_wakes>,        // a device joins or leaves the radio
+                     caf::reacts_to<fleet_timer>,        // the earliest deadline
+                     caf::replies_to<fleet_command>::with<std::string>,  // "" done, else what was wrong
+                     caf::replies_to<fleet_list>::with<std::vector<std::string>>,  // a JSON object a device
+                     caf::replies_to<fleet_stop>::with<bool>>;                     // drains
 
 }  // namespace cpns::actors
 

@@ -16,15 +16,10 @@ constexpr std::string_view component = "pne";
 class device {
  public:
   device(pne_actor::pointer self, pne_device_parts parts)
-      : self_(self),
-        index_(parts.index),
-        entity_(parts.settings.entity.text()),
-        keys_(std::move(parts.keys)),
-        clock_(std::move(parts.clock)),
-        send_(std::move(parts.send)),
-        fleet_(std::move(parts.fleet)),
-        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(), crypto::system_entropy(),
-                 clock_()) {}
+      : self_(self), index_(parts.index), entity_(parts.settings.entity.text()), keys_(std::move(parts.keys)),
+        clock_(std::move(parts.clock)), send_(std::move(parts.send)), fleet_(std::move(parts.fleet)),
+        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
+                 crypto::system_entropy(), clock_()) {}
 
   void link_up(const pne_link_up& m) { link_ = {m.transport, m.link}; }
   void link_down(const pne_link_down& m) {
@@ -43,13 +38,13 @@ class device {
   void command(pne_command what) {
     const auto now = clock_();
     switch (what) {
-      case pne_command::wake:
-        machine_.handle_wake(now);
-        self_->send(fleet_, fleet_wakes{index_, true});
-        break;
-      case pne_command::sleep: machine_.handle_sleep(now); break;
-      case pne_command::button: machine_.handle_button(now); break;
-      case pne_command::factory_reset: machine_.handle_factory_reset(now); break;
+    case pne_command::wake:
+      machine_.handle_wake(now);
+      self_->send(fleet_, fleet_wakes{index_, true});
+      break;
+    case pne_command::sleep: machine_.handle_sleep(now); break;
+    case pne_command::button: machine_.handle_button(now); break;
+    case pne_command::factory_reset: machine_.handle_factory_reset(now); break;
     }
     carry_out();
     // The notice goes out before the radio does.
@@ -64,10 +59,10 @@ class device {
  private:
   static std::string_view name_of(pne_command what) {
     switch (what) {
-      case pne_command::wake: return "wake";
-      case pne_command::sleep: return "sleep";
-      case pne_command::button: return "button";
-      case pne_command::factory_reset: return "factory-reset";
+    case pne_command::wake: return "wake";
+    case pne_command::sleep: return "sleep";
+    case pne_command::button: return "button";
+    case pne_command::factory_reset: return "factory-reset";
     }
     return "command";
   }
@@ -93,17 +88,19 @@ class device {
   void act(pne_event& o) {
     const std::string epoch = o.which ? o.which->text() : std::string{};
     switch (o.kind) {
-      case pne_event::kind_t::answered:
-        return log::debug(component, "answered", "EntityDiscoveryResponse sent", {{"entity", entity_}, {"step", "2"}});
-      case pne_event::kind_t::key_accepted:
-        return log::info(component, "key-accepted", "EUKey decrypted and stored",
-                         {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
-      case pne_event::kind_t::confirmed:
-        return log::debug(component, "confirmed", "KeyConfirmation sent", {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
-      case pne_event::kind_t::retired:
-        return log::debug(component, "retired", "the older key was erased", {{"entity", entity_}, {"epoch", epoch}});
-      case pne_event::kind_t::rejected:
-        return log::debug(component, "rejected", o.why, {{"entity", entity_}});
+    case pne_event::kind_t::answered:
+      return log::debug(component, "answered", "EntityDiscoveryResponse sent",
+                        {{"entity", entity_}, {"step", "2"}});
+    case pne_event::kind_t::key_accepted:
+      return log::info(component, "key-accepted", "EUKey decrypted and stored",
+                       {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
+    case pne_event::kind_t::confirmed:
+      return log::debug(component, "confirmed", "KeyConfirmation sent",
+                        {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
+    case pne_event::kind_t::retired:
+      return log::debug(component, "retired", "the older key was erased",
+                        {{"entity", entity_}, {"epoch", epoch}});
+    case pne_event::kind_t::rejected: return log::debug(component, "rejected", o.why, {{"entity", entity_}});
     }
   }
 
@@ -126,9 +123,9 @@ pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
   return system.spawn([shared](pne_actor::pointer self) -> pne_actor::behavior_type {
     auto d = std::make_shared<device>(self, std::move(*shared));
     return {
-        [d](const pne_link_up& m) { d->link_up(m); },     [d](const pne_link_down& m) { d->link_down(m); },
-        [d](const pne_frame& m) { d->frame(m); },         [d](const pne_do& m) { d->command(m.what); },
-        [d](const pne_tick&) { d->tick(); },              [d](const pne_put_down&) { d->put_down(); },
+        [d](const pne_link_up& m) { d->link_up(m); }, [d](const pne_link_down& m) { d->link_down(m); },
+        [d](const pne_frame& m) { d->frame(m); },     [d](const pne_do& m) { d->command(m.what); },
+        [d](const pne_tick&) { d->tick(); },          [d](const pne_put_down&) { d->put_down(); },
     };
   });
 }

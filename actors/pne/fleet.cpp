@@ -17,20 +17,22 @@ using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 class fleet {
  public:
   fleet(fleet_actor::pointer self, fleet_parts parts)
-      : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)), failed_(std::move(parts.failed)) {
+      : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
+        failed_(std::move(parts.failed)) {
     const fleet_actor me{self};
     const auto send = sender_over(radios_, std::string{component});
     for (auto& m : parts.members) {
       const auto index = static_cast<std::uint64_t>(members_.size());
       auto entity = m.settings.entity.text();
       by_entity_.emplace(entity, index);
-      members_.push_back({std::move(entity), spawn_pne_device(self->system(), {.index = index,
-                                                                               .settings = std::move(m.settings),
-                                                                               .keys = std::move(m.keys),
-                                                                               .record = std::move(m.record),
-                                                                               .clock = clock_,
-                                                                               .send = send,
-                                                                               .fleet = me}),
+      members_.push_back({std::move(entity),
+                          spawn_pne_device(self->system(), {.index = index,
+                                                            .settings = std::move(m.settings),
+                                                            .keys = std::move(m.keys),
+                                                            .record = std::move(m.record),
+                                                            .clock = clock_,
+                                                            .send = send,
+                                                            .fleet = me}),
                           true});
     }
     for (std::uint64_t i = 0; i < members_.size(); ++i) {
@@ -83,8 +85,8 @@ class fleet {
     for (const auto& [key, index] : links_) ++links[index];
     std::vector<std::string> out;
     for (std::size_t i = 0; i < members_.size(); ++i)
-      out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" + (members_[i].awake ? "true" : "false") +
-                    R"(,"links":)" + std::to_string(links[i]) + "}");
+      out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" +
+                    (members_[i].awake ? "true" : "false") + R"(,"links":)" + std::to_string(links[i]) + "}");
     return out;
   }
 
@@ -107,24 +109,24 @@ class fleet {
     if (stopping_) return;
     const link_key key{e.transport, e.link};
     switch (e.kind) {
-      case radio_event::kind_t::link_up:
-        if (e.endpoint == 0 || e.endpoint > members_.size()) return;
-        links_[key] = e.endpoint - 1;
-        return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
-      case radio_event::kind_t::link_down:
-        if (const auto it = links_.find(key); it != links_.end()) {
-          self_->send(members_[it->second].actor, pne_link_down{e.transport, e.link});
-          links_.erase(it);
-        }
-        return;
-      case radio_event::kind_t::message:
-        if (const auto it = links_.find(key); it != links_.end())
-          self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
-        return;
-      case radio_event::kind_t::peer_found: return;  // a central's business
-      case radio_event::kind_t::failed:
-        log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
-        return failed_(e.text);
+    case radio_event::kind_t::link_up:
+      if (e.endpoint == 0 || e.endpoint > members_.size()) return;
+      links_[key] = e.endpoint - 1;
+      return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
+    case radio_event::kind_t::link_down:
+      if (const auto it = links_.find(key); it != links_.end()) {
+        self_->send(members_[it->second].actor, pne_link_down{e.transport, e.link});
+        links_.erase(it);
+      }
+      return;
+    case radio_event::kind_t::message:
+      if (const auto it = links_.find(key); it != links_.end())
+        self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
+      return;
+    case radio_event::kind_t::peer_found: return;  // a central's business
+    case radio_event::kind_t::failed:
+      log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
+      return failed_(e.text);
     }
   }
 
@@ -132,11 +134,13 @@ class fleet {
     for (auto& r : radios_) {
       if (!on) {
         if (const auto gone = r.transport->remove_endpoint(index + 1); !gone)
-          log::warn(component, "not-taken-away", gone.error().message(), {{"entity", members_[index].entity}});
+          log::warn(component, "not-taken-away", gone.error().message(),
+                    {{"entity", members_[index].entity}});
         continue;
       }
       if (const auto added = r.transport->add_endpoint(index + 1, members_[index].entity); !added)
-        log::error(component, "not-presented", added.error().message(), {{"entity", members_[index].entity}, {"transport", r.name}});
+        log::error(component, "not-presented", added.error().message(),
+                   {{"entity", members_[index].entity}, {"transport", r.name}});
     }
   }
 
@@ -147,7 +151,8 @@ class fleet {
     naps_.set(index, clock_() + (members_[index].awake ? *wake_.every + stagger : wake_.sleep_for));
   }
   void turn(std::uint64_t index) {
-    self_->send(members_[index].actor, pne_do{members_[index].awake ? pne_command::sleep : pne_command::wake});
+    self_->send(members_[index].actor,
+                pne_do{members_[index].awake ? pne_command::sleep : pne_command::wake});
   }
 
   void arm() {

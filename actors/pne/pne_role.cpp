@@ -43,7 +43,8 @@ struct pne_role::impl {
   std::vector<std::unique_ptr<plugins::transport>> transports;
   std::unique_ptr<actor_runtime> runtime;
   fleet_actor fleet;
-  std::shared_ptr<std::atomic<fleet_actor*>> wake_target = std::make_shared<std::atomic<fleet_actor*>>(nullptr);
+  std::shared_ptr<std::atomic<fleet_actor*>> wake_target =
+      std::make_shared<std::atomic<fleet_actor*>>(nullptr);
   std::size_t count = 0;
   bool down = false;
 };
@@ -51,7 +52,8 @@ struct pne_role::impl {
 pne_role::pne_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 pne_role::~pne_role() { drain(); }
 
-result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c, const storage::key_protector& protector,
+result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
+                                                  const storage::key_protector& protector,
                                                   std::vector<manufactured_device> devices) {
   auto& random = crypto::system_entropy();
   fleet_parts parts;
@@ -62,7 +64,8 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c, c
   if (!c.keys_dir.empty()) {
     std::error_code wrong;
     std::filesystem::create_directories(c.keys_dir, wrong);
-    if (wrong) return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
+    if (wrong)
+      return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
     std::filesystem::permissions(c.keys_dir, std::filesystem::perms::owner_all, wrong);
     CPNS_TRY(shared_key, storage::open_data_key(c.keys_dir / "data.key", "pne keys", protector, random));
   }
@@ -70,8 +73,8 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c, c
     const std::string purpose = "pne keys " + d.entity.text();
     CPNS_TRY(auto file, !d.key_file.empty()
                             ? storage::sealed_file::open(d.key_file, purpose, protector, random)
-                            : result<storage::sealed_file>{storage::sealed_file::with_data_key(c.keys_dir / file_name_of(d.entity),
-                                                                                               purpose, *shared_key, random)});
+                            : result<storage::sealed_file>{storage::sealed_file::with_data_key(
+                                  c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)});
     protocol::pne_record record;
     CPNS_TRY(const auto kept, file.load());
     if (kept) {
@@ -87,9 +90,11 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c, c
   for (const auto& t : c.transports) {
     const auto number = m.transports.size();
     m.inboxes.push_back(std::make_shared<radio_inbox>(number, [target = m.wake_target] {
-      if (const auto* fleet = target->load(std::memory_order_acquire)) caf::anon_send(*fleet, fleet_radio_ready{});
+      if (const auto* fleet = target->load(std::memory_order_acquire))
+        caf::anon_send(*fleet, fleet_radio_ready{});
     }));
-    CPNS_TRY(auto opened, open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back()));
+    CPNS_TRY(auto opened,
+             open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back()));
     log::info(component, "radio-open", "the radio is open", {{"transport", t.name}, {"plugin", t.plugin}});
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
@@ -116,8 +121,13 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   caf::scoped_actor self{impl_->runtime->system()};
   status out;
   self->request(impl_->fleet, std::chrono::seconds(5), fleet_command{entity, c})
-      .receive([&out](const std::string& wrong) { if (!wrong.empty()) out = fail(errc::state_unknown, wrong); },
-               [&out](const caf::error&) { out = fail(errc::state_overloaded, "the role did not answer within 5 s"); });
+      .receive(
+          [&out](const std::string& wrong) {
+            if (!wrong.empty()) out = fail(errc::state_unknown, wrong);
+          },
+          [&out](const caf::error&) {
+            out = fail(errc::state_overloaded, "the role did not answer within 5 s");
+          });
   return out;
 }
 
@@ -138,7 +148,8 @@ void pne_role::drain() {
   for (auto& t : m.transports) t->close();
   if (m.runtime && m.fleet) {
     caf::scoped_actor self{m.runtime->system()};
-    self->request(m.fleet, std::chrono::seconds(5), fleet_stop{}).receive([](bool) {}, [](const caf::error&) {});
+    self->request(m.fleet, std::chrono::seconds(5), fleet_stop{})
+        .receive([](bool) {}, [](const caf::error&) {});
     m.fleet = nullptr;
   }
   m.runtime.reset();

@@ -25,7 +25,8 @@ class pne_role {
  public:
   /// Opens key files and radios and powers the devices on. Errors name the file, radio or device.
   /// `protector` is used during the call only.
-  static result<std::unique_ptr<pne_role>> start(const config::pne_config& c, const storage::key_protector& protector,
+  static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
+                                                 const storage::key_protector& protector,
                                                  std::vector<manufactured_device> devices);
   ~pne_role();
 

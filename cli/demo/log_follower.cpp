@@ -87,7 +87,8 @@ void log_follower::read(source& s, std::vector<log_event>& out) {
 std::vector<log_event> log_follower::poll() {
   std::vector<log_event> out;
   for (auto& s : sources_) read(s, out);
-  std::stable_sort(out.begin(), out.end(), [](const log_event& a, const log_event& b) { return a.at < b.at; });
+  std::stable_sort(out.begin(), out.end(),
+                   [](const log_event& a, const log_event& b) { return a.at < b.at; });
   return out;
 }
 

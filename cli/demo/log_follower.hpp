@@ -1,5 +1,6 @@
 #pragma once
-// Reads the roles' JSON logs as they grow, so that the demo shows what an operator would see, and nothing else.
+// Reads the roles' JSON logs as they grow, so that the demo shows what an operator would see, and nothing
+// else.
 
 #include <cstdint>
 #include <map>
@@ -24,7 +25,8 @@ struct log_event {
 class log_follower {
  public:
   explicit log_follower(std::vector<std::string> files);
-  /// What was written since the last call, in the order of time. Lines that are not JSON are kept in `strays`.
+  /// What was written since the last call, in the order of time. Lines that are not JSON are kept in
+  /// `strays`.
   std::vector<log_event> poll();
   [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
 

@@ -14,11 +14,13 @@ struct told {
 
 // What the roles log, as steps of the change request.
 constexpr std::array<told, 13> steps{{
-    {"gateway", "server-connected", 0, "PN GW <-> CPNS Server", "mutual authentication and key exchange (TLS 1.3)"},
+    {"gateway", "server-connected", 0, "PN GW <-> CPNS Server",
+     "mutual authentication and key exchange (TLS 1.3)"},
     {"gateway", "detecting", 1, "PN GW  -> PNE", "detection: EntityDiscoveryRequest"},
     {"gateway", "detected", 2, "PNE    -> PN GW", "EntityDiscoveryResponse with its Entity ID"},
     {"gateway", "validated", 3, "PN GW", "Entity ID validated"},
-    {"gateway", "requested", 4, "PN GW  -> CPNS Server", "KeyAssignmentRequest with the hashed user password"},
+    {"gateway", "requested", 4, "PN GW  -> CPNS Server",
+     "KeyAssignmentRequest with the hashed user password"},
     {"server", "user-verified", 5, "CPNS Server", "user verified (SCRAM-SHA-256), presence verified"},
     {"server", "set-stored", 6, "CPNS Server", "set of EUKeys generated and stored"},
     {"server", "temporary-key-obtained", 7, "CPNS Server", "Temporary Key obtained"},

@@ -1,5 +1,6 @@
 #pragma once
-// Makes a story out of the roles' logs: the first PNE's steps as they happen, then how far all of them are, then figures.
+// Makes a story out of the roles' logs: the first PNE's steps as they happen, then how far all of them are,
+// then figures.
 
 #include <cstdint>
 #include <functional>

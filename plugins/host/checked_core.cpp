@@ -16,8 +16,9 @@ constexpr std::size_t queued_frames_max = 256;  // of one link, while the plugin
 checked_core& core_of(void* context) { return *static_cast<checked_core*>(context); }
 
 std::uint64_t steady_ms(void*) {
-  return static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
+                                        std::chrono::steady_clock::now().time_since_epoch())
+                                        .count());
 }
 constexpr cpns_ext_timer timer_extension{sizeof(cpns_ext_timer), 0, steady_ms};
 
@@ -25,16 +26,18 @@ const void* host_extension(void*, const char* id) {
   return id != nullptr && std::strcmp(id, CPNS_EXT_TIMER) == 0 ? &timer_extension : nullptr;
 }
 
-std::string bounded(const char* text, std::size_t most = 200) { return text == nullptr ? std::string{} : std::string(text, strnlen(text, most)); }
+std::string bounded(const char* text, std::size_t most = 200) {
+  return text == nullptr ? std::string{} : std::string(text, strnlen(text, most));
+}
 
 std::string_view words_of(std::uint32_t reason) {
   switch (reason) {
-    case CPNS_DOWN_CLOSED: return "closed";
-    case CPNS_DOWN_LOST: return "lost";
-    case CPNS_DOWN_BAD_FRAME: return "the peer sent what is no frame";
-    case CPNS_DOWN_TOO_SLOW: return "the peer was too slow";
-    case CPNS_DOWN_LIMIT: return "over a limit";
-    default: return "for a reason that is not known";
+  case CPNS_DOWN_CLOSED: return "closed";
+  case CPNS_DOWN_LOST: return "lost";
+  case CPNS_DOWN_BAD_FRAME: return "the peer sent what is no frame";
+  case CPNS_DOWN_TOO_SLOW: return "the peer was too slow";
+  case CPNS_DOWN_LIMIT: return "over a limit";
+  default: return "for a reason that is not known";
   }
 }
 
@@ -59,21 +62,23 @@ class checked_core::visit {
 };
 
 const cpns_host& checked_core::host() {
-  table_ = {sizeof(cpns_host),
-            0,
-            this,
-            [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { core_of(c).on_link_up(l, e, a); },
-            [](void* c, std::uint64_t l, std::uint32_t r, const char* d) { core_of(c).on_link_down(l, r, d); },
-            [](void* c, std::uint64_t l, const std::uint8_t* d, std::size_t n) { core_of(c).on_frame(l, d, n); },
-            [](void* c, std::uint64_t l) { core_of(c).on_writable(l); },
-            [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
-            [](void* c, const char* w) { core_of(c).on_failed(w); },
-            [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
-            host_extension};
+  table_ = {
+      sizeof(cpns_host),
+      0,
+      this,
+      [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { core_of(c).on_link_up(l, e, a); },
+      [](void* c, std::uint64_t l, std::uint32_t r, const char* d) { core_of(c).on_link_down(l, r, d); },
+      [](void* c, std::uint64_t l, const std::uint8_t* d, std::size_t n) { core_of(c).on_frame(l, d, n); },
+      [](void* c, std::uint64_t l) { core_of(c).on_writable(l); },
+      [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
+      [](void* c, const char* w) { core_of(c).on_failed(w); },
+      [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
+      host_extension};
   return table_;
 }
 
-void checked_core::set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links, std::uint32_t) {
+void checked_core::set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links,
+                              std::uint32_t) {
   mtu_ = mtu;
   max_links_ = max_links;
   plugin_ = plugin;
@@ -111,7 +116,8 @@ status checked_core::send(link_id link, byte_view message) {
   if (!state) return fail(errc::plugin_link, "link " + std::to_string(link));
   {
     std::lock_guard lock{state->guard};
-    if (state->queue.size() >= queued_frames_max) return fail(errc::state_overloaded, "the link's queue is full");
+    if (state->queue.size() >= queued_frames_max)
+      return fail(errc::state_overloaded, "the link's queue is full");
     CPNS_TRY(auto frames, state->out.split(message));
     for (auto& f : frames) state->queue.push_back(std::move(f));
   }
@@ -119,7 +125,8 @@ status checked_core::send(link_id link, byte_view message) {
   return {};
 }
 
-/// Hands frames to the plugin, one thread at a time for a link, and holds no lock meanwhile: a plugin may call back from send.
+/// Hands frames to the plugin, one thread at a time for a link, and holds no lock meanwhile: a plugin may
+/// call back from send.
 void checked_core::pump(link_id link, const link_ptr& state) {
   const call plugin{*this};
   if (!plugin) return;
@@ -206,7 +213,8 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
     std::lock_guard lock{state->guard};
     auto taken = state->in.take({data, size});
     if (!taken) {
-      log::debug(component, "bad-frame", taken.error().message(), {{"plugin", name_}, {"link", std::to_string(link)}});
+      log::debug(component, "bad-frame", taken.error().message(),
+                 {{"plugin", name_}, {"link", std::to_string(link)}});
       std::lock_guard counting{guard_};
       ++counters_.bad_frames;
       return;

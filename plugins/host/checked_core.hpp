@@ -1,5 +1,6 @@
 #pragma once
-// What a plugin's callbacks reach. Lives until the process ends, because a plugin may call at any time, also too late.
+// What a plugin's callbacks reach. Lives until the process ends, because a plugin may call at any time, also
+// too late.
 
 #include <atomic>
 #include <deque>
@@ -24,7 +25,8 @@ class checked_core {
   /// Whether the listener may still be called; after detach returned no call runs.
   void detach();
   /// The instance that sends go to; set once, before the listener hears anything that it could answer.
-  void set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links, std::uint32_t traits);
+  void set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links,
+                  std::uint32_t traits);
 
   /// Holds back retire_plugin() while the plugin is being called; null once it was retired.
   class call {

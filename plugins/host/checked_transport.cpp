@@ -20,13 +20,13 @@ checked_core& keep_for_ever(std::unique_ptr<checked_core> core) {
 
 status from_plugin(cpns_status s, const std::string& what) {
   switch (s) {
-    case CPNS_OK: return {};
-    case CPNS_BAD_PARAMETER: return fail(errc::config_range, what);
-    case CPNS_WOULD_BLOCK: return fail(errc::state_overloaded, what);
-    case CPNS_NO_LINK: return fail(errc::plugin_link, what);
-    case CPNS_LIMIT: return fail(errc::plugin_failed, what + ": over a limit that the plugin declares");
-    case CPNS_UNSUPPORTED: return fail(errc::plugin_failed, what + ": not with this role");
-    default: return fail(errc::plugin_failed, what);
+  case CPNS_OK: return {};
+  case CPNS_BAD_PARAMETER: return fail(errc::config_range, what);
+  case CPNS_WOULD_BLOCK: return fail(errc::state_overloaded, what);
+  case CPNS_NO_LINK: return fail(errc::plugin_link, what);
+  case CPNS_LIMIT: return fail(errc::plugin_failed, what + ": over a limit that the plugin declares");
+  case CPNS_UNSUPPORTED: return fail(errc::plugin_failed, what + ": not with this role");
+  default: return fail(errc::plugin_failed, what);
   }
 }
 
@@ -42,14 +42,17 @@ class checked_transport final : public transport {
   }
   status add_endpoint(endpoint_id endpoint, std::string_view name) override {
     const std::string text{name};
-    return called("presenting " + text, [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
+    return called("presenting " + text,
+                  [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
   }
   status remove_endpoint(endpoint_id endpoint) override {
-    return called("taking a PNE away", [&](const auto& p) { return p->remove_endpoint(p->context, endpoint), CPNS_OK; });
+    return called("taking a PNE away",
+                  [&](const auto& p) { return p->remove_endpoint(p->context, endpoint), CPNS_OK; });
   }
   status connect(std::string_view address) override {
     const std::string text{address};
-    return called("connecting to " + text, [&](const auto& p) { return p->connect(p->context, text.c_str()); });
+    return called("connecting to " + text,
+                  [&](const auto& p) { return p->connect(p->context, text.c_str()); });
   }
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
   void disconnect(link_id link) override { core_.disconnect(link); }
@@ -78,15 +81,17 @@ class checked_transport final : public transport {
 /// What is wrong with what open returned; empty if nothing is.
 std::string wrong_with(const cpns_transport* t) {
   if (t == nullptr) return "open succeeded and returned no transport";
-  if (t->size < sizeof(cpns_transport)) return "its cpns_transport is smaller than that of this interface version";
-  if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send || !t->disconnect ||
-      !t->close || !t->get_extension)
+  if (t->size < sizeof(cpns_transport))
+    return "its cpns_transport is smaller than that of this interface version";
+  if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send ||
+      !t->disconnect || !t->close || !t->get_extension)
     return "a function of its cpns_transport is missing";
   return {};
 }
 
 std::string wrong_with(const cpns_limits& l) {
-  if (l.mtu < mtu_min || l.mtu > mtu_max) return "it declares an MTU of " + std::to_string(l.mtu) + ", allowed are 23 to 65535";
+  if (l.mtu < mtu_min || l.mtu > mtu_max)
+    return "it declares an MTU of " + std::to_string(l.mtu) + ", allowed are 23 to 65535";
   if (l.max_links == 0) return "it declares no links";
   return {};
 }
@@ -100,7 +105,9 @@ result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& en
   auto& core = keep_for_ever(std::make_unique<checked_core>(name));
   std::vector<cpns_parameter> list;
   for (const auto& [k, v] : params) list.push_back({k.c_str(), v.c_str()});
-  const cpns_open_args args{sizeof(cpns_open_args), as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL, list.data(), list.size(), probe};
+  const cpns_open_args args{sizeof(cpns_open_args),
+                            as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL,
+                            list.data(), list.size(), probe};
   core.attach(&listener);
   const cpns_transport* plugin = nullptr;
   const auto opened = entry.open(&core.host(), &args, &plugin);

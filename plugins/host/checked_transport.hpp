@@ -1,6 +1,6 @@
 #pragma once
-// Drives one plugin instance and trusts nothing that it does: ids, sizes, order and time of its callbacks are checked, and what
-// breaks a rule costs the link that it happened on. Fragmentation is done here.
+// Drives one plugin instance and trusts nothing that it does: ids, sizes, order and time of its callbacks are
+// checked, and what breaks a rule costs the link that it happened on. Fragmentation is done here.
 
 #include <map>
 #include <memory>
@@ -13,13 +13,14 @@ namespace cpns::plugins {
 
 /// Counters of one instance since it was opened.
 struct transport_counters {
-  std::uint64_t misbehaviour = 0;     ///< rules of the interface broken by the plugin
-  std::uint64_t bad_frames = 0;       ///< frames of peers that fit no message
-  std::uint64_t dropped_messages = 0; ///< unfinished or over a bound
+  std::uint64_t misbehaviour = 0;      ///< rules of the interface broken by the plugin
+  std::uint64_t bad_frames = 0;        ///< frames of peers that fit no message
+  std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
 };
 
-/// Calls entry->open and checks what it returns. plugin_failed, plugin_misbehaved or config_range (a parameter); the detail holds what the
-/// plugin logged. With `probe` the plugin leaves no trace. `listener` outlives close().
+/// Calls entry->open and checks what it returns. plugin_failed, plugin_misbehaved or config_range (a
+/// parameter); the detail holds what the plugin logged. With `probe` the plugin leaves no trace. `listener`
+/// outlives close().
 result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
                                                 const std::map<std::string, std::string>& params, bool probe,
                                                 transport_listener& listener);

@@ -11,7 +11,8 @@ constexpr std::uint8_t last_bit = 0x80, reserved_bit = 0x40, index_mask = 0x3f;
 
 result<std::vector<bytes>> fragmenter::split(byte_view message) {
   if (message.empty() || message.size() > message_max)
-    return fail(errc::wire_oversized, "a message has 1 to " + std::to_string(message_max) + " bytes, this one " + std::to_string(message.size()));
+    return fail(errc::wire_oversized, "a message has 1 to " + std::to_string(message_max) +
+                                          " bytes, this one " + std::to_string(message.size()));
   const std::size_t room = mtu_ - fragment_header;
   const std::uint8_t number = next_++;
   std::vector<bytes> frames;
@@ -54,13 +55,15 @@ reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
 }
 
 result<std::optional<bytes>> reassembler::take(byte_view frame) {
-  if (frame.size() <= fragment_header) return fail(errc::wire_truncated, "a frame has a header of 2 bytes and 1 byte or more behind it");
+  if (frame.size() <= fragment_header)
+    return fail(errc::wire_truncated, "a frame has a header of 2 bytes and 1 byte or more behind it");
   const std::uint8_t flags = frame[1];
   if ((flags & reserved_bit) != 0) return fail(errc::wire_range, "bit 6 of a fragment header must be zero");
   const std::size_t index = flags & index_mask;
   const bool last = (flags & last_bit) != 0;
   const auto piece = frame.subspan(fragment_header);
-  if (piece.size() > message_max) return fail(errc::wire_oversized, "a fragment is larger than the largest message");
+  if (piece.size() > message_max)
+    return fail(errc::wire_oversized, "a fragment is larger than the largest message");
   if (last && index == 0) return std::optional<bytes>{to_bytes(piece)};
 
   auto& p = find_or_begin(frame[0]);
@@ -90,7 +93,8 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
   if (!p.count || p.have != *p.count) return std::optional<bytes>{};
   bytes whole;
   whole.reserve(p.size);
-  for (std::size_t i = 0; i < *p.count; ++i) whole.insert(whole.end(), p.pieces[i].begin(), p.pieces[i].end());
+  for (std::size_t i = 0; i < *p.count; ++i)
+    whole.insert(whole.end(), p.pieces[i].begin(), p.pieces[i].end());
   p.used = false;
   return std::optional<bytes>{std::move(whole)};
 }

@@ -1,12 +1,15 @@
 #pragma once
-// Messages over frames. Every frame of every transport begins with two bytes, also when the message fits into one:
+// Messages over frames. Every frame of every transport begins with two bytes, also when the message fits into
+// one:
 //
 //   byte 0   the message's number, counted by its sender modulo 256, one counter a link and direction
 //   byte 1   bit 7: this is the last fragment;  bit 6: zero;  bits 5 to 0: index of the fragment, from 0
-//   then     the fragment, 1 byte and more; all but the last are of the same size, the frame size that the sender uses less 2
+//   then     the fragment, 1 byte and more; all but the last are of the same size, the frame size that the
+//   sender uses less 2
 //
-// A message has 1 to 1024 bytes and at most 64 fragments. A receiver puts fragments together in whatever order they come,
-// keeps four unfinished messages a link, and drops the oldest for a fifth. What is lost costs its own message only.
+// A message has 1 to 1024 bytes and at most 64 fragments. A receiver puts fragments together in whatever
+// order they come, keeps four unfinished messages a link, and drops the oldest for a fifth. What is lost
+// costs its own message only.
 
 #include <array>
 #include <cstdint>
@@ -40,8 +43,8 @@ class fragmenter {
 /// Puts messages of one link and direction together. Not thread-safe.
 class reassembler {
  public:
-  /// The message that `frame` completes, or nothing yet. Errors name what is wrong with the frame; what was begun
-  /// before stays as it was.
+  /// The message that `frame` completes, or nothing yet. Errors name what is wrong with the frame; what was
+  /// begun before stays as it was.
   result<std::optional<bytes>> take(byte_view frame);
   /// Messages that were given up unfinished.
   [[nodiscard]] std::uint64_t given_up() const { return given_up_; }

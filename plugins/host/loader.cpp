@@ -22,13 +22,16 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
   }
   const auto* entry = static_cast<const cpns_transport_entry_t*>(::dlsym(handle, CPNS_ENTRY_SYMBOL));
   if (entry == nullptr)
-    return fail(errc::plugin_incompatible, file.string() + " exports no symbol " CPNS_ENTRY_SYMBOL ": it is no radio plugin");
+    return fail(errc::plugin_incompatible,
+                file.string() + " exports no symbol " CPNS_ENTRY_SYMBOL ": it is no radio plugin");
   if (entry->abi_major != CPNS_ABI_MAJOR)
-    return fail(errc::plugin_incompatible, file.string() + " is built for interface version " + std::to_string(entry->abi_major) + "." +
-                                               std::to_string(entry->abi_minor) + ", this program has " +
-                                               std::to_string(CPNS_ABI_MAJOR) + "." + std::to_string(CPNS_ABI_MINOR));
+    return fail(errc::plugin_incompatible,
+                file.string() + " is built for interface version " + std::to_string(entry->abi_major) + "." +
+                    std::to_string(entry->abi_minor) + ", this program has " +
+                    std::to_string(CPNS_ABI_MAJOR) + "." + std::to_string(CPNS_ABI_MINOR));
   if (entry->size < sizeof(cpns_transport_entry_t) || entry->open == nullptr)
-    return fail(errc::plugin_incompatible, file.string() + ": its entry is too small or has no open function");
+    return fail(errc::plugin_incompatible,
+                file.string() + ": its entry is too small or has no open function");
   return entry;
 }
 
@@ -54,10 +57,12 @@ result<std::string> find_plugin(const transport_spec& spec) {
   std::error_code wrong;
   if (spec.plugin.find('/') != std::string::npos) {
     const auto path = fs::absolute(spec.plugin, wrong);
-    if (wrong || !fs::is_regular_file(path, wrong)) return fail(errc::plugin_load, "there is no file " + spec.plugin);
+    if (wrong || !fs::is_regular_file(path, wrong))
+      return fail(errc::plugin_load, "there is no file " + spec.plugin);
     return path.string();
   }
-  if (spec.plugin.empty()) return fail(errc::plugin_load, "a transport needs the name or the path of a plugin");
+  if (spec.plugin.empty())
+    return fail(errc::plugin_load, "a transport needs the name or the path of a plugin");
   std::string searched;
   for (const auto& folder : spec.plugin_dirs.empty() ? default_plugin_dirs() : spec.plugin_dirs) {
     const auto path = fs::path{folder} / (spec.plugin + ".so");
@@ -67,7 +72,8 @@ result<std::string> find_plugin(const transport_spec& spec) {
   return fail(errc::plugin_load, "there is no plugin " + spec.plugin + ".so in " + searched);
 }
 
-result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe, transport_listener& listener) {
+result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
+                                               transport_listener& listener) {
   CPNS_TRY(const auto file, find_plugin(spec));
   CPNS_TRY(const auto* entry, entry_of(file));
   return open_checked(*entry, spec.role, spec.params, probe, listener);

@@ -6,6 +6,7 @@
 namespace cpns::plugins {
 
 /// load_transport, or with `probe` an instance that leaves no trace.
-result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe, transport_listener& listener);
+result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
+                                               transport_listener& listener);
 
 }  // namespace cpns::plugins

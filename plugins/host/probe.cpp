@@ -35,7 +35,8 @@ class deaf_listener final : public transport_listener {
 };
 
 std::vector<std::string> child_words(const transport_spec& spec, const std::string& file) {
-  std::vector<std::string> words{"cpns", probe_child_flag, file, spec.role == transport_role::central ? "central" : "peripheral"};
+  std::vector<std::string> words{"cpns", probe_child_flag, file,
+                                 spec.role == transport_role::central ? "central" : "peripheral"};
   for (const auto& [k, v] : spec.params) words.push_back(k + "=" + v);
   return words;
 }
@@ -47,8 +48,9 @@ std::string write_info(const transport_info& i) {
     for (char c : text) out += c == '\n' ? ' ' : c;
     out += '\n';
   }
-  for (std::uint64_t n : {std::uint64_t{i.mtu}, std::uint64_t{i.max_links}, std::uint64_t{i.max_endpoints}, std::uint64_t{i.reliable},
-                          std::uint64_t{i.ordered}, std::uint64_t{i.may_scan_while_connected}})
+  for (std::uint64_t n :
+       {std::uint64_t{i.mtu}, std::uint64_t{i.max_links}, std::uint64_t{i.max_endpoints},
+        std::uint64_t{i.reliable}, std::uint64_t{i.ordered}, std::uint64_t{i.may_scan_while_connected}})
     out += std::to_string(n) + "\n";
   return out;
 }
@@ -119,7 +121,8 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
   argv.push_back(nullptr);
 
   pipe_pair answer;
-  if (answer.read < 0) return fail(errc::plugin_load, std::string{"probing needs a pipe: "} + std::strerror(errno));
+  if (answer.read < 0)
+    return fail(errc::plugin_load, std::string{"probing needs a pipe: "} + std::strerror(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -128,7 +131,8 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
   pid_t pid = -1;
   const int spawned = ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
   posix_spawn_file_actions_destroy(&actions);
-  if (spawned != 0) return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
+  if (spawned != 0)
+    return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
   answer.close_write();
 
   const auto said = read_until_end(answer.read, limit);
@@ -136,11 +140,13 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
   if (!ended) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return fail(errc::plugin_hung, file + " did not finish load, open and close within " + std::to_string(limit.count()) + " ms; it is not loaded");
+    return fail(errc::plugin_hung, file + " did not finish load, open and close within " +
+                                       std::to_string(limit.count()) + " ms; it is not loaded");
   }
   if (WIFSIGNALED(*ended))
-    return fail(errc::plugin_crashed, file + " was ended by signal " + std::to_string(WTERMSIG(*ended)) + " (" +
-                                          ::strsignal(WTERMSIG(*ended)) + ") while it was probed; it is not loaded");
+    return fail(errc::plugin_crashed, file + " was ended by signal " + std::to_string(WTERMSIG(*ended)) +
+                                          " (" + ::strsignal(WTERMSIG(*ended)) +
+                                          ") while it was probed; it is not loaded");
   if (WEXITSTATUS(*ended) == 0) {
     if (auto info = parse_info(*said)) return *info;
   }
@@ -148,7 +154,8 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
   int code = 0;
   if (space != std::string::npos) code = std::atoi(said->substr(0, space).c_str());
   if (code == 0)
-    return fail(errc::plugin_crashed, file + " ended its process with exit code " + std::to_string(WEXITSTATUS(*ended)) +
+    return fail(errc::plugin_crashed, file + " ended its process with exit code " +
+                                          std::to_string(WEXITSTATUS(*ended)) +
                                           " while it was probed; it is not loaded");
   return fail(static_cast<errc>(code), said->substr(space + 1));
 }

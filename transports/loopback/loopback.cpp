@@ -14,8 +14,10 @@ using namespace cpns;
 
 class loopback_radio final : public sdk::radio, public loopback::station {
  public:
-  loopback_radio(sdk::host out, cpns_role as, std::uint32_t mtu, const std::string& network, const loopback::weather& w)
-      : out_(out), role_(as), mtu_(mtu), traits_(w.loss == 0 ? std::uint32_t{CPNS_TRAIT_RELIABLE} : 0u), medium_(loopback::medium::join(network, w)) {
+  loopback_radio(sdk::host out, cpns_role as, std::uint32_t mtu, const std::string& network,
+                 const loopback::weather& w)
+      : out_(out), role_(as), mtu_(mtu), traits_(w.loss == 0 ? std::uint32_t{CPNS_TRAIT_RELIABLE} : 0u),
+        medium_(loopback::medium::join(network, w)) {
     if (w.reorder == 0 && w.jitter_ms == 0) traits_ |= CPNS_TRAIT_ORDERED;
   }
 

@@ -59,9 +59,9 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
   lock.unlock();
   const auto& out = e.to->out();
   switch (e.kind) {
-    case what::up: out.link_up(e.link, e.endpoint, e.text); break;
-    case what::down: out.link_down(e.link, CPNS_DOWN_CLOSED, e.text); break;
-    case what::frame: out.frame(e.link, e.data); break;
+  case what::up: out.link_up(e.link, e.endpoint, e.text); break;
+  case what::down: out.link_down(e.link, CPNS_DOWN_CLOSED, e.text); break;
+  case what::frame: out.frame(e.link, e.data); break;
   }
   lock.lock();
   delivering_to_ = nullptr;
@@ -74,8 +74,15 @@ void medium::connect(station& central, station& peripheral, std::uint64_t endpoi
   other_[{p.who, p.link}] = c;
   const auto now = clock::now();
   // A name for the peer that stays the same while its process lives, as a radio address would.
-  const auto name = "loopback:" + std::to_string(reinterpret_cast<std::uintptr_t>(&peripheral) % 100000) + "/" + std::to_string(endpoint);
-  post({.at = now, .kind = what::up, .to = p.who, .link = p.link, .endpoint = endpoint, .text = "loopback:gateway", .data = {}});
+  const auto name = "loopback:" + std::to_string(reinterpret_cast<std::uintptr_t>(&peripheral) % 100000) +
+                    "/" + std::to_string(endpoint);
+  post({.at = now,
+        .kind = what::up,
+        .to = p.who,
+        .link = p.link,
+        .endpoint = endpoint,
+        .text = "loopback:gateway",
+        .data = {}});
   post({.at = now, .kind = what::up, .to = c.who, .link = c.link, .endpoint = 0, .text = name, .data = {}});
 }
 
@@ -125,7 +132,12 @@ cpns_status medium::send(station& from, std::uint64_t link, std::span<const std:
     auto at = clock::now() + std::chrono::milliseconds(weather_.delay_ms);
     if (weather_.jitter_ms != 0) at += std::chrono::milliseconds(dice_() % (weather_.jitter_ms + 1));
     if (happens(weather_.reorder)) at += std::chrono::milliseconds(weather_.delay_ms + 5);
-    post({.at = at, .kind = what::frame, .to = it->second.who, .link = it->second.link, .text = {}, .data = {frame.begin(), frame.end()}});
+    post({.at = at,
+          .kind = what::frame,
+          .to = it->second.who,
+          .link = it->second.link,
+          .text = {},
+          .data = {frame.begin(), frame.end()}});
   }
   return CPNS_OK;
 }
@@ -141,7 +153,8 @@ void medium::disconnect(station& who, std::uint64_t link) {
 void medium::leave(station& who) {
   std::unique_lock lock{guard_};
   centrals_.erase(&who);
-  for (auto it = endpoints_.begin(); it != endpoints_.end();) it = it->first.first == &who ? endpoints_.erase(it) : std::next(it);
+  for (auto it = endpoints_.begin(); it != endpoints_.end();)
+    it = it->first.first == &who ? endpoints_.erase(it) : std::next(it);
   std::vector<std::pair<side, side>> gone;
   for (const auto& [key, far] : other_)
     if (key.first == &who) gone.push_back({{key.first, key.second, 0}, far});

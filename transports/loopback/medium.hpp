@@ -1,6 +1,7 @@
 #pragma once
-// The air of the loopback radio: one per network name and process. It connects every central that scans with every endpoint, and
-// carries frames with the loss, delay, reordering and duplication that it was given. One thread delivers.
+// The air of the loopback radio: one per network name and process. It connects every central that scans with
+// every endpoint, and carries frames with the loss, delay, reordering and duplication that it was given. One
+// thread delivers.
 
 #include <condition_variable>
 #include <cstdint>
@@ -34,7 +35,8 @@ class station {
 
 class medium {
  public:
-  /// The medium of that name; made with the first instance, ended with the last. The first one's weather counts.
+  /// The medium of that name; made with the first instance, ended with the last. The first one's weather
+  /// counts.
   static std::shared_ptr<medium> join(const std::string& network, const weather& w);
   explicit medium(const weather& w);
   ~medium();

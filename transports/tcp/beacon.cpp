@@ -48,20 +48,23 @@ beacon_listener::beacon_listener(asio::io_context& io, const settings& s, heard_
   // Several processes of one machine hear the same broadcast.
   socket_.set_option(asio::socket_base::reuse_address{true}, wrong);
   socket_.bind({asio::ip::address_v4::any(), settings_.discover}, wrong);
-  if (wrong) throw sdk::unavailable{"listening for beacons on UDP port " + std::to_string(settings_.discover) + ": " + wrong.message()};
+  if (wrong)
+    throw sdk::unavailable{"listening for beacons on UDP port " + std::to_string(settings_.discover) + ": " +
+                           wrong.message()};
 }
 
 void beacon_listener::start() {
-  socket_.async_receive_from(asio::buffer(buffer_), from_, [this](const boost::system::error_code& wrong, std::size_t n) {
-    if (wrong == asio::error::operation_aborted || !socket_.is_open()) return;
-    const std::string_view text{buffer_.data(), n};
-    if (!wrong && text.size() > magic.size() + 2 && text.substr(0, magic.size()) == magic &&
-        text.substr(magic.size() + 2) == settings_.network) {
-      const auto* p = reinterpret_cast<const std::uint8_t*>(text.data()) + magic.size();
-      heard_({from_.address().to_string(), static_cast<std::uint16_t>(p[0] << 8 | p[1])});
-    }
-    start();
-  });
+  socket_.async_receive_from(
+      asio::buffer(buffer_), from_, [this](const boost::system::error_code& wrong, std::size_t n) {
+        if (wrong == asio::error::operation_aborted || !socket_.is_open()) return;
+        const std::string_view text{buffer_.data(), n};
+        if (!wrong && text.size() > magic.size() + 2 && text.substr(0, magic.size()) == magic &&
+            text.substr(magic.size() + 2) == settings_.network) {
+          const auto* p = reinterpret_cast<const std::uint8_t*>(text.data()) + magic.size();
+          heard_({from_.address().to_string(), static_cast<std::uint16_t>(p[0] << 8 | p[1])});
+        }
+        start();
+      });
 }
 
 void beacon_listener::stop() {

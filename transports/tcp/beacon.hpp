@@ -1,9 +1,9 @@
 #pragma once
 // How gateway and PNEs on a local network find each other: UDP datagrams, see settings.hpp.
 
+#include <array>
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <array>
 #include <functional>
 
 #include "transports/tcp/connection.hpp"

@@ -5,7 +5,8 @@
 namespace cpns::tcp {
 namespace {
 
-constexpr std::chrono::milliseconds accept_pause{100};  // after EMFILE and the like: accepting again at once would spin
+constexpr std::chrono::milliseconds accept_pause{
+    100};  // after EMFILE and the like: accepting again at once would spin
 
 }  // namespace
 
@@ -20,7 +21,8 @@ central::central(sdk::host out, settings s, bool probe)
   acceptor_.set_option(asio::socket_base::reuse_address{true}, wrong);
   acceptor_.bind(at, wrong);
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
-  if (wrong) throw sdk::unavailable{"listening on " + host + ":" + std::to_string(port) + ": " + wrong.message()};
+  if (wrong)
+    throw sdk::unavailable{"listening on " + host + ":" + std::to_string(port) + ": " + wrong.message()};
 }
 
 void central::scan(bool on) {
@@ -49,7 +51,8 @@ void central::accept() {
       });
       return;
     }
-    if (link_count() + strangers_.size() < settings_.max_links) greet(std::make_shared<connection>(std::move(socket), settings_));
+    if (link_count() + strangers_.size() < settings_.max_links)
+      greet(std::make_shared<connection>(std::move(socket), settings_));
     accept();
   });
 }

@@ -28,7 +28,8 @@ std::string connection::peer() const {
   return wrong ? "unknown" : at.address().to_string() + ":" + std::to_string(at.port());
 }
 
-void connection::expect_hello(std::function<void(std::span<const std::uint8_t>)> hello, std::function<void()> gone) {
+void connection::expect_hello(std::function<void(std::span<const std::uint8_t>)> hello,
+                              std::function<void()> gone) {
   hello_ = std::move(hello);
   events_.closed = [gone = std::move(gone)](cpns_down_reason, const std::string&) { gone(); };
   watch(settings_.handshake_ms);
@@ -43,11 +44,15 @@ void connection::start(events e) {
 
 void connection::read() {
   if (closed_) return;
-  if (in_.size() < have_ + 512) in_.resize(std::max<std::size_t>(std::min(read_size, header + settings_.mtu), have_ + 512));
+  if (in_.size() < have_ + 512)
+    in_.resize(std::max<std::size_t>(std::min(read_size, header + settings_.mtu), have_ + 512));
   socket_.async_read_some(asio::buffer(in_.data() + have_, in_.size() - have_),
                           [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t n) {
                             if (self->closed_) return;
-                            if (wrong) return self->close(CPNS_DOWN_LOST, wrong == asio::error::eof ? "the peer closed it" : wrong.message());
+                            if (wrong)
+                              return self->close(CPNS_DOWN_LOST, wrong == asio::error::eof
+                                                                     ? "the peer closed it"
+                                                                     : wrong.message());
                             self->have_ += n;
                             self->take_frames();
                             self->read();
@@ -59,7 +64,8 @@ void connection::take_frames() {
   while (!closed_ && have_ - at >= header) {
     const auto size = length_at(in_.data() + at);
     if (size == 0 || size > settings_.mtu)
-      return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes, 1 to " + std::to_string(settings_.mtu) + " are allowed");
+      return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes, 1 to " +
+                                            std::to_string(settings_.mtu) + " are allowed");
     if (have_ - at - header < size) break;
     const std::span<const std::uint8_t> body{in_.data() + at + header, size};
     at += header + size;
@@ -69,7 +75,8 @@ void connection::take_frames() {
       events_.frame_in(body);
   }
   if (closed_) return;
-  std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(have_), in_.begin());
+  std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(have_),
+            in_.begin());
   have_ -= at;
   if (have_ > 0 && !watching_) return watch(settings_.frame_ms);
   if (have_ == 0 && watching_) {
@@ -119,10 +126,11 @@ void connection::write() {
   }
   if (out_.empty()) return;
   if (unblocked && events_.writable) events_.writable();
-  asio::async_write(socket_, asio::buffer(out_), [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t) {
-    if (wrong) return self->close(CPNS_DOWN_LOST, wrong.message());
-    self->write();
-  });
+  asio::async_write(socket_, asio::buffer(out_),
+                    [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t) {
+                      if (wrong) return self->close(CPNS_DOWN_LOST, wrong.message());
+                      self->write();
+                    });
 }
 
 void connection::close(cpns_down_reason why, const std::string& detail) {
@@ -174,7 +182,8 @@ std::shared_ptr<connection> hub::find(std::uint64_t link) {
   return it == links_.end() ? nullptr : it->second;
 }
 
-void hub::adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address, std::function<void()> gone) {
+void hub::adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address,
+                std::function<void()> gone) {
   std::uint64_t link = 0;
   {
     std::lock_guard lock{guard_};

@@ -1,5 +1,6 @@
 #pragma once
-// One TCP connection as frames, and what all connections of an instance share. Everything but `send` runs in the instance's one thread.
+// One TCP connection as frames, and what all connections of an instance share. Everything but `send` runs in
+// the instance's one thread.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,7 +32,8 @@ class connection : public std::enable_shared_from_this<connection> {
   };
 
   connection(asio::ip::tcp::socket socket, const settings& s);
-  /// Reads one frame, which has to be there within `handshake_ms`, and hands it to `hello`, which calls start() or close().
+  /// Reads one frame, which has to be there within `handshake_ms`, and hands it to `hello`, which calls
+  /// start() or close().
   void expect_hello(std::function<void(std::span<const std::uint8_t>)> hello, std::function<void()> gone);
   void start(events e);
   /// [any-thread] CPNS_OK, or CPNS_WOULD_BLOCK if the queue is full.
@@ -75,7 +77,8 @@ class hub {
 
  protected:
   /// Brings a link up in the host and keeps it until it is closed; `gone` is called then.
-  void adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address, std::function<void()> gone);
+  void adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address,
+             std::function<void()> gone);
   [[nodiscard]] std::size_t link_count();
   std::shared_ptr<connection> find(std::uint64_t link);
   /// Ends acceptors and timers; runs in the loop.

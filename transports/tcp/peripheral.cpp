@@ -11,7 +11,8 @@ constexpr unsigned doublings_max = 6;
 
 }  // namespace
 
-peripheral::peripheral(sdk::host out, settings s, bool probe) : hub(out, std::move(s)), gateways_(settings_.connect) {
+peripheral::peripheral(sdk::host out, settings s, bool probe)
+    : hub(out, std::move(s)), gateways_(settings_.connect) {
   if (settings_.discover != 0 && !probe)
     beacons_ = std::make_unique<beacon_listener>(io_, settings_, [this](const host_port& g) { heard(g); });
   if (beacons_) beacons_->start();
@@ -50,7 +51,9 @@ void peripheral::remove(std::uint64_t endpoint) {
 void peripheral::heard(const host_port& gateway) {
   const auto known = std::find(gateways_.begin(), gateways_.end(), gateway);
   if (known != gateways_.end()) return;
-  if (gateways_.size() >= gateways_max) gateways_.erase(gateways_.begin() + static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
+  if (gateways_.size() >= gateways_max)
+    gateways_.erase(gateways_.begin() +
+                    static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
   gateways_.push_back(gateway);
   for (auto& [endpoint, p] : presences_) {
     if (p.link || p.dialling) continue;
@@ -74,7 +77,8 @@ void peripheral::dial(std::uint64_t endpoint) {
     return again(endpoint);
   }
   p.dialling = std::make_unique<asio::ip::tcp::socket>(io_);
-  p.dialling->async_connect({address, port}, [this, endpoint, name = host + ":" + std::to_string(port)](const boost::system::error_code& failed) {
+  p.dialling->async_connect({address, port}, [this, endpoint, name = host + ":" + std::to_string(port)](
+                                                 const boost::system::error_code& failed) {
     const auto found = presences_.find(endpoint);
     if (stopping_ || found == presences_.end() || !found->second.dialling) return;
     if (failed) {

@@ -7,7 +7,8 @@ namespace {
 host_port parse(const std::string& name, const std::string& text) {
   const auto colon = text.rfind(':');
   const auto wrong = [&] {
-    return sdk::bad_parameter{"parameter " + name + " is '" + text + "', it must be host:port, for example 127.0.0.1:7000"};
+    return sdk::bad_parameter{"parameter " + name + " is '" + text +
+                              "', it must be host:port, for example 127.0.0.1:7000"};
   };
   if (colon == std::string::npos || colon == 0) throw wrong();
   std::string host = text.substr(0, colon);
@@ -39,7 +40,8 @@ std::vector<host_port> parse_list(const std::string& name, const std::string& te
 settings read_settings(sdk::parameters& p, cpns_role as) {
   settings s;
   s.network = p.text("network", s.network);
-  if (s.network.empty() || s.network.size() > 64) throw sdk::bad_parameter{"parameter network must have 1 to 64 bytes"};
+  if (s.network.empty() || s.network.size() > 64)
+    throw sdk::bad_parameter{"parameter network must have 1 to 64 bytes"};
   s.mtu = static_cast<std::uint32_t>(p.number("mtu", s.mtu, 23, 65535));
   s.max_links = p.number("max_links", s.max_links, 1, 1'000'000);
   s.frame_ms = p.number("frame_ms", s.frame_ms, 10, 600'000);
@@ -54,7 +56,8 @@ settings read_settings(sdk::parameters& p, cpns_role as) {
     s.connect = parse_list("connect", p.text("connect", ""));
     s.retry_ms = p.number("retry_ms", s.retry_ms, 10, 600'000);
     if (s.discover == 0 && s.connect.empty())
-      throw sdk::bad_parameter{"a PNE needs the parameter discover (the UDP port of beacons) or connect (host:port of a gateway)"};
+      throw sdk::bad_parameter{
+          "a PNE needs the parameter discover (the UDP port of beacons) or connect (host:port of a gateway)"};
   }
   p.finish();
   return s;

@@ -2,9 +2,12 @@
 // A radio over TCP: the gateway listens and announces itself by UDP beacons, PNEs dial. Wire format:
 //
 //   frame    length (4 bytes, big-endian, 1 to mtu), then that many bytes
-//   hello    the first frame of a connection, from the PNE: "cpns-tcp/1", a zero byte, the network's name. The gateway
-//            answers nothing; it closes a connection whose hello is another one or does not come in `handshake_ms`.
-//   beacon   one UDP datagram: "cpns-tcp/1", a zero byte, the gateway's TCP port (2 bytes, big-endian), the network's name
+//   hello    the first frame of a connection, from the PNE: "cpns-tcp/1", a zero byte, the network's name.
+//   The gateway
+//            answers nothing; it closes a connection whose hello is another one or does not come in
+//            `handshake_ms`.
+//   beacon   one UDP datagram: "cpns-tcp/1", a zero byte, the gateway's TCP port (2 bytes, big-endian), the
+//   network's name
 //
 // Nothing here is secret or trusted: whoever connects is a stranger until the protocol above says otherwise.
 
@@ -22,12 +25,12 @@ using host_port = std::pair<std::string, std::uint16_t>;
 struct settings {
   // central
   host_port listen{"127.0.0.1", 0};
-  std::vector<host_port> announce;        ///< where beacons go
-  std::uint64_t announce_ms = 500;        ///< between two beacons
+  std::vector<host_port> announce;  ///< where beacons go
+  std::uint64_t announce_ms = 500;  ///< between two beacons
   // peripheral
-  std::uint16_t discover = 0;             ///< UDP port where beacons are heard; 0: none
-  std::vector<host_port> connect;         ///< gateways that are dialled without a beacon
-  std::uint64_t retry_ms = 200;           ///< first pause before dialling again; doubled up to 64 times, with jitter
+  std::uint16_t discover = 0;      ///< UDP port where beacons are heard; 0: none
+  std::vector<host_port> connect;  ///< gateways that are dialled without a beacon
+  std::uint64_t retry_ms = 200;    ///< first pause before dialling again; doubled up to 64 times, with jitter
   // both
   std::string network = "cpns";
   std::uint32_t mtu = 1026;

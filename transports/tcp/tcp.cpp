@@ -10,7 +10,8 @@ using namespace cpns::tcp;
 
 class tcp_radio final : public sdk::radio {
  public:
-  tcp_radio(sdk::host out, cpns_role as, const settings& s, bool probe) : mtu_(s.mtu), max_links_(static_cast<std::uint32_t>(s.max_links)) {
+  tcp_radio(sdk::host out, cpns_role as, const settings& s, bool probe)
+      : mtu_(s.mtu), max_links_(static_cast<std::uint32_t>(s.max_links)) {
     if (as == CPNS_ROLE_CENTRAL)
       hub_ = central_ = new central{out, s, probe};
     else
@@ -37,7 +38,9 @@ class tcp_radio final : public sdk::radio {
   void remove_endpoint(std::uint64_t endpoint) override {
     if (peripheral_ != nullptr) peripheral_->remove(endpoint);
   }
-  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) override { return hub_->send(link, frame); }
+  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) override {
+    return hub_->send(link, frame);
+  }
   void disconnect(std::uint64_t link) override { hub_->disconnect(link); }
   void stop() override { hub_->stop(); }
 

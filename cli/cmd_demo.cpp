@@ -1,0 +1,25 @@
+#include "cli/commands.hpp"
+#include "cli/demo/demo.hpp"
+
+namespace cpns::cli {
+
+void add_demo(CLI::App& app, int& code) {
+  auto* c =
+      app.add_subcommand("demo", "Show key assignment, steps 0 to 10, with real roles in a temporary folder");
+  const auto o = std::make_shared<demo_options>();
+  c->add_option("--pnes", o->pnes, "How many PNEs")->check(CLI::Range(1, 20000))->capture_default_str();
+  c->add_option("--transport", o->transport,
+                "tcp (processes of their own), loopback, or a plugin FILE.so (one process)")
+      ->capture_default_str();
+  c->add_option("--rekey", o->rekey_seconds,
+                "Seconds between periodic updates; chosen by the number of PNEs without it")
+      ->check(CLI::Range(1, 86400));
+  c->add_option("--keep", o->keep, "Keep everything in this folder, which must not exist or be empty");
+  c->add_flag("--json", o->json, "Print the figures alone, as one JSON object");
+  c->footer("Exit codes: 0 every PNE was keyed, one updated and one woken; 1 otherwise; 130 "
+            "interrupted.\n\nExamples:\n  cpns demo\n  cpns demo --pnes 1000\n"
+            "  cpns demo --transport loopback --rekey 2\n  cpns demo --keep trial --json");
+  c->callback([o, &code] { code = run_demo(*o); });
+}
+
+}  // namespace cpns::cli

@@ -1,0 +1,95 @@
+#include <boost/json.hpp>
+#include <cstdio>
+#include <iostream>
+
+#include "actors/control.hpp"
+#include "cli/commands.hpp"
+#include "cli/role_setup.hpp"
+#include "cli/terminal.hpp"
+
+namespace cpns::cli {
+namespace {
+
+struct options {
+  std::string config, socket, entity;
+  bool json = false;
+};
+
+result<std::string> socket_of(const options& o) {
+  if (!o.socket.empty()) return o.socket;
+  if (o.config.empty()) return fail(errc::config_usage, "name the gateway: --config FILE, or --socket PATH");
+  const auto c = config::load_gateway(o.config);
+  if (!c) return fail(errc::config_syntax, c.error().lines().front());
+  if (c->control_socket.empty()) return fail(errc::config_missing, o.config + " has no control_socket");
+  return c->control_socket.string();
+}
+
+std::string text_of(const boost::json::object& o, const char* key) {
+  const auto* v = o.if_contains(key);
+  if (v == nullptr) return "-";
+  return v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
+                        : boost::json::serialize(*v);
+}
+
+void print_row(const boost::json::object& o) {
+  std::printf("%-40s %-18s %-10s %-7s %s\n", text_of(o, "entity").c_str(), text_of(o, "state").c_str(),
+              text_of(o, "epoch").c_str(), text_of(o, "unused_keys").c_str(), text_of(o, "address").c_str());
+}
+
+int run(const options& o, const std::string& what) {
+  const auto socket = socket_of(o);
+  if (!socket) return report(socket.error());
+  boost::json::object request{{"do", what}};
+  if (!o.entity.empty()) request["entity"] = o.entity;
+  const auto answer = actors::control_call(*socket, boost::json::serialize(request));
+  if (!answer) return report(answer.error());
+  boost::system::error_code wrong;
+  const auto parsed = boost::json::parse(*answer, wrong);
+  if (wrong || !parsed.is_object()) return report({errc::internal, "the gateway's answer is no JSON object"});
+  const auto& object = parsed.get_object();
+  if (object.contains("error")) {
+    std::cerr << "cpns: " << text_of(object, "error") << "\n";
+    return exit_failed;
+  }
+  if (o.json) {
+    std::cout << *answer << "\n";
+  } else if (what == "list") {
+    std::printf(
+        "%s\n",
+        paint(colour::bold,
+              "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS")
+            .c_str());
+    for (const auto& one : object.at("pnes").as_array()) print_row(one.as_object());
+  } else if (what == "show") {
+    for (const auto& [key, value] : object)
+      std::cout << std::string{key} << ": " << text_of(object, std::string{key}.c_str()) << "\n";
+  } else {
+    std::cout << "done\n";
+  }
+  return exit_done;
+}
+
+}  // namespace
+
+void add_pnes(CLI::App& app, int& code) {
+  auto* pnes = app.add_subcommand("pnes", "Look at the PNEs of a running gateway, approve or reject them");
+  pnes->require_subcommand(1);
+  const auto o = std::make_shared<options>();
+  const auto add = [&](const char* name, const char* text, bool entity) {
+    auto* c = pnes->add_subcommand(name, text);
+    c->add_option("--config", o->config, "The gateway's YAML file, for its control_socket");
+    c->add_option("--socket", o->socket, "The gateway's control socket");
+    c->add_flag("--json", o->json, "Print the answer as JSON");
+    if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
+    c->footer(std::string{"Examples:\n  cpns pnes "} + name +
+              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml");
+    c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
+  };
+  add("list", "All PNEs that this gateway knows", false);
+  add("show", "One PNE in full", true);
+  add("approve", "Accept a PNE that waits for approval", true);
+  add("reject", "Refuse a PNE", true);
+  add("update", "Deliver the next EUKey now", true);
+}
+
+}  // namespace cpns::cli

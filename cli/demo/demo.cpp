@@ -1,0 +1,234 @@
+#include "cli/demo/demo.hpp"
+
+#include <signal.h>
+#include <stdlib.h>
+
+#include <boost/json.hpp>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <thread>
+
+#include "base/log.hpp"
+#include "cli/commands.hpp"
+#include "cli/daemon.hpp"
+#include "cli/demo/stage.hpp"
+#include "cli/demo/story.hpp"
+#include "cli/terminal.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using steady = std::chrono::steady_clock;
+
+constexpr seconds base_patience{60};
+constexpr milliseconds glance{30};
+
+/// Signals are blocked (daemon.hpp), so Ctrl-C is asked for.
+bool cancelled() {
+  static bool yes = false;
+  if (yes) return true;
+  sigset_t set;
+  sigpending(&set);
+  return yes = sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1;
+}
+
+class show {
+ public:
+  explicit show(const demo_options& o) : options_(o), story_([this](const story_line& l) { print(l); }) {}
+
+  int run() {
+    block_signals();
+    raise_file_limit();
+    if (const auto made = make_folder(); !made) return report(made.error());
+    const bool one_process = options_.transport != "tcp";
+    stage_ = one_process ? make_one_process(options_, folder_ + "/home")
+                         : make_processes(options_, folder_ + "/home", cancelled);
+    const int code = play(one_process);
+    stage_->stop();
+    stage_.reset();
+    std::error_code ignored;
+    if (options_.keep.empty()) fs::remove_all(folder_, ignored);
+    return code;
+  }
+
+ private:
+  status make_folder() {
+    if (!options_.keep.empty()) {
+      folder_ = fs::absolute(options_.keep).string();
+      std::error_code wrong;
+      if (fs::exists(folder_) && !fs::is_empty(folder_, wrong))
+        return fail(errc::config_usage, "--keep " + folder_ + ": the folder is there and is not empty");
+      fs::create_directories(folder_, wrong);
+      if (wrong) return fail(errc::config_file, folder_ + ": " + wrong.message());
+      return {};
+    }
+    std::string name = (fs::temp_directory_path() / "cpns-demo-XXXXXX").string();
+    if (mkdtemp(name.data()) == nullptr)
+      return fail(errc::config_file,
+                  "no temporary folder can be made in " + fs::temp_directory_path().string());
+    folder_ = name;
+    return {};
+  }
+
+  int play(bool one_process) {
+    say(paint(colour::bold, "cpns demo") + ": " + std::to_string(options_.pnes) +
+        (options_.pnes == 1 ? " PNE" : " PNEs") + " over " + options_.transport +
+        (one_process ? ", all roles in one process"
+                     : ", server, gateway and PNEs as processes of their own"));
+    if (const auto started = stage_->start(); !started) {
+      if (cancelled()) return interrupted();
+      return report(started.error());
+    }
+    follower_ = std::make_unique<log_follower>(stage_->logs());
+    say("");
+    if (!wait_for(
+            "keys", base_patience + seconds{options_.pnes / 20},
+            [this] { return story_.keyed() >= options_.pnes; },
+            [this] {
+              return "keyed " + bar(story_.keyed(), options_.pnes) + " " + std::to_string(story_.keyed()) +
+                     " of " + std::to_string(options_.pnes);
+            }))
+      return failed_code_;
+    const auto before = story_.confirmations(story_.first());
+    say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
+        std::to_string(rekey_of(options_)) + " s after its key");
+    if (!wait_for(
+            "the periodic update", seconds{rekey_of(options_) * 2} + base_patience,
+            [&] { return story_.confirmations(story_.first()) > before; },
+            [] { return std::string{"waiting for the timer"}; }))
+      return failed_code_;
+    settle();
+    if (!wake_up()) return failed_code_;
+    sum_up();
+    return story_.keyed() >= options_.pnes ? exit_done : exit_failed;
+  }
+
+  bool wake_up() {
+    say("\n" + paint(colour::bold, "Wake-up") +
+        ": the first PNE sleeps, wakes up, is detected and compared with the remembered Entity ID");
+    const auto before = story_.confirmations(story_.first());
+    for (const char* what : {"sleep", "wake"}) {
+      if (const auto told = stage_->tell_pne(what, story_.first()); !told) {
+        failed_code_ = report(told.error());
+        return false;
+      }
+      settle();
+    }
+    return wait_for(
+        "the wake-up", base_patience, [&] { return story_.confirmations(story_.first()) > before; },
+        [] { return std::string{"waiting for the new key"}; });
+  }
+
+  template <class Done, class Status>
+  bool wait_for(const std::string& what, seconds patience, Done done, Status line) {
+    const auto deadline = steady::now() + patience;
+    for (;;) {
+      look();
+      if (done()) {
+        clear_status();
+        return true;
+      }
+      std::string wrong = stage_->broken();
+      if (cancelled()) {
+        failed_code_ = interrupted();
+        return false;
+      }
+      if (wrong.empty() && steady::now() > deadline)
+        wrong = "no " + what + " within " + std::to_string(patience.count()) + " s, " +
+                std::to_string(story_.keyed()) + " PNEs are keyed";
+      if (!wrong.empty()) {
+        clear_status();
+        std::cerr << "cpns: " << wrong << "\n";
+        failed_code_ = exit_failed;
+        return false;
+      }
+      if (!options_.json) show_status(line());
+      std::this_thread::sleep_for(glance);
+    }
+  }
+
+  void look() {
+    for (const auto& e : follower_->poll()) {
+      story_.take(e);
+      if (e.level == "error") {
+        clear_status();
+        std::cerr << paint(colour::red, e.component + ": " + e.text) << "\n";
+      }
+    }
+  }
+  /// The lines of an exchange that is over come a moment after its confirmation.
+  void settle() {
+    for (int i = 0; i < 15; ++i) {
+      look();
+      std::this_thread::sleep_for(glance);
+    }
+  }
+
+  void print(const story_line& l) {
+    if (options_.json) return;
+    clear_status();
+    std::printf("  %s  %s  %-22s %s\n", paint(colour::dim, fmt_ms(l.ms)).c_str(),
+                paint(colour::blue, step_text(l.step)).c_str(), l.from_to.c_str(), l.what.c_str());
+    std::fflush(stdout);
+  }
+  static std::string fmt_ms(std::int64_t ms) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%7lld ms", static_cast<long long>(ms));
+    return text;
+  }
+  static std::string step_text(int step) {
+    return std::string{"step "} + (step < 10 ? " " : "") + std::to_string(step);
+  }
+
+  void sum_up() {
+    const auto f = story_.sum_up(options_.pnes);
+    if (options_.json) {
+      boost::json::object epochs;
+      for (const auto& [epoch, count] : f.epochs) epochs[epoch] = count;
+      std::cout << boost::json::serialize(boost::json::object{{"transport", options_.transport},
+                                                              {"pnes", options_.pnes},
+                                                              {"keyed", f.keyed},
+                                                              {"failed", f.failed},
+                                                              {"updated", f.updated},
+                                                              {"p50_ms", f.p50},
+                                                              {"p99_ms", f.p99},
+                                                              {"epochs", std::move(epochs)}})
+                << "\n";
+      return;
+    }
+    std::string epochs;
+    for (const auto& [epoch, count] : f.epochs)
+      epochs += (epochs.empty() ? "" : ", ") + epoch + " x " + std::to_string(count);
+    say("\n  keyed    " + paint(colour::green, std::to_string(f.keyed)) + "\n  failed   " +
+        (f.failed == 0 ? "0" : paint(colour::red, std::to_string(f.failed))) +
+        "\n  first key, from detection to confirmation   p50 " + std::to_string(f.p50) + " ms, p99 " +
+        std::to_string(f.p99) + " ms\n  epochs   " + epochs);
+    say("\nTry next:\n  cpns demo --pnes 1000\n  cpns init trial        then the three roles, each in a "
+        "terminal of its own: cpns server --config trial/server.yaml ...\n"
+        "  cpns demo --keep DIR   and read DIR/home: the configurations, the stores, the logs");
+  }
+
+  int interrupted() {
+    clear_status();
+    std::cerr << "cpns: interrupted, everything is put down\n";
+    return 128 + SIGINT;
+  }
+  void say(const std::string& text) {
+    if (!options_.json) std::cout << text << std::endl;
+  }
+
+  demo_options options_;
+  story story_;
+  std::string folder_;
+  std::unique_ptr<stage> stage_;
+  std::unique_ptr<log_follower> follower_;
+  int failed_code_ = exit_failed;
+};
+
+}  // namespace
+
+int run_demo(const demo_options& o) { return show{o}.run(); }
+
+}  // namespace cpns::cli

@@ -1,0 +1,20 @@
+#pragma once
+// `cpns demo`: the whole system in a folder of its own, as it would run for real.
+
+#include <cstdint>
+#include <string>
+
+namespace cpns::cli {
+
+struct demo_options {
+  std::uint32_t pnes = 5;
+  std::string transport = "tcp";    ///< "tcp", "loopback", or the path of a plugin
+  std::uint32_t rekey_seconds = 0;  ///< 0: chosen by the number of PNEs
+  std::string keep;                 ///< folder that stays; empty: a temporary one that goes
+  bool json = false;
+};
+
+/// Runs it and gives the exit code: 0 when every PNE was keyed, one was updated and one was woken.
+int run_demo(const demo_options& o);
+
+}  // namespace cpns::cli

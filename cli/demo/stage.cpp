@@ -1,0 +1,213 @@
+#include "cli/demo/stage.hpp"
+
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <boost/json.hpp>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "actors/control.hpp"
+#include "base/log.hpp"
+#include "cli/home.hpp"
+#include "cli/process.hpp"
+#include "cli/role_setup.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// A UDP port that is free now, so that demos that run at the same time do not hear each other.
+std::uint16_t free_udp_port() {
+  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
+                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) == 0;
+  if (fd >= 0) ::close(fd);
+  return ok ? ntohs(at.sin_port) : std::uint16_t{7451};
+}
+
+home_options home_of(const demo_options& o, const std::string& folder) {
+  home_options h;
+  h.folder = folder;
+  h.devices = o.pnes;
+  h.user = "alice@example.org";
+  h.gateway_name = "demo";
+  h.listen = {"127.0.0.1", 0};
+  h.rekey = seconds{rekey_of(o)};
+  h.json_logs = true;
+  h.ready_files = true;
+  h.plugin = o.transport.find('/') != std::string::npos ? fs::absolute(o.transport).string() : o.transport;
+  const auto network = "demo-" + std::to_string(::getpid());
+  if (o.transport == "tcp") {
+    const auto port = std::to_string(free_udp_port());
+    h.gateway_params = {{"listen", "127.0.0.1:0"},
+                        {"announce", "127.255.255.255:" + port},
+                        {"announce_ms", "100"},
+                        {"network", network}};
+    h.pne_params = {{"discover", port}, {"network", network}};
+  } else if (o.transport == "loopback") {
+    h.gateway_params = h.pne_params = {{"network", network}};
+  }
+  return h;
+}
+
+/// Puts the address that a role really has into a configuration that was written with port 0.
+status replace_port(const fs::path& file, const std::string& address) {
+  std::ifstream in{file};
+  std::string text{std::istreambuf_iterator<char>{in}, {}};
+  const std::string wanted = "127.0.0.1:0'";
+  const auto servers = text.find("servers");
+  const auto at = text.find(wanted, servers == std::string::npos ? 0 : servers);
+  if (servers == std::string::npos || at == std::string::npos)
+    return fail(errc::internal, file.string() + " names no server with port 0");
+  text.replace(at, wanted.size(), address + "'");
+  std::ofstream{file} << text;
+  return {};
+}
+
+class processes final : public stage {
+ public:
+  processes(const demo_options& o, std::string folder, std::function<bool()> cancelled)
+      : options_(o), folder_(std::move(folder)), cancelled_(std::move(cancelled)) {}
+  ~processes() override { processes::stop(); }
+
+  status start() override {
+    CPNS_TRY(const auto home, make_home(home_of(options_, folder_)));
+    CPNS_CHECK(begin("server", home.server_yaml));
+    CPNS_TRY(const auto address, ready("server"));
+    CPNS_CHECK(replace_port(home.gateway_yaml, address));
+    CPNS_CHECK(begin("gateway", home.gateway_yaml));
+    CPNS_CHECK(ready("gateway"));
+    CPNS_CHECK(begin("pne", home.pne_yaml));
+    CPNS_CHECK(ready("pne"));
+    return {};
+  }
+  std::vector<std::string> logs() const override {
+    return {log_of("server"), log_of("gateway"), log_of("pne")};
+  }
+  std::string broken() override {
+    for (auto& [name, child] : children_)
+      if (const auto code = child.poll())
+        return "the " + name + " ended with exit code " + std::to_string(*code) + "; its log is " +
+               log_of(name);
+    return {};
+  }
+  status tell_pne(const std::string& what, const std::string& entity) override {
+    const auto request = boost::json::serialize(boost::json::object{{"do", what}, {"entity", entity}});
+    CPNS_TRY(const auto said, actors::control_call(folder_ + "/state/pne.sock", request));
+    if (said.find("\"error\"") != std::string::npos) return fail(errc::state_unknown, said);
+    return {};
+  }
+  void stop() override {
+    while (!children_.empty()) {
+      children_.back().second.stop();
+      children_.pop_back();
+    }
+  }
+
+ private:
+  std::string log_of(const std::string& role) const { return folder_ + "/" + role + ".log"; }
+  status begin(const std::string& role, const fs::path& yaml) {
+    CPNS_TRY(auto child, child_process::start({role, "--config", yaml.string()}, log_of(role)));
+    children_.emplace_back(role, std::move(child));
+    return {};
+  }
+  result<std::string> ready(const std::string& role) {
+    const auto file = folder_ + "/state/" + role + ".ready";
+    for (int i = 0; i < 2000; ++i) {
+      if (std::ifstream in{file}; in) {
+        std::string line;
+        std::getline(in, line);
+        return line;
+      }
+      if (const auto why = broken(); !why.empty()) return fail(errc::internal, why);
+      if (cancelled_()) return fail(errc::state_stopping, "cancelled");
+      std::this_thread::sleep_for(milliseconds{10});
+    }
+    return fail(errc::peer_timeout, "the " + role + " was not ready within 20 s; its log is " + log_of(role));
+  }
+
+  demo_options options_;
+  std::string folder_;
+  std::function<bool()> cancelled_;
+  std::vector<std::pair<std::string, child_process>> children_;
+};
+
+class one_process final : public stage {
+ public:
+  one_process(const demo_options& o, std::string folder) : options_(o), folder_(std::move(folder)) {}
+  ~one_process() override { one_process::stop(); }
+
+  status start() override {
+    CPNS_TRY(const auto home, make_home(home_of(options_, folder_)));
+    log::settings logs;
+    logs.form = log::format::json;
+    logs.file = folder_ + "/demo.log";
+    CPNS_CHECK(log::configure(logs));
+    CPNS_TRY(const auto server, loaded_or_error(config::load_server(home.server_yaml)));
+    CPNS_TRY(auto s, start_server(server));
+    server_ = std::make_unique<running_server>(std::move(s));
+    CPNS_CHECK(replace_port(home.gateway_yaml, server_->role->address()));
+    CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(home.gateway_yaml)));
+    CPNS_TRY(auto g, start_gateway(gateway));
+    gateway_ = std::make_unique<running_gateway>(std::move(g));
+    CPNS_TRY(const auto pne, loaded_or_error(config::load_pne(home.pne_yaml)));
+    CPNS_TRY(pne_, start_pne(pne));
+    return {};
+  }
+  std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
+  std::string broken() override {
+    if (server_ && server_->role->failed()) return "the server has failed";
+    if (gateway_ && gateway_->role->failed()) return "the gateway has failed";
+    if (pne_ && pne_->failed()) return "the PNEs have failed";
+    return {};
+  }
+  status tell_pne(const std::string& what, const std::string& entity) override {
+    return pne_->command(what, entity);
+  }
+  void stop() override {
+    if (pne_) pne_->drain();
+    if (gateway_) gateway_->role->drain();
+    if (server_) server_->role->drain(seconds{2});
+    pne_.reset();
+    gateway_.reset();
+    server_.reset();
+    (void)log::configure({});
+  }
+
+ private:
+  template <class Loaded>
+  static auto loaded_or_error(Loaded l) -> result<typename Loaded::value_type> {
+    if (!l) return fail(errc::config_syntax, l.error().lines().front());
+    return std::move(*l);
+  }
+
+  demo_options options_;
+  std::string folder_;
+  std::unique_ptr<running_server> server_;
+  std::unique_ptr<running_gateway> gateway_;
+  std::unique_ptr<actors::pne_role> pne_;
+};
+
+}  // namespace
+
+std::uint32_t rekey_of(const demo_options& o) {
+  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / 40);
+}
+
+std::unique_ptr<stage> make_processes(const demo_options& o, const std::string& folder,
+                                      std::function<bool()> cancelled) {
+  return std::make_unique<processes>(o, folder, std::move(cancelled));
+}
+std::unique_ptr<stage> make_one_process(const demo_options& o, const std::string& folder) {
+  return std::make_unique<one_process>(o, folder);
+}
+
+}  // namespace cpns::cli

@@ -1,0 +1,38 @@
+#pragma once
+// The three roles of a demo: separate processes, or one process for a radio that does not leave it.
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "cli/demo/demo.hpp"
+
+namespace cpns::cli {
+
+class stage {
+ public:
+  virtual ~stage() = default;
+  /// Starts one role after the other; a later one is told where an earlier one listens.
+  virtual status start() = 0;
+  /// The log files of the roles, JSON.
+  [[nodiscard]] virtual std::vector<std::string> logs() const = 0;
+  /// What stopped although it should run; empty if all is well.
+  virtual std::string broken() = 0;
+  /// "sleep" or "wake".
+  virtual status tell_pne(const std::string& what, const std::string& entity) = 0;
+  /// Puts everything down in order.
+  virtual void stop() = 0;
+};
+
+/// The home of a demo is made in `folder`. `cancelled` is asked while waiting.
+std::unique_ptr<stage> make_processes(const demo_options& o, const std::string& folder,
+                                      std::function<bool()> cancelled);
+std::unique_ptr<stage> make_one_process(const demo_options& o, const std::string& folder);
+
+/// Seconds between two periodic updates when the user did not say.
+std::uint32_t rekey_of(const demo_options& o);
+
+}  // namespace cpns::cli

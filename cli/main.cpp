@@ -1,0 +1,27 @@
+#include <cstring>
+
+#include "cli/commands.hpp"
+#include "plugins/host/loader.hpp"
+
+int main(int argc, char** argv) {
+  using namespace cpns;
+  if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
+    return plugins::probe_child_main(argc, argv);
+
+  CLI::App app{"Key assignment for devices without a screen (OMA CPNS)", "cpns"};
+  app.set_version_flag("--version", std::string{CPNS_VERSION});
+  app.require_subcommand(1);
+  app.footer("Exit codes: 0 done, 1 failed, 2 the command line is wrong.\n\nExamples:\n  cpns demo\n  cpns "
+             "init trial\n  cpns server --config trial/server.yaml\n"
+             "  cpns COMMAND --help");
+  int code = cli::exit_done;
+  for (const auto add : {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne,
+                         cli::add_pnes, cli::add_user, cli::add_device, cli::add_config})
+    add(app, code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    return app.exit(e) == 0 ? cli::exit_done : cli::exit_usage;
+  }
+  return code;
+}

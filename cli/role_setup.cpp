@@ -1,0 +1,57 @@
+#include "cli/role_setup.hpp"
+
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/device_rows.hpp"
+
+namespace cpns::cli {
+namespace {
+
+/// Temporary Keys become TK' here, and the lists are forgotten.
+result<std::vector<actors::manufactured_device>> devices_of(const config::pne_config& c) {
+  const auto& suite = crypto::openssl_suite();
+  std::vector<actors::manufactured_device> out;
+  if (!c.devices_file.empty()) {
+    CPNS_TRY(const auto rows, load_device_rows(c.devices_file));
+    if (!rows.bad.empty())
+      return fail(errc::config_syntax, c.devices_file.string() + ":" + std::to_string(rows.bad.front().line) +
+                                           ": " + rows.bad.front().text);
+    for (const auto& row : rows.good) out.push_back({row.entity, kept_key(suite, row), {}});
+  }
+  for (const auto& d : c.devices) {
+    CPNS_TRY(const auto entity, entity_id::parse(d.entity));
+    CPNS_TRY(const auto row, load_temporary_key(d.temporary_key_file, entity));
+    out.push_back({entity, kept_key(suite, row), d.key_file.string()});
+  }
+  return out;
+}
+
+}  // namespace
+
+result<running_server> start_server(const config::server_config& c) {
+  CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
+  running_server out{std::move(store), nullptr};
+  CPNS_TRY(out.role, server::server_role::start(c, out.store.sealed()));
+  return out;
+}
+
+result<running_gateway> start_gateway(const config::gateway_config& c) {
+  CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
+  running_gateway out{std::move(store), nullptr};
+  CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed()));
+  return out;
+}
+
+result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c) {
+  CPNS_TRY(const auto protector, open_protector(c.protector));
+  CPNS_TRY(auto devices, devices_of(c));
+  return actors::pne_role::start(c, *protector, std::move(devices));
+}
+
+int report_problems(const std::vector<std::string>& lines) {
+  for (const auto& line : lines) std::cerr << line << "\n";
+  return exit_failed;
+}
+
+}  // namespace cpns::cli
