@@ -1,11 +1,13 @@
 #include "storage/rocksdb_store.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstdarg>
 #include <cstdio>
 #include <mutex>
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
@@ -31,8 +33,19 @@ class quiet_logger final : public rocksdb::Logger {
   }
 };
 
+/// RocksDB's own way back from a full disk wakes up every five seconds and wants room for a whole write
+/// buffer, and while it waits nobody else may try. rocksdb_store::resume() does it, at the next write.
+class no_automatic_resume final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*why*/,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+};
+
 rocksdb::Options options_for(bool create) {
   rocksdb::Options o;
+  o.listeners.push_back(std::make_shared<no_automatic_resume>());
   o.info_log = std::make_shared<quiet_logger>();
   o.create_if_missing = create;
   // Sealed values do not compress.
@@ -40,7 +53,8 @@ rocksdb::Options options_for(bool create) {
   // The default reads a damaged log up to the damage and drops the rest, acknowledged rows with it, without a
   // word. This one forgives an incomplete last record alone, which is what a power cut leaves.
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  o.write_buffer_size = 16U << 20;
+  // Also the room that it takes to get over a full disk: the buffer must go into a table file first.
+  o.write_buffer_size = 8U << 20;
   o.max_open_files = 256;
   o.max_background_jobs = 2;
   // Space reserved ahead is space that a full disk cannot give back for the flush that frees the log.
@@ -79,6 +93,8 @@ class rocksdb_store final : public store {
   std::unique_ptr<rocksdb::DB> db_;
   std::atomic<bool> failed_ = false;
   std::mutex resuming_;
+  std::chrono::steady_clock::time_point next_try_{};  // with resuming_ held
+  error last_refusal_{errc::store_write_failed};      // with resuming_ held
 };
 
 tl::unexpected<error> rocksdb_store::read_failed(const rocksdb::Status& why) const {
@@ -98,16 +114,26 @@ result<std::optional<bytes>> rocksdb_store::get(table t, byte_view row) const {
 status rocksdb_store::resume() {
   const std::lock_guard lock(resuming_);
   if (!failed_) return {};
-  // Asking is cheap while the disk is full; trying is not.
-  constexpr std::uint64_t room_needed = 1U << 20;
+  // Asking for room is cheap while the disk is full; trying to resume is not, and is not done for every
+  // write.
+  std::uint64_t room_needed = 0;
+  db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &room_needed);
+  room_needed += 1U << 20;
+  constexpr auto pause = std::chrono::milliseconds(500);
   struct statvfs disk {};
   if (::statvfs(folder_.c_str(), &disk) == 0 &&
       static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < room_needed)
-    return fail(errc::store_full, "less than 1 MiB is left for " + folder_.string() + "; make room");
+    return fail(errc::store_full, "less than " + std::to_string((room_needed >> 20) + 1) +
+                                      " MiB are left for " + folder_.string() + "; make room");
+  const auto now = std::chrono::steady_clock::now();
+  if (now < next_try_) return fail(last_refusal_);
   const auto done = db_->Resume();
-  if (!done.ok())
-    return fail(done.IsNoSpace() ? errc::store_full : errc::store_write_failed,
-                "the store in " + folder_.string() + " takes no writes yet: " + done.ToString());
+  if (!done.ok()) {
+    next_try_ = now + pause;
+    last_refusal_ = {done.IsNoSpace() ? errc::store_full : errc::store_write_failed,
+                     "the store in " + folder_.string() + " takes no writes yet: " + done.ToString()};
+    return fail(last_refusal_);
+  }
   failed_ = false;
   log::info("store", "store-resumed", "the store takes writes again", {{"folder", folder_.string()}});
   return {};

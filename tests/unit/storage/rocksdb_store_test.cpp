@@ -137,10 +137,11 @@ TEST(rocksdb_store, is_made_again_if_its_making_was_cut_short) {
   fs::create_directory(dir / "store");
   set_content(dir / "store" / store_marker_name, "");
   fill(dir / "store");
-  // As after a crash between RocksDB's first files and the end of the making.
+  // As after a crash between RocksDB's first manifest and its CURRENT.
   auto marker = content_of(dir / "store" / store_marker_name);
   set_content(dir / "store" / store_marker_name, marker.replace(marker.find("whole"), 5, "begun"));
   fs::remove(dir / "store/CURRENT");
+  fs::remove(file_like(dir / "store", ".log"));
   fill(dir / "store");
   EXPECT_NE(content_of(dir / "store" / store_marker_name).find("whole"), std::string::npos);
 }
@@ -173,9 +174,9 @@ TEST(rocksdb_store, is_unavailable_in_a_folder_of_someone_else) {
 
 TEST(rocksdb_store, outlives_a_full_disk_and_writes_again_when_there_is_room) {
   const temporary_folder dir;
-  const small_disk disk(dir / "disk", "size=8m");
+  const small_disk disk(dir / "disk", "size=16m");
   if (!disk.mounted()) GTEST_SKIP() << "this process may not mount a tmpfs";
-  set_content(dir / "disk/ballast", std::string(3U << 20, 'x'));
+  set_content(dir / "disk/ballast", std::string(10U << 20, 'x'));
   auto s = open_rocksdb_store(dir / "disk/store");
   ASSERT_OK(s);
   rows acknowledged;
