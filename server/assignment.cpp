@@ -134,8 +134,8 @@ void carry_out(self_pointer self, protocol::assignment_answer&& o) {
 }
 
 void carry_out(self_pointer self, protocol::assignment_event&& o) {
-  log::info("server", o.id, o.text,
-            {{"entity", self->state.entity.text()}, {"gw", self->state.in_hand->gw.hex()}});
+  log::write(o.routine ? log::level::debug : log::level::info, "server", o.id, o.text,
+             {{"entity", self->state.entity.text()}, {"gw", self->state.in_hand->gw.hex()}});
 }
 
 /// Polls the machine until it waits for a write or the job is done. A stored answer follows by polling on.

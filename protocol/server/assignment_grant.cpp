@@ -35,8 +35,9 @@ bool continue_set(const assignment_case& c, eukey_set& set, epoch known, granted
   if (set.eukeys.size() + (end > set.next_index ? end - set.next_index : 0) > keys_kept_max) return false;
   extend(c, set, end);
   hand_out(set, first, end, out.keys);
-  out.events.push_back({"set-continued", "generation " + std::to_string(set.generation) + " from index " +
-                                             std::to_string(first)});
+  out.events.push_back(
+      {"set-continued",
+       "generation " + std::to_string(set.generation) + " from index " + std::to_string(first), true});
   return true;
 }
 
@@ -77,9 +78,11 @@ std::optional<refused> open_generation(const assignment_case& c, const proven& p
   set.eukeys.reserve(set_size(c));
   extend(c, set, set_size(c));
   hand_out(set, 0, set.next_index, out.keys);
-  out.events.push_back({"generation-opened", "generation " + std::to_string(set.generation) + " with " +
-                                                 std::to_string(set.next_index) + " keys, reason " +
-                                                 std::string{name_of(c.request.reason)}});
+  out.events.push_back({"generation-opened",
+                        "generation " + std::to_string(set.generation) + " with " +
+                            std::to_string(set.next_index) + " keys, reason " +
+                            std::string{name_of(c.request.reason)},
+                        true});
   next.sets.push_back(std::move(set));
   return std::nullopt;
 }
@@ -103,8 +106,9 @@ bool same_again(const assignment_case& c, const proven& p, granted& out) {
   const std::uint32_t end =
       std::min(set.next_index, set.first_index + static_cast<std::uint32_t>(keys_in_response_max));
   hand_out(set, set.first_index, end, out.keys);
-  out.events.push_back(
-      {"set-repeated", "generation " + std::to_string(set.generation) + " again: no key of it was reported"});
+  out.events.push_back({"set-repeated",
+                        "generation " + std::to_string(set.generation) + " again: no key of it was reported",
+                        true});
   return true;
 }
 
@@ -164,7 +168,7 @@ report_decision decide_report(const entity_record& stored, const assignment_sett
   if (stored.last_report == reported)
     return say(report_outcome::ok, "report-repeated", "epoch " + reported.text());
 
-  report_decision d{report_outcome::ok, stored, {"report-ok", "epoch " + reported.text()}};
+  report_decision d{report_outcome::ok, stored, {"report-ok", "epoch " + reported.text(), true}};
   entity_record& next = *d.next;
   if (stored.last_report && reported < *stored.last_report) {
     d.outcome = report_outcome::resync;

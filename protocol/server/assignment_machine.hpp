@@ -52,6 +52,7 @@ struct assignment_event {  ///< for the operator's log: why a request was refuse
                            ///< secret and no user
   std::string_view id;     ///< stable, kebab-case
   std::string text;
+  bool routine = false;  ///< said at every assignment or report that goes well
 };
 using assignment_output = std::variant<assignment_fetch_user, assignment_fetch_device, assignment_persist,
                                        assignment_answer, assignment_event>;
