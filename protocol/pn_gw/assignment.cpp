@@ -14,8 +14,9 @@ constexpr int stale_nonces_max = 3;
 /// A DRSP older than this may meet a PNE that forgot its context: a new DREQ is cheaper than a KDEL in vain.
 constexpr seconds answer_age_max = context_lifetime - seconds{5};
 
-assignment_reason reason_for(bool has_own, const discovery_response& said) {
-  if (has_own) return assignment_reason::recover;
+assignment_reason reason_for(const device_record& r, const discovery_response& said) {
+  if (r.standing == device_standing::held_elsewhere && said.highest) return assignment_reason::adopt;
+  if (r.own() != nullptr) return assignment_reason::recover;
   return said.highest ? assignment_reason::adopt : assignment_reason::first;
 }
 
@@ -45,7 +46,7 @@ void pn_gw_machine::impl::ask_server(time_point now, subject& what) {
   key_assignment_request body;
   body.user = record.user;
   body.entity = record.entity;
-  body.reason = reason_for(has_own(), what.answer->said);
+  body.reason = reason_for(record, what.answer->said);
   if (record.generation > 0) {
     body.set = record.set;
     if (!record.keys.empty() && record.keys.back().which.generation() == record.generation)
@@ -254,6 +255,7 @@ void pn_gw_machine::impl::refill_answered(time_point now, const assigned_keys& a
   record.request_is_refill = false;
   persist_record();
   say(kind_t::refilled, record.keys.back().which);
+  server_not_before = time_zero;
   if (state == pn_gw_state::keyed && update_is_due(now)) start(now);
 }
 

@@ -47,8 +47,9 @@ void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_exchange exchange, g
   what.healing = healing;
   if (ready && (!healing || within_budget(now))) return fire(pn_gw_trigger::deliver, now, std::move(what));
   if (!healing && has_own() && !expired && state == pn_gw_state::keyed) {
+    // Nothing is left to deliver: the device is left in peace until the refill is answered.
     request_refill(now);
-    server_not_before = std::max(server_not_before, now + settings.backoff_min);
+    server_not_before = std::max(server_not_before, now + settings.backoff_max);
     return;
   }
   fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));

@@ -44,6 +44,9 @@ void pn_gw_machine::impl::start(time_point now) {
     return;
   if (!passes_validation(now)) return;
   timers.stop(gw_timer::retry);
+  // Another gateway holds it: nothing is delivered before the server says otherwise, whatever the device
+  // proves.
+  recover_wanted = recover_wanted || record.standing == device_standing::held_elsewhere;
   if (record.generation == 0 || server_wanted || recover_wanted)
     fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
   else
@@ -78,8 +81,8 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
                      record.standing_reason.empty() ? std::string{name_of(state)} : record.standing_reason);
   if (state == st::quarantined || !passes_validation(now) || state == st::awaiting_approval) return;
   if (state == st::held_elsewhere) {
-    if (timers.at(gw_timer::retry) != time_never) return;
-    server_wanted = true;
+    if (timers.at(gw_timer::retry) == time_never) start(now);
+    return;
   }
   woke = woke || has_own();
   if (auto* d = std::get_if<gw_discovering>(&activity))

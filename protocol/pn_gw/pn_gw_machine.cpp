@@ -180,10 +180,7 @@ void pn_gw_machine::impl::handle_timeout(time_point now) {
   (void)next_deadline();
   if (timers.take(gw_timer::answer, now)) answer_timer_ended(now);
   if (timers.take(gw_timer::server, now)) fail_with(now, "the server did not answer in time");
-  if (timers.take(gw_timer::retry, now)) {
-    if (state == pn_gw_state::held_elsewhere) server_wanted = true;
-    start(now);
-  }
+  if (timers.take(gw_timer::retry, now)) start(now);
   if (timers.take(gw_timer::update, now) && is_idle()) start(now);
   if (timers.take(gw_timer::refill, now)) request_refill(now);
   if (timers.take(gw_timer::report, now) && record.to_report) report(now);

@@ -1,0 +1,11 @@
+# Fails when a committed page differs from what the tables give. -DTOOL= -DPAGES= -DFRESH=
+file(REMOVE_RECURSE "${FRESH}")
+file(MAKE_DIRECTORY "${FRESH}")
+execute_process(COMMAND "${TOOL}" "${FRESH}" COMMAND_ERROR_IS_FATAL ANY)
+file(GLOB pages RELATIVE "${FRESH}" "${FRESH}/*.md")
+foreach(page IN LISTS pages)
+  execute_process(COMMAND ${CMAKE_COMMAND} -E compare_files "${FRESH}/${page}" "${PAGES}/${page}" RESULT_VARIABLE differs)
+  if(differs)
+    message(FATAL_ERROR "docs/state-machines/${page} is stale; run: make docs")
+  endif()
+endforeach()

@@ -1,0 +1,116 @@
+// The worst network, disks that fail and crashes everywhere: whatever happens, the invariants hold and in the
+// end both sides hold the same key.
+#include <gtest/gtest.h>
+
+#include "tests/unit/machines/world.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+
+/// First contact, two wake-ups, one update by a person.
+void live(world& w) {
+  w.connect();
+  w.run(20s);
+  for (int i = 0; i < 2; ++i) {
+    w.connect();
+    w.run(12s);
+  }
+  if (w.gw) w.gw->handle_update_request(w.now);
+  w.run(12s);
+}
+
+void crash_at_each_output(side which, bool forgets, std::uint8_t suite) {
+  for (int k = 0; k < 60; ++k) {
+    world_options o;
+    o.seed = static_cast<std::uint64_t>(k) + 1;
+    o.pne_forgets = forgets;
+    o.suite = suite;
+    world w{o};
+    bool crashed = false;
+    w.before_output = [&](side s, int n) {
+      if (s != which || n != k) return false;
+      return crashed = true;
+    };
+    live(w);
+    w.settle();
+    ASSERT_EQ(w.disagreement(), "") << "crash of side " << static_cast<int>(which) << " before output " << k;
+    ASSERT_EQ(w.server.stale, 0) << "an honest device was called stale, output " << k;
+    if (!crashed) {
+      EXPECT_GT(k, 10);
+      return;
+    }
+  }
+}
+
+TEST(Chaos, TheGatewayCrashesBeforeEachOutput) { crash_at_each_output(side::gw, false, suite_x25519); }
+TEST(Chaos, ThePneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, false, suite_x25519); }
+TEST(Chaos, AForgetfulPneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, true, suite_symmetric); }
+
+TEST(Chaos, TwoCrashesOfTheGatewayInARow) {
+  for (int first = 0; first < 24; ++first)
+    for (int second = first + 1; second < first + 10; ++second) {
+      world_options o;
+      o.seed = static_cast<std::uint64_t>(first * 100 + second);
+      world w{o};
+      w.before_output = [&](side s, int n) { return s == side::gw && (n == first || n == second); };
+      w.connect();
+      w.run(20s);
+      w.settle();
+      ASSERT_EQ(w.disagreement(), "") << first << ", " << second;
+    }
+}
+
+struct chaos_kind {
+  std::string_view name;
+  unsigned loss, duplicate, reorder, persist_failure, nonce_failure;
+  unsigned crash_per_mille;
+  bool forgets;
+};
+
+void storm(const chaos_kind& kind, std::uint64_t seed) {
+  world_options o;
+  o.seed = seed;
+  o.loss = kind.loss;
+  o.duplicate = kind.duplicate;
+  o.reorder = kind.reorder;
+  o.persist_failure = kind.persist_failure;
+  o.nonce_failure = kind.nonce_failure;
+  o.pne_forgets = kind.forgets;
+  o.suite = seed % 3 == 0 ? suite_symmetric : suite_x25519;
+  world w{o};
+  w.server.rekey = 40s;
+  w.server.set_size = 12;
+  w.before_output = [&](side, int) { return w.random.next() % 1000 < kind.crash_per_mille; };
+  w.connect();
+  for (int minute = 0; minute < 6; ++minute) {
+    w.run(50s);
+    if (w.random.chance(40)) w.connect();
+    if (w.gw && w.random.chance(20)) w.gw->handle_update_request(w.now);
+    if (w.pne && w.random.chance(20)) w.pne->handle_sleep(w.now);
+    w.run(10s);
+    if (w.pne && w.random.chance(50)) w.pne->handle_wake(w.now);
+    w.server_up = !w.random.chance(20);
+  }
+  w.settle();
+  ASSERT_EQ(w.disagreement(), "") << kind.name << ", seed " << seed;
+  if (!kind.forgets) {
+    ASSERT_EQ(w.server.stale, 0) << kind.name << ", seed " << seed;
+  }
+}
+
+TEST(Chaos, SeededStorms) {
+  constexpr chaos_kind kinds[] = {
+      {"a poor radio", 25, 15, 20, 0, 0, 0, false},
+      {"poor disks", 5, 5, 5, 15, 10, 0, false},
+      {"crashes", 10, 10, 10, 2, 5, 15, false},
+      {"a forgetful device", 10, 10, 10, 2, 5, 10, true},
+  };
+  for (const auto& kind : kinds)
+    for (std::uint64_t seed = 1; seed <= 25; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed));
+}
+
+}  // namespace
+}  // namespace cpns::test

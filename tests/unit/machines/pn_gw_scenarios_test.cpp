@@ -1,0 +1,210 @@
+// Headline scenarios of the whole exchange: one PNE, one PN GW, one server.
+#include <gtest/gtest.h>
+
+#include "tests/unit/machines/world.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+using kind_t = gw_event::kind_t;
+
+struct keyed_world : world {
+  explicit keyed_world(world_options options = {}) : world(options) {
+    connect();
+    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
+    run(2s);
+    EXPECT_EQ(disagreement(), "");
+  }
+};
+
+TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
+  keyed_world w;
+  EXPECT_EQ(w.pne->state(), pne_state::keyed);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
+  EXPECT_EQ(w.server.asked, 1);
+  EXPECT_EQ(w.server.last_report(), (epoch{1, 0}));
+  EXPECT_FALSE(w.pne_disk.pending);
+  EXPECT_FALSE(w.gw->record().to_report);
+  EXPECT_EQ(w.gw->record().unused_count(), 31u);
+  std::vector<kind_t> seen;
+  for (const auto& e : w.gw_events)
+    if (e.kind != kind_t::detecting && e.kind != kind_t::detected) seen.push_back(e.kind);
+  EXPECT_EQ(seen, (std::vector{kind_t::validated, kind_t::requested, kind_t::answered, kind_t::delivering,
+                               kind_t::confirmed, kind_t::retired}));
+}
+
+TEST(Scenario, FirstContactWithTheSymmetricSuiteAndALiteralTemporaryKey) {
+  world_options o;
+  o.suite = suite_symmetric;
+  world w{o};
+  w.server.literal = true;
+  w.connect();
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+  w.run(1s);
+  EXPECT_EQ(w.disagreement(), "");
+  EXPECT_FALSE(*w.gw->record().gateway_temporary_key == w.tk_prime) << "the literal key is not kept";
+}
+
+TEST(Scenario, PeriodicUpdateComesBeforeTheIntervalEndsAndIsChained) {
+  keyed_world w;
+  bool chained = false;
+  w.tap = [&](side, bytes& m) {
+    const auto decoded = decode_radio(m);
+    if (const auto* kdel = std::get_if<key_delivery>(&*decoded)) chained = kdel->chained;
+    return true;
+  };
+  w.run(53min);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0})) << "the jitter is at most a tenth of the hour";
+  w.run(8min);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_TRUE(chained);
+  EXPECT_EQ(w.server.asked, 1) << "an update needs no server";
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Scenario, ARefillIsAskedForAtLowWaterAndUpdatesGoOn) {
+  keyed_world w;
+  w.run(21h);
+  EXPECT_EQ(w.server.refills, 0);
+  w.run(200h);
+  EXPECT_GE(w.server.refills, 5);
+  EXPECT_GE(w.gw->own_epoch()->index(), 200);
+  EXPECT_EQ(w.gw->own_epoch()->generation(), 1u);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Scenario, UpdatesGoOnWithoutAServerUntilTheSetIsUsedUpAndResumeAfterIt) {
+  keyed_world w;
+  w.server_up = false;
+  w.run(60h);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 31})) << "every key of the set was used";
+  EXPECT_EQ(w.disagreement(), "");
+  w.server_up = true;
+  w.run(2h);
+  EXPECT_GT(*w.gw->own_epoch(), (epoch{1, 31}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Scenario, AWakeUpOnANewLinkRenewsTheKeyAtOnce) {
+  keyed_world w;
+  w.disconnect();
+  EXPECT_EQ(w.gw->state(), pn_gw_state::asleep);
+  w.run(10s);
+  w.connect();
+  w.run(5s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Scenario, SleepAndWakeOnTheSameLinkRenewTheKey) {
+  keyed_world w;
+  w.pne->handle_sleep(w.now);
+  w.run(2s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::asleep);
+  w.run(20s);
+  w.pne->handle_wake(w.now);
+  w.run(5s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::keyed);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+}
+
+TEST(Scenario, AForgedGoingToSleepDoesNotStopARenewal) {
+  keyed_world w;
+  w.inject(side::gw, encode(pne_notice{pne_notice::kind_t::going_to_sleep}));
+  w.run(61min);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+}
+
+TEST(Scenario, ApprovalIsWaitedForAndWhatGoesToTheServerIsFresh) {
+  world_options o;
+  o.policy = validation_policy::ask;
+  world w{o};
+  w.connect();
+  w.run(10min);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::awaiting_approval);
+  EXPECT_EQ(w.server.asked, 0);
+  w.gw->handle_approval(w.now, true);
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+  EXPECT_TRUE(w.gw_disk.approved);
+}
+
+TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
+  world_options o;
+  o.policy = validation_policy::ask;
+  world w{o};
+  w.connect();
+  w.run(5s);
+  w.gw->handle_approval(w.now, false);
+  w.run(100ms);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::rejected);
+  EXPECT_FALSE(w.link);
+  w.crash(side::gw);
+  w.power_on(side::gw);
+  w.run(10s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::rejected);
+  EXPECT_EQ(w.server.asked, 0);
+}
+
+TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
+  world w;
+  w.server.holder = gateway_id{{9}};
+  w.connect();
+  w.run(3s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::held_elsewhere);
+  EXPECT_EQ(w.gw_disk.standing, device_standing::held_elsewhere);
+  EXPECT_TRUE(w.deliveries.empty());
+  w.server.holder.reset();
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 30s)) << "asked again after retry_after";
+  EXPECT_EQ(w.gw_disk.standing, device_standing::normal);
+}
+
+TEST(Scenario, ADeviceWithAnotherTemporaryKeyNeverGetsAKey) {
+  world w;
+  w.tk_prime = crypto::derive_temporary_key(crypto::openssl_suite(), w.entity, as_bytes("a guess"));
+  w.crash(side::pne);
+  w.power_on(side::pne);
+  w.connect();
+  w.run(10min);
+  EXPECT_GE(w.server.presence_failed, 1);
+  EXPECT_LE(w.server.presence_failed, 60) << "it backs off";
+  EXPECT_TRUE(w.deliveries.empty());
+  EXPECT_GE(w.count(kind_t::presence_failed), 1);
+}
+
+TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
+  world w;
+  w.server_up = false;
+  w.connect();
+  w.run(3min);
+  EXPECT_EQ(w.gw->own_epoch(), std::nullopt);
+  w.server_up = true;
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 10min));
+}
+
+TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
+  for (int nth = 0; nth < 3; ++nth) {
+    world w;
+    w.o.persist_failure = 100;
+    w.connect();
+    w.run(20s);
+    EXPECT_TRUE(w.deliveries.empty());
+    EXPECT_EQ(w.server.asked, 0) << "not even the request leaves";
+    w.o.persist_failure = 0;
+    EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 10min));
+    w.run(2s);
+    EXPECT_EQ(w.disagreement(), "");
+  }
+}
+
+TEST(Scenario, ARevocationErasesTheKeys) {
+  keyed_world w;
+  w.tap = [](side, bytes&) { return false; };
+  w.server.holder = gateway_id{{9}};
+  w.gw->handle_report_outcome(w.now, *w.gw->own_epoch(), report_outcome::not_holder);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::keyed) << "an outcome of a report that is over changes nothing";
+}
+
+}  // namespace
+}  // namespace cpns::test

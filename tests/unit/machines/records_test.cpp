@@ -1,0 +1,109 @@
+#include <gtest/gtest.h>
+
+#include "protocol/pn_gw/device_record.hpp"
+#include "protocol/pne/pne_record.hpp"
+#include "tests/support/seeded_entropy.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+
+pne_record sample_pne() {
+  seeded_entropy random{1};
+  pne_record r;
+  r.current = stored_key{epoch{3, 7}, random.draw_secret<32>(), random.draw_id<owner_tag>(), 3600};
+  r.pending = stored_key{epoch{3, 8}, random.draw_secret<32>(), random.draw_id<owner_tag>(), 3600};
+  r.resets = 2;
+  return r;
+}
+
+device_record sample_device() {
+  seeded_entropy random{2};
+  device_record r;
+  r.entity = *entity_id::parse("urn:dev:mac:0024befffe804ff1");
+  r.user = *user_id::parse("alice");
+  r.approved = true;
+  r.standing = device_standing::quarantined;
+  r.standing_reason = "stale";
+  r.generation = 4;
+  r.set = random.draw_id<set_id>();
+  r.gateway_temporary_key = random.draw_secret<32>();
+  r.owner = random.draw_id<owner_tag>();
+  r.rekey_seconds = 86400;
+  r.not_after = 1'800'000'000;
+  r.incarnation = 3;
+  for (std::uint16_t i = 0; i < 5; ++i)
+    r.keys.push_back({epoch{4, i}, r.set, random.draw_secret<32>(),
+                      i == 1   ? key_use::own
+                      : i == 2 ? key_use::handed_out
+                               : key_use::unused});
+  r.chain = held_chain{epoch{2, 1}, 4, random.draw_secret<32>()};
+  r.resets = 1;
+  r.to_report = epoch{4, 1};
+  r.keyed_since = 1'790'000'000'123;
+  r.budget_day = 20717;
+  r.unchained_built = 3;
+  r.request = random.draw_id<request_id>();
+  r.request_is_refill = true;
+  r.last_transport = "tcp";
+  r.last_address = "127.0.0.1:4242";
+  return r;
+}
+
+TEST(Records, APneRecordComesBackAsItWas) {
+  const auto wire = encode(sample_pne());
+  const auto back = decode_pne_record(wire.expose());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_TRUE(encode(*back) == wire);
+  EXPECT_EQ(back->highest()->which, (epoch{3, 8}));
+  EXPECT_EQ(back->resets, 2u);
+  EXPECT_TRUE(decode_pne_record(encode(pne_record{}).expose()));
+}
+
+TEST(Records, ADeviceRecordComesBackAsItWas) {
+  const auto wire = encode(sample_device());
+  const auto back = decode_device_record(wire.expose());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_TRUE(encode(*back) == wire);
+  EXPECT_EQ(back->own()->which, (epoch{4, 1}));
+  EXPECT_EQ(back->unused_count(), 3u);
+  EXPECT_EQ(back->last_address, "127.0.0.1:4242");
+}
+
+template <class Decode>
+void truncated_and_changed(const secret_bytes& wire, Decode decode) {
+  const auto whole = to_bytes(wire.expose());
+  for (std::size_t n = 0; n < whole.size(); ++n) EXPECT_FALSE(decode(byte_view{whole}.first(n))) << n;
+  auto longer = whole;
+  longer.push_back(0);
+  EXPECT_FALSE(decode(longer));
+  // A changed byte is refused or gives another record, never a crash; heads are what matters.
+  for (std::size_t i = 0; i < whole.size(); ++i)
+    for (const std::uint8_t flip : {0x01, 0x80, 0xff}) {
+      auto changed = whole;
+      changed[i] ^= flip;
+      (void)decode(changed);
+    }
+}
+
+TEST(Records, DamageIsAnErrorAndNeverACrash) {
+  truncated_and_changed(encode(sample_pne()), [](byte_view b) { return decode_pne_record(b).has_value(); });
+  truncated_and_changed(encode(sample_device()),
+                        [](byte_view b) { return decode_device_record(b).has_value(); });
+}
+
+TEST(Records, WhatContradictsItselfIsRefused) {
+  auto p = sample_pne();
+  p.pending->which = epoch{3, 7};
+  EXPECT_FALSE(decode_pne_record(encode(p).expose()));
+  auto d = sample_device();
+  d.keys[3].use = key_use::own;
+  EXPECT_FALSE(decode_device_record(encode(d).expose()));
+  d = sample_device();
+  std::swap(d.keys[0], d.keys[1]);
+  EXPECT_FALSE(decode_device_record(encode(d).expose()));
+}
+
+}  // namespace
+}  // namespace cpns::test

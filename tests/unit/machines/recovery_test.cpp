@@ -1,0 +1,315 @@
+// The recovery table of docs/protocol.md, row by row.
+#include <gtest/gtest.h>
+
+#include "tests/unit/machines/world.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+using kind_t = gw_event::kind_t;
+
+struct keyed_world : world {
+  explicit keyed_world(world_options options = {}) : world(options) {
+    connect();
+    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
+    run(2s);
+    EXPECT_EQ(disagreement(), "");
+  }
+};
+
+template <class M>
+bool is(const bytes& m) {
+  const auto decoded = decode_radio(m);
+  return decoded && std::holds_alternative<M>(*decoded);
+}
+
+discovery_response drsp_of(const bytes& m) { return std::get<discovery_response>(*decode_radio(m)); }
+
+TEST(Recovery, ALostKcnfIsHealedByTheNextDrspWithoutANewKey) {
+  world w;
+  w.tap = [](side, bytes& m) { return !is<key_confirmation>(m); };
+  w.connect();
+  w.run(20s);
+  ASSERT_NE(w.pne->state(), pne_state::unkeyed);
+  EXPECT_FALSE(w.gw->own_epoch() && w.pne->state() == pne_state::unkeyed);
+  w.tap = nullptr;
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 1min));
+  w.run(1s);
+  EXPECT_EQ(w.deliveries.size(), 1u);
+  EXPECT_EQ(w.count(kind_t::confirmation_lost), 1);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, ALostKretIsSentAgainWithTheNextExchange) {
+  world w;
+  w.tap = [](side, bytes& m) { return !is<key_retire>(m); };
+  w.connect();
+  w.run(3s);
+  EXPECT_TRUE(w.pne_disk.pending);
+  w.tap = nullptr;
+  w.connect();
+  w.run(5s);
+  EXPECT_FALSE(w.pne_disk.pending);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, AmnesiaIsHealedWithTheNextKeyAndWithoutTheServer) {
+  world_options o;
+  o.pne_forgets = true;
+  keyed_world w{o};
+  const int asked = w.server.asked;
+  w.server_up = false;
+  w.crash(side::pne);
+  w.power_on(side::pne);
+  w.connect();
+  w.run(10s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.count(kind_t::amnesia), 1);
+  EXPECT_EQ(w.server.asked, asked);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, BeyondTheAmnesiaBudgetTheServerIsAsked) {
+  world_options o;
+  o.pne_forgets = true;
+  keyed_world w{o};
+  const int asked = w.server.asked - w.server.refills;
+  for (int i = 0; i < 26; ++i) {
+    w.crash(side::pne);
+    w.power_on(side::pne);
+    w.connect();
+    w.run(20s);
+    ASSERT_EQ(w.disagreement(), "") << i;
+  }
+  EXPECT_EQ(w.gw->record().unchained_built, amnesia_budget_default);
+  EXPECT_GE(w.server.asked - w.server.refills, asked + 2);
+  EXPECT_EQ(w.gw->own_epoch()->generation(), 3u);
+}
+
+TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
+  world_options o;
+  o.pne_forgets = true;
+  keyed_world w{o};
+  w.server_up = false;
+  for (int day = 0; day < 3; ++day)
+    for (int i = 0; i < 14; ++i) {
+      w.crash(side::pne);
+      w.power_on(side::pne);
+      w.connect();
+      w.run(100min / 1);
+    }
+  EXPECT_LE(w.gw->record().unused_count(), healing_reserve_default);
+  EXPECT_EQ(w.faults.size(), 0u);
+}
+
+TEST(Recovery, AForgedNullDoesNotStopARenewal) {
+  keyed_world w;
+  w.tap = [&w](side to, bytes& m) {
+    if (to == side::gw && is<discovery_response>(m)) {
+      auto forged = drsp_of(m);
+      forged.highest.reset();
+      forged.possession.reset();
+      forged.pne_nonce[0] ^= 1;
+      w.inject(side::gw, encode(forged));
+    }
+    return true;
+  };
+  w.gw->handle_update_request(w.now);
+  w.run(5s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.count(kind_t::amnesia), 0);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, PossessionStrippedOnTheAirLosesNoKeyAndRaisesNoAlarm) {
+  keyed_world w;
+  w.tap = [](side to, bytes& m) {
+    if (to == side::gw && is<discovery_response>(m)) {
+      auto stripped = drsp_of(m);
+      stripped.highest.reset();
+      stripped.possession.reset();
+      m = encode(stripped);
+    }
+    return true;
+  };
+  w.gw->handle_update_request(w.now);
+  w.run(1min);
+  EXPECT_EQ(w.pne->current_epoch(), (epoch{1, 0}))
+      << "what was sent unchained does not open: its th1 differs";
+  w.tap = nullptr;
+  w.run(10min);
+  EXPECT_EQ(w.disagreement(), "");
+  EXPECT_EQ(w.count(kind_t::clone_suspected), 0);
+}
+
+TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
+  keyed_world w;
+  const int asked = w.server.asked;
+  w.tap = [](side to, bytes& m) {
+    if (to == side::gw && is<discovery_response>(m)) {
+      auto damaged = drsp_of(m);
+      damaged.possession->value[3] ^= 0x40;
+      m = encode(damaged);
+    }
+    return true;
+  };
+  w.gw->handle_update_request(w.now);
+  w.run(15s);
+  EXPECT_EQ(w.server.asked, asked);
+  w.run(5min);
+  EXPECT_GE(w.gw->dropped(), 3u);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
+  w.tap = nullptr;
+  w.run(10min);
+  EXPECT_EQ(w.disagreement(), "");
+  EXPECT_GT(*w.gw->own_epoch(), (epoch{1, 0}));
+}
+
+TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
+  keyed_world w;
+  w.crash(side::gw);
+  device_record fresh;
+  fresh.entity = w.gw_disk.entity;
+  fresh.user = w.gw_disk.user;
+  w.gw_disk = fresh;
+  w.power_on(side::gw);
+  w.run(15min);  // the window for unchained deliveries closes
+  w.connect();
+  w.run(10s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{2, 0}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, AnOldDiskOfTheGatewayIsNoticedAndNoIndexIsUsedTwice) {
+  keyed_world w;
+  const auto old = w.gw_disk;
+  w.connect();
+  w.run(5s);
+  ASSERT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  w.crash(side::gw);
+  w.gw_disk = old;
+  w.power_on(side::gw);
+  w.connect();
+  w.run(10s);
+  EXPECT_EQ(w.count(kind_t::gateway_rolled_back), 1);
+  w.connect();
+  w.run(10s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 2}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, AFactoryResetIsVerifiedByTheServerBeforeAKeyLeaves) {
+  keyed_world w;
+  const int asked = w.server.asked;
+  w.pne->handle_factory_reset(w.now);
+  w.connect();
+  w.run(15s);
+  EXPECT_EQ(w.server.asked, asked + 1);
+  EXPECT_EQ(w.gw->record().resets, 1u);
+  EXPECT_EQ(w.gw->own_epoch()->generation(), 2u);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, ARestoredDeviceIsQuarantinedByTheServersWordAndReleasedByAPerson) {
+  keyed_world w;
+  const auto old = w.pne_disk;
+  for (int i = 0; i < 2; ++i) {
+    w.connect();
+    w.run(5s);
+  }
+  ASSERT_EQ(w.gw->own_epoch(), (epoch{1, 2}));
+  w.crash(side::pne);
+  w.pne_disk = old;
+  w.power_on(side::pne);
+  w.connect();
+  w.run(30s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::quarantined);
+  EXPECT_EQ(w.count(kind_t::stale_epoch), 1);
+  EXPECT_EQ(w.deliveries.size(), 3u);
+  w.crash(side::gw);
+  w.power_on(side::gw);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::quarantined);
+}
+
+TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
+  world w;
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+  const int asked = w.server.asked;
+  w.gw->handle_report_outcome(w.now, *w.gw->own_epoch(), report_outcome::resync);
+  w.run(10s);
+  EXPECT_EQ(w.server.asked, asked + 1);
+  EXPECT_TRUE(w.keyed());
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
+  world w;
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+  w.server.holder = gateway_id{{9}};
+  w.gw->handle_report_outcome(w.now, *w.gw->own_epoch(), report_outcome::not_holder);
+  w.run(30s);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::held_elsewhere);
+  EXPECT_TRUE(w.gw->own_epoch());
+  w.gw->handle_update_request(w.now);
+  w.run(30s);
+  EXPECT_EQ(w.deliveries.size(), 1u);
+}
+
+TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
+  world w;
+  // Outputs of a first contact until KDEL: the crash comes at the first KDEL, after its record is durable.
+  bool crashed = false;
+  w.before_output = [&](side which, int) {
+    const auto* next = w.gw_disk.find(epoch{1, 0});
+    if (which != side::gw || crashed || next == nullptr || next->use != key_use::handed_out) return false;
+    return crashed = true;
+  };
+  w.connect();
+  w.run(20s);
+  EXPECT_TRUE(crashed);
+  EXPECT_EQ(w.deliveries.count(epoch{1, 0}), 0u);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, TheSameEntityOnTwoLinksIsServedOnTheOneThatVerifies) {
+  keyed_world w;
+  const gw_link other{7, 99};
+  discovery_request dreq;
+  dreq.gw = w.o.gw;
+  dreq.gw_nonce = w.random.draw<16>();
+  dreq.suites = {suite_x25519};
+  discovery_response drsp;
+  drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
+  drsp.entity = w.entity;
+  drsp.pne_share = crypto::openssl_suite().x25519_generate(w.random).public_key;
+  w.gw->handle_detected(w.now, other, encode(dreq), encode(drsp));
+  w.run(10s);
+  EXPECT_TRUE(w.keyed());
+  EXPECT_EQ(w.disagreement(), "");
+  EXPECT_EQ(w.count(kind_t::amnesia), 0);
+}
+
+TEST(Recovery, AForeignAnswerOnARememberedLinkSendsTheLinkBackToTheDetector) {
+  keyed_world w;
+  w.tap = [](side to, bytes& m) {
+    if (to == side::gw && is<discovery_response>(m)) {
+      auto foreign = drsp_of(m);
+      foreign.entity = *entity_id::parse("urn:dev:mac:0024befffe804ff2");
+      m = encode(foreign);
+    }
+    return true;
+  };
+  w.gw->handle_update_request(w.now);
+  const auto before = w.link;
+  w.run(15s);
+  EXPECT_NE(w.link, before);
+  EXPECT_EQ(w.count(kind_t::identity_changed), 0) << "nothing verified it";
+}
+
+}  // namespace
+}  // namespace cpns::test
