@@ -33,7 +33,7 @@ struct import_options {
   bool partial = false;          ///< keep the good rows although there are bad ones
   bool require_presence = true;  ///< of this batch
   bool replace = false;          ///< a device that is in the store already gets the new key
-  std::string batch;             ///< for people: where the rows came from
+  std::string batch{};           ///< for people: where the rows came from
 };
 struct import_report {
   std::size_t imported = 0;

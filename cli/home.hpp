@@ -21,16 +21,16 @@
 namespace cpns::cli {
 
 struct home_options {
-  std::filesystem::path folder;
+  std::filesystem::path folder{};
   unsigned devices = 3;  ///< 0 to device_rows_max
   std::string user = "alice@example.org";
   std::string server_name = "main";
   std::string gateway_name = "gw1";
   config::address listen{"127.0.0.1", 7443};
-  std::string plugin = "tcp";                         ///< a plugin's name or an absolute path
-  std::map<std::string, std::string> gateway_params;  ///< of the transport
-  std::map<std::string, std::string> pne_params;
-  std::vector<std::filesystem::path> plugin_dirs;
+  std::string plugin = "tcp";                           ///< a plugin's name or an absolute path
+  std::map<std::string, std::string> gateway_params{};  ///< of the transport
+  std::map<std::string, std::string> pne_params{};
+  std::vector<std::filesystem::path> plugin_dirs{};
   milliseconds rekey = std::chrono::hours(24);
   bool json_logs = false;
   bool ready_files = false;    ///< state/ROLE.ready is written by each role

@@ -13,8 +13,8 @@ inline constexpr std::size_t password_min = 8;  ///< bytes
 inline constexpr std::size_t password_max = 1024;
 
 struct password_source {
-  std::filesystem::path file;   ///< empty: not from a file
-  bool standard_input = false;  ///< the first line of standard input
+  std::filesystem::path file{};  ///< empty: not from a file
+  bool standard_input = false;   ///< the first line of standard input
 };
 
 /// The first line of a file, without its end. config_file if it cannot be read or if group or others may read

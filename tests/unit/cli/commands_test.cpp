@@ -1,0 +1,166 @@
+// The commands as they are typed, with what they print and their exit codes.
+
+#include "cli/commands.hpp"
+
+#include <fcntl.h>
+
+#include "temp_folder.hpp"
+
+namespace cpns::cli {
+namespace {
+
+class commands : public test::temp_folder {
+ protected:
+  struct outcome {
+    int code = -1;
+    std::string out, err;
+  };
+  outcome run(std::vector<std::string> args) {
+    CLI::App app{"cpns"};
+    app.require_subcommand(1);
+    outcome o;
+    add_init(app, o.code);
+    add_user(app, o.code);
+    add_device(app, o.code);
+    add_config(app, o.code);
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    try {
+      std::reverse(args.begin(), args.end());  // as CLI11 takes a vector
+      app.parse(args);
+    } catch (const CLI::ParseError& e) {
+      o.code = app.exit(e) == 0 ? exit_done : exit_usage;
+    }
+    o.out = testing::internal::GetCapturedStdout();
+    o.err = testing::internal::GetCapturedStderr();
+    return o;
+  }
+  std::string trial() {
+    const auto dir = (folder / "trial").string();
+    EXPECT_EQ(run({"init", dir}).code, 0);
+    return dir + "/server.yaml";
+  }
+};
+
+TEST_F(commands, init_says_what_to_do_next) {
+  const auto o = run({"init", (folder / "t").string(), "--devices", "2", "--listen", "127.0.0.1:9443"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_NE(o.out.find("cpns server  --config " + (folder / "t/server.yaml").string()), std::string::npos)
+      << o.out;
+  EXPECT_EQ(run({"init", (folder / "t").string()}).code, 2);
+  EXPECT_EQ(run({"init", (folder / "u").string(), "--listen", "nowhere"}).code, 2);
+  EXPECT_EQ(run({"init"}).code, 2);
+  EXPECT_EQ(
+      run({"config", "check", (folder / "t/server.yaml").string(), (folder / "t/gateway.yaml").string()})
+          .code,
+      0);
+}
+
+TEST_F(commands, user_life) {
+  const auto yaml = trial();
+  const auto pass = write("pass", "correct horse\n").string();
+  EXPECT_EQ(run({"user", "add", "bob", "--config", yaml, "--password-file", pass}).code, 0);
+  const auto twice = run({"user", "add", "bob", "--config", yaml, "--password-file", pass});
+  EXPECT_EQ(twice.code, 1);
+  EXPECT_NE(twice.err.find("bob"), std::string::npos);
+  EXPECT_EQ(run({"user", "passwd", "bob", "--config", yaml, "--password-file", pass}).code, 0);
+  const auto list = run({"user", "list", "--config", yaml});
+  EXPECT_EQ(list.code, 0);
+  EXPECT_TRUE(list.out.starts_with("alice@example.org\t")) << list.out;
+  EXPECT_NE(list.out.find("\nbob\t"), std::string::npos) << list.out;
+  EXPECT_EQ(run({"user", "remove", "bob", "--config", yaml}).code, 0);
+  EXPECT_EQ(run({"user", "remove", "bob", "--config", yaml}).code, 1);
+  EXPECT_EQ(run({"user", "add", "b b", "--config", yaml, "--password-file", pass}).code, 2);
+  EXPECT_EQ(run({"user", "add", "bob", "--password", "secret"}).code, 2) << "never on the command line";
+  EXPECT_EQ(run({"user", "add", "bob", "--stdin", "--password-file", pass}).code, 2);
+}
+
+TEST_F(commands, user_password_from_standard_input) {
+  const auto yaml = trial();
+  const auto pass = write("pass", "correct horse\nnot this\n");
+  const int before = ::dup(STDIN_FILENO);
+  const int in = ::open(pass.c_str(), O_RDONLY | O_CLOEXEC);
+  ASSERT_GE(in, 0);
+  ::dup2(in, STDIN_FILENO);
+  const auto o = run({"user", "add", "bob", "--config", yaml, "--stdin"});
+  ::dup2(before, STDIN_FILENO);
+  ::close(before);
+  ::close(in);
+  EXPECT_EQ(o.code, 0) << o.err;
+}
+
+TEST_F(commands, device_import_reports_each_row) {
+  const auto yaml = trial();
+  const std::string key = "8f14e45fceea167a5a36dedd4bea2543";
+  const auto file = write("d.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1," + key +
+                                       ",128bit\nheadset," + key + ",128bit\nurn:dev:mac:0024befffe804ff2," +
+                                       key + ",128bit\n")
+                        .string();
+  const auto refused = run({"device", "import", file, "--config", yaml});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find(file + ":3: "), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("nothing was imported"), std::string::npos) << refused.err;
+  EXPECT_EQ(run({"device", "show", "urn:dev:mac:0024befffe804ff1", "--config", yaml}).code, 1);
+
+  const auto partial =
+      run({"device", "import", file, "--config", yaml, "--partial", "--no-presence", "--batch", "lot7"});
+  EXPECT_EQ(partial.code, 1) << "a row was left out";
+  EXPECT_EQ(partial.out, "Imported 2 devices, left out 1.\n");
+  const auto show = run({"device", "show", "urn:dev:mac:0024befffe804ff1", "--config", yaml});
+  EXPECT_EQ(show.code, 0);
+  EXPECT_NE(show.out.find("lot7"), std::string::npos);
+  EXPECT_NE(show.out.find("not required"), std::string::npos);
+  const auto list = run({"device", "list", "--config", yaml});
+  EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 5);
+  for (const auto& o : {refused, partial, show, list})
+    EXPECT_EQ((o.out + o.err).find(key.substr(0, 8)), std::string::npos);
+}
+
+TEST_F(commands, device_import_warns_of_a_file_that_others_can_read) {
+  const auto yaml = trial();
+  const auto file = write("d.csv", "x\n", 0644).string();
+  const auto o = run({"device", "import", file, "--config", yaml});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find("warning: group or others"), std::string::npos);
+}
+
+TEST_F(commands, config_check_prints_every_mistake) {
+  const auto file = write("s.yaml", "role: server\nlisen: 1\n").string();
+  const auto o = run({"config", "check", file});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_NE(o.err.find(file + ":2:1: 'lisen' is not a key here; did you mean 'listen'?\n"), std::string::npos)
+      << o.err;
+  EXPECT_NE(o.err.find("'tls' is missing"), std::string::npos);
+  const auto user = run({"user", "list", "--config", file});
+  EXPECT_EQ(user.code, 1);
+  EXPECT_NE(user.err.find(":2:1: 'lisen'"), std::string::npos) << user.err;
+}
+
+TEST_F(commands, config_schema_prints_one_role_or_the_page) {
+  EXPECT_TRUE(run({"config", "schema"}).out.starts_with("{\n  \"$schema\""));
+  EXPECT_NE(run({"config", "schema", "pne"}).out.find("devices_file"), std::string::npos);
+  EXPECT_TRUE(run({"config", "schema", "--markdown"}).out.starts_with("# Configuration reference"));
+  EXPECT_EQ(run({"config", "schema", "phone"}).code, 2);
+}
+
+TEST_F(commands, help_has_an_example_everywhere) {
+  for (const auto& c : std::vector<std::vector<std::string>>{{"init"},
+                                                             {"user", "add"},
+                                                             {"user", "list"},
+                                                             {"user", "passwd"},
+                                                             {"user", "remove"},
+                                                             {"device", "import"},
+                                                             {"device", "list"},
+                                                             {"device", "show"},
+                                                             {"config", "check"},
+                                                             {"config", "schema"}}) {
+    auto args = c;
+    args.push_back("--help");
+    const auto o = run(args);
+    EXPECT_EQ(o.code, 0);
+    EXPECT_NE(o.out.find("Example"), std::string::npos) << o.out;
+  }
+}
+
+}  // namespace
+}  // namespace cpns::cli

@@ -1,0 +1,217 @@
+#include "cli/device_rows.hpp"
+
+#include <sstream>
+
+#include "crypto/key_schedule.hpp"
+#include "temp_folder.hpp"
+
+namespace cpns::cli {
+namespace {
+
+constexpr auto key = "8f14e45fceea167a5a36dedd4bea2543";
+const std::string head = "entity_id,temporary_key,strength,owner\n";
+
+std::string entity(int n) {
+  auto digits = std::to_string(n);
+  return "urn:dev:mac:" + std::string(16 - digits.size(), '0') + digits;
+}
+result<device_rows> read(const std::string& text) {
+  std::istringstream in(text);
+  return read_device_rows(in, "d.csv");
+}
+/// "LINE ENTITY: what is wrong", one for each bad row.
+std::vector<std::string> wrong(const std::string& text) {
+  std::vector<std::string> out;
+  const auto rows = read(text);
+  if (!rows) return {rows.error().detail};
+  for (const auto& p : rows->bad) out.push_back(std::to_string(p.line) + " " + p.entity + ": " + p.text);
+  return out;
+}
+using lines = std::vector<std::string>;
+
+TEST(device_csv, gives_entities_keys_strengths_and_owners) {
+  const auto rows =
+      read(head + entity(1) + "," + key + ",128bit,alice@example.org\n" + entity(2) +
+           ",text:correct horse,stretch,\n\n" + entity(3) + ",hex:" + key + ",stretch,\"bob\"\n");
+  ASSERT_TRUE(rows) << rows.error().detail;
+  EXPECT_TRUE(rows->bad.empty());
+  ASSERT_EQ(rows->good.size(), 3U);
+  EXPECT_EQ(rows->good[0].entity.text(), entity(1));
+  EXPECT_EQ(rows->good[0].temporary_key, secret_bytes(*from_hex(key)));
+  EXPECT_FALSE(rows->good[0].stretch);
+  EXPECT_EQ(rows->good[0].owner->text(), "alice@example.org");
+  EXPECT_EQ(rows->good[1].temporary_key, secret_bytes::from_text("correct horse"));
+  EXPECT_TRUE(rows->good[1].stretch);
+  EXPECT_FALSE(rows->good[1].owner);
+  EXPECT_EQ(rows->good[2].line, 5U);
+  EXPECT_EQ(rows->good[2].temporary_key, secret_bytes(*from_hex(key)));
+}
+
+TEST(device_csv, may_have_crlf_a_byte_order_mark_any_order_of_columns_and_no_last_newline) {
+  const auto rows = read("\xef\xbb\xbfstrength,entity_id,temporary_key\r\n128bit," + entity(1) + "," + key +
+                         "\r\n128bit, " + entity(2) + " ,\"text:a,\"\"quoted\"\" key of 128 bits\"");
+  ASSERT_TRUE(rows) << rows.error().detail;
+  ASSERT_TRUE(rows->bad.empty()) << rows->bad[0].text;
+  ASSERT_EQ(rows->good.size(), 2U);
+  EXPECT_EQ(rows->good[1].entity.text(), entity(2));
+  EXPECT_EQ(rows->good[1].temporary_key, secret_bytes::from_text("a,\"quoted\" key of 128 bits"));
+}
+
+TEST(device_csv, tells_a_bad_row_in_the_middle_by_its_line_and_keeps_the_others) {
+  const auto text = head + entity(1) + "," + key + ",128bit,\n" + "headset," + key + ",128bit,\n" +
+                    entity(3) + "," + key + ",128bit,\n";
+  const auto rows = read(text);
+  ASSERT_TRUE(rows);
+  EXPECT_EQ(rows->good.size(), 2U);
+  ASSERT_EQ(wrong(text).size(), 1U);
+  EXPECT_TRUE(wrong(text)[0].starts_with("3 : Entity ID 'headset' has no known scheme")) << wrong(text)[0];
+}
+
+TEST(device_csv, tells_each_kind_of_bad_row) {
+  const auto row = [&](const std::string& text) { return wrong(head + text + "\n"); };
+  const auto id = entity(1);
+  EXPECT_EQ(row(id + "," + key + ",128bit"), lines{"2 : the line has 3 fields, the first line has 4"});
+  EXPECT_EQ(row("," + std::string{key} + ",128bit,"), lines{"2 : the entity_id is missing"});
+  EXPECT_EQ(row(id + ",,128bit,"), lines{"2 " + id + ": the temporary_key is missing"});
+  EXPECT_EQ(
+      row(id + "," + key + ",,"),
+      lines{"2 " + id + ": the strength is missing: '128bit' if the manufacturer says so, else 'stretch'"});
+  EXPECT_EQ(row(id + "," + key + ",strong,"),
+            lines{"2 " + id + ": the strength must be '128bit' or 'stretch', not 'strong'"});
+  EXPECT_EQ(
+      row(id + ",123456,128bit,"),
+      lines{"2 " + id +
+            ": the temporary key has 6 bytes; 128 random bits need at least 16 (a weaker one can be imported "
+            "with strength 'stretch')"});
+  EXPECT_EQ(row(id + ",12345,stretch,"),
+            lines{"2 " + id + ": the temporary key has 5 bytes; one that is stretched has at least 6"});
+  EXPECT_EQ(row(id + ",hex:8f1,128bit,"),
+            lines{"2 " + id + ": the temporary key is no even number of hexadecimal digits"});
+  EXPECT_EQ(row(id + ",text:" + std::string(257, 'x') + ",128bit,"),
+            lines{"2 " + id + ": the temporary key is longer than 256 bytes"});
+  EXPECT_EQ(row(id + "," + key + ",128bit,al ice"),
+            lines{"2 " + id + ": CPNS User ID 'al?ice' has a character that is no printable ASCII"});
+  EXPECT_EQ(row("\"" + id), lines{"2 : a quote is not closed in this line"});
+  EXPECT_EQ(row("\"" + id + "\"x," + key + ",128bit,"),
+            lines{"2 : a closing quote is not followed by a comma"});
+  EXPECT_EQ(row("a\"b," + std::string{key} + ",128bit,"),
+            lines{"2 : a quote stands inside a field that does not begin with one"});
+}
+
+TEST(device_csv, reports_a_device_that_is_listed_twice) {
+  const auto line = entity(1) + "," + key + ",128bit,\n";
+  EXPECT_EQ(wrong(head + line + line), lines{"3 " + entity(1) + ": the device is in line 2 already"});
+  EXPECT_EQ(read(head + line + line)->good.size(), 1U);
+}
+
+TEST(device_csv, never_puts_a_key_into_an_error) {
+  for (const auto& text :
+       {head + "headset," + key + ",128bit,\n", head + entity(1) + "," + key + "zz,weak,\n",
+        head + entity(1) + ",hex:" + key + "z,128bit,\n", head + entity(1) + "," + key + "\n",
+        "{\"entity_id\":\"x\",\"temporary_key\":\"" + std::string{key} + "\"}\n",
+        "{\"entity_id\":\"" + entity(1) + "\",\"temporary_key\":\"" + std::string{key} + "\n"}) {
+    for (const auto& line : wrong(text))
+      EXPECT_EQ(line.find(std::string{key}.substr(0, 8)), std::string::npos) << line;
+    EXPECT_FALSE(wrong(text).empty());
+  }
+}
+
+TEST(device_csv, of_a_wrong_form_is_refused_as_a_whole) {
+  EXPECT_EQ(wrong(""), lines{"d.csv: there is no device in it"});
+  EXPECT_EQ(wrong(head), lines{"d.csv: there is no device in it"});
+  EXPECT_EQ(wrong(entity(1) + "," + key + ",128bit\n"),
+            lines{"d.csv:1: '" + entity(1) +
+                  "' is not a column (there are entity_id, temporary_key, strength and owner); the "
+                  "first line has the names of the columns"});
+  EXPECT_EQ(wrong("entity_id,temporary_kye,strength\n"),
+            lines{"d.csv:1: 'temporary_kye' is not a column; did you mean 'temporary_key'? (there are "
+                  "entity_id, temporary_key, "
+                  "strength and owner); the first line has the names of the columns"});
+  EXPECT_EQ(wrong("entity_id,temporary_key\nx,y\n"), lines{"d.csv:1: the column strength is missing"});
+  EXPECT_EQ(wrong("entity_id,entity_id\n"), lines{"d.csv:1: the column entity_id is there twice"});
+}
+
+TEST(device_csv, with_ten_million_bytes_without_a_newline_is_refused_after_the_first_few) {
+  std::istringstream in(std::string(10'000'000, 'x'));
+  const auto rows = read_device_rows(in, "d.csv");
+  ASSERT_FALSE(rows);
+  EXPECT_EQ(rows.error().code, errc::config_range);
+  EXPECT_EQ(rows.error().detail, "d.csv:1: the line is longer than 4096 bytes; is this CSV or JSON Lines?");
+  EXPECT_LT(in.tellg(), 10'000) << "the rest was read too";
+  EXPECT_EQ(wrong(head + entity(1) + "," + key + ",128bit,\n" + std::string(10'000'000, '"')),
+            lines{"d.csv:3: the line is longer than 4096 bytes; is this CSV or JSON Lines?"});
+}
+
+TEST(device_csv, line_of_the_greatest_length_is_read) {
+  const auto line = entity(1) + "," + key + ",128bit,";
+  const auto full = line + std::string(device_line_max - line.size(), ' ');
+  EXPECT_EQ(wrong(head + full + "\r\n"), lines{});
+  EXPECT_EQ(wrong(head + full + " \n").size(), 1U);
+}
+
+TEST(device_json_lines, give_the_same_as_csv) {
+  const auto rows = read(
+      "\xef\xbb\xbf{\"entity_id\":\"" + entity(1) + "\",\"temporary_key\":\"" + key +
+      "\",\"strength\":\"128bit\",\"owner\":null}\r\n\r\n { \"strength\" : \"stretch\" , \"entity_id\" : \"" +
+      entity(2) +
+      "\" , \"owner\":\"bob\", \"temporary_key\" : \"text:p\\u00e4ss \\ud83d\\ude00 \\\"x\\\"\" }\n");
+  ASSERT_TRUE(rows) << rows.error().detail;
+  ASSERT_TRUE(rows->bad.empty()) << rows->bad[0].text;
+  ASSERT_EQ(rows->good.size(), 2U);
+  EXPECT_EQ(rows->good[0].temporary_key, secret_bytes(*from_hex(key)));
+  EXPECT_FALSE(rows->good[0].owner);
+  EXPECT_EQ(rows->good[1].temporary_key, secret_bytes::from_text("p\xc3\xa4ss \xf0\x9f\x98\x80 \"x\""));
+  EXPECT_EQ(rows->good[1].owner->text(), "bob");
+}
+
+TEST(device_json_lines, tell_each_kind_of_bad_row) {
+  const std::string good =
+      "{\"entity_id\":\"" + entity(1) + "\",\"temporary_key\":\"" + key + "\",\"strength\":\"128bit\"}\n";
+  const auto row = [&](const std::string& text) { return wrong(good + text + "\n"); };
+  EXPECT_EQ(row("{}"), lines{"2 : the entity_id is missing"});
+  EXPECT_EQ(row("{\"entity\":\"x\"}").at(0).substr(0, 50),
+            std::string{"2 : 'entity' is not a column; did you mean 'entity_id'?"}.substr(0, 50));
+  EXPECT_EQ(row("{\"owner\":\"a\",\"owner\":\"b\"}"), lines{"2 : the key owner is there twice"});
+  for (const auto* broken : {"x", "[]", "{", "{\"a\"", "{\"owner\":1}", "{\"owner\":[]}", "{\"owner\":{}}",
+                             "{\"owner\":\"a\"", "{\"owner\":\"a\",}", "{} {}", "{\"owner\":\"\\x\"}",
+                             "{\"owner\":\"\\u12\"}", "{\"owner\":\"\\ud800\"}", "{\"owner\":\"\\udc00\"}",
+                             "{\"owner\":\"\\ud800\\u0041\"}", "{\"owner\":\"a\tb\"}", "{\"owner\":\"a\\"}) {
+    const auto text = row(broken);
+    ASSERT_EQ(text.size(), 1U) << broken;
+    EXPECT_TRUE(text[0].starts_with("2 : this is no JSON object of texts: ")) << text[0];
+  }
+}
+
+class key_files : public test::temp_folder {};
+
+TEST_F(key_files, hold_one_key_in_one_line) {
+  const auto id = entity_id::parse(entity(1)).value();
+  const auto plain = load_temporary_key(write("a", std::string{key} + "\n"), id);
+  ASSERT_TRUE(plain) << plain.error().detail;
+  EXPECT_EQ(plain->temporary_key, secret_bytes(*from_hex(key)));
+  EXPECT_FALSE(plain->stretch);
+  const auto weak = load_temporary_key(write("b", "text:correct horse stretch"), id);
+  ASSERT_TRUE(weak) << weak.error().detail;
+  EXPECT_EQ(weak->temporary_key, secret_bytes::from_text("correct horse"));
+  EXPECT_TRUE(weak->stretch);
+  EXPECT_EQ(load_temporary_key(write("c", "short"), id).error().code, errc::config_range);
+  EXPECT_EQ(load_temporary_key(write("d", ""), id).error().code, errc::config_syntax);
+  EXPECT_EQ(load_temporary_key(write("e", std::string{key} + "\nmore\n"), id).error().code,
+            errc::config_syntax);
+  EXPECT_EQ(load_temporary_key(folder / "none", id).error().code, errc::config_file);
+  EXPECT_EQ(load_temporary_key(folder, id).error().code, errc::config_file);
+  EXPECT_EQ(load_device_rows(folder).error().code, errc::config_file);
+  EXPECT_EQ(load_device_rows(folder / "none").error().code, errc::config_file);
+}
+
+TEST_F(key_files, are_kept_as_the_protocol_says) {
+  const auto& s = crypto::openssl_suite();
+  const auto id = entity_id::parse(entity(1)).value();
+  device_row row{1, id, secret_bytes(*from_hex(key)), false, std::nullopt};
+  EXPECT_EQ(kept_key(s, row), crypto::derive_temporary_key(s, id, row.temporary_key.expose()));
+  row.stretch = true;
+  EXPECT_EQ(kept_key(s, row), crypto::stretch_temporary_key(s, id, row.temporary_key.expose()));
+}
+
+}  // namespace
+}  // namespace cpns::cli
