@@ -11,6 +11,8 @@ function(cpns_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LABELS;SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE cpns_flags ${arg_DEPS} GTest::gtest_main)
+  # gcc 12 sees overlapping copies in `"text" + std::string` at -O3 that are not there (its bug 105651).
+  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)
