@@ -5,6 +5,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "plugins/abi/ext/rssi.h"
 #include "plugins/abi/ext/timer.h"
 
 namespace cpns::plugins {
@@ -77,10 +78,11 @@ const cpns_host& checked_core::host() {
   return table_;
 }
 
-void checked_core::set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links,
-                              std::uint32_t) {
-  mtu_ = mtu;
-  max_links_ = max_links;
+void checked_core::set_plugin(const cpns_transport* plugin, transport_role role, const transport_info& info) {
+  role_ = role;
+  mtu_ = info.mtu;
+  max_links_ = info.max_links;
+  max_endpoints_ = info.max_endpoints;
   plugin_ = plugin;
 }
 
@@ -103,15 +105,55 @@ checked_core::link_ptr checked_core::find(link_id link) const {
   return it == links_.end() ? nullptr : it->second;
 }
 
+bool checked_core::forget(link_id link) {
+  std::lock_guard lock{guard_};
+  return links_.erase(link) != 0;
+}
+
 void checked_core::misbehaved(std::string_view rule, link_id link) {
+  std::uint64_t count = 0;
   {
     std::lock_guard lock{guard_};
-    ++counters_.misbehaviour;
+    count = ++counters_.misbehaviour;
   }
-  log::warn(component, "plugin-misbehaved", rule, {{"plugin", name_}, {"link", std::to_string(link)}});
+  // A plugin that does it with every frame must not fill the log: the 1st, 2nd, 4th, 8th and so on are told.
+  if ((count & (count - 1)) != 0) return;
+  log::warn(component, "plugin-misbehaved", rule,
+            {{"plugin", name_}, {"link", std::to_string(link)}, {"count", std::to_string(count)}});
+}
+
+void checked_core::drop(link_id link, std::string_view rule) {
+  misbehaved(rule, link);
+  if (const call plugin{*this}; plugin) plugin->disconnect(plugin->context, link);
+  if (!forget(link)) return;
+  const visit listener{*this};
+  if (listener) listener->link_down(link, "the plugin misbehaved: " + std::string{rule});
+}
+
+void checked_core::count_dropped(std::uint64_t messages) {
+  if (messages == 0) return;
+  std::lock_guard lock{guard_};
+  counters_.dropped_messages += messages;
+}
+
+status checked_core::reserve_endpoint(endpoint_id endpoint) {
+  std::lock_guard lock{guard_};
+  if (endpoints_.count(endpoint) != 0)
+    return fail(errc::state_exists, name_ + ": endpoint " + std::to_string(endpoint));
+  if (endpoints_.size() >= max_endpoints_)
+    return fail(errc::state_exhausted,
+                name_ + " presents at most " + std::to_string(max_endpoints_) + " PNEs");
+  endpoints_.insert(endpoint);
+  return {};
+}
+
+void checked_core::release_endpoint(endpoint_id endpoint) {
+  std::lock_guard lock{guard_};
+  endpoints_.erase(endpoint);
 }
 
 status checked_core::send(link_id link, byte_view message) {
+  if (plugin_.load() == nullptr) return fail(errc::state_stopping, name_ + " is closed");
   const auto state = find(link);
   if (!state) return fail(errc::plugin_link, "link " + std::to_string(link));
   {
@@ -131,19 +173,26 @@ void checked_core::pump(link_id link, const link_ptr& state) {
   const call plugin{*this};
   if (!plugin) return;
   std::unique_lock lock{state->guard};
-  if (state->pumping) return;
+  if (state->pumping) {
+    state->again = true;
+    return;
+  }
   state->pumping = true;
   while (!state->queue.empty()) {
-    const bytes frame = std::move(state->queue.front());
+    state->again = false;
+    bytes frame = std::move(state->queue.front());
     state->queue.pop_front();
     lock.unlock();
     const auto said = plugin->send(plugin->context, link, frame.data(), frame.size());
     lock.lock();
     if (said == CPNS_WOULD_BLOCK) {
-      state->queue.push_front(frame);
+      state->queue.push_front(std::move(frame));
+      // `writable` may have come between the plugin's answer and here; it must not be lost.
+      if (state->again) continue;
       break;
     }
     if (said != CPNS_OK) {
+      count_dropped(1);
       state->queue.clear();
       break;
     }
@@ -170,30 +219,31 @@ void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const 
   const visit listener{*this};
   if (!listener) return;
   const call plugin{*this};
-  if (!plugin) return misbehaved("link_up before open returned", link);
-  bool refused = false;
+  if (!plugin) return misbehaved("link_up before open returned or while closing", link);
+  std::string_view rule;
+  bool removed = false;
   {
     std::lock_guard lock{guard_};
-    refused = link == 0 || link <= highest_link_ || links_.size() >= max_links_;
-    if (!refused) {
-      highest_link_ = link;
-      links_.emplace(link, std::make_shared<link_state>(mtu_.load()));
-    }
+    if (link == 0 || link <= highest_link_)
+      rule = "link_up with an id that is 0 or not new";
+    else if (links_.size() >= max_links_)
+      rule = "link_up over its own max_links";
+    else if (role_ == transport_role::central && endpoint != 0)
+      rule = "link_up of a central with an endpoint";
+    else if (role_ == transport_role::peripheral && endpoints_.count(endpoint) == 0)
+      removed = true;  // the role may have taken it away at the same moment
+    else
+      links_.emplace(link, std::make_shared<link_state>(mtu_));
+    if (link > highest_link_) highest_link_ = link;
   }
-  if (refused) {
-    misbehaved("link_up with an id that is 0 or not new, or over max_links", link);
-    return plugin->disconnect(plugin->context, link);
-  }
+  if (!rule.empty()) return drop(link, rule);
+  if (removed) return plugin->disconnect(plugin->context, link);
   listener->link_up(link, endpoint, bounded(address));
 }
 
 void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail) {
   const visit listener{*this};
-  if (!listener) return;
-  {
-    std::lock_guard lock{guard_};
-    if (links_.erase(link) == 0) return;  // refused at link_up, or told twice
-  }
+  if (!listener || !forget(link)) return;  // a link that was refused or dropped is not told of again
   std::string why{words_of(reason)};
   if (detail != nullptr && *detail != '\0') why += ": " + bounded(detail);
   listener->link_down(link, std::move(why));
@@ -204,14 +254,14 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
   if (!listener) return;
   const auto state = find(link);
   if (!state) return misbehaved("a frame on a link that is not up", link);
-  if (data == nullptr || size == 0 || size > mtu_.load()) {
-    misbehaved("a frame of no bytes or over its own MTU", link);
-    return disconnect(link);
-  }
+  if (data == nullptr || size == 0 || size > mtu_)
+    return drop(link, "a frame of no bytes or over its own MTU");
   std::optional<bytes> message;
   {
     std::lock_guard lock{state->guard};
+    const auto given_up = state->in.given_up();
     auto taken = state->in.take({data, size});
+    count_dropped(state->in.given_up() - given_up);
     if (!taken) {
       log::debug(component, "bad-frame", taken.error().message(),
                  {{"plugin", name_}, {"link", std::to_string(link)}});
@@ -230,12 +280,20 @@ void checked_core::on_writable(std::uint64_t link) {
 
 void checked_core::on_peer_found(const char* address, std::int32_t rssi) {
   const visit listener{*this};
-  if (listener) listener->peer_found(bounded(address), rssi);
+  if (listener) listener->peer_found(bounded(address), rssi == CPNS_RSSI_UNKNOWN ? 0 : rssi);
 }
 
 void checked_core::on_failed(const char* why) {
   const visit listener{*this};
-  if (listener) listener->failed(error{errc::plugin_failed, name_ + ": " + bounded(why)});
+  if (!listener) return;
+  std::vector<link_id> up;
+  {
+    std::lock_guard lock{guard_};
+    for (const auto& [link, state] : links_) up.push_back(link);
+    links_.clear();
+  }
+  for (const auto link : up) listener->link_down(link, "the radio failed");
+  listener->failed(error{errc::plugin_failed, name_ + ": " + bounded(why)});
 }
 
 void checked_core::on_log(std::uint32_t level, const char* text) {

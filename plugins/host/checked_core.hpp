@@ -6,8 +6,10 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <string>
 #include <unordered_map>
+#include <utility>
 
 #include "plugins/abi/transport.h"
 #include "plugins/host/checked_transport.hpp"
@@ -25,8 +27,7 @@ class checked_core {
   /// Whether the listener may still be called; after detach returned no call runs.
   void detach();
   /// The instance that sends go to; set once, before the listener hears anything that it could answer.
-  void set_plugin(const cpns_transport* plugin, std::uint32_t mtu, std::uint32_t max_links,
-                  std::uint32_t traits);
+  void set_plugin(const cpns_transport* plugin, transport_role role, const transport_info& info);
 
   /// Holds back retire_plugin() while the plugin is being called; null once it was retired.
   class call {
@@ -50,6 +51,9 @@ class checked_core {
 
   status send(link_id link, byte_view message);
   void disconnect(link_id link);
+  /// Endpoints that the role presents: state_exists, or state_exhausted above the plugin's limit.
+  status reserve_endpoint(endpoint_id endpoint);
+  void release_endpoint(endpoint_id endpoint);
   [[nodiscard]] transport_counters counters() const;
   /// Lines that the plugin logged while it was opened, for the error.
   [[nodiscard]] std::string said() const;
@@ -71,12 +75,18 @@ class checked_core {
     reassembler in;
     std::deque<bytes> queue;  ///< frames that wait
     bool pumping = false;
+    bool again = false;  ///< the plugin became writable while a frame was being offered to it
   };
   using link_ptr = std::shared_ptr<link_state>;
 
   link_ptr find(link_id link) const;
   void pump(link_id link, const link_ptr& state);
   void misbehaved(std::string_view rule, link_id link);
+  /// Takes a link from a plugin that broke a rule on it: the listener hears so, whatever the plugin does
+  /// next.
+  void drop(link_id link, std::string_view rule);
+  void count_dropped(std::uint64_t messages);
+  bool forget(link_id link);
 
   /// Keeps detach() waiting while a callback is in the listener.
   class visit;
@@ -87,11 +97,12 @@ class checked_core {
   std::atomic<int> inside_{0};
   std::atomic<int> calls_{0};
   std::atomic<const cpns_transport*> plugin_{nullptr};
-  std::atomic<std::uint32_t> mtu_{mtu_min};
-  std::uint32_t max_links_ = 0;
+  std::uint32_t mtu_ = mtu_min, max_links_ = 0, max_endpoints_ = 0;  ///< set before plugin_
+  transport_role role_ = transport_role::central;
   mutable std::mutex guard_;
   std::unordered_map<link_id, link_ptr> links_;
   link_id highest_link_ = 0;
+  std::set<endpoint_id> endpoints_;
   transport_counters counters_;
   std::string said_;
 };

@@ -41,11 +41,15 @@ class checked_transport final : public transport {
     return called("scan", [on](const auto& p) { return p->scan(p->context, on); });
   }
   status add_endpoint(endpoint_id endpoint, std::string_view name) override {
+    CPNS_CHECK(core_.reserve_endpoint(endpoint));
     const std::string text{name};
-    return called("presenting " + text,
-                  [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
+    auto added = called("presenting " + text,
+                        [&](const auto& p) { return p->add_endpoint(p->context, endpoint, text.c_str()); });
+    if (!added) core_.release_endpoint(endpoint);
+    return added;
   }
   status remove_endpoint(endpoint_id endpoint) override {
+    core_.release_endpoint(endpoint);
     return called("taking a PNE away",
                   [&](const auto& p) { return p->remove_endpoint(p->context, endpoint), CPNS_OK; });
   }
@@ -57,10 +61,11 @@ class checked_transport final : public transport {
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
   void disconnect(link_id link) override { core_.disconnect(link); }
   void close() override {
-    if (std::exchange(closed_, true)) return;
-    core_.retire_plugin();
-    plugin_->close(plugin_->context);
-    core_.detach();
+    std::call_once(closed_, [this] {
+      core_.retire_plugin();
+      plugin_->close(plugin_->context);
+      core_.detach();
+    });
   }
   [[nodiscard]] transport_counters counters() const { return core_.counters(); }
 
@@ -75,7 +80,7 @@ class checked_transport final : public transport {
   checked_core& core_;
   const cpns_transport* plugin_;
   transport_info info_;
-  bool closed_ = false;
+  std::once_flag closed_;
 };
 
 /// What is wrong with what open returned; empty if nothing is.
@@ -129,16 +134,16 @@ result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& en
     core.detach();
     return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
   }
-  core.set_plugin(plugin, limits.mtu, limits.max_links, limits.traits);
   transport_info info{name,
                       entry.version != nullptr ? entry.version : "",
                       entry.description != nullptr ? entry.description : "",
                       limits.mtu,
                       limits.max_links,
-                      limits.max_endpoints,
+                      as == transport_role::peripheral ? limits.max_endpoints : 0,
                       (limits.traits & CPNS_TRAIT_RELIABLE) != 0,
                       (limits.traits & CPNS_TRAIT_ORDERED) != 0,
                       (limits.traits & CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED) != 0};
+  core.set_plugin(plugin, as, info);
   return std::unique_ptr<transport>{std::make_unique<checked_transport>(core, plugin, std::move(info))};
 }
 

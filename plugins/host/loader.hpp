@@ -20,8 +20,8 @@ struct transport_spec {
   std::vector<std::string> plugin_dirs;       ///< searched in order; empty: default_plugin_dirs()
 };
 
-/// CPNS_PLUGIN_PATH (colon-separated) if set, then lib/cpns/transports beside the executable's bin/ folder
-/// (build and install trees have the same shape), then the folder that was configured at build time.
+/// CPNS_PLUGIN_PATH (colon-separated) if set, then lib/cpns/transports beside the executable's bin/ folder:
+/// build and install trees have the same shape.
 std::vector<std::string> default_plugin_dirs();
 
 /// The file of a plugin; plugin_load, naming every place that was tried.
@@ -41,8 +41,9 @@ result<transport_info> probe_transport(const transport_spec& spec,
 /// The first argument of a process that is a probe.
 inline constexpr const char* probe_child_flag = "--cpns-probe-child";
 
-/// The whole life of a probe process: main() calls it first of all when argv[1] is probe_child_flag, and
-/// returns its value. Reads the spec from standard input, writes the outcome to standard output.
+/// The whole life of a probe process: main() calls it first of all when argv[1] is probe_child_flag. argv[2]
+/// on are file, role and parameters, so parameters are no place for secrets. Writes the outcome to the
+/// standard output that it was started with; does not return when it got that far.
 int probe_child_main(int argc, char** argv);
 
 }  // namespace cpns::plugins

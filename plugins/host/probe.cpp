@@ -1,4 +1,3 @@
-
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -165,6 +164,10 @@ int probe_child_main(int argc, char** argv) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::alarm(10);  // should the parent be gone
+  // What a plugin prints must not be taken for the outcome.
+  const int outcome = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+  if (outcome < 0 || nowhere < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0) return 2;
   transport_spec spec;
   spec.plugin = argv[2];
   spec.role = std::strcmp(argv[3], "peripheral") == 0 ? transport_role::peripheral : transport_role::central;
@@ -182,7 +185,7 @@ int probe_child_main(int argc, char** argv) {
   } else {
     answer = std::to_string(static_cast<int>(opened.error().code)) + " " + opened.error().detail;
   }
-  const auto wrote = ::write(1, answer.data(), answer.size());
+  const auto wrote = ::write(outcome, answer.data(), answer.size());
   ::_exit(opened && wrote > 0 ? 0 : 1);
 }
 

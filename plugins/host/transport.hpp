@@ -35,9 +35,10 @@ struct transport_info {
   bool may_scan_while_connected = false;
 };
 
-/// Told what happens. Called from threads of the plugin or of the host, one call at a time for one instance,
-/// and possibly from within a call to `transport`. Implementations return at once (post to an actor) and do
-/// not throw. Lives at least until `transport::close` returned; after that no call comes.
+/// Told what happens. Called from threads of the plugin, several at once if it has several (the calls about
+/// one link come one after the other), and possibly from within a call to `transport`. Implementations return
+/// at once (post to an actor) and do not throw. Lives at least until `transport::close` returned; after that
+/// no call comes, also none for the links that were still up.
 class transport_listener {
  public:
   transport_listener() = default;
