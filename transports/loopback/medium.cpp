@@ -1,14 +1,21 @@
 #include "transports/loopback/medium.hpp"
 
+#include <atomic>
 #include <chrono>
 #include <utility>
 
 namespace cpns::loopback {
 namespace {
 
-constexpr std::size_t events_max = 200'000;  // frames on the air at once; over it the sender is told to wait
+constexpr std::size_t lane_frames_max =
+    256;  // on the air in one direction of a link; over it the sender has to wait
 
 }  // namespace
+
+std::uint64_t station::next_number() {
+  static std::atomic<std::uint64_t> last{0};
+  return ++last;
+}
 
 std::shared_ptr<medium> medium::join(const std::string& network, const weather& w) {
   static std::mutex guard;
@@ -53,8 +60,11 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
   }
   event e = events_.top();
   events_.pop();
-  // A frame of a link that was cut meanwhile is lost, as on any air.
-  if (e.kind == what::frame && other_.find({e.to, e.link}) == other_.end()) return;
+  if (e.kind == what::frame) {
+    landed(e.sender);
+    // A frame of a link that was cut meanwhile is lost, as on any air.
+    if (lanes_.find({e.to, e.link}) == lanes_.end()) return;
+  }
   delivering_to_ = e.to;
   lock.unlock();
   const auto& out = e.to->out();
@@ -62,20 +72,33 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
   case what::up: out.link_up(e.link, e.endpoint, e.text); break;
   case what::down: out.link_down(e.link, CPNS_DOWN_CLOSED, e.text); break;
   case what::frame: out.frame(e.link, e.data); break;
+  case what::writable: out.writable(e.link); break;
   }
   lock.lock();
   delivering_to_ = nullptr;
   idle_.notify_all();
 }
 
+void medium::landed(const side_key& sender) {
+  const auto it = lanes_.find(sender);
+  if (it == lanes_.end()) return;
+  auto& l = it->second;
+  if (--l.on_air > lane_frames_max / 2 || !std::exchange(l.blocked, false)) return;
+  post({.at = clock::now(),
+        .kind = what::writable,
+        .to = sender.first,
+        .link = sender.second,
+        .text = {},
+        .data = {}});
+}
+
 void medium::connect(station& central, station& peripheral, std::uint64_t endpoint) {
   const side c{&central, ++next_link_[&central], 0}, p{&peripheral, ++next_link_[&peripheral], endpoint};
-  other_[{c.who, c.link}] = p;
-  other_[{p.who, p.link}] = c;
+  lanes_[{c.who, c.link}].far = p;
+  lanes_[{p.who, p.link}].far = c;
   const auto now = clock::now();
   // A name for the peer that stays the same while its process lives, as a radio address would.
-  const auto name = "loopback:" + std::to_string(reinterpret_cast<std::uintptr_t>(&peripheral) % 100000) +
-                    "/" + std::to_string(endpoint);
+  const auto name = "loopback:" + std::to_string(peripheral.number) + "/" + std::to_string(endpoint);
   post({.at = now,
         .kind = what::up,
         .to = p.who,
@@ -87,8 +110,8 @@ void medium::connect(station& central, station& peripheral, std::uint64_t endpoi
 }
 
 void medium::cut(const side& a, const side& b, const char* why) {
-  other_.erase({a.who, a.link});
-  other_.erase({b.who, b.link});
+  lanes_.erase({a.who, a.link});
+  lanes_.erase({b.who, b.link});
   const auto now = clock::now();
   for (const auto& s : {a, b})
     post({.at = now, .kind = what::down, .to = s.who, .link = s.link, .text = why, .data = {}});
@@ -115,17 +138,22 @@ void medium::remove_endpoint(station& peripheral, std::uint64_t endpoint) {
   std::lock_guard lock{guard_};
   endpoints_.erase({&peripheral, endpoint});
   std::vector<std::pair<side, side>> gone;
-  for (const auto& [key, far] : other_) {
-    if (far.who == &peripheral && far.endpoint == endpoint) gone.push_back({{key.first, key.second, 0}, far});
+  for (const auto& [key, l] : lanes_) {
+    if (l.far.who == &peripheral && l.far.endpoint == endpoint)
+      gone.push_back({{key.first, key.second, 0}, l.far});
   }
   for (const auto& [near, far] : gone) cut(near, far, "the PNE left");
 }
 
 cpns_status medium::send(station& from, std::uint64_t link, std::span<const std::uint8_t> frame) {
   std::lock_guard lock{guard_};
-  const auto it = other_.find({&from, link});
-  if (it == other_.end()) return CPNS_NO_LINK;
-  if (events_.size() >= events_max) return CPNS_OK;  // lost on a crowded air
+  const auto it = lanes_.find({&from, link});
+  if (it == lanes_.end()) return CPNS_NO_LINK;
+  auto& l = it->second;
+  if (l.on_air >= lane_frames_max) {
+    l.blocked = true;
+    return CPNS_WOULD_BLOCK;
+  }
   if (happens(weather_.loss)) return CPNS_OK;
   const int copies = happens(weather_.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
@@ -134,19 +162,21 @@ cpns_status medium::send(station& from, std::uint64_t link, std::span<const std:
     if (happens(weather_.reorder)) at += std::chrono::milliseconds(weather_.delay_ms + 5);
     post({.at = at,
           .kind = what::frame,
-          .to = it->second.who,
-          .link = it->second.link,
+          .to = l.far.who,
+          .link = l.far.link,
           .text = {},
-          .data = {frame.begin(), frame.end()}});
+          .data = {frame.begin(), frame.end()},
+          .sender = it->first});
+    ++l.on_air;
   }
   return CPNS_OK;
 }
 
 void medium::disconnect(station& who, std::uint64_t link) {
   std::lock_guard lock{guard_};
-  const auto it = other_.find({&who, link});
-  if (it == other_.end()) return;
-  const side far = it->second;
+  const auto it = lanes_.find({&who, link});
+  if (it == lanes_.end()) return;
+  const side far = it->second.far;
   cut({&who, link, 0}, far, "disconnected");
 }
 
@@ -156,8 +186,8 @@ void medium::leave(station& who) {
   for (auto it = endpoints_.begin(); it != endpoints_.end();)
     it = it->first.first == &who ? endpoints_.erase(it) : std::next(it);
   std::vector<std::pair<side, side>> gone;
-  for (const auto& [key, far] : other_)
-    if (key.first == &who) gone.push_back({{key.first, key.second, 0}, far});
+  for (const auto& [key, l] : lanes_)
+    if (key.first == &who) gone.push_back({{key.first, key.second, 0}, l.far});
   for (const auto& [near, far] : gone) cut(near, far, "the other side left");
   // What is still on its way to `who` is dropped, and a call into it is waited for.
   decltype(events_) kept;

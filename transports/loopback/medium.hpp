@@ -31,6 +31,11 @@ class station {
  public:
   virtual ~station() = default;
   virtual const sdk::host& out() const = 0;
+  /// Tells stations of one process apart; never given twice.
+  const std::uint64_t number = next_number();
+
+ private:
+  static std::uint64_t next_number();
 };
 
 class medium {
@@ -51,7 +56,8 @@ class medium {
 
  private:
   using clock = std::chrono::steady_clock;
-  enum class what : std::uint8_t { up, down, frame };
+  using side_key = std::pair<station*, std::uint64_t>;  // who, link
+  enum class what : std::uint8_t { up, down, frame, writable };
   struct event {
     clock::time_point at;
     std::uint64_t order = 0;
@@ -60,6 +66,7 @@ class medium {
     std::uint64_t link = 0, endpoint = 0;
     std::string text;
     std::vector<std::uint8_t> data;
+    side_key sender{};
     bool operator>(const event& o) const { return at != o.at ? at > o.at : order > o.order; }
   };
   struct side {
@@ -67,7 +74,13 @@ class medium {
     std::uint64_t link = 0;
     std::uint64_t endpoint = 0;
   };
-  using side_key = std::pair<station*, std::uint64_t>;  // who, link
+  /// One direction of a link: where frames go, and how many of them are on the air.
+  struct lane {
+    side far;
+    std::size_t on_air = 0;
+    bool blocked = false;  ///< the sender was told to wait
+  };
+  void landed(const side_key& sender);
 
   void connect(station& central, station& peripheral, std::uint64_t endpoint);
   void cut(const side& a, const side& b, const char* why);
@@ -81,7 +94,7 @@ class medium {
   std::mt19937_64 dice_;
   std::set<station*> centrals_;
   std::map<std::pair<station*, std::uint64_t>, int> endpoints_;  ///< presented ones
-  std::map<side_key, side> other_;                               ///< the far side of every link end
+  std::map<side_key, lane> lanes_;                               ///< by the sending end
   std::map<station*, std::uint64_t> next_link_;
   std::priority_queue<event, std::vector<event>, std::greater<>> events_;
   std::uint64_t order_ = 0;

@@ -1,6 +1,7 @@
 #include "transports/tcp/central.hpp"
 
 #include <boost/asio/post.hpp>
+#include <utility>
 
 namespace cpns::tcp {
 namespace {
@@ -30,6 +31,9 @@ void central::scan(bool on) {
     if (stopping_ || on == scanning_) return;
     scanning_ = on;
     if (!on) {
+      boost::system::error_code ignored;
+      acceptor_.cancel(ignored);
+      pause_.cancel();
       beacon_.stop();
       return;
     }
@@ -41,19 +45,28 @@ void central::scan(bool on) {
 }
 
 void central::accept() {
+  if (accepting_) return;
+  accepting_ = true;
   acceptor_.async_accept([this](const boost::system::error_code& wrong, asio::ip::tcp::socket socket) {
-    if (stopping_ || wrong == asio::error::operation_aborted) return;
-    if (wrong) {
-      out_.log(CPNS_LOG_WARN, "accepting a connection: " + wrong.message());
+    accepting_ = false;
+    if (stopping_) return;
+    if (wrong && wrong != asio::error::operation_aborted) {
+      if (!std::exchange(complained_, true))
+        out_.log(CPNS_LOG_WARN, "accepting a connection: " + wrong.message() + "; trying again and again");
       pause_.expires_after(accept_pause);
       pause_.async_wait([this](const boost::system::error_code& cancelled) {
-        if (!cancelled) accept();
+        if (!cancelled && scanning_) accept();
       });
       return;
     }
-    if (link_count() + strangers_.size() < settings_.max_links)
-      greet(std::make_shared<connection>(std::move(socket), settings_));
-    accept();
+    if (!wrong) {
+      complained_ = false;
+      if (link_count() + strangers_.size() < settings_.max_links)
+        greet(std::make_shared<connection>(std::move(socket), settings_));
+      else
+        out_.log(CPNS_LOG_DEBUG, "a connection over max_links is closed");
+    }
+    if (scanning_) accept();
   });
 }
 

@@ -20,7 +20,8 @@ class central final : public hub {
   asio::ip::tcp::acceptor acceptor_;
   asio::steady_timer pause_;
   beacon_sender beacon_;
-  bool scanning_ = false;
+  bool scanning_ = false, accepting_ = false;
+  bool complained_ = false;  ///< of a failed accept, and none succeeded since
   std::unordered_map<connection*, std::shared_ptr<connection>> strangers_;  ///< have not said hello yet
 };
 

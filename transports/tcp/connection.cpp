@@ -2,7 +2,7 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <thread>
+#include <chrono>
 
 namespace cpns::tcp {
 namespace {
@@ -92,7 +92,8 @@ void connection::watch(std::uint64_t ms) {
   watching_ = true;
   patience_.expires_after(std::chrono::milliseconds(ms));
   patience_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
-    if (!wrong && self->watching_) self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
+    if (wrong || !self->watching_ || self->patience_.expiry() > std::chrono::steady_clock::now()) return;
+    self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
   });
 }
 

@@ -2,17 +2,20 @@
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
+#include <utility>
 
 namespace cpns::tcp {
 namespace {
 
 constexpr std::size_t gateways_max = 8;
 constexpr unsigned doublings_max = 6;
+constexpr std::chrono::seconds silence{2};  // a gateway that was not heard for so long was gone, and is back
+constexpr std::chrono::seconds settled{5};  // a link that lived so long was no failure
 
 }  // namespace
 
-peripheral::peripheral(sdk::host out, settings s, bool probe)
-    : hub(out, std::move(s)), gateways_(settings_.connect) {
+peripheral::peripheral(sdk::host out, settings s, bool probe) : hub(out, std::move(s)) {
+  for (const auto& at : settings_.connect) gateways_.push_back({at, {}});
   if (settings_.discover != 0 && !probe)
     beacons_ = std::make_unique<beacon_listener>(io_, settings_, [this](const host_port& g) { heard(g); });
   if (beacons_) beacons_->start();
@@ -48,17 +51,22 @@ void peripheral::remove(std::uint64_t endpoint) {
   });
 }
 
-void peripheral::heard(const host_port& gateway) {
-  const auto known = std::find(gateways_.begin(), gateways_.end(), gateway);
-  if (known != gateways_.end()) return;
-  if (gateways_.size() >= gateways_max)
-    gateways_.erase(gateways_.begin() +
-                    static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
-  gateways_.push_back(gateway);
+void peripheral::heard(const host_port& from) {
+  const auto now = clock::now();
+  auto known = std::find_if(gateways_.begin(), gateways_.end(), [&](const auto& g) { return g.at == from; });
+  if (known != gateways_.end()) {
+    if (now - std::exchange(known->heard, now) < silence) return;
+  } else {
+    if (gateways_.size() >= gateways_max)
+      gateways_.erase(gateways_.begin() +
+                      static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
+    known = gateways_.insert(gateways_.end(), {from, now});
+  }
+  const auto index = static_cast<std::size_t>(known - gateways_.begin());
   for (auto& [endpoint, p] : presences_) {
     if (p.link || p.dialling) continue;
     p.failures = 0;
-    p.next_gateway = gateways_.size() - 1;
+    p.next_gateway = index;
     dial(endpoint);
   }
 }
@@ -69,24 +77,26 @@ void peripheral::dial(std::uint64_t endpoint) {
   auto& p = it->second;
   if (p.link || p.dialling) return;
   p.pause->cancel();
-  const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()];
+  const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()].at;
   boost::system::error_code wrong;
   const auto address = asio::ip::make_address(host, wrong);
   if (wrong) {
     out_.log(CPNS_LOG_WARN, "'" + host + "' is no IP address");
     return again(endpoint);
   }
-  p.dialling = std::make_unique<asio::ip::tcp::socket>(io_);
-  p.dialling->async_connect({address, port}, [this, endpoint, name = host + ":" + std::to_string(port)](
-                                                 const boost::system::error_code& failed) {
-    const auto found = presences_.find(endpoint);
-    if (stopping_ || found == presences_.end() || !found->second.dialling) return;
-    if (failed) {
-      found->second.dialling.reset();
-      return again(endpoint);
-    }
-    connected(endpoint, name);
-  });
+  p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
+  p.dialling->async_connect({address, port},
+                            [this, endpoint, socket = p.dialling, name = host + ":" + std::to_string(port)](
+                                const boost::system::error_code& failed) {
+                              const auto found = presences_.find(endpoint);
+                              if (stopping_ || found == presences_.end() || found->second.dialling != socket)
+                                return;
+                              if (failed) {
+                                found->second.dialling.reset();
+                                return again(endpoint);
+                              }
+                              connected(endpoint, name);
+                            });
 }
 
 void peripheral::connected(std::uint64_t endpoint, const std::string& gateway) {
@@ -94,13 +104,14 @@ void peripheral::connected(std::uint64_t endpoint, const std::string& gateway) {
   const auto c = std::make_shared<connection>(std::move(*p.dialling), settings_);
   p.dialling.reset();
   p.link = c;
-  p.failures = 0;
+  p.up_since = clock::now();
   const auto hello = magic + settings_.network;
   c->send({reinterpret_cast<const std::uint8_t*>(hello.data()), hello.size()});
   adopt(c, endpoint, "tcp:" + gateway, [this, endpoint, c] {
     const auto it = presences_.find(endpoint);
     if (it == presences_.end() || it->second.link != c) return;
     it->second.link.reset();
+    if (clock::now() - it->second.up_since >= settled) it->second.failures = 0;
     again(endpoint);
   });
 }

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <random>
+#include <set>
 
 #include "transports/tcp/beacon.hpp"
 
@@ -18,21 +19,27 @@ class peripheral final : public hub {
   void remove(std::uint64_t endpoint);
 
  private:
+  using clock = std::chrono::steady_clock;
+  struct known_gateway {
+    host_port at;
+    clock::time_point heard;  ///< last; never for a configured one
+  };
   struct presence {
     std::shared_ptr<connection> link;
-    std::unique_ptr<asio::ip::tcp::socket> dialling;
+    std::shared_ptr<asio::ip::tcp::socket> dialling;
     std::unique_ptr<asio::steady_timer> pause;
     unsigned failures = 0;
+    clock::time_point up_since;
     std::size_t next_gateway = 0;
   };
-  void heard(const host_port& gateway);
+  void heard(const host_port& from);
   void dial(std::uint64_t endpoint);
   void connected(std::uint64_t endpoint, const std::string& gateway);
   void again(std::uint64_t endpoint);
   void shut() override;
 
   std::unique_ptr<beacon_listener> beacons_;
-  std::vector<host_port> gateways_;  ///< configured ones first, then the newest heard
+  std::vector<known_gateway> gateways_;  ///< configured ones first, then the newest heard
   std::map<std::uint64_t, presence> presences_;
   std::mt19937 dice_{std::random_device{}()};
   std::mutex names_guard_;
