@@ -5,17 +5,20 @@
 
 Dials a gateway's tcp transport and prints one JSON line an event: connected, detected, keyed, confirmed, retired, rejected, failure,
 asleep, awake, disconnected, done. The key file is made at the first start. Exit code 0 once --stop-after keys were retired,
-1 when --timeout is over before, 2 for a wrong command line."""
+or after SIGTERM; 1 when --timeout is over before; 2 for a wrong command line."""
 
 import argparse
 import json
 import pathlib
 import signal
 import sys
+import threading
 import time
 
 import link as links
 from device import Device, KeyFile
+
+STOP = threading.Event()
 
 
 def arguments():
@@ -52,7 +55,11 @@ class Run:
         self.retired += kind == "retired"
 
     def left(self) -> float:
-        return self.begin + self.a.timeout - time.monotonic()
+        return 0.0 if STOP.is_set() else self.begin + self.a.timeout - time.monotonic()
+
+    def pause(self, seconds: float):
+        """A device that is asleep, or waits before it dials again; SIGTERM ends it at once."""
+        STOP.wait(min(seconds, max(self.left(), 0)))
 
     def done(self) -> bool:
         return self.a.stop_after is not None and self.retired >= self.a.stop_after
@@ -78,7 +85,7 @@ class Run:
                 link = links.Link(self.a.host, self.a.port, self.a.network, self.a.mtu)
             except OSError as problem:
                 self.event("disconnected", why=str(problem))
-                time.sleep(min(pause, max(self.left(), 0)))
+                self.pause(pause)
                 pause = min(pause * 2, 2.0)
                 continue
             try:
@@ -94,15 +101,15 @@ class Run:
                     self.slept = awake = True
             except (links.Closed, links.fragments.BadFrame, OSError) as problem:
                 self.event("disconnected", why=str(problem))
-                time.sleep(min(pause, max(self.left(), 0)))
+                self.pause(pause)
             finally:
                 link.close()
             if awake:
                 if self.a.forget:
                     self.device.forget()
                 self.event("asleep", forgotten=self.a.forget)
-                time.sleep(min(self.a.asleep, max(self.left(), 0)))
-        if self.a.stop_after is not None and not self.done():
+                self.pause(self.a.asleep)
+        if self.a.stop_after is not None and not self.done() and not STOP.is_set():
             self.event("timeout", retired=self.retired)
             return 1
         self.event("done", retired=self.retired)
@@ -110,7 +117,7 @@ class Run:
 
 
 def main():
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    signal.signal(signal.SIGTERM, lambda *_: STOP.set())
     sys.exit(Run(arguments()).run())
 
 
