@@ -117,7 +117,8 @@ TEST_F(accounts, a_device_that_is_there_already_is_reported_in_the_order_of_the_
   const auto replaced = import_devices(*store, s, rows(row(1) + row(2)), {.replace = true, .batch = "new"});
   ASSERT_TRUE(replaced);
   EXPECT_EQ(replaced->imported, 2U);
-  for (const auto& d : list_devices(*store).value()) EXPECT_EQ(d.batch, "new");
+  const auto all = list_devices(*store).value();
+  for (const auto& d : all) EXPECT_EQ(d.batch, "new");
 }
 
 }  // namespace
