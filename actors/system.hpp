@@ -3,7 +3,11 @@
 // nothing).
 
 #include <caf/all.hpp>
+#include <exception>
 #include <memory>
+#include <string>
+
+#include "base/log.hpp"
 
 namespace cpns::actors {
 
@@ -20,5 +24,21 @@ class actor_runtime {
   caf::actor_system_config config_;
   std::unique_ptr<caf::actor_system> system_;
 };
+
+/// An exception in a handler of `self` ends it; the log says who and why, not the standard error of CAF.
+template <class Self>
+void report_exceptions(Self* self, std::string who) {
+  self->set_exception_handler([who = std::move(who)](std::exception_ptr& thrown) -> caf::error {
+    std::string why = "an unknown exception";
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+      why = e.what();
+    } catch (...) {
+    }
+    log::error("actors", "actor-died", why, {{"actor", who}});
+    return caf::sec::runtime_error;
+  });
+}
 
 }  // namespace cpns::actors

@@ -123,10 +123,16 @@ struct sup_close_link {
   protocol::gw_link link;
   std::string why;
 };
-struct sup_timer {};
+struct sup_unneeded {
+  std::uint64_t device;
+};
+struct sup_timer {
+  time_point at;
+};
 struct sup_settings {
   std::shared_ptr<const supervisor_rules> rules;
 };
+struct sup_stats {};
 struct sup_list {};
 struct sup_show {
   std::string entity;
@@ -138,11 +144,13 @@ struct sup_stop {};
 
 /// supervisor: links, detectors, devices, one timer.
 using supervisor_actor =
-    caf::typed_actor<caf::reacts_to<sup_radio_ready>,  // drains the inboxes
-                     caf::reacts_to<sup_deadline>,     // a device names its next deadline
-                     caf::reacts_to<sup_close_link>,   // a device wants a link closed
-                     caf::reacts_to<sup_timer>,        // the earliest deadline
-                     caf::reacts_to<sup_settings>,     // the configuration was read again
+    caf::typed_actor<caf::reacts_to<sup_radio_ready>,                // drains the inboxes
+                     caf::reacts_to<sup_deadline>,                   // a device names its next deadline
+                     caf::reacts_to<sup_close_link>,                 // a device wants a link closed
+                     caf::reacts_to<sup_unneeded>,                   // a device has nothing to keep in memory
+                     caf::reacts_to<sup_timer>,                      // the earliest deadline
+                     caf::reacts_to<sup_settings>,                   // the configuration was read again
+                     caf::replies_to<sup_stats>::with<std::string>,  // a JSON object of counts
                      caf::replies_to<sup_list>::with<std::vector<std::string>>,  // a JSON object a device,
                                                                                  // the stored ones included
                      caf::replies_to<sup_show>::with<std::string>,               // "" if unknown
@@ -178,8 +186,10 @@ CPNS_GW_MESSAGE(link_put_down)
 CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)
+CPNS_GW_MESSAGE(sup_unneeded)
 CPNS_GW_MESSAGE(sup_timer)
 CPNS_GW_MESSAGE(sup_settings)
+CPNS_GW_MESSAGE(sup_stats)
 CPNS_GW_MESSAGE(sup_list)
 CPNS_GW_MESSAGE(sup_show)
 CPNS_GW_MESSAGE(sup_command)

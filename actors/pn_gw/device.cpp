@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "actors/pn_gw/event_names.hpp"
+#include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
 
@@ -55,7 +56,6 @@ class device {
     carry_out();
   }
   void approval(bool yes) {
-    awaiting_person_ = false;
     machine_.handle_approval(clock_(), yes);
     carry_out();
   }
@@ -71,6 +71,7 @@ class device {
   void saved(const gw_saved& m) {
     if (m.number != writes_) return;
     saving_ = false;
+    if (ending_) return self_->quit();
     if (!m.outcome) {
       log::error(component, "record-not-written", m.outcome.error().message(), {{"entity", entity_.text()}});
       machine_.handle_persist_failed(clock_());
@@ -78,18 +79,21 @@ class device {
     carry_out();
   }
   std::string describe() const {
-    return describe_device(machine_.record(), name_of(machine_.state()), awaiting_person_);
+    return describe_device(machine_.record(), name_of(machine_.state()),
+                           machine_.state() == pn_gw_state::awaiting_approval);
   }
+  /// Ends when the write that is under way is done with.
   void put_down() {
+    ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
-    self_->quit();
+    if (!saving_) self_->quit();
   }
 
  private:
   /// In order; nothing that follows a write happens before it is durable.
   void carry_out() {
-    while (!saving_) {
+    while (!saving_ && !ending_) {
       auto output = machine_.poll_output();
       if (!output) break;
       std::visit([this](auto& o) { act(o); }, *output);
@@ -99,6 +103,16 @@ class device {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
     }
+    const bool unneeded = !saving_ && deadline_ == time_never && keeps_nothing();
+    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_});
+    told_unneeded_ = unneeded;
+  }
+  /// Whoever says any Entity ID must not stay in memory for it once the link is gone.
+  [[nodiscard]] bool keeps_nothing() const {
+    const auto& r = machine_.record();
+    const auto state = machine_.state();
+    if (state == pn_gw_state::rejected || state == pn_gw_state::revoked) return true;
+    return (state == pn_gw_state::found || state == pn_gw_state::backing_off) && r.generation == 0;
   }
 
   void act(gw_persist& o) {
@@ -114,7 +128,7 @@ class device {
                                   std::make_shared<const key_assignment_request>(std::move(o.body))});
   }
   void act(gw_report& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
-  void act(gw_ask_approval&) { awaiting_person_ = true; }
+  void act(gw_ask_approval&) {}  // the event before it tells the person; `pnes list` shows who waits
   void act(gw_close_link& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
   void act(gw_event& o) {
     const auto now = clock_();
@@ -141,7 +155,8 @@ class device {
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
   bool saving_ = false;
-  bool awaiting_person_ = false;
+  bool ending_ = false;
+  bool told_unneeded_ = false;
 };
 
 }  // namespace
@@ -149,6 +164,7 @@ class device {
 device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   auto shared = std::make_shared<device_parts>(std::move(parts));
   return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
+    report_exceptions(self, "device/" + shared->record.entity.text());
     auto d = std::make_shared<device>(self, std::move(*shared));
     return {
         [d](const gw_detected& m) { d->detected(m); },

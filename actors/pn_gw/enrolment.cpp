@@ -1,5 +1,7 @@
 #include "actors/pn_gw/enrolment.hpp"
 
+#include <sys/stat.h>
+
 #include <fstream>
 
 #include "crypto/scram.hpp"
@@ -32,6 +34,12 @@ result<secret_bytes> read_password(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::int64_t password_time(const std::filesystem::path& file) {
+  struct stat s {};
+  if (file.empty() || ::stat(file.c_str(), &s) != 0) return 0;
+  return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
+}
+
 result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file) {
@@ -44,6 +52,7 @@ result<user_credentials> credentials_from_password(const user_id& user,
   c.user = user;
   c.salt = challenge.salt;
   c.iterations = challenge.iterations;
+  c.password_time = password_time(file);
   c.client_key = crypto::scram_client_key(crypto::openssl_suite(), password.expose(), c.salt, c.iterations);
   return c;
 }

@@ -1,6 +1,7 @@
 #pragma once
 // From a user's password to what the gateway keeps instead of it.
 
+#include <cstdint>
 #include <filesystem>
 
 #include "actors/pn_gw/key_store.hpp"
@@ -14,5 +15,9 @@ namespace cpns::actors {
 result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file);
+
+/// When the password file was written last; 0 if there is none. Only comparable with itself: another value is
+/// the user's word that the password may be another one.
+std::int64_t password_time(const std::filesystem::path& file);
 
 }  // namespace cpns::actors

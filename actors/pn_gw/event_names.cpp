@@ -64,6 +64,18 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
   return dropped;
 }
 
+std::string describe_stored(const protocol::device_record& r) {
+  using standing = protocol::device_standing;
+  switch (r.standing) {
+  case standing::normal: break;
+  case standing::held_elsewhere: return describe_device(r, "held_elsewhere", false);
+  case standing::quarantined: return describe_device(r, "quarantined", false);
+  case standing::rejected: return describe_device(r, "rejected", false);
+  case standing::revoked: return describe_device(r, "revoked", false);
+  }
+  return describe_device(r, "not in reach", false);
+}
+
 std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person) {
   boost::json::object o;
   o["entity"] = r.entity.text();

@@ -20,6 +20,7 @@ struct event_line {
 const event_line& told_of(protocol::gw_event::kind_t kind);
 
 /// A JSON object without any key: entity, state, epochs, counts, where it was last seen.
+std::string describe_stored(const protocol::device_record& r);  ///< of a device without an actor
 std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person);
 
 }  // namespace cpns::actors

@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <boost/json.hpp>
+#include <mutex>
 
 #include "actors/control.hpp"
 #include "actors/pn_gw/supervisor.hpp"
@@ -45,11 +46,39 @@ std::string answer_error(const std::string& why) {
   return boost::json::serialize(boost::json::object{{"error", why}});
 }
 
+/// The way to the uplink, while there is one. [thread-safe]
+class uplink_gate {
+ public:
+  /// What is sent from the uplink's first moment on waits for `make` to return.
+  template <class Make>
+  std::unique_ptr<uplink> open(Make make) {
+    std::lock_guard lock{guard_};
+    auto made = make();
+    to_ = made.get();
+    return made;
+  }
+  void shut() {
+    std::lock_guard lock{guard_};
+    to_ = nullptr;
+  }
+  void send(bytes frame) {
+    std::lock_guard lock{guard_};
+    if (to_ != nullptr) to_->send(std::move(frame));
+  }
+
+ private:
+  std::mutex guard_;
+  uplink* to_ = nullptr;
+};
+
 }  // namespace
 
 struct gateway_role::impl {
   explicit impl(const config::gateway_config& c, storage::sealed_store& store)
-      : config(c), commits(store), keys(store, commits) {}
+      : config(c), commits(store),
+        keys(store, [this](storage::sealed_batch batch, storage::commit_done done) {
+          commits.submit(std::move(batch), std::move(done));
+        }) {}
 
   // Destroyed in reverse, after drain() has put actors and threads down in the right order.
   config::gateway_config config;
@@ -65,7 +94,7 @@ struct gateway_role::impl {
   supervisor_actor supervisor;
   server_link_actor link;
   std::unique_ptr<uplink_to_actor> from_uplink;
-  std::shared_ptr<std::atomic<uplink*>> uplink_target = std::make_shared<std::atomic<uplink*>>(nullptr);
+  std::shared_ptr<uplink_gate> gate = std::make_shared<uplink_gate>();
   std::unique_ptr<uplink> up;
   std::unique_ptr<control_server> control;
   bool down = false;
@@ -125,9 +154,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   link.clock = now_anchored;
   link.store = &m.keys;
   link.nonces = nonces;
-  link.send = [target = m.uplink_target](bytes frame) {
-    if (auto* up = target->load(std::memory_order_acquire)) up->send(std::move(frame));
-  };
+  link.send = [gate = m.gate](bytes frame) { gate->send(std::move(frame)); };
   m.link = spawn_server_link(m.runtime->system(), std::move(link));
   m.from_uplink = std::make_unique<uplink_to_actor>(m.link);
 
@@ -138,7 +165,10 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   parts.nonces = nonces;
   parts.uplink = m.link;
   parts.clock = now_anchored;
-  parts.failed = [&m](std::string) { m.failed = true; };
+  parts.failed = [&m](const std::string& why) {
+    log::error(component, "role-failed", why);
+    m.failed = true;
+  };
   m.supervisor = spawn_supervisor(m.runtime->system(), std::move(parts));
 
   uplink_settings up;
@@ -146,10 +176,11 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   up.server_uri = c.server_uri;
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
-  m.up = std::make_unique<uplink>(std::move(up), std::move(context), *m.from_uplink);
-  m.uplink_target->store(m.up.get(), std::memory_order_release);
+  m.up = m.gate->open(
+      [&] { return std::make_unique<uplink>(std::move(up), std::move(context), *m.from_uplink); });
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
+  caf::anon_send(m.supervisor, sup_radio_ready{});  // for what came before anybody could be woken
   for (const auto& r : radios)
     if (const auto scanning = r.transport->scan(true); !scanning)
       log::error(component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
@@ -196,8 +227,12 @@ std::string gateway_role::control(const std::string& request) {
     self->request(impl_->supervisor, patience, sup_command{entity, what})
         .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
                  late);
+  else if (what == "stats")
+    self->request(impl_->supervisor, patience, sup_stats{})
+        .receive([&out](const std::string& s) { out = s; }, late);
   else
-    out = answer_error("a request is {\"do\": list, show, approve, reject or update, \"entity\": ...}");
+    out =
+        answer_error("a request is {\"do\": list, show, approve, reject, update or stats, \"entity\": ...}");
   return out;
 }
 
@@ -223,7 +258,7 @@ void gateway_role::drain() {
   for (auto& t : m.transports) (void)t->scan(false);
   m.wake_target->store(nullptr, std::memory_order_release);
   for (auto& t : m.transports) t->close();
-  m.uplink_target->store(nullptr, std::memory_order_release);
+  m.gate->shut();
   if (m.supervisor) {
     caf::scoped_actor self{m.runtime->system()};
     self->request(m.supervisor, std::chrono::seconds(5), sup_stop{})

@@ -25,14 +25,15 @@ class gateway_role {
                                                      storage::sealed_store& store);
   ~gateway_role();
 
-  /// One line of JSON for `cpns pnes`: {"do":"list"}, {"do":"show","entity":...}, approve, reject, update.
+  /// One line of JSON for `cpns pnes`: {"do":"list"}, {"do":"show","entity":...}, approve, reject,
+  /// update, {"do":"stats"}.
   /// [thread-safe]
   std::string control(const std::string& request);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
   /// Takes over what can change while the role runs. Not concurrently with itself.
   gateway_reload reload(const config::gateway_config& c);
-  /// A radio cannot go on. [thread-safe]
+  /// The role cannot go on: a radio failed. [thread-safe]
   [[nodiscard]] bool failed() const;
 
  private:

@@ -9,13 +9,14 @@ constexpr std::uint64_t schema = 1;
 
 secret_bytes encode(const user_credentials& c) {
   cbor::writer w;
-  w.array(5).uint(schema).tstr(c.user.text()).bstr(c.salt).uint(c.iterations).bstr(c.client_key.expose());
+  w.array(6).uint(schema).tstr(c.user.text()).bstr(c.salt).uint(c.iterations).bstr(c.client_key.expose());
+  w.uint(static_cast<std::uint64_t>(c.password_time));
   return secret_bytes{w.take()};
 }
 
 result<user_credentials> decode_credentials(byte_view in) {
   cbor::reader r{in};
-  CPNS_CHECK(r.array_of("credentials", 5));
+  CPNS_CHECK(r.array_of("credentials", 6));
   CPNS_CHECK(r.uint("schema", schema));
   user_credentials c;
   CPNS_TRY(const auto name, r.tstr("user", 1, user_id::max_size));
@@ -25,6 +26,8 @@ result<user_credentials> decode_credentials(byte_view in) {
   c.iterations = static_cast<std::uint32_t>(iterations);
   CPNS_TRY(const auto key, r.bstr("client key", 32, 32));
   c.client_key = secret32{key.first<32>()};
+  CPNS_TRY(const auto written, r.uint("password time", INT64_MAX));
+  c.password_time = static_cast<std::int64_t>(written);
   CPNS_CHECK(r.end("credentials"));
   return c;
 }
@@ -42,7 +45,7 @@ void key_store::save(const protocol::device_record& record, storage::commit_done
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
-  commits_.submit(std::move(batch), std::move(done));
+  commit_(std::move(batch), std::move(done));
 }
 
 result<std::vector<protocol::device_record>> key_store::all() const {
@@ -71,7 +74,7 @@ result<std::optional<user_credentials>> key_store::credentials(const user_id& us
 void key_store::save(const user_credentials& c, storage::commit_done done) {
   storage::sealed_batch batch;
   batch.push_back({storage::table::credentials, to_bytes(as_bytes(c.user.text())), encode(c)});
-  commits_.submit(std::move(batch), std::move(done));
+  commit_(std::move(batch), std::move(done));
 }
 
 }  // namespace cpns::actors

@@ -19,14 +19,17 @@ struct user_credentials {
   byte_array<16> salt{};
   std::uint32_t iterations = 0;
   secret32 client_key;
+  std::int64_t password_time = 0;  ///< of the password file that it was made from, see password_time()
 };
+
+/// storage::group_committer::submit; tests hold writes back.
+using make_durable_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
 
 /// [thread-safe]
 class key_store {
  public:
-  /// Both outlive the key store.
-  key_store(storage::sealed_store& rows, storage::group_committer& commits)
-      : rows_(rows), commits_(commits) {}
+  /// `rows` outlives the key store, and so does what `commit` refers to.
+  key_store(storage::sealed_store& rows, make_durable_fn commit) : rows_(rows), commit_(std::move(commit)) {}
 
   result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
   /// `done` is called once the record is durable, or was refused; from another thread or before save returns.
@@ -40,7 +43,7 @@ class key_store {
 
  private:
   storage::sealed_store& rows_;
-  storage::group_committer& commits_;
+  make_durable_fn commit_;
 };
 
 }  // namespace cpns::actors

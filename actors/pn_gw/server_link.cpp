@@ -5,6 +5,7 @@
 #include <map>
 
 #include "actors/pn_gw/enrolment.hpp"
+#include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/scram.hpp"
 #include "protocol/link_codec.hpp"
@@ -17,6 +18,7 @@ using namespace protocol;
 constexpr std::string_view component = "gateway";
 constexpr milliseconds period{1000};
 constexpr milliseconds report_delay{50};  // reports that come together travel together
+constexpr seconds enrolment_pause{30};    // between attempts to enrol
 
 struct server_link_state {
   struct pending {
@@ -33,13 +35,14 @@ struct server_link_state {
   server_link_parts parts;
   std::shared_ptr<const secret32> exporter;  ///< of the connection; null when there is none
   std::optional<user_credentials> credentials;
-  bool enrolling = false;
+  bool saving = false;
   std::map<request_id, pending> requests;
-  std::deque<request_id> order;  ///< in which they were asked
+  std::map<entity_id, request_id> by_entity;  ///< one request a device: a later one takes its place
+  std::deque<request_id> order;               ///< in which they were asked
   std::size_t in_flight = 0;
   std::vector<device_actor> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
-  time_point nonce_asked{};
+  time_point nonce_asked{}, challenge_asked{}, enrol_not_before{};
   std::map<entity_id, report> reports;
   std::optional<request_id> report_request;
   time_point report_sent{};
@@ -65,6 +68,8 @@ class server_link {
   }
 
   void ask(const link_ask& m) {
+    auto& latest = s_.by_entity[m.body->entity];
+    if (latest != m.id) (void)finish(std::exchange(latest, m.id));
     if (s_.requests.emplace(m.id, server_link_state::pending{m.device, m.body, time_zero}).second)
       s_.order.push_back(m.id);
     else
@@ -124,6 +129,9 @@ class server_link {
         s_.nonce_request.reset();
         fail_nonces();
       }
+      if (s_.challenge_request && t - s_.challenge_asked > s_.parts.request_timeout)
+        s_.challenge_request.reset();
+      if (!s_.credentials && t >= s_.enrol_not_before) enrol();
       if (s_.report_request && t - s_.report_sent > s_.parts.request_timeout) end_report();
       pump();
       flush_reports();
@@ -132,7 +140,9 @@ class server_link {
   }
 
   void saved(const link_saved& m) {
+    s_.saving = false;
     if (!m.outcome) log::error(component, "credentials-not-written", m.outcome.error().message());
+    if (ending_) end();
   }
 
   void flush() {
@@ -140,12 +150,17 @@ class server_link {
     flush_reports();
   }
 
+  /// Ends when the write that is under way is done with.
   void put_down() {
-    s_ = {};
-    self_->quit();
+    ending_ = true;
+    if (!s_.saving) end();
   }
 
  private:
+  void end() {
+    s_ = {};
+    self_->quit();
+  }
   [[nodiscard]] time_point now() const { return s_.parts.clock(); }
 
   void send(const request_id& id, decltype(link_request::body) body) {
@@ -158,7 +173,7 @@ class server_link {
     s_.in_flight = 0;
     s_.nonce_request.reset();
     s_.challenge_request.reset();
-    s_.enrolling = false;
+    s_.enrol_not_before = time_zero;
     end_report();
   }
 
@@ -175,8 +190,9 @@ class server_link {
   }
 
   void enrol() {
-    if (std::exchange(s_.enrolling, true)) return;
+    if (s_.challenge_request) return;
     s_.challenge_request = fresh_id();
+    s_.challenge_asked = now();
     send(*s_.challenge_request, user_challenge{s_.parts.user});
   }
 
@@ -211,12 +227,14 @@ class server_link {
   void take(const link_answer& a, const user_challenge_answer& body) {
     if (s_.challenge_request != a.id) return;
     s_.challenge_request.reset();
-    s_.enrolling = false;
     auto made = credentials_from_password(s_.parts.user, body, s_.parts.password_file);
-    if (!made)
+    if (!made) {
+      s_.enrol_not_before = now() + enrolment_pause;
       return log::error(component, "not-enrolled", made.error().message(),
-                        {{"what", "no key can be assigned until this is mended"}});
+                        {{"what", "no key can be assigned until this is mended; tried again every 30 s"}});
+    }
     s_.credentials = std::move(*made);
+    s_.saving = true;
     s_.parts.store->save(*s_.credentials, [me = server_link_actor{self_}](const status& outcome) {
       caf::anon_send(me, link_saved{outcome});
     });
@@ -231,20 +249,28 @@ class server_link {
 
   void take(const link_answer& a, const refusal& body) {
     if (s_.report_request == a.id) return end_report();
-    if (body.status == link_status::unknown_user_or_bad_proof)
-      log::error(component, "user-refused",
-                 "the server does not accept this user and password: check `user`, then enrol again with "
-                 "user_password_file",
-                 {{"user_password_file", s_.parts.password_file.string()}});
-    if (auto p = finish(a.id)) {
-      self_->send(p->device, gw_refusal{a.id, body});
-      if (body.status == link_status::unknown_user_or_bad_proof && !s_.parts.password_file.empty()) {
-        // The password may have been changed: what the file says now is tried at the next connection or
-        // request.
-        s_.credentials.reset();
-        enrol();
-      }
+    if (s_.challenge_request == a.id) {
+      s_.challenge_request.reset();
+      s_.enrol_not_before = now() + std::max<seconds>(enrolment_pause, seconds{body.retry_after});
+      return log::error(component, "not-enrolled", body.reason,
+                        {{"status", std::string{name_of(body.status)}}});
     }
+    const auto p = finish(a.id);
+    if (!p) return;
+    self_->send(p->device, gw_refusal{a.id, body});
+    if (body.status == link_status::unknown_user_or_bad_proof) user_refused();
+  }
+
+  /// The salt of the enrolment stands, whatever the server says now, until the user writes the password file
+  /// again: that is the user's word.
+  void user_refused() {
+    const auto& file = s_.parts.password_file;
+    log::error(component, "user-refused",
+               "the server does not accept this user and password: check `user`; if the password is another "
+               "one, write it to user_password_file",
+               {{"user", s_.parts.user.text()}, {"user_password_file", file.string()}});
+    const auto written = password_time(file);
+    if (written != 0 && s_.credentials && written != s_.credentials->password_time) enrol();
   }
 
   void take(const link_answer& a, const epoch_report_answer& body) {
@@ -264,6 +290,9 @@ class server_link {
     if (it == s_.requests.end()) return std::nullopt;
     auto out = std::move(it->second);
     if (out.sent != time_zero) --s_.in_flight;
+    if (const auto latest = s_.by_entity.find(out.body->entity);
+        latest != s_.by_entity.end() && latest->second == id)
+      s_.by_entity.erase(latest);
     s_.requests.erase(it);
     s_.order.erase(std::find(s_.order.begin(), s_.order.end(), id));
     return out;
@@ -288,6 +317,7 @@ class server_link {
 
   server_link_actor::pointer self_;
   server_link_state s_;
+  bool ending_ = false;
 };
 
 }  // namespace
@@ -295,6 +325,7 @@ class server_link {
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts) {
   auto shared = std::make_shared<server_link_parts>(std::move(parts));
   return system.spawn([shared](server_link_actor::pointer self) -> server_link_actor::behavior_type {
+    report_exceptions(self, "server_link");
     auto l = std::make_shared<server_link>(self, std::move(*shared));
     return {
         [l](const link_want_nonce& m) { l->want_nonce(m); },

@@ -8,6 +8,7 @@
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/event_names.hpp"
+#include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pn_gw/detector.hpp"
@@ -19,11 +20,14 @@ using namespace protocol;
 
 constexpr std::string_view component = "gateway";
 constexpr std::size_t ticks_at_once = 512;
+constexpr seconds death_pause{60};  // a device that dies again within this waits until it is seen
 
 class supervisor {
  public:
   supervisor(supervisor_actor::pointer self, supervisor_parts parts)
       : self_(self), parts_(std::move(parts)), send_(sender_over(parts_.radios, std::string{component})) {
+    self_->monitor(parts_.uplink);
+    self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     load_unfinished();
     arm();
   }
@@ -36,8 +40,17 @@ class supervisor {
   }
 
   void set_deadline(const sup_deadline& m) {
+    if (devices_.find(m.device) == devices_.end()) return;
     deadlines_.set(m.device, m.at);
     arm();
+  }
+
+  /// It comes back from the store when it is seen again.
+  void unneeded(const sup_unneeded& m) {
+    const auto it = devices_.find(m.device);
+    if (it == devices_.end() || it->second.links > 0) return;
+    self_->send(it->second.actor, gw_put_down{});
+    remove(it);
   }
 
   void close_link(const sup_close_link& m) {
@@ -46,11 +59,12 @@ class supervisor {
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
 
-  void timer() {
+  /// A timer that an earlier deadline has overtaken does nothing, and is not armed again.
+  void timer(const sup_timer& m) {
+    if (stopping_ || m.at != armed_) return;
     armed_ = time_never;
-    if (stopping_) return;
     const auto now = clock();
-    for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_[k].actor, gw_tick{});
+    for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_.at(k).actor, gw_tick{});
     for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
     arm();
   }
@@ -66,26 +80,35 @@ class supervisor {
       return out;
     }
     for (const auto& r : *records)
-      if (by_entity_.find(r.entity.text()) == by_entity_.end())
-        out.push_back(describe_device(r, "not in reach", false));
+      if (by_entity_.find(r.entity.text()) == by_entity_.end()) out.push_back(describe_stored(r));
     return out;
   }
   [[nodiscard]] std::vector<device_actor> live() const {
     std::vector<device_actor> out;
-    for (const auto& d : devices_) out.push_back(d.actor);
+    for (const auto& [number, d] : devices_) out.push_back(d.actor);
     return out;
   }
   [[nodiscard]] device_actor find(const std::string& entity) const {
     const auto it = by_entity_.find(entity);
     if (it == by_entity_.end()) return {};
-    return devices_[it->second].actor;
+    return devices_.at(it->second).actor;
+  }
+
+  std::string stats() const {
+    std::uint64_t dropped = 0;
+    for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
+    return "{\"devices\":" + std::to_string(devices_.size()) +
+           ",\"links\":" + std::to_string(routes_.size()) +
+           ",\"links_without_device\":" + std::to_string(by_number_.size()) +
+           ",\"messages_dropped\":" + std::to_string(dropped) +
+           ",\"devices_died\":" + std::to_string(deaths_) + "}";
   }
 
   std::string show_stored(const std::string& entity) const {
     const auto id = entity_id::parse(entity);
     if (!id) return {};
     const auto record = parts_.store->load(*id);
-    return record && *record ? describe_device(**record, "not in reach", false) : std::string{};
+    return record && *record ? describe_stored(**record) : std::string{};
   }
 
   std::string command(const sup_command& m) {
@@ -95,7 +118,7 @@ class supervisor {
     if (!device) {
       const auto record = parts_.store->load(*id);
       if (!record || !*record) return "this gateway knows no device " + m.entity;
-      device = devices_[spawn(*id, std::move(**record))].actor;
+      device = devices_.at(spawn(*id, std::move(**record))).actor;
     }
     if (m.what == "approve") return self_->send(device, gw_approval{true}), "";
     if (m.what == "reject") return self_->send(device, gw_approval{false}), "";
@@ -105,7 +128,7 @@ class supervisor {
 
   bool stop() {
     stopping_ = true;
-    for (auto& d : devices_) self_->send(d.actor, gw_put_down{});
+    for (auto& [number, d] : devices_) self_->send(d.actor, gw_put_down{});
     devices_.clear();
     self_->send(parts_.uplink, link_put_down{});
     parts_.uplink = nullptr;
@@ -117,7 +140,9 @@ class supervisor {
   struct device_entry {
     std::string entity;
     device_actor actor;
+    std::size_t links = 0;  ///< routes that lead to it
   };
+  using devices_t = std::unordered_map<std::uint64_t, device_entry>;
   struct unknown_peer {
     std::unique_ptr<detector> probe;
     std::string address;
@@ -132,7 +157,7 @@ class supervisor {
     auto records = parts_.store->all();
     if (!records) return log::error(component, "store-unreadable", records.error().message());
     for (auto& r : *records)
-      if (r.to_report || r.request) {
+      if (owes_server(r)) {
         const auto entity = r.entity;
         spawn(entity, std::move(r));
       }
@@ -141,22 +166,71 @@ class supervisor {
   }
 
   std::uint64_t spawn(const entity_id& entity, device_record record) {
-    const auto index = static_cast<std::uint64_t>(devices_.size());
+    const auto index = ++next_device_;
     auto s = parts_.rules->device;
     s.allowed = is_named(parts_.rules->validation.allow, entity.text());
     s.denied = is_named(parts_.rules->validation.deny, entity.text());
-    devices_.push_back(
-        {entity.text(), spawn_device(self_->system(), {.index = index,
-                                                       .settings = std::move(s),
-                                                       .record = std::move(record),
-                                                       .clock = parts_.clock,
-                                                       .send = send_,
-                                                       .store = parts_.store,
-                                                       .uplink = parts_.uplink,
-                                                       .supervisor = supervisor_actor{self_}})});
+    auto actor = spawn_device(self_->system(), {.index = index,
+                                                .settings = std::move(s),
+                                                .record = std::move(record),
+                                                .clock = parts_.clock,
+                                                .send = send_,
+                                                .store = parts_.store,
+                                                .uplink = parts_.uplink,
+                                                .supervisor = supervisor_actor{self_}});
+    self_->monitor(actor);
+    by_actor_.emplace(actor.id(), index);
     by_entity_.emplace(entity.text(), index);
+    devices_.emplace(index, device_entry{entity.text(), std::move(actor)});
     return index;
   }
+
+  void remove(devices_t::iterator it) {
+    self_->demonitor(it->second.actor.address());
+    by_actor_.erase(it->second.actor.id());
+    by_entity_.erase(it->second.entity);
+    deadlines_.set(it->first, time_never);
+    devices_.erase(it);
+  }
+
+  /// The device's links are closed, so that its PNE begins again; what it owes the server goes on from the
+  /// store at once, unless it died a moment ago.
+  void died(const caf::down_msg& m) {
+    if (stopping_) return;
+    if (m.source == parts_.uplink.address())
+      return parts_.failed("the server link ended; no key can be assigned");
+    const auto who = by_actor_.find(m.source.id());
+    if (who == by_actor_.end()) return;
+    const auto at = devices_.find(who->second);
+    const auto entity = at->second.entity;
+    const auto number = at->first;
+    ++deaths_;
+    log::error(component, "device-died", "its actor ended unexpectedly; it begins again from the store",
+               {{"entity", entity}});
+    for (auto it = routes_.begin(); it != routes_.end();) {
+      const auto* leads_to = std::get_if<std::uint64_t>(&it->second);
+      if (leads_to == nullptr || *leads_to != number) {
+        ++it;
+        continue;
+      }
+      parts_.radios[it->first.transport].transport->disconnect(it->first.link);
+      it = routes_.erase(it);
+    }
+    remove(at);
+    if (died_lately(entity)) return;
+    auto record = parts_.store->load(entity_id::parse(entity).value());
+    if (record && *record && owes_server(**record)) {
+      const auto id = (*record)->entity;
+      spawn(id, std::move(**record));
+    }
+  }
+  bool died_lately(const std::string& entity) {
+    const auto now = clock();
+    for (auto it = last_death_.begin(); it != last_death_.end();)
+      it = now - it->second > death_pause ? last_death_.erase(it) : std::next(it);
+    return !last_death_.emplace(entity, now).second;
+  }
+  static bool owes_server(const device_record& r) { return r.to_report || r.request; }
 
   void route(radio_event& e) {
     const gw_link link{e.transport, e.link};
@@ -217,7 +291,7 @@ class supervisor {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
     if (const auto* device = std::get_if<std::uint64_t>(&it->second))
-      return self_->send(devices_[*device].actor, gw_frame{link, std::move(message)});
+      return self_->send(devices_.at(*device).actor, gw_frame{link, std::move(message)});
     auto& peer = std::get<unknown_peer>(it->second);
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
@@ -227,8 +301,10 @@ class supervisor {
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
     it->second = *index;
-    self_->send(devices_[*index].actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
-                                                    parts_.radios[link.transport].name, address});
+    auto& device = devices_.at(*index);
+    ++device.links;
+    self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
+                                          parts_.radios[link.transport].name, address});
   }
 
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
@@ -257,8 +333,10 @@ class supervisor {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
     if (const auto* device = std::get_if<std::uint64_t>(&it->second)) {
-      log::debug(component, "link-down", why, {{"entity", devices_[*device].entity}});
-      self_->send(devices_[*device].actor, gw_link_lost{link});
+      auto& d = devices_.at(*device);
+      --d.links;
+      log::debug(component, "link-down", why, {{"entity", d.entity}});
+      self_->send(d.actor, gw_link_lost{link});
     } else {
       forget_detection(std::get<unknown_peer>(it->second));
     }
@@ -270,14 +348,17 @@ class supervisor {
     if (next == time_never || next >= armed_) return;
     armed_ = next;
     const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock()));
-    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{});
+    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{next});
   }
 
   supervisor_actor::pointer self_;
   supervisor_parts parts_;
   radio_send_fn send_;
-  std::vector<device_entry> devices_;
+  devices_t devices_;
   std::unordered_map<std::string, std::uint64_t> by_entity_;
+  std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
+  std::unordered_map<std::string, time_point> last_death_;
+  std::uint64_t next_device_ = 0, deaths_ = 0;
   std::map<gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, gw_link> by_number_;
   std::uint64_t next_number_ = 0;
@@ -321,13 +402,19 @@ bool is_named(const std::vector<std::string>& patterns, const std::string& entit
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts) {
   auto shared = std::make_shared<supervisor_parts>(std::move(parts));
   return system.spawn([shared](supervisor_actor::pointer self) -> supervisor_actor::behavior_type {
+    report_exceptions(self, "supervisor");
+    self->attach_functor([failed = shared->failed](const caf::error& why) {
+      if (why) failed("the supervisor of the devices ended");
+    });
     auto s = std::make_shared<supervisor>(self, std::move(*shared));
     return {
         [s](const sup_radio_ready&) { s->drain_inboxes(); },
         [s](const sup_deadline& m) { s->set_deadline(m); },
         [s](const sup_close_link& m) { s->close_link(m); },
-        [s](const sup_timer&) { s->timer(); },
+        [s](const sup_unneeded& m) { s->unneeded(m); },
+        [s](const sup_timer& m) { s->timer(m); },
         [s](const sup_settings& m) { s->settings(m); },
+        [s](const sup_stats&) { return s->stats(); },
         [s, self](const sup_list&) { return list(self, *s); },
         [s, self](const sup_show& m) -> caf::result<std::string> {
           if (const auto device = s->find(m.entity)) return self->delegate(device, gw_describe{});

@@ -26,10 +26,12 @@ using tls_stream = asio::ssl::stream<tcp::socket>;
 
 constexpr std::size_t header = 4;
 constexpr std::size_t queued_max = 4 * 1024 * 1024;
+// A whole frame always fits, so this buffer, which holds keys, is never moved to another place.
+constexpr std::size_t input_max = header + protocol::link_message_max + 16 * 1024;
 
 /// One attempt and the connection that it becomes. Late handlers find it closed and do nothing.
 struct connection {
-  connection(asio::io_context& io, asio::ssl::context& context) : stream(io, context) {}
+  connection(asio::io_context& io, asio::ssl::context& context) : stream(io, context), in(input_max) {}
   tls_stream stream;
   bytes in;
   std::size_t have = 0;
@@ -114,7 +116,6 @@ struct uplink::impl {
   }
 
   void read(const connection_ptr& c) {
-    if (c->in.size() < c->have + 4096) c->in.resize(c->have + 16 * 1024);
     c->stream.async_read_some(asio::buffer(c->in.data() + c->have, c->in.size() - c->have),
                               [this, c](const failure& wrong, std::size_t n) {
                                 if (c->closed) return;

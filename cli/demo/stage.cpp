@@ -20,9 +20,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A UDP port that is free now, so that demos that run at the same time do not hear each other.
-std::uint16_t free_udp_port() {
-  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+/// A port that is free now (SOCK_STREAM: TCP, SOCK_DGRAM: UDP), so that demos that run at the same time do not meet.
+std::uint16_t free_port(int kind) {
+  const int fd = ::socket(AF_INET, kind | SOCK_CLOEXEC, 0);
   sockaddr_in at{};
   at.sin_family = AF_INET;
   at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -30,7 +30,7 @@ std::uint16_t free_udp_port() {
   const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
                   ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) == 0;
   if (fd >= 0) ::close(fd);
-  return ok ? ntohs(at.sin_port) : std::uint16_t{7451};
+  return ok ? ntohs(at.sin_port) : std::uint16_t{0};
 }
 
 home_options home_of(const demo_options& o, const std::string& folder) {
@@ -39,14 +39,14 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   h.devices = o.pnes;
   h.user = "alice@example.org";
   h.gateway_name = "demo";
-  h.listen = {"127.0.0.1", 0};
+  h.listen = {"127.0.0.1", free_port(SOCK_STREAM)};
   h.rekey = seconds{rekey_of(o)};
   h.json_logs = true;
   h.ready_files = true;
   h.plugin = o.transport.find('/') != std::string::npos ? fs::absolute(o.transport).string() : o.transport;
   const auto network = "demo-" + std::to_string(::getpid());
   if (o.transport == "tcp") {
-    const auto port = std::to_string(free_udp_port());
+    const auto port = std::to_string(free_port(SOCK_DGRAM));
     h.gateway_params = {{"listen", "127.0.0.1:0"},
                         {"announce", "127.255.255.255:" + port},
                         {"announce_ms", "100"},
@@ -58,20 +58,6 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   return h;
 }
 
-/// Puts the address that a role really has into a configuration that was written with port 0.
-status replace_port(const fs::path& file, const std::string& address) {
-  std::ifstream in{file};
-  std::string text{std::istreambuf_iterator<char>{in}, {}};
-  const std::string wanted = "127.0.0.1:0'";
-  const auto servers = text.find("servers");
-  const auto at = text.find(wanted, servers == std::string::npos ? 0 : servers);
-  if (servers == std::string::npos || at == std::string::npos)
-    return fail(errc::internal, file.string() + " names no server with port 0");
-  text.replace(at, wanted.size(), address + "'");
-  std::ofstream{file} << text;
-  return {};
-}
-
 class processes final : public stage {
  public:
   processes(const demo_options& o, std::string folder, std::function<bool()> cancelled)
@@ -81,8 +67,7 @@ class processes final : public stage {
   status start() override {
     CPNS_TRY(const auto home, make_home(home_of(options_, folder_)));
     CPNS_CHECK(begin("server", home.server_yaml));
-    CPNS_TRY(const auto address, ready("server"));
-    CPNS_CHECK(replace_port(home.gateway_yaml, address));
+    CPNS_CHECK(ready("server"));
     CPNS_CHECK(begin("gateway", home.gateway_yaml));
     CPNS_CHECK(ready("gateway"));
     CPNS_CHECK(begin("pne", home.pne_yaml));
@@ -119,14 +104,10 @@ class processes final : public stage {
     children_.emplace_back(role, std::move(child));
     return {};
   }
-  result<std::string> ready(const std::string& role) {
+  status ready(const std::string& role) {
     const auto file = folder_ + "/state/" + role + ".ready";
     for (int i = 0; i < 2000; ++i) {
-      if (std::ifstream in{file}; in) {
-        std::string line;
-        std::getline(in, line);
-        return line;
-      }
+      if (fs::exists(file)) return {};
       if (const auto why = broken(); !why.empty()) return fail(errc::internal, why);
       if (cancelled_()) return fail(errc::state_stopping, "cancelled");
       std::this_thread::sleep_for(milliseconds{10});
@@ -154,7 +135,6 @@ class one_process final : public stage {
     CPNS_TRY(const auto server, loaded_or_error(config::load_server(home.server_yaml)));
     CPNS_TRY(auto s, start_server(server));
     server_ = std::make_unique<running_server>(std::move(s));
-    CPNS_CHECK(replace_port(home.gateway_yaml, server_->role->address()));
     CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(home.gateway_yaml)));
     CPNS_TRY(auto g, start_gateway(gateway));
     gateway_ = std::make_unique<running_gateway>(std::move(g));

@@ -1,5 +1,6 @@
 #pragma once
-// Randomness that a test can repeat: the same seed, the same bytes (splitmix64). Never for anything but tests.
+// Randomness that a test can repeat: the same seed, the same bytes (splitmix64). Never for anything but
+// tests.
 
 #include "base/entropy.hpp"
 

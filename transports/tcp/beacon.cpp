@@ -11,6 +11,7 @@ void beacon_sender::start(std::uint16_t port) {
   if (settings_.announce.empty()) return;
   boost::system::error_code wrong;
   socket_.open(asio::ip::udp::v4(), wrong);
+  if (wrong) return out_.log(CPNS_LOG_ERROR, "announcing needs a UDP socket: " + wrong.message());
   socket_.set_option(asio::socket_base::broadcast{true}, wrong);
   datagram_ = magic;
   datagram_ += static_cast<char>(port >> 8);
@@ -20,6 +21,7 @@ void beacon_sender::start(std::uint16_t port) {
 }
 
 void beacon_sender::say() {
+  if (!socket_.is_open()) return;  // stopped while the timer's turn had come already
   for (const auto& [host, port] : settings_.announce) {
     boost::system::error_code wrong;
     const auto address = asio::ip::make_address(host, wrong);

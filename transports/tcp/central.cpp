@@ -15,9 +15,7 @@ central::central(sdk::host out, settings s, bool probe)
     : hub(out, std::move(s)), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_) {
   const auto& [host, port] = settings_.listen;
   boost::system::error_code wrong;
-  const auto address = asio::ip::make_address(host, wrong);
-  if (wrong) throw sdk::bad_parameter{"parameter listen: '" + host + "' is no IP address"};
-  const asio::ip::tcp::endpoint at{address, probe ? std::uint16_t{0} : port};
+  const asio::ip::tcp::endpoint at{asio::ip::make_address(host), probe ? std::uint16_t{0} : port};
   acceptor_.open(at.protocol(), wrong);
   acceptor_.set_option(asio::socket_base::reuse_address{true}, wrong);
   acceptor_.bind(at, wrong);

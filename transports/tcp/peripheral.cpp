@@ -78,12 +78,7 @@ void peripheral::dial(std::uint64_t endpoint) {
   if (p.link || p.dialling) return;
   p.pause->cancel();
   const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()].at;
-  boost::system::error_code wrong;
-  const auto address = asio::ip::make_address(host, wrong);
-  if (wrong) {
-    out_.log(CPNS_LOG_WARN, "'" + host + "' is no IP address");
-    return again(endpoint);
-  }
+  const auto address = asio::ip::make_address(host);
   p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
   p.dialling->async_connect({address, port},
                             [this, endpoint, socket = p.dialling, name = host + ":" + std::to_string(port)](

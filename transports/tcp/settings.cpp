@@ -1,14 +1,16 @@
 #include "transports/tcp/settings.hpp"
 
+#include <boost/asio/ip/address.hpp>
+
 namespace cpns::tcp {
 namespace {
 
-/// "host:port" or "[v6]:port".
+/// "address:port" or "[v6 address]:port".
 host_port parse(const std::string& name, const std::string& text) {
   const auto colon = text.rfind(':');
   const auto wrong = [&] {
     return sdk::bad_parameter{"parameter " + name + " is '" + text +
-                              "', it must be host:port, for example 127.0.0.1:7000"};
+                              "', it must be address:port, for example 127.0.0.1:7000"};
   };
   if (colon == std::string::npos || colon == 0) throw wrong();
   std::string host = text.substr(0, colon);
@@ -18,6 +20,9 @@ host_port parse(const std::string& name, const std::string& text) {
   const auto* end = text.data() + text.size();
   const auto [at, failed] = std::from_chars(begin, end, port);
   if (failed != std::errc{} || at != end || begin == end || port > 65535) throw wrong();
+  boost::system::error_code no_address;
+  boost::asio::ip::make_address(host, no_address);
+  if (no_address) throw sdk::bad_parameter{"parameter " + name + ": '" + host + "' is no IP address"};
   return {host, static_cast<std::uint16_t>(port)};
 }
 
@@ -56,8 +61,8 @@ settings read_settings(sdk::parameters& p, cpns_role as) {
     s.connect = parse_list("connect", p.text("connect", ""));
     s.retry_ms = p.number("retry_ms", s.retry_ms, 10, 600'000);
     if (s.discover == 0 && s.connect.empty())
-      throw sdk::bad_parameter{
-          "a PNE needs the parameter discover (the UDP port of beacons) or connect (host:port of a gateway)"};
+      throw sdk::bad_parameter{"a PNE needs the parameter discover (the UDP port of beacons) or connect "
+                               "(address:port of a gateway)"};
   }
   p.finish();
   return s;

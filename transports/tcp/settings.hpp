@@ -20,7 +20,7 @@
 
 namespace cpns::tcp {
 
-using host_port = std::pair<std::string, std::uint16_t>;
+using host_port = std::pair<std::string, std::uint16_t>;  ///< an IP address and a port
 
 struct settings {
   // central

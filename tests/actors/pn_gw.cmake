@@ -1,0 +1,4 @@
+cpns_test(actors_pn_gw
+  LABELS actors
+  SOURCES pn_gw_contact_test.cpp pn_gw_policy_test.cpp pn_gw_trouble_test.cpp pn_gw_link_test.cpp
+  DEPS cpns_actors cpns_server)

@@ -1,0 +1,133 @@
+#pragma once
+// A radio in memory whose far end are real PNE machines. One thread; nothing moves until step() is called.
+
+#include <gtest/gtest.h>
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <stdexcept>
+
+#include "actors/radio.hpp"
+#include "protocol/codec.hpp"
+#include "protocol/pne/pne_machine.hpp"
+
+namespace cpns::gateway_actor_tests {
+
+/// One PNE with its memory.
+struct headset_end {
+  headset_end(protocol::pne_settings s, entropy& random, time_point now)
+      : entity(s.entity), machine(std::move(s), {}, crypto::openssl_suite(), random, now) {}
+
+  entity_id entity;
+  protocol::pne_record stored;  ///< survives a power cut
+  protocol::pne_machine machine;
+  plugins::link_id link = 0;  ///< 0: on no link
+  std::string address;
+
+  [[nodiscard]] std::optional<epoch> key() const { return machine.current_epoch(); }
+};
+
+class air final : public plugins::transport {
+ public:
+  enum class way : std::uint8_t { to_pne, to_gateway };
+
+  air(entropy& random, const time_point& now, std::function<void()> wake)
+      : inbox(std::make_shared<actors::radio_inbox>(0, std::move(wake))), random_(random), now_(now) {
+    info_.name = "air";
+  }
+
+  std::shared_ptr<actors::radio_inbox> inbox;
+  std::function<bool(way, byte_view)> loses;   ///< says which messages do not arrive
+  std::function<bool(byte_view)> breaks;       ///< says at which message send() throws
+  std::vector<std::string> connects;           ///< addresses that the gateway asked for
+  std::vector<plugins::link_id> disconnected;  ///< links that the gateway closed
+
+  headset_end& add(entity_id entity, const secret32& temporary_key) {
+    protocol::pne_settings s;
+    s.entity = std::move(entity);
+    s.temporary_key = temporary_key;
+    all_.push_back(std::make_unique<headset_end>(std::move(s), random_, now_));
+    all_.back()->address = "air-" + std::to_string(all_.size());
+    return *all_.back();
+  }
+  void link_up(headset_end& h) {
+    h.link = ++last_link_;
+    inbox->link_up(h.link, 0, h.address);
+  }
+  void link_down(headset_end& h) {
+    inbox->link_down(std::exchange(h.link, 0), "out of reach");
+    h.machine.handle_sleep(now_);
+    (void)carry_out(h);
+  }
+  /// Delivers one message, or runs what is due. False: nothing to do.
+  bool step() {
+    for (auto& h : all_) {
+      if (h->machine.next_deadline() > now_) continue;
+      h->machine.handle_timeout(now_);
+      (void)carry_out(*h);
+    }
+    if (under_way_.empty()) return false;
+    auto m = std::move(under_way_.front());
+    under_way_.pop_front();
+    for (auto& h : all_)
+      if (h->link == m.first) {
+        h->machine.handle_frame(now_, m.second);
+        return carry_out(*h);
+      }
+    return true;
+  }
+  [[nodiscard]] time_point next_deadline() const {
+    auto next = time_never;
+    for (const auto& h : all_) next = std::min(next, h->machine.next_deadline());
+    return next;
+  }
+
+  [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
+  status scan(bool) override { return {}; }
+  status connect(std::string_view address) override {
+    connects.emplace_back(address);
+    return {};
+  }
+  status add_endpoint(plugins::endpoint_id, std::string_view) override { return fail(errc::plugin_failed); }
+  status remove_endpoint(plugins::endpoint_id) override { return fail(errc::plugin_failed); }
+  status send(plugins::link_id link, byte_view message) override {
+    if (breaks && breaks(message)) throw std::runtime_error("the radio of this test breaks");
+    if (!loses || !loses(way::to_pne, message)) under_way_.emplace_back(link, to_bytes(message));
+    return {};
+  }
+  void disconnect(plugins::link_id link) override {
+    disconnected.push_back(link);
+    for (auto& h : all_)
+      if (h->link == link) link_down(*h);
+  }
+  void close() override {}
+
+ private:
+  bool carry_out(headset_end& h) {
+    while (auto o = h.machine.poll_output()) {
+      if (auto* p = std::get_if<protocol::pne_persist>(&*o)) h.stored = p->record;
+      if (auto* s = std::get_if<protocol::pne_send>(&*o))
+        if (h.link != 0 && (!loses || !loses(way::to_gateway, s->message)))
+          inbox->message(h.link, std::move(s->message));
+    }
+    return true;
+  }
+
+  plugins::transport_info info_;
+  entropy& random_;
+  const time_point& now_;
+  std::vector<std::unique_ptr<headset_end>> all_;
+  std::deque<std::pair<plugins::link_id, bytes>> under_way_;
+  plugins::link_id last_link_ = 0;
+};
+
+/// Whether `message` is one of this kind.
+template <class Kind>
+bool is_a(byte_view message) {
+  const auto m = protocol::decode_radio(message);
+  return m && std::holds_alternative<Kind>(*m);
+}
+
+}  // namespace cpns::gateway_actor_tests

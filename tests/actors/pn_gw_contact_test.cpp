@@ -1,0 +1,159 @@
+// First contact, periodic update and wake-up through the gateway's actors, with nothing going wrong.
+#include "tests/actors/pn_gw_place.hpp"
+
+namespace cpns::gateway_actor_tests {
+namespace {
+
+using protocol::assignment_reason;
+
+std::optional<epoch> reported(gateway_place& p, const headset_end& h) {
+  const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
+  return row ? protocol::decode_entity_record(row->expose()).value().last_report : std::nullopt;
+}
+
+TEST(pn_gw_actors, first_contact_ends_with_one_key_on_both_sides_and_a_report) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  EXPECT_EQ(h.key(), (epoch{1, 0}));
+  EXPECT_EQ(p.own_key(h), h.key());
+  EXPECT_EQ(p.record(h)->own()->eukey, h.stored.highest()->eukey);
+  EXPECT_EQ(p.count_asked(assignment_reason::first), 1u);
+  EXPECT_EQ(reported(p, h), std::nullopt);
+  p.advance(milliseconds{60});
+  EXPECT_EQ(reported(p, h), h.key());
+}
+
+TEST(pn_gw_actors, each_step_is_told_once_with_its_number_and_no_key) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  const auto text = p.log.text();
+  std::size_t from = 0;
+  for (const char* step : {"detected", "validated", "requested", "answered", "delivering", "confirmed"}) {
+    const auto at = text.find("\"event\":\"" + std::string{step} + "\"", from);
+    ASSERT_NE(at, std::string::npos) << step << " after the one before, in\n" << text;
+    from = at;
+  }
+  EXPECT_NE(text.find("\"step\":\"9\""), std::string::npos);
+  EXPECT_NE(text.find("\"entity\":\"" + h.entity.text() + "\""), std::string::npos);
+  EXPECT_EQ(text.find(to_hex(h.stored.highest()->eukey.expose())), std::string::npos);
+}
+
+TEST(pn_gw_actors, a_hundred_devices_are_keyed_and_share_one_timer) {
+  gateway_place p;
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 100; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) p.radio.link_up(*h);
+  p.settle();
+  for (auto* h : all) EXPECT_TRUE(h->key().has_value());
+  p.advance(seconds{90});
+  EXPECT_LE(p.scheduler.clock().schedule().size(), 4u) << "one of the supervisor, one of the link";
+  std::size_t reports = 0;
+  for (const auto& r : p.asked) reports += std::holds_alternative<protocol::epoch_report>(r.body) ? 1 : 0;
+  EXPECT_LE(reports, 3u) << "reports of one moment travel together";
+}
+
+TEST(pn_gw_actors, deadlines_that_come_ever_nearer_leave_no_timers_behind) {
+  gateway_place p;
+  p.radio.loses = [](air::way, byte_view) { return true; };
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 40; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) {
+    p.radio.link_up(*h);
+    p.advance(milliseconds{7});
+  }
+  p.advance(seconds{30});
+  p.radio.loses = nullptr;
+  for (auto* h : all)
+    if (h->link == 0) p.radio.link_up(*h);
+  p.advance(seconds{120});
+  EXPECT_LE(p.scheduler.clock().schedule().size(), 4u);
+}
+
+TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_is_over) {
+  gateway_choices c;
+  c.rekey = seconds{600};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  p.advance(seconds{539});
+  EXPECT_EQ(h.key(), (epoch{1, 0}));
+  p.advance(seconds{62});
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_EQ(p.own_key(h), h.key());
+  p.advance(seconds{60});
+  EXPECT_EQ(reported(p, h), h.key());
+  EXPECT_EQ(p.assignments().size(), 1u) << "the set has more keys: the server is not asked";
+}
+
+TEST(pn_gw_actors, a_set_that_runs_low_is_refilled_in_the_background) {
+  gateway_choices c;
+  c.rekey = seconds{100};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  p.advance(seconds{100 * 40});
+  EXPECT_GT(p.count_asked(assignment_reason::refill), 0u);
+  EXPECT_GE(h.key()->index(), 38) << "more keys than the first set has";
+  EXPECT_EQ(h.key()->generation(), 1u);
+  EXPECT_EQ(p.own_key(h), h.key());
+}
+
+TEST(pn_gw_actors, a_pne_that_wakes_up_is_checked_and_gets_the_next_key_at_once) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  p.radio.link_down(h);
+  p.settle();
+  EXPECT_NE(p.show(h).find("\"state\":\"asleep\""), std::string::npos);
+  p.advance(std::chrono::hours{1});
+  p.radio.link_up(h);
+  p.settle();
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_EQ(p.own_key(h), h.key());
+  EXPECT_EQ(p.assignments().size(), 1u);
+}
+
+TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  p.advance(seconds{1});
+  p.cut_server();
+  p.radio.link_down(h);
+  protocol::pne_settings again;
+  again.entity = h.entity;
+  again.temporary_key = headset{h.entity.text()}.temporary_key;
+  h.machine = protocol::pne_machine{std::move(again), {}, crypto::openssl_suite(), p.random, p.now};
+  p.advance(seconds{5});
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
+  EXPECT_EQ(p.own_key(h), h.key());
+  EXPECT_TRUE(p.logged("\"event\":\"amnesia\""));
+}
+
+TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  p.advance(seconds{2});
+  EXPECT_EQ(p.command(h, "update"), "");
+  p.settle();
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_NE(p.command(h, "dance"), "");
+  EXPECT_NE(p.ask<std::string>(actors::sup_command{"urn:dev:os:32473-7777", "update"}), "");
+  EXPECT_NE(p.ask<std::string>(actors::sup_command{"headset", "update"}), "");
+}
+
+TEST(pn_gw_actors, the_list_holds_devices_in_reach_and_stored_ones) {
+  gateway_place p;
+  auto& a = p.keyed_pne(1);
+  p.stop();
+  p.start();
+  p.connect_server();
+  auto& b = p.keyed_pne(2);
+  const auto all = p.ask<std::vector<std::string>>(actors::sup_list{});
+  ASSERT_EQ(all.size(), 2u);
+  const auto text = all[0] + all[1];
+  EXPECT_NE(text.find(a.entity.text()), std::string::npos);
+  EXPECT_NE(text.find(b.entity.text()), std::string::npos);
+  EXPECT_NE(text.find("\"state\":\"keyed\""), std::string::npos);
+  EXPECT_EQ(text.find(to_hex(b.stored.highest()->eukey.expose())), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cpns::gateway_actor_tests

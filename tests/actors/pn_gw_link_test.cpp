@@ -1,0 +1,279 @@
+// The server link as an actor: connections that come and go, proofs, enrolment, reports.
+#include <unistd.h>
+
+#include "tests/actors/pn_gw_place.hpp"
+
+namespace cpns::gateway_actor_tests {
+namespace {
+
+using protocol::assignment_reason;
+
+bool is_assignment(const protocol::link_request& r) {
+  return std::holds_alternative<protocol::key_assignment_request>(r.body);
+}
+
+/// A password file; every write gets a later time.
+class password_file {
+ public:
+  explicit password_file(std::string_view text) {
+    std::string pattern = testing::TempDir() + "cpns-password-XXXXXX";
+    const int fd = ::mkstemp(pattern.data());
+    EXPECT_GE(fd, 0);
+    ::close(fd);
+    path_ = pattern;
+    write(text);
+  }
+  ~password_file() { std::filesystem::remove(path_); }
+  password_file(const password_file&) = delete;
+  password_file& operator=(const password_file&) = delete;
+  void write(std::string_view text) {
+    std::ofstream{path_, std::ios::trunc} << text;
+    std::filesystem::last_write_time(path_, std::filesystem::last_write_time(path_) +
+                                                std::chrono::seconds{++writes_});
+  }
+  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+
+ private:
+  std::filesystem::path path_;
+  int writes_ = 0;
+};
+
+TEST(pn_gw_link, a_request_keeps_its_id_over_a_reconnect_and_gets_a_proof_of_the_new_connection) {
+  gateway_place p;
+  p.swallows = is_assignment;
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  ASSERT_EQ(p.assignments().size(), 1u);
+  p.cut_server();
+  p.swallows = nullptr;
+  p.advance(seconds{2});
+  p.connect_server();
+  const auto all = p.assignments();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]->id, all[1]->id);
+  const auto &a = std::get<protocol::key_assignment_request>(all[0]->body),
+             &b = std::get<protocol::key_assignment_request>(all[1]->body);
+  EXPECT_NE(a.proof, b.proof);
+  EXPECT_EQ(a.dreq, b.dreq);
+  EXPECT_TRUE(h.key().has_value());
+}
+
+TEST(pn_gw_link, a_request_without_an_answer_is_asked_again_with_the_same_id) {
+  gateway_place p;
+  int lost = 1;
+  p.swallows = [&lost](const auto& r) { return is_assignment(r) && lost-- > 0; };
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{9});
+  EXPECT_FALSE(h.key().has_value());
+  p.advance(seconds{4});
+  EXPECT_TRUE(h.key().has_value());
+  const auto all = p.assignments();
+  ASSERT_EQ(all.size(), 2u);
+  EXPECT_EQ(all[0]->id, all[1]->id);
+}
+
+TEST(pn_gw_link, a_device_that_asks_anew_has_one_request_under_way) {
+  gateway_place p;
+  p.swallows = is_assignment;
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{300});
+  p.cut_server();
+  p.asked.clear();
+  p.connect_server();
+  EXPECT_LE(p.assignments().size(), 1u) << "those that the device gave up are not repeated";
+}
+
+TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
+  gateway_place p;
+  p.cut_server();
+  auto& h = p.pne(1);
+  p.advance(seconds{60});
+  p.radio.link_up(h);
+  p.advance(seconds{60});
+  EXPECT_TRUE(p.assignments().empty());
+  EXPECT_TRUE(h.link != 0);
+  p.connect_server();
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{310}));
+}
+
+TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
+  gateway_place p;
+  std::size_t open = 0, most = 0;
+  p.hold_writes = true;
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 200; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) p.radio.link_up(*h);
+  p.settle();
+  open = p.assignments().size();
+  most = 128;
+  EXPECT_EQ(open, most) << "limits.requests_in_flight";
+  p.hold_writes = false;
+  for (int i = 0; i < 400 && !p.held.empty(); ++i) {
+    while (!p.held.empty()) p.complete();
+    p.settle();
+  }
+  for (auto* h : all) EXPECT_TRUE(h->key().has_value());
+}
+
+TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
+  gateway_place p;
+  const auto nonces = [&] {
+    return std::count_if(p.asked.begin(), p.asked.end(), [](const auto& r) {
+      return std::holds_alternative<protocol::issuer_nonce_request>(r.body);
+    });
+  };
+  EXPECT_EQ(nonces(), 1) << "once at the start of a connection";
+  (void)p.keyed_pne(1);
+  p.advance(seconds{40});
+  (void)p.keyed_pne(2);
+  EXPECT_EQ(nonces(), 1);
+  p.advance(seconds{80});
+  auto& late = p.pne(3);
+  p.radio.link_up(late);
+  p.settle();
+  EXPECT_EQ(nonces(), 2);
+  EXPECT_TRUE(late.key().has_value());
+}
+
+TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
+  gateway_place p;
+  for (const char* hex : {"", "00", "ff", "9a10000000", "820102"}) {
+    auto batch = std::vector<secret_bytes>{secret_bytes{from_hex(hex).value()}};
+    caf::anon_send(p.link,
+                   actors::link_frames{std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
+  }
+  p.settle();
+  EXPECT_TRUE(p.logged("bad-answer"));
+  EXPECT_TRUE(p.failures.empty());
+  (void)p.keyed_pne(1);
+}
+
+TEST(pn_gw_link, an_answer_to_a_request_that_was_not_made_is_dropped) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  const auto before = p.record(h)->keys.size();
+  protocol::link_answer forged;
+  forged.id = p.random.draw_id<request_id>();
+  protocol::assigned_keys keys;
+  keys.generation = 9;
+  keys.eukeys.resize(1);
+  forged.body = std::move(keys);
+  std::vector<secret_bytes> batch;
+  batch.push_back(encode(forged));
+  caf::anon_send(p.link,
+                 actors::link_frames{std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
+  p.settle();
+  EXPECT_EQ(p.record(h)->keys.size(), before);
+}
+
+TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_password) {
+  password_file file{"correct horse\n"};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  EXPECT_TRUE(p.logged("\"event\":\"enrolled\""));
+  (void)p.keyed_pne(1);
+  file.write("nothing of use");
+  p.stop();
+  p.start();
+  p.connect_server();
+  (void)p.keyed_pne(2);
+  EXPECT_FALSE(p.logged("correct horse"));
+  const auto kept = p.keys.credentials(p.alice.user).value();
+  ASSERT_TRUE(kept.has_value());
+  EXPECT_EQ(kept->client_key, p.alice.client_key);
+}
+
+TEST(pn_gw_link, too_few_iterations_are_refused_and_nothing_is_derived) {
+  password_file file{"correct horse\n"};
+  gateway_choices c;
+  c.enrolled = false;
+  c.iterations = 99'999;
+  c.password_file = file.path();
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{40});
+  EXPECT_TRUE(p.logged("not-enrolled"));
+  EXPECT_TRUE(p.logged("99999"));
+  EXPECT_TRUE(p.assignments().empty()) << "no proof was computed";
+  EXPECT_FALSE(p.keys.credentials(p.alice.user).value().has_value());
+}
+
+TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
+  password_file file{""};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{5});
+  EXPECT_TRUE(p.logged("not-enrolled"));
+  file.write("correct horse");
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{120}));
+}
+
+TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_the_file_again) {
+  password_file file{"wrong horse"};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{20});
+  EXPECT_TRUE(p.logged("user-refused"));
+  EXPECT_FALSE(p.logged("wrong horse"));
+  EXPECT_FALSE(h.key().has_value());
+  file.write("correct horse");
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{900}));
+}
+
+TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
+  password_file file{"correct horse"};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  const auto kept = p.keys.credentials(p.alice.user).value();
+  ASSERT_TRUE(kept.has_value());
+  p.set_password("battery staple");
+  p.advance(seconds{1});
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{400});
+  EXPECT_TRUE(p.logged("user-refused"));
+  EXPECT_EQ(p.keys.credentials(p.alice.user).value()->salt, kept->salt);
+  EXPECT_EQ(
+      std::count_if(p.asked.begin(), p.asked.end(),
+                    [](const auto& r) { return std::holds_alternative<protocol::user_challenge>(r.body); }),
+      1)
+      << "the server is not asked for a salt again";
+  file.write("battery staple");
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{900}));
+  EXPECT_EQ(p.keys.credentials(p.alice.user).value()->salt, p.alice.record.salt);
+}
+
+TEST(pn_gw_link, reports_are_repeated_until_they_are_answered) {
+  gateway_place p;
+  int lost = 2;
+  p.swallows = [&lost](const auto& r) {
+    return std::holds_alternative<protocol::epoch_report>(r.body) && lost-- > 0;
+  };
+  auto& h = p.keyed_pne(1);
+  const auto done = [&] {
+    const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
+    return protocol::decode_entity_record(row->expose()).value().last_report == h.key();
+  };
+  p.advance(seconds{5});
+  EXPECT_FALSE(done());
+  EXPECT_TRUE(p.advance_until(done, seconds{60}));
+}
+
+}  // namespace
+}  // namespace cpns::gateway_actor_tests

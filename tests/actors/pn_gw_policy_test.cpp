@@ -1,0 +1,164 @@
+// Step 3: whom the gateway accepts, and what it keeps in memory for those it does not.
+#include "tests/actors/pn_gw_place.hpp"
+
+namespace cpns::gateway_actor_tests {
+namespace {
+
+gateway_choices asking() {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::ask;
+  return c;
+}
+
+TEST(pn_gw_policy, under_ask_nothing_is_sent_to_the_server_before_a_person_says_yes) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{60});
+  EXPECT_TRUE(p.assignments().empty());
+  EXPECT_NE(p.show(h).find("\"awaiting_approval\":true"), std::string::npos) << p.show(h);
+  EXPECT_EQ(p.command(h, "approve"), "");
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
+  EXPECT_NE(p.show(h).find("\"awaiting_approval\":false"), std::string::npos);
+}
+
+TEST(pn_gw_policy, an_approval_outlives_a_restart) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  p.swallows = [](const auto& r) { return std::holds_alternative<protocol::key_assignment_request>(r.body); };
+  EXPECT_EQ(p.command(h, "approve"), "");
+  p.settle();
+  p.radio.link_down(h);
+  p.stop();
+  p.swallows = nullptr;
+  p.start();
+  p.connect_server();
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{60}));
+}
+
+TEST(pn_gw_policy, a_rejected_device_stays_out_after_a_restart_until_a_person_approves) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  EXPECT_EQ(p.command(h, "reject"), "");
+  p.settle();
+  EXPECT_EQ(h.link, 0u) << "the link is closed";
+  p.stop();
+  p.start();
+  p.connect_server();
+  p.radio.link_up(h);
+  p.advance(seconds{60});
+  EXPECT_EQ(h.link, 0u);
+  EXPECT_FALSE(h.key().has_value());
+  EXPECT_NE(p.show(h).find("\"state\":\"rejected\""), std::string::npos) << p.show(h);
+
+  EXPECT_EQ(p.command(h, "approve"), "");
+  p.settle();
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{60}));
+}
+
+TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::list;
+  c.allow = {"urn:dev:os:32473-1001", "urn:dev:os:32473-11*"};
+  c.deny = {"urn:dev:os:32473-1105"};
+  gateway_place p{c};
+  auto &named = p.pne(1), &other = p.pne(2), &by_prefix = p.pne(101), &denied = p.pne(105);
+  for (auto* h : {&named, &other, &by_prefix, &denied}) p.radio.link_up(*h);
+  p.advance(seconds{30});
+  EXPECT_TRUE(named.key().has_value());
+  EXPECT_FALSE(other.key().has_value());
+  EXPECT_TRUE(by_prefix.key().has_value());
+  EXPECT_FALSE(denied.key().has_value());
+}
+
+TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::list;
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{1});
+  EXPECT_EQ(h.link, 0u);
+  auto rules = std::make_shared<actors::supervisor_rules>();
+  rules->device.gw = p.gw;
+  rules->device.user = p.alice.user;
+  rules->device.policy = c.policy;
+  rules->validation.allow = {h.entity.text()};
+  caf::anon_send(p.supervisor, actors::sup_settings{std::move(rules)});
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
+}
+
+TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
+  gateway_choices c;
+  c.min_rssi = -70;
+  gateway_place p{c};
+  p.radio.inbox->peer_found("far", -90);
+  p.radio.inbox->peer_found("near", -50);
+  p.radio.inbox->peer_found("unknown strength", 0);
+  p.settle();
+  EXPECT_EQ(p.radio.connects, (std::vector<std::string>{"near", "unknown strength"}));
+}
+
+TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
+  gateway_choices c;
+  c.links_max = 2;
+  gateway_place p{c};
+  auto &a = p.pne(1), &b = p.pne(2), &d = p.pne(3);
+  for (auto* h : {&a, &b, &d}) p.radio.link_up(*h);
+  p.settle();
+  EXPECT_TRUE(a.key() && b.key());
+  EXPECT_EQ(d.link, 0u);
+  p.radio.link_down(a);
+  p.settle();
+  p.radio.link_up(d);
+  EXPECT_TRUE(p.advance_until([&] { return d.key().has_value(); }, seconds{30}));
+}
+
+TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
+  gateway_choices c;
+  c.devices_max = 1;
+  gateway_place p{c};
+  (void)p.keyed_pne(1);
+  auto& h = p.pne(2);
+  p.radio.link_up(h);
+  p.settle();
+  EXPECT_EQ(h.link, 0u);
+  EXPECT_TRUE(p.logged("too-many-devices"));
+}
+
+TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
+  gateway_place p;
+  for (int i = 0; i < 20; ++i) {
+    auto& stranger =
+        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
+    p.radio.link_up(stranger);
+    p.advance(milliseconds{100});
+    EXPECT_FALSE(stranger.key().has_value());
+    if (stranger.link != 0) p.radio.link_down(stranger);
+  }
+  p.advance(seconds{900});
+  EXPECT_NE(p.stats().find("\"devices\":0,"), std::string::npos) << p.stats();
+  auto& h = p.keyed_pne(1);
+  p.radio.link_down(h);
+  p.advance(seconds{900});
+  EXPECT_NE(p.stats().find("\"devices\":1,"), std::string::npos) << "a keyed one stays";
+}
+
+TEST(pn_gw_policy, a_link_on_which_nobody_answers_is_closed) {
+  gateway_place p;
+  auto& h = p.pne(1);
+  p.radio.loses = [](air::way, byte_view) { return true; };
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.link == 0; }, seconds{30}));
+  EXPECT_NE(p.stats().find("\"links\":0,\"links_without_device\":0"), std::string::npos) << p.stats();
+}
+
+}  // namespace
+}  // namespace cpns::gateway_actor_tests

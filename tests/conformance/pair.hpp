@@ -1,0 +1,92 @@
+#pragma once
+// A gateway's and a PNE's side of one transport, in one process, with listeners that can be waited for.
+
+#include <chrono>
+#include <condition_variable>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plugins/host/loader.hpp"
+
+namespace cpns::plugins {
+
+using params = std::map<std::string, std::string>;
+
+/// Keeps what one side hears. [thread-safe]
+class listener final : public transport_listener {
+ public:
+  struct link {
+    endpoint_id endpoint = 0;
+    std::string address;
+    bool up = true;
+    std::string reason;  ///< why it went down
+    std::vector<bytes> messages;
+  };
+
+  void link_up(link_id l, endpoint_id e, std::string address) override;
+  void link_down(link_id l, std::string reason) override;
+  void message(link_id l, bytes data) override;
+  void peer_found(std::string, std::int32_t) override {}
+  void failed(error why) override;
+
+  /// Waits until `holds(links)` is true; false after twenty seconds. Runs under the lock.
+  template <class Holds>
+  bool wait(Holds holds) {
+    std::unique_lock lock{guard_};
+    return changed_.wait_for(lock, std::chrono::seconds(20), [&] { return holds(links_); });
+  }
+  bool wait_for_links(std::size_t up);
+  /// Links that are up, in the order of their ids.
+  std::vector<link_id> up();
+  /// The link of that endpoint that is up; waits for it.
+  std::optional<link_id> link_of(endpoint_id e);
+  std::vector<bytes> messages(link_id l);
+  std::string reason(link_id l);
+  /// All that was told so far: calls, whatever they were.
+  std::size_t calls();
+  /// Rules of transport_listener that were broken, in words; empty if none.
+  std::string broken();
+
+ private:
+  void note(bool rule, const char* words);
+  std::mutex guard_;
+  std::condition_variable changed_;
+  std::map<link_id, link> links_;
+  std::size_t calls_ = 0;
+  std::string broken_;
+};
+
+/// A name that no other test and no other process uses.
+std::string fresh_network();
+/// A UDP port that nobody used a moment ago.
+std::uint16_t free_udp_port();
+
+/// What both sides of `plugin` need to find each other, and to find nobody else.
+struct meeting {
+  params central, peripheral;
+};
+meeting meeting_of(const std::string& plugin, const params& both = {});
+
+std::unique_ptr<transport> open(const std::string& plugin, transport_role role, const params& p, listener& l);
+
+/// Both sides, open; the gateway scans.
+class pair {
+ public:
+  explicit pair(const std::string& plugin, const params& both = {});
+  ~pair();
+  void add(endpoint_id first, std::size_t count);
+  /// Ids of one PNE's link on both sides, once it is up there and the gateway got a message over it.
+  struct ends {
+    link_id gateway = 0, pne = 0;
+  };
+  std::optional<ends> link(endpoint_id e);
+
+  listener gateway_hears, pne_hears;
+  std::unique_ptr<transport> gateway, pne;
+};
+
+}  // namespace cpns::plugins

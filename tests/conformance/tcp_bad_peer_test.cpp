@@ -1,0 +1,297 @@
+// What a hostile program can do at the gateway's TCP port: lose its own connection.
+
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstring>
+#include <thread>
+
+#include "pair.hpp"
+
+namespace cpns::plugins {
+namespace {
+
+using namespace std::chrono_literals;
+using clock = std::chrono::steady_clock;
+
+/// A file descriptor that closes itself.
+class descriptor {
+ public:
+  explicit descriptor(int fd = -1) : fd_(fd) {}
+  descriptor(descriptor&& o) noexcept : fd_(std::exchange(o.fd_, -1)) {}
+  descriptor& operator=(descriptor&& o) noexcept {
+    std::swap(fd_, o.fd_);
+    return *this;
+  }
+  ~descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// A gateway, and its port as its beacon says it.
+class tcp_gateway : public testing::Test {
+ protected:
+  void start(params p) {
+    descriptor ear{::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    ASSERT_EQ(::bind(ear.get(), reinterpret_cast<sockaddr*>(&at), size), 0);
+    ASSERT_EQ(::getsockname(ear.get(), reinterpret_cast<sockaddr*>(&at), &size), 0);
+    p.emplace("network", network);
+    p["announce"] = "127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+    p["announce_ms"] = "50";
+    gateway = open("tcp", transport_role::central, p, hears);
+    ASSERT_TRUE(gateway && gateway->scan(true));
+    pollfd waiting{ear.get(), POLLIN, 0};
+    ASSERT_EQ(::poll(&waiting, 1, 20'000), 1);
+    std::string beacon(256, '\0');
+    const auto n = ::recv(ear.get(), beacon.data(), beacon.size(), 0);
+    ASSERT_GT(n, 0);
+    beacon.resize(static_cast<std::size_t>(n));
+    ASSERT_EQ(beacon.size(), magic.size() + 2 + network.size());
+    EXPECT_EQ(beacon.substr(0, magic.size()), magic);
+    EXPECT_EQ(beacon.substr(magic.size() + 2), network);
+    port = static_cast<std::uint16_t>(static_cast<std::uint8_t>(beacon[magic.size()]) << 8 |
+                                      static_cast<std::uint8_t>(beacon[magic.size() + 1]));
+  }
+  void TearDown() override {
+    if (gateway) gateway->close();
+    EXPECT_EQ(hears.broken(), "");
+  }
+
+  [[nodiscard]] descriptor dial() const {
+    descriptor d{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_port = htons(port);
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    EXPECT_EQ(::connect(d.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0) << std::strerror(errno);
+    return d;
+  }
+  static bool say(const descriptor& d, const std::string& text) {
+    return ::send(d.get(), text.data(), text.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(text.size());
+  }
+  static std::string frame(const std::string& body) {
+    std::string out;
+    for (int shift = 24; shift >= 0; shift -= 8) out += static_cast<char>(body.size() >> shift);
+    return out + body;
+  }
+  [[nodiscard]] std::string hello() const { return frame(magic + network); }
+  /// Whether the gateway ends the connection within twenty seconds.
+  static bool ended(const descriptor& d) {
+    const auto deadline = clock::now() + 20s;
+    while (clock::now() < deadline) {
+      pollfd waiting{d.get(), POLLIN, 0};
+      if (::poll(&waiting, 1, 1000) != 1) continue;
+      char buffer[256];
+      if (::recv(d.get(), buffer, sizeof buffer, 0) <= 0) return true;
+    }
+    return false;
+  }
+  /// A connection that is a link.
+  descriptor link() {
+    const auto before = hears.up().size();
+    auto d = dial();
+    EXPECT_TRUE(say(d, hello()));
+    EXPECT_TRUE(hears.wait_for_links(before + 1));
+    return d;
+  }
+  void expect_alive() {
+    const auto before = hears.up();
+    const auto d = link();
+    const auto now = hears.up();
+    ASSERT_EQ(now.size(), before.size() + 1);
+    ASSERT_TRUE(say(d, frame(std::string("\0\x80", 2) + "hi")));
+    EXPECT_TRUE(hears.wait([&](const auto& links) {
+      return links.at(now.back()).messages == std::vector<bytes>{{'h', 'i'}};
+    }));
+  }
+
+  const std::string magic{"cpns-tcp/1\0", 11};
+  const std::string network = fresh_network();
+  std::uint16_t port = 0;
+  listener hears;
+  std::unique_ptr<transport> gateway;
+};
+
+TEST_F(tcp_gateway, a_header_that_announces_4_gib_ends_the_link_at_once) {
+  start({{"frame_ms", "600000"}});
+  const auto d = link();
+  const auto id = hears.up().front();
+  ASSERT_TRUE(say(d, std::string(4, '\xff')));
+  EXPECT_TRUE(ended(d));
+  EXPECT_TRUE(hears.wait_for_links(0));
+  EXPECT_NE(hears.reason(id).find("a frame of 4294967295 bytes, 1 to 1026 are allowed"), std::string::npos)
+      << hears.reason(id);
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, frames_of_nothing_and_over_the_mtu_end_the_link) {
+  start({{"mtu", "100"}});
+  for (const std::size_t size : {std::size_t{0}, std::size_t{101}}) {
+    const auto d = link();
+    ASSERT_TRUE(say(d, frame(std::string(size, 'x'))));
+    EXPECT_TRUE(ended(d)) << size;
+    EXPECT_TRUE(hears.wait_for_links(0));
+  }
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, a_peer_that_sends_byte_by_byte_has_a_frames_time) {
+  start({{"frame_ms", "300"}});
+  const auto d = link();
+  const auto id = hears.up().front();
+  std::atomic<bool> on{true};
+  // One byte every now and then: each comes within frame_ms of the one before, the frame does not.
+  std::thread slow{[&] {
+    const auto bytes_of_it = frame(std::string(200, 'x'));
+    for (const char c : bytes_of_it) {
+      pollfd nothing{-1, 0, 0};
+      if (!on || !say(d, {c})) return;
+      ::poll(&nothing, 1, 40);
+    }
+  }};
+  EXPECT_TRUE(hears.wait_for_links(0));
+  on = false;
+  slow.join();
+  EXPECT_NE(hears.reason(id).find("too slow"), std::string::npos) << hears.reason(id);
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, a_silent_link_may_stay_as_long_as_it_likes) {
+  start({{"frame_ms", "10"}, {"handshake_ms", "2000"}});
+  const auto d = link();
+  // Two strangers time out one after the other; the link that says nothing outlives both.
+  for (int i = 0; i < 2; ++i) EXPECT_TRUE(ended(dial()));
+  EXPECT_EQ(hears.up().size(), 1u);
+  ASSERT_TRUE(say(d, frame(std::string("\0\x80x", 3))));
+  EXPECT_TRUE(hears.wait([](const auto& links) { return links.begin()->second.messages.size() == 1; }));
+}
+
+TEST_F(tcp_gateway, strangers_that_say_nothing_or_something_else_are_no_link) {
+  start({{"handshake_ms", "300"}});
+  const std::string hellos[] = {"",
+                                "GET / HTTP/1.1\r\n\r\n",
+                                std::string(4, '\0'),
+                                frame("cpns-tcp/2" + std::string(1, '\0') + network),
+                                frame(magic + network + "x"),
+                                frame(magic + "another network"),
+                                frame(magic),
+                                hello().substr(0, 9)};
+  for (const auto& said : hellos) {
+    const auto d = dial();
+    say(d, said);
+    EXPECT_TRUE(ended(d)) << to_hex(as_bytes(said));
+  }
+  EXPECT_EQ(hears.calls(), 0u);
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, random_bytes_never_become_a_link) {
+  start({{"handshake_ms", "300"}});
+  std::uint32_t dice = 1;
+  for (int i = 0; i < 100; ++i) {
+    std::string noise;
+    for (int n = 0; n < 1 + i * 7; ++n)
+      noise += static_cast<char>((dice = dice * 1664525 + 1013904223) >> 24);
+    const auto d = dial();
+    say(d, noise);
+  }
+  expect_alive();
+  EXPECT_TRUE(hears.wait([](const auto& links) { return links.size() == 1; }));
+}
+
+TEST_F(tcp_gateway, more_connections_than_max_links_are_closed) {
+  start({{"max_links", "3"}});
+  std::vector<descriptor> links;
+  for (int i = 0; i < 3; ++i) links.push_back(link());
+  EXPECT_TRUE(ended(dial()));
+  links.clear();
+  EXPECT_TRUE(hears.wait_for_links(0));
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, accepts_again_after_it_ran_out_of_file_descriptors) {
+  start({});
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  std::vector<descriptor> ours;  // connected by the kernel: the gateway cannot accept them yet
+  for (int i = 0; i < 5; ++i) ours.push_back(dial());
+  for (auto& d : ours) ASSERT_TRUE(say(d, hello()));
+  ASSERT_TRUE(hears.wait_for_links(5));
+  // From here on no descriptor above those in use can be had; the dialler's own are made before.
+  std::vector<descriptor> late;
+  for (int i = 0; i < 5; ++i) late.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  std::vector<descriptor> fillers;
+  rlimit low = before;
+  low.rlim_cur = 64;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  for (;;) {
+    descriptor d{::dup(late.front().get())};
+    if (d.get() < 0) break;
+    fillers.push_back(std::move(d));
+  }
+  EXPECT_EQ(errno, EMFILE);
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_port = htons(port);
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (auto& d : late) {
+    ASSERT_EQ(::connect(d.get(), reinterpret_cast<sockaddr*>(&at), sizeof at), 0);
+    ASSERT_TRUE(say(d, hello()));
+  }
+  // Links that are up work meanwhile.
+  ASSERT_TRUE(say(ours.front(), frame(std::string("\0\x80x", 3))));
+  EXPECT_TRUE(hears.wait([](const auto& links) {
+    std::size_t n = 0;
+    for (const auto& [id, l] : links) n += l.messages.size();
+    return n == 1;
+  }));
+  EXPECT_EQ(hears.up().size(), 5u) << "nothing can be accepted yet";
+  fillers.clear();
+  EXPECT_TRUE(hears.wait_for_links(10));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  expect_alive();
+}
+
+TEST_F(tcp_gateway, a_pne_finds_a_configured_address_and_waits_longer_each_time_it_is_refused) {
+  start({});
+  listener pne_hears;
+  auto pne = open("tcp", transport_role::peripheral,
+                  {{"connect", "127.0.0.1:" + std::to_string(port)}, {"network", network}}, pne_hears);
+  ASSERT_TRUE(pne && pne->add_endpoint(1, "one"));
+  EXPECT_TRUE(pne_hears.wait_for_links(1));
+  EXPECT_TRUE(hears.wait_for_links(1));
+  pne->close();
+  EXPECT_TRUE(hears.wait_for_links(0));
+  // Of another network: its hello is refused, and it does not come back at once for ever.
+  listener other_hears;
+  auto other =
+      open("tcp", transport_role::peripheral,
+           {{"connect", "127.0.0.1:" + std::to_string(port)}, {"network", "other"}, {"retry_ms", "10"}},
+           other_hears);
+  ASSERT_TRUE(other && other->add_endpoint(1, "one"));
+  const auto begun = clock::now();
+  EXPECT_TRUE(other_hears.wait([](const auto& links) {
+    std::size_t down = 0;
+    for (const auto& [id, l] : links) down += l.up ? 0 : 1;
+    return down == 7;
+  }));
+  EXPECT_GE(clock::now() - begun, 150ms) << "5 + 10 + 20 + 40 + 80 + 160 ms at least, less what timers round";
+  other->close();
+}
+
+}  // namespace
+}  // namespace cpns::plugins

@@ -1,0 +1,112 @@
+// Radios that a host must refuse or survive; which one, says a macro of the build.
+
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+
+#include "plugins/abi/transport.h"
+
+namespace {
+
+[[maybe_unused]] const char* role_of(const cpns_open_args* args) {
+  return args->role == CPNS_ROLE_CENTRAL ? "central" : "peripheral";
+}
+
+struct table : cpns_transport {
+  std::uint32_t mtu = 100, max_links = 1;
+};
+
+void close_it(void* context) {
+#if defined(BAD_hang_in_close)
+  for (volatile bool on = true; on;) {
+  }
+#endif
+  delete static_cast<table*>(context);
+}
+
+[[maybe_unused]] cpns_status open_it(const cpns_host* host, const cpns_open_args* args,
+                                     const cpns_transport** out) {
+#if defined(BAD_crash_in_open)
+  std::raise(SIGSEGV);
+#elif defined(BAD_abort_in_open)
+  std::abort();
+#elif defined(BAD_exit_in_open)
+  std::_Exit(0);
+#elif defined(BAD_loop_in_open)
+  for (volatile bool on = true; on;) {
+  }
+#elif defined(BAD_no_reason)
+  return CPNS_ERROR;
+#elif defined(BAD_unavailable)
+  host->log(host->context, CPNS_LOG_ERROR, "no adapter is plugged in");
+  return CPNS_UNAVAILABLE;
+#elif defined(BAD_no_table)
+  return CPNS_OK;
+#elif defined(BAD_prints)
+  std::printf("700 this is not the outcome\n%s\n", role_of(args));
+  std::fflush(stdout);
+#endif
+  static_cast<void>(host);
+  static_cast<void>(args);
+  auto* t = new table;
+  t->size = sizeof(cpns_transport);
+  t->reserved = 0;
+  t->context = t;
+#if defined(BAD_tiny_mtu)
+  t->mtu = 5;
+#elif defined(BAD_no_links)
+  t->max_links = 0;
+#endif
+  t->get_limits = [](void* c, cpns_limits* l) {
+    l->mtu = static_cast<table*>(c)->mtu;
+    l->max_links = static_cast<table*>(c)->max_links;
+  };
+  t->scan = [](void*, bool) { return CPNS_OK; };
+  t->add_endpoint = [](void*, std::uint64_t, const char*) { return CPNS_UNSUPPORTED; };
+  t->remove_endpoint = [](void*, std::uint64_t) {};
+  t->connect = [](void*, const char*) { return CPNS_UNSUPPORTED; };
+  t->send = [](void*, std::uint64_t, const std::uint8_t*, std::size_t) { return CPNS_NO_LINK; };
+#if defined(BAD_missing_function)
+  t->send = nullptr;
+#endif
+  t->disconnect = [](void*, std::uint64_t) {};
+  t->close = close_it;
+  t->get_extension = [](void*, const char*) -> const void* { return nullptr; };
+  *out = t;
+  return CPNS_OK;
+}
+
+#if defined(BAD_crash_in_constructor)
+const int crashed = std::raise(SIGSEGV);
+#endif
+
+}  // namespace
+
+#if defined(BAD_missing_symbol)
+extern "C" CPNS_EXPORT int cpns_some_other_symbol();
+int cpns_some_other_symbol() { return open_it(nullptr, nullptr, nullptr); }
+#else
+extern "C" const cpns_transport_entry_t cpns_transport_entry = {
+#if defined(BAD_small_entry)
+    16,
+#else
+    sizeof(cpns_transport_entry_t),
+#endif
+#if defined(BAD_other_abi)
+    CPNS_ABI_MAJOR + 1,
+#else
+    CPNS_ABI_MAJOR,
+#endif
+    CPNS_ABI_MINOR,
+    0,
+    "bad",
+    "0.1",
+    "A radio for tests",
+#if defined(BAD_no_open)
+    nullptr
+#else
+    open_it
+#endif
+};
+#endif

@@ -1,0 +1,278 @@
+// What a plugin may do wrong, and what the roles see of it: at most a link that goes down.
+
+#include "plugins/host/checked_transport.hpp"
+
+#include <gtest/gtest.h>
+
+#include <thread>
+
+#include "scripted_radio.hpp"
+
+namespace cpns::plugins {
+namespace {
+
+using lines = std::vector<std::string>;
+
+class checked : public testing::Test {
+ protected:
+  void open(transport_role as = transport_role::central) {
+    auto opened = radio.open(heard, as);
+    ASSERT_TRUE(opened) << opened.error().message();
+    host = std::move(*opened);
+  }
+  std::uint64_t misbehaviour() { return counters_of(*host).misbehaviour; }
+
+  recorder heard;
+  scripted_radio radio;
+  std::unique_ptr<transport> host;
+};
+
+TEST_F(checked, parameters_role_and_limits_pass_through) {
+  auto opened = radio.open(heard, transport_role::peripheral, {{"a", "1"}, {"b", "2"}}, true);
+  ASSERT_TRUE(opened);
+  EXPECT_EQ(radio.params, (std::map<std::string, std::string>{{"a", "1"}, {"b", "2"}}));
+  EXPECT_TRUE(radio.probed);
+  const auto& info = (*opened)->info();
+  EXPECT_EQ(info.name, "scripted");
+  EXPECT_EQ(info.mtu, 25u);
+  EXPECT_EQ(info.max_links, 4u);
+  EXPECT_EQ(info.max_endpoints, 3u);
+  EXPECT_TRUE(info.reliable);
+  EXPECT_FALSE(info.ordered);
+}
+
+TEST_F(checked, messages_cross_in_frames_of_the_mtu) {
+  open();
+  radio.link_up(7);
+  ASSERT_TRUE(host->send(7, bytes(100, 0xaa)));
+  EXPECT_EQ(radio.sent.size(), 5u);  // 23 bytes each
+  for (const auto& f : radio.sent) radio.frame(7, f);
+  EXPECT_EQ(heard.heard(), (lines{"up 7 0 somewhere", "message 7 " + to_hex(bytes(100, 0xaa))}));
+  EXPECT_EQ(host->send(7, bytes(1025)).error().code, errc::wire_oversized);
+  EXPECT_EQ(host->send(8, bytes(1)).error().code, errc::plugin_link);
+  EXPECT_EQ(misbehaviour(), 0u);
+}
+
+TEST_F(checked, a_link_goes_down_once) {
+  open();
+  radio.link_up(1);
+  radio.link_down(1);
+  radio.link_down(1);
+  EXPECT_EQ(heard.heard(), (lines{"up 1 0 somewhere", "down 1 lost: out of range"}));
+  EXPECT_EQ(host->send(1, bytes(1)).error().code, errc::plugin_link);
+}
+
+TEST_F(checked, frames_that_break_the_mtu_cost_the_link) {
+  open();
+  for (std::uint64_t link = 1; link <= 2; ++link) {
+    radio.link_up(link);
+    radio.frame(link, bytes(link == 1 ? 26 : 0));
+    const auto told = heard.heard();
+    ASSERT_EQ(told.size(), 2u);
+    EXPECT_EQ(told[1].rfind("down " + std::to_string(link) + " the plugin misbehaved", 0), 0u) << told[1];
+    EXPECT_EQ(radio.calls.back(), "disconnect " + std::to_string(link));
+    EXPECT_EQ(misbehaviour(), link);
+    radio.link_down(link);  // its answer to the disconnect
+    EXPECT_TRUE(heard.heard().empty());
+  }
+}
+
+TEST_F(checked, link_ids_are_new_and_not_zero) {
+  open();
+  radio.link_up(5);
+  heard.heard();
+  radio.link_up(0);
+  radio.link_up(4);
+  EXPECT_TRUE(heard.heard().empty());
+  EXPECT_EQ(misbehaviour(), 2u);
+  radio.link_up(5);
+  EXPECT_EQ(heard.heard().size(), 1u) << "up twice: nobody knows which peer it is, so it goes down";
+  EXPECT_EQ(misbehaviour(), 3u);
+  EXPECT_EQ(host->send(5, bytes(1)).error().code, errc::plugin_link);
+}
+
+TEST_F(checked, more_links_than_declared_are_refused) {
+  open();
+  for (std::uint64_t link = 1; link <= 5; ++link) radio.link_up(link);
+  EXPECT_EQ(heard.heard().size(), 4u);
+  EXPECT_EQ(radio.calls, lines{"disconnect 5"});
+  EXPECT_EQ(misbehaviour(), 1u);
+}
+
+TEST_F(checked, frames_of_unknown_links_are_counted_and_dropped) {
+  open();
+  radio.frame(3, {0, 0x80, 1});
+  radio.writable(3);
+  EXPECT_TRUE(heard.heard().empty());
+  EXPECT_EQ(misbehaviour(), 1u);
+}
+
+TEST_F(checked, bad_fragments_of_a_peer_are_not_the_plugins_fault) {
+  open();
+  radio.link_up(1);
+  radio.frame(1, {0, 0xc0, 1});
+  radio.frame(1, {0});
+  EXPECT_EQ(heard.heard().size(), 1u);
+  EXPECT_EQ(counters_of(*host).bad_frames, 2u);
+  EXPECT_EQ(misbehaviour(), 0u);
+  radio.frame(1, {0, 0x80, 1});
+  EXPECT_EQ(heard.heard(), lines{"message 1 01"});
+}
+
+TEST_F(checked, unfinished_messages_are_counted) {
+  open();
+  radio.link_up(1);
+  for (std::uint8_t number = 0; number < 6; ++number) radio.frame(1, {number, 0, 1});
+  EXPECT_EQ(counters_of(*host).dropped_messages, 2u);
+}
+
+TEST_F(checked, endpoints_are_the_roles_and_within_the_limit) {
+  open(transport_role::peripheral);
+  EXPECT_TRUE(host->add_endpoint(1, "one"));
+  EXPECT_EQ(host->add_endpoint(1, "again").error().code, errc::state_exists);
+  EXPECT_TRUE(host->add_endpoint(2, "two"));
+  EXPECT_TRUE(host->add_endpoint(3, "three"));
+  EXPECT_EQ(host->add_endpoint(4, "four").error().code, errc::state_exhausted);
+  EXPECT_EQ(radio.calls, (lines{"add 1 one", "add 2 two", "add 3 three"}));
+  EXPECT_TRUE(host->remove_endpoint(1));
+  EXPECT_TRUE(host->add_endpoint(4, "four"));
+  radio.link_up(1, 4);
+  radio.link_up(2, 1);
+  EXPECT_EQ(heard.heard(), lines{"up 1 4 somewhere"});
+  EXPECT_EQ(radio.calls.back(), "disconnect 2");
+  EXPECT_EQ(misbehaviour(), 0u) << "it may have crossed the removal";
+}
+
+TEST_F(checked, an_endpoint_that_the_plugin_refuses_is_free_again) {
+  open(transport_role::peripheral);
+  radio.answer = CPNS_UNAVAILABLE;
+  EXPECT_EQ(host->add_endpoint(1, "one").error().code, errc::plugin_failed);
+  radio.answer = CPNS_OK;
+  EXPECT_TRUE(host->add_endpoint(1, "one"));
+}
+
+TEST_F(checked, a_central_has_no_endpoints) {
+  open();
+  EXPECT_EQ(host->add_endpoint(1, "one").error().code, errc::state_exhausted);
+  radio.link_up(1, 9);
+  EXPECT_TRUE(heard.heard().empty());
+  EXPECT_EQ(misbehaviour(), 1u);
+}
+
+TEST_F(checked, what_would_block_waits_in_a_bounded_queue) {
+  open();
+  radio.link_up(1);
+  radio.frames_taken_at_most = 3;
+  int taken = 0;
+  while (host->send(1, bytes{static_cast<std::uint8_t>(taken)})) ASSERT_LT(++taken, 10'000);
+  EXPECT_EQ(host->send(1, bytes(1)).error().code, errc::state_overloaded);
+  EXPECT_EQ(radio.sent.size(), 3u);
+  radio.frames_taken_at_most = 1'000'000;
+  radio.writable(1);
+  ASSERT_EQ(radio.sent.size(), static_cast<std::size_t>(taken));
+  for (int i = 0; i < taken; ++i) EXPECT_EQ(radio.sent[static_cast<std::size_t>(i)].back(), i & 0xff);
+}
+
+TEST_F(checked, a_wake_up_during_send_is_not_lost) {
+  open();
+  radio.link_up(1);
+  radio.frames_taken_at_most = 0;
+  radio.writable_during_send = true;
+  ASSERT_TRUE(host->send(1, bytes{1}));
+  EXPECT_EQ(radio.sent.size(), 1u);
+}
+
+TEST_F(checked, a_radio_that_fails_takes_its_links_along) {
+  open();
+  radio.link_up(1);
+  radio.link_up(2);
+  heard.heard();
+  radio.host->failed(radio.host->context, "the antenna fell off");
+  auto told = heard.heard();
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_EQ(told.back(), "failed scripted: the antenna fell off");
+  std::sort(told.begin(), told.end() - 1);
+  EXPECT_EQ(told[0], "down 1 the radio failed");
+  EXPECT_EQ(told[1], "down 2 the radio failed");
+}
+
+TEST_F(checked, an_unknown_signal_strength_is_zero) {
+  open();
+  radio.host->peer_found(radio.host->context, "near", -40);
+  radio.host->peer_found(radio.host->context, "far", 127);
+  EXPECT_EQ(heard.heard(), (lines{"found near -40", "found far 0"}));
+}
+
+TEST_F(checked, answers_of_the_plugin_become_errors) {
+  open();
+  const std::pair<cpns_status, errc> answers[] = {
+      {CPNS_ERROR, errc::plugin_failed},          {CPNS_BAD_PARAMETER, errc::config_range},
+      {CPNS_WOULD_BLOCK, errc::state_overloaded}, {CPNS_NO_LINK, errc::plugin_link},
+      {CPNS_LIMIT, errc::plugin_failed},          {CPNS_UNSUPPORTED, errc::plugin_failed},
+      {CPNS_UNAVAILABLE, errc::plugin_failed},    {static_cast<cpns_status>(99), errc::plugin_failed}};
+  for (const auto& [said, expected] : answers) {
+    radio.answer = said;
+    EXPECT_EQ(host->scan(true).error().code, expected) << said;
+    EXPECT_EQ(host->connect("x").error().code, expected) << said;
+  }
+}
+
+TEST_F(checked, after_close_nothing_is_heard_and_nothing_is_called) {
+  open();
+  radio.link_up(1);
+  heard.heard();
+  host->close();
+  EXPECT_TRUE(radio.closed);
+  const auto calls = radio.calls.size();
+  radio.link_up(2);
+  radio.frame(1, {0, 0x80, 1});
+  radio.writable(1);
+  radio.host->failed(radio.host->context, "too late");
+  radio.host->peer_found(radio.host->context, "too late", -1);
+  radio.link_down(1);
+  EXPECT_TRUE(heard.heard().empty());
+  EXPECT_EQ(misbehaviour(), 5u);
+  EXPECT_EQ(host->send(1, bytes(1)).error().code, errc::state_stopping);
+  EXPECT_EQ(host->scan(true).error().code, errc::state_stopping);
+  EXPECT_EQ(host->connect("x").error().code, errc::state_stopping);
+  host->disconnect(1);
+  host->close();
+  EXPECT_EQ(radio.calls.size(), calls);
+}
+
+TEST_F(checked, the_host_has_a_clock_and_no_other_extension) {
+  open();
+  const auto* timer =
+      static_cast<const cpns_ext_timer*>(radio.host->get_extension(radio.host->context, CPNS_EXT_TIMER));
+  ASSERT_NE(timer, nullptr);
+  const auto before = timer->now_ms(radio.host->context);
+  EXPECT_LE(before, timer->now_ms(radio.host->context));
+  EXPECT_EQ(radio.host->get_extension(radio.host->context, "cpns.timer/2"), nullptr);
+  EXPECT_EQ(radio.host->get_extension(radio.host->context, nullptr), nullptr);
+}
+
+TEST_F(checked, close_waits_for_callbacks_of_other_threads) {
+  open();
+  radio.link_up(1);
+  std::atomic<bool> on{true};
+  std::atomic<int> rounds{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 3; ++i)
+    threads.emplace_back([&] {
+      while (on) {
+        radio.frame(1, {0, 0x80, 1});
+        rounds.fetch_add(1);
+      }
+    });
+  while (rounds < 1000) std::this_thread::yield();
+  host->close();
+  heard.heard();
+  const int at = rounds;
+  while (rounds < at + 1000) std::this_thread::yield();
+  EXPECT_TRUE(heard.heard().empty());
+  on = false;
+  for (auto& t : threads) t.join();
+}
+
+}  // namespace
+}  // namespace cpns::plugins

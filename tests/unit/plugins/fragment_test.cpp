@@ -1,0 +1,170 @@
+#include "plugins/host/fragment.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <numeric>
+#include <random>
+
+namespace cpns::plugins {
+namespace {
+
+bytes message_of(std::size_t size, std::uint8_t first = 0) {
+  bytes out(size);
+  std::iota(out.begin(), out.end(), first);
+  return out;
+}
+
+/// What `in` gives for the frames, in order.
+std::vector<bytes> taken(reassembler& in, const std::vector<bytes>& frames) {
+  std::vector<bytes> out;
+  for (const auto& f : frames) {
+    auto got = in.take(f);
+    EXPECT_TRUE(got) << got.error().message();
+    if (got && *got) out.push_back(std::move(**got));
+  }
+  return out;
+}
+
+TEST(fragment, every_size_survives_at_every_kind_of_mtu) {
+  for (const std::uint32_t mtu : {mtu_min, 24u, 64u, 247u, 512u, 1025u, 1026u, 1027u, mtu_max}) {
+    fragmenter out{mtu};
+    reassembler in;
+    for (std::size_t size = 1; size <= message_max; ++size) {
+      const auto message = message_of(size);
+      const auto frames = out.split(message);
+      ASSERT_TRUE(frames);
+      for (const auto& f : *frames) ASSERT_LE(f.size(), mtu);
+      ASSERT_EQ(taken(in, *frames), std::vector<bytes>{message}) << "mtu " << mtu << " size " << size;
+    }
+    EXPECT_EQ(in.given_up(), 0u);
+  }
+}
+
+TEST(fragment, the_bytes_are_those_of_the_format) {
+  fragmenter out{23};
+  ASSERT_TRUE(out.split(message_of(1)));
+  const auto frames = out.split(message_of(22)).value();
+  ASSERT_EQ(frames.size(), 2u);
+  EXPECT_EQ(to_hex(frames[0]), "0100000102030405060708090a0b0c0d0e0f1011121314");
+  EXPECT_EQ(to_hex(frames[1]), "018115");
+}
+
+TEST(fragment, nothing_and_more_than_1024_bytes_are_no_message) {
+  fragmenter out{512};
+  EXPECT_EQ(out.split(bytes{}).error().code, errc::wire_oversized);
+  EXPECT_EQ(out.split(message_of(message_max + 1)).error().code, errc::wire_oversized);
+}
+
+TEST(fragment, fragments_come_in_any_order) {
+  std::mt19937 dice{7};
+  fragmenter out{64};
+  reassembler in;
+  for (int i = 0; i < 300; ++i) {
+    const auto message = message_of(500 + dice() % 500, static_cast<std::uint8_t>(i));
+    auto frames = out.split(message).value();
+    std::shuffle(frames.begin(), frames.end(), dice);
+    ASSERT_EQ(taken(in, frames), std::vector<bytes>{message}) << i;
+  }
+}
+
+TEST(fragment, what_comes_twice_counts_once) {
+  fragmenter out{64};
+  reassembler in;
+  const auto message = message_of(150);
+  const auto frames = out.split(message).value();
+  std::vector<bytes> twice;
+  for (std::size_t i = 0; i + 1 < frames.size(); ++i) twice.insert(twice.end(), 2, frames[i]);
+  twice.push_back(frames.back());
+  EXPECT_EQ(taken(in, twice), std::vector<bytes>{message});
+}
+
+TEST(fragment, a_lost_fragment_costs_its_own_message_only) {
+  for (std::size_t lost = 0; lost < 3; ++lost) {
+    fragmenter out{64};
+    reassembler in;
+    auto broken = out.split(message_of(180)).value();
+    ASSERT_EQ(broken.size(), 3u);
+    broken.erase(broken.begin() + static_cast<std::ptrdiff_t>(lost));
+    EXPECT_TRUE(taken(in, broken).empty());
+    const auto whole = message_of(180, 9);
+    EXPECT_EQ(taken(in, out.split(whole).value()), std::vector<bytes>{whole});
+  }
+}
+
+TEST(fragment, four_unfinished_messages_are_kept_and_the_oldest_goes_for_a_fifth) {
+  fragmenter out{64};
+  reassembler in;
+  std::vector<std::vector<bytes>> messages;
+  for (std::uint8_t i = 0; i < 5; ++i) messages.push_back(out.split(message_of(100, i)).value());
+  for (const auto& frames : messages) EXPECT_TRUE(taken(in, {frames[0]}).empty());
+  EXPECT_EQ(in.given_up(), 1u);
+  for (std::size_t i = 1; i < 5; ++i)
+    EXPECT_EQ(taken(in, {messages[i][1]}), std::vector<bytes>{message_of(100, static_cast<std::uint8_t>(i))});
+  EXPECT_TRUE(taken(in, {messages[0][1]}).empty());
+}
+
+TEST(fragment, a_number_that_comes_round_again_starts_afresh) {
+  fragmenter out{64};
+  reassembler in;
+  EXPECT_TRUE(taken(in, {out.split(message_of(100, 1)).value()[0]}).empty());
+  for (int i = 0; i < 255; ++i) ASSERT_TRUE(out.split(message_of(1)));
+  const auto message = message_of(100, 2);
+  EXPECT_EQ(taken(in, out.split(message).value()), std::vector<bytes>{message});
+  EXPECT_EQ(in.given_up(), 1u);
+}
+
+struct bad_frames {
+  const char* title;
+  std::vector<const char*> frames;  ///< the last one is refused
+  errc code;
+};
+
+TEST(fragment, frames_that_do_not_fit_are_refused) {
+  const std::string over = "0002" + std::string(2 * (message_max - 1), '0');
+  const bad_frames cases[] = {
+      {"empty", {""}, errc::wire_truncated},
+      {"half a header", {"00"}, errc::wire_truncated},
+      {"a header alone", {"0080"}, errc::wire_truncated},
+      {"bit 6", {"00c0aa"}, errc::wire_range},
+      {"an index behind the last", {"0081aa", "0002bb"}, errc::wire_length},
+      {"a last one before others", {"0003aa", "0081bb"}, errc::wire_length},
+      {"two last ones", {"0082aa", "0081bb"}, errc::wire_length},
+      {"over 1024 bytes together", {"0000aaaa", over.c_str()}, errc::wire_length},
+  };
+  for (const auto& c : cases) {
+    reassembler in;
+    for (std::size_t i = 0; i < c.frames.size(); ++i) {
+      const auto got = in.take(from_hex(c.frames[i]).value());
+      if (i + 1 < c.frames.size()) {
+        EXPECT_TRUE(got && !*got) << c.title;
+      } else {
+        ASSERT_FALSE(got) << c.title;
+        EXPECT_EQ(got.error().code, c.code) << c.title;
+      }
+    }
+    // A refused frame breaks nothing: the next message comes through.
+    const auto message = message_of(100);
+    EXPECT_EQ(taken(in, fragmenter{64}.split(message).value()), std::vector<bytes>{message}) << c.title;
+  }
+}
+
+TEST(fragment, random_frames_give_bounded_messages_and_never_more) {
+  for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+    std::mt19937 dice{seed};
+    reassembler in;
+    for (int i = 0; i < 5000; ++i) {
+      bytes frame(dice() % 80);
+      for (auto& b : frame) b = static_cast<std::uint8_t>(dice());
+      if (frame.size() > 1) frame[0] &= 3, frame[1] &= 0x8f;
+      const auto got = in.take(frame);
+      if (got && *got) {
+        ASSERT_GE((*got)->size(), 1u);
+        ASSERT_LE((*got)->size(), message_max) << "seed " << seed;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cpns::plugins

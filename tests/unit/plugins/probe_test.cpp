@@ -1,0 +1,184 @@
+// Each way in which a plugin can be bad ends in one clear error, and the next plugin is none the worse.
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "plugins/host/loader.hpp"
+
+namespace cpns::plugins {
+namespace {
+
+using namespace std::chrono_literals;
+
+transport_spec spec_of(const std::string& plugin, std::map<std::string, std::string> params = {},
+                       transport_role role = transport_role::central) {
+  return {plugin, role, std::move(params), {}};
+}
+transport_spec bad(const std::string& kind) {
+  return spec_of(std::string{CPNS_BAD_PLUGINS "/"} + kind + ".so");
+}
+
+struct silent_listener final : transport_listener {
+  void link_up(link_id, endpoint_id, std::string) override {}
+  void link_down(link_id, std::string) override {}
+  void message(link_id, bytes) override {}
+  void peer_found(std::string, std::int32_t) override {}
+  void failed(error) override {}
+};
+
+struct refusal {
+  const char* kind;
+  errc code;
+  const char* says;
+};
+std::ostream& operator<<(std::ostream& o, const refusal& r) { return o << r.kind; }
+
+constexpr refusal refused_everywhere[] = {
+    {"other_abi", errc::plugin_incompatible, "interface version 2.0, this program has 1.0"},
+    {"missing_symbol", errc::plugin_incompatible, "exports no symbol cpns_transport_entry"},
+    {"small_entry", errc::plugin_incompatible, "entry is too small"},
+    {"no_open", errc::plugin_incompatible, "no open function"},
+    {"no_reason", errc::plugin_failed, "gave no reason"},
+    {"unavailable", errc::plugin_failed, "no adapter is plugged in"},
+    {"no_table", errc::plugin_misbehaved, "returned no transport"},
+    {"missing_function", errc::plugin_misbehaved, "is missing"},
+    {"tiny_mtu", errc::plugin_misbehaved, "MTU of 5"},
+    {"no_links", errc::plugin_misbehaved, "declares no links"},
+};
+
+class refused : public testing::TestWithParam<refusal> {};
+
+TEST_P(refused, by_the_probe_and_by_the_loader_with_one_line) {
+  const auto& expected = GetParam();
+  silent_listener listener;
+  const auto probed = probe_transport(bad(expected.kind), 20s);
+  const auto loaded = load_transport(bad(expected.kind), listener);
+  ASSERT_FALSE(probed);
+  ASSERT_FALSE(loaded);
+  for (const auto& e : {probed.error(), loaded.error()}) {
+    EXPECT_EQ(e.code, expected.code) << e.message();
+    EXPECT_NE(e.detail.find(expected.says), std::string::npos) << e.message();
+    EXPECT_EQ(e.message().find('\n'), std::string::npos) << e.message();
+  }
+}
+INSTANTIATE_TEST_SUITE_P(plugin, refused, testing::ValuesIn(refused_everywhere),
+                         [](const auto& p) { return std::string{p.param.kind}; });
+
+class fatal : public testing::TestWithParam<const char*> {};
+
+TEST_P(fatal, to_its_own_probe_alone) {
+  const auto probed = probe_transport(bad(GetParam()), 20s);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().code, errc::plugin_crashed) << probed.error().message();
+  EXPECT_NE(probed.error().detail.find(GetParam()), std::string::npos) << probed.error().message();
+  EXPECT_NE(probed.error().detail.find("it is not loaded"), std::string::npos);
+  EXPECT_TRUE(probe_transport(spec_of("loopback"), 20s)) << "the others go on";
+}
+INSTANTIATE_TEST_SUITE_P(plugin, fatal,
+                         testing::Values("crash_in_constructor", "crash_in_open", "abort_in_open",
+                                         "exit_in_open"),
+                         [](const auto& p) { return std::string{p.param}; });
+
+class endless : public testing::TestWithParam<const char*> {};
+
+TEST_P(endless, is_ended_when_its_time_is_over) {
+  const auto begun = std::chrono::steady_clock::now();
+  const auto probed = probe_transport(bad(GetParam()), 500ms);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().code, errc::plugin_hung) << probed.error().message();
+  EXPECT_NE(probed.error().detail.find("500 ms"), std::string::npos) << probed.error().message();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, 10s);
+}
+INSTANTIATE_TEST_SUITE_P(plugin, endless, testing::Values("loop_in_open", "hang_in_close"),
+                         [](const auto& p) { return std::string{p.param}; });
+
+TEST(probe, a_file_that_is_no_shared_object) {
+  const auto file =
+      std::filesystem::path{testing::TempDir()} / ("not-elf-" + std::to_string(getpid()) + ".so");
+  std::ofstream{file} << "#!/bin/sh\necho hello\n";
+  const auto probed = probe_transport(spec_of(file.string()), 20s);
+  std::filesystem::remove(file);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().code, errc::plugin_load) << probed.error().message();
+  EXPECT_NE(probed.error().detail.find("not-elf"), std::string::npos);
+}
+
+TEST(probe, a_plugin_that_is_nowhere_names_the_places) {
+  auto spec = spec_of("smoke-signals");
+  spec.plugin_dirs = {"/nonexistent/first", "/nonexistent/second"};
+  const auto probed = probe_transport(spec, 20s);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().code, errc::plugin_load);
+  EXPECT_NE(probed.error().detail.find("smoke-signals.so in /nonexistent/first, /nonexistent/second"),
+            std::string::npos)
+      << probed.error().message();
+  EXPECT_EQ(probe_transport(spec_of("/nonexistent/x.so"), 20s).error().code, errc::plugin_load);
+  EXPECT_EQ(probe_transport(spec_of(""), 20s).error().code, errc::plugin_load);
+}
+
+TEST(probe, what_a_plugin_prints_is_not_taken_for_the_outcome) {
+  const auto probed = probe_transport(bad("prints"), 20s);
+  ASSERT_TRUE(probed) << probed.error().message();
+  EXPECT_EQ(probed->name, "bad");
+  EXPECT_EQ(probed->mtu, 100u);
+}
+
+TEST(probe, good_plugins_tell_of_themselves) {
+  const auto loopback =
+      probe_transport(spec_of("loopback", {{"mtu", "64"}}, transport_role::peripheral), 20s);
+  ASSERT_TRUE(loopback) << loopback.error().message();
+  EXPECT_EQ(loopback->name, "loopback");
+  EXPECT_EQ(loopback->mtu, 64u);
+  EXPECT_TRUE(loopback->reliable);
+  EXPECT_TRUE(loopback->ordered);
+  EXPECT_GE(loopback->max_endpoints, 1000u);
+  const auto tcp = probe_transport(spec_of("tcp"), 20s);
+  ASSERT_TRUE(tcp) << tcp.error().message();
+  EXPECT_EQ(tcp->name, "tcp");
+  EXPECT_EQ(tcp->max_endpoints, 0u);
+}
+
+struct bad_parameter {
+  const char* plugin;
+  transport_role role;
+  std::map<std::string, std::string> params;
+  const char* says;
+};
+
+TEST(probe, parameters_are_judged_by_the_plugin) {
+  using enum transport_role;
+  const bad_parameter cases[] = {
+      {"loopback", central, {{"colour", "red"}}, "parameter colour is not known"},
+      {"loopback", central, {{"mtu", "22"}}, "from 23 to 1026"},
+      {"loopback", central, {{"loss", "half"}}, "parameter loss is 'half'"},
+      {"tcp", central, {{"listen", "127.0.0.1"}}, "must be address:port"},
+      {"tcp", central, {{"listen", "localhost:1"}}, "is no IP address"},
+      {"tcp", central, {{"announce", "127.0.0.1:70000"}}, "must be address:port"},
+      {"tcp", central, {{"announce", "127.255.255.255:1, nowhere:1"}}, "'nowhere' is no IP address"},
+      {"tcp", peripheral, {{"connect", "gateway:1"}}, "'gateway' is no IP address"},
+      {"tcp", central, {{"network", ""}}, "1 to 64 bytes"},
+      {"tcp", peripheral, {}, "discover"},
+      {"tcp", peripheral, {{"discover", "0x10"}}, "parameter discover is '0x10'"},
+  };
+  for (const auto& c : cases) {
+    const auto probed = probe_transport(spec_of(c.plugin, c.params, c.role), 20s);
+    ASSERT_FALSE(probed) << c.says;
+    EXPECT_EQ(probed.error().code, errc::config_range) << probed.error().message();
+    EXPECT_NE(probed.error().detail.find(c.says), std::string::npos) << probed.error().message();
+  }
+}
+
+}  // namespace
+}  // namespace cpns::plugins
+
+int main(int argc, char** argv) {
+  if (argc > 1 && std::strcmp(argv[1], cpns::plugins::probe_child_flag) == 0)
+    return cpns::plugins::probe_child_main(argc, argv);
+  testing::InitGoogleTest(&argc, argv);
+  return RUN_ALL_TESTS();
+}
