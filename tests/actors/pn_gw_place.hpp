@@ -162,7 +162,7 @@ struct gateway_place : server_actor_tests::place {
     asked.push_back(std::move(*r));
     if (lost) return;
     caf::anon_send(session, server::frames_came{
-                                std::make_shared<const std::vector<bytes>>(std::vector{std::move(frame)})});
+                                std::make_shared<const std::vector<bytes>>(1, std::move(frame))});
   }
 
   /// The oldest write of the gateway becomes durable, or fails as its store says.
