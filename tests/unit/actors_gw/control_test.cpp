@@ -1,0 +1,152 @@
+// The Unix socket on which commands speak to a running role.
+#include "actors/control.hpp"
+
+#include <gmock/gmock.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+namespace cpns::actors {
+namespace {
+
+struct control_place {
+  std::string folder;
+  control_place() {
+    folder = testing::TempDir() + "cpns-control-XXXXXX";
+    EXPECT_NE(::mkdtemp(folder.data()), nullptr);
+  }
+  ~control_place() { std::filesystem::remove_all(folder); }
+  [[nodiscard]] std::string path() const { return folder + "/s"; }
+  [[nodiscard]] auto listen() const {
+    return control_server::listen(path(), [](const std::string& line) { return "heard " + line; });
+  }
+};
+
+/// A client that has connected and speaks only when it is told to.
+struct raw_client {
+  int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  explicit raw_client(const std::string& path) {
+    sockaddr_un a{};
+    a.sun_family = AF_UNIX;
+    std::memcpy(a.sun_path, path.c_str(), path.size());
+    EXPECT_EQ(::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+  }
+  ~raw_client() { ::close(fd); }
+  raw_client(const raw_client&) = delete;
+  raw_client& operator=(const raw_client&) = delete;
+  void say(std::string_view text) const {
+    EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
+  }
+};
+
+TEST(control, a_line_is_answered_by_a_line) {
+  control_place p;
+  const auto server = p.listen();
+  ASSERT_TRUE(server.has_value()) << server.error().message();
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "two").value(), "heard two");
+}
+
+TEST(control, a_long_answer_arrives_whole) {
+  control_place p;
+  const std::string list(8 * 1024 * 1024, 'x');
+  const auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; });
+  ASSERT_TRUE(server.has_value());
+  EXPECT_EQ(control_call(p.path(), "list").value(), list);
+}
+
+TEST(control, only_the_owner_may_use_the_socket_and_it_goes_with_the_role) {
+  control_place p;
+  {
+    const auto server = p.listen();
+    struct stat s {};
+    ASSERT_EQ(::stat(p.path().c_str(), &s), 0);
+    EXPECT_EQ(s.st_mode & 0777, 0600u);
+  }
+  EXPECT_FALSE(std::filesystem::exists(p.path()));
+  const auto asked = control_call(p.path(), "one");
+  ASSERT_FALSE(asked.has_value());
+  EXPECT_EQ(asked.error().code, errc::peer_closed);
+  EXPECT_THAT(asked.error().detail, testing::HasSubstr(p.path()));
+}
+
+TEST(control, a_socket_that_a_killed_role_left_behind_is_replaced) {
+  control_place p;
+  const int left = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un a{};
+  a.sun_family = AF_UNIX;
+  std::memcpy(a.sun_path, p.path().c_str(), p.path().size());
+  ASSERT_EQ(::bind(left, reinterpret_cast<const sockaddr*>(&a), sizeof a), 0);
+  ::close(left);
+  ASSERT_TRUE(std::filesystem::exists(p.path()));
+  const auto server = p.listen();
+  ASSERT_TRUE(server.has_value()) << server.error().message();
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+TEST(control, the_socket_of_a_running_role_is_not_taken_away) {
+  control_place p;
+  const auto server = p.listen();
+  const auto second = p.listen();
+  ASSERT_FALSE(second.has_value());
+  EXPECT_EQ(second.error().code, errc::state_exists);
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+TEST(control, a_file_that_is_no_socket_is_left_alone) {
+  control_place p;
+  std::ofstream{p.path()} << "precious";
+  const auto server = p.listen();
+  ASSERT_FALSE(server.has_value());
+  EXPECT_EQ(server.error().code, errc::config_file);
+  EXPECT_EQ(std::filesystem::file_size(p.path()), 8u);
+}
+
+TEST(control, paths_that_cannot_be_used_are_named) {
+  control_place p;
+  const auto missing =
+      control_server::listen(p.folder + "/no/s", [](const std::string&) { return std::string{}; });
+  ASSERT_FALSE(missing.has_value());
+  EXPECT_EQ(missing.error().code, errc::config_file);
+  const auto lengthy = control_server::listen(p.folder + "/" + std::string(200, 'x'),
+                                              [](const std::string&) { return std::string{}; });
+  ASSERT_FALSE(lengthy.has_value());
+  EXPECT_EQ(lengthy.error().code, errc::config_range);
+}
+
+TEST(control, a_request_without_an_end_is_dropped_and_the_next_client_served) {
+  control_place p;
+  const auto server = p.listen();
+  {
+    raw_client endless{p.path()};
+    endless.say(std::string(control_request_max + 1000, 'x'));
+    char byte = 0;
+    EXPECT_LE(::recv(endless.fd, &byte, 1, 0), 0) << "closed without an answer";
+  }
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+TEST(control, a_client_that_says_nothing_does_not_keep_others_out) {
+  control_place p;
+  const auto server = p.listen();
+  raw_client silent{p.path()};
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+TEST(control, a_client_that_leaves_in_the_middle_hurts_nobody) {
+  control_place p;
+  const auto server = p.listen();
+  for (int i = 0; i < 10; ++i) {
+    raw_client leaves{p.path()};
+    leaves.say(i % 2 == 0 ? "half a li" : "a whole line\n");
+  }
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+}  // namespace
+}  // namespace cpns::actors

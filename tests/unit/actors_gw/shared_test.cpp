@@ -1,0 +1,127 @@
+// What gateway and PNE roles share: the deadline heap, the radio inbox; and names that people read.
+#include <gmock/gmock.h>
+
+#include <random>
+
+#include "actors/deadline_heap.hpp"
+#include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/supervisor.hpp"
+#include "actors/radio.hpp"
+
+namespace cpns::actors {
+namespace {
+
+time_point at(int s) { return time_point{seconds{s}}; }
+
+TEST(deadline_heap, a_later_call_replaces_the_deadline_and_never_removes_it) {
+  deadline_heap h;
+  EXPECT_EQ(h.next(), time_never);
+  h.set(1, at(5));
+  h.set(2, at(3));
+  h.set(1, at(1));
+  EXPECT_EQ(h.size(), 2u);
+  EXPECT_EQ(h.next(), at(1));
+  h.set(1, time_never);
+  EXPECT_EQ(h.next(), at(3));
+  h.set(7, time_never);
+  EXPECT_EQ(h.size(), 1u);
+}
+
+TEST(deadline_heap, what_is_due_comes_earliest_first_and_a_wave_is_spread) {
+  deadline_heap h;
+  for (int i = 0; i < 10; ++i) h.set(static_cast<std::uint64_t>(i), at(10 - i));
+  EXPECT_EQ(h.take_due(at(4), 2), (std::vector<deadline_heap::key>{9, 8}));
+  EXPECT_EQ(h.take_due(at(4), 100), (std::vector<deadline_heap::key>{7, 6}));
+  EXPECT_TRUE(h.take_due(at(4), 100).empty());
+  EXPECT_EQ(h.next(), at(5));
+}
+
+TEST(deadline_heap, agrees_with_a_plain_search_over_random_calls) {
+  std::mt19937 dice{5};
+  deadline_heap h;
+  std::map<deadline_heap::key, time_point> model;
+  for (int i = 0; i < 20'000; ++i) {
+    const deadline_heap::key k = dice() % 50;
+    const auto t = dice() % 5 == 0 ? time_never : at(static_cast<int>(dice() % 1000));
+    h.set(k, t);
+    if (t == time_never)
+      model.erase(k);
+    else
+      model[k] = t;
+    auto least = time_never;
+    for (const auto& [key, when] : model) least = std::min(least, when);
+    ASSERT_EQ(h.next(), least);
+    ASSERT_EQ(h.size(), model.size());
+    if (dice() % 7 == 0)
+      for (const auto key : h.take_due(at(static_cast<int>(dice() % 1000)), 3)) model.erase(key);
+  }
+}
+
+TEST(radio_inbox, one_wake_up_fetches_all_that_came_meanwhile) {
+  int woken = 0;
+  radio_inbox inbox{3, [&woken] { ++woken; }};
+  inbox.link_up(7, 0, "here");
+  inbox.message(7, bytes{1});
+  inbox.message(7, bytes{2});
+  inbox.link_down(7, "gone");
+  EXPECT_EQ(woken, 1);
+  const auto all = inbox.take();
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[0].kind, radio_event::kind_t::link_up);
+  EXPECT_EQ(all[0].transport, 3u);
+  EXPECT_EQ(all[2].message, bytes{2});
+  EXPECT_EQ(all[3].text, "gone");
+  EXPECT_TRUE(inbox.take().empty());
+  inbox.peer_found("there", -40);
+  EXPECT_EQ(woken, 2);
+}
+
+TEST(radio_inbox, messages_over_the_bound_are_dropped_and_links_are_not) {
+  radio_inbox inbox{0, [] {}};
+  for (int i = 0; i < 70'000; ++i) inbox.message(1, bytes{1});
+  inbox.link_down(1, "gone");
+  inbox.failed({errc::plugin_failed, "dead"});
+  const auto all = inbox.take();
+  EXPECT_EQ(all.size(), 65'536u + 2);
+  EXPECT_EQ(inbox.dropped(), 70'000u - 65'536u);
+  EXPECT_EQ(all.back().kind, radio_event::kind_t::failed);
+}
+
+TEST(validation, patterns_are_whole_names_or_beginnings) {
+  EXPECT_TRUE(is_named({"urn:dev:mac:0024befffe804ff1"}, "urn:dev:mac:0024befffe804ff1"));
+  EXPECT_FALSE(is_named({"urn:dev:mac:0024befffe804ff"}, "urn:dev:mac:0024befffe804ff1"));
+  EXPECT_TRUE(is_named({"x", "urn:dev:mac:0024be*"}, "urn:dev:mac:0024befffe804ff1"));
+  EXPECT_TRUE(is_named({"*"}, "urn:dev:mac:0024befffe804ff1"));
+  EXPECT_FALSE(is_named({}, "urn:dev:mac:0024befffe804ff1"));
+}
+
+TEST(event_names, each_event_has_a_name_of_its_own_in_kebab_case) {
+  using kind_t = protocol::gw_event::kind_t;
+  std::set<std::string_view> seen;
+  for (int k = 0; k <= static_cast<int>(kind_t::dropped); ++k) {
+    const auto& e = told_of(static_cast<kind_t>(k));
+    EXPECT_TRUE(seen.insert(e.id).second) << e.id;
+    EXPECT_THAT(std::string{e.id}, testing::MatchesRegex("[a-z]+(-[a-z]+)*"));
+    EXPECT_FALSE(e.text.empty());
+  }
+}
+
+TEST(event_names, a_devices_record_is_described_without_any_key) {
+  protocol::device_record r;
+  r.entity = entity_id::parse("urn:dev:os:32473-1001").value();
+  r.generation = 2;
+  const secret32 key{byte_view{to_bytes(as_bytes("0123456789abcdef0123456789abcdef"))}.first<32>()};
+  r.gateway_temporary_key = key;
+  r.keys.push_back({{2, 5}, {}, key, protocol::key_use::own});
+  r.last_address = "a\"quote";
+  const auto text = describe_device(r, "keyed", false);
+  EXPECT_THAT(text, testing::HasSubstr("\"epoch\":\"2.5\""));
+  EXPECT_THAT(text, testing::HasSubstr("a\\\"quote"));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr("0123456789abcdef")));
+  EXPECT_THAT(text, testing::Not(testing::HasSubstr(to_hex(key.expose()))));
+  r.standing = protocol::device_standing::quarantined;
+  EXPECT_THAT(describe_stored(r), testing::HasSubstr("\"state\":\"quarantined\""));
+}
+
+}  // namespace
+}  // namespace cpns::actors

@@ -1,0 +1,176 @@
+#pragma once
+// What an uplink told, and servers that it may meet.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ssl.hpp>
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+
+#include "actors/pn_gw/uplink.hpp"
+#include "server/listener.hpp"
+#include "tests/unit/crypto/tls_pair.hpp"
+
+namespace cpns::uplink_tests {
+
+/// Everything waits up to ten seconds.
+class told final : public actors::uplink_listener {
+ public:
+  void up(secret32 exporter, std::string server) override {
+    std::lock_guard lock{guard_};
+    exporters_.push_back(std::move(exporter));
+    servers_.push_back(std::move(server));
+    changed_.notify_all();
+  }
+  void down(std::string why) override {
+    std::lock_guard lock{guard_};
+    downs_.push_back(std::move(why));
+    changed_.notify_all();
+  }
+  void frames(std::vector<secret_bytes> batch) override {
+    std::lock_guard lock{guard_};
+    for (auto& f : batch) frames_.push_back(std::move(f));
+    changed_.notify_all();
+  }
+  bool wait_up(std::size_t n = 1) {
+    return wait([this, n] { return exporters_.size() >= n; });
+  }
+  bool wait_down(std::size_t n = 1) {
+    return wait([this, n] { return downs_.size() >= n; });
+  }
+  bool wait_frames(std::size_t n) {
+    return wait([this, n] { return frames_.size() >= n; });
+  }
+  [[nodiscard]] std::size_t ups() const {
+    std::lock_guard lock{guard_};
+    return exporters_.size();
+  }
+  [[nodiscard]] std::vector<std::string> downs() const {
+    std::lock_guard lock{guard_};
+    return downs_;
+  }
+  [[nodiscard]] std::vector<secret32> exporters() const {
+    std::lock_guard lock{guard_};
+    return exporters_;
+  }
+  [[nodiscard]] std::vector<std::string> servers() const {
+    std::lock_guard lock{guard_};
+    return servers_;
+  }
+  [[nodiscard]] std::vector<secret_bytes> frames() const {
+    std::lock_guard lock{guard_};
+    return frames_;
+  }
+
+ private:
+  template <class Condition>
+  bool wait(Condition c) {
+    std::unique_lock lock{guard_};
+    return changed_.wait_for(lock, seconds{10}, c);
+  }
+  mutable std::mutex guard_;
+  std::condition_variable changed_;
+  std::vector<secret32> exporters_;
+  std::vector<std::string> servers_, downs_;
+  std::vector<secret_bytes> frames_;
+};
+
+/// The production listener, which sends every frame back.
+class echo_server {
+ public:
+  echo_server(const crypto::tls_files& files, std::uint16_t port = 0) {
+    listener_ = server::listener::start("127.0.0.1", port, crypto::make_server_tls(files).value(), {},
+                                        [this](server::peer_info p, std::shared_ptr<server::link_port> to) {
+                                          std::lock_guard lock{guard_};
+                                          exporters_.push_back(p.exporter);
+                                          ports_.push_back(to);
+                                          return std::make_shared<echo>(std::move(to));
+                                        })
+                    .value();
+  }
+  [[nodiscard]] std::uint16_t port() const { return listener_->port(); }
+  void close_connections() {
+    std::lock_guard lock{guard_};
+    for (auto& p : std::exchange(ports_, {})) p->close("the test closes it");
+  }
+  [[nodiscard]] std::vector<secret32> exporters() const {
+    std::lock_guard lock{guard_};
+    return exporters_;
+  }
+
+ private:
+  struct echo final : server::link_session {
+    explicit echo(std::shared_ptr<server::link_port> p) : port(std::move(p)) {}
+    void frames(std::vector<bytes> batch) override {
+      for (auto& f : batch) port->send(secret_bytes{std::move(f)});
+    }
+    void closed() override { port.reset(); }
+    std::shared_ptr<server::link_port> port;
+  };
+  mutable std::mutex guard_;
+  std::vector<secret32> exporters_;
+  std::vector<std::shared_ptr<server::link_port>> ports_;
+  std::unique_ptr<server::listener> listener_;
+};
+
+/// A server without manners: does with each connection what it is told, in one thread. Destroy the uplink
+/// first.
+class rude_server {
+ public:
+  using tcp = boost::asio::ip::tcp;
+  using stream = boost::asio::ssl::stream<tcp::socket>;
+  using talk_fn = std::function<void(stream&)>;
+
+  /// `talk` is called after the handshake; without a context on the bare connection.
+  rude_server(crypto::tls_context context, talk_fn talk)
+      : with_tls_(context != nullptr),
+        tls_(with_tls_ ? boost::asio::ssl::context{context.release()}
+                       : boost::asio::ssl::context{boost::asio::ssl::context::tls}),
+        talk_(std::move(talk)), acceptor_(io_, {boost::asio::ip::address_v4::loopback(), 0}),
+        port_(acceptor_.local_endpoint().port()), thread_([this] { run(); }) {}
+  ~rude_server() {
+    ending_ = true;
+    boost::system::error_code ignored;
+    tcp::socket last{io_};
+    last.connect({boost::asio::ip::address_v4::loopback(), port_}, ignored);
+    thread_.join();
+  }
+  rude_server(const rude_server&) = delete;
+  rude_server& operator=(const rude_server&) = delete;
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+
+  /// Reads until the other side has gone.
+  static void wait_gone(stream& s) {
+    boost::system::error_code gone;
+    char byte = 0;
+    while (!gone) s.next_layer().read_some(boost::asio::buffer(&byte, 1), gone);
+  }
+
+ private:
+  void run() {
+    while (!ending_) {
+      boost::system::error_code wrong;
+      stream s{io_, tls_};
+      acceptor_.accept(s.next_layer(), wrong);
+      if (wrong || ending_) continue;
+      if (with_tls_) s.handshake(stream::server, wrong);
+      if (!wrong) talk_(s);
+    }
+  }
+
+  bool with_tls_;
+  boost::asio::io_context io_;
+  boost::asio::ssl::context tls_;
+  talk_fn talk_;
+  tcp::acceptor acceptor_;
+  std::uint16_t port_;
+  std::atomic<bool> ending_{false};
+  std::thread thread_;
+};
+
+}  // namespace cpns::uplink_tests

@@ -1,0 +1,248 @@
+// The TLS connection to the server alone: what it accepts, what it survives. No actor, so that the thread
+// sanitizer can watch.
+#include "tests/unit/actors_gw/uplink_end.hpp"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/write.hpp>
+
+#include "protocol/constants.hpp"
+
+namespace cpns::uplink_tests {
+namespace {
+
+using actors::uplink;
+using actors::uplink_settings;
+using testing::HasSubstr;
+
+struct uplink_place {
+  crypto::tls_home home;
+  told heard;
+
+  [[nodiscard]] uplink_settings settings(std::vector<std::uint16_t> ports) const {
+    uplink_settings s;
+    for (const auto port : ports) s.servers.push_back({"127.0.0.1", port});
+    s.server_uri = "urn:cpns:server:one";
+    s.reconnect_min = milliseconds{10};
+    s.reconnect_max = milliseconds{40};
+    return s;
+  }
+  std::unique_ptr<uplink> connect(std::uint16_t port) { return connect(settings({port})); }
+  std::unique_ptr<uplink> connect(uplink_settings s) {
+    return std::make_unique<uplink>(std::move(s), crypto::make_client_tls(home.client).value(), heard);
+  }
+};
+
+bytes frame_of(std::size_t size, std::uint8_t fill) { return bytes(size, fill); }
+
+bytes with_length(const bytes& body) {
+  bytes out;
+  for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<std::uint8_t>(body.size() >> shift));
+  out.insert(out.end(), body.begin(), body.end());
+  return out;
+}
+
+TEST(uplink, both_ends_have_the_same_exporter_and_frames_travel_in_order) {
+  uplink_place p;
+  echo_server server{p.home.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(server.port()));
+  for (int i = 0; i < 300; ++i)
+    up->send(frame_of(1 + static_cast<std::size_t>(i) * 7, static_cast<std::uint8_t>(i)));
+  ASSERT_TRUE(p.heard.wait_frames(300));
+  EXPECT_EQ(p.heard.exporters().at(0), server.exporters().at(0));
+  const auto all = p.heard.frames();
+  for (std::size_t i = 0; i < 300; ++i)
+    EXPECT_EQ(all[i], secret_bytes{frame_of(1 + i * 7, static_cast<std::uint8_t>(i))}) << i;
+}
+
+TEST(uplink, the_largest_frame_passes) {
+  uplink_place p;
+  echo_server server{p.home.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  for (std::uint8_t i = 0; i < 4; ++i) up->send(frame_of(protocol::link_message_max, i));
+  ASSERT_TRUE(p.heard.wait_frames(4));
+  EXPECT_EQ(p.heard.frames().at(3), secret_bytes{frame_of(protocol::link_message_max, 3)});
+}
+
+TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
+  uplink_place p;
+  echo_server server{p.home.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  server.close_connections();
+  ASSERT_TRUE(p.heard.wait_down());
+  ASSERT_TRUE(p.heard.wait_up(2));
+  const auto exporters = p.heard.exporters();
+  EXPECT_FALSE(exporters[0] == exporters[1]);
+  up->send(frame_of(10, 1));
+  EXPECT_TRUE(p.heard.wait_frames(1));
+}
+
+TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
+  uplink_place p;
+  std::uint16_t nobody = 0;
+  {
+    echo_server gone{p.home.server};
+    nobody = gone.port();
+  }
+  echo_server server{p.home.server};
+  auto up = p.connect(p.settings({nobody, server.port()}));
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(server.port()));
+}
+
+TEST(uplink, a_server_that_starts_later_is_found_and_the_same_refusal_is_said_once) {
+  uplink_place p;
+  std::uint16_t port = 0;
+  {
+    echo_server gone{p.home.server};
+    port = gone.port();
+  }
+  auto up = p.connect(port);
+  ASSERT_TRUE(p.heard.wait_down());
+  echo_server server{p.home.server, port};
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_EQ(p.heard.downs().size(), 1u);
+}
+
+TEST(uplink, a_server_with_another_name_is_refused_although_its_certificate_is_good) {
+  uplink_place p;
+  echo_server server{p.home.server};
+  auto s = p.settings({server.port()});
+  s.server_uri = "urn:cpns:server:two";
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_THAT(p.heard.downs().at(0), HasSubstr("urn:cpns:server:one"));
+  EXPECT_EQ(p.heard.ups(), 0u);
+}
+
+TEST(uplink, a_server_of_another_authority_is_refused) {
+  uplink_place p;
+  crypto::tls_home other;
+  echo_server server{other.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_EQ(p.heard.ups(), 0u);
+}
+
+TEST(uplink, a_server_that_refuses_our_certificate_is_told_of) {
+  uplink_place p;
+  crypto::tls_home other;
+  echo_server server{p.home.server};
+  auto files = other.client;
+  files.ca = p.home.client.ca;
+  uplink up{p.settings({server.port()}), crypto::make_client_tls(files).value(), p.heard};
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_TRUE(server.exporters().empty());
+}
+
+TEST(uplink, a_server_that_does_not_agree_on_our_protocol_is_refused) {
+  uplink_place p;
+  auto context = crypto::careless(true, &p.home.server);
+  SSL_CTX_set_alpn_select_cb(context.get(), nullptr, nullptr);
+  rude_server server{std::move(context), [](auto& s) { rude_server::wait_gone(s); }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_THAT(p.heard.downs().at(0), HasSubstr("cpns/1"));
+  EXPECT_EQ(p.heard.ups(), 0u);
+}
+
+TEST(uplink, a_gateways_certificate_does_not_make_a_server) {
+  uplink_place p;
+  rude_server server{crypto::careless(true, &p.home.client), [](auto& s) { rude_server::wait_gone(s); }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_EQ(p.heard.ups(), 0u);
+}
+
+TEST(uplink, a_server_that_says_nothing_is_given_up_after_the_connect_timeout) {
+  uplink_place p;
+  rude_server server{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
+  auto s = p.settings({server.port()});
+  s.connect_timeout = milliseconds{100};
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_THAT(p.heard.downs().at(0), HasSubstr("100 ms"));
+}
+
+TEST(uplink, a_server_that_speaks_no_tls_is_refused) {
+  uplink_place p;
+  rude_server server{nullptr, [](auto& s) {
+                       boost::system::error_code ignored;
+                       boost::asio::write(s.next_layer(),
+                                          boost::asio::buffer("HTTP/1.1 400 Bad Request\r\n\r\n", 28),
+                                          ignored);
+                       rude_server::wait_gone(s);
+                     }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_EQ(p.heard.ups(), 0u);
+}
+
+TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
+  for (const char* header : {"00000000", "ffffffff", "00010001"}) {
+    uplink_place p;
+    const auto says = from_hex(header).value();
+    rude_server server{crypto::careless(true, &p.home.server), [&says](auto& s) {
+                         boost::system::error_code ignored;
+                         boost::asio::write(s, boost::asio::buffer(says), ignored);
+                         rude_server::wait_gone(s);
+                       }};
+    auto up = p.connect(server.port());
+    ASSERT_TRUE(p.heard.wait_up());
+    ASSERT_TRUE(p.heard.wait_down()) << header;
+    EXPECT_THAT(p.heard.downs().at(0), HasSubstr("a frame of"));
+    EXPECT_TRUE(p.heard.frames().empty());
+  }
+}
+
+TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
+  uplink_place p;
+  const auto wire = with_length(frame_of(40, 9));
+  rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
+                       boost::system::error_code ignored;
+                       for (const auto byte : wire)
+                         boost::asio::write(s, boost::asio::buffer(&byte, 1), ignored);
+                       rude_server::wait_gone(s);
+                     }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_frames(1));
+  EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(40, 9)});
+}
+
+TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
+  uplink_place p;
+  std::uint16_t port = 0;
+  {
+    echo_server gone{p.home.server};
+    port = gone.port();
+  }
+  auto up = p.connect(port);
+  ASSERT_TRUE(p.heard.wait_down());
+  for (int i = 0; i < 200; ++i) up->send(frame_of(protocol::link_message_max, 1));
+  echo_server server{p.home.server, port};
+  ASSERT_TRUE(p.heard.wait_up());
+  up->send(frame_of(5, 7));
+  ASSERT_TRUE(p.heard.wait_frames(1));
+  EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(5, 7)}) << "its owner asks again by itself";
+}
+
+TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
+  uplink_place p;
+  rude_server silent{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
+  const auto began = std::chrono::steady_clock::now();
+  p.connect(silent.port()).reset();
+  auto waiting = p.settings({silent.port()});
+  waiting.connect_timeout = milliseconds{10};
+  waiting.reconnect_min = waiting.reconnect_max = milliseconds{60'000};
+  auto up = p.connect(std::move(waiting));
+  ASSERT_TRUE(p.heard.wait_down());
+  up.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - began, seconds{9});
+}
+
+}  // namespace
+}  // namespace cpns::uplink_tests
