@@ -36,6 +36,7 @@ class device {
     carry_out();
   }
   void link_lost(const gw_link_lost& m) {
+    told_unneeded_ = false;  // while it had a link it was kept all the same
     machine_.handle_link_down(clock_(), m.link);
     carry_out();
   }

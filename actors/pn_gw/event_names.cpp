@@ -7,33 +7,42 @@ namespace cpns::actors {
 const event_line& told_of(protocol::gw_event::kind_t kind) {
   using k = protocol::gw_event::kind_t;
   using log::level;
-  // clang-format off
-  static constexpr event_line detecting         {"detecting",          level::info,  "1",  "EntityDiscoveryRequest sent"};
-  static constexpr event_line detected          {"detected",           level::info,  "2",  "EntityDiscoveryResponse received"};
-  static constexpr event_line validated         {"validated",          level::info,  "3",  "Entity ID validated"};
-  static constexpr event_line awaiting_approval {"awaiting-approval",  level::info,  "3",  "a person has to approve: cpns pnes approve ENTITY"};
-  static constexpr event_line requested         {"requested",          level::info,  "4",  "KeyAssignmentRequest sent"};
-  static constexpr event_line answered          {"answered",           level::info,  "8",  "KeyAssignmentResponse stored"};
-  static constexpr event_line delivering        {"delivering",         level::info,  "9",  "KeyDelivery sent"};
-  static constexpr event_line confirmed         {"confirmed",          level::info,  "10", "KeyConfirmation verified"};
-  static constexpr event_line retired           {"retired",            level::debug, "10", "KeyRetire sent"};
-  static constexpr event_line refilled          {"refilled",           level::info,  "8",  "more EUKeys of the set stored"};
-  static constexpr event_line amnesia           {"amnesia",            level::warn,  "",   "the PNE has lost its key"};
-  static constexpr event_line confirmation_lost {"confirmation-lost",  level::info,  "",   "the PNE had stored a key whose confirmation was lost"};
-  static constexpr event_line rolled_back       {"gateway-rolled-back", level::error, "",  "the PNE holds a key that this gateway never sent: was its store restored from a backup?"};
-  static constexpr event_line identity_changed  {"identity-changed",   level::warn,  "",   "another device answers on this link"};
-  static constexpr event_line clone_suspected   {"clone-suspected",    level::error, "",   "two devices answer with this identity"};
-  static constexpr event_line stale_epoch       {"stale-epoch",        level::error, "",   "the device holds an older key than was reported: restored or cloned"};
-  static constexpr event_line presence_failed   {"presence-failed",    level::warn,  "",   "not the device that it claims to be"};
-  static constexpr event_line held_elsewhere    {"held-elsewhere",     level::info,  "",   "another gateway serves this PNE"};
-  static constexpr event_line rejected          {"rejected",           level::info,  "3",  "the PNE is not accepted"};
-  static constexpr event_line revoked           {"revoked",            level::warn,  "",   "the server revoked this PNE"};
-  static constexpr event_line quarantined       {"quarantined",        level::error, "",   "nothing is delivered until a person releases it"};
-  static constexpr event_line server_refused    {"server-refused",     level::warn,  "",   "the server refused the request"};
-  static constexpr event_line backing_off       {"backing-off",        level::info,  "",   "tried again later"};
-  static constexpr event_line asleep            {"asleep",             level::info,  "",   "the PNE is out of reach or sleeps"};
-  static constexpr event_line dropped           {"dropped",            level::debug, "",   "a message that proves nothing"};
-  // clang-format on
+  static constexpr event_line detecting{"detecting", level::info, "1", "EntityDiscoveryRequest sent"};
+  static constexpr event_line detected{"detected", level::info, "2", "EntityDiscoveryResponse received"};
+  static constexpr event_line validated{"validated", level::info, "3", "Entity ID validated"};
+  static constexpr event_line awaiting_approval{"awaiting-approval", level::info, "3",
+                                                "a person has to approve: cpns pnes approve ENTITY"};
+  static constexpr event_line requested{"requested", level::info, "4", "KeyAssignmentRequest sent"};
+  static constexpr event_line answered{"answered", level::info, "8", "KeyAssignmentResponse stored"};
+  static constexpr event_line delivering{"delivering", level::info, "9", "KeyDelivery sent"};
+  static constexpr event_line confirmed{"confirmed", level::info, "10", "KeyConfirmation verified"};
+  static constexpr event_line retired{"retired", level::debug, "10", "KeyRetire sent"};
+  static constexpr event_line refilled{"refilled", level::info, "8", "more EUKeys of the set stored"};
+  static constexpr event_line amnesia{"amnesia", level::warn, "", "the PNE has lost its key"};
+  static constexpr event_line confirmation_lost{"confirmation-lost", level::info, "",
+                                                "the PNE had stored a key whose confirmation was lost"};
+  static constexpr event_line rolled_back{
+      "gateway-rolled-back", level::error, "",
+      "the PNE holds a key that this gateway never sent: was its store restored from a backup?"};
+  static constexpr event_line identity_changed{"identity-changed", level::warn, "",
+                                               "another device answers on this link"};
+  static constexpr event_line clone_suspected{"clone-suspected", level::error, "",
+                                              "two devices answer with this identity"};
+  static constexpr event_line stale_epoch{
+      "stale-epoch", level::error, "", "the device holds an older key than was reported: restored or cloned"};
+  static constexpr event_line presence_failed{"presence-failed", level::warn, "",
+                                              "not the device that it claims to be"};
+  static constexpr event_line held_elsewhere{"held-elsewhere", level::info, "",
+                                             "another gateway serves this PNE"};
+  static constexpr event_line rejected{"rejected", level::info, "3", "the PNE is not accepted"};
+  static constexpr event_line revoked{"revoked", level::warn, "", "the server revoked this PNE"};
+  static constexpr event_line quarantined{"quarantined", level::error, "",
+                                          "nothing is delivered until a person releases it"};
+  static constexpr event_line server_refused{"server-refused", level::warn, "",
+                                             "the server refused the request"};
+  static constexpr event_line backing_off{"backing-off", level::info, "", "tried again later"};
+  static constexpr event_line asleep{"asleep", level::info, "", "the PNE is out of reach or sleeps"};
+  static constexpr event_line dropped{"dropped", level::debug, "", "a message that proves nothing"};
   switch (kind) {
   case k::detecting: return detecting;
   case k::detected: return detected;

@@ -99,25 +99,6 @@ TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{310}));
 }
 
-TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
-  gateway_place p;
-  std::size_t open = 0, most = 0;
-  p.hold_writes = true;
-  std::vector<headset_end*> all;
-  for (int i = 0; i < 200; ++i) all.push_back(&p.pne(i));
-  for (auto* h : all) p.radio.link_up(*h);
-  p.settle();
-  open = p.assignments().size();
-  most = 128;
-  EXPECT_EQ(open, most) << "limits.requests_in_flight";
-  p.hold_writes = false;
-  for (int i = 0; i < 400 && !p.held.empty(); ++i) {
-    while (!p.held.empty()) p.complete();
-    p.settle();
-  }
-  for (auto* h : all) EXPECT_TRUE(h->key().has_value());
-}
-
 TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
   gateway_place p;
   const auto nonces = [&] {

@@ -21,6 +21,7 @@ struct gateway_choices {
   std::optional<int> min_rssi;
   std::optional<seconds> rekey;
   std::uint32_t devices_max = 1000, links_max = 1000;
+  std::size_t requests_max = 128;
   bool enrolled = true;
   std::string password = "correct horse";  ///< the server's, when not enrolled
   std::uint32_t iterations = 100'000;
@@ -102,6 +103,7 @@ struct gateway_place : server_actor_tests::place {
     actors::server_link_parts l;
     l.user = alice.user;
     l.password_file = choices.password_file;
+    l.requests_max = choices.requests_max;
     l.clock = [this] { return now; };
     l.store = &keys;
     l.nonces = nonces;
@@ -161,8 +163,8 @@ struct gateway_place : server_actor_tests::place {
     const bool lost = !session || (swallows && swallows(*r));
     asked.push_back(std::move(*r));
     if (lost) return;
-    caf::anon_send(session, server::frames_came{
-                                std::make_shared<const std::vector<bytes>>(1, std::move(frame))});
+    caf::anon_send(session,
+                   server::frames_came{std::make_shared<const std::vector<bytes>>(1, std::move(frame))});
   }
 
   /// The oldest write of the gateway becomes durable, or fails as its store says.
