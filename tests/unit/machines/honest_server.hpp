@@ -26,6 +26,8 @@ class honest_server {
   [[nodiscard]] const secret32* key(epoch e) const;
   [[nodiscard]] std::optional<epoch> last_report() const { return last_report_; }
 
+  void forget_reports() { last_report_.reset(); }
+
   std::optional<gateway_id> holder;
   std::uint32_t set_size = 32;
   bool literal = false;

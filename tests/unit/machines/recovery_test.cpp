@@ -245,6 +245,27 @@ TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
+TEST(Recovery, ASetThatIsGivenAgainBringsNoErasedIndexBack) {
+  keyed_world w;
+  w.connect();
+  w.run(5s);
+  ASSERT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  w.server_up = false;
+  w.connect();
+  w.run(5s);
+  ASSERT_EQ(w.gw->record().to_report, (epoch{1, 2}));
+  w.server_up = true;
+  w.server.forget_reports();
+  w.gw->handle_report_outcome(w.now, epoch{1, 2}, report_outcome::resync);
+  w.run(10s);
+  EXPECT_EQ(w.gw->record().generation, 1u) << "no key of the set was reported, so it is given again";
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 3}));
+  EXPECT_EQ(w.gw->record().keys.front().which, (epoch{1, 3}));
+  EXPECT_TRUE(std::is_sorted(w.gw->record().keys.begin(), w.gw->record().keys.end(),
+                             [](const held_key& a, const held_key& b) { return a.which < b.which; }));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
 TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
   world w;
   w.connect();

@@ -1,5 +1,7 @@
 #include "tests/unit/machines/world.hpp"
 
+#include <algorithm>
+
 namespace cpns::test {
 
 using namespace protocol;
@@ -142,6 +144,9 @@ bool world::drive_pne() {
     if (auto* p = std::get_if<pne_persist>(&*out)) {
       if (random.chance(o.persist_failure)) {
         pne->handle_persist_failed(now);
+        const auto* held = pne_disk.highest();
+        if (pne->current_epoch() != (held != nullptr ? std::optional{held->which} : std::nullopt))
+          faults.push_back("after a failed write the PNE's memory is not what its disk holds");
         continue;
       }
       const auto back = decode_pne_record(encode(p->record).expose());
@@ -183,6 +188,11 @@ bool world::carry_out(gw_output& out) {
   if (auto* p = std::get_if<gw_persist>(&out)) {
     if (random.chance(o.persist_failure)) {
       gw->handle_persist_failed(now);
+      const auto& memory = gw->record().keys;
+      const bool same = std::equal(
+          memory.begin(), memory.end(), gw_disk.keys.begin(), gw_disk.keys.end(),
+          [](const held_key& a, const held_key& b) { return a.which == b.which && a.use == b.use; });
+      if (!same) faults.push_back("after a failed write the gateway's memory is not what its disk holds");
       return false;
     }
     auto back = decode_device_record(encode(p->record).expose());
