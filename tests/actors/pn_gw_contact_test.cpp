@@ -23,6 +23,25 @@ TEST(pn_gw_actors, first_contact_ends_with_one_key_on_both_sides_and_a_report) {
   EXPECT_EQ(reported(p, h), h.key());
 }
 
+TEST(pn_gw_actors, each_step_is_told_with_its_number_and_no_key) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  const auto text = p.log.text();
+  const auto place_of = [&text](const std::string& event) {
+    const auto at = text.find("\"event\":\"" + event + "\"");
+    EXPECT_NE(at, std::string::npos) << event << " in\n" << text;
+    return at;
+  };
+  EXPECT_LT(place_of("detected"), place_of("requested"));
+  EXPECT_LT(place_of("validated"), place_of("requested"));
+  EXPECT_LT(place_of("requested"), place_of("answered"));
+  EXPECT_LT(place_of("answered"), place_of("delivering"));
+  EXPECT_LT(place_of("delivering"), place_of("confirmed"));
+  EXPECT_NE(text.find("\"step\":\"9\""), std::string::npos);
+  EXPECT_NE(text.find("\"entity\":\"" + h.entity.text() + "\""), std::string::npos);
+  EXPECT_EQ(text.find(to_hex(h.stored.highest()->eukey.expose())), std::string::npos);
+}
+
 TEST(pn_gw_actors, a_hundred_devices_are_keyed_and_share_one_timer) {
   gateway_place p;
   std::vector<headset_end*> all;

@@ -99,6 +99,26 @@ TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{310}));
 }
 
+TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
+  gateway_choices c;
+  c.requests_max = 16;
+  gateway_place p{c};
+  p.hold_writes = true;
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 60; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) p.radio.link_up(*h);
+  p.settle();
+  EXPECT_EQ(p.assignments().size(), 16u);
+  std::size_t answered = 0;
+  while (!p.held.empty()) {
+    p.complete();
+    p.settle();
+    ++answered;
+    EXPECT_LE(p.assignments().size(), 16u + answered);
+  }
+  for (auto* h : all) EXPECT_TRUE(h->key().has_value());
+}
+
 TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
   gateway_place p;
   const auto nonces = [&] {

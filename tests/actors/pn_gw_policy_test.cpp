@@ -77,6 +77,25 @@ TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
   EXPECT_FALSE(denied.key().has_value());
 }
 
+TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::list;
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{1});
+  EXPECT_EQ(h.link, 0u);
+  auto rules = std::make_shared<actors::supervisor_rules>();
+  rules->device.gw = p.gw;
+  rules->device.user = p.alice.user;
+  rules->device.policy = c.policy;
+  rules->validation.allow = {h.entity.text()};
+  caf::anon_send(p.supervisor, actors::sup_settings{std::move(rules)});
+  p.settle();
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
+}
+
 TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
   gateway_choices c;
   c.min_rssi = -70;

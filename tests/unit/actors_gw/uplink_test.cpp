@@ -72,13 +72,15 @@ TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
+  up->send(frame_of(10, 1));
+  ASSERT_TRUE(p.heard.wait_frames(1)) << "the server's end is up too";
   server.close_connections();
   ASSERT_TRUE(p.heard.wait_down());
   ASSERT_TRUE(p.heard.wait_up(2));
   const auto exporters = p.heard.exporters();
   EXPECT_FALSE(exporters[0] == exporters[1]);
-  up->send(frame_of(10, 1));
-  EXPECT_TRUE(p.heard.wait_frames(1));
+  up->send(frame_of(10, 2));
+  EXPECT_TRUE(p.heard.wait_frames(2));
 }
 
 TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
