@@ -123,6 +123,8 @@ result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& en
                 "transport " + name + ": " + (said.empty() ? "open failed and gave no reason" : said));
   }
   if (const auto wrong = wrong_with(plugin); !wrong.empty()) {
+    if (plugin != nullptr && plugin->size >= sizeof(cpns_transport) && plugin->close)
+      plugin->close(plugin->context);
     core.detach();
     return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
   }
