@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <unordered_map>
 #include <variant>
 
@@ -59,10 +60,9 @@ class supervisor {
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
 
-  /// A timer that an earlier deadline has overtaken does nothing, and is not armed again.
   void timer(const sup_timer& m) {
-    if (stopping_ || m.at != armed_) return;
-    armed_ = time_never;
+    armed_.erase(m.at);
+    if (stopping_) return;
     const auto now = clock();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_.at(k).actor, gw_tick{});
     for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
@@ -343,10 +343,12 @@ class supervisor {
     routes_.erase(it);
   }
 
+  /// A far timer that an earlier deadline overtook stays armed and serves when its time comes: it is not
+  /// doubled.
   void arm() {
     const auto next = std::min(deadlines_.next(), detections_.next());
-    if (next == time_never || next >= armed_) return;
-    armed_ = next;
+    if (next == time_never || (!armed_.empty() && *armed_.begin() <= next)) return;
+    armed_.insert(next);
     const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock()));
     self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{next});
   }
@@ -363,7 +365,7 @@ class supervisor {
   std::unordered_map<std::uint64_t, gw_link> by_number_;
   std::uint64_t next_number_ = 0;
   deadline_heap deadlines_, detections_;
-  time_point armed_ = time_never;
+  std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;
 };
 
