@@ -263,9 +263,8 @@ void gateway_role::drain() {
     caf::scoped_actor self{m.runtime->system()};
     self->request(m.supervisor, std::chrono::seconds(5), sup_stop{})
         .receive([](bool) {}, [](const caf::error&) {});
-  } else if (m.link) {
-    caf::anon_send(m.link, link_put_down{});
   }
+  if (m.link) caf::anon_send(m.link, link_put_down{});  // a supervisor that died told nobody
   m.up.reset();
   m.from_uplink.reset();
   m.supervisor = nullptr;
