@@ -21,7 +21,8 @@ typedef enum cpns_status {
   CPNS_NO_LINK = 4,         /* no such link, or it went down */
   CPNS_LIMIT = 5,           /* over a declared limit */
   CPNS_UNSUPPORTED = 6,     /* not with this role */
-  CPNS_UNAVAILABLE = 7      /* the radio cannot be used: no adapter, no permission, address in use */
+  CPNS_UNAVAILABLE = 7,     /* the radio cannot be used: no adapter, no permission, address in use */
+  CPNS_STATUS_NONE = -0x7fffffff - 1 /* never returned; makes every 32-bit value one that a host may look at */
 } cpns_status;
 
 typedef enum cpns_role {
