@@ -13,7 +13,8 @@ actor_runtime::actor_runtime() {
   system_ = std::make_unique<caf::actor_system>(config_);
 }
 
-// A pending delayed_send keeps its actor, and an actor keeps the system: a rekey timer of a day would be waited for.
+// A pending delayed_send keeps its actor, and an actor keeps the system: a rekey timer of a day would be
+// waited for.
 actor_runtime::~actor_runtime() { system_->clock().cancel_all(); }
 
 }  // namespace cpns::actors
