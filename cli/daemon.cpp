@@ -34,24 +34,22 @@ int next_signal(int ms) {
   return got > 0 ? got : 0;
 }
 
-/// Runs `drain` in a thread of its own, so that an impatient second signal is heard.
-bool drain_or_be_told(const std::function<void()>& drain) {
+/// Runs `drain` here, in the thread that started the role: CAF keeps a reference to an actor system in every
+/// thread that made actors, and waits for it when the system ends elsewhere. A second signal is heard by a
+/// thread that ends the process at once.
+void drain_or_be_told(const std::string& role, const std::function<void()>& drain) {
   std::atomic<bool> done{false};
-  std::thread worker{[&drain, &done] {
-    drain();
-    done = true;
+  std::thread impatience{[&done, &role] {
+    while (!done) {
+      const int s = next_signal(20);
+      if (s != SIGTERM && s != SIGINT) continue;
+      log::warn(role, "drain-cut", "a second signal: ending at once");
+      _exit(1);
+    }
   }};
-  bool told = false;
-  while (!done && !told) {
-    const int s = next_signal(20);
-    told = s == SIGTERM || s == SIGINT;
-  }
-  if (told && !done) {
-    worker.detach();
-    return false;
-  }
-  worker.join();
-  return true;
+  drain();
+  done = true;
+  impatience.join();
 }
 
 }  // namespace
@@ -113,10 +111,7 @@ int serve(const std::string& role, const daemon_hooks& hooks) {
       log::info(role, "draining",
                 s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
       notify_service_manager("STOPPING=1");
-      if (!drain_or_be_told(hooks.drain)) {
-        log::warn(role, "drain-cut", "a second signal: ending at once");
-        _exit(1);
-      }
+      drain_or_be_told(role, hooks.drain);
       log::info(role, "stopped", "the role has ended");
       return 0;
     } else if (hooks.failed()) {
