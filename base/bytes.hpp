@@ -20,9 +20,7 @@ using byte_array = std::array<std::uint8_t, N>;
 inline byte_view as_bytes(std::string_view text) {
   return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
 }
-inline std::string_view as_text(byte_view b) {
-  return {reinterpret_cast<const char*>(b.data()), b.size()};
-}
+inline std::string_view as_text(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 inline bytes to_bytes(byte_view b) { return {b.begin(), b.end()}; }
 
 /// The first N bytes of `b`, which holds at least N.

@@ -17,7 +17,9 @@ bool is_utf8(byte_view b) {
     const int more = c >= 0xc2 && c <= 0xdf ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
     if (more == 0 || b.size() - i < static_cast<std::size_t>(more)) return false;
     const std::uint8_t d = b[i];
-    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) || (c == 0xf4 && d > 0x8f)) return false;
+    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) ||
+        (c == 0xf4 && d > 0x8f))
+      return false;
     for (int k = 0; k < more; ++k)
       if ((b[i++] & 0xc0) != 0x80) return false;
   }
@@ -34,7 +36,8 @@ void writer::head(std::uint8_t major, std::uint64_t v) {
     return;
   }
   out_.push_back(static_cast<std::uint8_t>(m | (width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27)));
-  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8) out_.push_back(static_cast<std::uint8_t>(v >> shift));
+  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8)
+    out_.push_back(static_cast<std::uint8_t>(v >> shift));
 }
 
 writer& writer::uint(std::uint64_t v) {
@@ -114,8 +117,9 @@ result<std::uint64_t> reader::uint(std::string_view at, std::uint64_t max) {
 result<byte_view> reader::bstr(std::string_view at, std::size_t min, std::size_t max) {
   CPNS_TRY(const auto h, head_of(at, major_bstr, "a byte string"));
   if (h.value < min || h.value > max)
-    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
-                                            (min == max ? "" : " to " + std::to_string(max)));
+    return wrong(errc::wire_length, at,
+                 "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                     (min == max ? "" : " to " + std::to_string(max)));
   if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the string is cut off");
   const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
   pos_ += out.size();
@@ -125,8 +129,9 @@ result<byte_view> reader::bstr(std::string_view at, std::size_t min, std::size_t
 result<std::string_view> reader::tstr(std::string_view at, std::size_t min, std::size_t max) {
   CPNS_TRY(const auto h, head_of(at, major_tstr, "a text string"));
   if (h.value < min || h.value > max)
-    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
-                                            (min == max ? "" : " to " + std::to_string(max)));
+    return wrong(errc::wire_length, at,
+                 "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                     (min == max ? "" : " to " + std::to_string(max)));
   if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the text is cut off");
   const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
   if (!is_utf8(out)) return wrong(errc::wire_utf8, at, "is not valid UTF-8");
@@ -137,8 +142,9 @@ result<std::string_view> reader::tstr(std::string_view at, std::size_t min, std:
 result<std::size_t> reader::array(std::string_view at, std::size_t min, std::size_t max) {
   CPNS_TRY(const auto h, head_of(at, major_array, "an array"));
   if (h.value < min || h.value > max)
-    return wrong(errc::wire_length, at, "has " + std::to_string(h.value) + " elements, wanted " + std::to_string(min) +
-                                            (min == max ? "" : " to " + std::to_string(max)));
+    return wrong(errc::wire_length, at,
+                 "has " + std::to_string(h.value) + " elements, wanted " + std::to_string(min) +
+                     (min == max ? "" : " to " + std::to_string(max)));
   return static_cast<std::size_t>(h.value);
 }
 
@@ -155,7 +161,8 @@ status reader::empty_map(std::string_view at) {
 
 result<bool> reader::boolean(std::string_view at) {
   if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
-  if (in_[pos_] != byte_true && in_[pos_] != byte_false) return wrong(errc::wire_type, at, "must be true or false");
+  if (in_[pos_] != byte_true && in_[pos_] != byte_false)
+    return wrong(errc::wire_type, at, "must be true or false");
   return in_[pos_++] == byte_true;
 }
 

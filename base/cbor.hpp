@@ -1,6 +1,7 @@
 #pragma once
-// The strict deterministic subset of CBOR (RFC 8949 section 4.2.1) that everything of ours uses: unsigned integers, byte
-// and text strings, arrays, null and booleans; shortest forms and definite lengths only. No maps but the empty one.
+// The strict deterministic subset of CBOR (RFC 8949 section 4.2.1) that everything of ours uses: unsigned
+// integers, byte and text strings, arrays, null and booleans; shortest forms and definite lengths only. No
+// maps but the empty one.
 
 #include <cstdint>
 #include <optional>

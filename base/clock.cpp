@@ -2,9 +2,7 @@
 
 namespace cpns {
 
-time_point now_wall() {
-  return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now());
-}
+time_point now_wall() { return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()); }
 
 time_point now_anchored() {
   struct anchor {

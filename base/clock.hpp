@@ -1,5 +1,6 @@
 #pragma once
-// Time is a value that is handed in. Machines and codecs never read a clock; the roles do, through this interface.
+// Time is a value that is handed in. Machines and codecs never read a clock; the roles do, through this
+// interface.
 
 #include <chrono>
 #include <cstdint>
@@ -19,7 +20,8 @@ constexpr time_point time_never = time_point::max();
 /// [thread-safe] Reads the time.
 using clock_fn = std::function<time_point()>;
 
-/// The system's time when the process asked first, moved on by the steady clock: no jump reaches a running role.
+/// The system's time when the process asked first, moved on by the steady clock: no jump reaches a running
+/// role.
 time_point now_anchored();
 /// The system's wall clock: what a server's issuer nonces go by.
 time_point now_wall();

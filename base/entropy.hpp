@@ -13,7 +13,8 @@ namespace cpns {
 class entropy {
  public:
   virtual ~entropy() = default;
-  /// Fills `out` completely. Does not fail: the production source ends the process if the system has no randomness.
+  /// Fills `out` completely. Does not fail: the production source ends the process if the system has no
+  /// randomness.
   virtual void fill(std::span<std::uint8_t> out) = 0;
 
   template <std::size_t N>

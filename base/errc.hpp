@@ -1,5 +1,6 @@
 #pragma once
-// Every error that can be met, grouped by who is at fault, a sentence each. The group alone tells a caller what to do.
+// Every error that can be met, grouped by who is at fault, a sentence each. The group alone tells a caller
+// what to do.
 
 #include <cstdint>
 #include <string_view>
@@ -85,7 +86,7 @@ constexpr fault fault_of(errc e) { return static_cast<fault>(static_cast<std::ui
 /// The identifier, as in the enum.
 constexpr std::string_view name_of(errc e) {
   switch (e) {
-#define CPNS_X(name, number, text) \
+#define CPNS_X(name, number, text)                                                                           \
   case errc::name: return #name;
     CPNS_ERRORS(CPNS_X)
 #undef CPNS_X
@@ -96,7 +97,7 @@ constexpr std::string_view name_of(errc e) {
 /// The sentence.
 constexpr std::string_view sentence_of(errc e) {
   switch (e) {
-#define CPNS_X(name, number, text) \
+#define CPNS_X(name, number, text)                                                                           \
   case errc::name: return text;
     CPNS_ERRORS(CPNS_X)
 #undef CPNS_X

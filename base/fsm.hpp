@@ -49,7 +49,8 @@ constexpr bool is_reachable(const std::array<row<State, Event, Action>, N>& tabl
   seen[static_cast<std::size_t>(start)] = true;
   for (std::size_t round = 0; round < count<State>; ++round)
     for (const auto& r : table)
-      if (r.what == verdict::accept && seen[static_cast<std::size_t>(r.from)]) seen[static_cast<std::size_t>(r.to)] = true;
+      if (r.what == verdict::accept && seen[static_cast<std::size_t>(r.from)])
+        seen[static_cast<std::size_t>(r.to)] = true;
   for (bool s : seen)
     if (!s) return false;
   return true;
@@ -57,7 +58,8 @@ constexpr bool is_reachable(const std::array<row<State, Event, Action>, N>& tabl
 
 /// The row that decides (`from`, `event`); the table is total.
 template <class State, class Event, class Action, std::size_t N>
-constexpr const row<State, Event, Action>& find(const std::array<row<State, Event, Action>, N>& table, State from, Event event) {
+constexpr const row<State, Event, Action>& find(const std::array<row<State, Event, Action>, N>& table,
+                                                State from, Event event) {
   for (const auto& r : table)
     if (r.from == from && r.event == event) return r;
   return table[0];

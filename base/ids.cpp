@@ -14,12 +14,15 @@ bool is_alnum(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A
 
 /// RFC 9039 section 4.1: 12 (EUI-48) or 16 (EUI-64) lower-case hexadecimal digits.
 std::string check_mac(std::string_view body) {
-  if (body.size() != 12 && body.size() != 16) return "must have 12 (EUI-48) or 16 (EUI-64) hexadecimal digits";
-  if (!std::all_of(body.begin(), body.end(), is_lower_hex)) return "has a character that is no lower-case hexadecimal digit";
+  if (body.size() != 12 && body.size() != 16)
+    return "must have 12 (EUI-48) or 16 (EUI-64) hexadecimal digits";
+  if (!std::all_of(body.begin(), body.end(), is_lower_hex))
+    return "has a character that is no lower-case hexadecimal digit";
   return {};
 }
 
-/// RFC 7254 section 3: TAC-SNR-check digit, "35209900-176148-1"; the last digit is the Luhn check digit of the IMEI.
+/// RFC 7254 section 3: TAC-SNR-check digit, "35209900-176148-1"; the last digit is the Luhn check digit of
+/// the IMEI.
 std::string check_imei(std::string_view body) {
   if (body.size() != 17 || body[8] != '-' || body[15] != '-') return "must have the form TTTTTTTT-SSSSSS-C";
   int sum = 0, position = 0;
@@ -33,7 +36,8 @@ std::string check_imei(std::string_view body) {
   return sum % 10 == 0 ? std::string{} : "has a wrong check digit";
 }
 
-/// RFC 9562 section 4: 8-4-4-4-12 lower-case hexadecimal digits; neither the nil nor the max UUID names a device.
+/// RFC 9562 section 4: 8-4-4-4-12 lower-case hexadecimal digits; neither the nil nor the max UUID names a
+/// device.
 std::string check_uuid(std::string_view body) {
   if (body.size() != 36) return "must have 36 characters";
   bool all_zero = true, all_f = true;
@@ -49,15 +53,20 @@ std::string check_uuid(std::string_view body) {
   return all_zero || all_f ? "is the nil or the max UUID, which names no device" : std::string{};
 }
 
-/// RFC 9039 section 4.3: a private enterprise number, a hyphen, a serial of letters, digits, '.', '_' and '-'.
+/// RFC 9039 section 4.3: a private enterprise number, a hyphen, a serial of letters, digits, '.', '_' and
+/// '-'.
 std::string check_os(std::string_view body) {
   const auto hyphen = body.find('-');
-  if (hyphen == std::string_view::npos || hyphen == 0 || hyphen + 1 == body.size()) return "must have the form NUMBER-SERIAL";
-  if (hyphen > 10 || body[0] == '0' || !std::all_of(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(hyphen), is_digit))
+  if (hyphen == std::string_view::npos || hyphen == 0 || hyphen + 1 == body.size())
+    return "must have the form NUMBER-SERIAL";
+  if (hyphen > 10 || body[0] == '0' ||
+      !std::all_of(body.begin(), body.begin() + static_cast<std::ptrdiff_t>(hyphen), is_digit))
     return "must begin with a private enterprise number";
   const auto serial = body.substr(hyphen + 1);
   const auto fits = [](char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; };
-  return std::all_of(serial.begin(), serial.end(), fits) ? std::string{} : "has a serial with a character that is not allowed";
+  return std::all_of(serial.begin(), serial.end(), fits)
+             ? std::string{}
+             : "has a serial with a character that is not allowed";
 }
 
 struct scheme {
@@ -83,22 +92,26 @@ std::string quoted(std::string_view text) {
 
 result<entity_id> entity_id::parse(std::string_view text) {
   if (text.empty() || text.size() > max_size)
-    return fail(errc::wire_grammar, "an Entity ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
+    return fail(errc::wire_grammar,
+                "an Entity ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
   for (const auto& s : schemes) {
     if (!text.starts_with(s.prefix)) continue;
     if (auto wrong = s.check(text.substr(s.prefix.size())); !wrong.empty())
       return fail(errc::wire_grammar, "Entity ID " + quoted(text) + " " + wrong);
     return entity_id{std::string{text}};
   }
-  return fail(errc::wire_grammar, "Entity ID " + quoted(text) +
-                                      " has no known scheme (urn:dev:mac:, urn:gsma:imei:, urn:uuid:, urn:dev:os:)");
+  return fail(errc::wire_grammar,
+              "Entity ID " + quoted(text) +
+                  " has no known scheme (urn:dev:mac:, urn:gsma:imei:, urn:uuid:, urn:dev:os:)");
 }
 
 result<user_id> user_id::parse(std::string_view text) {
   if (text.empty() || text.size() > max_size)
-    return fail(errc::wire_grammar, "a CPNS User ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
+    return fail(errc::wire_grammar,
+                "a CPNS User ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
-    return fail(errc::wire_grammar, "CPNS User ID " + quoted(text) + " has a character that is no printable ASCII");
+    return fail(errc::wire_grammar,
+                "CPNS User ID " + quoted(text) + " has a character that is no printable ASCII");
   return user_id{std::string{text}};
 }
 

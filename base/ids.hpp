@@ -24,17 +24,20 @@ struct byte_id {
 };
 
 using gateway_id = byte_id<struct gateway_id_tag, 16>;  ///< gw_id of docs/protocol.md: which PN GW
-using set_id = byte_id<struct set_id_tag, 8>;           ///< tells a set of EUKeys from another with the same generation
+using set_id =
+    byte_id<struct set_id_tag, 8>;  ///< tells a set of EUKeys from another with the same generation
 using request_id = byte_id<struct request_id_tag, 16>;  ///< one request of a gateway, kept over reconnects
 using owner_tag = byte_id<struct owner_tag_tag, 16>;    ///< one per ownership of an entity
-using tag16 = byte_id<struct tag16_tag, 16>;            ///< a MAC of 16 bytes as it travels (possession, presence, confirm, retire)
+using tag16 = byte_id<struct tag16_tag,
+                      16>;  ///< a MAC of 16 bytes as it travels (possession, presence, confirm, retire)
 
 /// Names one EUKey of an entity: generation * 65536 + index, 48 bits.
 class epoch {
  public:
   static constexpr std::uint64_t max_value = (std::uint64_t{1} << 48) - 1;
   constexpr epoch() = default;
-  constexpr epoch(std::uint32_t generation, std::uint16_t index) : value_(std::uint64_t{generation} << 16 | index) {}
+  constexpr epoch(std::uint32_t generation, std::uint16_t index)
+      : value_(std::uint64_t{generation} << 16 | index) {}
   /// `v` is at most max_value.
   static constexpr epoch from_value(std::uint64_t v) {
     epoch e;
@@ -42,10 +45,14 @@ class epoch {
     return e;
   }
   [[nodiscard]] constexpr std::uint64_t value() const { return value_; }
-  [[nodiscard]] constexpr std::uint32_t generation() const { return static_cast<std::uint32_t>(value_ >> 16); }
+  [[nodiscard]] constexpr std::uint32_t generation() const {
+    return static_cast<std::uint32_t>(value_ >> 16);
+  }
   [[nodiscard]] constexpr std::uint16_t index() const { return static_cast<std::uint16_t>(value_ & 0xffff); }
   /// "generation.index", as people read it.
-  [[nodiscard]] std::string text() const { return std::to_string(generation()) + "." + std::to_string(index()); }
+  [[nodiscard]] std::string text() const {
+    return std::to_string(generation()) + "." + std::to_string(index());
+  }
   friend constexpr auto operator<=>(const epoch&, const epoch&) = default;
 
  private:
@@ -53,8 +60,8 @@ class epoch {
 };
 
 /// The identity of a PNE (step 2): a URI-like text of 1 to 64 bytes with a known scheme.
-/// `urn:dev:mac:` EUI-48/64 (RFC 9039), `urn:gsma:imei:` with its check digit (RFC 7254), `urn:uuid:` (RFC 9562),
-/// `urn:dev:os:` organisation and serial (RFC 9039).
+/// `urn:dev:mac:` EUI-48/64 (RFC 9039), `urn:gsma:imei:` with its check digit (RFC 7254), `urn:uuid:` (RFC
+/// 9562), `urn:dev:os:` organisation and serial (RFC 9039).
 class entity_id {
  public:
   static constexpr std::size_t max_size = 64;
@@ -95,9 +102,13 @@ struct std::hash<cpns::byte_id<Tag, N>> {
 };
 template <>
 struct std::hash<cpns::entity_id> {
-  std::size_t operator()(const cpns::entity_id& id) const noexcept { return std::hash<std::string>{}(id.text()); }
+  std::size_t operator()(const cpns::entity_id& id) const noexcept {
+    return std::hash<std::string>{}(id.text());
+  }
 };
 template <>
 struct std::hash<cpns::user_id> {
-  std::size_t operator()(const cpns::user_id& id) const noexcept { return std::hash<std::string>{}(id.text()); }
+  std::size_t operator()(const cpns::user_id& id) const noexcept {
+    return std::hash<std::string>{}(id.text());
+  }
 };

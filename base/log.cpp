@@ -65,17 +65,18 @@ bool is_plain(std::string_view value) {
 std::string timestamp() {
   const auto now = std::chrono::system_clock::now();
   const auto seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
   std::tm utc{};
   gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday,
-                     utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
+  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1,
+                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
 }
 
 std::string as_json(level l, std::string_view component, std::string_view event, std::string_view text,
                     std::initializer_list<field> fields) {
-  std::string line = fmt::format(R"({{"time":"{}","level":"{}","component":"{}","event":"{}","text":")", timestamp(),
-                                 name_of(l), component, event);
+  std::string line = fmt::format(R"({{"time":"{}","level":"{}","component":"{}","event":"{}","text":")",
+                                 timestamp(), name_of(l), component, event);
   append_escaped(line, text);
   line += '"';
   for (const auto& f : fields) {

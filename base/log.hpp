@@ -1,6 +1,6 @@
 #pragma once
-// Structured logs: a component, a stable event id in kebab-case, a sentence, and fields. Text or JSON, one line each.
-// Nothing of type secret can be passed; callers pass no frame that may hold one.
+// Structured logs: a component, a stable event id in kebab-case, a sentence, and fields. Text or JSON, one
+// line each. Nothing of type secret can be passed; callers pass no frame that may hold one.
 
 #include <cstdint>
 #include <initializer_list>
@@ -35,16 +35,20 @@ bool enabled(level l, std::string_view component);
 void write(level l, std::string_view component, std::string_view event, std::string_view text,
            std::initializer_list<field> fields = {});
 
-inline void debug(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+inline void debug(std::string_view c, std::string_view e, std::string_view t,
+                  std::initializer_list<field> f = {}) {
   write(level::debug, c, e, t, f);
 }
-inline void info(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+inline void info(std::string_view c, std::string_view e, std::string_view t,
+                 std::initializer_list<field> f = {}) {
   write(level::info, c, e, t, f);
 }
-inline void warn(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+inline void warn(std::string_view c, std::string_view e, std::string_view t,
+                 std::initializer_list<field> f = {}) {
   write(level::warn, c, e, t, f);
 }
-inline void error(std::string_view c, std::string_view e, std::string_view t, std::initializer_list<field> f = {}) {
+inline void error(std::string_view c, std::string_view e, std::string_view t,
+                  std::initializer_list<field> f = {}) {
   write(level::error, c, e, t, f);
 }
 

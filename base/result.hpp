@@ -38,15 +38,14 @@ inline tl::unexpected<error> fail(error e) { return tl::unexpected<error>(std::m
 // CPNS_CHECK(f());        returns the error of f(), if there is one.
 #define CPNS_CONCAT_(a, b) a##b
 #define CPNS_CONCAT(a, b) CPNS_CONCAT_(a, b)
-#define CPNS_TRY_(tmp, decl, ...)                             \
-  auto tmp = (__VA_ARGS__);                                   \
-  if (!tmp) return ::cpns::fail(std::move(tmp).error());      \
+#define CPNS_TRY_(tmp, decl, ...)                                                                            \
+  auto tmp = (__VA_ARGS__);                                                                                  \
+  if (!tmp) return ::cpns::fail(std::move(tmp).error());                                                     \
   decl = std::move(*tmp)
 #define CPNS_TRY(decl, ...) CPNS_TRY_(CPNS_CONCAT(cpns_try_, __COUNTER__), decl, __VA_ARGS__)
-#define CPNS_CHECK(...)                                                          \
-  do {                                                                           \
-    if (auto cpns_check_ = (__VA_ARGS__); !cpns_check_)                          \
-      return ::cpns::fail(std::move(cpns_check_).error());                       \
+#define CPNS_CHECK(...)                                                                                      \
+  do {                                                                                                       \
+    if (auto cpns_check_ = (__VA_ARGS__); !cpns_check_) return ::cpns::fail(std::move(cpns_check_).error()); \
   } while (false)
 
 }  // namespace cpns

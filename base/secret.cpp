@@ -11,7 +11,8 @@ void wipe(void* p, std::size_t n) noexcept {
 bool equal_constant_time(byte_view a, byte_view b) noexcept {
   if (a.size() != b.size()) return false;
   volatile std::uint8_t difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) difference = static_cast<std::uint8_t>(difference | (a[i] ^ b[i]));
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference = static_cast<std::uint8_t>(difference | (a[i] ^ b[i]));
   return difference == 0;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-// Secrets: wiped on destruction, compared in constant time, and without any way to print, log or serialise them by
-// accident. `secret<N>` has a fixed size and lives where it is declared; `secret_text` holds a password or a passphrase.
+// Secrets: wiped on destruction, compared in constant time, and without any way to print, log or serialise
+// them by accident. `secret<N>` has a fixed size and lives where it is declared; `secret_text` holds a
+// password or a passphrase.
 
 #include <array>
 #include <cstdint>
@@ -14,8 +15,14 @@ namespace cpns {
 
 /// Overwrites memory in a way that the compiler does not remove.
 void wipe(void* p, std::size_t n) noexcept;
-inline void wipe(std::string& s) noexcept { wipe(s.data(), s.size()); s.clear(); }
-inline void wipe(bytes& b) noexcept { wipe(b.data(), b.size()); b.clear(); }
+inline void wipe(std::string& s) noexcept {
+  wipe(s.data(), s.size());
+  s.clear();
+}
+inline void wipe(bytes& b) noexcept {
+  wipe(b.data(), b.size());
+  b.clear();
+}
 
 /// Compares in a time that depends on the length alone.
 [[nodiscard]] bool equal_constant_time(byte_view a, byte_view b) noexcept;

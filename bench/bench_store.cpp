@@ -27,7 +27,8 @@ void durable_rows(benchmark::State& state) {
       for (std::size_t i = 0; i < rows; ++i)
         batch.push_back({storage::table::entities, to_bytes(random.draw<32>()), bytes(1300)});
       state.ResumeTiming();
-      if (const auto wrote = (*opened)->write(batch); !wrote) return state.SkipWithError(wrote.error().message().c_str());
+      if (const auto wrote = (*opened)->write(batch); !wrote)
+        return state.SkipWithError(wrote.error().message().c_str());
     }
     state.SetItemsProcessed(state.iterations() * state.range(0));
   }

@@ -105,8 +105,7 @@ template <class V>
 void describe(V& v, store_config& c) {
   v("kind", c.kind,
     "Where the role keeps what must last. `memory` forgets everything at exit and is for trials.", rules{});
-  v("path", c.path, "Folder of the store, made if it is missing. Required for `rocksdb`.",
-    rules{});
+  v("path", c.path, "Folder of the store, made if it is missing. Required for `rocksdb`.", rules{});
 }
 
 template <class V>

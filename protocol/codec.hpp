@@ -1,6 +1,6 @@
 #pragma once
-// Bytes of the radio link. Encoding is deterministic; decoding accepts the exact shape only and names what is wrong.
-// Pure and thread-safe.
+// Bytes of the radio link. Encoding is deterministic; decoding accepts the exact shape only and names what is
+// wrong. Pure and thread-safe.
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"

@@ -1,5 +1,6 @@
 #pragma once
-// The messages as values. Their bytes are in codec.hpp (radio) and link_codec.hpp (server link); the grammar is cpns.cddl.
+// The messages as values. Their bytes are in codec.hpp (radio) and link_codec.hpp (server link); the grammar
+// is cpns.cddl.
 
 #include <optional>
 #include <string>
@@ -15,7 +16,8 @@ namespace cpns::protocol {
 using nonce16 = byte_array<16>;
 using share32 = byte_array<32>;
 
-// ---- radio link, PNE and GW ---------------------------------------------------------------------------------------
+// ---- radio link, PNE and GW
+// ---------------------------------------------------------------------------------------
 
 /// DREQ, step 1, GW to PNE.
 struct discovery_request {
@@ -75,19 +77,39 @@ struct pne_notice {
 /// FAIL, either way: a hint for people and logs, trusted for nothing.
 struct failure {
   enum class reason_t : std::uint8_t {
-    bad_message = 1, unsupported_version = 2, no_common_suite = 3, busy = 4, refused = 5, no_context = 6, window_closed = 7
+    bad_message = 1,
+    unsupported_version = 2,
+    no_common_suite = 3,
+    busy = 4,
+    refused = 5,
+    no_context = 6,
+    window_closed = 7
   };
   reason_t reason = reason_t::bad_message;
 };
 
-using radio_message = std::variant<discovery_request, discovery_response, key_delivery, key_confirmation, key_retire, pne_notice, failure>;
+using radio_message = std::variant<discovery_request, discovery_response, key_delivery, key_confirmation,
+                                   key_retire, pne_notice, failure>;
 
-// ---- server link, GW and CPNS Server --------------------------------------------------------------------------------
+// ---- server link, GW and CPNS Server
+// --------------------------------------------------------------------------------
 
 enum class link_status : std::uint8_t {
-  ok = 0, unknown_user_or_bad_proof = 1, unknown_entity = 2, presence_failed = 3, stale_nonce = 4, stale_epoch = 5,
-  owned_by_other = 6, held_by_other = 7, revoked = 8, gateway_blocked = 9, throttled = 10, overloaded = 11,
-  temporary_key_unavailable = 12, bad_request = 13, internal = 14
+  ok = 0,
+  unknown_user_or_bad_proof = 1,
+  unknown_entity = 2,
+  presence_failed = 3,
+  stale_nonce = 4,
+  stale_epoch = 5,
+  owned_by_other = 6,
+  held_by_other = 7,
+  revoked = 8,
+  gateway_blocked = 9,
+  throttled = 10,
+  overloaded = 11,
+  temporary_key_unavailable = 12,
+  bad_request = 13,
+  internal = 14
 };
 std::string_view name_of(link_status s);
 
@@ -95,8 +117,13 @@ enum class assignment_reason : std::uint8_t { first = 0, refill = 1, adopt = 2, 
 std::string_view name_of(assignment_reason r);
 
 /// UserChallenge: which salt and iteration count belong to the user's password.
-struct user_challenge { user_id user; };
-struct user_challenge_answer { byte_array<16> salt{}; std::uint32_t iterations = 0; };
+struct user_challenge {
+  user_id user;
+};
+struct user_challenge_answer {
+  byte_array<16> salt{};
+  std::uint32_t iterations = 0;
+};
 
 /// IssuerNonce: nothing but the current issuer nonce, which every answer carries.
 struct issuer_nonce_request {};
@@ -116,7 +143,7 @@ struct key_assignment_request {
 
 /// KeyAssignmentResponse with status ok, step 8. Secret.
 struct assigned_keys {
-  bool literal = false;        ///< temporary_key is TK' itself, not TKg
+  bool literal = false;  ///< temporary_key is TK' itself, not TKg
   secret32 temporary_key;
   std::optional<secret32> chain;
   std::uint32_t generation = 0;
@@ -135,9 +162,13 @@ struct refusal {
 };
 
 /// EpochReport, after KRET, batched.
-struct epoch_report { std::vector<std::pair<entity_id, epoch>> entries; };
+struct epoch_report {
+  std::vector<std::pair<entity_id, epoch>> entries;
+};
 enum class report_outcome : std::uint8_t { ok = 0, not_holder = 1, resync = 2 };
-struct epoch_report_answer { std::vector<std::pair<entity_id, report_outcome>> entries; };
+struct epoch_report_answer {
+  std::vector<std::pair<entity_id, report_outcome>> entries;
+};
 
 struct link_request {
   request_id id;

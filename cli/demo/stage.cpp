@@ -20,7 +20,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// A port that is free now (SOCK_STREAM: TCP, SOCK_DGRAM: UDP), so that demos that run at the same time do not meet.
+/// A port that is free now (SOCK_STREAM: TCP, SOCK_DGRAM: UDP), so that demos that run at the same time do
+/// not meet.
 std::uint16_t free_port(int kind) {
   const int fd = ::socket(AF_INET, kind | SOCK_CLOEXEC, 0);
   sockaddr_in at{};

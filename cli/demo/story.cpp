@@ -66,7 +66,17 @@ void story::take(const log_event& e) {
       began.event = "detecting";
       began.at = last_detecting_.value_or(e.at);
       show(began);
+      show(e);
+      if (const auto early = early_.find(entity); early != early_.end()) show(early->second);
+      early_.clear();
+      return;
     }
+  }
+  // The gateway validates the identity before it has judged the rest of the answer, so step 3 is logged ahead
+  // of step 2.
+  if (first_.empty() && e.component == "gateway" && e.event == "validated") {
+    early_.emplace(entity, e);
+    return;
   }
   if (e.component == "gateway" && e.event == "confirmed") {
     ++d.confirmations;

@@ -54,6 +54,7 @@ class story {
 
   printer print_;
   std::map<std::string, device> devices_;
+  std::map<std::string, log_event> early_;
   std::string first_;
   std::int64_t start_ = 0;
   std::optional<std::int64_t> last_detecting_;

@@ -1,7 +1,7 @@
 #ifndef CPNS_ABI_VERSION_H
 #define CPNS_ABI_VERSION_H
-/* The version of this interface. A host loads a plugin of the same major version and any minor one: what a minor version
- * adds stands at the end of a sized struct, or behind an extension id. */
+/* The version of this interface. A host loads a plugin of the same major version and any minor one: what a
+ * minor version adds stands at the end of a sized struct, or behind an extension id. */
 
 #include <stdint.h>
 

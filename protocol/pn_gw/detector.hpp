@@ -1,6 +1,6 @@
 #pragma once
-// Step 1 and 2 on a link whose device is not known yet: sends DREQ until an answer names an Entity ID. Pure; one per link.
-// It concludes nothing: identity is what was said, and the device's machine judges it.
+// Step 1 and 2 on a link whose device is not known yet: sends DREQ until an answer names an Entity ID. Pure;
+// one per link. It concludes nothing: identity is what was said, and the device's machine judges it.
 
 #include <optional>
 #include <string>
@@ -17,7 +17,11 @@ class detector {
   detector(gateway_id gw, std::uint8_t lowest_suite, milliseconds answer_timeout, int retries,
            std::optional<nonce16> issuer_nonce, entropy& random, time_point now);
 
-  struct found { entity_id entity; bytes dreq; bytes drsp; };
+  struct found {
+    entity_id entity;
+    bytes dreq;
+    bytes drsp;
+  };
 
   /// The DREQ to send now, if it is due; nullopt otherwise.
   std::optional<bytes> poll_send(time_point now);

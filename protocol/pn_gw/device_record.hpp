@@ -33,7 +33,13 @@ struct held_chain {
 };
 
 /// Why a device is not served, where that must outlive a restart.
-enum class device_standing : std::uint8_t { normal = 0, held_elsewhere = 1, quarantined = 2, rejected = 3, revoked = 4 };
+enum class device_standing : std::uint8_t {
+  normal = 0,
+  held_elsewhere = 1,
+  quarantined = 2,
+  rejected = 3,
+  revoked = 4
+};
 
 struct device_record {
   entity_id entity;
@@ -48,19 +54,20 @@ struct device_record {
   std::optional<secret32> gateway_temporary_key;  ///< TKg of `generation`
   owner_tag owner;
   std::uint32_t rekey_seconds = 0;
-  std::int64_t not_after = 0;      ///< Unix seconds
-  std::uint64_t incarnation = 0;   ///< of the server, when the set was assigned
-  std::vector<held_key> keys;      ///< ascending; confirmed ones below own are erased
+  std::int64_t not_after = 0;     ///< Unix seconds
+  std::uint64_t incarnation = 0;  ///< of the server, when the set was assigned
+  std::vector<held_key> keys;     ///< ascending; confirmed ones below own are erased
   std::optional<held_chain> chain;
 
-  std::uint64_t resets = 0;          ///< as the PNE last said, verified
-  std::optional<epoch> to_report;    ///< confirmed and not yet answered by the server
-  std::int64_t keyed_since = 0;      ///< Unix ms of the last confirmation; the periodic update counts from here
-  std::int64_t budget_day = 0;       ///< Unix day of `unchained_built`
-  std::uint32_t unchained_built = 0; ///< unchained deliveries built on that day
-  std::optional<request_id> request; ///< an assignment request that was not answered yet
-  bool request_is_refill = false;    ///< its content follows from this record: asked again with this id after a restart
-  std::string last_transport;        ///< where it was last seen, for people
+  std::uint64_t resets = 0;        ///< as the PNE last said, verified
+  std::optional<epoch> to_report;  ///< confirmed and not yet answered by the server
+  std::int64_t keyed_since = 0;    ///< Unix ms of the last confirmation; the periodic update counts from here
+  std::int64_t budget_day = 0;     ///< Unix day of `unchained_built`
+  std::uint32_t unchained_built = 0;  ///< unchained deliveries built on that day
+  std::optional<request_id> request;  ///< an assignment request that was not answered yet
+  bool request_is_refill =
+      false;  ///< its content follows from this record: asked again with this id after a restart
+  std::string last_transport;  ///< where it was last seen, for people
   std::string last_address;
 
   [[nodiscard]] const held_key* own() const;

@@ -1,7 +1,7 @@
 #pragma once
-// The PN GW side of one device (steps 1 to 4 and 8 to 10, periodic update, wake-up, recovery). Pure: time and randomness are
-// arguments, outputs are polled. Not thread-safe. The driver carries out outputs in order and polls no further past a
-// `gw_persist` until it is durable.
+// The PN GW side of one device (steps 1 to 4 and 8 to 10, periodic update, wake-up, recovery). Pure: time and
+// randomness are arguments, outputs are polled. Not thread-safe. The driver carries out outputs in order and
+// polls no further past a `gw_persist` until it is durable.
 
 #include <memory>
 #include <optional>
@@ -23,7 +23,8 @@ struct pn_gw_settings {
   gateway_id gw;
   user_id user;
   validation_policy policy = validation_policy::automatic;
-  bool allowed = true;   ///< the entity is on the allow list (policy `list`), and not on the deny list (any policy)
+  bool allowed =
+      true;  ///< the entity is on the allow list (policy `list`), and not on the deny list (any policy)
   bool denied = false;
   std::uint8_t lowest_suite = suite_x25519;
   milliseconds answer_timeout = answer_timeout_default;
@@ -32,8 +33,8 @@ struct pn_gw_settings {
   std::uint32_t low_water = low_water_default;
   std::uint32_t healing_reserve = healing_reserve_default;
   std::uint32_t amnesia_budget = amnesia_budget_default;
-  std::uint32_t rekey_jitter_percent = 10;            ///< of the interval, earlier, never later
-  std::optional<seconds> rekey_override;              ///< instead of what the server said
+  std::uint32_t rekey_jitter_percent = 10;  ///< of the interval, earlier, never later
+  std::optional<seconds> rekey_override;    ///< instead of what the server said
 };
 
 /// Where frames of the device come from and go to. Not secret, not durable.
@@ -44,14 +45,27 @@ struct gw_link {
 };
 
 // What the driver has to do, in order.
-struct gw_persist { device_record record; };           ///< make durable, then go on polling
-struct gw_send { gw_link to; bytes message; };
-struct gw_want_nonce {};                               ///< answer with handle_issuer_nonce
-struct gw_request { request_id id; key_assignment_request body; };  ///< step 4; the server link adds user proof; answer: handle_response
-struct gw_report { epoch which; };                     ///< batched by the driver; answer: handle_report_outcome
-struct gw_ask_approval {};                             ///< policy `ask`: answer with handle_approval
-struct gw_close_link { gw_link link; std::string why; };
-struct gw_event {                                      ///< for logs, for people, for the demo
+struct gw_persist {
+  device_record record;
+};  ///< make durable, then go on polling
+struct gw_send {
+  gw_link to;
+  bytes message;
+};
+struct gw_want_nonce {};  ///< answer with handle_issuer_nonce
+struct gw_request {
+  request_id id;
+  key_assignment_request body;
+};  ///< step 4; the server link adds user proof; answer: handle_response
+struct gw_report {
+  epoch which;
+};                          ///< batched by the driver; answer: handle_report_outcome
+struct gw_ask_approval {};  ///< policy `ask`: answer with handle_approval
+struct gw_close_link {
+  gw_link link;
+  std::string why;
+};
+struct gw_event {  ///< for logs, for people, for the demo
   enum class kind_t : std::uint8_t {
     detecting,          ///< step 1: DREQ went out
     detected,           ///< step 2: DRSP came
@@ -63,20 +77,35 @@ struct gw_event {                                      ///< for logs, for people
     confirmed,          ///< step 10: KCNF verified
     retired,            ///< KRET went out
     refilled,           ///< more keys of the set arrived
-    amnesia, confirmation_lost, gateway_rolled_back, identity_changed, clone_suspected, stale_epoch,
-    presence_failed, held_elsewhere, rejected, revoked, quarantined, server_refused, backing_off, asleep,
-    dropped             ///< noise; `why` says what was wrong
+    amnesia,
+    confirmation_lost,
+    gateway_rolled_back,
+    identity_changed,
+    clone_suspected,
+    stale_epoch,
+    presence_failed,
+    held_elsewhere,
+    rejected,
+    revoked,
+    quarantined,
+    server_refused,
+    backing_off,
+    asleep,
+    dropped  ///< noise; `why` says what was wrong
   };
   kind_t kind;
   std::optional<epoch> which;
   std::string why;
 };
-using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval, gw_close_link, gw_event>;
+using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
+                               gw_close_link, gw_event>;
 
 class pn_gw_machine {
  public:
-  /// `record` is what the store holds, or a fresh one that names entity and user. `s` and `random` outlive the machine.
-  pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random, time_point now);
+  /// `record` is what the store holds, or a fresh one that names entity and user. `s` and `random` outlive
+  /// the machine.
+  pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
+                time_point now);
   ~pn_gw_machine();
   pn_gw_machine(pn_gw_machine&&) noexcept;
   pn_gw_machine& operator=(pn_gw_machine&&) noexcept;
@@ -93,14 +122,15 @@ class pn_gw_machine {
   void handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce);
   void handle_approval(time_point now, bool approved);
   /// The answer to the `gw_request` of this id; others are dropped.
-  void handle_response(time_point now, const request_id& id, const assigned_keys& answer, std::uint64_t incarnation);
+  void handle_response(time_point now, const request_id& id, const assigned_keys& answer,
+                       std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
   /// A person or an operator asks for the next key now.
   void handle_update_request(time_point now);
   void handle_timeout(time_point now);
-  /// The last `gw_persist` did not become durable: what depended on it is dropped, the machine goes on from the record
-  /// before it and backs off.
+  /// The last `gw_persist` did not become durable: what depended on it is dropped, the machine goes on from
+  /// the record before it and backs off.
   void handle_persist_failed(time_point now);
 
   [[nodiscard]] time_point next_deadline() const;

@@ -1,5 +1,6 @@
 #pragma once
-// The PN GW's state machine of one device as data. What a DRSP means is decided in judge.hpp; its conclusions are the events here.
+// The PN GW's state machine of one device as data. What a DRSP means is decided in judge.hpp; its conclusions
+// are the events here.
 
 #include <array>
 #include <cstdint>

@@ -1,6 +1,7 @@
 #pragma once
-// The PNE side of the exchange (steps 2 and 10, wake-up). Pure: time and randomness are arguments, outputs are polled.
-// Not thread-safe. The driver carries out outputs in order and polls no further past a `persist` until it is durable.
+// The PNE side of the exchange (steps 2 and 10, wake-up). Pure: time and randomness are arguments, outputs
+// are polled. Not thread-safe. The driver carries out outputs in order and polls no further past a `persist`
+// until it is durable.
 
 #include <deque>
 #include <memory>
@@ -19,23 +20,27 @@ namespace cpns::protocol {
 
 struct pne_settings {
   entity_id entity;
-  secret32 temporary_key;                          ///< TK', from the factory
-  std::uint8_t lowest_suite = suite_symmetric;     ///< refuses offers below
-  bool strict_chain = false;                       ///< `require_chain: strict`
+  secret32 temporary_key;                               ///< TK', from the factory
+  std::uint8_t lowest_suite = suite_symmetric;          ///< refuses offers below
+  bool strict_chain = false;                            ///< `require_chain: strict`
   seconds unchained_window = unchained_window_default;  ///< after power-on, wake-up or a button
-  std::optional<seconds> answer_window;            ///< unkeyed: answers only so long after those; none: always
+  std::optional<seconds> answer_window;  ///< unkeyed: answers only so long after those; none: always
 };
 
 // What the driver has to do, in order.
-struct pne_persist { pne_record record; };   ///< make durable, then go on polling
-struct pne_send { bytes message; };          ///< to the link that the last frame came from
-struct pne_event {                           ///< for logs and for people
+struct pne_persist {
+  pne_record record;
+};  ///< make durable, then go on polling
+struct pne_send {
+  bytes message;
+};                  ///< to the link that the last frame came from
+struct pne_event {  ///< for logs and for people
   enum class kind_t : std::uint8_t {
-    answered,        ///< step 2: DRSP went out
-    key_accepted,    ///< step 10: decrypted and stored, `which` names it
-    confirmed,       ///< KCNF went out
-    retired,         ///< the older key was erased
-    rejected         ///< a message was dropped; `why` says what was wrong
+    answered,      ///< step 2: DRSP went out
+    key_accepted,  ///< step 10: decrypted and stored, `which` names it
+    confirmed,     ///< KCNF went out
+    retired,       ///< the older key was erased
+    rejected       ///< a message was dropped; `why` says what was wrong
   };
   kind_t kind;
   std::optional<epoch> which;
@@ -46,7 +51,8 @@ using pne_output = std::variant<pne_persist, pne_send, pne_event>;
 class pne_machine {
  public:
   /// Construction is power-on: the windows open. `s` and `random` outlive the machine.
-  pne_machine(pne_settings settings, pne_record record, const crypto::suite& s, entropy& random, time_point now);
+  pne_machine(pne_settings settings, pne_record record, const crypto::suite& s, entropy& random,
+              time_point now);
   ~pne_machine();
   pne_machine(pne_machine&&) noexcept;
   pne_machine& operator=(pne_machine&&) noexcept;
@@ -63,8 +69,8 @@ class pne_machine {
   void handle_button(time_point now);
   /// Erases the keys and counts the reset; contexts are wiped.
   void handle_factory_reset(time_point now);
-  /// The last `pne_persist` did not become durable: what depended on it is dropped and the machine goes on from
-  /// the record before it.
+  /// The last `pne_persist` did not become durable: what depended on it is dropped and the machine goes on
+  /// from the record before it.
   void handle_persist_failed(time_point now);
 
   /// When handle_timeout has something to do; time_never if nothing is pending. May change after every call.

@@ -23,7 +23,9 @@ struct pne_record {
   std::uint64_t resets = 0;
 
   /// The key of the highest epoch stored: what DRSP names.
-  [[nodiscard]] const stored_key* highest() const { return pending ? &*pending : current ? &*current : nullptr; }
+  [[nodiscard]] const stored_key* highest() const {
+    return pending ? &*pending : current ? &*current : nullptr;
+  }
 };
 
 /// Deterministic CBOR with a schema number.

@@ -1,5 +1,6 @@
 #pragma once
-// What the CPNS Server keeps. Secret; leaves memory only sealed. Rows: users by user_id, devices and entities by entity_id.
+// What the CPNS Server keeps. Secret; leaves memory only sealed. Rows: users by user_id, devices and entities
+// by entity_id.
 
 #include <optional>
 #include <string>
@@ -64,15 +65,15 @@ struct entity_record {
   entity_id entity;
   std::optional<user_id> owner;
   owner_tag tag;
-  std::int64_t claimed = 0;           ///< Unix seconds of the first claim
+  std::int64_t claimed = 0;  ///< Unix seconds of the first claim
   std::optional<gateway_id> holder;
-  std::int64_t holder_seen = 0;       ///< Unix seconds of the holder's last request or report
+  std::int64_t holder_seen = 0;  ///< Unix seconds of the holder's last request or report
   std::uint64_t resets = 0;
-  std::vector<eukey_set> sets;        ///< ascending; kept until a key of a newer one is reported
+  std::vector<eukey_set> sets;  ///< ascending; kept until a key of a newer one is reported
   std::optional<epoch> last_report;
   std::uint64_t last_report_slot = 0;
-  std::vector<answered_request> answered;   ///< the newest 16
-  std::vector<used_transcript> used;        ///< bounded; over the bound: throttled
+  std::vector<answered_request> answered;  ///< the newest 16
+  std::vector<used_transcript> used;       ///< bounded; over the bound: throttled
 };
 
 secret_bytes encode(const user_record& r);

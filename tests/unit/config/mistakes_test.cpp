@@ -143,8 +143,7 @@ TEST(mistakes, form_of_the_file) {
   const auto alias = printed("name: *a");
   ASSERT_EQ(alias.size(), 1U);
   EXPECT_TRUE(alias[0].starts_with("s.yaml:2:7: ")) << alias[0];
-  for (const auto* broken :
-       {" name: b", "\tname: b", "name: b: c", "name: @b", "}"}) {
+  for (const auto* broken : {" name: b", "\tname: b", "name: b: c", "name: @b", "}"}) {
     const auto text = printed(broken);
     ASSERT_EQ(text.size(), 1U) << broken;
     EXPECT_NE(text[0].find(": this is no YAML: "), std::string::npos) << text[0];

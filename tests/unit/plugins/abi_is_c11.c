@@ -5,4 +5,5 @@
 
 _Static_assert(sizeof(cpns_status) == 4, "a status is 32 bits wide");
 _Static_assert(sizeof(cpns_limits) == 20, "limits have no padding");
-_Static_assert(offsetof(cpns_transport_entry_t, abi_major) == 4, "a host reads the version of any entry here");
+_Static_assert(offsetof(cpns_transport_entry_t, abi_major) == 4,
+               "a host reads the version of any entry here");
