@@ -42,7 +42,9 @@ struct fleet_wakes {
   std::uint64_t device;
   bool awake;
 };  ///< the device's radio presence goes on or off
-struct fleet_timer {};
+struct fleet_timer {
+  time_point at;  ///< what it was armed for
+};
 struct fleet_stop {};
 struct fleet_command {
   std::string entity;

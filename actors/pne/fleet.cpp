@@ -1,6 +1,7 @@
 #include "actors/pne/fleet.hpp"
 
 #include <algorithm>
+#include <set>
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
@@ -52,8 +53,8 @@ class fleet {
     arm();
   }
 
-  void timer() {
-    armed_ = time_never;
+  void timer(const fleet_timer& m) {
+    armed_.erase(m.at);
     const auto now = clock_();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(members_[k].actor, pne_tick{});
     for (auto k : naps_.take_due(now, ticks_at_once)) turn(k);
@@ -157,10 +158,10 @@ class fleet {
 
   void arm() {
     const auto next = std::min(deadlines_.next(), naps_.next());
-    if (next >= armed_ || next == time_never) return;
-    armed_ = next;
+    if (next == time_never || (!armed_.empty() && *armed_.begin() <= next)) return;
+    armed_.insert(next);
     const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock_()));
-    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{});
+    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{next});
   }
 
   fleet_actor::pointer self_;
@@ -172,7 +173,7 @@ class fleet {
   std::unordered_map<std::string, std::uint64_t> by_entity_;
   std::map<link_key, std::uint64_t> links_;
   deadline_heap deadlines_, naps_;
-  time_point armed_ = time_never;
+  std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;
 };
 
@@ -186,7 +187,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
         [f](const fleet_radio_ready&) { f->drain_inboxes(); },
         [f](const fleet_deadline& m) { f->set_deadline(m); },
         [f](const fleet_wakes& m) { f->set_awake(m); },
-        [f](const fleet_timer&) { f->timer(); },
+        [f](const fleet_timer& m) { f->timer(m); },
         [f](const fleet_command& m) { return f->command(m); },
         [f](const fleet_list&) { return f->list(); },
         [f](const fleet_stop&) { return f->stop(); },
