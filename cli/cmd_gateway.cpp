@@ -1,49 +1,19 @@
-#include "base/log.hpp"
-#include "cli/commands.hpp"
-#include "cli/daemon.hpp"
-#include "cli/role_setup.hpp"
+#include "cli/role_life.hpp"
 
 namespace cpns::cli {
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& w : words) out += (out.empty() ? "" : ", ") + w;
-  return out;
-}
-
-int run(const std::string& file) {
-  auto config = config::load_gateway(file);
-  if (!config) return report_problems(config.error().lines());
-  if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
-  block_signals();
-  raise_file_limit();
-  auto running = start_gateway(*config);
-  if (!running) {
-    log::error("gateway", "not-started", running.error().message());
-    return report(running.error());
-  }
-  const auto& role = running->role;
-  log::info("gateway", "ready", "the PN GW detects",
-            {{"user", "configured"}, {"control_socket", config->control_socket.string()}});
-  if (!config->ready_file.empty())
-    if (const auto wrote = write_ready_file(config->ready_file.string(), "ready"); !wrote)
-      return report(wrote.error());
-
-  const auto reload = [&] {
-    auto fresh = config::load_gateway(file);
-    if (!fresh) {
-      for (const auto& line : fresh.error().lines()) log::error("gateway", "reload-refused", line);
-      return;
-    }
-    if (const auto logs = log::configure(fresh->log.settings()); !logs)
-      log::error("gateway", "reload-refused", logs.error().message());
-    const auto r = role->reload(*fresh);
-    log::info("gateway", "reloaded", "the configuration was read again",
-              {{"changed", joined(r.changed)}, {"ignored_until_restart", joined(r.ignored)}});
-  };
-  return serve("gateway",
-               {.reload = reload, .drain = [&] { role->drain(); }, .failed = [&] { return role->failed(); }});
+result<role_life<config::gateway_config>> start(const config::gateway_config& c) {
+  CPNS_TRY(auto started, start_gateway(c));
+  const auto running = std::make_shared<running_gateway>(std::move(started));
+  auto* role = running->role.get();
+  return role_life<config::gateway_config>{
+      .keep = running,
+      .ready_text = "the PN GW detects",
+      .ready_line = c.control_socket.empty() ? "no control socket" : c.control_socket.string(),
+      .reload = [role](const config::gateway_config& fresh) { return role->reload(fresh).ignored; },
+      .drain = [role](const config::gateway_config&) { role->drain(); },
+      .failed = [role] { return role->failed(); }};
 }
 
 }  // namespace
@@ -56,7 +26,10 @@ void add_gateway(CLI::App& app, int& code) {
   c->footer("Signals: SIGTERM drains and ends with 0, SIGHUP reads the file again.\n\nExamples:\n  cpns "
             "gateway --config trial/gateway.yaml\n"
             "  cpns pnes list --config trial/gateway.yaml");
-  c->callback([file, &code] { code = run(*file); });
+  c->callback([file, &code] {
+    code = run_role(
+        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, start);
+  });
 }
 
 }  // namespace cpns::cli

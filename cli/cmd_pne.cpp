@@ -2,10 +2,7 @@
 #include <iostream>
 
 #include "actors/control.hpp"
-#include "base/log.hpp"
-#include "cli/commands.hpp"
-#include "cli/daemon.hpp"
-#include "cli/role_setup.hpp"
+#include "cli/role_life.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -30,49 +27,36 @@ std::string answer(actors::pne_role& role, const std::string& line) {
                                      : boost::json::object{{"error", done.error().message()}});
 }
 
-int run(const std::string& file) {
-  auto config = config::load_pne(file);
-  if (!config) return report_problems(config.error().lines());
-  if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
-  block_signals();
-  raise_file_limit();
-  auto role = start_pne(*config);
-  if (!role) {
-    log::error("pne", "not-started", role.error().message());
-    return report(role.error());
+struct running_pne {
+  std::unique_ptr<actors::pne_role> role;
+  std::unique_ptr<actors::control_server> control;  // goes first
+};
+
+result<role_life<config::pne_config>> start(const config::pne_config& c) {
+  const auto running = std::make_shared<running_pne>();
+  CPNS_TRY(running->role, start_pne(c));
+  auto* role = running->role.get();
+  if (!c.control_socket.empty()) {
+    CPNS_TRY(running->control,
+             actors::control_server::listen(c.control_socket.string(),
+                                            [role](const std::string& line) { return answer(*role, line); }));
   }
-  std::unique_ptr<actors::control_server> control;
-  if (!config->control_socket.empty()) {
-    auto listening = actors::control_server::listen(
-        config->control_socket.string(), [&role](const std::string& line) { return answer(**role, line); });
-    if (!listening) return report(listening.error());
-    control = std::move(*listening);
-  }
-  log::info("pne", "ready", "the devices are powered on", {{"devices", std::to_string((*role)->devices())}});
-  if (!config->ready_file.empty())
-    if (const auto wrote = write_ready_file(config->ready_file.string(), "ready"); !wrote)
-      return report(wrote.error());
-  const auto reload = [&] {
-    auto fresh = config::load_pne(file);
-    if (!fresh) {
-      for (const auto& line : fresh.error().lines()) log::error("pne", "reload-refused", line);
-      return;
-    }
-    std::string ignored;
-    for (const auto& d : config::differences(*config, *fresh))
-      if (!d.reloadable) ignored += (ignored.empty() ? "" : ", ") + d.key;
-    if (const auto logs = log::configure(fresh->log.settings()); !logs)
-      log::error("pne", "reload-refused", logs.error().message());
-    log::info("pne", "reloaded", "the configuration was read again", {{"ignored_until_restart", ignored}});
-  };
-  const int code = serve("pne", {.reload = reload,
-                                 .drain =
-                                     [&] {
-                                       control.reset();
-                                       (*role)->drain();
-                                     },
-                                 .failed = [&] { return (*role)->failed(); }});
-  return code;
+  return role_life<config::pne_config>{.keep = running,
+                                       .ready_text = "the devices are powered on",
+                                       .ready_line = std::to_string(role->devices()) + " devices",
+                                       .reload =
+                                           [first = c](const config::pne_config& fresh) {
+                                             std::vector<std::string> ignored;
+                                             for (const auto& d : config::differences(first, fresh))
+                                               if (!d.reloadable) ignored.push_back(d.key);
+                                             return ignored;
+                                           },
+                                       .drain =
+                                           [running](const config::pne_config&) {
+                                             running->control.reset();
+                                             running->role->drain();
+                                           },
+                                       .failed = [role] { return role->failed(); }};
 }
 
 int tell(const std::string& file, const std::string& what, const std::string& entity) {
@@ -112,7 +96,9 @@ void add_pne(CLI::App& app, int& code) {
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();
-    code = subs.empty() ? run(o->file) : tell(o->file, subs.front()->get_name(), o->entity);
+    code = subs.empty() ? run_role(
+                              "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, start)
+                        : tell(o->file, subs.front()->get_name(), o->entity);
   });
 }
 

@@ -1,49 +1,19 @@
-#include "base/log.hpp"
-#include "cli/commands.hpp"
-#include "cli/daemon.hpp"
-#include "cli/role_setup.hpp"
+#include "cli/role_life.hpp"
 
 namespace cpns::cli {
 namespace {
 
-std::string joined(const std::vector<std::string>& words) {
-  std::string out;
-  for (const auto& w : words) out += (out.empty() ? "" : ", ") + w;
-  return out;
-}
-
-int run(const std::string& file) {
-  auto config = config::load_server(file);
-  if (!config) return report_problems(config.error().lines());
-  if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
-  block_signals();
-  raise_file_limit();
-  auto running = start_server(*config);
-  if (!running) {
-    log::error("server", "not-started", running.error().message());
-    return report(running.error());
-  }
-  const auto& role = running->role;
-  log::info("server", "ready", "the CPNS Server takes connections", {{"listen", role->address()}});
-  if (!config->ready_file.empty())
-    if (const auto wrote = write_ready_file(config->ready_file.string(), role->address()); !wrote)
-      return report(wrote.error());
-
-  const auto reload = [&] {
-    auto fresh = config::load_server(file);
-    if (!fresh) {
-      for (const auto& line : fresh.error().lines()) log::error("server", "reload-refused", line);
-      return;
-    }
-    if (const auto logs = log::configure(fresh->log.settings()); !logs)
-      log::error("server", "reload-refused", logs.error().message());
-    const auto r = role->reload(*fresh);
-    log::info("server", "reloaded", "the configuration was read again",
-              {{"changed", joined(r.changed)}, {"ignored_until_restart", joined(r.ignored)}});
-  };
-  return serve("server", {.reload = reload,
-                          .drain = [&] { role->drain(config->drain); },
-                          .failed = [&] { return role->failed(); }});
+result<role_life<config::server_config>> start(const config::server_config& c) {
+  CPNS_TRY(auto started, start_server(c));
+  const auto running = std::make_shared<running_server>(std::move(started));
+  auto* role = running->role.get();
+  return role_life<config::server_config>{
+      .keep = running,
+      .ready_text = "the CPNS Server takes connections",
+      .ready_line = role->address(),
+      .reload = [role](const config::server_config& fresh) { return role->reload(fresh).ignored; },
+      .drain = [role](const config::server_config& first) { role->drain(first.drain); },
+      .failed = [role] { return role->failed(); }};
 }
 
 }  // namespace
@@ -54,7 +24,10 @@ void add_server(CLI::App& app, int& code) {
   c->add_option("--config", *file, "The server's YAML file")->required();
   c->footer("Signals: SIGTERM drains and ends with 0, SIGHUP reads the file again.\n\nExamples:\n  cpns init "
             "trial && cpns server --config trial/server.yaml");
-  c->callback([file, &code] { code = run(*file); });
+  c->callback([file, &code] {
+    code = run_role(
+        "server", *file, [](const std::string& f) { return config::load_server(f); }, start);
+  });
 }
 
 }  // namespace cpns::cli

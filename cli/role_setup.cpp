@@ -1,8 +1,7 @@
-#include "cli/role_setup.hpp"
+#include "cli/role_life.hpp"
 
 #include <iostream>
 
-#include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
 
 namespace cpns::cli {
@@ -47,6 +46,12 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   CPNS_TRY(const auto protector, open_protector(c.protector));
   CPNS_TRY(auto devices, devices_of(c));
   return actors::pne_role::start(c, *protector, std::move(devices));
+}
+
+std::string joined(const std::vector<std::string>& words) {
+  std::string out;
+  for (const auto& w : words) out += (out.empty() ? "" : ", ") + w;
+  return out;
 }
 
 int report_problems(const std::vector<std::string>& lines) {

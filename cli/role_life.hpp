@@ -1,0 +1,64 @@
+#pragma once
+// The life of a role as a process, the same for all three: read the file, start, say ready, serve signals,
+// read the file again.
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/log.hpp"
+#include "cli/commands.hpp"
+#include "cli/daemon.hpp"
+#include "cli/role_setup.hpp"
+
+namespace cpns::cli {
+
+/// What run_role has to know of a role that runs. `keep` owns it.
+template <class Config>
+struct role_life {
+  std::shared_ptr<void> keep;
+  std::string ready_text;  ///< for the log
+  std::string ready_line;  ///< what `ready_file` holds
+  std::function<std::vector<std::string>(const Config& fresh)>
+      reload;  ///< returns the keys that take a restart
+  std::function<void(const Config& first)> drain;
+  std::function<bool()> failed;
+};
+
+/// The words with commas between them.
+std::string joined(const std::vector<std::string>& words);
+
+/// `load(file)` reads the configuration, `start(config)` gives a result<role_life>. Returns the exit code.
+template <class Load, class Start>
+int run_role(const std::string& role, const std::string& file, Load load, Start start) {
+  auto config = load(file);
+  if (!config) return report_problems(config.error().lines());
+  if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
+  block_signals();
+  raise_file_limit();
+  auto life = start(*config);
+  if (!life) {
+    log::error(role, "not-started", life.error().message());
+    return report(life.error());
+  }
+  log::info(role, "ready", life->ready_text, {{"at", life->ready_line}});
+  if (!config->ready_file.empty())
+    if (const auto wrote = write_ready_file(config->ready_file.string(), life->ready_line); !wrote)
+      return report(wrote.error());
+
+  const auto reload = [&] {
+    auto fresh = load(file);
+    if (!fresh) {
+      for (const auto& line : fresh.error().lines()) log::error(role, "reload-refused", line);
+      return;
+    }
+    if (const auto logs = log::configure(fresh->log.settings()); !logs)
+      log::error(role, "reload-refused", logs.error().message());
+    log::info(role, "reloaded", "the configuration was read again",
+              {{"ignored_until_restart", joined(life->reload(*fresh))}});
+  };
+  return serve(role, {.reload = reload, .drain = [&] { life->drain(*config); }, .failed = life->failed});
+}
+
+}  // namespace cpns::cli
