@@ -91,25 +91,20 @@ bool is_reported(const entity_record& r, const eukey_set& set) {
   return r.last_report && r.last_report->generation() >= set.generation;
 }
 
-/// The newest set again: its owner asks before any key of it was reported, so retries burn no generations.
-bool same_again(const assignment_case& c, const proven& p, granted& out) {
+/// The newest set, while no key of it was reported: what its owner does not hold may have gone out before it
+/// was lost, so that it goes on behind every index that was issued, and a retry costs indexes, not a
+/// generation.
+bool go_on_unreported(const assignment_case& c, const proven& p, granted& out) {
   eukey_set& set = out.next.sets.back();
   const auto& known = c.request.known_epoch;
   if (known && known->generation() > set.generation) return false;
   const bool holds = known && known->generation() == set.generation;
-  if (holds && c.request.set != set.set) return false;
-  if (holds) return continue_set(c, set, *known, out);
-  // A key of it is in the device, and the gateway does not know the set: it lost its disk, and which indexes
-  // went out already is known to nobody.
+  if (holds) return c.request.set == set.set && continue_set(c, set, *known, out);
+  // A key of it is in the device, and the gateway lost the set: whoever found the gateway's disk has TKg of
+  // it.
   if (p.device() && c.shown->drsp.highest && c.shown->drsp.highest->generation() >= set.generation)
     return false;
-  const std::uint32_t end =
-      std::min(set.next_index, set.first_index + static_cast<std::uint32_t>(keys_in_response_max));
-  hand_out(set, set.first_index, end, out.keys);
-  out.events.push_back({"set-repeated",
-                        "generation " + std::to_string(set.generation) + " again: no key of it was reported",
-                        true});
-  return true;
+  return continue_set(c, set, epoch{set.generation, static_cast<std::uint16_t>(set.next_index - 1)}, out);
 }
 
 bool try_kept_set(const assignment_case& c, const proven& p, granted& out) {
@@ -123,7 +118,7 @@ bool try_kept_set(const assignment_case& c, const proven& p, granted& out) {
     if (known && known->generation() == newest.generation && c.request.set == newest.set)
       return continue_set(c, newest, *known, out);
   }
-  return !is_reported(c.stored, newest) && same_again(c, p, out);
+  return !is_reported(c.stored, newest) && go_on_unreported(c, p, out);
 }
 
 }  // namespace

@@ -82,13 +82,14 @@ honest_server::answer_t honest_server::grant(const gateway_id& gw, const key_ass
   const bool unreported =
       !sets_.empty() && (!last_report_ || last_report_->generation() < sets_.rbegin()->first);
   std::uint32_t generation = 0;
+  std::size_t first = 0;
   if (unreported) {
+    // Behind what the gateway holds of the set, or behind all of it.
     generation = sets_.rbegin()->first;
     auto& set = sets_[generation];
-    const std::size_t wanted = r.known_epoch && r.known_epoch->generation() == generation
-                                   ? r.known_epoch->index() + 1 + set_size
-                                   : 0;
-    if (wanted > set.keys.size()) extend(set, wanted - set.keys.size());
+    const bool holds = r.known_epoch && r.known_epoch->generation() == generation;
+    first = holds ? std::size_t{r.known_epoch->index()} + 1 : set.keys.size();
+    if (first + set_size > set.keys.size()) extend(set, first + set_size - set.keys.size());
   } else {
     generation = sets_.empty() ? 0 : sets_.rbegin()->first;
     if (drsp.highest) generation = std::max(generation, drsp.highest->generation());
@@ -100,7 +101,7 @@ honest_server::answer_t honest_server::grant(const gateway_id& gw, const key_ass
     extend(set, set_size);
   }
   const auto& set = sets_[generation];
-  auto a = make_answer(gw, set, set.keys.size() > 256 ? set.keys.size() - 256 : 0, now);
+  auto a = make_answer(gw, set, std::max(first, set.keys.size() > 256 ? set.keys.size() - 256 : 0), now);
   const auto* held = drsp.highest ? key(*drsp.highest) : nullptr;
   if (held != nullptr && crypto::possession_tag(s, *held, th1) == drsp.possession)
     a.chain = crypto::derive_chain(s, *held, gw, generation);

@@ -245,7 +245,7 @@ TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ASetThatIsGivenAgainBringsNoErasedIndexBack) {
+TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
   keyed_world w;
   w.connect();
   w.run(5s);
@@ -258,7 +258,7 @@ TEST(Recovery, ASetThatIsGivenAgainBringsNoErasedIndexBack) {
   w.server.forget_reports();
   w.gw->handle_report_outcome(w.now, epoch{1, 2}, report_outcome::resync);
   w.run(10s);
-  EXPECT_EQ(w.gw->record().generation, 1u) << "no key of the set was reported, so it is given again";
+  EXPECT_EQ(w.gw->record().generation, 1u) << "no key of the set was reported, so it goes on";
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 3}));
   EXPECT_EQ(w.gw->record().keys.front().which, (epoch{1, 3}));
   EXPECT_TRUE(std::is_sorted(w.gw->record().keys.begin(), w.gw->record().keys.end(),
@@ -294,6 +294,27 @@ TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
   EXPECT_TRUE(crashed);
   EXPECT_EQ(w.deliveries.count(epoch{1, 0}), 0u);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Recovery, AGatewayThatLostItsDiskAfterAnUnconfirmedDeliveryUsesNoIndexTwice) {
+  world w;
+  w.tap = [](side to, bytes& m) { return to != side::pne || !is<key_delivery>(m); };
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return !w.deliveries.empty(); }, 20s));
+  w.crash(side::gw);
+  const auto entity = w.gw_disk.entity;
+  const auto user = w.gw_disk.user;
+  w.gw_disk = {};
+  w.gw_disk.entity = entity;
+  w.gw_disk.user = user;
+  w.power_on(side::gw);
+  w.tap = nullptr;
+  w.connect();
+  w.run(20s);
+  EXPECT_TRUE(w.keyed());
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 32}))
+      << "index 0 was in a KDEL, and whoever heard it may hold its key";
   EXPECT_EQ(w.disagreement(), "");
 }
 
