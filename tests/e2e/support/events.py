@@ -1,0 +1,92 @@
+"""What the processes of a run say, in the order in which it arrived, and waiting for it with a deadline.
+
+An event is one JSON line of a process as a dict; the harness adds `role` (which process), `run` (1 is its first start) and `seen`
+(monotonic seconds). A line that is not JSON becomes the event `raw`, the end of a process the event `process-ended`."""
+
+import json
+import threading
+import time
+
+
+class NotSeen(AssertionError):
+    """A deadline passed. The message holds what was seen last."""
+
+
+def matcher(match=None, **fields):
+    """A predicate: all `fields` equal, and `match(event)` if it is given."""
+    def says(event):
+        return all(event.get(k) == v for k, v in fields.items()) and (match is None or bool(match(event)))
+    return says
+
+
+class Events:
+    """[thread-safe] Readers of processes add, tests wait."""
+
+    def __init__(self):
+        self._changed = threading.Condition()
+        self._all = []
+
+    def add(self, role: str, run: int, line: str):
+        try:
+            event = json.loads(line)
+            if not isinstance(event, dict):
+                raise ValueError(line)
+        except ValueError:
+            event = {"event": "raw", "text": line}
+        self.put(role, run, event)
+
+    def put(self, role: str, run: int, event: dict):
+        event.update(role=role, run=run, seen=time.monotonic())
+        with self._changed:
+            self._all.append(event)
+            self._changed.notify_all()
+
+    def mark(self) -> int:
+        """Give it as `since` to look only at what comes from here on."""
+        with self._changed:
+            return len(self._all)
+
+    def find(self, match=None, since=0, **fields) -> list:
+        says = matcher(match, **fields)
+        with self._changed:
+            return [e for e in self._all[since:] if says(e)]
+
+    def wait(self, match=None, count=1, since=0, timeout=30.0, **fields) -> list:
+        """The first `count` events that match."""
+        says = matcher(match, **fields)
+        found = []
+        what = ", ".join(f"{k}={v}" for k, v in fields.items()) or "a condition"
+
+        def enough(events):
+            found.extend(e for e in events if says(e))
+            return len(found) >= count
+
+        self._scan(enough, since, timeout, lambda: f"{count} of ({what}) within {timeout} s, saw {len(found)}")
+        return found[:count]
+
+    def wait_until(self, done, since=0, timeout=30.0, what="a condition"):
+        """Hands every event once to `done(event)`; ends when it returns true."""
+        self._scan(lambda events: any(done(e) for e in events), since, timeout, lambda: f"{what} within {timeout} s")
+
+    def _scan(self, enough, since, timeout, what):
+        deadline, at = time.monotonic() + timeout, since
+        while True:
+            with self._changed:
+                while len(self._all) == at:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or not self._changed.wait(left):
+                        raise NotSeen("not seen: " + what() + "\n" + self._tail())
+                new, at = self._all[at:], len(self._all)
+            if enough(new):
+                return
+            if time.monotonic() > deadline:  # others go on talking
+                raise NotSeen("not seen: " + what() + "\n" + self.tail())
+
+    def tail(self, lines=25) -> str:
+        with self._changed:
+            return self._tail(lines)
+
+    def _tail(self, lines=25) -> str:
+        hide = ("role", "run", "seen", "time")
+        return "\n".join(f"  {e['role']}#{e['run']} " + json.dumps({k: v for k, v in e.items() if k not in hide})
+                         for e in self._all[-lines:])

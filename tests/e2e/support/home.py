@@ -1,0 +1,149 @@
+"""A trial installation in a temporary folder, made by `cpns init`, with ports and names of its own: runs at the same time do not meet."""
+
+import csv
+import json
+import os
+import pathlib
+import random
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+
+from support import yaml
+from support.events import Events
+from support.process import Process, Role, cpns_binary
+
+PYTHON_PNE = pathlib.Path(__file__).resolve().parents[1] / "python_pne" / "pne.py"
+
+
+def free_port(kind, host="127.0.0.1") -> int:
+    with socket.socket(socket.AF_INET, kind) as s:
+        s.bind((host, 0))
+        return s.getsockname()[1]
+
+
+class Home:
+    """`server`, `gateway` and `pne` are the configurations as dicts: change them, call write(), start the roles."""
+
+    def __init__(self, devices=3, rekey="1d", level="info", user="alice@example.org"):
+        draw = random.SystemRandom()
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cpns-e2e-"))
+        self.user, self.events, self.processes = user, Events(), []
+        # An address of its own for what has to be at the same place after a restart: nobody else takes a port there.
+        self.address = f"127.{draw.randrange(16, 250)}.{draw.randrange(256)}.{draw.randrange(1, 255)}"
+        self.server_port = free_port(socket.SOCK_STREAM, self.address)
+        self.radio_port = free_port(socket.SOCK_STREAM, self.address)
+        self.network = f"e2e-{draw.randrange(1 << 48):012x}"
+        self.beacon_port = free_port(socket.SOCK_DGRAM)
+        self.cli("init", self.folder, "--devices", devices, "--user", user, "--listen", f"{self.address}:{self.server_port}")
+        self.devices = self._devices()
+        log = {"format": "json", "level": level}
+        tls = {n: {"certificate": f"tls/{n}.pem", "key": f"tls/{n}.key", "ca": "tls/ca.pem"} for n in ("server", "gateway")}
+        # The PNEs of this process find the gateway by its beacon, wherever it listens after a restart.
+        self.server = {"role": "server", "name": "main", "listen": f"{self.address}:{self.server_port}", "tls": tls["server"],
+                       "store": {"kind": "rocksdb", "path": "state/server"}, "protector": {"kind": "file", "file": "server.kek"},
+                       "keys": {"rekey": rekey}, "log": dict(log)}
+        self.gateway = {"role": "gateway", "name": "gw1", "user": user, "user_password_file": "password",
+                        "servers": [f"{self.address}:{self.server_port}"], "server_uri": "urn:cpns:server:main",
+                        "tls": tls["gateway"], "store": {"kind": "rocksdb", "path": "state/gateway"},
+                        "protector": {"kind": "file", "file": "gateway.kek"},
+                        "transports": [{"name": "radio", "plugin": "tcp", "params": {
+                            "listen": "127.0.0.1:0", "announce": f"127.255.255.255:{self.beacon_port}", "announce_ms": "100",
+                            "network": self.network}}],
+                        "validation": {"policy": "auto"}, "timers": {"reconnect_max": "1s"},
+                        "control_socket": "state/gateway.sock", "log": dict(log)}
+        self.pne = {"role": "pne", "devices_file": "devices.csv", "keys_dir": "state/pne",
+                    "transports": [{"name": "radio", "plugin": "tcp", "params": {
+                        "discover": str(self.beacon_port), "network": self.network}}],
+                    "protector": {"kind": "file", "file": "pne.kek"}, "control_socket": "state/pne.sock", "log": dict(log)}
+        self.write()
+
+    def listen_at_fixed_port(self):
+        """For a PNE that dials: the gateway's radio at `address`:`radio_port`, also after a restart."""
+        self.gateway["transports"][0]["params"]["listen"] = f"{self.address}:{self.radio_port}"
+        return f"{self.address}:{self.radio_port}"
+
+    def write(self):
+        for name in ("server", "gateway", "pne"):
+            (self.folder / f"{name}.yaml").write_text(yaml.dump(getattr(self, name)))
+
+    def _devices(self) -> list:
+        """[(Entity ID, Temporary Key as text)] as they were manufactured."""
+        with open(self.folder / "devices.csv", newline="") as file:
+            return [(row["entity_id"], row["temporary_key"]) for row in csv.DictReader(file)]
+
+    def password(self) -> str:
+        return (self.folder / "password").read_text().rstrip("\n")
+
+    # ---- the command line
+
+    def cli(self, *args, check=True, stdin=None, timeout=60, env=None) -> subprocess.CompletedProcess:
+        done = subprocess.run([cpns_binary(), *(str(a) for a in args)], capture_output=True, text=True, timeout=timeout,
+                              input=stdin if stdin is not None else "", cwd=self.folder, env={**os.environ, **(env or {})})
+        if check and done.returncode != 0:
+            raise AssertionError(f"cpns {' '.join(str(a) for a in args)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
+        return done
+
+    def add_user(self, user: str, password: str):
+        """While the server is stopped."""
+        self.cli("user", "add", user, "--stdin", "--config", "server.yaml", stdin=password + "\n")
+
+    def import_devices(self, rows: list, *options):
+        """rows: (Entity ID, Temporary Key, strength), while the server is stopped. The list is not kept."""
+        with tempfile.TemporaryDirectory(prefix="cpns-e2e-list-") as folder:
+            file = pathlib.Path(folder) / "list.csv"
+            with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", newline="") as out:
+                csv.writer(out).writerows([("entity_id", "temporary_key", "strength"), *rows])
+            self.cli("device", "import", file, "--config", "server.yaml", *options)
+
+    def pnes(self) -> dict:
+        """What the running gateway knows: Entity ID to what `cpns pnes list` says of it."""
+        said = json.loads(self.cli("pnes", "list", "--json", "--config", "gateway.yaml").stdout)
+        return {p["entity"]: p for p in said["pnes"]}
+
+    def tell_pne(self, what: str, entity="", check=True):
+        return self.cli("pne", "--config", "pne.yaml", what, *([entity] if entity else []), check=check)
+
+    # ---- processes
+
+    def role(self, name: str) -> Role:
+        """The server, gateway or pne of this home; the same object each time."""
+        known = next((p for p in self.processes if p.name == name), None)
+        return known or self._keep(Role(name, self.folder / f"{name}.yaml", self.events, self.folder))
+
+    def start(self, *names) -> list:
+        return [self.role(n).start() for n in names or ("server", "gateway", "pne")]
+
+    def python_pne(self, entity: str, tk: str, *options, name="python-pne") -> Process:
+        """Started at once; its JSON lines are events of the role `name`."""
+        at = self.listen_at_fixed_port()
+        return self._keep(Process(name, [sys.executable, "-B", PYTHON_PNE, at, "--entity", entity, "--tk", tk, "--keys",
+                                         self.folder / f"{name}.json", "--network", self.network, *options],
+                                  self.events, self.folder)).spawn()
+
+    def _keep(self, process):
+        self.processes.append(process)
+        return process
+
+    def close(self, keep=False):
+        """Whatever still runs is ended; the folder goes away."""
+        for p in reversed(self.processes):
+            p.put_down()
+        if keep:
+            print(f"kept: {self.folder}", file=sys.stderr, flush=True)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def poll(condition, timeout=20.0, every=0.05, what="a condition"):
+    """For what no log tells: asks again and again until `condition()` is true, and returns what it gave."""
+    pause = threading.Event()
+    for _ in range(max(1, round(timeout / every))):
+        value = condition()
+        if value:
+            return value
+        pause.wait(every)
+    raise AssertionError(f"not so within {timeout} s: {what}")
