@@ -103,7 +103,7 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
   x.sends_left = settings.retries;
   // The detector's DREQ may be older than the own key: what it does not verify is asked again.
   const auto j = judge(s, record, x.own, x.dreq, x.request, *answer);
-  const bool is_new = record.generation == 0 && j.is_candidate();
+  const bool is_new = record.generation == 0 && refusals == 0 && j.is_candidate();
   if (!j.is_verified() && !is_new) return start(now);
   subject what;
   what.exchange = std::move(x);
@@ -158,8 +158,9 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, di
   x.answers.push_back(std::move(a));
   if (!candidate) return noise(now, why);
   say(kind_t::detected, highest);
-  // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges.
-  if (record.generation == 0) conclude(now);
+  // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges. Once it
+  // refused one, the answers of all links are waited for: the fastest may be an impostor.
+  if (record.generation == 0 && refusals == 0) conclude(now);
 }
 
 void pn_gw_machine::impl::on(time_point now, const pne_notice& m) {

@@ -204,7 +204,10 @@ bool world::carry_out(gw_output& out) {
     gw_disk = std::move(*back);
   } else if (auto* m = std::get_if<gw_send>(&out)) {
     check_kdel(m->message);
-    if (link && m->to == *link) transmit(side::pne, std::move(m->message));
+    if (link && m->to == *link)
+      transmit(side::pne, std::move(m->message));
+    else if (elsewhere)
+      elsewhere(m->to, m->message);
   } else if (std::get_if<gw_want_nonce>(&out) != nullptr) {
     const bool given = server_up && !random.chance(o.nonce_failure);
     at(server_time, [this, given] {
@@ -235,6 +238,8 @@ bool world::carry_out(gw_output& out) {
     if (link && c->link == *link) {
       link.reset();
       at(reconnect_time, [this] { connect(); });
+    } else if (elsewhere) {
+      elsewhere(c->link, {});
     }
   } else if (auto* e = std::get_if<gw_event>(&out)) {
     gw_events.push_back(*e);

@@ -51,6 +51,8 @@ class world {
 
   /// Sees each message of the radio, may change it; false: it is lost.
   std::function<bool(side to, bytes& message)> tap;
+  /// What the gateway does on links that are not the PNE's: an empty message is the end of the link.
+  std::function<void(protocol::gw_link to, const bytes& message)> elsewhere;
   /// Puts a message on the air.
   void inject(side to, bytes message);
   /// Called before each output: `n` counts those of one side since the start. True: the side crashes instead.
