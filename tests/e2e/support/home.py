@@ -36,7 +36,7 @@ class Home:
         self.address = f"127.{draw.randrange(16, 250)}.{draw.randrange(256)}.{draw.randrange(1, 255)}"
         self.server_port = free_port(socket.SOCK_STREAM, self.address)
         self.radio_port = free_port(socket.SOCK_STREAM, self.address)
-        self.network = f"e2e-{draw.randrange(1 << 48):012x}"
+        self.network = f"e2e-{draw.randrange(1 << 32):08x}"  # the hello, 11 bytes and this, is one frame: at most 23 bytes
         self.beacon_port = free_port(socket.SOCK_DGRAM)
         self.cli("init", self.folder, "--devices", devices, "--user", user, "--listen", f"{self.address}:{self.server_port}")
         self.devices = self._devices()
