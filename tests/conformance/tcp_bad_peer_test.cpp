@@ -293,5 +293,19 @@ TEST_F(tcp_gateway, a_pne_finds_a_configured_address_and_waits_longer_each_time_
   other->close();
 }
 
+TEST(tcp_settings, a_network_name_for_which_the_hello_has_no_room_is_refused) {
+  for (const auto as : {transport_role::central, transport_role::peripheral}) {
+    listener hears;
+    params p{{"mtu", "23"}, {"network", "twelve-bytes"}};
+    if (as == transport_role::peripheral) p["connect"] = "127.0.0.1:9";
+    EXPECT_TRUE(load_transport({"tcp", as, p, {}}, hears));
+    p["network"] += "+";
+    const auto refused = load_transport({"tcp", as, p, {}}, hears);
+    ASSERT_FALSE(refused);
+    EXPECT_NE(refused.error().message().find("1 to 12 bytes"), std::string::npos)
+        << refused.error().message();
+  }
+}
+
 }  // namespace
 }  // namespace cpns::plugins

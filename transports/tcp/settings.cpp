@@ -48,6 +48,10 @@ settings read_settings(sdk::parameters& p, cpns_role as) {
   if (s.network.empty() || s.network.size() > 64)
     throw sdk::bad_parameter{"parameter network must have 1 to 64 bytes"};
   s.mtu = static_cast<std::uint32_t>(p.number("mtu", s.mtu, 23, 65535));
+  if (magic.size() + s.network.size() > s.mtu)
+    throw sdk::bad_parameter{"parameter network: the hello holds it in one frame, so with an mtu of " +
+                             std::to_string(s.mtu) + " it must have 1 to " +
+                             std::to_string(s.mtu - magic.size()) + " bytes"};
   s.max_links = p.number("max_links", s.max_links, 1, 1'000'000);
   s.frame_ms = p.number("frame_ms", s.frame_ms, 10, 600'000);
   s.queue_bytes = p.number("queue_bytes", s.queue_bytes, 2048, 16 * 1024 * 1024);
