@@ -1,0 +1,129 @@
+"""Who is refused at the server link, seen from outside: openssl's client sees it, the log says why, and a real gateway is served all the same."""
+
+import subprocess
+import unittest
+
+from support import pki
+from support.case import E2ECase
+from support.home import poll
+
+GATEWAY = "urn:cpns:gw:gw1"
+ALPN = ["-alpn", "cpns/1"]
+ONE_ANSWER = "the user is not known or the password is wrong"
+
+
+class RefusedByTheServer(E2ECase):
+    def refused(self, why: str, make_options):
+        home = self.home(devices=1)
+        home.start("server")
+        tls = home.folder / "tls"
+        # The input is held open: a TLS 1.3 client learns at its first read that it was refused.
+        with subprocess.Popen(["openssl", "s_client", "-connect", f"{home.address}:{home.server_port}", "-CAfile", tls / "ca.pem",
+                               *make_options(tls)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
+            try:
+                said = home.events.wait(role="server", event="gateway-refused", timeout=10)[0]
+                self.assertEqual(client.wait(10), 1)
+            finally:
+                client.kill()
+        self.assertIn(why, said["text"])
+        self.assertTrue(said["peer"].startswith("127."), said)
+        self.assertEqual(home.events.find(role="server", event="gateway-connected"), [])
+        home.start("gateway", "pne")
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
+        self.assertEqual(home.role("server").terminate(), 0)
+
+    def test_no_certificate(self):
+        self.refused("the peer sent no certificate", lambda tls: ALPN)
+
+    def test_tls_1_2(self):
+        self.refused("does not speak TLS 1.3", lambda tls: [*pki.options(tls, "gateway"), *ALPN, "-tls1_2"])
+
+    def test_no_alpn(self):
+        self.refused("the peer offers no ALPN, wanted cpns/1", lambda tls: pki.options(tls, "gateway"))
+
+    def test_another_alpn(self):
+        self.refused("does not offer ALPN cpns/1", lambda tls: [*pki.options(tls, "gateway"), "-alpn", "h2,cpns/2"])
+
+    def test_a_certificate_of_another_ca(self):
+        self.refused("comes from an unknown CA", lambda tls: [*pki.Ca().issue(tls, "foreign", GATEWAY, pki.CLIENT), *ALPN])
+
+    def test_an_expired_certificate(self):
+        self.refused("has expired", lambda tls: [
+            *pki.Ca(tls).issue(tls, "old", GATEWAY, pki.CLIENT, begin=-2 * pki.DAY, end=-pki.DAY), *ALPN])
+
+    def test_a_certificate_from_the_future(self):
+        self.refused("is not valid yet", lambda tls: [
+            *pki.Ca(tls).issue(tls, "early", GATEWAY, pki.CLIENT, begin=pki.DAY, end=2 * pki.DAY), *ALPN])
+
+    def test_a_servers_certificate_used_as_a_gateways(self):
+        self.refused("is for another purpose", lambda tls: [*pki.options(tls, "server"), *ALPN])
+
+
+class RefusedByTheGateway(E2ECase):
+    """A false server answers at the server's address. The gateway says why it goes away, sends nothing, and finds the real one later."""
+
+    def refused(self, why: str, make_options):
+        home = self.home(devices=1)
+        tls = home.folder / "tls"
+        with subprocess.Popen(["openssl", "s_server", "-accept", f"{home.address}:{home.server_port}", "-CAfile", tls / "ca.pem",
+                               "-Verify", "1", "-tls1_3", "-quiet", *ALPN, *make_options(tls)],
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as false_server:
+            try:
+                home.start("gateway", "pne")
+                said = home.events.wait(lambda e: why in e.get("text", ""), role="gateway", timeout=15)[0]
+            finally:
+                false_server.kill()
+            # -quiet: what comes out is what the gateway has sent over the link.
+            self.assertEqual(false_server.stdout.read(), b"")
+        self.assertEqual(said["event"], "server-unreachable", said)
+        self.assertEqual(home.events.find(role="gateway", event="server-connected"), [])
+        self.assertEqual(home.events.find(role="gateway", event="requested"), [])
+        home.start("server")
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
+        self.assertEqual(home.role("gateway").terminate(), 0)
+
+    def test_a_gateways_certificate_used_as_a_servers(self):
+        self.refused("is for another purpose", lambda tls: pki.options(tls, "gateway"))
+
+    def test_a_server_of_another_ca(self):
+        self.refused("comes from an unknown CA", lambda tls: pki.Ca().issue(tls, "foreign", "urn:cpns:server:main", pki.SERVER))
+
+    def test_an_expired_server(self):
+        self.refused("has expired", lambda tls: pki.Ca(tls).issue(tls, "old", "urn:cpns:server:main", pki.SERVER,
+                                                                  begin=-2 * pki.DAY, end=-pki.DAY))
+
+    def test_a_server_of_another_name(self):
+        self.refused("urn:cpns:server:other", lambda tls: pki.Ca(tls).issue(tls, "other", "urn:cpns:server:other", pki.SERVER))
+
+
+class WrongPassword(E2ECase):
+    def test_is_said_with_what_to_do_and_mended_without_a_restart(self):
+        home = self.home(devices=1)
+        right = home.password()
+        home.gateway["timers"]["backoff_max"] = "1s"  # how soon a refused device asks again
+        home.write()
+        (home.folder / "password").write_text("not the password\n")
+        home.start()
+        refused = home.events.wait(role="server", event="assignment-refused", timeout=20)[0]
+        self.assertEqual((refused["status"], refused["text"]), ("unknown_user_or_bad_proof", ONE_ANSWER))
+        said = home.events.wait(lambda e: e.get("level") in ("warn", "error"), role="gateway", timeout=10)[0]
+        self.assertIn("password", said["text"])
+        self.assertEqual(home.events.find(role="gateway", event="delivering"), [])
+        (home.folder / "password").write_text(right + "\n")
+        home.events.wait(role="gateway", event="confirmed", timeout=30)
+
+    def test_an_unknown_user_gets_the_same_answer(self):
+        home = self.home(devices=1)
+        home.gateway["user"] = "nobody@example.org"
+        home.write()
+        home.start()
+        refused = home.events.wait(role="server", event="assignment-refused", timeout=20)[0]
+        self.assertEqual(refused["status"], "unknown_user_or_bad_proof")
+        self.assertEqual(refused["text"], ONE_ANSWER)
+        self.assertEqual(poll(lambda: home.events.find(role="gateway", event="enrolled"), what="enrolment")[0]["run"], 1,
+                         "the challenge for nobody looks like anybody's")
+        self.assertEqual(home.events.find(role="gateway", event="delivering"), [])
+
+
+if __name__ == "__main__":
+    unittest.main()
