@@ -1,13 +1,8 @@
 #include "actors/system.hpp"
 
 namespace cpns::actors {
-namespace {
 
-constexpr std::size_t workers = 2;
-
-}  // namespace
-
-actor_runtime::actor_runtime() {
+actor_runtime::actor_runtime(std::size_t workers) {
   config_.set("scheduler.policy", caf::atom("sharing"));
   config_.set("scheduler.max-threads", workers);
   system_ = std::make_unique<caf::actor_system>(config_);

@@ -1,8 +1,9 @@
 #pragma once
-// A role's actor system: no configuration file is read, two workers, work sharing (idle daemons cost
+// A role's actor system: no configuration file is read, few workers, work sharing (idle daemons cost
 // nothing).
 
 #include <caf/all.hpp>
+#include <cstddef>
 #include <exception>
 #include <memory>
 #include <string>
@@ -14,7 +15,8 @@ namespace cpns::actors {
 /// Owns an actor system. Actors are told to end before it is destroyed; its destructor waits for them.
 class actor_runtime {
  public:
-  actor_runtime();
+  /// More workers than cores are for actors that wait for a disk.
+  explicit actor_runtime(std::size_t workers = 2);
   ~actor_runtime();
   actor_runtime(const actor_runtime&) = delete;
   actor_runtime& operator=(const actor_runtime&) = delete;
