@@ -8,14 +8,24 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <optional>
+#include <vector>
 
 namespace cpns::actors {
 namespace {
 
+using steady = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
 constexpr std::size_t answer_max = 64 * 1024 * 1024;
+constexpr std::size_t clients_max = 64;  // a further one takes the place of the one that waits longest
+constexpr milliseconds line_time{2000};  // from the connection, or the answer before, to a whole line
+constexpr milliseconds answer_time{5000};
+constexpr milliseconds glance{200};  // how soon the end of the role is noticed
 
 result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un a{};
@@ -55,14 +65,62 @@ std::optional<std::string> read_line(int fd, std::size_t most) {
   return std::nullopt;
 }
 
-bool write_line(int fd, std::string line) {
+/// False when the other side has gone, does not read on in time, or `ending` was set.
+bool write_line(int fd, std::string line, milliseconds time, const std::atomic<bool>& ending) {
+  const auto by = steady::now() + time;
   line += '\n';
-  std::size_t at = 0;
-  while (at < line.size()) {
-    const auto n = ::send(fd, line.data() + at, line.size() - at, MSG_NOSIGNAL);
-    if (n <= 0) return false;
-    at += static_cast<std::size_t>(n);
+  for (std::size_t at = 0; at < line.size();) {
+    const auto n = ::send(fd, line.data() + at, line.size() - at, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (n > 0) {
+      at += static_cast<std::size_t>(n);
+      continue;
+    }
+    if (errno != EAGAIN && errno != EINTR) return false;
+    if (ending || steady::now() >= by) return false;
+    pollfd p{fd, POLLOUT, 0};
+    ::poll(&p, 1, static_cast<int>(glance.count()));
   }
+  return true;
+}
+
+struct client {
+  int fd;
+  std::string said;
+  steady::time_point by;  ///< when its line has to be whole
+
+  explicit client(int f) : fd(f), by(steady::now() + line_time) {}
+  ~client() { ::close(fd); }
+  client(const client&) = delete;
+  client& operator=(const client&) = delete;
+};
+using clients_t = std::vector<std::unique_ptr<client>>;
+
+/// Takes what has come and answers whole lines. False when the client is to be let go.
+bool serve(client& c, const std::function<std::string(const std::string&)>& answer,
+           const std::atomic<bool>& ending) {
+  char buffer[control_request_max];
+  const auto n = ::recv(c.fd, buffer, sizeof buffer, MSG_DONTWAIT);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
+  if (n <= 0) return false;
+  c.said.append(buffer, static_cast<std::size_t>(n));
+  for (auto end = c.said.find('\n'); end != std::string::npos; end = c.said.find('\n')) {
+    const auto line = c.said.substr(0, end);
+    c.said.erase(0, end + 1);
+    if (ending || line.size() > control_request_max || !write_line(c.fd, answer(line), answer_time, ending))
+      return false;
+    c.by = steady::now() + line_time;
+  }
+  return c.said.size() <= control_request_max;
+}
+
+/// False when there is no descriptor for it.
+bool accept_one(int fd, clients_t& clients) {
+  const int got = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
+  if (got < 0) return errno != EMFILE && errno != ENFILE;
+  if (clients.size() >= clients_max)
+    clients.erase(std::min_element(clients.begin(), clients.end(),
+                                   [](const auto& a, const auto& b) { return a->by < b->by; }));
+  clients.push_back(std::make_unique<client>(got));
   return true;
 }
 
@@ -106,37 +164,32 @@ control_server::~control_server() {
 }
 
 void control_server::run() {
+  clients_t clients;
   while (!ending_) {
-    pollfd p{fd_, POLLIN, 0};
-    if (::poll(&p, 1, 200) <= 0) continue;
-    const int client = ::accept4(fd_, nullptr, nullptr, SOCK_CLOEXEC);
-    if (client < 0) {
-      if (errno == EMFILE || errno == ENFILE) ::poll(nullptr, 0, 100);
-      continue;
+    std::vector<pollfd> watched{{fd_, POLLIN, 0}};
+    for (const auto& c : clients) watched.push_back({c->fd, POLLIN, 0});
+    ::poll(watched.data(), watched.size(), static_cast<int>(glance.count()));
+    const auto now = steady::now();
+    for (std::size_t i = 0; i < clients.size(); ++i) {
+      const bool said = watched[i + 1].revents != 0;
+      if (said ? !serve(*clients[i], answer_, ending_) : now >= clients[i]->by) clients[i].reset();
     }
-    serve(client);
-    ::close(client);
-  }
-}
-
-void control_server::serve(int client) {
-  set_patience(client, 2);
-  while (!ending_) {
-    const auto line = read_line(client, control_request_max);
-    if (!line || !write_line(client, answer_(*line))) return;
+    std::erase(clients, nullptr);
+    if (watched[0].revents != 0 && !accept_one(fd_, clients)) ::poll(nullptr, 0, 100);
   }
 }
 
 result<std::string> control_call(const std::string& path, const std::string& request) {
   CPNS_TRY(const auto at, address_of(path));
   const int fd = new_socket();
+  set_patience(fd, 10);
   if (!connect_to(fd, at)) {
     const std::string why = std::strerror(errno);
     ::close(fd);
     return fail(errc::peer_closed, "no role listens at " + path + " (" + why + "): is it running?");
   }
-  set_patience(fd, 10);
-  const bool sent = write_line(fd, request);
+  const std::atomic<bool> never{false};
+  const bool sent = write_line(fd, request, milliseconds{10'000}, never);
   auto line = sent ? read_line(fd, answer_max) : std::nullopt;
   ::close(fd);
   if (!line) return fail(errc::peer_timeout, "the role at " + path + " did not answer within 10 s");

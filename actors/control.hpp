@@ -14,7 +14,8 @@ namespace cpns::actors {
 
 inline constexpr std::size_t control_request_max = 4096;  ///< bytes of a line that asks
 
-/// Serves one client at a time in a thread of its own; one that says nothing for two seconds is dropped.
+/// Serves its clients in a thread of its own; one that has not said its whole line within two seconds is
+/// dropped.
 class control_server {
  public:
   /// `answer` is called in the server's thread with one line and returns one. The socket has mode 0600. A
@@ -29,7 +30,6 @@ class control_server {
  private:
   control_server(std::string path, int fd, std::function<std::string(const std::string&)> answer);
   void run();
-  void serve(int client);
 
   std::string path_;
   int fd_;

@@ -7,9 +7,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <memory>
+#include <thread>
+#include <vector>
 
 namespace cpns::actors {
 namespace {
@@ -136,6 +140,53 @@ TEST(control, a_client_that_says_nothing_does_not_keep_others_out) {
   const auto server = p.listen();
   raw_client silent{p.path()};
   EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+}
+
+TEST(control, many_clients_that_say_nothing_do_not_keep_others_out) {
+  control_place p;
+  const auto server = p.listen();
+  std::vector<std::unique_ptr<raw_client>> silent;
+  for (int i = 0; i < 200; ++i) silent.push_back(std::make_unique<raw_client>(p.path()));
+  const auto begun = std::chrono::steady_clock::now();
+  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{2})
+      << "nobody's patience was waited for";
+}
+
+TEST(control, a_client_that_says_a_byte_now_and_then_has_the_time_of_one_line) {
+  control_place p;
+  const auto server = p.listen();
+  const raw_client slow{p.path()};
+  const auto begun = std::chrono::steady_clock::now();
+  // Well over the two seconds, and less than two seconds apart.
+  while (::send(slow.fd, "x", 1, MSG_NOSIGNAL) == 1 &&
+         std::chrono::steady_clock::now() - begun < std::chrono::seconds{20})
+    std::this_thread::sleep_for(std::chrono::milliseconds{300});
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{10});
+}
+
+TEST(control, the_role_ends_while_a_client_neither_speaks_nor_reads) {
+  control_place p;
+  const std::string list(8 * 1024 * 1024, 'x');
+  auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; }).value();
+  const raw_client silent{p.path()}, deaf{p.path()};
+  deaf.say("list\n");
+  char first = 0;
+  ASSERT_EQ(::recv(deaf.fd, &first, 1, 0), 1) << "the answer is under way";
+  const auto begun = std::chrono::steady_clock::now();
+  server.reset();
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{2});
+}
+
+TEST(control, lines_that_come_together_are_answered_one_by_one) {
+  control_place p;
+  const auto server = p.listen();
+  const raw_client c{p.path()};
+  c.say("one\ntwo\n");
+  const std::string expected = "heard one\nheard two\n";
+  std::string got(expected.size(), '\0');
+  ASSERT_EQ(::recv(c.fd, got.data(), got.size(), MSG_WAITALL), static_cast<ssize_t>(got.size()));
+  EXPECT_EQ(got, expected);
 }
 
 TEST(control, a_client_that_leaves_in_the_middle_hurts_nobody) {
