@@ -1,0 +1,127 @@
+"""Which keys the stores hold, read by the test program e2e_keys from a copy of the files, and an account over all that was read."""
+
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections import defaultdict
+
+from support.process import cpns_binary
+
+ROLES = ("server", "gateway", "pne")
+
+
+def keys_program() -> str:
+    given = os.environ.get("CPNS_E2E_KEYS")
+    return given or str(pathlib.Path(cpns_binary()).parents[1] / "tests/e2e_keys")
+
+
+def read_keys(folder: pathlib.Path, role: str, reveal=False) -> list:
+    done = subprocess.run([keys_program(), str(folder / f"{role}.yaml"), *(["--reveal"] if reveal else [])],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"the {role}'s store cannot be read: {done.stdout[-200:]}{done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@contextlib.contextmanager
+def copied(home):
+    """A copy of the home as of one moment: whoever runs is halted while it is made."""
+    running = [p for p in home.processes if p.running()]
+    with tempfile.TemporaryDirectory(prefix="cpns-e2e-cut-") as folder:
+        try:
+            for p in running:
+                p.signal(signal.SIGSTOP)
+            for p in running:
+                # Only a process that has come to a halt writes no more.
+                os.waitid(os.P_PID, p.pid, os.WSTOPPED | os.WNOWAIT)
+            copy = pathlib.Path(folder) / "home"
+            shutil.copytree(home.folder, copy, ignore=shutil.ignore_patterns("*.sock", "*.err", "*.out"))
+        finally:
+            for p in running:
+                p.signal(signal.SIGCONT)
+        yield copy
+
+
+def parsed(epoch: str) -> tuple:
+    generation, index = epoch.split(".")
+    return int(generation), int(index)
+
+
+class Account:
+    """Every key that was ever seen in a store under its name, every index that ever was delivered, every key that a side
+    acknowledged. `faults` says what was broken, in words."""
+
+    def __init__(self, home):
+        self.home, self.faults, self.cuts = home, [], 0
+        self.by_set, self.by_epoch = {}, {}
+        self._judged = 0  # events
+        self._delivered = set()
+        self._confirmed, self._accepted = defaultdict(lambda: (0, -1)), defaultdict(lambda: (0, -1))
+
+    def fault(self, text: str):
+        self.faults.append(text)
+
+    def take(self):
+        """Cuts now. What was said before must be in the stores."""
+        self._hear()
+        with copied(self.home) as folder:
+            held = {role: [k for k in read_keys(folder, role) if k["what"] == "eukey"] for role in ROLES}
+        self.cuts += 1
+        for role, keys in held.items():
+            for k in keys:
+                self._name(role, k)
+        self._compare(held)
+
+    def _name(self, role: str, k: dict):
+        """One name, one key: for (set_id, epoch), and for (entity, epoch), because no server was restored here."""
+        for names, name in ((self.by_set, (k.get("set"), k["epoch"])), (self.by_epoch, (k["entity"], k["epoch"]))):
+            if None not in name and names.setdefault(name, k["sha256"]) != k["sha256"]:
+                self.fault(f"{name} names two keys; the second one is the {role}'s of {k['entity']}")
+
+    def _hear(self):
+        events = self.home.events.find(since=self._judged)
+        self._judged += len(events)
+        for e in events:
+            if "entity" not in e or not e.get("epoch"):
+                continue
+            name = e["entity"], parsed(e["epoch"])
+            if (e["role"], e["event"]) == ("gateway", "delivering"):
+                if name in self._delivered:
+                    self.fault(f"{e['entity']}: index {e['epoch']} went into two deliveries")
+                self._delivered.add(name)
+            elif (e["role"], e["event"]) == ("gateway", "confirmed"):
+                self._confirmed[e["entity"]] = max(self._confirmed[e["entity"]], name[1])
+            elif (e["role"], e["event"]) == ("pne", "key-accepted"):
+                self._accepted[e["entity"]] = max(self._accepted[e["entity"]], name[1])
+
+    def _compare(self, held: dict):
+        pne, own = {}, {}
+        known = {role: {(k["entity"], k["epoch"], k["sha256"]) for k in held[role]} for role in ("server", "gateway")}
+        for k in held["pne"]:
+            if k["entity"] not in pne or parsed(k["epoch"]) > parsed(pne[k["entity"]]["epoch"]):
+                pne[k["entity"]] = k
+        for k in held["gateway"]:
+            if k["use"] == "own":
+                own[k["entity"]] = parsed(k["epoch"])
+        for entity, k in pne.items():
+            for role, keys in known.items():
+                if (entity, k["epoch"], k["sha256"]) not in keys:
+                    self.fault(f"{entity}: the PNE holds {k['epoch']}, and the {role} has lost that key")
+        for entity, epoch in self._confirmed.items():
+            if own.get(entity, (0, -1)) < epoch:
+                self.fault(f"{entity}: {epoch} was confirmed, and the gateway's own key is {own.get(entity)}")
+        for said in (self._confirmed, self._accepted):
+            for entity, epoch in said.items():
+                if entity not in pne or parsed(pne[entity]["epoch"]) < epoch:
+                    self.fault(f"{entity}: {epoch} was acknowledged, and the PNE holds {pne.get(entity, {}).get('epoch')}")
+        self.pne, self.own = pne, own
+
+    def all_keyed(self):
+        """At the end, of the latest cut: each device has a key that the gateway knows as confirmed."""
+        for entity, _ in self.home.devices:
+            if entity not in self.pne or entity not in self.own:
+                self.fault(f"{entity} is not keyed: PNE {self.pne.get(entity, {}).get('epoch')}, gateway {self.own.get(entity)}")
