@@ -6,17 +6,21 @@ function(cpns_room name)
 endfunction()
 
 # cpns_test(NAME LABELS ... SOURCES ... [DEPS ...] [TIMEOUT S]): one GoogleTest program, one CTest entry.
-# The first label is the folder that the test lives in.
+# The first label is the folder that the test lives in. The target tests_LABEL builds all that have the label.
 function(cpns_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LABELS;SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE cpns_flags ${arg_DEPS} GTest::gtest_main)
-  # gcc 12 sees overlapping copies in `"text" + std::string` at -O3 that are not there (its bug 105651).
-  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  foreach(label IN LISTS arg_LABELS)
+    if(NOT TARGET tests_${label})
+      add_custom_target(tests_${label})
+    endif()
+    add_dependencies(tests_${label} ${name})
+  endforeach()
 endfunction()

@@ -44,76 +44,24 @@ class air final : public plugins::transport {
   std::vector<std::string> connects;           ///< addresses that the gateway asked for
   std::vector<plugins::link_id> disconnected;  ///< links that the gateway closed
 
-  headset_end& add(entity_id entity, const secret32& temporary_key) {
-    protocol::pne_settings s;
-    s.entity = std::move(entity);
-    s.temporary_key = temporary_key;
-    all_.push_back(std::make_unique<headset_end>(std::move(s), random_, now_));
-    all_.back()->address = "air-" + std::to_string(all_.size());
-    return *all_.back();
-  }
-  void link_up(headset_end& h) {
-    h.link = ++last_link_;
-    inbox->link_up(h.link, 0, h.address);
-  }
-  void link_down(headset_end& h) {
-    inbox->link_down(std::exchange(h.link, 0), "out of reach");
-    h.machine.handle_sleep(now_);
-    (void)carry_out(h);
-  }
+  headset_end& add(entity_id entity, const secret32& temporary_key);
+  void link_up(headset_end& h);
+  void link_down(headset_end& h);
   /// Delivers one message, or runs what is due. False: nothing to do.
-  bool step() {
-    for (auto& h : all_) {
-      if (h->machine.next_deadline() > now_) continue;
-      h->machine.handle_timeout(now_);
-      (void)carry_out(*h);
-    }
-    if (under_way_.empty()) return false;
-    auto m = std::move(under_way_.front());
-    under_way_.pop_front();
-    for (auto& h : all_)
-      if (h->link == m.first) {
-        h->machine.handle_frame(now_, m.second);
-        return carry_out(*h);
-      }
-    return true;
-  }
-  [[nodiscard]] time_point next_deadline() const {
-    auto next = time_never;
-    for (const auto& h : all_) next = std::min(next, h->machine.next_deadline());
-    return next;
-  }
+  bool step();
+  [[nodiscard]] time_point next_deadline() const;
 
   [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
   status scan(bool) override { return {}; }
-  status connect(std::string_view address) override {
-    connects.emplace_back(address);
-    return {};
-  }
+  status connect(std::string_view address) override;
   status add_endpoint(plugins::endpoint_id, std::string_view) override { return fail(errc::plugin_failed); }
   status remove_endpoint(plugins::endpoint_id) override { return fail(errc::plugin_failed); }
-  status send(plugins::link_id link, byte_view message) override {
-    if (breaks && breaks(message)) throw std::runtime_error("the radio of this test breaks");
-    if (!loses || !loses(way::to_pne, message)) under_way_.emplace_back(link, to_bytes(message));
-    return {};
-  }
-  void disconnect(plugins::link_id link) override {
-    disconnected.push_back(link);
-    for (auto& h : all_)
-      if (h->link == link) link_down(*h);
-  }
+  status send(plugins::link_id link, byte_view message) override;
+  void disconnect(plugins::link_id link) override;
   void close() override {}
 
  private:
-  bool carry_out(headset_end& h) {
-    while (auto o = h.machine.poll_output()) {
-      if (auto* p = std::get_if<protocol::pne_persist>(&*o)) h.stored = p->record;
-      if (auto* s = std::get_if<protocol::pne_send>(&*o))
-        if (h.link != 0 && (!loses || !loses(way::to_gateway, s->message)))
-          inbox->message(h.link, std::move(s->message));
-    }
-    return true;
-  }
+  bool carry_out(headset_end& h);
 
   plugins::transport_info info_;
   entropy& random_;

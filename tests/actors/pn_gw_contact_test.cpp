@@ -134,8 +134,8 @@ TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
   p.settle();
   EXPECT_EQ(h.key(), (epoch{1, 1}));
   EXPECT_NE(p.command(h, "dance"), "");
-  EXPECT_NE(p.ask<std::string>(actors::sup_command{"urn:dev:os:32473-7777", "update"}), "");
-  EXPECT_NE(p.ask<std::string>(actors::sup_command{"headset", "update"}), "");
+  EXPECT_NE(p.command("urn:dev:os:32473-7777", "update"), "");
+  EXPECT_NE(p.command("headset", "update"), "");
 }
 
 TEST(pn_gw_actors, the_list_holds_devices_in_reach_and_stored_ones) {
@@ -145,7 +145,7 @@ TEST(pn_gw_actors, the_list_holds_devices_in_reach_and_stored_ones) {
   p.start();
   p.connect_server();
   auto& b = p.keyed_pne(2);
-  const auto all = p.ask<std::vector<std::string>>(actors::sup_list{});
+  const auto all = p.list();
   ASSERT_EQ(all.size(), 2u);
   const auto text = all[0] + all[1];
   EXPECT_NE(text.find(a.entity.text()), std::string::npos);

@@ -3,6 +3,7 @@
 #include "server/users.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
+#include "tests/support/key_file.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
 namespace cpns::server_tests {
@@ -14,8 +15,7 @@ struct rows {
   seeded_entropy random{3};
   storage::memory_store memory;
   storage::faulty_store faulty{memory};
-  std::unique_ptr<storage::key_protector> protector =
-      storage::make_passphrase_protector(secret_bytes::from_text("x")).value();
+  std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
   std::unique_ptr<storage::sealed_store> sealed =
       storage::sealed_store::open(faulty, *protector, random).value();
   void put(storage::table t, std::string_view row, secret_bytes value) {

@@ -1,8 +1,6 @@
 #pragma once
 // What the storage tests share.
 
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
@@ -11,29 +9,11 @@
 
 #include "crypto/suite.hpp"
 #include "storage/sealed_store.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace cpns::storage::testing {
 
-/// A fresh folder, removed at the end.
-class temporary_folder {
- public:
-  temporary_folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "cpns-storage-XXXXXX").string();
-    if (::mkdtemp(name.data()) == nullptr) std::abort();
-    path_ = name;
-  }
-  ~temporary_folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  temporary_folder(const temporary_folder&) = delete;
-  temporary_folder& operator=(const temporary_folder&) = delete;
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-  std::filesystem::path operator/(std::string_view name) const { return path_ / name; }
-
- private:
-  std::filesystem::path path_;
-};
+using test::temporary_folder;
 
 inline bytes b(std::string_view text) { return to_bytes(as_bytes(text)); }
 inline write_op put(table t, std::string_view row, std::string_view value) { return {t, b(row), b(value)}; }
