@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -58,6 +59,11 @@ void block_signals() {
   const auto set = served_signals();
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
+}
+
+void forbid_core_files() {
+  // The limit of core files alone does not hold for those that go through a pipe of the system.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 std::uint64_t raise_file_limit() {

@@ -1,5 +1,5 @@
 #pragma once
-// What the three roles share as processes: signals, readiness, the limit of open files.
+// What the three roles share as processes: signals, readiness, limits.
 
 #include <functional>
 #include <string>
@@ -11,6 +11,9 @@ namespace cpns::cli {
 /// Blocks SIGTERM, SIGINT and SIGHUP in this thread and in those that it starts later; ignores SIGPIPE.
 /// Called before any thread is started.
 void block_signals();
+
+/// A crash leaves no core file, in which keys and passwords would lie, and nobody but root reads the memory.
+void forbid_core_files();
 
 /// Raises the soft limit of open files to the hard one and returns it.
 std::uint64_t raise_file_limit();

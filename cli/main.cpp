@@ -1,10 +1,12 @@
 #include <cstring>
 
 #include "cli/commands.hpp"
+#include "cli/daemon.hpp"
 #include "plugins/host/loader.hpp"
 
 int main(int argc, char** argv) {
   using namespace cpns;
+  cli::forbid_core_files();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
     return plugins::probe_child_main(argc, argv);
 

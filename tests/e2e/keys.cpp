@@ -73,7 +73,11 @@ status server_keys(const config::server_config& c, const printer& out) {
   CPNS_TRY(const auto meta, server::load_meta(rows, crypto::system_entropy()));
   out.say("issuer_key", {}, meta.issuer_key.expose());
   CPNS_CHECK(rows_of(rows, storage::table::users, protocol::decode_user_record, [&](const auto& u) {
-    out.say("stored_key", {{"user", std::string{u.user.text()}}}, u.stored_key);
+    out.say("stored_key",
+            {{"user", std::string{u.user.text()}},
+             {"salt", to_hex(u.salt)},
+             {"iterations", std::to_string(u.iterations)}},
+            u.stored_key);
   }));
   CPNS_CHECK(
       rows_of(rows, storage::table::devices, protocol::decode_device_secret_record, [&](const auto& d) {
