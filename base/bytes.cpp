@@ -14,6 +14,21 @@ int hex_digit(char c) {
 
 }  // namespace
 
+std::size_t utf8_length(byte_view b) {
+  if (b.empty()) return 0;
+  const std::uint8_t c = b[0];
+  if (c < 0x80) return 1;
+  const std::size_t n = c >= 0xc2 && c <= 0xdf ? 2 : (c & 0xf0) == 0xe0 ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+  if (n == 0 || b.size() < n) return 0;
+  const std::uint8_t d = b[1];
+  if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) ||
+      (c == 0xf4 && d > 0x8f))
+    return 0;
+  for (std::size_t k = 1; k < n; ++k)
+    if ((b[k] & 0xc0) != 0x80) return 0;
+  return n;
+}
+
 std::string to_hex(byte_view b) {
   constexpr char digits[] = "0123456789abcdef";
   std::string out;

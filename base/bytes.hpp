@@ -23,6 +23,10 @@ inline byte_view as_bytes(std::string_view text) {
 inline std::string_view as_text(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 inline bytes to_bytes(byte_view b) { return {b.begin(), b.end()}; }
 
+/// Bytes of the UTF-8 character that `b` begins with (RFC 3629: no overlong forms, no surrogates, nothing
+/// above U+10FFFF); 0 if it begins with none.
+std::size_t utf8_length(byte_view b);
+
 /// The first N bytes of `b`, which holds at least N.
 template <std::size_t N>
 byte_array<N> first(byte_view b) {

@@ -8,20 +8,11 @@ namespace {
 constexpr std::uint8_t major_uint = 0, major_bstr = 2, major_tstr = 3, major_array = 4, major_map = 5;
 constexpr std::uint8_t byte_false = 0xf4, byte_true = 0xf5, byte_null = 0xf6;
 
-/// RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(byte_view b) {
-  std::size_t i = 0;
-  while (i < b.size()) {
-    const std::uint8_t c = b[i++];
-    if (c < 0x80) continue;
-    const int more = c >= 0xc2 && c <= 0xdf ? 1 : (c & 0xf0) == 0xe0 ? 2 : c >= 0xf0 && c <= 0xf4 ? 3 : 0;
-    if (more == 0 || b.size() - i < static_cast<std::size_t>(more)) return false;
-    const std::uint8_t d = b[i];
-    if ((c == 0xe0 && d < 0xa0) || (c == 0xed && d > 0x9f) || (c == 0xf0 && d < 0x90) ||
-        (c == 0xf4 && d > 0x8f))
-      return false;
-    for (int k = 0; k < more; ++k)
-      if ((b[i++] & 0xc0) != 0x80) return false;
+  while (!b.empty()) {
+    const auto n = utf8_length(b);
+    if (n == 0) return false;
+    b = b.subspan(n);
   }
   return true;
 }

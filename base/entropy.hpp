@@ -1,5 +1,5 @@
 #pragma once
-// Randomness is handed in, like time. The production source is crypto/random.hpp; tests use a seeded one.
+// Randomness is handed in, like time. The production source is crypto/suite.hpp; tests use a seeded one.
 
 #include <cstdint>
 #include <span>

@@ -4,10 +4,13 @@
 #include <spdlog/sinks/stdout_sinks.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <memory>
 #include <mutex>
+
+#include "base/bytes.hpp"
 
 namespace cpns::log {
 namespace {
@@ -42,16 +45,23 @@ bool passes(const settings& s, level l, std::string_view component) {
   return l >= (it == s.components.end() ? s.threshold : it->second);
 }
 
+/// One line of valid UTF-8 without any control character, whatever a radio or a plugin called itself.
 void append_escaped(std::string& out, std::string_view text) {
-  for (unsigned char c : text) {
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text[0]);
+    const auto length = std::max<std::size_t>(utf8_length(as_bytes(text)), 1);
+    const bool c1 = length == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
     if (c == '"' || c == '\\') {
       out += '\\';
-      out += static_cast<char>(c);
-    } else if (c < 0x20 || c == 0x7f) {
+      out += text[0];
+    } else if (c1) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[1]));
+    } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && length == 1)) {
       out += fmt::format("\\u{:04x}", c);
     } else {
-      out += static_cast<char>(c);
+      out += text.substr(0, length);
     }
+    text.remove_prefix(length);
   }
 }
 

@@ -24,10 +24,6 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
   static constexpr event_line rolled_back{
       "gateway-rolled-back", level::error, "",
       "the PNE holds a key that this gateway never sent: was its store restored from a backup?"};
-  static constexpr event_line identity_changed{"identity-changed", level::warn, "",
-                                               "another device answers on this link"};
-  static constexpr event_line clone_suspected{"clone-suspected", level::error, "",
-                                              "two devices answer with this identity"};
   static constexpr event_line stale_epoch{
       "stale-epoch", level::error, "", "the device holds an older key than was reported: restored or cloned"};
   static constexpr event_line presence_failed{"presence-failed", level::warn, "",
@@ -57,8 +53,6 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
   case k::amnesia: return amnesia;
   case k::confirmation_lost: return confirmation_lost;
   case k::gateway_rolled_back: return rolled_back;
-  case k::identity_changed: return identity_changed;
-  case k::clone_suspected: return clone_suspected;
   case k::stale_epoch: return stale_epoch;
   case k::presence_failed: return presence_failed;
   case k::held_elsewhere: return held_elsewhere;

@@ -80,8 +80,6 @@ struct gw_event {  ///< for logs, for people, for the demo
     amnesia,
     confirmation_lost,
     gateway_rolled_back,
-    identity_changed,
-    clone_suspected,
     stale_epoch,
     presence_failed,
     held_elsewhere,

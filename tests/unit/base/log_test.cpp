@@ -79,6 +79,21 @@ TEST_F(log_lines, hostile_text_makes_no_second_line_and_no_escape_sequence) {
   }
 }
 
+TEST_F(log_lines, bytes_that_are_no_utf8_are_escaped_and_letters_of_any_script_are_not) {
+  for (const auto form : {format::text, format::json}) {
+    s.form = form;
+    s.file = folder + (form == format::text ? "/text" : "/json");
+    ASSERT_TRUE(configure(s));
+    info("gateway", "event", "K\u00fcche \u97f3 \U0001f3a7|\xff|\xc3|\xed\xa0\x80|\u0085|\xe9t\xe9");
+    const auto written = lines();
+    ASSERT_EQ(written.size(), 1u);
+    EXPECT_THAT(
+        written[0],
+        HasSubstr(
+            "K\u00fcche \u97f3 \U0001f3a7|\\u00ff|\\u00c3|\\u00ed\\u00a0\\u0080|\\u0085|\\u00e9t\\u00e9"));
+  }
+}
+
 TEST_F(log_lines, a_field_cannot_pretend_to_be_two) {
   ASSERT_TRUE(configure(s));
   info("gateway", "event", "text", {{"name", "a b=c"}});
