@@ -4,7 +4,7 @@ BUILD  := build/$(PRESET)
 JOBS   ?= 2
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo test bench format lint docs clean install
+.PHONY: help deps build demo test bench format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make test     build everything and run all tests"
@@ -43,9 +43,6 @@ format:
 lint: PRESET := dev
 lint: build
 	@git ls-files '*.cpp' ':!tests' ':!bench' | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
-
-install: build
-	@cmake --install $(BUILD)
 
 clean:
 	@rm -rf build
