@@ -193,7 +193,8 @@ class Canary(E2ECase):
         self.plant_all(search)
         with open(self.place.folder / "gateway.err", "ab") as log:
             log.write(b'{"event":"careless","key":"' + self.secrets["ClientKey"].hex().encode() + b'"}\n')
-        self.assertEqual({f.split(", ")[0] for f in search.in_folder(self.place.folder)[0]}, {"gateway.err: ClientKey"})
+        self.assertEqual({f.split(", ")[0] for f in search.in_folder(self.place.folder, key_files)[0]},
+                         {"gateway.err: ClientKey"})
         print(f"{len(self.secrets)} secrets, {len(search.needles)} forms, {files} files, {size} bytes: none found", flush=True)
 
     def plant_all(self, search: Search):
