@@ -40,6 +40,28 @@ error file_error(int errno_value, errc otherwise, std::string_view what, const s
           std::string(what) + " " + path.string() + ": " + std::generic_category().message(errno_value)};
 }
 
+status lock_against_others(const descriptor& file, const std::filesystem::path& what) {
+  struct flock wanted {};
+  wanted.l_type = F_WRLCK;
+  wanted.l_whence = SEEK_SET;
+  if (::fcntl(file.get(), F_SETLK, &wanted) == 0) return {};
+  if (errno != EACCES && errno != EAGAIN)
+    return fail(file_error(errno, errc::store_unavailable, "cannot lock", what));
+  std::string who = "another process";
+  if (::fcntl(file.get(), F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK && wanted.l_pid > 0)
+    who = "process " + std::to_string(wanted.l_pid);
+  return fail(errc::store_locked,
+              what.string() + " is held by " + who + "; stop it, or give each role a place of its own");
+}
+
+result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what) {
+  descriptor opened(::open(file.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!opened.valid())
+    return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", file));
+  CPNS_CHECK(lock_against_others(opened, what));
+  return opened;
+}
+
 result<bytes> read_all(int fd, std::size_t max, errc too_large, const std::filesystem::path& path) {
   // One byte more than allowed tells a file that is too large from one that just fits.
   bytes content(max + 1);

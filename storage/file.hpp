@@ -29,6 +29,12 @@ class descriptor {
 /// The error for a failed call on `path`: store_full for ENOSPC and EDQUOT, `otherwise` for the rest.
 error file_error(int errno_value, errc otherwise, std::string_view what, const std::filesystem::path& path);
 
+/// Keeps other processes away for as long as the file is open; `what` is what they are kept away from.
+/// store_locked names the process that was first.
+status lock_against_others(const descriptor& file, const std::filesystem::path& what);
+/// The lock on a file that exists for that alone, and is made if it is not there.
+result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what);
+
 /// The content of an open file; `too_large` if there are more than `max` bytes.
 result<bytes> read_all(int fd, std::size_t max, errc too_large, const std::filesystem::path& path);
 status write_all(int fd, byte_view content, const std::filesystem::path& path);

@@ -88,25 +88,11 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
                        descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
   if (!claimed.marker_.valid())
     return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", path));
-  CPNS_CHECK(claimed.lock());
+  CPNS_CHECK(lock_against_others(claimed.marker_, folder));
   // Looked at again: whoever had the lock before may just have made the store.
   CPNS_TRY(const auto now, look_into(folder));
   CPNS_CHECK(claimed.read_marker(now.others, now.current));
   return claimed;
-}
-
-status store_folder::lock() {
-  struct flock wanted {};
-  wanted.l_type = F_WRLCK;
-  wanted.l_whence = SEEK_SET;
-  if (::fcntl(marker_.get(), F_SETLK, &wanted) == 0) return {};
-  if (errno != EACCES && errno != EAGAIN)
-    return fail(file_error(errno, errc::store_unavailable, "cannot lock", folder_ / store_marker_name));
-  std::string who = "another process";
-  if (::fcntl(marker_.get(), F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK && wanted.l_pid > 0)
-    who = "process " + std::to_string(wanted.l_pid);
-  return fail(errc::store_locked, "the folder " + folder_.string() + " is held by " + who +
-                                      "; stop it, or give each role a folder of its own");
 }
 
 status store_folder::read_marker(bool others, bool current) {

@@ -23,7 +23,6 @@ class store_folder {
  private:
   store_folder(std::filesystem::path folder, descriptor marker)
       : folder_(std::move(folder)), marker_(std::move(marker)) {}
-  status lock();
   status read_marker(bool others, bool current);
   status write_marker(std::string_view text);
 

@@ -9,6 +9,7 @@
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
+#include "storage/file.hpp"
 #include "storage/key_protector.hpp"
 
 namespace cpns::actors {
@@ -41,6 +42,7 @@ protocol::pne_settings settings_of(const config::pne_config& c, const manufactur
 }  // namespace
 
 struct pne_role::impl {
+  std::vector<storage::descriptor> locks;  ///< no other process writes these key files
   // In the order of construction; torn down in reverse by drain().
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -60,6 +62,13 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                                                   const storage::key_protector& protector,
                                                   std::vector<manufactured_device> devices) {
   auto& random = crypto::system_entropy();
+  std::vector<storage::descriptor> locks;
+  const auto claim = [&locks](const std::filesystem::path& lock,
+                              const std::filesystem::path& what) -> status {
+    CPNS_TRY(auto held, storage::hold_lock(lock, what));
+    locks.push_back(std::move(held));
+    return {};
+  };
   fleet_parts parts;
   parts.wake = c.wake;
   parts.clock = now_anchored;
@@ -71,10 +80,12 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     if (wrong)
       return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
     std::filesystem::permissions(c.keys_dir, std::filesystem::perms::owner_all, wrong);
+    CPNS_CHECK(claim(c.keys_dir / "lock", c.keys_dir));
     CPNS_TRY(shared_key, storage::open_data_key(c.keys_dir / "data.key", "pne keys", protector, random));
   }
   for (auto& d : devices) {
     const std::string purpose = "pne keys " + d.entity.text();
+    if (!d.key_file.empty()) CPNS_CHECK(claim(d.key_file + ".lock", d.key_file));
     CPNS_TRY(auto file, !d.key_file.empty()
                             ? storage::sealed_file::open(d.key_file, purpose, protector, random)
                             : result<storage::sealed_file>{storage::sealed_file::with_data_key(
@@ -90,6 +101,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   auto made = std::unique_ptr<pne_role>{new pne_role{std::make_unique<impl>()}};
   auto& m = *made->impl_;
   m.count = devices.size();
+  m.locks = std::move(locks);
   m.runtime = std::make_unique<actor_runtime>(workers_for(devices.size()));
   for (const auto& t : c.transports) {
     const auto number = m.transports.size();

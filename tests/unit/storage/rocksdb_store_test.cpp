@@ -8,6 +8,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "storage/file.hpp"
 #include "storage/rocksdb_store.hpp"
 #include "support.hpp"
 
@@ -95,6 +96,27 @@ TEST(rocksdb_store, is_refused_while_another_process_has_it) {
             0);
   EXPECT_EQ(code(open_rocksdb_store(folder)), "store_locked") << "opened twice in one process";
   ASSERT_OK((*s)->write({put(table::users, "ann", "1")}));
+}
+
+TEST(file_lock, keeps_another_process_away_and_ends_with_its_descriptor) {
+  const temporary_folder dir;
+  const auto lock = dir / "lock";
+  const auto second_is_refused = [&] {
+    return in_child([&] {
+      const auto second = hold_lock(lock, "the keys");
+      if (second) return 0;
+      const auto& said = second.error().detail;
+      const bool right = second.error() == errc::store_locked && said.find("the keys") != std::string::npos &&
+                         said.find("process " + std::to_string(::getppid())) != std::string::npos;
+      return right ? 1 : 2;
+    });
+  };
+  auto held = hold_lock(lock, "the keys");
+  ASSERT_OK(held);
+  EXPECT_EQ(second_is_refused(), 1);
+  held->close();
+  EXPECT_EQ(second_is_refused(), 0);
+  EXPECT_EQ(code(hold_lock(dir / "none" / "lock", "the keys")), "store_unavailable");
 }
 
 TEST(rocksdb_store, is_never_made_anew_where_files_are) {
