@@ -46,6 +46,7 @@ struct listener::impl {
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
   bool waiting_for_room = false;
+  bool complained = false;  ///< of a failed accept, and none succeeded since; on the strand
 
   impl(crypto::tls_context context, const link_limits& l, session_factory make)
       : tls(context.release()), make_session(std::move(make)), limits(l) {}
@@ -54,6 +55,8 @@ struct listener::impl {
   void accept();
   void on_accepted(const error_code& ec, tcp::socket s);
   void forget(const connection* c);
+  /// With the guard held: goes on accepting if that had stopped and there is room again.
+  void accept_if_room();
   void arm_ticker();
   std::vector<std::shared_ptr<connection>> all();
 };
@@ -98,13 +101,15 @@ void listener::impl::accept() {
 void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
   if (ec == asio::error::operation_aborted) return;
   if (ec) {
-    log::warn("server", "accept-failed", ec.message() + "; trying again");
+    if (!std::exchange(complained, true))
+      log::warn("server", "accept-failed", ec.message() + "; trying again and again");
     pause.expires_after(accept_pause);
     pause.async_wait([this](const error_code& stop) {
       if (!stop) accept();
     });
     return;
   }
+  complained = false;
   std::shared_ptr<connection> c;
   {
     std::lock_guard lock{guard};
@@ -126,10 +131,13 @@ void listener::impl::forget(const connection* c) {
   std::lock_guard lock{guard};
   live.erase(c);
   if (live.empty()) empty.notify_all();
-  if (waiting_for_room && !stopping) {
-    waiting_for_room = false;
-    asio::post(strand, [this] { accept(); });
-  }
+  accept_if_room();
+}
+
+void listener::impl::accept_if_room() {
+  if (!waiting_for_room || stopping || live.size() >= limits.connections) return;
+  waiting_for_room = false;
+  asio::post(strand, [this] { accept(); });
 }
 
 std::vector<std::shared_ptr<connection>> listener::impl::all() {
@@ -196,6 +204,7 @@ std::size_t listener::connections() const {
 void listener::set_limits(const link_limits& limits) {
   std::lock_guard lock{impl_->guard};
   impl_->limits = limits;
+  impl_->accept_if_room();
 }
 
 void listener::drain(milliseconds patience) {

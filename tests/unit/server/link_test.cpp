@@ -317,6 +317,22 @@ TEST(link, further_gateways_wait_while_all_connections_are_taken) {
   EXPECT_TRUE(second->connected()) << second->error();
 }
 
+TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
+  link_limits limits;
+  limits.connections = 1;
+  place p{limits};
+  auto first = p.connect();
+  ASSERT_TRUE(first->connected());
+  ASSERT_TRUE(p.log.says("connections-full"));
+  std::unique_ptr<gateway_end> second;
+  std::thread waiting{[&] { second = p.connect(); }};
+  limits.connections = 2;
+  p.at->set_limits(limits);
+  waiting.join();
+  EXPECT_TRUE(second->connected()) << second->error();
+  EXPECT_EQ(p.at->connections(), 2u);
+}
+
 TEST(link, drain_answers_what_was_read_and_then_closes) {
   place p{{}, true};
   auto gw = p.connect();
