@@ -1,0 +1,77 @@
+"""A radio that is no good is refused with one clear line, while the good one next to it serves its PNEs."""
+
+import os
+import pathlib
+import time
+import unittest
+
+from support.case import E2ECase
+from support.process import cpns_binary
+
+BAD = pathlib.Path(os.environ.get("CPNS_BAD_PLUGINS") or pathlib.Path(cpns_binary()).parents[1] / "tests/unit/plugins/bad")
+
+REFUSED = {  # what is wrong with it, and what the gateway says
+    "other_abi": "is built for interface version 2.0, this program has 1.0",
+    "missing_symbol": "exports no symbol cpns_transport_entry: it is no radio plugin",
+    "crash_in_open": "was ended by signal 11 (Segmentation fault) while it was probed; it is not loaded",
+    "abort_in_open": "was ended by signal 6 (Aborted) while it was probed; it is not loaded",
+    "exit_in_open": "ended its process with exit code 0 while it was probed; it is not loaded",
+    "loop_in_open": "did not finish load, open and close within 2000 ms; it is not loaded",
+}
+
+
+class Plugins(E2ECase):
+    def test_bad_ones_beside_a_good_one(self):
+        home = self.home(devices=2)
+        good = home.gateway["transports"]
+        no_elf = home.folder / "script.so"
+        no_elf.write_text("#!/bin/sh\necho hello\n")
+        files = {kind: BAD / f"{kind}.so" for kind in REFUSED} | {"script": no_elf, "nowhere": home.folder / "nowhere.so"}
+        for kind in REFUSED:
+            self.assertTrue(files[kind].exists(), files[kind])
+        home.gateway["transports"] = [{"name": kind, "plugin": str(file)} for kind, file in files.items()] + good
+        home.write()
+        begun = time.monotonic()
+        home.start()
+        self.assertLess(time.monotonic() - begun, 15)
+        for kind, says in (REFUSED | {"script": "script.so", "nowhere": "there is no file"}).items():
+            with self.subTest(kind):
+                said = home.events.find(role="gateway", event="radio-refused", transport=kind)
+                self.assertEqual(len(said), 1, home.events.tail())
+                self.assertIn(says, said[0]["text"])
+                self.assertIn(str(files[kind]), said[0]["text"])
+                self.assertIn(f"transport {kind}: ", said[0]["text"])
+                self.assertEqual(said[0]["level"], "error")
+                self.assertNotIn("\n", said[0]["text"])
+        self.assertEqual([e["transport"] for e in home.events.find(role="gateway", event="radio-open")], ["radio"])
+        home.events.wait(role="gateway", event="confirmed", count=2, timeout=20)
+        self.assertEqual(home.events.find(event="raw"), [], "nothing that a plugin printed came through")
+        for name in ("pne", "gateway", "server"):
+            self.assertEqual(home.role(name).terminate(), 0, name)
+
+    def test_with_no_good_one_the_gateway_ends(self):
+        home = self.home(devices=1)
+        home.gateway["transports"] = [{"name": "radio", "plugin": str(BAD / "crash_in_open.so")}]
+        home.write()
+        self.assertEqual(home.role("gateway").spawn().wait(20), 1)
+        said = home.events.find(role="gateway", event="not-started")[0]["text"]
+        self.assertIn("no transport can be used: ", said)
+        self.assertIn("crash_in_open.so", said)
+
+    def test_a_pne_says_the_same(self):
+        home = self.home(devices=1)
+        home.pne["transports"] = [{"name": "radio", "plugin": str(BAD / "other_abi.so")}]
+        home.write()
+        self.assertEqual(home.role("pne").spawn().wait(20), 1)
+        self.assertIn("this program has 1.0", home.events.find(role="pne", event="not-started")[0]["text"])
+
+    def test_a_parameter_that_a_plugin_does_not_know(self):
+        home = self.home(devices=1)
+        home.gateway["transports"][0]["params"]["colour"] = "red"
+        home.write()
+        self.assertEqual(home.role("gateway").spawn().wait(20), 1)
+        self.assertIn("parameter colour is not known", home.events.find(role="gateway", event="radio-refused")[0]["text"])
+
+
+if __name__ == "__main__":
+    unittest.main()
