@@ -1,5 +1,6 @@
 #include "cli/home_yaml.hpp"
 
+#include "config/schema.hpp"
 #include "config/values.hpp"
 
 namespace cpns::cli {
@@ -35,6 +36,13 @@ std::string transports(const home_options& o, const std::map<std::string, std::s
   return out;
 }
 
+/// For a bench of more PNEs than a gateway takes links by default, and some that come before old ones are
+/// gone.
+std::string links(const home_options& o) {
+  if (o.devices <= config::gateway_limits{}.links) return {};
+  return "\nlimits:\n  links: " + std::to_string(o.devices + 100) + "\n";
+}
+
 std::string tail(const home_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
   if (o.ready_files) out += "\nready_file: state/" + role + ".ready\n";
@@ -68,8 +76,8 @@ std::string gateway_yaml(const home_options& o) {
          "\n\ntls:\n  certificate: tls/gateway.pem\n  key: tls/gateway.key\n  ca: tls/ca.pem\n\nstore:\n  "
          "kind: rocksdb\n"
          "  path: state/gateway\n\nprotector:\n  kind: file\n  file: gateway.kek\n" +
-         transports(o, params) + "\nvalidation:\n  policy: auto\n\ncontrol_socket: state/gateway.sock\n" +
-         tail(o, "gateway");
+         transports(o, params) + links(o) +
+         "\nvalidation:\n  policy: auto\n\ncontrol_socket: state/gateway.sock\n" + tail(o, "gateway");
 }
 
 std::string pne_yaml(const home_options& o) {

@@ -4,13 +4,27 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 #include <thread>
 
 namespace cpns::cli {
+
+process_usage usage_of(pid_t pid) {
+  process_usage out;
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return out;
+  out.cpu = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+  std::uint64_t all = 0, resident = 0;  // pages
+  if (std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)
+    out.resident_kb = resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+  return out;
+}
 
 result<child_process> child_process::start(const std::vector<std::string>& args, const std::string& output) {
   // Everything that allocates happens before fork: between fork and exec only async-signal-safe calls are

@@ -3,6 +3,8 @@
 
 #include <sys/types.h>
 
+#include <chrono>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +13,14 @@
 #include "base/result.hpp"
 
 namespace cpns::cli {
+
+/// What a process has used since it began.
+struct process_usage {
+  std::chrono::nanoseconds cpu{0};
+  std::uint64_t resident_kb = 0;
+};
+/// All zero when there is no such process any more.
+process_usage usage_of(pid_t pid);
 
 /// Owns a child process. The destructor sends SIGTERM, waits five seconds, then SIGKILL. The child is also
 /// killed when this process dies (PR_SET_PDEATHSIG), so that not even SIGKILL here leaves it running.

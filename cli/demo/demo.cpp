@@ -93,6 +93,8 @@ class show {
                      " of " + std::to_string(options_.pnes);
             }))
       return failed_code_;
+    settle();
+    used_ = stage_->usage();
     const auto before = story_.confirmations(story_.first());
     say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
         std::to_string(rekey_of(options_)) + " s after its key");
@@ -189,13 +191,21 @@ class show {
     if (options_.json) {
       boost::json::object epochs;
       for (const auto& [epoch, count] : f.epochs) epochs[epoch] = count;
+      boost::json::object cpu, resident;
+      for (const auto& [role, used] : used_) {
+        cpu[role] = std::chrono::duration_cast<std::chrono::microseconds>(used.cpu).count();
+        resident[role] = used.resident_kb;
+      }
       std::cout << boost::json::serialize(boost::json::object{{"transport", options_.transport},
                                                               {"pnes", options_.pnes},
                                                               {"keyed", f.keyed},
                                                               {"failed", f.failed},
                                                               {"updated", f.updated},
+                                                              {"all_keyed_ms", f.all_keyed},
                                                               {"p50_ms", f.p50},
                                                               {"p99_ms", f.p99},
+                                                              {"cpu_us", std::move(cpu)},
+                                                              {"resident_kb", std::move(resident)},
                                                               {"epochs", std::move(epochs)}})
                 << "\n";
       return;
@@ -226,6 +236,7 @@ class show {
   std::string folder_;
   std::unique_ptr<stage> stage_;
   std::unique_ptr<log_follower> follower_;
+  std::vector<role_usage> used_;  ///< when all were keyed
   int failed_code_ = exit_failed;
 };
 

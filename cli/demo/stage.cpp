@@ -12,7 +12,6 @@
 #include "actors/control.hpp"
 #include "base/log.hpp"
 #include "cli/home.hpp"
-#include "cli/process.hpp"
 #include "cli/role_setup.hpp"
 
 namespace cpns::cli {
@@ -85,6 +84,11 @@ class processes final : public stage {
                log_of(name);
     return {};
   }
+  std::vector<role_usage> usage() const override {
+    std::vector<role_usage> out;
+    for (const auto& [name, child] : children_) out.push_back({name, usage_of(child.pid())});
+    return out;
+  }
   status tell_pne(const std::string& what, const std::string& entity) override {
     const auto request = boost::json::serialize(boost::json::object{{"do", what}, {"entity", entity}});
     CPNS_TRY(const auto said, actors::control_call(folder_ + "/state/pne.sock", request));
@@ -129,6 +133,7 @@ class one_process final : public stage {
 
   status start() override {
     CPNS_TRY(const auto home, make_home(home_of(options_, folder_)));
+    before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
     logs.file = folder_ + "/demo.log";
@@ -149,6 +154,11 @@ class one_process final : public stage {
     if (gateway_ && gateway_->role->failed()) return "the gateway has failed";
     if (pne_ && pne_->failed()) return "the PNEs have failed";
     return {};
+  }
+  std::vector<role_usage> usage() const override {
+    auto used = usage_of(::getpid());
+    used.cpu -= before_;
+    return {{"all", used}};
   }
   status tell_pne(const std::string& what, const std::string& entity) override {
     return pne_->command(what, entity);
@@ -172,6 +182,7 @@ class one_process final : public stage {
 
   demo_options options_;
   std::string folder_;
+  std::chrono::nanoseconds before_{0};  ///< what making the home cost is none of the roles'
   std::unique_ptr<running_server> server_;
   std::unique_ptr<running_gateway> gateway_;
   std::unique_ptr<actors::pne_role> pne_;

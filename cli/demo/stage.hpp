@@ -9,8 +9,15 @@
 
 #include "base/result.hpp"
 #include "cli/demo/demo.hpp"
+#include "cli/process.hpp"
 
 namespace cpns::cli {
+
+/// What a role has used since it began to run.
+struct role_usage {
+  std::string role;  ///< "all": the roles share a process, and this demo with them
+  process_usage used;
+};
 
 class stage {
  public:
@@ -21,6 +28,7 @@ class stage {
   [[nodiscard]] virtual std::vector<std::string> logs() const = 0;
   /// What stopped although it should run; empty if all is well.
   virtual std::string broken() = 0;
+  [[nodiscard]] virtual std::vector<role_usage> usage() const = 0;
   /// "sleep" or "wake".
   virtual status tell_pne(const std::string& what, const std::string& entity) = 0;
   /// Puts everything down in order.

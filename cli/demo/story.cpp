@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 namespace cpns::cli {
 namespace {
@@ -99,14 +100,19 @@ std::size_t story::confirmations(const std::string& entity) const {
 figures story::sum_up(std::size_t expected) const {
   figures f;
   std::vector<std::int64_t> times;
+  std::int64_t began = std::numeric_limits<std::int64_t>::max(), ended = 0;
   for (const auto& [entity, d] : devices_) {
     if (!d.first_key_ms) continue;
     times.push_back(*d.first_key_ms);
     ++f.epochs[d.epoch];
     if (d.confirmations > 1) ++f.updated;
+    if (d.detected == 0) continue;
+    began = std::min(began, d.detected);
+    ended = std::max(ended, d.detected + *d.first_key_ms);
   }
   std::sort(times.begin(), times.end());
   f.keyed = times.size();
+  f.all_keyed = ended == 0 ? 0 : ended - began;
   f.failed = expected > f.keyed ? expected - f.keyed : 0;
   f.p50 = percentile(times, 50);
   f.p99 = percentile(times, 99);

@@ -22,6 +22,7 @@ struct story_line {
 
 struct figures {
   std::size_t keyed = 0, failed = 0, updated = 0, woken = 0;
+  std::int64_t all_keyed = 0;     ///< milliseconds from the first detection to the last first key
   std::int64_t p50 = 0, p99 = 0;  ///< milliseconds from detection to confirmation of the first key
   std::map<std::string, std::size_t> epochs;  ///< how many PNEs are at which epoch
 };
