@@ -38,10 +38,12 @@ docs: build
 	@scripts/generated-pages $(BUILD) write
 
 format:
+	@scripts/install-deps --ci
 	@git ls-files '*.cpp' '*.hpp' '*.h' '*.c' | xargs clang-format -i
 
-lint: PRESET := dev
-lint: build
+lint:
+	@scripts/install-deps --ci
+	@cmake --preset dev >/dev/null
 	@git ls-files '*.cpp' ':!tests' ':!bench' | xargs -P $(JOBS) -n 4 clang-tidy -p build/dev --quiet
 
 clean:
