@@ -1,5 +1,6 @@
 """Small and read-only disks, for tests that run as root; others are told why they are skipped."""
 
+import os
 import pathlib
 import subprocess
 import unittest
@@ -39,7 +40,6 @@ class Tmpfs:
                     piece = piece[:len(piece) // 2]
 
     def free(self) -> int:
-        import os
         s = os.statvfs(self.folder)
         return s.f_bavail * s.f_frsize
 

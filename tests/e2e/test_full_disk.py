@@ -1,0 +1,130 @@
+"""A disk that fills up: requests are told to wait, nothing is announced that is not durable, and with room again it goes on by itself."""
+
+import shutil
+import unittest
+
+from support import hostile
+from support.case import E2ECase
+from support.home import poll
+from support.keys import Account
+from support.mount import Tmpfs
+
+DEVICES = 12
+ROOM = 10 << 20  # RocksDB's write buffer of 8 MiB goes into a table file first
+
+
+class FullDisk(E2ECase):
+    def place(self, disk_of: str, size: str, **options):
+        """A home whose `disk_of` keeps its state on a small disk of its own."""
+        home = self.home(devices=DEVICES, **options)
+        home.gateway["timers"]["backoff_max"] = "2s"
+        disk = Tmpfs(home.folder / "disk", size)
+        self.addCleanup(disk.close)
+        if disk_of == "pne":
+            home.pne["keys_dir"] = "disk/keys"
+        else:
+            if (there := home.folder / "state" / disk_of).exists():
+                shutil.move(there, disk.folder / disk_of)
+            getattr(home, disk_of)["store"]["path"] = f"disk/{disk_of}"
+        home.write()
+        return home, disk
+
+    def watched(self, home, role, trouble, count):
+        """Until `trouble` was said `count` times; the role lives and takes little of the processor."""
+        process = home.role(role)
+        used, since = hostile.cpu_seconds(process.pid), home.events.mark()
+        seen = home.events.wait(trouble, role=role, since=since, count=count, timeout=30)
+        span = max(1.0, seen[-1]["seen"] - seen[0]["seen"])
+        self.assertLess(hostile.cpu_seconds(process.pid) - used, 0.5 * span + 0.5, "no busy loop")
+        self.assertTrue(process.running())
+        return seen
+
+    def keyed_in_the_end(self, home, since=0):
+        keyed = set()
+        home.events.wait_until(lambda e: e["event"] == "confirmed" and e["role"] == "gateway" and (keyed.add(e["entity"]) or len(keyed) == DEVICES),
+                               since=since, timeout=30, what=f"{DEVICES} keyed PNEs")
+
+    @staticmethod
+    def account(home) -> Account:
+        account = Account(home)
+        account.take()
+        return account
+
+    def end_well(self, home):
+        account = self.account(home)
+        account.all_keyed()
+        self.assertEqual(account.faults, [])
+        self.assertEqual(home.events.find(event="device-died"), [])
+        for name in ("pne", "gateway", "server"):
+            self.assertEqual([e for e in home.events.find(role=name, event="process-ended")], [], name)
+            self.assertEqual(home.role(name).terminate(), 0, name)
+
+    def order(self, home, role, entity, kinds):
+        return [e["event"] for e in home.events.find(role=role, entity=entity) if e["event"] in kinds]
+
+    def test_of_the_server(self):
+        home, disk = self.place("server", "28m")
+        home.start("server", "gateway")
+        home.events.wait(role="gateway", event="server-connected", timeout=10)
+        disk.fill()
+        home.start("pne")
+        full = self.watched(home, "server", lambda e: e.get("status") == "overloaded", count=DEVICES)
+        self.assertTrue(home.events.find(lambda e: "make room" in e.get("text", ""), role="server", event="write-failed"))
+        self.assertEqual(len(home.events.find(role="server", event="store-write-failed")), 1, "said once")
+        home.events.wait(lambda e: e["text"].startswith("overloaded"), role="gateway", event="server-refused", timeout=10)
+        refused = {e["entity"] for e in full}
+        for entity in refused:
+            stored, answered = (len(home.events.find(role="server", event=kind, entity=entity)) for kind in ("set-stored", "assignment-answered"))
+            self.assertLessEqual(answered, stored, "no answer without a durable set")
+        disk.make_room()
+        self.assertGreaterEqual(disk.free(), ROOM)
+        self.keyed_in_the_end(home)
+        self.assertTrue(home.events.find(role="server", event="store-resumed"))
+        self.end_well(home)
+        # What was written over the full disk and after it is there at the next start.
+        home.start()
+        self.keyed_in_the_end(home, since=home.role("gateway").since)
+        self.assertEqual(home.events.find(role="gateway", run=2, event="requested"), [])
+
+    def test_of_the_gateway(self):
+        home, disk = self.place("gateway", "28m")
+        home.start("server", "gateway")
+        home.events.wait(role="gateway", event="enrolled", timeout=10)
+        disk.fill()
+        home.start("pne")
+        self.watched(home, "gateway", lambda e: e["event"] == "record-not-written", count=DEVICES)
+        self.assertIn("make room", home.events.find(role="gateway", event="record-not-written")[0]["text"])
+        self.assertEqual(len(home.events.find(role="gateway", event="store-write-failed")), 1, "said once")
+        self.assertEqual(set(home.pnes()), {e for e, _ in home.devices}, "the control socket answers")
+        delivered = {e["entity"] for e in home.events.find(role="gateway", event="delivering")}
+        self.assertLess(len(delivered), DEVICES)
+        disk.make_room()
+        self.keyed_in_the_end(home)
+        self.assertTrue(home.events.find(role="gateway", event="store-resumed"))
+        for entity, _ in home.devices:
+            kinds = self.order(home, "gateway", entity, ("answered", "delivering", "confirmed"))
+            self.assertEqual(sorted(set(kinds), key=kinds.index), ["answered", "delivering", "confirmed"])
+        self.end_well(home)
+
+    def test_of_the_pnes(self):
+        home, disk = self.place("pne", "256k", rekey="2s")
+        home.start()
+        self.keyed_in_the_end(home)
+        before = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
+        # Again and again: a file that was being replaced while the disk was filled gives its room back.
+        poll(lambda: disk.fill() or len(home.events.find(role="pne", event="key-file-not-written")) >= 3, timeout=15, what="failed writes")
+        said = home.events.find(role="pne", event="key-file-not-written")[0]
+        self.assertIn("No space left on device", said["text"])
+        self.assertIn(str(disk.folder), said["text"])
+        self.assertEqual(self.account(home).faults, [], "what was accepted or confirmed is on the disk")
+        kept = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
+        self.assertEqual(set(kept), set(before), "the files of before are whole")
+        self.assertEqual([n for n, content in kept.items() if len(content) < len(before[n]) // 2], [])
+        since = home.events.mark()
+        disk.make_room()
+        self.keyed_in_the_end(home, since=since)
+        self.end_well(home)
+
+
+if __name__ == "__main__":
+    unittest.main()
