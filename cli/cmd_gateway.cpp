@@ -11,7 +11,7 @@ result<role_life<config::gateway_config>> start(const config::gateway_config& c)
       .keep = running,
       .ready_text = "the PN GW detects",
       .ready_line = c.control_socket.empty() ? "no control socket" : c.control_socket.string(),
-      .reload = [role](const config::gateway_config& fresh) { return role->reload(fresh).ignored; },
+      .reload = [role](const config::gateway_config& fresh) { role->reload(fresh); },
       .drain = [role](const config::gateway_config&) { role->drain(); },
       .failed = [role] { return role->failed(); }};
 }

@@ -44,13 +44,7 @@ result<role_life<config::pne_config>> start(const config::pne_config& c) {
   return role_life<config::pne_config>{.keep = running,
                                        .ready_text = "the devices are powered on",
                                        .ready_line = std::to_string(role->devices()) + " devices",
-                                       .reload =
-                                           [first = c](const config::pne_config& fresh) {
-                                             std::vector<std::string> ignored;
-                                             for (const auto& d : config::differences(first, fresh))
-                                               if (!d.reloadable) ignored.push_back(d.key);
-                                             return ignored;
-                                           },
+                                       .reload = [](const config::pne_config&) {},  // the log is all
                                        .drain =
                                            [running](const config::pne_config&) {
                                              running->control.reset();

@@ -11,8 +11,8 @@ result<role_life<config::server_config>> start(const config::server_config& c) {
       .keep = running,
       .ready_text = "the CPNS Server takes connections",
       .ready_line = role->address(),
-      .reload = [role](const config::server_config& fresh) { return role->reload(fresh).ignored; },
-      .drain = [role](const config::server_config& first) { role->drain(first.drain); },
+      .reload = [role](const config::server_config& fresh) { role->reload(fresh); },
+      .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [role] { return role->failed(); }};
 }
 

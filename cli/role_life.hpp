@@ -18,11 +18,10 @@ namespace cpns::cli {
 template <class Config>
 struct role_life {
   std::shared_ptr<void> keep;
-  std::string ready_text;  ///< for the log
-  std::string ready_line;  ///< what `ready_file` holds
-  std::function<std::vector<std::string>(const Config& fresh)>
-      reload;  ///< returns the keys that take a restart
-  std::function<void(const Config& first)> drain;
+  std::string ready_text;                           ///< for the log
+  std::string ready_line;                           ///< what `ready_file` holds
+  std::function<void(const Config& fresh)> reload;  ///< takes over what is reloadable
+  std::function<void(const Config& latest)> drain;
   std::function<bool()> failed;
 };
 
@@ -47,6 +46,7 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
     if (const auto wrote = write_ready_file(config->ready_file.string(), life->ready_line); !wrote)
       return report(wrote.error());
 
+  auto latest = *config;  // with the first one for what takes a restart: what runs
   const auto reload = [&] {
     auto fresh = load(file);
     if (!fresh) {
@@ -55,10 +55,17 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
     }
     if (const auto logs = log::configure(fresh->log.settings()); !logs)
       log::error(role, "reload-refused", logs.error().message());
+    life->reload(*fresh);
+    std::vector<std::string> changed, ignored;
+    for (const auto& d : config::differences(latest, *fresh))
+      if (d.reloadable) changed.push_back(d.key);
+    for (const auto& d : config::differences(*config, *fresh))
+      if (!d.reloadable) ignored.push_back(d.key);
+    latest = std::move(*fresh);
     log::info(role, "reloaded", "the configuration was read again",
-              {{"ignored_until_restart", joined(life->reload(*fresh))}});
+              {{"changed", joined(changed)}, {"ignored_until_restart", joined(ignored)}});
   };
-  return serve(role, {.reload = reload, .drain = [&] { life->drain(*config); }, .failed = life->failed});
+  return serve(role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = life->failed});
 }
 
 }  // namespace cpns::cli

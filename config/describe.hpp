@@ -231,12 +231,12 @@ void describe(V& v, gateway_timers& c) {
     rules{.min = 10, .max = bound::day, .reload = true});
   v("request_timeout", c.request_timeout,
     "How long the server's answer is waited for before the request goes to the next server.",
-    rules{.min = 100, .max = 10 * bound::minute, .reload = true});
+    rules{.min = 100, .max = 10 * bound::minute});
   v("reconnect_min", c.reconnect_min,
     "The first pause before connecting to a server again; it doubles each time.",
-    rules{.min = 10, .max = bound::hour, .reload = true});
+    rules{.min = 10, .max = bound::hour});
   v("reconnect_max", c.reconnect_max, "The longest pause before connecting again.",
-    rules{.min = 10, .max = bound::day, .reload = true});
+    rules{.min = 10, .max = bound::day});
 }
 
 template <class V>
@@ -246,7 +246,7 @@ void describe(V& v, gateway_limits& c) {
   v("links", c.links, "Radio links at once, over all transports.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
   v("requests_in_flight", c.requests_in_flight, "Unanswered requests to the server.",
-    rules{.min = 1, .max = 65'536, .reload = true});
+    rules{.min = 1, .max = 65'536});
 }
 
 template <class V>
@@ -258,7 +258,7 @@ void describe(V& v, gateway_config& c) {
     "File with the user's password, one line, mode 0600. Read once, at enrolment; remove it afterwards.",
     rules{});
   v("servers", c.servers, "CPNS Servers, `host:port`, tried in this order.",
-    rules{.required = true, .min = 1, .max = 16, .reload = true});
+    rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "The SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",
     rules{.required = true, .text = form::uri});
@@ -283,8 +283,6 @@ void describe(V& v, gateway_config& c) {
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
   v("control_socket", c.control_socket, "Unix socket for `cpns pnes`. Without it there is none.", rules{});
-  v("drain", c.drain, "How long a stopping gateway finishes exchanges.",
-    rules{.max = 10 * bound::minute, .reload = true});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file, "Written when the transports are open.", rules{});
 }
@@ -300,8 +298,8 @@ void describe(V& v, pne_device& c) {
 template <class V>
 void describe(V& v, pne_wake& c) {
   v("every", c.every, "The devices sleep and wake up again in this rhythm. `never`: by command alone.",
-    rules{.min = bound::second, .max = 30 * bound::day, .none = "never", .reload = true});
-  v("sleep_for", c.sleep_for, "How long they sleep.", rules{.min = 1, .max = bound::day, .reload = true});
+    rules{.min = bound::second, .max = 30 * bound::day, .none = "never"});
+  v("sleep_for", c.sleep_for, "How long they sleep.", rules{.min = 1, .max = bound::day});
 }
 
 template <class V>
@@ -330,8 +328,6 @@ void describe(V& v, pne_config& c) {
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "What the key files are sealed under.", rules{.required = true});
   v("control_socket", c.control_socket, "Unix socket for commands. Without it there is none.", rules{});
-  v("drain", c.drain, "How long stopping devices finish exchanges.",
-    rules{.max = 10 * bound::minute, .reload = true});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file, "Written when the transports are open.", rules{});
 }

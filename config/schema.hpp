@@ -145,7 +145,6 @@ struct gateway_config {
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;
   path control_socket;  ///< empty: none
-  milliseconds drain = seconds(10);
   log_config log;
   path ready_file;
 };
@@ -175,7 +174,6 @@ struct pne_config {
   std::vector<std::uint32_t> suites{2, 1};  ///< in the order of preference
   protector_config protector;
   path control_socket;
-  milliseconds drain = seconds(5);
   log_config log;
   path ready_file;
 };

@@ -47,6 +47,9 @@ struct gw_approval {
   bool approved;
 };
 struct gw_update {};
+struct gw_settings {
+  protocol::pn_gw_settings settings;
+};
 struct gw_saved {
   std::uint64_t number;
   status outcome;
@@ -66,6 +69,7 @@ using device_actor =
                      caf::reacts_to<gw_report_outcome>,  // what the server says of a report
                      caf::reacts_to<gw_approval>,        // a person decided
                      caf::reacts_to<gw_update>,          // a person wants the next key now
+                     caf::reacts_to<gw_settings>,        // the configuration was read again
                      caf::reacts_to<gw_saved>,           // its write became durable, or failed
                      caf::reacts_to<gw_tick>,            // the deadline that it named has come
                      caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
@@ -169,6 +173,7 @@ CPNS_GW_MESSAGE(gw_refusal)
 CPNS_GW_MESSAGE(gw_report_outcome)
 CPNS_GW_MESSAGE(gw_approval)
 CPNS_GW_MESSAGE(gw_update)
+CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)

@@ -64,6 +64,10 @@ class device {
     machine_.handle_update_request(clock_());
     carry_out();
   }
+  void settings(const gw_settings& m) {
+    machine_.handle_settings(m.settings);
+    carry_out();
+  }
   void tick() {
     deadline_ = time_never;
     machine_.handle_timeout(clock_());
@@ -177,6 +181,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_report_outcome& m) { d->reported(m); },
         [d](const gw_approval& m) { d->approval(m.approved); },
         [d](const gw_update&) { d->update(); },
+        [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe&) { return d->describe(); },

@@ -236,18 +236,10 @@ std::string gateway_role::control(const std::string& request) {
   return out;
 }
 
-gateway_reload gateway_role::reload(const config::gateway_config& c) {
-  auto& m = *impl_;
-  gateway_reload r;
-  auto rules = rules_of(c, m.gw);
-  if (!rules) {
-    log::error(component, "reload-refused", rules.error().message());
-    return r;
-  }
-  caf::anon_send(m.supervisor, sup_settings{std::move(*rules)});
-  for (const auto& d : config::differences(m.config, c))
-    (d.reloadable ? r.changed : r.ignored).push_back(d.key);
-  return r;
+void gateway_role::reload(const config::gateway_config& c) {
+  auto rules = rules_of(c, impl_->gw);
+  if (!rules) return log::error(component, "reload-refused", rules.error().message());
+  caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
 }
 
 void gateway_role::drain() {

@@ -12,11 +12,6 @@
 namespace cpns::actors {
 
 /// What a running role did with a configuration that was read again, by YAML key.
-struct gateway_reload {
-  std::vector<std::string> changed;
-  std::vector<std::string> ignored;  ///< differs, but takes a restart
-};
-
 class gateway_role {
  public:
   /// Scans and connects from now on. `store` is opened by the caller and outlives the role. A transport that
@@ -32,7 +27,7 @@ class gateway_role {
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
   /// Takes over what can change while the role runs. Not concurrently with itself.
-  gateway_reload reload(const config::gateway_config& c);
+  void reload(const config::gateway_config& c);
   /// The role cannot go on: a radio failed. [thread-safe]
   [[nodiscard]] bool failed() const;
 

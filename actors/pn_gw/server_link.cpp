@@ -36,13 +36,14 @@ struct server_link_state {
   std::shared_ptr<const secret32> exporter;  ///< of the connection; null when there is none
   std::optional<user_credentials> credentials;
   bool saving = false;
+  bool unsaved = false;  ///< the store did not take the credentials
   std::map<request_id, pending> requests;
   std::map<entity_id, request_id> by_entity;  ///< one request a device: a later one takes its place
   std::deque<request_id> order;               ///< in which they were asked
   std::size_t in_flight = 0;
   std::vector<device_actor> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
-  time_point nonce_asked{}, challenge_asked{}, enrol_not_before{};
+  time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
   std::map<entity_id, report> reports;
   std::optional<request_id> report_request;
   time_point report_sent{};
@@ -119,6 +120,7 @@ class server_link {
 
   void timer() {
     const auto t = now();
+    if (s_.unsaved && t >= s_.save_not_before) save_credentials();
     if (s_.exporter) {
       for (auto& [id, p] : s_.requests)
         if (p.sent != time_zero && t - p.sent > s_.parts.request_timeout) {
@@ -141,7 +143,14 @@ class server_link {
 
   void saved(const link_saved& m) {
     s_.saving = false;
-    if (!m.outcome) log::error(component, "credentials-not-written", m.outcome.error().message());
+    if (m.outcome) {
+      log::info(component, "enrolled", "ClientKey is stored; the password file is not needed any more");
+    } else {
+      s_.unsaved = true;
+      s_.save_not_before = now() + enrolment_pause;
+      log::error(component, "credentials-not-written", m.outcome.error().message(),
+                 {{"what", "keep the password file; tried again every 30 s"}});
+    }
     if (ending_) end();
   }
 
@@ -234,11 +243,15 @@ class server_link {
                         {{"what", "no key can be assigned until this is mended; tried again every 30 s"}});
     }
     s_.credentials = std::move(*made);
+    save_credentials();
+  }
+
+  void save_credentials() {
     s_.saving = true;
+    s_.unsaved = false;
     s_.parts.store->save(*s_.credentials, [me = server_link_actor{self_}](const status& outcome) {
       caf::anon_send(me, link_saved{outcome});
     });
-    log::info(component, "enrolled", "ClientKey is stored; the password file is not needed any more");
   }
 
   void take(const link_answer& a, assigned_keys& body) {

@@ -69,7 +69,10 @@ class supervisor {
     arm();
   }
 
-  void settings(const sup_settings& m) { parts_.rules = m.rules; }
+  void settings(const sup_settings& m) {
+    parts_.rules = m.rules;
+    for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
+  }
 
   /// Live devices answer for themselves; the others are described as they are stored.
   std::vector<std::string> stored() const {
@@ -165,13 +168,17 @@ class supervisor {
               {{"devices", std::to_string(records->size())}});
   }
 
+  [[nodiscard]] pn_gw_settings settings_for(const std::string& entity) const {
+    auto s = parts_.rules->device;
+    s.allowed = is_named(parts_.rules->validation.allow, entity);
+    s.denied = is_named(parts_.rules->validation.deny, entity);
+    return s;
+  }
+
   std::uint64_t spawn(const entity_id& entity, device_record record) {
     const auto index = ++next_device_;
-    auto s = parts_.rules->device;
-    s.allowed = is_named(parts_.rules->validation.allow, entity.text());
-    s.denied = is_named(parts_.rules->validation.deny, entity.text());
     auto actor = spawn_device(self_->system(), {.index = index,
-                                                .settings = std::move(s),
+                                                .settings = settings_for(entity.text()),
                                                 .record = std::move(record),
                                                 .clock = parts_.clock,
                                                 .send = send_,

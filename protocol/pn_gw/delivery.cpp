@@ -214,6 +214,7 @@ void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report
   impl_->handle_report_outcome(now, reported, outcome);
 }
 void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }
+void pn_gw_machine::handle_settings(pn_gw_settings settings) { impl_->handle_settings(std::move(settings)); }
 void pn_gw_machine::handle_timeout(time_point now) { impl_->handle_timeout(now); }
 void pn_gw_machine::handle_persist_failed(time_point now) { impl_->handle_persist_failed(now); }
 time_point pn_gw_machine::next_deadline() const { return impl_->next_deadline(); }

@@ -75,6 +75,7 @@ struct pn_gw_machine::impl {
 
   void fire(pn_gw_trigger t, time_point now) { fire(t, now, subject{}); }
   void fire(pn_gw_trigger t, time_point now, subject what);
+  void handle_settings(pn_gw_settings fresh);
   void handle_timeout(time_point now);
   void handle_persist_failed(time_point now);
   std::optional<gw_output> poll_output();

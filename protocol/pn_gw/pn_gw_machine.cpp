@@ -167,6 +167,11 @@ void pn_gw_machine::impl::schedule_update(time_point since) {
   update_due = since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
 }
 
+void pn_gw_machine::impl::handle_settings(pn_gw_settings fresh) {
+  settings = std::move(fresh);
+  if (has_own()) schedule_update(time_point{milliseconds{record.keyed_since}});
+}
+
 time_point pn_gw_machine::impl::next_deadline() {
   const bool resting = state == pn_gw_state::keyed || state == pn_gw_state::asleep;
   if (resting && is_idle() && !links.empty())

@@ -126,6 +126,8 @@ class pn_gw_machine {
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
   /// A person or an operator asks for the next key now.
   void handle_update_request(time_point now);
+  /// The configuration was read again; from the next thing that happens on.
+  void handle_settings(pn_gw_settings settings);
   void handle_timeout(time_point now);
   /// The last `gw_persist` did not become durable: what depended on it is dropped, the machine goes on from
   /// the record before it and backs off.

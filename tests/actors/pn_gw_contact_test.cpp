@@ -83,6 +83,23 @@ TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_i
   EXPECT_EQ(p.assignments().size(), 1u) << "the set has more keys: the server is not asked";
 }
 
+TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {
+  gateway_choices c;
+  c.rekey = seconds{86'400};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  auto rules = std::make_shared<actors::supervisor_rules>();
+  rules->device.gw = p.gw;
+  rules->device.user = p.alice.user;
+  rules->device.rekey_override = seconds{60};
+  caf::anon_send(p.supervisor, actors::sup_settings{std::move(rules)});
+  p.settle();
+  EXPECT_EQ(h.key(), (epoch{1, 0}));
+  p.advance(seconds{61});
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_EQ(p.own_key(h), h.key());
+}
+
 TEST(pn_gw_actors, a_set_that_runs_low_is_refilled_in_the_background) {
   gateway_choices c;
   c.rekey = seconds{100};
