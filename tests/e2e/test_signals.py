@@ -1,0 +1,243 @@
+"""What signals do to the roles and to the demo, and what the exit codes say."""
+
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from support.case import E2ECase
+from support.events import Events
+from support.home import poll
+from support.process import Process, cpns_binary
+
+ROLES = ("server", "gateway", "pne")
+
+
+def processes_of(folder: pathlib.Path) -> list:
+    """(pid, command line) of those that were started with a path in `folder`."""
+    found = []
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode() if entry.name.isdigit() else ""
+        except OSError:
+            continue  # it ended meanwhile
+        if str(folder) in line:
+            found.append((int(entry.name), line))
+    return found
+
+
+class Term(E2ECase):
+    def at_work(self):
+        home = self.home(devices=20, rekey="1s")
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", count=30)
+        return home
+
+    def ends_with_0(self, home, name: str, number: int, text: str):
+        role, begun = home.role(name), time.monotonic()
+        since = home.events.mark()
+        role.signal(number)
+        self.assertEqual(role.wait(), 0, home.events.tail())
+        self.assertLess(time.monotonic() - begun, 10)
+        said = [e["event"] for e in home.events.find(role=name, since=since)]
+        self.assertIn("draining", said)
+        self.assertEqual(said[-2:], ["stopped", "process-ended"])
+        self.assertTrue(home.events.find(lambda e: e.get("text", "").startswith(text), role=name, event="draining"))
+
+    def test_each_role_ends_with_0_in_the_midst_of_work_and_comes_back(self):
+        home = self.at_work()
+        for name in ROLES:
+            self.ends_with_0(home, name, signal.SIGTERM, "SIGTERM")
+            since = home.events.mark()
+            home.role(name).start()
+            missing = {entity for entity, _ in home.devices}
+
+            def all_renewed(event):
+                if (event["role"], event["event"]) == ("gateway", "confirmed"):
+                    missing.discard(event["entity"])
+                return not missing
+
+            home.events.wait_until(all_renewed, since=since, timeout=30, what=f"a new key for all after the {name} came back")
+        for name in ROLES:
+            self.ends_with_0(home, name, signal.SIGINT, "SIGINT")
+        self.assertEqual(home.events.find(level="error"), [])
+        self.assertEqual(home.events.find(event="raw"), [])
+
+
+class Reload(E2ECase):
+    def changed(self, said: dict) -> list:
+        self.assertEqual(said["event"], "reloaded", said)
+        return [k for k in said["changed"].split(", ") if k]
+
+    def ignored(self, said: dict) -> list:
+        return [k for k in said["ignored_until_restart"].split(", ") if k]
+
+    def test_what_changed_and_what_was_ignored_is_said(self):
+        home = self.home(devices=1)
+        home.start()
+        said = {name: home.role(name).reload() for name in ROLES}
+        for name in ROLES:
+            self.assertEqual((self.changed(said[name]), self.ignored(said[name])), ([], []), name)
+
+        home.server["keys"]["set_size"] = 16
+        home.server["listen"] = "127.0.0.1:1"
+        home.gateway["rekey"] = {"low_water": 9}
+        home.gateway["timers"]["request_timeout"] = "3s"
+        home.pne["log"]["level"] = "debug"
+        home.pne["wake"] = {"every": "1h"}
+        home.write()
+        expected = {"server": (["keys.set_size"], ["listen"]), "gateway": (["rekey.low_water"], ["timers.request_timeout"]),
+                    "pne": (["log.level"], ["wake.every"])}
+        for name in ROLES:
+            said = home.role(name).reload()
+            self.assertEqual((self.changed(said), self.ignored(said)), expected[name], name)
+        for name in ROLES:  # what was taken over is no change any more; what was ignored still waits
+            said = home.role(name).reload()
+            self.assertEqual((self.changed(said), self.ignored(said)), ([], expected[name][1]), name)
+        self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
+
+    def test_what_changed_counts_at_once(self):
+        home = self.home(devices=2, rekey="1d")
+        known, new = (entity for entity, _ in home.devices)
+        home.gateway["validation"]["deny"] = [new]
+        home.write()
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", entity=known)
+        self.assertEqual(home.events.find(role="gateway", event="answered", entity=new), [])
+        # The keys of devices in reach are renewed in the new rhythm; the device that was denied is served.
+        home.gateway["rekey"] = {"interval": "1s"}
+        home.gateway["validation"]["deny"] = []
+        home.write()
+        since = home.events.mark()
+        self.assertEqual(self.changed(home.role("gateway").reload()), ["rekey.interval", "validation.deny"])
+        home.events.wait(role="gateway", event="confirmed", entity=known, epoch="1.2", since=since)
+        home.events.wait(role="gateway", event="confirmed", entity=new, since=since)
+        # Debug lines begin with the new level, and end with the old one.
+        self.assertEqual(home.events.find(role="gateway", level="debug"), [])
+        home.gateway["log"]["level"] = "debug"
+        home.write()
+        home.role("gateway").reload()
+        home.events.wait(role="gateway", level="debug", event="retired")
+
+    def test_a_file_with_a_mistake_is_refused_and_the_role_goes_on(self):
+        home = self.home(devices=1, rekey="1s")
+        home.start()
+        for name in ROLES:
+            getattr(home, name)["log"]["levle"] = "info"
+        home.write()
+        for name in ROLES:
+            said = home.role(name).reload()
+            self.assertEqual(said["event"], "reload-refused", said)
+            self.assertRegex(said["text"], rf"{name}\.yaml:\d+:\d+: .*'levle'.*level")
+        since = home.events.mark()
+        home.events.wait(role="gateway", event="confirmed", count=2, since=since)
+        self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
+
+
+class Demo(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cpns-e2e-demo-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        self.temporary = self.folder / "tmp"
+        self.temporary.mkdir()
+        self.events = Events()
+
+    def start(self, *options) -> Process:
+        demo = Process("demo", [cpns_binary(), "demo", "--rekey", "60", *options], self.events, self.folder,
+                       env={"TMPDIR": str(self.temporary)})
+        self.addCleanup(demo.put_down)
+        return demo.spawn()
+
+    def wait_for_line(self, part: str):
+        self.events.wait(lambda e: part in e.get("text", ""), timeout=60)
+
+    def nothing_is_left(self):
+        self.assertEqual(processes_of(self.temporary), [])
+        self.assertEqual([str(p) for p in self.temporary.rglob("*")], [])
+
+    def test_ctrl_c_leaves_nothing_running_and_nothing_on_disk(self):
+        demo = self.start("--pnes", "5")
+        self.wait_for_line("step 10")
+        self.assertEqual(len(processes_of(self.temporary)), 3, "server, gateway, PNEs")
+        self.assertNotEqual(list(self.temporary.iterdir()), [])
+        demo.signal(signal.SIGINT)
+        self.assertEqual(demo.wait(), 130, self.events.tail())
+        self.nothing_is_left()
+
+    def test_ctrl_c_at_the_very_beginning(self):
+        demo = self.start("--pnes", "300")
+        poll(lambda: list(self.temporary.iterdir()), what="the demo has begun to make its folder", every=0.01)
+        demo.signal(signal.SIGINT)
+        self.assertEqual(demo.wait(), 130, self.events.tail())
+        self.nothing_is_left()
+
+    def test_ctrl_c_of_the_demo_in_one_process(self):
+        demo = self.start("--pnes", "5", "--transport", "loopback")
+        self.wait_for_line("step 10")
+        demo.signal(signal.SIGINT)
+        self.assertEqual(demo.wait(), 130, self.events.tail())
+        self.nothing_is_left()
+
+    def test_a_demo_that_is_killed_leaves_nothing_running(self):
+        demo = self.start("--pnes", "5")
+        self.wait_for_line("step 10")
+        demo.kill9()
+        poll(lambda: not processes_of(self.temporary), what="the roles ended with the demo")
+
+
+class SecondDaemon(E2ECase):
+    def second(self, home, name: str):
+        return subprocess.run([cpns_binary(), name, "--config", home.folder / f"{name}.yaml"], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=30, cwd=home.folder)
+
+    def test_two_of_a_kind_on_the_same_store_are_refused(self):
+        home = self.home(devices=1, rekey="1s")
+        home.start()
+        del home.pne["control_socket"]  # the lock on the key files keeps the second one away, not the socket
+        home.write()
+        since = home.events.mark()
+        for name in ROLES:
+            done = self.second(home, name)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"is held by process {home.role(name).pid}", done.stderr.splitlines()[-1])
+            self.assertNotIn('"event":"ready"', done.stderr)
+        # The commands that need the server's store say what to do; the first ones go on.
+        done = home.cli("user", "list", "--config", "server.yaml", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("the server is running; stop it", done.stderr)
+        home.events.wait(role="gateway", event="confirmed", since=since, count=2)
+        # A kill leaves no lock behind.
+        for name in ROLES:
+            home.role(name).kill9()
+            home.role(name).start()
+
+
+class ExitCodes(E2ECase):
+    def test_done_failed_and_wrong_command_lines(self):
+        home = self.home(devices=1)
+        entity = home.devices[0][0]
+        done = [("--help",), ("--version",), ("server", "--help"), ("config", "check", "server.yaml", "gateway.yaml", "pne.yaml"),
+                ("user", "list"), ("device", "list"), ("device", "show", entity), ("config", "schema", "gateway")]
+        failed = [("server", "--config", "none.yaml"), ("gateway", "--config", "server.yaml"),
+                  ("device", "show", "urn:dev:mac:0024befffe804ff1"), ("user", "remove", "nobody@example.org"),
+                  ("pnes", "list", "--config", "gateway.yaml"), ("pne", "--config", "pne.yaml", "wake"),
+                  ("config", "check", "none.yaml"), ("demo", "--transport", "none")]
+        usage = [(), ("unknown",), ("server",), ("server", "--config"), ("init",), ("init", home.folder), ("init", "x", "--devices", "-1"),
+                 ("demo", "--pnes", "0"), ("user", "add"), ("pnes", "approve"), ("server", "--config", "a", "--unknown")]
+        for code, lines in ((0, done), (1, failed), (2, usage)):
+            for line in lines:
+                with self.subTest(line=line):
+                    said = home.cli(*line, check=False, timeout=30)
+                    self.assertEqual(said.returncode, code, said.stdout + said.stderr)
+                    if code != 0:
+                        self.assertTrue(said.stderr.strip(), "it says why")
+        self.assertFalse((home.folder / "x").exists())
+        self.assertEqual(os.listdir(home.folder / "state"), ["server"])
+
+
+if __name__ == "__main__":
+    unittest.main()
