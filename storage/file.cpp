@@ -51,7 +51,7 @@ status lock_against_others(const descriptor& file, const std::filesystem::path& 
   if (::fcntl(file.get(), F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK && wanted.l_pid > 0)
     who = "process " + std::to_string(wanted.l_pid);
   return fail(errc::store_locked,
-              what.string() + " is held by " + who + "; stop it, or give each role a place of its own");
+              what.string() + " is held by " + who + "; stop it, or give each role a folder of its own");
 }
 
 result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what) {
