@@ -60,7 +60,9 @@ result<std::optional<parts>> read_parts(const std::filesystem::path& path) {
   CPNS_TRY(const auto raw, read_file(path));
   if (!raw) return std::optional<parts>{};
   auto p = parse(*raw);
-  if (!p) return fail(errc::store_damaged, path.string() + " is not a sealed file: " + p.error().message());
+  if (!p)
+    return fail(errc::store_damaged, path.string() + " is not a sealed file: " + p.error().message() +
+                                         "; restore it from a backup");
   return std::optional<parts>(std::move(*p));
 }
 
@@ -98,7 +100,8 @@ result<std::optional<secret_bytes>> sealed_file::load() const {
   auto content = crypto::xaes_open(key_, file_aad(purpose_), there->sealed);
   if (!content)
     return fail(errc::store_sealed, path_.string() + " does not open as \"" + purpose_ +
-                                        "\": it was changed, is of another purpose, or is under another key");
+                                        "\": it was changed, is of another purpose, or is under another key; "
+                                        "restore it from a backup");
   return std::optional<secret_bytes>(std::move(*content));
 }
 
