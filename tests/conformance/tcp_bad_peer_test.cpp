@@ -223,6 +223,22 @@ TEST_F(tcp_gateway, more_connections_than_max_links_are_closed) {
   expect_alive();
 }
 
+TEST_F(tcp_gateway, leaves_descriptors_for_whoever_does_not_come_by_radio) {
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &low), 0);
+  start({});
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);  // for this end of the links
+  std::vector<descriptor> links;
+  for (int i = 0; i < 32; ++i) links.push_back(link());
+  EXPECT_TRUE(ended(dial())) << "half of the descriptors are left";
+  links.clear();
+  EXPECT_TRUE(hears.wait_for_links(0));
+  expect_alive();
+}
+
 TEST_F(tcp_gateway, accepts_again_after_it_ran_out_of_file_descriptors) {
   start({});
   rlimit before{};

@@ -59,13 +59,21 @@ void central::accept() {
     }
     if (!wrong) {
       complained_ = false;
-      if (link_count() + strangers_.size() < settings_.max_links)
+      if (link_count() + strangers_.size() < links_max_)
         greet(std::make_shared<connection>(std::move(socket), settings_));
       else
-        out_.log(CPNS_LOG_DEBUG, "a connection over max_links is closed");
+        refuse_one_more();
     }
     if (scanning_) accept();
   });
+}
+
+void central::refuse_one_more() {
+  if (links_max_ < settings_.max_links && !std::exchange(told_of_files_, true))
+    out_.log(CPNS_LOG_WARN, "more than " + std::to_string(links_max_) +
+                                " connections do not fit into the files that this process may open; further "
+                                "ones are closed; raise its limit (ulimit -n, LimitNOFILE)");
+  out_.log(CPNS_LOG_DEBUG, "a connection over max_links is closed");
 }
 
 void central::greet(const std::shared_ptr<connection>& c) {

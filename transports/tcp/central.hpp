@@ -14,6 +14,7 @@ class central final : public hub {
 
  private:
   void accept();
+  void refuse_one_more();
   void greet(const std::shared_ptr<connection>& c);
   void shut() override;
 
@@ -21,6 +22,7 @@ class central final : public hub {
   asio::steady_timer pause_;
   beacon_sender beacon_;
   bool scanning_ = false, accepting_ = false;
+  bool told_of_files_ = false;
   bool complained_ = false;  ///< of a failed accept, and none succeeded since
   std::unordered_map<connection*, std::shared_ptr<connection>> strangers_;  ///< have not said hello yet
 };

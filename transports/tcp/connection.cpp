@@ -144,7 +144,8 @@ void connection::close(cpns_down_reason why, const std::string& detail) {
   if (last.closed) last.closed(why, detail);
 }
 
-hub::hub(sdk::host out, settings s) : out_(out), settings_(std::move(s)) {}
+hub::hub(sdk::host out, settings s)
+    : out_(out), settings_(std::move(s)), links_max_(links_that_fit(settings_.max_links)) {}
 
 void hub::run() {
   work_ = std::make_unique<asio::io_context::work>(io_);

@@ -86,6 +86,7 @@ class hub {
 
   sdk::host out_;
   settings settings_;
+  std::uint64_t links_max_;  ///< settings_.max_links, or what fits
   asio::io_context io_{1};
   bool stopping_ = false;
 

@@ -76,13 +76,16 @@ void peripheral::dial(std::uint64_t endpoint) {
   if (stopping_ || it == presences_.end() || gateways_.empty()) return;
   auto& p = it->second;
   if (p.link || p.dialling) return;
+  if (!has_room()) return again(endpoint);
   p.pause->cancel();
   const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()].at;
   const auto address = asio::ip::make_address(host);
   p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
+  ++dialling_;
   p.dialling->async_connect({address, port},
                             [this, endpoint, socket = p.dialling, name = host + ":" + std::to_string(port)](
                                 const boost::system::error_code& failed) {
+                              --dialling_;
                               const auto found = presences_.find(endpoint);
                               if (stopping_ || found == presences_.end() || found->second.dialling != socket)
                                 return;
@@ -109,6 +112,16 @@ void peripheral::connected(std::uint64_t endpoint, const std::string& gateway) {
     if (clock::now() - it->second.up_since >= settled) it->second.failures = 0;
     again(endpoint);
   });
+}
+
+bool peripheral::has_room() {
+  if (link_count() + dialling_ < links_max_) return true;
+  if (!std::exchange(told_of_files_, true))
+    out_.log(CPNS_LOG_WARN,
+             "more than " + std::to_string(links_max_) +
+                 " connections are not opened (max_links, and the files that this process may open: ulimit "
+                 "-n, LimitNOFILE); the other PNEs wait until one ends");
+  return false;
 }
 
 /// Exponential back-off with jitter, so that a thousand PNEs do not come back in one moment.

@@ -36,11 +36,15 @@ class peripheral final : public hub {
   void dial(std::uint64_t endpoint);
   void connected(std::uint64_t endpoint, const std::string& gateway);
   void again(std::uint64_t endpoint);
+  /// False, and said once, when one more link does not fit.
+  bool has_room();
   void shut() override;
 
   std::unique_ptr<beacon_listener> beacons_;
   std::vector<known_gateway> gateways_;  ///< configured ones first, then the newest heard
   std::map<std::uint64_t, presence> presences_;
+  std::size_t dialling_ = 0;  ///< attempts under way
+  bool told_of_files_ = false;
   std::mt19937 dice_{std::random_device{}()};
   std::mutex names_guard_;
   std::set<std::uint64_t> names_;

@@ -1,5 +1,8 @@
 #include "transports/tcp/settings.hpp"
 
+#include <sys/resource.h>
+
+#include <algorithm>
 #include <boost/asio/ip/address.hpp>
 
 namespace cpns::tcp {
@@ -40,7 +43,17 @@ std::vector<host_port> parse_list(const std::string& name, const std::string& te
   return out;
 }
 
+/// Left for others, where there are enough.
+constexpr std::uint64_t reserved_files = 128;
+
 }  // namespace
+
+std::uint64_t links_that_fit(std::uint64_t max_links) {
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return max_links;
+  const std::uint64_t most = files.rlim_cur;
+  return std::min(max_links, most - std::min(reserved_files, most / 2));
+}
 
 settings read_settings(sdk::parameters& p, cpns_role as) {
   settings s;

@@ -43,6 +43,10 @@ struct settings {
 /// Takes the parameters; throws sdk::bad_parameter that says which one and what it must be.
 settings read_settings(sdk::parameters& p, cpns_role as);
 
+/// How many of `max_links` this process can have open: some descriptors are left for stores and other
+/// sockets, which whoever only connects must not be able to take away.
+std::uint64_t links_that_fit(std::uint64_t max_links);
+
 /// "cpns-tcp/1", a zero byte: what hello and beacon begin with.
 inline const std::string magic{"cpns-tcp/1\0", 11};
 
