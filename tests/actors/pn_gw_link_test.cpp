@@ -219,6 +219,22 @@ TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{120}));
 }
 
+TEST(pn_gw_link, on_a_full_disk_nobody_is_told_that_the_password_file_is_not_needed) {
+  password_file file{""};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  p.gw_faulty.fail_writes(errc::store_full);
+  file.write("correct horse");
+  EXPECT_TRUE(p.advance_until([&] { return p.logged("credentials-not-written"); }, seconds{40}));
+  EXPECT_TRUE(p.logged("keep the password file"));
+  EXPECT_FALSE(p.logged("is not needed any more"));
+  p.gw_faulty.repair();
+  EXPECT_TRUE(p.advance_until([&] { return p.logged("is not needed any more"); }, seconds{40}));
+  EXPECT_TRUE(p.keys.credentials(p.alice.user).value().has_value());
+}
+
 TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_the_file_again) {
   password_file file{"wrong horse"};
   gateway_choices c;
