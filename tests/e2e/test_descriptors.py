@@ -1,0 +1,104 @@
+"""More links than file descriptors: each role raises its soft limit, lives on where no descriptor is left, and accepts again."""
+
+import contextlib
+import pathlib
+import unittest
+
+from support import hostile
+from support.case import E2ECase
+
+SOFT, HARD = 64, 128
+
+
+class Descriptors(E2ECase):
+    def place(self, **options):
+        home = self.home(**options)
+        self.radio = home.listen_at_fixed_port()
+        home.pne["transports"][0]["params"] = {"connect": self.radio, "network": home.network}
+        home.gateway["transports"][0]["params"]["handshake_ms"] = "60000"
+        home.gateway["timers"]["backoff_max"] = "2s"
+        home.server["handshake_timeout"] = "1m"
+        home.write()
+        self.flood = contextlib.ExitStack()
+        self.addCleanup(self.flood.close)
+        return home
+
+    def start_low(self, home, name, hard=HARD):
+        role = home.role(name)
+        if role.args[0] != "sh":
+            role.args = ["sh", "-c", f'ulimit -Sn {min(SOFT, hard)} && ulimit -Hn {hard} && exec "$@"', "sh", *role.args]
+        role.start()
+        limit = next(line for line in pathlib.Path(f"/proc/{role.pid}/limits").read_text().splitlines() if "open files" in line)
+        self.assertEqual(limit.split()[3:5], [str(hard)] * 2, "the soft limit was raised")
+        return role
+
+    def dial(self, at, count=150) -> list:
+        return [self.flood.enter_context(hostile.dial(at)) for _ in range(count)]
+
+    def open_files(self, role) -> int:
+        return len(list(pathlib.Path(f"/proc/{role.pid}/fd").iterdir()))
+
+    def end_well(self, home):
+        for name in ("pne", "gateway", "server"):
+            self.assertEqual(home.role(name).terminate(), 0, name)
+        self.assertEqual(home.events.find(event="device-died"), [])
+
+    def test_the_server_accepts_again_after_emfile(self):
+        home = self.place(devices=1)
+        server = self.start_low(home, "server")
+        home.start("gateway")
+        home.events.wait(role="gateway", event="server-connected", timeout=10)
+        self.dial(f"{home.address}:{home.server_port}")
+        said = home.events.wait(role="server", event="accept-failed", timeout=10)[0]
+        self.assertIn("Too many open files", said["text"])
+        self.assertGreaterEqual(self.open_files(server), HARD - 1)
+        used = hostile.cpu_seconds(server.pid)
+        home.start("pne")  # over the connection that is there
+        confirmed = home.events.wait(role="gateway", event="confirmed", timeout=20)[0]
+        home.role("gateway").terminate()
+        home.start("gateway")  # has to wait now
+        spent, span = hostile.cpu_seconds(server.pid) - used, max(1.0, home.role("gateway").events.find()[-1]["seen"] - said["seen"])
+        self.assertLess(spent, 0.5 * span, "no busy loop")
+        self.assertLessEqual(len(home.events.find(role="server", event="accept-failed")), 3, "said, and not ten times a second")
+        self.flood.close()
+        home.events.wait(role="gateway", event="server-connected", since=home.role("gateway").since, timeout=15)
+        self.assertEqual(home.pnes()[confirmed["entity"]]["epoch"], "1.0", "what was acknowledged is there")
+        self.end_well(home)
+
+    def test_radio_peers_cannot_take_the_last_descriptor_of_a_gateway(self):
+        home = self.place(devices=1)
+        home.start("server")
+        gateway = self.start_low(home, "gateway")
+        home.events.wait(role="gateway", event="server-connected", timeout=10)
+        held = self.dial(self.radio)
+        home.events.wait(lambda e: "raise its limit (ulimit -n, LimitNOFILE)" in e.get("text", ""), role="gateway", timeout=10)
+        self.assertLess(self.open_files(gateway), HARD)
+        self.assertEqual(sum(not hostile.closed_by_peer(s, 0.01) for s in held), 64, "half of them")
+        # What comes in other ways goes on: the control socket, a new connection to the server.
+        self.assertEqual(home.pnes(), {})
+        home.role("server").kill9()
+        home.start("server")
+        home.events.wait(role="gateway", event="server-connected", count=2, timeout=15)
+        self.flood.close()
+        home.start("pne")
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
+        self.end_well(home)
+
+    def test_a_process_of_many_pnes_serves_as_many_as_fit_and_then_the_others(self):
+        home = self.place(devices=40)
+        home.start("server", "gateway")
+        self.start_low(home, "pne", hard=40)  # for 20 links
+        home.events.wait(role="gateway", event="confirmed", count=20, timeout=30)
+        self.assertTrue(home.events.find(lambda e: "the other PNEs wait until one ends" in e.get("text", ""), role="pne"))
+        first = {e["entity"] for e in home.events.find(role="gateway", event="confirmed")}
+        for entity in first:
+            home.tell_pne("sleep", entity)
+        keyed = set()
+        home.events.wait_until(lambda e: e["event"] == "confirmed" and e["role"] == "gateway" and (keyed.add(e["entity"]) or len(keyed) == 40),
+                               timeout=30, what="40 keyed PNEs")
+        self.assertEqual(home.events.find(role="pne", event="key-file-not-written"), [])
+        self.end_well(home)
+
+
+if __name__ == "__main__":
+    unittest.main()

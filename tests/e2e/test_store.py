@@ -1,0 +1,211 @@
+"""A role whose store cannot be used says so in one line, ends with 1, and leaves what it found as it was."""
+
+import pathlib
+import shutil
+import unittest
+
+from support.case import E2ECase
+from support.mount import Tmpfs
+from support.process import Process, cpns_binary
+
+
+def bytes_of(folder: pathlib.Path) -> dict:
+    return {p.name: p.read_bytes() for p in sorted(folder.iterdir()) if p.is_file()}
+
+
+def flip(file: pathlib.Path, at: int):
+    content = bytearray(file.read_bytes())
+    content[at] ^= 0x55
+    file.write_bytes(content)
+
+
+class StoreCase(E2ECase):
+    def refused(self, home, name: str, *says):
+        """Does not start, and why. Said in the log and on standard error: one line each."""
+        role = home.role(name).spawn()
+        self.assertEqual(role.wait(20), 1, home.events.tail())
+        said = home.events.find(role=name, run=role.run, event="not-started")
+        self.assertEqual(len(said), 1, home.events.tail())
+        for text in says:
+            self.assertIn(text, said[0]["text"])
+        lines = [e["text"] for e in home.events.find(role=name, run=role.run, event="raw")]
+        self.assertEqual(lines, [f"cpns: {said[0]['text']}"])
+        return said[0]["text"]
+
+    def keyed(self, **options):
+        """A home whose PNEs are keyed and whose roles have ended in order."""
+        home = self.home(devices=1, **options)
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
+        for name in ("pne", "gateway", "server"):
+            self.assertEqual(home.role(name).terminate(), 0, name)
+        return home
+
+
+class Unwritable(StoreCase):
+    def test_a_file_where_a_folder_must_be(self):
+        home = self.home(devices=1)
+        (home.folder / "file").write_text("precious")
+        for name in ("server", "gateway"):
+            getattr(home, name)["store"]["path"] = "file/store"
+        home.pne["keys_dir"] = "file/keys"
+        home.write()
+        for name in ("server", "gateway", "pne"):
+            with self.subTest(name):
+                self.refused(home, name, str(home.folder / "file"), "Not a directory")
+        for name in ("server", "gateway"):
+            getattr(home, name)["store"]["path"] = "file"
+            home.write()
+            with self.subTest(name):
+                self.refused(home, name, str(home.folder / "file"), "is not a folder")
+        self.assertEqual((home.folder / "file").read_text(), "precious")
+
+    def test_a_read_only_disk(self):
+        home = self.keyed()
+        disk = Tmpfs(home.folder / "disk", "32m")
+        self.addCleanup(disk.close)
+        shutil.move(home.folder / "state", disk.folder / "state")
+        for name in ("server", "gateway"):
+            getattr(home, name)["store"]["path"] = f"disk/state/{name}"
+        home.pne["keys_dir"] = "disk/state/pne"
+        home.write()
+        disk.make_read_only()
+        for name in ("server", "gateway"):
+            with self.subTest(name):
+                self.refused(home, name, str(disk.folder), "Read-only file system")
+        for name in ("server", "gateway"):
+            getattr(home, name)["store"]["path"] = f"disk/fresh/{name}"
+        home.write()
+        for name in ("server", "gateway"):
+            with self.subTest(f"{name}, a new one"):
+                self.refused(home, name, str(disk.folder), "Read-only file system")
+
+
+class Locked(StoreCase):
+    def test_names_the_process_that_holds_it(self):
+        home = self.home(devices=1)
+        home.start()
+        for name in ("server", "gateway", "pne"):
+            running = home.role(name)
+            second = self.second_of(home, name)
+            self.assertEqual(second.wait(20), 1)
+            said = home.events.find(role=f"{name}-2", event="not-started")[0]["text"]
+            self.assertIn(f"is held by process {running.pid}", said)
+            self.assertIn("stop it, or give each role", said)
+            self.assertTrue(running.running())
+        command = home.cli("device", "list", "--config", "server.yaml", check=False)
+        self.assertEqual(command.returncode, 1)
+        self.assertIn("the server is running; stop it", command.stderr)
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
+
+    def second_of(self, home, name):
+        second = Process(f"{name}-2", [cpns_binary(), name, "--config", home.folder / f"{name}.yaml"], home.events, home.folder)
+        home.processes.append(second)
+        return second.spawn()
+
+
+class Damaged(StoreCase):
+    """Never repaired silently, never made anew; with the damage undone everything is there."""
+
+    def each_role(self, damage, *says, opened_before=False):
+        home = self.keyed()
+        for name in ("server", "gateway"):
+            folder = home.folder / "state" / name
+            with self.subTest(name):
+                if opened_before:  # the next opening moves the log into a table file
+                    home.start(name)
+                    home.role(name).terminate()
+                sound = bytes_of(folder)
+                damage(folder)
+                hurt = bytes_of(folder)
+                for _ in range(2):
+                    self.refused(home, name, str(folder), *says)
+                self.assertEqual(set(hurt) - set(bytes_of(folder)), set(), "no file went away")
+                for file in folder.iterdir():
+                    file.unlink()
+                for file, content in sound.items():
+                    (folder / file).write_bytes(content)
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
+        self.assertEqual(home.events.find(role="gateway", run=home.role("gateway").run, event="requested"), [],
+                         "what was assigned before is still there")
+
+    def test_files_but_no_current(self):
+        self.each_role(lambda folder: (folder / "CURRENT").unlink(), "CURRENT", "restore it from a backup")
+
+    def test_an_empty_current(self):
+        self.each_role(lambda folder: (folder / "CURRENT").write_bytes(b""), "restore it from a backup")
+
+    def test_a_damaged_manifest(self):
+        self.each_role(lambda folder: flip(next(folder.glob("MANIFEST-*")), 20), "restore it from a backup")
+
+    def test_a_manifest_that_is_gone(self):
+        self.each_role(lambda folder: next(folder.glob("MANIFEST-*")).unlink(), "restore it from a backup")
+
+    def test_a_damaged_log(self):
+        def damage(folder):
+            log = max(folder.glob("*.log"), key=lambda f: f.stat().st_size)
+            flip(log, 40)
+        self.each_role(damage, "restore")
+
+    def test_a_damaged_table(self):
+        """Wherever in it: what cannot be read is said, at the start or when the row is asked for; no key is made up."""
+        home = self.keyed()
+        home.start("server", "gateway")  # moves the logs into tables
+        for name in ("gateway", "server"):
+            home.role(name).terminate()
+        for name in ("server", "gateway"):
+            with self.subTest(name):
+                table = next((home.folder / "state" / name).glob("*.sst"))
+                sound = table.read_bytes()
+                table.write_bytes(bytes(b ^ 0x55 if at % 97 == 0 else b for at, b in enumerate(sound)))
+                self.refused(home, name, "restore")
+                table.write_bytes(sound)
+
+    def test_a_folder_of_somebody_else(self):
+        home = self.home(devices=1)
+        notes = home.folder / "notes"
+        notes.mkdir()
+        (notes / "todo").write_text("milk")
+        for name in ("server", "gateway"):
+            getattr(home, name)["store"]["path"] = "notes"
+        home.write()
+        for name in ("server", "gateway"):
+            self.refused(home, name, str(notes), "name an empty folder, or restore")
+        self.assertEqual(bytes_of(notes), {"todo": b"milk"})
+
+    def test_the_key_of_another_store(self):
+        home = self.keyed()
+        shutil.copy(home.folder / "gateway.kek", home.folder / "server.kek")
+        self.refused(home, "server", "server")
+        (home.folder / "gateway.kek").unlink()
+        self.refused(home, "gateway", "gateway.kek")
+        self.assertFalse((home.folder / "gateway.kek").exists(), "not made anew")
+
+
+class KeyFileOfAPne(StoreCase):
+    def test_damage_is_refused_and_not_made_anew(self):
+        home = self.keyed()
+        file = next((home.folder / "state/pne").glob("urn_*.key"))
+        sound = file.read_bytes()
+        hurts = {"a byte": bytes([*sound[:60], sound[60] ^ 1, *sound[61:]]), "cut": sound[:-1], "empty": b"", "other": b"hello"}
+        for name, content in hurts.items():
+            with self.subTest(name):
+                file.write_bytes(content)
+                self.refused(home, "pne", str(file), "restore it from a backup")
+                self.assertEqual(file.read_bytes(), content)
+        file.write_bytes(sound)
+        shared = home.folder / "state/pne/data.key"
+        kept = shared.read_bytes()
+        shared.write_bytes(kept[:-1])
+        self.refused(home, "pne", str(shared))
+        shared.write_bytes(kept)
+        # What a power cut in the middle of a write leaves beside it: the whole file counts, the half one does not.
+        file.with_name(file.name + ".new").write_bytes(sound[:50])
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
+        self.assertEqual(home.events.find(event="amnesia"), [], "the device still had its key")
+
+
+if __name__ == "__main__":
+    unittest.main()
