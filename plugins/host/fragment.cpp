@@ -30,12 +30,17 @@ result<std::vector<bytes>> fragmenter::split(byte_view message) {
 }
 
 void reassembler::partial::begin(std::uint8_t n, std::uint64_t at) {
-  for (auto& p : pieces) p.clear();
+  pieces.assign(fragments_max, {});
   used = true;
   number = n;
   age = at;
   count.reset();
   have = size = 0;
+}
+
+void reassembler::partial::end() {
+  used = false;
+  pieces = {};
 }
 
 reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
@@ -74,7 +79,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
     p.begin(frame[0], ++clock_);
   }
   if ((p.count && index >= *p.count) || (last && p.count) || p.size + piece.size() > message_max) {
-    p.used = false;
+    p.end();
     ++given_up_;
     return fail(errc::wire_length, "fragments do not fit together");
   }
@@ -84,7 +89,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
   if (last) {
     for (std::size_t i = index + 1; i < fragments_max; ++i)
       if (!p.pieces[i].empty()) {
-        p.used = false;
+        p.end();
         ++given_up_;
         return fail(errc::wire_length, "a fragment stands behind the last one");
       }
@@ -95,7 +100,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
   whole.reserve(p.size);
   for (std::size_t i = 0; i < *p.count; ++i)
     whole.insert(whole.end(), p.pieces[i].begin(), p.pieces[i].end());
-  p.used = false;
+  p.end();
   return std::optional<bytes>{std::move(whole)};
 }
 

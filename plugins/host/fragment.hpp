@@ -56,8 +56,10 @@ class reassembler {
     std::uint64_t age = 0;
     std::optional<std::size_t> count;  ///< known once the last fragment came
     std::size_t have = 0, size = 0;
-    std::array<bytes, fragments_max> pieces;
+    /// Empty unless `used`: most messages are one fragment, and a gateway has many links.
+    std::vector<bytes> pieces;
     void begin(std::uint8_t n, std::uint64_t at);
+    void end();
   };
   partial& find_or_begin(std::uint8_t number);
 
