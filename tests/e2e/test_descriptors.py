@@ -62,7 +62,8 @@ class Descriptors(E2ECase):
         self.assertLessEqual(len(home.events.find(role="server", event="accept-failed")), 3, "said, and not ten times a second")
         self.flood.close()
         home.events.wait(role="gateway", event="server-connected", since=home.role("gateway").since, timeout=15)
-        self.assertEqual(home.pnes()[confirmed["entity"]]["epoch"], "1.0", "what was acknowledged is there")
+        self.assertEqual(home.pnes()[confirmed["entity"]]["generation"], 1)
+        self.assertEqual(home.events.find(role="gateway", run=2, event="requested"), [], "what was acknowledged is there")
         self.end_well(home)
 
     def test_radio_peers_cannot_take_the_last_descriptor_of_a_gateway(self):
@@ -85,17 +86,22 @@ class Descriptors(E2ECase):
         self.end_well(home)
 
     def test_a_process_of_many_pnes_serves_as_many_as_fit_and_then_the_others(self):
-        home = self.place(devices=40)
+        home = self.place(devices=60)
         home.start("server", "gateway")
-        self.start_low(home, "pne", hard=40)  # for 20 links
-        home.events.wait(role="gateway", event="confirmed", count=20, timeout=30)
+        self.start_low(home, "pne", hard=80)  # for 40 links
+        home.events.wait(role="gateway", event="confirmed", count=40, timeout=30)
         self.assertTrue(home.events.find(lambda e: "the other PNEs wait until one ends" in e.get("text", ""), role="pne"))
         first = {e["entity"] for e in home.events.find(role="gateway", event="confirmed")}
         for entity in first:
             home.tell_pne("sleep", entity)
         keyed = set()
-        home.events.wait_until(lambda e: e["event"] == "confirmed" and e["role"] == "gateway" and (keyed.add(e["entity"]) or len(keyed) == 40),
-                               timeout=30, what="40 keyed PNEs")
+
+        def all_of_them(e):
+            if (e["role"], e["event"]) == ("gateway", "confirmed"):
+                keyed.add(e["entity"])
+            return len(keyed) == 60
+
+        home.events.wait_until(all_of_them, timeout=30, what="60 keyed PNEs")
         self.assertEqual(home.events.find(role="pne", event="key-file-not-written"), [])
         self.end_well(home)
 

@@ -41,8 +41,13 @@ class FullDisk(E2ECase):
 
     def keyed_in_the_end(self, home, since=0):
         keyed = set()
-        home.events.wait_until(lambda e: e["event"] == "confirmed" and e["role"] == "gateway" and (keyed.add(e["entity"]) or len(keyed) == DEVICES),
-                               since=since, timeout=30, what=f"{DEVICES} keyed PNEs")
+
+        def all_of_them(e):
+            if (e["role"], e["event"]) == ("gateway", "confirmed"):
+                keyed.add(e["entity"])
+            return len(keyed) == DEVICES
+
+        home.events.wait_until(all_of_them, since=since, timeout=30, what=f"{DEVICES} keyed PNEs")
 
     @staticmethod
     def account(home) -> Account:
@@ -74,7 +79,8 @@ class FullDisk(E2ECase):
         home.events.wait(lambda e: e["text"].startswith("overloaded"), role="gateway", event="server-refused", timeout=10)
         refused = {e["entity"] for e in full}
         for entity in refused:
-            stored, answered = (len(home.events.find(role="server", event=kind, entity=entity)) for kind in ("set-stored", "assignment-answered"))
+            stored, answered = (len(home.events.find(role="server", event=kind, entity=entity))
+                                for kind in ("set-stored", "assignment-answered"))
             self.assertLessEqual(answered, stored, "no answer without a durable set")
         disk.make_room()
         self.assertGreaterEqual(disk.free(), ROOM)

@@ -1,4 +1,5 @@
-"""Files that a person wrote: each mistake is one line that says where it is; the daemon says the same as the check, and nothing is half done."""
+"""Files that a person wrote: each mistake is one line that says where it is; the daemon says the same as the check; nothing is
+half done."""
 
 import contextlib
 import os
@@ -47,8 +48,8 @@ class Configuration(E2ECase):
         for name, (content, says, *place) in cases.items():
             with self.subTest(name):
                 self.refused(content, says, place=place[0] if place else "{line}:1", line=lines + (name in ("tab", "second document")))
-        for name, content, says in (("empty", "", "not nothing"), ("missing key", "role: server\n", None), ("UTF-16", b"\xff\xfer\0", "UTF-16"),
-                                    ("binary", bytes(range(256)) * 40, "")):
+        for name, content, says in (("empty", "", "not nothing"), ("missing key", "role: server\n", None),
+                                    ("UTF-16", b"\xff\xfer\0", "UTF-16"), ("binary", bytes(range(256)) * 40, "")):
             with self.subTest(name):
                 if says is None:
                     self.file.write_text(content)
@@ -79,8 +80,9 @@ class Configuration(E2ECase):
                       self.said("server", "--config", self.place.folder / "gateway.yaml")[0])
 
     def test_wrong_command_lines(self):
-        for args in ((), ("frobnicate",), ("server",), ("server", "--config"), ("config", "check"), ("pnes", "show"), ("demo", "--pnes", "x"),
-                     ("device", "import"), ("user", "add"), ("device", "show", "headset", "--config", "server.yaml")):
+        for args in ((), ("frobnicate",), ("server",), ("server", "--config"), ("config", "check"), ("pnes", "show"),
+                     ("demo", "--pnes", "x"), ("device", "import"), ("user", "add"),
+                     ("device", "show", "headset", "--config", "server.yaml")):
             with self.subTest(args):
                 done = self.place.cli(*args, check=False, timeout=20)
                 self.assertEqual(done.returncode, 2, done)

@@ -1,4 +1,5 @@
-"""Whoever answers a DREQ with an Entity ID that is not one, that nobody imported, or that is another's: never a key, and the others are served."""
+"""Whoever answers a DREQ with an Entity ID that is none, that nobody imported, or that is another's: never a key; others are
+served."""
 
 import contextlib
 import os

@@ -1,4 +1,5 @@
-"""Who is refused at the server link, seen from outside: openssl's client sees it, the log says why, and a real gateway is served all the same."""
+"""Who is refused at the server link, seen from outside: openssl's client sees it, the log says why, a real gateway is served all
+the same."""
 
 import subprocess
 import unittest
