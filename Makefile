@@ -8,7 +8,7 @@ MAKEFLAGS += --no-print-directory
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make test     build everything and run all tests"
-	@echo "make bench    measure; the figures of docs/performance.md"
+	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan, clang for the others)"
 	@echo "make docs     write the generated pages again"
 	@echo "make format   format the sources;  make lint: clang-tidy"
@@ -32,7 +32,7 @@ test: build
 
 bench:
 	@$(MAKE) build PRESET=bench
-	@bench/run build/bench
+	@bench/run build/bench $(BENCH)
 
 docs: build
 	@scripts/generated-pages $(BUILD) write

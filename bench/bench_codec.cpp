@@ -66,6 +66,10 @@ void decode_request(benchmark::State& state) {
   const auto in = encode(link_request{.id = {}, .incarnation = 1, .body = a_request()});
   for (auto _ : state) benchmark::DoNotOptimize(decode_link_request(in));
 }
+void encode_request(benchmark::State& state) {
+  const link_request m{.id = {}, .incarnation = 1, .body = a_request()};
+  for (auto _ : state) benchmark::DoNotOptimize(encode(m));
+}
 void encode_answer_of_32_keys(benchmark::State& state) {
   const auto m = an_answer();
   for (auto _ : state) benchmark::DoNotOptimize(encode(m));
@@ -79,6 +83,7 @@ BENCHMARK(encode_dreq);
 BENCHMARK(decode_dreq);
 BENCHMARK(encode_drsp);
 BENCHMARK(decode_drsp);
+BENCHMARK(encode_request);
 BENCHMARK(decode_request);
 BENCHMARK(encode_answer_of_32_keys);
 BENCHMARK(decode_answer_of_32_keys);

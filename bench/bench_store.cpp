@@ -1,39 +1,69 @@
-// What a durable row costs, alone and in the company of others: the other floor of an assignment.
+// What it costs to make things durable, alone and in company: the other floor of an assignment. The disk is
+// that of TMPDIR.
 
 #include <benchmark/benchmark.h>
-#include <stdlib.h>
-
-#include <filesystem>
-#include <string>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "crypto/suite.hpp"
 #include "storage/rocksdb_store.hpp"
+#include "storage/secret_file.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace {
 
 using namespace cpns;
 
-void durable_rows(benchmark::State& state) {
-  std::string folder = (std::filesystem::temp_directory_path() / "cpns-bench-XXXXXX").string();
-  if (mkdtemp(folder.data()) == nullptr) return state.SkipWithError("no temporary folder");
-  {
-    auto opened = storage::open_rocksdb_store(folder + "/store");
-    if (!opened) return state.SkipWithError(opened.error().message().c_str());
-    auto& random = crypto::system_entropy();
-    const auto rows = static_cast<std::size_t>(state.range(0));
-    for (auto _ : state) {
-      state.PauseTiming();
-      storage::write_batch batch;
-      for (std::size_t i = 0; i < rows; ++i)
-        batch.push_back({storage::table::entities, to_bytes(random.draw<32>()), bytes(1300)});
-      state.ResumeTiming();
-      if (const auto wrote = (*opened)->write(batch); !wrote)
-        return state.SkipWithError(wrote.error().message().c_str());
-    }
-    state.SetItemsProcessed(state.iterations() * state.range(0));
-  }
-  std::filesystem::remove_all(folder);
+constexpr std::size_t row_size = 1500;  // as a sealed row with a set of 32 keys
+
+/// The disk by itself: a row's bytes are written over reserved ones, and synced.
+void bare_fdatasync(benchmark::State& state) {
+  const test::temporary_folder folder;
+  const int fd = ::open((folder / "file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  constexpr std::size_t rows = 4096;
+  const bytes all(rows * row_size), row(row_size, 1);
+  if (fd < 0 || ::write(fd, all.data(), all.size()) < 0 || ::fsync(fd) != 0)
+    return state.SkipWithError("the file cannot be written");
+  std::size_t i = 0;
+  for (auto _ : state)
+    if (::pwrite(fd, row.data(), row.size(), static_cast<off_t>(i++ % rows * row_size)) < 0 ||
+        ::fdatasync(fd) != 0)
+      return state.SkipWithError("the file cannot be synced");
+  ::close(fd);
 }
-BENCHMARK(durable_rows)->Arg(1)->Arg(16)->Arg(64)->Arg(256)->UseRealTime();
+
+void durable_rows(benchmark::State& state) {
+  const test::temporary_folder folder;
+  auto opened = storage::open_rocksdb_store(folder / "store");
+  if (!opened) return state.SkipWithError(opened.error().message().c_str());
+  auto& random = crypto::system_entropy();
+  const auto rows = static_cast<std::size_t>(state.range(0));
+  for (auto _ : state) {
+    state.PauseTiming();
+    storage::write_batch batch;
+    for (std::size_t i = 0; i < rows; ++i)
+      batch.push_back({storage::table::entities, to_bytes(random.draw<32>()), bytes(row_size)});
+    state.ResumeTiming();
+    if (const auto wrote = (*opened)->write(batch); !wrote)
+      return state.SkipWithError(wrote.error().message().c_str());
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+/// What a PNE does when its keys change: a new file, synced, renamed, and its folder synced.
+void key_file_saved(benchmark::State& state) {
+  const test::temporary_folder folder;
+  auto& random = crypto::system_entropy();
+  auto file =
+      storage::sealed_file::with_data_key(folder / "pne.key", "pne keys", random.draw_secret<32>(), random);
+  const bytes content(150);
+  for (auto _ : state)
+    if (const auto saved = file.save(content); !saved)
+      return state.SkipWithError(saved.error().message().c_str());
+}
+
+BENCHMARK(bare_fdatasync)->UseRealTime();
+BENCHMARK(durable_rows)->Arg(1)->Arg(16)->Arg(64)->Arg(256)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(key_file_saved)->UseRealTime();
 
 }  // namespace

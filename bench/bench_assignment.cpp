@@ -1,0 +1,168 @@
+// One key assignment through the server in this process, steps 4 to 8: as pure computation, and through the
+// actors with a durable store. Sockets and TLS are not part of it.
+
+#include <benchmark/benchmark.h>
+
+#include <condition_variable>
+#include <mutex>
+
+#include "actors/system.hpp"
+#include "base/log.hpp"
+#include "bench/assignment_place.hpp"
+#include "server/dispatcher.hpp"
+#include "server/session.hpp"
+#include "storage/memory_store.hpp"
+#include "storage/rocksdb_store.hpp"
+
+namespace {
+
+using namespace cpns;
+using bench::assignment_place;
+using bench::suite;
+
+/// What a role does with a machine's outputs, without a role: the row is sealed and kept in memory. The
+/// answer's frame.
+secret_bytes serve(assignment_place& p, storage::sealed_store& store, protocol::assignment_machine& machine,
+                   byte_view frame, const protocol::device_secret_record& device) {
+  const auto request = protocol::decode_link_request(frame).value();
+  machine.handle_request(p.now, {p.gw, p.exporter}, request.id,
+                         std::get<protocol::key_assignment_request>(request.body));
+  secret_bytes answer;
+  while (auto out = machine.poll_output()) {
+    if (std::get_if<protocol::assignment_fetch_user>(&*out) != nullptr)
+      machine.handle_user(p.now, p.alice.record);
+    else if (std::get_if<protocol::assignment_fetch_device>(&*out) != nullptr)
+      machine.handle_device(p.now, std::optional{device});
+    else if (auto* row = std::get_if<protocol::assignment_persist>(&*out))
+      (void)store.write(
+          {assignment_place::row(storage::table::entities, device.entity.text(), encode(row->record))});
+    else if (auto* a = std::get_if<protocol::assignment_answer>(&*out))
+      if (auto* keys = std::get_if<protocol::assigned_keys>(&a->body))
+        answer = encode(protocol::link_answer{a->id, 1, {}, std::move(*keys)});
+  }
+  return answer;
+}
+
+/// Decoding, proof, presence, a set of 32 keys, the sealed row, the encoded answer: on one core, without a
+/// disk.
+void assignment_computed(benchmark::State& state) {
+  assignment_place p;
+  storage::memory_store memory;
+  const auto store = p.seal(memory);
+  auto device = assignment_place::device(1);
+  const auto frame = p.first_contact(device);
+  const auto imported = device.imported();
+  for (auto _ : state) {
+    protocol::entity_record fresh;
+    fresh.entity = device.entity;
+    protocol::assignment_machine machine{p.settings, std::move(fresh), suite(), p.random};
+    if (serve(p, *store, machine, frame, imported).empty()) return state.SkipWithError("refused");
+  }
+}
+
+/// Where the answers arrive.
+class inbox final : public server::link_port {
+ public:
+  void send(secret_bytes answer) override {
+    const std::lock_guard lock{guard_};
+    answers_.push_back(std::move(answer));
+    if (answers_.size() == wanted_) wake_.notify_one();
+  }
+  void close(std::string) override {}
+  std::vector<secret_bytes> wait_for(std::size_t count) {
+    std::unique_lock lock{guard_};
+    wanted_ = count;
+    wake_.wait(lock, [&] { return answers_.size() >= count; });
+    return std::exchange(answers_, {});
+  }
+
+ private:
+  std::mutex guard_;
+  std::condition_variable wake_;
+  std::vector<secret_bytes> answers_;
+  std::size_t wanted_ = 0;
+};
+
+bool all_granted(const std::vector<secret_bytes>& answers) {
+  for (const auto& a : answers) {
+    const auto read = protocol::decode_link_answer(a.expose());
+    if (!read || !std::holds_alternative<protocol::assigned_keys>(read->body)) return false;
+  }
+  return true;
+}
+
+/// The server's actors as the role wires them, with RocksDB on the disk of TMPDIR and the log in a file.
+struct actor_place : assignment_place {
+  const test::temporary_folder folder;
+  std::unique_ptr<storage::store> rocks = storage::open_rocksdb_store(folder / "store").value();
+  std::unique_ptr<storage::sealed_store> store = seal(*rocks);
+  server::user_directory users{*store, suite(), secret32{}, 100};
+  server::temporary_key_table devices{*store};
+  actors::actor_runtime runtime;
+  storage::group_committer committer{*store};
+  std::shared_ptr<server::role_context> role;
+  std::shared_ptr<inbox> answers = std::make_shared<inbox>();
+  server::session_actor session;
+
+  actor_place() {
+    log::settings logs;
+    logs.form = log::format::json;
+    logs.file = folder / "log";
+    (void)log::configure(logs);
+    (void)store->write({user_row()});
+    auto s = std::make_shared<server::actor_settings>();
+    s->assignment = settings;
+    role = std::make_shared<server::role_context>(
+        *store,
+        [this](storage::sealed_batch b, storage::commit_done done) {
+          committer.submit(std::move(b), std::move(done));
+        },
+        users, devices, suite(), random, [this] { return now; }, std::move(s));
+    role->replace_dispatcher(runtime.system().spawn(server::dispatcher, role.get()));
+    session = runtime.system().spawn(server::session, role,
+                                     server::peer_info{gw, "urn:cpns:gw:phone", "bench", exporter}, answers);
+  }
+  ~actor_place() {
+    caf::anon_send_exit(session, caf::exit_reason::user_shutdown);
+    caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
+    runtime.system().await_all_actors_done();
+    session = nullptr;
+    role->replace_dispatcher({});
+    (void)log::configure({});
+  }
+  actor_place(const actor_place&) = delete;
+  actor_place& operator=(const actor_place&) = delete;
+};
+
+/// As many first assignments at once as the argument says, until the last answer is there. CPU is that of all
+/// threads.
+void assignment_through_actors(benchmark::State& state) {
+  actor_place p;
+  const auto at_once = static_cast<std::size_t>(state.range(0));
+  std::uint64_t number = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    storage::sealed_batch manufactured;
+    std::vector<bytes> frames;
+    for (std::size_t i = 0; i < at_once; ++i) {
+      auto h = assignment_place::device(++number);
+      manufactured.push_back(assignment_place::row(h));
+      frames.push_back(p.first_contact(h));
+    }
+    if (const auto wrote = p.store->write(manufactured); !wrote)
+      return state.SkipWithError(wrote.error().message().c_str());
+    const auto batch = std::make_shared<const std::vector<bytes>>(std::move(frames));
+    state.ResumeTiming();
+    caf::anon_send(p.session, server::frames_came{batch});
+    const auto answers = p.answers->wait_for(at_once);
+    state.PauseTiming();
+    if (!all_granted(answers)) return state.SkipWithError("refused");
+    state.ResumeTiming();
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
+BENCHMARK(assignment_computed);
+BENCHMARK(assignment_through_actors)->Arg(1)->Arg(16)->Arg(128)->MeasureProcessCPUTime()->UseRealTime();
+
+}  // namespace
