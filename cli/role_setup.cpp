@@ -44,8 +44,8 @@ result<running_gateway> start_gateway(const config::gateway_config& c) {
 
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c) {
   CPNS_TRY(const auto protector, open_protector(c.protector));
-  CPNS_TRY(auto devices, devices_of(c));
-  return actors::pne_role::start(c, *protector, std::move(devices));
+  CPNS_TRY(const auto devices, devices_of(c));
+  return actors::pne_role::start(c, *protector, devices);
 }
 
 std::string joined(const std::vector<std::string>& words) {

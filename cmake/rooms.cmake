@@ -5,6 +5,14 @@ function(cpns_room name)
   target_link_libraries(cpns_${name} PUBLIC cpns_flags ${arg_DEPS})
 endfunction()
 
+# cpns_label(LABEL TARGET): the target tests_LABEL builds TARGET too, because a test with that label runs it.
+function(cpns_label label target)
+  if(NOT TARGET tests_${label})
+    add_custom_target(tests_${label})
+  endif()
+  add_dependencies(tests_${label} ${target})
+endfunction()
+
 # cpns_test(NAME LABELS ... SOURCES ... [DEPS ...] [TIMEOUT S]): one GoogleTest program, one CTest entry.
 # The first label is the folder that the test lives in. The target tests_LABEL builds all that have the label.
 function(cpns_test name)
@@ -18,9 +26,6 @@ function(cpns_test name)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
   foreach(label IN LISTS arg_LABELS)
-    if(NOT TARGET tests_${label})
-      add_custom_target(tests_${label})
-    endif()
-    add_dependencies(tests_${label} ${name})
+    cpns_label(${label} ${name})
   endforeach()
 endfunction()

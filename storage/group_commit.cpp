@@ -17,26 +17,28 @@ group_committer::~group_committer() {
 }
 
 void group_committer::submit(sealed_batch batch, commit_done done) {
-  auto accepted = check_batch(batch);
-  if (accepted) {
-    const std::lock_guard lock(mutex_);
-    if (stopping_) {
-      accepted = fail(errc::state_stopping, "the store takes no more writes");
-    } else if (batch.size() > limits_.queued_rows - std::min(stats_.queued_rows, limits_.queued_rows)) {
-      ++stats_.refused;
-      accepted = fail(errc::state_overloaded, std::to_string(stats_.queued_rows) +
-                                                  " rows wait for the store, allowed are " +
-                                                  std::to_string(limits_.queued_rows));
-    } else {
-      stats_.queued_rows += batch.size();
-      stats_.queued_rows_max = std::max(stats_.queued_rows_max, stats_.queued_rows);
-      queue_.push_back({std::move(batch), std::move(done)});
-    }
-  }
+  entry e{std::move(batch), std::move(done)};
+  auto accepted = check_batch(e.batch);
+  if (accepted) accepted = queue(e);
   if (!accepted)
-    done(accepted);
+    e.done(accepted);
   else
     wake_.notify_one();
+}
+
+status group_committer::queue(entry& e) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return fail(errc::state_stopping, "the store takes no more writes");
+  if (e.batch.size() > limits_.queued_rows - std::min(stats_.queued_rows, limits_.queued_rows)) {
+    ++stats_.refused;
+    return fail(errc::state_overloaded, std::to_string(stats_.queued_rows) +
+                                            " rows wait for the store, allowed are " +
+                                            std::to_string(limits_.queued_rows));
+  }
+  stats_.queued_rows += e.batch.size();
+  stats_.queued_rows_max = std::max(stats_.queued_rows_max, stats_.queued_rows);
+  queue_.push_back(std::move(e));
+  return {};
 }
 
 commit_statistics group_committer::statistics() const {

@@ -55,6 +55,8 @@ class group_committer {
     commit_done done;
   };
   void run();
+  /// Takes `e` from the caller when there is room for it.
+  status queue(entry& e);
   /// With mutex_ held: the batches of the next write.
   std::vector<entry> take();
   std::vector<status> commit(const std::vector<entry>& group);

@@ -119,7 +119,7 @@ class supervisor {
     if (!id) return id.error().message();
     auto device = find(m.entity);
     if (!device) {
-      const auto record = parts_.store->load(*id);
+      auto record = parts_.store->load(*id);
       if (!record || !*record) return "this gateway knows no device " + m.entity;
       device = devices_.at(spawn(*id, std::move(**record))).actor;
     }

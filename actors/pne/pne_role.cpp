@@ -60,7 +60,7 @@ pne_role::~pne_role() { drain(); }
 
 result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                                                   const storage::key_protector& protector,
-                                                  std::vector<manufactured_device> devices) {
+                                                  const std::vector<manufactured_device>& devices) {
   auto& random = crypto::system_entropy();
   std::vector<storage::descriptor> locks;
   const auto claim = [&locks](const std::filesystem::path& lock,
@@ -83,7 +83,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     CPNS_CHECK(claim(c.keys_dir / "lock", c.keys_dir));
     CPNS_TRY(shared_key, storage::open_data_key(c.keys_dir / "data.key", "pne keys", protector, random));
   }
-  for (auto& d : devices) {
+  for (const auto& d : devices) {
     const std::string purpose = "pne keys " + d.entity.text();
     if (!d.key_file.empty()) CPNS_CHECK(claim(d.key_file + ".lock", d.key_file));
     CPNS_TRY(auto file, !d.key_file.empty()
@@ -115,7 +115,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
   }
-  parts.failed = [&m](std::string) { m.failed = true; };
+  parts.failed = [&m](const std::string&) { m.failed = true; };
   m.fleet = spawn_fleet(m.runtime->system(), std::move(parts));
   m.wake_target->store(&m.fleet, std::memory_order_release);
   caf::anon_send(m.fleet, fleet_radio_ready{});  // what came before the target was known

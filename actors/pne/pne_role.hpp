@@ -27,7 +27,7 @@ class pne_role {
   /// `protector` is used during the call only.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
-                                                 std::vector<manufactured_device> devices);
+                                                 const std::vector<manufactured_device>& devices);
   ~pne_role();
 
   /// "wake", "sleep", "button" or "reset" for one entity, or for all when empty. [thread-safe]
