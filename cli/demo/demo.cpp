@@ -105,6 +105,7 @@ class show {
       return failed_code_;
     settle();
     if (!wake_up()) return failed_code_;
+    settle();
     sum_up();
     return story_.keyed() >= options_.pnes ? exit_done : exit_failed;
   }
@@ -154,13 +155,15 @@ class show {
   }
 
   void look() {
-    for (const auto& e : follower_->poll()) {
+    const auto events = follower_->poll();
+    for (const auto& e : events) {
       story_.take(e);
       if (e.level == "error") {
         clear_status();
         std::cerr << paint(colour::red, e.component + ": " + e.text) << "\n";
       }
     }
+    story_.release(events.empty());
   }
   /// The lines of an exchange that is over come a moment after its confirmation.
   void settle() {

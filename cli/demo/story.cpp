@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <limits>
+#include <tuple>
 
 namespace cpns::cli {
 namespace {
@@ -13,7 +14,7 @@ struct told {
   std::string_view from_to, what;
 };
 
-// What the roles log, as steps of the change request.
+// What the roles log, as steps of the change request, in the order in which they happen.
 constexpr std::array<told, 13> steps{{
     {"gateway", "server-connected", 0, "PN GW <-> CPNS Server",
      "mutual authentication and key exchange (TLS 1.3)"},
@@ -23,14 +24,17 @@ constexpr std::array<told, 13> steps{{
     {"gateway", "requested", 4, "PN GW  -> CPNS Server",
      "KeyAssignmentRequest with the hashed user password"},
     {"server", "user-verified", 5, "CPNS Server", "user verified (SCRAM-SHA-256), presence verified"},
-    {"server", "set-stored", 6, "CPNS Server", "set of EUKeys generated and stored"},
     {"server", "temporary-key-obtained", 7, "CPNS Server", "Temporary Key obtained"},
+    {"server", "set-stored", 6, "CPNS Server", "set of EUKeys generated and stored"},
     {"gateway", "answered", 8, "CPNS Server -> PN GW", "KeyAssignmentResponse, stored securely"},
     {"gateway", "delivering", 9, "PN GW  -> PNE", "KeyDelivery: EUKey under the Temporary Key"},
     {"pne", "key-accepted", 10, "PNE", "decrypted and stored"},
     {"gateway", "confirmed", 10, "PNE    -> PN GW", "KeyConfirmation verified"},
     {"gateway", "retired", 10, "PN GW  -> PNE", "KeyRetire: the older key may be erased"},
 }};
+
+// A role's lines are in its log within this time.
+constexpr std::int64_t reading_gap_ms = 100;
 
 std::int64_t percentile(const std::vector<std::int64_t>& sorted, std::size_t percent) {
   if (sorted.empty()) return 0;
@@ -40,17 +44,30 @@ std::int64_t percentile(const std::vector<std::int64_t>& sorted, std::size_t per
 }  // namespace
 
 void story::show(const log_event& e) {
-  for (const auto& s : steps) {
+  for (std::size_t rank = 0; rank < steps.size(); ++rank) {
+    const auto& s = steps[rank];
     if (s.component != e.component || s.event != e.event) continue;
     story_line line{e.at - start_, s.step, std::string{s.from_to}, std::string{s.what}};
     if (const auto& epoch = e.field("epoch"); !epoch.empty()) line.what += " (epoch " + epoch + ")";
-    print_(line);
+    waiting_.push_back({std::move(line), rank});
     return;
   }
 }
 
+void story::release(bool quiet) {
+  const auto ripe = quiet ? std::numeric_limits<std::int64_t>::max() : newest_ - start_ - reading_gap_ms;
+  std::stable_sort(waiting_.begin(), waiting_.end(), [](const waiting_line& a, const waiting_line& b) {
+    return std::tie(a.line.ms, a.rank) < std::tie(b.line.ms, b.rank);
+  });
+  const auto end = std::find_if(waiting_.begin(), waiting_.end(),
+                                [ripe](const waiting_line& w) { return w.line.ms > ripe; });
+  for (auto w = waiting_.begin(); w != end; ++w) print_(w->line);
+  waiting_.erase(waiting_.begin(), end);
+}
+
 void story::take(const log_event& e) {
   if (start_ == 0) start_ = e.at;
+  newest_ = std::max(newest_, e.at);
   if (e.component == "gateway" && e.event == "server-connected") return show(e);
   const auto& entity = e.field("entity");
   if (e.component == "gateway" && e.event == "detecting" && entity.empty()) {

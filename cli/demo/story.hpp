@@ -33,6 +33,9 @@ class story {
   explicit story(printer print) : print_(std::move(print)) {}
 
   void take(const log_event& e);
+  /// The logs of three processes are read one after the other, so lines wait until those of the same moment
+  /// are there, and are printed in order: call after each reading. `quiet`: nothing more was there to read.
+  void release(bool quiet);
 
   /// The Entity ID whose steps are shown: the first one that answered. Empty before that.
   [[nodiscard]] const std::string& first() const { return first_; }
@@ -51,9 +54,15 @@ class story {
     std::size_t confirmations = 0;
     std::string epoch;
   };
+  struct waiting_line {
+    story_line line;
+    std::size_t rank;  ///< place in the order of the exchange
+  };
   void show(const log_event& e);
 
   printer print_;
+  std::vector<waiting_line> waiting_;
+  std::int64_t newest_ = 0;
   std::map<std::string, device> devices_;
   std::map<std::string, log_event> early_;
   std::string first_;
