@@ -92,24 +92,51 @@ void medium::landed(const side_key& sender) {
         .data = {}});
 }
 
-void medium::connect(station& central, station& peripheral, std::uint64_t endpoint) {
-  const side c{&central, ++next_link_[&central], 0}, p{&peripheral, ++next_link_[&peripheral], endpoint};
-  lanes_[{c.who, c.link}].far = p;
-  lanes_[{p.who, p.link}].far = c;
+void medium::connect(const contact& of) {
+  if (linked_.count(of) != 0) return;
+  if (links_[of.central] >= of.central->max_links() || links_[of.peripheral] >= of.peripheral->max_links()) {
+    waiting_.insert(of);
+    return;
+  }
+  waiting_.erase(of);
+  linked_.insert(of);
+  ++links_[of.central];
+  ++links_[of.peripheral];
+  const side c{of.central, ++next_link_[of.central], 0},
+      p{of.peripheral, ++next_link_[of.peripheral], of.endpoint};
+  lanes_[{c.who, c.link}] = {of, p};
+  lanes_[{p.who, p.link}] = {of, c};
   const auto now = clock::now();
   // A name for the peer that stays the same while its process lives, as a radio address would.
-  const auto name = "loopback:" + std::to_string(peripheral.number) + "/" + std::to_string(endpoint);
+  const auto name = "loopback:" + std::to_string(of.peripheral->number) + "/" + std::to_string(of.endpoint);
   post({.at = now,
         .kind = what::up,
         .to = p.who,
         .link = p.link,
-        .endpoint = endpoint,
+        .endpoint = of.endpoint,
         .text = "loopback:gateway",
         .data = {}});
   post({.at = now, .kind = what::up, .to = c.who, .link = c.link, .endpoint = 0, .text = name, .data = {}});
 }
 
+void medium::connect_waiting() {
+  const auto all = waiting_;
+  for (const auto& c : all) connect(c);
+}
+
+/// `endpoint`: only those of that one; null: of all.
+void medium::forget_waiting(const station* who, const std::uint64_t* endpoint) {
+  std::erase_if(waiting_, [&](const contact& c) {
+    return (c.central == who || c.peripheral == who) && (endpoint == nullptr || c.endpoint == *endpoint);
+  });
+}
+
 void medium::cut(const side& a, const side& b, const char* why) {
+  if (const auto it = lanes_.find({a.who, a.link}); it != lanes_.end()) {
+    linked_.erase(it->second.of);
+    --links_[a.who];
+    --links_[b.who];
+  }
   lanes_.erase({a.who, a.link});
   lanes_.erase({b.who, b.link});
   const auto now = clock::now();
@@ -121,28 +148,31 @@ void medium::scan(station& central, bool on) {
   std::lock_guard lock{guard_};
   if (!on) {
     centrals_.erase(&central);
+    forget_waiting(&central, nullptr);
     return;
   }
   if (!centrals_.insert(&central).second) return;
-  for (const auto& [key, unused] : endpoints_) connect(central, *key.first, key.second);
+  for (const auto& [key, unused] : endpoints_) connect({&central, key.first, key.second});
 }
 
 cpns_status medium::add_endpoint(station& peripheral, std::uint64_t endpoint) {
   std::lock_guard lock{guard_};
   if (!endpoints_.emplace(std::pair{&peripheral, endpoint}, 0).second) return CPNS_LIMIT;
-  for (auto* central : centrals_) connect(*central, peripheral, endpoint);
+  for (auto* central : centrals_) connect({central, &peripheral, endpoint});
   return CPNS_OK;
 }
 
 void medium::remove_endpoint(station& peripheral, std::uint64_t endpoint) {
   std::lock_guard lock{guard_};
   endpoints_.erase({&peripheral, endpoint});
+  forget_waiting(&peripheral, &endpoint);
   std::vector<std::pair<side, side>> gone;
   for (const auto& [key, l] : lanes_) {
     if (l.far.who == &peripheral && l.far.endpoint == endpoint)
       gone.push_back({{key.first, key.second, 0}, l.far});
   }
   for (const auto& [near, far] : gone) cut(near, far, "the PNE left");
+  connect_waiting();
 }
 
 cpns_status medium::send(station& from, std::uint64_t link, std::span<const std::uint8_t> frame) {
@@ -178,17 +208,21 @@ void medium::disconnect(station& who, std::uint64_t link) {
   if (it == lanes_.end()) return;
   const side far = it->second.far;
   cut({&who, link, 0}, far, "disconnected");
+  connect_waiting();
 }
 
 void medium::leave(station& who) {
   std::unique_lock lock{guard_};
   centrals_.erase(&who);
+  forget_waiting(&who, nullptr);
   for (auto it = endpoints_.begin(); it != endpoints_.end();)
     it = it->first.first == &who ? endpoints_.erase(it) : std::next(it);
   std::vector<std::pair<side, side>> gone;
   for (const auto& [key, l] : lanes_)
     if (key.first == &who) gone.push_back({{key.first, key.second, 0}, l.far});
   for (const auto& [near, far] : gone) cut(near, far, "the other side left");
+  links_.erase(&who);
+  connect_waiting();
   // What is still on its way to `who` is dropped, and a call into it is waited for.
   decltype(events_) kept;
   for (; !events_.empty(); events_.pop())

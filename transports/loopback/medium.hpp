@@ -3,6 +3,7 @@
 // every endpoint, and carries frames with the loss, delay, reordering and duplication that it was given. One
 // thread delivers.
 
+#include <compare>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -31,6 +32,8 @@ class station {
  public:
   virtual ~station() = default;
   virtual const sdk::host& out() const = 0;
+  /// Links that it has at most, at the same time.
+  virtual std::size_t max_links() const = 0;
   /// Tells stations of one process apart; never given twice.
   const std::uint64_t number = next_number();
 
@@ -74,15 +77,26 @@ class medium {
     std::uint64_t link = 0;
     std::uint64_t endpoint = 0;
   };
+  /// Who may have a link: a central that scans and a PNE that is presented.
+  struct contact {
+    station* central = nullptr;
+    station* peripheral = nullptr;
+    std::uint64_t endpoint = 0;
+    auto operator<=>(const contact&) const = default;
+  };
   /// One direction of a link: where frames go, and how many of them are on the air.
   struct lane {
+    contact of;
     side far;
     std::size_t on_air = 0;
     bool blocked = false;  ///< the sender was told to wait
   };
   void landed(const side_key& sender);
 
-  void connect(station& central, station& peripheral, std::uint64_t endpoint);
+  /// Nothing happens if there is a link already; without room on both sides it waits for a link that ends.
+  void connect(const contact& c);
+  void connect_waiting();
+  void forget_waiting(const station* who, const std::uint64_t* endpoint);
   void cut(const side& a, const side& b, const char* why);
   void post(event e);
   bool happens(std::uint64_t per_mille) { return per_mille != 0 && dice_() % 1000 < per_mille; }
@@ -95,6 +109,8 @@ class medium {
   std::set<station*> centrals_;
   std::map<std::pair<station*, std::uint64_t>, int> endpoints_;  ///< presented ones
   std::map<side_key, lane> lanes_;                               ///< by the sending end
+  std::set<contact> linked_, waiting_;
+  std::map<const station*, std::size_t> links_;  ///< how many each has
   std::map<station*, std::uint64_t> next_link_;
   std::priority_queue<event, std::vector<event>, std::greater<>> events_;
   std::uint64_t order_ = 0;

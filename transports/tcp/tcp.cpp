@@ -53,6 +53,8 @@ class tcp_radio final : public sdk::radio {
 };
 
 std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
+  if (as != CPNS_ROLE_CENTRAL && as != CPNS_ROLE_PERIPHERAL)
+    throw std::invalid_argument{"role " + std::to_string(as) + " is not known"};
   return std::make_unique<tcp_radio>(out, as, read_settings(p, as), probe);
 }
 
