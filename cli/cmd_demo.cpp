@@ -1,5 +1,6 @@
 #include "cli/commands.hpp"
 #include "cli/demo/demo.hpp"
+#include "cli/parameters.hpp"
 
 namespace cpns::cli {
 
@@ -15,6 +16,8 @@ void add_demo(CLI::App& app, int& code) {
                 "Seconds between periodic updates; chosen by the number of PNEs without it")
       ->check(CLI::Range(1, 86400));
   c->add_option("--keep", o->keep, "Keep everything in this folder, which must not exist or be empty");
+  add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");
+  add_parameters(*c, "--peer-param", o->peer_params, "A parameter of the PNEs' radio");
   c->add_flag("--json", o->json, "Print the figures alone, as one JSON object");
   c->footer("Exit codes: 0 every PNE was keyed, one updated and one woken; 1 otherwise; 130 "
             "interrupted.\n\nExamples:\n  cpns demo\n  cpns demo --pnes 1000\n"

@@ -22,6 +22,7 @@ void add_server(CLI::App& app, int& code);
 void add_gateway(CLI::App& app, int& code);
 void add_pne(CLI::App& app, int& code);
 void add_pnes(CLI::App& app, int& code);
+void add_transport(CLI::App& app, int& code);
 
 /// Prints "cpns: what is wrong" on standard error; config_usage gives exit_usage, everything else
 /// exit_failed.

@@ -2,6 +2,8 @@
 
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/transport_check.hpp"
+#include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"
 
 int main(int argc, char** argv) {
@@ -9,6 +11,8 @@ int main(int argc, char** argv) {
   cli::forbid_core_files();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
     return plugins::probe_child_main(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], conformance::check_child_flag) == 0)
+    return conformance::check_child_main(argc, argv, cli::transport_tests());
 
   CLI::App app{"Key assignment for devices without a screen (OMA CPNS)", "cpns"};
   app.set_version_flag("--version", std::string{CPNS_VERSION});
@@ -18,7 +22,7 @@ int main(int argc, char** argv) {
              "  cpns COMMAND --help");
   int code = cli::exit_done;
   for (const auto add : {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne,
-                         cli::add_pnes, cli::add_user, cli::add_device, cli::add_config})
+                         cli::add_pnes, cli::add_user, cli::add_device, cli::add_config, cli::add_transport})
     add(app, code);
   try {
     app.parse(argc, argv);

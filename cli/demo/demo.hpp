@@ -2,6 +2,7 @@
 // `cpns demo`: the whole system in a folder of its own, as it would run for real.
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace cpns::cli {
@@ -12,6 +13,7 @@ struct demo_options {
   std::uint32_t rekey_seconds = 0;  ///< 0: chosen by the number of PNEs
   std::string keep;                 ///< folder that stays; empty: a temporary one that goes
   bool json = false;
+  std::map<std::string, std::string> params, peer_params;  ///< for the radio of the gateway, of the PNEs
 };
 
 /// Runs it and gives the exit code: 0 when every PNE was keyed, one was updated and one was woken.

@@ -55,6 +55,8 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   } else if (o.transport == "loopback") {
     h.gateway_params = h.pne_params = {{"network", network}};
   }
+  for (const auto& [k, v] : o.params) h.gateway_params[k] = v;
+  for (const auto& [k, v] : o.peer_params) h.pne_params[k] = v;
   return h;
 }
 

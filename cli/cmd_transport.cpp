@@ -1,0 +1,137 @@
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <random>
+
+#include "cli/commands.hpp"
+#include "cli/parameters.hpp"
+#include "cli/terminal.hpp"
+#include "cli/transport_check.hpp"
+#include "config/check_file.hpp"
+#include "plugins/conformance/report.hpp"
+#include "plugins/conformance/runner.hpp"
+#include "plugins/host/loader.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+using conformance::verdict;
+
+struct check_options {
+  std::string plugin, config, only, format = "text", output;
+  conformance::params central, peripheral;
+  std::uint64_t seed = 0;
+  bool list = false, in_process = false;
+};
+
+result<conformance::subject> subject_of(const check_options& o) {
+  conformance::subject s;
+  CPNS_TRY(s.file, plugins::find_plugin({o.plugin, plugins::transport_role::central, {}, {}}));
+  const auto beside = fs::path{s.file}.replace_extension(".check.yaml");
+  std::error_code wrong;
+  if (!o.config.empty() || fs::is_regular_file(beside, wrong)) {
+    const auto known = config::load_check_settings(o.config.empty() ? beside : fs::path{o.config});
+    if (!known) return fail(known.error().as_error());
+    s.central = conformance::laid_over(known->both, known->central);
+    s.peripheral = conformance::laid_over(known->both, known->peripheral);
+    s.few_links = known->few_links;
+    s.refused = known->refused;
+  }
+  s.central = conformance::laid_over(std::move(s.central), o.central);
+  s.peripheral = conformance::laid_over(std::move(s.peripheral), o.peripheral);
+  s.seed = o.seed != 0 ? o.seed : std::random_device{}();
+  return s;
+}
+
+std::string painted(verdict v, const std::string& word) {
+  switch (v) {
+  case verdict::passed: return paint(colour::green, word);
+  case verdict::failed:
+  case verdict::crashed: return paint(colour::red, word);
+  case verdict::warning: return paint(colour::yellow, word);
+  case verdict::skipped: return paint(colour::dim, word);
+  }
+  return word;
+}
+
+int list(const check_options& o) {
+  const auto tests = transport_tests();
+  std::cout << (o.format == "json"       ? conformance::list_as_json(tests)
+                : o.format == "markdown" ? conformance::list_as_markdown(tests)
+                                         : conformance::list_as_text(tests));
+  return exit_done;
+}
+
+int check(const check_options& o) {
+  if (o.list) return list(o);
+  if (o.plugin.empty()) return report({errc::config_usage, "check needs a plugin: its name or FILE.so"});
+  if (o.format == "markdown") return report({errc::config_usage, "--format markdown is for --list"});
+  if (o.in_process && o.only.empty())
+    return report({errc::config_usage, "--in-process runs one test: name it with --test"});
+  auto tests = transport_tests();
+  if (!o.only.empty()) std::erase_if(tests, [&o](const auto& t) { return t.name != o.only; });
+  const auto on = subject_of(o);
+  if (!on) return report(on.error());
+  const conformance::heading heading{o.plugin, on->seed};
+  std::vector<conformance::outcome> all;
+  if (o.in_process) {
+    all.push_back(conformance::run_here(*on, tests.front()));
+  } else {
+    all = conformance::run_all(*on, tests, {[](std::size_t done, std::size_t of, std::string_view name) {
+      show_status(bar(done, of) + " " + std::string{name});
+    }});
+    clear_status();
+  }
+  const auto text = conformance::as_text(heading, all, painted);
+  const auto wanted = o.format == "json"    ? conformance::as_json(heading, all)
+                      : o.format == "junit" ? conformance::as_junit(heading, all)
+                      : o.output.empty()    ? text
+                                            : conformance::as_text(heading, all);
+  std::cout << (o.output.empty() ? wanted : text) << std::flush;
+  if (!o.output.empty() && !(std::ofstream{o.output, std::ios::binary} << wanted << std::flush))
+    return report({errc::config_file, o.output + " cannot be written"});
+  return conformance::all_well(all) ? exit_done : exit_failed;
+}
+
+void add_check(CLI::App& transport, int& code) {
+  auto* c = transport.add_subcommand("check", "Ask whether a plugin keeps the rules of its interface");
+  const auto o = std::make_shared<check_options>();
+  c->add_option("PLUGIN", o->plugin, "FILE.so (a path with a '/') or the name of an installed plugin");
+  c->add_option("--config", o->config,
+                "How its two roles find each other, instead of NAME.check.yaml beside the plugin")
+      ->check(CLI::ExistingFile);
+  add_parameters(*c, "--param", o->central, "A parameter of the central, laid over those of the file");
+  add_parameters(*c, "--peer-param", o->peripheral, "A parameter of the peripheral");
+  c->add_option("--test", o->only, "Run this test alone")->check([](const std::string& name) {
+    const auto tests = transport_tests();
+    const bool known = std::any_of(tests.begin(), tests.end(), [&](const auto& t) { return t.name == name; });
+    return known ? std::string{} : "there is no test '" + name + "'; --list names all";
+  });
+  c->add_option("--seed", o->seed, "Draw what an earlier run drew; without it each run draws anew")
+      ->check(CLI::PositiveNumber);
+  c->add_flag("--list", o->list, "Print the tests and their sentences");
+  c->add_option("--format", o->format, "text, json or junit; with --list text, json or markdown")
+      ->check(CLI::IsMember({"text", "json", "junit", "markdown"}))
+      ->capture_default_str();
+  c->add_option("--output", o->output, "Write the report to this file, and text to standard output");
+  c->add_flag("--in-process", o->in_process, "Run the test in this process, for a debugger");
+  c->footer(
+      "Exit codes: 0 no test failed or crashed; 1 otherwise; 2 the command line is wrong.\n\nExamples:\n"
+      "  cpns transport check tcp\n  cpns transport check ./libradio.so --param channel=3 --peer-param "
+      "channel=3\n  cpns transport check ./libradio.so --test calls-in-any-order --seed 7\n"
+      "  cpns transport check ./libradio.so --format junit --output report.xml\n"
+      "  gdb --args cpns transport check ./libradio.so --test close-returns --in-process");
+  c->callback([o, &code] { code = check(*o); });
+}
+
+}  // namespace
+
+void add_transport(CLI::App& app, int& code) {
+  auto* transport = app.add_subcommand("transport", "For authors of radio plugins");
+  transport->require_subcommand(1);
+  add_check(*transport, code);
+}
+
+}  // namespace cpns::cli

@@ -1,0 +1,47 @@
+#include "plugins/conformance/process.hpp"
+
+#include <dirent.h>
+#include <malloc.h>
+
+#include <chrono>
+#include <thread>
+
+namespace cpns::conformance {
+namespace {
+
+std::size_t entries(const char* folder) {
+  std::size_t n = 0;
+  DIR* d = ::opendir(folder);
+  if (d == nullptr) return 0;
+  while (const auto* e = ::readdir(d)) n += e->d_name[0] != '.' ? 1 : 0;
+  ::closedir(d);
+  return n;
+}
+
+}  // namespace
+
+holdings threads_and_files() { return {entries("/proc/self/task"), entries("/proc/self/fd")}; }
+
+std::string difference(const holdings& before, const holdings& after) {
+  const auto more = [](std::size_t was, std::size_t is, const char* what) {
+    return is > was ? std::to_string(is - was) + " more " + what : "no more " + std::string{what};
+  };
+  return more(before.files, after.files, "descriptors") + " and " +
+         more(before.threads, after.threads, "threads");
+}
+
+bool settles(const holdings& before) {
+  for (int i = 0; i < 500; ++i) {
+    const auto now = threads_and_files();
+    if (now.threads <= before.threads && now.files <= before.files) return true;
+    std::this_thread::sleep_for(std::chrono::milliseconds{10});
+  }
+  return false;
+}
+
+std::size_t allocated_bytes() {
+  const auto m = ::mallinfo2();
+  return m.uordblks + m.hblkhd;
+}
+
+}  // namespace cpns::conformance

@@ -1,0 +1,21 @@
+#pragma once
+// What this process holds, for tests that look for leaks.
+
+#include <cstddef>
+#include <string>
+
+namespace cpns::conformance {
+
+struct holdings {
+  std::size_t threads = 0, files = 0;
+};
+holdings threads_and_files();
+/// "2 more descriptors", in words.
+std::string difference(const holdings& before, const holdings& after);
+/// Waits until no more is held than before: threads take a moment to end.
+bool settles(const holdings& before);
+
+/// Bytes that are allocated and not freed; 0 where that is not known (sanitizers).
+std::size_t allocated_bytes();
+
+}  // namespace cpns::conformance

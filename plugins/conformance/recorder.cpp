@@ -1,0 +1,231 @@
+#include "plugins/conformance/recorder.hpp"
+
+#include <cstddef>
+#include <cstring>
+#include <memory>
+
+namespace cpns::conformance {
+namespace {
+
+recorder& of(void* context) { return *static_cast<recorder*>(context); }
+
+const void* no_extension(void*, const char*) { return nullptr; }
+
+std::string text_of(const char* t) { return t == nullptr ? std::string{} : std::string(t, strnlen(t, 200)); }
+
+}  // namespace
+
+recorder::recorder(bench& b, cpns_role role) : bench_(b), role_(role) {
+  // The size says what is filled here: an interface that grew has more, which plugins then do not call.
+  table_.size = offsetof(cpns_host, get_extension) + sizeof table_.get_extension;
+  table_.context = this;
+  table_.link_up = [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { of(c).link_up(l, e, a); };
+  table_.link_down = [](void* c, std::uint64_t l, std::uint32_t r, const char* d) {
+    of(c).link_down(l, r, d);
+  };
+  table_.frame = [](void* c, std::uint64_t l, const std::uint8_t* d, std::size_t n) { of(c).frame(l, d, n); };
+  table_.writable = [](void* c, std::uint64_t l) { of(c).writable(l); };
+  table_.peer_found = [](void* c, const char* a, std::int32_t) { of(c).peer_found(a); };
+  table_.failed = [](void* c, const char* w) { of(c).failed(w); };
+  table_.log = [](void* c, std::uint32_t l, const char* t) { of(c).log(l, t); };
+  table_.get_extension = no_extension;
+}
+
+void recorder::renew() {
+  std::lock_guard lock{guard_};
+  links_.clear();
+  highest_ = 0;
+  up_ = 0;
+  mtu_ = max_links_ = 0;
+  endpoints_.clear();
+  in_frame_.clear();
+  found_.clear();
+  said_.clear();
+  phase_ = phase::opening;
+}
+
+void recorder::expect_limits(const cpns_limits& limits) {
+  std::lock_guard lock{guard_};
+  mtu_ = limits.mtu;
+  max_links_ = limits.max_links;
+}
+
+void recorder::expect_endpoint(std::uint64_t endpoint) {
+  std::lock_guard lock{guard_};
+  endpoints_.insert(endpoint);
+}
+
+bool recorder::may_come(const char* what) {
+  callbacks_.fetch_add(1);
+  switch (phase_.load()) {
+  case phase::started: return true;
+  case phase::closed:
+    broken("no-callback-after-close",
+           "when close has returned no callback runs or will run: " + who() + "called " + what + " after it");
+    return false;
+  case phase::opening:
+  case phase::opened:
+    broken("no-callback-before-start", "callbacks come after the first scan(on) or add_endpoint: " + who() +
+                                           "called " + what + " before");
+    return false;
+  }
+  return false;
+}
+
+void recorder::link_up(std::uint64_t l, std::uint64_t endpoint, const char* address) {
+  if (!may_come("link_up")) return;
+  bool fresh = false;
+  {
+    std::lock_guard lock{guard_};
+    if (l == 0 || l <= highest_) {
+      broken("link-ids-are-new", "ids of links only grow and are not used twice: " + who() + "gave link " +
+                                     std::to_string(l) + " after link " + std::to_string(highest_));
+    } else {
+      fresh = true;
+      highest_ = l;
+      links_[l] = {endpoint, text_of(address), true, {}, 0, 0};
+      if (++up_ > max_links_ && max_links_ != 0)
+        broken("max-links-is-kept", who() + "declares at most " + std::to_string(max_links_) +
+                                        " links and brought up " + std::to_string(up_));
+    }
+    if (role_ == CPNS_ROLE_CENTRAL && endpoint != 0)
+      broken("endpoints-are-named",
+             "endpoint is 0 on a central's links: link_up named endpoint " + std::to_string(endpoint));
+    if (role_ == CPNS_ROLE_PERIPHERAL && endpoints_.count(endpoint) == 0)
+      broken("endpoints-are-named", "link_up of a peripheral names an endpoint that was added: it named " +
+                                        std::to_string(endpoint));
+    if (address == nullptr) broken("endpoints-are-named", "link_up gives the peer's address: it gave NULL");
+  }
+  changed_.notify_all();
+  if (fresh && on.up) on.up(l);
+}
+
+void recorder::link_down(std::uint64_t l, std::uint32_t reason, const char* detail) {
+  if (!may_come("link_down")) return;
+  (void)text_of(detail);
+  {
+    std::lock_guard lock{guard_};
+    const auto it = links_.find(l);
+    if (it == links_.end() || !it->second.up) {
+      broken("link-down-once", "link_down comes once for each link_up: " + who() + "said it for link " +
+                                   std::to_string(l) +
+                                   (it == links_.end() ? ", which never was up" : " once more"));
+      return;
+    }
+    if (reason == 0) broken("link-down-once", "link_down gives a cpns_down_reason: it gave 0");
+    it->second.up = false;
+    --up_;
+  }
+  changed_.notify_all();
+  if (on.down) on.down(l);
+}
+
+void recorder::frame(std::uint64_t l, const std::uint8_t* data, std::size_t size) {
+  if (!may_come("frame")) return;
+  {
+    std::lock_guard lock{guard_};
+    const auto it = links_.find(l);
+    if (it == links_.end() || !it->second.up) {
+      broken("frames-between-up-and-down",
+             "frames come between link_up and link_down: " + who() + "gave one for link " +
+                 std::to_string(l) + (it == links_.end() ? ", which is not up" : " after link_down"));
+      return;
+    }
+    if (data == nullptr || size == 0 || (mtu_ != 0 && size > mtu_)) {
+      broken("frames-keep-to-the-mtu", "a frame has 1 to mtu (" + std::to_string(mtu_) + ") bytes: " + who() +
+                                           "gave one of " + std::to_string(size));
+      return;
+    }
+    if (!in_frame_.insert(l).second)
+      broken("one-frame-at-a-time",
+             "one call of frame at a time for one link: " + who() + "made two for link " + std::to_string(l));
+    ++it->second.received;
+    if (keep_frames) it->second.frames.emplace_back(data, data + size);
+  }
+  changed_.notify_all();
+  if (on.frame) on.frame(l, {data, size});
+  std::lock_guard lock{guard_};
+  in_frame_.erase(l);
+}
+
+void recorder::writable(std::uint64_t l) {
+  if (!may_come("writable")) return;
+  {
+    std::lock_guard lock{guard_};
+    const auto it = links_.find(l);
+    if (it != links_.end()) ++it->second.writable;
+  }
+  changed_.notify_all();
+  if (on.writable) on.writable(l);
+}
+
+void recorder::peer_found(const char* address) {
+  if (!may_come("peer_found")) return;
+  if (role_ != CPNS_ROLE_CENTRAL || address == nullptr) {
+    broken("link-comes-up", "peer_found is for a central and gives an address");
+    return;
+  }
+  {
+    std::lock_guard lock{guard_};
+    found_.insert(text_of(address));
+  }
+  changed_.notify_all();
+}
+
+void recorder::failed(const char* why) {
+  if (!may_come("failed")) return;
+  broken("link-comes-up", "the radio said that it cannot go on: " + text_of(why));
+}
+
+void recorder::log(std::uint32_t level, const char* text) {
+  if (phase_.load() == phase::closed)
+    broken("no-callback-after-close",
+           "when close has returned no callback runs or will run: " + who() + "called log after it");
+  if (level < CPNS_LOG_WARN) return;
+  std::lock_guard lock{guard_};
+  if (said_.size() < 400) said_ += (said_.empty() ? "" : "; ") + text_of(text);
+}
+
+std::vector<std::uint64_t> recorder::up() const {
+  std::lock_guard lock{guard_};
+  std::vector<std::uint64_t> out;
+  for (const auto& [id, l] : links_)
+    if (l.up) out.push_back(id);
+  return out;
+}
+
+std::size_t recorder::count_up() const {
+  std::lock_guard lock{guard_};
+  return up_;
+}
+
+std::uint64_t recorder::links_ever() const {
+  std::lock_guard lock{guard_};
+  return links_.size();
+}
+
+std::vector<bytes> recorder::frames(std::uint64_t l) const {
+  std::lock_guard lock{guard_};
+  const auto it = links_.find(l);
+  return it == links_.end() ? std::vector<bytes>{} : it->second.frames;
+}
+
+std::set<std::string> recorder::take_found() {
+  std::lock_guard lock{guard_};
+  return std::exchange(found_, {});
+}
+
+std::string recorder::said() const {
+  std::lock_guard lock{guard_};
+  return said_;
+}
+
+recorder& keep_recorder(bench& b, cpns_role role) {
+  static std::mutex guard;
+  static auto* const kept = new std::vector<std::unique_ptr<recorder>>;
+  std::lock_guard lock{guard};
+  kept->push_back(std::make_unique<recorder>(b, role));
+  return *kept->back();
+}
+
+}  // namespace cpns::conformance

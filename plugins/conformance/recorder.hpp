@@ -1,0 +1,106 @@
+#pragma once
+// The host's side of one instance: keeps what the plugin calls and holds it to the rules of
+// plugins/abi/transport.h.
+
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <set>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "plugins/conformance/bench.hpp"
+
+namespace cpns::conformance {
+
+/// Upper bound of every wait for something that has to come. Long, because machines may be busy: it passes
+/// only when something is wrong.
+inline constexpr std::chrono::seconds patience{15};
+
+/// [thread-safe] Reached by the plugin, so it lives as long as the process: make it with keep_recorder.
+class recorder {
+ public:
+  /// Where the instance is in its life. Callbacks are allowed while `started`.
+  enum class phase : std::uint8_t { opening, opened, started, closed };
+  struct link {
+    std::uint64_t endpoint = 0;
+    std::string address;
+    bool up = true;
+    std::vector<bytes> frames;  ///< if they are kept
+    std::uint64_t received = 0, writable = 0;
+  };
+  /// Called in the plugin's thread, without a lock, after the rules were checked.
+  struct hooks {
+    std::function<void(std::uint64_t link)> up, down, writable;
+    std::function<void(std::uint64_t link, std::span<const std::uint8_t>)> frame;
+  };
+
+  recorder(bench& b, cpns_role role);
+  /// The table for the plugin. Its size is that of what this program fills.
+  [[nodiscard]] const cpns_host* table() const { return &table_; }
+
+  /// Ready for another instance of the same role; only when none is open.
+  void renew();
+  void enter(phase p) { phase_.store(p); }
+  [[nodiscard]] phase now() const { return phase_.load(); }
+  void expect_limits(const cpns_limits& limits);
+  void expect_endpoint(std::uint64_t endpoint);
+  /// Set while no callback runs.
+  hooks on;
+  bool keep_frames = true;
+
+  template <class Holds>
+  bool wait(Holds holds, std::chrono::milliseconds limit = patience) {
+    std::unique_lock lock{guard_};
+    return changed_.wait_for(lock, limit, [&] { return holds(links_); });
+  }
+  std::vector<std::uint64_t> up() const;
+  std::size_t count_up() const;
+  std::uint64_t links_ever() const;
+  std::vector<bytes> frames(std::uint64_t l) const;
+  std::uint64_t callbacks() const { return callbacks_.load(); }
+  /// Addresses of peers that were found, each once; forgets them.
+  std::set<std::string> take_found();
+  /// Lines that the plugin logged as warnings or errors, joined.
+  std::string said() const;
+
+  void link_up(std::uint64_t l, std::uint64_t endpoint, const char* address);
+  void link_down(std::uint64_t l, std::uint32_t reason, const char* detail);
+  void frame(std::uint64_t l, const std::uint8_t* data, std::size_t size);
+  void writable(std::uint64_t l);
+  void peer_found(const char* address);
+  void failed(const char* why);
+  void log(std::uint32_t level, const char* text);
+
+ private:
+  /// False, and told, when this callback must not come now.
+  bool may_come(const char* what);
+  void broken(std::string_view rule, std::string words) { bench_.note_breach(rule, std::move(words)); }
+  [[nodiscard]] std::string who() const { return "the " + name_of(role_) + " "; }
+
+  bench& bench_;
+  const cpns_role role_;
+  cpns_host table_{};
+  std::atomic<phase> phase_{phase::opening};
+  std::atomic<std::uint64_t> callbacks_{0};
+  mutable std::mutex guard_;
+  std::condition_variable changed_;
+  std::map<std::uint64_t, link> links_;
+  std::uint64_t highest_ = 0;
+  std::size_t up_ = 0;
+  std::uint32_t mtu_ = 0, max_links_ = 0;
+  std::set<std::uint64_t> endpoints_, in_frame_;
+  std::set<std::string> found_;
+  std::string said_;
+};
+
+/// A recorder that is never freed.
+recorder& keep_recorder(bench& b, cpns_role role);
+
+}  // namespace cpns::conformance

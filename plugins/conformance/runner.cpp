@@ -1,0 +1,306 @@
+#include "plugins/conformance/runner.hpp"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <map>
+#include <optional>
+
+extern char** environ;
+
+namespace cpns::conformance {
+namespace {
+
+using clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr std::uint64_t memory_max_kb = 1024 * 1024;
+
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
+struct channel {
+  int read = -1, write = -1;
+  channel() {
+    int two[2];
+    if (::pipe2(two, O_CLOEXEC) == 0) read = two[0], write = two[1];
+  }
+  ~channel() {
+    if (read >= 0) ::close(read);
+    if (write >= 0) ::close(write);
+  }
+  channel(const channel&) = delete;
+  channel& operator=(const channel&) = delete;
+};
+
+/// Goes with all that is in it.
+struct run_folder {
+  std::string path;
+  run_folder() {
+    std::error_code ignored;
+    path = (std::filesystem::temp_directory_path(ignored) / "cpns-check-XXXXXX").string();
+    if (::mkdtemp(path.data()) == nullptr) path.clear();
+  }
+  ~run_folder() {
+    std::error_code ignored;
+    if (!path.empty()) std::filesystem::remove_all(path, ignored);
+  }
+  run_folder(const run_folder&) = delete;
+  run_folder& operator=(const run_folder&) = delete;
+};
+
+/// What a child has told so far.
+struct told {
+  std::string partial;
+  std::string step = "starting";
+  std::optional<outcome> ended;
+  std::vector<breach> breaches;
+
+  void take(std::string_view data) {
+    partial += data;
+    for (auto end = partial.find('\n'); end != std::string::npos; end = partial.find('\n')) {
+      line(partial.substr(0, end));
+      partial.erase(0, end + 1);
+    }
+  }
+  void line(const std::string& l) {
+    const auto word = l.substr(0, l.find(' '));
+    const auto rest = word.size() < l.size() ? l.substr(word.size() + 1) : "";
+    if (word == "step") {
+      step = rest;
+    } else if (word == "breach") {
+      const auto space = rest.find(' ');
+      if (space != std::string::npos) breaches.push_back({rest.substr(0, space), rest.substr(space + 1)});
+    } else {
+      for (const auto v : {verdict::passed, verdict::failed, verdict::skipped, verdict::warning})
+        if (word == word_of(v)) ended = outcome{{}, v, rest, 0, {}};
+    }
+  }
+};
+
+std::uint64_t resident_kb(pid_t pid) {
+  std::uint64_t all = 0, resident = 0;
+  if (!(std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+}
+
+/// Ends a child whose time or memory is over; the reason, or empty if it ended by itself.
+std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, told& t,
+                   std::string& printed) {
+  const auto until = clock::now() + limit;
+  for (bool open = true; open;) {
+    pollfd both[2] = {{steps, POLLIN, 0}, {output, POLLIN, 0}};
+    ::poll(both, 2, 50);
+    char buffer[4096];
+    if (both[1].revents != 0) {
+      const auto n = ::read(output, buffer, sizeof buffer);
+      if (n > 0) printed.append(buffer, static_cast<std::size_t>(n));
+      if (printed.size() > 8192) printed.erase(0, printed.size() - 4096);
+    }
+    if (both[0].revents != 0) {
+      const auto n = ::read(steps, buffer, sizeof buffer);
+      if (n > 0) t.take({buffer, static_cast<std::size_t>(n)});
+      open = n > 0 || (n < 0 && errno == EINTR);
+    }
+    std::string why;
+    if (clock::now() > until)
+      why = "it did not end within " + std::to_string(limit.count()) + " s; the last step was " + t.step;
+    else if (resident_kb(pid) > memory_max_kb)
+      why = "its process took more than 1 GiB of memory; the last step was " + t.step;
+    if (why.empty()) continue;
+    ::kill(pid, SIGKILL);
+    return why;
+  }
+  return {};
+}
+
+std::string last_line(const std::string& text) {
+  auto end = text.find_last_not_of(" \n\r\t");
+  if (end == std::string::npos) return {};
+  const auto begin = text.rfind('\n', end);
+  return text.substr(begin == std::string::npos ? 0 : begin + 1, std::min<std::size_t>(end - begin, 200));
+}
+
+outcome judged(const test& t, told heard, int status, const std::string& killed, const std::string& printed) {
+  outcome o;
+  o.breaches = std::move(heard.breaches);
+  if (!killed.empty()) {
+    o.is = verdict::failed;
+    o.reason = killed;
+  } else if (WIFSIGNALED(status)) {
+    o.is = verdict::crashed;
+    o.reason = "signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
+               "); the last step was " + heard.step;
+  } else if (heard.ended) {
+    o.is = heard.ended->is;
+    o.reason = heard.ended->reason;
+  } else {
+    o.is = verdict::crashed;
+    o.reason = "its process ended with exit code " + std::to_string(WEXITSTATUS(status)) +
+               "; the last step was " + heard.step;
+    if (const auto line = last_line(printed); !line.empty()) o.reason += ": " + one_line(line);
+  }
+  o.test = t.name;
+  return o;
+}
+
+outcome run_child(const subject& on, const test& t) {
+  const auto begun = clock::now();
+  outcome o{std::string{t.name}, verdict::failed, {}, 0, {}};
+  std::vector<std::string> words{"cpns", check_child_flag, std::string{t.name}};
+  for (auto& w : to_words(on)) words.push_back(std::move(w));
+  std::vector<char*> argv;
+  for (auto& w : words) argv.push_back(w.data());
+  argv.push_back(nullptr);
+  channel steps, output;
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, steps.write, 1);
+  posix_spawn_file_actions_adddup2(&actions, output.write, 2);
+  pid_t pid = -1;
+  const int spawned = ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  posix_spawn_file_actions_destroy(&actions);
+  if (spawned != 0) {
+    o.reason = std::string{"a test needs a child process: "} + std::strerror(spawned);
+    return o;
+  }
+  for (auto* c : {&steps, &output}) {
+    ::close(c->write);
+    c->write = -1;
+  }
+  told heard;
+  std::string printed;
+  const auto killed = listen(pid, steps.read, output.read, t.limit, heard, printed);
+  int status = 0;
+  while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  o = judged(t, std::move(heard), status, killed, printed);
+  o.ms = std::chrono::duration_cast<milliseconds>(clock::now() - begun).count();
+  return o;
+}
+
+const test* find(const std::vector<test>& tests, std::string_view name) {
+  const auto it = std::find_if(tests.begin(), tests.end(), [&](const test& t) { return t.name == name; });
+  return it == tests.end() ? nullptr : &*it;
+}
+
+/// A rule has one test that stands for it: what any test saw counts there, so that a fault has one name.
+void hand_over_breaches(std::vector<outcome>& all, const std::vector<test>& tests) {
+  std::map<std::string, outcome*> by_name;
+  for (auto& o : all) by_name[o.test] = &o;
+  for (auto& o : all)
+    for (const auto& b : o.breaches) {
+      const auto judge = by_name.find(b.rule);
+      if (judge == by_name.end() && find(tests, b.rule) != nullptr) continue;  // its turn comes
+      auto& guilty = judge != by_name.end() ? *judge->second : o;
+      if (guilty.is == verdict::failed || guilty.is == verdict::crashed) continue;
+      guilty.is = verdict::failed;
+      guilty.reason = b.words + (guilty.test == o.test ? "" : " (seen by " + o.test + ")");
+    }
+}
+
+outcome run_in(bench& b, const test& t) {
+  outcome o{std::string{t.name}, verdict::passed, {}, 0, {}};
+  const auto begun = clock::now();
+  try {
+    t.run(b);
+    if (const auto warned = b.warned(); !warned.empty()) o.is = verdict::warning, o.reason = warned;
+  } catch (const test_failed& f) {
+    o.is = verdict::failed, o.reason = one_line(f.why);
+  } catch (const test_skipped& s) {
+    o.is = verdict::skipped, o.reason = one_line(s.why);
+  }
+  o.breaches = b.breaches();
+  // A wait that was in vain because of a rule that another test stands for is not a fault of its own.
+  if (o.is == verdict::failed && !o.breaches.empty()) {
+    const auto own =
+        std::find_if(o.breaches.begin(), o.breaches.end(), [&](const breach& x) { return x.rule == o.test; });
+    if (own != o.breaches.end()) {
+      o.reason = own->words;
+    } else {
+      o.is = verdict::skipped;
+      o.reason = "a rule of " + o.breaches.front().rule + " was broken: " + o.reason;
+    }
+  }
+  o.ms = std::chrono::duration_cast<milliseconds>(clock::now() - begun).count();
+  return o;
+}
+
+}  // namespace
+
+std::vector<outcome> run_all(const subject& subject_of_run, const std::vector<test>& tests,
+                             const progress& tell) {
+  const run_folder folder;
+  auto on = subject_of_run;
+  on.folder = folder.path;
+  std::vector<outcome> out;
+  const auto stopped_by = [&](const test& t) -> std::string {
+    for (const auto* need = find(tests, t.needs); need != nullptr; need = find(tests, need->needs)) {
+      const auto it =
+          std::find_if(out.begin(), out.end(), [&](const outcome& o) { return o.test == need->name; });
+      if (it != out.end() && it->is != verdict::passed && it->is != verdict::warning)
+        return "it needs " + it->test + ", which " + std::string{it->is == verdict::skipped ? "was " : ""} +
+               std::string{word_of(it->is)};
+    }
+    return {};
+  };
+  for (const auto& t : tests) {
+    if (tell.begins) tell.begins(out.size(), tests.size(), t.name);
+    if (const auto why = stopped_by(t); !why.empty())
+      out.push_back({std::string{t.name}, verdict::skipped, why, 0, {}});
+    else
+      out.push_back(run_child(on, t));
+    // A gate whose own rule was seen broken by a test before it is closed for the next ones too.
+    hand_over_breaches(out, tests);
+  }
+  return out;
+}
+
+outcome run_here(const subject& on, const test& t) {
+  // Never freed: a plugin may call back for as long as the process lives.
+  const run_folder folder;
+  auto here = on;
+  here.folder = folder.path;
+  auto* b = new bench{std::move(here), -1};
+  std::vector<outcome> one{run_in(*b, t)};
+  hand_over_breaches(one, {t});
+  return one.front();
+}
+
+int check_child_main(int argc, char** argv, const std::vector<test>& tests) {
+  if (argc < 6) return 2;
+  const auto* t = find(tests, argv[2]);
+  if (t == nullptr) return 2;
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  ::signal(SIGPIPE, SIG_IGN);
+  // What a plugin prints must not be taken for the outcome.
+  const int told = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (told < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 2;
+  auto* b = new bench{from_words({argv + 3, argv + argc}), told};
+  const auto o = run_in(*b, *t);
+  std::string text;
+  for (const auto& x : o.breaches) text += "breach " + x.rule + " " + one_line(x.words) + "\n";
+  text += std::string{word_of(o.is)} + " " + o.reason + "\n";
+  (void)!::write(told, text.data(), text.size());
+  ::_exit(0);
+}
+
+}  // namespace cpns::conformance

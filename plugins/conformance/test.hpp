@@ -1,0 +1,37 @@
+#pragma once
+// The tests, as data.
+
+#include <chrono>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "plugins/conformance/bench.hpp"
+
+namespace cpns::conformance {
+
+struct test {
+  std::string_view name;      ///< kebab-case
+  std::string_view sentence;  ///< the rule
+  std::string_view needs;     ///< skipped unless this one passed; empty: nothing
+  std::chrono::seconds limit;
+  /// Throws test_failed or test_skipped; broken rules may be noted in the bench instead.
+  void (*run)(bench&);
+  bool slow = false;  ///< takes more than a second where all is well
+};
+
+/// All tests of this room, in the order in which they run.
+std::vector<test> all_tests();
+
+// The groups that it is made of, a file each.
+std::span<const test> load_tests();
+std::span<const test> open_tests();
+std::span<const test> open_together_tests();
+std::span<const test> link_tests();
+std::span<const test> traffic_tests();
+std::span<const test> thread_tests();
+std::span<const test> close_tests();
+std::span<const test> leak_tests();
+std::span<const test> fuzz_tests();
+
+}  // namespace cpns::conformance

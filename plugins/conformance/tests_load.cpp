@@ -1,0 +1,103 @@
+// What the file itself has to be.
+
+#include <elf.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+
+#include "plugins/conformance/test.hpp"
+
+namespace cpns::conformance {
+namespace {
+
+using std::chrono::seconds;
+
+void loads(bench& b) { b.entry(); }
+
+/// Names that the file defines for others, as `nm -D --defined-only` prints them.
+std::vector<std::string> exported_by(const std::string& file) {
+  std::ifstream in{file, std::ios::binary};
+  const std::string all{std::istreambuf_iterator<char>{in}, {}};
+  const auto at = [&](std::uint64_t offset, void* into, std::size_t size) {
+    require(offset <= all.size() && size <= all.size() - offset, "the file is shorter than its headers say");
+    std::memcpy(into, all.data() + offset, size);
+  };
+  Elf64_Ehdr header;
+  at(0, &header, sizeof header);
+  if (std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64)
+    throw test_skipped{"the file is no 64-bit ELF file, so its symbols are not read"};
+  std::vector<std::string> names;
+  for (unsigned i = 0; i < header.e_shnum; ++i) {
+    Elf64_Shdr section, text;
+    at(header.e_shoff + std::uint64_t{i} * header.e_shentsize, &section, sizeof section);
+    if (section.sh_type != SHT_DYNSYM) continue;
+    at(header.e_shoff + std::uint64_t{section.sh_link} * header.e_shentsize, &text, sizeof text);
+    for (std::uint64_t s = 0; s + sizeof(Elf64_Sym) <= section.sh_size; s += sizeof(Elf64_Sym)) {
+      Elf64_Sym symbol;
+      at(section.sh_offset + s, &symbol, sizeof symbol);
+      if (symbol.st_shndx == SHN_UNDEF || symbol.st_shndx == SHN_ABS ||
+          ELF64_ST_BIND(symbol.st_info) == STB_LOCAL)
+        continue;
+      const auto begin = text.sh_offset + symbol.st_name;
+      require(begin < all.size(), "the file is shorter than its headers say");
+      names.emplace_back(all.c_str() + begin);
+    }
+  }
+  return names;
+}
+
+void exports_one_symbol(bench& b) {
+  auto names = exported_by(b.on.file);
+  std::erase(names, CPNS_ENTRY_SYMBOL);
+  // Left by older linkers in every file.
+  for (const char* usual : {"_init", "_fini", "__bss_start", "_edata", "_end"}) std::erase(names, usual);
+  std::sort(names.begin(), names.end());
+  require(names.empty(), "a plugin exports " CPNS_ENTRY_SYMBOL " alone: it exports " +
+                             std::to_string(names.size()) + " more, the first is " +
+                             (names.empty() ? "" : names.front()) +
+                             "; hide them with a version script and -fvisibility=hidden");
+}
+
+std::string wrong_name(const char* name) {
+  if (name == nullptr || *name == '\0') return "there is none";
+  const std::string_view n{name, strnlen(name, 65)};
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (n.size() > 64 || !std::all_of(n.begin(), n.end(), fits)) return "it is '" + std::string{n} + "'";
+  return {};
+}
+
+void entry_is_sound(bench& b) {
+  const auto& e = b.entry();
+  const auto first_size = offsetof(cpns_transport_entry_t, open) + sizeof e.open;
+  require(e.size >= first_size, "size is sizeof(cpns_transport_entry_t): it is " + std::to_string(e.size) +
+                                    ", that of interface 1.0 is " + std::to_string(first_size));
+  require(e.size <= 4096, "size is sizeof(cpns_transport_entry_t): it is " + std::to_string(e.size));
+  require(e.abi_major == CPNS_ABI_MAJOR, "abi_major is CPNS_ABI_MAJOR: it is " + std::to_string(e.abi_major) +
+                                             ", here it is " + std::to_string(CPNS_ABI_MAJOR));
+  require(e.open != nullptr, "open is a function: it is NULL");
+  const auto wrong = wrong_name(e.name);
+  require(wrong.empty(), "name is 1 to 64 lower-case letters, digits, '-' and '_': " + wrong);
+  require(e.version != nullptr && *e.version != '\0', "version is that of the plugin: there is none");
+  require(e.description != nullptr && *e.description != '\0', "description is one sentence: there is none");
+  require(std::strchr(e.description, '\n') == nullptr, "description is one sentence: it has a line break");
+  if (e.reserved != 0) b.warn("reserved is 0 in this version: it is " + std::to_string(e.reserved));
+}
+
+constexpr test tests[] = {
+    {"loads", "The file is a shared object for this machine and exports cpns_transport_entry.", "",
+     seconds{10}, loads},
+    {"exports-one-symbol", "The file exports cpns_transport_entry and nothing else.", "loads", seconds{10},
+     exports_one_symbol},
+    {"entry-is-sound", "Sizes, version, name and description of the entry are what the interface says.",
+     "loads", seconds{10}, entry_is_sound},
+};
+
+}  // namespace
+
+std::span<const test> load_tests() { return tests; }
+
+}  // namespace cpns::conformance

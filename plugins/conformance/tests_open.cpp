@@ -1,0 +1,206 @@
+// open: what it answers, and what it leaves alone.
+
+#include <algorithm>
+#include <cstring>
+
+#include "plugins/conformance/instance.hpp"
+#include "plugins/conformance/process.hpp"
+#include "plugins/conformance/test.hpp"
+
+namespace cpns::conformance {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+constexpr cpns_role roles[] = {CPNS_ROLE_CENTRAL, CPNS_ROLE_PERIPHERAL};
+
+const params& of_role(const meeting& m, cpns_role role) {
+  return role == CPNS_ROLE_CENTRAL ? m.central : m.peripheral;
+}
+
+/// Whatever open answered, the instance is closed.
+opened try_open(bench& b, std::uint32_t role, const params& p, open_how how = {}) {
+  auto& r = keep_recorder(b, static_cast<cpns_role>(role));
+  const auto o = open_raw(b, r, role, p, how);
+  if (o.status == CPNS_OK && o.transport != nullptr) close_raw(b, r, *o.transport);
+  return o;
+}
+
+void refused(const opened& o, const std::string& what) {
+  require(o.status != CPNS_OK, what + " is refused: open took it");
+  require(o.out_untouched,
+          "on anything but CPNS_OK *out is left alone: open wrote it when it refused " + what);
+}
+
+void opens_and_closes(bench& b) {
+  for (const auto role : roles) {
+    const instance i{b, role, of_role(b.draw(), role)};
+    const auto& t = *i.raw();
+    const auto first_size = offsetof(cpns_transport, get_extension) + sizeof t.get_extension;
+    require(t.size >= first_size, "size is sizeof(cpns_transport): it is " + std::to_string(t.size) +
+                                      ", that of interface 1.0 is " + std::to_string(first_size));
+    require(t.get_limits && t.scan && t.add_endpoint && t.remove_endpoint && t.connect && t.send &&
+                t.disconnect && t.close && t.get_extension,
+            "every function of a cpns_transport is there: one is NULL");
+  }
+}
+
+void close_returns(bench& b) {
+  for (const auto role : roles) {
+    instance i{b, role, of_role(b.draw(), role)};
+    i.close();
+  }
+}
+
+void opens_in_time(bench& b) {
+  for (const auto role : roles) {
+    const auto begun = std::chrono::steady_clock::now();
+    const instance i{b, role, of_role(b.draw(), role)};
+    const auto took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun);
+    if (took > milliseconds{500})
+      b.warn("open of the " + name_of(role) + " took " + std::to_string(took.count()) +
+             " ms; a role waits for each of its radios");
+  }
+}
+
+void probe_leaves_no_trace(bench& b) {
+  // The fixed ports of a meeting are in use by the real instances meanwhile.
+  pair p{b};
+  p.bring_up(1);
+  const auto before = threads_and_files();
+  for (const auto role : roles) {
+    auto& r = keep_recorder(b, role);
+    const auto o = open_raw(b, r, role, of_role(p.met, role), {.probe = true});
+    require(o.status == CPNS_OK && o.transport != nullptr,
+            "a probe binds no fixed port: beside an open instance, open of the " + name_of(role) +
+                " answered " + name_of(o.status) + (o.said.empty() ? "" : ": " + o.said));
+    std::this_thread::sleep_for(milliseconds{50});
+    close_raw(b, r, *o.transport);
+  }
+  require(settles(before),
+          "a probe leaves no trace: afterwards there are " + difference(before, threads_and_files()));
+  require(p.central.heard.links_ever() == 1 && p.peripheral.heard.links_ever() == 1,
+          "a probe sends nothing: an open instance got another link from it");
+}
+
+void limits_are_sound(bench& b) {
+  for (const auto role : roles) {
+    instance i{b, role, of_role(b.draw(), role)};
+    const auto& l = i.limits;
+    require(l.mtu >= 23 && l.mtu <= 65535, "mtu is 23 to 65535: it is " + std::to_string(l.mtu));
+    require(l.max_links >= 1, "max_links is at least 1: it is 0");
+    if (role == CPNS_ROLE_CENTRAL)
+      require(l.max_endpoints == 0,
+              "max_endpoints is 0 for a central: it is " + std::to_string(l.max_endpoints));
+    else
+      require(l.max_endpoints >= 1, "max_endpoints of a peripheral is at least 1: it is 0");
+    // A host of interface 1.0: what stands behind its limits is not the plugin's.
+    constexpr std::size_t first_size = offsetof(cpns_limits, traits) + sizeof l.traits;
+    alignas(cpns_limits) std::uint8_t room[first_size + 64];
+    std::fill(std::begin(room), std::end(room), std::uint8_t{0xa5});
+    const auto size = static_cast<std::uint32_t>(first_size);
+    std::memcpy(room, &size, sizeof size);
+    i.raw()->get_limits(i.raw()->context, reinterpret_cast<cpns_limits*>(room));
+    require(std::all_of(room + first_size, std::end(room), [](std::uint8_t x) { return x == 0xa5; }),
+            "get_limits fills no more than size bytes: it wrote behind them");
+    const auto again = i.read_limits();
+    require(again.mtu == l.mtu && again.max_links == l.max_links && again.traits == l.traits,
+            "limits stay as they are: a second get_limits differs from the first");
+  }
+}
+
+void unknown_parameters_are_refused(bench& b) {
+  for (const auto role : roles) {
+    auto p = of_role(b.draw(), role);
+    p["no-such-parameter"] = "1";
+    const auto o = try_open(b, role, p);
+    refused(o, "an unknown parameter");
+    require(o.status == CPNS_BAD_PARAMETER,
+            "an unknown parameter ends with CPNS_BAD_PARAMETER: it was " + name_of(o.status));
+    if (o.said.find("no-such-parameter") == std::string::npos)
+      b.warn("what was refused is not named in the log, where people look for it");
+  }
+}
+
+void bad_values_are_refused(bench& b) {
+  if (b.on.refused.empty())
+    throw test_skipped{"nothing is known that has to be refused (refused: in the check file)"};
+  for (const auto& text : b.on.refused) {
+    const auto bad = split_parameter(text);
+    require(bad.has_value(), "'" + text + "' under refused: is no name=value");
+    for (const auto role : roles) {
+      auto p = of_role(b.draw(), role);
+      p[bad->first] = bad->second;
+      const auto o = try_open(b, role, p);
+      refused(o, text);
+      require(o.status == CPNS_BAD_PARAMETER,
+              text + " ends with CPNS_BAD_PARAMETER: it was " + name_of(o.status));
+      if (o.said.empty()) b.warn(text + " was refused and nothing in the log says why");
+    }
+  }
+}
+
+void unknown_roles_are_refused(bench& b) {
+  const auto met = b.draw();
+  for (const std::uint32_t role : {0u, 3u, 77u, 0xffffffffu})
+    for (const auto* p : {&met.central, &met.peripheral})
+      refused(try_open(b, role, *p), "role " + std::to_string(role));
+}
+
+void sizes_are_respected(bench& b) {
+  for (const auto role : roles) {
+    const auto p = of_role(b.draw(), role);
+    refused(try_open(b, role, p, {.host_size = 16}), "a cpns_host of 16 bytes, which has no function");
+    refused(try_open(b, role, p, {.args_size = 8}), "cpns_open_args of 8 bytes, which have no parameters");
+  }
+}
+
+void instances_live_side_by_side(bench& b) {
+  pair one{b}, two{b};
+  one.bring_up(1);
+  two.bring_up(1);
+  {
+    pair three{b};
+    three.bring_up(2);
+  }
+  const auto e = one.ends_of(1);
+  require(one.central.heard.count_up() == 1 && two.central.heard.count_up() == 1,
+          "several instances may be open at once: closing one disturbed the links of another");
+  require(one.central.send_patiently(e.central, numbered(1, 8)) == CPNS_OK,
+          "several instances may be open at once: a send failed after another one was closed");
+}
+
+constexpr test tests[] = {
+    {"opens-and-closes", "Both roles open with the given parameters, have every function, and close.",
+     "entry-is-sound", seconds{20}, opens_and_closes},
+    {"close-returns", "close returns within two seconds.", "opens-and-closes", seconds{30}, close_returns},
+    {"opens-in-time", "open returns within the two seconds that the host gives it.", "opens-and-closes",
+     seconds{30}, opens_in_time},
+    {"limits-are-sound",
+     "What get_limits declares is in range, stays the same, and fills no more than the host's size.",
+     "opens-and-closes", seconds{20}, limits_are_sound},
+    {"unknown-parameters-are-refused",
+     "A parameter that the plugin does not know ends in CPNS_BAD_PARAMETER.", "close-returns", seconds{20},
+     unknown_parameters_are_refused},
+    {"bad-values-are-refused", "Values that the check file lists as bad end in CPNS_BAD_PARAMETER.",
+     "close-returns", seconds{60}, bad_values_are_refused},
+    {"unknown-roles-are-refused", "A role that is neither central nor peripheral is refused.",
+     "close-returns", seconds{20}, unknown_roles_are_refused},
+    {"sizes-are-respected",
+     "A host or arguments too small to be of this interface are refused, not read past their end.",
+     "close-returns", seconds{20}, sizes_are_respected},
+};
+constexpr test later[] = {
+    {"probe-leaves-no-trace", "A probe works beside an open instance, sends nothing and leaves nothing.",
+     "link-comes-up", seconds{30}, probe_leaves_no_trace},
+    {"instances-live-side-by-side", "Several instances are open at once and do not disturb each other.",
+     "link-comes-up", seconds{60}, instances_live_side_by_side},
+};
+
+}  // namespace
+
+std::span<const test> open_tests() { return tests; }
+std::span<const test> open_together_tests() { return later; }
+
+}  // namespace cpns::conformance
