@@ -1,0 +1,118 @@
+"""Tests over Bluetooth Low Energy: the file starts itself again inside the bench (ble_vm), where hci0, hci1 ... are there under a real
+bluetoothd. hci0 is the gateway's; each PNE is a process of its own with an adapter of its own, unless `together` puts them into one."""
+
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import unittest
+
+from support import yaml
+from support.home import Home, poll
+from support.process import Role
+
+BENCH = pathlib.Path(__file__).resolve().parents[1] / "ble_vm"
+BLUETOOTHD = "/usr/libexec/bluetooth/bluetoothd"
+
+
+def main(controllers: int, seconds: int):
+    """For the end of a test file. The exit code is unittest's, or 77 with the reason where the bench cannot start."""
+    if "BLE_OUT" in os.environ:
+        unittest.main()
+    sys.stdout.flush()
+    os.execv(BENCH, [str(BENCH), "-n", str(controllers), "-t", str(seconds), "/usr/bin/python3", "-B", *sys.argv])
+
+
+class BleHome(Home):
+    """The PNEs are processes of their own, `pnes_by_entity`; or, `together`, the one process of Home."""
+
+    def __init__(self, devices=3, together=False, central=None, peripheral=None, **options):
+        super().__init__(devices=devices, **options)
+        self.gateway["transports"] = [{"name": "radio", "plugin": "ble", "params": {"adapter": "hci0", **(central or {})}}]
+        self.pnes_by_entity = {}
+        adapters = [f"hci{i + 1}" for i in range(devices)]
+        if together:
+            self.pne["transports"] = [{"name": "radio", "plugin": "ble",
+                                       "params": {"adapter": ", ".join(adapters), **(peripheral or {})}}]
+        else:
+            table = (self.folder / "devices.csv").read_text().splitlines()
+            for (entity, _), row, adapter in zip(self.devices, table[1:], adapters):
+                name = f"pne-{adapter}"
+                (self.folder / f"{name}.csv").write_text(f"{table[0]}\n{row}\n")
+                config = dict(self.pne, devices_file=f"{name}.csv", control_socket=f"state/{name}.sock", keys_dir=f"state/{name}",
+                              transports=[{"name": "radio", "plugin": "ble", "params": {"adapter": adapter, **(peripheral or {})}}])
+                (self.folder / f"{name}.yaml").write_text(yaml.dump(config))
+                role = Role(name, self.folder / f"{name}.yaml", self.events, self.folder)
+                role.args[1] = "pne"
+                self.pnes_by_entity[entity] = self._keep(role)
+        self.write()
+
+    def start_all(self):
+        self.start("server", "gateway")
+        self.events.wait(role="gateway", event="enrolled", timeout=60)  # seconds of key stretching in an emulated processor
+        if not self.pnes_by_entity:
+            self.start("pne")
+        for p in self.pnes_by_entity.values():
+            p.start(40)
+        return self
+
+    def tell(self, entity: str, what: str):
+        """sleep, wake ... to the one PNE."""
+        p = self.pnes_by_entity[entity]
+        return self.cli("pne", "--config", f"{p.name}.yaml", what, entity)
+
+    def confirmed(self, since=0, **more) -> list:
+        return self.events.find(role="gateway", event="confirmed", since=since, **more)
+
+    def wait_confirmed(self, entities, since=0, timeout=60.0) -> float:
+        """Until each of them confirmed a key since then; the moment at which the last one did."""
+        left = set(entities)
+        last = [0.0]
+
+        def one_more(e):
+            if e["role"] == "gateway" and e["event"] == "confirmed" and e["entity"] in left:
+                left.discard(e["entity"])
+                last[0] = e["seen"]
+            return not left
+
+        self.events.wait_until(one_more, since=since, timeout=timeout, what=f"a confirmed key for each of {len(left)} PNEs")
+        return last[0]
+
+
+def pid_of(program: str) -> int:
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cmdline").read_bytes().split(b"\0")[0].decode() == program:
+                return int(entry.name)
+        except OSError:
+            continue
+    raise AssertionError(f"{program} does not run")
+
+
+def end_bluetoothd(how=signal.SIGKILL):
+    pid = pid_of(BLUETOOTHD)
+    os.kill(pid, how)
+    poll(lambda: not pathlib.Path(f"/proc/{pid}").exists() or "State:\tZ" in pathlib.Path(f"/proc/{pid}/status").read_text(),
+         what="bluetoothd has ended")
+
+
+def begin_bluetoothd() -> subprocess.Popen:
+    log = open(pathlib.Path(os.environ["BLE_OUT"]) / "bluetoothd-2.log", "ab")
+    return subprocess.Popen([BLUETOOTHD, "-n"], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+
+def power(adapter: str, on: bool):
+    """What `bluetoothctl power` does; waits until it is so."""
+    def tell(method, *args):
+        return subprocess.run(["dbus-send", "--system", "--print-reply=literal", "--dest=org.bluez", f"/org/bluez/{adapter}",
+                               f"org.freedesktop.DBus.Properties.{method}", "string:org.bluez.Adapter1", "string:Powered", *args],
+                              capture_output=True, text=True, timeout=30)
+
+    word = "true" if on else "false"
+    tell("Set", f"variant:boolean:{word}")
+    poll(lambda: word in tell("Get").stdout, what=f"{adapter} is switched")
+
+
+def report(what: str, seconds: float):
+    print(f"  time: {what}: {seconds:.2f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,76 @@
+// The ble radio. Its parameters stand in settings.hpp, what goes on the air in docs/protocol.md.
+
+#include "transports/ble/central.hpp"
+#include "transports/ble/peripheral.hpp"
+
+namespace {
+
+using namespace cpns;
+using namespace cpns::ble;
+
+class ble_radio final : public sdk::radio {
+ public:
+  ble_radio(sdk::host out, cpns_role as, settings s, bool probe)
+      : settings_(std::move(s)), loop_([out](const std::string& why) { out.log(CPNS_LOG_ERROR, why); }),
+        links_(loop_, out, settings_.mtu) {
+    if (as == CPNS_ROLE_CENTRAL) {
+      central_ = std::make_unique<central>(loop_, out, settings_, links_);
+      central_->open();
+    } else {
+      peripheral_ = std::make_unique<peripheral>(loop_, out, settings_, links_);
+      peripheral_->open();
+    }
+    if (probe) return;  // it asked bluetoothd what there is; nothing of it stays
+    loop_.post([this] { central_ ? central_->start() : peripheral_->start(); });
+    loop_.run();
+  }
+
+  void limits(cpns_limits& l) override {
+    l.mtu = settings_.mtu;
+    const auto adapters = static_cast<std::uint32_t>(settings_.adapters.size());
+    l.max_links = central_ ? static_cast<std::uint32_t>(settings_.max_links) : 2 * adapters;
+    l.max_endpoints = central_ ? 0 : adapters;
+    l.traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
+  }
+  cpns_status scan(bool on) override {
+    if (!central_) return CPNS_UNSUPPORTED;
+    loop_.post([this, on] { central_->scan(on); });
+    return CPNS_OK;
+  }
+  cpns_status connect(std::string_view address) override {
+    if (!central_) return CPNS_UNSUPPORTED;
+    loop_.post([this, peer = std::string{address}] { central_->want(peer); });
+    return CPNS_OK;
+  }
+  cpns_status add_endpoint(std::uint64_t endpoint, std::string_view) override {
+    if (!peripheral_) return CPNS_UNSUPPORTED;
+    return peripheral_->add(endpoint) ? CPNS_OK : CPNS_LIMIT;
+  }
+  void remove_endpoint(std::uint64_t endpoint) override {
+    if (peripheral_) peripheral_->remove(endpoint);
+  }
+  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) override {
+    return links_.send(link, frame);
+  }
+  void disconnect(std::uint64_t link) override { links_.disconnect(link); }
+  void stop() override {
+    loop_.stop([this] { central_ ? central_->shut() : peripheral_->shut(); });
+  }
+
+ private:
+  settings settings_;
+  loop loop_;
+  links links_;
+  std::unique_ptr<central> central_;
+  std::unique_ptr<peripheral> peripheral_;
+};
+
+std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
+  if (as != CPNS_ROLE_CENTRAL && as != CPNS_ROLE_PERIPHERAL)
+    throw std::invalid_argument{"role " + std::to_string(as) + " is not known"};
+  return std::make_unique<ble_radio>(out, as, read_settings(p, as), probe);
+}
+
+}  // namespace
+
+CPNS_TRANSPORT("ble", "1.0.0", "Frames over Bluetooth Low Energy, through BlueZ", make)

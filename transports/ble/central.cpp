@@ -1,0 +1,218 @@
+#include "transports/ble/central.hpp"
+
+#include <poll.h>
+
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+namespace cpns::ble {
+namespace {
+
+constexpr const char* adapter_interface = "org.bluez.Adapter1";
+constexpr const char* device_interface = "org.bluez.Device1";
+constexpr std::chrono::seconds scan_pause{1};
+
+}  // namespace
+
+central::central(loop& in, sdk::host out, const settings& s, links& l)
+    : loop_(in), out_(out), settings_(s), links_(l),
+      slots_(s.max_links, std::chrono::milliseconds{s.idle_ms}, std::chrono::milliseconds{s.rest_ms}) {}
+
+void central::open() { bluez_ = std::make_unique<bluez>(loop_, out_, settings_.adapters); }
+
+void central::start() {
+  bluez_->start({.adapter_changed = [this](const std::string&) { adapter_changed(); },
+                 .heard = [this](const std::string& path, const bluez::device& d) { heard(path, d); },
+                 .remembered =
+                     [this](const std::string& path, const bluez::device& d) {
+                       // What an earlier process left: it may be out of date, and its link is nobody's.
+                       if (!d.paired) remove(path, nullptr);
+                     },
+                 .changed = {},
+                 .gone = {},
+                 .bus_lost = {}});
+}
+
+void central::scan(bool on) {
+  scanning_ = on;
+  discover();
+}
+
+void central::adapter_changed() {
+  const auto* a = bluez_->find_adapter(settings_.adapters.front());
+  const bool powered = a != nullptr && a->powered;
+  if (a == nullptr || (asked_ && !a->discovering)) asked_ = false;
+  if (powered != std::exchange(powered_, powered) && !powered) {
+    // Its links end by themselves; what was heard of waiting peers is worth nothing.
+    paths_.clear();
+    asked_ = false;
+  }
+  discover();
+}
+
+void central::discover() {
+  const auto path = adapter_path(settings_.adapters.front());
+  const bool wanted = scanning_ && !dialling_;
+  if (!powered_ || wanted == asked_) return;
+  asked_ = wanted;
+  if (!wanted) return bluez_->call(path, adapter_interface, "StopDiscovery", nullptr);
+  // Duplicates, because a gateway has to see who is there now, not who was there once.
+  const bluez::properties filter{
+      {"UUIDs", sdbus::Variant{std::vector<std::string>{std::string{service_uuid}}}},
+      {"Transport", sdbus::Variant{std::string{"le"}}},
+      {"DuplicateData", sdbus::Variant{true}}};
+  bluez_->call(path, adapter_interface, "SetDiscoveryFilter", nullptr, filter);
+  bluez_->call(path, adapter_interface, "StartDiscovery",
+               [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
+                 if (wrong == nullptr || wrong->getName() == "org.bluez.Error.InProgress") return;
+                 out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
+                 loop_.cancel(scan_timer_);
+                 scan_timer_ = loop_.after(scan_pause, [this] {
+                   asked_ = false;
+                   discover();
+                 });
+               });
+}
+
+void central::heard(const std::string& path, const bluez::device& d) {
+  if (!scanning_ || !powered_) return;
+  const auto peer = "ble:" + d.at.text();
+  if (contacts_.count(peer) != 0) return;
+  if (paths_.size() > 4096) paths_.clear();
+  paths_[peer] = path;
+  if (slots_.heard(loop::clock::now(), peer, d.advert->tag)) out_.peer_found(peer, d.rssi);
+  schedule();
+}
+
+void central::want(const std::string& peer) {
+  slots_.want(peer);
+  schedule();
+}
+
+void central::schedule() {
+  const auto now = loop::clock::now();
+  for (const auto& [peer, c] : contacts_)
+    if (c.link != 0) slots_.traffic(links_.busy(c.link), peer);
+  if (const auto peer = slots_.give_up(now)) {
+    out_.log(CPNS_LOG_DEBUG, *peer + " makes room for others");
+    const auto link = contacts_.at(*peer).link;
+    links_.close(link, CPNS_DOWN_CLOSED, "it makes room for others that wait", links::end::peer);
+  }
+  if (powered_ && !dialling_)
+    if (const auto peer = slots_.next(now)) dial(*peer);
+  discover();
+  loop_.cancel(slot_timer_);
+  slot_timer_ = 0;
+  if (const auto at = slots_.next_deadline(now))
+    slot_timer_ = loop_.after(
+        std::max(std::chrono::milliseconds{1}, std::chrono::ceil<std::chrono::milliseconds>(*at - now)),
+        [this] { schedule(); });
+}
+
+/// Controllers tell of an advertiser once while they scan as discovery has it, and the kernel connects to
+/// what it hears: discovery pauses until the attempt is over.
+void central::dial(const std::string& peer) {
+  auto& c = contacts_[peer];
+  dialling_ = true;
+  c.patience = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
+                           [this, peer] { failed(peer, "no connection in time"); });
+  if (!std::exchange(asked_, false)) return begin(peer);
+  bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
+               [this, peer](sdbus::MethodReply&, const sdbus::Error*) { begin(peer); });
+}
+
+void central::begin(const std::string& peer) {
+  const auto at = contacts_.find(peer);
+  if (at == contacts_.end() || at->second.patience == 0 || at->second.dialling) return;  // it took too long
+  auto& c = at->second;
+  const auto known = paths_.find(peer);
+  const auto* d = known == paths_.end() ? nullptr : bluez_->find_device(known->second);
+  const auto* a = bluez_->find_adapter(settings_.adapters.front());
+  if (d == nullptr || a == nullptr || !d->advert) return failed(peer, "it is gone again");
+  c.path = known->second;
+  c.at = d->at;
+  c.shared = d->connected;
+  if (!d->advert->channel) return failed(peer, "it takes no L2CAP channel");
+  try {
+    c.dialling = begin_connect(a->at, c.at, d->advert->psm, settings_);
+  } catch (const std::system_error& e) {
+    return failed(peer, e.what());
+  }
+  loop_.watch(c.dialling.get(), POLLOUT, [this, peer](short) { dialled(peer); });
+}
+
+void central::dialled(const std::string& peer) {
+  auto& c = contacts_.at(peer);
+  if (const int wrong = connect_outcome(c.dialling.get()); wrong != 0)
+    return failed(peer, std::strerror(wrong));
+  if (const auto wrong = shortcoming(c.dialling.get(), settings_)) {
+    out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
+    return failed(peer, *wrong);
+  }
+  loop_.cancel(std::exchange(c.patience, 0));
+  dialling_ = false;
+  loop_.unwatch(c.dialling.get());
+  const auto now = loop::clock::now();
+  slots_.up(now, peer);
+  c.link = links_.up(std::move(c.dialling), 0, peer, [this, peer, now](links::end by) {
+    // The host had no use for it, or it broke at once: not again in the same moment.
+    const bool in_vain = by == links::end::host ||
+                         (by == links::end::lost && loop::clock::now() - now < std::chrono::seconds{1});
+    clear_away(peer, in_vain);
+  });
+  schedule();
+}
+
+void central::failed(const std::string& peer, const std::string& why) {
+  out_.log(CPNS_LOG_DEBUG, "connecting to " + peer + ": " + why);
+  auto& c = contacts_.at(peer);
+  loop_.cancel(std::exchange(c.patience, 0));
+  dialling_ = false;
+  if (c.dialling) loop_.unwatch(c.dialling.get());
+  c.dialling.reset();
+  clear_away(peer, true);
+}
+
+/// Closing a channel leaves the connection below it to bluetoothd, which keeps it; and an object that was
+/// connected shows the peer's services in place of what it advertises.
+void central::clear_away(const std::string& peer, bool in_vain) {
+  auto c = std::move(contacts_.at(peer));
+  slots_.ended(loop::clock::now(), peer, in_vain);
+  const auto* d = bluez_->find_device(c.path);
+  const auto done = [this, peer] {
+    contacts_.erase(peer);
+    paths_.erase(peer);
+    slots_.freed(loop::clock::now(), peer);
+    schedule();
+  };
+  if (d == nullptr || d->paired || c.shared || !powered_) return loop_.post(done);
+  contacts_[peer].path = c.path;
+  remove(c.path, done);
+}
+
+void central::remove(const std::string& path, std::function<void()> done) {
+  const auto* d = bluez_->find_device(path);
+  const auto adapter = adapter_path(settings_.adapters.front());
+  auto ended = std::make_shared<bool>(false);
+  const auto once = [ended, done = std::move(done)] {
+    if (!std::exchange(*ended, true) && done) done();
+  };
+  // Without an answer, when bluetoothd ends meanwhile, the slot must not be lost.
+  loop_.after(std::chrono::seconds{6}, once);
+  const auto forget = [this, adapter, path, once](sdbus::MethodReply&, const sdbus::Error*) {
+    bluez_->call(
+        adapter, adapter_interface, "RemoveDevice",
+        [once](sdbus::MethodReply&, const sdbus::Error*) { once(); }, sdbus::ObjectPath{path});
+  };
+  if (d != nullptr && d->connected) return bluez_->call(path, device_interface, "Disconnect", forget);
+  sdbus::MethodReply none;
+  forget(none, nullptr);
+}
+
+void central::shut() {
+  links_.close_all("this side closes");  // which asks for the connections below them to end, too
+  bluez_.reset();
+}
+
+}  // namespace cpns::ble

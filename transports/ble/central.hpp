@@ -1,0 +1,59 @@
+#pragma once
+// The gateway's side: hears PNEs, and links to as many of them at a time as the adapter is allowed.
+
+#include <map>
+#include <string>
+
+#include "transports/ble/bluez.hpp"
+#include "transports/ble/links.hpp"
+#include "transports/ble/slots.hpp"
+
+namespace cpns::ble {
+
+/// All of it runs in the loop's thread but the constructor.
+class central {
+ public:
+  central(loop& in, sdk::host out, const settings& s, links& l);
+  /// Throws sdk::unavailable.
+  void open();
+  void start();
+  void scan(bool on);
+  /// The host's wish for a link to a peer that it was told of.
+  void want(const std::string& peer);
+  void shut();
+
+ private:
+  /// What is under way or up with one peer.
+  struct contact {
+    std::string path;  ///< BlueZ's object
+    address at;
+    fd dialling;
+    std::uint64_t patience = 0;  ///< the timer of the attempt; 0 when that is over
+    std::uint64_t link = 0;
+    bool shared = false;  ///< it was connected before: somebody else uses it too
+  };
+  void adapter_changed();
+  void discover();
+  void heard(const std::string& path, const bluez::device& d);
+  void schedule();
+  void dial(const std::string& peer);
+  void begin(const std::string& peer);
+  void dialled(const std::string& peer);
+  void failed(const std::string& peer, const std::string& why);
+  void clear_away(const std::string& peer, bool in_vain);
+  void remove(const std::string& path, std::function<void()> done);
+
+  loop& loop_;
+  sdk::host out_;
+  const settings& settings_;
+  links& links_;
+  std::unique_ptr<bluez> bluez_;
+  slots slots_;
+  std::map<std::string, contact> contacts_;
+  std::map<std::string, std::string> paths_;  ///< of peers that were heard
+  bool scanning_ = false, asked_ = false, powered_ = false;
+  bool dialling_ = false;  ///< an attempt is under way
+  std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
+};
+
+}  // namespace cpns::ble

@@ -1,0 +1,64 @@
+#pragma once
+// The links of an instance by their ids. A link is a socket that keeps the bounds of messages: one is one
+// frame.
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "plugins/sdk/transport.hpp"
+#include "transports/ble/loop.hpp"
+
+namespace cpns::ble {
+
+class links {
+ public:
+  /// Who ended a link.
+  enum class end : std::uint8_t { host, peer, lost };
+  using gone_fn = std::function<void(end)>;
+
+  links(loop& in, sdk::host out, std::uint32_t mtu) : loop_(in), out_(out), in_(mtu + 1) {}
+
+  /// [any-thread]
+  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> data);
+  /// [any-thread] The host's wish.
+  void disconnect(std::uint64_t link);
+
+  // The rest is for the loop's thread.
+  /// Brings a link up in the host. `gone` is called once, after the host was told and the socket closed.
+  std::uint64_t up(fd socket, std::uint64_t endpoint, const std::string& address, gone_fn gone);
+  /// Ids that are gone are ignored.
+  void close(std::uint64_t link, cpns_down_reason why, const std::string& detail, end by);
+  void close_all(const std::string& detail);
+  /// When a frame went either way last.
+  [[nodiscard]] loop::clock::time_point busy(std::uint64_t link) const;
+
+ private:
+  struct link {
+    fd socket;
+    gone_fn gone;
+    std::atomic<loop::clock::time_point> busy;
+    std::mutex guard;      // of the socket against close, and of the flag
+    bool blocked = false;  ///< a send was refused; the host waits for `writable`
+  };
+  using link_ptr = std::shared_ptr<link>;
+  [[nodiscard]] link_ptr find(std::uint64_t id) const;
+  void ready(std::uint64_t id, short what);
+  void read(std::uint64_t id, link& l);
+  void await(std::uint64_t id, bool writable);
+
+  loop& loop_;
+  sdk::host out_;
+  std::vector<std::uint8_t> in_;
+  mutable std::mutex guard_;  // of the map
+  std::unordered_map<std::uint64_t, link_ptr> links_;
+  std::uint64_t next_ = 0;
+};
+
+}  // namespace cpns::ble

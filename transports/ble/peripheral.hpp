@@ -1,0 +1,60 @@
+#pragma once
+// The PNEs' side: one PNE an adapter, which advertises and takes channels.
+
+#include <map>
+#include <mutex>
+#include <random>
+#include <set>
+#include <string>
+
+#include "transports/ble/bluez.hpp"
+#include "transports/ble/links.hpp"
+
+namespace cpns::ble {
+
+/// All of it runs in the loop's thread but the constructor and what says otherwise.
+class peripheral {
+ public:
+  peripheral(loop& in, sdk::host out, const settings& s, links& l);
+  ~peripheral();
+  /// Throws sdk::unavailable.
+  void open();
+  void start();
+  /// [any-thread] False if there is such an endpoint, or no adapter is left for it.
+  bool add(std::uint64_t endpoint);
+  /// [any-thread]
+  void remove(std::uint64_t endpoint);
+  void shut();
+
+ private:
+  /// One adapter and the PNE that has it.
+  struct place {
+    std::uint64_t endpoint = 0;  ///< 0: free
+    std::uint16_t tag = 0;
+    address at;  ///< where `listener` is bound
+    fd listener;
+    std::unique_ptr<sdbus::IObject> advert;
+    std::uint64_t retry = 0;
+    unsigned failures = 0;
+    bool complained = false;
+    std::vector<std::uint64_t> links;
+  };
+  void present(const std::string& adapter);
+  void advertise(const std::string& adapter, place& p);
+  void withdraw(const std::string& adapter, place& p);
+  void accept(const std::string& adapter);
+  void again(const std::string& adapter, const std::string& why);
+
+  loop& loop_;
+  sdk::host out_;
+  const settings& settings_;
+  links& links_;
+  std::unique_ptr<bluez> bluez_;
+  std::map<std::string, place> places_;
+  std::mt19937 dice_{std::random_device{}()};
+  std::uint64_t adverts_ = 0;
+  std::mutex names_guard_;
+  std::set<std::uint64_t> names_;
+};
+
+}  // namespace cpns::ble
