@@ -106,6 +106,9 @@ class pair {
   void glance();
 };
 
+/// A frame did not arrive: that breaks the word of a radio that declares itself reliable. Throws test_failed.
+[[noreturn]] void lost(const instance& from, const std::string& words);
+
 /// A frame that tells its number; `size` 4 and more for numbers over 255.
 bytes numbered(std::uint32_t n, std::size_t size);
 std::uint32_t number_of(byte_view frame);

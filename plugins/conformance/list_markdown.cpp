@@ -11,8 +11,8 @@ Made by `cpns transport check --list --format markdown`; do not edit.
     cpns transport check tcp --test calls-in-any-order --seed 7
     cpns transport check ./libradio.so --format junit --output report.xml
 
-`cpns transport check` asks whether a plugin keeps the rules of `plugins/abi/transport.h`. Each test runs in a process of its own with a
-time limit, so a plugin that crashes or hangs costs one test.
+`cpns transport check` asks whether a plugin keeps the rules of `plugins/abi/transport.h`. Each test runs in a process of its own with
+a time limit, so a plugin that crashes or hangs costs one test.
 
 | result | what it says |
 |---|---|
@@ -22,9 +22,9 @@ time limit, so a plugin that crashes or hangs costs one test.
 | warning | allowed, and not good |
 | skipped | it does not apply, or a test that it needs did not pass |
 
-The exit code is 0 if none failed or crashed, 1 otherwise, 2 for a wrong command line. A rule has one test that stands for it: a broken rule counts
-there, whichever test saw it. A run prints its seed; `--seed` draws the same again. `--in-process --test NAME` runs one test without a
-child, for a debugger.
+The exit code is 0 if none failed or crashed, 1 otherwise, 2 for a wrong command line. A rule has one test that stands for it: a broken
+rule counts there, whichever test saw it. A run prints its seed; `--seed` draws the same again. `--in-process --test NAME` runs one
+test without a child, for a debugger.
 
 ## How the two roles meet
 

@@ -1,5 +1,6 @@
 #include "plugins/conformance/recorder.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
@@ -29,19 +30,6 @@ recorder::recorder(bench& b, cpns_role role) : bench_(b), role_(role) {
   table_.failed = [](void* c, const char* w) { of(c).failed(w); };
   table_.log = [](void* c, std::uint32_t l, const char* t) { of(c).log(l, t); };
   table_.get_extension = no_extension;
-}
-
-void recorder::renew() {
-  std::lock_guard lock{guard_};
-  links_.clear();
-  highest_ = 0;
-  up_ = 0;
-  mtu_ = max_links_ = 0;
-  endpoints_.clear();
-  in_frame_.clear();
-  found_.clear();
-  said_.clear();
-  phase_ = phase::opening;
 }
 
 void recorder::expect_limits(const cpns_limits& limits) {
@@ -80,9 +68,11 @@ void recorder::link_up(std::uint64_t l, std::uint64_t endpoint, const char* addr
     if (l == 0 || l <= highest_) {
       broken("link-ids-are-new", "ids of links only grow and are not used twice: " + who() + "gave link " +
                                      std::to_string(l) + " after link " + std::to_string(highest_));
-    } else {
+    }
+    // A used one is followed all the same, so that one fault does not look like many.
+    if (const auto old = links_.find(l); l != 0 && (old == links_.end() || !old->second.up)) {
       fresh = true;
-      highest_ = l;
+      highest_ = std::max(highest_, l);
       links_[l] = {endpoint, text_of(address), true, {}, 0, 0};
       if (++up_ > max_links_ && max_links_ != 0)
         broken("max-links-is-kept", who() + "declares at most " + std::to_string(max_links_) +

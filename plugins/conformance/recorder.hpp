@@ -45,8 +45,6 @@ class recorder {
   /// The table for the plugin. Its size is that of what this program fills.
   [[nodiscard]] const cpns_host* table() const { return &table_; }
 
-  /// Ready for another instance of the same role; only when none is open.
-  void renew();
   void enter(phase p) { phase_.store(p); }
   [[nodiscard]] phase now() const { return phase_.load(); }
   void expect_limits(const cpns_limits& limits);

@@ -46,15 +46,15 @@ void no_callback_after_close(bench& b) {
     p.bring_up(3);
     const auto e = p.ends_of(1);
     for (std::uint32_t i = 0; i < 100; ++i) {
-      p.central.send(e.central, numbered(i, 200));
-      p.peripheral.send(e.peripheral, numbered(i, 200));
+      p.central.send(e.central, numbered(i, 23));
+      p.peripheral.send(e.peripheral, numbered(i, 23));
     }
     auto& first = round % 2 == 0 ? p.central : p.peripheral;
     auto& second = round % 2 == 0 ? p.peripheral : p.central;
     first.close();
     // The other one goes on for a while, so that there is something to be told.
     for (std::uint32_t i = 0; i < 100; ++i)
-      second.send(round % 2 == 0 ? e.peripheral : e.central, numbered(i, 200));
+      second.send(round % 2 == 0 ? e.peripheral : e.central, numbered(i, 23));
     std::this_thread::sleep_for(watch);
     second.close();
   }

@@ -66,7 +66,6 @@ class fuzzer {
 };
 
 void calls_in_any_order(bench& b) {
-  // Said first, because a plugin that hangs or crashes leaves no other word.
   for (int life = 0; life < lives; ++life) {
     fuzzer f{b};
     for (int i = 0; i < steps / lives; ++i) f.step();

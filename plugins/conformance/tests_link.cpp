@@ -26,7 +26,7 @@ void link_comes_up(bench& b) {
     if (!p.central.reliable()) p.central.send_patiently(e.central, numbered(7, 8));
     return !p.peripheral.heard.frames(e.peripheral).empty();
   });
-  require(heard, "a frame of the central did not reach the peripheral");
+  if (!heard) lost(p.central, "a frame of the central did not reach the peripheral");
 }
 
 void link_ids_are_new(bench& b) {
@@ -87,6 +87,8 @@ void links_go_down_on_both_sides(bench& b) {
 void endpoints_are_named(bench& b) {
   pair p{b};
   const std::uint64_t names[] = {1, 7, 0xffffffffffull, 2};
+  if (std::min(p.central.limits.max_links, p.peripheral.limits.max_endpoints) < 4)
+    throw test_skipped{"it declares fewer than 4 links"};
   p.bring_up(0);
   for (const auto n : names)
     require(p.peripheral.add_endpoint(n) == CPNS_OK, "add_endpoint takes any id but 0");
@@ -150,9 +152,9 @@ void max_links_is_kept(bench& b) {
             "add_endpoint number " + std::to_string(i) + " of " +
                 std::to_string(p.peripheral.limits.max_endpoints) + " answered " + name_of(said));
   }
-  require(p.wait([&] { return p.central.heard.count_up() == most; }),
-          "as many links as are declared come up: " + std::to_string(p.central.heard.count_up()) + " of " +
-              std::to_string(most) + " did");
+  const bool all_up = p.wait([&] { return p.central.heard.count_up() == most; });
+  require(all_up, "as many links as are declared come up: " + std::to_string(p.central.heard.count_up()) +
+                      " of " + std::to_string(most) + " did");
   watch_awhile();
   require(p.central.heard.count_up() <= most, "no more links come up than max_links");
 }

@@ -48,14 +48,15 @@ void sends_from_many_threads(bench& b) {
     whole();
     return true;
   };
-  require(arrived(p.central.heard, one.central) && arrived(p.peripheral.heard, two.peripheral),
-          "frames that several threads send arrive all, as CPNS_TRAIT_RELIABLE says");
+  if (!arrived(p.central.heard, one.central) || !arrived(p.peripheral.heard, two.peripheral))
+    lost(p.central, "of frames that several threads sent not all did");
 }
 
 /// Everything that is [any-thread], from four threads, until the time is over.
 void calls_from_many_threads(bench& b) {
   pair p{b};
   p.bring_up(3);
+  for (std::uint64_t e = 10; e < 50; ++e) p.peripheral.heard.expect_endpoint(e);
   std::atomic<bool> on{true};
   std::vector<std::thread> all;
   for (unsigned t = 0; t < 4; ++t)
@@ -77,7 +78,6 @@ void calls_from_many_threads(bench& b) {
         }
       }
     });
-  for (std::uint64_t e = 10; e < 50; ++e) p.peripheral.heard.expect_endpoint(e);
   std::this_thread::sleep_for(milliseconds{700});
   on = false;
   for (auto& t : all) t.join();
@@ -137,10 +137,11 @@ void calls_from_callbacks(bench& b) {
   const auto scanned = c.scan(true);
   require(scanned == CPNS_OK && q.add_endpoint(1) == CPNS_OK, "scan and add_endpoint are taken");
   const auto over = p.wait([] { return down.done >= 2; });
-  const auto hangs = [](const char* what, const answered& a) {
-    if (a.begun != a.done)
-      throw test_failed{std::string{"calls are allowed from within callbacks: one from "} + what +
-                        " had not returned after " + std::to_string(patience.count()) + " s"};
+  const auto hangs = [&b](const char* what, const answered& a) {
+    if (a.begun == a.done) return;
+    b.abandon();
+    throw test_failed{std::string{"calls are allowed from within callbacks: one from "} + what +
+                      " had not returned after " + std::to_string(patience.count()) + " s"};
   };
   if (!over) {
     hangs("link_up", up);

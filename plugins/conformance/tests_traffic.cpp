@@ -36,18 +36,19 @@ std::vector<std::uint32_t> numbers(recorder& r, std::uint64_t link) {
   return out;
 }
 
-/// Waits until the last frame was heard, or for a radio that may lose it, until nothing more comes.
+/// Waits until all is heard, or nothing more comes: of a radio that may lose frames for a moment, of another
+/// one for so long that no busy machine explains it.
 void wait_for_the_rest(const direction& d, std::size_t expected) {
-  if (d.from.reliable()) {
-    d.to.heard.wait([&](const auto& links) {
-      const auto it = links.find(d.in);
-      return it != links.end() && it->second.received >= expected;
-    });
-    return;
-  }
+  const auto silence = d.from.reliable() ? milliseconds{5000} : milliseconds{300};
   for (std::uint64_t before = ~0ull, now = 0; before != now;) {
     before = now;
-    d.to.heard.wait([](const auto&) { return false; }, milliseconds{300});
+    const bool all = d.to.heard.wait(
+        [&](const auto& links) {
+          const auto it = links.find(d.in);
+          return it != links.end() && it->second.received >= expected;
+        },
+        silence);
+    if (all) return;
     now = d.to.heard.callbacks();
   }
 }
@@ -84,7 +85,8 @@ void frames_of_every_size(bench& b) {
             },
             d.from.reliable() ? milliseconds{patience} : milliseconds{100});
       });
-      require(heard, "a frame of " + std::to_string(size) + " bytes from the " + name_of(d.from.role) +
+      if (!heard)
+        lost(d.from, "a frame of " + std::to_string(size) + " bytes from the " + name_of(d.from.role) +
                          " does not arrive as it was sent");
     }
   }
@@ -145,12 +147,11 @@ void reliable_is_reliable(bench& b) {
     throw test_skipped{"CPNS_TRAIT_RELIABLE is not declared"};
   p.bring_up(1);
   for (const auto& d : both(p)) {
-    const auto got = send_flood(d, flood, 200);
+    const auto got = send_flood(d, flood, std::min<std::size_t>(d.from.mtu(), 200));
     const std::set<std::uint32_t> different(got.begin(), got.end());
-    require(different.size() == flood, "CPNS_TRAIT_RELIABLE says that a frame that was taken arrives: " +
-                                           std::to_string(flood - different.size()) + " of " +
-                                           std::to_string(flood) + " from the " + name_of(d.from.role) +
-                                           " did not");
+    if (different.size() != flood)
+      lost(d.from, std::to_string(flood - different.size()) + " of " + std::to_string(flood) + " from the " +
+                       name_of(d.from.role) + " did not");
   }
 }
 
@@ -160,7 +161,7 @@ void ordered_is_ordered(bench& b) {
     throw test_skipped{"CPNS_TRAIT_ORDERED is not declared"};
   p.bring_up(1);
   for (const auto& d : both(p)) {
-    const auto got = send_flood(d, flood, 40);
+    const auto got = send_flood(d, flood, std::min<std::size_t>(d.from.mtu(), 40));
     const auto turned = std::adjacent_find(got.begin(), got.end(), std::greater<>{});
     require(turned == got.end(), "CPNS_TRAIT_ORDERED says that frames of a link keep their order: from the " +
                                      name_of(d.from.role) + " number " +
@@ -177,13 +178,14 @@ void one_frame_at_a_time(bench& b) {
   p.central.heard.on.frame = [](std::uint64_t, std::span<const std::uint8_t>) {
     std::this_thread::sleep_for(milliseconds{1});
   };
-  send_flood({p.peripheral, p.central, e.peripheral, e.central}, 200, 30);
+  send_flood({p.peripheral, p.central, e.peripheral, e.central}, 200,
+             std::min<std::size_t>(p.peripheral.mtu(), 30));
 }
 
 void writable_after_would_block(bench& b) {
+  std::atomic<bool> slow{true};  // outlives the instances, whose threads read it
   pair p{b};
   p.bring_up(1);
-  std::atomic<bool> slow{true};
   for (auto* i : {&p.central, &p.peripheral})
     i->heard.on.frame = [&slow](std::uint64_t, std::span<const std::uint8_t>) {
       if (slow) std::this_thread::sleep_for(milliseconds{5});

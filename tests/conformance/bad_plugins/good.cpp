@@ -1,0 +1,3 @@
+#include "small_radio.hpp"
+
+BAD_PLUGIN(bad::radio);

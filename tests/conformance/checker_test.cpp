@@ -1,0 +1,117 @@
+// The checker finds what it says: each faulty radio fails the one test that stands for its fault, for the
+// stated reason, and a radio without a fault fails none.
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <map>
+#include <string>
+#include <thread>
+
+#include "plugins/conformance/report.hpp"
+#include "plugins/conformance/runner.hpp"
+
+namespace cpns::conformance {
+namespace {
+
+struct fault {
+  const char* plugin;
+  const char* test;   ///< the one that fails
+  const char* words;  ///< in its reason
+  verdict is = verdict::failed;
+};
+std::ostream& operator<<(std::ostream& out, const fault& f) { return out << f.plugin; }
+
+constexpr fault faults[] = {
+    {"no_entry", "loads", "exports no symbol cpns_transport_entry"},
+    {"two_symbols", "exports-one-symbol", "the first is small_radio_debug_level"},
+    {"small_entry", "entry-is-sound", "it is 24"},
+    {"crash_in_open", "opens-and-closes",
+     "signal 11 (Segmentation fault); the last step was open of the central", verdict::crashed},
+    {"eats_memory_in_open", "opens-and-closes",
+     "more than 1 GiB of memory; the last step was open of the central"},
+    {"slow_open", "opens-in-time", "two seconds to open"},
+    {"hangs_in_close", "close-returns", "close must return within two seconds: it had not after"},
+    {"takes_any_parameter", "unknown-parameters-are-refused", "open took it"},
+    {"takes_any_role", "unknown-roles-are-refused", "role 0 is refused: open took it"},
+    {"probe_needs_the_radio", "probe-leaves-no-trace",
+     "beside an open instance, open of the central answered"},
+    {"link_id_twice", "link-ids-are-new", "are not used twice"},
+    {"link_down_twice", "link-down-once", "once more"},
+    {"keeps_the_peer_in_the_dark", "links-go-down-on-both-sides",
+     "the peer of a link that was disconnected hears link_down"},
+    {"names_no_endpoint", "endpoints-are-named", "it named 0"},
+    {"takes_frames_for_dead_links", "dead-links-take-nothing", "ends with CPNS_NO_LINK: it was CPNS_OK"},
+    {"ignores_max_links", "max-links-is-kept", "declares at most 8 links and brought up 9"},
+    {"scans_for_ever", "scan-off-finds-no-more", "another one was found"},
+    {"takes_frames_over_mtu", "frames-out-of-range-are-refused", "it took 201"},
+    {"frame_over_mtu", "frames-keep-to-the-mtu", "gave one of 201"},
+    {"frames_after_down", "frames-between-up-and-down", "after link_down"},
+    {"drops_frames", "reliable-is-reliable", "a frame that was taken arrives"},
+    {"turns_frames_around", "ordered-is-ordered", "keep their order"},
+    {"two_frames_at_once", "one-frame-at-a-time", "made two for link"},
+    {"never_writable", "writable-after-would-block", "it had not come"},
+    {"keeps_every_frame", "memory-is-bounded", "KiB allocated"},
+    {"locks_during_callbacks", "calls-from-callbacks", "one from frame had not returned"},
+    {"waits_in_connect", "calls-return-at-once", "connect took"},
+    {"throws", "nothing-throws", "an exception came out of send"},
+    {"calls_back_before_start", "no-callback-before-start", "called link_up before"},
+    {"calls_back_after_close", "no-callback-after-close", "called writable after it"},
+    {"leaks_descriptor", "no-descriptor-leaks", "descriptors"},
+    {"leaks_thread", "no-thread-leaks", "threads"},
+    {"leaks_memory", "no-memory-leaks", "bytes of each round"},
+};
+
+subject small(const std::string& name) {
+  subject s;
+  s.file = CPNS_BAD_PLUGINS "/" + name + ".so";
+  s.central = s.peripheral = {{"network", "{run}"}};
+  s.seed = 5;
+  return s;
+}
+
+/// Most of a run is waiting, so the runs of all plugins go side by side.
+const std::vector<outcome>& outcomes_of(const std::string& plugin) {
+  static const auto all = [] {
+    std::vector<std::string> names{"good"};
+    for (const auto& f : faults) names.emplace_back(f.plugin);
+    std::vector<std::vector<outcome>> found(names.size());
+    std::atomic<std::size_t> next{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 6; ++t)
+      threads.emplace_back([&] {
+        for (auto i = next++; i < names.size(); i = next++) found[i] = run_all(small(names[i]), all_tests());
+      });
+    for (auto& t : threads) t.join();
+    std::map<std::string, std::vector<outcome>> out;
+    for (std::size_t i = 0; i < names.size(); ++i) out[names[i]] = std::move(found[i]);
+    return out;
+  }();
+  return all.at(plugin);
+}
+
+TEST(checker, a_radio_without_a_fault_passes) {
+  const auto& all = outcomes_of("good");
+  EXPECT_TRUE(all_well(all)) << as_text({"good", 5}, all);
+  EXPECT_EQ(all.size(), all_tests().size());
+}
+
+class faulty : public testing::TestWithParam<fault> {};
+INSTANTIATE_TEST_SUITE_P(radio, faulty, testing::ValuesIn(faults),
+                         [](const auto& p) { return std::string{p.param.plugin}; });
+
+TEST_P(faulty, fails_the_test_that_names_its_fault_and_no_other) {
+  const auto& f = GetParam();
+  const auto& all = outcomes_of(f.plugin);
+  for (const auto& o : all) {
+    if (o.test == f.test) {
+      EXPECT_EQ(word_of(o.is), word_of(f.is)) << o.reason;
+      EXPECT_NE(o.reason.find(f.words), std::string::npos) << o.reason;
+    } else {
+      EXPECT_TRUE(o.is != verdict::failed && o.is != verdict::crashed) << o.test << ": " << o.reason;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace cpns::conformance
