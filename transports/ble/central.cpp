@@ -12,6 +12,8 @@ namespace {
 constexpr const char* adapter_interface = "org.bluez.Adapter1";
 constexpr const char* device_interface = "org.bluez.Device1";
 constexpr std::chrono::seconds scan_pause{1};
+constexpr std::size_t sightings_max = 1024;
+constexpr std::chrono::seconds sighting_kept{60};
 
 }  // namespace
 
@@ -45,7 +47,7 @@ void central::adapter_changed() {
   if (a == nullptr || (asked_ && !a->discovering)) asked_ = false;
   if (powered != std::exchange(powered_, powered) && !powered) {
     // Its links end by themselves; what was heard of waiting peers is worth nothing.
-    paths_.clear();
+    sightings_.clear();
     asked_ = false;
   }
   discover();
@@ -78,10 +80,16 @@ void central::discover() {
 void central::heard(const std::string& path, const bluez::device& d) {
   if (!scanning_ || !powered_) return;
   const auto peer = "ble:" + d.at.text();
-  if (contacts_.count(peer) != 0) return;
-  if (paths_.size() > 4096) paths_.clear();
-  paths_[peer] = path;
-  if (slots_.heard(loop::clock::now(), peer, d.advert->tag)) out_.peer_found(peer, d.rssi);
+  const auto now = loop::clock::now();
+  if (sightings_.size() >= sightings_max)
+    std::erase_if(sightings_, [&](const auto& entry) { return now - entry.second.when > sighting_kept; });
+  if (sightings_.size() >= sightings_max) return;
+  const auto& seen = sightings_[peer] = {path, d.at, *d.advert, d.rssi, now};
+  if (contacts_.count(peer) == 0) tell(peer, seen);
+}
+
+void central::tell(const std::string& peer, const sighting& s) {
+  if (slots_.heard(loop::clock::now(), peer, s.what.tag)) out_.peer_found(peer, s.rssi);
   schedule();
 }
 
@@ -126,16 +134,16 @@ void central::begin(const std::string& peer) {
   const auto at = contacts_.find(peer);
   if (at == contacts_.end() || at->second.patience == 0 || at->second.dialling) return;  // it took too long
   auto& c = at->second;
-  const auto known = paths_.find(peer);
-  const auto* d = known == paths_.end() ? nullptr : bluez_->find_device(known->second);
+  const auto seen = sightings_.find(peer);
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
-  if (d == nullptr || a == nullptr || !d->advert) return failed(peer, "it is gone again");
-  c.path = known->second;
-  c.at = d->at;
-  c.shared = d->connected;
-  if (!d->advert->channel) return failed(peer, "it takes no L2CAP channel");
+  if (seen == sightings_.end() || a == nullptr) return failed(peer, "it is gone again");
+  const auto& s = seen->second;
+  const auto* d = bluez_->find_device(s.path);
+  c.path = s.path;
+  c.shared = d != nullptr && d->connected;
+  if (!s.what.channel) return failed(peer, "it takes no L2CAP channel");
   try {
-    c.dialling = begin_connect(a->at, c.at, d->advert->psm, settings_);
+    c.dialling = begin_connect(a->at, s.at, s.what.psm, settings_);
   } catch (const std::system_error& e) {
     return failed(peer, e.what());
   }
@@ -178,12 +186,16 @@ void central::failed(const std::string& peer, const std::string& why) {
 /// connected shows the peer's services in place of what it advertises.
 void central::clear_away(const std::string& peer, bool in_vain) {
   auto c = std::move(contacts_.at(peer));
-  slots_.ended(loop::clock::now(), peer, in_vain);
+  const auto ended = loop::clock::now();
+  slots_.ended(ended, peer, in_vain);
   const auto* d = bluez_->find_device(c.path);
-  const auto done = [this, peer] {
+  const auto done = [this, peer, ended] {
     contacts_.erase(peer);
-    paths_.erase(peer);
     slots_.freed(loop::clock::now(), peer);
+    // Controllers do not tell of it a second time until they scan anew.
+    const auto seen = sightings_.find(peer);
+    if (seen != sightings_.end() && seen->second.when > ended) return tell(peer, seen->second);
+    sightings_.erase(peer);
     schedule();
   };
   if (d == nullptr || d->paired || c.shared || !powered_) return loop_.post(done);

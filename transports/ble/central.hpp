@@ -23,10 +23,16 @@ class central {
   void shut();
 
  private:
+  struct sighting {
+    std::string path;  ///< BlueZ's object
+    address at;
+    advert what;
+    std::int32_t rssi = 0;
+    loop::clock::time_point when;
+  };
   /// What is under way or up with one peer.
   struct contact {
     std::string path;  ///< BlueZ's object
-    address at;
     fd dialling;
     std::uint64_t patience = 0;  ///< the timer of the attempt; 0 when that is over
     std::uint64_t link = 0;
@@ -35,6 +41,7 @@ class central {
   void adapter_changed();
   void discover();
   void heard(const std::string& path, const bluez::device& d);
+  void tell(const std::string& peer, const sighting& s);
   void schedule();
   void dial(const std::string& peer);
   void begin(const std::string& peer);
@@ -50,7 +57,7 @@ class central {
   std::unique_ptr<bluez> bluez_;
   slots slots_;
   std::map<std::string, contact> contacts_;
-  std::map<std::string, std::string> paths_;  ///< of peers that were heard
+  std::map<std::string, sighting> sightings_;  ///< the last of each peer
   bool scanning_ = false, asked_ = false, powered_ = false;
   bool dialling_ = false;  ///< an attempt is under way
   std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
