@@ -51,7 +51,7 @@ class recorder {
   void expect_endpoint(std::uint64_t endpoint);
   /// Set while no callback runs.
   hooks on;
-  bool keep_frames = true;
+  std::atomic<bool> keep_frames{true};
 
   template <class Holds>
   bool wait(Holds holds, std::chrono::milliseconds limit = patience) {

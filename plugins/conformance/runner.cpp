@@ -129,7 +129,10 @@ std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit,
   return {};
 }
 
+/// What a sanitizer sums up, or the last line.
 std::string last_line(const std::string& text) {
+  if (const auto sum = text.rfind("SUMMARY: "); sum != std::string::npos)
+    return text.substr(sum, std::min<std::size_t>(text.find('\n', sum) - sum, 200));
   auto end = text.find_last_not_of(" \n\r\t");
   if (end == std::string::npos) return {};
   const auto begin = text.rfind('\n', end);

@@ -152,7 +152,11 @@ void calls_from_callbacks(bench& b) {
 }
 
 void calls_return_at_once(bench& b) {
+  std::atomic<bool> slow{false};  // outlives the instances, whose threads read it
   pair p{b};
+  p.central.heard.on.frame = [&slow](std::uint64_t, std::span<const std::uint8_t>) {
+    if (slow) std::this_thread::sleep_for(milliseconds{20});
+  };
   p.bring_up(1);
   const auto e = p.ends_of(1);
   // Nobody answers at this address; connect says so later, or never.
@@ -160,9 +164,7 @@ void calls_return_at_once(bench& b) {
   p.central.connect("nowhere");
   p.central.connect("");
   p.central.connect(std::string(5000, 'a'));
-  p.central.heard.on.frame = [](std::uint64_t, std::span<const std::uint8_t>) {
-    std::this_thread::sleep_for(milliseconds{20});
-  };
+  slow = true;
   const auto until = std::chrono::steady_clock::now() + milliseconds{500};
   while (std::chrono::steady_clock::now() < until)
     p.peripheral.send(e.peripheral, numbered(1, p.peripheral.mtu()));

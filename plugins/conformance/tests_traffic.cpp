@@ -172,24 +172,24 @@ void ordered_is_ordered(bench& b) {
 
 void one_frame_at_a_time(bench& b) {
   pair p{b};
-  p.bring_up(1);
-  const auto e = p.ends_of(1);
   // A host that needs a moment for each frame: two calls at once would overlap.
   p.central.heard.on.frame = [](std::uint64_t, std::span<const std::uint8_t>) {
     std::this_thread::sleep_for(milliseconds{1});
   };
+  p.bring_up(1);
+  const auto e = p.ends_of(1);
   send_flood({p.peripheral, p.central, e.peripheral, e.central}, 200,
              std::min<std::size_t>(p.peripheral.mtu(), 30));
 }
 
 void writable_after_would_block(bench& b) {
-  std::atomic<bool> slow{true};  // outlives the instances, whose threads read it
+  std::atomic<bool> slow{false};  // outlives the instances, whose threads read it
   pair p{b};
-  p.bring_up(1);
   for (auto* i : {&p.central, &p.peripheral})
     i->heard.on.frame = [&slow](std::uint64_t, std::span<const std::uint8_t>) {
       if (slow) std::this_thread::sleep_for(milliseconds{5});
     };
+  p.bring_up(1);
   for (const auto& d : both(p)) {
     d.to.heard.keep_frames = false;
     slow = true;

@@ -1,0 +1,62 @@
+// What the checker prints can be read by machines, whatever a plugin said.
+
+#include <gtest/gtest.h>
+
+#include <boost/json/src.hpp>
+#include <set>
+
+#include "plugins/conformance/report.hpp"
+
+namespace cpns::conformance {
+namespace {
+
+const std::vector<outcome> outcomes{{"loads", verdict::passed, "", 3, {}},
+                                    {"close-returns", verdict::failed, "<\"it\" & \\ \x01\xff>", 1234, {}},
+                                    {"opens-in-time", verdict::warning, "slow", 1, {}},
+                                    {"link-comes-up", verdict::crashed, "signal 11", 2, {}},
+                                    {"nothing-throws", verdict::skipped, "not so", 0, {}}};
+
+TEST(report, text_has_a_line_a_test_and_a_summary) {
+  const auto text = as_text({"radio", 7}, outcomes);
+  EXPECT_NE(text.find("      3 ms  passed   loads\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("   1234 ms  failed   close-returns   <\"it\" & \\  ?>\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("radio: 1 passed, 1 failed, 1 crashed, 1 warning, 1 skipped; 1.240 s, seed 7\n"),
+            std::string::npos)
+      << text;
+}
+
+TEST(report, json_is_json) {
+  const auto j = boost::json::parse(as_json({"radio \"x\"", 7}, outcomes)).as_object();
+  EXPECT_EQ(j.at("plugin").as_string(), "radio \"x\"");
+  EXPECT_FALSE(j.at("well").as_bool());
+  EXPECT_EQ(j.at("crashed").as_int64(), 1);
+  EXPECT_EQ(j.at("tests").as_array().at(1).at("reason").as_string(), "<\"it\" & \\  ?>");
+  EXPECT_EQ(boost::json::parse(list_as_json(all_tests())).as_array().size(), all_tests().size());
+}
+
+TEST(report, junit_counts_and_escapes) {
+  const auto xml = as_junit({"radio", 7}, outcomes);
+  EXPECT_NE(xml.find("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\" time=\"1.240\""),
+            std::string::npos)
+      << xml;
+  EXPECT_NE(xml.find("<failure message=\"&lt;&quot;it&quot; &amp; \\  ?&gt;\"/>"), std::string::npos) << xml;
+}
+
+TEST(report, only_failures_and_crashes_count) {
+  EXPECT_TRUE(all_well({outcomes[0], outcomes[2], outcomes[4]}));
+  EXPECT_FALSE(all_well({outcomes[0], outcomes[1]}));
+  EXPECT_FALSE(all_well({outcomes[3]}));
+}
+
+TEST(tests, have_names_of_their_own_in_kebab_case_a_sentence_and_needs_that_run_before) {
+  std::set<std::string_view> before;
+  for (const auto& t : all_tests()) {
+    EXPECT_EQ(t.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-"), std::string_view::npos) << t.name;
+    EXPECT_TRUE(t.sentence.ends_with('.')) << t.name;
+    EXPECT_TRUE(t.needs.empty() || before.count(t.needs) == 1) << t.name;
+    EXPECT_TRUE(before.insert(t.name).second) << t.name;
+  }
+}
+
+}  // namespace
+}  // namespace cpns::conformance
