@@ -12,8 +12,6 @@
 namespace cpns::cli {
 namespace {
 
-using config::shown;
-
 constexpr std::array<std::string_view, 4> columns{"entity_id", "temporary_key", "strength", "owner"};
 enum column : std::size_t { entity_column, key_column, strength_column, owner_column };
 /// The texts of one row, by column; the key among them, so wiped.
@@ -29,7 +27,7 @@ struct cells {
 
 std::string unknown_column(std::string_view name) {
   const std::vector<std::string_view> known(columns.begin(), columns.end());
-  const auto near = config::nearest(name, known);
+  const auto near = nearest(name, known);
   return shown(name) + " is not a column" + (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
          " (there are entity_id, temporary_key, strength and owner)";
 }

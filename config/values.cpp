@@ -16,23 +16,6 @@ constexpr std::array<std::pair<std::string_view, std::int64_t>, 5> units{
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-std::size_t distance(std::string_view a, std::string_view b) {
-  // Levenshtein's distance, with a swap of neighbours as one step; three rows are enough.
-  std::vector<std::size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
-  for (std::size_t i = 1; i <= a.size(); ++i) {
-    next[0] = i;
-    for (std::size_t j = 1; j <= b.size(); ++j) {
-      next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
-      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
-        next[j] = std::min(next[j], before[j - 2] + 1);
-    }
-    before.swap(row);
-    row.swap(next);
-  }
-  return row[b.size()];
-}
-
 }  // namespace
 
 std::string address::text() const {
@@ -133,27 +116,6 @@ result<std::string> expand(std::string_view text, const environment& env) {
   }
   if (out.size() > 65'536) return fail(errc::config_range, "the value is longer than 64 KiB after expansion");
   return out;
-}
-
-std::optional<std::string_view> nearest(std::string_view word,
-                                        const std::vector<std::string_view>& candidates) {
-  if (word.size() > 64) return std::nullopt;
-  std::optional<std::string_view> best;
-  std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 2)) + 1;
-  for (const auto c : candidates) {
-    const auto d = distance(word, c);
-    if (d < best_distance) {
-      best_distance = d;
-      best = c;
-    }
-  }
-  return best;
-}
-
-std::string shown(std::string_view text) {
-  std::string out = "'";
-  for (char c : text.substr(0, 60)) out += c >= ' ' && c < 0x7f ? c : '?';
-  return out + (text.size() > 60 ? "...'" : "'");
 }
 
 }  // namespace cpns::config

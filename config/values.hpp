@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "base/wording.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::config {
@@ -29,12 +30,5 @@ environment process_environment();
 /// not set and has no default, config_syntax for one without a name or an end. The values of variables never
 /// appear in errors.
 result<std::string> expand(std::string_view text, const environment& env);
-
-/// The candidate nearest to `word` by edit distance, if one is near enough to be what was meant.
-std::optional<std::string_view> nearest(std::string_view word,
-                                        const std::vector<std::string_view>& candidates);
-
-/// In quotes, shortened to 60 bytes, with what is not printable ASCII as '?': fit for a terminal.
-std::string shown(std::string_view text);
 
 }  // namespace cpns::config

@@ -76,21 +76,5 @@ TEST(expansion, of_what_is_not_set_or_not_closed_is_an_error) {
     EXPECT_EQ(expand(text, sample_environment).error().code, errc::config_syntax) << text;
 }
 
-TEST(nearest_name, is_found_for_a_slip_and_not_for_another_word) {
-  const std::vector<std::string_view> keys{"listen", "limits", "log", "store", "protector"};
-  EXPECT_EQ(nearest("lisen", keys), "listen");
-  EXPECT_EQ(nearest("lsiten", keys), "listen");
-  EXPECT_EQ(nearest("protecter", keys), "protector");
-  EXPECT_EQ(nearest("lgo", keys), "log");
-  EXPECT_EQ(nearest("temperature", keys), std::nullopt);
-  EXPECT_EQ(nearest("", keys), std::nullopt);
-  EXPECT_EQ(nearest(std::string(10000, 'x'), keys), std::nullopt);
-}
-
-TEST(shown_text, is_fit_for_a_terminal) {
-  EXPECT_EQ(shown("a\x1b[31m\n"), "'a?[31m?'");
-  EXPECT_EQ(shown(std::string(100, 'a')).size(), 60 + 5);
-}
-
 }  // namespace
 }  // namespace cpns::config
