@@ -22,12 +22,15 @@ void live(world& w) {
   w.run(12s);
 }
 
-void crash_at_each_output(side which, bool forgets, std::uint8_t suite) {
+int stale(const world& w) { return w.real ? w.real->stale : w.server.stale; }
+
+void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool real = false) {
   for (int k = 0; k < 60; ++k) {
     world_options o;
     o.seed = static_cast<std::uint64_t>(k) + 1;
     o.pne_forgets = forgets;
     o.suite = suite;
+    o.real_server = real;
     world w{o};
     bool crashed = false;
     w.before_output = [&](side s, int n) {
@@ -37,7 +40,7 @@ void crash_at_each_output(side which, bool forgets, std::uint8_t suite) {
     live(w);
     w.settle();
     ASSERT_EQ(w.disagreement(), "") << "crash of side " << static_cast<int>(which) << " before output " << k;
-    ASSERT_EQ(w.server.stale, 0) << "an honest device was called stale, output " << k;
+    ASSERT_EQ(stale(w), 0) << "an honest device was called stale, output " << k;
     if (!crashed) {
       EXPECT_GT(k, 10);
       return;
@@ -48,6 +51,13 @@ void crash_at_each_output(side which, bool forgets, std::uint8_t suite) {
 TEST(Chaos, TheGatewayCrashesBeforeEachOutput) { crash_at_each_output(side::gw, false, suite_x25519); }
 TEST(Chaos, ThePneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, false, suite_x25519); }
 TEST(Chaos, AForgetfulPneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, true, suite_symmetric); }
+
+TEST(Chaos, TheGatewayCrashesBeforeEachOutputWithTheRealServer) {
+  crash_at_each_output(side::gw, false, suite_x25519, true);
+}
+TEST(Chaos, AForgetfulPneCrashesBeforeEachOutputWithTheRealServer) {
+  crash_at_each_output(side::pne, true, suite_symmetric, true);
+}
 
 TEST(Chaos, TwoCrashesOfTheGatewayInARow) {
   for (int first = 0; first < 24; ++first)
@@ -70,9 +80,10 @@ struct chaos_kind {
   bool forgets;
 };
 
-void storm(const chaos_kind& kind, std::uint64_t seed) {
+void storm(const chaos_kind& kind, std::uint64_t seed, bool real) {
   world_options o;
   o.seed = seed;
+  o.real_server = real;
   o.loss = kind.loss;
   o.duplicate = kind.duplicate;
   o.reorder = kind.reorder;
@@ -83,6 +94,13 @@ void storm(const chaos_kind& kind, std::uint64_t seed) {
   world w{o};
   w.server.rekey = 40s;
   w.server.set_size = 12;
+  if (w.real) {
+    w.real->settings.rekey = 40s;
+    w.real->settings.set_size = 12;
+    w.real->write_failures = kind.persist_failure;
+    w.real->ends_per_mille = kind.crash_per_mille * 3;
+    w.real->restart();
+  }
   w.before_output = [&](side, int) { return w.random.next() % 1000 < kind.crash_per_mille; };
   w.connect();
   for (int minute = 0; minute < 6; ++minute) {
@@ -97,19 +115,25 @@ void storm(const chaos_kind& kind, std::uint64_t seed) {
   w.settle();
   ASSERT_EQ(w.disagreement(), "") << kind.name << ", seed " << seed;
   if (!kind.forgets) {
-    ASSERT_EQ(w.server.stale, 0) << kind.name << ", seed " << seed;
+    ASSERT_EQ(stale(w), 0) << kind.name << ", seed " << seed;
   }
 }
 
+constexpr chaos_kind kinds[] = {
+    {"a poor radio", 25, 15, 20, 0, 0, 0, false},
+    {"poor disks", 5, 5, 5, 15, 10, 0, false},
+    {"crashes", 10, 10, 10, 2, 5, 15, false},
+    {"a forgetful device", 10, 10, 10, 2, 5, 10, true},
+};
+
 TEST(Chaos, SeededStorms) {
-  constexpr chaos_kind kinds[] = {
-      {"a poor radio", 25, 15, 20, 0, 0, 0, false},
-      {"poor disks", 5, 5, 5, 15, 10, 0, false},
-      {"crashes", 10, 10, 10, 2, 5, 15, false},
-      {"a forgetful device", 10, 10, 10, 2, 5, 10, true},
-  };
   for (const auto& kind : kinds)
-    for (std::uint64_t seed = 1; seed <= 25; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed));
+    for (std::uint64_t seed = 1; seed <= 25; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed, false));
+}
+
+TEST(Chaos, SeededStormsWithTheRealServer) {
+  for (const auto& kind : kinds)
+    for (std::uint64_t seed = 101; seed <= 125; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed, true));
 }
 
 }  // namespace

@@ -8,7 +8,7 @@ using namespace protocol;
 
 namespace {
 
-constexpr milliseconds flight_time{4}, server_time{9}, reconnect_time{700};
+constexpr milliseconds flight_time{4}, server_time{9}, reconnect_time{700}, ask_again{10'000};
 
 }  // namespace
 
@@ -19,6 +19,7 @@ world::world(world_options options)
              o.seed + 3000),
       now(milliseconds{1'790'000'000'000}) {
   tk_prime = crypto::derive_temporary_key(crypto::openssl_suite(), entity, as_bytes("factory"));
+  if (o.real_server) real.emplace(entity, tk_prime, o.seed + 4000);
   gw_disk.entity = entity;
   gw_disk.user = *user_id::parse("alice@example.org");
   power_on(side::pne);
@@ -61,6 +62,7 @@ void world::crash(side which) {
     }
   } else {
     gw.reset();
+    asked_.reset();
   }
   disconnect();
 }
@@ -71,7 +73,7 @@ void world::connect() {
   link = gw_link{1, ++link_number_};
   const bool with_nonce = server_up && random.chance(50);
   detector.emplace(o.gw, o.suite, answer_timeout_default, retries_default,
-                   with_nonce ? std::optional{server.issuer_nonce(o.gw, now)} : std::nullopt, gw_random, now);
+                   with_nonce ? std::optional{issuer_nonce()} : std::nullopt, gw_random, now);
 }
 
 void world::disconnect() {
@@ -209,31 +211,21 @@ bool world::carry_out(gw_output& out) {
     else if (elsewhere)
       elsewhere(m->to, m->message);
   } else if (std::get_if<gw_want_nonce>(&out) != nullptr) {
+    if (nonces_hang) return true;
     const bool given = server_up && !random.chance(o.nonce_failure);
     at(server_time, [this, given] {
-      if (gw)
-        gw->handle_issuer_nonce(now, given ? std::optional{server.issuer_nonce(o.gw, now)} : std::nullopt);
+      if (gw) gw->handle_issuer_nonce(now, given ? std::optional{issuer_nonce()} : std::nullopt);
     });
   } else if (auto* r = std::get_if<gw_request>(&out)) {
     if (gw_disk.request != r->id) faults.push_back("a request was sent before its id was durable");
-    const auto id = r->id;
-    const auto body = r->body;
-    at(server_time, [this, id, body] {
-      if (!server_up || !gw) return;
-      const auto a = server.handle(o.gw, id, body, now);
-      if (const auto* keys = std::get_if<assigned_keys>(&a))
-        gw->handle_response(now, id, *keys, 1);
-      else
-        gw->handle_refusal(now, id, std::get<refusal>(a));
-    });
+    asked_ = r->id;
+    at(server_time, [this, id = r->id, body = r->body] { ask(id, body); });
   } else if (auto* rep = std::get_if<gw_report>(&out)) {
     const auto which = rep->which;
     const auto* own = gw_disk.own();
     if (own == nullptr || own->which < which)
       faults.push_back("a report of a key that is not durable as own");
-    at(server_time, [this, which] {
-      if (server_up && gw) gw->handle_report_outcome(now, which, server.handle_report(o.gw, which));
-    });
+    at(server_time, [this, which] { report(which); });
   } else if (auto* c = std::get_if<gw_close_link>(&out)) {
     if (link && c->link == *link) {
       link.reset();
@@ -245,6 +237,31 @@ bool world::carry_out(gw_output& out) {
     gw_events.push_back(*e);
   }
   return true;
+}
+
+nonce16 world::issuer_nonce() const {
+  return real ? real->issuer_nonce(o.gw, now) : server.issuer_nonce(o.gw, now);
+}
+
+/// What got no answer is asked again with the same id, as the server link does.
+void world::ask(const request_id& id, const key_assignment_request& body) {
+  if (!gw || asked_ != id) return;
+  std::optional<honest_server::answer_t> answer;
+  if (server_up) answer = real ? real->handle(o.gw, id, body, now) : server.handle(o.gw, id, body, now);
+  if (!answer) {
+    if (real) at(ask_again, [this, id, body] { ask(id, body); });
+    return;
+  }
+  if (const auto* keys = std::get_if<assigned_keys>(&*answer))
+    gw->handle_response(now, id, *keys, real ? real->settings.incarnation : 1);
+  else
+    gw->handle_refusal(now, id, std::get<refusal>(*answer));
+}
+
+void world::report(epoch which) {
+  if (!server_up || !gw) return;
+  const auto outcome = real ? real->handle_report(o.gw, which, now) : server.handle_report(o.gw, which);
+  if (outcome) gw->handle_report_outcome(now, which, *outcome);
 }
 
 void world::check_kdel(const bytes& message) {
@@ -334,6 +351,8 @@ bool world::run_until(const std::function<bool()>& done, milliseconds span) {
 void world::settle() {
   o.loss = o.duplicate = o.reorder = o.persist_failure = o.nonce_failure = 0;
   server_up = true;
+  nonces_hang = false;
+  if (real) real->write_failures = real->ends_per_mille = 0;
   before_output = nullptr;
   if (!pne) power_on(side::pne);
   if (!gw) power_on(side::gw);
@@ -352,6 +371,7 @@ int world::count(gw_event::kind_t kind) const {
 
 std::string world::disagreement() const {
   if (!faults.empty()) return faults.front();
+  if (real && !real->faults.empty()) return real->faults.front();
   if (!gw || !pne) return "a side is down";
   const auto* own = gw_disk.own();
   const auto* held = pne_disk.highest();
@@ -359,7 +379,7 @@ std::string world::disagreement() const {
   if (held == nullptr) return "the PNE holds no key";
   if (own->which != held->which) return "gateway " + own->which.text() + ", PNE " + held->which.text();
   if (!(own->eukey == held->eukey)) return "the keys differ";
-  const auto* made = server.key(own->which);
+  const auto* made = real ? real->key(own->set, own->which) : server.key(own->which);
   if (made == nullptr || !(*made == own->eukey)) return "the key is not the server's";
   return {};
 }

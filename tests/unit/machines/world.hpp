@@ -11,6 +11,7 @@
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 #include "protocol/pne/pne_machine.hpp"
 #include "tests/unit/machines/honest_server.hpp"
+#include "tests/unit/machines/real_server.hpp"
 
 namespace cpns::test {
 
@@ -24,6 +25,7 @@ struct world_options {
   std::uint8_t suite = protocol::suite_x25519;
   bool strict_chain = false;
   bool pne_forgets = false;  ///< memory that does not survive a crash
+  bool real_server = false;  ///< the server's own machine, instead of the one that is reduced for tests
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   gateway_id gw{{1, 2, 3}};
 };
@@ -63,6 +65,7 @@ class world {
   secret32 tk_prime;
   seeded_entropy random, gw_random, pne_random;
   honest_server server;
+  std::optional<test::real_server> real;  ///< with `real_server`
   time_point now;
   protocol::pne_record pne_disk;
   protocol::device_record gw_disk;
@@ -71,6 +74,7 @@ class world {
   std::optional<protocol::detector> detector;
   std::optional<protocol::gw_link> link;
   bool server_up = true;
+  bool nonces_hang = false;         ///< nothing comes when the gateway wants a nonce
   std::vector<std::string> faults;  ///< broken invariants
   std::vector<protocol::gw_event> gw_events;
   std::vector<protocol::pne_event> pne_events;
@@ -90,6 +94,9 @@ class world {
   bool drive_pne();
   bool drive_gw();
   bool carry_out(protocol::gw_output& out);
+  [[nodiscard]] protocol::nonce16 issuer_nonce() const;
+  void ask(const request_id& id, const protocol::key_assignment_request& body);
+  void report(epoch which);
   void check_kdel(const bytes& message);
   void check_record(const protocol::device_record& r);
   [[nodiscard]] time_point next_event() const;
@@ -99,6 +106,7 @@ class world {
   std::vector<flight> air_;
   std::uint64_t order_ = 0, link_number_ = 0;
   std::map<std::pair<set_id, epoch>, secret32> named_;
+  std::optional<request_id> asked_;    ///< the latest request of the gateway
   std::optional<epoch> acknowledged_;  ///< the highest epoch that either side said it holds
 };
 
