@@ -12,7 +12,7 @@ namespace {
 constexpr const char* adapter_interface = "org.bluez.Adapter1";
 constexpr const char* device_interface = "org.bluez.Device1";
 constexpr std::chrono::seconds scan_pause{1};
-constexpr std::chrono::seconds longest_rest{12};
+constexpr std::chrono::seconds one_scan{4};
 constexpr std::size_t sightings_max = 1024;
 constexpr std::chrono::seconds sighting_kept{60};
 
@@ -45,13 +45,6 @@ void central::scan(bool on) {
 void central::adapter_changed() {
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
   const bool powered = a != nullptr && a->powered;
-  // bluetoothd rests between two scans and begins the next one by itself, unless it lost our wish.
-  loop_.cancel(std::exchange(rest_timer_, 0));
-  if (powered && asked_ && !a->discovering)
-    rest_timer_ = loop_.after(longest_rest, [this] {
-      asked_ = false;
-      discover();
-    });
   if (powered != std::exchange(powered_, powered) && !powered) {
     // Its links end by themselves; what was heard of waiting peers is worth nothing.
     sightings_.clear();
@@ -65,7 +58,6 @@ void central::discover() {
   const bool wanted = scanning_ && !dialling_;
   if (!powered_ || wanted == asked_) return;
   asked_ = wanted;
-  loop_.cancel(std::exchange(rest_timer_, 0));
   if (!wanted) return bluez_->call(path, adapter_interface, "StopDiscovery", nullptr);
   // Duplicates, because a gateway has to see who is there now, not who was there once.
   const bluez::properties filter{
@@ -73,21 +65,24 @@ void central::discover() {
       {"Transport", sdbus::Variant{std::string{"le"}}},
       {"DuplicateData", sdbus::Variant{true}}};
   bluez_->call(path, adapter_interface, "SetDiscoveryFilter", nullptr, filter);
-  bluez_->call(
-      path, adapter_interface, "StartDiscovery", [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
-        if (wrong == nullptr) return;
-        // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
-        // itself; our wish is not kept until then.
-        if (wrong->getName() != "org.bluez.Error.InProgress")
-          out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
-        loop_.cancel(scan_timer_);
-        scan_timer_ = loop_.after(scan_pause, [this] {
-          if (!asked_) return;
-          bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery", nullptr);
-          asked_ = false;
-          discover();
-        });
-      });
+  bluez_->call(path, adapter_interface, "StartDiscovery",
+               [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
+                 loop_.cancel(scan_timer_);
+                 // Controllers tell of an advertiser once while they scan, also when it says something new.
+                 const auto again = wrong == nullptr ? one_scan : scan_pause;
+                 scan_timer_ = loop_.after(again, [this] { look_anew(); });
+                 // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
+                 // itself; our wish is not kept until then.
+                 if (wrong != nullptr && wrong->getName() != "org.bluez.Error.InProgress")
+                   out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
+               });
+}
+
+void central::look_anew() {
+  if (!asked_) return;
+  asked_ = false;
+  bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery", nullptr);
+  discover();
 }
 
 void central::heard(const std::string& path, const bluez::device& d) {

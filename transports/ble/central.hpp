@@ -40,6 +40,7 @@ class central {
   };
   void adapter_changed();
   void discover();
+  void look_anew();
   void heard(const std::string& path, const bluez::device& d);
   void tell(const std::string& peer, const sighting& s);
   void schedule();
@@ -60,7 +61,7 @@ class central {
   std::map<std::string, sighting> sightings_;  ///< the last of each peer
   bool scanning_ = false, asked_ = false, powered_ = false;
   bool dialling_ = false;  ///< an attempt is under way
-  std::uint64_t scan_timer_ = 0, rest_timer_ = 0, slot_timer_ = 0;
+  std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
 };
 
 }  // namespace cpns::ble
