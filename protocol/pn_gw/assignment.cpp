@@ -69,7 +69,11 @@ void pn_gw_machine::impl::ask_server(time_point now, subject& what) {
 void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce) {
   if (!std::holds_alternative<gw_awaiting_nonce>(activity)) return;
   timers.stop(gw_timer::server);
-  if (!nonce) return fail_with(now, "the server cannot be reached");
+  if (!nonce) {
+    // What nothing verified made it ask: the next exchange may find the device itself, and need no server.
+    server_wanted = false;
+    return fail_with(now, "the server cannot be reached");
+  }
   if (links.empty()) return fail_with(now, "the device is on no link");
   send_dreq(now, std::nullopt, nonce);
 }
@@ -206,6 +210,10 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, bool fo
   const auto wait = answer.retry_after > 0 ? what.retry_after
                     : presence             ? settings.backoff_min
                                            : settings.backoff_max;
+  if (for_refill && answer.status == link_status::stale_nonce) {
+    recover_wanted = true;
+    return start(now);
+  }
   if (for_refill) {
     timers.set(gw_timer::refill, now + wait);
     return;

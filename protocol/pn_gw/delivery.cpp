@@ -137,7 +137,7 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const key_confirmatio
   if (key == nullptr ||
       !equal_constant_time(crypto::confirm_tag(s, key->eukey, d->th2).value, m.confirm.value))
     return noise(now, "KCNF does not verify");
-  prefer(link);
+  prove(link);
   subject what;
   what.confirmed = m.which;
   what.th1 = d->th1;

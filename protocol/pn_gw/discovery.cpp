@@ -28,7 +28,15 @@ void pn_gw_machine::impl::prefer(gw_link link) {
   links.insert(links.begin(), link);
 }
 
+/// A device that proves itself where it did not the last time has woken up; anybody can come up on a link.
+void pn_gw_machine::impl::prove(gw_link link) {
+  woke = woke || (has_own() && proven != link);
+  proven = link;
+  prefer(link);
+}
+
 void pn_gw_machine::impl::drop_link(gw_link link, std::string why) {
+  if (proven == link) proven.reset();
   links.erase(std::remove(links.begin(), links.end(), link), links.end());
   outputs.emplace_back(gw_close_link{link, std::move(why)});
 }
@@ -75,7 +83,8 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::optional<gw_exchange> a
 void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp) {
   using st = pn_gw_state;
   prefer(link);
-  if (links.size() > links_max) drop_link(links.back(), "the device is on too many links");
+  if (links.size() > links_max)
+    drop_link(links.back() == proven ? links.end()[-2] : links.back(), "the device is on too many links");
   if (state == st::rejected || state == st::revoked)
     return drop_link(link,
                      record.standing_reason.empty() ? std::string{name_of(state)} : record.standing_reason);
@@ -84,7 +93,6 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
     if (timers.at(gw_timer::retry) == time_never) start(now);
     return;
   }
-  woke = woke || has_own();
   if (auto* d = std::get_if<gw_discovering>(&activity))
     return void(outputs.emplace_back(gw_send{link, d->exchange.dreq}));
   if (!is_idle()) return;
@@ -113,6 +121,7 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
 
 void pn_gw_machine::impl::handle_link_down(time_point now, gw_link link) {
   if (!has_link(link)) return;
+  if (proven == link) proven.reset();
   links.erase(std::remove(links.begin(), links.end(), link), links.end());
   if (links.empty()) {
     subject what;
@@ -177,7 +186,7 @@ void pn_gw_machine::impl::on(time_point now, const pne_notice& m) {
 }
 
 void pn_gw_machine::impl::act_on_verified(time_point now, gw_exchange exchange, gw_answer answer) {
-  prefer(answer.link);
+  prove(answer.link);
   timers.stop(gw_timer::answer);
   bad_possessions = 0;
   subject what;

@@ -101,7 +101,8 @@ struct pn_gw_machine::impl {
   pn_gw_state state;
   gw_activity activity;
   timer_table<gw_timer> timers;
-  std::vector<gw_link> links;  ///< the best first: the newest one with a verified answer
+  std::vector<gw_link> links;     ///< the newest first, or the one with a newer verified answer
+  std::optional<gw_link> proven;  ///< of them: where the last verified answer came from
   std::deque<gw_output> outputs;
   std::optional<device_record> saved;      ///< what is durable while a write is under way; none: `record` is
   std::optional<device_record> in_flight;  ///< the write that the driver polled last
@@ -131,6 +132,7 @@ struct pn_gw_machine::impl {
   void conclude(time_point now);
   bool passes_validation(time_point now);
   void prefer(gw_link link);
+  void prove(gw_link link);
   void drop_link(gw_link link, std::string why);
   [[nodiscard]] bool has_link(gw_link link) const;
 

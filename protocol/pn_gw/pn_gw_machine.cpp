@@ -88,7 +88,10 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
   case pn_gw_action::erase: return leave(now, what);
   case pn_gw_action::forget_exchange:
     // A request that the server is working on is not thrown away: its answer is stored.
-    if (!std::holds_alternative<gw_asking>(activity)) activity = gw_idle{};
+    if (!std::holds_alternative<gw_asking>(activity)) {
+      activity = gw_idle{};
+      timers.stop(gw_timer::server);
+    }
     timers.stop(gw_timer::answer);
     timers.stop(gw_timer::retry);
     if (has_own()) say(kind_t::asleep, {}, std::move(what.why));
@@ -184,7 +187,12 @@ time_point pn_gw_machine::impl::next_deadline() {
 void pn_gw_machine::impl::handle_timeout(time_point now) {
   (void)next_deadline();
   if (timers.take(gw_timer::answer, now)) answer_timer_ended(now);
-  if (timers.take(gw_timer::server, now)) fail_with(now, "the server did not answer in time");
+  if (timers.take(gw_timer::server, now)) {
+    if (std::holds_alternative<gw_awaiting_nonce>(activity))
+      handle_issuer_nonce(now, std::nullopt);
+    else
+      fail_with(now, "the server did not answer in time");
+  }
   if (timers.take(gw_timer::retry, now)) start(now);
   if (timers.take(gw_timer::update, now) && is_idle()) start(now);
   if (timers.take(gw_timer::refill, now)) request_refill(now);
@@ -218,7 +226,8 @@ std::optional<gw_output> pn_gw_machine::impl::poll_output() {
 void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   if (!in_flight) return;
   in_flight.reset();
-  outputs.clear();
+  // Links that were given up are heard no more: they are closed whatever the disk does.
+  std::erase_if(outputs, [](const gw_output& o) { return !std::holds_alternative<gw_close_link>(o); });
   if (saved) record = std::move(*saved);
   saved.reset();
   refill = record.request_is_refill ? record.request : std::nullopt;

@@ -157,7 +157,7 @@ inline constexpr auto pn_gw_table = [] {
     {s::found,             e::settled,         verdict::reject, a::drop,            s::found,             "recovery"},
     {s::found,             e::failed,          verdict::accept, a::back_off,        s::backing_off,       "back-off"},
     {s::found,             e::held_by_other,   verdict::accept, a::leave_alone,     s::held_elsewhere,    "holder"},
-    {s::found,             e::stale,           verdict::reject, a::drop,            s::found,             "stale"},
+    {s::found,             e::stale,           verdict::accept, a::quarantine,      s::quarantined,       "stale"},
     {s::found,             e::revoked,         verdict::accept, a::erase,           s::revoked,           "revoke"},
     {s::found,             e::lost,            verdict::ignore, a::none,            s::found,             "link"},
     {s::found,             e::lost_keyed,      verdict::accept, a::forget_exchange, s::asleep,            "link"},

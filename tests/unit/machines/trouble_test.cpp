@@ -1,0 +1,177 @@
+// Troubles that come together: none of them may leave a device unserved, or served for nothing.
+#include <gtest/gtest.h>
+
+#include "tests/unit/machines/world.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+using kind_t = gw_event::kind_t;
+
+struct keyed_world : world {
+  explicit keyed_world(world_options options = {}) : world(options) {
+    connect();
+    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
+    run(2s);
+    EXPECT_EQ(disagreement(), "");
+  }
+};
+
+world_options with_real_server() {
+  world_options o;
+  o.real_server = true;
+  return o;
+}
+
+/// What anybody in range can answer to `dreq`: the device's Entity ID, and tags that are nobody's.
+discovery_response forged(world& w, const discovery_request& dreq, std::optional<epoch> highest) {
+  discovery_response drsp;
+  drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
+  drsp.entity = w.entity;
+  drsp.pne_nonce = w.random.draw<16>();
+  drsp.pne_share = crypto::openssl_suite().x25519_generate(w.random).public_key;
+  drsp.highest = highest;
+  if (highest) drsp.possession = tag16{w.random.draw<16>()};
+  if (dreq.issuer_nonce) drsp.presence = tag16{w.random.draw<16>()};
+  return drsp;
+}
+
+/// A stranger comes up on a link of its own and says that it is the device.
+void stranger_comes(world& w, gw_link on) {
+  discovery_request dreq;
+  dreq.gw = w.o.gw;
+  dreq.gw_nonce = w.random.draw<16>();
+  dreq.suites = {suite_x25519};
+  w.gw->handle_detected(w.now, on, encode(dreq), encode(forged(w, dreq, std::nullopt)));
+}
+
+TEST(Trouble, ALinkThatIsGivenUpIsClosedAlthoughAWriteFails) {
+  world_options o;
+  o.policy = validation_policy::ask;
+  world w{o};
+  w.connect();
+  w.run(5s);
+  ASSERT_EQ(w.gw->state(), pn_gw_state::awaiting_approval);
+  w.o.persist_failure = 100;
+  w.gw->handle_approval(w.now, false);
+  w.run(100ms);
+  EXPECT_FALSE(w.link) << "the gateway hears nothing on it any more";
+}
+
+TEST(Trouble, ARefusalThatComesAfterTheLinkCameBackIsHeeded) {
+  world w;
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.gw_disk.request.has_value(); }, 5s));
+  w.server_up = false;
+  w.connect();
+  w.run(2s);
+  ASSERT_EQ(w.gw->state(), pn_gw_state::found);
+  w.gw->handle_refusal(w.now, *w.gw_disk.request, refusal{link_status::stale_epoch, 0, "a copy"});
+  w.run(100ms);
+  EXPECT_EQ(w.gw->state(), pn_gw_state::quarantined);
+  EXPECT_EQ(w.gw_disk.standing, device_standing::quarantined);
+}
+
+TEST(Trouble, ANonceThatNeverComesDoesNotEndWhatBeganAfterTheLinkCameBack) {
+  keyed_world w;
+  w.nonces_hang = true;
+  w.tap = [&](side to, bytes& m) {
+    const auto said = decode_radio(m);
+    if (to == side::gw || !std::holds_alternative<discovery_request>(*said)) return to == side::pne;
+    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*said), epoch{9, 0})));
+    return false;
+  };
+  w.gw->handle_update_request(w.now);
+  ASSERT_TRUE(w.run_until([&] { return w.gw->state() == pn_gw_state::recovering; }, 20s));
+  w.disconnect();
+  w.tap = nullptr;
+  w.run(1s);
+  w.connect();
+  w.run(30s);
+  EXPECT_EQ(w.count(kind_t::backing_off), 0);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAnswer) {
+  world w{with_real_server()};
+  w.real->settings.set_size = 12;
+  w.real->settings.rekey = 24h;
+  w.real->restart();
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+  w.run(5s);
+  const auto backup = w.real->disk;
+  // A new generation that the backup does not have, used down to the low-water mark.
+  w.crash(side::gw);
+  device_record fresh;
+  fresh.entity = w.entity;
+  fresh.user = w.gw_disk.user;
+  w.gw_disk = std::move(fresh);
+  w.power_on(side::gw);
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 1min));
+  w.run(5s);
+  ASSERT_EQ(w.gw->own_epoch()->generation(), 2u);
+  w.server_up = false;
+  while (w.gw->record().unused_count() > 8) {
+    w.gw->handle_update_request(w.now);
+    w.run(15s);
+  }
+  w.gw->handle_report_outcome(w.now, *w.gw->record().to_report, report_outcome::ok);  // before the restore
+  w.real->disk = backup;
+  w.real->restart();
+  w.server_up = true;
+  const int asked = w.real->asked;
+  w.run(10min);
+  EXPECT_LE(w.real->asked - asked, 5);
+  EXPECT_GT(w.gw->record().unused_count(), 8u);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
+  keyed_world w;
+  w.server_up = false;
+  bool lost = false;
+  w.tap = [&](side to, bytes& m) {
+    const auto said = decode_radio(m);
+    if (to == side::gw || lost || !std::holds_alternative<discovery_request>(*said)) return true;
+    lost = true;
+    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*said), epoch{9, 0})));
+    return false;
+  };
+  w.gw->handle_update_request(w.now);
+  w.run(1h);
+  EXPECT_GE(*w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
+  keyed_world w;
+  const auto own = w.link;
+  std::vector<gw_link> closed;
+  w.elsewhere = [&](gw_link to, const bytes& m) {
+    if (m.empty()) closed.push_back(to);
+  };
+  for (std::uint64_t n = 1; n <= 8; ++n) {
+    stranger_comes(w, {7, n});
+    w.run(100ms);
+  }
+  EXPECT_EQ(w.link, own);
+  EXPECT_EQ(closed.size(), 5u) << "four links a device, and the oldest of the strangers leave";
+}
+
+TEST(Trouble, AStrangerWhoComesAndGoesSpendsNoKeys) {
+  keyed_world w;
+  for (std::uint64_t n = 1; n <= 20; ++n) {
+    stranger_comes(w, {7, n});
+    w.run(8s);
+    w.gw->handle_link_down(w.now, {7, n});
+  }
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
+  EXPECT_EQ(w.deliveries.size(), 1u);
+}
+
+}  // namespace
+}  // namespace cpns::test
