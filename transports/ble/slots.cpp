@@ -32,14 +32,14 @@ bool slots::heard(time now, const std::string& name, std::uint16_t tag) {
     it->second.tag = tag;
   }
   auto& p = it->second;
-  const auto before = std::exchange(p.seen, now);
-  if (p.tag != tag) {
+  p.seen = now;
+  // A new tag that comes too early is heeded when it comes again later.
+  if (p.tag != tag && p.at == state::unlinked && now - p.woke_at > woke_again) {
     p.tag = tag;
-    if (p.at == state::unlinked && (before == time{} || now - p.up_since > woke_again)) {
-      p.woke = true;
-      p.vain = 0;
-      p.not_before = p.rests_until = {};
-    }
+    p.woke_at = now;
+    p.woke = true;
+    p.vain = 0;
+    p.not_before = p.rests_until = {};
   }
   if (p.at != state::unlinked || now < p.not_before || now - p.told < told_again) return false;
   p.told = now;

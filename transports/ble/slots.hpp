@@ -52,7 +52,7 @@ class slots {
     bool wanted = false, woke = false;
     std::uint16_t tag = 0;
     unsigned vain = 0;
-    time seen, told, waiting_since, not_before, rests_until, up_since, busy;
+    time seen, told, waiting_since, not_before, rests_until, up_since, busy, woke_at;
   };
   void forget_old(time now);
   [[nodiscard]] bool waits(const peer& p, time now) const;

@@ -147,8 +147,20 @@ TEST_F(BleSlots, who_says_at_every_advertisement_that_it_woke_gains_nothing) {
   link_next();
   now += 2s;
   EXPECT_EQ(give_up(), "a liar");
-  hear("a liar", 2);
   EXPECT_EQ(link_next(), "c");
+  now += 2s;
+  hear("a liar", 2);
+  EXPECT_EQ(give_up(), "b") << "once it is believed";
+  EXPECT_EQ(link_next(), "a liar");
+  now += 2s;
+  hear("d");
+  EXPECT_EQ(give_up(), "c");
+  EXPECT_EQ(link_next(), "d");
+  now += 2s;
+  hear("e");
+  EXPECT_EQ(give_up(), "a liar");
+  hear("a liar", 3);
+  EXPECT_EQ(link_next(), "e") << "but not twice in so short a time";
 }
 
 TEST_F(BleSlots, attempts_in_vain_are_made_less_and_less_often) {
