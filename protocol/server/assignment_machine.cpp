@@ -34,6 +34,7 @@ struct in_fetching {
 struct in_storing {
   entity_record next;
   std::optional<assignment_answer> answer;  ///< none: a report
+  std::vector<assignment_event> events;     ///< said when the record is durable
 };
 struct in_answered {};
 using state_data = std::variant<in_idle, in_authenticating, in_fetching, in_storing, in_answered>;
@@ -168,13 +169,14 @@ void assignment_machine::impl::handle_device(time_point now,
 }
 
 void assignment_machine::impl::grant(const request_id& id, detail::granted g) {
-  for (auto& e : g.events) outputs.push_back(std::move(e));
   if (g.repeated) {
+    for (auto& e : g.events) outputs.push_back(std::move(e));
     if (fire(trigger::keys_repeated, in_answered{})) answer(id, std::move(g.keys));
     return;
   }
   entity_record row = g.next;
-  if (fire(trigger::keys_granted, in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)}}))
+  if (fire(trigger::keys_granted,
+           in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)}, std::move(g.events)}))
     outputs.push_back(assignment_persist{std::move(row)});
 }
 
@@ -184,6 +186,7 @@ bool assignment_machine::impl::stored_now() {
   if (in == nullptr) return false;
   entity_record next = std::move(in->next);
   auto reply = std::move(in->answer);
+  for (auto& e : in->events) outputs.push_back(std::move(e));
   const bool done = reply ? fire(trigger::stored, in_answered{}) : fire(trigger::report_stored, in_idle{});
   stored = std::move(next);
   if (reply) outputs.push_back(std::move(*reply));
@@ -216,11 +219,12 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
     return report_outcome::resync;
   }
   auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
-  m.outputs.push_back(std::move(d.event));
   if (d.next) {
     entity_record row = *d.next;
-    if (m.fire(trigger::report_received, in_storing{*std::move(d.next), std::nullopt}))
+    if (m.fire(trigger::report_received, in_storing{*std::move(d.next), std::nullopt, {std::move(d.event)}}))
       m.outputs.push_back(assignment_persist{std::move(row)});
+  } else {
+    m.outputs.push_back(std::move(d.event));
   }
   return d.outcome;
 }

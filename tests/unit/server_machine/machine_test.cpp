@@ -187,9 +187,23 @@ TEST(assignment_machine, a_write_that_fails_is_answered_overloaded_and_leaves_no
   EXPECT_GT(std::get<refusal>(no).retry_after, 0u);
   EXPECT_TRUE(w.record().sets.empty());
   EXPECT_FALSE(w.record().owner.has_value());
+  EXPECT_FALSE(w.saw("ownership-claimed")) << "the operator is told of what is durable";
+  EXPECT_FALSE(w.saw("generation-opened"));
   w.store_fails = false;
   EXPECT_EQ(keys_of(w.send(request, w.alice, w.gw, id)).generation, 1u)
       << "the same request is good when there is room again";
+}
+
+TEST(assignment_machine, a_report_that_cannot_be_stored_is_not_said) {
+  world w;
+  const auto keys = w.first();
+  for (const bool fails : {true, false}) {
+    w.events.clear();
+    w.store_fails = fails;
+    w.report({keys.generation, 0});
+    EXPECT_NE(w.saw("report-ok"), fails);
+    EXPECT_NE(w.record().last_report.has_value(), fails);
+  }
 }
 
 TEST(assignment_machine, a_crash_before_the_write_forgets_the_grant_and_a_crash_after_it_repeats_it) {
