@@ -184,16 +184,22 @@ TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
 }
 
 TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
-  for (int nth = 0; nth < 3; ++nth) {
+  for (int nth = 0; nth < 5; ++nth) {
+    SCOPED_TRACE(nth);
     world w;
-    w.o.persist_failure = 100;
+    w.full_from = nth;
     w.connect();
     w.run(20s);
-    EXPECT_TRUE(w.deliveries.empty());
-    EXPECT_EQ(w.server.asked, 0) << "not even the request leaves";
-    w.o.persist_failure = 0;
+    EXPECT_GT(w.writes, nth);
+    EXPECT_EQ(w.server.asked > 0, nth > 0) << "the request leaves behind its id";
+    EXPECT_EQ(!w.deliveries.empty(), nth > 1) << "KDEL leaves behind its index";
+    EXPECT_EQ(w.pne_disk.pending.has_value(), nth > 2);
+    EXPECT_EQ(w.count(kind_t::confirmed) > 0, nth > 3) << "KRET and report leave behind the own key";
+    EXPECT_EQ(w.gw_disk.own() != nullptr, nth > 3);
+    EXPECT_FALSE(w.pne_disk.current);
+    w.full_from.reset();
     EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 10min));
-    w.run(2s);
+    w.settle();
     EXPECT_EQ(w.disagreement(), "");
   }
 }

@@ -132,6 +132,11 @@ void world::drive() {
   }
 }
 
+bool world::write_fails() {
+  const int n = writes++;
+  return random.chance(o.persist_failure) || (full_from && n >= *full_from);
+}
+
 bool world::drive_pne() {
   bool any = false;
   while (pne) {
@@ -144,7 +149,7 @@ bool world::drive_pne() {
       return true;
     }
     if (auto* p = std::get_if<pne_persist>(&*out)) {
-      if (random.chance(o.persist_failure)) {
+      if (write_fails()) {
         pne->handle_persist_failed(now);
         const auto* held = pne_disk.highest();
         if (pne->current_epoch() != (held != nullptr ? std::optional{held->which} : std::nullopt))
@@ -188,7 +193,7 @@ bool world::drive_gw() {
 
 bool world::carry_out(gw_output& out) {
   if (auto* p = std::get_if<gw_persist>(&out)) {
-    if (random.chance(o.persist_failure)) {
+    if (write_fails()) {
       gw->handle_persist_failed(now);
       const auto& memory = gw->record().keys;
       const bool same = std::equal(

@@ -74,6 +74,8 @@ class world {
   std::optional<protocol::detector> detector;
   std::optional<protocol::gw_link> link;
   bool server_up = true;
+  std::optional<int> full_from;  ///< the writes of both sides fail from this one on
+  int writes = 0;
   bool nonces_hang = false;         ///< nothing comes when the gateway wants a nonce
   std::vector<std::string> faults;  ///< broken invariants
   std::vector<protocol::gw_event> gw_events;
@@ -94,6 +96,7 @@ class world {
   bool drive_pne();
   bool drive_gw();
   bool carry_out(protocol::gw_output& out);
+  bool write_fails();
   [[nodiscard]] protocol::nonce16 issuer_nonce() const;
   void ask(const request_id& id, const protocol::key_assignment_request& body);
   void report(epoch which);
