@@ -4,10 +4,11 @@ BUILD  := build/$(PRESET)
 JOBS   ?= 2
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo test bench format lint docs clean
+.PHONY: help deps build demo test test-ble bench format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make test     build everything and run all tests"
+	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan, clang for the others)"
 	@echo "make docs     write the generated pages again"
@@ -28,7 +29,10 @@ demo: deps $(BUILD)/CMakeCache.txt
 	@$(BUILD)/bin/cpns demo $(DEMO)
 
 test: build
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS)
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e_ble
+
+test-ble: build
+	@ctest --test-dir $(BUILD) --output-on-failure -L e2e_ble
 
 bench:
 	@$(MAKE) build PRESET=bench
