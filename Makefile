@@ -7,7 +7,7 @@ MAKEFLAGS += --no-print-directory
 .PHONY: help deps build demo test test-ble bench format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
-	@echo "make test     build everything and run all tests"
+	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan, clang for the others)"
