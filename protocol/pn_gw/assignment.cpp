@@ -11,6 +11,10 @@ using kind_t = gw_event::kind_t;
 constexpr seconds nonce_wait{15}, request_wait{30}, refill_wait{30}, report_wait{60};
 constexpr seconds unusable_wait{60};  ///< after an answer of the server that cannot be used
 constexpr int stale_nonces_max = 3;
+// What a record holds of keys, far below what can be read back. Of keys that were handed out and not
+// confirmed, the newest ones may still be confirmed; of unused ones, the server gives the rest later.
+constexpr std::size_t keys_max = 2048;
+constexpr std::ptrdiff_t handed_out_max = 512;
 /// A DRSP older than this may meet a PNE that forgot its context: a new DREQ is cheaper than a KDEL in vain.
 constexpr seconds answer_age_max = context_lifetime - seconds{5};
 
@@ -99,6 +103,14 @@ status pn_gw_machine::impl::check(const assigned_keys& a) const {
   return {};
 }
 
+void forget_unconfirmed(std::vector<held_key>& keys) {
+  auto surplus = std::count_if(keys.begin(), keys.end(),
+                               [](const held_key& k) { return k.use == key_use::handed_out; }) -
+                 handed_out_max;
+  std::erase_if(keys,
+                [&surplus](const held_key& k) { return k.use == key_use::handed_out && surplus-- > 0; });
+}
+
 /// Appends only: an index that was erased, or handed out, does not become deliverable again.
 status pn_gw_machine::impl::merge(const assigned_keys& a, std::uint64_t incarnation) {
   CPNS_CHECK(check(a));
@@ -109,6 +121,7 @@ status pn_gw_machine::impl::merge(const assigned_keys& a, std::uint64_t incarnat
                       record.keys.end());
     record.chain.reset();
   }
+  forget_unconfirmed(record.keys);
   record.generation = a.generation;
   record.set = a.set;
   record.gateway_temporary_key =
@@ -121,6 +134,7 @@ status pn_gw_machine::impl::merge(const assigned_keys& a, std::uint64_t incarnat
   record.keys.reserve(record.keys.size() + a.eukeys.size());
   for (std::size_t i = 0; i < a.eukeys.size(); ++i) {
     const epoch which{a.generation, static_cast<std::uint16_t>(a.first_index + i)};
+    if (record.keys.size() >= keys_max) break;
     if (record.keys.empty() || which > record.keys.back().which)
       record.keys.push_back({which, a.set, a.eukeys[i], key_use::unused});
   }

@@ -41,10 +41,23 @@ bool continue_set(const assignment_case& c, eukey_set& set, epoch known, granted
   return true;
 }
 
+/// Of a full list the oldest set goes that the device proved to hold no key of. It takes none of it any more:
+/// what is on its way to it is of the newest set.
+bool make_room(const assignment_case& c, const proven& p, entity_record& next) {
+  if (next.sets.size() < sets_kept_max) return true;
+  if (!p.device()) return false;
+  const auto& held = c.shown->drsp.highest;
+  const auto oldest = std::find_if(next.sets.begin(), next.sets.end(), [&held](const eukey_set& s) {
+    return !held || s.generation != held->generation();
+  });
+  next.sets.erase(oldest);
+  return true;
+}
+
 /// new generation = 1 + the largest of the stored one, the DRSP's and known_epoch's
 std::optional<refused> open_generation(const assignment_case& c, const proven& p, granted& out) {
   entity_record& next = out.next;
-  if (next.sets.size() >= sets_kept_max)
+  if (!make_room(c, p, next))
     return refuse(link_status::throttled, retry_throttled, "too many sets without a report of any key",
                   "throttled", "the list of sets is full; a report makes room");
   const std::uint32_t stored = next.sets.empty() ? 0 : next.sets.back().generation;

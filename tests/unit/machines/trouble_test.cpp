@@ -147,6 +147,37 @@ TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
+TEST(Trouble, ADeviceThatTakesNoKeyForDaysIsServedWhenItTakesOne) {
+  world w{with_real_server()};
+  w.tap = [](side, bytes& m) { return !std::holds_alternative<key_delivery>(*decode_radio(m)); };
+  w.connect();
+  w.run(24h * 3);
+  EXPECT_GE(w.gw_disk.generation, 16u);
+  w.tap = nullptr;
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 1h));
+  w.run(1min);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Trouble, KeysThatNobodyConfirmedLeaveTheRecordReadable) {
+  world w{with_real_server()};
+  w.crash(side::gw);
+  w.gw_disk.generation = 1;
+  w.gw_disk.set = set_id{{1}};
+  for (std::uint16_t i = 0; i < 4090; ++i)
+    w.gw_disk.keys.push_back({epoch{1, i}, w.gw_disk.set, secret32{}, key_use::handed_out});
+  w.tap = [](side, bytes& m) { return !std::holds_alternative<key_delivery>(*decode_radio(m)); };
+  w.power_on(side::gw);
+  w.connect();
+  w.run(24h);
+  EXPECT_EQ(w.faults, std::vector<std::string>{});
+  EXPECT_LT(w.gw_disk.keys.size(), 2049u);
+  w.tap = nullptr;
+  EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 1h));
+  w.run(1min);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
 TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
   keyed_world w;
   const auto own = w.link;

@@ -204,20 +204,41 @@ TEST(same_set, is_not_given_to_a_gateway_that_lost_its_disk_after_a_delivery) {
   EXPECT_EQ(*next.chain, crypto::derive_chain(suite(), keys.eukeys[2], w.gw, 2));
 }
 
+/// Asks for a set that the server has to open a generation for.
+world::body ask_for_another(world& w) {
+  auto r = w.ask(assignment_reason::recover);
+  const auto& sets = w.record().sets;
+  r.known_epoch = epoch{sets.empty() ? 0 : sets.back().generation, 0};
+  r.set = set_id{};
+  return w.send(r);
+}
+
 TEST(bounds, sets_without_any_report_are_bounded) {
   world w;
   w.settings.set_size = 1;
+  w.settings.require_presence = false;
   w.restart();
-  int opened = 0;
-  for (;;) {
-    auto r = w.ask(assignment_reason::recover);
-    r.known_epoch = epoch{static_cast<std::uint32_t>(opened), 0};
-    r.set = set_id{};
-    if (status_of(w.send(r)) != link_status::ok) break;
-    ASSERT_LT(++opened, 100);
-  }
+  w.device.temporary_key = secret32{};  // it proves nothing
+  for (int i = 0; i < 16; ++i) ASSERT_EQ(status_of(ask_for_another(w)), link_status::ok);
+  EXPECT_EQ(status_of(ask_for_another(w)), link_status::throttled);
   EXPECT_TRUE(w.saw("throttled"));
   EXPECT_EQ(w.record().sets.size(), 16u);
+}
+
+TEST(bounds, of_a_full_list_the_set_goes_that_the_device_proves_to_hold_no_key_of) {
+  world w;
+  w.settings.set_size = 1;
+  w.restart();
+  const auto first = w.first();
+  for (int i = 0; i < 39; ++i) {
+    if (i == 5) w.deliver(first, 0);
+    ASSERT_EQ(status_of(ask_for_another(w)), link_status::ok) << i;
+  }
+  const auto& sets = w.record().sets;
+  EXPECT_EQ(sets.size(), 16u);
+  EXPECT_EQ(sets.front().generation, 1u) << "the device holds a key of it";
+  EXPECT_EQ(sets[1].generation, 26u);
+  EXPECT_EQ(sets.back().generation, 40u);
 }
 
 TEST(report, forgets_what_is_older_and_keeps_the_reported_key) {
