@@ -1,9 +1,5 @@
-"""More PNEs than a gateway's adapter may have links: all are served in turn, one that wakes first. Peers that are none, or too loud, are
-borne."""
+"""More PNEs than a gateway's adapter may have links: all are served in turn, one that wakes first."""
 
-import os
-import socket
-import struct
 import unittest
 
 from support import ble
