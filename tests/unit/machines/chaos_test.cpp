@@ -136,5 +136,47 @@ TEST(Chaos, SeededStormsWithTheRealServer) {
     for (std::uint64_t seed = 101; seed <= 125; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed, true));
 }
 
+/// A gateway without its disk, a server restored from a backup, a device that was reset, in any order.
+void disasters(std::uint64_t seed) {
+  world_options o;
+  o.seed = seed;
+  o.real_server = true;
+  o.loss = o.reorder = 10;
+  world w{o};
+  w.real->settings.rekey = 40s;
+  w.real->settings.set_size = 12;
+  w.real->restart();
+  auto backup = w.real->disk;
+  w.connect();
+  for (int minute = 0; minute < 10; ++minute) {
+    w.run(50s);
+    if (w.random.chance(20)) {
+      w.crash(side::gw);
+      device_record fresh;
+      fresh.entity = w.entity;
+      fresh.user = w.gw_disk.user;
+      w.gw_disk = std::move(fresh);
+      w.power_on(side::gw);
+    }
+    if (w.random.chance(15)) {
+      w.real->disk = backup;
+      ++w.real->settings.incarnation;
+      w.real->restart();
+    }
+    if (w.random.chance(30)) backup = w.real->disk;
+    if (w.random.chance(10)) w.factory_reset();
+    if (w.random.chance(50)) w.connect();
+    w.run(10s);
+  }
+  w.pne->handle_button(w.now);  // nobody may hold its key any more: then it takes a person
+  w.settle();
+  ASSERT_EQ(w.disagreement(), "") << "seed " << seed;
+  ASSERT_EQ(stale(w), 0) << "seed " << seed;
+}
+
+TEST(Chaos, Disasters) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) ASSERT_NO_FATAL_FAILURE(disasters(seed));
+}
+
 }  // namespace
 }  // namespace cpns::test

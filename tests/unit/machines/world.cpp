@@ -67,6 +67,11 @@ void world::crash(side which) {
   disconnect();
 }
 
+void world::factory_reset() {
+  acknowledged_.reset();
+  pne->handle_factory_reset(now);
+}
+
 void world::connect() {
   disconnect();
   if (!pne || !gw) return;
@@ -282,7 +287,9 @@ void world::check_kdel(const bytes& message) {
   const auto* held = gw_disk.find(kdel->which);
   if (held == nullptr || held->use == key_use::unused)
     faults.push_back("KDEL before its index was recorded as handed out");
-  const auto [it, is_new] = deliveries.emplace(kdel->which, message);
+  deliveries.emplace(kdel->which, message);
+  if (held == nullptr) return;
+  const auto [it, is_new] = delivered_.emplace(std::pair{held->set, kdel->which}, message);
   if (!is_new && it->second != message)
     faults.push_back("index " + kdel->which.text() + " went into two KDELs");
 }

@@ -39,7 +39,8 @@ class world {
   // ---- what a test does
   void power_on(side s);  ///< from its disk
   void crash(side s);     ///< memory and link are gone
-  void connect();         ///< a new radio link; the detector begins
+  void factory_reset();
+  void connect();  ///< a new radio link; the detector begins
   void disconnect();
   void run(milliseconds span);
   /// Runs until `done`, at most `span`; says whether it came true.
@@ -109,6 +110,7 @@ class world {
   std::vector<flight> air_;
   std::uint64_t order_ = 0, link_number_ = 0;
   std::map<std::pair<set_id, epoch>, secret32> named_;
+  std::map<std::pair<set_id, epoch>, bytes> delivered_;
   std::optional<request_id> asked_;    ///< the latest request of the gateway
   std::optional<epoch> acknowledged_;  ///< the highest epoch that either side said it holds
 };
