@@ -129,6 +129,7 @@ struct sup_close_link {
 };
 struct sup_unneeded {
   std::uint64_t device;
+  bool awaits_approval;  ///< it stays for the person, as long as there is room
 };
 struct sup_timer {
   time_point at;

@@ -108,8 +108,9 @@ class device {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
     }
+    const bool awaits = machine_.state() == pn_gw_state::awaiting_approval;
     const bool unneeded = !saving_ && deadline_ == time_never && keeps_nothing();
-    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_});
+    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_, awaits});
     told_unneeded_ = unneeded;
   }
   /// Whoever says any Entity ID must not stay in memory for it once the link is gone.
@@ -117,7 +118,9 @@ class device {
     const auto& r = machine_.record();
     const auto state = machine_.state();
     if (state == pn_gw_state::rejected || state == pn_gw_state::revoked) return true;
-    return (state == pn_gw_state::found || state == pn_gw_state::backing_off) && r.generation == 0;
+    return (state == pn_gw_state::found || state == pn_gw_state::backing_off ||
+            state == pn_gw_state::awaiting_approval) &&
+           r.generation == 0;
   }
 
   void act(gw_persist& o) {

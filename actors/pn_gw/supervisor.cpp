@@ -50,8 +50,10 @@ class supervisor {
   void unneeded(const sup_unneeded& m) {
     const auto it = devices_.find(m.device);
     if (it == devices_.end() || it->second.links > 0) return;
-    self_->send(it->second.actor, gw_put_down{});
-    remove(it);
+    if (m.awaits_approval)
+      it->second.spare = true;
+    else
+      put_down(it);
   }
 
   void close_link(const sup_close_link& m) {
@@ -118,6 +120,8 @@ class supervisor {
     const auto id = entity_id::parse(m.entity);
     if (!id) return id.error().message();
     auto device = find(m.entity);
+    if (const auto it = by_entity_.find(m.entity); it != by_entity_.end())
+      devices_.at(it->second).spare = false;
     if (!device) {
       auto record = parts_.store->load(*id);
       if (!record || !*record) return "this gateway knows no device " + m.entity;
@@ -144,6 +148,7 @@ class supervisor {
     std::string entity;
     device_actor actor;
     std::size_t links = 0;  ///< routes that lead to it
+    bool spare = false;     ///< on no link, and waits for a person: makes room for one that is there
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
   struct unknown_peer {
@@ -190,6 +195,19 @@ class supervisor {
     by_entity_.emplace(entity.text(), index);
     devices_.emplace(index, device_entry{entity.text(), std::move(actor)});
     return index;
+  }
+
+  void put_down(devices_t::iterator it) {
+    self_->send(it->second.actor, gw_put_down{});
+    remove(it);
+  }
+  bool make_room() {
+    if (devices_.size() < parts_.rules->devices_max) return true;
+    const auto it =
+        std::find_if(devices_.begin(), devices_.end(), [](const auto& d) { return d.second.spare; });
+    if (it == devices_.end()) return false;
+    put_down(it);
+    return true;
   }
 
   void remove(devices_t::iterator it) {
@@ -310,13 +328,14 @@ class supervisor {
     it->second = *index;
     auto& device = devices_.at(*index);
     ++device.links;
+    device.spare = false;
     self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
                                           parts_.radios[link.transport].name, address});
   }
 
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
     if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
-    if (devices_.size() >= parts_.rules->devices_max) {
+    if (!make_room()) {
       log::warn(component, "too-many-devices", "the device is not served", {{"entity", entity.text()}});
       return std::nullopt;
     }

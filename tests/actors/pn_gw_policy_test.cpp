@@ -134,6 +134,31 @@ TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
   EXPECT_TRUE(p.logged("too-many-devices"));
 }
 
+TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_that_is_there) {
+  auto c = asking();
+  c.devices_max = 5;
+  gateway_place p{c};
+  auto& early = p.pne(1);
+  p.radio.link_up(early);
+  p.settle();
+  for (int i = 0; i < 8; ++i) {
+    auto& stranger =
+        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
+    p.radio.link_up(stranger);
+    p.settle();
+    p.radio.link_down(stranger);
+    p.settle();
+  }
+  EXPECT_NE(p.stats().find("\"devices\":5,"), std::string::npos) << p.stats();
+  auto& late = p.pne(2);
+  p.radio.link_up(late);
+  p.settle();
+  for (auto* h : {&early, &late}) {
+    EXPECT_EQ(p.command(*h, "approve"), "");
+    EXPECT_TRUE(p.advance_until([&] { return h->key().has_value(); }, seconds{30}));
+  }
+}
+
 TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
   gateway_place p;
   for (int i = 0; i < 20; ++i) {
