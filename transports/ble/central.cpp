@@ -25,16 +25,13 @@ central::central(loop& in, sdk::host out, const settings& s, links& l)
 void central::open() { bluez_ = std::make_unique<bluez>(loop_, out_, settings_.adapters); }
 
 void central::start() {
-  bluez_->start({.adapter_changed = [this](const std::string&) { adapter_changed(); },
-                 .heard = [this](const std::string& path, const bluez::device& d) { heard(path, d); },
-                 .remembered =
-                     [this](const std::string& path, const bluez::device& d) {
-                       // What an earlier process left: it may be out of date, and its link is nobody's.
-                       if (!d.paired) remove(path, nullptr);
-                     },
-                 .changed = {},
-                 .gone = {},
-                 .bus_lost = {}});
+  bluez_->start(
+      {.adapter_changed = [this](const std::string&) { adapter_changed(); },
+       .heard = [this](const std::string& path, const bluez::device& d) { heard(path, d); },
+       .remembered = [this](const std::string& path, const bluez::device& d) { clear_old(path, d); },
+       .changed = {},
+       .gone = {},
+       .bus_lost = {}});
 }
 
 void central::scan(bool on) {
@@ -197,18 +194,29 @@ void central::clear_away(const std::string& peer, bool in_vain) {
   const auto ended = loop::clock::now();
   slots_.ended(ended, peer, in_vain);
   const auto* d = bluez_->find_device(c.path);
-  const auto done = [this, peer, ended] {
-    contacts_.erase(peer);
-    slots_.freed(loop::clock::now(), peer);
-    // Controllers do not tell of it a second time until they scan anew.
-    const auto seen = sightings_.find(peer);
-    if (seen != sightings_.end() && seen->second.when > ended) return tell(peer, seen->second);
-    sightings_.erase(peer);
-    schedule();
-  };
+  const auto done = [this, peer, ended] { cleared(peer, ended); };
   if (d == nullptr || d->paired || c.shared || !powered_) return loop_.post(done);
   contacts_[peer].path = c.path;
   remove(c.path, done);
+}
+
+/// What an earlier process left: it may be out of date, its link is nobody's, and its connection may be about
+/// to end, with whatever would be opened over it meanwhile.
+void central::clear_old(const std::string& path, const bluez::device& d) {
+  const auto peer = "ble:" + d.at.text();
+  if (d.paired || contacts_.count(peer) != 0) return;
+  contacts_[peer].path = path;
+  remove(path, [this, peer, begun = loop::clock::now()] { cleared(peer, begun); });
+}
+
+void central::cleared(const std::string& peer, loop::clock::time_point ended) {
+  contacts_.erase(peer);
+  slots_.freed(loop::clock::now(), peer);
+  // Controllers do not tell of it a second time until they scan anew.
+  const auto seen = sightings_.find(peer);
+  if (seen != sightings_.end() && seen->second.when > ended) return tell(peer, seen->second);
+  sightings_.erase(peer);
+  schedule();
 }
 
 void central::remove(const std::string& path, std::function<void()> done) {

@@ -49,6 +49,8 @@ class central {
   void dialled(const std::string& peer);
   void failed(const std::string& peer, const std::string& why);
   void clear_away(const std::string& peer, bool in_vain);
+  void clear_old(const std::string& path, const bluez::device& d);
+  void cleared(const std::string& peer, loop::clock::time_point ended);
   void remove(const std::string& path, std::function<void()> done);
 
   loop& loop_;
