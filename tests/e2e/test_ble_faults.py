@@ -34,6 +34,19 @@ class BleFaults(E2ECase):
         for entity in self.entities:
             home.cli("pnes", "update", entity, "--config", "gateway.yaml")
 
+    def test_a_gateway_that_cannot_start_says_what_to_do(self):
+        home = ble.BleHome(devices=1, central={"adapter": "hci9"})
+        self._homes.append(home)
+
+        def refusal():
+            gateway = home.role("gateway").spawn()
+            self.assertEqual(gateway.wait(), 1)
+            return home.events.find(role="gateway", event="radio-refused", since=gateway.since)[0]["text"]
+
+        self.assertIn("there is no Bluetooth adapter hci9; there are hci", refusal())
+        ble.end_bluetoothd()
+        self.assertIn("bluetoothd does not run: install bluez and start it (systemctl start bluetooth)", refusal())
+
     def test_a_pne_is_killed_and_started_again(self):
         home = self.place(devices=3)
         pne = home.pnes_by_entity[self.entities[0]]

@@ -44,8 +44,10 @@ std::string adapter_path(const std::string& name) { return "/org/bluez/" + name;
 
 std::string bluez::explain(const sdbus::Error& wrong) {
   const auto& name = wrong.getName();
+  // The bus tries to start it; without systemd, or where it is disabled, that fails in many ways.
   if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
-      name == "org.freedesktop.DBus.Error.NameHasNoOwner")
+      name == "org.freedesktop.DBus.Error.NameHasNoOwner" ||
+      name.starts_with("org.freedesktop.DBus.Error.Spawn.") || name.starts_with("org.freedesktop.systemd1."))
     return "bluetoothd does not run: install bluez and start it (systemctl start bluetooth)";
   if (name == "org.freedesktop.DBus.Error.AccessDenied")
     return "this user may not speak to bluetoothd: add it to the group bluetooth (usermod -aG bluetooth "
