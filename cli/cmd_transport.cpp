@@ -8,7 +8,7 @@
 #include "cli/parameters.hpp"
 #include "cli/terminal.hpp"
 #include "cli/transport_check.hpp"
-#include "config/check_file.hpp"
+#include "config/check_settings.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"

@@ -1,6 +1,5 @@
 #include "cli/demo/stage.hpp"
 
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,6 +9,7 @@
 #include <thread>
 
 #include "actors/control.hpp"
+#include "base/free_port.hpp"
 #include "base/log.hpp"
 #include "cli/home.hpp"
 #include "cli/role_setup.hpp"
@@ -18,20 +18,6 @@ namespace cpns::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-/// A port that is free now (SOCK_STREAM: TCP, SOCK_DGRAM: UDP), so that demos that run at the same time do
-/// not meet.
-std::uint16_t free_port(int kind) {
-  const int fd = ::socket(AF_INET, kind | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
-                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) == 0;
-  if (fd >= 0) ::close(fd);
-  return ok ? ntohs(at.sin_port) : std::uint16_t{0};
-}
 
 home_options home_of(const demo_options& o, const std::string& folder) {
   home_options h;

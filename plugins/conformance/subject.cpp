@@ -1,6 +1,5 @@
 #include "plugins/conformance/subject.hpp"
 
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -8,20 +7,10 @@
 #include <atomic>
 #include <cstdlib>
 
+#include "base/free_port.hpp"
+
 namespace cpns::conformance {
 namespace {
-
-std::string free_port(int kind) {
-  const int fd = ::socket(AF_INET, kind | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof at;
-  const bool ok = fd >= 0 && ::bind(fd, reinterpret_cast<sockaddr*>(&at), size) == 0 &&
-                  ::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size) == 0;
-  if (fd >= 0) ::close(fd);
-  return std::to_string(ok ? ntohs(at.sin_port) : 0);
-}
 
 std::string fresh_name() {
   static std::atomic<int> last{0};
@@ -34,8 +23,8 @@ class drawer {
   explicit drawer(const std::string& base) : base_(base) {}
   std::string fill(std::string text) {
     replace(text, "{run}", run_, [] { return fresh_name(); });
-    replace(text, "{udp}", udp_, [] { return free_port(SOCK_DGRAM); });
-    replace(text, "{tcp}", tcp_, [] { return free_port(SOCK_STREAM); });
+    replace(text, "{udp}", udp_, [] { return std::to_string(free_port(SOCK_DGRAM)); });
+    replace(text, "{tcp}", tcp_, [] { return std::to_string(free_port(SOCK_STREAM)); });
     replace(text, "{folder}", folder_, [this] {
       std::string name = base_ + "/XXXXXX";
       return ::mkdtemp(name.data()) != nullptr ? name : "no folder could be made in " + base_;

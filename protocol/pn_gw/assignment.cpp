@@ -28,6 +28,14 @@ bool is_final(link_status s) {
   return s == link_status::held_by_other || s == link_status::stale_epoch || s == link_status::revoked;
 }
 
+void forget_unconfirmed(std::vector<held_key>& keys) {
+  auto surplus = std::count_if(keys.begin(), keys.end(),
+                               [](const held_key& k) { return k.use == key_use::handed_out; }) -
+                 handed_out_max;
+  std::erase_if(keys,
+                [&surplus](const held_key& k) { return k.use == key_use::handed_out && surplus-- > 0; });
+}
+
 }  // namespace
 
 // ---- step 4
@@ -101,14 +109,6 @@ status pn_gw_machine::impl::check(const assigned_keys& a) const {
       return fail(errc::peer_bad_state, "the answer gives epoch " + held->which.text() + " a second key");
   }
   return {};
-}
-
-void forget_unconfirmed(std::vector<held_key>& keys) {
-  auto surplus = std::count_if(keys.begin(), keys.end(),
-                               [](const held_key& k) { return k.use == key_use::handed_out; }) -
-                 handed_out_max;
-  std::erase_if(keys,
-                [&surplus](const held_key& k) { return k.use == key_use::handed_out && surplus-- > 0; });
 }
 
 /// Appends only: an index that was erased, or handed out, does not become deliverable again.
@@ -225,6 +225,8 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, bool fo
                     : presence             ? settings.backoff_min
                                            : settings.backoff_max;
   if (for_refill && answer.status == link_status::stale_nonce) {
+    // A refill carries no nonce, so this is a server that knows the set no more: one that was restored from a
+    // backup.
     recover_wanted = true;
     return start(now);
   }

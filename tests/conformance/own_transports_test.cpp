@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "config/check_file.hpp"
+#include "config/check_settings.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
 

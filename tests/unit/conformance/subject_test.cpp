@@ -4,7 +4,7 @@
 
 #include <fstream>
 
-#include "config/check_file.hpp"
+#include "config/check_settings.hpp"
 #include "plugins/conformance/subject.hpp"
 #include "tests/support/temporary_folder.hpp"
 

@@ -151,12 +151,7 @@ void disasters(std::uint64_t seed) {
   for (int minute = 0; minute < 10; ++minute) {
     w.run(50s);
     if (w.random.chance(20)) {
-      w.crash(side::gw);
-      device_record fresh;
-      fresh.entity = w.entity;
-      fresh.user = w.gw_disk.user;
-      w.gw_disk = std::move(fresh);
-      w.power_on(side::gw);
+      w.lose_gateway_disk();
     }
     if (w.random.chance(15)) {
       w.real->disk = backup;

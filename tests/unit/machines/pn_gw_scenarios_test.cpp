@@ -1,7 +1,7 @@
 // Headline scenarios of the whole exchange: one PNE, one PN GW, one server.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/keyed_world.hpp"
 
 namespace cpns::test {
 namespace {
@@ -9,15 +9,6 @@ namespace {
 using namespace protocol;
 using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
-
-struct keyed_world : world {
-  explicit keyed_world(world_options options = {}) : world(options) {
-    connect();
-    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
-    run(2s);
-    EXPECT_EQ(disagreement(), "");
-  }
-};
 
 TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
   keyed_world w;

@@ -1,7 +1,7 @@
 // The recovery table of docs/protocol.md, row by row.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/keyed_world.hpp"
 
 namespace cpns::test {
 namespace {
@@ -9,15 +9,6 @@ namespace {
 using namespace protocol;
 using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
-
-struct keyed_world : world {
-  explicit keyed_world(world_options options = {}) : world(options) {
-    connect();
-    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
-    run(2s);
-    EXPECT_EQ(disagreement(), "");
-  }
-};
 
 template <class M>
 bool is(const bytes& m) {
@@ -168,12 +159,7 @@ TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
 
 TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
   keyed_world w;
-  w.crash(side::gw);
-  device_record fresh;
-  fresh.entity = w.gw_disk.entity;
-  fresh.user = w.gw_disk.user;
-  w.gw_disk = fresh;
-  w.power_on(side::gw);
+  w.lose_gateway_disk();
   w.run(15min);  // the window for unchained deliveries closes
   w.connect();
   w.run(10s);

@@ -1,7 +1,7 @@
 // Troubles that come together: none of them may leave a device unserved, or served for nothing.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/keyed_world.hpp"
 
 namespace cpns::test {
 namespace {
@@ -9,15 +9,6 @@ namespace {
 using namespace protocol;
 using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
-
-struct keyed_world : world {
-  explicit keyed_world(world_options options = {}) : world(options) {
-    connect();
-    EXPECT_TRUE(run_until([this] { return keyed(); }, 20s));
-    run(2s);
-    EXPECT_EQ(disagreement(), "");
-  }
-};
 
 world_options with_real_server() {
   world_options o;
@@ -104,12 +95,7 @@ TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAns
   w.run(5s);
   const auto backup = w.real->disk;
   // A new generation that the backup does not have, used down to the low-water mark.
-  w.crash(side::gw);
-  device_record fresh;
-  fresh.entity = w.entity;
-  fresh.user = w.gw_disk.user;
-  w.gw_disk = std::move(fresh);
-  w.power_on(side::gw);
+  w.lose_gateway_disk();
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 1min));
   w.run(5s);

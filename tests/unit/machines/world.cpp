@@ -72,6 +72,15 @@ void world::factory_reset() {
   pne->handle_factory_reset(now);
 }
 
+void world::lose_gateway_disk() {
+  crash(side::gw);
+  device_record fresh;
+  fresh.entity = entity;
+  fresh.user = gw_disk.user;
+  gw_disk = std::move(fresh);
+  power_on(side::gw);
+}
+
 void world::connect() {
   disconnect();
   if (!pne || !gw) return;

@@ -40,6 +40,8 @@ class world {
   void power_on(side s);  ///< from its disk
   void crash(side s);     ///< memory and link are gone
   void factory_reset();
+  /// The gateway starts anew and knows of the device only who it is and whose.
+  void lose_gateway_disk();
   void connect();  ///< a new radio link; the detector begins
   void disconnect();
   void run(milliseconds span);

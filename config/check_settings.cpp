@@ -1,4 +1,4 @@
-#include "config/check_file.hpp"
+#include "config/check_settings.hpp"
 
 #include "config/reading.hpp"
 
