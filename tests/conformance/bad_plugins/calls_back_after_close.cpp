@@ -6,11 +6,14 @@ class faulty final : public bad::radio {
  public:
   using radio::radio;
   void close() override {
-    std::thread{[host = host_] {
-      bad::pause(20);
-      host->writable(host->context, 1);
-    }}.detach();
+    const auto* host = host_;
+    const bool had_links = last_link_ > 0;
     radio::close();
+    if (had_links)
+      std::thread{[host] {
+        bad::pause(20);
+        host->writable(host->context, 1);
+      }}.detach();
   }
 };
 
