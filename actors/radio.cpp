@@ -11,8 +11,9 @@ void radio_inbox::push(radio_event e) {
   bool was_empty = false;
   {
     std::lock_guard lock{guard_};
-    const bool droppable =
-        e.kind == radio_event::kind_t::message || e.kind == radio_event::kind_t::peer_found;
+    const bool droppable = e.kind == radio_event::kind_t::message ||
+                           e.kind == radio_event::kind_t::peer_found ||
+                           e.kind == radio_event::kind_t::connect_failed;
     if (droppable && events_.size() >= queued_messages_max) {
       ++dropped_;
       return;
@@ -50,6 +51,11 @@ void radio_inbox::peer_found(std::string address, std::int32_t rssi_dbm) {
   push(
       {.kind = radio_event::kind_t::peer_found, .text = std::move(address), .rssi = rssi_dbm, .message = {}});
 }
+void radio_inbox::connect_failed(std::string address, std::string why) {
+  push({.kind = radio_event::kind_t::connect_failed,
+        .text = std::move(address) + (why.empty() ? "" : ": " + why),
+        .message = {}});
+}
 void radio_inbox::failed(error why) {
   push({.kind = radio_event::kind_t::failed, .text = why.message(), .message = {}});
 }
@@ -62,18 +68,63 @@ radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string comp
   };
 }
 
+namespace {
+
+plugins::transport_spec spec_of(const config::transport_config& t,
+                                const std::vector<config::path>& plugin_dirs, plugins::transport_role as) {
+  plugins::transport_spec spec{t.plugin, as, t.params, {}};
+  for (const auto& d : plugin_dirs) spec.plugin_dirs.push_back(d.string());
+  return spec;
+}
+
+config::mark place_of(const config::transport_origin& o, const std::string& parameter) {
+  const auto it = o.params.find(parameter);
+  return it == o.params.end() ? o.at : it->second;
+}
+
+/// What went wrong while the plugin was loaded stands at its name, the rest at the parameter or the
+/// transport.
+config::problem as_problem(const config::transport_config& t, plugins::open_error why) {
+  const auto at = why.code == errc::plugin_load || why.code == errc::plugin_incompatible
+                      ? t.origin.plugin
+                      : place_of(t.origin, why.parameter);
+  return {at, why.code, "transport " + t.name + ": " + why.detail};
+}
+
+error as_error(const config::transport_config& t, std::vector<config::problem> all) {
+  if (!t.origin.file.empty()) return config::problems{t.origin.file, std::move(all)}.as_error();
+  return {all.front().code, all.front().text};
+}
+
+}  // namespace
+
+config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                             plugins::transport_role as) {
+  config::problems out{t.origin.file, {}};
+  const auto spec = spec_of(t, plugin_dirs, as);
+  const auto plugin = plugins::describe_transport(spec);
+  if (!plugin) {
+    out.all.push_back(as_problem(t, plugin.error()));
+    return out;
+  }
+  for (const auto& p : plugins::check_parameters(*plugin, as, t.params))
+    out.add(place_of(t.origin, p.name), p.code, "transport " + t.name + ": " + p.text);
+  out.sort();
+  return out;
+}
+
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
                                                        const std::vector<config::path>& plugin_dirs,
                                                        plugins::transport_role as,
                                                        plugins::transport_listener& listener) {
-  plugins::transport_spec spec{t.plugin, as, t.params, {}};
-  for (const auto& d : plugin_dirs) spec.plugin_dirs.push_back(d.string());
-  if (auto probed = plugins::probe_transport(spec); !probed) {
-    auto why = std::move(probed).error();
-    why.detail = "transport " + t.name + ": " + why.detail;
-    return fail(std::move(why));
-  }
-  return plugins::load_transport(spec, listener);
+  if (auto wrong = check_radio(t, plugin_dirs, as); !wrong.none())
+    return fail(as_error(t, std::move(wrong.all)));
+  const auto spec = spec_of(t, plugin_dirs, as);
+  if (auto probed = plugins::probe_transport(spec); !probed)
+    return fail(as_error(t, {as_problem(t, std::move(probed).error())}));
+  auto opened = plugins::load_transport(spec, listener);
+  if (!opened) return fail(as_error(t, {as_problem(t, std::move(opened).error())}));
+  return std::move(*opened);
 }
 
 }  // namespace cpns::actors

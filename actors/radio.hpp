@@ -15,12 +15,12 @@
 namespace cpns::actors {
 
 struct radio_event {
-  enum class kind_t : std::uint8_t { link_up, link_down, message, peer_found, failed };
+  enum class kind_t : std::uint8_t { link_up, link_down, message, peer_found, connect_failed, failed };
   kind_t kind = kind_t::message;
   std::uint64_t transport = 0;
   plugins::link_id link = 0;
   plugins::endpoint_id endpoint = 0;
-  std::string text;  ///< address (link_up, peer_found) or reason (link_down, failed)
+  std::string text;  ///< address (link_up, peer_found), reason (link_down, failed), or both (connect_failed)
   std::int32_t rssi = 0;
   bytes message;
 };
@@ -41,6 +41,7 @@ class radio_inbox final : public plugins::transport_listener {
   void link_down(plugins::link_id link, std::string reason) override;
   void message(plugins::link_id link, bytes message) override;
   void peer_found(std::string address, std::int32_t rssi_dbm) override;
+  void connect_failed(std::string address, std::string why) override;
   void failed(error why) override;
 
  private:
@@ -65,7 +66,13 @@ struct open_radio_entry {
 using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
 radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component);
 
-/// Probes the plugin of `t` in a child process, then opens it here. The error names the transport, one line.
+/// What is wrong with a transport of a configuration, as far as its plugin can tell without a radio: the
+/// plugin is asked in a child process what it can be told. Each problem has its place in the file.
+config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                             plugins::transport_role as);
+
+/// check_radio, then probes the plugin in a child process, then opens it here. The error names the place in
+/// the file, or the transport where it came from none.
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
                                                        const std::vector<config::path>& plugin_dirs,
                                                        plugins::transport_role as,

@@ -8,15 +8,22 @@
 namespace cpns::cli {
 namespace {
 
-int check(const std::vector<std::string>& files) {
+int check(const std::vector<std::string>& files, const radio_check& radio) {
   int code = exit_done;
   for (const auto& file : files) {
-    const auto role = config::check_file(file);
-    if (role) {
-      std::cout << file << ": ok, a " << config::word_of(*role) << "\n";
+    const auto checked = config::check_file(file);
+    config::problems wrong{file, {}};
+    if (!checked)
+      wrong = checked.error();
+    else
+      for (const auto& t : checked->transports)
+        for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) wrong.all.push_back(std::move(p));
+    if (wrong.none()) {
+      std::cout << file << ": ok, a " << config::word_of(checked->role) << "\n";
       continue;
     }
-    for (const auto& line : role.error().lines()) std::cerr << line << "\n";
+    wrong.sort();
+    for (const auto& line : wrong.lines()) std::cerr << line << "\n";
     code = exit_failed;
   }
   return code;
@@ -34,7 +41,7 @@ int schema(const std::string& role, bool markdown) {
 
 }  // namespace
 
-void add_config(CLI::App& app, int& code) {
+void add_config(CLI::App& app, int& code, const radio_check& radio) {
   auto* config = app.add_subcommand("config", "Check configuration files, and print what they may hold");
   config->require_subcommand(1);
 
@@ -49,7 +56,7 @@ void add_config(CLI::App& app, int& code) {
   check_command->add_option("FILE", o->files, "Configurations of any role")->required();
   check_command->footer("Examples:\n  cpns config check gateway.yaml\n  cpns config check *.yaml && "
                         "systemctl reload cpns-server");
-  check_command->callback([o, &code] { code = check(o->files); });
+  check_command->callback([o, radio, &code] { code = check(o->files, radio); });
 
   auto* schema_command =
       config->add_subcommand("schema", "Print the JSON Schema of a role's file, for editors");

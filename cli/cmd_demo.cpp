@@ -1,16 +1,46 @@
+#include <stdlib.h>
+
+#include <filesystem>
+
 #include "cli/commands.hpp"
 #include "cli/demo/demo.hpp"
 #include "cli/parameters.hpp"
+#include "cli/plugin_argument.hpp"
+#include "plugins/host/moniker.hpp"
 
 namespace cpns::cli {
+
+namespace {
+
+/// The roles find each other as the plugin's check file says.
+int demo(demo_options o) {
+  auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
+  if (!on) return report(on.error());
+  on->folder = (std::filesystem::temp_directory_path() / "cpns-radio-XXXXXX").string();
+  if (::mkdtemp(on->folder.data()) == nullptr)
+    return report({errc::config_file, on->folder + ": no temporary folder can be made there"});
+  const auto met = conformance::draw_meeting(*on);
+  o.transport = plugins::parse_moniker(o.transport)->plugin;
+  if (o.transport.find('/') != std::string::npos) o.transport = on->file;
+  o.params = met.central;
+  o.peer_params = met.peripheral;
+  const int code = run_demo(o);
+  std::error_code ignored;
+  std::filesystem::remove_all(on->folder, ignored);
+  return code;
+}
+
+}  // namespace
 
 void add_demo(CLI::App& app, int& code) {
   auto* c =
       app.add_subcommand("demo", "Show key assignment, steps 0 to 10, with real roles in a temporary folder");
   const auto o = std::make_shared<demo_options>();
   c->add_option("--pnes", o->pnes, "How many PNEs")->check(CLI::Range(1, 20000))->capture_default_str();
-  c->add_option("--transport", o->transport,
-                "tcp (processes of their own), loopback, or a plugin FILE.so (one process)")
+  c->add_option(
+       "--transport", o->transport,
+       "tcp (processes of their own), or another plugin, FILE.so with a '/' (one process); an ADDRESS and "
+       "parameters may follow: NAME:ADDRESS,NAME=VALUE")
       ->capture_default_str();
   c->add_option("--rekey", o->rekey_seconds,
                 "Seconds between periodic updates; chosen by the number of PNEs without it")
@@ -21,8 +51,9 @@ void add_demo(CLI::App& app, int& code) {
   c->add_flag("--json", o->json, "Print the figures alone, as one JSON object");
   c->footer("Exit codes: 0 every PNE was keyed, one updated and one woken; 1 otherwise; 130 "
             "interrupted.\n\nExamples:\n  cpns demo\n  cpns demo --pnes 1000\n"
-            "  cpns demo --transport loopback --rekey 2\n  cpns demo --keep trial --json");
-  c->callback([o, &code] { code = run_demo(*o); });
+            "  cpns demo --transport loopback --rekey 2\n"
+            "  cpns demo --transport tcp:127.0.0.1:7000,mtu=200\n  cpns demo --keep trial --json");
+  c->callback([o, &code] { code = demo(*o); });
 }
 
 }  // namespace cpns::cli

@@ -1,22 +1,20 @@
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <random>
 
 #include "cli/commands.hpp"
 #include "cli/parameters.hpp"
+#include "cli/plugin_argument.hpp"
 #include "cli/terminal.hpp"
 #include "cli/transport_check.hpp"
-#include "config/check_settings.hpp"
+#include "cli/transport_show.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
-#include "plugins/host/loader.hpp"
 
 namespace cpns::cli {
 namespace {
 
-namespace fs = std::filesystem;
 using conformance::verdict;
 
 struct check_options {
@@ -25,25 +23,6 @@ struct check_options {
   std::uint64_t seed = 0;
   bool list = false, in_process = false;
 };
-
-result<conformance::subject> subject_of(const check_options& o) {
-  conformance::subject s;
-  CPNS_TRY(s.file, plugins::find_plugin({o.plugin, plugins::transport_role::central, {}, {}}));
-  const auto beside = fs::path{s.file}.replace_extension(".check.yaml");
-  std::error_code wrong;
-  if (!o.config.empty() || fs::is_regular_file(beside, wrong)) {
-    const auto known = config::load_check_settings(o.config.empty() ? beside : fs::path{o.config});
-    if (!known) return fail(known.error().as_error());
-    s.central = conformance::laid_over(known->both, known->central);
-    s.peripheral = conformance::laid_over(known->both, known->peripheral);
-    s.few_links = known->few_links;
-    s.refused = known->refused;
-  }
-  s.central = conformance::laid_over(std::move(s.central), o.central);
-  s.peripheral = conformance::laid_over(std::move(s.peripheral), o.peripheral);
-  s.seed = o.seed != 0 ? o.seed : std::random_device{}();
-  return s;
-}
 
 std::string painted(verdict v, const std::string& word) {
   switch (v) {
@@ -72,8 +51,9 @@ int check(const check_options& o) {
     return report({errc::config_usage, "--in-process runs one test: name it with --test"});
   auto tests = transport_tests();
   if (!o.only.empty()) std::erase_if(tests, [&o](const auto& t) { return t.name != o.only; });
-  const auto on = subject_of(o);
+  auto on = read_plugin_argument(o.plugin, o.config, o.central, o.peripheral);
   if (!on) return report(on.error());
+  on->seed = o.seed != 0 ? o.seed : std::random_device{}();
   const conformance::heading heading{o.plugin, on->seed};
   std::vector<conformance::outcome> all;
   if (o.in_process) {
@@ -98,7 +78,10 @@ int check(const check_options& o) {
 void add_check(CLI::App& transport, int& code) {
   auto* c = transport.add_subcommand("check", "Ask whether a plugin keeps the rules of its interface");
   const auto o = std::make_shared<check_options>();
-  c->add_option("PLUGIN", o->plugin, "FILE.so (a path with a '/') or the name of an installed plugin");
+  c->add_option(
+      "PLUGIN", o->plugin,
+      "FILE.so (a path with a '/') or the name of an installed plugin; an ADDRESS and parameters may "
+      "follow: NAME:ADDRESS,NAME=VALUE");
   c->add_option("--config", o->config,
                 "How its two roles find each other, instead of NAME.check.yaml beside the plugin")
       ->check(CLI::ExistingFile);
@@ -119,7 +102,8 @@ void add_check(CLI::App& transport, int& code) {
   c->add_flag("--in-process", o->in_process, "Run the test in this process, for a debugger");
   c->footer(
       "Exit codes: 0 no test failed or crashed; 1 otherwise; 2 the command line is wrong.\n\nExamples:\n"
-      "  cpns transport check tcp\n  cpns transport check ./libradio.so --param channel=3 --peer-param "
+      "  cpns transport check tcp\n  cpns transport check tcp:127.0.0.1:7000,mtu=200\n  cpns transport check "
+      "./libradio.so --param channel=3 --peer-param "
       "channel=3\n  cpns transport check ./libradio.so --test calls-in-any-order --seed 7\n"
       "  cpns transport check ./libradio.so --format junit --output report.xml\n"
       "  gdb --args cpns transport check ./libradio.so --test close-returns --in-process");
@@ -131,6 +115,8 @@ void add_check(CLI::App& transport, int& code) {
 void add_transport(CLI::App& app, int& code) {
   auto* transport = app.add_subcommand("transport", "For authors of radio plugins");
   transport->require_subcommand(1);
+  add_list(*transport, code);
+  add_show(*transport, code);
   add_check(*transport, code);
 }
 

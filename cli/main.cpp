@@ -1,5 +1,6 @@
 #include <cstring>
 
+#include "actors/radio.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/transport_check.hpp"
@@ -22,8 +23,12 @@ int main(int argc, char** argv) {
              "  cpns COMMAND --help");
   int code = cli::exit_done;
   for (const auto add : {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne,
-                         cli::add_pnes, cli::add_user, cli::add_device, cli::add_config, cli::add_transport})
+                         cli::add_pnes, cli::add_user, cli::add_device, cli::add_transport})
     add(app, code);
+  cli::add_config(app, code, [](const auto& t, const auto& dirs, config::role_kind role) {
+    using enum plugins::transport_role;
+    return actors::check_radio(t, dirs, role == config::role_kind::gateway ? central : peripheral);
+  });
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

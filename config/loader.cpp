@@ -31,11 +31,22 @@ std::optional<mark> place_of_role(const yaml_node& root) {
   return std::nullopt;
 }
 
+void remember_places(const reading& r, std::vector<transport_config>& transports) {
+  for (std::size_t i = 0; i < transports.size(); ++i) {
+    const auto key = "transports[" + std::to_string(i) + "]";
+    auto& o = transports[i].origin;
+    o = {r.found.file, r.place_of(key), r.place_of(key + ".plugin"), {}};
+    for (const auto& [name, value] : transports[i].params)
+      o.params[name] = r.place_of(key + ".params." + name);
+  }
+}
+
 template <class T>
 T read_tree(reading& r, const yaml_node& root) {
   T out;
   r.places.emplace("", root.at);
   take_section(r, "", root, out, role_key);
+  if constexpr (requires { out.transports; }) remember_places(r, out.transports);
   check(out, [&](std::string_view key, errc code, std::string text) {
     const auto at = r.place_of(key);
     // A setting that could not be read has its problem already.
@@ -182,7 +193,7 @@ loaded<pne_config> parse_pne(const std::string& text, const path& file, const en
   return parse_as<pne_config>(role_kind::pne, begin(file, env), text);
 }
 
-loaded<role_kind> check_file(const path& file, const environment& env) {
+loaded<checked_file> check_file(const path& file, const environment& env) {
   auto r = begin(file, env);
   const auto text = read_yaml_file(file, r.found);
   if (!r.found.none()) return failed(r);
@@ -190,13 +201,18 @@ loaded<role_kind> check_file(const path& file, const environment& env) {
   if (!r.found.none()) return failed(r);
   const auto role = role_of(r, root);
   if (!role) return failed(r);
+  checked_file out{*role, {}, {}};
+  const auto keep = [&out](auto c) {
+    out.transports = std::move(c.transports);
+    out.plugin_dirs = std::move(c.plugin_dirs);
+  };
   switch (*role) {
   case role_kind::server: read_tree<server_config>(r, root); break;
-  case role_kind::gateway: read_tree<gateway_config>(r, root); break;
-  case role_kind::pne: read_tree<pne_config>(r, root); break;
+  case role_kind::gateway: keep(read_tree<gateway_config>(r, root)); break;
+  case role_kind::pne: keep(read_tree<pne_config>(r, root)); break;
   }
   if (!r.found.none()) return failed(r);
-  return *role;
+  return out;
 }
 
 std::vector<difference> differences(const server_config& before, const server_config& after) {

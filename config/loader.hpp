@@ -22,8 +22,14 @@ loaded<server_config> parse_server(const std::string& text, const path& file, co
 loaded<gateway_config> parse_gateway(const std::string& text, const path& file, const environment& env);
 loaded<pne_config> parse_pne(const std::string& text, const path& file, const environment& env);
 
-/// Loads the file as the role that its `role` key names, and says which one.
-loaded<role_kind> check_file(const path& file, const environment& env = process_environment());
+/// A file that holds what it may, as far as this room can tell.
+struct checked_file {
+  role_kind role = role_kind::server;
+  std::vector<transport_config> transports;  ///< whose parameters their plugins judge
+  std::vector<path> plugin_dirs;
+};
+/// Loads the file as the role that its `role` key names.
+loaded<checked_file> check_file(const path& file, const environment& env = process_environment());
 
 /// One setting that differs between two configurations of a role.
 struct difference {

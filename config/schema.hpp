@@ -13,6 +13,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "config/problems.hpp"
 
 namespace cpns::config {
 
@@ -90,11 +91,19 @@ struct server_config {
   path ready_file;  ///< empty: none
 };
 
+/// Where a transport stands in its file, for what only its plugin can judge.
+struct transport_origin {
+  path file;
+  mark at, plugin;
+  std::map<std::string, mark> params;
+};
+
 /// One radio: a plugin, found by its name in the plugin folders or given as a path, and what it is told.
 struct transport_config {
   std::string name;
   std::string plugin;  ///< "tcp", or an absolute path ending in ".so"
   std::map<std::string, std::string> params;
+  transport_origin origin{};  ///< no setting
 };
 
 struct validation_config {

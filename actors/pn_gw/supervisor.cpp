@@ -264,6 +264,8 @@ class supervisor {
     case radio_event::kind_t::link_down: return forget(link, e.text);
     case radio_event::kind_t::message: return message(link, e.message);
     case radio_event::kind_t::peer_found: return connect(e);
+    case radio_event::kind_t::connect_failed:
+      return log::debug(component, "not-connected", e.text, {{"transport", parts_.radios[e.transport].name}});
     case radio_event::kind_t::failed:
       log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
       return parts_.failed(e.text);

@@ -124,7 +124,8 @@ class fleet {
       if (const auto it = links_.find(key); it != links_.end())
         self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
       return;
-    case radio_event::kind_t::peer_found: return;  // a central's business
+    case radio_event::kind_t::peer_found:
+    case radio_event::kind_t::connect_failed: return;  // a central's business
     case radio_event::kind_t::failed:
       log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
       return failed_(e.text);

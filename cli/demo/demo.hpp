@@ -9,7 +9,7 @@ namespace cpns::cli {
 
 struct demo_options {
   std::uint32_t pnes = 5;
-  std::string transport = "tcp";    ///< "tcp", "loopback", or the path of a plugin
+  std::string transport = "tcp";    ///< the name or the path of a plugin; "tcp" has processes of their own
   std::uint32_t rekey_seconds = 0;  ///< 0: chosen by the number of PNEs
   std::string keep;                 ///< folder that stays; empty: a temporary one that goes
   bool json = false;

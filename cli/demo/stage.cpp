@@ -29,20 +29,9 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   h.rekey = seconds{rekey_of(o)};
   h.json_logs = true;
   h.ready_files = true;
-  h.plugin = o.transport.find('/') != std::string::npos ? fs::absolute(o.transport).string() : o.transport;
-  const auto network = "demo-" + std::to_string(::getpid());
-  if (o.transport == "tcp") {
-    const auto port = std::to_string(free_port(SOCK_DGRAM));
-    h.gateway_params = {{"listen", "127.0.0.1:0"},
-                        {"announce", "127.255.255.255:" + port},
-                        {"announce_ms", "100"},
-                        {"network", network}};
-    h.pne_params = {{"discover", port}, {"network", network}};
-  } else if (o.transport == "loopback") {
-    h.gateway_params = h.pne_params = {{"network", network}};
-  }
-  for (const auto& [k, v] : o.params) h.gateway_params[k] = v;
-  for (const auto& [k, v] : o.peer_params) h.pne_params[k] = v;
+  h.plugin = o.transport;
+  h.gateway_params = o.params;
+  h.pne_params = o.peer_params;
   return h;
 }
 

@@ -7,7 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "plugins/abi/version.h"
+#include "parameter.h"
+#include "version.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -58,6 +59,8 @@ typedef struct cpns_limits {
   uint32_t max_links;     /* links at the same time, at least 1 */
   uint32_t max_endpoints; /* PNEs that one instance can present; 0 for a central */
   uint32_t traits;        /* CPNS_TRAIT_ */
+  /* Since 1.1: how much of the time the radio may send, in thousandths, 1 to 1000; 0: as much as it can. */
+  uint32_t duty_permille;
 } cpns_limits;
 
 typedef struct cpns_parameter {
@@ -92,6 +95,15 @@ typedef struct cpns_host {
   void (*log)(void* context, uint32_t level, const char* text);
   /* [any-thread] An extension of the host by its id ("cpns.timer/1"), or NULL. Owned by the host. */
   const void* (*get_extension)(void* context, const char* id);
+
+  /* Since 1.1, so only if size says that they are there. */
+
+  /* [plugin-thread, central only] A connect that was taken ended without link_up. `why` may be NULL; both are
+   * copied. */
+  void (*connect_failed)(void* context, const char* address, const char* why);
+  /* [host-thread, during open] The parameter `name` cannot be used, beyond what its cpns_parameter_spec says;
+   * open then returns CPNS_BAD_PARAMETER. `why` is what it must be; both are copied. */
+  void (*bad_parameter)(void* context, const char* name, const char* why);
 } cpns_host;
 
 /* One open radio. Owned by the plugin; valid until close has returned. */
@@ -109,7 +121,8 @@ typedef struct cpns_transport {
   cpns_status (*add_endpoint)(void* context, uint64_t endpoint, const char* name);
   /* [any-thread] Presents it no longer; its links go down. Unknown endpoints are ignored. */
   void (*remove_endpoint)(void* context, uint64_t endpoint);
-  /* [any-thread] Central: connects to a peer that was found; the outcome is link_up, or nothing. */
+  /* [any-thread] Central: connects to a peer that was found; the outcome is link_up, or
+   * connect_failed of a host that has it. */
   cpns_status (*connect)(void* context, const char* address);
   /* [any-thread] Takes one frame of 1 to mtu bytes; copies it; never blocks. */
   cpns_status (*send)(void* context, uint64_t link, const uint8_t* data, size_t size);
@@ -120,12 +133,20 @@ typedef struct cpns_transport {
   void (*close)(void* context);
   /* [any-thread] An extension of the plugin by its id ("cpns.rssi/1"), or NULL. Owned by the plugin. */
   const void* (*get_extension)(void* context, const char* id);
+
+  /* Since 1.1, may be NULL. */
+
+  /* [any-thread] Central: gives up connecting to `address`. connect_failed follows, or link_up if it was as
+   * good as done. Unknown addresses are ignored. */
+  void (*cancel)(void* context, const char* address);
 } cpns_transport;
 
 typedef struct cpns_open_args {
-  uint32_t size;                    /* sizeof(cpns_open_args) as the host was built */
-  uint32_t role;                    /* cpns_role */
-  const cpns_parameter* parameters; /* `parameter_count` of them, names in ascending order */
+  uint32_t size; /* sizeof(cpns_open_args) as the host was built */
+  uint32_t role; /* cpns_role */
+  const cpns_parameter*
+      parameters; /* `parameter_count` of them, names in ascending order;
+                     of a host of 1.1 and up all that the schema has for the role, checked */
   size_t parameter_count;
   bool probe; /* check the parameters and the radio, and leave no trace: bind no fixed port, send nothing */
 } cpns_open_args;
@@ -143,6 +164,13 @@ typedef struct cpns_transport_entry_t {
    * again. `args` is valid during the call, `host` until close has returned. Several instances may be open at
    * once. */
   cpns_status (*open)(const cpns_host* host, const cpns_open_args* args, const cpns_transport** out);
+
+  /* Since 1.1. */
+
+  const cpns_parameter_spec* parameters; /* parameter_count of them, each parameter_size bytes apart */
+  uint32_t parameter_count;
+  uint32_t parameter_size; /* sizeof(cpns_parameter_spec) as the plugin was built; 0: it supplies no list, and
+                              checks all by itself */
 } cpns_transport_entry_t;
 
 #define CPNS_ENTRY_SYMBOL "cpns_transport_entry"

@@ -1,6 +1,8 @@
 #include "plugins/conformance/instance.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <future>
 #include <memory>
 #include <type_traits>
@@ -42,6 +44,8 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
   static std::vector<std::unique_ptr<cpns_host>> odd_hosts;
   if (how.host_size != 0) {
     host.size = how.host_size;
+    if (how.host_size < sizeof host)
+      std::memset(reinterpret_cast<char*>(&host) + how.host_size, 0, sizeof host - how.host_size);
     odd_hosts.push_back(std::make_unique<cpns_host>(host));
     given = odd_hosts.back().get();
   }
@@ -64,8 +68,10 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
   b.step("after open");
   if (o.status == CPNS_OK)
     r.enter(recorder::phase::opened);
-  else
+  else {
     r.enter(recorder::phase::closed);
+    r.loop.end();
+  }
   return o;
 }
 
@@ -90,6 +96,7 @@ void close_raw(bench& b, recorder& r, const cpns_transport& t) {
     throw test_failed{words};
   }
   r.enter(recorder::phase::closed);
+  r.loop.end();
   if (!answer.get()) threw(b, "close");
   if (const auto took = ms_since(begun); took > 1000 * close_limit.count())
     b.warn("close must return within two seconds: it took " + std::to_string(took) + " ms");
@@ -160,6 +167,11 @@ void instance::remove_endpoint(std::uint64_t endpoint) {
 }
 cpns_status instance::connect(const std::string& address) {
   return watched("connect", [&] { return transport_->connect(transport_->context, address.c_str()); });
+}
+void instance::cancel(const std::string& address) {
+  constexpr auto with_cancel = offsetof(cpns_transport, cancel) + sizeof transport_->cancel;
+  if (transport_->size < with_cancel || transport_->cancel == nullptr) return;
+  watched("cancel", [&] { transport_->cancel(transport_->context, address.c_str()); });
 }
 cpns_status instance::send(std::uint64_t link, byte_view data) {
   return watched("send",

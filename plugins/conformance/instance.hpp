@@ -41,6 +41,8 @@ class instance {
   cpns_status add_endpoint(std::uint64_t endpoint);
   void remove_endpoint(std::uint64_t endpoint);
   cpns_status connect(const std::string& address);
+  /// Nothing where the plugin has none.
+  void cancel(const std::string& address);
   cpns_status send(std::uint64_t link, byte_view data);
   void disconnect(std::uint64_t link);
   const void* get_extension(const char* id);

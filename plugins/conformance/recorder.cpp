@@ -10,15 +10,20 @@ namespace {
 
 recorder& of(void* context) { return *static_cast<recorder*>(context); }
 
-const void* no_extension(void*, const char*) { return nullptr; }
+plugins::event_loop& loop_of(void* context) { return of(context).loop; }
 
 std::string text_of(const char* t) { return t == nullptr ? std::string{} : std::string(t, strnlen(t, 200)); }
 
 }  // namespace
 
-recorder::recorder(bench& b, cpns_role role) : bench_(b), role_(role) {
+recorder::recorder(bench& b, cpns_role role)
+    : loop([this] {
+        broken("nothing-throws",
+               "nothing here throws: an exception came out of a timer or a watch of " + who());
+      }),
+      bench_(b), role_(role) {
   // The size says what is filled here: an interface that grew has more, which plugins then do not call.
-  table_.size = offsetof(cpns_host, get_extension) + sizeof table_.get_extension;
+  table_.size = offsetof(cpns_host, bad_parameter) + sizeof table_.bad_parameter;
   table_.context = this;
   table_.link_up = [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { of(c).link_up(l, e, a); };
   table_.link_down = [](void* c, std::uint64_t l, std::uint32_t r, const char* d) {
@@ -29,7 +34,9 @@ recorder::recorder(bench& b, cpns_role role) : bench_(b), role_(role) {
   table_.peer_found = [](void* c, const char* a, std::int32_t) { of(c).peer_found(a); };
   table_.failed = [](void* c, const char* w) { of(c).failed(w); };
   table_.log = [](void* c, std::uint32_t l, const char* t) { of(c).log(l, t); };
-  table_.get_extension = no_extension;
+  table_.get_extension = [](void*, const char* id) { return plugins::loop_extension<loop_of>(id); };
+  table_.connect_failed = [](void* c, const char* a, const char* w) { of(c).connect_failed(a, w); };
+  table_.bad_parameter = [](void* c, const char* n, const char* w) { of(c).bad_parameter(n, w); };
 }
 
 void recorder::expect_limits(const cpns_limits& limits) {
@@ -160,6 +167,40 @@ void recorder::peer_found(const char* address) {
     found_.insert(text_of(address));
   }
   changed_.notify_all();
+}
+
+void recorder::connect_failed(const char* address, const char* why) {
+  if (!may_come("connect_failed")) return;
+  (void)text_of(why);
+  if (role_ != CPNS_ROLE_CENTRAL)
+    broken("connect-tells-its-end", "connect_failed is of a central: a peripheral called it");
+  if (address == nullptr)
+    return broken("connect-tells-its-end", "connect_failed names the address: it was NULL");
+  {
+    std::lock_guard lock{guard_};
+    unreached_.insert(text_of(address));
+  }
+  changed_.notify_all();
+}
+
+void recorder::bad_parameter(const char* name, const char* why) {
+  if (phase_.load() != phase::opening)
+    broken("unknown-parameters-are-refused",
+           "bad_parameter is called during open: " + who() + "called it later");
+  std::lock_guard lock{guard_};
+  refused_ = text_of(name);
+  if (refused_.empty() || text_of(why).empty())
+    broken("unknown-parameters-are-refused", "bad_parameter says which parameter and why: one is missing");
+}
+
+bool recorder::wait_unreached(const std::string& address, std::chrono::milliseconds limit) {
+  std::unique_lock lock{guard_};
+  return changed_.wait_for(lock, limit, [&] { return unreached_.count(address) != 0; });
+}
+
+std::string recorder::refused() const {
+  std::lock_guard lock{guard_};
+  return refused_;
 }
 
 void recorder::failed(const char* why) {

@@ -16,6 +16,7 @@
 
 #include "base/bytes.hpp"
 #include "plugins/conformance/bench.hpp"
+#include "plugins/host/event_loop.hpp"
 
 namespace cpns::conformance {
 
@@ -49,6 +50,8 @@ class recorder {
   [[nodiscard]] phase now() const { return phase_.load(); }
   void expect_limits(const cpns_limits& limits);
   void expect_endpoint(std::uint64_t endpoint);
+  /// Behind cpns.timer/1 and cpns.fd/1; ended when the instance is closed.
+  plugins::event_loop loop;
   /// Set while no callback runs.
   hooks on;
   std::atomic<bool> keep_frames{true};
@@ -65,6 +68,10 @@ class recorder {
   std::uint64_t callbacks() const { return callbacks_.load(); }
   /// Addresses of peers that were found, each once; forgets them.
   std::set<std::string> take_found();
+  /// Whether connect_failed came for `address`.
+  bool wait_unreached(const std::string& address, std::chrono::milliseconds limit = patience);
+  /// The parameter that bad_parameter named; empty if it did not come.
+  std::string refused() const;
   /// Lines that the plugin logged as warnings or errors, joined.
   std::string said() const;
 
@@ -75,6 +82,8 @@ class recorder {
   void peer_found(const char* address);
   void failed(const char* why);
   void log(std::uint32_t level, const char* text);
+  void connect_failed(const char* address, const char* why);
+  void bad_parameter(const char* name, const char* why);
 
  private:
   /// False, and told, when this callback must not come now.
@@ -94,8 +103,8 @@ class recorder {
   std::size_t up_ = 0;
   std::uint32_t mtu_ = 0, max_links_ = 0;
   std::set<std::uint64_t> endpoints_, in_frame_;
-  std::set<std::string> found_;
-  std::string said_;
+  std::set<std::string> found_, unreached_;
+  std::string said_, refused_;
 };
 
 /// A recorder that is never freed.

@@ -25,7 +25,9 @@ std::vector<test> all_tests();
 
 // The groups that it is made of, a file each.
 std::span<const test> load_tests();
+std::span<const test> declaration_tests();
 std::span<const test> open_tests();
+std::span<const test> parameter_tests();
 std::span<const test> open_together_tests();
 std::span<const test> link_tests();
 std::span<const test> traffic_tests();

@@ -94,6 +94,8 @@ void limits_are_sound(bench& b) {
               "max_endpoints is 0 for a central: it is " + std::to_string(l.max_endpoints));
     else
       require(l.max_endpoints >= 1, "max_endpoints of a peripheral is at least 1: it is 0");
+    require(l.duty_permille <= 1000,
+            "duty_permille is at most 1000: it is " + std::to_string(l.duty_permille));
     // A host of interface 1.0: what stands behind its limits is not the plugin's.
     constexpr std::size_t first_size = offsetof(cpns_limits, traits) + sizeof l.traits;
     alignas(cpns_limits) std::uint8_t room[first_size + 64];
@@ -172,7 +174,7 @@ void instances_live_side_by_side(bench& b) {
 
 constexpr test tests[] = {
     {"opens-and-closes", "Both roles open with the given parameters, have every function, and close.",
-     "entry-is-sound", seconds{20}, opens_and_closes},
+     "parameters-are-declared", seconds{20}, opens_and_closes},
     {"opens-in-time", "open returns within the two seconds that the host gives it.", "opens-and-closes",
      seconds{30}, opens_in_time},
     {"close-returns", "close returns within two seconds.", "opens-in-time", seconds{30}, close_returns},

@@ -72,7 +72,7 @@ void calls_from_many_threads(bench& b) {
         case 4: p.peripheral.disconnect(link); break;
         case 5: p.central.get_extension(CPNS_EXT_RSSI); break;
         case 6: p.central.read_limits(); break;
-        case 7: p.connect_to_found(); break;
+        case 7: p.connect_to_found(), p.central.cancel("nowhere"); break;
         case 8: p.central.send(link, numbered(1, 23)); break;
         default: p.peripheral.send(link, numbered(1, 23));
         }

@@ -1,12 +1,10 @@
 #include "plugins/host/checked_core.hpp"
 
 #include <chrono>
-#include <cstring>
 #include <thread>
 
 #include "base/log.hpp"
 #include "plugins/abi/ext/rssi.h"
-#include "plugins/abi/ext/timer.h"
 
 namespace cpns::plugins {
 namespace {
@@ -16,16 +14,7 @@ constexpr std::size_t queued_frames_max = 256;  // of one link, while the plugin
 
 checked_core& core_of(void* context) { return *static_cast<checked_core*>(context); }
 
-std::uint64_t steady_ms(void*) {
-  return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
-                                        std::chrono::steady_clock::now().time_since_epoch())
-                                        .count());
-}
-constexpr cpns_ext_timer timer_extension{sizeof(cpns_ext_timer), 0, steady_ms};
-
-const void* host_extension(void*, const char* id) {
-  return id != nullptr && std::strcmp(id, CPNS_EXT_TIMER) == 0 ? &timer_extension : nullptr;
-}
+event_loop& loop_of(void* context) { return core_of(context).loop(); }
 
 std::string bounded(const char* text, std::size_t most = 200) {
   return text == nullptr ? std::string{} : std::string(text, strnlen(text, most));
@@ -62,6 +51,9 @@ class checked_core::visit {
   transport_listener* listener_ = nullptr;
 };
 
+checked_core::checked_core(std::string name)
+    : name_(std::move(name)), loop_([this] { misbehaved("an exception out of a timer or a watch", 0); }) {}
+
 const cpns_host& checked_core::host() {
   table_ = {
       sizeof(cpns_host),
@@ -74,7 +66,9 @@ const cpns_host& checked_core::host() {
       [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
       [](void* c, const char* w) { core_of(c).on_failed(w); },
       [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
-      host_extension};
+      [](void*, const char* id) { return loop_extension<loop_of>(id); },
+      [](void* c, const char* a, const char* w) { core_of(c).on_connect_failed(a, w); },
+      [](void* c, const char* n, const char* w) { core_of(c).on_bad_parameter(n, w); }};
   return table_;
 }
 
@@ -210,6 +204,11 @@ transport_counters checked_core::counters() const {
   return counters_;
 }
 
+std::string checked_core::refused_parameter() const {
+  std::lock_guard lock{guard_};
+  return refused_;
+}
+
 std::string checked_core::said() const {
   std::lock_guard lock{guard_};
   return said_;
@@ -281,6 +280,16 @@ void checked_core::on_writable(std::uint64_t link) {
 void checked_core::on_peer_found(const char* address, std::int32_t rssi) {
   const visit listener{*this};
   if (listener) listener->peer_found(bounded(address), rssi == CPNS_RSSI_UNKNOWN ? 0 : rssi);
+}
+
+void checked_core::on_connect_failed(const char* address, const char* why) {
+  const visit listener{*this};
+  if (listener) listener->connect_failed(bounded(address), bounded(why));
+}
+
+void checked_core::on_bad_parameter(const char* name, const char*) {
+  std::lock_guard lock{guard_};
+  if (refused_.empty()) refused_ = bounded(name, 64);
 }
 
 void checked_core::on_failed(const char* why) {

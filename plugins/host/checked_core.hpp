@@ -13,17 +13,21 @@
 
 #include "plugins/abi/transport.h"
 #include "plugins/host/checked_transport.hpp"
+#include "plugins/host/event_loop.hpp"
 #include "plugins/host/fragment.hpp"
 
 namespace cpns::plugins {
 
 class checked_core {
  public:
-  explicit checked_core(std::string name) : name_(std::move(name)) {}
+  explicit checked_core(std::string name);
 
   /// The table handed to the plugin.
   const cpns_host& host();
   void attach(transport_listener* listener) { listener_.store(listener); }
+  /// Ends the thread of the plugin's timers and descriptors: after open failed or close returned.
+  void end_loop() { loop_.end(); }
+  event_loop& loop() { return loop_; }
   /// Whether the listener may still be called; after detach returned no call runs.
   void detach();
   /// The instance that sends go to; set once, before the listener hears anything that it could answer.
@@ -57,6 +61,8 @@ class checked_core {
   [[nodiscard]] transport_counters counters() const;
   /// Lines that the plugin logged while it was opened, for the error.
   [[nodiscard]] std::string said() const;
+  /// The parameter that the plugin refused while it was opened; empty if it named none.
+  [[nodiscard]] std::string refused_parameter() const;
 
   // The callbacks of the table.
   void on_link_up(std::uint64_t link, std::uint64_t endpoint, const char* address);
@@ -66,6 +72,8 @@ class checked_core {
   void on_peer_found(const char* address, std::int32_t rssi);
   void on_failed(const char* why);
   void on_log(std::uint32_t level, const char* text);
+  void on_connect_failed(const char* address, const char* why);
+  void on_bad_parameter(const char* name, const char* why);
 
  private:
   struct link_state {
@@ -104,7 +112,8 @@ class checked_core {
   link_id highest_link_ = 0;
   std::set<endpoint_id> endpoints_;
   transport_counters counters_;
-  std::string said_;
+  std::string said_, refused_;
+  event_loop loop_;
 };
 
 }  // namespace cpns::plugins

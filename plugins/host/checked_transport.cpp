@@ -1,10 +1,12 @@
 #include "plugins/host/checked_transport.hpp"
 
+#include <cstddef>
 #include <mutex>
 #include <utility>
 #include <vector>
 
 #include "plugins/host/checked_core.hpp"
+#include "plugins/host/description.hpp"
 
 namespace cpns::plugins {
 namespace {
@@ -29,6 +31,11 @@ status from_plugin(cpns_status s, const std::string& what) {
   default: return fail(errc::plugin_failed, what);
   }
 }
+
+// What the first version of the interface had, and what came since.
+constexpr std::size_t first_transport =
+    offsetof(cpns_transport, get_extension) + sizeof(cpns_transport::get_extension);
+constexpr std::size_t with_cancel = offsetof(cpns_transport, cancel) + sizeof(cpns_transport::cancel);
 
 class checked_transport final : public transport {
  public:
@@ -58,12 +65,18 @@ class checked_transport final : public transport {
     return called("connecting to " + text,
                   [&](const auto& p) { return p->connect(p->context, text.c_str()); });
   }
+  void cancel(std::string_view address) override {
+    const checked_core::call plugin{core_};
+    if (!plugin || plugin->size < with_cancel || plugin->cancel == nullptr) return;
+    plugin->cancel(plugin->context, std::string{address}.c_str());
+  }
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
   void disconnect(link_id link) override { core_.disconnect(link); }
   void close() override {
     std::call_once(closed_, [this] {
       core_.retire_plugin();
       plugin_->close(plugin_->context);
+      core_.end_loop();
       core_.detach();
     });
   }
@@ -86,8 +99,7 @@ class checked_transport final : public transport {
 /// What is wrong with what open returned; empty if nothing is.
 std::string wrong_with(const cpns_transport* t) {
   if (t == nullptr) return "open succeeded and returned no transport";
-  if (t->size < sizeof(cpns_transport))
-    return "its cpns_transport is smaller than that of this interface version";
+  if (t->size < first_transport) return "its cpns_transport is smaller than that of this interface version";
   if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send ||
       !t->disconnect || !t->close || !t->get_extension)
     return "a function of its cpns_transport is missing";
@@ -98,53 +110,66 @@ std::string wrong_with(const cpns_limits& l) {
   if (l.mtu < mtu_min || l.mtu > mtu_max)
     return "it declares an MTU of " + std::to_string(l.mtu) + ", allowed are 23 to 65535";
   if (l.max_links == 0) return "it declares no links";
+  if (l.duty_permille > 1000)
+    return "it declares that it may send " + std::to_string(l.duty_permille) + " thousandths of the time";
   return {};
 }
 
 }  // namespace
 
-result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
-                                                const std::map<std::string, std::string>& params, bool probe,
-                                                transport_listener& listener) {
+open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
+                                                     const std::map<std::string, std::string>& params,
+                                                     bool probe, transport_listener& listener) {
   const std::string name = entry.name != nullptr ? entry.name : "unnamed";
-  auto& core = keep_for_ever(std::make_unique<checked_core>(name));
+  const auto refuse = [](errc code, std::string why, std::string parameter = {}) {
+    return tl::unexpected{open_error{error{code, std::move(why)}, std::move(parameter)}};
+  };
+  CPNS_TRY(const auto description, describe(entry));
+  if (const auto wrong = check_parameters(description, as, params); !wrong.empty())
+    return refuse(wrong.front().code, wrong.front().text, wrong.front().name);
+  const auto all = with_presets(description, as, params);
   std::vector<cpns_parameter> list;
-  for (const auto& [k, v] : params) list.push_back({k.c_str(), v.c_str()});
+  for (const auto& [k, v] : all) list.push_back({k.c_str(), v.c_str()});
   const cpns_open_args args{sizeof(cpns_open_args),
                             as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL,
                             list.data(), list.size(), probe};
+  auto& core = keep_for_ever(std::make_unique<checked_core>(name));
   core.attach(&listener);
+  const auto give_up = [&core](const cpns_transport* plugin) {
+    if (plugin != nullptr && plugin->size >= first_transport && plugin->close) plugin->close(plugin->context);
+    core.end_loop();
+    core.detach();
+  };
   const cpns_transport* plugin = nullptr;
   const auto opened = entry.open(&core.host(), &args, &plugin);
   if (opened != CPNS_OK) {
-    core.detach();
+    give_up(nullptr);
     const auto said = core.said();
-    return fail(opened == CPNS_BAD_PARAMETER ? errc::config_range : errc::plugin_failed,
-                "transport " + name + ": " + (said.empty() ? "open failed and gave no reason" : said));
+    return refuse(opened == CPNS_BAD_PARAMETER ? errc::config_range : errc::plugin_failed,
+                  name + ": " + (said.empty() ? "open failed and gave no reason" : said),
+                  opened == CPNS_BAD_PARAMETER ? core.refused_parameter() : std::string{});
   }
   if (const auto wrong = wrong_with(plugin); !wrong.empty()) {
-    if (plugin != nullptr && plugin->size >= sizeof(cpns_transport) && plugin->close)
-      plugin->close(plugin->context);
-    core.detach();
-    return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
+    give_up(plugin);
+    return refuse(errc::plugin_misbehaved, name + ": " + wrong);
   }
   cpns_limits limits{};
   limits.size = sizeof limits;
   plugin->get_limits(plugin->context, &limits);
   if (const auto wrong = wrong_with(limits); !wrong.empty()) {
-    plugin->close(plugin->context);
-    core.detach();
-    return fail(errc::plugin_misbehaved, "transport " + name + ": " + wrong);
+    give_up(plugin);
+    return refuse(errc::plugin_misbehaved, name + ": " + wrong);
   }
   transport_info info{name,
-                      entry.version != nullptr ? entry.version : "",
-                      entry.description != nullptr ? entry.description : "",
+                      description.version,
+                      description.description,
                       limits.mtu,
                       limits.max_links,
                       as == transport_role::peripheral ? limits.max_endpoints : 0,
                       (limits.traits & CPNS_TRAIT_RELIABLE) != 0,
                       (limits.traits & CPNS_TRAIT_ORDERED) != 0,
-                      (limits.traits & CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED) != 0};
+                      (limits.traits & CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED) != 0,
+                      limits.duty_permille};
   core.set_plugin(plugin, as, info);
   return std::unique_ptr<transport>{std::make_unique<checked_transport>(core, plugin, std::move(info))};
 }

@@ -18,12 +18,20 @@ struct transport_counters {
   std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
 };
 
-/// Calls entry->open and checks what it returns. plugin_failed, plugin_misbehaved or config_range (a
-/// parameter); the detail holds what the plugin logged. With `probe` the plugin leaves no trace. `listener`
-/// outlives close().
-result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
-                                                const std::map<std::string, std::string>& params, bool probe,
-                                                transport_listener& listener);
+/// Why a transport did not open, and which parameter is to blame, if one is.
+struct open_error : error {
+  open_error(error e, std::string of = {}) : error(std::move(e)), parameter(std::move(of)) {}
+  std::string parameter;
+};
+template <class T>
+using open_result = tl::expected<T, open_error>;
+
+/// Checks the parameters against what the plugin declares, adds its presets, calls entry->open and checks
+/// what it returns. plugin_failed, plugin_misbehaved or config_range (a parameter); the detail holds what the
+/// plugin logged. With `probe` the plugin leaves no trace. `listener` outlives close().
+open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
+                                                     const std::map<std::string, std::string>& params,
+                                                     bool probe, transport_listener& listener);
 
 /// Counters of a transport made by open_checked. [thread-safe]
 transport_counters counters_of(const transport& t);

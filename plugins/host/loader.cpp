@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdlib>
 #include <filesystem>
 
@@ -29,7 +30,8 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
                 file.string() + " is built for interface version " + std::to_string(entry->abi_major) + "." +
                     std::to_string(entry->abi_minor) + ", this program has " +
                     std::to_string(CPNS_ABI_MAJOR) + "." + std::to_string(CPNS_ABI_MINOR));
-  if (entry->size < sizeof(cpns_transport_entry_t) || entry->open == nullptr)
+  constexpr auto first_entry = offsetof(cpns_transport_entry_t, open) + sizeof entry->open;
+  if (entry->size < first_entry || entry->open == nullptr)
     return fail(errc::plugin_incompatible,
                 file.string() + ": its entry is too small or has no open function");
   return entry;
@@ -72,15 +74,21 @@ result<std::string> find_plugin(const transport_spec& spec) {
   return fail(errc::plugin_load, "there is no plugin " + spec.plugin + ".so in " + searched);
 }
 
-result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
-                                               transport_listener& listener) {
+open_result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
+                                                    transport_listener& listener) {
   CPNS_TRY(const auto file, find_plugin(spec));
   CPNS_TRY(const auto* entry, entry_of(file));
   return open_checked(*entry, spec.role, spec.params, probe, listener);
 }
 
-result<std::unique_ptr<transport>> load_transport(const transport_spec& spec, transport_listener& listener) {
+open_result<std::unique_ptr<transport>> load_transport(const transport_spec& spec,
+                                                       transport_listener& listener) {
   return open_plugin(spec, false, listener);
+}
+
+result<plugin_description> describe_file(const std::string& file) {
+  CPNS_TRY(const auto* entry, entry_of(file));
+  return describe(*entry);
 }
 
 }  // namespace cpns::plugins

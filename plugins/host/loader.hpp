@@ -8,7 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "plugins/host/transport.hpp"
+#include "plugins/host/checked_transport.hpp"
+#include "plugins/host/description.hpp"
 
 namespace cpns::plugins {
 
@@ -16,7 +17,7 @@ namespace cpns::plugins {
 struct transport_spec {
   std::string plugin;  ///< a name ("tcp": NAME.so in plugin_dirs) or a path (it holds a '/')
   transport_role role = transport_role::central;
-  std::map<std::string, std::string> params;  ///< as in YAML under `params:`; the plugin checks them
+  std::map<std::string, std::string> params;  ///< as in YAML under `params:`
   std::vector<std::string> plugin_dirs;       ///< searched in order; empty: default_plugin_dirs()
 };
 
@@ -28,22 +29,28 @@ std::vector<std::string> default_plugin_dirs();
 result<std::string> find_plugin(const transport_spec& spec);
 
 /// Loads the plugin into this process (it is never unloaded), checks its entry and opens an instance.
-/// `listener` may be called before this returns. plugin_load, plugin_incompatible, plugin_failed (parameters,
-/// resources). Call probe_transport first: a plugin that crashes does so here.
-result<std::unique_ptr<transport>> load_transport(const transport_spec& spec, transport_listener& listener);
+/// `listener` may be called before this returns. plugin_load, plugin_incompatible, plugin_failed (resources),
+/// config_ (parameters). Call probe_transport first: a plugin that crashes does so here.
+open_result<std::unique_ptr<transport>> load_transport(const transport_spec& spec,
+                                                       transport_listener& listener);
+
+/// What the plugin says of itself, read in a child process: plugin_load, plugin_incompatible,
+/// plugin_misbehaved, plugin_crashed, plugin_hung. Role and parameters of `spec` are not looked at.
+result<plugin_description> describe_transport(const transport_spec& spec,
+                                              std::chrono::milliseconds limit = std::chrono::seconds(2));
 
 /// The same in a child process (load, entry, open without side effects, close), bounded by `limit`:
 /// plugin_load, plugin_incompatible, plugin_failed, plugin_crashed with the signal, plugin_hung. The child is
 /// this executable, started with `--cpns-probe-child`, so main() hands that over to probe_child_main.
-result<transport_info> probe_transport(const transport_spec& spec,
-                                       std::chrono::milliseconds limit = std::chrono::seconds(2));
+open_result<transport_info> probe_transport(const transport_spec& spec,
+                                            std::chrono::milliseconds limit = std::chrono::seconds(2));
 
 /// The first argument of a process that is a probe.
 inline constexpr const char* probe_child_flag = "--cpns-probe-child";
 
 /// The whole life of a probe process: main() calls it first of all when argv[1] is probe_child_flag. argv[2]
-/// on are file, role and parameters, so parameters are no place for secrets. Writes the outcome to the
-/// standard output that it was started with; does not return when it got that far.
+/// on are file, role (or "describe") and parameters, so parameters are no place for secrets. Writes the
+/// outcome to the standard output that it was started with; does not return when it got that far.
 int probe_child_main(int argc, char** argv);
 
 }  // namespace cpns::plugins

@@ -6,7 +6,9 @@
 namespace cpns::plugins {
 
 /// load_transport, or with `probe` an instance that leaves no trace.
-result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
-                                               transport_listener& listener);
+open_result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,
+                                                    transport_listener& listener);
+/// Loads the file into this process and reads what it declares.
+result<plugin_description> describe_file(const std::string& file);
 
 }  // namespace cpns::plugins

@@ -10,9 +10,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plugins/host/open_plugin.hpp"
@@ -24,21 +26,18 @@ namespace {
 
 using std::chrono::milliseconds;
 
+constexpr std::size_t answer_max = 512 * 1024;
+constexpr const char* describe_word = "describe";
+
 /// Hears nothing: a probed instance brings up no link.
 class deaf_listener final : public transport_listener {
   void link_up(link_id, endpoint_id, std::string) override {}
   void link_down(link_id, std::string) override {}
   void message(link_id, bytes) override {}
   void peer_found(std::string, std::int32_t) override {}
+  void connect_failed(std::string, std::string) override {}
   void failed(error) override {}
 };
-
-std::vector<std::string> child_words(const transport_spec& spec, const std::string& file) {
-  std::vector<std::string> words{"cpns", probe_child_flag, file,
-                                 spec.role == transport_role::central ? "central" : "peripheral"};
-  for (const auto& [k, v] : spec.params) words.push_back(k + "=" + v);
-  return words;
-}
 
 /// One value a line.
 std::string write_info(const transport_info& i) {
@@ -47,9 +46,9 @@ std::string write_info(const transport_info& i) {
     for (char c : text) out += c == '\n' ? ' ' : c;
     out += '\n';
   }
-  for (std::uint64_t n :
-       {std::uint64_t{i.mtu}, std::uint64_t{i.max_links}, std::uint64_t{i.max_endpoints},
-        std::uint64_t{i.reliable}, std::uint64_t{i.ordered}, std::uint64_t{i.may_scan_while_connected}})
+  for (std::uint64_t n : {std::uint64_t{i.mtu}, std::uint64_t{i.max_links}, std::uint64_t{i.max_endpoints},
+                          std::uint64_t{i.reliable}, std::uint64_t{i.ordered},
+                          std::uint64_t{i.may_scan_while_connected}, std::uint64_t{i.duty_permille}})
     out += std::to_string(n) + "\n";
   return out;
 }
@@ -58,7 +57,8 @@ std::optional<transport_info> parse_info(const std::string& text) {
   std::istringstream in{text};
   transport_info i;
   if (std::getline(in, i.name) && std::getline(in, i.version) && std::getline(in, i.description) &&
-      in >> i.mtu >> i.max_links >> i.max_endpoints >> i.reliable >> i.ordered >> i.may_scan_while_connected)
+      in >> i.mtu >> i.max_links >> i.max_endpoints >> i.reliable >> i.ordered >>
+          i.may_scan_while_connected >> i.duty_permille)
     return i;
   return std::nullopt;
 }
@@ -96,7 +96,7 @@ std::optional<std::string> read_until_end(int fd, milliseconds limit) {
     char buffer[512];
     const auto n = ::read(fd, buffer, sizeof buffer);
     if (n <= 0) return out;
-    if (out.size() < 4096) out.append(buffer, static_cast<std::size_t>(n));
+    if (out.size() < answer_max) out.append(buffer, static_cast<std::size_t>(n));
   }
 }
 
@@ -110,11 +110,10 @@ std::optional<int> wait_for(pid_t pid) {
   return std::nullopt;
 }
 
-}  // namespace
-
-result<transport_info> probe_transport(const transport_spec& spec, std::chrono::milliseconds limit) {
-  CPNS_TRY(const auto file, find_plugin(spec));
-  auto words = child_words(spec, file);
+/// What a child that loads `file` has to say, when all went well with it. `words` come behind the file.
+open_result<std::string> ask_child(const std::string& file, std::vector<std::string> words,
+                                   milliseconds limit) {
+  words.insert(words.begin(), {"cpns", probe_child_flag, file});
   std::vector<char*> argv;
   for (auto& w : words) argv.push_back(w.data());
   argv.push_back(nullptr);
@@ -134,7 +133,7 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
     return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
   answer.close_write();
 
-  const auto said = read_until_end(answer.read, limit);
+  auto said = read_until_end(answer.read, limit);
   const auto ended = said ? wait_for(pid) : std::nullopt;
   if (!ended) {
     ::kill(pid, SIGKILL);
@@ -146,17 +145,68 @@ result<transport_info> probe_transport(const transport_spec& spec, std::chrono::
     return fail(errc::plugin_crashed, file + " was ended by signal " + std::to_string(WTERMSIG(*ended)) +
                                           " (" + ::strsignal(WTERMSIG(*ended)) +
                                           ") while it was probed; it is not loaded");
-  if (WEXITSTATUS(*ended) == 0) {
-    if (auto info = parse_info(*said)) return *info;
-  }
-  const auto space = said->find(' ');
+  if (WEXITSTATUS(*ended) == 0 && !said->empty()) return std::move(*said);
+  // "CODE PARAMETER DETAIL", with "-" for no parameter.
+  std::istringstream in{*said};
   int code = 0;
-  if (space != std::string::npos) code = std::atoi(said->substr(0, space).c_str());
-  if (code == 0)
+  std::string parameter, detail;
+  if (!(in >> code >> parameter) || code == 0)
     return fail(errc::plugin_crashed, file + " ended its process with exit code " +
                                           std::to_string(WEXITSTATUS(*ended)) +
                                           " while it was probed; it is not loaded");
-  return fail(static_cast<errc>(code), said->substr(space + 1));
+  in.get();
+  detail.assign(std::istreambuf_iterator<char>{in}, {});
+  return tl::unexpected{open_error{error{static_cast<errc>(code), std::move(detail)},
+                                   parameter == "-" ? std::string{} : parameter}};
+}
+
+/// The same when it said something that cannot be read.
+tl::unexpected<error> garbled(const std::string& file) {
+  return fail(errc::plugin_crashed,
+              file + " made the process that probed it answer nonsense; it is not loaded");
+}
+
+struct child_answer {
+  int exit_code = 1;
+  std::string text;
+};
+
+child_answer refusal(const error& why, const std::string& parameter = {}) {
+  return {1, std::to_string(static_cast<int>(why.code)) + " " + (parameter.empty() ? "-" : parameter) + " " +
+                 why.detail};
+}
+
+child_answer describe_in_child(const std::string& file) {
+  const auto d = describe_file(file);
+  return d ? child_answer{0, to_lines(*d)} : refusal(d.error());
+}
+
+child_answer open_in_child(const transport_spec& spec) {
+  deaf_listener listener;
+  auto opened = open_plugin(spec, true, listener);
+  if (!opened) return refusal(opened.error(), opened.error().parameter);
+  child_answer out{0, write_info((*opened)->info())};
+  (*opened)->close();
+  return out;
+}
+
+}  // namespace
+
+result<plugin_description> describe_transport(const transport_spec& spec, milliseconds limit) {
+  CPNS_TRY(const auto file, find_plugin(spec));
+  CPNS_TRY(const auto said, ask_child(file, {describe_word}, limit));
+  if (auto d = from_lines(said)) return std::move(*d);
+  return garbled(file);
+}
+
+open_result<transport_info> probe_transport(const transport_spec& spec, milliseconds limit) {
+  CPNS_TRY(const auto file, find_plugin(spec));
+  std::vector<std::string> words{spec.role == transport_role::central ? "central" : "peripheral"};
+  for (const auto& [k, v] : spec.params) words.push_back(k + "=" + v);
+  const auto said = ask_child(file, std::move(words), limit);
+  if (!said) return tl::unexpected{said.error()};
+  if (auto info = parse_info(*said)) return std::move(*info);
+  return garbled(file);
 }
 
 int probe_child_main(int argc, char** argv) {
@@ -168,25 +218,28 @@ int probe_child_main(int argc, char** argv) {
   const int outcome = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (outcome < 0 || nowhere < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0) return 2;
-  transport_spec spec;
-  spec.plugin = argv[2];
-  spec.role = std::strcmp(argv[3], "peripheral") == 0 ? transport_role::peripheral : transport_role::central;
-  for (int i = 4; i < argc; ++i) {
-    const std::string word = argv[i];
-    const auto equals = word.find('=');
-    spec.params.emplace(word.substr(0, equals), equals == std::string::npos ? "" : word.substr(equals + 1));
-  }
-  deaf_listener listener;
-  auto opened = open_plugin(spec, true, listener);
-  std::string answer;
-  if (opened) {
-    answer = write_info((*opened)->info());
-    (*opened)->close();
+  child_answer answer;
+  if (std::strcmp(argv[3], describe_word) == 0) {
+    answer = describe_in_child(argv[2]);
   } else {
-    answer = std::to_string(static_cast<int>(opened.error().code)) + " " + opened.error().detail;
+    transport_spec spec;
+    spec.plugin = argv[2];
+    spec.role =
+        std::strcmp(argv[3], "peripheral") == 0 ? transport_role::peripheral : transport_role::central;
+    for (int i = 4; i < argc; ++i) {
+      const std::string word = argv[i];
+      const auto equals = word.find('=');
+      spec.params.emplace(word.substr(0, equals), equals == std::string::npos ? "" : word.substr(equals + 1));
+    }
+    answer = open_in_child(spec);
   }
-  const auto wrote = ::write(outcome, answer.data(), answer.size());
-  ::_exit(opened && wrote > 0 ? 0 : 1);
+  std::string_view rest{answer.text};
+  while (!rest.empty()) {
+    const auto n = ::write(outcome, rest.data(), rest.size());
+    if (n <= 0 && errno != EINTR) ::_exit(1);
+    if (n > 0) rest.remove_prefix(static_cast<std::size_t>(n));
+  }
+  ::_exit(answer.exit_code);
 }
 
 }  // namespace cpns::plugins

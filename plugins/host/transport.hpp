@@ -33,6 +33,7 @@ struct transport_info {
   bool reliable = false;            ///< frames are not lost while a link is up
   bool ordered = false;
   bool may_scan_while_connected = false;
+  std::uint32_t duty_permille = 0;  ///< of the time that it may send, in thousandths; 0: no bound
 };
 
 /// Told what happens. Called from threads of the plugin, several at once if it has several (the calls about
@@ -55,6 +56,8 @@ class transport_listener {
   virtual void message(link_id link, bytes data) = 0;
   /// Central: a peer that `connect` can be called for. `rssi` in dBm, 0 if not known.
   virtual void peer_found(std::string address, std::int32_t rssi) = 0;
+  /// Central: a `connect` ended without a link. Plugins of interface 1.0 do not tell.
+  virtual void connect_failed(std::string address, std::string why) = 0;
   /// The instance can do no more; only `close` is of use. Its links were reported down before.
   virtual void failed(error why) = 0;
 };
@@ -73,8 +76,11 @@ class transport {
 
   /// Central: looks for peers, or stops. plugin_failed with the plugin's words.
   virtual status scan(bool on) = 0;
-  /// Central: asks for a link to a peer that was found; `link_up` tells of success.
+  /// Central: asks for a link to a peer that was found; `link_up` tells of success, `connect_failed` of the
+  /// opposite.
   virtual status connect(std::string_view address) = 0;
+  /// Central: gives up connecting to `address`. Nothing happens where the plugin cannot.
+  virtual void cancel(std::string_view address) = 0;
 
   /// Peripheral: presents one PNE; links of it come up and go by themselves. `name` is printable, at most 64
   /// bytes, and told to nobody but the log. state_exists for an id in use; state_exhausted above

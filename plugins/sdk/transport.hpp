@@ -1,27 +1,23 @@
 #pragma once
 // For authors of radios in C++: derive from `radio`, and name the class in CPNS_TRANSPORT. Exceptions that
 // leave a member end as a log line and CPNS_ERROR; none crosses the C boundary. Everything here is
-// header-only and needs plugins/abi alone.
+// header-only and needs the headers of the interface alone.
 
-#include <charconv>
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <exception>
-#include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
 
-#include "plugins/abi/transport.h"
+#include "../abi/transport.h"
+#include "parameters.hpp"
 
 namespace cpns::sdk {
 
-/// A parameter cannot be used: open ends with CPNS_BAD_PARAMETER and these words.
-struct bad_parameter : std::runtime_error {
-  using std::runtime_error::runtime_error;
-};
 /// The radio cannot be used: open ends with CPNS_UNAVAILABLE and these words.
 struct unavailable : std::runtime_error {
   using std::runtime_error::runtime_error;
@@ -48,48 +44,17 @@ class host {
   void log(cpns_log_level level, const std::string& text) const {
     table_->log(table_->context, level, text.c_str());
   }
+  /// Says nothing to a host of interface 1.0, which does not hear it.
+  void connect_failed(const std::string& address, const std::string& why) const {
+    if (table_->size >= offsetof(cpns_host, connect_failed) + sizeof table_->connect_failed)
+      table_->connect_failed(table_->context, address.c_str(), why.c_str());
+  }
   [[nodiscard]] const void* extension(const char* id) const {
     return table_->get_extension(table_->context, id);
   }
 
  private:
   const cpns_host* table_;
-};
-
-/// The parameters of open. Each is taken once; `finish` refuses what nobody took.
-class parameters {
- public:
-  explicit parameters(const cpns_open_args& args) {
-    for (std::size_t i = 0; i < args.parameter_count; ++i)
-      values_[args.parameters[i].name] = args.parameters[i].value;
-  }
-  std::string text(const std::string& name, std::string otherwise) {
-    known_.insert(name);
-    const auto it = values_.find(name);
-    return it == values_.end() ? std::move(otherwise) : it->second;
-  }
-  std::uint64_t number(const std::string& name, std::uint64_t otherwise, std::uint64_t min,
-                       std::uint64_t max) {
-    const auto value = text(name, std::to_string(otherwise));
-    std::uint64_t out = 0;
-    const auto [end, wrong] = std::from_chars(value.data(), value.data() + value.size(), out);
-    if (wrong != std::errc{} || end != value.data() + value.size() || out < min || out > max)
-      throw bad_parameter{"parameter " + name + " is '" + value + "', it must be a number from " +
-                          std::to_string(min) + " to " + std::to_string(max)};
-    return out;
-  }
-  void finish() const {
-    for (const auto& [name, value] : values_) {
-      if (known_.count(name) != 0) continue;
-      std::string names;
-      for (const auto& k : known_) names += (names.empty() ? "" : ", ") + k;
-      throw bad_parameter{"parameter " + name + " is not known; there are " + names};
-    }
-  }
-
- private:
-  std::map<std::string, std::string> values_;
-  std::set<std::string> known_;
 };
 
 /// One open radio. The threads and states of each member are those of plugins/abi/transport.h. The destructor
@@ -104,6 +69,7 @@ class radio {
   virtual cpns_status connect(std::string_view) { return CPNS_UNSUPPORTED; }
   virtual cpns_status send(std::uint64_t link, std::span<const std::uint8_t> frame) = 0;
   virtual void disconnect(std::uint64_t link) = 0;
+  virtual void cancel(std::string_view) {}
   virtual void stop() = 0;
   virtual const void* extension(std::string_view) { return nullptr; }
 };
@@ -122,9 +88,6 @@ template <class Call>
 cpns_status guarded(const host& out, const char* what, Call call) noexcept {
   try {
     return call();
-  } catch (const bad_parameter& e) {
-    out.log(CPNS_LOG_ERROR, e.what());
-    return CPNS_BAD_PARAMETER;
   } catch (const unavailable& e) {
     out.log(CPNS_LOG_ERROR, e.what());
     return CPNS_UNAVAILABLE;
@@ -142,7 +105,10 @@ inline cpns_transport make_table(instance* i) noexcept {
       0,
       i,
       [](void* c, cpns_limits* out) {
-        guarded(self(c).out, "limits", [&] { return self(c).impl->limits(*out), CPNS_OK; });
+        cpns_limits all{};
+        all.size = std::min(out->size, static_cast<std::uint32_t>(sizeof all));
+        guarded(self(c).out, "limits", [&] { return self(c).impl->limits(all), CPNS_OK; });
+        std::memcpy(out, &all, all.size);
       },
       [](void* c, bool on) { return guarded(self(c).out, "scan", [&] { return self(c).impl->scan(on); }); },
       [](void* c, std::uint64_t endpoint, const char* name) {
@@ -171,25 +137,42 @@ inline cpns_transport make_table(instance* i) noexcept {
         guarded(self(c).out, "get_extension",
                 [&] { return found = self(c).impl->extension(id ? id : ""), CPNS_OK; });
         return found;
+      },
+      [](void* c, const char* address) {
+        guarded(self(c).out, "cancel", [&] { return self(c).impl->cancel(address ? address : ""), CPNS_OK; });
       }};
 }
 
 }  // namespace detail
 
-/// How a radio is made: `std::unique_ptr<radio> make(host, cpns_role, parameters&, bool probe)`, which may
-/// throw.
-using make_fn = std::unique_ptr<radio> (*)(host out, cpns_role as, parameters& params, bool probe);
+/// How a radio is made; may throw bad_parameter and unavailable.
+using make_fn = std::unique_ptr<radio> (*)(host out, cpns_role as, const parameters& params, bool probe);
 
-template <make_fn Make>
+template <const auto& Specs>
+inline constexpr cpns_parameter_list list_of{Specs.data(), static_cast<std::uint32_t>(Specs.size()),
+                                             sizeof(cpns_parameter_spec)};
+
+/// Takes hosts of interface 1.0 and up.
+template <make_fn Make, const auto& Specs>
 cpns_status open(const cpns_host* table, const cpns_open_args* args, const cpns_transport** out) noexcept {
-  if (table == nullptr || args == nullptr || out == nullptr || table->size < sizeof(cpns_host) ||
+  constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof(table->get_extension);
+  if (table == nullptr || args == nullptr || out == nullptr || table->size < first_host ||
       args->size < sizeof(cpns_open_args))
     return CPNS_ERROR;
   const host h{table};
+  if (args->role != CPNS_ROLE_CENTRAL && args->role != CPNS_ROLE_PERIPHERAL) {
+    h.log(CPNS_LOG_ERROR, "role " + std::to_string(args->role) + " is not known");
+    return CPNS_UNSUPPORTED;
+  }
   return detail::guarded(h, "open", [&] {
-    parameters params{*args};
+    constexpr const auto& known = list_of<Specs>;
+    if (const auto wrong = cpns_parameters_check(&known, table, args); wrong != CPNS_OK) return wrong;
     auto made = std::make_unique<detail::instance>(detail::instance{{}, h, nullptr});
-    made->impl = Make(h, static_cast<cpns_role>(args->role), params, args->probe);
+    try {
+      made->impl = Make(h, static_cast<cpns_role>(args->role), parameters{known, *args}, args->probe);
+    } catch (const bad_parameter& e) {
+      return cpns_parameter_refuse(table, e.parameter.c_str(), e.must.c_str());
+    }
     made->table = detail::make_table(made.get());
     *out = &made.release()->table;
     return CPNS_OK;
@@ -198,8 +181,17 @@ cpns_status open(const cpns_host* table, const cpns_open_args* args, const cpns_
 
 }  // namespace cpns::sdk
 
-/// Defines the exported entry. `make` is a make_fn.
-#define CPNS_TRANSPORT(name, version, description, make)                                                     \
+/// Defines the exported entry. `specs` is a constexpr std::array of cpns_parameter_spec, `make` a make_fn.
+#define CPNS_TRANSPORT(name, version, description, specs, make)                                              \
   extern "C" const cpns_transport_entry_t cpns_transport_entry = {                                           \
-      sizeof(cpns_transport_entry_t), CPNS_ABI_MAJOR, CPNS_ABI_MINOR, 0, name, version, description,         \
-      &::cpns::sdk::open<make>};
+      sizeof(cpns_transport_entry_t),                                                                        \
+      CPNS_ABI_MAJOR,                                                                                        \
+      CPNS_ABI_MINOR,                                                                                        \
+      0,                                                                                                     \
+      name,                                                                                                  \
+      version,                                                                                               \
+      description,                                                                                           \
+      &::cpns::sdk::open<make, specs>,                                                                       \
+      (specs).data(),                                                                                        \
+      static_cast<std::uint32_t>((specs).size()),                                                            \
+      sizeof(cpns_parameter_spec)};

@@ -57,6 +57,7 @@ class air final : public plugins::transport {
   status add_endpoint(plugins::endpoint_id, std::string_view) override { return fail(errc::plugin_failed); }
   status remove_endpoint(plugins::endpoint_id) override { return fail(errc::plugin_failed); }
   status send(plugins::link_id link, byte_view message) override;
+  void cancel(std::string_view) override {}
   void disconnect(plugins::link_id link) override;
   void close() override {}
 

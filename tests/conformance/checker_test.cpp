@@ -26,6 +26,7 @@ constexpr fault faults[] = {
     {"no_entry", "loads", "exports no symbol cpns_transport_entry"},
     {"two_symbols", "exports-one-symbol", "the first is small_radio_debug_level"},
     {"small_entry", "entry-is-sound", "it is 24"},
+    {"preset_does_not_fit", "parameters-are-declared", "whose preset does not fit"},
     {"crash_in_open", "opens-and-closes",
      "signal 11 (Segmentation fault); the last step was open of the central", verdict::crashed},
     {"eats_memory_in_open", "opens-and-closes",
@@ -33,6 +34,8 @@ constexpr fault faults[] = {
     {"slow_open", "opens-in-time", "two seconds to open"},
     {"hangs_in_close", "close-returns", "close must return within two seconds: it had not after"},
     {"takes_any_parameter", "unknown-parameters-are-refused", "open took it"},
+    {"takes_any_value", "declared-bounds-hold", "network=''"},
+    {"keeps_failure_to_itself", "connect-tells-its-end", "neither came for 'nowhere'"},
     {"takes_any_role", "unknown-roles-are-refused", "role 0 is refused: open took it"},
     {"probe_needs_the_radio", "probe-leaves-no-trace",
      "beside an open instance, open of the central answered"},
@@ -73,7 +76,7 @@ subject small(const std::string& name) {
 /// Most of a run is waiting, so the runs of all plugins go side by side.
 const std::vector<outcome>& outcomes_of(const std::string& plugin) {
   static const auto all = [] {
-    std::vector<std::string> names{"good"};
+    std::vector<std::string> names{"good", "of_interface_1_0"};
     for (const auto& f : faults) names.emplace_back(f.plugin);
     std::vector<std::vector<outcome>> found(names.size());
     std::atomic<std::size_t> next{0};
@@ -94,6 +97,11 @@ TEST(checker, a_radio_without_a_fault_passes) {
   const auto& all = outcomes_of("good");
   EXPECT_TRUE(all_well(all)) << as_text({"good", 5}, all);
   EXPECT_EQ(all.size(), all_tests().size());
+}
+
+TEST(checker, a_radio_of_interface_1_0_passes) {
+  const auto& all = outcomes_of("of_interface_1_0");
+  EXPECT_TRUE(all_well(all)) << as_text({"of_interface_1_0", 5}, all);
 }
 
 class faulty : public testing::TestWithParam<fault> {};

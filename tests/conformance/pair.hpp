@@ -31,6 +31,7 @@ class listener final : public transport_listener {
   void link_down(link_id l, std::string reason) override;
   void message(link_id l, bytes data) override;
   void peer_found(std::string, std::int32_t) override {}
+  void connect_failed(std::string, std::string) override {}
   void failed(error why) override;
 
   /// Waits until `holds(links)` is true; false after twenty seconds. Runs under the lock.

@@ -11,7 +11,7 @@ from support.process import cpns_binary
 BAD = pathlib.Path(os.environ.get("CPNS_BAD_PLUGINS") or pathlib.Path(cpns_binary()).parents[1] / "tests/unit/plugins/bad")
 
 REFUSED = {  # what is wrong with it, and what the gateway says
-    "other_abi": "is built for interface version 2.0, this program has 1.0",
+    "other_abi": "is built for interface version 2.1, this program has 1.1",
     "missing_symbol": "exports no symbol cpns_transport_entry: it is no radio plugin",
     "crash_in_open": "was ended by signal 11 (Segmentation fault) while it was probed; it is not loaded",
     "abort_in_open": "was ended by signal 6 (Aborted) while it was probed; it is not loaded",
@@ -63,14 +63,15 @@ class Plugins(E2ECase):
         home.pne["transports"] = [{"name": "radio", "plugin": str(BAD / "other_abi.so")}]
         home.write()
         self.assertEqual(home.role("pne").spawn().wait(20), 1)
-        self.assertIn("this program has 1.0", home.events.find(role="pne", event="not-started")[0]["text"])
+        self.assertIn("this program has 1.1", home.events.find(role="pne", event="not-started")[0]["text"])
 
     def test_a_parameter_that_a_plugin_does_not_know(self):
         home = self.home(devices=1)
         home.gateway["transports"][0]["params"]["colour"] = "red"
         home.write()
         self.assertEqual(home.role("gateway").spawn().wait(20), 1)
-        self.assertIn("parameter colour is not known", home.events.find(role="gateway", event="radio-refused")[0]["text"])
+        self.assertIn("parameter 'colour' is not known to tcp", home.events.find(role="gateway", event="radio-refused")[0]["text"])
+        self.assertRegex(home.events.find(role="gateway", event="radio-refused")[0]["text"], r"gateway\.yaml:\d+:\d+: transport radio")
 
 
 if __name__ == "__main__":

@@ -65,12 +65,10 @@ class ble_radio final : public sdk::radio {
   std::unique_ptr<peripheral> peripheral_;
 };
 
-std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
-  if (as != CPNS_ROLE_CENTRAL && as != CPNS_ROLE_PERIPHERAL)
-    throw std::invalid_argument{"role " + std::to_string(as) + " is not known"};
+std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, const sdk::parameters& p, bool probe) {
   return std::make_unique<ble_radio>(out, as, read_settings(p, as), probe);
 }
 
 }  // namespace
 
-CPNS_TRANSPORT("ble", "1.0.0", "Frames over Bluetooth Low Energy, through BlueZ", make)
+CPNS_TRANSPORT("ble", "1.0.0", "Frames over Bluetooth Low Energy, through BlueZ", ble::parameters, make)

@@ -1,10 +1,7 @@
-// A radio inside one process: for the demo, for tests, and for trying a gateway in bad weather. Parameters:
-//   network     a name; instances of one process meet when it is the same (default "loopback")
-//   mtu         bytes of one frame, 23 to 1026 (512)
-//   max_links   at the same time, 1 to 100000 (100000)
-//   loss, duplicate, reorder   per mille of frames (0)
-//   delay_ms, jitter_ms        milliseconds (0)
-//   seed        of the dice, so that bad weather can be repeated (1)
+// A radio inside one process: for the demo, for tests, and for trying a gateway in bad weather. Instances of
+// one process meet when their network is the same.
+
+#include <array>
 
 #include "plugins/sdk/transport.hpp"
 #include "transports/loopback/medium.hpp"
@@ -12,6 +9,19 @@
 namespace {
 
 using namespace cpns;
+
+constexpr std::array specs{
+    sdk::text("network", "A name; instances of one process meet when it is the same.", "loopback", 1, 64,
+              CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::number("mtu", "Bytes of a frame.", "512", 23, 1026),
+    sdk::number("max_links", "Links at the same time.", "100000", 1, 100'000),
+    sdk::number("loss", "How many of a thousand frames are lost.", "0", 0, 1000),
+    sdk::number("duplicate", "How many of a thousand frames come twice.", "0", 0, 1000),
+    sdk::number("reorder", "How many of a thousand frames are overtaken.", "0", 0, 1000),
+    sdk::number("delay_ms", "Milliseconds that a frame is under way.", "0", 0, 60'000),
+    sdk::number("jitter_ms", "Milliseconds that come to the delay at random, at most.", "0", 0, 60'000),
+    sdk::number("seed", "Of the dice, so that bad weather can be repeated.", "1", 0, UINT64_MAX),
+};
 
 class loopback_radio final : public sdk::radio, public loopback::station {
  public:
@@ -55,24 +65,20 @@ class loopback_radio final : public sdk::radio, public loopback::station {
   std::shared_ptr<loopback::medium> medium_;
 };
 
-std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
-  if (as != CPNS_ROLE_CENTRAL && as != CPNS_ROLE_PERIPHERAL)
-    throw std::invalid_argument{"role " + std::to_string(as) + " is not known"};
+std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, const sdk::parameters& p, bool probe) {
   loopback::weather w;
-  const auto network = p.text("network", "loopback");
-  const auto mtu = static_cast<std::uint32_t>(p.number("mtu", 512, 23, 1026));
-  const auto max_links = static_cast<std::uint32_t>(p.number("max_links", 100'000, 1, 100'000));
-  w.loss = p.number("loss", 0, 0, 1000);
-  w.duplicate = p.number("duplicate", 0, 0, 1000);
-  w.reorder = p.number("reorder", 0, 0, 1000);
-  w.delay_ms = p.number("delay_ms", 0, 0, 60'000);
-  w.jitter_ms = p.number("jitter_ms", 0, 0, 60'000);
-  w.seed = p.number("seed", 1, 0, UINT64_MAX);
-  p.finish();
-  return std::make_unique<loopback_radio>(out, as, mtu, max_links, probe ? "probe of " + network : network,
-                                          w);
+  w.loss = p.number("loss");
+  w.duplicate = p.number("duplicate");
+  w.reorder = p.number("reorder");
+  w.delay_ms = p.number("delay_ms");
+  w.jitter_ms = p.number("jitter_ms");
+  w.seed = p.number("seed");
+  const auto network = p.text("network");
+  return std::make_unique<loopback_radio>(out, as, static_cast<std::uint32_t>(p.number("mtu")),
+                                          static_cast<std::uint32_t>(p.number("max_links")),
+                                          probe ? "probe of " + network : network, w);
 }
 
 }  // namespace
 
-CPNS_TRANSPORT("loopback", "1.0.0", "A radio inside one process, with bad weather on request", make)
+CPNS_TRANSPORT("loopback", "1.0.0", "A radio inside one process, with bad weather on request", specs, make)

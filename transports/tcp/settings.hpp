@@ -11,6 +11,7 @@
 //
 // Nothing here is secret or trusted: whoever connects is a stranger until the protocol above says otherwise.
 
+#include <array>
 #include <cstdint>
 #include <string>
 #include <utility>
@@ -22,26 +23,49 @@ namespace cpns::tcp {
 
 using host_port = std::pair<std::string, std::uint16_t>;  ///< an IP address and a port
 
-struct settings {
-  // central
-  host_port listen{"127.0.0.1", 0};
-  std::vector<host_port> announce;  ///< where beacons go
-  std::uint64_t announce_ms = 500;  ///< between two beacons
-  // peripheral
-  std::uint16_t discover = 0;      ///< UDP port where beacons are heard; 0: none
-  std::vector<host_port> connect;  ///< gateways that are dialled without a beacon
-  std::uint64_t retry_ms = 200;    ///< first pause before dialling again; doubled up to 64 times, with jitter
-  // both
-  std::string network = "cpns";
-  std::uint32_t mtu = 1026;
-  std::uint64_t max_links = 8192;
-  std::uint64_t handshake_ms = 5000;      ///< for the hello
-  std::uint64_t frame_ms = 5000;          ///< a frame that was begun has to be whole after this
-  std::uint64_t queue_bytes = 64 * 1024;  ///< of one link
+inline constexpr std::array parameters{
+    sdk::text("listen", "The IP address and TCP port that PNEs connect to; port 0: one that is free.",
+              "127.0.0.1:0", 3, 64, CPNS_PARAMETER_OF_CENTRAL | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::text("announce", "Where UDP beacons go: address:port, several with commas between.", "", 0, 1024,
+              CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("announce_ms", "Milliseconds between two beacons.", "500", 20, 3'600'000,
+                CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("handshake_ms", "Milliseconds that a connection has for its hello.", "5000", 10, 600'000,
+                CPNS_PARAMETER_OF_CENTRAL),
+    sdk::text("connect",
+              "Gateways that are dialled without a beacon: address:port, several with commas between.", "", 0,
+              1024, CPNS_PARAMETER_OF_PERIPHERAL | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::number("discover", "The UDP port where beacons are heard; 0: none.", "0", 0, 65535,
+                CPNS_PARAMETER_OF_PERIPHERAL),
+    sdk::number("retry_ms",
+                "Milliseconds before dialling again; doubled up to 64 times, and moved at random.", "200", 10,
+                600'000, CPNS_PARAMETER_OF_PERIPHERAL),
+    sdk::text("network", "A name; gateways and PNEs of other networks are left alone.", "cpns", 1, 64),
+    sdk::number("mtu", "Bytes of a frame; the same on both sides.", "1026", 23, 65535),
+    sdk::number("max_links", "Links at the same time.", "8192", 1, 1'000'000),
+    sdk::number("frame_ms", "Milliseconds in which a frame that was begun has to be whole.", "5000", 10,
+                600'000),
+    sdk::number("queue_bytes", "Bytes that wait for one link at most.", "65536", 2048, 16 * 1024 * 1024),
 };
 
-/// Takes the parameters; throws sdk::bad_parameter that says which one and what it must be.
-settings read_settings(sdk::parameters& p, cpns_role as);
+/// What the parameters say.
+struct settings {
+  // central
+  host_port listen;
+  std::vector<host_port> announce;
+  std::uint64_t announce_ms = 0, handshake_ms = 0;
+  // peripheral
+  std::uint16_t discover = 0;
+  std::vector<host_port> connect;
+  std::uint64_t retry_ms = 0;
+  // both
+  std::string network;
+  std::uint32_t mtu = 0;
+  std::uint64_t max_links = 0, frame_ms = 0, queue_bytes = 0;
+};
+
+/// Throws sdk::bad_parameter.
+settings read_settings(const sdk::parameters& p, cpns_role as);
 
 /// How many of `max_links` this process can have open: some descriptors are left for stores and other
 /// sockets, which whoever only connects must not be able to take away.

@@ -52,12 +52,10 @@ class tcp_radio final : public sdk::radio {
   std::unique_ptr<hub> owner_;
 };
 
-std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, sdk::parameters& p, bool probe) {
-  if (as != CPNS_ROLE_CENTRAL && as != CPNS_ROLE_PERIPHERAL)
-    throw std::invalid_argument{"role " + std::to_string(as) + " is not known"};
+std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, const sdk::parameters& p, bool probe) {
   return std::make_unique<tcp_radio>(out, as, read_settings(p, as), probe);
 }
 
 }  // namespace
 
-CPNS_TRANSPORT("tcp", "1.0.0", "Frames over TCP, with discovery by UDP beacons", make)
+CPNS_TRANSPORT("tcp", "1.0.0", "Frames over TCP, with discovery by UDP beacons", tcp::parameters, make)

@@ -18,9 +18,19 @@
 #include <utility>
 #include <vector>
 
-#include "plugins/abi/transport.h"
+#include "plugins/sdk/parameters.h"
 
 namespace bad {
+
+inline constexpr cpns_parameter_spec specs[] = {
+    {"network", "A name; radios of one process meet when it is the same.", CPNS_PARAMETER_TEXT,
+     CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS, "small", 1, 64, nullptr},
+    {"channel", "A number that both sides keep to themselves.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH,
+     "7", 1, 40, nullptr},
+    {"loud", "Whether it is loud.", CPNS_PARAMETER_BOOLEAN, CPNS_PARAMETER_OF_CENTRAL, "false", 0, 0,
+     nullptr},
+};
+inline constexpr cpns_parameter_list known = CPNS_PARAMETER_LIST(specs);
 
 using bytes = std::vector<std::uint8_t>;
 
@@ -56,7 +66,9 @@ class radio {
   }
 
   /// Whether open may take these.
-  static bool knows_parameter(const std::string& name) { return name == "network"; }
+  static cpns_status check_parameters(const cpns_host* host, const cpns_open_args* args) {
+    return cpns_parameters_check(&known, host, args);
+  }
   static bool knows_role(std::uint32_t role) {
     return role == CPNS_ROLE_CENTRAL || role == CPNS_ROLE_PERIPHERAL;
   }
@@ -114,6 +126,7 @@ class radio {
     for (const auto l : links_of(endpoint)) cut(l);
   }
   virtual cpns_status connect(const std::string&) { return CPNS_UNSUPPORTED; }
+  virtual void cancel(const std::string&) {}
   virtual cpns_status send(std::uint64_t l, const std::uint8_t* data, std::size_t size) {
     if (size == 0 || size > mtu) return CPNS_LIMIT;
     std::lock_guard lock{air().guard};
@@ -255,6 +268,7 @@ class radio {
     t.disconnect = [](void* c, std::uint64_t l) { of(c).disconnect(l); };
     t.close = [](void* c) { of(c).close(); };
     t.get_extension = [](void*, const char*) -> const void* { return nullptr; };
+    t.cancel = [](void* c, const char* a) { of(c).cancel(a); };
   }
 
   std::set<std::pair<radio*, std::uint64_t>> met_;
@@ -266,18 +280,11 @@ class radio {
 
 template <class Radio>
 cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_transport** out) {
-  if (host->size < sizeof(cpns_host) || args->size < sizeof(cpns_open_args)) return CPNS_ERROR;
-  std::string network = "small";
-  for (std::size_t i = 0; i < args->parameter_count; ++i) {
-    const auto& p = args->parameters[i];
-    if (!Radio::knows_parameter(p.name)) {
-      host->log(host->context, CPNS_LOG_ERROR,
-                ("parameter " + std::string{p.name} + " is not known").c_str());
-      return CPNS_BAD_PARAMETER;
-    }
-    if (std::strcmp(p.name, "network") == 0) network = p.value;
-  }
+  constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof host->get_extension;
+  if (host->size < first_host || args->size < sizeof(cpns_open_args)) return CPNS_ERROR;
   if (!Radio::knows_role(args->role)) return CPNS_UNSUPPORTED;
+  if (const auto said = Radio::check_parameters(host, args); said != CPNS_OK) return said;
+  const std::string network = cpns_parameter_text(&known, args, "network");
   if (const auto said = Radio::before_open(host, args); said != CPNS_OK) return said;
   auto* made = new Radio{host, args->role, args->probe ? "a probe" : network};
   made->opened();
@@ -287,8 +294,18 @@ cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_t
 
 }  // namespace bad
 
-/// Defines the exported entry.
-#define BAD_PLUGIN(Radio)                                                                                    \
+/// Defines the exported entry, with other declarations or the usual ones.
+#define BAD_PLUGIN_WITH(Radio, Specs, count)                                                                 \
   extern "C" CPNS_EXPORT const cpns_transport_entry_t cpns_transport_entry = {                               \
-      sizeof(cpns_transport_entry_t), CPNS_ABI_MAJOR,   CPNS_ABI_MINOR, 0, "small", "1",                     \
-      "A small radio with one fault", &bad::open<Radio>}
+      sizeof(cpns_transport_entry_t),                                                                        \
+      CPNS_ABI_MAJOR,                                                                                        \
+      CPNS_ABI_MINOR,                                                                                        \
+      0,                                                                                                     \
+      "small",                                                                                               \
+      "1",                                                                                                   \
+      "A small radio with one fault",                                                                        \
+      &bad::open<Radio>,                                                                                     \
+      Specs,                                                                                                 \
+      count,                                                                                                 \
+      sizeof(cpns_parameter_spec)}
+#define BAD_PLUGIN(Radio) BAD_PLUGIN_WITH(Radio, bad::specs, bad::known.count)

@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  static bool knows_parameter(const std::string&) { return true; }
+  static cpns_status check_parameters(const cpns_host*, const cpns_open_args*) { return CPNS_OK; }
 };
 
 }  // namespace

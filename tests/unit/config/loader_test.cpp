@@ -140,9 +140,9 @@ TEST(examples, load_and_say_their_role) {
   const auto pne = load_pne(folder / "pne.yaml", no_environment);
   ASSERT_TRUE(pne) << why(pne.error());
   EXPECT_EQ(pne->devices.size(), 1U);
-  EXPECT_EQ(check_file(folder / "server.yaml").value(), role_kind::server);
-  EXPECT_EQ(check_file(folder / "gateway.yaml").value(), role_kind::gateway);
-  EXPECT_EQ(check_file(folder / "pne.yaml").value(), role_kind::pne);
+  EXPECT_EQ(check_file(folder / "server.yaml").value().role, role_kind::server);
+  EXPECT_EQ(check_file(folder / "gateway.yaml").value().role, role_kind::gateway);
+  EXPECT_EQ(check_file(folder / "pne.yaml").value().role, role_kind::pne);
 }
 
 TEST(reload, tells_what_changed_and_what_a_running_role_can_take_over) {

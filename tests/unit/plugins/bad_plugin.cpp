@@ -104,9 +104,11 @@ extern "C" const cpns_transport_entry_t cpns_transport_entry = {
     "0.1",
     "A radio for tests",
 #if defined(BAD_no_open)
-    nullptr
+    nullptr,
 #else
-    open_it
+    open_it,
 #endif
-};
+    nullptr,
+    0,
+    0};
 #endif

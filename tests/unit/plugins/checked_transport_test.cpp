@@ -240,7 +240,40 @@ TEST_F(checked, after_close_nothing_is_heard_and_nothing_is_called) {
   EXPECT_EQ(radio.calls.size(), calls);
 }
 
-TEST_F(checked, the_host_has_a_clock_and_no_other_extension) {
+TEST_F(checked, connecting_can_fail_and_be_given_up) {
+  open();
+  ASSERT_TRUE(host->connect("far"));
+  host->cancel("far");
+  EXPECT_EQ(radio.calls, (std::vector<std::string>{"connect far", "cancel far"}));
+  radio.host->connect_failed(radio.host->context, "far", "nobody there");
+  radio.host->connect_failed(radio.host->context, nullptr, nullptr);
+  EXPECT_EQ(heard.heard(), (std::vector<std::string>{"not connected far nobody there", "not connected  "}));
+  host->close();
+  host->cancel("far");
+  EXPECT_EQ(radio.calls.size(), 2u);
+}
+
+TEST_F(checked, timers_end_with_the_instance) {
+  open();
+  const auto* timer =
+      static_cast<const cpns_ext_timer*>(radio.host->get_extension(radio.host->context, CPNS_EXT_TIMER));
+  static std::atomic<int> due{0};
+  due = 0;
+  ASSERT_NE(timer->start(
+                radio.host->context, 0, [](void*) { ++due, due.notify_all(); }, nullptr),
+            0u);
+  due.wait(0);
+  ASSERT_NE(timer->start(
+                radio.host->context, 20, [](void*) { ++due; }, nullptr),
+            0u);
+  host->close();
+  EXPECT_EQ(timer->start(
+                radio.host->context, 0, [](void*) { ++due; }, nullptr),
+            0u);
+  EXPECT_EQ(due, 1);
+}
+
+TEST_F(checked, the_host_has_a_clock_and_no_extension_that_nobody_knows) {
   open();
   const auto* timer =
       static_cast<const cpns_ext_timer*>(radio.host->get_extension(radio.host->context, CPNS_EXT_TIMER));

@@ -28,6 +28,7 @@ struct silent_listener final : transport_listener {
   void link_down(link_id, std::string) override {}
   void message(link_id, bytes) override {}
   void peer_found(std::string, std::int32_t) override {}
+  void connect_failed(std::string, std::string) override {}
   void failed(error) override {}
 };
 
@@ -39,7 +40,7 @@ struct refusal {
 std::ostream& operator<<(std::ostream& o, const refusal& r) { return o << r.kind; }
 
 constexpr refusal refused_everywhere[] = {
-    {"other_abi", errc::plugin_incompatible, "interface version 2.0, this program has 1.0"},
+    {"other_abi", errc::plugin_incompatible, "interface version 2.1, this program has 1.1"},
     {"missing_symbol", errc::plugin_incompatible, "exports no symbol cpns_transport_entry"},
     {"small_entry", errc::plugin_incompatible, "entry is too small"},
     {"no_open", errc::plugin_incompatible, "no open function"},
@@ -153,9 +154,12 @@ struct bad_parameter {
 TEST(probe, parameters_are_judged_by_the_plugin) {
   using enum transport_role;
   const bad_parameter cases[] = {
-      {"loopback", central, {{"colour", "red"}}, "parameter colour is not known"},
+      {"loopback", central, {{"wavelength", "1"}}, "parameter 'wavelength' is not known to loopback"},
       {"loopback", central, {{"mtu", "22"}}, "from 23 to 1026"},
-      {"loopback", central, {{"loss", "half"}}, "parameter loss is 'half'"},
+      {"loopback",
+       central,
+       {{"loss", "half"}},
+       "parameter loss of loopback: it must be a number from 0 to 1000, not 'half'"},
       {"tcp", central, {{"listen", "127.0.0.1"}}, "must be address:port"},
       {"tcp", central, {{"listen", "localhost:1"}}, "is no IP address"},
       {"tcp", central, {{"announce", "127.0.0.1:70000"}}, "must be address:port"},
@@ -163,12 +167,18 @@ TEST(probe, parameters_are_judged_by_the_plugin) {
       {"tcp", peripheral, {{"connect", "gateway:1"}}, "'gateway' is no IP address"},
       {"tcp", central, {{"network", ""}}, "1 to 64 bytes"},
       {"tcp", peripheral, {}, "discover"},
-      {"tcp", peripheral, {{"discover", "0x10"}}, "parameter discover is '0x10'"},
+      {"tcp",
+       peripheral,
+       {{"discover", "0x10"}},
+       "parameter discover of tcp: it must be a number from 0 to 65535, not '0x10'"},
   };
   for (const auto& c : cases) {
     const auto probed = probe_transport(spec_of(c.plugin, c.params, c.role), 20s);
     ASSERT_FALSE(probed) << c.says;
-    EXPECT_EQ(probed.error().code, errc::config_range) << probed.error().message();
+    EXPECT_EQ(probed.error().code,
+              c.params.count("wavelength") != 0 ? errc::config_unknown_key : errc::config_range)
+        << probed.error().message();
+    EXPECT_EQ(probed.error().parameter, c.params.empty() ? "connect" : c.params.begin()->first);
     EXPECT_NE(probed.error().detail.find(c.says), std::string::npos) << probed.error().message();
   }
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <deque>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -24,6 +25,9 @@ class recorder final : public transport_listener {
   void peer_found(std::string address, std::int32_t rssi) override {
     say("found " + address + " " + std::to_string(rssi));
   }
+  void connect_failed(std::string address, std::string why) override {
+    say("not connected " + address + " " + why);
+  }
   void failed(error why) override { say("failed " + why.detail); }
 
   /// The lines since the last call.
@@ -44,22 +48,25 @@ class recorder final : public transport_listener {
 /// One at a time: the entry that it opens through is static.
 class scripted_radio {
  public:
-  cpns_limits limits{sizeof(cpns_limits), 25, 4, 3, CPNS_TRAIT_RELIABLE};
+  cpns_limits limits{sizeof(cpns_limits), 25, 4, 3, CPNS_TRAIT_RELIABLE, 0};
   cpns_status answer = CPNS_OK;
   std::atomic<std::size_t> frames_taken_at_most = 1'000'000;  ///< then CPNS_WOULD_BLOCK
   bool writable_during_send = false;  ///< calls writable before it says that it would block
   std::vector<bytes> sent;
   std::vector<std::string> calls;
   std::map<std::string, std::string> params;
+  std::vector<cpns_parameter_spec> specs;                ///< none: it declares nothing
+  std::function<cpns_status(const cpns_host*)> on_open;  ///< what open does before all else
   bool probed = false, closed = false;
   const cpns_host* host = nullptr;
 
   scripted_radio() { current_ = this; }
   ~scripted_radio() { current_ = nullptr; }
 
-  result<std::unique_ptr<transport>> open(recorder& r, transport_role as = transport_role::central,
-                                          std::map<std::string, std::string> given = {}, bool probe = false) {
-    static const cpns_transport_entry_t entry{
+  open_result<std::unique_ptr<transport>> open(recorder& r, transport_role as = transport_role::central,
+                                               std::map<std::string, std::string> given = {},
+                                               bool probe = false) {
+    const cpns_transport_entry_t entry{
         sizeof(cpns_transport_entry_t),
         CPNS_ABI_MAJOR,
         CPNS_ABI_MINOR,
@@ -69,7 +76,10 @@ class scripted_radio {
         "For tests",
         [](const cpns_host* h, const cpns_open_args* a, const cpns_transport** out) {
           return current_->opened(h, *a, out);
-        }};
+        },
+        specs.data(),
+        static_cast<std::uint32_t>(specs.size()),
+        specs.empty() ? 0 : static_cast<std::uint32_t>(sizeof(cpns_parameter_spec))};
     return open_checked(entry, as, given, probe, r);
   }
 
@@ -88,6 +98,9 @@ class scripted_radio {
     probed = args.probe;
     for (std::size_t i = 0; i < args.parameter_count; ++i)
       params[args.parameters[i].name] = args.parameters[i].value;
+    if (on_open) {
+      if (const auto said = on_open(h); said != CPNS_OK) return said;
+    }
     if (answer != CPNS_OK) return answer;
     table_ = {sizeof(cpns_transport),
               0,
@@ -104,7 +117,8 @@ class scripted_radio {
               },
               [](void* c, std::uint64_t l) { self(c).called("disconnect " + std::to_string(l)); },
               [](void* c) { self(c).closed = true; },
-              [](void*, const char*) -> const void* { return nullptr; }};
+              [](void*, const char*) -> const void* { return nullptr; },
+              [](void* c, const char* a) { self(c).called(std::string{"cancel "} + a); }};
     *out = &table_;
     return CPNS_OK;
   }

@@ -1,0 +1,16 @@
+#include "small_radio.hpp"
+
+namespace {
+
+class faulty final : public bad::radio {
+ public:
+  using radio::radio;
+  // Takes the call, and says nothing of how it ended.
+  cpns_status connect(const std::string&) override {
+    return role_ == CPNS_ROLE_CENTRAL ? CPNS_OK : CPNS_UNSUPPORTED;
+  }
+};
+
+}  // namespace
+
+BAD_PLUGIN(faulty);

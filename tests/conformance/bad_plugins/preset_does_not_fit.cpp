@@ -1,0 +1,13 @@
+#include "small_radio.hpp"
+
+namespace {
+
+constexpr cpns_parameter_spec specs[] = {
+    bad::specs[0],
+    {"channel", "A number that both sides keep to themselves.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH,
+     "41", 1, 40, nullptr},
+};
+
+}  // namespace
+
+BAD_PLUGIN_WITH(bad::radio, specs, 2);
