@@ -8,6 +8,7 @@
 #include "cli/plugin_argument.hpp"
 #include "cli/terminal.hpp"
 #include "cli/transport_check.hpp"
+#include "cli/transport_new.hpp"
 #include "cli/transport_show.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
@@ -118,6 +119,7 @@ void add_transport(CLI::App& app, int& code) {
   add_list(*transport, code);
   add_show(*transport, code);
   add_check(*transport, code);
+  add_new(*transport, code);
 }
 
 }  // namespace cpns::cli

@@ -52,6 +52,15 @@ class host {
   [[nodiscard]] const void* extension(const char* id) const {
     return table_->get_extension(table_->context, id);
   }
+  /// The extension `id` as the struct that this radio was built with; nullptr if the host has none, or an
+  /// older one.
+  template <class Extension>
+  [[nodiscard]] const Extension* find(const char* id) const {
+    const auto* found = static_cast<const Extension*>(extension(id));
+    return found != nullptr && found->size >= sizeof(Extension) ? found : nullptr;
+  }
+  /// What the functions of an extension take first.
+  [[nodiscard]] void* context() const { return table_->context; }
 
  private:
   const cpns_host* table_;

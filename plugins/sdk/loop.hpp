@@ -1,0 +1,136 @@
+#pragma once
+// The host's timers and descriptors (cpns.timer/1, cpns.fd/1) for radios in C++, with functions instead of
+// pointers.
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "../abi/ext/fd.h"
+#include "../abi/ext/timer.h"
+#include "transport.hpp"
+
+namespace cpns::sdk {
+
+/// All functions run in the instance's thread of the host, one at a time, and keep their exceptions to
+/// themselves: what they throw becomes a log line. [any-thread], but stop() and the destructor.
+class loop {
+ public:
+  /// One watched descriptor, by its number; copies name the same one.
+  class watch {
+   public:
+    watch() = default;
+    /// CPNS_FD_; 0: nothing, until it is called again.
+    void wait_for(std::uint32_t events) const {
+      if (of_ != nullptr) of_->fds_->change(of_->context_, id_, events);
+    }
+
+   private:
+    friend class loop;
+    watch(loop* of, std::uint64_t id, std::uint64_t task) : of_(of), id_(id), task_(task) {}
+    loop* of_ = nullptr;
+    std::uint64_t id_ = 0, task_ = 0;
+  };
+
+  /// Throws sdk::unavailable if the host has no such extensions: it is older than interface 1.1.
+  explicit loop(const host& out)
+      : out_(out), context_(out.context()), timer_(out.find<cpns_ext_timer>(CPNS_EXT_TIMER)),
+        fds_(out.find<cpns_ext_fd>(CPNS_EXT_FD)) {
+    if (timer_ == nullptr || fds_ == nullptr)
+      throw unavailable{
+          "this radio needs timers and descriptors of the host, which begin with interface 1.1"};
+  }
+  ~loop() { stop(); }
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  /// Calls `due` once, `ms` from now; never after stop().
+  void after(std::uint64_t ms, std::function<void()> due) {
+    std::lock_guard lock{guard_};
+    if (stopped_) return;
+    auto& t = keep([due = std::move(due)](std::uint32_t) { due(); }, true);
+    t.id = timer_->start(
+        context_, ms, [](void* user) { static_cast<task*>(user)->run(0); }, &t);
+  }
+  /// Calls `ready(events)` as long as the descriptor is in one of the states `events` (CPNS_FD_). It stays
+  /// the caller's, and is closed after forget(). Throws sdk::unavailable if it cannot be watched.
+  watch on(int fd, std::uint32_t events, std::function<void(std::uint32_t)> ready) {
+    std::lock_guard lock{guard_};
+    if (stopped_) return {};
+    auto& t = keep(std::move(ready), false);
+    t.id = fds_->watch(
+        context_, fd, events, [](void* user, std::uint32_t e) { static_cast<task*>(user)->run(e); }, &t);
+    const auto id = t.id, number = t.number;
+    if (id != 0) return {this, id, number};
+    tasks_.erase(number);
+    throw unavailable{"a descriptor cannot be watched"};
+  }
+  /// Its function does not run any more when this returns, unless this is called from within one.
+  void forget(const watch& w) {
+    if (w.of_ == nullptr) return;
+    fds_->unwatch(context_, w.id_);
+    drop(w.task_);
+  }
+  /// Ends all of them and waits for what runs. Not from within one.
+  void stop() {
+    for (;;) {
+      std::shared_ptr<task> next;
+      {
+        std::lock_guard lock{guard_};
+        stopped_ = true;
+        if (tasks_.empty()) return;
+        next = tasks_.begin()->second;
+      }
+      if (next->is_timer)
+        timer_->stop(context_, next->id);
+      else
+        fds_->unwatch(context_, next->id);
+      drop(next->number);
+    }
+  }
+
+ private:
+  struct task : std::enable_shared_from_this<task> {
+    loop* of = nullptr;
+    std::uint64_t number = 0, id = 0;
+    bool is_timer = false;
+    std::function<void(std::uint32_t)> call;
+    void run(std::uint32_t events) noexcept {
+      const auto alive = shared_from_this();  // it may forget itself
+      detail::guarded(of->out_, "a function of the loop", [&] { return call(events), CPNS_OK; });
+      if (is_timer) of->drop(number);
+    }
+  };
+
+  /// With the lock.
+  task& keep(std::function<void(std::uint32_t)> call, bool is_timer) {
+    auto t = std::make_shared<task>();
+    t->of = this;
+    t->number = ++last_;
+    t->is_timer = is_timer;
+    t->call = std::move(call);
+    return *(tasks_[t->number] = std::move(t));
+  }
+  void drop(std::uint64_t number) {
+    std::shared_ptr<task> gone;  // its end may take locks of the radio
+    std::lock_guard lock{guard_};
+    if (const auto it = tasks_.find(number); it != tasks_.end()) {
+      gone = std::move(it->second);
+      tasks_.erase(it);
+    }
+  }
+
+  const host out_;
+  void* const context_;
+  const cpns_ext_timer* const timer_;
+  const cpns_ext_fd* const fds_;
+  std::mutex guard_;
+  bool stopped_ = false;
+  std::uint64_t last_ = 0;
+  std::unordered_map<std::uint64_t, std::shared_ptr<task>> tasks_;
+};
+
+}  // namespace cpns::sdk

@@ -1,0 +1,87 @@
+#!/usr/bin/env python3
+"""The plugin interface against its record (interface.abi), by libabigail's abidiff, so that nothing breaks it by accident.
+
+usage: check_interface.py check|plant|record CC ROOT
+  check   what is built from the headers is what the record says
+  plant   breaks copies of the headers on purpose, and wants abidiff to see each of them
+  record  writes the record again, after a change that keeps every promise of docs/plugin-guide.md
+Exit codes: 0 as it should be, 1 not, 2 usage.
+"""
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+DRAW = ["--no-show-locs", "--no-corpus-path", "--no-comp-dir-path"]
+# (header, what stands there, what would break plugins)
+PLANTED = [
+    ("transport.h", "  uint32_t mtu;           ", "  uint64_t mtu;           "),
+    ("transport.h", "CPNS_NO_LINK = 4", "CPNS_NO_LINK = 44"),
+    ("transport.h", "  void (*disconnect)(void* context, uint64_t link);", "  cpns_status (*disconnect)(void* context, uint32_t link);"),
+    ("transport.h", "  uint32_t duty_permille;", ""),
+    ("transport.h", "CPNS_TRAIT_ORDERED = 1u << 1", "CPNS_TRAIT_ORDERED = 1u << 4"),
+    ("parameter.h", "  uint64_t min;", "  uint32_t min;"),
+    ("ext/timer.h", "  uint64_t (*now_ms)(void* context);", "  uint64_t (*now_ms)(void* context, int clock);"),
+    ("ext/fd.h", "CPNS_FD_WRITABLE = 1u << 1", "CPNS_FD_WRITABLE = 1u << 2"),
+]
+
+
+def build(cc, root, to):
+    subprocess.run([cc, "-std=c11", "-g", "-O0", "-shared", "-fPIC", "-fvisibility=hidden", "-I.", "-o", str(to),
+                    "tests/abi/interface.c"], check=True, cwd=root)
+
+
+def differences(record, library):
+    done = subprocess.run(["abidiff", "--harmless", "--no-show-locs", str(record), str(library)], capture_output=True, text=True)
+    return "" if done.returncode == 0 else done.stdout + done.stderr or f"abidiff ended with {done.returncode}"
+
+
+def check(cc, root, record, folder):
+    build(cc, root, folder / "interface.so")
+    found = differences(record, folder / "interface.so")
+    if found:
+        print(found + "\nThe plugin interface is not what tests/abi/interface.abi says. If every plugin that is out there still works\n"
+              "(docs/plugin-guide.md: what may change), raise CPNS_ABI_MINOR and run: tests/abi/check_interface.py record cc .",
+              file=sys.stderr)
+    return 1 if found else 0
+
+
+def plant(cc, root, record, folder):
+    missed = 0
+    for number, (header, before, after) in enumerate(PLANTED):
+        copy = folder / str(number)
+        shutil.copytree(root / "plugins/abi", copy / "plugins/abi")
+        shutil.copytree(root / "tests/abi", copy / "tests/abi")
+        at = copy / "plugins/abi" / header
+        text = at.read_text()
+        if before not in text:
+            print(f"{header} does not hold {before!r}: plant another break", file=sys.stderr)
+            missed += 1
+            continue
+        at.write_text(text.replace(before, after, 1))
+        build(cc, copy, folder / f"{number}.so")
+        if not differences(record, folder / f"{number}.so"):
+            print(f"not seen in {header}: {before!r} became {after!r}", file=sys.stderr)
+            missed += 1
+    return 1 if missed else 0
+
+
+def main():
+    if len(sys.argv) != 4 or sys.argv[1] not in ("check", "plant", "record"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    root = pathlib.Path(sys.argv[3]).resolve()
+    record = root / "tests/abi/interface.abi"
+    with tempfile.TemporaryDirectory() as name:
+        folder = pathlib.Path(name)
+        if sys.argv[1] == "record":
+            build(sys.argv[2], root, folder / "interface.so")
+            drawn = subprocess.run(["abidw", *DRAW, str(folder / "interface.so")], check=True, capture_output=True, text=True).stdout
+            record.write_text(drawn)
+            return 0
+        return (check if sys.argv[1] == "check" else plant)(sys.argv[2], root, record, folder)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
