@@ -100,23 +100,23 @@ TEST_F(loops, a_timer_may_stop_itself_and_start_others) {
     counter& done;
     std::uint64_t id = 0;
     int left = 5;
+    static void next(void* user) {
+      auto& x = *static_cast<chain*>(user);
+      x.loop.stop(x.id);
+      if (--x.left == 0) return counter::up(&x.done);
+      x.id = x.loop.start(0, next, user);
+    }
   };
   counter done;
   chain c{loop, done};
-  void (*step)(void*) = [](void* user) {
-    auto& x = *static_cast<chain*>(user);
-    x.loop.stop(x.id);
-    if (--x.left == 0) return counter::up(&x.done);
-    x.id = x.loop.start(
-        0,
-        [](void* again) {
-          auto& y = *static_cast<chain*>(again);
-          y.left = 0;
-          counter::up(&y.done);
-        },
-        user);
-  };
-  c.id = loop.start(0, step, &c);
+  // The first is started by a timer too: its id is then known before it is due.
+  loop.start(
+      0,
+      [](void* user) {
+        auto& x = *static_cast<chain*>(user);
+        x.id = x.loop.start(0, chain::next, user);
+      },
+      &c);
   done.wait_for(1);
   EXPECT_EQ(c.left, 0);
 }
