@@ -12,6 +12,7 @@
 #include "cli/transport_show.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
+#include "plugins/host/loader.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -54,6 +55,10 @@ int check(const check_options& o) {
   if (!o.only.empty()) std::erase_if(tests, [&o](const auto& t) { return t.name != o.only; });
   auto on = read_plugin_argument(o.plugin, o.config, o.central, o.peripheral);
   if (!on) return report(on.error());
+  if (plugins::is_linked(on->file))
+    return report(
+        {errc::config_usage,
+         o.plugin + " is part of this program and has no file to check: name one, ./" + o.plugin + ".so"});
   on->seed = o.seed != 0 ? o.seed : std::random_device{}();
   const conformance::heading heading{o.plugin, on->seed};
   std::vector<conformance::outcome> all;

@@ -12,6 +12,20 @@ namespace fs = std::filesystem;
 using conformance::laid_over;
 using plugins::transport_role;
 
+namespace {
+
+/// NAME.check.yaml beside the plugin; of one that is part of this program, where its file would be.
+fs::path meeting_file(const std::string& plugin) {
+  std::error_code wrong;
+  if (!plugins::is_linked(plugin)) return fs::path{plugin}.replace_extension(".check.yaml");
+  const auto name = plugin.substr(plugin.find(':') + 1) + ".check.yaml";
+  for (const auto& folder : plugins::default_plugin_dirs())
+    if (fs::is_regular_file(fs::path{folder} / name, wrong)) return fs::path{folder} / name;
+  return {};
+}
+
+}  // namespace
+
 result<conformance::subject> read_plugin_argument(const std::string& text, const std::string& config,
                                                   const conformance::params& central,
                                                   const conformance::params& peripheral) {
@@ -19,8 +33,8 @@ result<conformance::subject> read_plugin_argument(const std::string& text, const
   const plugins::transport_spec spec{named.plugin, transport_role::central, {}, {}};
   conformance::subject s;
   CPNS_TRY(s.file, plugins::find_plugin(spec));
-  s.file = fs::absolute(s.file).string();
-  const auto beside = fs::path{s.file}.replace_extension(".check.yaml");
+  if (!plugins::is_linked(s.file)) s.file = fs::absolute(s.file).string();
+  const auto beside = meeting_file(s.file);
   std::error_code wrong;
   if (!config.empty() || fs::is_regular_file(beside, wrong)) {
     const auto known = config::load_check_settings(config.empty() ? beside : fs::path{config});

@@ -116,6 +116,15 @@ int show(const std::vector<std::string>& names, const std::string& format) {
 int list() {
   std::set<std::string> seen;
   int code = exit_done;
+  const auto row = [&code](const std::string& name, const std::string& plugin, const std::string& where) {
+    const auto d = described(plugin);
+    if (!d) code = exit_failed;
+    std::cout << paint(d ? colour::bold : colour::red, padded(name, 12)) << "  "
+              << (d ? padded(d->version, 8) + "  " + d->description : d.error().message())
+              << "\n              " << paint(colour::dim, where) << "\n";
+  };
+  for (const auto& name : plugins::linked_transports())
+    if (seen.insert(name).second) row(name, name, "part of this program");
   for (const auto& folder : plugins::default_plugin_dirs()) {
     std::set<fs::path> files;
     std::error_code wrong;
@@ -123,11 +132,7 @@ int list() {
       if (e.path().extension() == ".so") files.insert(e.path());
     for (const auto& file : files) {
       if (!seen.insert(file.stem().string()).second) continue;  // an earlier folder's is the one that is used
-      const auto d = described(file.string());
-      if (!d) code = exit_failed;
-      std::cout << paint(d ? colour::bold : colour::red, padded(file.stem().string(), 12)) << "  "
-                << (d ? padded(d->version, 8) + "  " + d->description : d.error().message())
-                << "\n              " << paint(colour::dim, file.string()) << "\n";
+      row(file.stem().string(), file.string(), file.string());
     }
   }
   if (seen.empty()) {

@@ -173,6 +173,14 @@ typedef struct cpns_transport_entry_t {
                               checks all by itself */
 } cpns_transport_entry_t;
 
+/* The same source can be linked into a program: with -DCPNS_STATIC_TRANSPORT=NAME the symbol becomes
+ * cpns_transport_entry_NAME, and the program lists it in cpns_static_transports, which ends in NULL. It is
+ * then found by its name, before any file. */
+#ifdef CPNS_STATIC_TRANSPORT
+#define CPNS_STATIC_ENTRY_(name) cpns_transport_entry_##name
+#define CPNS_STATIC_ENTRY(name) CPNS_STATIC_ENTRY_(name)
+#define cpns_transport_entry CPNS_STATIC_ENTRY(CPNS_STATIC_TRANSPORT)
+#endif
 #define CPNS_ENTRY_SYMBOL "cpns_transport_entry"
 #if defined(__GNUC__)
 #define CPNS_EXPORT __attribute__((visibility("default")))

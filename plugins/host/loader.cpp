@@ -10,12 +10,32 @@
 #include "plugins/host/checked_transport.hpp"
 #include "plugins/host/open_plugin.hpp"
 
+/// Of the program, if it has transports of its own.
+extern "C" const cpns_transport_entry_t* const cpns_static_transports[] __attribute__((weak));
+
 namespace cpns::plugins {
 namespace {
 
 namespace fs = std::filesystem;
 
+/// What stands in place of a file for a transport that is linked into this program.
+constexpr std::string_view linked_prefix = "linked:";
+
+const cpns_transport_entry_t* linked(std::string_view name) {
+  if (cpns_static_transports == nullptr) return nullptr;
+  for (const auto* const* at = cpns_static_transports; *at != nullptr; ++at)
+    if ((*at)->name == name) return *at;
+  return nullptr;
+}
+
+std::string_view unprefixed(std::string_view name) {
+  if (name.starts_with(linked_prefix)) name.remove_prefix(linked_prefix.size());
+  return name;
+}
+
 result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
+  if (const auto& text = file.native(); text.starts_with(linked_prefix))
+    if (const auto* entry = linked(unprefixed(text))) return entry;
   void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* why = ::dlerror();
@@ -38,6 +58,15 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
 }
 
 }  // namespace
+
+std::vector<std::string> linked_transports() {
+  std::vector<std::string> out;
+  if (cpns_static_transports != nullptr)
+    for (const auto* const* at = cpns_static_transports; *at != nullptr; ++at) out.emplace_back((*at)->name);
+  return out;
+}
+
+bool is_linked(std::string_view file) { return file.starts_with(linked_prefix); }
 
 std::vector<std::string> default_plugin_dirs() {
   std::vector<std::string> out;
@@ -65,6 +94,8 @@ result<std::string> find_plugin(const transport_spec& spec) {
   }
   if (spec.plugin.empty())
     return fail(errc::plugin_load, "a transport needs the name or the path of a plugin");
+  if (const auto name = unprefixed(spec.plugin); linked(name) != nullptr)
+    return std::string{linked_prefix}.append(name);
   std::string searched;
   for (const auto& folder : spec.plugin_dirs.empty() ? default_plugin_dirs() : spec.plugin_dirs) {
     const auto path = fs::path{folder} / (spec.plugin + ".so");

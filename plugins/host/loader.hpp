@@ -25,8 +25,14 @@ struct transport_spec {
 /// build and install trees have the same shape.
 std::vector<std::string> default_plugin_dirs();
 
-/// The file of a plugin; plugin_load, naming every place that was tried.
+/// Names of the transports that are part of this program.
+std::vector<std::string> linked_transports();
+
+/// The file of a plugin, or "linked:NAME" for one that is part of this program, which comes before any file;
+/// plugin_load, naming every place that was tried.
 result<std::string> find_plugin(const transport_spec& spec);
+/// Whether a result of find_plugin is no file.
+bool is_linked(std::string_view file);
 
 /// Loads the plugin into this process (it is never unloaded), checks its entry and opens an instance.
 /// `listener` may be called before this returns. plugin_load, plugin_incompatible, plugin_failed (resources),
