@@ -14,8 +14,8 @@
 
 #include "plugins/abi/ext/rssi.h"
 #include "plugins/sdk/transport.hpp"
+#include "transports/ble/address.hpp"
 #include "transports/ble/advert.hpp"
-#include "transports/ble/channel.hpp"
 #include "transports/ble/loop.hpp"
 
 namespace cpns::ble {

@@ -168,7 +168,8 @@ void central::dialled(const std::string& peer) {
   loop_.unwatch(c.dialling.get());
   const auto now = loop::clock::now();
   slots_.up(now, peer);
-  c.link = links_.up(std::move(c.dialling), 0, peer, [this, peer, now](links::end by) {
+  auto over = make_l2cap(std::move(c.dialling), settings_.mtu);
+  c.link = links_.up(std::move(over), 0, peer, [this, peer, now](links::end by, channel&) {
     // The host had no use for it, or it broke at once: not again in the same moment.
     const bool in_vain = by == links::end::host ||
                          (by == links::end::lost && loop::clock::now() - now < std::chrono::seconds{1});

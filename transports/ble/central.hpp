@@ -5,6 +5,7 @@
 #include <string>
 
 #include "transports/ble/bluez.hpp"
+#include "transports/ble/l2cap.hpp"
 #include "transports/ble/links.hpp"
 #include "transports/ble/slots.hpp"
 

@@ -1,38 +1,45 @@
 #pragma once
-// L2CAP connection-oriented channels over LE: the sockets. Throws std::system_error where the kernel refuses.
+// What carries the frames of one link. Whoever has one calls it from one thread at a time.
 
-#include <array>
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 
-#include "transports/ble/fd.hpp"
-#include "transports/ble/settings.hpp"
+#include "plugins/abi/transport.h"
 
 namespace cpns::ble {
 
-/// A device address, with its kind: the same six bytes as public and as random are two devices.
-struct address {
-  std::array<std::uint8_t, 6> bytes{};  ///< in the order of the air, the last pair of the text first
-  bool random = false;
+class channel {
+ public:
+  /// What read() found.
+  struct news {
+    enum class kind : std::uint8_t { nothing, frame, ended } is = kind::nothing;
+    std::size_t size = 0;  ///< of a frame
+    // Of the end:
+    cpns_down_reason why = CPNS_DOWN_LOST;
+    std::string detail{};
+    bool by_peer = false;  ///< it closed the channel; otherwise it broke
+  };
 
-  /// From "AA:BB:CC:DD:EE:FF" and BlueZ's "public" or "random".
-  static std::optional<address> parse(const std::string& text, const std::string& kind);
-  /// "AA:BB:CC:DD:EE:FF", and "/random" behind one of that kind.
-  [[nodiscard]] std::string text() const;
-  bool operator==(const address&) const = default;
+  virtual ~channel() = default;
+  /// Is readable when there is something to read, or the channel has ended.
+  [[nodiscard]] virtual int in() const = 0;
+  /// Hangs up when the channel has ended; may be the same as in().
+  [[nodiscard]] virtual int out() const = 0;
+  /// Something waits until out() is writable: then comes flush().
+  [[nodiscard]] virtual bool wants_out() const = 0;
+  /// Takes a frame whole, or says CPNS_WOULD_BLOCK, CPNS_LIMIT or CPNS_NO_LINK.
+  virtual cpns_status send(std::span<const std::uint8_t> frame) = 0;
+  /// After out() became `writable`, or something was read: goes on with what waits. True if a frame may be
+  /// tried again.
+  virtual bool flush(bool writable) = 0;
+  /// The next frame into `room`, which is larger than a frame may be.
+  virtual news read(std::span<std::uint8_t> room) = 0;
+  /// Names a gap in what arrived, 0 for none. One that stays is a loss.
+  [[nodiscard]] virtual std::uint64_t gap() const { return 0; }
+  /// This side ends it.
+  virtual void close() {}
 };
-
-/// A listening socket at `psm` of the adapter with this address.
-fd listen_at(const address& adapter, std::uint8_t psm, const settings& s);
-/// A socket whose connection is under way.
-fd begin_connect(const address& adapter, const address& peer, std::uint8_t psm, const settings& s);
-/// The next connection that waits at `listener`, or none.
-fd accept_one(int listener, address& peer);
-/// 0 if the connection came up, or errno's value.
-int connect_outcome(int socket);
-/// What is wrong with a channel that is up: the peer takes less than a frame, or it is not as secure as it
-/// has to be.
-std::optional<std::string> shortcoming(int socket, const settings& s);
 
 }  // namespace cpns::ble

@@ -1,15 +1,14 @@
 #include "transports/ble/links.hpp"
 
 #include <poll.h>
-#include <sys/socket.h>
 
-#include <cerrno>
-#include <cstring>
+#include <utility>
 
 namespace cpns::ble {
 namespace {
 
 constexpr int frames_at_once = 16;  // of one link; then the others have their turn
+constexpr std::chrono::seconds gap_patience{2};
 
 }  // namespace
 
@@ -24,9 +23,12 @@ loop::clock::time_point links::busy(std::uint64_t id) const {
   return l ? l->busy.load() : loop::clock::time_point{};
 }
 
-std::uint64_t links::up(fd socket, std::uint64_t endpoint, const std::string& address, gone_fn gone) {
+std::uint64_t links::up(std::unique_ptr<channel> over, std::uint64_t endpoint, const std::string& address,
+                        gone_fn gone) {
   const auto l = std::make_shared<link>();
-  l->socket = std::move(socket);
+  l->over = std::move(over);
+  l->in = l->over->in();
+  l->out = l->over->out();
   l->gone = std::move(gone);
   l->busy = loop::clock::now();
   const auto id = ++next_;
@@ -35,7 +37,7 @@ std::uint64_t links::up(fd socket, std::uint64_t endpoint, const std::string& ad
     links_.emplace(id, l);
   }
   out_.link_up(id, endpoint, address);
-  await(id, false);
+  await(id);
   return id;
 }
 
@@ -44,59 +46,93 @@ cpns_status links::send(std::uint64_t id, std::span<const std::uint8_t> data) {
   if (!l) return CPNS_NO_LINK;
   if (data.empty() || data.size() >= in_.size()) return CPNS_LIMIT;
   std::lock_guard lock{l->guard};
-  if (!l->socket) return CPNS_NO_LINK;
-  for (;;) {
-    if (::send(l->socket.get(), data.data(), data.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) break;
-    if (errno == EINTR) continue;
-    if (errno == EMSGSIZE) return CPNS_LIMIT;
-    if (errno != EAGAIN && errno != ENOBUFS && errno != ENOMEM)
-      return CPNS_NO_LINK;  // whoever reads it says why
-    if (!std::exchange(l->blocked, true)) loop_.post([this, id] { await(id, true); });
-    return CPNS_WOULD_BLOCK;
-  }
-  l->busy = loop::clock::now();
-  return CPNS_OK;
+  if (l->ended) return CPNS_NO_LINK;
+  const auto said = l->over->send(data);
+  if (said == CPNS_OK) l->busy = loop::clock::now();
+  if (said == CPNS_WOULD_BLOCK) l->blocked = true;
+  if (l->over->wants_out() && !std::exchange(l->awaits_writable, true)) loop_.post([this, id] { await(id); });
+  return said;
 }
 
 void links::disconnect(std::uint64_t id) {
   loop_.post([this, id] { close(id, CPNS_DOWN_CLOSED, "this side closes", end::host); });
 }
 
-void links::await(std::uint64_t id, bool writable) {
+void links::await(std::uint64_t id) {
   const auto l = find(id);
   if (!l) return;
-  loop_.watch(l->socket.get(), static_cast<short>(writable ? POLLIN | POLLOUT : POLLIN),
-              [this, id](short what) { ready(id, what); });
-}
-
-void links::ready(std::uint64_t id, short what) {
-  const auto l = find(id);
-  if (!l) return;
-  if ((what & (POLLIN | POLLERR | POLLHUP)) != 0) read(id, *l);
-  if ((what & POLLOUT) == 0 || !find(id)) return;
+  bool writable = false;
   {
     std::lock_guard lock{l->guard};
-    l->blocked = false;
+    writable = l->awaits_writable = l->over->wants_out();
   }
-  await(id, false);
-  out_.writable(id);
+  const auto for_out = static_cast<short>(writable ? POLLOUT : 0);
+  constexpr short broken = POLLERR | POLLHUP;
+  if (l->in == l->out)
+    return loop_.watch(l->in, static_cast<short>(POLLIN | for_out), [this, id](short what) {
+      ready(id, (what & (POLLIN | broken)) != 0, (what & POLLOUT) != 0, false);
+    });
+  loop_.watch(l->in, POLLIN, [this, id](short) { ready(id, true, false, false); });
+  loop_.watch(l->out, for_out, [this, id](short what) {
+    ready(id, (what & broken) != 0, (what & POLLOUT) != 0, (what & broken) != 0);
+  });
 }
 
-void links::read(std::uint64_t id, link& l) {
+/// `broken`: nothing can be sent any more; what was read before still counts.
+void links::ready(std::uint64_t id, bool readable, bool writable, bool broken) {
+  const auto l = find(id);
+  if (!l) return;
+  const bool more = readable && read(id, *l);
+  if (!find(id)) return;
+  if (broken && !more) return close(id, CPNS_DOWN_CLOSED, "the peer is gone", end::peer);
+  flush(id, *l, writable);
+}
+
+/// True if there may be more.
+bool links::read(std::uint64_t id, link& l) {
   for (int i = 0; i < frames_at_once; ++i) {
-    const auto n = ::recv(l.socket.get(), in_.data(), in_.size(), MSG_DONTWAIT);
-    if (n > 0) {
-      const auto size = static_cast<std::size_t>(n);
-      if (size == in_.size()) return close(id, CPNS_DOWN_BAD_FRAME, "a frame over the mtu", end::lost);
-      l.busy = loop::clock::now();
-      out_.frame(id, {in_.data(), size});
-      continue;
+    channel::news said;
+    {
+      std::lock_guard lock{l.guard};
+      said = l.over->read(in_);
     }
-    if (n == 0) return close(id, CPNS_DOWN_CLOSED, "the peer closed it", end::peer);
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN) return;
-    return close(id, CPNS_DOWN_LOST, std::strerror(errno), end::lost);
+    if (said.is == channel::news::kind::ended) {
+      close(id, said.why, said.detail, said.by_peer ? end::peer : end::lost);
+      return false;
+    }
+    if (said.is == channel::news::kind::nothing) {
+      mind_gap(id, l);
+      return false;
+    }
+    l.busy = loop::clock::now();
+    out_.frame(id, {in_.data(), said.size});
   }
+  return true;
+}
+
+void links::mind_gap(std::uint64_t id, link& l) {
+  std::uint64_t now = 0;
+  {
+    std::lock_guard lock{l.guard};
+    now = l.over->gap();
+  }
+  if (now == std::exchange(l.gap, now) || now == 0) return;
+  loop_.after(gap_patience, [this, id, now] {
+    const auto same = find(id);
+    if (same && same->gap == now)
+      close(id, CPNS_DOWN_LOST, "what the peer sent did not arrive whole", end::lost);
+  });
+}
+
+void links::flush(std::uint64_t id, link& l, bool writable) {
+  bool told = false, other = false;
+  {
+    std::lock_guard lock{l.guard};
+    told = l.over->flush(writable) && std::exchange(l.blocked, false);
+    other = l.over->wants_out() != l.awaits_writable;
+  }
+  if (other) await(id);
+  if (told) out_.writable(id);
 }
 
 void links::close(std::uint64_t id, cpns_down_reason why, const std::string& detail, end by) {
@@ -108,13 +144,17 @@ void links::close(std::uint64_t id, cpns_down_reason why, const std::string& det
     l = it->second;
     links_.erase(it);
   }
-  loop_.unwatch(l->socket.get());
+  loop_.unwatch(l->in);
+  loop_.unwatch(l->out);
   {
     std::lock_guard lock{l->guard};
-    l->socket.reset();
+    l->ended = true;
+    if (by != end::peer) l->over->close();
   }
   out_.link_down(id, why, detail);
-  if (l->gone) l->gone(by);
+  if (l->gone) l->gone(by, *l->over);
+  std::lock_guard lock{l->guard};
+  l->over.reset();  // here and not where a sender has the link last: its descriptors are free from now on
 }
 
 void links::close_all(const std::string& detail) {

@@ -1,6 +1,5 @@
 #pragma once
-// The links of an instance by their ids. A link is a socket that keeps the bounds of messages: one is one
-// frame.
+// The links of an instance by their ids.
 
 #include <atomic>
 #include <cstdint>
@@ -13,6 +12,7 @@
 #include <vector>
 
 #include "plugins/sdk/transport.hpp"
+#include "transports/ble/channel.hpp"
 #include "transports/ble/loop.hpp"
 
 namespace cpns::ble {
@@ -21,7 +21,7 @@ class links {
  public:
   /// Who ended a link.
   enum class end : std::uint8_t { host, peer, lost };
-  using gone_fn = std::function<void(end)>;
+  using gone_fn = std::function<void(end, channel&)>;
 
   links(loop& in, sdk::host out, std::uint32_t mtu) : loop_(in), out_(out), in_(mtu + 1) {}
 
@@ -31,8 +31,9 @@ class links {
   void disconnect(std::uint64_t link);
 
   // The rest is for the loop's thread.
-  /// Brings a link up in the host. `gone` is called once, after the host was told and the socket closed.
-  std::uint64_t up(fd socket, std::uint64_t endpoint, const std::string& address, gone_fn gone);
+  /// Brings a link up in the host. `gone` is called once, after the host was told; the channel goes then.
+  std::uint64_t up(std::unique_ptr<channel> over, std::uint64_t endpoint, const std::string& address,
+                   gone_fn gone);
   /// Ids that are gone are ignored.
   void close(std::uint64_t link, cpns_down_reason why, const std::string& detail, end by);
   void close_all(const std::string& detail);
@@ -41,17 +42,23 @@ class links {
 
  private:
   struct link {
-    fd socket;
+    std::unique_ptr<channel> over;
     gone_fn gone;
     std::atomic<loop::clock::time_point> busy;
-    std::mutex guard;      // of the socket against close, and of the flag
-    bool blocked = false;  ///< a send was refused; the host waits for `writable`
+    int in = -1, out = -1;
+    std::uint64_t gap = 0;  ///< that was there when it was read last; of the loop's thread
+    std::mutex guard;       // of the channel, and of the flags
+    bool ended = false;     ///< nothing is sent any more
+    bool blocked = false;   ///< a send was refused; the host waits for `writable`
+    bool awaits_writable = false;
   };
   using link_ptr = std::shared_ptr<link>;
   [[nodiscard]] link_ptr find(std::uint64_t id) const;
-  void ready(std::uint64_t id, short what);
-  void read(std::uint64_t id, link& l);
-  void await(std::uint64_t id, bool writable);
+  void ready(std::uint64_t id, bool readable, bool writable, bool broken);
+  bool read(std::uint64_t id, link& l);
+  void flush(std::uint64_t id, link& l, bool writable);
+  void mind_gap(std::uint64_t id, link& l);
+  void await(std::uint64_t id);
 
   loop& loop_;
   sdk::host out_;

@@ -168,8 +168,8 @@ void peripheral::accept(const std::string& name) {
   }
   // The id is known only after the host was told, and the end comes later still.
   const auto id = std::make_shared<std::uint64_t>(0);
-  *id = links_.up(std::move(socket), p.endpoint, from,
-                  [this, name, id](links::end) { std::erase(places_.at(name).links, *id); });
+  *id = links_.up(make_l2cap(std::move(socket), settings_.mtu), p.endpoint, from,
+                  [this, name, id](links::end, channel&) { std::erase(places_.at(name).links, *id); });
   p.links.push_back(*id);
 }
 

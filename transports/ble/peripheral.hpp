@@ -8,6 +8,7 @@
 #include <string>
 
 #include "transports/ble/bluez.hpp"
+#include "transports/ble/l2cap.hpp"
 #include "transports/ble/links.hpp"
 
 namespace cpns::ble {

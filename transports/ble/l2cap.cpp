@@ -1,4 +1,4 @@
-#include "transports/ble/channel.hpp"
+#include "transports/ble/l2cap.hpp"
 
 #include <bluetooth/bluetooth.h>
 #include <bluetooth/l2cap.h>
@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <system_error>
 
@@ -38,28 +37,53 @@ fd make(const address& adapter, std::uint16_t psm, const settings& s) {
   return out;
 }
 
+class l2cap final : public channel {
+ public:
+  l2cap(fd socket, std::uint32_t mtu) : socket_(std::move(socket)), mtu_(mtu) {}
+
+  [[nodiscard]] int in() const override { return socket_.get(); }
+  [[nodiscard]] int out() const override { return socket_.get(); }
+  [[nodiscard]] bool wants_out() const override { return full_; }
+  cpns_status send(std::span<const std::uint8_t> frame) override {
+    for (;;) {
+      if (::send(socket_.get(), frame.data(), frame.size(), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) return CPNS_OK;
+      if (errno == EINTR) continue;
+      if (errno == EMSGSIZE) return CPNS_LIMIT;
+      full_ = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
+      return full_ ? CPNS_WOULD_BLOCK : CPNS_NO_LINK;  // whoever reads it says why
+    }
+  }
+  bool flush(bool writable) override {
+    if (writable) full_ = false;
+    return writable;
+  }
+  news read(std::span<std::uint8_t> room) override {
+    for (;;) {
+      const auto n = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);
+      if (n > 0) {
+        const auto size = static_cast<std::size_t>(n);
+        if (size > mtu_)
+          return {.is = news::kind::ended, .why = CPNS_DOWN_BAD_FRAME, .detail = "a frame over the mtu"};
+        return {.is = news::kind::frame, .size = size};
+      }
+      if (n == 0)
+        return {.is = news::kind::ended,
+                .why = CPNS_DOWN_CLOSED,
+                .detail = "the peer closed it",
+                .by_peer = true};
+      if (errno == EINTR) continue;
+      if (errno == EAGAIN) return {};
+      return {.is = news::kind::ended, .why = CPNS_DOWN_LOST, .detail = std::strerror(errno)};
+    }
+  }
+
+ private:
+  fd socket_;
+  std::uint32_t mtu_;
+  bool full_ = false;
+};
+
 }  // namespace
-
-std::optional<address> address::parse(const std::string& text, const std::string& kind) {
-  address out;
-  out.random = kind == "random";
-  std::array<unsigned, 6> pairs{};
-  int end = 0;
-  if (std::sscanf(text.c_str(), "%2x:%2x:%2x:%2x:%2x:%2x%n", &pairs[5], &pairs[4], &pairs[3], &pairs[2],
-                  &pairs[1], &pairs[0], &end) != 6 ||
-      static_cast<std::size_t>(end) != text.size())
-    return std::nullopt;
-  std::transform(pairs.begin(), pairs.end(), out.bytes.begin(),
-                 [](unsigned p) { return static_cast<std::uint8_t>(p); });
-  return out;
-}
-
-std::string address::text() const {
-  char out[18];
-  std::snprintf(out, sizeof out, "%02X:%02X:%02X:%02X:%02X:%02X", bytes[5], bytes[4], bytes[3], bytes[2],
-                bytes[1], bytes[0]);
-  return random ? std::string{out} + "/random" : std::string{out};
-}
 
 fd listen_at(const address& adapter, std::uint8_t psm, const settings& s) {
   auto out = make(adapter, psm, s);
@@ -104,6 +128,10 @@ std::optional<std::string> shortcoming(int socket, const settings& s) {
   if (level.level < static_cast<std::uint8_t>(s.level))
     return "the channel is less secure than the parameter security demands";
   return std::nullopt;
+}
+
+std::unique_ptr<channel> make_l2cap(fd socket, std::uint32_t mtu) {
+  return std::make_unique<l2cap>(std::move(socket), mtu);
 }
 
 }  // namespace cpns::ble
