@@ -2,6 +2,7 @@
 // What a running test has at hand: the plugin, dice, and where broken rules are told.
 
 #include <atomic>
+#include <chrono>
 #include <mutex>
 #include <random>
 #include <string>
@@ -59,6 +60,16 @@ class bench {
 
 /// Throws test_failed unless `holds`.
 void require(bool holds, const std::string& why);
+
+/// Calls `round(i)` for each i below `n`, or until `time` is over and it did `least`: a slow radio makes
+/// fewer. How often it did.
+template <class Round>
+int repeat(int n, int least, std::chrono::seconds time, Round round) {
+  const auto until = std::chrono::steady_clock::now() + time;
+  int i = 0;
+  while (i < n && (i < least || std::chrono::steady_clock::now() < until)) round(i++);
+  return i;
+}
 
 /// "CPNS_WOULD_BLOCK", or the number.
 std::string name_of(cpns_status s);

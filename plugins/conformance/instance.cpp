@@ -255,12 +255,16 @@ void lost(const instance& from, const std::string& words) {
   throw test_failed{words};
 }
 
+std::size_t pair::most(std::size_t wanted) const {
+  return std::min<std::size_t>(
+      {wanted, central.limits.max_links, peripheral.limits.max_links, peripheral.limits.max_endpoints});
+}
+
 void pair::bring_up(std::size_t count, std::uint64_t first) {
   const auto before = peripheral.heard.count_up();
-  const auto most = std::min(central.limits.max_links,
-                             std::min(peripheral.limits.max_links, peripheral.limits.max_endpoints));
-  if (before + count > most)
-    throw test_skipped{"it declares " + std::to_string(most) + " links, and this test needs " +
+  const auto declared = most(before + count);
+  if (before + count > declared)
+    throw test_skipped{"it declares " + std::to_string(declared) + " links, and this test needs " +
                        std::to_string(before + count)};
   const auto scanned = central.scan(true);
   require(scanned == CPNS_OK, "scan(on) of a central answered " + name_of(scanned));

@@ -83,6 +83,8 @@ class pair {
 
   /// The central scans, endpoints `first` and up are presented; waits until their links are up on both sides.
   void bring_up(std::size_t count, std::uint64_t first = 1);
+  /// `wanted` links, or as many as both declare.
+  [[nodiscard]] std::size_t most(std::size_t wanted) const;
   /// Waits until so many links are up on both sides; throws test_failed with `what` otherwise.
   void wait_for_links(std::size_t count, const std::string& what);
   /// Both ends of an endpoint's link, found by a frame that is sent over it.

@@ -98,9 +98,9 @@ class talkers {
 };
 
 void close_during_traffic(bench& b) {
-  for (int round = 0; round < 6; ++round) {
+  repeat(6, 2, seconds{10}, [&b](int round) {
     pair p{b};
-    p.bring_up(5);
+    p.bring_up(p.most(5));
     talkers talk{p};
     require(p.wait([&] { return talk.sent > 200; }), "links that are up take frames");
     auto& closing = round % 2 == 0 ? p.central : p.peripheral;
@@ -111,11 +111,11 @@ void close_during_traffic(bench& b) {
             "links go down at the peer of an instance that was closed");
     talk.stop();
     require(closing.heard.callbacks() == calls, "no callback comes after close");
-  }
+  });
 }
 
 void close_while_links_come_up(bench& b) {
-  for (int round = 0; round < 25; ++round) {
+  repeat(25, 10, seconds{10}, [&b](int) {
     pair p{b};
     p.central.scan(true);
     for (std::uint64_t e = 1; e <= 4; ++e) p.peripheral.add_endpoint(e);
@@ -125,7 +125,7 @@ void close_while_links_come_up(bench& b) {
     if (b.dice() % 2 == 0) p.central.scan(false);
     if (b.dice() % 2 == 0) p.central.close();
     p.peripheral.close();
-  }
+  });
 }
 
 void close_from_another_thread(bench& b) {

@@ -32,12 +32,12 @@ void link_comes_up(bench& b) {
 void link_ids_are_new(bench& b) {
   pair p{b};
   p.bring_up(2);
-  for (int round = 0; round < 15; ++round) {
+  repeat(15, 3, seconds{5}, [&p](int) {
     p.peripheral.remove_endpoint(1);
     p.wait_for_links(1, "links of an endpoint that was removed go down");
     p.peripheral.add_endpoint(1);
     p.wait_for_links(2, "an endpoint that was presented again gets a link");
-  }
+  });
 }
 
 void link_down_once(bench& b) {

@@ -157,16 +157,20 @@ void sizes_are_respected(bench& b) {
   }
 }
 
+/// Where nothing keeps two networks apart, as with a radio that has one address, one has links and the others
+/// are there.
 void instances_live_side_by_side(bench& b) {
+  const auto drawn = b.draw(), again = b.draw();
+  const bool apart = drawn.central != again.central || drawn.peripheral != again.peripheral;
   pair one{b}, two{b};
   one.bring_up(1);
-  two.bring_up(1);
+  if (apart) two.bring_up(1);
   {
     pair three{b};
-    three.bring_up(2);
+    if (apart) three.bring_up(2);
   }
   const auto e = one.ends_of(1);
-  require(one.central.heard.count_up() == 1 && two.central.heard.count_up() == 1,
+  require(one.central.heard.count_up() == 1 && two.central.heard.count_up() == (apart ? 1 : 0),
           "several instances may be open at once: closing one disturbed the links of another");
   require(one.central.send_patiently(e.central, numbered(1, 8)) == CPNS_OK,
           "several instances may be open at once: a send failed after another one was closed");
