@@ -8,6 +8,7 @@ namespace {
 constexpr const char* service = "org.bluez";
 constexpr const char* adapter_interface = "org.bluez.Adapter1";
 constexpr const char* device_interface = "org.bluez.Device1";
+constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
 constexpr const char* manager_interface = "org.freedesktop.DBus.ObjectManager";
 constexpr std::chrono::milliseconds first_answer{1500};  // opening and probing have two seconds in all
 constexpr std::chrono::seconds bus_pause{1};
@@ -118,6 +119,7 @@ void bluez::connect() {
            return std::find(interfaces.begin(), interfaces.end(), i) != interfaces.end();
          };
          if (lost(adapter_interface) || lost(device_interface)) self.drop(path);
+         if (lost(characteristic_interface) && self.events_.gone) self.events_.gone(path);
        });
   heed("type='signal',sender='org.bluez',interface='org.freedesktop.DBus.Properties',member='"
        "PropertiesChanged'",
@@ -129,6 +131,9 @@ void bluez::connect() {
          if (interface == adapter_interface) self.take_adapter(adapter_name(path), changed);
          if (interface == device_interface && self.devices_.count(path) != 0)
            self.take_device(path, changed, true);
+         if (interface == characteristic_interface && self.events_.notified)
+           if (const auto data = value<std::vector<std::uint8_t>>(changed, "Value"))
+             self.events_.notified(path, *data);
        });
   heed("type='signal',sender='org.freedesktop.DBus',interface='org.freedesktop.DBus',member='"
        "NameOwnerChanged',"
@@ -162,13 +167,18 @@ void bluez::start(events e) {
 
 void bluez::refresh() {
   if (!started_) return;
-  call("/", manager_interface, "GetManagedObjects",
-       [this](sdbus::MethodReply& reply, const sdbus::Error* wrong) {
-         if (wrong != nullptr) return out_.log(CPNS_LOG_WARN, explain(*wrong));
-         objects all;
-         reply >> all;
-         for (const auto& [path, interfaces] : all) take(path, interfaces, true);
-       });
+  objects_now([this](sdbus::MethodReply& reply, const sdbus::Error* wrong) {
+    if (wrong != nullptr) return out_.log(CPNS_LOG_WARN, explain(*wrong));
+    objects all;
+    reply >> all;
+    for (const auto& [path, interfaces] : all) take(path, interfaces, true);
+  });
+}
+
+void bluez::objects_now(answer done) { call("/", manager_interface, "GetManagedObjects", std::move(done)); }
+
+std::string bluez::text(const properties& p, const char* name) {
+  return value<std::string>(p, name).value_or("");
 }
 
 const bluez::adapter* bluez::find_adapter(const std::string& name) const {
@@ -225,6 +235,7 @@ void bluez::take_device(const std::string& path, const properties& p, bool known
     d.at = address::parse(*text, value<std::string>(p, "AddressType").value_or("public")).value_or(d.at);
   d.connected = value<bool>(p, "Connected").value_or(d.connected);
   d.paired = value<bool>(p, "Paired").value_or(d.paired);
+  d.resolved = value<bool>(p, "ServicesResolved").value_or(d.resolved);
   const auto rssi = value<std::int16_t>(p, "RSSI");
   if (rssi) d.rssi = *rssi;
   const auto made = value<std::map<std::uint16_t, sdbus::Variant>>(p, "ManufacturerData");
@@ -238,7 +249,8 @@ void bluez::take_device(const std::string& path, const properties& p, bool known
   const bool fresh = rssi || (made && known);
   const auto told = d;  // a listener may remove it
   if (fresh && told.advert && events_.heard) events_.heard(path, told);
-  if (known && p.count("Connected") != 0 && events_.changed) events_.changed(path, told);
+  if (known && (p.count("Connected") != 0 || p.count("ServicesResolved") != 0) && events_.changed)
+    events_.changed(path, told);
 }
 
 void bluez::drop(const std::string& path) {

@@ -34,6 +34,7 @@ class bluez final : public loop::source {
     std::string adapter;  ///< its name, "hci0"
     address at;
     bool connected = false, paired = false;
+    bool resolved = false;              ///< its services are known
     std::optional<ble::advert> advert;  ///< what it advertised, if it is one of ours
     std::int32_t rssi = CPNS_RSSI_UNKNOWN;
   };
@@ -44,12 +45,16 @@ class bluez final : public loop::source {
     std::function<void(const std::string& path, const device&)> heard;
     /// A device of ours that BlueZ knows from earlier.
     std::function<void(const std::string& path, const device&)> remembered;
+    /// It was connected or not, or its services were resolved.
     std::function<void(const std::string& path, const device&)> changed;
     std::function<void(const std::string& path)> gone;
+    /// What a characteristic notified.
+    std::function<void(const std::string& path, const std::vector<std::uint8_t>&)> notified;
     /// The connection is about to be replaced: objects on it have to go.
     std::function<void()> bus_lost;
   };
   using properties = std::map<std::string, sdbus::Variant>;
+  using objects = std::map<sdbus::ObjectPath, std::map<std::string, properties>>;
   using answer = std::function<void(sdbus::MethodReply&, const sdbus::Error*)>;
 
   /// Looks for bluetoothd and the adapters named, for a second and a half at most. Throws sdk::unavailable
@@ -85,7 +90,12 @@ class bluez final : public loop::source {
       out_.log(CPNS_LOG_DEBUG, std::string{"D-Bus: "} + method + ": " + e.getMessage());
     }
   }
+  /// All objects of bluetoothd: the answer holds `objects`.
+  void objects_now(answer done);
   [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }
+
+  /// The text under `name`; empty if there is none.
+  static std::string text(const properties& p, const char* name);
 
   /// In words for a person, with what to do where that is known.
   static std::string explain(const sdbus::Error& wrong);
@@ -94,7 +104,6 @@ class bluez final : public loop::source {
   void process() override;
 
  private:
-  using objects = std::map<sdbus::ObjectPath, std::map<std::string, properties>>;
   static constexpr std::chrono::seconds call_timeout{20};
   struct proxy {
     std::unique_ptr<sdbus::IProxy> to;

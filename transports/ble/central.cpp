@@ -29,8 +29,21 @@ void central::start() {
       {.adapter_changed = [this](const std::string&) { adapter_changed(); },
        .heard = [this](const std::string& path, const bluez::device& d) { heard(path, d); },
        .remembered = [this](const std::string& path, const bluez::device& d) { clear_old(path, d); },
-       .changed = {},
-       .gone = {},
+       .changed =
+           [this](const std::string& path, const bluez::device& d) {
+             for (auto& [peer, c] : contacts_)
+               if (c.path == path && c.gatt) return c.gatt->changed(d);
+           },
+       .gone =
+           [this](const std::string& path) {
+             for (auto& [peer, c] : contacts_)
+               if (c.gatt && path.starts_with(c.path)) return c.gatt->gone(path);
+           },
+       .notified =
+           [this](const std::string& path, const std::vector<std::uint8_t>& chunk) {
+             for (auto& [peer, c] : contacts_)
+               if (c.gatt && path.starts_with(c.path)) return c.gatt->notified(path, chunk);
+           },
        .bus_lost = {}});
 }
 
@@ -90,7 +103,9 @@ void central::heard(const std::string& path, const bluez::device& d) {
     std::erase_if(sightings_, [&](const auto& entry) { return now - entry.second.when > sighting_kept; });
   if (sightings_.size() >= sightings_max) return;
   const auto& seen = sightings_[peer] = {path, d.at, *d.advert, d.rssi, now};
-  if (contacts_.count(peer) == 0) tell(peer, seen);
+  if (contacts_.count(peer) != 0) return;
+  if (d.connected && !d.paired) return clear_old(path, d);
+  tell(peer, seen);
 }
 
 void central::tell(const std::string& peer, const sighting& s) {
@@ -123,13 +138,18 @@ void central::schedule() {
         [this] { schedule(); });
 }
 
+void central::set_patience(const std::string& peer, contact& c) {
+  loop_.cancel(c.patience);
+  c.patience = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
+                           [this, peer] { failed(peer, "no connection in time"); });
+}
+
 /// Controllers tell of an advertiser once while they scan as discovery has it, and the kernel connects to
 /// what it hears: discovery pauses until the attempt is over.
 void central::dial(const std::string& peer) {
   auto& c = contacts_[peer];
   dialling_ = true;
-  c.patience = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
-                           [this, peer] { failed(peer, "no connection in time"); });
+  set_patience(peer, c);
   if (!std::exchange(asked_, false)) return begin(peer);
   bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
                [this, peer](sdbus::MethodReply&, const sdbus::Error*) { begin(peer); });
@@ -137,22 +157,48 @@ void central::dial(const std::string& peer) {
 
 void central::begin(const std::string& peer) {
   const auto at = contacts_.find(peer);
-  if (at == contacts_.end() || at->second.patience == 0 || at->second.dialling) return;  // it took too long
+  if (at == contacts_.end() || at->second.patience == 0 || at->second.dialling || at->second.gatt)
+    return;  // it took too long
   auto& c = at->second;
   const auto seen = sightings_.find(peer);
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
-  if (seen == sightings_.end() || a == nullptr) return failed(peer, "it is gone again");
+  if (seen == sightings_.end() || a == nullptr || !can_be_dialled(seen->second))
+    return failed(peer, "it is gone again");
   const auto& s = seen->second;
   const auto* d = bluez_->find_device(s.path);
   c.path = s.path;
   c.shared = d != nullptr && d->connected;
-  if (!s.what.channel) return failed(peer, "it takes no L2CAP channel");
+  if (s.what.channel && settings_.l2cap) return dial_l2cap(peer, s);
+  if (s.what.gatt && settings_.gatt) return greet(peer, s);
+  failed(peer, s.what.gatt ? "it takes GATT alone, which the parameter ways leaves out"
+                           : "it takes L2CAP alone, which the parameter ways leaves out");
+}
+
+/// bluetoothd connects to what it has an object of, which may have been removed since.
+bool central::can_be_dialled(const sighting& s) const {
+  return (s.what.channel && settings_.l2cap) || bluez_->find_device(s.path) != nullptr;
+}
+
+void central::dial_l2cap(const std::string& peer, const sighting& s) {
+  auto& c = contacts_.at(peer);
   try {
-    c.dialling = begin_connect(a->at, s.at, s.what.psm, settings_);
+    c.dialling =
+        begin_connect(bluez_->find_adapter(settings_.adapters.front())->at, s.at, s.what.psm, settings_);
   } catch (const std::system_error& e) {
     return failed(peer, e.what());
   }
   loop_.watch(c.dialling.get(), POLLOUT, [this, peer](short) { dialled(peer); });
+}
+
+void central::greet(const std::string& peer, const sighting& s) {
+  auto& c = contacts_.at(peer);
+  c.gatt = std::make_unique<gatt_client>(
+      loop_, *bluez_, s.path, settings_, static_cast<std::uint32_t>(dice_()),
+      gatt_client::events{
+          .connected = [this, peer] { set_patience(peer, contacts_.at(peer)); },
+          .up = [this, peer](std::unique_ptr<channel> over) { linked(peer, std::move(over)); },
+          .failed = [this, peer](const std::string& why) { failed(peer, why); }});
+  c.gatt->begin();
 }
 
 void central::dialled(const std::string& peer) {
@@ -163,12 +209,16 @@ void central::dialled(const std::string& peer) {
     out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
     return failed(peer, *wrong);
   }
+  loop_.unwatch(c.dialling.get());
+  linked(peer, make_l2cap(std::move(c.dialling), settings_.mtu));
+}
+
+void central::linked(const std::string& peer, std::unique_ptr<channel> over) {
+  auto& c = contacts_.at(peer);
   loop_.cancel(std::exchange(c.patience, 0));
   dialling_ = false;
-  loop_.unwatch(c.dialling.get());
   const auto now = loop::clock::now();
   slots_.up(now, peer);
-  auto over = make_l2cap(std::move(c.dialling), settings_.mtu);
   c.link = links_.up(std::move(over), 0, peer, [this, peer, now](links::end by, channel&) {
     // The host had no use for it, or it broke at once: not again in the same moment.
     const bool in_vain = by == links::end::host ||
@@ -185,6 +235,7 @@ void central::failed(const std::string& peer, const std::string& why) {
   dialling_ = false;
   if (c.dialling) loop_.unwatch(c.dialling.get());
   c.dialling.reset();
+  c.gatt.reset();
   clear_away(peer, true);
 }
 
@@ -215,7 +266,8 @@ void central::cleared(const std::string& peer, loop::clock::time_point ended) {
   slots_.freed(loop::clock::now(), peer);
   // Controllers do not tell of it a second time until they scan anew.
   const auto seen = sightings_.find(peer);
-  if (seen != sightings_.end() && seen->second.when > ended) return tell(peer, seen->second);
+  if (seen != sightings_.end() && seen->second.when > ended && can_be_dialled(seen->second))
+    return tell(peer, seen->second);
   sightings_.erase(peer);
   schedule();
 }
@@ -241,6 +293,7 @@ void central::remove(const std::string& path, std::function<void()> done) {
 
 void central::shut() {
   links_.close_all("this side closes");  // which asks for the connections below them to end, too
+  for (auto& [peer, c] : contacts_) c.gatt.reset();
   bluez_.reset();
 }
 

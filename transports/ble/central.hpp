@@ -2,9 +2,11 @@
 // The gateway's side: hears PNEs, and links to as many of them at a time as the adapter is allowed.
 
 #include <map>
+#include <random>
 #include <string>
 
 #include "transports/ble/bluez.hpp"
+#include "transports/ble/gatt_client.hpp"
 #include "transports/ble/l2cap.hpp"
 #include "transports/ble/links.hpp"
 #include "transports/ble/slots.hpp"
@@ -35,6 +37,7 @@ class central {
   struct contact {
     std::string path;  ///< BlueZ's object
     fd dialling;
+    std::unique_ptr<gatt_client> gatt;
     std::uint64_t patience = 0;  ///< the timer of the attempt; 0 when that is over
     std::uint64_t link = 0;
     bool shared = false;  ///< it was connected before: somebody else uses it too
@@ -47,7 +50,12 @@ class central {
   void schedule();
   void dial(const std::string& peer);
   void begin(const std::string& peer);
+  [[nodiscard]] bool can_be_dialled(const sighting& s) const;
+  void dial_l2cap(const std::string& peer, const sighting& s);
   void dialled(const std::string& peer);
+  void greet(const std::string& peer, const sighting& s);
+  void linked(const std::string& peer, std::unique_ptr<channel> over);
+  void set_patience(const std::string& peer, contact& c);
   void failed(const std::string& peer, const std::string& why);
   void clear_away(const std::string& peer, bool in_vain);
   void clear_old(const std::string& path, const bluez::device& d);
@@ -65,6 +73,7 @@ class central {
   bool scanning_ = false, asked_ = false, powered_ = false;
   bool dialling_ = false;  ///< an attempt is under way
   std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
+  std::mt19937 dice_{std::random_device{}()};
 };
 
 }  // namespace cpns::ble

@@ -33,9 +33,13 @@ void peripheral::start() {
                  .remembered = {},
                  .changed = {},
                  .gone = {},
+                 .notified = {},
                  .bus_lost =
                      [this] {
-                       for (auto& [name, p] : places_) p.advert.reset();
+                       for (auto& [name, p] : places_) {
+                         p.advert.reset();
+                         p.gatt.reset();
+                       }
                      }});
 }
 
@@ -76,28 +80,53 @@ void peripheral::present(const std::string& name) {
   const auto* a = bluez_->find_adapter(name);
   if (a == nullptr || !a->powered) {
     p.advert.reset();  // bluetoothd forgot it
+    if (a == nullptr) p.gatt.reset();
     return;
   }
   if (p.endpoint == 0) return;
-  if (!p.listener || !(p.at == a->at)) {
-    if (p.listener) loop_.unwatch(p.listener.get());
-    p.listener.reset();
-    try {
-      p.listener = listen_at(a->at, settings_.psm, settings_);
-    } catch (const std::system_error& e) {
-      return again(name, "PSM " + std::to_string(settings_.psm) + ": " + e.what());
-    }
-    p.at = a->at;
-    loop_.watch(p.listener.get(), POLLIN, [this, name](short) { accept(name); });
-  }
+  if (settings_.l2cap && !listen(name, p, a->at)) return;
+  if (settings_.gatt && !serve(name, p)) return;
   if (!p.advert) advertise(name, p);
 }
 
+bool peripheral::listen(const std::string& name, place& p, const address& at) {
+  if (p.listener && p.at == at) return true;
+  if (p.listener) loop_.unwatch(p.listener.get());
+  p.listener.reset();
+  try {
+    p.listener = listen_at(at, settings_.psm, settings_);
+  } catch (const std::system_error& e) {
+    again(name, "PSM " + std::to_string(settings_.psm) + ": " + e.what());
+    return false;
+  }
+  p.at = at;
+  loop_.watch(p.listener.get(), POLLIN, [this, name](short) { accept(name); });
+  return true;
+}
+
+/// Stays while the PNE sleeps: only who advertises is connected to.
+bool peripheral::serve(const std::string& name, place& p) {
+  if (!p.gatt)
+    p.gatt = std::make_unique<gatt_server>(
+        loop_, out_, *bluez_, name, "/cpns/gatt" + std::to_string(++objects_), settings_,
+        gatt_server::events{
+            .ready = [this, name] { present(name); },
+            .up = [this, name](std::unique_ptr<gatt_channel> over,
+                               const std::string& from) { greeted(name, std::move(over), from); },
+            .failed =
+                [this, name](const std::string& why) {
+                  places_.at(name).gatt.reset();
+                  again(name, "GATT service: " + why);
+                }});
+  return p.gatt->ready();
+}
+
 void peripheral::advertise(const std::string& name, place& p) {
-  const auto path = "/cpns/advert" + std::to_string(++adverts_);
+  const auto path = "/cpns/advert" + std::to_string(++objects_);
   const std::map<std::uint16_t, sdbus::Variant> made{
       {company,
-       sdbus::Variant{encode({.channel = true, .gatt = false, .psm = settings_.psm, .tag = p.tag})}}};
+       sdbus::Variant{encode(
+           {.channel = settings_.l2cap, .gatt = settings_.gatt, .psm = settings_.psm, .tag = p.tag})}}};
   p.advert = sdbus::createObject(bluez_->connection(), path);
   auto& o = *p.advert;
   o.registerProperty("Type").onInterface(advert_interface).withGetter([] {
@@ -161,6 +190,23 @@ void peripheral::accept(const std::string& name) {
   const auto from = "ble:" + peer.text();
   if (const auto wrong = shortcoming(socket.get(), settings_))
     return out_.log(CPNS_LOG_WARN, from + ": " + *wrong);
+  linked(name, make_l2cap(std::move(socket), settings_.mtu), from, {});
+}
+
+void peripheral::greeted(const std::string& name, std::unique_ptr<gatt_channel> over,
+                         const std::string& from) {
+  if (places_.at(name).endpoint == 0) {
+    over->close();
+    return places_.at(name).gatt->take_back(*over);
+  }
+  linked(name, std::move(over), "ble:" + from, [this, name](channel& ended) {
+    if (auto& server = places_.at(name).gatt) server->take_back(static_cast<gatt_channel&>(ended));
+  });
+}
+
+void peripheral::linked(const std::string& name, std::unique_ptr<channel> over, const std::string& from,
+                        std::function<void(channel&)> gone) {
+  auto& p = places_.at(name);
   if (p.links.size() >= links_of_one) {
     const auto idle = *std::min_element(p.links.begin(), p.links.end(),
                                         [this](auto a, auto b) { return links_.busy(a) < links_.busy(b); });
@@ -168,14 +214,18 @@ void peripheral::accept(const std::string& name) {
   }
   // The id is known only after the host was told, and the end comes later still.
   const auto id = std::make_shared<std::uint64_t>(0);
-  *id = links_.up(make_l2cap(std::move(socket), settings_.mtu), p.endpoint, from,
-                  [this, name, id](links::end, channel&) { std::erase(places_.at(name).links, *id); });
+  *id = links_.up(std::move(over), p.endpoint, from,
+                  [this, name, id, gone = std::move(gone)](links::end, channel& ended) {
+                    std::erase(places_.at(name).links, *id);
+                    if (gone) gone(ended);
+                  });
   p.links.push_back(*id);
 }
 
 void peripheral::shut() {
   for (auto& [name, p] : places_) withdraw(name, p);
   links_.close_all("this side closes");
+  for (auto& [name, p] : places_) p.gatt.reset();
   bluez_.reset();
 }
 

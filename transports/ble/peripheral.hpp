@@ -8,6 +8,7 @@
 #include <string>
 
 #include "transports/ble/bluez.hpp"
+#include "transports/ble/gatt_server.hpp"
 #include "transports/ble/l2cap.hpp"
 #include "transports/ble/links.hpp"
 
@@ -34,6 +35,7 @@ class peripheral {
     std::uint16_t tag = 0;
     address at;  ///< where `listener` is bound
     fd listener;
+    std::unique_ptr<gatt_server> gatt;
     std::unique_ptr<sdbus::IObject> advert;
     std::uint64_t retry = 0;
     unsigned failures = 0;
@@ -43,7 +45,12 @@ class peripheral {
   void present(const std::string& adapter);
   void advertise(const std::string& adapter, place& p);
   void withdraw(const std::string& adapter, place& p);
+  bool listen(const std::string& adapter, place& p, const address& at);
+  bool serve(const std::string& adapter, place& p);
   void accept(const std::string& adapter);
+  void greeted(const std::string& adapter, std::unique_ptr<gatt_channel> over, const std::string& from);
+  void linked(const std::string& adapter, std::unique_ptr<channel> over, const std::string& from,
+              std::function<void(channel&)> gone);
   void again(const std::string& adapter, const std::string& why);
 
   loop& loop_;
@@ -53,7 +60,7 @@ class peripheral {
   std::unique_ptr<bluez> bluez_;
   std::map<std::string, place> places_;
   std::mt19937 dice_{std::random_device{}()};
-  std::uint64_t adverts_ = 0;
+  std::uint64_t objects_ = 0;
   std::mutex names_guard_;
   std::set<std::uint64_t> names_;
 };

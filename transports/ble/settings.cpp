@@ -15,6 +15,14 @@ security level_of(const std::string& word) {
   return word == "high" ? security::high : word == "medium" ? security::medium : security::low;
 }
 
+void read_ways(const std::vector<std::string>& ways, settings& s) {
+  for (const auto& w : ways) {
+    if (w != "l2cap" && w != "gatt") throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both"};
+    (w == "gatt" ? s.gatt : s.l2cap) = true;
+  }
+  if (!s.l2cap && !s.gatt) throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both"};
+}
+
 }  // namespace
 
 settings read_settings(const sdk::parameters& p, cpns_role as) {
@@ -25,6 +33,7 @@ settings read_settings(const sdk::parameters& p, cpns_role as) {
       !std::all_of(s.adapters.begin(), s.adapters.end(), is_adapter))
     throw sdk::bad_parameter{"adapter", "it must be an adapter, for example hci0, or several different ones"};
   s.mtu = static_cast<std::uint32_t>(p.number("mtu"));
+  read_ways(p.list("ways"), s);
   s.level = level_of(p.text("security"));
   if (as == CPNS_ROLE_CENTRAL) {
     if (s.adapters.size() != 1)

@@ -17,6 +17,8 @@ inline constexpr std::array parameters{
     sdk::text("adapter", "Gateway: one (name a second one in a transport of its own). PNE: one for each PNE.",
               "hci0", 4, 512, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("mtu", "Bytes of a frame; the same on both sides.", "1026", 23, 4096),
+    sdk::text("ways", "PNE: what it offers. Gateway: what it takes; L2CAP where a PNE offers both.",
+              "l2cap, gatt", 4, 16),
     sdk::choice(
         "security",
         "With medium or high BlueZ encrypts the channel, and the devices have to be paired; the protocol "
@@ -41,6 +43,7 @@ inline constexpr std::array parameters{
 struct settings {
   std::vector<std::string> adapters;
   std::uint32_t mtu = 0;
+  bool l2cap = false, gatt = false;  ///< the ways
   security level = security::low;
   // central
   std::uint64_t max_links = 0, connect_ms = 0, idle_ms = 0, rest_ms = 0;
