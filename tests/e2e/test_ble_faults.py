@@ -98,10 +98,16 @@ class BleFaults(E2ECase):
         self.nobody_complained(home)
 
     def test_links_are_lost_in_the_middle_of_messages(self):
+        self.links_are_lost_in_the_middle_of_messages("l2cap", 6)
+
+    def test_links_over_gatt_are_lost_in_the_middle_of_messages(self):
+        self.links_are_lost_in_the_middle_of_messages("gatt", 5)
+
+    def links_are_lost_in_the_middle_of_messages(self, ways, rounds):
         """Small frames make a message of many; the PNE's process, then its adapter go while keys are being delivered."""
-        home = self.place(devices=2, rekey="1s", central={"mtu": "23"}, peripheral={"mtu": "23"})
+        home = self.place(devices=2, rekey="1s", central={"mtu": "23"}, peripheral={"mtu": "23", "ways": ways})
         pne = home.pnes_by_entity[self.entities[0]]
-        for round_ in range(6):
+        for round_ in range(rounds):
             home.events.wait(role="gateway", event=("detecting", "delivering")[round_ % 2], entity=self.entities[0],
                              since=home.events.mark(), timeout=60)
             since = home.events.mark()

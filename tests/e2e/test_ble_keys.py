@@ -1,4 +1,4 @@
-"""Server, gateway and three PNEs over Bluetooth Low Energy: first contact, periodic update, wake-up, and a sleep in between."""
+"""Server, gateway and PNEs over Bluetooth Low Energy, over both ways: first contact, periodic update, wake-up, and a sleep in between."""
 
 import unittest
 
@@ -20,8 +20,14 @@ class BleKeys(E2ECase):
         self.assertEqual(home.events.find(level="error"), [])
         self.assertEqual(home.events.find(event="raw"), [])
 
-    def test_three_pnes_from_first_contact_to_wake_up(self):
-        home = self.place(devices=3, rekey="1d").start_all()
+    def test_three_pnes_over_l2cap(self):
+        self.from_first_contact_to_wake_up("l2cap")
+
+    def test_three_pnes_over_gatt(self):
+        self.from_first_contact_to_wake_up("gatt")
+
+    def from_first_contact_to_wake_up(self, ways):
+        home = self.place(devices=3, rekey="1d", peripheral={"ways": ways}).start_all()
         entities = [entity for entity, _ in home.devices]
         begun = home.events.find()[-1]["seen"]
         ble.report("3 PNEs keyed after the last process was ready", home.wait_confirmed(entities) - begun)
@@ -54,12 +60,13 @@ class BleKeys(E2ECase):
         ble.report("renewed after a wake-up by advertisement", home.wait_confirmed(entities[2:], since) - woke)
         self.end_well(home)
 
-    def test_keys_are_renewed_by_the_timer(self):
-        home = self.place(devices=3, rekey="5s").start_all()
+    def test_keys_are_renewed_by_the_timer_over_both_ways(self):
+        """One gateway, a PNE with L2CAP and one with GATT."""
+        home = self.place(devices=2, rekey="3s", peripheral=[{"ways": "l2cap"}, {"ways": "gatt"}]).start_all()
         entities = [entity for entity, _ in home.devices]
         home.wait_confirmed(entities)
         for _ in range(2):
-            home.wait_confirmed(entities, home.events.mark(), timeout=30)
+            home.wait_confirmed(entities, home.events.mark(), timeout=60)
         self.assertEqual(home.events.find(role="gateway", event="link-closed"), [], "all over the first links")
         self.end_well(home)
 

@@ -27,7 +27,8 @@ def main(controllers: int, seconds: int):
 
 
 class BleHome(Home):
-    """The PNEs are processes of their own, `pnes_by_entity`; or, `together`, the one process of Home."""
+    """The PNEs are processes of their own, `pnes_by_entity`; or, `together`, the one process of Home. `peripheral`: the parameters of
+    all PNEs, or a list with those of each."""
 
     def __init__(self, devices=3, together=False, central=None, peripheral=None, **options):
         super().__init__(devices=devices, **options)
@@ -39,11 +40,12 @@ class BleHome(Home):
                                        "params": {"adapter": ", ".join(adapters), **(peripheral or {})}}]
         else:
             table = (self.folder / "devices.csv").read_text().splitlines()
-            for (entity, _), row, adapter in zip(self.devices, table[1:], adapters):
+            each = peripheral if isinstance(peripheral, list) else [peripheral] * devices
+            for (entity, _), row, adapter, more in zip(self.devices, table[1:], adapters, each):
                 name = f"pne-{adapter}"
                 (self.folder / f"{name}.csv").write_text(f"{table[0]}\n{row}\n")
                 config = dict(self.pne, devices_file=f"{name}.csv", control_socket=f"state/{name}.sock", keys_dir=f"state/{name}",
-                              transports=[{"name": "radio", "plugin": "ble", "params": {"adapter": adapter, **(peripheral or {})}}])
+                              transports=[{"name": "radio", "plugin": "ble", "params": {"adapter": adapter, **(more or {})}}])
                 (self.folder / f"{name}.yaml").write_text(yaml.dump(config))
                 role = Role(name, self.folder / f"{name}.yaml", self.events, self.folder)
                 role.args[1] = "pne"

@@ -1,0 +1,43 @@
+"""The conformance test of the radio, over both of its ways, in the bench."""
+
+import json
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+from support import ble, yaml
+from support.process import cpns_binary
+
+ADDRESSES = {"central": {"adapter": "hci0"}, "peripheral": {"adapter": "hci1, hci2, hci3, hci4, hci5"}}
+# A skipped test has to be one of these, for this reason.
+SKIPPED = {"strangers-do-not-meet": "nothing in the parameters keeps two networks apart"}
+
+
+class BleCheck(unittest.TestCase):
+    def check(self, *options):
+        done = subprocess.run([cpns_binary(), "transport", "check", "ble", "--format", "json", *options], capture_output=True,
+                              text=True, timeout=600)
+        said = json.loads(done.stdout)
+        for t in said["tests"]:
+            print(f"  {t['ms']:7} ms  {t['result']:8} {t['name']}  {t.get('reason', '')}", flush=True)
+        for t in said["tests"]:
+            with self.subTest(t["name"]):
+                if t["result"] == "skipped":
+                    self.assertIn(SKIPPED.get(t["name"], "no reason is known"), t["reason"])
+                else:
+                    self.assertEqual(t["result"], "passed", t.get("reason"))
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_l2cap(self):
+        self.check()
+
+    def test_gatt(self):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "gatt.yaml"
+            file.write_text(yaml.dump({**ADDRESSES, "both": {"ways": "gatt"}}))
+            self.check("--config", str(file))
+
+
+if __name__ == "__main__":
+    ble.main(controllers=6, seconds=580)
