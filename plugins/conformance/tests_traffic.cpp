@@ -232,7 +232,7 @@ void memory_is_bounded(bench& b) {
     d.to.heard.keep_frames = false;
     const auto frame = numbered(3, std::min<std::uint32_t>(d.from.mtu(), 500));
     // A slow radio has its time, and as many frames as show.
-    constexpr std::uint32_t least = 3000;
+    constexpr std::uint32_t least = 1000;
     const auto round = [&](std::uint32_t n) {
       const auto until = std::chrono::steady_clock::now() + seconds{8};
       std::uint32_t sent = 0;

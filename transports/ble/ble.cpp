@@ -1,5 +1,7 @@
 // The ble radio. Its parameters stand in settings.hpp, what goes on the air in docs/protocol.md.
 
+#include <atomic>
+
 #include "transports/ble/central.hpp"
 #include "transports/ble/peripheral.hpp"
 
@@ -34,13 +36,18 @@ class ble_radio final : public sdk::radio {
   }
   cpns_status scan(bool on) override {
     if (!central_) return CPNS_UNSUPPORTED;
+    if (on) scanned_ = true;
     loop_.post([this, on] { central_->scan(on); });
     return CPNS_OK;
   }
   cpns_status connect(std::string_view address) override {
     if (!central_) return CPNS_UNSUPPORTED;
+    if (!scanned_) return CPNS_NO_LINK;  // nobody was found yet, and nothing may be told
     loop_.post([this, peer = std::string{address}] { central_->want(peer); });
     return CPNS_OK;
+  }
+  void cancel(std::string_view address) override {
+    if (central_) loop_.post([this, peer = std::string{address}] { central_->unwant(peer); });
   }
   cpns_status add_endpoint(std::uint64_t endpoint, std::string_view) override {
     if (!peripheral_) return CPNS_UNSUPPORTED;
@@ -59,6 +66,7 @@ class ble_radio final : public sdk::radio {
 
  private:
   settings settings_;
+  std::atomic<bool> scanned_{false};
   loop loop_;
   links links_;
   std::unique_ptr<central> central_;

@@ -1,5 +1,7 @@
 #include "transports/ble/bluez.hpp"
 
+#include <poll.h>
+
 #include <algorithm>
 
 namespace cpns::ble {
@@ -205,7 +207,7 @@ void bluez::take(const std::string& path, const std::map<std::string, properties
     devices_[path] = device{};
     devices_[path].adapter = name;
     take_device(path, d->second, remembered);
-    if (remembered && devices_[path].advert && events_.remembered) events_.remembered(path, devices_[path]);
+    if (remembered && devices_[path].ours && events_.remembered) events_.remembered(path, devices_[path]);
   }
 }
 
@@ -246,10 +248,13 @@ void bluez::take_device(const std::string& path, const properties& p, bool known
       d.advert.reset();
     }
   }
+  const auto services = value<std::vector<std::string>>(p, "UUIDs");
+  d.ours = d.ours || d.advert ||
+           (services && std::find(services->begin(), services->end(), service_uuid) != services->end());
   const bool fresh = rssi || (made && known);
   const auto told = d;  // a listener may remove it
   if (fresh && told.advert && events_.heard) events_.heard(path, told);
-  if (known && (p.count("Connected") != 0 || p.count("ServicesResolved") != 0) && events_.changed)
+  if ((p.count("Connected") != 0 || p.count("ServicesResolved") != 0) && events_.changed)
     events_.changed(path, told);
 }
 
@@ -305,6 +310,17 @@ void bluez::process() {
   // Devices come and go, and each that was asked something left a proxy.
   if (proxies_.size() > proxies_kept)
     std::erase_if(proxies_, [](const auto& entry) { return entry.second->pending == 0; });
+}
+
+void bluez::wait(const std::function<bool()>& settled, std::chrono::milliseconds limit) {
+  const auto until = loop::clock::now() + limit;
+  while (connection_ && !settled() && loop::clock::now() < until) {
+    pollfd one{-1, 0, 0};
+    int timeout = 50;
+    prepare(one.fd, one.events, timeout);
+    ::poll(&one, 1, timeout);
+    process();
+  }
 }
 
 void bluez::reconnect() {

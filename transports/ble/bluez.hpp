@@ -34,6 +34,7 @@ class bluez final : public loop::source {
     std::string adapter;  ///< its name, "hci0"
     address at;
     bool connected = false, paired = false;
+    bool ours = false;                  ///< it advertised our service, or has it
     bool resolved = false;              ///< its services are known
     std::optional<ble::advert> advert;  ///< what it advertised, if it is one of ours
     std::int32_t rssi = CPNS_RSSI_UNKNOWN;
@@ -90,6 +91,8 @@ class bluez final : public loop::source {
       out_.log(CPNS_LOG_DEBUG, std::string{"D-Bus: "} + method + ": " + e.getMessage());
     }
   }
+  /// Waits until `settled`, for so long at most; meanwhile only answers and signals are heeded.
+  void wait(const std::function<bool()>& settled, std::chrono::milliseconds limit);
   /// All objects of bluetoothd: the answer holds `objects`.
   void objects_now(answer done);
   [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }

@@ -33,6 +33,8 @@ void central::start() {
            [this](const std::string& path, const bluez::device& d) {
              for (auto& [peer, c] : contacts_)
                if (c.path == path && c.gatt) return c.gatt->changed(d);
+             // An attempt that was given up and came up all the same; its PNE may be silent until it ends.
+             if (d.connected && (d.ours || sightings_.count("ble:" + d.at.text()) != 0)) clear_old(path, d);
            },
        .gone =
            [this](const std::string& path) {
@@ -58,17 +60,18 @@ void central::adapter_changed() {
   if (powered != std::exchange(powered_, powered) && !powered) {
     // Its links end by themselves; what was heard of waiting peers is worth nothing.
     sightings_.clear();
-    asked_ = false;
+    asked_ = asking_ = false;
   }
   discover();
 }
 
+/// One call at a time: whoever changes his mind often must not flood bluetoothd.
 void central::discover() {
-  const auto path = adapter_path(settings_.adapters.front());
   const bool wanted = scanning_ && !dialling_;
-  if (!powered_ || wanted == asked_) return;
-  asked_ = wanted;
-  if (!wanted) return bluez_->call(path, adapter_interface, "StopDiscovery", nullptr);
+  if (!powered_ || wanted == asked_ || asking_) return;
+  if (!wanted) return stop_looking();
+  asked_ = asking_ = true;
+  const auto path = adapter_path(settings_.adapters.front());
   // Duplicates, because a gateway has to see who is there now, not who was there once.
   const bluez::properties filter{
       {"UUIDs", sdbus::Variant{std::vector<std::string>{std::string{service_uuid}}}},
@@ -77,22 +80,29 @@ void central::discover() {
   bluez_->call(path, adapter_interface, "SetDiscoveryFilter", nullptr, filter);
   bluez_->call(path, adapter_interface, "StartDiscovery",
                [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
+                 asking_ = false;
                  loop_.cancel(scan_timer_);
                  // Controllers tell of an advertiser once while they scan, also when it says something new.
                  const auto again = wrong == nullptr ? one_scan : scan_pause;
-                 scan_timer_ = loop_.after(again, [this] { look_anew(); });
+                 scan_timer_ = loop_.after(again, [this] {
+                   if (asked_ && !asking_) stop_looking();  // and then anew
+                 });
                  // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
                  // itself; our wish is not kept until then.
                  if (wrong != nullptr && wrong->getName() != "org.bluez.Error.InProgress")
                    out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
+                 discover();
                });
 }
 
-void central::look_anew() {
-  if (!asked_) return;
+void central::stop_looking() {
   asked_ = false;
-  bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery", nullptr);
-  discover();
+  asking_ = true;
+  bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
+               [this](sdbus::MethodReply&, const sdbus::Error*) {
+                 asking_ = false;
+                 discover();
+               });
 }
 
 void central::heard(const std::string& path, const bluez::device& d) {
@@ -114,8 +124,17 @@ void central::tell(const std::string& peer, const sighting& s) {
 }
 
 void central::want(const std::string& peer) {
-  slots_.want(peer);
+  const auto c = contacts_.find(peer);
+  if (c != contacts_.end() && c->second.patience == 0)
+    return out_.connect_failed(peer, c->second.link != 0 ? "it has a link" : "its last link still ends");
+  if (!slots_.want(peer)) return out_.connect_failed(peer, "it was not heard");
   schedule();
+}
+
+void central::unwant(const std::string& peer) {
+  const auto c = contacts_.find(peer);
+  if (c != contacts_.end() && c->second.patience != 0) return failed(peer, "it was cancelled");
+  if (slots_.unwant(peer)) out_.connect_failed(peer, "it was cancelled");
 }
 
 void central::schedule() {
@@ -151,8 +170,13 @@ void central::dial(const std::string& peer) {
   dialling_ = true;
   set_patience(peer, c);
   if (!std::exchange(asked_, false)) return begin(peer);
+  asking_ = true;
   bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
-               [this, peer](sdbus::MethodReply&, const sdbus::Error*) { begin(peer); });
+               [this, peer](sdbus::MethodReply&, const sdbus::Error*) {
+                 asking_ = false;
+                 begin(peer);
+                 discover();
+               });
 }
 
 void central::begin(const std::string& peer) {
@@ -237,6 +261,7 @@ void central::failed(const std::string& peer, const std::string& why) {
   c.dialling.reset();
   c.gatt.reset();
   clear_away(peer, true);
+  out_.connect_failed(peer, why);
 }
 
 /// Closing a channel leaves the connection below it to bluetoothd, which keeps it; and an object that was
@@ -293,7 +318,12 @@ void central::remove(const std::string& path, std::function<void()> done) {
 
 void central::shut() {
   links_.close_all("this side closes");  // which asks for the connections below them to end, too
-  for (auto& [peer, c] : contacts_) c.gatt.reset();
+  for (auto& [peer, c] : contacts_) {
+    c.gatt.reset();
+    // An attempt that succeeds later leaves a connection, whose PNE is not heard and not found again.
+    const auto* d = bluez_->find_device(c.path);
+    if (c.patience != 0 && d != nullptr && d->connected && !c.shared) remove(c.path, nullptr);
+  }
   bluez_.reset();
 }
 

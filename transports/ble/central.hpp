@@ -23,6 +23,7 @@ class central {
   void scan(bool on);
   /// The host's wish for a link to a peer that it was told of.
   void want(const std::string& peer);
+  void unwant(const std::string& peer);
   void shut();
 
  private:
@@ -44,7 +45,7 @@ class central {
   };
   void adapter_changed();
   void discover();
-  void look_anew();
+  void stop_looking();
   void heard(const std::string& path, const bluez::device& d);
   void tell(const std::string& peer, const sighting& s);
   void schedule();
@@ -71,6 +72,7 @@ class central {
   std::map<std::string, contact> contacts_;
   std::map<std::string, sighting> sightings_;  ///< the last of each peer
   bool scanning_ = false, asked_ = false, powered_ = false;
+  bool asking_ = false;    ///< bluetoothd has not answered whether it looks or stopped
   bool dialling_ = false;  ///< an attempt is under way
   std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
   std::mt19937 dice_{std::random_device{}()};

@@ -12,6 +12,7 @@ constexpr const char* manager_interface = "org.bluez.LEAdvertisingManager1";
 constexpr const char* advert_interface = "org.bluez.LEAdvertisement1";
 constexpr std::chrono::milliseconds first_pause{500};
 constexpr unsigned doublings_max = 5;
+constexpr std::chrono::milliseconds last_answers{1000};  // closing has two seconds in all
 // A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
 // starve the first.
 constexpr std::size_t links_of_one = 2;
@@ -38,6 +39,7 @@ void peripheral::start() {
                      [this] {
                        for (auto& [name, p] : places_) {
                          p.advert.reset();
+                         p.asking = false;
                          p.gatt.reset();
                        }
                      }});
@@ -68,7 +70,8 @@ void peripheral::remove(std::uint64_t endpoint) {
     for (auto& [name, p] : places_) {
       if (p.endpoint != endpoint) continue;
       p.endpoint = 0;
-      withdraw(name, p);
+      close_listener(p);
+      present(name);
       const auto all = p.links;
       for (const auto link : all) links_.close(link, CPNS_DOWN_CLOSED, "the PNE left", links::end::host);
     }
@@ -80,13 +83,15 @@ void peripheral::present(const std::string& name) {
   const auto* a = bluez_->find_adapter(name);
   if (a == nullptr || !a->powered) {
     p.advert.reset();  // bluetoothd forgot it
+    p.asking = false;
     if (a == nullptr) p.gatt.reset();
     return;
   }
+  if (p.advert && !p.asking && (p.endpoint == 0 || p.advert_tag != p.tag)) return withdraw(name, p);
   if (p.endpoint == 0) return;
   if (settings_.l2cap && !listen(name, p, a->at)) return;
   if (settings_.gatt && !serve(name, p)) return;
-  if (!p.advert) advertise(name, p);
+  if (!p.advert && !p.asking) advertise(name, p);
 }
 
 bool peripheral::listen(const std::string& name, place& p, const address& at) {
@@ -146,15 +151,19 @@ void peripheral::advertise(const std::string& name, place& p) {
     });
   });
   o.finishRegistration();
+  p.asking = true;
+  p.advert_tag = p.tag;
   bluez_->call(
       adapter_path(name), manager_interface, "RegisterAdvertisement",
       [this, name, path](sdbus::MethodReply&, const sdbus::Error* wrong) {
         auto& mine = places_.at(name);
-        if (!mine.advert || mine.advert->getObjectPath() != path) return;
+        mine.asking = false;
+        if (!mine.advert || mine.advert->getObjectPath() != path) return present(name);
         if (wrong == nullptr) {
           mine.failures = 0;
           mine.complained = false;
-          return out_.log(CPNS_LOG_DEBUG, "advertising on " + name);
+          out_.log(CPNS_LOG_DEBUG, "advertising on " + name);
+          return present(name);
         }
         again(name, "advertising: " + bluez::explain(*wrong));
       },
@@ -172,13 +181,23 @@ void peripheral::again(const std::string& name, const std::string& why) {
   });
 }
 
-void peripheral::withdraw(const std::string& name, place& p) {
-  loop_.cancel(p.retry);
+void peripheral::close_listener(place& p) {
   if (p.listener) loop_.unwatch(p.listener.get());
   p.listener.reset();
-  if (!p.advert) return;
-  bluez_->call(adapter_path(name), manager_interface, "UnregisterAdvertisement", nullptr,
-               sdbus::ObjectPath{p.advert->getObjectPath()});
+}
+
+/// Not before bluetoothd has answered to what was asked: it may crash when an advertisement goes that it is
+/// about to begin.
+void peripheral::withdraw(const std::string& name, place& p) {
+  loop_.cancel(p.retry);
+  p.asking = true;
+  bluez_->call(
+      adapter_path(name), manager_interface, "UnregisterAdvertisement",
+      [this, name](sdbus::MethodReply&, const sdbus::Error*) {
+        places_.at(name).asking = false;
+        present(name);
+      },
+      sdbus::ObjectPath{p.advert->getObjectPath()});
   p.advert.reset();
 }
 
@@ -223,8 +242,18 @@ void peripheral::linked(const std::string& name, std::unique_ptr<channel> over, 
 }
 
 void peripheral::shut() {
-  for (auto& [name, p] : places_) withdraw(name, p);
+  for (auto& [name, p] : places_) {
+    p.endpoint = 0;
+    loop_.cancel(p.retry);
+    close_listener(p);
+    present(name);
+  }
   links_.close_all("this side closes");
+  const auto settled = [this] {
+    return std::none_of(places_.begin(), places_.end(),
+                        [](const auto& entry) { return entry.second.asking; });
+  };
+  bluez_->wait(settled, last_answers);
   for (auto& [name, p] : places_) p.gatt.reset();
   bluez_.reset();
 }

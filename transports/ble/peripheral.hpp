@@ -37,13 +37,16 @@ class peripheral {
     fd listener;
     std::unique_ptr<gatt_server> gatt;
     std::unique_ptr<sdbus::IObject> advert;
+    std::uint16_t advert_tag = 0;
     std::uint64_t retry = 0;
     unsigned failures = 0;
+    bool asking = false;  ///< bluetoothd has not answered about the advertisement
     bool complained = false;
     std::vector<std::uint64_t> links;
   };
   void present(const std::string& adapter);
   void advertise(const std::string& adapter, place& p);
+  void close_listener(place& p);
   void withdraw(const std::string& adapter, place& p);
   bool listen(const std::string& adapter, place& p, const address& at);
   bool serve(const std::string& adapter, place& p);

@@ -53,6 +53,11 @@ bool slots::want(const std::string& name) {
   return true;
 }
 
+bool slots::unwant(const std::string& name) {
+  const auto it = peers_.find(name);
+  return it != peers_.end() && std::exchange(it->second.wanted, false);
+}
+
 bool slots::waits(const peer& p, time now) const {
   return p.at == state::unlinked && p.wanted && now - p.seen <= lately && now >= p.not_before;
 }

@@ -27,6 +27,8 @@ class slots {
   bool heard(time now, const std::string& peer, std::uint16_t tag);
   /// The host wants a link to it. False if it was not heard.
   bool want(const std::string& peer);
+  /// It wants it no more. False if it did not, or an attempt has begun.
+  bool unwant(const std::string& peer);
   /// Whom to connect to now: a slot is free, nobody else is being connected to, and it was heard lately. It
   /// is being connected to from here on, until up() or ended().
   std::optional<std::string> next(time now);
