@@ -7,6 +7,8 @@
 namespace cpns::ble {
 namespace {
 
+constexpr std::chrono::milliseconds last_answers{1000};  // closing has two seconds in all
+
 constexpr const char* service = "org.bluez";
 constexpr const char* adapter_interface = "org.bluez.Adapter1";
 constexpr const char* device_interface = "org.bluez.Device1";
@@ -312,9 +314,13 @@ void bluez::process() {
     std::erase_if(proxies_, [](const auto& entry) { return entry.second->pending == 0; });
 }
 
-void bluez::wait(const std::function<bool()>& settled, std::chrono::milliseconds limit) {
-  const auto until = loop::clock::now() + limit;
-  while (connection_ && !settled() && loop::clock::now() < until) {
+void bluez::settle() {
+  const auto open = [this] {
+    return std::any_of(proxies_.begin(), proxies_.end(),
+                       [](const auto& entry) { return entry.second->pending != 0; });
+  };
+  const auto until = loop::clock::now() + last_answers;
+  while (connection_ && open() && loop::clock::now() < until) {
     pollfd one{-1, 0, 0};
     int timeout = 50;
     prepare(one.fd, one.events, timeout);

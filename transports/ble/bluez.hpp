@@ -91,8 +91,9 @@ class bluez final : public loop::source {
       out_.log(CPNS_LOG_DEBUG, std::string{"D-Bus: "} + method + ": " + e.getMessage());
     }
   }
-  /// Waits until `settled`, for so long at most; meanwhile only answers and signals are heeded.
-  void wait(const std::function<bool()>& settled, std::chrono::milliseconds limit);
+  /// Waits until bluetoothd has answered all that it was asked, a second at most; meanwhile only answers and
+  /// signals are heeded.
+  void settle();
   /// All objects of bluetoothd: the answer holds `objects`.
   void objects_now(answer done);
   [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }

@@ -316,7 +316,11 @@ void central::remove(const std::string& path, std::function<void()> done) {
   forget(none, nullptr);
 }
 
+/// What bluetoothd was asked is waited for: one whose asker is gone before it has begun to look goes on for
+/// ever, and what it kept of a peer shows services in place of what the peer advertises.
 void central::shut() {
+  scanning_ = dialling_ = false;
+  slots_.clear();
   links_.close_all("this side closes");  // which asks for the connections below them to end, too
   for (auto& [peer, c] : contacts_) {
     c.gatt.reset();
@@ -324,6 +328,8 @@ void central::shut() {
     const auto* d = bluez_->find_device(c.path);
     if (c.patience != 0 && d != nullptr && d->connected && !c.shared) remove(c.path, nullptr);
   }
+  discover();
+  bluez_->settle();
   bluez_.reset();
 }
 

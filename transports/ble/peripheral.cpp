@@ -12,7 +12,6 @@ constexpr const char* manager_interface = "org.bluez.LEAdvertisingManager1";
 constexpr const char* advert_interface = "org.bluez.LEAdvertisement1";
 constexpr std::chrono::milliseconds first_pause{500};
 constexpr unsigned doublings_max = 5;
-constexpr std::chrono::milliseconds last_answers{1000};  // closing has two seconds in all
 // A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
 // starve the first.
 constexpr std::size_t links_of_one = 2;
@@ -249,11 +248,7 @@ void peripheral::shut() {
     present(name);
   }
   links_.close_all("this side closes");
-  const auto settled = [this] {
-    return std::none_of(places_.begin(), places_.end(),
-                        [](const auto& entry) { return entry.second.asking; });
-  };
-  bluez_->wait(settled, last_answers);
+  bluez_->settle();
   for (auto& [name, p] : places_) p.gatt.reset();
   bluez_.reset();
 }
