@@ -32,7 +32,8 @@ test: build
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e_ble
 
 test-ble: build
-	@ctest --test-dir $(BUILD) --output-on-failure -L e2e_ble
+	@tests/e2e/ble_vm --prepare || true
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L e2e_ble
 
 bench:
 	@$(MAKE) build PRESET=bench

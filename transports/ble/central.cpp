@@ -34,7 +34,8 @@ void central::start() {
              for (auto& [peer, c] : contacts_)
                if (c.path == path && c.gatt) return c.gatt->changed(d);
              // An attempt that was given up and came up all the same; its PNE may be silent until it ends.
-             if (d.connected && (d.ours || sightings_.count("ble:" + d.at.text()) != 0)) clear_old(path, d);
+             if (scanning_ && d.connected && (d.ours || sightings_.count("ble:" + d.at.text()) != 0))
+               clear_old(path, d);
            },
        .gone =
            [this](const std::string& path) {
