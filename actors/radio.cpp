@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "plugins/isolation/isolated_transport.hpp"
 
 namespace cpns::actors {
 
@@ -120,6 +121,13 @@ result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_c
   if (auto wrong = check_radio(t, plugin_dirs, as); !wrong.none())
     return fail(as_error(t, std::move(wrong.all)));
   const auto spec = spec_of(t, plugin_dirs, as);
+  if (t.isolation == config::isolation_kind::process) {
+    plugins::isolation::isolation_settings settings;
+    settings.name = t.name;
+    auto opened = plugins::isolation::open_isolated(spec, std::move(settings), listener);
+    if (!opened) return fail(as_error(t, {as_problem(t, std::move(opened).error())}));
+    return std::move(*opened);
+  }
   if (auto probed = plugins::probe_transport(spec); !probed)
     return fail(as_error(t, {as_problem(t, std::move(probed).error())}));
   auto opened = plugins::load_transport(spec, listener);

@@ -71,8 +71,8 @@ radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string comp
 config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                              plugins::transport_role as);
 
-/// check_radio, then probes the plugin in a child process, then opens it here. The error names the place in
-/// the file, or the transport where it came from none.
+/// check_radio, then opens the plugin in a process of its own, or probes it in a child process and opens it
+/// here. The error names the place in the file, or the transport where it came from none.
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
                                                        const std::vector<config::path>& plugin_dirs,
                                                        plugins::transport_role as,

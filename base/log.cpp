@@ -20,6 +20,7 @@ constexpr std::array<std::string_view, 5> level_names{"debug", "info", "warn", "
 struct state {
   settings now;
   std::shared_ptr<spdlog::logger> out;
+  diverted_fn diverted;
 };
 
 std::mutex guard;
@@ -97,10 +98,7 @@ std::string as_json(level l, std::string_view component, std::string_view event,
   return line + "}";
 }
 
-std::string as_line(level l, std::string_view component, std::string_view event, std::string_view text,
-                    std::initializer_list<field> fields) {
-  std::string line = fmt::format("{} {:<5} {} {}: ", timestamp(), name_of(l), component, event);
-  append_escaped(line, text);
+void append_fields(std::string& line, std::initializer_list<field> fields) {
   for (const auto& f : fields) {
     line += fmt::format(" {}=", f.key);
     const bool plain = is_plain(f.value);
@@ -108,6 +106,13 @@ std::string as_line(level l, std::string_view component, std::string_view event,
     append_escaped(line, f.value);
     if (!plain) line += '"';
   }
+}
+
+std::string as_line(level l, std::string_view component, std::string_view event, std::string_view text,
+                    std::initializer_list<field> fields) {
+  std::string line = fmt::format("{} {:<5} {} {}: ", timestamp(), name_of(l), component, event);
+  append_escaped(line, text);
+  append_fields(line, fields);
   return line;
 }
 
@@ -134,12 +139,25 @@ status configure(const settings& s) {
   return {};
 }
 
+void divert(level threshold, diverted_fn to) {
+  auto fresh = std::make_shared<state>();
+  fresh->now.threshold = threshold;
+  fresh->diverted = std::move(to);
+  std::lock_guard lock{guard};
+  current() = std::move(fresh);
+}
+
 bool enabled(level l, std::string_view component) { return passes(snapshot()->now, l, component); }
 
 void write(level l, std::string_view component, std::string_view event, std::string_view text,
            std::initializer_list<field> fields) {
   const auto s = snapshot();
   if (!passes(s->now, l, component)) return;
+  if (s->diverted) {
+    std::string line{text};  // escaped when it is written
+    append_fields(line, fields);
+    return s->diverted(l, event, line);
+  }
   s->out->info(s->now.form == format::json ? as_json(l, component, event, text, fields)
                                            : as_line(l, component, event, text, fields));
 }

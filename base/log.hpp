@@ -3,6 +3,7 @@
 // line each. Nothing of type secret can be passed; callers pass no frame that may hold one.
 
 #include <cstdint>
+#include <functional>
 #include <initializer_list>
 #include <map>
 #include <string>
@@ -51,6 +52,11 @@ inline void error(std::string_view c, std::string_view e, std::string_view t,
                   std::initializer_list<field> f = {}) {
   write(level::error, c, e, t, f);
 }
+
+/// Takes the lines of a process that is part of another one: level, event, and the text with its fields.
+using diverted_fn = std::function<void(level, std::string_view event, std::string_view text)>;
+/// [thread-safe] From now on lines of `threshold` and above go to `to`, from any thread; `configure` ends it.
+void divert(level threshold, diverted_fn to);
 
 std::string_view name_of(level l);
 /// "debug", "info", "warn", "error" or "off"; config_range otherwise.

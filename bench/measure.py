@@ -34,10 +34,10 @@ def output_of(command, environment=None):
 
 
 class Parts:
-    """Median times of the benchmark programs in nanoseconds, by the benchmark's name with its argument."""
+    """Median times of the benchmark programs in nanoseconds, by the benchmark's name with its argument; memory in KiB."""
 
     def __init__(self):
-        self.raw, self.wall, self.cpu = {}, {}, {}
+        self.raw, self.wall, self.cpu, self.memory = {}, {}, {}, {}
 
     def take(self, printed):
         unit = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
@@ -49,12 +49,14 @@ class Parts:
                 continue
             self.wall[name] = row["real_time"] * unit[row["time_unit"]]
             self.cpu[name] = row["cpu_time"] * unit[row["time_unit"]]
+            if "resident_kib" in row:
+                self.memory[name] = row["resident_kib"], row["own_kib"]
 
 
 def parts(build, quick):
     out = Parts()
     with tempfile.TemporaryDirectory(prefix="cpns-bench-") as folder:
-        for program in ("bench_parts", "bench_store", "bench_assignment"):
+        for program in ("bench_parts", "bench_store", "bench_assignment", "bench_isolation"):
             say(program)
             printed = json.loads(output_of([
                 str(build / "bin" / program), "--benchmark_format=json", "--benchmark_report_aggregates_only=true",

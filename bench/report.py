@@ -54,7 +54,7 @@ def above(measured, floor):
 
 
 def per_operation(parts):
-    names = [n for n in parts.cpu if not n.startswith(("bare", "durable", "key_file", "assignment"))]
+    names = [n for n in parts.cpu if not n.startswith(("bare", "durable", "key_file", "assignment", "radio"))]
     return [(n.replace("_", " ").replace("/", ", bytes: "), span(parts.cpu[n])) for n in names]
 
 
@@ -85,6 +85,19 @@ def assignment(parts):
         measured = parts.cpu[name] / count
         rows.append((f"through actors, log and RocksDB, {count} at once", span(measured),
                      f"{1e9 * count / parts.wall[name]:,.0f}", f"{span(low)}, crypto and commit", above(measured, low)))
+    return rows
+
+
+def isolation(parts):
+    """Each a median of runs that took turns with nothing else: in this process (/0), in a child process (/1)."""
+    here, apart = parts.wall["radio_round_trip/0"], parts.wall["radio_round_trip/1"]
+    rows = [("a message of 200 bytes to the PNE and back", span(here), span(apart), above(apart, here))]
+    for name, what in (("radio_stream_out", "messages/s to the PNE, one link"), ("radio_stream_in", "messages/s from the PNE, one link")):
+        here, apart = (1e12 / parts.wall[f"{name}/{where}"] for where in (0, 1))  # 1,000 messages at once
+        rows.append((what, f"{here:,.0f}", f"{apart:,.0f}", above(apart, here)))
+    resident, own = parts.memory["radio_round_trip/1"]
+    rows.append(("memory of the child process, resident (shared with nobody)", "",
+                 f"{resident / 1024:.1f} MiB ({own / 1024:.1f} MiB)", ""))
     return rows
 
 
@@ -156,6 +169,8 @@ def tables(parts, whole, cores):
         ("Few PNEs, idle PNEs", bench, ("what", "figure"), few_and_idle(whole)),
         ("One key assignment through the server in process, steps 4 to 8", "build/bench/bin/bench_assignment",
          ("what", "CPU each", "assignments/s", "floor", "measured / floor"), assignment(parts)),
+        ("A radio in a process of its own, tcp", "build/bench/bin/bench_isolation",
+         ("what", "in the role", "in a process", "process / role"), isolation(parts)),
         ("What is durable", "build/bench/bin/bench_store", ("what", "time each", "CPU each"), durable(parts)),
         ("Codec and key schedule", "build/bench/bin/bench_parts", ("operation", "CPU"), per_operation(parts)),
     ]

@@ -14,6 +14,9 @@ namespace {
 
 /// The roles find each other as the plugin's check file says.
 int demo(demo_options o) {
+  if (o.isolation == "process" && o.transport.substr(0, o.transport.find(':')) == "loopback")
+    return report({errc::config_usage,
+                   "--isolation process: loopback joins radios of one process, so both have to be in it"});
   auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
   if (!on) return report(on.error());
   on->folder = (std::filesystem::temp_directory_path() / "cpns-radio-XXXXXX").string();
@@ -41,6 +44,12 @@ void add_demo(CLI::App& app, int& code) {
        "--transport", o->transport,
        "tcp (processes of their own), or another plugin, FILE.so with a '/' (one process); an ADDRESS and "
        "parameters may follow: NAME:ADDRESS,NAME=VALUE")
+      ->capture_default_str();
+  c->add_option(
+       "--isolation", o->isolation,
+       "Where the radios run: in the roles' processes (none), or each in a child process (process), not with "
+       "loopback")
+      ->check(CLI::IsMember({"none", "process"}))
       ->capture_default_str();
   c->add_option("--rekey", o->rekey_seconds,
                 "Seconds between periodic updates; chosen by the number of PNEs without it")

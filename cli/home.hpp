@@ -34,6 +34,7 @@ struct home_options {
   milliseconds rekey = std::chrono::hours(24);
   bool json_logs = false;
   bool ready_files = false;    ///< state/ROLE.ready is written by each role
+  bool isolated = false;       ///< the radios run in processes of their own
   bool memory_server = false;  ///< the server keeps its store in memory, so user and devices are not in it
 };
 

@@ -31,6 +31,7 @@ std::string transports(const home_options& o, const std::map<std::string, std::s
     for (const auto& d : o.plugin_dirs) out += "  - " + quote(d.string()) + "\n";
   }
   out += "\ntransports:\n  - name: radio\n    plugin: " + quote(o.plugin) + "\n";
+  if (o.isolated) out += "    isolation: process\n";
   if (!params.empty()) out += "    params:\n";
   for (const auto& [key, value] : params) out += "      " + key + ": " + quote(value) + "\n";
   return out;

@@ -6,12 +6,15 @@
 #include "cli/transport_check.hpp"
 #include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"
+#include "plugins/isolation/child.hpp"
 
 int main(int argc, char** argv) {
   using namespace cpns;
   cli::forbid_core_files();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
     return plugins::probe_child_main(argc, argv);
+  if (argc > 1 && std::strcmp(argv[1], plugins::isolation::radio_child_flag) == 0)
+    return plugins::isolation::radio_child_main(argc, argv);
   if (argc > 1 && std::strcmp(argv[1], conformance::check_child_flag) == 0)
     return conformance::check_child_main(argc, argv, cli::transport_tests());
 

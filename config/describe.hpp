@@ -71,6 +71,11 @@ struct enum_words<chain_rule> {
       {{chain_rule::normal, "normal"}, {chain_rule::strict, "strict"}}};
 };
 template <>
+struct enum_words<isolation_kind> {
+  static constexpr std::array<std::pair<isolation_kind, std::string_view>, 2> all{
+      {{isolation_kind::none, "none"}, {isolation_kind::process, "process"}}};
+};
+template <>
 struct enum_words<log::format> {
   static constexpr std::array<std::pair<log::format, std::string_view>, 2> all{
       {{log::format::text, "text"}, {log::format::json, "json"}}};
@@ -191,6 +196,10 @@ void describe(V& v, transport_config& c) {
   v("plugin", c.plugin, "A plugin's name, looked up in `plugin_dirs`, or the path of a `.so` file.",
     rules{.required = true, .text = form::plugin});
   v("params", c.params, "What the plugin is told; its own documentation lists the keys.", rules{.max = 64});
+  v("isolation", c.isolation,
+    "Where the plugin runs: in this process (`none`), or in a child `process` that is started again when it "
+    "crashes or hangs, while all else goes on.",
+    rules{});
 }
 
 template <class V>

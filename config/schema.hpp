@@ -25,6 +25,7 @@ enum class protector_kind : std::uint8_t { file, passphrase };
 enum class key_release : std::uint8_t { derived, literal };
 enum class approval : std::uint8_t { automatic, ask, list };  ///< "auto", "ask", "list"
 enum class chain_rule : std::uint8_t { normal, strict };
+enum class isolation_kind : std::uint8_t { none, process };
 
 /// host:port. An IPv6 host is written in brackets and kept without them.
 struct address {
@@ -104,6 +105,7 @@ struct transport_config {
   std::string plugin;  ///< "tcp", or an absolute path ending in ".so"
   std::map<std::string, std::string> params;
   transport_origin origin{};  ///< no setting
+  isolation_kind isolation = isolation_kind::none;
 };
 
 struct validation_config {

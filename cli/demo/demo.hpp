@@ -11,6 +11,7 @@ struct demo_options {
   std::uint32_t pnes = 5;
   std::string transport = "tcp";    ///< the name or the path of a plugin; "tcp" has processes of their own
   std::uint32_t rekey_seconds = 0;  ///< 0: chosen by the number of PNEs
+  std::string isolation = "none";   ///< of the radios: "none" or "process"
   std::string keep;                 ///< folder that stays; empty: a temporary one that goes
   bool json = false;
   std::map<std::string, std::string> params, peer_params;  ///< for the radio of the gateway, of the PNEs

@@ -29,6 +29,7 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   h.rekey = seconds{rekey_of(o)};
   h.json_logs = true;
   h.ready_files = true;
+  h.isolated = o.isolation == "process";
   h.plugin = o.transport;
   h.gateway_params = o.params;
   h.pne_params = o.peer_params;

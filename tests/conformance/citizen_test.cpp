@@ -11,7 +11,7 @@ namespace cpns::plugins {
 namespace {
 
 class citizen : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(transport, citizen, testing::Values("loopback", "tcp"),
+INSTANTIATE_TEST_SUITE_P(transport, citizen, testing::Values("loopback", "tcp", "tcp_isolated"),
                          [](const auto& p) { return std::string{p.param}; });
 
 bytes numbered(std::uint32_t n, std::size_t size) {
@@ -39,7 +39,7 @@ TEST_P(citizen, a_link_comes_up_on_both_sides_and_goes_down_on_both) {
   ASSERT_TRUE(l);
   p.gateway_hears.wait([&](const auto& links) {
     EXPECT_EQ(links.at(l->gateway).endpoint, 0u);
-    EXPECT_EQ(links.at(l->gateway).address.rfind(std::string{GetParam()} + ":", 0), 0u);
+    EXPECT_EQ(links.at(l->gateway).address.rfind(plugin_of(GetParam()) + ":", 0), 0u);
     return true;
   });
   ASSERT_TRUE(p.pne->remove_endpoint(1));

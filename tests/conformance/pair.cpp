@@ -8,6 +8,8 @@
 
 #include <atomic>
 
+#include "plugins/isolation/isolated_transport.hpp"
+
 namespace cpns::plugins {
 
 void listener::note(bool rule, const char* words) {
@@ -103,11 +105,11 @@ std::uint16_t free_udp_port() {
   return ntohs(at.sin_port);
 }
 
-meeting meeting_of(const std::string& plugin, const params& both) {
+meeting meeting_of(const std::string& kind, const params& both) {
   meeting m{both, both};
   const auto network = fresh_network();
   for (auto* p : {&m.central, &m.peripheral}) p->emplace("network", network);
-  if (plugin == "tcp") {
+  if (plugin_of(kind) == "tcp") {
     const auto port = std::to_string(free_udp_port());
     m.central["announce"] = "127.255.255.255:" + port;
     m.central["announce_ms"] = "50";
@@ -117,17 +119,21 @@ meeting meeting_of(const std::string& plugin, const params& both) {
   return m;
 }
 
-std::unique_ptr<transport> open(const std::string& plugin, transport_role role, const params& p,
-                                listener& l) {
-  auto opened = load_transport({plugin, role, p, {}}, l);
+std::string plugin_of(const std::string& kind) { return kind.substr(0, kind.find('_')); }
+
+std::unique_ptr<transport> open(const std::string& kind, transport_role role, const params& p, listener& l) {
+  const transport_spec spec{plugin_of(kind), role, p, {}};
+  isolation::isolation_settings settings;
+  settings.name = kind;
+  auto opened = kind == spec.plugin ? load_transport(spec, l) : isolation::open_isolated(spec, settings, l);
   EXPECT_TRUE(opened) << opened.error().message();
   return opened ? std::move(*opened) : nullptr;
 }
 
-pair::pair(const std::string& plugin, const params& both) {
-  const auto m = meeting_of(plugin, both);
-  gateway = open(plugin, transport_role::central, m.central, gateway_hears);
-  pne = open(plugin, transport_role::peripheral, m.peripheral, pne_hears);
+pair::pair(const std::string& kind, const params& both) {
+  const auto m = meeting_of(kind, both);
+  gateway = open(kind, transport_role::central, m.central, gateway_hears);
+  pne = open(kind, transport_role::peripheral, m.peripheral, pne_hears);
   if (gateway) {
     EXPECT_TRUE(gateway->scan(true));
   }

@@ -66,18 +66,21 @@ std::string fresh_network();
 /// A UDP port that nobody used a moment ago.
 std::uint16_t free_udp_port();
 
-/// What both sides of `plugin` need to find each other, and to find nobody else.
+// A kind is the name of a plugin, or "NAME_isolated": each side in a process of its own.
+std::string plugin_of(const std::string& kind);
+
+/// What both sides of a kind need to find each other, and to find nobody else.
 struct meeting {
   params central, peripheral;
 };
-meeting meeting_of(const std::string& plugin, const params& both = {});
+meeting meeting_of(const std::string& kind, const params& both = {});
 
-std::unique_ptr<transport> open(const std::string& plugin, transport_role role, const params& p, listener& l);
+std::unique_ptr<transport> open(const std::string& kind, transport_role role, const params& p, listener& l);
 
 /// Both sides, open; the gateway scans.
 class pair {
  public:
-  explicit pair(const std::string& plugin, const params& both = {});
+  explicit pair(const std::string& kind, const params& both = {});
   ~pair();
   void add(endpoint_id first, std::size_t count);
   /// Ids of one PNE's link on both sides, once it is up there and the gateway got a message over it.

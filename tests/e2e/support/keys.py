@@ -53,10 +53,10 @@ def parsed(epoch: str) -> tuple:
 
 class Account:
     """Every key that was ever seen in a store under its name, every index that ever was delivered, every key that a side
-    acknowledged. `faults` says what was broken, in words."""
+    acknowledged. `faults` says what was broken, in words. `pnes` are the processes of PNEs: NAME.yaml each."""
 
-    def __init__(self, home):
-        self.home, self.faults, self.cuts = home, [], 0
+    def __init__(self, home, pnes=("pne",)):
+        self.home, self.pnes, self.faults, self.cuts = home, pnes, [], 0
         self.by_set, self.by_epoch = {}, {}
         self._judged = 0  # events
         self._delivered = set()
@@ -69,7 +69,8 @@ class Account:
         """Cuts now. What was said before must be in the stores."""
         self._hear()
         with copied(self.home) as folder:
-            held = {role: [k for k in read_keys(folder, role) if k["what"] == "eukey"] for role in ROLES}
+            stores = {"server": ["server"], "gateway": ["gateway"], "pne": self.pnes}
+            held = {role: [k for name in stores[role] for k in read_keys(folder, name) if k["what"] == "eukey"] for role in ROLES}
         self.cuts += 1
         for role, keys in held.items():
             for k in keys:
@@ -95,7 +96,7 @@ class Account:
                 self._delivered.add(name)
             elif (e["role"], e["event"]) == ("gateway", "confirmed"):
                 self._confirmed[e["entity"]] = max(self._confirmed[e["entity"]], name[1])
-            elif (e["role"], e["event"]) == ("pne", "key-accepted"):
+            elif e["role"] in self.pnes and e["event"] == "key-accepted":
                 self._accepted[e["entity"]] = max(self._accepted[e["entity"]], name[1])
 
     def _compare(self, held: dict):

@@ -1,0 +1,37 @@
+#include "plugins/host/child_environment.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+extern char** environ;
+
+namespace cpns::plugins {
+namespace {
+
+constexpr std::array<std::string_view, 9> names{
+    "CPNS_PLUGIN_PATH", "HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR", "LANGUAGE"};
+// Locale, loader, D-Bus, allocator; options of sanitizers end alike.
+constexpr std::array<std::string_view, 4> beginnings{"LC_", "LD_", "DBUS_", "MALLOC_"};
+constexpr std::string_view sanitizers = "SAN_OPTIONS";
+
+bool is_passed_on(std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end() || name.ends_with(sanitizers) ||
+         std::any_of(beginnings.begin(), beginnings.end(),
+                     [name](std::string_view b) { return name.starts_with(b); });
+}
+
+}  // namespace
+
+child_environment::child_environment() {
+  for (char** at = environ; at != nullptr && *at != nullptr; ++at) {
+    const std::string_view word{*at};
+    if (is_passed_on(word.substr(0, word.find('=')))) words_.emplace_back(word);
+  }
+  for (auto& w : words_) list_.push_back(w.data());
+  list_.push_back(nullptr);
+}
+
+}  // namespace cpns::plugins

@@ -1,0 +1,254 @@
+#include "plugins/isolation/child.hpp"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <condition_variable>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <unordered_map>
+
+#include "plugins/host/loader.hpp"
+#include "plugins/isolation/wire.hpp"
+
+namespace cpns::plugins::isolation {
+namespace {
+
+constexpr std::size_t waiting_max = 1024 * 1024;  // bytes of reports; above it the plugin's threads wait
+constexpr int retry_ms = 1;                       // of a message that the plugin had no room for
+constexpr unsigned orphan_limit_s = 5;            // for closing the plugin when the role is gone
+
+/// Reports on their way to the role, sent by a thread of their own: the thread that takes commands may be
+/// inside the plugin. [thread-safe]
+class reports {
+ public:
+  explicit reports(int fd) : fd_(fd), sender_([this] { run(); }) { sender_.detach(); }
+
+  /// Waits while too much is waiting: that is how a role that is slow slows the peers down.
+  void add_patiently(const report& r) {
+    std::unique_lock lock{guard_};
+    room_.wait(lock, [this] { return waiting_.bytes_held() < waiting_max; });
+    put(r);
+  }
+  void add(const report& r) {
+    std::lock_guard lock{guard_};
+    put(r);
+  }
+  void add_or_drop(const report& r) {
+    std::lock_guard lock{guard_};
+    if (waiting_.bytes_held() < waiting_max) put(r);
+  }
+  /// Waits until all was sent.
+  void flush() {
+    std::unique_lock lock{guard_};
+    room_.wait(lock, [this] { return waiting_.empty() && !sending_; });
+  }
+
+ private:
+  void put(const report& r) {
+    if (!waiting_.add(r)) ::_exit(3);  // no text of a report is longer than its bound
+    more_.notify_one();
+  }
+  void run() {
+    std::unique_lock lock{guard_};
+    for (;;) {
+      more_.wait(lock, [this] { return !waiting_.empty(); });
+      const auto packet = waiting_.take();
+      sending_ = true;
+      lock.unlock();
+      while (::send(fd_, packet.data(), packet.size(), MSG_NOSIGNAL) < 0)
+        if (errno != EINTR) ::_exit(0);  // the role is gone
+      lock.lock();
+      sending_ = false;
+      room_.notify_all();
+    }
+  }
+
+  const int fd_;
+  std::mutex guard_;
+  std::condition_variable more_, room_;
+  packets waiting_;
+  bool sending_ = false;
+  std::thread sender_;
+};
+
+/// What the plugin tells. Its first links may come before the role knows that the plugin is open, and wait.
+class teller final : public transport_listener {
+ public:
+  explicit teller(reports& out) : out_(out) {}
+  void opened(const transport_info& info) {
+    out_.add(opened_report{info});
+    std::lock_guard lock{guard_};
+    open_ = true;
+    opened_.notify_all();
+  }
+  void link_up(link_id link, endpoint_id endpoint, std::string address) override {
+    wait_until_open();
+    out_.add_patiently(up_report{link, endpoint, cut(address, address_max)});
+  }
+  void link_down(link_id link, std::string reason) override {
+    wait_until_open();
+    out_.add_patiently(down_report{link, cut(reason)});
+  }
+  void message(link_id link, bytes data) override {
+    wait_until_open();
+    out_.add_patiently(message_report{link, data});
+  }
+  void peer_found(std::string address, std::int32_t rssi) override {
+    if (open_) out_.add_or_drop(found_report{cut(address, address_max), rssi});
+  }
+  void connect_failed(std::string address, std::string why) override {
+    wait_until_open();
+    out_.add_patiently(connect_failed_report{cut(address, address_max), cut(why)});
+  }
+  void failed(error why) override { out_.add(failed_report{cut(why.detail)}); }
+
+ private:
+  void wait_until_open() {
+    if (open_) return;
+    std::unique_lock lock{guard_};
+    opened_.wait(lock, [this] { return open_.load(); });
+  }
+  reports& out_;
+  std::mutex guard_;
+  std::condition_variable opened_;
+  std::atomic<bool> open_{false};
+};
+
+class child {
+ public:
+  explicit child(int fd) : fd_(fd), out_(*new reports{fd}), hears_(*new teller{out_}) {}
+
+  [[noreturn]] void serve() {
+    bytes buffer(packet_max + 1);
+    for (;;) {
+      pollfd p{fd_, POLLIN, 0};
+      const int ready = ::poll(&p, 1, held_.empty() ? -1 : retry_ms);
+      if (ready > 0) {
+        const auto n = ::recv(fd_, buffer.data(), buffer.size(), 0);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) end(true);
+        const auto commands = read_commands({buffer.data(), static_cast<std::size_t>(n)});
+        if (!commands) ::_exit(4);
+        for (const auto& c : *commands) std::visit([this](const auto& one) { carry_out(one); }, c);
+      }
+      if (!held_.empty()) try_again();
+      tell_taken();
+    }
+  }
+
+ private:
+  void carry_out(const open_command& c) {
+    forward_log(c.level);
+    auto opened = load_transport({c.plugin, c.role, c.params, {}}, hears_);
+    if (!opened) {
+      out_.add(
+          refused_report{opened.error().code, cut(opened.error().detail), cut(opened.error().parameter)});
+      out_.flush();
+      ::_exit(1);
+    }
+    radio_ = std::move(*opened);
+    hears_.opened(radio_->info());
+  }
+  void carry_out(const scan_command& c) { outcome(radio().scan(c.on), 0); }
+  void carry_out(const connect_command& c) {
+    if (const auto asked = radio().connect(c.address); !asked)
+      out_.add(connect_failed_report{c.address, cut(asked.error().message())});
+  }
+  void carry_out(const cancel_command& c) { radio().cancel(c.address); }
+  void carry_out(const add_command& c) { outcome(radio().add_endpoint(c.endpoint, c.name), c.endpoint); }
+  void carry_out(const remove_command& c) { outcome(radio().remove_endpoint(c.endpoint), 0); }
+  void carry_out(const send_command& c) {
+    // Behind those of its link that wait already.
+    const auto held = held_.find(c.link);
+    if (held == held_.end() && handed_over(c.link, c.message)) return;
+    held_[c.link].push_back(to_bytes(c.message));
+  }
+  void carry_out(const disconnect_command& c) { radio().disconnect(c.link); }
+  void carry_out(const ping_command& c) {
+    if (c.level != level_) forward_log(c.level);
+    out_.add(pong_report{c.number});
+  }
+  void carry_out(const close_command&) { end(false); }
+
+  transport& radio() {
+    if (!radio_) ::_exit(4);  // a command before open
+    return *radio_;
+  }
+  void outcome(const status& s, endpoint_id endpoint) {
+    if (!s) out_.add(call_failed_report{endpoint, cut(s.error().message())});
+  }
+  /// False if the plugin has no room now.
+  bool handed_over(link_id link, byte_view message) {
+    const auto sent = radio().send(link, message);
+    if (!sent && sent.error().code == errc::state_overloaded) return false;
+    ++taken_[link];
+    return true;
+  }
+  void try_again() {
+    for (auto it = held_.begin(); it != held_.end();) {
+      auto& queue = it->second;
+      while (!queue.empty() && handed_over(it->first, queue.front())) queue.pop_front();
+      it = queue.empty() ? held_.erase(it) : std::next(it);
+    }
+  }
+  void tell_taken() {
+    for (const auto& [link, messages] : taken_) out_.add(taken_report{link, messages});
+    taken_.clear();
+  }
+  void forward_log(log::level level) {
+    level_ = level;
+    log::divert(level, [this](log::level l, std::string_view event, std::string_view text) {
+      out_.add_or_drop(log_report{l, std::string{event}, cut(text)});
+    });
+  }
+  /// `orphaned`: nobody is there who would end this process if closing the plugin takes too long.
+  [[noreturn]] void end(bool orphaned) {
+    if (orphaned) ::alarm(orphan_limit_s);
+    if (radio_) radio_->close();
+    if (!orphaned) out_.flush();
+    ::_exit(0);
+  }
+
+  const int fd_;
+  // Never freed: threads of the plugin may reach them until the process ends.
+  reports& out_;
+  teller& hears_;
+  std::unique_ptr<transport> radio_;
+  log::level level_ = log::level::info;
+  std::unordered_map<link_id, std::deque<bytes>> held_;
+  std::unordered_map<link_id, std::uint32_t> taken_;
+};
+
+}  // namespace
+
+int radio_child_main(int argc, char** argv) {
+  if (argc < 3) return 2;
+  const int fd = std::atoi(argv[2]);
+  int type = 0;
+  socklen_t size = sizeof type;
+  if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) return 2;
+  // The end of the socket tells that the role is gone; this is for a plugin that keeps the process from
+  // reading it.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+  const rlimit no_core{0, 0};
+  ::setrlimit(RLIMIT_CORE, &no_core);
+  // Signals for the role reach its group of processes or its service; it closes the radio when it is time.
+  for (int s : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(s, SIG_IGN);
+  // What a plugin prints is no output of the role.
+  ::dup2(STDERR_FILENO, STDOUT_FILENO);
+  child{fd}.serve();
+}
+
+}  // namespace cpns::plugins::isolation

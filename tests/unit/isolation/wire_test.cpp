@@ -1,0 +1,206 @@
+// What role and radio process say to each other is read back as it was written, and nothing else is read.
+
+#include <gtest/gtest.h>
+
+#include "plugins/isolation/wire.hpp"
+#include "tests/support/seeded_entropy.hpp"
+
+namespace cpns::plugins::isolation {
+namespace {
+
+template <class Record>
+bytes packet_of(const std::vector<Record>& records) {
+  packets p;
+  for (const auto& r : records) EXPECT_TRUE(p.add(r));
+  EXPECT_EQ(p.bytes_held() > 0, !records.empty());
+  auto out = p.take();
+  EXPECT_TRUE(p.empty());
+  EXPECT_EQ(p.bytes_held(), 0u);
+  return out;
+}
+
+const bytes hello{'h', 'e', 'l', 'l', 'o'};
+
+std::vector<report> all_reports() {
+  return {opened_report{{"tcp", "1.2", "words", 1026, 8192, 100, true, false, true, 10}},
+          refused_report{errc::config_range, "parameter x", "x"},
+          up_report{1, 2, "tcp:127.0.0.1:1"},
+          down_report{~0ull, "lost"},
+          message_report{7, hello},
+          found_report{"a", -70},
+          connect_failed_report{"a", "nobody is there"},
+          failed_report{"gone"},
+          taken_report{7, 3},
+          call_failed_report{4, "no"},
+          log_report{log::level::warn, "plugin-log", "line"},
+          pong_report{99}};
+}
+
+TEST(wire, commands_come_back_as_they_were) {
+  const auto packet = packet_of<command>(
+      {open_command{transport_role::peripheral, log::level::debug, "/x/y.so", {{"a", "1"}, {"b", ""}}},
+       scan_command{true}, connect_command{"addr"}, cancel_command{"rdda"}, add_command{5, "name"},
+       remove_command{5}, send_command{9, hello}, disconnect_command{9}, ping_command{3, log::level::off},
+       close_command{}});
+  const auto read = read_commands(packet);
+  ASSERT_TRUE(read) << read.error().message();
+  ASSERT_EQ(read->size(), 10u);
+  const auto& open = std::get<open_command>((*read)[0]);
+  EXPECT_EQ(open.role, transport_role::peripheral);
+  EXPECT_EQ(open.level, log::level::debug);
+  EXPECT_EQ(open.plugin, "/x/y.so");
+  EXPECT_EQ(open.params, (std::map<std::string, std::string>{{"a", "1"}, {"b", ""}}));
+  EXPECT_TRUE(std::get<scan_command>((*read)[1]).on);
+  EXPECT_EQ(std::get<connect_command>((*read)[2]).address, "addr");
+  EXPECT_EQ(std::get<cancel_command>((*read)[3]).address, "rdda");
+  EXPECT_EQ(std::get<add_command>((*read)[4]).endpoint, 5u);
+  EXPECT_EQ(std::get<add_command>((*read)[4]).name, "name");
+  EXPECT_EQ(std::get<remove_command>((*read)[5]).endpoint, 5u);
+  EXPECT_EQ(std::get<send_command>((*read)[6]).link, 9u);
+  EXPECT_TRUE(equal(std::get<send_command>((*read)[6]).message, hello));
+  EXPECT_EQ(std::get<disconnect_command>((*read)[7]).link, 9u);
+  EXPECT_EQ(std::get<ping_command>((*read)[8]).number, 3u);
+  EXPECT_EQ(std::get<ping_command>((*read)[8]).level, log::level::off);
+  EXPECT_TRUE(std::holds_alternative<close_command>((*read)[9]));
+}
+
+TEST(wire, reports_come_back_as_they_were) {
+  const auto packet = packet_of(all_reports());
+  const auto read = read_reports(packet);
+  ASSERT_TRUE(read) << read.error().message();
+  ASSERT_EQ(read->size(), std::variant_size_v<report>);
+  const auto& info = std::get<opened_report>((*read)[0]).info;
+  EXPECT_EQ(info.name + info.version + info.description, "tcp1.2words");
+  EXPECT_EQ(info.mtu, 1026u);
+  EXPECT_EQ(info.max_links, 8192u);
+  EXPECT_EQ(info.max_endpoints, 100u);
+  EXPECT_EQ(info.duty_permille, 10u);
+  EXPECT_TRUE(info.reliable && !info.ordered && info.may_scan_while_connected);
+  EXPECT_EQ(std::get<refused_report>((*read)[1]).code, errc::config_range);
+  EXPECT_EQ(std::get<refused_report>((*read)[1]).parameter, "x");
+  EXPECT_EQ(std::get<up_report>((*read)[2]).address, "tcp:127.0.0.1:1");
+  EXPECT_EQ(std::get<down_report>((*read)[3]).link, ~0ull);
+  EXPECT_TRUE(equal(std::get<message_report>((*read)[4]).message, hello));
+  EXPECT_EQ(std::get<found_report>((*read)[5]).rssi, -70);
+  EXPECT_EQ(std::get<connect_failed_report>((*read)[6]).address, "a");
+  EXPECT_EQ(std::get<connect_failed_report>((*read)[6]).why, "nobody is there");
+  EXPECT_EQ(std::get<failed_report>((*read)[7]).detail, "gone");
+  EXPECT_EQ(std::get<taken_report>((*read)[8]).messages, 3u);
+  EXPECT_EQ(std::get<call_failed_report>((*read)[9]).endpoint, 4u);
+  EXPECT_EQ(std::get<log_report>((*read)[10]).event, "plugin-log");
+  EXPECT_EQ(std::get<pong_report>((*read)[11]).number, 99u);
+}
+
+TEST(wire, many_records_fill_few_packets_and_keep_their_order) {
+  packets p;
+  const bytes message(message_max, 1);
+  for (link_id l = 1; l <= 100; ++l) ASSERT_TRUE(p.add(command{send_command{l, message}}));
+  link_id next = 1;
+  int count = 0;
+  for (; !p.empty(); ++count) {
+    const auto packet = p.take();
+    EXPECT_LE(packet.size(), packet_max);
+    const auto read = read_commands(packet);
+    ASSERT_TRUE(read);
+    for (const auto& c : *read) EXPECT_EQ(std::get<send_command>(c).link, next++);
+  }
+  EXPECT_EQ(next, 101u);
+  EXPECT_EQ(count, 4);
+}
+
+TEST(wire, what_is_too_long_is_not_written) {
+  packets p;
+  EXPECT_EQ(p.add(command{connect_command{std::string(address_max + 1, 'x')}}).error().code,
+            errc::wire_oversized);
+  EXPECT_TRUE(p.empty());
+  EXPECT_EQ(p.bytes_held(), 0u);
+  const bytes message(message_max + 1, 1);
+  EXPECT_EQ(p.add(command{send_command{1, message}}).error().code, errc::wire_oversized);
+  open_command big;
+  for (int i = 0; i < 5; ++i) big.params.emplace(std::to_string(i), std::string(parameter_max, 'x'));
+  ASSERT_TRUE(p.add(command{scan_command{true}}));
+  EXPECT_EQ(p.add(command{big}).error().code, errc::wire_oversized);
+  const auto packet = p.take();
+  ASSERT_TRUE(read_commands(packet));
+  EXPECT_TRUE(p.empty());
+}
+
+TEST(wire, each_cut_and_each_byte_more_is_refused) {
+  const auto whole = packet_of(all_reports());
+  std::size_t read_well = 0;
+  for (std::size_t n = 0; n < whole.size(); ++n) read_well += read_reports(byte_view{whole}.first(n)) ? 1 : 0;
+  EXPECT_EQ(read_well, all_reports().size() - 1) << "only where a record ends";
+  auto more = whole;
+  more.push_back(0);
+  EXPECT_FALSE(read_reports(more));
+}
+
+bytes one_record(std::uint8_t kind, bytes body) {
+  bytes out{'c', 'r', wire_version, 0, kind, static_cast<std::uint8_t>(body.size()), 0, 0, 0};
+  out.insert(out.end(), body.begin(), body.end());
+  return out;
+}
+
+TEST(wire, hostile_packets_are_refused) {
+  const bytes link(8, 1);
+  const auto with = [&](bytes rest) {
+    bytes out = link;
+    out.insert(out.end(), rest.begin(), rest.end());
+    return out;
+  };
+  const std::vector<std::pair<const char*, bytes>> cases{
+      {"nothing", {}},
+      {"no record", {'c', 'r', wire_version, 0}},
+      {"another version", {'c', 'r', wire_version + 1, 0, 11, 8, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}},
+      {"a kind that is none", one_record(12, link)},
+      {"kind 255", one_record(255, {})},
+      {"a size that goes past the end", {'c', 'r', wire_version, 0, 11, 0xff, 0xff, 0xff, 0xff}},
+      {"a text that goes past the end", one_record(3, with({0xff, 0, 0, 0}))},
+      {"a text of four gigabytes", one_record(3, with({0xff, 0xff, 0xff, 0xff}))},
+      {"a message over its bound", one_record(4, with({1, 4, 0, 0}))},
+      {"bytes behind a pong", one_record(11, with({0}))},
+      {"a level that is none", one_record(10, {4, 1, 0, 0, 0, 'x', 0, 0, 0, 0})},
+      {"an event that would break a line of JSON", one_record(10, {1, 2, 0, 0, 0, 'x', '"', 0, 0, 0, 0})},
+      {"an event without a name", one_record(10, {1, 0, 0, 0, 0, 0, 0, 0, 0})},
+      {"an error code that is none", one_record(1, {1, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
+  };
+  for (const auto& [what, packet] : cases) EXPECT_FALSE(read_reports(packet)) << what;
+  EXPECT_TRUE(read_reports(one_record(11, link))) << "the frame of the cases is good";
+  EXPECT_TRUE(read_reports(one_record(10, {1, 1, 0, 0, 0, 'x', 0, 0, 0, 0})));
+  EXPECT_FALSE(read_reports(bytes(packet_max + 1, 0)));
+  // flags are 0 or 1, an MTU is one
+  auto opened = packet_of<report>({opened_report{{"n", "v", "d", 23, 1, 0, true, true, true, 1000}}});
+  ASSERT_TRUE(read_reports(opened));
+  opened[opened.size() - 5] = 2;
+  EXPECT_FALSE(read_reports(opened));
+  EXPECT_FALSE(
+      read_reports(packet_of<report>({opened_report{{"n", "v", "d", 23, 1, 0, true, true, true, 1001}}})));
+  EXPECT_FALSE(
+      read_reports(packet_of<report>({opened_report{{"n", "v", "d", 22, 1, 0, true, true, true, 0}}})));
+  EXPECT_FALSE(
+      read_reports(packet_of<report>({opened_report{{"n", "v", "d", 23, 0, 0, true, true, true, 0}}})));
+}
+
+TEST(wire, a_hundred_thousand_changed_packets_are_read_or_refused) {
+  test::seeded_entropy random{20'11};
+  const auto whole = packet_of(all_reports());
+  std::size_t read_well = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    auto changed = whole;
+    for (auto n = 1 + random.below(4); n > 0; --n)
+      changed[random.below(changed.size())] = static_cast<std::uint8_t>(random.next());
+    if (random.chance(20)) changed.resize(random.below(changed.size()));
+    const auto read = read_reports(changed);
+    if (!read) continue;
+    ++read_well;
+    // What was read can be written, and is the same bytes.
+    packets again;
+    for (const auto& r : *read) ASSERT_TRUE(again.add(r));
+    ASSERT_EQ(again.take(), changed);
+  }
+  EXPECT_GT(read_well, 1000u);
+  EXPECT_LT(read_well, 99'000u);
+}
+
+}  // namespace
+}  // namespace cpns::plugins::isolation
