@@ -126,8 +126,8 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
   posix_spawn_file_actions_adddup2(&actions, answer.write, 1);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
   pid_t pid = -1;
-  const int spawned = ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(),
-                                    child_environment{}.get());
+  const int spawned =
+      ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), child_environment{}.get());
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0)
     return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
