@@ -14,16 +14,16 @@ namespace {
 
 /// The roles find each other as the plugin's check file says.
 int demo(demo_options o) {
-  if (o.isolation == "process" && o.transport.substr(0, o.transport.find(':')) == "loopback")
-    return report({errc::config_usage,
-                   "--isolation process: loopback joins radios of one process, so both have to be in it"});
   auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
   if (!on) return report(on.error());
+  o.transport = plugins::parse_moniker(o.transport)->plugin;
+  if (o.isolation == "process" && o.transport == "loopback")
+    return report({errc::config_usage,
+                   "--isolation process: loopback joins radios of one process, so both have to be in it"});
   on->folder = (std::filesystem::temp_directory_path() / "cpns-radio-XXXXXX").string();
   if (::mkdtemp(on->folder.data()) == nullptr)
     return report({errc::config_file, on->folder + ": no temporary folder can be made there"});
   const auto met = conformance::draw_meeting(*on);
-  o.transport = plugins::parse_moniker(o.transport)->plugin;
   if (o.transport.find('/') != std::string::npos) o.transport = on->file;
   o.params = met.central;
   o.peer_params = met.peripheral;

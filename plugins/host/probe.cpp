@@ -17,7 +17,7 @@
 #include <string_view>
 #include <vector>
 
-#include "plugins/host/child_environment.hpp"
+#include "plugins/host/child_process.hpp"
 #include "plugins/host/open_plugin.hpp"
 
 namespace cpns::plugins {
@@ -141,19 +141,15 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
     return fail(errc::plugin_hung, file + " did not finish load, open and close within " +
                                        std::to_string(limit.count()) + " ms; it is not loaded");
   }
-  if (WIFSIGNALED(*ended))
-    return fail(errc::plugin_crashed, file + " was ended by signal " + std::to_string(WTERMSIG(*ended)) +
-                                          " (" + ::strsignal(WTERMSIG(*ended)) +
-                                          ") while it was probed; it is not loaded");
+  const auto crashed = error{errc::plugin_crashed,
+                             file + " " + how_it_ended(*ended) + " while it was probed; it is not loaded"};
+  if (WIFSIGNALED(*ended)) return fail(crashed);
   if (WEXITSTATUS(*ended) == 0 && !said->empty()) return std::move(*said);
   // "CODE PARAMETER DETAIL", with "-" for no parameter.
   std::istringstream in{*said};
   int code = 0;
   std::string parameter, detail;
-  if (!(in >> code >> parameter) || code == 0)
-    return fail(errc::plugin_crashed, file + " ended its process with exit code " +
-                                          std::to_string(WEXITSTATUS(*ended)) +
-                                          " while it was probed; it is not loaded");
+  if (!(in >> code >> parameter) || code == 0) return fail(crashed);
   in.get();
   detail.assign(std::istreambuf_iterator<char>{in}, {});
   return tl::unexpected{open_error{error{static_cast<errc>(code), std::move(detail)},

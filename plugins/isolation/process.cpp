@@ -13,7 +13,7 @@
 #include <cstring>
 #include <utility>
 
-#include "plugins/host/child_environment.hpp"
+#include "plugins/host/child_process.hpp"
 #include "plugins/isolation/child.hpp"
 
 namespace cpns::plugins::isolation {
@@ -113,10 +113,7 @@ std::optional<std::string> radio_process::ended() {
     return "ended";
   }
   pid_ = -1;
-  if (WIFSIGNALED(status))
-    return "was ended by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
-           ")";
-  return "ended with exit code " + std::to_string(WEXITSTATUS(status));
+  return how_it_ended(status);
 }
 
 }  // namespace cpns::plugins::isolation

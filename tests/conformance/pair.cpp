@@ -8,6 +8,7 @@
 
 #include <atomic>
 
+#include "base/free_port.hpp"
 #include "plugins/isolation/isolated_transport.hpp"
 
 namespace cpns::plugins {
@@ -94,23 +95,12 @@ std::string fresh_network() {
   return "t" + std::to_string(::getpid()) + "-" + std::to_string(++last);
 }
 
-std::uint16_t free_udp_port() {
-  const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-  sockaddr_in at{};
-  at.sin_family = AF_INET;
-  socklen_t size = sizeof at;
-  EXPECT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&at), size), 0);
-  EXPECT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&at), &size), 0);
-  ::close(fd);
-  return ntohs(at.sin_port);
-}
-
 meeting meeting_of(const std::string& kind, const params& both) {
   meeting m{both, both};
   const auto network = fresh_network();
   for (auto* p : {&m.central, &m.peripheral}) p->emplace("network", network);
   if (plugin_of(kind) == "tcp") {
-    const auto port = std::to_string(free_udp_port());
+    const auto port = std::to_string(free_port(SOCK_DGRAM));
     m.central["announce"] = "127.255.255.255:" + port;
     m.central["announce_ms"] = "50";
     m.peripheral["discover"] = port;

@@ -63,8 +63,6 @@ class listener final : public transport_listener {
 
 /// A name that no other test and no other process uses.
 std::string fresh_network();
-/// A UDP port that nobody used a moment ago.
-std::uint16_t free_udp_port();
 
 // A kind is the name of a plugin, or "NAME_isolated": each side in a process of its own.
 std::string plugin_of(const std::string& kind);

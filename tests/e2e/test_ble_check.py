@@ -2,16 +2,12 @@
 
 import json
 import os
-import pathlib
 import subprocess
-import tempfile
 import unittest
 
-from support import ble, yaml
+from support import ble
 from support.process import cpns_binary
 
-ADDRESSES = {"central": {"adapter": "hci0"}, "peripheral": {"adapter": "hci1, hci2, hci3, hci4, hci5"}}
-REFUSED = ["mtu=22", "mtu=4097", "mtu=many", "adapter=", "adapter=eth0", "ways=", "ways=l2cap, air", "security=none", "max_links=0"]
 # A skipped test has to be one of these, for this reason.
 SKIPPED = {"strangers-do-not-meet": "nothing in the parameters keeps two networks apart"}
 
@@ -33,10 +29,7 @@ class BleCheck(unittest.TestCase):
 
     def test_radio(self):
         way = os.environ.get("CPNS_BLE_CHECK", "l2cap")
-        with tempfile.TemporaryDirectory() as folder:
-            file = pathlib.Path(folder) / "check.yaml"
-            file.write_text(yaml.dump({**ADDRESSES, "both": {"ways": way}, "refused": REFUSED}))
-            self.check("--config", str(file))
+        self.check("--param", f"ways={way}", "--peer-param", f"ways={way}")
 
 
 if __name__ == "__main__":

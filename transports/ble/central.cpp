@@ -327,7 +327,8 @@ void central::shut() {
     c.gatt.reset();
     // An attempt that succeeds later leaves a connection, whose PNE is not heard and not found again.
     const auto* d = bluez_->find_device(c.path);
-    if (c.patience != 0 && d != nullptr && d->connected && !c.shared) remove(c.path, nullptr);
+    const bool attempt = std::exchange(c.patience, 0) != 0;  // one that waits for its turn does not begin
+    if (attempt && d != nullptr && d->connected && !c.shared) remove(c.path, nullptr);
   }
   discover();
   bluez_->settle();

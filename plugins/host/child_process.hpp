@@ -1,5 +1,5 @@
 #pragma once
-// The environment of a process that runs a plugin.
+// What the processes that run a plugin have in common.
 
 #include <string>
 #include <vector>
@@ -18,5 +18,8 @@ class child_environment {
   std::vector<std::string> words_;
   std::vector<char*> list_;
 };
+
+/// "was ended by signal 9 (Killed)" or "ended with exit code 3", from the status that waitpid gave.
+std::string how_it_ended(int status);
 
 }  // namespace cpns::plugins

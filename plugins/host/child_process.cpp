@@ -1,5 +1,7 @@
-#include "plugins/host/child_environment.hpp"
+#include "plugins/host/child_process.hpp"
 
+#include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -32,6 +34,13 @@ child_environment::child_environment() {
   }
   for (auto& w : words_) list_.push_back(w.data());
   list_.push_back(nullptr);
+}
+
+std::string how_it_ended(int status) {
+  if (WIFSIGNALED(status))
+    return "was ended by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
+           ")";
+  return "ended with exit code " + std::to_string(WEXITSTATUS(status));
 }
 
 }  // namespace cpns::plugins
