@@ -4,8 +4,15 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <iterator>
 
 namespace cpns::conformance {
+namespace {
+
+constexpr std::size_t log_line_max = 500;
+
+}  // namespace
 
 const cpns_transport_entry_t& bench::entry() {
   if (entry_ != nullptr) return *entry_;
@@ -22,9 +29,24 @@ const cpns_transport_entry_t& bench::entry() {
 
 void bench::step(const char* what) {
   // Floods take the same step again and again.
-  if (step_.exchange(what) == what || steps_ < 0) return;
-  const auto line = "step " + std::string{what} + "\n";
-  (void)!::write(steps_, line.data(), line.size());
+  if (step_.exchange(what) != what) tell("step " + std::string{what});
+}
+
+void bench::tell(std::string line) {
+  if (steps_ < 0) return;
+  line += '\n';
+  (void)!::write(steps_, line.data(), line.size());  // below PIPE_BUF, so lines of several threads stay whole
+}
+
+void bench::log(cpns_role of, std::uint32_t level, std::string_view line) {
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_);
+  constexpr const char* words[] = {"debug", "info", "warn", "error"};
+  const auto said = std::to_string(ms.count()) + " ms " + name_of(of) + " " +
+                    (level < std::size(words) ? words[level] : "?") + ": " +
+                    one_line(std::string{line.substr(0, log_line_max)});
+  if (steps_ < 0) std::fprintf(stderr, "%s\n", said.c_str());
+  tell("log " + said);
 }
 
 void bench::note_breach(std::string_view rule, std::string words) {
@@ -51,6 +73,12 @@ std::string bench::warned() const {
 
 void require(bool holds, const std::string& why) {
   if (!holds) throw test_failed{why};
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
 }
 
 std::string name_of(cpns_status s) {

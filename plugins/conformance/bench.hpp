@@ -39,6 +39,8 @@ class bench {
   /// What the test does now; `what` lives for ever.
   void step(const char* what);
   void note_breach(std::string_view rule, std::string words);
+  /// A line of the plugin, for whoever has to find out why a test failed.
+  void log(cpns_role of, std::uint32_t level, std::string_view line);
   /// The plugin hangs: from now on nothing is closed, which would only hang too.
   void abandon() { abandoned_ = true; }
   [[nodiscard]] bool abandoned() const { return abandoned_; }
@@ -49,7 +51,10 @@ class bench {
   [[nodiscard]] meeting draw(const params& over = {}) const { return draw_meeting(on, over); }
 
  private:
+  void tell(std::string line);
+
   const int steps_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   std::atomic<const char*> step_{nullptr};
   std::atomic<bool> abandoned_{false};
   const cpns_transport_entry_t* entry_ = nullptr;
@@ -74,5 +79,7 @@ int repeat(int n, int least, std::chrono::seconds time, Round round) {
 /// "CPNS_WOULD_BLOCK", or the number.
 std::string name_of(cpns_status s);
 std::string name_of(cpns_role r);
+/// `text` with spaces for what would end its line.
+std::string one_line(std::string text);
 
 }  // namespace cpns::conformance

@@ -31,6 +31,7 @@ struct outcome {
   std::string reason;  ///< one line; empty for passed
   std::int64_t ms = 0;
   std::vector<breach> breaches;  ///< of all rules, its own among them
+  std::vector<std::string> log;  ///< the last lines that the plugin logged
 };
 
 /// Whether a plugin with these outcomes may be used.

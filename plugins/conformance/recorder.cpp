@@ -212,6 +212,7 @@ void recorder::log(std::uint32_t level, const char* text) {
   if (phase_.load() == phase::closed)
     broken("no-callback-after-close",
            "when close has returned no callback runs or will run: " + who() + "called log after it");
+  bench_.log(role_, level, text_of(text));
   if (level < CPNS_LOG_WARN) return;
   std::lock_guard lock{guard_};
   if (said_.size() < 400) said_ += (said_.empty() ? "" : "; ") + text_of(text);

@@ -59,6 +59,28 @@ std::string xml(std::string_view text) {
   });
 }
 
+std::string plain(std::string_view text) {
+  return cleaned(text, [](std::string& out, char c) { out += c; });
+}
+
+bool shows_log(const outcome& o) {
+  return !o.log.empty() && (o.is == verdict::failed || o.is == verdict::crashed);
+}
+
+std::string json_log(const outcome& o) {
+  if (!shows_log(o)) return {};
+  std::string out;
+  for (const auto& line : o.log) out += (out.empty() ? ",\"log\":[" : ",") + json(line);
+  return out + "]";
+}
+
+std::string xml_log(const outcome& o) {
+  if (!shows_log(o)) return {};
+  std::string out = "<system-out>";
+  for (const auto& line : o.log) out += xml(line) + "\n";
+  return out + "</system-out>";
+}
+
 std::string seconds_of(std::int64_t ms) {
   char text[32];
   std::snprintf(text, sizeof text, "%lld.%03lld", static_cast<long long>(ms / 1000),
@@ -92,7 +114,9 @@ std::string as_text(const heading& h, const std::vector<outcome>& all,
     const auto word = padded(std::string{word_of(o.is)}, 9);
     out += ms + (paint != nullptr ? paint(o.is, word) : word) +
            (o.reason.empty() ? o.test : padded(o.test, width)) +
-           (o.reason.empty() ? "" : "  " + cleaned(o.reason, [](std::string& s, char c) { s += c; })) + "\n";
+           (o.reason.empty() ? "" : "  " + plain(o.reason)) + "\n";
+    if (shows_log(o))
+      for (const auto& line : o.log) out += std::string(22, ' ') + plain(line) + "\n";
   }
   out += "\n" + h.plugin + ":";
   for (const auto v : verdicts)
@@ -110,7 +134,7 @@ std::string as_json(const heading& h, const std::vector<outcome>& all) {
   for (std::size_t i = 0; i < all.size(); ++i)
     out += std::string{i == 0 ? "" : ","} + "\n  {\"name\":" + json(all[i].test) + ",\"result\":\"" +
            std::string{word_of(all[i].is)} + "\",\"ms\":" + std::to_string(all[i].ms) +
-           (all[i].reason.empty() ? "" : ",\"reason\":" + json(all[i].reason)) + "}";
+           (all[i].reason.empty() ? "" : ",\"reason\":" + json(all[i].reason)) + json_log(all[i]) + "}";
   return out + "\n]}\n";
 }
 
@@ -128,8 +152,8 @@ std::string as_junit(const heading& h, const std::vector<outcome>& all) {
     const auto message = " message=\"" + xml(o.reason) + "\"/>";
     switch (o.is) {
     case verdict::passed: out += "/>\n"; break;
-    case verdict::failed: out += "><failure" + message + "</testcase>\n"; break;
-    case verdict::crashed: out += "><error" + message + "</testcase>\n"; break;
+    case verdict::failed: out += "><failure" + message + xml_log(o) + "</testcase>\n"; break;
+    case verdict::crashed: out += "><error" + message + xml_log(o) + "</testcase>\n"; break;
     case verdict::skipped: out += "><skipped" + message + "</testcase>\n"; break;
     case verdict::warning:
       out += "><system-out>warning: " + xml(o.reason) + "</system-out></testcase>\n";

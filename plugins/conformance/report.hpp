@@ -14,7 +14,8 @@ struct heading {
   std::uint64_t seed = 0;
 };
 
-/// A line a test, then a summary. `paint` colours a verdict's word; it may be empty.
+/// A line a test, below it what the plugin logged if it failed or crashed, then a summary. `paint` colours a
+/// verdict's word; it may be empty.
 std::string as_text(const heading& h, const std::vector<outcome>& all,
                     std::string (*paint)(verdict, const std::string& word) = nullptr);
 std::string as_json(const heading& h, const std::vector<outcome>& all);

@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -27,12 +28,7 @@ using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::uint64_t memory_max_kb = 1024 * 1024;
-
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
-}
+constexpr std::size_t log_kept = 40;
 
 struct channel {
   int read = -1, write = -1;
@@ -70,6 +66,7 @@ struct told {
   std::string step = "starting";
   std::optional<outcome> ended;
   std::vector<breach> breaches;
+  std::deque<std::string> log;
 
   void take(std::string_view data) {
     partial += data;
@@ -83,12 +80,15 @@ struct told {
     const auto rest = word.size() < l.size() ? l.substr(word.size() + 1) : "";
     if (word == "step") {
       step = rest;
+    } else if (word == "log") {
+      log.push_back(rest);
+      if (log.size() > log_kept) log.pop_front();
     } else if (word == "breach") {
       const auto space = rest.find(' ');
       if (space != std::string::npos) breaches.push_back({rest.substr(0, space), rest.substr(space + 1)});
     } else {
       for (const auto v : {verdict::passed, verdict::failed, verdict::skipped, verdict::warning})
-        if (word == word_of(v)) ended = outcome{{}, v, rest, 0, {}};
+        if (word == word_of(v)) ended = outcome{{}, v, rest, 0, {}, {}};
     }
   }
 };
@@ -159,12 +159,13 @@ outcome judged(const test& t, told heard, int status, const std::string& killed,
     if (const auto line = last_line(printed); !line.empty()) o.reason += ": " + one_line(line);
   }
   o.test = t.name;
+  o.log.assign(heard.log.begin(), heard.log.end());
   return o;
 }
 
 outcome run_child(const subject& on, const test& t) {
   const auto begun = clock::now();
-  outcome o{std::string{t.name}, verdict::failed, {}, 0, {}};
+  outcome o{std::string{t.name}, verdict::failed, {}, 0, {}, {}};
   std::vector<std::string> words{"cpns", check_child_flag, std::string{t.name}};
   for (auto& w : to_words(on)) words.push_back(std::move(w));
   std::vector<char*> argv;
@@ -215,11 +216,12 @@ void hand_over_breaches(std::vector<outcome>& all, const std::vector<test>& test
       if (guilty.is == verdict::failed || guilty.is == verdict::crashed) continue;
       guilty.is = verdict::failed;
       guilty.reason = b.words + (guilty.test == o.test ? "" : " (seen by " + o.test + ")");
+      if (guilty.test != o.test) guilty.log = o.log;
     }
 }
 
 outcome run_in(bench& b, const test& t) {
-  outcome o{std::string{t.name}, verdict::passed, {}, 0, {}};
+  outcome o{std::string{t.name}, verdict::passed, {}, 0, {}, {}};
   const auto begun = clock::now();
   try {
     t.run(b);
@@ -266,7 +268,7 @@ std::vector<outcome> run_all(const subject& subject_of_run, const std::vector<te
   for (const auto& t : tests) {
     if (tell.begins) tell.begins(out.size(), tests.size(), t.name);
     if (const auto why = stopped_by(t); !why.empty())
-      out.push_back({std::string{t.name}, verdict::skipped, why, 0, {}});
+      out.push_back({std::string{t.name}, verdict::skipped, why, 0, {}, {}});
     else
       out.push_back(run_child(on, t));
     // A gate whose own rule was seen broken by a test before it is closed for the next ones too.

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <map>
 #include <string>
@@ -102,6 +103,15 @@ TEST(checker, a_radio_without_a_fault_passes) {
 TEST(checker, a_radio_of_interface_1_0_passes) {
   const auto& all = outcomes_of("of_interface_1_0");
   EXPECT_TRUE(all_well(all)) << as_text({"of_interface_1_0", 5}, all);
+}
+
+TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
+  const auto& all = outcomes_of("crash_in_open");
+  const auto it =
+      std::find_if(all.begin(), all.end(), [](const auto& o) { return o.is == verdict::crashed; });
+  ASSERT_NE(it, all.end());
+  ASSERT_EQ(it->log.size(), 1u);
+  EXPECT_TRUE(it->log.front().ends_with(" ms central info: this goes wrong")) << it->log.front();
 }
 
 class faulty : public testing::TestWithParam<fault> {};

@@ -7,7 +7,8 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  static cpns_status before_open(const cpns_host*, const cpns_open_args*) {
+  static cpns_status before_open(const cpns_host* host, const cpns_open_args*) {
+    host->log(host->context, CPNS_LOG_INFO, "this goes\nwrong");
     std::raise(SIGSEGV);
     return CPNS_OK;
   }

@@ -10,16 +10,26 @@
 namespace cpns::conformance {
 namespace {
 
-const std::vector<outcome> outcomes{{"loads", verdict::passed, "", 3, {}},
-                                    {"close-returns", verdict::failed, "<\"it\" & \\ \x01\xff>", 1234, {}},
-                                    {"opens-in-time", verdict::warning, "slow", 1, {}},
-                                    {"link-comes-up", verdict::crashed, "signal 11", 2, {}},
-                                    {"nothing-throws", verdict::skipped, "not so", 0, {}}};
+const std::vector<outcome> outcomes{{"loads", verdict::passed, "", 3, {}, {"12 ms central debug: hm"}},
+                                    {"close-returns",
+                                     verdict::failed,
+                                     "<\"it\" & \\ \x01\xff>",
+                                     1234,
+                                     {},
+                                     {"12 ms central warn: <no>", "13 ms peripheral info: \x02"}},
+                                    {"opens-in-time", verdict::warning, "slow", 1, {}, {}},
+                                    {"link-comes-up", verdict::crashed, "signal 11", 2, {}, {}},
+                                    {"nothing-throws", verdict::skipped, "not so", 0, {}, {}}};
 
 TEST(report, text_has_a_line_a_test_and_a_summary) {
   const auto text = as_text({"radio", 7}, outcomes);
   EXPECT_NE(text.find("      3 ms  passed   loads\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("   1234 ms  failed   close-returns   <\"it\" & \\  ?>\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("   1234 ms  failed   close-returns   <\"it\" & \\  ?>\n"
+                      "                      12 ms central warn: <no>\n"
+                      "                      13 ms peripheral info:  \n"),
+            std::string::npos)
+      << text;
+  EXPECT_EQ(text.find("hm"), std::string::npos) << "of a test that passed";
   EXPECT_NE(text.find("radio: 1 passed, 1 failed, 1 crashed, 1 warning, 1 skipped; 1.240 s, seed 7\n"),
             std::string::npos)
       << text;
@@ -31,6 +41,9 @@ TEST(report, json_is_json) {
   EXPECT_FALSE(j.at("well").as_bool());
   EXPECT_EQ(j.at("crashed").as_int64(), 1);
   EXPECT_EQ(j.at("tests").as_array().at(1).at("reason").as_string(), "<\"it\" & \\  ?>");
+  EXPECT_EQ(j.at("tests").as_array().at(1).at("log").as_array().at(0).as_string(),
+            "12 ms central warn: <no>");
+  EXPECT_FALSE(j.at("tests").as_array().at(0).as_object().contains("log")) << "it passed";
   EXPECT_EQ(boost::json::parse(list_as_json(all_tests())).as_array().size(), all_tests().size());
 }
 
@@ -39,7 +52,10 @@ TEST(report, junit_counts_and_escapes) {
   EXPECT_NE(xml.find("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\" time=\"1.240\""),
             std::string::npos)
       << xml;
-  EXPECT_NE(xml.find("<failure message=\"&lt;&quot;it&quot; &amp; \\  ?&gt;\"/>"), std::string::npos) << xml;
+  EXPECT_NE(xml.find("<failure message=\"&lt;&quot;it&quot; &amp; \\  ?&gt;\"/>"
+                     "<system-out>12 ms central warn: &lt;no&gt;\n"),
+            std::string::npos)
+      << xml;
 }
 
 TEST(report, only_failures_and_crashes_count) {
