@@ -13,6 +13,8 @@ constexpr const char* adapter_interface = "org.bluez.Adapter1";
 constexpr const char* device_interface = "org.bluez.Device1";
 constexpr std::chrono::seconds scan_pause{1};
 constexpr std::chrono::seconds one_scan{4};
+constexpr std::chrono::milliseconds stop_again{100};
+constexpr const char* in_progress = "org.bluez.Error.InProgress";
 constexpr std::size_t sightings_max = 1024;
 constexpr std::chrono::seconds sighting_kept{60};
 
@@ -66,11 +68,16 @@ void central::adapter_changed() {
   discover();
 }
 
-/// One call at a time: whoever changes his mind often must not flood bluetoothd.
+/// One call at a time: whoever changes his mind often must not flood bluetoothd, and it refuses to stop what
+/// it has not begun yet. An attempt begins when it looks no longer.
 void central::discover() {
+  if (!powered_ || asking_) return;
   const bool wanted = scanning_ && !dialling_;
-  if (!powered_ || wanted == asked_ || asking_) return;
-  if (!wanted) return stop_looking();
+  if (wanted != asked_) return wanted ? look() : stop_looking();
+  if (!asked_ && !to_begin_.empty()) begin(std::exchange(to_begin_, {}));
+}
+
+void central::look() {
   asked_ = asking_ = true;
   const auto path = adapter_path(settings_.adapters.front());
   // Duplicates, because a gateway has to see who is there now, not who was there once.
@@ -90,19 +97,23 @@ void central::discover() {
                  });
                  // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
                  // itself; our wish is not kept until then.
-                 if (wrong != nullptr && wrong->getName() != "org.bluez.Error.InProgress")
+                 if (wrong != nullptr && wrong->getName() != in_progress)
                    out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
                  discover();
                });
 }
 
 void central::stop_looking() {
-  asked_ = false;
   asking_ = true;
   bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
-               [this](sdbus::MethodReply&, const sdbus::Error*) {
+               [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
                  asking_ = false;
-                 discover();
+                 asked_ = wrong != nullptr && wrong->getName() == in_progress;
+                 if (!asked_) return discover();
+                 loop_.cancel(scan_timer_);
+                 scan_timer_ = loop_.after(stop_again, [this] {
+                   if (asked_ && !asking_) stop_looking();
+                 });
                });
 }
 
@@ -167,23 +178,14 @@ void central::set_patience(const std::string& peer, contact& c) {
 /// Controllers tell of an advertiser once while they scan as discovery has it, and the kernel connects to
 /// what it hears: discovery pauses until the attempt is over.
 void central::dial(const std::string& peer) {
-  auto& c = contacts_[peer];
   dialling_ = true;
-  set_patience(peer, c);
-  if (!std::exchange(asked_, false)) return begin(peer);
-  asking_ = true;
-  bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
-               [this, peer](sdbus::MethodReply&, const sdbus::Error*) {
-                 asking_ = false;
-                 begin(peer);
-                 discover();
-               });
+  to_begin_ = peer;
+  set_patience(peer, contacts_[peer]);
 }
 
 void central::begin(const std::string& peer) {
   const auto at = contacts_.find(peer);
-  if (at == contacts_.end() || at->second.patience == 0 || at->second.dialling || at->second.gatt)
-    return;  // it took too long
+  if (at == contacts_.end()) return;
   auto& c = at->second;
   const auto seen = sightings_.find(peer);
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
@@ -258,6 +260,7 @@ void central::failed(const std::string& peer, const std::string& why) {
   auto& c = contacts_.at(peer);
   loop_.cancel(std::exchange(c.patience, 0));
   dialling_ = false;
+  to_begin_.clear();
   if (c.dialling) loop_.unwatch(c.dialling.get());
   c.dialling.reset();
   c.gatt.reset();
@@ -321,6 +324,7 @@ void central::remove(const std::string& path, std::function<void()> done) {
 /// ever, and what it kept of a peer shows services in place of what the peer advertises.
 void central::shut() {
   scanning_ = dialling_ = false;
+  to_begin_.clear();
   slots_.clear();
   links_.close_all("this side closes");  // which asks for the connections below them to end, too
   for (auto& [peer, c] : contacts_) {

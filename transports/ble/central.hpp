@@ -45,6 +45,7 @@ class central {
   };
   void adapter_changed();
   void discover();
+  void look();
   void stop_looking();
   void heard(const std::string& path, const bluez::device& d);
   void tell(const std::string& peer, const sighting& s);
@@ -74,6 +75,7 @@ class central {
   bool scanning_ = false, asked_ = false, powered_ = false;
   bool asking_ = false;    ///< bluetoothd has not answered whether it looks or stopped
   bool dialling_ = false;  ///< an attempt is under way
+  std::string to_begin_;   ///< its peer, until discovery pauses
   std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
   std::mt19937 dice_{std::random_device{}()};
 };
