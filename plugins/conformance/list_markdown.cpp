@@ -23,9 +23,10 @@ a time limit, so a plugin that crashes or hangs costs one test.
 | skipped | it does not apply, or a test that it needs did not pass |
 
 The exit code is 0 if none failed or crashed, 1 otherwise, 2 for a wrong command line. A rule has one test that stands for it: a broken
-rule counts there, whichever test saw it. Below a test that failed or crashed stand the last lines that the plugin logged, each with its
-time and role; JSON has them as `log`, JUnit as `system-out`. A run prints its seed; `--seed` draws the same again. `--in-process --test NAME` runs one
-test without a child, for a debugger.
+rule counts there, whichever test saw it. Below a test that failed or crashed stand the last lines that the plugin
+logged, each with its time and role; JSON has them as `log`, JUnit as `system-out`.
+
+A run prints its seed; `--seed` draws the same again. `--in-process --test NAME` runs one test without a child, for a debugger.
 
 ## How the two roles meet
 

@@ -19,6 +19,8 @@ class BleCheck(unittest.TestCase):
         said = json.loads(done.stdout)
         for t in said["tests"]:
             print(f"  {t['ms']:7} ms  {t['result']:8} {t['name']}  {t.get('reason', '')}", flush=True)
+            for line in t.get("log", []):
+                print(" " * 22 + line, flush=True)
         for t in said["tests"]:
             with self.subTest(t["name"]):
                 if t["result"] == "skipped":
