@@ -12,9 +12,9 @@ void radio_inbox::push(radio_event e) {
   bool was_empty = false;
   {
     std::lock_guard lock{guard_};
-    const bool droppable = e.kind == radio_event::kind_t::message ||
-                           e.kind == radio_event::kind_t::peer_found ||
-                           e.kind == radio_event::kind_t::connect_failed;
+    const bool droppable =
+        e.kind == radio_event::kind_t::message || e.kind == radio_event::kind_t::peer_found ||
+        e.kind == radio_event::kind_t::connect_failed || e.kind == radio_event::kind_t::woke;
     if (droppable && events_.size() >= queued_messages_max) {
       ++dropped_;
       return;
@@ -57,6 +57,9 @@ void radio_inbox::connect_failed(std::string address, std::string why) {
         .text = std::move(address) + (why.empty() ? "" : ": " + why),
         .message = {}});
 }
+void radio_inbox::woke(std::string address) {
+  push({.kind = radio_event::kind_t::woke, .text = std::move(address), .message = {}});
+}
 void radio_inbox::failed(error why) {
   push({.kind = radio_event::kind_t::failed, .text = why.message(), .message = {}});
 }
@@ -97,6 +100,18 @@ error as_error(const config::transport_config& t, std::vector<config::problem> a
   return {all.front().code, all.front().text};
 }
 
+plugins::open_result<std::unique_ptr<plugins::transport>>
+open_in_its_place(const config::transport_config& t, const plugins::transport_spec& spec,
+                  plugins::transport_listener& listener) {
+  if (t.isolation == config::isolation_kind::process) {
+    plugins::isolation::isolation_settings settings;
+    settings.name = t.name;
+    return plugins::isolation::open_isolated(spec, std::move(settings), listener);
+  }
+  CPNS_CHECK(plugins::probe_transport(spec));
+  return plugins::load_transport(spec, listener);
+}
+
 }  // namespace
 
 config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
@@ -120,18 +135,9 @@ result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_c
                                                        plugins::transport_listener& listener) {
   if (auto wrong = check_radio(t, plugin_dirs, as); !wrong.none())
     return fail(as_error(t, std::move(wrong.all)));
-  const auto spec = spec_of(t, plugin_dirs, as);
-  if (t.isolation == config::isolation_kind::process) {
-    plugins::isolation::isolation_settings settings;
-    settings.name = t.name;
-    auto opened = plugins::isolation::open_isolated(spec, std::move(settings), listener);
-    if (!opened) return fail(as_error(t, {as_problem(t, std::move(opened).error())}));
-    return std::move(*opened);
-  }
-  if (auto probed = plugins::probe_transport(spec); !probed)
-    return fail(as_error(t, {as_problem(t, std::move(probed).error())}));
-  auto opened = plugins::load_transport(spec, listener);
+  auto opened = open_in_its_place(t, spec_of(t, plugin_dirs, as), listener);
   if (!opened) return fail(as_error(t, {as_problem(t, std::move(opened).error())}));
+  if (t.power == config::power_kind::saving) CPNS_CHECK((*opened)->set_power(plugins::power_level::saving));
   return std::move(*opened);
 }
 

@@ -15,12 +15,13 @@
 namespace cpns::actors {
 
 struct radio_event {
-  enum class kind_t : std::uint8_t { link_up, link_down, message, peer_found, connect_failed, failed };
+  enum class kind_t : std::uint8_t { link_up, link_down, message, peer_found, connect_failed, woke, failed };
   kind_t kind = kind_t::message;
   std::uint64_t transport = 0;
   plugins::link_id link = 0;
   plugins::endpoint_id endpoint = 0;
-  std::string text;  ///< address (link_up, peer_found), reason (link_down, failed), or both (connect_failed)
+  std::string
+      text;  ///< address (link_up, peer_found, woke), reason (link_down, failed), or both (connect_failed)
   std::int32_t rssi = 0;
   bytes message;
 };
@@ -42,6 +43,7 @@ class radio_inbox final : public plugins::transport_listener {
   void message(plugins::link_id link, bytes message) override;
   void peer_found(std::string address, std::int32_t rssi_dbm) override;
   void connect_failed(std::string address, std::string why) override;
+  void woke(std::string address) override;
   void failed(error why) override;
 
  private:

@@ -42,6 +42,7 @@ class ear final : public transport_listener {
   }
   void peer_found(std::string, std::int32_t) override {}
   void connect_failed(std::string, std::string) override {}
+  void woke(std::string) override {}
   void failed(error) override {}
 
   void send_back_over(transport& t) { echo_ = &t; }

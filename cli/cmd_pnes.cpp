@@ -36,6 +36,25 @@ void print_row(const boost::json::object& o) {
               text_of(o, "epoch").c_str(), text_of(o, "unused_keys").c_str(), text_of(o, "address").c_str());
 }
 
+void print_radio(const boost::json::object& r) {
+  std::printf("%s  %s %s\n", paint(colour::bold, text_of(r, "name")).c_str(), text_of(r, "plugin").c_str(),
+              text_of(r, "version").c_str());
+  for (const auto& [key, value] : r.at("counters").as_object())
+    std::printf("  %-32s %s\n", std::string{key}.c_str(), boost::json::serialize(value).c_str());
+  const auto& links = r.at("links").as_array();
+  if (links.empty()) return;
+  std::printf(
+      "  %s\n",
+      paint(colour::bold,
+            "ADDRESS                          ENTITY                                   dBm   SECURITY")
+          .c_str());
+  for (const auto& one : links) {
+    const auto& l = one.as_object();
+    std::printf("  %-32s %-40s %-5s %s\n", text_of(l, "address").c_str(), text_of(l, "entity").c_str(),
+                text_of(l, "rssi_dbm").c_str(), text_of(l, "security").c_str());
+  }
+}
+
 int run(const options& o, const std::string& what) {
   const auto socket = socket_of(o);
   if (!socket) return report(socket.error());
@@ -60,6 +79,8 @@ int run(const options& o, const std::string& what) {
               "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS")
             .c_str());
     for (const auto& one : object.at("pnes").as_array()) print_row(one.as_object());
+  } else if (what == "radios") {
+    for (const auto& one : object.at("radios").as_array()) print_radio(one.as_object());
   } else if (what == "show") {
     for (const auto& [key, value] : object)
       std::cout << std::string{key} << ": " << text_of(object, std::string{key}.c_str()) << "\n";
@@ -90,6 +111,7 @@ void add_pnes(CLI::App& app, int& code) {
   add("approve", "Accept a PNE that waits for approval", true);
   add("reject", "Refuse a PNE", true);
   add("update", "Deliver the next EUKey now", true);
+  add("radios", "The gateway's radios: what they count, and their links with strength and security", false);
 }
 
 }  // namespace cpns::cli

@@ -76,6 +76,11 @@ struct enum_words<isolation_kind> {
       {{isolation_kind::none, "none"}, {isolation_kind::process, "process"}}};
 };
 template <>
+struct enum_words<power_kind> {
+  static constexpr std::array<std::pair<power_kind, std::string_view>, 2> all{
+      {{power_kind::full, "full"}, {power_kind::saving, "saving"}}};
+};
+template <>
 struct enum_words<log::format> {
   static constexpr std::array<std::pair<log::format, std::string_view>, 2> all{
       {{log::format::text, "text"}, {log::format::json, "json"}}};
@@ -199,6 +204,11 @@ void describe(V& v, transport_config& c) {
   v("isolation", c.isolation,
     "Where the plugin runs: in this process (`none`), or in a child `process` that is started again when it "
     "crashes or hangs, while all else goes on.",
+    rules{});
+  v("power", c.power,
+    "`saving` lets a radio find and answer PNEs some seconds later, where that saves energy: `ble` looks for "
+    "them "
+    "a quarter of the time, `tcp` announces itself more rarely.",
     rules{});
 }
 

@@ -26,6 +26,7 @@ enum class key_release : std::uint8_t { derived, literal };
 enum class approval : std::uint8_t { automatic, ask, list };  ///< "auto", "ask", "list"
 enum class chain_rule : std::uint8_t { normal, strict };
 enum class isolation_kind : std::uint8_t { none, process };
+enum class power_kind : std::uint8_t { full, saving };
 
 /// host:port. An IPv6 host is written in brackets and kept without them.
 struct address {
@@ -106,6 +107,7 @@ struct transport_config {
   std::map<std::string, std::string> params;
   transport_origin origin{};  ///< no setting
   isolation_kind isolation = isolation_kind::none;
+  power_kind power = power_kind::full;
 };
 
 struct validation_config {

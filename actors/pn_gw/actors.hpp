@@ -138,6 +138,7 @@ struct sup_settings {
   std::shared_ptr<const supervisor_rules> rules;
 };
 struct sup_stats {};
+struct sup_radios {};
 struct sup_list {};
 struct sup_show {
   std::string entity;
@@ -156,6 +157,7 @@ using supervisor_actor =
                      caf::reacts_to<sup_timer>,                      // the earliest deadline
                      caf::reacts_to<sup_settings>,                   // the configuration was read again
                      caf::replies_to<sup_stats>::with<std::string>,  // a JSON object of counts
+                     caf::replies_to<sup_radios>::with<std::string>,  // JSON, as radio_view.hpp says
                      caf::replies_to<sup_list>::with<std::vector<std::string>>,  // a JSON object a device,
                                                                                  // the stored ones included
                      caf::replies_to<sup_show>::with<std::string>,               // "" if unknown
@@ -196,6 +198,7 @@ CPNS_GW_MESSAGE(sup_unneeded)
 CPNS_GW_MESSAGE(sup_timer)
 CPNS_GW_MESSAGE(sup_settings)
 CPNS_GW_MESSAGE(sup_stats)
+CPNS_GW_MESSAGE(sup_radios)
 CPNS_GW_MESSAGE(sup_list)
 CPNS_GW_MESSAGE(sup_show)
 CPNS_GW_MESSAGE(sup_command)

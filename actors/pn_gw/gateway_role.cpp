@@ -227,12 +227,15 @@ std::string gateway_role::control(const std::string& request) {
     self->request(impl_->supervisor, patience, sup_command{entity, what})
         .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
                  late);
+  else if (what == "radios")
+    self->request(impl_->supervisor, patience, sup_radios{})
+        .receive([&out](const std::string& s) { out = s; }, late);
   else if (what == "stats")
     self->request(impl_->supervisor, patience, sup_stats{})
         .receive([&out](const std::string& s) { out = s; }, late);
   else
-    out =
-        answer_error("a request is {\"do\": list, show, approve, reject, update or stats, \"entity\": ...}");
+    out = answer_error(
+        "a request is {\"do\": list, show, approve, reject, update, radios or stats, \"entity\": ...}");
   return out;
 }
 

@@ -4,11 +4,11 @@
 #include <map>
 #include <set>
 #include <unordered_map>
-#include <variant>
 
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
@@ -109,6 +109,15 @@ class supervisor {
            ",\"devices_died\":" + std::to_string(deaths_) + "}";
   }
 
+  [[nodiscard]] std::string radios() const {
+    std::vector<link_line> links;
+    for (const auto& [link, r] : routes_) {
+      const auto d = devices_.find(r.device);
+      links.push_back({link, r.address, d == devices_.end() ? std::string{} : d->second.entity});
+    }
+    return describe_radios(parts_.radios, links);
+  }
+
   std::string show_stored(const std::string& entity) const {
     const auto id = entity_id::parse(entity);
     if (!id) return {};
@@ -151,12 +160,13 @@ class supervisor {
     bool spare = false;     ///< on no link, and waits for a person: makes room for one that is there
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
-  struct unknown_peer {
-    std::unique_ptr<detector> probe;
+  /// Where a link leads: to the device that answered, or while none did to a detector.
+  struct route_t {
     std::string address;
-    std::uint64_t number = 0;
+    std::uint64_t device = 0;
+    std::unique_ptr<detector> probe;
+    std::uint64_t number = 0;  ///< of the detector
   };
-  using route_t = std::variant<unknown_peer, std::uint64_t>;  // a detector, or the device that answered
 
   [[nodiscard]] time_point clock() const { return parts_.clock(); }
 
@@ -233,8 +243,7 @@ class supervisor {
     log::error(component, "device-died", "its actor ended unexpectedly; it begins again from the store",
                {{"entity", entity}});
     for (auto it = routes_.begin(); it != routes_.end();) {
-      const auto* leads_to = std::get_if<std::uint64_t>(&it->second);
-      if (leads_to == nullptr || *leads_to != number) {
+      if (it->second.device != number) {
         ++it;
         continue;
       }
@@ -266,6 +275,7 @@ class supervisor {
     case radio_event::kind_t::peer_found: return connect(e);
     case radio_event::kind_t::connect_failed:
       return log::debug(component, "not-connected", e.text, {{"transport", parts_.radios[e.transport].name}});
+    case radio_event::kind_t::woke: return detect_anew(e.transport, e.text);
     case radio_event::kind_t::failed:
       log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
       return parts_.failed(e.text);
@@ -292,16 +302,27 @@ class supervisor {
     const auto number = ++next_number_;
     auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
                                             parts_.nonces->fresh(now), crypto::system_entropy(), now);
-    routes_[link] = unknown_peer{std::move(probe), address, number};
+    routes_[link] = {address, 0, std::move(probe), number};
     by_number_[number] = link;
     detect(number, now);
+  }
+
+  /// A link to a device that woke up: whoever answers on it is compared with whom it was (step 10).
+  void detect_anew(std::uint64_t transport, const std::string& address) {
+    std::vector<gw_link> links;
+    for (const auto& [link, r] : routes_)
+      if (link.transport == transport && r.device != 0 && r.address == address) links.push_back(link);
+    for (const auto& link : links) {
+      forget(link, "its device woke up");
+      begin_detection(link, address);
+    }
   }
 
   void detect(std::uint64_t number, time_point now) {
     const auto at = by_number_.find(number);
     if (at == by_number_.end()) return;
     const auto link = at->second;
-    auto& peer = std::get<unknown_peer>(routes_[link]);
+    auto& peer = routes_[link];
     if (peer.probe->exhausted(now)) {
       log::info(component, "no-answer", "nobody answers on this link", {{"address", peer.address}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
@@ -317,22 +338,21 @@ class supervisor {
   void message(gw_link link, bytes& message) {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
-    if (const auto* device = std::get_if<std::uint64_t>(&it->second))
-      return self_->send(devices_.at(*device).actor, gw_frame{link, std::move(message)});
-    auto& peer = std::get<unknown_peer>(it->second);
+    auto& peer = it->second;
+    if (peer.device != 0)
+      return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message)});
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
     if (!found) return log::debug(component, "dropped", why, {{"address", peer.address}});
-    const auto address = peer.address;
     forget_detection(peer);
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
-    it->second = *index;
+    peer.device = *index;
     auto& device = devices_.at(*index);
     ++device.links;
     device.spare = false;
     self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
-                                          parts_.radios[link.transport].name, address});
+                                          parts_.radios[link.transport].name, peer.address});
   }
 
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
@@ -352,21 +372,22 @@ class supervisor {
     return spawn(entity, *record ? std::move(**record) : std::move(fresh));
   }
 
-  void forget_detection(const unknown_peer& peer) {
+  void forget_detection(route_t& peer) {
     detections_.set(peer.number, time_never);
     by_number_.erase(peer.number);
+    peer.probe.reset();
   }
 
   void forget(gw_link link, const std::string& why) {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
-    if (const auto* device = std::get_if<std::uint64_t>(&it->second)) {
-      auto& d = devices_.at(*device);
+    if (it->second.device != 0) {
+      auto& d = devices_.at(it->second.device);
       --d.links;
       log::debug(component, "link-down", why, {{"entity", d.entity}});
       self_->send(d.actor, gw_link_lost{link});
     } else {
-      forget_detection(std::get<unknown_peer>(it->second));
+      forget_detection(it->second);
     }
     routes_.erase(it);
   }
@@ -445,6 +466,7 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_timer& m) { s->timer(m); },
         [s](const sup_settings& m) { s->settings(m); },
         [s](const sup_stats&) { return s->stats(); },
+        [s](const sup_radios&) { return s->radios(); },
         [s, self](const sup_list&) { return list(self, *s); },
         [s, self](const sup_show& m) -> caf::result<std::string> {
           if (const auto device = s->find(m.entity)) return self->delegate(device, gw_describe{});

@@ -125,6 +125,7 @@ class fleet {
         self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
       return;
     case radio_event::kind_t::peer_found:
+    case radio_event::kind_t::woke:
     case radio_event::kind_t::connect_failed: return;  // a central's business
     case radio_event::kind_t::failed:
       log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});

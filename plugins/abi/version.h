@@ -3,7 +3,8 @@
 /* The version of this interface. A host loads a plugin of the same major version and any minor one: what a
  * minor version adds stands at the end of a sized struct, or behind an extension id.
  *   1.0  the first one
- *   1.1  parameters are declared; connect_failed, cancel, duty_permille; cpns.timer/1 has timers; cpns.fd/1
+ *   1.1  parameters are declared; connect_failed, cancel, duty_permille; cpns.timer/1 has timers; cpns.fd/1,
+ *        cpns.statistics/1, cpns.power/1, cpns.pairing/1, cpns.wake/1
  */
 
 #include <stdint.h>

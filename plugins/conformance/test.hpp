@@ -32,6 +32,7 @@ std::span<const test> open_together_tests();
 std::span<const test> link_tests();
 std::span<const test> traffic_tests();
 std::span<const test> thread_tests();
+std::span<const test> extension_tests();
 std::span<const test> close_tests();
 std::span<const test> leak_tests();
 std::span<const test> fuzz_tests();

@@ -84,9 +84,9 @@ std::span<const test> fuzz_tests() { return tests; }
 
 std::vector<test> all_tests() {
   std::vector<test> out;
-  for (const auto group :
-       {load_tests(), declaration_tests(), open_tests(), parameter_tests(), link_tests(),
-        open_together_tests(), traffic_tests(), thread_tests(), close_tests(), leak_tests(), fuzz_tests()})
+  for (const auto group : {load_tests(), declaration_tests(), open_tests(), parameter_tests(), link_tests(),
+                           open_together_tests(), traffic_tests(), thread_tests(), extension_tests(),
+                           close_tests(), leak_tests(), fuzz_tests()})
     out.insert(out.end(), group.begin(), group.end());
   return out;
 }

@@ -188,26 +188,6 @@ void nothing_throws(bench& b) {
   }
 }
 
-void extensions_are_sound(bench& b) {
-  pair p{b};
-  p.bring_up(1);
-  const auto e = p.ends_of(1);
-  for (auto* i : {&p.central, &p.peripheral}) {
-    for (const auto* id : {"", "no.such/1", "cpns.rssi", "cpns.rssi/0"})
-      require(i->get_extension(id) == nullptr,
-              std::string{"an extension that is not known is NULL: '"} + id + "' is not");
-    const auto* rssi = static_cast<const cpns_ext_rssi*>(i->get_extension(CPNS_EXT_RSSI));
-    if (rssi == nullptr) continue;
-    require(rssi->size >= sizeof(cpns_ext_rssi) && rssi->of_link != nullptr,
-            "cpns.rssi/1 has its size and its function");
-    for (const std::uint64_t link : {i == &p.central ? e.central : e.peripheral, ~std::uint64_t{0}}) {
-      const auto dbm = rssi->of_link(i->raw()->context, link);
-      require(dbm == CPNS_RSSI_UNKNOWN || (dbm >= -127 && dbm <= 20),
-              "a strength is in dBm or CPNS_RSSI_UNKNOWN: it is " + std::to_string(dbm));
-    }
-  }
-}
-
 constexpr test tests[] = {
     {"sends-from-many-threads", "Frames that several threads send at once arrive whole.", "link-comes-up",
      seconds{90}, sends_from_many_threads},
@@ -219,9 +199,6 @@ constexpr test tests[] = {
      seconds{90}, calls_return_at_once},
     {"nothing-throws", "No exception leaves the plugin, whatever it is called with.", "link-comes-up",
      seconds{60}, nothing_throws},
-    {"extensions-are-sound",
-     "Unknown extensions are NULL; known ones have their size and answer for any link.", "link-comes-up",
-     seconds{60}, extensions_are_sound},
 };
 
 }  // namespace

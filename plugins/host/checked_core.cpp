@@ -1,10 +1,12 @@
 #include "plugins/host/checked_core.hpp"
 
 #include <chrono>
+#include <cstring>
 #include <thread>
 
 #include "base/log.hpp"
 #include "plugins/abi/ext/rssi.h"
+#include "plugins/abi/ext/wake.h"
 
 namespace cpns::plugins {
 namespace {
@@ -66,7 +68,12 @@ const cpns_host& checked_core::host() {
       [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
       [](void* c, const char* w) { core_of(c).on_failed(w); },
       [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
-      [](void*, const char* id) { return loop_extension<loop_of>(id); },
+      [](void*, const char* id) -> const void* {
+        static constexpr cpns_ext_wake wake{sizeof(cpns_ext_wake), 0,
+                                            [](void* c, const char* a) { core_of(c).on_woke(a); }};
+        if (id != nullptr && std::strcmp(id, CPNS_EXT_WAKE) == 0) return &wake;
+        return loop_extension<loop_of>(id);
+      },
       [](void* c, const char* a, const char* w) { core_of(c).on_connect_failed(a, w); },
       [](void* c, const char* n, const char* w) { core_of(c).on_bad_parameter(n, w); }};
   return table_;
@@ -157,6 +164,7 @@ status checked_core::send(link_id link, byte_view message) {
     CPNS_TRY(auto frames, state->out.split(message));
     for (auto& f : frames) state->queue.push_back(std::move(f));
   }
+  sent_.fetch_add(1, std::memory_order_relaxed);
   pump(link, state);
   return {};
 }
@@ -199,9 +207,12 @@ void checked_core::disconnect(link_id link) {
   if (plugin && find(link)) plugin->disconnect(plugin->context, link);
 }
 
-transport_counters checked_core::counters() const {
+host_counters checked_core::counters() const {
   std::lock_guard lock{guard_};
-  return counters_;
+  auto out = counters_;
+  out.messages_sent = sent_.load(std::memory_order_relaxed);
+  out.messages_received = received_.load(std::memory_order_relaxed);
+  return out;
 }
 
 std::string checked_core::refused_parameter() const {
@@ -232,7 +243,7 @@ void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const 
     else if (role_ == transport_role::peripheral && endpoints_.count(endpoint) == 0)
       removed = true;  // the role may have taken it away at the same moment
     else
-      links_.emplace(link, std::make_shared<link_state>(mtu_));
+      links_.emplace(link, std::make_shared<link_state>(mtu_)), ++counters_.links;
     if (link > highest_link_) highest_link_ = link;
   }
   if (!rule.empty()) return drop(link, rule);
@@ -270,7 +281,9 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
     }
     message = std::move(*taken);
   }
-  if (message) listener->message(link, std::move(*message));
+  if (!message) return;
+  received_.fetch_add(1, std::memory_order_relaxed);
+  listener->message(link, std::move(*message));
 }
 
 void checked_core::on_writable(std::uint64_t link) {
@@ -285,6 +298,15 @@ void checked_core::on_peer_found(const char* address, std::int32_t rssi) {
 void checked_core::on_connect_failed(const char* address, const char* why) {
   const visit listener{*this};
   if (listener) listener->connect_failed(bounded(address), bounded(why));
+}
+
+void checked_core::on_woke(const char* address) {
+  const visit listener{*this};
+  if (!listener) return;
+  const call plugin{*this};
+  if (!plugin) return misbehaved("woke before open returned or while closing", 0);
+  if (role_ != transport_role::central) return misbehaved("woke of a peripheral", 0);
+  listener->woke(bounded(address));
 }
 
 void checked_core::on_bad_parameter(const char* name, const char*) {

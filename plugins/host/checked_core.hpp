@@ -18,6 +18,15 @@
 
 namespace cpns::plugins {
 
+/// What the host counts of one instance since it was opened.
+struct host_counters {
+  std::uint64_t links = 0;  ///< that came up
+  std::uint64_t messages_sent = 0, messages_received = 0;
+  std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
+  std::uint64_t bad_frames = 0;        ///< frames of peers that fit no message
+  std::uint64_t misbehaviour = 0;      ///< rules of the interface broken by the plugin
+};
+
 class checked_core {
  public:
   explicit checked_core(std::string name);
@@ -58,7 +67,8 @@ class checked_core {
   /// Endpoints that the role presents: state_exists, or state_exhausted above the plugin's limit.
   status reserve_endpoint(endpoint_id endpoint);
   void release_endpoint(endpoint_id endpoint);
-  [[nodiscard]] transport_counters counters() const;
+  [[nodiscard]] bool is_up(link_id link) const { return find(link) != nullptr; }
+  [[nodiscard]] host_counters counters() const;
   /// Lines that the plugin logged while it was opened, for the error.
   [[nodiscard]] std::string said() const;
   /// The parameter that the plugin refused while it was opened; empty if it named none.
@@ -73,6 +83,7 @@ class checked_core {
   void on_failed(const char* why);
   void on_log(std::uint32_t level, const char* text);
   void on_connect_failed(const char* address, const char* why);
+  void on_woke(const char* address);
   void on_bad_parameter(const char* name, const char* why);
 
  private:
@@ -111,7 +122,8 @@ class checked_core {
   std::unordered_map<link_id, link_ptr> links_;
   link_id highest_link_ = 0;
   std::set<endpoint_id> endpoints_;
-  transport_counters counters_;
+  host_counters counters_;
+  std::atomic<std::uint64_t> sent_{0}, received_{0};
   std::string said_, refused_;
   event_loop loop_;
 };

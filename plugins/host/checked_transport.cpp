@@ -7,6 +7,7 @@
 
 #include "plugins/host/checked_core.hpp"
 #include "plugins/host/description.hpp"
+#include "plugins/host/extensions.hpp"
 
 namespace cpns::plugins {
 namespace {
@@ -40,7 +41,7 @@ constexpr std::size_t with_cancel = offsetof(cpns_transport, cancel) + sizeof(cp
 class checked_transport final : public transport {
  public:
   checked_transport(checked_core& core, const cpns_transport* plugin, transport_info info)
-      : core_(core), plugin_(plugin), info_(std::move(info)) {}
+      : core_(core), plugin_(plugin), extensions_(*plugin), info_(std::move(info)) {}
   ~checked_transport() override { checked_transport::close(); }
 
   const transport_info& info() const override { return info_; }
@@ -72,6 +73,29 @@ class checked_transport final : public transport {
   }
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
   void disconnect(link_id link) override { core_.disconnect(link); }
+  status set_power(power_level p) override {
+    return called("saving power", [&](const auto&) { return extensions_.set_power(p); });
+  }
+  void forget_pairing(std::string_view address) override {
+    if (const checked_core::call plugin{core_}; plugin)
+      extensions_.forget_pairing(std::string{address}.c_str());
+  }
+  link_quality quality(link_id link) const override {
+    const checked_core::call plugin{core_};
+    return plugin && core_.is_up(link) ? extensions_.quality(link) : link_quality{};
+  }
+  std::vector<named_counter> counters() const override {
+    const auto own = core_.counters();
+    std::vector<named_counter> out{{"links", own.links},
+                                   {"messages_sent", own.messages_sent},
+                                   {"messages_received", own.messages_received},
+                                   {"messages_dropped", own.dropped_messages},
+                                   {"bad_frames", own.bad_frames},
+                                   {"misbehaviour", own.misbehaviour}};
+    if (const checked_core::call plugin{core_}; plugin)
+      for (auto& c : extensions_.counters()) out.push_back({"radio_" + c.name, c.value});
+    return out;
+  }
   void close() override {
     std::call_once(closed_, [this] {
       core_.retire_plugin();
@@ -80,7 +104,6 @@ class checked_transport final : public transport {
       core_.detach();
     });
   }
-  [[nodiscard]] transport_counters counters() const { return core_.counters(); }
 
  private:
   template <class Call>
@@ -92,6 +115,7 @@ class checked_transport final : public transport {
 
   checked_core& core_;
   const cpns_transport* plugin_;
+  const plugin_extensions extensions_;
   transport_info info_;
   std::once_flag closed_;
 };
@@ -172,11 +196,6 @@ open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_
                       limits.duty_permille};
   core.set_plugin(plugin, as, info);
   return std::unique_ptr<transport>{std::make_unique<checked_transport>(core, plugin, std::move(info))};
-}
-
-transport_counters counters_of(const transport& t) {
-  const auto* checked = dynamic_cast<const checked_transport*>(&t);
-  return checked == nullptr ? transport_counters{} : checked->counters();
 }
 
 }  // namespace cpns::plugins

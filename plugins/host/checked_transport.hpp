@@ -11,13 +11,6 @@
 
 namespace cpns::plugins {
 
-/// Counters of one instance since it was opened.
-struct transport_counters {
-  std::uint64_t misbehaviour = 0;      ///< rules of the interface broken by the plugin
-  std::uint64_t bad_frames = 0;        ///< frames of peers that fit no message
-  std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
-};
-
 /// Why a transport did not open, and which parameter is to blame, if one is.
 struct open_error : error {
   open_error(error e, std::string of = {}) : error(std::move(e)), parameter(std::move(of)) {}
@@ -32,8 +25,5 @@ using open_result = tl::expected<T, open_error>;
 open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
                                                      const std::map<std::string, std::string>& params,
                                                      bool probe, transport_listener& listener);
-
-/// Counters of a transport made by open_checked. [thread-safe]
-transport_counters counters_of(const transport& t);
 
 }  // namespace cpns::plugins

@@ -35,6 +35,7 @@ class deaf_listener final : public transport_listener {
   void message(link_id, bytes) override {}
   void peer_found(std::string, std::int32_t) override {}
   void connect_failed(std::string, std::string) override {}
+  void woke(std::string) override {}
   void failed(error) override {}
 };
 

@@ -3,8 +3,10 @@
 // below this.
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -20,6 +22,31 @@ using endpoint_id = std::uint64_t;
 enum class transport_role : std::uint8_t {
   central,     ///< the PN GW: scans, connects or listens
   peripheral,  ///< the PNEs: presents endpoints
+};
+
+/// How much a radio may spend (plugins/abi/ext/power.h).
+enum class power_level : std::uint8_t {
+  full,    ///< what serves PNEs best
+  saving,  ///< PNEs may be found and answered seconds later
+};
+
+/// What secures a link below the messages, which need nothing of it (plugins/abi/ext/pairing.h).
+enum class link_security : std::uint8_t { unknown, none, encrypted, authenticated };
+
+inline constexpr std::int32_t rssi_least = -127, rssi_most = 20;  ///< dBm
+
+/// A link as the radio sees it; what it cannot tell is left open.
+struct link_quality {
+  std::optional<std::int32_t> rssi_dbm;
+  link_security security = link_security::unknown;
+  friend bool operator==(const link_quality&, const link_quality&) = default;
+};
+
+/// Begins at 0 when the radio is opened, and only grows.
+struct named_counter {
+  std::string name;  ///< "frames_sent"
+  std::uint64_t value = 0;
+  friend bool operator==(const named_counter&, const named_counter&) = default;
 };
 
 /// What the plugin declares of itself, read once when it was opened.
@@ -58,6 +85,9 @@ class transport_listener {
   virtual void peer_found(std::string address, std::int32_t rssi) = 0;
   /// Central: a `connect` ended without a link. Plugins of interface 1.0 do not tell.
   virtual void connect_failed(std::string address, std::string why) = 0;
+  /// Central: the peer woke up or was started anew, as its radio hears beside the link, so its end of a link
+  /// to it may be gone.
+  virtual void woke(std::string address) = 0;
   /// The instance can do no more; only `close` is of use. Its links were reported down before.
   virtual void failed(error why) = 0;
 };
@@ -95,6 +125,15 @@ class transport {
   virtual status send(link_id link, byte_view message) = 0;
   /// Drops a link; `link_down` follows. Nothing happens for a link that is not up.
   virtual void disconnect(link_id link) = 0;
+
+  /// From now on, and full until then. Nothing happens where the plugin has no say.
+  virtual status set_power(power_level p) = 0;
+  /// Central: drops what a pairing below left of the peer at `address`, and its link with it.
+  virtual void forget_pairing(std::string_view address) = 0;
+  /// At this moment; nothing is known of a link that is not up.
+  [[nodiscard]] virtual link_quality quality(link_id link) const = 0;
+  /// What the host counts, then what the plugin does; names of the plugin begin with "radio_".
+  [[nodiscard]] virtual std::vector<named_counter> counters() const = 0;
 
   /// Ends the instance. After it returned the listener is not called again; later calls fail with
   /// state_stopping.

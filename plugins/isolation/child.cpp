@@ -17,6 +17,8 @@
 #include <mutex>
 #include <thread>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "plugins/host/loader.hpp"
 #include "plugins/isolation/wire.hpp"
@@ -95,9 +97,15 @@ class teller final : public transport_listener {
   void link_up(link_id link, endpoint_id endpoint, std::string address) override {
     wait_until_open();
     out_.add_patiently(up_report{link, endpoint, cut(address, address_max)});
+    std::lock_guard lock{guard_};
+    qualities_[link];
   }
   void link_down(link_id link, std::string reason) override {
     wait_until_open();
+    {
+      std::lock_guard lock{guard_};
+      qualities_.erase(link);
+    }
     out_.add_patiently(down_report{link, cut(reason)});
   }
   void message(link_id link, bytes data) override {
@@ -111,6 +119,24 @@ class teller final : public transport_listener {
     wait_until_open();
     out_.add_patiently(connect_failed_report{cut(address, address_max), cut(why)});
   }
+  void woke(std::string address) override {
+    if (open_) out_.add_or_drop(woke_report{cut(address, address_max)});
+  }
+  /// What changed since the last time.
+  void tell_qualities(const transport& radio) {
+    std::vector<std::pair<link_id, link_quality>> news;
+    {
+      std::lock_guard lock{guard_};
+      news.assign(qualities_.begin(), qualities_.end());
+    }
+    for (auto& [link, quality] : news) {
+      const auto now = radio.quality(link);
+      if (now == std::exchange(quality, now)) continue;
+      std::lock_guard lock{guard_};
+      const auto it = qualities_.find(link);
+      if (it != qualities_.end()) out_.add_or_drop(quality_report{link, it->second = quality});
+    }
+  }
   void failed(error why) override { out_.add(failed_report{cut(why.detail)}); }
 
  private:
@@ -122,6 +148,7 @@ class teller final : public transport_listener {
   reports& out_;
   std::mutex guard_;
   std::condition_variable opened_;
+  std::unordered_map<link_id, link_quality> qualities_;  ///< of links that are up, as they were told
   std::atomic<bool> open_{false};
 };
 
@@ -178,7 +205,12 @@ class child {
   void carry_out(const ping_command& c) {
     if (c.level != level_) forward_log(c.level);
     out_.add(pong_report{c.number});
+    if (!radio_) return;
+    hears_.tell_qualities(*radio_);
+    out_.add_or_drop(counters_report{radio_->counters()});
   }
+  void carry_out(const power_command& c) { outcome(radio().set_power(c.power), 0); }
+  void carry_out(const forget_command& c) { radio().forget_pairing(c.address); }
   void carry_out(const close_command&) { end(false); }
 
   transport& radio() {

@@ -102,7 +102,32 @@ class isolated_transport final : public transport {
       if (thread_.joinable()) thread_.join();
     });
   }
-  [[nodiscard]] isolation_counters counters() const {
+  status set_power(power_level p) override {
+    std::lock_guard lock{shared_.guard};
+    CPNS_CHECK(not_closed());
+    shared_.book.set_power(p);
+    return order(power_command{p});
+  }
+  void forget_pairing(std::string_view address) override {
+    std::lock_guard lock{shared_.guard};
+    if (!shared_.closing && shared_.out.bytes_held() <= waiting_max)
+      (void)order(forget_command{std::string{address}});
+  }
+  link_quality quality(link_id link) const override {
+    std::lock_guard lock{shared_.guard};
+    return shared_.book.quality(link);
+  }
+  std::vector<named_counter> counters() const override {
+    const auto own = isolation();
+    std::vector<named_counter> out{{"process_ends", own.ends},
+                                   {"process_restarts", own.restarts},
+                                   {"process_hangs", own.hangs},
+                                   {"process_broken_rules", own.broken_rules}};
+    std::lock_guard lock{shared_.guard};
+    for (auto& c : shared_.all_counters()) out.push_back(std::move(c));
+    return out;
+  }
+  [[nodiscard]] isolation_counters isolation() const {
     return {ends_.load(), restarts_.load(), hangs_.load(), broken_rules_.load()};
   }
 
@@ -134,7 +159,7 @@ class isolated_transport final : public transport {
   isolation_settings settings_;
   transport_listener& listener_;
   transport_info info_;
-  shared_state shared_;
+  mutable shared_state shared_;
   std::promise<open_result<transport_info>> first_;
   bool first_told_ = false;
   std::thread thread_;
@@ -154,6 +179,7 @@ bool isolated_transport::told_of_losses(const std::string& why) {
   std::unique_lock lock{shared_.guard};
   shared_.accepting = false;
   shared_.out.clear();
+  shared_.keep_counters();
   const auto lost = shared_.book.ended();
   const bool closing = shared_.closing;
   lock.unlock();
@@ -216,7 +242,7 @@ open_result<std::unique_ptr<transport>> open_isolated(const transport_spec& spec
 
 isolation_counters isolation_counters_of(const transport& t) {
   const auto* isolated = dynamic_cast<const isolated_transport*>(&t);
-  return isolated == nullptr ? isolation_counters{} : isolated->counters();
+  return isolated == nullptr ? isolation_counters{} : isolated->isolation();
 }
 
 }  // namespace cpns::plugins::isolation

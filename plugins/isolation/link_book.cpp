@@ -24,6 +24,7 @@ status link_book::add_endpoint(endpoint_id endpoint, std::string name, std::uint
 
 std::vector<command> link_book::replay() const {
   std::vector<command> out;
+  if (power_ != power_level::full) out.emplace_back(power_command{power_});
   if (scanning_) out.emplace_back(scan_command{true});
   for (const auto& [endpoint, name] : endpoints_) out.emplace_back(add_command{endpoint, name});
   return out;
@@ -51,6 +52,19 @@ result<link_id> link_book::reserve(link_id own) {
 link_id link_book::child_id(link_id own) const {
   const auto known = child_of_.find(own);
   return known == child_of_.end() ? 0 : known->second;
+}
+
+link_quality link_book::quality(link_id own) const {
+  const auto known = child_of_.find(own);
+  return known == child_of_.end() ? link_quality{} : links_.at(known->second).quality;
+}
+
+status link_book::quality(const quality_report& r) {
+  if (const auto it = links_.find(r.link); it != links_.end())
+    it->second.quality = r.quality;
+  else if (!gone(r.link))
+    return broken("it told how a link is that it never had");
+  return {};
 }
 
 void link_book::opened(std::uint32_t max_links, milliseconds now) {

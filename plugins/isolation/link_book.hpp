@@ -31,6 +31,7 @@ class link_book {
   status add_endpoint(endpoint_id endpoint, std::string name, std::uint32_t most, const std::string& plugin);
   void remove_endpoint(endpoint_id endpoint) { endpoints_.erase(endpoint); }
   void set_scan(bool on) { scanning_ = on; }
+  void set_power(power_level p) { power_ = p; }
   /// The commands that make a new child do what the last one did.
   [[nodiscard]] std::vector<command> replay() const;
   /// A connect is under way, of which link_up, connect_failed or ended() is told. The oldest is forgotten
@@ -42,6 +43,8 @@ class link_book {
   result<link_id> reserve(link_id own);
   /// 0 if the link is not up.
   [[nodiscard]] link_id child_id(link_id own) const;
+  /// As the child told last.
+  [[nodiscard]] link_quality quality(link_id own) const;
 
   // What the child said, at the time `now` (any origin, never going back).
   void opened(std::uint32_t max_links, milliseconds now);
@@ -52,6 +55,7 @@ class link_book {
   result<std::optional<link_id>> down(link_id child);
   result<std::optional<link_id>> message(link_id child, std::size_t bytes) const;
   status taken(const taken_report& r);
+  status quality(const quality_report& r);
   /// What its process took with it.
   struct losses {
     std::vector<link_id> links;         ///< own ids that were up, in their order
@@ -63,6 +67,7 @@ class link_book {
   struct link {
     link_id own = 0;  ///< 0: not told of
     std::uint32_t in_hand = 0;
+    link_quality quality{};
   };
   /// Threads of the child may tell in another order than that in which it happened, so what is told of a link
   /// that is gone is left alone.
@@ -73,6 +78,7 @@ class link_book {
   const transport_role role_;
   std::map<endpoint_id, std::string> endpoints_;
   bool scanning_ = false;
+  power_level power_ = power_level::full;
   link_id last_own_ = 0;
   // Of the present child.
   std::unordered_map<link_id, link> links_;

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <utility>
 
@@ -16,6 +17,7 @@ constexpr int packets_a_round = 64;
 constexpr int packets_at_the_end = 4096;  // no process that is left behind keeps this one reading
 constexpr unsigned log_lines_a_second = 50;
 constexpr milliseconds kill_limit{1'000};
+constexpr std::size_t counters_max = 256;  // names of counters of all processes
 // Above all messages that a child may hold: one that does not read fills no memory here.
 constexpr std::size_t waiting_most = 32 * 1024 * 1024;
 static_assert(waiting_most > 3 * link_book::window_of_all * message_max / 2);
@@ -39,6 +41,20 @@ void shared_state::woken() {
   (void)!::read(wake_fd, &count, sizeof count);
   std::lock_guard lock{guard};
   woken_ = false;
+}
+
+void shared_state::keep_counters() { past = all_counters(), present.clear(); }
+
+std::vector<named_counter> shared_state::all_counters() const {
+  auto sums = past;
+  for (const auto& c : present) {
+    const auto it = std::find_if(sums.begin(), sums.end(), [&](const auto& o) { return o.name == c.name; });
+    if (it != sums.end())
+      it->value += c.value;
+    else if (sums.size() < counters_max)
+      sums.push_back(c);
+  }
+  return sums;
 }
 
 session::session(shared_state& shared, const transport_spec& spec, const isolation_settings& settings,
@@ -326,6 +342,26 @@ void session::on(const pong_report& r) {
   if (!ping_out_ || r.number != ping_) return broken("it answered what was not asked");
   missed_ = 0;
   ping_out_ = false;
+}
+
+void session::on(const woke_report& r) {
+  {
+    std::lock_guard lock{shared_.guard};
+    if (shared_.closing) return;
+  }
+  listener_.woke(r.address);
+}
+
+void session::on(const quality_report& r) {
+  std::unique_lock lock{shared_.guard};
+  const auto known = shared_.book.quality(r);
+  lock.unlock();
+  if (!known) broken(known.error().detail);
+}
+
+void session::on(const counters_report& r) {
+  std::lock_guard lock{shared_.guard};
+  shared_.present = r.counters;
 }
 
 }  // namespace cpns::plugins::isolation

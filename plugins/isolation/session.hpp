@@ -21,6 +21,10 @@ struct shared_state {
 
   /// Brings the thread to look at `out` and `closing`. Under `guard`.
   void wake();
+  /// The present process ended: its counters become past. Under `guard`.
+  void keep_counters();
+  /// Of all processes. Under `guard`.
+  [[nodiscard]] std::vector<named_counter> all_counters() const;
   /// In the thread, when `wake_fd` is readable.
   void woken();
 
@@ -28,8 +32,9 @@ struct shared_state {
   std::mutex guard;
   // Under guard:
   link_book book;
-  packets out;             ///< for the present process
-  bool accepting = false;  ///< the plugin is open: commands go to `out`
+  packets out;                               ///< for the present process
+  std::vector<named_counter> past, present;  ///< counted by those before it, and by it
+  bool accepting = false;                    ///< the plugin is open: commands go to `out`
   bool closing = false;
   bool woken_ = false;
 };
@@ -79,6 +84,9 @@ class session {
   void on(const call_failed_report& r);
   void on(const log_report& r);
   void on(const pong_report& r);
+  void on(const woke_report& r);
+  void on(const quality_report& r);
+  void on(const counters_report& r);
   void order(const command& c);
   [[nodiscard]] log::level level_wanted() const;
 

@@ -5,12 +5,16 @@
 #include <type_traits>
 #include <utility>
 
+#include "plugins/host/extensions.hpp"
+
 namespace cpns::plugins::isolation {
 namespace {
 
 constexpr byte_array<4> head{'c', 'r', wire_version, 0};
 constexpr std::size_t record_head = 5;  // kind, size of the body
 constexpr std::size_t params_max = 1024;
+constexpr std::size_t counters_max = 128;
+constexpr std::size_t counter_name_max = 64;
 constexpr std::uint32_t mtu_max = 65535, mtu_min = 23;
 
 // One description of each record for writer and reader.
@@ -58,6 +62,14 @@ void describe(V& v, ping_command& r) {
 }
 template <class V>
 void describe(V&, close_command&) {}
+template <class V>
+void describe(V& v, power_command& r) {
+  v.word(r.power, power_level::saving);
+}
+template <class V>
+void describe(V& v, forget_command& r) {
+  v.text(r.address, address_max);
+}
 template <class V>
 void describe(V& v, opened_report& r) {
   v.text(r.info.name, text_max);
@@ -128,6 +140,21 @@ void describe(V& v, pong_report& r) {
   v.number(r.number);
 }
 
+template <class V>
+void describe(V& v, woke_report& r) {
+  v.text(r.address, address_max);
+}
+template <class V>
+void describe(V& v, quality_report& r) {
+  v.number(r.link);
+  v.optional(r.quality.rssi_dbm, rssi_least, rssi_most);
+  v.word(r.quality.security, link_security::authenticated);
+}
+template <class V>
+void describe(V& v, counters_report& r) {
+  v.counters(r.counters);
+}
+
 template <class N>
 using unsigned_of = std::make_unsigned_t<N>;
 
@@ -156,6 +183,15 @@ class writer {
     if (all.size() > params_max) fits_ = false;
     number(static_cast<std::uint32_t>(all.size()));
     for (const auto& [k, v] : all) text(k, text_max), text(v, parameter_max);
+  }
+  void optional(const std::optional<std::int32_t>& n, std::int32_t, std::int32_t) {
+    flag(n.has_value());
+    number(n.value_or(0));
+  }
+  void counters(const std::vector<named_counter>& all) {
+    if (all.size() > counters_max) fits_ = false;
+    number(static_cast<std::uint32_t>(all.size()));
+    for (const auto& c : all) text(c.name, counter_name_max), number(c.value);
   }
   [[nodiscard]] bool fits() const { return fits_; }
 
@@ -220,6 +256,23 @@ class reader {
       text(k, text_max), text(v, parameter_max);
       if (!out.empty() && k <= out.rbegin()->first) wrong(errc::wire_order);
       out.emplace(std::move(k), std::move(v));
+    }
+  }
+  void optional(std::optional<std::int32_t>& n, std::int32_t least, std::int32_t most) {
+    bool there = false;
+    std::int32_t v = 0;
+    flag(there), number(v);
+    if (there ? v < least || v > most : v != 0) wrong(errc::wire_range);
+    if (there && !wrong_) n = v;
+  }
+  void counters(std::vector<named_counter>& out) {
+    std::uint32_t count = 0;
+    number<std::uint32_t>(count, 0, counters_max);
+    for (std::uint32_t i = 0; i < count && !wrong_; ++i) {
+      named_counter c;
+      text(c.name, counter_name_max), number(c.value);
+      if (!is_counter_name(c.name, counter_name_max)) wrong(errc::wire_grammar);
+      out.push_back(std::move(c));
     }
   }
   byte_view take(std::size_t n) {

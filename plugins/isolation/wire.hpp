@@ -56,8 +56,15 @@ struct ping_command {
   log::level level = log::level::info;
 };
 struct close_command {};
+struct power_command {
+  power_level power = power_level::full;
+};
+struct forget_command {
+  std::string address;
+};
 using command = std::variant<open_command, scan_command, connect_command, cancel_command, add_command,
-                             remove_command, send_command, disconnect_command, ping_command, close_command>;
+                             remove_command, send_command, disconnect_command, ping_command, close_command,
+                             power_command, forget_command>;
 
 // From the child to the role. Ids of links are the child's own.
 struct opened_report {
@@ -111,9 +118,23 @@ struct log_report {
 struct pong_report {
   std::uint64_t number = 0;
 };
-using report = std::variant<opened_report, refused_report, up_report, down_report, message_report,
-                            found_report, connect_failed_report, failed_report, taken_report,
-                            call_failed_report, log_report, pong_report>;
+/// The peer at this address woke up.
+struct woke_report {
+  std::string address;
+};
+/// How a link is now.
+struct quality_report {
+  link_id link = 0;
+  link_quality quality;
+};
+/// All counters of the child's transport.
+struct counters_report {
+  std::vector<named_counter> counters;
+};
+using report =
+    std::variant<opened_report, refused_report, up_report, down_report, message_report, found_report,
+                 connect_failed_report, failed_report, taken_report, call_failed_report, log_report,
+                 pong_report, woke_report, quality_report, counters_report>;
 
 /// Collects records into as few packets as they fit in.
 class packets {

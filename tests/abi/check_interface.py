@@ -23,6 +23,10 @@ PLANTED = [
     ("transport.h", "CPNS_TRAIT_ORDERED = 1u << 1", "CPNS_TRAIT_ORDERED = 1u << 4"),
     ("parameter.h", "  uint64_t min;", "  uint32_t min;"),
     ("ext/timer.h", "  uint64_t (*now_ms)(void* context);", "  uint64_t (*now_ms)(void* context, int clock);"),
+    ("ext/statistics.h", "const char* name, uint64_t value", "const char* name, uint32_t value"),
+    ("ext/power.h", "CPNS_POWER_SAVING = 2", "CPNS_POWER_SAVING = 0"),
+    ("ext/pairing.h", "CPNS_PAIRING_ENCRYPTED = 2,    /*", "CPNS_PAIRING_ENCRYPTED = 4,    /*"),
+    ("ext/wake.h", "void (*woke)(void* context, const char* address);", "void (*woke)(void* context, uint64_t link);"),
     ("ext/fd.h", "CPNS_FD_WRITABLE = 1u << 1", "CPNS_FD_WRITABLE = 1u << 2"),
 ]
 

@@ -1,7 +1,11 @@
 /* Everything of the plugin interface that is a promise, in one object that abidw can read. */
 #include "plugins/abi/ext/fd.h"
+#include "plugins/abi/ext/pairing.h"
+#include "plugins/abi/ext/power.h"
 #include "plugins/abi/ext/rssi.h"
+#include "plugins/abi/ext/statistics.h"
 #include "plugins/abi/ext/timer.h"
+#include "plugins/abi/ext/wake.h"
 #include "plugins/abi/transport.h"
 
 /* Enums without a name have no type of their own; these keep their values. */
@@ -23,15 +27,22 @@ CPNS_EXPORT cpns_status cpns_interface(const cpns_transport_entry_t* entry, cpns
                                        cpns_parameter_kind kind, enum cpns_traits_record traits,
                                        enum cpns_parameter_flags_record parameter_flags,
                                        enum cpns_fd_events_record events, const cpns_ext_fd* fd,
-                                       const cpns_ext_rssi* rssi, const cpns_ext_timer* timer);
+                                       const cpns_ext_rssi* rssi, const cpns_ext_timer* timer,
+                                       const cpns_ext_statistics* statistics, const cpns_ext_power* power,
+                                       cpns_power level_of_power, const cpns_ext_pairing* pairing,
+                                       const cpns_ext_wake* wake);
 
 cpns_status cpns_interface(const cpns_transport_entry_t* entry, cpns_role role, cpns_down_reason reason,
                            cpns_log_level level, cpns_parameter_kind kind, enum cpns_traits_record traits,
                            enum cpns_parameter_flags_record parameter_flags,
                            enum cpns_fd_events_record events, const cpns_ext_fd* fd,
-                           const cpns_ext_rssi* rssi, const cpns_ext_timer* timer) {
+                           const cpns_ext_rssi* rssi, const cpns_ext_timer* timer,
+                           const cpns_ext_statistics* statistics, const cpns_ext_power* power,
+                           cpns_power level_of_power, const cpns_ext_pairing* pairing,
+                           const cpns_ext_wake* wake) {
   return entry != NULL && role && reason && level && kind && traits && parameter_flags && events &&
-                 fd != NULL && rssi != NULL && timer != NULL
+                 fd != NULL && rssi != NULL && timer != NULL && statistics != NULL && power != NULL &&
+                 level_of_power && pairing != NULL && wake != NULL
              ? CPNS_OK
              : CPNS_ERROR;
 }

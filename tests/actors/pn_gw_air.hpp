@@ -59,6 +59,12 @@ class air final : public plugins::transport {
   status send(plugins::link_id link, byte_view message) override;
   void cancel(std::string_view) override {}
   void disconnect(plugins::link_id link) override;
+  status set_power(plugins::power_level) override { return {}; }
+  void forget_pairing(std::string_view) override {}
+  [[nodiscard]] plugins::link_quality quality(plugins::link_id) const override { return {-40, {}}; }
+  [[nodiscard]] std::vector<plugins::named_counter> counters() const override {
+    return {{"links", last_link_}};
+  }
   void close() override {}
 
  private:

@@ -126,6 +126,40 @@ TEST(pn_gw_actors, a_pne_that_wakes_up_is_checked_and_gets_the_next_key_at_once)
   EXPECT_EQ(p.assignments().size(), 1u);
 }
 
+TEST(pn_gw_actors, a_pne_that_woke_up_behind_a_link_that_stayed_is_checked_at_once) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  const auto before = p.own_key(h);
+  p.radio.inbox->woke("somebody else");
+  p.settle();
+  EXPECT_EQ(p.own_key(h), before);
+  p.radio.inbox->woke(h.address);
+  p.settle();
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_EQ(p.own_key(h), h.key());
+  EXPECT_TRUE(p.radio.disconnected.empty());
+}
+
+TEST(pn_gw_actors, a_link_whose_pne_is_gone_since_it_woke_up_elsewhere_is_closed) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  p.radio.loses = [](air::way, byte_view) { return true; };
+  p.radio.inbox->woke(h.address);
+  p.advance(seconds{30});
+  EXPECT_EQ(p.radio.disconnected.size(), 1u);
+  EXPECT_NE(p.show(h).find("\"state\":\"asleep\""), std::string::npos);
+}
+
+TEST(pn_gw_actors, radios_tell_of_their_links_and_count) {
+  gateway_place p;
+  auto& h = p.keyed_pne(1);
+  const auto text = p.radios();
+  for (const auto* part : {"\"name\":\"air\"", "\"counters\":{\"links\":1}", "\"rssi_dbm\":-40"})
+    EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+  EXPECT_NE(text.find("\"entity\":\"" + h.entity.text() + "\""), std::string::npos) << text;
+  EXPECT_EQ(text.find("security"), std::string::npos) << "nobody knows";
+}
+
 TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
   gateway_place p;
   auto& h = p.keyed_pne(1);

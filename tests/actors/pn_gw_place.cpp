@@ -188,6 +188,7 @@ std::string gateway_place::show(const headset_end& h) {
   return ask<std::string>(actors::sup_show{h.entity.text()});
 }
 
+std::string gateway_place::radios() { return ask<std::string>(actors::sup_radios{}); }
 std::string gateway_place::stats() { return ask<std::string>(actors::sup_stats{}); }
 
 std::string gateway_place::command(const headset_end& h, std::string what) {

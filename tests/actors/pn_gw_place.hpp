@@ -108,6 +108,7 @@ struct gateway_place : server_actor_tests::place {
   std::string command(std::string entity, std::string what);
   std::vector<std::string> list();
   std::string stats();
+  std::string radios();
   bool logged(std::string_view what) const { return log.text().find(what) != std::string::npos; }
 
  private:

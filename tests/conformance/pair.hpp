@@ -32,6 +32,7 @@ class listener final : public transport_listener {
   void message(link_id l, bytes data) override;
   void peer_found(std::string, std::int32_t) override {}
   void connect_failed(std::string, std::string) override {}
+  void woke(std::string) override {}
   void failed(error why) override;
 
   /// Waits until `holds(links)` is true; false after twenty seconds. Runs under the lock.

@@ -1,5 +1,6 @@
 """A radio in a process of its own: kills, halts and crashes of it, and the end of its role, leave all else as it was."""
 
+import json
 import os
 import pathlib
 import random
@@ -35,6 +36,7 @@ class Isolation(E2ECase):
         home = self.home(devices=devices, rekey=rekey)
         for role in (home.gateway, home.pne):
             role["transports"][0]["isolation"] = "process"
+            role["transports"][0]["power"] = "saving"
         home.gateway["timers"]["backoff_max"] = "1s"
         home.write()
         home.start()
@@ -74,6 +76,34 @@ class Isolation(E2ECase):
                 gateway.start()
                 self.keyed(home, since)
         self.assertEqual(home.events.find(lambda e: e["event"] in kill_radios.LOST, role="gateway"), [])
+        self.end(home)
+
+    def test_what_its_radio_counts_outlives_its_process(self):
+        home = self.isolated()
+        gateway = home.role("gateway")
+
+        def radio():
+            said = json.loads(home.cli("pnes", "radios", "--json", "--config", "gateway.yaml").stdout)
+            one, = said["radios"]
+            return one
+
+        def counts(restarts):
+            r = radio()
+            n = r["counters"]
+            known = {entity for entity, _ in home.devices} == {link.get("entity") for link in r["links"]}
+            return r if known and n["process_restarts"] == restarts and n.get("radio_frames_received", 0) > 0 else None
+
+        before = poll(lambda: counts(0), what="counters of the radio")
+        self.assertEqual(before["plugin"], "tcp")
+        self.assertTrue(all(link["address"].startswith("tcp:127.0.0.1:") for link in before["links"]))
+        os.kill(self.the_child(home, "gateway"), signal.SIGKILL)
+        home.events.wait(role="gateway", event="radio-ended", since=gateway.since)
+        after = poll(lambda: counts(1), what="counters of both processes")
+        for name, value in before["counters"].items():
+            self.assertGreaterEqual(after["counters"][name], value, name)
+        text = home.cli("pnes", "radios", "--config", "gateway.yaml").stdout
+        self.assertRegex(text, r"process_ends +1\n")
+        self.assertIn(home.devices[0][0], text)
         self.end(home)
 
     def test_no_process_is_left_behind(self):

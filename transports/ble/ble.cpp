@@ -2,6 +2,7 @@
 
 #include <atomic>
 
+#include "plugins/sdk/extensions.hpp"
 #include "transports/ble/central.hpp"
 #include "transports/ble/peripheral.hpp"
 
@@ -60,6 +61,26 @@ class ble_radio final : public sdk::radio {
     return links_.send(link, frame);
   }
   void disconnect(std::uint64_t link) override { links_.disconnect(link); }
+  const void* extension(std::string_view id) override { return sdk::extension_of<ble_radio>(id); }
+
+  [[nodiscard]] std::int32_t rssi(std::uint64_t link) const { return links_.rssi(link); }
+  [[nodiscard]] cpns_pairing pairing(std::uint64_t link) const { return links_.pairing(link); }
+  void forget(std::string_view address) {
+    if (central_) loop_.post([this, peer = std::string{address}] { central_->forget(peer); });
+  }
+  void set_power(cpns_power power) {
+    if (central_) loop_.post([this, power] { central_->save_power(power == CPNS_POWER_SAVING); });
+  }
+  void statistics(const sdk::counter_sink& tell) const {
+    tell("frames_sent", links_.sent());
+    tell("frames_received", links_.received());
+    if (!central_) return;
+    const auto& n = central_->counted();
+    tell("scans", n.scans);
+    tell("attempts", n.attempts);
+    tell("attempts_failed", n.failed);
+    tell("links_given_up", n.given_up);
+  }
   void stop() override {
     loop_.stop([this] { central_ ? central_->shut() : peripheral_->shut(); });
   }

@@ -6,6 +6,8 @@
 #include <system_error>
 #include <utility>
 
+#include "plugins/sdk/extensions.hpp"
+
 namespace cpns::ble {
 namespace {
 
@@ -14,6 +16,7 @@ constexpr const char* device_interface = "org.bluez.Device1";
 constexpr std::chrono::seconds scan_pause{1};
 constexpr std::chrono::seconds one_scan{4};
 constexpr std::chrono::milliseconds stop_again{100};
+constexpr std::chrono::seconds rest{12};  // after one scan, when power is saved
 constexpr const char* in_progress = "org.bluez.Error.InProgress";
 constexpr std::size_t sightings_max = 1024;
 constexpr std::chrono::seconds sighting_kept{60};
@@ -72,13 +75,14 @@ void central::adapter_changed() {
 /// it has not begun yet. An attempt begins when it looks no longer.
 void central::discover() {
   if (!powered_ || asking_) return;
-  const bool wanted = scanning_ && !dialling_;
+  const bool wanted = scanning_ && !dialling_ && !resting_;
   if (wanted != asked_) return wanted ? look() : stop_looking();
   if (!asked_ && !to_begin_.empty()) begin(std::exchange(to_begin_, {}));
 }
 
 void central::look() {
   asked_ = asking_ = true;
+  ++counters_.scans;
   const auto path = adapter_path(settings_.adapters.front());
   // Duplicates, because a gateway has to see who is there now, not who was there once.
   const bluez::properties filter{
@@ -93,7 +97,9 @@ void central::look() {
                  // Controllers tell of an advertiser once while they scan, also when it says something new.
                  const auto again = wrong == nullptr ? one_scan : scan_pause;
                  scan_timer_ = loop_.after(again, [this] {
-                   if (asked_ && !asking_) stop_looking();  // and then anew
+                   if (!asked_ || asking_) return;
+                   if (saving_) take_rest();
+                   stop_looking();  // and then anew
                  });
                  // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
                  // itself; our wish is not kept until then.
@@ -101,6 +107,22 @@ void central::look() {
                    out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
                  discover();
                });
+}
+
+void central::take_rest() {
+  resting_ = true;
+  loop_.cancel(rest_timer_);
+  rest_timer_ = loop_.after(rest, [this] {
+    resting_ = false;
+    discover();
+  });
+}
+
+void central::save_power(bool on) {
+  saving_ = on;
+  if (on || !std::exchange(resting_, false)) return;
+  loop_.cancel(rest_timer_);
+  discover();
 }
 
 void central::stop_looking() {
@@ -125,7 +147,13 @@ void central::heard(const std::string& path, const bluez::device& d) {
     std::erase_if(sightings_, [&](const auto& entry) { return now - entry.second.when > sighting_kept; });
   if (sightings_.size() >= sightings_max) return;
   const auto& seen = sightings_[peer] = {path, d.at, *d.advert, d.rssi, now};
-  if (contacts_.count(peer) != 0) return;
+  if (const auto c = contacts_.find(peer); c != contacts_.end()) {
+    if (c->second.link == 0) return;
+    links_.note_rssi(c->second.link, seen.rssi);
+    // Who has a link advertises something new only after it was started anew, or woke up.
+    if (std::exchange(c->second.tag, seen.what.tag) != seen.what.tag) sdk::tell_woke(out_, peer);
+    return;
+  }
   if (d.connected && !d.paired) return clear_old(path, d);
   tell(peer, seen);
 }
@@ -149,12 +177,27 @@ void central::unwant(const std::string& peer) {
   if (slots_.unwant(peer)) out_.connect_failed(peer, "it was cancelled");
 }
 
+void central::forget(const std::string& peer) {
+  const auto c = contacts_.find(peer);
+  if (c == contacts_.end()) {
+    const auto seen = sightings_.find(peer);
+    if (seen != sightings_.end()) remove(seen->second.path, nullptr);
+    return;
+  }
+  c->second.forgotten = true;
+  if (c->second.link != 0)
+    links_.close(c->second.link, CPNS_DOWN_CLOSED, "the host forgets its peer", links::end::host);
+  else if (c->second.patience != 0)
+    failed(peer, "the host forgets its peer");
+}
+
 void central::schedule() {
   const auto now = loop::clock::now();
   for (const auto& [peer, c] : contacts_)
     if (c.link != 0) slots_.traffic(links_.busy(c.link), peer);
   if (const auto peer = slots_.give_up(now)) {
     out_.log(CPNS_LOG_DEBUG, *peer + " makes room for others");
+    ++counters_.given_up;
     const auto link = contacts_.at(*peer).link;
     links_.close(link, CPNS_DOWN_CLOSED, "it makes room for others that wait", links::end::peer);
   }
@@ -179,6 +222,7 @@ void central::set_patience(const std::string& peer, contact& c) {
 /// what it hears: discovery pauses until the attempt is over.
 void central::dial(const std::string& peer) {
   dialling_ = true;
+  ++counters_.attempts;
   to_begin_ = peer;
   set_patience(peer, contacts_[peer]);
 }
@@ -246,16 +290,20 @@ void central::linked(const std::string& peer, std::unique_ptr<channel> over) {
   dialling_ = false;
   const auto now = loop::clock::now();
   slots_.up(now, peer);
+  const auto seen = sightings_.find(peer);
+  if (seen != sightings_.end()) c.tag = seen->second.what.tag;
   c.link = links_.up(std::move(over), 0, peer, [this, peer, now](links::end by, channel&) {
     // The host had no use for it, or it broke at once: not again in the same moment.
     const bool in_vain = by == links::end::host ||
                          (by == links::end::lost && loop::clock::now() - now < std::chrono::seconds{1});
     clear_away(peer, in_vain);
   });
+  if (seen != sightings_.end()) links_.note_rssi(c.link, seen->second.rssi);
   schedule();
 }
 
 void central::failed(const std::string& peer, const std::string& why) {
+  ++counters_.failed;
   out_.log(CPNS_LOG_DEBUG, "connecting to " + peer + ": " + why);
   auto& c = contacts_.at(peer);
   loop_.cancel(std::exchange(c.patience, 0));
@@ -276,7 +324,7 @@ void central::clear_away(const std::string& peer, bool in_vain) {
   slots_.ended(ended, peer, in_vain);
   const auto* d = bluez_->find_device(c.path);
   const auto done = [this, peer, ended] { cleared(peer, ended); };
-  if (d == nullptr || d->paired || c.shared || !powered_) return loop_.post(done);
+  if (d == nullptr || !powered_ || ((d->paired || c.shared) && !c.forgotten)) return loop_.post(done);
   contacts_[peer].path = c.path;
   remove(c.path, done);
 }

@@ -1,6 +1,7 @@
 #pragma once
 // The gateway's side: hears PNEs, and links to as many of them at a time as the adapter is allowed.
 
+#include <atomic>
 #include <map>
 #include <random>
 #include <string>
@@ -24,6 +25,15 @@ class central {
   /// The host's wish for a link to a peer that it was told of.
   void want(const std::string& peer);
   void unwant(const std::string& peer);
+  /// Ends its link, and bluetoothd forgets it with what pairing left.
+  void forget(const std::string& peer);
+  void save_power(bool on);
+  /// [any-thread]
+  struct counters {
+    std::atomic<std::uint64_t> scans{0}, attempts{0}, failed{0};
+    std::atomic<std::uint64_t> given_up{0};  ///< links, for others that waited
+  };
+  [[nodiscard]] const counters& counted() const { return counters_; }
   void shut();
 
  private:
@@ -41,11 +51,14 @@ class central {
     std::unique_ptr<gatt_client> gatt;
     std::uint64_t patience = 0;  ///< the timer of the attempt; 0 when that is over
     std::uint64_t link = 0;
-    bool shared = false;  ///< it was connected before: somebody else uses it too
+    std::uint16_t tag = 0;   ///< what it advertised when the link was made
+    bool forgotten = false;  ///< the host wants nothing to be left of it
+    bool shared = false;     ///< it was connected before: somebody else uses it too
   };
   void adapter_changed();
   void discover();
   void look();
+  void take_rest();
   void stop_looking();
   void heard(const std::string& path, const bluez::device& d);
   void tell(const std::string& peer, const sighting& s);
@@ -76,7 +89,10 @@ class central {
   bool asking_ = false;    ///< bluetoothd has not answered whether it looks or stopped
   bool dialling_ = false;  ///< an attempt is under way
   std::string to_begin_;   ///< its peer, until discovery pauses
-  std::uint64_t scan_timer_ = 0, slot_timer_ = 0;
+  bool saving_ = false;    ///< power
+  bool resting_ = false;   ///< from looking, to save it
+  std::uint64_t scan_timer_ = 0, slot_timer_ = 0, rest_timer_ = 0;
+  counters counters_;
   std::mt19937 dice_{std::random_device{}()};
 };
 

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "plugins/abi/ext/pairing.h"
 #include "plugins/abi/transport.h"
 
 namespace cpns::ble {
@@ -38,6 +39,8 @@ class channel {
   virtual news read(std::span<std::uint8_t> room) = 0;
   /// Names a gap in what arrived, 0 for none. One that stays is a loss.
   [[nodiscard]] virtual std::uint64_t gap() const { return 0; }
+  /// What secures it.
+  [[nodiscard]] virtual cpns_pairing pairing() const = 0;
   /// This side ends it.
   virtual void close() {}
 };

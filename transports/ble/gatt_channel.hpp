@@ -37,6 +37,8 @@ class gatt_channel final : public channel {
   bool flush(bool writable) override;
   news read(std::span<std::uint8_t> room) override;
   [[nodiscard]] std::uint64_t gap() const override { return chunks_.gap(); }
+  /// bluetoothd keeps the connection and does not tell.
+  [[nodiscard]] cpns_pairing pairing() const override { return CPNS_PAIRING_UNKNOWN; }
   void close() override;
 
   /// For another session over the same descriptors, when this one has ended.

@@ -57,6 +57,14 @@ class l2cap final : public channel {
     if (writable) full_ = false;
     return writable;
   }
+  [[nodiscard]] cpns_pairing pairing() const override {
+    bt_security level{};
+    socklen_t size = sizeof level;
+    if (::getsockopt(socket_.get(), SOL_BLUETOOTH, BT_SECURITY, &level, &size) != 0)
+      return CPNS_PAIRING_UNKNOWN;
+    if (level.key_size == 0) return CPNS_PAIRING_NONE;
+    return level.level >= BT_SECURITY_HIGH ? CPNS_PAIRING_AUTHENTICATED : CPNS_PAIRING_ENCRYPTED;
+  }
   news read(std::span<std::uint8_t> room) override {
     for (;;) {
       const auto n = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);

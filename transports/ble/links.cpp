@@ -23,6 +23,22 @@ loop::clock::time_point links::busy(std::uint64_t id) const {
   return l ? l->busy.load() : loop::clock::time_point{};
 }
 
+std::int32_t links::rssi(std::uint64_t id) const {
+  const auto l = find(id);
+  return l ? l->rssi.load() : CPNS_RSSI_UNKNOWN;
+}
+
+void links::note_rssi(std::uint64_t id, std::int32_t dbm) {
+  if (const auto l = find(id)) l->rssi = dbm;
+}
+
+cpns_pairing links::pairing(std::uint64_t id) const {
+  const auto l = find(id);
+  if (!l) return CPNS_PAIRING_UNKNOWN;
+  std::lock_guard lock{l->guard};
+  return l->over ? l->over->pairing() : CPNS_PAIRING_UNKNOWN;
+}
+
 std::uint64_t links::up(std::unique_ptr<channel> over, std::uint64_t endpoint, const std::string& address,
                         gone_fn gone) {
   const auto l = std::make_shared<link>();
@@ -48,7 +64,10 @@ cpns_status links::send(std::uint64_t id, std::span<const std::uint8_t> data) {
   std::lock_guard lock{l->guard};
   if (l->ended) return CPNS_NO_LINK;
   const auto said = l->over->send(data);
-  if (said == CPNS_OK) l->busy = loop::clock::now();
+  if (said == CPNS_OK) {
+    l->busy = loop::clock::now();
+    ++sent_;
+  }
   if (said == CPNS_WOULD_BLOCK) l->blocked = true;
   if (l->over->wants_out() && !std::exchange(l->awaits_writable, true)) loop_.post([this, id] { await(id); });
   return said;
@@ -105,6 +124,7 @@ bool links::read(std::uint64_t id, link& l) {
       return false;
     }
     l.busy = loop::clock::now();
+    ++received_;
     out_.frame(id, {in_.data(), said.size});
   }
   return true;

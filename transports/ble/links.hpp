@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <vector>
 
-#include "plugins/sdk/transport.hpp"
+#include "plugins/sdk/extensions.hpp"
 #include "transports/ble/channel.hpp"
 #include "transports/ble/loop.hpp"
 
@@ -29,6 +29,13 @@ class links {
   cpns_status send(std::uint64_t link, std::span<const std::uint8_t> data);
   /// [any-thread] The host's wish.
   void disconnect(std::uint64_t link);
+  /// [any-thread] dBm, as it was noted last.
+  [[nodiscard]] std::int32_t rssi(std::uint64_t link) const;
+  /// [any-thread] Of the channel, or as it was noted.
+  [[nodiscard]] cpns_pairing pairing(std::uint64_t link) const;
+  /// [any-thread] Frames since the instance was opened.
+  [[nodiscard]] std::uint64_t sent() const { return sent_; }
+  [[nodiscard]] std::uint64_t received() const { return received_; }
 
   // The rest is for the loop's thread.
   /// Brings a link up in the host. `gone` is called once, after the host was told; the channel goes then.
@@ -37,6 +44,7 @@ class links {
   /// Ids that are gone are ignored.
   void close(std::uint64_t link, cpns_down_reason why, const std::string& detail, end by);
   void close_all(const std::string& detail);
+  void note_rssi(std::uint64_t link, std::int32_t dbm);
   /// When a frame went either way last.
   [[nodiscard]] loop::clock::time_point busy(std::uint64_t link) const;
 
@@ -45,6 +53,7 @@ class links {
     std::unique_ptr<channel> over;
     gone_fn gone;
     std::atomic<loop::clock::time_point> busy;
+    std::atomic<std::int32_t> rssi = CPNS_RSSI_UNKNOWN;
     int in = -1, out = -1;
     std::uint64_t gap = 0;  ///< that was there when it was read last; of the loop's thread
     std::mutex guard;       // of the channel, and of the flags
@@ -66,6 +75,7 @@ class links {
   mutable std::mutex guard_;  // of the map
   std::unordered_map<std::uint64_t, link_ptr> links_;
   std::uint64_t next_ = 0;
+  std::atomic<std::uint64_t> sent_{0}, received_{0};
 };
 
 }  // namespace cpns::ble

@@ -3,7 +3,7 @@
 
 #include <array>
 
-#include "plugins/sdk/transport.hpp"
+#include "plugins/sdk/extensions.hpp"
 #include "transports/loopback/medium.hpp"
 
 namespace {
@@ -56,6 +56,13 @@ class loopback_radio final : public sdk::radio, public loopback::station {
   }
   void disconnect(std::uint64_t link) override { medium_->disconnect(*this, link); }
   void stop() override { medium_->leave(*this); }
+  const void* extension(std::string_view id) override { return sdk::extension_of<loopback_radio>(id); }
+
+  void statistics(const sdk::counter_sink& tell) const {
+    tell("frames_sent", sent_);
+    tell("frames_lost_on_air", lost_);
+    tell("frames_received", received_);
+  }
 
  private:
   sdk::host out_;

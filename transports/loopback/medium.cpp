@@ -71,7 +71,10 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
   switch (e.kind) {
   case what::up: out.link_up(e.link, e.endpoint, e.text); break;
   case what::down: out.link_down(e.link, CPNS_DOWN_CLOSED, e.text); break;
-  case what::frame: out.frame(e.link, e.data); break;
+  case what::frame:
+    ++e.to->received_;
+    out.frame(e.link, e.data);
+    break;
   case what::writable: out.writable(e.link); break;
   }
   lock.lock();
@@ -184,7 +187,11 @@ cpns_status medium::send(station& from, std::uint64_t link, std::span<const std:
     l.blocked = true;
     return CPNS_WOULD_BLOCK;
   }
-  if (happens(weather_.loss)) return CPNS_OK;
+  ++from.sent_;
+  if (happens(weather_.loss)) {
+    ++from.lost_;
+    return CPNS_OK;
+  }
   const int copies = happens(weather_.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
     auto at = clock::now() + std::chrono::milliseconds(weather_.delay_ms);

@@ -3,6 +3,7 @@
 // every endpoint, and carries frames with the loss, delay, reordering and duplication that it was given. One
 // thread delivers.
 
+#include <atomic>
 #include <compare>
 #include <condition_variable>
 #include <cstdint>
@@ -36,6 +37,10 @@ class station {
   virtual std::size_t max_links() const = 0;
   /// Tells stations of one process apart; never given twice.
   const std::uint64_t number = next_number();
+
+ protected:
+  friend class medium;
+  std::atomic<std::uint64_t> sent_{0}, lost_{0}, received_{0};  ///< frames
 
  private:
   static std::uint64_t next_number();

@@ -4,8 +4,14 @@
 
 namespace cpns::tcp {
 
-beacon_sender::beacon_sender(asio::io_context& io, const settings& s, sdk::host out)
-    : settings_(s), out_(out), socket_(io), timer_(io) {}
+namespace {
+
+constexpr unsigned rarer = 8;  // beacons, when power is saved
+
+}  // namespace
+
+beacon_sender::beacon_sender(asio::io_context& io, const settings& s, sdk::host out, counters& n)
+    : settings_(s), out_(out), socket_(io), timer_(io), counters_(n) {}
 
 void beacon_sender::start(std::uint16_t port) {
   if (settings_.announce.empty()) return;
@@ -26,12 +32,13 @@ void beacon_sender::say() {
     boost::system::error_code wrong;
     const auto address = asio::ip::make_address(host, wrong);
     if (!wrong) socket_.send_to(asio::buffer(datagram_), {address, port}, 0, wrong);
+    if (!wrong) ++counters_.beacons;
     if (wrong && !complained_) {
       complained_ = true;
       out_.log(CPNS_LOG_WARN, "announcing to " + host + ":" + std::to_string(port) + ": " + wrong.message());
     }
   }
-  timer_.expires_after(std::chrono::milliseconds(settings_.announce_ms));
+  timer_.expires_after(std::chrono::milliseconds(settings_.announce_ms * (saving_ ? rarer : 1)));
   timer_.async_wait([this](const boost::system::error_code& wrong) {
     if (!wrong) say();
   });

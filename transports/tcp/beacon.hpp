@@ -13,7 +13,9 @@ namespace cpns::tcp {
 /// Says `port` to the addresses of `announce` again and again. Runs in the instance's thread.
 class beacon_sender {
  public:
-  beacon_sender(asio::io_context& io, const settings& s, sdk::host out);
+  beacon_sender(asio::io_context& io, const settings& s, sdk::host out, counters& n);
+  /// Announces less often from the next time on.
+  void save_power(bool on) { saving_ = on; }
   void start(std::uint16_t port);
   void stop();
 
@@ -24,7 +26,8 @@ class beacon_sender {
   asio::ip::udp::socket socket_;
   asio::steady_timer timer_;
   std::string datagram_;
-  bool complained_ = false;
+  counters& counters_;
+  bool complained_ = false, saving_ = false;
 };
 
 /// Hears beacons of its network on a port that many processes may share. Runs in the instance's thread.

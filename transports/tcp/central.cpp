@@ -12,7 +12,7 @@ constexpr std::chrono::milliseconds accept_pause{
 }  // namespace
 
 central::central(sdk::host out, settings s, bool probe)
-    : hub(out, std::move(s)), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_) {
+    : hub(out, std::move(s)), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_, counters_) {
   const auto& [host, port] = settings_.listen;
   boost::system::error_code wrong;
   const asio::ip::tcp::endpoint at{asio::ip::make_address(host), probe ? std::uint16_t{0} : port};
@@ -40,6 +40,10 @@ void central::scan(bool on) {
     beacon_.start(port);
     accept();
   });
+}
+
+void central::save_power(bool on) {
+  asio::post(io_, [this, on] { beacon_.save_power(on); });
 }
 
 void central::accept() {
@@ -85,6 +89,7 @@ void central::greet(const std::shared_ptr<connection>& c) {
         const auto self = strangers_.at(key);
         const std::string_view text{reinterpret_cast<const char*>(data.data()), data.size()};
         if (text != magic + settings_.network) {
+          ++counters_.strangers_refused;
           out_.log(CPNS_LOG_DEBUG, address + " said another hello");
           return self->close(CPNS_DOWN_BAD_FRAME, "not a hello of this network");
         }

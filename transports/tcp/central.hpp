@@ -11,6 +11,8 @@ class central final : public hub {
   central(sdk::host out, settings s, bool probe);
   /// [any-thread]
   void scan(bool on);
+  /// [any-thread]
+  void save_power(bool on);
 
  private:
   void accept();

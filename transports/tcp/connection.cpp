@@ -193,7 +193,11 @@ void hub::adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, co
     links_.emplace(link, c);
   }
   out_.link_up(link, endpoint, address);
-  c->start({.frame_in = [this, link](std::span<const std::uint8_t> f) { out_.frame(link, f); },
+  c->start({.frame_in =
+                [this, link](std::span<const std::uint8_t> f) {
+                  ++counters_.frames_received;
+                  out_.frame(link, f);
+                },
             .closed =
                 [this, link, gone = std::move(gone)](cpns_down_reason why, const std::string& detail) {
                   {
@@ -209,7 +213,10 @@ void hub::adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, co
 cpns_status hub::send(std::uint64_t link, std::span<const std::uint8_t> data) {
   if (data.empty() || data.size() > settings_.mtu) return CPNS_LIMIT;
   const auto c = find(link);
-  return c ? c->send(data) : CPNS_NO_LINK;
+  if (!c) return CPNS_NO_LINK;
+  const auto said = c->send(data);
+  if (said == CPNS_OK) ++counters_.frames_sent;
+  return said;
 }
 
 void hub::disconnect(std::uint64_t link) {

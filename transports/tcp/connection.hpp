@@ -2,6 +2,7 @@
 // One TCP connection as frames, and what all connections of an instance share. Everything but `send` runs in
 // the instance's one thread.
 
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -62,6 +63,13 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<std::uint8_t> out_;
 };
 
+/// Since the instance was opened. [any-thread]
+struct counters {
+  std::atomic<std::uint64_t> frames_sent{0}, frames_received{0};
+  std::atomic<std::uint64_t> strangers_refused{0};  ///< connections that said another hello, or none
+  std::atomic<std::uint64_t> beacons{0};            ///< datagrams
+};
+
 /// The io_context of an instance, its thread, and its links by id.
 class hub {
  public:
@@ -74,6 +82,7 @@ class hub {
   void run();
   /// Closes all links and ends the thread.
   void stop();
+  [[nodiscard]] const counters& counted() const { return counters_; }
 
  protected:
   /// Brings a link up in the host and keeps it until it is closed; `gone` is called then.
@@ -86,6 +95,7 @@ class hub {
 
   sdk::host out_;
   settings settings_;
+  counters counters_;
   std::uint64_t links_max_;  ///< settings_.max_links, or what fits
   asio::io_context io_{1};
   bool stopping_ = false;

@@ -1,5 +1,6 @@
 // The tcp radio. Its parameters and its wire format stand in settings.hpp.
 
+#include "plugins/sdk/extensions.hpp"
 #include "transports/tcp/central.hpp"
 #include "transports/tcp/peripheral.hpp"
 
@@ -43,6 +44,19 @@ class tcp_radio final : public sdk::radio {
   }
   void disconnect(std::uint64_t link) override { hub_->disconnect(link); }
   void stop() override { hub_->stop(); }
+  const void* extension(std::string_view id) override { return sdk::extension_of<tcp_radio>(id); }
+
+  void statistics(const sdk::counter_sink& tell) const {
+    const auto& n = hub_->counted();
+    tell("frames_sent", n.frames_sent);
+    tell("frames_received", n.frames_received);
+    if (central_ == nullptr) return;
+    tell("strangers_refused", n.strangers_refused);
+    tell("beacons", n.beacons);
+  }
+  void set_power(cpns_power power) {
+    if (central_ != nullptr) central_->save_power(power == CPNS_POWER_SAVING);
+  }
 
  private:
   std::uint32_t mtu_, max_links_;

@@ -125,6 +125,7 @@ class radio {
     if (endpoints_.erase(endpoint) == 0) return;
     for (const auto l : links_of(endpoint)) cut(l);
   }
+  virtual const void* extension(const std::string&) { return nullptr; }
   virtual cpns_status connect(const std::string&) { return CPNS_UNSUPPORTED; }
   virtual void cancel(const std::string&) {}
   virtual cpns_status send(std::uint64_t l, const std::uint8_t* data, std::size_t size) {
@@ -267,7 +268,7 @@ class radio {
     };
     t.disconnect = [](void* c, std::uint64_t l) { of(c).disconnect(l); };
     t.close = [](void* c) { of(c).close(); };
-    t.get_extension = [](void*, const char*) -> const void* { return nullptr; };
+    t.get_extension = [](void* c, const char* id) { return of(c).extension(id); };
     t.cancel = [](void* c, const char* a) { of(c).cancel(a); };
   }
 

@@ -47,6 +47,9 @@ class hearing final : public transport_listener {
   void connect_failed(std::string address, std::string why) override {
     note(true, [&] { unconnected_[std::move(address)] = std::move(why); });
   }
+  void woke(std::string address) override {
+    note(true, [&] { woke_ = std::move(address); });
+  }
   void failed(error) override {
     note(false, [] {});
   }
@@ -108,7 +111,7 @@ class hearing final : public transport_listener {
   link_id highest_ = 0;
   std::size_t heard_ = 0;
   std::map<std::string, std::string> unconnected_;
-  std::string found_;
+  std::string found_, woke_;
   bool kept_ = true;
 };
 

@@ -33,7 +33,10 @@ std::vector<report> all_reports() {
           taken_report{7, 3},
           call_failed_report{4, "no"},
           log_report{log::level::warn, "plugin-log", "line"},
-          pong_report{99}};
+          pong_report{99},
+          woke_report{"b"},
+          quality_report{7, {-60, link_security::encrypted}},
+          counters_report{{{"frames_sent", ~0ull}, {"radio_scans", 2}}}};
 }
 
 TEST(wire, commands_come_back_as_they_were) {
@@ -41,10 +44,10 @@ TEST(wire, commands_come_back_as_they_were) {
       {open_command{transport_role::peripheral, log::level::debug, "/x/y.so", {{"a", "1"}, {"b", ""}}},
        scan_command{true}, connect_command{"addr"}, cancel_command{"rdda"}, add_command{5, "name"},
        remove_command{5}, send_command{9, hello}, disconnect_command{9}, ping_command{3, log::level::off},
-       close_command{}});
+       close_command{}, power_command{power_level::saving}, forget_command{"addr"}});
   const auto read = read_commands(packet);
   ASSERT_TRUE(read) << read.error().message();
-  ASSERT_EQ(read->size(), 10u);
+  ASSERT_EQ(read->size(), std::variant_size_v<command>);
   const auto& open = std::get<open_command>((*read)[0]);
   EXPECT_EQ(open.role, transport_role::peripheral);
   EXPECT_EQ(open.level, log::level::debug);
@@ -62,6 +65,8 @@ TEST(wire, commands_come_back_as_they_were) {
   EXPECT_EQ(std::get<ping_command>((*read)[8]).number, 3u);
   EXPECT_EQ(std::get<ping_command>((*read)[8]).level, log::level::off);
   EXPECT_TRUE(std::holds_alternative<close_command>((*read)[9]));
+  EXPECT_EQ(std::get<power_command>((*read)[10]).power, power_level::saving);
+  EXPECT_EQ(std::get<forget_command>((*read)[11]).address, "addr");
 }
 
 TEST(wire, reports_come_back_as_they_were) {
@@ -89,6 +94,25 @@ TEST(wire, reports_come_back_as_they_were) {
   EXPECT_EQ(std::get<call_failed_report>((*read)[9]).endpoint, 4u);
   EXPECT_EQ(std::get<log_report>((*read)[10]).event, "plugin-log");
   EXPECT_EQ(std::get<pong_report>((*read)[11]).number, 99u);
+  EXPECT_EQ(std::get<woke_report>((*read)[12]).address, "b");
+  EXPECT_EQ(std::get<quality_report>((*read)[13]).quality, (link_quality{-60, link_security::encrypted}));
+  EXPECT_EQ(std::get<counters_report>((*read)[14]).counters,
+            (std::vector<named_counter>{{"frames_sent", ~0ull}, {"radio_scans", 2}}));
+}
+
+TEST(wire, no_quality_or_counter_is_taken_that_no_radio_has) {
+  const auto refused = [](const report& r, errc why) {
+    const auto read = read_reports(packet_of<report>({r}));
+    EXPECT_TRUE(!read && read.error().code == why);
+  };
+  refused(quality_report{1, {-128, {}}}, errc::wire_range);
+  refused(quality_report{1, {21, {}}}, errc::wire_range);
+  refused(quality_report{1, {{}, static_cast<link_security>(4)}}, errc::wire_range);
+  for (const auto* name : {"", "UPPER", "with space", "line\nline", "e\xcc\x81"})
+    refused(counters_report{{{name, 1}}}, errc::wire_grammar);
+  packets p;
+  EXPECT_FALSE(p.add(report{counters_report{{{std::string(65, 'a'), 1}}}}));
+  EXPECT_FALSE(p.add(report{counters_report{std::vector<named_counter>(129, {"a", 1})}}));
 }
 
 TEST(wire, many_records_fill_few_packets_and_keep_their_order) {

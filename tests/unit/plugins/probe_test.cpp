@@ -29,6 +29,7 @@ struct silent_listener final : transport_listener {
   void message(link_id, bytes) override {}
   void peer_found(std::string, std::int32_t) override {}
   void connect_failed(std::string, std::string) override {}
+  void woke(std::string) override {}
   void failed(error) override {}
 };
 

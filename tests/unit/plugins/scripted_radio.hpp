@@ -28,6 +28,7 @@ class recorder final : public transport_listener {
   void connect_failed(std::string address, std::string why) override {
     say("not connected " + address + " " + why);
   }
+  void woke(std::string address) override { say("woke " + address); }
   void failed(error why) override { say("failed " + why.detail); }
 
   /// The lines since the last call.
@@ -57,6 +58,7 @@ class scripted_radio {
   std::map<std::string, std::string> params;
   std::vector<cpns_parameter_spec> specs;                ///< none: it declares nothing
   std::function<cpns_status(const cpns_host*)> on_open;  ///< what open does before all else
+  std::map<std::string, const void*> extensions;
   bool probed = false, closed = false;
   const cpns_host* host = nullptr;
 
@@ -117,7 +119,10 @@ class scripted_radio {
               },
               [](void* c, std::uint64_t l) { self(c).called("disconnect " + std::to_string(l)); },
               [](void* c) { self(c).closed = true; },
-              [](void*, const char*) -> const void* { return nullptr; },
+              [](void* c, const char* id) -> const void* {
+                const auto it = self(c).extensions.find(id);
+                return it == self(c).extensions.end() ? nullptr : it->second;
+              },
               [](void* c, const char* a) { self(c).called(std::string{"cancel "} + a); }};
     *out = &table_;
     return CPNS_OK;

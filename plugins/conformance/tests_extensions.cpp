@@ -1,0 +1,164 @@
+// Extensions of the plugin: what it may offer beyond cpns_transport.
+
+#include <algorithm>
+
+#include "plugins/abi/ext/pairing.h"
+#include "plugins/abi/ext/power.h"
+#include "plugins/abi/ext/rssi.h"
+#include "plugins/abi/ext/statistics.h"
+#include "plugins/conformance/instance.hpp"
+#include "plugins/conformance/test.hpp"
+#include "plugins/host/extensions.hpp"
+
+namespace cpns::conformance {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::uint32_t frames_both_ways = 20;
+
+/// nullptr if the plugin does not offer it.
+template <class Extension>
+const Extension* find(instance& i, const char* id) {
+  const auto* found = static_cast<const Extension*>(i.get_extension(id));
+  if (found == nullptr) return nullptr;
+  require(found->size >= sizeof(Extension),
+          std::string{id} + " has its size: it says " + std::to_string(found->size));
+  return found;
+}
+
+void extensions_are_sound(bench& b) {
+  pair p{b};
+  p.bring_up(1);
+  const auto e = p.ends_of(1);
+  for (auto* i : {&p.central, &p.peripheral}) {
+    for (const auto* id : {"", "no.such/1", "cpns.rssi", "cpns.rssi/0", "cpns.power/999"})
+      require(i->get_extension(id) == nullptr,
+              std::string{"an extension that is not known is NULL: '"} + id + "' is not");
+    const auto own = i == &p.central ? e.central : e.peripheral;
+    if (const auto* rssi = find<cpns_ext_rssi>(*i, CPNS_EXT_RSSI)) {
+      require(rssi->of_link != nullptr, "cpns.rssi/1 has its function");
+      for (const auto link : {own, ~std::uint64_t{0}}) {
+        const auto dbm = rssi->of_link(i->raw()->context, link);
+        require(dbm == CPNS_RSSI_UNKNOWN || (dbm >= plugins::rssi_least && dbm <= plugins::rssi_most),
+                "a strength is in dBm or CPNS_RSSI_UNKNOWN: it is " + std::to_string(dbm));
+      }
+    }
+    if (const auto* pairing = find<cpns_ext_pairing>(*i, CPNS_EXT_PAIRING)) {
+      require(pairing->of_link != nullptr && pairing->forget != nullptr, "cpns.pairing/1 has its functions");
+      const int is = pairing->of_link(i->raw()->context, own);
+      require(is >= CPNS_PAIRING_UNKNOWN && is <= CPNS_PAIRING_AUTHENTICATED,
+              "what secures a link is one of four: it is " + std::to_string(is));
+      require(pairing->of_link(i->raw()->context, ~std::uint64_t{0}) == CPNS_PAIRING_UNKNOWN,
+              "of a link that is not up nothing is known");
+      for (const auto* address : {"", "no such peer", "%s%n"}) pairing->forget(i->raw()->context, address);
+    }
+    if (const auto* power = find<cpns_ext_power>(*i, CPNS_EXT_POWER)) {
+      require(power->set != nullptr, "cpns.power/1 has its function");
+      for (const std::uint32_t none : {0u, 3u, ~0u})
+        require(power->set(i->raw()->context, none) == CPNS_UNSUPPORTED,
+                "a power that is not known ends with CPNS_UNSUPPORTED: " + std::to_string(none) + " did not");
+    }
+    if (const auto* statistics = find<cpns_ext_statistics>(*i, CPNS_EXT_STATISTICS))
+      require(statistics->read != nullptr, "cpns.statistics/1 has its function");
+  }
+}
+
+struct counted {
+  std::string name;
+  std::uint64_t value;
+};
+
+std::vector<counted> read(instance& i, const cpns_ext_statistics& s) {
+  std::vector<counted> out;
+  s.read(
+      i.raw()->context,
+      [](void* user, const char* name, std::uint64_t value) {
+        static_cast<std::vector<counted>*>(user)->push_back({name != nullptr ? name : "", value});
+      },
+      &out);
+  require(!out.empty() && out.size() <= plugins::plugin_counters_max,
+          "there are 1 to 64 counters: there are " + std::to_string(out.size()));
+  for (const auto& c : out)
+    require(plugins::is_counter_name(c.name, 48),
+            "a counter's name has 1 to 48 of a-z, 0-9 and '_': it is '" + c.name + "'");
+  return out;
+}
+
+void counters_only_grow(bench& b) {
+  pair p{b};
+  bool any = false;
+  for (auto* i : {&p.central, &p.peripheral})
+    any |= find<cpns_ext_statistics>(*i, CPNS_EXT_STATISTICS) != nullptr;
+  if (!any) throw test_skipped{"it has no cpns.statistics/1"};
+  p.bring_up(1);
+  const auto e = p.ends_of(1);
+  const auto look = [&] {
+    std::vector<std::vector<counted>> out;
+    for (auto* i : {&p.central, &p.peripheral})
+      if (const auto* s = find<cpns_ext_statistics>(*i, CPNS_EXT_STATISTICS)) out.push_back(read(*i, *s));
+    return out;
+  };
+  const auto compare = [](const auto& before, const auto& after) {
+    for (std::size_t i = 0; i < before.size(); ++i) {
+      require(std::equal(before[i].begin(), before[i].end(), after[i].begin(), after[i].end(),
+                         [](const counted& x, const counted& y) { return x.name == y.name; }),
+              "the same counters come in the same order");
+      for (std::size_t n = 0; n < before[i].size(); ++n)
+        require(before[i][n].value <= after[i][n].value,
+                "a counter only grows: " + before[i][n].name + " went from " +
+                    std::to_string(before[i][n].value) + " to " + std::to_string(after[i][n].value));
+    }
+  };
+  const auto first = look();
+  for (std::uint32_t n = 0; n < frames_both_ways; ++n) {
+    p.central.send_patiently(e.central, numbered(n, 23));
+    p.peripheral.send_patiently(e.peripheral, numbered(n, 23));
+  }
+  const auto second = look();
+  compare(first, second);
+  p.central.disconnect(e.central);
+  require(p.wait([&] { return p.peripheral.heard.up() != std::vector{e.peripheral}; }),
+          "the peer of a link that was disconnected hears link_down");
+  compare(second, look());
+}
+
+void links_outlive_saving(bench& b) {
+  pair p{b};
+  bool any = false;
+  for (auto* i : {&p.central, &p.peripheral}) any |= find<cpns_ext_power>(*i, CPNS_EXT_POWER) != nullptr;
+  if (!any) throw test_skipped{"it has no cpns.power/1"};
+  const auto set = [&](std::uint32_t power) {
+    for (auto* i : {&p.central, &p.peripheral})
+      if (const auto* x = find<cpns_ext_power>(*i, CPNS_EXT_POWER))
+        require(x->set(i->raw()->context, power) == CPNS_OK, "power may be saved and not saved at any time");
+  };
+  set(CPNS_POWER_SAVING);
+  set(CPNS_POWER_FULL);
+  p.bring_up(1);
+  const auto e = p.ends_of(1);
+  for (const auto power : {CPNS_POWER_SAVING, CPNS_POWER_SAVING, CPNS_POWER_FULL}) {
+    set(power);
+    require(p.central.send_patiently(e.central, numbered(1, 23)) == CPNS_OK &&
+                p.peripheral.send_patiently(e.peripheral, numbered(1, 23)) == CPNS_OK,
+            "links stay, whatever power is saved: send over one did not succeed");
+  }
+  require(p.central.heard.up() == std::vector{e.central} &&
+              p.peripheral.heard.up() == std::vector{e.peripheral},
+          "links stay, whatever power is saved: one went down");
+}
+
+constexpr test tests[] = {
+    {"extensions-are-sound", "Unknown extensions are NULL; known ones are whole and answer for any argument.",
+     "link-comes-up", seconds{60}, extensions_are_sound},
+    {"counters-only-grow", "Counters have proper names, keep their order and only grow.",
+     "extensions-are-sound", seconds{60}, counters_only_grow},
+    {"links-outlive-saving", "Power may be saved at any time, and links stay.", "extensions-are-sound",
+     seconds{60}, links_outlive_saving},
+};
+
+}  // namespace
+
+std::span<const test> extension_tests() { return tests; }
+
+}  // namespace cpns::conformance
