@@ -127,7 +127,10 @@ instance::~instance() {
 }
 
 template <class Call>
-auto instance::watched(const char* step, Call call) -> decltype(call()) {
+auto instance::watched(const char* step, Call call) -> decltype(call(std::declval<const cpns_transport&>())) {
+  using answer_type = decltype(call(std::declval<const cpns_transport&>()));
+  const auto* t = transport_.load();
+  if (t == nullptr) return answer_type();
   in.step(step);
   const auto begun = clock::now();
   const auto judge = [&] {
@@ -136,66 +139,63 @@ auto instance::watched(const char* step, Call call) -> decltype(call()) {
                                                  std::to_string(ms_since(begun)) + " ms");
   };
   try {
-    if constexpr (std::is_void_v<decltype(call())>) {
-      call();
+    if constexpr (std::is_void_v<answer_type>) {
+      call(*t);
       judge();
       return;
     } else {
-      const auto answer = call();
+      const auto answer = call(*t);
       judge();
       return answer;
     }
   } catch (...) {
     threw(in, step);
   }
-  if constexpr (!std::is_void_v<decltype(call())>) return {};
+  return answer_type();
 }
 
 cpns_status instance::scan(bool on) {
   if (on) heard.enter(recorder::phase::started);
-  return watched("scan", [&] { return transport_->scan(transport_->context, on); });
+  return watched("scan", [&](auto& t) { return t.scan(t.context, on); });
 }
 cpns_status instance::add_endpoint(std::uint64_t endpoint) {
   heard.expect_endpoint(endpoint);
   heard.enter(recorder::phase::started);
   const auto name = "pne " + std::to_string(endpoint);
-  return watched("add_endpoint",
-                 [&] { return transport_->add_endpoint(transport_->context, endpoint, name.c_str()); });
+  return watched("add_endpoint", [&](auto& t) { return t.add_endpoint(t.context, endpoint, name.c_str()); });
 }
 void instance::remove_endpoint(std::uint64_t endpoint) {
-  watched("remove_endpoint", [&] { transport_->remove_endpoint(transport_->context, endpoint); });
+  watched("remove_endpoint", [&](auto& t) { t.remove_endpoint(t.context, endpoint); });
 }
 cpns_status instance::connect(const std::string& address) {
-  return watched("connect", [&] { return transport_->connect(transport_->context, address.c_str()); });
+  return watched("connect", [&](auto& t) { return t.connect(t.context, address.c_str()); });
 }
 void instance::cancel(const std::string& address) {
-  constexpr auto with_cancel = offsetof(cpns_transport, cancel) + sizeof transport_->cancel;
-  if (transport_->size < with_cancel || transport_->cancel == nullptr) return;
-  watched("cancel", [&] { transport_->cancel(transport_->context, address.c_str()); });
+  constexpr auto with_cancel = offsetof(cpns_transport, cancel) + sizeof(cpns_transport::cancel);
+  watched("cancel", [&](auto& t) {
+    if (t.size >= with_cancel && t.cancel != nullptr) t.cancel(t.context, address.c_str());
+  });
 }
 cpns_status instance::send(std::uint64_t link, byte_view data) {
-  return watched("send",
-                 [&] { return transport_->send(transport_->context, link, data.data(), data.size()); });
+  return watched("send", [&](auto& t) { return t.send(t.context, link, data.data(), data.size()); });
 }
 void instance::disconnect(std::uint64_t link) {
-  watched("disconnect", [&] { transport_->disconnect(transport_->context, link); });
+  watched("disconnect", [&](auto& t) { t.disconnect(t.context, link); });
 }
 const void* instance::get_extension(const char* id) {
-  return watched("get_extension", [&] { return transport_->get_extension(transport_->context, id); });
+  return watched("get_extension", [&](auto& t) { return t.get_extension(t.context, id); });
 }
 
 cpns_limits instance::read_limits() {
   cpns_limits out{};
   out.size = sizeof out;
-  watched("get_limits", [&] { transport_->get_limits(transport_->context, &out); });
+  watched("get_limits", [&](auto& t) { t.get_limits(t.context, &out); });
   return out;
 }
 
 void instance::close() {
-  if (transport_ == nullptr || in.abandoned()) return;
-  const auto* t = transport_;
-  transport_ = nullptr;
-  close_raw(in, heard, *t);
+  if (in.abandoned()) return;
+  if (const auto* t = transport_.exchange(nullptr); t != nullptr) close_raw(in, heard, *t);
 }
 
 cpns_status instance::send_patiently(std::uint64_t link, byte_view data) {

@@ -1,8 +1,10 @@
 #pragma once
 // One open instance of the plugin, called as the interface allows, and two of them that have met.
 
+#include <atomic>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "plugins/conformance/recorder.hpp"
 
@@ -26,7 +28,8 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
 void close_raw(bench& b, recorder& r, const cpns_transport& t);
 
 /// An instance that opened. Calls are [any-thread] as far as the interface says so; each is watched for
-/// exceptions and for its time.
+/// exceptions and for its time. As in a host, a call that a callback makes after close has begun does not
+/// reach the plugin: it answers with nothing, or CPNS_OK.
 class instance {
  public:
   /// Throws test_failed if it does not open.
@@ -65,8 +68,8 @@ class instance {
 
  private:
   template <class Call>
-  auto watched(const char* step, Call call) -> decltype(call());
-  const cpns_transport* transport_ = nullptr;
+  auto watched(const char* step, Call call) -> decltype(call(std::declval<const cpns_transport&>()));
+  std::atomic<const cpns_transport*> transport_{nullptr};
 };
 
 /// Both sides of one link.

@@ -16,11 +16,13 @@ std::string text_of(const char* t) { return t == nullptr ? std::string{} : std::
 
 }  // namespace
 
-recorder::recorder(bench& b, cpns_role role)
-    : loop([this] {
-        broken("nothing-throws",
-               "nothing here throws: an exception came out of a timer or a watch of " + who());
-      }),
+recorder::recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated)
+    : loop(
+          [this] {
+            broken("nothing-throws",
+                   "nothing here throws: an exception came out of a timer or a watch of " + who());
+          },
+          simulated),
       bench_(b), role_(role) {
   // The size says what is filled here: an interface that grew has more, which plugins then do not call.
   table_.size = offsetof(cpns_host, bad_parameter) + sizeof table_.bad_parameter;
@@ -34,7 +36,10 @@ recorder::recorder(bench& b, cpns_role role)
   table_.peer_found = [](void* c, const char* a, std::int32_t) { of(c).peer_found(a); };
   table_.failed = [](void* c, const char* w) { of(c).failed(w); };
   table_.log = [](void* c, std::uint32_t l, const char* t) { of(c).log(l, t); };
-  table_.get_extension = [](void*, const char* id) { return plugins::loop_extension<loop_of>(id); };
+  table_.get_extension = [](void* c, const char* id) {
+    if (id != nullptr && std::strcmp(id, CPNS_EXT_CLOCK) == 0) of(c).asked_for_clock_ = true;
+    return plugins::loop_extension<loop_of>(c, id);
+  };
   table_.connect_failed = [](void* c, const char* a, const char* w) { of(c).connect_failed(a, w); };
   table_.bad_parameter = [](void* c, const char* n, const char* w) { of(c).bad_parameter(n, w); };
 }
@@ -252,11 +257,11 @@ std::string recorder::said() const {
   return said_;
 }
 
-recorder& keep_recorder(bench& b, cpns_role role) {
+recorder& keep_recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated) {
   static std::mutex guard;
   static auto* const kept = new std::vector<std::unique_ptr<recorder>>;
   std::lock_guard lock{guard};
-  kept->push_back(std::make_unique<recorder>(b, role));
+  kept->push_back(std::make_unique<recorder>(b, role, simulated));
   return *kept->back();
 }
 

@@ -42,9 +42,12 @@ class recorder {
     std::function<void(std::uint64_t link, std::span<const std::uint8_t>)> frame;
   };
 
-  recorder(bench& b, cpns_role role);
+  /// `simulated`, which is never freed either, stands for real time.
+  recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated = nullptr);
   /// The table for the plugin. Its size is that of what this program fills.
   [[nodiscard]] const cpns_host* table() const { return &table_; }
+  /// Whether the plugin has asked for cpns.clock/1.
+  [[nodiscard]] bool asked_for_clock() const { return asked_for_clock_.load(); }
 
   void enter(phase p) { phase_.store(p); }
   [[nodiscard]] phase now() const { return phase_.load(); }
@@ -96,6 +99,7 @@ class recorder {
   cpns_host table_{};
   std::atomic<phase> phase_{phase::opening};
   std::atomic<std::uint64_t> callbacks_{0};
+  std::atomic<bool> asked_for_clock_{false};
   mutable std::mutex guard_;
   std::condition_variable changed_;
   std::map<std::uint64_t, link> links_;
@@ -108,6 +112,6 @@ class recorder {
 };
 
 /// A recorder that is never freed.
-recorder& keep_recorder(bench& b, cpns_role role);
+recorder& keep_recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated = nullptr);
 
 }  // namespace cpns::conformance

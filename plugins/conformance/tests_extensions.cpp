@@ -148,6 +148,59 @@ void links_outlive_saving(bench& b) {
           "links stay, whatever power is saved: one went down");
 }
 
+/// One of each role whose time one clock simulates, moved on a second at a time until something holds.
+class in_simulated_time {
+ public:
+  explicit in_simulated_time(bench& b)
+      : met_(b.draw()), central(b, recorder_of(b, CPNS_ROLE_CENTRAL), CPNS_ROLE_CENTRAL, met_.central),
+        peripheral(b, recorder_of(b, CPNS_ROLE_PERIPHERAL), CPNS_ROLE_PERIPHERAL, met_.peripheral) {}
+  void go_on(std::uint64_t ms) {
+    require(clock().run_for(ms), "simulated time that a radio holds is let go again: it was held for " +
+                                     std::to_string(patience.count()) + " s");
+  }
+  template <class Holds>
+  bool wait(Holds holds) {
+    for (int second = 0; second < 120; ++second) {
+      go_on(1000);
+      if (holds()) return true;
+      for (const auto& address : central.heard.take_found()) central.connect(address);
+    }
+    return false;
+  }
+
+ private:
+  static plugins::simulated_clock& clock() {
+    static auto* const kept = new plugins::simulated_clock;
+    return *kept;
+  }
+  static recorder& recorder_of(bench& b, cpns_role role) { return keep_recorder(b, role, &clock()); }
+  const meeting met_;
+
+ public:
+  instance central, peripheral;
+};
+
+void simulated_time_goes_on(bench& b) {
+  in_simulated_time t{b};
+  if (!t.central.heard.asked_for_clock() && !t.peripheral.heard.asked_for_clock())
+    throw test_skipped{"it does not ask for cpns.clock/1"};
+  require(t.central.scan(true) == CPNS_OK && t.peripheral.add_endpoint(1) == CPNS_OK,
+          "scan and add_endpoint are taken");
+  require(t.wait([&] { return t.central.heard.count_up() == 1 && t.peripheral.heard.count_up() == 1; }),
+          "within two simulated minutes a link comes up");
+  const auto from = t.peripheral.heard.up().front(), to = t.central.heard.up().front();
+  for (std::uint32_t n = 0; n < frames_both_ways; ++n) {
+    const auto before = t.central.heard.frames(to).size();
+    require(t.peripheral.send(from, numbered(n, 23)) == CPNS_OK, "a frame is taken");
+    if (!t.peripheral.reliable()) continue;
+    require(t.wait([&] { return t.central.heard.frames(to).size() > before; }),
+            "within two simulated minutes a frame arrives");
+  }
+  t.go_on(std::uint64_t{24} * 60 * 60 * 1000);
+  t.central.close();
+  t.go_on(1000);
+}
+
 constexpr test tests[] = {
     {"extensions-are-sound", "Unknown extensions are NULL; known ones are whole and answer for any argument.",
      "link-comes-up", seconds{60}, extensions_are_sound},
@@ -155,6 +208,8 @@ constexpr test tests[] = {
      "extensions-are-sound", seconds{60}, counters_only_grow},
     {"links-outlive-saving", "Power may be saved at any time, and links stay.", "extensions-are-sound",
      seconds{60}, links_outlive_saving},
+    {"simulated-time-goes-on", "A radio that knows simulated time lives a day in a moment.",
+     "extensions-are-sound", seconds{60}, simulated_time_goes_on},
 };
 
 }  // namespace

@@ -131,7 +131,7 @@ void calls_from_callbacks(bench& b) {
   q.heard.on.down = [&](std::uint64_t l) {
     down([&] {
       q.send(l, small);
-      q.raw()->remove_endpoint(q.raw()->context, 1);
+      q.remove_endpoint(1);
     });
   };
   const auto scanned = c.scan(true);

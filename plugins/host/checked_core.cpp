@@ -53,8 +53,9 @@ class checked_core::visit {
   transport_listener* listener_ = nullptr;
 };
 
-checked_core::checked_core(std::string name)
-    : name_(std::move(name)), loop_([this] { misbehaved("an exception out of a timer or a watch", 0); }) {}
+checked_core::checked_core(std::string name, simulated_clock* simulated)
+    : name_(std::move(name)),
+      loop_([this] { misbehaved("an exception out of a timer or a watch", 0); }, simulated) {}
 
 const cpns_host& checked_core::host() {
   table_ = {
@@ -68,11 +69,11 @@ const cpns_host& checked_core::host() {
       [](void* c, const char* a, std::int32_t r) { core_of(c).on_peer_found(a, r); },
       [](void* c, const char* w) { core_of(c).on_failed(w); },
       [](void* c, std::uint32_t l, const char* t) { core_of(c).on_log(l, t); },
-      [](void*, const char* id) -> const void* {
+      [](void* context, const char* id) -> const void* {
         static constexpr cpns_ext_wake wake{sizeof(cpns_ext_wake), 0,
                                             [](void* c, const char* a) { core_of(c).on_woke(a); }};
         if (id != nullptr && std::strcmp(id, CPNS_EXT_WAKE) == 0) return &wake;
-        return loop_extension<loop_of>(id);
+        return loop_extension<loop_of>(context, id);
       },
       [](void* c, const char* a, const char* w) { core_of(c).on_connect_failed(a, w); },
       [](void* c, const char* n, const char* w) { core_of(c).on_bad_parameter(n, w); }};

@@ -29,7 +29,8 @@ struct host_counters {
 
 class checked_core {
  public:
-  explicit checked_core(std::string name);
+  /// `simulated`, which outlives it, stands for real time.
+  explicit checked_core(std::string name, simulated_clock* simulated = nullptr);
 
   /// The table handed to the plugin.
   const cpns_host& host();

@@ -143,7 +143,8 @@ std::string wrong_with(const cpns_limits& l) {
 
 open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_t& entry, transport_role as,
                                                      const std::map<std::string, std::string>& params,
-                                                     bool probe, transport_listener& listener) {
+                                                     bool probe, transport_listener& listener,
+                                                     simulated_clock* simulated) {
   const std::string name = entry.name != nullptr ? entry.name : "unnamed";
   const auto refuse = [](errc code, std::string why, std::string parameter = {}) {
     return tl::unexpected{open_error{error{code, std::move(why)}, std::move(parameter)}};
@@ -157,7 +158,7 @@ open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_
   const cpns_open_args args{sizeof(cpns_open_args),
                             as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL,
                             list.data(), list.size(), probe};
-  auto& core = keep_for_ever(std::make_unique<checked_core>(name));
+  auto& core = keep_for_ever(std::make_unique<checked_core>(name, simulated));
   core.attach(&listener);
   const auto give_up = [&core](const cpns_transport* plugin) {
     if (plugin != nullptr && plugin->size >= first_transport && plugin->close) plugin->close(plugin->context);

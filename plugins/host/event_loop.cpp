@@ -4,6 +4,7 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <condition_variable>
@@ -26,19 +27,27 @@ constexpr std::uint64_t after_ms_max = std::uint64_t{1000} * 60 * 60 * 24 * 365 
 
 class event_loop::impl {
  public:
-  explicit impl(std::function<void()> threw) : threw_(std::move(threw)) {}
+  impl(std::function<void()> threw, simulated_clock* simulated)
+      : threw_(std::move(threw)), simulated_(simulated) {}
 
   std::uint64_t start(std::uint64_t after_ms, void (*due)(void*), void* user) {
     std::lock_guard lock{guard_};
     if (ended_) return 0;
     const auto id = ++last_;
     auto& t = items_[id] = std::make_shared<item>();
-    t->timer.emplace(io_, std::chrono::milliseconds{std::min(after_ms, after_ms_max)});
-    t->timer->async_wait([this, id, due, user](boost::system::error_code) {
+    const auto over = [this, id, due, user] {
       call(id, [=] { due(user); });
       std::lock_guard inner{guard_};
       items_.erase(id);
-    });
+    };
+    if (simulated_ != nullptr) {
+      t->simulated = simulated_->add(after_ms, [this, over](simulated_clock::hold until) {
+        asio::post(io_, [over, until] { over(); });
+      });
+    } else {
+      t->timer.emplace(io_, std::chrono::milliseconds{std::min(after_ms, after_ms_max)});
+      t->timer->async_wait([over](boost::system::error_code) { over(); });
+    }
     run();
     return id;
   }
@@ -91,6 +100,7 @@ class event_loop::impl {
  private:
   struct item {
     std::optional<asio::steady_timer> timer;
+    std::uint64_t simulated = 0;   ///< the clock's timer
     std::optional<descriptor> fd;  ///< the plugin's, which is given back and not closed
     std::uint32_t events = 0;
     bool reading = false, writing = false;
@@ -112,6 +122,7 @@ class event_loop::impl {
     const auto it = items_.find(id);
     if (it == items_.end()) return;
     if (it->second->timer) it->second->timer->cancel();
+    if (it->second->simulated != 0) simulated_->remove(it->second->simulated);
     items_.erase(it);
   }
 
@@ -151,10 +162,13 @@ class event_loop::impl {
       if (items_.find(id) == items_.end()) return;
       running_ = id;
     }
-    try {
-      function();
-    } catch (...) {
-      threw_();
+    {
+      const auto held = simulated_ != nullptr ? simulated_->held() : nullptr;
+      try {
+        function();
+      } catch (...) {
+        threw_();
+      }
     }
     {
       std::lock_guard lock{guard_};
@@ -164,6 +178,7 @@ class event_loop::impl {
   }
 
   const std::function<void()> threw_;
+  simulated_clock* const simulated_;
   std::mutex guard_;
   std::condition_variable finished_;
   asio::io_context io_;
@@ -174,19 +189,29 @@ class event_loop::impl {
   std::thread thread_;
 };
 
-event_loop::event_loop(std::function<void()> threw) : threw_(std::move(threw)) {}
+event_loop::event_loop(std::function<void()> threw, simulated_clock* simulated)
+    : threw_(std::move(threw)), simulated_(simulated) {}
 event_loop::~event_loop() { end(); }
 
 std::shared_ptr<event_loop::impl> event_loop::made(bool make) {
   std::lock_guard lock{guard_};
-  if (!impl_ && make && !ended_) impl_ = std::make_shared<impl>(threw_);
+  if (!impl_ && make && !ended_) impl_ = std::make_shared<impl>(threw_, simulated_);
   return impl_;
 }
 
-std::uint64_t event_loop::now_ms() {
+std::uint64_t event_loop::now_ms() const {
+  if (simulated_ != nullptr) return simulated_->now_ms();
   return static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                         std::chrono::steady_clock::now().time_since_epoch())
                                         .count());
+}
+void event_loop::hold() {
+  std::lock_guard lock{guard_};
+  if (simulated_ != nullptr && !ended_) held_.push_back(simulated_->held());
+}
+void event_loop::release() {
+  std::lock_guard lock{guard_};
+  if (!held_.empty()) held_.pop_back();
 }
 std::uint64_t event_loop::start(std::uint64_t after_ms, void (*due)(void*), void* user) {
   const auto loop = made(true);
@@ -209,6 +234,7 @@ void event_loop::end() {
     std::lock_guard lock{guard_};
     ended_ = true;
     loop = std::exchange(impl_, nullptr);
+    held_.clear();
   }
   if (loop) loop->end();
 }

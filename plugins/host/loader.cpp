@@ -109,7 +109,7 @@ open_result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, 
                                                     transport_listener& listener) {
   CPNS_TRY(const auto file, find_plugin(spec));
   CPNS_TRY(const auto* entry, entry_of(file));
-  return open_checked(*entry, spec.role, spec.params, probe, listener);
+  return open_checked(*entry, spec.role, spec.params, probe, listener, spec.simulated);
 }
 
 open_result<std::unique_ptr<transport>> load_transport(const transport_spec& spec,

@@ -19,6 +19,7 @@ struct transport_spec {
   transport_role role = transport_role::central;
   std::map<std::string, std::string> params;  ///< as in YAML under `params:`
   std::vector<std::string> plugin_dirs;       ///< searched in order; empty: default_plugin_dirs()
+  simulated_clock* simulated = nullptr;       ///< stands for real time, in tests; never freed
 };
 
 /// CPNS_PLUGIN_PATH (colon-separated) if set, then lib/cpns/transports beside the executable's bin/ folder:

@@ -4,9 +4,11 @@
 //   const void* extension(std::string_view id) override { return sdk::extension_of<my_radio>(id); }
 
 #include <concepts>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "../abi/ext/clock.h"
 #include "../abi/ext/pairing.h"
 #include "../abi/ext/power.h"
 #include "../abi/ext/rssi.h"
@@ -100,6 +102,18 @@ const void* extension_of(std::string_view id) {
 /// Tells the host that a peer woke up (plugins/abi/ext/wake.h); nothing happens if it does not want to know.
 inline void tell_woke(const host& out, const std::string& address) {
   if (const auto* wake = out.find<cpns_ext_wake>(CPNS_EXT_WAKE)) wake->woke(out.context(), address.c_str());
+}
+
+/// Whether the host's time is simulated (plugins/abi/ext/clock.h); a radio with clocks of its own then goes
+/// by cpns.timer/1 instead.
+inline bool is_time_simulated(const host& out) { return out.find<cpns_ext_clock>(CPNS_EXT_CLOCK) != nullptr; }
+
+/// While it lives, simulated time stands. Null where time is real. Ends before the radio's stop() returns.
+inline std::shared_ptr<void> hold_time(const host& out) {
+  const auto* clock = out.find<cpns_ext_clock>(CPNS_EXT_CLOCK);
+  if (clock == nullptr) return nullptr;
+  clock->hold(out.context());
+  return {out.context(), [clock](void* context) { clock->release(context); }};
 }
 
 }  // namespace cpns::sdk

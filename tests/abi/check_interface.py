@@ -27,6 +27,7 @@ PLANTED = [
     ("ext/power.h", "CPNS_POWER_SAVING = 2", "CPNS_POWER_SAVING = 0"),
     ("ext/pairing.h", "CPNS_PAIRING_ENCRYPTED = 2,    /*", "CPNS_PAIRING_ENCRYPTED = 4,    /*"),
     ("ext/wake.h", "void (*woke)(void* context, const char* address);", "void (*woke)(void* context, uint64_t link);"),
+    ("ext/clock.h", "void (*hold)(void* context);", "void* (*hold)(void* context);"),
     ("ext/fd.h", "CPNS_FD_WRITABLE = 1u << 1", "CPNS_FD_WRITABLE = 1u << 2"),
 ]
 

@@ -1,4 +1,5 @@
 /* Everything of the plugin interface that is a promise, in one object that abidw can read. */
+#include "plugins/abi/ext/clock.h"
 #include "plugins/abi/ext/fd.h"
 #include "plugins/abi/ext/pairing.h"
 #include "plugins/abi/ext/power.h"
@@ -30,7 +31,7 @@ CPNS_EXPORT cpns_status cpns_interface(const cpns_transport_entry_t* entry, cpns
                                        const cpns_ext_rssi* rssi, const cpns_ext_timer* timer,
                                        const cpns_ext_statistics* statistics, const cpns_ext_power* power,
                                        cpns_power level_of_power, const cpns_ext_pairing* pairing,
-                                       const cpns_ext_wake* wake);
+                                       const cpns_ext_wake* wake, const cpns_ext_clock* clock);
 
 cpns_status cpns_interface(const cpns_transport_entry_t* entry, cpns_role role, cpns_down_reason reason,
                            cpns_log_level level, cpns_parameter_kind kind, enum cpns_traits_record traits,
@@ -39,10 +40,10 @@ cpns_status cpns_interface(const cpns_transport_entry_t* entry, cpns_role role, 
                            const cpns_ext_rssi* rssi, const cpns_ext_timer* timer,
                            const cpns_ext_statistics* statistics, const cpns_ext_power* power,
                            cpns_power level_of_power, const cpns_ext_pairing* pairing,
-                           const cpns_ext_wake* wake) {
+                           const cpns_ext_wake* wake, const cpns_ext_clock* clock) {
   return entry != NULL && role && reason && level && kind && traits && parameter_flags && events &&
                  fd != NULL && rssi != NULL && timer != NULL && statistics != NULL && power != NULL &&
-                 level_of_power && pairing != NULL && wake != NULL
+                 level_of_power && pairing != NULL && wake != NULL && clock != NULL
              ? CPNS_OK
              : CPNS_ERROR;
 }

@@ -62,6 +62,7 @@ constexpr fault faults[] = {
     {"extension_without_function", "extensions-are-sound", "cpns.rssi/1 has its function"},
     {"counts_backwards", "counters-only-grow", "frames_left went from"},
     {"drops_links_to_save", "links-outlive-saving", "links stay, whatever power is saved"},
+    {"holds_time", "simulated-time-goes-on", "is let go again"},
     {"calls_back_before_start", "no-callback-before-start", "called link_up before"},
     {"calls_back_after_close", "no-callback-after-close", "called writable after it"},
     {"leaks_descriptor", "no-descriptor-leaks", "descriptors"},
@@ -80,7 +81,7 @@ subject small(const std::string& name) {
 /// Most of a run is waiting, so the runs of all plugins go side by side.
 const std::vector<outcome>& outcomes_of(const std::string& plugin) {
   static const auto all = [] {
-    std::vector<std::string> names{"good", "of_interface_1_0"};
+    std::vector<std::string> names{"good", "slow_to_tell", "of_interface_1_0"};
     for (const auto& f : faults) names.emplace_back(f.plugin);
     std::vector<std::vector<outcome>> found(names.size());
     std::atomic<std::size_t> next{0};
@@ -101,6 +102,11 @@ TEST(checker, a_radio_without_a_fault_passes) {
   const auto& all = outcomes_of("good");
   EXPECT_TRUE(all_well(all)) << as_text({"good", 5}, all);
   EXPECT_EQ(all.size(), all_tests().size());
+}
+
+TEST(checker, a_radio_that_still_tells_ends_while_it_is_closed_passes) {
+  const auto& all = outcomes_of("slow_to_tell");
+  EXPECT_TRUE(all_well(all)) << as_text({"slow_to_tell", 5}, all);
 }
 
 TEST(checker, a_radio_of_interface_1_0_passes) {

@@ -76,13 +76,24 @@ class BleStrangers(E2ECase):
         self.goes_on(home)
         self.assertEqual(home.events.find(event="amnesia"), [])
 
-    def attack(self) -> bool:
-        """300 frames of garbage."""
+    def test_one_that_stays_connected_to_a_pne_without_a_channel(self):
+        """As a gateway that crashed leaves it; its controller tells nobody else of its PNE until it is sent away."""
+        home = self.place()
+        gateway = home.role("gateway")
+        self.assertEqual(gateway.terminate(), 0)
+        self.addCleanup(lambda: (ble.power("hci2", False), ble.power("hci2", True)))
+        poll(lambda: self.attack(frames=0), timeout=20, every=0.5, what="the stranger connected to the PNE")
+        gateway.start(40)
+        home.wait_confirmed([self.entity], home.events.mark(), timeout=60)
+        self.goes_on(home)
+
+    def attack(self, frames=300) -> bool:
+        """Frames of garbage; the connection stays."""
         try:
             fd = ble_peer.dial(STRANGER, PNE)
         except OSError:
             return False
-        for _ in range(300):
+        for _ in range(frames):
             os.write(fd, os.urandom(300))
         os.close(fd)
         return True

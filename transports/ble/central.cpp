@@ -181,7 +181,7 @@ void central::forget(const std::string& peer) {
   const auto c = contacts_.find(peer);
   if (c == contacts_.end()) {
     const auto seen = sightings_.find(peer);
-    if (seen != sightings_.end()) remove(seen->second.path, nullptr);
+    if (seen != sightings_.end()) remove(seen->second.path, whom::paired_too, nullptr);
     return;
   }
   c->second.forgotten = true;
@@ -322,11 +322,10 @@ void central::clear_away(const std::string& peer, bool in_vain) {
   auto c = std::move(contacts_.at(peer));
   const auto ended = loop::clock::now();
   slots_.ended(ended, peer, in_vain);
-  const auto* d = bluez_->find_device(c.path);
   const auto done = [this, peer, ended] { cleared(peer, ended); };
-  if (d == nullptr || !powered_ || ((d->paired || c.shared) && !c.forgotten)) return loop_.post(done);
+  if (c.path.empty() || !powered_ || (c.shared && !c.forgotten)) return loop_.post(done);
   contacts_[peer].path = c.path;
-  remove(c.path, done);
+  remove(c.path, c.forgotten ? whom::paired_too : whom::unpaired, done);
 }
 
 /// What an earlier process left: it may be out of date, its link is nobody's, and its connection may be about
@@ -335,7 +334,7 @@ void central::clear_old(const std::string& path, const bluez::device& d) {
   const auto peer = "ble:" + d.at.text();
   if (d.paired || contacts_.count(peer) != 0) return;
   contacts_[peer].path = path;
-  remove(path, [this, peer, begun = loop::clock::now()] { cleared(peer, begun); });
+  remove(path, whom::unpaired, [this, peer, begun = loop::clock::now()] { cleared(peer, begun); });
 }
 
 void central::cleared(const std::string& peer, loop::clock::time_point ended) {
@@ -349,23 +348,30 @@ void central::cleared(const std::string& peer, loop::clock::time_point ended) {
   schedule();
 }
 
-void central::remove(const std::string& path, std::function<void()> done) {
-  const auto* d = bluez_->find_device(path);
-  const auto adapter = adapter_path(settings_.adapters.front());
+void central::remove(const std::string& path, whom of, std::function<void()> done) {
   auto ended = std::make_shared<bool>(false);
   const auto once = [ended, done = std::move(done)] {
     if (!std::exchange(*ended, true) && done) done();
   };
   // Without an answer, when bluetoothd ends meanwhile, the slot must not be lost.
   loop_.after(std::chrono::seconds{6}, once);
-  const auto forget = [this, adapter, path, once](sdbus::MethodReply&, const sdbus::Error*) {
+  const auto forget = [this, path, of, once] {
+    const auto* d = bluez_->find_device(path);
+    if (d == nullptr || (d->paired && of == whom::unpaired)) return once();
     bluez_->call(
-        adapter, adapter_interface, "RemoveDevice",
+        adapter_path(settings_.adapters.front()), adapter_interface, "RemoveDevice",
         [once](sdbus::MethodReply&, const sdbus::Error*) { once(); }, sdbus::ObjectPath{path});
   };
-  if (d != nullptr && d->connected) return bluez_->call(path, device_interface, "Disconnect", forget);
-  sdbus::MethodReply none;
-  forget(none, nullptr);
+  const auto* d = bluez_->find_device(path);
+  if (d != nullptr && !d->connected) return forget();
+  // What connected a moment ago bluetoothd may not have told of yet, and it may not even know: what the
+  // kernel told it waits to be read. Before it answers a second time it has read that.
+  bluez_->call(path, device_interface, "Disconnect",
+               [this, path, forget](sdbus::MethodReply&, const sdbus::Error*) {
+                 if (bluez_->find_device(path) != nullptr) return forget();
+                 bluez_->call(path, device_interface, "Disconnect",
+                              [forget](sdbus::MethodReply&, const sdbus::Error*) { forget(); });
+               });
 }
 
 /// What bluetoothd was asked is waited for: one whose asker is gone before it has begun to look goes on for
@@ -378,9 +384,10 @@ void central::shut() {
   for (auto& [peer, c] : contacts_) {
     c.gatt.reset();
     // An attempt that succeeds later leaves a connection, whose PNE is not heard and not found again.
-    const auto* d = bluez_->find_device(c.path);
-    const bool attempt = std::exchange(c.patience, 0) != 0;  // one that waits for its turn does not begin
-    if (attempt && d != nullptr && d->connected && !c.shared) remove(c.path, nullptr);
+    const bool attempt = std::exchange(c.patience, 0) != 0 && !c.path.empty();  // others have not begun
+    if (c.dialling) loop_.unwatch(c.dialling.get());
+    c.dialling.reset();
+    if (attempt && !c.shared && powered_) remove(c.path, whom::unpaired, nullptr);
   }
   discover();
   bluez_->settle();

@@ -75,7 +75,9 @@ class central {
   void clear_away(const std::string& peer, bool in_vain);
   void clear_old(const std::string& path, const bluez::device& d);
   void cleared(const std::string& peer, loop::clock::time_point ended);
-  void remove(const std::string& path, std::function<void()> done);
+  enum class whom : std::uint8_t { unpaired, paired_too };
+  /// Ends the connection and has bluetoothd forget the peer; `done` comes once, whatever happens.
+  void remove(const std::string& path, whom of, std::function<void()> done);
 
   loop& loop_;
   sdk::host out_;

@@ -15,6 +15,9 @@ constexpr unsigned doublings_max = 5;
 // A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
 // starve the first.
 constexpr std::size_t links_of_one = 2;
+constexpr const char* device_interface = "org.bluez.Device1";
+// A controller may have one visitor alone and tells nobody else of its PNE meanwhile.
+constexpr std::chrono::seconds visit_without_link{20};
 
 }  // namespace
 
@@ -31,8 +34,8 @@ void peripheral::start() {
   bluez_->start({.adapter_changed = [this](const std::string& name) { present(name); },
                  .heard = {},
                  .remembered = {},
-                 .changed = {},
-                 .gone = {},
+                 .changed = [this](const std::string& path, const bluez::device& d) { visited(path, d); },
+                 .gone = [this](const std::string& path) { visitors_.erase(path); },
                  .notified = {},
                  .bus_lost =
                      [this] {
@@ -42,6 +45,37 @@ void peripheral::start() {
                          p.gatt.reset();
                        }
                      }});
+}
+
+/// A gateway that crashed as it connected leaves a connection that bluetoothd keeps for ever, and a stranger
+/// may do the same.
+void peripheral::visited(const std::string& path, const bluez::device& d) {
+  if (!d.connected) {
+    visitors_.erase(path);
+    return;
+  }
+  if (visitors_.count(path) != 0) return;
+  const auto number = visitors_[path] = ++visits_;
+  loop_.after(visit_without_link, [this, path, number] { judge_visitor(path, number); });
+}
+
+void peripheral::judge_visitor(const std::string& path, std::uint64_t number) {
+  const auto visitor = visitors_.find(path);
+  if (visitor == visitors_.end() || visitor->second != number) return;
+  const auto* d = bluez_->find_device(path);
+  if (d == nullptr || !d->connected) {
+    visitors_.erase(visitor);
+    return;
+  }
+  const auto& p = places_.at(d->adapter);
+  const auto from = "ble:" + d->at.text();
+  const bool has_link =
+      std::any_of(p.links.begin(), p.links.end(), [&](const auto& entry) { return entry.second == from; });
+  if (p.endpoint != 0 && !d->paired && !has_link) {
+    out_.log(CPNS_LOG_INFO, from + " is connected and makes no link: it is sent away");
+    bluez_->call(path, device_interface, "Disconnect", nullptr);
+  }
+  loop_.after(visit_without_link, [this, path, number] { judge_visitor(path, number); });
 }
 
 bool peripheral::add(std::uint64_t endpoint) {
@@ -72,7 +106,8 @@ void peripheral::remove(std::uint64_t endpoint) {
       close_listener(p);
       present(name);
       const auto all = p.links;
-      for (const auto link : all) links_.close(link, CPNS_DOWN_CLOSED, "the PNE left", links::end::host);
+      for (const auto& [link, from] : all)
+        links_.close(link, CPNS_DOWN_CLOSED, "the PNE left", links::end::host);
     }
   });
 }
@@ -226,18 +261,19 @@ void peripheral::linked(const std::string& name, std::unique_ptr<channel> over, 
                         std::function<void(channel&)> gone) {
   auto& p = places_.at(name);
   if (p.links.size() >= links_of_one) {
-    const auto idle = *std::min_element(p.links.begin(), p.links.end(),
-                                        [this](auto a, auto b) { return links_.busy(a) < links_.busy(b); });
+    const auto idle = std::min_element(p.links.begin(), p.links.end(), [this](const auto& a, const auto& b) {
+                        return links_.busy(a.first) < links_.busy(b.first);
+                      })->first;
     links_.close(idle, CPNS_DOWN_LIMIT, "a newer link takes its place", links::end::host);
   }
   // The id is known only after the host was told, and the end comes later still.
   const auto id = std::make_shared<std::uint64_t>(0);
   *id = links_.up(std::move(over), p.endpoint, from,
                   [this, name, id, gone = std::move(gone)](links::end, channel& ended) {
-                    std::erase(places_.at(name).links, *id);
+                    places_.at(name).links.erase(*id);
                     if (gone) gone(ended);
                   });
-  p.links.push_back(*id);
+  p.links.emplace(*id, from);
 }
 
 void peripheral::shut() {

@@ -42,7 +42,7 @@ class peripheral {
     unsigned failures = 0;
     bool asking = false;  ///< bluetoothd has not answered about the advertisement
     bool complained = false;
-    std::vector<std::uint64_t> links;
+    std::map<std::uint64_t, std::string> links;  ///< and the peer's address
   };
   void present(const std::string& adapter);
   void advertise(const std::string& adapter, place& p);
@@ -55,6 +55,8 @@ class peripheral {
   void linked(const std::string& adapter, std::unique_ptr<channel> over, const std::string& from,
               std::function<void(channel&)> gone);
   void again(const std::string& adapter, const std::string& why);
+  void visited(const std::string& path, const bluez::device& d);
+  void judge_visitor(const std::string& path, std::uint64_t number);
 
   loop& loop_;
   sdk::host out_;
@@ -64,6 +66,8 @@ class peripheral {
   std::map<std::string, place> places_;
   std::mt19937 dice_{std::random_device{}()};
   std::uint64_t objects_ = 0;
+  std::map<std::string, std::uint64_t> visitors_;  ///< connected peers, BlueZ's object and a number
+  std::uint64_t visits_ = 0;
   std::mutex names_guard_;
   std::set<std::uint64_t> names_;
 };

@@ -2,6 +2,7 @@
 // one process meet when their network is the same.
 
 #include <array>
+#include <optional>
 
 #include "plugins/sdk/extensions.hpp"
 #include "transports/loopback/medium.hpp"
@@ -31,10 +32,12 @@ class loopback_radio final : public sdk::radio, public loopback::station {
         traits_(w.loss == 0 ? std::uint32_t{CPNS_TRAIT_RELIABLE} : 0u),
         medium_(loopback::medium::join(network, w)) {
     if (w.reorder == 0 && w.jitter_ms == 0) traits_ |= CPNS_TRAIT_ORDERED;
+    if (sdk::is_time_simulated(out_)) simulated_.emplace(out_);
   }
 
   const sdk::host& out() const override { return out_; }
   std::size_t max_links() const override { return max_links_; }
+  sdk::loop* simulated() override { return simulated_ ? &*simulated_ : nullptr; }
 
   void limits(cpns_limits& l) override {
     l.mtu = mtu_;
@@ -55,7 +58,10 @@ class loopback_radio final : public sdk::radio, public loopback::station {
     return frame.empty() || frame.size() > mtu_ ? CPNS_LIMIT : medium_->send(*this, link, frame);
   }
   void disconnect(std::uint64_t link) override { medium_->disconnect(*this, link); }
-  void stop() override { medium_->leave(*this); }
+  void stop() override {
+    if (simulated_) simulated_->stop();
+    medium_->leave(*this);
+  }
   const void* extension(std::string_view id) override { return sdk::extension_of<loopback_radio>(id); }
 
   void statistics(const sdk::counter_sink& tell) const {
@@ -70,6 +76,7 @@ class loopback_radio final : public sdk::radio, public loopback::station {
   std::uint32_t mtu_, max_links_;
   std::uint32_t traits_;
   std::shared_ptr<loopback::medium> medium_;
+  std::optional<sdk::loop> simulated_;
 };
 
 std::unique_ptr<sdk::radio> make(sdk::host out, cpns_role as, const sdk::parameters& p, bool probe) {

@@ -4,6 +4,8 @@
 #include <chrono>
 #include <utility>
 
+#include "plugins/sdk/extensions.hpp"
+
 namespace cpns::loopback {
 namespace {
 
@@ -43,8 +45,21 @@ medium::~medium() {
   thread_.join();
 }
 
-void medium::post(event e) {
+void medium::post(event e, std::uint64_t after_ms) {
+  if (auto* const time = e.to->simulated(); time != nullptr && after_ms > 0)
+    return time->after(after_ms, [this, e = std::move(e)] {
+      std::lock_guard lock{guard_};
+      auto now_due = e;
+      now_due.at = clock::now();
+      queue(std::move(now_due));
+    });
+  e.at = clock::now() + std::chrono::milliseconds{after_ms};
+  queue(std::move(e));
+}
+
+void medium::queue(event e) {
   e.order = ++order_;
+  if (e.to->simulated() != nullptr) e.held = sdk::hold_time(e.to->out());
   events_.push(std::move(e));
   wake_.notify_one();
 }
@@ -87,12 +102,7 @@ void medium::landed(const side_key& sender) {
   if (it == lanes_.end()) return;
   auto& l = it->second;
   if (--l.on_air > lane_frames_max / 2 || !std::exchange(l.blocked, false)) return;
-  post({.at = clock::now(),
-        .kind = what::writable,
-        .to = sender.first,
-        .link = sender.second,
-        .text = {},
-        .data = {}});
+  post({.kind = what::writable, .to = sender.first, .link = sender.second, .text = {}, .data = {}});
 }
 
 void medium::connect(const contact& of) {
@@ -109,17 +119,15 @@ void medium::connect(const contact& of) {
       p{of.peripheral, ++next_link_[of.peripheral], of.endpoint};
   lanes_[{c.who, c.link}] = {of, p};
   lanes_[{p.who, p.link}] = {of, c};
-  const auto now = clock::now();
   // A name for the peer that stays the same while its process lives, as a radio address would.
   const auto name = "loopback:" + std::to_string(of.peripheral->number) + "/" + std::to_string(of.endpoint);
-  post({.at = now,
-        .kind = what::up,
+  post({.kind = what::up,
         .to = p.who,
         .link = p.link,
         .endpoint = of.endpoint,
         .text = "loopback:gateway",
         .data = {}});
-  post({.at = now, .kind = what::up, .to = c.who, .link = c.link, .endpoint = 0, .text = name, .data = {}});
+  post({.kind = what::up, .to = c.who, .link = c.link, .endpoint = 0, .text = name, .data = {}});
 }
 
 void medium::connect_waiting() {
@@ -142,9 +150,8 @@ void medium::cut(const side& a, const side& b, const char* why) {
   }
   lanes_.erase({a.who, a.link});
   lanes_.erase({b.who, b.link});
-  const auto now = clock::now();
   for (const auto& s : {a, b})
-    post({.at = now, .kind = what::down, .to = s.who, .link = s.link, .text = why, .data = {}});
+    post({.kind = what::down, .to = s.who, .link = s.link, .text = why, .data = {}});
 }
 
 void medium::scan(station& central, bool on) {
@@ -194,16 +201,16 @@ cpns_status medium::send(station& from, std::uint64_t link, std::span<const std:
   }
   const int copies = happens(weather_.duplicate) ? 2 : 1;
   for (int i = 0; i < copies; ++i) {
-    auto at = clock::now() + std::chrono::milliseconds(weather_.delay_ms);
-    if (weather_.jitter_ms != 0) at += std::chrono::milliseconds(dice_() % (weather_.jitter_ms + 1));
-    if (happens(weather_.reorder)) at += std::chrono::milliseconds(weather_.delay_ms + 5);
-    post({.at = at,
-          .kind = what::frame,
+    auto after = weather_.delay_ms;
+    if (weather_.jitter_ms != 0) after += dice_() % (weather_.jitter_ms + 1);
+    if (happens(weather_.reorder)) after += weather_.delay_ms + 5;
+    post({.kind = what::frame,
           .to = l.far.who,
           .link = l.far.link,
           .text = {},
           .data = {frame.begin(), frame.end()},
-          .sender = it->first});
+          .sender = it->first},
+         after);
     ++l.on_air;
   }
   return CPNS_OK;

@@ -1,7 +1,7 @@
 #pragma once
 // The air of the loopback radio: one per network name and process. It connects every central that scans with
 // every endpoint, and carries frames with the loss, delay, reordering and duplication that it was given. One
-// thread delivers.
+// thread delivers. Where the host's time is simulated, delays are of that time.
 
 #include <atomic>
 #include <compare>
@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "plugins/sdk/loop.hpp"
 #include "plugins/sdk/transport.hpp"
 
 namespace cpns::loopback {
@@ -35,6 +36,8 @@ class station {
   virtual const sdk::host& out() const = 0;
   /// Links that it has at most, at the same time.
   virtual std::size_t max_links() const = 0;
+  /// The host's timers where its time is simulated; null where it is real.
+  virtual sdk::loop* simulated() = 0;
   /// Tells stations of one process apart; never given twice.
   const std::uint64_t number = next_number();
 
@@ -67,7 +70,7 @@ class medium {
   using side_key = std::pair<station*, std::uint64_t>;  // who, link
   enum class what : std::uint8_t { up, down, frame, writable };
   struct event {
-    clock::time_point at;
+    clock::time_point at{};
     std::uint64_t order = 0;
     what kind = what::frame;
     station* to = nullptr;
@@ -75,6 +78,7 @@ class medium {
     std::string text;
     std::vector<std::uint8_t> data;
     side_key sender{};
+    std::shared_ptr<void> held{};  ///< simulated time, until this is over
     bool operator>(const event& o) const { return at != o.at ? at > o.at : order > o.order; }
   };
   struct side {
@@ -103,7 +107,8 @@ class medium {
   void connect_waiting();
   void forget_waiting(const station* who, const std::uint64_t* endpoint);
   void cut(const side& a, const side& b, const char* why);
-  void post(event e);
+  void post(event e, std::uint64_t after_ms = 0);
+  void queue(event e);
   bool happens(std::uint64_t per_mille) { return per_mille != 0 && dice_() % 1000 < per_mille; }
   void deliver(std::unique_lock<std::mutex>& lock);
 

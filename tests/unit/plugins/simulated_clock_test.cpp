@@ -1,0 +1,133 @@
+// Time that stands until it is moved on, and timers of a plugin that go by it.
+#include "plugins/host/simulated_clock.hpp"
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "plugins/host/event_loop.hpp"
+
+namespace cpns::plugins {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::uint64_t day_ms = 24 * 60 * 60 * 1000;
+
+/// What was due, and when.
+struct diary {
+  struct entry {
+    diary* of;
+    std::string what;
+  };
+  simulated_clock* clock;
+  std::mutex guard;
+  std::vector<std::string> lines;
+  static void due(void* user) {
+    auto& e = *static_cast<entry*>(user);
+    const std::lock_guard lock{e.of->guard};
+    e.of->lines.push_back(e.what + "@" + std::to_string(e.of->clock->now_ms()));
+  }
+};
+
+struct simulated : testing::Test {
+  simulated_clock clock;
+  std::atomic<int> threw{0};
+  event_loop loop{[this] { ++threw; }, &clock};
+  diary heard{.clock = &clock, .guard = {}, .lines = {}};
+  const std::uint64_t begun = clock.now_ms();
+  std::string at(const std::string& what, std::uint64_t ms) {
+    return what + "@" + std::to_string(begun + ms);
+  }
+};
+
+TEST_F(simulated, timers_are_due_at_their_very_time_and_in_order) {
+  diary::entry a{&heard, "a"}, b{&heard, "b"}, c{&heard, "c"};
+  loop.start(5000, diary::due, &c);
+  loop.start(day_ms, diary::due, &b);
+  loop.start(5000, diary::due, &a);
+  EXPECT_EQ(loop.now_ms(), begun);
+  EXPECT_TRUE(clock.run_for(2 * day_ms));
+  EXPECT_EQ(heard.lines, (std::vector{at("c", 5000), at("a", 5000), at("b", day_ms)}));
+  EXPECT_EQ(loop.now_ms(), begun + 2 * day_ms);
+}
+
+TEST_F(simulated, a_timer_that_starts_the_next_one_is_followed) {
+  struct ticker {
+    event_loop* loop;
+    int left = 1000;
+    static void tick(void* user) {
+      auto& t = *static_cast<ticker*>(user);
+      if (--t.left > 0) t.loop->start(60'000, tick, user);
+    }
+  } ticker{&loop};
+  loop.start(60'000, ticker::tick, &ticker);
+  EXPECT_TRUE(clock.run_for(std::uint64_t{1000} * 60'000));
+  EXPECT_EQ(ticker.left, 0);
+}
+
+TEST_F(simulated, what_was_stopped_is_not_due) {
+  diary::entry a{&heard, "a"}, b{&heard, "b"};
+  const auto first = loop.start(10, diary::due, &a);
+  loop.start(20, diary::due, &b);
+  loop.stop(first);
+  EXPECT_TRUE(clock.run_for(100));
+  EXPECT_EQ(heard.lines, std::vector{at("b", 20)});
+}
+
+TEST_F(simulated, time_that_is_held_stands) {
+  diary::entry a{&heard, "a"};
+  loop.start(10, diary::due, &a);
+  loop.hold();
+  EXPECT_FALSE(clock.run_until(begun + 100, 20ms));
+  EXPECT_EQ(loop.now_ms(), begun);
+  EXPECT_TRUE(heard.lines.empty());
+  loop.release();
+  loop.release();  // once too often
+  EXPECT_TRUE(clock.run_for(100));
+  EXPECT_EQ(heard.lines.size(), 1u);
+}
+
+TEST_F(simulated, what_an_ended_loop_held_or_started_is_let_go) {
+  diary::entry a{&heard, "a"};
+  loop.start(10, diary::due, &a);
+  loop.hold();
+  loop.end();
+  loop.hold();
+  EXPECT_TRUE(clock.run_until(begun + 100, 20ms));
+  EXPECT_TRUE(heard.lines.empty());
+}
+
+TEST_F(simulated, a_function_that_runs_holds_time) {
+  struct slow {
+    simulated_clock* clock;
+    std::uint64_t before = 0, after = 0;
+    static void due(void* user) {
+      auto& s = *static_cast<slow*>(user);
+      s.before = s.clock->now_ms();
+      std::this_thread::sleep_for(30ms);
+      s.after = s.clock->now_ms();
+    }
+  } slow{&clock};
+  diary::entry later{&heard, "later"};
+  loop.start(10, slow::due, &slow);
+  loop.start(11, diary::due, &later);
+  EXPECT_TRUE(clock.run_for(100));
+  EXPECT_EQ(slow.before, begun + 10);
+  EXPECT_EQ(slow.after, begun + 10);
+  EXPECT_EQ(heard.lines, std::vector{at("later", 11)});
+}
+
+TEST_F(simulated, time_never_goes_back) {
+  EXPECT_TRUE(clock.run_for(500));
+  EXPECT_TRUE(clock.run_until(begun));
+  EXPECT_EQ(clock.now_ms(), begun + 500);
+}
+
+}  // namespace
+}  // namespace cpns::plugins
