@@ -20,7 +20,8 @@ namespace {
 using conformance::verdict;
 
 struct check_options {
-  std::string plugin, config, only, format = "text", output;
+  std::string plugin, config, format = "text", output;
+  std::vector<std::string> only;
   conformance::params central, peripheral;
   std::uint64_t seed = 0;
   bool list = false, in_process = false;
@@ -49,10 +50,13 @@ int check(const check_options& o) {
   if (o.list) return list(o);
   if (o.plugin.empty()) return report({errc::config_usage, "check needs a plugin: its name or FILE.so"});
   if (o.format == "markdown") return report({errc::config_usage, "--format markdown is for --list"});
-  if (o.in_process && o.only.empty())
+  if (o.in_process && o.only.size() != 1)
     return report({errc::config_usage, "--in-process runs one test: name it with --test"});
   auto tests = transport_tests();
-  if (!o.only.empty()) std::erase_if(tests, [&o](const auto& t) { return t.name != o.only; });
+  if (!o.only.empty())
+    std::erase_if(tests, [&o](const auto& t) {
+      return std::find(o.only.begin(), o.only.end(), t.name) == o.only.end();
+    });
   auto on = read_plugin_argument(o.plugin, o.config, o.central, o.peripheral);
   if (!on) return report(on.error());
   if (plugins::is_linked(on->file))
@@ -93,11 +97,13 @@ void add_check(CLI::App& transport, int& code) {
       ->check(CLI::ExistingFile);
   add_parameters(*c, "--param", o->central, "A parameter of the central, laid over those of the file");
   add_parameters(*c, "--peer-param", o->peripheral, "A parameter of the peripheral");
-  c->add_option("--test", o->only, "Run this test alone")->check([](const std::string& name) {
-    const auto tests = transport_tests();
-    const bool known = std::any_of(tests.begin(), tests.end(), [&](const auto& t) { return t.name == name; });
-    return known ? std::string{} : "there is no test '" + name + "'; --list names all";
-  });
+  c->add_option("--test", o->only, "Run this test alone; may be given several times")
+      ->check([](const std::string& name) {
+        const auto tests = transport_tests();
+        const bool known =
+            std::any_of(tests.begin(), tests.end(), [&](const auto& t) { return t.name == name; });
+        return known ? std::string{} : "there is no test '" + name + "'; --list names all";
+      });
   c->add_option("--seed", o->seed, "Draw what an earlier run drew; without it each run draws anew")
       ->check(CLI::PositiveNumber);
   c->add_flag("--list", o->list, "Print the tests and their sentences");

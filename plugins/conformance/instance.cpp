@@ -295,7 +295,7 @@ ends pair::ends_of(std::uint64_t endpoint) {
                 if (f == mark) found.central = id;
           return found.central != 0;
         },
-        milliseconds{peripheral.reliable() ? 15000 : 50});
+        peripheral.reliable() ? milliseconds{patience} : milliseconds{50});
   });
   if (!heard) lost(peripheral, "a frame of the peripheral did not reach the central");
   return found;

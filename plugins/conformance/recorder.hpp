@@ -22,7 +22,7 @@ namespace cpns::conformance {
 
 /// Upper bound of every wait for something that has to come. Long, because machines may be busy: it passes
 /// only when something is wrong.
-inline constexpr std::chrono::seconds patience{15};
+inline constexpr std::chrono::seconds patience{20};
 
 /// [thread-safe] Reached by the plugin, so it lives as long as the process: make it with keep_recorder.
 class recorder {

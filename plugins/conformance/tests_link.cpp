@@ -197,7 +197,8 @@ void whoever_comes_first_waits(bench& b) {
     instance gateway{b, CPNS_ROLE_CENTRAL, met.central};
     require(gateway.scan(true) == CPNS_OK, "scan(on) is taken");
     require(gateway.heard.wait([&](const auto&) { return true; }), "");
-    const auto until = std::chrono::steady_clock::now() + patience;
+    // The second one may first have to end what is left of the first.
+    const auto until = std::chrono::steady_clock::now() + (round + 1) * patience;
     while (gateway.heard.count_up() == 0 && std::chrono::steady_clock::now() < until) {
       for (const auto& address : gateway.heard.take_found()) gateway.connect(address);
       std::this_thread::sleep_for(milliseconds{1});

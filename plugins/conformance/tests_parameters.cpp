@@ -28,8 +28,8 @@ plugins::plugin_description declared(bench& b) {
 
 void parameters_are_declared(bench& b) {
   if (!declared(b).declares)
-    b.warn("the entry has no list of parameters, so mistakes in a configuration are found only when the "
-           "radio opens");
+    b.warn("deprecated since 1.1: the entry has no list of parameters, so mistakes in a configuration are "
+           "found only when the radio opens; its successor is cpns_transport_entry_t.parameters");
 }
 
 /// Values that the declaration of `p` rules out.

@@ -114,6 +114,16 @@ TEST(checker, a_radio_of_interface_1_0_passes) {
   EXPECT_TRUE(all_well(all)) << as_text({"of_interface_1_0", 5}, all);
 }
 
+TEST(checker, what_is_deprecated_draws_a_warning_that_names_its_successor) {
+  const auto& all = outcomes_of("of_interface_1_0");
+  const auto it =
+      std::find_if(all.begin(), all.end(), [](const auto& o) { return o.test == "parameters-are-declared"; });
+  ASSERT_NE(it, all.end());
+  EXPECT_EQ(word_of(it->is), "warning");
+  EXPECT_TRUE(it->reason.starts_with("deprecated since 1.1: ")) << it->reason;
+  EXPECT_TRUE(it->reason.ends_with("its successor is cpns_transport_entry_t.parameters")) << it->reason;
+}
+
 TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
   const auto& all = outcomes_of("crash_in_open");
   const auto it =

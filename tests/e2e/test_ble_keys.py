@@ -1,5 +1,6 @@
 """Server, gateway and PNEs over Bluetooth Low Energy, over both ways: first contact, periodic update, wake-up, and a sleep in between."""
 
+import json
 import unittest
 
 from support import ble
@@ -61,13 +62,21 @@ class BleKeys(E2ECase):
         self.end_well(home)
 
     def test_keys_are_renewed_by_the_timer_over_both_ways(self):
-        """One gateway, a PNE with L2CAP and one with GATT."""
-        home = self.place(devices=2, rekey="3s", peripheral=[{"ways": "l2cap"}, {"ways": "gatt"}]).start_all()
+        """One gateway that saves power, a PNE with L2CAP and one with GATT."""
+        home = self.place(devices=2, rekey="3s", peripheral=[{"ways": "l2cap"}, {"ways": "gatt"}])
+        home.gateway["transports"][0]["power"] = "saving"
+        home.write()
+        home.start_all()
         entities = [entity for entity, _ in home.devices]
         home.wait_confirmed(entities)
         for _ in range(2):
             home.wait_confirmed(entities, home.events.mark(), timeout=60)
         self.assertEqual(home.events.find(role="gateway", event="link-closed"), [], "all over the first links")
+        radio, = json.loads(home.cli("pnes", "radios", "--json", "--config", "gateway.yaml").stdout)["radios"]
+        self.assertEqual((radio["plugin"], radio["counters"]["links"]), ("ble", 2))
+        self.assertGreaterEqual(radio["counters"]["radio_frames_sent"], 6)
+        self.assertEqual({link["entity"]: link.get("security", "not known") for link in radio["links"]},
+                         dict(zip(entities, ["none", "not known"])))
         self.end_well(home)
 
 

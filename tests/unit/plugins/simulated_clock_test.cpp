@@ -5,9 +5,9 @@
 
 #include <atomic>
 #include <chrono>
+#include <future>
 #include <mutex>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "plugins/host/event_loop.hpp"
@@ -104,22 +104,22 @@ TEST_F(simulated, what_an_ended_loop_held_or_started_is_let_go) {
 }
 
 TEST_F(simulated, a_function_that_runs_holds_time) {
-  struct slow {
-    simulated_clock* clock;
-    std::uint64_t before = 0, after = 0;
+  struct gate {
+    std::promise<void> inside, open;
     static void due(void* user) {
-      auto& s = *static_cast<slow*>(user);
-      s.before = s.clock->now_ms();
-      std::this_thread::sleep_for(30ms);
-      s.after = s.clock->now_ms();
+      auto& g = *static_cast<gate*>(user);
+      g.inside.set_value();
+      g.open.get_future().wait();
     }
-  } slow{&clock};
+  } gate;
   diary::entry later{&heard, "later"};
-  loop.start(10, slow::due, &slow);
+  loop.start(10, gate::due, &gate);
   loop.start(11, diary::due, &later);
-  EXPECT_TRUE(clock.run_for(100));
-  EXPECT_EQ(slow.before, begun + 10);
-  EXPECT_EQ(slow.after, begun + 10);
+  EXPECT_FALSE(clock.run_until(begun + 100, 20ms));
+  gate.inside.get_future().wait();
+  EXPECT_EQ(clock.now_ms(), begun + 10);
+  gate.open.set_value();
+  EXPECT_TRUE(clock.run_until(begun + 100));
   EXPECT_EQ(heard.lines, std::vector{at("later", 11)});
 }
 
