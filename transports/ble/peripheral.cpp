@@ -18,6 +18,7 @@ constexpr std::size_t links_of_one = 2;
 constexpr const char* device_interface = "org.bluez.Device1";
 // A controller may have one visitor alone and tells nobody else of its PNE meanwhile.
 constexpr std::chrono::seconds visit_without_link{20};
+constexpr const char* nobody = "ble:";  // the address of a peer whose address is not known
 
 }  // namespace
 
@@ -69,8 +70,10 @@ void peripheral::judge_visitor(const std::string& path, std::uint64_t number) {
   }
   const auto& p = places_.at(d->adapter);
   const auto from = "ble:" + d->at.text();
-  const bool has_link =
-      std::any_of(p.links.begin(), p.links.end(), [&](const auto& entry) { return entry.second == from; });
+  // Over GATT a link may have come up before bluetoothd told whose it is.
+  const bool has_link = std::any_of(p.links.begin(), p.links.end(), [&](const auto& entry) {
+    return entry.second == from || entry.second == nobody;
+  });
   if (p.endpoint != 0 && !d->paired && !has_link) {
     out_.log(CPNS_LOG_INFO, from + " is connected and makes no link: it is sent away");
     bluez_->call(path, device_interface, "Disconnect", nullptr);
