@@ -16,7 +16,7 @@ REFUSED = {  # what is wrong with it, and what the gateway says
     "crash_in_open": "was ended by signal 11 (Segmentation fault) while it was probed; it is not loaded",
     "abort_in_open": "was ended by signal 6 (Aborted) while it was probed; it is not loaded",
     "exit_in_open": "ended with exit code 0 while it was probed; it is not loaded",
-    "loop_in_open": "did not finish load, open and close within 2000 ms; it is not loaded",
+    "loop_in_open": "did not finish load, open and close within 6000 ms; it is not loaded",
 }
 
 

@@ -288,7 +288,10 @@ void peripheral::shut() {
   }
   links_.close_all("this side closes");
   bluez_->settle();
-  for (auto& [name, p] : places_) p.gatt.reset();
+  for (auto& [name, p] : places_) {
+    p.advert.reset();  // if bluetoothd was too busy to answer: it ends with our connection, and not after it
+    p.gatt.reset();
+  }
   bluez_.reset();
 }
 
