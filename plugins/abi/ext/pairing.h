@@ -23,8 +23,8 @@ typedef struct cpns_ext_pairing {
   uint32_t reserved;
   /* [any-thread] CPNS_PAIRING_UNKNOWN for links that are not up. `context` is that of the transport. */
   cpns_pairing (*of_link)(void* context, uint64_t link);
-  /* [any-thread] Central: drops what pairing left of the peer at `address`, and its link with it. Unknown ones
-   * are ignored. */
+  /* [any-thread] Central: drops what pairing left of the peer at `address`, and its link with it. Unknown
+   * ones are ignored. */
   void (*forget)(void* context, const char* address);
 } cpns_ext_pairing;
 

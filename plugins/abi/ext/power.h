@@ -20,8 +20,8 @@ typedef enum cpns_power {
 typedef struct cpns_ext_power {
   uint32_t size; /* sizeof(cpns_ext_power) as the plugin was built */
   uint32_t reserved;
-  /* [any-thread] From now on; links stay. CPNS_UNSUPPORTED for a value that is not known. `context` is that of
-   * the transport. */
+  /* [any-thread] From now on; links stay. CPNS_UNSUPPORTED for a value that is not known. `context` is that
+   * of the transport. */
   cpns_status (*set)(void* context, uint32_t power);
 } cpns_ext_power;
 
