@@ -51,7 +51,7 @@ int check(const check_options& o) {
   if (o.plugin.empty()) return report({errc::config_usage, "check needs a plugin: its name or FILE.so"});
   if (o.format == "markdown") return report({errc::config_usage, "--format markdown is for --list"});
   if (o.in_process && o.only.size() != 1)
-    return report({errc::config_usage, "--in-process runs one test: name it with --test"});
+    return report({errc::config_usage, "--in-process runs one test: name one with --test"});
   auto tests = transport_tests();
   if (!o.only.empty())
     std::erase_if(tests, [&o](const auto& t) {

@@ -170,8 +170,8 @@ typedef struct cpns_transport_entry_t {
   const cpns_parameter_spec* parameters; /* parameter_count of them, each parameter_size bytes apart */
   uint32_t parameter_count;
   uint32_t parameter_size; /* sizeof(cpns_parameter_spec) as the plugin was built; 0: it supplies no list, and
-                              checks all by itself; deprecated since 1.1, the
-                              successor is a list, and be it one without entries */
+                              checks all by itself: deprecated since 1.1, its
+                              successor is a list, which may be empty */
 } cpns_transport_entry_t;
 
 /* The same source can be linked into a program: with -DCPNS_STATIC_TRANSPORT=NAME the symbol becomes

@@ -4,8 +4,7 @@
  * minor version adds stands at the end of a sized struct, or behind an extension id.
  *   1.0  the first one
  *   1.1  parameters are declared; connect_failed, cancel, duty_permille; cpns.timer/1 has timers; cpns.fd/1,
- *        cpns.statistics/1, cpns.power/1, cpns.pairing/1, cpns.wake/1,
- *        cpns.clock/1
+ *        cpns.statistics/1, cpns.power/1, cpns.pairing/1, cpns.wake/1, cpns.clock/1
  */
 
 #include <stdint.h>

@@ -10,9 +10,6 @@ namespace {
 constexpr std::chrono::milliseconds last_answers{1000};  // closing has two seconds in all
 
 constexpr const char* service = "org.bluez";
-constexpr const char* adapter_interface = "org.bluez.Adapter1";
-constexpr const char* device_interface = "org.bluez.Device1";
-constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
 constexpr const char* manager_interface = "org.freedesktop.DBus.ObjectManager";
 constexpr std::chrono::milliseconds first_answer{1500};  // opening and probing have two seconds in all
 constexpr std::chrono::seconds bus_pause{1};

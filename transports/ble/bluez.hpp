@@ -20,6 +20,11 @@
 
 namespace cpns::ble {
 
+// What bluetoothd's objects are asked by.
+inline constexpr const char* adapter_interface = "org.bluez.Adapter1";
+inline constexpr const char* device_interface = "org.bluez.Device1";
+inline constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
+
 /// "/org/bluez/hci0"
 std::string adapter_path(const std::string& name);
 

@@ -11,8 +11,6 @@
 namespace cpns::ble {
 namespace {
 
-constexpr const char* adapter_interface = "org.bluez.Adapter1";
-constexpr const char* device_interface = "org.bluez.Device1";
 constexpr std::chrono::seconds scan_pause{1};
 constexpr std::chrono::seconds one_scan{4};
 constexpr std::chrono::milliseconds stop_again{100};

@@ -8,8 +8,6 @@
 namespace cpns::ble {
 namespace {
 
-constexpr const char* device_interface = "org.bluez.Device1";
-constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
 // bluetoothd may spoil the first chunk that it hands to an application, while it asks for the descriptor.
 constexpr std::chrono::seconds greet_again{1};
 

@@ -13,7 +13,6 @@ namespace {
 
 constexpr const char* manager_interface = "org.bluez.GattManager1";
 constexpr const char* service_interface = "org.bluez.GattService1";
-constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
 constexpr int messages_at_once = 64;
 
 std::vector<std::string> write_flags(security level) {

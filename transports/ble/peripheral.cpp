@@ -15,7 +15,6 @@ constexpr unsigned doublings_max = 5;
 // A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
 // starve the first.
 constexpr std::size_t links_of_one = 2;
-constexpr const char* device_interface = "org.bluez.Device1";
 // A controller may have one visitor alone and tells nobody else of its PNE meanwhile.
 constexpr std::chrono::seconds visit_without_link{20};
 constexpr const char* nobody = "ble:";  // the address of a peer whose address is not known
