@@ -133,6 +133,16 @@ TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
   EXPECT_TRUE(it->log.front().ends_with(" ms central info: this goes wrong")) << it->log.front();
 }
 
+// On a busy machine a sound radio may be late too.
+TEST(checker, opening_late_draws_a_warning) {
+  auto tests = all_tests();
+  std::erase_if(tests, [](const auto& t) { return t.name != std::string_view{"opens-in-time"}; });
+  const auto all = run_all(small("late_open"), tests);
+  ASSERT_EQ(all.size(), 1u);
+  EXPECT_EQ(word_of(all.front().is), "warning");
+  EXPECT_NE(all.front().reason.find("two seconds to open: it took"), std::string::npos) << all.front().reason;
+}
+
 class faulty : public testing::TestWithParam<fault> {};
 INSTANTIATE_TEST_SUITE_P(radio, faulty, testing::ValuesIn(faults),
                          [](const auto& p) { return std::string{p.param.plugin}; });

@@ -52,4 +52,4 @@ class BleCrowd(E2ECase):
 
 
 if __name__ == "__main__":
-    ble.main(controllers=8, seconds=240)
+    ble.main(controllers=8, seconds=500)

@@ -122,4 +122,4 @@ class BleFaults(E2ECase):
 
 
 if __name__ == "__main__":
-    ble.main(controllers=4, seconds=390)
+    ble.main(controllers=4, seconds=700)

