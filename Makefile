@@ -10,7 +10,7 @@ help:
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
-	@echo "make build    build what users run (PRESET=dev, asan, tsan, clang for the others)"
+	@echo "make build    build what users run (PRESET=dev, asan, tsan for the others)"
 	@echo "make docs     write the generated pages again"
 	@echo "make format   format the sources;  make lint: clang-tidy"
 	@echo "make deps     install the Debian packages that the build needs;  make clean: remove build/"

@@ -1,8 +1,9 @@
 # What can be switched, and the flags that every target of ours shares.
 option(CPNS_TESTS "Build the tests" ON)
+option(CPNS_UNITY "Compile all sources of a test program as one: from nothing it is much faster" ON)
 option(CPNS_BENCH "Build the benchmarks" OFF)
 option(CPNS_FUZZ "Build the fuzz targets (clang)" OFF)
-option(CPNS_CORE_ONLY "Build base, crypto and protocol alone (the second compiler's check)" OFF)
+option(CPNS_CORE_ONLY "Build base, crypto and protocol alone (for the fuzz targets)" OFF)
 set(CPNS_SANITIZE "" CACHE STRING "Sanitizers: empty, address,undefined or thread")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -31,7 +32,7 @@ target_include_directories(cpns_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 set_property(TARGET cpns_flags PROPERTY INTERFACE_COMPILE_OPTIONS
   -Wall -Wextra -Wpedantic -Wshadow -Werror $<$<COMPILE_LANGUAGE:CXX>:-Wnon-virtual-dtor>
   # gcc 12 is often wrong about these two when it optimises: moved-from results and copied optionals that were "never
-  # set", copies in `"text" + std::string` that "overlap" (its bugs 80635, 105651). clang checks the core for the former.
+  # set", copies in `"text" + std::string` that "overlap" (its bugs 80635, 105651). The asan preset has clang, which checks the former.
   $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-maybe-uninitialized;-Wno-restrict>)
 if(CPNS_SANITIZE)
   target_compile_options(cpns_flags INTERFACE -fsanitize=${CPNS_SANITIZE} -fno-omit-frame-pointer)

@@ -7,6 +7,8 @@
 #include <cstdio>
 #include <iterator>
 
+#include "plugins/host/shared_object.hpp"
+
 namespace cpns::conformance {
 namespace {
 
@@ -17,6 +19,7 @@ constexpr std::size_t log_line_max = 500;
 const cpns_transport_entry_t& bench::entry() {
   if (entry_ != nullptr) return *entry_;
   step("loading the file");
+  if (const auto fits = plugins::check_shared_object(on.file); !fits) throw test_failed{fits.error().detail};
   void* handle = ::dlopen(on.file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* why = ::dlerror();

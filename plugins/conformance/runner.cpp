@@ -19,6 +19,8 @@
 #include <map>
 #include <optional>
 
+#include "plugins/host/child_process.hpp"
+
 extern char** environ;
 
 namespace cpns::conformance {
@@ -27,7 +29,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr std::uint64_t memory_max_kb = 1024 * 1024;
+constexpr std::uint64_t memory_max = 1024ull * 1024 * 1024;
 constexpr std::size_t log_kept = 40;
 
 struct channel {
@@ -93,12 +95,6 @@ struct told {
   }
 };
 
-std::uint64_t resident_kb(pid_t pid) {
-  std::uint64_t all = 0, resident = 0;
-  if (!(std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)) return 0;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
-}
-
 /// Ends a child whose time or memory is over; the reason, or empty if it ended by itself.
 std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, told& t,
                    std::string& printed) {
@@ -120,8 +116,8 @@ std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit,
     std::string why;
     if (clock::now() > until)
       why = "it did not end within " + std::to_string(limit.count()) + " s; the last step was " + t.step;
-    else if (resident_kb(pid) > memory_max_kb)
-      why = "its process took more than 1 GiB of memory; the last step was " + t.step;
+    else if (plugins::resident_bytes(pid) > memory_max)
+      why = "its process " + plugins::took_too_much(memory_max) + "; the last step was " + t.step;
     if (why.empty()) continue;
     ::kill(pid, SIGKILL);
     return why;

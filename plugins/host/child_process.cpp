@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <string_view>
 
 extern char** environ;
@@ -41,6 +42,16 @@ std::string how_it_ended(int status) {
     return "was ended by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
            ")";
   return "ended with exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+std::uint64_t resident_bytes(pid_t pid) {
+  std::uint64_t all = 0, resident = 0;
+  if (!(std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)) return 0;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::string took_too_much(std::uint64_t most) {
+  return "took more than " + std::to_string(most / (1024 * 1024)) + " MiB of memory";
 }
 
 }  // namespace cpns::plugins

@@ -1,6 +1,9 @@
 #pragma once
 // What the processes that run a plugin have in common.
 
+#include <sys/types.h>
+
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -21,5 +24,14 @@ class child_environment {
 
 /// "was ended by signal 9 (Killed)" or "ended with exit code 3", from the status that waitpid gave.
 std::string how_it_ended(int status);
+
+/// More memory than a radio needs, in bytes: what a plugin's process may have before it is killed.
+inline constexpr std::uint64_t child_memory_max = 512ull * 1024 * 1024;
+
+/// Bytes of memory that the process has now (its resident set); 0 if there is none.
+std::uint64_t resident_bytes(pid_t pid);
+
+/// "took more than 512 MiB of memory".
+std::string took_too_much(std::uint64_t most);
 
 }  // namespace cpns::plugins

@@ -141,7 +141,7 @@ std::vector<parameter_problem> check_parameters(const plugin_description& plugin
     if (p.is_of(role)) known.push_back(p.name);
   for (const auto& [name, value] : given) {
     const auto it = std::find_if(plugin.parameters.begin(), plugin.parameters.end(),
-                                 [&name](const auto& p) { return p.name == name; });
+                                 [&wanted = name](const auto& p) { return p.name == wanted; });
     if (it == plugin.parameters.end()) {
       std::string text = "parameter " + shown(name) + " is not known to " + plugin.name;
       if (const auto meant = nearest(name, known))

@@ -9,6 +9,7 @@
 
 #include "plugins/host/checked_transport.hpp"
 #include "plugins/host/open_plugin.hpp"
+#include "plugins/host/shared_object.hpp"
 
 /// Of the program, if it has transports of its own.
 extern "C" const cpns_transport_entry_t* const cpns_static_transports[] __attribute__((weak));
@@ -36,6 +37,7 @@ std::string_view unprefixed(std::string_view name) {
 result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
   if (const auto& text = file.native(); text.starts_with(linked_prefix))
     if (const auto* entry = linked(unprefixed(text))) return entry;
+  CPNS_CHECK(check_shared_object(file.native()));
   void* handle = ::dlopen(file.c_str(), RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     const char* why = ::dlerror();

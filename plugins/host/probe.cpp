@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstdlib>
@@ -81,18 +82,26 @@ struct pipe_pair {
   }
 };
 
-/// What the child writes until it ends; nullopt when the time is over.
-std::optional<std::string> read_until_end(int fd, milliseconds limit) {
+error did_not_finish(milliseconds limit) {
+  return {errc::plugin_hung,
+          "did not finish load, open and close within " + std::to_string(limit.count()) + " ms"};
+}
+
+/// What the child writes until it ends; why it has to be killed, if its time is over or it takes too much.
+result<std::string> read_until_end(int fd, pid_t pid, milliseconds limit) {
   using clock = std::chrono::steady_clock;
+  constexpr milliseconds memory_is_looked_at{50};
   const auto deadline = clock::now() + limit;
   std::string out;
   for (;;) {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock::now()).count();
-    if (left <= 0) return std::nullopt;
+    const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock::now());
+    if (left.count() <= 0) return fail(did_not_finish(limit));
+    if (resident_bytes(pid) > child_memory_max)
+      return fail(errc::plugin_misbehaved, took_too_much(child_memory_max) + " while it was probed");
     pollfd p{fd, POLLIN, 0};
-    const int ready = ::poll(&p, 1, static_cast<int>(left));
-    if (ready < 0 && errno == EINTR) continue;
-    if (ready <= 0) return std::nullopt;
+    const int ready = ::poll(&p, 1, static_cast<int>(std::min(left, memory_is_looked_at).count()));
+    if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
+    if (ready < 0) return fail(did_not_finish(limit));
     char buffer[512];
     const auto n = ::read(fd, buffer, sizeof buffer);
     if (n <= 0) return out;
@@ -134,13 +143,13 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
     return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
   answer.close_write();
 
-  auto said = read_until_end(answer.read, limit);
+  auto said = read_until_end(answer.read, pid, limit);
   const auto ended = said ? wait_for(pid) : std::nullopt;
   if (!ended) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    return fail(errc::plugin_hung, file + " did not finish load, open and close within " +
-                                       std::to_string(limit.count()) + " ms; it is not loaded");
+    const auto why = said ? did_not_finish(limit) : said.error();
+    return fail(why.code, file + " " + why.detail + "; it is not loaded");
   }
   const auto crashed = error{errc::plugin_crashed,
                              file + " " + how_it_ended(*ended) + " while it was probed; it is not loaded"};

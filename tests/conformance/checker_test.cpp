@@ -31,7 +31,7 @@ constexpr fault faults[] = {
     {"crash_in_open", "opens-and-closes",
      "signal 11 (Segmentation fault); the last step was open of the central", verdict::crashed},
     {"eats_memory_in_open", "opens-and-closes",
-     "more than 1 GiB of memory; the last step was open of the central"},
+     "more than 1024 MiB of memory; the last step was open of the central"},
     {"slow_open", "opens-in-time", "two seconds to open"},
     {"hangs_in_close", "close-returns", "close must return within two seconds: it had not after"},
     {"takes_any_parameter", "unknown-parameters-are-refused", "open took it"},

@@ -16,6 +16,7 @@ REFUSED = {  # what is wrong with it, and what the gateway says
     "crash_in_open": "was ended by signal 11 (Segmentation fault) while it was probed; it is not loaded",
     "abort_in_open": "was ended by signal 6 (Aborted) while it was probed; it is not loaded",
     "exit_in_open": "ended with exit code 0 while it was probed; it is not loaded",
+    "eats_memory": "took more than 512 MiB of memory while it was probed; it is not loaded",
     "loop_in_open": "did not finish load, open and close within 6000 ms; it is not loaded",
 }
 
@@ -26,7 +27,10 @@ class Plugins(E2ECase):
         good = home.gateway["transports"]
         no_elf = home.folder / "script.so"
         no_elf.write_text("#!/bin/sh\necho hello\n")
-        files = {kind: BAD / f"{kind}.so" for kind in REFUSED} | {"script": no_elf, "nowhere": home.folder / "nowhere.so"}
+        elsewhere = home.folder / "elsewhere.so"
+        elsewhere.write_bytes((BAD / "prints.so").read_bytes()[:18] + b"\xb7\x00" + (BAD / "prints.so").read_bytes()[20:])
+        files = {kind: BAD / f"{kind}.so" for kind in REFUSED}
+        files |= {"script": no_elf, "elsewhere": elsewhere, "nowhere": home.folder / "nowhere.so"}
         for kind in REFUSED:
             self.assertTrue(files[kind].exists(), files[kind])
         home.gateway["transports"] = [{"name": kind, "plugin": str(file)} for kind, file in files.items()] + good
@@ -34,7 +38,8 @@ class Plugins(E2ECase):
         begun = time.monotonic()
         home.start()
         self.assertLess(time.monotonic() - begun, 15)
-        for kind, says in (REFUSED | {"script": "script.so", "nowhere": "there is no file"}).items():
+        for kind, says in (REFUSED | {"script": "it is no shared object", "elsewhere": "it is for another machine: AArch64",
+                                         "nowhere": "there is no file"}).items():
             with self.subTest(kind):
                 said = home.events.find(role="gateway", event="radio-refused", transport=kind)
                 self.assertEqual(len(said), 1, home.events.tail())

@@ -91,10 +91,10 @@ TEST_F(commands, user_password_from_standard_input) {
 
 TEST_F(commands, device_import_reports_each_row) {
   const auto yaml = trial();
-  const std::string key = "8f14e45fceea167a5a36dedd4bea2543";
-  const auto file = write("d.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1," + key +
-                                       ",128bit\nheadset," + key + ",128bit\nurn:dev:mac:0024befffe804ff2," +
-                                       key + ",128bit\n")
+  const std::string tk = "8f14e45fceea167a5a36dedd4bea2543";
+  const auto file = write("d.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1," + tk +
+                                       ",128bit\nheadset," + tk + ",128bit\nurn:dev:mac:0024befffe804ff2," +
+                                       tk + ",128bit\n")
                         .string();
   const auto refused = run({"device", "import", file, "--config", yaml});
   EXPECT_EQ(refused.code, 1);
@@ -113,7 +113,7 @@ TEST_F(commands, device_import_reports_each_row) {
   const auto list = run({"device", "list", "--config", yaml});
   EXPECT_EQ(std::count(list.out.begin(), list.out.end(), '\n'), 5);
   for (const auto& o : {refused, partial, show, list})
-    EXPECT_EQ((o.out + o.err).find(key.substr(0, 8)), std::string::npos);
+    EXPECT_EQ((o.out + o.err).find(tk.substr(0, 8)), std::string::npos);
 }
 
 TEST_F(commands, device_import_warns_of_a_file_that_others_can_read) {

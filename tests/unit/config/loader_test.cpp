@@ -5,12 +5,12 @@
 #include <chrono>
 #include <fstream>
 
+#include "no_environment.hpp"
+
 namespace cpns::config {
 namespace {
 
 using namespace std::chrono_literals;
-
-std::optional<std::string> no_environment(std::string_view) { return std::nullopt; }
 
 constexpr auto minimal_server = R"(role: server
 tls: {certificate: s.pem, key: s.key, ca: ca.pem}

@@ -7,11 +7,10 @@
 #include <fstream>
 
 #include "config/loader.hpp"
+#include "no_environment.hpp"
 
 namespace cpns::config {
 namespace {
-
-std::optional<std::string> no_environment(std::string_view) { return std::nullopt; }
 
 constexpr std::string_view head = "role: server\n";  // line 1
 constexpr std::string_view rest =

@@ -25,7 +25,7 @@ TEST(meeting, draws_the_same_for_both_roles_and_anew_for_each_meeting) {
 }
 
 TEST(meeting, gives_both_roles_the_same_fresh_folder) {
-  const test::temporary_folder base;
+  const cpns::test::temporary_folder base;
   subject s;
   s.folder = base.path().string();
   s.central = s.peripheral = {{"socket", "{folder}/s"}};
@@ -53,7 +53,7 @@ TEST(subject, splits_parameters_at_the_first_equals_sign) {
 }
 
 TEST(check_file, is_read_strictly) {
-  const test::temporary_folder folder;
+  const cpns::test::temporary_folder folder;
   const auto file = folder / "x.check.yaml";
   std::ofstream{file} << "both: {network: \"{run}\"}\ncentral: {mtu: 64}\nrefused: [\"mtu=1\"]\n";
   const auto read = config::load_check_settings(file);

@@ -36,4 +36,7 @@ inline secret32 filled(std::uint8_t v) {
   return s;
 }
 
+/// The suite under test.
+inline const suite& s = openssl_suite();
+
 }  // namespace cpns::crypto

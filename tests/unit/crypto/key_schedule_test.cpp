@@ -5,8 +5,6 @@
 namespace cpns::crypto {
 namespace {
 
-const suite& s = openssl_suite();
-
 // One exchange from end to end; the expected values were computed from docs/protocol.md with Python's hashlib
 // and hmac.
 struct key_schedule : testing::Test {

@@ -5,8 +5,6 @@
 namespace cpns::crypto {
 namespace {
 
-const suite& s = openssl_suite();
-
 // The example of RFC 7677 section 3: user "user", password "pencil".
 constexpr std::string_view rfc_auth_message =
     "n=user,r=rOprNGfwEbeRWgbNEkqO,"

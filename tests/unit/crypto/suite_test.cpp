@@ -7,8 +7,6 @@
 namespace cpns::crypto {
 namespace {
 
-const suite& s = openssl_suite();
-
 std::string expanded(const secret32& prk, std::string_view info, std::size_t n) {
   bytes out(n);
   s.expand(prk, hex(info), out);

@@ -57,6 +57,15 @@ TEST_F(isolated, a_process_that_stands_still_is_killed) {
   EXPECT_EQ(isolation_counters_of(*t).hangs, 1u);
 }
 
+TEST_F(isolated, a_process_that_takes_memory_without_end_is_killed) {
+  const auto t = open(unruly({{"does", "eat memory"}, {"once", (folder / "done").string()}}));
+  ASSERT_TRUE(t->scan(true));
+  const auto l = hears.link_after(0);
+  EXPECT_EQ(hears.reason(l), "the radio's process took more than 512 MiB of memory");
+  EXPECT_TRUE(hears.echoes(*t, hears.link_after(l), bytes{1}));
+  EXPECT_EQ(isolation_counters_of(*t).ends, 1u);
+}
+
 TEST_F(isolated, close_is_bounded_whatever_the_radio_does) {
   for (const char* how : {"hang in close", "stopped", "while it starts again", "at once"}) {
     hearing unheard;

@@ -103,6 +103,11 @@ class radio {
       ::shutdown(role_socket, SHUT_RDWR);
       for_ever();
     }
+    if (wants("eat memory"))
+      later([this] {
+        up(0);
+        for (std::vector<std::vector<char>> all;; ::poll(nullptr, 0, 2)) all.emplace_back(8u << 20, 'x');
+      });
     if (wants("flood of logs"))
       later([this] {
         for (int i = 0; i < 100'000; ++i) host_->log(host_->context, CPNS_LOG_WARN, "once more");

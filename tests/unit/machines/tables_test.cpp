@@ -148,10 +148,10 @@ std::vector<std::function<void(world&)>> gateway_inputs() {
   all.push_back([](w_t w) {
     w.gw->handle_response(w.now, w.gw->record().request.value_or(request_id{}), assigned_keys{}, 1);
   });
-  for (int s = 0; s <= static_cast<int>(link_status::internal); ++s)
-    all.push_back([s](w_t w) {
+  for (int status = 0; status <= static_cast<int>(link_status::internal); ++status)
+    all.push_back([status](w_t w) {
       w.gw->handle_refusal(w.now, w.gw->record().request.value_or(request_id{}),
-                           refusal{static_cast<link_status>(s), 1, "x"});
+                           refusal{static_cast<link_status>(status), 1, "x"});
     });
   for (const auto outcome : {report_outcome::ok, report_outcome::not_holder, report_outcome::resync})
     all.push_back([outcome](w_t w) {

@@ -1,9 +1,12 @@
 // Radios that a host must refuse or survive; which one, says a macro of the build.
 
+#include <poll.h>
+
 #include <csignal>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
 
 #include "plugins/abi/transport.h"
 
@@ -42,6 +45,8 @@ void close_it(void* context) {
 #elif defined(BAD_loop_in_open)
   for (volatile bool on = true; on;) {
   }
+#elif defined(BAD_eats_memory)
+  for (std::vector<std::vector<char>> all;; ::poll(nullptr, 0, 2)) all.emplace_back(8u << 20, 'x');
 #elif defined(BAD_no_reason)
   return CPNS_ERROR;
 #elif defined(BAD_unavailable)

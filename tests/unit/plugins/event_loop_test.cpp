@@ -176,7 +176,6 @@ TEST_F(loops, a_watch_can_be_paused) {
 }
 
 TEST_F(loops, what_is_no_descriptor_is_refused) {
-  counter c;
   EXPECT_EQ(loop.watch(
                 -1, CPNS_FD_READABLE, [](void*, std::uint32_t) {}, nullptr),
             0u);

@@ -9,6 +9,7 @@
 #include <fstream>
 
 #include "plugins/host/loader.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace cpns::plugins {
 namespace {
@@ -108,6 +109,44 @@ TEST(probe, a_file_that_is_no_shared_object) {
   ASSERT_FALSE(probed);
   EXPECT_EQ(probed.error().code, errc::plugin_load) << probed.error().message();
   EXPECT_NE(probed.error().detail.find("not-elf"), std::string::npos);
+}
+
+TEST(probe, one_that_takes_memory_without_end) {
+  const auto probed = probe_transport(bad("eats_memory"), 20s);
+  ASSERT_FALSE(probed);
+  EXPECT_EQ(probed.error().code, errc::plugin_misbehaved) << probed.error().message();
+  EXPECT_NE(probed.error().detail.find(
+                "eats_memory.so took more than 512 MiB of memory while it was probed; it is not loaded"),
+            std::string::npos)
+      << probed.error().message();
+}
+
+TEST(probe, a_file_that_is_no_plugin_for_this_machine) {
+  std::ifstream in{*find_plugin(spec_of("loopback")), std::ios::binary};
+  const std::string good{std::istreambuf_iterator<char>{in}, {}};
+  const auto with = [&good](std::size_t at, std::string_view bytes) {
+    return std::string{good}.replace(at, bytes.size(), bytes);
+  };
+  using namespace std::string_view_literals;
+  const std::pair<std::string, const char*> cases[] = {
+      {with(18, "\xb7\0"sv), "it is for another machine: AArch64 (64 bit, little-endian), and this program"},
+      {with(4, "\1"sv), "it is for another machine: "},
+      {with(5, "\2"sv), ", big-endian), and this program"},
+      {with(16, "\1\0"sv), "it is no shared object, but another kind of ELF file"},
+      {good.substr(0, 5000), "it is cut short at 5000 bytes"},
+      {good.substr(0, 80), "it is cut short at 80 bytes"},
+      {good.substr(0, 10), "it is no shared object"},
+      {"", "it is no shared object"},
+  };
+  const test::temporary_folder folder;
+  const auto file = folder.path() / "radio.so";
+  for (const auto& [content, says] : cases) {
+    std::ofstream{file, std::ios::binary | std::ios::trunc} << content;
+    const auto probed = probe_transport(spec_of(file.string()), 20s);
+    ASSERT_FALSE(probed) << says;
+    EXPECT_EQ(probed.error().code, errc::plugin_load) << probed.error().message();
+    EXPECT_NE(probed.error().detail.find(says), std::string::npos) << probed.error().message();
+  }
 }
 
 TEST(probe, a_plugin_that_is_nowhere_names_the_places) {

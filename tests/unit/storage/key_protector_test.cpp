@@ -7,7 +7,6 @@ namespace cpns::storage::testing {
 namespace {
 
 namespace fs = std::filesystem;
-entropy& random_source() { return crypto::system_entropy(); }
 
 std::unique_ptr<key_protector> key_file(const fs::path& path) {
   EXPECT_OK(create_key_file(path, random_source()));

@@ -11,7 +11,6 @@ namespace cpns::storage::testing {
 namespace {
 
 namespace fs = std::filesystem;
-entropy& random_source() { return crypto::system_entropy(); }
 
 class sealed : public ::testing::Test {
  protected:

@@ -9,7 +9,6 @@ namespace cpns::storage::testing {
 namespace {
 
 namespace fs = std::filesystem;
-entropy& random_source() { return crypto::system_entropy(); }
 
 class sealed_files : public ::testing::Test {
  protected:

@@ -15,6 +15,8 @@ namespace cpns::storage::testing {
 
 using test::temporary_folder;
 
+inline entropy& random_source() { return crypto::system_entropy(); }
+
 inline bytes b(std::string_view text) { return to_bytes(as_bytes(text)); }
 inline write_op put(table t, std::string_view row, std::string_view value) { return {t, b(row), b(value)}; }
 inline write_op erase(table t, std::string_view row) { return {t, b(row), std::nullopt}; }
