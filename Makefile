@@ -2,6 +2,8 @@
 PRESET ?= release
 BUILD  := build/$(PRESET)
 JOBS   ?= 2
+# Tests at once: many of them wait for most of their time.
+TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
 .PHONY: help deps build demo test test-ble bench format lint docs clean
@@ -29,11 +31,11 @@ demo: deps $(BUILD)/CMakeCache.txt
 	@$(BUILD)/bin/cpns demo $(DEMO)
 
 test: build
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -LE e2e_ble
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(TESTS) -LE e2e_ble
 
 test-ble: build
 	@tests/e2e/ble_vm --prepare || true
-	@ctest --test-dir $(BUILD) --output-on-failure -j $(JOBS) -L e2e_ble
+	@ctest --test-dir $(BUILD) --output-on-failure -j $(TESTS) -L e2e_ble
 
 bench:
 	@$(MAKE) build PRESET=bench
