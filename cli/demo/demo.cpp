@@ -36,9 +36,10 @@ bool cancelled() {
   return yes = sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1;
 }
 
-class show {
+class demonstration {
  public:
-  explicit show(const demo_options& o) : options_(o), story_([this](const story_line& l) { print(l); }) {}
+  explicit demonstration(const demo_options& o)
+      : options_(o), story_([this](const story_line& l) { print(l); }) {}
 
   int run() {
     block_signals();
@@ -245,6 +246,6 @@ class show {
 
 }  // namespace
 
-int run_demo(const demo_options& o) { return show{o}.run(); }
+int run_demo(const demo_options& o) { return demonstration{o}.run(); }
 
 }  // namespace cpns::cli

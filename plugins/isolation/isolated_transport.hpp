@@ -11,13 +11,12 @@
 namespace cpns::plugins::isolation {
 
 struct isolation_settings {
-  std::string name;                             ///< of the transport, for the log and the list of processes
-  milliseconds beat{500};                       ///< how often the process is asked for a sign of life
-  unsigned missed_max = 6;                      ///< unanswered beats after which it hangs and is killed
-  unsigned missed_while_opening = 10;           ///< the same while it loads and opens the plugin
-  milliseconds close_limit{3'000};              ///< for closing the plugin; then it is killed
-  std::uint64_t memory_max = child_memory_max;  ///< bytes; with more the process is killed, at the next beat
-  backoff::bounds pauses;                       ///< before a new start
+  std::string name;                    ///< of the transport, for the log and the list of processes
+  milliseconds beat{500};              ///< how often the process is asked for a sign of life
+  unsigned missed_max = 6;             ///< unanswered beats after which it hangs and is killed
+  unsigned missed_while_opening = 10;  ///< the same while it loads and opens the plugin
+  milliseconds close_limit{3'000};     ///< for closing the plugin; then it is killed
+  backoff::bounds pauses;              ///< before a new start
   std::function<std::uint64_t(std::uint64_t)> below;  ///< draws the jitter; empty: a source of its own
 };
 

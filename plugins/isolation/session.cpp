@@ -156,7 +156,7 @@ void session::beat() {
   // From now, not from when it was due: a role that was held up does not blame the child.
   next_beat_ = now + settings_.beat;
   if (killed_at_) return;
-  if (resident_bytes(pid_) > settings_.memory_max) return give_up(took_too_much(settings_.memory_max));
+  if (resident_bytes(pid_) > child_memory_max) return give_up(took_too_much(child_memory_max));
   if (end_by_) {
     if (now < *end_by_) return;
     return give_up(sentence_.empty()
