@@ -6,24 +6,17 @@
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/stores.hpp"
-#include "config/loader.hpp"
 
 namespace cpns::cli {
 namespace {
 
-struct options {
+struct device_options {
   std::string config = "server.yaml";
   std::string file;
   std::string entity;
   import_options how;
   bool no_presence = false;
 };
-
-result<opened_store> open_store_of(const options& o) {
-  auto c = config::load_server(o.config);
-  if (!c) return fail(c.error().as_error());
-  return open_server_store(*c);
-}
 
 void warn_if_readable(const std::string& file) {
   struct stat about {};
@@ -38,7 +31,7 @@ void print_problems(const std::string& file, const std::vector<row_problem>& bad
     std::cerr << file << ":" << p.line << ": " << (p.entity.empty() ? "" : p.entity + ": ") << p.text << "\n";
 }
 
-int run_import(options& o) {
+int run_import(device_options& o) {
   warn_if_readable(o.file);
   auto rows = load_device_rows(o.file);
   if (!rows) return report(rows.error());
@@ -47,7 +40,7 @@ int run_import(options& o) {
   if (stretched > 20)
     std::cerr << "cpns: stretching " << stretched << " keys takes about " << (stretched * 150 + 999) / 1000
               << " seconds\n";
-  auto opened = open_store_of(o);
+  auto opened = open_server_store(o.config);
   if (!opened) return report(opened.error());
   if (o.how.batch.empty()) o.how.batch = std::filesystem::path(o.file).filename().string();
   o.how.require_presence = !o.no_presence;
@@ -72,8 +65,8 @@ std::string line_of(const protocol::device_secret_record& r) {
          (r.batch.empty() ? "-" : r.batch) + "\n";
 }
 
-int run_list(options& o) {
-  auto opened = open_store_of(o);
+int run_list(device_options& o) {
+  auto opened = open_server_store(o.config);
   if (!opened) return report(opened.error());
   const auto devices = list_devices(opened->sealed());
   if (!devices) return report(devices.error());
@@ -81,10 +74,10 @@ int run_list(options& o) {
   return exit_done;
 }
 
-int run_show(options& o) {
+int run_show(device_options& o) {
   const auto entity = entity_id::parse(o.entity);
   if (!entity) return report(error{errc::config_usage, entity.error().detail});
-  auto opened = open_store_of(o);
+  auto opened = open_server_store(o.config);
   if (!opened) return report(opened.error());
   const auto device = find_device(opened->sealed(), *entity);
   if (!device) return report(device.error());
@@ -98,8 +91,8 @@ int run_show(options& o) {
   return exit_done;
 }
 
-CLI::App* command(CLI::App& parent, const std::shared_ptr<options>& o, int& code, const char* name,
-                  const char* what, int (*run)(options&)) {
+CLI::App* command(CLI::App& parent, const std::shared_ptr<device_options>& o, int& code, const char* name,
+                  const char* what, int (*run)(device_options&)) {
   auto* c = parent.add_subcommand(name, what);
   c->add_option("--config", o->config, "The server's configuration, which names the store")
       ->capture_default_str();
@@ -113,7 +106,7 @@ void add_device(CLI::App& app, int& code) {
   auto* device = app.add_subcommand(
       "device", "The manufactured devices in a server's store, while the server is stopped");
   device->require_subcommand(1);
-  const auto o = std::make_shared<options>();
+  const auto o = std::make_shared<device_options>();
 
   auto* import_command =
       command(*device, o, code, "import", "Import devices and their Temporary Keys, all of a file or none",

@@ -7,13 +7,13 @@
 namespace cpns::cli {
 namespace {
 
-struct options {
+struct init_options {
   home_options home;
   std::string folder;
   std::string listen = "127.0.0.1:7443";
 };
 
-int init(options& o) {
+int init(init_options& o) {
   auto address = config::parse_address(o.listen);
   if (!address) return report(error{errc::config_usage, "--listen: " + address.error().detail});
   if (address->port == 0)
@@ -36,7 +36,7 @@ int init(options& o) {
 }  // namespace
 
 void add_init(CLI::App& app, int& code) {
-  const auto o = std::make_shared<options>();
+  const auto o = std::make_shared<init_options>();
   auto* c = app.add_subcommand("init", "Make a folder with everything that the three roles need for a trial");
   c->add_option("DIR", o->folder, "A new or an empty folder")->required();
   c->add_option("--devices", o->home.devices, "How many devices to manufacture")

@@ -5,27 +5,20 @@
 #include "cli/commands.hpp"
 #include "cli/password.hpp"
 #include "cli/stores.hpp"
-#include "config/loader.hpp"
 
 namespace cpns::cli {
 namespace {
 
-struct options {
+struct user_options {
   std::string config = "server.yaml";
   std::string user;
   password_source password;
   std::string password_file;
 };
 
-result<opened_store> open_store_of(const options& o) {
-  auto c = config::load_server(o.config);
-  if (!c) return fail(c.error().as_error());
-  return open_server_store(*c);
-}
-
 /// The record of the user with a new password. The store is opened afterwards, so that nobody waits for a
 /// prompt.
-result<protocol::user_record> with_new_password(options& o) {
+result<protocol::user_record> with_new_password(user_options& o) {
   auto user = user_id::parse(o.user);
   if (!user) return fail(errc::config_usage, user.error().detail);
   o.password.file = o.password_file;
@@ -33,27 +26,27 @@ result<protocol::user_record> with_new_password(options& o) {
   return make_user(crypto::openssl_suite(), crypto::system_entropy(), *user, password, now_wall());
 }
 
-status run_add(options& o) {
+status run_add(user_options& o) {
   CPNS_TRY(const auto record, with_new_password(o));
-  CPNS_TRY(auto opened, open_store_of(o));
+  CPNS_TRY(auto opened, open_server_store(o.config));
   CPNS_CHECK(add_user(opened.sealed(), record));
   std::cout << "Added the user " << o.user << ".\n";
   return {};
 }
 
-status run_passwd(options& o) {
+status run_passwd(user_options& o) {
   CPNS_TRY(const auto record, with_new_password(o));
-  CPNS_TRY(auto opened, open_store_of(o));
+  CPNS_TRY(auto opened, open_server_store(o.config));
   CPNS_CHECK(change_user(opened.sealed(), record));
   std::cout << "Changed the password of " << o.user
             << ". Its gateways need the new one: see user_password_file.\n";
   return {};
 }
 
-status run_remove(options& o) {
+status run_remove(user_options& o) {
   auto user = user_id::parse(o.user);
   if (!user) return fail(errc::config_usage, user.error().detail);
-  CPNS_TRY(auto opened, open_store_of(o));
+  CPNS_TRY(auto opened, open_server_store(o.config));
   CPNS_CHECK(remove_user(opened.sealed(), *user));
   std::cout << "Removed the user " << o.user << ". Devices that it owns stay its own.\n";
   return {};
@@ -67,15 +60,15 @@ std::string day(std::int64_t unix_time) {
   return text;
 }
 
-status run_list(options& o) {
-  CPNS_TRY(auto opened, open_store_of(o));
+status run_list(user_options& o) {
+  CPNS_TRY(auto opened, open_server_store(o.config));
   CPNS_TRY(const auto users, list_users(opened.sealed()));
   for (const auto& u : users) std::cout << u.user.text() << "\t" << day(u.created) << "\n";
   return {};
 }
 
-CLI::App* command(CLI::App& parent, const std::shared_ptr<options>& o, int& code, const char* name,
-                  const char* what, status (*run)(options&)) {
+CLI::App* command(CLI::App& parent, const std::shared_ptr<user_options>& o, int& code, const char* name,
+                  const char* what, status (*run)(user_options&)) {
   auto* c = parent.add_subcommand(name, what);
   c->add_option("--config", o->config, "The server's configuration, which names the store")
       ->capture_default_str();
@@ -86,13 +79,13 @@ CLI::App* command(CLI::App& parent, const std::shared_ptr<options>& o, int& code
   return c;
 }
 
-void takes_user(CLI::App* c, const std::shared_ptr<options>& o) {
+void takes_user(CLI::App* c, const std::shared_ptr<user_options>& o) {
   c->add_option("USER", o->user,
                 "The CPNS User ID: 1 to 64 printable characters, for example an e-mail address")
       ->required();
 }
 
-void takes_password(CLI::App* c, const std::shared_ptr<options>& o) {
+void takes_password(CLI::App* c, const std::shared_ptr<user_options>& o) {
   auto* file = c->add_option("--password-file", o->password_file,
                              "Take the password from the first line of a file of mode 0600");
   auto* in = c->add_flag("--stdin", o->password.standard_input,
@@ -105,7 +98,7 @@ void takes_password(CLI::App* c, const std::shared_ptr<options>& o) {
 void add_user(CLI::App& app, int& code) {
   auto* user = app.add_subcommand("user", "The users in a server's store, while the server is stopped");
   user->require_subcommand(1);
-  const auto o = std::make_shared<options>();
+  const auto o = std::make_shared<user_options>();
 
   auto* add = command(*user, o, code, "add", "Add a user; asks for the password", run_add);
   takes_user(add, o);

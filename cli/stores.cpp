@@ -1,6 +1,7 @@
 #include "cli/stores.hpp"
 
 #include "cli/password.hpp"
+#include "config/loader.hpp"
 #include "crypto/suite.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"
@@ -39,6 +40,12 @@ result<opened_store> open_server_store(const config::server_config& c) {
                 c.store.path.string() +
                     ": the server is running; stop it, repeat the command, start it again");
   return opened;
+}
+
+result<opened_store> open_server_store(const std::filesystem::path& config_file) {
+  const auto c = config::load_server(config_file);
+  if (!c) return fail(c.error().as_error());
+  return open_server_store(*c);
 }
 
 }  // namespace cpns::cli

@@ -2,6 +2,7 @@
 // From a configuration to an open, sealed store: for the roles, and for commands that work on the server's
 // store while no server runs.
 
+#include <filesystem>
 #include <memory>
 
 #include "base/result.hpp"
@@ -35,5 +36,7 @@ class opened_store {
 /// The store of a server that is not running. store_locked says what to do; a memory store cannot be opened
 /// from outside: config_usage.
 result<opened_store> open_server_store(const config::server_config& c);
+/// The same by its configuration file. Errors of config::load_server, too.
+result<opened_store> open_server_store(const std::filesystem::path& config_file);
 
 }  // namespace cpns::cli

@@ -1,6 +1,6 @@
 # What can be switched, and the flags that every target of ours shares.
 option(CPNS_TESTS "Build the tests" ON)
-option(CPNS_UNITY "Compile all sources of a program as one: from nothing it is much faster" ON)
+option(CPNS_UNITY "Compile the sources of each program as one: from nothing it is much faster" ON)
 option(CPNS_BENCH "Build the benchmarks" OFF)
 option(CPNS_FUZZ "Build the fuzz targets (clang)" OFF)
 option(CPNS_CORE_ONLY "Build base, crypto and protocol alone (for the fuzz targets)" OFF)

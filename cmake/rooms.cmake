@@ -5,6 +5,11 @@ function(cpns_room name)
   target_link_libraries(cpns_${name} PUBLIC cpns_flags ${arg_DEPS})
 endfunction()
 
+# cpns_as_one(TARGET): with CPNS_UNITY its sources are compiled as one. Names of unnamed namespaces must differ.
+function(cpns_as_one target)
+  set_target_properties(${target} PROPERTIES UNITY_BUILD ${CPNS_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+endfunction()
+
 # cpns_label(LABEL TARGET): the target tests_LABEL builds TARGET too, because a test with that label runs it.
 function(cpns_label label target)
   if(NOT TARGET tests_${label})
@@ -19,8 +24,8 @@ function(cpns_test name)
   cmake_parse_arguments(arg "" "TIMEOUT" "LABELS;SOURCES;DEPS" ${ARGN})
   add_executable(${name} ${arg_SOURCES})
   target_link_libraries(${name} PRIVATE cpns_flags ${arg_DEPS} GTest::gtest_main)
-  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests"
-    UNITY_BUILD ${CPNS_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  cpns_as_one(${name})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/tests")
   add_test(NAME ${name} COMMAND ${name})
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 60)
