@@ -3,7 +3,7 @@
 namespace cpns::cli {
 namespace {
 
-result<role_life<config::gateway_config>> begin_gateway(const config::gateway_config& c) {
+result<role_life<config::gateway_config>> gateway_life(const config::gateway_config& c) {
   CPNS_TRY(auto started, start_gateway(c));
   const auto running = std::make_shared<running_gateway>(std::move(started));
   auto* role = running->role.get();
@@ -28,7 +28,7 @@ void add_gateway(CLI::App& app, int& code) {
             "  cpns pnes list --config trial/gateway.yaml");
   c->callback([file, &code] {
     code = run_role(
-        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, begin_gateway);
+        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, gateway_life);
   });
 }
 

@@ -32,7 +32,7 @@ struct running_pne {
   std::unique_ptr<actors::control_server> control;  // goes first
 };
 
-result<role_life<config::pne_config>> begin_pne(const config::pne_config& c) {
+result<role_life<config::pne_config>> pne_life(const config::pne_config& c) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
   auto* role = running->role.get();
@@ -92,7 +92,7 @@ void add_pne(CLI::App& app, int& code) {
     const auto subs = c->get_subcommands();
     code = subs.empty()
                ? run_role(
-                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, begin_pne)
+                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, pne_life)
                : tell(o->file, subs.front()->get_name(), o->entity);
   });
 }

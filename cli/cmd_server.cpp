@@ -3,7 +3,7 @@
 namespace cpns::cli {
 namespace {
 
-result<role_life<config::server_config>> begin_server(const config::server_config& c) {
+result<role_life<config::server_config>> server_life(const config::server_config& c) {
   CPNS_TRY(auto started, start_server(c));
   const auto running = std::make_shared<running_server>(std::move(started));
   auto* role = running->role.get();
@@ -26,7 +26,7 @@ void add_server(CLI::App& app, int& code) {
             "trial && cpns server --config trial/server.yaml");
   c->callback([file, &code] {
     code = run_role(
-        "server", *file, [](const std::string& f) { return config::load_server(f); }, begin_server);
+        "server", *file, [](const std::string& f) { return config::load_server(f); }, server_life);
   });
 }
 

@@ -149,9 +149,7 @@ status check_files(const home_report& files) {
 }
 
 status fill_server_store(const home_options& o, const home_report& files, const secret_bytes& password) {
-  auto c = config::load_server(files.server_yaml);
-  if (!c) return fail(c.error().as_error());
-  CPNS_TRY(auto opened, open_server_store(*c));
+  CPNS_TRY(auto opened, open_server_store(files.server_yaml));
   const auto& suite = crypto::openssl_suite();
   CPNS_TRY(const auto user, user_id::parse(o.user));
   CPNS_CHECK(

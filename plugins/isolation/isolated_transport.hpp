@@ -2,9 +2,11 @@
 // A radio in a process of its own. The role sees a transport like any other; when the process crashes or
 // hangs, its links go down, and a new one is started.
 
+#include <cstdint>
+#include <functional>
 #include <memory>
+#include <string>
 
-#include "plugins/host/child_process.hpp"
 #include "plugins/host/loader.hpp"
 #include "plugins/isolation/backoff.hpp"
 

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "plugins/host/child_process.hpp"
+
 namespace cpns::plugins::isolation {
 namespace {
 
