@@ -5,7 +5,8 @@ function(cpns_room name)
   target_link_libraries(cpns_${name} PUBLIC cpns_flags ${arg_DEPS})
 endfunction()
 
-# cpns_as_one(TARGET): with CPNS_UNITY its sources are compiled as one. Names of unnamed namespaces must differ.
+# cpns_as_one(TARGET): with CPNS_UNITY its sources are compiled as one. Names of unnamed namespaces must differ;
+# what a file forgot to include shows only where they are compiled apart: make build PRESET=dev.
 function(cpns_as_one target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${CPNS_UNITY} UNITY_BUILD_BATCH_SIZE 0)
 endfunction()
