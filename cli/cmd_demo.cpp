@@ -1,11 +1,9 @@
-#include <stdlib.h>
-
-#include <filesystem>
-
+#include "base/temporary_folder.hpp"
 #include "cli/commands.hpp"
 #include "cli/demo/demo.hpp"
 #include "cli/parameters.hpp"
 #include "cli/plugin_argument.hpp"
+#include "cli/signals.hpp"
 #include "plugins/host/moniker.hpp"
 
 namespace cpns::cli {
@@ -20,17 +18,15 @@ int demo(demo_options o) {
   if (o.isolation == "process" && o.transport == "loopback")
     return report({errc::config_usage,
                    "--isolation process: loopback joins radios of one process, so both have to be in it"});
-  on->folder = (std::filesystem::temp_directory_path() / "cpns-radio-XXXXXX").string();
-  if (::mkdtemp(on->folder.data()) == nullptr)
-    return report({errc::config_file, on->folder + ": no temporary folder can be made there"});
+  block_signals();
+  const auto folder = temporary_folder::make("cpns-radio");
+  if (!folder) return report(folder.error());
+  on->folder = folder->path();
   const auto met = conformance::draw_meeting(*on);
   if (o.transport.find('/') != std::string::npos) o.transport = on->file;
   o.params = met.central;
   o.peer_params = met.peripheral;
-  const int code = run_demo(o);
-  std::error_code ignored;
-  std::filesystem::remove_all(on->folder, ignored);
-  return code;
+  return run_demo(o);
 }
 
 }  // namespace

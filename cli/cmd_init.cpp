@@ -2,6 +2,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/home.hpp"
+#include "cli/signals.hpp"
 #include "config/values.hpp"
 
 namespace cpns::cli {
@@ -21,7 +22,9 @@ int init(init_options& o) {
         error{errc::config_usage, "--listen: the gateway cannot know a port that the system chooses"});
   o.home.listen = std::move(*address);
   o.home.folder = o.folder;
+  block_signals();
   const auto made = make_home(o.home);
+  if (!made && cancelled()) return interrupted(o.folder + " was not made");
   if (!made) return report(made.error());
   const auto dir = made->server_yaml.parent_path().string();
   std::cout << "Made " << dir << ": a development CA, certificates, the user " << o.home.user << " and "

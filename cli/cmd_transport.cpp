@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/parameters.hpp"
 #include "cli/plugin_argument.hpp"
+#include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 #include "cli/transport_check.hpp"
 #include "cli/transport_new.hpp"
@@ -67,14 +68,27 @@ int check(const check_options& o) {
   const conformance::heading heading{o.plugin, on->seed};
   std::vector<conformance::outcome> all;
   if (o.in_process) {
-    all.push_back(conformance::run_here(*on, tests.front()));
+    auto one = conformance::run_here(*on, tests.front());
+    if (!one) return report(one.error());
+    all.push_back(std::move(*one));
   } else {
-    all = conformance::run_all(*on, tests, {[](std::size_t done, std::size_t of, std::string_view name) {
-      show_status(bar(done, of) + " " + std::string{name});
-    }});
+    block_signals();
+    auto ran = conformance::run_all(*on, tests,
+                                    {[](std::size_t done, std::size_t of, std::string_view name) {
+                                       show_status(bar(done, of) + " " + std::string{name});
+                                     },
+                                     cancelled});
     clear_status();
+    if (!ran) return report(ran.error());
+    all = std::move(*ran);
   }
   const auto text = conformance::as_text(heading, all, painted);
+  if (all.size() < tests.size()) {
+    // A part of a report in a file or for a program would be taken for all of it.
+    if (o.format == "text" || !o.output.empty()) std::cout << text << std::flush;
+    return interrupted("after " + std::to_string(all.size()) + " of " + std::to_string(tests.size()) +
+                       " tests" + (o.output.empty() ? "" : "; " + o.output + " is not written"));
+  }
   const auto wanted = o.format == "json"    ? conformance::as_json(heading, all)
                       : o.format == "junit" ? conformance::as_junit(heading, all)
                       : o.output.empty()    ? text
@@ -113,7 +127,8 @@ void add_check(CLI::App& transport, int& code) {
   c->add_option("--output", o->output, "Write the report to this file, and text to standard output");
   c->add_flag("--in-process", o->in_process, "Run the test in this process, for a debugger");
   c->footer(
-      "Exit codes: 0 no test failed or crashed; 1 otherwise; 2 the command line is wrong.\n\nExamples:\n"
+      "Exit codes: 0 no test failed or crashed; 1 otherwise; 2 the command line is wrong; 130 "
+      "interrupted.\n\nExamples:\n"
       "  cpns transport check tcp\n  cpns transport check tcp:127.0.0.1:7000,mtu=200\n  cpns transport check "
       "./libradio.so --param channel=3 --peer-param "
       "channel=3\n  cpns transport check ./libradio.so --test calls-in-any-order --seed 7\n"

@@ -15,7 +15,7 @@
 namespace cpns::cli {
 
 /// What the process ends with.
-enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2 };
+enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2, exit_interrupted = 130 };
 
 void add_init(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);

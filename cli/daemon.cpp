@@ -12,28 +12,13 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <ctime>
 #include <thread>
 
 #include "base/log.hpp"
+#include "cli/signals.hpp"
 
 namespace cpns::cli {
 namespace {
-
-sigset_t served_signals() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
-  return set;
-}
-
-/// The next served signal, or 0 after `ms` milliseconds.
-int next_signal(int ms) {
-  const auto set = served_signals();
-  const timespec wait{ms / 1000, (ms % 1000) * 1'000'000L};
-  const int got = sigtimedwait(&set, nullptr, &wait);
-  return got > 0 ? got : 0;
-}
 
 /// Runs `drain` here, in the thread that started the role: CAF keeps a reference to an actor system in every
 /// thread that made actors, and waits for it when the system ends elsewhere. A second signal is heard by a
@@ -54,12 +39,6 @@ void drain_or_be_told(const std::string& role, const std::function<void()>& drai
 }
 
 }  // namespace
-
-void block_signals() {
-  const auto set = served_signals();
-  pthread_sigmask(SIG_BLOCK, &set, nullptr);
-  ::signal(SIGPIPE, SIG_IGN);
-}
 
 void forbid_core_files() {
   // The limit of core files alone does not hold for those that go through a pipe of the system.

@@ -1,5 +1,5 @@
 #pragma once
-// What the three roles share as processes: signals, readiness, limits.
+// What the three roles share as processes: serving signals, readiness, limits.
 
 #include <functional>
 #include <string>
@@ -7,10 +7,6 @@
 #include "base/result.hpp"
 
 namespace cpns::cli {
-
-/// Blocks SIGTERM, SIGINT and SIGHUP in this thread and in those that it starts later; ignores SIGPIPE.
-/// Called before any thread is started.
-void block_signals();
 
 /// A crash leaves no core file, in which keys and passwords would lie, and nobody but root reads the memory.
 void forbid_core_files();

@@ -10,6 +10,7 @@
 #include "base/bytes.hpp"
 #include "cli/accounts.hpp"
 #include "cli/home_yaml.hpp"
+#include "cli/signals.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
 #include "crypto/pki.hpp"
@@ -195,6 +196,7 @@ result<home_report> make_home(const home_options& o) {
   CPNS_CHECK(write_public(files.pne_yaml, pne_yaml(o)));
   CPNS_CHECK(check_files(files));
   if (!o.memory_server) CPNS_CHECK(fill_server_store(o, files, password));
+  if (cancelled()) return fail(errc::state_stopping, "interrupted");
   guard.keep();
   return files;
 }

@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/role_setup.hpp"
+#include "cli/signals.hpp"
 
 namespace cpns::cli {
 

@@ -5,6 +5,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/demo/demo.hpp"
+#include "cli/signals.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -40,6 +41,7 @@ void key_assignment(conformance::bench& b) {
   o.json = true;
   o.params = met.central;
   o.peer_params = met.peripheral;
+  block_signals();
   b.step("a key assignment with all roles in one process");
   int code = exit_failed;
   std::string why;

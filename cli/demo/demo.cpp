@@ -1,21 +1,21 @@
 #include "cli/demo/demo.hpp"
 
-#include <signal.h>
-#include <stdlib.h>
-
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 #include <thread>
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "base/temporary_folder.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/demo/stage.hpp"
 #include "cli/demo/story.hpp"
+#include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 
 namespace cpns::cli {
@@ -27,22 +27,12 @@ using steady = std::chrono::steady_clock;
 constexpr seconds base_patience{60};
 constexpr milliseconds glance{30};
 
-/// Signals are blocked (daemon.hpp), so Ctrl-C is asked for.
-bool cancelled() {
-  static bool yes = false;
-  if (yes) return true;
-  sigset_t set;
-  sigpending(&set);
-  return yes = sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1;
-}
-
 class demonstration {
  public:
   explicit demonstration(const demo_options& o)
       : options_(o), story_([this](const story_line& l) { print(l); }) {}
 
   int run() {
-    block_signals();
     raise_file_limit();
     if (const auto made = make_folder(); !made) return report(made.error());
     const bool one_process = options_.transport != "tcp";
@@ -51,8 +41,6 @@ class demonstration {
     const int code = play(one_process);
     stage_->stop();
     stage_.reset();
-    std::error_code ignored;
-    if (options_.keep.empty()) fs::remove_all(folder_, ignored);
     return code;
   }
 
@@ -67,11 +55,9 @@ class demonstration {
       if (wrong) return fail(errc::config_file, folder_ + ": " + wrong.message());
       return {};
     }
-    std::string name = (fs::temp_directory_path() / "cpns-demo-XXXXXX").string();
-    if (mkdtemp(name.data()) == nullptr)
-      return fail(errc::config_file,
-                  "no temporary folder can be made in " + fs::temp_directory_path().string());
-    folder_ = name;
+    CPNS_TRY(auto made, temporary_folder::make("cpns-demo"));
+    folder_ = made.path();
+    goes_.emplace(std::move(made));
     return {};
   }
 
@@ -81,7 +67,7 @@ class demonstration {
         (one_process ? ", all roles in one process"
                      : ", server, gateway and PNEs as processes of their own"));
     if (const auto started = stage_->start(); !started) {
-      if (cancelled()) return interrupted();
+      if (cancelled()) return stop_early();
       return report(started.error());
     }
     follower_ = std::make_unique<log_follower>(stage_->logs());
@@ -138,7 +124,7 @@ class demonstration {
       }
       std::string wrong = stage_->broken();
       if (cancelled()) {
-        failed_code_ = interrupted();
+        failed_code_ = stop_early();
         return false;
       }
       if (wrong.empty() && steady::now() > deadline)
@@ -226,10 +212,9 @@ class demonstration {
         "  cpns demo --keep DIR   and read DIR/home: the configurations, the stores, the logs");
   }
 
-  int interrupted() {
+  int stop_early() {
     clear_status();
-    std::cerr << "cpns: interrupted, everything is put down\n";
-    return 128 + SIGINT;
+    return interrupted("everything is put down");
   }
   void say(const std::string& text) {
     if (!options_.json) std::cout << text << std::endl;
@@ -237,6 +222,7 @@ class demonstration {
 
   demo_options options_;
   story story_;
+  std::optional<temporary_folder> goes_;  ///< without --keep
   std::string folder_;
   std::unique_ptr<stage> stage_;
   std::unique_ptr<log_follower> follower_;

@@ -17,7 +17,8 @@ struct demo_options {
   std::map<std::string, std::string> params, peer_params;  ///< for the radio of the gateway, of the PNEs
 };
 
-/// Runs it and gives the exit code: 0 when every PNE was keyed, one was updated and one was woken.
+/// Runs it and gives the exit code: 0 when every PNE was keyed, one was updated and one was woken. The caller
+/// has called block_signals.
 int run_demo(const demo_options& o);
 
 }  // namespace cpns::cli

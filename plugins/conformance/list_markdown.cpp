@@ -22,7 +22,8 @@ a time limit, so a plugin that crashes or hangs costs one test.
 | warning | allowed, and not good |
 | skipped | it does not apply, or a test that it needs did not pass |
 
-The exit code is 0 if none failed or crashed, 1 otherwise, 2 for a wrong command line. A rule has one test that stands for it: a broken
+The exit code is 0 if none failed or crashed, 1 otherwise, 2 for a wrong command line, 130 if it was
+interrupted: the test that runs is ended, and no report is written for what is not whole. A rule has one test that stands for it: a broken
 rule counts there, whichever test saw it. Below a test that failed or crashed stand the last lines that the plugin
 logged, each with its time and role; JSON has them as `log`, JUnit as `system-out`.
 

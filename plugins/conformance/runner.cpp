@@ -14,11 +14,11 @@
 #include <cerrno>
 #include <cstring>
 #include <deque>
-#include <filesystem>
 #include <fstream>
 #include <map>
 #include <optional>
 
+#include "base/temporary_folder.hpp"
 #include "plugins/host/child_process.hpp"
 
 extern char** environ;
@@ -44,22 +44,6 @@ struct channel {
   }
   channel(const channel&) = delete;
   channel& operator=(const channel&) = delete;
-};
-
-/// Goes with all that is in it.
-struct run_folder {
-  std::string path;
-  run_folder() {
-    std::error_code ignored;
-    path = (std::filesystem::temp_directory_path(ignored) / "cpns-check-XXXXXX").string();
-    if (::mkdtemp(path.data()) == nullptr) path.clear();
-  }
-  ~run_folder() {
-    std::error_code ignored;
-    if (!path.empty()) std::filesystem::remove_all(path, ignored);
-  }
-  run_folder(const run_folder&) = delete;
-  run_folder& operator=(const run_folder&) = delete;
 };
 
 /// What a child has told so far.
@@ -95,8 +79,9 @@ struct told {
   }
 };
 
-/// Ends a child whose time or memory is over; the reason, or empty if it ended by itself.
-std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, told& t,
+/// Ends a child whose time or memory is over, or that nobody waits for any more; the reason, or empty if it
+/// ended by itself.
+std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, const onlooker& who, told& t,
                    std::string& printed) {
   const auto until = clock::now() + limit;
   for (bool open = true; open;) {
@@ -118,6 +103,8 @@ std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit,
       why = "it did not end within " + std::to_string(limit.count()) + " s; the last step was " + t.step;
     else if (plugins::resident_bytes(pid) > memory_max)
       why = "its process " + plugins::took_too_much(memory_max) + "; the last step was " + t.step;
+    else if (who.cancelled && who.cancelled())
+      why = "cancelled";
     if (why.empty()) continue;
     ::kill(pid, SIGKILL);
     return why;
@@ -159,7 +146,7 @@ outcome judged(const test& t, told heard, int status, const std::string& killed,
   return o;
 }
 
-outcome run_child(const subject& on, const test& t) {
+outcome run_child(const subject& on, const test& t, const onlooker& who) {
   const auto begun = clock::now();
   outcome o{std::string{t.name}, verdict::failed, {}, 0, {}, {}};
   std::vector<std::string> words{"cpns", check_child_flag, std::string{t.name}};
@@ -173,8 +160,17 @@ outcome run_child(const subject& on, const test& t) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, steps.write, 1);
   posix_spawn_file_actions_adddup2(&actions, output.write, 2);
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  sigset_t none;
+  sigemptyset(&none);
+  posix_spawnattr_setsigmask(&how, &none);
+  // A group of its own: Ctrl-C is for the run, which ends the test.
+  posix_spawnattr_setpgroup(&how, 0);
+  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;
-  const int spawned = ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), environ);
+  const int spawned = ::posix_spawn(&pid, "/proc/self/exe", &actions, &how, argv.data(), environ);
+  posix_spawnattr_destroy(&how);
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0) {
     o.reason = std::string{"a test needs a child process: "} + std::strerror(spawned);
@@ -186,7 +182,7 @@ outcome run_child(const subject& on, const test& t) {
   }
   told heard;
   std::string printed;
-  const auto killed = listen(pid, steps.read, output.read, t.limit, heard, printed);
+  const auto killed = listen(pid, steps.read, output.read, t.limit, who, heard, printed);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
@@ -245,11 +241,11 @@ outcome run_in(bench& b, const test& t) {
 
 }  // namespace
 
-std::vector<outcome> run_all(const subject& subject_of_run, const std::vector<test>& tests,
-                             const progress& tell) {
-  const run_folder folder;
+result<std::vector<outcome>> run_all(const subject& subject_of_run, const std::vector<test>& tests,
+                                     const onlooker& who) {
+  CPNS_TRY(const auto folder, temporary_folder::make("cpns-check"));
   auto on = subject_of_run;
-  on.folder = folder.path;
+  on.folder = folder.path();
   std::vector<outcome> out;
   const auto stopped_by = [&](const test& t) -> std::string {
     for (const auto* need = find(tests, t.needs); need != nullptr; need = find(tests, need->needs)) {
@@ -262,22 +258,23 @@ std::vector<outcome> run_all(const subject& subject_of_run, const std::vector<te
     return {};
   };
   for (const auto& t : tests) {
-    if (tell.begins) tell.begins(out.size(), tests.size(), t.name);
-    if (const auto why = stopped_by(t); !why.empty())
-      out.push_back({std::string{t.name}, verdict::skipped, why, 0, {}, {}});
-    else
-      out.push_back(run_child(on, t));
+    if (who.begins) who.begins(out.size(), tests.size(), t.name);
+    const auto why = stopped_by(t);
+    auto o =
+        why.empty() ? run_child(on, t, who) : outcome{std::string{t.name}, verdict::skipped, why, 0, {}, {}};
+    if (who.cancelled && who.cancelled()) break;
+    out.push_back(std::move(o));
     // A gate whose own rule was seen broken by a test before it is closed for the next ones too.
     hand_over_breaches(out, tests);
   }
   return out;
 }
 
-outcome run_here(const subject& on, const test& t) {
-  // Never freed: a plugin may call back for as long as the process lives.
-  const run_folder folder;
+result<outcome> run_here(const subject& on, const test& t) {
+  CPNS_TRY(const auto folder, temporary_folder::make("cpns-check"));
   auto here = on;
-  here.folder = folder.path;
+  here.folder = folder.path();
+  // Never freed: a plugin may call back for as long as the process lives.
   auto* b = new bench{std::move(here), -1};
   std::vector<outcome> one{run_in(*b, t)};
   hand_over_breaches(one, {t});
@@ -295,7 +292,9 @@ int check_child_main(int argc, char** argv, const std::vector<test>& tests) {
   // What a plugin prints must not be taken for the outcome.
   const int told = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   if (told < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 2;
-  auto* b = new bench{from_words({argv + 3, argv + argc}), told};
+  auto on = from_words({argv + 3, argv + argc});
+  ::setenv("TMPDIR", on.folder.c_str(), 1);
+  auto* b = new bench{std::move(on), told};
   const auto o = run_in(*b, *t);
   std::string text;
   for (const auto& x : o.breaches) text += "breach " + x.rule + " " + one_line(x.words) + "\n";

@@ -88,7 +88,8 @@ const std::vector<outcome>& outcomes_of(const std::string& plugin) {
     std::vector<std::thread> threads;
     for (int t = 0; t < 6; ++t)
       threads.emplace_back([&] {
-        for (auto i = next++; i < names.size(); i = next++) found[i] = run_all(small(names[i]), all_tests());
+        for (auto i = next++; i < names.size(); i = next++)
+          found[i] = run_all(small(names[i]), all_tests()).value();
       });
     for (auto& t : threads) t.join();
     std::map<std::string, std::vector<outcome>> out;
@@ -137,10 +138,22 @@ TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
 TEST(checker, opening_late_draws_a_warning) {
   auto tests = all_tests();
   std::erase_if(tests, [](const auto& t) { return t.name != std::string_view{"opens-in-time"}; });
-  const auto all = run_all(small("late_open"), tests);
+  const auto all = run_all(small("late_open"), tests).value();
   ASSERT_EQ(all.size(), 1u);
   EXPECT_EQ(word_of(all.front().is), "warning");
   EXPECT_NE(all.front().reason.find("two seconds to open: it took"), std::string::npos) << all.front().reason;
+}
+
+// A run that is cancelled ends the test that is at work, also one that never would.
+TEST(checker, a_cancelled_run_has_no_outcome_for_what_it_did_not_finish) {
+  auto tests = all_tests();
+  std::size_t begun = 0;
+  const auto all = run_all(small("good"), tests,
+                           {[&begun](std::size_t, std::size_t, std::string_view) { ++begun; },
+                            [&begun] { return begun == 3; }})
+                       .value();
+  EXPECT_EQ(begun, 3u);
+  EXPECT_EQ(all.size(), 2u);
 }
 
 class faulty : public testing::TestWithParam<fault> {};

@@ -24,7 +24,7 @@ TEST_P(own, keeps_the_rules) {
   s.peripheral = laid_over(known->both, known->peripheral);
   s.few_links = known->few_links;
   s.refused = known->refused;
-  const auto all = run_all(s, all_tests());
+  const auto all = run_all(s, all_tests()).value();
   EXPECT_TRUE(all_well(all)) << as_text({GetParam(), s.seed}, all);
 }
 

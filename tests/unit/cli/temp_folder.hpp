@@ -3,24 +3,18 @@
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 
+#include "tests/support/temporary_folder.hpp"
+
 namespace cpns::test {
 
 class temp_folder : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string name = (std::filesystem::temp_directory_path() / "cpns-cli-XXXXXX").string();
-    ASSERT_NE(mkdtemp(name.data()), nullptr);
-    folder = name;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-
   std::filesystem::path write(const std::string& name, const std::string& text, mode_t mode = 0600) const {
     const auto file = folder / name;
     std::ofstream(file, std::ios::binary) << text;
@@ -36,7 +30,8 @@ class temp_folder : public testing::Test {
     return ::stat(file.c_str(), &about) == 0 ? about.st_mode & 07777U : 0U;
   }
 
-  std::filesystem::path folder;
+  const temporary_folder fresh_;
+  const std::filesystem::path folder = fresh_.path();
 };
 
 }  // namespace cpns::test

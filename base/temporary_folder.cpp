@@ -1,0 +1,31 @@
+#include "base/temporary_folder.hpp"
+
+#include <stdlib.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+namespace cpns {
+
+result<temporary_folder> temporary_folder::make(std::string_view name) {
+  std::error_code wrong;
+  const auto place = std::filesystem::temp_directory_path(wrong);
+  if (wrong) return fail(errc::config_file, "TMPDIR names no folder: " + wrong.message());
+  std::string path = (place / name).string() + "-XXXXXX";
+  if (::mkdtemp(path.data()) == nullptr)
+    return fail(errc::config_file,
+                "no temporary folder can be made in " + place.string() + ": " + std::strerror(errno));
+  return temporary_folder{std::move(path)};
+}
+
+temporary_folder::temporary_folder(temporary_folder&& other) noexcept
+    : path_(std::exchange(other.path_, {})) {}
+
+temporary_folder::~temporary_folder() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace cpns
