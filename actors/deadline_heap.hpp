@@ -12,6 +12,9 @@
 
 namespace cpns::actors {
 
+/// How many of those that are due are told in one go, so that whatever else came has its turn.
+inline constexpr std::size_t ticks_at_once = 512;
+
 class deadline_heap {
  public:
   using key = std::uint64_t;

@@ -3,12 +3,17 @@ function(cpns_room name)
   cmake_parse_arguments(arg "" "" "SOURCES;DEPS" ${ARGN})
   add_library(cpns_${name} STATIC ${arg_SOURCES})
   target_link_libraries(cpns_${name} PUBLIC cpns_flags ${arg_DEPS})
+  cpns_as_one(cpns_${name})
 endfunction()
 
 # cpns_as_one(TARGET): with CPNS_UNITY its sources are compiled as one. Names of unnamed namespaces must differ;
 # what a file forgot to include shows only where they are compiled apart: make build PRESET=dev.
 function(cpns_as_one target)
   set_target_properties(${target} PROPERTIES UNITY_BUILD ${CPNS_UNITY} UNITY_BUILD_BATCH_SIZE 0)
+  if(CPNS_UNITY AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    # A source that is included looks to it like a header, which would share what an unnamed namespace has.
+    target_compile_options(${target} PRIVATE -Wno-subobject-linkage)
+  endif()
 endfunction()
 
 # cpns_label(LABEL TARGET): the target tests_LABEL builds TARGET too, because a test with that label runs it.

@@ -3,12 +3,12 @@
 #include <array>
 #include <string>
 
-#include "base/cbor.hpp"
+#include "protocol/fields.hpp"
 
 namespace cpns::protocol {
 namespace {
 
-enum message_type : std::uint8_t {
+enum radio_type : std::uint8_t {
   type_dreq = 1,
   type_drsp,
   type_kdel,
@@ -26,49 +26,17 @@ constexpr std::size_t suites_max = 4;
 using cbor::reader;
 using cbor::writer;
 
-template <std::size_t N>
-void write_or_null(writer& w, const std::optional<byte_array<N>>& v) {
-  if (v)
-    w.bstr(*v);
-  else
-    w.null();
-}
-void write_or_null(writer& w, const std::optional<tag16>& v) {
-  if (v)
-    w.bstr(v->value);
-  else
-    w.null();
-}
-
 result<std::uint64_t> between(reader& r, std::string_view at, std::uint64_t min, std::uint64_t max) {
   CPNS_TRY(const auto v, r.uint(at, max));
   if (v < min) return fail(errc::wire_range, std::string{at} + ": must be at least " + std::to_string(min));
   return v;
 }
 
-result<epoch> read_epoch(reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, epoch::max_value));
-  return epoch::from_value(v);
-}
-
-result<tag16> read_tag(reader& r, std::string_view at) {
-  CPNS_TRY(const auto b, r.bstr_of<16>(at));
-  return tag16{b};
-}
-
-result<std::optional<tag16>> read_tag_or_null(reader& r, std::string_view at) {
-  CPNS_TRY(const auto b, r.bstr_or_null<16>(at));
-  return b ? std::optional<tag16>{tag16{*b}} : std::nullopt;
-}
-
 /// The elements of a DRSP without `possession` and `presence`.
 void write_first_eight(writer& w, const discovery_response& m) {
   w.uint(type_drsp).bstr(m.gw_nonce_echo).tstr(m.entity.text()).bstr(m.pne_nonce).uint(m.suite);
   write_or_null(w, m.pne_share);
-  if (m.highest)
-    w.uint(m.highest->value());
-  else
-    w.null();
+  write_or_null(w, m.highest);
   w.uint(m.resets);
 }
 
@@ -95,8 +63,7 @@ result<discovery_request> read_discovery_request(reader& r) {
 result<discovery_response> read_discovery_response(reader& r) {
   discovery_response m;
   CPNS_TRY(m.gw_nonce_echo, r.bstr_of<4>("DRSP.gw_nonce"));
-  CPNS_TRY(const auto id, r.tstr("DRSP.entity_id", 1, entity_id::max_size));
-  CPNS_TRY(m.entity, entity_id::parse(id));
+  CPNS_TRY(m.entity, read_entity(r, "DRSP.entity_id"));
   CPNS_TRY(m.pne_nonce, r.bstr_of<16>("DRSP.pne_nonce"));
   CPNS_TRY(const auto s, between(r, "DRSP.suite", suite_symmetric, suite_x25519));
   m.suite = static_cast<std::uint8_t>(s);
@@ -104,13 +71,12 @@ result<discovery_response> read_discovery_response(reader& r) {
   if (m.pne_share.has_value() != (m.suite == suite_x25519))
     return fail(errc::wire_type, "DRSP.pne_share: must be there exactly with suite 2, the suite is " +
                                      std::to_string(m.suite));
-  CPNS_TRY(const auto highest, r.uint_or_null("DRSP.epoch", epoch::max_value));
-  if (highest) m.highest = epoch::from_value(*highest);
+  CPNS_TRY(m.highest, read_epoch_or_null(r, "DRSP.epoch"));
   CPNS_TRY(m.resets, r.uint("DRSP.resets"));
-  CPNS_TRY(m.possession, read_tag_or_null(r, "DRSP.possession"));
+  CPNS_TRY(m.possession, read_id_or_null<tag16>(r, "DRSP.possession"));
   if (m.possession.has_value() != m.highest.has_value())
     return fail(errc::wire_type, "DRSP.possession: must be there exactly with an epoch");
-  CPNS_TRY(m.presence, read_tag_or_null(r, "DRSP.presence"));
+  CPNS_TRY(m.presence, read_id_or_null<tag16>(r, "DRSP.presence"));
   return m;
 }
 
@@ -133,14 +99,14 @@ result<key_delivery> read_key_delivery(reader& r) {
 result<key_confirmation> read_key_confirmation(reader& r) {
   key_confirmation m;
   CPNS_TRY(m.which, read_epoch(r, "KCNF.epoch"));
-  CPNS_TRY(m.confirm, read_tag(r, "KCNF.confirm"));
+  CPNS_TRY(m.confirm, read_id<tag16>(r, "KCNF.confirm"));
   return m;
 }
 
 result<key_retire> read_key_retire(reader& r) {
   key_retire m;
   CPNS_TRY(m.which, read_epoch(r, "KRET.epoch"));
-  CPNS_TRY(m.retire, read_tag(r, "KRET.retire"));
+  CPNS_TRY(m.retire, read_id<tag16>(r, "KRET.retire"));
   return m;
 }
 
@@ -154,13 +120,13 @@ result<failure> read_failure(reader& r) {
   return failure{static_cast<failure::reason_t>(reason)};
 }
 
-struct shape {
+struct radio_shape {
   std::string_view name;
   std::size_t elements;
 };
 
 /// Elements of each message, type included; by type - 1.
-constexpr std::array<shape, 7> shapes{
+constexpr std::array<radio_shape, 7> radio_shapes{
     {{"DREQ", 6}, {"DRSP", 10}, {"KDEL", 5}, {"KCNF", 3}, {"KRET", 3}, {"NOTE", 2}, {"FAIL", 2}}};
 
 result<radio_message> read_body(reader& r, std::uint64_t type) {
@@ -232,10 +198,10 @@ result<radio_message> decode_radio(byte_view in) {
   reader r{in};
   CPNS_TRY(const auto n, r.array("radio message", 2, 10));
   CPNS_TRY(const auto type, r.uint("radio message type"));
-  if (type < 1 || type > shapes.size())
+  if (type < 1 || type > radio_shapes.size())
     return fail(errc::wire_unknown_message,
                 "radio message type " + std::to_string(type) + ", known are 1 to 7");
-  const auto& wanted = shapes[static_cast<std::size_t>(type) - 1];
+  const auto& wanted = radio_shapes[static_cast<std::size_t>(type) - 1];
   if (n != wanted.elements)
     return fail(errc::wire_length, std::string{wanted.name} + " has " + std::to_string(n) +
                                        " elements, wanted " + std::to_string(wanted.elements));
@@ -254,11 +220,9 @@ result<delivery_content> decode_delivery_content(byte_view in) {
   reader r{in};
   delivery_content c;
   CPNS_CHECK(r.array_of("delivery", 3));
-  CPNS_TRY(const auto key, r.bstr("delivery.eukey", 32, 32));
-  c.eukey = secret32{key.first<32>()};
+  CPNS_TRY(c.eukey, read_secret(r, "delivery.eukey"));
   CPNS_TRY(c.owner.value, r.bstr_of<16>("delivery.owner_tag"));
-  CPNS_TRY(const auto rekey, r.uint("delivery.rekey_seconds", UINT32_MAX));
-  c.rekey_seconds = static_cast<std::uint32_t>(rekey);
+  CPNS_TRY(c.rekey_seconds, read_u32(r, "delivery.rekey_seconds"));
   CPNS_CHECK(r.end("delivery"));
   return c;
 }

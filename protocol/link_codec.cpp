@@ -3,12 +3,12 @@
 #include <array>
 #include <string>
 
-#include "base/cbor.hpp"
+#include "protocol/fields.hpp"
 
 namespace cpns::protocol {
 namespace {
 
-enum message_type : std::uint8_t {
+enum link_type : std::uint8_t {
   type_user_challenge = 1,
   type_user_challenge_answer,
   type_issuer_nonce,
@@ -33,16 +33,9 @@ struct overloaded : Ts... {
 template <class... Ts>
 overloaded(Ts...) -> overloaded<Ts...>;
 
-void write_or_null(writer& w, const std::optional<bytes>& v) {
+void write_radio_bytes(writer& w, const std::optional<bytes>& v) {
   if (v)
     w.bstr(*v);
-  else
-    w.null();
-}
-
-void write_or_null(writer& w, const std::optional<epoch>& v) {
-  if (v)
-    w.uint(v->value());
   else
     w.null();
 }
@@ -51,12 +44,9 @@ void write_or_null(writer& w, const std::optional<epoch>& v) {
 void write_after_proof(writer& w, const key_assignment_request& m) {
   w.uint(static_cast<std::uint64_t>(m.reason));
   write_or_null(w, m.known_epoch);
-  if (m.set)
-    w.bstr(m.set->value);
-  else
-    w.null();
-  write_or_null(w, m.dreq);
-  write_or_null(w, m.drsp);
+  write_or_null(w, m.set);
+  write_radio_bytes(w, m.dreq);
+  write_radio_bytes(w, m.drsp);
 }
 
 /// At most reason_max bytes, cut between characters: a longer one would make the peer drop the whole refusal.
@@ -65,31 +55,6 @@ std::string_view shortened(std::string_view reason) {
   std::size_t n = reason_max;
   while (n > 0 && (static_cast<std::uint8_t>(reason[n]) & 0xc0) == 0x80) --n;
   return reason.substr(0, n);
-}
-
-result<entity_id> read_entity(reader& r, std::string_view at) {
-  CPNS_TRY(const auto text, r.tstr(at, 1, entity_id::max_size));
-  return entity_id::parse(text);
-}
-
-result<user_id> read_user(reader& r, std::string_view at) {
-  CPNS_TRY(const auto text, r.tstr(at, 1, user_id::max_size));
-  return user_id::parse(text);
-}
-
-result<epoch> read_epoch(reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, epoch::max_value));
-  return epoch::from_value(v);
-}
-
-result<std::uint32_t> read_u32(reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, UINT32_MAX));
-  return static_cast<std::uint32_t>(v);
-}
-
-result<secret32> read_secret(reader& r, std::string_view at) {
-  CPNS_TRY(const auto b, r.bstr(at, 32, 32));
-  return secret32{b.first<32>()};
 }
 
 result<std::optional<bytes>> read_radio_bytes(reader& r, std::string_view at) {
@@ -106,10 +71,8 @@ result<key_assignment_request> read_key_assignment(reader& r) {
   CPNS_TRY(m.proof, r.bstr_of<32>("KeyAssignmentRequest.proof"));
   CPNS_TRY(const auto reason, r.uint("KeyAssignmentRequest.reason", 3));
   m.reason = static_cast<assignment_reason>(reason);
-  CPNS_TRY(const auto known, r.uint_or_null("KeyAssignmentRequest.known_epoch", epoch::max_value));
-  if (known) m.known_epoch = epoch::from_value(*known);
-  CPNS_TRY(const auto set, r.bstr_or_null<8>("KeyAssignmentRequest.set_id"));
-  if (set) m.set = set_id{*set};
+  CPNS_TRY(m.known_epoch, read_epoch_or_null(r, "KeyAssignmentRequest.known_epoch"));
+  CPNS_TRY(m.set, read_id_or_null<set_id>(r, "KeyAssignmentRequest.set_id"));
   CPNS_TRY(m.dreq, read_radio_bytes(r, "KeyAssignmentRequest.DREQ"));
   CPNS_TRY(m.drsp, read_radio_bytes(r, "KeyAssignmentRequest.DRSP"));
   if (m.dreq.has_value() != m.drsp.has_value())
@@ -125,10 +88,7 @@ result<assigned_keys> read_assigned_keys(reader& r) {
   static_cast<void>(code);
   CPNS_TRY(m.literal, r.boolean("KeyAssignmentResponse.literal"));
   CPNS_TRY(m.temporary_key, read_secret(r, "KeyAssignmentResponse.temporary_key"));
-  CPNS_TRY(const bool no_chain, r.null_next("KeyAssignmentResponse.chain"));
-  if (!no_chain) {
-    CPNS_TRY(m.chain, read_secret(r, "KeyAssignmentResponse.chain"));
-  }
+  CPNS_TRY(m.chain, read_secret_or_null(r, "KeyAssignmentResponse.chain"));
   CPNS_TRY(m.generation, read_u32(r, "KeyAssignmentResponse.generation"));
   CPNS_TRY(m.set.value, r.bstr_of<8>("KeyAssignmentResponse.set_id"));
   CPNS_TRY(const auto index, r.uint("KeyAssignmentResponse.first_index", indexes_in_generation - 1));
@@ -144,8 +104,7 @@ result<assigned_keys> read_assigned_keys(reader& r) {
   }
   CPNS_TRY(m.owner.value, r.bstr_of<16>("KeyAssignmentResponse.owner_tag"));
   CPNS_TRY(m.rekey_seconds, read_u32(r, "KeyAssignmentResponse.rekey_seconds"));
-  CPNS_TRY(const auto not_after, r.uint("KeyAssignmentResponse.not_after", INT64_MAX));
-  m.not_after = static_cast<std::int64_t>(not_after);
+  CPNS_TRY(m.not_after, read_time(r, "KeyAssignmentResponse.not_after"));
   return m;
 }
 
@@ -193,22 +152,22 @@ result<refusal> read_refusal(reader& r) {
   return m;
 }
 
-struct shape {
+struct link_shape {
   std::string_view name;
   std::size_t elements;
   bool is_request;
 };
 
 /// Elements of each message, the common ones included; by type - 1.
-constexpr std::array<shape, 9> shapes{{{"UserChallenge", 4, true},
-                                       {"UserChallenge answer", 6, false},
-                                       {"IssuerNonce", 3, true},
-                                       {"IssuerNonce answer", 4, false},
-                                       {"KeyAssignmentRequest", 11, true},
-                                       {"KeyAssignmentResponse", 15, false},
-                                       {"EpochReport", 4, true},
-                                       {"EpochReport answer", 5, false},
-                                       {"Refusal", 7, false}}};
+constexpr std::array<link_shape, 9> link_shapes{{{"UserChallenge", 4, true},
+                                                 {"UserChallenge answer", 6, false},
+                                                 {"IssuerNonce", 3, true},
+                                                 {"IssuerNonce answer", 4, false},
+                                                 {"KeyAssignmentRequest", 11, true},
+                                                 {"KeyAssignmentResponse", 15, false},
+                                                 {"EpochReport", 4, true},
+                                                 {"EpochReport answer", 5, false},
+                                                 {"Refusal", 7, false}}};
 
 struct opening {
   std::uint64_t type;
@@ -224,10 +183,10 @@ result<opening> read_opening(reader& r, byte_view in, bool requests) {
                                           std::to_string(link_message_max));
   CPNS_TRY(const auto n, r.array("server link message", 3, 15));
   CPNS_TRY(const auto type, r.uint("server link message type"));
-  if (type < 1 || type > shapes.size())
+  if (type < 1 || type > link_shapes.size())
     return fail(errc::wire_unknown_message,
                 "server link message type " + std::to_string(type) + ", known are 1 to 9");
-  const auto& wanted = shapes[static_cast<std::size_t>(type) - 1];
+  const auto& wanted = link_shapes[static_cast<std::size_t>(type) - 1];
   if (wanted.is_request != requests)
     return fail(errc::wire_unknown_message,
                 std::string{wanted.name} + " is " + (requests ? "no request" : "no answer"));
@@ -240,9 +199,9 @@ result<opening> read_opening(reader& r, byte_view in, bool requests) {
   return o;
 }
 
-writer begin(message_type type, std::size_t expected, const request_id& id, std::uint64_t incarnation) {
+writer begin(link_type type, std::size_t expected, const request_id& id, std::uint64_t incarnation) {
   writer w{expected};
-  w.array(shapes[type - 1].elements).uint(type).bstr(id.value).uint(incarnation);
+  w.array(link_shapes[type - 1].elements).uint(type).bstr(id.value).uint(incarnation);
   return w;
 }
 
@@ -305,7 +264,7 @@ result<link_request> decode_link_request(byte_view in) {
 }
 
 secret_bytes encode(const link_answer& a) {
-  const auto open = [&](message_type type, std::size_t expected) {
+  const auto open = [&](link_type type, std::size_t expected) {
     auto w = begin(type, 64 + expected, a.id, a.incarnation);
     w.bstr(a.issuer_nonce);
     return w;
@@ -318,10 +277,7 @@ secret_bytes encode(const link_answer& a) {
                  [&](const assigned_keys& m) {
                    auto w = open(type_key_assignment_answer, 160 + 34 * m.eukeys.size());
                    w.uint(0).boolean(m.literal).bstr(m.temporary_key.expose());
-                   if (m.chain)
-                     w.bstr(m.chain->expose());
-                   else
-                     w.null();
+                   write_or_null(w, m.chain);
                    w.uint(m.generation).bstr(m.set.value).uint(m.first_index).array(m.eukeys.size());
                    for (const auto& k : m.eukeys) w.bstr(k.expose());
                    w.bstr(m.owner.value).uint(m.rekey_seconds).uint(static_cast<std::uint64_t>(m.not_after));

@@ -7,7 +7,7 @@
 namespace cpns::server {
 namespace {
 
-using self_pointer = assignment_actor::stateful_pointer<assignment_state>;
+using assignment_pointer = assignment_actor::stateful_pointer<assignment_state>;
 using protocol::link_status;
 using protocol::refusal;
 
@@ -15,18 +15,18 @@ constexpr std::uint32_t retry_unreadable = 60;
 
 const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
 
-void finish_job(self_pointer self) {
+void finish_job(assignment_pointer self) {
   auto& s = self->state;
   self->send(s.dispatcher, job_done{std::move(s.in_hand)});
   s.in_hand.reset();
 }
 
-void tell(self_pointer self, answer_body body) {
+void tell(assignment_pointer self, answer_body body) {
   const job& j = *self->state.in_hand;
   self->send(j.reply_to, assignment_done{j.id, std::make_shared<const answer_body>(std::move(body))});
 }
 
-void tell_report(self_pointer self, std::optional<protocol::report_outcome> outcome) {
+void tell_report(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
   const job& j = *self->state.in_hand;
   self->send(j.reply_to, report_done{j.id, std::get<job::report>(j.what).entry, outcome});
 }
@@ -60,7 +60,7 @@ result<protocol::entity_record> read_record(const assignment_state& s) {
 
 /// What cannot be read is answered to the job in hand and tried again with the next one. Nothing is made
 /// anew.
-bool load(self_pointer self) {
+bool load(assignment_pointer self) {
   auto& s = self->state;
   if (s.machine) return true;
   auto record = read_record(s);
@@ -78,7 +78,7 @@ bool load(self_pointer self) {
   return false;
 }
 
-void begin(self_pointer self) {
+void begin(assignment_pointer self) {
   auto& s = self->state;
   s.in_hand = std::move(s.waiting.front());
   s.waiting.pop_front();
@@ -93,14 +93,14 @@ void begin(self_pointer self) {
 
 // One function per output of the machine.
 
-void carry_out(self_pointer self, protocol::assignment_fetch_user&& o) {
+void carry_out(assignment_pointer self, protocol::assignment_fetch_user&& o) {
   auto& s = self->state;
   const auto user = s.role->users.find(o.user);
   if (!user) log::error("server", "user-unreadable", user.error().message());
   s.machine->handle_user(s.role->now(), user ? *user : std::nullopt);
 }
 
-void carry_out(self_pointer self, protocol::assignment_fetch_device&& o) {
+void carry_out(assignment_pointer self, protocol::assignment_fetch_device&& o) {
   auto& s = self->state;
   log::info("server", "user-verified", "the proof is of the user's password (step 5)",
             {{"entity", s.entity.text()}});
@@ -111,7 +111,7 @@ void carry_out(self_pointer self, protocol::assignment_fetch_device&& o) {
   s.machine->handle_device(s.role->now(), device);
 }
 
-void submit(self_pointer self, storage::sealed_batch batch) {
+void submit(assignment_pointer self, storage::sealed_batch batch) {
   auto& s = self->state;
   const auto number = s.role->next_number++;
   s.write = number;
@@ -121,25 +121,25 @@ void submit(self_pointer self, storage::sealed_batch batch) {
   });
 }
 
-void carry_out(self_pointer self, protocol::assignment_persist&& o) {
+void carry_out(assignment_pointer self, protocol::assignment_persist&& o) {
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::entities, to_bytes(as_bytes(self->state.entity.text())), encode(o.record)});
   submit(self, std::move(batch));
 }
 
-void carry_out(self_pointer self, protocol::assignment_answer&& o) {
+void carry_out(assignment_pointer self, protocol::assignment_answer&& o) {
   log_answer(self->state, o.body);
   tell(self, std::move(o.body));
 }
 
-void carry_out(self_pointer self, protocol::assignment_event&& o) {
+void carry_out(assignment_pointer self, protocol::assignment_event&& o) {
   log::write(o.routine ? log::level::debug : log::level::info, "server", o.id, o.text,
              {{"entity", self->state.entity.text()}, {"gw", self->state.in_hand->gw.hex()}});
 }
 
 /// Polls the machine until it waits for a write or the job is done. A stored answer follows by polling on.
-void pump(self_pointer self) {
+void pump(assignment_pointer self) {
   auto& s = self->state;
   while (s.in_hand && !s.write) {
     auto out = s.machine->poll_output();
@@ -152,7 +152,7 @@ void pump(self_pointer self) {
   }
 }
 
-void work(self_pointer self) {
+void work(assignment_pointer self) {
   auto& s = self->state;
   if (std::exchange(s.wait_for_writes, false)) submit(self, {});  // completions come in order
   while (!s.in_hand && !s.write && !s.waiting.empty()) {
@@ -161,7 +161,7 @@ void work(self_pointer self) {
   }
 }
 
-void after_write(self_pointer self, const row_stored& m) {
+void after_write(assignment_pointer self, const row_stored& m) {
   auto& s = self->state;
   if (s.write != m.number) return;
   s.write.reset();

@@ -25,6 +25,9 @@ struct actor_settings {
 /// Jobs that may wait for one entity; a gateway has one in hand, two gateways and a repetition make few more.
 inline constexpr std::size_t jobs_per_entity_max = 16;
 
+/// What a refusal names, in seconds, when the next moment will do.
+inline constexpr std::uint32_t retry_soon = 1;
+
 /// storage::group_committer::submit; tests hold writes back.
 using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
 

@@ -8,13 +8,12 @@
 namespace cpns::server {
 namespace {
 
-using self_pointer = dispatcher_actor::stateful_pointer<dispatcher_state>;
+using dispatcher_pointer = dispatcher_actor::stateful_pointer<dispatcher_state>;
 using entries = dispatcher_state::entries;
 
-constexpr std::uint32_t retry_soon = 1;
 constexpr std::uint32_t retry_full = 10;
 
-void refuse(self_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
+void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
   if (const auto* r = std::get_if<job::report>(&j.what))
     return self->send(j.reply_to, report_done{j.id, r->entry, std::nullopt});
   self->send(j.reply_to,
@@ -22,7 +21,7 @@ void refuse(self_pointer self, const job& j, std::uint32_t retry_after, std::str
                                        protocol::link_status::overloaded, retry_after, std::move(reason)})});
 }
 
-void put_down(self_pointer self, entries::iterator at) {
+void put_down(dispatcher_pointer self, entries::iterator at) {
   auto& s = self->state;
   s.by_entity.erase(at->entity);
   s.by_actor.erase(at->actor.id());
@@ -32,7 +31,7 @@ void put_down(self_pointer self, entries::iterator at) {
 }
 
 /// The one that was not used for longest among those without work; the list is in that order.
-bool make_room(self_pointer self) {
+bool make_room(dispatcher_pointer self) {
   auto& s = self->state;
   for (auto at = s.latest.end(); at != s.latest.begin();) {
     --at;
@@ -43,7 +42,7 @@ bool make_room(self_pointer self) {
   return false;
 }
 
-std::optional<entries::iterator> find_or_make(self_pointer self, const entity_id& entity) {
+std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const entity_id& entity) {
   auto& s = self->state;
   if (const auto found = s.by_entity.find(entity); found != s.by_entity.end()) return found->second;
   if (s.latest.size() >= s.role->settings()->entities_live && !make_room(self)) return std::nullopt;
@@ -55,7 +54,7 @@ std::optional<entries::iterator> find_or_make(self_pointer self, const entity_id
   return s.latest.begin();
 }
 
-void route(self_pointer self, const std::shared_ptr<const job>& j) {
+void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   auto& s = self->state;
   const auto at = find_or_make(self, j->entity);
   if (!at) {
@@ -69,7 +68,7 @@ void route(self_pointer self, const std::shared_ptr<const job>& j) {
   self->send((*at)->actor, do_job{j});
 }
 
-void finished(self_pointer self, const std::shared_ptr<const job>& j) {
+void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   auto& s = self->state;
   const auto found = s.by_entity.find(j->entity);
   if (found == s.by_entity.end()) return;
@@ -82,7 +81,7 @@ void finished(self_pointer self, const std::shared_ptr<const job>& j) {
 }
 
 /// Puts down what has no work and was last used before `limit`.
-void sweep(self_pointer self, time_point limit) {
+void sweep(dispatcher_pointer self, time_point limit) {
   auto& s = self->state;
   for (auto at = s.latest.end(); at != s.latest.begin();) {
     --at;
@@ -95,7 +94,7 @@ void sweep(self_pointer self, time_point limit) {
 }
 
 /// An assignment actor died: its row is as it was stored last, and the gateways ask again.
-void lost(self_pointer self, const caf::down_msg& m) {
+void lost(dispatcher_pointer self, const caf::down_msg& m) {
   auto& s = self->state;
   const auto found = s.by_actor.find(m.source.id());
   if (found == s.by_actor.end()) return;

@@ -7,16 +7,15 @@
 namespace cpns::server {
 namespace {
 
-using self_pointer = session_actor::stateful_pointer<session_state>;
+using session_pointer = session_actor::stateful_pointer<session_state>;
 using protocol::link_status;
 using protocol::refusal;
 
-constexpr std::uint32_t retry_soon = 1;
 constexpr std::uint32_t retry_store = 5;
 
 /// Every answer carries the server's incarnation and the current issuer nonce.
 template <class Body>
-void answer(self_pointer self, const request_id& id, Body body) {
+void answer(session_pointer self, const request_id& id, Body body) {
   auto& s = self->state;
   const auto settings = s.role->settings();
   const auto slot = static_cast<std::uint64_t>(unix_seconds(s.role->now()) / protocol::issuer_slot.count());
@@ -32,7 +31,7 @@ void answer(self_pointer self, const request_id& id, Body body) {
   s.port->send(encode(a));
 }
 
-void route(self_pointer self, job j) {
+void route(session_pointer self, job j) {
   auto& s = self->state;
   j.number = s.role->next_number++;
   j.gw = s.peer.gw;
@@ -40,7 +39,7 @@ void route(self_pointer self, job j) {
   self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
 }
 
-void handle(self_pointer self, const request_id& id, protocol::user_challenge&& m) {
+void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
   auto found = self->state.role->users.challenge(m.user);
   if (found) return answer(self, id, *found);
   log::error("server", "user-unreadable", found.error().message());
@@ -48,11 +47,11 @@ void handle(self_pointer self, const request_id& id, protocol::user_challenge&& 
          refusal{link_status::overloaded, retry_store, "the server cannot read its records at present"});
 }
 
-void handle(self_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
+void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
   answer(self, id, protocol::issuer_nonce_answer{});
 }
 
-void handle(self_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
+void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
   log::debug("server", "assignment-requested", "KeyAssignmentRequest (step 4)",
              {{"entity", m.entity.text()},
               {"gw", self->state.peer.gw.hex()},
@@ -64,7 +63,7 @@ void handle(self_pointer self, const request_id& id, protocol::key_assignment_re
   route(self, std::move(j));
 }
 
-void handle(self_pointer self, const request_id& id, protocol::epoch_report&& m) {
+void handle(session_pointer self, const request_id& id, protocol::epoch_report&& m) {
   auto& s = self->state;
   if (m.entries.empty()) return answer(self, id, protocol::epoch_report_answer{});
   if (s.reports.count(id) != 0)
@@ -82,7 +81,7 @@ void handle(self_pointer self, const request_id& id, protocol::epoch_report&& m)
   }
 }
 
-void finish_report(self_pointer self, const request_id& id, const session_state::report& r) {
+void finish_report(session_pointer self, const request_id& id, const session_state::report& r) {
   protocol::epoch_report_answer out;
   for (std::size_t i = 0; i < r.outcomes.size(); ++i)
     if (r.outcomes[i]) out.entries.emplace_back(r.asked.entries[i].first, *r.outcomes[i]);
@@ -93,7 +92,7 @@ void finish_report(self_pointer self, const request_id& id, const session_state:
   answer(self, id, std::move(out));
 }
 
-void take(self_pointer self, const bytes& frame) {
+void take(session_pointer self, const bytes& frame) {
   auto& s = self->state;
   auto request = protocol::decode_link_request(frame);
   if (request) {
@@ -110,7 +109,7 @@ void take(self_pointer self, const bytes& frame) {
   s.port->close("a frame is no request");
 }
 
-void report_is_done(self_pointer self, const report_done& m) {
+void report_is_done(session_pointer self, const report_done& m) {
   auto& s = self->state;
   const auto at = s.reports.find(m.id);
   if (at == s.reports.end() || m.entry >= at->second.outcomes.size()) return;

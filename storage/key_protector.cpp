@@ -51,7 +51,7 @@ struct wrapping {
   byte_view sealed;
 };
 
-result<wrapping> parse(byte_view in) {
+result<wrapping> parse_wrapping(byte_view in) {
   cbor::reader r(in);
   wrapping w;
   CPNS_CHECK(r.array_of("wrapped key", 5));
@@ -68,7 +68,7 @@ result<wrapping> parse(byte_view in) {
 
 /// Reads a wrapping that is meant for `kind`.
 result<wrapping> parse_for(byte_view in, protector_kind kind, const std::string& who) {
-  auto w = parse(in);
+  auto w = parse_wrapping(in);
   if (!w) return fail(errc::store_key, "the wrapped data key is damaged: " + w.error().message());
   if (w->kind != static_cast<std::uint64_t>(kind))
     return fail(errc::store_key, "the data key is wrapped by a protector of kind '" +

@@ -25,7 +25,7 @@ struct parts {
   bytes sealed;
 };
 
-result<parts> parse(byte_view in) {
+result<parts> parse_parts(byte_view in) {
   cbor::reader r(in);
   parts p;
   CPNS_CHECK(r.array_of("file", 3));
@@ -59,7 +59,7 @@ result<std::optional<bytes>> read_file(const std::filesystem::path& path) {
 result<std::optional<parts>> read_parts(const std::filesystem::path& path) {
   CPNS_TRY(const auto raw, read_file(path));
   if (!raw) return std::optional<parts>{};
-  auto p = parse(*raw);
+  auto p = parse_parts(*raw);
   if (!p)
     return fail(errc::store_damaged, path.string() + " is not a sealed file: " + p.error().message() +
                                          "; restore it from a backup");

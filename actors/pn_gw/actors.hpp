@@ -6,12 +6,16 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 
 namespace cpns::actors {
+
+/// Whose lines they are, in the log.
+inline constexpr std::string_view gateway_component = "gateway";
 
 struct supervisor_rules;
 

@@ -12,11 +12,9 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::string_view component = "gateway";
-
-class device {
+class pn_gw_device {
  public:
-  device(device_actor::pointer self, device_parts parts)
+  pn_gw_device(device_actor::pointer self, device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.record.entity), clock_(std::move(parts.clock)),
         send_(std::move(parts.send)), store_(parts.store), uplink_(std::move(parts.uplink)),
         supervisor_(std::move(parts.supervisor)),
@@ -78,7 +76,8 @@ class device {
     saving_ = false;
     if (ending_) return self_->quit();
     if (!m.outcome) {
-      log::error(component, "record-not-written", m.outcome.error().message(), {{"entity", entity_.text()}});
+      log::error(gateway_component, "record-not-written", m.outcome.error().message(),
+                 {{"entity", entity_.text()}});
       machine_.handle_persist_failed(clock_());
     }
     carry_out();
@@ -142,8 +141,8 @@ class device {
     const auto now = clock_();
     if (o.kind == gw_event::kind_t::detecting) began_ = now;
     const auto& told = told_of(o.kind);
-    if (!log::enabled(told.level, component)) return;
-    log::write(told.level, component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
+    if (!log::enabled(told.level, gateway_component)) return;
+    log::write(told.level, gateway_component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
                {{"entity", entity_.text()},
                 {"epoch", o.which ? o.which->text() : std::string{}},
                 {"step", std::string{told.step}},
@@ -173,7 +172,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   auto shared = std::make_shared<device_parts>(std::move(parts));
   return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
     report_exceptions(self, "device/" + shared->record.entity.text());
-    auto d = std::make_shared<device>(self, std::move(*shared));
+    auto d = std::make_shared<pn_gw_device>(self, std::move(*shared));
     return {
         [d](const gw_detected& m) { d->detected(m); },
         [d](const gw_frame& m) { d->frame(m); },

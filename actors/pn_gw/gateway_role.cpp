@@ -15,8 +15,6 @@
 namespace cpns::actors {
 namespace {
 
-constexpr std::string_view component = "gateway";
-
 result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c,
                                                          const gateway_id& gw) {
   auto r = std::make_shared<supervisor_rules>();
@@ -112,10 +110,10 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
     auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox);
     if (!opened) {
       last = opened.error().message();
-      log::error(component, "radio-refused", last, {{"transport", t.name}});
+      log::error(gateway_component, "radio-refused", last, {{"transport", t.name}});
       continue;
     }
-    log::info(component, "radio-open", "the radio is open",
+    log::info(gateway_component, "radio-open", "the radio is open",
               {{"transport", t.name}, {"plugin", t.plugin}, {"version", (*opened)->info().version}});
     out.push_back({t.name, inbox, opened->get()});
     inboxes.push_back(std::move(inbox));
@@ -166,7 +164,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   parts.uplink = m.link;
   parts.clock = now_anchored;
   parts.failed = [&m](const std::string& why) {
-    log::error(component, "role-failed", why);
+    log::error(gateway_component, "role-failed", why);
     m.failed = true;
   };
   m.supervisor = spawn_supervisor(m.runtime->system(), std::move(parts));
@@ -183,7 +181,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   caf::anon_send(m.supervisor, sup_radio_ready{});  // for what came before anybody could be woken
   for (const auto& r : radios)
     if (const auto scanning = r.transport->scan(true); !scanning)
-      log::error(component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
+      log::error(gateway_component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
   if (!c.control_socket.empty()) {
     CPNS_TRY(m.control,
              control_server::listen(c.control_socket.string(), [role = made.get()](const std::string& line) {
@@ -241,7 +239,7 @@ std::string gateway_role::control(const std::string& request) {
 
 void gateway_role::reload(const config::gateway_config& c) {
   auto rules = rules_of(c, impl_->gw);
-  if (!rules) return log::error(component, "reload-refused", rules.error().message());
+  if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
 }
 

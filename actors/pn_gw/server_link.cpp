@@ -15,7 +15,6 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::string_view component = "gateway";
 constexpr milliseconds period{1000};
 constexpr milliseconds report_delay{50};  // reports that come together travel together
 constexpr seconds enrolment_pause{30};    // between attempts to enrol
@@ -57,7 +56,7 @@ class server_link {
     if (auto kept = s_.parts.store->credentials(s_.parts.user); kept)
       s_.credentials = std::move(*kept);
     else
-      log::error(component, "credentials-unreadable", kept.error().message());
+      log::error(gateway_component, "credentials-unreadable", kept.error().message());
     self_->delayed_send(server_link_actor{self_}, period, link_timer{});
   }
 
@@ -87,7 +86,8 @@ class server_link {
   }
 
   void up(const link_up& m) {
-    log::info(component, "server-connected", "mutual authentication and key exchange are done (step 0)",
+    log::info(gateway_component, "server-connected",
+              "mutual authentication and key exchange are done (step 0)",
               {{"server", m.server}, {"step", "0"}});
     s_.exporter = m.exporter;
     forget_connection();
@@ -100,7 +100,7 @@ class server_link {
   }
 
   void down(const link_down& m) {
-    log::warn(component, "server-unreachable", m.why);
+    log::warn(gateway_component, "server-unreachable", m.why);
     s_.exporter.reset();
     forget_connection();
     fail_nonces();
@@ -110,7 +110,7 @@ class server_link {
     for (const auto& f : *m.batch) {
       auto answer = decode_link_answer(f.expose());
       if (!answer) {
-        log::error(component, "bad-answer", answer.error().message());
+        log::error(gateway_component, "bad-answer", answer.error().message());
         continue;
       }
       take(*answer);
@@ -144,11 +144,12 @@ class server_link {
   void saved(const link_saved& m) {
     s_.saving = false;
     if (m.outcome) {
-      log::info(component, "enrolled", "ClientKey is stored; the password file is not needed any more");
+      log::info(gateway_component, "enrolled",
+                "ClientKey is stored; the password file is not needed any more");
     } else {
       s_.unsaved = true;
       s_.save_not_before = now() + enrolment_pause;
-      log::error(component, "credentials-not-written", m.outcome.error().message(),
+      log::error(gateway_component, "credentials-not-written", m.outcome.error().message(),
                  {{"what", "keep the password file; tried again every 30 s"}});
     }
     if (ending_) end();
@@ -239,7 +240,7 @@ class server_link {
     auto made = credentials_from_password(s_.parts.user, body, s_.parts.password_file);
     if (!made) {
       s_.enrol_not_before = now() + enrolment_pause;
-      return log::error(component, "not-enrolled", made.error().message(),
+      return log::error(gateway_component, "not-enrolled", made.error().message(),
                         {{"what", "no key can be assigned until this is mended; tried again every 30 s"}});
     }
     s_.credentials = std::move(*made);
@@ -265,7 +266,7 @@ class server_link {
     if (s_.challenge_request == a.id) {
       s_.challenge_request.reset();
       s_.enrol_not_before = now() + std::max<seconds>(enrolment_pause, seconds{body.retry_after});
-      return log::error(component, "not-enrolled", body.reason,
+      return log::error(gateway_component, "not-enrolled", body.reason,
                         {{"status", std::string{name_of(body.status)}}});
     }
     const auto p = finish(a.id);
@@ -278,7 +279,7 @@ class server_link {
   /// again: that is the user's word.
   void user_refused() {
     const auto& file = s_.parts.password_file;
-    log::error(component, "user-refused",
+    log::error(gateway_component, "user-refused",
                "the server does not accept this user and password: check `user`; if the password is another "
                "one, write it to user_password_file",
                {{"user", s_.parts.user.text()}, {"user_password_file", file.string()}});

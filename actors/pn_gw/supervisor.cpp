@@ -19,14 +19,13 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::string_view component = "gateway";
-constexpr std::size_t ticks_at_once = 512;
 constexpr seconds death_pause{60};  // a device that dies again within this waits until it is seen
 
 class supervisor {
  public:
   supervisor(supervisor_actor::pointer self, supervisor_parts parts)
-      : self_(self), parts_(std::move(parts)), send_(sender_over(parts_.radios, std::string{component})) {
+      : self_(self), parts_(std::move(parts)),
+        send_(sender_over(parts_.radios, std::string{gateway_component})) {
     self_->monitor(parts_.uplink);
     self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     load_unfinished();
@@ -57,7 +56,7 @@ class supervisor {
   }
 
   void close_link(const sup_close_link& m) {
-    log::info(component, "link-closed", m.why,
+    log::info(gateway_component, "link-closed", m.why,
               {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
@@ -81,7 +80,7 @@ class supervisor {
     std::vector<std::string> out;
     auto records = parts_.store->all();
     if (!records) {
-      log::error(component, "store-unreadable", records.error().message());
+      log::error(gateway_component, "store-unreadable", records.error().message());
       return out;
     }
     for (const auto& r : *records)
@@ -173,13 +172,13 @@ class supervisor {
   /// Devices that owe the server a report, or asked it something, go on without waiting to be seen.
   void load_unfinished() {
     auto records = parts_.store->all();
-    if (!records) return log::error(component, "store-unreadable", records.error().message());
+    if (!records) return log::error(gateway_component, "store-unreadable", records.error().message());
     for (auto& r : *records)
       if (owes_server(r)) {
         const auto entity = r.entity;
         spawn(entity, std::move(r));
       }
-    log::info(component, "store-loaded", "the secure store is read",
+    log::info(gateway_component, "store-loaded", "the secure store is read",
               {{"devices", std::to_string(records->size())}});
   }
 
@@ -240,8 +239,8 @@ class supervisor {
     const auto entity = at->second.entity;
     const auto number = at->first;
     ++deaths_;
-    log::error(component, "device-died", "its actor ended unexpectedly; it begins again from the store",
-               {{"entity", entity}});
+    log::error(gateway_component, "device-died",
+               "its actor ended unexpectedly; it begins again from the store", {{"entity", entity}});
     for (auto it = routes_.begin(); it != routes_.end();) {
       if (it->second.device != number) {
         ++it;
@@ -274,10 +273,11 @@ class supervisor {
     case radio_event::kind_t::message: return message(link, e.message);
     case radio_event::kind_t::peer_found: return connect(e);
     case radio_event::kind_t::connect_failed:
-      return log::debug(component, "not-connected", e.text, {{"transport", parts_.radios[e.transport].name}});
+      return log::debug(gateway_component, "not-connected", e.text,
+                        {{"transport", parts_.radios[e.transport].name}});
     case radio_event::kind_t::woke: return detect_anew(e.transport, e.text);
     case radio_event::kind_t::failed:
-      log::error(component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
+      log::error(gateway_component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
       return parts_.failed(e.text);
     }
   }
@@ -287,13 +287,13 @@ class supervisor {
     if (floor && e.rssi != 0 && e.rssi < *floor) return;
     if (routes_.size() >= parts_.rules->links_max) return;
     if (const auto asked = parts_.radios[e.transport].transport->connect(e.text); !asked)
-      log::debug(component, "not-connected", asked.error().message());
+      log::debug(gateway_component, "not-connected", asked.error().message());
   }
 
   /// Step 1 on a link whose device is not known.
   void begin_detection(gw_link link, const std::string& address) {
     if (routes_.size() >= parts_.rules->links_max) {
-      log::warn(component, "too-many-links", "the link is closed again",
+      log::warn(gateway_component, "too-many-links", "the link is closed again",
                 {{"limit", std::to_string(parts_.rules->links_max)}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
@@ -324,11 +324,11 @@ class supervisor {
     const auto link = at->second;
     auto& peer = routes_[link];
     if (peer.probe->exhausted(now)) {
-      log::info(component, "no-answer", "nobody answers on this link", {{"address", peer.address}});
+      log::info(gateway_component, "no-answer", "nobody answers on this link", {{"address", peer.address}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     if (const auto dreq = peer.probe->poll_send(now)) {
-      log::debug(component, "detecting", "EntityDiscoveryRequest sent",
+      log::debug(gateway_component, "detecting", "EntityDiscoveryRequest sent",
                  {{"address", peer.address}, {"step", "1"}});
       send_(link.transport, link.link, *dreq);
     }
@@ -343,7 +343,7 @@ class supervisor {
       return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message)});
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
-    if (!found) return log::debug(component, "dropped", why, {{"address", peer.address}});
+    if (!found) return log::debug(gateway_component, "dropped", why, {{"address", peer.address}});
     forget_detection(peer);
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
@@ -358,12 +358,14 @@ class supervisor {
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
     if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
     if (!make_room()) {
-      log::warn(component, "too-many-devices", "the device is not served", {{"entity", entity.text()}});
+      log::warn(gateway_component, "too-many-devices", "the device is not served",
+                {{"entity", entity.text()}});
       return std::nullopt;
     }
     auto record = parts_.store->load(entity);
     if (!record) {
-      log::error(component, "record-unreadable", record.error().message(), {{"entity", entity.text()}});
+      log::error(gateway_component, "record-unreadable", record.error().message(),
+                 {{"entity", entity.text()}});
       return std::nullopt;
     }
     device_record fresh;
@@ -384,7 +386,7 @@ class supervisor {
     if (it->second.device != 0) {
       auto& d = devices_.at(it->second.device);
       --d.links;
-      log::debug(component, "link-down", why, {{"entity", d.entity}});
+      log::debug(gateway_component, "link-down", why, {{"entity", d.entity}});
       self_->send(d.actor, gw_link_lost{link});
     } else {
       forget_detection(it->second);

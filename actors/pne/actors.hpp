@@ -4,12 +4,16 @@
 #include <caf/all.hpp>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
 
 namespace cpns::actors {
+
+/// Whose lines they are, in the log.
+inline constexpr std::string_view pne_component = "pne";
 
 /// What a person or a timer does to a device.
 enum class pne_command : std::uint8_t { wake, sleep, button, factory_reset };

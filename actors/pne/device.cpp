@@ -11,11 +11,9 @@ namespace {
 
 using namespace protocol;
 
-constexpr std::string_view component = "pne";
-
-class device {
+class pne_device {
  public:
-  device(pne_actor::pointer self, pne_device_parts parts)
+  pne_device(pne_actor::pointer self, pne_device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.settings.entity.text()), keys_(std::move(parts.keys)),
         clock_(std::move(parts.clock)), send_(std::move(parts.send)), fleet_(std::move(parts.fleet)),
         machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
@@ -49,7 +47,7 @@ class device {
     carry_out();
     // The notice goes out before the radio does.
     if (what == pne_command::sleep) self_->send(fleet_, fleet_wakes{index_, false});
-    log::info(component, name_of(what), "told to", {{"entity", entity_}});
+    log::info(pne_component, name_of(what), "told to", {{"entity", entity_}});
   }
   void put_down() {
     fleet_ = nullptr;
@@ -78,7 +76,7 @@ class device {
   void act(pne_persist& o) {
     const auto encoded = encode(o.record);
     if (const auto saved = keys_.save(encoded.expose()); !saved) {
-      log::error(component, "key-file-not-written", saved.error().message(), {{"entity", entity_}});
+      log::error(pne_component, "key-file-not-written", saved.error().message(), {{"entity", entity_}});
       machine_.handle_persist_failed(clock_());
     }
   }
@@ -89,18 +87,19 @@ class device {
     const std::string epoch = o.which ? o.which->text() : std::string{};
     switch (o.kind) {
     case pne_event::kind_t::answered:
-      return log::debug(component, "answered", "EntityDiscoveryResponse sent",
+      return log::debug(pne_component, "answered", "EntityDiscoveryResponse sent",
                         {{"entity", entity_}, {"step", "2"}});
     case pne_event::kind_t::key_accepted:
-      return log::info(component, "key-accepted", "EUKey decrypted and stored",
+      return log::info(pne_component, "key-accepted", "EUKey decrypted and stored",
                        {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
     case pne_event::kind_t::confirmed:
-      return log::debug(component, "confirmed", "KeyConfirmation sent",
+      return log::debug(pne_component, "confirmed", "KeyConfirmation sent",
                         {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
     case pne_event::kind_t::retired:
-      return log::debug(component, "retired", "the older key was erased",
+      return log::debug(pne_component, "retired", "the older key was erased",
                         {{"entity", entity_}, {"epoch", epoch}});
-    case pne_event::kind_t::rejected: return log::debug(component, "rejected", o.why, {{"entity", entity_}});
+    case pne_event::kind_t::rejected:
+      return log::debug(pne_component, "rejected", o.why, {{"entity", entity_}});
     }
   }
 
@@ -121,7 +120,7 @@ class device {
 pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
   auto shared = std::make_shared<pne_device_parts>(std::move(parts));
   return system.spawn([shared](pne_actor::pointer self) -> pne_actor::behavior_type {
-    auto d = std::make_shared<device>(self, std::move(*shared));
+    auto d = std::make_shared<pne_device>(self, std::move(*shared));
     return {
         [d](const pne_link_up& m) { d->link_up(m); }, [d](const pne_link_down& m) { d->link_down(m); },
         [d](const pne_frame& m) { d->frame(m); },     [d](const pne_do& m) { d->command(m.what); },

@@ -10,9 +10,6 @@
 namespace cpns::actors {
 namespace {
 
-constexpr std::string_view component = "pne";
-constexpr std::size_t ticks_at_once = 512;
-
 using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 
 class fleet {
@@ -21,7 +18,7 @@ class fleet {
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
         failed_(std::move(parts.failed)) {
     const fleet_actor me{self};
-    const auto send = sender_over(radios_, std::string{component});
+    const auto send = sender_over(radios_, std::string{pne_component});
     for (auto& m : parts.members) {
       const auto index = static_cast<std::uint64_t>(members_.size());
       auto entity = m.settings.entity.text();
@@ -128,7 +125,7 @@ class fleet {
     case radio_event::kind_t::woke:
     case radio_event::kind_t::connect_failed: return;  // a central's business
     case radio_event::kind_t::failed:
-      log::error(component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
+      log::error(pne_component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
       return failed_(e.text);
     }
   }
@@ -137,12 +134,12 @@ class fleet {
     for (auto& r : radios_) {
       if (!on) {
         if (const auto gone = r.transport->remove_endpoint(index + 1); !gone)
-          log::warn(component, "not-taken-away", gone.error().message(),
+          log::warn(pne_component, "not-taken-away", gone.error().message(),
                     {{"entity", members_[index].entity}});
         continue;
       }
       if (const auto added = r.transport->add_endpoint(index + 1, members_[index].entity); !added)
-        log::error(component, "not-presented", added.error().message(),
+        log::error(pne_component, "not-presented", added.error().message(),
                    {{"entity", members_[index].entity}, {"transport", r.name}});
     }
   }

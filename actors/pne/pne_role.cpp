@@ -15,8 +15,6 @@
 namespace cpns::actors {
 namespace {
 
-constexpr std::string_view component = "pne";
-
 /// A device waits in its actor until its key file is on the disk, and waits that overlap share what the disk
 /// does: with two workers a thousand devices waited twice as long as with sixteen.
 constexpr std::size_t workers_for(std::size_t devices) { return std::clamp<std::size_t>(devices, 2, 16); }
@@ -111,7 +109,8 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     }));
     CPNS_TRY(auto opened,
              open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back()));
-    log::info(component, "radio-open", "the radio is open", {{"transport", t.name}, {"plugin", t.plugin}});
+    log::info(pne_component, "radio-open", "the radio is open",
+              {{"transport", t.name}, {"plugin", t.plugin}});
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
   }

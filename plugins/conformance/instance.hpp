@@ -27,6 +27,8 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
 /// Closes and tells whether that took longer than it may ("close-returns"). Throws test_failed when it hangs.
 void close_raw(bench& b, recorder& r, const cpns_transport& t);
 
+inline constexpr cpns_role both_roles[] = {CPNS_ROLE_CENTRAL, CPNS_ROLE_PERIPHERAL};
+
 /// An instance that opened. Calls are [any-thread] as far as the interface says so; each is watched for
 /// exceptions and for its time. As in a host, a call that a callback makes after close has begun does not
 /// reach the plugin: it answers with nothing, or CPNS_OK.

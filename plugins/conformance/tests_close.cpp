@@ -11,7 +11,7 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr milliseconds watch{250};
+constexpr milliseconds after_close{250};
 
 void close_without_start(bench& b) {
   for (int i = 0; i < 5; ++i) {
@@ -33,11 +33,11 @@ void no_callback_before_start(bench& b) {
     // The other side of each is there and would answer.
     pair p{b};
     p.peripheral.add_endpoint(1);
-    std::this_thread::sleep_for(watch);
+    std::this_thread::sleep_for(after_close);
   }
   pair p{b};
   p.central.scan(true);
-  std::this_thread::sleep_for(watch);
+  std::this_thread::sleep_for(after_close);
 }
 
 void no_callback_after_close(bench& b) {
@@ -55,10 +55,10 @@ void no_callback_after_close(bench& b) {
     // The other one goes on for a while, so that there is something to be told.
     for (std::uint32_t i = 0; i < 100; ++i)
       second.send(round % 2 == 0 ? e.peripheral : e.central, numbered(i, 23));
-    std::this_thread::sleep_for(watch);
+    std::this_thread::sleep_for(after_close);
     second.close();
   }
-  std::this_thread::sleep_for(watch);
+  std::this_thread::sleep_for(after_close);
 }
 
 /// Both sides talk until they are stopped.
@@ -137,7 +137,7 @@ void close_from_another_thread(bench& b) {
   }
 }
 
-constexpr test tests[] = {
+constexpr test close_list[] = {
     {"close-without-start", "An instance that never was started closes, whatever harmless calls came before.",
      "close-returns", seconds{60}, close_without_start},
     {"no-callback-before-start", "No callback but log comes before the first scan(on) or add_endpoint.",
@@ -154,6 +154,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> close_tests() { return tests; }
+std::span<const test> close_tests() { return close_list; }
 
 }  // namespace cpns::conformance

@@ -201,7 +201,7 @@ void simulated_time_goes_on(bench& b) {
   t.go_on(1000);
 }
 
-constexpr test tests[] = {
+constexpr test extension_list[] = {
     {"extensions-are-sound", "Unknown extensions are NULL; known ones are whole and answer for any argument.",
      "link-comes-up", seconds{60}, extensions_are_sound},
     {"counters-only-grow", "Counters have proper names, keep their order and only grow.",
@@ -214,6 +214,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> extension_tests() { return tests; }
+std::span<const test> extension_tests() { return extension_list; }
 
 }  // namespace cpns::conformance

@@ -72,7 +72,7 @@ void calls_in_any_order(bench& b) {
   }
 }
 
-constexpr test tests[] = {
+constexpr test fuzz_list[] = {
     {"calls-in-any-order",
      "Calls drawn from a seed, of both roles, with closing and opening again in between.", "link-comes-up",
      seconds{120}, calls_in_any_order},
@@ -80,7 +80,7 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> fuzz_tests() { return tests; }
+std::span<const test> fuzz_tests() { return fuzz_list; }
 
 std::vector<test> all_tests() {
   std::vector<test> out;

@@ -110,7 +110,7 @@ void links_leave_nothing(bench& b) {
                        difference(before, threads_and_files()));
 }
 
-constexpr test tests[] = {
+constexpr test leak_list[] = {
     {"no-descriptor-leaks",
      "A thousand rounds of open and close, or those of ten seconds, leave no descriptor.", "close-returns",
      seconds{180}, no_descriptor_leaks, true},
@@ -125,6 +125,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> leak_tests() { return tests; }
+std::span<const test> leak_tests() { return leak_list; }
 
 }  // namespace cpns::conformance

@@ -12,9 +12,9 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 /// How long a test watches for what must not come. What comes later is missed, what is right never fails.
-constexpr milliseconds watch{200};
+constexpr milliseconds awhile{200};
 
-void watch_awhile() { std::this_thread::sleep_for(watch); }
+void watch_awhile() { std::this_thread::sleep_for(awhile); }
 
 void link_comes_up(bench& b) {
   pair p{b};
@@ -240,7 +240,7 @@ void calls_of_the_other_role(bench& b) {
   p.central.remove_endpoint(1);
 }
 
-constexpr test tests[] = {
+constexpr test link_list[] = {
     {"link-comes-up", "What is presented is found by a central that scans, and frames go both ways.",
      "close-returns", seconds{60}, link_comes_up},
     {"link-ids-are-new",
@@ -276,6 +276,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> link_tests() { return tests; }
+std::span<const test> link_tests() { return link_list; }
 
 }  // namespace cpns::conformance

@@ -87,7 +87,7 @@ void entry_is_sound(bench& b) {
   if (e.reserved != 0) b.warn("reserved is 0 in this version: it is " + std::to_string(e.reserved));
 }
 
-constexpr test tests[] = {
+constexpr test load_list[] = {
     {"loads", "The file is a shared object for this machine and exports cpns_transport_entry.", "",
      seconds{10}, loads},
     {"exports-one-symbol", "The file exports cpns_transport_entry and nothing else.", "loads", seconds{10},
@@ -98,6 +98,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> load_tests() { return tests; }
+std::span<const test> load_tests() { return load_list; }
 
 }  // namespace cpns::conformance

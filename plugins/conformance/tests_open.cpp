@@ -13,8 +13,6 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr cpns_role roles[] = {CPNS_ROLE_CENTRAL, CPNS_ROLE_PERIPHERAL};
-
 const params& of_role(const meeting& m, cpns_role role) {
   return role == CPNS_ROLE_CENTRAL ? m.central : m.peripheral;
 }
@@ -34,7 +32,7 @@ void refused(const opened& o, const std::string& what) {
 }
 
 void opens_and_closes(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     const instance i{b, role, of_role(b.draw(), role)};
     const auto& t = *i.raw();
     const auto first_size = offsetof(cpns_transport, get_extension) + sizeof t.get_extension;
@@ -47,14 +45,14 @@ void opens_and_closes(bench& b) {
 }
 
 void close_returns(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     instance i{b, role, of_role(b.draw(), role)};
     i.close();
   }
 }
 
 void opens_in_time(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     const auto begun = std::chrono::steady_clock::now();
     const instance i{b, role, of_role(b.draw(), role)};
     const auto took = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun);
@@ -69,7 +67,7 @@ void probe_leaves_no_trace(bench& b) {
   pair p{b};
   p.bring_up(1);
   const auto before = threads_and_files();
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     auto& r = keep_recorder(b, role);
     const auto o = open_raw(b, r, role, of_role(p.met, role), {.probe = true});
     require(o.status == CPNS_OK && o.transport != nullptr,
@@ -84,7 +82,7 @@ void probe_leaves_no_trace(bench& b) {
 }
 
 void limits_are_sound(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     instance i{b, role, of_role(b.draw(), role)};
     const auto& l = i.limits;
     require(l.mtu >= 23 && l.mtu <= 65535, "mtu is 23 to 65535: it is " + std::to_string(l.mtu));
@@ -112,7 +110,7 @@ void limits_are_sound(bench& b) {
 }
 
 void unknown_parameters_are_refused(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     auto p = of_role(b.draw(), role);
     p["no-such-parameter"] = "1";
     const auto o = try_open(b, role, p);
@@ -130,7 +128,7 @@ void bad_values_are_refused(bench& b) {
   for (const auto& text : b.on.refused) {
     const auto bad = split_parameter(text);
     require(bad.has_value(), "'" + text + "' under refused: is no name=value");
-    for (const auto role : roles) {
+    for (const auto role : both_roles) {
       auto p = of_role(b.draw(), role);
       p[bad->first] = bad->second;
       const auto o = try_open(b, role, p);
@@ -150,7 +148,7 @@ void unknown_roles_are_refused(bench& b) {
 }
 
 void sizes_are_respected(bench& b) {
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     const auto p = of_role(b.draw(), role);
     refused(try_open(b, role, p, {.host_size = 16}), "a cpns_host of 16 bytes, which has no function");
     refused(try_open(b, role, p, {.args_size = 8}), "cpns_open_args of 8 bytes, which have no parameters");
@@ -176,7 +174,7 @@ void instances_live_side_by_side(bench& b) {
           "several instances may be open at once: a send failed after another one was closed");
 }
 
-constexpr test tests[] = {
+constexpr test open_list[] = {
     {"opens-and-closes", "Both roles open with the given parameters, have every function, and close.",
      "parameters-are-declared", seconds{20}, opens_and_closes},
     {"opens-in-time", "open returns within the two seconds that the host gives it.", "opens-and-closes",
@@ -205,7 +203,7 @@ constexpr test later[] = {
 
 }  // namespace
 
-std::span<const test> open_tests() { return tests; }
+std::span<const test> open_tests() { return open_list; }
 std::span<const test> open_together_tests() { return later; }
 
 }  // namespace cpns::conformance

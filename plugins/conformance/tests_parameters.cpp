@@ -14,8 +14,6 @@ using plugins::parameter_description;
 using plugins::transport_role;
 using std::chrono::seconds;
 
-constexpr cpns_role roles[] = {CPNS_ROLE_CENTRAL, CPNS_ROLE_PERIPHERAL};
-
 transport_role as_host_role(cpns_role role) {
   return role == CPNS_ROLE_CENTRAL ? transport_role::central : transport_role::peripheral;
 }
@@ -72,7 +70,7 @@ void refuses(bench& b, cpns_role role, const params& p, const std::string& name,
 void declared_bounds_hold(bench& b) {
   const auto plugin = declared(b);
   if (!plugin.declares) throw test_skipped{"the entry has no list of parameters"};
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     const auto met = b.draw();
     const auto& good = role == CPNS_ROLE_CENTRAL ? met.central : met.peripheral;
     for (const auto& p : plugin.parameters) {
@@ -97,7 +95,7 @@ void declared_bounds_hold(bench& b) {
 
 void hosts_of_1_0_are_served(bench& b) {
   constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof(cpns_host::get_extension);
-  for (const auto role : roles) {
+  for (const auto role : both_roles) {
     const auto met = b.draw();
     auto p = role == CPNS_ROLE_CENTRAL ? met.central : met.peripheral;
     // What stands behind its table is no function: a call there ends the process.
@@ -141,7 +139,7 @@ constexpr test early[] = {
      "The list of parameters is sound: names, sentences, bounds, presets that fit.", "entry-is-sound",
      seconds{10}, parameters_are_declared},
 };
-constexpr test tests[] = {
+constexpr test parameter_list[] = {
     {"declared-bounds-hold",
      "Values outside of what is declared end in CPNS_BAD_PARAMETER, and name the parameter.",
      "unknown-parameters-are-refused", seconds{90}, declared_bounds_hold},
@@ -156,6 +154,6 @@ constexpr test tests[] = {
 }  // namespace
 
 std::span<const test> declaration_tests() { return early; }
-std::span<const test> parameter_tests() { return tests; }
+std::span<const test> parameter_tests() { return parameter_list; }
 
 }  // namespace cpns::conformance

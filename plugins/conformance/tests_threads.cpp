@@ -188,7 +188,7 @@ void nothing_throws(bench& b) {
   }
 }
 
-constexpr test tests[] = {
+constexpr test thread_list[] = {
     {"sends-from-many-threads", "Frames that several threads send at once arrive whole.", "link-comes-up",
      seconds{90}, sends_from_many_threads},
     {"calls-from-many-threads", "Everything that is any-thread may be called from several threads at once.",
@@ -203,6 +203,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> thread_tests() { return tests; }
+std::span<const test> thread_tests() { return thread_list; }
 
 }  // namespace cpns::conformance

@@ -256,7 +256,7 @@ void memory_is_bounded(bench& b) {
   }
 }
 
-constexpr test tests[] = {
+constexpr test traffic_list[] = {
     {"frames-of-every-size", "Frames of 1 byte to the MTU arrive as they were sent, both ways.",
      "link-comes-up", seconds{90}, frames_of_every_size},
     {"frames-out-of-range-are-refused",
@@ -295,6 +295,6 @@ constexpr test tests[] = {
 
 }  // namespace
 
-std::span<const test> traffic_tests() { return tests; }
+std::span<const test> traffic_tests() { return traffic_list; }
 
 }  // namespace cpns::conformance

@@ -14,15 +14,16 @@ extern char** environ;
 namespace cpns::plugins {
 namespace {
 
-constexpr std::array<std::string_view, 9> names{
+constexpr std::array<std::string_view, 9> passed_names{
     "CPNS_PLUGIN_PATH", "HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR", "LANGUAGE"};
 // Locale, loader, D-Bus, allocator; options of sanitizers end alike.
-constexpr std::array<std::string_view, 4> beginnings{"LC_", "LD_", "DBUS_", "MALLOC_"};
+constexpr std::array<std::string_view, 4> passed_beginnings{"LC_", "LD_", "DBUS_", "MALLOC_"};
 constexpr std::string_view sanitizers = "SAN_OPTIONS";
 
 bool is_passed_on(std::string_view name) {
-  return std::find(names.begin(), names.end(), name) != names.end() || name.ends_with(sanitizers) ||
-         std::any_of(beginnings.begin(), beginnings.end(),
+  return std::find(passed_names.begin(), passed_names.end(), name) != passed_names.end() ||
+         name.ends_with(sanitizers) ||
+         std::any_of(passed_beginnings.begin(), passed_beginnings.end(),
                      [name](std::string_view b) { return name.starts_with(b); });
 }
 

@@ -21,7 +21,7 @@ namespace asio = boost::asio;
 using descriptor = asio::posix::stream_descriptor;
 
 // Longer waits than steady_clock can hold are as good as for ever.
-constexpr std::uint64_t after_ms_max = std::uint64_t{1000} * 60 * 60 * 24 * 365 * 100;
+constexpr std::uint64_t timer_ms_max = std::uint64_t{1000} * 60 * 60 * 24 * 365 * 100;
 
 }  // namespace
 
@@ -45,7 +45,7 @@ class event_loop::impl {
         asio::post(io_, [over, until] { over(); });
       });
     } else {
-      t->timer.emplace(io_, std::chrono::milliseconds{std::min(after_ms, after_ms_max)});
+      t->timer.emplace(io_, std::chrono::milliseconds{std::min(after_ms, timer_ms_max)});
       t->timer->async_wait([over](boost::system::error_code) { over(); });
     }
     run();

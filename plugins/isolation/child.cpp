@@ -26,9 +26,10 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr std::size_t waiting_max = 1024 * 1024;  // bytes of reports; above it the plugin's threads wait
-constexpr int retry_ms = 1;                       // of a message that the plugin had no room for
-constexpr unsigned orphan_limit_s = 5;            // for closing the plugin when the role is gone
+constexpr std::size_t reports_waiting_max =
+    1024 * 1024;                        // bytes of reports; above it the plugin's threads wait
+constexpr int retry_ms = 1;             // of a message that the plugin had no room for
+constexpr unsigned orphan_limit_s = 5;  // for closing the plugin when the role is gone
 
 /// Reports on their way to the role, sent by a thread of their own: the thread that takes commands may be
 /// inside the plugin. [thread-safe]
@@ -39,7 +40,7 @@ class reports {
   /// Waits while too much is waiting: that is how a role that is slow slows the peers down.
   void add_patiently(const report& r) {
     std::unique_lock lock{guard_};
-    room_.wait(lock, [this] { return waiting_.bytes_held() < waiting_max; });
+    room_.wait(lock, [this] { return waiting_.bytes_held() < reports_waiting_max; });
     put(r);
   }
   void add(const report& r) {
@@ -48,7 +49,7 @@ class reports {
   }
   void add_or_drop(const report& r) {
     std::lock_guard lock{guard_};
-    if (waiting_.bytes_held() < waiting_max) put(r);
+    if (waiting_.bytes_held() < reports_waiting_max) put(r);
   }
   /// Waits until all was sent.
   void flush() {

@@ -12,8 +12,7 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr std::string_view component = "radio";
-constexpr std::size_t waiting_max = 4 * 1024 * 1024;  // bytes of commands while the child takes none
+constexpr std::size_t commands_waiting_max = 4 * 1024 * 1024;  // bytes of commands while the child takes none
 
 std::uint64_t drawn_below(std::uint64_t n) {
   static thread_local std::minstd_rand draw{std::random_device{}()};
@@ -56,14 +55,15 @@ class isolated_transport final : public transport {
     CPNS_CHECK(only_for(transport_role::central, what));
     if (!shared_.accepting)
       return fail(errc::plugin_failed, info_.name + ": " + what + ": the radio starts again");
-    if (shared_.out.bytes_held() > waiting_max) return fail(errc::state_overloaded, info_.name + ": " + what);
+    if (shared_.out.bytes_held() > commands_waiting_max)
+      return fail(errc::state_overloaded, info_.name + ": " + what);
     CPNS_CHECK(order(connect_command{std::string{address}}));
     shared_.book.connecting(std::string{address});
     return {};
   }
   void cancel(std::string_view address) override {
     std::lock_guard lock{shared_.guard};
-    if (!shared_.closing && shared_.out.bytes_held() <= waiting_max)
+    if (!shared_.closing && shared_.out.bytes_held() <= commands_waiting_max)
       (void)order(cancel_command{std::string{address}});
   }
   status add_endpoint(endpoint_id endpoint, std::string_view name) override {
@@ -110,7 +110,7 @@ class isolated_transport final : public transport {
   }
   void forget_pairing(std::string_view address) override {
     std::lock_guard lock{shared_.guard};
-    if (!shared_.closing && shared_.out.bytes_held() <= waiting_max)
+    if (!shared_.closing && shared_.out.bytes_held() <= commands_waiting_max)
       (void)order(forget_command{std::string{address}});
   }
   link_quality quality(link_id link) const override {
@@ -170,7 +170,7 @@ class isolated_transport final : public transport {
 void isolated_transport::opened(const transport_info& info) {
   if (!std::exchange(first_told_, true)) return first_.set_value(info);
   const auto restarts = ++restarts_;
-  log::info(component, "radio-restarted", "the radio is open again",
+  log::info(radio_component, "radio-restarted", "the radio is open again",
             {{"transport", settings_.name}, {"restarts", std::to_string(restarts)}});
 }
 
@@ -220,8 +220,8 @@ void isolated_transport::run() {
     if (!first_told_) return first_.set_value(tl::unexpected{end.why});
     const auto wait = pauses.after(end.lived);
     in_vain = end.refused ? in_vain + 1 : 0;
-    log::write(in_vain < starts_in_vain ? log::level::warn : log::level::error, component, "radio-ended",
-               end.refused ? end.why.message() : end.why.detail,
+    log::write(in_vain < starts_in_vain ? log::level::warn : log::level::error, radio_component,
+               "radio-ended", end.refused ? end.why.message() : end.why.detail,
                {{"transport", settings_.name},
                 {"pid", std::to_string(pid)},
                 {"ends", std::to_string(ends_)},

@@ -14,12 +14,11 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr std::string_view component = "radio";
 constexpr int packets_a_round = 64;
 constexpr int packets_at_the_end = 4096;  // no process that is left behind keeps this one reading
 constexpr unsigned log_lines_a_second = 50;
 constexpr milliseconds kill_limit{1'000};
-constexpr std::size_t counters_max = 256;  // names of counters of all processes
+constexpr std::size_t sums_max = 256;  // names of counters of all processes
 // Above all messages that a child may hold: one that does not read fills no memory here.
 constexpr std::size_t waiting_most = 32 * 1024 * 1024;
 static_assert(waiting_most > 3 * link_book::window_of_all * message_max / 2);
@@ -53,7 +52,7 @@ std::vector<named_counter> shared_state::all_counters() const {
     const auto it = std::find_if(sums.begin(), sums.end(), [&](const auto& o) { return o.name == c.name; });
     if (it != sums.end())
       it->value += c.value;
-    else if (sums.size() < counters_max)
+    else if (sums.size() < sums_max)
       sums.push_back(c);
   }
   return sums;
@@ -223,7 +222,7 @@ milliseconds session::uptime() const {
 
 log::level session::level_wanted() const {
   for (const auto l : {log::level::debug, log::level::info, log::level::warn, log::level::error})
-    if (log::enabled(l, component)) return l;
+    if (log::enabled(l, radio_component)) return l;
   return log::level::off;
 }
 
@@ -332,13 +331,13 @@ void session::on(const log_report& r) {
   const auto now = clock::now();
   if (now - log_second_ >= seconds{1}) {
     if (log_lines_ > log_lines_a_second)
-      log::warn(component, "plugin-log-cut", "further lines of the last second were left out",
+      log::warn(radio_component, "plugin-log-cut", "further lines of the last second were left out",
                 {{"transport", settings_.name}, {"lines", std::to_string(log_lines_ - log_lines_a_second)}});
     log_second_ = now;
     log_lines_ = 0;
   }
   if (++log_lines_ > log_lines_a_second) return;
-  log::write(r.level, component, r.event, r.text, {{"transport", settings_.name}});
+  log::write(r.level, radio_component, r.event, r.text, {{"transport", settings_.name}});
 }
 
 void session::on(const pong_report& r) {

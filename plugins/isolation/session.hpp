@@ -5,12 +5,16 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <string_view>
 
 #include "plugins/isolation/isolated_transport.hpp"
 #include "plugins/isolation/link_book.hpp"
 #include "plugins/isolation/process.hpp"
 
 namespace cpns::plugins::isolation {
+
+/// Whose lines they are, in the log.
+inline constexpr std::string_view radio_component = "radio";
 
 /// What the callers of a transport and its thread share.
 struct shared_state {

@@ -2,30 +2,21 @@
 
 #include <algorithm>
 
-#include "base/cbor.hpp"
+#include "protocol/fields.hpp"
 
 namespace cpns::protocol {
 namespace {
 
-constexpr std::uint64_t schema = 1;
+constexpr std::uint64_t device_record_schema = 1;
 constexpr std::size_t fields = 24;
-constexpr std::size_t keys_max = 4096, text_max = 1024;
+constexpr std::size_t held_keys_max = 4096, text_max = 1024;
 constexpr std::size_t fixed_size = 1024, key_size = 64;
 
 using cbor::reader;
 using cbor::writer;
 
-std::uint64_t unsigned_of(std::int64_t v) { return static_cast<std::uint64_t>(std::max<std::int64_t>(v, 0)); }
-
 std::string_view bounded(const std::string& t) {
   return t.size() <= text_max ? std::string_view{t} : std::string_view{};
-}
-
-void write_epoch(writer& w, const std::optional<epoch>& e) {
-  if (e)
-    w.uint(e->value());
-  else
-    w.null();
 }
 
 void write_key(writer& w, const held_key& k) {
@@ -43,43 +34,24 @@ void write_chain(writer& w, const std::optional<held_chain>& c) {
     w.null();
 }
 
-result<std::int64_t> read_time(reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, INT64_MAX));
-  return static_cast<std::int64_t>(v);
-}
-
-result<std::uint32_t> read_u32(reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, UINT32_MAX));
-  return static_cast<std::uint32_t>(v);
-}
-
-result<std::optional<secret32>> read_secret_or_null(reader& r, std::string_view at) {
-  CPNS_TRY(const bool none, r.null_next(at));
-  if (none) return std::optional<secret32>{};
-  CPNS_TRY(const auto b, r.bstr(at, 32, 32));
-  return std::optional<secret32>{secret32{b.first<32>()}};
-}
-
-result<held_key> read_key(reader& r) {
+result<held_key> read_held_key(reader& r) {
   constexpr std::string_view at = "device record.keys";
   held_key k;
   CPNS_CHECK(r.array_of(at, 4));
-  CPNS_TRY(const auto e, r.uint(at, epoch::max_value));
-  k.which = epoch::from_value(e);
-  CPNS_TRY(k.set.value, r.bstr_of<8>(at));
-  CPNS_TRY(const auto b, r.bstr(at, 32, 32));
-  k.eukey = secret32{b.first<32>()};
+  CPNS_TRY(k.which, read_epoch(r, at));
+  CPNS_TRY(k.set, read_id<set_id>(r, at));
+  CPNS_TRY(k.eukey, read_secret(r, at));
   CPNS_TRY(const auto use, r.uint(at, static_cast<std::uint64_t>(key_use::own)));
   k.use = static_cast<key_use>(use);
   return k;
 }
 
 status read_keys(reader& r, std::vector<held_key>& out) {
-  CPNS_TRY(const auto n, r.array("device record.keys", 0, keys_max));
+  CPNS_TRY(const auto n, r.array("device record.keys", 0, held_keys_max));
   std::size_t own = 0;
   out.reserve(n);
   for (std::size_t i = 0; i < n; ++i) {
-    CPNS_TRY(auto k, read_key(r));
+    CPNS_TRY(auto k, read_held_key(r));
     if (!out.empty() && k.which <= out.back().which)
       return fail(errc::store_damaged, "device record.keys: not in ascending order");
     own += k.use == key_use::own ? 1 : 0;
@@ -95,11 +67,9 @@ result<std::optional<held_chain>> read_chain(reader& r) {
   if (none) return std::optional<held_chain>{};
   held_chain c;
   CPNS_CHECK(r.array_of(at, 3));
-  CPNS_TRY(const auto e, r.uint(at, epoch::max_value));
-  c.made_for = epoch::from_value(e);
+  CPNS_TRY(c.made_for, read_epoch(r, at));
   CPNS_TRY(c.generation, read_u32(r, at));
-  CPNS_TRY(const auto b, r.bstr(at, 32, 32));
-  c.value = secret32{b.first<32>()};
+  CPNS_TRY(c.value, read_secret(r, at));
   return std::optional<held_chain>{std::move(c)};
 }
 
@@ -113,7 +83,7 @@ status read_standing(reader& r, device_record& out) {
   return {};
 }
 
-status read_set(reader& r, device_record& out) {
+status read_set_of_device(reader& r, device_record& out) {
   CPNS_TRY(out.generation, read_u32(r, "device record.generation"));
   CPNS_TRY(out.set.value, r.bstr_of<8>("device record.set"));
   CPNS_TRY(out.gateway_temporary_key, read_secret_or_null(r, "device record.gateway_temporary_key"));
@@ -128,13 +98,11 @@ status read_set(reader& r, device_record& out) {
 
 status read_history(reader& r, device_record& out) {
   CPNS_TRY(out.resets, r.uint("device record.resets"));
-  CPNS_TRY(const auto report, r.uint_or_null("device record.to_report", epoch::max_value));
-  if (report) out.to_report = epoch::from_value(*report);
+  CPNS_TRY(out.to_report, read_epoch_or_null(r, "device record.to_report"));
   CPNS_TRY(out.keyed_since, read_time(r, "device record.keyed_since"));
   CPNS_TRY(out.budget_day, read_time(r, "device record.budget_day"));
   CPNS_TRY(out.unchained_built, read_u32(r, "device record.unchained_built"));
-  CPNS_TRY(const auto request, r.bstr_or_null<16>("device record.request"));
-  if (request) out.request = request_id{*request};
+  CPNS_TRY(out.request, read_id_or_null<request_id>(r, "device record.request"));
   CPNS_TRY(out.request_is_refill, r.boolean("device record.request_is_refill"));
   CPNS_TRY(const auto transport, r.tstr("device record.last_transport", 0, text_max));
   out.last_transport = std::string{transport};
@@ -165,24 +133,18 @@ std::size_t device_record::unused_count() const {
 secret_bytes encode(const device_record& r) {
   const auto texts = r.standing_reason.size() + r.last_transport.size() + r.last_address.size();
   writer w{fixed_size + texts + key_size * r.keys.size()};
-  w.array(fields).uint(schema).tstr(r.entity.text()).tstr(r.user.text());
+  w.array(fields).uint(device_record_schema).tstr(r.entity.text()).tstr(r.user.text());
   w.boolean(r.approved).uint(static_cast<std::uint64_t>(r.standing)).tstr(bounded(r.standing_reason));
   w.uint(r.generation).bstr(r.set.value);
-  if (r.gateway_temporary_key)
-    w.bstr(r.gateway_temporary_key->expose());
-  else
-    w.null();
-  w.bstr(r.owner.value).uint(r.rekey_seconds).uint(unsigned_of(r.not_after)).uint(r.incarnation);
+  write_or_null(w, r.gateway_temporary_key);
+  w.bstr(r.owner.value).uint(r.rekey_seconds).uint(time_field(r.not_after)).uint(r.incarnation);
   w.array(r.keys.size());
   for (const auto& k : r.keys) write_key(w, k);
   write_chain(w, r.chain);
   w.uint(r.resets);
-  write_epoch(w, r.to_report);
-  w.uint(unsigned_of(r.keyed_since)).uint(unsigned_of(r.budget_day)).uint(r.unchained_built);
-  if (r.request)
-    w.bstr(r.request->value);
-  else
-    w.null();
+  write_or_null(w, r.to_report);
+  w.uint(time_field(r.keyed_since)).uint(time_field(r.budget_day)).uint(r.unchained_built);
+  write_or_null(w, r.request);
   w.boolean(r.request_is_refill).tstr(bounded(r.last_transport)).tstr(bounded(r.last_address));
   return secret_bytes{w.take()};
 }
@@ -191,16 +153,11 @@ result<device_record> decode_device_record(byte_view in) {
   reader r{in};
   device_record out;
   CPNS_CHECK(r.array_of("device record", fields));
-  CPNS_TRY(const auto version, r.uint("device record.schema"));
-  if (version != schema)
-    return fail(errc::store_damaged, "device record has schema " + std::to_string(version) +
-                                         ", this program reads " + std::to_string(schema));
-  CPNS_TRY(const auto entity, r.tstr("device record.entity", 1, entity_id::max_size));
-  CPNS_TRY(out.entity, entity_id::parse(entity));
-  CPNS_TRY(const auto user, r.tstr("device record.user", 1, user_id::max_size));
-  CPNS_TRY(out.user, user_id::parse(user));
+  CPNS_CHECK(read_schema(r, "device record", device_record_schema));
+  CPNS_TRY(out.entity, read_entity(r, "device record.entity"));
+  CPNS_TRY(out.user, read_user(r, "device record.user"));
   CPNS_CHECK(read_standing(r, out));
-  CPNS_CHECK(read_set(r, out));
+  CPNS_CHECK(read_set_of_device(r, out));
   CPNS_CHECK(read_history(r, out));
   CPNS_CHECK(r.end("device record"));
   return out;

@@ -10,7 +10,8 @@ namespace {
 
 using kind_t = gw_event::kind_t;
 
-constexpr std::size_t outputs_max = 64;  ///< over this, while a write takes its time, noise is counted only
+constexpr std::size_t gw_outputs_max =
+    64;  ///< over this, while a write takes its time, noise is counted only
 
 pn_gw_state first_state(const device_record& r) {
   switch (r.standing) {
@@ -55,7 +56,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
   case pn_gw_action::drop:
   case pn_gw_action::count:
     ++dropped;
-    if (outputs.size() < outputs_max) say(kind_t::dropped, {}, std::move(what.why));
+    if (outputs.size() < gw_outputs_max) say(kind_t::dropped, {}, std::move(what.why));
     return;
   case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.exchange), std::nullopt);
   case pn_gw_action::ask_approval:

@@ -8,7 +8,8 @@ namespace {
 
 using reason_t = failure::reason_t;
 
-constexpr std::size_t outputs_max = 32;  ///< over this, while a write takes its time, messages are dropped
+constexpr std::size_t pne_outputs_max =
+    32;  ///< over this, while a write takes its time, messages are dropped
 
 }  // namespace
 
@@ -18,7 +19,7 @@ void pne_machine::impl::handle_frame(time_point now, byte_view message) {
   about.message = message;
   auto m = decode_radio(message);
   if (!m) return refuse(pne_trigger::unfit, now, reason_t::bad_message, m.error().message());
-  if (outputs.size() >= outputs_max)
+  if (outputs.size() >= pne_outputs_max)
     return refuse(pne_trigger::unfit, now, reason_t::busy, "too much is waiting for a write");
   if (const auto* dreq = std::get_if<discovery_request>(&*m)) return on(now, *dreq);
   if (const auto* kdel = std::get_if<key_delivery>(&*m)) return on(now, *kdel);
@@ -164,7 +165,7 @@ void pne_machine::impl::erase() {
 
 void pne_machine::impl::drop(time_point now) {
   ++dropped;
-  if (outputs.size() >= outputs_max) return;
+  if (outputs.size() >= pne_outputs_max) return;
   if (hints.take(now)) outputs.emplace_back(pne_send{encode(failure{about.hint})});
   say(pne_event::kind_t::rejected, {}, std::move(about.why));
 }

@@ -1,11 +1,11 @@
 #include "protocol/pne/pne_record.hpp"
 
-#include "base/cbor.hpp"
+#include "protocol/fields.hpp"
 
 namespace cpns::protocol {
 namespace {
 
-constexpr std::uint64_t schema = 1;
+constexpr std::uint64_t pne_record_schema = 1;
 constexpr std::size_t encoded_max = 192;
 
 using cbor::reader;
@@ -19,18 +19,15 @@ void write(writer& w, const std::optional<stored_key>& k) {
   w.array(4).uint(k->which.value()).bstr(k->eukey.expose()).bstr(k->owner.value).uint(k->rekey_seconds);
 }
 
-result<std::optional<stored_key>> read_key(reader& r, std::string_view at) {
+result<std::optional<stored_key>> read_stored_key(reader& r, std::string_view at) {
   CPNS_TRY(const bool none, r.null_next(at));
   if (none) return std::optional<stored_key>{};
   stored_key k;
   CPNS_CHECK(r.array_of(at, 4));
-  CPNS_TRY(const auto e, r.uint(at, epoch::max_value));
-  k.which = epoch::from_value(e);
-  CPNS_TRY(const auto key, r.bstr(at, 32, 32));
-  k.eukey = secret32{key.first<32>()};
-  CPNS_TRY(k.owner.value, r.bstr_of<16>(at));
-  CPNS_TRY(const auto rekey, r.uint(at, UINT32_MAX));
-  k.rekey_seconds = static_cast<std::uint32_t>(rekey);
+  CPNS_TRY(k.which, read_epoch(r, at));
+  CPNS_TRY(k.eukey, read_secret(r, at));
+  CPNS_TRY(k.owner, read_id<owner_tag>(r, at));
+  CPNS_TRY(k.rekey_seconds, read_u32(r, at));
   return std::optional<stored_key>{std::move(k)};
 }
 
@@ -38,7 +35,7 @@ result<std::optional<stored_key>> read_key(reader& r, std::string_view at) {
 
 secret_bytes encode(const pne_record& r) {
   writer w{encoded_max};
-  w.array(4).uint(schema);
+  w.array(4).uint(pne_record_schema);
   write(w, r.current);
   write(w, r.pending);
   w.uint(r.resets);
@@ -49,12 +46,9 @@ result<pne_record> decode_pne_record(byte_view in) {
   reader r{in};
   pne_record out;
   CPNS_CHECK(r.array_of("PNE record", 4));
-  CPNS_TRY(const auto version, r.uint("PNE record.schema"));
-  if (version != schema)
-    return fail(errc::store_damaged, "PNE record has schema " + std::to_string(version) +
-                                         ", this program reads " + std::to_string(schema));
-  CPNS_TRY(out.current, read_key(r, "PNE record.current"));
-  CPNS_TRY(out.pending, read_key(r, "PNE record.pending"));
+  CPNS_CHECK(read_schema(r, "PNE record", pne_record_schema));
+  CPNS_TRY(out.current, read_stored_key(r, "PNE record.current"));
+  CPNS_TRY(out.pending, read_stored_key(r, "PNE record.pending"));
   CPNS_TRY(out.resets, r.uint("PNE record.resets"));
   CPNS_CHECK(r.end("PNE record"));
   if (out.current && out.pending && out.pending->which <= out.current->which)

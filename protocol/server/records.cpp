@@ -1,6 +1,6 @@
 #include "protocol/server/records.hpp"
 
-#include "base/cbor.hpp"
+#include "protocol/fields.hpp"
 
 namespace cpns::protocol {
 namespace {
@@ -11,56 +11,16 @@ constexpr std::uint64_t entity_schema = 1;
 
 // Bounds of what is read back: far above what the machine ever writes.
 constexpr std::size_t sets_max = 64;
-constexpr std::size_t keys_max = 8192;
+constexpr std::size_t set_keys_max = 8192;
 constexpr std::size_t answered_max = 256;
 constexpr std::size_t used_max = 1024;
 constexpr std::size_t batch_name_max = 255;
-
-constexpr std::uint64_t time_max = std::uint64_t{1} << 62;
-
-std::uint64_t as_unsigned(std::int64_t unix_time) {
-  return unix_time < 0 ? 0 : static_cast<std::uint64_t>(unix_time);
-}
-
-result<std::int64_t> read_time(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const auto v, r.uint(at, time_max));
-  return static_cast<std::int64_t>(v);
-}
-
-result<std::uint64_t> read_schema(cbor::reader& r, std::string_view at, std::uint64_t known) {
-  CPNS_TRY(const auto v, r.uint(at));
-  if (v != known)
-    return fail(errc::store_damaged,
-                std::string{at} + " " + std::to_string(v) + " is of another version of the server");
-  return v;
-}
-
-template <class Id>
-result<Id> read_id(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const auto b, r.bstr_of<Id::size>(at));
-  return Id{b};
-}
-
-result<secret32> read_secret(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const auto b, r.bstr(at, 32, 32));
-  return secret32{b.first<32>()};
-}
-
-result<user_id> read_user(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const auto t, r.tstr(at, 1, user_id::max_size));
-  return user_id::parse(t);
-}
 
 result<std::optional<user_id>> read_user_or_null(cbor::reader& r, std::string_view at) {
   CPNS_TRY(const bool none, r.null_next(at));
   if (none) return std::optional<user_id>{};
   CPNS_TRY(auto u, read_user(r, at));
   return std::optional<user_id>{std::move(u)};
-}
-
-result<entity_id> read_entity(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const auto t, r.tstr(at, 1, entity_id::max_size));
-  return entity_id::parse(t);
 }
 
 void write_user_or_null(cbor::writer& w, const std::optional<user_id>& u) {
@@ -72,15 +32,14 @@ void write_user_or_null(cbor::writer& w, const std::optional<user_id>& u) {
 
 void write(cbor::writer& w, const eukey_set& s) {
   w.array(8).uint(s.generation).bstr(s.set.value).uint(s.incarnation).bstr(s.issued_to.value);
-  w.uint(s.next_index).uint(as_unsigned(s.not_after)).uint(s.first_index).array(s.eukeys.size());
+  w.uint(s.next_index).uint(time_field(s.not_after)).uint(s.first_index).array(s.eukeys.size());
   for (const auto& k : s.eukeys) w.bstr(k.expose());
 }
 
 result<eukey_set> read_set(cbor::reader& r) {
   eukey_set s;
   CPNS_CHECK(r.array_of("set", 8));
-  CPNS_TRY(const auto generation, r.uint("set generation", UINT32_MAX));
-  s.generation = static_cast<std::uint32_t>(generation);
+  CPNS_TRY(s.generation, read_u32(r, "set generation"));
   CPNS_TRY(s.set, read_id<set_id>(r, "set_id"));
   CPNS_TRY(s.incarnation, r.uint("set incarnation"));
   CPNS_TRY(s.issued_to, read_id<gateway_id>(r, "set issued_to"));
@@ -89,7 +48,7 @@ result<eukey_set> read_set(cbor::reader& r) {
   CPNS_TRY(s.not_after, read_time(r, "set not_after"));
   CPNS_TRY(const auto first, r.uint("set first_index", next));
   s.first_index = static_cast<std::uint32_t>(first);
-  CPNS_TRY(const auto n, r.array("set eukeys", 0, keys_max));
+  CPNS_TRY(const auto n, r.array("set eukeys", 0, set_keys_max));
   if (n != next - first)
     return fail(errc::store_damaged, "a set holds another number of keys than its indexes say");
   s.eukeys.reserve(n);
@@ -116,18 +75,16 @@ result<answered_request> read_answered(cbor::reader& r) {
   CPNS_TRY(a.id, read_id<request_id>(r, "request_id"));
   CPNS_TRY(a.gw, read_id<gateway_id>(r, "gw_id"));
   CPNS_TRY(a.content_hash, r.bstr_of<32>("content hash"));
-  CPNS_TRY(const auto generation, r.uint("generation", UINT32_MAX));
+  CPNS_TRY(a.generation, read_u32(r, "generation"));
   CPNS_TRY(const auto first, r.uint("first_index", 65'535));
-  CPNS_TRY(const auto n, r.uint("count", keys_max));
-  a.generation = static_cast<std::uint32_t>(generation);
+  CPNS_TRY(const auto n, r.uint("count", set_keys_max));
   a.first_index = static_cast<std::uint32_t>(first);
   a.count = static_cast<std::uint32_t>(n);
   return a;
 }
 
 status read_holder(cbor::reader& r, entity_record& e) {
-  CPNS_TRY(const auto holder, r.bstr_or_null<16>("holder"));
-  if (holder) e.holder = gateway_id{*holder};
+  CPNS_TRY(e.holder, read_id_or_null<gateway_id>(r, "holder"));
   CPNS_TRY(e.holder_seen, read_time(r, "holder_seen"));
   return {};
 }
@@ -138,8 +95,7 @@ status read_lists(cbor::reader& r, entity_record& e) {
     CPNS_TRY(auto s, read_set(r));
     e.sets.push_back(std::move(s));
   }
-  CPNS_TRY(const auto report, r.uint_or_null("last_report", epoch::max_value));
-  if (report) e.last_report = epoch::from_value(*report);
+  CPNS_TRY(e.last_report, read_epoch_or_null(r, "last_report"));
   CPNS_TRY(e.last_report_slot, r.uint("last_report_slot"));
   CPNS_TRY(const auto answers, r.array("answered", 0, answered_max));
   for (std::size_t i = 0; i < answers; ++i) {
@@ -173,7 +129,7 @@ secret_bytes encode(const user_record& u) {
       .bstr(u.salt)
       .uint(u.iterations)
       .bstr(u.stored_key)
-      .uint(as_unsigned(u.created));
+      .uint(time_field(u.created));
   return secret_bytes{w.take()};
 }
 
@@ -181,11 +137,10 @@ result<user_record> decode_user_record(byte_view in) {
   cbor::reader r{in};
   user_record u;
   CPNS_CHECK(r.array_of("user record", 6));
-  CPNS_CHECK(read_schema(r, "user schema", user_schema));
+  CPNS_CHECK(read_schema(r, "user record", user_schema));
   CPNS_TRY(u.user, read_user(r, "user"));
   CPNS_TRY(u.salt, r.bstr_of<16>("salt"));
-  CPNS_TRY(const auto iterations, r.uint("iterations", UINT32_MAX));
-  u.iterations = static_cast<std::uint32_t>(iterations);
+  CPNS_TRY(u.iterations, read_u32(r, "iterations"));
   CPNS_TRY(u.stored_key, r.bstr_of<32>("stored_key"));
   CPNS_TRY(u.created, read_time(r, "created"));
   CPNS_CHECK(r.end("user record"));
@@ -209,7 +164,7 @@ result<device_secret_record> decode_device_secret_record(byte_view in) {
   cbor::reader r{in};
   device_secret_record d;
   CPNS_CHECK(r.array_of("device record", 7));
-  CPNS_CHECK(read_schema(r, "device schema", device_schema));
+  CPNS_CHECK(read_schema(r, "device record", device_schema));
   CPNS_TRY(d.entity, read_entity(r, "entity"));
   CPNS_TRY(d.temporary_key, read_secret(r, "temporary key"));
   CPNS_TRY(d.stretched, r.boolean("stretched"));
@@ -225,17 +180,11 @@ secret_bytes encode(const entity_record& e) {
   cbor::writer w{expected_size(e)};
   w.array(13).uint(entity_schema).tstr(e.entity.text());
   write_user_or_null(w, e.owner);
-  w.bstr(e.tag.value).uint(as_unsigned(e.claimed));
-  if (e.holder)
-    w.bstr(e.holder->value);
-  else
-    w.null();
-  w.uint(as_unsigned(e.holder_seen)).uint(e.resets).array(e.sets.size());
+  w.bstr(e.tag.value).uint(time_field(e.claimed));
+  write_or_null(w, e.holder);
+  w.uint(time_field(e.holder_seen)).uint(e.resets).array(e.sets.size());
   for (const auto& s : e.sets) write(w, s);
-  if (e.last_report)
-    w.uint(e.last_report->value());
-  else
-    w.null();
+  write_or_null(w, e.last_report);
   w.uint(e.last_report_slot).array(e.answered.size());
   for (const auto& a : e.answered) write(w, a);
   w.array(e.used.size());
@@ -247,7 +196,7 @@ result<entity_record> decode_entity_record(byte_view in) {
   cbor::reader r{in};
   entity_record e;
   CPNS_CHECK(r.array_of("entity record", 13));
-  CPNS_CHECK(read_schema(r, "entity schema", entity_schema));
+  CPNS_CHECK(read_schema(r, "entity record", entity_schema));
   CPNS_TRY(e.entity, read_entity(r, "entity"));
   CPNS_TRY(e.owner, read_user_or_null(r, "owner"));
   CPNS_TRY(e.tag, read_id<owner_tag>(r, "owner_tag"));

@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::chrono::milliseconds last_answers{1000};  // closing has two seconds in all
 
-constexpr const char* service = "org.bluez";
-constexpr const char* manager_interface = "org.freedesktop.DBus.ObjectManager";
+constexpr const char* bluez_name = "org.bluez";
+constexpr const char* object_manager = "org.freedesktop.DBus.ObjectManager";
 constexpr std::chrono::milliseconds first_answer{1500};  // opening and probing have two seconds in all
 constexpr std::chrono::seconds bus_pause{1};
 constexpr std::size_t proxies_kept = 32;
@@ -151,8 +151,8 @@ void bluez::connect() {
 }
 
 bluez::objects bluez::ask_objects() {
-  const auto root = sdbus::createProxy(*connection_, service, "/");
-  auto message = root->createMethodCall(manager_interface, "GetManagedObjects");
+  const auto root = sdbus::createProxy(*connection_, bluez_name, "/");
+  auto message = root->createMethodCall(object_manager, "GetManagedObjects");
   auto reply = root->callMethod(message, first_answer);
   objects out;
   reply >> out;
@@ -176,7 +176,7 @@ void bluez::refresh() {
   });
 }
 
-void bluez::objects_now(answer done) { call("/", manager_interface, "GetManagedObjects", std::move(done)); }
+void bluez::objects_now(answer done) { call("/", object_manager, "GetManagedObjects", std::move(done)); }
 
 std::string bluez::text(const properties& p, const char* name) {
   return value<std::string>(p, name).value_or("");
@@ -279,7 +279,7 @@ void bluez::drop_all() {
 
 bluez::proxy& bluez::proxy_of(const std::string& path) {
   auto& p = proxies_[path];
-  if (!p) p = std::make_unique<proxy>(proxy{sdbus::createProxy(*connection_, service, path), 0});
+  if (!p) p = std::make_unique<proxy>(proxy{sdbus::createProxy(*connection_, bluez_name, path), 0});
   return *p;
 }
 

@@ -11,7 +11,7 @@
 namespace cpns::ble {
 namespace {
 
-constexpr const char* manager_interface = "org.bluez.GattManager1";
+constexpr const char* gatt_manager = "org.bluez.GattManager1";
 constexpr const char* service_interface = "org.bluez.GattService1";
 constexpr int messages_at_once = 64;
 
@@ -42,7 +42,7 @@ gatt_server::gatt_server(loop& in, sdk::host out, bluez& b, std::string adapter,
   add_characteristic("write", write_uuid, write_flags(s.level));
   add_characteristic("notify", notify_uuid, {"notify"});
   bluez_.call(
-      adapter_path(adapter_), manager_interface, "RegisterApplication",
+      adapter_path(adapter_), gatt_manager, "RegisterApplication",
       [this, alive = std::weak_ptr{alive_}](sdbus::MethodReply&, const sdbus::Error* wrong) {
         if (alive.expired()) return;
         if (wrong == nullptr) {
@@ -58,7 +58,7 @@ gatt_server::gatt_server(loop& in, sdk::host out, bluez& b, std::string adapter,
 gatt_server::~gatt_server() {
   put_away(&chunk_pipe::in);
   put_away(&chunk_pipe::out);
-  bluez_.call(adapter_path(adapter_), manager_interface, "UnregisterApplication", nullptr,
+  bluez_.call(adapter_path(adapter_), gatt_manager, "UnregisterApplication", nullptr,
               sdbus::ObjectPath{path_});
 }
 

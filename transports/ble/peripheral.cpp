@@ -8,10 +8,10 @@
 namespace cpns::ble {
 namespace {
 
-constexpr const char* manager_interface = "org.bluez.LEAdvertisingManager1";
+constexpr const char* advertising_manager = "org.bluez.LEAdvertisingManager1";
 constexpr const char* advert_interface = "org.bluez.LEAdvertisement1";
-constexpr std::chrono::milliseconds first_pause{500};
-constexpr unsigned doublings_max = 5;
+constexpr std::chrono::milliseconds first_retry{500};
+constexpr unsigned retry_doublings_max = 5;
 // A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
 // starve the first.
 constexpr std::size_t links_of_one = 2;
@@ -190,7 +190,7 @@ void peripheral::advertise(const std::string& name, place& p) {
   p.asking = true;
   p.advert_tag = p.tag;
   bluez_->call(
-      adapter_path(name), manager_interface, "RegisterAdvertisement",
+      adapter_path(name), advertising_manager, "RegisterAdvertisement",
       [this, name, path](sdbus::MethodReply&, const sdbus::Error* wrong) {
         auto& mine = places_.at(name);
         mine.asking = false;
@@ -211,7 +211,7 @@ void peripheral::again(const std::string& name, const std::string& why) {
   if (!std::exchange(p.complained, true))
     out_.log(CPNS_LOG_WARN, "adapter " + name + ": " + why + "; trying again and again");
   loop_.cancel(p.retry);
-  p.retry = loop_.after(first_pause * (1 << std::min(p.failures++, doublings_max)), [this, name] {
+  p.retry = loop_.after(first_retry * (1 << std::min(p.failures++, retry_doublings_max)), [this, name] {
     places_.at(name).advert.reset();
     present(name);
   });
@@ -228,7 +228,7 @@ void peripheral::withdraw(const std::string& name, place& p) {
   loop_.cancel(p.retry);
   p.asking = true;
   bluez_->call(
-      adapter_path(name), manager_interface, "UnregisterAdvertisement",
+      adapter_path(name), advertising_manager, "UnregisterAdvertisement",
       [this, name](sdbus::MethodReply&, const sdbus::Error*) {
         places_.at(name).asking = false;
         present(name);

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "small_radio.hpp"
 
 namespace {

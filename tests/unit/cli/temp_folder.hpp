@@ -30,8 +30,8 @@ class temp_folder : public testing::Test {
     return ::stat(file.c_str(), &about) == 0 ? about.st_mode & 07777U : 0U;
   }
 
-  const temporary_folder fresh_;
-  const std::filesystem::path folder = fresh_.path();
+  temporary_folder fresh_;
+  std::filesystem::path folder = fresh_.path();
 };
 
 }  // namespace cpns::test
