@@ -147,11 +147,16 @@ status sealed_store::write(const sealed_batch& batch) {
   return under_.write(ops);
 }
 
-status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit) const {
+status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit,
+                          const damage_visitor& damaged) const {
   status outcome;
   CPNS_CHECK(under_.scan(t, {}, [&](byte_view stored, byte_view value) {
     if (t == table::meta && equal(stored, as_bytes(data_key_row))) return true;
     const auto opened = keys_->open_value(t, stored, value);
+    if (!opened && damaged) {
+      damaged(opened.error());
+      return true;
+    }
     if (!opened) {
       outcome = fail(opened.error());
       return false;

@@ -27,6 +27,8 @@ inline constexpr std::size_t max_sealed_value_size = max_value_size - 1024;  ///
 
 /// Looks at one row; false ends the scan. Both arguments are valid during the call. It may call the store.
 using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& value)>;
+/// Is told of a row that does not open, whose name is not to be had: store_sealed, as get says it.
+using damage_visitor = std::function<void(const error&)>;
 
 /// [thread-safe] if the entropy handed in is.
 class sealed_store {
@@ -44,8 +46,10 @@ class sealed_store {
   /// As store::write: all or nothing, durable on return.
   status write(const sealed_batch& batch);
   /// The rows of a table whose plain names begin with `prefix`, in no particular order. Opens every row of
-  /// the table.
-  status scan(table t, byte_view prefix, const sealed_visitor& visit) const;
+  /// the table; a row that does not open is told to `damaged` and passed over, without `damaged` it is the
+  /// error that ends the scan.
+  status scan(table t, byte_view prefix, const sealed_visitor& visit,
+              const damage_visitor& damaged = {}) const;
 
   /// Rotation of the key-encryption key: wraps the data key again, for `to`. No row is touched.
   status rewrap(const key_protector& to);

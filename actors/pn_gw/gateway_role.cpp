@@ -142,10 +142,10 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   CPNS_CHECK(m.open_radios(radios));
 
   const auto nonces = std::make_shared<nonce_cache>();
-  CPNS_TRY(const auto records, m.keys.all());
+  CPNS_TRY(const auto stored, m.keys.all());
   server_link_parts link;
   CPNS_TRY(link.user, user_id::parse(c.user));
-  for (const auto& r : records) link.incarnation = std::max(link.incarnation, r.incarnation);
+  for (const auto& r : stored.records) link.incarnation = std::max(link.incarnation, r.incarnation);
   link.password_file = c.user_password_file;
   link.request_timeout = c.timers.request_timeout;
   link.requests_max = c.limits.requests_in_flight;

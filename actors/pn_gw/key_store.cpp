@@ -48,19 +48,20 @@ void key_store::save(const protocol::device_record& record, storage::commit_done
   commit_(std::move(batch), std::move(done));
 }
 
-result<std::vector<protocol::device_record>> key_store::all() const {
-  std::vector<protocol::device_record> out;
-  status broken;
-  CPNS_CHECK(rows_.scan(storage::table::peers, {}, [&](byte_view, const secret_bytes& value) {
-    auto record = protocol::decode_device_record(value.expose());
-    if (!record) {
-      broken = fail(std::move(record).error());
-      return false;
-    }
-    out.push_back(std::move(*record));
-    return true;
-  }));
-  CPNS_CHECK(broken);
+result<stored_devices> key_store::all() const {
+  stored_devices out;
+  CPNS_CHECK(rows_.scan(
+      storage::table::peers, {},
+      [&out](byte_view row, const secret_bytes& value) {
+        auto record = protocol::decode_device_record(value.expose());
+        if (record)
+          out.records.push_back(std::move(*record));
+        else
+          out.unreadable.emplace_back(record.error().code,
+                                      std::string{as_text(row)} + ": " + record.error().detail);
+        return true;
+      },
+      [&out](const error& e) { out.unreadable.push_back(e); }));
   return out;
 }
 

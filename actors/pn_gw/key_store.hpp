@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "base/result.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "storage/group_commit.hpp"
 
@@ -20,6 +21,12 @@ struct user_credentials {
   std::uint32_t iterations = 0;
   secret32 client_key;
   std::int64_t password_time = 0;  ///< of the password file that it was made from, see password_time()
+};
+
+/// Every device that was ever stored.
+struct stored_devices {
+  std::vector<protocol::device_record> records;
+  std::vector<error> unreadable;  ///< one a row that cannot be read; its device is known to nobody
 };
 
 /// storage::group_committer::submit; tests hold writes back.
@@ -35,8 +42,8 @@ class key_store {
   /// `done` is called once the record is durable, or was refused; from another thread or before save returns.
   /// It must not block.
   void save(const protocol::device_record& record, storage::commit_done done);
-  /// Every device that was ever stored.
-  result<std::vector<protocol::device_record>> all() const;
+  /// Fails only where the store itself cannot be read.
+  result<stored_devices> all() const;
 
   result<std::optional<user_credentials>> credentials(const user_id& user) const;
   void save(const user_credentials& c, storage::commit_done done);

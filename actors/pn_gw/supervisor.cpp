@@ -78,12 +78,12 @@ class supervisor {
   /// Live devices answer for themselves; the others are described as they are stored.
   std::vector<std::string> stored() const {
     std::vector<std::string> out;
-    auto records = parts_.store->all();
-    if (!records) {
-      log::error(gateway_component, "store-unreadable", records.error().message());
+    const auto all = parts_.store->all();
+    if (!all) {
+      log::error(gateway_component, "store-unreadable", all.error().message());
       return out;
     }
-    for (const auto& r : *records)
+    for (const auto& r : all->records)
       if (by_entity_.find(r.entity.text()) == by_entity_.end()) out.push_back(describe_stored(r));
     return out;
   }
@@ -171,15 +171,18 @@ class supervisor {
 
   /// Devices that owe the server a report, or asked it something, go on without waiting to be seen.
   void load_unfinished() {
-    auto records = parts_.store->all();
-    if (!records) return log::error(gateway_component, "store-unreadable", records.error().message());
-    for (auto& r : *records)
+    auto all = parts_.store->all();
+    if (!all) return log::error(gateway_component, "store-unreadable", all.error().message());
+    for (const auto& e : all->unreadable)
+      log::error(gateway_component, "record-unreadable",
+                 e.message() + "; its device is not served until the store is restored from a backup");
+    for (auto& r : all->records)
       if (owes_server(r)) {
         const auto entity = r.entity;
         spawn(entity, std::move(r));
       }
     log::info(gateway_component, "store-loaded", "the secure store is read",
-              {{"devices", std::to_string(records->size())}});
+              {{"devices", std::to_string(all->records.size())}});
   }
 
   [[nodiscard]] pn_gw_settings settings_for(const std::string& entity) const {

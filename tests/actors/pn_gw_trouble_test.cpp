@@ -1,4 +1,5 @@
 // Stores that fail, actors that die, restarts, radios that lose and break.
+#include "base/cbor.hpp"
 #include "tests/actors/pn_gw_place.hpp"
 
 namespace cpns::gateway_actor_tests {
@@ -155,6 +156,29 @@ TEST(pn_gw_trouble, a_report_that_is_owed_survives_the_death_of_its_actor_and_a_
   EXPECT_EQ(std::count_if(p.asked.begin(), p.asked.end(), is_report), 1) << "without the PNE being seen";
   const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
   EXPECT_EQ(protocol::decode_entity_record(row->expose()).value().last_report, h.key());
+}
+
+TEST(pn_gw_trouble, a_record_that_cannot_be_read_keeps_its_own_device_away_and_no_other) {
+  gateway_place p;
+  auto& damaged = p.keyed_pne(1);
+  auto& whole = p.keyed_pne(2);
+  const auto before = p.own_key(whole);
+  for (auto* h : {&damaged, &whole}) p.radio.link_down(*h);
+  p.stop();
+  storage::sealed_batch batch;
+  batch.push_back({storage::table::peers, to_bytes(as_bytes(damaged.entity.text())),
+                   secret_bytes{cbor::writer{}.array(1).uint(1).take()}});
+  ASSERT_TRUE(p.gw_sealed->write(batch).has_value());
+  p.start();
+  p.connect_server();
+  EXPECT_TRUE(p.logged("record-unreadable"));
+  EXPECT_TRUE(p.logged(damaged.entity.text() + ": device record"));
+  p.advance(seconds{3});
+  for (auto* h : {&damaged, &whole}) p.radio.link_up(*h);
+  EXPECT_TRUE(
+      p.advance_until([&] { return whole.key() > before && p.own_key(whole) == whole.key(); }, seconds{60}));
+  EXPECT_EQ(damaged.link, 0u);
+  EXPECT_TRUE(p.failures.empty());
 }
 
 TEST(pn_gw_trouble, a_lost_confirmation_is_made_good_at_the_next_exchange) {

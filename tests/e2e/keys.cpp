@@ -100,8 +100,9 @@ status gateway_keys(const config::gateway_config& c, const printer& out) {
   CPNS_TRY(const auto user, user_id::parse(c.user));
   CPNS_TRY(const auto credentials, keys.credentials(user));
   if (credentials) out.say("client_key", {{"user", c.user}}, credentials->client_key.expose());
-  CPNS_TRY(const auto devices, keys.all());
-  for (const auto& d : devices) {
+  CPNS_TRY(const auto stored, keys.all());
+  if (!stored.unreadable.empty()) return fail(stored.unreadable.front());
+  for (const auto& d : stored.records) {
     const std::string entity{d.entity.text()};
     if (d.gateway_temporary_key)
       out.say("gateway_temporary_key", {{"entity", entity}}, d.gateway_temporary_key->expose());

@@ -130,6 +130,30 @@ TEST_F(sealed, opens_no_row_that_was_put_in_the_place_of_another) {
             "store_sealed");
 }
 
+TEST_F(sealed, a_scan_passes_over_what_does_not_open_when_somebody_is_told_of_it) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  auto found = stored(under, table::users);
+  ASSERT_EQ(found.size(), 1U);
+  found[0].value->back() ^= 1;
+  ASSERT_OK(under.write(found));
+  ASSERT_OK(s->write({seal(table::users, "bob", "2"), seal(table::users, "eve", "3")}));
+  std::vector<std::string> names, damages;
+  EXPECT_OK(s->scan(
+      table::users, {},
+      [&names](byte_view row, const secret_bytes&) {
+        names.emplace_back(as_text(row));
+        return true;
+      },
+      [&damages](const error& e) { damages.push_back(e.message()); }));
+  std::sort(names.begin(), names.end());
+  EXPECT_EQ(names, (std::vector<std::string>{"bob", "eve"}));
+  ASSERT_EQ(damages.size(), 1U);
+  EXPECT_NE(damages[0].find("of table users does not open"), std::string::npos) << damages[0];
+  EXPECT_EQ(damages[0].find("ann"), std::string::npos);
+}
+
 TEST_F(sealed, opens_no_row_that_was_moved_to_another_table) {
   memory_store under;
   const auto s = open(under);
