@@ -3,6 +3,7 @@
 #include <optional>
 #include <utility>
 
+#include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
 
@@ -117,9 +118,16 @@ class pne_device {
 
 }  // namespace
 
+result<protocol::pne_record> load_pne_record(const storage::sealed_file& keys) {
+  CPNS_TRY(const auto kept, keys.load());
+  if (!kept) return protocol::pne_record{};
+  return protocol::decode_pne_record(kept->expose());
+}
+
 pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
   auto shared = std::make_shared<pne_device_parts>(std::move(parts));
   return system.spawn([shared](pne_actor::pointer self) -> pne_actor::behavior_type {
+    report_exceptions(self, "pne/" + shared->settings.entity.text());
     auto d = std::make_shared<pne_device>(self, std::move(*shared));
     return {
         [d](const pne_link_up& m) { d->link_up(m); }, [d](const pne_link_down& m) { d->link_down(m); },

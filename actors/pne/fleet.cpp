@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
+#include "actors/system.hpp"
 #include "base/log.hpp"
 
 namespace cpns::actors {
@@ -16,22 +17,13 @@ class fleet {
  public:
   fleet(fleet_actor::pointer self, fleet_parts parts)
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
-        failed_(std::move(parts.failed)) {
-    const fleet_actor me{self};
-    const auto send = sender_over(radios_, std::string{pne_component});
+        failed_(std::move(parts.failed)), send_(sender_over(radios_, std::string{pne_component})) {
+    self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     for (auto& m : parts.members) {
-      const auto index = static_cast<std::uint64_t>(members_.size());
-      auto entity = m.settings.entity.text();
-      by_entity_.emplace(entity, index);
-      members_.push_back({std::move(entity),
-                          spawn_pne_device(self->system(), {.index = index,
-                                                            .settings = std::move(m.settings),
-                                                            .keys = std::move(m.keys),
-                                                            .record = std::move(m.record),
-                                                            .clock = clock_,
-                                                            .send = send,
-                                                            .fleet = me}),
-                          true});
+      by_entity_.emplace(m.settings.entity.text(), members_.size());
+      members_.push_back(
+          {m.settings.entity.text(), std::move(m.settings), std::move(m.keys), pne_actor{}, true});
+      begin(members_.size() - 1, std::move(m.record));
     }
     for (std::uint64_t i = 0; i < members_.size(); ++i) {
       present(i, true);
@@ -88,6 +80,35 @@ class fleet {
     return out;
   }
 
+  /// As after a power cut: the device goes on from its key file, its links are closed so that the gateway
+  /// comes again.
+  void died(const caf::down_msg& m) {
+    const auto who = by_actor_.find(m.source.id());
+    if (stopping_ || who == by_actor_.end()) return;
+    const auto index = who->second;
+    auto& device = members_[index];
+    by_actor_.erase(who);
+    device.actor = nullptr;
+    log::error(pne_component, "device-died",
+               "its actor ended unexpectedly; it begins again from its key file",
+               {{"entity", device.entity}});
+    for (auto it = links_.begin(); it != links_.end();) {
+      if (it->second != index) {
+        ++it;
+        continue;
+      }
+      radios_[it->first.first].transport->disconnect(it->first.second);
+      it = links_.erase(it);
+    }
+    auto record = load_pne_record(device.keys);
+    if (!record) {
+      log::error(pne_component, "key-file-unreadable", record.error().message(), {{"entity", device.entity}});
+      return failed_(record.error().message());
+    }
+    begin(index, std::move(*record));
+    set_awake({index, true});
+  }
+
   bool stop() {
     for (auto& d : members_) self_->send(d.actor, pne_put_down{});
     for (auto& d : members_) d.actor = nullptr;
@@ -99,9 +120,25 @@ class fleet {
  private:
   struct member {
     std::string entity;
+    protocol::pne_settings settings;
+    storage::sealed_file keys;
     pne_actor actor;
     bool awake = true;
   };
+
+  void begin(std::uint64_t index, protocol::pne_record record) {
+    auto& m = members_[index];
+    m.actor = spawn_pne_device(self_->system(), {.index = index,
+                                                 .settings = m.settings,
+                                                 .keys = m.keys,
+                                                 .record = std::move(record),
+                                                 .clock = clock_,
+                                                 .send = send_,
+                                                 .fleet = fleet_actor{self_}});
+    self_->monitor(m.actor);
+    by_actor_[m.actor.id()] = index;
+    deadlines_.set(index, time_never);
+  }
 
   void route(radio_event& e) {
     if (stopping_) return;
@@ -168,7 +205,9 @@ class fleet {
   config::pne_wake wake_;
   clock_fn clock_;
   std::function<void(std::string)> failed_;
+  radio_send_fn send_;
   std::vector<member> members_;
+  std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   std::unordered_map<std::string, std::uint64_t> by_entity_;
   std::map<link_key, std::uint64_t> links_;
   deadline_heap deadlines_, naps_;
@@ -182,6 +221,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
   auto shared = std::make_shared<fleet_parts>(std::move(parts));
   return system.spawn([shared](fleet_actor::pointer self) -> fleet_actor::behavior_type {
     auto f = std::make_shared<fleet>(self, std::move(*shared));
+    report_exceptions(self, "fleet");
     return {
         [f](const fleet_radio_ready&) { f->drain_inboxes(); },
         [f](const fleet_deadline& m) { f->set_deadline(m); },

@@ -88,11 +88,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                             ? storage::sealed_file::open(d.key_file, purpose, protector, random)
                             : result<storage::sealed_file>{storage::sealed_file::with_data_key(
                                   c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)});
-    protocol::pne_record record;
-    CPNS_TRY(const auto kept, file.load());
-    if (kept) {
-      CPNS_TRY(record, protocol::decode_pne_record(kept->expose()));
-    }
+    CPNS_TRY(auto record, load_pne_record(file));
     parts.members.push_back({settings_of(c, d), std::move(file), std::move(record)});
   }
 

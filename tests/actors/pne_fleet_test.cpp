@@ -1,0 +1,185 @@
+// The devices of one PNE process, on the virtual scheduler, over a radio whose far end is the test.
+
+#include <gtest/gtest.h>
+
+#include <caf/scheduler/test_coordinator.hpp>
+#include <stdexcept>
+
+#include "actors/pne/fleet.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/codec.hpp"
+#include "tests/support/seeded_entropy.hpp"
+#include "tests/support/temporary_folder.hpp"
+#include "tests/unit/server/captured_log.hpp"
+
+namespace cpns::pne_actor_tests {
+namespace {
+
+using server_tests::captured_log;
+
+struct testing_config : caf::actor_system_config {
+  testing_config() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+class far_end final : public plugins::transport {
+ public:
+  std::vector<bytes> heard;
+  std::vector<plugins::link_id> disconnected;
+  std::map<plugins::endpoint_id, std::string> presented;
+  int breaks = 0;  ///< so many sends throw
+
+  far_end() { info_.name = "air"; }
+  [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
+  status scan(bool) override { return fail(errc::plugin_failed); }
+  status connect(std::string_view) override { return fail(errc::plugin_failed); }
+  status add_endpoint(plugins::endpoint_id e, std::string_view name) override {
+    presented[e] = name;
+    return {};
+  }
+  status remove_endpoint(plugins::endpoint_id e) override {
+    presented.erase(e);
+    return {};
+  }
+  status send(plugins::link_id, byte_view message) override {
+    if (breaks > 0) {
+      --breaks;
+      throw std::runtime_error("the radio of this test breaks");
+    }
+    heard.push_back(to_bytes(message));
+    return {};
+  }
+  void cancel(std::string_view) override {}
+  void disconnect(plugins::link_id link) override { disconnected.push_back(link); }
+  status set_power(plugins::power_level) override { return {}; }
+  void forget_pairing(std::string_view) override {}
+  [[nodiscard]] plugins::link_quality quality(plugins::link_id) const override { return {}; }
+  [[nodiscard]] std::vector<plugins::named_counter> counters() const override { return {}; }
+  void close() override {}
+
+ private:
+  plugins::transport_info info_;
+};
+
+/// Two devices, of which the first has a key.
+struct fleet_place {
+  testing_config config;
+  caf::actor_system system{config};
+  caf::scheduler::test_coordinator& scheduler =
+      dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+  captured_log log;
+  test::temporary_folder folder;
+  test::seeded_entropy random{7};
+  const time_point now{seconds{1'800'000'000}};
+  const epoch held{3, 5};
+  far_end radio;
+  std::shared_ptr<actors::radio_inbox> inbox = std::make_shared<actors::radio_inbox>(0, [] {});
+  std::vector<std::string> failures;
+  actors::fleet_actor fleet;
+
+  fleet_place() {
+    actors::fleet_parts parts;
+    const auto data_key = random.draw_secret<32>();
+    for (int i = 0; i < 2; ++i) {
+      const auto file = std::to_string(i);
+      protocol::pne_settings s;
+      s.entity = entity_id::parse("urn:dev:mac:0024befffe804ff" + file).value();
+      s.temporary_key = random.draw_secret<32>();
+      actors::fleet_parts::member m{
+          std::move(s), storage::sealed_file::with_data_key(folder / file, "pne keys", data_key, random), {}};
+      if (i == 0) {
+        m.record.current = protocol::stored_key{held, random.draw_secret<32>(), {}, 3600};
+        EXPECT_TRUE(m.keys.save(encode(m.record).expose()));
+      }
+      parts.members.push_back(std::move(m));
+    }
+    parts.radios.push_back({"air", inbox, &radio});
+    parts.clock = [this] { return now; };
+    parts.failed = [this](std::string why) { failures.push_back(std::move(why)); };
+    fleet = spawn_fleet(system, std::move(parts));
+    settle();
+  }
+  ~fleet_place() {
+    caf::anon_send(fleet, actors::fleet_stop{});
+    settle();
+    fleet = nullptr;
+    scheduler.clock().cancel_all();
+    settle();
+  }
+
+  void settle() {
+    caf::anon_send(fleet, actors::fleet_radio_ready{});
+    while (scheduler.try_run_once()) {
+    }
+  }
+  void link_up(plugins::link_id link, plugins::endpoint_id endpoint) {
+    inbox->link_up(link, endpoint, "gateway");
+    settle();
+  }
+  void detect(plugins::link_id link) {
+    protocol::discovery_request dreq;
+    dreq.gw = gateway_id{random.draw<16>()};
+    dreq.gw_nonce = random.draw<16>();
+    dreq.suites = {protocol::suite_symmetric};
+    inbox->message(link, protocol::encode(dreq));
+    settle();
+  }
+  /// What the device answered last.
+  [[nodiscard]] std::optional<protocol::discovery_response> answer() const {
+    for (auto it = radio.heard.rbegin(); it != radio.heard.rend(); ++it)
+      if (const auto m = protocol::decode_radio(*it); m)
+        if (const auto* r = std::get_if<protocol::discovery_response>(&*m)) return *r;
+    return std::nullopt;
+  }
+};
+
+TEST(pne_fleet, a_device_answers_with_what_its_key_file_holds) {
+  fleet_place p;
+  EXPECT_EQ(p.radio.presented.size(), 2u);
+  p.link_up(1, 1);
+  p.detect(1);
+  ASSERT_TRUE(p.answer().has_value());
+  EXPECT_EQ(p.answer()->highest, p.held);
+}
+
+TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_disturbed) {
+  fleet_place p;
+  p.link_up(1, 1);
+  p.link_up(2, 2);
+  p.radio.breaks = 1;
+  p.detect(1);
+  EXPECT_FALSE(p.answer().has_value());
+  EXPECT_NE(p.log.text().find("the radio of this test breaks"), std::string::npos);
+  EXPECT_NE(p.log.text().find("device-died"), std::string::npos);
+  EXPECT_EQ(p.radio.disconnected, (std::vector<plugins::link_id>{1})) << "so that the gateway comes again";
+  EXPECT_EQ(p.radio.presented.size(), 2u);
+  p.detect(2);
+  ASSERT_TRUE(p.answer().has_value());
+  EXPECT_EQ(p.answer()->highest, std::nullopt);
+  p.link_up(3, 1);
+  p.detect(3);
+  EXPECT_EQ(p.answer()->highest, p.held);
+  EXPECT_TRUE(p.failures.empty());
+}
+
+TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {
+  fleet_place p;
+  p.link_up(1, 1);
+  p.radio.breaks = 1;
+  caf::anon_send(p.fleet, actors::fleet_command{"urn:dev:mac:0024befffe804ff0", actors::pne_command::sleep});
+  p.settle();
+  EXPECT_NE(p.log.text().find("device-died"), std::string::npos);
+  EXPECT_EQ(p.radio.presented.count(1), 1u);
+}
+
+TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_ends_the_role) {
+  fleet_place p;
+  p.link_up(1, 1);
+  std::ofstream(p.folder / "0", std::ios::trunc) << "something else";
+  p.radio.breaks = 1;
+  p.detect(1);
+  ASSERT_EQ(p.failures.size(), 1u);
+  EXPECT_NE(p.failures[0].find("is not a sealed file"), std::string::npos) << p.failures[0];
+}
+
+}  // namespace
+}  // namespace cpns::pne_actor_tests
