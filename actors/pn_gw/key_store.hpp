@@ -26,7 +26,7 @@ struct user_credentials {
 /// Every device that was ever stored.
 struct stored_devices {
   std::vector<protocol::device_record> records;
-  std::vector<error> unreadable;  ///< one a row that cannot be read; its device is known to nobody
+  std::vector<error> unreadable;  ///< one a row that cannot be read; names its device if the row opened
 };
 
 /// storage::group_committer::submit; tests hold writes back.

@@ -1,7 +1,5 @@
 #include "small_radio.hpp"
 
-#include <algorithm>
-
 namespace bad {
 
 shared& air() {
