@@ -15,6 +15,10 @@ namespace cpns::actors {
 /// How many of those that are due are told in one go, so that whatever else came has its turn.
 inline constexpr std::size_t ticks_at_once = 512;
 
+/// How long an actor waits at most before it looks at its deadlines. The timers of CAF stand still while the
+/// machine is suspended, and the deadlines do not.
+inline constexpr seconds look_again{5};
+
 class deadline_heap {
  public:
   using key = std::uint64_t;

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "actors/late_radio.hpp"
 #include "base/log.hpp"
 #include "plugins/isolation/isolated_transport.hpp"
 
@@ -129,16 +130,37 @@ config::problems check_radio(const config::transport_config& t, const std::vecto
   return out;
 }
 
-result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
-                                                       const std::vector<config::path>& plugin_dirs,
-                                                       plugins::transport_role as,
-                                                       plugins::transport_listener& listener) {
+result<std::unique_ptr<plugins::transport>>
+open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+           plugins::transport_role as, plugins::transport_listener& listener, std::string component) {
   if (auto wrong = check_radio(t, plugin_dirs, as); !wrong.none())
     return fail(as_error(t, std::move(wrong.all)));
-  auto opened = open_in_its_place(t, spec_of(t, plugin_dirs, as), listener);
-  if (!opened) return fail(as_error(t, {as_problem(t, std::move(opened).error())}));
-  if (t.power == config::power_kind::saving) CPNS_CHECK((*opened)->set_power(plugins::power_level::saving));
-  return std::move(*opened);
+  const auto open = [t, spec = spec_of(t, plugin_dirs, as),
+                     &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {
+    CPNS_TRY(auto opened, open_in_its_place(t, spec, listener));
+    if (t.power == config::power_kind::saving) CPNS_CHECK(opened->set_power(plugins::power_level::saving));
+    return opened;
+  };
+  const late_radio_told told{[t, component](const plugins::transport_info& info) {
+                               log::info(
+                                   component, "radio-open", "the radio is open",
+                                   {{"transport", t.name}, {"plugin", t.plugin}, {"version", info.version}});
+                             },
+                             [t, component](const error& why) {
+                               log::error(component, "radio-refused",
+                                          why.message() + "; tried again every 5 s", {{"transport", t.name}});
+                             }};
+  auto opened = open();
+  if (opened) {
+    told.open((*opened)->info());
+    return std::move(*opened);
+  }
+  // Resources may come: an address, an adapter, a service. Whatever else was wrong, a person has to mend.
+  const bool waits = opened.error().code == errc::plugin_failed;
+  auto why = as_error(t, {as_problem(t, std::move(opened).error())});
+  if (!waits) return fail(std::move(why));
+  told.refused(why);
+  return make_late_radio(t.plugin, open, told);
 }
 
 }  // namespace cpns::actors

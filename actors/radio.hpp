@@ -74,10 +74,11 @@ config::problems check_radio(const config::transport_config& t, const std::vecto
                              plugins::transport_role as);
 
 /// check_radio, then opens the plugin in a process of its own, or probes it in a child process and opens it
-/// here. The error names the place in the file, or the transport where it came from none.
-result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
-                                                       const std::vector<config::path>& plugin_dirs,
-                                                       plugins::transport_role as,
-                                                       plugins::transport_listener& listener);
+/// here. What it opens with may not be there yet (an address, an adapter): then the transport has no links
+/// until it is. The error names the place in the file, or the transport where it came from none. The log has
+/// it under `component` when the radio is open, and why it is not.
+result<std::unique_ptr<plugins::transport>>
+open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+           plugins::transport_role as, plugins::transport_listener& listener, std::string component);
 
 }  // namespace cpns::actors

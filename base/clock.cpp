@@ -1,16 +1,28 @@
 #include "base/clock.hpp"
 
+#include <ctime>
+
 namespace cpns {
+namespace {
+
+/// The steady clock leaves out the time that the machine was suspended; this one counts it.
+milliseconds since_boot() {
+  std::timespec t{};
+  ::clock_gettime(CLOCK_BOOTTIME, &t);
+  return seconds{t.tv_sec} + std::chrono::duration_cast<milliseconds>(std::chrono::nanoseconds{t.tv_nsec});
+}
+
+}  // namespace
 
 time_point now_wall() { return std::chrono::time_point_cast<milliseconds>(std::chrono::system_clock::now()); }
 
 time_point now_anchored() {
   struct anchor {
     time_point wall = now_wall();
-    std::chrono::steady_clock::time_point steady = std::chrono::steady_clock::now();
+    milliseconds boot = since_boot();
   };
   static const anchor a;
-  return a.wall + std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - a.steady);
+  return a.wall + (since_boot() - a.boot);
 }
 
 }  // namespace cpns

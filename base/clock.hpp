@@ -20,10 +20,10 @@ constexpr time_point time_never = time_point::max();
 /// [thread-safe] Reads the time.
 using clock_fn = std::function<time_point()>;
 
-/// The system's time when the process asked first, moved on by the steady clock: no jump reaches a running
-/// role.
+/// What timers go by: the wall clock when the process asked first, moved on by what went by since, time
+/// asleep included. No step of the wall clock reaches it, so timers keep what is left of them.
 time_point now_anchored();
-/// The system's wall clock: what a server's issuer nonces go by.
+/// The system's wall clock, which may step: what dates and a server's issuer nonces go by.
 time_point now_wall();
 
 constexpr std::int64_t unix_seconds(time_point t) {

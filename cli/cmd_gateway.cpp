@@ -10,7 +10,8 @@ result<role_life<config::gateway_config>> gateway_life(const config::gateway_con
   return role_life<config::gateway_config>{
       .keep = running,
       .ready_text = "the PN GW detects",
-      .ready_line = c.control_socket.empty() ? "no control socket" : c.control_socket.string(),
+      .ready_line = [at = c.control_socket.empty() ? "no control socket"
+                                                   : c.control_socket.string()] { return std::optional{at}; },
       .reload = [role](const config::gateway_config& fresh) { role->reload(fresh); },
       .drain = [role](const config::gateway_config&) { role->drain(); },
       .failed = [role] { return role->failed(); }};

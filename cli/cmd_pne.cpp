@@ -41,16 +41,17 @@ result<role_life<config::pne_config>> pne_life(const config::pne_config& c) {
              actors::control_server::listen(c.control_socket.string(),
                                             [role](const std::string& line) { return answer(*role, line); }));
   }
-  return role_life<config::pne_config>{.keep = running,
-                                       .ready_text = "the devices are powered on",
-                                       .ready_line = std::to_string(role->devices()) + " devices",
-                                       .reload = [](const config::pne_config&) {},  // the log is all
-                                       .drain =
-                                           [running](const config::pne_config&) {
-                                             running->control.reset();
-                                             running->role->drain();
-                                           },
-                                       .failed = [role] { return role->failed(); }};
+  return role_life<config::pne_config>{
+      .keep = running,
+      .ready_text = "the devices are powered on",
+      .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
+      .reload = [](const config::pne_config&) {},  // the log is all
+      .drain =
+          [running](const config::pne_config&) {
+            running->control.reset();
+            running->role->drain();
+          },
+      .failed = [role] { return role->failed(); }};
 }
 
 int tell(const std::string& file, const std::string& what, const std::string& entity) {

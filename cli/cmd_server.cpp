@@ -10,7 +10,10 @@ result<role_life<config::server_config>> server_life(const config::server_config
   return role_life<config::server_config>{
       .keep = running,
       .ready_text = "the CPNS Server takes connections",
-      .ready_line = role->address(),
+      .ready_line = [role]() -> std::optional<std::string> {
+        if (!role->listening()) return std::nullopt;
+        return role->address();
+      },
       .reload = [role](const config::server_config& fresh) { role->reload(fresh); },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [role] { return role->failed(); }};

@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +20,9 @@ namespace cpns::cli {
 template <class Config>
 struct role_life {
   std::shared_ptr<void> keep;
-  std::string ready_text;                           ///< for the log
-  std::string ready_line;                           ///< what `ready_file` holds
+  std::string ready_text;  ///< for the log
+  /// What `ready_file` holds, as soon as the role can be reached; asked until then.
+  std::function<std::optional<std::string>()> ready_line;
   std::function<void(const Config& fresh)> reload;  ///< takes over what is reloadable
   std::function<void(const Config& latest)> drain;
   std::function<bool()> failed;
@@ -42,10 +44,16 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
     log::error(role, "not-started", life.error().message());
     return report(life.error());
   }
-  log::info(role, "ready", life->ready_text, {{"at", life->ready_line}});
-  if (!config->ready_file.empty())
-    if (const auto wrote = write_ready_file(config->ready_file.string(), life->ready_line); !wrote)
-      return report(wrote.error());
+  bool ready = false;
+  const auto say_ready = [&]() -> status {
+    const auto line = life->ready_line();
+    if (!line) return {};
+    ready = true;
+    log::info(role, "ready", life->ready_text, {{"at", *line}});
+    if (!config->ready_file.empty()) CPNS_CHECK(write_ready_file(config->ready_file.string(), *line));
+    return {};
+  };
+  if (const auto said = say_ready(); !said) return report(said.error());
 
   auto latest = *config;  // with the first one for what takes a restart: what runs
   const auto reload = [&] {
@@ -66,7 +74,12 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
     log::info(role, "reloaded", "the configuration was read again",
               {{"changed", joined(changed)}, {"ignored_until_restart", joined(ignored)}});
   };
-  return serve(role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = life->failed});
+  const auto failed = [&] {
+    if (!ready)
+      if (const auto said = say_ready(); !said) log::error(role, "not-ready", said.error().message());
+    return life->failed();
+  };
+  return serve(role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = failed});
 }
 
 }  // namespace cpns::cli

@@ -62,7 +62,9 @@ status use(SSL_CTX* ctx, const tls_material& m) {
   return {};
 }
 
-result<tls_context> make_tls(const tls_files& files, tls_role role) {
+}  // namespace
+
+result<tls_context> detail::make_context(const tls_files& files, tls_role role) {
   CPNS_TRY(const auto material, load_material(files, role));
   const bool server = role == tls_role::server;
   tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
@@ -101,11 +103,26 @@ result<tls_context> make_tls(const tls_files& files, tls_role role) {
   return owner;
 }
 
+namespace {
+
+result<tls_context> make_in_time(const tls_files& files, tls_role role) {
+  CPNS_TRY(auto made, make_context(files, role));
+  CPNS_CHECK(check_time(SSL_CTX_get0_certificate(made.get()), files.certificate, now_wall()));
+  return made;
+}
+
 }  // namespace
 
 void tls_context_free::operator()(ssl_ctx_st* context) const noexcept { SSL_CTX_free(context); }
 
-result<tls_context> make_server_tls(const tls_files& files) { return make_tls(files, tls_role::server); }
-result<tls_context> make_client_tls(const tls_files& files) { return make_tls(files, tls_role::client); }
+result<tls_context> make_server_tls(const tls_files& files) { return make_in_time(files, tls_role::server); }
+result<tls_context> make_client_tls(const tls_files& files) { return make_in_time(files, tls_role::client); }
+
+tls_supply always(tls_context context) {
+  return [shared = std::shared_ptr<ssl_ctx_st>{std::move(context)}]() -> result<tls_context> {
+    SSL_CTX_up_ref(shared.get());
+    return tls_context{shared.get()};
+  };
+}
 
 }  // namespace cpns::crypto

@@ -5,6 +5,7 @@
 // resumption, no early data, one file of trusted CAs. After a handshake call check_alpn, then peer_uri
 // (server) or expect_uri (gateway).
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -32,6 +33,10 @@ struct tls_context_free {
 };
 /// Owns an SSL_CTX. `release()` hands it to boost::asio::ssl::context, whose constructor takes ownership.
 using tls_context = std::unique_ptr<ssl_ctx_st, tls_context_free>;
+/// The context of a connection that begins now, or why none can; see tls_source.hpp.
+using tls_supply = std::function<result<tls_context>()>;
+/// The same one for all connections.
+tls_supply always(tls_context context);
 
 /// config_file (missing, unreadable) or crypto_certificate (not PEM, key of another certificate or open to
 /// other users, own certificate expired, not yet valid or for the other role); the detail names the file and

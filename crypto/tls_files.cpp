@@ -99,13 +99,7 @@ result<pkey_ptr> read_key(const std::string& path) {
   return key;
 }
 
-status check_own(X509* own, const std::string& path, tls_role role) {
-  if (X509_cmp_current_time(X509_get0_notAfter(own)) < 0)
-    return unusable("certificate", path,
-                    "expired on " + date_text(X509_get0_notAfter(own)) + "; issue a new one");
-  if (X509_cmp_current_time(X509_get0_notBefore(own)) > 0)
-    return unusable("certificate", path,
-                    "is not valid before " + date_text(X509_get0_notBefore(own)) + "; check the clock");
+status check_usage(X509* own, const std::string& path, tls_role role) {
   const bool server = role == tls_role::server;
   const auto usage = X509_get_extended_key_usage(own);
   if (usage == UINT32_MAX || (usage & (server ? XKU_SSL_SERVER : XKU_SSL_CLIENT)) == 0)
@@ -125,12 +119,23 @@ std::string date_text(const ASN1_TIME* t) {
   return {out.data(), n};
 }
 
+status check_time(const X509* own, const std::string& path, time_point when) {
+  std::time_t at = unix_seconds(when);
+  if (X509_cmp_time(X509_get0_notAfter(own), &at) < 0)
+    return unusable("certificate", path,
+                    "expired on " + date_text(X509_get0_notAfter(own)) + "; issue a new one");
+  if (X509_cmp_time(X509_get0_notBefore(own), &at) > 0)
+    return unusable("certificate", path,
+                    "is not valid before " + date_text(X509_get0_notBefore(own)) + "; check the clock");
+  return {};
+}
+
 result<tls_material> load_material(const tls_files& files, tls_role role) {
   ERR_clear_error();
   tls_material m;
   CPNS_TRY(m.roots, read_certificates("CA", files.ca));
   CPNS_TRY(m.chain, read_certificates("certificate", files.certificate));
-  CPNS_CHECK(check_own(m.chain.front().get(), files.certificate, role));
+  CPNS_CHECK(check_usage(m.chain.front().get(), files.certificate, role));
   CPNS_TRY(m.key, read_key(files.key));
   if (X509_check_private_key(m.chain.front().get(), m.key.get()) != 1)
     return unusable("private key", files.key, "does not belong to the certificate in " + files.certificate);

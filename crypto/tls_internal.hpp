@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "crypto/openssl_handles.hpp"
 #include "crypto/tls.hpp"
@@ -19,8 +20,14 @@ struct tls_material {
   pkey_ptr key;
 };
 
-/// Reads and checks the three files; errors as in tls.hpp.
+/// Reads and checks the three files, but not whether the certificate is in its time; errors as in tls.hpp.
 result<tls_material> load_material(const tls_files& files, tls_role role);
+/// The context of the policy from them; errors the same.
+result<tls_context> make_context(const tls_files& files, tls_role role);
+/// crypto_certificate if `own`, read from `path`, is expired or not yet valid at `when`.
+status check_time(const X509* own, const std::string& path, time_point when);
+/// For people.
+std::string date_text(const ASN1_TIME* t);
 
 /// The SAN URI or else the subject of a certificate that is trusted for nothing: printable ASCII, at most 80
 /// characters.

@@ -1,13 +1,16 @@
 #include "server/listener.hpp"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
+#include <cctype>
 #include <condition_variable>
 #include <map>
 #include <thread>
 
 #include "base/log.hpp"
+#include "base/seldom.hpp"
 #include "server/connection.hpp"
 
 namespace cpns::server {
@@ -20,6 +23,15 @@ using boost::system::error_code;
 constexpr int io_threads = 2;
 /// After EMFILE and the like: time for others to give back what they hold.
 constexpr milliseconds accept_pause{100};
+/// Between two attempts to bind an address that is not there yet.
+constexpr seconds bind_pause{2};
+
+/// What a resolver may know later. Anything else is a mistake in the file.
+bool is_name(const std::string& host) {
+  return !host.empty() && std::all_of(host.begin(), host.end(), [](unsigned char c) {
+    return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
+  });
+}
 
 }  // namespace
 
@@ -30,9 +42,13 @@ struct listener::impl {
   asio::io_context& io = *shared_io;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   asio::strand<asio::io_context::executor_type> strand{asio::make_strand(io)};
-  asio::ssl::context tls;
+  crypto::tls_supply contexts;
+  std::string host;
+  std::uint16_t wanted_port = 0;
   tcp::acceptor acceptor{strand};
-  tcp::endpoint bound;
+  tcp::endpoint bound;  // with the guard, and so is `is_bound`
+  bool is_bound = false;
+  seldom not_there;
   asio::steady_timer pause{strand};
   asio::steady_timer ticker{strand};
   milliseconds tick_period{};
@@ -48,10 +64,14 @@ struct listener::impl {
   bool waiting_for_room = false;
   bool complained = false;  ///< of a failed accept, and none succeeded since; on the strand
 
-  impl(crypto::tls_context context, const link_limits& l, session_factory make)
-      : tls(context.release()), make_session(std::move(make)), limits(l) {}
+  impl(crypto::tls_supply tls, const link_limits& l, session_factory make)
+      : contexts(std::move(tls)), make_session(std::move(make)), limits(l) {}
 
-  status open(const std::string& host, std::uint16_t port);
+  /// True: bound; false: the address is not there yet.
+  result<bool> open();
+  /// Accepts, or tries to bind again in a while. On the strand.
+  void begin();
+  void wait_for_address(const std::string& why);
   void accept();
   void on_accepted(const error_code& ec, tcp::socket s);
   void forget(const connection* c);
@@ -61,27 +81,57 @@ struct listener::impl {
   std::vector<std::shared_ptr<connection>> all();
 };
 
-status listener::impl::open(const std::string& host, std::uint16_t port) {
+result<bool> listener::impl::open() {
+  const std::string where = host + ":" + std::to_string(wanted_port);
   error_code ec;
   auto address = asio::ip::make_address(host, ec);
   if (ec) {
+    if (!is_name(host)) return fail(errc::config_range, "listen: " + host + " is not an address or a name");
     tcp::resolver names{io};
-    const auto found = names.resolve(host, std::to_string(port), ec);
-    if (ec || found.empty())
-      return fail(errc::config_range, "listen: " + host + " is no address of this machine: " + ec.message());
+    const auto found = names.resolve(host, std::to_string(wanted_port), ec);
+    if (ec || found.empty()) return wait_for_address("listen: " + where + ": " + ec.message()), false;
     address = found.begin()->endpoint().address();
   }
-  const tcp::endpoint at{address, port};
-  const std::string where = host + ":" + std::to_string(port);
+  const tcp::endpoint at{address, wanted_port};
   acceptor.open(at.protocol(), ec);
   if (!ec) acceptor.set_option(tcp::acceptor::reuse_address{true}, ec);
   if (!ec) acceptor.bind(at, ec);
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
-  if (!ec) bound = acceptor.local_endpoint(ec);
-  if (ec)
+  tcp::endpoint got;
+  if (!ec) got = acceptor.local_endpoint(ec);
+  if (ec) {
+    error_code ignored;
+    acceptor.close(ignored);
+    if (ec.value() == EADDRNOTAVAIL)
+      return wait_for_address("listen: " + where + ": this machine does not have the address"), false;
     return fail(errc::config_usage,
                 "listen: " + where + ": " + ec.message() + "; is another server running there?");
-  return {};
+  }
+  std::lock_guard lock{guard};
+  bound = got;
+  is_bound = true;
+  return true;
+}
+
+void listener::impl::wait_for_address(const std::string& why) {
+  if (not_there.due(now_anchored(), why))
+    log::error("server", "not-listening", why + "; no gateway can connect until it is there",
+               {{"again_in_s", std::to_string(bind_pause.count())}});
+}
+
+void listener::impl::begin() {
+  if (is_bound) return accept();
+  pause.expires_after(bind_pause);
+  pause.async_wait([this](const error_code& stop) {
+    if (stop) return;
+    {
+      std::lock_guard lock{guard};
+      if (stopping) return;
+    }
+    if (const auto opened = open(); !opened) wait_for_address(opened.error().message());
+    if (is_bound) log::info("server", "server-listening", "the address is there: gateways may connect");
+    begin();
+  });
 }
 
 void listener::impl::accept() {
@@ -110,6 +160,12 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
     return;
   }
   complained = false;
+  auto made = contexts();
+  if (!made) {  // whoever makes them says why, at a rate that it bounds
+    s.close();
+    return accept();
+  }
+  asio::ssl::context tls{made->release()};
   std::shared_ptr<connection> c;
   {
     std::lock_guard lock{guard};
@@ -160,12 +216,14 @@ void listener::impl::arm_ticker() {
 listener::listener(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 
 result<std::unique_ptr<listener>> listener::start(const std::string& host, std::uint16_t port,
-                                                  crypto::tls_context tls, const link_limits& limits,
+                                                  crypto::tls_supply contexts, const link_limits& limits,
                                                   session_factory make_session) {
-  auto i = std::make_unique<impl>(std::move(tls), limits, std::move(make_session));
-  CPNS_CHECK(i->open(host, port));
+  auto i = std::make_unique<impl>(std::move(contexts), limits, std::move(make_session));
+  i->host = host;
+  i->wanted_port = port;
+  CPNS_CHECK(i->open());
   auto* raw = i.get();
-  asio::post(raw->strand, [raw] { raw->accept(); });
+  asio::post(raw->strand, [raw] { raw->begin(); });
   for (int n = 0; n < io_threads; ++n) i->threads.emplace_back([raw] { raw->io.run(); });
   return std::unique_ptr<listener>(new listener(std::move(i)));
 }
@@ -189,12 +247,22 @@ void listener::stop() {
 }
 
 std::string listener::address() const {
+  std::lock_guard lock{impl_->guard};
+  if (!impl_->is_bound) return impl_->host + ":0";
   const auto host = impl_->bound.address().to_string();
   return (impl_->bound.address().is_v6() ? "[" + host + "]" : host) + ":" +
          std::to_string(impl_->bound.port());
 }
 
-std::uint16_t listener::port() const { return impl_->bound.port(); }
+std::uint16_t listener::port() const {
+  std::lock_guard lock{impl_->guard};
+  return impl_->bound.port();
+}
+
+bool listener::listening() const {
+  std::lock_guard lock{impl_->guard};
+  return impl_->is_bound;
+}
 
 std::size_t listener::connections() const {
   std::lock_guard lock{impl_->guard};
@@ -215,6 +283,7 @@ void listener::drain(milliseconds patience) {
   asio::post(impl_->strand, [i = impl_.get()] {
     error_code ignored;
     i->acceptor.close(ignored);
+    if (!i->is_bound) i->pause.cancel();
   });
   for (const auto& c : impl_->all()) c->drain();
   std::unique_lock lock{impl_->guard};

@@ -11,19 +11,28 @@ namespace cpns::server {
 
 class listener {
  public:
-  /// Binds and accepts from now on. Port 0: the system's choice. config_range if `host` is no address,
+  /// Binds and accepts from now on. Port 0: the system's choice. `contexts` is asked for each connection;
+  /// while it gives none, connections are closed unanswered. An address that this machine does not have yet,
+  /// or a name that nobody knows yet, is waited for. config_range if `host` is not an address or a name,
   /// config_usage if it cannot be bound.
   static result<std::unique_ptr<listener>> start(const std::string& host, std::uint16_t port,
-                                                 crypto::tls_context tls, const link_limits& limits,
+                                                 crypto::tls_supply contexts, const link_limits& limits,
                                                  session_factory make_session);
+  static result<std::unique_ptr<listener>> start(const std::string& host, std::uint16_t port,
+                                                 crypto::tls_context tls, const link_limits& limits,
+                                                 session_factory make_session) {
+    return start(host, port, crypto::always(std::move(tls)), limits, std::move(make_session));
+  }
   /// stop(). A link_port may be held longer; it does nothing then.
   ~listener();
   listener(const listener&) = delete;
   listener& operator=(const listener&) = delete;
 
-  /// host:port as it really is.
+  /// host:port as it really is; port 0 while its address is waited for. [thread-safe]
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::uint16_t port() const;
+  /// It is bound. [thread-safe]
+  [[nodiscard]] bool listening() const;
   /// Connections, those in their handshake included. [thread-safe]
   [[nodiscard]] std::size_t connections() const;
   /// For connections that begin from now on. [thread-safe]

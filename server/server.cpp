@@ -1,7 +1,7 @@
 #include "server/server.hpp"
 
 #include "base/log.hpp"
-#include "crypto/tls.hpp"
+#include "crypto/tls_source.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/session.hpp"
@@ -120,6 +120,7 @@ struct server_role::impl {
   caf::actor_system system{caf_config};
   std::unique_ptr<storage::group_committer> committer;
   std::shared_ptr<role_context> role;
+  std::shared_ptr<crypto::tls_source> tls;
   std::unique_ptr<listener> sockets;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
@@ -157,7 +158,7 @@ server_role::~server_role() = default;
 
 result<std::unique_ptr<server_role>> server_role::start(const config::server_config& c,
                                                         storage::sealed_store& store, clock_fn now) {
-  CPNS_TRY(auto tls, crypto::make_server_tls(files_of(c.tls)));
+  CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   auto* raw = i.get();
@@ -167,15 +168,22 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     return std::make_shared<actor_link>(
         raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
   };
-  CPNS_TRY(i->sockets, listener::start(c.listen.host, c.listen.port, std::move(tls), limits_of(c),
-                                       std::move(make_session)));
+  i->tls = tls;
+  CPNS_TRY(i->sockets, listener::start(
+                           c.listen.host, c.listen.port, [tls] { return tls->context(); }, limits_of(c),
+                           std::move(make_session)));
   // The role's dispatcher lives as long as the listener whose thread this runs on.
-  i->sockets->every(seconds{1}, [raw] { caf::anon_send(raw->role->dispatcher(), tick{}); });
-  log::info("server", "server-listening", "gateways may connect",
-            {{"address", i->sockets->address()}, {"name", c.name}});
+  i->sockets->every(seconds{1}, [raw] {
+    raw->tls->look();
+    caf::anon_send(raw->role->dispatcher(), tick{});
+  });
+  if (i->sockets->listening())
+    log::info("server", "server-listening", "gateways may connect",
+              {{"address", i->sockets->address()}, {"name", c.name}});
   return std::unique_ptr<server_role>(new server_role(std::move(i)));
 }
 
+bool server_role::listening() const { return impl_->sockets->listening(); }
 std::string server_role::address() const { return impl_->sockets->address(); }
 std::uint16_t server_role::port() const { return impl_->sockets->port(); }
 std::size_t server_role::connections() const { return impl_->sockets->connections(); }
@@ -188,6 +196,7 @@ void server_role::drain(milliseconds patience) {
 
 reload_report server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
+  impl_->tls->read_again();
   auto report = compare(impl_->config, c);
   impl_->config = merge(impl_->config, c);
   impl_->sockets->set_limits(limits_of(impl_->config));

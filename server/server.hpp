@@ -19,8 +19,10 @@ struct reload_report {
 
 class server_role {
  public:
-  /// Listens from now on. `store` is opened by the caller and outlives the role. Errors: the TLS files
-  /// (config_file, crypto_certificate), the address (config_range, config_usage), the store.
+  /// Listens from now on, or as soon as its address is there. `store` is opened by the caller and outlives
+  /// the role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range,
+  /// config_usage), the store. A certificate out of its time is waited for: until then connections are closed
+  /// unanswered.
   static result<std::unique_ptr<server_role>> start(const config::server_config& c,
                                                     storage::sealed_store& store, clock_fn now = now_wall);
   /// Stops at once what was not drained.
@@ -28,7 +30,9 @@ class server_role {
   server_role(const server_role&) = delete;
   server_role& operator=(const server_role&) = delete;
 
-  /// host:port as it really is.
+  /// Its address is there and bound. [thread-safe]
+  [[nodiscard]] bool listening() const;
+  /// host:port as it really is, once it listens.
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::uint16_t port() const;
   /// Gateways connected, those in their handshake included. [thread-safe]

@@ -16,50 +16,50 @@ class pn_gw_device {
  public:
   pn_gw_device(device_actor::pointer self, device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.record.entity), clock_(std::move(parts.clock)),
-        send_(std::move(parts.send)), store_(parts.store), uplink_(std::move(parts.uplink)),
-        supervisor_(std::move(parts.supervisor)),
+        dates_(std::move(parts.dates)), send_(std::move(parts.send)), store_(parts.store),
+        uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
         machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
-                 crypto::system_entropy(), clock_()) {
+                 crypto::system_entropy(), clock_(), dates_ ? dates_() : gw_dates{clock_()}) {
     carry_out();
   }
 
   void detected(const gw_detected& m) {
     began_ = clock_();
     machine_.note_location(m.transport, m.address);
-    machine_.handle_detected(clock_(), m.link, m.dreq, m.drsp);
+    machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
     carry_out();
   }
   void frame(const gw_frame& m) {
-    machine_.handle_frame(clock_(), m.link, m.message);
+    machine_.handle_frame(now(), m.link, m.message);
     carry_out();
   }
   void link_lost(const gw_link_lost& m) {
     told_unneeded_ = false;  // while it had a link it was kept all the same
-    machine_.handle_link_down(clock_(), m.link);
+    machine_.handle_link_down(now(), m.link);
     carry_out();
   }
   void nonce(const gw_nonce& m) {
-    machine_.handle_issuer_nonce(clock_(), m.nonce);
+    machine_.handle_issuer_nonce(now(), m.nonce);
     carry_out();
   }
   void response(const gw_response& m) {
-    machine_.handle_response(clock_(), m.id, *m.keys, m.incarnation);
+    machine_.handle_response(now(), m.id, *m.keys, m.incarnation);
     carry_out();
   }
   void refused(const gw_refusal& m) {
-    machine_.handle_refusal(clock_(), m.id, m.refusal);
+    machine_.handle_refusal(now(), m.id, m.refusal);
     carry_out();
   }
   void reported(const gw_report_outcome& m) {
-    machine_.handle_report_outcome(clock_(), m.which, m.outcome);
+    machine_.handle_report_outcome(now(), m.which, m.outcome);
     carry_out();
   }
   void approval(bool yes) {
-    machine_.handle_approval(clock_(), yes);
+    machine_.handle_approval(now(), yes);
     carry_out();
   }
   void update() {
-    machine_.handle_update_request(clock_());
+    machine_.handle_update_request(now());
     carry_out();
   }
   void settings(const gw_settings& m) {
@@ -68,7 +68,7 @@ class pn_gw_device {
   }
   void tick() {
     deadline_ = time_never;
-    machine_.handle_timeout(clock_());
+    machine_.handle_timeout(now());
     carry_out();
   }
   void saved(const gw_saved& m) {
@@ -78,7 +78,7 @@ class pn_gw_device {
     if (!m.outcome) {
       log::error(gateway_component, "record-not-written", m.outcome.error().message(),
                  {{"entity", entity_.text()}});
-      machine_.handle_persist_failed(clock_());
+      machine_.handle_persist_failed(now());
     }
     carry_out();
   }
@@ -122,6 +122,12 @@ class pn_gw_device {
            r.generation == 0;
   }
 
+  time_point now() {
+    const auto t = clock_();
+    machine_.note_dates(t, dates_ ? dates_() : gw_dates{t});
+    return t;
+  }
+
   void act(gw_persist& o) {
     saving_ = true;
     store_->save(o.record, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
@@ -138,21 +144,22 @@ class pn_gw_device {
   void act(gw_ask_approval&) {}  // the event before it tells the person; `pnes list` shows who waits
   void act(gw_close_link& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
   void act(gw_event& o) {
-    const auto now = clock_();
-    if (o.kind == gw_event::kind_t::detecting) began_ = now;
+    const auto at = clock_();
+    if (o.kind == gw_event::kind_t::detecting) began_ = at;
     const auto& told = told_of(o.kind);
     if (!log::enabled(told.level, gateway_component)) return;
     log::write(told.level, gateway_component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
                {{"entity", entity_.text()},
                 {"epoch", o.which ? o.which->text() : std::string{}},
                 {"step", std::string{told.step}},
-                {"ms", std::to_string((now - began_).count())}});
+                {"ms", std::to_string((at - began_).count())}});
   }
 
   device_actor::pointer self_;
   std::uint64_t index_;
   entity_id entity_;
   clock_fn clock_;
+  std::function<gw_dates()> dates_;
   radio_send_fn send_;
   key_store* store_;
   server_link_actor uplink_;

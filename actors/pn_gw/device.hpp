@@ -14,8 +14,9 @@ struct device_parts {
   protocol::pn_gw_settings settings;
   protocol::device_record record;
   clock_fn clock;
-  radio_send_fn send;          ///< to a radio
-  key_store* store = nullptr;  ///< outlives the actor
+  std::function<protocol::gw_dates()> dates;  ///< empty: `clock` is the wall clock, too
+  radio_send_fn send;                         ///< to a radio
+  key_store* store = nullptr;                 ///< outlives the actor
   server_link_actor uplink;
   supervisor_actor supervisor;
 };

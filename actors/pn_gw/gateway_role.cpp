@@ -10,7 +10,7 @@
 #include "base/log.hpp"
 #include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
-#include "crypto/tls.hpp"
+#include "crypto/tls_source.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -93,6 +93,7 @@ struct gateway_role::impl {
   server_link_actor link;
   std::unique_ptr<uplink_to_actor> from_uplink;
   std::shared_ptr<uplink_gate> gate = std::make_shared<uplink_gate>();
+  std::shared_ptr<crypto::tls_source> tls;
   std::unique_ptr<uplink> up;
   std::unique_ptr<control_server> control;
   bool down = false;
@@ -107,14 +108,13 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
     auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
       if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
     });
-    auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox);
+    auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox,
+                             std::string{gateway_component});
     if (!opened) {
       last = opened.error().message();
       log::error(gateway_component, "radio-refused", last, {{"transport", t.name}});
       continue;
     }
-    log::info(gateway_component, "radio-open", "the radio is open",
-              {{"transport", t.name}, {"plugin", t.plugin}, {"version", (*opened)->info().version}});
     out.push_back({t.name, inbox, opened->get()});
     inboxes.push_back(std::move(inbox));
     transports.push_back(std::move(*opened));
@@ -129,12 +129,14 @@ gateway_role::~gateway_role() { drain(); }
 result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c,
                                                           storage::sealed_store& store) {
   const auto& suite = crypto::openssl_suite();
-  CPNS_TRY(auto context,
-           crypto::make_client_tls({c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
-  CPNS_TRY(const auto own_name, crypto::own_uri(context.get()));
+  CPNS_TRY(auto tls, crypto::tls_source::for_client(
+                         std::string{gateway_component},
+                         {c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
+  CPNS_TRY(const auto own_name, tls->uri());
 
   auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
   auto& m = *made->impl_;
+  m.tls = tls;
   m.gw = crypto::derive_gateway_id(suite, crypto::gateway_kind::x509, own_name);
   CPNS_TRY(auto rules, rules_of(c, m.gw));
   m.runtime = std::make_unique<actor_runtime>();
@@ -163,6 +165,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   parts.nonces = nonces;
   parts.uplink = m.link;
   parts.clock = now_anchored;
+  parts.dates = [keys = &m.keys] { return protocol::gw_dates{now_wall(), keys->newest_date()}; };
   parts.failed = [&m](const std::string& why) {
     log::error(gateway_component, "role-failed", why);
     m.failed = true;
@@ -174,8 +177,10 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   up.server_uri = c.server_uri;
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
-  m.up = m.gate->open(
-      [&] { return std::make_unique<uplink>(std::move(up), std::move(context), *m.from_uplink); });
+  m.up = m.gate->open([&] {
+    return std::make_unique<uplink>(
+        std::move(up), [tls] { return tls->context(); }, *m.from_uplink);
+  });
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
   caf::anon_send(m.supervisor, sup_radio_ready{});  // for what came before anybody could be woken
@@ -238,6 +243,7 @@ std::string gateway_role::control(const std::string& request) {
 }
 
 void gateway_role::reload(const config::gateway_config& c) {
+  impl_->tls->read_again();
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});

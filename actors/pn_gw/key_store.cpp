@@ -1,5 +1,7 @@
 #include "actors/pn_gw/key_store.hpp"
 
+#include <algorithm>
+
 #include "base/cbor.hpp"
 
 namespace cpns::actors {
@@ -34,14 +36,24 @@ result<user_credentials> decode_credentials(byte_view in) {
 
 }  // namespace
 
+void key_store::note_date(const protocol::device_record& r) const {
+  constexpr auto longest = INT64_MAX / 1000;
+  const auto over = r.not_after <= 0 || r.not_after > longest ? INT64_MAX : r.not_after * 1000;
+  const auto date = std::min(r.keyed_since, over);
+  for (auto known = newest_date_.load(); known < date && !newest_date_.compare_exchange_weak(known, date);) {
+  }
+}
+
 result<std::optional<protocol::device_record>> key_store::load(const entity_id& entity) const {
   CPNS_TRY(const auto found, rows_.get(storage::table::peers, as_bytes(entity.text())));
   if (!found) return std::optional<protocol::device_record>{};
   CPNS_TRY(auto record, protocol::decode_device_record(found->expose()));
+  note_date(record);
   return std::optional{std::move(record)};
 }
 
 void key_store::save(const protocol::device_record& record, storage::commit_done done) {
+  note_date(record);
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});
@@ -52,11 +64,12 @@ result<stored_devices> key_store::all() const {
   stored_devices out;
   CPNS_CHECK(rows_.scan(
       storage::table::peers, {},
-      [&out](byte_view row, const secret_bytes& value) {
+      [&](byte_view row, const secret_bytes& value) {
         auto record = protocol::decode_device_record(value.expose());
-        if (record)
+        if (record) {
+          note_date(*record);
           out.records.push_back(std::move(*record));
-        else
+        } else
           out.unreadable.emplace_back(record.error().code,
                                       std::string{as_text(row)} + ": " + record.error().detail);
         return true;

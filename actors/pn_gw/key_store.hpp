@@ -2,6 +2,7 @@
 // The gateway's secure store as the role sees it (step 8): one row a device, and what it needs to speak for
 // its user.
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -45,12 +46,19 @@ class key_store {
   /// Fails only where the store itself cannot be read.
   result<stored_devices> all() const;
 
+  /// The newest date in the records that went through this object: of each one the last confirmation, or when
+  /// its set expired if that was earlier, so that one day with a wrong clock does not count for ever.
+  [[nodiscard]] time_point newest_date() const { return time_point{milliseconds{newest_date_.load()}}; }
+
   result<std::optional<user_credentials>> credentials(const user_id& user) const;
   void save(const user_credentials& c, storage::commit_done done);
 
  private:
+  void note_date(const protocol::device_record& r) const;
+
   storage::sealed_store& rows_;
   make_durable_fn commit_;
+  mutable std::atomic<std::int64_t> newest_date_{0};  ///< Unix ms
 };
 
 }  // namespace cpns::actors

@@ -198,6 +198,7 @@ class supervisor {
                                                 .settings = settings_for(entity.text()),
                                                 .record = std::move(record),
                                                 .clock = parts_.clock,
+                                                .dates = parts_.dates,
                                                 .send = send_,
                                                 .store = parts_.store,
                                                 .uplink = parts_.uplink,
@@ -400,11 +401,14 @@ class supervisor {
   /// A far timer that an earlier deadline overtook stays armed and serves when its time comes: it is not
   /// doubled.
   void arm() {
+    const auto now = clock();
     const auto next = std::min(deadlines_.next(), detections_.next());
-    if (next == time_never || (!armed_.empty() && *armed_.begin() <= next)) return;
-    armed_.insert(next);
-    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock()));
-    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{next});
+    if (next == time_never) return;
+    const auto at = std::min(next, now + look_again);
+    if (!armed_.empty() && *armed_.begin() <= at) return;
+    armed_.insert(at);
+    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now));
+    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{at});
   }
 
   supervisor_actor::pointer self_;

@@ -31,7 +31,8 @@ struct supervisor_parts {
   std::shared_ptr<nonce_cache> nonces;
   server_link_actor uplink;
   clock_fn clock;
-  std::function<void(std::string)> failed;  ///< the role cannot go on. [thread-safe]
+  std::function<protocol::gw_dates()> dates;  ///< empty: `clock` is the wall clock, too
+  std::function<void(std::string)> failed;    ///< the role cannot go on. [thread-safe]
 };
 
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts);

@@ -43,12 +43,12 @@ using connection_ptr = std::shared_ptr<connection>;
 }  // namespace
 
 struct uplink::impl {
-  impl(uplink_settings s, crypto::tls_context c, uplink_listener& l)
-      : settings(std::move(s)), context(c.release()), listener(l), resolver(io), timer(io), deadline(io) {}
+  impl(uplink_settings s, crypto::tls_supply c, uplink_listener& l)
+      : settings(std::move(s)), contexts(std::move(c)), listener(l), resolver(io), timer(io), deadline(io) {}
 
   uplink_settings settings;
   asio::io_context io{1};
-  asio::ssl::context context;
+  crypto::tls_supply contexts;
   uplink_listener& listener;
   tcp::resolver resolver;
   asio::steady_timer timer, deadline;
@@ -65,6 +65,9 @@ struct uplink::impl {
 
   void begin() {
     if (stopping) return;
+    auto tls = contexts();
+    if (!tls) return try_later(tls.error().message(), false);
+    asio::ssl::context context{tls->release()};
     const auto server = settings.servers[next_server++ % settings.servers.size()];
     auto c = now = std::make_shared<connection>(io, context);
     deadline.expires_after(settings.connect_timeout);
@@ -186,7 +189,10 @@ struct uplink::impl {
     resolver.cancel();
     deadline.cancel();
     wipe(c->in.data(), c->in.size());
-    if (stopping) return;
+    if (!stopping) try_later(why, was_up);
+  }
+
+  void try_later(const std::string& why, bool was_up) {
     if (was_up || why != last_why) listener.down(why);  // the same refusal again and again is said once
     last_why = why;
     const auto longest =
@@ -199,8 +205,8 @@ struct uplink::impl {
   }
 };
 
-uplink::uplink(uplink_settings settings, crypto::tls_context context, uplink_listener& listener)
-    : impl_(std::make_unique<impl>(std::move(settings), std::move(context), listener)) {
+uplink::uplink(uplink_settings settings, crypto::tls_supply contexts, uplink_listener& listener)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(contexts), listener)) {
   asio::post(impl_->io, [i = impl_.get()] { i->begin(); });
   impl_->thread = std::thread{[i = impl_.get()] { i->io.run(); }};
 }

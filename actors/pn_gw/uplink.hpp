@@ -36,8 +36,11 @@ struct uplink_settings {
 /// [thread-safe]
 class uplink {
  public:
-  /// Connects in the background at once. `context` was made by make_client_tls.
-  uplink(uplink_settings settings, crypto::tls_context context, uplink_listener& listener);
+  /// Connects in the background at once. `contexts` is asked for each connection, in the uplink's thread.
+  uplink(uplink_settings settings, crypto::tls_supply contexts, uplink_listener& listener);
+  /// `context` was made by make_client_tls.
+  uplink(uplink_settings settings, crypto::tls_context context, uplink_listener& listener)
+      : uplink(std::move(settings), crypto::always(std::move(context)), listener) {}
   /// Closes and ends the thread; the listener is not called any more.
   ~uplink();
   uplink(const uplink&) = delete;

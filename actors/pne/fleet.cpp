@@ -193,11 +193,14 @@ class fleet {
   }
 
   void arm() {
+    const auto now = clock_();
     const auto next = std::min(deadlines_.next(), naps_.next());
-    if (next == time_never || (!armed_.empty() && *armed_.begin() <= next)) return;
-    armed_.insert(next);
-    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(next - clock_()));
-    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{next});
+    if (next == time_never) return;
+    const auto at = std::min(next, now + look_again);
+    if (!armed_.empty() && *armed_.begin() <= at) return;
+    armed_.insert(at);
+    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now));
+    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{at});
   }
 
   fleet_actor::pointer self_;

@@ -103,10 +103,8 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
       if (const auto* fleet = target->load(std::memory_order_acquire))
         caf::anon_send(*fleet, fleet_radio_ready{});
     }));
-    CPNS_TRY(auto opened,
-             open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back()));
-    log::info(pne_component, "radio-open", "the radio is open",
-              {{"transport", t.name}, {"plugin", t.plugin}});
+    CPNS_TRY(auto opened, open_radio(t, c.plugin_dirs, plugins::transport_role::peripheral, *m.inboxes.back(),
+                                     std::string{pne_component}));
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
   }

@@ -92,7 +92,11 @@ void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optiona
 
 // ---- step 8
 
-status pn_gw_machine::impl::check(const assigned_keys& a) const {
+status pn_gw_machine::impl::check(time_point now, const assigned_keys& a) const {
+  if (is_over(now, a.not_after))
+    return fail(errc::peer_stale, "the answer's set expired " +
+                                      std::to_string(unix_seconds(latest_date(now)) - a.not_after) +
+                                      " s ago; check the clocks of gateway and server");
   if (a.eukeys.empty() || a.eukeys.size() > keys_in_response_max)
     return fail(errc::peer_bad_state, "the answer holds " + std::to_string(a.eukeys.size()) + " keys");
   if (std::size_t{a.first_index} + a.eukeys.size() > 65536)
@@ -112,8 +116,8 @@ status pn_gw_machine::impl::check(const assigned_keys& a) const {
 }
 
 /// Appends only: an index that was erased, or handed out, does not become deliverable again.
-status pn_gw_machine::impl::merge(const assigned_keys& a, std::uint64_t incarnation) {
-  CPNS_CHECK(check(a));
+status pn_gw_machine::impl::merge(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
+  CPNS_CHECK(check(now, a));
   about_to_change();
   if (a.generation > record.generation) {
     record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
@@ -148,7 +152,7 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   if (asking == nullptr || asking->id != id)
     return noise(now, "an answer of the server to a request that is over");
   timers.stop(gw_timer::server);
-  if (auto ok = merge(answer, incarnation); !ok) {
+  if (auto ok = merge(now, answer, incarnation); !ok) {
     server_not_before = now + unusable_wait;
     return fail_with(now, ok.error().message(), unusable_wait);
   }
@@ -270,7 +274,7 @@ void pn_gw_machine::impl::request_refill(time_point now) {
 void pn_gw_machine::impl::refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
   timers.stop(gw_timer::refill);
   refill.reset();
-  if (auto ok = merge(a, incarnation); !ok) {
+  if (auto ok = merge(now, a, incarnation); !ok) {
     record.request.reset();
     timers.set(gw_timer::refill, now + unusable_wait);
     return say(kind_t::server_refused, {}, ok.error().message());

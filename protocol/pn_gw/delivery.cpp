@@ -31,7 +31,7 @@ const held_key* pn_gw_machine::impl::next_key(const gw_answer& answer) const {
 }
 
 bool pn_gw_machine::impl::within_budget(time_point now) const {
-  const bool today = record.budget_day == day_of(now);
+  const bool today = record.budget_day == day_of(date_of(now));
   return (!today || record.unchained_built < settings.amnesia_budget) &&
          record.unused_count() > settings.healing_reserve;
 }
@@ -39,7 +39,7 @@ bool pn_gw_machine::impl::within_budget(time_point now) const {
 /// `healing`: nothing verified the answer. The key goes to whom can open it, and the spending is bounded.
 void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_exchange exchange, gw_answer answer,
                                          bool healing) {
-  const bool expired = record.not_after != 0 && unix_seconds(now) > record.not_after;
+  const bool expired = is_over(now, record.not_after);
   const bool ready = next_key(answer) != nullptr && record.gateway_temporary_key && !expired;
   subject what;
   what.exchange = std::move(exchange);
@@ -96,8 +96,9 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
                                  [&m](const held_key& k) { return k.which == m.which; });
   mine->use = key_use::handed_out;
   if (what.healing) {
-    if (record.budget_day != day_of(now)) record.unchained_built = 0;
-    record.budget_day = day_of(now);
+    const auto today = day_of(date_of(now));
+    if (record.budget_day != today) record.unchained_built = 0;
+    record.budget_day = today;
     ++record.unchained_built;
   }
   persist_record();
@@ -123,6 +124,7 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
 void pn_gw_machine::impl::resend_kdel(time_point now) {
   auto& d = std::get<gw_delivering>(activity);
   if (d.sends_left == 0 || now >= d.expires) return fail_with(now, "KDEL was not confirmed");
+  if (is_over(now, record.not_after)) return fail_with(now, "the set expired before KDEL was confirmed");
   --d.sends_left;
   timers.set(gw_timer::answer, now + settings.answer_timeout);
   outputs.emplace_back(gw_send{d.link, d.kdel});
@@ -158,7 +160,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   for (auto& k : record.keys)
     if (k.which == own) k.use = key_use::own;
   record.to_report = own;
-  record.keyed_since = unix_milliseconds(now);
+  record.keyed_since = unix_milliseconds(date_of(now));
   record.resets = what.resets;
   record.chain.reset();
   persist_record();
@@ -182,12 +184,13 @@ void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
 // ---- the public shell of the machine
 
 pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s,
-                             entropy& random, time_point now)
-    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now)) {}
+                             entropy& random, time_point now, const gw_dates& dates)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now, dates)) {}
 pn_gw_machine::~pn_gw_machine() = default;
 pn_gw_machine::pn_gw_machine(pn_gw_machine&&) noexcept = default;
 pn_gw_machine& pn_gw_machine::operator=(pn_gw_machine&&) noexcept = default;
 
+void pn_gw_machine::note_dates(time_point now, const gw_dates& dates) { impl_->note_dates(now, dates); }
 void pn_gw_machine::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp) {
   impl_->handle_detected(now, link, dreq, drsp);
 }

@@ -56,7 +56,7 @@ using gw_activity = std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_
 
 struct pn_gw_machine::impl {
   impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
-       time_point now);
+       time_point now, const gw_dates& dates);
 
   // What a trigger is about. Set before fire(), read by the action.
   struct subject {
@@ -75,6 +75,7 @@ struct pn_gw_machine::impl {
 
   void fire(pn_gw_trigger t, time_point now) { fire(t, now, subject{}); }
   void fire(pn_gw_trigger t, time_point now, subject what);
+  void note_dates(time_point now, const gw_dates& dates);
   void handle_settings(pn_gw_settings fresh);
   void handle_timeout(time_point now);
   void handle_persist_failed(time_point now);
@@ -114,6 +115,9 @@ struct pn_gw_machine::impl {
   int attempts = 0;             ///< failures in a row
   int bad_possessions = 0;      ///< DREQs in a row answered by bad possession alone
   int refusals = 0;             ///< refusals of presence: picks another candidate next time
+  milliseconds wall_ahead{0};   ///< of what `now` says
+  time_point newest_date = time_zero;
+  time_point updated_at = time_zero;  ///< the last confirmation, by `now`
   time_point update_due = time_never;
   time_point server_not_before = time_zero;  ///< the server, or a failure, told us to wait
   rate_limit notices;
@@ -139,8 +143,8 @@ struct pn_gw_machine::impl {
   // assignment.cpp
   void ask_server(time_point now, subject& what);
   void request_refill(time_point now);
-  [[nodiscard]] status check(const assigned_keys& a) const;
-  [[nodiscard]] status merge(const assigned_keys& a, std::uint64_t incarnation);
+  [[nodiscard]] status check(time_point now, const assigned_keys& a) const;
+  [[nodiscard]] status merge(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refused(time_point now, const refusal& answer, bool for_refill, const std::optional<gw_link>& link);
   void report(time_point now);
@@ -162,6 +166,14 @@ struct pn_gw_machine::impl {
   void fail_with(time_point now, std::string why, seconds retry_after = seconds{0});
   [[nodiscard]] bool has_own() const { return record.own() != nullptr; }
   void schedule_update(time_point since);
+  /// The date at `now`.
+  [[nodiscard]] time_point date_of(time_point now) const { return now + wall_ahead; }
+  /// The same, or the newest date in the store if that is later: what `not_after` is judged by.
+  [[nodiscard]] time_point latest_date(time_point now) const { return std::max(date_of(now), newest_date); }
+  /// When the record says that it was confirmed last, by `now`; a date in the future counts as this moment.
+  [[nodiscard]] time_point confirmed_at(time_point now) const;
+  /// Whether nothing may be delivered any more of a set with this `not_after`.
+  [[nodiscard]] bool is_over(time_point now, std::int64_t not_after) const;
   void noise(time_point now, std::string why);
   [[nodiscard]] bool is_idle() const { return std::holds_alternative<gw_idle>(activity); }
   [[nodiscard]] bool update_is_due(time_point now) const { return woke || now >= update_due; }

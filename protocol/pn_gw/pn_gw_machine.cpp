@@ -27,10 +27,11 @@ pn_gw_state first_state(const device_record& r) {
 }  // namespace
 
 pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in,
-                          entropy& random_in, time_point now)
+                          entropy& random_in, time_point now, const gw_dates& dates)
     : settings(std::move(settings_in)), record(std::move(record_in)), s(s_in), random(random_in),
       state(first_state(record)), notices(notice_interval, 1) {
-  if (record.own() != nullptr) schedule_update(time_point{milliseconds{record.keyed_since}});
+  note_dates(now, dates);
+  if (record.own() != nullptr) schedule_update(confirmed_at(now));
   if (record.request && record.request_is_refill) refill = record.request;
   if (refill) request_refill(now);
   if (record.to_report) report(now);
@@ -159,8 +160,22 @@ void pn_gw_machine::impl::noise(time_point now, std::string why) {
   fire(pn_gw_trigger::noise, now, std::move(what));
 }
 
+void pn_gw_machine::impl::note_dates(time_point now, const gw_dates& dates) {
+  wall_ahead = dates.wall - now;
+  newest_date = dates.newest;
+}
+
+time_point pn_gw_machine::impl::confirmed_at(time_point now) const {
+  return std::min(time_point{milliseconds{record.keyed_since}} - wall_ahead, now);
+}
+
+bool pn_gw_machine::impl::is_over(time_point now, std::int64_t not_after) const {
+  return not_after != 0 && unix_seconds(latest_date(now)) > not_after;
+}
+
 /// The next key is due an interval after the last confirmation; the jitter makes it earlier, never later.
 void pn_gw_machine::impl::schedule_update(time_point since) {
+  updated_at = since;
   const milliseconds interval =
       settings.rekey_override ? *settings.rekey_override : seconds{record.rekey_seconds};
   if (interval <= milliseconds::zero()) {
@@ -173,7 +188,7 @@ void pn_gw_machine::impl::schedule_update(time_point since) {
 
 void pn_gw_machine::impl::handle_settings(pn_gw_settings fresh) {
   settings = std::move(fresh);
-  if (has_own()) schedule_update(time_point{milliseconds{record.keyed_since}});
+  if (has_own()) schedule_update(updated_at);
 }
 
 time_point pn_gw_machine::impl::next_deadline() {
@@ -233,7 +248,7 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   saved.reset();
   refill = record.request_is_refill ? record.request : std::nullopt;
   activity = gw_idle{};
-  if (record.own() != nullptr) schedule_update(time_point{milliseconds{record.keyed_since}});
+  if (record.own() != nullptr) schedule_update(confirmed_at(now));
   fail_with(now, "the key store did not take the write; the record before it stands");
 }
 

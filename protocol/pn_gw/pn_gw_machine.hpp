@@ -44,6 +44,12 @@ struct gw_link {
   friend auto operator<=>(const gw_link&, const gw_link&) = default;
 };
 
+/// What the calendar says. Timers do not go by it: it may step while they run.
+struct gw_dates {
+  time_point wall;                ///< the system's clock
+  time_point newest = time_zero;  ///< the newest date in the gateway's store: a clock before it is wrong
+};
+
 // What the driver has to do, in order.
 struct gw_persist {
   device_record record;
@@ -103,11 +109,18 @@ class pn_gw_machine {
   /// `record` is what the store holds, or a fresh one that names entity and user. `s` and `random` outlive
   /// the machine.
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
-                time_point now);
+                time_point now, const gw_dates& dates);
+  /// The wall clock is `now`, and does not step.
+  pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
+                time_point now)
+      : pn_gw_machine(std::move(settings), std::move(record), s, random, now, gw_dates{now}) {}
   ~pn_gw_machine();
   pn_gw_machine(pn_gw_machine&&) noexcept;
   pn_gw_machine& operator=(pn_gw_machine&&) noexcept;
 
+  /// The dates at `now`; from the next thing that happens on. What is kept as a date, or compared with one,
+  /// goes by them.
+  void note_dates(time_point now, const gw_dates& dates);
   /// The detector (detector.hpp) got an answer that names this device on `link`: first contact, or a wake-up.
   /// `dreq` and `drsp` are the bytes as sent and received.
   void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp);

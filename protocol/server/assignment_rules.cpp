@@ -146,6 +146,10 @@ decision repeat(const assignment_case& c, const answered_request& a) {
                   "owned-by-other", "the owner changed since the request was answered");
   if (auto no = check_holder(c, c.stored.holder)) return *std::move(no);
   const eukey_set* set = find_set(c.stored, a.generation);
+  if (set != nullptr && set->not_after <= unix_seconds(c.now))
+    return refuse(link_status::stale_nonce, retry_stale_nonce,
+                  "the set of this request has expired; ask again with the device's answer",
+                  "repeated-too-late", "the set expired since the request was answered");
   const std::uint32_t first = set == nullptr ? 0 : std::max(a.first_index, set->first_index);
   if (set == nullptr || first >= a.first_index + a.count)
     return refuse(link_status::stale_nonce, retry_stale_nonce,

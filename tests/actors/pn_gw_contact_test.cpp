@@ -1,4 +1,5 @@
 // First contact, periodic update and wake-up through the gateway's actors, with nothing going wrong.
+#include "actors/deadline_heap.hpp"
 #include "tests/actors/pn_gw_place.hpp"
 
 namespace cpns::gateway_actor_tests {
@@ -81,6 +82,17 @@ TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_i
   p.advance(seconds{60});
   EXPECT_EQ(reported(p, h), h.key());
   EXPECT_EQ(p.assignments().size(), 1u) << "the set has more keys: the server is not asked";
+}
+
+TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_wakes_up) {
+  gateway_choices c;
+  c.rekey = seconds{3600};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  p.suspend(std::chrono::hours{3});
+  p.advance(actors::look_again + seconds{1});
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+  EXPECT_EQ(p.own_key(h), h.key());
 }
 
 TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {

@@ -87,6 +87,8 @@ struct gateway_place : server_actor_tests::place {
   void settle();
   /// Stops at each deadline on the way.
   void advance(milliseconds d);
+  /// The machine is suspended: time goes by, and no timer does.
+  void suspend(milliseconds d) { now += d; }
   /// Until `done`, or until `most` has gone by.
   template <class Done>
   bool advance_until(Done done, milliseconds most) {

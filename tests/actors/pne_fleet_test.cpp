@@ -5,6 +5,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <stdexcept>
 
+#include "actors/deadline_heap.hpp"
 #include "actors/pne/fleet.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/codec.hpp"
@@ -69,15 +70,16 @@ struct fleet_place {
   captured_log log;
   test::temporary_folder folder;
   test::seeded_entropy random{7};
-  const time_point now{seconds{1'800'000'000}};
+  time_point now{seconds{1'800'000'000}};
   const epoch held{3, 5};
   far_end radio;
   std::shared_ptr<actors::radio_inbox> inbox = std::make_shared<actors::radio_inbox>(0, [] {});
   std::vector<std::string> failures;
   actors::fleet_actor fleet;
 
-  fleet_place() {
+  explicit fleet_place(config::pne_wake wake = {}) {
     actors::fleet_parts parts;
+    parts.wake = wake;
     const auto data_key = random.draw_secret<32>();
     for (int i = 0; i < 2; ++i) {
       const auto file = std::to_string(i);
@@ -159,6 +161,19 @@ TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_dis
   p.detect(3);
   EXPECT_EQ(p.answer()->highest, p.held);
   EXPECT_TRUE(p.failures.empty());
+}
+
+TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_up) {
+  config::pne_wake wake;
+  wake.every = std::chrono::hours{1};
+  wake.sleep_for = std::chrono::hours{1};
+  fleet_place p{wake};
+  ASSERT_EQ(p.radio.presented.size(), 2u);
+  p.now += std::chrono::hours{2};  // and no timer moves
+  p.settle();
+  p.scheduler.advance_time(actors::look_again + seconds{1});
+  p.settle();
+  EXPECT_TRUE(p.radio.presented.empty());
 }
 
 TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {

@@ -157,6 +157,16 @@ TEST(assignment_machine, a_repeated_request_gets_the_same_keys_also_after_a_rest
   EXPECT_EQ(w.writes, 1);
 }
 
+TEST(assignment_machine, a_repeated_request_for_a_set_that_expired_gets_no_keys) {
+  world w;
+  const auto request = w.ask(assignment_reason::first);
+  const auto id = w.random.draw_id<request_id>();
+  keys_of(w.send(request, w.alice, w.gw, id));
+  w.now += w.settings.set_lifetime + seconds{1};
+  EXPECT_EQ(status_of(w.send(request, w.alice, w.gw, id)), link_status::stale_nonce);
+  EXPECT_EQ(keys_of(w.send(w.ask(assignment_reason::recover))).generation, 2u);
+}
+
 TEST(assignment_machine, the_same_id_with_other_content_is_a_bad_request) {
   world w;
   const auto id = w.random.draw_id<request_id>();

@@ -1,0 +1,154 @@
+#include "actors/late_radio.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/seldom.hpp"
+
+namespace cpns::actors {
+namespace {
+
+using namespace plugins;
+
+class late_radio final : public transport {
+ public:
+  late_radio(std::string name, open_fn open, late_radio_told told, milliseconds pause)
+      : open_(std::move(open)), told_(std::move(told)), pause_(pause) {
+    none_.name = std::move(name);
+    thread_ = std::thread{[this] { run(); }};
+  }
+  ~late_radio() override { late_radio::close(); }
+
+  [[nodiscard]] const transport_info& info() const override {
+    const auto* t = real();
+    return t != nullptr ? t->info() : none_;
+  }
+  status scan(bool on) override {
+    std::unique_lock lock{guard_};
+    if (auto* t = real()) return lock.unlock(), t->scan(on);
+    CPNS_CHECK(not_closed());
+    scanning_ = on;
+    return {};
+  }
+  status connect(std::string_view address) override {
+    if (auto* t = real()) return t->connect(address);
+    return not_there();
+  }
+  void cancel(std::string_view address) override {
+    if (auto* t = real()) t->cancel(address);
+  }
+  status add_endpoint(endpoint_id endpoint, std::string_view name) override {
+    std::unique_lock lock{guard_};
+    if (auto* t = real()) return lock.unlock(), t->add_endpoint(endpoint, name);
+    CPNS_CHECK(not_closed());
+    if (!endpoints_.emplace(endpoint, std::string{name}).second) return fail(errc::state_exists, none_.name);
+    return {};
+  }
+  status remove_endpoint(endpoint_id endpoint) override {
+    std::unique_lock lock{guard_};
+    if (auto* t = real()) return lock.unlock(), t->remove_endpoint(endpoint);
+    CPNS_CHECK(not_closed());
+    endpoints_.erase(endpoint);
+    return {};
+  }
+  status send(link_id link, byte_view message) override {
+    if (auto* t = real()) return t->send(link, message);
+    return not_there();
+  }
+  void disconnect(link_id link) override {
+    if (auto* t = real()) t->disconnect(link);
+  }
+  status set_power(power_level p) override {
+    std::unique_lock lock{guard_};
+    if (auto* t = real()) return lock.unlock(), t->set_power(p);
+    CPNS_CHECK(not_closed());
+    power_ = p;
+    return {};
+  }
+  void forget_pairing(std::string_view address) override {
+    if (auto* t = real()) t->forget_pairing(address);
+  }
+  [[nodiscard]] link_quality quality(link_id link) const override {
+    const auto* t = real();
+    return t != nullptr ? t->quality(link) : link_quality{};
+  }
+  [[nodiscard]] std::vector<named_counter> counters() const override {
+    const auto* t = real();
+    return t != nullptr ? t->counters() : std::vector<named_counter>{};
+  }
+  void close() override {
+    {
+      std::lock_guard lock{guard_};
+      closed_ = true;
+      wake_.notify_all();
+    }
+    if (thread_.joinable()) thread_.join();
+    if (auto* t = real()) t->close();
+  }
+
+ private:
+  [[nodiscard]] transport* real() const { return real_.load(std::memory_order_acquire); }
+  [[nodiscard]] status not_closed() const {
+    if (closed_) return fail(errc::state_stopping, none_.name + " is closed");
+    return {};
+  }
+  [[nodiscard]] status not_there() const {
+    return fail(errc::plugin_link, none_.name + ": the radio is not there yet");
+  }
+
+  void run() {
+    seldom wrong;
+    for (;;) {
+      {
+        std::unique_lock lock{guard_};
+        if (wake_.wait_for(lock, pause_, [this] { return closed_; })) return;
+      }
+      auto opened = open_();
+      if (opened) return take(std::move(*opened));
+      const error why{opened.error().code, opened.error().detail};
+      if (wrong.due(now_anchored(), why.detail)) told_.refused(why);
+    }
+  }
+
+  /// Whatever was asked of it meanwhile comes before what is asked from now on.
+  void take(std::unique_ptr<transport> t) {
+    std::lock_guard lock{guard_};
+    owned_ = std::move(t);
+    told_.open(owned_->info());
+    const auto tell = [this](const status& s) {
+      if (!s) told_.refused(s.error());
+    };
+    if (power_) tell(owned_->set_power(*power_));
+    for (const auto& [endpoint, name] : endpoints_) tell(owned_->add_endpoint(endpoint, name));
+    endpoints_.clear();
+    if (scanning_) tell(owned_->scan(true));
+    real_.store(owned_.get(), std::memory_order_release);
+  }
+
+  const open_fn open_;
+  const late_radio_told told_;
+  const milliseconds pause_;
+  transport_info none_;
+  std::mutex guard_;
+  std::condition_variable wake_;
+  // With the guard:
+  bool closed_ = false, scanning_ = false;
+  std::optional<power_level> power_;
+  std::map<endpoint_id, std::string> endpoints_;
+  std::unique_ptr<transport> owned_;
+  std::atomic<transport*> real_{nullptr};  // `owned_`, once it has what was kept
+  std::thread thread_;
+};
+
+}  // namespace
+
+std::unique_ptr<transport> make_late_radio(std::string name, open_fn open, late_radio_told told,
+                                           milliseconds pause) {
+  return std::make_unique<late_radio>(std::move(name), std::move(open), std::move(told), pause);
+}
+
+}  // namespace cpns::actors
