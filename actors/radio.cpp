@@ -8,15 +8,26 @@
 
 namespace cpns::actors {
 
+bool radio_inbox::has_room(const radio_event& e) {
+  const bool message = e.kind == radio_event::kind_t::message;
+  const bool droppable = message || e.kind == radio_event::kind_t::peer_found ||
+                         e.kind == radio_event::kind_t::connect_failed || e.kind == radio_event::kind_t::woke;
+  if (droppable && events_.size() >= queued_messages_max) return false;
+  if (!message) return true;
+  if (bytes_ + e.message.size() > queued_bytes_max) return false;
+  auto& of_link = of_link_[e.link];
+  if (of_link >= queued_of_link_max) return false;
+  ++of_link;
+  bytes_ += e.message.size();
+  return true;
+}
+
 void radio_inbox::push(radio_event e) {
   e.transport = transport_;
   bool was_empty = false;
   {
     std::lock_guard lock{guard_};
-    const bool droppable =
-        e.kind == radio_event::kind_t::message || e.kind == radio_event::kind_t::peer_found ||
-        e.kind == radio_event::kind_t::connect_failed || e.kind == radio_event::kind_t::woke;
-    if (droppable && events_.size() >= queued_messages_max) {
+    if (!has_room(e)) {
       ++dropped_;
       return;
     }
@@ -28,6 +39,8 @@ void radio_inbox::push(radio_event e) {
 
 std::vector<radio_event> radio_inbox::take() {
   std::lock_guard lock{guard_};
+  of_link_.clear();
+  bytes_ = 0;
   return std::exchange(events_, {});
 }
 

@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "config/schema.hpp"
@@ -48,12 +49,17 @@ class radio_inbox final : public plugins::transport_listener {
 
  private:
   static constexpr std::size_t queued_messages_max = 65536;
+  static constexpr std::size_t queued_bytes_max = 8 * 1024 * 1024;
+  static constexpr std::uint32_t queued_of_link_max = 64;  ///< one that floods leaves room for the others
   void push(radio_event e);
+  [[nodiscard]] bool has_room(const radio_event& e);
 
   const std::uint64_t transport_;
   const std::function<void()> wake_;
   mutable std::mutex guard_;
   std::vector<radio_event> events_;
+  std::unordered_map<plugins::link_id, std::uint32_t> of_link_;  ///< messages in `events_`
+  std::size_t bytes_ = 0;                                        ///< of them
   std::uint64_t dropped_ = 0;
 };
 

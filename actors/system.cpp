@@ -5,6 +5,7 @@ namespace cpns::actors {
 actor_runtime::actor_runtime(std::size_t workers) {
   config_.set("scheduler.policy", caf::atom("sharing"));
   config_.set("scheduler.max-threads", workers);
+  config_.set("scheduler.max-throughput", messages_a_turn);
   system_ = std::make_unique<caf::actor_system>(config_);
 }
 

@@ -12,6 +12,10 @@
 
 namespace cpns::actors {
 
+/// Messages that an actor takes in one turn, so that one with a full mailbox does not keep the others
+/// waiting.
+inline constexpr std::size_t messages_a_turn = 64;
+
 /// Owns an actor system. Actors are told to end before it is destroyed; its destructor waits for them.
 class actor_runtime {
  public:

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/waiting.hpp"
 #include "base/clock.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 
@@ -23,10 +24,12 @@ struct gw_detected {
   protocol::gw_link link;
   bytes dreq, drsp;
   std::string transport, address;
+  waiting_count waiting;  ///< of the device
 };
 struct gw_frame {
   protocol::gw_link link;
   bytes message;
+  waiting_count waiting;  ///< of the link
 };
 struct gw_link_lost {
   protocol::gw_link link;
@@ -60,6 +63,7 @@ struct gw_saved {
 };
 struct gw_tick {};
 struct gw_describe {};
+struct gw_evict {};
 struct gw_put_down {};
 
 /// device/<entity>: drives one pn_gw_machine and carries out its outputs in order.
@@ -77,7 +81,8 @@ using device_actor =
                      caf::reacts_to<gw_saved>,           // its write became durable, or failed
                      caf::reacts_to<gw_tick>,            // the deadline that it named has come
                      caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
-                     caf::reacts_to<gw_put_down>>;                     // the role ends
+                     caf::reacts_to<gw_evict>,      // its memory is wanted; answered by sup_evicted
+                     caf::reacts_to<gw_put_down>>;  // the role ends
 
 struct link_want_nonce {
   device_actor device;
@@ -132,8 +137,17 @@ struct sup_close_link {
   std::string why;
 };
 struct sup_unneeded {
+  enum class kind_t : std::uint8_t {
+    nothing_kept,   ///< what it has came from somebody who only said the Entity ID
+    awaits_person,  ///< it stays for the person, as long as there is room
+    away            ///< all that it has is in its record: it stays as long as there is room
+  };
   std::uint64_t device;
-  bool awaits_approval;  ///< it stays for the person, as long as there is room
+  kind_t kind;
+};
+struct sup_evicted {
+  std::uint64_t device;
+  bool gone;  ///< else something came between, and it stays
 };
 struct sup_timer {
   time_point at;
@@ -158,6 +172,7 @@ using supervisor_actor =
                      caf::reacts_to<sup_deadline>,                   // a device names its next deadline
                      caf::reacts_to<sup_close_link>,                 // a device wants a link closed
                      caf::reacts_to<sup_unneeded>,                   // a device has nothing to keep in memory
+                     caf::reacts_to<sup_evicted>,                    // its answer to gw_evict
                      caf::reacts_to<sup_timer>,                      // the earliest deadline
                      caf::reacts_to<sup_settings>,                   // the configuration was read again
                      caf::replies_to<sup_stats>::with<std::string>,  // a JSON object of counts
@@ -184,6 +199,7 @@ CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)
+CPNS_GW_MESSAGE(gw_evict)
 CPNS_GW_MESSAGE(gw_put_down)
 CPNS_GW_MESSAGE(link_want_nonce)
 CPNS_GW_MESSAGE(link_ask)
@@ -199,6 +215,7 @@ CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)
 CPNS_GW_MESSAGE(sup_unneeded)
+CPNS_GW_MESSAGE(sup_evicted)
 CPNS_GW_MESSAGE(sup_timer)
 CPNS_GW_MESSAGE(sup_settings)
 CPNS_GW_MESSAGE(sup_stats)

@@ -24,12 +24,14 @@ class pn_gw_device {
   }
 
   void detected(const gw_detected& m) {
+    m.waiting.take();
     began_ = clock_();
     machine_.note_location(m.transport, m.address);
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
     carry_out();
   }
   void frame(const gw_frame& m) {
+    m.waiting.take();
     machine_.handle_frame(now(), m.link, m.message);
     carry_out();
   }
@@ -86,6 +88,18 @@ class pn_gw_device {
     return describe_device(machine_.record(), name_of(machine_.state()),
                            machine_.state() == pn_gw_state::awaiting_approval);
   }
+  /// Everything that was sent before this has been heard: what is not in the record now is lost to nobody.
+  void evict() {
+    if (ending_) return;
+    const bool gone = is_unneeded();
+    self_->send(supervisor_, sup_evicted{index_, gone});
+    told_unneeded_ = false;
+    if (!gone) return carry_out();
+    ending_ = true;
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+    self_->quit();
+  }
   /// Ends when the write that is under way is done with.
   void put_down() {
     ending_ = true;
@@ -107,10 +121,16 @@ class pn_gw_device {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
     }
-    const bool awaits = machine_.state() == pn_gw_state::awaiting_approval;
-    const bool unneeded = !saving_ && deadline_ == time_never && keeps_nothing();
-    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_, awaits});
+    const bool unneeded = is_unneeded();
+    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
     told_unneeded_ = unneeded;
+  }
+  [[nodiscard]] bool is_unneeded() const {
+    return !saving_ && deadline_ == time_never && (keeps_nothing() || !owes_server(machine_.record()));
+  }
+  [[nodiscard]] sup_unneeded::kind_t unneeded_as() const {
+    if (machine_.state() == pn_gw_state::awaiting_approval) return sup_unneeded::kind_t::awaits_person;
+    return keeps_nothing() ? sup_unneeded::kind_t::nothing_kept : sup_unneeded::kind_t::away;
   }
   /// Whoever says any Entity ID must not stay in memory for it once the link is gone.
   [[nodiscard]] bool keeps_nothing() const {
@@ -194,6 +214,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe&) { return d->describe(); },
+        [d](const gw_evict&) { d->evict(); },
         [d](const gw_put_down&) { d->put_down(); },
     };
   });

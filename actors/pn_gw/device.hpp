@@ -21,6 +21,9 @@ struct device_parts {
   supervisor_actor supervisor;
 };
 
+/// A device that owes the server a report, or asked it something, goes on without waiting to be seen.
+inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
+
 device_actor spawn_device(caf::actor_system& system, device_parts parts);
 
 }  // namespace cpns::actors

@@ -2,15 +2,19 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
+#include "actors/pn_gw/device_book.hpp"
 #include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/gathering.hpp"
 #include "actors/pn_gw/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "base/seldom.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pn_gw/detector.hpp"
 
@@ -18,8 +22,6 @@ namespace cpns::actors {
 namespace {
 
 using namespace protocol;
-
-constexpr seconds death_pause{60};  // a device that dies again within this waits until it is seen
 
 class supervisor {
  public:
@@ -48,11 +50,27 @@ class supervisor {
   /// It comes back from the store when it is seen again.
   void unneeded(const sup_unneeded& m) {
     const auto it = devices_.find(m.device);
-    if (it == devices_.end() || it->second.links > 0) return;
-    if (m.awaits_approval)
-      it->second.spare = true;
-    else
-      put_down(it);
+    if (it == devices_.end() || it->second.links > 0 || it->second.evicting) return;
+    if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->second);
+    keep(it->second);
+    it->second.evictable = evictable_.put(it->first, m.kind);
+  }
+
+  void evicted(const sup_evicted& m) {
+    const auto it = devices_.find(m.device);
+    if (it == devices_.end()) return;
+    it->second.evicting = false;
+    --evicting_;
+    if (!m.gone) return;
+    remove(it);
+    std::vector<std::pair<gw_link, std::string>> links;  // came up meanwhile: they begin with detection
+    for (const auto& [link, r] : routes_)
+      if (r.device == m.device) links.emplace_back(link, r.address);
+    for (const auto& [link, address] : links) {
+      routes_.erase(link);
+      begin_detection(link, address);
+    }
+    arm();
   }
 
   void close_link(const sup_close_link& m) {
@@ -99,7 +117,7 @@ class supervisor {
   }
 
   std::string stats() const {
-    std::uint64_t dropped = 0;
+    std::uint64_t dropped = dropped_;
     for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
     return "{\"devices\":" + std::to_string(devices_.size()) +
            ",\"links\":" + std::to_string(routes_.size()) +
@@ -128,8 +146,10 @@ class supervisor {
     const auto id = entity_id::parse(m.entity);
     if (!id) return id.error().message();
     auto device = find(m.entity);
-    if (const auto it = by_entity_.find(m.entity); it != by_entity_.end())
-      devices_.at(it->second).spare = false;
+    if (const auto it = by_entity_.find(m.entity); it != by_entity_.end()) {
+      if (devices_.at(it->second).evicting) return m.entity + " is being put into the store; try again";
+      keep(devices_.at(it->second));
+    }
     if (!device) {
       auto record = parts_.store->load(*id);
       if (!record || !*record) return "this gateway knows no device " + m.entity;
@@ -155,8 +175,10 @@ class supervisor {
   struct device_entry {
     std::string entity;
     device_actor actor;
-    std::size_t links = 0;  ///< routes that lead to it
-    bool spare = false;     ///< on no link, and waits for a person: makes room for one that is there
+    std::size_t links = 0;                             ///< routes that lead to it
+    waiting_count waiting{};                           ///< new links in its mailbox
+    bool evicting = false;                             ///< it was asked to end
+    std::optional<eviction_order::place> evictable{};  ///< it may be asked to
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
   /// Where a link leads: to the device that answered, or while none did to a detector.
@@ -165,6 +187,7 @@ class supervisor {
     std::uint64_t device = 0;
     std::unique_ptr<detector> probe;
     std::uint64_t number = 0;  ///< of the detector
+    waiting_count waiting{};   ///< messages in the mailbox of the device
   };
 
   [[nodiscard]] time_point clock() const { return parts_.clock(); }
@@ -210,20 +233,26 @@ class supervisor {
     return index;
   }
 
-  void put_down(devices_t::iterator it) {
-    self_->send(it->second.actor, gw_put_down{});
-    remove(it);
+  void evict(device_entry& d) {
+    keep(d);
+    d.evicting = true;
+    ++evicting_;
+    self_->send(d.actor, gw_evict{});
+  }
+  void keep(device_entry& d) {
+    if (d.evictable) evictable_.take(*std::exchange(d.evictable, {}));
   }
   bool make_room() {
-    if (devices_.size() < parts_.rules->devices_max) return true;
-    const auto it =
-        std::find_if(devices_.begin(), devices_.end(), [](const auto& d) { return d.second.spare; });
-    if (it == devices_.end()) return false;
-    put_down(it);
+    if (devices_.size() - evicting_ < parts_.rules->devices_max) return true;
+    const auto next = evictable_.first();
+    if (!next) return false;
+    evict(devices_.at(*next));
     return true;
   }
 
   void remove(devices_t::iterator it) {
+    keep(it->second);
+    if (it->second.evicting) --evicting_;
     self_->demonitor(it->second.actor.address());
     by_actor_.erase(it->second.actor.id());
     by_entity_.erase(it->second.entity);
@@ -254,20 +283,13 @@ class supervisor {
       it = routes_.erase(it);
     }
     remove(at);
-    if (died_lately(entity)) return;
+    if (deaths_lately_.again(entity, clock())) return;
     auto record = parts_.store->load(entity_id::parse(entity).value());
     if (record && *record && owes_server(**record)) {
       const auto id = (*record)->entity;
       spawn(id, std::move(**record));
     }
   }
-  bool died_lately(const std::string& entity) {
-    const auto now = clock();
-    for (auto it = last_death_.begin(); it != last_death_.end();)
-      it = now - it->second > death_pause ? last_death_.erase(it) : std::next(it);
-    return !last_death_.emplace(entity, now).second;
-  }
-  static bool owes_server(const device_record& r) { return r.to_report || r.request; }
 
   void route(radio_event& e) {
     const gw_link link{e.transport, e.link};
@@ -343,27 +365,35 @@ class supervisor {
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
     auto& peer = it->second;
-    if (peer.device != 0)
-      return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message)});
+    if (peer.device != 0) {
+      if (!peer.waiting.add(link_messages_max)) return void(++dropped_);
+      return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message), peer.waiting});
+    }
+    if (!peer.probe) return;  // it is being closed
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
     if (!found) return log::debug(gateway_component, "dropped", why, {{"address", peer.address}});
     forget_detection(peer);
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
-    peer.device = *index;
     auto& device = devices_.at(*index);
+    if (!device.waiting.add(new_links_max)) {
+      ++dropped_;
+      return parts_.radios[link.transport].transport->disconnect(link.link);
+    }
+    peer.device = *index;
     ++device.links;
-    device.spare = false;
+    keep(device);
     self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
-                                          parts_.radios[link.transport].name, peer.address});
+                                          parts_.radios[link.transport].name, peer.address, device.waiting});
   }
 
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
     if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
     if (!make_room()) {
-      log::warn(gateway_component, "too-many-devices", "the device is not served",
-                {{"entity", entity.text()}});
+      if (no_room_.due(clock(), "devices"))
+        log::warn(gateway_component, "too-many-devices", "not served: limits.devices are in reach",
+                  {{"entity", entity.text()}, {"limit", std::to_string(parts_.rules->devices_max)}});
       return std::nullopt;
     }
     auto record = parts_.store->load(entity);
@@ -417,8 +447,11 @@ class supervisor {
   devices_t devices_;
   std::unordered_map<std::string, std::uint64_t> by_entity_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
-  std::unordered_map<std::string, time_point> last_death_;
-  std::uint64_t next_device_ = 0, deaths_ = 0;
+  recent_deaths deaths_lately_;
+  std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;
+  eviction_order evictable_;
+  std::size_t evicting_ = 0;
+  seldom no_room_;
   std::map<gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, gw_link> by_number_;
   std::uint64_t next_number_ = 0;
@@ -426,30 +459,6 @@ class supervisor {
   std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;
 };
-
-/// Asks all live devices and answers when the last one did.
-caf::result<std::vector<std::string>> list(supervisor_actor::pointer self, const supervisor& s) {
-  auto promise = self->make_response_promise<std::vector<std::string>>();
-  const auto all = s.live();
-  if (all.empty()) {
-    promise.deliver(s.stored());
-    return promise;
-  }
-  struct gathering {
-    caf::typed_response_promise<std::vector<std::string>> promise;
-    std::vector<std::string> out;
-    std::size_t missing;
-    void one_less() {
-      if (--missing == 0) promise.deliver(std::move(out));
-    }
-  };
-  auto g = std::make_shared<gathering>(gathering{promise, s.stored(), all.size()});
-  for (const auto& d : all)
-    self->request(d, std::chrono::seconds(5), gw_describe{})
-        .then([g](std::string& text) { g->out.push_back(std::move(text)), g->one_less(); },
-              [g](const caf::error&) { g->one_less(); });
-  return promise;
-}
 
 }  // namespace
 
@@ -472,11 +481,12 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_deadline& m) { s->set_deadline(m); },
         [s](const sup_close_link& m) { s->close_link(m); },
         [s](const sup_unneeded& m) { s->unneeded(m); },
+        [s](const sup_evicted& m) { s->evicted(m); },
         [s](const sup_timer& m) { s->timer(m); },
         [s](const sup_settings& m) { s->settings(m); },
         [s](const sup_stats&) { return s->stats(); },
         [s](const sup_radios&) { return s->radios(); },
-        [s, self](const sup_list&) { return list(self, *s); },
+        [s, self](const sup_list&) { return gather(self, s->live(), s->stored()); },
         [s, self](const sup_show& m) -> caf::result<std::string> {
           if (const auto device = s->find(m.entity)) return self->delegate(device, gw_describe{});
           return s->show_stored(m.entity);

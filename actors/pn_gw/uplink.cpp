@@ -66,7 +66,10 @@ struct uplink::impl {
   void begin() {
     if (stopping) return;
     auto tls = contexts();
-    if (!tls) return try_later(tls.error().message(), false);
+    if (!tls) {
+      failures = std::min(failures, 3u);  // a clock may be set at any moment, and asking costs no network
+      return try_later(tls.error().message(), false);
+    }
     asio::ssl::context context{tls->release()};
     const auto server = settings.servers[next_server++ % settings.servers.size()];
     auto c = now = std::make_shared<connection>(io, context);

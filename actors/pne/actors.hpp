@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "actors/waiting.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
 
@@ -30,6 +31,7 @@ struct pne_frame {
   std::uint64_t transport;
   std::uint64_t link;
   bytes message;
+  waiting_count waiting;  ///< of the link
 };
 struct pne_do {
   pne_command what;

@@ -25,6 +25,7 @@ class pne_device {
     if (link_ == std::pair{m.transport, m.link}) link_.reset();
   }
   void frame(const pne_frame& m) {
+    m.waiting.take();
     link_ = {m.transport, m.link};
     machine_.handle_frame(clock_(), m.message);
     carry_out();

@@ -72,7 +72,7 @@ class fleet {
 
   std::vector<std::string> list() const {
     std::vector<std::size_t> links(members_.size());
-    for (const auto& [key, index] : links_) ++links[index];
+    for (const auto& [key, to] : links_) ++links[to.device];
     std::vector<std::string> out;
     for (std::size_t i = 0; i < members_.size(); ++i)
       out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" +
@@ -93,7 +93,7 @@ class fleet {
                "its actor ended unexpectedly; it begins again from its key file",
                {{"entity", device.entity}});
     for (auto it = links_.begin(); it != links_.end();) {
-      if (it->second != index) {
+      if (it->second.device != index) {
         ++it;
         continue;
       }
@@ -126,6 +126,11 @@ class fleet {
     bool awake = true;
   };
 
+  struct leads_to {
+    std::uint64_t device = 0;
+    waiting_count waiting;  ///< messages in its mailbox
+  };
+
   void begin(std::uint64_t index, protocol::pne_record record) {
     auto& m = members_[index];
     m.actor = spawn_pne_device(self_->system(), {.index = index,
@@ -146,17 +151,18 @@ class fleet {
     switch (e.kind) {
     case radio_event::kind_t::link_up:
       if (e.endpoint == 0 || e.endpoint > members_.size()) return;
-      links_[key] = e.endpoint - 1;
+      links_[key] = {e.endpoint - 1, {}};
       return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
     case radio_event::kind_t::link_down:
       if (const auto it = links_.find(key); it != links_.end()) {
-        self_->send(members_[it->second].actor, pne_link_down{e.transport, e.link});
+        self_->send(members_[it->second.device].actor, pne_link_down{e.transport, e.link});
         links_.erase(it);
       }
       return;
     case radio_event::kind_t::message:
-      if (const auto it = links_.find(key); it != links_.end())
-        self_->send(members_[it->second].actor, pne_frame{e.transport, e.link, std::move(e.message)});
+      if (const auto it = links_.find(key); it != links_.end() && it->second.waiting.add(link_messages_max))
+        self_->send(members_[it->second.device].actor,
+                    pne_frame{e.transport, e.link, std::move(e.message), it->second.waiting});
       return;
     case radio_event::kind_t::peer_found:
     case radio_event::kind_t::woke:
@@ -212,7 +218,7 @@ class fleet {
   std::vector<member> members_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   std::unordered_map<std::string, std::uint64_t> by_entity_;
-  std::map<link_key, std::uint64_t> links_;
+  std::map<link_key, leads_to> links_;
   deadline_heap deadlines_, naps_;
   std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;

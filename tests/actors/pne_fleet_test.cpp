@@ -164,10 +164,7 @@ TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_dis
 }
 
 TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_up) {
-  config::pne_wake wake;
-  wake.every = std::chrono::hours{1};
-  wake.sleep_for = std::chrono::hours{1};
-  fleet_place p{wake};
+  fleet_place p{{std::chrono::hours{1}, std::chrono::hours{1}}};
   ASSERT_EQ(p.radio.presented.size(), 2u);
   p.now += std::chrono::hours{2};  // and no timer moves
   p.settle();

@@ -5,7 +5,8 @@ import pathlib
 import struct
 import time
 
-LIBRARY = pathlib.Path(os.environ.get("CPNS_BUILD") or pathlib.Path(__file__).resolve().parents[3] / "build/release") / "tests/moved_clock.so"
+BUILD = pathlib.Path(os.environ.get("CPNS_BUILD") or pathlib.Path(__file__).resolve().parents[3] / "build/release")
+LIBRARY = BUILD / "tests/moved_clock.so"
 
 
 class Clocks:

@@ -1,0 +1,93 @@
+// What strangers can fill, and who has to leave when it is full.
+#include "tests/actors/pn_gw_place.hpp"
+
+namespace cpns::gateway_actor_tests {
+namespace {
+
+TEST(pn_gw_bounds, a_keyed_device_that_is_away_makes_room_and_its_record_stays) {
+  gateway_choices c;
+  c.devices_max = 2;
+  gateway_place p{c};
+  std::vector<headset_end*> all;
+  for (int i = 1; i <= 4; ++i) {
+    all.push_back(&p.keyed_pne(i));
+    p.advance(seconds{5});  // the report is answered
+    EXPECT_EQ(p.own_key(*all.back()), (epoch{1, 0})) << i;
+    p.radio.link_down(*all.back());
+    p.settle();
+  }
+  EXPECT_NE(p.stats().find("\"devices\":2,"), std::string::npos) << p.stats();
+  EXPECT_EQ(p.list().size(), 4u);
+  EXPECT_FALSE(p.logged("too-many-devices"));
+  p.radio.link_up(*all.front());
+  EXPECT_TRUE(p.advance_until(
+      [&] {
+        return all.front()->key() == epoch{1, 1};
+      },
+      seconds{30}))
+      << "it goes on from its record";
+}
+
+TEST(pn_gw_bounds, a_device_in_reach_or_one_that_owes_a_report_does_not_leave) {
+  gateway_choices c;
+  c.devices_max = 2;
+  gateway_place p{c};
+  auto& there = p.keyed_pne(1);
+  p.advance(seconds{5});
+  p.swallows = [](const protocol::link_request& r) {
+    return std::holds_alternative<protocol::epoch_report>(r.body);
+  };
+  auto& owes = p.keyed_pne(2);
+  p.radio.link_down(owes);
+  p.settle();
+  auto& third = p.pne(3);
+  p.radio.link_up(third);
+  p.advance(seconds{2});
+  EXPECT_FALSE(third.key().has_value());
+  EXPECT_TRUE(p.logged("too-many-devices"));
+  EXPECT_NE(there.link, 0u);
+  p.swallows = nullptr;
+  p.advance(seconds{120});  // the report is asked again, and answered
+  p.radio.link_up(third);
+  EXPECT_TRUE(p.advance_until([&] { return third.key().has_value(); }, seconds{60}));
+}
+
+TEST(pn_gw_bounds, a_flood_on_one_link_is_dropped_and_counted_and_the_device_is_served) {
+  gateway_choices c;
+  c.rekey = seconds{60};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  for (int i = 0; i < 10'000; ++i) p.radio.inbox->message(h.link, bytes(1024, 7));
+  p.settle();
+  const auto said = p.stats();
+  const auto dropped = std::stoul(said.substr(said.find("\"messages_dropped\":") + 19));
+  EXPECT_GE(dropped, 10'000u - actors::link_messages_max) << said;
+  p.advance(seconds{61});
+  EXPECT_EQ(h.key(), (epoch{1, 1}));
+}
+
+TEST(pn_gw_bounds, a_message_on_a_link_that_is_being_closed_does_no_harm) {
+  gateway_choices c;
+  c.devices_max = 1;
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  auto& second = p.pne(2);
+  bytes answer;
+  p.radio.loses = [&](air::way to, byte_view m) {
+    if (to == air::way::to_pne || !is_a<protocol::discovery_response>(m)) return false;
+    answer = to_bytes(m);
+    return true;
+  };
+  p.radio.link_up(second);
+  p.settle();
+  ASSERT_FALSE(answer.empty());
+  const auto link = second.link;
+  for (int i = 0; i < 3; ++i) p.radio.inbox->message(link, answer);  // the first one finds no room
+  p.settle();
+  EXPECT_TRUE(p.logged("too-many-devices"));
+  EXPECT_TRUE(p.failures.empty());
+  EXPECT_EQ(p.own_key(h), h.key());
+}
+
+}  // namespace
+}  // namespace cpns::gateway_actor_tests
