@@ -22,6 +22,9 @@ std::string bounded(const char* text, std::size_t most = 200) {
   return text == nullptr ? std::string{} : std::string(text, strnlen(text, most));
 }
 
+/// Who does it with every frame must not fill the log: the 1st, 2nd, 4th, 8th and so on are written.
+bool is_said(std::uint64_t count) { return (count & (count - 1)) == 0; }
+
 std::string_view words_of(std::uint32_t reason) {
   switch (reason) {
   case CPNS_DOWN_CLOSED: return "closed";
@@ -118,8 +121,7 @@ void checked_core::misbehaved(std::string_view rule, link_id link) {
     std::lock_guard lock{guard_};
     count = ++counters_.misbehaviour;
   }
-  // A plugin that does it with every frame must not fill the log: the 1st, 2nd, 4th, 8th and so on are told.
-  if ((count & (count - 1)) != 0) return;
+  if (!is_said(count)) return;
   log::warn(component, "plugin-misbehaved", rule,
             {{"plugin", name_}, {"link", std::to_string(link)}, {"count", std::to_string(count)}});
 }
@@ -130,6 +132,17 @@ void checked_core::drop(link_id link, std::string_view rule) {
   if (!forget(link)) return;
   const visit listener{*this};
   if (listener) listener->link_down(link, "the plugin misbehaved: " + std::string{rule});
+}
+
+void checked_core::count_down(std::uint32_t reason) {
+  std::lock_guard lock{guard_};
+  switch (reason) {
+  case CPNS_DOWN_LOST: ++counters_.links_lost; break;
+  case CPNS_DOWN_BAD_FRAME: ++counters_.links_bad_frame; break;
+  case CPNS_DOWN_TOO_SLOW: ++counters_.links_too_slow; break;
+  case CPNS_DOWN_LIMIT: ++counters_.links_over_limit; break;
+  default: break;
+  }
 }
 
 void checked_core::count_dropped(std::uint64_t messages) {
@@ -255,6 +268,7 @@ void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const 
 void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail) {
   const visit listener{*this};
   if (!listener || !forget(link)) return;  // a link that was refused or dropped is not told of again
+  count_down(reason);
   std::string why{words_of(reason)};
   if (detail != nullptr && *detail != '\0') why += ": " + bounded(detail);
   listener->link_down(link, std::move(why));
@@ -274,10 +288,14 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
     auto taken = state->in.take({data, size});
     count_dropped(state->in.given_up() - given_up);
     if (!taken) {
-      log::debug(component, "bad-frame", taken.error().message(),
-                 {{"plugin", name_}, {"link", std::to_string(link)}});
-      std::lock_guard counting{guard_};
-      ++counters_.bad_frames;
+      std::uint64_t count = 0;
+      {
+        std::lock_guard counting{guard_};
+        count = ++counters_.bad_frames;
+      }
+      if (is_said(count))
+        log::debug(component, "bad-frame", taken.error().message(),
+                   {{"plugin", name_}, {"link", std::to_string(link)}, {"count", std::to_string(count)}});
       return;
     }
     message = std::move(*taken);

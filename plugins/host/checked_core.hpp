@@ -25,6 +25,8 @@ struct host_counters {
   std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
   std::uint64_t bad_frames = 0;        ///< frames of peers that fit no message
   std::uint64_t misbehaviour = 0;      ///< rules of the interface broken by the plugin
+  /// Links that went down, by the reason that the plugin gave.
+  std::uint64_t links_lost = 0, links_bad_frame = 0, links_too_slow = 0, links_over_limit = 0;
 };
 
 class checked_core {
@@ -107,6 +109,7 @@ class checked_core {
   void drop(link_id link, std::string_view rule);
   void count_dropped(std::uint64_t messages);
   bool forget(link_id link);
+  void count_down(std::uint32_t reason);
 
   /// Keeps detach() waiting while a callback is in the listener.
   class visit;

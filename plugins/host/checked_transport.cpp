@@ -91,7 +91,11 @@ class checked_transport final : public transport {
                                    {"messages_received", own.messages_received},
                                    {"messages_dropped", own.dropped_messages},
                                    {"bad_frames", own.bad_frames},
-                                   {"misbehaviour", own.misbehaviour}};
+                                   {"misbehaviour", own.misbehaviour},
+                                   {"links_lost", own.links_lost},
+                                   {"links_bad_frame", own.links_bad_frame},
+                                   {"links_too_slow", own.links_too_slow},
+                                   {"links_over_limit", own.links_over_limit}};
     if (const checked_core::call plugin{core_}; plugin)
       for (auto& c : extensions_.counters()) out.push_back({"radio_" + c.name, c.value});
     return out;

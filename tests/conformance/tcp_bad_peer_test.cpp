@@ -108,6 +108,17 @@ class tcp_gateway : public testing::Test {
     EXPECT_TRUE(hears.wait_for_links(before + 1));
     return d;
   }
+  /// Waits until the gateway counted so many; false if they do not come, or more do.
+  bool counts(const std::string& name, std::uint64_t value) {
+    std::uint64_t now = 0;
+    for (const auto deadline = clock::now() + 20s; now < value && clock::now() < deadline;) {
+      for (const auto& c : gateway->counters())
+        if (c.name == name) now = c.value;
+      pollfd nothing{-1, 0, 0};
+      if (now < value) ::poll(&nothing, 1, 5);
+    }
+    return now == value;
+  }
   void expect_alive() {
     const auto before = hears.up();
     const auto d = link();
@@ -146,6 +157,7 @@ TEST_F(tcp_gateway, frames_of_nothing_and_over_the_mtu_end_the_link) {
     EXPECT_TRUE(ended(d)) << size;
     EXPECT_TRUE(hears.wait_for_links(0));
   }
+  EXPECT_TRUE(counts("links_bad_frame", 2));
   expect_alive();
 }
 
@@ -167,6 +179,7 @@ TEST_F(tcp_gateway, a_peer_that_sends_byte_by_byte_has_a_frames_time) {
   on = false;
   slow.join();
   EXPECT_NE(hears.reason(id).find("too slow"), std::string::npos) << hears.reason(id);
+  EXPECT_TRUE(counts("links_too_slow", 1));
   expect_alive();
 }
 
@@ -195,6 +208,12 @@ TEST_F(tcp_gateway, strangers_that_say_nothing_or_something_else_are_no_link) {
     say(d, said);
     EXPECT_TRUE(ended(d)) << to_hex(as_bytes(said));
   }
+  { const auto brief = dial(); }
+  EXPECT_TRUE(counts("radio_strangers_silent", 1));
+  EXPECT_TRUE(counts("radio_strangers_too_slow", 2));
+  EXPECT_TRUE(counts("radio_strangers_oversized", 2));
+  EXPECT_TRUE(counts("radio_strangers_bad_hello", 1));
+  EXPECT_TRUE(counts("radio_strangers_other_network", 3));
   EXPECT_EQ(hears.calls(), 0u);
   expect_alive();
 }
@@ -218,6 +237,7 @@ TEST_F(tcp_gateway, more_connections_than_max_links_are_closed) {
   std::vector<descriptor> links;
   for (int i = 0; i < 3; ++i) links.push_back(link());
   EXPECT_TRUE(ended(dial()));
+  EXPECT_TRUE(counts("radio_strangers_over_limit", 1));
   links.clear();
   EXPECT_TRUE(hears.wait_for_links(0));
   expect_alive();

@@ -275,7 +275,7 @@ void central::dialled(const std::string& peer) {
   if (const int wrong = connect_outcome(c.dialling.get()); wrong != 0)
     return failed(peer, std::strerror(wrong));
   if (const auto wrong = shortcoming(c.dialling.get(), settings_)) {
-    out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
+    if (unfit_said_.due()) out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
     return failed(peer, *wrong);
   }
   loop_.unwatch(c.dialling.get());

@@ -6,6 +6,7 @@
 #include <random>
 #include <string>
 
+#include "plugins/sdk/seldom.hpp"
 #include "transports/ble/bluez.hpp"
 #include "transports/ble/gatt_client.hpp"
 #include "transports/ble/l2cap.hpp"
@@ -81,6 +82,7 @@ class central {
 
   loop& loop_;
   sdk::host out_;
+  sdk::seldom unfit_said_;
   const settings& settings_;
   links& links_;
   std::unique_ptr<bluez> bluez_;

@@ -145,10 +145,12 @@ void gatt_server::welcome(const greeting& hello) {
   own.chunk = chunk_size(mtu_);
   own.mtu = static_cast<std::uint16_t>(settings_.mtu);
   if (!send_now(pipe_.out.get(), encode(own))) return;
-  if (hello.mtu < settings_.mtu)
-    return out_.log(CPNS_LOG_WARN, "ble:" + from_ + ": the peer takes frames of " +
-                                       std::to_string(hello.mtu) +
-                                       " bytes; set the parameter mtu to that or less");
+  if (hello.mtu < settings_.mtu) {
+    if (unfit_said_.due())
+      out_.log(CPNS_LOG_WARN, "ble:" + from_ + ": the peer takes frames of " + std::to_string(hello.mtu) +
+                                  " bytes; set the parameter mtu to that or less");
+    return;
+  }
   loop_.unwatch(pipe_.in.get());
   loop_.unwatch(pipe_.out.get());
   events_.up(std::make_unique<gatt_channel>(std::move(pipe_), own, hello), from_);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "plugins/sdk/seldom.hpp"
 #include "transports/ble/bluez.hpp"
 #include "transports/ble/gatt_channel.hpp"
 #include "transports/ble/settings.hpp"
@@ -41,6 +42,7 @@ class gatt_server {
 
   loop& loop_;
   sdk::host out_;
+  sdk::seldom unfit_said_;
   bluez& bluez_;
   const std::string adapter_, path_;
   const settings& settings_;

@@ -74,7 +74,7 @@ void peripheral::judge_visitor(const std::string& path, std::uint64_t number) {
     return entry.second == from || entry.second == nobody;
   });
   if (p.endpoint != 0 && !d->paired && !has_link) {
-    out_.log(CPNS_LOG_INFO, from + " is connected and makes no link: it is sent away");
+    if (idle_said_.due()) out_.log(CPNS_LOG_INFO, from + " is connected and makes no link: it is sent away");
     bluez_->call(path, device_interface, "Disconnect", nullptr);
   }
   loop_.after(visit_without_link, [this, path, number] { judge_visitor(path, number); });
@@ -244,7 +244,7 @@ void peripheral::accept(const std::string& name) {
   if (!socket) return;
   const auto from = "ble:" + peer.text();
   if (const auto wrong = shortcoming(socket.get(), settings_))
-    return out_.log(CPNS_LOG_WARN, from + ": " + *wrong);
+    return unfit_said_.due() ? out_.log(CPNS_LOG_WARN, from + ": " + *wrong) : void();
   linked(name, make_l2cap(std::move(socket), settings_.mtu), from, {});
 }
 

@@ -7,6 +7,7 @@
 #include <set>
 #include <string>
 
+#include "plugins/sdk/seldom.hpp"
 #include "transports/ble/bluez.hpp"
 #include "transports/ble/gatt_server.hpp"
 #include "transports/ble/l2cap.hpp"
@@ -60,6 +61,7 @@ class peripheral {
 
   loop& loop_;
   sdk::host out_;
+  sdk::seldom unfit_said_, idle_said_;
   const settings& settings_;
   links& links_;
   std::unique_ptr<bluez> bluez_;

@@ -1,42 +1,38 @@
 #include "transports/tcp/beacon.hpp"
 
 #include <boost/asio/ip/address.hpp>
+#include <boost/asio/ip/v6_only.hpp>
 
 namespace cpns::tcp {
 
 namespace {
+
+using asio::ip::udp;
 
 constexpr unsigned rarer = 8;  // beacons, when power is saved
 
 }  // namespace
 
 beacon_sender::beacon_sender(asio::io_context& io, const settings& s, sdk::host out, counters& n)
-    : settings_(s), out_(out), socket_(io), timer_(io), counters_(n) {}
+    : settings_(s), out_(out), names_(io, [] {}), v4_(io), v6_(io), timer_(io), counters_(n) {}
 
 void beacon_sender::start(std::uint16_t port) {
   if (settings_.announce.empty()) return;
-  boost::system::error_code wrong;
-  socket_.open(asio::ip::udp::v4(), wrong);
-  if (wrong) return out_.log(CPNS_LOG_ERROR, "announcing needs a UDP socket: " + wrong.message());
-  socket_.set_option(asio::socket_base::broadcast{true}, wrong);
   datagram_ = magic;
   datagram_ += static_cast<char>(port >> 8);
   datagram_ += static_cast<char>(port & 0xff);
   datagram_ += settings_.network;
+  running_ = true;
   say();
 }
 
 void beacon_sender::say() {
-  if (!socket_.is_open()) return;  // stopped while the timer's turn had come already
-  for (const auto& [host, port] : settings_.announce) {
-    boost::system::error_code wrong;
-    const auto address = asio::ip::make_address(host, wrong);
-    if (!wrong) socket_.send_to(asio::buffer(datagram_), {address, port}, 0, wrong);
-    if (!wrong) ++counters_.beacons;
-    if (wrong && !complained_) {
-      complained_ = true;
-      out_.log(CPNS_LOG_WARN, "announcing to " + host + ":" + std::to_string(port) + ": " + wrong.message());
-    }
+  if (!running_) return;  // stopped while the timer's turn had come already
+  for (const auto& to : settings_.announce) {
+    const auto addresses = names_.of(to.host);
+    for (const auto& a : addresses) say_to({a, to.port});
+    if (const auto why = names_.why_not(to.host); addresses.empty() && !why.empty())
+      complain(text_of(to) + ": " + why);
   }
   timer_.expires_after(std::chrono::milliseconds(settings_.announce_ms * (saving_ ? rarer : 1)));
   timer_.async_wait([this](const boost::system::error_code& wrong) {
@@ -44,36 +40,90 @@ void beacon_sender::say() {
   });
 }
 
-void beacon_sender::stop() {
-  boost::system::error_code ignored;
-  timer_.cancel();
-  socket_.close(ignored);
+void beacon_sender::say_to(const udp::endpoint& to) {
+  auto& socket = to.address().is_v4() ? v4_ : v6_;
+  boost::system::error_code wrong;
+  if (!socket.is_open()) open(socket, to.protocol(), wrong);
+  if (!wrong) socket.send_to(asio::buffer(datagram_), to, 0, wrong);
+  if (!wrong) {
+    ++counters_.beacons;
+    return;
+  }
+  complain(text_of(asio::ip::tcp::endpoint{to.address(), to.port()}) + ": " + wrong.message());
 }
 
-beacon_listener::beacon_listener(asio::io_context& io, const settings& s, heard_fn heard)
-    : settings_(s), heard_(std::move(heard)), socket_(io) {
+/// Beacons come from the address that takes connections, whatever the route to the hearer would choose.
+void beacon_sender::open(udp::socket& socket, const udp& as, boost::system::error_code& wrong) {
+  const auto own = asio::ip::make_address(settings_.listen.host);
+  socket.open(as, wrong);
+  if (!wrong && as == udp::v4()) socket.set_option(asio::socket_base::broadcast{true}, wrong);
+  if (!wrong && !own.is_unspecified()) socket.bind({own, 0}, wrong);
+  boost::system::error_code ignored;
+  if (wrong) socket.close(ignored);
+}
+
+void beacon_sender::complain(const std::string& what) {
+  if (complained_.due()) out_.log(CPNS_LOG_WARN, "announcing to " + what);
+}
+
+void beacon_sender::stop() {
+  boost::system::error_code ignored;
+  running_ = false;
+  timer_.cancel();
+  v4_.close(ignored);
+  v6_.close(ignored);
+}
+
+beacon_listener::beacon_listener(asio::io_context& io, const settings& s, counters& n, heard_fn heard)
+    : settings_(s), heard_(std::move(heard)), socket_(io), counters_(n) {
   boost::system::error_code wrong;
-  socket_.open(asio::ip::udp::v4(), wrong);
-  // Several processes of one machine hear the same broadcast.
-  socket_.set_option(asio::socket_base::reuse_address{true}, wrong);
-  socket_.bind({asio::ip::address_v4::any(), settings_.discover}, wrong);
+  // Both kinds of addresses; IPv4 alone where the system has no other.
+  listen({asio::ip::address_v6::any(), settings_.discover}, wrong);
+  if (wrong == asio::error::address_family_not_supported || wrong == asio::error::no_protocol_option ||
+      wrong == boost::system::errc::address_not_available)
+    listen({asio::ip::address_v4::any(), settings_.discover}, wrong);
   if (wrong)
     throw sdk::unavailable{"listening for beacons on UDP port " + std::to_string(settings_.discover) + ": " +
                            wrong.message()};
 }
 
+void beacon_listener::listen(const udp::endpoint& at, boost::system::error_code& wrong) {
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  socket_.open(at.protocol(), wrong);
+  if (!wrong && at.address().is_v6()) socket_.set_option(asio::ip::v6_only{false}, wrong);
+  // Several processes of one machine hear the same broadcast.
+  if (!wrong) socket_.set_option(asio::socket_base::reuse_address{true}, wrong);
+  if (!wrong) socket_.bind(at, wrong);
+}
+
 void beacon_listener::start() {
-  socket_.async_receive_from(
-      asio::buffer(buffer_), from_, [this](const boost::system::error_code& wrong, std::size_t n) {
-        if (wrong == asio::error::operation_aborted || !socket_.is_open()) return;
-        const std::string_view text{buffer_.data(), n};
-        if (!wrong && text.size() > magic.size() + 2 && text.substr(0, magic.size()) == magic &&
-            text.substr(magic.size() + 2) == settings_.network) {
-          const auto* p = reinterpret_cast<const std::uint8_t*>(text.data()) + magic.size();
-          heard_({from_.address().to_string(), static_cast<std::uint16_t>(p[0] << 8 | p[1])});
-        }
-        start();
-      });
+  socket_.async_receive_from(asio::buffer(buffer_), from_,
+                             [this](const boost::system::error_code& wrong, std::size_t n) {
+                               if (wrong == asio::error::operation_aborted || !socket_.is_open()) return;
+                               if (!wrong) take({buffer_.data(), n});
+                               start();
+                             });
+}
+
+void beacon_listener::take(std::string_view text) {
+  const auto head = magic.size() + 2;
+  if (text.size() <= head || text.substr(0, magic.size()) != magic) {
+    ++counters_.beacons_malformed;
+    return;
+  }
+  const auto* p = reinterpret_cast<const std::uint8_t*>(text.data()) + magic.size();
+  const auto port = static_cast<std::uint16_t>(p[0] << 8 | p[1]);
+  if (text.substr(head) != settings_.network) {
+    ++counters_.beacons_other_network;
+    return;
+  }
+  if (port == 0) {
+    ++counters_.beacons_malformed;
+    return;
+  }
+  ++counters_.beacons_heard;
+  heard_({plain(from_.address()), port});
 }
 
 void beacon_listener::stop() {

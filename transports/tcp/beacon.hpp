@@ -5,8 +5,11 @@
 #include <boost/asio/ip/udp.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <functional>
+#include <string>
+#include <string_view>
 
 #include "transports/tcp/connection.hpp"
+#include "transports/tcp/names.hpp"
 
 namespace cpns::tcp {
 
@@ -21,29 +24,39 @@ class beacon_sender {
 
  private:
   void say();
+  void say_to(const asio::ip::udp::endpoint& to);
+  void open(asio::ip::udp::socket& socket, const asio::ip::udp& as, boost::system::error_code& wrong);
+  /// At most once a minute.
+  void complain(const std::string& what);
   const settings& settings_;
   sdk::host out_;
-  asio::ip::udp::socket socket_;
+  name_book names_;
+  asio::ip::udp::socket v4_, v6_;  ///< opened when there is something to send
   asio::steady_timer timer_;
   std::string datagram_;
   counters& counters_;
-  bool complained_ = false, saving_ = false;
+  sdk::seldom complained_;
+  bool running_ = false, saving_ = false;
 };
 
 /// Hears beacons of its network on a port that many processes may share. Runs in the instance's thread.
 class beacon_listener {
  public:
-  using heard_fn = std::function<void(const host_port& gateway)>;
+  /// `gateway` is where it takes connections, as far as a datagram that anybody can send is true.
+  using heard_fn = std::function<void(const asio::ip::tcp::endpoint& gateway)>;
   /// Throws sdk::unavailable if the port cannot be used.
-  beacon_listener(asio::io_context& io, const settings& s, heard_fn heard);
+  beacon_listener(asio::io_context& io, const settings& s, counters& n, heard_fn heard);
   void start();
   void stop();
 
  private:
+  void listen(const asio::ip::udp::endpoint& at, boost::system::error_code& wrong);
+  void take(std::string_view text);
   const settings& settings_;
   heard_fn heard_;
   asio::ip::udp::socket socket_;
   asio::ip::udp::endpoint from_;
+  counters& counters_;
   std::array<char, 256> buffer_{};
 };
 

@@ -1,5 +1,6 @@
 #include "transports/tcp/central.hpp"
 
+#include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
 
@@ -13,15 +14,17 @@ constexpr std::chrono::milliseconds accept_pause{
 
 central::central(sdk::host out, settings s, bool probe)
     : hub(out, std::move(s)), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_, counters_) {
-  const auto& [host, port] = settings_.listen;
   boost::system::error_code wrong;
-  const asio::ip::tcp::endpoint at{asio::ip::make_address(host), probe ? std::uint16_t{0} : port};
+  const auto& own = settings_.listen;
+  const asio::ip::tcp::endpoint at{asio::ip::make_address(own.host), probe ? std::uint16_t{0} : own.port};
   acceptor_.open(at.protocol(), wrong);
-  acceptor_.set_option(asio::socket_base::reuse_address{true}, wrong);
-  acceptor_.bind(at, wrong);
+  // [::] takes both kinds, whatever the system's setting is.
+  if (!wrong && at.address().is_v6())
+    acceptor_.set_option(asio::ip::v6_only{!at.address().is_unspecified()}, wrong);
+  if (!wrong) acceptor_.set_option(asio::socket_base::reuse_address{true}, wrong);
+  if (!wrong) acceptor_.bind(at, wrong);
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
-  if (wrong)
-    throw sdk::unavailable{"listening on " + host + ":" + std::to_string(port) + ": " + wrong.message()};
+  if (wrong) throw sdk::unavailable{"listening on " + text_of(own) + ": " + wrong.message()};
 }
 
 void central::scan(bool on) {
@@ -36,7 +39,7 @@ void central::scan(bool on) {
       return;
     }
     const auto port = acceptor_.local_endpoint().port();
-    out_.log(CPNS_LOG_INFO, "listening on " + settings_.listen.first + ":" + std::to_string(port));
+    out_.log(CPNS_LOG_INFO, "listening on " + text_of(host_port{settings_.listen.host, port}));
     beacon_.start(port);
     accept();
   });
@@ -64,20 +67,23 @@ void central::accept() {
     if (!wrong) {
       complained_ = false;
       if (link_count() + strangers_.size() < links_max_)
-        greet(std::make_shared<connection>(std::move(socket), settings_));
+        greet(std::make_shared<connection>(std::move(socket), settings_, counters_));
       else
-        refuse_one_more();
+        refuse_one_more(socket);
     }
     if (scanning_) accept();
   });
 }
 
-void central::refuse_one_more() {
+void central::refuse_one_more(const asio::ip::tcp::socket& socket) {
   if (links_max_ < settings_.max_links && !std::exchange(told_of_files_, true))
     out_.log(CPNS_LOG_WARN, "more than " + std::to_string(links_max_) +
                                 " connections do not fit into the files that this process may open; further "
                                 "ones are closed; raise its limit (ulimit -n, LimitNOFILE)");
-  out_.log(CPNS_LOG_DEBUG, "a connection over max_links is closed");
+  boost::system::error_code gone;
+  const auto from = socket.remote_endpoint(gone);
+  turned_away(counters_.strangers_over_limit, gone ? "a peer" : text_of(from),
+              "there are " + std::to_string(links_max_) + " connections already, and no more are taken");
 }
 
 void central::greet(const std::shared_ptr<connection>& c) {
@@ -89,8 +95,9 @@ void central::greet(const std::shared_ptr<connection>& c) {
         const auto self = strangers_.at(key);
         const std::string_view text{reinterpret_cast<const char*>(data.data()), data.size()};
         if (text != magic + settings_.network) {
-          ++counters_.strangers_refused;
-          out_.log(CPNS_LOG_DEBUG, address + " said another hello");
+          const bool of_ours = text.substr(0, magic.size()) == magic;
+          turned_away(of_ours ? counters_.strangers_other_network : counters_.strangers_bad_hello, address,
+                      of_ours ? "it is of another network" : "it said no hello of this radio");
           return self->close(CPNS_DOWN_BAD_FRAME, "not a hello of this network");
         }
         strangers_.erase(key);

@@ -16,7 +16,7 @@ class central final : public hub {
 
  private:
   void accept();
-  void refuse_one_more();
+  void refuse_one_more(const asio::ip::tcp::socket& socket);
   void greet(const std::shared_ptr<connection>& c);
   void shut() override;
 

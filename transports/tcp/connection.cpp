@@ -2,13 +2,16 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
-#include <chrono>
+#include <utility>
+
+#include "transports/tcp/liveness.hpp"
 
 namespace cpns::tcp {
 namespace {
 
 constexpr std::size_t header = 4;
 constexpr std::size_t read_size = 16 * 1024;
+constexpr std::chrono::seconds between_probes{10};
 
 std::uint32_t length_at(const std::uint8_t* p) {
   return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
@@ -16,16 +19,29 @@ std::uint32_t length_at(const std::uint8_t* p) {
 
 }  // namespace
 
-connection::connection(asio::ip::tcp::socket socket, const settings& s)
-    : socket_(std::move(socket)), patience_(socket_.get_executor()), settings_(s) {
+connection::connection(asio::ip::tcp::socket socket, const settings& s, counters& n)
+    : socket_(std::move(socket)), patience_(socket_.get_executor()), probing_(socket_.get_executor()),
+      settings_(s), counters_(n) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+  watch_peer(socket_, settings_.dead_ms);
 }
 
 std::string connection::peer() const {
   boost::system::error_code wrong;
   const auto at = socket_.remote_endpoint(wrong);
-  return wrong ? "unknown" : at.address().to_string() + ":" + std::to_string(at.port());
+  return wrong ? "unknown" : text_of(at);
+}
+
+void connection::probe() {
+  const auto now = std::chrono::steady_clock::now();
+  if (closed_ || now < may_probe_ || !probe_peer(socket_)) return;
+  may_probe_ = now + between_probes;
+  ++counters_.probes;
+  probing_.expires_after(probe_takes);
+  probing_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
+    if (!cancelled && !self->closed_) watch_peer(self->socket_, self->settings_.dead_ms);
+  });
 }
 
 void connection::expect_hello(std::function<void(std::span<const std::uint8_t>)> hello,
@@ -49,21 +65,30 @@ void connection::read() {
   socket_.async_read_some(asio::buffer(in_.data() + have_, in_.size() - have_),
                           [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t n) {
                             if (self->closed_) return;
-                            if (wrong)
-                              return self->close(CPNS_DOWN_LOST, wrong == asio::error::eof
-                                                                     ? "the peer closed it"
-                                                                     : wrong.message());
+                            if (wrong) return self->failed(wrong);
                             self->have_ += n;
                             self->take_frames();
                             self->read();
                           });
 }
 
+void connection::failed(const boost::system::error_code& wrong) {
+  if (closed_) return;
+  if (hello_) ++counters_.strangers_silent;
+  if (is_dead_peer(wrong)) {
+    if (!hello_) ++counters_.links_dead;
+    return close(CPNS_DOWN_LOST, "nothing came from the peer any more: " + wrong.message());
+  }
+  close(CPNS_DOWN_LOST, wrong == asio::error::eof ? "the peer closed it" : wrong.message());
+}
+
 void connection::take_frames() {
   std::size_t at = 0;
   while (!closed_ && have_ - at >= header) {
     const auto size = length_at(in_.data() + at);
-    if (size == 0 || size > settings_.mtu)
+    const bool fits = size != 0 && size <= settings_.mtu;
+    if (!fits && hello_) ++counters_.strangers_oversized;
+    if (!fits)
       return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes, 1 to " +
                                             std::to_string(settings_.mtu) + " are allowed");
     if (have_ - at - header < size) break;
@@ -93,6 +118,7 @@ void connection::watch(std::uint64_t ms) {
   patience_.expires_after(std::chrono::milliseconds(ms));
   patience_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
     if (wrong || !self->watching_ || self->patience_.expiry() > std::chrono::steady_clock::now()) return;
+    if (self->hello_) ++self->counters_.strangers_too_slow;
     self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
   });
 }
@@ -129,7 +155,7 @@ void connection::write() {
   if (unblocked && events_.writable) events_.writable();
   asio::async_write(socket_, asio::buffer(out_),
                     [self = shared_from_this()](const boost::system::error_code& wrong, std::size_t) {
-                      if (wrong) return self->close(CPNS_DOWN_LOST, wrong.message());
+                      if (wrong) return self->failed(wrong);
                       self->write();
                     });
 }
@@ -138,6 +164,7 @@ void connection::close(cpns_down_reason why, const std::string& detail) {
   if (std::exchange(closed_, true)) return;
   boost::system::error_code ignored;
   patience_.cancel();
+  probing_.cancel();
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);
   const auto last = std::exchange(events_, {});
@@ -171,6 +198,13 @@ void hub::stop() {
     work_.reset();
   });
   if (thread_.joinable()) thread_.join();
+}
+
+void hub::turned_away(counters::counter& which, const std::string& address, const std::string& why) {
+  ++which;
+  if (const auto others = turned_away_said_.due())
+    out_.log(CPNS_LOG_INFO, address + ": " + why + "; " + std::to_string(*others) +
+                                " others were turned away since this was said last");
 }
 
 std::size_t hub::link_count() {

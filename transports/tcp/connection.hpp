@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -16,12 +17,30 @@
 #include <unordered_map>
 #include <vector>
 
+#include "plugins/sdk/seldom.hpp"
 #include "plugins/sdk/transport.hpp"
 #include "transports/tcp/settings.hpp"
 
 namespace cpns::tcp {
 
 namespace asio = boost::asio;
+
+/// Since the instance was opened. [any-thread]
+struct counters {
+  using counter = std::atomic<std::uint64_t>;
+  counter frames_sent{0}, frames_received{0};
+  counter links_dead{0};  ///< nothing came from the peer for dead_ms
+  counter probes{0};      ///< keepalives that a beacon asked for
+  // Of a gateway: connections that never became links, and why.
+  counter strangers_bad_hello{0}, strangers_other_network{0}, strangers_oversized{0}, strangers_too_slow{0};
+  counter strangers_silent{0};      ///< ended before their hello was whole
+  counter strangers_over_limit{0};  ///< max_links, or the files that this process may open
+  counter beacons{0};               ///< datagrams that were sent
+  // Of PNEs.
+  counter beacons_heard{0};                                ///< of this network
+  counter beacons_malformed{0}, beacons_other_network{0};  ///< left alone
+  counter connects_failed{0};
+};
 
 class connection : public std::enable_shared_from_this<connection> {
  public:
@@ -32,7 +51,7 @@ class connection : public std::enable_shared_from_this<connection> {
     std::function<void()> writable;
   };
 
-  connection(asio::ip::tcp::socket socket, const settings& s);
+  connection(asio::ip::tcp::socket socket, const settings& s, counters& n);
   /// Reads one frame, which has to be there within `handshake_ms`, and hands it to `hello`, which calls
   /// start() or close().
   void expect_hello(std::function<void(std::span<const std::uint8_t>)> hello, std::function<void()> gone);
@@ -40,17 +59,23 @@ class connection : public std::enable_shared_from_this<connection> {
   /// [any-thread] CPNS_OK, or CPNS_WOULD_BLOCK if the queue is full.
   cpns_status send(std::span<const std::uint8_t> data);
   void close(cpns_down_reason why, const std::string& detail);
+  /// Asks the peer's kernel whether it still knows the connection, at most once in ten seconds and never
+  /// while the peer was just heard: see probe_peer().
+  void probe();
   [[nodiscard]] std::string peer() const;
 
  private:
+  void failed(const boost::system::error_code& wrong);
   void read();
   void take_frames();
   void write();
   void watch(std::uint64_t ms);
 
   asio::ip::tcp::socket socket_;
-  asio::steady_timer patience_;
+  asio::steady_timer patience_, probing_;
+  std::chrono::steady_clock::time_point may_probe_;
   const settings& settings_;
+  counters& counters_;
   events events_;
   std::function<void(std::span<const std::uint8_t>)> hello_;
   std::vector<std::uint8_t> in_;
@@ -61,13 +86,6 @@ class connection : public std::enable_shared_from_this<connection> {
   std::vector<std::uint8_t> queued_;
   bool writing_ = false, blocked_ = false;
   std::vector<std::uint8_t> out_;
-};
-
-/// Since the instance was opened. [any-thread]
-struct counters {
-  std::atomic<std::uint64_t> frames_sent{0}, frames_received{0};
-  std::atomic<std::uint64_t> strangers_refused{0};  ///< connections that said another hello, or none
-  std::atomic<std::uint64_t> beacons{0};            ///< datagrams
 };
 
 /// The io_context of an instance, its thread, and its links by id.
@@ -89,6 +107,8 @@ class hub {
   void adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address,
              std::function<void()> gone);
   [[nodiscard]] std::size_t link_count();
+  /// Counts what a stranger did, and says so at most once a minute. Runs in the loop.
+  void turned_away(counters::counter& which, const std::string& address, const std::string& why);
   std::shared_ptr<connection> find(std::uint64_t link);
   /// Ends acceptors and timers; runs in the loop.
   virtual void shut() = 0;
@@ -101,6 +121,7 @@ class hub {
   bool stopping_ = false;
 
  private:
+  sdk::seldom turned_away_said_;
   std::mutex guard_;
   std::unordered_map<std::uint64_t, std::shared_ptr<connection>> links_;
   std::uint64_t next_link_ = 0;

@@ -14,17 +14,19 @@ constexpr std::chrono::seconds settled{5};  // a link that lived so long was no 
 
 }  // namespace
 
-peripheral::peripheral(sdk::host out, settings s, bool probe) : hub(out, std::move(s)) {
+peripheral::peripheral(sdk::host out, settings s, bool probe)
+    : hub(out, std::move(s)), names_(io_, [this] { dial_all(); }) {
   for (const auto& at : settings_.connect) gateways_.push_back({at, {}});
   if (settings_.discover != 0 && !probe)
-    beacons_ = std::make_unique<beacon_listener>(io_, settings_, [this](const host_port& g) { heard(g); });
+    beacons_ = std::make_unique<beacon_listener>(io_, settings_, counters_,
+                                                 [this](const asio::ip::tcp::endpoint& g) { heard(g); });
   if (beacons_) beacons_->start();
 }
 
 bool peripheral::add(std::uint64_t endpoint) {
   {
-    std::lock_guard lock{names_guard_};
-    if (!names_.insert(endpoint).second) return false;
+    std::lock_guard lock{endpoints_guard_};
+    if (!endpoints_.insert(endpoint).second) return false;
   }
   asio::post(io_, [this, endpoint] {
     if (stopping_) return;
@@ -36,8 +38,8 @@ bool peripheral::add(std::uint64_t endpoint) {
 
 void peripheral::remove(std::uint64_t endpoint) {
   {
-    std::lock_guard lock{names_guard_};
-    names_.erase(endpoint);
+    std::lock_guard lock{endpoints_guard_};
+    endpoints_.erase(endpoint);
   }
   asio::post(io_, [this, endpoint] {
     const auto it = presences_.find(endpoint);
@@ -51,16 +53,18 @@ void peripheral::remove(std::uint64_t endpoint) {
   });
 }
 
-void peripheral::heard(const host_port& from) {
+void peripheral::heard(const asio::ip::tcp::endpoint& from) {
+  probe_links_to(from);
   const auto now = clock::now();
-  auto known = std::find_if(gateways_.begin(), gateways_.end(), [&](const auto& g) { return g.at == from; });
+  const host_port at{from.address().to_string(), from.port()};
+  auto known = std::find_if(gateways_.begin(), gateways_.end(), [&](const auto& g) { return g.at == at; });
   if (known != gateways_.end()) {
     if (now - std::exchange(known->heard, now) < silence) return;
   } else {
     if (gateways_.size() >= gateways_max)
       gateways_.erase(gateways_.begin() +
                       static_cast<std::ptrdiff_t>(std::min(settings_.connect.size(), gateways_max - 1)));
-    known = gateways_.insert(gateways_.end(), {from, now});
+    known = gateways_.insert(gateways_.end(), {at, now});
   }
   const auto index = static_cast<std::size_t>(known - gateways_.begin());
   for (auto& [endpoint, p] : presences_) {
@@ -71,41 +75,73 @@ void peripheral::heard(const host_port& from) {
   }
 }
 
+void peripheral::dial_all() {
+  for (const auto& [endpoint, p] : presences_)
+    if (!p.link && !p.dialling) dial(endpoint);
+}
+
+/// A gateway that lost power announces itself again while this side still has the old connections, which its
+/// kernel does not know any more. Anybody can send a beacon, so it is a reason to ask and no more.
+void peripheral::probe_links_to(const asio::ip::tcp::endpoint& gateway) {
+  for (const auto& [endpoint, p] : presences_)
+    if (p.link && p.at == gateway) p.link->probe();
+}
+
+/// The next address to try: gateways in turn, and the addresses of one that is a name in turn. None while
+/// the names of all of them are still looked up.
+std::optional<asio::ip::tcp::endpoint> peripheral::next_address(presence& p) {
+  for (std::size_t tried = 0; tried < gateways_.size(); ++tried) {
+    const auto turn = p.next_gateway++;
+    const auto& at = gateways_[turn % gateways_.size()].at;
+    const auto addresses = names_.of(at.host);
+    if (addresses.empty()) continue;
+    return asio::ip::tcp::endpoint{addresses[turn / gateways_.size() % addresses.size()], at.port};
+  }
+  return std::nullopt;
+}
+
 void peripheral::dial(std::uint64_t endpoint) {
   const auto it = presences_.find(endpoint);
   if (stopping_ || it == presences_.end() || gateways_.empty()) return;
   auto& p = it->second;
   if (p.link || p.dialling) return;
   if (!has_room()) return again(endpoint);
-  p.pause->cancel();
-  const auto& [host, port] = gateways_[p.next_gateway++ % gateways_.size()].at;
-  const auto address = asio::ip::make_address(host);
+  const auto to = next_address(p);
+  if (!to) return again(endpoint);
+  p.at = *to;
   p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
   ++dialling_;
-  p.dialling->async_connect({address, port},
-                            [this, endpoint, socket = p.dialling, name = host + ":" + std::to_string(port)](
-                                const boost::system::error_code& failed) {
+  // No answer at all takes two minutes otherwise, and no other gateway is tried meanwhile.
+  p.pause->expires_after(std::chrono::milliseconds(settings_.connect_ms));
+  p.pause->async_wait([socket = p.dialling](const boost::system::error_code& cancelled) {
+    boost::system::error_code ignored;
+    if (!cancelled) socket->close(ignored);
+  });
+  p.dialling->async_connect(*to,
+                            [this, endpoint, socket = p.dialling](const boost::system::error_code& failed) {
                               --dialling_;
                               const auto found = presences_.find(endpoint);
                               if (stopping_ || found == presences_.end() || found->second.dialling != socket)
                                 return;
-                              if (failed) {
+                              if (failed || !socket->is_open()) {
+                                ++counters_.connects_failed;
                                 found->second.dialling.reset();
                                 return again(endpoint);
                               }
-                              connected(endpoint, name);
+                              connected(endpoint);
                             });
 }
 
-void peripheral::connected(std::uint64_t endpoint, const std::string& gateway) {
+void peripheral::connected(std::uint64_t endpoint) {
   auto& p = presences_[endpoint];
-  const auto c = std::make_shared<connection>(std::move(*p.dialling), settings_);
+  p.pause->cancel();
+  const auto c = std::make_shared<connection>(std::move(*p.dialling), settings_, counters_);
   p.dialling.reset();
   p.link = c;
   p.up_since = clock::now();
   const auto hello = magic + settings_.network;
   c->send({reinterpret_cast<const std::uint8_t*>(hello.data()), hello.size()});
-  adopt(c, endpoint, "tcp:" + gateway, [this, endpoint, c] {
+  adopt(c, endpoint, "tcp:" + text_of(p.at), [this, endpoint, c] {
     const auto it = presences_.find(endpoint);
     if (it == presences_.end() || it->second.link != c) return;
     it->second.link.reset();
@@ -137,6 +173,7 @@ void peripheral::again(std::uint64_t endpoint) {
 }
 
 void peripheral::shut() {
+  names_.stop();
   if (beacons_) beacons_->stop();
   boost::system::error_code ignored;
   for (auto& [endpoint, p] : presences_) {

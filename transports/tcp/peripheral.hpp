@@ -2,6 +2,7 @@
 // The PNEs' side: one connection an endpoint, to the gateways that were heard or configured, again and again.
 
 #include <map>
+#include <optional>
 #include <random>
 #include <set>
 
@@ -27,27 +28,33 @@ class peripheral final : public hub {
   struct presence {
     std::shared_ptr<connection> link;
     std::shared_ptr<asio::ip::tcp::socket> dialling;
-    std::unique_ptr<asio::steady_timer> pause;
+    asio::ip::tcp::endpoint at;                 ///< of either
+    std::unique_ptr<asio::steady_timer> pause;  ///< until the next attempt, or for the one under way
     unsigned failures = 0;
     clock::time_point up_since;
     std::size_t next_gateway = 0;
   };
-  void heard(const host_port& from);
+  void heard(const asio::ip::tcp::endpoint& from);
+  void probe_links_to(const asio::ip::tcp::endpoint& gateway);
+  std::optional<asio::ip::tcp::endpoint> next_address(presence& p);
   void dial(std::uint64_t endpoint);
-  void connected(std::uint64_t endpoint, const std::string& gateway);
+  /// All that have no link, when a name was found.
+  void dial_all();
+  void connected(std::uint64_t endpoint);
   void again(std::uint64_t endpoint);
   /// False, and said once, when one more link does not fit.
   bool has_room();
   void shut() override;
 
+  name_book names_;
   std::unique_ptr<beacon_listener> beacons_;
   std::vector<known_gateway> gateways_;  ///< configured ones first, then the newest heard
   std::map<std::uint64_t, presence> presences_;
   std::size_t dialling_ = 0;  ///< attempts under way
   bool told_of_files_ = false;
   std::mt19937 dice_{std::random_device{}()};
-  std::mutex names_guard_;
-  std::set<std::uint64_t> names_;
+  std::mutex endpoints_guard_;
+  std::set<std::uint64_t> endpoints_;
 };
 
 }  // namespace cpns::tcp

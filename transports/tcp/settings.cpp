@@ -4,36 +4,32 @@
 
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
-#include <charconv>
 
 namespace cpns::tcp {
 namespace {
 
-/// "address:port" or "[v6 address]:port".
-host_port parse(const char* name, const std::string& text) {
-  const auto colon = text.rfind(':');
-  const auto wrong = [&] {
-    return sdk::bad_parameter{name,
-                              "it must be address:port, for example 127.0.0.1:7000, not '" + text + "'"};
-  };
-  if (colon == std::string::npos || colon == 0) throw wrong();
-  std::string host = text.substr(0, colon);
-  if (host.size() > 2 && host.front() == '[' && host.back() == ']') host = host.substr(1, host.size() - 2);
-  unsigned port = 0;
-  const auto* begin = text.data() + colon + 1;
-  const auto* end = text.data() + text.size();
-  const auto [at, failed] = std::from_chars(begin, end, port);
-  if (failed != std::errc{} || at != end || begin == end || port > 65535) throw wrong();
-  boost::system::error_code no_address;
-  boost::asio::ip::make_address(host, no_address);
-  if (no_address) throw sdk::bad_parameter{name, "'" + host + "' is no IP address"};
-  return {host, static_cast<std::uint16_t>(port)};
+std::vector<host_port> parse_list(const sdk::parameters& p, const char* name, address_use use) {
+  std::vector<host_port> out;
+  for (const auto& word : p.list(name)) out.push_back(parse_host_port(name, word, use));
+  return out;
 }
 
-std::vector<host_port> parse_list(const sdk::parameters& p, const char* name) {
-  std::vector<host_port> out;
-  for (const auto& word : p.list(name)) out.push_back(parse(name, word));
-  return out;
+/// A PNE connects to the address that a beacon came from, so the gateway has to listen there.
+void check_reach(const settings& s) {
+  const auto own = asio::ip::make_address(s.listen.host);
+  for (const auto& to : s.announce) {
+    boost::system::error_code a_name;
+    const auto a = asio::ip::make_address(to.host, a_name);
+    if (a_name) continue;
+    const auto because = [&](const std::string& what) {
+      return sdk::bad_parameter{"announce", "a PNE that hears a beacon at " + text_of(to) +
+                                                " connects to the address that it came from, and listen is " +
+                                                text_of(s.listen) + ", " + what};
+    };
+    if (a.is_v4() && own.is_v6() && !own.is_unspecified()) throw because("an IPv6 address");
+    if (a.is_v6() && own.is_v4()) throw because("an IPv4 address; [::]:port takes both kinds");
+    if (own.is_loopback() && !a.is_loopback()) throw because("which is reached from this machine alone");
+  }
 }
 
 /// Left for others, where there are enough.
@@ -58,16 +54,19 @@ settings read_settings(const sdk::parameters& p, cpns_role as) {
                                             std::to_string(s.mtu - magic.size()) + " bytes"};
   s.max_links = p.number("max_links");
   s.frame_ms = p.number("frame_ms");
+  s.dead_ms = p.number("dead_ms");
   s.queue_bytes = p.number("queue_bytes");
   if (as == CPNS_ROLE_CENTRAL) {
-    s.listen = parse("listen", p.text("listen"));
-    s.announce = parse_list(p, "announce");
+    s.listen = parse_host_port("listen", p.text("listen"), address_use::listen);
+    s.announce = parse_list(p, "announce", address_use::announce);
+    check_reach(s);
     s.announce_ms = p.number("announce_ms");
     s.handshake_ms = p.number("handshake_ms");
   } else {
     s.discover = static_cast<std::uint16_t>(p.number("discover"));
-    s.connect = parse_list(p, "connect");
+    s.connect = parse_list(p, "connect", address_use::connect);
     s.retry_ms = p.number("retry_ms");
+    s.connect_ms = p.number("connect_ms");
     if (s.discover == 0 && s.connect.empty())
       throw sdk::bad_parameter{"connect", "a PNE needs it (address:port of a gateway), or discover (the UDP "
                                           "port of beacons)"};

@@ -9,32 +9,37 @@
 //   beacon   one UDP datagram: "cpns-tcp/1", a zero byte, the gateway's TCP port (2 bytes, big-endian), the
 //   network's name
 //
+// A peer that vanished without a word is found by TCP keepalives, see liveness.hpp: the frames need none.
 // Nothing here is secret or trusted: whoever connects is a stranger until the protocol above says otherwise.
 
 #include <array>
 #include <cstdint>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "plugins/sdk/transport.hpp"
+#include "transports/tcp/address.hpp"
 
 namespace cpns::tcp {
-
-using host_port = std::pair<std::string, std::uint16_t>;  ///< an IP address and a port
 
 inline constexpr std::array parameters{
     sdk::text("listen", "The IP address and TCP port that PNEs connect to; port 0: one that is free.",
               "127.0.0.1:0", 3, 64, CPNS_PARAMETER_OF_CENTRAL | CPNS_PARAMETER_IS_ADDRESS),
-    sdk::text("announce", "Where UDP beacons go: address:port, several with commas between.", "", 0, 1024,
-              CPNS_PARAMETER_OF_CENTRAL),
+    sdk::text(
+        "announce",
+        "Where UDP beacons go: address:port or name:port, several with commas between; a broadcast address, "
+        "224.0.0.1 and [ff02::1%INTERFACE] reach all PNEs of a network.",
+        "", 0, 1024, CPNS_PARAMETER_OF_CENTRAL),
     sdk::number("announce_ms", "Milliseconds between two beacons.", "500", 20, 3'600'000,
                 CPNS_PARAMETER_OF_CENTRAL),
     sdk::number("handshake_ms", "Milliseconds that a connection has for its hello.", "5000", 10, 600'000,
                 CPNS_PARAMETER_OF_CENTRAL),
     sdk::text("connect",
-              "Gateways that are dialled without a beacon: address:port, several with commas between.", "", 0,
-              1024, CPNS_PARAMETER_OF_PERIPHERAL | CPNS_PARAMETER_IS_ADDRESS),
+              "Gateways that are dialled without a beacon: address:port or name:port, several with commas "
+              "between.",
+              "", 0, 1024, CPNS_PARAMETER_OF_PERIPHERAL | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::number("connect_ms", "Milliseconds that one attempt to connect may take.", "5000", 100, 600'000,
+                CPNS_PARAMETER_OF_PERIPHERAL),
     sdk::number("discover", "The UDP port where beacons are heard; 0: none.", "0", 0, 65535,
                 CPNS_PARAMETER_OF_PERIPHERAL),
     sdk::number("retry_ms",
@@ -45,6 +50,10 @@ inline constexpr std::array parameters{
     sdk::number("max_links", "Links at the same time.", "8192", 1, 1'000'000),
     sdk::number("frame_ms", "Milliseconds in which a frame that was begun has to be whole.", "5000", 10,
                 600'000),
+    sdk::number("dead_ms",
+                "Milliseconds after which a peer is dead that answers nothing, not even TCP keepalives, and "
+                "its link goes down.",
+                "30000", 2000, 3'600'000),
     sdk::number("queue_bytes", "Bytes that wait for one link at most.", "65536", 2048, 16 * 1024 * 1024),
 };
 
@@ -57,18 +66,18 @@ struct settings {
   // peripheral
   std::uint16_t discover = 0;
   std::vector<host_port> connect;
-  std::uint64_t retry_ms = 0;
+  std::uint64_t retry_ms = 0, connect_ms = 0;
   // both
   std::string network;
   std::uint32_t mtu = 0;
-  std::uint64_t max_links = 0, frame_ms = 0, queue_bytes = 0;
+  std::uint64_t max_links = 0, frame_ms = 0, dead_ms = 0, queue_bytes = 0;
 };
 
 /// Throws sdk::bad_parameter.
 settings read_settings(const sdk::parameters& p, cpns_role as);
 
 /// How many of `max_links` this process can have open: some descriptors are left for stores and other
-/// sockets, which whoever only connects must not be able to take away.
+/// sockets, which a peer that only connects must not be able to take away.
 std::uint64_t links_that_fit(std::uint64_t max_links);
 
 /// "cpns-tcp/1", a zero byte: what hello and beacon begin with.

@@ -50,8 +50,21 @@ class tcp_radio final : public sdk::radio {
     const auto& n = hub_->counted();
     tell("frames_sent", n.frames_sent);
     tell("frames_received", n.frames_received);
-    if (central_ == nullptr) return;
-    tell("strangers_refused", n.strangers_refused);
+    tell("links_dead", n.links_dead);
+    if (central_ == nullptr) {
+      tell("beacons_heard", n.beacons_heard);
+      tell("beacons_malformed", n.beacons_malformed);
+      tell("beacons_other_network", n.beacons_other_network);
+      tell("probes", n.probes);
+      tell("connects_failed", n.connects_failed);
+      return;
+    }
+    tell("strangers_bad_hello", n.strangers_bad_hello);
+    tell("strangers_other_network", n.strangers_other_network);
+    tell("strangers_oversized", n.strangers_oversized);
+    tell("strangers_too_slow", n.strangers_too_slow);
+    tell("strangers_silent", n.strangers_silent);
+    tell("strangers_over_limit", n.strangers_over_limit);
     tell("beacons", n.beacons);
   }
   void set_power(cpns_power power) {

@@ -104,6 +104,20 @@ TEST_F(extensions, power_is_what_the_plugin_was_told_last_and_its_refusal_is_an_
   EXPECT_FALSE(host->set_power(power_level::full));
 }
 
+TEST_F(extensions, links_that_go_down_are_counted_by_reason) {
+  open();
+  std::uint64_t link = 0;
+  for (const auto why : {CPNS_DOWN_LOST, CPNS_DOWN_BAD_FRAME, CPNS_DOWN_BAD_FRAME, CPNS_DOWN_TOO_SLOW,
+                         CPNS_DOWN_LIMIT, CPNS_DOWN_CLOSED}) {
+    radio.link_up(++link);
+    radio.host->link_down(radio.host->context, link, why, "");
+  }
+  EXPECT_EQ(counter("links_lost"), 1u);
+  EXPECT_EQ(counter("links_bad_frame"), 2u);
+  EXPECT_EQ(counter("links_too_slow"), 1u);
+  EXPECT_EQ(counter("links_over_limit"), 1u);
+}
+
 TEST_F(extensions, one_that_is_smaller_than_it_says_to_be_is_not_used) {
   static constexpr cpns_ext_rssi rssi{sizeof(cpns_ext_rssi) - 1, 0, [](void*, std::uint64_t) { return -60; }};
   static constexpr cpns_ext_power power{sizeof(cpns_ext_power), 0, nullptr};
