@@ -7,39 +7,69 @@
 #include "plugins/isolation/isolated_transport.hpp"
 
 namespace cpns::actors {
+namespace {
 
-bool radio_inbox::has_room(const radio_event& e) {
-  const bool message = e.kind == radio_event::kind_t::message;
-  const bool droppable = message || e.kind == radio_event::kind_t::peer_found ||
-                         e.kind == radio_event::kind_t::connect_failed || e.kind == radio_event::kind_t::woke;
-  if (droppable && events_.size() >= queued_messages_max) return false;
-  if (!message) return true;
-  if (bytes_ + e.message.size() > queued_bytes_max) return false;
-  auto& of_link = of_link_[e.link];
-  if (of_link >= queued_of_link_max) return false;
-  ++of_link;
-  bytes_ += e.message.size();
-  return true;
-}
+const radio_event nothing{.text = {}, .message = {}};  // in the place of what was forgotten
+
+bool is_nothing(const radio_event& e) { return e.kind == radio_event::kind_t::message && e.link == 0; }
+
+}  // namespace
 
 void radio_inbox::push(radio_event e) {
+  using enum radio_event::kind_t;
   e.transport = transport_;
   bool was_empty = false;
   {
     std::lock_guard lock{guard_};
-    if (!has_room(e)) {
+    if (e.kind == link_down && forget_unseen(e.link)) return;
+    const bool droppable =
+        e.kind == message || e.kind == peer_found || e.kind == connect_failed || e.kind == woke;
+    if (droppable && (events_.size() >= events_max || bytes_ + e.message.size() > bytes_max)) {
       ++dropped_;
       return;
     }
+    if (e.kind == message || e.kind == link_up || e.kind == link_down) {
+      auto& of_link = of_links_[e.link];
+      if (e.kind == message && of_link.size() >= messages_of_link_max) {
+        ++dropped_;
+        return;
+      }
+      of_link.push_back(events_.size());
+    }
+    bytes_ += e.message.size();
     was_empty = events_.empty();
     events_.push_back(std::move(e));
   }
   if (was_empty) wake_();
 }
 
+/// A link that came up and went down since the last take() leaves nothing: a peer that redials faster than
+/// the role works costs no memory.
+bool radio_inbox::forget_unseen(plugins::link_id link) {
+  const auto it = of_links_.find(link);
+  if (it == of_links_.end() || events_[it->second.front()].kind != radio_event::kind_t::link_up) return false;
+  for (const auto at : it->second) {
+    bytes_ -= events_[at].message.size();
+    events_[at] = nothing;
+  }
+  nothings_ += it->second.size();
+  of_links_.erase(it);
+  if (nothings_ > nothings_max && nothings_ * 2 > events_.size()) compact();
+  return true;
+}
+
+void radio_inbox::compact() {
+  std::erase_if(events_, is_nothing);
+  nothings_ = 0;
+  of_links_.clear();
+  for (std::size_t i = 0; i < events_.size(); ++i)
+    if (const auto link = events_[i].link; link != 0) of_links_[link].push_back(i);
+}
+
 std::vector<radio_event> radio_inbox::take() {
   std::lock_guard lock{guard_};
-  of_link_.clear();
+  if (nothings_ != 0) compact();
+  of_links_.clear();
   bytes_ = 0;
   return std::exchange(events_, {});
 }
@@ -126,12 +156,10 @@ open_in_its_place(const config::transport_config& t, const plugins::transport_sp
   return plugins::load_transport(spec, listener);
 }
 
-}  // namespace
-
-config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-                             plugins::transport_role as) {
+/// What the plugin's declaration says of the parameters.
+config::problems check_declared(const config::transport_config& t, const plugins::transport_spec& spec,
+                                plugins::transport_role as) {
   config::problems out{t.origin.file, {}};
-  const auto spec = spec_of(t, plugin_dirs, as);
   const auto plugin = plugins::describe_transport(spec);
   if (!plugin) {
     out.all.push_back(as_problem(t, plugin.error()));
@@ -143,13 +171,26 @@ config::problems check_radio(const config::transport_config& t, const std::vecto
   return out;
 }
 
+}  // namespace
+
+config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                             plugins::transport_role as) {
+  const auto spec = spec_of(t, plugin_dirs, as);
+  auto out = check_declared(t, spec, as);
+  if (!out.none()) return out;
+  // A value can be of the declared form and still make no sense. What only this machine lacks at present (an
+  // adapter, an address) is no fault of the file.
+  if (auto probed = plugins::probe_transport(spec); !probed && probed.error().code == errc::config_range)
+    out.all.push_back(as_problem(t, std::move(probed).error()));
+  return out;
+}
+
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
            plugins::transport_role as, plugins::transport_listener& listener, std::string component) {
-  if (auto wrong = check_radio(t, plugin_dirs, as); !wrong.none())
-    return fail(as_error(t, std::move(wrong.all)));
-  const auto open = [t, spec = spec_of(t, plugin_dirs, as),
-                     &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {
+  const auto spec = spec_of(t, plugin_dirs, as);
+  if (auto wrong = check_declared(t, spec, as); !wrong.none()) return fail(as_error(t, std::move(wrong.all)));
+  const auto open = [t, spec, &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {
     CPNS_TRY(auto opened, open_in_its_place(t, spec, listener));
     if (t.power == config::power_kind::saving) CPNS_CHECK(opened->set_power(plugins::power_level::saving));
     return opened;

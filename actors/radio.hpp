@@ -27,7 +27,8 @@ struct radio_event {
   bytes message;
 };
 
-/// The listener of one transport. [thread-safe]
+/// The listener of one transport. What waits in it is bounded, also when peers send, and connect again,
+/// faster than the role works: see the constants below. [thread-safe]
 class radio_inbox final : public plugins::transport_listener {
  public:
   /// `wake` is called from plugin threads when the inbox stops being empty; it must not block.
@@ -48,18 +49,21 @@ class radio_inbox final : public plugins::transport_listener {
   void failed(error why) override;
 
  private:
-  static constexpr std::size_t queued_messages_max = 65536;
-  static constexpr std::size_t queued_bytes_max = 8 * 1024 * 1024;
-  static constexpr std::uint32_t queued_of_link_max = 64;  ///< one that floods leaves room for the others
+  // Of what may be lost. A link in good order has a few messages under way, and one that floods loses its
+  // own.
+  static constexpr std::size_t events_max = 65536, bytes_max = 8 * 1024 * 1024, messages_of_link_max = 64;
+  static constexpr std::size_t nothings_max = 1024;
   void push(radio_event e);
-  [[nodiscard]] bool has_room(const radio_event& e);
+  bool forget_unseen(plugins::link_id link);
+  void compact();
 
   const std::uint64_t transport_;
   const std::function<void()> wake_;
   mutable std::mutex guard_;
   std::vector<radio_event> events_;
-  std::unordered_map<plugins::link_id, std::uint32_t> of_link_;  ///< messages in `events_`
-  std::size_t bytes_ = 0;                                        ///< of them
+  std::unordered_map<plugins::link_id, std::vector<std::size_t>> of_links_;  ///< where their events stand
+  std::size_t bytes_ = 0;                                                    ///< of the messages
+  std::size_t nothings_ = 0;                                                 ///< events that are `nothing`
   std::uint64_t dropped_ = 0;
 };
 
@@ -74,15 +78,16 @@ struct open_radio_entry {
 using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
 radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component);
 
-/// What is wrong with a transport of a configuration, as far as its plugin can tell without a radio: the
-/// plugin is asked in a child process what it can be told. Each problem has its place in the file.
+/// What is wrong with a transport of a configuration, as far as its plugin can tell without a radio: it is
+/// asked in child processes what it can be told, and whether it takes these values. Each problem has its
+/// place in the file.
 config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                              plugins::transport_role as);
 
-/// check_radio, then opens the plugin in a process of its own, or probes it in a child process and opens it
-/// here. What it opens with may not be there yet (an address, an adapter): then the transport has no links
-/// until it is. The error names the place in the file, or the transport where it came from none. The log has
-/// it under `component` when the radio is open, and why it is not.
+/// Checks the parameters, then opens the plugin in a process of its own, or probes it in a child process and
+/// opens it here. What it opens with may not be there yet (an address, an adapter): then the transport has no
+/// links until it is. The error names the place in the file, or the transport where it came from none. The
+/// log has it under `component` when the radio is open, and why it is not.
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
            plugins::transport_role as, plugins::transport_listener& listener, std::string component);

@@ -78,6 +78,19 @@ class Plugins(E2ECase):
         self.assertIn("parameter 'colour' is not known to tcp", home.events.find(role="gateway", event="radio-refused")[0]["text"])
         self.assertRegex(home.events.find(role="gateway", event="radio-refused")[0]["text"], r"gateway\.yaml:\d+:\d+: transport radio")
 
+    def test_a_value_that_a_plugin_cannot_use_is_refused_when_the_file_is_checked(self):
+        home = self.home(devices=1)
+        params = home.gateway["transports"][0]["params"]
+        params["announce"] = "239.1.2.3:7000"
+        home.write()
+        checked = home.cli("config", "check", "gateway.yaml", check=False)
+        self.assertEqual(checked.returncode, 1, checked.stdout)
+        self.assertRegex(checked.stdout + checked.stderr, r"gateway\.yaml:\d+:\d+: .*announce.*239\.1\.2\.3.* is a multicast group")
+        # An address that this machine has not got now is a matter of the machine.
+        params.update({"listen": "192.0.2.77:7000", "announce": "192.0.2.255:7000"})
+        home.write()
+        self.assertEqual(home.cli("config", "check", "gateway.yaml").returncode, 0)
+
 
 if __name__ == "__main__":
     unittest.main()

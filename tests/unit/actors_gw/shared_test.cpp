@@ -63,28 +63,63 @@ TEST(radio_inbox, one_wake_up_fetches_all_that_came_meanwhile) {
   inbox.link_up(7, 0, "here");
   inbox.message(7, bytes{1});
   inbox.message(7, bytes{2});
-  inbox.link_down(7, "gone");
   EXPECT_EQ(woken, 1);
   const auto all = inbox.take();
-  ASSERT_EQ(all.size(), 4u);
+  ASSERT_EQ(all.size(), 3u);
   EXPECT_EQ(all[0].kind, radio_event::kind_t::link_up);
   EXPECT_EQ(all[0].transport, 3u);
   EXPECT_EQ(all[2].message, bytes{2});
-  EXPECT_EQ(all[3].text, "gone");
   EXPECT_TRUE(inbox.take().empty());
-  inbox.peer_found("there", -40);
+  inbox.message(7, bytes{3});
+  inbox.link_down(7, "gone");
   EXPECT_EQ(woken, 2);
+  const auto rest = inbox.take();
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_EQ(rest[1].text, "gone");
 }
 
-TEST(radio_inbox, messages_over_the_bound_are_dropped_and_links_are_not) {
+TEST(radio_inbox, a_link_that_floods_loses_its_own_messages) {
   radio_inbox inbox{0, [] {}};
-  for (int i = 0; i < 70'000; ++i) inbox.message(1, bytes{1});
+  for (int i = 0; i < 70'000; ++i) inbox.message(1, bytes(1024));
+  inbox.message(2, bytes{2});
   inbox.link_down(1, "gone");
   inbox.failed({errc::plugin_failed, "dead"});
   const auto all = inbox.take();
-  EXPECT_EQ(all.size(), 65'536u + 2);
-  EXPECT_EQ(inbox.dropped(), 70'000u - 65'536u);
-  EXPECT_EQ(all.back().kind, radio_event::kind_t::failed);
+  ASSERT_EQ(all.size(), 64u + 3);
+  EXPECT_EQ(all[64].link, 2u);
+  EXPECT_EQ(all[65].kind, radio_event::kind_t::link_down);
+  EXPECT_EQ(all[66].kind, radio_event::kind_t::failed);
+  EXPECT_EQ(inbox.dropped(), 70'000u - 64);
+}
+
+TEST(radio_inbox, all_links_together_wait_in_8_mib) {
+  radio_inbox inbox{0, [] {}};
+  for (plugins::link_id l = 1; l <= 20'000; ++l) inbox.message(l, bytes(1024));
+  EXPECT_EQ(inbox.take().size(), 8192u);
+  EXPECT_EQ(inbox.dropped(), 20'000u - 8192);
+  for (int i = 0; i < 70'000; ++i) inbox.peer_found("there", -40);
+  EXPECT_EQ(inbox.take().size(), 65'536u);
+}
+
+TEST(radio_inbox, peers_that_redial_faster_than_the_role_works_leave_nothing) {
+  radio_inbox inbox{0, [] {}};
+  inbox.link_up(1, 0, "it stays");
+  inbox.message(1, bytes{1});
+  for (plugins::link_id l = 2; l <= 100'000; ++l) {
+    inbox.link_up(l, 0, "there");
+    inbox.message(l, bytes(1024));
+    inbox.link_down(l, "gone");
+  }
+  inbox.message(1, bytes{2});
+  inbox.link_up(100'001, 0, "it stays, too");
+  const auto all = inbox.take();
+  ASSERT_EQ(all.size(), 4u);
+  EXPECT_EQ(all[1].message, bytes{1});
+  EXPECT_EQ(all[2].message, bytes{2});
+  EXPECT_EQ(all[3].link, 100'001u);
+  EXPECT_EQ(inbox.dropped(), 0u);
+  inbox.link_down(1, "gone");
+  EXPECT_EQ(inbox.take().size(), 1u) << "one that the role knows is never passed over";
 }
 
 TEST(validation, patterns_are_whole_names_or_beginnings) {
