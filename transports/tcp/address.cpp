@@ -20,9 +20,9 @@ bool could_be_a_name(const std::string& host) {
   });
 }
 
-/// A PNE joins no group, so of all groups it hears those that every host is a member of.
+/// A PNE joins no group, so it hears the one that every IPv6 host is a member of; IPv4 has broadcasts.
 bool is_heard_by_all_hosts(const asio::ip::address& a) {
-  if (a.is_v4()) return a.to_v4() == asio::ip::make_address_v4("224.0.0.1");
+  if (a.is_v4()) return false;
   auto all = asio::ip::make_address_v6("ff02::1");
   all.scope_id(a.to_v6().scope_id());
   return a.to_v6() == all;
@@ -36,7 +36,7 @@ void check_address(const char* parameter, const asio::ip::address& a, address_us
     throw wrong(parameter, "'" + text + "' is a multicast group" +
                                (use == address_use::announce
                                     ? ", and PNEs join none; use the broadcast address of the network, "
-                                      "224.0.0.1, or [ff02::1%INTERFACE]"
+                                      "or [ff02::1%INTERFACE]"
                                     : ""));
   if (a.is_v6() && (a.to_v6().is_link_local() || a.to_v6().is_multicast_link_local()) &&
       a.to_v6().scope_id() == 0)

@@ -28,7 +28,7 @@ inline constexpr std::array parameters{
     sdk::text(
         "announce",
         "Where UDP beacons go: address:port or name:port, several with commas between; a broadcast address, "
-        "224.0.0.1 and [ff02::1%INTERFACE] reach all PNEs of a network.",
+        "or [ff02::1%INTERFACE], reaches all PNEs of a network.",
         "", 0, 1024, CPNS_PARAMETER_OF_CENTRAL),
     sdk::number("announce_ms", "Milliseconds between two beacons.", "500", 20, 3'600'000,
                 CPNS_PARAMETER_OF_CENTRAL),

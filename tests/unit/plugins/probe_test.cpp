@@ -212,6 +212,7 @@ TEST(probe, parameters_are_judged_by_the_plugin) {
       {"tcp", central, {{"announce", "10.0.0.255:1"}}, "which is reached from this machine alone"},
       {"tcp", central, {{"announce", "[::1]:1"}}, "[::]:port takes both kinds"},
       {"tcp", central, {{"announce", "239.1.2.3:1"}}, "PNEs join none"},
+      {"tcp", central, {{"announce", "224.0.0.1:1"}}, "PNEs join none"},
       {"tcp", central, {{"announce", "[ff05::1]:1"}}, "PNEs join none"},
       {"tcp", central, {{"announce", "[ff02::1]:1"}}, "needs the name of an interface"},
       {"tcp", central, {{"announce", "two words:1"}}, "'two words' is not an IP address"},
