@@ -45,7 +45,7 @@ std::string joined(const std::vector<std::string>& names) {
 std::string adapter_path(const std::string& name) { return "/org/bluez/" + name; }
 
 std::string bluez::explain(const sdbus::Error& wrong) {
-  const auto& name = wrong.getName();
+  const std::string name = wrong.getName();
   // The bus tries to start it; without systemd, or where it is disabled, that fails in many ways.
   if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
       name == "org.freedesktop.DBus.Error.NameHasNoOwner" ||
@@ -91,16 +91,13 @@ bluez::~bluez() {
 void bluez::connect() {
   connection_ = sdbus::createSystemBusConnection();
   const auto heed = [this](const std::string& rule, void (*act)(bluez&, sdbus::Message&)) {
-    connection_->addMatch(
-        rule,
-        [this, act](sdbus::Message& m) {
-          try {
-            act(*this, m);
-          } catch (const sdbus::Error& e) {
-            out_.log(CPNS_LOG_DEBUG, "D-Bus: a signal that is not as expected: " + e.getMessage());
-          }
-        },
-        sdbus::floating_slot);
+    dbus::listen(*connection_, rule, [this, act](sdbus::Message& m) {
+      try {
+        act(*this, m);
+      } catch (const sdbus::Error& e) {
+        out_.log(CPNS_LOG_DEBUG, "D-Bus: a signal that is not as expected: " + e.getMessage());
+      }
+    });
   };
   heed("type='signal',sender='org.bluez',interface='org.freedesktop.DBus.ObjectManager',member='"
        "InterfacesAdded'",
@@ -128,7 +125,7 @@ void bluez::connect() {
          std::string interface;
          properties changed;
          m >> interface >> changed;
-         const auto path = m.getPath();
+         const std::string path = m.getPath();
          if (interface == adapter_interface) self.take_adapter(adapter_name(path), changed);
          if (interface == device_interface && self.devices_.count(path) != 0)
            self.take_device(path, changed, true);
@@ -151,7 +148,7 @@ void bluez::connect() {
 }
 
 bluez::objects bluez::ask_objects() {
-  const auto root = sdbus::createProxy(*connection_, bluez_name, "/");
+  const auto root = dbus::make_proxy(*connection_, bluez_name, "/");
   auto message = root->createMethodCall(object_manager, "GetManagedObjects");
   auto reply = root->callMethod(message, first_answer);
   objects out;
@@ -279,7 +276,7 @@ void bluez::drop_all() {
 
 bluez::proxy& bluez::proxy_of(const std::string& path) {
   auto& p = proxies_[path];
-  if (!p) p = std::make_unique<proxy>(proxy{sdbus::createProxy(*connection_, bluez_name, path), 0});
+  if (!p) p = std::make_unique<proxy>(proxy{dbus::make_proxy(*connection_, bluez_name, path), 0});
   return *p;
 }
 
@@ -295,7 +292,7 @@ void bluez::prepare(int& fd, short& wanted, int& timeout_ms) {
 void bluez::process() {
   if (!connection_) return;
   try {
-    while (connection_->processPendingRequest()) {
+    while (dbus::process_one(*connection_)) {
     }
   } catch (const sdbus::Error& e) {
     out_.log(CPNS_LOG_WARN, "the D-Bus connection is lost: " + e.getMessage() + "; trying again and again");

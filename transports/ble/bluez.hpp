@@ -3,8 +3,6 @@
 // Survives bluetoothd ending and coming back, and the bus too. All of it runs in the loop's thread but the
 // constructor.
 
-#include <sdbus-c++/sdbus-c++.h>
-
 #include <functional>
 #include <map>
 #include <memory>
@@ -16,6 +14,7 @@
 #include "plugins/sdk/transport.hpp"
 #include "transports/ble/address.hpp"
 #include "transports/ble/advert.hpp"
+#include "transports/ble/dbus.hpp"
 #include "transports/ble/loop.hpp"
 
 namespace cpns::ble {
@@ -61,7 +60,7 @@ class bluez final : public loop::source {
   };
   using properties = std::map<std::string, sdbus::Variant>;
   using objects = std::map<sdbus::ObjectPath, std::map<std::string, properties>>;
-  using answer = std::function<void(sdbus::MethodReply&, const sdbus::Error*)>;
+  using answer = dbus::answer;
 
   /// Looks for bluetoothd and the adapters named, for a second and a half at most. Throws sdk::unavailable
   /// with what a person has to do.
@@ -84,8 +83,8 @@ class bluez final : public loop::source {
       auto message = p.to->createMethodCall(interface, method);
       ((void)(message << args), ...);
       ++p.pending;
-      p.to->callMethod(
-          message,
+      dbus::call_later(
+          *p.to, message,
           [pending = &p.pending, done = std::move(done)](sdbus::MethodReply& reply,
                                                          const sdbus::Error* wrong) {
             --*pending;

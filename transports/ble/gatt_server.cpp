@@ -28,16 +28,14 @@ gatt_server::gatt_server(loop& in, sdk::host out, bluez& b, std::string adapter,
                          const settings& s, events e)
     : loop_(in), out_(out), bluez_(b), adapter_(std::move(adapter)), path_(path), settings_(s),
       events_(std::move(e)) {
-  auto root = sdbus::createObject(bluez_.connection(), path_);
-  root->addObjectManager();
-  root->finishRegistration();
+  auto root = std::make_unique<dbus::object>(bluez_.connection(), path_);
+  root->manage_others();
+  root->show();
   objects_.push_back(std::move(root));
-  auto service = sdbus::createObject(bluez_.connection(), path_ + "/service");
-  service->registerProperty("UUID").onInterface(service_interface).withGetter([] {
-    return std::string{service_uuid};
-  });
-  service->registerProperty("Primary").onInterface(service_interface).withGetter([] { return true; });
-  service->finishRegistration();
+  auto service = std::make_unique<dbus::object>(bluez_.connection(), path_ + "/service");
+  service->property(service_interface, "UUID", [] { return std::string{service_uuid}; });
+  service->property(service_interface, "Primary", [] { return true; });
+  service->show();
   objects_.push_back(std::move(service));
   add_characteristic("write", write_uuid, write_flags(s.level));
   add_characteristic("notify", notify_uuid, {"notify"});
@@ -63,9 +61,9 @@ gatt_server::~gatt_server() {
 }
 
 void gatt_server::add_characteristic(const char* name, const char* uuid, std::vector<std::string> flags) {
-  auto o = sdbus::createObject(bluez_.connection(), path_ + "/service/" + name);
+  auto o = std::make_unique<dbus::object>(bluez_.connection(), path_ + "/service/" + name);
   const auto show = [&](const char* what, auto getter) {
-    o->registerProperty(what).onInterface(characteristic_interface).withGetter(std::move(getter));
+    o->property(characteristic_interface, what, std::move(getter));
   };
   show("UUID", [uuid] { return std::string{uuid}; });
   show("Service", [path = path_ + "/service"] { return sdbus::ObjectPath{path}; });
@@ -73,21 +71,20 @@ void gatt_server::add_characteristic(const char* name, const char* uuid, std::ve
   const bool writes = std::string_view{uuid} == write_uuid;
   // That they are there tells bluetoothd that the descriptors are to be had.
   show(writes ? "WriteAcquired" : "NotifyAcquired", [] { return false; });
-  o->registerMethod(writes ? "AcquireWrite" : "AcquireNotify")
-      .onInterface(characteristic_interface)
-      .implementedAs([this, writes](const bluez::properties& options) {
-        return acquire(options, writes ? &chunk_pipe::in : &chunk_pipe::out);
-      });
+  o->method(characteristic_interface, writes ? "AcquireWrite" : "AcquireNotify",
+            [this, writes](const bluez::properties& options) {
+              return acquire(options, writes ? &chunk_pipe::in : &chunk_pipe::out);
+            });
   // bluetoothd asks for it when the descriptor is gone before the last gateway that wanted it.
-  if (!writes) o->registerMethod("StopNotify").onInterface(characteristic_interface).implementedAs([] {});
-  o->finishRegistration();
+  if (!writes) o->method(characteristic_interface, "StopNotify", [] {});
+  o->show();
   objects_.push_back(std::move(o));
 }
 
 gatt_server::given gatt_server::acquire(const bluez::properties& options, fd chunk_pipe::*into) {
   int two[2] = {-1, -1};
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, two) != 0)
-    throw sdbus::Error{"org.bluez.Error.Failed", std::strerror(errno)};
+    throw dbus::error("org.bluez.Error.Failed", std::strerror(errno));
   fd mine{two[0]};
   sdbus::UnixFd theirs{two[1], sdbus::adopt_fd};
   const auto number = [&](const char* name) -> std::uint16_t {

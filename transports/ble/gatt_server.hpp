@@ -47,7 +47,7 @@ class gatt_server {
   const std::string adapter_, path_;
   const settings& settings_;
   const events events_;
-  std::vector<std::unique_ptr<sdbus::IObject>> objects_;
+  std::vector<std::unique_ptr<dbus::object>> objects_;
   chunk_pipe pipe_;  ///< while there is no session
   bool ready_ = false;
   std::uint16_t mtu_ = 23;

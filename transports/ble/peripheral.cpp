@@ -168,25 +168,22 @@ void peripheral::advertise(const std::string& name, place& p) {
       {company,
        sdbus::Variant{encode(
            {.channel = settings_.l2cap, .gatt = settings_.gatt, .psm = settings_.psm, .tag = p.tag})}}};
-  p.advert = sdbus::createObject(bluez_->connection(), path);
+  p.advert = std::make_unique<dbus::object>(bluez_->connection(), path);
   auto& o = *p.advert;
-  o.registerProperty("Type").onInterface(advert_interface).withGetter([] {
-    return std::string{"peripheral"};
-  });
-  o.registerProperty("ServiceUUIDs").onInterface(advert_interface).withGetter([] {
-    return std::vector<std::string>{std::string{service_uuid}};
-  });
-  o.registerProperty("ManufacturerData").onInterface(advert_interface).withGetter([made] { return made; });
-  o.registerProperty("Discoverable").onInterface(advert_interface).withGetter([] { return true; });
-  o.registerMethod("Release").onInterface(advert_interface).implementedAs([this, name, path] {
+  o.property(advert_interface, "Type", [] { return std::string{"peripheral"}; });
+  o.property(advert_interface, "ServiceUUIDs",
+             [] { return std::vector<std::string>{std::string{service_uuid}}; });
+  o.property(advert_interface, "ManufacturerData", [made] { return made; });
+  o.property(advert_interface, "Discoverable", [] { return true; });
+  o.method(advert_interface, "Release", [this, name, path] {
     loop_.post([this, name, path] {
       auto& mine = places_.at(name);
-      if (!mine.advert || mine.advert->getObjectPath() != path) return;
+      if (!mine.advert || mine.advert->path() != path) return;
       mine.advert.reset();
       present(name);
     });
   });
-  o.finishRegistration();
+  o.show();
   p.asking = true;
   p.advert_tag = p.tag;
   bluez_->call(
@@ -194,7 +191,7 @@ void peripheral::advertise(const std::string& name, place& p) {
       [this, name, path](sdbus::MethodReply&, const sdbus::Error* wrong) {
         auto& mine = places_.at(name);
         mine.asking = false;
-        if (!mine.advert || mine.advert->getObjectPath() != path) return present(name);
+        if (!mine.advert || mine.advert->path() != path) return present(name);
         if (wrong == nullptr) {
           mine.failures = 0;
           mine.complained = false;
@@ -233,7 +230,7 @@ void peripheral::withdraw(const std::string& name, place& p) {
         places_.at(name).asking = false;
         present(name);
       },
-      sdbus::ObjectPath{p.advert->getObjectPath()});
+      sdbus::ObjectPath{p.advert->path()});
   p.advert.reset();
 }
 

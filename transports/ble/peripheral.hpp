@@ -37,7 +37,7 @@ class peripheral {
     address at;  ///< where `listener` is bound
     fd listener;
     std::unique_ptr<gatt_server> gatt;
-    std::unique_ptr<sdbus::IObject> advert;
+    std::unique_ptr<dbus::object> advert;
     std::uint16_t advert_tag = 0;
     std::uint64_t retry = 0;
     unsigned failures = 0;

@@ -1,0 +1,121 @@
+#pragma once
+// The one place that knows which sdbus-c++ it is: 1 (Debian 12) and 2 (Debian 13) have the same bus behind
+// other names. CPNS_SDBUS is the number before the first dot of its release. Runs in the loop's thread;
+// throws sdbus::Error.
+
+#include <sdbus-c++/sdbus-c++.h>
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace cpns::ble::dbus {
+
+/// What comes of a call: the reply, or what went wrong.
+using answer = std::function<void(sdbus::MethodReply&, const sdbus::Error*)>;
+using signal_handler = std::function<void(sdbus::Message&)>;
+
+#if CPNS_SDBUS >= 2
+
+inline std::unique_ptr<sdbus::IProxy> make_proxy(sdbus::IConnection& on, const char* service,
+                                                 const std::string& path) {
+  return sdbus::createProxy(on, sdbus::ServiceName{service}, sdbus::ObjectPath{path});
+}
+
+inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer done,
+                       std::chrono::microseconds timeout) {
+  to.callMethodAsync(
+      message,
+      [done = std::move(done)](sdbus::MethodReply reply, std::optional<sdbus::Error> wrong) {
+        done(reply, wrong ? &*wrong : nullptr);
+      },
+      timeout);
+}
+
+/// `heard` is called for what `rule` matches as long as the connection lives.
+inline void listen(sdbus::IConnection& on, const std::string& rule, signal_handler heard) {
+  on.addMatch(rule, [heard = std::move(heard)](sdbus::Message m) { heard(m); });
+}
+
+/// Handles one message that waits; false: none does.
+inline bool process_one(sdbus::IConnection& of) { return of.processPendingEvent(); }
+
+inline sdbus::Error error(const char* name, const std::string& text) {
+  return sdbus::Error{sdbus::Error::Name{name}, text};
+}
+
+#else
+
+inline std::unique_ptr<sdbus::IProxy> make_proxy(sdbus::IConnection& on, const char* service,
+                                                 const std::string& path) {
+  return sdbus::createProxy(on, service, path);
+}
+
+inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer done,
+                       std::chrono::microseconds timeout) {
+  to.callMethod(
+      message,
+      [done = std::move(done)](sdbus::MethodReply& reply, const sdbus::Error* wrong) { done(reply, wrong); },
+      timeout);
+}
+
+/// `heard` is called for what `rule` matches as long as the connection lives.
+inline void listen(sdbus::IConnection& on, const std::string& rule, signal_handler heard) {
+  on.addMatch(
+      rule, [heard = std::move(heard)](sdbus::Message& m) { heard(m); }, sdbus::floating_slot);
+}
+
+/// Handles one message that waits; false: none does.
+inline bool process_one(sdbus::IConnection& of) { return of.processPendingRequest(); }
+
+inline sdbus::Error error(const char* name, const std::string& text) { return sdbus::Error{name, text}; }
+
+#endif
+
+/// An object of ours that others on the bus see, as long as this lives. Give it all that it has, then show().
+class object {
+ public:
+  object(sdbus::IConnection& on, std::string path)
+      : path_(std::move(path)), it_(sdbus::createObject(on, sdbus::ObjectPath{path_})) {}
+  [[nodiscard]] const std::string& path() const { return path_; }
+  void manage_others() { it_->addObjectManager(); }
+
+#if CPNS_SDBUS >= 2
+  template <class Getter>
+  void property(const char* interface, const char* name, Getter get) {
+    has_[interface].emplace_back(sdbus::registerProperty(name).withGetter(std::move(get)));
+  }
+  template <class Act>
+  void method(const char* interface, const char* name, Act act) {
+    has_[interface].emplace_back(sdbus::registerMethod(name).implementedAs(std::move(act)));
+  }
+  void show() {
+    for (auto& [interface, items] : std::exchange(has_, {}))
+      it_->addVTable(sdbus::InterfaceName{interface}, std::move(items));
+  }
+#else
+  template <class Getter>
+  void property(const char* interface, const char* name, Getter get) {
+    it_->registerProperty(name).onInterface(interface).withGetter(std::move(get));
+  }
+  template <class Act>
+  void method(const char* interface, const char* name, Act act) {
+    it_->registerMethod(name).onInterface(interface).implementedAs(std::move(act));
+  }
+  void show() { it_->finishRegistration(); }
+#endif
+
+ private:
+  std::string path_;
+  std::unique_ptr<sdbus::IObject> it_;
+#if CPNS_SDBUS >= 2
+  std::map<std::string, std::vector<sdbus::VTableItem>> has_;  ///< until it is shown
+#endif
+};
+
+}  // namespace cpns::ble::dbus
