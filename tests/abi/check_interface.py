@@ -4,10 +4,12 @@
 usage: check_interface.py check|plant|record CC ROOT
   check   what is built from the headers is what the record says
   plant   breaks copies of the headers on purpose, and wants abidiff to see each of them
-  record  writes the record again, after a change that keeps every promise of docs/plugin-guide.md
+  record  writes the record again, after a change that keeps every promise of docs/plugin-guide.md; whichever release of Debian writes
+          it, every other reads it (run check and plant there, too)
 Exit codes: 0 as it should be, 1 not, 2 usage.
 """
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,13 @@ def build(cc, root, to):
 def differences(record, library):
     done = subprocess.run(["abidiff", "--harmless", "--no-show-locs", str(record), str(library)], capture_output=True, text=True)
     return "" if done.returncode == 0 else done.stdout + done.stderr or f"abidiff ended with {done.returncode}"
+
+
+def common(drawn):
+    """What each release of libabigail reads: 2.2 finds nothing to compare in a record of 2.6, and says that all is well."""
+    drawn = re.sub(r"  <undefined-elf-(variable|function)-symbols>.*?</undefined-elf-\1-symbols>\n", "", drawn, flags=re.S)
+    drawn = re.sub(r"<abi-corpus version='[^']*'", "<abi-corpus version='2.1'", drawn)
+    return re.sub(r" hash='[0-9a-f]*'", "", drawn)
 
 
 def check(cc, root, record, folder):
@@ -83,7 +92,7 @@ def main():
         if sys.argv[1] == "record":
             build(sys.argv[2], root, folder / "interface.so")
             drawn = subprocess.run(["abidw", *DRAW, str(folder / "interface.so")], check=True, capture_output=True, text=True).stdout
-            record.write_text(drawn)
+            record.write_text(common(drawn))
             return 0
         return (check if sys.argv[1] == "check" else plant)(sys.argv[2], root, record, folder)
 

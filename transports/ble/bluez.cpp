@@ -149,7 +149,7 @@ void bluez::connect() {
 
 bluez::objects bluez::ask_objects() {
   const auto root = dbus::make_proxy(*connection_, bluez_name, "/");
-  auto message = root->createMethodCall(object_manager, "GetManagedObjects");
+  auto message = dbus::method_call(*root, object_manager, "GetManagedObjects");
   auto reply = root->callMethod(message, first_answer);
   objects out;
   reply >> out;

@@ -80,7 +80,7 @@ class bluez final : public loop::source {
     if (!connection_) return;
     try {
       auto& p = proxy_of(path);
-      auto message = p.to->createMethodCall(interface, method);
+      auto message = dbus::method_call(*p.to, interface, method);
       ((void)(message << args), ...);
       ++p.pending;
       dbus::call_later(

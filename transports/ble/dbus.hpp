@@ -27,6 +27,10 @@ inline std::unique_ptr<sdbus::IProxy> make_proxy(sdbus::IConnection& on, const c
   return sdbus::createProxy(on, sdbus::ServiceName{service}, sdbus::ObjectPath{path});
 }
 
+inline sdbus::MethodCall method_call(sdbus::IProxy& of, const char* interface, const char* method) {
+  return of.createMethodCall(sdbus::InterfaceName{interface}, sdbus::MethodName{method});
+}
+
 inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer done,
                        std::chrono::microseconds timeout) {
   to.callMethodAsync(
@@ -54,6 +58,10 @@ inline sdbus::Error error(const char* name, const std::string& text) {
 inline std::unique_ptr<sdbus::IProxy> make_proxy(sdbus::IConnection& on, const char* service,
                                                  const std::string& path) {
   return sdbus::createProxy(on, service, path);
+}
+
+inline sdbus::MethodCall method_call(sdbus::IProxy& of, const char* interface, const char* method) {
+  return of.createMethodCall(interface, method);
 }
 
 inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer done,
