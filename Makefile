@@ -46,7 +46,7 @@ docs: build
 
 format:
 	@scripts/install-deps --ci
-	@git ls-files '*.cpp' '*.hpp' '*.h' '*.c' | xargs clang-format -i
+	@scripts/format write
 
 lint:
 	@scripts/install-deps --ci

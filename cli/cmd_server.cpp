@@ -4,6 +4,7 @@ namespace cpns::cli {
 namespace {
 
 result<role_life<config::server_config>> server_life(const config::server_config& c) {
+  warn_of_files("server", "limits.connections", c.limits.connections);
   CPNS_TRY(auto started, start_server(c));
   const auto running = std::make_shared<running_server>(std::move(started));
   auto* role = running->role.get();

@@ -56,6 +56,16 @@ std::uint64_t raise_file_limit() {
   return limit.rlim_cur;
 }
 
+void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections) {
+  constexpr std::uint64_t others = 128;  // stores, logs, sockets of its own
+  const auto most = raise_file_limit();
+  if (most == 0 || connections + others <= most) return;
+  log::warn(role, "limits-contradict",
+            key + " is " + std::to_string(connections) + ", and this process may open " +
+                std::to_string(most) + " files, " + std::to_string(others) +
+                " of them for other things: raise its limit (ulimit -n, LimitNOFILE) or lower the key");
+}
+
 status write_ready_file(const std::string& file, const std::string& text) {
   const std::string fresh = file + ".new";
   const std::string line = text + "\n";

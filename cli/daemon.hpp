@@ -14,6 +14,10 @@ void forbid_core_files();
 /// Raises the soft limit of open files to the hard one and returns it.
 std::uint64_t raise_file_limit();
 
+/// Logs a warning if that many `connections`, which `key` of the YAML allows, do not fit into the files that
+/// this process may open.
+void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections);
+
 /// Writes `text` and a newline to `file` by rename, so that a reader never sees a part of it.
 status write_ready_file(const std::string& file, const std::string& text);
 

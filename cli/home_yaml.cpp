@@ -6,6 +6,11 @@
 namespace cpns::cli {
 namespace {
 
+/// A bench of more PNEs than a gateway takes links by default, and the tcp radio by its own.
+bool is_large(const home_options& o) { return o.devices > config::gateway_limits{}.links; }
+/// Some come before old ones are gone.
+std::string links_of(const home_options& o) { return std::to_string(o.devices + 100); }
+
 /// A YAML text in single quotes, in which nothing but the quote itself has a meaning; "${" is kept from
 /// expansion.
 std::string quote(std::string_view text) {
@@ -24,7 +29,8 @@ std::string head(std::string_view role, std::string_view what) {
          std::string{role} + ".yaml\nrole: " + std::string{role} + "\n";
 }
 
-std::string transports(const home_options& o, const std::map<std::string, std::string>& params) {
+std::string transports(const home_options& o, std::map<std::string, std::string> params) {
+  if (o.plugin == "tcp" && is_large(o)) params.emplace("max_links", links_of(o));
   std::string out;
   if (!o.plugin_dirs.empty()) {
     out += "\nplugin_dirs:\n";
@@ -37,11 +43,8 @@ std::string transports(const home_options& o, const std::map<std::string, std::s
   return out;
 }
 
-/// For a bench of more PNEs than a gateway takes links by default, and some that come before old ones are
-/// gone.
 std::string links(const home_options& o) {
-  if (o.devices <= config::gateway_limits{}.links) return {};
-  return "\nlimits:\n  links: " + std::to_string(o.devices + 100) + "\n";
+  return is_large(o) ? "\nlimits:\n  links: " + links_of(o) + "\n" : "";
 }
 
 std::string tail(const home_options& o, const std::string& role) {

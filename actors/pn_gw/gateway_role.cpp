@@ -69,6 +69,18 @@ class uplink_gate {
   uplink* to_ = nullptr;
 };
 
+/// A number of links that was asked for and that the radios together do not have.
+void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& radios) {
+  std::uint64_t room = 0;
+  for (const auto& r : radios) room += r.transport->info().max_links;
+  if (wanted <= room || wanted == config::gateway_limits{}.links) return;
+  log::warn(gateway_component, "limits-contradict",
+            "limits.links is " + std::to_string(wanted) + ", and the radios have room for " +
+                std::to_string(room) +
+                " links (their parameters, and the files that this process may open: ulimit -n, "
+                "LimitNOFILE)");
+}
+
 }  // namespace
 
 struct gateway_role::impl {
@@ -120,6 +132,7 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
     transports.push_back(std::move(*opened));
   }
   if (out.empty()) return fail(errc::plugin_failed, "no transport can be used: " + last);
+  warn_of_links(config.limits.links, out);
   return {};
 }
 

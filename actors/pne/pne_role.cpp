@@ -37,6 +37,34 @@ protocol::pne_settings settings_of(const config::pne_config& c, const manufactur
   return s;
 }
 
+/// Whether the radios can present that many devices, each on every radio. An error if some fit on none.
+status check_room(std::size_t devices, const std::vector<open_radio_entry>& radios) {
+  std::string short_of_room;
+  for (const auto& r : radios) {
+    const auto& can = r.transport->info();
+    if (devices > can.max_endpoints) {
+      short_of_room += (short_of_room.empty() ? "" : "; ") + ("the radio " + r.name) + " presents " +
+                       std::to_string(can.max_endpoints) + " PNEs at most";
+    } else if (devices > can.max_links) {
+      log::warn(pne_component, "limits-contradict",
+                std::to_string(devices) + " devices, and the radio " + r.name + " has room for " +
+                    std::to_string(can.max_links) +
+                    " links (its parameters, and the files that this process may open: ulimit -n, "
+                    "LimitNOFILE); the others wait until one ends",
+                {{"transport", r.name}});
+    }
+  }
+  const bool nowhere = std::all_of(radios.begin(), radios.end(), [devices](const open_radio_entry& r) {
+    return devices > r.transport->info().max_endpoints;
+  });
+  const auto said =
+      short_of_room + ", and this process has " + std::to_string(devices) +
+      ": raise its parameter (tcp, loopback: max_links), or run more processes of fewer devices";
+  if (nowhere) return fail(errc::state_exhausted, said);
+  if (!short_of_room.empty()) log::warn(pne_component, "limits-contradict", said);
+  return {};
+}
+
 }  // namespace
 
 struct pne_role::impl {
@@ -108,6 +136,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
   }
+  CPNS_CHECK(check_room(devices.size(), parts.radios));
   parts.failed = [&m](const std::string&) { m.failed = true; };
   m.fleet = spawn_fleet(m.runtime->system(), std::move(parts));
   m.wake_target->store(&m.fleet, std::memory_order_release);

@@ -11,6 +11,7 @@ namespace cpns::cli {
 namespace {
 
 constexpr std::size_t strays_max = 200;
+constexpr std::streamoff last_words_within = 64 * 1024;  ///< bytes from the end of a log
 
 /// "2026-01-31T12:00:00.123Z" as Unix milliseconds; 0 if it is something else.
 std::int64_t parse_time(std::string_view t) {
@@ -55,6 +56,20 @@ std::optional<log_event> parse_line(const std::string& line) {
 }
 
 }  // namespace
+
+std::string last_words(const std::string& file) {
+  std::ifstream in{file, std::ios::binary | std::ios::ate};
+  if (!in) return {};
+  in.seekg(std::max<std::streamoff>(0, in.tellg() - last_words_within));
+  std::string found;
+  for (std::string line; std::getline(in, line);) {
+    if (line.empty()) continue;
+    const auto e = parse_line(line);
+    // "failed" says that the lines above it tell why.
+    if (e ? e->level == "error" && e->event != "failed" : line.front() != '{') found = e ? e->text : line;
+  }
+  return found;
+}
 
 log_follower::log_follower(std::vector<std::string> files) {
   for (auto& f : files) sources_.push_back({std::move(f), 0, {}});

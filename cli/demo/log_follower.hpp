@@ -21,6 +21,10 @@ struct log_event {
   }
 };
 
+/// The newest error of a role's log, or its last line that is not JSON (a role that could not begin). Empty
+/// if the file holds neither.
+std::string last_words(const std::string& file);
+
 /// Follows several files. Not thread-safe.
 class log_follower {
  public:

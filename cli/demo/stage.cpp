@@ -11,6 +11,7 @@
 #include "actors/control.hpp"
 #include "base/free_port.hpp"
 #include "base/log.hpp"
+#include "cli/demo/log_follower.hpp"
 #include "cli/home.hpp"
 #include "cli/role_setup.hpp"
 
@@ -18,6 +19,9 @@ namespace cpns::cli {
 namespace {
 
 namespace fs = std::filesystem;
+
+/// What the updates may take of a machine on which a thousand first keys take a second.
+constexpr std::uint32_t updates_a_second = 500;
 
 home_options home_of(const demo_options& o, const std::string& folder) {
   home_options h;
@@ -34,6 +38,12 @@ home_options home_of(const demo_options& o, const std::string& folder) {
   h.gateway_params = o.params;
   h.pne_params = o.peer_params;
   return h;
+}
+
+/// The log of a demo goes with its folder, so that what counts of it is said.
+std::string with_last_words(const std::string& what, const std::string& log) {
+  const auto words = last_words(log);
+  return what + (words.empty() ? "; its log is " + log : ": " + words);
 }
 
 class processes final : public stage {
@@ -58,8 +68,8 @@ class processes final : public stage {
   std::string broken() override {
     for (auto& [name, child] : children_)
       if (const auto code = child.poll())
-        return "the " + name + " ended with exit code " + std::to_string(*code) + "; its log is " +
-               log_of(name);
+        return with_last_words("the " + name + " ended with exit code " + std::to_string(*code),
+                               log_of(name));
     return {};
   }
   std::vector<role_usage> usage() const override {
@@ -128,9 +138,10 @@ class one_process final : public stage {
   }
   std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
   std::string broken() override {
-    if (server_ && server_->role->failed()) return "the server has failed";
-    if (gateway_ && gateway_->role->failed()) return "the gateway has failed";
-    if (pne_ && pne_->failed()) return "the PNEs have failed";
+    const auto why = [this](const char* what) { return with_last_words(what, folder_ + "/demo.log"); };
+    if (server_ && server_->role->failed()) return why("the server has failed");
+    if (gateway_ && gateway_->role->failed()) return why("the gateway has failed");
+    if (pne_ && pne_->failed()) return why("the PNEs have failed");
     return {};
   }
   std::vector<role_usage> usage() const override {
@@ -169,7 +180,7 @@ class one_process final : public stage {
 }  // namespace
 
 std::uint32_t rekey_of(const demo_options& o) {
-  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / 40);
+  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_a_second);
 }
 
 std::unique_ptr<stage> make_processes(const demo_options& o, const std::string& folder,

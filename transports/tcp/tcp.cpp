@@ -23,7 +23,7 @@ class tcp_radio final : public sdk::radio {
 
   void limits(cpns_limits& l) override {
     l.mtu = mtu_;
-    l.max_links = max_links_;
+    l.max_links = static_cast<std::uint32_t>(links_that_fit(max_links_));
     l.max_endpoints = peripheral_ != nullptr ? max_links_ : 0;
     l.traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
   }
