@@ -1,0 +1,69 @@
+"""The demo ends by itself, with a message, when what was asked for cannot be."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import tempfile
+import time
+import unittest
+
+from support.case import cpns_binary
+
+
+class Demo(unittest.TestCase):
+    def run_demo(self, *args, limit=None) -> subprocess.CompletedProcess:
+        command = [cpns_binary(), "demo", "--json", *args]
+        if limit:
+            command = ["sh", "-c", f'ulimit -n {limit} && exec "$@"', "sh", *command]
+        return subprocess.run(command, capture_output=True, text=True, timeout=100)
+
+    def assert_ends_with(self, ended, *words):
+        self.assertEqual(ended.returncode, 1, ended.stderr)
+        for word in words:
+            self.assertIn(word, ended.stderr)
+        self.assertNotIn("terminate called", ended.stderr)
+
+    def test_more_pnes_than_the_radio_presents(self):
+        for isolation in ("none", "process"):
+            with self.subTest(isolation):
+                ended = self.run_demo("--pnes", "30", "--peer-param", "max_links=20", "--isolation", isolation)
+                self.assert_ends_with(ended, "presents 20 PNEs at most", "30", "max_links")
+        ended = self.run_demo("--pnes", "30", "--transport", "loopback", "--peer-param", "max_links=20")
+        self.assert_ends_with(ended, "presents 20 PNEs at most", "30", "max_links")
+
+    def test_more_pnes_than_open_files(self):
+        self.assert_ends_with(self.run_demo("--pnes", "300", limit=200), "300 devices", "ulimit -n")
+
+    def test_a_role_that_ends(self):
+        for role in ("server", "gateway", "pne"):
+            with self.subTest(role), tempfile.TemporaryDirectory() as folder:
+                home = pathlib.Path(folder) / "kept"
+                demo = subprocess.Popen([cpns_binary(), "demo", "--json", "--rekey", "3600", "--keep", str(home)],
+                                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+                self.addCleanup(demo.kill)
+                os.kill(self.child(demo, role), signal.SIGKILL)
+                _, said = demo.communicate(timeout=60)
+                self.assertEqual(demo.returncode, 1, said)
+                self.assertIn(f"the {role} ended with exit code 137", said)
+
+    def child(self, demo, role) -> int:
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            for pid in pathlib.Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split():
+                words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if role.encode() in words and b"--config" in words:
+                    return int(pid)
+            time.sleep(0.02)
+        self.fail(f"no {role} within 30 s")
+
+    def test_the_update_waits_for_no_more_than_its_timer(self):
+        ended = self.run_demo("--pnes", "2000", "--transport", "loopback")
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        figures = json.loads(ended.stdout)
+        self.assertEqual(figures["keyed"], 2000)
+
+
+if __name__ == "__main__":
+    unittest.main()
