@@ -1,6 +1,7 @@
 #include "cli/home.hpp"
 
 #include "cli/accounts.hpp"
+#include "cli/home_yaml.hpp"
 #include "cli/password.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
@@ -141,6 +142,21 @@ TEST_F(home, server_with_a_memory_store_cannot_be_worked_on_from_outside) {
   ASSERT_TRUE(made) << made.error().message();
   EXPECT_EQ(open_server_store(config::load_server(made->server_yaml).value()).error().code,
             errc::config_usage);
+}
+
+TEST_F(home, gives_the_gateway_and_both_tcp_radios_room_for_all_its_devices) {
+  const home_options few{.folder = folder, .devices = 8192}, many{.folder = folder, .devices = 8193};
+  for (const auto& yaml : {gateway_yaml(few), pne_yaml(few)})
+    EXPECT_EQ(yaml.find("links"), std::string::npos) << yaml;
+  EXPECT_NE(gateway_yaml(many).find("links: 8293"), std::string::npos);
+  for (const auto& yaml : {gateway_yaml(many), pne_yaml(many)})
+    EXPECT_NE(yaml.find("max_links: '8293'"), std::string::npos) << yaml;
+}
+
+TEST_F(home, leaves_a_number_of_links_that_was_given) {
+  const home_options o{.folder = folder, .devices = 9000, .pne_params = {{"max_links", "7"}}};
+  EXPECT_NE(pne_yaml(o).find("max_links: '7'"), std::string::npos);
+  EXPECT_EQ(pne_yaml(o).find("9100"), std::string::npos);
 }
 
 }  // namespace
