@@ -6,9 +6,9 @@ import pathlib
 import signal
 import subprocess
 import tempfile
-import time
 import unittest
 
+from support.home import poll
 from support.process import cpns_binary
 
 
@@ -49,14 +49,14 @@ class Demo(unittest.TestCase):
                 self.assertIn(f"the {role} ended with exit code 137", said)
 
     def child(self, demo, role) -> int:
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline:
+        def found():
             for pid in pathlib.Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split():
                 words = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
                 if role.encode() in words and b"--config" in words:
                     return int(pid)
-            time.sleep(0.02)
-        self.fail(f"no {role} within 30 s")
+            return None
+
+        return poll(found, what=f"the {role} of the demo", timeout=30)
 
     def test_the_update_waits_for_no_more_than_its_timer(self):
         ended = self.run_demo("--pnes", "2000", "--transport", "loopback")
