@@ -29,7 +29,7 @@ namespace cpns {
   X(wire_oversized,        207, "the message is larger than its bound")                                      \
   X(wire_unknown_message,  208, "the message type is not known")                                             \
   X(wire_range,            209, "a number is out of its range")                                              \
-  X(wire_order,            210, "map keys are not in deterministic order or are repeated")                   \
+  X(wire_order,            210, "elements do not ascend, or one is repeated")                                \
   X(wire_utf8,             211, "a text is not valid UTF-8")                                                 \
   X(wire_grammar,          212, "a text does not follow its grammar")                                        \
   /* 300 crypto */                                                                                           \

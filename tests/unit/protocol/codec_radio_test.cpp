@@ -47,6 +47,16 @@ TEST(codec_radio, errors_name_the_element) {
   EXPECT_NE(c.error().detail.find("KDEL.gw_share"), std::string::npos) << c.error().detail;
 }
 
+TEST(codec_radio, suites_out_of_order_are_told_as_what_they_are) {
+  auto out = samples::radio()[0].encoded;  // ... 01 02 18 c8
+  std::swap(out[out.size() - 4], out[out.size() - 3]);
+  const auto refused = decode_radio(out);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::wire_order);
+  EXPECT_EQ(refused.error().message(),
+            "elements do not ascend, or one is repeated: DREQ.suites: must ascend, 1 follows 2");
+}
+
 TEST(codec_radio, sealed_sizes) {
   for (const auto& [size, fits] : {std::pair{15, false}, {16, true}, {512, true}, {513, false}}) {
     const auto r =
