@@ -24,7 +24,8 @@ void add_gateway(CLI::App& app, int& code) {
       app.add_subcommand("gateway", "Run a PN GW: detects PNEs, asks the server, delivers and renews keys");
   const auto file = std::make_shared<std::string>();
   c->add_option("--config", *file, "The gateway's YAML file")->required();
-  c->footer("Signals: SIGTERM drains and ends with 0, SIGHUP reads the file again.\n\nExamples:\n  cpns "
+  c->footer("Signals: SIGTERM drains and ends with 0, a second one ends at once with 1; SIGHUP reads the "
+            "file again.\n\nExamples:\n  cpns "
             "gateway --config trial/gateway.yaml\n"
             "  cpns pnes list --config trial/gateway.yaml");
   c->callback([file, &code] {

@@ -76,8 +76,8 @@ void add_pne(CLI::App& app, int& code) {
   const auto o = std::make_shared<options>();
   c->add_option("--config", o->file, "The YAML file of the PNEs")->required();
   c->require_subcommand(0, 1);
-  c->footer("Without a subcommand the PNEs are run. Signals: SIGTERM drains and ends with 0, SIGHUP reads "
-            "the file again.\n\nExamples:\n"
+  c->footer("Without a subcommand the PNEs are run. Signals: SIGTERM drains and ends with 0, a second one "
+            "ends at once with 1; SIGHUP reads the file again.\n\nExamples:\n"
             "  cpns pne --config trial/pne.yaml\n  cpns pne --config trial/pne.yaml wake "
             "urn:dev:mac:0024befffe804ff1");
   for (const auto& [name, text] : {std::pair{"sleep", "Put a running PNE to sleep"},

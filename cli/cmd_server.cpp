@@ -26,7 +26,8 @@ void add_server(CLI::App& app, int& code) {
   auto* c = app.add_subcommand("server", "Run the CPNS Server: verifies users, makes and keeps EUKeys");
   const auto file = std::make_shared<std::string>();
   c->add_option("--config", *file, "The server's YAML file")->required();
-  c->footer("Signals: SIGTERM drains and ends with 0, SIGHUP reads the file again.\n\nExamples:\n  cpns init "
+  c->footer("Signals: SIGTERM drains and ends with 0, a second one ends at once with 1; SIGHUP reads the "
+            "file again.\n\nExamples:\n  cpns init "
             "trial && cpns server --config trial/server.yaml");
   c->callback([file, &code] {
     code = run_role(

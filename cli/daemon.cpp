@@ -8,37 +8,13 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <thread>
 
 #include "base/log.hpp"
-#include "cli/signals.hpp"
 
 namespace cpns::cli {
-namespace {
-
-/// Runs `drain` here, in the thread that started the role: CAF keeps a reference to an actor system in every
-/// thread that made actors, and waits for it when the system ends elsewhere. A second signal is heard by a
-/// thread that ends the process at once.
-void drain_or_be_told(const std::string& role, const std::function<void()>& drain) {
-  std::atomic<bool> done{false};
-  std::thread impatience{[&done, &role] {
-    while (!done) {
-      const int s = next_signal(20);
-      if (s != SIGTERM && s != SIGINT) continue;
-      log::warn(role, "drain-cut", "a second signal: ending at once");
-      _exit(1);
-    }
-  }};
-  drain();
-  done = true;
-  impatience.join();
-}
-
-}  // namespace
 
 void forbid_core_files() {
   // The limit of core files alone does not hold for those that go through a pipe of the system.
@@ -94,10 +70,12 @@ void notify_service_manager(const std::string& state) {
   ::close(fd);
 }
 
-int serve(const std::string& role, const daemon_hooks& hooks) {
+// The hooks run here, in the thread that started the role: CAF keeps a reference to an actor system in every
+// thread that made actors, and waits for it when the system ends elsewhere.
+int serve(signal_watch& signals, const std::string& role, const daemon_hooks& hooks) {
   notify_service_manager("READY=1");
   for (;;) {
-    const int s = next_signal(100);
+    const int s = signals.next(100);
     if (s == SIGHUP) {
       notify_service_manager("RELOADING=1");
       hooks.reload();
@@ -106,12 +84,13 @@ int serve(const std::string& role, const daemon_hooks& hooks) {
       log::info(role, "draining",
                 s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
       notify_service_manager("STOPPING=1");
-      drain_or_be_told(role, hooks.drain);
+      hooks.drain();
       log::info(role, "stopped", "the role has ended");
       return 0;
     } else if (hooks.failed()) {
       log::error(role, "failed", "the role cannot go on, see the lines above");
       notify_service_manager("STOPPING=1");
+      signals.ending();
       hooks.drain();
       return 1;
     }

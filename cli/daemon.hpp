@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "cli/signals.hpp"
 
 namespace cpns::cli {
 
@@ -26,12 +27,11 @@ void notify_service_manager(const std::string& state);
 
 struct daemon_hooks {
   std::function<void()> reload;  ///< SIGHUP
-  std::function<void()> drain;   ///< SIGTERM or SIGINT; returns when everything is put down
+  std::function<void()> drain;   ///< SIGTERM or SIGINT; returns when everything is answered and closed
   std::function<bool()> failed;  ///< asked ten times a second; true ends the role with exit code 1
 };
 
-/// Serves signals until the role ends. A second SIGTERM or SIGINT while draining ends the process at once
-/// with 1. Returns the exit code.
-int serve(const std::string& role, const daemon_hooks& hooks);
+/// Serves signals until the role ends. Returns the exit code.
+int serve(signal_watch& signals, const std::string& role, const daemon_hooks& hooks);
 
 }  // namespace cpns::cli

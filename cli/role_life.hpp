@@ -38,6 +38,8 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
   if (!config) return report_problems(config.error().lines());
   if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
   block_signals();
+  // Made before the role, so that it hears a second signal until all of the role is gone.
+  signal_watch signals{role};
   raise_file_limit();
   auto life = start(*config);
   if (!life) {
@@ -79,7 +81,7 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
       if (const auto said = say_ready(); !said) log::error(role, "not-ready", said.error().message());
     return life->failed();
   };
-  return serve(role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = failed});
+  return serve(signals, role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = failed});
 }
 
 }  // namespace cpns::cli

@@ -68,6 +68,64 @@ class Term(E2ECase):
         self.assertEqual(home.events.find(event="raw"), [])
 
 
+class SecondSignal(E2ECase):
+    """A role whose log goes into a pipe that nobody reads stands still at the next line that it has to say, wherever that is."""
+    TERM = 1 << (signal.SIGTERM - 1)
+
+    def spawn(self, home, name: str, full=False):
+        read, write = os.pipe()
+        if full:
+            self.fill(write)
+        child = subprocess.Popen([cpns_binary(), name, "--config", f"{name}.yaml"], stdin=subprocess.DEVNULL, stderr=write,
+                                 cwd=home.folder)
+        self.addCleanup(lambda: (child.kill(), child.wait(), os.close(read), os.close(write)))
+        return child, read, write
+
+    def fill(self, pipe: int):
+        own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)  # the role's end goes on to wait
+        try:
+            for size in (4096, 1):
+                try:
+                    while True:
+                        os.write(own, bytes(size))
+                except BlockingIOError:
+                    continue
+        finally:
+            os.close(own)
+
+    def signals(self, child, kind: str) -> int:
+        for line in pathlib.Path(f"/proc/{child.pid}/status").read_text().splitlines():
+            if line.startswith(kind + ":"):
+                return int(line.split()[1], 16)
+        return 0
+
+    def ends_at_the_second_one(self, child):
+        child.send_signal(signal.SIGTERM)
+        poll(lambda: not self.signals(child, "ShdPnd") & self.TERM, what="the first signal is heard")
+        self.assertIsNone(child.poll(), "it stands still")
+        child.send_signal(signal.SIGTERM)
+        self.assertEqual(child.wait(10), 1)
+
+    def test_ends_each_role_while_it_starts(self):
+        home = self.home(devices=1)
+        for name in ROLES:
+            with self.subTest(name):
+                child, _, _ = self.spawn(home, name, full=True)
+                poll(lambda: self.signals(child, "SigBlk") & self.TERM, what="signals are served")
+                self.ends_at_the_second_one(child)
+
+    def test_ends_each_role_while_it_ends(self):
+        home = self.home(devices=1)
+        for name in ROLES:
+            with self.subTest(name):
+                child, read, write = self.spawn(home, name)
+                said = b""
+                while b'"event":"ready"' not in said:
+                    said += os.read(read, 4096)
+                self.fill(write)
+                self.ends_at_the_second_one(child)
+
+
 class Reload(E2ECase):
     def changed(self, said: dict) -> list:
         self.assertEqual(said["event"], "reloaded", said)
