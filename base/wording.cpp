@@ -1,6 +1,7 @@
 #include "base/wording.hpp"
 
 #include <algorithm>
+#include <ctime>
 
 namespace cpns {
 namespace {
@@ -43,6 +44,18 @@ std::string shown(std::string_view text) {
   std::string out = "'";
   for (char c : text.substr(0, 60)) out += c >= ' ' && c < 0x7f ? c : '?';
   return out + (text.size() > 60 ? "...'" : "'");
+}
+
+std::string utc_text(std::int64_t unix_time) {
+  const auto t = static_cast<std::time_t>(unix_time);
+  std::tm parts{};
+  char text[32] = "?";
+  if (::gmtime_r(&t, &parts) != nullptr) std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%SZ", &parts);
+  return text;
+}
+
+bool fits(std::string_view pattern, std::string_view text) {
+  return pattern.ends_with('*') ? text.starts_with(pattern.substr(0, pattern.size() - 1)) : text == pattern;
 }
 
 }  // namespace cpns

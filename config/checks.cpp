@@ -35,6 +35,11 @@ void check_socket(const path& p, const report_fn& report) {
 
 void check(const server_config& c, const report_fn& report) {
   check_store(c.store, report);
+  if (c.limits.jobs < c.limits.jobs_per_gateway)
+    report("limits.jobs", errc::config_range,
+           "'limits.jobs' (" + std::to_string(c.limits.jobs) +
+               ") must be at least 'limits.jobs_per_gateway' (" + std::to_string(c.limits.jobs_per_gateway) +
+               ")");
   if (c.keys.lifetime < c.keys.rekey)
     report("keys.lifetime", errc::config_range,
            "'keys.lifetime' (" + duration_text(c.keys.lifetime) + ") is shorter than 'keys.rekey' (" +

@@ -22,6 +22,7 @@ enum class form : std::uint8_t {
   entity,   ///< an Entity ID
   pattern,  ///< an Entity ID, or the beginning of some, ending in '*'
   uri,      ///< what a certificate's SAN URI may be
+  uris,     ///< such a URI, or the beginning of some, ending in '*'
   plugin,   ///< a name, or a path that ends in ".so" and is relative to the file
 };
 
@@ -145,6 +146,12 @@ void describe(V& v, server_limits& c) {
   v("entities_live", c.entities_live,
     "Entities with work in hand; over it requests are answered `overloaded`.",
     rules{.min = 1, .max = 10'000'000, .reload = true});
+  v("jobs", c.jobs,
+    "Requests, and entries of reports, that are in hand at once; over it they are answered `overloaded`. At "
+    "least `limits.jobs_per_gateway`.",
+    rules{.min = 256, .max = 100'000'000, .reload = true});
+  v("jobs_per_gateway", c.jobs_per_gateway, "The same of one gateway, over all of its connections.",
+    rules{.min = 256, .max = 1'000'000, .reload = true});
   v("users_cached", c.users_cached, "User records kept in memory.", rules{.max = 10'000'000, .reload = true});
 }
 
@@ -162,6 +169,10 @@ void describe(V& v, server_config& c) {
   v("name", c.name, "What this server is called in logs.", rules{.text = form::name});
   v("listen", c.listen, "Where gateways connect. Port 0 lets the system choose; see `ready_file`.", rules{});
   v("tls", c.tls, "Certificates of the server link (TLS 1.3, both sides).", rules{.required = true});
+  v("gateway_uris", c.gateway_uris,
+    "SAN URIs of the certificates that are let in as gateways; `*` at the end stands for any rest. What is "
+    "given here takes the place of the default. The server's own URI is never let in.",
+    rules{.min = 1, .max = 10'000, .text = form::uris, .reload = true});
   v("store", c.store, "The server's database.", rules{});
   v("protector", c.protector, "What the database is sealed under.", rules{.required = true});
   v("limits", c.limits, "Bounds of the work in hand.", rules{});

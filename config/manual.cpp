@@ -24,6 +24,15 @@ struct setting {
   std::vector<setting> inner;  ///< a section's settings, or the one kind of entry that a list or map has
 };
 
+std::string json_text(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
 template <class T>
 inline constexpr bool is_optional = false;
 template <class T>
@@ -73,6 +82,8 @@ class collector {
       for (const auto& e : v)
         if constexpr (std::is_arithmetic_v<typename T::value_type>)
           s.preset += (s.preset.empty() ? "[" : ", ") + std::to_string(e);
+        else if constexpr (std::is_same_v<typename T::value_type, std::string>)
+          s.preset += (s.preset.empty() ? "[" : ", ") + json_text(e);
       if (!s.preset.empty()) s.preset += "]";
     } else if constexpr (is_map<T>) {
       s.is = shape::map;
@@ -118,15 +129,6 @@ std::vector<setting> settings_of(role_kind role) {
 bool has_max(const rules& r) { return r.max != std::numeric_limits<std::int64_t>::max(); }
 
 // JSON Schema
-
-std::string json_text(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
 
 class schema_writer {
  public:
@@ -232,6 +234,7 @@ std::string type_text(const setting& s) {
           : r.text == form::pattern ? "Entity ID or its beginning and `*`"
           : r.text == form::name    ? "name"
           : r.text == form::uri     ? "URI"
+          : r.text == form::uris    ? "URI or its beginning and `*`"
                                     : "text";
     break;
   case shape::boolean: out = "true or false"; break;

@@ -104,6 +104,14 @@ std::string wrong_uri(std::string_view text) {
   return {};
 }
 
+std::string wrong_uris(std::string_view text) {
+  if (!text.ends_with('*')) return wrong_uri(text);
+  const auto beginning = text.substr(0, text.size() - 1);
+  if (beginning.find('*') != std::string_view::npos || !wrong_uri(std::string{beginning} + "x").empty())
+    return shown(text) + " is not a URI, nor the beginning of some and then one '*'";
+  return {};
+}
+
 /// Empty, or what is wrong.
 std::string wrong_form(form f, std::string_view text) {
   switch (f) {
@@ -119,6 +127,7 @@ std::string wrong_form(form f, std::string_view text) {
   }
   case form::pattern: return wrong_pattern(text);
   case form::uri: return wrong_uri(text);
+  case form::uris: return wrong_uris(text);
   case form::plugin:
     return text.find('/') != std::string_view::npos || text.ends_with(".so") ? std::string{}
                                                                              : wrong_name(text);

@@ -65,6 +65,8 @@ struct server_limits {
   std::uint32_t requests_in_flight = 256;  ///< per connection
   std::uint32_t entities_live = 100000;    ///< assignment actors in memory
   std::uint32_t users_cached = 10000;
+  std::uint32_t jobs = 262'144;  ///< requests and entries of reports in hand
+  std::uint32_t jobs_per_gateway = 1024;
 };
 
 struct server_keys {
@@ -77,6 +79,7 @@ struct server_config {
   std::string name = "cpns-server";
   address listen{"127.0.0.1", 7443};
   tls_files tls;
+  std::vector<std::string> gateway_uris{"urn:cpns:gw:*"};  ///< URIs, or prefixes that end in "*"
   store_config store;
   protector_config protector;
   server_limits limits;

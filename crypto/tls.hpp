@@ -54,6 +54,8 @@ status check_alpn(const ssl_st* ssl);
 result<std::string> peer_uri(const ssl_st* ssl);
 /// The only SAN URI of one's own certificate: what gw_id is made from. Errors as of peer_uri.
 result<std::string> own_uri(const ssl_ctx_st* context);
+/// Whether the peer's certificate has a SAN URI of one's own.
+bool has_own_uri(const ssl_st* ssl);
 /// peer_identity unless peer_uri is `expected`: the gateway's check that this is the server that it was told
 /// to use.
 status expect_uri(const ssl_st* ssl, std::string_view expected);

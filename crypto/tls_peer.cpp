@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
 
+#include <algorithm>
+
 #include "crypto/tls_internal.hpp"
 
 namespace cpns::crypto {
@@ -160,6 +162,14 @@ result<std::string> peer_uri(const ssl_st* ssl) {
   const X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr) return fail(errc::peer_identity, "the peer has no certificate");
   return only_uri(certificate, "the peer's");
+}
+
+bool has_own_uri(const ssl_st* ssl) {
+  const X509* peer = SSL_get0_peer_certificate(ssl);
+  const X509* own = SSL_get_certificate(ssl);
+  if (peer == nullptr || own == nullptr) return false;
+  const auto theirs = uris_of(peer), ours = uris_of(own);
+  return std::find_first_of(theirs.begin(), theirs.end(), ours.begin(), ours.end()) != theirs.end();
 }
 
 result<std::string> own_uri(const ssl_ctx_st* context) {

@@ -12,6 +12,7 @@
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
 #include "server/link.hpp"
+#include "server/work_ledger.hpp"
 
 namespace cpns::server {
 
@@ -44,7 +45,6 @@ using session_actor =
 /// Work for one entity.
 struct job {
   struct assign {
-    secret32 exporter;
     protocol::key_assignment_request request;
   };
   struct report {
@@ -53,10 +53,11 @@ struct job {
   };
   std::uint64_t number = 0;  ///< unique in this process
   entity_id entity;
-  gateway_id gw;
+  std::shared_ptr<const peer_info> from;
   request_id id;
   std::variant<assign, report> what;
   session_actor reply_to;
+  work_permit counted;  ///< given back with the job
 };
 struct do_job {
   std::shared_ptr<const job> what;
@@ -70,12 +71,12 @@ struct tick {};
 /// The settings changed: entities without work in hand leave memory.
 struct forget_idle {};
 
-/// dispatcher: one actor per entity on demand, put down when idle.
+/// dispatcher: one actor per entity on demand, evicted when idle.
 using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<do_job>,    // routes to assignment/<entity>, or refuses over the bounds
                      caf::reacts_to<job_done>,  // one job less in hand
-                     caf::reacts_to<tick>,      // puts down what is idle
-                     caf::reacts_to<forget_idle>>;  // puts down whatever has no work in hand
+                     caf::reacts_to<tick>,      // evicts what is idle
+                     caf::reacts_to<forget_idle>>;  // evicts what has no work in hand
 
 /// What became of the write that was under way.
 struct row_stored {

@@ -11,12 +11,11 @@ using assignment_pointer = assignment_actor::stateful_pointer<assignment_state>;
 using protocol::link_status;
 using protocol::refusal;
 
-constexpr std::uint32_t retry_unreadable = 60;
-
 const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
 
 void finish_job(assignment_pointer self) {
   auto& s = self->state;
+  s.lines.clear();
   self->send(s.dispatcher, job_done{std::move(s.in_hand)});
   s.in_hand.reset();
 }
@@ -31,23 +30,43 @@ void tell_report(assignment_pointer self, std::optional<protocol::report_outcome
   self->send(j.reply_to, report_done{j.id, std::get<job::report>(j.what).entry, outcome});
 }
 
-void log_answer(const assignment_state& s, const answer_body& body) {
-  const std::string ms = std::to_string((s.role->now() - s.began).count());
-  if (const auto* no = std::get_if<refusal>(&body))
-    return log::warn("server", "assignment-refused", no->reason,
-                     {{"entity", s.entity.text()},
-                      {"gw", s.in_hand->gw.hex()},
-                      {"status", std::string{name_of(no->status)}},
-                      {"ms", ms}});
+void write_line(const assignment_state& s, log::level level, std::string_view event, std::string_view text) {
+  log::write(level, "server", event, text, {{"entity", s.entity.text()}, {"gw", s.in_hand->from->gw.hex()}});
+}
+
+/// Kept until it is known whether the job is granted.
+void note(assignment_state& s, std::string_view event, std::string text,
+          log::level level = log::level::info) {
+  s.lines.push_back({level, event, std::move(text)});
+}
+
+void write_lines(assignment_state& s) {
+  for (const auto& l : std::exchange(s.lines, {})) write_line(s, l.level, l.event, l.text);
+}
+
+void log_refusal(assignment_state& s, const refusal& no) {
+  if (!s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri)) return s.lines.clear();
+  write_lines(s);
+  log::warn("server", "assignment-refused", no.reason,
+            {{"entity", s.entity.text()},
+             {"gateway", s.in_hand->from->uri},
+             {"gw", s.in_hand->from->gw.hex()},
+             {"status", std::string{name_of(no.status)}},
+             {"ms", std::to_string((s.role->now() - s.began).count())}});
+}
+
+void log_answer(assignment_state& s, const answer_body& body) {
+  if (const auto* no = std::get_if<refusal>(&body)) return log_refusal(s, *no);
+  write_lines(s);
   const auto& keys = std::get<protocol::assigned_keys>(body);
   log::info("server", "assignment-answered", "KeyAssignmentResponse (step 8)",
             {{"entity", s.entity.text()},
-             {"gw", s.in_hand->gw.hex()},
+             {"gw", s.in_hand->from->gw.hex()},
              {"set", keys.set.hex()},
              {"epoch", epoch{keys.generation, keys.first_index}.text()},
              {"keys", std::to_string(keys.eukeys.size())},
              {"chained", keys.chain ? "yes" : "no"},
-             {"ms", ms}});
+             {"ms", std::to_string((s.role->now() - s.began).count())}});
 }
 
 result<protocol::entity_record> read_record(const assignment_state& s) {
@@ -68,10 +87,11 @@ bool load(assignment_pointer self) {
     s.machine.emplace(s.role->settings()->assignment, *std::move(record), s.role->suite, s.role->random);
     return true;
   }
-  log::error("server", "row-unreadable", record.error().message(), {{"entity", s.entity.text()}});
+  auto no = protocol::unreadable(record.error(), "the device");
+  if (s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri))
+    write_line(s, log::level::error, no.event, no.why);
   if (as_assign(*s.in_hand) != nullptr)
-    tell(self,
-         refusal{link_status::internal, retry_unreadable, "the server cannot read its record of the device"});
+    tell(self, std::move(no.answer));
   else
     tell_report(self, std::nullopt);
   finish_job(self);
@@ -86,28 +106,24 @@ void begin(assignment_pointer self) {
   if (!load(self)) return;
   const job& j = *s.in_hand;
   if (const auto* a = as_assign(j))
-    s.machine->handle_request(s.began, {j.gw, a->exporter}, j.id, a->request);
+    s.machine->handle_request(s.began, {j.from->gw, j.from->exporter, j.from->uri}, j.id, a->request);
   else
-    s.outcome = s.machine->handle_report(s.began, j.gw, std::get<job::report>(j.what).which);
+    s.outcome = s.machine->handle_report(s.began, j.from->gw, std::get<job::report>(j.what).which);
 }
 
 // One function per output of the machine.
 
 void carry_out(assignment_pointer self, protocol::assignment_fetch_user&& o) {
   auto& s = self->state;
-  const auto user = s.role->users.find(o.user);
-  if (!user) log::error("server", "user-unreadable", user.error().message());
-  s.machine->handle_user(s.role->now(), user ? *user : std::nullopt);
+  s.machine->handle_user(s.role->now(), s.role->users.find(o.user));
 }
 
 void carry_out(assignment_pointer self, protocol::assignment_fetch_device&& o) {
   auto& s = self->state;
-  log::info("server", "user-verified", "the proof is of the user's password (step 5)",
-            {{"entity", s.entity.text()}});
+  note(s, "user-verified", "the proof is of the user's password (step 5)");
   const auto device = s.role->temporary_keys.find(o.entity);
   if (device && *device)
-    log::info("server", "temporary-key-obtained", "the manufacturer's table knows the device (step 7)",
-              {{"entity", s.entity.text()}});
+    note(s, "temporary-key-obtained", "the manufacturer's table knows the device (step 7)");
   s.machine->handle_device(s.role->now(), device);
 }
 
@@ -122,6 +138,7 @@ void submit(assignment_pointer self, storage::sealed_batch batch) {
 }
 
 void carry_out(assignment_pointer self, protocol::assignment_persist&& o) {
+  write_lines(self->state);
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::entities, to_bytes(as_bytes(self->state.entity.text())), encode(o.record)});
@@ -134,8 +151,13 @@ void carry_out(assignment_pointer self, protocol::assignment_answer&& o) {
 }
 
 void carry_out(assignment_pointer self, protocol::assignment_event&& o) {
-  log::write(o.routine ? log::level::debug : log::level::info, "server", o.id, o.text,
-             {{"entity", self->state.entity.text()}, {"gw", self->state.in_hand->gw.hex()}});
+  auto& s = self->state;
+  const auto level = o.routine ? log::level::debug : log::level::info;
+  // A report is not refused, and a gateway can cause any number of lines by reports.
+  if (as_assign(*s.in_hand) != nullptr)
+    note(s, o.id, std::move(o.text), level);
+  else if (o.routine || s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri))
+    write_line(s, level, o.id, o.text);
 }
 
 /// Polls the machine until it waits for a write or the job is done. A stored answer follows by polling on.

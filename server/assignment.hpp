@@ -3,9 +3,17 @@
 
 #include <deque>
 
+#include "base/log.hpp"
 #include "server/context.hpp"
 
 namespace cpns::server {
+
+/// What the log says of a job when it is granted; of one that is refused, a few a gateway.
+struct assignment_line {
+  log::level level = log::level::info;
+  std::string_view event;
+  std::string text;
+};
 
 struct assignment_state {
   const char* name = "assignment";
@@ -18,6 +26,7 @@ struct assignment_state {
   std::optional<protocol::report_outcome> outcome;  ///< of the report in hand
   std::optional<std::uint64_t> write;               ///< under way
   bool wait_for_writes = false;                     ///< a predecessor died: its last write may be under way
+  std::vector<assignment_line> lines;               ///< of the job in hand, not written yet
   time_point began;
 };
 

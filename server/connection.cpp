@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/wording.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls.hpp"
 #include "protocol/constants.hpp"
@@ -65,7 +66,6 @@ void connection::on_handshake(const error_code& ec) {
   }
   auto peer = identify();
   if (!peer) return finish("gateway-refused", peer.error().message());
-  uri_ = peer->uri;
   handshaken_ = true;
   last_traffic_ = clock::now();
   log::info("server", "gateway-connected", "mutual authentication done (step 0)",
@@ -82,6 +82,14 @@ result<peer_info> connection::identify() {
   CPNS_CHECK(crypto::check_alpn(ssl));
   peer_info p;
   CPNS_TRY(p.uri, crypto::peer_uri(ssl));
+  uri_ = p.uri;
+  if (crypto::has_own_uri(ssl))
+    return fail(errc::peer_identity, "the peer's certificate has the URI of this server");
+  const auto& let_in = *limits_.gateway_uris;
+  if (std::none_of(let_in.begin(), let_in.end(), [&p](const auto& pattern) { return fits(pattern, p.uri); }))
+    return fail(errc::peer_policy, "the SAN URI " + p.uri +
+                                       " is not one of a gateway; if it is one, add it to gateway_uris in "
+                                       "the server's configuration");
   CPNS_TRY(p.exporter, crypto::tls_exporter(ssl));
   p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, p.uri);
   p.address = address_;
@@ -95,7 +103,7 @@ void connection::read() {
     return finish("bad-frame", "a frame header announces more than 65536 bytes, or none");
   if (!whole.empty()) session_->frames(std::move(whole));
   // What a gateway sends beyond its requests in flight waits in the socket.
-  if (in_flight_ >= limits_.requests_in_flight) return;
+  if (has_enough()) return;
   reading_ = true;
   stream_.async_read_some(
       asio::buffer(input_.data() + used_, input_.size() - used_),
@@ -116,11 +124,15 @@ void connection::on_read(const error_code& ec, std::size_t n) {
   read();
 }
 
+bool connection::has_enough() const {
+  return unanswered_.size() >= limits_.requests_in_flight || unanswered_bytes_ >= limits_.bytes_in_flight;
+}
+
 bool connection::take_frames(std::vector<bytes>& out) {
   std::size_t at = 0;
   std::size_t missing = 0;
   bool partial = false;
-  while (in_flight_ < limits_.requests_in_flight && used_ > at) {
+  while (!has_enough() && used_ > at) {
     partial = true;
     if (used_ - at < header_size) break;
     const std::size_t n = announced(input_, at);
@@ -132,7 +144,8 @@ bool connection::take_frames(std::vector<bytes>& out) {
     const auto from = input_.begin() + static_cast<std::ptrdiff_t>(at + header_size);
     out.emplace_back(from, from + static_cast<std::ptrdiff_t>(n));
     at += header_size + n;
-    ++in_flight_;
+    unanswered_.push_back(n);
+    unanswered_bytes_ += n;
     partial = false;
   }
   if (at != 0) {
@@ -192,7 +205,10 @@ void connection::flush() {
     const auto body = a.expose();
     out.insert(out.end(), body.begin(), body.end());
   }
-  in_flight_ -= std::min(in_flight_, answers.size());
+  for (std::size_t i = 0; i < answers.size() && !unanswered_.empty(); ++i) {
+    unanswered_bytes_ -= unanswered_.front();
+    unanswered_.pop_front();
+  }
   writing_now_ = secret_bytes{std::move(out)};
   writing_ = true;
   write_began_ = clock::now();
@@ -234,7 +250,7 @@ void connection::drain() {
 void connection::end_if_drained() {
   if (!draining_ || over_ || writing_) return;
   if (!handshaken_) return finish({}, {});
-  if (in_flight_ == 0) finish("gateway-drained", "the server is stopping");
+  if (unanswered_.empty()) finish("gateway-drained", "the server is stopping");
 }
 
 void connection::finish(std::string_view event, std::string_view why) {

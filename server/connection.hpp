@@ -8,6 +8,7 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
+#include <deque>
 #include <functional>
 #include <mutex>
 
@@ -44,6 +45,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   /// Takes whole frames out of the buffer, as many as may be in flight. False: what is announced is over the
   /// bound.
   bool take_frames(std::vector<bytes>& out);
+  [[nodiscard]] bool has_enough() const;
   void flush();
   void on_written(const boost::system::error_code& ec);
   void finish(std::string_view event, std::string_view why);
@@ -63,8 +65,9 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::string address_, uri_;
 
   bytes input_;
-  std::size_t used_ = 0;  ///< bytes of input_ that were received
-  std::size_t in_flight_ = 0;
+  std::size_t used_ = 0;                ///< bytes of input_ that were received
+  std::deque<std::size_t> unanswered_;  ///< sizes of frames; an answer counts for the oldest one
+  std::size_t unanswered_bytes_ = 0;
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand
   bool handshaken_ = false;

@@ -9,7 +9,10 @@
 #include "base/entropy.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/assignment_machine.hpp"
+#include "protocol/server/proof_check.hpp"
 #include "server/actors.hpp"
+#include "server/gateway_register.hpp"
+#include "server/refusal_log.hpp"
 #include "server/users.hpp"
 #include "storage/group_commit.hpp"
 
@@ -19,14 +22,42 @@ namespace cpns::server {
 struct actor_settings {
   protocol::assignment_settings assignment;
   std::uint32_t entities_live = 100'000;
+  work_ledger::bounds jobs{262'144, 1024};
   milliseconds entity_idle = seconds{30};
 };
 
 /// Jobs that may wait for one entity; a gateway has one in hand, two gateways and a repetition make few more.
 inline constexpr std::size_t jobs_per_entity_max = 16;
 
-/// What a refusal names, in seconds, when the next moment will do.
+/// Entries of one connection's reports that are worked on at a time: the others wait in the session, so that
+/// long reports do not keep short ones waiting. Below jobs_per_entity_max, so that a report with many entries
+/// of one device loses none.
+inline constexpr std::size_t entries_at_once = 8;
+
+// What a refusal names, in seconds: the next moment will do; the gateway has enough in hand; the server has.
 inline constexpr std::uint32_t retry_soon = 1;
+inline constexpr std::uint32_t retry_enough = 5;
+inline constexpr std::uint32_t retry_full = 10;
+
+/// The delays of wrong proofs, for all sessions. [thread-safe]
+class shared_proof_delays {
+ public:
+  [[nodiscard]] std::uint32_t wait(time_point now, const gateway_id& gw, const user_id& user) const {
+    std::lock_guard lock{guard_};
+    return delays_.wait(now, gw, user);
+  }
+  void judged(time_point now, const gateway_id& gw, const user_id& user, bool good) {
+    std::lock_guard lock{guard_};
+    if (good)
+      delays_.right(gw, user);
+    else
+      delays_.wrong(now, gw, user);
+  }
+
+ private:
+  mutable std::mutex guard_;
+  protocol::proof_delays delays_;
+};
 
 /// storage::group_committer::submit; tests hold writes back.
 using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
@@ -37,7 +68,8 @@ class role_context {
                temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
                clock_fn clock, std::shared_ptr<const actor_settings> first)
       : store(rows), commit(std::move(make_durable)), users(people), temporary_keys(devices),
-        suite(crypto_suite), random(source), now(std::move(clock)), settings_(std::move(first)) {}
+        suite(crypto_suite), random(source), now(std::move(clock)),
+        proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
 
   storage::sealed_store& store;
   const commit_fn commit;
@@ -46,6 +78,11 @@ class role_context {
   const crypto::suite& suite;
   entropy& random;  ///< thread-safe
   const clock_fn now;
+  const protocol::proof_check proof;
+  shared_proof_delays delays;
+  refusal_log refusals;
+  gateway_register gateways;
+  const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
 
   [[nodiscard]] std::shared_ptr<const actor_settings> settings() const {

@@ -1,7 +1,5 @@
 #include "server/dispatcher.hpp"
 
-#include <algorithm>
-
 #include "base/log.hpp"
 #include "server/assignment.hpp"
 
@@ -21,51 +19,52 @@ void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, st
                                        protocol::link_status::overloaded, retry_after, std::move(reason)})});
 }
 
-void put_down(dispatcher_pointer self, entries::iterator at) {
+std::size_t live(const dispatcher_state& s) { return s.busy.size() + s.idle.size(); }
+
+void evict(dispatcher_pointer self, entries::iterator at) {
   auto& s = self->state;
   s.by_entity.erase(at->entity);
   s.by_actor.erase(at->actor.id());
   self->demonitor(at->actor.address());
   self->send_exit(at->actor, caf::exit_reason::user_shutdown);
-  s.latest.erase(at);
+  s.idle.erase(at);
 }
 
-/// The one that was not used for longest among those without work; the list is in that order.
+/// Evicts the one that was not used for longest among those without work.
 bool make_room(dispatcher_pointer self) {
   auto& s = self->state;
-  for (auto at = s.latest.end(); at != s.latest.begin();) {
-    --at;
-    if (!at->in_hand.empty()) continue;
-    put_down(self, at);
-    return true;
-  }
-  return false;
+  if (s.idle.empty()) return false;
+  evict(self, std::prev(s.idle.end()));
+  return true;
 }
 
 std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const entity_id& entity) {
   auto& s = self->state;
   if (const auto found = s.by_entity.find(entity); found != s.by_entity.end()) return found->second;
-  if (s.latest.size() >= s.role->settings()->entities_live && !make_room(self)) return std::nullopt;
+  if (live(s) >= s.role->settings()->entities_live && !make_room(self)) return std::nullopt;
   const bool after_crash = s.crashed.erase(entity) != 0;
   auto actor = self->spawn<caf::monitored>(assignment, s.role, entity, dispatcher_actor{self}, after_crash);
-  s.latest.push_front({entity, actor, {}, s.role->now()});
-  s.by_entity.emplace(entity, s.latest.begin());
-  s.by_actor.emplace(actor.id(), s.latest.begin());
-  return s.latest.begin();
+  s.idle.push_front({entity, actor, {}, s.role->now()});
+  s.by_entity.emplace(entity, s.idle.begin());
+  s.by_actor.emplace(actor.id(), s.idle.begin());
+  return s.idle.begin();
 }
 
 void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   auto& s = self->state;
   const auto at = find_or_make(self, j->entity);
   if (!at) {
-    log::warn("server", "entities-full", "too many entities have work in hand",
-              {{"live", std::to_string(s.latest.size())}});
+    if (s.role->refusals.may_say(s.role->now(), j->from->uri))
+      log::warn("server", "entities-full", "too many entities have work in hand",
+                {{"live", std::to_string(live(s))}, {"gateway", j->from->uri}});
     return refuse(self, *j, retry_full, "the server has too much work in hand");
   }
-  if ((*at)->in_hand.size() >= jobs_per_entity_max)
+  auto& e = **at;
+  if (e.in_hand.size() >= jobs_per_entity_max)
     return refuse(self, *j, retry_soon, "too many requests for this device at once");
-  (*at)->in_hand.push_back(j);
-  self->send((*at)->actor, do_job{j});
+  if (e.in_hand.empty()) s.busy.splice(s.busy.begin(), s.idle, *at);
+  e.in_hand.push_back(j);
+  self->send(e.actor, do_job{j});
 }
 
 void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
@@ -73,24 +72,15 @@ void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   const auto found = s.by_entity.find(j->entity);
   if (found == s.by_entity.end()) return;
   auto& e = *found->second;
-  const auto done = std::find_if(e.in_hand.begin(), e.in_hand.end(),
-                                 [&j](const auto& other) { return other->number == j->number; });
-  if (done != e.in_hand.end()) e.in_hand.erase(done);
   e.last_used = s.role->now();
-  s.latest.splice(s.latest.begin(), s.latest, found->second);
+  if (std::erase_if(e.in_hand, [&j](const auto& other) { return other->number == j->number; }) == 0) return;
+  if (e.in_hand.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
 }
 
-/// Puts down what has no work and was last used before `limit`.
+/// Evicts what has no work and was last used before `limit`.
 void sweep(dispatcher_pointer self, time_point limit) {
   auto& s = self->state;
-  for (auto at = s.latest.end(); at != s.latest.begin();) {
-    --at;
-    if (at->last_used > limit) return;
-    if (!at->in_hand.empty()) continue;
-    const auto next = std::next(at);
-    put_down(self, at);
-    at = next;
-  }
+  while (!s.idle.empty() && s.idle.back().last_used <= limit) evict(self, std::prev(s.idle.end()));
 }
 
 /// An assignment actor died: its row is as it was stored last, and the gateways ask again.
@@ -105,7 +95,7 @@ void lost(dispatcher_pointer self, const caf::down_msg& m) {
   s.crashed.insert(at->entity);
   s.by_entity.erase(at->entity);
   s.by_actor.erase(found);
-  s.latest.erase(at);
+  (at->in_hand.empty() ? s.idle : s.busy).erase(at);
 }
 
 }  // namespace
@@ -116,14 +106,16 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   self->set_down_handler([self](const caf::down_msg& m) { lost(self, m); });
   self->set_exit_handler([self](const caf::exit_msg& m) {
-    for (const auto& e : self->state.latest) self->send_exit(e.actor, caf::exit_reason::user_shutdown);
+    for (const auto* list : {&self->state.busy, &self->state.idle})
+      for (const auto& e : *list) self->send_exit(e.actor, caf::exit_reason::user_shutdown);
     self->quit(m.reason);
   });
   return {
       [self](const do_job& m) { route(self, m.what); },
       [self](const job_done& m) { finished(self, m.what); },
-      [self](const tick&) {
-        sweep(self, self->state.role->now() - self->state.role->settings()->entity_idle);
+      [self, role](const tick&) {
+        sweep(self, role->now() - role->settings()->entity_idle);
+        role->refusals.tick(role->now());
       },
       [self](const forget_idle&) { sweep(self, time_never); },
   };

@@ -2,7 +2,6 @@
 // dispatcher: finds or makes the actor of an entity, bounds the work in hand, and answers for actors that
 // died.
 
-#include <deque>
 #include <list>
 #include <unordered_map>
 #include <unordered_set>
@@ -16,13 +15,14 @@ struct dispatcher_state {
   struct entry {
     entity_id entity;
     assignment_actor actor;
-    std::deque<std::shared_ptr<const job>> in_hand;
+    std::vector<std::shared_ptr<const job>> in_hand;
     time_point last_used;
   };
   using entries = std::list<entry>;
 
   role_context* role = nullptr;
-  entries latest;  ///< most recently used first
+  entries busy;  ///< those with work in hand
+  entries idle;  ///< most recently used first: what is evicted is at its end
   std::unordered_map<entity_id, entries::iterator> by_entity;
   std::unordered_map<caf::actor_id, entries::iterator> by_actor;
   std::unordered_set<entity_id> crashed;  ///< whose actor died; the next one waits for its last write

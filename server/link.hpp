@@ -44,14 +44,18 @@ class link_session {
 using session_factory = std::function<std::shared_ptr<link_session>(peer_info, std::shared_ptr<link_port>)>;
 
 struct link_limits {
-  std::uint32_t connections = 4096;        ///< further ones wait to be accepted
-  std::uint32_t requests_in_flight = 256;  ///< of one connection; over it nothing is read
+  std::uint32_t connections = 4096;          ///< further ones wait to be accepted
+  std::uint32_t requests_in_flight = 256;    ///< of one connection; over it nothing is read
+  std::size_t bytes_in_flight = 512 * 1024;  ///< of unanswered requests of one connection, about; as above
   std::size_t unsent_bytes =
       4 * 1024 * 1024;  ///< answers that a slow peer does not read; over it the connection ends
   milliseconds handshake_timeout = seconds{5};
   milliseconds frame_timeout = seconds{10};  ///< from the first byte of a frame to its last, and for a write
   milliseconds idle_timeout = std::chrono::minutes{5};
   milliseconds lifetime = std::chrono::hours{24};
+  /// What a gateway's URI has to fit one of, see base/wording.hpp.
+  std::shared_ptr<const std::vector<std::string>> gateway_uris =
+      std::make_shared<const std::vector<std::string>>(1, "urn:cpns:gw:*");
 };
 
 }  // namespace cpns::server

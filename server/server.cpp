@@ -10,12 +10,15 @@ namespace cpns::server {
 namespace {
 
 constexpr std::size_t workers = 2;
+/// Messages that an actor handles before another one has its turn.
+constexpr std::size_t turn = 32;
 
 /// No configuration file is read; idle workers cost nothing under work sharing.
 struct system_config : caf::actor_system_config {
   system_config() {
     set("scheduler.policy", caf::atom("sharing"));
     set("scheduler.max-threads", workers);
+    set("scheduler.max-throughput", turn);
   }
 };
 
@@ -38,6 +41,7 @@ link_limits limits_of(const config::server_config& c) {
   l.handshake_timeout = c.handshake_timeout;
   l.idle_timeout = c.idle_timeout;
   l.lifetime = c.connection_lifetime;
+  l.gateway_uris = std::make_shared<const std::vector<std::string>>(c.gateway_uris);
   return l;
 }
 
@@ -54,6 +58,7 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.issuer_key = meta.issuer_key;
   s->assignment.incarnation = meta.incarnation;
   s->entities_live = c.limits.entities_live;
+  s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
   s->entity_idle = c.entity_idle;
   return s;
 }
@@ -67,9 +72,12 @@ reload_report compare(const config::server_config& a, const config::server_confi
   const auto note = [](std::vector<std::string>& list, bool differs, std::string_view key) {
     if (differs) list.emplace_back(key);
   };
+  note(r.changed, a.gateway_uris != b.gateway_uris, "gateway_uris");
   note(r.changed, a.limits.connections != b.limits.connections, "limits.connections");
   note(r.changed, a.limits.requests_in_flight != b.limits.requests_in_flight, "limits.requests_in_flight");
   note(r.changed, a.limits.entities_live != b.limits.entities_live, "limits.entities_live");
+  note(r.changed, a.limits.jobs != b.limits.jobs, "limits.jobs");
+  note(r.changed, a.limits.jobs_per_gateway != b.limits.jobs_per_gateway, "limits.jobs_per_gateway");
   note(r.changed, a.limits.users_cached != b.limits.users_cached, "limits.users_cached");
   note(r.changed, a.keys.set_size != b.keys.set_size, "keys.set_size");
   note(r.changed, a.keys.rekey != b.keys.rekey, "keys.rekey");
@@ -94,6 +102,7 @@ reload_report compare(const config::server_config& a, const config::server_confi
 
 /// The running configuration with those parts of `fresh` that may change.
 config::server_config merge(config::server_config running, const config::server_config& fresh) {
+  running.gateway_uris = fresh.gateway_uris;
   running.limits = fresh.limits;
   running.keys = fresh.keys;
   running.adopt_after = fresh.adopt_after;

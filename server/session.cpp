@@ -20,7 +20,7 @@ void answer(session_pointer self, const request_id& id, Body body) {
   const auto settings = s.role->settings();
   const auto slot = static_cast<std::uint64_t>(unix_seconds(s.role->now()) / protocol::issuer_slot.count());
   if (slot != s.nonce_slot) {
-    s.nonce = crypto::derive_issuer_nonce(s.role->suite, settings->assignment.issuer_key, s.peer.gw, slot);
+    s.nonce = crypto::derive_issuer_nonce(s.role->suite, settings->assignment.issuer_key, s.peer->gw, slot);
     s.nonce_slot = slot;
   }
   protocol::link_answer a;
@@ -34,51 +34,86 @@ void answer(session_pointer self, const request_id& id, Body body) {
 void route(session_pointer self, job j) {
   auto& s = self->state;
   j.number = s.role->next_number++;
-  j.gw = s.peer.gw;
+  j.from = s.peer;
   j.reply_to = session_actor{self};
   self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
+}
+
+/// Counts so many jobs; otherwise `to` stays empty and what to answer is returned.
+std::optional<protocol::refused> count(session_pointer self, std::size_t jobs, work_permit& to) {
+  auto& role = *self->state.role;
+  switch (role.work->take(self->state.peer->gw, jobs, role.settings()->jobs, to)) {
+  case work_ledger::verdict::taken: break;
+  case work_ledger::verdict::gateway_full:
+    return protocol::refused{
+        {link_status::overloaded, retry_enough, "too much of this gateway is in hand"},
+        "gateway-full",
+        "it has as many requests and entries of reports in hand as limits.jobs_per_gateway"};
+  case work_ledger::verdict::server_full:
+    return protocol::refused{
+        {link_status::overloaded, retry_full, "the server has too much work in hand"},
+        "jobs-full",
+        "all gateways together have as many requests and entries in hand as limits.jobs"};
+  }
+  return std::nullopt;
+}
+
+void turn_away(session_pointer self, const request_id& id, std::string_view about, protocol::refused no) {
+  auto& s = self->state;
+  if (s.role->refusals.may_say(s.role->now(), s.peer->uri)) {
+    const auto level = no.event == "row-unreadable" ? log::level::error : log::level::info;
+    log::write(level, "server", no.event, no.why, {{"entity", std::string{about}}, {"gw", s.peer->gw.hex()}});
+    log::warn("server", about.empty() ? "request-refused" : "assignment-refused", no.answer.reason,
+              {{"entity", std::string{about}},
+               {"gateway", s.peer->uri},
+               {"gw", s.peer->gw.hex()},
+               {"status", std::string{name_of(no.answer.status)}}});
+  }
+  answer(self, id, std::move(no.answer));
 }
 
 void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
   auto found = self->state.role->users.challenge(m.user);
   if (found) return answer(self, id, *found);
-  log::error("server", "user-unreadable", found.error().message());
-  answer(self, id,
-         refusal{link_status::overloaded, retry_store, "the server cannot read its records at present"});
+  turn_away(self, id, {}, protocol::unreadable(found.error(), "the user"));
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
   answer(self, id, protocol::issuer_nonce_answer{});
 }
 
+/// What is decided before anything is made for the entity: who proves nothing, or names a device that nobody
+/// imported, costs no actor.
+std::optional<protocol::refused> refuse_at_the_door(session_pointer self,
+                                                    const protocol::key_assignment_request& m) {
+  auto& s = self->state;
+  auto& role = *s.role;
+  const auto now = role.now();
+  if (const auto wait = role.delays.wait(now, s.peer->gw, m.user); wait > 0)
+    return protocol::proof_delayed(wait);
+  const auto user = role.users.find(m.user);
+  if (!user) return protocol::unreadable(user.error(), "the user");
+  auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *user);
+  role.delays.judged(now, s.peer->gw, m.user, !no);
+  if (no) return no;
+  const auto known = role.temporary_keys.knows(m.entity);
+  if (known && !*known) return protocol::unknown_entity();
+  return std::nullopt;
+}
+
 void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
   log::debug("server", "assignment-requested", "KeyAssignmentRequest (step 4)",
              {{"entity", m.entity.text()},
-              {"gw", self->state.peer.gw.hex()},
+              {"gw", self->state.peer->gw.hex()},
               {"reason", std::string{name_of(m.reason)}}});
   job j;
+  auto no = refuse_at_the_door(self, m);
+  if (!no) no = count(self, 1, j.counted);
+  if (no) return turn_away(self, id, m.entity.text(), *std::move(no));
   j.entity = m.entity;
   j.id = id;
-  j.what = job::assign{self->state.peer.exporter, std::move(m)};
+  j.what = job::assign{std::move(m)};
   route(self, std::move(j));
-}
-
-void handle(session_pointer self, const request_id& id, protocol::epoch_report&& m) {
-  auto& s = self->state;
-  if (m.entries.empty()) return answer(self, id, protocol::epoch_report_answer{});
-  if (s.reports.count(id) != 0)
-    return answer(self, id, refusal{link_status::overloaded, retry_soon, "the same report is in hand"});
-  auto& r = s.reports[id];
-  r.outcomes.resize(m.entries.size());
-  r.missing = m.entries.size();
-  r.asked = std::move(m);
-  for (std::size_t i = 0; i < r.asked.entries.size(); ++i) {
-    job j;
-    j.entity = r.asked.entries[i].first;
-    j.id = id;
-    j.what = job::report{i, r.asked.entries[i].second};
-    route(self, std::move(j));
-  }
 }
 
 void finish_report(session_pointer self, const request_id& id, const session_state::report& r) {
@@ -92,18 +127,76 @@ void finish_report(session_pointer self, const request_id& id, const session_sta
   answer(self, id, std::move(out));
 }
 
+/// One entry less is missing; the last one answers the report.
+void entry_is_done(session_pointer self, const request_id& id, std::size_t entry,
+                   std::optional<protocol::report_outcome> outcome) {
+  auto& s = self->state;
+  const auto at = s.reports.find(id);
+  if (at == s.reports.end() || entry >= at->second.outcomes.size()) return;
+  at->second.outcomes[entry] = outcome;
+  if (--at->second.missing != 0) return;
+  const auto r = std::move(at->second);
+  s.reports.erase(at);
+  finish_report(self, id, r);
+}
+
+/// An entity that the store has no row of is answered for here: nothing is known of a holder.
+void begin_entry(session_pointer self, const request_id& id, session_state::report& r) {
+  auto& s = self->state;
+  const std::size_t entry = r.begun++;
+  const auto& [entity, which] = r.asked.entries[entry];
+  work_permit counted = r.counted.one();
+  const auto known = s.role->store.has(storage::table::entities, as_bytes(entity.text()));
+  if (known && !*known) return entry_is_done(self, id, entry, protocol::report_outcome::resync);
+  job j;
+  j.entity = entity;
+  j.id = id;
+  j.what = job::report{entry, which};
+  j.counted = std::move(counted);
+  ++s.entries_in_hand;
+  route(self, std::move(j));
+}
+
+void work_on_reports(session_pointer self) {
+  auto& s = self->state;
+  while (!s.waiting.empty() && s.entries_in_hand < entries_at_once) {
+    const auto id = s.waiting.front();
+    auto& r = s.reports.at(id);
+    if (r.begun + 1 == r.asked.entries.size()) s.waiting.pop_front();
+    begin_entry(self, id, r);
+  }
+}
+
+void handle(session_pointer self, const request_id& id, protocol::epoch_report&& m) {
+  auto& s = self->state;
+  if (m.entries.empty()) return answer(self, id, protocol::epoch_report_answer{});
+  if (s.reports.count(id) != 0)
+    return answer(self, id, refusal{link_status::overloaded, retry_soon, "the same report is in hand"});
+  work_permit counted;
+  if (auto no = count(self, m.entries.size(), counted)) return turn_away(self, id, {}, *std::move(no));
+  auto& r = s.reports[id];
+  r.outcomes.resize(m.entries.size());
+  r.missing = m.entries.size();
+  r.asked = std::move(m);
+  r.counted = std::move(counted);
+  s.waiting.push_back(id);
+  work_on_reports(self);
+}
+
 void take(session_pointer self, const bytes& frame) {
   auto& s = self->state;
   auto request = protocol::decode_link_request(frame);
   if (request) {
-    if (request->incarnation > s.role->settings()->assignment.incarnation)
+    if (request->incarnation > s.role->settings()->assignment.incarnation &&
+        s.role->refusals.may_say(s.role->now(), s.peer->uri))
       log::warn("server", "incarnation-behind",
                 "a gateway knows a later incarnation of this server: was the store restored?",
-                {{"gateway", s.peer.uri}});
+                {{"gateway", s.peer->uri}});
     const auto id = request->id;
     return std::visit([self, &id](auto& m) { handle(self, id, std::move(m)); }, request->body);
   }
-  log::warn("server", "bad-request", request.error().message(), {{"gateway", s.peer.uri}});
+  if (s.role->refusals.may_say(s.role->now(), s.peer->uri))
+    log::warn("server", "bad-request", request.error().message(), {{"gateway", s.peer->uri}});
   if (const auto id = protocol::peek_request_id(frame))
     return answer(self, *id, refusal{link_status::bad_request, 0, "the request is not understood"});
   s.port->close("a frame is no request");
@@ -111,13 +204,21 @@ void take(session_pointer self, const bytes& frame) {
 
 void report_is_done(session_pointer self, const report_done& m) {
   auto& s = self->state;
-  const auto at = s.reports.find(m.id);
-  if (at == s.reports.end() || m.entry >= at->second.outcomes.size()) return;
-  at->second.outcomes[m.entry] = m.outcome;
-  if (--at->second.missing != 0) return;
-  const auto r = std::move(at->second);
-  s.reports.erase(at);
-  finish_report(self, m.id, r);
+  if (s.entries_in_hand > 0) --s.entries_in_hand;
+  entry_is_done(self, m.id, m.entry, m.outcome);
+  work_on_reports(self);
+}
+
+/// Two gateways with one certificate, or one that was started twice: the operator is told.
+void note_use(session_pointer self) {
+  auto& s = self->state;
+  const auto other = s.role->gateways.used(s.role->now(), s.peer->gw, s.place);
+  if (!other) return;
+  log::warn(
+      "server", "gateway-connected-twice",
+      "one gateway identity is connected twice, and both connections are in use: two gateways have the "
+      "same certificate, or one was started again from a copy; give each a certificate of its own",
+      {{"gateway", s.peer->uri}, {"gw", s.peer->gw.hex()}, {"peer", s.peer->address}, {"other", *other}});
 }
 
 }  // namespace
@@ -125,14 +226,20 @@ void report_is_done(session_pointer self, const report_done& m) {
 session_actor::behavior_type session(session_actor::stateful_pointer<session_state> self,
                                      std::shared_ptr<role_context> role, peer_info peer,
                                      std::shared_ptr<link_port> port) {
-  self->state.role = std::move(role);
-  self->state.peer = std::move(peer);
-  self->state.port = port;
+  auto& s = self->state;
+  s.role = std::move(role);
+  s.peer = std::make_shared<const peer_info>(std::move(peer));
+  s.port = port;
+  s.place = s.role->gateways.enter(*s.peer, port);
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   // Whatever ends this actor ends the connection: the gateway connects again.
-  self->attach_functor([port = std::move(port)] { port->close("the session ended"); });
+  self->attach_functor([port = std::move(port), context = s.role, gw = s.peer->gw, place = s.place] {
+    context->gateways.leave(gw, place);
+    port->close("the session ended");
+  });
   return {
       [self](const frames_came& m) {
+        note_use(self);
         for (const auto& f : *m.frames) take(self, f);
       },
       [self](const assignment_done& m) {

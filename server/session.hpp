@@ -2,6 +2,7 @@
 // session/<gateway>: what one connection of a gateway asks, and the answers to it. Every frame is answered
 // once.
 
+#include <deque>
 #include <unordered_map>
 
 #include "server/context.hpp"
@@ -13,12 +14,17 @@ struct session_state {
   struct report {
     protocol::epoch_report asked;
     std::vector<std::optional<protocol::report_outcome>> outcomes;
+    std::size_t begun = 0;  ///< entries before it are answered or in hand
     std::size_t missing = 0;
+    work_permit counted;  ///< for the entries that are not begun
   };
   std::shared_ptr<role_context> role;
-  peer_info peer;
+  std::shared_ptr<const peer_info> peer;
   std::shared_ptr<link_port> port;
+  gateway_register::ticket place = 0;
   std::unordered_map<request_id, report> reports;
+  std::deque<request_id> waiting;  ///< reports with entries that are not begun, the oldest first
+  std::size_t entries_in_hand = 0;
   std::uint64_t nonce_slot = 0;
   protocol::nonce16 nonce{};
 };

@@ -77,6 +77,10 @@ void user_directory::reset(std::size_t cached) {
   latest_.clear();
 }
 
+result<bool> temporary_key_table::knows(const entity_id& entity) {
+  return store_.has(storage::table::devices, as_bytes(entity.text()));
+}
+
 result<std::optional<protocol::device_secret_record>> temporary_key_table::find(const entity_id& entity) {
   CPNS_TRY(const auto row, store_.get(storage::table::devices, as_bytes(entity.text())));
   if (!row) return std::optional<protocol::device_secret_record>{};

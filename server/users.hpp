@@ -42,6 +42,8 @@ class user_directory {
 class temporary_key_source {
  public:
   virtual ~temporary_key_source() = default;
+  /// Whether the device is known, for less than what `find` costs.
+  virtual result<bool> knows(const entity_id& entity) = 0;
   /// nullopt: the device is not known.
   virtual result<std::optional<protocol::device_secret_record>> find(const entity_id& entity) = 0;
 };
@@ -50,6 +52,7 @@ class temporary_key_source {
 class temporary_key_table final : public temporary_key_source {
  public:
   explicit temporary_key_table(const storage::sealed_store& store) : store_(store) {}
+  result<bool> knows(const entity_id& entity) override;
   result<std::optional<protocol::device_secret_record>> find(const entity_id& entity) override;
 
  private:

@@ -136,6 +136,11 @@ result<std::optional<secret_bytes>> sealed_store::get(table t, byte_view row) co
   return std::optional<secret_bytes>(std::move(opened.value));
 }
 
+result<bool> sealed_store::has(table t, byte_view row) const {
+  CPNS_TRY(const auto value, under_.get(t, keys_->stored_row(t, row)));
+  return value.has_value();
+}
+
 status sealed_store::write(const sealed_batch& batch) {
   CPNS_CHECK(check_batch(batch));
   write_batch ops;

@@ -43,6 +43,8 @@ class sealed_store {
 
   /// store_sealed if the row was changed, moved from elsewhere, or sealed under another data key.
   result<std::optional<secret_bytes>> get(table t, byte_view row) const;
+  /// Whether there is such a row; whether it opens is not looked at.
+  result<bool> has(table t, byte_view row) const;
   /// As store::write: all or nothing, durable on return.
   status write(const sealed_batch& batch);
   /// The rows of a table whose plain names begin with `prefix`, in no particular order. Opens every row of

@@ -15,6 +15,7 @@
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
+#include "base/wording.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pn_gw/detector.hpp"
 
@@ -463,9 +464,7 @@ class supervisor {
 }  // namespace
 
 bool is_named(const std::vector<std::string>& patterns, const std::string& entity) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) {
-    return p.ends_with('*') ? entity.starts_with(p.substr(0, p.size() - 1)) : entity == p;
-  });
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return fits(p, entity); });
 }
 
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts) {

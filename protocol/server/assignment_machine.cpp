@@ -2,9 +2,7 @@
 
 #include <deque>
 
-#include "base/cbor.hpp"
 #include "base/log.hpp"
-#include "crypto/scram.hpp"
 #include "protocol/link_codec.hpp"
 #include "protocol/server/assignment_rules.hpp"
 
@@ -46,15 +44,13 @@ struct assignment_machine::impl {
   entity_record stored;
   const crypto::suite& s;
   entropy& random;
-  crypto::digest nobodys_key{};  ///< the StoredKey that a proof for an unknown user is held against
+  proof_check proof;
   state_data data;
   std::deque<assignment_output> outputs;
 
   impl(assignment_settings set, entity_record record, const crypto::suite& suite, entropy& source)
-      : settings(std::move(set)), stored(std::move(record)), s(suite), random(source) {
-    const auto label = cbor::writer{}.array(1).tstr("cpns/1 no such user").take();
-    s.expand(settings.issuer_key, label, nobodys_key);
-  }
+      : settings(std::move(set)), stored(std::move(record)), s(suite), random(source),
+        proof(suite, settings.issuer_key) {}
 
   [[nodiscard]] assignment_state state() const { return static_cast<assignment_state>(data.index()); }
 
@@ -83,7 +79,7 @@ struct assignment_machine::impl {
   void answer(const request_id& id, std::variant<assigned_keys, refusal> body) {
     outputs.push_back(assignment_answer{id, std::move(body)});
   }
-  void refuse(trigger t, const request_id& id, detail::refused no) {
+  void refuse(trigger t, const request_id& id, refused no) {
     if (!fire(t, in_answered{})) return;
     say(no.event, std::move(no.why));
     answer(id, std::move(no.answer));
@@ -94,7 +90,7 @@ struct assignment_machine::impl {
   }
 
   void handle_request(const requester& who, const request_id& id, const key_assignment_request& request);
-  void handle_user(const std::optional<user_record>& user);
+  void handle_user(const result<std::optional<user_record>>& user);
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
   void grant(const request_id& id, detail::granted g);
   bool stored_now();
@@ -125,21 +121,13 @@ void assignment_machine::impl::handle_request(const requester& who, const reques
 }
 
 // Step 5.
-void assignment_machine::impl::handle_user(const std::optional<user_record>& user) {
+void assignment_machine::impl::handle_user(const result<std::optional<user_record>>& user) {
   auto* in = std::get_if<in_authenticating>(&data);
   if (in == nullptr) return say("assignment-rejected", "a user record came that nobody waits for");
   pending_request p = std::move(in->pending);
-  const bool known = user && user->user == p.request.user;
-  // The same work for an unknown user, so that the time tells nothing.
-  const crypto::digest& stored_key = known ? user->stored_key : nobodys_key;
-  const bytes auth_message = crypto::scram_auth_message(p.who.exporter, p.content_hash);
-  const bool good = crypto::scram_verify(s, stored_key, auth_message, p.request.proof);
-  if (!known || !good)
-    return refuse(
-        trigger::user_refused, p.id,
-        detail::refuse(link_status::unknown_user_or_bad_proof, 0,
-                       "the user is not known or the password is wrong", "user-refused",
-                       known ? "the proof is not of the user's password" : "there is no such user"));
+  if (!user) return refuse(trigger::user_refused, p.id, unreadable(user.error(), "the user"));
+  if (auto no = proof(p.who.exporter, p.request, p.content_hash, *user))
+    return refuse(trigger::user_refused, p.id, *std::move(no));
   const entity_id entity = p.request.entity;
   if (fire(trigger::user_verified, in_fetching{std::move(p)}))
     outputs.push_back(assignment_fetch_device{entity});
@@ -151,19 +139,18 @@ void assignment_machine::impl::handle_device(time_point now,
   auto* in = std::get_if<in_fetching>(&data);
   if (in == nullptr) return say("assignment-rejected", "a device record came that nobody waits for");
   pending_request p = std::move(in->pending);
+  if (!device && is_damage(device.error()))
+    return refuse(trigger::request_refused, p.id, unreadable(device.error(), "the device"));
   if (!device)
     return refuse(trigger::request_refused, p.id,
                   detail::refuse(link_status::temporary_key_unavailable, detail::retry_temporary_key,
                                  "the device's Temporary Key cannot be had at present",
                                  "temporary-key-unavailable", device.error().message()));
   if (!*device || (*device)->entity != p.request.entity)
-    return refuse(trigger::request_refused, p.id,
-                  detail::refuse(link_status::unknown_entity, 0,
-                                 "no manufacturer's record of the device was imported", "unknown-entity",
-                                 "the table of devices has no row for it"));
-  auto decided = detail::decide(
-      {settings, s, random, now, p.who.gw, p.id, p.request, p.content_hash, p.shown, **device, stored});
-  if (auto* no = std::get_if<detail::refused>(&decided))
+    return refuse(trigger::request_refused, p.id, unknown_entity());
+  auto decided = detail::decide({settings, s, random, now, p.who.gw, p.who.uri, p.id, p.request,
+                                 p.content_hash, p.shown, **device, stored});
+  if (auto* no = std::get_if<refused>(&decided))
     return refuse(trigger::request_refused, p.id, std::move(*no));
   grant(p.id, std::get<detail::granted>(std::move(decided)));
 }
@@ -204,7 +191,7 @@ void assignment_machine::handle_request(time_point, const requester& who, const 
                                         const key_assignment_request& request) {
   impl_->handle_request(who, id, request);
 }
-void assignment_machine::handle_user(time_point, const std::optional<user_record>& user) {
+void assignment_machine::handle_user(time_point, const result<std::optional<user_record>>& user) {
   impl_->handle_user(user);
 }
 void assignment_machine::handle_device(time_point now,

@@ -13,6 +13,7 @@
 #include "crypto/suite.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/server/assignment_table.hpp"
+#include "protocol/server/proof_check.hpp"
 #include "protocol/server/records.hpp"
 
 namespace cpns::protocol {
@@ -26,12 +27,6 @@ struct assignment_settings {
   seconds adopt_after{60};             ///< told to another gateway of the same user
   secret32 issuer_key;                 ///< K_iss
   std::uint64_t incarnation = 1;
-};
-
-/// Who asks, from the TLS connection.
-struct requester {
-  gateway_id gw;
-  secret32 exporter;  ///< tls_exporter(32, "EXPERIMENTAL cpns user proof")
 };
 
 // What the driver has to do, in order.
@@ -69,9 +64,10 @@ class assignment_machine {
   /// Only when state() is idle. `now` is the wall clock.
   void handle_request(time_point now, const requester& who, const request_id& id,
                       const key_assignment_request& request);
-  /// nullopt: unknown user; the machine does the same work as for a known one.
-  void handle_user(time_point now, const std::optional<user_record>& user);
-  /// nullopt: unknown entity. An error of the source: temporary_key_unavailable.
+  /// nullopt: unknown user; the machine does the same work as for a known one. An error: `unreadable`.
+  void handle_user(time_point now, const result<std::optional<user_record>>& user);
+  /// nullopt: unknown entity. A damaged record: `unreadable`; another error of the source:
+  /// temporary_key_unavailable.
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
   /// A report of the gateway `gw`; the outcome is returned at once, and what must be durable is polled. Only
   /// when idle.

@@ -53,6 +53,7 @@ struct assignment_case {
   entropy& random;
   time_point now;
   const gateway_id& gw;
+  const std::string& gw_uri;
   const request_id& id;
   const key_assignment_request& request;
   const crypto::digest& content_hash;
@@ -61,11 +62,6 @@ struct assignment_case {
   const entity_record& stored;
 };
 
-struct refused {
-  refusal answer;
-  std::string_view event;  ///< stable id for the log
-  std::string why;         ///< for the operator; more than the peer is told
-};
 struct granted {
   entity_record next;  ///< to be made durable first, unless `repeated`
   assigned_keys keys;

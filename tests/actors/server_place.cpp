@@ -22,10 +22,12 @@ place::place(std::uint32_t entities_live) {
 }
 
 place::~place() {
+  for (const auto& j : joined) caf::anon_send_exit(j, caf::exit_reason::user_shutdown);
   caf::anon_send_exit(gateway, caf::exit_reason::user_shutdown);
   caf::anon_send_exit(root, caf::exit_reason::user_shutdown);
   drain();
   scheduler.clock().cancel_all();
+  joined.clear();
   gateway = session_actor{};
   root = dispatcher_actor{};
   role->replace_dispatcher({});
@@ -63,6 +65,48 @@ protocol::link_request place::assignment(headset& h, assignment_reason why) {
   auto body = make_request(alice, h, why, h.answer(gw, nonce));
   prove(body, alice, exporter);
   return request(std::move(body));
+}
+
+protocol::link_request place::assignment(headset& h, const person& who, const gateway_id& from) {
+  const auto slot = static_cast<std::uint64_t>(unix_seconds(now) / protocol::issuer_slot.count());
+  const auto nonce =
+      crypto::derive_issuer_nonce(suite(), role->settings()->assignment.issuer_key, from, slot);
+  auto body = make_request(who, h, assignment_reason::first, h.answer(from, nonce));
+  prove(body, who, exporter);
+  return request(std::move(body));
+}
+
+place::connection place::join(const std::string& uri, const std::string& address) {
+  connection c;
+  c.gw = gateway_named(uri);
+  c.session = system.spawn(session, role, peer_info{c.gw, uri, address, exporter}, c.box);
+  joined.push_back(c.session);
+  drain();
+  return c;
+}
+
+void place::send(const connection& c, std::vector<bytes> frames) {
+  caf::anon_send(c.session, frames_came{std::make_shared<const std::vector<bytes>>(std::move(frames))});
+  drain();
+}
+
+void place::leave(connection& c) {
+  caf::anon_send(c.session, link_closed{});
+  c.session = session_actor{};
+  drain();
+}
+
+void place::bound_jobs(std::size_t total, std::size_t per_gateway) {
+  auto s = std::make_shared<actor_settings>(*role->settings());
+  s->jobs = {total, per_gateway};
+  role->replace_settings(std::move(s));
+}
+
+void place::complete_all() {
+  while (!held.empty()) {
+    complete();
+    drain();
+  }
 }
 
 void place::send(std::vector<bytes> frames) {

@@ -63,6 +63,7 @@ struct place {
   secret32 exporter = random.draw_secret<32>();
   gateway_id gw = gateway_named("urn:cpns:gw:phone");
   session_actor gateway;
+  std::vector<session_actor> joined;  ///< all other connections
 
   explicit place(std::uint32_t entities_live = 100);
   ~place();
@@ -82,11 +83,26 @@ struct place {
     return r;
   }
   protocol::link_request assignment(headset& h, assignment_reason why = assignment_reason::first);
+  /// The same of another person, from a gateway.
+  protocol::link_request assignment(headset& h, const person& who, const gateway_id& from);
   void send(std::vector<bytes> frames);
+  /// Another connection, of the gateway `uri`.
+  struct connection {
+    std::shared_ptr<inbox> box = std::make_shared<inbox>();
+    gateway_id gw;
+    session_actor session;
+  };
+  connection join(const std::string& uri, const std::string& address = "other");
+  void send(const connection& c, std::vector<bytes> frames);
+  void leave(connection& c);
+  /// Bounds of the jobs in hand from now on.
+  void bound_jobs(std::size_t total, std::size_t per_gateway);
+  /// Makes everything durable that is held.
+  void complete_all();
   void send(const protocol::link_request& r) { send(std::vector<bytes>{encode(r)}); }
   void advance(milliseconds d);
   dispatcher_state& inside();
-  std::size_t live() { return inside().latest.size(); }
+  std::size_t live() { return inside().busy.size() + inside().idle.size(); }
   void kill(const headset& h);
   [[nodiscard]] link_status answer_status(std::size_t i) const;
   const protocol::assigned_keys& keys(std::size_t i) const;

@@ -56,6 +56,10 @@ class RefusedByTheServer(E2ECase):
         self.refused("is not valid yet", lambda tls: [
             *pki.Ca(tls).issue(tls, "early", GATEWAY, pki.CLIENT, begin=pki.DAY, end=2 * pki.DAY), *ALPN])
 
+    def test_a_name_that_is_not_of_a_gateway(self):
+        self.refused("urn:cpns:server:two is not one of a gateway; if it is one, add it to gateway_uris",
+                     lambda tls: [*pki.Ca(tls).issue(tls, "other", "urn:cpns:server:two", pki.CLIENT), *ALPN])
+
     def test_a_servers_certificate_used_as_a_gateways(self):
         self.refused("is for another purpose", lambda tls: [*pki.options(tls, "server"), *ALPN])
 

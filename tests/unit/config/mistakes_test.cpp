@@ -222,6 +222,35 @@ TEST(mistakes, between_the_settings_of_a_gateway) {
           "g.yaml:15:15: 'lowest_suite' must be from 1 to 2, not '3'"}));
 }
 
+TEST(mistakes, between_the_bounds_of_a_server) {
+  const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
+                              "protector: {file: k}\nlimits: {jobs: 300, jobs_per_gateway: 400}\n",
+                              "s.yaml", no_environment);
+  ASSERT_FALSE(c);
+  EXPECT_EQ(c.error().lines(),
+            (lines{"s.yaml:5:16: 'limits.jobs' (300) must be at least 'limits.jobs_per_gateway' (400)"}));
+}
+
+TEST(mistakes, in_the_names_of_gateways) {
+  const auto of = [](std::string_view uris) {
+    return parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
+                        "protector: {file: k}\ngateway_uris: " +
+                            std::string{uris} + "\n",
+                        "s.yaml", no_environment);
+  };
+  const auto good = of("['urn:example:gw:*', 'https://gw.example.org/7', '*']");
+  ASSERT_FALSE(good) << "everybody is nobody's name";
+  EXPECT_EQ(good.error().lines(),
+            (lines{"s.yaml:5:63: 'gateway_uris[2]': '*' is not a URI, nor the beginning of some and then one "
+                   "'*'"}));
+  const auto all = of("['urn:*', 'https://gw.example.org/7']");
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->gateway_uris, (std::vector<std::string>{"urn:*", "https://gw.example.org/7"}));
+  ASSERT_FALSE(of("[]")) << "a server that lets nobody in";
+  EXPECT_FALSE(of("['urn:a*b*']"));
+  EXPECT_FALSE(of("[gw1]"));
+}
+
 class on_disk : public testing::Test {
  protected:
   void SetUp() override {

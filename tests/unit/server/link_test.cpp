@@ -160,6 +160,35 @@ TEST(link_refusal, a_certificate_without_a_name_or_with_two) {
   const auto files = p.home.files("two", request);
   expect_refused(p, crypto::careless(false, &files), "one SAN URI");
 }
+TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
+  const auto named = [](const place& p, std::string uri) {
+    return p.home.files("named", crypto::request_for(crypto::certificate_usage::client, std::move(uri)));
+  };
+  {
+    place p;
+    const auto files = named(p, "urn:cpns:server:two");
+    expect_refused(p, crypto::careless(false, &files), "urn:cpns:server:two is not one of a gateway");
+    EXPECT_TRUE(p.log.says("add it to gateway_uris"));
+  }
+  link_limits limits;
+  limits.gateway_uris = std::make_shared<const std::vector<std::string>>(
+      std::vector<std::string>{"urn:example:hub:*", "https://gw.example.org/1"});
+  place p{limits};
+  for (const auto* uri : {"urn:cpns:gw:hall", "https://gw.example.org/12", "urn:example:hub"}) {
+    const auto files = named(p, uri);
+    expect_refused(p, crypto::careless(false, &files), std::string{uri} + " is not one of a gateway");
+  }
+  for (const auto* uri : {"urn:example:hub:7", "https://gw.example.org/1"})
+    EXPECT_TRUE(p.connect(named(p, uri))->connected()) << uri;
+}
+TEST(link_refusal, the_servers_own_name_whatever_is_let_in) {
+  link_limits limits;
+  limits.gateway_uris = std::make_shared<const std::vector<std::string>>(1, "urn:*");
+  place p{limits};
+  const auto files =
+      p.home.files("thief", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:server:one"));
+  expect_refused(p, crypto::careless(false, &files), "has the URI of this server");
+}
 TEST(link_refusal, tls_1_2) {
   place p;
   auto context = crypto::careless(false, &p.home.client);
@@ -288,6 +317,22 @@ TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
   p.session()->release();
   for (std::uint8_t i = 0; i < 50; ++i) EXPECT_EQ(gw->read_frame(), (bytes{i}));
   EXPECT_EQ(p.session()->received(), 50u);
+}
+
+TEST(link, bytes_in_flight_are_bounded_by_not_reading_on) {
+  link_limits limits;
+  limits.bytes_in_flight = 100'000;
+  place p{limits, true};
+  auto gw = p.connect();
+  const bytes big(60'000, 1);
+  std::thread sending{[&] {
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(gw->send_frame(big));
+  }};
+  ASSERT_TRUE(p.session()->wait_received(2));
+  EXPECT_EQ(p.session()->received(), 2u) << "the second one reached the bound";
+  p.session()->release();
+  EXPECT_TRUE(p.session()->wait_received(20)) << "and all of them are taken in the end";
+  sending.join();
 }
 
 TEST(link, a_gateway_that_reads_no_answers_is_closed) {

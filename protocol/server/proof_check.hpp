@@ -1,0 +1,98 @@
+#pragma once
+// Step 5 alone: whether a request carries the user's proof, and how long wrong ones are kept waiting. Used
+// before the entity is looked at, so that who proves nothing costs next to nothing. Pure: time is an
+// argument.
+
+#include <cstdint>
+#include <list>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/messages.hpp"
+#include "protocol/server/records.hpp"
+
+namespace cpns::protocol {
+
+/// Who asks, from the TLS connection.
+struct requester {
+  gateway_id gw;
+  secret32 exporter;  ///< tls_exporter(32, "EXPERIMENTAL cpns user proof")
+  std::string uri{};  ///< that gw is made from, for people
+};
+
+/// A request that is not granted.
+struct refused {
+  refusal answer;
+  std::string_view event;  ///< stable id for the log
+  std::string why;         ///< for the operator; more than the peer is told
+};
+
+/// Whether a record is damaged: a person has to mend it. Otherwise the store may give it later.
+bool is_damage(const error& e);
+/// A record of the store that cannot be read, the same answer whichever record it is: `internal` for a
+/// damaged one, which a person has to mend, else `overloaded`. `whose` completes "the record of ...".
+refused unreadable(const error& fault, std::string_view whose);
+/// The manufacturer's table has no row for the device.
+refused unknown_entity();
+/// A proof that is not looked at for `wait` seconds, because earlier ones were wrong.
+refused proof_delayed(std::uint32_t wait);
+
+/// [thread-safe]
+class proof_check {
+ public:
+  proof_check(const crypto::suite& s, const secret32& issuer_key);
+  /// nullopt: the proof is the user's. An unknown user costs the same work and gets the same answer as a
+  /// wrong password.
+  [[nodiscard]] std::optional<refused> operator()(const secret32& exporter,
+                                                  const key_assignment_request& request,
+                                                  const crypto::digest& content_hash,
+                                                  const std::optional<user_record>& user) const;
+
+ private:
+  const crypto::suite& s_;
+  crypto::digest nobodys_key_{};  ///< the StoredKey that a proof for an unknown user is held against
+};
+
+/// How long the proofs for a user are not looked at from one gateway, after wrong ones. Each pair of user and
+/// gateway has a delay of its own, so that no gateway is kept waiting for what another one sent. Bounded: the
+/// gateway whose last wrong proof is the oldest makes room for another one. Not thread-safe.
+class proof_delays {
+ public:
+  static constexpr std::uint32_t free_proofs = 4;            ///< wrong ones before the first delay
+  static constexpr seconds longest{30};                      ///< it doubles from 1 s to this
+  static constexpr seconds kept = std::chrono::minutes{10};  ///< after the last wrong one
+  static constexpr std::size_t users_max = 16;  ///< of one gateway; all further ones share one delay
+
+  explicit proof_delays(std::size_t gateways_max = 4096) : gateways_max_(gateways_max) {}
+  /// Whole seconds until a proof is looked at; 0: now.
+  [[nodiscard]] std::uint32_t wait(time_point now, const gateway_id& gw, const user_id& user) const;
+  void wrong(time_point now, const gateway_id& gw, const user_id& user);
+  void right(const gateway_id& gw, const user_id& user);
+  [[nodiscard]] std::size_t gateways() const { return latest_.size(); }
+
+ private:
+  struct delay {
+    std::uint32_t wrong = 0;
+    time_point last = time_zero;
+    [[nodiscard]] seconds length() const;
+    [[nodiscard]] bool over(time_point now) const;
+  };
+  struct gateway {
+    gateway_id gw;
+    std::map<user_id, delay> users;
+    delay others;
+  };
+  using order = std::list<gateway>;
+
+  std::size_t gateways_max_;
+  order latest_;  ///< the one with the newest wrong proof first
+  std::unordered_map<gateway_id, order::iterator> by_gateway_;
+};
+
+}  // namespace cpns::protocol

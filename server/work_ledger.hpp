@@ -1,0 +1,61 @@
+#pragma once
+// What is counted of the work in hand: requests, and entries of reports, from the moment they are taken until
+// they are answered, in all and of each gateway, over all of its connections.
+
+#include <memory>
+#include <mutex>
+#include <unordered_map>
+#include <utility>
+
+#include "base/ids.hpp"
+
+namespace cpns::server {
+
+class work_ledger;
+
+/// So many jobs that the ledger counts; gives them back when it goes away.
+class work_permit {
+ public:
+  work_permit() = default;
+  work_permit(std::shared_ptr<work_ledger> book, const gateway_id& gw, std::size_t jobs)
+      : book_(std::move(book)), gw_(gw), jobs_(jobs) {}
+  work_permit(work_permit&& other) noexcept
+      : book_(std::move(other.book_)), gw_(other.gw_), jobs_(std::exchange(other.jobs_, 0)) {}
+  work_permit& operator=(work_permit&& other) noexcept;
+  work_permit(const work_permit&) = delete;
+  work_permit& operator=(const work_permit&) = delete;
+  ~work_permit() { give_back(); }
+
+  /// Takes one of its jobs out, for a holder of its own.
+  work_permit one();
+  [[nodiscard]] std::size_t jobs() const { return jobs_; }
+
+ private:
+  void give_back();
+  std::shared_ptr<work_ledger> book_;
+  gateway_id gw_;
+  std::size_t jobs_ = 0;
+};
+
+/// [thread-safe]
+class work_ledger : public std::enable_shared_from_this<work_ledger> {
+ public:
+  enum class verdict : std::uint8_t { taken, gateway_full, server_full };
+  struct bounds {
+    std::size_t total = 0, per_gateway = 0;
+  };
+
+  /// All of the jobs or none; `to` holds them when they are taken.
+  verdict take(const gateway_id& gw, std::size_t jobs, const bounds& most, work_permit& to);
+  [[nodiscard]] std::size_t total() const;
+
+ private:
+  friend class work_permit;
+  void give_back(const gateway_id& gw, std::size_t jobs);
+
+  mutable std::mutex guard_;
+  std::size_t total_ = 0;
+  std::unordered_map<gateway_id, std::size_t> by_gateway_;
+};
+
+}  // namespace cpns::server
