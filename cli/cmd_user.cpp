@@ -1,6 +1,6 @@
-#include <ctime>
 #include <iostream>
 
+#include "base/wording.hpp"
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/password.hpp"
@@ -52,18 +52,10 @@ status run_remove(user_options& o) {
   return {};
 }
 
-std::string day(std::int64_t unix_time) {
-  const auto t = static_cast<std::time_t>(unix_time);
-  std::tm parts{};
-  char text[32] = "?";
-  if (::gmtime_r(&t, &parts) != nullptr) std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%SZ", &parts);
-  return text;
-}
-
 status run_list(user_options& o) {
   CPNS_TRY(auto opened, open_server_store(o.config));
   CPNS_TRY(const auto users, list_users(opened.sealed()));
-  for (const auto& u : users) std::cout << u.user.text() << "\t" << day(u.created) << "\n";
+  for (const auto& u : users) std::cout << u.user.text() << "\t" << utc_text(u.created) << "\n";
   return {};
 }
 

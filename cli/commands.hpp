@@ -20,6 +20,7 @@ enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2, exit_inte
 void add_init(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
+void add_entity(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);
 void add_server(CLI::App& app, int& code);
 void add_gateway(CLI::App& app, int& code);

@@ -94,7 +94,7 @@ step check_owner(const assignment_case& c, const proven& p, entity_record& next,
     events.push_back({"ownership-passed",
                       "a factory reset within 14 days of the first claim gave the device to another user"});
     new_owner = true;
-    next.holder.reset();
+    release_holder(next);
   } else if (!c.stored.owner) {
     events.push_back({"ownership-claimed", owner ? "the owner named by the import claims the device"
                                                  : "first user to claim the device"});
@@ -111,11 +111,11 @@ step check_owner(const assignment_case& c, const proven& p, entity_record& next,
 
 step check_holder(const assignment_case& c, const std::optional<gateway_id>& holder) {
   if (!holder || *holder == c.gw) return std::nullopt;
-  const auto seen = std::max<std::int64_t>(0, unix_seconds(c.now) - c.stored.holder_seen);
+  const auto who = holder_text(c.stored, unix_seconds(c.now));
   return refuse(link_status::held_by_other, static_cast<std::uint32_t>(c.settings.adopt_after.count()),
-                "gateway " + holder->hex() + " serves the device; last heard of it " + std::to_string(seen) +
-                    " s ago",
-                "held-by-other", "the holder is " + holder->hex());
+                who + "; to free it: cpns entity release", "held-by-other",
+                who + "; if that gateway is gone for good, stop the server and run: cpns entity release " +
+                    c.request.entity.text());
 }
 
 /// A refill without an exchange: the holder and its set vouch for it.
@@ -176,7 +176,9 @@ decision repeat(const assignment_case& c, const answered_request& a) {
 
 void remember(const assignment_case& c, const proven& p, granted& out) {
   entity_record& next = out.next;
+  if (next.holder != c.gw) next.holder_since = unix_seconds(c.now);
   next.holder = c.gw;
+  next.holder_uri = c.gw_uri;
   next.holder_seen = unix_seconds(c.now);
   answered_request a;
   a.id = c.id;

@@ -1,5 +1,8 @@
 #include "protocol/server/records.hpp"
 
+#include <algorithm>
+
+#include "base/wording.hpp"
 #include "protocol/fields.hpp"
 
 namespace cpns::protocol {
@@ -7,7 +10,10 @@ namespace {
 
 constexpr std::uint64_t user_schema = 1;
 constexpr std::uint64_t device_schema = 1;
-constexpr std::uint64_t entity_schema = 1;
+constexpr std::uint64_t entity_schema = 2;
+// Rows of schema 1 are read, too: they do not know what the holder is called, nor since when it is the
+// holder.
+constexpr std::size_t entity_fields = 15, entity_fields_1 = 13;
 
 // Bounds of what is read back: far above what the machine ever writes.
 constexpr std::size_t sets_max = 64;
@@ -15,6 +21,8 @@ constexpr std::size_t set_keys_max = 8192;
 constexpr std::size_t answered_max = 256;
 constexpr std::size_t used_max = 1024;
 constexpr std::size_t batch_name_max = 255;
+constexpr std::size_t uri_max = 255;
+constexpr std::size_t shown_name_max = 64;
 
 result<std::optional<user_id>> read_user_or_null(cbor::reader& r, std::string_view at) {
   CPNS_TRY(const bool none, r.null_next(at));
@@ -89,6 +97,13 @@ status read_holder(cbor::reader& r, entity_record& e) {
   return {};
 }
 
+status read_holder_name(cbor::reader& r, entity_record& e) {
+  CPNS_TRY(const auto uri, r.tstr("holder_uri", 0, uri_max));
+  e.holder_uri = std::string{uri};
+  CPNS_TRY(e.holder_since, read_time(r, "holder_since"));
+  return {};
+}
+
 status read_lists(cbor::reader& r, entity_record& e) {
   CPNS_TRY(const auto sets, r.array("sets", 0, sets_max));
   for (std::size_t i = 0; i < sets; ++i) {
@@ -114,12 +129,26 @@ status read_lists(cbor::reader& r, entity_record& e) {
 }
 
 std::size_t expected_size(const entity_record& e) {
-  std::size_t n = 512 + e.answered.size() * 96 + e.used.size() * 48;
+  std::size_t n = 512 + e.holder_uri.size() + e.answered.size() * 96 + e.used.size() * 48;
   for (const auto& s : e.sets) n += 96 + s.eukeys.size() * 34;
   return n;
 }
 
 }  // namespace
+
+void release_holder(entity_record& r) {
+  r.holder.reset();
+  r.holder_uri.clear();
+  r.holder_since = r.holder_seen = 0;
+}
+
+std::string holder_text(const entity_record& r, std::int64_t now) {
+  std::string name = r.holder_uri.empty() ? r.holder->hex() : r.holder_uri;
+  if (name.size() > shown_name_max) name = name.substr(0, shown_name_max - 3) + "...";
+  return "gateway " + name + " holds the device" +
+         (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) +
+         ", last heard of it " + std::to_string(std::max<std::int64_t>(0, now - r.holder_seen)) + " s ago";
+}
 
 secret_bytes encode(const user_record& u) {
   cbor::writer w{256};
@@ -178,11 +207,13 @@ result<device_secret_record> decode_device_secret_record(byte_view in) {
 
 secret_bytes encode(const entity_record& e) {
   cbor::writer w{expected_size(e)};
-  w.array(13).uint(entity_schema).tstr(e.entity.text());
+  w.array(entity_fields).uint(entity_schema).tstr(e.entity.text());
   write_user_or_null(w, e.owner);
   w.bstr(e.tag.value).uint(time_field(e.claimed));
   write_or_null(w, e.holder);
-  w.uint(time_field(e.holder_seen)).uint(e.resets).array(e.sets.size());
+  w.uint(time_field(e.holder_seen));
+  w.tstr(std::string_view{e.holder_uri}.substr(0, uri_max)).uint(time_field(e.holder_since));
+  w.uint(e.resets).array(e.sets.size());
   for (const auto& s : e.sets) write(w, s);
   write_or_null(w, e.last_report);
   w.uint(e.last_report_slot).array(e.answered.size());
@@ -195,13 +226,16 @@ secret_bytes encode(const entity_record& e) {
 result<entity_record> decode_entity_record(byte_view in) {
   cbor::reader r{in};
   entity_record e;
-  CPNS_CHECK(r.array_of("entity record", 13));
-  CPNS_CHECK(read_schema(r, "entity record", entity_schema));
+  CPNS_TRY(const auto fields, r.array("entity record", entity_fields_1, entity_fields));
+  const bool first = fields == entity_fields_1;
+  CPNS_CHECK(read_schema(r, "entity record", first ? 1 : entity_schema));
+  if (!first && fields != entity_fields) return fail(errc::wire_length, "the entity record has 14 fields");
   CPNS_TRY(e.entity, read_entity(r, "entity"));
   CPNS_TRY(e.owner, read_user_or_null(r, "owner"));
   CPNS_TRY(e.tag, read_id<owner_tag>(r, "owner_tag"));
   CPNS_TRY(e.claimed, read_time(r, "claimed"));
   CPNS_CHECK(read_holder(r, e));
+  if (!first) CPNS_CHECK(read_holder_name(r, e));
   CPNS_TRY(e.resets, r.uint("resets"));
   CPNS_CHECK(read_lists(r, e));
   CPNS_CHECK(r.end("entity record"));

@@ -67,7 +67,9 @@ struct entity_record {
   owner_tag tag;
   std::int64_t claimed = 0;  ///< Unix seconds of the first claim
   std::optional<gateway_id> holder;
-  std::int64_t holder_seen = 0;  ///< Unix seconds of the holder's last request or report
+  std::string holder_uri;         ///< what its certificate calls it; empty in rows of older servers
+  std::int64_t holder_since = 0;  ///< Unix seconds; 0: since before that was kept
+  std::int64_t holder_seen = 0;   ///< Unix seconds of the holder's last request or report
   std::uint64_t resets = 0;
   std::vector<eukey_set> sets;  ///< ascending; kept until a key of a newer one is reported
   std::optional<epoch> last_report;
@@ -75,6 +77,11 @@ struct entity_record {
   std::vector<answered_request> answered;  ///< the newest 16
   std::vector<used_transcript> used;       ///< bounded; over the bound: throttled
 };
+
+/// From now on no gateway holds the entity: the next one of the owner that shows the device may.
+void release_holder(entity_record& r);
+/// Who holds it since when, for people: at most 140 bytes. `now` in Unix seconds; there is a holder.
+std::string holder_text(const entity_record& r, std::int64_t now);
 
 secret_bytes encode(const user_record& r);
 secret_bytes encode(const device_secret_record& r);

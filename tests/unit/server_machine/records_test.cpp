@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "tests/unit/server_machine/world.hpp"
 
 namespace cpns::testing_people {
@@ -59,6 +61,43 @@ TEST(server_records, a_row_of_another_version_is_refused_by_name) {
   EXPECT_EQ(back.error().code, errc::store_damaged);
   EXPECT_NE(back.error().detail.find("schema 2, this program reads 1"), std::string::npos)
       << back.error().detail;
+}
+
+TEST(server_records, an_entitys_row_of_the_first_schema_is_read_and_knows_no_name_of_its_holder) {
+  world w;
+  entity_record r = full_record(w);
+  EXPECT_EQ(r.holder_since, unix_seconds(w.now));
+  r.holder_uri.clear();
+  r.holder_since = 0;
+  bytes row = to_bytes(encode(r).expose());
+  ASSERT_EQ(row[0], 0x8f);
+  ASSERT_EQ(row[1], 2);
+  const auto holder = std::search(row.begin(), row.end(), w.gw.value.begin(), w.gw.value.end());
+  ASSERT_NE(holder, row.end());
+  const auto name = holder + 16 + 5;  // behind the time when it was heard of last
+  ASSERT_TRUE(name[0] == 0x60 && name[1] == 0x00);
+  row.erase(name, name + 2);
+  row[0] = 0x8d;
+  EXPECT_FALSE(decode_entity_record(row).has_value()) << "the number of fields does not go with the schema";
+  row[1] = 1;
+  const auto back = decode_entity_record(row);
+  ASSERT_TRUE(back.has_value()) << back.error().message();
+  EXPECT_EQ(encode(*back), encode(r));
+  EXPECT_EQ(holder_text(*back, r.holder_seen + 7),
+            "gateway " + w.gw.hex() + " holds the device, last heard of it 7 s ago");
+}
+
+TEST(server_records, say_who_holds_a_device_in_few_bytes) {
+  world w;
+  entity_record r = full_record(w);
+  r.holder_uri = "urn:cpns:gw:hall";
+  EXPECT_EQ(holder_text(r, r.holder_seen),
+            "gateway urn:cpns:gw:hall holds the device since 2027-01-15 08:00:00Z, last heard of it 0 s ago");
+  r.holder_uri = std::string(255, 'x');
+  r.holder_since = r.holder_seen = 0;
+  EXPECT_LE(holder_text(r, 99'999'999'999).size(), 140u);
+  r.holder_since = 99'999'999'999;
+  EXPECT_LE(holder_text(r, 9'999'999'999).size(), 160u);
 }
 
 TEST(server_records, a_set_must_hold_the_keys_that_its_indexes_say) {
