@@ -48,6 +48,8 @@ class Descriptors(E2ECase):
         server = self.start_low(home, "server")
         home.start("gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
+        told = home.events.find(role="server", event="limits-contradict")
+        self.assertIn("limits.connections is 4096, and this process may open 128 files", told[0]["text"])
         self.dial(f"{home.address}:{home.server_port}")
         said = home.events.wait(role="server", event="accept-failed", timeout=10)[0]
         self.assertIn("Too many open files", said["text"])
@@ -71,6 +73,8 @@ class Descriptors(E2ECase):
         home.start("server")
         gateway = self.start_low(home, "gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
+        at_start = "max_links is 8192, and 64 connections fit into the files"
+        self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
         held = self.dial(self.radio)
         home.events.wait(lambda e: "raise its limit (ulimit -n, LimitNOFILE)" in e.get("text", ""), role="gateway", timeout=10)
         self.assertLess(self.open_files(gateway), HARD)
@@ -89,6 +93,7 @@ class Descriptors(E2ECase):
         home = self.place(devices=60)
         home.start("server", "gateway")
         self.start_low(home, "pne", hard=80)  # for 40 links
+        self.assertIn("60 devices, and the radio", home.events.find(role="pne", event="limits-contradict")[0]["text"])
         home.events.wait(role="gateway", event="confirmed", count=40, timeout=30)
         self.assertTrue(home.events.find(lambda e: "the other PNEs wait until one ends" in e.get("text", ""), role="pne"))
         first = {e["entity"] for e in home.events.find(role="gateway", event="confirmed")}

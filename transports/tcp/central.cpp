@@ -25,6 +25,11 @@ central::central(sdk::host out, settings s, bool probe)
   if (!wrong) acceptor_.bind(at, wrong);
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
   if (wrong) throw sdk::unavailable{"listening on " + text_of(own) + ": " + wrong.message()};
+  if (!probe && links_max_ < settings_.max_links)
+    out_.log(CPNS_LOG_WARN, "max_links is " + std::to_string(settings_.max_links) + ", and " +
+                                std::to_string(links_max_) +
+                                " connections fit into the files that this process may open: raise the "
+                                "limit (ulimit -n, LimitNOFILE) or lower max_links");
 }
 
 void central::scan(bool on) {
