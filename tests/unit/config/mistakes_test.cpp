@@ -241,7 +241,7 @@ TEST(mistakes, in_the_names_of_gateways) {
   const auto good = of("['urn:example:gw:*', 'https://gw.example.org/7', '*']");
   ASSERT_FALSE(good) << "everybody is nobody's name";
   EXPECT_EQ(good.error().lines(),
-            (lines{"s.yaml:5:63: 'gateway_uris[2]': '*' is not a URI, nor the beginning of some and then one "
+            (lines{"s.yaml:5:64: 'gateway_uris[2]': '*' is not a URI, nor the beginning of some and then one "
                    "'*'"}));
   const auto all = of("['urn:*', 'https://gw.example.org/7']");
   ASSERT_TRUE(all);
