@@ -66,6 +66,20 @@ class OnDebian(unittest.TestCase):
         self.assertEqual([p.name for p in (self.folder / "cache").iterdir()], ["trixie.lock"], "nothing is left")
 
 
+    def test_a_mirror_that_does_not_answer(self):
+        self.needs_root()
+        if not shutil.which("debootstrap"):
+            self.skipTest("debootstrap is not installed")
+        (self.folder / "list").write_text("deb [trusted=yes] http://127.0.0.1:9/debian stable main\n")
+        settings = self.folder / "apt.conf"
+        settings.write_text(f'Dir::Etc::SourceList "{self.folder}/list";\nDir::Etc::SourceParts "{self.folder}/none";\n')
+        refused = run(ON_DEBIAN, "13", "true", APT_CONFIG=settings, ON_DEBIAN_CACHE=self.folder / "cache", http_proxy="")
+        self.assertEqual(refused.returncode, 77, refused.stderr)
+        self.assertIn("debootstrap cannot make trixie: E: ", refused.stderr)
+        self.assertIn("http://127.0.0.1:9/debian/", (self.folder / "cache/debootstrap.log").read_text())
+        self.assertEqual(sorted(p.name for p in (self.folder / "cache").iterdir()), ["debootstrap.log", "trixie.lock"], "nothing is left")
+
+
 class InstallDeps(unittest.TestCase):
     def test_the_list_has_one_name_for_each_package(self):
         listed = run(ROOT / "scripts/install-deps", "--list")
