@@ -32,8 +32,10 @@ std::string text_of(const boost::json::object& o, const char* key) {
 }
 
 void print_row(const boost::json::object& o) {
-  std::printf("%-40s %-18s %-10s %-7s %s\n", text_of(o, "entity").c_str(), text_of(o, "state").c_str(),
-              text_of(o, "epoch").c_str(), text_of(o, "unused_keys").c_str(), text_of(o, "address").c_str());
+  const auto twice = o.contains("same_id") ? "  ID used twice: " + text_of(o, "same_id") : std::string{};
+  std::printf("%-40s %-18s %-10s %-7s %s%s\n", text_of(o, "entity").c_str(), text_of(o, "state").c_str(),
+              text_of(o, "epoch").c_str(), text_of(o, "unused_keys").c_str(), text_of(o, "address").c_str(),
+              twice.c_str());
   if (o.contains("reason")) std::printf("  %s\n", text_of(o, "reason").c_str());
 }
 

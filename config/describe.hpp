@@ -271,7 +271,9 @@ void describe(V& v, gateway_timers& c) {
 
 template <class V>
 void describe(V& v, gateway_limits& c) {
-  v("devices", c.devices, "Devices that this gateway serves.",
+  v("devices", c.devices,
+    "Devices in memory: those in reach, and those that owe the server something. Others make room; records "
+    "stay.",
     rules{.min = 1, .max = 10'000'000, .reload = true});
   v("links", c.links, "Radio links at once, over all transports.",
     rules{.min = 1, .max = 1'000'000, .reload = true});

@@ -1,5 +1,6 @@
 #include "actors/pn_gw/device.hpp"
 
+#include <map>
 #include <utility>
 
 #include "actors/pn_gw/event_names.hpp"
@@ -26,6 +27,7 @@ class pn_gw_device {
   void detected(const gw_detected& m) {
     m.waiting.take();
     began_ = clock_();
+    addresses_[m.link] = m.address;
     machine_.note_location(m.transport, m.address);
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
     carry_out();
@@ -36,6 +38,7 @@ class pn_gw_device {
     carry_out();
   }
   void link_lost(const gw_link_lost& m) {
+    addresses_.erase(m.link);
     told_unneeded_ = false;  // while it had a link it was kept all the same
     machine_.handle_link_down(now(), m.link);
     carry_out();
@@ -86,7 +89,7 @@ class pn_gw_device {
   }
   std::string describe() const {
     return describe_device(machine_.record(), name_of(machine_.state()),
-                           machine_.state() == pn_gw_state::awaiting_approval);
+                           machine_.state() == pn_gw_state::awaiting_approval, same_id_);
   }
   /// Everything that was sent before this has been heard: what is not in the record now is lost to nobody.
   void evict() {
@@ -166,6 +169,11 @@ class pn_gw_device {
   void act(gw_event& o) {
     const auto at = clock_();
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
+    if (o.kind == gw_event::kind_t::same_id) {
+      same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
+      o.why = "two devices answer with this Entity ID, " + same_id_ +
+              ": a copied image, or somebody who says its name; only the one that proves its key is served";
+    }
     const auto& told = told_of(o.kind);
     if (!log::enabled(told.level, gateway_component)) return;
     log::write(told.level, gateway_component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
@@ -185,6 +193,8 @@ class pn_gw_device {
   server_link_actor uplink_;
   supervisor_actor supervisor_;
   pn_gw_machine machine_;
+  std::map<gw_link, std::string> addresses_;  ///< of its links
+  std::string same_id_;                       ///< the two that were seen last
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;

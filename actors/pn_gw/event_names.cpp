@@ -38,6 +38,7 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
                                              "the server refused the request"};
   static constexpr event_line backing_off{"backing-off", level::info, "", "tried again later"};
   static constexpr event_line asleep{"asleep", level::info, "", "the PNE is out of reach or sleeps"};
+  static constexpr event_line same_id{"same-id", level::info, "", "two devices answer with this Entity ID"};
   static constexpr event_line dropped{"dropped", level::debug, "", "a message that proves nothing"};
   switch (kind) {
   case k::detecting: return detecting;
@@ -62,6 +63,7 @@ const event_line& told_of(protocol::gw_event::kind_t kind) {
   case k::server_refused: return server_refused;
   case k::backing_off: return backing_off;
   case k::asleep: return asleep;
+  case k::same_id: return same_id;
   case k::dropped: return dropped;
   }
   return dropped;
@@ -79,7 +81,8 @@ std::string describe_stored(const protocol::device_record& r) {
   return describe_device(r, "not in reach", false);
 }
 
-std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person) {
+std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person,
+                            const std::string& same_id) {
   boost::json::object o;
   o["entity"] = r.entity.text();
   o["state"] = state;
@@ -93,6 +96,7 @@ std::string describe_device(const protocol::device_record& r, std::string_view s
   o["reported"] = !r.to_report.has_value();
   o["transport"] = r.last_transport;
   o["address"] = r.last_address;
+  if (!same_id.empty()) o["same_id"] = same_id;
   if (!r.standing_reason.empty()) o["reason"] = r.standing_reason;
   return boost::json::serialize(o);
 }

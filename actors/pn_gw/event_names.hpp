@@ -21,6 +21,8 @@ const event_line& told_of(protocol::gw_event::kind_t kind);
 
 /// A JSON object without any key: entity, state, epochs, counts, where it was last seen.
 std::string describe_stored(const protocol::device_record& r);  ///< of a device without an actor
-std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person);
+/// `same_id`: two addresses that answered with its Entity ID and are two devices; empty: none did.
+std::string describe_device(const protocol::device_record& r, std::string_view state, bool awaiting_person,
+                            const std::string& same_id = {});
 
 }  // namespace cpns::actors

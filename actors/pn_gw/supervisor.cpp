@@ -63,7 +63,7 @@ class supervisor {
     it->second.evicting = false;
     --evicting_;
     if (!m.gone) return;
-    remove(it);
+    if (const auto met = it->second.links; remove(it), met == 0) return;
     std::vector<std::pair<gw_link, std::string>> links;  // came up meanwhile: they begin with detection
     for (const auto& [link, r] : routes_)
       if (r.device == m.device) links.emplace_back(link, r.address);

@@ -147,6 +147,8 @@ void pn_gw_machine::impl::handle_frame(time_point now, gw_link link, byte_view m
 }
 
 void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, discovery_response m) {
+  if (const auto other = same_id.heard(now, link, record.entity, m); other && has_link(*other))
+    outputs.emplace_back(gw_event{kind_t::same_id, {}, {}, link, other});
   auto* d = std::get_if<gw_discovering>(&activity);
   if (d == nullptr) return noise(now, "DRSP, and no DREQ is out");
   auto& x = d->exchange;

@@ -9,6 +9,7 @@
 #include "protocol/codec.hpp"
 #include "protocol/pn_gw/judge.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
+#include "protocol/pn_gw/same_id.hpp"
 #include "protocol/rate.hpp"
 #include "protocol/timers.hpp"
 
@@ -121,6 +122,7 @@ struct pn_gw_machine::impl {
   time_point update_due = time_never;
   time_point server_not_before = time_zero;  ///< the server, or a failure, told us to wait
   rate_limit notices;
+  same_id_watch same_id;
   std::optional<request_id> refill;
 
  private:

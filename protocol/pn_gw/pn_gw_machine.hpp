@@ -95,11 +95,13 @@ struct gw_event {  ///< for logs, for people, for the demo
     server_refused,
     backing_off,
     asleep,
-    dropped  ///< noise; `why` says what was wrong
+    same_id,  ///< `on` and `other` answer with one Entity ID, and are two devices
+    dropped   ///< noise; `why` says what was wrong
   };
   kind_t kind;
   std::optional<epoch> which;
   std::string why;
+  std::optional<gw_link> on{}, other{};
 };
 using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
                                gw_close_link, gw_event>;

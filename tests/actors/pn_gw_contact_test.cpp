@@ -95,6 +95,28 @@ TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_w
   EXPECT_EQ(p.own_key(h), h.key());
 }
 
+TEST(pn_gw_actors, two_devices_with_one_id_are_told_with_both_addresses_and_are_no_alarm) {
+  gateway_choices c;
+  c.rekey = seconds{60};
+  gateway_place p{c};
+  auto& h = p.keyed_pne(1);
+  auto& twin = p.pne(1);
+  ASSERT_EQ(twin.entity, h.entity);
+  p.radio.link_up(twin);
+  p.advance(seconds{200});
+  const auto text = p.log.text();
+  const auto at = text.find("\"event\":\"same-id\"");
+  ASSERT_NE(at, std::string::npos);
+  EXPECT_EQ(text.find("\"event\":\"same-id\"", at + 1), std::string::npos) << "once an hour";
+  const auto line = text.substr(text.rfind('\n', at) + 1, text.find('\n', at) - text.rfind('\n', at));
+  EXPECT_NE(line.find("\"level\":\"info\""), std::string::npos) << line;
+  for (const auto& address : {h.address, twin.address}) {
+    EXPECT_NE(line.find(address), std::string::npos) << line;
+    EXPECT_NE(p.show(h).find(address), std::string::npos);
+  }
+  EXPECT_NE(p.list().at(0).find("\"same_id\":"), std::string::npos);
+}
+
 TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {
   gateway_choices c;
   c.rekey = seconds{86'400};
