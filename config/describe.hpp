@@ -192,6 +192,10 @@ void describe(V& v, server_config& c) {
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("idle_timeout", c.idle_timeout, "A connection without traffic is closed after this.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
+  v("probe", c.probe,
+    "A connection on which nothing came for this long is probed (TCP keepalive); it ends when the gateway's "
+    "machine does not answer within half of this, or does not acknowledge data within this.",
+    rules{.min = bound::second, .max = bound::hour, .reload = true});
   v("connection_lifetime", c.connection_lifetime, "A connection is renewed after this at the latest.",
     rules{.min = bound::minute, .max = bound::day, .reload = true});
   v("handshake_timeout", c.handshake_timeout, "How long a TLS handshake may take.",
@@ -260,13 +264,19 @@ void describe(V& v, gateway_timers& c) {
   v("backoff_max", c.backoff_max, "The longest pause of a link.",
     rules{.min = 10, .max = bound::day, .reload = true});
   v("request_timeout", c.request_timeout,
-    "How long the server's answer is waited for before the request goes to the next server.",
+    "How long the server's answer to a request is waited for. Then the request is sent once more, and after "
+    "the same time again it fails alone; a connection on which something waits and nothing at all came for "
+    "twice this is given up for the next server.",
     rules{.min = 100, .max = 10 * bound::minute});
   v("reconnect_min", c.reconnect_min,
     "The first pause before connecting to a server again; it doubles each time.",
     rules{.min = 10, .max = bound::hour});
   v("reconnect_max", c.reconnect_max, "The longest pause before connecting again.",
     rules{.min = 10, .max = bound::day});
+  v("probe", c.probe,
+    "A connection to a server on which nothing came for this long is probed (TCP keepalive); it ends when "
+    "the server's machine does not answer within half of this, or does not acknowledge data within this.",
+    rules{.min = bound::second, .max = bound::hour});
 }
 
 template <class V>
@@ -289,7 +299,9 @@ void describe(V& v, gateway_config& c) {
   v("user_password_file", c.user_password_file,
     "File with the user's password, one line, mode 0600. Read once, at enrolment; remove it afterwards.",
     rules{});
-  v("servers", c.servers, "CPNS Servers, `host:port`, tried in this order.",
+  v("servers", c.servers,
+    "CPNS Servers, `host:port`, tried in turn. The gateway's name decides where it begins, so that many "
+    "gateways use all of them; each address of a host name is tried.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "The SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",

@@ -88,6 +88,7 @@ struct server_config {
   bool require_presence = true;
   milliseconds adopt_after = seconds(60);
   milliseconds idle_timeout = std::chrono::minutes(5);  ///< of a connection
+  milliseconds probe = seconds(30);                     ///< of a connection on which nothing comes
   milliseconds connection_lifetime = std::chrono::hours(24);
   milliseconds handshake_timeout = seconds(10);
   milliseconds entity_idle = seconds(30);  ///< an assignment actor is passivated after this
@@ -134,6 +135,7 @@ struct gateway_timers {
   milliseconds request_timeout = seconds(10);  ///< an answer of the server
   milliseconds reconnect_min = milliseconds(200);
   milliseconds reconnect_max = seconds(30);
+  milliseconds probe = seconds(30);  ///< of a connection to a server on which nothing comes
 };
 
 struct gateway_limits {

@@ -6,6 +6,7 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
+#include "base/keepalive.hpp"
 #include "base/log.hpp"
 #include "base/wording.hpp"
 #include "crypto/key_schedule.hpp"
@@ -21,6 +22,8 @@ using boost::system::error_code;
 constexpr std::size_t header_size = 4;
 /// A gateway that only waits costs this much buffer.
 constexpr std::size_t first_buffer = 4096;
+/// For the last words of TLS on either side.
+constexpr milliseconds farewell_max{500};
 
 std::uint32_t announced(const bytes& b, std::size_t at) {
   return std::uint32_t{b[at]} << 24 | std::uint32_t{b[at + 1]} << 16 | std::uint32_t{b[at + 2]} << 8 |
@@ -47,11 +50,25 @@ void connection::start() {
   asio::post(strand_, [self = shared_from_this()] {
     error_code ignored;
     self->stream_.next_layer().set_option(asio::ip::tcp::no_delay{true}, ignored);
+    probe_when_quiet(self->stream_.next_layer().native_handle(), self->limits_.probe);
     self->arm();
-    self->stream_.async_handshake(
-        asio::ssl::stream_base::server,
-        asio::bind_executor(self->strand_, [self](const error_code& ec) { self->on_handshake(ec); }));
+    self->stream_.next_layer().async_wait(
+        socket::wait_read,
+        asio::bind_executor(self->strand_, [self](const error_code& ec) { self->on_first_byte(ec); }));
   });
+}
+
+/// A load balancer looks whether the port is open: that is not a gateway, and nothing that went wrong. The
+/// listener counts such connections.
+void connection::on_first_byte(const error_code& ec) {
+  if (over_) return;
+  error_code unknown;
+  if (ec || stream_.next_layer().available(unknown) == 0 || unknown) return finish({}, {});
+  heard_ = true;
+  stream_.async_handshake(asio::ssl::stream_base::server,
+                          asio::bind_executor(strand_, [self = shared_from_this()](const error_code& wrong) {
+                            self->on_handshake(wrong);
+                          }));
 }
 
 void connection::on_handshake(const error_code& ec) {
@@ -116,8 +133,10 @@ void connection::read() {
 void connection::on_read(const error_code& ec, std::size_t n) {
   if (over_) return;
   if (ec) {
-    const bool ended = ec == asio::error::eof || ec == asio::ssl::error::stream_truncated;
-    return finish("gateway-disconnected", ended ? "the gateway closed the connection" : ec.message());
+    if (ec == asio::error::eof)
+      return finish_properly("gateway-disconnected", "the gateway closed the connection");
+    return finish("gateway-disconnected",
+                  ec == asio::ssl::error::stream_truncated ? "the gateway cut the connection" : ec.message());
   }
   used_ += n;
   last_traffic_ = clock::now();
@@ -237,7 +256,10 @@ void connection::close(std::string why) {
 }
 
 void connection::abandon() {
-  asio::post(strand_, [self = shared_from_this()] { self->finish({}, {}); });
+  asio::post(strand_, [self = shared_from_this()] {
+    if (self->over_) return self->close_socket();
+    self->finish({}, {});
+  });
 }
 
 void connection::drain() {
@@ -250,29 +272,51 @@ void connection::drain() {
 void connection::end_if_drained() {
   if (!draining_ || over_ || writing_) return;
   if (!handshaken_) return finish({}, {});
-  if (unanswered_.empty()) finish("gateway-drained", "the server is stopping");
+  if (!unanswered_.empty()) return;
+  if (old_) return finish_properly("gateway-closed", "the connection reached its lifetime");
+  finish_properly("gateway-drained", "the server is stopping");
 }
 
-void connection::finish(std::string_view event, std::string_view why) {
-  if (over_.exchange(true)) return;
+bool connection::end(std::string_view event, std::string_view why) {
+  if (over_.exchange(true)) return false;
   if (!event.empty()) {
     const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
     log::write(fault ? log::level::warn : log::level::info, "server", event, why,
                {{"peer", address_}, {"gateway", uri_}});
   }
   timer_.cancel();
-  error_code ignored;
-  // No close_notify on the way out: what was refused must not look like a proper end.
-  stream_.next_layer().shutdown(socket::shutdown_both, ignored);
-  stream_.next_layer().close(ignored);
   if (session_) session_->closed();
   session_.reset();
   make_session_ = {};
+  return true;
+}
+
+void connection::finish(std::string_view event, std::string_view why) {
+  if (end(event, why)) close_socket();
+}
+
+void connection::finish_properly(std::string_view event, std::string_view why) {
+  if (!end(event, why)) return;
+  if (writing_) return close_socket();
+  timer_.expires_after(farewell_max);
+  timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
+    if (ec != asio::error::operation_aborted) self->close_socket();
+  }));
+  stream_.async_shutdown(
+      asio::bind_executor(strand_, [self = shared_from_this()](const error_code&) { self->close_socket(); }));
+}
+
+void connection::close_socket() {
+  timer_.cancel();
+  error_code ignored;
+  stream_.next_layer().shutdown(socket::shutdown_both, ignored);
+  stream_.next_layer().close(ignored);
   if (auto done = std::exchange(done_, {})) done(this);
 }
 
 connection::clock::time_point connection::deadline() const {
   if (!handshaken_) return born_ + limits_.handshake_timeout;
+  if (old_) return born_ + limits_.lifetime + limits_.frame_timeout;
   auto at = std::min(born_ + limits_.lifetime, last_traffic_ + limits_.idle_timeout);
   if (frame_began_ != clock::time_point::max()) at = std::min(at, frame_began_ + limits_.frame_timeout);
   if (write_began_ != clock::time_point::max()) at = std::min(at, write_began_ + limits_.frame_timeout);
@@ -293,13 +337,17 @@ void connection::on_timer() {
   if (over_) return;
   const auto now = clock::now();
   if (now < deadline()) return arm();
+  if (!heard_) return finish({}, {});
   if (!handshaken_) return finish("gateway-refused", "the handshake took too long");
+  if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests in hand");
   if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_.frame_timeout)
     return finish("slow-gateway", "a frame took too long to arrive");
   if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_.frame_timeout)
     return finish("slow-gateway", "the gateway does not read its answers");
-  if (now >= born_ + limits_.lifetime) return finish("gateway-closed", "the connection reached its lifetime");
-  finish("gateway-closed", "the connection was idle");
+  if (now < born_ + limits_.lifetime) return finish_properly("gateway-closed", "the connection was idle");
+  old_ = draining_ = true;
+  arm();
+  end_if_drained();
 }
 
 }  // namespace cpns::server

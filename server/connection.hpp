@@ -34,10 +34,13 @@ class connection final : public link_port, public std::enable_shared_from_this<c
 
   void send(secret_bytes answer) override;
   void close(std::string why) override;
-  /// Closes without a word in the log. [thread-safe]
+  /// Closes at once, without a word in the log. [thread-safe]
   void abandon();
+  /// Whether a byte came from the other side. On the strand.
+  [[nodiscard]] bool heard() const { return heard_; }
 
  private:
+  void on_first_byte(const boost::system::error_code& ec);
   void on_handshake(const boost::system::error_code& ec);
   [[nodiscard]] result<peer_info> identify();
   void read();
@@ -48,7 +51,13 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   [[nodiscard]] bool has_enough() const;
   void flush();
   void on_written(const boost::system::error_code& ec);
+  /// A fault cuts the connection: what was refused must not look like a proper end.
   void finish(std::string_view event, std::string_view why);
+  /// A planned end, which TLS tells the other side about.
+  void finish_properly(std::string_view event, std::string_view why);
+  /// False: it is over already.
+  bool end(std::string_view event, std::string_view why);
+  void close_socket();
   void end_if_drained();
   void arm();
   void on_timer();
@@ -70,7 +79,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::size_t unanswered_bytes_ = 0;
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand
-  bool handshaken_ = false;
+  bool handshaken_ = false, heard_ = false;
+  bool old_ = false;  ///< it reached its lifetime; what is in flight is still answered
   clock::time_point born_, last_traffic_;
   clock::time_point frame_began_ = clock::time_point::max();
   clock::time_point write_began_ = clock::time_point::max();

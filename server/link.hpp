@@ -53,6 +53,7 @@ struct link_limits {
   milliseconds frame_timeout = seconds{10};  ///< from the first byte of a frame to its last, and for a write
   milliseconds idle_timeout = std::chrono::minutes{5};
   milliseconds lifetime = std::chrono::hours{24};
+  milliseconds probe = seconds{30};  ///< see base/keepalive.hpp
   /// What a gateway's URI has to fit one of, see base/wording.hpp.
   std::shared_ptr<const std::vector<std::string>> gateway_uris =
       std::make_shared<const std::vector<std::string>>(1, "urn:cpns:gw:*");

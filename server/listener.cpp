@@ -7,6 +7,7 @@
 #include <cctype>
 #include <condition_variable>
 #include <map>
+#include <optional>
 #include <thread>
 
 #include "base/log.hpp"
@@ -32,6 +33,8 @@ bool is_name(const std::string& host) {
     return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
   });
 }
+/// Connections that ended before their first byte are told about together, as often as this.
+constexpr std::chrono::hours silent_said_every{1};
 
 }  // namespace
 
@@ -62,7 +65,9 @@ struct listener::impl {
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
   bool waiting_for_room = false;
-  bool complained = false;  ///< of a failed accept, and none succeeded since; on the strand
+  bool complained = false;   ///< of a failed accept, and none succeeded since; on the strand
+  std::uint64_t silent = 0;  ///< connections that ended before their first byte, not yet told about
+  std::optional<connection::clock::time_point> silent_said;
 
   impl(crypto::tls_supply tls, const link_limits& l, session_factory make)
       : contexts(std::move(tls)), make_session(std::move(make)), limits(l) {}
@@ -75,6 +80,8 @@ struct listener::impl {
   void accept();
   void on_accepted(const error_code& ec, tcp::socket s);
   void forget(const connection* c);
+  /// With the guard held.
+  void count_silent();
   /// With the guard held: goes on accepting if that had stopped and there is room again.
   void accept_if_room();
   void arm_ticker();
@@ -186,8 +193,19 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
 void listener::impl::forget(const connection* c) {
   std::lock_guard lock{guard};
   live.erase(c);
+  if (!c->heard() && !stopping) count_silent();
   if (live.empty()) empty.notify_all();
   accept_if_room();
+}
+
+void listener::impl::count_silent() {
+  ++silent;
+  const auto now = connection::clock::now();
+  if (silent_said && now - *silent_said < silent_said_every) return;
+  silent_said = now;
+  log::info("server", "connections-without-a-byte",
+            "connections ended before their first byte, as health checks do; said once an hour",
+            {{"connections", std::to_string(std::exchange(silent, 0))}});
 }
 
 void listener::impl::accept_if_room() {

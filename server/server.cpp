@@ -41,6 +41,7 @@ link_limits limits_of(const config::server_config& c) {
   l.handshake_timeout = c.handshake_timeout;
   l.idle_timeout = c.idle_timeout;
   l.lifetime = c.connection_lifetime;
+  l.probe = c.probe;
   l.gateway_uris = std::make_shared<const std::vector<std::string>>(c.gateway_uris);
   return l;
 }
@@ -84,6 +85,7 @@ reload_report compare(const config::server_config& a, const config::server_confi
   note(r.changed, a.keys.lifetime != b.keys.lifetime, "keys.lifetime");
   note(r.changed, a.adopt_after != b.adopt_after, "adopt_after");
   note(r.changed, a.idle_timeout != b.idle_timeout, "idle_timeout");
+  note(r.changed, a.probe != b.probe, "probe");
   note(r.changed, a.connection_lifetime != b.connection_lifetime, "connection_lifetime");
   note(r.changed, a.handshake_timeout != b.handshake_timeout, "handshake_timeout");
   note(r.changed, a.entity_idle != b.entity_idle, "entity_idle");
@@ -107,6 +109,7 @@ config::server_config merge(config::server_config running, const config::server_
   running.keys = fresh.keys;
   running.adopt_after = fresh.adopt_after;
   running.idle_timeout = fresh.idle_timeout;
+  running.probe = fresh.probe;
   running.connection_lifetime = fresh.connection_lifetime;
   running.handshake_timeout = fresh.handshake_timeout;
   running.entity_idle = fresh.entity_idle;

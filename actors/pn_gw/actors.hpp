@@ -50,6 +50,7 @@ struct gw_report_outcome {
   epoch which;
   protocol::report_outcome outcome;
 };
+struct gw_server_ready {};
 struct gw_approval {
   bool approved;
 };
@@ -75,6 +76,7 @@ using device_actor =
                      caf::reacts_to<gw_response>,        // step 8
                      caf::reacts_to<gw_refusal>,         // the server said no, or could not be asked
                      caf::reacts_to<gw_report_outcome>,  // what the server says of a report
+                     caf::reacts_to<gw_server_ready>,    // what kept the server from it is over
                      caf::reacts_to<gw_approval>,        // a person decided
                      caf::reacts_to<gw_update>,          // a person wants the next key now
                      caf::reacts_to<gw_settings>,        // the configuration was read again
@@ -98,13 +100,17 @@ struct link_report {
   epoch which;
 };
 struct link_up {
+  std::uint64_t connection;
   std::shared_ptr<const secret32> exporter;
   std::string server;
 };
 struct link_down {
+  std::uint64_t connection;
   std::string why;
+  bool planned;
 };
 struct link_frames {
+  std::uint64_t connection;
   std::shared_ptr<const std::vector<secret_bytes>> batch;
 };
 struct link_timer {};
@@ -120,7 +126,7 @@ using server_link_actor =
                      caf::reacts_to<link_ask>,         // step 4: kept and repeated until it is answered
                      caf::reacts_to<link_report>,      // batched
                      caf::reacts_to<link_up>,          // step 0 is done
-                     caf::reacts_to<link_down>,        // no connection
+                     caf::reacts_to<link_down>,        // a connection ended, or none could be made
                      caf::reacts_to<link_frames>,      // answers
                      caf::reacts_to<link_timer>,       // timeouts
                      caf::reacts_to<link_flush>,       // reports that came together are sent
@@ -193,6 +199,7 @@ CPNS_GW_MESSAGE(gw_nonce)
 CPNS_GW_MESSAGE(gw_response)
 CPNS_GW_MESSAGE(gw_refusal)
 CPNS_GW_MESSAGE(gw_report_outcome)
+CPNS_GW_MESSAGE(gw_server_ready)
 CPNS_GW_MESSAGE(gw_approval)
 CPNS_GW_MESSAGE(gw_update)
 CPNS_GW_MESSAGE(gw_settings)

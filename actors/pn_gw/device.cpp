@@ -59,6 +59,10 @@ class pn_gw_device {
     machine_.handle_report_outcome(now(), m.which, m.outcome);
     carry_out();
   }
+  void server_ready() {
+    machine_.handle_server_ready(clock_());
+    carry_out();
+  }
   void approval(bool yes) {
     machine_.handle_approval(now(), yes);
     carry_out();
@@ -218,6 +222,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_response& m) { d->response(m); },
         [d](const gw_refusal& m) { d->refused(m); },
         [d](const gw_report_outcome& m) { d->reported(m); },
+        [d](const gw_server_ready&) { d->server_ready(); },
         [d](const gw_approval& m) { d->approval(m.approved); },
         [d](const gw_update&) { d->update(); },
         [d](const gw_settings& m) { d->settings(m); },

@@ -59,9 +59,13 @@ class uplink_gate {
     std::lock_guard lock{guard_};
     to_ = nullptr;
   }
-  void send(bytes frame) {
+  void send(connection_number connection, bytes frame) {
     std::lock_guard lock{guard_};
-    if (to_ != nullptr) to_->send(std::move(frame));
+    if (to_ != nullptr) to_->send(connection, std::move(frame));
+  }
+  void give_up(connection_number connection, std::string why) {
+    std::lock_guard lock{guard_};
+    if (to_ != nullptr) to_->give_up(connection, std::move(why));
   }
 
  private:
@@ -167,7 +171,8 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   link.clock = now_anchored;
   link.store = &m.keys;
   link.nonces = nonces;
-  link.send = [gate = m.gate](bytes frame) { gate->send(std::move(frame)); };
+  link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
+  link.give_up = [gate = m.gate](connection_number n, std::string why) { gate->give_up(n, std::move(why)); };
   m.link = spawn_server_link(m.runtime->system(), std::move(link));
   m.from_uplink = std::make_unique<uplink_to_actor>(m.link);
 
@@ -187,9 +192,11 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
 
   uplink_settings up;
   up.servers = c.servers;
+  up.first_server = first_server_of(m.gw);
   up.server_uri = c.server_uri;
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
+  up.probe = c.timers.probe;
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
         std::move(up), [tls] { return tls->context(); }, *m.from_uplink);

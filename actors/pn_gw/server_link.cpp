@@ -5,6 +5,7 @@
 #include <map>
 
 #include "actors/pn_gw/enrolment.hpp"
+#include "actors/pn_gw/report_queue.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/scram.hpp"
@@ -18,21 +19,32 @@ using namespace protocol;
 constexpr milliseconds period{1000};
 constexpr milliseconds report_delay{50};  // reports that come together travel together
 constexpr seconds enrolment_pause{30};    // between attempts to enrol
+constexpr seconds refusal_said{60};       // the same refusal of the user is logged once in this time
+constexpr int sends_max = 2;              // of one request on one connection
+// A device waits this long for its answer, and then asks with another request.
+constexpr seconds request_age_max{30};
+// No timer of the process ran for this long: the machine was asleep, and the connection may be dead.
+constexpr seconds asleep_after{10};
+// Devices that are notified when the server can serve them again; further ones ask after their own pause.
+constexpr std::size_t waiting_max = 16'384;
+
+using devices = std::map<caf::actor_id, device_actor>;
 
 struct server_link_state {
   struct pending {
     device_actor device;
     std::shared_ptr<const key_assignment_request> body;
-    time_point sent = time_zero;  ///< time_zero: not on this connection
-  };
-  struct report {
-    device_actor device;
-    epoch which;
-    bool in_flight = false;
+    time_point asked;             ///< by the device
+    time_point sent = time_zero;  ///< time_zero: not on this connection, or to be sent once more
+    int sends = 0;                ///< on this connection
   };
 
   server_link_parts parts;
+  connection_number connection = 0;
   std::shared_ptr<const secret32> exporter;  ///< of the connection; null when there is none
+  time_point last_frame = time_zero;
+  time_point unheard_since = time_never;  ///< something was sent, and no frame came since
+  time_point last_look = time_never;
   std::optional<user_credentials> credentials;
   bool saving = false;
   bool unsaved = false;  ///< the store did not take the credentials
@@ -43,7 +55,13 @@ struct server_link_state {
   std::vector<device_actor> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
   time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
-  std::map<entity_id, report> reports;
+  std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
+  bool user_refused = false;        ///< and not enrolled since
+  time_point refusal_said_at = time_zero;
+  devices wait_for_server, wait_for_user;  ///< failed, and ask again as soon as it makes sense
+  bool answers = false;                    ///< a frame came on this connection
+  report_queue reports;
+  std::map<entity_id, device_actor> reporters;
   std::optional<request_id> report_request;
   time_point report_sent{};
   bool flush_armed = false;
@@ -57,28 +75,32 @@ class server_link {
       s_.credentials = std::move(*kept);
     else
       log::error(gateway_component, "credentials-unreadable", kept.error().message());
+    s_.last_look = now();
     self_->delayed_send(server_link_actor{self_}, period, link_timer{});
   }
 
   void want_nonce(const link_want_nonce& m) {
     if (const auto nonce = s_.parts.nonces->fresh(now())) return self_->send(m.device, gw_nonce{nonce});
-    if (!s_.exporter) return self_->send(m.device, gw_nonce{std::nullopt});
     s_.wants_nonce.push_back(m.device);
+    if (!s_.exporter) return fail_nonces();
     if (!s_.nonce_request) ask_nonce();
   }
 
   void ask(const link_ask& m) {
     auto& latest = s_.by_entity[m.body->entity];
     if (latest != m.id) (void)finish(std::exchange(latest, m.id));
-    if (s_.requests.emplace(m.id, server_link_state::pending{m.device, m.body, time_zero}).second)
-      s_.order.push_back(m.id);
-    else
-      s_.requests[m.id] = {m.device, m.body, s_.requests[m.id].sent};
+    const auto [at, fresh] = s_.requests.try_emplace(m.id);
+    if (fresh) s_.order.push_back(m.id);
+    auto& p = at->second;
+    p.device = m.device;
+    p.body = m.body;
+    p.asked = now();
     pump();
   }
 
   void report(const link_report& m) {
-    s_.reports[m.entity] = {m.device, m.which, false};
+    s_.reports.add(now(), m.entity, m.which);
+    s_.reporters[m.entity] = m.device;
     if (s_.exporter && !s_.report_request && !s_.flush_armed) {
       s_.flush_armed = true;
       self_->delayed_send(server_link_actor{self_}, report_delay, link_flush{});
@@ -89,8 +111,9 @@ class server_link {
     log::info(gateway_component, "server-connected",
               "mutual authentication and key exchange are done (step 0)",
               {{"server", m.server}, {"step", "0"}});
-    s_.exporter = m.exporter;
     forget_connection();
+    s_.connection = m.connection;
+    s_.exporter = m.exporter;
     if (s_.credentials)
       ask_nonce();
     else
@@ -100,13 +123,17 @@ class server_link {
   }
 
   void down(const link_down& m) {
-    log::warn(gateway_component, "server-unreachable", m.why);
-    s_.exporter.reset();
-    forget_connection();
-    fail_nonces();
+    if (m.planned)
+      log::info(gateway_component, "server-disconnected",
+                "the server ended the connection: it was idle, or the server stops");
+    else
+      log::warn(gateway_component, "server-unreachable", m.why);
+    if (m.connection == s_.connection) lose_connection();
   }
 
   void frames(const link_frames& m) {
+    if (m.connection != s_.connection) return;  // given up; what it asked is asked again
+    s_.last_frame = now();
     for (const auto& f : *m.batch) {
       auto answer = decode_link_answer(f.expose());
       if (!answer) {
@@ -115,26 +142,28 @@ class server_link {
       }
       take(*answer);
     }
+    s_.unheard_since = waits_for_an_answer() ? s_.last_frame : time_never;
     pump();
+    if (!std::exchange(s_.answers, true)) notify(s_.wait_for_server);
   }
 
   void timer() {
     const auto t = now();
+    const bool slept = t - std::exchange(s_.last_look, t) > asleep_after;
     if (s_.unsaved && t >= s_.save_not_before) save_credentials();
+    drop_old_requests(t);
+    if (s_.exporter && t - s_.unheard_since >= 2 * s_.parts.request_timeout) give_up_connection();
     if (s_.exporter) {
-      for (auto& [id, p] : s_.requests)
-        if (p.sent != time_zero && t - p.sent > s_.parts.request_timeout) {
-          p.sent = time_zero;  // asked again with the same id
-          --s_.in_flight;
-        }
+      look_at_requests(t);
       if (s_.nonce_request && t - s_.nonce_asked > s_.parts.request_timeout) {
         s_.nonce_request.reset();
         fail_nonces();
       }
+      if (slept && !s_.nonce_request) ask_nonce();
       if (s_.challenge_request && t - s_.challenge_asked > s_.parts.request_timeout)
         s_.challenge_request.reset();
-      if (!s_.credentials && t >= s_.enrol_not_before) enrol();
-      if (s_.report_request && t - s_.report_sent > s_.parts.request_timeout) end_report();
+      if (wants_to_enrol(t)) enrol();
+      if (s_.report_request && t - s_.report_sent > s_.parts.request_timeout) end_report(seconds{0});
       pump();
       flush_reports();
     }
@@ -174,17 +203,82 @@ class server_link {
   [[nodiscard]] time_point now() const { return s_.parts.clock(); }
 
   void send(const request_id& id, decltype(link_request::body) body) {
-    s_.parts.send(encode(link_request{id, s_.parts.incarnation, std::move(body)}));
+    if (s_.unheard_since == time_never) s_.unheard_since = now();
+    s_.parts.send(s_.connection, encode(link_request{id, s_.parts.incarnation, std::move(body)}));
   }
   request_id fresh_id() { return crypto::system_entropy().draw_id<request_id>(); }
 
   void forget_connection() {
-    for (auto& [id, p] : s_.requests) p.sent = time_zero;
+    for (auto& [id, p] : s_.requests) {
+      p.sent = time_zero;
+      p.sends = 0;
+    }
     s_.in_flight = 0;
+    s_.last_frame = time_zero;
+    s_.unheard_since = time_never;
+    s_.answers = false;
     s_.nonce_request.reset();
     s_.challenge_request.reset();
     s_.enrol_not_before = time_zero;
-    end_report();
+    s_.report_request.reset();
+    s_.reports.interrupted(now());
+  }
+
+  void lose_connection() {
+    s_.exporter.reset();
+    s_.connection = 0;
+    forget_connection();
+    fail_nonces();
+  }
+
+  /// The server froze, or the network forgot the connection. The uplink says so when it has ended it.
+  void give_up_connection() {
+    s_.parts.give_up(s_.connection, "nothing came from the server for " +
+                                        std::to_string(2 * s_.parts.request_timeout.count()) +
+                                        " ms although it was asked; the next server is tried");
+    lose_connection();
+  }
+
+  [[nodiscard]] bool waits_for_an_answer() const {
+    return s_.in_flight > 0 || s_.nonce_request || s_.challenge_request || s_.report_request;
+  }
+
+  /// A request that is not answered is sent once more, with the same id: the server returns the same answer,
+  /// and no index is spent. Then it fails alone.
+  void look_at_requests(time_point t) {
+    std::vector<request_id> failed;
+    for (auto& [id, p] : s_.requests) {
+      if (p.sent == time_zero || t - p.sent <= s_.parts.request_timeout) continue;
+      if (p.sends >= sends_max) {
+        failed.push_back(id);
+        continue;
+      }
+      p.sent = time_zero;
+      --s_.in_flight;
+    }
+    const auto again = std::chrono::ceil<seconds>(s_.parts.request_timeout);
+    for (const auto& id : failed)
+      if (auto p = finish(id))
+        self_->send(p->device, gw_refusal{id,
+                                          {link_status::overloaded, static_cast<std::uint32_t>(again.count()),
+                                           "the server does not answer this request"}});
+  }
+
+  /// Their devices gave them up: answered now, they would spend an index that nobody waits for.
+  void drop_old_requests(time_point t) {
+    std::vector<request_id> old;
+    for (const auto& [id, p] : s_.requests)
+      if (t - p.asked > request_age_max) old.push_back(id);
+    for (const auto& id : old)
+      if (auto p = finish(id))
+        keep_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
+  }
+
+  static void keep_waiting(devices& list, const device_actor& d) {
+    if (list.size() < waiting_max) list.emplace(d.id(), d);
+  }
+  void notify(devices& list) {
+    for (auto& [id, d] : std::exchange(list, {})) self_->send(d, gw_server_ready{});
   }
 
   void ask_nonce() {
@@ -193,14 +287,26 @@ class server_link {
     send(*s_.nonce_request, issuer_nonce_request{});
   }
   void fail_nonces() {
-    for (auto& d : std::exchange(s_.wants_nonce, {})) self_->send(d, gw_nonce{std::nullopt});
+    for (auto& d : std::exchange(s_.wants_nonce, {})) {
+      keep_waiting(s_.wait_for_server, d);
+      self_->send(d, gw_nonce{std::nullopt});
+    }
   }
   void answer_nonces() {
     for (auto& d : std::exchange(s_.wants_nonce, {})) self_->send(d, gw_nonce{s_.parts.nonces->fresh(now())});
   }
 
+  /// Without credentials, or after a refusal when the user wrote the password file again.
+  [[nodiscard]] bool wants_to_enrol(time_point t) const {
+    if (s_.challenge_request || (s_.credentials && !s_.user_refused)) return false;
+    const auto written = password_time(s_.parts.password_file);
+    if (s_.credentials && (written == 0 || written == s_.credentials->password_time)) return false;
+    return written != s_.password_tried || t >= s_.enrol_not_before;
+  }
+
   void enrol() {
     if (s_.challenge_request) return;
+    s_.password_tried = password_time(s_.parts.password_file);
     s_.challenge_request = fresh_id();
     s_.challenge_asked = now();
     send(*s_.challenge_request, user_challenge{s_.parts.user});
@@ -219,6 +325,7 @@ class server_link {
       const auto message = crypto::scram_auth_message(*s_.exporter, suite.sha256(encode_for_proof(body)));
       body.proof = crypto::scram_proof(suite, s_.credentials->client_key, message);
       p.sent = now();
+      ++p.sends;
       ++s_.in_flight;
       send(id, std::move(body));
     }
@@ -244,7 +351,9 @@ class server_link {
                         {{"what", "no key can be assigned until this is mended; tried again every 30 s"}});
     }
     s_.credentials = std::move(*made);
+    s_.user_refused = false;
     save_credentials();
+    notify(s_.wait_for_user);
   }
 
   void save_credentials() {
@@ -262,7 +371,7 @@ class server_link {
   }
 
   void take(const link_answer& a, const refusal& body) {
-    if (s_.report_request == a.id) return end_report();
+    if (s_.report_request == a.id) return end_report(seconds{body.retry_after});
     if (s_.challenge_request == a.id) {
       s_.challenge_request.reset();
       s_.enrol_not_before = now() + std::max<seconds>(enrolment_pause, seconds{body.retry_after});
@@ -272,30 +381,37 @@ class server_link {
     const auto p = finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
-    if (body.status == link_status::unknown_user_or_bad_proof) user_refused();
+    if (body.status != link_status::unknown_user_or_bad_proof) return;
+    keep_waiting(s_.wait_for_user, p->device);
+    user_refused();
   }
 
   /// The salt of the enrolment stands, whatever the server says now, until the user writes the password file
-  /// again: that is the user's word.
+  /// again: that is the user's word. The timer looks whether it was.
   void user_refused() {
-    const auto& file = s_.parts.password_file;
-    log::error(gateway_component, "user-refused",
-               "the server does not accept this user and password: check `user`; if the password is another "
-               "one, write it to user_password_file",
-               {{"user", s_.parts.user.text()}, {"user_password_file", file.string()}});
-    const auto written = password_time(file);
-    if (written != 0 && s_.credentials && written != s_.credentials->password_time) enrol();
+    const auto t = now();
+    if (!std::exchange(s_.user_refused, true) || t - s_.refusal_said_at >= refusal_said) {
+      s_.refusal_said_at = t;
+      log::error(
+          gateway_component, "user-refused",
+          "the server does not accept this user and password: check `user`; if the password is another "
+          "one, or the user was added to the server again, write the password to user_password_file: "
+          "the file is looked at once a second",
+          {{"user", s_.parts.user.text()}, {"user_password_file", s_.parts.password_file.string()}});
+    }
+    if (wants_to_enrol(t)) enrol();
   }
 
   void take(const link_answer& a, const epoch_report_answer& body) {
     if (s_.report_request != a.id) return;
     for (const auto& [entity, outcome] : body.entries) {
-      const auto it = s_.reports.find(entity);
-      if (it == s_.reports.end() || !it->second.in_flight) continue;
-      self_->send(it->second.device, gw_report_outcome{it->second.which, outcome});
-      s_.reports.erase(it);
+      const auto which = s_.reports.answered(entity);
+      if (!which) continue;
+      const auto d = s_.reporters.find(entity);
+      self_->send(d->second, gw_report_outcome{*which, outcome});
+      s_.reporters.erase(d);
     }
-    end_report();
+    end_report(seconds{0});
     flush_reports();
   }
 
@@ -313,20 +429,17 @@ class server_link {
   }
 
   void flush_reports() {
-    if (!s_.exporter || s_.report_request || s_.reports.empty()) return;
+    if (!s_.exporter || s_.report_request) return;
     epoch_report m;
-    for (auto& [entity, r] : s_.reports) {
-      if (m.entries.size() >= reports_in_message_max) break;
-      m.entries.emplace_back(entity, r.which);
-      r.in_flight = true;
-    }
+    m.entries = s_.reports.take(now(), reports_in_message_max);
+    if (m.entries.empty()) return;
     s_.report_request = fresh_id();
     s_.report_sent = now();
     send(*s_.report_request, std::move(m));
   }
-  void end_report() {
+  void end_report(seconds retry_after) {
     s_.report_request.reset();
-    for (auto& [entity, r] : s_.reports) r.in_flight = false;
+    s_.reports.unanswered(now(), retry_after);
   }
 
   server_link_actor::pointer self_;

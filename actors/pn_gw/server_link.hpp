@@ -35,14 +35,16 @@ class nonce_cache {
 
 struct server_link_parts {
   user_id user;
-  std::filesystem::path password_file;  ///< read once, when no ClientKey is kept; may be empty then
-  milliseconds request_timeout{10'000};
-  std::size_t requests_max = 128;  ///< sent and not answered; the others wait
-  std::uint64_t incarnation = 0;   ///< the newest that the store knows
+  std::filesystem::path password_file;   ///< read once, when no ClientKey is kept; may be empty then
+  milliseconds request_timeout{10'000};  ///< twice this without a frame, and the connection is given up
+  std::size_t requests_max = 128;        ///< sent and not answered; the others wait
+  std::uint64_t incarnation = 0;         ///< the newest that the store knows
   clock_fn clock;
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
-  std::function<void(bytes)> send;  ///< [thread-safe] one frame to the server
+  /// [thread-safe] As of uplink: one frame for one connection, and the end of a connection that is dead.
+  std::function<void(connection_number, bytes)> send;
+  std::function<void(connection_number, std::string why)> give_up;
 };
 
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts);
@@ -51,12 +53,16 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
 class uplink_to_actor final : public uplink_listener {
  public:
   explicit uplink_to_actor(server_link_actor to) : to_(std::move(to)) {}
-  void up(secret32 exporter, std::string server) override {
-    caf::anon_send(to_, link_up{std::make_shared<const secret32>(std::move(exporter)), std::move(server)});
+  void up(connection_number connection, secret32 exporter, std::string server) override {
+    caf::anon_send(
+        to_, link_up{connection, std::make_shared<const secret32>(std::move(exporter)), std::move(server)});
   }
-  void down(std::string why) override { caf::anon_send(to_, link_down{std::move(why)}); }
-  void frames(std::vector<secret_bytes> batch) override {
-    caf::anon_send(to_, link_frames{std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
+  void down(connection_number connection, uplink_end end) override {
+    caf::anon_send(to_, link_down{connection, std::move(end.why), end.planned});
+  }
+  void frames(connection_number connection, std::vector<secret_bytes> batch) override {
+    caf::anon_send(
+        to_, link_frames{connection, std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
   }
 
  private:

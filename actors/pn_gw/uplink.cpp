@@ -1,7 +1,6 @@
 #include "actors/pn_gw/uplink.hpp"
 
 #include <algorithm>
-#include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -14,6 +13,8 @@
 #include <random>
 #include <thread>
 
+#include "actors/pn_gw/address_race.hpp"
+#include "base/keepalive.hpp"
 #include "protocol/constants.hpp"
 
 namespace cpns::actors {
@@ -28,11 +29,17 @@ constexpr std::size_t header = 4;
 constexpr std::size_t queued_max = 4 * 1024 * 1024;
 // A whole frame always fits, so this buffer, which holds keys, is never moved to another place.
 constexpr std::size_t input_max = header + protocol::link_message_max + 16 * 1024;
+/// For the last words of TLS on either side.
+constexpr milliseconds farewell_max{500};
 
 /// One attempt and the connection that it becomes. Late handlers find it closed and do nothing.
 struct connection {
-  connection(asio::io_context& io, asio::ssl::context& context) : stream(io, context), in(input_max) {}
+  connection(connection_number n, std::size_t server_place, asio::io_context& io, asio::ssl::context& context)
+      : number(n), server(server_place), stream(io, context), in(input_max) {}
+  const connection_number number;
+  const std::size_t server;  ///< its place in the list
   tls_stream stream;
+  std::shared_ptr<address_race> race;
   bytes in;
   std::size_t have = 0;
   bool up = false, closed = false, writing = false;
@@ -44,7 +51,8 @@ using connection_ptr = std::shared_ptr<connection>;
 
 struct uplink::impl {
   impl(uplink_settings s, crypto::tls_supply c, uplink_listener& l)
-      : settings(std::move(s)), contexts(std::move(c)), listener(l), resolver(io), timer(io), deadline(io) {}
+      : settings(std::move(s)), contexts(std::move(c)), listener(l), resolver(io), timer(io), deadline(io),
+        next_server(settings.first_server % settings.servers.size()), addresses(settings.servers.size()) {}
 
   uplink_settings settings;
   asio::io_context io{1};
@@ -54,12 +62,15 @@ struct uplink::impl {
   asio::steady_timer timer, deadline;
   connection_ptr now;
   std::size_t next_server = 0;
+  connection_number numbers = 0;
+  std::vector<std::size_t> addresses;  ///< per server: the one to begin with
   unsigned failures = 0;
   bool stopping = false;
   std::string last_why;
   std::mt19937 dice{std::random_device{}()};
   std::mutex guard;
-  bytes queued;  // with guard
+  connection_number open = 0;  ///< the one that is up, or 0; with guard, as the next two
+  bytes queued;
   bool flush_posted = false;
   std::thread thread;
 
@@ -68,11 +79,12 @@ struct uplink::impl {
     auto tls = contexts();
     if (!tls) {
       failures = std::min(failures, 3u);  // a clock may be set at any moment, and asking costs no network
-      return try_later(tls.error().message(), false);
+      return try_later(0, {tls.error().message()}, false);
     }
     asio::ssl::context context{tls->release()};
-    const auto server = settings.servers[next_server++ % settings.servers.size()];
-    auto c = now = std::make_shared<connection>(io, context);
+    const auto place = std::exchange(next_server, (next_server + 1) % settings.servers.size());
+    const auto server = settings.servers[place];
+    auto c = now = std::make_shared<connection>(++numbers, place, io, context);
     deadline.expires_after(settings.connect_timeout);
     deadline.async_wait([this, c](const failure& cancelled) {
       if (!cancelled && !c->up)
@@ -82,16 +94,28 @@ struct uplink::impl {
                            [this, c, server](const failure& wrong, const tcp::resolver::results_type& found) {
                              if (c->closed) return;
                              if (wrong) return end(c, server.text() + ": " + wrong.message());
-                             asio::async_connect(
-                                 c->stream.next_layer(), found,
-                                 [this, c, server](const failure& refused, const tcp::endpoint&) {
-                                   if (c->closed) return;
-                                   if (refused) return end(c, server.text() + ": " + refused.message());
-                                   failure ignored;
-                                   c->stream.next_layer().set_option(tcp::no_delay{true}, ignored);
-                                   handshake(c, server);
-                                 });
+                             reach(c, server, found);
                            });
+  }
+
+  void reach(const connection_ptr& c, const config::address& server,
+             const tcp::resolver::results_type& found) {
+    std::vector<tcp::endpoint> all;
+    for (const auto& entry : found) all.push_back(entry.endpoint());
+    auto& first = addresses[c->server];
+    first %= std::max<std::size_t>(all.size(), 1);
+    c->race = address_race::start(
+        io, in_turn(all, first), settings.next_address_after,
+        [this, c, server, n = all.size()](const failure& refused, tcp::socket reached, std::size_t at) {
+          if (c->closed) return;
+          if (refused) return end(c, server.text() + ": " + refused.message());
+          addresses[c->server] = (addresses[c->server] + at) % n;
+          c->stream.next_layer() = std::move(reached);
+          failure ignored;
+          c->stream.next_layer().set_option(tcp::no_delay{true}, ignored);
+          probe_when_quiet(c->stream.next_layer().native_handle(), settings.probe);
+          handshake(c, server);
+        });
   }
 
   void handshake(const connection_ptr& c, const config::address& server) {
@@ -115,8 +139,9 @@ struct uplink::impl {
       {
         std::lock_guard lock{guard};
         queued.clear();
+        open = c->number;
       }
-      listener.up(std::move(*exporter), server.text());
+      listener.up(c->number, std::move(*exporter), server.text());
       read(c);
     });
   }
@@ -124,19 +149,20 @@ struct uplink::impl {
   void read(const connection_ptr& c) {
     c->stream.async_read_some(asio::buffer(c->in.data() + c->have, c->in.size() - c->have),
                               [this, c](const failure& wrong, std::size_t n) {
-                                if (c->closed) return;
-                                if (wrong) {
-                                  // A TLS 1.3 client learns at its first read that its certificate was
-                                  // refused.
-                                  const bool tls = wrong.category() == asio::error::get_ssl_category();
-                                  return end(
-                                      c, tls ? crypto::tls_refusal(c->stream.native_handle(),
-                                                                   static_cast<unsigned long>(wrong.value()))
-                                             : "the server closed the connection: " + wrong.message());
-                                }
+                                if (c->closed) return wipe(c->in.data(), c->in.size());
+                                if (wrong) return end_of_reading(c, wrong);
                                 c->have += n;
                                 if (take(c)) read(c);
                               });
+  }
+
+  void end_of_reading(const connection_ptr& c, const failure& wrong) {
+    if (wrong == asio::error::eof) return end(c, "the server ended the connection", ending::planned);
+    if (wrong == asio::ssl::error::stream_truncated) return end(c, "the server cut the connection");
+    // A TLS 1.3 client learns at its first read that its certificate was refused.
+    const bool tls = wrong.category() == asio::error::get_ssl_category();
+    end(c, tls ? crypto::tls_refusal(c->stream.native_handle(), static_cast<unsigned long>(wrong.value()))
+               : "the connection to the server broke: " + wrong.message());
   }
 
   bool take(const connection_ptr& c) {
@@ -161,7 +187,7 @@ struct uplink::impl {
     c->have = rest;
     if (!batch.empty()) {
       failures = 0;
-      listener.frames(std::move(batch));
+      listener.frames(c->number, std::move(batch));
     }
     return true;
   }
@@ -171,7 +197,7 @@ struct uplink::impl {
     {
       std::lock_guard lock{guard};
       flush_posted = false;
-      if (!c || !c->up || c->closed || c->writing || queued.empty()) return;
+      if (!c || c->number != open || c->closed || c->writing || queued.empty()) return;
       c->out.clear();
       c->out.swap(queued);
     }
@@ -184,20 +210,49 @@ struct uplink::impl {
     });
   }
 
-  void end(const connection_ptr& c, const std::string& why) {
+  enum class ending { broken, planned };
+
+  void end(const connection_ptr& c, const std::string& why, ending how = ending::broken) {
     if (std::exchange(c->closed, true)) return;
-    const bool was_up = c->up;
-    failure ignored;
-    c->stream.next_layer().close(ignored);
+    {
+      std::lock_guard lock{guard};
+      if (open == c->number) open = 0;
+      queued.clear();
+    }
+    if (c->race) c->race->cancel();
     resolver.cancel();
     deadline.cancel();
     wipe(c->in.data(), c->in.size());
-    if (!stopping) try_later(why, was_up);
+    if (how == ending::planned && c->up && !c->writing) {
+      farewell(c);
+    } else {
+      failure ignored;
+      c->stream.next_layer().close(ignored);
+    }
+    // What broke, or never came to be, is tried at the server's next address.
+    if (how == ending::broken) ++addresses[c->server];
+    if (!stopping) try_later(c->number, {why, how == ending::planned}, c->up);
   }
 
-  void try_later(const std::string& why, bool was_up) {
-    if (was_up || why != last_why) listener.down(why);  // the same refusal again and again is said once
-    last_why = why;
+  /// Says to the server, as TLS has it, that this is the end.
+  void farewell(const connection_ptr& c) {
+    auto limit = std::make_shared<asio::steady_timer>(io, farewell_max);
+    const auto close = [c] {
+      failure ignored;
+      c->stream.next_layer().close(ignored);
+    };
+    limit->async_wait([close, limit](const failure& cancelled) {
+      if (!cancelled) close();
+    });
+    c->stream.async_shutdown([close, limit](const failure&) {
+      limit->cancel();
+      close();
+    });
+  }
+
+  void try_later(connection_number number, uplink_end how, bool was_up) {
+    if (was_up || how.why != last_why) listener.down(number, how);  // the same refusal is said once
+    last_why = was_up ? std::string{} : how.why;
     const auto longest =
         std::min(settings.reconnect_max, settings.reconnect_min * (1 << std::min(failures++, 10u)));
     timer.expires_after(longest / 2 +
@@ -218,19 +273,32 @@ uplink::~uplink() {
   asio::post(impl_->io, [i = impl_.get()] {
     i->stopping = true;
     i->timer.cancel();
-    if (i->now) i->end(i->now, "closing");
+    if (i->now) i->end(i->now, "closing", impl::ending::planned);
   });
   impl_->thread.join();
 }
 
-void uplink::send(bytes frame) {
+void uplink::send(connection_number connection, bytes frame) {
   const auto size = static_cast<std::uint32_t>(frame.size());
   std::lock_guard lock{impl_->guard};
+  if (connection == 0 || connection != impl_->open) return;
   if (impl_->queued.size() + frame.size() > queued_max) return;
   for (int shift = 24; shift >= 0; shift -= 8)
     impl_->queued.push_back(static_cast<std::uint8_t>(size >> shift));
   impl_->queued.insert(impl_->queued.end(), frame.begin(), frame.end());
   if (!std::exchange(impl_->flush_posted, true)) asio::post(impl_->io, [i = impl_.get()] { i->flush(); });
+}
+
+void uplink::give_up(connection_number connection, std::string why) {
+  asio::post(impl_->io, [i = impl_.get(), connection, why = std::move(why)] {
+    if (i->now && i->now->number == connection && i->now->up) i->end(i->now, why);
+  });
+}
+
+std::size_t first_server_of(const gateway_id& gw) {
+  std::uint64_t n = 0;
+  for (std::size_t i = 0; i < sizeof n; ++i) n = n << 8 | gw.value[i];
+  return static_cast<std::size_t>(n);
 }
 
 }  // namespace cpns::actors

@@ -10,6 +10,7 @@ using kind_t = gw_event::kind_t;
 
 constexpr seconds nonce_wait{15}, request_wait{30}, refill_wait{30}, report_wait{60};
 constexpr seconds unusable_wait{60};  ///< after an answer of the server that cannot be used
+constexpr milliseconds ready_spread{2000};
 constexpr int stale_nonces_max = 3;
 // What a record holds of keys, far below what can be read back. Of keys that were handed out and not
 // confirmed, the newest ones may still be confirmed; of unused ones, the server gives the rest later.
@@ -244,6 +245,16 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, bool fo
     if (link && has_link(*link)) drop_link(*link, "the device on it is not who it claims to be");
   }
   fail_with(now, std::move(what.why), wait);
+}
+
+/// Many devices wait for the same thing, so they do not all begin in the same moment.
+void pn_gw_machine::impl::handle_server_ready(time_point now) {
+  server_not_before = time_zero;
+  const auto soon =
+      now +
+      milliseconds{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(ready_spread.count())))};
+  for (const auto waits : {gw_timer::retry, gw_timer::refill})
+    if (timers.at(waits) != time_never && timers.at(waits) > soon) timers.set(waits, soon);
 }
 
 // ---- refills, in the background of a keyed device

@@ -216,6 +216,7 @@ void pn_gw_machine::handle_refusal(time_point now, const request_id& id, const r
 void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
   impl_->handle_report_outcome(now, reported, outcome);
 }
+void pn_gw_machine::handle_server_ready(time_point now) { impl_->handle_server_ready(now); }
 void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }
 void pn_gw_machine::handle_settings(pn_gw_settings settings) { impl_->handle_settings(std::move(settings)); }
 void pn_gw_machine::handle_timeout(time_point now) { impl_->handle_timeout(now); }

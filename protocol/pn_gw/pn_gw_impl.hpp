@@ -95,6 +95,7 @@ struct pn_gw_machine::impl {
                        std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
+  void handle_server_ready(time_point now);
 
   pn_gw_settings settings;
   device_record record;

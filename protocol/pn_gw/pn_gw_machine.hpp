@@ -139,6 +139,9 @@ class pn_gw_machine {
                        std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
+  /// What kept the server from answering is over: it can be reached again, or the user is accepted again.
+  /// What waits for the server asks within two seconds.
+  void handle_server_ready(time_point now);
   /// A person or an operator asks for the next key now.
   void handle_update_request(time_point now);
   /// The configuration was read again; from the next thing that happens on.

@@ -96,7 +96,8 @@ TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
   EXPECT_TRUE(p.assignments().empty());
   EXPECT_TRUE(h.link != 0);
   p.connect_server();
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{310}));
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}))
+      << "it does not wait for the end of its own pause";
 }
 
 TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
@@ -143,8 +144,8 @@ TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
   gateway_place p;
   for (const char* hex : {"", "00", "ff", "9a10000000", "820102"}) {
     auto batch = std::vector<secret_bytes>{secret_bytes{from_hex(hex).value()}};
-    caf::anon_send(p.link,
-                   actors::link_frames{std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
+    caf::anon_send(p.link, actors::link_frames{p.connected, std::make_shared<const std::vector<secret_bytes>>(
+                                                                std::move(batch))});
   }
   p.settle();
   EXPECT_TRUE(p.logged("bad-answer"));
@@ -164,8 +165,8 @@ TEST(pn_gw_link, an_answer_to_a_request_that_was_not_made_is_dropped) {
   forged.body = std::move(keys);
   std::vector<secret_bytes> batch;
   batch.push_back(encode(forged));
-  caf::anon_send(p.link,
-                 actors::link_frames{std::make_shared<const std::vector<secret_bytes>>(std::move(batch))});
+  caf::anon_send(p.link, actors::link_frames{p.connected, std::make_shared<const std::vector<secret_bytes>>(
+                                                              std::move(batch))});
   p.settle();
   EXPECT_EQ(p.record(h)->keys.size(), before);
 }
@@ -216,7 +217,7 @@ TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
   p.advance(seconds{5});
   EXPECT_TRUE(p.logged("not-enrolled"));
   file.write("correct horse");
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{120}));
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
 }
 
 TEST(pn_gw_link, on_a_full_disk_nobody_is_told_that_the_password_file_is_not_needed) {
@@ -248,7 +249,7 @@ TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_
   EXPECT_FALSE(p.logged("wrong horse"));
   EXPECT_FALSE(h.key().has_value());
   file.write("correct horse");
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{900}));
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
 }
 
 TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
@@ -272,7 +273,7 @@ TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
       1)
       << "the server is not asked for a salt again";
   file.write("battery staple");
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{900}));
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
   EXPECT_EQ(p.keys.credentials(p.alice.user).value()->salt, p.alice.record.salt);
 }
 
@@ -290,6 +291,142 @@ TEST(pn_gw_link, reports_are_repeated_until_they_are_answered) {
   p.advance(seconds{5});
   EXPECT_FALSE(done());
   EXPECT_TRUE(p.advance_until(done, seconds{60}));
+}
+
+TEST(pn_gw_link, every_device_that_a_refused_user_stopped_asks_again_when_the_password_is_right) {
+  password_file file{"correct horse"};
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = file.path();
+  gateway_place p{c};
+  p.set_password("battery staple");
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 20; ++i) p.radio.link_up(*all.emplace_back(&p.pne(i)));
+  p.advance(seconds{60});
+  EXPECT_TRUE(p.logged("user-refused"));
+  const auto text = p.log.text();
+  EXPECT_EQ(text.find("user-refused"), text.rfind("user-refused")) << "said once for all of them";
+  file.write("battery staple");
+  EXPECT_TRUE(p.advance_until(
+      [&] { return std::all_of(all.begin(), all.end(), [](auto* h) { return h->key().has_value(); }); },
+      seconds{5}));
+}
+
+TEST(pn_gw_link, a_connection_on_which_nothing_comes_is_given_up_for_the_next_server) {
+  gateway_place p;
+  p.swallows = [](const auto&) { return true; };  // it froze
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{19});
+  EXPECT_TRUE(p.given_up.empty());
+  p.advance(seconds{3});
+  ASSERT_EQ(p.given_up.size(), 1u);
+  EXPECT_EQ(p.given_up[0].first, p.connected);
+  EXPECT_NE(p.given_up[0].second.find("20000 ms"), std::string::npos);
+  p.swallows = nullptr;
+  p.connect_server();
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
+  EXPECT_EQ(p.given_up.size(), 1u);
+}
+
+TEST(pn_gw_link, an_idle_connection_is_not_given_up) {
+  gateway_place p;
+  (void)p.keyed_pne(1);
+  p.advance(seconds{900});
+  EXPECT_TRUE(p.given_up.empty());
+}
+
+TEST(pn_gw_link, a_request_that_is_not_answered_beside_others_fails_alone) {
+  gateway_place p;
+  auto& unlucky = p.pne(99);
+  p.swallows = [&](const protocol::link_request& r) {
+    const auto* a = std::get_if<protocol::key_assignment_request>(&r.body);
+    return a != nullptr && a->entity == unlucky.entity;
+  };
+  p.radio.link_up(unlucky);
+  for (int i = 0; i < 12; ++i) {
+    (void)p.keyed_pne(i);
+    p.advance(seconds{5});
+  }
+  EXPECT_TRUE(p.given_up.empty());
+  EXPECT_TRUE(p.logged("the server does not answer this request"));
+  std::map<request_id, int> sent;
+  for (const auto* r : p.assignments())
+    if (std::get<protocol::key_assignment_request>(r->body).entity == unlucky.entity) ++sent[r->id];
+  EXPECT_LE(sent.size(), 3u);
+  for (const auto& [id, times] : sent) EXPECT_LE(times, 2);
+  p.swallows = nullptr;
+  EXPECT_TRUE(p.advance_until([&] { return unlucky.key().has_value(); }, seconds{60}));
+}
+
+TEST(pn_gw_link, what_a_device_gave_up_is_not_asked_on_a_later_connection) {
+  gateway_place p;
+  p.swallows = is_assignment;
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  ASSERT_EQ(p.assignments().size(), 1u);
+  const auto given_up = p.assignments()[0]->id;
+  p.cut_server();
+  p.advance(seconds{40});
+  p.asked.clear();
+  p.swallows = nullptr;
+  p.connect_server();
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
+  for (const auto* r : p.assignments()) EXPECT_NE(r->id, given_up) << "an index for nobody";
+}
+
+TEST(pn_gw_link, a_proof_goes_to_the_connection_that_it_was_made_for) {
+  gateway_place p;
+  ++p.connected;  // another connection is up, and the actor does not know yet
+  const auto before = p.asked.size();
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  EXPECT_EQ(p.asked.size(), before) << "nothing goes out on the new one";
+  ASSERT_FALSE(p.late.empty());
+  for (const auto n : p.late) EXPECT_EQ(n, p.connected - 1);
+}
+
+TEST(pn_gw_link, after_a_sleep_of_the_machine_the_connection_is_probed_at_once) {
+  gateway_place p;
+  (void)p.keyed_pne(1);
+  p.advance(seconds{5});
+  const auto before = p.asked.size();
+  p.swallows = [](const auto&) { return true; };  // the server ended the connection meanwhile
+  p.now += std::chrono::hours{8};
+  p.advance(seconds{2});
+  EXPECT_GT(p.asked.size(), before);
+  p.advance(seconds{22});
+  EXPECT_EQ(p.given_up.size(), 1u);
+}
+
+TEST(pn_gw_link, a_server_that_cannot_store_reports_hears_them_seldom) {
+  gateway_place p;
+  const auto is_report = [](const protocol::link_request& r) {
+    return std::holds_alternative<protocol::epoch_report>(r.body);
+  };
+  p.swallows = is_report;
+  auto& h = p.keyed_pne(1);
+  p.faulty.fail_writes(errc::store_full);
+  p.swallows = nullptr;
+  p.asked.clear();
+  p.advance(seconds{120});
+  EXPECT_LE(std::count_if(p.asked.begin(), p.asked.end(), is_report), 7);
+  p.faulty.repair();
+  const auto done = [&] {
+    const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
+    return protocol::decode_entity_record(row->expose()).value().last_report == h.key();
+  };
+  EXPECT_TRUE(p.advance_until(done, seconds{300}));
+}
+
+TEST(pn_gw_link, a_planned_end_is_not_a_warning) {
+  gateway_place p;
+  caf::anon_send(p.link, actors::link_down{p.connected, "the server ended the connection", true});
+  p.settle();
+  EXPECT_TRUE(p.logged("server-disconnected"));
+  EXPECT_FALSE(p.logged("server-unreachable"));
 }
 
 }  // namespace

@@ -41,7 +41,10 @@ void gateway_place::start() {
   l.clock = [this] { return now; };
   l.store = &keys;
   l.nonces = nonces;
-  l.send = [this](bytes frame) { to_server(std::move(frame)); };
+  l.send = [this](actors::connection_number n, bytes frame) { to_server(n, std::move(frame)); };
+  l.give_up = [this](actors::connection_number n, std::string why) {
+    given_up.emplace_back(n, std::move(why));
+  };
   link = actors::spawn_server_link(system, std::move(l));
   auto rules = std::make_shared<actors::supervisor_rules>();
   rules->device.gw = gw;
@@ -78,10 +81,10 @@ void gateway_place::stop() {
 
 void gateway_place::connect_server() {
   const auto bound = random.draw_secret<32>();
-  connection = std::make_shared<wire>(link);
+  connection = std::make_shared<wire>(link, ++connected);
   session = system.spawn(server::session, role, server::peer_info{gw, "urn:cpns:gw:phone", "test", bound},
                          connection);
-  caf::anon_send(link, actors::link_up{std::make_shared<const secret32>(bound), "test"});
+  caf::anon_send(link, actors::link_up{connected, std::make_shared<const secret32>(bound), "test"});
   settle();
 }
 
@@ -89,11 +92,12 @@ void gateway_place::cut_server() {
   connection->cut();
   caf::anon_send(session, server::link_closed{});
   session = server::session_actor{};
-  caf::anon_send(link, actors::link_down{"cut"});
+  caf::anon_send(link, actors::link_down{connected, "cut", false});
   settle();
 }
 
-void gateway_place::to_server(bytes frame) {
+void gateway_place::to_server(actors::connection_number n, bytes frame) {
+  if (n != connected) return late.push_back(n);
   auto r = protocol::decode_link_request(frame);
   ASSERT_TRUE(r.has_value()) << r.error().message();
   const bool lost = !session || (swallows && swallows(*r));

@@ -31,17 +31,19 @@ struct gateway_choices {
 /// The server's end of the connection: what it sends becomes messages of the link actor.
 class wire final : public server::link_port {
  public:
-  explicit wire(actors::server_link_actor to) : to_(std::move(to)) {}
+  wire(actors::server_link_actor to, actors::connection_number number)
+      : to_(std::move(to)), number_(number) {}
   void send(secret_bytes answer) override {
     if (!to_) return;
-    caf::anon_send(to_, actors::link_frames{std::make_shared<const std::vector<secret_bytes>>(
-                            std::vector<secret_bytes>{std::move(answer)})});
+    caf::anon_send(to_, actors::link_frames{number_, std::make_shared<const std::vector<secret_bytes>>(
+                                                         std::vector<secret_bytes>{std::move(answer)})});
   }
   void close(std::string) override { to_ = nullptr; }
   void cut() { to_ = nullptr; }
 
  private:
   actors::server_link_actor to_;
+  actors::connection_number number_;
 };
 
 struct gateway_place : server_actor_tests::place {
@@ -66,6 +68,9 @@ struct gateway_place : server_actor_tests::place {
   std::vector<protocol::link_request> asked;  ///< everything that the gateway sent to the server
   std::function<bool(const protocol::link_request&)> swallows;  ///< requests that do not arrive
   std::vector<std::string> failures;
+  actors::connection_number connected = 0;  ///< the number of the newest connection
+  std::vector<std::pair<actors::connection_number, std::string>> given_up;
+  std::vector<actors::connection_number> late;  ///< of frames for a connection that is over
 
   explicit gateway_place(gateway_choices c = {});
   /// The server's user gets this password, with another salt.
@@ -79,7 +84,7 @@ struct gateway_place : server_actor_tests::place {
 
   void connect_server();
   void cut_server();
-  void to_server(bytes frame);
+  void to_server(actors::connection_number connection, bytes frame);
 
   /// The oldest write of the gateway becomes durable, or fails as its store says.
   void complete_gateway();

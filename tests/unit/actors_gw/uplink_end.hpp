@@ -21,18 +21,20 @@ namespace cpns::uplink_tests {
 /// Everything waits up to ten seconds.
 class told final : public actors::uplink_listener {
  public:
-  void up(secret32 exporter, std::string server) override {
+  void up(actors::connection_number connection, secret32 exporter, std::string server) override {
     std::lock_guard lock{guard_};
+    latest_ = connection;
     exporters_.push_back(std::move(exporter));
     servers_.push_back(std::move(server));
     changed_.notify_all();
   }
-  void down(std::string why) override {
+  void down(actors::connection_number, actors::uplink_end end) override {
     std::lock_guard lock{guard_};
-    downs_.push_back(std::move(why));
+    planned_ += end.planned ? 1 : 0;
+    downs_.push_back(std::move(end.why));
     changed_.notify_all();
   }
-  void frames(std::vector<secret_bytes> batch) override {
+  void frames(actors::connection_number, std::vector<secret_bytes> batch) override {
     std::lock_guard lock{guard_};
     for (auto& f : batch) frames_.push_back(std::move(f));
     changed_.notify_all();
@@ -49,6 +51,15 @@ class told final : public actors::uplink_listener {
   [[nodiscard]] std::size_t ups() const {
     std::lock_guard lock{guard_};
     return exporters_.size();
+  }
+  /// Of the connection that was up last.
+  [[nodiscard]] actors::connection_number latest() const {
+    std::lock_guard lock{guard_};
+    return latest_;
+  }
+  [[nodiscard]] std::size_t planned_ends() const {
+    std::lock_guard lock{guard_};
+    return planned_;
   }
   [[nodiscard]] std::vector<std::string> downs() const {
     std::lock_guard lock{guard_};
@@ -75,6 +86,8 @@ class told final : public actors::uplink_listener {
   }
   mutable std::mutex guard_;
   std::condition_variable changed_;
+  actors::connection_number latest_ = 0;
+  std::size_t planned_ = 0;
   std::vector<secret32> exporters_;
   std::vector<std::string> servers_, downs_;
   std::vector<secret_bytes> frames_;
@@ -83,8 +96,9 @@ class told final : public actors::uplink_listener {
 /// The production listener, which sends every frame back.
 class echo_server {
  public:
-  echo_server(const crypto::tls_files& files, std::uint16_t port = 0) {
-    listener_ = server::listener::start("127.0.0.1", port, crypto::make_server_tls(files).value(), {},
+  echo_server(const crypto::tls_files& files, std::uint16_t port = 0,
+              const server::link_limits& limits = {}) {
+    listener_ = server::listener::start("127.0.0.1", port, crypto::make_server_tls(files).value(), limits,
                                         [this](server::peer_info p, std::shared_ptr<server::link_port> to) {
                                           std::lock_guard lock{guard_};
                                           exporters_.push_back(p.exporter);
@@ -133,7 +147,10 @@ class rude_server {
                        : boost::asio::ssl::context{boost::asio::ssl::context::tls}),
         talk_(std::move(talk)), acceptor_(io_, {boost::asio::ip::address_v4::loopback(), 0}),
         port_(acceptor_.local_endpoint().port()), thread_([this] { run(); }) {}
-  ~rude_server() {
+  ~rude_server() { stop(); }
+  /// Returns when what it does with the last connection is done.
+  void stop() {
+    if (!thread_.joinable()) return;
     ending_ = true;
     boost::system::error_code ignored;
     tcp::socket last{io_};

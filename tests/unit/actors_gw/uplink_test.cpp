@@ -6,6 +6,7 @@
 
 #include <boost/asio/write.hpp>
 
+#include "crypto/key_schedule.hpp"
 #include "protocol/constants.hpp"
 
 namespace cpns::uplink_tests {
@@ -49,7 +50,7 @@ TEST(uplink, both_ends_have_the_same_exporter_and_frames_travel_in_order) {
   ASSERT_TRUE(p.heard.wait_up());
   EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(server.port()));
   for (int i = 0; i < 300; ++i)
-    up->send(frame_of(1 + static_cast<std::size_t>(i) * 7, static_cast<std::uint8_t>(i)));
+    up->send(p.heard.latest(), frame_of(1 + static_cast<std::size_t>(i) * 7, static_cast<std::uint8_t>(i)));
   ASSERT_TRUE(p.heard.wait_frames(300));
   EXPECT_EQ(p.heard.exporters().at(0), server.exporters().at(0));
   const auto all = p.heard.frames();
@@ -62,7 +63,7 @@ TEST(uplink, the_largest_frame_passes) {
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
-  for (std::uint8_t i = 0; i < 4; ++i) up->send(frame_of(protocol::link_message_max, i));
+  for (std::uint8_t i = 0; i < 4; ++i) up->send(p.heard.latest(), frame_of(protocol::link_message_max, i));
   ASSERT_TRUE(p.heard.wait_frames(4));
   EXPECT_EQ(p.heard.frames().at(3), secret_bytes{frame_of(protocol::link_message_max, 3)});
 }
@@ -72,14 +73,14 @@ TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
-  up->send(frame_of(10, 1));
+  up->send(p.heard.latest(), frame_of(10, 1));
   ASSERT_TRUE(p.heard.wait_frames(1)) << "the server's end is up too";
   server.close_connections();
   ASSERT_TRUE(p.heard.wait_down());
   ASSERT_TRUE(p.heard.wait_up(2));
   const auto exporters = p.heard.exporters();
   EXPECT_FALSE(exporters[0] == exporters[1]);
-  up->send(frame_of(10, 2));
+  up->send(p.heard.latest(), frame_of(10, 2));
   EXPECT_TRUE(p.heard.wait_frames(2));
 }
 
@@ -224,10 +225,10 @@ TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
   }
   auto up = p.connect(port);
   ASSERT_TRUE(p.heard.wait_down());
-  for (int i = 0; i < 200; ++i) up->send(frame_of(protocol::link_message_max, 1));
+  for (int i = 0; i < 200; ++i) up->send(p.heard.latest(), frame_of(protocol::link_message_max, 1));
   echo_server server{p.home.server, port};
   ASSERT_TRUE(p.heard.wait_up());
-  up->send(frame_of(5, 7));
+  up->send(p.heard.latest(), frame_of(5, 7));
   ASSERT_TRUE(p.heard.wait_frames(1));
   EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(5, 7)}) << "its owner asks again by itself";
 }
@@ -244,6 +245,86 @@ TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
   ASSERT_TRUE(p.heard.wait_down());
   up.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - began, seconds{9});
+}
+
+TEST(uplink, an_idle_connection_that_the_server_ends_is_a_planned_end_and_a_cut_one_is_not) {
+  uplink_place p;
+  server::link_limits idle;
+  idle.idle_timeout = milliseconds{100};
+  echo_server server{p.home.server, 0, idle};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_down());
+  EXPECT_EQ(p.heard.planned_ends(), 1u);
+  uplink_place q;
+  echo_server cuts{q.home.server};
+  auto other = q.connect(cuts.port());
+  ASSERT_TRUE(q.heard.wait_up());
+  other->send(q.heard.latest(), frame_of(1, 1));
+  ASSERT_TRUE(q.heard.wait_frames(1));
+  cuts.close_connections();
+  ASSERT_TRUE(q.heard.wait_down());
+  EXPECT_EQ(q.heard.planned_ends(), 0u);
+}
+
+TEST(uplink, it_ends_as_tls_has_it) {
+  uplink_place p;
+  std::atomic<bool> proper{false};
+  rude_server server{crypto::careless(true, &p.home.server), [&proper](auto& s) {
+                       boost::system::error_code gone;
+                       char byte = 0;
+                       while (!gone) s.read_some(boost::asio::buffer(&byte, 1), gone);
+                       proper = gone == boost::asio::error::eof;
+                     }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  up.reset();
+  server.stop();
+  EXPECT_TRUE(proper);
+}
+
+TEST(uplink, a_frame_travels_on_the_connection_that_it_was_made_for_and_on_no_other) {
+  uplink_place p;
+  echo_server server{p.home.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  const auto first = p.heard.latest();
+  up->send(first, frame_of(1, 1));
+  ASSERT_TRUE(p.heard.wait_frames(1));
+  server.close_connections();
+  ASSERT_TRUE(p.heard.wait_up(2));
+  up->send(first, frame_of(2, 2));
+  up->send(0, frame_of(3, 3));
+  up->send(p.heard.latest(), frame_of(4, 4));
+  ASSERT_TRUE(p.heard.wait_frames(2));
+  EXPECT_EQ(p.heard.frames().at(1), secret_bytes{frame_of(4, 4)});
+}
+
+TEST(uplink, a_connection_that_is_given_up_leads_to_the_next_server) {
+  uplink_place p;
+  echo_server one{p.home.server}, two{p.home.server};
+  auto up = p.connect(p.settings({one.port(), two.port()}));
+  ASSERT_TRUE(p.heard.wait_up());
+  up->give_up(p.heard.latest() + 1, "another connection");
+  up->give_up(p.heard.latest(), "nothing comes");
+  ASSERT_TRUE(p.heard.wait_up(2));
+  EXPECT_EQ(p.heard.downs(), std::vector<std::string>{"nothing comes"});
+  EXPECT_EQ(p.heard.servers().at(1), "127.0.0.1:" + std::to_string(two.port()));
+}
+
+TEST(uplink, gateways_begin_at_servers_that_their_names_choose) {
+  uplink_place p;
+  echo_server one{p.home.server}, two{p.home.server};
+  auto s = p.settings({one.port(), two.port()});
+  s.first_server = 3;
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(two.port()));
+  std::array<int, 3> begin_at{};
+  for (int i = 0; i < 300; ++i)
+    ++begin_at[actors::first_server_of(crypto::derive_gateway_id(
+                   crypto::openssl_suite(), crypto::gateway_kind::x509, "urn:cpns:gw:" + std::to_string(i))) %
+               3];
+  for (const int n : begin_at) EXPECT_GT(n, 60);
 }
 
 }  // namespace

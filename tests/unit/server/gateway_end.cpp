@@ -69,6 +69,7 @@ bool gateway_end::wait_closed() {
   for (;;) {
     byte_array<1> one{};
     const auto ec = run([this, &one](auto done) { asio::async_read(stream_, asio::buffer(one), done); });
+    last_ = ec;
     if (ec) return ec != asio::error::timed_out;
   }
 }

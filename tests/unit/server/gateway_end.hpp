@@ -26,6 +26,8 @@ class gateway_end {
   std::optional<bytes> read_frame();
   /// Waits until the server closes; false after ten seconds.
   bool wait_closed();
+  /// After wait_closed: whether the server said the end as TLS has it.
+  [[nodiscard]] bool ended_properly() const { return last_ == boost::asio::error::eof; }
 
   bool send(const protocol::link_request& r) { return send_frame(encode(r)); }
   std::optional<protocol::link_answer> receive();
@@ -43,6 +45,7 @@ class gateway_end {
   boost::asio::ssl::context tls_;
   boost::asio::ssl::stream<boost::asio::ip::tcp::socket> stream_;
   std::string error_;
+  boost::system::error_code last_;
 };
 
 }  // namespace cpns::server_tests

@@ -235,9 +235,27 @@ TEST(link_refusal, a_handshake_that_takes_too_long) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
   place p{limits};
-  plain silent{p.at->port()};
-  EXPECT_TRUE(silent.wait_closed());
+  plain slow{p.at->port()};
+  boost::asio::write(slow.s, boost::asio::buffer("\x16\x03\x01", 3));
+  EXPECT_TRUE(slow.wait_closed());
   EXPECT_TRUE(p.log.says("the handshake took too long"));
+}
+
+TEST(link_refusal, connections_without_a_byte_are_counted_without_a_warning) {
+  link_limits limits;
+  limits.handshake_timeout = milliseconds{100};
+  place p{limits};
+  for (int i = 0; i < 20; ++i) plain{p.at->port()};
+  plain open_and_silent{p.at->port()};
+  EXPECT_TRUE(open_and_silent.wait_closed());
+  EXPECT_TRUE(p.log.says("connections-without-a-byte"));
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->connected()) << gw->error();
+  const auto text = p.log.text();
+  EXPECT_EQ(text.find("gateway-refused"), std::string::npos) << text;
+  EXPECT_EQ(text.find("\"warn\""), std::string::npos) << text;
+  EXPECT_EQ(text.find("connections-without-a-byte"), text.rfind("connections-without-a-byte"))
+      << "once an hour";
 }
 
 TEST(link, a_header_that_announces_4_gib_closes_at_once) {
@@ -246,6 +264,7 @@ TEST(link, a_header_that_announces_4_gib_closes_at_once) {
     auto gw = p.connect();
     ASSERT_TRUE(gw->send_raw(head));
     EXPECT_TRUE(gw->wait_closed());
+    EXPECT_FALSE(gw->ended_properly());
     EXPECT_TRUE(p.log.says("bad-frame"));
     EXPECT_TRUE(p.session()->wait_closed());
   }
@@ -280,12 +299,14 @@ TEST(link, an_idle_connection_and_an_old_one_are_closed) {
   place p{idle};
   auto gw = p.connect();
   EXPECT_TRUE(gw->wait_closed());
+  EXPECT_TRUE(gw->ended_properly());
   EXPECT_TRUE(p.log.says("idle"));
   link_limits old;
   old.lifetime = milliseconds{100};
   place q{old};
   auto gw2 = q.connect();
   EXPECT_TRUE(gw2->wait_closed());
+  EXPECT_TRUE(gw2->ended_properly());
   EXPECT_TRUE(q.log.says("lifetime"));
 }
 

@@ -1,0 +1,112 @@
+// Addresses that are tried in turn, against real sockets: one that refuses, one that drops what is sent to
+// it.
+#include "actors/pn_gw/address_race.hpp"
+
+#include <gtest/gtest.h>
+
+namespace cpns::uplink_tests {
+namespace {
+
+using actors::address_race;
+using actors::in_turn;
+using boost::asio::ip::tcp;
+
+tcp::endpoint at(const char* address, std::uint16_t port) {
+  return {boost::asio::ip::make_address(address), port};
+}
+
+/// Takes connections.
+struct open_port {
+  boost::asio::io_context io;
+  tcp::acceptor acceptor{io, at("127.0.0.1", 0)};
+  [[nodiscard]] tcp::endpoint where() const { return acceptor.local_endpoint(); }
+};
+
+/// Its queue is full, so that the kernel drops whatever else comes: a dead site, seen from here.
+struct deaf_port {
+  boost::asio::io_context io;
+  tcp::acceptor acceptor{io};
+  std::vector<tcp::socket> fill;
+  deaf_port() {
+    acceptor.open(tcp::v4());
+    acceptor.bind(at("127.0.0.1", 0));
+    acceptor.listen(0);
+    for (int i = 0; i < 4; ++i) {
+      fill.emplace_back(io, tcp::v4());
+      fill.back().non_blocking(true);
+      boost::system::error_code under_way;
+      fill.back().connect(where(), under_way);
+    }
+  }
+  [[nodiscard]] tcp::endpoint where() const { return acceptor.local_endpoint(); }
+};
+
+tcp::endpoint closed_port() {
+  open_port gone;
+  return gone.where();
+}
+
+struct outcome {
+  boost::system::error_code wrong;
+  std::size_t place = 99;
+  bool connected = false;
+};
+
+outcome race(std::vector<tcp::endpoint> addresses) {
+  boost::asio::io_context io;
+  std::optional<outcome> out;
+  const auto r = address_race::start(io, std::move(addresses), milliseconds{20},
+                                     [&out](const auto& wrong, tcp::socket s, std::size_t place) {
+                                       EXPECT_FALSE(out.has_value()) << "told twice";
+                                       out = outcome{wrong, place, s.is_open()};
+                                     });
+  io.run_for(seconds{10});
+  EXPECT_TRUE(out.has_value());
+  return out.value_or(outcome{});
+}
+
+TEST(address_race, an_address_that_answers_nothing_does_not_hold_up_the_next_one) {
+  deaf_port dead;
+  open_port good;
+  const auto o = race({dead.where(), good.where()});
+  EXPECT_FALSE(o.wrong) << o.wrong.message();
+  EXPECT_EQ(o.place, 1u);
+  EXPECT_TRUE(o.connected);
+}
+
+TEST(address_race, an_address_that_refuses_gives_way_at_once) {
+  open_port good;
+  EXPECT_EQ(race({closed_port(), closed_port(), good.where()}).place, 2u);
+}
+
+TEST(address_race, the_first_address_is_taken_when_it_answers) {
+  open_port good, other;
+  EXPECT_EQ(race({good.where(), other.where()}).place, 0u);
+}
+
+TEST(address_race, when_all_refuse_the_last_reason_is_told) {
+  const auto o = race({closed_port(), closed_port()});
+  EXPECT_EQ(o.wrong, boost::asio::error::connection_refused);
+}
+
+TEST(address_race, what_is_cancelled_tells_nothing) {
+  deaf_port dead;
+  boost::asio::io_context io;
+  const auto r = address_race::start(io, {dead.where(), dead.where()}, milliseconds{1},
+                                     [](const auto&, tcp::socket, std::size_t) { FAIL(); });
+  r->cancel();
+  io.run_for(seconds{10});
+  EXPECT_TRUE(io.stopped()) << "nothing is left to wait for";
+}
+
+TEST(address_race, families_take_turns_and_the_beginning_moves_on) {
+  const auto a = at("2001:db8::1", 1), b = at("2001:db8::2", 1), c = at("192.0.2.1", 1),
+             d = at("192.0.2.2", 1);
+  EXPECT_EQ(in_turn({a, b, c, d}, 0), (std::vector{a, c, b, d}));
+  EXPECT_EQ(in_turn({a, b, c, d}, 1), (std::vector{c, b, d, a}));
+  EXPECT_EQ(in_turn({c, a, b}, 4), (std::vector{a, b, c}));
+  EXPECT_TRUE(in_turn({}, 3).empty());
+}
+
+}  // namespace
+}  // namespace cpns::uplink_tests
