@@ -28,7 +28,7 @@ constexpr seconds asleep_after{10};
 // Devices that are notified when the server can serve them again; further ones ask after their own pause.
 constexpr std::size_t waiting_max = 16'384;
 
-using devices = std::map<caf::actor_id, device_actor>;
+using waiting_devices = std::map<caf::actor_id, device_actor>;
 
 struct server_link_state {
   struct pending {
@@ -58,7 +58,7 @@ struct server_link_state {
   std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
   bool user_refused = false;        ///< and not enrolled since
   time_point refusal_said_at = time_zero;
-  devices wait_for_server, wait_for_user;  ///< failed, and ask again as soon as it makes sense
+  waiting_devices wait_for_server, wait_for_user;  ///< failed, and ask again as soon as it makes sense
   bool answers = false;                    ///< a frame came on this connection
   report_queue reports;
   std::map<entity_id, device_actor> reporters;
@@ -274,10 +274,10 @@ class server_link {
         keep_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
   }
 
-  static void keep_waiting(devices& list, const device_actor& d) {
+  static void keep_waiting(waiting_devices& list, const device_actor& d) {
     if (list.size() < waiting_max) list.emplace(d.id(), d);
   }
-  void notify(devices& list) {
+  void notify(waiting_devices& list) {
     for (auto& [id, d] : std::exchange(list, {})) self_->send(d, gw_server_ready{});
   }
 
