@@ -6,8 +6,8 @@ without a word, busy or idle. Needs a network namespace (root, or user namespace
   dead_links.py --kind cut --rounds 20
   dead_links.py --kind idle --rounds 20 --probe 30s
 
-Prints a line a round, then the median and the worst: seconds from the fault until the gateway is connected to the other server. In rounds of
-`frozen` and `cut` a device asks for its next key at the moment of the fault, so that something waits for the server; in those of `idle`
+Prints a line a round, then the median and the worst: seconds from the fault until the gateway is connected to the other server. In rounds
+of `frozen` and `cut` a device asks for its next key at the moment of the fault, so that something waits for the server; in those of `idle`
 nothing does."""
 
 import argparse
