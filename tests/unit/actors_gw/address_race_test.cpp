@@ -33,9 +33,7 @@ struct deaf_port {
     acceptor.listen(0);
     for (int i = 0; i < 4; ++i) {
       fill.emplace_back(io, tcp::v4());
-      fill.back().non_blocking(true);
-      boost::system::error_code under_way;
-      fill.back().connect(where(), under_way);
+      fill.back().async_connect(where(), [](const auto&) {});  // begun, and never waited for
     }
   }
   [[nodiscard]] tcp::endpoint where() const { return acceptor.local_endpoint(); }
