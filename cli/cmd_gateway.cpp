@@ -14,7 +14,7 @@ result<role_life<config::gateway_config>> gateway_life(const config::gateway_con
                                                    : c.control_socket.string()] { return std::optional{at}; },
       .reload = [role](const config::gateway_config& fresh) { role->reload(fresh); },
       .drain = [role](const config::gateway_config&) { role->drain(); },
-      .failed = [role] { return role->failed(); }};
+      .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
 
 }  // namespace

@@ -24,7 +24,7 @@ std::string answer(actors::pne_role& role, const std::string& line) {
   }
   const auto done = role.command(text("do"), text("entity"));
   return boost::json::serialize(done ? boost::json::object{{"done", true}}
-                                     : boost::json::object{{"error", done.error().message()}});
+                                     : boost::json::object{{"error", done.error().detail}});
 }
 
 struct running_pne {

@@ -17,7 +17,7 @@ result<role_life<config::server_config>> server_life(const config::server_config
       },
       .reload = [role](const config::server_config& fresh) { role->reload(fresh); },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
-      .failed = [role] { return role->failed(); }};
+      .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
 
 }  // namespace

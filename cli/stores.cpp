@@ -16,7 +16,7 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
 }
 
 result<std::unique_ptr<storage::store>> open_store(const config::store_config& c) {
-  if (c.kind == config::store_kind::rocksdb) return storage::open_rocksdb_store(c.path);
+  if (c.kind == config::store_kind::rocksdb) return storage::open_rocksdb_store(c.path, c.give_up_after);
   return std::unique_ptr<storage::store>(std::make_unique<storage::memory_store>());
 }
 

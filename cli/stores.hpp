@@ -26,6 +26,8 @@ class opened_store {
                                    const config::protector_config& protector);
   [[nodiscard]] storage::sealed_store& sealed() { return *sealed_; }
   [[nodiscard]] storage::store& under() { return *under_; }
+  /// It takes no more writes; the role has to end.
+  [[nodiscard]] bool lost() const { return under_->health().lost; }
 
  private:
   opened_store() = default;

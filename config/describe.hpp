@@ -117,6 +117,9 @@ void describe(V& v, store_config& c) {
   v("kind", c.kind,
     "Where the role keeps what must last. `memory` forgets everything at exit and is for trials.", rules{});
   v("path", c.path, "Folder of the store, made if it is missing. Required for `rocksdb`.", rules{});
+  v("give_up_after", c.give_up_after,
+    "A role whose disk takes no writes for this long ends with exit code 1; a full disk is waited for.",
+    rules{.min = bound::second, .max = 365 * bound::day});
 }
 
 template <class V>

@@ -44,7 +44,8 @@ struct tls_files {
 
 struct store_config {
   store_kind kind = store_kind::rocksdb;
-  config::path path;  ///< empty for memory
+  config::path path;                                     ///< empty for memory
+  milliseconds give_up_after = std::chrono::minutes(5);  ///< of a disk that takes no writes
 };
 
 struct protector_config {

@@ -11,11 +11,14 @@ using assignment_pointer = assignment_actor::stateful_pointer<assignment_state>;
 using protocol::link_status;
 using protocol::refusal;
 
+constexpr std::uint32_t retry_unwritten = 5;  ///< while the store takes no writes
+
 const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
 
 void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
+  if (s.uncertain) s.machine.reset();
   self->send(s.dispatcher, job_done{std::move(s.in_hand)});
   s.in_hand.reset();
 }
@@ -77,24 +80,33 @@ result<protocol::entity_record> read_record(const assignment_state& s) {
   return fresh;
 }
 
-/// What cannot be read is answered to the job in hand and tried again with the next one. Nothing is made
-/// anew.
+void refuse_job(assignment_pointer self, refusal no) {
+  if (as_assign(*self->state.in_hand) != nullptr)
+    tell(self, std::move(no));
+  else
+    tell_report(self, std::nullopt);
+  finish_job(self);
+}
+
+/// If the record cannot be read, the job in hand is refused, and the next job reads it again. After a write
+/// that failed it is read once the store is well, since the write may turn up until then.
 bool load(assignment_pointer self) {
   auto& s = self->state;
   if (s.machine) return true;
+  if (s.uncertain && !s.role->store.health().writable) {
+    refuse_job(self, refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"});
+    return false;
+  }
   auto record = read_record(s);
   if (record) {
+    s.uncertain = false;
     s.machine.emplace(s.role->settings()->assignment, *std::move(record), s.role->suite, s.role->random);
     return true;
   }
   auto no = protocol::unreadable(record.error(), "the device");
   if (s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri))
     write_line(s, log::level::error, no.event, no.why);
-  if (as_assign(*s.in_hand) != nullptr)
-    tell(self, std::move(no.answer));
-  else
-    tell_report(self, std::nullopt);
-  finish_job(self);
+  refuse_job(self, std::move(no.answer));
   return false;
 }
 
@@ -189,6 +201,7 @@ void after_write(assignment_pointer self, const row_stored& m) {
   s.write.reset();
   if (!s.in_hand) return work(self);
   if (!m.ok) {
+    s.uncertain = true;
     s.machine->handle_persist_failed(s.role->now());
     s.outcome.reset();
   } else if (as_assign(*s.in_hand) != nullptr) {

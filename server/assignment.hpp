@@ -27,6 +27,7 @@ struct assignment_state {
   std::optional<std::uint64_t> write;               ///< under way
   bool wait_for_writes = false;                     ///< a predecessor died: its last write may be under way
   std::vector<assignment_line> lines;               ///< of the job in hand, not written yet
+  bool uncertain = false;                           ///< the last write failed, and may have landed
   time_point began;
 };
 

@@ -94,7 +94,10 @@ reload_report compare(const config::server_config& a, const config::server_confi
   note(r.ignored, !(a.listen == b.listen), "listen");
   note(r.ignored, a.tls.certificate != b.tls.certificate || a.tls.key != b.tls.key || a.tls.ca != b.tls.ca,
        "tls");
-  note(r.ignored, a.store.kind != b.store.kind || a.store.path != b.store.path, "store");
+  note(r.ignored,
+       a.store.kind != b.store.kind || a.store.path != b.store.path ||
+           a.store.give_up_after != b.store.give_up_after,
+       "store");
   note(r.ignored, a.protector.kind != b.protector.kind || a.protector.file != b.protector.file, "protector");
   note(r.ignored, a.temporary_key_release != b.temporary_key_release, "temporary_key_release");
   note(r.ignored, a.require_presence != b.require_presence, "require_presence");

@@ -1,5 +1,7 @@
 #include "storage/faulty_store.hpp"
 
+#include <utility>
+
 namespace cpns::storage {
 
 void faulty_store::fail_write(std::uint64_t n, fault_point point, errc code) {
@@ -27,6 +29,8 @@ void faulty_store::repair() {
   always_.reset();
   reads_.reset();
   rows_.clear();
+  for (const auto& batch : std::exchange(later_, {})) (void)under_.write(batch);
+  ++reopened_;
 }
 
 std::uint64_t faulty_store::writes() const {
@@ -59,12 +63,21 @@ status faulty_store::write(const write_batch& batch) {
   const auto planned = next_fault(batch);
   if (!planned) return under_.write(batch);
   if (planned->point == fault_point::after_durable) CPNS_CHECK(under_.write(batch));
+  if (planned->point == fault_point::turns_up_later) {
+    const std::lock_guard lock(mutex_);
+    later_.push_back(batch);
+  }
   return fail(planned->code, "as the script says");
 }
 
 status faulty_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
   if (const auto code = read_fault()) return fail(*code, "as the script says");
   return under_.scan(t, prefix, visit);
+}
+
+store_health faulty_store::health() const {
+  const std::lock_guard lock(mutex_);
+  return {.writable = !always_, .reopened = reopened_, .why = always_ ? "as the script says" : ""};
 }
 
 }  // namespace cpns::storage

@@ -11,6 +11,7 @@ namespace cpns::storage {
 enum class fault_point : std::uint8_t {
   before_durable,  ///< nothing is written
   after_durable,   ///< all is written, and the caller is told that it failed
+  turns_up_later,  ///< nothing is written and the caller is told so, until repair() writes all of it
 };
 
 /// [thread-safe] Passes everything on to `under`, which must outlive it, except for what the script says.
@@ -20,13 +21,13 @@ class faulty_store final : public store {
 
   /// The n-th write from the beginning (the first is 1) fails, once.
   void fail_write(std::uint64_t n, fault_point point, errc code = errc::store_write_failed);
-  /// Every write fails from now on, as on a full disk, until repair().
+  /// Every write fails from now on, as on a full disk, until repair(); health() says so.
   void fail_writes(errc code, fault_point point = fault_point::before_durable);
   /// Every write fails that holds this row.
   void fail_row(table t, bytes row, errc code = errc::store_write_failed);
   /// Every get and scan fails from now on, until repair().
   void fail_reads(errc code);
-  /// Ends whatever fails; scripts for later writes stay.
+  /// Ends whatever fails, as when a store is opened again; scripts for later writes stay.
   void repair();
 
   /// Writes tried so far.
@@ -35,6 +36,7 @@ class faulty_store final : public store {
   result<std::optional<bytes>> get(table t, byte_view row) const override;
   status write(const write_batch& batch) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  [[nodiscard]] store_health health() const override;
 
  private:
   struct fault {
@@ -51,6 +53,8 @@ class faulty_store final : public store {
   std::map<std::pair<table, bytes>, errc> rows_;
   std::optional<fault> always_;
   std::optional<errc> reads_;
+  std::vector<write_batch> later_;
+  std::uint64_t reopened_ = 0;
 };
 
 }  // namespace cpns::storage

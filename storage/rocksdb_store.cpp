@@ -1,66 +1,27 @@
 #include "storage/rocksdb_store.hpp"
 
-#include <atomic>
+#include <algorithm>
 #include <chrono>
-#include <cstdarg>
-#include <cstdio>
+#include <condition_variable>
 #include <mutex>
-#include <rocksdb/db.h>
-#include <rocksdb/env.h>
-#include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
+#include <thread>
 
 #include "base/log.hpp"
+#include "storage/rocksdb_files.hpp"
 #include "storage/store_folder.hpp"
 
 namespace cpns::storage {
 
 namespace {
 
-/// RocksDB's own log ends the process when the disk is full; this one passes errors on and drops the rest.
-class quiet_logger final : public rocksdb::Logger {
- public:
-  quiet_logger() : rocksdb::Logger(rocksdb::InfoLogLevel::ERROR_LEVEL) {}
-  void LogHeader(const char* /*format*/, va_list /*arguments*/) override {}
-  void Logv(const char* format, va_list arguments) override {
-    char text[512];
-    if (std::vsnprintf(text, sizeof text, format, arguments) > 0) log::warn("store", "rocksdb-error", text);
-  }
-  void Logv(rocksdb::InfoLogLevel severity, const char* format, va_list arguments) override {
-    if (severity >= rocksdb::InfoLogLevel::ERROR_LEVEL && severity != rocksdb::InfoLogLevel::HEADER_LEVEL)
-      Logv(format, arguments);
-  }
-};
+using steady = std::chrono::steady_clock;
 
-/// RocksDB's own way back from a full disk wakes up every five seconds and wants room for a whole write
-/// buffer, and while it waits nobody else may try. rocksdb_store::resume() does it, at the next write.
-class no_automatic_resume final : public rocksdb::EventListener {
- public:
-  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*why*/,
-                            bool* automatic) override {
-    *automatic = false;
-  }
-};
-
-rocksdb::Options options_for(bool create) {
-  rocksdb::Options o;
-  o.listeners.push_back(std::make_shared<no_automatic_resume>());
-  o.info_log = std::make_shared<quiet_logger>();
-  o.create_if_missing = create;
-  // Sealed values do not compress.
-  o.compression = rocksdb::kNoCompression;
-  // The default reads a damaged log up to the damage and drops the rest, acknowledged rows with it, without a
-  // word. This one forgives an incomplete last record alone, which is what a power cut leaves.
-  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
-  // Also the room that it takes to get over a full disk: the buffer must go into a table file first.
-  o.write_buffer_size = 8U << 20;
-  o.max_open_files = 256;
-  o.max_background_jobs = 2;
-  // Space reserved ahead is space that a full disk cannot give back for the flush that frees the log.
-  o.allow_fallocate = false;
-  return o;
-}
+constexpr milliseconds retry_first{500};
+constexpr milliseconds retry_longest{10'000};  ///< openings that fail leave files behind
+constexpr seconds reminder{60};
+constexpr milliseconds glance{2};  ///< how soon the last reader of the old database is noticed
 
 rocksdb::Slice slice(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 byte_view view(const rocksdb::Slice& s) {
@@ -75,27 +36,71 @@ bytes key_of(table t, byte_view row) {
   return key;
 }
 
+std::string whole_seconds(steady::duration d) {
+  return std::to_string(std::chrono::duration_cast<seconds>(d).count());
+}
+
 class rocksdb_store final : public store {
  public:
-  rocksdb_store(store_folder claim, std::filesystem::path folder, std::unique_ptr<rocksdb::DB> db)
-      : claim_(std::move(claim)), folder_(std::move(folder)), db_(std::move(db)) {}
+  rocksdb_store(store_folder claim, std::filesystem::path folder, std::shared_ptr<rocksdb::DB> db,
+                milliseconds patience)
+      : claim_(std::move(claim)), folder_(std::move(folder)), patience_(patience), db_(std::move(db)),
+        acknowledged_(db_->GetLatestSequenceNumber()), healer_([this] { heal_when_needed(); }) {}
+  ~rocksdb_store() override;
+  rocksdb_store(const rocksdb_store&) = delete;
+  rocksdb_store& operator=(const rocksdb_store&) = delete;
 
   result<std::optional<bytes>> get(table t, byte_view row) const override;
   status write(const write_batch& batch) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  [[nodiscard]] store_health health() const override;
 
  private:
   [[nodiscard]] tl::unexpected<error> read_failed(const rocksdb::Status& why) const;
-  status resume();
+  [[nodiscard]] std::shared_ptr<rocksdb::DB> current() const;
+  error note_failure(const rocksdb::Status& why);
+  void heal_when_needed();
+  void heal();
+  status reopen();
+  [[nodiscard]] status check_room() const;
+  status replace(std::shared_ptr<rocksdb::DB> with);
+  void give_up(const error& why);
+  /// False when the store is being destroyed.
+  bool wait(milliseconds time);
 
   store_folder claim_;  // outlives the database: no other process may come while it closes
-  std::filesystem::path folder_;
-  std::unique_ptr<rocksdb::DB> db_;
-  std::atomic<bool> failed_ = false;
-  std::mutex resuming_;
-  std::chrono::steady_clock::time_point next_try_{};  // with resuming_ held
-  error last_refusal_{errc::store_write_failed};      // with resuming_ held
+  const std::filesystem::path folder_;
+  const milliseconds patience_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::shared_ptr<rocksdb::DB> db_;          ///< while it is not writable: for reading alone, or failed
+  store_health health_;                      ///< but `why`
+  error refusal_{errc::store_write_failed};  ///< of writes while it is not writable
+  rocksdb::SequenceNumber acknowledged_;     ///< of the last write that was acknowledged
+  bool stopping_ = false;
+  std::thread healer_;
 };
+
+rocksdb_store::~rocksdb_store() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  healer_.join();
+}
+
+std::shared_ptr<rocksdb::DB> rocksdb_store::current() const {
+  const std::lock_guard lock(mutex_);
+  return db_;
+}
+
+store_health rocksdb_store::health() const {
+  const std::lock_guard lock(mutex_);
+  auto out = health_;
+  if (!out.writable) out.why = refusal_.detail;
+  return out;
+}
 
 tl::unexpected<error> rocksdb_store::read_failed(const rocksdb::Status& why) const {
   const auto code = why.IsCorruption() ? errc::store_damaged : errc::store_unavailable;
@@ -103,94 +108,172 @@ tl::unexpected<error> rocksdb_store::read_failed(const rocksdb::Status& why) con
 }
 
 result<std::optional<bytes>> rocksdb_store::get(table t, byte_view row) const {
+  const auto db = current();
   rocksdb::PinnableSlice value;
-  const auto done = db_->Get({}, db_->DefaultColumnFamily(), slice(key_of(t, row)), &value);
+  const auto done = db->Get({}, db->DefaultColumnFamily(), slice(key_of(t, row)), &value);
   if (done.IsNotFound()) return std::optional<bytes>{};
   if (!done.ok()) return read_failed(done);
   return std::optional<bytes>(to_bytes(view(value)));
 }
 
-/// After a failed write RocksDB takes no more until it is told that the cause is gone.
-status rocksdb_store::resume() {
-  const std::lock_guard lock(resuming_);
-  if (!failed_) return {};
-  // Asking for room is cheap while the disk is full; trying to resume is not, and is not done for every
-  // write.
-  std::uint64_t room_needed = 0;
-  db_->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &room_needed);
-  room_needed += 1U << 20;
-  constexpr auto pause = std::chrono::milliseconds(500);
-  struct statvfs disk {};
-  if (::statvfs(folder_.c_str(), &disk) == 0 &&
-      static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < room_needed)
-    return fail(errc::store_full, "less than " + std::to_string((room_needed >> 20) + 1) +
-                                      " MiB are left for " + folder_.string() + "; make room");
-  const auto now = std::chrono::steady_clock::now();
-  if (now < next_try_) return fail(last_refusal_);
-  const auto done = db_->Resume();
-  if (!done.ok()) {
-    next_try_ = now + pause;
-    last_refusal_ = {done.IsNoSpace() ? errc::store_full : errc::store_write_failed,
-                     "the store in " + folder_.string() + " takes no writes yet: " + done.ToString()};
-    return fail(last_refusal_);
-  }
-  failed_ = false;
-  log::info("store", "store-resumed", "the store takes writes again", {{"folder", folder_.string()}});
-  return {};
-}
-
-status rocksdb_store::write(const write_batch& batch) {
-  CPNS_CHECK(check_batch(batch));
-  if (failed_) CPNS_CHECK(resume());
-  rocksdb::WriteBatch ops;
-  for (const auto& op : batch) {
-    const auto key = key_of(op.table, op.row);
-    const auto added = op.value ? ops.Put(slice(key), slice(*op.value)) : ops.Delete(slice(key));
-    if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
-  }
-  rocksdb::WriteOptions durable;
-  durable.sync = true;
-  const auto done = db_->Write(durable, &ops);
-  if (done.ok()) return {};
-  if (!failed_.exchange(true))
-    log::error("store", "store-write-failed", "the store does not take writes",
-               {{"folder", folder_.string()}, {"why", done.ToString()}});
-  if (done.IsNoSpace()) return fail(errc::store_full, "no room for " + folder_.string() + "; make room");
-  return fail(errc::store_write_failed, "cannot write to " + folder_.string() + ": " + done.ToString());
-}
-
 status rocksdb_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
+  const auto db = current();
   const auto from = key_of(t, prefix);
   rocksdb::ReadOptions once;
   once.fill_cache = false;
-  const std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(once));
+  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(once));
   for (it->Seek(slice(from)); it->Valid() && it->key().starts_with(slice(from)); it->Next())
     if (!visit(view(it->key()).subspan(1), view(it->value()))) return {};
   if (!it->status().ok()) return read_failed(it->status());
   return {};
 }
 
+status rocksdb_store::write(const write_batch& batch) {
+  CPNS_CHECK(check_batch(batch));
+  rocksdb::WriteBatch ops;
+  for (const auto& op : batch) {
+    const auto key = key_of(op.table, op.row);
+    const auto added = op.value ? ops.Put(slice(key), slice(*op.value)) : ops.Delete(slice(key));
+    if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
+  }
+  std::shared_ptr<rocksdb::DB> db;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!health_.writable) return fail(refusal_);
+    db = db_;
+  }
+  rocksdb::WriteOptions durable;
+  durable.sync = true;
+  const auto done = db->Write(durable, &ops);
+  if (!done.ok()) return fail(note_failure(done));
+  const std::lock_guard lock(mutex_);
+  acknowledged_ = std::max(acknowledged_, db->GetLatestSequenceNumber());
+  return {};
+}
+
+error rocksdb_store::note_failure(const rocksdb::Status& why) {
+  const auto what =
+      why.IsNoSpace()
+          ? error{errc::store_full, "no room for " + folder_.string() + "; make room"}
+          : error{errc::store_write_failed, "cannot write to " + folder_.string() + ": " + why.ToString()};
+  const std::lock_guard lock(mutex_);
+  if (!health_.writable) return what;
+  health_.writable = false;
+  refusal_ = what;
+  log::error("store", "store-write-failed",
+             "the store does not take writes; the disk is tried twice a second",
+             {{"folder", folder_.string()}, {"why", why.ToString()}});
+  wake_.notify_all();
+  return what;
+}
+
+bool rocksdb_store::wait(milliseconds time) {
+  std::unique_lock lock(mutex_);
+  return !wake_.wait_for(lock, time, [this] { return stopping_; });
+}
+
+void rocksdb_store::heal_when_needed() {
+  while (true) {
+    {
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [this] { return stopping_ || (!health_.writable && !health_.lost); });
+      if (stopping_) return;
+    }
+    heal();
+  }
+}
+
+/// Until the store takes writes, or is lost, or is being destroyed.
+void rocksdb_store::heal() {
+  const auto since = steady::now();
+  auto failing_since = since, said = since;  // a full disk is a matter of room, and waits for it
+  auto pause = retry_first;
+  do {
+    const auto done = reopen();
+    const auto now = steady::now();
+    if (done)
+      return log::info("store", "store-resumed", "the store takes writes again",
+                       {{"folder", folder_.string()}, {"seconds", whole_seconds(now - since)}});
+    const auto& why = done.error();
+    if (why == errc::state_stopping) return;
+    if (why == errc::store_full) failing_since = now;
+    if (why == errc::store_damaged || now - failing_since >= patience_) return give_up(why);
+    if (why == errc::store_unavailable) pause = std::min(2 * pause, retry_longest);
+    {
+      const std::lock_guard lock(mutex_);
+      refusal_ = why;
+    }
+    if (now - said >= reminder) {
+      said = now;
+      log::error("store", "store-takes-no-writes", why.message(), {{"seconds", whole_seconds(now - since)}});
+    }
+  } while (wait(pause));
+}
+
+void rocksdb_store::give_up(const error& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    health_.lost = true;
+    refusal_ = why;
+  }
+  log::error("store", "store-lost", why.message() + "; the role cannot go on with this store",
+             {{"folder", folder_.string()}});
+}
+
+/// What was open before is closed when its last reader is done; what reads on meanwhile reads `with`.
+status rocksdb_store::replace(std::shared_ptr<rocksdb::DB> with) {
+  {
+    const std::lock_guard lock(mutex_);
+    db_.swap(with);
+  }
+  while (with.use_count() > 1)
+    if (!wait(glance)) return fail(errc::state_stopping);
+  return {};
+}
+
+/// An opening needs room for what is not in a table file yet.
+status rocksdb_store::check_room() const {
+  std::uint64_t room_needed = 0;
+  current()->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &room_needed);
+  room_needed += 1U << 20;
+  struct statvfs disk {};
+  if (::statvfs(folder_.c_str(), &disk) == 0 &&
+      static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < room_needed)
+    return fail(errc::store_full, "less than " + std::to_string((room_needed >> 20) + 1) +
+                                      " MiB are left for " + folder_.string() + "; make room");
+  return {};
+}
+
+/// From the files, which are all that is known after an error of the disk. Nothing is closed before the disk
+/// takes writes, and before the files can be read.
+status rocksdb_store::reopen() {
+  CPNS_CHECK(check_room());
+  CPNS_CHECK(claim_.probe());
+  CPNS_TRY(auto reading, open_for_reading(folder_));
+  CPNS_CHECK(replace(std::move(reading)));
+  CPNS_TRY(auto fresh, open_for_writing(folder_, false));
+  const auto found = fresh->GetLatestSequenceNumber();
+  const std::lock_guard lock(mutex_);
+  if (found < acknowledged_)
+    return fail(errc::store_damaged, "the disk lost writes of " + folder_.string() +
+                                         " that it had acknowledged: the last one was " +
+                                         std::to_string(acknowledged_) + ", it has " + std::to_string(found) +
+                                         "; restore the store from a backup, on another disk");
+  db_ = std::move(fresh);
+  acknowledged_ = found;
+  health_.writable = true;
+  ++health_.reopened;
+  return {};
+}
+
 }  // namespace
 
-result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder) {
+result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
+                                                  milliseconds patience) {
   CPNS_TRY(auto claim, store_folder::claim(folder));
-  rocksdb::DB* raw = nullptr;
-  const auto opened = rocksdb::DB::Open(options_for(!claim.complete()), folder.string(), &raw);
-  std::unique_ptr<rocksdb::DB> db(raw);
-  if (!opened.ok()) {
-    const auto why = opened.ToString();
-    if (opened.IsNoSpace())
-      return fail(errc::store_full, "no room to open the store in " + folder.string() + ": " + why);
-    // Our own lock keeps other processes out, so this is a second opening within this one.
-    if (opened.IsIOError() && why.find("lock") != std::string::npos)
-      return fail(errc::store_locked, "the folder " + folder.string() + " is open already: " + why);
-    if (opened.IsIOError() && !opened.IsPathNotFound() && why.find("No such file") == std::string::npos)
-      return fail(errc::store_unavailable, "cannot open the store in " + folder.string() + ": " + why);
-    return fail(errc::store_damaged,
-                "the store in " + folder.string() + ": " + why + "; restore it from a backup");
-  }
+  CPNS_TRY(auto db, open_for_writing(folder, !claim.complete()));
   if (!claim.complete()) CPNS_CHECK(claim.mark_complete());
-  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db));
+  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), patience);
 }
 
 }  // namespace cpns::storage

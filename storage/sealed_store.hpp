@@ -53,6 +53,9 @@ class sealed_store {
   status scan(table t, byte_view prefix, const sealed_visitor& visit,
               const damage_visitor& damaged = {}) const;
 
+  /// Of the store under it.
+  [[nodiscard]] store_health health() const { return under_.health(); }
+
   /// Rotation of the key-encryption key: wraps the data key again, for `to`. No row is touched.
   status rewrap(const key_protector& to);
 

@@ -44,6 +44,14 @@ using write_batch = std::vector<write_op>;
 /// Looks at one row; false ends the scan. The views are valid during the call. It may call the store.
 using row_visitor = std::function<bool(byte_view row, byte_view value)>;
 
+/// Whether a store takes writes.
+struct store_health {
+  bool writable = true;
+  bool lost = false;           ///< it takes no more writes in this process: its role has to end
+  std::uint64_t reopened = 0;  ///< how often it came back; what was read before may be older than it
+  std::string why;             ///< not writable: the reason, and what to do
+};
+
 /// [thread-safe] Errors are of the store group of errc.
 class store {
  public:
@@ -54,11 +62,14 @@ class store {
 
   /// All of the batch or nothing, durable on return; of two ops on one row the later one counts. After an
   /// error the batch may still turn up when the store is opened again, whole: nobody was told that it would
-  /// not. store_full: no room; the store goes on reading, and takes writes again as soon as there is room.
+  /// not. Who keeps the row in memory reads it again once the store is writable. store_full: no room; the
+  /// store goes on reading, and takes writes again by itself as soon as there is room.
   virtual status write(const write_batch& batch) = 0;
 
   /// The rows whose names begin with `prefix` in order of their bytes, as of one moment.
   virtual status scan(table t, byte_view prefix, const row_visitor& visit) const = 0;
+
+  [[nodiscard]] virtual store_health health() const { return {}; }
 };
 
 /// store_write_failed if a row's name is empty or longer than max_row_size, or a value longer than

@@ -17,6 +17,7 @@ constexpr std::string_view marker_complete = "cpns store, schema 1, whole \n";
 constexpr std::string_view marker_family = "cpns store, schema ";
 static_assert(marker_begun.size() == marker_complete.size());
 constexpr std::size_t max_marker_size = 256;
+constexpr std::string_view probe_name = "CPNS_PROBE";
 
 struct contents {
   bool marker = false;
@@ -138,6 +139,19 @@ status store_folder::mark_complete() {
   CPNS_CHECK(write_marker(marker_complete));
   complete_ = true;
   return {};
+}
+
+status store_folder::probe() const {
+  const auto path = folder_ / probe_name;
+  const auto failed = [&path] {
+    return fail(file_error(errno, errc::store_write_failed, "cannot write", path));
+  };
+  const descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return failed();
+  CPNS_CHECK(write_all(fd.get(), as_bytes(marker_complete), path));
+  // Both calls, since a disk may fail one of them; RocksDB syncs its log with the first.
+  if (::fdatasync(fd.get()) != 0 || ::fsync(fd.get()) != 0 || ::unlink(path.c_str()) != 0) return failed();
+  return sync_folder(folder_);
 }
 
 }  // namespace cpns::storage

@@ -19,6 +19,9 @@ class store_folder {
   [[nodiscard]] bool complete() const { return complete_; }
   /// Durable on return.
   status mark_complete();
+  /// Whether the disk takes writes now: makes a file in the folder, syncs and removes it. store_full,
+  /// store_write_failed.
+  [[nodiscard]] status probe() const;
 
  private:
   store_folder(std::filesystem::path folder, descriptor marker)

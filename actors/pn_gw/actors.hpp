@@ -51,7 +51,7 @@ struct gw_report_outcome {
   protocol::report_outcome outcome;
 };
 struct gw_server_ready {};
-struct gw_approval {
+struct gw_decision {
   bool approved;
 };
 struct gw_update {};
@@ -77,12 +77,13 @@ using device_actor =
                      caf::reacts_to<gw_refusal>,         // the server said no, or could not be asked
                      caf::reacts_to<gw_report_outcome>,  // what the server says of a report
                      caf::reacts_to<gw_server_ready>,    // what kept the server from it is over
-                     caf::reacts_to<gw_approval>,        // a person decided
                      caf::reacts_to<gw_update>,          // a person wants the next key now
                      caf::reacts_to<gw_settings>,        // the configuration was read again
                      caf::reacts_to<gw_saved>,           // its write became durable, or failed
                      caf::reacts_to<gw_tick>,            // the deadline that it named has come
                      caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
+                     caf::replies_to<gw_decision>::with<std::string>,  // a person decided: "" durable, else
+                                                                       // what was wrong
                      caf::reacts_to<gw_evict>,      // its memory is wanted; answered by sup_evicted
                      caf::reacts_to<gw_put_down>>;  // the role ends
 
@@ -186,7 +187,8 @@ using supervisor_actor =
                      caf::replies_to<sup_list>::with<std::vector<std::string>>,  // a JSON object a device,
                                                                                  // the stored ones included
                      caf::replies_to<sup_show>::with<std::string>,               // "" if unknown
-                     caf::replies_to<sup_command>::with<std::string>,  // "" done, else what was wrong
+                     caf::replies_to<sup_command>::with<std::string>,  // "" done and durable, else what was
+                                                                       // wrong
                      caf::replies_to<sup_stop>::with<bool>>;           // drains
 
 }  // namespace cpns::actors
@@ -200,7 +202,7 @@ CPNS_GW_MESSAGE(gw_response)
 CPNS_GW_MESSAGE(gw_refusal)
 CPNS_GW_MESSAGE(gw_report_outcome)
 CPNS_GW_MESSAGE(gw_server_ready)
-CPNS_GW_MESSAGE(gw_approval)
+CPNS_GW_MESSAGE(gw_decision)
 CPNS_GW_MESSAGE(gw_update)
 CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)

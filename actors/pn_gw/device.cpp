@@ -13,83 +13,113 @@ namespace {
 
 using namespace protocol;
 
+constexpr seconds store_glance{1};       // how soon a device whose write failed sees that the store is well
+constexpr std::size_t waiting_max = 16;  // links that wait meanwhile
+
+/// Whether a machine in this state was made from, or has stored, a record with this standing.
+bool fits(pn_gw_state state, device_standing standing) {
+  return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
+         (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
+         (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
+         (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
+}
+
 class pn_gw_device {
  public:
   pn_gw_device(device_actor::pointer self, device_parts parts)
-      : self_(self), index_(parts.index), entity_(parts.record.entity), clock_(std::move(parts.clock)),
-        dates_(std::move(parts.dates)), send_(std::move(parts.send)), store_(parts.store),
-        uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
-        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
-                 crypto::system_entropy(), clock_(), dates_ ? dates_() : gw_dates{clock_()}) {
+      : self_(self), index_(parts.index), entity_(parts.record.entity), user_(parts.record.user),
+        clock_(std::move(parts.clock)), dates_(std::move(parts.dates)), send_(std::move(parts.send)),
+        store_(parts.store), uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
+        settings_(std::move(parts.settings)), machine_(made_from(std::move(parts.record))) {
     carry_out();
   }
 
   void detected(const gw_detected& m) {
     m.waiting.take();
-    began_ = clock_();
+    links_.push_back(m.link);
     addresses_[m.link] = m.address;
-    machine_.note_location(m.transport, m.address);
-    machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
+    if (is_certain())
+      detected_now(m);
+    else if (waiting_.size() < waiting_max)
+      waiting_.push_back(m);
+    else
+      act(gw_close_link{m.link, "the store takes no writes, and many links wait for it"});
     carry_out();
   }
   void frame(const gw_frame& m) {
     m.waiting.take();
-    machine_.handle_frame(now(), m.link, m.message);
+    if (is_certain()) machine_.handle_frame(now(), m.link, m.message);
     carry_out();
   }
   void link_lost(const gw_link_lost& m) {
     addresses_.erase(m.link);
     told_unneeded_ = false;  // while it had a link it was kept all the same
+    std::erase(links_, m.link);
+    std::erase_if(waiting_, [&m](const gw_detected& d) { return d.link == m.link; });
     machine_.handle_link_down(now(), m.link);
     carry_out();
   }
   void nonce(const gw_nonce& m) {
-    machine_.handle_issuer_nonce(now(), m.nonce);
+    if (is_certain()) machine_.handle_issuer_nonce(now(), m.nonce);
     carry_out();
   }
   void response(const gw_response& m) {
-    machine_.handle_response(now(), m.id, *m.keys, m.incarnation);
+    if (is_certain()) machine_.handle_response(now(), m.id, *m.keys, m.incarnation);
     carry_out();
   }
   void refused(const gw_refusal& m) {
-    machine_.handle_refusal(now(), m.id, m.refusal);
+    if (is_certain()) machine_.handle_refusal(now(), m.id, m.refusal);
     carry_out();
   }
   void reported(const gw_report_outcome& m) {
-    machine_.handle_report_outcome(now(), m.which, m.outcome);
+    if (is_certain()) machine_.handle_report_outcome(now(), m.which, m.outcome);
     carry_out();
   }
   void server_ready() {
-    machine_.handle_server_ready(clock_());
+    if (is_certain()) machine_.handle_server_ready(now());
     carry_out();
   }
-  void approval(bool yes) {
-    machine_.handle_approval(now(), yes);
+  /// Answered when all that follows from it is durable, or failed.
+  caf::result<std::string> decision(bool approved) {
+    told_unneeded_ = false;
+    auto promise = self_->make_response_promise<std::string>();
+    if (!is_certain()) {
+      promise.deliver("not done, the store takes no writes at present: " + store_->health().why);
+    } else {
+      undecided_.push_back(promise);
+      machine_.handle_approval(now(), approved);
+    }
     carry_out();
+    return promise;
   }
   void update() {
-    machine_.handle_update_request(now());
+    if (is_certain()) machine_.handle_update_request(now());
     carry_out();
   }
   void settings(const gw_settings& m) {
+    settings_ = m.settings;
     machine_.handle_settings(m.settings);
     carry_out();
   }
   void tick() {
     deadline_ = time_never;
-    machine_.handle_timeout(now());
+    if (is_certain()) machine_.handle_timeout(now());
     carry_out();
   }
   void saved(const gw_saved& m) {
     if (m.number != writes_) return;
     saving_ = false;
-    if (ending_) return self_->quit();
     if (!m.outcome) {
-      log::error(gateway_component, "record-not-written", m.outcome.error().message(),
-                 {{"entity", entity_.text()}});
+      const auto why = m.outcome.error().message();
+      log::error(gateway_component, "record-not-written", why, {{"entity", entity_.text()}});
       machine_.handle_persist_failed(now());
+      uncertain_ = true;
+      looks_again_ = clock_() + store_glance;
+      answer("not known to be done: " + why);
     }
-    carry_out();
+    if (!ending_) return carry_out();
+    answer("not known to be done: the gateway ends");
+    self_->quit();
   }
   std::string describe() const {
     return describe_device(machine_.record(), name_of(machine_.state()),
@@ -116,15 +146,64 @@ class pn_gw_device {
   }
 
  private:
+  [[nodiscard]] pn_gw_machine made_from(device_record record) const {
+    return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(), clock_(),
+            dates()};
+  }
+  void detected_now(const gw_detected& m) {
+    began_ = clock_();
+    machine_.note_location(m.transport, m.address);
+    machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
+  }
+
+  /// A write that failed may turn up when the store is opened again. Until that is decided the machine hears
+  /// nothing; then the record is read again.
+  bool is_certain() {
+    if (!uncertain_) return true;
+    looks_again_ = clock_() + store_glance;
+    if (saving_ || ending_ || !store_->health().writable) return false;
+    auto kept = store_->load(entity_);
+    if (!kept) {
+      if (!std::exchange(told_unreadable_, true))
+        log::error(gateway_component, "record-unreadable", kept.error().message(),
+                   {{"entity", entity_.text()}});
+      return false;
+    }
+    uncertain_ = told_unreadable_ = false;
+    device_record nothing;
+    nothing.entity = entity_;
+    nothing.user = user_;
+    go_on_from(*kept ? std::move(**kept) : std::move(nothing));
+    return true;
+  }
+  void go_on_from(device_record stored) {
+    const auto& held = machine_.record();
+    stored.last_transport = held.last_transport;
+    stored.last_address = held.last_address;
+    if (!fits(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
+      log::info(gateway_component, "record-read-again",
+                "the device begins again from what the store holds after a write that failed",
+                {{"entity", entity_.text()}});
+      machine_ = made_from(std::move(stored));
+      for (const auto& link : links_) act(gw_close_link{link, "the device begins again from the store"});
+      waiting_.clear();
+    }
+    for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
+  }
+  void answer(const std::string& text) {
+    for (auto& promise : std::exchange(undecided_, {})) promise.deliver(text);
+  }
+
   /// In order; nothing that follows a write happens before it is durable.
   void carry_out() {
     while (!saving_ && !ending_) {
       auto output = machine_.poll_output();
       if (!output) break;
-      std::visit([this](auto& o) { act(o); }, *output);
+      std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
+    if (!saving_) answer("");
     if (!supervisor_) return;
-    if (const auto next = machine_.next_deadline(); next != deadline_) {
+    if (const auto next = uncertain_ ? looks_again_ : machine_.next_deadline(); next != deadline_) {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
     }
@@ -133,7 +212,8 @@ class pn_gw_device {
     told_unneeded_ = unneeded;
   }
   [[nodiscard]] bool is_unneeded() const {
-    return !saving_ && deadline_ == time_never && (keeps_nothing() || !owes_server(machine_.record()));
+    return !saving_ && !uncertain_ && deadline_ == time_never &&
+           (keeps_nothing() || !owes_server(machine_.record()));
   }
   [[nodiscard]] sup_unneeded::kind_t unneeded_as() const {
     if (machine_.state() == pn_gw_state::awaiting_approval) return sup_unneeded::kind_t::awaits_person;
@@ -151,26 +231,27 @@ class pn_gw_device {
 
   time_point now() {
     const auto t = clock_();
-    machine_.note_dates(t, dates_ ? dates_() : gw_dates{t});
+    machine_.note_dates(t, dates());
     return t;
   }
+  [[nodiscard]] gw_dates dates() const { return dates_ ? dates_() : gw_dates{clock_()}; }
 
-  void act(gw_persist& o) {
+  void act(gw_persist&& o) {
     saving_ = true;
     store_->save(o.record, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
       caf::anon_send(me, gw_saved{number, outcome});
     });
   }
-  void act(gw_send& o) { send_(o.to.transport, o.to.link, o.message); }
-  void act(gw_want_nonce&) { self_->send(uplink_, link_want_nonce{device_actor{self_}}); }
-  void act(gw_request& o) {
+  void act(gw_send&& o) { send_(o.to.transport, o.to.link, o.message); }
+  void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}}); }
+  void act(gw_request&& o) {
     self_->send(uplink_, link_ask{device_actor{self_}, o.id,
                                   std::make_shared<const key_assignment_request>(std::move(o.body))});
   }
-  void act(gw_report& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
-  void act(gw_ask_approval&) {}  // the event before it tells the person; `pnes list` shows who waits
-  void act(gw_close_link& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
-  void act(gw_event& o) {
+  void act(gw_report&& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
+  void act(gw_ask_approval&&) {}  // the event before it tells the person; `pnes list` shows who waits
+  void act(gw_close_link&& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
+  void act(gw_event&& o) {
     const auto at = clock_();
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
     if (o.kind == gw_event::kind_t::same_id) {
@@ -190,19 +271,27 @@ class pn_gw_device {
   device_actor::pointer self_;
   std::uint64_t index_;
   entity_id entity_;
+  user_id user_;
   clock_fn clock_;
   std::function<gw_dates()> dates_;
   radio_send_fn send_;
   key_store* store_;
   server_link_actor uplink_;
   supervisor_actor supervisor_;
+  pn_gw_settings settings_;
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two that were seen last
+  std::vector<gw_link> links_;        ///< that the supervisor told of, until they are gone
+  std::vector<gw_detected> waiting_;  ///< came while it was not certain
+  std::vector<caf::typed_response_promise<std::string>> undecided_;
+  time_point looks_again_ = time_never;  ///< while it is not certain
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
   bool saving_ = false;
+  bool uncertain_ = false;  ///< the last write failed, and may have landed
+  bool told_unreadable_ = false;
   bool ending_ = false;
   bool told_unneeded_ = false;
 };
@@ -223,12 +312,12 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_refusal& m) { d->refused(m); },
         [d](const gw_report_outcome& m) { d->reported(m); },
         [d](const gw_server_ready&) { d->server_ready(); },
-        [d](const gw_approval& m) { d->approval(m.approved); },
         [d](const gw_update&) { d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },
         [d](const gw_describe&) { return d->describe(); },
+        [d](const gw_decision& m) { return d->decision(m.approved); },
         [d](const gw_evict&) { d->evict(); },
         [d](const gw_put_down&) { d->put_down(); },
     };

@@ -249,7 +249,9 @@ std::string gateway_role::control(const std::string& request) {
   else if (what == "approve" || what == "reject" || what == "update")
     self->request(impl_->supervisor, patience, sup_command{entity, what})
         .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
-                 late);
+                 [&out](const caf::error&) {
+                   out = answer_error("not known to be done: the gateway did not answer in time");
+                 });
   else if (what == "radios")
     self->request(impl_->supervisor, patience, sup_radios{})
         .receive([&out](const std::string& s) { out = s; }, late);

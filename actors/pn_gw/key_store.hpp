@@ -50,6 +50,8 @@ class key_store {
   /// its set expired if that was earlier, so that one day with a wrong clock does not count for ever.
   [[nodiscard]] time_point newest_date() const { return time_point{milliseconds{newest_date_.load()}}; }
 
+  [[nodiscard]] storage::store_health health() const { return rows_.health(); }
+
   result<std::optional<user_credentials>> credentials(const user_id& user) const;
   void save(const user_credentials& c, storage::commit_done done);
 

@@ -143,23 +143,22 @@ class supervisor {
     return record && *record ? describe_stored(**record) : std::string{};
   }
 
-  std::string command(const sup_command& m) {
+  /// The device answers a decision itself, when it is durable.
+  caf::result<std::string> command(const sup_command& m) {
     const auto id = entity_id::parse(m.entity);
     if (!id) return id.error().message();
-    auto device = find(m.entity);
     if (const auto it = by_entity_.find(m.entity); it != by_entity_.end()) {
       if (devices_.at(it->second).evicting) return m.entity + " is being put into the store; try again";
       keep(devices_.at(it->second));
-    }
-    if (!device) {
+    } else {
       auto record = parts_.store->load(*id);
-      if (!record || !*record) return "this gateway knows no device " + m.entity;
-      device = devices_.at(spawn(*id, std::move(**record))).actor;
+      if (!record) return record.error().message();
+      if (!*record) return "this gateway knows no device " + m.entity;
+      spawn(*id, std::move(**record));
     }
-    if (m.what == "approve") return self_->send(device, gw_approval{true}), "";
-    if (m.what == "reject") return self_->send(device, gw_approval{false}), "";
-    if (m.what == "update") return self_->send(device, gw_update{}), "";
-    return "unknown command " + m.what;
+    const auto& device = devices_.at(by_entity_.at(m.entity)).actor;
+    if (m.what == "update") return self_->send(device, gw_update{}), std::string{};
+    return self_->delegate(device, gw_decision{m.what == "approve"});
   }
 
   bool stop() {

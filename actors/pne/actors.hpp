@@ -36,6 +36,9 @@ struct pne_frame {
 struct pne_do {
   pne_command what;
 };
+struct pne_order {
+  pne_command what;
+};  ///< as pne_do, with an answer
 struct pne_tick {};
 struct pne_put_down {};  ///< drain: no new exchange, then ends
 
@@ -63,6 +66,8 @@ using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // its radio 
                                    caf::reacts_to<pne_link_down>,  // the link is gone
                                    caf::reacts_to<pne_frame>,      // one message of the gateway
                                    caf::reacts_to<pne_do>,         // wake, sleep, button, reset
+                                   caf::replies_to<pne_order>::with<std::string>,  // "" done and durable,
+                                                                                   // else what was wrong
                                    caf::reacts_to<pne_tick>,       // the deadline that it named has come
                                    caf::reacts_to<pne_put_down>>;  // the role ends
 
@@ -72,7 +77,8 @@ using fleet_actor =
                      caf::reacts_to<fleet_deadline>,     // a device names its next deadline
                      caf::reacts_to<fleet_wakes>,        // a device joins or leaves the radio
                      caf::reacts_to<fleet_timer>,        // the earliest deadline
-                     caf::replies_to<fleet_command>::with<std::string>,  // "" done, else what was wrong
+                     caf::replies_to<fleet_command>::with<std::string>,  // "" done and durable, else what
+                                                                         // was wrong
                      caf::replies_to<fleet_list>::with<std::vector<std::string>>,  // a JSON object a device
                      caf::replies_to<fleet_stop>::with<bool>>;                     // drains
 
@@ -82,6 +88,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_link_up)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_link_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_frame)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_do)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_put_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_radio_ready)

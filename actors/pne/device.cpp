@@ -12,6 +12,8 @@ namespace {
 
 using namespace protocol;
 
+constexpr seconds repair_pause{1};  // between attempts to write a file that was not written
+
 class pne_device {
  public:
   pne_device(pne_actor::pointer self, pne_device_parts parts)
@@ -27,6 +29,7 @@ class pne_device {
   void frame(const pne_frame& m) {
     m.waiting.take();
     link_ = {m.transport, m.link};
+    if (!is_certain()) return;
     machine_.handle_frame(clock_(), m.message);
     carry_out();
   }
@@ -35,8 +38,10 @@ class pne_device {
     machine_.handle_timeout(clock_());
     carry_out();
   }
-  void command(pne_command what) {
+  /// "" when it is done and durable.
+  std::string command(pne_command what) {
     const auto now = clock_();
+    if (what == pne_command::factory_reset && !is_certain()) return "not done: " + trouble_;
     switch (what) {
     case pne_command::wake:
       machine_.handle_wake(now);
@@ -49,7 +54,9 @@ class pne_device {
     carry_out();
     // The notice goes out before the radio does.
     if (what == pne_command::sleep) self_->send(fleet_, fleet_wakes{index_, false});
+    if (what == pne_command::factory_reset && uncertain_) return "not known to be done: " + trouble_;
     log::info(pne_component, name_of(what), "told to", {{"entity", entity_}});
+    return {};
   }
   void put_down() {
     fleet_ = nullptr;
@@ -75,12 +82,32 @@ class pne_device {
     }
   }
 
+  bool save(const pne_record& record) {
+    const auto encoded = encode(record);
+    const auto saved = keys_.save(encoded.expose());
+    if (saved) return true;
+    trouble_ = saved.error().message();
+    log::error(pne_component, "key-file-not-written", trouble_, {{"entity", entity_}});
+    return false;
+  }
+  /// After a write that failed the file may hold the record before or the one after, and neither may last.
+  /// The device says nothing until the one that it goes by is written.
+  bool is_certain() {
+    if (!uncertain_) return true;
+    const auto now = clock_();
+    if (now < repair_not_before_) return false;
+    repair_not_before_ = now + repair_pause;
+    if (!save(machine_.record())) return false;
+    uncertain_ = false;
+    log::info(pne_component, "key-file-written", "the key file is written again", {{"entity", entity_}});
+    return true;
+  }
+
   void act(pne_persist& o) {
-    const auto encoded = encode(o.record);
-    if (const auto saved = keys_.save(encoded.expose()); !saved) {
-      log::error(pne_component, "key-file-not-written", saved.error().message(), {{"entity", entity_}});
-      machine_.handle_persist_failed(clock_());
-    }
+    if (save(o.record)) return;
+    uncertain_ = true;
+    repair_not_before_ = clock_() + repair_pause;
+    machine_.handle_persist_failed(clock_());
   }
   void act(pne_send& o) {
     if (link_) send_(link_->first, link_->second, o.message);
@@ -115,6 +142,9 @@ class pne_device {
   pne_machine machine_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> link_;
   time_point deadline_ = time_never;
+  bool uncertain_ = false;  ///< the last write failed, and may have landed
+  std::string trouble_;     ///< of the last write that failed
+  time_point repair_not_before_{};
 };
 
 }  // namespace
@@ -131,9 +161,13 @@ pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
     report_exceptions(self, "pne/" + shared->settings.entity.text());
     auto d = std::make_shared<pne_device>(self, std::move(*shared));
     return {
-        [d](const pne_link_up& m) { d->link_up(m); }, [d](const pne_link_down& m) { d->link_down(m); },
-        [d](const pne_frame& m) { d->frame(m); },     [d](const pne_do& m) { d->command(m.what); },
-        [d](const pne_tick&) { d->tick(); },          [d](const pne_put_down&) { d->put_down(); },
+        [d](const pne_link_up& m) { d->link_up(m); },
+        [d](const pne_link_down& m) { d->link_down(m); },
+        [d](const pne_frame& m) { d->frame(m); },
+        [d](const pne_do& m) { (void)d->command(m.what); },
+        [d](const pne_order& m) { return d->command(m.what); },
+        [d](const pne_tick&) { d->tick(); },
+        [d](const pne_put_down&) { d->put_down(); },
     };
   });
 }

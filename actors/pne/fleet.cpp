@@ -13,6 +13,8 @@ namespace {
 
 using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 
+constexpr seconds repair_pause{30};  // until a key file that could not be read is looked at again
+
 class fleet {
  public:
   fleet(fleet_actor::pointer self, fleet_parts parts)
@@ -20,14 +22,14 @@ class fleet {
         failed_(std::move(parts.failed)), send_(sender_over(radios_, std::string{pne_component})) {
     self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     for (auto& m : parts.members) {
-      by_entity_.emplace(m.settings.entity.text(), members_.size());
+      const auto index = members_.size();
+      by_entity_.emplace(m.settings.entity.text(), index);
       members_.push_back(
-          {m.settings.entity.text(), std::move(m.settings), std::move(m.keys), pne_actor{}, true});
-      begin(members_.size() - 1, std::move(m.record));
-    }
-    for (std::uint64_t i = 0; i < members_.size(); ++i) {
-      present(i, true);
-      plan_nap(i);
+          {m.settings.entity.text(), std::move(m.settings), std::move(m.keys), pne_actor{}, false, {}});
+      if (m.record)
+        begin(index, std::move(*m.record));
+      else
+        leave_out(index, m.record.error());
     }
     arm();
   }
@@ -47,6 +49,7 @@ class fleet {
     const auto now = clock_();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(members_[k].actor, pne_tick{});
     for (auto k : naps_.take_due(now, ticks_at_once)) turn(k);
+    for (auto k : repairs_.take_due(now, ticks_at_once)) read_again(k);
     arm();
   }
 
@@ -59,15 +62,27 @@ class fleet {
     arm();
   }
 
-  std::string command(const fleet_command& m) {
-    if (m.entity.empty()) {
-      for (auto& d : members_) self_->send(d.actor, pne_do{m.what});
-      return {};
+  /// What keeps devices off the radio.
+  [[nodiscard]] std::vector<std::string> troubles() const {
+    std::vector<std::string> out;
+    for (const auto& d : members_)
+      if (!d.actor) out.push_back(d.trouble);
+    return out;
+  }
+  /// Those that a command is about; an error if it names none.
+  [[nodiscard]] result<std::vector<pne_actor>> addressed(const std::string& entity) const {
+    std::vector<pne_actor> out;
+    if (entity.empty()) {
+      for (const auto& d : members_)
+        if (d.actor) out.push_back(d.actor);
+      return out;
     }
-    const auto it = by_entity_.find(m.entity);
-    if (it == by_entity_.end()) return "this process has no device " + m.entity;
-    self_->send(members_[it->second].actor, pne_do{m.what});
-    return {};
+    const auto it = by_entity_.find(entity);
+    if (it == by_entity_.end()) return fail(errc::state_unknown, "this process has no device " + entity);
+    const auto& device = members_[it->second];
+    if (!device.actor) return fail(errc::store_unavailable, device.trouble);
+    out.push_back(device.actor);
+    return out;
   }
 
   std::vector<std::string> list() const {
@@ -76,7 +91,8 @@ class fleet {
     std::vector<std::string> out;
     for (std::size_t i = 0; i < members_.size(); ++i)
       out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" +
-                    (members_[i].awake ? "true" : "false") + R"(,"links":)" + std::to_string(links[i]) + "}");
+                    (members_[i].awake ? "true" : "false") + R"(,"links":)" + std::to_string(links[i]) +
+                    (members_[i].actor ? "}" : R"(,"key_file":"unreadable"})"));
     return out;
   }
 
@@ -100,17 +116,16 @@ class fleet {
       radios_[it->first.first].transport->disconnect(it->first.second);
       it = links_.erase(it);
     }
-    auto record = load_pne_record(device.keys);
-    if (!record) {
-      log::error(pne_component, "key-file-unreadable", record.error().message(), {{"entity", device.entity}});
-      return failed_(record.error().message());
-    }
-    begin(index, std::move(*record));
-    set_awake({index, true});
+    auto record = load_pne_record(*device.keys);
+    if (record) return begin(index, std::move(*record));
+    leave_out(index, record.error());
+    if (std::none_of(members_.begin(), members_.end(), [](const member& other) { return bool{other.actor}; }))
+      failed_("no device is left whose key file can be read");
   }
 
   bool stop() {
-    for (auto& d : members_) self_->send(d.actor, pne_put_down{});
+    for (auto& d : members_)
+      if (d.actor) self_->send(d.actor, pne_put_down{});
     for (auto& d : members_) d.actor = nullptr;
     stopping_ = true;
     self_->quit();
@@ -121,9 +136,10 @@ class fleet {
   struct member {
     std::string entity;
     protocol::pne_settings settings;
-    storage::sealed_file keys;
-    pne_actor actor;
-    bool awake = true;
+    std::optional<storage::sealed_file> keys;
+    pne_actor actor;  ///< none while its key file cannot be read
+    bool awake = false;
+    std::string trouble;  ///< with the key file
   };
 
   struct leads_to {
@@ -135,7 +151,7 @@ class fleet {
     auto& m = members_[index];
     m.actor = spawn_pne_device(self_->system(), {.index = index,
                                                  .settings = m.settings,
-                                                 .keys = m.keys,
+                                                 .keys = *m.keys,
                                                  .record = std::move(record),
                                                  .clock = clock_,
                                                  .send = send_,
@@ -143,6 +159,31 @@ class fleet {
     self_->monitor(m.actor);
     by_actor_[m.actor.id()] = index;
     deadlines_.set(index, time_never);
+    set_awake({index, true});
+  }
+
+  /// A device whose key file cannot be read is off the radio, and no other is disturbed. The file may be
+  /// restored, or the disk may work again.
+  void leave_out(std::uint64_t index, const error& why) {
+    auto& m = members_[index];
+    if (m.trouble != why.message())
+      log::error(pne_component, "key-file-unreadable",
+                 why.message() + (m.keys ? "; its device is off the radio, the file is read again every 30 s"
+                                         : "; its device is off the radio until this process starts again"),
+                 {{"entity", m.entity}});
+    m.trouble = why.message();
+    set_awake({index, false});
+    deadlines_.set(index, time_never);
+    naps_.set(index, time_never);
+    if (m.keys) repairs_.set(index, clock_() + repair_pause);
+  }
+  void read_again(std::uint64_t index) {
+    auto& m = members_[index];
+    auto record = load_pne_record(*m.keys);
+    if (!record) return leave_out(index, record.error());
+    log::info(pne_component, "key-file-readable", "its device is on the radio again", {{"entity", m.entity}});
+    m.trouble.clear();
+    begin(index, std::move(*record));
   }
 
   void route(radio_event& e) {
@@ -150,7 +191,7 @@ class fleet {
     const link_key key{e.transport, e.link};
     switch (e.kind) {
     case radio_event::kind_t::link_up:
-      if (e.endpoint == 0 || e.endpoint > members_.size()) return;
+      if (e.endpoint == 0 || e.endpoint > members_.size() || !members_[e.endpoint - 1].actor) return;
       links_[key] = {e.endpoint - 1, {}};
       return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
     case radio_event::kind_t::link_down:
@@ -200,7 +241,7 @@ class fleet {
 
   void arm() {
     const auto now = clock_();
-    const auto next = std::min(deadlines_.next(), naps_.next());
+    const auto next = std::min({deadlines_.next(), naps_.next(), repairs_.next()});
     if (next == time_never) return;
     const auto at = std::min(next, now + look_again);
     if (!armed_.empty() && *armed_.begin() <= at) return;
@@ -219,10 +260,38 @@ class fleet {
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   std::unordered_map<std::string, std::uint64_t> by_entity_;
   std::map<link_key, leads_to> links_;
-  deadline_heap deadlines_, naps_;
+  deadline_heap deadlines_, naps_, repairs_;
   std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;
 };
+
+/// Answered when every device that the command is about has answered.
+caf::result<std::string> command(fleet_actor::pointer self, const fleet& f, const fleet_command& m) {
+  const auto all = f.addressed(m.entity);
+  if (!all) return all.error().detail;
+  if (!m.entity.empty()) return self->delegate(all->front(), pne_order{m.what});
+  struct gathering {
+    caf::typed_response_promise<std::string> promise;
+    std::size_t missing;
+    std::vector<std::string> troubles;
+    void one_less(const std::string& trouble) {
+      if (!trouble.empty()) troubles.push_back(trouble);
+      if (--missing == 0) end();
+    }
+    void end() {
+      promise.deliver(troubles.empty() ? std::string{}
+                                       : std::to_string(troubles.size()) + " devices: " + troubles.front());
+    }
+  };
+  auto promise = self->make_response_promise<std::string>();
+  auto g = std::make_shared<gathering>(gathering{promise, all->size(), f.troubles()});
+  if (all->empty()) g->end();
+  for (const auto& d : *all)
+    self->request(d, caf::infinite, pne_order{m.what})
+        .then([g](const std::string& trouble) { g->one_less(trouble); },
+              [g](const caf::error&) { g->one_less("not known to be done: its actor ended"); });
+  return promise;
+}
 
 }  // namespace
 
@@ -236,7 +305,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
         [f](const fleet_deadline& m) { f->set_deadline(m); },
         [f](const fleet_wakes& m) { f->set_awake(m); },
         [f](const fleet_timer& m) { f->timer(m); },
-        [f](const fleet_command& m) { return f->command(m); },
+        [f, self](const fleet_command& m) { return command(self, *f, m); },
         [f](const fleet_list&) { return f->list(); },
         [f](const fleet_stop&) { return f->stop(); },
     };

@@ -3,6 +3,7 @@
 
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -18,14 +19,14 @@ struct fleet_parts {
   /// Everything of a device but `index`, `send` and `fleet`, which the fleet fills in.
   struct member {
     protocol::pne_settings settings;
-    storage::sealed_file keys;
-    protocol::pne_record record;
+    std::optional<storage::sealed_file> keys;  ///< none: cannot be opened, `record` says why
+    result<protocol::pne_record> record;       ///< an error keeps this device off the radio
   };
   std::vector<member> members;
   std::vector<open_radio_entry> radios;
   config::pne_wake wake;
   clock_fn clock;
-  std::function<void(std::string)> failed;  ///< a radio cannot go on. [thread-safe]
+  std::function<void(std::string)> failed;  ///< the role cannot go on. [thread-safe]
 };
 
 fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);

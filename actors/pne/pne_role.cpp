@@ -112,13 +112,20 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   for (const auto& d : devices) {
     const std::string purpose = "pne keys " + d.entity.text();
     if (!d.key_file.empty()) CPNS_CHECK(claim(d.key_file + ".lock", d.key_file));
-    CPNS_TRY(auto file, !d.key_file.empty()
-                            ? storage::sealed_file::open(d.key_file, purpose, protector, random)
-                            : result<storage::sealed_file>{storage::sealed_file::with_data_key(
-                                  c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)});
-    CPNS_TRY(auto record, load_pne_record(file));
-    parts.members.push_back({settings_of(c, d), std::move(file), std::move(record)});
+    auto file = !d.key_file.empty() ? storage::sealed_file::open(d.key_file, purpose, protector, random)
+                                    : result<storage::sealed_file>{storage::sealed_file::with_data_key(
+                                          c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)};
+    if (!file) {
+      parts.members.push_back({settings_of(c, d), std::nullopt, fail(file.error())});
+      continue;
+    }
+    auto record = load_pne_record(*file);
+    parts.members.push_back({settings_of(c, d), std::move(*file), std::move(record)});
   }
+  // One damaged file costs its own device; where none is left, a person has to look.
+  const auto readable = [](const fleet_parts::member& m) { return m.record.has_value(); };
+  if (!parts.members.empty() && std::none_of(parts.members.begin(), parts.members.end(), readable))
+    return fail(parts.members.front().record.error());
 
   auto made = std::unique_ptr<pne_role>{new pne_role{std::make_unique<impl>()}};
   auto& m = *made->impl_;
@@ -158,13 +165,13 @@ status pne_role::command(const std::string& what, const std::string& entity) {
     return fail(errc::config_usage, "a device can be told wake, sleep, button or reset, not " + what);
   caf::scoped_actor self{impl_->runtime->system()};
   status out;
-  self->request(impl_->fleet, std::chrono::seconds(5), fleet_command{entity, c})
+  self->request(impl_->fleet, std::chrono::seconds(8), fleet_command{entity, c})
       .receive(
           [&out](const std::string& wrong) {
-            if (!wrong.empty()) out = fail(errc::state_unknown, wrong);
+            if (!wrong.empty()) out = fail(errc::state_conflict, wrong);
           },
           [&out](const caf::error&) {
-            out = fail(errc::state_overloaded, "the role did not answer within 5 s");
+            out = fail(errc::state_overloaded, "not known to be done: the devices did not answer within 8 s");
           });
   return out;
 }

@@ -23,14 +23,16 @@ struct manufactured_device {
 
 class pne_role {
  public:
-  /// Opens key files and radios and powers the devices on. Errors name the file, radio or device.
+  /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. A key file
+  /// that cannot be read keeps its own device off the radio; it is an error where no other can be read.
   /// `protector` is used during the call only.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
                                                  const std::vector<manufactured_device>& devices);
   ~pne_role();
 
-  /// "wake", "sleep", "button" or "reset" for one entity, or for all when empty. [thread-safe]
+  /// "wake", "sleep", "button" or "reset" for one entity, or for all when empty. Done and durable, or an
+  /// error that says that it is not known to be done. [thread-safe]
   status command(const std::string& what, const std::string& entity);
   /// A JSON object a device. [thread-safe]
   std::vector<std::string> list();

@@ -139,6 +139,7 @@ std::optional<epoch> pne_machine::current_epoch() const {
   const auto* key = impl_->record.highest();
   return key != nullptr ? std::optional<epoch>{key->which} : std::nullopt;
 }
+const pne_record& pne_machine::record() const { return impl_->record; }
 std::uint64_t pne_machine::dropped() const { return impl_->dropped; }
 
 }  // namespace cpns::protocol

@@ -80,6 +80,7 @@ class pne_machine {
 
   [[nodiscard]] pne_state state() const;
   [[nodiscard]] std::optional<epoch> current_epoch() const;  ///< of the highest key stored
+  [[nodiscard]] const pne_record& record() const;            ///< as it is to be stored
   [[nodiscard]] std::uint64_t dropped() const;               ///< messages dropped since power-on
 
  private:

@@ -62,6 +62,61 @@ TEST(pn_gw_policy, a_rejected_device_stays_out_after_a_restart_until_a_person_ap
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{60}));
 }
 
+TEST(pn_gw_policy, a_decision_is_answered_when_it_is_durable) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  p.hold_gateway_writes = true;
+  caf::scoped_actor self{p.system};
+  auto asked = self->request(p.supervisor, caf::infinite, actors::sup_command{h.entity.text(), "reject"});
+  p.settle();
+  ASSERT_EQ(p.gw_held.size(), 1u);
+  EXPECT_TRUE(self->mailbox().empty()) << "said before it is on the disk";
+  p.hold_gateway_writes = false;
+  p.settle();
+  std::string said = "(none)";
+  asked.receive([&said](const std::string& s) { said = s; }, [](const caf::error&) {});
+  EXPECT_EQ(said, "");
+}
+
+TEST(pn_gw_policy, a_decision_whose_write_failed_is_not_known_to_be_done_and_its_device_stays) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  p.gw_faulty.fail_writes(errc::store_full);
+  EXPECT_NE(p.command(h, "reject").find("not known to be done"), std::string::npos);
+  EXPECT_NE(p.command(h, "reject").find("not done"), std::string::npos);
+  if (h.link != 0) p.radio.link_down(h);
+  p.advance(seconds{60});
+  EXPECT_NE(p.stats().find("\"devices\":1,"), std::string::npos) << "evicted: " << p.stats();
+  p.gw_faulty.repair();
+  p.advance(seconds{2});
+  EXPECT_NE(p.show(h).find("\"state\":\"found\""), std::string::npos) << p.show(h);
+  p.radio.link_up(h);
+  p.settle();
+  EXPECT_EQ(p.command(h, "reject"), "");
+  p.stop();
+  p.start();
+  EXPECT_NE(p.show(h).find("\"state\":\"rejected\""), std::string::npos) << p.show(h);
+}
+
+TEST(pn_gw_policy, a_decision_that_turns_up_later_holds) {
+  gateway_place p{asking()};
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.settle();
+  p.gw_faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
+  EXPECT_NE(p.command(h, "reject").find("not known to be done"), std::string::npos);
+  p.gw_faulty.repair();
+  p.advance(seconds{2});
+  p.radio.link_up(h);
+  p.advance(seconds{10});
+  EXPECT_EQ(h.link, 0u) << "a rejected device is not served";
+  EXPECT_NE(p.show(h).find("\"state\":\"rejected\""), std::string::npos) << p.show(h);
+}
+
 TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
   gateway_choices c;
   c.policy = protocol::validation_policy::list;

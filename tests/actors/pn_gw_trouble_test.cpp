@@ -62,6 +62,16 @@ TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_lives_on) {
   EXPECT_EQ(p.own_key(h), h.key());
 }
 
+/// Until `done`; the PNE comes again when its link was closed.
+template <class Done>
+bool with_redials(gateway_place& p, headset_end& h, Done done, seconds most) {
+  for (const auto until = p.now + most; p.now < until && !done();) {
+    if (h.link == 0) p.radio.link_up(h);
+    p.advance(milliseconds{500});
+  }
+  return done();
+}
+
 class lost_write : public testing::TestWithParam<std::tuple<int, storage::fault_point>> {};
 
 TEST_P(lost_write, ends_with_the_same_key_on_both_sides) {
@@ -72,9 +82,11 @@ TEST_P(lost_write, ends_with_the_same_key_on_both_sides) {
   auto& h = p.pne(1);
   p.gw_faulty.fail_write(p.gw_faulty.writes() + static_cast<unsigned>(n), point);
   p.radio.link_up(h);
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value() && p.own_key(h) == h.key(); }, seconds{400}));
+  EXPECT_TRUE(with_redials(
+      p, h, [&] { return h.key().has_value() && p.own_key(h) == h.key(); }, seconds{400}));
   const auto first = h.key();
-  EXPECT_TRUE(p.advance_until([&] { return h.key() > first && p.own_key(h) == h.key(); }, seconds{700}));
+  EXPECT_TRUE(with_redials(
+      p, h, [&] { return h.key() > first && p.own_key(h) == h.key(); }, seconds{700}));
   const auto r = p.record(h);
   EXPECT_EQ(r->own()->eukey, h.stored.highest()->eukey);
 }
@@ -82,6 +94,48 @@ INSTANTIATE_TEST_SUITE_P(each_write, lost_write,
                          testing::Combine(testing::Range(1, 8),
                                           testing::Values(storage::fault_point::before_durable,
                                                           storage::fault_point::after_durable)));
+
+class writes_that_turn_up : public testing::TestWithParam<int> {};
+
+TEST_P(writes_that_turn_up, are_what_the_device_goes_on_from) {
+  gateway_choices c;
+  c.rekey = seconds{300};
+  gateway_place p{c};
+  auto& h = p.pne(1);
+  std::map<epoch, bytes> built;
+  p.radio.loses = [&](air::way, byte_view m) {
+    const auto d = protocol::decode_radio(m);
+    if (const auto* k = d ? std::get_if<protocol::key_delivery>(&*d) : nullptr) {
+      const auto [it, fresh] = built.emplace(k->which, to_bytes(m));
+      EXPECT_TRUE(fresh || equal(it->second, m)) << "index " << k->which.text() << " in two KDELs";
+    }
+    return false;
+  };
+  // The n-th write of the device and all later ones fail for a while.
+  p.hold_gateway_writes = true;
+  p.radio.link_up(h);
+  p.settle();
+  for (int i = 0; i < GetParam() && !p.gw_held.empty(); ++i) {
+    p.complete_gateway();
+    p.settle();
+  }
+  p.gw_faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
+  p.hold_gateway_writes = false;
+  (void)with_redials(
+      p, h, [] { return false; }, seconds{20});
+  const auto delivered = built.size();
+  const auto tried = p.gw_faulty.writes();
+  (void)with_redials(
+      p, h, [] { return false; }, seconds{20});
+  EXPECT_EQ(p.gw_faulty.writes(), tried) << "nothing is decided while it is open what the store holds";
+  EXPECT_EQ(built.size(), delivered);
+  p.gw_faulty.repair();
+  EXPECT_TRUE(with_redials(
+      p, h, [&] { return h.key().has_value() && p.own_key(h) == h.key(); }, seconds{60}));
+  EXPECT_EQ(p.record(h)->own()->eukey, h.stored.highest()->eukey);
+  EXPECT_TRUE(p.failures.empty());
+}
+INSTANTIATE_TEST_SUITE_P(each_write, writes_that_turn_up, testing::Range(0, 4));
 
 class restart_after_write : public testing::TestWithParam<int> {};
 

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <caf/scheduler/test_coordinator.hpp>
+#include <fstream>
+#include <iterator>
 #include <stdexcept>
 
 #include "actors/deadline_heap.hpp"
@@ -17,6 +19,8 @@ namespace cpns::pne_actor_tests {
 namespace {
 
 using server_tests::captured_log;
+
+const std::string first = "urn:dev:mac:0024befffe804ff0", second = "urn:dev:mac:0024befffe804ff1";
 
 struct testing_config : caf::actor_system_config {
   testing_config() { set("scheduler.policy", caf::atom("testing")); }
@@ -76,8 +80,10 @@ struct fleet_place {
   std::shared_ptr<actors::radio_inbox> inbox = std::make_shared<actors::radio_inbox>(0, [] {});
   std::vector<std::string> failures;
   actors::fleet_actor fleet;
+  std::string whole;  ///< of a file that was spoiled
 
-  explicit fleet_place(config::pne_wake wake = {}) {
+  /// `damaged`: the first device's file is, from the beginning.
+  explicit fleet_place(config::pne_wake wake = {}, bool damaged = false) {
     actors::fleet_parts parts;
     parts.wake = wake;
     const auto data_key = random.draw_secret<32>();
@@ -87,10 +93,13 @@ struct fleet_place {
       s.entity = entity_id::parse("urn:dev:mac:0024befffe804ff" + file).value();
       s.temporary_key = random.draw_secret<32>();
       actors::fleet_parts::member m{
-          std::move(s), storage::sealed_file::with_data_key(folder / file, "pne keys", data_key, random), {}};
+          std::move(s), storage::sealed_file::with_data_key(folder / file, "pne keys", data_key, random),
+          protocol::pne_record{}};
       if (i == 0) {
-        m.record.current = protocol::stored_key{held, random.draw_secret<32>(), {}, 3600};
-        EXPECT_TRUE(m.keys.save(encode(m.record).expose()));
+        m.record->current = protocol::stored_key{held, random.draw_secret<32>(), {}, 3600};
+        EXPECT_TRUE(m.keys->save(encode(*m.record).expose()));
+        if (damaged) spoil();
+        m.record = actors::load_pne_record(*m.keys);
       }
       parts.members.push_back(std::move(m));
     }
@@ -112,6 +121,40 @@ struct fleet_place {
     caf::anon_send(fleet, actors::fleet_radio_ready{});
     while (scheduler.try_run_once()) {
     }
+  }
+  void advance(seconds d) {
+    now += d;
+    scheduler.clock().advance_time(d);
+    settle();
+  }
+  /// The first device's file holds something else, and what it held is kept.
+  void spoil() {
+    whole = content();
+    std::ofstream(folder / "0", std::ios::trunc) << "something else";
+  }
+  void restore() { std::ofstream(folder / "0", std::ios::trunc) << whole; }
+  [[nodiscard]] std::string content() const {
+    std::ifstream in(folder / "0", std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  /// No file can be written in the folder, or made anew, until this is gone.
+  struct blocked {
+    std::filesystem::path at;
+    explicit blocked(const fleet_place& p, std::string_view file)
+        : at(p.folder / (std::string{file} + ".new")) {
+      std::filesystem::create_directories(at / "in the way");
+    }
+    ~blocked() { std::filesystem::remove_all(at); }
+    blocked(const blocked&) = delete;
+    blocked& operator=(const blocked&) = delete;
+  };
+  std::string command(const std::string& entity, actors::pne_command what) {
+    caf::scoped_actor self{system};
+    std::string out = "(no answer)";
+    auto handle = self->request(fleet, caf::infinite, actors::fleet_command{entity, what});
+    settle();
+    handle.receive([&out](std::string& said) { out = std::move(said); }, [](const caf::error&) {});
+    return out;
   }
   void link_up(plugins::link_id link, plugins::endpoint_id endpoint) {
     inbox->link_up(link, endpoint, "gateway");
@@ -183,14 +226,67 @@ TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {
   EXPECT_EQ(p.radio.presented.count(1), 1u);
 }
 
-TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_ends_the_role) {
+TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_is_restored) {
+  fleet_place p{{}, true};
+  EXPECT_EQ(p.radio.presented.size(), 1u);
+  EXPECT_EQ(p.radio.presented.count(2), 1u);
+  EXPECT_NE(p.log.text().find("key-file-unreadable"), std::string::npos);
+  EXPECT_NE(p.command(first, actors::pne_command::factory_reset).find("is not a sealed file"),
+            std::string::npos);
+  EXPECT_EQ(p.command(second, actors::pne_command::wake), "");
+  EXPECT_NE(p.command("", actors::pne_command::button).find("1 devices: "), std::string::npos);
+  const auto said = p.log.text().size();
+  p.advance(seconds{31});
+  EXPECT_EQ(p.log.text().find("key-file-unreadable", said), std::string::npos) << "said once";
+  p.restore();
+  p.advance(seconds{31});
+  EXPECT_EQ(p.radio.presented.size(), 2u);
+  p.link_up(1, 1);
+  p.detect(1);
+  ASSERT_TRUE(p.answer().has_value());
+  EXPECT_EQ(p.answer()->highest, p.held);
+  EXPECT_TRUE(p.failures.empty());
+}
+
+TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_costs_no_other) {
   fleet_place p;
   p.link_up(1, 1);
-  std::ofstream(p.folder / "0", std::ios::trunc) << "something else";
+  p.spoil();
   p.radio.breaks = 1;
   p.detect(1);
-  ASSERT_EQ(p.failures.size(), 1u);
-  EXPECT_NE(p.failures[0].find("is not a sealed file"), std::string::npos) << p.failures[0];
+  EXPECT_EQ(p.radio.presented.size(), 1u);
+  EXPECT_TRUE(p.failures.empty());
+  p.link_up(2, 2);
+  p.detect(2);
+  ASSERT_TRUE(p.answer().has_value());
+  p.restore();
+  p.advance(seconds{31});
+  EXPECT_EQ(p.radio.presented.size(), 2u);
+}
+
+TEST(pne_fleet, a_reset_is_said_to_be_done_when_it_is_on_the_disk) {
+  fleet_place p;
+  p.link_up(1, 1);
+  const auto before = p.content();
+  {
+    const fleet_place::blocked disk(p, "0");
+    const auto said = p.command(first, actors::pne_command::factory_reset);
+    EXPECT_NE(said.find("not known to be done"), std::string::npos) << said;
+    EXPECT_EQ(p.content(), before);
+    p.detect(1);
+    EXPECT_FALSE(p.answer().has_value()) << "silent until what it goes by is on the disk";
+    EXPECT_NE(p.command(first, actors::pne_command::factory_reset).find("not done"), std::string::npos);
+    EXPECT_EQ(p.command(second, actors::pne_command::factory_reset), "");
+  }
+  p.advance(seconds{2});
+  p.detect(1);
+  ASSERT_TRUE(p.answer().has_value());
+  EXPECT_EQ(p.answer()->highest, p.held) << "as before the reset that failed";
+  EXPECT_NE(p.log.text().find("key-file-written"), std::string::npos);
+  EXPECT_NE(p.content(), before) << "written again, so that neither outcome is open";
+  EXPECT_EQ(p.command(first, actors::pne_command::factory_reset), "");
+  p.detect(1);
+  EXPECT_EQ(p.answer()->highest, std::nullopt);
 }
 
 }  // namespace

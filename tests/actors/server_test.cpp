@@ -59,6 +59,45 @@ TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
   EXPECT_EQ(p.answer_status(1), link_status::ok);
 }
 
+TEST(server_actors, a_write_that_failed_and_turned_up_is_what_the_next_request_goes_on_from) {
+  place p;
+  auto h = p.device(1);
+  const auto r = encode(p.assignment(h));
+  p.faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
+  p.send({r});
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  const auto tried = p.faulty.writes();
+  p.send({r});
+  EXPECT_EQ(p.answer_status(1), link_status::overloaded);
+  EXPECT_EQ(p.faulty.writes(), tried) << "nothing is decided while it is open what the store holds";
+  p.faulty.repair();
+  p.send({r});
+  ASSERT_EQ(p.answer_status(2), link_status::ok);
+  EXPECT_EQ(p.faulty.writes(), tried) << "the set of the first request is there";
+  const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
+  const auto record = protocol::decode_entity_record(row->expose()).value();
+  ASSERT_EQ(record.sets.size(), 1u);
+  EXPECT_EQ(p.keys(2).set, record.sets[0].set);
+}
+
+TEST(server_actors, a_report_whose_write_failed_is_reported_again) {
+  place p;
+  auto h = p.device(1);
+  p.send(p.assignment(h));
+  protocol::epoch_report report;
+  report.entries = {{h.entity, {1, 0}}};
+  p.faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
+  p.send(p.request(report));
+  p.send(p.request(report));
+  for (std::size_t i : {1u, 2u}) {
+    EXPECT_TRUE(std::get<protocol::epoch_report_answer>(p.box->answers.at(i).body).entries.empty());
+  }
+  p.faulty.repair();
+  p.send(p.request(report));
+  EXPECT_EQ(std::get<protocol::epoch_report_answer>(p.box->answers.at(3).body).entries.at(0).second,
+            protocol::report_outcome::ok);
+}
+
 TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_store) {
   place p;
   auto h = p.device(1);

@@ -3,6 +3,7 @@
 #include <csignal>
 #include <fcntl.h>
 #include <functional>
+#include <poll.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -215,6 +216,7 @@ TEST(rocksdb_store, outlives_a_full_disk_and_writes_again_when_there_is_room) {
   EXPECT_TRUE(read(**s, table::peers, "row7") == acknowledged["row7"]) << "reads go on";
 
   fs::remove(dir / "disk/ballast");
+  for (int i = 0; i < 6000 && !(*s)->health().writable; ++i) ::poll(nullptr, 0, 5);
   ASSERT_OK((*s)->write({put(table::peers, "after", "1")}));
   acknowledged.emplace("after", "1");
   for (int round = 0; round < 2; ++round) {
