@@ -1,6 +1,9 @@
 #include "base/cbor.hpp"
 
+#include <algorithm>
 #include <string>
+
+#include "base/secret.hpp"
 
 namespace cpns::cbor {
 namespace {
@@ -19,7 +22,19 @@ bool is_utf8(byte_view b) {
 
 }  // namespace
 
+writer::~writer() { wipe(out_); }
+
+void writer::make_room(std::size_t more) {
+  if (out_.capacity() - out_.size() >= more) return;
+  bytes larger;
+  larger.reserve(std::max(2 * out_.capacity(), out_.size() + more));
+  larger.assign(out_.begin(), out_.end());
+  out_.swap(larger);
+  wipe(larger);
+}
+
 void writer::head(std::uint8_t major, std::uint64_t v) {
+  make_room(9);
   const auto m = static_cast<std::uint8_t>(major << 5);
   const int width = v < 24 ? 0 : v <= 0xff ? 1 : v <= 0xffff ? 2 : v <= 0xffffffff ? 4 : 8;
   if (width == 0) {
@@ -52,14 +67,17 @@ writer& writer::empty_map() {
   return *this;
 }
 writer& writer::null() {
+  make_room(1);
   out_.push_back(byte_null);
   return *this;
 }
 writer& writer::boolean(bool b) {
+  make_room(1);
   out_.push_back(b ? byte_true : byte_false);
   return *this;
 }
 writer& writer::raw(byte_view encoded) {
+  make_room(encoded.size());
   out_.insert(out_.end(), encoded.begin(), encoded.end());
   return *this;
 }

@@ -12,11 +12,17 @@
 
 namespace cpns::cbor {
 
+/// What it wrote may be secret: no copy is left behind when it grows, or ends.
 class writer {
  public:
   writer() = default;
-  /// With room for `expected` bytes: what holds a secret is then never copied by growth.
+  /// With room for `expected` bytes.
   explicit writer(std::size_t expected) { out_.reserve(expected); }
+  ~writer();
+  writer(const writer&) = delete;
+  writer& operator=(const writer&) = delete;
+  writer(writer&&) noexcept = default;
+  writer& operator=(writer&&) = delete;
 
   writer& uint(std::uint64_t v);
   writer& bstr(byte_view b);
@@ -34,6 +40,7 @@ class writer {
 
  private:
   void head(std::uint8_t major, std::uint64_t v);
+  void make_room(std::size_t more);
   bytes out_;
 };
 

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 #include <array>
-#include <fstream>
 #include <unordered_map>
 
+#include "base/secret_file_stream.hpp"
 #include "cli/flat_json.hpp"
 #include "config/values.hpp"
 #include "crypto/key_schedule.hpp"
@@ -274,7 +274,7 @@ result<device_rows> load_device_rows(const std::filesystem::path& file) {
   std::error_code ec;
   if (std::filesystem::is_directory(file, ec))
     return fail(errc::config_file, file.string() + ": this is a folder, not a file");
-  std::ifstream in(file, std::ios::binary);
+  secret_ifstream in(file);
   if (!in)
     return fail(errc::config_file,
                 file.string() + ": cannot be opened; is the path right, and may this user read it?");
@@ -283,7 +283,7 @@ result<device_rows> load_device_rows(const std::filesystem::path& file) {
 
 result<device_row> load_temporary_key(const std::filesystem::path& file, const entity_id& entity) {
   std::error_code ec;
-  std::ifstream in(file, std::ios::binary);
+  secret_ifstream in(file);
   if (!in || std::filesystem::is_directory(file, ec))
     return fail(errc::config_file,
                 file.string() + ": cannot be opened; is the path right, and may this user read it?");

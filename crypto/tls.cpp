@@ -76,7 +76,9 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role) 
     return no_context("TLS 1.3 is not there");
 
   // A resumed session would skip the certificates, so nothing that could resume one is made or kept.
-  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+  // Answers hold keys: the last one wipes what was read before its buffer is freed.
+  SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                               SSL_OP_CLEANSE_PLAINTEXT);
   SSL_CTX_set_num_tickets(ctx, 0);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_early_data(ctx, 0);

@@ -2,8 +2,7 @@
 
 #include <sys/stat.h>
 
-#include <fstream>
-
+#include "base/secret_file_stream.hpp"
 #include "crypto/scram.hpp"
 
 namespace cpns::actors {
@@ -16,7 +15,7 @@ result<secret_bytes> read_password(const std::filesystem::path& file) {
     return fail(
         errc::config_missing,
         "this gateway is not enrolled yet: name the file with the user's password as user_password_file");
-  std::ifstream in{file, std::ios::binary};
+  secret_ifstream in{file};
   bytes content(password_max + 1);
   in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
   if (in.bad() || (!in.is_open()))

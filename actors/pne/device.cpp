@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr seconds repair_pause{1};  // between attempts to write a file that was not written
+constexpr seconds write_again_after{1};  // between attempts to write a file that was not written
 
 class pne_device {
  public:
@@ -96,7 +96,7 @@ class pne_device {
     if (!uncertain_) return true;
     const auto now = clock_();
     if (now < repair_not_before_) return false;
-    repair_not_before_ = now + repair_pause;
+    repair_not_before_ = now + write_again_after;
     if (!save(machine_.record())) return false;
     uncertain_ = false;
     log::info(pne_component, "key-file-written", "the key file is written again", {{"entity", entity_}});
@@ -106,7 +106,7 @@ class pne_device {
   void act(pne_persist& o) {
     if (save(o.record)) return;
     uncertain_ = true;
-    repair_not_before_ = clock_() + repair_pause;
+    repair_not_before_ = clock_() + write_again_after;
     machine_.handle_persist_failed(clock_());
   }
   void act(pne_send& o) {

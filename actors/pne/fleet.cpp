@@ -13,7 +13,7 @@ namespace {
 
 using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 
-constexpr seconds repair_pause{30};  // until a key file that could not be read is looked at again
+constexpr seconds read_again_after{30};  // until a key file that could not be read is looked at again
 
 class fleet {
  public:
@@ -175,7 +175,7 @@ class fleet {
     set_awake({index, false});
     deadlines_.set(index, time_never);
     naps_.set(index, time_never);
-    if (m.keys) repairs_.set(index, clock_() + repair_pause);
+    if (m.keys) repairs_.set(index, clock_() + read_again_after);
   }
   void read_again(std::uint64_t index) {
     auto& m = members_[index];

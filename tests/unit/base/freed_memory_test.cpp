@@ -1,0 +1,105 @@
+// What held a secret is wiped before its memory is given back: every block that is freed is looked through.
+
+#include <array>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <malloc.h>
+#include <new>
+
+#include "base/cbor.hpp"
+#include "base/secret_file_stream.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace {
+
+constexpr std::size_t canary_size = 24;
+/// Not a constant of the program that is copied to the heap by itself; filled while a test watches.
+thread_local std::array<char, canary_size> wanted{};
+thread_local bool watching = false;
+thread_local int blocks_with_it = 0;
+
+void give_back(void* p) noexcept {
+  if (p != nullptr && watching && ::memmem(p, ::malloc_usable_size(p), wanted.data(), canary_size) != nullptr)
+    ++blocks_with_it;
+  std::free(p);
+}
+
+}  // namespace
+
+// Of this test program alone.
+void* operator new(std::size_t n) {
+  if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
+  throw std::bad_alloc{};
+}
+void operator delete(void* p) noexcept { give_back(p); }
+void operator delete(void* p, std::size_t) noexcept { give_back(p); }
+
+namespace cpns {
+namespace {
+
+/// How many blocks held the canary when they were freed during `work`.
+template <class Work>
+int left_by(Work work) {
+  blocks_with_it = 0;
+  watching = true;
+  work();
+  watching = false;
+  return blocks_with_it;
+}
+
+class freed_memory : public testing::Test {
+ protected:
+  freed_memory() {
+    for (std::size_t i = 0; i < canary_size; ++i) wanted[i] = static_cast<char>(0xa1 + 7 * i);
+  }
+  [[nodiscard]] byte_view secret() const { return as_bytes({wanted.data(), canary_size}); }
+};
+
+TEST_F(freed_memory, is_looked_through) {
+  EXPECT_EQ(left_by([&] { const bytes careless = to_bytes(secret()); }), 1);
+  EXPECT_EQ(left_by([&] { const secret_bytes careful{secret()}; }), 0);
+}
+
+TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_that_grew) {
+  for (std::size_t before = 0; before < 130; ++before)
+    for (std::size_t after : {std::size_t{0}, std::size_t{1}, std::size_t{40}, std::size_t{400}}) {
+      EXPECT_EQ(left_by([&] {
+                  cbor::writer w;
+                  w.array(4).tstr(std::string(before, 'x')).bstr(secret());
+                  w.bstr(bytes(after, 1)).uint(1'700'000'000'000'000'000);
+                  const secret_bytes done{w.take()};
+                }),
+                0)
+          << before << " bytes before the secret, " << after << " behind it";
+    }
+}
+
+TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_that_was_not_asked_for_its_bytes) {
+  EXPECT_EQ(left_by([&] { cbor::writer{}.bstr(secret()); }), 0);
+}
+
+TEST_F(freed_memory, holds_nothing_of_a_file_that_was_read) {
+  const test::temporary_folder dir;
+  std::ofstream(dir / "password", std::ios::binary).write(wanted.data(), canary_size).write("\n", 1);
+  const auto read = [](std::istream& in) {
+    std::array<char, 256> line{};
+    in.getline(line.data(), line.size());
+    wipe(line.data(), line.size());
+  };
+  EXPECT_EQ(left_by([&] {
+              std::ifstream in(dir / "password", std::ios::binary);
+              read(in);
+            }),
+            1)
+      << "an ordinary stream leaves its buffer, or this test sees nothing";
+  EXPECT_EQ(left_by([&] {
+              secret_ifstream in(dir / "password");
+              read(in);
+            }),
+            0);
+}
+
+}  // namespace
+}  // namespace cpns
