@@ -180,6 +180,8 @@ class pn_gw_device {
     const auto& held = machine_.record();
     stored.last_transport = held.last_transport;
     stored.last_address = held.last_address;
+    // Where nobody is asked, the machine approves as often as it likes.
+    if (settings_.policy != validation_policy::ask) stored.approved = stored.approved || held.approved;
     if (!fits(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "the device begins again from what the store holds after a write that failed",

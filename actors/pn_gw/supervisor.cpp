@@ -158,6 +158,7 @@ class supervisor {
     }
     const auto& device = devices_.at(by_entity_.at(m.entity)).actor;
     if (m.what == "update") return self_->send(device, gw_update{}), std::string{};
+    if (m.what != "approve" && m.what != "reject") return "unknown command " + m.what;
     return self_->delegate(device, gw_decision{m.what == "approve"});
   }
 
