@@ -1,47 +1,15 @@
 #include "cli/password.hpp"
 
 #include <fcntl.h>
-#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
+
+#include "base/private_file.hpp"
 
 namespace cpns::cli {
 namespace {
-
-struct open_file {
-  int fd = -1;
-  ~open_file() {
-    if (fd > STDERR_FILENO) ::close(fd);
-  }
-};
-
-/// One line, byte by byte, so that nothing behind it is taken.
-result<secret_bytes> read_line(int fd, const std::string& name) {
-  bytes line;
-  line.reserve(password_max + 1);  // no growth, so that no copy is left behind
-  for (;;) {
-    std::uint8_t c = 0;
-    const auto n = ::read(fd, &c, 1);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      wipe(line);
-      return fail(errc::config_file, name + ": " + std::strerror(errno));
-    }
-    if (n == 0 || c == '\n') break;
-    if (line.size() == password_max) {
-      wipe(line);
-      return fail(errc::config_range,
-                  name + ": the first line is longer than " + std::to_string(password_max) + " bytes");
-    }
-    line.push_back(c);
-  }
-  if (!line.empty() && line.back() == '\r') line.pop_back();
-  if (line.empty()) return fail(errc::config_range, name + ": the first line is empty");
-  return secret_bytes(std::move(line));
-}
 
 /// The terminal without echo, signals and line editing, until the end of the scope.
 class quiet_terminal {
@@ -107,13 +75,13 @@ result<secret_bytes> ask(int tty, std::string_view prompt) {
 }
 
 result<secret_bytes> ask_twice() {
-  const open_file tty{::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)};
-  if (tty.fd < 0)
+  const descriptor tty{::open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY)};
+  if (!tty.valid())
     return fail(errc::config_usage,
                 "there is no terminal to ask for a password; use --password-file or --stdin");
-  CPNS_TRY(auto password, ask(tty.fd, "Password: "));
+  CPNS_TRY(auto password, ask(tty.get(), "Password: "));
   CPNS_CHECK(check_new_password(password));
-  CPNS_TRY(const auto again, ask(tty.fd, "The same again: "));
+  CPNS_TRY(const auto again, ask(tty.get(), "The same again: "));
   if (!(password == again)) return fail(errc::config_usage, "the two passwords differ");
   return password;
 }
@@ -127,23 +95,11 @@ status check_new_password(const secret_bytes& password) {
   return {};
 }
 
-result<secret_bytes> read_secret_file(const std::filesystem::path& file) {
-  const auto name = file.string();
-  const open_file in{::open(name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-  if (in.fd < 0) return fail(errc::config_file, name + ": " + std::strerror(errno));
-  struct stat about {};
-  if (::fstat(in.fd, &about) != 0) return fail(errc::config_file, name + ": " + std::strerror(errno));
-  if (S_ISREG(about.st_mode) && (about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-    return fail(errc::config_file,
-                name + ": group or others may use this file of a secret; run: chmod 600 " + name);
-  if (S_ISDIR(about.st_mode)) return fail(errc::config_file, name + ": this is a folder, not a file");
-  return read_line(in.fd, name);
-}
-
 result<secret_bytes> read_new_password(const password_source& from) {
-  result<secret_bytes> password = from.standard_input  ? read_line(STDIN_FILENO, "standard input")
-                                  : !from.file.empty() ? read_secret_file(from.file)
-                                                       : ask_twice();
+  result<secret_bytes> password =
+      from.standard_input  ? read_secret_line(STDIN_FILENO, "standard input", password_max)
+      : !from.file.empty() ? read_secret_line(from.file, password_max, pipes::accept)
+                           : ask_twice();
   if (password) CPNS_CHECK(check_new_password(*password));
   return password;
 }

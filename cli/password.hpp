@@ -17,12 +17,8 @@ struct password_source {
   bool standard_input = false;   ///< the first line of standard input
 };
 
-/// The first line of a file, without its end. config_file if it cannot be read or if group or others may read
-/// it; config_range if it is empty or longer than password_max.
-result<secret_bytes> read_secret_file(const std::filesystem::path& file);
-
 /// A new password, asked for twice at a prompt. config_usage if there is no terminal to ask at, or if the two
-/// differ; config_range if it is shorter than password_min.
+/// differ; config_range if it is shorter than password_min; errors of read_secret_line.
 result<secret_bytes> read_new_password(const password_source& from);
 
 /// config_range if a new password is too short or too long.

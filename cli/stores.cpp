@@ -1,5 +1,6 @@
 #include "cli/stores.hpp"
 
+#include "base/private_file.hpp"
 #include "cli/password.hpp"
 #include "config/loader.hpp"
 #include "crypto/suite.hpp"
@@ -10,8 +11,8 @@ namespace cpns::cli {
 
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c) {
   if (c.kind == config::protector_kind::file) return storage::open_key_file(c.file);
-  auto passphrase = read_secret_file(c.file);
-  if (!passphrase) return fail(errc::store_key, passphrase.error().detail);
+  auto passphrase = read_secret_line(c.file, password_max);
+  if (!passphrase) return fail(errc::store_key, "the passphrase file " + passphrase.error().detail);
   return storage::make_passphrase_protector(std::move(*passphrase));
 }
 

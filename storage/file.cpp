@@ -20,20 +20,6 @@ std::filesystem::path folder_of(const std::filesystem::path& path) {
 
 }  // namespace
 
-descriptor& descriptor::operator=(descriptor&& other) noexcept {
-  if (this != &other) {
-    close();
-    fd_ = other.fd_;
-    other.fd_ = -1;
-  }
-  return *this;
-}
-
-void descriptor::close() noexcept {
-  if (fd_ >= 0) ::close(fd_);
-  fd_ = -1;
-}
-
 error file_error(int errno_value, errc otherwise, std::string_view what, const std::filesystem::path& path) {
   const auto code = errno_value == ENOSPC || errno_value == EDQUOT ? errc::store_full : otherwise;
   return {code,

@@ -6,25 +6,10 @@
 #include <sys/types.h>
 
 #include "base/bytes.hpp"
+#include "base/descriptor.hpp"
 #include "base/result.hpp"
 
 namespace cpns::storage {
-
-/// A file descriptor that is closed with its object.
-class descriptor {
- public:
-  descriptor() = default;
-  explicit descriptor(int fd) : fd_(fd) {}
-  descriptor(descriptor&& other) noexcept : fd_(other.fd_) { other.fd_ = -1; }
-  descriptor& operator=(descriptor&& other) noexcept;
-  ~descriptor() { close(); }
-  [[nodiscard]] int get() const { return fd_; }
-  [[nodiscard]] bool valid() const { return fd_ >= 0; }
-  void close() noexcept;
-
- private:
-  int fd_ = -1;
-};
 
 /// The error for a failed call on `path`: store_full for ENOSPC and EDQUOT, `otherwise` for the rest.
 error file_error(int errno_value, errc otherwise, std::string_view what, const std::filesystem::path& path);

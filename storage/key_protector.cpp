@@ -1,12 +1,10 @@
 #include "storage/key_protector.hpp"
 
-#include <cerrno>
-#include <fcntl.h>
 #include <map>
 #include <mutex>
-#include <sys/stat.h>
 
 #include "base/cbor.hpp"
+#include "base/private_file.hpp"
 #include "crypto/suite.hpp"
 #include "crypto/xaes.hpp"
 #include "storage/file.hpp"
@@ -171,19 +169,9 @@ result<std::unique_ptr<key_protector>> open_key_file(const std::filesystem::path
   const auto refuse = [&](const std::string& what) {
     return fail(errc::store_key, "the key file " + path.string() + " " + what);
   };
-  // O_NONBLOCK: a pipe in the file's place must not hang the role.
-  const descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
-  if (!fd.valid()) return fail(file_error(errno, errc::store_key, "cannot open the key file", path));
-  struct stat info {};
-  if (::fstat(fd.get(), &info) != 0)
-    return fail(file_error(errno, errc::store_key, "cannot look at the key file", path));
-  if (!S_ISREG(info.st_mode)) return refuse("is not a regular file");
-  if ((info.st_mode & 077) != 0) return refuse("is open to its group or to others; do chmod 600 on it");
-
-  auto content = read_all(fd.get(), key_digits + 2, errc::store_key, path);
-  if (!content) return fail(std::move(content).error());
-  const secret_bytes holder(std::move(*content));
-  auto digits = as_text(holder.expose());
+  auto content = read_private_file(path, key_digits + 2);
+  if (!content) return fail(errc::store_key, "the key file " + content.error().detail);
+  auto digits = as_text(content->expose());
   while (!digits.empty() && (digits.back() == '\n' || digits.back() == '\r')) digits.remove_suffix(1);
   auto raw = digits.size() == key_digits ? from_hex(digits) : std::nullopt;
   if (!raw) return refuse("does not hold 64 hexadecimal digits");

@@ -2,7 +2,7 @@
 
 #include <sys/stat.h>
 
-#include "base/secret_file_stream.hpp"
+#include "base/private_file.hpp"
 #include "crypto/scram.hpp"
 
 namespace cpns::actors {
@@ -15,19 +15,8 @@ result<secret_bytes> read_password(const std::filesystem::path& file) {
     return fail(
         errc::config_missing,
         "this gateway is not enrolled yet: name the file with the user's password as user_password_file");
-  secret_ifstream in{file};
-  bytes content(password_max + 1);
-  in.read(reinterpret_cast<char*>(content.data()), static_cast<std::streamsize>(content.size()));
-  if (in.bad() || (!in.is_open()))
-    return fail(errc::config_file, "user_password_file " + file.string() + " cannot be read");
-  std::size_t n = static_cast<std::size_t>(in.gcount());
-  if (n > 0 && content[n - 1] == '\n') --n;
-  if (n > 0 && content[n - 1] == '\r') --n;
-  secret_bytes password{byte_view{content}.first(n)};
-  wipe(content);
-  if (password.empty() || password.size() > password_max)
-    return fail(errc::config_file, "user_password_file " + file.string() +
-                                       " must hold a password of 1 to 1024 bytes on one line");
+  auto password = read_secret_line(file, password_max);
+  if (!password) return fail(errc::config_file, "user_password_file " + password.error().detail);
   return password;
 }
 

@@ -9,9 +9,9 @@
 
 namespace cpns::actors {
 
-/// Reads the password from `file` (less one trailing line break) and derives ClientKey. peer_policy if the
+/// Reads the password, the first line of `file`, and derives ClientKey. peer_policy if the
 /// server wants fewer than 100,000 iterations, or more than 10,000,000; config_missing or config_file if the
-/// password cannot be read. About 80 ms.
+/// password cannot be read, or if others may read it. About 80 ms.
 result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file);

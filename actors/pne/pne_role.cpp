@@ -68,7 +68,7 @@ status check_room(std::size_t devices, const std::vector<open_radio_entry>& radi
 }  // namespace
 
 struct pne_role::impl {
-  std::vector<storage::descriptor> locks;  ///< no other process writes these key files
+  std::vector<descriptor> locks;  ///< no other process writes these key files
   // In the order of construction; torn down in reverse by drain().
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -88,7 +88,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                                                   const storage::key_protector& protector,
                                                   const std::vector<manufactured_device>& devices) {
   auto& random = crypto::system_entropy();
-  std::vector<storage::descriptor> locks;
+  std::vector<descriptor> locks;
   const auto claim = [&locks](const std::filesystem::path& lock,
                               const std::filesystem::path& what) -> status {
     CPNS_TRY(auto held, storage::hold_lock(lock, what));

@@ -1,5 +1,6 @@
 #include "cli/home.hpp"
 
+#include "base/private_file.hpp"
 #include "cli/accounts.hpp"
 #include "cli/home_yaml.hpp"
 #include "cli/password.hpp"
@@ -52,7 +53,7 @@ TEST_F(home, has_a_server_that_knows_the_user_and_the_devices_that_the_pnes_are)
   const auto users = list_users(opened->sealed()).value();
   ASSERT_EQ(users.size(), 1U);
   EXPECT_EQ(users[0].user.text(), "bob");
-  const auto password = read_secret_file(made->password_file).value();
+  const auto password = read_secret_line(made->password_file, password_max).value();
   EXPECT_EQ(crypto::scram_stored_key(
                 s, crypto::scram_client_key(s, password.expose(), users[0].salt, users[0].iterations)),
             users[0].stored_key);

@@ -38,7 +38,7 @@ TEST(key_file, is_refused_when_others_may_touch_it) {
   const temporary_folder dir;
   ASSERT_OK(create_key_file(dir / "key", random_source()));
   for (const auto bit :
-       {fs::perms::group_read, fs::perms::group_write, fs::perms::others_read, fs::perms::others_write}) {
+       {fs::perms::group_write, fs::perms::group_exec, fs::perms::others_read, fs::perms::others_write}) {
     fs::permissions(dir / "key", fs::perms::owner_read | fs::perms::owner_write | bit);
     const auto opened = open_key_file(dir / "key");
     EXPECT_EQ(code(opened), "store_key");
