@@ -1,7 +1,10 @@
 #include "cli/accounts.hpp"
 
 #include <algorithm>
+#include <map>
+#include <unordered_map>
 
+#include "cli/key_text.hpp"
 #include "crypto/scram.hpp"
 
 namespace cpns::cli {
@@ -34,6 +37,55 @@ result<std::vector<Record>> read_all(const storage::sealed_store& store, table t
     return true;
   }));
   CPNS_CHECK(std::move(damaged));
+  return out;
+}
+
+/// For each row whose key another row has, too: the line of another one.
+using shared_keys = std::unordered_map<const device_row*, std::size_t>;
+
+shared_keys find_shared_keys(const std::vector<device_row>& rows) {
+  std::unordered_map<std::string_view, const device_row*> first;  // the keys stay where they are
+  shared_keys out;
+  for (const auto& row : rows) {
+    const auto [it, fresh] = first.emplace(as_text(row.temporary_key.expose()), &row);
+    if (fresh) continue;
+    out.emplace(&row, it->second->line);
+    out.emplace(it->second, row.line);
+  }
+  return out;
+}
+
+/// Why a row is not imported, or nothing.
+result<std::string> unfit(const storage::sealed_store& store, const device_row& row,
+                          const import_options& options, const shared_keys& shared) {
+  CPNS_TRY(const auto found, store.get(table::devices, row_of(row.entity)));
+  if (found && !options.replace) return std::string{"the device is in the store already"};
+  if (!options.allow_constant && is_constant_key(row.temporary_key.expose(), row.stretch))
+    return std::string{"the temporary key is a constant that anybody guesses; --allow-constant takes it"};
+  if (const auto it = shared.find(&row); it != shared.end())
+    return "the device in line " + std::to_string(it->second) +
+           " has the same temporary key, so who opens one device has both; --allow-repeats takes it";
+  return std::string{};
+}
+
+result<std::vector<row_problem>> unknown_owners(const storage::sealed_store& store,
+                                                const std::vector<const device_row*>& rows) {
+  std::map<user_id, bool> known;
+  std::vector<row_problem> out;
+  for (const auto* row : rows) {
+    if (!row->owner) continue;
+    auto it = known.find(*row->owner);
+    if (it == known.end()) {
+      CPNS_TRY(const bool there, has_user(store, *row->owner));
+      it = known.emplace(*row->owner, there).first;
+    }
+    if (!it->second)
+      out.push_back(
+          {row->line, row->entity.text(),
+           "warning: the owner " + row->owner->text() +
+               " is not a user of this server; `cpns user add` makes one, until then nobody gets keys "
+               "for the device"});
+  }
   return out;
 }
 
@@ -85,16 +137,18 @@ result<import_report> import_devices(storage::sealed_store& store, const crypto:
   import_report report;
   report.bad = std::move(rows.bad);
   std::vector<const device_row*> fresh;
+  const auto shared = options.allow_repeats ? shared_keys{} : find_shared_keys(rows.good);
   for (const auto& row : rows.good) {
-    CPNS_TRY(const auto found, store.get(table::devices, row_of(row.entity)));
-    if (found && !options.replace)
-      report.bad.push_back({row.line, row.entity.text(), "the device is in the store already"});
-    else
+    CPNS_TRY(auto wrong, unfit(store, row, options, shared));
+    if (wrong.empty())
       fresh.push_back(&row);
+    else
+      report.bad.push_back({row.line, row.entity.text(), std::move(wrong)});
   }
   std::stable_sort(report.bad.begin(), report.bad.end(),
                    [](const auto& a, const auto& b) { return a.line < b.line; });
   if (!report.bad.empty() && !options.partial) return report;
+  CPNS_TRY(report.remarks, unknown_owners(store, fresh));
 
   // One batch, whatever its size (device_rows_max bounds it): all rows or none also when the power fails.
   sealed_batch batch;

@@ -33,11 +33,14 @@ struct import_options {
   bool partial = false;          ///< keep the good rows although there are bad ones
   bool require_presence = true;  ///< of this batch
   bool replace = false;          ///< a device that is in the store already gets the new key
+  bool allow_constant = false;   ///< keys that somebody chose (is_constant_key)
+  bool allow_repeats = false;    ///< one key for several devices of the file
   std::string batch{};           ///< for people: where the rows came from
 };
 struct import_report {
   std::size_t imported = 0;
-  std::vector<row_problem> bad;  ///< by line: those of the file, and devices that are in the store already
+  std::vector<row_problem> bad;      ///< by line: those of the file, and those that the rules above leave out
+  std::vector<row_problem> remarks;  ///< of imported rows, by line: an owner that is not a user
 };
 /// Writes all rows or, unless `partial`, none. `progress` is called with the number of rows whose keys were
 /// derived.

@@ -1,5 +1,3 @@
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <iostream>
 
@@ -18,22 +16,21 @@ struct device_options {
   bool no_presence = false;
 };
 
-void warn_if_readable(const std::string& file) {
-  struct stat about {};
-  if (::stat(file.c_str(), &about) == 0 && S_ISREG(about.st_mode) &&
-      (about.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-    std::cerr << "cpns: warning: group or others may use " << file
-              << ", which holds factory keys; run: chmod 600 " << file << "\n";
+void print_problems(const std::string& file, const std::vector<row_problem>& rows) {
+  for (const auto& p : rows) std::cerr << p.in(file) << "\n";
 }
 
-void print_problems(const std::string& file, const std::vector<row_problem>& bad) {
-  for (const auto& p : bad)
-    std::cerr << file << ":" << p.line << ": " << (p.entity.empty() ? "" : p.entity + ": ") << p.text << "\n";
+/// The file may be readable for others or a pipe: it is the operator's, at this moment.
+result<device_rows> load_to_import(const std::string& file) {
+  CPNS_TRY(const auto open, private_file::open(file, pipes::accept, readers::anybody));
+  if (!open.only_owner())
+    std::cerr << "cpns: warning: group or others may use " << file
+              << ", which holds factory keys; run: chmod 600 " << file << "\n";
+  return load_device_rows(open);
 }
 
 int run_import(device_options& o) {
-  warn_if_readable(o.file);
-  auto rows = load_device_rows(o.file);
+  auto rows = load_to_import(o.file);
   if (!rows) return report(rows.error());
   const auto stretched =
       std::count_if(rows->good.begin(), rows->good.end(), [](const device_row& r) { return r.stretch; });
@@ -47,6 +44,7 @@ int run_import(device_options& o) {
   const auto done = import_devices(opened->sealed(), crypto::openssl_suite(), std::move(*rows), o.how);
   if (!done) return report(done.error());
   print_problems(o.file, done->bad);
+  print_problems(o.file, done->remarks);
   if (done->bad.empty()) {
     std::cout << "Imported " << done->imported << " devices.\n";
     return exit_done;
@@ -111,7 +109,8 @@ void add_device(CLI::App& app, int& code) {
   auto* import_command =
       command(*device, o, code, "import", "Import devices and their Temporary Keys, all of a file or none",
               run_import);
-  import_command->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner")
+  import_command
+      ->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner, encoding")
       ->required();
   import_command->add_flag("--partial", o->how.partial,
                            "Import the good rows although others cannot be used");
@@ -119,6 +118,10 @@ void add_device(CLI::App& app, int& code) {
                            "Give devices that are in the store already the new key");
   import_command->add_flag("--no-presence", o->no_presence,
                            "Release keys of this batch without a fresh answer of the device");
+  import_command->add_flag("--allow-constant", o->how.allow_constant,
+                           "Take keys of one repeated byte or pattern, or that count, such as all zeros");
+  import_command->add_flag("--allow-repeats", o->how.allow_repeats,
+                           "Take one key for several devices of the file");
   import_command->add_option("--batch", o->how.batch,
                              "What this batch is called; without it: the file's name");
   import_command->footer(
@@ -130,9 +133,18 @@ void add_device(CLI::App& app, int& code) {
       "  "
       "{\"entity_id\":\"urn:dev:mac:0024befffe804ff1\",\"temporary_key\":\"hex:8f14...\",\"strength\":"
       "\"128bit\"}\n"
-      "temporary_key is hexadecimal (32 digits and more, or after hex:) or a text. strength is 128bit when "
-      "the\n"
-      "manufacturer declares that many random bits, else stretch. Exit code 1 if any row could not be used.\n"
+      "temporary_key says what it is: hex:8f14..., base64:jxTkX87qFnpaNt7dS+olQw== or text:correct horse; or "
+      "a\n"
+      "column encoding says hex, base64 or text. Without either it is hexadecimal (32 digits and more, a "
+      "multiple\n"
+      "of 8) or, with strength stretch, a text. What looks like digits that a spreadsheet or a person "
+      "changed is\n"
+      "an error: a leading zero lost, colons, blanks, 0x, an O for a 0. Keys that are constant, and one key "
+      "for\n"
+      "several devices of the file, are errors without the flag; an owner that is not a user is a warning.\n"
+      "strength is 128bit when the manufacturer declares that many random bits, else stretch. Exit code 1 if "
+      "any\n"
+      "row could not be used.\n"
       "Examples:\n  cpns device import devices.csv --config trial/server.yaml\n"
       "  cpns device import lot7.jsonl --partial --batch lot7");
 

@@ -4,16 +4,17 @@
 #include <array>
 #include <unordered_map>
 
-#include "base/secret_file_stream.hpp"
 #include "cli/flat_json.hpp"
+#include "cli/key_text.hpp"
 #include "config/values.hpp"
 #include "crypto/key_schedule.hpp"
 
 namespace cpns::cli {
 namespace {
 
-constexpr std::array<std::string_view, 4> columns{"entity_id", "temporary_key", "strength", "owner"};
-enum column : std::size_t { entity_column, key_column, strength_column, owner_column };
+constexpr std::array<std::string_view, 5> columns{"entity_id", "temporary_key", "strength", "owner",
+                                                  "encoding"};
+enum column : std::size_t { entity_column, key_column, strength_column, owner_column, encoding_column };
 /// The texts of one row, by column; the key among them, so wiped.
 struct cells {
   std::array<std::optional<std::string>, columns.size()> of;
@@ -29,7 +30,7 @@ std::string unknown_column(std::string_view name) {
   const std::vector<std::string_view> known(columns.begin(), columns.end());
   const auto near = nearest(name, known);
   return shown(name) + " is not a column" + (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
-         " (there are entity_id, temporary_key, strength and owner)";
+         " (there are entity_id, temporary_key, strength, owner and encoding)";
 }
 
 std::optional<std::size_t> column_of(std::string_view name) {
@@ -38,29 +39,30 @@ std::optional<std::size_t> column_of(std::string_view name) {
                              : std::optional<std::size_t>{static_cast<std::size_t>(it - columns.begin())};
 }
 
-/// Reads lines of bounded length. The line is wiped before the next one is read.
+/// Reads lines of bounded length. The line is wiped before the next one is read, and the block at the end.
 class line_reader {
  public:
-  explicit line_reader(std::istream& in) : in_(in) {}
-  ~line_reader() { wipe(text_); }
+  explicit line_reader(const byte_source& in) : in_(in) { text_.reserve(device_line_max + 2); }
+  ~line_reader() {
+    wipe(text_);
+    wipe(block_);
+  }
   line_reader(const line_reader&) = delete;
   line_reader& operator=(const line_reader&) = delete;
 
   enum class outcome : std::uint8_t { line, end, too_long };
-  outcome next() {
+  result<outcome> next() {
     wipe(text_);
-    text_.reserve(device_line_max + 2);
     ++number_;
-    auto* from = in_.rdbuf();
     for (;;) {
-      const int c = from->sbumpc();
-      if (c == std::istream::traits_type::eof()) {
+      CPNS_TRY(const auto c, get());
+      if (!c) {
         if (text_.empty()) return outcome::end;
         break;
       }
-      if (c == '\n') break;
+      if (*c == '\n') break;
       if (text_.size() > device_line_max) return outcome::too_long;
-      text_ += static_cast<char>(c);
+      text_ += *c;
     }
     if (text_.ends_with('\r')) text_.pop_back();
     if (number_ == 1 && text_.starts_with("\xef\xbb\xbf")) text_.erase(0, 3);
@@ -70,7 +72,18 @@ class line_reader {
   [[nodiscard]] std::size_t number() const { return number_; }
 
  private:
-  std::istream& in_;
+  result<std::optional<char>> get() {
+    if (at_ == size_) {
+      CPNS_TRY(size_, in_(block_));
+      at_ = 0;
+      if (size_ == 0) return std::optional<char>{};
+    }
+    return std::optional<char>{static_cast<char>(block_[at_++])};
+  }
+
+  const byte_source& in_;
+  bytes block_ = bytes(4096);
+  std::size_t at_ = 0, size_ = 0;
   std::string text_;
   std::size_t number_ = 0;
 };
@@ -78,8 +91,10 @@ class line_reader {
 /// RFC 4180: fields apart by commas; quotes around a field, doubled inside. Blanks around a bare field do not
 /// count. Returns what is wrong, or nothing.
 std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
+  fields.reserve(columns.size() + 1);
   for (std::size_t i = 0;; ++i) {
     std::string field;
+    field.reserve(line.size() + 16);  // on the heap and of no other size: no copy is left behind
     if (i < line.size() && line[i] == '"') {
       for (++i;; ++i) {
         if (i == line.size()) return "a quote is not closed in this line";
@@ -107,25 +122,6 @@ std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
   }
 }
 
-/// TK from its text; what is wrong otherwise.
-std::string read_key(std::string_view text, bool stretch, secret_bytes& out) {
-  if (text.starts_with("hex:") || (text.size() >= 2 * temporary_key_128bit_min && from_hex(text))) {
-    auto raw = from_hex(text.starts_with("hex:") ? text.substr(4) : text);
-    if (!raw) return "the temporary key is no even number of hexadecimal digits";
-    out = secret_bytes(std::move(*raw));
-  } else {
-    out = secret_bytes::from_text(text.starts_with("text:") ? text.substr(5) : text);
-  }
-  const auto least = stretch ? temporary_key_stretch_min : temporary_key_128bit_min;
-  if (out.size() < least)
-    return "the temporary key has " + std::to_string(out.size()) + " bytes; " +
-           (stretch ? "one that is stretched has" : "128 random bits need") + " at least " +
-           std::to_string(least) + (stretch ? "" : " (a weaker one can be imported with strength 'stretch')");
-  if (out.size() > temporary_key_max)
-    return "the temporary key is longer than " + std::to_string(temporary_key_max) + " bytes";
-  return {};
-}
-
 /// Makes a device of the cells; what is wrong otherwise.
 std::string read_row(const cells& c, device_row& out) {
   const auto& entity_text = c.of[entity_column];
@@ -141,7 +137,12 @@ std::string read_row(const cells& c, device_row& out) {
   out.stretch = *strength == "stretch";
   const auto& key = c.of[key_column];
   if (!key || key->empty()) return "the temporary_key is missing";
-  if (auto wrong = read_key(*key, out.stretch, out.temporary_key); !wrong.empty()) return wrong;
+  const auto& word = c.of[encoding_column];
+  key_encoding encoding{};
+  if (!read_key_encoding(word ? std::string_view{*word} : std::string_view{}, encoding))
+    return "the encoding must be 'hex', 'base64' or 'text', not " + shown(*word);
+  if (auto wrong = read_key_text(*key, encoding, out.stretch, out.temporary_key); !wrong.empty())
+    return wrong;
   if (const auto& owner = c.of[owner_column]; owner && !owner->empty()) {
     auto user = user_id::parse(*owner);
     if (!user) return user.error().detail;
@@ -205,7 +206,7 @@ void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order
             std::to_string(order.size());
   cells c;
   if (wrong.empty())
-    for (std::size_t i = 0; i < fields.size(); ++i) c.of[order[i]] = fields[i];
+    for (std::size_t i = 0; i < fields.size(); ++i) c.of[order[i]] = std::move(fields[i]);
   for (auto& f : fields) wipe(f);
   if (wrong.empty())
     rows.add(line.number(), c);
@@ -237,13 +238,13 @@ bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == s
 
 }  // namespace
 
-result<device_rows> read_device_rows(std::istream& in, const std::string& name) {
+result<device_rows> read_device_rows(const byte_source& in, const std::string& name) {
   line_reader line(in);
   collector rows;
   std::optional<std::vector<std::size_t>> order;  // of a CSV file
   bool json = false;
   for (;;) {
-    const auto got = line.next();
+    CPNS_TRY(const auto got, line.next());
     const auto place = name + ":" + std::to_string(line.number()) + ": ";
     if (got == line_reader::outcome::end) break;
     if (got == line_reader::outcome::too_long)
@@ -251,6 +252,8 @@ result<device_rows> read_device_rows(std::istream& in, const std::string& name) 
                                           " bytes; is this CSV or JSON Lines?");
     if (is_blank(line.text())) continue;
     if (!json && !order) {
+      if (auto wrong = utf16_hint(as_bytes(line.text())); !wrong.empty())
+        return fail(errc::config_syntax, place + wrong);
       json = line.text().find_first_not_of(" \t") == line.text().find('{');
       if (!json) {
         CPNS_TRY(order, read_header(line.text(), place));
@@ -265,33 +268,30 @@ result<device_rows> read_device_rows(std::istream& in, const std::string& name) 
     else
       read_csv_row(line, *order, rows);
   }
-  if (in.bad()) return fail(errc::config_file, name + ": cannot be read to its end");
   if (rows.count() == 0) return fail(errc::config_missing, name + ": there is no device in it");
   return rows.take();
 }
 
+result<device_rows> load_device_rows(const private_file& file) {
+  return read_device_rows([&file](std::span<std::uint8_t> to) { return file.read(to); }, file.name());
+}
+
 result<device_rows> load_device_rows(const std::filesystem::path& file) {
-  std::error_code ec;
-  if (std::filesystem::is_directory(file, ec))
-    return fail(errc::config_file, file.string() + ": this is a folder, not a file");
-  secret_ifstream in(file);
-  if (!in)
-    return fail(errc::config_file,
-                file.string() + ": cannot be opened; is the path right, and may this user read it?");
-  return read_device_rows(in, file.string());
+  CPNS_TRY(const auto open, private_file::open(file));
+  return load_device_rows(open);
 }
 
 result<device_row> load_temporary_key(const std::filesystem::path& file, const entity_id& entity) {
-  std::error_code ec;
-  secret_ifstream in(file);
-  if (!in || std::filesystem::is_directory(file, ec))
-    return fail(errc::config_file,
-                file.string() + ": cannot be opened; is the path right, and may this user read it?");
-  line_reader line(in);
-  const auto first = line.next();
+  CPNS_TRY(const auto open, private_file::open(file));
+  const byte_source source = [&open](std::span<std::uint8_t> to) { return open.read(to); };
+  line_reader line(source);
+  CPNS_TRY(const auto first, line.next());
   if (first == line_reader::outcome::too_long)
     return fail(errc::config_range, file.string() + ": the line is too long for a key");
-  if (first == line_reader::outcome::end) return fail(errc::config_syntax, file.string() + ": is empty");
+  if (first == line_reader::outcome::end || line.text().empty())
+    return fail(errc::config_syntax, file.string() + ": the first line is empty; it has to be the key");
+  if (auto wrong = utf16_hint(as_bytes(line.text())); !wrong.empty())
+    return fail(errc::config_syntax, file.string() + ": " + wrong);
   constexpr std::string_view word = " stretch";
   auto text = line.text();
   device_row row;
@@ -299,11 +299,14 @@ result<device_row> load_temporary_key(const std::filesystem::path& file, const e
   row.entity = entity;
   row.stretch = text.ends_with(word);
   if (row.stretch) text.remove_suffix(word.size());
-  if (auto wrong = read_key(text, row.stretch, row.temporary_key); !wrong.empty())
+  if (auto wrong = read_key_text(text, key_encoding::unsaid, row.stretch, row.temporary_key); !wrong.empty())
     return fail(errc::config_range, file.string() + ": " + wrong);
-  if (line.next() == line_reader::outcome::line && !is_blank(line.text()))
-    return fail(errc::config_syntax, file.string() + ": has a second line; a key is one line");
-  return row;
+  for (;;) {
+    CPNS_TRY(const auto more, line.next());
+    if (more == line_reader::outcome::end) return row;
+    if (more == line_reader::outcome::too_long || !is_blank(line.text()))
+      return fail(errc::config_syntax, file.string() + ": has a second line; a key is one line");
+  }
 }
 
 secret32 kept_key(const crypto::suite& s, const device_row& row) {

@@ -108,12 +108,12 @@ class DeviceLists(E2ECase):
         return f"urn:dev:mac:02000000{n:04x}"
 
     def row(self, n: int) -> str:
-        return f"{self.entity(n)},{KEY},128bit,"
+        return f"{self.entity(n)},{KEY[:-2]}{n:02x},128bit,"
 
     def load(self, content: bytes, *options):
         self.list.write_bytes(content)
         done = self.place.cli("device", "import", self.list, "--config", "server.yaml", *options, check=False, timeout=20)
-        self.assertNotIn(KEY, done.stdout + done.stderr)
+        self.assertNotIn(KEY[:-2], done.stdout + done.stderr)
         return done.returncode, done.stdout + done.stderr
 
     def test_a_bad_row_in_the_middle(self):
@@ -138,6 +138,19 @@ class DeviceLists(E2ECase):
     def test_crlf_and_a_byte_order_mark(self):
         code, text = self.load(b"\xef\xbb\xbf" + "\r\n".join([self.HEAD, self.row(1), self.row(2), ""]).encode())
         self.assertEqual((code, self.new()), (0, [self.entity(1), self.entity(2)]), text)
+
+    def test_a_key_that_a_spreadsheet_changed_an_owner_that_is_not_a_user_and_a_pipe(self):
+        for damaged in (KEY[1:], ":".join(KEY[i:i + 2] for i in range(0, 32, 2)), "0x" + KEY, KEY[:-1] + "O", "0" * 32):
+            with self.subTest(damaged):
+                code, text = self.load(f"{self.HEAD}\n{self.entity(1)},{damaged},128bit,\n".encode())
+                self.assertEqual((code, self.new()), (1, []), text)
+                self.assertIn(f"{self.list}:2: {self.entity(1)}: the temporary key ", text)
+        code, text = self.load(f"{self.HEAD}\n{self.row(1)}nobody@example.org\n".encode())
+        self.assertEqual((code, self.new()), (0, [self.entity(1)]), text)
+        self.assertIn(f"{self.list}:2: {self.entity(1)}: warning: the owner nobody@example.org is not a user", text)
+        done = subprocess.run([cpns_binary(), "device", "import", "/dev/stdin", "--config", "server.yaml"], cwd=self.place.folder,
+                              input=f"{self.HEAD}\n{self.row(2)}\n".encode(), capture_output=True, check=False)
+        self.assertEqual((done.returncode, len(self.new())), (0, 2), done)
 
     def test_ten_million_bytes_without_a_newline(self):
         for content in (b"x" * 10_000_000, self.HEAD.encode() + b"\n" + self.row(1).encode() + b"\n" + b"x" * 10_000_000):

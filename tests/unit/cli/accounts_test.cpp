@@ -25,12 +25,19 @@ class accounts : public test::temp_folder {
                      time_point(seconds(1000)));
   }
   static device_rows rows(const std::string& text) {
-    std::istringstream in("entity_id,temporary_key,strength,owner\n" + text);
-    return read_device_rows(in, "d.csv").value();
+    std::string left = "entity_id,temporary_key,strength,owner\n" + text;
+    return read_device_rows(
+               [&left](std::span<std::uint8_t> to) -> result<std::size_t> {
+                 const auto n = left.copy(reinterpret_cast<char*>(to.data()), to.size());
+                 left.erase(0, n);
+                 return n;
+               },
+               "d.csv")
+        .value();
   }
-  static std::string row(int n) {
-    return "urn:dev:mac:000000000000000" + std::to_string(n) +
-           ",8f14e45fceea167a5a36dedd4bea2543,128bit,alice\n";
+  static std::string row(int n, const std::string& key = {}) {
+    return "urn:dev:mac:000000000000000" + std::to_string(n) + "," +
+           (key.empty() ? "8f14e45fceea167a5a36dedd4bea254" + std::to_string(n) : key) + ",128bit,alice\n";
   }
   std::size_t devices() { return list_devices(*store).value().size(); }
 
@@ -78,7 +85,7 @@ TEST_F(accounts, an_import_keeps_the_derived_key_and_what_was_said_of_the_device
   const auto found = find_device(*store, id).value();
   ASSERT_TRUE(found);
   EXPECT_EQ(found->temporary_key,
-            crypto::derive_temporary_key(s, id, *from_hex("8f14e45fceea167a5a36dedd4bea2543")));
+            crypto::derive_temporary_key(s, id, *from_hex("8f14e45fceea167a5a36dedd4bea2541")));
   EXPECT_FALSE(found->stretched);
   EXPECT_FALSE(found->require_presence);
   EXPECT_EQ(found->owner->text(), "alice");
@@ -102,6 +109,37 @@ TEST_F(accounts, a_partial_import_keeps_the_good_rows) {
   EXPECT_EQ(done->imported, 2U);
   EXPECT_EQ(done->bad.size(), 1U);
   EXPECT_EQ(devices(), 2U);
+}
+
+TEST_F(accounts, an_import_refuses_constant_and_shared_keys_unless_it_is_told_otherwise) {
+  const std::string zeros(32, '0'), shared = "8f14e45fceea167a5a36dedd4bea2543";
+  const auto done = import_devices(
+      *store, s, rows(row(1, zeros) + row(2, shared) + row(5) + row(4, "hex:" + shared)), {.partial = true});
+  ASSERT_TRUE(done) << done.error().detail;
+  EXPECT_EQ(done->imported, 1U);
+  ASSERT_EQ(done->bad.size(), 3U);
+  EXPECT_TRUE(done->bad[0].text.starts_with("the temporary key is a constant")) << done->bad[0].text;
+  EXPECT_TRUE(done->bad[1].text.starts_with("the device in line 5 has the same temporary key"))
+      << done->bad[1].text;
+  EXPECT_TRUE(done->bad[2].text.starts_with("the device in line 3 has the same temporary key"))
+      << done->bad[2].text;
+  const auto told = import_devices(*store, s, rows(row(1, zeros) + row(2, shared) + row(4, shared)),
+                                   {.allow_constant = true, .allow_repeats = true});
+  ASSERT_TRUE(told);
+  EXPECT_EQ(told->imported, 3U);
+}
+
+TEST_F(accounts, an_import_tells_of_owners_that_are_not_users) {
+  ASSERT_TRUE(add_user(*store, user("alice", "correct horse")));
+  auto text = row(1) + row(2);
+  text.replace(text.rfind("alice"), 5, "alcie");
+  const auto done = import_devices(*store, s, rows(text), {});
+  ASSERT_TRUE(done);
+  EXPECT_EQ(done->imported, 2U);
+  ASSERT_EQ(done->remarks.size(), 1U);
+  EXPECT_EQ(done->remarks[0].line, 3U);
+  EXPECT_TRUE(done->remarks[0].text.starts_with("warning: the owner alcie is not a user of this server"))
+      << done->remarks[0].text;
 }
 
 TEST_F(accounts, a_device_that_is_there_already_is_reported_in_the_order_of_the_lines_or_replaced) {

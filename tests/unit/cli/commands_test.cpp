@@ -92,10 +92,11 @@ TEST_F(commands, user_password_from_standard_input) {
 TEST_F(commands, device_import_reports_each_row) {
   const auto yaml = trial();
   const std::string tk = "8f14e45fceea167a5a36dedd4bea2543";
-  const auto file = write("d.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1," + tk +
-                                       ",128bit\nheadset," + tk + ",128bit\nurn:dev:mac:0024befffe804ff2," +
-                                       tk + ",128bit\n")
-                        .string();
+  const auto file =
+      write("d.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1," + tk +
+                         ",128bit\nheadset," + tk +
+                         ",128bit\nurn:dev:mac:0024befffe804ff2,hex:" + tk.substr(0, 30) + "44,128bit\n")
+          .string();
   const auto refused = run({"device", "import", file, "--config", yaml});
   EXPECT_EQ(refused.code, 1);
   EXPECT_NE(refused.err.find(file + ":3: "), std::string::npos) << refused.err;

@@ -1,7 +1,8 @@
 #include "cli/device_rows.hpp"
 
-#include <sstream>
+#include <algorithm>
 
+#include "cli/key_text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "temp_folder.hpp"
 
@@ -15,9 +16,18 @@ std::string entity(int n) {
   auto digits = std::to_string(n);
   return "urn:dev:mac:" + std::string(16 - digits.size(), '0') + digits;
 }
-result<device_rows> read(const std::string& text) {
-  std::istringstream in(text);
-  return read_device_rows(in, "d.csv");
+/// `taken` counts the bytes that were asked for.
+result<device_rows> read(const std::string& text, std::size_t* taken = nullptr) {
+  std::size_t at = 0;
+  const auto rows = read_device_rows(
+      [&](std::span<std::uint8_t> to) -> result<std::size_t> {
+        const auto n = text.copy(reinterpret_cast<char*>(to.data()), to.size(), at);
+        at += n;
+        return n;
+      },
+      "d.csv");
+  if (taken != nullptr) *taken = at;
+  return rows;
 }
 /// "LINE ENTITY: what is wrong", one for each bad row.
 std::vector<std::string> wrong(const std::string& text) {
@@ -86,7 +96,7 @@ TEST(device_csv, tells_each_kind_of_bad_row) {
   EXPECT_EQ(row(id + ",12345,stretch,"),
             lines{"2 " + id + ": the temporary key has 5 bytes; one that is stretched has at least 6"});
   EXPECT_EQ(row(id + ",hex:8f1,128bit,"),
-            lines{"2 " + id + ": the temporary key is no even number of hexadecimal digits"});
+            lines{"2 " + id + ": the temporary key is not an even number of hexadecimal digits"});
   EXPECT_EQ(row(id + ",text:" + std::string(257, 'x') + ",128bit,"),
             lines{"2 " + id + ": the temporary key is longer than 256 bytes"});
   EXPECT_EQ(row(id + "," + key + ",128bit,al ice"),
@@ -96,6 +106,78 @@ TEST(device_csv, tells_each_kind_of_bad_row) {
             lines{"2 : a closing quote is not followed by a comma"});
   EXPECT_EQ(row("a\"b," + std::string{key} + ",128bit,"),
             lines{"2 : a quote stands inside a field that does not begin with one"});
+}
+
+TEST(device_csv, refuses_what_looks_like_a_key_that_was_changed_on_the_way) {
+  const std::string damaged[][2] = {{"f14e45fceea167a5a36dedd4bea2543", "was a leading zero lost"},
+                                    {"14e45fceea167a5a36dedd4bea2543", "were leading zeros lost"},
+                                    {std::string(62, '7'), "were leading zeros lost"},
+                                    {"8f:14:e4:5f:ce:ea:16:7a:5a:36:de:dd:4b:ea:25:43", "has colons"},
+                                    {"8f14e45f-ceea-167a-5a36-dedd4bea2543", "has colons"},
+                                    {"8f14 e45f ceea 167a 5a36 dedd 4bea 2543", "has colons"},
+                                    {"0x8f14e45fceea167a5a36dedd4bea2543", "begins with 0x"},
+                                    {"8f14e45fceea167a5a36dedd4bea254O", "letter O"},
+                                    {"8f14e45fceeal67a5a36dedd4bea2543", "letter O"},
+                                    {"8.14E+31", "spreadsheet"},
+                                    {"zxJ+PW3qJ2T2gq7c5b2Qxw==", "base64"},
+                                    {"zxJ+PW3qJ2T2gq7c5b2Qxw", "base64"}};
+  for (const auto& [text, says] : damaged)
+    for (const auto* strength : {"128bit", "stretch"}) {
+      const auto said = wrong(head + entity(1) + "," + text + "," + strength + ",\n");
+      ASSERT_EQ(said.size(), 1U) << text << strength;
+      EXPECT_NE(said[0].find(says), std::string::npos) << said[0];
+      EXPECT_TRUE(said[0].starts_with("2 " + entity(1) + ": ")) << said[0];
+      EXPECT_EQ(said[0].find("dedd"), std::string::npos) << said[0];
+    }
+  EXPECT_EQ(wrong(head + entity(1) + ",a text of more than 16 bytes,128bit,\n"),
+            lines{"2 " + entity(1) +
+                  ": the temporary key does not say what it is; write the key as it is in the device after "
+                  "hex:, base64: or text:"});
+  EXPECT_EQ(wrong(head + entity(1) + ",a text of more than 16 bytes,stretch,\n"), lines{});
+}
+
+TEST(device_csv, takes_a_key_as_what_its_field_or_the_column_encoding_says_it_is) {
+  const std::string columns = "entity_id,temporary_key,strength,encoding\n";
+  const auto key_of = [&](const std::string& text, const std::string& encoding) {
+    const auto rows = read(columns + entity(1) + "," + text + ",128bit," + encoding + "\n");
+    return rows && rows->bad.empty() ? to_hex(rows->good.at(0).temporary_key.expose())
+                                     : (rows ? rows->bad.at(0).text : rows.error().detail);
+  };
+  for (const auto* encoding : {"hex", "base64", "text"}) {
+    const std::string written = encoding == std::string{"hex"}      ? key
+                                : encoding == std::string{"base64"} ? "jxTkX87qFnpaNt7dS+olQw=="
+                                                                    : "text as it stands";
+    const auto expected =
+        encoding == std::string{"text"} ? to_hex(as_bytes("text as it stands")) : std::string{key};
+    EXPECT_EQ(key_of(written, encoding), expected);
+    EXPECT_EQ(key_of(encoding + (":" + written), encoding), expected);
+    EXPECT_EQ(key_of(encoding + (":" + written), ""), expected);
+  }
+  EXPECT_EQ(key_of("8f:14:e4:5f:ce:ea:16:7a:5a:36:de:dd:4b:ea:25:43", "text").size(), 2U * 47U);
+  EXPECT_NE(key_of("8f:14:e4:5f:ce:ea:16:7a:5a:36:de:dd:4b:ea:25:43", "hex").find("colons"),
+            std::string::npos);
+  EXPECT_NE(key_of("f14e45fceea167a5a36dedd4bea2543", "hex").find("leading zero"), std::string::npos);
+  EXPECT_NE(key_of("jxTkX87qFnpaNt7dS+olQw", "base64").find("is not base64"), std::string::npos);
+  EXPECT_NE(key_of(std::string{"hex:"} + key, "text").find("another"), std::string::npos);
+  EXPECT_EQ(key_of(key, "hexa"), "the encoding must be 'hex', 'base64' or 'text', not 'hexa'");
+}
+
+TEST(device_csv, in_utf_16_is_told_as_such) {
+  EXPECT_EQ(wrong(std::string("\xff\xfe"
+                              "e\0n\0",
+                              6)),
+            lines{"d.csv:1: this is UTF-16; save it as UTF-8"});
+}
+
+TEST(key_text, constants_are_known) {
+  const auto is = [](const char* hex, bool stretch) { return is_constant_key(*from_hex(hex), stretch); };
+  for (const auto* hex : {"00000000000000000000000000000000", "ffffffffffffffffffffffffffffffff",
+                          "000102030405060708090a0b0c0d0e0f", "00112233445566778899aabbccddeeff",
+                          "deadbeefdeadbeefdeadbeefdeadbeef", "0f0e0d0c0b0a09080706050403020100"})
+    EXPECT_TRUE(is(hex, false)) << hex;
+  EXPECT_FALSE(is(key, false));
+  EXPECT_TRUE(is("303030303030", true));
+  EXPECT_FALSE(is("313233343536", true)) << "a weak passphrase is what stretching is for";
 }
 
 TEST(device_csv, reports_a_device_that_is_listed_twice) {
@@ -121,23 +203,23 @@ TEST(device_csv, of_a_wrong_form_is_refused_as_a_whole) {
   EXPECT_EQ(wrong(head), lines{"d.csv: there is no device in it"});
   EXPECT_EQ(wrong(entity(1) + "," + key + ",128bit\n"),
             lines{"d.csv:1: '" + entity(1) +
-                  "' is not a column (there are entity_id, temporary_key, strength and owner); the "
+                  "' is not a column (there are entity_id, temporary_key, strength, owner and encoding); the "
                   "first line has the names of the columns"});
   EXPECT_EQ(wrong("entity_id,temporary_kye,strength\n"),
             lines{"d.csv:1: 'temporary_kye' is not a column; did you mean 'temporary_key'? (there are "
                   "entity_id, temporary_key, "
-                  "strength and owner); the first line has the names of the columns"});
+                  "strength, owner and encoding); the first line has the names of the columns"});
   EXPECT_EQ(wrong("entity_id,temporary_key\nx,y\n"), lines{"d.csv:1: the column strength is missing"});
   EXPECT_EQ(wrong("entity_id,entity_id\n"), lines{"d.csv:1: the column entity_id is there twice"});
 }
 
 TEST(device_csv, with_ten_million_bytes_without_a_newline_is_refused_after_the_first_few) {
-  std::istringstream in(std::string(10'000'000, 'x'));
-  const auto rows = read_device_rows(in, "d.csv");
+  std::size_t taken = 0;
+  const auto rows = read(std::string(10'000'000, 'x'), &taken);
   ASSERT_FALSE(rows);
   EXPECT_EQ(rows.error().code, errc::config_range);
   EXPECT_EQ(rows.error().detail, "d.csv:1: the line is longer than 4096 bytes; is this CSV or JSON Lines?");
-  EXPECT_LT(in.tellg(), 10'000) << "the rest was read too";
+  EXPECT_LT(taken, 10'000U) << "the rest was read too";
   EXPECT_EQ(wrong(head + entity(1) + "," + key + ",128bit,\n" + std::string(10'000'000, '"')),
             lines{"d.csv:3: the line is longer than 4096 bytes; is this CSV or JSON Lines?"});
 }
@@ -198,6 +280,13 @@ TEST_F(key_files, hold_one_key_in_one_line) {
   EXPECT_EQ(load_temporary_key(write("d", ""), id).error().code, errc::config_syntax);
   EXPECT_EQ(load_temporary_key(write("e", std::string{key} + "\nmore\n"), id).error().code,
             errc::config_syntax);
+  EXPECT_EQ(
+      load_temporary_key(write("g", "8f:14:e4:5f:ce:ea:16:7a:5a:36:de:dd:4b:ea:25:43\n"), id).error().code,
+      errc::config_range);
+  EXPECT_EQ(load_temporary_key(write("h", std::string{key} + "\n", 0644), id).error().code,
+            errc::config_file);
+  EXPECT_EQ(load_device_rows(write("i", head + entity(1) + "," + key + ",128bit,\n", 0644)).error().code,
+            errc::config_file);
   EXPECT_EQ(load_temporary_key(folder / "none", id).error().code, errc::config_file);
   EXPECT_EQ(load_temporary_key(folder, id).error().code, errc::config_file);
   EXPECT_EQ(load_device_rows(folder).error().code, errc::config_file);
