@@ -1,6 +1,7 @@
 #include <iostream>
 
 #include "cli/commands.hpp"
+#include "cli/named_files.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
 #include "config/manual.hpp"
@@ -13,11 +14,13 @@ int check(const std::vector<std::string>& files, const radio_check& radio) {
   for (const auto& file : files) {
     const auto checked = config::check_file(file);
     config::problems wrong{file, {}};
-    if (!checked)
+    if (!checked) {
       wrong = checked.error();
-    else
+    } else {
+      wrong = check_named_files(*checked);
       for (const auto& t : checked->transports)
         for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) wrong.all.push_back(std::move(p));
+    }
     if (wrong.none()) {
       std::cout << file << ": ok, a " << config::word_of(checked->role) << "\n";
       continue;
@@ -52,10 +55,13 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
   };
   const auto o = std::make_shared<options>();
 
-  auto* check_command = config->add_subcommand("check", "Report every mistake in a file as FILE:LINE:COLUMN");
+  auto* check_command = config->add_subcommand(
+      "check", "Report every mistake in a file, and in the files that it names, as FILE:LINE:COLUMN");
   check_command->add_option("FILE", o->files, "Configurations of any role")->required();
-  check_command->footer("Examples:\n  cpns config check gateway.yaml\n  cpns config check *.yaml && "
-                        "systemctl reload cpns-server");
+  check_command->footer(
+      "Run it as the user of the role, who must be able to read what the file names.\n\nExamples:\n  cpns "
+      "config check gateway.yaml\n  cpns config check *.yaml && "
+      "systemctl reload cpns-server");
   check_command->callback([o, radio, &code] { code = check(o->files, radio); });
 
   auto* schema_command =

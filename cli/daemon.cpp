@@ -42,18 +42,6 @@ void warn_of_files(const std::string& role, const std::string& key, std::uint64_
                 " of them for other things: raise its limit (ulimit -n, LimitNOFILE) or lower the key");
 }
 
-status write_ready_file(const std::string& file, const std::string& text) {
-  const std::string fresh = file + ".new";
-  const std::string line = text + "\n";
-  const int fd = ::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return fail(errc::config_file, "ready_file " + file + ": " + std::strerror(errno));
-  const bool wrote = ::write(fd, line.data(), line.size()) == static_cast<ssize_t>(line.size());
-  ::close(fd);
-  if (!wrote || ::rename(fresh.c_str(), file.c_str()) != 0)
-    return fail(errc::config_file, "ready_file " + file + ": " + std::strerror(errno));
-  return {};
-}
-
 void notify_service_manager(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;

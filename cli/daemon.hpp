@@ -19,9 +19,6 @@ std::uint64_t raise_file_limit();
 /// this process may open.
 void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections);
 
-/// Writes `text` and a newline to `file` by rename, so that a reader never sees a part of it.
-status write_ready_file(const std::string& file, const std::string& text);
-
 /// Tells systemd (sd_notify(3)): "READY=1", "STOPPING=1", "RELOADING=1". Does nothing without NOTIFY_SOCKET.
 void notify_service_manager(const std::string& state);
 

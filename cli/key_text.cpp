@@ -18,8 +18,8 @@ constexpr std::size_t base64_suspicious_min = 20;
 
 bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 bool is_small(char c) { return c >= 'a' && c <= 'z'; }
-bool is_large(char c) { return c >= 'A' && c <= 'Z'; }
-char lower(char c) { return is_large(c) ? static_cast<char>(c - 'A' + 'a') : c; }
+bool is_capital(char c) { return c >= 'A' && c <= 'Z'; }
+char lower(char c) { return is_capital(c) ? static_cast<char>(c - 'A' + 'a') : c; }
 bool is_hex(char c) { return is_decimal(c) || (lower(c) >= 'a' && lower(c) <= 'f'); }
 bool is_separator(char c) { return c == ' ' || c == '\t' || c == ':' || c == '-' || c == '.' || c == '_'; }
 /// Letters that people write for 0 and 1.
@@ -58,12 +58,12 @@ bool looks_like_base64(std::string_view t) {
   if (t.size() < base64_suspicious_min) return false;
   const auto body = t.substr(0, t.find_last_not_of('=') + 1);
   if (!std::all_of(body.begin(), body.end(), [](char c) {
-        return is_decimal(c) || is_small(c) || is_large(c) || c == '+' || c == '/' || c == '-' || c == '_';
+        return is_decimal(c) || is_small(c) || is_capital(c) || c == '+' || c == '/' || c == '-' || c == '_';
       }))
     return false;
-  return body.size() < t.size() ||
-         (std::any_of(body.begin(), body.end(), is_decimal) &&
-          std::any_of(body.begin(), body.end(), is_small) && std::any_of(body.begin(), body.end(), is_large));
+  return body.size() < t.size() || (std::any_of(body.begin(), body.end(), is_decimal) &&
+                                    std::any_of(body.begin(), body.end(), is_small) &&
+                                    std::any_of(body.begin(), body.end(), is_capital));
 }
 
 constexpr std::string_view say_which = "; write the key as it is in the device after hex:, base64: or text:";

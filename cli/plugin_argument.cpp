@@ -1,7 +1,9 @@
 #include "cli/plugin_argument.hpp"
 
+#include <algorithm>
 #include <filesystem>
 
+#include "base/wording.hpp"
 #include "config/check_settings.hpp"
 #include "plugins/host/loader.hpp"
 #include "plugins/host/moniker.hpp"
@@ -21,6 +23,25 @@ fs::path meeting_file(const std::string& plugin) {
   const auto name = plugin.substr(plugin.find(':') + 1) + ".check.yaml";
   for (const auto& folder : plugins::default_plugin_dirs())
     if (fs::is_regular_file(fs::path{folder} / name, wrong)) return fs::path{folder} / name;
+  return {};
+}
+
+/// What the plugin refuses of what stands on the command line, with the word that holds it.
+status check_words(const plugins::transport_spec& spec, const plugins::moniker& named,
+                   const std::string& text, transport_role role, const conformance::params& option,
+                   std::string_view option_name, const conformance::params& all) {
+  const auto plugin = plugins::describe_transport(spec);
+  if (!plugin) return {};  // what opens it says why
+  for (const auto& p : plugins::check_parameters(*plugin, role, all)) {
+    const auto known = std::find_if(plugin->parameters.begin(), plugin->parameters.end(),
+                                    [&](const auto& d) { return d.name == p.name; });
+    const bool address = known != plugin->parameters.end() && known->is_address() && !named.address.empty();
+    if (const auto it = option.find(p.name); it != option.end())
+      return fail(errc::config_usage,
+                  std::string{option_name} + " " + shown(it->first + "=" + it->second) + ": " + p.text);
+    if (named.params.contains(p.name) || address)
+      return fail(errc::config_usage, shown(text) + ": " + p.text);
+  }
   return {};
 }
 
@@ -53,6 +74,10 @@ result<conformance::subject> read_plugin_argument(const std::string& text, const
   }
   s.central = laid_over(std::move(s.central), central);
   s.peripheral = laid_over(std::move(s.peripheral), peripheral);
+  if (named.address.empty() && named.params.empty() && central.empty() && peripheral.empty()) return s;
+  CPNS_CHECK(check_words(spec, named, text, transport_role::central, central, "--param", s.central));
+  CPNS_CHECK(
+      check_words(spec, named, text, transport_role::peripheral, peripheral, "--peer-param", s.peripheral));
   return s;
 }
 

@@ -11,6 +11,7 @@
 #include "base/log.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/ready_file.hpp"
 #include "cli/role_setup.hpp"
 #include "cli/signals.hpp"
 
@@ -31,28 +32,34 @@ struct role_life {
 /// The words with commas between them.
 std::string joined(const std::vector<std::string>& words);
 
+/// Says why a role did not start, with the place in `file` of what a named file is at fault for. Returns the
+/// exit code.
+int not_started(const std::string& role, const std::string& file, const error& why);
+
 /// `load(file)` reads the configuration, `start(config)` gives a result<role_life>. Returns the exit code.
 template <class Load, class Start>
 int run_role(const std::string& role, const std::string& file, Load load, Start start) {
   auto config = load(file);
-  if (!config) return report_problems(config.error().lines());
+  if (!config) {
+    if (const auto left = config::ready_file_of(file)) remove_stale_ready_file(*left);
+    return report_problems(config.error().lines());
+  }
   if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
   block_signals();
   // Made before the role, so that it hears a second signal until all of the role is gone.
   signal_watch signals{role};
   raise_file_limit();
+  auto ready = ready_file::claim(config->ready_file);
+  if (!ready) return not_started(role, file, ready.error());
   auto life = start(*config);
-  if (!life) {
-    log::error(role, "not-started", life.error().message());
-    return report(life.error());
-  }
-  bool ready = false;
+  if (!life) return not_started(role, file, life.error());
+  bool said_ready = false;
   const auto say_ready = [&]() -> status {
     const auto line = life->ready_line();
     if (!line) return {};
-    ready = true;
+    said_ready = true;
+    CPNS_CHECK(ready->write(*line));
     log::info(role, "ready", life->ready_text, {{"at", *line}});
-    if (!config->ready_file.empty()) CPNS_CHECK(write_ready_file(config->ready_file.string(), *line));
     return {};
   };
   if (const auto said = say_ready(); !said) return report(said.error());
@@ -77,11 +84,15 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
               {{"changed", joined(changed)}, {"ignored_until_restart", joined(ignored)}});
   };
   const auto failed = [&] {
-    if (!ready)
+    if (!said_ready)
       if (const auto said = say_ready(); !said) log::error(role, "not-ready", said.error().message());
     return life->failed();
   };
-  return serve(signals, role, {.reload = reload, .drain = [&] { life->drain(latest); }, .failed = failed});
+  const auto drain = [&] {
+    ready->remove();
+    life->drain(latest);
+  };
+  return serve(signals, role, {.reload = reload, .drain = drain, .failed = failed});
 }
 
 }  // namespace cpns::cli

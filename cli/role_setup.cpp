@@ -3,6 +3,7 @@
 #include <iostream>
 
 #include "cli/device_rows.hpp"
+#include "cli/named_files.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -13,9 +14,7 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
   std::vector<actors::manufactured_device> out;
   if (!c.devices_file.empty()) {
     CPNS_TRY(const auto rows, load_device_rows(c.devices_file));
-    if (!rows.bad.empty())
-      return fail(errc::config_syntax, c.devices_file.string() + ":" + std::to_string(rows.bad.front().line) +
-                                           ": " + rows.bad.front().text);
+    if (!rows.bad.empty()) return fail(errc::config_syntax, rows.bad.front().in(c.devices_file.string()));
     for (const auto& row : rows.good) out.push_back({row.entity, kept_key(suite, row), {}});
   }
   for (const auto& d : c.devices) {
@@ -52,6 +51,21 @@ std::string joined(const std::vector<std::string>& words) {
   std::string out;
   for (const auto& w : words) out += (out.empty() ? "" : ", ") + w;
   return out;
+}
+
+int not_started(const std::string& role, const std::string& file, const error& why) {
+  std::vector<std::string> lines;
+  if (const auto checked = config::check_file(file)) {
+    auto wrong = check_named_files(*checked);
+    std::erase_if(wrong.all, [&why](const auto& p) { return p.text.find(why.detail) == std::string::npos; });
+    lines = wrong.lines();
+  }
+  if (lines.empty()) {
+    log::error(role, "not-started", why.message());
+    return report(why);
+  }
+  for (const auto& line : lines) log::error(role, "not-started", line);
+  return report_problems(lines);
 }
 
 int report_problems(const std::vector<std::string>& lines) {

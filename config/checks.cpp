@@ -31,9 +31,57 @@ void check_socket(const path& p, const report_fn& report) {
            "folder");
 }
 
+using named_path = std::pair<std::string, path>;
+
+/// What the role writes, and removes at its start, is nothing else that the file names.
+void check_written(const std::vector<named_path>& read, const std::vector<named_path>& written,
+                   const report_fn& report) {
+  std::vector<named_path> seen = read;
+  for (const auto& [key, p] : written) {
+    if (p.empty()) continue;
+    for (const auto& [other, there] : seen)
+      if (p == there) {
+        report(key, errc::config_range,
+               "'" + key + "' is the path of '" + other + "', too; give it one of its own");
+        break;
+      }
+    seen.emplace_back(key, p);
+  }
+}
+
+template <class Config>
+std::vector<named_path> paths_of(const Config& c) {
+  std::vector<named_path> out{{"protector.file", c.protector.file}};
+  if constexpr (requires { c.tls; }) {
+    out.insert(out.end(),
+               {{"tls.certificate", c.tls.certificate}, {"tls.key", c.tls.key}, {"tls.ca", c.tls.ca}});
+    out.emplace_back("store.path", c.store.path);
+  }
+  if constexpr (requires { c.user_password_file; })
+    out.emplace_back("user_password_file", c.user_password_file);
+  if constexpr (requires { c.devices_file; }) {
+    out.emplace_back("devices_file", c.devices_file);
+    out.emplace_back("keys_dir", c.keys_dir);
+    for (std::size_t i = 0; i < c.devices.size(); ++i) {
+      const auto at = "devices[" + std::to_string(i) + "].";
+      out.emplace_back(at + "temporary_key_file", c.devices[i].temporary_key_file);
+      out.emplace_back(at + "key_file", c.devices[i].key_file);
+    }
+  }
+  return out;
+}
+
+template <class Config>
+void check_written(const Config& c, const report_fn& report) {
+  std::vector<named_path> written{{"log.file", c.log.file}, {"ready_file", c.ready_file}};
+  if constexpr (requires { c.control_socket; }) written.emplace_back("control_socket", c.control_socket);
+  check_written(paths_of(c), written, report);
+}
+
 }  // namespace
 
 void check(const server_config& c, const report_fn& report) {
+  check_written(c, report);
   check_store(c.store, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
     report("limits.jobs", errc::config_range,
@@ -47,6 +95,7 @@ void check(const server_config& c, const report_fn& report) {
 }
 
 void check(const gateway_config& c, const report_fn& report) {
+  check_written(c, report);
   check_store(c.store, report);
   check_transports(c.transports, report);
   check_socket(c.control_socket, report);
@@ -70,6 +119,7 @@ void check(const gateway_config& c, const report_fn& report) {
 }
 
 void check(const pne_config& c, const report_fn& report) {
+  check_written(c, report);
   check_transports(c.transports, report);
   check_socket(c.control_socket, report);
   if (c.devices.empty() && c.devices_file.empty())

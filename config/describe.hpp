@@ -107,7 +107,9 @@ template <class V>
 void describe(V& v, tls_files& c) {
   v("certificate", c.certificate, "PEM file with the certificate of this role, then its intermediates.",
     rules{.required = true});
-  v("key", c.key, "PEM file with the private key. Mode 0600.", rules{.required = true});
+  v("key", c.key,
+    "PEM file with the private key. A file of a secret: mode 0600, or 0440 or 0640 where root owns it.",
+    rules{.required = true});
   v("ca", c.ca, "PEM file with the authorities that may have signed the other side's certificate.",
     rules{.required = true});
 }
@@ -126,7 +128,9 @@ template <class V>
 void describe(V& v, protector_config& c) {
   v("kind", c.kind,
     "What wraps the store's data key: a key `file`, or a `passphrase` that is read from a file.", rules{});
-  v("file", c.file, "The file with the key-encryption key, or with the passphrase. Mode 0600.",
+  v("file", c.file,
+    "The file with the key-encryption key, or with the passphrase in its first line. A file of a secret, as "
+    "`tls.key`.",
     rules{.required = true});
 }
 
@@ -209,7 +213,11 @@ void describe(V& v, server_config& c) {
     rules{.max = 10 * bound::minute, .reload = true});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
-    "Written when the server accepts connections; holds the real address, one line `host:port`.", rules{});
+    "Written when the server accepts connections: the real address in a line `host:port`, then `pid N`. "
+    "Locked by "
+    "the process while it runs, removed when it ends and, after a crash, before the next start does anything "
+    "else.",
+    rules{});
 }
 
 template <class V>
@@ -300,7 +308,8 @@ void describe(V& v, gateway_config& c) {
   v("user", c.user, "The CPNS User ID of whose devices these are.",
     rules{.required = true, .text = form::user});
   v("user_password_file", c.user_password_file,
-    "File with the user's password, one line, mode 0600. Read once, at enrolment; remove it afterwards.",
+    "File with the user's password in its first line, UTF-8. A file of a secret, as `tls.key`. Read once, at "
+    "enrolment; remove it afterwards.",
     rules{});
   v("servers", c.servers,
     "CPNS Servers, `host:port`, tried in turn. The gateway's name decides where it begins, so that many "
@@ -331,14 +340,21 @@ void describe(V& v, gateway_config& c) {
     rules{.max = 254, .reload = true});
   v("control_socket", c.control_socket, "Unix socket for `cpns pnes`. Without it there is none.", rules{});
   v("log", c.log, "The log.", rules{});
-  v("ready_file", c.ready_file, "Written when the transports are open.", rules{});
+  v("ready_file", c.ready_file,
+    "Written when the transports are open: what is ready in one line, then `pid N`. Locked by the process "
+    "while it "
+    "runs, removed when it ends and, after a crash, before the next start does anything else.",
+    rules{});
 }
 
 template <class V>
 void describe(V& v, pne_device& c) {
   v("entity", c.entity, "The Entity ID.", rules{.required = true, .text = form::entity});
   v("temporary_key_file", c.temporary_key_file,
-    "File with the Temporary Key, as `cpns device import` reads one. Mode 0600.", rules{.required = true});
+    "File with the Temporary Key in one line, as `cpns device import` reads one. A file of a secret: mode "
+    "0600, "
+    "or 0440 or 0640 where root owns it.",
+    rules{.required = true});
   v("key_file", c.key_file, "Where the device keeps its keys, sealed.", rules{.required = true});
 }
 
@@ -354,7 +370,10 @@ void describe(V& v, pne_config& c) {
   v("devices", c.devices, "The devices in this process, one by one. Either these or `devices_file`.",
     rules{.max = 10'000});
   v("devices_file", c.devices_file,
-    "CSV or JSON Lines with many devices, as `cpns device import` reads them. Mode 0600.", rules{});
+    "CSV or JSON Lines with many devices, as `cpns device import` reads them. A file of a secret: mode 0600, "
+    "or "
+    "0440 or 0640 where root owns it.",
+    rules{});
   v("keys_dir", c.keys_dir, "Folder for the key files of the devices in `devices_file`.", rules{});
   v("plugin_dirs", c.plugin_dirs,
     "Folders in which plugins are looked up by name, before those that come with the program.",
@@ -376,7 +395,11 @@ void describe(V& v, pne_config& c) {
   v("protector", c.protector, "What the key files are sealed under.", rules{.required = true});
   v("control_socket", c.control_socket, "Unix socket for commands. Without it there is none.", rules{});
   v("log", c.log, "The log.", rules{});
-  v("ready_file", c.ready_file, "Written when the transports are open.", rules{});
+  v("ready_file", c.ready_file,
+    "Written when the transports are open: what is ready in one line, then `pid N`. Locked by the process "
+    "while it "
+    "runs, removed when it ends and, after a crash, before the next start does anything else.",
+    rules{});
 }
 
 }  // namespace cpns::config

@@ -201,18 +201,33 @@ loaded<checked_file> check_file(const path& file, const environment& env) {
   if (!r.found.none()) return failed(r);
   const auto role = role_of(r, root);
   if (!role) return failed(r);
-  checked_file out{*role, {}, {}};
+  checked_file out{file, *role, {}, {}, {}, {}};
   const auto keep = [&out](auto c) {
-    out.transports = std::move(c.transports);
-    out.plugin_dirs = std::move(c.plugin_dirs);
+    if constexpr (requires { c.transports; }) {
+      out.transports = c.transports;
+      out.plugin_dirs = c.plugin_dirs;
+    }
+    out.config = std::move(c);
   };
   switch (*role) {
-  case role_kind::server: read_tree<server_config>(r, root); break;
+  case role_kind::server: keep(read_tree<server_config>(r, root)); break;
   case role_kind::gateway: keep(read_tree<gateway_config>(r, root)); break;
   case role_kind::pne: keep(read_tree<pne_config>(r, root)); break;
   }
   if (!r.found.none()) return failed(r);
+  out.places = std::move(r.places);
   return out;
+}
+
+std::optional<path> ready_file_of(const path& file, const environment& env) {
+  auto r = begin(file, env);
+  const auto text = read_yaml_file(file, r.found);
+  const auto root = r.found.none() ? parse_yaml(text, r.found) : yaml_node{};
+  for (std::size_t i = 0; i < root.keys.size(); ++i) {
+    path out;
+    if (root.keys[i].key == "ready_file" && take(r, "ready_file", root.items[i], rules{}, out)) return out;
+  }
+  return std::nullopt;
 }
 
 std::vector<difference> differences(const server_config& before, const server_config& after) {

@@ -3,9 +3,12 @@
 // a key given twice are errors, and all of them are reported, each with its line and column. Thread-safe; no
 // yaml-cpp in sight.
 
+#include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
+#include "config/places.hpp"
 #include "config/problems.hpp"
 #include "config/schema.hpp"
 #include "config/values.hpp"
@@ -24,12 +27,18 @@ loaded<pne_config> parse_pne(const std::string& text, const path& file, const en
 
 /// A file that holds what it may, as far as this room can tell.
 struct checked_file {
+  path file;
   role_kind role = role_kind::server;
+  std::variant<server_config, gateway_config, pne_config> config;
+  key_places places;
   std::vector<transport_config> transports;  ///< whose parameters their plugins judge
   std::vector<path> plugin_dirs;
 };
 /// Loads the file as the role that its `role` key names.
 loaded<checked_file> check_file(const path& file, const environment& env = process_environment());
+
+/// The key `ready_file` of a file that may be wrong otherwise; nullopt if it is not YAML, or has none.
+std::optional<path> ready_file_of(const path& file, const environment& env = process_environment());
 
 /// One setting that differs between two configurations of a role.
 struct difference {

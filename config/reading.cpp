@@ -135,13 +135,22 @@ std::string wrong_form(form f, std::string_view text) {
   return {};
 }
 
+/// A folder called ~ is never meant.
+bool has_tilde(reading& r, const std::string& key, const yaml_node& n, std::string_view text) {
+  if (!text.starts_with('~')) return false;
+  r.found.add(n.at, errc::config_range,
+              "'" + key + "': " + shown(text) +
+                  " begins with a ~, which only a shell expands; write the folder in full, or ${HOME}/...");
+  return true;
+}
+
 std::string absolute_path(const reading& r, std::string_view text) {
   return (r.folder / std::filesystem::path(text)).lexically_normal().string();
 }
 
 }  // namespace
 
-mark reading::place_of(std::string_view key) const {
+mark place_in(const key_places& places, std::string_view key) {
   for (;;) {
     if (const auto it = places.find(key); it != places.end()) return it->second;
     const auto cut = key.find_last_of(".[");
@@ -153,6 +162,8 @@ mark reading::place_of(std::string_view key) const {
   }
 }
 
+mark reading::place_of(std::string_view key) const { return place_in(places, key); }
+
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, std::string& out) {
   auto text = scalar(r, key, n, "a text");
   if (!text) return false;
@@ -162,6 +173,7 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
   }
   const bool plugin_path =
       is.text == form::plugin && (text->find('/') != std::string::npos || text->ends_with(".so"));
+  if (plugin_path && has_tilde(r, key, n, *text)) return false;
   out = plugin_path ? absolute_path(r, *text) : std::move(*text);
   return true;
 }
@@ -216,6 +228,7 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules&, 
     r.found.add(n.at, errc::config_range, "'" + key + "' is an empty path; remove the key or give a path");
     return false;
   }
+  if (has_tilde(r, key, n, *text)) return false;
   out = absolute_path(r, *text);
   return true;
 }

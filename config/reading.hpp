@@ -8,6 +8,7 @@
 #include <type_traits>
 
 #include "config/describe.hpp"
+#include "config/places.hpp"
 #include "config/values.hpp"
 #include "config/yaml_tree.hpp"
 
@@ -17,8 +18,8 @@ namespace cpns::config {
 struct reading {
   problems found;
   environment env;
-  path folder;                                      ///< relative paths start here
-  std::map<std::string, mark, std::less<>> places;  ///< of the keys that are in the file
+  path folder;        ///< relative paths start here
+  key_places places;  ///< of the keys that are in the file
 
   /// The place of a key, or of the nearest section around it.
   [[nodiscard]] mark place_of(std::string_view key) const;

@@ -51,6 +51,9 @@ result<address> parse_address(std::string_view text) {
     return fail(errc::config_type,
                 shown(text) + " is no address: " + std::string{why} + "; write host:port or [IPv6]:port");
   };
+  if (text.find('/') != std::string_view::npos)
+    return fail(errc::config_type,
+                shown(text) + " is a URL or a path; write host:port alone, without https:// and /");
   const auto colon = text.rfind(':');
   if (colon == std::string_view::npos) return wrong("the port is missing");
   auto host = text.substr(0, colon);
@@ -59,10 +62,14 @@ result<address> parse_address(std::string_view text) {
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (!bracketed && host.find(':') != std::string_view::npos) return wrong("an IPv6 host needs brackets");
   if (host.empty() || host.size() > 253) return wrong("the host is missing or too long");
+  // Which names exist is for the resolver to say; what no name holds is a slip.
   if (!std::all_of(host.begin(), host.end(), [&](char c) {
-        return is_digit(c) || is_letter(c) || c == '.' || c == '-' || (bracketed && (c == ':' || c == '%'));
+        return is_digit(c) || is_letter(c) || c == '.' || c == '-' || c == '_' ||
+               (bracketed && (c == ':' || c == '%'));
       }))
-    return wrong("the host has a character that is not allowed");
+    return wrong(std::any_of(host.begin(), host.end(), [](char c) { return (c & 0x80) != 0; })
+                     ? "the host is not ASCII; write its form that begins with xn--"
+                     : "the host has a character that is not allowed");
   std::uint16_t port = 0;
   const auto [end, ec] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
   if (port_text.empty() || ec != std::errc{} || end != port_text.data() + port_text.size())

@@ -38,9 +38,9 @@ using tls_supply = std::function<result<tls_context>()>;
 /// The same one for all connections.
 tls_supply always(tls_context context);
 
-/// config_file (missing, unreadable) or crypto_certificate (not PEM, key of another certificate or open to
-/// other users, own certificate expired, not yet valid or for the other role); the detail names the file and
-/// what to do.
+/// config_file (missing, unreadable, a key that other users may read), config_range (over 1 MiB) or
+/// crypto_certificate (not PEM, key of another certificate, own certificate expired, not yet valid or for the
+/// other role); the detail names the file and what to do.
 result<tls_context> make_server_tls(const tls_files& files);
 /// The gateway's side; errors as above.
 result<tls_context> make_client_tls(const tls_files& files);

@@ -1,14 +1,11 @@
-#include <fcntl.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <array>
-#include <cerrno>
-#include <cstring>
 #include <ctime>
 
+#include "base/private_file.hpp"
+#include "crypto/tls_check.hpp"
 #include "crypto/tls_internal.hpp"
 
 namespace cpns::crypto::detail {
@@ -16,65 +13,22 @@ namespace {
 
 constexpr std::size_t file_size_max = 1 << 20;
 
-class open_file {
- public:
-  explicit open_file(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  open_file(const open_file&) = delete;
-  open_file& operator=(const open_file&) = delete;
-  ~open_file() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int fd() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-tl::unexpected<error> file_error(std::string_view what, const std::string& path, int number) {
-  return fail(errc::config_file, std::string{what} + " file " + path + ": " + std::strerror(number));
-}
-
 tl::unexpected<error> unusable(std::string_view what, const std::string& path, std::string_view why) {
   ERR_clear_error();
   return fail(errc::crypto_certificate, std::string{what} + " file " + path + " " + std::string{why});
 }
 
-/// `is_private`: no access for group and others, checked on the open file and not on its name.
-result<secret_bytes> read_file(std::string_view what, const std::string& path, bool is_private) {
+result<secret_bytes> read_pem(std::string_view what, const std::string& path, readers who) {
   if (path.empty()) return fail(errc::config_missing, std::string{what} + " file is not given");
-  const open_file file{path};
-  if (file.fd() < 0) return file_error(what, path, errno);
-  struct stat info {};
-  if (::fstat(file.fd(), &info) != 0) return file_error(what, path, errno);
-  if (!S_ISREG(info.st_mode))
-    return fail(errc::config_file, std::string{what} + " file " + path + ": not a regular file");
-  if (is_private && (info.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-    return unusable(what, path, "can be used by group or others; run chmod 600 on it");
-  if (info.st_size < 0 || static_cast<std::size_t>(info.st_size) > file_size_max)
-    return unusable(what, path, "is larger than 1 MiB");
-
-  // Reserved at once: a buffer that grows would leave copies of a key behind.
-  bytes content(static_cast<std::size_t>(info.st_size));
-  std::size_t done = 0;
-  while (done < content.size()) {
-    const ssize_t n = ::read(file.fd(), content.data() + done, content.size() - done);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) {
-      const int number = errno;
-      wipe(content);
-      return file_error(what, path, number);
-    }
-    if (n == 0) break;
-    done += static_cast<std::size_t>(n);
-  }
-  content.resize(done);
-  return secret_bytes{std::move(content)};
+  auto content = read_private_file(path, file_size_max, who);
+  if (!content) return fail(content.error().code, std::string{what} + " file " + content.error().detail);
+  return content;
 }
 
 int no_password(char*, int, int, void*) { return -1; }
 
 result<std::vector<x509_ptr>> read_certificates(std::string_view what, const std::string& path) {
-  CPNS_TRY(const auto content, read_file(what, path, false));
+  CPNS_TRY(const auto content, read_pem(what, path, readers::anybody));
   const auto in = reading(content.expose());
   std::vector<x509_ptr> out;
   while (in) {
@@ -92,7 +46,7 @@ result<std::vector<x509_ptr>> read_certificates(std::string_view what, const std
 }
 
 result<pkey_ptr> read_key(const std::string& path) {
-  CPNS_TRY(const auto content, read_file("private key", path, true));
+  CPNS_TRY(const auto content, read_pem("private key", path, readers::owner));
   const auto in = reading(content.expose());
   pkey_ptr key{in ? PEM_read_bio_PrivateKey(in.get(), nullptr, no_password, nullptr) : nullptr};
   if (!key) return unusable("private key", path, "holds no PEM private key, or an encrypted one");
@@ -107,6 +61,11 @@ status check_usage(X509* own, const std::string& path, tls_role role) {
                     server ? "is not for a server (extended key usage serverAuth)"
                            : "is not for a client (extended key usage clientAuth)");
   return {};
+}
+
+status check_pair(X509* own, EVP_PKEY* key, const tls_files& files) {
+  if (X509_check_private_key(own, key) == 1) return {};
+  return unusable("private key", files.key, "does not belong to the certificate in " + files.certificate);
 }
 
 }  // namespace
@@ -137,9 +96,35 @@ result<tls_material> load_material(const tls_files& files, tls_role role) {
   CPNS_TRY(m.chain, read_certificates("certificate", files.certificate));
   CPNS_CHECK(check_usage(m.chain.front().get(), files.certificate, role));
   CPNS_TRY(m.key, read_key(files.key));
-  if (X509_check_private_key(m.chain.front().get(), m.key.get()) != 1)
-    return unusable("private key", files.key, "does not belong to the certificate in " + files.certificate);
+  CPNS_CHECK(check_pair(m.chain.front().get(), m.key.get(), files));
   return m;
 }
 
 }  // namespace cpns::crypto::detail
+
+namespace cpns::crypto {
+
+using namespace detail;
+
+std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_end end) {
+  ERR_clear_error();
+  std::vector<tls_file_fault> out;
+  const auto note = [&out](std::string tls_files::*file, const auto& checked) {
+    if (!checked) out.push_back({file, checked.error()});
+    return checked.has_value();
+  };
+  const auto chain = read_certificates("certificate", files.certificate);
+  const auto key = read_key(files.key);
+  note(&tls_files::ca, read_certificates("CA", files.ca));
+  if (note(&tls_files::certificate, chain)) {
+    X509* own = chain->front().get();
+    note(&tls_files::certificate,
+         check_usage(own, files.certificate, end == tls_end::server ? tls_role::server : tls_role::client));
+    if (end == tls_end::gateway) note(&tls_files::certificate, only_uri(own, "the own"));
+  }
+  if (note(&tls_files::key, key) && chain)
+    note(&tls_files::key, check_pair(chain->front().get(), key->get(), files));
+  return out;
+}
+
+}  // namespace cpns::crypto

@@ -29,6 +29,10 @@ status check_time(const X509* own, const std::string& path, time_point when);
 /// For people.
 std::string date_text(const ASN1_TIME* t);
 
+/// The only SAN URI, 1 to 255 printable ASCII characters; `whose` ("the own") begins the sentence of an
+/// error, peer_identity.
+result<std::string> only_uri(const X509* certificate, const std::string& whose);
+
 /// The SAN URI or else the subject of a certificate that is trusted for nothing: printable ASCII, at most 80
 /// characters.
 std::string shown_name(X509* certificate);

@@ -138,9 +138,8 @@ status check_alpn(const ssl_st* ssl) {
   return {};
 }
 
-namespace {
+namespace detail {
 
-/// The only SAN URI; `whose` begins the sentence of an error.
 result<std::string> only_uri(const X509* certificate, const std::string& whose) {
   auto uris = uris_of(certificate);
   if (uris.size() != 1)
@@ -156,7 +155,7 @@ result<std::string> only_uri(const X509* certificate, const std::string& whose) 
   return std::move(uri);
 }
 
-}  // namespace
+}  // namespace detail
 
 result<std::string> peer_uri(const ssl_st* ssl) {
   const X509* certificate = SSL_get0_peer_certificate(ssl);

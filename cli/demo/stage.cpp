@@ -166,6 +166,9 @@ class one_process final : public stage {
   template <class Loaded>
   static auto loaded_or_error(Loaded l) -> result<typename Loaded::value_type> {
     if (!l) return fail(errc::config_syntax, l.error().lines().front());
+    // Nobody wrote these files: what is wrong with a radio is not told with a place in them.
+    if constexpr (requires { l->transports; })
+      for (auto& t : l->transports) t.origin = {};
     return std::move(*l);
   }
 

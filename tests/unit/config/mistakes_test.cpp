@@ -177,6 +177,32 @@ TEST(mistakes, beyond_a_hundred_are_counted) {
   EXPECT_EQ(all.back(), "s.yaml: and 50 more");
 }
 
+TEST(mistakes, a_home_folder_that_only_a_shell_knows) {
+  EXPECT_EQ(
+      printed("ready_file: ~/cpns.ready"),
+      lines{"s.yaml:2:13: 'ready_file': '~/cpns.ready' begins with a ~, which only a shell expands; write "
+            "the folder in full, or ${HOME}/..."});
+  EXPECT_EQ(printed("ready_file: ./~/cpns.ready"), lines{});
+  const auto c =
+      parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: a:b\nplugin_dirs: [~p]\n"
+                    "tls: {certificate: ~, key: b, ca: c}\nstore: {path: ~/s}\nprotector: {file: '~/k'}\n"
+                    "transports: [{name: a, plugin: ~/a.so}]\n",
+                    "g.yaml", no_environment);
+  ASSERT_FALSE(c);
+  std::vector<std::string> keys;
+  for (const auto& line : c.error().lines())
+    keys.push_back(line.substr(0, line.find('\'', line.find('\'') + 1) + 1));
+  EXPECT_EQ(keys, (lines{"g.yaml:6:15: 'plugin_dirs[0]'", "g.yaml:7:20: 'tls.certificate'",
+                         "g.yaml:8:15: 'store.path'", "g.yaml:9:19: 'protector.file'",
+                         "g.yaml:10:32: 'transports[0].plugin'"}));
+}
+
+TEST(mistakes, a_file_that_would_be_written_over_another) {
+  EXPECT_EQ(printed("ready_file: kek\nlog: {file: ./kek}"),
+            (lines{"s.yaml:2:13: 'ready_file' is the path of 'protector.file', too; give it one of its own",
+                   "s.yaml:3:13: 'log.file' is the path of 'protector.file', too; give it one of its own"}));
+}
+
 TEST(mistakes, between_the_settings_of_a_pne) {
   EXPECT_EQ(printed_pne(""),
             lines{"p.yaml:1:1: there is no device: give 'devices', or 'devices_file' and 'keys_dir'"});

@@ -43,12 +43,22 @@ TEST(addresses, are_names_and_both_kinds_of_ip) {
   EXPECT_EQ(parse_address("[::1]:65535").value(), (address{"::1", 65535}));
   EXPECT_EQ(parse_address("[::1]:65535")->text(), "[::1]:65535");
   EXPECT_EQ(parse_address("localhost:1")->text(), "localhost:1");
+  EXPECT_EQ(parse_address("cpns_server:7443").value(), (address{"cpns_server", 7443}))
+      << "the resolver knows such names, those of containers";
 }
 
 TEST(addresses, of_any_other_form_are_refused) {
   for (const auto* text : {"", ":", "127.0.0.1", "127.0.0.1:", ":7443", "::1:7443", "[::1]", "[]:1",
                            "h:65536", "h:-1", "h:1x", "h:99999999999", "a b:1", "a/b:1", "http://h:1"})
     EXPECT_FALSE(parse_address(text)) << text;
+  for (const auto* url : {"https://cpns.example.org:7443", "cpns.example.org:7443/", "http://h"})
+    EXPECT_EQ(parse_address(url).error().detail,
+              "'" + std::string{url} + "' is a URL or a path; write host:port alone, without https:// and /");
+  EXPECT_NE(parse_address("b\xc3\xbc"
+                          "cher.example:1")
+                .error()
+                .detail.find("xn--"),
+            std::string::npos);
 }
 
 std::optional<std::string> sample_environment(std::string_view name) {

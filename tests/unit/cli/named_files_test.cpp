@@ -1,0 +1,104 @@
+#include "cli/named_files.hpp"
+
+#include "cli/home.hpp"
+#include "temp_folder.hpp"
+
+namespace cpns::cli {
+namespace {
+
+class named_files : public test::temp_folder {
+ protected:
+  void SetUp() override {
+    const auto made = make_home({.folder = home, .devices = 1});
+    ASSERT_TRUE(made) << made.error().detail;
+  }
+  /// "LINE 'KEY': the rest", without the folder's name.
+  std::vector<std::string> wrong(const std::string& role) const {
+    const auto checked = config::check_file(home / (role + ".yaml"));
+    if (!checked) return checked.error().lines();
+    std::vector<std::string> out;
+    for (auto line : check_named_files(*checked).lines()) {
+      line = line.substr((home / (role + ".yaml:")).string().size());
+      for (auto at = line.find(home.string()); at != std::string::npos; at = line.find(home.string()))
+        line.replace(at, home.string().size(), "H");
+      out.push_back(line);
+    }
+    return out;
+  }
+  void change(const std::string& file, const std::string& what, const std::string& by) const {
+    auto text = read(home / file);
+    const auto at = text.find(what);
+    ASSERT_NE(at, std::string::npos) << what;
+    std::ofstream(home / file, std::ios::binary) << text.replace(at, what.size(), by);
+  }
+  using lines = std::vector<std::string>;
+  std::filesystem::path home = folder / "h";
+};
+
+TEST_F(named_files, of_a_new_home_are_well) {
+  for (const auto* role : {"server", "gateway", "pne"}) EXPECT_EQ(wrong(role), lines{}) << role;
+}
+
+TEST_F(named_files, of_tls_are_told_each_at_its_key) {
+  std::filesystem::remove(home / "tls/server.pem");
+  std::filesystem::remove(home / "tls/ca.pem");
+  std::filesystem::create_directory(home / "tls/ca.pem");
+  EXPECT_EQ(wrong("server"),
+            (lines{"8:16: 'tls.certificate': certificate file H/tls/server.pem: No such file or directory",
+                   "10:7: 'tls.ca': CA file H/tls/ca.pem: this is a folder, not a file"}));
+  std::filesystem::copy_file(home / "tls/server.key", home / "tls/gateway.key",
+                             std::filesystem::copy_options::overwrite_existing);
+  EXPECT_EQ(wrong("gateway").at(0),
+            "14:8: 'tls.key': private key file H/tls/gateway.key does not belong to the "
+            "certificate in H/tls/gateway.pem");
+  ::chmod((home / "tls/gateway.key").c_str(), 0644);
+  EXPECT_NE(
+      wrong("gateway").at(0).find("14:8: 'tls.key': private key file H/tls/gateway.key: group or others"),
+      std::string::npos);
+}
+
+TEST_F(named_files, of_the_other_role_are_told) {
+  change("gateway.yaml", "tls/gateway.pem", "tls/server.pem");
+  change("gateway.yaml", "tls/gateway.key", "tls/server.key");
+  const auto said = wrong("gateway");
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_NE(said[0].find("'tls.certificate': certificate file H/tls/server.pem is not for a client"),
+            std::string::npos)
+      << said[0];
+}
+
+TEST_F(named_files, of_secrets_are_read_as_the_role_will) {
+  ::chmod((home / "password").c_str(), 0644);
+  write("h/gateway.kek", "too short\n");
+  const auto said = wrong("gateway");
+  ASSERT_EQ(said.size(), 2U);
+  EXPECT_NE(said[0].find("'user_password_file': H/password: group or others"), std::string::npos) << said[0];
+  EXPECT_NE(said[1].find("'protector.file': the key file H/gateway.kek does not hold 64"), std::string::npos)
+      << said[1];
+  std::filesystem::remove(home / "password");
+  EXPECT_EQ(wrong("gateway").size(), 1U) << "it may be gone after enrolment";
+  write("h/devices.csv", "entity_id,temporary_key,strength\nurn:dev:mac:0024befffe804ff1,"
+                         "0x8f14e45fceea167a5a36dedd4bea2543,128bit\n");
+  const auto list = wrong("pne");
+  ASSERT_EQ(list.size(), 1U);
+  EXPECT_NE(list[0].find("'devices_file': H/devices.csv:2: urn:dev:mac:0024befffe804ff1: the temporary key"),
+            std::string::npos)
+      << list[0];
+}
+
+TEST_F(named_files, that_the_role_writes_need_a_place) {
+  change("gateway.yaml", "control_socket: state/gateway.sock",
+         "control_socket: nowhere/s\nready_file: state");
+  change("gateway.yaml", "path: state/gateway", "path: password");
+  const auto said = wrong("gateway");
+  ASSERT_EQ(said.size(), 3U);
+  EXPECT_NE(said[0].find("'store.path': H/password: this is not a folder"), std::string::npos) << said[0];
+  EXPECT_NE(said[1].find("'control_socket': H/nowhere/s: its folder is not there"), std::string::npos)
+      << said[1];
+  EXPECT_NE(said[2].find("'ready_file': H/state: this is a folder; name a path of its own"),
+            std::string::npos)
+      << said[2];
+}
+
+}  // namespace
+}  // namespace cpns::cli
