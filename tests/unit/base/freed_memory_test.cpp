@@ -52,7 +52,7 @@ int left_by(Work work) {
 class freed_memory : public testing::Test {
  protected:
   freed_memory() {
-    for (std::size_t i = 0; i < canary_size; ++i) wanted[i] = static_cast<char>(0xa1 + 7 * i);
+    for (std::size_t i = 0; i < canary_size; ++i) wanted[i] = static_cast<char>(0xa1 + 3 * i);
   }
   [[nodiscard]] byte_view secret() const { return as_bytes({wanted.data(), canary_size}); }
 };
