@@ -8,6 +8,8 @@
 namespace cpns::config {
 namespace {
 
+constexpr milliseconds exchange_min{2000};
+
 void check_store(const store_config& c, const report_fn& report) {
   if (c.kind == store_kind::rocksdb && c.path.empty())
     report("store.path", errc::config_missing, "'store.path' is missing: a rocksdb store needs a folder");
@@ -106,6 +108,13 @@ void check(const gateway_config& c, const report_fn& report) {
   if (c.timers.backoff_max < c.timers.backoff_min)
     report("timers.backoff_max", errc::config_range,
            "'timers.backoff_max' is shorter than 'timers.backoff_min'");
+  // A device that answers one DREQ a second must have had the time to, before strangers are believed.
+  const auto exchange = c.timers.answer_timeout * (std::int64_t{c.timers.retries} + 1);
+  if (exchange < exchange_min)
+    report("timers.answer_timeout", errc::config_range,
+           "'timers.answer_timeout' (" + duration_text(c.timers.answer_timeout) +
+               ") with 'timers.retries' (" + std::to_string(c.timers.retries) + ") makes an exchange of " +
+               duration_text(exchange) + "; it must last 2s at least");
   if (c.timers.reconnect_max < c.timers.reconnect_min)
     report("timers.reconnect_max", errc::config_range,
            "'timers.reconnect_max' is shorter than 'timers.reconnect_min'");

@@ -266,7 +266,8 @@ void describe(V& v, gateway_rekey& c) {
 template <class V>
 void describe(V& v, gateway_timers& c) {
   v("answer_timeout", c.answer_timeout,
-    "How long a PNE's answer is waited for before a message is sent again.",
+    "How long a PNE's answer is waited for before a message is sent again; times `timers.retries` + 1 it "
+    "is 2s at least.",
     rules{.min = 50, .max = bound::minute, .reload = true});
   v("retries", c.retries, "How often a message is sent again before the link backs off.",
     rules{.max = 100, .reload = true});

@@ -277,6 +277,19 @@ TEST(mistakes, in_the_names_of_gateways) {
   EXPECT_FALSE(of("[gw1]"));
 }
 
+TEST(mistakes, an_exchange_that_is_too_short_for_a_device_to_answer_in) {
+  const auto c =
+      parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: urn:cpns:server:main\n"
+                    "tls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
+                    "protector: {file: k}\ntransports:\n  - {name: a, plugin: tcp}\n"
+                    "timers: {answer_timeout: 300ms}\n",
+                    "g.yaml", no_environment);
+  ASSERT_FALSE(c);
+  EXPECT_EQ(c.error().lines(),
+            (lines{"g.yaml:11:26: 'timers.answer_timeout' (300ms) with 'timers.retries' (5) makes an "
+                   "exchange of 1800ms; it must last 2s at least"}));
+}
+
 class on_disk : public testing::Test {
  protected:
   void SetUp() override {
