@@ -3,9 +3,9 @@
 
      CALLS ERRNO TEXT [once]
 
-   CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev and what makes, renames or removes files)
-   or "all" of them; ERRNO a number; TEXT a part of the paths that it is about. With "once" the file is removed
-   when the first call has failed. Regular files and folders alone; reading never fails. */
+   CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev and what makes, renames or removes
+   files) or "all" of them; ERRNO a number; TEXT a part of the paths that it is about. With "once" the file is
+   removed when the first call has failed. Regular files and folders alone; reading never fails. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -43,7 +43,8 @@ static int read_script(const char* path, struct script* s) {
 static int fails(int call, const char* path) {
   struct script s;
   const char* file = getenv("CPNS_BAD_DISK");
-  if (file == NULL || !read_script(file, &s) || (s.calls & call) == 0 || strstr(path, s.text) == NULL) return 0;
+  if (file == NULL || !read_script(file, &s) || (s.calls & call) == 0 || strstr(path, s.text) == NULL)
+    return 0;
   if (s.once) syscall(SYS_unlinkat, AT_FDCWD, file, 0);
   errno = s.number;
   return 1;
@@ -63,8 +64,8 @@ static int fails_on(int call, int fd) {
 
 /* What dlsym gives is a function, which ISO C knows no conversion for. */
 #pragma GCC diagnostic ignored "-Wpedantic"
-#define NEXT(name)                        \
-  static __typeof__(&name) next;          \
+#define NEXT(name)                                                                                           \
+  static __typeof__(&name) next;                                                                             \
   if (next == NULL) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
 int fsync(int fd) {
@@ -91,15 +92,15 @@ ssize_t writev(int fd, const struct iovec* from, int count) {
   NEXT(writev);
   return fails_on(writes, fd) ? -1 : next(fd, from, count);
 }
-#define OPEN(name)                                                                           \
-  int name(const char* path, int flags, ...) {                                               \
-    NEXT(name);                                                                              \
-    va_list more;                                                                            \
-    va_start(more, flags);                                                                   \
-    const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;                   \
-    va_end(more);                                                                            \
-    if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) != 0 && fails(writes, path)) return -1;      \
-    return next(path, flags, mode);                                                          \
+#define OPEN(name)                                                                                           \
+  int name(const char* path, int flags, ...) {                                                               \
+    NEXT(name);                                                                                              \
+    va_list more;                                                                                            \
+    va_start(more, flags);                                                                                   \
+    const mode_t mode = (flags & O_CREAT) != 0 ? va_arg(more, mode_t) : 0;                                   \
+    va_end(more);                                                                                            \
+    if ((flags & (O_WRONLY | O_RDWR | O_CREAT)) != 0 && fails(writes, path)) return -1;                      \
+    return next(path, flags, mode);                                                                          \
   }
 OPEN(open)
 OPEN(open64)
