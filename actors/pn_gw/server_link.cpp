@@ -59,7 +59,7 @@ struct server_link_state {
   bool user_refused = false;        ///< and not enrolled since
   time_point refusal_said_at = time_zero;
   waiting_devices wait_for_server, wait_for_user;  ///< failed, and ask again as soon as it makes sense
-  bool answers = false;                    ///< a frame came on this connection
+  bool answers = false;                            ///< a frame came on this connection
   report_queue reports;
   std::map<entity_id, device_actor> reporters;
   std::optional<request_id> report_request;
