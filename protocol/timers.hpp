@@ -38,6 +38,8 @@ enum class gw_timer : std::uint8_t {
   update,  ///< When the next key is due while nothing else is going on.
   refill,  ///< When to ask again for more keys.
   report,  ///< When to report the own epoch again, because no answer came.
+  claim,   ///< When claims that nothing verifies may begin an exchange.
+  ask,     ///< When the server may be asked about the next claim.
   count_
 };
 

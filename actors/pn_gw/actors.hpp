@@ -143,6 +143,9 @@ struct sup_close_link {
   protocol::gw_link link;
   std::string why;
 };
+struct sup_link_proven {
+  protocol::gw_link link;
+};
 struct sup_unneeded {
   enum class kind_t : std::uint8_t {
     nothing_kept,   ///< what it has came from somebody who only said the Entity ID
@@ -178,6 +181,7 @@ using supervisor_actor =
     caf::typed_actor<caf::reacts_to<sup_radio_ready>,                // drains the inboxes
                      caf::reacts_to<sup_deadline>,                   // a device names its next deadline
                      caf::reacts_to<sup_close_link>,                 // a device wants a link closed
+                     caf::reacts_to<sup_link_proven>,                // a tag that came over a link verified
                      caf::reacts_to<sup_unneeded>,                   // a device has nothing to keep in memory
                      caf::reacts_to<sup_evicted>,                    // its answer to gw_evict
                      caf::reacts_to<sup_timer>,                      // the earliest deadline
@@ -223,6 +227,7 @@ CPNS_GW_MESSAGE(link_put_down)
 CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)
+CPNS_GW_MESSAGE(sup_link_proven)
 CPNS_GW_MESSAGE(sup_unneeded)
 CPNS_GW_MESSAGE(sup_evicted)
 CPNS_GW_MESSAGE(sup_timer)

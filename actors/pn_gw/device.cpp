@@ -30,7 +30,8 @@ class pn_gw_device {
       : self_(self), index_(parts.index), entity_(parts.record.entity), user_(parts.record.user),
         clock_(std::move(parts.clock)), dates_(std::move(parts.dates)), send_(std::move(parts.send)),
         store_(parts.store), uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
-        settings_(std::move(parts.settings)), machine_(made_from(std::move(parts.record))) {
+        settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
+        lines_(std::move(parts.lines)), machine_(made_from(std::move(parts.record))) {
     carry_out();
   }
 
@@ -147,13 +148,11 @@ class pn_gw_device {
 
  private:
   [[nodiscard]] pn_gw_machine made_from(device_record record) const {
-    return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(), clock_(),
-            dates()};
+    return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
+            clock_(),  dates(),           claimants_.get()};
   }
   void detected_now(const gw_detected& m) {
-    began_ = clock_();
-    machine_.note_location(m.transport, m.address);
-    machine_.handle_detected(now(), m.link, m.dreq, m.drsp);
+    machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
   }
 
   /// A write that failed may turn up when the store is opened again. Until that is decided the machine hears
@@ -253,6 +252,7 @@ class pn_gw_device {
   void act(gw_report&& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
   void act(gw_ask_approval&&) {}  // the event before it tells the person; `pnes list` shows who waits
   void act(gw_close_link&& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
+  void act(gw_link_proven&& o) { self_->send(supervisor_, sup_link_proven{o.link}); }
   void act(gw_event&& o) {
     const auto at = clock_();
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
@@ -262,12 +262,16 @@ class pn_gw_device {
               ": a copied image, or somebody who says its name; only the one that proves its key is served";
     }
     const auto& told = told_of(o.kind);
-    if (!log::enabled(told.level, gateway_component)) return;
-    log::write(told.level, gateway_component, told.id, o.why.empty() ? told.text : std::string_view{o.why},
-               {{"entity", entity_.text()},
-                {"epoch", o.which ? o.which->text() : std::string{}},
-                {"step", std::string{told.step}},
-                {"ms", std::to_string((at - began_).count())}});
+    const auto text = o.why.empty() ? told.text : std::string_view{o.why};
+    const auto write = [&](std::initializer_list<log::field> fields) {
+      if (o.unproven) return lines_->write(at, told.level, told.id, text, fields);
+      if (log::enabled(told.level, gateway_component))
+        log::write(told.level, gateway_component, told.id, text, fields);
+    };
+    write({{"entity", entity_.text()},
+           {"epoch", o.which ? o.which->text() : std::string{}},
+           {"step", std::string{told.step}},
+           {"ms", std::to_string((at - began_).count())}});
   }
 
   device_actor::pointer self_;
@@ -281,11 +285,13 @@ class pn_gw_device {
   server_link_actor uplink_;
   supervisor_actor supervisor_;
   pn_gw_settings settings_;
+  std::shared_ptr<claimant_book> claimants_;
+  std::shared_ptr<unproven_lines> lines_;
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two that were seen last
-  std::vector<gw_link> links_;        ///< that the supervisor told of, until they are gone
-  std::vector<gw_detected> waiting_;  ///< came while it was not certain
+  std::vector<gw_link> links_;                ///< that the supervisor told of, until they are gone
+  std::vector<gw_detected> waiting_;          ///< came while it was not certain
   std::vector<caf::typed_response_promise<std::string>> undecided_;
   time_point looks_again_ = time_never;  ///< while it is not certain
   time_point deadline_ = time_never;

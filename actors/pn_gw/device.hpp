@@ -5,6 +5,7 @@
 
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/key_store.hpp"
+#include "actors/pn_gw/strangers.hpp"
 #include "actors/radio.hpp"
 
 namespace cpns::actors {
@@ -19,6 +20,8 @@ struct device_parts {
   key_store* store = nullptr;                 ///< outlives the actor
   server_link_actor uplink;
   supervisor_actor supervisor;
+  std::shared_ptr<protocol::claimant_book> claimants;
+  std::shared_ptr<unproven_lines> lines;
 };
 
 /// A device that owes the server a report, or asked it something, goes on without waiting to be seen.

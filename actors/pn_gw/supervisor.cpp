@@ -12,10 +12,11 @@
 #include "actors/pn_gw/event_names.hpp"
 #include "actors/pn_gw/gathering.hpp"
 #include "actors/pn_gw/radio_view.hpp"
+#include "actors/pn_gw/stored_view.hpp"
+#include "actors/pn_gw/strangers.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
-#include "base/wording.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pn_gw/detector.hpp"
 
@@ -75,10 +76,13 @@ class supervisor {
   }
 
   void close_link(const sup_close_link& m) {
-    log::info(gateway_component, "link-closed", m.why,
-              {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
+    lines_->write(
+        clock(), log::level::info, "link-closed", m.why,
+        {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
+
+  void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
 
   void timer(const sup_timer& m) {
     armed_.erase(m.at);
@@ -96,15 +100,8 @@ class supervisor {
 
   /// Live devices answer for themselves; the others are described as they are stored.
   std::vector<std::string> stored() const {
-    std::vector<std::string> out;
-    const auto all = parts_.store->all();
-    if (!all) {
-      log::error(gateway_component, "store-unreadable", all.error().message());
-      return out;
-    }
-    for (const auto& r : all->records)
-      if (by_entity_.find(r.entity.text()) == by_entity_.end()) out.push_back(describe_stored(r));
-    return out;
+    return describe_stored_devices(
+        *parts_.store, [this](const std::string& entity) { return by_entity_.count(entity) != 0; });
   }
   [[nodiscard]] std::vector<device_actor> live() const {
     std::vector<device_actor> out;
@@ -120,11 +117,8 @@ class supervisor {
   std::string stats() const {
     std::uint64_t dropped = dropped_;
     for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
-    return "{\"devices\":" + std::to_string(devices_.size()) +
-           ",\"links\":" + std::to_string(routes_.size()) +
-           ",\"links_without_device\":" + std::to_string(by_number_.size()) +
-           ",\"messages_dropped\":" + std::to_string(dropped) +
-           ",\"devices_died\":" + std::to_string(deaths_) + "}";
+    return describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
+                            lines_->left_out(), deaths_});
   }
 
   [[nodiscard]] std::string radios() const {
@@ -137,10 +131,7 @@ class supervisor {
   }
 
   std::string show_stored(const std::string& entity) const {
-    const auto id = entity_id::parse(entity);
-    if (!id) return {};
-    const auto record = parts_.store->load(*id);
-    return record && *record ? describe_stored(**record) : std::string{};
+    return show_stored_device(*parts_.store, entity);
   }
 
   /// The device answers a decision itself, when it is durable.
@@ -195,18 +186,10 @@ class supervisor {
 
   /// Devices that owe the server a report, or asked it something, go on without waiting to be seen.
   void load_unfinished() {
-    auto all = parts_.store->all();
-    if (!all) return log::error(gateway_component, "store-unreadable", all.error().message());
-    for (const auto& e : all->unreadable)
-      log::error(gateway_component, "record-unreadable",
-                 e.message() + "; its device is not served until the store is restored from a backup");
-    for (auto& r : all->records)
-      if (owes_server(r)) {
-        const auto entity = r.entity;
-        spawn(entity, std::move(r));
-      }
-    log::info(gateway_component, "store-loaded", "the secure store is read",
-              {{"devices", std::to_string(all->records.size())}});
+    for (auto& r : unfinished_devices(*parts_.store)) {
+      const auto entity = r.entity;
+      spawn(entity, std::move(r));
+    }
   }
 
   [[nodiscard]] pn_gw_settings settings_for(const std::string& entity) const {
@@ -226,7 +209,9 @@ class supervisor {
                                                 .send = send_,
                                                 .store = parts_.store,
                                                 .uplink = parts_.uplink,
-                                                .supervisor = supervisor_actor{self_}});
+                                                .supervisor = supervisor_actor{self_},
+                                                .claimants = claimants_,
+                                                .lines = lines_});
     self_->monitor(actor);
     by_actor_.emplace(actor.id(), index);
     by_entity_.emplace(entity.text(), index);
@@ -281,6 +266,7 @@ class supervisor {
         continue;
       }
       parts_.radios[it->first.transport].transport->disconnect(it->first.link);
+      unproven_.remove(it->first);
       it = routes_.erase(it);
     }
     remove(at);
@@ -319,9 +305,9 @@ class supervisor {
 
   /// Step 1 on a link whose device is not known.
   void begin_detection(gw_link link, const std::string& address) {
-    if (routes_.size() >= parts_.rules->links_max) {
-      log::warn(gateway_component, "too-many-links", "the link is closed again",
-                {{"limit", std::to_string(parts_.rules->links_max)}});
+    if (!make_room_for_link()) {
+      lines_->write(clock(), log::level::warn, "too-many-links", "the link is closed again",
+                    {{"limit", std::to_string(parts_.rules->links_max)}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     const auto now = clock();
@@ -330,8 +316,20 @@ class supervisor {
     auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
                                             parts_.nonces->fresh(now), crypto::system_entropy(), now);
     routes_[link] = {address, 0, std::move(probe), number};
+    unproven_.add(link);
     by_number_[number] = link;
     detect(number, now);
+  }
+
+  /// Links that proved nothing take half of the room; one of them gives way to a newcomer, by chance.
+  bool make_room_for_link() {
+    const std::size_t most = parts_.rules->links_max;
+    if (routes_.size() < most && unproven_.size() < std::max<std::size_t>(most / 2, 1)) return true;
+    const auto drawn = unproven_.draw(crypto::system_entropy());
+    if (!drawn) return false;
+    parts_.radios[drawn->transport].transport->disconnect(drawn->link);
+    forget(*drawn, "it proved nothing, and another one came");
+    return true;
   }
 
   /// A link to a device that woke up: whoever answers on it is compared with whom it was (step 10).
@@ -351,12 +349,13 @@ class supervisor {
     const auto link = at->second;
     auto& peer = routes_[link];
     if (peer.probe->exhausted(now)) {
-      log::info(gateway_component, "no-answer", "nobody answers on this link", {{"address", peer.address}});
+      lines_->write(now, log::level::info, "no-answer", "nobody answers on this link",
+                    {{"address", peer.address}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     if (const auto dreq = peer.probe->poll_send(now)) {
-      log::debug(gateway_component, "detecting", "EntityDiscoveryRequest sent",
-                 {{"address", peer.address}, {"step", "1"}});
+      lines_->write(now, log::level::debug, "detecting", "EntityDiscoveryRequest sent",
+                    {{"address", peer.address}, {"step", "1"}});
       send_(link.transport, link.link, *dreq);
     }
     detections_.set(number, peer.probe->next_deadline());
@@ -373,7 +372,7 @@ class supervisor {
     if (!peer.probe) return;  // it is being closed
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
-    if (!found) return log::debug(gateway_component, "dropped", why, {{"address", peer.address}});
+    if (!found) return lines_->write(clock(), log::level::debug, "dropped", why, {{"address", peer.address}});
     forget_detection(peer);
     const auto index = device_of(found->entity);
     if (!index) return parts_.radios[link.transport].transport->disconnect(link.link);
@@ -421,11 +420,12 @@ class supervisor {
     if (it->second.device != 0) {
       auto& d = devices_.at(it->second.device);
       --d.links;
-      log::debug(gateway_component, "link-down", why, {{"entity", d.entity}});
+      lines_->write(clock(), log::level::debug, "link-down", why, {{"entity", d.entity}});
       self_->send(d.actor, gw_link_lost{link});
     } else {
       forget_detection(it->second);
     }
+    unproven_.remove(link);
     routes_.erase(it);
   }
 
@@ -456,16 +456,16 @@ class supervisor {
   std::map<gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, gw_link> by_number_;
   std::uint64_t next_number_ = 0;
+  unproven_links unproven_;
+  std::shared_ptr<shared_claimants> claimants_ = std::make_shared<shared_claimants>();
+  std::shared_ptr<unproven_lines> lines_ =
+      std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));
   deadline_heap deadlines_, detections_;
   std::set<time_point> armed_;  ///< timers that are under way
   bool stopping_ = false;
 };
 
 }  // namespace
-
-bool is_named(const std::vector<std::string>& patterns, const std::string& entity) {
-  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return fits(p, entity); });
-}
 
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts) {
   auto shared = std::make_shared<supervisor_parts>(std::move(parts));
@@ -479,6 +479,7 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_radio_ready&) { s->drain_inboxes(); },
         [s](const sup_deadline& m) { s->set_deadline(m); },
         [s](const sup_close_link& m) { s->close_link(m); },
+        [s](const sup_link_proven& m) { s->link_proven(m); },
         [s](const sup_unneeded& m) { s->unneeded(m); },
         [s](const sup_evicted& m) { s->evicted(m); },
         [s](const sup_timer& m) { s->timer(m); },

@@ -2,6 +2,7 @@
 // supervisor: what no single device owns. Radios, links, detectors on unknown links, devices by Entity ID,
 // one timer for all.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <string>
@@ -11,6 +12,7 @@
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/server_link.hpp"
 #include "actors/radio.hpp"
+#include "base/wording.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::actors {
@@ -38,6 +40,8 @@ struct supervisor_parts {
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts);
 
 /// Whether `entity` is named by one of `patterns`: Entity IDs, or beginnings of them that end in "*".
-bool is_named(const std::vector<std::string>& patterns, const std::string& entity);
+inline bool is_named(const std::vector<std::string>& patterns, const std::string& entity) {
+  return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return fits(p, entity); });
+}
 
 }  // namespace cpns::actors

@@ -25,12 +25,14 @@ class pne_device {
   void link_up(const pne_link_up& m) { link_ = {m.transport, m.link}; }
   void link_down(const pne_link_down& m) {
     if (link_ == std::pair{m.transport, m.link}) link_.reset();
+    machine_.handle_link_down(clock_(), {m.transport, m.link});
+    carry_out();
   }
   void frame(const pne_frame& m) {
     m.waiting.take();
     link_ = {m.transport, m.link};
     if (!is_certain()) return;
-    machine_.handle_frame(clock_(), m.message);
+    machine_.handle_frame(clock_(), {m.transport, m.link}, m.message);
     carry_out();
   }
   void tick() {

@@ -8,7 +8,7 @@ namespace {
 
 using kind_t = gw_event::kind_t;
 
-constexpr seconds nonce_wait{15}, request_wait{30}, refill_wait{30}, report_wait{60};
+constexpr seconds request_wait{30}, refill_wait{30}, report_wait{60};
 constexpr seconds unusable_wait{60};  ///< after an answer of the server that cannot be used
 constexpr milliseconds ready_spread{2000};
 constexpr int stale_nonces_max = 3;
@@ -16,8 +16,8 @@ constexpr int stale_nonces_max = 3;
 // confirmed, the newest ones may still be confirmed; of unused ones, the server gives the rest later.
 constexpr std::size_t keys_max = 2048;
 constexpr std::ptrdiff_t handed_out_max = 512;
-/// A DRSP older than this may meet a PNE that forgot its context: a new DREQ is cheaper than a KDEL in vain.
-constexpr seconds answer_age_max = context_lifetime - seconds{5};
+/// An older answer may meet a PNE that forgot its context.
+constexpr seconds deliverable_age_max = context_lifetime - seconds{5};
 
 assignment_reason reason_for(const device_record& r, const discovery_response& said) {
   if (r.standing == device_standing::held_elsewhere && said.highest) return assignment_reason::adopt;
@@ -43,52 +43,58 @@ void forget_unconfirmed(std::vector<held_key>& keys) {
 
 void pn_gw_machine::impl::ask_server(time_point now, subject& what) {
   timers.stop(gw_timer::retry);
-  timers.stop(gw_timer::answer);
   activity = gw_idle{};
   server_wanted = true;
   if (now < server_not_before)
     return fail_with(now, "the server is not asked again yet",
                      std::chrono::ceil<seconds>(server_not_before - now));
-  const bool fresh = what.exchange && what.answer && what.answer->said.presence;
-  if (!fresh) {
-    activity = gw_awaiting_nonce{};
-    timers.set(gw_timer::server, now + nonce_wait);
-    outputs.emplace_back(gw_want_nonce{});
-    return;
-  }
+  if (what.answer && what.answer->said.presence) keep(std::move(*what.answer));
+  ask_next(now, what.may_heal);
+}
+
+void pn_gw_machine::impl::ask_about(time_point now, gw_answer answer) {
+  timers.stop(gw_timer::ask);
   key_assignment_request body;
   body.user = record.user;
   body.entity = record.entity;
-  body.reason = reason_for(record, what.answer->said);
+  body.reason = reason_for(record, answer.said);
   if (record.generation > 0) {
     body.set = record.set;
     if (!record.keys.empty() && record.keys.back().which.generation() == record.generation)
       body.known_epoch = record.keys.back().which;
   }
-  body.dreq = what.exchange->dreq;
-  body.drsp = what.answer->drsp;
+  body.dreq = answer.to->dreq;
+  body.drsp = answer.drsp;
   const auto id = random.draw_id<request_id>();
-  about_to_change();
+  refill.reset();
+  aside.reset();
+  // Of a device without a set there is nothing to keep: whoever says any Entity ID leaves no row behind.
+  const bool stored = record.generation > 0;
+  if (stored) about_to_change();
   record.request = id;
   record.request_is_refill = false;
-  refill.reset();
-  persist_record();
-  say(kind_t::requested, what.answer->said.highest, std::string{name_of(body.reason)});
+  if (stored) persist_record();
+  say(kind_t::requested, answer.said.highest, std::string{name_of(body.reason)});
   outputs.emplace_back(gw_request{id, std::move(body)});
   timers.set(gw_timer::server, now + request_wait);
-  activity = gw_asking{id, std::move(*what.exchange), std::move(*what.answer)};
+  auto who = claimant(answer.link);
+  activity = gw_asking{id, std::move(answer), std::move(who)};
+  await_more(now);
 }
 
 void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce) {
-  if (!std::holds_alternative<gw_awaiting_nonce>(activity)) return;
+  const auto* awaiting = std::get_if<gw_awaiting_nonce>(&activity);
+  if (awaiting == nullptr) return;
   timers.stop(gw_timer::server);
   if (!nonce) {
     // What nothing verified made it ask: the next exchange may find the device itself, and need no server.
     server_wanted = false;
+    if (awaiting->may_heal) return heal_one(now);
     return fail_with(now, "the server cannot be reached");
   }
   if (links.empty()) return fail_with(now, "the device is on no link");
-  send_dreq(now, std::nullopt, nonce);
+  send_dreq(now, nullptr, nonce);
+  if (record.generation == 0 && !candidates().empty()) conclude(now);
 }
 
 // ---- step 8
@@ -149,16 +155,20 @@ status pn_gw_machine::impl::merge(time_point now, const assigned_keys& a, std::u
 void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, const assigned_keys& answer,
                                           std::uint64_t incarnation) {
   if (refill && *refill == id) return refill_answered(now, answer, incarnation);
+  if (aside && *aside == id) return keys_came_late(now, answer, incarnation);
   auto* asking = std::get_if<gw_asking>(&activity);
   if (asking == nullptr || asking->id != id)
     return noise(now, "an answer of the server to a request that is over");
   timers.stop(gw_timer::server);
+  timers.stop(gw_timer::answer);
   if (auto ok = merge(now, answer, incarnation); !ok) {
     server_not_before = now + unusable_wait;
     return fail_with(now, ok.error().message(), unusable_wait);
   }
   auto done = std::move(*asking);
   activity = gw_idle{};
+  open = {};
+  book.accepted(record.entity, done.claimant);
   const auto& said = done.answer.said;
   if (answer.chain && said.highest)
     record.chain = held_chain{*said.highest, answer.generation, *answer.chain};
@@ -168,10 +178,10 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   record.request.reset();
   server_wanted = recover_wanted = false;
   server_not_before = time_zero;
-  refusals = 0;
+  if (has_link(done.answer.link)) make_good(now, done.answer.link);
   const bool asked_state = state == pn_gw_state::requesting || state == pn_gw_state::recovering;
   const bool usable = asked_state && has_link(done.answer.link) &&
-                      now - done.exchange.begun < answer_age_max && next_key(done.answer) != nullptr;
+                      now - done.answer.to->begun < deliverable_age_max && next_key(done.answer) != nullptr;
   if (!usable) {
     persist_record();
     say(kind_t::answered, epoch{answer.generation, answer.first_index});
@@ -179,72 +189,106 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
       return fail_with(now, "the server gave no key that can be delivered");
     return start(now);
   }
-  if (has_own() && !said.highest) say(kind_t::amnesia, {}, "the server verified its presence");
   subject what;
-  what.exchange = std::move(done.exchange);
+  if (has_own() && !said.highest) what.amnesia = "the server verified its presence";
   what.answer = std::move(done.answer);
   what.stored = true;
   fire(pn_gw_trigger::deliver, now, std::move(what));
+}
+
+/// The device proved itself elsewhere in the meantime; what the server made is kept all the same.
+void pn_gw_machine::impl::keys_came_late(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
+  aside.reset();
+  record.request.reset();
+  if (auto ok = merge(now, a, incarnation); !ok) return noise(now, ok.error().message());
+  persist_record();
+  say(kind_t::answered, epoch{a.generation, a.first_index});
 }
 
 void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, const refusal& answer) {
   if (refill && *refill == id) {
     record.request.reset();
     refill.reset();
-    return refused(now, answer, true, std::nullopt);
+    return refill_refused(now, answer);
   }
-  const auto* asking = std::get_if<gw_asking>(&activity);
-  if (asking == nullptr || asking->id != id)
+  auto* asking = std::get_if<gw_asking>(&activity);
+  if (asking == nullptr || asking->id != id) {
+    if (aside == id) aside.reset();
     return noise(now, "an answer of the server to a request that is over");
+  }
   timers.stop(gw_timer::server);
   record.request.reset();
-  const auto link = asking->answer.link;
+  const auto done = std::move(*asking);
   activity = gw_idle{};
-  refused(now, answer, false, link);
+  refused(now, answer, done);
 }
 
-void pn_gw_machine::impl::refused(time_point now, const refusal& answer, bool for_refill,
-                                  const std::optional<gw_link>& link) {
+namespace {
+
+std::string said_by_server(const refusal& answer) {
+  return std::string{name_of(answer.status)} + (answer.reason.empty() ? "" : ": " + answer.reason);
+}
+
+}  // namespace
+
+/// The server's word ends what the gateway does for the device.
+void pn_gw_machine::impl::stand_aside(time_point now, const refusal& answer) {
   subject what;
-  what.why = std::string{name_of(answer.status)} + (answer.reason.empty() ? "" : ": " + answer.reason);
+  what.why = said_by_server(answer);
   what.retry_after = seconds{answer.retry_after};
-  if (is_final(answer.status)) {
-    server_wanted = true;
-    what.kind = answer.status == link_status::held_by_other ? kind_t::held_elsewhere
-                : answer.status == link_status::stale_epoch ? kind_t::stale_epoch
-                                                            : kind_t::revoked;
-    return fire(answer.status == link_status::held_by_other ? pn_gw_trigger::held_by_other
-                : answer.status == link_status::stale_epoch ? pn_gw_trigger::stale
-                                                            : pn_gw_trigger::revoked,
-                now, std::move(what));
-  }
-  if (answer.status == link_status::stale_nonce && !for_refill && attempts < stale_nonces_max) {
+  server_wanted = true;
+  what.kind = answer.status == link_status::held_by_other ? kind_t::held_elsewhere
+              : answer.status == link_status::stale_epoch ? kind_t::stale_epoch
+                                                          : kind_t::revoked;
+  fire(answer.status == link_status::held_by_other ? pn_gw_trigger::held_by_other
+       : answer.status == link_status::stale_epoch ? pn_gw_trigger::stale
+                                                   : pn_gw_trigger::revoked,
+       now, std::move(what));
+}
+
+/// 0: a person has to act first. It is asked again all the same, seldom, because nobody tells the gateway
+/// when.
+seconds pn_gw_machine::impl::wait_of(const refusal& answer) const {
+  return answer.retry_after > 0 ? seconds{answer.retry_after} : settings.backoff_max;
+}
+
+void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const gw_asking& done) {
+  if (is_final(answer.status)) return stand_aside(now, answer);
+  if (answer.status == link_status::stale_nonce && attempts < stale_nonces_max) {
     ++attempts;
+    open = {};
     return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
   }
-  const bool presence = answer.status == link_status::presence_failed;
-  say(presence ? kind_t::presence_failed : kind_t::server_refused, {}, what.why);
-  // 0: a person has to act first. It is asked again all the same, seldom, because nobody tells the gateway
-  // when.
-  const auto wait = answer.retry_after > 0 ? what.retry_after
-                    : presence             ? settings.backoff_min
-                                           : settings.backoff_max;
-  if (for_refill && answer.status == link_status::stale_nonce) {
+  const auto why = said_by_server(answer);
+  if (answer.status == link_status::presence_failed) return presence_refused(now, why, done);
+  say(kind_t::server_refused, {}, why);
+  const auto wait = wait_of(answer);
+  server_not_before = now + wait;
+  book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, wait}, random);
+  fail_with(now, why, wait);
+}
+
+/// About this answer alone: its claimant waits, and the server is asked about the next one.
+void pn_gw_machine::impl::presence_refused(time_point now, const std::string& why, const gw_asking& done) {
+  say(kind_t::presence_failed, {}, why);
+  book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, {}}, random);
+  if (has_link(done.answer.link)) drop_link(done.answer.link, "the device on it is not who it claims to be");
+  if (!links.empty()) return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
+  subject what;
+  what.why = why;
+  fire(has_own() ? pn_gw_trigger::lost_keyed : pn_gw_trigger::lost, now, std::move(what));
+}
+
+void pn_gw_machine::impl::refill_refused(time_point now, const refusal& answer) {
+  if (is_final(answer.status)) return stand_aside(now, answer);
+  say(kind_t::server_refused, {}, said_by_server(answer));
+  if (answer.status == link_status::stale_nonce) {
     // A refill carries no nonce, so this is a server that knows the set no more: one that was restored from a
     // backup.
     recover_wanted = true;
     return start(now);
   }
-  if (for_refill) {
-    timers.set(gw_timer::refill, now + wait);
-    return;
-  }
-  server_not_before = now + wait;
-  if (presence) {
-    ++refusals;
-    if (link && has_link(*link)) drop_link(*link, "the device on it is not who it claims to be");
-  }
-  fail_with(now, std::move(what.why), wait);
+  timers.set(gw_timer::refill, now + wait_of(answer));
 }
 
 /// Many devices wait for the same thing, so they do not all begin in the same moment.
@@ -272,6 +316,8 @@ void pn_gw_machine::impl::request_refill(time_point now) {
     persist_record();
     say(kind_t::requested, {}, std::string{name_of(assignment_reason::refill)});
   }
+  if (!book.take_request(now, record.entity))
+    return timers.set(gw_timer::refill, book.next_request(now, record.entity));
   key_assignment_request body;
   body.user = record.user;
   body.entity = record.entity;

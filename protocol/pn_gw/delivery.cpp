@@ -36,13 +36,17 @@ bool pn_gw_machine::impl::within_budget(time_point now) const {
          record.unused_count() > settings.healing_reserve;
 }
 
+bool pn_gw_machine::impl::can_deliver(time_point now, const gw_answer& answer) const {
+  return !is_over(now, record.not_after) && record.gateway_temporary_key && next_key(answer) != nullptr;
+}
+
 /// `healing`: nothing verified the answer. The key goes to whom can open it, and the spending is bounded.
-void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_exchange exchange, gw_answer answer,
-                                         bool healing) {
+void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool healing) {
   const bool expired = is_over(now, record.not_after);
-  const bool ready = next_key(answer) != nullptr && record.gateway_temporary_key && !expired;
+  const bool ready = can_deliver(now, answer);
   subject what;
-  what.exchange = std::move(exchange);
+  if (healing && has_own() && !answer.said.highest)
+    what.amnesia = "it said that it holds no key; healed with the next one";
   what.answer = std::move(answer);
   what.healing = healing;
   if (ready && (!healing || within_budget(now))) return fire(pn_gw_trigger::deliver, now, std::move(what));
@@ -103,9 +107,9 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   }
   persist_record();
   if (what.stored) say(kind_t::answered, m.which);
-  if (what.healing && has_own())
-    say(kind_t::amnesia, m.which, "it says that it holds no key; healed with the next one");
   say(kind_t::delivering, m.which);
+  amnesia.reset();
+  if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
   gw_delivering d;
   d.link = what.answer->link;
@@ -115,15 +119,21 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   d.resets = said.resets;
   d.kdel = encode(m);
   d.sends_left = settings.retries;
-  d.expires = what.exchange->begun + context_lifetime;
+  d.expires = what.answer->to->begun + context_lifetime;
+  d.healing = what.healing;
   outputs.emplace_back(gw_send{d.link, d.kdel});
+  timers.stop(gw_timer::ask);
   timers.set(gw_timer::answer, now + settings.answer_timeout);
+  // What was healed may have been a stranger: the device may still prove itself in this exchange.
+  open.answers.clear();
+  if (!d.healing) open = {};
   activity = std::move(d);
 }
 
 void pn_gw_machine::impl::resend_kdel(time_point now) {
   auto& d = std::get<gw_delivering>(activity);
-  if (d.sends_left == 0 || now >= d.expires) return fail_with(now, "KDEL was not confirmed");
+  if (d.sends_left == 0 || now >= d.expires)
+    return fail_with(now, "KDEL was not confirmed", seconds{0}, d.healing);
   if (is_over(now, record.not_after)) return fail_with(now, "the set expired before KDEL was confirmed");
   --d.sends_left;
   timers.set(gw_timer::answer, now + settings.answer_timeout);
@@ -139,7 +149,8 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const key_confirmatio
   if (key == nullptr ||
       !equal_constant_time(crypto::confirm_tag(s, key->eukey, d->th2).value, m.confirm.value))
     return noise(now, "KCNF does not verify");
-  prove(link);
+  // Where the KDEL went, not where somebody in range may have repeated its confirmation.
+  prove(now, has_link(d->link) ? d->link : link);
   subject what;
   what.confirmed = m.which;
   what.th1 = d->th1;
@@ -152,6 +163,7 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const key_confirmatio
 void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   const auto own = *what.confirmed;
   activity = gw_idle{};
+  open = {};
   timers.stop(gw_timer::answer);
   about_to_change();
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
@@ -170,6 +182,8 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   schedule_update(now);
   say(kind_t::confirmed, own);
   if (what.kind != kind_t::confirmed) say(what.kind, own);
+  if (amnesia && amnesia->first == own) say(kind_t::amnesia, own, std::move(amnesia->second));
+  amnesia.reset();
   send_kret(what.th1, links.front());
   report(now);
 }
@@ -184,24 +198,21 @@ void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
 // ---- the public shell of the machine
 
 pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s,
-                             entropy& random, time_point now, const gw_dates& dates)
-    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now, dates)) {}
+                             entropy& random, time_point now, const gw_dates& dates, claimant_book* book)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now, dates, book)) {}
 pn_gw_machine::~pn_gw_machine() = default;
 pn_gw_machine::pn_gw_machine(pn_gw_machine&&) noexcept = default;
 pn_gw_machine& pn_gw_machine::operator=(pn_gw_machine&&) noexcept = default;
 
 void pn_gw_machine::note_dates(time_point now, const gw_dates& dates) { impl_->note_dates(now, dates); }
-void pn_gw_machine::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp) {
-  impl_->handle_detected(now, link, dreq, drsp);
+void pn_gw_machine::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp,
+                                    gw_place place) {
+  impl_->handle_detected(now, link, dreq, drsp, std::move(place));
 }
 void pn_gw_machine::handle_frame(time_point now, gw_link link, byte_view message) {
   impl_->handle_frame(now, link, message);
 }
 void pn_gw_machine::handle_link_down(time_point now, gw_link link) { impl_->handle_link_down(now, link); }
-void pn_gw_machine::note_location(std::string transport, std::string address) {
-  impl_->record.last_transport = std::move(transport);
-  impl_->record.last_address = std::move(address);
-}
 void pn_gw_machine::handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce) {
   impl_->handle_issuer_nonce(now, nonce);
 }

@@ -9,42 +9,24 @@ namespace {
 
 using kind_t = gw_event::kind_t;
 
-constexpr std::size_t links_max = 4;    ///< of one device; over this the worst one is closed
-constexpr std::size_t answers_max = 8;  ///< to one DREQ
 constexpr int bad_possessions_max = 3;  ///< DREQs in a row, then the server is asked
-
-bool is_unkeyed(const gw_answer& a) {
-  return a.judged.what == conclusion::amnesia || a.judged.what == conclusion::first_delivery_lost;
-}
 
 }  // namespace
 
-bool pn_gw_machine::impl::has_link(gw_link link) const {
-  return std::find(links.begin(), links.end(), link) != links.end();
-}
-
-void pn_gw_machine::impl::prefer(gw_link link) {
-  links.erase(std::remove(links.begin(), links.end(), link), links.end());
-  links.insert(links.begin(), link);
-}
-
-/// A device that proves itself where it did not the last time has woken up; anybody can come up on a link.
-void pn_gw_machine::impl::prove(gw_link link) {
-  woke = woke || (has_own() && proven != link);
-  proven = link;
-  prefer(link);
-}
-
-void pn_gw_machine::impl::drop_link(gw_link link, std::string why) {
-  if (proven == link) proven.reset();
-  links.erase(std::remove(links.begin(), links.end(), link), links.end());
-  outputs.emplace_back(gw_close_link{link, std::move(why)});
-}
-
 // ---- step 1
 
-/// Begins whatever is next for this device, if a link is up and nothing is going on.
+/// Begins whatever is next for this device, if a link is up and nothing is going on. Without a good link all
+/// links are strangers' as far as is known, and they begin an exchange seldom.
 void pn_gw_machine::impl::start(time_point now) {
+  if (links.empty() || !is_idle()) return;
+  if (!proven && now < claims_not_before) {
+    claimed = true;
+    return timers.set(gw_timer::claim, claims_not_before);
+  }
+  begin(now);
+}
+
+void pn_gw_machine::impl::begin(time_point now) {
   using st = pn_gw_state;
   if (links.empty() || !is_idle()) return;
   if (state == st::awaiting_approval || state == st::quarantined || state == st::rejected ||
@@ -52,6 +34,7 @@ void pn_gw_machine::impl::start(time_point now) {
     return;
   if (!passes_validation(now)) return;
   timers.stop(gw_timer::retry);
+  if (!proven) claims_not_before = std::max(claims_not_before, now + claim_interval);
   // Another gateway holds it: nothing is delivered before the server says otherwise, whatever the device
   // proves.
   recover_wanted = recover_wanted || record.standing == device_standing::held_elsewhere;
@@ -61,30 +44,54 @@ void pn_gw_machine::impl::start(time_point now) {
     fire(has_own() ? pn_gw_trigger::renew : pn_gw_trigger::discover, now);
 }
 
-void pn_gw_machine::impl::send_dreq(time_point now, std::optional<gw_exchange> adopted,
+void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_asked> adopted,
                                     const std::optional<nonce16>& nonce) {
   timers.stop(gw_timer::retry);
+  timers.stop(gw_timer::ask);
   timers.set(gw_timer::answer, now + settings.answer_timeout);
+  activity = gw_discovering{};
   if (adopted) {
-    activity = gw_discovering{std::move(*adopted)};
+    open.asked = std::move(adopted);
+    open.sends_left = settings.retries;
     return;
   }
-  gw_exchange x;
-  x.request = make_request(settings.gw, settings.lowest_suite, nonce, random);
-  x.dreq = encode(x.request);
-  if (const auto* own = record.own()) x.own = own->which;
-  x.begun = now;
-  x.sends_left = settings.retries;
+  auto x = std::make_shared<gw_asked>();
+  x->request = make_request(settings.gw, settings.lowest_suite, nonce, random);
+  x->dreq = encode(x->request);
+  if (const auto* own = record.own()) x->own = own->which;
+  x->begun = now;
+  // Answers to detectors that the server can still judge stay; the others are asked for again.
+  forget_old_answers(now);
+  std::erase_if(open.answers, [&](const gw_answer& a) { return !nonce || !a.said.presence; });
+  open.asked = std::move(x);
+  open.sends_left = settings.retries;
+  claimed = false;
   say(kind_t::detecting);
-  for (const auto& link : links) outputs.emplace_back(gw_send{link, x.dreq});
-  activity = gw_discovering{std::move(x)};
+  for (const auto& link : links)
+    if (!has_answered(link)) outputs.emplace_back(gw_send{link, open.asked->dreq});
 }
 
-void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp) {
+std::optional<gw_answer> pn_gw_machine::impl::detected_answer(time_point now, gw_link link, byte_view dreq,
+                                                              byte_view drsp) const {
+  auto asked = decode_radio(dreq);
+  auto said = decode_radio(drsp);
+  auto* request = asked ? std::get_if<discovery_request>(&*asked) : nullptr;
+  auto* answer = said ? std::get_if<discovery_response>(&*said) : nullptr;
+  if (request == nullptr || answer == nullptr || request->gw != settings.gw) return std::nullopt;
+  auto x = std::make_shared<gw_asked>();
+  x->dreq = to_bytes(dreq);
+  x->request = std::move(*request);
+  if (const auto* own = record.own()) x->own = own->which;
+  x->begun = now;
+  gw_answer a{link, std::move(x), to_bytes(drsp), std::move(*answer), {}};
+  a.judged = judge(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
+  return a;
+}
+
+void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp,
+                                          gw_place place) {
   using st = pn_gw_state;
-  prefer(link);
-  if (links.size() > links_max)
-    drop_link(links.back() == proven ? links.end()[-2] : links.back(), "the device is on too many links");
+  add_link(link, std::move(place));
   if (state == st::rejected || state == st::revoked)
     return drop_link(link,
                      record.standing_reason.empty() ? std::string{name_of(state)} : record.standing_reason);
@@ -93,43 +100,11 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
     if (timers.at(gw_timer::retry) == time_never) start(now);
     return;
   }
-  if (auto* d = std::get_if<gw_discovering>(&activity))
-    return void(outputs.emplace_back(gw_send{link, d->exchange.dreq}));
-  if (!is_idle()) return;
-  if (state == st::backing_off && now < server_not_before) return;
-
-  auto asked = decode_radio(dreq);
-  auto said = decode_radio(drsp);
-  auto* request = asked ? std::get_if<discovery_request>(&*asked) : nullptr;
-  auto* answer = said ? std::get_if<discovery_response>(&*said) : nullptr;
-  if (request == nullptr || answer == nullptr || request->gw != settings.gw) return start(now);
-  gw_exchange x;
-  x.dreq = to_bytes(dreq);
-  x.request = std::move(*request);
-  if (const auto* own = record.own()) x.own = own->which;
-  x.begun = now;
-  x.sends_left = settings.retries;
-  // The detector's DREQ may be older than the own key: what it does not verify is asked again.
-  const auto j = judge(s, record, x.own, x.dreq, x.request, *answer);
-  const bool is_new = record.generation == 0 && refusals == 0 && j.is_candidate();
-  if (!j.is_verified() && !is_new) return start(now);
-  subject what;
-  what.exchange = std::move(x);
-  fire(has_own() ? pn_gw_trigger::renew : pn_gw_trigger::discover, now, std::move(what));
-  on(now, link, drsp, std::move(*answer));
-}
-
-void pn_gw_machine::impl::handle_link_down(time_point now, gw_link link) {
   if (!has_link(link)) return;
-  if (proven == link) proven.reset();
-  links.erase(std::remove(links.begin(), links.end(), link), links.end());
-  if (links.empty()) {
-    subject what;
-    what.why = "the link went down";
-    return fire(has_own() ? pn_gw_trigger::lost_keyed : pn_gw_trigger::lost, now, std::move(what));
-  }
-  if (const auto* d = std::get_if<gw_delivering>(&activity); d != nullptr && d->link == link)
-    fail_with(now, "the link went down while a key was delivered");
+  auto answer = detected_answer(now, link, dreq, drsp);
+  if (!answer || !answer->judged.is_verified()) return claim(now, link, std::move(answer));
+  say(kind_t::detected, answer->said.highest);
+  act_on_verified(now, std::move(*answer));
 }
 
 // ---- step 2
@@ -140,7 +115,7 @@ void pn_gw_machine::impl::handle_frame(time_point now, gw_link link, byte_view m
   if (!m) return noise(now, m.error().message());
   if (auto* drsp = std::get_if<discovery_response>(&*m)) return on(now, link, message, std::move(*drsp));
   if (const auto* kcnf = std::get_if<key_confirmation>(&*m)) return on(now, link, *kcnf);
-  if (const auto* note = std::get_if<pne_notice>(&*m)) return on(now, *note);
+  if (const auto* note = std::get_if<pne_notice>(&*m)) return on(now, link, *note);
   if (const auto* hint = std::get_if<failure>(&*m))
     return noise(now, "FAIL, reason " + std::to_string(static_cast<int>(hint->reason)));
   noise(now, "a message that a PN GW does not take");
@@ -149,33 +124,35 @@ void pn_gw_machine::impl::handle_frame(time_point now, gw_link link, byte_view m
 void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, discovery_response m) {
   if (const auto other = same_id.heard(now, link, record.entity, m); other && has_link(*other))
     outputs.emplace_back(gw_event{kind_t::same_id, {}, {}, link, other});
-  auto* d = std::get_if<gw_discovering>(&activity);
-  if (d == nullptr) return noise(now, "DRSP, and no DREQ is out");
-  auto& x = d->exchange;
-  const bool repeated = std::any_of(x.answers.begin(), x.answers.end(),
+  if (!open.asked) return noise(now, "DRSP, and no DREQ is out");
+  const bool repeated = std::any_of(open.answers.begin(), open.answers.end(),
                                     [&](const gw_answer& a) { return equal(a.drsp, message); });
   if (repeated) return noise(now, "the same DRSP again");
-  gw_answer a{link, to_bytes(message), std::move(m), {}};
-  a.judged = judge(s, record, x.own, x.dreq, x.request, a.said);
+  gw_answer a{link, open.asked, to_bytes(message), std::move(m), {}};
+  a.judged = judge(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
+  const auto highest = a.said.highest;
   if (a.judged.is_verified()) {
-    say(kind_t::detected, a.said.highest);
-    auto exchange = std::move(x);
-    return act_on_verified(now, std::move(exchange), std::move(a));
+    say(kind_t::detected, highest);
+    return act_on_verified(now, std::move(a));
   }
-  if (x.answers.size() >= answers_max) return noise(now, "DRSP over the bound of answers to one DREQ");
+  const bool discovering = std::holds_alternative<gw_discovering>(activity);
+  const bool collecting = std::holds_alternative<gw_collecting>(activity);
+  if (!discovering && !collecting && !std::holds_alternative<gw_asking>(activity))
+    return noise(now, "DRSP, and no DREQ is out");
   const bool candidate = a.judged.is_candidate();
   const auto why = std::string{"DRSP "} + std::string{a.judged.why};
-  const auto highest = a.said.highest;
-  x.answers.push_back(std::move(a));
+  keep(std::move(a));
   if (!candidate) return noise(now, why);
-  say(kind_t::detected, highest);
-  // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges. Once it
-  // refused one, the answers of all links are waited for: the fastest may be an impostor.
-  if (record.generation == 0 && refusals == 0) conclude(now);
+  say(kind_t::detected, highest, {}, false);
+  // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges.
+  if (record.generation == 0 && discovering) return conclude(now);
+  if (collecting) timers.set(gw_timer::ask, now);
 }
 
-void pn_gw_machine::impl::on(time_point now, const pne_notice& m) {
+/// Only the device itself can say what costs a key: its notices count where it proved itself.
+void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) {
   using st = pn_gw_state;
+  if (proven != link) return noise(now, "NOTE on a link over which nothing was verified");
   if (m.kind == pne_notice::kind_t::going_to_sleep) {
     const bool was_keyed = state == st::keyed;
     fire(pn_gw_trigger::slept, now);
@@ -187,10 +164,23 @@ void pn_gw_machine::impl::on(time_point now, const pne_notice& m) {
   if (state == st::keyed || state == st::asleep || state == st::backing_off) start(now);
 }
 
-void pn_gw_machine::impl::act_on_verified(time_point now, gw_exchange exchange, gw_answer answer) {
-  prove(answer.link);
-  timers.stop(gw_timer::answer);
+/// Wins at once, whatever is going on and wherever it came from.
+void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
+  using st = pn_gw_state;
+  prove(now, answer.link);
+  // Keys that the server may be making are not thrown away.
+  if (const auto* asking = std::get_if<gw_asking>(&activity)) aside = asking->id;
+  for (const auto t : {gw_timer::answer, gw_timer::ask, gw_timer::server, gw_timer::retry}) timers.stop(t);
+  activity = gw_idle{};
+  open = {};
   bad_possessions = 0;
+  if (state == st::found || state == st::keyed || state == st::asleep || state == st::backing_off) {
+    subject adopted;
+    adopted.asked = answer.to;
+    fire(has_own() ? pn_gw_trigger::renew : pn_gw_trigger::discover, now, std::move(adopted));
+    timers.stop(gw_timer::answer);
+    open = {};
+  }
   subject what;
   what.th1 = answer.judged.th1;
   what.resets = answer.said.resets;
@@ -203,62 +193,56 @@ void pn_gw_machine::impl::act_on_verified(time_point now, gw_exchange exchange, 
     record.resets = answer.said.resets;
     fire(pn_gw_trigger::settled, now, std::move(what));
   }
-  if (state != pn_gw_state::keyed) return;
+  if (state != st::keyed) return;
   server_wanted = false;
   if (recover_wanted) {
     subject ask;
-    ask.exchange = std::move(exchange);
     ask.answer = std::move(answer);
     return fire(pn_gw_trigger::ask_again, now, std::move(ask));
   }
-  if (update_is_due(now)) return deliver_or_ask(now, std::move(exchange), std::move(answer), false);
+  if (update_is_due(now)) return deliver_or_ask(now, std::move(answer), false);
   request_refill(now);
 }
 
-/// No better answer came within the answer timer.
-void pn_gw_machine::impl::answer_timer_ended(time_point now) {
-  if (std::holds_alternative<gw_delivering>(activity)) return resend_kdel(now);
-  auto* d = std::get_if<gw_discovering>(&activity);
-  if (d == nullptr) return;
-  auto& x = d->exchange;
-  const auto any = [&x](auto pred) { return std::any_of(x.answers.begin(), x.answers.end(), pred); };
-  if (any([](const gw_answer& a) { return a.judged.is_candidate(); })) return conclude(now);
-  if (x.sends_left > 0) {
-    --x.sends_left;
-    timers.set(gw_timer::answer, now + settings.answer_timeout);
-    for (const auto& link : links) outputs.emplace_back(gw_send{link, x.dreq});
-    return;
-  }
-  if (any([](const gw_answer& a) { return a.judged.what == conclusion::bad_possession; }))
-    server_wanted = ++bad_possessions >= bad_possessions_max || server_wanted;
-  for (const auto& a : x.answers)
-    if (a.judged.what == conclusion::foreign && has_link(a.link))
-      drop_link(a.link, "another device answers on this link: " + a.said.entity.text());
-  fail_with(now, x.answers.empty() ? "the device does not answer" : "no answer that could be used");
+/// The same bytes again, as long as there are repetitions; to all links, or to those that did not answer.
+bool pn_gw_machine::impl::send_again(time_point now, bool to_all) {
+  if (open.sends_left <= 0) return false;
+  --open.sends_left;
+  timers.set(gw_timer::answer, now + settings.answer_timeout);
+  for (const auto& link : links)
+    if (to_all || !has_answered(link)) outputs.emplace_back(gw_send{link, open.asked->dreq});
+  return true;
 }
 
-/// The rows of the table whose answers nothing verified. Nobody in range can make this an alarm or a lost
-/// key.
-void pn_gw_machine::impl::conclude(time_point now) {
-  auto exchange = std::move(std::get<gw_discovering>(activity).exchange);
-  timers.stop(gw_timer::answer);
-  activity = gw_idle{};
-  std::vector<gw_answer> candidates;
-  for (auto& a : exchange.answers)
-    if (a.judged.is_candidate()) candidates.push_back(std::move(a));
-  exchange.answers.clear();
-  auto& chosen = candidates[static_cast<std::size_t>(refusals) % candidates.size()];
-  const bool unkeyed = std::all_of(candidates.begin(), candidates.end(), is_unkeyed);
-  if (unkeyed && !server_wanted && !recover_wanted)
-    return deliver_or_ask(now, std::move(exchange), std::move(chosen), true);
-  const bool chain_held = record.chain && chosen.said.highest == record.chain->made_for &&
-                          record.chain->generation == record.generation && next_key(chosen) != nullptr;
-  if (chain_held && !recover_wanted)
-    return deliver_or_ask(now, std::move(exchange), std::move(chosen), false);
-  subject what;
-  what.exchange = std::move(exchange);
-  what.answer = std::move(chosen);
-  fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
+/// No better answer came within the answer timer. While the good link is up, strangers are believed only when
+/// the device was silent through every repetition.
+void pn_gw_machine::impl::answer_timer_ended(time_point now) {
+  if (std::holds_alternative<gw_delivering>(activity)) return resend_kdel(now);
+  if (!open.asked) return;
+  if (!std::holds_alternative<gw_discovering>(activity)) {
+    if (!send_again(now, false) && std::holds_alternative<gw_collecting>(activity)) ask_next(now);
+    return;
+  }
+  const auto found = candidates();
+  const bool good_one = proven && !has_own() && std::any_of(found.begin(), found.end(), [&](std::size_t i) {
+                          return open.answers[i].link == *proven;
+                        });
+  if (!found.empty() && (!proven || good_one)) return conclude(now);
+  if (send_again(now, true)) return;
+  if (!found.empty()) return conclude(now);
+  nothing_usable(now);
+}
+
+void pn_gw_machine::impl::nothing_usable(time_point now) {
+  const auto answers = std::exchange(open, {}).answers;
+  if (std::any_of(answers.begin(), answers.end(),
+                  [](const gw_answer& a) { return a.judged.what == conclusion::bad_possession; }))
+    server_wanted = ++bad_possessions >= bad_possessions_max || server_wanted;
+  for (const auto& a : answers)
+    if (a.judged.what == conclusion::foreign && has_link(a.link))
+      drop_link(a.link, "another device answers on this link: " + a.said.entity.text());
+  fail_with(now, answers.empty() ? "the device does not answer" : "no answer that could be used", seconds{0},
+            !answers.empty());
 }
 
 // ---- step 3
@@ -294,12 +278,12 @@ void pn_gw_machine::impl::handle_approval(time_point now, bool approved) {
   }
   recover_wanted = recover_wanted || state == pn_gw_state::quarantined;
   fire(pn_gw_trigger::approved, now, std::move(what));
-  start(now);
+  begin(now);
 }
 
 void pn_gw_machine::impl::handle_update_request(time_point now) {
   woke = true;
-  start(now);
+  begin(now);
 }
 
 }  // namespace cpns::protocol

@@ -1,8 +1,10 @@
 #pragma once
-// The inside of pn_gw_machine: discovery.cpp (steps 1 to 3), assignment.cpp (steps 4 and 8), delivery.cpp
-// (steps 9 and 10), pn_gw_machine.cpp (state, timers, writes). Not part of the room's public interface.
+// The inside of pn_gw_machine: links.cpp (which links it has), discovery.cpp (steps 1 to 3), claims.cpp (what
+// nothing verified), assignment.cpp (steps 4 and 8), delivery.cpp (steps 9 and 10), pn_gw_machine.cpp (state,
+// timers, writes). Not part of the room's public interface.
 
 #include <deque>
+#include <map>
 #include <variant>
 #include <vector>
 
@@ -15,34 +17,41 @@
 
 namespace cpns::protocol {
 
+/// A DREQ as it was sent; its answers refer to it.
+struct gw_asked {
+  bytes dreq;
+  discovery_request request;
+  std::optional<epoch> own;  ///< when it was first sent
+  time_point begun;
+};
+
 /// A DRSP and what it means.
 struct gw_answer {
   gw_link link;
+  std::shared_ptr<const gw_asked> to;
   bytes drsp;  ///< as received
   discovery_response said;
   judgement judged;
 };
 
-/// A DREQ that is out, and what was answered to it.
+/// The DREQ that is out, and what was answered: to it, and to the DREQs of detectors.
 struct gw_exchange {
-  bytes dreq;  ///< as sent
-  discovery_request request;
-  std::optional<epoch> own;  ///< when it was first sent
-  time_point begun;
+  std::shared_ptr<const gw_asked> asked;  ///< none: no answer is waited for
   int sends_left = 0;
-  std::vector<gw_answer> answers;  ///< bounded
+  std::vector<gw_answer> answers;  ///< at most claims_max; of links that are up
 };
 
 // What the machine is doing; at most one thing. Leaving wipes what belongs to it.
 struct gw_idle {};
-struct gw_awaiting_nonce {};
-struct gw_discovering {
-  gw_exchange exchange;
+struct gw_awaiting_nonce {
+  bool may_heal = false;  ///< without the server one of the answers is drawn and healed
 };
+struct gw_discovering {};  ///< waits for answers
+struct gw_collecting {};   ///< waits until the server may be asked about an answer, takes further ones
 struct gw_asking {
   request_id id;
-  gw_exchange exchange;
   gw_answer answer;
+  std::string claimant;
 };
 struct gw_delivering {
   gw_link link;
@@ -52,16 +61,18 @@ struct gw_delivering {
   bytes kdel;  ///< built once, sent again byte for byte
   int sends_left = 0;
   time_point expires;
+  bool healing = false;  ///< nothing verified whom it goes to
 };
-using gw_activity = std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_asking, gw_delivering>;
+using gw_activity =
+    std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_collecting, gw_asking, gw_delivering>;
 
 struct pn_gw_machine::impl {
   impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
-       time_point now, const gw_dates& dates);
+       time_point now, const gw_dates& dates, claimant_book* book_in);
 
   // What a trigger is about. Set before fire(), read by the action.
   struct subject {
-    std::optional<gw_exchange> exchange;  ///< with an answer; discover, renew: a DREQ that the detector sent
+    std::shared_ptr<const gw_asked> asked;  ///< discover, renew: a DREQ that is out already
     std::optional<gw_answer> answer;
     std::optional<epoch> confirmed;  ///< confirmed: which key
     crypto::digest th1{};            ///< confirmed, settled: of the exchange that KRET belongs to
@@ -69,9 +80,12 @@ struct pn_gw_machine::impl {
     gw_event::kind_t kind = gw_event::kind_t::dropped;  ///< what people are told
     std::string why;
     seconds retry_after{0};
-    bool healing = false;  ///< deliver: unchained, to an answer that nothing verified
-    bool stored = false;   ///< deliver: the set came with this answer of the server
-    bool remember = true;  ///< refused_here: by a person, not by a setting
+    bool healing = false;   ///< deliver: to an answer that nothing verified
+    bool may_heal = false;  ///< ask_first, ask_again: without the server one of the answers is healed
+    bool anybody = false;   ///< failed: strangers can cause it, so that the wait does not grow
+    std::string amnesia;    ///< deliver: what is told of the lost key once the delivery is confirmed
+    bool stored = false;    ///< deliver: the set came with this answer of the server
+    bool remember = true;   ///< refused_here: by a person, not by a setting
   };
 
   void fire(pn_gw_trigger t, time_point now) { fire(t, now, subject{}); }
@@ -84,7 +98,7 @@ struct pn_gw_machine::impl {
   [[nodiscard]] time_point next_deadline();
 
   // Steps 1 to 3.
-  void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp);
+  void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp, gw_place place);
   void handle_frame(time_point now, gw_link link, byte_view message);
   void handle_link_down(time_point now, gw_link link);
   void handle_approval(time_point now, bool approved);
@@ -104,20 +118,26 @@ struct pn_gw_machine::impl {
   pn_gw_state state;
   gw_activity activity;
   timer_table<gw_timer> timers;
-  std::vector<gw_link> links;     ///< the newest first, or the one with a newer verified answer
-  std::optional<gw_link> proven;  ///< of them: where the last verified answer came from
+  std::unique_ptr<claimants> own_book;  ///< none: the gateway has one for all devices
+  claimant_book& book;
+  std::vector<gw_link> links;  ///< the newest first, or the one with a newer verified answer
+  std::map<gw_link, gw_place> places;
+  std::optional<gw_link> proven;  ///< of them: the good link, over which the last verified tag came
+  gw_exchange open;
   std::deque<gw_output> outputs;
   std::optional<device_record> saved;      ///< what is durable while a write is under way; none: `record` is
   std::optional<device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
 
-  bool woke = false;            ///< a wake-up or a person asked for the next key
-  bool server_wanted = false;   ///< the next exchange goes to the server, unless it verifies
-  bool recover_wanted = false;  ///< the next exchange goes to the server, even if it verifies
-  int attempts = 0;             ///< failures in a row
-  int bad_possessions = 0;      ///< DREQs in a row answered by bad possession alone
-  int refusals = 0;             ///< refusals of presence: picks another candidate next time
-  milliseconds wall_ahead{0};   ///< of what `now` says
+  bool woke = false;                         ///< a wake-up or a person asked for the next key
+  bool server_wanted = false;                ///< the next exchange goes to the server, unless it verifies
+  bool recover_wanted = false;               ///< the next exchange goes to the server, even if it verifies
+  int attempts = 0;                          ///< failures in a row
+  int bad_possessions = 0;                   ///< DREQs in a row answered by bad possession alone
+  bool claimed = false;                      ///< somebody claims to be the device, and no DREQ went out since
+  time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
+  std::optional<std::pair<epoch, std::string>> amnesia;  ///< told when the delivery of this key is confirmed
+  milliseconds wall_ahead{0};                            ///< of what `now` says
   time_point newest_date = time_zero;
   time_point updated_at = time_zero;  ///< the last confirmation, by `now`
   time_point update_due = time_never;
@@ -125,37 +145,73 @@ struct pn_gw_machine::impl {
   rate_limit notices;
   same_id_watch same_id;
   std::optional<request_id> refill;
+  std::optional<request_id> aside;  ///< asked about an answer, before the device proved itself elsewhere
 
  private:
   void perform(pn_gw_action a, time_point now, subject& what);
 
-  // discovery.cpp
-  void start(time_point now);
-  void send_dreq(time_point now, std::optional<gw_exchange> adopted, const std::optional<nonce16>& nonce);
-  void on(time_point now, gw_link link, byte_view message, discovery_response m);
-  void on(time_point now, const pne_notice& m);
-  void act_on_verified(time_point now, gw_exchange exchange, gw_answer answer);
-  void answer_timer_ended(time_point now);
-  void conclude(time_point now);
-  bool passes_validation(time_point now);
+  // links.cpp
+  void add_link(gw_link link, gw_place place);
+  void forget_link(gw_link link);
   void prefer(gw_link link);
-  void prove(gw_link link);
+  void prove(time_point now, gw_link link);
+  void make_good(time_point now, gw_link link);
   void drop_link(gw_link link, std::string why);
   [[nodiscard]] bool has_link(gw_link link) const;
+  [[nodiscard]] bool is_needed(gw_link link) const;
+  [[nodiscard]] std::string claimant(gw_link link) const;
+
+  // discovery.cpp
+  void start(time_point now);
+  void begin(time_point now);
+  void send_dreq(time_point now, std::shared_ptr<const gw_asked> adopted,
+                 const std::optional<nonce16>& nonce);
+  void on(time_point now, gw_link link, byte_view message, discovery_response m);
+  void on(time_point now, gw_link link, const pne_notice& m);
+  void act_on_verified(time_point now, gw_answer answer);
+  void answer_timer_ended(time_point now);
+  void nothing_usable(time_point now);
+  bool send_again(time_point now, bool to_all);
+  bool passes_validation(time_point now);
+  [[nodiscard]] std::optional<gw_answer> detected_answer(time_point now, gw_link link, byte_view dreq,
+                                                         byte_view drsp) const;
+
+  // claims.cpp
+  void claim(time_point now, gw_link link, std::optional<gw_answer> answer);
+  void begin_for_claims(time_point now);
+  void keep(gw_answer answer);
+  void conclude(time_point now);
+  void give_up_good_link();
+  void heal_one(time_point now);
+  void ask_next(time_point now, bool may_heal = false);
+  void await_more(time_point now);
+  void collect(time_point now, time_point next);
+  void forget_old_answers(time_point now);
+  [[nodiscard]] std::vector<std::size_t> candidates() const;
+  [[nodiscard]] bool has_answered(gw_link link) const;
+  [[nodiscard]] bool wants_dreq(time_point now) const;
+  [[nodiscard]] std::optional<std::size_t> draw_claim(time_point now, time_point& soonest);
 
   // assignment.cpp
   void ask_server(time_point now, subject& what);
+  void ask_about(time_point now, gw_answer answer);
   void request_refill(time_point now);
   [[nodiscard]] status check(time_point now, const assigned_keys& a) const;
   [[nodiscard]] status merge(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
-  void refused(time_point now, const refusal& answer, bool for_refill, const std::optional<gw_link>& link);
+  void keys_came_late(time_point now, const assigned_keys& a, std::uint64_t incarnation);
+  void refill_refused(time_point now, const refusal& answer);
+  void refused(time_point now, const refusal& answer, const gw_asking& done);
+  void presence_refused(time_point now, const std::string& why, const gw_asking& done);
+  void stand_aside(time_point now, const refusal& answer);
+  [[nodiscard]] seconds wait_of(const refusal& answer) const;
   void report(time_point now);
 
   // delivery.cpp
   void on(time_point now, gw_link link, const key_confirmation& m);
   void send_kdel(time_point now, subject& what);
-  void deliver_or_ask(time_point now, gw_exchange exchange, gw_answer answer, bool healing);
+  void deliver_or_ask(time_point now, gw_answer answer, bool healing);
+  [[nodiscard]] bool can_deliver(time_point now, const gw_answer& answer) const;
   void resend_kdel(time_point now);
   void make_own(time_point now, subject& what);
   void send_kret(const crypto::digest& th1, gw_link to);
@@ -166,7 +222,7 @@ struct pn_gw_machine::impl {
   void back_off(time_point now, subject& what);
   void leave(time_point now, subject& what);
   void stand(device_standing standing, subject& what);
-  void fail_with(time_point now, std::string why, seconds retry_after = seconds{0});
+  void fail_with(time_point now, std::string why, seconds retry_after = seconds{0}, bool anybody = false);
   [[nodiscard]] bool has_own() const { return record.own() != nullptr; }
   void schedule_update(time_point since);
   /// The date at `now`.
@@ -183,7 +239,8 @@ struct pn_gw_machine::impl {
   /// Call before the first change that a following persist_record() makes durable.
   void about_to_change();
   void persist_record();
-  void say(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
+  void say(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {},
+           bool proven_now = true);
 };
 
 }  // namespace cpns::protocol

@@ -27,9 +27,10 @@ pn_gw_state first_state(const device_record& r) {
 }  // namespace
 
 pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in,
-                          entropy& random_in, time_point now, const gw_dates& dates)
+                          entropy& random_in, time_point now, const gw_dates& dates, claimant_book* book_in)
     : settings(std::move(settings_in)), record(std::move(record_in)), s(s_in), random(random_in),
-      state(first_state(record)), notices(notice_interval, 1) {
+      state(first_state(record)), own_book(book_in == nullptr ? std::make_unique<claimants>() : nullptr),
+      book(book_in != nullptr ? *book_in : *own_book), notices(notice_interval, 1) {
   note_dates(now, dates);
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
   if (record.request && record.request_is_refill) refill = record.request;
@@ -59,9 +60,10 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     ++dropped;
     if (outputs.size() < gw_outputs_max) say(kind_t::dropped, {}, std::move(what.why));
     return;
-  case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.exchange), std::nullopt);
+  case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.asked), std::nullopt);
   case pn_gw_action::ask_approval:
     activity = gw_idle{};
+    open = {};
     say(kind_t::awaiting_approval);
     outputs.emplace_back(gw_ask_approval{});
     return;
@@ -94,8 +96,9 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
       activity = gw_idle{};
       timers.stop(gw_timer::server);
     }
-    timers.stop(gw_timer::answer);
-    timers.stop(gw_timer::retry);
+    open = {};
+    claimed = false;
+    for (const auto t : {gw_timer::answer, gw_timer::retry, gw_timer::claim, gw_timer::ask}) timers.stop(t);
     if (has_own()) say(kind_t::asleep, {}, std::move(what.why));
     return;
   case pn_gw_action::count_: return;
@@ -103,18 +106,18 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
 }
 
 /// The wait doubles with each failure in a row; half of it is drawn, so that a fleet does not come back at
-/// once.
+/// once. What anybody in range can cause makes no wait longer; without a link there is nothing to wait for.
 void pn_gw_machine::impl::back_off(time_point now, subject& what) {
   activity = gw_idle{};
-  timers.stop(gw_timer::answer);
-  timers.stop(gw_timer::server);
-  attempts = std::min(attempts + 1, 16);
+  for (const auto t : {gw_timer::answer, gw_timer::server, gw_timer::ask}) timers.stop(t);
+  if (!what.anybody) attempts = std::min(attempts + 1, 16);
+  const int doublings = what.anybody ? 0 : attempts - 1;
   const milliseconds longest = settings.backoff_max;
   const milliseconds whole =
-      std::min(longest, milliseconds{settings.backoff_min} * (std::int64_t{1} << (attempts - 1)));
+      std::min(longest, milliseconds{settings.backoff_min} * (std::int64_t{1} << doublings));
   const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(whole.count() / 2, 1));
   const auto wait = milliseconds{static_cast<std::int64_t>(half + random.below(half + 1))};
-  timers.set(gw_timer::retry, now + std::max<milliseconds>(wait, what.retry_after));
+  if (!links.empty()) timers.set(gw_timer::retry, now + std::max<milliseconds>(wait, what.retry_after));
   say(kind_t::backing_off, {}, std::move(what.why));
 }
 
@@ -141,11 +144,13 @@ void pn_gw_machine::impl::leave(time_point, subject& what) {
 
 void pn_gw_machine::impl::stand(device_standing standing, subject& what) {
   activity = gw_idle{};
-  timers.stop(gw_timer::answer);
-  timers.stop(gw_timer::server);
-  timers.stop(gw_timer::retry);
-  timers.stop(gw_timer::refill);
+  open = {};
+  claimed = false;
+  for (const auto t : {gw_timer::answer, gw_timer::server, gw_timer::retry, gw_timer::refill, gw_timer::claim,
+                       gw_timer::ask})
+    timers.stop(t);
   refill.reset();
+  aside.reset();
   about_to_change();
   record.standing = standing;
   record.standing_reason = what.why.substr(0, 200);
@@ -194,7 +199,8 @@ void pn_gw_machine::impl::handle_settings(pn_gw_settings fresh) {
 time_point pn_gw_machine::impl::next_deadline() {
   const bool resting = state == pn_gw_state::keyed || state == pn_gw_state::asleep;
   if (resting && is_idle() && !links.empty())
-    timers.set(gw_timer::update, std::max(update_due, server_not_before));
+    timers.set(gw_timer::update,
+               std::max({update_due, server_not_before, proven ? time_zero : claims_not_before}));
   else
     timers.stop(gw_timer::update);
   return timers.next();
@@ -209,6 +215,8 @@ void pn_gw_machine::impl::handle_timeout(time_point now) {
     else
       fail_with(now, "the server did not answer in time");
   }
+  if (timers.take(gw_timer::ask, now) && std::holds_alternative<gw_collecting>(activity)) ask_next(now);
+  if (timers.take(gw_timer::claim, now)) begin_for_claims(now);
   if (timers.take(gw_timer::retry, now)) start(now);
   if (timers.take(gw_timer::update, now) && is_idle()) start(now);
   if (timers.take(gw_timer::refill, now)) request_refill(now);
@@ -247,20 +255,26 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   if (saved) record = std::move(*saved);
   saved.reset();
   refill = record.request_is_refill ? record.request : std::nullopt;
+  aside.reset();
   activity = gw_idle{};
+  open = {};
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
   fail_with(now, "the key store did not take the write; the record before it stands");
 }
 
-void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after) {
+void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after, bool anybody) {
   subject what;
+  what.anybody = anybody;
   what.why = std::move(why);
   what.retry_after = retry_after;
   fire(pn_gw_trigger::failed, now, std::move(what));
 }
 
-void pn_gw_machine::impl::say(gw_event::kind_t kind, std::optional<epoch> which, std::string why) {
-  outputs.emplace_back(gw_event{kind, which, std::move(why)});
+void pn_gw_machine::impl::say(gw_event::kind_t kind, std::optional<epoch> which, std::string why,
+                              bool proven_now) {
+  gw_event e{kind, which, std::move(why)};
+  e.unproven = kind == kind_t::dropped || !proven || !proven_now;
+  outputs.emplace_back(std::move(e));
 }
 
 }  // namespace cpns::protocol

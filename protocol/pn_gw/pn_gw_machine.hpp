@@ -12,6 +12,7 @@
 #include "base/entropy.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/messages.hpp"
+#include "protocol/pn_gw/claimants.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "protocol/pn_gw/pn_gw_table.hpp"
 
@@ -50,6 +51,12 @@ struct gw_dates {
   time_point newest = time_zero;  ///< the newest date in the gateway's store: a clock before it is wrong
 };
 
+/// Where a link leads to, for people, and to know who it was that claimed to be the device.
+struct gw_place {
+  std::string transport;  ///< its name
+  std::string address;
+};
+
 // What the driver has to do, in order.
 struct gw_persist {
   device_record record;
@@ -71,6 +78,9 @@ struct gw_close_link {
   gw_link link;
   std::string why;
 };
+struct gw_link_proven {
+  gw_link link;
+};                 ///< a tag that verified came over it: it is not a stranger's
 struct gw_event {  ///< for logs, for people, for the demo
   enum class kind_t : std::uint8_t {
     detecting,          ///< step 1: DREQ went out
@@ -102,20 +112,21 @@ struct gw_event {  ///< for logs, for people, for the demo
   std::optional<epoch> which;
   std::string why;
   std::optional<gw_link> on{}, other{};
+  bool unproven = false;  ///< about what nothing verified: anybody in range can cause it, at any rate
 };
 using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
-                               gw_close_link, gw_event>;
+                               gw_close_link, gw_link_proven, gw_event>;
 
 class pn_gw_machine {
  public:
-  /// `record` is what the store holds, or a fresh one that names entity and user. `s` and `random` outlive
-  /// the machine.
+  /// `record` is what the store holds, or a fresh one that names entity and user. `s`, `random` and `book`
+  /// outlive the machine. `book` is the gateway's memory of claimants; none: the machine has one of its own.
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
-                time_point now, const gw_dates& dates);
+                time_point now, const gw_dates& dates, claimant_book* book = nullptr);
   /// The wall clock is `now`, and does not step.
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
-                time_point now)
-      : pn_gw_machine(std::move(settings), std::move(record), s, random, now, gw_dates{now}) {}
+                time_point now, claimant_book* book = nullptr)
+      : pn_gw_machine(std::move(settings), std::move(record), s, random, now, gw_dates{now}, book) {}
   ~pn_gw_machine();
   pn_gw_machine(pn_gw_machine&&) noexcept;
   pn_gw_machine& operator=(pn_gw_machine&&) noexcept;
@@ -125,12 +136,10 @@ class pn_gw_machine {
   void note_dates(time_point now, const gw_dates& dates);
   /// The detector (detector.hpp) got an answer that names this device on `link`: first contact, or a wake-up.
   /// `dreq` and `drsp` are the bytes as sent and received.
-  void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp);
+  void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp, gw_place place = {});
   /// One whole message from the device's link, hostile or not.
   void handle_frame(time_point now, gw_link link, byte_view message);
   void handle_link_down(time_point now, gw_link link);
-  /// Where the device was seen, for people; saved with the next write.
-  void note_location(std::string transport, std::string address);
   /// nullopt: the server could not be reached.
   void handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce);
   void handle_approval(time_point now, bool approved);

@@ -230,7 +230,7 @@ inline constexpr auto pn_gw_table = [] {
     {s::delivering,        e::ask_again,       verdict::reject, a::drop,            s::delivering,        "4"},
     {s::delivering,        e::deliver,         verdict::reject, a::drop,            s::delivering,        "9"},
     {s::delivering,        e::confirmed,       verdict::accept, a::make_own,        s::keyed,             "10"},
-    {s::delivering,        e::settled,         verdict::reject, a::drop,            s::delivering,        "recovery"},
+    {s::delivering,        e::settled,         verdict::accept, a::send_kret,       s::keyed,             "recovery"},
     {s::delivering,        e::failed,          verdict::accept, a::back_off,        s::backing_off,       "back-off"},
     {s::delivering,        e::held_by_other,   verdict::accept, a::leave_alone,     s::held_elsewhere,    "holder"},
     {s::delivering,        e::stale,           verdict::accept, a::quarantine,      s::quarantined,       "stale"},

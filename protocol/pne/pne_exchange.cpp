@@ -13,9 +13,10 @@ constexpr std::size_t pne_outputs_max =
 
 }  // namespace
 
-void pne_machine::impl::handle_frame(time_point now, byte_view message) {
+void pne_machine::impl::handle_frame(time_point now, pne_link link, byte_view message) {
   handle_timeout(now);
   about = {};
+  about.peer = &peer_of(link);
   about.message = message;
   auto m = decode_radio(message);
   if (!m) return refuse(pne_trigger::unfit, now, reason_t::bad_message, m.error().message());
@@ -25,7 +26,7 @@ void pne_machine::impl::handle_frame(time_point now, byte_view message) {
   if (const auto* kdel = std::get_if<key_delivery>(&*m)) return on(now, *kdel);
   if (const auto* kret = std::get_if<key_retire>(&*m)) return on(now, *kret);
   // A hint of the other side is never answered by a hint.
-  hints.take(now);
+  about.peer->hints.take(now);
   refuse(pne_trigger::unfit, now, reason_t::bad_message, "a message that a PNE does not take");
 }
 
@@ -37,13 +38,15 @@ void pne_machine::impl::refuse(pne_trigger t, time_point now, reason_t hint, std
 
 // Step 2.
 void pne_machine::impl::on(time_point now, const discovery_request& m) {
+  auto& contexts = about.peer->contexts;
   const auto same = std::find_if(contexts.begin(), contexts.end(),
                                  [this](const pne_context& c) { return equal(c.dreq, about.message); });
-  if (!answers.take(now)) return refuse(pne_trigger::dreq_refused, now, reason_t::busy, "DREQ over the rate");
   if (same != contexts.end()) {
     about.context = &*same;
     return fire(pne_trigger::dreq_repeated, now);
   }
+  if (!about.peer->answers.take(now))
+    return refuse(pne_trigger::dreq_refused, now, reason_t::busy, "DREQ over the rate");
   if (m.version != version)
     return refuse(pne_trigger::dreq_refused, now, reason_t::unsupported_version,
                   "DREQ of version " + std::to_string(m.version));
@@ -60,6 +63,7 @@ void pne_machine::impl::on(time_point now, const discovery_request& m) {
 
 void pne_machine::impl::answer(time_point now) {
   auto c = open(secrets(), *about.dreq, about.message, about.suite, random, now);
+  auto& contexts = about.peer->contexts;
   if (contexts.size() >= static_cast<std::size_t>(context_count)) contexts.erase(contexts.begin());
   outputs.emplace_back(pne_send{c.drsp});
   say(pne_event::kind_t::answered, c.named);
@@ -70,7 +74,7 @@ void pne_machine::impl::answer(time_point now) {
 std::optional<std::pair<reason_t, std::string>> pne_machine::impl::refusal_of(time_point now,
                                                                               const key_delivery& m) const {
   using refusal_t = std::pair<reason_t, std::string>;
-  if (!any_open()) return refusal_t{reason_t::no_context, "KDEL without an open context"};
+  if (!any_open(*about.peer)) return refusal_t{reason_t::no_context, "KDEL without an open context"};
   const auto* own = record.highest();
   if (own == nullptr) return std::nullopt;
   if (m.which <= own->which)
@@ -88,6 +92,7 @@ std::optional<std::pair<reason_t, std::string>> pne_machine::impl::refusal_of(ti
 }
 
 void pne_machine::impl::on(time_point now, const key_delivery& m) {
+  auto& contexts = about.peer->contexts;
   for (auto& c : contexts) {
     const auto* used = std::get_if<used_context>(&c.use);
     if (used == nullptr || !equal(used->kdel, about.message)) continue;
@@ -96,7 +101,7 @@ void pne_machine::impl::on(time_point now, const key_delivery& m) {
   }
   if (auto no = refusal_of(now, m))
     return refuse(pne_trigger::kdel_refused, now, no->first, std::move(no->second));
-  if (!openings.take(now))
+  if (!about.peer->openings.take(now))
     return refuse(pne_trigger::kdel_refused, now, reason_t::busy, "KDEL over the rate");
   std::string why = "KDEL opens in no context";
   for (auto c = contexts.rbegin(); c != contexts.rend(); ++c) {
@@ -109,6 +114,7 @@ void pne_machine::impl::on(time_point now, const key_delivery& m) {
     about.context = &*c;
     about.kdel = &m;
     about.opened = std::move(*opened);
+    holder = about.peer->link;
     return fire(pne_trigger::kdel, now);
   }
   refuse(pne_trigger::kdel_refused, now, reason_t::refused, std::move(why));
@@ -129,18 +135,20 @@ void pne_machine::impl::store_and_confirm() {
   about.opened.reset();
 }
 
-// KRET. Its tag is under th1 of the latest exchange; any DREQ in range begins a later one, so both contexts
-// are tried.
+// KRET. Its tag is under th1 of the latest exchange; any DREQ on this link begins a later one, so both
+// contexts are tried.
 void pne_machine::impl::on(time_point now, const key_retire& m) {
   const stored_key* key = record.pending && record.pending->which == m.which   ? &*record.pending
                           : record.current && record.current->which == m.which ? &*record.current
                                                                                : nullptr;
   if (key == nullptr)
     return refuse(pne_trigger::kret_refused, now, reason_t::refused, "KRET names no stored key");
+  const auto& contexts = about.peer->contexts;
   const bool verified = std::any_of(contexts.begin(), contexts.end(), [&](const pne_context& c) {
     return equal_constant_time(crypto::retire_tag(s, key->eukey, c.th1).value, m.retire.value);
   });
   if (!verified) return refuse(pne_trigger::kret_refused, now, reason_t::refused, "KRET does not verify");
+  holder = about.peer->link;
   const bool is_pending = record.pending && key == &*record.pending;
   fire(is_pending ? pne_trigger::kret : pne_trigger::kret_repeated, now);
 }
@@ -159,14 +167,15 @@ void pne_machine::impl::erase() {
   record.current.reset();
   record.pending.reset();
   ++record.resets;
-  contexts.clear();
+  forget_contexts();
   persist_change(std::move(before));
 }
 
 void pne_machine::impl::drop(time_point now) {
   ++dropped;
   if (outputs.size() >= pne_outputs_max) return;
-  if (hints.take(now)) outputs.emplace_back(pne_send{encode(failure{about.hint})});
+  if (about.peer != nullptr && about.peer->hints.take(now))
+    outputs.emplace_back(pne_send{encode(failure{about.hint})});
   say(pne_event::kind_t::rejected, {}, std::move(about.why));
 }
 

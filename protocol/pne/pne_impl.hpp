@@ -2,6 +2,7 @@
 // The inside of pne_machine. Not part of the room's public interface.
 
 #include <deque>
+#include <list>
 #include <vector>
 
 #include "protocol/pne/context.hpp"
@@ -10,11 +11,20 @@
 
 namespace cpns::protocol {
 
+/// What a PNE keeps for one link.
+struct pne_peer {
+  explicit pne_peer(pne_link which);
+  pne_link link;
+  std::vector<pne_context> contexts;  ///< the latest last, at most context_count
+  rate_limit answers, hints, openings;
+};
+
 struct pne_machine::impl {
   impl(pne_settings settings_in, pne_record record_in, const crypto::suite& s_in, entropy& random_in,
        time_point now);
 
-  void handle_frame(time_point now, byte_view message);
+  void handle_frame(time_point now, pne_link link, byte_view message);
+  void handle_link_down(time_point now, pne_link link);
   void handle_timeout(time_point now);
   void handle_persist_failed(time_point now);
   void fire(pne_trigger t, time_point now);
@@ -23,6 +33,7 @@ struct pne_machine::impl {
 
   // What a trigger is about. Set before fire(), read by the action.
   struct subject {
+    pne_peer* peer = nullptr;
     byte_view message;
     const discovery_request* dreq = nullptr;
     std::uint8_t suite = 0;
@@ -39,8 +50,8 @@ struct pne_machine::impl {
   entropy& random;
   pne_state state = pne_state::unkeyed;
   time_point windows_since;
-  std::vector<pne_context> contexts;  ///< the latest last, at most context_count
-  rate_limit answers, hints, openings;
+  std::list<pne_peer> peers;       ///< the latest heard last, at most pne_links_max
+  std::optional<pne_link> holder;  ///< over which the last KDEL or KRET verified: never gives way to another
   std::deque<pne_output> outputs;
   std::optional<pne_record> saved;      ///< what is durable while a persist is under way; none: `record` is
   std::optional<pne_record> in_flight;  ///< the persist that the driver polled last
@@ -56,7 +67,10 @@ struct pne_machine::impl {
   [[nodiscard]] std::optional<std::pair<failure::reason_t, std::string>>
   refusal_of(time_point now, const key_delivery& m) const;
   [[nodiscard]] pne_secrets secrets() const { return {s, settings.entity, settings.temporary_key, record}; }
+  pne_peer& peer_of(pne_link link);
+  void forget_contexts();
   [[nodiscard]] bool any_open() const;
+  [[nodiscard]] static bool any_open(const pne_peer& p);
   [[nodiscard]] bool window_open(time_point now, seconds length) const {
     return now - windows_since < length;
   }

@@ -20,12 +20,16 @@ constexpr int opening_burst = 8;
 
 }  // namespace
 
+pne_peer::pne_peer(pne_link which)
+    : link(which), answers(answer_interval, answer_burst), hints(hint_interval, 1),
+      openings(opening_interval, opening_burst) {
+  contexts.reserve(context_count);
+}
+
 pne_machine::impl::impl(pne_settings settings_in, pne_record record_in, const crypto::suite& s_in,
                         entropy& random_in, time_point now)
     : settings(std::move(settings_in)), record(std::move(record_in)), s(s_in), random(random_in),
-      windows_since(now), answers(answer_interval, answer_burst), hints(hint_interval, 1),
-      openings(opening_interval, opening_burst) {
-  contexts.reserve(context_count);
+      windows_since(now) {
   fire(rest_of(record), now);
 }
 
@@ -55,15 +59,37 @@ void pne_machine::impl::perform(pne_action a, time_point now) {
     windows_since = now;
     return void(outputs.emplace_back(pne_send{encode(pne_notice{note::awake})}));
   case pne_action::forget_and_note:
-    contexts.clear();
+    forget_contexts();
     return void(outputs.emplace_back(pne_send{encode(pne_notice{note::going_to_sleep})}));
   case pne_action::erase: windows_since = now; return erase();
   case pne_action::count_: return;
   }
 }
 
+/// Over the bound the one that was not heard for longest gives way; the holder's never does.
+pne_peer& pne_machine::impl::peer_of(pne_link link) {
+  const auto at =
+      std::find_if(peers.begin(), peers.end(), [link](const pne_peer& p) { return p.link == link; });
+  if (at != peers.end()) {
+    peers.splice(peers.end(), peers, at);
+    return peers.back();
+  }
+  if (peers.size() >= pne_links_max)
+    peers.erase(
+        std::find_if(peers.begin(), peers.end(), [this](const pne_peer& p) { return holder != p.link; }));
+  return peers.emplace_back(link);
+}
+
+void pne_machine::impl::forget_contexts() {
+  for (auto& p : peers) p.contexts.clear();
+}
+
+bool pne_machine::impl::any_open(const pne_peer& p) {
+  return std::any_of(p.contexts.begin(), p.contexts.end(), [](const pne_context& c) { return c.is_open(); });
+}
+
 bool pne_machine::impl::any_open() const {
-  return std::any_of(contexts.begin(), contexts.end(), [](const pne_context& c) { return c.is_open(); });
+  return std::any_of(peers.begin(), peers.end(), [](const pne_peer& p) { return any_open(p); });
 }
 
 /// `answering` ends when no context is open any more.
@@ -72,15 +98,21 @@ void pne_machine::impl::rest(time_point now) {
 }
 
 void pne_machine::impl::handle_timeout(time_point now) {
-  contexts.erase(std::remove_if(contexts.begin(), contexts.end(),
-                                [now](const pne_context& c) { return c.expires <= now; }),
-                 contexts.end());
+  for (auto& p : peers) std::erase_if(p.contexts, [now](const pne_context& c) { return c.expires <= now; });
+  rest(now);
+}
+
+void pne_machine::impl::handle_link_down(time_point now, pne_link link) {
+  peers.remove_if([link](const pne_peer& p) { return p.link == link; });
+  if (holder == link) holder.reset();
+  about = {};
   rest(now);
 }
 
 time_point pne_machine::impl::next_deadline() const {
   time_point first = time_never;
-  for (const auto& c : contexts) first = std::min(first, c.expires);
+  for (const auto& p : peers)
+    for (const auto& c : p.contexts) first = std::min(first, c.expires);
   return first;
 }
 
@@ -106,7 +138,7 @@ void pne_machine::impl::handle_persist_failed(time_point now) {
   if (!in_flight) return;
   in_flight.reset();
   outputs.clear();
-  contexts.clear();
+  forget_contexts();
   if (saved) record = std::move(*saved);
   saved.reset();
   say(pne_event::kind_t::rejected, {}, "the key store did not take the write; the record before it stands");
@@ -122,7 +154,10 @@ pne_machine::~pne_machine() = default;
 pne_machine::pne_machine(pne_machine&&) noexcept = default;
 pne_machine& pne_machine::operator=(pne_machine&&) noexcept = default;
 
-void pne_machine::handle_frame(time_point now, byte_view message) { impl_->handle_frame(now, message); }
+void pne_machine::handle_frame(time_point now, pne_link link, byte_view message) {
+  impl_->handle_frame(now, link, message);
+}
+void pne_machine::handle_link_down(time_point now, pne_link link) { impl_->handle_link_down(now, link); }
 void pne_machine::handle_timeout(time_point now) { impl_->handle_timeout(now); }
 void pne_machine::handle_wake(time_point now) { impl_->fire(pne_trigger::wake, now); }
 void pne_machine::handle_sleep(time_point now) {

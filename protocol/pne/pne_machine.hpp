@@ -27,6 +27,14 @@ struct pne_settings {
   std::optional<seconds> answer_window;  ///< unkeyed: answers only so long after those; none: always
 };
 
+/// Where a message came from. A PNE keeps contexts and budget for each link, so that one gateway takes
+/// nothing of another one's.
+struct pne_link {
+  std::uint64_t transport = 0;
+  std::uint64_t link = 0;
+  friend auto operator<=>(const pne_link&, const pne_link&) = default;
+};
+
 // What the driver has to do, in order.
 struct pne_persist {
   pne_record record;
@@ -58,7 +66,9 @@ class pne_machine {
   pne_machine& operator=(pne_machine&&) noexcept;
 
   /// One whole message from the radio, hostile or not. Never fails; what is wrong becomes an event.
-  void handle_frame(time_point now, byte_view message);
+  void handle_frame(time_point now, pne_link link, byte_view message);
+  /// The link's contexts are wiped.
+  void handle_link_down(time_point now, pne_link link);
   /// Expires contexts and windows. Spurious calls do nothing.
   void handle_timeout(time_point now);
   /// Wakes up: the windows open, NOTE awake goes out.

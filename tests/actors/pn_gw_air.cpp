@@ -17,6 +17,7 @@ void air::link_up(headset_end& h) {
 }
 
 void air::link_down(headset_end& h) {
+  h.machine.handle_link_down(now_, {0, h.link});
   inbox->link_down(std::exchange(h.link, 0), "out of reach");
   h.machine.handle_sleep(now_);
   (void)carry_out(h);
@@ -33,7 +34,7 @@ bool air::step() {
   under_way_.pop_front();
   for (auto& h : all_)
     if (h->link == m.first) {
-      h->machine.handle_frame(now_, m.second);
+      h->machine.handle_frame(now_, {0, m.first}, m.second);
       return carry_out(*h);
     }
   return true;

@@ -167,8 +167,10 @@ TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
   c.links_max = 2;
   gateway_place p{c};
   auto &a = p.pne(1), &b = p.pne(2), &d = p.pne(3);
-  for (auto* h : {&a, &b, &d}) p.radio.link_up(*h);
-  p.settle();
+  for (auto* h : {&a, &b, &d}) {
+    p.radio.link_up(*h);
+    p.settle();
+  }
   EXPECT_TRUE(a.key() && b.key());
   EXPECT_EQ(d.link, 0u);
   p.radio.link_down(a);

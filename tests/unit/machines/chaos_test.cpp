@@ -2,7 +2,7 @@
 // end both sides hold the same key.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/crowd.hpp"
 
 namespace cpns::test {
 namespace {
@@ -78,6 +78,7 @@ struct chaos_kind {
   unsigned loss, duplicate, reorder, persist_failure, nonce_failure;
   unsigned crash_per_mille;
   bool forgets;
+  std::size_t strangers = 0;
 };
 
 void storm(const chaos_kind& kind, std::uint64_t seed, bool real) {
@@ -102,16 +103,20 @@ void storm(const chaos_kind& kind, std::uint64_t seed, bool real) {
     w.real->restart();
   }
   w.before_output = [&](side, int) { return w.random.next() % 1000 < kind.crash_per_mille; };
+  std::optional<crowd> strangers;
+  if (kind.strangers > 0) strangers.emplace(w, kind.strangers, lie::mixed);
+  const auto run = [&](seconds span) { strangers ? strangers->run(span) : w.run(span); };
   w.connect();
   for (int minute = 0; minute < 6; ++minute) {
-    w.run(50s);
+    run(50s);
     if (w.random.chance(40)) w.connect();
     if (w.gw && w.random.chance(20)) w.gw->handle_update_request(w.now);
     if (w.pne && w.random.chance(20)) w.pne->handle_sleep(w.now);
-    w.run(10s);
+    run(10s);
     if (w.pne && w.random.chance(50)) w.pne->handle_wake(w.now);
     w.server_up = !w.random.chance(20);
   }
+  if (strangers) strangers->leave();
   w.settle();
   ASSERT_EQ(w.disagreement(), "") << kind.name << ", seed " << seed;
   if (!kind.forgets) {
@@ -124,6 +129,8 @@ constexpr chaos_kind kinds[] = {
     {"poor disks", 5, 5, 5, 15, 10, 0, false},
     {"crashes", 10, 10, 10, 2, 5, 15, false},
     {"a forgetful device", 10, 10, 10, 2, 5, 10, true},
+    {"strangers and a poor radio", 15, 10, 10, 0, 5, 0, false, 8},
+    {"strangers and crashes", 5, 5, 5, 2, 5, 10, true, 8},
 };
 
 TEST(Chaos, SeededStorms) {

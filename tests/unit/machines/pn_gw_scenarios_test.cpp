@@ -175,18 +175,18 @@ TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
 }
 
 TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
-  for (int nth = 0; nth < 5; ++nth) {
+  for (int nth = 0; nth < 4; ++nth) {
     SCOPED_TRACE(nth);
     world w;
     w.full_from = nth;
     w.connect();
     w.run(20s);
     EXPECT_GT(w.writes, nth);
-    EXPECT_EQ(w.server.asked > 0, nth > 0) << "the request leaves behind its id";
-    EXPECT_EQ(!w.deliveries.empty(), nth > 1) << "KDEL leaves behind its index";
-    EXPECT_EQ(w.pne_disk.pending.has_value(), nth > 2);
-    EXPECT_EQ(w.count(kind_t::confirmed) > 0, nth > 3) << "KRET and report leave behind the own key";
-    EXPECT_EQ(w.gw_disk.own() != nullptr, nth > 3);
+    EXPECT_GT(w.server.asked, 0) << "of a device without a set there is nothing to keep before that";
+    EXPECT_EQ(!w.deliveries.empty(), nth > 0) << "KDEL leaves behind its index";
+    EXPECT_EQ(w.pne_disk.pending.has_value(), nth > 1);
+    EXPECT_EQ(w.count(kind_t::confirmed) > 0, nth > 2) << "KRET and report leave behind the own key";
+    EXPECT_EQ(w.gw_disk.own() != nullptr, nth > 2);
     EXPECT_FALSE(w.pne_disk.current);
     w.full_from.reset();
     EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 10min));

@@ -45,9 +45,9 @@ struct hand_gateway {
     }
   }
   /// Hands in a message; what came back, if anything did.
-  std::optional<bytes> tell(const bytes& m) {
+  std::optional<bytes> tell(const bytes& m, pne_link on = {}) {
     sent.clear();
-    pne->handle_frame(now, m);
+    pne->handle_frame(now, on, m);
     pump();
     return sent.empty() ? std::nullopt : std::optional{sent.back()};
   }
@@ -104,6 +104,9 @@ struct hand_gateway {
   static bool is_kcnf(const std::optional<bytes>& m) {
     return m && std::holds_alternative<key_confirmation>(*decode_radio(*m));
   }
+  static bool is_drsp(const std::optional<bytes>& m) {
+    return m && std::holds_alternative<discovery_response>(*decode_radio(*m));
+  }
   static std::optional<failure::reason_t> hint(const std::optional<bytes>& m) {
     if (!m) return std::nullopt;
     const auto d = decode_radio(*m);
@@ -140,6 +143,35 @@ TEST(PneRules, OneDreqASecondIsAnsweredWithABurstOfThree) {
   EXPECT_TRUE(g.tell(encode(g.dreq())));
   EXPECT_EQ(g.hint(g.tell(encode(g.dreq()))), failure::reason_t::busy);
   EXPECT_FALSE(g.tell(encode(g.dreq()))) << "hints are bounded too";
+}
+
+TEST(PneRules, ARepeatedDreqCostsNothingOfTheRate) {
+  hand_gateway g;
+  const auto x = g.ask();
+  g.now += 5s;
+  for (int i = 0; i < 50; ++i) EXPECT_EQ(g.tell(x.dreq_bytes), x.drsp_bytes);
+  EXPECT_TRUE(hand_gateway::is_drsp(g.tell(encode(g.dreq()))));
+}
+
+TEST(PneRules, AStrangerOnAnotherLinkTakesNeitherTheRateNorTheContextsOfTheHolder) {
+  hand_gateway g;
+  const auto x = g.ask();
+  for (std::uint64_t link = 1; link <= 40; ++link)
+    for (int i = 0; i < 10; ++i) g.tell(encode(g.dreq()), {0, link});
+  EXPECT_TRUE(hand_gateway::is_drsp(g.tell(encode(g.dreq()))));
+  ASSERT_TRUE(g.deliver(epoch{1, 0}, false));
+  const auto y = g.ask();
+  for (std::uint64_t link = 1; link <= 40; ++link) g.tell(encode(g.dreq()), {0, link});
+  EXPECT_TRUE(g.is_kcnf(g.tell(g.kdel(y, epoch{1, 1}, true)))) << "the holder's link never gives way";
+  EXPECT_FALSE(g.is_kcnf(g.tell(g.kdel(x, epoch{1, 2}, true)))) << "its older context is for one use";
+}
+
+TEST(PneRules, ALinkThatGoesDownTakesItsContextsWithIt) {
+  hand_gateway g;
+  const auto x = g.ask();
+  g.pne->handle_link_down(g.now, {});
+  EXPECT_EQ(g.pne->state(), pne_state::unkeyed);
+  EXPECT_EQ(g.hint(g.tell(g.kdel(x, epoch{1, 0}, false))), failure::reason_t::no_context);
 }
 
 TEST(PneRules, ADeliveryIsStoredBeforeItIsConfirmedAndARepetitionGetsTheSameKcnf) {

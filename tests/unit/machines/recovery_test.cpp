@@ -92,7 +92,7 @@ TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
       w.run(100min / 1);
     }
   EXPECT_LE(w.gw->record().unused_count(), healing_reserve_default);
-  EXPECT_EQ(w.faults.size(), 0u);
+  EXPECT_EQ(w.faults, std::vector<std::string>{});
 }
 
 TEST(Recovery, AForgedNullDoesNotStopARenewal) {

@@ -182,7 +182,7 @@ TEST(Tables, EveryInputInEveryStateOfThePneFollowsTheTable) {
   const auto gw = world_options{}.gw;
   std::vector<std::function<void(world&)>> inputs;
   const auto send = [&inputs](const bytes& m) {
-    inputs.push_back([m](world& w) { w.pne->handle_frame(w.now, m); });
+    inputs.push_back([m](world& w) { w.pne->handle_frame(w.now, {}, m); });
   };
   send({});
   send({0x82, 0x18});

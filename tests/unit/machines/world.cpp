@@ -40,6 +40,7 @@ protocol::pn_gw_settings world::gw_settings() const {
   st.user = gw_disk.user;
   st.policy = o.policy;
   st.lowest_suite = o.suite;
+  st.answer_timeout = o.answer_timeout;
   if (o.suite == suite_symmetric) st.lowest_suite = suite_symmetric;
   return st;
 }
@@ -86,7 +87,7 @@ void world::connect() {
   if (!pne || !gw) return;
   link = gw_link{1, ++link_number_};
   const bool with_nonce = server_up && random.chance(50);
-  detector.emplace(o.gw, o.suite, answer_timeout_default, retries_default,
+  detector.emplace(o.gw, o.suite, o.answer_timeout, retries_default,
                    with_nonce ? std::optional{issuer_nonce()} : std::nullopt, gw_random, now);
 }
 
@@ -95,7 +96,15 @@ void world::disconnect() {
   if (!link) return;
   const auto gone = *link;
   link.reset();
+  if (pne) pne->handle_link_down(now, pne_link{1, gone.link});
   if (gw) gw->handle_link_down(now, gone);
+}
+
+void world::leave_half_open() {
+  detector.reset();
+  if (link && pne) pne->handle_link_down(now, pne_link{1, link->link});
+  link.reset();
+  if (o.pne_forgets) crash(side::pne);
 }
 
 void world::at(milliseconds delay, std::function<void()> what) {
@@ -122,7 +131,7 @@ void world::transmit(side to, bytes message) {
 void world::arrive(side to, std::uint64_t number, const bytes& message) {
   if (!link || link->link != number) return;
   if (to == side::pne) {
-    if (pne) pne->handle_frame(now, message);
+    if (pne) pne->handle_frame(now, pne_link{1, number}, message);
     return;
   }
   if (!gw) return;
@@ -236,7 +245,8 @@ bool world::carry_out(gw_output& out) {
       if (gw) gw->handle_issuer_nonce(now, given ? std::optional{issuer_nonce()} : std::nullopt);
     });
   } else if (auto* r = std::get_if<gw_request>(&out)) {
-    if (gw_disk.request != r->id) faults.push_back("a request was sent before its id was durable");
+    if (gw_disk.generation > 0 && gw_disk.request != r->id)
+      faults.push_back("a request was sent before its id was durable");
     asked_ = r->id;
     at(server_time, [this, id = r->id, body = r->body] { ask(id, body); });
   } else if (auto* rep = std::get_if<gw_report>(&out)) {
@@ -247,6 +257,7 @@ bool world::carry_out(gw_output& out) {
     at(server_time, [this, which] { report(which); });
   } else if (auto* c = std::get_if<gw_close_link>(&out)) {
     if (link && c->link == *link) {
+      if (pne) pne->handle_link_down(now, pne_link{1, link->link});
       link.reset();
       at(reconnect_time, [this] { connect(); });
     } else if (elsewhere) {

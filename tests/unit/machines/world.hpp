@@ -28,6 +28,7 @@ struct world_options {
   bool real_server = false;  ///< the server's own machine, instead of the one that is reduced for tests
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   gateway_id gw{{1, 2, 3}};
+  milliseconds answer_timeout = protocol::answer_timeout_default;
 };
 
 class world {
@@ -44,6 +45,8 @@ class world {
   void lose_gateway_disk();
   void connect();  ///< a new radio link; the detector begins
   void disconnect();
+  /// The PNE leaves its link, and the gateway is told nothing: it goes on sending into it.
+  void leave_half_open();
   void run(milliseconds span);
   /// Runs until `done`, at most `span`; says whether it came true.
   bool run_until(const std::function<bool()>& done, milliseconds span);
@@ -58,6 +61,7 @@ class world {
   std::function<bool(side to, bytes& message)> tap;
   /// What the gateway does on links that are not the PNE's: an empty message is the end of the link.
   std::function<void(protocol::gw_link to, const bytes& message)> elsewhere;
+  [[nodiscard]] protocol::nonce16 issuer_nonce() const;
   /// Puts a message on the air.
   void inject(side to, bytes message);
   /// Called before each output: `n` counts those of one side since the start. True: the side crashes instead.
@@ -100,7 +104,6 @@ class world {
   bool drive_gw();
   bool carry_out(protocol::gw_output& out);
   bool write_fails();
-  [[nodiscard]] protocol::nonce16 issuer_nonce() const;
   void ask(const request_id& id, const protocol::key_assignment_request& body);
   void report(epoch which);
   void check_kdel(const bytes& message);

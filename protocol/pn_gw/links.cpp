@@ -1,0 +1,87 @@
+// Which links lead to the device, or to somebody who says so. One of them may be good: the one of the last
+// verified tag. Strangers fill the others, so a newcomer takes the place of any of them, by chance.
+#include <algorithm>
+
+#include "protocol/pn_gw/pn_gw_impl.hpp"
+
+namespace cpns::protocol {
+
+bool pn_gw_machine::impl::has_link(gw_link link) const {
+  return std::find(links.begin(), links.end(), link) != links.end();
+}
+
+/// Neither the good link nor one that waits for an answer about it gives way to a stranger.
+bool pn_gw_machine::impl::is_needed(gw_link link) const {
+  if (proven == link) return true;
+  if (const auto* d = std::get_if<gw_delivering>(&activity)) return d->link == link;
+  const auto* asking = std::get_if<gw_asking>(&activity);
+  return asking != nullptr && asking->answer.link == link;
+}
+
+std::string pn_gw_machine::impl::claimant(gw_link link) const {
+  const auto it = places.find(link);
+  return claimant_of(link.transport, it == places.end() ? std::string_view{} : it->second.address);
+}
+
+void pn_gw_machine::impl::add_link(gw_link link, gw_place place) {
+  places[link] = std::move(place);
+  prefer(link);
+  if (links.size() > claims_max) {
+    std::vector<gw_link> strangers;
+    for (const auto& l : links)
+      if (!is_needed(l)) strangers.push_back(l);
+    drop_link(strangers[random.below(strangers.size())], "the device is on too many links");
+  }
+  if (!has_own() && !proven && has_link(link)) {
+    record.last_transport = places[link].transport;
+    record.last_address = places[link].address;
+  }
+}
+
+void pn_gw_machine::impl::forget_link(gw_link link) {
+  if (proven == link) proven.reset();
+  places.erase(link);
+  links.erase(std::remove(links.begin(), links.end(), link), links.end());
+  std::erase_if(open.answers, [link](const gw_answer& a) { return a.link == link; });
+}
+
+void pn_gw_machine::impl::prefer(gw_link link) {
+  links.erase(std::remove(links.begin(), links.end(), link), links.end());
+  links.insert(links.begin(), link);
+}
+
+/// A device that proves itself where it did not the last time has woken up; anybody can come up on a link.
+void pn_gw_machine::impl::prove(time_point now, gw_link link) {
+  woke = woke || (has_own() && proven != link);
+  make_good(now, link);
+}
+
+void pn_gw_machine::impl::make_good(time_point now, gw_link link) {
+  claims_not_before = std::max(claims_not_before, now + claim_interval);
+  if (!has_link(link)) return;
+  if (proven != link) outputs.emplace_back(gw_link_proven{link});
+  proven = link;
+  prefer(link);
+  const auto& place = places[link];
+  record.last_transport = place.transport;
+  record.last_address = place.address;
+}
+
+void pn_gw_machine::impl::drop_link(gw_link link, std::string why) {
+  forget_link(link);
+  outputs.emplace_back(gw_close_link{link, std::move(why)});
+}
+
+void pn_gw_machine::impl::handle_link_down(time_point now, gw_link link) {
+  if (!has_link(link)) return;
+  forget_link(link);
+  if (links.empty()) {
+    subject what;
+    what.why = "the link went down";
+    return fire(has_own() ? pn_gw_trigger::lost_keyed : pn_gw_trigger::lost, now, std::move(what));
+  }
+  if (const auto* d = std::get_if<gw_delivering>(&activity); d != nullptr && d->link == link)
+    fail_with(now, "the link went down while a key was delivered", seconds{0}, d->healing);
+}
+
+}  // namespace cpns::protocol

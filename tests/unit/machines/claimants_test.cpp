@@ -1,0 +1,74 @@
+// The memory of refused claimants: waits that grow, a bound, and one request of the server a second and
+// entity.
+#include <gtest/gtest.h>
+
+#include "protocol/pn_gw/claimants.hpp"
+#include "tests/support/seeded_entropy.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+
+struct Claimants : testing::Test {
+  claimants book;
+  seeded_entropy random{1};
+  entity_id entity = *entity_id::parse("urn:dev:mac:0024befffe804ff1");
+  entity_id other = *entity_id::parse("urn:dev:mac:0024befffe804ff2");
+  time_point now{milliseconds{1'790'000'000'000}};
+};
+
+TEST_F(Claimants, AWaitDoublesUpToTheLongestAndIsForgottenWhenTheClaimIsGood) {
+  milliseconds last{0};
+  for (int i = 0; i < 12; ++i) {
+    book.refused(now, entity, "0 a", {2s, 300s, 0s}, random);
+    const auto wait = book.not_before(entity, "0 a") - now;
+    EXPECT_GE(wait, std::min<milliseconds>(150s, 1s * (1 << i))) << i;
+    EXPECT_LE(wait, 300s);
+    last = wait;
+    now += wait;
+  }
+  EXPECT_GE(last, 150s);
+  EXPECT_EQ(book.refusals(entity, "0 a"), 12u);
+  EXPECT_EQ(book.refusals(entity, "0 b"), 0u) << "another claimant of the same entity waits for nothing";
+  EXPECT_EQ(book.refusals(other, "0 a"), 0u);
+  book.accepted(entity, "0 a");
+  EXPECT_LE(book.not_before(entity, "0 a"), now);
+  EXPECT_EQ(book.size(), 0u);
+}
+
+TEST_F(Claimants, WhatTheServerAskedForIsTheLeast) {
+  book.refused(now, entity, "0 a", {2s, 300s, 1000s}, random);
+  EXPECT_EQ(book.not_before(entity, "0 a"), now + 1000s);
+}
+
+TEST_F(Claimants, TheTableIsBoundedAndForgetsWhatIsOver) {
+  claimants small{10};
+  for (int i = 0; i < 1000; ++i)
+    small.refused(now + milliseconds{i}, entity, "0 " + std::to_string(i), {2s, 300s, 0s}, random);
+  EXPECT_EQ(small.size(), 10u);
+  small.refused(now + 1h, entity, "0 x", {2s, 300s, 0s}, random);
+  EXPECT_EQ(small.size(), 1u);
+}
+
+TEST_F(Claimants, OneRequestASecondAndEntity) {
+  EXPECT_TRUE(book.take_request(now, entity));
+  EXPECT_FALSE(book.take_request(now + 999ms, entity));
+  EXPECT_EQ(book.next_request(now + 999ms, entity), now + 1s);
+  EXPECT_TRUE(book.take_request(now + 999ms, other));
+  EXPECT_TRUE(book.take_request(now + 1s, entity));
+}
+
+TEST_F(Claimants, AnAddressLosesItsPortAndNothingElse) {
+  EXPECT_EQ(without_port("10.0.0.7:4711"), "10.0.0.7");
+  EXPECT_EQ(without_port("[fe80::1%eth0]:4711"), "[fe80::1%eth0]");
+  EXPECT_EQ(without_port("AA:BB:CC:DD:EE:11"), "AA:BB:CC:DD:EE:11");
+  EXPECT_EQ(without_port("fe80::1"), "fe80::1");
+  EXPECT_EQ(without_port("headset"), "headset");
+  EXPECT_EQ(without_port(""), "");
+  EXPECT_NE(claimant_of(0, "a"), claimant_of(1, "a"));
+}
+
+}  // namespace
+}  // namespace cpns::test

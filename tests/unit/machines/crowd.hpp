@@ -1,0 +1,100 @@
+#pragma once
+// Strangers around a world: each has an address and a link of its own, knows the device's Entity ID and
+// nothing else, answers each DREQ at once, and comes back when its link is closed, or when it likes.
+
+#include <algorithm>
+#include <optional>
+#include <vector>
+
+#include "tests/unit/machines/world.hpp"
+
+namespace cpns::test {
+
+enum class lie : std::uint8_t { no_key, reset, own_epoch, other_epoch, no_presence, mixed };
+
+/// What somebody who knows the Entity ID alone can answer to `dreq`.
+inline protocol::discovery_response forged(const protocol::discovery_request& dreq, const entity_id& entity,
+                                           lie kind, std::optional<epoch> own, seeded_entropy& random) {
+  protocol::discovery_response m;
+  m.gw_nonce_echo = first<4>(dreq.gw_nonce);
+  m.entity = entity;
+  m.pne_nonce = random.draw<16>();
+  m.suite = dreq.suites.back();
+  if (m.suite == protocol::suite_x25519) m.pne_share = random.draw<32>();
+  if (kind == lie::mixed) kind = static_cast<lie>(random.below(5));
+  if (kind == lie::reset) m.resets = 1 + random.below(3);
+  if (kind == lie::own_epoch) m.highest = own.value_or(epoch{1, 0});
+  if (kind == lie::other_epoch)
+    m.highest =
+        epoch{static_cast<std::uint32_t>(1 + random.below(9)), static_cast<std::uint16_t>(random.below(99))};
+  if (m.highest) m.possession = tag16{random.draw<16>()};
+  if (dreq.issuer_nonce && kind != lie::no_presence) m.presence = tag16{random.draw<16>()};
+  return m;
+}
+
+class crowd {
+ public:
+  crowd(world& w, std::size_t size, lie kind) : w_(w), kind_(kind), random_(w.o.seed + 5000), all_(size) {
+    w.elsewhere = [this](protocol::gw_link to, const bytes& message) { heard(to, message); };
+  }
+  crowd(const crowd&) = delete;
+  crowd& operator=(const crowd&) = delete;
+
+  /// Lets time go by among them.
+  void run(milliseconds span) {
+    (void)run_until([] { return false; }, span);
+  }
+  bool run_until(const std::function<bool()>& done, milliseconds span) {
+    for (const auto end = w_.now + span; w_.now < end;) {
+      if (done()) return true;
+      come();
+      if (w_.run_until(done, milliseconds{50})) return true;
+    }
+    return done();
+  }
+  void leave() {
+    for (auto& s : all_)
+      if (s && w_.gw) w_.gw->handle_link_down(w_.now, *s);
+    for (auto& s : all_) s.reset();
+    w_.elsewhere = nullptr;
+  }
+
+ private:
+  void come() {
+    for (std::size_t i = 0; w_.gw && i < all_.size(); ++i) {
+      auto& mine = all_[i];
+      if (mine && random_.below(60) == 0) {
+        w_.gw->handle_link_down(w_.now, *mine);
+        mine.reset();
+      }
+      if (mine || random_.below(3) == 0) continue;
+      mine = protocol::gw_link{7, ++number_};
+      protocol::discovery_request dreq;
+      dreq.gw = w_.o.gw;
+      dreq.gw_nonce = random_.draw<16>();
+      if (random_.below(2) == 0) dreq.issuer_nonce = w_.issuer_nonce();
+      dreq.suites = {protocol::suite_symmetric, protocol::suite_x25519};
+      w_.gw->handle_detected(w_.now, *mine, encode(dreq), encode(answer(dreq)),
+                             {"air", "10.0.0." + std::to_string(i) + ":" + std::to_string(number_)});
+    }
+  }
+  void heard(protocol::gw_link to, const bytes& message) {
+    const auto it = std::find(all_.begin(), all_.end(), std::optional{to});
+    if (it == all_.end()) return;
+    if (message.empty()) return it->reset();
+    const auto said = protocol::decode_radio(message);
+    if (const auto* dreq = said ? std::get_if<protocol::discovery_request>(&*said) : nullptr)
+      w_.gw->handle_frame(w_.now, to, encode(answer(*dreq)));
+  }
+  protocol::discovery_response answer(const protocol::discovery_request& dreq) {
+    return forged(dreq, w_.entity, kind_, w_.gw->own_epoch(), random_);
+  }
+
+  world& w_;
+  lie kind_;
+  seeded_entropy random_;
+  std::vector<std::optional<protocol::gw_link>> all_;
+  std::uint64_t number_ = 0;
+};
+
+}  // namespace cpns::test

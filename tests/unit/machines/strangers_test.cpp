@@ -1,0 +1,239 @@
+// Strangers that know the Entity ID of a device alone: they raise no alarm, cost no key, stop no renewal, and
+// hold up a first contact, or the healing of a device that lost its key, for a bounded time.
+#include <gtest/gtest.h>
+
+#include <iostream>
+
+#include "tests/unit/machines/crowd.hpp"
+#include "tests/unit/machines/keyed_world.hpp"
+
+namespace cpns::test {
+namespace {
+
+using namespace protocol;
+using namespace std::chrono_literals;
+using kind_t = gw_event::kind_t;
+
+constexpr lie lies[] = {lie::no_key,      lie::reset,       lie::own_epoch,
+                        lie::other_epoch, lie::no_presence, lie::mixed};
+
+world_options among(std::uint64_t seed, milliseconds answer_timeout = answer_timeout_default) {
+  world_options o;
+  o.seed = seed;
+  o.answer_timeout = answer_timeout;
+  return o;
+}
+
+void expect_no_alarm(const world& w) {
+  for (const auto kind :
+       {kind_t::amnesia, kind_t::presence_failed, kind_t::stale_epoch, kind_t::gateway_rolled_back})
+    EXPECT_EQ(w.count(kind), 0) << static_cast<int>(kind);
+}
+
+class each_crowd : public testing::TestWithParam<std::tuple<std::size_t, milliseconds>> {
+ protected:
+  std::size_t k = std::get<0>(GetParam());
+  milliseconds answer_timeout = std::get<1>(GetParam());
+};
+INSTANTIATE_TEST_SUITE_P(strangers, each_crowd,
+                         testing::Combine(testing::Values(std::size_t{8}, std::size_t{64}),
+                                          testing::Values(answer_timeout_default, 400ms)));
+
+TEST_P(each_crowd, a_keyed_device_is_renewed_in_time_and_no_index_is_lost) {
+  for (const auto kind : lies) {
+    SCOPED_TRACE(static_cast<int>(kind));
+    world w{among(11 + static_cast<std::uint64_t>(kind), answer_timeout)};
+    w.server.rekey = 4s;
+    w.connect();
+    ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+    crowd strangers{w, k, kind};
+    for (int i = 0; i < 15; ++i) {
+      const auto before = *w.gw->own_epoch();
+      ASSERT_TRUE(strangers.run_until([&] { return w.gw->own_epoch() > before; }, 4s + 2s)) << i;
+      EXPECT_EQ(*w.gw->own_epoch(),
+                (epoch{before.generation(), static_cast<std::uint16_t>(before.index() + 1)}))
+          << "an index was spent on a stranger";
+    }
+    expect_no_alarm(w);
+    EXPECT_EQ(w.gw->record().unchained_built, 0u);
+    strangers.leave();
+    w.run(1s);
+    EXPECT_EQ(w.disagreement(), "");
+  }
+}
+
+TEST_P(each_crowd, an_unkeyed_device_gets_its_key) {
+  int in_time = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    world w{among(seed, answer_timeout)};
+    crowd strangers{w, k, seed % 2 == 0 ? lie::no_key : lie::mixed};
+    strangers.run(5s);
+    const auto asked = w.server.asked;
+    const auto begun = w.now;
+    w.connect();
+    const seconds most{3 * (k + 1)};
+    const bool keyed = strangers.run_until([&] { return w.keyed(); }, most);
+    in_time += keyed ? 1 : 0;
+    if (!keyed) std::cout << "seed " << seed << ": not keyed in time\n";
+    EXPECT_LE(w.server.asked - asked, (w.now - begun) / 1s + 1) << "one request a second, seed " << seed;
+    EXPECT_TRUE(strangers.run_until([&] { return w.keyed(); }, most)) << "seed " << seed;
+  }
+  EXPECT_GE(in_time, 18);
+}
+
+TEST_P(each_crowd, a_device_that_lost_its_key_while_its_old_link_is_half_open_is_healed) {
+  const auto exchange = answer_timeout * (retries_default + 1);
+  int in_time = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    auto o = among(seed, answer_timeout);
+    o.pne_forgets = seed % 2 == 0;
+    world w{o};
+    w.connect();
+    ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+    crowd strangers{w, k, lie::mixed};
+    strangers.run(15s);
+    if (!o.pne_forgets) w.factory_reset();
+    w.leave_half_open();
+    if (o.pne_forgets) w.power_on(side::pne);
+    w.connect();
+    const auto begun = w.now;
+    const auto most = exchange + 15s + 3s * (k + 1);
+    const bool healed =
+        strangers.run_until([&] { return w.keyed() && w.pne->current_epoch() == w.gw->own_epoch(); }, most);
+    in_time += healed ? 1 : 0;
+    if (!healed) std::cout << "seed " << seed << ": not healed in " << (w.now - begun) / 1s << " s\n";
+  }
+  EXPECT_GE(in_time, 18);
+}
+
+TEST_P(each_crowd, a_device_that_moved_to_another_link_is_renewed_at_once) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    world w{among(seed, answer_timeout)};
+    w.connect();
+    ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
+    crowd strangers{w, k, lie::mixed};
+    strangers.run(milliseconds{1000 * seed});
+    const auto before = *w.gw->own_epoch();
+    w.leave_half_open();
+    w.connect();
+    EXPECT_TRUE(strangers.run_until([&] { return w.gw->own_epoch() > before; }, 2s)) << "seed " << seed;
+    expect_no_alarm(w);
+  }
+}
+
+TEST(Strangers, OneExchangeIn10SecondsIsBegunForThem) {
+  keyed_world w;
+  int dreqs = 0;
+  w.tap = [&](side to, bytes& m) {
+    dreqs += to == side::pne && std::holds_alternative<discovery_request>(*decode_radio(m)) ? 1 : 0;
+    return true;
+  };
+  crowd strangers{w, 8, lie::mixed};
+  strangers.run(100s);
+  EXPECT_GE(dreqs, 5);
+  EXPECT_LE(dreqs, 10);
+}
+
+TEST(Strangers, ANoticeCountsOnTheGoodLinkAlone) {
+  keyed_world w;
+  const gw_link other{7, 1};
+  w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
+  w.run(20s);
+  w.gw->handle_frame(w.now, other, encode(pne_notice{pne_notice::kind_t::awake}));
+  w.gw->handle_frame(w.now, other, encode(pne_notice{pne_notice::kind_t::going_to_sleep}));
+  w.run(2s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
+  EXPECT_EQ(w.gw->state(), pn_gw_state::keyed);
+  w.gw->handle_frame(w.now, *w.link, encode(pne_notice{pne_notice::kind_t::awake}));
+  w.run(2s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+}
+
+TEST(Strangers, AConfirmationThatSomebodyElseRepeatsDoesNotMoveTheGoodLink) {
+  keyed_world w;
+  const gw_link other{7, 1};
+  w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
+  w.tap = [&](side to, bytes& m) {
+    if (to != side::gw || !std::holds_alternative<key_confirmation>(*decode_radio(m))) return true;
+    w.gw->handle_frame(w.now, other, m);
+    return false;
+  };
+  w.gw->handle_update_request(w.now);
+  w.run(2s);
+  ASSERT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  w.run(15s);
+  w.gw->handle_frame(w.now, other, encode(pne_notice{pne_notice::kind_t::awake}));
+  w.run(2s);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Strangers, AmnesiaIsToldWhenTheDeliveryIsConfirmed) {
+  world_options o;
+  o.pne_forgets = true;
+  keyed_world w{o};
+  w.crash(side::pne);
+  bool deaf = true;
+  w.tap = [&](side to, bytes& m) {
+    return !deaf || to == side::gw || !std::holds_alternative<key_delivery>(*decode_radio(m));
+  };
+  w.power_on(side::pne);
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.deliveries.size() == 2; }, 30s));
+  w.run(5s);
+  EXPECT_EQ(w.count(kind_t::amnesia), 0) << "a stranger could have been the one who asked";
+  deaf = false;
+  w.run(1min);
+  EXPECT_EQ(w.count(kind_t::amnesia), 1);
+  EXPECT_EQ(w.disagreement(), "");
+}
+
+TEST(Strangers, WithoutTheServerOneClaimDrawnByChanceIsHealedOutOfTheBudget) {
+  int healed = 0;
+  for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+    auto o = among(seed);
+    o.pne_forgets = true;
+    keyed_world w{o};
+    w.server_up = false;
+    w.crash(side::pne);
+    crowd strangers{w, 3, lie::no_key};
+    w.power_on(side::pne);
+    w.connect();
+    healed += strangers.run_until([&] { return w.pne->current_epoch().has_value(); }, 10min) ? 1 : 0;
+    EXPECT_LE(w.gw->record().unchained_built, amnesia_budget_default);
+    EXPECT_EQ(w.faults, std::vector<std::string>{});
+  }
+  EXPECT_GE(healed, 8);
+}
+
+TEST(Strangers, ADeviceThatProvesItselfWhileTheServerIsAskedKeepsWhatTheServerMade) {
+  keyed_world w;
+  w.disconnect();
+  w.run(15s);
+  const gw_link other{7, 1};
+  discovery_request dreq;
+  dreq.gw = w.o.gw;
+  dreq.suites = {suite_x25519};
+  seeded_entropy random{1};
+  w.elsewhere = [&](gw_link to, const bytes& m) {
+    const auto said = decode_radio(m);
+    if (const auto* asked = said ? std::get_if<discovery_request>(&*said) : nullptr)
+      w.gw->handle_frame(w.now, to, encode(forged(*asked, w.entity, lie::reset, {}, random)));
+  };
+  w.gw->handle_detected(w.now, other, encode(dreq), encode(forged(dreq, w.entity, lie::reset, {}, random)));
+  ASSERT_TRUE(w.run_until([&] { return w.gw->record().request.has_value(); }, 30s));
+  const auto id = *w.gw->record().request;
+  w.server_up = false;
+  w.connect();
+  ASSERT_TRUE(w.run_until([&] { return w.gw->own_epoch() == epoch{1, 1}; }, 2s));
+  assigned_keys keys;
+  keys.generation = 2;
+  keys.set = set_id{{5}};
+  keys.eukeys.resize(3);
+  w.gw->handle_response(w.now, id, keys, 1);
+  EXPECT_EQ(w.gw->record().generation, 2u);
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
+}
+
+}  // namespace
+}  // namespace cpns::test
