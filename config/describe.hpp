@@ -297,7 +297,8 @@ void describe(V& v, gateway_limits& c) {
     "Devices in memory: those in reach, and those that owe the server something. Others make room; records "
     "stay.",
     rules{.min = 1, .max = 10'000'000, .reload = true});
-  v("links", c.links, "Radio links at once, over all transports.",
+  v("links", c.links,
+    "Radio links at once, over all transports; those that proved nothing take half of them at most.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
   v("requests_in_flight", c.requests_in_flight, "Unanswered requests to the server.",
     rules{.min = 1, .max = 65'536});

@@ -152,6 +152,7 @@ class pn_gw_device {
             clock_(),  dates(),           claimants_.get()};
   }
   void detected_now(const gw_detected& m) {
+    began_ = clock_();
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
   }
 

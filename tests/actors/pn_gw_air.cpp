@@ -23,6 +23,11 @@ void air::link_down(headset_end& h) {
   (void)carry_out(h);
 }
 
+void air::leave_half_open(headset_end& h) {
+  h.machine.handle_link_down(now_, {0, std::exchange(h.link, 0)});
+  (void)carry_out(h);
+}
+
 bool air::step() {
   for (auto& h : all_) {
     if (h->machine.next_deadline() > now_) continue;
@@ -37,6 +42,7 @@ bool air::step() {
       h->machine.handle_frame(now_, {0, m.first}, m.second);
       return carry_out(*h);
     }
+  if (elsewhere) elsewhere(m.first, m.second);
   return true;
 }
 
@@ -60,7 +66,8 @@ status air::send(plugins::link_id link, byte_view message) {
 void air::disconnect(plugins::link_id link) {
   disconnected.push_back(link);
   for (auto& h : all_)
-    if (h->link == link) link_down(*h);
+    if (h->link == link) return link_down(*h);
+  if (elsewhere) elsewhere(link, {});
 }
 
 bool air::carry_out(headset_end& h) {

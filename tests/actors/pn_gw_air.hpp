@@ -43,10 +43,15 @@ class air final : public plugins::transport {
   std::function<bool(byte_view)> breaks;       ///< says at which message send() throws
   std::vector<std::string> connects;           ///< addresses that the gateway asked for
   std::vector<plugins::link_id> disconnected;  ///< links that the gateway closed
+  /// What the gateway does on links that are no headset's; an empty message is their end.
+  std::function<void(plugins::link_id, byte_view)> elsewhere;
 
   headset_end& add(entity_id entity, const secret32& temporary_key);
   void link_up(headset_end& h);
   void link_down(headset_end& h);
+  /// It leaves its link, and the gateway is told nothing.
+  void leave_half_open(headset_end& h);
+  plugins::link_id new_link() { return ++last_link_; }
   /// Delivers one message, or runs what is due. False: nothing to do.
   bool step();
   [[nodiscard]] time_point next_deadline() const;

@@ -50,6 +50,7 @@ void gateway_place::start() {
   rules->device.gw = gw;
   rules->device.user = alice.user;
   rules->device.policy = choices.policy;
+  rules->device.answer_timeout = choices.answer_timeout;
   rules->device.rekey_override = choices.rekey;
   rules->validation.allow = choices.allow;
   rules->validation.deny = choices.deny;

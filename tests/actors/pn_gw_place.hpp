@@ -22,6 +22,7 @@ struct gateway_choices {
   std::optional<seconds> rekey;
   std::uint32_t devices_max = 1000, links_max = 1000;
   std::size_t requests_max = 128;
+  milliseconds answer_timeout = protocol::answer_timeout_default;
   bool enrolled = true;
   std::string password = "correct horse";  ///< the server's, when not enrolled
   std::uint32_t iterations = 100'000;

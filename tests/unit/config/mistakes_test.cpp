@@ -278,12 +278,16 @@ TEST(mistakes, in_the_names_of_gateways) {
 }
 
 TEST(mistakes, an_exchange_that_is_too_short_for_a_device_to_answer_in) {
-  const auto c =
-      parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: urn:cpns:server:main\n"
-                    "tls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
-                    "protector: {file: k}\ntransports:\n  - {name: a, plugin: tcp}\n"
-                    "timers: {answer_timeout: 300ms}\n",
-                    "g.yaml", no_environment);
+  const std::string before =
+      "role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: urn:cpns:server:main\n"
+      "tls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
+      "protector: {file: k}\ntransports:\n  - {name: a, plugin: tcp}\n";
+  const auto parse = [&](const std::string& timers) {
+    return parse_gateway(before + "timers: " + timers + "\n", "g.yaml", no_environment);
+  };
+  EXPECT_TRUE(parse("{answer_timeout: 400ms}").has_value());
+  EXPECT_TRUE(parse("{answer_timeout: 2s, retries: 0}").has_value());
+  const auto c = parse("{answer_timeout: 300ms}");
   ASSERT_FALSE(c);
   EXPECT_EQ(c.error().lines(),
             (lines{"g.yaml:11:26: 'timers.answer_timeout' (300ms) with 'timers.retries' (5) makes an "
