@@ -22,10 +22,9 @@ inline constexpr std::uint8_t suite_x25519 = 2;     ///< forward secrecy; defaul
 
 // PNE.
 inline constexpr seconds context_lifetime = 60s;  ///< exchange contexts and ephemeral keys
-inline constexpr int context_count = 2;           ///< exchange contexts that a PNE keeps for a link
-inline constexpr seconds answer_interval = 1s;    ///< one new DREQ answered a second and link ...
+inline constexpr int context_count = 2;           ///< exchange contexts that a PNE keeps
+inline constexpr seconds answer_interval = 1s;    ///< one DREQ answered a second ...
 inline constexpr int answer_burst = 3;            ///< ... with this burst
-inline constexpr std::size_t pne_links_max = 8;   ///< links of which a PNE keeps contexts and budget
 inline constexpr std::uint32_t generation_jump_max = 256;
 inline constexpr seconds unchained_window_default = 10min;
 
@@ -37,10 +36,6 @@ inline constexpr std::uint32_t healing_reserve_default = 4;  ///< unused keys th
 inline constexpr milliseconds answer_timeout_default = 1500ms;
 inline constexpr int retries_default = 5;
 inline constexpr seconds notice_interval = 10s;  ///< at most one NOTE heeded in this time
-inline constexpr std::size_t claims_max = 96;    ///< links of one entity, and answers to one DREQ
-/// Claims that nothing verifies begin one exchange in this time, and none so soon after a verified tag.
-inline constexpr seconds claim_interval = 10s;
-inline constexpr milliseconds request_interval = 1s;  ///< one request of the server in this time and entity
 
 // CPNS Server.
 inline constexpr seconds issuer_slot = 60s;

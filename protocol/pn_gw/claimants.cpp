@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "protocol/constants.hpp"
+#include "protocol/claim_numbers.hpp"
 
 namespace cpns::protocol {
 namespace {

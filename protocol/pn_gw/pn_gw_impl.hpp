@@ -8,6 +8,7 @@
 #include <variant>
 #include <vector>
 
+#include "protocol/claim_numbers.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/pn_gw/judge.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"

@@ -5,6 +5,7 @@
 #include <list>
 #include <vector>
 
+#include "protocol/claim_numbers.hpp"
 #include "protocol/pne/context.hpp"
 #include "protocol/pne/pne_machine.hpp"
 #include "protocol/rate.hpp"

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "protocol/claim_numbers.hpp"
 #include "tests/unit/machines/keyed_world.hpp"
 
 namespace cpns::test {
