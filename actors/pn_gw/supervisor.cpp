@@ -415,6 +415,7 @@ class supervisor {
   }
 
   void forget(gw_link link, const std::string& why) {
+    unproven_.remove(link);
     const auto it = routes_.find(link);
     if (it == routes_.end()) return;
     if (it->second.device != 0) {
@@ -425,7 +426,6 @@ class supervisor {
     } else {
       forget_detection(it->second);
     }
-    unproven_.remove(link);
     routes_.erase(it);
   }
 
