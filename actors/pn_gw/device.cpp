@@ -17,7 +17,7 @@ constexpr seconds store_glance{1};       // how soon a device whose write failed
 constexpr std::size_t waiting_max = 16;  // links that wait meanwhile
 
 /// Whether a machine in this state was made from, or has stored, a record with this standing.
-bool fits(pn_gw_state state, device_standing standing) {
+bool stands_as(pn_gw_state state, device_standing standing) {
   return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
          (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
          (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
@@ -170,10 +170,10 @@ class pn_gw_device {
       return false;
     }
     uncertain_ = told_unreadable_ = false;
-    device_record nothing;
-    nothing.entity = entity_;
-    nothing.user = user_;
-    go_on_from(*kept ? std::move(**kept) : std::move(nothing));
+    device_record fresh;
+    fresh.entity = entity_;
+    fresh.user = user_;
+    go_on_from(*kept ? std::move(**kept) : std::move(fresh));
     return true;
   }
   void go_on_from(device_record stored) {
@@ -182,7 +182,7 @@ class pn_gw_device {
     stored.last_address = held.last_address;
     // Where nobody is asked, the machine approves as often as it likes.
     if (settings_.policy != validation_policy::ask) stored.approved = stored.approved || held.approved;
-    if (!fits(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
+    if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "the device begins again from what the store holds after a write that failed",
                 {{"entity", entity_.text()}});
