@@ -7,9 +7,9 @@ namespace cpns::cli {
 namespace {
 
 /// A bench of more PNEs than a gateway takes links by default, and the tcp radio by its own.
-bool is_large(const home_options& o) { return o.devices > config::gateway_limits{}.links; }
-/// Some come before old ones are gone.
-std::string links_of(const home_options& o) { return std::to_string(o.devices + 100); }
+/// Some come before old ones are gone, and links that proved nothing, as all are at first, take half of them.
+std::size_t links_of(const home_options& o) { return 2 * (o.devices + 100); }
+bool is_large(const home_options& o) { return links_of(o) > config::gateway_limits{}.links; }
 
 /// A YAML text in single quotes, in which nothing but the quote itself has a meaning; "${" is kept from
 /// expansion.
@@ -30,7 +30,7 @@ std::string head(std::string_view role, std::string_view what) {
 }
 
 std::string transports(const home_options& o, std::map<std::string, std::string> params) {
-  if (o.plugin == "tcp" && is_large(o)) params.emplace("max_links", links_of(o));
+  if (o.plugin == "tcp" && is_large(o)) params.emplace("max_links", std::to_string(links_of(o)));
   std::string out;
   if (!o.plugin_dirs.empty()) {
     out += "\nplugin_dirs:\n";
@@ -44,13 +44,7 @@ std::string transports(const home_options& o, std::map<std::string, std::string>
 }
 
 std::string links(const home_options& o) {
-  // Links that proved nothing, as all are at first, take half of them.
-  const auto all = 2 * (o.devices + 100);
-  return all > config::gateway_limits{}.links ? "
-             limits
-                                              : links : " + std::to_string(all) + "
-                                                        " : "
-                                                        ";
+  return is_large(o) ? "\nlimits:\n  links: " + std::to_string(links_of(o)) + "\n" : "";
 }
 
 std::string tail(const home_options& o, const std::string& role) {

@@ -13,8 +13,8 @@ namespace {
 
 using namespace protocol;
 
-constexpr seconds store_glance{1};       // how soon a device whose write failed sees that the store is well
-constexpr std::size_t waiting_max = 16;  // links that wait meanwhile
+constexpr seconds store_glance{1};  // how soon a device whose write failed sees that the store is well
+constexpr std::size_t links_waiting_max = 16;  // links that wait meanwhile
 
 /// Whether a machine in this state was made from, or has stored, a record with this standing.
 bool stands_as(pn_gw_state state, device_standing standing) {
@@ -41,7 +41,7 @@ class pn_gw_device {
     addresses_[m.link] = m.address;
     if (is_certain())
       detected_now(m);
-    else if (waiting_.size() < waiting_max)
+    else if (waiting_.size() < links_waiting_max)
       waiting_.push_back(m);
     else
       act(gw_close_link{m.link, "the store takes no writes, and many links wait for it"});
