@@ -264,7 +264,10 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const g
   say(kind_t::server_refused, {}, why);
   const auto wait = wait_of(answer);
   server_not_before = now + wait;
-  book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, wait}, random);
+  // A refusal of the user is not about the claimant: it must not wait any longer once the password is right.
+  if (answer.status != link_status::unknown_user_or_bad_proof)
+    book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, wait},
+                 random);
   fail_with(now, why, wait);
 }
 

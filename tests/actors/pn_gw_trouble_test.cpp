@@ -40,6 +40,16 @@ TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable)
   EXPECT_TRUE(h.key().has_value());
 }
 
+/// Until `done`; the PNE comes again when its link was closed.
+template <class Done>
+bool with_redials(gateway_place& p, headset_end& h, Done done, seconds most) {
+  for (const auto until = p.now + most; p.now < until && !done();) {
+    if (h.link == 0) p.radio.link_up(h);
+    p.advance(milliseconds{500});
+  }
+  return done();
+}
+
 TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_lives_on) {
   gateway_place p;
   auto& served = p.keyed_pne(1);
@@ -52,18 +62,9 @@ TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_lives_on) {
   EXPECT_TRUE(p.failures.empty());
   EXPECT_NE(p.show(served).find("\"state\":\"keyed\""), std::string::npos);
   p.gw_faulty.repair();
-  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{700}));
+  EXPECT_TRUE(with_redials(
+      p, h, [&] { return h.key().has_value(); }, seconds{700}));
   EXPECT_EQ(p.own_key(h), h.key());
-}
-
-/// Until `done`; the PNE comes again when its link was closed.
-template <class Done>
-bool with_redials(gateway_place& p, headset_end& h, Done done, seconds most) {
-  for (const auto until = p.now + most; p.now < until && !done();) {
-    if (h.link == 0) p.radio.link_up(h);
-    p.advance(milliseconds{500});
-  }
-  return done();
 }
 
 class lost_write : public testing::TestWithParam<std::tuple<int, storage::fault_point>> {};
@@ -290,18 +291,18 @@ TEST(pn_gw_trouble, a_server_link_or_a_supervisor_that_dies_ends_the_role) {
 
 TEST(pn_gw_trouble, draining_waits_for_the_write_that_is_under_way) {
   gateway_place p;
-  const auto before = p.system.registry().running();
   auto& h = p.pne(1);
   p.hold_gateway_writes = true;
   p.radio.link_up(h);
   p.settle();
   ASSERT_EQ(p.gw_held.size(), 1u);
+  const auto before = p.system.registry().running();
   caf::anon_send(p.supervisor, actors::sup_stop{});
   p.settle();
-  EXPECT_EQ(p.system.registry().running(), before - 1) << "supervisor and link ended, the device waits";
+  EXPECT_EQ(p.system.registry().running(), before - 2) << "supervisor and link ended, the device waits";
   p.complete_gateway();
   p.settle();
-  EXPECT_EQ(p.system.registry().running(), before - 2);
+  EXPECT_EQ(p.system.registry().running(), before - 3);
 }
 
 }  // namespace

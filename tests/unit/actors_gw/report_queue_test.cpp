@@ -11,7 +11,9 @@ using actors::report_queue;
 constexpr time_point begin{seconds{1'800'000'000}};
 const epoch first{1, 0}, second{1, 1};
 
-entity_id device(int i) { return entity_id::parse("urn:dev:ser:report-" + std::to_string(1000 + i)).value(); }
+entity_id device(int i) {
+  return entity_id::parse("urn:dev:os:32473-report-" + std::to_string(1000 + i)).value();
+}
 
 TEST(report_queue, an_answered_entry_is_done_with) {
   report_queue q;

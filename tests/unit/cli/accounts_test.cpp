@@ -35,9 +35,9 @@ class accounts : public test::temp_folder {
                "d.csv")
         .value();
   }
-  static std::string row(int n, const std::string& key = {}) {
+  static std::string row(int n, const std::string& text = {}) {
     return "urn:dev:mac:000000000000000" + std::to_string(n) + "," +
-           (key.empty() ? "8f14e45fceea167a5a36dedd4bea254" + std::to_string(n) : key) + ",128bit,alice\n";
+           (text.empty() ? "8f14e45fceea167a5a36dedd4bea254" + std::to_string(n) : text) + ",128bit,alice\n";
   }
   std::size_t devices() { return list_devices(*store).value().size(); }
 

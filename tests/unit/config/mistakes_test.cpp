@@ -99,7 +99,8 @@ TEST(mistakes, out_of_range) {
 TEST(mistakes, missing_keys) {
   EXPECT_EQ(printed_whole(
                 "role: server\ntls:\n  certificate: a\n  ca: b\nstore: {path: x}\nprotector: {file: k}\n"),
-            lines{"s.yaml:3:3: 'tls.key' is missing: PEM file with the private key. Mode 0600."});
+            lines{"s.yaml:3:3: 'tls.key' is missing: PEM file with the private key. A file of a secret: mode "
+                  "0600, or 0440 or 0640 where root owns it."});
   EXPECT_EQ(printed_whole("role: server\n" + std::string{rest.substr(0, rest.find("store"))} +
                           "protector: {file: k}\n"),
             lines{"s.yaml:1:1: 'store.path' is missing: a rocksdb store needs a folder"});
