@@ -59,7 +59,7 @@ class BadDiskOnceAndForEver(BadDiskCase):
         home.events.wait(role="gateway", event="store-write-failed", timeout=20)
         said = reject()
         self.assertEqual(said.returncode, 1)
-        self.assertIn("done", said.stdout)
+        self.assertIn("done", said.stdout + said.stderr)
         self.assertNotIn('"done":true', said.stdout)
         self.script.unlink()
         home.events.wait(role="gateway", event="store-resumed", timeout=20)
