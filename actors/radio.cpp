@@ -152,7 +152,9 @@ open_in_its_place(const config::transport_config& t, const plugins::transport_sp
     settings.name = t.name;
     return plugins::isolation::open_isolated(spec, std::move(settings), listener);
   }
-  CPNS_CHECK(plugins::probe_transport(spec));
+  // CPNS_CHECK would lose the name of the parameter.
+  if (auto probed = plugins::probe_transport(spec); !probed)
+    return tl::unexpected<plugins::open_error>(std::move(probed).error());
   return plugins::load_transport(spec, listener);
 }
 
@@ -191,8 +193,9 @@ open_radio(const config::transport_config& t, const std::vector<config::path>& p
   const auto spec = spec_of(t, plugin_dirs, as);
   if (auto wrong = check_declared(t, spec, as); !wrong.none()) return fail(as_error(t, std::move(wrong.all)));
   const auto open = [t, spec, &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {
-    CPNS_TRY(auto opened, open_in_its_place(t, spec, listener));
-    if (t.power == config::power_kind::saving) CPNS_CHECK(opened->set_power(plugins::power_level::saving));
+    auto opened = open_in_its_place(t, spec, listener);
+    if (opened && t.power == config::power_kind::saving)
+      CPNS_CHECK((*opened)->set_power(plugins::power_level::saving));
     return opened;
   };
   const late_radio_told told{[t, component](const plugins::transport_info& info) {

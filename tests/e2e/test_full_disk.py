@@ -74,7 +74,10 @@ class FullDisk(E2ECase):
         disk.fill()
         home.start("pne")
         # The server writes lines about refusals at a bounded rate; the gateway hears each of them.
-        full = self.watched(home, "server", lambda e: e["event"] == "server-refused" and e["text"].startswith("overloaded"), count=DEVICES, told_by="gateway")
+        def is_overloaded(e):
+            return e["event"] == "server-refused" and e["text"].startswith("overloaded")
+
+        full = self.watched(home, "server", is_overloaded, count=DEVICES, told_by="gateway")
         self.assertTrue(home.events.find(lambda e: "make room" in e.get("text", ""), role="server", event="write-failed"))
         self.assertEqual(len(home.events.find(role="server", event="store-write-failed")), 1, "said once")
         refused = {e["entity"] for e in full}
