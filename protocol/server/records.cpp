@@ -226,10 +226,10 @@ secret_bytes encode(const entity_record& e) {
 result<entity_record> decode_entity_record(byte_view in) {
   cbor::reader r{in};
   entity_record e;
-  CPNS_TRY(const auto fields, r.array("entity record", entity_fields_1, entity_fields));
-  const bool first = fields == entity_fields_1;
+  CPNS_TRY(const auto length, r.array("entity record", entity_fields_1, entity_fields));
+  const bool first = length == entity_fields_1;
   CPNS_CHECK(read_schema(r, "entity record", first ? 1 : entity_schema));
-  if (!first && fields != entity_fields) return fail(errc::wire_length, "the entity record has 14 fields");
+  if (!first && length != entity_fields) return fail(errc::wire_length, "the entity record has 14 fields");
   CPNS_TRY(e.entity, read_entity(r, "entity"));
   CPNS_TRY(e.owner, read_user_or_null(r, "owner"));
   CPNS_TRY(e.tag, read_id<owner_tag>(r, "owner_tag"));
