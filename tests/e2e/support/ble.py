@@ -44,6 +44,7 @@ class BleHome(Home):
             for (entity, _), row, adapter, more in zip(self.devices, table[1:], adapters, each):
                 name = f"pne-{adapter}"
                 (self.folder / f"{name}.csv").write_text(f"{table[0]}\n{row}\n")
+                (self.folder / f"{name}.csv").chmod(0o600)
                 config = dict(self.pne, devices_file=f"{name}.csv", control_socket=f"state/{name}.sock", keys_dir=f"state/{name}",
                               transports=[{"name": "radio", "plugin": "ble", "params": {"adapter": adapter, **(more or {})}}])
                 (self.folder / f"{name}.yaml").write_text(yaml.dump(config))
