@@ -181,7 +181,7 @@ config::problems check_radio(const config::transport_config& t, const std::vecto
   auto out = check_declared(t, spec, as);
   if (!out.none()) return out;
   // A value can be of the declared form and still make no sense. What only this machine lacks at present (an
-  // adapter, an address) is no fault of the file.
+  // adapter, an address) is not a fault of the file.
   if (auto probed = plugins::probe_transport(spec); !probed && probed.error().code == errc::config_range)
     out.all.push_back(as_problem(t, std::move(probed).error()));
   return out;

@@ -291,7 +291,7 @@ class pn_gw_device {
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two that were seen last
-  std::vector<gw_link> links_;                ///< that the supervisor told of, until they are gone
+  std::vector<gw_link> links_;                ///< that the supervisor named, until they are gone
   std::vector<gw_detected> waiting_;          ///< came while it was not certain
   std::vector<caf::typed_response_promise<std::string>> undecided_;
   time_point looks_again_ = time_never;  ///< while it is not certain
