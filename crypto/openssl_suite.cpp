@@ -33,8 +33,8 @@ const algorithms& fetched() {
   return a;
 }
 
-/// One thread's contexts. Each keeps the state of the last key it was used with until its next use or the
-/// thread's end.
+/// One thread's contexts, because making one costs more than most operations. A thread may be idle for hours,
+/// so that none of them keeps a key: see forgetful.
 struct contexts {
   md_ctx_ptr hash{EVP_MD_CTX_new()};
   mac_ctx_ptr mac{EVP_MAC_CTX_new(fetched().hmac.get())};
@@ -57,26 +57,53 @@ contexts& mine() {
   return c;
 }
 
-void mac_start(EVP_MAC_CTX* mac, byte_view key) {
-  // A null key would mean "the key as before", which an empty one must not.
-  static constexpr std::uint8_t empty_key = 0;
-  const std::uint8_t* data = key.empty() ? &empty_key : key.data();
-  if (EVP_MAC_init(mac, data, key.size(), nullptr) != 1) out_of_crypto("HMAC does not take a key");
-}
+/// Takes the place of a key that was used.
+constexpr byte_array<32> no_key{};
 
-void mac_restart(EVP_MAC_CTX* mac) {
-  if (EVP_MAC_init(mac, nullptr, 0, nullptr) != 1) out_of_crypto("HMAC does not start again");
-}
+/// A context holds its key, and what is computed from it, until it gets another one: calls `forget` at the
+/// end of the operation.
+template <class Forget>
+class forgetful {
+ public:
+  explicit forgetful(Forget forget) : forget_(std::move(forget)) {}
+  forgetful(const forgetful&) = delete;
+  forgetful& operator=(const forgetful&) = delete;
+  ~forgetful() { forget_(); }
 
-void mac_update(EVP_MAC_CTX* mac, byte_view m) {
-  if (!m.empty() && EVP_MAC_update(mac, m.data(), m.size()) != 1) out_of_crypto("HMAC failed");
-}
+ private:
+  Forget forget_;
+};
 
-void mac_finish(EVP_MAC_CTX* mac, std::span<std::uint8_t, hash_size> out) {
-  std::size_t size = 0;
-  if (EVP_MAC_final(mac, out.data(), &size, out.size()) != 1 || size != hash_size)
-    out_of_crypto("HMAC failed");
-}
+/// HMACs under one key, one after the other.
+class mac_run {
+ public:
+  explicit mac_run(byte_view key) { take(key); }
+  mac_run(const mac_run&) = delete;
+  mac_run& operator=(const mac_run&) = delete;
+  ~mac_run() { take(no_key); }
+
+  void update(byte_view m) {
+    if (!m.empty() && EVP_MAC_update(mac_, m.data(), m.size()) != 1) out_of_crypto("HMAC failed");
+  }
+  void finish(std::span<std::uint8_t, hash_size> out) {
+    std::size_t size = 0;
+    if (EVP_MAC_final(mac_, out.data(), &size, out.size()) != 1 || size != hash_size)
+      out_of_crypto("HMAC failed");
+  }
+  void restart() {
+    if (EVP_MAC_init(mac_, nullptr, 0, nullptr) != 1) out_of_crypto("HMAC does not start again");
+  }
+
+ private:
+  void take(byte_view key) {
+    // A null key would mean "the key as before", which an empty one must not.
+    static constexpr std::uint8_t empty_key = 0;
+    const std::uint8_t* data = key.empty() ? &empty_key : key.data();
+    if (EVP_MAC_init(mac_, data, key.size(), nullptr) != 1) out_of_crypto("HMAC does not take a key");
+  }
+
+  EVP_MAC_CTX* mac_ = mine().mac.get();
+};
 
 int int_size(byte_view b) {
   if (b.size() > static_cast<std::size_t>(INT_MAX) - gcm_tag_size)
@@ -89,6 +116,8 @@ class suite_on_openssl final : public suite {
   [[nodiscard]] digest sha256(byte_view m) const override {
     digest out;
     EVP_MD_CTX* hash = mine().hash.get();
+    // Its state is the digest at last, and StoredKey is one.
+    const forgetful end{[hash] { EVP_DigestInit_ex2(hash, nullptr, nullptr); }};
     if (EVP_DigestInit_ex2(hash, fetched().sha256.get(), nullptr) != 1 ||
         EVP_DigestUpdate(hash, m.data(), m.size()) != 1 || EVP_DigestFinal_ex(hash, out.data(), nullptr) != 1)
       out_of_crypto("SHA-256 failed");
@@ -97,28 +126,26 @@ class suite_on_openssl final : public suite {
 
   [[nodiscard]] secret32 hmac(byte_view key, byte_view m) const override {
     secret32 out;
-    EVP_MAC_CTX* mac = mine().mac.get();
-    mac_start(mac, key);
-    mac_update(mac, m);
-    mac_finish(mac, out.expose_mutable());
+    mac_run mac{key};
+    mac.update(m);
+    mac.finish(out.expose_mutable());
     return out;
   }
 
   void expand(const secret32& prk, byte_view info, std::span<std::uint8_t> out) const override {
     if (out.empty() || out.size() > expand_max) out_of_crypto("HKDF-Expand gives 1 to 8160 bytes");
-    EVP_MAC_CTX* mac = mine().mac.get();
+    mac_run mac{prk.expose()};
     secret32 block;
     std::uint8_t counter = 0;
     for (std::size_t done = 0; done < out.size(); done += hash_size) {
       // T(0) = empty;  T(i) = HMAC(PRK, T(i-1) | info | i)
-      if (counter == 0)
-        mac_start(mac, prk.expose());
-      else
-        mac_restart(mac);
-      if (counter != 0) mac_update(mac, block.expose());
-      mac_update(mac, info);
-      mac_update(mac, {&++counter, 1});
-      mac_finish(mac, block.expose_mutable());
+      if (counter != 0) {
+        mac.restart();
+        mac.update(block.expose());
+      }
+      mac.update(info);
+      mac.update({&++counter, 1});
+      mac.finish(block.expose_mutable());
       // OKM = first L octets of T(1) | T(2) | ...
       const std::size_t n = std::min(hash_size, out.size() - done);
       std::copy_n(block.expose().begin(), n, out.begin() + static_cast<std::ptrdiff_t>(done));
@@ -138,6 +165,10 @@ class suite_on_openssl final : public suite {
   [[nodiscard]] bytes gcm_seal(const secret32& key, const byte_array<12>& nonce, byte_view aad,
                                byte_view plain) const override {
     EVP_CIPHER_CTX* c = mine().seal.get();
+    const forgetful end{[c] {
+      if (EVP_EncryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
+        out_of_crypto("AES-256-GCM does not take a key");
+    }};
     bytes out(plain.size() + gcm_tag_size);
     int n = 0;
     // A null cipher keeps the one of the context and is half as dear as naming it again.
@@ -156,6 +187,10 @@ class suite_on_openssl final : public suite {
     const auto text = sealed.first(sealed.size() - gcm_tag_size);
     auto tag = first<gcm_tag_size>(sealed.last(gcm_tag_size));
     EVP_CIPHER_CTX* c = mine().open.get();
+    const forgetful end{[c] {
+      if (EVP_DecryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
+        out_of_crypto("AES-256-GCM does not take a key");
+    }};
     bytes plain(text.size());
     std::uint8_t none = 0;
     int n = 0;

@@ -17,9 +17,17 @@ const EVP_CIPHER* fetched_ecb() {
   return c.get();
 }
 
-/// One thread's AES-256 block function.
+/// One thread's AES-256 block function. Between uses it holds no key.
 struct block_cipher {
   cipher_ctx_ptr ctx{EVP_CIPHER_CTX_new()};
+
+  struct key_in_use {
+    const block_cipher& aes;
+    key_in_use(const block_cipher& a, const secret32& key) : aes(a) { aes.start(key); }
+    key_in_use(const key_in_use&) = delete;
+    key_in_use& operator=(const key_in_use&) = delete;
+    ~key_in_use() { aes.start(secret32{}); }
+  };
 
   block_cipher() {
     if (!ctx || EVP_EncryptInit_ex2(ctx.get(), fetched_ecb(), nullptr, nullptr, nullptr) != 1)
@@ -47,7 +55,7 @@ struct derived {
 /// Steps 1 to 6 of the specification, with its names.
 derived derive(const secret32& k, std::span<const std::uint8_t, xaes_nonce_size> n) {
   thread_local const block_cipher aes;
-  aes.start(k);
+  const block_cipher::key_in_use taken{aes, k};
 
   // L = AES-256_K(0^128)
   secret<block_size> l;

@@ -20,7 +20,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "vectors" /
 import keys as schedule  # noqa: E402
 from support.canary import Search, needles, written_forms  # noqa: E402
 from support.case import E2ECase  # noqa: E402
-from support.keys import ROLES, copied, read_keys  # noqa: E402
+from support.keys import ROLES, copied, halted, read_keys  # noqa: E402
 
 USER = "canary@example.org"
 
@@ -141,8 +141,9 @@ class Canary(E2ECase):
         for role in ROLES:
             place.role(role).kill9()
             self.collect()
-            shutil.copytree(place.folder / "state", place.folder / f"state-after-the-{role}-was-killed",
-                            ignore=shutil.ignore_patterns("*.sock"))
+            with halted(place):
+                shutil.copytree(place.folder / "state", place.folder / f"state-after-the-{role}-was-killed",
+                                ignore=shutil.ignore_patterns("*.sock"))
             since = place.events.mark()
             place.role(role).start()
             self.wait("gateway", "confirmed", since)

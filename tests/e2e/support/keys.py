@@ -28,21 +28,28 @@ def read_keys(folder: pathlib.Path, role: str, reveal=False) -> list:
 
 
 @contextlib.contextmanager
-def copied(home):
-    """A copy of the home as of one moment: whoever runs is halted while it is made."""
+def halted(home):
+    """Every process of the home stands still meanwhile: no file of it changes."""
     running = [p for p in home.processes if p.running()]
+    try:
+        for p in running:
+            p.signal(signal.SIGSTOP)
+        for p in running:
+            # Only a process that has come to a halt writes no more.
+            os.waitid(os.P_PID, p.pid, os.WSTOPPED | os.WNOWAIT)
+        yield
+    finally:
+        for p in running:
+            p.signal(signal.SIGCONT)
+
+
+@contextlib.contextmanager
+def copied(home):
+    """A copy of the home as of one moment."""
     with tempfile.TemporaryDirectory(prefix="cpns-e2e-cut-") as folder:
-        try:
-            for p in running:
-                p.signal(signal.SIGSTOP)
-            for p in running:
-                # Only a process that has come to a halt writes no more.
-                os.waitid(os.P_PID, p.pid, os.WSTOPPED | os.WNOWAIT)
-            copy = pathlib.Path(folder) / "home"
+        copy = pathlib.Path(folder) / "home"
+        with halted(home):
             shutil.copytree(home.folder, copy, ignore=shutil.ignore_patterns("*.sock", "*.err", "*.out"))
-        finally:
-            for p in running:
-                p.signal(signal.SIGCONT)
         yield copy
 
 
