@@ -33,7 +33,7 @@ inline constexpr std::uint32_t set_size_default = 32;        ///< EUKeys in one 
 inline constexpr std::uint32_t low_water_default = 8;        ///< refill when so few are unused
 inline constexpr std::uint32_t amnesia_budget_default = 24;  ///< unchained deliveries built a day and entity
 inline constexpr std::uint32_t healing_reserve_default = 4;  ///< unused keys that amnesia never takes
-inline constexpr milliseconds answer_timeout_default = 1500ms;
+inline constexpr milliseconds answer_timeout_default = 1000ms;
 inline constexpr int retries_default = 5;
 inline constexpr seconds notice_interval = 10s;  ///< at most one NOTE heeded in this time
 

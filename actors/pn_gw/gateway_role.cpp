@@ -63,6 +63,10 @@ class uplink_gate {
     std::lock_guard lock{guard_};
     if (to_ != nullptr) to_->send(connection, std::move(frame));
   }
+  void taken(connection_number connection, std::size_t size) {
+    std::lock_guard lock{guard_};
+    if (to_ != nullptr) to_->taken(connection, size);
+  }
   void give_up(connection_number connection, std::string why) {
     std::lock_guard lock{guard_};
     if (to_ != nullptr) to_->give_up(connection, std::move(why));
@@ -172,6 +176,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   link.store = &m.keys;
   link.nonces = nonces;
   link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
+  link.taken = [gate = m.gate](connection_number n, std::size_t size) { gate->taken(n, size); };
   link.give_up = [gate = m.gate](connection_number n, std::string why) { gate->give_up(n, std::move(why)); };
   m.link = spawn_server_link(m.runtime->system(), std::move(link));
   m.from_uplink = std::make_unique<uplink_to_actor>(m.link);

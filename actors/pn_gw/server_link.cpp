@@ -8,6 +8,7 @@
 #include "actors/pn_gw/report_queue.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "base/seldom.hpp"
 #include "crypto/scram.hpp"
 #include "protocol/link_codec.hpp"
 
@@ -132,12 +133,16 @@ class server_link {
   }
 
   void frames(const link_frames& m) {
+    std::size_t size = 0;
+    for (const auto& f : *m.batch) size += f.size();
+    s_.parts.taken(m.connection, size);
     if (m.connection != s_.connection) return;  // given up; what it asked is asked again
     s_.last_frame = now();
     for (const auto& f : *m.batch) {
       auto answer = decode_link_answer(f.expose());
       if (!answer) {
-        log::error(gateway_component, "bad-answer", answer.error().message());
+        if (bad_answers_.due(now(), answer.error().message()))
+          log::error(gateway_component, "bad-answer", answer.error().message());
         continue;
       }
       take(*answer);
@@ -444,6 +449,7 @@ class server_link {
 
   server_link_actor::pointer self_;
   server_link_state s_;
+  seldom bad_answers_;
   bool ending_ = false;
 };
 

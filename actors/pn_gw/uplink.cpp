@@ -1,6 +1,7 @@
 #include "actors/pn_gw/uplink.hpp"
 
 #include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/post.hpp>
@@ -27,6 +28,7 @@ using tls_stream = asio::ssl::stream<tcp::socket>;
 
 constexpr std::size_t header = 4;
 constexpr std::size_t queued_max = 4 * 1024 * 1024;
+constexpr std::size_t untaken_max = 1024 * 1024;
 // A whole frame always fits, so this buffer, which holds keys, is never moved to another place.
 constexpr std::size_t input_max = header + protocol::link_message_max + 16 * 1024;
 /// For the last words of TLS on either side.
@@ -43,6 +45,8 @@ struct connection {
   bytes in;
   std::size_t have = 0;
   bool up = false, closed = false, writing = false;
+  std::size_t untaken = 0;  ///< bytes of frames that the listener has and is not done with
+  bool reading = false;
   bytes out;
 };
 using connection_ptr = std::shared_ptr<connection>;
@@ -56,6 +60,8 @@ struct uplink::impl {
 
   uplink_settings settings;
   asio::io_context io{1};
+  /// Until the end: a connection that reads nothing for a while waits for nothing.
+  asio::executor_work_guard<asio::io_context::executor_type> alive{io.get_executor()};
   crypto::tls_supply contexts;
   uplink_listener& listener;
   tcp::resolver resolver;
@@ -147,8 +153,11 @@ struct uplink::impl {
   }
 
   void read(const connection_ptr& c) {
+    if (c->reading || c->untaken > untaken_max) return;
+    c->reading = true;
     c->stream.async_read_some(asio::buffer(c->in.data() + c->have, c->in.size() - c->have),
                               [this, c](const failure& wrong, std::size_t n) {
+                                c->reading = false;
                                 if (c->closed) return wipe(c->in.data(), c->in.size());
                                 if (wrong) return end_of_reading(c, wrong);
                                 c->have += n;
@@ -178,6 +187,7 @@ struct uplink::impl {
       }
       if (c->have - at - header < size) break;
       batch.emplace_back(byte_view{p + header, size});
+      c->untaken += size;
       at += header + size;
     }
     const auto rest = c->have - at;
@@ -272,6 +282,7 @@ uplink::uplink(uplink_settings settings, crypto::tls_supply contexts, uplink_lis
 uplink::~uplink() {
   asio::post(impl_->io, [i = impl_.get()] {
     i->stopping = true;
+    i->alive.reset();
     i->timer.cancel();
     if (i->now) i->end(i->now, "closing", impl::ending::planned);
   });
@@ -287,6 +298,14 @@ void uplink::send(connection_number connection, bytes frame) {
     impl_->queued.push_back(static_cast<std::uint8_t>(size >> shift));
   impl_->queued.insert(impl_->queued.end(), frame.begin(), frame.end());
   if (!std::exchange(impl_->flush_posted, true)) asio::post(impl_->io, [i = impl_.get()] { i->flush(); });
+}
+
+void uplink::taken(connection_number connection, std::size_t size) {
+  asio::post(impl_->io, [i = impl_.get(), connection, size] {
+    if (!i->now || i->now->number != connection || i->now->closed) return;
+    i->now->untaken -= std::min(size, i->now->untaken);
+    i->read(i->now);
+  });
 }
 
 void uplink::give_up(connection_number connection, std::string why) {

@@ -36,6 +36,7 @@ class uplink_listener {
   virtual void up(connection_number connection, secret32 exporter, std::string server) = 0;
   /// `connection` ended, or an attempt that never was up.
   virtual void down(connection_number connection, uplink_end end) = 0;
+  /// The listener calls uplink::taken, from any thread, when it has dealt with them.
   virtual void frames(connection_number connection, std::vector<secret_bytes> batch) = 0;
 };
 
@@ -70,6 +71,9 @@ class uplink {
   /// when that connection is over or has more than 4 MiB waiting: requests are kept and sent again by their
   /// owner.
   void send(connection_number connection, bytes frame);
+  /// So many bytes of frames of this connection are dealt with. While more than 1 MiB of them is not, nothing
+  /// more is read: a server that sends without end fills its socket and no memory of the gateway.
+  void taken(connection_number connection, std::size_t size);
   /// Ends this connection, if it is still there, and connects to the next server. `why` goes to the listener.
   void give_up(connection_number connection, std::string why);
 

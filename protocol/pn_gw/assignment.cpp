@@ -300,6 +300,8 @@ void pn_gw_machine::impl::handle_server_ready(time_point now) {
   const auto soon =
       now +
       milliseconds{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(ready_spread.count())))};
+  // An exchange that could not begin without the server is none that claims have used up.
+  if (waits_for_server) claims_not_before = std::min(claims_not_before, soon);
   for (const auto waits : {gw_timer::retry, gw_timer::refill})
     if (timers.at(waits) != time_never && timers.at(waits) > soon) timers.set(waits, soon);
 }

@@ -34,7 +34,10 @@ void pn_gw_machine::impl::begin(time_point now) {
     return;
   if (!passes_validation(now)) return;
   timers.stop(gw_timer::retry);
-  if (!proven) claims_not_before = std::max(claims_not_before, now + claim_interval);
+  if (!proven) {
+    claims_not_before = std::max(claims_not_before, now + claim_interval);
+    waits_for_server = true;
+  }
   // Another gateway holds it: nothing is delivered before the server says otherwise, whatever the device
   // proves.
   recover_wanted = recover_wanted || record.standing == device_standing::held_elsewhere;
@@ -49,6 +52,7 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_ask
   timers.stop(gw_timer::retry);
   timers.stop(gw_timer::ask);
   timers.set(gw_timer::answer, now + settings.answer_timeout);
+  waits_for_server = false;
   activity = gw_discovering{};
   if (adopted) {
     open.asked = std::move(adopted);

@@ -58,6 +58,7 @@ void pn_gw_machine::impl::prove(time_point now, gw_link link) {
 
 void pn_gw_machine::impl::make_good(time_point now, gw_link link) {
   claims_not_before = std::max(claims_not_before, now + claim_interval);
+  waits_for_server = false;
   if (!has_link(link)) return;
   if (proven != link) outputs.emplace_back(gw_link_proven{link});
   proven = link;

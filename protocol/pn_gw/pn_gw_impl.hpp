@@ -137,6 +137,7 @@ struct pn_gw_machine::impl {
   int bad_possessions = 0;                   ///< DREQs in a row answered by bad possession alone
   bool claimed = false;                      ///< somebody claims to be the device, and no DREQ went out since
   time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
+  bool waits_for_server = false;             ///< the last one was begun, and no DREQ of it went out
   std::optional<std::pair<epoch, std::string>> amnesia;  ///< told when the delivery of this key is confirmed
   milliseconds wall_ahead{0};                            ///< of what `now` says
   time_point newest_date = time_zero;

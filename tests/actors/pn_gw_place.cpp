@@ -42,6 +42,7 @@ void gateway_place::start() {
   l.store = &keys;
   l.nonces = nonces;
   l.send = [this](actors::connection_number n, bytes frame) { to_server(n, std::move(frame)); };
+  l.taken = [](actors::connection_number, std::size_t) {};
   l.give_up = [this](actors::connection_number n, std::string why) {
     given_up.emplace_back(n, std::move(why));
   };

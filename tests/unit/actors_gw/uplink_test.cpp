@@ -202,6 +202,32 @@ TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
   }
 }
 
+TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_with) {
+  uplink_place p;
+  const auto wire = with_length(frame_of(60'000, 9));
+  rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
+                       boost::system::error_code gone;
+                       while (!gone) boost::asio::write(s, boost::asio::buffer(wire), gone);
+                     }};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_frames(17));
+  const auto settled = [&p] {
+    std::size_t n = 0;
+    while (n != p.heard.frames().size() && n < 200) {
+      n = p.heard.frames().size();
+      std::this_thread::sleep_for(milliseconds{300});
+    }
+    return n;
+  };
+  const auto stands_at = settled();
+  EXPECT_LT(stands_at, 25u);
+  up->taken(p.heard.latest() + 1, 1'000'000);
+  EXPECT_EQ(settled(), stands_at);
+  up->taken(p.heard.latest(), 600'000);
+  EXPECT_TRUE(p.heard.wait_frames(stands_at + 9)) << stands_at << " and then " << p.heard.frames().size();
+  EXPECT_LT(settled(), stands_at + 15);
+}
+
 TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
   uplink_place p;
   const auto wire = with_length(frame_of(40, 9));
