@@ -42,8 +42,8 @@ struct server_link_parts {
   clock_fn clock;
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
-  /// [thread-safe] As of uplink: one frame for one connection, the end of a connection that is dead, and bytes
-  /// that were dealt with.
+  /// [thread-safe] As of uplink: one frame for one connection, the end of a connection that is dead, and
+  /// bytes that were dealt with.
   std::function<void(connection_number, bytes)> send;
   std::function<void(connection_number, std::string why)> give_up;
   std::function<void(connection_number, std::size_t)> taken;

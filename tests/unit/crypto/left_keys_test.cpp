@@ -38,8 +38,8 @@ int copies_of(const secret32& key) {
   for (const auto piece : own_memory()) {
     const auto* at = piece.data();
     const auto* const end = at + piece.size();
-    while ((at = static_cast<const std::uint8_t*>(::memmem(at, static_cast<std::size_t>(end - at), wanted.data(),
-                                                           wanted.size()))) != nullptr)
+    while ((at = static_cast<const std::uint8_t*>(
+                ::memmem(at, static_cast<std::size_t>(end - at), wanted.data(), wanted.size()))) != nullptr)
       found += at++ != wanted.data();
   }
   return found;
@@ -65,7 +65,8 @@ const use uses[] = {
      [](const suite&, const secret32& k) {
        (void)xaes_seal(k, system_entropy(), as_bytes("aad"), as_bytes("plain"));
      }},
-    {"opening with XAES", [](const suite&, const secret32& k) { (void)xaes_open(k, as_bytes("aad"), bytes(80)); }},
+    {"opening with XAES",
+     [](const suite&, const secret32& k) { (void)xaes_open(k, as_bytes("aad"), bytes(80)); }},
     {"X25519", [](const suite& s, const secret32& k) { (void)s.x25519(k, s.x25519_public(k)); }},
 };
 
