@@ -40,11 +40,12 @@ std::string address_of(const connection::socket& s) {
 }  // namespace
 
 connection::connection(std::shared_ptr<asio::io_context> io, socket s, asio::ssl::context& tls,
-                       const link_limits& limits, session_factory make_session,
-                       std::function<void(const connection*)> done)
+                       const link_limits& limits, std::shared_ptr<refusal_log> lines,
+                       session_factory make_session, std::function<void(const connection*)> done)
     : io_(std::move(io)), strand_(asio::make_strand(s.get_executor())), stream_(std::move(s), tls),
-      timer_(strand_), limits_(limits), make_session_(std::move(make_session)), done_(std::move(done)),
-      address_(address_of(stream_.next_layer())), born_(clock::now()), last_traffic_(born_) {}
+      timer_(strand_), limits_(limits), lines_(std::move(lines)), make_session_(std::move(make_session)),
+      done_(std::move(done)), address_(address_of(stream_.next_layer())), born_(clock::now()),
+      last_traffic_(born_) {}
 
 void connection::start() {
   asio::post(strand_, [self = shared_from_this()] {
@@ -85,8 +86,8 @@ void connection::on_handshake(const error_code& ec) {
   if (!peer) return finish("gateway-refused", peer.error().message());
   handshaken_ = true;
   last_traffic_ = clock::now();
-  log::info("server", "gateway-connected", "mutual authentication done (step 0)",
-            {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
+  say(log::level::info, "gateway-connected", "mutual authentication done (step 0)",
+      {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
   input_.resize(first_buffer);
@@ -277,12 +278,17 @@ void connection::end_if_drained() {
   finish_properly("gateway-drained", "the server is stopping");
 }
 
+void connection::say(log::level l, std::string_view event, std::string_view text,
+                     std::initializer_list<log::field> fields) const {
+  if (lines_->may_say(now_anchored(), handshaken_ ? uri_ : std::string{}))
+    log::write(l, "server", event, text, fields);
+}
+
 bool connection::end(std::string_view event, std::string_view why) {
   if (over_.exchange(true)) return false;
   if (!event.empty()) {
     const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
-    log::write(fault ? log::level::warn : log::level::info, "server", event, why,
-               {{"peer", address_}, {"gateway", uri_}});
+    say(fault ? log::level::warn : log::level::info, event, why, {{"peer", address_}, {"gateway", uri_}});
   }
   timer_.cancel();
   if (session_) session_->closed();

@@ -12,7 +12,9 @@
 #include <functional>
 #include <mutex>
 
+#include "base/log.hpp"
 #include "server/link.hpp"
+#include "server/refusal_log.hpp"
 
 namespace cpns::server {
 
@@ -24,7 +26,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   /// `io`: what `s` belongs to, kept alive. `limits` is read once. `done` is called once, on the strand, when
   /// the connection is over.
   connection(std::shared_ptr<boost::asio::io_context> io, socket s, boost::asio::ssl::context& tls,
-             const link_limits& limits, session_factory make_session,
+             const link_limits& limits, std::shared_ptr<refusal_log> lines, session_factory make_session,
              std::function<void(const connection*)> done);
 
   /// Begins the handshake.
@@ -55,6 +57,9 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   void finish(std::string_view event, std::string_view why);
   /// A planned end, which TLS tells the other side about.
   void finish_properly(std::string_view event, std::string_view why);
+  /// A line of the log, as many as its gateway may cause; strangers share what they may cause.
+  void say(log::level l, std::string_view event, std::string_view text,
+           std::initializer_list<log::field> fields) const;
   /// False: it is over already.
   bool end(std::string_view event, std::string_view why);
   void close_socket();
@@ -68,6 +73,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   boost::asio::ssl::stream<socket> stream_;
   boost::asio::steady_timer timer_;
   const link_limits limits_;
+  const std::shared_ptr<refusal_log> lines_;
   session_factory make_session_;
   std::function<void(const connection*)> done_;
   std::shared_ptr<link_session> session_;

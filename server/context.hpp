@@ -80,7 +80,7 @@ class role_context {
   const clock_fn now;
   const protocol::proof_check proof;
   shared_proof_delays delays;
-  refusal_log refusals;
+  refusal_log refusals{"what a gateway was refused"};
   gateway_register gateways;
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes

@@ -52,6 +52,8 @@ struct listener::impl {
   tcp::endpoint bound;  // with the guard, and so is `is_bound`
   bool is_bound = false;
   seldom not_there;
+  seldom no_room;  // with the guard
+  std::shared_ptr<refusal_log> lines = std::make_shared<refusal_log>("connections");
   asio::steady_timer pause{strand};
   asio::steady_timer ticker{strand};
   milliseconds tick_period{};
@@ -147,8 +149,10 @@ void listener::impl::accept() {
     if (stopping) return;
     waiting_for_room = live.size() >= limits.connections;
     if (waiting_for_room) {
-      log::warn("server", "connections-full", "further gateways wait to be accepted",
-                {{"connections", std::to_string(live.size())}});
+      const auto taken = std::to_string(live.size());
+      if (no_room.due(now_anchored(), taken))
+        log::warn("server", "connections-full", "further gateways wait to be accepted",
+                  {{"connections", taken}});
       return;
     }
   }
@@ -179,7 +183,7 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
     if (stopping) return;
     // The session factory lives as long as this object, which outlives its connections.
     c = std::make_shared<connection>(
-        shared_io, std::move(s), tls, limits,
+        shared_io, std::move(s), tls, limits, lines,
         [this](peer_info p, std::shared_ptr<link_port> port) {
           return make_session(std::move(p), std::move(port));
         },
@@ -227,6 +231,7 @@ void listener::impl::arm_ticker() {
   ticker.async_wait([this](const error_code& stop) {
     if (stop || !tick) return;
     tick();
+    lines->tick(now_anchored());
     arm_ticker();
   });
 }

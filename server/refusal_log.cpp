@@ -16,8 +16,7 @@ void refusal_log::tick(time_point now) {
     held = budget_.over(now);
   }
   for (const auto& h : held)
-    log::warn("server", "refusals-held-back",
-              "further lines about what a gateway was refused were not written",
+    log::warn("server", "refusals-held-back", "further lines about " + about_ + " were not written",
               {{"gateway", h.key.empty() ? "several" : h.key}, {"lines", std::to_string(h.lines)}});
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// What the log says of requests that were refused or not understood: a few lines a gateway, and the number of
-// those that were held back.
+// Log lines that a gateway, or a stranger at the server's port, can cause with each message or connection: a
+// few per gateway, and the number of those that were held back.
 
 #include <mutex>
 #include <string>
@@ -15,12 +15,16 @@ class refusal_log {
   static constexpr std::uint32_t lines = 20;     ///< of one gateway
   static constexpr milliseconds period{10'000};  ///< in which they may be written
 
-  /// Whether a line caused by the gateway with this URI may be written.
+  /// `about`: the lines, as the line that counts those held back names them.
+  explicit refusal_log(std::string about) : about_(std::move(about)) {}
+
+  /// Whether a line caused by the gateway with this URI may be written. Those without one share an empty URI.
   bool may_say(time_point now, const std::string& gateway);
   /// Says what was held back in periods that are over.
   void tick(time_point now);
 
  private:
+  const std::string about_;
   std::mutex guard_;
   line_budget budget_{lines, period};
 };

@@ -8,6 +8,7 @@
 
 #include "crypto/key_schedule.hpp"
 #include "server/listener.hpp"
+#include "server/refusal_log.hpp"
 #include "tests/unit/server/captured_log.hpp"
 #include "tests/unit/server/gateway_end.hpp"
 
@@ -381,6 +382,30 @@ TEST(link, further_gateways_wait_while_all_connections_are_taken) {
   first.reset();
   waiting.join();
   EXPECT_TRUE(second->connected()) << second->error();
+}
+
+TEST(link, strangers_at_the_port_cause_a_few_lines_and_the_number_of_the_others) {
+  place p;
+  p.at->every(milliseconds{10}, [] {});
+  constexpr std::size_t strangers = 60;
+  for (std::size_t i = 0; i < strangers; ++i) {
+    boost::asio::io_context io;
+    boost::asio::ip::tcp::socket s{io};
+    s.connect({boost::asio::ip::address_v4::loopback(), p.at->port()});
+    boost::asio::write(s, boost::asio::buffer("GET / HTTP/1.1\r\n\r\n", 18));
+    boost::system::error_code gone;
+    char byte = 0;
+    while (!gone) s.read_some(boost::asio::buffer(&byte, 1), gone);
+  }
+  const auto text = p.log.text();
+  std::size_t lines = 0;
+  for (auto at = text.find("gateway-refused"); at != std::string::npos;
+       at = text.find("gateway-refused", at + 1))
+    ++lines;
+  EXPECT_EQ(lines, server::refusal_log::lines);
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->connected());
+  EXPECT_TRUE(p.log.says("gateway-connected")) << "a gateway's lines are its own";
 }
 
 TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
