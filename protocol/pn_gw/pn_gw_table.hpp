@@ -358,7 +358,7 @@ inline constexpr auto pn_gw_table = [] {
     {s::rejected,          e::renew,           verdict::reject, a::drop,            s::rejected,          "1"},
     {s::rejected,          e::approval_needed, verdict::reject, a::drop,            s::rejected,          "3"},
     {s::rejected,          e::approved,        verdict::accept, a::approve,         s::found,             "3"},
-    {s::rejected,          e::refused_here,    verdict::ignore, a::none,            s::rejected,          "3"},
+    {s::rejected,          e::refused_here,    verdict::accept, a::refuse,          s::rejected,          "3"},
     {s::rejected,          e::ask_first,       verdict::reject, a::drop,            s::rejected,          "4"},
     {s::rejected,          e::ask_again,       verdict::reject, a::drop,            s::rejected,          "4"},
     {s::rejected,          e::deliver,         verdict::reject, a::drop,            s::rejected,          "9"},

@@ -138,6 +138,19 @@ TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
   EXPECT_EQ(w.server.asked, 0);
 }
 
+TEST(Scenario, ARejectionOfADeviceThatAListRefusesAlreadyIsRemembered) {
+  world_options o;
+  o.denied = true;
+  world w{o};
+  w.connect();
+  w.run(5s);
+  ASSERT_EQ(w.gw->state(), pn_gw_state::rejected);
+  EXPECT_EQ(w.gw_disk.standing, device_standing::normal) << "a list may change";
+  w.gw->handle_approval(w.now, false);
+  w.run(100ms);
+  EXPECT_EQ(w.gw_disk.standing, device_standing::rejected);
+}
+
 TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
   world w;
   w.server.holder = gateway_id{{9}};

@@ -39,6 +39,7 @@ protocol::pn_gw_settings world::gw_settings() const {
   st.gw = o.gw;
   st.user = gw_disk.user;
   st.policy = o.policy;
+  st.denied = o.denied;
   st.lowest_suite = o.suite;
   st.answer_timeout = o.answer_timeout;
   if (o.suite == suite_symmetric) st.lowest_suite = suite_symmetric;

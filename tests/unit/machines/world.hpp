@@ -27,6 +27,7 @@ struct world_options {
   bool pne_forgets = false;  ///< memory that does not survive a crash
   bool real_server = false;  ///< the server's own machine, instead of the one that is reduced for tests
   protocol::validation_policy policy = protocol::validation_policy::automatic;
+  bool denied = false;  ///< by the gateway's deny list
   gateway_id gw{{1, 2, 3}};
   milliseconds answer_timeout = protocol::answer_timeout_default;
 };
