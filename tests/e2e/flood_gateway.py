@@ -12,9 +12,8 @@ import sys
 import threading
 import time
 
-from support import hostile
+from support import forged, hostile
 from support.home import Home
-from test_strangers import drsp
 
 
 def fragment(number: int, message: bytes) -> bytes:
@@ -30,7 +29,7 @@ def flood(home, at: str, entity: str, until: float, sent: list, kind: str):
                 with s.makefile("rb") as frames:
                     head = frames.read(4)
                     dreq = frames.read(int.from_bytes(head, "big"))[2:]
-                answer = drsp(dreq, entity, os.urandom(32))
+                answer = forged.drsp(dreq, entity)
                 s.sendall(fragment(0, answer))
                 s.settimeout(5)
                 number = 1

@@ -6,29 +6,12 @@ import os
 import threading
 import unittest
 
-from support import hostile
+from support import forged, hostile
 from support.case import E2ECase
 
 NO_ENTITY_IDS = ["headset", "", "urn:dev:mac:0024BEFFFE804FF1", "urn:dev:mac:0024befffe804ff", "urn:gsma:imei:35209900-176148-2",
                  "urn:uuid:00000000-0000-0000-0000-000000000000", "urn:dev:os:032473-1", "urn:dev:mac:0024befffe804ff1\n",
                  "urn:dev:os:1-\x1b[31mred", "urn:dev:os:1-" + "x" * 60]
-NULL = b"\xf6"
-
-
-def bstr(b: bytes) -> bytes:
-    return (bytes([0x40 | len(b)]) if len(b) < 24 else bytes([0x58, len(b)])) + b
-
-
-def tstr(t: str) -> bytes:
-    b = t.encode()
-    return (bytes([0x60 | len(b)]) if len(b) < 24 else bytes([0x78, len(b)])) + b
-
-
-def drsp(dreq: bytes, entity: str, share: bytes) -> bytes:
-    """Of an unkeyed PNE with suite 2; a presence tag of chance if one is asked for."""
-    gw_nonce, asked = dreq[21:37], dreq[37:38] != NULL
-    return (b"\x8a\x02" + bstr(gw_nonce[:4]) + tstr(entity) + bstr(os.urandom(16)) + b"\x02" + bstr(share) + NULL + b"\x00" + NULL
-            + (bstr(os.urandom(16)) if asked else NULL))
 
 
 class Strangers(E2ECase):
@@ -57,8 +40,8 @@ class Strangers(E2ECase):
                 if len(head) < 4:
                     return
                 message = frames.read(int.from_bytes(head, "big"))[2:]  # one fragment
-                if message[:2] == b"\x86\x01":
-                    s.sendall(hostile.frame(bytes([number, 0x80]) + drsp(message, entity, share)))
+                if forged.is_dreq(message):
+                    s.sendall(hostile.frame(bytes([number, 0x80]) + forged.drsp(message, entity, share)))
 
     def served(self, claimed=()):
         """A device that nobody spoke for, and those of `claimed` too."""
