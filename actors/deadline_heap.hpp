@@ -2,8 +2,10 @@
 // Deadlines of many devices behind one timer: a device has one deadline at a time, the newest it named. Not
 // thread-safe.
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <utility>
 #include <vector>
@@ -50,6 +52,29 @@ class deadline_heap {
  private:
   std::map<key, time_point> current_;
   std::set<std::pair<time_point, key>> order_;
+};
+
+/// The timer messages that an actor sent itself. A far one that an earlier deadline overtook stays under way
+/// and serves when its time comes: it is not doubled. Not thread-safe.
+class armed_timers {
+ public:
+  struct timer {
+    time_point at;
+    milliseconds wait;  ///< from now, and 1 ms more, so that it does not come before its time
+  };
+  /// What to send so that `next` is met; nothing if time_never, or if one that is under way does.
+  std::optional<timer> arm(time_point now, time_point next) {
+    if (next == time_never) return std::nullopt;
+    const auto at = std::min(next, now + look_again);
+    if (!at_.empty() && *at_.begin() <= at) return std::nullopt;
+    at_.insert(at);
+    return timer{at, std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now)) +
+                         milliseconds{1}};
+  }
+  void came(time_point at) { at_.erase(at); }
+
+ private:
+  std::set<time_point> at_;
 };
 
 }  // namespace cpns::actors

@@ -152,9 +152,7 @@ open_in_its_place(const config::transport_config& t, const plugins::transport_sp
     settings.name = t.name;
     return plugins::isolation::open_isolated(spec, std::move(settings), listener);
   }
-  // CPNS_CHECK would lose the name of the parameter.
-  if (auto probed = plugins::probe_transport(spec); !probed)
-    return tl::unexpected<plugins::open_error>(std::move(probed).error());
+  CPNS_CHECK(plugins::probe_transport(spec));
   return plugins::load_transport(spec, listener);
 }
 

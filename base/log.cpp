@@ -9,6 +9,7 @@
 #include <chrono>
 #include <memory>
 #include <mutex>
+#include <utility>
 
 #include "base/bytes.hpp"
 
@@ -24,6 +25,42 @@ struct state {
 };
 
 std::mutex guard;
+
+/// Of one process: peers share what they may cause.
+class debug_budget {
+ public:
+  using clock = std::chrono::steady_clock;
+
+  /// Whether a line may be written now. `left_out`: of those before, to be told now; else 0.
+  bool take(std::uint64_t& left_out) {
+    std::lock_guard lock{guard_};
+    const auto now = clock::now();
+    const std::chrono::duration<double> passed = now - since_;
+    tokens_ = std::min<double>(debug_burst, tokens_ + passed.count() * debug_rate);
+    since_ = now;
+    const bool granted = tokens_ >= 1;
+    if (granted)
+      tokens_ -= 1;
+    else
+      ++left_out_;
+    if (left_out_ > 0 && now >= told_ + std::chrono::seconds{10}) {
+      told_ = now;
+      left_out = std::exchange(left_out_, 0);
+    }
+    return granted;
+  }
+
+ private:
+  std::mutex guard_;
+  double tokens_ = debug_burst;
+  clock::time_point since_ = clock::now(), told_{};
+  std::uint64_t left_out_ = 0;
+};
+
+debug_budget& debug_lines() {
+  static debug_budget b;
+  return b;
+}
 
 std::shared_ptr<const state>& current() {
   static std::shared_ptr<const state> s = [] {
@@ -158,8 +195,18 @@ void write(level l, std::string_view component, std::string_view event, std::str
     append_fields(line, fields);
     return s->diverted(l, event, line);
   }
-  s->out->info(s->now.form == format::json ? as_json(l, component, event, text, fields)
-                                           : as_line(l, component, event, text, fields));
+  const auto put = [&s](level at, auto... parts) {
+    s->out->info(s->now.form == format::json ? as_json(at, parts...) : as_line(at, parts...));
+  };
+  if (l == level::debug) {
+    std::uint64_t left_out = 0;
+    const bool granted = debug_lines().take(left_out);
+    if (left_out > 0)
+      put(level::info, component, "debug-lines-left-out", "lines of level debug were too many",
+          std::initializer_list<field>{{"count", std::to_string(left_out)}});
+    if (!granted) return;
+  }
+  put(l, component, event, text, fields);
 }
 
 std::string_view name_of(level l) { return level_names[static_cast<std::size_t>(l)]; }

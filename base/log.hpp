@@ -16,6 +16,9 @@ namespace cpns::log {
 enum class level : std::uint8_t { debug, info, warn, error, off };
 enum class format : std::uint8_t { text, json };
 
+inline constexpr int debug_burst = 20'000;
+inline constexpr int debug_rate = 100;  ///< lines a second
+
 struct field {
   std::string_view key;
   std::string value;
@@ -32,7 +35,9 @@ struct settings {
 status configure(const settings& s);
 /// [thread-safe]
 bool enabled(level l, std::string_view component);
-/// [thread-safe] Control characters in text and fields are written as escapes.
+/// [thread-safe] Control characters in text and fields are written as escapes. Of level debug, `debug_burst`
+/// lines are written at once and `debug_rate` a second: peers cause them with every message. The others are
+/// counted in a line `debug-lines-left-out`, once in ten seconds.
 void write(level l, std::string_view component, std::string_view event, std::string_view text,
            std::initializer_list<field> fields = {});
 

@@ -1,6 +1,7 @@
 #pragma once
 // result<T>: a value, or an error with a code and the words that say what was wrong, where, and what to do.
 
+#include <concepts>
 #include <string>
 #include <tl/expected.hpp>
 #include <utility>
@@ -32,7 +33,11 @@ using status = result<void>;
 inline tl::unexpected<error> fail(errc code, std::string detail = {}) {
   return tl::unexpected<error>(error{code, std::move(detail)});
 }
-inline tl::unexpected<error> fail(error e) { return tl::unexpected<error>(std::move(e)); }
+/// With an error that knows more, such as plugins::open_error, what it knows stays.
+template <std::derived_from<error> E>
+tl::unexpected<E> fail(E e) {
+  return tl::unexpected<E>(std::move(e));
+}
 
 // CPNS_TRY(auto x, f());  declares x from the value of f(), or returns its error from this function.
 // CPNS_CHECK(f());        returns the error of f(), if there is one.

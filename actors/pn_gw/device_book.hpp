@@ -15,6 +15,7 @@ namespace cpns::actors {
 /// for longest.
 class eviction_order {
  public:
+  static constexpr std::size_t said_max = 256;
   struct place {
     bool said_only;
     std::list<std::uint64_t>::iterator at;
@@ -25,6 +26,11 @@ class eviction_order {
     return {said_only, list.insert(list.end(), device)};
   }
   void take(const place& p) { (p.said_only ? said_ : away_).erase(p.at); }
+  /// The oldest of those that only somebody's word brought here, when they are too many: a person is asked
+  /// about each, and anybody in range can invent one.
+  [[nodiscard]] std::optional<std::uint64_t> surplus() const {
+    return said_.size() > said_max ? std::optional{said_.front()} : std::nullopt;
+  }
   [[nodiscard]] std::optional<std::uint64_t> first() const {
     if (!said_.empty()) return said_.front();
     if (!away_.empty()) return away_.front();

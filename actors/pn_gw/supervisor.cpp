@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <map>
 #include <optional>
-#include <set>
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
@@ -56,6 +55,7 @@ class supervisor {
     if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->second);
     keep(it->second);
     it->second.evictable = evictable_.put(it->first, m.kind);
+    if (const auto one = evictable_.surplus()) evict(devices_.at(*one));
   }
 
   void evicted(const sup_evicted& m) {
@@ -82,10 +82,10 @@ class supervisor {
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
 
-  void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
+  void link_proven(const sup_link_proven& m) { (void)m; }
 
   void timer(const sup_timer& m) {
-    armed_.erase(m.at);
+    armed_.came(m.at);
     if (stopping_) return;
     const auto now = clock();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_.at(k).actor, gw_tick{});
@@ -429,17 +429,9 @@ class supervisor {
     routes_.erase(it);
   }
 
-  /// A far timer that an earlier deadline overtook stays armed and serves when its time comes: it is not
-  /// doubled.
   void arm() {
-    const auto now = clock();
-    const auto next = std::min(deadlines_.next(), detections_.next());
-    if (next == time_never) return;
-    const auto at = std::min(next, now + look_again);
-    if (!armed_.empty() && *armed_.begin() <= at) return;
-    armed_.insert(at);
-    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now));
-    self_->delayed_send(supervisor_actor{self_}, wait + milliseconds{1}, sup_timer{at});
+    if (const auto t = armed_.arm(clock(), std::min(deadlines_.next(), detections_.next())))
+      self_->delayed_send(supervisor_actor{self_}, t->wait, sup_timer{t->at});
   }
 
   supervisor_actor::pointer self_;
@@ -461,7 +453,7 @@ class supervisor {
   std::shared_ptr<unproven_lines> lines_ =
       std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));
   deadline_heap deadlines_, detections_;
-  std::set<time_point> armed_;  ///< timers that are under way
+  armed_timers armed_;
   bool stopping_ = false;
 };
 

@@ -45,7 +45,7 @@ class fleet {
   }
 
   void timer(const fleet_timer& m) {
-    armed_.erase(m.at);
+    armed_.came(m.at);
     const auto now = clock_();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(members_[k].actor, pne_tick{});
     for (auto k : naps_.take_due(now, ticks_at_once)) turn(k);
@@ -240,14 +240,8 @@ class fleet {
   }
 
   void arm() {
-    const auto now = clock_();
-    const auto next = std::min({deadlines_.next(), naps_.next(), repairs_.next()});
-    if (next == time_never) return;
-    const auto at = std::min(next, now + look_again);
-    if (!armed_.empty() && *armed_.begin() <= at) return;
-    armed_.insert(at);
-    const auto wait = std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now));
-    self_->delayed_send(fleet_actor{self_}, wait + milliseconds{1}, fleet_timer{at});
+    if (const auto t = armed_.arm(clock_(), std::min({deadlines_.next(), naps_.next(), repairs_.next()})))
+      self_->delayed_send(fleet_actor{self_}, t->wait, fleet_timer{t->at});
   }
 
   fleet_actor::pointer self_;
@@ -261,7 +255,7 @@ class fleet {
   std::unordered_map<std::string, std::uint64_t> by_entity_;
   std::map<link_key, leads_to> links_;
   deadline_heap deadlines_, naps_, repairs_;
-  std::set<time_point> armed_;  ///< timers that are under way
+  armed_timers armed_;
   bool stopping_ = false;
 };
 

@@ -19,6 +19,17 @@ bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
+/// "tcp:10.0.0.7" without the name of the radio in front.
+std::string_view without_radio(std::string_view host) {
+  const auto colon = host.find(':');
+  if (colon == std::string_view::npos || colon == 0 || colon + 1 == host.size()) return host;
+  const auto name = host.substr(0, colon);
+  const bool is_name = std::all_of(name.begin(), name.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  });
+  return is_name ? host.substr(colon + 1) : host;
+}
+
 }  // namespace
 
 time_point claimants::not_before(const entity_id& entity, std::string_view claimant) const {
@@ -90,7 +101,8 @@ std::string_view without_port(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos || !is_number(address.substr(colon + 1))) return address;
   const auto host = address.substr(0, colon);
-  const bool has_port = host.ends_with(']') || host.find(':') == std::string_view::npos;
+  const bool has_port =
+      host.ends_with(']') || without_radio(host).find(':') == std::string_view::npos;
   return has_port ? host : address;
 }
 

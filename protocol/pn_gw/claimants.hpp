@@ -72,7 +72,8 @@ class claimants final : public claimant_book {
   std::deque<std::pair<time_point, std::string>> in_order_;  ///< the same, oldest first
 };
 
-/// An address without its port: "10.0.0.7:4711" and "[fe80::1]:4711" lose it, everything else stays.
+/// An address without its port: "tcp:10.0.0.7:4711", "10.0.0.7:4711" and "tcp:[fe80::1]:4711" lose it,
+/// everything else stays, such as "ble:AA:BB:CC:DD:EE:11".
 std::string_view without_port(std::string_view address);
 /// One claimant a radio and address, whatever port it comes from.
 std::string claimant_of(std::uint64_t transport, std::string_view address);

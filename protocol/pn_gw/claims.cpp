@@ -60,8 +60,15 @@ void pn_gw_machine::impl::begin_for_claims(time_point now) {
   begin(now);
 }
 
-/// Over the bound a newcomer takes the place of any of them, or of none.
+/// One answer per link, the newest: a link that answers without end takes no place but its own. Over the bound
+/// a newcomer takes the place of any of them, or of none.
 void pn_gw_machine::impl::keep(gw_answer answer) {
+  const auto former = std::find_if(open.answers.begin(), open.answers.end(),
+                                   [&answer](const gw_answer& a) { return a.link == answer.link; });
+  if (former != open.answers.end()) {
+    if (!former->judged.is_verified() || answer.judged.is_verified()) *former = std::move(answer);
+    return;
+  }
   if (open.answers.size() < claims_max) return open.answers.push_back(std::move(answer));
   const auto place = random.below(claims_max + 1);
   if (place < claims_max) open.answers[place] = std::move(answer);
@@ -131,6 +138,18 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return now - a.to->begun >= answer_age_max; });
 }
 
+/// The DREQ that is out left out the links whose answers still stood. They are asked when those are too old.
+void pn_gw_machine::impl::replace_old_answers(time_point now) {
+  const auto is_old = [now](const gw_answer& a) { return now - a.to->begun >= answer_age_max; };
+  if (open.asked && open.asked->request.issuer_nonce && now - open.asked->begun < answer_age_max)
+    for (const auto& a : open.answers)
+      if (is_old(a)) {
+        outputs.emplace_back(gw_send{a.link, open.asked->dreq});
+        open.sends_left = std::max(open.sends_left, 1);
+      }
+  forget_old_answers(now);
+}
+
 /// By chance; a claimant that was refused is drawn less often, and not before its wait is over. What the
 /// device verified is asked about first. `soonest`: when a claim that has to wait may be drawn.
 std::optional<std::size_t> pn_gw_machine::impl::draw_claim(time_point now, time_point& soonest) {
@@ -179,7 +198,7 @@ bool pn_gw_machine::impl::wants_dreq(time_point now) const {
 
 /// Asks the server about one answer, or waits until it may, or gets answers that it can judge.
 void pn_gw_machine::impl::ask_next(time_point now, bool may_heal) {
-  forget_old_answers(now);
+  replace_old_answers(now);
   if (wants_dreq(now)) {
     timers.stop(gw_timer::answer);
     timers.stop(gw_timer::ask);

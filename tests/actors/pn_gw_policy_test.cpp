@@ -1,4 +1,5 @@
 // Step 3: whom the gateway accepts, and what it keeps in memory for those it does not.
+#include "actors/pn_gw/device_book.hpp"
 #include "tests/actors/pn_gw_place.hpp"
 
 namespace cpns::gateway_actor_tests {
@@ -189,6 +190,25 @@ TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
   p.settle();
   EXPECT_EQ(h.link, 0u);
   EXPECT_TRUE(p.logged("too-many-devices"));
+}
+
+TEST(pn_gw_policy, names_that_were_only_said_wait_under_ask_for_a_persons_word_in_a_bounded_number) {
+  gateway_place p{asking()};
+  auto& there = p.pne(1);
+  p.radio.link_up(there);
+  p.settle();
+  const auto most = actors::eviction_order::said_max;
+  for (std::size_t i = 0; i < most + 50; ++i) {
+    auto& stranger =
+        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
+    p.radio.link_up(stranger);
+    p.settle();
+    p.radio.link_down(stranger);
+    p.settle();
+  }
+  EXPECT_EQ(p.list().size(), most + 1);
+  EXPECT_EQ(p.command(there, "approve"), "") << "it is in reach";
+  EXPECT_TRUE(p.advance_until([&] { return there.key().has_value(); }, seconds{30}));
 }
 
 TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_that_is_there) {

@@ -1,8 +1,9 @@
-"""Small and read-only disks, for tests that run as root; others are told why they are skipped."""
+"""Small, read-only and failing disks, for tests that run as root; others are told why they are skipped."""
 
 import os
 import pathlib
 import subprocess
+import tempfile
 import unittest
 
 
@@ -26,6 +27,16 @@ class Tmpfs:
         if wrong:
             raise unittest.SkipTest(f"a tmpfs cannot be made read-only here: {wrong}")
 
+    def cover(self):
+        """Read-only for what is opened from now on; remounting is refused while a file is open for writing, as a lock is."""
+        for options in (("--bind", self.folder), ("-o", "remount,bind,ro")):
+            wrong = _mount(*options, self.folder)
+            if wrong:
+                raise unittest.SkipTest(f"a tmpfs cannot be covered here: {wrong}")
+
+    def uncover(self):
+        subprocess.run(["umount", str(self.folder)], capture_output=True, check=True)
+
     def fill(self, leave=0):
         """Ballast, until at most `leave` bytes are free; zeros that are really there."""
         with open(self.folder / "ballast", "ab", buffering=0) as file:
@@ -48,3 +59,42 @@ class Tmpfs:
 
     def close(self):
         subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
+
+
+class FailingDisk:
+    """An ext4 of its own at `folder`, which fail() makes read-only as an error of the disk does: also for files that are open. It stays so
+    until it is mounted again, when nobody has a file of it open."""
+
+    def __init__(self, folder: pathlib.Path, size: str):
+        self.folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._image = tempfile.NamedTemporaryFile(prefix="cpns-e2e-disk-")
+        try:
+            for command in (["truncate", "-s", size, self._image.name], ["mkfs.ext4", "-q", "-F", self._image.name]):
+                subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError) as wrong:
+            raise unittest.SkipTest(f"an ext4 cannot be made here: {wrong}") from None
+        wrong = self._mount()
+        if wrong:
+            raise unittest.SkipTest(f"an ext4 in a file cannot be mounted here (needs root and loop devices): {wrong}")
+
+    def _mount(self) -> str:
+        wrong = _mount("-o", "loop", self._image.name, self.folder)
+        if not wrong:
+            self.folder.chmod(0o700)
+        return wrong
+
+    def fail(self):
+        wrong = _mount("-o", "remount,abort", self.folder)
+        if wrong:
+            raise unittest.SkipTest(f"an ext4 cannot be made to fail here: {wrong}")
+
+    def mount_again(self):
+        subprocess.run(["umount", str(self.folder)], capture_output=True, check=True)
+        wrong = self._mount()
+        if wrong:
+            raise AssertionError(f"the disk cannot be mounted again: {wrong}")
+
+    def close(self):
+        subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)
+        self._image.close()

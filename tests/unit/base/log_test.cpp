@@ -51,6 +51,19 @@ TEST_F(log_lines, text_has_time_level_component_event_and_fields) {
           "entity=urn:dev:os:1-a note=\"two words\" none=\"\""));
 }
 
+TEST_F(log_lines, of_level_debug_are_bounded_and_the_others_are_counted) {
+  s.threshold = level::debug;
+  ASSERT_TRUE(configure(s));
+  for (int i = 0; i < 2 * debug_burst; ++i) debug("radio", "dropped", "noise");
+  info("radio", "link-up", "a link");
+  const auto written = lines();
+  EXPECT_GE(written.size(), static_cast<std::size_t>(debug_burst));
+  EXPECT_LT(written.size(), static_cast<std::size_t>(debug_burst * 3 / 2));
+  EXPECT_TRUE(std::any_of(written.begin(), written.end(),
+                          [](const auto& l) { return l.find("debug-lines-left-out") != std::string::npos; }));
+  EXPECT_THAT(written.back(), HasSubstr("link-up"));
+}
+
 TEST_F(log_lines, json_is_one_object_a_line) {
   s.form = format::json;
   ASSERT_TRUE(configure(s));

@@ -62,6 +62,10 @@ TEST_F(Claimants, OneRequestASecondAndEntity) {
 
 TEST_F(Claimants, AnAddressLosesItsPortAndNothingElse) {
   EXPECT_EQ(without_port("10.0.0.7:4711"), "10.0.0.7");
+  EXPECT_EQ(without_port("tcp:10.0.0.7:4711"), "tcp:10.0.0.7");
+  EXPECT_EQ(without_port("tcp:[fe80::1]:4711"), "tcp:[fe80::1]");
+  EXPECT_EQ(without_port("ble:AA:BB:CC:DD:EE:11"), "ble:AA:BB:CC:DD:EE:11");
+  EXPECT_EQ(without_port("loopback:3/1"), "loopback:3/1");
   EXPECT_EQ(without_port("[fe80::1%eth0]:4711"), "[fe80::1%eth0]");
   EXPECT_EQ(without_port("AA:BB:CC:DD:EE:11"), "AA:BB:CC:DD:EE:11");
   EXPECT_EQ(without_port("fe80::1"), "fe80::1");
