@@ -18,7 +18,7 @@
 
 namespace cpns::uplink_tests {
 
-/// Everything waits up to ten seconds.
+/// Everything waits up to ten seconds, if nothing else is said.
 class told final : public actors::uplink_listener {
  public:
   void up(actors::connection_number connection, secret32 exporter, std::string server) override {
@@ -45,8 +45,8 @@ class told final : public actors::uplink_listener {
   bool wait_down(std::size_t n = 1) {
     return wait([this, n] { return downs_.size() >= n; });
   }
-  bool wait_frames(std::size_t n) {
-    return wait([this, n] { return frames_.size() >= n; });
+  bool wait_frames(std::size_t n, milliseconds most = seconds{10}) {
+    return wait([this, n] { return frames_.size() >= n; }, most);
   }
   [[nodiscard]] std::size_t ups() const {
     std::lock_guard lock{guard_};
@@ -80,9 +80,9 @@ class told final : public actors::uplink_listener {
 
  private:
   template <class Condition>
-  bool wait(Condition c) {
+  bool wait(Condition c, milliseconds most = seconds{10}) {
     std::unique_lock lock{guard_};
-    return changed_.wait_for(lock, seconds{10}, c);
+    return changed_.wait_for(lock, most, c);
   }
   mutable std::mutex guard_;
   std::condition_variable changed_;

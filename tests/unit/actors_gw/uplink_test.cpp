@@ -210,22 +210,13 @@ TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_wi
                        while (!gone) boost::asio::write(s, boost::asio::buffer(wire), gone);
                      }};
   auto up = p.connect(server.port());
-  ASSERT_TRUE(p.heard.wait_frames(17));
-  const auto settled = [&p] {
-    std::size_t n = 0;
-    while (n != p.heard.frames().size() && n < 200) {
-      n = p.heard.frames().size();
-      std::this_thread::sleep_for(milliseconds{300});
-    }
-    return n;
-  };
-  const auto stands_at = settled();
-  EXPECT_LT(stands_at, 25u);
+  ASSERT_TRUE(p.heard.wait_frames(18)) << "1 MiB and the frame that goes over it";
+  EXPECT_FALSE(p.heard.wait_frames(20, milliseconds{300}));
   up->taken(p.heard.latest() + 1, 1'000'000);
-  EXPECT_EQ(settled(), stands_at);
+  EXPECT_FALSE(p.heard.wait_frames(20, milliseconds{100})) << "of another connection";
   up->taken(p.heard.latest(), 600'000);
-  EXPECT_TRUE(p.heard.wait_frames(stands_at + 9)) << stands_at << " and then " << p.heard.frames().size();
-  EXPECT_LT(settled(), stands_at + 15);
+  EXPECT_TRUE(p.heard.wait_frames(27));
+  EXPECT_FALSE(p.heard.wait_frames(30, milliseconds{300}));
 }
 
 TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
