@@ -53,6 +53,7 @@ result<std::optional<protocol::device_record>> key_store::load(const entity_id& 
 }
 
 void key_store::save(const protocol::device_record& record, storage::commit_done done) {
+  note_date(record);
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::peers, to_bytes(as_bytes(record.entity.text())), protocol::encode(record)});

@@ -82,7 +82,7 @@ class supervisor {
     parts_.radios[m.link.transport].transport->disconnect(m.link.link);
   }
 
-  void link_proven(const sup_link_proven& m) { (void)m; }
+  void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
 
   void timer(const sup_timer& m) {
     armed_.came(m.at);

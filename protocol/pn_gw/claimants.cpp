@@ -101,8 +101,7 @@ std::string_view without_port(std::string_view address) {
   const auto colon = address.rfind(':');
   if (colon == std::string_view::npos || !is_number(address.substr(colon + 1))) return address;
   const auto host = address.substr(0, colon);
-  const bool has_port =
-      host.ends_with(']') || without_radio(host).find(':') == std::string_view::npos;
+  const bool has_port = host.ends_with(']') || without_radio(host).find(':') == std::string_view::npos;
   return has_port ? host : address;
 }
 

@@ -60,8 +60,8 @@ void pn_gw_machine::impl::begin_for_claims(time_point now) {
   begin(now);
 }
 
-/// One answer per link, the newest: a link that answers without end takes no place but its own. Over the bound
-/// a newcomer takes the place of any of them, or of none.
+/// One answer per link, the newest: a link that answers without end takes no place but its own. Over the
+/// bound a newcomer takes the place of any of them, or of none.
 void pn_gw_machine::impl::keep(gw_answer answer) {
   const auto former = std::find_if(open.answers.begin(), open.answers.end(),
                                    [&answer](const gw_answer& a) { return a.link == answer.link; });
