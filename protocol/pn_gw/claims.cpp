@@ -141,7 +141,7 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
 /// The DREQ that is out left out the links whose answers still stood. They are asked when those are too old.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   const auto is_old = [now](const gw_answer& a) { return now - a.to->begun >= answer_age_max; };
-  if (open.asked && open.asked->request.issuer_nonce && now - open.asked->begun < answer_age_max)
+  if (collects(now))
     for (const auto& a : open.answers)
       if (is_old(a)) {
         outputs.emplace_back(gw_send{a.link, open.asked->dreq});
@@ -184,11 +184,15 @@ bool pn_gw_machine::impl::has_answered(gw_link link) const {
                      [link](const gw_answer& a) { return a.link == link; });
 }
 
+/// A DREQ is out whose answers the server can judge.
+bool pn_gw_machine::impl::collects(time_point now) const {
+  return open.asked && open.asked->request.issuer_nonce && now - open.asked->begun < answer_age_max;
+}
+
 /// A DREQ with an issuer nonce collects answers for as long as the server can judge them; the next one goes
 /// out only then, to links that have none.
 bool pn_gw_machine::impl::wants_dreq(time_point now) const {
-  if (open.asked && open.asked->request.issuer_nonce && now - open.asked->begun < answer_age_max)
-    return false;
+  if (collects(now)) return false;
   const auto any = [this](auto pred) { return std::any_of(open.answers.begin(), open.answers.end(), pred); };
   if (any([](const gw_answer& a) { return a.judged.is_verified(); })) return false;
   return !std::all_of(links.begin(), links.end(), [&](gw_link l) {

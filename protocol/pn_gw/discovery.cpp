@@ -55,6 +55,7 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_ask
   waits_for_server = false;
   activity = gw_discovering{};
   if (adopted) {
+    if (collects(now)) return;  // its answer is one more of those that are collected
     open.asked = std::move(adopted);
     open.sends_left = settings.retries;
     return;

@@ -190,6 +190,7 @@ struct pn_gw_machine::impl {
   void collect(time_point now, time_point next);
   void forget_old_answers(time_point now);
   void replace_old_answers(time_point now);
+  [[nodiscard]] bool collects(time_point now) const;
   [[nodiscard]] std::vector<std::size_t> candidates() const;
   [[nodiscard]] bool has_answered(gw_link link) const;
   [[nodiscard]] bool wants_dreq(time_point now) const;

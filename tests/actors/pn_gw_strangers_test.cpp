@@ -39,7 +39,7 @@ class radio_crowd {
         p_.radio.inbox->link_down(std::exchange(all_[i], 0), "left");
       if (all_[i] != 0 || random_.below(3) == 0) continue;
       all_[i] = p_.radio.new_link();
-      p_.radio.inbox->link_up(all_[i], 0, "10.0.0." + std::to_string(i) + ":" + std::to_string(all_[i]));
+      p_.radio.inbox->link_up(all_[i], 0, "tcp:10.0.0." + std::to_string(i) + ":" + std::to_string(all_[i]));
     }
   }
   void heard(plugins::link_id to, byte_view m) {
@@ -163,7 +163,7 @@ TEST(pn_gw_strangers, a_claimant_that_hops_from_link_to_link_is_asked_about_seld
   };
   for (int i = 0; i < 300; ++i) {
     link = p.radio.new_link();
-    p.radio.inbox->link_up(link, 0, "10.0.0.9:" + std::to_string(i));
+    p.radio.inbox->link_up(link, 0, "tcp:10.0.0.9:" + std::to_string(i));
     p.advance(milliseconds{100});
     p.radio.inbox->link_down(link, "hops");
   }
@@ -199,6 +199,55 @@ TEST(pn_gw_strangers, invented_entity_ids_leave_nothing_behind_and_their_lines_a
   p.advance(seconds{60});
   EXPECT_EQ(p.list().size(), 1u);
   EXPECT_TRUE(p.logged("lines-left-out"));
+}
+
+std::size_t count_of(const std::string& stats, const std::string& what) {
+  const auto at = stats.find("\"" + what + "\":");
+  EXPECT_NE(at, std::string::npos) << stats;
+  return std::stoul(stats.substr(at + what.size() + 3));
+}
+
+TEST(pn_gw_strangers, links_that_proved_nothing_take_half_of_the_room_and_push_nobody_out) {
+  gateway_choices c;
+  c.links_max = 40;
+  gateway_place p{c};
+  std::vector<headset_end*> served;
+  std::vector<plugins::link_id> links;
+  for (int i = 1; i <= 5; ++i) {
+    served.push_back(&p.keyed_pne(i));
+    links.push_back(served.back()->link);
+  }
+  EXPECT_EQ(count_of(p.stats(), "links_unproven"), 0u);
+  std::vector<plugins::link_id> silent;
+  for (int i = 0; i < 60; ++i) {
+    silent.push_back(p.radio.new_link());
+    p.radio.inbox->link_up(silent.back(), 0, "tcp:10.0.2." + std::to_string(i) + ":1");
+    p.settle();
+    EXPECT_LE(count_of(p.stats(), "links_unproven"), 20u) << i;
+  }
+  EXPECT_EQ(count_of(p.stats(), "links_unproven"), 20u);
+  EXPECT_EQ(count_of(p.stats(), "links"), 25u);
+  EXPECT_EQ(p.radio.disconnected.size(), 40u) << "each newcomer took the place of one";
+  for (std::size_t i = 0; i < served.size(); ++i) EXPECT_EQ(served[i]->link, links[i]) << i;
+  // A device that comes now is let in; once it proved itself, its link is none of that half.
+  auto& late = p.keyed_pne(6);
+  EXPECT_NE(late.link, 0u);
+  EXPECT_LT(count_of(p.stats(), "links_unproven"), 20u);
+}
+
+TEST(pn_gw_strangers, the_rest_of_the_room_is_filled_by_devices_alone) {
+  gateway_choices c;
+  c.links_max = 40;
+  gateway_place p{c};
+  std::vector<headset_end*> served;
+  for (int i = 1; i <= 30; ++i) served.push_back(&p.keyed_pne(i));
+  for (int i = 0; i < 60; ++i) {
+    p.radio.inbox->link_up(p.radio.new_link(), 0, "tcp:10.0.2." + std::to_string(i) + ":1");
+    p.settle();
+    EXPECT_LE(count_of(p.stats(), "links"), 40u) << i;
+  }
+  EXPECT_EQ(count_of(p.stats(), "links_unproven"), 10u);
+  for (const auto* h : served) EXPECT_NE(h->link, 0u) << h->address;
 }
 
 }  // namespace

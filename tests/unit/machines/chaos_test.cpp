@@ -131,6 +131,8 @@ constexpr chaos_kind kinds[] = {
     {"a forgetful device", 10, 10, 10, 2, 5, 10, true},
     {"strangers and a poor radio", 15, 10, 10, 0, 5, 0, false, 8},
     {"strangers and crashes", 5, 5, 5, 2, 5, 10, true, 8},
+    {"a crowd and a poor radio", 15, 10, 10, 0, 5, 0, false, 64},
+    {"a crowd and crashes", 5, 5, 5, 2, 5, 10, true, 64},
 };
 
 TEST(Chaos, SeededStorms) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "tests/unit/machines/lies.hpp"
@@ -38,9 +39,13 @@ class crowd {
     w_.elsewhere = nullptr;
   }
 
+  std::size_t floods = 0;  ///< so many of them answer a DREQ without end, each time with other bytes
+  std::set<protocol::nonce16> dreqs;  ///< of all DREQs that the gateway sent to them
+
  private:
   void come() {
     for (std::size_t i = 0; w_.gw && i < all_.size(); ++i) {
+      if (i < floods && all_[i] && asked_) flood(*all_[i], 20);
       auto& mine = all_[i];
       if (mine && random_.below(60) == 0) {
         w_.gw->handle_link_down(w_.now, *mine);
@@ -54,7 +59,7 @@ class crowd {
       if (random_.below(2) == 0) dreq.issuer_nonce = w_.issuer_nonce();
       dreq.suites = {protocol::suite_symmetric, protocol::suite_x25519};
       w_.gw->handle_detected(w_.now, *mine, encode(dreq), encode(answer(dreq)),
-                             {"air", "10.0.0." + std::to_string(i) + ":" + std::to_string(number_)});
+                             {"air", "tcp:10.0.0." + std::to_string(i) + ":" + std::to_string(number_)});
     }
   }
   void heard(protocol::gw_link to, const bytes& message) {
@@ -62,8 +67,14 @@ class crowd {
     if (it == all_.end()) return;
     if (message.empty()) return it->reset();
     const auto said = protocol::decode_radio(message);
-    if (const auto* dreq = said ? std::get_if<protocol::discovery_request>(&*said) : nullptr)
-      w_.gw->handle_frame(w_.now, to, encode(answer(*dreq)));
+    const auto* dreq = said ? std::get_if<protocol::discovery_request>(&*said) : nullptr;
+    if (dreq == nullptr) return;
+    dreqs.insert(dreq->gw_nonce);
+    asked_ = *dreq;
+    flood(to, static_cast<std::size_t>(it - all_.begin()) < floods ? 300 : 1);
+  }
+  void flood(protocol::gw_link from, int answers) {
+    for (int i = 0; i < answers; ++i) w_.gw->handle_frame(w_.now, from, encode(answer(*asked_)));
   }
   protocol::discovery_response answer(const protocol::discovery_request& dreq) {
     return forged(dreq, w_.entity, kind_, w_.gw->own_epoch(), random_);
@@ -73,6 +84,7 @@ class crowd {
   lie kind_;
   seeded_entropy random_;
   std::vector<std::optional<protocol::gw_link>> all_;
+  std::optional<protocol::discovery_request> asked_;  ///< the newest one
   std::uint64_t number_ = 0;
 };
 
