@@ -1,5 +1,6 @@
 #include "cli/transport_show.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <filesystem>
 #include <iostream>

@@ -137,7 +137,9 @@ void describe(V& v, protector_config& c) {
 template <class V>
 void describe(V& v, log_config& c) {
   v("format", c.format, "One line for each event, for people or for machines.", rules{.reload = true});
-  v("level", c.level, "The least severe level that is written.", rules{.reload = true});
+  v("level", c.level,
+    "The least severe level that is written. Of debug, 20000 lines are written at once and 100 a second.",
+    rules{.reload = true});
   v("components", c.components, "Levels of single components, by name, for example `link: debug`.",
     rules{.max = 64, .reload = true});
   v("file", c.file, "Where the log goes. Without it: standard error.", rules{.reload = true});

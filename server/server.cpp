@@ -5,22 +5,10 @@
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/session.hpp"
+#include "server/system_config.hpp"
 
 namespace cpns::server {
 namespace {
-
-constexpr std::size_t workers = 2;
-/// Messages that an actor handles before another one has its turn.
-constexpr std::size_t turn = 32;
-
-/// No configuration file is read; idle workers cost nothing under work sharing.
-struct system_config : caf::actor_system_config {
-  system_config() {
-    set("scheduler.policy", caf::atom("sharing"));
-    set("scheduler.max-threads", workers);
-    set("scheduler.max-throughput", turn);
-  }
-};
 
 class actor_link final : public link_session {
  public:

@@ -1,5 +1,7 @@
 #include "storage/sealed_store.hpp"
 
+#include <algorithm>
+
 #include "base/cbor.hpp"
 #include "crypto/suite.hpp"
 #include "crypto/xaes.hpp"

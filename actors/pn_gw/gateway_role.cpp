@@ -1,5 +1,6 @@
 #include "actors/pn_gw/gateway_role.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
 #include <mutex>

@@ -20,9 +20,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What the updates may take of a machine on which a thousand first keys take a second.
-constexpr std::uint32_t updates_a_second = 500;
-
 home_options home_of(const demo_options& o, const std::string& folder) {
   home_options h;
   h.folder = folder;
@@ -181,10 +178,6 @@ class one_process final : public stage {
 };
 
 }  // namespace
-
-std::uint32_t rekey_of(const demo_options& o) {
-  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_a_second);
-}
 
 std::unique_ptr<stage> make_processes(const demo_options& o, const std::string& folder,
                                       std::function<bool()> cancelled) {

@@ -1,6 +1,7 @@
 #pragma once
 // The three roles of a demo: separate processes, or one process for a radio that does not leave it.
 
+#include <algorithm>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -40,7 +41,12 @@ std::unique_ptr<stage> make_processes(const demo_options& o, const std::string& 
                                       std::function<bool()> cancelled);
 std::unique_ptr<stage> make_one_process(const demo_options& o, const std::string& folder);
 
-/// Seconds between two periodic updates when the user did not say.
-std::uint32_t rekey_of(const demo_options& o);
+/// What the updates may take of a machine on which a thousand first keys take a second.
+inline constexpr std::uint32_t updates_a_second = 500;
+
+/// Seconds between two periodic updates, chosen when the user did not say.
+inline std::uint32_t rekey_of(const demo_options& o) {
+  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_a_second);
+}
 
 }  // namespace cpns::cli

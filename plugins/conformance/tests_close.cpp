@@ -1,5 +1,6 @@
 // close, at every moment; and silence before the start.
 
+#include <algorithm>
 #include <atomic>
 
 #include "plugins/conformance/instance.hpp"

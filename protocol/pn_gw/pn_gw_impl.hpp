@@ -3,6 +3,7 @@
 // nothing verified), assignment.cpp (steps 4 and 8), delivery.cpp (steps 9 and 10), pn_gw_machine.cpp (state,
 // timers, writes). Not part of the room's public interface.
 
+#include <algorithm>
 #include <deque>
 #include <map>
 #include <variant>

@@ -1,5 +1,7 @@
 #include "tests/actors/pn_gw_air.hpp"
 
+#include <algorithm>
+
 namespace cpns::gateway_actor_tests {
 
 headset_end& air::add(entity_id entity, const secret32& temporary_key) {

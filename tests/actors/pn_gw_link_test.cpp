@@ -1,4 +1,6 @@
 // The server link as an actor: connections that come and go, proofs, enrolment, reports.
+#include <algorithm>
+
 #include <unistd.h>
 
 #include "tests/actors/pn_gw_place.hpp"

@@ -1,5 +1,7 @@
 #include "tests/actors/pn_gw_place.hpp"
 
+#include <algorithm>
+
 namespace cpns::gateway_actor_tests {
 
 gateway_place::gateway_place(gateway_choices c) : choices(std::move(c)) {

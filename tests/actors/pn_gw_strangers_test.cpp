@@ -1,4 +1,5 @@
 // Strangers that know one Entity ID, an address each, around the gateway's real actors on the virtual clock.
+#include <algorithm>
 #include <iostream>
 
 #include "tests/actors/pn_gw_place.hpp"

@@ -1,4 +1,6 @@
 // Stores that fail, actors that die, restarts, radios that lose and break.
+#include <algorithm>
+
 #include "base/cbor.hpp"
 #include "tests/actors/pn_gw_place.hpp"
 

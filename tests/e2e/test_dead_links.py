@@ -1,14 +1,68 @@
-"""A server that freezes is left for the next one; the end of an idle connection and a health check are not an outage."""
+"""A server that freezes is left for the next one; a side whose machine vanished is noticed by the other one; the end of an idle connection
+and a health check are not an outage."""
 
+import hashlib
 import signal
 import socket
 import unittest
 
+from support import machines, pki
 from support.home import Home
 from support.two_servers import TwoServers
 
 
+def first_of_two(uri: str) -> int:
+    """Where the gateway of that name begins in a list of two servers."""
+    named = b"".join(bytes([0x60 + len(text)]) + text.encode() for text in ("cpns/1 gw", "x509", uri))
+    gw_id = hashlib.sha256(b"\x83" + named).digest()
+    return int.from_bytes(gw_id[:8], "big") % 2
+
+
 class DeadLinks(unittest.TestCase):
+    def test_gateways_begin_at_the_server_that_their_name_chooses(self):
+        home = TwoServers(devices=1)
+        self.addCleanup(home.close)
+        for name in ("server", "second"):
+            home.role(name).start()
+        ca = pki.Ca(home.folder / "tls")
+        named = {first_of_two(uri): uri for uri in (f"urn:cpns:gw:hall-{i}" for i in range(64))}
+        for place, uri in sorted(named.items()):
+            ca.issue(home.folder / "tls", "gateway", uri, pki.CLIENT)
+            for servers in (home.gateway["servers"], home.gateway["servers"][::-1]):
+                home.gateway["servers"] = servers
+                home.write()
+                since = home.events.mark()
+                home.role("gateway").start()
+                at = home.connected_to(since)
+                self.assertIs(at, home.by_address[servers[place]], f"{uri} begins at {place} of {servers}")
+                told = home.events.wait(role=at.name, event="gateway-connected", since=since)[0]
+                self.assertEqual((told["gateway"], int(told["gw"][:16], 16) % 2), (uri, place))
+                self.assertEqual(home.events.find(role="gateway", event="server-unreachable", since=since), [])
+                self.assertEqual(home.role("gateway").terminate(), 0)
+
+    def test_each_side_notices_that_the_machine_of_the_other_one_vanished(self):
+        home = Home(devices=1)
+        self.addCleanup(home.close)
+        machine = machines.Machine(8)
+        self.addCleanup(machine.close)
+        home.server.update(listen=f"0.0.0.0:{home.server_port}", probe="2s")
+        home.gateway["servers"] = [f"{machine.here}:{home.server_port}"]
+        home.gateway["timers"]["probe"] = "2s"
+        home.write()
+        machine.takes(home.role("gateway"))
+        home.start("server", "gateway")
+        home.events.wait(role="server", event="gateway-connected")
+        home.events.wait(role="gateway", event="enrolled", timeout=30)
+        since = home.events.mark()
+        machine.cut()
+        # Nobody has anything to say, and the idle timeout is five minutes; with the probes of 30 s that are built in it would take 38 s.
+        ends = ("server-disconnected", "server-unreachable")
+        left = home.events.wait(role="server", event="gateway-disconnected", since=since, timeout=25)[0]
+        lost = home.events.wait(lambda e: e["event"] in ends, role="gateway", since=since, timeout=25)[0]
+        self.assertTrue(left["peer"].startswith(machine.address), left)
+        for end in (left, lost):
+            self.assertRegex(end["text"], "timed out|[Nn]o route|unreachable")
+
     def test_a_frozen_server_is_left_for_the_next_one(self):
         home = TwoServers(devices=1)
         self.addCleanup(home.close)
@@ -47,4 +101,4 @@ class DeadLinks(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    unittest.main()
+    machines.main()

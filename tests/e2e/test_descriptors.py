@@ -75,6 +75,7 @@ class Descriptors(E2ECase):
         home.events.wait(role="gateway", event="server-connected", timeout=10)
         at_start = "max_links is 8192, and 64 connections fit into the files"
         self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
+        self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "nobody asked for a number of links")
         held = self.dial(self.radio)
         home.events.wait(lambda e: "raise its limit (ulimit -n, LimitNOFILE)" in e.get("text", ""), role="gateway", timeout=10)
         self.assertLess(self.open_files(gateway), HARD)
@@ -88,6 +89,21 @@ class Descriptors(E2ECase):
         home.start("pne")
         home.events.wait(role="gateway", event="confirmed", timeout=20)
         self.end_well(home)
+
+    def test_a_gateway_is_told_of_links_that_its_radios_do_not_have(self):
+        home = self.place(devices=1)
+        home.gateway["limits"] = {"links": 65}
+        home.write()
+        gateway = self.start_low(home, "gateway")
+        said = home.events.find(role="gateway", event="limits-contradict")
+        self.assertEqual([e["level"] for e in said], ["warn"])
+        self.assertIn("limits.links is 65, and the radios have room for 64 links", said[0]["text"])
+        self.assertIn("LimitNOFILE", said[0]["text"])
+        self.assertEqual(gateway.terminate(), 0)
+        home.gateway["limits"] = {"links": 64}
+        home.write()
+        self.assertEqual(self.start_low(home, "gateway").terminate(), 0)
+        self.assertEqual(home.events.find(role="gateway", event="limits-contradict", run=2), [], "as many as there are")
 
     def test_a_process_of_many_pnes_serves_as_many_as_fit_and_then_the_others(self):
         home = self.place(devices=60)

@@ -59,6 +59,14 @@ def check_includes(path, number, line, room, rules, findings):
                         f"it may include {', '.join(allowed) or 'nothing of ours'}")
 
 
+def check_needs(path, lines, rules, findings):
+    """A header that another one brings along is not there with every compiler."""
+    for need in rules["needs"]:
+        first = next((n for n, line in enumerate(lines, 1) if re.search(need["pattern"], line)), None)
+        if first and path.suffix in (".cpp", ".hpp") and f"#include {need['include']}" not in lines:
+            findings.append(f"{path}:{first}: needs #include {need['include']}")
+
+
 def check(root):
     rules = json.loads((root / "tests/tidy/rooms.json").read_text())
     banned = [(re.compile(rule["pattern"]), rule) for rule in rules["banned"]]
@@ -76,6 +84,7 @@ def check(root):
             continue
         if len(lines) > rules["file_lines_max"]:
             findings.append(f"{path}: {len(lines)} lines, {rules['file_lines_max']} at most: split it by what it does")
+        check_needs(path, lines, rules, findings)
         for number, line in enumerate(lines, 1):
             if len(line) > rules["line_max"]:
                 findings.append(f"{path}:{number}: {len(line)} columns, {rules['line_max']} at most")

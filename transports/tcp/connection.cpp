@@ -1,5 +1,6 @@
 #include "transports/tcp/connection.hpp"
 
+#include <algorithm>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>

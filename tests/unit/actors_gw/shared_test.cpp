@@ -1,6 +1,7 @@
 // What gateway and PNE roles share: the deadline heap, the radio inbox; and names that people read.
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <random>
 
 #include "actors/deadline_heap.hpp"

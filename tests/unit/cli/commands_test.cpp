@@ -1,5 +1,7 @@
 // The commands as they are typed, with what they print and their exit codes.
 
+#include <algorithm>
+
 #include "cli/commands.hpp"
 
 #include <fcntl.h>

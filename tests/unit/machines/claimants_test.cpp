@@ -1,5 +1,7 @@
 // The memory of refused claimants: waits that grow, a bound, and one request of the server a second and
 // entity.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "protocol/pn_gw/claimants.hpp"

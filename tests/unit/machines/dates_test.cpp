@@ -1,4 +1,6 @@
 // Dates that step, and sets whose time is over: timers do not go by the calendar, `not_after` does.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/machines/keyed_world.hpp"

@@ -1,5 +1,7 @@
 #include "tests/unit/machines/honest_server.hpp"
 
+#include <algorithm>
+
 namespace cpns::test {
 
 using namespace protocol;

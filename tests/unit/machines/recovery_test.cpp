@@ -1,4 +1,6 @@
 // The recovery table of docs/protocol.md, row by row.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/machines/keyed_world.hpp"

@@ -1,5 +1,7 @@
 // What a plugin offers behind extension ids, honest or not, and what the host offers to it.
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "plugins/abi/ext/pairing.h"

@@ -2,6 +2,7 @@
 // can watch.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <boost/asio/write.hpp>
 #include <condition_variable>
 #include <thread>

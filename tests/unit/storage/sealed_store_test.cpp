@@ -63,8 +63,8 @@ TEST_F(sealed, shows_no_name_and_no_value_in_any_file_of_the_store) {
       EXPECT_EQ(lower.find(to_hex(raw)), std::string::npos) << entry.path();
       // Base64 at each of its three alignments, without the characters that the neighbours touch.
       for (std::size_t shift = 0; shift < 3; ++shift) {
-        bytes shifted(shift);
-        shifted.insert(shifted.end(), raw.begin(), raw.end());
+        bytes shifted(shift + raw.size());
+        std::copy(raw.begin(), raw.end(), shifted.begin() + static_cast<std::ptrdiff_t>(shift));
         const auto text = to_base64(shifted);
         EXPECT_EQ(content.find(text.substr(4, text.size() - 8)), std::string::npos) << entry.path();
       }

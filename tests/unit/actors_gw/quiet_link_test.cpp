@@ -1,0 +1,38 @@
+// Both ends of the server link have the kernel probe the other one: the options of the sockets that the
+// production code connected and accepted, found in this process.
+#include "tests/support/probing.hpp"
+#include "tests/unit/actors_gw/uplink_end.hpp"
+
+namespace cpns::uplink_tests {
+namespace {
+
+TEST(quiet_link, each_end_probes_after_its_own_time) {
+  crypto::tls_home home;
+  told heard;
+  server::link_limits limits;
+  limits.probe = seconds{7};
+  echo_server server{home.server, 0, limits};
+  actors::uplink_settings s;
+  s.servers.push_back({"127.0.0.1", server.port()});
+  s.server_uri = "urn:cpns:server:one";
+  s.probe = seconds{12};
+  actors::uplink up{std::move(s), crypto::make_client_tls(home.client).value(), heard};
+  ASSERT_TRUE(heard.wait_up());
+  int gateways = 0, servers = 0;
+  for (const auto& c : connected_sockets()) {
+    if (c.here != server.port() && c.there != server.port()) continue;
+    const bool accepted = c.here == server.port();
+    ++(accepted ? servers : gateways);
+    const auto told = probing_of(c.number);
+    EXPECT_EQ(told.at("on"), 1) << accepted;
+    EXPECT_EQ(told.at("idle"), accepted ? 7 : 12);
+    EXPECT_EQ(told.at("interval"), accepted ? 2 : 3);
+    EXPECT_EQ(told.at("count"), 2) << accepted;
+    EXPECT_EQ(told.at("unacknowledged"), accepted ? 7000 : 12'000);
+  }
+  EXPECT_EQ(servers, 1);
+  EXPECT_EQ(gateways, 1);
+}
+
+}  // namespace
+}  // namespace cpns::uplink_tests

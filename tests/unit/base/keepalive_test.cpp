@@ -1,0 +1,51 @@
+// What the kernel is told about a connection on which nothing comes, read back from a socket.
+#include "base/keepalive.hpp"
+
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "tests/support/probing.hpp"
+
+namespace cpns {
+namespace {
+
+std::map<std::string, int> probing_after(milliseconds quiet) {
+  const int s = ::socket(AF_INET, SOCK_STREAM, 0);
+  EXPECT_EQ(probing_of(s).at("on"), 0);
+  probe_when_quiet(s, quiet);
+  const auto out = probing_of(s);
+  ::close(s);
+  return out;
+}
+
+std::map<std::string, int> expected(int idle, int interval, int unacknowledged) {
+  return {
+      {"on", 1}, {"idle", idle}, {"interval", interval}, {"count", 2}, {"unacknowledged", unacknowledged}};
+}
+
+TEST(keepalive, the_kernel_probes_after_the_time_and_twice_within_half_of_it) {
+  EXPECT_EQ(probing_after(seconds{2}), expected(2, 1, 2000));
+  EXPECT_EQ(probing_after(seconds{30}), expected(30, 8, 30'000));
+  EXPECT_EQ(probing_after(std::chrono::hours{1}), expected(3600, 900, 3'600'000));
+}
+
+TEST(keepalive, times_are_rounded_up_to_seconds_and_none_is_nothing) {
+  EXPECT_EQ(probing_after(milliseconds{1500}), expected(2, 1, 1500));
+  EXPECT_EQ(probing_after(milliseconds{1}), expected(1, 1, 1));
+  EXPECT_EQ(probing_after(milliseconds{0}), expected(1, 1, 1));
+}
+
+TEST(keepalive, what_the_kernel_does_not_take_is_the_most_that_it_takes) {
+  EXPECT_EQ(probing_after(std::chrono::hours{1000}), expected(32'767, 8192, 1'000'000'000));
+}
+
+TEST(keepalive, what_is_no_connection_is_left_alone) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);
+  probe_when_quiet(ends[0], seconds{1});
+  probe_when_quiet(-1, seconds{1});
+  for (const int end : ends) EXPECT_EQ(::close(end), 0);
+}
+
+}  // namespace
+}  // namespace cpns
