@@ -18,15 +18,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> level_names{"debug", "info", "warn", "error", "off"};
 
-struct state {
-  settings now;
-  std::shared_ptr<spdlog::logger> out;
-  diverted_fn diverted;
-};
-
-std::mutex guard;
-
-/// Of one process: peers share what they may cause.
+/// Of all lines of level debug since the log was configured: peers share what they may cause.
 class debug_budget {
  public:
   using clock = std::chrono::steady_clock;
@@ -57,10 +49,14 @@ class debug_budget {
   std::uint64_t left_out_ = 0;
 };
 
-debug_budget& debug_lines() {
-  static debug_budget b;
-  return b;
-}
+struct state {
+  settings now;
+  std::shared_ptr<spdlog::logger> out;
+  diverted_fn diverted;
+  std::shared_ptr<debug_budget> debug_lines = std::make_shared<debug_budget>();
+};
+
+std::mutex guard;
 
 std::shared_ptr<const state>& current() {
   static std::shared_ptr<const state> s = [] {
@@ -200,7 +196,7 @@ void write(level l, std::string_view component, std::string_view event, std::str
   };
   if (l == level::debug) {
     std::uint64_t left_out = 0;
-    const bool granted = debug_lines().take(left_out);
+    const bool granted = s->debug_lines->take(left_out);
     if (left_out > 0)
       put(level::info, component, "debug-lines-left-out", "lines of level debug were too many",
           std::initializer_list<field>{{"count", std::to_string(left_out)}});
