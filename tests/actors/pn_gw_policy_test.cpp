@@ -11,6 +11,18 @@ gateway_choices asking() {
   return c;
 }
 
+/// Strangers come up on a link, say a name that nobody has, and leave.
+void say_names(gateway_place& p, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i) {
+    auto& stranger =
+        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
+    p.radio.link_up(stranger);
+    p.settle();
+    p.radio.link_down(stranger);
+    p.settle();
+  }
+}
+
 TEST(pn_gw_policy, under_ask_nothing_is_sent_to_the_server_before_a_person_says_yes) {
   gateway_place p{asking()};
   auto& h = p.pne(1);
@@ -198,14 +210,7 @@ TEST(pn_gw_policy, names_that_were_only_said_wait_under_ask_for_a_persons_word_i
   p.radio.link_up(there);
   p.settle();
   const auto most = actors::eviction_order::said_max;
-  for (std::size_t i = 0; i < most + 50; ++i) {
-    auto& stranger =
-        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
-    p.radio.link_up(stranger);
-    p.settle();
-    p.radio.link_down(stranger);
-    p.settle();
-  }
+  say_names(p, most + 50);
   EXPECT_EQ(p.list().size(), most + 1);
   EXPECT_EQ(p.command(there, "approve"), "") << "it is in reach";
   EXPECT_TRUE(p.advance_until([&] { return there.key().has_value(); }, seconds{30}));
@@ -218,14 +223,7 @@ TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_th
   auto& early = p.pne(1);
   p.radio.link_up(early);
   p.settle();
-  for (int i = 0; i < 8; ++i) {
-    auto& stranger =
-        p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
-    p.radio.link_up(stranger);
-    p.settle();
-    p.radio.link_down(stranger);
-    p.settle();
-  }
+  say_names(p, 8);
   EXPECT_NE(p.stats().find("\"devices\":5,"), std::string::npos) << p.stats();
   auto& late = p.pne(2);
   p.radio.link_up(late);

@@ -73,7 +73,6 @@ class Crowd(unittest.TestCase):
         for trial in self.trials("reset"):
             self.assertLess(trial.took, 2 * trial.most + SLOW)
 
-
     def test_a_stranger_that_hops_from_link_to_link_is_asked_about_seldom(self):
         """Five times in 15 s (`faults`), whatever the load is."""
         for trial in self.trials("hops"):
