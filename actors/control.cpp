@@ -43,7 +43,7 @@ bool connect_to(int fd, const sockaddr_un& a) {
   return ::connect(fd, reinterpret_cast<const sockaddr*>(&a), sizeof a) == 0;
 }
 
-void set_patience(int fd, int seconds) {
+void set_timeout(int fd, int seconds) {
   const timeval t{seconds, 0};
   ::setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &t, sizeof t);
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
@@ -182,7 +182,7 @@ void control_server::run() {
 result<std::string> control_call(const std::string& path, const std::string& request) {
   CPNS_TRY(const auto at, address_of(path));
   const int fd = new_socket();
-  set_patience(fd, 10);
+  set_timeout(fd, 10);
   if (!connect_to(fd, at)) {
     const std::string why = std::strerror(errno);
     ::close(fd);

@@ -132,15 +132,15 @@ config::mark place_of(const config::transport_origin& o, const std::string& para
 
 /// What went wrong while the plugin was loaded stands at its name, the rest at the parameter or the
 /// transport.
-config::problem as_problem(const config::transport_config& t, plugins::open_error why) {
+config::diagnostic as_diagnostic(const config::transport_config& t, plugins::open_error why) {
   const auto at = why.code == errc::plugin_load || why.code == errc::plugin_incompatible
                       ? t.origin.plugin
                       : place_of(t.origin, why.parameter);
   return {at, why.code, "transport " + t.name + ": " + why.detail};
 }
 
-error as_error(const config::transport_config& t, std::vector<config::problem> all) {
-  if (!t.origin.file.empty()) return config::problems{t.origin.file, std::move(all)}.as_error();
+error as_error(const config::transport_config& t, std::vector<config::diagnostic> all) {
+  if (!t.origin.file.empty()) return config::diagnostics{t.origin.file, std::move(all)}.as_error();
   return {all.front().code, all.front().text};
 }
 
@@ -157,12 +157,12 @@ open_in_its_place(const config::transport_config& t, const plugins::transport_sp
 }
 
 /// What the plugin's declaration says of the parameters.
-config::problems check_declared(const config::transport_config& t, const plugins::transport_spec& spec,
-                                plugins::transport_role as) {
-  config::problems out{t.origin.file, {}};
+config::diagnostics check_declared(const config::transport_config& t, const plugins::transport_spec& spec,
+                                   plugins::transport_role as) {
+  config::diagnostics out{t.origin.file, {}};
   const auto plugin = plugins::describe_transport(spec);
   if (!plugin) {
-    out.all.push_back(as_problem(t, plugin.error()));
+    out.all.push_back(as_diagnostic(t, plugin.error()));
     return out;
   }
   for (const auto& p : plugins::check_parameters(*plugin, as, t.params))
@@ -173,15 +173,15 @@ config::problems check_declared(const config::transport_config& t, const plugins
 
 }  // namespace
 
-config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-                             plugins::transport_role as) {
+config::diagnostics check_radio(const config::transport_config& t,
+                                const std::vector<config::path>& plugin_dirs, plugins::transport_role as) {
   const auto spec = spec_of(t, plugin_dirs, as);
   auto out = check_declared(t, spec, as);
   if (!out.none()) return out;
   // A value can be of the declared form and still make no sense. What only this machine lacks at present (an
   // adapter, an address) is not a fault of the file.
   if (auto probed = plugins::probe_transport(spec); !probed && probed.error().code == errc::config_range)
-    out.all.push_back(as_problem(t, std::move(probed).error()));
+    out.all.push_back(as_diagnostic(t, std::move(probed).error()));
   return out;
 }
 
@@ -212,7 +212,7 @@ open_radio(const config::transport_config& t, const std::vector<config::path>& p
   }
   // Resources may come: an address, an adapter, a service. Whatever else was wrong, a person has to mend.
   const bool waits = opened.error().code == errc::plugin_failed;
-  auto why = as_error(t, {as_problem(t, std::move(opened).error())});
+  auto why = as_error(t, {as_diagnostic(t, std::move(opened).error())});
   if (!waits) return fail(std::move(why));
   told.refused(why);
   return make_late_radio(t.plugin, open, told);

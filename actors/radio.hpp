@@ -81,8 +81,8 @@ radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string comp
 /// What is wrong with a transport of a configuration, as far as its plugin can tell without a radio: it is
 /// asked in child processes what it can be told, and whether it takes these values. Each problem has its
 /// place in the file.
-config::problems check_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-                             plugins::transport_role as);
+config::diagnostics check_radio(const config::transport_config& t,
+                                const std::vector<config::path>& plugin_dirs, plugins::transport_role as);
 
 /// Checks the parameters, then opens the plugin in a process of its own, or probes it in a child process and
 /// opens it here. What it opens with may not be there yet (an address, an adapter): then the transport has no

@@ -24,6 +24,15 @@ struct field {
   std::string value;
 };
 
+/// How an event of a machine is logged: its stable id in kebab-case, the step of the change request, and the
+/// sentence when the event brings none.
+struct event_line {
+  std::string_view id;
+  log::level level;
+  std::string_view step;
+  std::string_view text;
+};
+
 struct settings {
   format form = format::text;
   level threshold = level::info;

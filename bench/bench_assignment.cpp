@@ -8,7 +8,7 @@
 
 #include "actors/system.hpp"
 #include "base/log.hpp"
-#include "bench/assignment_place.hpp"
+#include "bench/assignment_harness.hpp"
 #include "server/dispatcher.hpp"
 #include "server/session.hpp"
 #include "storage/memory_store.hpp"
@@ -17,12 +17,12 @@
 namespace {
 
 using namespace cpns;
-using bench::assignment_place;
+using bench::assignment_harness;
 using bench::suite;
 
 /// What a role does with a machine's outputs, without a role: the row is sealed and kept in memory. The
 /// answer's frame.
-secret_bytes serve(assignment_place& p, storage::sealed_store& store, protocol::assignment_machine& machine,
+secret_bytes serve(assignment_harness& p, storage::sealed_store& store, protocol::assignment_machine& machine,
                    byte_view frame, const protocol::device_secret_record& device) {
   const auto request = protocol::decode_link_request(frame).value();
   machine.handle_request(p.now, {p.gw, p.exporter}, request.id,
@@ -35,7 +35,7 @@ secret_bytes serve(assignment_place& p, storage::sealed_store& store, protocol::
       machine.handle_device(p.now, std::optional{device});
     else if (auto* row = std::get_if<protocol::assignment_persist>(&*out))
       (void)store.write(
-          {assignment_place::row(storage::table::entities, device.entity.text(), encode(row->record))});
+          {assignment_harness::row(storage::table::entities, device.entity.text(), encode(row->record))});
     else if (auto* a = std::get_if<protocol::assignment_answer>(&*out))
       if (auto* keys = std::get_if<protocol::assigned_keys>(&a->body))
         answer = encode(protocol::link_answer{a->id, 1, {}, std::move(*keys)});
@@ -46,10 +46,10 @@ secret_bytes serve(assignment_place& p, storage::sealed_store& store, protocol::
 /// Decoding, proof, presence, a set of 32 keys, the sealed row, the encoded answer: on one core, without a
 /// disk.
 void assignment_computed(benchmark::State& state) {
-  assignment_place p;
+  assignment_harness p;
   storage::memory_store memory;
   const auto store = p.seal(memory);
-  auto device = assignment_place::device(1);
+  auto device = assignment_harness::device(1);
   const auto frame = p.first_contact(device);
   const auto imported = device.imported();
   for (auto _ : state) {
@@ -92,7 +92,7 @@ bool all_granted(const std::vector<secret_bytes>& answers) {
 }
 
 /// The server's actors as the role wires them, with RocksDB on the disk of TMPDIR and the log in a file.
-struct actor_place : assignment_place {
+struct actor_harness : assignment_harness {
   const test::temporary_folder folder;
   std::unique_ptr<storage::store> rocks = storage::open_rocksdb_store(folder / "store").value();
   std::unique_ptr<storage::sealed_store> store = seal(*rocks);
@@ -104,7 +104,7 @@ struct actor_place : assignment_place {
   std::shared_ptr<inbox> answers = std::make_shared<inbox>();
   server::session_actor session;
 
-  actor_place() {
+  actor_harness() {
     log::settings logs;
     logs.form = log::format::json;
     logs.file = folder / "log";
@@ -122,7 +122,7 @@ struct actor_place : assignment_place {
     session = runtime.system().spawn(server::session, role,
                                      server::peer_info{gw, "urn:cpns:gw:phone", "bench", exporter}, answers);
   }
-  ~actor_place() {
+  ~actor_harness() {
     caf::anon_send_exit(session, caf::exit_reason::user_shutdown);
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
     runtime.system().await_all_actors_done();
@@ -130,14 +130,14 @@ struct actor_place : assignment_place {
     role->replace_dispatcher({});
     (void)log::configure({});
   }
-  actor_place(const actor_place&) = delete;
-  actor_place& operator=(const actor_place&) = delete;
+  actor_harness(const actor_harness&) = delete;
+  actor_harness& operator=(const actor_harness&) = delete;
 };
 
 /// As many first assignments at once as the argument says, until the last answer is there. CPU is that of all
 /// threads.
 void assignment_through_actors(benchmark::State& state) {
-  actor_place p;
+  actor_harness p;
   const auto at_once = static_cast<std::size_t>(state.range(0));
   std::uint64_t number = 0;
   for (auto _ : state) {
@@ -145,8 +145,8 @@ void assignment_through_actors(benchmark::State& state) {
     storage::sealed_batch manufactured;
     std::vector<bytes> frames;
     for (std::size_t i = 0; i < at_once; ++i) {
-      auto h = assignment_place::device(++number);
-      manufactured.push_back(assignment_place::row(h));
+      auto h = assignment_harness::device(++number);
+      manufactured.push_back(assignment_harness::row(h));
       frames.push_back(p.first_contact(h));
     }
     if (const auto wrote = p.store->write(manufactured); !wrote)

@@ -25,7 +25,7 @@ using namespace cpns::plugins;
 constexpr std::size_t message_size = 200;  // about as a KeyDelivery
 constexpr std::size_t messages_at_once = 1000;
 constexpr std::size_t under_way = 100;  // about what a link takes before it is full
-constexpr std::chrono::seconds patience{20};
+constexpr std::chrono::seconds timeout{20};
 
 /// Counts messages; sends them back if it is told to. [thread-safe]
 class ear final : public transport_listener {
@@ -48,7 +48,7 @@ class ear final : public transport_listener {
   void send_back_over(transport& t) { echo_ = &t; }
   link_id link() {
     std::unique_lock lock{guard_};
-    changed_.wait_for(lock, patience, [this] { return link_ != 0; });
+    changed_.wait_for(lock, timeout, [this] { return link_ != 0; });
     return link_;
   }
   std::uint64_t heard() {
@@ -57,7 +57,7 @@ class ear final : public transport_listener {
   }
   bool wait_for(std::uint64_t messages) {
     std::unique_lock lock{guard_};
-    return changed_.wait_for(lock, patience, [&] { return heard_ >= messages; });
+    return changed_.wait_for(lock, timeout, [&] { return heard_ >= messages; });
   }
 
  private:
@@ -119,7 +119,7 @@ class line {
 
 /// A full link is left alone for a moment: a sender that turns in circles would take the processor from those
 /// who make room.
-bool send_patiently(transport& t, link_id link, const bytes& message) {
+bool send_until_taken(transport& t, link_id link, const bytes& message) {
   for (;;) {
     const auto sent = t.send(link, message);
     if (sent) return true;
@@ -161,7 +161,7 @@ void stream(benchmark::State& state, transport& from, link_id link, ear& to) {
   auto sent = to.heard();
   for (auto _ : state) {
     for (std::size_t i = 0; i < messages_at_once; ++i, ++sent)
-      if (!to.wait_for(sent < under_way ? 0 : sent - under_way) || !send_patiently(from, link, message))
+      if (!to.wait_for(sent < under_way ? 0 : sent - under_way) || !send_until_taken(from, link, message))
         return state.SkipWithError("the link is gone");
     if (!to.wait_for(sent)) return state.SkipWithError("messages were lost");
   }

@@ -40,7 +40,7 @@ using boost::system::error_code;
 using clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t set_keys = 32;
-constexpr seconds patience{600};
+constexpr seconds timeout{600};
 
 std::string uri_of(int gateway) { return "urn:cpns:gw:many-" + std::to_string(gateway); }
 entity_id device_of(int gateway, int device) {
@@ -236,7 +236,7 @@ status drive(const fs::path& home, int gateways, int devices, const std::string&
   }
   t.begun = clock::now();
   for (const auto& g : all) g->dial();
-  while (t.done < gateways && clock::now() - t.begun < patience) io.run_one_for(seconds{1});
+  while (t.done < gateways && clock::now() - t.begun < timeout) io.run_one_for(seconds{1});
   std::printf(
       "{\"connected_s\": %.2f, \"answered_s\": %.2f, \"gateways\": %d, \"entries\": %llu, \"not_ok\": %llu, "
       "\"refused\": %llu, \"dialled_again\": %llu}\n",

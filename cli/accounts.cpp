@@ -68,10 +68,10 @@ result<std::string> unfit(const storage::sealed_store& store, const device_row& 
   return std::string{};
 }
 
-result<std::vector<row_problem>> unknown_owners(const storage::sealed_store& store,
-                                                const std::vector<const device_row*>& rows) {
+result<std::vector<row_diagnostic>> unknown_owners(const storage::sealed_store& store,
+                                                   const std::vector<const device_row*>& rows) {
   std::map<user_id, bool> known;
-  std::vector<row_problem> out;
+  std::vector<row_diagnostic> out;
   for (const auto* row : rows) {
     if (!row->owner) continue;
     auto it = known.find(*row->owner);

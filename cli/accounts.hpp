@@ -39,8 +39,8 @@ struct import_options {
 };
 struct import_report {
   std::size_t imported = 0;
-  std::vector<row_problem> bad;      ///< by line: those of the file, and those that the rules above leave out
-  std::vector<row_problem> remarks;  ///< of imported rows, by line: an owner that is not a user
+  std::vector<row_diagnostic> bad;  ///< by line: those of the file, and those that the rules above leave out
+  std::vector<row_diagnostic> remarks;  ///< of imported rows, by line: an owner that is not a user
 };
 /// Writes all rows or, unless `partial`, none. `progress` is called with the number of rows whose keys were
 /// derived.

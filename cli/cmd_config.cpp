@@ -13,7 +13,7 @@ int check(const std::vector<std::string>& files, const radio_check& radio) {
   int code = exit_done;
   for (const auto& file : files) {
     const auto checked = config::check_file(file);
-    config::problems wrong{file, {}};
+    config::diagnostics wrong{file, {}};
     if (!checked) {
       wrong = checked.error();
     } else {

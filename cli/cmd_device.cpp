@@ -16,7 +16,7 @@ struct device_options {
   bool no_presence = false;
 };
 
-void print_problems(const std::string& file, const std::vector<row_problem>& rows) {
+void print_diagnostics(const std::string& file, const std::vector<row_diagnostic>& rows) {
   for (const auto& p : rows) std::cerr << p.in(file) << "\n";
 }
 
@@ -43,8 +43,8 @@ int run_import(device_options& o) {
   o.how.require_presence = !o.no_presence;
   const auto done = import_devices(opened->sealed(), crypto::openssl_suite(), std::move(*rows), o.how);
   if (!done) return report(done.error());
-  print_problems(o.file, done->bad);
-  print_problems(o.file, done->remarks);
+  print_diagnostics(o.file, done->bad);
+  print_diagnostics(o.file, done->remarks);
   if (done->bad.empty()) {
     std::cout << "Imported " << done->imported << " devices.\n";
     return exit_done;

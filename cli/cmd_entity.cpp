@@ -1,6 +1,6 @@
 #include <iostream>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/entities.hpp"
 #include "cli/stores.hpp"

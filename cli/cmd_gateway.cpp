@@ -1,14 +1,14 @@
-#include "cli/role_life.hpp"
+#include "cli/role_process.hpp"
 
 namespace cpns::cli {
 namespace {
 
-result<role_life<config::gateway_config>> gateway_life(const config::gateway_config& c) {
+result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c) {
   CPNS_TRY(auto started, start_gateway(c));
   const auto running = std::make_shared<running_gateway>(std::move(started));
   auto* role = running->role.get();
-  return role_life<config::gateway_config>{
-      .keep = running,
+  return role_handle<config::gateway_config>{
+      .keep_alive = running,
       .ready_text = "the PN GW detects",
       .ready_line = [at = c.control_socket.empty() ? "no control socket"
                                                    : c.control_socket.string()] { return std::optional{at}; },
@@ -30,7 +30,7 @@ void add_gateway(CLI::App& app, int& code) {
             "  cpns pnes list --config trial/gateway.yaml");
   c->callback([file, &code] {
     code = run_role(
-        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, gateway_life);
+        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, gateway_handle);
   });
 }
 

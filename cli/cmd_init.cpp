@@ -1,15 +1,15 @@
 #include <iostream>
 
 #include "cli/commands.hpp"
-#include "cli/home.hpp"
 #include "cli/signals.hpp"
+#include "cli/trial_folder.hpp"
 #include "config/values.hpp"
 
 namespace cpns::cli {
 namespace {
 
 struct init_options {
-  home_options home;
+  trial_options trial;
   std::string folder;
   std::string listen = "127.0.0.1:7443";
 };
@@ -20,15 +20,15 @@ int init(init_options& o) {
   if (address->port == 0)
     return report(
         error{errc::config_usage, "--listen: the gateway cannot know a port that the system chooses"});
-  o.home.listen = std::move(*address);
-  o.home.folder = o.folder;
+  o.trial.listen = std::move(*address);
+  o.trial.folder = o.folder;
   block_signals();
-  const auto made = make_home(o.home);
+  const auto made = make_trial_folder(o.trial);
   if (!made && cancelled()) return interrupted(o.folder + " was not made");
   if (!made) return report(made.error());
   const auto dir = made->server_yaml.parent_path().string();
-  std::cout << "Made " << dir << ": a development CA, certificates, the user " << o.home.user << " and "
-            << o.home.devices << " manufactured devices.\nTry, each in a terminal of its own:\n"
+  std::cout << "Made " << dir << ": a development CA, certificates, the user " << o.trial.user << " and "
+            << o.trial.devices << " manufactured devices.\nTry, each in a terminal of its own:\n"
             << "  cpns server  --config " << made->server_yaml.string() << "\n"
             << "  cpns gateway --config " << made->gateway_yaml.string() << "\n"
             << "  cpns pne     --config " << made->pne_yaml.string() << "\n"
@@ -42,16 +42,16 @@ void add_init(CLI::App& app, int& code) {
   const auto o = std::make_shared<init_options>();
   auto* c = app.add_subcommand("init", "Make a folder with everything that the three roles need for a trial");
   c->add_option("DIR", o->folder, "A new or an empty folder")->required();
-  c->add_option("--devices", o->home.devices, "How many devices to manufacture")
+  c->add_option("--devices", o->trial.devices, "How many devices to manufacture")
       ->check(CLI::Range(0, 100000))
       ->capture_default_str();
-  c->add_option("--user", o->home.user, "The CPNS User ID; the password is drawn at random")
+  c->add_option("--user", o->trial.user, "The CPNS User ID; the password is drawn at random")
       ->capture_default_str();
   c->add_option("--listen", o->listen, "Where the server listens and the gateway finds it")
       ->capture_default_str();
-  c->add_option("--server-name", o->home.server_name, "In the certificate as urn:cpns:server:NAME")
+  c->add_option("--server-name", o->trial.server_name, "In the certificate as urn:cpns:server:NAME")
       ->capture_default_str();
-  c->add_option("--gateway-name", o->home.gateway_name, "In the certificate as urn:cpns:gw:NAME")
+  c->add_option("--gateway-name", o->trial.gateway_name, "In the certificate as urn:cpns:gw:NAME")
       ->capture_default_str();
   c->footer("Examples:\n  cpns init trial\n  cpns init trial --devices 100 --user bob@example.org --listen "
             "127.0.0.1:9443");

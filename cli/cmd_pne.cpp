@@ -2,7 +2,7 @@
 #include <iostream>
 
 #include "actors/control.hpp"
-#include "cli/role_life.hpp"
+#include "cli/role_process.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -32,7 +32,7 @@ struct running_pne {
   std::unique_ptr<actors::control_server> control;  // goes first
 };
 
-result<role_life<config::pne_config>> pne_life(const config::pne_config& c) {
+result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
   auto* role = running->role.get();
@@ -41,8 +41,8 @@ result<role_life<config::pne_config>> pne_life(const config::pne_config& c) {
              actors::control_server::listen(c.control_socket.string(),
                                             [role](const std::string& line) { return answer(*role, line); }));
   }
-  return role_life<config::pne_config>{
-      .keep = running,
+  return role_handle<config::pne_config>{
+      .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
       .reload = [](const config::pne_config&) {},  // the log is all
@@ -56,7 +56,7 @@ result<role_life<config::pne_config>> pne_life(const config::pne_config& c) {
 
 int tell(const std::string& file, const std::string& what, const std::string& entity) {
   const auto config = config::load_pne(file);
-  if (!config) return report_problems(config.error().lines());
+  if (!config) return report_diagnostics(config.error().lines());
   if (config->control_socket.empty()) return report({errc::config_missing, file + " has no control_socket"});
   boost::json::object request{{"do", what}};
   if (!entity.empty()) request["entity"] = entity;
@@ -93,7 +93,7 @@ void add_pne(CLI::App& app, int& code) {
     const auto subs = c->get_subcommands();
     code = subs.empty()
                ? run_role(
-                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, pne_life)
+                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, pne_handle)
                : tell(o->file, subs.front()->get_name(), o->entity);
   });
 }

@@ -1,15 +1,15 @@
-#include "cli/role_life.hpp"
+#include "cli/role_process.hpp"
 
 namespace cpns::cli {
 namespace {
 
-result<role_life<config::server_config>> server_life(const config::server_config& c) {
+result<role_handle<config::server_config>> server_handle(const config::server_config& c) {
   warn_of_files("server", "limits.connections", c.limits.connections);
   CPNS_TRY(auto started, start_server(c));
   const auto running = std::make_shared<running_server>(std::move(started));
   auto* role = running->role.get();
-  return role_life<config::server_config>{
-      .keep = running,
+  return role_handle<config::server_config>{
+      .keep_alive = running,
       .ready_text = "the CPNS Server takes connections",
       .ready_line = [role]() -> std::optional<std::string> {
         if (!role->listening()) return std::nullopt;
@@ -31,7 +31,7 @@ void add_server(CLI::App& app, int& code) {
             "trial && cpns server --config trial/server.yaml");
   c->callback([file, &code] {
     code = run_role(
-        "server", *file, [](const std::string& f) { return config::load_server(f); }, server_life);
+        "server", *file, [](const std::string& f) { return config::load_server(f); }, server_handle);
   });
 }
 

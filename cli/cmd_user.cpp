@@ -1,6 +1,6 @@
 #include <iostream>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "cli/accounts.hpp"
 #include "cli/commands.hpp"
 #include "cli/password.hpp"

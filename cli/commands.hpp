@@ -9,7 +9,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/result.hpp"
-#include "config/problems.hpp"
+#include "config/diagnostics.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::cli {
@@ -29,7 +29,7 @@ void add_pnes(CLI::App& app, int& code);
 void add_transport(CLI::App& app, int& code);
 
 /// What is wrong with a transport of a configuration: actors::check_radio, in the program.
-using radio_check = std::function<config::problems(
+using radio_check = std::function<config::diagnostics(
     const config::transport_config&, const std::vector<config::path>& plugin_dirs, config::role_kind)>;
 void add_config(CLI::App& app, int& code, const radio_check& radio);
 

@@ -34,7 +34,7 @@ struct device_row {
 };
 
 /// A row that cannot be used. Never names a key.
-struct row_problem {
+struct row_diagnostic {
   std::size_t line = 0;
   std::string entity;  ///< if the row got that far
   std::string text;
@@ -46,7 +46,7 @@ struct row_problem {
 
 struct device_rows {
   std::vector<device_row> good;  ///< in the order of the file, no entity twice
-  std::vector<row_problem> bad;
+  std::vector<row_diagnostic> bad;
 };
 
 /// Reads all rows. Errors are those of the file as a whole (config_syntax, config_range, config_unknown_key,

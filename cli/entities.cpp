@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 
 namespace cpns::cli {

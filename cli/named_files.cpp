@@ -45,7 +45,7 @@ class file_checks {
     written("control_socket", c.control_socket, S_IFSOCK);
     common(c);
   }
-  config::problems take() {
+  config::diagnostics take() {
     found_.sort();
     return std::move(found_);
   }
@@ -82,7 +82,7 @@ class file_checks {
     note("devices_file", rows);
     if (!rows) return;
     for (const auto& row : rows->bad) {
-      if (found_.all.size() > config::problems::lines_max) return;
+      if (found_.all.size() > config::diagnostics::lines_max) return;
       bad("devices_file", errc::config_syntax, row.in(file.string()));
     }
   }
@@ -136,13 +136,13 @@ class file_checks {
   }
 
   const config::checked_file& in_;
-  config::problems found_;
+  config::diagnostics found_;
   std::set<fs::path> made_;  ///< folders that the role makes
 };
 
 }  // namespace
 
-config::problems check_named_files(const config::checked_file& checked) {
+config::diagnostics check_named_files(const config::checked_file& checked) {
   file_checks checks(checked);
   std::visit([&](const auto& c) { checks.visit(c); }, checked.config);
   return checks.take();

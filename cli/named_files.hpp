@@ -8,6 +8,6 @@ namespace cpns::cli {
 
 /// Reads what the role would read, writes nothing. What may be right tomorrow is left alone: the dates of
 /// certificates, a user_password_file that is gone after enrolment. Holds no secret.
-config::problems check_named_files(const config::checked_file& checked);
+config::diagnostics check_named_files(const config::checked_file& checked);
 
 }  // namespace cpns::cli

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "config/check_settings.hpp"
 #include "plugins/host/loader.hpp"
 #include "plugins/host/moniker.hpp"

@@ -1,4 +1,4 @@
-#include "cli/role_life.hpp"
+#include "cli/role_process.hpp"
 
 #include <iostream>
 
@@ -65,10 +65,10 @@ int not_started(const std::string& role, const std::string& file, const error& w
     return report(why);
   }
   for (const auto& line : lines) log::error(role, "not-started", line);
-  return report_problems(lines);
+  return report_diagnostics(lines);
 }
 
-int report_problems(const std::vector<std::string>& lines) {
+int report_diagnostics(const std::vector<std::string>& lines) {
   for (const auto& line : lines) std::cerr << line << "\n";
   return exit_failed;
 }

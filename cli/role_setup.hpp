@@ -29,6 +29,6 @@ result<running_gateway> start_gateway(const config::gateway_config& c);
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c);
 
 /// Prints every problem of a configuration on a line of its own and gives the exit code.
-int report_problems(const std::vector<std::string>& lines);
+int report_diagnostics(const std::vector<std::string>& lines);
 
 }  // namespace cpns::cli

@@ -1,6 +1,6 @@
-# cpns_transport(NAME SOURCES ... [DEPS ...]): a radio plugin, NAME.so, that exports its entry alone. With a check.yaml beside the list
-# (how `cpns transport check` lets its two roles meet), NAME.check.yaml goes with it. Used here and, as part of the installed package,
-# by authors elsewhere: find_package(cpns REQUIRED).
+# cpns_transport(NAME SOURCES ... [DEPS ...]): a radio plugin, NAME.so, that exports its entry alone. If there is a check.yaml beside the
+# CMakeLists.txt (parameters with which `cpns transport check` lets the two roles meet), NAME.check.yaml is installed too. Used here and, as part
+# of the installed package, by authors elsewhere: find_package(cpns REQUIRED).
 set(CPNS_EXPORTS_MAP "${CMAKE_CURRENT_LIST_DIR}/exports.map")
 
 function(cpns_transport name)

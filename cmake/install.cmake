@@ -1,5 +1,5 @@
-# `cmake --install BUILD --prefix DIR`: the program with its plugins, and what authors of plugins need. Everything is found relative to
-# the program, so the folder can be moved. Included last, when all targets are there.
+# `cmake --install BUILD --prefix DIR`: the program with its plugins, and headers, examples and pages for authors of plugins. Paths are relative
+# to the program, so the folder can be moved. Included last, when all targets exist.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS cpns RUNTIME DESTINATION bin)

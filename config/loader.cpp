@@ -67,9 +67,9 @@ reading begin(const path& file, const environment& env) {
   return r;
 }
 
-tl::unexpected<problems> failed(reading& r) {
+tl::unexpected<diagnostics> failed(reading& r) {
   r.found.sort();
-  return tl::unexpected<problems>(std::move(r.found));
+  return tl::unexpected<diagnostics>(std::move(r.found));
 }
 
 template <class T>

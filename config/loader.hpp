@@ -8,8 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "config/diagnostics.hpp"
 #include "config/places.hpp"
-#include "config/problems.hpp"
 #include "config/schema.hpp"
 #include "config/values.hpp"
 

@@ -16,7 +16,7 @@ namespace cpns::config {
 
 /// Shared by all sections of one file.
 struct reading {
-  problems found;
+  diagnostics found;
   environment env;
   path folder;        ///< relative paths start here
   key_places places;  ///< of the keys that are in the file

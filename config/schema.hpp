@@ -13,7 +13,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
-#include "config/problems.hpp"
+#include "config/diagnostics.hpp"
 
 namespace cpns::config {
 

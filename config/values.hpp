@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::config {

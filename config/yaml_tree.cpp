@@ -28,7 +28,8 @@ struct refused {
 
 class builder : public YAML::EventHandler {
  public:
-  builder(std::string_view text, yaml_node& root, problems& found) : text_(text), root_(root), found_(found) {
+  builder(std::string_view text, yaml_node& root, diagnostics& found)
+      : text_(text), root_(root), found_(found) {
     lines_.push_back(0);
     for (std::size_t i = 0; i < text.size(); ++i)
       if (text[i] == '\n') lines_.push_back(i + 1);
@@ -133,7 +134,7 @@ class builder : public YAML::EventHandler {
   std::string_view text_;
   std::vector<std::size_t> lines_;  ///< where each begins
   yaml_node& root_;
-  problems& found_;
+  diagnostics& found_;
   std::vector<level> open_;
   std::size_t nodes_ = 0;
 };
@@ -158,7 +159,7 @@ std::size_t utf8_length(std::string_view text) {
 
 /// yaml-cpp takes byte 4 for the end of the input, and would not show what follows it; and it replaces what
 /// is no UTF-8.
-bool has_wrong_character(std::string_view text, problems& found) {
+bool has_wrong_character(std::string_view text, diagnostics& found) {
   mark at{1, 1};
   for (std::size_t i = 0; i < text.size();) {
     const auto u = static_cast<unsigned char>(text[i]);
@@ -179,7 +180,7 @@ bool has_wrong_character(std::string_view text, problems& found) {
 
 }  // namespace
 
-yaml_node parse_yaml(std::string_view text, problems& found) {
+yaml_node parse_yaml(std::string_view text, diagnostics& found) {
   yaml_node root;
   root.at = {1, 1};
   if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
@@ -194,7 +195,7 @@ yaml_node parse_yaml(std::string_view text, problems& found) {
     builder first(text, root, found);
     if (!parser.HandleNextDocument(first)) return root;
     yaml_node other;
-    problems unused;
+    diagnostics unused;
     builder second(text, other, unused);
     if (parser.HandleNextDocument(second))
       found.add(other.at.line > 0 ? other.at : mark{1, 1}, errc::config_syntax,
@@ -209,7 +210,7 @@ yaml_node parse_yaml(std::string_view text, problems& found) {
   return root;
 }
 
-std::string read_yaml_file(const std::filesystem::path& file, problems& found) {
+std::string read_yaml_file(const std::filesystem::path& file, diagnostics& found) {
   std::error_code ec;
   if (std::filesystem::is_directory(file, ec)) {
     found.add({}, errc::config_file, "this is a folder, not a file");

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "config/problems.hpp"
+#include "config/diagnostics.hpp"
 
 namespace cpns::config {
 
@@ -33,9 +33,9 @@ struct yaml_node {
 inline constexpr std::size_t yaml_size_max = 1024 * 1024;
 
 /// Reads `text`. What is wrong with its form is added to `found`; the tree is of use only if nothing was.
-yaml_node parse_yaml(std::string_view text, problems& found);
+yaml_node parse_yaml(std::string_view text, diagnostics& found);
 
 /// Reads a file of at most yaml_size_max bytes; otherwise a problem without a position.
-std::string read_yaml_file(const std::filesystem::path& file, problems& found);
+std::string read_yaml_file(const std::filesystem::path& file, diagnostics& found);
 
 }  // namespace cpns::config

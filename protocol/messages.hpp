@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/ids.hpp"
+#include "base/named_enum.hpp"
 #include "base/secret.hpp"
 #include "protocol/constants.hpp"
 
@@ -94,27 +95,32 @@ using radio_message = std::variant<discovery_request, discovery_response, key_de
 // ---- server link, GW and CPNS Server
 // --------------------------------------------------------------------------------
 
-enum class link_status : std::uint8_t {
-  ok = 0,
-  unknown_user_or_bad_proof = 1,
-  unknown_entity = 2,
-  presence_failed = 3,
-  stale_nonce = 4,
-  stale_epoch = 5,
-  owned_by_other = 6,
-  held_by_other = 7,
-  revoked = 8,
-  gateway_blocked = 9,
-  throttled = 10,
-  overloaded = 11,
-  temporary_key_unavailable = 12,
-  bad_request = 13,
-  internal = 14
-};
-std::string_view name_of(link_status s);
+// clang-format off
+#define CPNS_LINK_STATUSES(X)                                                                                \
+  X(ok,                        0,  "")                                                                       \
+  X(unknown_user_or_bad_proof, 1,  "the user is unknown, or the proof is not of the password")               \
+  X(unknown_entity,            2,  "the server has no manufacturer's record of the entity")                  \
+  X(presence_failed,           3,  "the device does not hold its Temporary Key")                             \
+  X(stale_nonce,               4,  "the issuer nonce has expired")                                           \
+  X(stale_epoch,               5,  "the device holds an older key than was reported")                        \
+  X(owned_by_other,            6,  "the device belongs to another user")                                     \
+  X(held_by_other,             7,  "another gateway renews the keys of the entity")                          \
+  X(revoked,                   8,  "the entity was revoked")                                                 \
+  X(gateway_blocked,           9,  "the server does not serve this gateway")                                 \
+  X(throttled,                 10, "too many requests: retry later")                                         \
+  X(overloaded,                11, "the server has too much work in hand: retry later")                      \
+  X(temporary_key_unavailable, 12, "the source of the Temporary Key does not answer: retry later")           \
+  X(bad_request,               13, "the request breaks a rule of the protocol")                              \
+  X(internal,                  14, "the server failed: retry later")
 
-enum class assignment_reason : std::uint8_t { first = 0, refill = 1, adopt = 2, recover = 3 };
-std::string_view name_of(assignment_reason r);
+#define CPNS_ASSIGNMENT_REASONS(X)                                                                           \
+  X(first,   0, "no key was confirmed yet")                                                                  \
+  X(refill,  1, "more keys of the same set")                                                                 \
+  X(adopt,   2, "the device was held by another gateway")                                                    \
+  X(recover, 3, "the device lost its keys, or holds none of this set")
+// clang-format on
+CPNS_NUMBERED_ENUM(link_status, CPNS_LINK_STATUSES)
+CPNS_NUMBERED_ENUM(assignment_reason, CPNS_ASSIGNMENT_REASONS)
 
 /// UserChallenge: which salt and iteration count belong to the user's password.
 struct user_challenge {

@@ -125,12 +125,12 @@ void begin(assignment_pointer self) {
 
 // One function per output of the machine.
 
-void carry_out(assignment_pointer self, protocol::assignment_fetch_user&& o) {
+void apply(assignment_pointer self, protocol::assignment_fetch_user&& o) {
   auto& s = self->state;
   s.machine->handle_user(s.role->now(), s.role->users.find(o.user));
 }
 
-void carry_out(assignment_pointer self, protocol::assignment_fetch_device&& o) {
+void apply(assignment_pointer self, protocol::assignment_fetch_device&& o) {
   auto& s = self->state;
   note(s, "user-verified", "the proof is of the user's password (step 5)");
   const auto device = s.role->temporary_keys.find(o.entity);
@@ -149,7 +149,7 @@ void submit(assignment_pointer self, storage::sealed_batch batch) {
   });
 }
 
-void carry_out(assignment_pointer self, protocol::assignment_persist&& o) {
+void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   write_lines(self->state);
   storage::sealed_batch batch;
   batch.push_back(
@@ -157,12 +157,12 @@ void carry_out(assignment_pointer self, protocol::assignment_persist&& o) {
   submit(self, std::move(batch));
 }
 
-void carry_out(assignment_pointer self, protocol::assignment_answer&& o) {
+void apply(assignment_pointer self, protocol::assignment_answer&& o) {
   log_answer(self->state, o.body);
   tell(self, std::move(o.body));
 }
 
-void carry_out(assignment_pointer self, protocol::assignment_event&& o) {
+void apply(assignment_pointer self, protocol::assignment_event&& o) {
   auto& s = self->state;
   const auto level = o.routine ? log::level::debug : log::level::info;
   // A report is not refused, and a gateway can cause any number of lines by reports.
@@ -178,7 +178,7 @@ void pump(assignment_pointer self) {
   while (s.in_hand && !s.write) {
     auto out = s.machine->poll_output();
     if (out) {
-      std::visit([self](auto& o) { carry_out(self, std::move(o)); }, *out);
+      std::visit([self](auto& o) { apply(self, std::move(o)); }, *out);
       continue;
     }
     if (as_assign(*s.in_hand) == nullptr) tell_report(self, s.outcome);

@@ -8,7 +8,7 @@
 
 #include "base/keepalive.hpp"
 #include "base/log.hpp"
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls.hpp"
 #include "protocol/constants.hpp"
@@ -86,8 +86,8 @@ void connection::on_handshake(const error_code& ec) {
   if (!peer) return finish("gateway-refused", peer.error().message());
   handshaken_ = true;
   last_traffic_ = clock::now();
-  say(log::level::info, "gateway-connected", "mutual authentication done (step 0)",
-      {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
+  log_line(log::level::info, "gateway-connected", "mutual authentication done (step 0)",
+           {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
   input_.resize(first_buffer);
@@ -278,8 +278,8 @@ void connection::end_if_drained() {
   finish_properly("gateway-drained", "the server is stopping");
 }
 
-void connection::say(log::level l, std::string_view event, std::string_view text,
-                     std::initializer_list<log::field> fields) const {
+void connection::log_line(log::level l, std::string_view event, std::string_view text,
+                          std::initializer_list<log::field> fields) const {
   if (lines_->may_say(now_anchored(), handshaken_ ? uri_ : std::string{}))
     log::write(l, "server", event, text, fields);
 }
@@ -288,7 +288,8 @@ bool connection::end(std::string_view event, std::string_view why) {
   if (over_.exchange(true)) return false;
   if (!event.empty()) {
     const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
-    say(fault ? log::level::warn : log::level::info, event, why, {{"peer", address_}, {"gateway", uri_}});
+    log_line(fault ? log::level::warn : log::level::info, event, why,
+             {{"peer", address_}, {"gateway", uri_}});
   }
   timer_.cancel();
   if (session_) session_->closed();

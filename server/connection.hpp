@@ -58,8 +58,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   /// A planned end, which TLS tells the other side about.
   void finish_properly(std::string_view event, std::string_view why);
   /// A line of the log, as many as its gateway may cause; strangers share what they may cause.
-  void say(log::level l, std::string_view event, std::string_view text,
-           std::initializer_list<log::field> fields) const;
+  void log_line(log::level l, std::string_view event, std::string_view text,
+                std::initializer_list<log::field> fields) const;
   /// False: it is over already.
   bool end(std::string_view event, std::string_view why);
   void close_socket();

@@ -54,7 +54,7 @@ struct link_limits {
   milliseconds idle_timeout = std::chrono::minutes{5};
   milliseconds lifetime = std::chrono::hours{24};
   milliseconds probe = seconds{30};  ///< see base/keepalive.hpp
-  /// What a gateway's URI has to fit one of, see base/wording.hpp.
+  /// What a gateway's URI has to fit one of, see base/text.hpp.
   std::shared_ptr<const std::vector<std::string>> gateway_uris =
       std::make_shared<const std::vector<std::string>>(1, "urn:cpns:gw:*");
 };

@@ -298,7 +298,7 @@ void listener::set_limits(const link_limits& limits) {
   impl_->accept_if_room();
 }
 
-void listener::drain(milliseconds patience) {
+void listener::drain(milliseconds timeout) {
   {
     std::lock_guard lock{impl_->guard};
     impl_->stopping = true;
@@ -310,7 +310,7 @@ void listener::drain(milliseconds patience) {
   });
   for (const auto& c : impl_->all()) c->drain();
   std::unique_lock lock{impl_->guard};
-  impl_->empty.wait_for(lock, patience, [this] { return impl_->live.empty(); });
+  impl_->empty.wait_for(lock, timeout, [this] { return impl_->live.empty(); });
 }
 
 void listener::every(milliseconds period, std::function<void()> tick) {

@@ -38,8 +38,8 @@ class listener {
   /// For connections that begin from now on. [thread-safe]
   void set_limits(const link_limits& limits);
   /// Accepts no more and reads no more; returns when every frame that was read is answered and the
-  /// connections are closed, or after `patience`. [thread-safe]
-  void drain(milliseconds patience);
+  /// connections are closed, or after `timeout`. [thread-safe]
+  void drain(milliseconds timeout);
   /// Closes every connection at once and joins the threads; ports do nothing from now on.
   void stop();
   /// Calls `tick` on one of its threads every `period` until the end.

@@ -192,9 +192,9 @@ std::uint16_t server_role::port() const { return impl_->sockets->port(); }
 std::size_t server_role::connections() const { return impl_->sockets->connections(); }
 bool server_role::failed() const { return *impl_->dead; }
 
-void server_role::drain(milliseconds patience) {
+void server_role::drain(milliseconds timeout) {
   log::info("server", "server-draining", "answering what was asked");
-  impl_->sockets->drain(patience);
+  impl_->sockets->drain(timeout);
 }
 
 reload_report server_role::reload(const config::server_config& c) {

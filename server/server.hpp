@@ -37,8 +37,8 @@ class server_role {
   [[nodiscard]] std::uint16_t port() const;
   /// Gateways connected, those in their handshake included. [thread-safe]
   [[nodiscard]] std::size_t connections() const;
-  /// Accepts nothing more, answers what was asked, closes; returns when done, at the latest after `patience`.
-  void drain(milliseconds patience);
+  /// Accepts nothing more, answers what was asked, closes; returns when done, at the latest after `timeout`.
+  void drain(milliseconds timeout);
   /// Takes over what can change while the role runs. The log is the process's affair. [thread-safe]
   reload_report reload(const config::server_config& c);
   /// A part that nothing restarts has died: the process should end. [thread-safe]

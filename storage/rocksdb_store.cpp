@@ -43,8 +43,8 @@ std::string whole_seconds(steady::duration d) {
 class rocksdb_store final : public store {
  public:
   rocksdb_store(store_folder claim, std::filesystem::path folder, std::shared_ptr<rocksdb::DB> db,
-                milliseconds patience)
-      : claim_(std::move(claim)), folder_(std::move(folder)), patience_(patience), db_(std::move(db)),
+                milliseconds timeout)
+      : claim_(std::move(claim)), folder_(std::move(folder)), timeout_(timeout), db_(std::move(db)),
         acknowledged_(db_->GetLatestSequenceNumber()), healer_([this] { heal_when_needed(); }) {}
   ~rocksdb_store() override;
   rocksdb_store(const rocksdb_store&) = delete;
@@ -70,7 +70,7 @@ class rocksdb_store final : public store {
 
   store_folder claim_;  // outlives the database: no other process may come while it closes
   const std::filesystem::path folder_;
-  const milliseconds patience_;
+  const milliseconds timeout_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<rocksdb::DB> db_;          ///< while it is not writable: for reading alone, or failed
@@ -197,7 +197,7 @@ void rocksdb_store::heal() {
     const auto& why = done.error();
     if (why == errc::state_stopping) return;
     if (why == errc::store_full) failing_since = now;
-    if (why == errc::store_damaged || now - failing_since >= patience_) return give_up(why);
+    if (why == errc::store_damaged || now - failing_since >= timeout_) return give_up(why);
     if (why == errc::store_unavailable) pause = std::min(2 * pause, retry_longest);
     {
       const std::lock_guard lock(mutex_);
@@ -268,12 +268,11 @@ status rocksdb_store::reopen() {
 
 }  // namespace
 
-result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
-                                                  milliseconds patience) {
+result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder, milliseconds timeout) {
   CPNS_TRY(auto claim, store_folder::claim(folder));
   CPNS_TRY(auto db, open_for_writing(folder, !claim.complete()));
   if (!claim.complete()) CPNS_CHECK(claim.mark_complete());
-  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), patience);
+  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), timeout);
 }
 
 }  // namespace cpns::storage

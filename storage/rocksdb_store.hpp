@@ -18,7 +18,7 @@
 namespace cpns::storage {
 
 inline constexpr std::string_view store_marker_name = "CPNS_STORE";
-inline constexpr milliseconds store_patience_default = std::chrono::minutes(5);
+inline constexpr milliseconds store_timeout_default = std::chrono::minutes(5);
 
 /// Opens the store in `folder`, or makes one if the folder is missing or empty (mode 0700, parents included).
 ///   store_locked       another process has it, or this one has it open already
@@ -26,8 +26,8 @@ inline constexpr milliseconds store_patience_default = std::chrono::minutes(5);
 ///   store_unavailable  the folder cannot be made, read or written, or it is of a newer version
 ///   store_full         no room to open it
 /// The store must be destroyed before the process may open the folder again. A disk that takes no writes for
-/// longer than `patience` makes it lost (store_health); a full disk never does.
+/// longer than `timeout` makes it lost (store_health); a full disk never does.
 result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
-                                                  milliseconds patience = store_patience_default);
+                                                  milliseconds timeout = store_timeout_default);
 
 }  // namespace cpns::storage

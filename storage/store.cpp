@@ -2,20 +2,6 @@
 
 namespace cpns::storage {
 
-std::string_view name_of(table t) {
-  switch (t) {
-  case table::meta: return "meta";
-  case table::users: return "users";
-  case table::devices: return "devices";
-  case table::entities: return "entities";
-  case table::requests: return "requests";
-  case table::peers: return "peers";
-  case table::credentials: return "credentials";
-  case table::revocations: return "revocations";
-  }
-  return "unknown";
-}
-
 status check_batch(const write_batch& batch) {
   for (const auto& op : batch) {
     if (op.row.empty() || op.row.size() > max_row_size)

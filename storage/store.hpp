@@ -1,6 +1,6 @@
 #pragma once
-// The seam to what is durable: rows of bytes in tables, written in batches that are atomic and on the disk
-// when the call returns. What a role keeps goes through sealed_store.hpp, which sits on top of one of these.
+// Durable key-value store interface: rows of bytes in tables, written in batches that are atomic and on the
+// disk when the call returns. Roles write through sealed_store.hpp, which encrypts the rows.
 
 #include <functional>
 #include <optional>
@@ -9,26 +9,30 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/named_enum.hpp"
 #include "base/result.hpp"
 
 namespace cpns::storage {
 
 /// The numbers are on the disk and are part of what a record is sealed for: never reuse one.
-enum class table : std::uint8_t {
-  meta = 1,         ///< the store's own facts: the wrapped data key, the incarnation
-  users = 2,        ///< server: one row per CPNS User ID
-  devices = 3,      ///< server: one row per manufactured device, with its Temporary Key
-  entities = 4,     ///< server: one row per entity with what was assigned to it
-  requests = 5,     ///< server: idempotency records, one per request id
-  peers = 6,        ///< gateway: one row per PNE with its key set
-  credentials = 7,  ///< gateway: what it needs to speak for its user
-  revocations = 8,  ///< server: what was revoked
+// clang-format off
+#define CPNS_TABLES(X)                                                                                       \
+  X(meta,        1, "the store's own facts: the wrapped data key, the incarnation")                          \
+  X(users,       2, "server: one row per CPNS User ID")                                                      \
+  X(devices,     3, "server: one row per manufactured device, with its Temporary Key")                       \
+  X(entities,    4, "server: one row per entity with what was assigned to it")                               \
+  X(requests,    5, "server: idempotency records, one per request id")                                       \
+  X(peers,       6, "gateway: one row per PNE with its key set")                                             \
+  X(credentials, 7, "gateway: the credentials of its user")                                                  \
+  X(revocations, 8, "server: revoked entities")
+// clang-format on
+CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
+
+inline constexpr table all_tables[] = {
+#define CPNS_X(id, number, meaning) table::id,
+    CPNS_TABLES(CPNS_X)
+#undef CPNS_X
 };
-
-inline constexpr table all_tables[] = {table::meta,     table::users, table::devices,     table::entities,
-                                       table::requests, table::peers, table::credentials, table::revocations};
-
-std::string_view name_of(table t);
 
 inline constexpr std::size_t max_row_size = 512;            ///< bytes of a row's name
 inline constexpr std::size_t max_value_size = 1024 * 1024;  ///< bytes of a row's value

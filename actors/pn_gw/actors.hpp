@@ -65,7 +65,7 @@ struct gw_saved {
 struct gw_tick {};
 struct gw_describe {};
 struct gw_evict {};
-struct gw_put_down {};
+struct gw_shut_down {};
 
 /// device/<entity>: drives one pn_gw_machine and carries out its outputs in order.
 using device_actor =
@@ -84,8 +84,8 @@ using device_actor =
                      caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
                      caf::replies_to<gw_decision>::with<std::string>,  // a person decided: "" durable, else
                                                                        // what was wrong
-                     caf::reacts_to<gw_evict>,      // its memory is wanted; answered by sup_evicted
-                     caf::reacts_to<gw_put_down>>;  // the role ends
+                     caf::reacts_to<gw_evict>,       // its memory is wanted; answered by sup_evicted
+                     caf::reacts_to<gw_shut_down>>;  // the role ends
 
 struct link_want_nonce {
   device_actor device;
@@ -119,7 +119,7 @@ struct link_flush {};
 struct link_saved {
   status outcome;
 };
-struct link_put_down {};
+struct link_shut_down {};
 
 /// server_link: speaks for all devices with the CPNS Server, over whichever connection there is.
 using server_link_actor =
@@ -132,7 +132,7 @@ using server_link_actor =
                      caf::reacts_to<link_timer>,       // timeouts
                      caf::reacts_to<link_flush>,       // reports that came together are sent
                      caf::reacts_to<link_saved>,       // ClientKey became durable
-                     caf::reacts_to<link_put_down>>;
+                     caf::reacts_to<link_shut_down>>;
 
 struct sup_radio_ready {};
 struct sup_deadline {
@@ -213,7 +213,7 @@ CPNS_GW_MESSAGE(gw_saved)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)
 CPNS_GW_MESSAGE(gw_evict)
-CPNS_GW_MESSAGE(gw_put_down)
+CPNS_GW_MESSAGE(gw_shut_down)
 CPNS_GW_MESSAGE(link_want_nonce)
 CPNS_GW_MESSAGE(link_ask)
 CPNS_GW_MESSAGE(link_report)
@@ -223,7 +223,7 @@ CPNS_GW_MESSAGE(link_frames)
 CPNS_GW_MESSAGE(link_timer)
 CPNS_GW_MESSAGE(link_flush)
 CPNS_GW_MESSAGE(link_saved)
-CPNS_GW_MESSAGE(link_put_down)
+CPNS_GW_MESSAGE(link_shut_down)
 CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)

@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/device_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
@@ -32,7 +32,7 @@ class pn_gw_device {
         store_(parts.store), uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
         settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
         lines_(std::move(parts.lines)), machine_(made_from(std::move(parts.record))) {
-    carry_out();
+    apply();
   }
 
   void detected(const gw_detected& m) {
@@ -45,12 +45,12 @@ class pn_gw_device {
       waiting_.push_back(m);
     else
       act(gw_close_link{m.link, "the store takes no writes, and many links wait for it"});
-    carry_out();
+    apply();
   }
   void frame(const gw_frame& m) {
     m.waiting.take();
     if (is_certain()) machine_.handle_frame(now(), m.link, m.message);
-    carry_out();
+    apply();
   }
   void link_lost(const gw_link_lost& m) {
     addresses_.erase(m.link);
@@ -58,27 +58,27 @@ class pn_gw_device {
     std::erase(links_, m.link);
     std::erase_if(waiting_, [&m](const gw_detected& d) { return d.link == m.link; });
     machine_.handle_link_down(now(), m.link);
-    carry_out();
+    apply();
   }
   void nonce(const gw_nonce& m) {
     if (is_certain()) machine_.handle_issuer_nonce(now(), m.nonce);
-    carry_out();
+    apply();
   }
   void response(const gw_response& m) {
     if (is_certain()) machine_.handle_response(now(), m.id, *m.keys, m.incarnation);
-    carry_out();
+    apply();
   }
   void refused(const gw_refusal& m) {
     if (is_certain()) machine_.handle_refusal(now(), m.id, m.refusal);
-    carry_out();
+    apply();
   }
   void reported(const gw_report_outcome& m) {
     if (is_certain()) machine_.handle_report_outcome(now(), m.which, m.outcome);
-    carry_out();
+    apply();
   }
   void server_ready() {
     if (is_certain()) machine_.handle_server_ready(now());
-    carry_out();
+    apply();
   }
   /// Answered when all that follows from it is durable, or failed.
   caf::result<std::string> decision(bool approved) {
@@ -90,22 +90,22 @@ class pn_gw_device {
       undecided_.push_back(promise);
       machine_.handle_approval(now(), approved);
     }
-    carry_out();
+    apply();
     return promise;
   }
   void update() {
     if (is_certain()) machine_.handle_update_request(now());
-    carry_out();
+    apply();
   }
   void settings(const gw_settings& m) {
     settings_ = m.settings;
     machine_.handle_settings(m.settings);
-    carry_out();
+    apply();
   }
   void tick() {
     deadline_ = time_never;
     if (is_certain()) machine_.handle_timeout(now());
-    carry_out();
+    apply();
   }
   void saved(const gw_saved& m) {
     if (m.number != writes_) return;
@@ -118,7 +118,7 @@ class pn_gw_device {
       looks_again_ = clock_() + store_glance;
       answer("not known to be done: " + why);
     }
-    if (!ending_) return carry_out();
+    if (!ending_) return apply();
     answer("not known to be done: the gateway ends");
     self_->quit();
   }
@@ -132,14 +132,14 @@ class pn_gw_device {
     const bool gone = is_unneeded();
     self_->send(supervisor_, sup_evicted{index_, gone});
     told_unneeded_ = false;
-    if (!gone) return carry_out();
+    if (!gone) return apply();
     ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
     self_->quit();
   }
   /// Ends when the write that is under way is done with.
-  void put_down() {
+  void shut_down() {
     ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
@@ -197,7 +197,7 @@ class pn_gw_device {
   }
 
   /// In order; nothing that follows a write happens before it is durable.
-  void carry_out() {
+  void apply() {
     while (!saving_ && !ending_) {
       auto output = machine_.poll_output();
       if (!output) break;
@@ -262,7 +262,7 @@ class pn_gw_device {
       o.why = "two devices answer with this Entity ID, " + same_id_ +
               ": a copied image, or somebody who says its name; only the one that proves its key is served";
     }
-    const auto& told = told_of(o.kind);
+    const auto told = describe_event(o.kind);
     const auto text = o.why.empty() ? told.text : std::string_view{o.why};
     const auto write = [&](std::initializer_list<log::field> fields) {
       if (o.unproven) return lines_->write(at, told.level, told.id, text, fields);
@@ -328,7 +328,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_describe&) { return d->describe(); },
         [d](const gw_decision& m) { return d->decision(m.approved); },
         [d](const gw_evict&) { d->evict(); },
-        [d](const gw_put_down&) { d->put_down(); },
+        [d](const gw_shut_down&) { d->shut_down(); },
     };
   });
 }

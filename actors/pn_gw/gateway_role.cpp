@@ -234,10 +234,10 @@ std::string gateway_role::control(const std::string& request) {
   const auto what = text("do"), entity = text("entity");
   caf::scoped_actor self{impl_->runtime->system()};
   std::string out = answer_error("the gateway did not answer in time");
-  const auto patience = std::chrono::seconds(8);
+  const auto timeout = std::chrono::seconds(8);
   const auto late = [](const caf::error&) {};
   if (what == "list")
-    self->request(impl_->supervisor, patience, sup_list{})
+    self->request(impl_->supervisor, timeout, sup_list{})
         .receive(
             [&out](const std::vector<std::string>& all) {
               out = "{\"pnes\":[";
@@ -246,23 +246,23 @@ std::string gateway_role::control(const std::string& request) {
             },
             late);
   else if (what == "show")
-    self->request(impl_->supervisor, patience, sup_show{entity})
+    self->request(impl_->supervisor, timeout, sup_show{entity})
         .receive(
             [&](const std::string& one) {
               out = one.empty() ? answer_error("this gateway knows no device " + entity) : one;
             },
             late);
   else if (what == "approve" || what == "reject" || what == "update")
-    self->request(impl_->supervisor, patience, sup_command{entity, what})
+    self->request(impl_->supervisor, timeout, sup_command{entity, what})
         .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
                  [&out](const caf::error&) {
                    out = answer_error("not known to be done: the gateway did not answer in time");
                  });
   else if (what == "radios")
-    self->request(impl_->supervisor, patience, sup_radios{})
+    self->request(impl_->supervisor, timeout, sup_radios{})
         .receive([&out](const std::string& s) { out = s; }, late);
   else if (what == "stats")
-    self->request(impl_->supervisor, patience, sup_stats{})
+    self->request(impl_->supervisor, timeout, sup_stats{})
         .receive([&out](const std::string& s) { out = s; }, late);
   else
     out = answer_error(
@@ -291,7 +291,7 @@ void gateway_role::drain() {
     self->request(m.supervisor, std::chrono::seconds(5), sup_stop{})
         .receive([](bool) {}, [](const caf::error&) {});
   }
-  if (m.link) caf::anon_send(m.link, link_put_down{});  // a supervisor that died told nobody
+  if (m.link) caf::anon_send(m.link, link_shut_down{});  // a supervisor that died told nobody
   m.up.reset();
   m.from_uplink.reset();
   m.supervisor = nullptr;

@@ -195,7 +195,7 @@ class server_link {
   }
 
   /// Ends when the write that is under way is done with.
-  void put_down() {
+  void shut_down() {
     ending_ = true;
     if (!s_.saving) end();
   }
@@ -470,7 +470,7 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
         [l](const link_timer&) { l->timer(); },
         [l](const link_flush&) { l->flush(); },
         [l](const link_saved& m) { l->saved(m); },
-        [l](const link_put_down&) { l->put_down(); },
+        [l](const link_shut_down&) { l->shut_down(); },
     };
   });
 }

@@ -3,7 +3,7 @@
 #include <boost/json.hpp>
 
 #include "actors/pn_gw/device.hpp"
-#include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/device_view.hpp"
 #include "base/log.hpp"
 
 namespace cpns::actors {

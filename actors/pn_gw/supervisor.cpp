@@ -8,7 +8,7 @@
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/device_book.hpp"
-#include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/device_view.hpp"
 #include "actors/pn_gw/gathering.hpp"
 #include "actors/pn_gw/radio_view.hpp"
 #include "actors/pn_gw/stored_view.hpp"
@@ -53,7 +53,7 @@ class supervisor {
     const auto it = devices_.find(m.device);
     if (it == devices_.end() || it->second.links > 0 || it->second.evicting) return;
     if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->second);
-    keep(it->second);
+    keep_alive(it->second);
     it->second.evictable = evictable_.put(it->first, m.kind);
     if (const auto one = evictable_.surplus()) evict(devices_.at(*one));
   }
@@ -140,7 +140,7 @@ class supervisor {
     if (!id) return id.error().message();
     if (const auto it = by_entity_.find(m.entity); it != by_entity_.end()) {
       if (devices_.at(it->second).evicting) return m.entity + " is being put into the store; try again";
-      keep(devices_.at(it->second));
+      keep_alive(devices_.at(it->second));
     } else {
       auto record = parts_.store->load(*id);
       if (!record) return record.error().message();
@@ -155,9 +155,9 @@ class supervisor {
 
   bool stop() {
     stopping_ = true;
-    for (auto& [number, d] : devices_) self_->send(d.actor, gw_put_down{});
+    for (auto& [number, d] : devices_) self_->send(d.actor, gw_shut_down{});
     devices_.clear();
-    self_->send(parts_.uplink, link_put_down{});
+    self_->send(parts_.uplink, link_shut_down{});
     parts_.uplink = nullptr;
     self_->quit();
     return true;
@@ -220,12 +220,12 @@ class supervisor {
   }
 
   void evict(device_entry& d) {
-    keep(d);
+    keep_alive(d);
     d.evicting = true;
     ++evicting_;
     self_->send(d.actor, gw_evict{});
   }
-  void keep(device_entry& d) {
+  void keep_alive(device_entry& d) {
     if (d.evictable) evictable_.take(*std::exchange(d.evictable, {}));
   }
   bool make_room() {
@@ -237,7 +237,7 @@ class supervisor {
   }
 
   void remove(devices_t::iterator it) {
-    keep(it->second);
+    keep_alive(it->second);
     if (it->second.evicting) --evicting_;
     self_->demonitor(it->second.actor.address());
     by_actor_.erase(it->second.actor.id());
@@ -383,7 +383,7 @@ class supervisor {
     }
     peer.device = *index;
     ++device.links;
-    keep(device);
+    keep_alive(device);
     self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
                                           parts_.radios[link.transport].name, peer.address, device.waiting});
   }

@@ -12,7 +12,7 @@
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/server_link.hpp"
 #include "actors/radio.hpp"
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::actors {

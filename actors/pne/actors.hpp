@@ -40,7 +40,7 @@ struct pne_order {
   pne_command what;
 };  ///< as pne_do, with an answer
 struct pne_tick {};
-struct pne_put_down {};  ///< drain: no new exchange, then ends
+struct pne_shut_down {};  ///< drain: no new exchange, then ends
 
 struct fleet_radio_ready {};  ///< events wait in a radio's inbox
 struct fleet_deadline {
@@ -68,8 +68,8 @@ using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // its radio 
                                    caf::reacts_to<pne_do>,         // wake, sleep, button, reset
                                    caf::replies_to<pne_order>::with<std::string>,  // "" done and durable,
                                                                                    // else what was wrong
-                                   caf::reacts_to<pne_tick>,       // the deadline that it named has come
-                                   caf::reacts_to<pne_put_down>>;  // the role ends
+                                   caf::reacts_to<pne_tick>,        // the deadline that it named has come
+                                   caf::reacts_to<pne_shut_down>>;  // the role ends
 
 /// fleet: owns radios, timers and all devices of the process.
 using fleet_actor =
@@ -90,7 +90,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_frame)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_do)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_tick)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_put_down)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_shut_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_radio_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_deadline)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_wakes)

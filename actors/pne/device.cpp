@@ -26,19 +26,19 @@ class pne_device {
   void link_down(const pne_link_down& m) {
     if (link_ == std::pair{m.transport, m.link}) link_.reset();
     machine_.handle_link_down(clock_(), {m.transport, m.link});
-    carry_out();
+    apply();
   }
   void frame(const pne_frame& m) {
     m.waiting.take();
     link_ = {m.transport, m.link};
     if (!is_certain()) return;
     machine_.handle_frame(clock_(), {m.transport, m.link}, m.message);
-    carry_out();
+    apply();
   }
   void tick() {
     deadline_ = time_never;
     machine_.handle_timeout(clock_());
-    carry_out();
+    apply();
   }
   /// "" when it is done and durable.
   std::string command(pne_command what) {
@@ -53,14 +53,14 @@ class pne_device {
     case pne_command::button: machine_.handle_button(now); break;
     case pne_command::factory_reset: machine_.handle_factory_reset(now); break;
     }
-    carry_out();
+    apply();
     // The notice goes out before the radio does.
     if (what == pne_command::sleep) self_->send(fleet_, fleet_wakes{index_, false});
     if (what == pne_command::factory_reset && uncertain_) return "not known to be done: " + trouble_;
     log::info(pne_component, name_of(what), "told to", {{"entity", entity_}});
     return {};
   }
-  void put_down() {
+  void shut_down() {
     fleet_ = nullptr;
     self_->quit();
   }
@@ -76,7 +76,7 @@ class pne_device {
     return "command";
   }
 
-  void carry_out() {
+  void apply() {
     while (auto output = machine_.poll_output()) std::visit([this](auto& o) { act(o); }, *output);
     if (const auto next = machine_.next_deadline(); next != deadline_) {
       deadline_ = next;
@@ -115,23 +115,12 @@ class pne_device {
     if (link_) send_(link_->first, link_->second, o.message);
   }
   void act(pne_event& o) {
-    const std::string epoch = o.which ? o.which->text() : std::string{};
-    switch (o.kind) {
-    case pne_event::kind_t::answered:
-      return log::debug(pne_component, "answered", "EntityDiscoveryResponse sent",
-                        {{"entity", entity_}, {"step", "2"}});
-    case pne_event::kind_t::key_accepted:
-      return log::info(pne_component, "key-accepted", "EUKey decrypted and stored",
-                       {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
-    case pne_event::kind_t::confirmed:
-      return log::debug(pne_component, "confirmed", "KeyConfirmation sent",
-                        {{"entity", entity_}, {"epoch", epoch}, {"step", "10"}});
-    case pne_event::kind_t::retired:
-      return log::debug(pne_component, "retired", "the older key was erased",
-                        {{"entity", entity_}, {"epoch", epoch}});
-    case pne_event::kind_t::rejected:
-      return log::debug(pne_component, "rejected", o.why, {{"entity", entity_}});
-    }
+    const auto line = describe_event(o.kind);
+    if (!log::enabled(line.level, pne_component)) return;
+    log::write(line.level, pne_component, line.id, o.why.empty() ? line.text : std::string_view{o.why},
+               {{"entity", entity_},
+                {"epoch", o.which ? o.which->text() : std::string{}},
+                {"step", std::string{line.step}}});
   }
 
   pne_actor::pointer self_;
@@ -169,7 +158,7 @@ pne_actor spawn_pne_device(caf::actor_system& system, pne_device_parts parts) {
         [d](const pne_do& m) { (void)d->command(m.what); },
         [d](const pne_order& m) { return d->command(m.what); },
         [d](const pne_tick&) { d->tick(); },
-        [d](const pne_put_down&) { d->put_down(); },
+        [d](const pne_shut_down&) { d->shut_down(); },
     };
   });
 }

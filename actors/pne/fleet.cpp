@@ -125,7 +125,7 @@ class fleet {
 
   bool stop() {
     for (auto& d : members_)
-      if (d.actor) self_->send(d.actor, pne_put_down{});
+      if (d.actor) self_->send(d.actor, pne_shut_down{});
     for (auto& d : members_) d.actor = nullptr;
     stopping_ = true;
     self_->quit();

@@ -13,8 +13,8 @@
 #include "base/temporary_folder.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
-#include "cli/demo/stage.hpp"
-#include "cli/demo/story.hpp"
+#include "cli/demo/deployment.hpp"
+#include "cli/demo/timeline.hpp"
 #include "cli/signals.hpp"
 #include "cli/terminal.hpp"
 
@@ -24,23 +24,23 @@ namespace {
 namespace fs = std::filesystem;
 using steady = std::chrono::steady_clock;
 
-constexpr seconds base_patience{60};
+constexpr seconds base_timeout{60};
 constexpr milliseconds glance{30};
 
 class demonstration {
  public:
   explicit demonstration(const demo_options& o)
-      : options_(o), story_([this](const story_line& l) { print(l); }) {}
+      : options_(o), timeline_([this](const timeline_line& l) { print(l); }) {}
 
   int run() {
     raise_file_limit();
     if (const auto made = make_folder(); !made) return report(made.error());
     const bool one_process = options_.transport != "tcp";
-    stage_ = one_process ? make_one_process(options_, folder_ + "/home")
-                         : make_processes(options_, folder_ + "/home", cancelled);
+    deployment_ = one_process ? make_one_process(options_, folder_ + "/home")
+                              : make_processes(options_, folder_ + "/home", cancelled);
     const int code = play(one_process);
-    stage_->stop();
-    stage_.reset();
+    deployment_->stop();
+    deployment_.reset();
     return code;
   }
 
@@ -66,71 +66,71 @@ class demonstration {
         (options_.pnes == 1 ? " PNE" : " PNEs") + " over " + options_.transport +
         (one_process ? ", all roles in one process"
                      : ", server, gateway and PNEs as processes of their own"));
-    if (const auto started = stage_->start(); !started) {
+    if (const auto started = deployment_->start(); !started) {
       if (cancelled()) return stop_early();
       return report(started.error());
     }
-    follower_ = std::make_unique<log_follower>(stage_->logs());
+    follower_ = std::make_unique<log_follower>(deployment_->logs());
     say("");
     if (!wait_for(
-            "keys", base_patience + seconds{options_.pnes / 20},
-            [this] { return story_.keyed() >= options_.pnes; },
+            "keys", base_timeout + seconds{options_.pnes / 20},
+            [this] { return timeline_.keyed() >= options_.pnes; },
             [this] {
-              return "keyed " + bar(story_.keyed(), options_.pnes) + " " + std::to_string(story_.keyed()) +
-                     " of " + std::to_string(options_.pnes);
+              return "keyed " + bar(timeline_.keyed(), options_.pnes) + " " +
+                     std::to_string(timeline_.keyed()) + " of " + std::to_string(options_.pnes);
             }))
       return failed_code_;
     settle();
-    used_ = stage_->usage();
+    used_ = deployment_->usage();
     // Where the first keys of all take longer than that, it has happened already.
     say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
         std::to_string(rekey_of(options_)) + " s after its key");
     if (!wait_for(
-            "the periodic update", seconds{rekey_of(options_) * 2} + base_patience,
-            [&] { return story_.confirmations(story_.first()) > 1; },
+            "the periodic update", seconds{rekey_of(options_) * 2} + base_timeout,
+            [&] { return timeline_.confirmations(timeline_.first()) > 1; },
             [] { return std::string{"waiting for the timer"}; }))
       return failed_code_;
     settle();
     if (!wake_up()) return failed_code_;
     settle();
     sum_up();
-    return story_.keyed() >= options_.pnes ? exit_done : exit_failed;
+    return timeline_.keyed() >= options_.pnes ? exit_done : exit_failed;
   }
 
   bool wake_up() {
     say("\n" + paint(colour::bold, "Wake-up") +
         ": the first PNE sleeps, wakes up, is detected and compared with the remembered Entity ID");
-    const auto before = story_.confirmations(story_.first());
+    const auto before = timeline_.confirmations(timeline_.first());
     for (const char* what : {"sleep", "wake"}) {
-      if (const auto told = stage_->tell_pne(what, story_.first()); !told) {
+      if (const auto told = deployment_->tell_pne(what, timeline_.first()); !told) {
         failed_code_ = report(told.error());
         return false;
       }
       settle();
     }
     return wait_for(
-        "the wake-up", base_patience, [&] { return story_.confirmations(story_.first()) > before; },
+        "the wake-up", base_timeout, [&] { return timeline_.confirmations(timeline_.first()) > before; },
         [] { return std::string{"waiting for the new key"}; });
   }
 
   template <class Done, class Status>
-  bool wait_for(const std::string& what, seconds patience, Done done, Status line) {
-    const auto deadline = steady::now() + patience;
+  bool wait_for(const std::string& what, seconds timeout, Done done, Status line) {
+    const auto deadline = steady::now() + timeout;
     for (;;) {
       look();
       if (done()) {
         clear_status();
         return true;
       }
-      std::string wrong = stage_->broken();
+      std::string wrong = deployment_->broken();
       if (wrong.empty()) wrong = cannot_;
       if (cancelled()) {
         failed_code_ = stop_early();
         return false;
       }
       if (wrong.empty() && steady::now() > deadline)
-        wrong = "no " + what + " within " + std::to_string(patience.count()) + " s, " +
-                std::to_string(story_.keyed()) + " PNEs are keyed";
+        wrong = "no " + what + " within " + std::to_string(timeout.count()) + " s, " +
+                std::to_string(timeline_.keyed()) + " PNEs are keyed";
       if (!wrong.empty()) {
         clear_status();
         std::cerr << "cpns: " << wrong << "\n";
@@ -150,14 +150,14 @@ class demonstration {
   void look() {
     const auto events = follower_->poll();
     for (const auto& e : events) {
-      story_.take(e);
+      timeline_.take(e);
       if (e.level == "error") {
         clear_status();
         std::cerr << paint(colour::red, e.component + ": " + e.text) << "\n";
       }
       if (cannot_.empty() && never_all(e)) cannot_ = "the " + e.component + " cannot serve all: " + e.text;
     }
-    story_.release(events.empty());
+    timeline_.release(events.empty());
   }
   /// The lines of an exchange that is over come a moment after its confirmation.
   void settle() {
@@ -167,7 +167,7 @@ class demonstration {
     }
   }
 
-  void print(const story_line& l) {
+  void print(const timeline_line& l) {
     if (options_.json) return;
     clear_status();
     std::printf("  %s  %s  %-22s %s\n", paint(colour::dim, fmt_ms(l.ms)).c_str(),
@@ -184,7 +184,7 @@ class demonstration {
   }
 
   void sum_up() {
-    const auto f = story_.sum_up(options_.pnes);
+    const auto f = timeline_.sum_up(options_.pnes);
     if (options_.json) {
       boost::json::object epochs;
       for (const auto& [epoch, count] : f.epochs) epochs[epoch] = count;
@@ -228,10 +228,10 @@ class demonstration {
   }
 
   demo_options options_;
-  story story_;
+  timeline timeline_;
   std::optional<temporary_folder> goes_;  ///< without --keep
   std::string folder_;
-  std::unique_ptr<stage> stage_;
+  std::unique_ptr<deployment> deployment_;
   std::unique_ptr<log_follower> follower_;
   std::vector<role_usage> used_;  ///< when all were keyed
   std::string cannot_;            ///< why waiting is useless

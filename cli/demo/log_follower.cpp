@@ -10,7 +10,7 @@
 namespace cpns::cli {
 namespace {
 
-constexpr std::size_t strays_max = 200;
+constexpr std::size_t unmatched_max = 200;
 constexpr std::streamoff last_words_within = 64 * 1024;  ///< bytes from the end of a log
 
 /// "2026-01-31T12:00:00.123Z" as Unix milliseconds; 0 if it is something else.
@@ -93,8 +93,8 @@ void log_follower::read(source& s, std::vector<log_event>& out) {
     begin = end + 1;
     if (auto e = parse_line(line))
       out.push_back(std::move(*e));
-    else if (strays_.size() < strays_max)
-      strays_.push_back(line);
+    else if (unmatched_.size() < unmatched_max)
+      unmatched_.push_back(line);
   }
   s.partial.erase(0, begin);
 }

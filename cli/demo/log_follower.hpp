@@ -30,9 +30,9 @@ class log_follower {
  public:
   explicit log_follower(std::vector<std::string> files);
   /// What was written since the last call, in the order of time. Lines that are not JSON are kept in
-  /// `strays`.
+  /// `unmatched`.
   std::vector<log_event> poll();
-  [[nodiscard]] const std::vector<std::string>& strays() const { return strays_; }
+  [[nodiscard]] const std::vector<std::string>& unmatched() const { return unmatched_; }
 
  private:
   struct source {
@@ -42,7 +42,7 @@ class log_follower {
   };
   void read(source& s, std::vector<log_event>& out);
   std::vector<source> sources_;
-  std::vector<std::string> strays_;
+  std::vector<std::string> unmatched_;
 };
 
 }  // namespace cpns::cli

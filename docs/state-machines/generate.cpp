@@ -14,23 +14,23 @@ namespace {
 
 using cpns::fsm::verdict;
 
-struct line {
-  std::string from, event, action, to, step;
+struct page_row {
+  std::string from, event, action, to, note;
   verdict what;
 };
 
 template <class Table>
-std::vector<line> lines_of(const Table& table) {
-  std::vector<line> out;
+std::vector<page_row> lines_of(const Table& table) {
+  std::vector<page_row> out;
   for (const auto& r : table)
     out.push_back({std::string{name_of(r.from)}, std::string{name_of(r.event)},
-                   std::string{name_of(r.action)}, std::string{name_of(r.to)}, std::string{r.step}, r.what});
+                   std::string{name_of(r.action)}, std::string{name_of(r.to)}, std::string{r.note}, r.what});
   return out;
 }
 
 /// Arrows between two states share one line; what keeps the state is in the tables below, or the picture
 /// would be unreadable.
-void draw(std::ostream& out, const std::vector<line>& lines) {
+void draw(std::ostream& out, const std::vector<page_row>& lines) {
   std::vector<std::pair<std::string, std::string>> order;
   std::map<std::pair<std::string, std::string>, std::string> arrows;
   for (const auto& l : lines) {
@@ -44,7 +44,10 @@ void draw(std::ostream& out, const std::vector<line>& lines) {
   out << "```\n";
 }
 
-void tabulate(std::ostream& out, const std::vector<line>& lines) {
+void tabulate(std::ostream& out, const std::vector<page_row>& lines) {
+  out << "\nAn event that is not in the table of its state has no effect: it is ignored when it is expected, "
+         "and "
+         "counted and logged as rejected when it is not.\n";
   std::string state, ignored, rejected;
   const auto finish = [&] {
     if (!ignored.empty()) out << "\nIgnored: " << ignored << ".\n";
@@ -52,8 +55,8 @@ void tabulate(std::ostream& out, const std::vector<line>& lines) {
     ignored.clear();
     rejected.clear();
   };
-  const auto add = [](std::string& list, const std::string& event) {
-    list += (list.empty() ? "" : ", ") + event;
+  const auto add = [](std::string& list, const page_row& l) {
+    list += (list.empty() ? "" : "; ") + l.event + " (" + l.note + ")";
   };
   for (const auto& l : lines) {
     if (l.from != state) {
@@ -62,20 +65,32 @@ void tabulate(std::ostream& out, const std::vector<line>& lines) {
       out << "\n## " << state << "\n\n| event | action | to | step |\n|---|---|---|---|\n";
     }
     if (l.what == verdict::accept)
-      out << "| " << l.event << " | " << l.action << " | " << l.to << " | " << l.step << " |\n";
+      out << "| " << l.event << " | " << l.action << " | " << l.to << " | " << l.note << " |\n";
     else
-      add(l.what == verdict::ignore ? ignored : rejected, l.event);
+      add(l.what == verdict::ignore ? ignored : rejected, l);
   }
   finish();
 }
 
+/// The values of an enum and their meanings.
+template <class Enum>
+void explain(std::ostream& out, const char* title) {
+  out << "\n## " << title << "\n\n| name | meaning |\n|---|---|\n";
+  for (std::size_t i = 0; i < cpns::fsm::count<Enum>; ++i)
+    out << "| " << name_of(static_cast<Enum>(i)) << " | " << meaning_of(static_cast<Enum>(i)) << " |\n";
+}
+
+template <class State, class Event, class Action, class Table>
 bool write(const std::filesystem::path& file, const std::string& title, const std::string& source,
-           const std::vector<line>& lines) {
+           const Table& table) {
+  const auto lines = lines_of(table);
   std::ofstream out{file};
-  out << "# " << title << "\n\nGenerated from `" << source
-      << "` by `cpns_state_pages`; do not edit. The meaning of each name stands in that file.\n\n";
+  out << "# " << title << "\n\nGenerated from `" << source << "` by `cpns_state_pages`; do not edit.\n\n";
   draw(out, lines);
   tabulate(out, lines);
+  explain<State>(out, "Meaning of the states");
+  explain<Event>(out, "Meaning of the events");
+  explain<Action>(out, "Meaning of the actions");
   out.flush();
   if (!out) std::cerr << "cpns_state_pages: cannot write " << file << "\n";
   return static_cast<bool>(out);
@@ -90,10 +105,13 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::filesystem::path folder = argv[1];
-  const bool ok = write(folder / "pne.md", "PNE", "protocol/pne/pne_table.hpp", lines_of(pne_table)) &&
-                  write(folder / "pn_gw.md", "PN GW, one device", "protocol/pn_gw/pn_gw_table.hpp",
-                        lines_of(pn_gw_table)) &&
-                  write(folder / "server.md", "CPNS Server, one entity",
-                        "protocol/server/assignment_table.hpp", lines_of(assignment_table));
+  const bool ok =
+      write<pne_state, pne_trigger, pne_action>(folder / "pne.md", "PNE", "protocol/pne/pne_table.hpp",
+                                                pne_table) &&
+      write<pn_gw_state, pn_gw_trigger, pn_gw_action>(folder / "pn_gw.md", "PN GW, one device",
+                                                      "protocol/pn_gw/pn_gw_table.hpp", pn_gw_table) &&
+      write<assignment_state, assignment_trigger, assignment_action>(
+          folder / "server.md", "CPNS Server, one entity", "protocol/server/assignment_table.hpp",
+          assignment_table);
   return ok ? 0 : 1;
 }

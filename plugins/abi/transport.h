@@ -142,10 +142,9 @@ typedef struct cpns_transport {
 } cpns_transport;
 
 typedef struct cpns_open_args {
-  uint32_t size; /* sizeof(cpns_open_args) as the host was built */
-  uint32_t role; /* cpns_role */
-  const cpns_parameter*
-      parameters; /* `parameter_count` of them, names in ascending order;
+  uint32_t size;                    /* sizeof(cpns_open_args) as the host was built */
+  uint32_t role;                    /* cpns_role */
+  const cpns_parameter* parameters; /* `parameter_count` of them, names in ascending order;
                      of a host of 1.1 and up all that the schema has for the role, checked */
   size_t parameter_count;
   bool probe; /* check the parameters and the radio, and leave no trace: bind no fixed port, send nothing */

@@ -203,15 +203,15 @@ void instance::close() {
   if (const auto* t = transport_.exchange(nullptr); t != nullptr) close_raw(in, heard, *t);
 }
 
-cpns_status instance::send_patiently(std::uint64_t link, byte_view data) {
-  const auto until = clock::now() + patience;
+cpns_status instance::send_until_taken(std::uint64_t link, byte_view data) {
+  const auto until = clock::now() + timeout;
   for (;;) {
     const auto said = send(link, data);
     if (said != CPNS_WOULD_BLOCK) return said;
     if (clock::now() > until) {
       in.note_breach("writable-after-would-block",
                      "a link that would block takes frames again: it had not after " +
-                         std::to_string(patience.count()) + " s");
+                         std::to_string(timeout.count()) + " s");
       return said;
     }
     // Not by `writable`: whether that comes is the matter of a test of its own.
@@ -245,7 +245,7 @@ void pair::wait_for_links(std::size_t count, const std::string& what) {
            (!peripheral.is_open() || peripheral.heard.count_up() == count);
   });
   if (as_expected) return;
-  const auto words = what + ": after " + std::to_string(patience.count()) + " s the central has " +
+  const auto words = what + ": after " + std::to_string(timeout.count()) + " s the central has " +
                      std::to_string(central.heard.count_up()) + " links and the peripheral " +
                      std::to_string(peripheral.heard.count_up()) + ", expected " + std::to_string(count);
   if (fewer) in.note_breach("links-go-down-on-both-sides", words);
@@ -291,7 +291,7 @@ ends pair::ends_of(std::uint64_t endpoint) {
   auto mark = numbered(0xfeed0000u + static_cast<std::uint32_t>(endpoint), 12);
   // Said again and again: a radio that may lose frames may lose this one.
   const auto heard = wait([&] {
-    if (peripheral.send_patiently(found.peripheral, mark) != CPNS_OK) return false;
+    if (peripheral.send_until_taken(found.peripheral, mark) != CPNS_OK) return false;
     return central.heard.wait(
         [&](const auto& links) {
           for (const auto& [id, l] : links)
@@ -300,7 +300,7 @@ ends pair::ends_of(std::uint64_t endpoint) {
                 if (f == mark) found.central = id;
           return found.central != 0;
         },
-        peripheral.reliable() ? milliseconds{patience} : milliseconds{50});
+        peripheral.reliable() ? milliseconds{timeout} : milliseconds{50});
   });
   if (!heard) lost(peripheral, "a frame of the peripheral did not reach the central");
   return found;

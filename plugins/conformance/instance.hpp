@@ -57,7 +57,7 @@ class instance {
   [[nodiscard]] const cpns_transport* raw() const { return transport_; }
 
   /// Sends, and waits as long as the plugin says CPNS_WOULD_BLOCK. The last answer.
-  cpns_status send_patiently(std::uint64_t link, byte_view data);
+  cpns_status send_until_taken(std::uint64_t link, byte_view data);
 
   [[nodiscard]] bool reliable() const { return (limits.traits & CPNS_TRAIT_RELIABLE) != 0; }
   [[nodiscard]] bool ordered() const { return (limits.traits & CPNS_TRAIT_ORDERED) != 0; }
@@ -96,7 +96,7 @@ class pair {
   ends ends_of(std::uint64_t endpoint);
   /// Waits, and connects to peers that were found meanwhile, as a gateway does.
   template <class Holds>
-  bool wait(Holds holds, std::chrono::milliseconds limit = patience) {
+  bool wait(Holds holds, std::chrono::milliseconds limit = timeout) {
     const auto until = std::chrono::steady_clock::now() + limit;
     while (!holds()) {
       if (std::chrono::steady_clock::now() > until) return false;

@@ -22,7 +22,7 @@ namespace cpns::conformance {
 
 /// Upper bound of every wait for something that has to come. Long, because machines may be busy: it passes
 /// only when something is wrong.
-inline constexpr std::chrono::seconds patience{20};
+inline constexpr std::chrono::seconds timeout{20};
 
 /// [thread-safe] Reached by the plugin, so it lives as long as the process: make it with keep_recorder.
 class recorder {
@@ -60,7 +60,7 @@ class recorder {
   std::atomic<bool> keep_frames{true};
 
   template <class Holds>
-  bool wait(Holds holds, std::chrono::milliseconds limit = patience) {
+  bool wait(Holds holds, std::chrono::milliseconds limit = timeout) {
     std::unique_lock lock{guard_};
     return changed_.wait_for(lock, limit, [&] { return holds(links_); });
   }
@@ -72,7 +72,7 @@ class recorder {
   /// Addresses of peers that were found, each once; forgets them.
   std::set<std::string> take_found();
   /// Whether connect_failed came for `address`.
-  bool wait_unreached(const std::string& address, std::chrono::milliseconds limit = patience);
+  bool wait_unreached(const std::string& address, std::chrono::milliseconds limit = timeout);
   /// The parameter that bad_parameter named; empty if it did not come.
   std::string refused() const;
   /// Lines that the plugin logged as warnings or errors, joined.

@@ -112,8 +112,8 @@ void counters_only_grow(bench& b) {
   };
   const auto first = look();
   for (std::uint32_t n = 0; n < frames_both_ways; ++n) {
-    p.central.send_patiently(e.central, numbered(n, 23));
-    p.peripheral.send_patiently(e.peripheral, numbered(n, 23));
+    p.central.send_until_taken(e.central, numbered(n, 23));
+    p.peripheral.send_until_taken(e.peripheral, numbered(n, 23));
   }
   const auto second = look();
   compare(first, second);
@@ -139,8 +139,8 @@ void links_outlive_saving(bench& b) {
   const auto e = p.ends_of(1);
   for (const auto power : {CPNS_POWER_SAVING, CPNS_POWER_SAVING, CPNS_POWER_FULL}) {
     set(power);
-    require(p.central.send_patiently(e.central, numbered(1, 23)) == CPNS_OK &&
-                p.peripheral.send_patiently(e.peripheral, numbered(1, 23)) == CPNS_OK,
+    require(p.central.send_until_taken(e.central, numbered(1, 23)) == CPNS_OK &&
+                p.peripheral.send_until_taken(e.peripheral, numbered(1, 23)) == CPNS_OK,
             "links stay, whatever power is saved: send over one did not succeed");
   }
   require(p.central.heard.up() == std::vector{e.central} &&
@@ -156,7 +156,7 @@ class in_simulated_time {
         peripheral(b, recorder_of(b, CPNS_ROLE_PERIPHERAL), CPNS_ROLE_PERIPHERAL, met_.peripheral) {}
   void go_on(std::uint64_t ms) {
     require(clock().run_for(ms), "simulated time that a radio holds is let go again: it was held for " +
-                                     std::to_string(patience.count()) + " s");
+                                     std::to_string(timeout.count()) + " s");
   }
   template <class Holds>
   bool wait(Holds holds) {

@@ -20,10 +20,10 @@ void link_comes_up(bench& b) {
   pair p{b};
   p.bring_up(1);
   const auto e = p.ends_of(1);
-  require(p.central.send_patiently(e.central, numbered(7, 8)) == CPNS_OK, "a link that is up takes frames");
+  require(p.central.send_until_taken(e.central, numbered(7, 8)) == CPNS_OK, "a link that is up takes frames");
   // Only a radio that may lose frames has an excuse, and it is tried often.
   const auto heard = p.wait([&] {
-    if (!p.central.reliable()) p.central.send_patiently(e.central, numbered(7, 8));
+    if (!p.central.reliable()) p.central.send_until_taken(e.central, numbered(7, 8));
     return !p.peripheral.heard.frames(e.peripheral).empty();
   });
   if (!heard) lost(p.central, "a frame of the central did not reach the peripheral");
@@ -135,7 +135,7 @@ void dead_links_take_nothing(bench& b) {
   p.central.disconnect(e.central);
   p.peripheral.disconnect(e.peripheral);
   const auto two = p.ends_of(2);
-  require(p.central.send_patiently(two.central, frame) == CPNS_OK, "another link is not disturbed");
+  require(p.central.send_until_taken(two.central, frame) == CPNS_OK, "another link is not disturbed");
 }
 
 void max_links_is_kept(bench& b) {
@@ -171,7 +171,7 @@ void scan_off_finds_no_more(bench& b) {
   watch_awhile();
   require(p.central.heard.count_up() == 1 && p.central.heard.take_found().empty(),
           "scan(off) stops looking for PNEs: another one was found");
-  require(p.central.send_patiently(e.central, numbered(1, 8)) == CPNS_OK, "links outlive scan(off)");
+  require(p.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK, "links outlive scan(off)");
   require(p.central.scan(true) == CPNS_OK && p.central.scan(true) == CPNS_OK,
           "scan(on) is taken, also twice");
   p.wait_for_links(2, "after scan(on) the PNE that waited is found");
@@ -184,7 +184,7 @@ void scan_while_connected(bench& b) {
   p.bring_up(1);
   const auto e = p.ends_of(1);
   p.bring_up(1, 2);
-  require(p.central.send_patiently(e.central, numbered(1, 8)) == CPNS_OK,
+  require(p.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK,
           "the first link stays up meanwhile");
 }
 
@@ -198,7 +198,7 @@ void whoever_comes_first_waits(bench& b) {
     require(gateway.scan(true) == CPNS_OK, "scan(on) is taken");
     require(gateway.heard.wait([&](const auto&) { return true; }), "");
     // The second one may first have to end what is left of the first.
-    const auto until = std::chrono::steady_clock::now() + (round + 1) * patience;
+    const auto until = std::chrono::steady_clock::now() + (round + 1) * timeout;
     while (gateway.heard.count_up() == 0 && std::chrono::steady_clock::now() < until) {
       for (const auto& address : gateway.heard.take_found()) gateway.connect(address);
       std::this_thread::sleep_for(milliseconds{1});

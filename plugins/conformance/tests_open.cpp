@@ -170,7 +170,7 @@ void instances_live_side_by_side(bench& b) {
   const auto e = one.ends_of(1);
   require(one.central.heard.count_up() == 1 && two.central.heard.count_up() == (apart ? 1 : 0),
           "several instances may be open at once: closing one disturbed the links of another");
-  require(one.central.send_patiently(e.central, numbered(1, 8)) == CPNS_OK,
+  require(one.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK,
           "several instances may be open at once: a send failed after another one was closed");
 }
 

@@ -25,8 +25,8 @@ void sends_from_many_threads(bench& b) {
     all.emplace_back([&, t] {
       for (std::uint32_t i = 0; i < each; ++i) {
         const auto frame = numbered(t * each + i, 23);
-        if (p.peripheral.send_patiently(one.peripheral, frame) != CPNS_OK) ++refused;
-        if (p.central.send_patiently(two.central, frame) != CPNS_OK) ++refused;
+        if (p.peripheral.send_until_taken(one.peripheral, frame) != CPNS_OK) ++refused;
+        if (p.central.send_until_taken(two.central, frame) != CPNS_OK) ++refused;
       }
     });
   for (auto& t : all) t.join();
@@ -141,7 +141,7 @@ void calls_from_callbacks(bench& b) {
     if (a.begun == a.done) return;
     b.abandon();
     throw test_failed{std::string{"calls are allowed from within callbacks: one from "} + what +
-                      " had not returned after " + std::to_string(patience.count()) + " s"};
+                      " had not returned after " + std::to_string(timeout.count()) + " s"};
   };
   if (!over) {
     hangs("link_up", up);

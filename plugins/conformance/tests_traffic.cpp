@@ -57,7 +57,7 @@ void wait_for_the_rest(const direction& d, std::size_t expected) {
 std::vector<std::uint32_t> send_flood(const direction& d, std::uint32_t n, std::size_t size) {
   const auto already = d.to.heard.frames(d.in).size();
   for (std::uint32_t i = 0; i < n; ++i) {
-    const auto said = d.from.send_patiently(d.out, numbered(i, size));
+    const auto said = d.from.send_until_taken(d.out, numbered(i, size));
     require(said == CPNS_OK,
             "a link that is up takes frames: number " + std::to_string(i) + " ended with " + name_of(said));
   }
@@ -75,7 +75,7 @@ void frames_of_every_size(bench& b) {
          {std::size_t{1}, std::size_t{2}, std::size_t{22}, std::size_t{23}, mtu / 2, mtu - 1, mtu}) {
       const auto frame = numbered(static_cast<std::uint32_t>(size), size);
       const auto heard = p.wait([&] {
-        const auto said = d.from.send_patiently(d.out, frame);
+        const auto said = d.from.send_until_taken(d.out, frame);
         require(said == CPNS_OK, "send takes 1 to mtu (" + std::to_string(mtu) +
                                      ") bytes: " + std::to_string(size) + " ended with " + name_of(said));
         return d.to.heard.wait(
@@ -83,7 +83,7 @@ void frames_of_every_size(bench& b) {
               const auto& got = links.at(d.in).frames;
               return std::find(got.begin(), got.end(), frame) != got.end();
             },
-            d.from.reliable() ? milliseconds{patience} : milliseconds{100});
+            d.from.reliable() ? milliseconds{timeout} : milliseconds{100});
       });
       if (!heard)
         lost(d.from, "a frame of " + std::to_string(size) + " bytes from the " + name_of(d.from.role) +
@@ -107,7 +107,7 @@ void frames_out_of_range_are_refused(bench& b) {
         b.warn("a frame of " + std::to_string(size) + " bytes ended with " + name_of(said) +
                ", CPNS_LIMIT says it better");
     }
-    require(d.from.send_patiently(d.out, numbered(1, 8)) == CPNS_OK,
+    require(d.from.send_until_taken(d.out, numbered(1, 8)) == CPNS_OK,
             "the link lives on after a frame that was refused");
   }
 }
@@ -128,7 +128,7 @@ void random_frames_arrive_unchanged(bench& b) {
     for (int i = 0; i < 400; ++i) {
       bytes frame(1 + b.dice() % d.from.mtu());
       for (auto& byte : frame) byte = static_cast<std::uint8_t>(b.dice());
-      const auto said = d.from.send_patiently(d.out, frame);
+      const auto said = d.from.send_until_taken(d.out, frame);
       require(said == CPNS_OK, "whatever bytes a frame has, it is taken: it ended with " + name_of(said));
       sent.insert(std::move(frame));
     }
@@ -219,8 +219,8 @@ void writable_after_would_block(bench& b) {
     require(taken >= 1, "a link takes at least one frame before it would block");
     require(p.wait([&] { return told() >= 1; }),
             "writable follows once a send that had returned CPNS_WOULD_BLOCK may be tried again: after " +
-                std::to_string(patience.count()) + " s it had not come");
-    const auto again = d.from.send_patiently(d.out, frame);
+                std::to_string(timeout.count()) + " s it had not come");
+    const auto again = d.from.send_until_taken(d.out, frame);
     require(again == CPNS_OK, "a link that is writable again takes frames: it was " + name_of(again));
   }
 }
@@ -237,7 +237,7 @@ void memory_is_bounded(bench& b) {
       const auto until = std::chrono::steady_clock::now() + seconds{8};
       std::uint32_t sent = 0;
       for (; sent < n && (sent < least || std::chrono::steady_clock::now() < until); ++sent)
-        require(d.from.send_patiently(d.out, frame) == CPNS_OK, "a link that is up takes frames");
+        require(d.from.send_until_taken(d.out, frame) == CPNS_OK, "a link that is up takes frames");
       std::uint64_t before = ~0ull;
       for (std::uint64_t now = 0; before != now; now = d.to.heard.callbacks()) {
         before = now;

@@ -38,16 +38,16 @@ std::string_view words_of(std::uint32_t reason) {
 
 }  // namespace
 
-class checked_core::visit {
+class checked_core::listener_guard {
  public:
-  explicit visit(checked_core& c) : core_(c) {
+  explicit listener_guard(checked_core& c) : core_(c) {
     core_.inside_.fetch_add(1);
     listener_ = core_.listener_.load();
     if (listener_ == nullptr) core_.misbehaved("a callback after close", 0);
   }
-  ~visit() { core_.inside_.fetch_sub(1); }
-  visit(const visit&) = delete;
-  visit& operator=(const visit&) = delete;
+  ~listener_guard() { core_.inside_.fetch_sub(1); }
+  listener_guard(const listener_guard&) = delete;
+  listener_guard& operator=(const listener_guard&) = delete;
   explicit operator bool() const { return listener_ != nullptr; }
   transport_listener* operator->() const { return listener_; }
 
@@ -128,9 +128,9 @@ void checked_core::misbehaved(std::string_view rule, link_id link) {
 
 void checked_core::drop(link_id link, std::string_view rule) {
   misbehaved(rule, link);
-  if (const call plugin{*this}; plugin) plugin->disconnect(plugin->context, link);
+  if (const plugin_guard plugin{*this}; plugin) plugin->disconnect(plugin->context, link);
   if (!forget(link)) return;
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (listener) listener->link_down(link, "the plugin misbehaved: " + std::string{rule});
 }
 
@@ -186,7 +186,7 @@ status checked_core::send(link_id link, byte_view message) {
 /// Hands frames to the plugin, one thread at a time for a link, and holds no lock meanwhile: a plugin may
 /// call back from send.
 void checked_core::pump(link_id link, const link_ptr& state) {
-  const call plugin{*this};
+  const plugin_guard plugin{*this};
   if (!plugin) return;
   std::unique_lock lock{state->guard};
   if (state->pumping) {
@@ -217,7 +217,7 @@ void checked_core::pump(link_id link, const link_ptr& state) {
 }
 
 void checked_core::disconnect(link_id link) {
-  const call plugin{*this};
+  const plugin_guard plugin{*this};
   if (plugin && find(link)) plugin->disconnect(plugin->context, link);
 }
 
@@ -240,9 +240,9 @@ std::string checked_core::said() const {
 }
 
 void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const char* address) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (!listener) return;
-  const call plugin{*this};
+  const plugin_guard plugin{*this};
   if (!plugin) return misbehaved("link_up before open returned or while closing", link);
   std::string_view rule;
   bool removed = false;
@@ -266,7 +266,7 @@ void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const 
 }
 
 void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (!listener || !forget(link)) return;  // a link that was refused or dropped is not told of again
   count_down(reason);
   std::string why{words_of(reason)};
@@ -275,7 +275,7 @@ void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const 
 }
 
 void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::size_t size) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (!listener) return;
   const auto state = find(link);
   if (!state) return misbehaved("a frame on a link that is not up", link);
@@ -310,19 +310,19 @@ void checked_core::on_writable(std::uint64_t link) {
 }
 
 void checked_core::on_peer_found(const char* address, std::int32_t rssi) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (listener) listener->peer_found(bounded(address), rssi == CPNS_RSSI_UNKNOWN ? 0 : rssi);
 }
 
 void checked_core::on_connect_failed(const char* address, const char* why) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (listener) listener->connect_failed(bounded(address), bounded(why));
 }
 
 void checked_core::on_woke(const char* address) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (!listener) return;
-  const call plugin{*this};
+  const plugin_guard plugin{*this};
   if (!plugin) return misbehaved("woke before open returned or while closing", 0);
   if (role_ != transport_role::central) return misbehaved("woke of a peripheral", 0);
   listener->woke(bounded(address));
@@ -334,7 +334,7 @@ void checked_core::on_bad_parameter(const char* name, const char*) {
 }
 
 void checked_core::on_failed(const char* why) {
-  const visit listener{*this};
+  const listener_guard listener{*this};
   if (!listener) return;
   std::vector<link_id> up;
   {

@@ -46,15 +46,15 @@ class checked_core {
   void set_plugin(const cpns_transport* plugin, transport_role role, const transport_info& info);
 
   /// Holds back retire_plugin() while the plugin is being called; null once it was retired.
-  class call {
+  class plugin_guard {
    public:
-    explicit call(checked_core& c) : core_(c) {
+    explicit plugin_guard(checked_core& c) : core_(c) {
       core_.calls_.fetch_add(1);
       plugin_ = core_.plugin_.load();
     }
-    ~call() { core_.calls_.fetch_sub(1); }
-    call(const call&) = delete;
-    call& operator=(const call&) = delete;
+    ~plugin_guard() { core_.calls_.fetch_sub(1); }
+    plugin_guard(const plugin_guard&) = delete;
+    plugin_guard& operator=(const plugin_guard&) = delete;
     explicit operator bool() const { return plugin_ != nullptr; }
     const cpns_transport* operator->() const { return plugin_; }
 
@@ -112,7 +112,7 @@ class checked_core {
   void count_down(std::uint32_t reason);
 
   /// Keeps detach() waiting while a callback is in the listener.
-  class visit;
+  class listener_guard;
 
   const std::string name_;
   cpns_host table_{};

@@ -67,7 +67,7 @@ class checked_transport final : public transport {
                   [&](const auto& p) { return p->connect(p->context, text.c_str()); });
   }
   void cancel(std::string_view address) override {
-    const checked_core::call plugin{core_};
+    const checked_core::plugin_guard plugin{core_};
     if (!plugin || plugin->size < with_cancel || plugin->cancel == nullptr) return;
     plugin->cancel(plugin->context, std::string{address}.c_str());
   }
@@ -77,11 +77,11 @@ class checked_transport final : public transport {
     return called("saving power", [&](const auto&) { return extensions_.set_power(p); });
   }
   void forget_pairing(std::string_view address) override {
-    if (const checked_core::call plugin{core_}; plugin)
+    if (const checked_core::plugin_guard plugin{core_}; plugin)
       extensions_.forget_pairing(std::string{address}.c_str());
   }
   link_quality quality(link_id link) const override {
-    const checked_core::call plugin{core_};
+    const checked_core::plugin_guard plugin{core_};
     return plugin && core_.is_up(link) ? extensions_.quality(link) : link_quality{};
   }
   std::vector<named_counter> counters() const override {
@@ -96,7 +96,7 @@ class checked_transport final : public transport {
                                    {"links_bad_frame", own.links_bad_frame},
                                    {"links_too_slow", own.links_too_slow},
                                    {"links_over_limit", own.links_over_limit}};
-    if (const checked_core::call plugin{core_}; plugin)
+    if (const checked_core::plugin_guard plugin{core_}; plugin)
       for (auto& c : extensions_.counters()) out.push_back({"radio_" + c.name, c.value});
     return out;
   }
@@ -112,7 +112,7 @@ class checked_transport final : public transport {
  private:
   template <class Call>
   status called(const std::string& what, Call call) {
-    const checked_core::call plugin{core_};
+    const checked_core::plugin_guard plugin{core_};
     if (!plugin) return fail(errc::state_stopping, info_.name + " is closed");
     return from_plugin(call(plugin), info_.name + ": " + what);
   }

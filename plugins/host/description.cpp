@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string_view>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "plugins/sdk/parameters.h"
 
 namespace cpns::plugins {
@@ -132,9 +132,9 @@ result<plugin_description> describe(const cpns_transport_entry_t& entry) {
   return out;
 }
 
-std::vector<parameter_problem> check_parameters(const plugin_description& plugin, transport_role role,
-                                                const std::map<std::string, std::string>& given) {
-  std::vector<parameter_problem> out;
+std::vector<parameter_diagnostic> check_parameters(const plugin_description& plugin, transport_role role,
+                                                   const std::map<std::string, std::string>& given) {
+  std::vector<parameter_diagnostic> out;
   if (!plugin.declares) return out;
   std::vector<std::string_view> known;
   for (const auto& p : plugin.parameters)

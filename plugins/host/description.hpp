@@ -38,14 +38,14 @@ struct plugin_description {
 /// plugin_misbehaved, when names, kinds, bounds or presets are none.
 result<plugin_description> describe(const cpns_transport_entry_t& entry);
 
-struct parameter_problem {
+struct parameter_diagnostic {
   std::string name;  ///< of what was given, or is missing
   errc code = errc::config_range;
   std::string text;
 };
 /// What of `given` the plugin would refuse, all of it. Nothing for a plugin that supplies no list.
-std::vector<parameter_problem> check_parameters(const plugin_description& plugin, transport_role role,
-                                                const std::map<std::string, std::string>& given);
+std::vector<parameter_diagnostic> check_parameters(const plugin_description& plugin, transport_role role,
+                                                   const std::map<std::string, std::string>& given);
 /// `given` and the presets of the role's other parameters.
 std::map<std::string, std::string> with_presets(const plugin_description& plugin, transport_role role,
                                                 std::map<std::string, std::string> given);

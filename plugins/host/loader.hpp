@@ -43,18 +43,18 @@ open_result<std::unique_ptr<transport>> load_transport(const transport_spec& spe
 
 /// The interface gives a plugin two seconds to open and two to close. A busy machine may stretch that, so
 /// only what takes much longer has hung.
-inline constexpr std::chrono::seconds probe_patience{6};
+inline constexpr std::chrono::seconds probe_timeout{6};
 
 /// What the plugin says of itself, read in a child process: plugin_load, plugin_incompatible,
 /// plugin_misbehaved, plugin_crashed, plugin_hung. Role and parameters of `spec` are not looked at.
 result<plugin_description> describe_transport(const transport_spec& spec,
-                                              std::chrono::milliseconds limit = probe_patience);
+                                              std::chrono::milliseconds limit = probe_timeout);
 
 /// The same in a child process (load, entry, open without side effects, close), bounded by `limit`:
 /// plugin_load, plugin_incompatible, plugin_failed, plugin_crashed with the signal, plugin_hung. The child is
 /// this executable, started with `--cpns-probe-child`, so main() hands that over to probe_child_main.
 open_result<transport_info> probe_transport(const transport_spec& spec,
-                                            std::chrono::milliseconds limit = probe_patience);
+                                            std::chrono::milliseconds limit = probe_timeout);
 
 /// The first argument of a process that is a probe.
 inline constexpr const char* probe_child_flag = "--cpns-probe-child";

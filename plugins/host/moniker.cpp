@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 
 namespace cpns::plugins {
 namespace {

@@ -33,10 +33,10 @@ simulated_clock::hold simulated_clock::held() {
   return make_hold();
 }
 
-bool simulated_clock::run_until(std::uint64_t ms, std::chrono::milliseconds patience) {
+bool simulated_clock::run_until(std::uint64_t ms, std::chrono::milliseconds timeout) {
   std::unique_lock lock{guard_};
   for (;;) {
-    if (!idle_.wait_for(lock, patience, [this] { return holds_ == 0; })) return false;
+    if (!idle_.wait_for(lock, timeout, [this] { return holds_ == 0; })) return false;
     const auto next = timers_.begin();
     if (next == timers_.end() || next->first.first > ms) {
       now_ms_ = std::max(now_ms_, ms);

@@ -23,9 +23,9 @@ class simulated_clock {
   [[nodiscard]] hold held();
 
   /// Moves on to `ms`, from timer to timer in the order in which they are due, then in that in which they
-  /// were started; before each step it waits until nobody holds. False if somebody did for `patience` of real
+  /// were started; before each step it waits until nobody holds. False if somebody did for `timeout` of real
   /// time. One caller at a time.
-  bool run_until(std::uint64_t ms, std::chrono::milliseconds patience = std::chrono::seconds{15});
+  bool run_until(std::uint64_t ms, std::chrono::milliseconds timeout = std::chrono::seconds{15});
   bool run_for(std::uint64_t ms) { return run_until(now_ms() + ms); }
 
   /// `due` is called once, with the clock's lock, so it only hands on: the hold lasts until it has had its

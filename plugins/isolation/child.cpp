@@ -38,7 +38,7 @@ class reports {
   explicit reports(int fd) : fd_(fd), sender_([this] { run(); }) { sender_.detach(); }
 
   /// Waits while too much is waiting: that is how a role that is slow slows the peers down.
-  void add_patiently(const report& r) {
+  void add_waiting(const report& r) {
     std::unique_lock lock{guard_};
     room_.wait(lock, [this] { return waiting_.bytes_held() < reports_waiting_max; });
     put(r);
@@ -97,7 +97,7 @@ class teller final : public transport_listener {
   }
   void link_up(link_id link, endpoint_id endpoint, std::string address) override {
     wait_until_open();
-    out_.add_patiently(up_report{link, endpoint, cut(address, address_max)});
+    out_.add_waiting(up_report{link, endpoint, cut(address, address_max)});
     std::lock_guard lock{guard_};
     qualities_[link];
   }
@@ -107,18 +107,18 @@ class teller final : public transport_listener {
       std::lock_guard lock{guard_};
       qualities_.erase(link);
     }
-    out_.add_patiently(down_report{link, cut(reason)});
+    out_.add_waiting(down_report{link, cut(reason)});
   }
   void message(link_id link, bytes data) override {
     wait_until_open();
-    out_.add_patiently(message_report{link, data});
+    out_.add_waiting(message_report{link, data});
   }
   void peer_found(std::string address, std::int32_t rssi) override {
     if (open_) out_.add_or_drop(found_report{cut(address, address_max), rssi});
   }
   void connect_failed(std::string address, std::string why) override {
     wait_until_open();
-    out_.add_patiently(connect_failed_report{cut(address, address_max), cut(why)});
+    out_.add_waiting(connect_failed_report{cut(address, address_max), cut(why)});
   }
   void woke(std::string address) override {
     if (open_) out_.add_or_drop(woke_report{cut(address, address_max)});
@@ -168,7 +168,7 @@ class child {
         if (n <= 0) end(true);
         const auto commands = read_commands({buffer.data(), static_cast<std::size_t>(n)});
         if (!commands) ::_exit(4);
-        for (const auto& c : *commands) std::visit([this](const auto& one) { carry_out(one); }, c);
+        for (const auto& c : *commands) std::visit([this](const auto& one) { apply(one); }, c);
       }
       if (!held_.empty()) try_again();
       tell_taken();
@@ -176,7 +176,7 @@ class child {
   }
 
  private:
-  void carry_out(const open_command& c) {
+  void apply(const open_command& c) {
     forward_log(c.level);
     auto opened = load_transport({c.plugin, c.role, c.params, {}}, hears_);
     if (!opened) {
@@ -188,31 +188,31 @@ class child {
     radio_ = std::move(*opened);
     hears_.opened(radio_->info());
   }
-  void carry_out(const scan_command& c) { outcome(radio().scan(c.on), 0); }
-  void carry_out(const connect_command& c) {
+  void apply(const scan_command& c) { outcome(radio().scan(c.on), 0); }
+  void apply(const connect_command& c) {
     if (const auto asked = radio().connect(c.address); !asked)
       out_.add(connect_failed_report{c.address, cut(asked.error().message())});
   }
-  void carry_out(const cancel_command& c) { radio().cancel(c.address); }
-  void carry_out(const add_command& c) { outcome(radio().add_endpoint(c.endpoint, c.name), c.endpoint); }
-  void carry_out(const remove_command& c) { outcome(radio().remove_endpoint(c.endpoint), 0); }
-  void carry_out(const send_command& c) {
+  void apply(const cancel_command& c) { radio().cancel(c.address); }
+  void apply(const add_command& c) { outcome(radio().add_endpoint(c.endpoint, c.name), c.endpoint); }
+  void apply(const remove_command& c) { outcome(radio().remove_endpoint(c.endpoint), 0); }
+  void apply(const send_command& c) {
     // Behind those of its link that wait already.
     const auto held = held_.find(c.link);
     if (held == held_.end() && handed_over(c.link, c.message)) return;
     held_[c.link].push_back(to_bytes(c.message));
   }
-  void carry_out(const disconnect_command& c) { radio().disconnect(c.link); }
-  void carry_out(const ping_command& c) {
+  void apply(const disconnect_command& c) { radio().disconnect(c.link); }
+  void apply(const ping_command& c) {
     if (c.level != level_) forward_log(c.level);
     out_.add(pong_report{c.number});
     if (!radio_) return;
     hears_.tell_qualities(*radio_);
     out_.add_or_drop(counters_report{radio_->counters()});
   }
-  void carry_out(const power_command& c) { outcome(radio().set_power(c.power), 0); }
-  void carry_out(const forget_command& c) { radio().forget_pairing(c.address); }
-  void carry_out(const close_command&) { end(false); }
+  void apply(const power_command& c) { outcome(radio().set_power(c.power), 0); }
+  void apply(const forget_command& c) { radio().forget_pairing(c.address); }
+  void apply(const close_command&) { end(false); }
 
   transport& radio() {
     if (!radio_) ::_exit(4);  // a command before open

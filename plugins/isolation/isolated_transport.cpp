@@ -152,7 +152,7 @@ class isolated_transport final : public transport {
   // The thread:
   void run();
   void opened(const transport_info& info);
-  bool told_of_losses(const std::string& why);
+  bool report_losses(const std::string& why);
   bool pause(milliseconds p);
 
   transport_spec spec_;
@@ -175,7 +175,7 @@ void isolated_transport::opened(const transport_info& info) {
 }
 
 /// False if the transport is being closed.
-bool isolated_transport::told_of_losses(const std::string& why) {
+bool isolated_transport::report_losses(const std::string& why) {
   std::unique_lock lock{shared_.guard};
   shared_.accepting = false;
   shared_.out.clear();
@@ -216,7 +216,7 @@ void isolated_transport::run() {
     hangs_ += one->hung() ? 1 : 0;
     broken_rules_ += one->broke_rule() ? 1 : 0;
     one.reset();
-    if (!told_of_losses(end.why.detail) && first_told_) return;
+    if (!report_losses(end.why.detail) && first_told_) return;
     if (!first_told_) return first_.set_value(tl::unexpected{end.why});
     const auto wait = pauses.after(end.lived);
     in_vain = end.refused ? in_vain + 1 : 0;

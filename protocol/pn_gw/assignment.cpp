@@ -74,7 +74,7 @@ void pn_gw_machine::impl::ask_about(time_point now, gw_answer answer) {
   record.request = id;
   record.request_is_refill = false;
   if (stored) persist_record();
-  say(kind_t::requested, answer.said.highest, std::string{name_of(body.reason)});
+  emit(kind_t::requested, answer.said.highest, std::string{name_of(body.reason)});
   outputs.emplace_back(gw_request{id, std::move(body)});
   timers.set(gw_timer::server, now + request_wait);
   auto who = claimant(answer.link);
@@ -184,7 +184,7 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
                       now - done.answer.to->begun < deliverable_age_max && next_key(done.answer) != nullptr;
   if (!usable) {
     persist_record();
-    say(kind_t::answered, epoch{answer.generation, answer.first_index});
+    emit(kind_t::answered, epoch{answer.generation, answer.first_index});
     if (asked_state && next_key(done.answer) == nullptr)
       return fail_with(now, "the server gave no key that can be delivered");
     return start(now);
@@ -202,7 +202,7 @@ void pn_gw_machine::impl::keys_came_late(time_point now, const assigned_keys& a,
   record.request.reset();
   if (auto ok = merge(now, a, incarnation); !ok) return noise(now, ok.error().message());
   persist_record();
-  say(kind_t::answered, epoch{a.generation, a.first_index});
+  emit(kind_t::answered, epoch{a.generation, a.first_index});
 }
 
 void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, const refusal& answer) {
@@ -261,7 +261,7 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const g
   }
   const auto why = said_by_server(answer);
   if (answer.status == link_status::presence_failed) return presence_refused(now, why, done);
-  say(kind_t::server_refused, {}, why);
+  emit(kind_t::server_refused, {}, why);
   const auto wait = wait_of(answer);
   server_not_before = now + wait;
   // A refusal of the user is not about the claimant: it must not wait any longer once the password is right.
@@ -273,7 +273,7 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const g
 
 /// About this answer alone: its claimant waits, and the server is asked about the next one.
 void pn_gw_machine::impl::presence_refused(time_point now, const std::string& why, const gw_asking& done) {
-  say(kind_t::presence_failed, {}, why);
+  emit(kind_t::presence_failed, {}, why);
   book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, {}}, random);
   if (has_link(done.answer.link)) drop_link(done.answer.link, "the device on it is not who it claims to be");
   if (!links.empty()) return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
@@ -284,7 +284,7 @@ void pn_gw_machine::impl::presence_refused(time_point now, const std::string& wh
 
 void pn_gw_machine::impl::refill_refused(time_point now, const refusal& answer) {
   if (is_final(answer.status)) return stand_aside(now, answer);
-  say(kind_t::server_refused, {}, said_by_server(answer));
+  emit(kind_t::server_refused, {}, said_by_server(answer));
   if (answer.status == link_status::stale_nonce) {
     // A refill carries no nonce, so this is a server that knows the set no more: one that was restored from a
     // backup.
@@ -319,7 +319,7 @@ void pn_gw_machine::impl::request_refill(time_point now) {
     record.request = refill;
     record.request_is_refill = true;
     persist_record();
-    say(kind_t::requested, {}, std::string{name_of(assignment_reason::refill)});
+    emit(kind_t::requested, {}, std::string{name_of(assignment_reason::refill)});
   }
   if (!book.take_request(now, record.entity))
     return timers.set(gw_timer::refill, book.next_request(now, record.entity));
@@ -339,12 +339,12 @@ void pn_gw_machine::impl::refill_answered(time_point now, const assigned_keys& a
   if (auto ok = merge(now, a, incarnation); !ok) {
     record.request.reset();
     timers.set(gw_timer::refill, now + unusable_wait);
-    return say(kind_t::server_refused, {}, ok.error().message());
+    return emit(kind_t::server_refused, {}, ok.error().message());
   }
   record.request.reset();
   record.request_is_refill = false;
   persist_record();
-  say(kind_t::refilled, record.keys.back().which);
+  emit(kind_t::refilled, record.keys.back().which);
   server_not_before = time_zero;
   if (state == pn_gw_state::keyed && update_is_due(now)) start(now);
 }

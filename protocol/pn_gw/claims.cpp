@@ -15,24 +15,24 @@ constexpr seconds nonce_wait{15};
 constexpr unsigned heavy = 8;  ///< refusals that still make a claim lighter
 
 bool is_unkeyed(const gw_answer& a) {
-  return a.judged.what == conclusion::amnesia || a.judged.what == conclusion::first_delivery_lost;
+  return a.classified.what == conclusion::amnesia || a.classified.what == conclusion::first_delivery_lost;
 }
 
 bool is_judgeable(const gw_answer& a) {
-  return a.said.presence && (a.judged.is_candidate() || a.judged.is_verified());
+  return a.said.presence && (a.classified.is_candidate() || a.classified.is_verified());
 }
 
 }  // namespace
 
 /// Somebody came up on a link and says that it is the device.
 void pn_gw_machine::impl::claim(time_point now, gw_link link, std::optional<gw_answer> answer) {
-  const bool complete = answer && answer->judged.is_candidate() && answer->said.presence;
+  const bool complete = answer && answer->classified.is_candidate() && answer->said.presence;
   const bool judging =
       std::holds_alternative<gw_collecting>(activity) || std::holds_alternative<gw_asking>(activity);
   const bool waits = now < server_not_before && state == pn_gw_state::backing_off;
   if (complete && (judging || (record.generation == 0 && !waits))) {
     const auto to = answer->to;
-    say(kind_t::detected, answer->said.highest, {}, false);
+    emit(kind_t::detected, answer->said.highest, {}, false);
     keep(std::move(*answer));
     if (std::holds_alternative<gw_collecting>(activity)) timers.set(gw_timer::ask, now);
     if (is_idle()) {
@@ -66,7 +66,7 @@ void pn_gw_machine::impl::keep(gw_answer answer) {
   const auto former = std::find_if(open.answers.begin(), open.answers.end(),
                                    [&answer](const gw_answer& a) { return a.link == answer.link; });
   if (former != open.answers.end()) {
-    if (!former->judged.is_verified() || answer.judged.is_verified()) *former = std::move(answer);
+    if (!former->classified.is_verified() || answer.classified.is_verified()) *former = std::move(answer);
     return;
   }
   if (open.answers.size() < claims_max) return open.answers.push_back(std::move(answer));
@@ -77,7 +77,7 @@ void pn_gw_machine::impl::keep(gw_answer answer) {
 std::vector<std::size_t> pn_gw_machine::impl::candidates() const {
   std::vector<std::size_t> out;
   for (std::size_t i = 0; i < open.answers.size(); ++i)
-    if (open.answers[i].judged.is_candidate()) out.push_back(i);
+    if (open.answers[i].classified.is_candidate()) out.push_back(i);
   return out;
 }
 
@@ -87,7 +87,7 @@ void pn_gw_machine::impl::give_up_good_link() {
   if (!proven) return;
   const auto good = *proven;
   const bool claims = std::any_of(open.answers.begin(), open.answers.end(), [good](const gw_answer& a) {
-    return a.link == good && a.judged.is_candidate();
+    return a.link == good && a.classified.is_candidate();
   });
   if (!claims) return drop_link(good, "nothing verified came from it, and the device is claimed elsewhere");
   if (has_own())
@@ -158,7 +158,7 @@ std::optional<std::size_t> pn_gw_machine::impl::draw_claim(time_point now, time_
   for (std::size_t i = 0; i < open.answers.size(); ++i) {
     const auto& a = open.answers[i];
     if (!is_judgeable(a)) continue;
-    if (a.judged.is_verified()) return i;
+    if (a.classified.is_verified()) return i;
     const auto who = claimant(a.link);
     const auto from = book.not_before(record.entity, who);
     if (from > now) {
@@ -194,7 +194,7 @@ bool pn_gw_machine::impl::collects(time_point now) const {
 bool pn_gw_machine::impl::wants_dreq(time_point now) const {
   if (collects(now)) return false;
   const auto any = [this](auto pred) { return std::any_of(open.answers.begin(), open.answers.end(), pred); };
-  if (any([](const gw_answer& a) { return a.judged.is_verified(); })) return false;
+  if (any([](const gw_answer& a) { return a.classified.is_verified(); })) return false;
   return !std::all_of(links.begin(), links.end(), [&](gw_link l) {
     return any([l](const gw_answer& a) { return a.link == l && is_judgeable(a); });
   });

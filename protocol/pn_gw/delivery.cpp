@@ -62,7 +62,7 @@ void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool 
 // Step 9. Built once for this DRSP; what it needed in secret ends with this function.
 void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   const auto& said = what.answer->said;
-  const auto& judged = what.answer->judged;
+  const auto& classified = what.answer->classified;
   const auto* key = next_key(*what.answer);
   key_delivery m;
   m.which = key->which;
@@ -81,8 +81,8 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   }
   // C = chained: X(EUKey(DRSP epoch), ["cpns/1 chain", gw_id, generation]);  else 32 zero bytes
   secret32 c;
-  if (judged.is_verified()) {
-    c = crypto::derive_chain(s, record.find(*judged.key)->eukey, settings.gw, generation);
+  if (classified.is_verified()) {
+    c = crypto::derive_chain(s, record.find(*classified.key)->eukey, settings.gw, generation);
     m.chained = true;
   } else if (record.chain && said.highest == record.chain->made_for &&
              record.chain->generation == generation) {
@@ -90,7 +90,7 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
     m.chained = true;
   }
   const auto th2 =
-      crypto::transcript2(s, judged.th1, said.possession, said.presence, m.which, m.chained, m.gw_share);
+      crypto::transcript2(s, classified.th1, said.possession, said.presence, m.which, m.chained, m.gw_share);
   const auto sealing = crypto::derive_delivery_key(s, th2, *record.gateway_temporary_key, z, c);
   const auto plain = encode(delivery_content{key->eukey, record.owner, record.rekey_seconds});
   m.sealed = s.gcm_seal(sealing.key, sealing.nonce, delivery_aad(th2), plain.expose());
@@ -106,15 +106,15 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
     ++record.unchained_built;
   }
   persist_record();
-  if (what.stored) say(kind_t::answered, m.which);
-  say(kind_t::delivering, m.which);
+  if (what.stored) emit(kind_t::answered, m.which);
+  emit(kind_t::delivering, m.which);
   amnesia.reset();
   if (!what.amnesia.empty()) amnesia = {m.which, std::move(what.amnesia)};
 
   gw_delivering d;
   d.link = what.answer->link;
   d.which = m.which;
-  d.th1 = judged.th1;
+  d.th1 = classified.th1;
   d.th2 = th2;
   d.resets = said.resets;
   d.kdel = encode(m);
@@ -180,9 +180,9 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   bad_possessions = 0;
   woke = false;
   schedule_update(now);
-  say(kind_t::confirmed, own);
-  if (what.kind != kind_t::confirmed) say(what.kind, own);
-  if (amnesia && amnesia->first == own) say(kind_t::amnesia, own, std::move(amnesia->second));
+  emit(kind_t::confirmed, own);
+  if (what.kind != kind_t::confirmed) emit(what.kind, own);
+  if (amnesia && amnesia->first == own) emit(kind_t::amnesia, own, std::move(amnesia->second));
   amnesia.reset();
   send_kret(what.th1, links.front());
   report(now);
@@ -192,7 +192,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
 void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
   const auto* own = record.own();
   outputs.emplace_back(gw_send{to, encode(key_retire{own->which, crypto::retire_tag(s, own->eukey, th1)})});
-  say(kind_t::retired, own->which);
+  emit(kind_t::retired, own->which);
 }
 
 // ---- the public shell of the machine

@@ -71,7 +71,7 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_ask
   open.asked = std::move(x);
   open.sends_left = settings.retries;
   claimed = false;
-  say(kind_t::detecting);
+  emit(kind_t::detecting);
   for (const auto& link : links)
     if (!has_answered(link)) outputs.emplace_back(gw_send{link, open.asked->dreq});
 }
@@ -89,7 +89,7 @@ std::optional<gw_answer> pn_gw_machine::impl::detected_answer(time_point now, gw
   if (const auto* own = record.own()) x->own = own->which;
   x->begun = now;
   gw_answer a{link, std::move(x), to_bytes(drsp), std::move(*answer), {}};
-  a.judged = judge(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
+  a.classified = classify(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
   return a;
 }
 
@@ -107,8 +107,8 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
   }
   if (!has_link(link)) return;
   auto answer = detected_answer(now, link, dreq, drsp);
-  if (!answer || !answer->judged.is_verified()) return claim(now, link, std::move(answer));
-  say(kind_t::detected, answer->said.highest);
+  if (!answer || !answer->classified.is_verified()) return claim(now, link, std::move(answer));
+  emit(kind_t::detected, answer->said.highest);
   act_on_verified(now, std::move(*answer));
 }
 
@@ -134,21 +134,21 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, di
                                     [&](const gw_answer& a) { return equal(a.drsp, message); });
   if (repeated) return noise(now, "the same DRSP again");
   gw_answer a{link, open.asked, to_bytes(message), std::move(m), {}};
-  a.judged = judge(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
+  a.classified = classify(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
   const auto highest = a.said.highest;
-  if (a.judged.is_verified()) {
-    say(kind_t::detected, highest);
+  if (a.classified.is_verified()) {
+    emit(kind_t::detected, highest);
     return act_on_verified(now, std::move(a));
   }
   const bool discovering = std::holds_alternative<gw_discovering>(activity);
   const bool collecting = std::holds_alternative<gw_collecting>(activity);
   if (!discovering && !collecting && !std::holds_alternative<gw_asking>(activity))
     return noise(now, "DRSP, and no DREQ is out");
-  const bool candidate = a.judged.is_candidate();
-  const auto why = std::string{"DRSP "} + std::string{a.judged.why};
+  const bool candidate = a.classified.is_candidate();
+  const auto why = std::string{"DRSP "} + std::string{a.classified.why};
   keep(std::move(a));
   if (!candidate) return noise(now, why);
-  say(kind_t::detected, highest, {}, false);
+  emit(kind_t::detected, highest, {}, false);
   // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges.
   if (record.generation == 0 && discovering) return conclude(now);
   if (collecting) timers.set(gw_timer::ask, now);
@@ -161,7 +161,7 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) 
   if (m.kind == pne_notice::kind_t::going_to_sleep) {
     const bool was_keyed = state == st::keyed;
     fire(pn_gw_trigger::slept, now);
-    if (was_keyed) say(kind_t::asleep, {}, "the device goes to sleep");
+    if (was_keyed) emit(kind_t::asleep, {}, "the device goes to sleep");
     return;
   }
   if (!notices.take(now)) return noise(now, "NOTE over the rate");
@@ -187,12 +187,12 @@ void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
     open = {};
   }
   subject what;
-  what.th1 = answer.judged.th1;
+  what.th1 = answer.classified.th1;
   what.resets = answer.said.resets;
   what.answer = answer;
-  if (answer.judged.what == conclusion::newer_key) {
-    what.confirmed = answer.judged.key;
-    what.kind = answer.judged.was_unused ? kind_t::gateway_rolled_back : kind_t::confirmation_lost;
+  if (answer.classified.what == conclusion::newer_key) {
+    what.confirmed = answer.classified.key;
+    what.kind = answer.classified.was_unused ? kind_t::gateway_rolled_back : kind_t::confirmation_lost;
     fire(pn_gw_trigger::confirmed, now, std::move(what));
   } else {
     record.resets = answer.said.resets;
@@ -241,10 +241,10 @@ void pn_gw_machine::impl::answer_timer_ended(time_point now) {
 void pn_gw_machine::impl::nothing_usable(time_point now) {
   const auto answers = std::exchange(open, {}).answers;
   if (std::any_of(answers.begin(), answers.end(),
-                  [](const gw_answer& a) { return a.judged.what == conclusion::bad_possession; }))
+                  [](const gw_answer& a) { return a.classified.what == conclusion::bad_possession; }))
     server_wanted = ++bad_possessions >= bad_possessions_max || server_wanted;
   for (const auto& a : answers)
-    if (a.judged.what == conclusion::foreign && has_link(a.link))
+    if (a.classified.what == conclusion::foreign && has_link(a.link))
       drop_link(a.link, "another device answers on this link: " + a.said.entity.text());
   fail_with(now, answers.empty() ? "the device does not answer" : "no answer that could be used", seconds{0},
             !answers.empty());
@@ -269,7 +269,7 @@ bool pn_gw_machine::impl::passes_validation(time_point now) {
     return false;
   }
   record.approved = true;
-  say(kind_t::validated);
+  emit(kind_t::validated);
   return true;
 }
 

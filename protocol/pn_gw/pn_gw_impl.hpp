@@ -11,7 +11,7 @@
 
 #include "protocol/claim_numbers.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/pn_gw/judge.hpp"
+#include "protocol/pn_gw/classify.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 #include "protocol/pn_gw/same_id.hpp"
 #include "protocol/rate.hpp"
@@ -33,7 +33,7 @@ struct gw_answer {
   std::shared_ptr<const gw_asked> to;
   bytes drsp;  ///< as received
   discovery_response said;
-  judgement judged;
+  classification classified;
 };
 
 /// The DREQ that is out, and what was answered: to it, and to the DREQs of detectors.
@@ -244,8 +244,8 @@ struct pn_gw_machine::impl {
   /// Call before the first change that a following persist_record() makes durable.
   void about_to_change();
   void persist_record();
-  void say(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {},
-           bool proven_now = true);
+  void emit(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {},
+            bool proven_now = true);
 };
 
 }  // namespace cpns::protocol

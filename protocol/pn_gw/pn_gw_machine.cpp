@@ -47,8 +47,7 @@ void pn_gw_machine::impl::fire(pn_gw_trigger t, time_point now, subject what) {
                  {{"entity", record.entity.text()}, {"trigger", std::string{name_of(t)}}});
     state = row.to;
   }
-  if (row.what == fsm::verdict::reject)
-    what.why = std::string{name_of(t)} + " does not fit state " + std::string{name_of(state)};
+  if (row.what == fsm::verdict::reject) what.why = fsm::refusal_text(row);
   perform(row.action, now, what);
 }
 
@@ -58,13 +57,13 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
   case pn_gw_action::drop:
   case pn_gw_action::count:
     ++dropped;
-    if (outputs.size() < gw_outputs_max) say(kind_t::dropped, {}, std::move(what.why));
+    if (outputs.size() < gw_outputs_max) emit(kind_t::dropped, {}, std::move(what.why));
     return;
   case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.asked), std::nullopt);
   case pn_gw_action::ask_approval:
     activity = gw_idle{};
     open = {};
-    say(kind_t::awaiting_approval);
+    emit(kind_t::awaiting_approval);
     outputs.emplace_back(gw_ask_approval{});
     return;
   case pn_gw_action::approve:
@@ -73,7 +72,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     record.standing = device_standing::normal;
     record.standing_reason.clear();
     persist_record();
-    say(kind_t::validated);
+    emit(kind_t::validated);
     return;
   case pn_gw_action::refuse: return leave(now, what);
   case pn_gw_action::ask_server: return ask_server(now, what);
@@ -99,7 +98,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     open = {};
     claimed = false;
     for (const auto t : {gw_timer::answer, gw_timer::retry, gw_timer::claim, gw_timer::ask}) timers.stop(t);
-    if (has_own()) say(kind_t::asleep, {}, std::move(what.why));
+    if (has_own()) emit(kind_t::asleep, {}, std::move(what.why));
     return;
   case pn_gw_action::count_: return;
   }
@@ -118,7 +117,7 @@ void pn_gw_machine::impl::back_off(time_point now, subject& what) {
   const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(whole.count() / 2, 1));
   const auto wait = milliseconds{static_cast<std::int64_t>(half + random.below(half + 1))};
   if (!links.empty()) timers.set(gw_timer::retry, now + std::max<milliseconds>(wait, what.retry_after));
-  say(kind_t::backing_off, {}, std::move(what.why));
+  emit(kind_t::backing_off, {}, std::move(what.why));
 }
 
 /// Rejected or revoked: it is remembered, and the links are closed.
@@ -137,7 +136,7 @@ void pn_gw_machine::impl::leave(time_point, subject& what) {
     stand(revoked ? device_standing::revoked : device_standing::rejected, what);
   } else {
     activity = gw_idle{};
-    say(what.kind, {}, std::move(what.why));
+    emit(what.kind, {}, std::move(what.why));
   }
   while (!links.empty()) drop_link(links.front(), why);
 }
@@ -156,7 +155,7 @@ void pn_gw_machine::impl::stand(device_standing standing, subject& what) {
   record.standing_reason = what.why.substr(0, 200);
   record.request.reset();
   persist_record();
-  say(what.kind, {}, std::move(what.why));
+  emit(what.kind, {}, std::move(what.why));
 }
 
 void pn_gw_machine::impl::noise(time_point now, std::string why) {
@@ -270,8 +269,8 @@ void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds ret
   fire(pn_gw_trigger::failed, now, std::move(what));
 }
 
-void pn_gw_machine::impl::say(gw_event::kind_t kind, std::optional<epoch> which, std::string why,
-                              bool proven_now) {
+void pn_gw_machine::impl::emit(gw_event::kind_t kind, std::optional<epoch> which, std::string why,
+                               bool proven_now) {
   gw_event e{kind, which, std::move(why)};
   e.unproven = kind == kind_t::dropped || !proven || !proven_now;
   outputs.emplace_back(std::move(e));

@@ -14,6 +14,7 @@
 #include "protocol/messages.hpp"
 #include "protocol/pn_gw/claimants.hpp"
 #include "protocol/pn_gw/device_record.hpp"
+#include "protocol/pn_gw/gw_event.hpp"
 #include "protocol/pn_gw/pn_gw_table.hpp"
 
 namespace cpns::protocol {
@@ -24,9 +25,8 @@ struct pn_gw_settings {
   gateway_id gw;
   user_id user;
   validation_policy policy = validation_policy::automatic;
-  bool allowed =
-      true;  ///< the entity is on the allow list (policy `list`), and not on the deny list (any policy)
-  bool denied = false;
+  bool allowed = true;  ///< policy `list`: the entity is on the allow list
+  bool denied = false;  ///< any policy: the entity is on the deny list
   std::uint8_t lowest_suite = suite_x25519;
   milliseconds answer_timeout = answer_timeout_default;
   int retries = retries_default;
@@ -38,81 +38,48 @@ struct pn_gw_settings {
   std::optional<seconds> rekey_override;    ///< instead of what the server said
 };
 
-/// Where frames of the device come from and go to. Not secret, not durable.
-struct gw_link {
-  std::uint64_t transport = 0;
-  std::uint64_t link = 0;
-  friend auto operator<=>(const gw_link&, const gw_link&) = default;
-};
-
 /// What the calendar says. Timers do not go by it: it may step while they run.
 struct gw_dates {
   time_point wall;                ///< the system's clock
   time_point newest = time_zero;  ///< the newest date in the gateway's store: a clock before it is wrong
 };
 
-/// Where a link leads to, for people, and to know who it was that claimed to be the device.
+/// Where a link leads to: for people, and to know a claimant again.
 struct gw_place {
   std::string transport;  ///< its name
   std::string address;
 };
 
-// What the driver has to do, in order.
+// The driver does these, in order.
+
+/// Make the record durable, then go on polling.
 struct gw_persist {
   device_record record;
-};  ///< make durable, then go on polling
+};
 struct gw_send {
   gw_link to;
   bytes message;
 };
-struct gw_want_nonce {};  ///< answer with handle_issuer_nonce
+/// Answer with handle_issuer_nonce().
+struct gw_want_nonce {};
+/// Step 4: the server link adds the user proof. Answer with handle_response() or handle_refusal().
 struct gw_request {
   request_id id;
   key_assignment_request body;
-};  ///< step 4; the server link adds user proof; answer: handle_response
+};
+/// Batched by the driver. Answer with handle_report_outcome().
 struct gw_report {
   epoch which;
-};                          ///< batched by the driver; answer: handle_report_outcome
-struct gw_ask_approval {};  ///< policy `ask`: answer with handle_approval
+};
+/// Policy `ask`: answer with handle_approval().
+struct gw_ask_approval {};
 struct gw_close_link {
   gw_link link;
   std::string why;
 };
+/// A verified tag came over this link: it does not belong to a stranger.
 struct gw_link_proven {
   gw_link link;
-};                 ///< a tag that verified came over it: it is not a stranger's
-struct gw_event {  ///< for logs, for people, for the demo
-  enum class kind_t : std::uint8_t {
-    detecting,          ///< step 1: DREQ went out
-    detected,           ///< step 2: DRSP came
-    validated,          ///< step 3
-    awaiting_approval,  ///< step 3, policy `ask`
-    requested,          ///< step 4
-    answered,           ///< step 8: answer stored
-    delivering,         ///< step 9: KDEL went out
-    confirmed,          ///< step 10: KCNF verified
-    retired,            ///< KRET went out
-    refilled,           ///< more keys of the set arrived
-    amnesia,
-    confirmation_lost,
-    gateway_rolled_back,
-    stale_epoch,
-    presence_failed,
-    held_elsewhere,
-    rejected,
-    revoked,
-    quarantined,
-    server_refused,
-    backing_off,
-    asleep,
-    same_id,  ///< `on` and `other` answer with one Entity ID, and are two devices
-    dropped   ///< noise; `why` says what was wrong
-  };
-  kind_t kind;
-  std::optional<epoch> which;
-  std::string why;
-  std::optional<gw_link> on{}, other{};
-  bool unproven = false;  ///< about what nothing verified: anybody in range can cause it, at any rate
 };
 using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, gw_report, gw_ask_approval,
                                gw_close_link, gw_link_proven, gw_event>;

@@ -66,7 +66,7 @@ void pne_machine::impl::answer(time_point now) {
   auto& contexts = about.peer->contexts;
   if (contexts.size() >= static_cast<std::size_t>(context_count)) contexts.erase(contexts.begin());
   outputs.emplace_back(pne_send{c.drsp});
-  say(pne_event::kind_t::answered, c.named);
+  emit(pne_event::kind_t::answered, c.named);
   contexts.push_back(std::move(c));
 }
 
@@ -129,9 +129,9 @@ void pne_machine::impl::store_and_confirm() {
   // One use: the ephemeral key is wiped here.
   about.context->use = used_context{to_bytes(about.message), about.opened->kcnf};
   persist_change(std::move(before));
-  say(pne_event::kind_t::key_accepted, about.kdel->which);
+  emit(pne_event::kind_t::key_accepted, about.kdel->which);
   outputs.emplace_back(pne_send{about.opened->kcnf});
-  say(pne_event::kind_t::confirmed, about.kdel->which);
+  emit(pne_event::kind_t::confirmed, about.kdel->which);
   about.opened.reset();
 }
 
@@ -159,7 +159,7 @@ void pne_machine::impl::retire() {
   record.pending.reset();
   const auto which = record.current->which;
   persist_change(std::move(before));
-  say(pne_event::kind_t::retired, which);
+  emit(pne_event::kind_t::retired, which);
 }
 
 void pne_machine::impl::erase() {
@@ -176,7 +176,7 @@ void pne_machine::impl::drop(time_point now) {
   if (outputs.size() >= pne_outputs_max) return;
   if (about.peer != nullptr && about.peer->hints.take(now))
     outputs.emplace_back(pne_send{encode(failure{about.hint})});
-  say(pne_event::kind_t::rejected, {}, std::move(about.why));
+  emit(pne_event::kind_t::rejected, {}, std::move(about.why));
 }
 
 void pne_machine::impl::persist_change(pne_record before) {
@@ -184,7 +184,7 @@ void pne_machine::impl::persist_change(pne_record before) {
   outputs.emplace_back(pne_persist{record});
 }
 
-void pne_machine::impl::say(pne_event::kind_t kind, std::optional<epoch> which, std::string why) {
+void pne_machine::impl::emit(pne_event::kind_t kind, std::optional<epoch> which, std::string why) {
   outputs.emplace_back(pne_event{kind, which, std::move(why)});
 }
 

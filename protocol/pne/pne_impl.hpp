@@ -84,7 +84,7 @@ struct pne_machine::impl {
   void erase();
   void rest(time_point now);
   void persist_change(pne_record before);
-  void say(pne_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
+  void emit(pne_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {});
 };
 
 }  // namespace cpns::protocol

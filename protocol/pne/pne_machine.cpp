@@ -141,7 +141,7 @@ void pne_machine::impl::handle_persist_failed(time_point now) {
   forget_contexts();
   if (saved) record = std::move(*saved);
   saved.reset();
-  say(pne_event::kind_t::rejected, {}, "the key store did not take the write; the record before it stands");
+  emit(pne_event::kind_t::rejected, {}, "the key store did not take the write; the record before it stands");
   fire(rest_of(record), now);
 }
 

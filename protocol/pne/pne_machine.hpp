@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
+#include "base/log.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/pne/pne_record.hpp"
@@ -35,25 +36,45 @@ struct pne_link {
   friend auto operator<=>(const pne_link&, const pne_link&) = default;
 };
 
-// What the driver has to do, in order.
+// The driver does these, in order.
+
+/// Make the record durable, then go on polling.
 struct pne_persist {
   pne_record record;
-};  ///< make durable, then go on polling
+};
+/// To the link that the last frame came from.
 struct pne_send {
   bytes message;
-};                  ///< to the link that the last frame came from
-struct pne_event {  ///< for logs and for people
+};
+// clang-format off
+// name, log id, level, step of the change request, sentence when the event brings none
+#define CPNS_PNE_EVENTS(X)                                                                                   \
+  X(answered,     "answered",     debug, "2",  "EntityDiscoveryResponse sent")                               \
+  X(key_accepted, "key-accepted", info,  "10", "EUKey decrypted and stored")                                 \
+  X(confirmed,    "confirmed",    debug, "10", "KeyConfirmation sent")                                       \
+  X(retired,      "retired",      debug, "",   "the older key was erased")                                   \
+  X(rejected,     "rejected",     debug, "",   "a message was dropped")
+// clang-format on
+
+/// For logs and for people.
+struct pne_event {
   enum class kind_t : std::uint8_t {
-    answered,      ///< step 2: DRSP went out
-    key_accepted,  ///< step 10: decrypted and stored, `which` names it
-    confirmed,     ///< KCNF went out
-    retired,       ///< the older key was erased
-    rejected       ///< a message was dropped; `why` says what was wrong
+#define CPNS_X(name, id, loudness, step, text) name,
+    CPNS_PNE_EVENTS(CPNS_X)
+#undef CPNS_X
   };
   kind_t kind;
-  std::optional<epoch> which;
-  std::string why;
+  std::optional<epoch> which;  ///< key_accepted, confirmed, retired: the key
+  std::string why;             ///< rejected: the rule that the message breaks
 };
+constexpr log::event_line describe_event(pne_event::kind_t kind) {
+  constexpr log::event_line lines[] = {
+#define CPNS_X(name, id, loudness, step, text) {id, log::level::loudness, step, text},
+      CPNS_PNE_EVENTS(CPNS_X)
+#undef CPNS_X
+  };
+  return lines[static_cast<std::size_t>(kind)];
+}
 using pne_output = std::variant<pne_persist, pne_send, pne_event>;
 
 class pne_machine {

@@ -160,21 +160,21 @@ decision finish(const assignment_case& c, decision d) {
 
 report_decision decide_report(const entity_record& stored, const assignment_settings& settings,
                               time_point now, const gateway_id& gw, epoch reported) {
-  const auto say = [](report_outcome o, std::string_view id, std::string text) {
+  const auto outcome = [](report_outcome o, std::string_view id, std::string text) {
     return report_decision{o, std::nullopt, {id, std::move(text)}};
   };
-  if (!stored.holder) return say(report_outcome::resync, "report-resync", "no holder is known");
+  if (!stored.holder) return outcome(report_outcome::resync, "report-resync", "no holder is known");
   if (*stored.holder != gw)
-    return say(report_outcome::not_holder, "report-not-holder", "the holder is " + stored.holder->hex());
+    return outcome(report_outcome::not_holder, "report-not-holder", "the holder is " + stored.holder->hex());
   const eukey_set* set = find_set(stored, reported.generation());
   if (set == nullptr || reported.index() >= set->next_index || set->issued_to != gw)
-    return say(report_outcome::resync, "report-resync",
-               "epoch " + reported.text() + " was not issued to this gateway, or is long past");
+    return outcome(report_outcome::resync, "report-resync",
+                "epoch " + reported.text() + " was not issued to this gateway, or is long past");
   if (set->incarnation != settings.incarnation)
-    return say(report_outcome::resync, "report-resync",
-               "the set is of an earlier incarnation of this server");
+    return outcome(report_outcome::resync, "report-resync",
+                "the set is of an earlier incarnation of this server");
   if (stored.last_report == reported)
-    return say(report_outcome::ok, "report-repeated", "epoch " + reported.text());
+    return outcome(report_outcome::ok, "report-repeated", "epoch " + reported.text());
 
   report_decision d{report_outcome::ok, stored, {"report-ok", "epoch " + reported.text(), true}};
   entity_record& next = *d.next;

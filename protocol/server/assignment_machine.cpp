@@ -58,9 +58,7 @@ struct assignment_machine::impl {
   bool fire(trigger t, state_data to) {
     const auto& row = fsm::find(assignment_table, state(), t);
     if (row.what != fsm::verdict::accept) {
-      outputs.push_back(
-          assignment_event{"assignment-rejected",
-                           std::string{name_of(t)} + " does not fit state " + std::string{name_of(state())}});
+      outputs.push_back(assignment_event{"assignment-rejected", fsm::refusal_text(row)});
       return false;
     }
     if (log::enabled(log::level::debug, "assignment"))
@@ -73,7 +71,7 @@ struct assignment_machine::impl {
     return true;
   }
 
-  void say(std::string_view id, std::string text) {
+  void emit(std::string_view id, std::string text) {
     outputs.push_back(assignment_event{id, std::move(text)});
   }
   void answer(const request_id& id, std::variant<assigned_keys, refusal> body) {
@@ -81,7 +79,7 @@ struct assignment_machine::impl {
   }
   void refuse(trigger t, const request_id& id, refused no) {
     if (!fire(t, in_answered{})) return;
-    say(no.event, std::move(no.why));
+    emit(no.event, std::move(no.why));
     answer(id, std::move(no.answer));
   }
 
@@ -100,7 +98,7 @@ struct assignment_machine::impl {
 void assignment_machine::impl::handle_request(const requester& who, const request_id& id,
                                               const key_assignment_request& request) {
   if (!accepts(trigger::request_received)) {
-    say("assignment-rejected", "a request came while another one is in hand");
+    emit("assignment-rejected", "a request came while another one is in hand");
     answer(id, refusal{link_status::overloaded, detail::retry_overloaded,
                        "another request for this device is in hand"});
     return;
@@ -123,7 +121,7 @@ void assignment_machine::impl::handle_request(const requester& who, const reques
 // Step 5.
 void assignment_machine::impl::handle_user(const result<std::optional<user_record>>& user) {
   auto* in = std::get_if<in_authenticating>(&data);
-  if (in == nullptr) return say("assignment-rejected", "a user record came that nobody waits for");
+  if (in == nullptr) return emit("assignment-rejected", "a user record came that nobody waits for");
   pending_request p = std::move(in->pending);
   if (!user) return refuse(trigger::user_refused, p.id, unreadable(user.error(), "the user"));
   if (auto no = proof(p.who.exporter, p.request, p.content_hash, *user))
@@ -137,7 +135,7 @@ void assignment_machine::impl::handle_user(const result<std::optional<user_recor
 void assignment_machine::impl::handle_device(time_point now,
                                              const result<std::optional<device_secret_record>>& device) {
   auto* in = std::get_if<in_fetching>(&data);
-  if (in == nullptr) return say("assignment-rejected", "a device record came that nobody waits for");
+  if (in == nullptr) return emit("assignment-rejected", "a device record came that nobody waits for");
   pending_request p = std::move(in->pending);
   if (!device && is_damage(device.error()))
     return refuse(trigger::request_refused, p.id, unreadable(device.error(), "the device"));
@@ -202,7 +200,7 @@ void assignment_machine::handle_device(time_point now,
 report_outcome assignment_machine::handle_report(time_point now, const gateway_id& gw, epoch reported) {
   impl& m = *impl_;
   if (!m.accepts(trigger::report_received)) {
-    m.say("assignment-rejected", "a report came while a request is in hand");
+    m.emit("assignment-rejected", "a report came while a request is in hand");
     return report_outcome::resync;
   }
   auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
@@ -219,7 +217,7 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
 void assignment_machine::handle_persist_failed(time_point) {
   impl& m = *impl_;
   auto* in = std::get_if<in_storing>(&m.data);
-  if (in == nullptr) return m.say("assignment-rejected", "a failed write that nobody waits for");
+  if (in == nullptr) return m.emit("assignment-rejected", "a failed write that nobody waits for");
   const auto reply = std::move(in->answer);
   std::erase_if(m.outputs,
                 [](const assignment_output& o) { return std::holds_alternative<assignment_persist>(o); });

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/wording.hpp"
+#include "base/text.hpp"
 #include "protocol/fields.hpp"
 
 namespace cpns::protocol {

@@ -22,19 +22,19 @@ void air::link_down(headset_end& h) {
   h.machine.handle_link_down(now_, {0, h.link});
   inbox->link_down(std::exchange(h.link, 0), "out of reach");
   h.machine.handle_sleep(now_);
-  (void)carry_out(h);
+  (void)apply(h);
 }
 
 void air::leave_half_open(headset_end& h) {
   h.machine.handle_link_down(now_, {0, std::exchange(h.link, 0)});
-  (void)carry_out(h);
+  (void)apply(h);
 }
 
 bool air::step() {
   for (auto& h : all_) {
     if (h->machine.next_deadline() > now_) continue;
     h->machine.handle_timeout(now_);
-    (void)carry_out(*h);
+    (void)apply(*h);
   }
   if (under_way_.empty()) return false;
   auto m = std::move(under_way_.front());
@@ -42,7 +42,7 @@ bool air::step() {
   for (auto& h : all_)
     if (h->link == m.first) {
       h->machine.handle_frame(now_, {0, m.first}, m.second);
-      return carry_out(*h);
+      return apply(*h);
     }
   if (elsewhere) elsewhere(m.first, m.second);
   return true;
@@ -72,7 +72,7 @@ void air::disconnect(plugins::link_id link) {
   if (elsewhere) elsewhere(link, {});
 }
 
-bool air::carry_out(headset_end& h) {
+bool air::apply(headset_end& h) {
   while (auto o = h.machine.poll_output()) {
     if (auto* p = std::get_if<protocol::pne_persist>(&*o)) h.stored = p->record;
     if (auto* s = std::get_if<protocol::pne_send>(&*o))

@@ -73,7 +73,7 @@ class air final : public plugins::transport {
   void close() override {}
 
  private:
-  bool carry_out(headset_end& h);
+  bool apply(headset_end& h);
 
   plugins::transport_info info_;
   entropy& random_;

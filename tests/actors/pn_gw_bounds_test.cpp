@@ -1,5 +1,5 @@
 // What strangers can fill, and who has to leave when it is full.
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
@@ -7,7 +7,7 @@ namespace {
 TEST(pn_gw_bounds, a_keyed_device_that_is_away_makes_room_and_its_record_stays) {
   gateway_choices c;
   c.devices_max = 2;
-  gateway_place p{c};
+  gateway_harness p{c};
   std::vector<headset_end*> all;
   for (int i = 1; i <= 4; ++i) {
     all.push_back(&p.keyed_pne(i));
@@ -31,7 +31,7 @@ TEST(pn_gw_bounds, a_keyed_device_that_is_away_makes_room_and_its_record_stays) 
 TEST(pn_gw_bounds, a_device_in_reach_or_one_that_owes_a_report_does_not_leave) {
   gateway_choices c;
   c.devices_max = 2;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& there = p.keyed_pne(1);
   p.advance(seconds{5});
   p.swallows = [](const protocol::link_request& r) {
@@ -55,7 +55,7 @@ TEST(pn_gw_bounds, a_device_in_reach_or_one_that_owes_a_report_does_not_leave) {
 TEST(pn_gw_bounds, a_flood_on_one_link_is_dropped_and_counted_and_the_device_is_served) {
   gateway_choices c;
   c.rekey = seconds{60};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   for (int i = 0; i < 10'000; ++i) p.radio.inbox->message(h.link, bytes(1024, 7));
   p.settle();
@@ -69,7 +69,7 @@ TEST(pn_gw_bounds, a_flood_on_one_link_is_dropped_and_counted_and_the_device_is_
 TEST(pn_gw_bounds, a_message_on_a_link_that_is_being_closed_does_no_harm) {
   gateway_choices c;
   c.devices_max = 1;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   auto& second = p.pne(2);
   bytes answer;

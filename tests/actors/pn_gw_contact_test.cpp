@@ -1,19 +1,19 @@
 // First contact, periodic update and wake-up through the gateway's actors, with nothing going wrong.
 #include "actors/deadline_heap.hpp"
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
 
 using protocol::assignment_reason;
 
-std::optional<epoch> reported(gateway_place& p, const headset_end& h) {
+std::optional<epoch> reported(gateway_harness& p, const headset_end& h) {
   const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
   return row ? protocol::decode_entity_record(row->expose()).value().last_report : std::nullopt;
 }
 
 TEST(pn_gw_actors, first_contact_ends_with_one_key_on_both_sides_and_a_report) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   EXPECT_EQ(h.key(), (epoch{1, 0}));
   EXPECT_EQ(p.own_key(h), h.key());
@@ -25,7 +25,7 @@ TEST(pn_gw_actors, first_contact_ends_with_one_key_on_both_sides_and_a_report) {
 }
 
 TEST(pn_gw_actors, each_step_is_told_with_its_number_and_no_key) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto text = p.log.text();
   const auto place_of = [&text](const std::string& event) {
@@ -44,7 +44,7 @@ TEST(pn_gw_actors, each_step_is_told_with_its_number_and_no_key) {
 }
 
 TEST(pn_gw_actors, a_hundred_devices_are_keyed_and_share_one_timer) {
-  gateway_place p;
+  gateway_harness p;
   std::vector<headset_end*> all;
   for (int i = 0; i < 100; ++i) all.push_back(&p.pne(i));
   for (auto* h : all) p.radio.link_up(*h);
@@ -58,7 +58,7 @@ TEST(pn_gw_actors, a_hundred_devices_are_keyed_and_share_one_timer) {
 }
 
 TEST(pn_gw_actors, deadlines_that_come_nearer_leave_no_timers_behind) {
-  gateway_place p;
+  gateway_harness p;
   (void)p.keyed_pne(1);  // its next deadline is a day away
   auto& mute = p.pne(2);
   p.radio.loses = [&](air::way, byte_view) { return true; };
@@ -72,7 +72,7 @@ TEST(pn_gw_actors, deadlines_that_come_nearer_leave_no_timers_behind) {
 TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_is_over) {
   gateway_choices c;
   c.rekey = seconds{600};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   p.advance(seconds{539});
   EXPECT_EQ(h.key(), (epoch{1, 0}));
@@ -87,7 +87,7 @@ TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_i
 TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_wakes_up) {
   gateway_choices c;
   c.rekey = seconds{3600};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   p.suspend(std::chrono::hours{3});
   p.advance(actors::look_again + seconds{1});
@@ -98,7 +98,7 @@ TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_w
 TEST(pn_gw_actors, two_devices_with_one_id_are_told_with_both_addresses_and_are_no_alarm) {
   gateway_choices c;
   c.rekey = seconds{60};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   auto& twin = p.pne(1);
   ASSERT_EQ(twin.entity, h.entity);
@@ -120,7 +120,7 @@ TEST(pn_gw_actors, two_devices_with_one_id_are_told_with_both_addresses_and_are_
 TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {
   gateway_choices c;
   c.rekey = seconds{86'400};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   auto rules = std::make_shared<actors::supervisor_rules>();
   rules->device.gw = p.gw;
@@ -137,7 +137,7 @@ TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {
 TEST(pn_gw_actors, a_set_that_runs_low_is_refilled_in_the_background) {
   gateway_choices c;
   c.rekey = seconds{100};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   p.advance(seconds{100 * 40});
   EXPECT_GT(p.count_asked(assignment_reason::refill), 0u);
@@ -147,7 +147,7 @@ TEST(pn_gw_actors, a_set_that_runs_low_is_refilled_in_the_background) {
 }
 
 TEST(pn_gw_actors, a_pne_that_wakes_up_is_checked_and_gets_the_next_key_at_once) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.radio.link_down(h);
   p.settle();
@@ -161,7 +161,7 @@ TEST(pn_gw_actors, a_pne_that_wakes_up_is_checked_and_gets_the_next_key_at_once)
 }
 
 TEST(pn_gw_actors, a_pne_that_woke_up_behind_a_link_that_stayed_is_checked_at_once) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto before = p.own_key(h);
   p.radio.inbox->woke("somebody else");
@@ -175,7 +175,7 @@ TEST(pn_gw_actors, a_pne_that_woke_up_behind_a_link_that_stayed_is_checked_at_on
 }
 
 TEST(pn_gw_actors, a_link_whose_pne_is_gone_since_it_woke_up_elsewhere_is_closed) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.radio.loses = [](air::way, byte_view) { return true; };
   p.radio.inbox->woke(h.address);
@@ -185,7 +185,7 @@ TEST(pn_gw_actors, a_link_whose_pne_is_gone_since_it_woke_up_elsewhere_is_closed
 }
 
 TEST(pn_gw_actors, radios_tell_of_their_links_and_count) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto text = p.radios();
   for (const auto* part : {"\"name\":\"air\"", "\"counters\":{\"links\":1}", "\"rssi_dbm\":-40"})
@@ -195,7 +195,7 @@ TEST(pn_gw_actors, radios_tell_of_their_links_and_count) {
 }
 
 TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.advance(seconds{1});
   p.cut_server();
@@ -212,7 +212,7 @@ TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
 }
 
 TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.advance(seconds{2});
   EXPECT_EQ(p.command(h, "update"), "");
@@ -224,7 +224,7 @@ TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
 }
 
 TEST(pn_gw_actors, the_list_holds_devices_in_reach_and_stored_ones) {
-  gateway_place p;
+  gateway_harness p;
   auto& a = p.keyed_pne(1);
   p.stop();
   p.start();

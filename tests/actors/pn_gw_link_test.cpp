@@ -3,7 +3,7 @@
 
 #include <unistd.h>
 
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
@@ -41,7 +41,7 @@ class password_file {
 };
 
 TEST(pn_gw_link, a_request_keeps_its_id_over_a_reconnect_and_gets_a_proof_of_the_new_connection) {
-  gateway_place p;
+  gateway_harness p;
   p.swallows = is_assignment;
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -62,7 +62,7 @@ TEST(pn_gw_link, a_request_keeps_its_id_over_a_reconnect_and_gets_a_proof_of_the
 }
 
 TEST(pn_gw_link, a_request_without_an_answer_is_asked_again_with_the_same_id) {
-  gateway_place p;
+  gateway_harness p;
   int lost = 1;
   p.swallows = [&lost](const auto& r) { return is_assignment(r) && lost-- > 0; };
   auto& h = p.pne(1);
@@ -77,7 +77,7 @@ TEST(pn_gw_link, a_request_without_an_answer_is_asked_again_with_the_same_id) {
 }
 
 TEST(pn_gw_link, a_device_that_asks_anew_has_one_request_under_way) {
-  gateway_place p;
+  gateway_harness p;
   p.swallows = is_assignment;
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -89,7 +89,7 @@ TEST(pn_gw_link, a_device_that_asks_anew_has_one_request_under_way) {
 }
 
 TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
-  gateway_place p;
+  gateway_harness p;
   p.cut_server();
   auto& h = p.pne(1);
   p.advance(seconds{60});
@@ -105,7 +105,7 @@ TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
 TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
   gateway_choices c;
   c.requests_max = 16;
-  gateway_place p{c};
+  gateway_harness p{c};
   p.hold_writes = true;
   std::vector<headset_end*> all;
   for (int i = 0; i < 60; ++i) all.push_back(&p.pne(i));
@@ -123,7 +123,7 @@ TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
 }
 
 TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
-  gateway_place p;
+  gateway_harness p;
   const auto nonces = [&] {
     return std::count_if(p.asked.begin(), p.asked.end(), [](const auto& r) {
       return std::holds_alternative<protocol::issuer_nonce_request>(r.body);
@@ -143,7 +143,7 @@ TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
 }
 
 TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
-  gateway_place p;
+  gateway_harness p;
   for (const char* hex : {"", "00", "ff", "9a10000000", "820102"}) {
     auto batch = std::vector<secret_bytes>{secret_bytes{from_hex(hex).value()}};
     caf::anon_send(p.link, actors::link_frames{p.connected, std::make_shared<const std::vector<secret_bytes>>(
@@ -156,7 +156,7 @@ TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
 }
 
 TEST(pn_gw_link, an_answer_to_a_request_that_was_not_made_is_dropped) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto before = p.record(h)->keys.size();
   protocol::link_answer forged;
@@ -178,7 +178,7 @@ TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_passwo
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   EXPECT_TRUE(p.logged("\"event\":\"enrolled\""));
   (void)p.keyed_pne(1);
   file.write("nothing of use");
@@ -198,7 +198,7 @@ TEST(pn_gw_link, too_few_iterations_are_refused_and_nothing_is_derived) {
   c.enrolled = false;
   c.iterations = 99'999;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{40});
@@ -213,7 +213,7 @@ TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{5});
@@ -227,7 +227,7 @@ TEST(pn_gw_link, on_a_full_disk_nobody_is_told_that_the_password_file_is_not_nee
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   p.gw_faulty.fail_writes(errc::store_full);
   file.write("correct horse");
   EXPECT_TRUE(p.advance_until([&] { return p.logged("credentials-not-written"); }, seconds{40}));
@@ -243,7 +243,7 @@ TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{20});
@@ -259,7 +259,7 @@ TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   const auto kept = p.keys.credentials(p.alice.user).value();
   ASSERT_TRUE(kept.has_value());
   p.set_password("battery staple");
@@ -280,7 +280,7 @@ TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
 }
 
 TEST(pn_gw_link, reports_are_repeated_until_they_are_answered) {
-  gateway_place p;
+  gateway_harness p;
   int lost = 2;
   p.swallows = [&lost](const auto& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body) && lost-- > 0;
@@ -303,7 +303,7 @@ TEST(pn_gw_link, every_device_that_a_refused_user_stopped_asks_again_when_the_pa
   gateway_choices c;
   c.enrolled = false;
   c.password_file = file.path();
-  gateway_place p{c};
+  gateway_harness p{c};
   p.set_password("battery staple");
   std::vector<headset_end*> all;
   for (int i = 0; i < 20; ++i) p.radio.link_up(*all.emplace_back(&p.pne(i)));
@@ -320,7 +320,7 @@ TEST(pn_gw_link, every_device_that_a_refused_user_stopped_asks_again_when_the_pa
 }
 
 TEST(pn_gw_link, a_connection_on_which_nothing_comes_is_given_up_for_the_next_server) {
-  gateway_place p;
+  gateway_harness p;
   p.swallows = [](const auto&) { return true; };  // it froze
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -337,14 +337,14 @@ TEST(pn_gw_link, a_connection_on_which_nothing_comes_is_given_up_for_the_next_se
 }
 
 TEST(pn_gw_link, an_idle_connection_is_not_given_up) {
-  gateway_place p;
+  gateway_harness p;
   (void)p.keyed_pne(1);
   p.advance(seconds{900});
   EXPECT_TRUE(p.given_up.empty());
 }
 
 TEST(pn_gw_link, a_request_that_is_not_answered_beside_others_fails_alone) {
-  gateway_place p;
+  gateway_harness p;
   auto& unlucky = p.pne(99);
   p.swallows = [&](const protocol::link_request& r) {
     const auto* a = std::get_if<protocol::key_assignment_request>(&r.body);
@@ -367,7 +367,7 @@ TEST(pn_gw_link, a_request_that_is_not_answered_beside_others_fails_alone) {
 }
 
 TEST(pn_gw_link, what_a_device_gave_up_is_not_asked_on_a_later_connection) {
-  gateway_place p;
+  gateway_harness p;
   p.swallows = is_assignment;
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -384,7 +384,7 @@ TEST(pn_gw_link, what_a_device_gave_up_is_not_asked_on_a_later_connection) {
 }
 
 TEST(pn_gw_link, a_proof_goes_to_the_connection_that_it_was_made_for) {
-  gateway_place p;
+  gateway_harness p;
   ++p.connected;  // another connection is up, and the actor does not know yet
   const auto before = p.asked.size();
   auto& h = p.pne(1);
@@ -396,7 +396,7 @@ TEST(pn_gw_link, a_proof_goes_to_the_connection_that_it_was_made_for) {
 }
 
 TEST(pn_gw_link, after_a_sleep_of_the_machine_the_connection_is_probed_at_once) {
-  gateway_place p;
+  gateway_harness p;
   (void)p.keyed_pne(1);
   p.advance(seconds{5});
   const auto before = p.asked.size();
@@ -409,7 +409,7 @@ TEST(pn_gw_link, after_a_sleep_of_the_machine_the_connection_is_probed_at_once) 
 }
 
 TEST(pn_gw_link, a_server_that_cannot_store_reports_hears_them_seldom) {
-  gateway_place p;
+  gateway_harness p;
   const auto is_report = [](const protocol::link_request& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body);
   };
@@ -429,7 +429,7 @@ TEST(pn_gw_link, a_server_that_cannot_store_reports_hears_them_seldom) {
 }
 
 TEST(pn_gw_link, a_planned_end_is_not_a_warning) {
-  gateway_place p;
+  gateway_harness p;
   caf::anon_send(p.link, actors::link_down{p.connected, "the server ended the connection", true});
   p.settle();
   EXPECT_TRUE(p.logged("server-disconnected"));

@@ -1,6 +1,6 @@
 // Step 3: whom the gateway accepts, and what it keeps in memory for those it does not.
 #include "actors/pn_gw/device_book.hpp"
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
@@ -12,7 +12,7 @@ gateway_choices asking() {
 }
 
 /// Strangers come up on a link, say a name that nobody has, and leave.
-void say_names(gateway_place& p, std::size_t count) {
+void say_names(gateway_harness& p, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     auto& stranger =
         p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
@@ -24,7 +24,7 @@ void say_names(gateway_place& p, std::size_t count) {
 }
 
 TEST(pn_gw_policy, under_ask_nothing_is_sent_to_the_server_before_a_person_says_yes) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{60});
@@ -36,7 +36,7 @@ TEST(pn_gw_policy, under_ask_nothing_is_sent_to_the_server_before_a_person_says_
 }
 
 TEST(pn_gw_policy, an_approval_outlives_a_restart) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
@@ -53,7 +53,7 @@ TEST(pn_gw_policy, an_approval_outlives_a_restart) {
 }
 
 TEST(pn_gw_policy, a_rejected_device_stays_out_after_a_restart_until_a_person_approves) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
@@ -76,7 +76,7 @@ TEST(pn_gw_policy, a_rejected_device_stays_out_after_a_restart_until_a_person_ap
 }
 
 TEST(pn_gw_policy, a_decision_is_answered_when_it_is_durable) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
@@ -94,7 +94,7 @@ TEST(pn_gw_policy, a_decision_is_answered_when_it_is_durable) {
 }
 
 TEST(pn_gw_policy, a_decision_whose_write_failed_is_not_known_to_be_done_and_its_device_stays) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
@@ -116,7 +116,7 @@ TEST(pn_gw_policy, a_decision_whose_write_failed_is_not_known_to_be_done_and_its
 }
 
 TEST(pn_gw_policy, a_decision_that_turns_up_later_holds) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
@@ -135,7 +135,7 @@ TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
   c.policy = protocol::validation_policy::list;
   c.allow = {"urn:dev:os:32473-1001", "urn:dev:os:32473-11*"};
   c.deny = {"urn:dev:os:32473-1105"};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto &named = p.pne(1), &other = p.pne(2), &by_prefix = p.pne(101), &denied = p.pne(105);
   for (auto* h : {&named, &other, &by_prefix, &denied}) p.radio.link_up(*h);
   p.advance(seconds{30});
@@ -148,7 +148,7 @@ TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
 TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
   gateway_choices c;
   c.policy = protocol::validation_policy::list;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{1});
@@ -167,7 +167,7 @@ TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
 TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
   gateway_choices c;
   c.min_rssi = -70;
-  gateway_place p{c};
+  gateway_harness p{c};
   p.radio.inbox->peer_found("far", -90);
   p.radio.inbox->peer_found("near", -50);
   p.radio.inbox->peer_found("unknown strength", 0);
@@ -178,7 +178,7 @@ TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
 TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
   gateway_choices c;
   c.links_max = 2;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto &a = p.pne(1), &b = p.pne(2), &d = p.pne(3);
   for (auto* h : {&a, &b, &d}) {
     p.radio.link_up(*h);
@@ -195,7 +195,7 @@ TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
 TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
   gateway_choices c;
   c.devices_max = 1;
-  gateway_place p{c};
+  gateway_harness p{c};
   (void)p.keyed_pne(1);
   auto& h = p.pne(2);
   p.radio.link_up(h);
@@ -205,7 +205,7 @@ TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
 }
 
 TEST(pn_gw_policy, names_that_were_only_said_wait_under_ask_for_a_persons_word_in_a_bounded_number) {
-  gateway_place p{asking()};
+  gateway_harness p{asking()};
   auto& there = p.pne(1);
   p.radio.link_up(there);
   p.settle();
@@ -219,7 +219,7 @@ TEST(pn_gw_policy, names_that_were_only_said_wait_under_ask_for_a_persons_word_i
 TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_that_is_there) {
   auto c = asking();
   c.devices_max = 5;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& early = p.pne(1);
   p.radio.link_up(early);
   p.settle();
@@ -235,7 +235,7 @@ TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_th
 }
 
 TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
-  gateway_place p;
+  gateway_harness p;
   for (int i = 0; i < 20; ++i) {
     auto& stranger =
         p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
@@ -253,7 +253,7 @@ TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
 }
 
 TEST(pn_gw_policy, a_link_on_which_nobody_answers_is_closed) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   p.radio.loses = [](air::way, byte_view) { return true; };
   p.radio.link_up(h);

@@ -2,7 +2,7 @@
 #include <algorithm>
 #include <iostream>
 
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 #include "tests/unit/machines/lies.hpp"
 
 namespace cpns::gateway_actor_tests {
@@ -13,7 +13,7 @@ using test::lie;
 /// Each answers every DREQ at once, and dials again when its link is closed, or when it likes.
 class radio_crowd {
  public:
-  radio_crowd(gateway_place& p, const headset_end& claimed, std::size_t size, lie kind, std::uint64_t seed)
+  radio_crowd(gateway_harness& p, const headset_end& claimed, std::size_t size, lie kind, std::uint64_t seed)
       : p_(p), claimed_(claimed), kind_(kind), random_(seed), all_(size, 0) {
     p.radio.elsewhere = [this](plugins::link_id to, byte_view m) { heard(to, m); };
   }
@@ -56,7 +56,7 @@ class radio_crowd {
                               encode(test::forged(*dreq, claimed_.entity, kind_, claimed_.key(), random_)));
   }
 
-  gateway_place& p_;
+  gateway_harness& p_;
   const headset_end& claimed_;
   lie kind_;
   seeded_entropy random_;
@@ -88,7 +88,7 @@ INSTANTIATE_TEST_SUITE_P(pn_gw_strangers, among_strangers,
 TEST_P(among_strangers, keyed_devices_are_renewed_in_time_and_nothing_is_lost_or_alarmed) {
   for (const auto kind : {lie::no_key, lie::no_presence, lie::mixed}) {
     SCOPED_TRACE(static_cast<int>(kind));
-    gateway_place p{choices()};
+    gateway_harness p{choices()};
     std::vector<headset_end*> all;
     for (int i = 1; i <= 4; ++i) all.push_back(&p.keyed_pne(i));
     p.advance(seconds{1});
@@ -116,7 +116,7 @@ TEST_P(among_strangers, keyed_devices_are_renewed_in_time_and_nothing_is_lost_or
 TEST_P(among_strangers, an_unkeyed_device_gets_its_key) {
   int in_time = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    gateway_place p{choices()};
+    gateway_harness p{choices()};
     auto& h = p.pne(1);
     radio_crowd crowd{p, h, k, seed % 2 == 0 ? lie::no_key : lie::mixed, seed};
     crowd.run(seconds{3});
@@ -134,7 +134,7 @@ TEST_P(among_strangers, an_unkeyed_device_gets_its_key) {
 
 TEST_P(among_strangers, a_device_that_moved_is_renewed_and_one_that_was_reset_is_healed) {
   for (std::uint64_t seed = 1; seed <= 3; ++seed) {
-    gateway_place p{choices()};
+    gateway_harness p{choices()};
     auto& h = p.keyed_pne(1);
     radio_crowd crowd{p, h, k, lie::mixed, seed};
     crowd.run(seconds{12});
@@ -152,7 +152,7 @@ TEST_P(among_strangers, a_device_that_moved_is_renewed_and_one_that_was_reset_is
 }
 
 TEST(pn_gw_strangers, a_claimant_that_hops_from_link_to_link_is_asked_about_seldom) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   seeded_entropy random{3};
   plugins::link_id link = 0;
@@ -177,7 +177,7 @@ TEST(pn_gw_strangers, a_claimant_that_hops_from_link_to_link_is_asked_about_seld
 TEST(pn_gw_strangers, invented_entity_ids_leave_nothing_behind_and_their_lines_are_bounded) {
   gateway_choices c;
   c.links_max = 40;
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& served = p.keyed_pne(1);
   seeded_entropy random{4};
   std::map<plugins::link_id, entity_id> names;
@@ -211,7 +211,7 @@ std::size_t count_of(const std::string& stats, const std::string& what) {
 TEST(pn_gw_strangers, links_that_proved_nothing_take_half_of_the_room_and_push_nobody_out) {
   gateway_choices c;
   c.links_max = 40;
-  gateway_place p{c};
+  gateway_harness p{c};
   std::vector<headset_end*> served;
   std::vector<plugins::link_id> links;
   for (int i = 1; i <= 5; ++i) {
@@ -239,7 +239,7 @@ TEST(pn_gw_strangers, links_that_proved_nothing_take_half_of_the_room_and_push_n
 TEST(pn_gw_strangers, the_rest_of_the_room_is_filled_by_devices_alone) {
   gateway_choices c;
   c.links_max = 40;
-  gateway_place p{c};
+  gateway_harness p{c};
   std::vector<headset_end*> served;
   for (int i = 1; i <= 30; ++i) served.push_back(&p.keyed_pne(i));
   for (int i = 0; i < 60; ++i) {

@@ -2,7 +2,7 @@
 #include <algorithm>
 
 #include "base/cbor.hpp"
-#include "tests/actors/pn_gw_place.hpp"
+#include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
@@ -10,7 +10,7 @@ namespace {
 using protocol::assignment_reason;
 
 TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   p.hold_gateway_writes = true;
   bool delivered = false;
@@ -44,7 +44,7 @@ TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable)
 
 /// Until `done`; the PNE comes again when its link was closed.
 template <class Done>
-bool with_redials(gateway_place& p, headset_end& h, Done done, seconds most) {
+bool with_redials(gateway_harness& p, headset_end& h, Done done, seconds most) {
   for (const auto until = p.now + most; p.now < until && !done();) {
     if (h.link == 0) p.radio.link_up(h);
     p.advance(milliseconds{500});
@@ -53,7 +53,7 @@ bool with_redials(gateway_place& p, headset_end& h, Done done, seconds most) {
 }
 
 TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_lives_on) {
-  gateway_place p;
+  gateway_harness p;
   auto& served = p.keyed_pne(1);
   p.gw_faulty.fail_writes(errc::store_full);
   auto& h = p.pne(2);
@@ -75,7 +75,7 @@ TEST_P(lost_write, ends_with_the_same_key_on_both_sides) {
   const auto [n, point] = GetParam();
   gateway_choices c;
   c.rekey = seconds{300};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   p.gw_faulty.fail_write(p.gw_faulty.writes() + static_cast<unsigned>(n), point);
   p.radio.link_up(h);
@@ -97,7 +97,7 @@ class writes_that_turn_up : public testing::TestWithParam<int> {};
 TEST_P(writes_that_turn_up, are_what_the_device_goes_on_from) {
   gateway_choices c;
   c.rekey = seconds{300};
-  gateway_place p{c};
+  gateway_harness p{c};
   auto& h = p.pne(1);
   std::map<epoch, bytes> built;
   p.radio.loses = [&](air::way, byte_view m) {
@@ -137,7 +137,7 @@ INSTANTIATE_TEST_SUITE_P(each_write, writes_that_turn_up, testing::Range(0, 4));
 class restart_after_write : public testing::TestWithParam<int> {};
 
 TEST_P(restart_after_write, no_index_is_given_twice_and_the_pne_ends_keyed) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   std::map<epoch, bytes> built;
   p.radio.loses = [&](air::way, byte_view m) {
@@ -170,7 +170,7 @@ TEST_P(restart_after_write, no_index_is_given_twice_and_the_pne_ends_keyed) {
 INSTANTIATE_TEST_SUITE_P(each_write, restart_after_write, testing::Range(0, 6));
 
 TEST(pn_gw_trouble, a_device_actor_that_dies_begins_again_from_the_store) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   auto& other = p.keyed_pne(2);
   int left = 1;
@@ -190,7 +190,7 @@ TEST(pn_gw_trouble, a_device_actor_that_dies_begins_again_from_the_store) {
 }
 
 TEST(pn_gw_trouble, a_report_that_is_owed_survives_the_death_of_its_actor_and_a_restart) {
-  gateway_place p;
+  gateway_harness p;
   const auto is_report = [](const protocol::link_request& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body);
   };
@@ -210,7 +210,7 @@ TEST(pn_gw_trouble, a_report_that_is_owed_survives_the_death_of_its_actor_and_a_
 }
 
 TEST(pn_gw_trouble, a_record_that_cannot_be_read_keeps_its_own_device_away_and_no_other) {
-  gateway_place p;
+  gateway_harness p;
   auto& damaged = p.keyed_pne(1);
   auto& whole = p.keyed_pne(2);
   const auto before = p.own_key(whole);
@@ -233,7 +233,7 @@ TEST(pn_gw_trouble, a_record_that_cannot_be_read_keeps_its_own_device_away_and_n
 }
 
 TEST(pn_gw_trouble, a_lost_confirmation_is_made_good_at_the_next_exchange) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   p.radio.loses = [](air::way, byte_view m) { return is_a<protocol::key_confirmation>(m); };
   p.radio.link_up(h);
@@ -252,7 +252,7 @@ class lossy_air : public testing::TestWithParam<unsigned> {};
 TEST_P(lossy_air, keys_every_device_in_the_end) {
   gateway_choices c;
   c.rekey = seconds{120};
-  gateway_place p{c};
+  gateway_harness p{c};
   seeded_entropy dice{GetParam()};
   p.radio.loses = [&dice](air::way, byte_view) { return dice.below(100) < 30; };
   std::vector<headset_end*> all;
@@ -274,7 +274,7 @@ TEST_P(lossy_air, keys_every_device_in_the_end) {
 INSTANTIATE_TEST_SUITE_P(seeds, lossy_air, testing::Range(1u, 5u));
 
 TEST(pn_gw_trouble, a_radio_that_fails_ends_the_role_and_says_why) {
-  gateway_place p;
+  gateway_harness p;
   p.radio.inbox->failed({errc::plugin_failed, "the adapter is gone"});
   p.settle();
   ASSERT_EQ(p.failures.size(), 1u);
@@ -282,7 +282,7 @@ TEST(pn_gw_trouble, a_radio_that_fails_ends_the_role_and_says_why) {
 }
 
 TEST(pn_gw_trouble, a_server_link_or_a_supervisor_that_dies_ends_the_role) {
-  gateway_place p;
+  gateway_harness p;
   caf::anon_send_exit(p.link, caf::exit_reason::unhandled_exception);
   p.settle();
   EXPECT_EQ(p.failures.size(), 1u);
@@ -292,7 +292,7 @@ TEST(pn_gw_trouble, a_server_link_or_a_supervisor_that_dies_ends_the_role) {
 }
 
 TEST(pn_gw_trouble, draining_waits_for_the_write_that_is_under_way) {
-  gateway_place p;
+  gateway_harness p;
   auto& h = p.pne(1);
   p.hold_gateway_writes = true;
   p.radio.link_up(h);

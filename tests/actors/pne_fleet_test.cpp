@@ -66,7 +66,7 @@ class far_end final : public plugins::transport {
 };
 
 /// Two devices, of which the first has a key.
-struct fleet_place {
+struct fleet_harness {
   testing_config config;
   caf::actor_system system{config};
   caf::scheduler::test_coordinator& scheduler =
@@ -83,7 +83,7 @@ struct fleet_place {
   std::string whole;  ///< of a file that was spoiled
 
   /// `damaged`: the first device's file is, from the beginning.
-  explicit fleet_place(config::pne_wake wake = {}, bool damaged = false) {
+  explicit fleet_harness(config::pne_wake wake = {}, bool damaged = false) {
     actors::fleet_parts parts;
     parts.wake = wake;
     const auto data_key = random.draw_secret<32>();
@@ -109,7 +109,7 @@ struct fleet_place {
     fleet = spawn_fleet(system, std::move(parts));
     settle();
   }
-  ~fleet_place() {
+  ~fleet_harness() {
     caf::anon_send(fleet, actors::fleet_stop{});
     settle();
     fleet = nullptr;
@@ -140,7 +140,7 @@ struct fleet_place {
   /// No file can be written in the folder, or made anew, until this is gone.
   struct blocked {
     std::filesystem::path at;
-    explicit blocked(const fleet_place& p, std::string_view file)
+    explicit blocked(const fleet_harness& p, std::string_view file)
         : at(p.folder / (std::string{file} + ".new")) {
       std::filesystem::create_directories(at / "in the way");
     }
@@ -178,7 +178,7 @@ struct fleet_place {
 };
 
 TEST(pne_fleet, a_device_answers_with_what_its_key_file_holds) {
-  fleet_place p;
+  fleet_harness p;
   EXPECT_EQ(p.radio.presented.size(), 2u);
   p.link_up(1, 1);
   p.detect(1);
@@ -187,7 +187,7 @@ TEST(pne_fleet, a_device_answers_with_what_its_key_file_holds) {
 }
 
 TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_disturbed) {
-  fleet_place p;
+  fleet_harness p;
   p.link_up(1, 1);
   p.link_up(2, 2);
   p.radio.breaks = 1;
@@ -207,7 +207,7 @@ TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_dis
 }
 
 TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_up) {
-  fleet_place p{{std::chrono::hours{1}, std::chrono::hours{1}}};
+  fleet_harness p{{std::chrono::hours{1}, std::chrono::hours{1}}};
   ASSERT_EQ(p.radio.presented.size(), 2u);
   p.now += std::chrono::hours{2};  // and no timer moves
   p.settle();
@@ -217,7 +217,7 @@ TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_u
 }
 
 TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {
-  fleet_place p;
+  fleet_harness p;
   p.link_up(1, 1);
   p.radio.breaks = 1;
   caf::anon_send(p.fleet, actors::fleet_command{"urn:dev:mac:0024befffe804ff0", actors::pne_command::sleep});
@@ -227,7 +227,7 @@ TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {
 }
 
 TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_is_restored) {
-  fleet_place p{{}, true};
+  fleet_harness p{{}, true};
   EXPECT_EQ(p.radio.presented.size(), 1u);
   EXPECT_EQ(p.radio.presented.count(2), 1u);
   EXPECT_NE(p.log.text().find("key-file-unreadable"), std::string::npos);
@@ -249,7 +249,7 @@ TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_i
 }
 
 TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_costs_no_other) {
-  fleet_place p;
+  fleet_harness p;
   p.link_up(1, 1);
   p.spoil();
   p.radio.breaks = 1;
@@ -265,11 +265,11 @@ TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_costs_no_other)
 }
 
 TEST(pne_fleet, a_reset_is_said_to_be_done_when_it_is_on_the_disk) {
-  fleet_place p;
+  fleet_harness p;
   p.link_up(1, 1);
   const auto before = p.content();
   {
-    const fleet_place::blocked disk(p, "0");
+    const fleet_harness::blocked disk(p, "0");
     const auto said = p.command(first, actors::pne_command::factory_reset);
     EXPECT_NE(said.find("not known to be done"), std::string::npos) << said;
     EXPECT_EQ(p.content(), before);

@@ -1,4 +1,4 @@
 cpns_test(actors_server
   LABELS actors
-  SOURCES server_place.cpp server_test.cpp server_work_test.cpp
+  SOURCES server_harness.cpp server_test.cpp server_work_test.cpp
   DEPS cpns_server GTest::gtest)

@@ -1,11 +1,11 @@
 // Sessions, dispatcher and assignment actors, one step at a time.
-#include "tests/actors/server_place.hpp"
+#include "tests/actors/server_harness.hpp"
 
 namespace cpns::server_actor_tests {
 namespace {
 
 TEST(server_actors, the_answer_leaves_only_when_the_write_is_durable) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   p.send(p.assignment(h));
@@ -18,7 +18,7 @@ TEST(server_actors, the_answer_leaves_only_when_the_write_is_durable) {
 }
 
 TEST(server_actors, one_entity_has_one_write_under_way_and_others_do_not_wait_for_it) {
-  place p;
+  harness p;
   auto a = p.device(1), b = p.device(2);
   p.hold_writes = true;
   p.send({encode(p.assignment(a)), encode(p.assignment(a)), encode(p.assignment(b))});
@@ -32,7 +32,7 @@ TEST(server_actors, one_entity_has_one_write_under_way_and_others_do_not_wait_fo
 }
 
 TEST(server_actors, the_same_request_twice_at_once_gets_the_same_keys_twice) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   const auto r = encode(p.assignment(h));
@@ -45,7 +45,7 @@ TEST(server_actors, the_same_request_twice_at_once_gets_the_same_keys_twice) {
 }
 
 TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   const auto r = encode(p.assignment(h));
@@ -60,7 +60,7 @@ TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
 }
 
 TEST(server_actors, a_write_that_failed_and_turned_up_is_what_the_next_request_goes_on_from) {
-  place p;
+  harness p;
   auto h = p.device(1);
   const auto r = encode(p.assignment(h));
   p.faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
@@ -81,7 +81,7 @@ TEST(server_actors, a_write_that_failed_and_turned_up_is_what_the_next_request_g
 }
 
 TEST(server_actors, a_report_whose_write_failed_is_reported_again) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.send(p.assignment(h));
   protocol::epoch_report report;
@@ -98,7 +98,7 @@ TEST(server_actors, a_report_whose_write_failed_is_reported_again) {
 }
 
 TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_store) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   const auto r = encode(p.assignment(h));
@@ -125,7 +125,7 @@ TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_stor
 }
 
 TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
-  place p;
+  harness p;
   auto a = p.device(1), b = p.device(2);
   p.send(p.assignment(a));
   p.hold_writes = true;
@@ -149,7 +149,7 @@ TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
 }
 
 TEST(server_actors, a_million_idle_entities_cost_no_timer_and_no_memory) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.send(p.assignment(h));
   const auto before = p.system.registry().running();
@@ -159,7 +159,7 @@ TEST(server_actors, a_million_idle_entities_cost_no_timer_and_no_memory) {
 }
 
 TEST(server_actors, entities_in_memory_are_bounded) {
-  place p{2};
+  harness p{2};
   auto a = p.device(1), b = p.device(2), c = p.device(3);
   p.hold_writes = true;
   p.send({encode(p.assignment(a)), encode(p.assignment(b)), encode(p.assignment(c))});
@@ -177,7 +177,7 @@ TEST(server_actors, entities_in_memory_are_bounded) {
 }
 
 TEST(server_actors, requests_waiting_for_one_entity_are_bounded) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   std::vector<bytes> many;
@@ -193,7 +193,7 @@ TEST(server_actors, requests_waiting_for_one_entity_are_bounded) {
 }
 
 TEST(server_actors, a_report_is_answered_when_all_its_entries_are_and_leaves_out_what_was_not_stored) {
-  place p;
+  harness p;
   auto a = p.device(1), b = p.device(2);
   p.send({encode(p.assignment(a)), encode(p.assignment(b))});
   protocol::epoch_report report;
@@ -214,7 +214,7 @@ TEST(server_actors, a_report_is_answered_when_all_its_entries_are_and_leaves_out
 }
 
 TEST(server_actors, a_session_that_ends_closes_its_connection_and_a_closed_connection_ends_its_session) {
-  place p;
+  harness p;
   caf::anon_send_exit(p.gateway, caf::exit_reason::unhandled_exception);
   p.drain();
   EXPECT_EQ(p.box->closed.size(), 1u);
@@ -228,7 +228,7 @@ TEST(server_actors, a_session_that_ends_closes_its_connection_and_a_closed_conne
 }
 
 TEST(server_actors, an_answer_for_a_connection_that_is_gone_hurts_nobody) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.hold_writes = true;
   p.send(p.assignment(h));
@@ -242,7 +242,7 @@ TEST(server_actors, an_answer_for_a_connection_that_is_gone_hurts_nobody) {
 }
 
 TEST(server_actors, the_end_of_the_dispatcher_puts_down_every_entity) {
-  place p;
+  harness p;
   auto a = p.device(1), b = p.device(2);
   p.send({encode(p.assignment(a)), encode(p.assignment(b))});
   EXPECT_EQ(p.live(), 2u);
@@ -253,7 +253,7 @@ TEST(server_actors, the_end_of_the_dispatcher_puts_down_every_entity) {
 }
 
 TEST(server_actors, every_answer_carries_incarnation_and_the_issuer_nonce_of_now) {
-  place p;
+  harness p;
   p.send(p.request(protocol::issuer_nonce_request{}));
   p.now += seconds{60};
   p.send(p.request(protocol::user_challenge{p.alice.user}));

@@ -1,11 +1,11 @@
 // What a gateway can make the server do, and what it costs the others.
-#include "tests/actors/server_place.hpp"
+#include "tests/actors/server_harness.hpp"
 #include "tests/unit/server/captured_log.hpp"
 
 namespace cpns::server_actor_tests {
 namespace {
 
-link_status status_of(const place::connection& c, std::size_t i) {
+link_status status_of(const harness::connection& c, std::size_t i) {
   const auto* no = std::get_if<refusal>(&c.box->answers.at(i).body);
   return no == nullptr ? link_status::ok : no->status;
 }
@@ -25,7 +25,7 @@ protocol::epoch_report invented(std::size_t entries) {
 }
 
 /// Devices that the gateway of the place has keys for.
-std::vector<headset> keyed(place& p, int count) {
+std::vector<headset> keyed(harness& p, int count) {
   std::vector<headset> out;
   for (int i = 0; i < count; ++i) {
     out.push_back(p.device(i));
@@ -43,7 +43,7 @@ std::size_t times(const std::string& text, std::string_view what) {
 }
 
 TEST(server_work, a_report_of_invented_names_is_answered_and_makes_no_actor) {
-  place p;
+  harness p;
   p.send(p.request(invented(256)));
   ASSERT_EQ(p.box->answers.size(), 1u);
   const auto& done = std::get<protocol::epoch_report_answer>(p.box->answers[0].body).entries;
@@ -54,7 +54,7 @@ TEST(server_work, a_report_of_invented_names_is_answered_and_makes_no_actor) {
 }
 
 TEST(server_work, a_request_for_an_invented_name_or_without_a_proof_makes_no_actor) {
-  place p;
+  harness p;
   headset stranger{"urn:dev:os:32473-999"};
   p.send(p.assignment(stranger));
   EXPECT_EQ(p.answer_status(0), link_status::unknown_entity);
@@ -68,7 +68,7 @@ TEST(server_work, a_request_for_an_invented_name_or_without_a_proof_makes_no_act
 }
 
 TEST(server_work, few_entries_of_a_report_are_worked_on_at_a_time_and_all_are_answered) {
-  place p;
+  harness p;
   auto devices = keyed(p, 40);
   p.hold_writes = true;
   p.send(p.request(report_of(devices)));
@@ -87,7 +87,7 @@ TEST(server_work, few_entries_of_a_report_are_worked_on_at_a_time_and_all_are_an
 }
 
 TEST(server_work, a_report_with_many_entries_of_one_device_loses_none) {
-  place p;
+  harness p;
   auto devices = keyed(p, 1);
   protocol::epoch_report r;
   for (std::uint16_t i = 0; i < 30; ++i) r.entries.emplace_back(devices[0].entity, epoch{1, i});
@@ -97,7 +97,7 @@ TEST(server_work, a_report_with_many_entries_of_one_device_loses_none) {
 }
 
 TEST(server_work, jobs_of_one_gateway_are_bounded_over_all_of_its_connections) {
-  place p;
+  harness p;
   p.bound_jobs(1000, 50);
   auto devices = keyed(p, 40);
   auto other = p.device(77);
@@ -127,7 +127,7 @@ TEST(server_work, jobs_of_one_gateway_are_bounded_over_all_of_its_connections) {
 }
 
 TEST(server_work, jobs_of_all_gateways_are_bounded) {
-  place p;
+  harness p;
   p.bound_jobs(60, 50);
   auto devices = keyed(p, 40);
   p.hold_writes = true;
@@ -141,7 +141,7 @@ TEST(server_work, jobs_of_all_gateways_are_bounded) {
 }
 
 TEST(server_work, the_idle_entity_that_was_not_used_for_longest_makes_room_however_many_are_busy) {
-  place p{50};
+  harness p{50};
   p.hold_writes = true;
   std::vector<headset> busy;
   for (int i = 0; i < 47; ++i) {
@@ -166,7 +166,7 @@ TEST(server_work, the_idle_entity_that_was_not_used_for_longest_makes_room_howev
 }
 
 TEST(server_work, wrong_proofs_are_kept_waiting_and_no_other_gateway_is) {
-  place p;
+  harness p;
   auto h = p.device(1);
   const person wrong{"alice@example.org", "another horse"};
   const auto free_ones = protocol::proof_delays::free_proofs;
@@ -193,7 +193,7 @@ TEST(server_work, wrong_proofs_are_kept_waiting_and_no_other_gateway_is) {
 }
 
 TEST(server_work, an_unreadable_user_gets_one_answer_whatever_was_asked) {
-  place p;
+  harness p;
   auto h = p.device(1);
   p.put(storage::table::users, p.alice.user.text(), secret_bytes::from_text("not a record"));
   for (int i = 0; i < 6; ++i) p.send(p.assignment(h));
@@ -210,9 +210,9 @@ TEST(server_work, an_unreadable_user_gets_one_answer_whatever_was_asked) {
 }
 
 TEST(server_work, two_connections_of_one_identity_that_are_used_in_turn_are_told_once) {
-  place p;
+  harness p;
   server_tests::captured_log log;
-  const auto asks = [&p](const place::connection& c) {
+  const auto asks = [&p](const harness::connection& c) {
     p.send(c, {encode(p.request(protocol::issuer_nonce_request{}))});
   };
   auto old = p.join("urn:cpns:gw:hall", "192.0.2.1:1");
@@ -236,8 +236,8 @@ TEST(server_work, two_connections_of_one_identity_that_are_used_in_turn_are_told
 }
 
 TEST(server_work, connections_of_one_identity_are_bounded_and_the_newest_ones_stay) {
-  place p;
-  std::vector<place::connection> all;
+  harness p;
+  std::vector<harness::connection> all;
   for (std::size_t i = 0; i <= gateway_register::connections_max; ++i)
     all.push_back(p.join("urn:cpns:gw:hall"));
   EXPECT_EQ(all[0].box->closed.size(), 1u);
@@ -249,7 +249,7 @@ TEST(server_work, connections_of_one_identity_are_bounded_and_the_newest_ones_st
 }
 
 TEST(server_work, lines_about_refusals_are_bounded_and_counted) {
-  place p;
+  harness p;
   server_tests::captured_log log;
   headset stranger{"urn:dev:os:32473-999"};
   for (int i = 0; i < 100; ++i) {

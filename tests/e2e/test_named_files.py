@@ -39,7 +39,7 @@ class NamedFiles(E2ECase):
             self.assertEqual(ready.read_text().splitlines()[-1], f"pid {gateway.pid}")
             second = Role("second", self.place.folder / "gateway.yaml", self.place.events, self.place.folder)
             second.args[1] = "gateway"
-            self.addCleanup(second.put_down)
+            self.addCleanup(second.shut_down)
             self.assertEqual(second.spawn().wait(20), 1)
             self.assertIn(f"held by process {gateway.pid}", (self.place.folder / "second.err").read_text())
             self.assertTrue(ready.exists(), "the second start leaves the file of the first one")

@@ -207,7 +207,7 @@ class CtrlC(unittest.TestCase):
     def start(self, *options) -> Process:
         demo = Process("demo", [cpns_binary(), "demo", "--rekey", "60", *options], self.events, self.folder,
                        env={"TMPDIR": str(self.temporary)})
-        self.addCleanup(demo.put_down)
+        self.addCleanup(demo.shut_down)
         return demo.spawn()
 
     def wait_for_line(self, part: str):
@@ -251,7 +251,7 @@ class CtrlC(unittest.TestCase):
     def test_ctrl_c_of_a_check_ends_the_test_that_runs(self):
         check = Process("check", [cpns_binary(), "transport", "check", "tcp", "--output", "report.txt"], self.events, self.folder,
                         env={"TMPDIR": str(self.temporary)})
-        self.addCleanup(check.put_down)
+        self.addCleanup(check.shut_down)
         check.spawn()
         poll(lambda: processes_of(self.temporary), what="a test runs")
         check.signal(signal.SIGINT)
@@ -262,7 +262,7 @@ class CtrlC(unittest.TestCase):
 
     def test_ctrl_c_of_init_leaves_no_half_of_a_home(self):
         init = Process("init", [cpns_binary(), "init", "home", "--devices", "100000"], self.events, self.folder)
-        self.addCleanup(init.put_down)
+        self.addCleanup(init.shut_down)
         init.spawn()
         poll(lambda: (self.folder / "home").exists(), what="the home is begun", every=0.0005)
         init.signal(signal.SIGINT)

@@ -164,7 +164,7 @@ void central::tell(const std::string& peer, const sighting& s) {
 
 void central::want(const std::string& peer) {
   const auto c = contacts_.find(peer);
-  if (c != contacts_.end() && c->second.patience == 0)
+  if (c != contacts_.end() && c->second.timeout == 0)
     return out_.connect_failed(peer, c->second.link != 0 ? "it has a link" : "its last link still ends");
   if (!slots_.want(peer)) return out_.connect_failed(peer, "it was not heard");
   schedule();
@@ -172,7 +172,7 @@ void central::want(const std::string& peer) {
 
 void central::unwant(const std::string& peer) {
   const auto c = contacts_.find(peer);
-  if (c != contacts_.end() && c->second.patience != 0) return failed(peer, "it was cancelled");
+  if (c != contacts_.end() && c->second.timeout != 0) return failed(peer, "it was cancelled");
   if (slots_.unwant(peer)) out_.connect_failed(peer, "it was cancelled");
 }
 
@@ -186,7 +186,7 @@ void central::forget(const std::string& peer) {
   c->second.forgotten = true;
   if (c->second.link != 0)
     links_.close(c->second.link, CPNS_DOWN_CLOSED, "the host forgets its peer", links::end::host);
-  else if (c->second.patience != 0)
+  else if (c->second.timeout != 0)
     failed(peer, "the host forgets its peer");
 }
 
@@ -211,10 +211,10 @@ void central::schedule() {
         [this] { schedule(); });
 }
 
-void central::set_patience(const std::string& peer, contact& c) {
-  loop_.cancel(c.patience);
-  c.patience = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
-                           [this, peer] { failed(peer, "no connection in time"); });
+void central::set_timeout(const std::string& peer, contact& c) {
+  loop_.cancel(c.timeout);
+  c.timeout = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
+                          [this, peer] { failed(peer, "no connection in time"); });
 }
 
 /// Controllers tell of an advertiser once while they scan as discovery has it, and the kernel connects to
@@ -223,7 +223,7 @@ void central::dial(const std::string& peer) {
   dialling_ = true;
   ++counters_.attempts;
   to_begin_ = peer;
-  set_patience(peer, contacts_[peer]);
+  set_timeout(peer, contacts_[peer]);
 }
 
 void central::begin(const std::string& peer) {
@@ -265,7 +265,7 @@ void central::greet(const std::string& peer, const sighting& s) {
   c.gatt = std::make_unique<gatt_client>(
       loop_, *bluez_, s.path, settings_, static_cast<std::uint32_t>(dice_()),
       gatt_client::events{
-          .connected = [this, peer] { set_patience(peer, contacts_.at(peer)); },
+          .connected = [this, peer] { set_timeout(peer, contacts_.at(peer)); },
           .up = [this, peer](std::unique_ptr<channel> over) { linked(peer, std::move(over)); },
           .failed = [this, peer](const std::string& why) { failed(peer, why); }});
   c.gatt->begin();
@@ -285,7 +285,7 @@ void central::dialled(const std::string& peer) {
 
 void central::linked(const std::string& peer, std::unique_ptr<channel> over) {
   auto& c = contacts_.at(peer);
-  loop_.cancel(std::exchange(c.patience, 0));
+  loop_.cancel(std::exchange(c.timeout, 0));
   dialling_ = false;
   const auto now = loop::clock::now();
   slots_.up(now, peer);
@@ -305,7 +305,7 @@ void central::failed(const std::string& peer, const std::string& why) {
   ++counters_.failed;
   out_.log(CPNS_LOG_DEBUG, "connecting to " + peer + ": " + why);
   auto& c = contacts_.at(peer);
-  loop_.cancel(std::exchange(c.patience, 0));
+  loop_.cancel(std::exchange(c.timeout, 0));
   dialling_ = false;
   to_begin_.clear();
   if (c.dialling) loop_.unwatch(c.dialling.get());
@@ -383,7 +383,7 @@ void central::shut() {
   for (auto& [peer, c] : contacts_) {
     c.gatt.reset();
     // An attempt that succeeds later leaves a connection, whose PNE is not heard and not found again.
-    const bool attempt = std::exchange(c.patience, 0) != 0 && !c.path.empty();  // others have not begun
+    const bool attempt = std::exchange(c.timeout, 0) != 0 && !c.path.empty();  // others have not begun
     if (c.dialling) loop_.unwatch(c.dialling.get());
     c.dialling.reset();
     if (attempt && !c.shared && powered_) remove(c.path, whom::unpaired, nullptr);

@@ -50,7 +50,7 @@ class central {
     std::string path;  ///< BlueZ's object
     fd dialling;
     std::unique_ptr<gatt_client> gatt;
-    std::uint64_t patience = 0;  ///< the timer of the attempt; 0 when that is over
+    std::uint64_t timeout = 0;  ///< the timer of the attempt; 0 when that is over
     std::uint64_t link = 0;
     std::uint16_t tag = 0;   ///< what it advertised when the link was made
     bool forgotten = false;  ///< the host wants nothing to be left of it
@@ -71,7 +71,7 @@ class central {
   void dialled(const std::string& peer);
   void greet(const std::string& peer, const sighting& s);
   void linked(const std::string& peer, std::unique_ptr<channel> over);
-  void set_patience(const std::string& peer, contact& c);
+  void set_timeout(const std::string& peer, contact& c);
   void failed(const std::string& peer, const std::string& why);
   void clear_away(const std::string& peer, bool in_vain);
   void clear_old(const std::string& path, const bluez::device& d);

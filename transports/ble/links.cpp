@@ -8,7 +8,7 @@ namespace cpns::ble {
 namespace {
 
 constexpr int frames_at_once = 16;  // of one link; then the others have their turn
-constexpr std::chrono::seconds gap_patience{2};
+constexpr std::chrono::seconds gap_timeout{2};
 
 }  // namespace
 
@@ -137,7 +137,7 @@ void links::mind_gap(std::uint64_t id, link& l) {
     now = l.over->gap();
   }
   if (now == std::exchange(l.gap, now) || now == 0) return;
-  loop_.after(gap_patience, [this, id, now] {
+  loop_.after(gap_timeout, [this, id, now] {
     const auto same = find(id);
     if (same && same->gap == now)
       close(id, CPNS_DOWN_LOST, "what the peer sent did not arrive whole", end::lost);

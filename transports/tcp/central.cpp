@@ -81,7 +81,7 @@ void central::accept() {
 }
 
 void central::refuse_one_more(const asio::ip::tcp::socket& socket) {
-  if (links_max_ < settings_.max_links && !std::exchange(told_of_files_, true))
+  if (links_max_ < settings_.max_links && !std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN, "more than " + std::to_string(links_max_) +
                                 " connections do not fit into the files that this process may open; further "
                                 "ones are closed; raise its limit (ulimit -n, LimitNOFILE)");

@@ -24,7 +24,7 @@ class central final : public hub {
   asio::steady_timer pause_;
   beacon_sender beacon_;
   bool scanning_ = false, accepting_ = false;
-  bool told_of_files_ = false;
+  bool files_reported_ = false;
   bool complained_ = false;  ///< of a failed accept, and none succeeded since
   std::unordered_map<connection*, std::shared_ptr<connection>> strangers_;  ///< have not said hello yet
 };

@@ -21,7 +21,7 @@ std::uint32_t length_at(const std::uint8_t* p) {
 }  // namespace
 
 connection::connection(asio::ip::tcp::socket socket, const settings& s, counters& n)
-    : socket_(std::move(socket)), patience_(socket_.get_executor()), probing_(socket_.get_executor()),
+    : socket_(std::move(socket)), timeout_(socket_.get_executor()), probing_(socket_.get_executor()),
       settings_(s), counters_(n) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
@@ -107,7 +107,7 @@ void connection::take_frames() {
   if (have_ > 0 && !watching_) return watch(settings_.frame_ms);
   if (have_ == 0 && watching_) {
     watching_ = false;
-    patience_.cancel();
+    timeout_.cancel();
   } else if (at > 0 && have_ > 0) {
     watch(settings_.frame_ms);
   }
@@ -116,9 +116,9 @@ void connection::take_frames() {
 /// A frame that was begun has to be whole in time: one byte a second holds a link no longer than that.
 void connection::watch(std::uint64_t ms) {
   watching_ = true;
-  patience_.expires_after(std::chrono::milliseconds(ms));
-  patience_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
-    if (wrong || !self->watching_ || self->patience_.expiry() > std::chrono::steady_clock::now()) return;
+  timeout_.expires_after(std::chrono::milliseconds(ms));
+  timeout_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
+    if (wrong || !self->watching_ || self->timeout_.expiry() > std::chrono::steady_clock::now()) return;
     if (self->hello_) ++self->counters_.strangers_too_slow;
     self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
   });
@@ -164,7 +164,7 @@ void connection::write() {
 void connection::close(cpns_down_reason why, const std::string& detail) {
   if (std::exchange(closed_, true)) return;
   boost::system::error_code ignored;
-  patience_.cancel();
+  timeout_.cancel();
   probing_.cancel();
   socket_.shutdown(asio::ip::tcp::socket::shutdown_both, ignored);
   socket_.close(ignored);

@@ -72,7 +72,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void watch(std::uint64_t ms);
 
   asio::ip::tcp::socket socket_;
-  asio::steady_timer patience_, probing_;
+  asio::steady_timer timeout_, probing_;
   std::chrono::steady_clock::time_point may_probe_;
   const settings& settings_;
   counters& counters_;

@@ -152,7 +152,7 @@ void peripheral::connected(std::uint64_t endpoint) {
 
 bool peripheral::has_room() {
   if (link_count() + dialling_ < links_max_) return true;
-  if (!std::exchange(told_of_files_, true))
+  if (!std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
              "more than " + std::to_string(links_max_) +
                  " connections are not opened (max_links, and the files that this process may open: ulimit "

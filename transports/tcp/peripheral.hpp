@@ -51,7 +51,7 @@ class peripheral final : public hub {
   std::vector<known_gateway> gateways_;  ///< configured ones first, then the newest heard
   std::map<std::uint64_t, presence> presences_;
   std::size_t dialling_ = 0;  ///< attempts under way
-  bool told_of_files_ = false;
+  bool files_reported_ = false;
   std::mt19937 dice_{std::random_device{}()};
   std::mutex endpoints_guard_;
   std::set<std::uint64_t> endpoints_;

@@ -131,7 +131,7 @@ class Home:
     def close(self, keep=False):
         """Whatever still runs is ended; the folder goes away."""
         for p in reversed(self.processes):
-            p.put_down()
+            p.shut_down()
         if keep:
             print(f"kept: {self.folder}", file=sys.stderr, flush=True)
         else:

@@ -85,7 +85,7 @@ class Process:
         self.signal(signal.SIGKILL)
         return self.wait()
 
-    def put_down(self):
+    def shut_down(self):
         """For the end of a test: never fails, leaves nothing running."""
         if self.running():
             self.child.kill()

@@ -18,13 +18,13 @@
 namespace cpns::actors {
 namespace {
 
-struct control_place {
+struct control_harness {
   std::string folder;
-  control_place() {
+  control_harness() {
     folder = testing::TempDir() + "cpns-control-XXXXXX";
     EXPECT_NE(::mkdtemp(folder.data()), nullptr);
   }
-  ~control_place() { std::filesystem::remove_all(folder); }
+  ~control_harness() { std::filesystem::remove_all(folder); }
   [[nodiscard]] std::string path() const { return folder + "/s"; }
   [[nodiscard]] auto listen() const {
     return control_server::listen(path(), [](const std::string& line) { return "heard " + line; });
@@ -49,7 +49,7 @@ struct raw_client {
 };
 
 TEST(control, a_line_is_answered_by_a_line) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   ASSERT_TRUE(server.has_value()) << server.error().message();
   EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
@@ -57,7 +57,7 @@ TEST(control, a_line_is_answered_by_a_line) {
 }
 
 TEST(control, a_long_answer_arrives_whole) {
-  control_place p;
+  control_harness p;
   const std::string list(8 * 1024 * 1024, 'x');
   const auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; });
   ASSERT_TRUE(server.has_value());
@@ -65,7 +65,7 @@ TEST(control, a_long_answer_arrives_whole) {
 }
 
 TEST(control, only_the_owner_may_use_the_socket_and_it_goes_with_the_role) {
-  control_place p;
+  control_harness p;
   {
     const auto server = p.listen();
     struct stat s {};
@@ -80,7 +80,7 @@ TEST(control, only_the_owner_may_use_the_socket_and_it_goes_with_the_role) {
 }
 
 TEST(control, a_socket_that_a_killed_role_left_behind_is_replaced) {
-  control_place p;
+  control_harness p;
   const int left = ::socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un a{};
   a.sun_family = AF_UNIX;
@@ -94,7 +94,7 @@ TEST(control, a_socket_that_a_killed_role_left_behind_is_replaced) {
 }
 
 TEST(control, the_socket_of_a_running_role_is_not_taken_away) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   const auto second = p.listen();
   ASSERT_FALSE(second.has_value());
@@ -103,7 +103,7 @@ TEST(control, the_socket_of_a_running_role_is_not_taken_away) {
 }
 
 TEST(control, a_file_that_is_no_socket_is_left_alone) {
-  control_place p;
+  control_harness p;
   std::ofstream{p.path()} << "precious";
   const auto server = p.listen();
   ASSERT_FALSE(server.has_value());
@@ -112,7 +112,7 @@ TEST(control, a_file_that_is_no_socket_is_left_alone) {
 }
 
 TEST(control, paths_that_cannot_be_used_are_named) {
-  control_place p;
+  control_harness p;
   const auto missing =
       control_server::listen(p.folder + "/no/s", [](const std::string&) { return std::string{}; });
   ASSERT_FALSE(missing.has_value());
@@ -124,7 +124,7 @@ TEST(control, paths_that_cannot_be_used_are_named) {
 }
 
 TEST(control, a_request_without_an_end_is_dropped_and_the_next_client_served) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   {
     raw_client endless{p.path()};
@@ -136,14 +136,14 @@ TEST(control, a_request_without_an_end_is_dropped_and_the_next_client_served) {
 }
 
 TEST(control, a_client_that_says_nothing_does_not_keep_others_out) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   raw_client silent{p.path()};
   EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
 }
 
 TEST(control, many_clients_that_say_nothing_do_not_keep_others_out) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   std::vector<std::unique_ptr<raw_client>> silent;
   for (int i = 0; i < 200; ++i) silent.push_back(std::make_unique<raw_client>(p.path()));
@@ -154,7 +154,7 @@ TEST(control, many_clients_that_say_nothing_do_not_keep_others_out) {
 }
 
 TEST(control, a_client_that_says_a_byte_now_and_then_has_the_time_of_one_line) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   const raw_client slow{p.path()};
   const auto begun = std::chrono::steady_clock::now();
@@ -166,7 +166,7 @@ TEST(control, a_client_that_says_a_byte_now_and_then_has_the_time_of_one_line) {
 }
 
 TEST(control, the_role_ends_while_a_client_neither_speaks_nor_reads) {
-  control_place p;
+  control_harness p;
   const std::string list(8 * 1024 * 1024, 'x');
   auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; }).value();
   const raw_client silent{p.path()}, deaf{p.path()};
@@ -179,7 +179,7 @@ TEST(control, the_role_ends_while_a_client_neither_speaks_nor_reads) {
 }
 
 TEST(control, lines_that_come_together_are_answered_one_by_one) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   const raw_client c{p.path()};
   c.say("one\ntwo\n");
@@ -190,7 +190,7 @@ TEST(control, lines_that_come_together_are_answered_one_by_one) {
 }
 
 TEST(control, a_client_that_leaves_in_the_middle_hurts_nobody) {
-  control_place p;
+  control_harness p;
   const auto server = p.listen();
   for (int i = 0; i < 10; ++i) {
     raw_client leaves{p.path()};

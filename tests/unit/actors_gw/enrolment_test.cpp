@@ -12,19 +12,19 @@
 namespace cpns::actors {
 namespace {
 
-struct enrolment_place {
+struct enrolment_harness {
   std::string file = testing::TempDir() + "cpns-enrol-XXXXXX";
   user_id user = user_id::parse("alice@example.org").value();
   protocol::user_challenge_answer challenge{{1, 2, 3}, crypto::scram_iterations_min};
 
-  enrolment_place() { ::close(::mkstemp(file.data())); }
-  ~enrolment_place() { std::filesystem::remove(file); }
+  enrolment_harness() { ::close(::mkstemp(file.data())); }
+  ~enrolment_harness() { std::filesystem::remove(file); }
   void write(std::string_view text) const { std::ofstream{file, std::ios::trunc | std::ios::binary} << text; }
   [[nodiscard]] auto make() const { return credentials_from_password(user, challenge, file); }
 };
 
 TEST(enrolment, one_line_break_at_the_end_is_not_part_of_the_password) {
-  enrolment_place p;
+  enrolment_harness p;
   const auto expected = crypto::scram_client_key(crypto::openssl_suite(), as_bytes(" two words "),
                                                  p.challenge.salt, p.challenge.iterations);
   for (const char* text : {" two words ", " two words \n", " two words \r\n"}) {
@@ -38,7 +38,7 @@ TEST(enrolment, one_line_break_at_the_end_is_not_part_of_the_password) {
 }
 
 TEST(enrolment, files_without_a_password_are_refused_by_name) {
-  enrolment_place p;
+  enrolment_harness p;
   for (const auto& text :
        {std::string{}, std::string{"\n"}, std::string(1025, 'x'), std::string(1'000'000, 'x')}) {
     p.write(text);
@@ -54,7 +54,7 @@ TEST(enrolment, files_without_a_password_are_refused_by_name) {
 }
 
 TEST(enrolment, iteration_counts_out_of_bounds_are_refused_before_the_password_is_read) {
-  enrolment_place p;
+  enrolment_harness p;
   std::filesystem::remove(p.file);
   for (const std::uint32_t n :
        {0u, 1u, crypto::scram_iterations_min - 1, crypto::scram_iterations_max + 1, 0xffffffffu}) {
@@ -67,7 +67,7 @@ TEST(enrolment, iteration_counts_out_of_bounds_are_refused_before_the_password_i
 }
 
 TEST(enrolment, a_password_file_that_is_written_again_has_another_time) {
-  enrolment_place p;
+  enrolment_harness p;
   p.write("one");
   const auto before = password_time(p.file);
   std::filesystem::last_write_time(p.file,

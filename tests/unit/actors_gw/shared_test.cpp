@@ -5,7 +5,7 @@
 #include <random>
 
 #include "actors/deadline_heap.hpp"
-#include "actors/pn_gw/event_names.hpp"
+#include "actors/pn_gw/device_view.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/radio.hpp"
 
@@ -135,14 +135,14 @@ TEST(event_names, each_event_has_a_name_of_its_own_in_kebab_case) {
   using kind_t = protocol::gw_event::kind_t;
   std::set<std::string_view> seen;
   for (int k = 0; k <= static_cast<int>(kind_t::dropped); ++k) {
-    const auto& e = told_of(static_cast<kind_t>(k));
+    const auto e = describe_event(static_cast<kind_t>(k));
     EXPECT_TRUE(seen.insert(e.id).second) << e.id;
     EXPECT_THAT(std::string{e.id}, testing::MatchesRegex("[a-z]+(-[a-z]+)*"));
     EXPECT_FALSE(e.text.empty());
   }
 }
 
-TEST(event_names, a_devices_record_is_described_without_any_key) {
+TEST(device_view, a_devices_record_is_described_without_any_key) {
   protocol::device_record r;
   r.entity = entity_id::parse("urn:dev:os:32473-1001").value();
   r.generation = 2;

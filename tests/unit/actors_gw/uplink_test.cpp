@@ -16,7 +16,7 @@ using actors::uplink;
 using actors::uplink_settings;
 using testing::HasSubstr;
 
-struct uplink_place {
+struct uplink_harness {
   crypto::tls_home home;
   told heard;
 
@@ -44,7 +44,7 @@ bytes with_length(const bytes& body) {
 }
 
 TEST(uplink, both_ends_have_the_same_exporter_and_frames_travel_in_order) {
-  uplink_place p;
+  uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
@@ -59,7 +59,7 @@ TEST(uplink, both_ends_have_the_same_exporter_and_frames_travel_in_order) {
 }
 
 TEST(uplink, the_largest_frame_passes) {
-  uplink_place p;
+  uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
@@ -69,7 +69,7 @@ TEST(uplink, the_largest_frame_passes) {
 }
 
 TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
-  uplink_place p;
+  uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
@@ -85,7 +85,7 @@ TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
 }
 
 TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
-  uplink_place p;
+  uplink_harness p;
   std::uint16_t nobody = 0;
   {
     echo_server gone{p.home.server};
@@ -98,7 +98,7 @@ TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
 }
 
 TEST(uplink, a_server_that_starts_later_is_found_and_the_same_refusal_is_said_once) {
-  uplink_place p;
+  uplink_harness p;
   std::uint16_t port = 0;
   {
     echo_server gone{p.home.server};
@@ -112,7 +112,7 @@ TEST(uplink, a_server_that_starts_later_is_found_and_the_same_refusal_is_said_on
 }
 
 TEST(uplink, a_server_with_another_name_is_refused_although_its_certificate_is_good) {
-  uplink_place p;
+  uplink_harness p;
   echo_server server{p.home.server};
   auto s = p.settings({server.port()});
   s.server_uri = "urn:cpns:server:two";
@@ -123,7 +123,7 @@ TEST(uplink, a_server_with_another_name_is_refused_although_its_certificate_is_g
 }
 
 TEST(uplink, a_server_of_another_authority_is_refused) {
-  uplink_place p;
+  uplink_harness p;
   crypto::tls_home other;
   echo_server server{other.server};
   auto up = p.connect(server.port());
@@ -132,7 +132,7 @@ TEST(uplink, a_server_of_another_authority_is_refused) {
 }
 
 TEST(uplink, a_server_that_refuses_our_certificate_is_told_of) {
-  uplink_place p;
+  uplink_harness p;
   crypto::tls_home other;
   echo_server server{p.home.server};
   auto files = other.client;
@@ -143,7 +143,7 @@ TEST(uplink, a_server_that_refuses_our_certificate_is_told_of) {
 }
 
 TEST(uplink, a_server_that_does_not_agree_on_our_protocol_is_refused) {
-  uplink_place p;
+  uplink_harness p;
   auto context = crypto::careless(true, &p.home.server);
   SSL_CTX_set_alpn_select_cb(context.get(), nullptr, nullptr);
   rude_server server{std::move(context), [](auto& s) { rude_server::wait_gone(s); }};
@@ -154,7 +154,7 @@ TEST(uplink, a_server_that_does_not_agree_on_our_protocol_is_refused) {
 }
 
 TEST(uplink, a_gateways_certificate_does_not_make_a_server) {
-  uplink_place p;
+  uplink_harness p;
   rude_server server{crypto::careless(true, &p.home.client), [](auto& s) { rude_server::wait_gone(s); }};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_down());
@@ -162,7 +162,7 @@ TEST(uplink, a_gateways_certificate_does_not_make_a_server) {
 }
 
 TEST(uplink, a_server_that_says_nothing_is_given_up_after_the_connect_timeout) {
-  uplink_place p;
+  uplink_harness p;
   rude_server server{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
   auto s = p.settings({server.port()});
   s.connect_timeout = milliseconds{100};
@@ -172,7 +172,7 @@ TEST(uplink, a_server_that_says_nothing_is_given_up_after_the_connect_timeout) {
 }
 
 TEST(uplink, a_server_that_speaks_no_tls_is_refused) {
-  uplink_place p;
+  uplink_harness p;
   rude_server server{nullptr, [](auto& s) {
                        boost::system::error_code ignored;
                        boost::asio::write(s.next_layer(),
@@ -187,7 +187,7 @@ TEST(uplink, a_server_that_speaks_no_tls_is_refused) {
 
 TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
   for (const char* header : {"00000000", "ffffffff", "00010001"}) {
-    uplink_place p;
+    uplink_harness p;
     const auto says = from_hex(header).value();
     rude_server server{crypto::careless(true, &p.home.server), [&says](auto& s) {
                          boost::system::error_code ignored;
@@ -203,7 +203,7 @@ TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
 }
 
 TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_with) {
-  uplink_place p;
+  uplink_harness p;
   const auto wire = with_length(frame_of(60'000, 9));
   rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
                        boost::system::error_code gone;
@@ -220,7 +220,7 @@ TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_wi
 }
 
 TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
-  uplink_place p;
+  uplink_harness p;
   const auto wire = with_length(frame_of(40, 9));
   rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
                        boost::system::error_code ignored;
@@ -234,7 +234,7 @@ TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
 }
 
 TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
-  uplink_place p;
+  uplink_harness p;
   std::uint16_t port = 0;
   {
     echo_server gone{p.home.server};
@@ -251,7 +251,7 @@ TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
 }
 
 TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
-  uplink_place p;
+  uplink_harness p;
   rude_server silent{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
   const auto began = std::chrono::steady_clock::now();
   p.connect(silent.port()).reset();
@@ -265,14 +265,14 @@ TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
 }
 
 TEST(uplink, an_idle_connection_that_the_server_ends_is_a_planned_end_and_a_cut_one_is_not) {
-  uplink_place p;
+  uplink_harness p;
   server::link_limits idle;
   idle.idle_timeout = milliseconds{100};
   echo_server server{p.home.server, 0, idle};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_down());
   EXPECT_EQ(p.heard.planned_ends(), 1u);
-  uplink_place q;
+  uplink_harness q;
   echo_server cuts{q.home.server};
   auto other = q.connect(cuts.port());
   ASSERT_TRUE(q.heard.wait_up());
@@ -284,7 +284,7 @@ TEST(uplink, an_idle_connection_that_the_server_ends_is_a_planned_end_and_a_cut_
 }
 
 TEST(uplink, it_ends_as_tls_has_it) {
-  uplink_place p;
+  uplink_harness p;
   std::atomic<bool> proper{false};
   rude_server server{crypto::careless(true, &p.home.server), [&proper](auto& s) {
                        boost::system::error_code gone;
@@ -300,7 +300,7 @@ TEST(uplink, it_ends_as_tls_has_it) {
 }
 
 TEST(uplink, a_frame_travels_on_the_connection_that_it_was_made_for_and_on_no_other) {
-  uplink_place p;
+  uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
   ASSERT_TRUE(p.heard.wait_up());
@@ -317,7 +317,7 @@ TEST(uplink, a_frame_travels_on_the_connection_that_it_was_made_for_and_on_no_ot
 }
 
 TEST(uplink, a_connection_that_is_given_up_leads_to_the_next_server) {
-  uplink_place p;
+  uplink_harness p;
   echo_server one{p.home.server}, two{p.home.server};
   auto up = p.connect(p.settings({one.port(), two.port()}));
   ASSERT_TRUE(p.heard.wait_up());
@@ -329,7 +329,7 @@ TEST(uplink, a_connection_that_is_given_up_leads_to_the_next_server) {
 }
 
 TEST(uplink, gateways_begin_at_servers_that_their_names_choose) {
-  uplink_place p;
+  uplink_harness p;
   echo_server one{p.home.server}, two{p.home.server};
   auto s = p.settings({one.port(), two.port()});
   s.first_server = 3;

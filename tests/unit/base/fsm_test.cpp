@@ -11,39 +11,59 @@ namespace {
 enum class state { off, on, count_ };
 enum class event { push, wait, count_ };
 enum class action { none, light, count_ };
-using row = fsm::row<state, event, action>;
+using line = fsm::line<state, event, action>;
 using fsm::verdict;
 
-constexpr std::array<row, 4> lamp{{
-    {state::off, event::push, verdict::accept, action::light, state::on, "1"},
-    {state::off, event::wait, verdict::ignore, action::none, state::off, "1"},
-    {state::on, event::push, verdict::accept, action::none, state::off, "2"},
-    {state::on, event::wait, verdict::reject, action::none, state::on, "2"},
+constexpr std::array<line, 4> lamp{{
+    {event::push, {state::off}, verdict::accept, action::light, state::on, "1"},
+    {event::push, {state::on}, verdict::accept, action::none, state::off, "2"},
+    {event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "it is dark already"},
+    {event::wait, {state::on}, verdict::reject, action::none, std::nullopt, "nobody may wait in the light"},
 }};
 
-constexpr auto with(std::size_t at, row r) {
+constexpr auto with(std::size_t at, const line& l) {
   auto changed = lamp;
-  changed[at] = r;
+  changed[at] = l;
   return changed;
 }
 
-static_assert(fsm::is_total(lamp) && fsm::is_reachable(lamp, state::off));
+static_assert(fsm::is_total(lamp) && fsm::is_minimal(lamp));
+constexpr auto rows = fsm::expand(lamp);
+static_assert(fsm::is_reachable(rows, state::off));
 
-TEST(fsm, a_pair_that_is_decided_twice_or_never_is_found) {
+TEST(fsm, finds_a_pair_that_is_answered_twice_or_never) {
   EXPECT_TRUE(fsm::is_total(lamp));
   EXPECT_FALSE(fsm::is_total(with(1, lamp[0])));
-  EXPECT_FALSE(fsm::is_total(std::array<row, 3>{lamp[0], lamp[1], lamp[2]}));
+  EXPECT_FALSE(fsm::is_total(std::array<line, 3>{lamp[0], lamp[1], lamp[2]}));
+  EXPECT_FALSE(fsm::is_total(with(
+      2, {event::wait, {state::off}, verdict::ignore, action::none, state::on, "an ignored event moves"})));
 }
 
-TEST(fsm, a_state_that_only_ignored_rows_lead_to_is_unreachable) {
-  EXPECT_TRUE(fsm::is_reachable(lamp, state::on));
-  EXPECT_FALSE(fsm::is_reachable(
-      with(0, {state::off, event::push, verdict::ignore, action::none, state::on, "1"}), state::off));
+TEST(fsm, finds_a_line_that_could_be_part_of_another_one) {
+  constexpr line both{event::wait, {state::off, state::on}, verdict::ignore, action::none, std::nullopt, "x"};
+  constexpr line on{event::wait, {state::on}, verdict::ignore, action::none, std::nullopt, "x"};
+  constexpr line off{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "x"};
+  constexpr line other{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "y"};
+  constexpr line none{event::wait, {}, verdict::ignore, action::none, std::nullopt, "x"};
+  EXPECT_TRUE(fsm::is_minimal(std::array<line, 1>{both}));
+  EXPECT_TRUE(fsm::is_minimal(std::array<line, 2>{on, other}));
+  EXPECT_FALSE(fsm::is_minimal(std::array<line, 2>{on, off}));
+  EXPECT_FALSE(fsm::is_minimal(std::array<line, 1>{none})) << "it answers nothing";
 }
 
-TEST(fsm, find_gives_the_deciding_row) {
-  EXPECT_EQ(fsm::find(lamp, state::on, event::wait).what, verdict::reject);
-  EXPECT_EQ(fsm::find(lamp, state::off, event::push).to, state::on);
+TEST(fsm, finds_a_state_that_only_ignored_rows_lead_to) {
+  EXPECT_TRUE(fsm::is_reachable(rows, state::on));
+  auto changed = rows;
+  changed[0].what = verdict::ignore;
+  EXPECT_FALSE(fsm::is_reachable(changed, state::off));
+}
+
+TEST(fsm, expands_each_line_to_its_states) {
+  EXPECT_EQ(fsm::find(rows, state::on, event::wait).what, verdict::reject);
+  EXPECT_EQ(fsm::find(rows, state::on, event::wait).to, state::on) << "the state stays";
+  EXPECT_EQ(fsm::find(rows, state::off, event::push).to, state::on);
+  constexpr auto all_but_on = fsm::all_but({state::on});
+  EXPECT_TRUE(all_but_on.has(state::off) && !all_but_on.has(state::on));
 }
 
 result<int> half(int v) {

@@ -24,7 +24,8 @@ class commands : public test::temp_folder {
     add_init(app, o.code);
     add_user(app, o.code);
     add_device(app, o.code);
-    add_config(app, o.code, [](const auto&, const auto&, config::role_kind) { return config::problems{}; });
+    add_config(app, o.code,
+               [](const auto&, const auto&, config::role_kind) { return config::diagnostics{}; });
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
     try {

@@ -1,7 +1,7 @@
 // How often a demo renews keys when nobody said.
 #include <gtest/gtest.h>
 
-#include "cli/demo/stage.hpp"
+#include "cli/demo/deployment.hpp"
 
 namespace cpns::cli {
 namespace {

@@ -11,7 +11,7 @@
 namespace cpns::cli {
 namespace {
 
-struct place {
+struct harness {
   test::seeded_entropy random{5};
   storage::memory_store memory;
   std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
@@ -44,7 +44,7 @@ TEST(entities, a_gateway_is_named_by_its_uri_or_its_digits) {
 }
 
 TEST(entities, of_one_gateway_are_found_and_released_and_nothing_else_changes) {
-  place p;
+  harness p;
   const auto other = parse_gateway("urn:cpns:gw:other").value();
   for (int i = 0; i < 600; ++i) p.add(i, p.gw);
   const auto kept = p.add(700, other);
@@ -68,7 +68,7 @@ TEST(entities, of_one_gateway_are_found_and_released_and_nothing_else_changes) {
 }
 
 TEST(entities, one_that_was_never_assigned_is_not_there) {
-  place p;
+  harness p;
   EXPECT_FALSE(find_entity(*p.sealed, entity_id::parse("urn:dev:os:1-1").value()).value().has_value());
 }
 

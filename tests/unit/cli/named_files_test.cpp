@@ -1,6 +1,6 @@
 #include "cli/named_files.hpp"
 
-#include "cli/home.hpp"
+#include "cli/trial_folder.hpp"
 #include "temp_folder.hpp"
 
 namespace cpns::cli {
@@ -9,7 +9,7 @@ namespace {
 class named_files : public test::temp_folder {
  protected:
   void SetUp() override {
-    const auto made = make_home({.folder = home, .devices = 1});
+    const auto made = make_trial_folder({.folder = home, .devices = 1});
     ASSERT_TRUE(made) << made.error().detail;
   }
   /// "LINE 'KEY': the rest", without the folder's name.

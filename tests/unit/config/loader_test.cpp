@@ -18,7 +18,7 @@ store: {path: db}
 protector: {file: kek}
 )";
 
-std::string why(const problems& p) { return p.as_error().detail; }
+std::string why(const diagnostics& p) { return p.as_error().detail; }
 
 TEST(loader, gives_the_defaults_to_a_file_with_the_required_keys_alone) {
   const auto c = parse_server(minimal_server, "/etc/cpns/server.yaml", no_environment);

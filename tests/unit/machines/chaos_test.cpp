@@ -11,7 +11,7 @@ using namespace protocol;
 using namespace std::chrono_literals;
 
 /// First contact, two wake-ups, one update by a person.
-void live(world& w) {
+void live(harness& w) {
   w.connect();
   w.run(20s);
   for (int i = 0; i < 2; ++i) {
@@ -22,16 +22,16 @@ void live(world& w) {
   w.run(12s);
 }
 
-int stale(const world& w) { return w.real ? w.real->stale : w.server.stale; }
+int stale(const harness& w) { return w.real ? w.real->stale : w.server.stale; }
 
 void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool real = false) {
   for (int k = 0; k < 60; ++k) {
-    world_options o;
+    harness_options o;
     o.seed = static_cast<std::uint64_t>(k) + 1;
     o.pne_forgets = forgets;
     o.suite = suite;
     o.real_server = real;
-    world w{o};
+    harness w{o};
     bool crashed = false;
     w.before_output = [&](side s, int n) {
       if (s != which || n != k) return false;
@@ -62,9 +62,9 @@ TEST(Chaos, AForgetfulPneCrashesBeforeEachOutputWithTheRealServer) {
 TEST(Chaos, TwoCrashesOfTheGatewayInARow) {
   for (int first = 0; first < 24; ++first)
     for (int second = first + 1; second < first + 10; ++second) {
-      world_options o;
+      harness_options o;
       o.seed = static_cast<std::uint64_t>(first * 100 + second);
-      world w{o};
+      harness w{o};
       w.before_output = [&](side s, int n) { return s == side::gw && (n == first || n == second); };
       w.connect();
       w.run(20s);
@@ -82,7 +82,7 @@ struct chaos_kind {
 };
 
 void storm(const chaos_kind& kind, std::uint64_t seed, bool real) {
-  world_options o;
+  harness_options o;
   o.seed = seed;
   o.real_server = real;
   o.loss = kind.loss;
@@ -92,7 +92,7 @@ void storm(const chaos_kind& kind, std::uint64_t seed, bool real) {
   o.nonce_failure = kind.nonce_failure;
   o.pne_forgets = kind.forgets;
   o.suite = seed % 3 == 0 ? suite_symmetric : suite_x25519;
-  world w{o};
+  harness w{o};
   w.server.rekey = 40s;
   w.server.set_size = 12;
   if (w.real) {
@@ -147,11 +147,11 @@ TEST(Chaos, SeededStormsWithTheRealServer) {
 
 /// A gateway without its disk, a server restored from a backup, a device that was reset, in any order.
 void disasters(std::uint64_t seed) {
-  world_options o;
+  harness_options o;
   o.seed = seed;
   o.real_server = true;
   o.loss = o.reorder = 10;
-  world w{o};
+  harness w{o};
   w.real->settings.rekey = 40s;
   w.real->settings.set_size = 12;
   w.real->restart();

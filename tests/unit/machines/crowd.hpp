@@ -1,5 +1,5 @@
 #pragma once
-// Strangers around a world: each has an address and a link of its own, knows the device's Entity ID and
+// Strangers around a harness: each has an address and a link of its own, knows the device's Entity ID and
 // nothing else, answers each DREQ at once, and comes back when its link is closed, or when it likes.
 
 #include <algorithm>
@@ -7,14 +7,14 @@
 #include <set>
 #include <vector>
 
+#include "tests/unit/machines/harness.hpp"
 #include "tests/unit/machines/lies.hpp"
-#include "tests/unit/machines/world.hpp"
 
 namespace cpns::test {
 
 class crowd {
  public:
-  crowd(world& w, std::size_t size, lie kind) : w_(w), kind_(kind), random_(w.o.seed + 5000), all_(size) {
+  crowd(harness& w, std::size_t size, lie kind) : w_(w), kind_(kind), random_(w.o.seed + 5000), all_(size) {
     w.elsewhere = [this](protocol::gw_link to, const bytes& message) { heard(to, message); };
   }
   crowd(const crowd&) = delete;
@@ -80,7 +80,7 @@ class crowd {
     return forged(dreq, w_.entity, kind_, w_.gw->own_epoch(), random_);
   }
 
-  world& w_;
+  harness& w_;
   lie kind_;
   seeded_entropy random_;
   std::vector<std::optional<protocol::gw_link>> all_;

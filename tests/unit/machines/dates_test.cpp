@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/keyed_world.hpp"
+#include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -17,7 +17,7 @@ constexpr std::chrono::hours year_and_day{24 * 366};  // a set of the honest ser
 std::int64_t date_ms(time_point t) { return unix_milliseconds(t); }
 
 TEST(Dates, ASetThatExpiredIsNotDeliveredWhenItArrives) {
-  world w;
+  harness w;
   w.gw->note_dates(w.now, {w.now + year_and_day});
   w.connect();
   w.run(5min);
@@ -33,7 +33,7 @@ TEST(Dates, ASetThatExpiredIsNotDeliveredWhenItArrives) {
 }
 
 TEST(Dates, AKeyIsNotSentAgainAfterItsSetExpired) {
-  world w;
+  harness w;
   int sent = 0;
   w.tap = [&](side to, bytes& m) {
     const bool kdel = to == side::pne && std::holds_alternative<key_delivery>(*decode_radio(m));
@@ -48,7 +48,7 @@ TEST(Dates, AKeyIsNotSentAgainAfterItsSetExpired) {
 }
 
 TEST(Dates, AClockInThePastRevivesNoSet) {
-  keyed_world w;
+  keyed_harness w;
   const auto newest = w.now + year_and_day;  // another device was keyed long after this set expired
   w.crash(side::gw);
   w.power_on(side::gw);
@@ -65,7 +65,7 @@ TEST(Dates, AClockInThePastRevivesNoSet) {
 
 TEST(Dates, AStepOfTheWallClockLeavesTheUpdateWhereItWas) {
   for (const auto step : {std::chrono::hours{240}, std::chrono::hours{-240}}) {
-    keyed_world w;
+    keyed_harness w;
     w.gw->note_dates(w.now, {w.now + step});
     w.run(50min);
     EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0})) << step.count();
@@ -78,7 +78,7 @@ TEST(Dates, AStepOfTheWallClockLeavesTheUpdateWhereItWas) {
 }
 
 TEST(Dates, AConfirmationFromTheFutureDoesNotPutTheNextUpdateOff) {
-  keyed_world w;
+  keyed_harness w;
   w.crash(side::gw);
   w.gw_disk.keyed_since = date_ms(w.now + std::chrono::hours{24 * 60});
   w.power_on(side::gw);

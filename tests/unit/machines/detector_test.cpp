@@ -1,6 +1,6 @@
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/harness.hpp"
 
 namespace cpns::test {
 namespace {

@@ -1,7 +1,7 @@
 // Somebody in range says the Entity ID of a device that has no key yet, faster than the device itself.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 /// Answers every DREQ at once, with tags that are nobody's, and comes back whenever its link is closed.
 class impostor {
  public:
-  explicit impostor(world& w) : w_(w) {
+  explicit impostor(harness& w) : w_(w) {
     w.elsewhere = [this](gw_link to, const bytes& message) {
       if (!link_ || to != *link_) return;
       if (message.empty()) return link_.reset();
@@ -44,13 +44,13 @@ class impostor {
     return drsp;
   }
 
-  world& w_;
+  harness& w_;
   std::optional<gw_link> link_;
   std::uint64_t number_ = 0;
 };
 
 TEST(Impostor, DoesNotKeepTheDeviceFromItsFirstKey) {
-  world w;
+  harness w;
   impostor other{w};
   const auto run = [&](seconds span) {
     for (auto end = w.now + span; w.now < end && !w.keyed();) {

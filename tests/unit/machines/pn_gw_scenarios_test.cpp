@@ -1,7 +1,7 @@
 // Headline scenarios of the whole exchange: one PNE, one PN GW, one server.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/keyed_world.hpp"
+#include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -11,7 +11,7 @@ using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
 
 TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
-  keyed_world w;
+  keyed_harness w;
   EXPECT_EQ(w.pne->state(), pne_state::keyed);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
   EXPECT_EQ(w.server.asked, 1);
@@ -27,9 +27,9 @@ TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
 }
 
 TEST(Scenario, FirstContactWithTheSymmetricSuiteAndALiteralTemporaryKey) {
-  world_options o;
+  harness_options o;
   o.suite = suite_symmetric;
-  world w{o};
+  harness w{o};
   w.server.literal = true;
   w.connect();
   EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
@@ -39,7 +39,7 @@ TEST(Scenario, FirstContactWithTheSymmetricSuiteAndALiteralTemporaryKey) {
 }
 
 TEST(Scenario, PeriodicUpdateComesBeforeTheIntervalEndsAndIsChained) {
-  keyed_world w;
+  keyed_harness w;
   bool chained = false;
   w.tap = [&](side, bytes& m) {
     const auto decoded = decode_radio(m);
@@ -56,7 +56,7 @@ TEST(Scenario, PeriodicUpdateComesBeforeTheIntervalEndsAndIsChained) {
 }
 
 TEST(Scenario, ARefillIsAskedForAtLowWaterAndUpdatesGoOn) {
-  keyed_world w;
+  keyed_harness w;
   w.run(21h);
   EXPECT_EQ(w.server.refills, 0);
   w.run(200h);
@@ -67,7 +67,7 @@ TEST(Scenario, ARefillIsAskedForAtLowWaterAndUpdatesGoOn) {
 }
 
 TEST(Scenario, UpdatesGoOnWithoutAServerUntilTheSetIsUsedUpAndResumeAfterIt) {
-  keyed_world w;
+  keyed_harness w;
   w.server_up = false;
   w.run(60h);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 31})) << "every key of the set was used";
@@ -79,7 +79,7 @@ TEST(Scenario, UpdatesGoOnWithoutAServerUntilTheSetIsUsedUpAndResumeAfterIt) {
 }
 
 TEST(Scenario, AWakeUpOnANewLinkRenewsTheKeyAtOnce) {
-  keyed_world w;
+  keyed_harness w;
   w.disconnect();
   EXPECT_EQ(w.gw->state(), pn_gw_state::asleep);
   w.run(10s);
@@ -90,7 +90,7 @@ TEST(Scenario, AWakeUpOnANewLinkRenewsTheKeyAtOnce) {
 }
 
 TEST(Scenario, SleepAndWakeOnTheSameLinkRenewTheKey) {
-  keyed_world w;
+  keyed_harness w;
   w.pne->handle_sleep(w.now);
   w.run(2s);
   EXPECT_EQ(w.gw->state(), pn_gw_state::asleep);
@@ -102,16 +102,16 @@ TEST(Scenario, SleepAndWakeOnTheSameLinkRenewTheKey) {
 }
 
 TEST(Scenario, AForgedGoingToSleepDoesNotStopARenewal) {
-  keyed_world w;
+  keyed_harness w;
   w.inject(side::gw, encode(pne_notice{pne_notice::kind_t::going_to_sleep}));
   w.run(61min);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
 }
 
 TEST(Scenario, ApprovalIsWaitedForAndWhatGoesToTheServerIsFresh) {
-  world_options o;
+  harness_options o;
   o.policy = validation_policy::ask;
-  world w{o};
+  harness w{o};
   w.connect();
   w.run(10min);
   EXPECT_EQ(w.gw->state(), pn_gw_state::awaiting_approval);
@@ -122,9 +122,9 @@ TEST(Scenario, ApprovalIsWaitedForAndWhatGoesToTheServerIsFresh) {
 }
 
 TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
-  world_options o;
+  harness_options o;
   o.policy = validation_policy::ask;
-  world w{o};
+  harness w{o};
   w.connect();
   w.run(5s);
   w.gw->handle_approval(w.now, false);
@@ -139,9 +139,9 @@ TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
 }
 
 TEST(Scenario, ARejectionOfADeviceThatAListRefusesAlreadyIsRemembered) {
-  world_options o;
+  harness_options o;
   o.denied = true;
-  world w{o};
+  harness w{o};
   w.connect();
   w.run(5s);
   ASSERT_EQ(w.gw->state(), pn_gw_state::rejected);
@@ -152,7 +152,7 @@ TEST(Scenario, ARejectionOfADeviceThatAListRefusesAlreadyIsRemembered) {
 }
 
 TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
-  world w;
+  harness w;
   w.server.holder = gateway_id{{9}};
   w.connect();
   w.run(3s);
@@ -165,7 +165,7 @@ TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
 }
 
 TEST(Scenario, ADeviceWithAnotherTemporaryKeyNeverGetsAKey) {
-  world w;
+  harness w;
   w.tk_prime = crypto::derive_temporary_key(crypto::openssl_suite(), w.entity, as_bytes("a guess"));
   w.crash(side::pne);
   w.power_on(side::pne);
@@ -178,7 +178,7 @@ TEST(Scenario, ADeviceWithAnotherTemporaryKeyNeverGetsAKey) {
 }
 
 TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
-  world w;
+  harness w;
   w.server_up = false;
   w.connect();
   w.run(3min);
@@ -190,7 +190,7 @@ TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
 TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
   for (int nth = 0; nth < 4; ++nth) {
     SCOPED_TRACE(nth);
-    world w;
+    harness w;
     w.full_from = nth;
     w.connect();
     w.run(20s);
@@ -209,7 +209,7 @@ TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
 }
 
 TEST(Scenario, AnOutcomeOfAReportThatIsOverChangesNothing) {
-  keyed_world w;
+  keyed_harness w;
   w.tap = [](side, bytes&) { return false; };
   w.server.holder = gateway_id{{9}};
   w.gw->handle_report_outcome(w.now, *w.gw->own_epoch(), report_outcome::not_holder);

@@ -1,7 +1,7 @@
 // "What the PNE accepts", rule by rule, against a gateway that is written here by hand from the key schedule.
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/harness.hpp"
 
 namespace cpns::test {
 namespace {

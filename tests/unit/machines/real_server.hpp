@@ -1,5 +1,5 @@
 #pragma once
-// The CPNS Server's assignment machine of one entity behind the two calls that `world` makes, with a disk
+// The CPNS Server's assignment machine of one entity behind the two calls that `harness` makes, with a disk
 // that fails and a process that ends at any output.
 
 #include <map>

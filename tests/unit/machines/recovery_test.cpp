@@ -3,7 +3,7 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/unit/machines/keyed_world.hpp"
+#include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -21,7 +21,7 @@ bool is(const bytes& m) {
 discovery_response drsp_of(const bytes& m) { return std::get<discovery_response>(*decode_radio(m)); }
 
 TEST(Recovery, ALostKcnfIsHealedByTheNextDrspWithoutANewKey) {
-  world w;
+  harness w;
   w.tap = [](side, bytes& m) { return !is<key_confirmation>(m); };
   w.connect();
   w.run(20s);
@@ -36,7 +36,7 @@ TEST(Recovery, ALostKcnfIsHealedByTheNextDrspWithoutANewKey) {
 }
 
 TEST(Recovery, ALostKretIsSentAgainWithTheNextExchange) {
-  world w;
+  harness w;
   w.tap = [](side, bytes& m) { return !is<key_retire>(m); };
   w.connect();
   w.run(3s);
@@ -49,9 +49,9 @@ TEST(Recovery, ALostKretIsSentAgainWithTheNextExchange) {
 }
 
 TEST(Recovery, AmnesiaIsHealedWithTheNextKeyAndWithoutTheServer) {
-  world_options o;
+  harness_options o;
   o.pne_forgets = true;
-  keyed_world w{o};
+  keyed_harness w{o};
   const int asked = w.server.asked;
   w.server_up = false;
   w.crash(side::pne);
@@ -65,9 +65,9 @@ TEST(Recovery, AmnesiaIsHealedWithTheNextKeyAndWithoutTheServer) {
 }
 
 TEST(Recovery, BeyondTheAmnesiaBudgetTheServerIsAsked) {
-  world_options o;
+  harness_options o;
   o.pne_forgets = true;
-  keyed_world w{o};
+  keyed_harness w{o};
   const int asked = w.server.asked - w.server.refills;
   for (int i = 0; i < 26; ++i) {
     w.crash(side::pne);
@@ -82,9 +82,9 @@ TEST(Recovery, BeyondTheAmnesiaBudgetTheServerIsAsked) {
 }
 
 TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
-  world_options o;
+  harness_options o;
   o.pne_forgets = true;
-  keyed_world w{o};
+  keyed_harness w{o};
   w.server_up = false;
   for (int day = 0; day < 3; ++day)
     for (int i = 0; i < 14; ++i) {
@@ -98,7 +98,7 @@ TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
 }
 
 TEST(Recovery, AForgedNullDoesNotStopARenewal) {
-  keyed_world w;
+  keyed_harness w;
   w.tap = [&w](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
       auto forged = drsp_of(m);
@@ -117,7 +117,7 @@ TEST(Recovery, AForgedNullDoesNotStopARenewal) {
 }
 
 TEST(Recovery, PossessionStrippedOnTheAirLosesNoKeyAndRaisesNoAlarm) {
-  keyed_world w;
+  keyed_harness w;
   w.tap = [](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
       auto stripped = drsp_of(m);
@@ -137,7 +137,7 @@ TEST(Recovery, PossessionStrippedOnTheAirLosesNoKeyAndRaisesNoAlarm) {
 }
 
 TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
-  keyed_world w;
+  keyed_harness w;
   const int asked = w.server.asked;
   w.tap = [](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
@@ -160,7 +160,7 @@ TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
 }
 
 TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
-  keyed_world w;
+  keyed_harness w;
   w.lose_gateway_disk();
   w.run(15min);  // the window for unchained deliveries closes
   w.connect();
@@ -170,7 +170,7 @@ TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
 }
 
 TEST(Recovery, AnOldDiskOfTheGatewayIsNoticedAndNoIndexIsUsedTwice) {
-  keyed_world w;
+  keyed_harness w;
   const auto old = w.gw_disk;
   w.connect();
   w.run(5s);
@@ -188,7 +188,7 @@ TEST(Recovery, AnOldDiskOfTheGatewayIsNoticedAndNoIndexIsUsedTwice) {
 }
 
 TEST(Recovery, AFactoryResetIsVerifiedByTheServerBeforeAKeyLeaves) {
-  keyed_world w;
+  keyed_harness w;
   const int asked = w.server.asked;
   w.pne->handle_factory_reset(w.now);
   w.connect();
@@ -200,7 +200,7 @@ TEST(Recovery, AFactoryResetIsVerifiedByTheServerBeforeAKeyLeaves) {
 }
 
 TEST(Recovery, ARestoredDeviceIsQuarantinedByTheServersWordAndReleasedByAPerson) {
-  keyed_world w;
+  keyed_harness w;
   const auto old = w.pne_disk;
   for (int i = 0; i < 2; ++i) {
     w.connect();
@@ -221,7 +221,7 @@ TEST(Recovery, ARestoredDeviceIsQuarantinedByTheServersWordAndReleasedByAPerson)
 }
 
 TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
-  world w;
+  harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
   const int asked = w.server.asked;
@@ -233,7 +233,7 @@ TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
 }
 
 TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
-  keyed_world w;
+  keyed_harness w;
   w.connect();
   w.run(5s);
   ASSERT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
@@ -254,7 +254,7 @@ TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
 }
 
 TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
-  world w;
+  harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
   w.server.holder = gateway_id{{9}};
@@ -268,7 +268,7 @@ TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
 }
 
 TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
-  world w;
+  harness w;
   // Outputs of a first contact until KDEL: the crash comes at the first KDEL, after its record is durable.
   bool crashed = false;
   w.before_output = [&](side which, int) {
@@ -285,7 +285,7 @@ TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
 }
 
 TEST(Recovery, AGatewayThatLostItsDiskAfterAnUnconfirmedDeliveryUsesNoIndexTwice) {
-  world w;
+  harness w;
   w.tap = [](side to, bytes& m) { return to != side::pne || !is<key_delivery>(m); };
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return !w.deliveries.empty(); }, 20s));
@@ -306,7 +306,7 @@ TEST(Recovery, AGatewayThatLostItsDiskAfterAnUnconfirmedDeliveryUsesNoIndexTwice
 }
 
 TEST(Recovery, TheSameEntityOnTwoLinksIsServedOnTheOneThatVerifies) {
-  keyed_world w;
+  keyed_harness w;
   const gw_link other{7, 99};
   discovery_request dreq;
   dreq.gw = w.o.gw;
@@ -324,7 +324,7 @@ TEST(Recovery, TheSameEntityOnTwoLinksIsServedOnTheOneThatVerifies) {
 }
 
 TEST(Recovery, AForeignAnswerOnARememberedLinkSendsTheLinkBackToTheDetector) {
-  keyed_world w;
+  keyed_harness w;
   w.tap = [](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
       auto foreign = drsp_of(m);

@@ -6,7 +6,7 @@
 #include <map>
 
 #include "tests/unit/machines/crowd.hpp"
-#include "tests/unit/machines/keyed_world.hpp"
+#include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -20,14 +20,14 @@ constexpr lie lies[] = {lie::no_key,      lie::reset,       lie::own_epoch,
 
 constexpr seconds answers_last{55};  ///< so long the server is asked about the answers to one DREQ
 
-world_options among(std::uint64_t seed, milliseconds answer_timeout = answer_timeout_default) {
-  world_options o;
+harness_options among(std::uint64_t seed, milliseconds answer_timeout = answer_timeout_default) {
+  harness_options o;
   o.seed = seed;
   o.answer_timeout = answer_timeout;
   return o;
 }
 
-void expect_no_alarm(const world& w) {
+void expect_no_alarm(const harness& w) {
   for (const auto kind :
        {kind_t::amnesia, kind_t::presence_failed, kind_t::stale_epoch, kind_t::gateway_rolled_back})
     EXPECT_EQ(w.count(kind), 0) << static_cast<int>(kind);
@@ -45,7 +45,7 @@ INSTANTIATE_TEST_SUITE_P(strangers, each_crowd,
 TEST_P(each_crowd, a_keyed_device_is_renewed_in_time_and_no_index_is_lost) {
   for (const auto kind : lies) {
     SCOPED_TRACE(static_cast<int>(kind));
-    world w{among(11 + static_cast<std::uint64_t>(kind), answer_timeout)};
+    harness w{among(11 + static_cast<std::uint64_t>(kind), answer_timeout)};
     w.server.rekey = 4s;
     w.connect();
     ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
@@ -68,7 +68,7 @@ TEST_P(each_crowd, a_keyed_device_is_renewed_in_time_and_no_index_is_lost) {
 TEST_P(each_crowd, an_unkeyed_device_gets_its_key) {
   int in_time = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    world w{among(seed, answer_timeout)};
+    harness w{among(seed, answer_timeout)};
     const auto came = w.now;
     crowd strangers{w, k, seed % 2 == 0 ? lie::no_key : lie::mixed};
     strangers.run(5s);
@@ -92,7 +92,7 @@ TEST_P(each_crowd, a_device_that_lost_its_key_while_its_old_link_is_half_open_is
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     auto o = among(seed, answer_timeout);
     o.pne_forgets = seed % 2 == 0;
-    world w{o};
+    harness w{o};
     w.connect();
     ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
     crowd strangers{w, k, lie::mixed};
@@ -110,7 +110,7 @@ TEST_P(each_crowd, a_device_that_lost_its_key_while_its_old_link_is_half_open_is
 
 TEST_P(each_crowd, a_device_that_moved_to_another_link_is_renewed_at_once) {
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    world w{among(seed, answer_timeout)};
+    harness w{among(seed, answer_timeout)};
     w.connect();
     ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
     crowd strangers{w, k, lie::mixed};
@@ -127,7 +127,7 @@ TEST(Strangers, OneThatAnswersWithoutEndDoesNotPushTheDevicesAnswerOut) {
   constexpr std::size_t k = 8;
   int in_time = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
-    world w{among(seed)};
+    harness w{among(seed)};
     crowd strangers{w, k, lie::mixed};
     strangers.floods = 1;
     strangers.run(5s);
@@ -146,7 +146,7 @@ bool is_answer(side to, const bytes& m) {
 TEST(Strangers, TheGoodLinkStaysWhileTheDeviceAnswersOneOfTheRepetitions) {
   for (const auto kind : lies) {
     SCOPED_TRACE(static_cast<int>(kind));
-    keyed_world w{among(21 + static_cast<std::uint64_t>(kind))};
+    keyed_harness w{among(21 + static_cast<std::uint64_t>(kind))};
     w.server.rekey = 4s;
     const auto good = w.link;
     std::map<byte_array<4>, int> lost;  // of each exchange the first three answers, and of each update too
@@ -174,7 +174,7 @@ TEST(Strangers, TheGoodLinkStaysWhileTheDeviceAnswersOneOfTheRepetitions) {
 TEST(Strangers, AGoodLinkThatWasSilentThroughAllRepetitionsIsClosed) {
   for (const auto kind : {lie::no_key, lie::reset, lie::mixed}) {
     SCOPED_TRACE(static_cast<int>(kind));
-    keyed_world w{among(31 + static_cast<std::uint64_t>(kind))};
+    keyed_harness w{among(31 + static_cast<std::uint64_t>(kind))};
     const auto good = w.link;
     w.run(15s);
     crowd strangers{w, 8, kind};
@@ -199,7 +199,7 @@ TEST(Strangers, AGoodLinkThatWasSilentThroughAllRepetitionsIsClosed) {
 }
 
 TEST(Strangers, NoneBeginsAnExchangeWithin10SecondsOfAVerifiedTag) {
-  keyed_world w;
+  keyed_harness w;
   w.run(20s);
   time_point asked = time_zero;  // when the first DREQ went to the stranger
   const gw_link other{7, 1};
@@ -218,7 +218,7 @@ TEST(Strangers, NoneBeginsAnExchangeWithin10SecondsOfAVerifiedTag) {
 }
 
 TEST(Strangers, OneExchangeIn10SecondsIsBegunForThem) {
-  keyed_world w;
+  keyed_harness w;
   int dreqs = 0;
   w.tap = [&](side to, bytes& m) {
     dreqs += to == side::pne && std::holds_alternative<discovery_request>(*decode_radio(m)) ? 1 : 0;
@@ -231,7 +231,7 @@ TEST(Strangers, OneExchangeIn10SecondsIsBegunForThem) {
 }
 
 TEST(Strangers, ANoticeCountsOnTheGoodLinkAlone) {
-  keyed_world w;
+  keyed_harness w;
   const gw_link other{7, 1};
   w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
   w.run(20s);
@@ -246,7 +246,7 @@ TEST(Strangers, ANoticeCountsOnTheGoodLinkAlone) {
 }
 
 TEST(Strangers, AConfirmationThatSomebodyElseRepeatsDoesNotMoveTheGoodLink) {
-  keyed_world w;
+  keyed_harness w;
   const gw_link other{7, 1};
   w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
   w.tap = [&](side to, bytes& m) {
@@ -265,9 +265,9 @@ TEST(Strangers, AConfirmationThatSomebodyElseRepeatsDoesNotMoveTheGoodLink) {
 }
 
 TEST(Strangers, AmnesiaIsToldWhenTheDeliveryIsConfirmed) {
-  world_options o;
+  harness_options o;
   o.pne_forgets = true;
-  keyed_world w{o};
+  keyed_harness w{o};
   w.crash(side::pne);
   bool deaf = true;
   w.tap = [&](side to, bytes& m) {
@@ -289,7 +289,7 @@ TEST(Strangers, WithoutTheServerOneClaimDrawnByChanceIsHealedOutOfTheBudget) {
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     auto o = among(seed);
     o.pne_forgets = true;
-    keyed_world w{o};
+    keyed_harness w{o};
     w.server_up = false;
     w.crash(side::pne);
     crowd strangers{w, 3, lie::no_key};
@@ -303,7 +303,7 @@ TEST(Strangers, WithoutTheServerOneClaimDrawnByChanceIsHealedOutOfTheBudget) {
 }
 
 TEST(Strangers, ADeviceThatProvesItselfWhileTheServerIsAskedKeepsWhatTheServerMade) {
-  keyed_world w;
+  keyed_harness w;
   w.disconnect();
   w.run(15s);
   const gw_link other{7, 1};

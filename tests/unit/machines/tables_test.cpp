@@ -3,7 +3,7 @@
 
 #include <set>
 
-#include "tests/unit/machines/world.hpp"
+#include "tests/unit/machines/harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -16,7 +16,7 @@ void accepts_change_or_act(const Table& table) {
   for (const auto& r : table) {
     EXPECT_TRUE(r.what == fsm::verdict::accept || r.from == r.to)
         << name_of(r.from) << " " << name_of(r.event);
-    EXPECT_FALSE(r.step.empty());
+    EXPECT_FALSE(r.note.empty());
   }
 }
 
@@ -49,8 +49,8 @@ bool some_row(const Table& table, State from, State to) {
   return false;
 }
 
-/// Takes a gateway machine into `wanted`; the world is left as it is there.
-void lead(world& w, pn_gw_state wanted) {
+/// Takes a gateway machine into `wanted`; the harness is left as it is there.
+void lead(harness& w, pn_gw_state wanted) {
   const auto reached = [&] { return w.gw && w.gw->state() == wanted; };
   using st = pn_gw_state;
   switch (wanted) {
@@ -101,18 +101,18 @@ void lead(world& w, pn_gw_state wanted) {
   (void)w.run_until(reached, 30s);
 }
 
-world_options options_for(pn_gw_state wanted) {
-  world_options o;
+harness_options options_for(pn_gw_state wanted) {
+  harness_options o;
   if (wanted == pn_gw_state::awaiting_approval || wanted == pn_gw_state::validating)
     o.policy = validation_policy::automatic;
   if (wanted == pn_gw_state::awaiting_approval) o.policy = validation_policy::ask;
   return o;
 }
 
-/// Everything that can be handed to a gateway's machine; the world tells what is on the air.
-std::vector<std::function<void(world&)>> gateway_inputs() {
-  using w_t = world&;
-  std::vector<std::function<void(world&)>> all;
+/// Everything that can be handed to a gateway's machine; the harness tells what is on the air.
+std::vector<std::function<void(harness&)>> gateway_inputs() {
+  using w_t = harness&;
+  std::vector<std::function<void(harness&)>> all;
   const auto send = [&all](const bytes& m) {
     all.push_back([m](w_t w) { w.gw->handle_frame(w.now, w.link.value_or(gw_link{}), m); });
   };
@@ -128,7 +128,7 @@ std::vector<std::function<void(world&)>> gateway_inputs() {
   drsp.suite = suite_symmetric;
   send(encode(drsp));
   discovery_request dreq;
-  dreq.gw = world_options{}.gw;
+  dreq.gw = harness_options{}.gw;
   dreq.suites = {suite_symmetric};
   send(encode(dreq));
   const auto request_bytes = encode(dreq), answer_bytes = encode(drsp);
@@ -165,7 +165,7 @@ TEST(Tables, EveryInputInEveryStateOfTheGatewayFollowsTheTable) {
   for (std::size_t i = 0; i < fsm::count<pn_gw_state>; ++i) {
     const auto wanted = static_cast<pn_gw_state>(i);
     for (std::size_t n = 0; n < inputs.size(); ++n) {
-      world w{options_for(wanted)};
+      harness w{options_for(wanted)};
       lead(w, wanted);
       ASSERT_EQ(w.gw->state(), wanted) << "could not be led to " << name_of(wanted);
       inputs[n](w);
@@ -179,10 +179,10 @@ TEST(Tables, EveryInputInEveryStateOfTheGatewayFollowsTheTable) {
 
 TEST(Tables, EveryInputInEveryStateOfThePneFollowsTheTable) {
   using st = pne_state;
-  const auto gw = world_options{}.gw;
-  std::vector<std::function<void(world&)>> inputs;
+  const auto gw = harness_options{}.gw;
+  std::vector<std::function<void(harness&)>> inputs;
   const auto send = [&inputs](const bytes& m) {
-    inputs.push_back([m](world& w) { w.pne->handle_frame(w.now, {}, m); });
+    inputs.push_back([m](harness& w) { w.pne->handle_frame(w.now, {}, m); });
   };
   send({});
   send({0x82, 0x18});
@@ -206,16 +206,16 @@ TEST(Tables, EveryInputInEveryStateOfThePneFollowsTheTable) {
   send(encode(key_retire{epoch{7, 0}, {}}));
   send(encode(pne_notice{}));
   send(encode(failure{}));
-  inputs.push_back([](world& w) { w.pne->handle_timeout(w.now); });
-  inputs.push_back([](world& w) { w.pne->handle_timeout(w.now + 2min); });
-  inputs.push_back([](world& w) { w.pne->handle_wake(w.now); });
-  inputs.push_back([](world& w) { w.pne->handle_sleep(w.now); });
-  inputs.push_back([](world& w) { w.pne->handle_button(w.now); });
-  inputs.push_back([](world& w) { w.pne->handle_factory_reset(w.now); });
-  inputs.push_back([](world& w) { w.pne->handle_persist_failed(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_timeout(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_timeout(w.now + 2min); });
+  inputs.push_back([](harness& w) { w.pne->handle_wake(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_sleep(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_button(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_factory_reset(w.now); });
+  inputs.push_back([](harness& w) { w.pne->handle_persist_failed(w.now); });
   for (const auto wanted : {st::unkeyed, st::answering, st::pending, st::keyed})
     for (std::size_t n = 0; n < inputs.size(); ++n) {
-      world w;
+      harness w;
       if (wanted == st::pending)
         w.tap = [](side, bytes& m) { return !std::holds_alternative<key_retire>(*decode_radio(m)); };
       if (wanted != st::unkeyed) w.connect();

@@ -4,7 +4,7 @@
 #include <set>
 
 #include "protocol/claim_numbers.hpp"
-#include "tests/unit/machines/keyed_world.hpp"
+#include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
 namespace {
@@ -13,14 +13,14 @@ using namespace protocol;
 using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
 
-world_options with_real_server() {
-  world_options o;
+harness_options with_real_server() {
+  harness_options o;
   o.real_server = true;
   return o;
 }
 
 /// What anybody in range can answer to `dreq`: the device's Entity ID, and tags that are nobody's.
-discovery_response forged(world& w, const discovery_request& dreq, std::optional<epoch> highest) {
+discovery_response forged(harness& w, const discovery_request& dreq, std::optional<epoch> highest) {
   discovery_response drsp;
   drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
   drsp.entity = w.entity;
@@ -33,7 +33,7 @@ discovery_response forged(world& w, const discovery_request& dreq, std::optional
 }
 
 /// A stranger comes up on a link of its own and says that it is the device.
-void stranger_comes(world& w, gw_link on) {
+void stranger_comes(harness& w, gw_link on) {
   discovery_request dreq;
   dreq.gw = w.o.gw;
   dreq.gw_nonce = w.random.draw<16>();
@@ -42,9 +42,9 @@ void stranger_comes(world& w, gw_link on) {
 }
 
 TEST(Trouble, ALinkThatIsGivenUpIsClosedAlthoughAWriteFails) {
-  world_options o;
+  harness_options o;
   o.policy = validation_policy::ask;
-  world w{o};
+  harness w{o};
   w.connect();
   w.run(5s);
   ASSERT_EQ(w.gw->state(), pn_gw_state::awaiting_approval);
@@ -55,7 +55,7 @@ TEST(Trouble, ALinkThatIsGivenUpIsClosedAlthoughAWriteFails) {
 }
 
 TEST(Trouble, ARefusalThatComesAfterTheLinkCameBackIsHeeded) {
-  world w;
+  harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.gw->record().request.has_value(); }, 5s));
   w.server_up = false;
@@ -69,7 +69,7 @@ TEST(Trouble, ARefusalThatComesAfterTheLinkCameBackIsHeeded) {
 }
 
 TEST(Trouble, ANonceThatNeverComesDoesNotEndWhatBeganAfterTheLinkCameBack) {
-  keyed_world w;
+  keyed_harness w;
   w.nonces_hang = true;
   w.tap = [&](side to, bytes& m) {
     const auto said = decode_radio(m);
@@ -89,7 +89,7 @@ TEST(Trouble, ANonceThatNeverComesDoesNotEndWhatBeganAfterTheLinkCameBack) {
 }
 
 TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAnswer) {
-  world w{with_real_server()};
+  harness w{with_real_server()};
   w.real->settings.set_size = 12;
   w.real->settings.rekey = 24h;
   w.real->restart();
@@ -120,7 +120,7 @@ TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAns
 }
 
 TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
-  keyed_world w;
+  keyed_harness w;
   w.server_up = false;
   bool lost = false;
   w.tap = [&](side to, bytes& m) {
@@ -137,7 +137,7 @@ TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
 }
 
 TEST(Trouble, ADeviceThatTakesNoKeyForDaysIsServedWhenItTakesOne) {
-  world w{with_real_server()};
+  harness w{with_real_server()};
   w.tap = [](side, bytes& m) { return !std::holds_alternative<key_delivery>(*decode_radio(m)); };
   w.connect();
   w.run(24h * 3);
@@ -149,7 +149,7 @@ TEST(Trouble, ADeviceThatTakesNoKeyForDaysIsServedWhenItTakesOne) {
 }
 
 TEST(Trouble, KeysThatNobodyConfirmedLeaveTheRecordReadable) {
-  world w{with_real_server()};
+  harness w{with_real_server()};
   w.crash(side::gw);
   w.gw_disk.generation = 1;
   w.gw_disk.set = set_id{{1}};
@@ -168,7 +168,7 @@ TEST(Trouble, KeysThatNobodyConfirmedLeaveTheRecordReadable) {
 }
 
 TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
-  keyed_world w;
+  keyed_harness w;
   const auto own = w.link;
   std::vector<gw_link> closed;
   w.elsewhere = [&](gw_link to, const bytes& m) {
@@ -185,7 +185,7 @@ TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
 }
 
 TEST(Trouble, AStrangerWhoComesAndGoesSpendsNoKeys) {
-  keyed_world w;
+  keyed_harness w;
   for (std::uint64_t n = 1; n <= 20; ++n) {
     stranger_comes(w, {7, n});
     w.run(8s);

@@ -9,7 +9,7 @@ namespace {
 
 namespace asio = boost::asio;
 using boost::system::error_code;
-constexpr seconds patience{10};
+constexpr seconds timeout{10};
 
 }  // namespace
 
@@ -22,7 +22,7 @@ error_code gateway_end::run(Start start) {
     done = true;
   });
   io_.restart();
-  io_.run_for(patience);
+  io_.run_for(timeout);
   if (!done) {
     error_code ignored;
     stream_.next_layer().close(ignored);

@@ -75,7 +75,7 @@ class echo final : public server::link_session {
   bool held_ = false, closed_ = false;
 };
 
-struct place {
+struct harness {
   captured_log log;
   crypto::tls_home home;
   std::mutex guard;
@@ -84,7 +84,7 @@ struct place {
   bool hold = false;
   std::unique_ptr<server::listener> at;
 
-  explicit place(const link_limits& limits = {}, bool held = false) : hold(held) {
+  explicit harness(const link_limits& limits = {}, bool held = false) : hold(held) {
     at = server::listener::start(
              "127.0.0.1", 0, crypto::make_server_tls(home.server).value(), limits,
              [this](peer_info p, std::shared_ptr<link_port> port) -> std::shared_ptr<server::link_session> {
@@ -111,7 +111,7 @@ struct place {
 const bytes hello{1, 2, 3};
 
 TEST(link, a_gateway_with_a_good_certificate_is_served) {
-  place p;
+  harness p;
   auto gw = p.connect();
   ASSERT_TRUE(gw->connected()) << gw->error();
   ASSERT_TRUE(gw->send_frame(hello));
@@ -123,7 +123,7 @@ TEST(link, a_gateway_with_a_good_certificate_is_served) {
 }
 
 /// Refused at the handshake or at the first read, as TLS 1.3 has it, and never given to a session.
-void expect_refused(place& p, crypto::tls_context context, std::string_view why) {
+void expect_refused(harness& p, crypto::tls_context context, std::string_view why) {
   gateway_end gw{p.at->port(), std::move(context)};
   if (gw.connected()) {
     EXPECT_TRUE(gw.wait_closed());
@@ -134,40 +134,40 @@ void expect_refused(place& p, crypto::tls_context context, std::string_view why)
 }
 
 TEST(link_refusal, no_certificate) {
-  place p;
+  harness p;
   expect_refused(p, crypto::careless(false, nullptr), "no certificate");
 }
 TEST(link_refusal, a_certificate_of_an_unknown_ca) {
-  place p;
+  harness p;
   const auto other = crypto::make_ca("other CA", 2).value();
   const auto files = p.home.files(
       "foreign", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x"), &other);
   expect_refused(p, crypto::careless(false, &files), "unknown CA");
 }
 TEST(link_refusal, an_expired_certificate) {
-  place p;
+  harness p;
   auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
   request.not_after = now_wall() - seconds{60};
   const auto files = p.home.files("old", request);
   expect_refused(p, crypto::careless(false, &files), "expired");
 }
 TEST(link_refusal, a_servers_certificate_used_by_a_client) {
-  place p;
+  harness p;
   expect_refused(p, crypto::careless(false, &p.home.server), "another purpose");
 }
 TEST(link_refusal, a_certificate_without_a_name_or_with_two) {
-  place p;
+  harness p;
   auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
   request.uris.push_back("urn:cpns:gw:y");
   const auto files = p.home.files("two", request);
   expect_refused(p, crypto::careless(false, &files), "one SAN URI");
 }
 TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
-  const auto named = [](const place& p, std::string uri) {
+  const auto named = [](const harness& p, std::string uri) {
     return p.home.files("named", crypto::request_for(crypto::certificate_usage::client, std::move(uri)));
   };
   {
-    place p;
+    harness p;
     const auto files = named(p, "urn:cpns:server:two");
     expect_refused(p, crypto::careless(false, &files), "urn:cpns:server:two is not one of a gateway");
     EXPECT_TRUE(p.log.says("add it to gateway_uris"));
@@ -175,7 +175,7 @@ TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
   link_limits limits;
   limits.gateway_uris = std::make_shared<const std::vector<std::string>>(
       std::vector<std::string>{"urn:example:hub:*", "https://gw.example.org/1"});
-  place p{limits};
+  harness p{limits};
   for (const auto* uri : {"urn:cpns:gw:hall", "https://gw.example.org/12", "urn:example:hub"}) {
     const auto files = named(p, uri);
     expect_refused(p, crypto::careless(false, &files), std::string{uri} + " is not one of a gateway");
@@ -186,25 +186,25 @@ TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
 TEST(link_refusal, the_servers_own_name_whatever_is_let_in) {
   link_limits limits;
   limits.gateway_uris = std::make_shared<const std::vector<std::string>>(1, "urn:*");
-  place p{limits};
+  harness p{limits};
   const auto files =
       p.home.files("thief", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:server:one"));
   expect_refused(p, crypto::careless(false, &files), "has the URI of this server");
 }
 TEST(link_refusal, tls_1_2) {
-  place p;
+  harness p;
   auto context = crypto::careless(false, &p.home.client);
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
   expect_refused(p, std::move(context), "TLS 1.3");
 }
 TEST(link_refusal, no_alpn) {
-  place p;
+  harness p;
   auto context = crypto::careless(false, &p.home.client);
   SSL_CTX_set_alpn_protos(context.get(), nullptr, 0);
   expect_refused(p, std::move(context), "ALPN");
 }
 TEST(link_refusal, another_alpn) {
-  place p;
+  harness p;
   auto context = crypto::careless(false, &p.home.client);
   const unsigned char http[] = {2, 'h', '2'};
   SSL_CTX_set_alpn_protos(context.get(), http, sizeof http);
@@ -226,7 +226,7 @@ struct plain {
 };
 
 TEST(link_refusal, what_is_not_tls) {
-  place p;
+  harness p;
   plain peer{p.at->port()};
   boost::asio::write(peer.s, boost::asio::buffer(std::string{"GET / HTTP/1.1\r\n\r\n"}));
   EXPECT_TRUE(peer.wait_closed());
@@ -236,7 +236,7 @@ TEST(link_refusal, what_is_not_tls) {
 TEST(link_refusal, a_handshake_that_takes_too_long) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
-  place p{limits};
+  harness p{limits};
   plain slow{p.at->port()};
   boost::asio::write(slow.s, boost::asio::buffer("\x16\x03\x01", 3));
   EXPECT_TRUE(slow.wait_closed());
@@ -246,7 +246,7 @@ TEST(link_refusal, a_handshake_that_takes_too_long) {
 TEST(link_refusal, connections_without_a_byte_are_counted_without_a_warning) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
-  place p{limits};
+  harness p{limits};
   for (int i = 0; i < 20; ++i) plain{p.at->port()};
   plain open_and_silent{p.at->port()};
   EXPECT_TRUE(open_and_silent.wait_closed());
@@ -262,7 +262,7 @@ TEST(link_refusal, connections_without_a_byte_are_counted_without_a_warning) {
 
 TEST(link, a_header_that_announces_4_gib_closes_at_once) {
   for (const auto& head : {bytes{0xff, 0xff, 0xff, 0xff}, bytes{0, 1, 0, 1}, bytes{0, 0, 0, 0}}) {
-    place p;
+    harness p;
     auto gw = p.connect();
     ASSERT_TRUE(gw->send_raw(head));
     EXPECT_TRUE(gw->wait_closed());
@@ -273,7 +273,7 @@ TEST(link, a_header_that_announces_4_gib_closes_at_once) {
 }
 
 TEST(link, the_largest_frame_passes) {
-  place p;
+  harness p;
   auto gw = p.connect();
   const bytes big(protocol::link_message_max, 7);
   ASSERT_TRUE(gw->send_frame(big));
@@ -285,7 +285,7 @@ TEST(link, the_largest_frame_passes) {
 TEST(link, a_frame_that_comes_byte_by_byte_must_be_complete_in_time) {
   link_limits limits;
   limits.frame_timeout = milliseconds{200};
-  place p{limits};
+  harness p{limits};
   auto gw = p.connect();
   ASSERT_TRUE(gw->send_raw(bytes{0, 0, 1, 0}));
   // Each byte is traffic; none of them moves the deadline back, and 200 of 256 never make a frame.
@@ -298,14 +298,14 @@ TEST(link, a_frame_that_comes_byte_by_byte_must_be_complete_in_time) {
 TEST(link, an_idle_connection_and_an_old_one_are_closed) {
   link_limits idle;
   idle.idle_timeout = milliseconds{100};
-  place p{idle};
+  harness p{idle};
   auto gw = p.connect();
   EXPECT_TRUE(gw->wait_closed());
   EXPECT_TRUE(gw->ended_properly());
   EXPECT_TRUE(p.log.says("idle"));
   link_limits old;
   old.lifetime = milliseconds{100};
-  place q{old};
+  harness q{old};
   auto gw2 = q.connect();
   EXPECT_TRUE(gw2->wait_closed());
   EXPECT_TRUE(gw2->ended_properly());
@@ -313,7 +313,7 @@ TEST(link, an_idle_connection_and_an_old_one_are_closed) {
 }
 
 TEST(link, pipelined_frames_are_all_answered_in_order) {
-  place p;
+  harness p;
   auto gw = p.connect();
   bytes many;
   for (std::uint8_t i = 0; i < 200; ++i) {
@@ -327,7 +327,7 @@ TEST(link, pipelined_frames_are_all_answered_in_order) {
 TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
   link_limits limits;
   limits.requests_in_flight = 4;
-  place p{limits, true};
+  harness p{limits, true};
   auto gw = p.connect();
   bytes many;
   for (std::uint8_t i = 0; i < 50; ++i) {
@@ -345,7 +345,7 @@ TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
 TEST(link, bytes_in_flight_are_bounded_by_not_reading_on) {
   link_limits limits;
   limits.bytes_in_flight = 100'000;
-  place p{limits, true};
+  harness p{limits, true};
   auto gw = p.connect();
   const bytes big(60'000, 1);
   std::thread sending{[&] {
@@ -362,7 +362,7 @@ TEST(link, a_gateway_that_reads_no_answers_is_closed) {
   link_limits limits;
   limits.frame_timeout = milliseconds{300};
   limits.unsent_bytes = 256 * 1024;
-  place p{limits};
+  harness p{limits};
   auto gw = p.connect();
   const bytes big(60'000, 1);
   int sent = 0;
@@ -374,7 +374,7 @@ TEST(link, a_gateway_that_reads_no_answers_is_closed) {
 TEST(link, further_gateways_wait_while_all_connections_are_taken) {
   link_limits limits;
   limits.connections = 1;
-  place p{limits};
+  harness p{limits};
   auto first = p.connect();
   ASSERT_TRUE(first->connected());
   ASSERT_TRUE(p.log.says("connections-full"));
@@ -386,7 +386,7 @@ TEST(link, further_gateways_wait_while_all_connections_are_taken) {
 }
 
 TEST(link, strangers_at_the_port_cause_a_few_lines_and_the_number_of_the_others) {
-  place p;
+  harness p;
   p.at->every(milliseconds{10}, [] {});
   constexpr std::size_t strangers = 60;
   for (std::size_t i = 0; i < strangers; ++i) {
@@ -412,7 +412,7 @@ TEST(link, strangers_at_the_port_cause_a_few_lines_and_the_number_of_the_others)
 TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
   link_limits limits;
   limits.connections = 1;
-  place p{limits};
+  harness p{limits};
   auto first = p.connect();
   ASSERT_TRUE(first->connected());
   ASSERT_TRUE(p.log.says("connections-full"));
@@ -426,7 +426,7 @@ TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
 }
 
 TEST(link, drain_answers_what_was_read_and_then_closes) {
-  place p{{}, true};
+  harness p{{}, true};
   auto gw = p.connect();
   ASSERT_TRUE(gw->send_frame(hello));
   ASSERT_TRUE(p.session()->wait_received(1));
@@ -440,7 +440,7 @@ TEST(link, drain_answers_what_was_read_and_then_closes) {
 }
 
 TEST(link, an_address_in_use_is_said_so) {
-  place p;
+  harness p;
   const auto again = server::listener::start("127.0.0.1", p.at->port(),
                                              crypto::make_server_tls(p.home.server).value(), {}, {});
   ASSERT_FALSE(again.has_value());

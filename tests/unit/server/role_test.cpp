@@ -1,5 +1,5 @@
 // The whole role over real TLS: steps 0 and 4 to 8, reports, and what happens when things break.
-#include "tests/unit/server/role_place.hpp"
+#include "tests/unit/server/role_harness.hpp"
 
 namespace cpns::server_tests {
 namespace {
@@ -7,7 +7,7 @@ namespace {
 using protocol::assigned_keys;
 
 TEST(server_role, assigns_keys_and_takes_the_report) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   const auto answer = g->ask(p.assignment(*g, p.device, p.alice));
   const auto keys = body_of<assigned_keys>(answer);
@@ -36,7 +36,7 @@ TEST(server_role, assigns_keys_and_takes_the_report) {
 }
 
 TEST(server_role, challenges_are_stable_and_do_not_tell_who_exists) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   const auto ask = [&](std::string_view name) {
     return body_of<protocol::user_challenge_answer>(
@@ -52,7 +52,7 @@ TEST(server_role, challenges_are_stable_and_do_not_tell_who_exists) {
 }
 
 TEST(server_role, wrong_password_and_unknown_user_get_the_same_answer) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   const person wrong{"alice@example.org", "another horse"};
   const person nobody{"nobody@example.org"};
@@ -66,7 +66,7 @@ TEST(server_role, wrong_password_and_unknown_user_get_the_same_answer) {
 }
 
 TEST(server_role, unknown_entity_wrong_presence_and_another_gateways_answer) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   headset stranger = device_number(5);
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, stranger, p.alice))), link_status::unknown_entity);
@@ -86,7 +86,7 @@ TEST(server_role, unknown_entity_wrong_presence_and_another_gateways_answer) {
 }
 
 TEST(server_role, a_second_gateway_of_the_user_is_told_who_holds_the_device) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok);
   auto h = p.connect(
@@ -98,7 +98,7 @@ TEST(server_role, a_second_gateway_of_the_user_is_told_who_holds_the_device) {
 }
 
 TEST(server_role, a_request_repeated_over_another_connection_and_after_a_kill_gets_the_same_keys) {
-  role_place p{true};
+  role_harness p{true};
   auto g = p.connect();
   auto r = p.assignment(*g, p.device, p.alice);
   const auto keys = body_of<assigned_keys>(g->ask(r));
@@ -112,7 +112,7 @@ TEST(server_role, a_request_repeated_over_another_connection_and_after_a_kill_ge
 }
 
 TEST(server_role, killed_at_any_moment_never_gives_an_epoch_two_keys) {
-  role_place p{true};
+  role_harness p{true};
   std::map<std::pair<std::string, std::uint64_t>, secret32> seen;
   std::vector<headset> devices;
   for (int i = 0; i < 8; ++i) {
@@ -142,7 +142,7 @@ TEST(server_role, killed_at_any_moment_never_gives_an_epoch_two_keys) {
 }
 
 TEST(server_role, pipelined_requests_for_many_devices_are_all_answered) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   constexpr int count = 100;
   std::map<request_id, entity_id> asked;
@@ -164,7 +164,7 @@ TEST(server_role, pipelined_requests_for_many_devices_are_all_answered) {
 }
 
 TEST(server_role, garbage_is_refused_by_its_id_or_ends_the_connection) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   auto frame = encode(p.request(protocol::issuer_nonce_request{}));
   frame.push_back(0);
@@ -187,7 +187,7 @@ TEST(server_role, garbage_is_refused_by_its_id_or_ends_the_connection) {
 }
 
 TEST(server_role, a_full_disk_is_answered_overloaded_and_the_role_lives_on) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   p.faulty.fail_writes(errc::store_full);
   const auto r = p.assignment(*g, p.device, p.alice);
@@ -209,7 +209,7 @@ TEST(server_role, a_full_disk_is_answered_overloaded_and_the_role_lives_on) {
 }
 
 TEST(server_role, a_row_that_cannot_be_read_is_an_internal_error_and_is_not_made_anew) {
-  role_place p;
+  role_harness p;
   p.put(storage::table::entities, p.device.entity.text(), secret_bytes::from_text("not a record"));
   auto g = p.connect();
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::internal);
@@ -219,7 +219,7 @@ TEST(server_role, a_row_that_cannot_be_read_is_an_internal_error_and_is_not_made
 }
 
 TEST(server_role, drain_answers_what_was_asked) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   const auto r = p.assignment(*g, p.device, p.alice);
   ASSERT_EQ(status_of(g->ask(r)), link_status::ok);
@@ -229,7 +229,7 @@ TEST(server_role, drain_answers_what_was_asked) {
 }
 
 TEST(server_role, reload_takes_over_what_can_change_and_names_the_rest) {
-  role_place p;
+  role_harness p;
   auto c = p.config;
   c.keys.set_size = 5;
   c.limits.users_cached = 3;
@@ -244,7 +244,7 @@ TEST(server_role, reload_takes_over_what_can_change_and_names_the_rest) {
 }
 
 TEST(server_role, says_what_is_wrong_with_its_files) {
-  role_place p;
+  role_harness p;
   auto c = p.config;
   c.tls.certificate = p.home.folder() + "/nothing.pem";
   const auto role = server::server_role::start(c, *p.sealed);
@@ -254,7 +254,7 @@ TEST(server_role, says_what_is_wrong_with_its_files) {
 }
 
 TEST(server_role, no_secret_reaches_the_log) {
-  role_place p;
+  role_harness p;
   auto g = p.connect();
   const auto r = p.assignment(*g, p.device, p.alice);
   const auto keys = body_of<assigned_keys>(g->ask(r));

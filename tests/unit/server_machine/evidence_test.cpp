@@ -1,16 +1,16 @@
 // What a device's answer must prove before anything is released.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
-link_status status_for(world& w, const headset::exchange& e,
+link_status status_for(harness& w, const headset::exchange& e,
                        assignment_reason why = assignment_reason::first) {
   return status_of(w.send(make_request(w.alice, w.device, why, e)));
 }
 
 TEST(evidence, a_wrong_presence_tag_releases_nothing) {
-  world w;
+  harness w;
   headset imposter{w.device.entity.text()};
   imposter.temporary_key = w.random.draw_secret<32>();
   EXPECT_EQ(status_for(w, imposter.answer(w.gw, w.nonce(w.gw))), link_status::presence_failed);
@@ -19,7 +19,7 @@ TEST(evidence, a_wrong_presence_tag_releases_nothing) {
 }
 
 TEST(evidence, every_flipped_bit_of_the_answer_is_refused) {
-  world w;
+  harness w;
   const auto good = w.meet();
   for (std::size_t i = 0; i < good.drsp.size(); ++i) {
     auto bad = good;
@@ -31,34 +31,34 @@ TEST(evidence, every_flipped_bit_of_the_answer_is_refused) {
 }
 
 TEST(evidence, the_answer_given_to_another_gateway_is_refused) {
-  world w;
+  harness w;
   EXPECT_EQ(status_for(w, w.meet(w.other_gw)), link_status::presence_failed);
   EXPECT_TRUE(w.saw("foreign-answer"));
 }
 
 TEST(evidence, the_issuer_nonce_is_good_for_slots_minus_two_to_plus_one) {
   for (const int slot : {-3, -2, -1, 0, 1, 2}) {
-    world w;
+    harness w;
     const auto e = w.device.answer(w.gw, w.nonce(w.gw, slot));
     EXPECT_EQ(status_for(w, e), slot >= -2 && slot <= 1 ? link_status::ok : link_status::stale_nonce) << slot;
   }
 }
 
 TEST(evidence, an_answer_that_was_hoarded_is_stale) {
-  world w;
+  harness w;
   const auto e = w.meet();
   w.now += std::chrono::minutes{4};
   EXPECT_EQ(status_for(w, e), link_status::stale_nonce);
 }
 
 TEST(evidence, a_nonce_of_another_gateway_or_none_is_stale) {
-  world w;
+  harness w;
   EXPECT_EQ(status_for(w, w.device.answer(w.gw, w.nonce(w.other_gw))), link_status::stale_nonce);
   EXPECT_EQ(status_for(w, w.device.answer(w.gw, std::nullopt)), link_status::stale_nonce);
 }
 
 TEST(evidence, an_exchange_counts_once) {
-  world w;
+  harness w;
   const auto e = w.meet();
   EXPECT_EQ(status_for(w, e), link_status::ok);
   EXPECT_EQ(status_for(w, e), link_status::stale_nonce);
@@ -68,7 +68,7 @@ TEST(evidence, an_exchange_counts_once) {
 }
 
 TEST(evidence, used_exchanges_are_bounded_and_forgotten_with_their_slot) {
-  world w;
+  harness w;
   w.settings.set_size = 1;
   w.restart();
   int granted = 0;
@@ -81,7 +81,7 @@ TEST(evidence, used_exchanges_are_bounded_and_forgotten_with_their_slot) {
 }
 
 TEST(evidence, possession_stripped_on_the_air_is_refused) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 0);
   auto e = w.meet();
@@ -93,13 +93,13 @@ TEST(evidence, possession_stripped_on_the_air_is_refused) {
 }
 
 TEST(evidence, the_request_must_be_for_the_entity_that_answered) {
-  world w;
+  harness w;
   headset other{"urn:dev:os:32473-999"};
   EXPECT_EQ(status_for(w, other.answer(w.gw, w.nonce(w.gw))), link_status::bad_request);
 }
 
 TEST(evidence, an_exchange_that_cannot_have_happened_is_a_bad_request) {
-  world w;
+  harness w;
   auto mixed = w.meet();
   mixed.dreq = w.meet().dreq;
   EXPECT_EQ(status_for(w, mixed), link_status::bad_request) << "the echo is of another DREQ";
@@ -123,19 +123,19 @@ TEST(evidence, an_exchange_that_cannot_have_happened_is_a_bad_request) {
 }
 
 TEST(evidence, presence_can_be_switched_off_for_a_batch_and_for_all) {
-  world w;
+  harness w;
   headset imposter{w.device.entity.text()};
   imposter.temporary_key = w.random.draw_secret<32>();
   w.imported->require_presence = false;
   EXPECT_EQ(status_for(w, imposter.answer(w.gw, w.nonce(w.gw))), link_status::ok);
-  world v;
+  harness v;
   v.settings.require_presence = false;
   v.restart();
   EXPECT_EQ(status_for(v, imposter.answer(v.gw, v.nonce(v.gw))), link_status::ok);
 }
 
 TEST(evidence, without_presence_a_false_possession_is_refused) {
-  world w;
+  harness w;
   w.imported->require_presence = false;
   const auto keys = w.first();
   headset imposter{w.device.entity.text()};
@@ -146,7 +146,7 @@ TEST(evidence, without_presence_a_false_possession_is_refused) {
 }
 
 TEST(stale, a_device_that_went_back_gets_nothing) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 5);
   w.report({keys.generation, 5});
@@ -156,7 +156,7 @@ TEST(stale, a_device_that_went_back_gets_nothing) {
 }
 
 TEST(stale, an_answer_older_than_the_report_has_to_be_given_again) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 4);
   const auto before = w.meet();

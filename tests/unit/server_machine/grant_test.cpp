@@ -1,10 +1,10 @@
 // Which keys are handed out, and what reports leave of them.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
-key_assignment_request refill(const world& w, const assigned_keys& k, epoch known) {
+key_assignment_request refill(const harness& w, const assigned_keys& k, epoch known) {
   auto r = make_request(w.alice, w.device, assignment_reason::refill, std::nullopt);
   r.known_epoch = known;
   r.set = k.set;
@@ -12,7 +12,7 @@ key_assignment_request refill(const world& w, const assigned_keys& k, epoch know
 }
 
 TEST(refill, continues_after_the_last_index_that_the_gateway_holds) {
-  world w;
+  harness w;
   const auto keys = w.first();
   const auto more = keys_of(w.send(refill(w, keys, {1, 31})));
   EXPECT_EQ(more.generation, 1u);
@@ -24,7 +24,7 @@ TEST(refill, continues_after_the_last_index_that_the_gateway_holds) {
 }
 
 TEST(refill, resends_what_was_lost_and_never_makes_a_second_key_for_an_index) {
-  world w;
+  harness w;
   const auto keys = w.first();
   const auto lost = keys_of(w.send(refill(w, keys, {1, 31})));
   const auto again = keys_of(w.send(refill(w, keys, {1, 31})));
@@ -36,7 +36,7 @@ TEST(refill, resends_what_was_lost_and_never_makes_a_second_key_for_an_index) {
 }
 
 TEST(refill, with_an_answer_of_the_device_is_chained) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 7);
   auto r = w.ask(assignment_reason::refill);
@@ -48,7 +48,7 @@ TEST(refill, with_an_answer_of_the_device_is_chained) {
 }
 
 TEST(refill, needs_the_holder_and_a_set_that_is_known) {
-  world w;
+  harness w;
   const auto keys = w.first();
   EXPECT_EQ(status_of(w.send(refill(w, keys, {1, 31}), w.alice, w.other_gw, w.random.draw_id<request_id>())),
             link_status::held_by_other);
@@ -62,7 +62,7 @@ TEST(refill, needs_the_holder_and_a_set_that_is_known) {
 }
 
 TEST(refill, of_another_set_with_the_same_number_opens_a_new_generation_once_the_device_answers) {
-  world w;
+  harness w;
   w.first();
   auto r = w.ask(assignment_reason::refill);
   r.known_epoch = epoch{1, 31};
@@ -71,7 +71,7 @@ TEST(refill, of_another_set_with_the_same_number_opens_a_new_generation_once_the
 }
 
 TEST(refill, an_index_beyond_what_was_issued_opens_a_new_generation) {
-  world w;
+  harness w;
   const auto keys = w.first();
   const auto next = keys_of(w.send(refill(w, keys, {1, 40})));
   EXPECT_EQ(next.generation, 2u);
@@ -80,7 +80,7 @@ TEST(refill, an_index_beyond_what_was_issued_opens_a_new_generation) {
 }
 
 TEST(refill, the_last_index_opens_a_new_generation) {
-  world w;
+  harness w;
   const auto keys = w.first();
   auto r = w.record();
   auto& set = r.sets.at(0);
@@ -96,14 +96,14 @@ TEST(refill, the_last_index_opens_a_new_generation) {
 }
 
 TEST(refill, of_a_set_that_is_too_old_opens_a_new_generation) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.now += w.settings.set_lifetime + seconds{1};
   EXPECT_EQ(keys_of(w.send(refill(w, keys, {1, 31}))).generation, 2u);
 }
 
 TEST(recover, opens_a_new_generation_chained_with_the_devices_key) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 0);
   w.report({1, 0});
@@ -115,7 +115,7 @@ TEST(recover, opens_a_new_generation_chained_with_the_devices_key) {
 }
 
 TEST(recover, of_a_device_whose_key_is_another_is_not_chained) {
-  world w;
+  harness w;
   w.first();
   w.report({1, 0});
   w.device.keep({1, 0}, w.random.draw_secret<32>());
@@ -124,7 +124,7 @@ TEST(recover, of_a_device_whose_key_is_another_is_not_chained) {
 }
 
 TEST(recover, goes_above_what_the_device_and_the_gateway_say) {
-  world w;
+  harness w;
   w.first();
   w.report({1, 0});
   auto r = w.ask(assignment_reason::recover);
@@ -135,7 +135,7 @@ TEST(recover, goes_above_what_the_device_and_the_gateway_say) {
 }
 
 TEST(recover, a_jump_of_more_than_256_generations_needs_an_operator) {
-  world w;
+  harness w;
   w.first();
   w.report({1, 0});
   auto r = w.ask(assignment_reason::recover);
@@ -150,7 +150,7 @@ TEST(recover, a_jump_of_more_than_256_generations_needs_an_operator) {
 }
 
 TEST(same_set, goes_on_behind_what_was_issued_for_a_gateway_that_does_not_hold_it) {
-  world w;
+  harness w;
   const auto keys = w.first();
   for (int lost = 1; lost < 32; ++lost) {
     const auto more = keys_of(w.send(w.ask(assignment_reason::first)));
@@ -164,14 +164,14 @@ TEST(same_set, goes_on_behind_what_was_issued_for_a_gateway_that_does_not_hold_i
 }
 
 TEST(same_set, is_over_once_a_key_of_it_was_reported) {
-  world w;
+  harness w;
   w.first();
   w.report({1, 0});
   EXPECT_EQ(keys_of(w.send(w.ask(assignment_reason::first))).generation, 2u);
 }
 
 TEST(same_set, carries_the_chain_for_the_devices_latest_answer) {
-  world w;
+  harness w;
   const auto old = w.first();
   w.deliver(old, 3);
   w.report({1, 3});
@@ -184,7 +184,7 @@ TEST(same_set, carries_the_chain_for_the_devices_latest_answer) {
 }
 
 TEST(same_set, is_extended_for_a_gateway_that_holds_all_of_it) {
-  world w;
+  harness w;
   const auto keys = w.first();
   auto r = w.ask(assignment_reason::recover);
   r.known_epoch = epoch{1, 31};
@@ -196,7 +196,7 @@ TEST(same_set, is_extended_for_a_gateway_that_holds_all_of_it) {
 }
 
 TEST(same_set, is_not_given_to_a_gateway_that_lost_its_disk_after_a_delivery) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.deliver(keys, 2);
   const auto next = keys_of(w.send(w.ask(assignment_reason::recover)));
@@ -205,7 +205,7 @@ TEST(same_set, is_not_given_to_a_gateway_that_lost_its_disk_after_a_delivery) {
 }
 
 /// Asks for a set that the server has to open a generation for.
-world::body ask_for_another(world& w) {
+harness::body ask_for_another(harness& w) {
   auto r = w.ask(assignment_reason::recover);
   const auto& sets = w.record().sets;
   r.known_epoch = epoch{sets.empty() ? 0 : sets.back().generation, 0};
@@ -214,7 +214,7 @@ world::body ask_for_another(world& w) {
 }
 
 TEST(bounds, sets_without_any_report_are_bounded) {
-  world w;
+  harness w;
   w.settings.set_size = 1;
   w.settings.require_presence = false;
   w.restart();
@@ -226,7 +226,7 @@ TEST(bounds, sets_without_any_report_are_bounded) {
 }
 
 TEST(bounds, of_a_full_list_the_set_goes_that_the_device_proves_to_hold_no_key_of) {
-  world w;
+  harness w;
   w.settings.set_size = 1;
   w.restart();
   const auto first = w.first();
@@ -242,7 +242,7 @@ TEST(bounds, of_a_full_list_the_set_goes_that_the_device_proves_to_hold_no_key_o
 }
 
 TEST(report, forgets_what_is_older_and_keeps_the_reported_key) {
-  world w;
+  harness w;
   const auto keys = w.first();
   EXPECT_EQ(w.report({1, 5}), report_outcome::ok);
   EXPECT_EQ(w.record().sets.at(0).first_index, 5u);
@@ -257,7 +257,7 @@ TEST(report, forgets_what_is_older_and_keeps_the_reported_key) {
 }
 
 TEST(report, is_judged_by_holder_and_by_what_was_issued) {
-  world w;
+  harness w;
   EXPECT_EQ(w.report({1, 0}), report_outcome::resync) << "no holder is known";
   w.first();
   EXPECT_EQ(w.report(w.other_gw, {1, 0}), report_outcome::not_holder);
@@ -272,7 +272,7 @@ TEST(report, is_judged_by_holder_and_by_what_was_issued) {
 }
 
 TEST(report, that_cannot_be_stored_changes_nothing) {
-  world w;
+  harness w;
   w.first();
   w.store_fails = true;
   w.machine->handle_report(w.now, w.gw, {1, 4});
@@ -282,7 +282,7 @@ TEST(report, that_cannot_be_stored_changes_nothing) {
 }
 
 TEST(restore, a_raised_incarnation_skips_generations_and_wants_a_resync) {
-  world w;
+  harness w;
   const auto keys = w.first();
   w.settings.incarnation = 2;
   w.restart();

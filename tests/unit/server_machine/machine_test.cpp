@@ -1,11 +1,11 @@
 // Steps 4 to 8: the user, the idempotency of requests, and crashes around the write.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
 TEST(assignment_machine, first_contact_gets_a_set_and_the_gateways_form_of_the_temporary_key) {
-  world w;
+  harness w;
   const auto keys = w.first();
   EXPECT_EQ(keys.generation, 1u);
   EXPECT_EQ(keys.first_index, 0);
@@ -22,7 +22,7 @@ TEST(assignment_machine, first_contact_gets_a_set_and_the_gateways_form_of_the_t
 }
 
 TEST(assignment_machine, the_literal_release_sends_tk_itself) {
-  world w;
+  harness w;
   w.settings.literal_temporary_key = true;
   w.restart();
   const auto keys = w.first();
@@ -31,7 +31,7 @@ TEST(assignment_machine, the_literal_release_sends_tk_itself) {
 }
 
 TEST(assignment_machine, the_answer_leaves_only_after_the_write) {
-  world w;
+  harness w;
   auto r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
   w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
@@ -54,7 +54,7 @@ TEST(assignment_machine, the_answer_leaves_only_after_the_write) {
 
 TEST(assignment_machine,
      wrong_password_and_unknown_user_get_the_same_answer_and_the_device_is_not_looked_up) {
-  world w;
+  harness w;
   const person wrong{"alice@example.org", "wrong horse"};
   const person stranger{"mallory@example.org"};
   const auto request = w.ask(assignment_reason::first);
@@ -97,7 +97,7 @@ class counting_suite final : public crypto::suite {
 };
 
 TEST(assignment_machine, an_unknown_user_costs_the_same_work_as_a_known_one) {
-  world w;
+  harness w;
   counting_suite counted;
   entity_record r;
   r.entity = w.device.entity;
@@ -118,7 +118,7 @@ TEST(assignment_machine, an_unknown_user_costs_the_same_work_as_a_known_one) {
 }
 
 TEST(assignment_machine, a_proof_of_another_connection_or_for_another_request_is_refused) {
-  world w;
+  harness w;
   auto r = w.ask(assignment_reason::first);
   prove(r, w.alice, secret32{});
   w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
@@ -130,7 +130,7 @@ TEST(assignment_machine, a_proof_of_another_connection_or_for_another_request_is
 }
 
 TEST(assignment_machine, unknown_entity_and_a_source_that_is_down) {
-  world w;
+  harness w;
   w.imported.reset();
   EXPECT_EQ(status_of(w.send(w.ask(assignment_reason::first))), link_status::unknown_entity);
   w.imported = w.device.imported();
@@ -142,7 +142,7 @@ TEST(assignment_machine, unknown_entity_and_a_source_that_is_down) {
 }
 
 TEST(assignment_machine, a_repeated_request_gets_the_same_keys_also_after_a_restart_and_writes_nothing) {
-  world w;
+  harness w;
   const auto request = w.ask(assignment_reason::first);
   const auto id = w.random.draw_id<request_id>();
   const auto first = keys_of(w.send(request, w.alice, w.gw, id));
@@ -158,7 +158,7 @@ TEST(assignment_machine, a_repeated_request_gets_the_same_keys_also_after_a_rest
 }
 
 TEST(assignment_machine, a_repeated_request_for_a_set_that_expired_gets_no_keys) {
-  world w;
+  harness w;
   const auto request = w.ask(assignment_reason::first);
   const auto id = w.random.draw_id<request_id>();
   keys_of(w.send(request, w.alice, w.gw, id));
@@ -168,7 +168,7 @@ TEST(assignment_machine, a_repeated_request_for_a_set_that_expired_gets_no_keys)
 }
 
 TEST(assignment_machine, the_same_id_with_other_content_is_a_bad_request) {
-  world w;
+  harness w;
   const auto id = w.random.draw_id<request_id>();
   keys_of(w.send(w.ask(assignment_reason::first), w.alice, w.gw, id));
   EXPECT_EQ(status_of(w.send(w.ask(assignment_reason::first), w.alice, w.gw, id)), link_status::bad_request);
@@ -176,7 +176,7 @@ TEST(assignment_machine, the_same_id_with_other_content_is_a_bad_request) {
 }
 
 TEST(assignment_machine, a_repeated_request_after_a_change_of_holder_gets_todays_status) {
-  world w;
+  harness w;
   const auto request = w.ask(assignment_reason::first);
   const auto id = w.random.draw_id<request_id>();
   keys_of(w.send(request, w.alice, w.gw, id));
@@ -188,7 +188,7 @@ TEST(assignment_machine, a_repeated_request_after_a_change_of_holder_gets_todays
 }
 
 TEST(assignment_machine, a_write_that_fails_is_answered_overloaded_and_leaves_no_trace) {
-  world w;
+  harness w;
   w.store_fails = true;
   const auto request = w.ask(assignment_reason::first);
   const auto id = w.random.draw_id<request_id>();
@@ -205,7 +205,7 @@ TEST(assignment_machine, a_write_that_fails_is_answered_overloaded_and_leaves_no
 }
 
 TEST(assignment_machine, a_report_that_cannot_be_stored_is_not_said) {
-  world w;
+  harness w;
   const auto keys = w.first();
   for (const bool fails : {true, false}) {
     w.events.clear();
@@ -218,7 +218,7 @@ TEST(assignment_machine, a_report_that_cannot_be_stored_is_not_said) {
 
 TEST(assignment_machine, a_crash_before_the_write_forgets_the_grant_and_a_crash_after_it_repeats_it) {
   for (const bool written : {false, true}) {
-    world w;
+    harness w;
     auto request = w.ask(assignment_reason::first);
     const auto id = w.random.draw_id<request_id>();
     prove(request, w.alice, w.exporter);
@@ -241,7 +241,7 @@ TEST(assignment_machine, a_crash_before_the_write_forgets_the_grant_and_a_crash_
 }
 
 TEST(assignment_machine, remembers_the_newest_sixteen_requests) {
-  world w;
+  harness w;
   std::vector<std::pair<request_id, key_assignment_request>> sent;
   for (int i = 0; i < 20; ++i) {
     sent.emplace_back(w.random.draw_id<request_id>(), w.ask(assignment_reason::first));

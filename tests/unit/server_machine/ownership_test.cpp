@@ -1,16 +1,16 @@
 // Who may have keys of a device, and which gateway.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
-world::body by_bob(world& w, const gateway_id& gw) {
+harness::body by_bob(harness& w, const gateway_id& gw) {
   return w.send(make_request(w.bob, w.device, assignment_reason::first, w.meet(gw)), w.bob, gw,
                 w.random.draw_id<request_id>());
 }
 
 TEST(ownership, the_first_user_with_presence_owns_the_device) {
-  world w;
+  harness w;
   w.first();
   EXPECT_TRUE(w.saw("ownership-claimed"));
   EXPECT_EQ(status_of(by_bob(w, w.other_gw)), link_status::owned_by_other);
@@ -18,7 +18,7 @@ TEST(ownership, the_first_user_with_presence_owns_the_device) {
 }
 
 TEST(ownership, an_import_may_name_the_owner) {
-  world w;
+  harness w;
   w.imported->owner = w.bob.user;
   EXPECT_EQ(status_of(w.send(w.ask(assignment_reason::first))), link_status::owned_by_other);
   EXPECT_FALSE(w.record().owner.has_value());
@@ -27,7 +27,7 @@ TEST(ownership, an_import_may_name_the_owner) {
 }
 
 TEST(ownership, a_factory_reset_within_14_days_of_the_claim_passes_it) {
-  world w;
+  harness w;
   const auto old = w.first();
   w.deliver(old, 0);
   w.report({1, 0});
@@ -47,12 +47,12 @@ TEST(ownership, a_factory_reset_within_14_days_of_the_claim_passes_it) {
 }
 
 TEST(ownership, a_reset_after_14_days_or_without_presence_passes_nothing) {
-  world w;
+  harness w;
   w.first();
   w.device.resets = 1;
   w.now += std::chrono::hours{24 * 14} + seconds{1};
   EXPECT_EQ(status_of(by_bob(w, w.other_gw)), link_status::owned_by_other);
-  world v;
+  harness v;
   v.first();
   v.imported->require_presence = false;
   headset imposter{v.device.entity.text()};
@@ -65,7 +65,7 @@ TEST(ownership, a_reset_after_14_days_or_without_presence_passes_nothing) {
 }
 
 TEST(holder, another_gateway_of_the_same_user_is_told_who_and_when_to_ask_again) {
-  world w;
+  harness w;
   w.first();
   w.now += seconds{42};
   for (const auto why : {assignment_reason::first, assignment_reason::adopt, assignment_reason::recover}) {
@@ -80,7 +80,7 @@ TEST(holder, another_gateway_of_the_same_user_is_told_who_and_when_to_ask_again)
 }
 
 TEST(holder, nothing_is_released_to_a_gateway_whose_device_did_not_answer) {
-  world w;
+  harness w;
   const auto keys = w.first();
   auto r = make_request(w.bob, w.device, assignment_reason::refill, std::nullopt);
   r.known_epoch = epoch{1, 31};
@@ -88,7 +88,7 @@ TEST(holder, nothing_is_released_to_a_gateway_whose_device_did_not_answer) {
   EXPECT_EQ(status_of(w.send(r, w.bob, w.other_gw, w.random.draw_id<request_id>())),
             link_status::owned_by_other);
   headset fresh{"urn:dev:os:32473-77"};
-  world v;
+  harness v;
   auto unowned = make_request(v.alice, v.device, assignment_reason::refill, std::nullopt);
   unowned.known_epoch = epoch{1, 31};
   unowned.set = keys.set;

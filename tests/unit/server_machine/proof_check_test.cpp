@@ -1,5 +1,5 @@
 // Step 5 before the entity is looked at: delays of wrong proofs, and what an unreadable record is answered.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
@@ -76,7 +76,7 @@ TEST(proof_delays, are_bounded_and_the_oldest_gateway_makes_room) {
 TEST(unreadable_records, one_fault_one_answer) {
   const error damage{errc::store_sealed, "x"}, junk{errc::wire_type, "x"}, away{errc::store_unavailable, "x"};
   for (const auto& e : {damage, junk}) {
-    world w;
+    harness w;
     auto r = w.ask(assignment_reason::first);
     prove(r, w.alice, w.exporter);
     const auto fault = [&](bool of_user) {

@@ -1,11 +1,11 @@
 #include <algorithm>
 
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
-entity_record full_record(world& w) {
+entity_record full_record(harness& w) {
   const auto keys = w.first();
   w.deliver(keys, 3);
   w.report({keys.generation, 3});
@@ -13,7 +13,7 @@ entity_record full_record(world& w) {
 }
 
 TEST(server_records, come_back_as_they_were_written) {
-  world w;
+  harness w;
   const entity_record r = full_record(w);
   const auto row = encode(r);
   const auto back = decode_entity_record(row.expose());
@@ -37,7 +37,7 @@ TEST(server_records, come_back_as_they_were_written) {
 }
 
 TEST(server_records, a_row_cut_short_at_any_byte_is_an_error) {
-  world w;
+  harness w;
   const auto row = encode(full_record(w));
   for (std::size_t n = 0; n < row.size(); ++n)
     EXPECT_FALSE(decode_entity_record(row.expose().first(n)).has_value()) << n;
@@ -53,7 +53,7 @@ TEST(server_records, a_row_cut_short_at_any_byte_is_an_error) {
 }
 
 TEST(server_records, a_row_of_another_version_is_refused_by_name) {
-  world w;
+  harness w;
   bytes row = to_bytes(encode(w.alice.record).expose());
   row[1] = 2;
   const auto back = decode_user_record(row);
@@ -64,7 +64,7 @@ TEST(server_records, a_row_of_another_version_is_refused_by_name) {
 }
 
 TEST(server_records, an_entitys_row_of_the_first_schema_is_read_and_knows_no_name_of_its_holder) {
-  world w;
+  harness w;
   entity_record r = full_record(w);
   EXPECT_EQ(r.holder_since, unix_seconds(w.now));
   r.holder_uri.clear();
@@ -88,7 +88,7 @@ TEST(server_records, an_entitys_row_of_the_first_schema_is_read_and_knows_no_nam
 }
 
 TEST(server_records, say_who_holds_a_device_in_few_bytes) {
-  world w;
+  harness w;
   entity_record r = full_record(w);
   r.holder_uri = "urn:cpns:gw:hall";
   EXPECT_EQ(holder_text(r, r.holder_seen),
@@ -101,7 +101,7 @@ TEST(server_records, say_who_holds_a_device_in_few_bytes) {
 }
 
 TEST(server_records, a_set_must_hold_the_keys_that_its_indexes_say) {
-  world w;
+  harness w;
   entity_record r = full_record(w);
   r.sets.at(0).eukeys.pop_back();
   EXPECT_FALSE(decode_entity_record(encode(r).expose()).has_value());

@@ -1,11 +1,11 @@
 // Every event in every state: what the machine does is what its table says.
-#include "tests/unit/server_machine/world.hpp"
+#include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
 /// Brings a fresh machine into a state by real calls.
-void bring_to(world& w, assignment_state s) {
+void bring_to(harness& w, assignment_state s) {
   key_assignment_request r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
   if (s == assignment_state::idle) return;
@@ -24,14 +24,14 @@ const assignment_state all_states[] = {assignment_state::idle, assignment_state:
 
 TEST(assignment_table, a_call_brings_the_machine_to_each_state) {
   for (const auto s : all_states) {
-    world w;
+    harness w;
     bring_to(w, s);
     EXPECT_EQ(w.machine->state(), s);
   }
 }
 
 /// The calls of the driver, with the trigger that each one is when it is acceptable.
-void call(world& w, int which) {
+void call(harness& w, int which) {
   key_assignment_request r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
   const auto id = w.random.draw_id<request_id>();
@@ -60,7 +60,7 @@ constexpr assignment_trigger trigger_of[] = {
 TEST(assignment_table, every_call_in_every_state_does_what_the_table_says) {
   for (const auto s : all_states)
     for (int which = 0; which < 8; ++which) {
-      world w;
+      harness w;
       bring_to(w, s);
       const auto& row = fsm::find(assignment_table, s, trigger_of[which]);
       call(w, which);
@@ -73,7 +73,7 @@ TEST(assignment_table, a_call_at_the_wrong_time_changes_no_record_and_ends_no_re
   for (const auto s : all_states)
     for (int which = 0; which < 8; ++which) {
       if (fsm::find(assignment_table, s, trigger_of[which]).what == fsm::verdict::accept) continue;
-      world w;
+      harness w;
       bring_to(w, s);
       const auto before = encode(w.record());
       call(w, which);
@@ -85,7 +85,7 @@ TEST(assignment_table, a_call_at_the_wrong_time_changes_no_record_and_ends_no_re
 }
 
 TEST(assignment_table, a_report_is_taken_only_when_idle) {
-  world w;
+  harness w;
   const auto keys = w.first();
   bring_to(w, assignment_state::authenticating);
   EXPECT_EQ(w.machine->handle_report(w.now, w.gw, {keys.generation, 0}), report_outcome::resync);

@@ -1,0 +1,61 @@
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <ctime>
+
+namespace cpns {
+namespace {
+
+std::size_t distance(std::string_view a, std::string_view b) {
+  // Levenshtein's distance, with a swap of neighbours as one step; three rows are enough.
+  std::vector<std::size_t> before(b.size() + 1), row(b.size() + 1), next(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    next[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      next[j] = std::min({row[j] + 1, next[j - 1] + 1, row[j - 1] + (a[i - 1] == b[j - 1] ? 0U : 1U)});
+      if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1])
+        next[j] = std::min(next[j], before[j - 2] + 1);
+    }
+    before.swap(row);
+    row.swap(next);
+  }
+  return row[b.size()];
+}
+
+}  // namespace
+
+std::optional<std::string_view> nearest(std::string_view word,
+                                        const std::vector<std::string_view>& candidates) {
+  if (word.size() > 64) return std::nullopt;
+  std::optional<std::string_view> best;
+  std::size_t best_distance = std::max<std::size_t>(1, std::min<std::size_t>(3, word.size() / 2)) + 1;
+  for (const auto c : candidates) {
+    const auto d = distance(word, c);
+    if (d < best_distance) {
+      best_distance = d;
+      best = c;
+    }
+  }
+  return best;
+}
+
+std::string shown(std::string_view text) {
+  std::string out = "'";
+  for (char c : text.substr(0, 60)) out += c >= ' ' && c < 0x7f ? c : '?';
+  return out + (text.size() > 60 ? "...'" : "'");
+}
+
+std::string utc_text(std::int64_t unix_time) {
+  const auto t = static_cast<std::time_t>(unix_time);
+  std::tm parts{};
+  char text[32] = "?";
+  if (::gmtime_r(&t, &parts) != nullptr) std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%SZ", &parts);
+  return text;
+}
+
+bool fits(std::string_view pattern, std::string_view text) {
+  return pattern.ends_with('*') ? text.starts_with(pattern.substr(0, pattern.size() - 1)) : text == pattern;
+}
+
+}  // namespace cpns

@@ -1,0 +1,204 @@
+#include "cli/trial_folder.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/bytes.hpp"
+#include "cli/accounts.hpp"
+#include "cli/signals.hpp"
+#include "cli/stores.hpp"
+#include "cli/trial_yaml.hpp"
+#include "config/loader.hpp"
+#include "crypto/pki.hpp"
+#include "storage/key_protector.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr unsigned certificate_days = 825;
+
+status write_new(const fs::path& file, byte_view content, mode_t mode) {
+  const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
+  if (fd < 0) return fail(errc::config_file, file.string() + ": " + std::strerror(errno));
+  status done;
+  while (!content.empty()) {
+    const auto n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n <= 0) {
+      done = fail(errc::config_file, file.string() + ": " + std::strerror(errno));
+      break;
+    }
+    content = content.subspan(static_cast<std::size_t>(n));
+  }
+  if (::close(fd) != 0 && done) done = fail(errc::config_file, file.string() + ": " + std::strerror(errno));
+  return done;
+}
+status write_public(const fs::path& file, std::string_view text) {
+  return write_new(file, as_bytes(text), 0644);
+}
+status write_private(const fs::path& file, byte_view content) { return write_new(file, content, 0600); }
+
+/// Makes an empty folder, or takes one that is there; what is in it goes away again unless the work was
+/// finished.
+class new_folder {
+ public:
+  static result<new_folder> make(const fs::path& folder) {
+    std::error_code ec;
+    const bool there = fs::exists(folder, ec);
+    if (there && !fs::is_directory(folder, ec))
+      return fail(errc::config_usage, folder.string() + " is there and is no folder");
+    if (there && !fs::is_empty(folder, ec))
+      return fail(errc::config_usage,
+                  folder.string() + (ec ? ": " + ec.message() : " is not empty; name a new folder"));
+    if (const auto parent = folder.parent_path(); !parent.empty()) fs::create_directories(parent, ec);
+    if (!there && ::mkdir(folder.c_str(), 0700) != 0)
+      return fail(errc::config_file, folder.string() + ": " + std::strerror(errno));
+    return new_folder(folder, !there);
+  }
+  new_folder(new_folder&& other) noexcept
+      : folder_(std::move(other.folder_)), ours_(other.ours_), kept_(other.kept_) {
+    other.kept_ = true;
+  }
+  new_folder& operator=(new_folder&&) = delete;
+  ~new_folder() {
+    if (kept_) return;
+    std::error_code ec;
+    if (ours_) {
+      fs::remove_all(folder_, ec);
+      return;
+    }
+    for (fs::directory_iterator it(folder_, ec), end; !ec && it != end; it.increment(ec))
+      fs::remove_all(it->path(), ec);
+  }
+  void keep() { kept_ = true; }
+
+ private:
+  new_folder(fs::path folder, bool ours) : folder_(std::move(folder)), ours_(ours) {}
+  fs::path folder_;
+  bool ours_;
+  bool kept_ = false;
+};
+
+status make_folder(const fs::path& folder) {
+  if (::mkdir(folder.c_str(), 0700) == 0) return {};
+  return fail(errc::config_file, folder.string() + ": " + std::strerror(errno));
+}
+
+status write_identity(const crypto::identity& id, const fs::path& tls, const std::string& name) {
+  CPNS_CHECK(write_public(tls / (name + ".pem"), id.certificate_pem));
+  return write_private(tls / (name + ".key"), id.key_pem.expose());
+}
+
+status make_certificates(const trial_options& o, const fs::path& tls) {
+  const auto now = now_wall();
+  CPNS_TRY(const auto ca, crypto::make_ca("cpns development CA", certificate_days, now));
+  CPNS_CHECK(write_identity(ca, tls, "ca"));
+  crypto::certificate_request r;
+  r.not_before = now - std::chrono::hours(1);
+  r.not_after = now + std::chrono::hours(24 * (certificate_days - 1));
+  r.common_name = o.server_name;
+  r.uris = {"urn:cpns:server:" + o.server_name};
+  r.dns = {"localhost"};
+  r.ips = {"127.0.0.1", "::1"};
+  r.usage = crypto::certificate_usage::server;
+  CPNS_TRY(const auto server, crypto::issue(ca, r));
+  CPNS_CHECK(write_identity(server, tls, "server"));
+  r.common_name = o.gateway_name;
+  r.uris = {"urn:cpns:gw:" + o.gateway_name};
+  r.dns.clear();
+  r.ips.clear();
+  r.usage = crypto::certificate_usage::client;
+  CPNS_TRY(const auto gateway, crypto::issue(ca, r));
+  return write_identity(gateway, tls, "gateway");
+}
+
+/// Devices as a manufacturer would list them: locally administered EUI-64 of one random batch, keys of 128
+/// random bits.
+bytes make_device_list(unsigned count, entropy& random) {
+  auto batch = random.draw<5>();
+  batch[0] = 0x02;
+  bytes out;
+  out.reserve(64 + std::size_t{count} * 96);  // no growth, so that no copy is left behind
+  const auto put = [&](std::string_view t) { out.insert(out.end(), t.begin(), t.end()); };
+  put("entity_id,temporary_key,strength\n");
+  for (unsigned i = 0; i < count; ++i) {
+    const byte_array<3> number{static_cast<std::uint8_t>(i >> 16), static_cast<std::uint8_t>(i >> 8),
+                               static_cast<std::uint8_t>(i)};
+    const auto key = random.draw_secret<16>();
+    auto key_text = to_hex(key.expose());
+    put("urn:dev:mac:" + to_hex(batch) + to_hex(number) + ",");
+    put(key_text);
+    put(",128bit\n");
+    wipe(key_text);
+  }
+  return out;
+}
+
+/// What was written is what the roles will accept; names and paths come from the caller.
+status check_files(const trial_report& files) {
+  for (const auto& file : {files.server_yaml, files.gateway_yaml, files.pne_yaml}) {
+    const auto role = config::check_file(file);
+    if (!role) return fail(role.error().as_error());
+  }
+  return {};
+}
+
+status fill_server_store(const trial_options& o, const trial_report& files, const secret_bytes& password) {
+  CPNS_TRY(auto opened, open_server_store(files.server_yaml));
+  const auto& suite = crypto::openssl_suite();
+  CPNS_TRY(const auto user, user_id::parse(o.user));
+  CPNS_CHECK(
+      add_user(opened.sealed(), make_user(suite, crypto::system_entropy(), user, password, now_wall())));
+  if (o.devices == 0) return {};
+  CPNS_TRY(auto rows, load_device_rows(files.devices_csv));
+  CPNS_TRY(const auto report,
+           import_devices(opened.sealed(), suite, std::move(rows), {.batch = "development"}));
+  if (!report.bad.empty())
+    return fail(errc::internal, "a device that was just made cannot be imported: " + report.bad.front().text);
+  return {};
+}
+
+}  // namespace
+
+result<trial_report> make_trial_folder(const trial_options& o) {
+  CPNS_CHECK(user_id::parse(o.user).map([](const user_id&) {}));
+  if (o.devices > device_rows_max)
+    return fail(errc::config_usage, "at most " + std::to_string(device_rows_max) + " devices");
+  std::error_code ec;
+  const auto folder = fs::absolute(o.folder, ec).lexically_normal();
+  CPNS_TRY(auto guard, new_folder::make(folder));
+
+  auto& random = crypto::system_entropy();
+  CPNS_CHECK(make_folder(folder / "tls"));
+  CPNS_CHECK(make_folder(folder / "state"));
+  CPNS_CHECK(make_certificates(o, folder / "tls"));
+  for (const auto* role : {"server", "gateway", "pne"})
+    CPNS_CHECK(storage::create_key_file(folder / (std::string{role} + ".kek"), random));
+
+  trial_report files{folder / "server.yaml", folder / "gateway.yaml", folder / "pne.yaml",
+                     folder / "devices.csv", folder / "user",         folder / "password"};
+  auto drawn = to_hex(random.draw_secret<16>().expose());
+  const auto password = secret_bytes::from_text(drawn);
+  wipe(drawn);
+  CPNS_CHECK(write_private(files.password_file, password.expose()));
+  CPNS_CHECK(write_public(files.user_file, o.user + "\n"));
+  const secret_bytes list(make_device_list(o.devices, random));
+  CPNS_CHECK(write_private(files.devices_csv, list.expose()));
+
+  CPNS_CHECK(write_public(files.server_yaml, server_yaml(o)));
+  CPNS_CHECK(write_public(files.gateway_yaml, gateway_yaml(o)));
+  CPNS_CHECK(write_public(files.pne_yaml, pne_yaml(o)));
+  CPNS_CHECK(check_files(files));
+  if (!o.memory_server) CPNS_CHECK(fill_server_store(o, files, password));
+  if (cancelled()) return fail(errc::state_stopping, "interrupted");
+  guard.keep();
+  return files;
+}
+
+}  // namespace cpns::cli

@@ -1,0 +1,127 @@
+#pragma once
+// The gateway's actors on the virtual scheduler, between real PNE machines and the server's real actors.
+
+#include <filesystem>
+#include <fstream>
+
+#include "actors/pn_gw/supervisor.hpp"
+#include "tests/actors/pn_gw_air.hpp"
+#include "tests/actors/server_harness.hpp"
+#include "tests/unit/server/captured_log.hpp"
+
+namespace cpns::gateway_actor_tests {
+
+using namespace testing_people;
+using server_tests::captured_log;
+
+/// What differs from a plain gateway.
+struct gateway_choices {
+  protocol::validation_policy policy = protocol::validation_policy::automatic;
+  std::vector<std::string> allow, deny;
+  std::optional<int> min_rssi;
+  std::optional<seconds> rekey;
+  std::uint32_t devices_max = 1000, links_max = 1000;
+  std::size_t requests_max = 128;
+  milliseconds answer_timeout = protocol::answer_timeout_default;
+  bool enrolled = true;
+  std::string password = "correct horse";  ///< the server's, when not enrolled
+  std::uint32_t iterations = 100'000;
+  std::filesystem::path password_file;
+};
+
+/// The server's end of the connection: what it sends becomes messages of the link actor.
+class wire final : public server::link_port {
+ public:
+  wire(actors::server_link_actor to, actors::connection_number number)
+      : to_(std::move(to)), number_(number) {}
+  void send(secret_bytes answer) override {
+    if (!to_) return;
+    caf::anon_send(to_, actors::link_frames{number_, std::make_shared<const std::vector<secret_bytes>>(
+                                                         std::vector<secret_bytes>{std::move(answer)})});
+  }
+  void close(std::string) override { to_ = nullptr; }
+  void cut() { to_ = nullptr; }
+
+ private:
+  actors::server_link_actor to_;
+  actors::connection_number number_;
+};
+
+struct gateway_harness : server_actor_tests::harness {
+  captured_log log;
+  gateway_choices choices;
+  storage::memory_store gw_memory;
+  storage::faulty_store gw_faulty{gw_memory};
+  std::unique_ptr<storage::sealed_store> gw_sealed =
+      storage::sealed_store::open(gw_faulty, *protector, random).value();
+  std::deque<write> gw_held;
+  bool hold_gateway_writes = false;
+  actors::key_store keys{*gw_sealed, [this](storage::sealed_batch b, storage::commit_done done) {
+                           gw_held.push_back({std::move(b), std::move(done)});
+                         }};
+  actors::supervisor_actor supervisor;
+  actors::server_link_actor link;
+  air radio{random, now, [this] {
+              if (supervisor) caf::anon_send(supervisor, actors::sup_radio_ready{});
+            }};
+  std::shared_ptr<wire> connection;
+  server::session_actor session;
+  std::vector<protocol::link_request> asked;  ///< everything that the gateway sent to the server
+  std::function<bool(const protocol::link_request&)> swallows;  ///< requests that do not arrive
+  std::vector<std::string> failures;
+  actors::connection_number connected = 0;  ///< the number of the newest connection
+  std::vector<std::pair<actors::connection_number, std::string>> given_up;
+  std::vector<actors::connection_number> late;  ///< of frames for a connection that is over
+
+  explicit gateway_harness(gateway_choices c = {});
+  /// The server's user gets this password, with another salt.
+  void set_password(std::string_view password);
+  ~gateway_harness();
+
+  /// The gateway's process begins, from what its store holds.
+  void start();
+  /// It drains and ends.
+  void stop();
+
+  void connect_server();
+  void cut_server();
+  void to_server(actors::connection_number connection, bytes frame);
+
+  /// The oldest write of the gateway becomes durable, or fails as its store says.
+  void complete_gateway();
+  /// Everything that can happen without time going by.
+  void settle();
+  /// Stops at each deadline on the way.
+  void advance(milliseconds d);
+  /// The machine is suspended: time goes by, and no timer does.
+  void suspend(milliseconds d) { now += d; }
+  /// Until `done`, or until `most` has gone by.
+  template <class Done>
+  bool advance_until(Done done, milliseconds most) {
+    for (const auto until = now + most; now < until && !done();) advance(milliseconds{100});
+    return done();
+  }
+
+  /// A manufactured device that the server knows.
+  headset_end& pne(int i);
+  /// Brings it on a link and lets it get its first key.
+  headset_end& keyed_pne(int i);
+  [[nodiscard]] std::optional<protocol::device_record> record(const headset_end& h);
+  [[nodiscard]] std::optional<epoch> own_key(const headset_end& h);
+  [[nodiscard]] std::size_t count_asked(protocol::assignment_reason why) const;
+  [[nodiscard]] std::vector<const protocol::link_request*> assignments() const;
+
+  std::string show(const headset_end& h);
+  std::string command(const headset_end& h, std::string what);
+  std::string command(std::string entity, std::string what);
+  std::vector<std::string> list();
+  std::string stats();
+  std::string radios();
+  bool logged(std::string_view what) const { return log.text().find(what) != std::string::npos; }
+
+ private:
+  template <class Answer, class Message>
+  Answer ask(Message m);
+};
+
+}  // namespace cpns::gateway_actor_tests

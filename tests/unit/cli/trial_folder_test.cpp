@@ -1,0 +1,164 @@
+#include "cli/trial_folder.hpp"
+
+#include "base/private_file.hpp"
+#include "cli/accounts.hpp"
+#include "cli/password.hpp"
+#include "cli/stores.hpp"
+#include "cli/trial_yaml.hpp"
+#include "config/loader.hpp"
+#include "crypto/scram.hpp"
+#include "temp_folder.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+class trial_folder : public test::temp_folder {};
+
+std::string why(const config::diagnostics& p) { return p.as_error().detail; }
+
+TEST_F(trial_folder, has_configurations_that_load_and_files_that_are_private) {
+  const auto made = make_trial_folder({.folder = folder / "trial"});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto server = config::load_server(made->server_yaml);
+  ASSERT_TRUE(server) << why(server.error());
+  const auto gateway = config::load_gateway(made->gateway_yaml);
+  ASSERT_TRUE(gateway) << why(gateway.error());
+  const auto pne = config::load_pne(made->pne_yaml);
+  ASSERT_TRUE(pne) << why(pne.error());
+  EXPECT_EQ(gateway->servers.at(0), server->listen);
+  EXPECT_EQ(gateway->server_uri, "urn:cpns:server:main");
+  EXPECT_EQ(pne->devices_file, made->devices_csv);
+
+  EXPECT_EQ(mode(folder / "trial"), 0700U);
+  for (const auto& file :
+       {server->tls.key, gateway->tls.key, server->protector.file, gateway->protector.file,
+        pne->protector.file, made->password_file, made->devices_csv, folder / "trial/tls/ca.key"})
+    EXPECT_EQ(mode(file), 0600U) << file;
+  for (const auto& file :
+       {server->tls.certificate, server->tls.ca, gateway->tls.certificate, gateway->tls.ca})
+    EXPECT_TRUE(read(file).starts_with("-----BEGIN CERTIFICATE-----")) << file;
+}
+
+TEST_F(trial_folder, has_a_server_that_knows_the_user_and_the_devices_that_the_pnes_are) {
+  const auto made = make_trial_folder({.folder = folder / "trial", .devices = 5, .user = "bob"});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto server = config::load_server(made->server_yaml);
+  ASSERT_TRUE(server) << why(server.error());
+  auto opened = open_server_store(*server);
+  ASSERT_TRUE(opened) << opened.error().message();
+  const auto& s = crypto::openssl_suite();
+
+  const auto users = list_users(opened->sealed()).value();
+  ASSERT_EQ(users.size(), 1U);
+  EXPECT_EQ(users[0].user.text(), "bob");
+  const auto password = read_secret_line(made->password_file, password_max).value();
+  EXPECT_EQ(crypto::scram_stored_key(
+                s, crypto::scram_client_key(s, password.expose(), users[0].salt, users[0].iterations)),
+            users[0].stored_key);
+
+  const auto rows = load_device_rows(made->devices_csv);
+  ASSERT_TRUE(rows);
+  ASSERT_EQ(rows->good.size(), 5U);
+  for (const auto& row : rows->good) {
+    const auto known = find_device(opened->sealed(), row.entity).value();
+    ASSERT_TRUE(known) << row.entity.text();
+    EXPECT_EQ(known->temporary_key, kept_key(s, row));
+    EXPECT_TRUE(known->require_presence);
+  }
+  EXPECT_EQ(list_devices(opened->sealed()).value().size(), 5U);
+}
+
+TEST_F(trial_folder, is_never_the_same_twice) {
+  const auto a = make_trial_folder({.folder = folder / "a"});
+  const auto b = make_trial_folder({.folder = folder / "b"});
+  ASSERT_TRUE(a && b);
+  EXPECT_NE(read(a->password_file), read(b->password_file));
+  EXPECT_NE(read(a->devices_csv), read(b->devices_csv));
+  EXPECT_NE(read(folder / "a/server.kek"), read(folder / "b/server.kek"));
+}
+
+TEST_F(trial_folder, takes_an_empty_folder_and_refuses_one_that_is_not) {
+  fs::create_directory(folder / "empty");
+  EXPECT_TRUE(make_trial_folder({.folder = folder / "empty"}));
+  const auto again = make_trial_folder({.folder = folder / "empty"});
+  ASSERT_FALSE(again);
+  EXPECT_EQ(again.error().code, errc::config_usage);
+  EXPECT_TRUE(fs::exists(folder / "empty/server.yaml")) << "what was there stays";
+  const auto file = write("file", "x");
+  EXPECT_EQ(make_trial_folder({.folder = file}).error().code, errc::config_usage);
+  EXPECT_EQ(make_trial_folder({.folder = file / "sub"}).error().code, errc::config_file);
+}
+
+TEST_F(trial_folder, leaves_nothing_behind_when_it_cannot_be_finished) {
+  EXPECT_FALSE(make_trial_folder({.folder = folder / "bad-user", .user = "a b"}));
+  EXPECT_FALSE(fs::exists(folder / "bad-user"));
+  const auto deep = folder / std::string(120, 'd');
+  const auto too_long = make_trial_folder({.folder = deep});
+  ASSERT_FALSE(too_long) << "the Unix socket's path is too long";
+  EXPECT_NE(too_long.error().detail.find("control_socket"), std::string::npos);
+  EXPECT_FALSE(fs::exists(deep));
+  fs::create_directory(folder / "there");
+  EXPECT_FALSE(make_trial_folder({.folder = folder / "there", .server_name = std::string(65, 'x')}));
+  EXPECT_TRUE(fs::is_empty(folder / "there"));
+}
+
+TEST_F(trial_folder, passes_names_and_parameters_through_whatever_they_hold) {
+  const auto made = make_trial_folder({.folder = folder / "it's ${HOME}",
+                                       .plugin = "loopback",
+                                       .gateway_params = {{"network", "it's: ${X} # {a}"}},
+                                       .pne_params = {{"network", "\"y\""}},
+                                       .plugin_dirs = {folder / "p q"},
+                                       .rekey = seconds(5),
+                                       .json_logs = true,
+                                       .ready_files = true});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto gateway = config::load_gateway(made->gateway_yaml);
+  ASSERT_TRUE(gateway) << why(gateway.error());
+  EXPECT_EQ(gateway->transports.at(0).plugin, "loopback");
+  EXPECT_EQ(gateway->transports.at(0).params.at("network"), "it's: ${X} # {a}");
+  EXPECT_EQ(gateway->plugin_dirs.at(0), folder / "p q");
+  EXPECT_EQ(gateway->ready_file, folder / "it's ${HOME}/state/gateway.ready");
+  EXPECT_EQ(config::load_pne(made->pne_yaml)->transports.at(0).params.at("network"), "\"y\"");
+  const auto server = config::load_server(made->server_yaml);
+  EXPECT_EQ(server->keys.rekey, seconds(5));
+  EXPECT_EQ(server->log.format, log::format::json);
+}
+
+TEST_F(trial_folder, server_store_that_is_in_use_says_what_to_do) {
+  const auto made = make_trial_folder({.folder = folder / "trial"});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto server = config::load_server(made->server_yaml).value();
+  const auto running = open_server_store(server);
+  ASSERT_TRUE(running);
+  const auto second = open_server_store(server);
+  ASSERT_FALSE(second);
+  EXPECT_EQ(second.error().code, errc::store_locked);
+  EXPECT_NE(second.error().detail.find("stop it"), std::string::npos);
+}
+
+TEST_F(trial_folder, server_with_a_memory_store_cannot_be_worked_on_from_outside) {
+  const auto made = make_trial_folder({.folder = folder / "trial", .memory_server = true});
+  ASSERT_TRUE(made) << made.error().message();
+  EXPECT_EQ(open_server_store(config::load_server(made->server_yaml).value()).error().code,
+            errc::config_usage);
+}
+
+TEST_F(trial_folder, gives_the_gateway_and_both_tcp_radios_room_for_all_its_devices) {
+  const trial_options few{.folder = folder, .devices = 3996}, many{.folder = folder, .devices = 8193};
+  for (const auto& yaml : {gateway_yaml(few), pne_yaml(few)})
+    EXPECT_EQ(yaml.find("links"), std::string::npos) << yaml;
+  EXPECT_NE(gateway_yaml(many).find(" links: 16586"), std::string::npos) << "all prove nothing at first";
+  for (const auto& yaml : {gateway_yaml(many), pne_yaml(many)})
+    EXPECT_NE(yaml.find("max_links: '16586'"), std::string::npos) << yaml;
+}
+
+TEST_F(trial_folder, leaves_a_number_of_links_that_was_given) {
+  const trial_options o{.folder = folder, .devices = 9000, .pne_params = {{"max_links", "7"}}};
+  EXPECT_NE(pne_yaml(o).find("max_links: '7'"), std::string::npos);
+  EXPECT_EQ(pne_yaml(o).find("9100"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace cpns::cli

@@ -1,0 +1,124 @@
+#pragma once
+// One PNE machine, one PN GW machine and a server on virtual time: the drivers that the roles have, a radio
+// that loses, repeats and reorders by a seed, disks that fail, crashes at any output. Each output is checked
+// as it is carried out.
+
+#include <deque>
+#include <functional>
+#include <map>
+
+#include "protocol/pn_gw/detector.hpp"
+#include "protocol/pn_gw/pn_gw_machine.hpp"
+#include "protocol/pne/pne_machine.hpp"
+#include "tests/unit/machines/honest_server.hpp"
+#include "tests/unit/machines/real_server.hpp"
+
+namespace cpns::test {
+
+enum class side : std::uint8_t { pne, gw };
+
+struct harness_options {
+  std::uint64_t seed = 1;
+  unsigned loss = 0, duplicate = 0, reorder = 0;  ///< percent of messages
+  unsigned persist_failure = 0;                   ///< percent of writes, of either side
+  unsigned nonce_failure = 0;                     ///< percent of nonces that the server does not give
+  std::uint8_t suite = protocol::suite_x25519;
+  bool strict_chain = false;
+  bool pne_forgets = false;  ///< memory that does not survive a crash
+  bool real_server = false;  ///< the server's own machine, instead of the one that is reduced for tests
+  protocol::validation_policy policy = protocol::validation_policy::automatic;
+  bool denied = false;  ///< by the gateway's deny list
+  gateway_id gw{{1, 2, 3}};
+  milliseconds answer_timeout = protocol::answer_timeout_default;
+};
+
+class harness {
+ public:
+  explicit harness(harness_options o = {});
+  harness(const harness&) = delete;
+  harness& operator=(const harness&) = delete;
+
+  // ---- what a test does
+  void power_on(side s);  ///< from its disk
+  void crash(side s);     ///< memory and link are gone
+  void factory_reset();
+  /// The gateway starts anew and knows of the device only who it is and whose.
+  void lose_gateway_disk();
+  void connect();  ///< a new radio link; the detector begins
+  void disconnect();
+  /// The PNE leaves its link, and the gateway is told nothing: it goes on sending into it.
+  void leave_half_open();
+  void run(milliseconds span);
+  /// Runs until `done`, at most `span`; says whether it came true.
+  bool run_until(const std::function<bool()>& done, milliseconds span);
+  /// The radio and the disks are good from here on; runs long enough for all retries.
+  void settle();
+  [[nodiscard]] bool keyed() const { return gw && gw->state() == protocol::pn_gw_state::keyed; }
+  [[nodiscard]] int count(protocol::gw_event::kind_t kind) const;
+  /// The same key is own in the gateway, the highest in the PNE, and the server's.
+  [[nodiscard]] std::string disagreement() const;
+
+  /// Sees each message of the radio, may change it; false: it is lost.
+  std::function<bool(side to, bytes& message)> tap;
+  /// What the gateway does on links that are not the PNE's: an empty message is the end of the link.
+  std::function<void(protocol::gw_link to, const bytes& message)> elsewhere;
+  [[nodiscard]] protocol::nonce16 issuer_nonce() const;
+  /// Puts a message on the air.
+  void inject(side to, bytes message);
+  /// Called before each output: `n` counts those of one side since the start. True: the side crashes instead.
+  std::function<bool(side s, int n)> before_output;
+
+  harness_options o;
+  entity_id entity;
+  secret32 tk_prime;
+  seeded_entropy random, gw_random, pne_random;
+  honest_server server;
+  std::optional<test::real_server> real;  ///< with `real_server`
+  time_point now;
+  protocol::pne_record pne_disk;
+  protocol::device_record gw_disk;
+  std::optional<protocol::pne_machine> pne;
+  std::optional<protocol::pn_gw_machine> gw;
+  std::optional<protocol::detector> detector;
+  std::optional<protocol::gw_link> link;
+  bool server_up = true;
+  std::optional<int> full_from;  ///< the writes of both sides fail from this one on
+  int writes = 0;
+  bool nonces_hang = false;         ///< nothing comes when the gateway wants a nonce
+  std::vector<std::string> faults;  ///< broken invariants
+  std::vector<protocol::gw_event> gw_events;
+  std::vector<protocol::pne_event> pne_events;
+  std::map<epoch, bytes> deliveries;  ///< every KDEL that was ever sent
+  int outputs[2] = {0, 0};
+
+ private:
+  struct flight {
+    time_point at;
+    std::uint64_t order;
+    std::function<void()> land;
+  };
+  void at(milliseconds delay, std::function<void()> what);
+  void transmit(side to, bytes message);
+  void arrive(side to, std::uint64_t link_number, const bytes& message);
+  void drive();
+  bool drive_pne();
+  bool drive_gw();
+  bool apply(protocol::gw_output& out);
+  bool write_fails();
+  void ask(const request_id& id, const protocol::key_assignment_request& body);
+  void report(epoch which);
+  void check_kdel(const bytes& message);
+  void check_record(const protocol::device_record& r);
+  [[nodiscard]] time_point next_event() const;
+  protocol::pne_settings pne_settings() const;
+  protocol::pn_gw_settings gw_settings() const;
+
+  std::vector<flight> air_;
+  std::uint64_t order_ = 0, link_number_ = 0;
+  std::map<std::pair<set_id, epoch>, secret32> named_;
+  std::map<std::pair<set_id, epoch>, bytes> delivered_;
+  std::optional<request_id> asked_;    ///< the latest request of the gateway
+  std::optional<epoch> acknowledged_;  ///< the highest epoch that either side said it holds
+};
+
+}  // namespace cpns::test
