@@ -22,16 +22,16 @@ using steady = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr std::size_t answer_max = 64 * 1024 * 1024;
-constexpr std::size_t clients_max = 64;  // a further one takes the place of the one that waits longest
-constexpr milliseconds line_time{2000};  // from the connection, or the answer before, to a whole line
+constexpr std::size_t clients_max = 64;  // one more evicts the client that has been silent longest
+constexpr milliseconds line_time{2000};  // from the connection, or the last answer, to a complete line
 constexpr milliseconds answer_time{5000};
-constexpr milliseconds glance{200};  // how soon the end of the role is noticed
+constexpr milliseconds glance{200};  // interval at which the end of the role is checked
 
 result<sockaddr_un> address_of(const std::string& path) {
   sockaddr_un a{};
   a.sun_family = AF_UNIX;
   if (path.size() >= sizeof a.sun_path)
-    return fail(errc::config_range, "the path of a Unix socket has at most " +
+    return fail(errc::config_range, "the path of a Unix socket is limited to " +
                                         std::to_string(sizeof a.sun_path - 1) + " bytes: " + path);
   std::memcpy(a.sun_path, path.c_str(), path.size());
   return a;
@@ -49,7 +49,7 @@ void set_timeout(int fd, int seconds) {
   ::setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &t, sizeof t);
 }
 
-/// Up to the line break; nullopt when the other side ends, is too slow or says too much.
+/// Reads up to the line break; nullopt if the peer closes, is too slow or sends more than `most` bytes.
 std::optional<std::string> read_line(int fd, std::size_t most) {
   std::string line;
   char buffer[16 * 1024];
@@ -65,7 +65,7 @@ std::optional<std::string> read_line(int fd, std::size_t most) {
   return std::nullopt;
 }
 
-/// False when the other side has gone, does not read on in time, or `ending` was set.
+/// False if the peer closed, does not read within `time`, or `ending` was set.
 bool write_line(int fd, std::string line, milliseconds time, const std::atomic<bool>& ending) {
   const auto by = steady::now() + time;
   line += '\n';
@@ -85,8 +85,8 @@ bool write_line(int fd, std::string line, milliseconds time, const std::atomic<b
 
 struct client {
   int fd;
-  std::string said;
-  steady::time_point by;  ///< when its line has to be whole
+  std::string received;
+  steady::time_point by;  ///< deadline for a complete line
 
   explicit client(int f) : fd(f), by(steady::now() + line_time) {}
   ~client() { ::close(fd); }
@@ -95,25 +95,25 @@ struct client {
 };
 using clients_t = std::vector<std::unique_ptr<client>>;
 
-/// Takes what has come and answers whole lines. False when the client is to be let go.
+/// Reads from the client and answers complete lines. False if the client is to be closed.
 bool serve(client& c, const std::function<std::string(const std::string&)>& answer,
            const std::atomic<bool>& ending) {
   char buffer[control_request_max];
   const auto n = ::recv(c.fd, buffer, sizeof buffer, MSG_DONTWAIT);
   if (n < 0 && (errno == EAGAIN || errno == EINTR)) return true;
   if (n <= 0) return false;
-  c.said.append(buffer, static_cast<std::size_t>(n));
-  for (auto end = c.said.find('\n'); end != std::string::npos; end = c.said.find('\n')) {
-    const auto line = c.said.substr(0, end);
-    c.said.erase(0, end + 1);
+  c.received.append(buffer, static_cast<std::size_t>(n));
+  for (auto end = c.received.find('\n'); end != std::string::npos; end = c.received.find('\n')) {
+    const auto line = c.received.substr(0, end);
+    c.received.erase(0, end + 1);
     if (ending || line.size() > control_request_max || !write_line(c.fd, answer(line), answer_time, ending))
       return false;
     c.by = steady::now() + line_time;
   }
-  return c.said.size() <= control_request_max;
+  return c.received.size() <= control_request_max;
 }
 
-/// False when there is no descriptor for it.
+/// False if the process is out of descriptors.
 bool accept_one(int fd, clients_t& clients) {
   const int got = ::accept4(fd, nullptr, nullptr, SOCK_CLOEXEC);
   if (got < 0) return errno != EMFILE && errno != ENFILE;
@@ -132,7 +132,7 @@ control_server::listen(const std::string& path, std::function<std::string(const 
   struct stat there {};
   if (::lstat(path.c_str(), &there) == 0) {
     if (!S_ISSOCK(there.st_mode))
-      return fail(errc::config_file, "control_socket " + path + " is there and is no socket");
+      return fail(errc::config_file, "control_socket " + path + " exists and is not a socket");
     const int probe = new_socket();
     const bool alive = connect_to(probe, at);
     ::close(probe);
@@ -171,8 +171,8 @@ void control_server::run() {
     ::poll(watched.data(), watched.size(), static_cast<int>(glance.count()));
     const auto now = steady::now();
     for (std::size_t i = 0; i < clients.size(); ++i) {
-      const bool said = watched[i + 1].revents != 0;
-      if (said ? !serve(*clients[i], answer_, ending_) : now >= clients[i]->by) clients[i].reset();
+      const bool readable = watched[i + 1].revents != 0;
+      if (readable ? !serve(*clients[i], answer_, ending_) : now >= clients[i]->by) clients[i].reset();
     }
     std::erase(clients, nullptr);
     if (watched[0].revents != 0 && !accept_one(fd_, clients)) ::poll(nullptr, 0, 100);

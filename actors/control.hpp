@@ -1,6 +1,6 @@
 #pragma once
-// The Unix socket on which `cpns` commands speak to a running role: one line of JSON asks, one line of JSON
-// answers.
+// The Unix socket through which `cpns` commands reach a running role: one line of JSON per request, one per
+// answer.
 
 #include <atomic>
 #include <functional>
@@ -12,15 +12,15 @@
 
 namespace cpns::actors {
 
-inline constexpr std::size_t control_request_max = 4096;  ///< bytes of a line that asks
+inline constexpr std::size_t control_request_max = 4096;  ///< bytes of a request line
 
-/// Serves its clients in a thread of its own; one that has not said its whole line within two seconds is
-/// dropped.
+/// Serves its clients in its own thread; a client that does not send a complete line within two seconds is
+/// closed.
 class control_server {
  public:
-  /// `answer` is called in the server's thread with one line and returns one. The socket has mode 0600. A
-  /// socket file that nobody listens on is replaced; state_exists if somebody does; config_file if the path
-  /// cannot be used.
+  /// `answer` maps one request line to one answer line, in the server's thread. The socket has mode 0600. A
+  /// stale socket file is replaced. state_exists if a process listens on it; config_file if the path cannot be
+  /// used.
   static result<std::unique_ptr<control_server>>
   listen(const std::string& path, std::function<std::string(const std::string&)> answer);
   ~control_server();
@@ -38,8 +38,8 @@ class control_server {
   std::thread thread_;
 };
 
-/// Asks the role that listens at `path`. peer_closed if none does, peer_timeout if it does not answer within
-/// ten seconds.
+/// One request to the role that listens at `path`. peer_closed if none does, peer_timeout without an answer
+/// within 10 s.
 result<std::string> control_call(const std::string& path, const std::string& request);
 
 }  // namespace cpns::actors

@@ -1,6 +1,5 @@
 #pragma once
-// Deadlines of many devices behind one timer: a device has one deadline at a time, the newest it named. Not
-// thread-safe.
+// Deadlines of many devices behind one timer. Each device has one deadline, the last one set. Not thread-safe.
 
 #include <algorithm>
 #include <cstdint>
@@ -14,11 +13,11 @@
 
 namespace cpns::actors {
 
-/// How many of those that are due are told in one go, so that whatever else came has its turn.
+/// Due devices that are notified in one turn, so that other messages are not delayed.
 inline constexpr std::size_t ticks_at_once = 512;
 
-/// How long an actor waits at most before it looks at its deadlines. The timers of CAF stand still while the
-/// machine is suspended, and the deadlines do not.
+/// Longest time between two checks of the deadlines: CAF timers stop while the machine is suspended, deadlines
+/// do not.
 inline constexpr seconds look_again{5};
 
 class deadline_heap {
@@ -35,8 +34,7 @@ class deadline_heap {
     current_.emplace(k, at);
     order_.emplace(at, k);
   }
-  /// Removes and returns the keys whose deadline is at or before `now`, at most `most` of them: a wave is
-  /// spread.
+  /// Removes and returns at most `most` keys whose deadline is at or before `now`, the earliest first.
   std::vector<key> take_due(time_point now, std::size_t most) {
     std::vector<key> out;
     while (!order_.empty() && order_.begin()->first <= now && out.size() < most) {
@@ -54,15 +52,15 @@ class deadline_heap {
   std::set<std::pair<time_point, key>> order_;
 };
 
-/// The timer messages that an actor sent itself. A far one that an earlier deadline overtook stays under way
-/// and serves when its time comes: it is not doubled. Not thread-safe.
+/// A delayed message that an actor sends to itself cannot be cancelled. This class tracks the pending ones, so
+/// that a later deadline uses a pending timer and does not add another. Not thread-safe.
 class armed_timers {
  public:
   struct timer {
     time_point at;
-    milliseconds wait;  ///< from now, and 1 ms more, so that it does not come before its time
+    milliseconds wait;  ///< from now, plus 1 ms, so that the timer does not fire early
   };
-  /// What to send so that `next` is met; nothing if time_never, or if one that is under way does.
+  /// The timer to start for `next`; nullopt if it is time_never or a pending timer fires in time.
   std::optional<timer> arm(time_point now, time_point next) {
     if (next == time_never) return std::nullopt;
     const auto at = std::min(next, now + look_again);
@@ -71,7 +69,7 @@ class armed_timers {
     return timer{at, std::max(milliseconds{0}, std::chrono::duration_cast<milliseconds>(at - now)) +
                          milliseconds{1}};
   }
-  void came(time_point at) { at_.erase(at); }
+  void fired(time_point at) { at_.erase(at); }
 
  private:
   std::set<time_point> at_;

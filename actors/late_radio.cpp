@@ -16,8 +16,8 @@ using namespace plugins;
 
 class late_radio final : public transport {
  public:
-  late_radio(std::string name, open_fn open, late_radio_told told, milliseconds pause)
-      : open_(std::move(open)), told_(std::move(told)), pause_(pause) {
+  late_radio(std::string name, open_fn open, late_radio_events events, milliseconds pause)
+      : open_(std::move(open)), events_(std::move(events)), pause_(pause) {
     none_.name = std::move(name);
     thread_ = std::thread{[this] { run(); }};
   }
@@ -36,7 +36,7 @@ class late_radio final : public transport {
   }
   status connect(std::string_view address) override {
     if (auto* t = real()) return t->connect(address);
-    return not_there();
+    return not_open();
   }
   void cancel(std::string_view address) override {
     if (auto* t = real()) t->cancel(address);
@@ -57,7 +57,7 @@ class late_radio final : public transport {
   }
   status send(link_id link, byte_view message) override {
     if (auto* t = real()) return t->send(link, message);
-    return not_there();
+    return not_open();
   }
   void disconnect(link_id link) override {
     if (auto* t = real()) t->disconnect(link);
@@ -96,12 +96,12 @@ class late_radio final : public transport {
     if (closed_) return fail(errc::state_stopping, none_.name + " is closed");
     return {};
   }
-  [[nodiscard]] status not_there() const {
-    return fail(errc::plugin_link, none_.name + ": the radio is not there yet");
+  [[nodiscard]] status not_open() const {
+    return fail(errc::plugin_link, none_.name + ": the radio is not open yet");
   }
 
   void run() {
-    seldom wrong;
+    seldom failures;
     for (;;) {
       {
         std::unique_lock lock{guard_};
@@ -110,45 +110,45 @@ class late_radio final : public transport {
       auto opened = open_();
       if (opened) return take(std::move(*opened));
       const error why{opened.error().code, opened.error().detail};
-      if (wrong.due(now_anchored(), why.detail)) told_.refused(why);
+      if (failures.due(now_anchored(), why.detail)) events_.refused(why);
     }
   }
 
-  /// Whatever was asked of it meanwhile comes before what is asked from now on.
+  /// Applies the pending settings before any later call reaches the radio.
   void take(std::unique_ptr<transport> t) {
     std::lock_guard lock{guard_};
     owned_ = std::move(t);
-    told_.open(owned_->info());
-    const auto tell = [this](const status& s) {
-      if (!s) told_.refused(s.error());
+    events_.open(owned_->info());
+    const auto report = [this](const status& s) {
+      if (!s) events_.refused(s.error());
     };
-    if (power_) tell(owned_->set_power(*power_));
-    for (const auto& [endpoint, name] : endpoints_) tell(owned_->add_endpoint(endpoint, name));
+    if (power_) report(owned_->set_power(*power_));
+    for (const auto& [endpoint, name] : endpoints_) report(owned_->add_endpoint(endpoint, name));
     endpoints_.clear();
-    if (scanning_) tell(owned_->scan(true));
+    if (scanning_) report(owned_->scan(true));
     real_.store(owned_.get(), std::memory_order_release);
   }
 
   const open_fn open_;
-  const late_radio_told told_;
+  const late_radio_events events_;
   const milliseconds pause_;
   transport_info none_;
   std::mutex guard_;
   std::condition_variable wake_;
-  // With the guard:
+  // Guarded by guard_:
   bool closed_ = false, scanning_ = false;
   std::optional<power_level> power_;
   std::map<endpoint_id, std::string> endpoints_;
   std::unique_ptr<transport> owned_;
-  std::atomic<transport*> real_{nullptr};  // `owned_`, once it has what was kept
+  std::atomic<transport*> real_{nullptr};  // `owned_`, once the pending settings are applied
   std::thread thread_;
 };
 
 }  // namespace
 
-std::unique_ptr<transport> make_late_radio(std::string name, open_fn open, late_radio_told told,
+std::unique_ptr<transport> make_late_radio(std::string name, open_fn open, late_radio_events events,
                                            milliseconds pause) {
-  return std::make_unique<late_radio>(std::move(name), std::move(open), std::move(told), pause);
+  return std::make_unique<late_radio>(std::move(name), std::move(open), std::move(events), pause);
 }
 
 }  // namespace cpns::actors

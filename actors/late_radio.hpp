@@ -1,5 +1,5 @@
 #pragma once
-// A radio whose address, adapter or service is not there yet.
+// A radio whose address, adapter or service is not available yet.
 
 #include <functional>
 #include <memory>
@@ -14,16 +14,16 @@ namespace cpns::actors {
 /// Opens the plugin; called by one thread at a time.
 using open_fn = std::function<plugins::open_result<std::unique_ptr<plugins::transport>>()>;
 
-/// What the log says of it.
-struct late_radio_told {
-  std::function<void(const plugins::transport_info&)> open;  ///< it is there now
-  std::function<void(const error&)> refused;                 ///< an attempt failed, at a bounded rate
+/// Called for the log, in the thread of the late radio.
+struct late_radio_events {
+  std::function<void(const plugins::transport_info&)> open;  ///< the radio is open now
+  std::function<void(const error&)> refused;                 ///< an attempt failed; rate-limited
 };
 
-/// A transport without links that tries to open the real one every few seconds, in a thread of its own, and
-/// hands everything on to it from then on: whether it scans and the endpoints are kept until then. A machine
-/// that boots may be faster than its network. `name` is the plugin's.
-std::unique_ptr<plugins::transport> make_late_radio(std::string name, open_fn open, late_radio_told told,
+/// At boot a role may start before its network or its adapter. This transport has no links and retries `open`
+/// every `pause` in its own thread. Once the real radio is open, it receives the pending settings (scan, power,
+/// endpoints) and every later call. `name`: name of the plugin.
+std::unique_ptr<plugins::transport> make_late_radio(std::string name, open_fn open, late_radio_events events,
                                                     milliseconds pause = seconds{5});
 
 }  // namespace cpns::actors

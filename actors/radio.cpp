@@ -9,7 +9,7 @@
 namespace cpns::actors {
 namespace {
 
-const radio_event nothing{.text = {}, .message = {}};  // in the place of what was forgotten
+const radio_event nothing{.text = {}, .message = {}};  // replaces an event that was discarded
 
 bool is_nothing(const radio_event& e) { return e.kind == radio_event::kind_t::message && e.link == 0; }
 
@@ -43,8 +43,8 @@ void radio_inbox::push(radio_event e) {
   if (was_empty) wake_();
 }
 
-/// A link that came up and went down since the last take() leaves nothing: a peer that redials faster than
-/// the role works costs no memory.
+/// Discards all events of a link that came up and went down since the last take(): a peer that reconnects
+/// faster than the role works costs no memory.
 bool radio_inbox::forget_unseen(plugins::link_id link) {
   const auto it = of_links_.find(link);
   if (it == of_links_.end() || events_[it->second.front()].kind != radio_event::kind_t::link_up) return false;
@@ -130,8 +130,7 @@ config::mark place_of(const config::transport_origin& o, const std::string& para
   return it == o.params.end() ? o.at : it->second;
 }
 
-/// What went wrong while the plugin was loaded stands at its name, the rest at the parameter or the
-/// transport.
+/// A load error is located at the plugin's name, any other at the parameter or the transport.
 config::diagnostic as_diagnostic(const config::transport_config& t, plugins::open_error why) {
   const auto at = why.code == errc::plugin_load || why.code == errc::plugin_incompatible
                       ? t.origin.plugin
@@ -156,7 +155,7 @@ open_in_its_place(const config::transport_config& t, const plugins::transport_sp
   return plugins::load_transport(spec, listener);
 }
 
-/// What the plugin's declaration says of the parameters.
+/// Checks the parameters against the plugin's declaration.
 config::diagnostics check_declared(const config::transport_config& t, const plugins::transport_spec& spec,
                                    plugins::transport_role as) {
   config::diagnostics out{t.origin.file, {}};
@@ -178,7 +177,7 @@ config::diagnostics check_radio(const config::transport_config& t,
   const auto spec = spec_of(t, plugin_dirs, as);
   auto out = check_declared(t, spec, as);
   if (!out.none()) return out;
-  // A value can be of the declared form and still make no sense. What only this machine lacks at present (an
+  // A value of the declared form can still be invalid. A resource that this machine lacks at present (an
   // adapter, an address) is not a fault of the file.
   if (auto probed = plugins::probe_transport(spec); !probed && probed.error().code == errc::config_range)
     out.all.push_back(as_diagnostic(t, std::move(probed).error()));
@@ -196,26 +195,26 @@ open_radio(const config::transport_config& t, const std::vector<config::path>& p
       CPNS_CHECK((*opened)->set_power(plugins::power_level::saving));
     return opened;
   };
-  const late_radio_told told{[t, component](const plugins::transport_info& info) {
-                               log::info(
-                                   component, "radio-open", "the radio is open",
-                                   {{"transport", t.name}, {"plugin", t.plugin}, {"version", info.version}});
-                             },
-                             [t, component](const error& why) {
-                               log::error(component, "radio-refused",
-                                          why.message() + "; tried again every 5 s", {{"transport", t.name}});
-                             }};
+  const late_radio_events events{
+      [t, component](const plugins::transport_info& info) {
+        log::info(component, "radio-open", "the radio is open",
+                  {{"transport", t.name}, {"plugin", t.plugin}, {"version", info.version}});
+      },
+      [t, component](const error& why) {
+        log::error(component, "radio-refused", why.message() + "; retrying every 5 s",
+                   {{"transport", t.name}});
+      }};
   auto opened = open();
   if (opened) {
-    told.open((*opened)->info());
+    events.open((*opened)->info());
     return std::move(*opened);
   }
-  // Resources may come: an address, an adapter, a service. Whatever else was wrong, a person has to mend.
+  // A missing resource (address, adapter, service) may appear later; any other error needs the operator.
   const bool waits = opened.error().code == errc::plugin_failed;
   auto why = as_error(t, {as_diagnostic(t, std::move(opened).error())});
   if (!waits) return fail(std::move(why));
-  told.refused(why);
-  return make_late_radio(t.plugin, open, told);
+  events.refused(why);
+  return make_late_radio(t.plugin, open, events);
 }
 
 }  // namespace cpns::actors

@@ -1,5 +1,6 @@
 #pragma once
-// CAF's mailboxes have no bound: who sends what strangers say counts what waits.
+// CAF's mailboxes are unbounded: the sender of messages from unverified peers counts and limits the pending
+// ones.
 
 #include <atomic>
 #include <cstdint>
@@ -7,11 +8,11 @@
 
 namespace cpns::actors {
 
-/// How many messages of one source wait in a mailbox: the sender adds one, the receiver takes it away. Copies
-/// share the number. [thread-safe]
+/// Pending messages of one source in a mailbox: the sender adds, the receiver takes. Copies share the count.
+/// [thread-safe]
 class waiting_count {
  public:
-  /// False, and nothing is added, when `most` wait already: the message is dropped.
+  /// False, and nothing is added, if `most` are pending: the caller drops the message.
   [[nodiscard]] bool add(std::uint32_t most) const {
     if (n_->load(std::memory_order_relaxed) >= most) return false;
     n_->fetch_add(1, std::memory_order_relaxed);
@@ -23,9 +24,9 @@ class waiting_count {
   std::shared_ptr<std::atomic<std::uint32_t>> n_ = std::make_shared<std::atomic<std::uint32_t>>(0);
 };
 
-/// Messages of one link that may wait for its device: an exchange has two.
+/// Pending messages per link: an exchange has two.
 inline constexpr std::uint32_t link_messages_max = 32;
-/// New links of one device that may wait for it.
+/// Pending new links per device.
 inline constexpr std::uint32_t new_links_max = 64;
 
 }  // namespace cpns::actors

@@ -1,6 +1,6 @@
 #pragma once
-// Every message of the server's actors. They carry proofs and keys: unsafe message types on purpose, so that
-// no actor system prints or serialises them.
+// Every message of the server's actors. Messages hold proofs and keys: they are unsafe message types on
+// purpose, so that CAF cannot print or serialise them.
 
 #include <caf/all.hpp>
 #include <memory>
@@ -18,7 +18,7 @@ namespace cpns::server {
 
 using answer_body = std::variant<protocol::assigned_keys, protocol::refusal>;
 
-/// Whole frames of the gateway, in order.
+/// Complete frames of the gateway, in order.
 struct frames_came {
   std::shared_ptr<const std::vector<bytes>> frames;
 };
@@ -27,7 +27,7 @@ struct assignment_done {
   request_id id;
   std::shared_ptr<const answer_body> body;
 };
-/// The outcome of one entry of an EpochReport; none: not done, the gateway reports again.
+/// The outcome of one entry of an EpochReport; nullopt: not done, the gateway reports it again.
 struct report_done {
   request_id id;
   std::size_t entry = 0;
@@ -57,7 +57,7 @@ struct job {
   request_id id;
   std::variant<assign, report> what;
   session_actor reply_to;
-  work_permit counted;  ///< given back with the job
+  work_permit counted;  ///< released with the job
 };
 struct do_job {
   std::shared_ptr<const job> what;
@@ -66,27 +66,27 @@ struct do_job {
 struct job_done {
   std::shared_ptr<const job> what;
 };
-/// A second has gone by.
+/// Sent once per second.
 struct tick {};
-/// The settings changed: entities without work in hand leave memory.
+/// The settings changed: idle entities are evicted.
 struct forget_idle {};
 
-/// dispatcher: one actor per entity on demand, evicted when idle.
+/// dispatcher: makes one actor per entity on demand and evicts it when idle.
 using dispatcher_actor =
-    caf::typed_actor<caf::reacts_to<do_job>,    // routes to assignment/<entity>, or refuses over the bounds
-                     caf::reacts_to<job_done>,  // one job less in hand
-                     caf::reacts_to<tick>,      // evicts what is idle
-                     caf::reacts_to<forget_idle>>;  // evicts what has no work in hand
+    caf::typed_actor<caf::reacts_to<do_job>,  // routes to assignment/<entity>, or refuses it over the bounds
+                     caf::reacts_to<job_done>,      // one job less is pending
+                     caf::reacts_to<tick>,          // evicts entities idle for too long
+                     caf::reacts_to<forget_idle>>;  // evicts all idle entities
 
-/// What became of the write that was under way.
+/// The outcome of the pending write.
 struct row_stored {
   std::uint64_t number = 0;
   bool ok = false;
 };
 
 /// assignment/<entity>: drives one assignment_machine.
-using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one is in hand at a time
-                                          caf::reacts_to<row_stored>>;  // goes on after the write
+using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one runs at a time
+                                          caf::reacts_to<row_stored>>;  // continues after the write
 
 }  // namespace cpns::server
 

@@ -11,7 +11,7 @@ using assignment_pointer = assignment_actor::stateful_pointer<assignment_state>;
 using protocol::link_status;
 using protocol::refusal;
 
-constexpr std::uint32_t retry_unwritten = 5;  ///< while the store takes no writes
+constexpr std::uint32_t retry_unwritten = 5;  // seconds, while the store accepts no writes
 
 const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
 
@@ -19,25 +19,25 @@ void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
   if (s.uncertain) s.machine.reset();
-  self->send(s.dispatcher, job_done{std::move(s.in_hand)});
-  s.in_hand.reset();
+  self->send(s.dispatcher, job_done{std::move(s.current)});
+  s.current.reset();
 }
 
-void tell(assignment_pointer self, answer_body body) {
-  const job& j = *self->state.in_hand;
+void send_answer(assignment_pointer self, answer_body body) {
+  const job& j = *self->state.current;
   self->send(j.reply_to, assignment_done{j.id, std::make_shared<const answer_body>(std::move(body))});
 }
 
-void tell_report(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
-  const job& j = *self->state.in_hand;
+void send_report_outcome(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
+  const job& j = *self->state.current;
   self->send(j.reply_to, report_done{j.id, std::get<job::report>(j.what).entry, outcome});
 }
 
 void write_line(const assignment_state& s, log::level level, std::string_view event, std::string_view text) {
-  log::write(level, "server", event, text, {{"entity", s.entity.text()}, {"gw", s.in_hand->from->gw.hex()}});
+  log::write(level, "server", event, text, {{"entity", s.entity.text()}, {"gw", s.current->from->gw.hex()}});
 }
 
-/// Kept until it is known whether the job is granted.
+/// Keeps a line until it is known whether the job is granted.
 void note(assignment_state& s, std::string_view event, std::string text,
           log::level level = log::level::info) {
   s.lines.push_back({level, event, std::move(text)});
@@ -48,12 +48,12 @@ void write_lines(assignment_state& s) {
 }
 
 void log_refusal(assignment_state& s, const refusal& no) {
-  if (!s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri)) return s.lines.clear();
+  if (!s.role->refusals.may_log(s.role->now(), s.current->from->uri)) return s.lines.clear();
   write_lines(s);
   log::warn("server", "assignment-refused", no.reason,
             {{"entity", s.entity.text()},
-             {"gateway", s.in_hand->from->uri},
-             {"gw", s.in_hand->from->gw.hex()},
+             {"gateway", s.current->from->uri},
+             {"gw", s.current->from->gw.hex()},
              {"status", std::string{name_of(no.status)}},
              {"ms", std::to_string((s.role->now() - s.began).count())}});
 }
@@ -64,7 +64,7 @@ void log_answer(assignment_state& s, const answer_body& body) {
   const auto& keys = std::get<protocol::assigned_keys>(body);
   log::info("server", "assignment-answered", "KeyAssignmentResponse (step 8)",
             {{"entity", s.entity.text()},
-             {"gw", s.in_hand->from->gw.hex()},
+             {"gw", s.current->from->gw.hex()},
              {"set", keys.set.hex()},
              {"epoch", epoch{keys.generation, keys.first_index}.text()},
              {"keys", std::to_string(keys.eukeys.size())},
@@ -81,15 +81,15 @@ result<protocol::entity_record> read_record(const assignment_state& s) {
 }
 
 void refuse_job(assignment_pointer self, refusal no) {
-  if (as_assign(*self->state.in_hand) != nullptr)
-    tell(self, std::move(no));
+  if (as_assign(*self->state.current) != nullptr)
+    send_answer(self, std::move(no));
   else
-    tell_report(self, std::nullopt);
+    send_report_outcome(self, std::nullopt);
   finish_job(self);
 }
 
-/// If the record cannot be read, the job in hand is refused, and the next job reads it again. After a write
-/// that failed it is read once the store is well, since the write may turn up until then.
+/// If the record cannot be read, the current job is refused, and the next job reads it again. After a failed
+/// write it is read only once the store is writable: until then the write may still take effect.
 bool load(assignment_pointer self) {
   auto& s = self->state;
   if (s.machine) return true;
@@ -104,7 +104,7 @@ bool load(assignment_pointer self) {
     return true;
   }
   auto no = protocol::unreadable(record.error(), "the device");
-  if (s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri))
+  if (s.role->refusals.may_log(s.role->now(), s.current->from->uri))
     write_line(s, log::level::error, no.event, no.why);
   refuse_job(self, std::move(no.answer));
   return false;
@@ -112,11 +112,11 @@ bool load(assignment_pointer self) {
 
 void begin(assignment_pointer self) {
   auto& s = self->state;
-  s.in_hand = std::move(s.waiting.front());
+  s.current = std::move(s.waiting.front());
   s.waiting.pop_front();
   s.began = s.role->now();
   if (!load(self)) return;
-  const job& j = *s.in_hand;
+  const job& j = *s.current;
   if (const auto* a = as_assign(j))
     s.machine->handle_request(s.began, {j.from->gw, j.from->exporter, j.from->uri}, j.id, a->request);
   else
@@ -132,10 +132,10 @@ void apply(assignment_pointer self, protocol::assignment_fetch_user&& o) {
 
 void apply(assignment_pointer self, protocol::assignment_fetch_device&& o) {
   auto& s = self->state;
-  note(s, "user-verified", "the proof is of the user's password (step 5)");
+  note(s, "user-verified", "the proof matches the user's password (step 5)");
   const auto device = s.role->temporary_keys.find(o.entity);
   if (device && *device)
-    note(s, "temporary-key-obtained", "the manufacturer's table knows the device (step 7)");
+    note(s, "temporary-key-obtained", "the device is in the manufacturer's table (step 7)");
   s.machine->handle_device(s.role->now(), device);
 }
 
@@ -159,29 +159,29 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
 
 void apply(assignment_pointer self, protocol::assignment_answer&& o) {
   log_answer(self->state, o.body);
-  tell(self, std::move(o.body));
+  send_answer(self, std::move(o.body));
 }
 
 void apply(assignment_pointer self, protocol::assignment_event&& o) {
   auto& s = self->state;
   const auto level = o.routine ? log::level::debug : log::level::info;
-  // A report is not refused, and a gateway can cause any number of lines by reports.
-  if (as_assign(*s.in_hand) != nullptr)
+  // A report is never refused, so its lines have no other limit.
+  if (as_assign(*s.current) != nullptr)
     note(s, o.id, std::move(o.text), level);
-  else if (o.routine || s.role->refusals.may_say(s.role->now(), s.in_hand->from->uri))
+  else if (o.routine || s.role->refusals.may_log(s.role->now(), s.current->from->uri))
     write_line(s, level, o.id, o.text);
 }
 
-/// Polls the machine until it waits for a write or the job is done. A stored answer follows by polling on.
+/// Polls the machine until it waits for a write or the job is done; called again after the write.
 void pump(assignment_pointer self) {
   auto& s = self->state;
-  while (s.in_hand && !s.write) {
+  while (s.current && !s.write) {
     auto out = s.machine->poll_output();
     if (out) {
       std::visit([self](auto& o) { apply(self, std::move(o)); }, *out);
       continue;
     }
-    if (as_assign(*s.in_hand) == nullptr) tell_report(self, s.outcome);
+    if (as_assign(*s.current) == nullptr) send_report_outcome(self, s.outcome);
     finish_job(self);
   }
 }
@@ -189,7 +189,7 @@ void pump(assignment_pointer self) {
 void work(assignment_pointer self) {
   auto& s = self->state;
   if (std::exchange(s.wait_for_writes, false)) submit(self, {});  // completions come in order
-  while (!s.in_hand && !s.write && !s.waiting.empty()) {
+  while (!s.current && !s.write && !s.waiting.empty()) {
     begin(self);
     pump(self);
   }
@@ -199,12 +199,12 @@ void after_write(assignment_pointer self, const row_stored& m) {
   auto& s = self->state;
   if (s.write != m.number) return;
   s.write.reset();
-  if (!s.in_hand) return work(self);
+  if (!s.current) return work(self);
   if (!m.ok) {
     s.uncertain = true;
     s.machine->handle_persist_failed(s.role->now());
     s.outcome.reset();
-  } else if (as_assign(*s.in_hand) != nullptr) {
+  } else if (as_assign(*s.current) != nullptr) {
     log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
   }
   pump(self);

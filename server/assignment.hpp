@@ -1,5 +1,5 @@
 #pragma once
-// assignment/<entity>: an assignment_machine with its row of the store.
+// assignment/<entity>: the actor of one assignment_machine and its row in the store.
 
 #include <deque>
 
@@ -8,7 +8,7 @@
 
 namespace cpns::server {
 
-/// What the log says of a job when it is granted; of one that is refused, a few a gateway.
+/// A log line of a job, written when the job is granted; of refused jobs only a few per gateway are written.
 struct assignment_line {
   log::level level = log::level::info;
   std::string_view event;
@@ -22,17 +22,17 @@ struct assignment_state {
   dispatcher_actor dispatcher;
   std::optional<protocol::assignment_machine> machine;
   std::deque<std::shared_ptr<const job>> waiting;
-  std::shared_ptr<const job> in_hand;
-  std::optional<protocol::report_outcome> outcome;  ///< of the report in hand
-  std::optional<std::uint64_t> write;               ///< under way
-  bool wait_for_writes = false;                     ///< a predecessor died: its last write may be under way
-  std::vector<assignment_line> lines;               ///< of the job in hand, not written yet
-  bool uncertain = false;                           ///< the last write failed, and may have landed
+  std::shared_ptr<const job> current;
+  std::optional<protocol::report_outcome> outcome;  ///< of the current report
+  std::optional<std::uint64_t> write;               ///< number of the pending write
+  bool wait_for_writes = false;                     ///< a predecessor died: its last write may be pending
+  std::vector<assignment_line> lines;               ///< of the current job, not written yet
+  bool uncertain = false;                           ///< the last write failed, but may be in the store
   time_point began;
 };
 
-/// `role` outlives the actor. The row is read at the first job; after a crash of its predecessor, once every
-/// write that was queued before is through.
+/// `role` outlives the actor. The row is read at the first job; `after_crash` of the predecessor, only after
+/// every write that was queued before.
 assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<assignment_state> self,
                                            role_context* role, entity_id entity, dispatcher_actor dispatcher,
                                            bool after_crash);

@@ -6,8 +6,8 @@
 #include <boost/asio/write.hpp>
 #include <utility>
 
-#include "base/keepalive.hpp"
 #include "base/log.hpp"
+#include "base/sockets.hpp"
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls.hpp"
@@ -20,9 +20,9 @@ namespace asio = boost::asio;
 using boost::system::error_code;
 
 constexpr std::size_t header_size = 4;
-/// A gateway that only waits costs this much buffer.
+/// Buffer of a gateway without a frame in transfer.
 constexpr std::size_t first_buffer = 4096;
-/// For the last words of TLS on either side.
+/// Time limit for the TLS close_notify.
 constexpr milliseconds farewell_max{500};
 
 std::uint32_t announced(const bytes& b, std::size_t at) {
@@ -59,8 +59,8 @@ void connection::start() {
   });
 }
 
-/// A load balancer looks whether the port is open: that is not a gateway, and nothing that went wrong. The
-/// listener counts such connections.
+/// A health check that only opens the port is not a gateway and not a fault. The listener counts such
+/// connections.
 void connection::on_first_byte(const error_code& ec) {
   if (over_) return;
   error_code unknown;
@@ -86,7 +86,7 @@ void connection::on_handshake(const error_code& ec) {
   if (!peer) return finish("gateway-refused", peer.error().message());
   handshaken_ = true;
   last_traffic_ = clock::now();
-  log_line(log::level::info, "gateway-connected", "mutual authentication done (step 0)",
+  log_line(log::level::info, "gateway-connected", "mutual authentication and key exchange done (step 0)",
            {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
@@ -117,10 +117,9 @@ result<peer_info> connection::identify() {
 void connection::read() {
   if (over_ || reading_ || draining_) return;
   std::vector<bytes> whole;
-  if (!take_frames(whole))
-    return finish("bad-frame", "a frame header announces more than 65536 bytes, or none");
+  if (!take_frames(whole)) return finish("bad-frame", "a frame header announces more than 65536 bytes, or 0");
   if (!whole.empty()) session_->frames(std::move(whole));
-  // What a gateway sends beyond its requests in flight waits in the socket.
+  // Over the limit of requests in flight, data stays in the socket.
   if (has_enough()) return;
   reading_ = true;
   stream_.async_read_some(
@@ -136,8 +135,9 @@ void connection::on_read(const error_code& ec, std::size_t n) {
   if (ec) {
     if (ec == asio::error::eof)
       return finish_properly("gateway-disconnected", "the gateway closed the connection");
-    return finish("gateway-disconnected",
-                  ec == asio::ssl::error::stream_truncated ? "the gateway cut the connection" : ec.message());
+    return finish("gateway-disconnected", ec == asio::ssl::error::stream_truncated
+                                              ? "the gateway dropped the connection without a TLS close"
+                                              : ec.message());
   }
   used_ += n;
   last_traffic_ = clock::now();
@@ -173,7 +173,7 @@ bool connection::take_frames(std::vector<bytes>& out) {
               input_.begin() + static_cast<std::ptrdiff_t>(used_), input_.begin());
     used_ -= at;
   }
-  // The buffer grows for a frame that has begun and shrinks when it is through.
+  // The buffer grows for a frame that has begun and shrinks after it.
   const std::size_t wanted = std::max({first_buffer, missing, used_});
   if (input_.size() != wanted) input_.resize(wanted);
   if (!partial) {
@@ -199,7 +199,7 @@ void connection::send(secret_bytes answer) {
 
 void connection::flush() {
   if (over_ || writing_) {
-    // The write that is under way looks again when it is done, unless the peer lets them pile up.
+    // The pending write flushes again when it completes; meanwhile only the limit is checked.
     std::lock_guard lock{outbox_guard_};
     flush_posted_ = false;
     if (!over_ && outbox_bytes_ > limits_.unsent_bytes)
@@ -280,7 +280,7 @@ void connection::end_if_drained() {
 
 void connection::log_line(log::level l, std::string_view event, std::string_view text,
                           std::initializer_list<log::field> fields) const {
-  if (lines_->may_say(now_anchored(), handshaken_ ? uri_ : std::string{}))
+  if (lines_->may_log(now_anchored(), handshaken_ ? uri_ : std::string{}))
     log::write(l, "server", event, text, fields);
 }
 
@@ -332,7 +332,7 @@ connection::clock::time_point connection::deadline() const {
 
 void connection::arm() {
   const auto at = deadline();
-  // A deadline that moved back is found when the earlier one comes.
+  // If the deadline moved back, the earlier timer fires and arms again.
   if (timer_.expiry() > clock::now() && timer_.expiry() <= at) return;
   timer_.expires_at(at);
   timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
@@ -346,7 +346,7 @@ void connection::on_timer() {
   if (now < deadline()) return arm();
   if (!heard_) return finish({}, {});
   if (!handshaken_) return finish("gateway-refused", "the handshake took too long");
-  if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests in hand");
+  if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests pending");
   if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_.frame_timeout)
     return finish("slow-gateway", "a frame took too long to arrive");
   if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_.frame_timeout)

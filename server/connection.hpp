@@ -1,6 +1,6 @@
 #pragma once
-// One TLS connection of a gateway: handshake, frames in, answers out, and every deadline. All work happens on
-// its strand.
+// One TLS connection of a gateway: handshake, frames in, answers out, all deadlines. All work runs on its
+// strand.
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -23,7 +23,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   using socket = boost::asio::ip::tcp::socket;
   using clock = std::chrono::steady_clock;
 
-  /// `io`: what `s` belongs to, kept alive. `limits` is read once. `done` is called once, on the strand, when
+  /// `io`: the io_context of `s`, kept alive. `limits` is copied. `done` is called once, on the strand, when
   /// the connection is over.
   connection(std::shared_ptr<boost::asio::io_context> io, socket s, boost::asio::ssl::context& tls,
              const link_limits& limits, std::shared_ptr<refusal_log> lines, session_factory make_session,
@@ -31,14 +31,14 @@ class connection final : public link_port, public std::enable_shared_from_this<c
 
   /// Begins the handshake.
   void start();
-  /// Reads nothing more; closes as soon as every frame is answered. [thread-safe]
+  /// Stops reading; closes once every frame is answered. [thread-safe]
   void drain();
 
   void send(secret_bytes answer) override;
   void close(std::string why) override;
-  /// Closes at once, without a word in the log. [thread-safe]
+  /// Closes at once, without a log line. [thread-safe]
   void abandon();
-  /// Whether a byte came from the other side. On the strand.
+  /// Whether a byte was received. On the strand.
   [[nodiscard]] bool heard() const { return heard_; }
 
  private:
@@ -47,20 +47,20 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   [[nodiscard]] result<peer_info> identify();
   void read();
   void on_read(const boost::system::error_code& ec, std::size_t n);
-  /// Takes whole frames out of the buffer, as many as may be in flight. False: what is announced is over the
-  /// bound.
+  /// Takes complete frames out of the buffer, up to the limit in flight. False: a header announces a size out
+  /// of bounds.
   bool take_frames(std::vector<bytes>& out);
   [[nodiscard]] bool has_enough() const;
   void flush();
   void on_written(const boost::system::error_code& ec);
-  /// A fault cuts the connection: what was refused must not look like a proper end.
+  /// Ends the connection without a TLS close, so that the peer sees a fault.
   void finish(std::string_view event, std::string_view why);
-  /// A planned end, which TLS tells the other side about.
+  /// Ends the connection with a TLS close_notify.
   void finish_properly(std::string_view event, std::string_view why);
-  /// A line of the log, as many as its gateway may cause; strangers share what they may cause.
+  /// A log line, limited per gateway; peers without a handshake share one limit.
   void log_line(log::level l, std::string_view event, std::string_view text,
                 std::initializer_list<log::field> fields) const;
-  /// False: it is over already.
+  /// False if it was over already.
   bool end(std::string_view event, std::string_view why);
   void close_socket();
   void end_if_drained();
@@ -80,13 +80,13 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::string address_, uri_;
 
   bytes input_;
-  std::size_t used_ = 0;                ///< bytes of input_ that were received
+  std::size_t used_ = 0;                ///< received bytes in input_
   std::deque<std::size_t> unanswered_;  ///< sizes of frames; an answer counts for the oldest one
   std::size_t unanswered_bytes_ = 0;
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand
   bool handshaken_ = false, heard_ = false;
-  bool old_ = false;  ///< it reached its lifetime; what is in flight is still answered
+  bool old_ = false;  ///< it reached its lifetime; frames in flight are still answered
   clock::time_point born_, last_traffic_;
   clock::time_point frame_began_ = clock::time_point::max();
   clock::time_point write_began_ = clock::time_point::max();

@@ -1,5 +1,5 @@
 #pragma once
-// What the server's actors share. Made by the role, which outlives them. [thread-safe] as a whole.
+// State that the server's actors share. The role owns it and outlives them. [thread-safe] as a whole.
 
 #include <atomic>
 #include <functional>
@@ -18,7 +18,7 @@
 
 namespace cpns::server {
 
-/// The bounds and times that actors go by; replaced as a whole when the configuration is read again.
+/// Bounds and times for the actors; replaced as a whole when the configuration is reloaded.
 struct actor_settings {
   protocol::assignment_settings assignment;
   std::uint32_t entities_live = 100'000;
@@ -26,15 +26,15 @@ struct actor_settings {
   milliseconds entity_idle = seconds{30};
 };
 
-/// Jobs that may wait for one entity; a gateway has one in hand, two gateways and a repetition make few more.
+/// Pending jobs per entity. A gateway has one; a second gateway and repetitions add a few.
 inline constexpr std::size_t jobs_per_entity_max = 16;
 
-/// Entries of one connection's reports that are worked on at a time: the others wait in the session, so that
-/// long reports do not keep short ones waiting. Below jobs_per_entity_max, so that a report with many entries
-/// of one device loses none.
+/// Report entries of one connection that are processed at a time; the others wait in the session, so that long
+/// reports do not delay short ones. Below jobs_per_entity_max, so that a report with many entries of one device
+/// loses none.
 inline constexpr std::size_t entries_at_once = 8;
 
-// What a refusal names, in seconds: the next moment will do; the gateway has enough in hand; the server has.
+// retry_after of a refusal, in seconds: transient; too many jobs of the gateway; too many jobs of the server.
 inline constexpr std::uint32_t retry_soon = 1;
 inline constexpr std::uint32_t retry_enough = 5;
 inline constexpr std::uint32_t retry_full = 10;
@@ -46,7 +46,7 @@ class shared_proof_delays {
     std::lock_guard lock{guard_};
     return delays_.wait(now, gw, user);
   }
-  void judged(time_point now, const gateway_id& gw, const user_id& user, bool good) {
+  void record(time_point now, const gateway_id& gw, const user_id& user, bool good) {
     std::lock_guard lock{guard_};
     if (good)
       delays_.right(gw, user);
@@ -59,8 +59,21 @@ class shared_proof_delays {
   protocol::proof_delays delays_;
 };
 
-/// storage::group_committer::submit; tests hold writes back.
+/// storage::group_committer::submit in production; tests delay writes.
 using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
+
+/// Messages that an actor handles before another one has its turn.
+inline constexpr std::size_t messages_a_turn = 32;
+
+/// For the server's actor system: no configuration file is read; under work sharing idle workers cost nothing.
+struct system_config : caf::actor_system_config {
+  system_config() {
+    constexpr std::size_t workers = 2;
+    set("scheduler.policy", caf::atom("sharing"));
+    set("scheduler.max-threads", workers);
+    set("scheduler.max-throughput", messages_a_turn);
+  }
+};
 
 class role_context {
  public:
@@ -80,7 +93,7 @@ class role_context {
   const clock_fn now;
   const protocol::proof_check proof;
   shared_proof_delays delays;
-  refusal_log refusals{"what a gateway was refused"};
+  refusal_log refusals{"refused requests"};
   gateway_register gateways;
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes

@@ -9,8 +9,6 @@ namespace {
 using dispatcher_pointer = dispatcher_actor::stateful_pointer<dispatcher_state>;
 using entries = dispatcher_state::entries;
 
-constexpr std::uint32_t retry_full = 10;
-
 void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
   if (const auto* r = std::get_if<job::report>(&j.what))
     return self->send(j.reply_to, report_done{j.id, r->entry, std::nullopt});
@@ -30,7 +28,7 @@ void evict(dispatcher_pointer self, entries::iterator at) {
   s.idle.erase(at);
 }
 
-/// Evicts the one that was not used for longest among those without work.
+/// Evicts the least recently used idle entity.
 bool make_room(dispatcher_pointer self) {
   auto& s = self->state;
   if (s.idle.empty()) return false;
@@ -54,16 +52,16 @@ void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   auto& s = self->state;
   const auto at = find_or_make(self, j->entity);
   if (!at) {
-    if (s.role->refusals.may_say(s.role->now(), j->from->uri))
-      log::warn("server", "entities-full", "too many entities have work in hand",
+    if (s.role->refusals.may_log(s.role->now(), j->from->uri))
+      log::warn("server", "entities-full", "too many entities have pending jobs",
                 {{"live", std::to_string(live(s))}, {"gateway", j->from->uri}});
-    return refuse(self, *j, retry_full, "the server has too much work in hand");
+    return refuse(self, *j, retry_full, "the server has too much pending work");
   }
   auto& e = **at;
-  if (e.in_hand.size() >= jobs_per_entity_max)
+  if (e.pending.size() >= jobs_per_entity_max)
     return refuse(self, *j, retry_soon, "too many requests for this device at once");
-  if (e.in_hand.empty()) s.busy.splice(s.busy.begin(), s.idle, *at);
-  e.in_hand.push_back(j);
+  if (e.pending.empty()) s.busy.splice(s.busy.begin(), s.idle, *at);
+  e.pending.push_back(j);
   self->send(e.actor, do_job{j});
 }
 
@@ -73,29 +71,30 @@ void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   if (found == s.by_entity.end()) return;
   auto& e = *found->second;
   e.last_used = s.role->now();
-  if (std::erase_if(e.in_hand, [&j](const auto& other) { return other->number == j->number; }) == 0) return;
-  if (e.in_hand.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
+  if (std::erase_if(e.pending, [&j](const auto& other) { return other->number == j->number; }) == 0) return;
+  if (e.pending.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
 }
 
-/// Evicts what has no work and was last used before `limit`.
+/// Evicts idle entities last used at or before `limit`.
 void sweep(dispatcher_pointer self, time_point limit) {
   auto& s = self->state;
   while (!s.idle.empty() && s.idle.back().last_used <= limit) evict(self, std::prev(s.idle.end()));
 }
 
-/// An assignment actor died: its row is as it was stored last, and the gateways ask again.
+/// An assignment actor died: its row is as last stored, and the gateways repeat their requests.
 void lost(dispatcher_pointer self, const caf::down_msg& m) {
   auto& s = self->state;
   const auto found = s.by_actor.find(m.source.id());
   if (found == s.by_actor.end()) return;
   const auto at = found->second;
-  log::error("server", "actor-died", "an assignment actor ended unexpectedly; it begins again from the store",
-             {{"entity", at->entity.text()}, {"jobs", std::to_string(at->in_hand.size())}});
-  for (const auto& j : at->in_hand) refuse(self, *j, retry_soon, "the request was interrupted; ask again");
+  log::error("server", "actor-died",
+             "an assignment actor ended unexpectedly; the entity continues from the stored row",
+             {{"entity", at->entity.text()}, {"jobs", std::to_string(at->pending.size())}});
+  for (const auto& j : at->pending) refuse(self, *j, retry_soon, "the request was interrupted; ask again");
   s.crashed.insert(at->entity);
   s.by_entity.erase(at->entity);
   s.by_actor.erase(found);
-  (at->in_hand.empty() ? s.idle : s.busy).erase(at);
+  (at->pending.empty() ? s.idle : s.busy).erase(at);
 }
 
 }  // namespace

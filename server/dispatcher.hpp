@@ -1,6 +1,5 @@
 #pragma once
-// dispatcher: finds or makes the actor of an entity, bounds the work in hand, and answers for actors that
-// died.
+// dispatcher: finds or makes the actor of an entity, bounds the pending jobs, and answers for actors that died.
 
 #include <list>
 #include <unordered_map>
@@ -15,21 +14,20 @@ struct dispatcher_state {
   struct entry {
     entity_id entity;
     assignment_actor actor;
-    std::vector<std::shared_ptr<const job>> in_hand;
+    std::vector<std::shared_ptr<const job>> pending;
     time_point last_used;
   };
   using entries = std::list<entry>;
 
   role_context* role = nullptr;
-  entries busy;  ///< those with work in hand
-  entries idle;  ///< most recently used first: what is evicted is at its end
+  entries busy;  ///< with pending jobs
+  entries idle;  ///< most recently used first, evicted from the end
   std::unordered_map<entity_id, entries::iterator> by_entity;
   std::unordered_map<caf::actor_id, entries::iterator> by_actor;
-  std::unordered_set<entity_id> crashed;  ///< whose actor died; the next one waits for its last write
+  std::unordered_set<entity_id> crashed;  ///< their actor died; the next one waits for its last write
 };
 
-/// `role` outlives the actor. The supervisor of the assignment actors; if it dies itself, the role has
-/// failed.
+/// `role` outlives the actor. Supervises the assignment actors; if it dies, the role has failed.
 dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<dispatcher_state> self,
                                            role_context* role);
 

@@ -5,7 +5,7 @@
 namespace cpns::server {
 namespace {
 
-constexpr std::size_t said_max = 4096;
+constexpr std::size_t reported_max = 4096;
 
 }  // namespace
 
@@ -24,7 +24,7 @@ gateway_register::ticket gateway_register::enter(const peer_info& peer, std::wea
   }
   if (oldest)
     oldest->close("this gateway has " + std::to_string(connections_max) +
-                  " newer connections: does it lose them, or do many use its certificate?");
+                  " newer connections: it loses its connections, or several gateways use its certificate");
   return mine;
 }
 
@@ -46,12 +46,14 @@ std::optional<std::string> gateway_register::used(time_point now, const gateway_
   mine->in_use = true;
   const auto newer = std::find_if(mine + 1, all.end(), [](const place& p) { return p.in_use; });
   if (newer == all.end()) return std::nullopt;
-  if (said_.size() >= said_max)
-    std::erase_if(said_, [now](const auto& s) { return now >= s.second + said_again || now < s.second; });
-  const auto said = said_.find(gw);
-  if (said != said_.end() && now >= said->second && now < said->second + said_again) return std::nullopt;
-  if (said == said_.end() && said_.size() >= said_max) return std::nullopt;
-  said_[gw] = now;
+  if (reported_.size() >= reported_max)
+    std::erase_if(reported_,
+                  [now](const auto& s) { return now >= s.second + report_interval || now < s.second; });
+  const auto reported = reported_.find(gw);
+  if (reported != reported_.end() && now >= reported->second && now < reported->second + report_interval)
+    return std::nullopt;
+  if (reported == reported_.end() && reported_.size() >= reported_max) return std::nullopt;
+  reported_[gw] = now;
   return newer->address;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-// Which connections each gateway identity has: finds two gateways that use one certificate, and bounds the
-// connections of one identity.
+// The connections of each gateway identity: detects two gateways with one certificate, and bounds the
+// connections per identity.
 
 #include <cstdint>
 #include <memory>
@@ -19,17 +19,17 @@ namespace cpns::server {
 /// [thread-safe]
 class gateway_register {
  public:
-  static constexpr std::size_t connections_max = 8;                ///< of one identity
-  static constexpr seconds said_again = std::chrono::minutes{10};  ///< how often the log says it of one
+  static constexpr std::size_t connections_max = 8;                     ///< per identity
+  static constexpr seconds report_interval = std::chrono::minutes{10};  ///< between reports of one identity
   using ticket = std::uint64_t;
 
-  /// A connection of the identity begins. Over the bound its oldest one is closed: a gateway that comes back
-  /// is let in, whatever it left behind.
+  /// Adds a connection of the identity. Over the bound the oldest one is closed, so that a gateway can always
+  /// reconnect.
   ticket enter(const peer_info& peer, std::weak_ptr<link_port> port);
   void leave(const gateway_id& gw, ticket t);
 
-  /// Requests came on the connection. The address of another one, if both are in use in turn and that was not
-  /// said lately: one gateway never goes back to the connection that it left.
+  /// Notes that requests arrived on the connection. Returns the address of a newer connection that is in use
+  /// too (one gateway never returns to an older connection), unless that was reported within report_interval.
   std::optional<std::string> used(time_point now, const gateway_id& gw, ticket t);
 
  private:
@@ -41,8 +41,8 @@ class gateway_register {
   };
   std::mutex guard_;
   ticket next_ = 1;
-  std::unordered_map<gateway_id, std::vector<place>> places_;  ///< of one identity, the newest one last
-  std::unordered_map<gateway_id, time_point> said_;
+  std::unordered_map<gateway_id, std::vector<place>> places_;  ///< per identity, the newest last
+  std::unordered_map<gateway_id, time_point> reported_;
 };
 
 }  // namespace cpns::server

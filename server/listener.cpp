@@ -22,25 +22,24 @@ using asio::ip::tcp;
 using boost::system::error_code;
 
 constexpr int io_threads = 2;
-/// After EMFILE and the like: time for others to give back what they hold.
+/// Pause after EMFILE and similar errors, until descriptors are free again.
 constexpr milliseconds accept_pause{100};
-/// Between two attempts to bind an address that is not there yet.
+/// Between attempts to bind an address that does not exist yet.
 constexpr seconds bind_pause{2};
 
-/// What a resolver may know later. Anything else is a mistake in the file.
+/// A host name may resolve later; anything else is a mistake in the file.
 bool is_name(const std::string& host) {
   return !host.empty() && std::all_of(host.begin(), host.end(), [](unsigned char c) {
     return std::isalnum(c) != 0 || c == '-' || c == '.' || c == '_';
   });
 }
-/// Connections that ended before their first byte are told about together, as often as this.
-constexpr std::chrono::hours silent_said_every{1};
+/// Interval of the summary of connections that ended before their first byte.
+constexpr std::chrono::hours silent_report_interval{1};
 
 }  // namespace
 
 struct listener::impl {
-  // Shared with the connections: whoever holds a port to the very end must not outlive what its timer lives
-  // in.
+  // A link_port may outlive the listener and its timer needs the io_context, so both share it.
   std::shared_ptr<asio::io_context> shared_io = std::make_shared<asio::io_context>(io_threads);
   asio::io_context& io = *shared_io;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
@@ -49,10 +48,10 @@ struct listener::impl {
   std::string host;
   std::uint16_t wanted_port = 0;
   tcp::acceptor acceptor{strand};
-  tcp::endpoint bound;  // with the guard, and so is `is_bound`
+  tcp::endpoint bound;  // guarded, like `is_bound`
   bool is_bound = false;
-  seldom not_there;
-  seldom no_room;  // with the guard
+  seldom no_address;
+  seldom connections_full;  // guarded
   std::shared_ptr<refusal_log> lines = std::make_shared<refusal_log>("connections");
   asio::steady_timer pause{strand};
   asio::steady_timer ticker{strand};
@@ -66,17 +65,17 @@ struct listener::impl {
   link_limits limits;
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
-  bool waiting_for_room = false;
-  bool complained = false;   ///< of a failed accept, and none succeeded since; on the strand
-  std::uint64_t silent = 0;  ///< connections that ended before their first byte, not yet told about
-  std::optional<connection::clock::time_point> silent_said;
+  bool paused = false;         ///< at limits.connections
+  bool accept_failed = false;  ///< logged, and no accept succeeded since; on the strand
+  std::uint64_t silent = 0;    ///< connections that ended before their first byte, not yet reported
+  std::optional<connection::clock::time_point> silent_reported;
 
   impl(crypto::tls_supply tls, const link_limits& l, session_factory make)
       : contexts(std::move(tls)), make_session(std::move(make)), limits(l) {}
 
-  /// True: bound; false: the address is not there yet.
+  /// True: bound; false: the address does not exist yet.
   result<bool> open();
-  /// Accepts, or tries to bind again in a while. On the strand.
+  /// Accepts, or retries to bind after bind_pause. On the strand.
   void begin();
   void wait_for_address(const std::string& why);
   void accept();
@@ -84,8 +83,8 @@ struct listener::impl {
   void forget(const connection* c);
   /// With the guard held.
   void count_silent();
-  /// With the guard held: goes on accepting if that had stopped and there is room again.
-  void accept_if_room();
+  /// With the guard held: resumes accepting once below limits.connections.
+  void resume();
   void arm_ticker();
   std::vector<std::shared_ptr<connection>> all();
 };
@@ -95,7 +94,8 @@ result<bool> listener::impl::open() {
   error_code ec;
   auto address = asio::ip::make_address(host, ec);
   if (ec) {
-    if (!is_name(host)) return fail(errc::config_range, "listen: " + host + " is not an address or a name");
+    if (!is_name(host))
+      return fail(errc::config_range, "listen: " + host + " is not an address or a host name");
     tcp::resolver names{io};
     const auto found = names.resolve(host, std::to_string(wanted_port), ec);
     if (ec || found.empty()) return wait_for_address("listen: " + where + ": " + ec.message()), false;
@@ -112,7 +112,7 @@ result<bool> listener::impl::open() {
     error_code ignored;
     acceptor.close(ignored);
     if (ec.value() == EADDRNOTAVAIL)
-      return wait_for_address("listen: " + where + ": this machine does not have the address"), false;
+      return wait_for_address("listen: " + where + ": not an address of this machine"), false;
     return fail(errc::config_usage,
                 "listen: " + where + ": " + ec.message() + "; is another server running there?");
   }
@@ -123,8 +123,8 @@ result<bool> listener::impl::open() {
 }
 
 void listener::impl::wait_for_address(const std::string& why) {
-  if (not_there.due(now_anchored(), why))
-    log::error("server", "not-listening", why + "; no gateway can connect until it is there",
+  if (no_address.due(now_anchored(), why))
+    log::error("server", "not-listening", why + "; no gateway can connect; retrying every 2 s",
                {{"again_in_s", std::to_string(bind_pause.count())}});
 }
 
@@ -138,7 +138,7 @@ void listener::impl::begin() {
       if (stopping) return;
     }
     if (const auto opened = open(); !opened) wait_for_address(opened.error().message());
-    if (is_bound) log::info("server", "server-listening", "the address is there: gateways may connect");
+    if (is_bound) log::info("server", "server-listening", "the address exists now; gateways can connect");
     begin();
   });
 }
@@ -147,11 +147,11 @@ void listener::impl::accept() {
   {
     std::lock_guard lock{guard};
     if (stopping) return;
-    waiting_for_room = live.size() >= limits.connections;
-    if (waiting_for_room) {
+    paused = live.size() >= limits.connections;
+    if (paused) {
       const auto taken = std::to_string(live.size());
-      if (no_room.due(now_anchored(), taken))
-        log::warn("server", "connections-full", "further gateways wait to be accepted",
+      if (connections_full.due(now_anchored(), taken))
+        log::warn("server", "connections-full", "limits.connections is reached; further gateways wait",
                   {{"connections", taken}});
       return;
     }
@@ -162,17 +162,17 @@ void listener::impl::accept() {
 void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
   if (ec == asio::error::operation_aborted) return;
   if (ec) {
-    if (!std::exchange(complained, true))
-      log::warn("server", "accept-failed", ec.message() + "; trying again and again");
+    if (!std::exchange(accept_failed, true))
+      log::warn("server", "accept-failed", ec.message() + "; retrying");
     pause.expires_after(accept_pause);
     pause.async_wait([this](const error_code& stop) {
       if (!stop) accept();
     });
     return;
   }
-  complained = false;
+  accept_failed = false;
   auto made = contexts();
-  if (!made) {  // whoever makes them says why, at a rate that it bounds
+  if (!made) {  // the source of the contexts logs the reason, rate-limited
     s.close();
     return accept();
   }
@@ -199,22 +199,22 @@ void listener::impl::forget(const connection* c) {
   live.erase(c);
   if (!c->heard() && !stopping) count_silent();
   if (live.empty()) empty.notify_all();
-  accept_if_room();
+  resume();
 }
 
 void listener::impl::count_silent() {
   ++silent;
   const auto now = connection::clock::now();
-  if (silent_said && now - *silent_said < silent_said_every) return;
-  silent_said = now;
+  if (silent_reported && now - *silent_reported < silent_report_interval) return;
+  silent_reported = now;
   log::info("server", "connections-without-a-byte",
-            "connections ended before their first byte, as health checks do; said once an hour",
+            "connections ended before their first byte (health checks?); reported at most once per hour",
             {{"connections", std::to_string(std::exchange(silent, 0))}});
 }
 
-void listener::impl::accept_if_room() {
-  if (!waiting_for_room || stopping || live.size() >= limits.connections) return;
-  waiting_for_room = false;
+void listener::impl::resume() {
+  if (!paused || stopping || live.size() >= limits.connections) return;
+  paused = false;
   asio::post(strand, [this] { accept(); });
 }
 
@@ -262,8 +262,7 @@ void listener::stop() {
     i->pause.cancel();
     i->tick = nullptr;
   });
-  // The threads end when nothing is left to do: every handler has run, and with it every connection is let
-  // go.
+  // The threads end once every handler has run and thereby released its connection.
   impl_->work.reset();
   for (auto& t : impl_->threads) t.join();
   impl_->threads.clear();
@@ -295,7 +294,7 @@ std::size_t listener::connections() const {
 void listener::set_limits(const link_limits& limits) {
   std::lock_guard lock{impl_->guard};
   impl_->limits = limits;
-  impl_->accept_if_room();
+  impl_->resume();
 }
 
 void listener::drain(milliseconds timeout) {

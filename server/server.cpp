@@ -5,7 +5,6 @@
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/session.hpp"
-#include "server/system_config.hpp"
 
 namespace cpns::server {
 namespace {
@@ -93,7 +92,7 @@ reload_report compare(const config::server_config& a, const config::server_confi
   return r;
 }
 
-/// The running configuration with those parts of `fresh` that may change.
+/// `running`, with the settings of `fresh` that may change at run time.
 config::server_config merge(config::server_config running, const config::server_config& fresh) {
   running.gateway_uris = fresh.gateway_uris;
   running.limits = fresh.limits;
@@ -110,7 +109,7 @@ config::server_config merge(config::server_config running, const config::server_
 
 }  // namespace
 
-// Members are destroyed from the last to the first: sockets, then actors, then what they use.
+// Members are destroyed in reverse: sockets, then actors, then their dependencies.
 struct server_role::impl {
   std::mutex guard;  ///< of `config`
   config::server_config config;
@@ -175,13 +174,13 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(i->sockets, listener::start(
                            c.listen.host, c.listen.port, [tls] { return tls->context(); }, limits_of(c),
                            std::move(make_session)));
-  // The role's dispatcher lives as long as the listener whose thread this runs on.
+  // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   if (i->sockets->listening())
-    log::info("server", "server-listening", "gateways may connect",
+    log::info("server", "server-listening", "gateways can connect",
               {{"address", i->sockets->address()}, {"name", c.name}});
   return std::unique_ptr<server_role>(new server_role(std::move(i)));
 }
@@ -193,7 +192,7 @@ std::size_t server_role::connections() const { return impl_->sockets->connection
 bool server_role::failed() const { return *impl_->dead; }
 
 void server_role::drain(milliseconds timeout) {
-  log::info("server", "server-draining", "answering what was asked");
+  log::info("server", "server-draining", "no new connections; answering pending requests");
   impl_->sockets->drain(timeout);
 }
 

@@ -11,37 +11,37 @@
 
 namespace cpns::server {
 
-/// What a running role did with a configuration that was read again, by YAML key.
+/// Effect of a reloaded configuration on a running role, by YAML key.
 struct reload_report {
   std::vector<std::string> changed;
-  std::vector<std::string> ignored;  ///< differs, but takes a restart
+  std::vector<std::string> ignored;  ///< differs, but requires a restart
 };
 
 class server_role {
  public:
-  /// Listens from now on, or as soon as its address is there. `store` is opened by the caller and outlives
-  /// the role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range,
-  /// config_usage), the store. A certificate out of its time is waited for: until then connections are closed
-  /// unanswered.
+  /// Starts listening, or retries until its address exists. `store` is opened by the caller and outlives the
+  /// role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range, config_usage),
+  /// the store. While the certificate is outside its validity, connections are closed unanswered.
   static result<std::unique_ptr<server_role>> start(const config::server_config& c,
                                                     storage::sealed_store& store, clock_fn now = now_wall);
-  /// Stops at once what was not drained.
+  /// Closes at once all connections that are not drained.
   ~server_role();
   server_role(const server_role&) = delete;
   server_role& operator=(const server_role&) = delete;
 
-  /// Its address is there and bound. [thread-safe]
+  /// Whether its address is bound. [thread-safe]
   [[nodiscard]] bool listening() const;
-  /// host:port as it really is, once it listens.
+  /// The bound host:port, once it listens.
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::uint16_t port() const;
-  /// Gateways connected, those in their handshake included. [thread-safe]
+  /// Number of connections, including those in their handshake. [thread-safe]
   [[nodiscard]] std::size_t connections() const;
-  /// Accepts nothing more, answers what was asked, closes; returns when done, at the latest after `timeout`.
+  /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
+  /// `timeout`.
   void drain(milliseconds timeout);
-  /// Takes over what can change while the role runs. The log is the process's affair. [thread-safe]
+  /// Applies the settings that may change at run time; the caller applies those of the log. [thread-safe]
   reload_report reload(const config::server_config& c);
-  /// A part that nothing restarts has died: the process should end. [thread-safe]
+  /// A part that is not restarted has died: the process should exit. [thread-safe]
   [[nodiscard]] bool failed() const;
 
  private:

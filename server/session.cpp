@@ -2,7 +2,7 @@
 
 #include "base/log.hpp"
 #include "crypto/key_schedule.hpp"
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 
 namespace cpns::server {
 namespace {
@@ -13,7 +13,7 @@ using protocol::refusal;
 
 constexpr std::uint32_t retry_store = 5;
 
-/// Every answer carries the server's incarnation and the current issuer nonce.
+/// Every answer holds the server's incarnation and the current issuer nonce.
 template <class Body>
 void answer(session_pointer self, const request_id& id, Body body) {
   auto& s = self->state;
@@ -39,28 +39,28 @@ void route(session_pointer self, job j) {
   self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
 }
 
-/// Counts so many jobs; otherwise `to` stays empty and what to answer is returned.
+/// Takes a permit for `jobs` jobs; if there is none, `to` stays empty and the refusal is returned.
 std::optional<protocol::refused> count(session_pointer self, std::size_t jobs, work_permit& to) {
   auto& role = *self->state.role;
   switch (role.work->take(self->state.peer->gw, jobs, role.settings()->jobs, to)) {
   case work_ledger::verdict::taken: break;
   case work_ledger::verdict::gateway_full:
     return protocol::refused{
-        {link_status::overloaded, retry_enough, "too much of this gateway is in hand"},
+        {link_status::overloaded, retry_enough, "too many requests of this gateway are pending"},
         "gateway-full",
-        "it has as many requests and entries of reports in hand as limits.jobs_per_gateway"};
+        "its pending requests and report entries reach limits.jobs_per_gateway"};
   case work_ledger::verdict::server_full:
-    return protocol::refused{
-        {link_status::overloaded, retry_full, "the server has too much work in hand"},
-        "jobs-full",
-        "all gateways together have as many requests and entries in hand as limits.jobs"};
+    return protocol::refused{{link_status::overloaded, retry_full, "the server has too much pending work"},
+                             "jobs-full",
+                             "the pending requests and report entries of all gateways reach limits.jobs"};
   }
   return std::nullopt;
 }
 
-void turn_away(session_pointer self, const request_id& id, std::string_view about, protocol::refused no) {
+void refuse_and_log(session_pointer self, const request_id& id, std::string_view about,
+                    protocol::refused no) {
   auto& s = self->state;
-  if (s.role->refusals.may_say(s.role->now(), s.peer->uri)) {
+  if (s.role->refusals.may_log(s.role->now(), s.peer->uri)) {
     const auto level = no.event == "row-unreadable" ? log::level::error : log::level::info;
     log::write(level, "server", no.event, no.why, {{"entity", std::string{about}}, {"gw", s.peer->gw.hex()}});
     log::warn("server", about.empty() ? "request-refused" : "assignment-refused", no.answer.reason,
@@ -75,17 +75,17 @@ void turn_away(session_pointer self, const request_id& id, std::string_view abou
 void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
   auto found = self->state.role->users.challenge(m.user);
   if (found) return answer(self, id, *found);
-  turn_away(self, id, {}, protocol::unreadable(found.error(), "the user"));
+  refuse_and_log(self, id, {}, protocol::unreadable(found.error(), "the user"));
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
   answer(self, id, protocol::issuer_nonce_answer{});
 }
 
-/// What is decided before anything is made for the entity: who proves nothing, or names a device that nobody
-/// imported, costs no actor.
-std::optional<protocol::refused> refuse_at_the_door(session_pointer self,
-                                                    const protocol::key_assignment_request& m) {
+/// Checks before any actor is made: a request without a valid proof, or for a device that was not imported,
+/// costs none.
+std::optional<protocol::refused> check_early(session_pointer self,
+                                             const protocol::key_assignment_request& m) {
   auto& s = self->state;
   auto& role = *s.role;
   const auto now = role.now();
@@ -94,7 +94,7 @@ std::optional<protocol::refused> refuse_at_the_door(session_pointer self,
   const auto user = role.users.find(m.user);
   if (!user) return protocol::unreadable(user.error(), "the user");
   auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *user);
-  role.delays.judged(now, s.peer->gw, m.user, !no);
+  role.delays.record(now, s.peer->gw, m.user, !no);
   if (no) return no;
   const auto known = role.temporary_keys.knows(m.entity);
   if (known && !*known) return protocol::unknown_entity();
@@ -107,9 +107,9 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
               {"gw", self->state.peer->gw.hex()},
               {"reason", std::string{name_of(m.reason)}}});
   job j;
-  auto no = refuse_at_the_door(self, m);
+  auto no = check_early(self, m);
   if (!no) no = count(self, 1, j.counted);
-  if (no) return turn_away(self, id, m.entity.text(), *std::move(no));
+  if (no) return refuse_and_log(self, id, m.entity.text(), *std::move(no));
   j.entity = m.entity;
   j.id = id;
   j.what = job::assign{std::move(m)};
@@ -127,7 +127,7 @@ void finish_report(session_pointer self, const request_id& id, const session_sta
   answer(self, id, std::move(out));
 }
 
-/// One entry less is missing; the last one answers the report.
+/// Stores the outcome of one entry; the last one answers the report.
 void entry_is_done(session_pointer self, const request_id& id, std::size_t entry,
                    std::optional<protocol::report_outcome> outcome) {
   auto& s = self->state;
@@ -140,7 +140,7 @@ void entry_is_done(session_pointer self, const request_id& id, std::size_t entry
   finish_report(self, id, r);
 }
 
-/// An entity that the store has no row of is answered for here: nothing is known of a holder.
+/// An entity without a row has no holder: its entry is answered here with resync, without an actor.
 void begin_entry(session_pointer self, const request_id& id, session_state::report& r) {
   auto& s = self->state;
   const std::size_t entry = r.begun++;
@@ -153,13 +153,13 @@ void begin_entry(session_pointer self, const request_id& id, session_state::repo
   j.id = id;
   j.what = job::report{entry, which};
   j.counted = std::move(counted);
-  ++s.entries_in_hand;
+  ++s.entries_pending;
   route(self, std::move(j));
 }
 
 void work_on_reports(session_pointer self) {
   auto& s = self->state;
-  while (!s.waiting.empty() && s.entries_in_hand < entries_at_once) {
+  while (!s.waiting.empty() && s.entries_pending < entries_at_once) {
     const auto id = s.waiting.front();
     auto& r = s.reports.at(id);
     if (r.begun + 1 == r.asked.entries.size()) s.waiting.pop_front();
@@ -171,9 +171,9 @@ void handle(session_pointer self, const request_id& id, protocol::epoch_report&&
   auto& s = self->state;
   if (m.entries.empty()) return answer(self, id, protocol::epoch_report_answer{});
   if (s.reports.count(id) != 0)
-    return answer(self, id, refusal{link_status::overloaded, retry_soon, "the same report is in hand"});
+    return answer(self, id, refusal{link_status::overloaded, retry_soon, "the same report is pending"});
   work_permit counted;
-  if (auto no = count(self, m.entries.size(), counted)) return turn_away(self, id, {}, *std::move(no));
+  if (auto no = count(self, m.entries.size(), counted)) return refuse_and_log(self, id, {}, *std::move(no));
   auto& r = s.reports[id];
   r.outcomes.resize(m.entries.size());
   r.missing = m.entries.size();
@@ -188,28 +188,28 @@ void take(session_pointer self, const bytes& frame) {
   auto request = protocol::decode_link_request(frame);
   if (request) {
     if (request->incarnation > s.role->settings()->assignment.incarnation &&
-        s.role->refusals.may_say(s.role->now(), s.peer->uri))
+        s.role->refusals.may_log(s.role->now(), s.peer->uri))
       log::warn("server", "incarnation-behind",
-                "a gateway knows a later incarnation of this server: was the store restored?",
+                "a gateway has seen a later incarnation of this server: was the store restored?",
                 {{"gateway", s.peer->uri}});
     const auto id = request->id;
     return std::visit([self, &id](auto& m) { handle(self, id, std::move(m)); }, request->body);
   }
-  if (s.role->refusals.may_say(s.role->now(), s.peer->uri))
+  if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
     log::warn("server", "bad-request", request.error().message(), {{"gateway", s.peer->uri}});
   if (const auto id = protocol::peek_request_id(frame))
-    return answer(self, *id, refusal{link_status::bad_request, 0, "the request is not understood"});
-  s.port->close("a frame is no request");
+    return answer(self, *id, refusal{link_status::bad_request, 0, "the request cannot be decoded"});
+  s.port->close("a frame is not a request");
 }
 
 void report_is_done(session_pointer self, const report_done& m) {
   auto& s = self->state;
-  if (s.entries_in_hand > 0) --s.entries_in_hand;
+  if (s.entries_pending > 0) --s.entries_pending;
   entry_is_done(self, m.id, m.entry, m.outcome);
   work_on_reports(self);
 }
 
-/// Two gateways with one certificate, or one that was started twice: the operator is told.
+/// Warns the operator of two gateways with one certificate, or of one gateway started twice.
 void note_use(session_pointer self) {
   auto& s = self->state;
   const auto other = s.role->gateways.used(s.role->now(), s.peer->gw, s.place);
@@ -217,7 +217,7 @@ void note_use(session_pointer self) {
   log::warn(
       "server", "gateway-connected-twice",
       "one gateway identity is connected twice, and both connections are in use: two gateways have the "
-      "same certificate, or one was started again from a copy; give each a certificate of its own",
+      "same certificate, or a copy of one is running; give each gateway its own certificate",
       {{"gateway", s.peer->uri}, {"gw", s.peer->gw.hex()}, {"peer", s.peer->address}, {"other", *other}});
 }
 
@@ -232,7 +232,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   s.port = port;
   s.place = s.role->gateways.enter(*s.peer, port);
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
-  // Whatever ends this actor ends the connection: the gateway connects again.
+  // However this actor ends, its connection is closed, and the gateway connects again.
   self->attach_functor([port = std::move(port), context = s.role, gw = s.peer->gw, place = s.place] {
     context->gateways.leave(gw, place);
     port->close("the session ended");

@@ -1,5 +1,5 @@
 #pragma once
-// session/<gateway>: what one connection of a gateway asks, and the answers to it. Every frame is answered
+// session/<gateway>: the requests of one connection of a gateway and their answers. Every frame is answered
 // once.
 
 #include <deque>
@@ -14,17 +14,17 @@ struct session_state {
   struct report {
     protocol::epoch_report asked;
     std::vector<std::optional<protocol::report_outcome>> outcomes;
-    std::size_t begun = 0;  ///< entries before it are answered or in hand
+    std::size_t begun = 0;  ///< entries before it are pending or answered
     std::size_t missing = 0;
-    work_permit counted;  ///< for the entries that are not begun
+    work_permit counted;  ///< for the entries not begun
   };
   std::shared_ptr<role_context> role;
   std::shared_ptr<const peer_info> peer;
   std::shared_ptr<link_port> port;
   gateway_register::ticket place = 0;
   std::unordered_map<request_id, report> reports;
-  std::deque<request_id> waiting;  ///< reports with entries that are not begun, the oldest first
-  std::size_t entries_in_hand = 0;
+  std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
+  std::size_t entries_pending = 0;
   std::uint64_t nonce_slot = 0;
   protocol::nonce16 nonce{};
 };

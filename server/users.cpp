@@ -23,7 +23,7 @@ result<server_meta> decode_meta(byte_view in) {
   CPNS_CHECK(r.array_of("server meta", 4));
   CPNS_TRY(const auto schema, r.uint("server meta schema"));
   if (schema != meta_schema)
-    return fail(errc::store_damaged, "the store is of another version of the server");
+    return fail(errc::store_damaged, "the store was written by another version of the server");
   CPNS_TRY(const auto issuer, r.bstr("K_iss", 32, 32));
   m.issuer_key = secret32{issuer.first<32>()};
   CPNS_TRY(const auto fake, r.bstr("fake salt key", 32, 32));
@@ -47,7 +47,7 @@ result<std::optional<protocol::user_record>> user_directory::find(const user_id&
       return std::optional{at->second->second};
     }
   }
-  // Unknown names are not kept: whoever guesses names would push out real ones.
+  // Unknown names are not cached: guessed names would evict real ones.
   CPNS_TRY(const auto row, store_.get(storage::table::users, as_bytes(user.text())));
   if (!row) return std::optional<protocol::user_record>{};
   CPNS_TRY(auto record, protocol::decode_user_record(row->expose()));

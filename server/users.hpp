@@ -1,6 +1,5 @@
 #pragma once
-// The user directory (step 5) and the table of Temporary Keys (step 7): what the store knows about people and
-// devices.
+// The user directory (step 5) and the table of Temporary Keys (step 7), both in the store.
 
 #include <list>
 #include <mutex>
@@ -12,18 +11,19 @@
 
 namespace cpns::server {
 
-/// Reads users and keeps the latest used in memory. [thread-safe]
+/// Reads users from the store and caches the most recently used. [thread-safe]
 class user_directory {
  public:
-  /// `store` outlives the directory. `fake_key` makes the salts of users that do not exist.
+  /// `store` outlives the directory. The salts of unknown users are derived from `fake_key`. `cached`: users in
+  /// memory.
   user_directory(const storage::sealed_store& store, const crypto::suite& s, secret32 fake_key,
                  std::size_t cached);
 
-  /// nullopt: there is no such user. Errors of the store, and store_damaged.
+  /// nullopt: unknown user. Errors of the store, and store_damaged.
   result<std::optional<protocol::user_record>> find(const user_id& user);
-  /// Salt and iteration count; for an unknown user ones that stay the same and look like real ones.
+  /// Salt and iteration count; for an unknown user a stable fake that looks real.
   result<protocol::user_challenge_answer> challenge(const user_id& user);
-  /// Forgets what was read, and keeps up to `cached` users from now on.
+  /// Clears the cache and sets its size to `cached` users.
   void reset(std::size_t cached);
 
  private:
@@ -37,14 +37,14 @@ class user_directory {
   std::unordered_map<user_id, order::iterator> index_;
 };
 
-/// Where TK' of a device comes from. Later ones derive it from a batch key or ask the manufacturer.
+/// Source of the TK' of a device. Other sources may derive it from a batch key or query the manufacturer.
 /// [thread-safe]
 class temporary_key_source {
  public:
   virtual ~temporary_key_source() = default;
-  /// Whether the device is known, for less than what `find` costs.
+  /// Whether the device is known; cheaper than `find`.
   virtual result<bool> knows(const entity_id& entity) = 0;
-  /// nullopt: the device is not known.
+  /// nullopt: unknown device.
   virtual result<std::optional<protocol::device_secret_record>> find(const entity_id& entity) = 0;
 };
 
@@ -59,13 +59,13 @@ class temporary_key_table final : public temporary_key_source {
   const storage::sealed_store& store_;
 };
 
-/// What all servers of a cluster share and no restart changes.
+/// Durable identity of a server, shared by all servers of a cluster.
 struct server_meta {
   secret32 issuer_key;            ///< K_iss
-  secret32 fake_salt_key;         ///< salts of users that do not exist
+  secret32 fake_salt_key;         ///< for the salts of unknown users
   std::uint64_t incarnation = 1;  ///< raised after a restore
 };
-/// Reads it, or draws and stores it once.
+/// Reads it, or draws and stores it at the first start.
 result<server_meta> load_meta(storage::sealed_store& store, entropy& random);
 
 }  // namespace cpns::server

@@ -1,6 +1,6 @@
 #pragma once
-// What is counted of the work in hand: requests, and entries of reports, from the moment they are taken until
-// they are answered, in all and of each gateway, over all of its connections.
+// Counts pending jobs (requests and report entries) from acceptance to answer: in total, and per gateway over
+// all of its connections.
 
 #include <memory>
 #include <mutex>
@@ -13,7 +13,7 @@ namespace cpns::server {
 
 class work_ledger;
 
-/// So many jobs that the ledger counts; gives them back when it goes away.
+/// A number of jobs counted by the ledger; the destructor gives them back.
 class work_permit {
  public:
   work_permit() = default;
@@ -26,7 +26,7 @@ class work_permit {
   work_permit& operator=(const work_permit&) = delete;
   ~work_permit() { give_back(); }
 
-  /// Takes one of its jobs out, for a holder of its own.
+  /// Moves one of its jobs to a new permit; an empty permit if it has none.
   work_permit one();
   [[nodiscard]] std::size_t jobs() const { return jobs_; }
 
@@ -45,7 +45,7 @@ class work_ledger : public std::enable_shared_from_this<work_ledger> {
     std::size_t total = 0, per_gateway = 0;
   };
 
-  /// All of the jobs or none; `to` holds them when they are taken.
+  /// Takes all of the jobs or none; if taken, `to` holds them.
   verdict take(const gateway_id& gw, std::size_t jobs, const bounds& most, work_permit& to);
   [[nodiscard]] std::size_t total() const;
 

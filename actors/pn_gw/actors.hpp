@@ -1,7 +1,7 @@
 #pragma once
-// Every message of the gateway role. What may hold keys is never inspectable, so it cannot be printed by
-// accident.
+// Every message of the gateway role. Messages are not inspectable, so that CAF cannot print a key by accident.
 
+#include <boost/json/value.hpp>
 #include <caf/all.hpp>
 #include <memory>
 #include <optional>
@@ -15,7 +15,7 @@
 
 namespace cpns::actors {
 
-/// Whose lines they are, in the log.
+/// The component of its log lines.
 inline constexpr std::string_view gateway_component = "gateway";
 
 struct supervisor_rules;
@@ -67,24 +67,29 @@ struct gw_describe {};
 struct gw_evict {};
 struct gw_shut_down {};
 
-/// device/<entity>: drives one pn_gw_machine and carries out its outputs in order.
+/// JSON for people, without any key.
+struct gw_view {
+  boost::json::value json;
+};
+
+/// device/<entity>: drives one pn_gw_machine and applies its outputs in order.
 using device_actor =
     caf::typed_actor<caf::reacts_to<gw_detected>,        // the detector found it on a link
                      caf::reacts_to<gw_frame>,           // a message on its link
                      caf::reacts_to<gw_link_lost>,       // a link is gone
-                     caf::reacts_to<gw_nonce>,           // the issuer nonce it wanted
+                     caf::reacts_to<gw_nonce>,           // the issuer nonce that it requested
                      caf::reacts_to<gw_response>,        // step 8
-                     caf::reacts_to<gw_refusal>,         // the server said no, or could not be asked
-                     caf::reacts_to<gw_report_outcome>,  // what the server says of a report
-                     caf::reacts_to<gw_server_ready>,    // what kept the server from it is over
-                     caf::reacts_to<gw_update>,          // a person wants the next key now
+                     caf::reacts_to<gw_refusal>,         // the server refused, or is unreachable
+                     caf::reacts_to<gw_report_outcome>,  // the server's answer to a report
+                     caf::reacts_to<gw_server_ready>,    // a temporary failure of the server or user is over
+                     caf::reacts_to<gw_update>,          // an operator requests the next key now
                      caf::reacts_to<gw_settings>,        // the configuration was read again
                      caf::reacts_to<gw_saved>,           // its write became durable, or failed
-                     caf::reacts_to<gw_tick>,            // the deadline that it named has come
-                     caf::replies_to<gw_describe>::with<std::string>,  // a JSON object for people
-                     caf::replies_to<gw_decision>::with<std::string>,  // a person decided: "" durable, else
-                                                                       // what was wrong
-                     caf::reacts_to<gw_evict>,       // its memory is wanted; answered by sup_evicted
+                     caf::reacts_to<gw_tick>,            // its deadline has passed
+                     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
+                     // An operator's decision: "" once it is durable, otherwise the error.
+                     caf::replies_to<gw_decision>::with<std::string>,
+                     caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
                      caf::reacts_to<gw_shut_down>>;  // the role ends
 
 struct link_want_nonce {
@@ -121,17 +126,17 @@ struct link_saved {
 };
 struct link_shut_down {};
 
-/// server_link: speaks for all devices with the CPNS Server, over whichever connection there is.
+/// server_link: sends the requests of all devices to the CPNS Server over the current connection.
 using server_link_actor =
     caf::typed_actor<caf::reacts_to<link_want_nonce>,  // a device needs a current issuer nonce
-                     caf::reacts_to<link_ask>,         // step 4: kept and repeated until it is answered
+                     caf::reacts_to<link_ask>,         // step 4: kept and repeated until answered
                      caf::reacts_to<link_report>,      // batched
                      caf::reacts_to<link_up>,          // step 0 is done
-                     caf::reacts_to<link_down>,        // a connection ended, or none could be made
+                     caf::reacts_to<link_down>,        // a connection ended, or an attempt failed
                      caf::reacts_to<link_frames>,      // answers
                      caf::reacts_to<link_timer>,       // timeouts
-                     caf::reacts_to<link_flush>,       // reports that came together are sent
-                     caf::reacts_to<link_saved>,       // ClientKey became durable
+                     caf::reacts_to<link_flush>,       // sends collected reports
+                     caf::reacts_to<link_saved>,       // the write of ClientKey ended
                      caf::reacts_to<link_shut_down>>;
 
 struct sup_radio_ready {};
@@ -148,16 +153,16 @@ struct sup_link_proven {
 };
 struct sup_unneeded {
   enum class kind_t : std::uint8_t {
-    nothing_kept,   ///< what it has came from somebody who only said the Entity ID
-    awaits_person,  ///< it stays for the person, as long as there is room
-    away            ///< all that it has is in its record: it stays as long as there is room
+    nothing_kept,   ///< it holds only what an unverified peer claimed
+    awaits_person,  ///< it stays until an operator decides, as long as there is room
+    away            ///< all its state is in its record: it stays as long as there is room
   };
   std::uint64_t device;
   kind_t kind;
 };
 struct sup_evicted {
   std::uint64_t device;
-  bool gone;  ///< else something came between, and it stays
+  bool gone;  ///< false: an event arrived first, and the device stays
 };
 struct sup_timer {
   time_point at;
@@ -177,23 +182,22 @@ struct sup_command {
 struct sup_stop {};
 
 /// supervisor: links, detectors, devices, one timer.
-using supervisor_actor =
-    caf::typed_actor<caf::reacts_to<sup_radio_ready>,                // drains the inboxes
-                     caf::reacts_to<sup_deadline>,                   // a device names its next deadline
-                     caf::reacts_to<sup_close_link>,                 // a device wants a link closed
-                     caf::reacts_to<sup_link_proven>,                // a tag that came over a link verified
-                     caf::reacts_to<sup_unneeded>,                   // a device has nothing to keep in memory
-                     caf::reacts_to<sup_evicted>,                    // its answer to gw_evict
-                     caf::reacts_to<sup_timer>,                      // the earliest deadline
-                     caf::reacts_to<sup_settings>,                   // the configuration was read again
-                     caf::replies_to<sup_stats>::with<std::string>,  // a JSON object of counts
-                     caf::replies_to<sup_radios>::with<std::string>,  // JSON, as radio_view.hpp says
-                     caf::replies_to<sup_list>::with<std::vector<std::string>>,  // a JSON object a device,
-                                                                                 // the stored ones included
-                     caf::replies_to<sup_show>::with<std::string>,               // "" if unknown
-                     caf::replies_to<sup_command>::with<std::string>,  // "" done and durable, else what was
-                                                                       // wrong
-                     caf::replies_to<sup_stop>::with<bool>>;           // drains
+using supervisor_actor = caf::typed_actor<
+    caf::reacts_to<sup_radio_ready>,             // drains the inboxes
+    caf::reacts_to<sup_deadline>,                // the next deadline of a device
+    caf::reacts_to<sup_close_link>,              // a device closes a link
+    caf::reacts_to<sup_link_proven>,             // a tag received over the link verified
+    caf::reacts_to<sup_unneeded>,                // a device may leave memory
+    caf::reacts_to<sup_evicted>,                 // its answer to gw_evict
+    caf::reacts_to<sup_timer>,                   // the earliest deadline
+    caf::reacts_to<sup_settings>,                // the configuration was read again
+    caf::replies_to<sup_stats>::with<gw_view>,   // describe_counts, see views.hpp
+    caf::replies_to<sup_radios>::with<gw_view>,  // describe_radios
+    caf::replies_to<sup_list>::with<gw_view>,    // an array, one object per device, stored ones included
+    caf::replies_to<sup_show>::with<gw_view>,    // describe_device; null if unknown
+    // "" once the command is done and durable, otherwise the error.
+    caf::replies_to<sup_command>::with<std::string>,
+    caf::replies_to<sup_stop>::with<bool>>;  // drains
 
 }  // namespace cpns::actors
 
@@ -212,6 +216,7 @@ CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)
+CPNS_GW_MESSAGE(gw_view)
 CPNS_GW_MESSAGE(gw_evict)
 CPNS_GW_MESSAGE(gw_shut_down)
 CPNS_GW_MESSAGE(link_want_nonce)

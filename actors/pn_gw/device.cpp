@@ -3,7 +3,7 @@
 #include <map>
 #include <utility>
 
-#include "actors/pn_gw/device_view.hpp"
+#include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
@@ -13,10 +13,10 @@ namespace {
 
 using namespace protocol;
 
-constexpr seconds store_glance{1};  // how soon a device whose write failed sees that the store is well
-constexpr std::size_t links_waiting_max = 16;  // links that wait meanwhile
+constexpr seconds store_glance{1};  // interval at which a device checks the store after a failed write
+constexpr std::size_t links_waiting_max = 16;  // links that wait for the store
 
-/// Whether a machine in this state was made from, or has stored, a record with this standing.
+/// Whether a record with this standing belongs to a machine in this state.
 bool stands_as(pn_gw_state state, device_standing standing) {
   return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
          (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
@@ -44,7 +44,7 @@ class pn_gw_device {
     else if (waiting_.size() < links_waiting_max)
       waiting_.push_back(m);
     else
-      act(gw_close_link{m.link, "the store takes no writes, and many links wait for it"});
+      act(gw_close_link{m.link, "the store accepts no writes, and too many links wait for it"});
     apply();
   }
   void frame(const gw_frame& m) {
@@ -54,7 +54,7 @@ class pn_gw_device {
   }
   void link_lost(const gw_link_lost& m) {
     addresses_.erase(m.link);
-    told_unneeded_ = false;  // while it had a link it was kept all the same
+    reported_unneeded_ = false;  // the supervisor ignores the report while there is a link
     std::erase(links_, m.link);
     std::erase_if(waiting_, [&m](const gw_detected& d) { return d.link == m.link; });
     machine_.handle_link_down(now(), m.link);
@@ -80,12 +80,12 @@ class pn_gw_device {
     if (is_certain()) machine_.handle_server_ready(now());
     apply();
   }
-  /// Answered when all that follows from it is durable, or failed.
+  /// Answered when every resulting write is durable, or failed.
   caf::result<std::string> decision(bool approved) {
-    told_unneeded_ = false;
+    reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
     if (!is_certain()) {
-      promise.deliver("not done, the store takes no writes at present: " + store_->health().why);
+      promise.deliver("not done: the store accepts no writes at present: " + store_->health().why);
     } else {
       undecided_.push_back(promise);
       machine_.handle_approval(now(), approved);
@@ -119,26 +119,26 @@ class pn_gw_device {
       answer("not known to be done: " + why);
     }
     if (!ending_) return apply();
-    answer("not known to be done: the gateway ends");
+    answer("not known to be done: the gateway is stopping");
     self_->quit();
   }
-  std::string describe() const {
-    return describe_device(machine_.record(), name_of(machine_.state()),
-                           machine_.state() == pn_gw_state::awaiting_approval, same_id_);
+  gw_view describe() const {
+    return {describe_device(machine_.record(), name_of(machine_.state()),
+                            machine_.state() == pn_gw_state::awaiting_approval, same_id_)};
   }
-  /// Everything that was sent before this has been heard: what is not in the record now is lost to nobody.
+  /// All earlier messages were handled, so state that is not in the record now is not needed by anybody.
   void evict() {
     if (ending_) return;
     const bool gone = is_unneeded();
     self_->send(supervisor_, sup_evicted{index_, gone});
-    told_unneeded_ = false;
+    reported_unneeded_ = false;
     if (!gone) return apply();
     ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
     self_->quit();
   }
-  /// Ends when the write that is under way is done with.
+  /// Ends when the pending write has completed.
   void shut_down() {
     ending_ = true;
     supervisor_ = nullptr;
@@ -156,20 +156,20 @@ class pn_gw_device {
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
   }
 
-  /// A write that failed may turn up when the store is opened again. Until that is decided the machine hears
-  /// nothing; then the record is read again.
+  /// A failed write may still be found when the store is opened again. Until that is known the machine gets no
+  /// input; then the record is read again.
   bool is_certain() {
     if (!uncertain_) return true;
     looks_again_ = clock_() + store_glance;
     if (saving_ || ending_ || !store_->health().writable) return false;
     auto kept = store_->load(entity_);
     if (!kept) {
-      if (!std::exchange(told_unreadable_, true))
+      if (!std::exchange(logged_unreadable_, true))
         log::error(gateway_component, "record-unreadable", kept.error().message(),
                    {{"entity", entity_.text()}});
       return false;
     }
-    uncertain_ = told_unreadable_ = false;
+    uncertain_ = logged_unreadable_ = false;
     device_record fresh;
     fresh.entity = entity_;
     fresh.user = user_;
@@ -180,14 +180,13 @@ class pn_gw_device {
     const auto& held = machine_.record();
     stored.last_transport = held.last_transport;
     stored.last_address = held.last_address;
-    // Where nobody is asked, the machine approves as often as it likes.
+    // An approval that needed no operator may be repeated, so it need not be durable.
     if (settings_.policy != validation_policy::ask) stored.approved = stored.approved || held.approved;
     if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
-                "the device begins again from what the store holds after a write that failed",
-                {{"entity", entity_.text()}});
+                "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
       machine_ = made_from(std::move(stored));
-      for (const auto& link : links_) act(gw_close_link{link, "the device begins again from the store"});
+      for (const auto& link : links_) act(gw_close_link{link, "the device continues from the stored record"});
       waiting_.clear();
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
@@ -196,7 +195,7 @@ class pn_gw_device {
     for (auto& promise : std::exchange(undecided_, {})) promise.deliver(text);
   }
 
-  /// In order; nothing that follows a write happens before it is durable.
+  /// Applies outputs in order; outputs after a write wait until it is durable.
   void apply() {
     while (!saving_ && !ending_) {
       auto output = machine_.poll_output();
@@ -210,8 +209,8 @@ class pn_gw_device {
       self_->send(supervisor_, sup_deadline{index_, next});
     }
     const bool unneeded = is_unneeded();
-    if (unneeded && !told_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
-    told_unneeded_ = unneeded;
+    if (unneeded && !reported_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
+    reported_unneeded_ = unneeded;
   }
   [[nodiscard]] bool is_unneeded() const {
     return !saving_ && !uncertain_ && deadline_ == time_never &&
@@ -221,7 +220,7 @@ class pn_gw_device {
     if (machine_.state() == pn_gw_state::awaiting_approval) return sup_unneeded::kind_t::awaits_person;
     return keeps_nothing() ? sup_unneeded::kind_t::nothing_kept : sup_unneeded::kind_t::away;
   }
-  /// Whoever says any Entity ID must not stay in memory for it once the link is gone.
+  /// An unverified peer that merely claims an Entity ID must not keep an actor alive after its link closes.
   [[nodiscard]] bool keeps_nothing() const {
     const auto& r = machine_.record();
     const auto state = machine_.state();
@@ -251,7 +250,8 @@ class pn_gw_device {
                                   std::make_shared<const key_assignment_request>(std::move(o.body))});
   }
   void act(gw_report&& o) { self_->send(uplink_, link_report{device_actor{self_}, entity_, o.which}); }
-  void act(gw_ask_approval&&) {}  // the event before it tells the person; `pnes list` shows who waits
+  void act(gw_ask_approval&&) {
+  }  // the preceding event notifies the operator; `pnes list` shows pending devices
   void act(gw_close_link&& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
   void act(gw_link_proven&& o) { self_->send(supervisor_, sup_link_proven{o.link}); }
   void act(gw_event&& o) {
@@ -260,18 +260,18 @@ class pn_gw_device {
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
       o.why = "two devices answer with this Entity ID, " + same_id_ +
-              ": a copied image, or somebody who says its name; only the one that proves its key is served";
+              ": a copied image or an impostor; only the one that proves its key is served";
     }
-    const auto told = describe_event(o.kind);
-    const auto text = o.why.empty() ? told.text : std::string_view{o.why};
+    const auto line = describe_event(o.kind);
+    const auto text = o.why.empty() ? line.text : std::string_view{o.why};
     const auto write = [&](std::initializer_list<log::field> fields) {
-      if (o.unproven) return lines_->write(at, told.level, told.id, text, fields);
-      if (log::enabled(told.level, gateway_component))
-        log::write(told.level, gateway_component, told.id, text, fields);
+      if (o.unproven) return lines_->write(at, line.level, line.id, text, fields);
+      if (log::enabled(line.level, gateway_component))
+        log::write(line.level, gateway_component, line.id, text, fields);
     };
     write({{"entity", entity_.text()},
            {"epoch", o.which ? o.which->text() : std::string{}},
-           {"step", std::string{told.step}},
+           {"step", std::string{line.step}},
            {"ms", std::to_string((at - began_).count())}});
   }
 
@@ -290,22 +290,39 @@ class pn_gw_device {
   std::shared_ptr<unproven_lines> lines_;
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
-  std::string same_id_;                       ///< the two that were seen last
-  std::vector<gw_link> links_;                ///< that the supervisor named, until they are gone
-  std::vector<gw_detected> waiting_;          ///< came while it was not certain
+  std::string same_id_;                       ///< the two addresses seen last
+  std::vector<gw_link> links_;                ///< its open links
+  std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
   std::vector<caf::typed_response_promise<std::string>> undecided_;
-  time_point looks_again_ = time_never;  ///< while it is not certain
+  time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
   bool saving_ = false;
-  bool uncertain_ = false;  ///< the last write failed, and may have landed
-  bool told_unreadable_ = false;
+  bool uncertain_ = false;  ///< the last write failed, but may be in the store
+  bool logged_unreadable_ = false;
   bool ending_ = false;
-  bool told_unneeded_ = false;
+  bool reported_unneeded_ = false;
 };
 
 }  // namespace
+
+std::vector<device_record> unfinished_devices(const key_store& store) {
+  std::vector<device_record> out;
+  auto all = store.all();
+  if (!all) {
+    log::error(gateway_component, "store-unreadable", all.error().message());
+    return out;
+  }
+  for (const auto& e : all->unreadable)
+    log::error(gateway_component, "record-unreadable",
+               e.message() + "; its device is not served until the store is restored from a backup");
+  for (auto& r : all->records)
+    if (owes_server(r)) out.push_back(std::move(r));
+  log::info(gateway_component, "store-loaded", "the secure store is loaded",
+            {{"devices", std::to_string(all->records.size())}});
+  return out;
+}
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   auto shared = std::make_shared<device_parts>(std::move(parts));

@@ -1,5 +1,5 @@
 #pragma once
-// device/<entity>: one PNE as the gateway sees it.
+// device/<entity>: the actor of one PNE in the gateway.
 
 #include <functional>
 
@@ -15,17 +15,20 @@ struct device_parts {
   protocol::pn_gw_settings settings;
   protocol::device_record record;
   clock_fn clock;
-  std::function<protocol::gw_dates()> dates;  ///< empty: `clock` is the wall clock, too
-  radio_send_fn send;                         ///< to a radio
-  key_store* store = nullptr;                 ///< outlives the actor
+  std::function<protocol::gw_dates()> dates;  ///< empty: use `clock` as the wall clock
+  radio_send_fn send;
+  key_store* store = nullptr;  ///< outlives the actor
   server_link_actor uplink;
   supervisor_actor supervisor;
   std::shared_ptr<protocol::claimant_book> claimants;
   std::shared_ptr<unproven_lines> lines;
 };
 
-/// A device that owes the server a report, or asked it something, goes on without waiting to be seen.
+/// A device with a report or a request for the server continues before its PNE is seen again.
 inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
+
+/// All stored devices that owe the server something. Records that cannot be read are logged.
+std::vector<protocol::device_record> unfinished_devices(const key_store& store);
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts);
 

@@ -1,5 +1,6 @@
 #pragma once
-// Which device leaves the memory of the gateway first (its record stays), and which died lately.
+// The order in which devices are evicted from memory (their records stay), and the devices whose actor died
+// recently.
 
 #include <cstdint>
 #include <list>
@@ -11,41 +12,40 @@
 
 namespace cpns::actors {
 
-/// Devices that can be evicted: those that only somebody's word brought here first, then those that were away
-/// for longest.
+/// Devices that can be evicted: first those that an unverified peer only claimed, then those away for longest.
 class eviction_order {
  public:
-  static constexpr std::size_t said_max = 256;
+  static constexpr std::size_t claimed_max = 256;
   struct place {
-    bool said_only;
+    bool claimed_only;
     std::list<std::uint64_t>::iterator at;
   };
   place put(std::uint64_t device, sup_unneeded::kind_t kind) {
-    const bool said_only = kind == sup_unneeded::kind_t::awaits_person;
-    auto& list = said_only ? said_ : away_;
-    return {said_only, list.insert(list.end(), device)};
+    const bool claimed_only = kind == sup_unneeded::kind_t::awaits_person;
+    auto& list = claimed_only ? claimed_ : away_;
+    return {claimed_only, list.insert(list.end(), device)};
   }
-  void take(const place& p) { (p.said_only ? said_ : away_).erase(p.at); }
-  /// The oldest of those that only somebody's word brought here, when they are too many: a person is asked
-  /// about each, and anybody in range can invent one.
+  void take(const place& p) { (p.claimed_only ? claimed_ : away_).erase(p.at); }
+  /// The oldest claimed device if there are more than claimed_max: the operator is asked about each, and any
+  /// peer in range can invent one.
   [[nodiscard]] std::optional<std::uint64_t> surplus() const {
-    return said_.size() > said_max ? std::optional{said_.front()} : std::nullopt;
+    return claimed_.size() > claimed_max ? std::optional{claimed_.front()} : std::nullopt;
   }
   [[nodiscard]] std::optional<std::uint64_t> first() const {
-    if (!said_.empty()) return said_.front();
+    if (!claimed_.empty()) return claimed_.front();
     if (!away_.empty()) return away_.front();
     return std::nullopt;
   }
 
  private:
-  std::list<std::uint64_t> said_, away_;
+  std::list<std::uint64_t> claimed_, away_;
 };
 
 class recent_deaths {
  public:
   static constexpr seconds pause{60};
-  /// Notes that the actor of `entity` died; true if it did that within the pause before: then it waits until
-  /// the device is seen.
+  /// Records that the actor of `entity` died. True if it also died within the last `pause`: then it is not
+  /// restarted until the device is seen again.
   bool again(const std::string& entity, time_point now) {
     for (auto it = last_.begin(); it != last_.end();)
       it = now - it->second > pause ? last_.erase(it) : std::next(it);

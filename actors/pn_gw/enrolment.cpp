@@ -14,7 +14,7 @@ result<secret_bytes> read_password(const std::filesystem::path& file) {
   if (file.empty())
     return fail(
         errc::config_missing,
-        "this gateway is not enrolled yet: name the file with the user's password as user_password_file");
+        "this gateway is not enrolled yet: set user_password_file to the file with the user's password");
   auto password = read_secret_line(file, password_max);
   if (!password) return fail(errc::config_file, "user_password_file " + password.error().detail);
   return password;
@@ -33,8 +33,8 @@ result<user_credentials> credentials_from_password(const user_id& user,
                                                    const std::filesystem::path& file) {
   if (challenge.iterations < crypto::scram_iterations_min ||
       challenge.iterations > crypto::scram_iterations_max)
-    return fail(errc::peer_policy, "the server wants " + std::to_string(challenge.iterations) +
-                                       " iterations for the password, 100000 to 10000000 are accepted");
+    return fail(errc::peer_policy, "the server requests " + std::to_string(challenge.iterations) +
+                                       " password iterations; 100000 to 10000000 are accepted");
   CPNS_TRY(const auto password, read_password(file));
   user_credentials c;
   c.user = user;

@@ -1,23 +1,34 @@
 #pragma once
-// From a user's password to what the gateway keeps instead of it.
+// The gateway stores ClientKey, derived from the user's password, and never the password itself.
 
 #include <cstdint>
 #include <filesystem>
 
-#include "actors/pn_gw/key_store.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "base/secret.hpp"
 #include "protocol/messages.hpp"
 
 namespace cpns::actors {
 
-/// Reads the password, the first line of `file`, and derives ClientKey. peer_policy if the
-/// server wants fewer than 100,000 iterations, or more than 10,000,000; config_missing or config_file if the
-/// password cannot be read, or if others may read it. About 80 ms.
+/// Stored in place of the user's password.
+struct user_credentials {
+  user_id user;
+  byte_array<16> salt{};
+  std::uint32_t iterations = 0;
+  secret32 client_key;
+  std::int64_t password_time = 0;  ///< password_time() of the file that client_key was derived from
+};
+
+/// Reads the password, the first line of `file`, and derives ClientKey; takes about 80 ms. peer_policy if the
+/// server requests fewer than 100,000 or more than 10,000,000 iterations; config_missing or config_file if the
+/// password cannot be read, or if others may read it.
 result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file);
 
-/// When the password file was written last; 0 if there is none. Only comparable with itself: another value is
-/// the user's word that the password may be another one.
+/// Modification time of the password file; 0 if there is none. Only for comparison: another value means that
+/// the user wrote the file again, so the password may have changed.
 std::int64_t password_time(const std::filesystem::path& file);
 
 }  // namespace cpns::actors

@@ -41,14 +41,12 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   return std::shared_ptr<const supervisor_rules>{std::move(r)};
 }
 
-std::string answer_error(const std::string& why) {
-  return boost::json::serialize(boost::json::object{{"error", why}});
-}
+boost::json::object error_answer(std::string_view why) { return {{"error", why}}; }
 
-/// The way to the uplink, while there is one. [thread-safe]
+/// Access to the uplink while it exists; calls before and after do nothing. [thread-safe]
 class uplink_gate {
  public:
-  /// What is sent from the uplink's first moment on waits for `make` to return.
+  /// Calls from the new uplink's thread wait until `make` has returned.
   template <class Make>
   std::unique_ptr<uplink> open(Make make) {
     std::lock_guard lock{guard_};
@@ -78,15 +76,14 @@ class uplink_gate {
   uplink* to_ = nullptr;
 };
 
-/// A number of links that was asked for and that the radios together do not have.
+/// Warns if limits.links was set higher than all radios together allow.
 void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& radios) {
   std::uint64_t room = 0;
   for (const auto& r : radios) room += r.transport->info().max_links;
   if (wanted <= room || wanted == config::gateway_limits{}.links) return;
   log::warn(gateway_component, "limits-contradict",
-            "limits.links is " + std::to_string(wanted) + ", and the radios have room for " +
-                std::to_string(room) +
-                " links (their parameters, and the files that this process may open: ulimit -n, "
+            "limits.links is " + std::to_string(wanted) + ", but the radios allow " + std::to_string(room) +
+                " links (limited by their parameters and by the open files of this process: ulimit -n, "
                 "LimitNOFILE)");
 }
 
@@ -99,7 +96,7 @@ struct gateway_role::impl {
           commits.submit(std::move(batch), std::move(done));
         }) {}
 
-  // Destroyed in reverse, after drain() has put actors and threads down in the right order.
+  // Destroyed in reverse, after drain() has stopped actors and threads in the right order.
   config::gateway_config config;
   gateway_id gw;
   std::atomic<bool> failed{false};
@@ -209,7 +206,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   });
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
-  caf::anon_send(m.supervisor, sup_radio_ready{});  // for what came before anybody could be woken
+  caf::anon_send(m.supervisor, sup_radio_ready{});  // for events before the target was set
   for (const auto& r : radios)
     if (const auto scanning = r.transport->scan(true); !scanning)
       log::error(gateway_component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
@@ -233,41 +230,45 @@ std::string gateway_role::control(const std::string& request) {
   };
   const auto what = text("do"), entity = text("entity");
   caf::scoped_actor self{impl_->runtime->system()};
-  std::string out = answer_error("the gateway did not answer in time");
+  boost::json::value out = error_answer("the gateway did not answer in time");
   const auto timeout = std::chrono::seconds(8);
   const auto late = [](const caf::error&) {};
+  const auto take = [&out](gw_view& v) { out = std::move(v.json); };
   if (what == "list")
     self->request(impl_->supervisor, timeout, sup_list{})
         .receive(
-            [&out](const std::vector<std::string>& all) {
-              out = "{\"pnes\":[";
-              for (const auto& one : all) out += (out.back() == '[' ? "" : ",") + one;
-              out += "]}";
+            [&out](gw_view& all) {
+              out = boost::json::object{{"pnes", std::move(all.json)}};
             },
             late);
   else if (what == "show")
     self->request(impl_->supervisor, timeout, sup_show{entity})
         .receive(
-            [&](const std::string& one) {
-              out = one.empty() ? answer_error("this gateway knows no device " + entity) : one;
+            [&](gw_view& one) {
+              if (one.json.is_null())
+                out = error_answer("the gateway has no device " + entity);
+              else
+                take(one);
             },
             late);
   else if (what == "approve" || what == "reject" || what == "update")
     self->request(impl_->supervisor, timeout, sup_command{entity, what})
-        .receive([&](const std::string& why) { out = why.empty() ? "{\"done\":true}" : answer_error(why); },
-                 [&out](const caf::error&) {
-                   out = answer_error("not known to be done: the gateway did not answer in time");
-                 });
+        .receive(
+            [&out](const std::string& why) {
+              out = why.empty() ? boost::json::object{{"done", true}} : error_answer(why);
+            },
+            [&out](const caf::error&) {
+              out = error_answer("not known to be done: the gateway did not answer in time");
+            });
   else if (what == "radios")
-    self->request(impl_->supervisor, timeout, sup_radios{})
-        .receive([&out](const std::string& s) { out = s; }, late);
+    self->request(impl_->supervisor, timeout, sup_radios{}).receive(take, late);
   else if (what == "stats")
-    self->request(impl_->supervisor, timeout, sup_stats{})
-        .receive([&out](const std::string& s) { out = s; }, late);
+    self->request(impl_->supervisor, timeout, sup_stats{}).receive(take, late);
   else
-    out = answer_error(
-        "a request is {\"do\": list, show, approve, reject, update, radios or stats, \"entity\": ...}");
-  return out;
+    out = error_answer(
+        R"(invalid request; expected {"do": list, show, approve, reject, update, radios or stats, )"
+        R"("entity": ...})");
+  return boost::json::serialize(out);
 }
 
 void gateway_role::reload(const config::gateway_config& c) {
@@ -291,7 +292,7 @@ void gateway_role::drain() {
     self->request(m.supervisor, std::chrono::seconds(5), sup_stop{})
         .receive([](bool) {}, [](const caf::error&) {});
   }
-  if (m.link) caf::anon_send(m.link, link_shut_down{});  // a supervisor that died told nobody
+  if (m.link) caf::anon_send(m.link, link_shut_down{});  // a supervisor that died has not done so
   m.up.reset();
   m.from_uplink.reset();
   m.supervisor = nullptr;

@@ -11,24 +11,23 @@
 
 namespace cpns::actors {
 
-/// What a running role did with a configuration that was read again, by YAML key.
+/// Owns the actors, threads and radios of the role.
 class gateway_role {
  public:
-  /// Scans and connects from now on. `store` is opened by the caller and outlives the role. A transport that
-  /// is refused is logged, the others go on; an error if none is left, or of the TLS files, or of the store.
+  /// Starts scanning and connecting. `store` is opened by the caller and outlives the role. A transport that
+  /// fails to open is logged and left out. An error if none is left, or from the TLS files or the store.
   static result<std::unique_ptr<gateway_role>> start(const config::gateway_config& c,
                                                      storage::sealed_store& store);
   ~gateway_role();
 
-  /// One line of JSON for `cpns pnes`: {"do":"list"}, {"do":"show","entity":...}, approve, reject,
-  /// update, {"do":"stats"}.
-  /// [thread-safe]
+  /// Answers one request line of `cpns pnes` with one line of JSON: {"do":"list"}, {"do":"show","entity":...},
+  /// approve, reject, update (with entity), radios, stats. [thread-safe]
   std::string control(const std::string& request);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
-  /// Takes over what can change while the role runs. Not concurrently with itself.
+  /// Applies the settings that may change while the role runs. Not concurrently with itself.
   void reload(const config::gateway_config& c);
-  /// The role cannot go on: a radio failed. [thread-safe]
+  /// The role cannot continue: a radio or a central actor failed. [thread-safe]
   [[nodiscard]] bool failed() const;
 
  private:

@@ -1,8 +1,8 @@
 #pragma once
-// What all live devices say of themselves.
+// One request to all live devices, answered with all of their descriptions.
 
+#include <boost/json/array.hpp>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -10,27 +10,27 @@
 
 namespace cpns::actors {
 
-/// Asks all of `devices` for `self` and answers when the last one did: `first`, then what they said.
-inline caf::result<std::vector<std::string>> gather(supervisor_actor::pointer self,
-                                                    const std::vector<device_actor>& devices,
-                                                    std::vector<std::string> first) {
-  auto promise = self->make_response_promise<std::vector<std::string>>();
+/// Requests gw_describe from all of `devices` for `self`; answers after the last reply with `first` and the
+/// replies. A device that does not reply within 5 s is left out.
+inline caf::result<gw_view> gather(supervisor_actor::pointer self, const std::vector<device_actor>& devices,
+                                   boost::json::array first) {
+  auto promise = self->make_response_promise<gw_view>();
   if (devices.empty()) {
-    promise.deliver(std::move(first));
+    promise.deliver(gw_view{std::move(first)});
     return promise;
   }
   struct gathering {
-    caf::typed_response_promise<std::vector<std::string>> promise;
-    std::vector<std::string> out;
+    caf::typed_response_promise<gw_view> promise;
+    boost::json::array out;
     std::size_t missing;
     void one_less() {
-      if (--missing == 0) promise.deliver(std::move(out));
+      if (--missing == 0) promise.deliver(gw_view{std::move(out)});
     }
   };
   auto g = std::make_shared<gathering>(gathering{promise, std::move(first), devices.size()});
   for (const auto& d : devices)
     self->request(d, std::chrono::seconds(5), gw_describe{})
-        .then([g](std::string& text) { g->out.push_back(std::move(text)), g->one_less(); },
+        .then([g](gw_view& v) { g->out.push_back(std::move(v.json)), g->one_less(); },
               [g](const caf::error&) { g->one_less(); });
   return promise;
 }

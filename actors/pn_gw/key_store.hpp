@@ -1,6 +1,5 @@
 #pragma once
-// The gateway's secure store as the role sees it (step 8): one row a device, and what it needs to speak for
-// its user.
+// The gateway's secure store (step 8): one row per device, and the credentials of the user.
 
 #include <atomic>
 #include <cstdint>
@@ -9,45 +8,37 @@
 #include <string>
 #include <vector>
 
+#include "actors/pn_gw/enrolment.hpp"
 #include "base/result.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "storage/group_commit.hpp"
 
 namespace cpns::actors {
 
-/// What the gateway keeps instead of the user's password.
-struct user_credentials {
-  user_id user;
-  byte_array<16> salt{};
-  std::uint32_t iterations = 0;
-  secret32 client_key;
-  std::int64_t password_time = 0;  ///< of the password file that it was made from, see password_time()
-};
-
-/// Every device that was ever stored.
+/// The content of the device table.
 struct stored_devices {
   std::vector<protocol::device_record> records;
-  std::vector<error> unreadable;  ///< one a row that cannot be read; names its device if the row opened
+  std::vector<error> unreadable;  ///< one per unreadable row; names its device if the row could be decrypted
 };
 
-/// storage::group_committer::submit; tests hold writes back.
+/// storage::group_committer::submit in production; tests delay writes.
 using make_durable_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
 
 /// [thread-safe]
 class key_store {
  public:
-  /// `rows` outlives the key store, and so does what `commit` refers to.
+  /// `rows` and the objects that `commit` refers to outlive the key store.
   key_store(storage::sealed_store& rows, make_durable_fn commit) : rows_(rows), commit_(std::move(commit)) {}
 
   result<std::optional<protocol::device_record>> load(const entity_id& entity) const;
-  /// `done` is called once the record is durable, or was refused; from another thread or before save returns.
-  /// It must not block.
+  /// `done` is called once, when the record is durable or the write failed: from another thread, or before
+  /// save() returns. It must not block.
   void save(const protocol::device_record& record, storage::commit_done done);
-  /// Fails only where the store itself cannot be read.
+  /// Fails only if the store itself cannot be read.
   result<stored_devices> all() const;
 
-  /// The newest date in the records that went through this object: of each one the last confirmation, or when
-  /// its set expired if that was earlier, so that one day with a wrong clock does not count for ever.
+  /// The newest date in the records read or written so far: per record the last confirmation, or the expiry of
+  /// its set if that is earlier, so that one day with a wrong clock does not count forever.
   [[nodiscard]] time_point newest_date() const { return time_point{milliseconds{newest_date_.load()}}; }
 
   [[nodiscard]] storage::store_health health() const { return rows_.health(); }

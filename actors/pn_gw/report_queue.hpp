@@ -1,6 +1,5 @@
 #pragma once
-// Which epochs the CPNS Server has to learn of: one per entity, kept until it is answered. Reads no clock.
-// Not thread-safe.
+// Epochs to report to the CPNS Server: one per entity, kept until answered. Reads no clock. Not thread-safe.
 
 #include <map>
 #include <optional>
@@ -13,24 +12,24 @@
 
 namespace cpns::actors {
 
-/// An entry that stays unanswered pauses alone, longer each time, so that rows which the server cannot read
-/// cost little and hold up nobody.
+/// Each unanswered entry backs off alone, so that rows which the server cannot read cost little and delay no
+/// other.
 class report_queue {
  public:
   static constexpr seconds pause_min{5}, pause_max{300};
   using entry = std::pair<entity_id, epoch>;
 
-  /// The same epoch again changes nothing; another one takes the place of the one before and is due at once.
+  /// The same epoch again changes nothing; another epoch replaces the previous one and is due at once.
   void add(time_point now, const entity_id& entity, epoch which);
-  /// Up to `most` entries that are due, those that wait longest first. They are in flight until one of the
-  /// calls below; empty while others are in flight.
+  /// Up to `most` due entries, the longest waiting first. They are in flight until one of the calls below.
+  /// Empty while others are in flight.
   std::vector<entry> take(time_point now, std::size_t most);
-  /// The server answered the entry in flight: the epoch that it answered, and the entry is done with.
-  /// nullopt: it was not asked, or another epoch is to be reported by now.
+  /// The server answered the entry in flight: removes it and returns its epoch. nullopt: it is not in flight,
+  /// or another epoch has replaced it.
   std::optional<epoch> answered(const entity_id& entity);
-  /// What is in flight still got no answer, and the server does not want it before `retry_after`.
+  /// The entries still in flight got no answer; the server asks not to repeat them before `retry_after`.
   void unanswered(time_point now, seconds retry_after);
-  /// The connection is gone: what is in flight is due at once.
+  /// The connection ended: entries in flight are due at once.
   void interrupted(time_point now);
 
   [[nodiscard]] bool empty() const { return entries_.empty(); }
@@ -44,7 +43,7 @@ class report_queue {
   void wait_until(const entity_id& entity, state& s, time_point due);
 
   std::map<entity_id, state> entries_;
-  std::set<std::pair<time_point, entity_id>> order_;  ///< of those that are not in flight
+  std::set<std::pair<time_point, entity_id>> order_;  ///< entries that are not in flight
   std::map<entity_id, epoch> in_flight_;
 };
 

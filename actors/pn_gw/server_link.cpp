@@ -10,7 +10,7 @@
 #include "base/log.hpp"
 #include "base/seldom.hpp"
 #include "crypto/scram.hpp"
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -18,15 +18,15 @@ namespace {
 using namespace protocol;
 
 constexpr milliseconds period{1000};
-constexpr milliseconds report_delay{50};  // reports that come together travel together
+constexpr milliseconds report_delay{50};  // reports within this time share a message
 constexpr seconds enrolment_pause{30};    // between attempts to enrol
-constexpr seconds refusal_said{60};       // the same refusal of the user is logged once in this time
-constexpr int sends_max = 2;              // of one request on one connection
-// A device waits this long for its answer, and then asks with another request.
+constexpr seconds refusal_pause{60};      // between log lines about the same refusal of the user
+constexpr int sends_max = 2;              // per request and connection
+// A device that gets no answer within this time makes a new request.
 constexpr seconds request_age_max{30};
-// No timer of the process ran for this long: the machine was asleep, and the connection may be dead.
+// If no timer ran for this long, the machine was suspended and the connection may be dead.
 constexpr seconds asleep_after{10};
-// Devices that are notified when the server can serve them again; further ones ask after their own pause.
+// Devices that are notified when the server can serve them again; the others retry after their own back-off.
 constexpr std::size_t waiting_max = 16'384;
 
 using waiting_devices = std::map<caf::actor_id, device_actor>;
@@ -36,31 +36,32 @@ struct server_link_state {
     device_actor device;
     std::shared_ptr<const key_assignment_request> body;
     time_point asked;             ///< by the device
-    time_point sent = time_zero;  ///< time_zero: not on this connection, or to be sent once more
+    time_point sent = time_zero;  ///< time_zero: not sent on this connection, or to be sent again
     int sends = 0;                ///< on this connection
   };
 
   server_link_parts parts;
   connection_number connection = 0;
-  std::shared_ptr<const secret32> exporter;  ///< of the connection; null when there is none
+  std::shared_ptr<const secret32> exporter;  ///< of the connection; null without one
   time_point last_frame = time_zero;
-  time_point unheard_since = time_never;  ///< something was sent, and no frame came since
+  time_point unanswered_since = time_never;  ///< first send without a frame from the server since
   time_point last_look = time_never;
   std::optional<user_credentials> credentials;
   bool saving = false;
-  bool unsaved = false;  ///< the store did not take the credentials
+  bool unsaved = false;  ///< the write of the credentials failed
   std::map<request_id, pending> requests;
-  std::map<entity_id, request_id> by_entity;  ///< one request a device: a later one takes its place
-  std::deque<request_id> order;               ///< in which they were asked
+  std::map<entity_id, request_id> by_entity;  ///< one request per device; a new one replaces it
+  std::deque<request_id> order;               ///< oldest first
   std::size_t in_flight = 0;
   std::vector<device_actor> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
   time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
   std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
-  bool user_refused = false;        ///< and not enrolled since
-  time_point refusal_said_at = time_zero;
-  waiting_devices wait_for_server, wait_for_user;  ///< failed, and ask again as soon as it makes sense
-  bool answers = false;                            ///< a frame came on this connection
+  bool user_refused = false;        ///< since the last enrolment
+  time_point refusal_logged_at = time_zero;
+  /// Devices whose request failed; notified when a retry may succeed.
+  waiting_devices wait_for_server, wait_for_user;
+  bool answers = false;  ///< a frame was received on this connection
   report_queue reports;
   std::map<entity_id, device_actor> reporters;
   std::optional<request_id> report_request;
@@ -109,8 +110,7 @@ class server_link {
   }
 
   void up(const link_up& m) {
-    log::info(gateway_component, "server-connected",
-              "mutual authentication and key exchange are done (step 0)",
+    log::info(gateway_component, "server-connected", "mutual authentication and key exchange done (step 0)",
               {{"server", m.server}, {"step", "0"}});
     forget_connection();
     s_.connection = m.connection;
@@ -126,7 +126,7 @@ class server_link {
   void down(const link_down& m) {
     if (m.planned)
       log::info(gateway_component, "server-disconnected",
-                "the server ended the connection: it was idle, or the server stops");
+                "the server closed the connection: idle, or the server is stopping");
     else
       log::warn(gateway_component, "server-unreachable", m.why);
     if (m.connection == s_.connection) lose_connection();
@@ -136,7 +136,7 @@ class server_link {
     std::size_t size = 0;
     for (const auto& f : *m.batch) size += f.size();
     s_.parts.taken(m.connection, size);
-    if (m.connection != s_.connection) return;  // given up; what it asked is asked again
+    if (m.connection != s_.connection) return;  // of an old connection; its requests were repeated
     s_.last_frame = now();
     for (const auto& f : *m.batch) {
       auto answer = decode_link_answer(f.expose());
@@ -147,7 +147,7 @@ class server_link {
       }
       take(*answer);
     }
-    s_.unheard_since = waits_for_an_answer() ? s_.last_frame : time_never;
+    s_.unanswered_since = waits_for_an_answer() ? s_.last_frame : time_never;
     pump();
     if (!std::exchange(s_.answers, true)) notify(s_.wait_for_server);
   }
@@ -157,7 +157,7 @@ class server_link {
     const bool slept = t - std::exchange(s_.last_look, t) > asleep_after;
     if (s_.unsaved && t >= s_.save_not_before) save_credentials();
     drop_old_requests(t);
-    if (s_.exporter && t - s_.unheard_since >= 2 * s_.parts.request_timeout) give_up_connection();
+    if (s_.exporter && t - s_.unanswered_since >= 2 * s_.parts.request_timeout) give_up_connection();
     if (s_.exporter) {
       look_at_requests(t);
       if (s_.nonce_request && t - s_.nonce_asked > s_.parts.request_timeout) {
@@ -184,7 +184,7 @@ class server_link {
       s_.unsaved = true;
       s_.save_not_before = now() + enrolment_pause;
       log::error(gateway_component, "credentials-not-written", m.outcome.error().message(),
-                 {{"what", "keep the password file; tried again every 30 s"}});
+                 {{"what", "keep the password file; retrying every 30 s"}});
     }
     if (ending_) end();
   }
@@ -194,7 +194,7 @@ class server_link {
     flush_reports();
   }
 
-  /// Ends when the write that is under way is done with.
+  /// Ends when the pending write has completed.
   void shut_down() {
     ending_ = true;
     if (!s_.saving) end();
@@ -208,7 +208,7 @@ class server_link {
   [[nodiscard]] time_point now() const { return s_.parts.clock(); }
 
   void send(const request_id& id, decltype(link_request::body) body) {
-    if (s_.unheard_since == time_never) s_.unheard_since = now();
+    if (s_.unanswered_since == time_never) s_.unanswered_since = now();
     s_.parts.send(s_.connection, encode(link_request{id, s_.parts.incarnation, std::move(body)}));
   }
   request_id fresh_id() { return crypto::system_entropy().draw_id<request_id>(); }
@@ -220,7 +220,7 @@ class server_link {
     }
     s_.in_flight = 0;
     s_.last_frame = time_zero;
-    s_.unheard_since = time_never;
+    s_.unanswered_since = time_never;
     s_.answers = false;
     s_.nonce_request.reset();
     s_.challenge_request.reset();
@@ -236,11 +236,11 @@ class server_link {
     fail_nonces();
   }
 
-  /// The server froze, or the network forgot the connection. The uplink says so when it has ended it.
+  /// The server is frozen or the network dropped the connection. The uplink reports the end.
   void give_up_connection() {
-    s_.parts.give_up(s_.connection, "nothing came from the server for " +
+    s_.parts.give_up(s_.connection, "no data from the server for " +
                                         std::to_string(2 * s_.parts.request_timeout.count()) +
-                                        " ms although it was asked; the next server is tried");
+                                        " ms with requests pending; trying the next server");
     lose_connection();
   }
 
@@ -248,8 +248,8 @@ class server_link {
     return s_.in_flight > 0 || s_.nonce_request || s_.challenge_request || s_.report_request;
   }
 
-  /// A request that is not answered is sent once more, with the same id: the server returns the same answer,
-  /// and no index is spent. Then it fails alone.
+  /// An unanswered request is repeated once with the same id: the server returns the same answer, and no index
+  /// is spent. After that only this request fails.
   void look_at_requests(time_point t) {
     std::vector<request_id> failed;
     for (auto& [id, p] : s_.requests) {
@@ -269,17 +269,16 @@ class server_link {
                                            "the server does not answer this request"}});
   }
 
-  /// Their devices gave them up: answered now, they would spend an index that nobody waits for.
+  /// Their devices have given up: an answer now would spend an index that no device waits for.
   void drop_old_requests(time_point t) {
     std::vector<request_id> old;
     for (const auto& [id, p] : s_.requests)
       if (t - p.asked > request_age_max) old.push_back(id);
     for (const auto& id : old)
-      if (auto p = finish(id))
-        keep_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
+      if (auto p = finish(id)) add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
   }
 
-  static void keep_waiting(waiting_devices& list, const device_actor& d) {
+  static void add_waiting(waiting_devices& list, const device_actor& d) {
     if (list.size() < waiting_max) list.emplace(d.id(), d);
   }
   void notify(waiting_devices& list) {
@@ -293,7 +292,7 @@ class server_link {
   }
   void fail_nonces() {
     for (auto& d : std::exchange(s_.wants_nonce, {})) {
-      keep_waiting(s_.wait_for_server, d);
+      add_waiting(s_.wait_for_server, d);
       self_->send(d, gw_nonce{std::nullopt});
     }
   }
@@ -301,7 +300,7 @@ class server_link {
     for (auto& d : std::exchange(s_.wants_nonce, {})) self_->send(d, gw_nonce{s_.parts.nonces->fresh(now())});
   }
 
-  /// Without credentials, or after a refusal when the user wrote the password file again.
+  /// True without credentials, or if the user wrote the password file again after a refusal.
   [[nodiscard]] bool wants_to_enrol(time_point t) const {
     if (s_.challenge_request || (s_.credentials && !s_.user_refused)) return false;
     const auto written = password_time(s_.parts.password_file);
@@ -317,7 +316,7 @@ class server_link {
     send(*s_.challenge_request, user_challenge{s_.parts.user});
   }
 
-  /// Sends what waits, as far as the connection, the credentials and the bound allow.
+  /// Sends pending requests, as far as the connection, the credentials and requests_max allow.
   void pump() {
     if (!s_.exporter || !s_.credentials) return;
     const auto& suite = crypto::openssl_suite();
@@ -353,7 +352,7 @@ class server_link {
     if (!made) {
       s_.enrol_not_before = now() + enrolment_pause;
       return log::error(gateway_component, "not-enrolled", made.error().message(),
-                        {{"what", "no key can be assigned until this is mended; tried again every 30 s"}});
+                        {{"what", "no key can be assigned until this is fixed; retrying every 30 s"}});
     }
     s_.credentials = std::move(*made);
     s_.user_refused = false;
@@ -387,21 +386,21 @@ class server_link {
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
     if (body.status != link_status::unknown_user_or_bad_proof) return;
-    keep_waiting(s_.wait_for_user, p->device);
+    add_waiting(s_.wait_for_user, p->device);
     user_refused();
   }
 
-  /// The salt of the enrolment stands, whatever the server says now, until the user writes the password file
-  /// again: that is the user's word. The timer looks whether it was.
+  /// A salt that the server sends later is ignored: only the user can start a new enrolment, by writing the
+  /// password file again. The timer checks the file.
   void user_refused() {
     const auto t = now();
-    if (!std::exchange(s_.user_refused, true) || t - s_.refusal_said_at >= refusal_said) {
-      s_.refusal_said_at = t;
+    if (!std::exchange(s_.user_refused, true) || t - s_.refusal_logged_at >= refusal_pause) {
+      s_.refusal_logged_at = t;
       log::error(
           gateway_component, "user-refused",
-          "the server does not accept this user and password: check `user`; if the password is another "
-          "one, or the user was added to the server again, write the password to user_password_file: "
-          "the file is looked at once a second",
+          "the server rejects this user and password: check `user`; if the password has changed, or the "
+          "user was added to the server again, write the password to user_password_file; the file is "
+          "checked once per second",
           {{"user", s_.parts.user.text()}, {"user_password_file", s_.parts.password_file.string()}});
     }
     if (wants_to_enrol(t)) enrol();

@@ -1,6 +1,6 @@
 #pragma once
-// server_link: what all devices have to say to the CPNS Server, over whichever connection there is (steps 4
-// and 8, reports).
+// server_link: requests and reports of all devices to the CPNS Server (steps 4 and 8), over the current
+// connection.
 
 #include <filesystem>
 #include <memory>
@@ -13,7 +13,7 @@
 
 namespace cpns::actors {
 
-/// The issuer nonce that came with the last answer. [thread-safe]
+/// The issuer nonce of the last answer. [thread-safe]
 class nonce_cache {
  public:
   void put(const protocol::nonce16& nonce, time_point now) {
@@ -21,7 +21,7 @@ class nonce_cache {
     nonce_ = nonce;
     at_ = now;
   }
-  /// Only if it is at most 50 seconds old: the server accepts the last two minutes.
+  /// nullopt if it is older than 50 s: the server accepts nonces of the last two minutes.
   [[nodiscard]] std::optional<protocol::nonce16> fresh(time_point now) const {
     std::lock_guard lock{guard_};
     return nonce_ && now - at_ <= seconds{50} ? nonce_ : std::nullopt;
@@ -35,15 +35,14 @@ class nonce_cache {
 
 struct server_link_parts {
   user_id user;
-  std::filesystem::path password_file;   ///< read once, when no ClientKey is kept; may be empty then
-  milliseconds request_timeout{10'000};  ///< twice this without a frame, and the connection is given up
-  std::size_t requests_max = 128;        ///< sent and not answered; the others wait
-  std::uint64_t incarnation = 0;         ///< the newest that the store knows
+  std::filesystem::path password_file;   ///< read to enrol; may be empty once ClientKey is stored
+  milliseconds request_timeout{10'000};  ///< the connection is given up after twice this without a frame
+  std::size_t requests_max = 128;        ///< in flight; further ones wait
+  std::uint64_t incarnation = 0;         ///< the latest one in the store
   clock_fn clock;
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
-  /// [thread-safe] As of uplink: one frame for one connection, the end of a connection that is dead, and
-  /// bytes that were dealt with.
+  /// [thread-safe] As the members of uplink with these names.
   std::function<void(connection_number, bytes)> send;
   std::function<void(connection_number, std::string why)> give_up;
   std::function<void(connection_number, std::size_t)> taken;
@@ -51,7 +50,7 @@ struct server_link_parts {
 
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts);
 
-/// Turns what the uplink tells into messages. [thread-safe]
+/// Turns callbacks of the uplink into messages. [thread-safe]
 class uplink_to_actor final : public uplink_listener {
  public:
   explicit uplink_to_actor(server_link_actor to) : to_(std::move(to)) {}

@@ -55,7 +55,8 @@ bool unproven_lines::take(time_point now, log::level l) {
     ++all_;
   }
   if (since_summary_ > 0 && summaries_.take(now)) {
-    log::info(gateway_component, "lines-left-out", "lines about what nothing verified were too many",
+    log::info(gateway_component, "lines-left-out",
+              "too many lines about unverified peers; some were not written",
               {{"count", std::to_string(since_summary_)}});
     since_summary_ = 0;
   }

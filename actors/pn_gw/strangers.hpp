@@ -1,6 +1,6 @@
 #pragma once
-// What bounds strangers at a gateway, for all devices together: the memory of refused claimants, the log
-// lines that anybody in range can cause, and the links that proved nothing.
+// Bounds on unverified peers ("strangers") of a gateway, for all devices together: the memory of refused
+// claimants, the log lines that any peer in range can cause, and the unverified links.
 
 #include <atomic>
 #include <cstdint>
@@ -17,7 +17,7 @@
 
 namespace cpns::actors {
 
-/// One book for the machines of all devices. [thread-safe]
+/// One claimant book, shared by the machines of all devices. [thread-safe]
 class shared_claimants final : public protocol::claimant_book {
  public:
   [[nodiscard]] time_point not_before(const entity_id& entity, std::string_view claimant) const override;
@@ -33,13 +33,13 @@ class shared_claimants final : public protocol::claimant_book {
   protocol::claimants book_;
 };
 
-/// Lines about what nothing verified: ten a second after a burst, the rest is counted. Lines of level debug
-/// have a budget of their own. [thread-safe]
+/// Log lines about unverified peers: a burst, then ten per second; the rest is counted. Debug lines have a
+/// separate budget. [thread-safe]
 class unproven_lines {
  public:
-  /// `burst`: as many as a gateway writes when all its devices come for the first time.
+  /// `burst`: large enough for the first contact of all devices of the gateway.
   explicit unproven_lines(int burst);
-  /// Writes the line if one may be written now; says how many were left out, seldom.
+  /// Writes the line if the budget allows it; logs the number of suppressed lines at most every 10 s.
   void write(time_point now, log::level l, std::string_view event, std::string_view text,
              std::initializer_list<log::field> fields);
   [[nodiscard]] std::uint64_t left_out() const { return all_; }
@@ -53,13 +53,13 @@ class unproven_lines {
   std::atomic<std::uint64_t> all_{0};
 };
 
-/// The links that proved nothing yet. Not thread-safe.
+/// The links over which no tag has verified yet. Not thread-safe.
 class unproven_links {
  public:
   void add(protocol::gw_link link);
   void remove(protocol::gw_link link);
   [[nodiscard]] std::size_t size() const { return all_.size(); }
-  /// One of them by chance; none if there are none.
+  /// A random one; nullopt if there are none.
   [[nodiscard]] std::optional<protocol::gw_link> draw(entropy& random) const;
 
  private:

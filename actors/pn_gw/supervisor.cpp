@@ -8,11 +8,9 @@
 #include "actors/deadline_heap.hpp"
 #include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/device_book.hpp"
-#include "actors/pn_gw/device_view.hpp"
 #include "actors/pn_gw/gathering.hpp"
-#include "actors/pn_gw/radio_view.hpp"
-#include "actors/pn_gw/stored_view.hpp"
 #include "actors/pn_gw/strangers.hpp"
+#include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
@@ -48,7 +46,7 @@ class supervisor {
     arm();
   }
 
-  /// It comes back from the store when it is seen again.
+  /// An evicted device is loaded from the store when it is seen again.
   void unneeded(const sup_unneeded& m) {
     const auto it = devices_.find(m.device);
     if (it == devices_.end() || it->second.links > 0 || it->second.evicting) return;
@@ -64,8 +62,8 @@ class supervisor {
     it->second.evicting = false;
     --evicting_;
     if (!m.gone) return;
-    if (const auto met = it->second.links; remove(it), met == 0) return;
-    std::vector<std::pair<gw_link, std::string>> links;  // came up meanwhile: they begin with detection
+    if (const auto open = it->second.links; remove(it), open == 0) return;
+    std::vector<std::pair<gw_link, std::string>> links;  // came up meanwhile: start detection
     for (const auto& [link, r] : routes_)
       if (r.device == m.device) links.emplace_back(link, r.address);
     for (const auto& [link, address] : links) {
@@ -85,7 +83,7 @@ class supervisor {
   void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
 
   void timer(const sup_timer& m) {
-    armed_.came(m.at);
+    armed_.fired(m.at);
     if (stopping_) return;
     const auto now = clock();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_.at(k).actor, gw_tick{});
@@ -98,8 +96,8 @@ class supervisor {
     for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
   }
 
-  /// Live devices answer for themselves; the others are described as they are stored.
-  std::vector<std::string> stored() const {
+  /// Devices without an actor; the live ones answer themselves.
+  boost::json::array stored() const {
     return describe_stored_devices(
         *parts_.store, [this](const std::string& entity) { return by_entity_.count(entity) != 0; });
   }
@@ -114,37 +112,35 @@ class supervisor {
     return devices_.at(it->second).actor;
   }
 
-  std::string stats() const {
+  gw_view stats() const {
     std::uint64_t dropped = dropped_;
     for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
-    return describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
-                            lines_->left_out(), deaths_});
+    return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
+                             lines_->left_out(), deaths_})};
   }
 
-  [[nodiscard]] std::string radios() const {
+  [[nodiscard]] gw_view radios() const {
     std::vector<link_line> links;
     for (const auto& [link, r] : routes_) {
       const auto d = devices_.find(r.device);
       links.push_back({link, r.address, d == devices_.end() ? std::string{} : d->second.entity});
     }
-    return describe_radios(parts_.radios, links);
+    return {describe_radios(parts_.radios, links)};
   }
 
-  std::string show_stored(const std::string& entity) const {
-    return show_stored_device(*parts_.store, entity);
-  }
+  gw_view show_stored(const std::string& entity) const { return {show_stored_device(*parts_.store, entity)}; }
 
-  /// The device answers a decision itself, when it is durable.
+  /// The device answers a decision itself, once it is durable.
   caf::result<std::string> command(const sup_command& m) {
     const auto id = entity_id::parse(m.entity);
     if (!id) return id.error().message();
     if (const auto it = by_entity_.find(m.entity); it != by_entity_.end()) {
-      if (devices_.at(it->second).evicting) return m.entity + " is being put into the store; try again";
+      if (devices_.at(it->second).evicting) return m.entity + " is being evicted from memory; try again";
       keep_alive(devices_.at(it->second));
     } else {
       auto record = parts_.store->load(*id);
       if (!record) return record.error().message();
-      if (!*record) return "this gateway knows no device " + m.entity;
+      if (!*record) return "the gateway has no device " + m.entity;
       spawn(*id, std::move(**record));
     }
     const auto& device = devices_.at(by_entity_.at(m.entity)).actor;
@@ -167,24 +163,23 @@ class supervisor {
   struct device_entry {
     std::string entity;
     device_actor actor;
-    std::size_t links = 0;                             ///< routes that lead to it
-    waiting_count waiting{};                           ///< new links in its mailbox
-    bool evicting = false;                             ///< it was asked to end
-    std::optional<eviction_order::place> evictable{};  ///< it may be asked to
+    std::size_t links = 0;                             ///< its open links
+    waiting_count waiting{};                           ///< new links pending in its mailbox
+    bool evicting = false;                             ///< gw_evict was sent
+    std::optional<eviction_order::place> evictable{};  ///< set while it may be evicted
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
-  /// Where a link leads: to the device that answered, or while none did to a detector.
+  /// The receiver of a link's messages: the device that answered, or before that a detector.
   struct route_t {
     std::string address;
     std::uint64_t device = 0;
     std::unique_ptr<detector> probe;
     std::uint64_t number = 0;  ///< of the detector
-    waiting_count waiting{};   ///< messages in the mailbox of the device
+    waiting_count waiting{};   ///< messages pending in the mailbox of the device
   };
 
   [[nodiscard]] time_point clock() const { return parts_.clock(); }
 
-  /// Devices that owe the server a report, or asked it something, go on without waiting to be seen.
   void load_unfinished() {
     for (auto& r : unfinished_devices(*parts_.store)) {
       const auto entity = r.entity;
@@ -246,8 +241,8 @@ class supervisor {
     devices_.erase(it);
   }
 
-  /// The device's links are closed, so that its PNE begins again; what it owes the server goes on from the
-  /// store at once, unless it died a moment ago.
+  /// Closes the device's links, so that its PNE connects again. Work for the server continues from the store at
+  /// once, unless the actor also died recently.
   void died(const caf::down_msg& m) {
     if (stopping_) return;
     if (m.source == parts_.uplink.address())
@@ -259,7 +254,8 @@ class supervisor {
     const auto number = at->first;
     ++deaths_;
     log::error(gateway_component, "device-died",
-               "its actor ended unexpectedly; it begins again from the store", {{"entity", entity}});
+               "the actor of the device ended unexpectedly; the device continues from the stored record",
+               {{"entity", entity}});
     for (auto it = routes_.begin(); it != routes_.end();) {
       if (it->second.device != number) {
         ++it;
@@ -288,7 +284,7 @@ class supervisor {
     case radio_event::kind_t::connect_failed:
       return log::debug(gateway_component, "not-connected", e.text,
                         {{"transport", parts_.radios[e.transport].name}});
-    case radio_event::kind_t::woke: return detect_anew(e.transport, e.text);
+    case radio_event::kind_t::woke: return detect_again(e.transport, e.text);
     case radio_event::kind_t::failed:
       log::error(gateway_component, "radio-failed", e.text, {{"transport", parts_.radios[e.transport].name}});
       return parts_.failed(e.text);
@@ -306,7 +302,8 @@ class supervisor {
   /// Step 1 on a link whose device is not known.
   void begin_detection(gw_link link, const std::string& address) {
     if (!make_room_for_link()) {
-      lines_->write(clock(), log::level::warn, "too-many-links", "the link is closed again",
+      lines_->write(clock(), log::level::warn, "too-many-links",
+                    "closing a new link: limits.links is reached",
                     {{"limit", std::to_string(parts_.rules->links_max)}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
@@ -321,24 +318,24 @@ class supervisor {
     detect(number, now);
   }
 
-  /// Links that proved nothing take half of the room; one of them gives way to a newcomer, by chance.
+  /// Unverified links may use half of limits.links; over that a new link evicts a random one of them.
   bool make_room_for_link() {
     const std::size_t most = parts_.rules->links_max;
     if (routes_.size() < most && unproven_.size() < std::max<std::size_t>(most / 2, 1)) return true;
     const auto drawn = unproven_.draw(crypto::system_entropy());
     if (!drawn) return false;
     parts_.radios[drawn->transport].transport->disconnect(drawn->link);
-    forget(*drawn, "it proved nothing, and another one came");
+    forget(*drawn, "evicted: unverified, and a new link needs its place");
     return true;
   }
 
-  /// A link to a device that woke up: whoever answers on it is compared with whom it was (step 10).
-  void detect_anew(std::uint64_t transport, const std::string& address) {
+  /// A device woke up: detection on its links checks whether the same device still answers.
+  void detect_again(std::uint64_t transport, const std::string& address) {
     std::vector<gw_link> links;
     for (const auto& [link, r] : routes_)
       if (link.transport == transport && r.device != 0 && r.address == address) links.push_back(link);
     for (const auto& link : links) {
-      forget(link, "its device woke up");
+      forget(link, "the device woke up");
       begin_detection(link, address);
     }
   }
@@ -349,7 +346,7 @@ class supervisor {
     const auto link = at->second;
     auto& peer = routes_[link];
     if (peer.probe->exhausted(now)) {
-      lines_->write(now, log::level::info, "no-answer", "nobody answers on this link",
+      lines_->write(now, log::level::info, "no-answer", "no device answers on this link; closing it",
                     {{"address", peer.address}});
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
@@ -369,7 +366,7 @@ class supervisor {
       if (!peer.waiting.add(link_messages_max)) return void(++dropped_);
       return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message), peer.waiting});
     }
-    if (!peer.probe) return;  // it is being closed
+    if (!peer.probe) return;  // the link is being closed
     std::string why;
     auto found = peer.probe->handle_frame(message, why);
     if (!found) return lines_->write(clock(), log::level::debug, "dropped", why, {{"address", peer.address}});
@@ -392,7 +389,8 @@ class supervisor {
     if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
     if (!make_room()) {
       if (no_room_.due(clock(), "devices"))
-        log::warn(gateway_component, "too-many-devices", "not served: limits.devices are in reach",
+        log::warn(gateway_component, "too-many-devices",
+                  "a device is not served: limits.devices is reached and no device can be evicted",
                   {{"entity", entity.text()}, {"limit", std::to_string(parts_.rules->devices_max)}});
       return std::nullopt;
     }
@@ -479,7 +477,7 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_stats&) { return s->stats(); },
         [s](const sup_radios&) { return s->radios(); },
         [s, self](const sup_list&) { return gather(self, s->live(), s->stored()); },
-        [s, self](const sup_show& m) -> caf::result<std::string> {
+        [s, self](const sup_show& m) -> caf::result<gw_view> {
           if (const auto device = s->find(m.entity)) return self->delegate(device, gw_describe{});
           return s->show_stored(m.entity);
         },

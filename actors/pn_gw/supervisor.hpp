@@ -1,6 +1,5 @@
 #pragma once
-// supervisor: what no single device owns. Radios, links, detectors on unknown links, devices by Entity ID,
-// one timer for all.
+// supervisor: owns what devices share: radios, links, detectors on new links, devices by Entity ID, one timer.
 
 #include <algorithm>
 #include <functional>
@@ -17,10 +16,9 @@
 
 namespace cpns::actors {
 
-/// What the supervisor goes by; replaced as a whole on SIGHUP. Devices that are live keep what they were made
-/// with.
+/// Settings of the supervisor and its devices; replaced as a whole on SIGHUP.
 struct supervisor_rules {
-  protocol::pn_gw_settings device;  ///< `allowed` and `denied` are filled in for each device
+  protocol::pn_gw_settings device;  ///< `allowed` and `denied` are set per device
   config::validation_config validation;
   std::uint32_t devices_max = 100'000;
   std::uint32_t links_max = 8192;
@@ -33,13 +31,13 @@ struct supervisor_parts {
   std::shared_ptr<nonce_cache> nonces;
   server_link_actor uplink;
   clock_fn clock;
-  std::function<protocol::gw_dates()> dates;  ///< empty: `clock` is the wall clock, too
-  std::function<void(std::string)> failed;    ///< the role cannot go on. [thread-safe]
+  std::function<protocol::gw_dates()> dates;  ///< empty: use `clock` as the wall clock
+  std::function<void(std::string)> failed;    ///< the role cannot continue. [thread-safe]
 };
 
 supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts parts);
 
-/// Whether `entity` is named by one of `patterns`: Entity IDs, or beginnings of them that end in "*".
+/// Whether `entity` matches one of `patterns`: Entity IDs, or prefixes that end in "*".
 inline bool is_named(const std::vector<std::string>& patterns, const std::string& entity) {
   return std::any_of(patterns.begin(), patterns.end(), [&](const std::string& p) { return fits(p, entity); });
 }

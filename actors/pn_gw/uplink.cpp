@@ -15,7 +15,7 @@
 #include <thread>
 
 #include "actors/pn_gw/address_race.hpp"
-#include "base/keepalive.hpp"
+#include "base/sockets.hpp"
 #include "protocol/constants.hpp"
 
 namespace cpns::actors {
@@ -29,23 +29,24 @@ using tls_stream = asio::ssl::stream<tcp::socket>;
 constexpr std::size_t header = 4;
 constexpr std::size_t queued_max = 4 * 1024 * 1024;
 constexpr std::size_t untaken_max = 1024 * 1024;
-// A whole frame always fits, so this buffer, which holds keys, is never moved to another place.
+// A complete frame always fits, so this buffer, which holds keys, is never reallocated.
 constexpr std::size_t input_max = header + protocol::link_message_max + 16 * 1024;
-/// For the last words of TLS on either side.
+/// Time limit for the TLS close_notify.
 constexpr milliseconds farewell_max{500};
 
-/// One attempt and the connection that it becomes. Late handlers find it closed and do nothing.
+/// One attempt and the connection that results. Handlers that run after the end find `closed` set and do
+/// nothing.
 struct connection {
   connection(connection_number n, std::size_t server_place, asio::io_context& io, asio::ssl::context& context)
       : number(n), server(server_place), stream(io, context), in(input_max) {}
   const connection_number number;
-  const std::size_t server;  ///< its place in the list
+  const std::size_t server;  ///< index in the list
   tls_stream stream;
   std::shared_ptr<address_race> race;
   bytes in;
   std::size_t have = 0;
   bool up = false, closed = false, writing = false;
-  std::size_t untaken = 0;  ///< bytes of frames that the listener has and is not done with
+  std::size_t untaken = 0;  ///< bytes of frames that the listener has not confirmed by taken()
   bool reading = false;
   bytes out;
 };
@@ -60,7 +61,7 @@ struct uplink::impl {
 
   uplink_settings settings;
   asio::io_context io{1};
-  /// Until the end: a connection that reads nothing for a while waits for nothing.
+  /// Keeps io.run() going while a connection is paused and has no operation pending.
   asio::executor_work_guard<asio::io_context::executor_type> alive{io.get_executor()};
   crypto::tls_supply contexts;
   uplink_listener& listener;
@@ -69,13 +70,13 @@ struct uplink::impl {
   connection_ptr now;
   std::size_t next_server = 0;
   connection_number numbers = 0;
-  std::vector<std::size_t> addresses;  ///< per server: the one to begin with
+  std::vector<std::size_t> addresses;  ///< per server: index of the first address to try
   unsigned failures = 0;
   bool stopping = false;
   std::string last_why;
   std::mt19937 dice{std::random_device{}()};
   std::mutex guard;
-  connection_number open = 0;  ///< the one that is up, or 0; with guard, as the next two
+  connection_number open = 0;  ///< the one that is up, or 0; guarded, like the next two
   bytes queued;
   bool flush_posted = false;
   std::thread thread;
@@ -84,7 +85,8 @@ struct uplink::impl {
     if (stopping) return;
     auto tls = contexts();
     if (!tls) {
-      failures = std::min(failures, 3u);  // a clock may be set at any moment, and asking costs no network
+      failures = std::min(
+          failures, 3u);  // the clock may be corrected at any moment, and a retry costs no network traffic
       return try_later(0, {tls.error().message()}, false);
     }
     asio::ssl::context context{tls->release()};
@@ -166,12 +168,13 @@ struct uplink::impl {
   }
 
   void end_of_reading(const connection_ptr& c, const failure& wrong) {
-    if (wrong == asio::error::eof) return end(c, "the server ended the connection", ending::planned);
-    if (wrong == asio::ssl::error::stream_truncated) return end(c, "the server cut the connection");
+    if (wrong == asio::error::eof) return end(c, "the server closed the connection", ending::planned);
+    if (wrong == asio::ssl::error::stream_truncated)
+      return end(c, "the server dropped the connection without a TLS close");
     // A TLS 1.3 client learns at its first read that its certificate was refused.
     const bool tls = wrong.category() == asio::error::get_ssl_category();
     end(c, tls ? crypto::tls_refusal(c->stream.native_handle(), static_cast<unsigned long>(wrong.value()))
-               : "the connection to the server broke: " + wrong.message());
+               : "the connection to the server failed: " + wrong.message());
   }
 
   bool take(const connection_ptr& c) {
@@ -182,7 +185,8 @@ struct uplink::impl {
       const std::uint32_t size =
           std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
       if (size == 0 || size > protocol::link_message_max) {
-        end(c, "the server sent a frame of " + std::to_string(size) + " bytes");
+        end(c, "the server sent a frame of " + std::to_string(size) + " bytes, 1 to " +
+                   std::to_string(protocol::link_message_max) + " are allowed");
         return false;
       }
       if (c->have - at - header < size) break;
@@ -215,7 +219,7 @@ struct uplink::impl {
     asio::async_write(c->stream, asio::buffer(c->out), [this, c](const failure& wrong, std::size_t) {
       c->writing = false;
       if (c->closed) return;
-      if (wrong) return end(c, "writing to the server: " + wrong.message());
+      if (wrong) return end(c, "cannot write to the server: " + wrong.message());
       flush();
     });
   }
@@ -239,12 +243,12 @@ struct uplink::impl {
       failure ignored;
       c->stream.next_layer().close(ignored);
     }
-    // What broke, or never came to be, is tried at the server's next address.
+    // After a failure the server's next address is tried.
     if (how == ending::broken) ++addresses[c->server];
     if (!stopping) try_later(c->number, {why, how == ending::planned}, c->up);
   }
 
-  /// Says to the server, as TLS has it, that this is the end.
+  /// Sends the TLS close_notify, then closes the socket.
   void farewell(const connection_ptr& c) {
     auto limit = std::make_shared<asio::steady_timer>(io, farewell_max);
     const auto close = [c] {
@@ -261,7 +265,7 @@ struct uplink::impl {
   }
 
   void try_later(connection_number number, uplink_end how, bool was_up) {
-    if (was_up || how.why != last_why) listener.down(number, how);  // the same refusal is said once
+    if (was_up || how.why != last_why) listener.down(number, how);  // the same failure is reported once
     last_why = was_up ? std::string{} : how.why;
     const auto longest =
         std::min(settings.reconnect_max, settings.reconnect_min * (1 << std::min(failures++, 10u)));

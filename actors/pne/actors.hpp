@@ -1,6 +1,7 @@
 #pragma once
-// Every message of the PNE role. Frames carry no secret in the clear, key files never travel.
+// Every message of the PNE role. Frames hold secrets only encrypted; key files are never sent.
 
+#include <boost/json/array.hpp>
 #include <caf/all.hpp>
 #include <cstdint>
 #include <string>
@@ -13,10 +14,10 @@
 
 namespace cpns::actors {
 
-/// Whose lines they are, in the log.
+/// The component of its log lines.
 inline constexpr std::string_view pne_component = "pne";
 
-/// What a person or a timer does to a device.
+/// Commands of an operator or a timer to a device.
 enum class pne_command : std::uint8_t { wake, sleep, button, factory_reset };
 
 struct pne_link_up {
@@ -36,51 +37,57 @@ struct pne_frame {
 struct pne_do {
   pne_command what;
 };
+/// As pne_do, with an answer.
 struct pne_order {
   pne_command what;
-};  ///< as pne_do, with an answer
+};
 struct pne_tick {};
-struct pne_shut_down {};  ///< drain: no new exchange, then ends
+struct pne_shut_down {};
 
-struct fleet_radio_ready {};  ///< events wait in a radio's inbox
+struct fleet_radio_ready {};  ///< a radio's inbox holds events
 struct fleet_deadline {
   std::uint64_t device;
   time_point at;
 };
+/// Switches the radio presence of a device.
 struct fleet_wakes {
   std::uint64_t device;
   bool awake;
-};  ///< the device's radio presence goes on or off
+};
 struct fleet_timer {
-  time_point at;  ///< what it was armed for
+  time_point at;
 };
 struct fleet_stop {};
 struct fleet_command {
-  std::string entity;
+  std::string entity;  ///< empty: all devices
   pne_command what;
-};  ///< empty entity: all
+};
 struct fleet_list {};
+/// One JSON object per device, for people.
+struct fleet_view {
+  boost::json::array devices;
+};
 
 /// pne/<entity>: drives one pne_machine and its key file.
-using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // its radio presence has a link
+using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // a gateway connected
                                    caf::reacts_to<pne_link_down>,  // the link is gone
                                    caf::reacts_to<pne_frame>,      // one message of the gateway
                                    caf::reacts_to<pne_do>,         // wake, sleep, button, reset
-                                   caf::replies_to<pne_order>::with<std::string>,  // "" done and durable,
-                                                                                   // else what was wrong
-                                   caf::reacts_to<pne_tick>,        // the deadline that it named has come
+                                   // "" once it is done and durable, otherwise the error.
+                                   caf::replies_to<pne_order>::with<std::string>,
+                                   caf::reacts_to<pne_tick>,        // its deadline has passed
                                    caf::reacts_to<pne_shut_down>>;  // the role ends
 
 /// fleet: owns radios, timers and all devices of the process.
 using fleet_actor =
     caf::typed_actor<caf::reacts_to<fleet_radio_ready>,  // drains the inboxes, routes to devices
-                     caf::reacts_to<fleet_deadline>,     // a device names its next deadline
+                     caf::reacts_to<fleet_deadline>,     // the next deadline of a device
                      caf::reacts_to<fleet_wakes>,        // a device joins or leaves the radio
                      caf::reacts_to<fleet_timer>,        // the earliest deadline
-                     caf::replies_to<fleet_command>::with<std::string>,  // "" done and durable, else what
-                                                                         // was wrong
-                     caf::replies_to<fleet_list>::with<std::vector<std::string>>,  // a JSON object a device
-                     caf::replies_to<fleet_stop>::with<bool>>;                     // drains
+                     // "" once the command is done and durable, otherwise the error.
+                     caf::replies_to<fleet_command>::with<std::string>,
+                     caf::replies_to<fleet_list>::with<fleet_view>,
+                     caf::replies_to<fleet_stop>::with<bool>>;  // drains
 
 }  // namespace cpns::actors
 
@@ -98,3 +105,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_command)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_view)

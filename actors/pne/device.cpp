@@ -12,7 +12,7 @@ namespace {
 
 using namespace protocol;
 
-constexpr seconds write_again_after{1};  // between attempts to write a file that was not written
+constexpr seconds write_again_after{1};  // between attempts after a failed write
 
 class pne_device {
  public:
@@ -40,7 +40,7 @@ class pne_device {
     machine_.handle_timeout(clock_());
     apply();
   }
-  /// "" when it is done and durable.
+  /// "" once it is done and durable, otherwise the error.
   std::string command(pne_command what) {
     const auto now = clock_();
     if (what == pne_command::factory_reset && !is_certain()) return "not done: " + trouble_;
@@ -54,10 +54,10 @@ class pne_device {
     case pne_command::factory_reset: machine_.handle_factory_reset(now); break;
     }
     apply();
-    // The notice goes out before the radio does.
+    // The machine's notice is sent before the device leaves the radio.
     if (what == pne_command::sleep) self_->send(fleet_, fleet_wakes{index_, false});
     if (what == pne_command::factory_reset && uncertain_) return "not known to be done: " + trouble_;
-    log::info(pne_component, name_of(what), "told to", {{"entity", entity_}});
+    log::info(pne_component, name_of(what), "command executed", {{"entity", entity_}});
     return {};
   }
   void shut_down() {
@@ -92,8 +92,8 @@ class pne_device {
     log::error(pne_component, "key-file-not-written", trouble_, {{"entity", entity_}});
     return false;
   }
-  /// After a write that failed the file may hold the record before or the one after, and neither may last.
-  /// The device says nothing until the one that it goes by is written.
+  /// After a failed write the file may hold the old record or the new one. The device stays silent until the
+  /// record of the machine is written.
   bool is_certain() {
     if (!uncertain_) return true;
     const auto now = clock_();
@@ -101,7 +101,8 @@ class pne_device {
     repair_not_before_ = now + write_again_after;
     if (!save(machine_.record())) return false;
     uncertain_ = false;
-    log::info(pne_component, "key-file-written", "the key file is written again", {{"entity", entity_}});
+    log::info(pne_component, "key-file-written", "the key file is written; the device answers again",
+              {{"entity", entity_}});
     return true;
   }
 
@@ -133,8 +134,8 @@ class pne_device {
   pne_machine machine_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> link_;
   time_point deadline_ = time_never;
-  bool uncertain_ = false;  ///< the last write failed, and may have landed
-  std::string trouble_;     ///< of the last write that failed
+  bool uncertain_ = false;  ///< the last write failed, but may be on the disk
+  std::string trouble_;     ///< error of the last failed write
   time_point repair_not_before_{};
 };
 

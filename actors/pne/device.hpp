@@ -1,5 +1,5 @@
 #pragma once
-// pne/<entity>: one device of the PNE role, a pne_machine and its durable key file under an actor.
+// pne/<entity>: the actor of one device of the PNE role, with its pne_machine and its durable key file.
 
 #include <memory>
 #include <string>
@@ -12,19 +12,19 @@
 
 namespace cpns::actors {
 
-/// What a device is made of. All of it is moved into the actor.
+/// Parts of a device; moved into the actor.
 struct pne_device_parts {
-  std::uint64_t index = 0;  ///< its place in the fleet; its endpoint at the radios is one more
+  std::uint64_t index = 0;  ///< index in the fleet; its endpoint id is index + 1
   protocol::pne_settings settings;
   storage::sealed_file keys;
-  protocol::pne_record record;  ///< what `keys` held
+  protocol::pne_record record;  ///< the content of `keys`
   clock_fn clock;
   radio_send_fn send;
   fleet_actor fleet;
 };
 
-/// What `keys` holds: nothing yet, if there is no such file. Errors as of sealed_file::load, store_damaged
-/// for content that is no record.
+/// The record in `keys`; an empty record without a file. Errors of sealed_file::load; store_damaged if the
+/// content is not a record.
 result<protocol::pne_record> load_pne_record(const storage::sealed_file& keys);
 
 /// Spawns the actor. The machine is powered on at once.

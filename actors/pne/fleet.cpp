@@ -1,6 +1,7 @@
 #include "actors/pne/fleet.hpp"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <set>
 #include <unordered_map>
 
@@ -13,7 +14,7 @@ namespace {
 
 using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 
-constexpr seconds read_again_after{30};  // until a key file that could not be read is looked at again
+constexpr seconds read_again_after{30};  // between attempts to read an unreadable key file
 
 class fleet {
  public:
@@ -45,7 +46,7 @@ class fleet {
   }
 
   void timer(const fleet_timer& m) {
-    armed_.came(m.at);
+    armed_.fired(m.at);
     const auto now = clock_();
     for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(members_[k].actor, pne_tick{});
     for (auto k : naps_.take_due(now, ticks_at_once)) turn(k);
@@ -53,7 +54,7 @@ class fleet {
     arm();
   }
 
-  /// The device decided; its radio presence follows.
+  /// Switches the radio presence as the device requested.
   void set_awake(const fleet_wakes& m) {
     if (members_[m.device].awake == m.awake) return;
     members_[m.device].awake = m.awake;
@@ -62,14 +63,14 @@ class fleet {
     arm();
   }
 
-  /// What keeps devices off the radio.
+  /// The errors that keep devices off the radio.
   [[nodiscard]] std::vector<std::string> troubles() const {
     std::vector<std::string> out;
     for (const auto& d : members_)
       if (!d.actor) out.push_back(d.trouble);
     return out;
   }
-  /// Those that a command is about; an error if it names none.
+  /// The devices that a command addresses; an error if `entity` is not one of them or is off the radio.
   [[nodiscard]] result<std::vector<pne_actor>> addressed(const std::string& entity) const {
     std::vector<pne_actor> out;
     if (entity.empty()) {
@@ -85,19 +86,21 @@ class fleet {
     return out;
   }
 
-  std::vector<std::string> list() const {
+  fleet_view list() const {
     std::vector<std::size_t> links(members_.size());
     for (const auto& [key, to] : links_) ++links[to.device];
-    std::vector<std::string> out;
-    for (std::size_t i = 0; i < members_.size(); ++i)
-      out.push_back(R"({"entity":")" + members_[i].entity + R"(","awake":)" +
-                    (members_[i].awake ? "true" : "false") + R"(,"links":)" + std::to_string(links[i]) +
-                    (members_[i].actor ? "}" : R"(,"key_file":"unreadable"})"));
+    fleet_view out;
+    for (std::size_t i = 0; i < members_.size(); ++i) {
+      const auto& m = members_[i];
+      boost::json::object o{{"entity", m.entity}, {"awake", m.awake}, {"links", links[i]}};
+      if (!m.actor) o["key_file"] = "unreadable";
+      out.devices.push_back(std::move(o));
+    }
     return out;
   }
 
-  /// As after a power cut: the device goes on from its key file, its links are closed so that the gateway
-  /// comes again.
+  /// As after a power cut: the device restarts from its key file; its links are closed so that the gateway
+  /// connects again.
   void died(const caf::down_msg& m) {
     const auto who = by_actor_.find(m.source.id());
     if (stopping_ || who == by_actor_.end()) return;
@@ -106,7 +109,7 @@ class fleet {
     by_actor_.erase(who);
     device.actor = nullptr;
     log::error(pne_component, "device-died",
-               "its actor ended unexpectedly; it begins again from its key file",
+               "the actor of the device ended unexpectedly; the device restarts from its key file",
                {{"entity", device.entity}});
     for (auto it = links_.begin(); it != links_.end();) {
       if (it->second.device != index) {
@@ -120,7 +123,7 @@ class fleet {
     if (record) return begin(index, std::move(*record));
     leave_out(index, record.error());
     if (std::none_of(members_.begin(), members_.end(), [](const member& other) { return bool{other.actor}; }))
-      failed_("no device is left whose key file can be read");
+      failed_("no device has a readable key file");
   }
 
   bool stop() {
@@ -137,14 +140,14 @@ class fleet {
     std::string entity;
     protocol::pne_settings settings;
     std::optional<storage::sealed_file> keys;
-    pne_actor actor;  ///< none while its key file cannot be read
+    pne_actor actor;  ///< null while the key file is unreadable
     bool awake = false;
-    std::string trouble;  ///< with the key file
+    std::string trouble;  ///< error of the key file
   };
 
   struct leads_to {
     std::uint64_t device = 0;
-    waiting_count waiting;  ///< messages in its mailbox
+    waiting_count waiting;  ///< messages pending in its mailbox
   };
 
   void begin(std::uint64_t index, protocol::pne_record record) {
@@ -162,14 +165,14 @@ class fleet {
     set_awake({index, true});
   }
 
-  /// A device whose key file cannot be read is off the radio, and no other is disturbed. The file may be
-  /// restored, or the disk may work again.
+  /// An unreadable key file takes only its own device off the radio. Reading is retried: the file may be
+  /// restored, or the disk may recover.
   void leave_out(std::uint64_t index, const error& why) {
     auto& m = members_[index];
     if (m.trouble != why.message())
       log::error(pne_component, "key-file-unreadable",
-                 why.message() + (m.keys ? "; its device is off the radio, the file is read again every 30 s"
-                                         : "; its device is off the radio until this process starts again"),
+                 why.message() + (m.keys ? "; the device is off the radio, retrying every 30 s"
+                                         : "; the device is off the radio until this process is restarted"),
                  {{"entity", m.entity}});
     m.trouble = why.message();
     set_awake({index, false});
@@ -181,7 +184,7 @@ class fleet {
     auto& m = members_[index];
     auto record = load_pne_record(*m.keys);
     if (!record) return leave_out(index, record.error());
-    log::info(pne_component, "key-file-readable", "its device is on the radio again", {{"entity", m.entity}});
+    log::info(pne_component, "key-file-readable", "the device is on the radio again", {{"entity", m.entity}});
     m.trouble.clear();
     begin(index, std::move(*record));
   }
@@ -207,7 +210,7 @@ class fleet {
       return;
     case radio_event::kind_t::peer_found:
     case radio_event::kind_t::woke:
-    case radio_event::kind_t::connect_failed: return;  // a central's business
+    case radio_event::kind_t::connect_failed: return;  // events of a central
     case radio_event::kind_t::failed:
       log::error(pne_component, "radio-failed", e.text, {{"transport", radios_[e.transport].name}});
       return failed_(e.text);
@@ -228,7 +231,7 @@ class fleet {
     }
   }
 
-  /// `wake: {every}`: a device sleeps `sleep_for` once in that time, at a moment of its own.
+  /// `wake: {every}`: a device sleeps for `sleep_for` once per `every`, staggered by its index.
   void plan_nap(std::uint64_t index) {
     if (!wake_.every) return;
     const auto stagger = milliseconds{static_cast<std::int64_t>(index * 37 % 1000)};
@@ -259,7 +262,7 @@ class fleet {
   bool stopping_ = false;
 };
 
-/// Answered when every device that the command is about has answered.
+/// Answered when every addressed device has answered.
 caf::result<std::string> command(fleet_actor::pointer self, const fleet& f, const fleet_command& m) {
   const auto all = f.addressed(m.entity);
   if (!all) return all.error().detail;
@@ -274,7 +277,8 @@ caf::result<std::string> command(fleet_actor::pointer self, const fleet& f, cons
     }
     void end() {
       promise.deliver(troubles.empty() ? std::string{}
-                                       : std::to_string(troubles.size()) + " devices: " + troubles.front());
+                                       : "failed for " + std::to_string(troubles.size()) +
+                                             " devices: " + troubles.front());
     }
   };
   auto promise = self->make_response_promise<std::string>();

@@ -1,5 +1,6 @@
 #pragma once
-// fleet: owns what the devices of one process share, radios and one timer, and routes between them.
+// fleet: owns the radios and the timer that all devices of one process share, and routes between radios and
+// devices.
 
 #include <map>
 #include <memory>
@@ -16,17 +17,17 @@
 namespace cpns::actors {
 
 struct fleet_parts {
-  /// Everything of a device but `index`, `send` and `fleet`, which the fleet fills in.
+  /// pne_device_parts without `index`, `send` and `fleet`, which the fleet sets.
   struct member {
     protocol::pne_settings settings;
-    std::optional<storage::sealed_file> keys;  ///< none: cannot be opened, `record` says why
-    result<protocol::pne_record> record;       ///< an error keeps this device off the radio
+    std::optional<storage::sealed_file> keys;  ///< nullopt: it cannot be opened, `record` is the error
+    result<protocol::pne_record> record;       ///< an error keeps the device off the radio
   };
   std::vector<member> members;
   std::vector<open_radio_entry> radios;
   config::pne_wake wake;
   clock_fn clock;
-  std::function<void(std::string)> failed;  ///< the role cannot go on. [thread-safe]
+  std::function<void(std::string)> failed;  ///< the role cannot continue. [thread-safe]
 };
 
 fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);

@@ -15,11 +15,11 @@
 namespace cpns::actors {
 namespace {
 
-/// A device waits in its actor until its key file is on the disk, and waits that overlap share what the disk
-/// does: with two workers a thousand devices waited twice as long as with sixteen.
+/// A device's actor blocks until its key file is on the disk, and overlapping writes share the flush: with 2
+/// workers a thousand devices took twice as long as with 16.
 constexpr std::size_t workers_for(std::size_t devices) { return std::clamp<std::size_t>(devices, 2, 16); }
 
-/// A file name for an Entity ID: colons are kept out for the sake of other systems.
+/// A file name for an Entity ID. Colons are replaced: other file systems do not allow them.
 std::string file_name_of(const entity_id& e) {
   std::string out = e.text();
   std::replace(out.begin(), out.end(), ':', '_');
@@ -37,38 +37,38 @@ protocol::pne_settings settings_of(const config::pne_config& c, const manufactur
   return s;
 }
 
-/// Whether the radios can present that many devices, each on every radio. An error if some fit on none.
-status check_room(std::size_t devices, const std::vector<open_radio_entry>& radios) {
-  std::string short_of_room;
+/// Checks that every radio can present all devices. An error if no radio can; a warning for each that cannot.
+status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& radios) {
+  std::string too_small;
   for (const auto& r : radios) {
     const auto& can = r.transport->info();
     if (devices > can.max_endpoints) {
-      short_of_room += (short_of_room.empty() ? "" : "; ") + ("the radio " + r.name) + " presents " +
-                       std::to_string(can.max_endpoints) + " PNEs at most";
+      too_small += (too_small.empty() ? "" : "; ") + ("the radio " + r.name) + " presents " +
+                   std::to_string(can.max_endpoints) + " PNEs at most";
     } else if (devices > can.max_links) {
       log::warn(pne_component, "limits-contradict",
-                std::to_string(devices) + " devices, and the radio " + r.name + " has room for " +
+                std::to_string(devices) + " devices, but the radio " + r.name + " allows " +
                     std::to_string(can.max_links) +
-                    " links (its parameters, and the files that this process may open: ulimit -n, "
-                    "LimitNOFILE); the others wait until one ends",
+                    " links (limited by its parameters and by the open files of this process: ulimit -n, "
+                    "LimitNOFILE); the other devices wait for a free link",
                 {{"transport", r.name}});
     }
   }
   const bool nowhere = std::all_of(radios.begin(), radios.end(), [devices](const open_radio_entry& r) {
     return devices > r.transport->info().max_endpoints;
   });
-  const auto said =
-      short_of_room + ", and this process has " + std::to_string(devices) +
-      ": raise its parameter (tcp, loopback: max_links), or run more processes of fewer devices";
-  if (nowhere) return fail(errc::state_exhausted, said);
-  if (!short_of_room.empty()) log::warn(pne_component, "limits-contradict", said);
+  const auto text = too_small + ", and this process has " + std::to_string(devices) +
+                    ": raise the parameter of the radio (tcp, loopback: max_links), or run more processes "
+                    "with fewer devices";
+  if (nowhere) return fail(errc::state_exhausted, text);
+  if (!too_small.empty()) log::warn(pne_component, "limits-contradict", text);
   return {};
 }
 
 }  // namespace
 
 struct pne_role::impl {
-  std::vector<descriptor> locks;  ///< no other process writes these key files
+  std::vector<descriptor> locks;  ///< held so that no other process writes these key files
   // In the order of construction; torn down in reverse by drain().
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -122,7 +122,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     auto record = load_pne_record(*file);
     parts.members.push_back({settings_of(c, d), std::move(*file), std::move(record)});
   }
-  // One damaged file costs its own device; where none is left, a person has to look.
+  // A damaged file costs only its own device; without any readable file the role does not start.
   const auto readable = [](const fleet_parts::member& m) { return m.record.has_value(); };
   if (!parts.members.empty() && std::none_of(parts.members.begin(), parts.members.end(), readable))
     return fail(parts.members.front().record.error());
@@ -143,11 +143,11 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     parts.radios.push_back({t.name, m.inboxes.back(), opened.get()});
     m.transports.push_back(std::move(opened));
   }
-  CPNS_CHECK(check_room(devices.size(), parts.radios));
+  CPNS_CHECK(check_capacity(devices.size(), parts.radios));
   parts.failed = [&m](const std::string&) { m.failed = true; };
   m.fleet = spawn_fleet(m.runtime->system(), std::move(parts));
   m.wake_target->store(&m.fleet, std::memory_order_release);
-  caf::anon_send(m.fleet, fleet_radio_ready{});  // what came before the target was known
+  caf::anon_send(m.fleet, fleet_radio_ready{});  // for events before the target was set
   return made;
 }
 
@@ -162,7 +162,7 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   else if (what == "reset")
     c = pne_command::factory_reset;
   else
-    return fail(errc::config_usage, "a device can be told wake, sleep, button or reset, not " + what);
+    return fail(errc::config_usage, "unknown command " + what + "; expected wake, sleep, button or reset");
   caf::scoped_actor self{impl_->runtime->system()};
   status out;
   self->request(impl_->fleet, std::chrono::seconds(8), fleet_command{entity, c})
@@ -176,11 +176,11 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   return out;
 }
 
-std::vector<std::string> pne_role::list() {
+boost::json::array pne_role::list() {
   caf::scoped_actor self{impl_->runtime->system()};
-  std::vector<std::string> out;
+  boost::json::array out;
   self->request(impl_->fleet, std::chrono::seconds(5), fleet_list{})
-      .receive([&out](std::vector<std::string>& got) { out = std::move(got); }, [](const caf::error&) {});
+      .receive([&out](fleet_view& got) { out = std::move(got.devices); }, [](const caf::error&) {});
   return out;
 }
 
@@ -188,7 +188,7 @@ void pne_role::drain() {
   auto& m = *impl_;
   if (m.down) return;
   m.down = true;
-  // No callback may reach an actor that is going: radios close first.
+  // Radios close first, so that no callback reaches an actor that is stopping.
   m.wake_target->store(nullptr, std::memory_order_release);
   for (auto& t : m.transports) t->close();
   if (m.runtime && m.fleet) {

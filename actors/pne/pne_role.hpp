@@ -1,7 +1,7 @@
 #pragma once
-// The PNE role of a process: one or many devices. Owns its actor system, radios and key files.
+// The PNE role of a process: one or more devices. Owns its actor system, radios and key files.
 
-#include <functional>
+#include <boost/json/array.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -14,7 +14,7 @@
 
 namespace cpns::actors {
 
-/// A device as the manufacturer made it. The Temporary Key is TK', derived already.
+/// A device as the manufacturer delivers it. The Temporary Key is TK', already derived.
 struct manufactured_device {
   entity_id entity;
   secret32 temporary_key;
@@ -23,22 +23,22 @@ struct manufactured_device {
 
 class pne_role {
  public:
-  /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. A key file
-  /// that cannot be read keeps its own device off the radio; it is an error where no other can be read.
-  /// `protector` is used during the call only.
+  /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. An unreadable
+  /// key file keeps its own device off the radio; an error if no file is readable. `protector` is used only
+  /// during the call.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
                                                  const std::vector<manufactured_device>& devices);
   ~pne_role();
 
-  /// "wake", "sleep", "button" or "reset" for one entity, or for all when empty. Done and durable, or an
-  /// error that says that it is not known to be done. [thread-safe]
+  /// "wake", "sleep", "button" or "reset" for one entity, or for all if `entity` is empty. Returns once it is
+  /// done and durable; an error distinguishes "not done" from "not known to be done". [thread-safe]
   status command(const std::string& what, const std::string& entity);
-  /// A JSON object a device. [thread-safe]
-  std::vector<std::string> list();
-  /// Sleeps all devices and puts everything down. May be called twice.
+  /// One JSON object per device. [thread-safe]
+  boost::json::array list();
+  /// Closes the radios and stops all actors. May be called twice.
   void drain();
-  /// A radio cannot go on. [thread-safe]
+  /// The role cannot continue: a radio failed, or no key file is readable. [thread-safe]
   [[nodiscard]] bool failed() const;
   [[nodiscard]] std::size_t devices() const;
 

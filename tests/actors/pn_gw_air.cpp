@@ -36,9 +36,9 @@ bool air::step() {
     h->machine.handle_timeout(now_);
     (void)apply(*h);
   }
-  if (under_way_.empty()) return false;
-  auto m = std::move(under_way_.front());
-  under_way_.pop_front();
+  if (in_flight_.empty()) return false;
+  auto m = std::move(in_flight_.front());
+  in_flight_.pop_front();
   for (auto& h : all_)
     if (h->link == m.first) {
       h->machine.handle_frame(now_, {0, m.first}, m.second);
@@ -61,7 +61,7 @@ status air::connect(std::string_view address) {
 
 status air::send(plugins::link_id link, byte_view message) {
   if (breaks && breaks(message)) throw std::runtime_error("the radio of this test breaks");
-  if (!loses || !loses(way::to_pne, message)) under_way_.emplace_back(link, to_bytes(message));
+  if (!loses || !loses(way::to_pne, message)) in_flight_.emplace_back(link, to_bytes(message));
   return {};
 }
 

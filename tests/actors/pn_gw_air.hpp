@@ -1,5 +1,5 @@
 #pragma once
-// A radio in memory whose far end are real PNE machines. One thread; nothing moves until step() is called.
+// A radio in memory with real PNE machines at the far end. One thread; nothing happens until step() is called.
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@
 
 namespace cpns::gateway_actor_tests {
 
-/// One PNE with its memory.
+/// One PNE with its durable record.
 struct headset_end {
   headset_end(protocol::pne_settings s, entropy& random, time_point now)
       : entity(s.entity), machine(std::move(s), {}, crypto::openssl_suite(), random, now) {}
@@ -39,20 +39,20 @@ class air final : public plugins::transport {
   }
 
   std::shared_ptr<actors::radio_inbox> inbox;
-  std::function<bool(way, byte_view)> loses;   ///< says which messages do not arrive
-  std::function<bool(byte_view)> breaks;       ///< says at which message send() throws
-  std::vector<std::string> connects;           ///< addresses that the gateway asked for
-  std::vector<plugins::link_id> disconnected;  ///< links that the gateway closed
-  /// What the gateway does on links that are no headset's; an empty message is their end.
+  std::function<bool(way, byte_view)> loses;   ///< true: the message is lost
+  std::function<bool(byte_view)> breaks;       ///< true: send() throws
+  std::vector<std::string> connects;           ///< addresses passed to connect()
+  std::vector<plugins::link_id> disconnected;  ///< links passed to disconnect()
+  /// Receives the gateway's messages on links without a headset; an empty message: the link was closed.
   std::function<void(plugins::link_id, byte_view)> elsewhere;
 
   headset_end& add(entity_id entity, const secret32& temporary_key);
   void link_up(headset_end& h);
   void link_down(headset_end& h);
-  /// It leaves its link, and the gateway is told nothing.
+  /// The headset leaves its link; the gateway is not notified.
   void leave_half_open(headset_end& h);
   plugins::link_id new_link() { return ++last_link_; }
-  /// Delivers one message, or runs what is due. False: nothing to do.
+  /// Runs due timeouts and delivers one message. False: there was no message.
   bool step();
   [[nodiscard]] time_point next_deadline() const;
 
@@ -79,11 +79,11 @@ class air final : public plugins::transport {
   entropy& random_;
   const time_point& now_;
   std::vector<std::unique_ptr<headset_end>> all_;
-  std::deque<std::pair<plugins::link_id, bytes>> under_way_;
+  std::deque<std::pair<plugins::link_id, bytes>> in_flight_;
   plugins::link_id last_link_ = 0;
 };
 
-/// Whether `message` is one of this kind.
+/// Whether `message` is of this kind.
 template <class Kind>
 bool is_a(byte_view message) {
   const auto m = protocol::decode_radio(message);

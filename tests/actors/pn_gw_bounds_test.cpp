@@ -1,10 +1,10 @@
-// What strangers can fill, and who has to leave when it is full.
+// Limits that strangers can reach, and evictions at the limits.
 #include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
 
-TEST(pn_gw_bounds, a_keyed_device_that_is_away_makes_room_and_its_record_stays) {
+TEST(pn_gw_bounds, evicts_a_keyed_device_that_is_away_and_keeps_its_record) {
   gateway_choices c;
   c.devices_max = 2;
   gateway_harness p{c};
@@ -25,10 +25,10 @@ TEST(pn_gw_bounds, a_keyed_device_that_is_away_makes_room_and_its_record_stays) 
         return all.front()->key() == epoch{1, 1};
       },
       seconds{30}))
-      << "it goes on from its record";
+      << "it continues from its record";
 }
 
-TEST(pn_gw_bounds, a_device_in_reach_or_one_that_owes_a_report_does_not_leave) {
+TEST(pn_gw_bounds, does_not_evict_a_device_in_reach_or_with_a_pending_report) {
   gateway_choices c;
   c.devices_max = 2;
   gateway_harness p{c};
@@ -47,26 +47,26 @@ TEST(pn_gw_bounds, a_device_in_reach_or_one_that_owes_a_report_does_not_leave) {
   EXPECT_TRUE(p.logged("too-many-devices"));
   EXPECT_NE(there.link, 0u);
   p.swallows = nullptr;
-  p.advance(seconds{120});  // the report is asked again, and answered
+  p.advance(seconds{120});  // the report is repeated and answered
   p.radio.link_up(third);
   EXPECT_TRUE(p.advance_until([&] { return third.key().has_value(); }, seconds{60}));
 }
 
-TEST(pn_gw_bounds, a_flood_on_one_link_is_dropped_and_counted_and_the_device_is_served) {
+TEST(pn_gw_bounds, drops_and_counts_a_flood_on_one_link_and_serves_its_device) {
   gateway_choices c;
   c.rekey = seconds{60};
   gateway_harness p{c};
   auto& h = p.keyed_pne(1);
   for (int i = 0; i < 10'000; ++i) p.radio.inbox->message(h.link, bytes(1024, 7));
   p.settle();
-  const auto said = p.stats();
-  const auto dropped = std::stoul(said.substr(said.find("\"messages_dropped\":") + 19));
-  EXPECT_GE(dropped, 10'000u - actors::link_messages_max) << said;
+  const auto stats = p.stats();
+  const auto dropped = std::stoul(stats.substr(stats.find("\"messages_dropped\":") + 19));
+  EXPECT_GE(dropped, 10'000u - actors::link_messages_max) << stats;
   p.advance(seconds{61});
   EXPECT_EQ(h.key(), (epoch{1, 1}));
 }
 
-TEST(pn_gw_bounds, a_message_on_a_link_that_is_being_closed_does_no_harm) {
+TEST(pn_gw_bounds, ignores_messages_on_a_link_that_is_being_closed) {
   gateway_choices c;
   c.devices_max = 1;
   gateway_harness p{c};
@@ -82,7 +82,8 @@ TEST(pn_gw_bounds, a_message_on_a_link_that_is_being_closed_does_no_harm) {
   p.settle();
   ASSERT_FALSE(answer.empty());
   const auto link = second.link;
-  for (int i = 0; i < 3; ++i) p.radio.inbox->message(link, answer);  // the first one finds no room
+  for (int i = 0; i < 3; ++i)
+    p.radio.inbox->message(link, answer);  // devices_max is reached at the first one
   p.settle();
   EXPECT_TRUE(p.logged("too-many-devices"));
   EXPECT_TRUE(p.failures.empty());

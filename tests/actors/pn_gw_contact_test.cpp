@@ -1,4 +1,4 @@
-// First contact, periodic update and wake-up through the gateway's actors, with nothing going wrong.
+// First contact, periodic update and wake-up through the gateway's actors, without faults.
 #include "actors/deadline_heap.hpp"
 #include "tests/actors/pn_gw_harness.hpp"
 
@@ -24,7 +24,7 @@ TEST(pn_gw_actors, first_contact_ends_with_one_key_on_both_sides_and_a_report) {
   EXPECT_EQ(reported(p, h), h.key());
 }
 
-TEST(pn_gw_actors, each_step_is_told_with_its_number_and_no_key) {
+TEST(pn_gw_actors, logs_each_step_with_its_number_and_without_keys) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto text = p.log.text();
@@ -51,13 +51,13 @@ TEST(pn_gw_actors, a_hundred_devices_are_keyed_and_share_one_timer) {
   p.settle();
   for (auto* h : all) EXPECT_TRUE(h->key().has_value());
   p.advance(seconds{90});
-  EXPECT_LE(p.scheduler.clock().schedule().size(), 4u) << "one of the supervisor, one of the link";
+  EXPECT_LE(p.scheduler.clock().schedule().size(), 4u) << "one for the supervisor, one for the link";
   std::size_t reports = 0;
   for (const auto& r : p.asked) reports += std::holds_alternative<protocol::epoch_report>(r.body) ? 1 : 0;
-  EXPECT_LE(reports, 3u) << "reports of one moment travel together";
+  EXPECT_LE(reports, 3u) << "simultaneous reports share a message";
 }
 
-TEST(pn_gw_actors, deadlines_that_come_nearer_leave_no_timers_behind) {
+TEST(pn_gw_actors, nearer_deadlines_leave_no_timers_behind) {
   gateway_harness p;
   (void)p.keyed_pne(1);  // its next deadline is a day away
   auto& mute = p.pne(2);
@@ -69,7 +69,7 @@ TEST(pn_gw_actors, deadlines_that_come_nearer_leave_no_timers_behind) {
   EXPECT_LE(p.scheduler.clock().schedule().size(), 4u);
 }
 
-TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_is_over) {
+TEST(pn_gw_actors, the_periodic_update_delivers_the_next_key_within_the_interval) {
   gateway_choices c;
   c.rekey = seconds{600};
   gateway_harness p{c};
@@ -84,7 +84,7 @@ TEST(pn_gw_actors, the_periodic_update_brings_the_next_key_before_the_interval_i
   EXPECT_EQ(p.assignments().size(), 1u) << "the set has more keys: the server is not asked";
 }
 
-TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_wakes_up) {
+TEST(pn_gw_actors, an_update_that_fell_due_in_suspend_runs_after_resume) {
   gateway_choices c;
   c.rekey = seconds{3600};
   gateway_harness p{c};
@@ -95,7 +95,7 @@ TEST(pn_gw_actors, an_update_that_fell_due_while_the_machine_slept_comes_as_it_w
   EXPECT_EQ(p.own_key(h), h.key());
 }
 
-TEST(pn_gw_actors, two_devices_with_one_id_are_told_with_both_addresses_and_are_no_alarm) {
+TEST(pn_gw_actors, logs_two_devices_with_one_id_with_both_addresses_at_level_info) {
   gateway_choices c;
   c.rekey = seconds{60};
   gateway_harness p{c};
@@ -117,7 +117,7 @@ TEST(pn_gw_actors, two_devices_with_one_id_are_told_with_both_addresses_and_are_
   EXPECT_NE(p.list().at(0).find("\"same_id\":"), std::string::npos);
 }
 
-TEST(pn_gw_actors, a_new_interval_counts_for_devices_in_reach) {
+TEST(pn_gw_actors, a_new_interval_applies_to_devices_in_reach) {
   gateway_choices c;
   c.rekey = seconds{86'400};
   gateway_harness p{c};
@@ -160,7 +160,7 @@ TEST(pn_gw_actors, a_pne_that_wakes_up_is_checked_and_gets_the_next_key_at_once)
   EXPECT_EQ(p.assignments().size(), 1u);
 }
 
-TEST(pn_gw_actors, a_pne_that_woke_up_behind_a_link_that_stayed_is_checked_at_once) {
+TEST(pn_gw_actors, a_pne_that_woke_up_on_an_open_link_is_checked_at_once) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto before = p.own_key(h);
@@ -174,7 +174,7 @@ TEST(pn_gw_actors, a_pne_that_woke_up_behind_a_link_that_stayed_is_checked_at_on
   EXPECT_TRUE(p.radio.disconnected.empty());
 }
 
-TEST(pn_gw_actors, a_link_whose_pne_is_gone_since_it_woke_up_elsewhere_is_closed) {
+TEST(pn_gw_actors, closes_a_link_whose_pne_woke_up_elsewhere) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.radio.loses = [](air::way, byte_view) { return true; };
@@ -184,14 +184,14 @@ TEST(pn_gw_actors, a_link_whose_pne_is_gone_since_it_woke_up_elsewhere_is_closed
   EXPECT_NE(p.show(h).find("\"state\":\"asleep\""), std::string::npos);
 }
 
-TEST(pn_gw_actors, radios_tell_of_their_links_and_count) {
+TEST(pn_gw_actors, radios_are_listed_with_links_and_counters) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto text = p.radios();
   for (const auto* part : {"\"name\":\"air\"", "\"counters\":{\"links\":1}", "\"rssi_dbm\":-40"})
     EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
   EXPECT_NE(text.find("\"entity\":\"" + h.entity.text() + "\""), std::string::npos) << text;
-  EXPECT_EQ(text.find("security"), std::string::npos) << "nobody knows";
+  EXPECT_EQ(text.find("security"), std::string::npos) << "unknown";
 }
 
 TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
@@ -211,7 +211,7 @@ TEST(pn_gw_actors, a_pne_that_lost_its_memory_is_healed_without_the_server) {
   EXPECT_TRUE(p.logged("\"event\":\"amnesia\""));
 }
 
-TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
+TEST(pn_gw_actors, an_operator_can_request_the_next_key) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   p.advance(seconds{2});
@@ -223,7 +223,7 @@ TEST(pn_gw_actors, a_person_may_ask_for_the_next_key) {
   EXPECT_NE(p.command("headset", "update"), "");
 }
 
-TEST(pn_gw_actors, the_list_holds_devices_in_reach_and_stored_ones) {
+TEST(pn_gw_actors, lists_devices_in_reach_and_stored_ones) {
   gateway_harness p;
   auto& a = p.keyed_pne(1);
   p.stop();

@@ -1,6 +1,7 @@
 #include "tests/actors/pn_gw_harness.hpp"
 
 #include <algorithm>
+#include <boost/json.hpp>
 
 namespace cpns::gateway_actor_tests {
 
@@ -193,11 +194,11 @@ Answer gateway_harness::ask(Message m) {
 }
 
 std::string gateway_harness::show(const headset_end& h) {
-  return ask<std::string>(actors::sup_show{h.entity.text()});
+  return serialize(ask<actors::gw_view>(actors::sup_show{h.entity.text()}).json);
 }
 
-std::string gateway_harness::radios() { return ask<std::string>(actors::sup_radios{}); }
-std::string gateway_harness::stats() { return ask<std::string>(actors::sup_stats{}); }
+std::string gateway_harness::radios() { return serialize(ask<actors::gw_view>(actors::sup_radios{}).json); }
+std::string gateway_harness::stats() { return serialize(ask<actors::gw_view>(actors::sup_stats{}).json); }
 
 std::string gateway_harness::command(const headset_end& h, std::string what) {
   return command(h.entity.text(), std::move(what));
@@ -207,6 +208,11 @@ std::string gateway_harness::command(std::string entity, std::string what) {
   return ask<std::string>(actors::sup_command{std::move(entity), std::move(what)});
 }
 
-std::vector<std::string> gateway_harness::list() { return ask<std::vector<std::string>>(actors::sup_list{}); }
+std::vector<std::string> gateway_harness::list() {
+  std::vector<std::string> out;
+  const auto all = ask<actors::gw_view>(actors::sup_list{});
+  for (const auto& one : all.json.as_array()) out.push_back(serialize(one));
+  return out;
+}
 
 }  // namespace cpns::gateway_actor_tests

@@ -1,5 +1,5 @@
 #pragma once
-// The gateway's actors on the virtual scheduler, between real PNE machines and the server's real actors.
+// The gateway's actors on the virtual scheduler, with real PNE machines and the server's real actors.
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +14,7 @@ namespace cpns::gateway_actor_tests {
 using namespace testing_people;
 using server_tests::captured_log;
 
-/// What differs from a plain gateway.
+/// Settings of a gateway; the defaults are a plain one.
 struct gateway_choices {
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   std::vector<std::string> allow, deny;
@@ -24,12 +24,12 @@ struct gateway_choices {
   std::size_t requests_max = 128;
   milliseconds answer_timeout = protocol::answer_timeout_default;
   bool enrolled = true;
-  std::string password = "correct horse";  ///< the server's, when not enrolled
+  std::string password = "correct horse";  ///< the one that the server stores, if not enrolled
   std::uint32_t iterations = 100'000;
   std::filesystem::path password_file;
 };
 
-/// The server's end of the connection: what it sends becomes messages of the link actor.
+/// The server's end of the connection: its answers become messages of the link actor.
 class wire final : public server::link_port {
  public:
   wire(actors::server_link_actor to, actors::connection_number number)
@@ -66,36 +66,36 @@ struct gateway_harness : server_actor_tests::harness {
             }};
   std::shared_ptr<wire> connection;
   server::session_actor session;
-  std::vector<protocol::link_request> asked;  ///< everything that the gateway sent to the server
-  std::function<bool(const protocol::link_request&)> swallows;  ///< requests that do not arrive
+  std::vector<protocol::link_request> asked;                    ///< all requests that the gateway sent
+  std::function<bool(const protocol::link_request&)> swallows;  ///< true: the request is lost
   std::vector<std::string> failures;
   actors::connection_number connected = 0;  ///< the number of the newest connection
   std::vector<std::pair<actors::connection_number, std::string>> given_up;
-  std::vector<actors::connection_number> late;  ///< of frames for a connection that is over
+  std::vector<actors::connection_number> late;  ///< connections of frames that were sent too late
 
   explicit gateway_harness(gateway_choices c = {});
-  /// The server's user gets this password, with another salt.
+  /// Sets the password of the server's user, with a new salt.
   void set_password(std::string_view password);
   ~gateway_harness();
 
-  /// The gateway's process begins, from what its store holds.
+  /// Starts the gateway from its store.
   void start();
-  /// It drains and ends.
+  /// Drains and stops the gateway.
   void stop();
 
   void connect_server();
   void cut_server();
   void to_server(actors::connection_number connection, bytes frame);
 
-  /// The oldest write of the gateway becomes durable, or fails as its store says.
+  /// Completes the oldest pending write of the gateway with the result of its store.
   void complete_gateway();
-  /// Everything that can happen without time going by.
+  /// Runs everything that can happen without advancing time.
   void settle();
-  /// Stops at each deadline on the way.
+  /// Advances time and stops at each deadline in between.
   void advance(milliseconds d);
-  /// The machine is suspended: time goes by, and no timer does.
+  /// The machine is suspended: time advances, timers do not.
   void suspend(milliseconds d) { now += d; }
-  /// Until `done`, or until `most` has gone by.
+  /// Advances time until `done`, at most by `most`.
   template <class Done>
   bool advance_until(Done done, milliseconds most) {
     for (const auto until = now + most; now < until && !done();) advance(milliseconds{100});
@@ -104,7 +104,7 @@ struct gateway_harness : server_actor_tests::harness {
 
   /// A manufactured device that the server knows.
   headset_end& pne(int i);
-  /// Brings it on a link and lets it get its first key.
+  /// A PNE that is connected and has its first key.
   headset_end& keyed_pne(int i);
   [[nodiscard]] std::optional<protocol::device_record> record(const headset_end& h);
   [[nodiscard]] std::optional<epoch> own_key(const headset_end& h);

@@ -1,4 +1,4 @@
-// The server link as an actor: connections that come and go, proofs, enrolment, reports.
+// The server link actor: reconnects, proofs, enrolment, reports.
 #include <algorithm>
 
 #include <unistd.h>
@@ -61,7 +61,7 @@ TEST(pn_gw_link, a_request_keeps_its_id_over_a_reconnect_and_gets_a_proof_of_the
   EXPECT_TRUE(h.key().has_value());
 }
 
-TEST(pn_gw_link, a_request_without_an_answer_is_asked_again_with_the_same_id) {
+TEST(pn_gw_link, repeats_an_unanswered_request_with_the_same_id) {
   gateway_harness p;
   int lost = 1;
   p.swallows = [&lost](const auto& r) { return is_assignment(r) && lost-- > 0; };
@@ -76,7 +76,7 @@ TEST(pn_gw_link, a_request_without_an_answer_is_asked_again_with_the_same_id) {
   EXPECT_EQ(all[0]->id, all[1]->id);
 }
 
-TEST(pn_gw_link, a_device_that_asks_anew_has_one_request_under_way) {
+TEST(pn_gw_link, a_device_that_asks_again_has_one_request_in_flight) {
   gateway_harness p;
   p.swallows = is_assignment;
   auto& h = p.pne(1);
@@ -85,7 +85,7 @@ TEST(pn_gw_link, a_device_that_asks_anew_has_one_request_under_way) {
   p.cut_server();
   p.asked.clear();
   p.connect_server();
-  EXPECT_LE(p.assignments().size(), 1u) << "those that the device gave up are not repeated";
+  EXPECT_LE(p.assignments().size(), 1u) << "requests that the device gave up are not repeated";
 }
 
 TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
@@ -99,7 +99,7 @@ TEST(pn_gw_link, without_a_server_devices_wait_and_are_served_when_it_is_back) {
   EXPECT_TRUE(h.link != 0);
   p.connect_server();
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}))
-      << "it does not wait for the end of its own pause";
+      << "it does not wait for the end of its back-off";
 }
 
 TEST(pn_gw_link, requests_in_flight_are_bounded_and_all_are_served) {
@@ -142,7 +142,7 @@ TEST(pn_gw_link, the_issuer_nonce_is_fetched_when_it_is_older_than_50_seconds) {
   EXPECT_TRUE(late.key().has_value());
 }
 
-TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
+TEST(pn_gw_link, logs_undecodable_answers_and_ignores_them) {
   gateway_harness p;
   for (const char* hex : {"", "00", "ff", "9a10000000", "820102"}) {
     auto batch = std::vector<secret_bytes>{secret_bytes{from_hex(hex).value()}};
@@ -155,7 +155,7 @@ TEST(pn_gw_link, answers_that_nobody_can_read_are_said_and_change_nothing) {
   (void)p.keyed_pne(1);
 }
 
-TEST(pn_gw_link, an_answer_to_a_request_that_was_not_made_is_dropped) {
+TEST(pn_gw_link, drops_an_answer_without_a_request) {
   gateway_harness p;
   auto& h = p.keyed_pne(1);
   const auto before = p.record(h)->keys.size();
@@ -181,7 +181,7 @@ TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_passwo
   gateway_harness p{c};
   EXPECT_TRUE(p.logged("\"event\":\"enrolled\""));
   (void)p.keyed_pne(1);
-  file.write("nothing of use");
+  file.write("another password");
   p.stop();
   p.start();
   p.connect_server();
@@ -192,7 +192,7 @@ TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_passwo
   EXPECT_EQ(kept->client_key, p.alice.client_key);
 }
 
-TEST(pn_gw_link, too_few_iterations_are_refused_and_nothing_is_derived) {
+TEST(pn_gw_link, refuses_too_few_iterations_and_derives_nothing) {
   password_file file{"correct horse\n"};
   gateway_choices c;
   c.enrolled = false;
@@ -208,7 +208,7 @@ TEST(pn_gw_link, too_few_iterations_are_refused_and_nothing_is_derived) {
   EXPECT_FALSE(p.keys.credentials(p.alice.user).value().has_value());
 }
 
-TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
+TEST(pn_gw_link, retries_to_enrol_until_the_password_file_exists) {
   password_file file{""};
   gateway_choices c;
   c.enrolled = false;
@@ -222,7 +222,7 @@ TEST(pn_gw_link, enrolment_goes_on_trying_until_the_password_file_is_there) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
 }
 
-TEST(pn_gw_link, on_a_full_disk_nobody_is_told_that_the_password_file_is_not_needed) {
+TEST(pn_gw_link, does_not_report_enrolled_while_the_disk_is_full) {
   password_file file{""};
   gateway_choices c;
   c.enrolled = false;
@@ -238,7 +238,7 @@ TEST(pn_gw_link, on_a_full_disk_nobody_is_told_that_the_password_file_is_not_nee
   EXPECT_TRUE(p.keys.credentials(p.alice.user).value().has_value());
 }
 
-TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_the_file_again) {
+TEST(pn_gw_link, logs_a_wrong_password_and_recovers_when_the_file_is_written_again) {
   password_file file{"wrong horse"};
   gateway_choices c;
   c.enrolled = false;
@@ -254,7 +254,7 @@ TEST(pn_gw_link, a_wrong_password_is_said_with_what_to_do_and_mended_by_writing_
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
 }
 
-TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
+TEST(pn_gw_link, does_not_use_a_changed_salt_until_the_user_writes_the_password_file) {
   password_file file{"correct horse"};
   gateway_choices c;
   c.enrolled = false;
@@ -279,7 +279,7 @@ TEST(pn_gw_link, a_changed_salt_is_not_used_without_the_users_word) {
   EXPECT_EQ(p.keys.credentials(p.alice.user).value()->salt, p.alice.record.salt);
 }
 
-TEST(pn_gw_link, reports_are_repeated_until_they_are_answered) {
+TEST(pn_gw_link, repeats_reports_until_they_are_answered) {
   gateway_harness p;
   int lost = 2;
   p.swallows = [&lost](const auto& r) {
@@ -292,13 +292,14 @@ TEST(pn_gw_link, reports_are_repeated_until_they_are_answered) {
   };
   p.advance(seconds{5});
   EXPECT_FALSE(done());
-  ASSERT_TRUE(p.advance_until([&] { return !p.given_up.empty(); }, seconds{30})) << "nothing else is said";
+  ASSERT_TRUE(p.advance_until([&] { return !p.given_up.empty(); }, seconds{30}))
+      << "no other request is sent";
   p.cut_server();
   p.connect_server();
   EXPECT_TRUE(p.advance_until(done, seconds{5}));
 }
 
-TEST(pn_gw_link, every_device_that_a_refused_user_stopped_asks_again_when_the_password_is_right) {
+TEST(pn_gw_link, every_device_retries_when_the_refused_password_is_corrected) {
   password_file file{"correct horse"};
   gateway_choices c;
   c.enrolled = false;
@@ -311,17 +312,17 @@ TEST(pn_gw_link, every_device_that_a_refused_user_stopped_asks_again_when_the_pa
   EXPECT_TRUE(p.logged("user-refused"));
   const auto text = p.log.text();
   constexpr std::string_view line = "\"component\":\"gateway\",\"event\":\"user-refused\"";
-  EXPECT_EQ(text.find(line), text.rfind(line)) << "said once for all of them";
+  EXPECT_EQ(text.find(line), text.rfind(line)) << "logged once for all of them";
   file.write("battery staple");
   EXPECT_TRUE(p.advance_until(
       [&] { return std::all_of(all.begin(), all.end(), [](auto* h) { return h->key().has_value(); }); },
       seconds{60}))
-      << "the server itself waits between wrong proofs, 30 s at most";
+      << "the server delays after wrong proofs, by at most 30 s";
 }
 
-TEST(pn_gw_link, a_connection_on_which_nothing_comes_is_given_up_for_the_next_server) {
+TEST(pn_gw_link, gives_up_a_silent_connection_for_the_next_server) {
   gateway_harness p;
-  p.swallows = [](const auto&) { return true; };  // it froze
+  p.swallows = [](const auto&) { return true; };  // the server is frozen
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{19});
@@ -336,14 +337,14 @@ TEST(pn_gw_link, a_connection_on_which_nothing_comes_is_given_up_for_the_next_se
   EXPECT_EQ(p.given_up.size(), 1u);
 }
 
-TEST(pn_gw_link, an_idle_connection_is_not_given_up) {
+TEST(pn_gw_link, does_not_give_up_an_idle_connection) {
   gateway_harness p;
   (void)p.keyed_pne(1);
   p.advance(seconds{900});
   EXPECT_TRUE(p.given_up.empty());
 }
 
-TEST(pn_gw_link, a_request_that_is_not_answered_beside_others_fails_alone) {
+TEST(pn_gw_link, one_unanswered_request_fails_alone) {
   gateway_harness p;
   auto& unlucky = p.pne(99);
   p.swallows = [&](const protocol::link_request& r) {
@@ -366,7 +367,7 @@ TEST(pn_gw_link, a_request_that_is_not_answered_beside_others_fails_alone) {
   EXPECT_TRUE(p.advance_until([&] { return unlucky.key().has_value(); }, seconds{60}));
 }
 
-TEST(pn_gw_link, what_a_device_gave_up_is_not_asked_on_a_later_connection) {
+TEST(pn_gw_link, does_not_repeat_a_request_that_its_device_gave_up) {
   gateway_harness p;
   p.swallows = is_assignment;
   auto& h = p.pne(1);
@@ -380,27 +381,27 @@ TEST(pn_gw_link, what_a_device_gave_up_is_not_asked_on_a_later_connection) {
   p.swallows = nullptr;
   p.connect_server();
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
-  for (const auto* r : p.assignments()) EXPECT_NE(r->id, given_up) << "an index for nobody";
+  for (const auto* r : p.assignments()) EXPECT_NE(r->id, given_up) << "its index would be wasted";
 }
 
-TEST(pn_gw_link, a_proof_goes_to_the_connection_that_it_was_made_for) {
+TEST(pn_gw_link, sends_a_proof_only_on_the_connection_it_was_made_for) {
   gateway_harness p;
-  ++p.connected;  // another connection is up, and the actor does not know yet
+  ++p.connected;  // another connection is up, and the actor is not notified yet
   const auto before = p.asked.size();
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.settle();
-  EXPECT_EQ(p.asked.size(), before) << "nothing goes out on the new one";
+  EXPECT_EQ(p.asked.size(), before) << "nothing is sent on the new one";
   ASSERT_FALSE(p.late.empty());
   for (const auto n : p.late) EXPECT_EQ(n, p.connected - 1);
 }
 
-TEST(pn_gw_link, after_a_sleep_of_the_machine_the_connection_is_probed_at_once) {
+TEST(pn_gw_link, probes_the_connection_at_once_after_suspend) {
   gateway_harness p;
   (void)p.keyed_pne(1);
   p.advance(seconds{5});
   const auto before = p.asked.size();
-  p.swallows = [](const auto&) { return true; };  // the server ended the connection meanwhile
+  p.swallows = [](const auto&) { return true; };  // the server has closed the connection
   p.now += std::chrono::hours{8};
   p.advance(seconds{2});
   EXPECT_GT(p.asked.size(), before);
@@ -408,7 +409,7 @@ TEST(pn_gw_link, after_a_sleep_of_the_machine_the_connection_is_probed_at_once) 
   EXPECT_EQ(p.given_up.size(), 1u);
 }
 
-TEST(pn_gw_link, a_server_that_cannot_store_reports_hears_them_seldom) {
+TEST(pn_gw_link, backs_off_reports_while_the_server_cannot_store_them) {
   gateway_harness p;
   const auto is_report = [](const protocol::link_request& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body);
@@ -428,7 +429,7 @@ TEST(pn_gw_link, a_server_that_cannot_store_reports_hears_them_seldom) {
   EXPECT_TRUE(p.advance_until(done, seconds{300}));
 }
 
-TEST(pn_gw_link, a_planned_end_is_not_a_warning) {
+TEST(pn_gw_link, does_not_warn_of_a_planned_end) {
   gateway_harness p;
   caf::anon_send(p.link, actors::link_down{p.connected, "the server ended the connection", true});
   p.settle();

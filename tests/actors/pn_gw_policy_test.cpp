@@ -1,4 +1,4 @@
-// Step 3: whom the gateway accepts, and what it keeps in memory for those it does not.
+// Step 3: which devices the gateway accepts, and how long it keeps the others in memory.
 #include "actors/pn_gw/device_book.hpp"
 #include "tests/actors/pn_gw_harness.hpp"
 
@@ -11,8 +11,8 @@ gateway_choices asking() {
   return c;
 }
 
-/// Strangers come up on a link, say a name that nobody has, and leave.
-void say_names(gateway_harness& p, std::size_t count) {
+/// Strangers connect, claim an Entity ID that no device has, and leave.
+void claim_names(gateway_harness& p, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     auto& stranger =
         p.radio.add(entity_id::parse("urn:dev:os:32473-" + std::to_string(5000 + i)).value(), secret32{});
@@ -23,7 +23,7 @@ void say_names(gateway_harness& p, std::size_t count) {
   }
 }
 
-TEST(pn_gw_policy, under_ask_nothing_is_sent_to_the_server_before_a_person_says_yes) {
+TEST(pn_gw_policy, under_ask_sends_no_request_before_the_operator_approves) {
   gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -52,7 +52,7 @@ TEST(pn_gw_policy, an_approval_outlives_a_restart) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{60}));
 }
 
-TEST(pn_gw_policy, a_rejected_device_stays_out_after_a_restart_until_a_person_approves) {
+TEST(pn_gw_policy, a_rejected_device_stays_rejected_after_a_restart_until_it_is_approved) {
   gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -85,15 +85,15 @@ TEST(pn_gw_policy, a_decision_is_answered_when_it_is_durable) {
   auto asked = self->request(p.supervisor, caf::infinite, actors::sup_command{h.entity.text(), "reject"});
   p.settle();
   ASSERT_EQ(p.gw_held.size(), 1u);
-  EXPECT_TRUE(self->mailbox().empty()) << "said before it is on the disk";
+  EXPECT_TRUE(self->mailbox().empty()) << "answered before it is durable";
   p.hold_gateway_writes = false;
   p.settle();
-  std::string said = "(none)";
-  asked.receive([&said](const std::string& s) { said = s; }, [](const caf::error&) {});
-  EXPECT_EQ(said, "");
+  std::string answer = "(none)";
+  asked.receive([&answer](const std::string& s) { answer = s; }, [](const caf::error&) {});
+  EXPECT_EQ(answer, "");
 }
 
-TEST(pn_gw_policy, a_decision_whose_write_failed_is_not_known_to_be_done_and_its_device_stays) {
+TEST(pn_gw_policy, a_decision_whose_write_failed_is_reported_and_its_device_is_not_evicted) {
   gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -115,7 +115,7 @@ TEST(pn_gw_policy, a_decision_whose_write_failed_is_not_known_to_be_done_and_its
   EXPECT_NE(p.show(h).find("\"state\":\"rejected\""), std::string::npos) << p.show(h);
 }
 
-TEST(pn_gw_policy, a_decision_that_turns_up_later_holds) {
+TEST(pn_gw_policy, a_decision_whose_failed_write_took_effect_holds) {
   gateway_harness p{asking()};
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -130,7 +130,7 @@ TEST(pn_gw_policy, a_decision_that_turns_up_later_holds) {
   EXPECT_NE(p.show(h).find("\"state\":\"rejected\""), std::string::npos) << p.show(h);
 }
 
-TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
+TEST(pn_gw_policy, the_allow_list_applies_under_list_and_the_deny_list_always) {
   gateway_choices c;
   c.policy = protocol::validation_policy::list;
   c.allow = {"urn:dev:os:32473-1001", "urn:dev:os:32473-11*"};
@@ -145,7 +145,7 @@ TEST(pn_gw_policy, the_allow_list_decides_under_list_and_the_deny_list_always) {
   EXPECT_FALSE(denied.key().has_value());
 }
 
-TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
+TEST(pn_gw_policy, a_new_allow_list_applies_to_devices_that_come_back) {
   gateway_choices c;
   c.policy = protocol::validation_policy::list;
   gateway_harness p{c};
@@ -164,7 +164,7 @@ TEST(pn_gw_policy, a_new_allow_list_counts_for_devices_that_come_back) {
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
 }
 
-TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
+TEST(pn_gw_policy, does_not_connect_to_peers_below_min_rssi) {
   gateway_choices c;
   c.min_rssi = -70;
   gateway_harness p{c};
@@ -175,7 +175,7 @@ TEST(pn_gw_policy, peers_that_are_too_far_away_are_not_connected) {
   EXPECT_EQ(p.radio.connects, (std::vector<std::string>{"near", "unknown strength"}));
 }
 
-TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
+TEST(pn_gw_policy, closes_links_over_the_bound_and_serves_the_others) {
   gateway_choices c;
   c.links_max = 2;
   gateway_harness p{c};
@@ -192,7 +192,7 @@ TEST(pn_gw_policy, links_over_the_bound_are_closed_and_the_others_served) {
   EXPECT_TRUE(p.advance_until([&] { return d.key().has_value(); }, seconds{30}));
 }
 
-TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
+TEST(pn_gw_policy, does_not_serve_devices_over_the_bound) {
   gateway_choices c;
   c.devices_max = 1;
   gateway_harness p{c};
@@ -204,26 +204,26 @@ TEST(pn_gw_policy, devices_over_the_bound_are_not_served) {
   EXPECT_TRUE(p.logged("too-many-devices"));
 }
 
-TEST(pn_gw_policy, names_that_were_only_said_wait_under_ask_for_a_persons_word_in_a_bounded_number) {
+TEST(pn_gw_policy, under_ask_bounds_the_claimed_names_that_await_approval) {
   gateway_harness p{asking()};
   auto& there = p.pne(1);
   p.radio.link_up(there);
   p.settle();
-  const auto most = actors::eviction_order::said_max;
-  say_names(p, most + 50);
+  const auto most = actors::eviction_order::claimed_max;
+  claim_names(p, most + 50);
   EXPECT_EQ(p.list().size(), most + 1);
   EXPECT_EQ(p.command(there, "approve"), "") << "it is in reach";
   EXPECT_TRUE(p.advance_until([&] { return there.key().has_value(); }, seconds{30}));
 }
 
-TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_that_is_there) {
+TEST(pn_gw_policy, under_ask_evicts_claimed_names_for_a_device_in_reach) {
   auto c = asking();
   c.devices_max = 5;
   gateway_harness p{c};
   auto& early = p.pne(1);
   p.radio.link_up(early);
   p.settle();
-  say_names(p, 8);
+  claim_names(p, 8);
   EXPECT_NE(p.stats().find("\"devices\":5,"), std::string::npos) << p.stats();
   auto& late = p.pne(2);
   p.radio.link_up(late);
@@ -234,7 +234,7 @@ TEST(pn_gw_policy, names_that_were_only_said_make_room_under_ask_for_a_device_th
   }
 }
 
-TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
+TEST(pn_gw_policy, evicts_a_name_that_was_only_claimed) {
   gateway_harness p;
   for (int i = 0; i < 20; ++i) {
     auto& stranger =
@@ -252,7 +252,7 @@ TEST(pn_gw_policy, whoever_only_says_a_name_does_not_stay_in_memory) {
   EXPECT_NE(p.stats().find("\"devices\":1,"), std::string::npos) << "a keyed one stays";
 }
 
-TEST(pn_gw_policy, a_link_on_which_nobody_answers_is_closed) {
+TEST(pn_gw_policy, closes_a_link_without_an_answer) {
   gateway_harness p;
   auto& h = p.pne(1);
   p.radio.loses = [](air::way, byte_view) { return true; };

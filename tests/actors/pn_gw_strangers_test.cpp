@@ -1,4 +1,5 @@
-// Strangers that know one Entity ID, an address each, around the gateway's real actors on the virtual clock.
+// Strangers that know one Entity ID, each with its own address, around the gateway's real actors on the virtual
+// clock.
 #include <algorithm>
 #include <iostream>
 
@@ -10,7 +11,7 @@ namespace {
 
 using test::lie;
 
-/// Each answers every DREQ at once, and dials again when its link is closed, or when it likes.
+/// Each answers every DREQ at once, and reconnects when its link is closed, or at random.
 class radio_crowd {
  public:
   radio_crowd(gateway_harness& p, const headset_end& claimed, std::size_t size, lie kind, std::uint64_t seed)
@@ -85,7 +86,7 @@ INSTANTIATE_TEST_SUITE_P(pn_gw_strangers, among_strangers,
                                          crowd_case{64, protocol::answer_timeout_default},
                                          crowd_case{64, milliseconds{400}}));
 
-TEST_P(among_strangers, keyed_devices_are_renewed_in_time_and_nothing_is_lost_or_alarmed) {
+TEST_P(among_strangers, renews_keyed_devices_in_time_without_loss_or_alarm) {
   for (const auto kind : {lie::no_key, lie::no_presence, lie::mixed}) {
     SCOPED_TRACE(static_cast<int>(kind));
     gateway_harness p{choices()};
@@ -151,7 +152,7 @@ TEST_P(among_strangers, a_device_that_moved_is_renewed_and_one_that_was_reset_is
   }
 }
 
-TEST(pn_gw_strangers, a_claimant_that_hops_from_link_to_link_is_asked_about_seldom) {
+TEST(pn_gw_strangers, limits_the_requests_of_a_claimant_that_hops_between_links) {
   gateway_harness p;
   auto& h = p.pne(1);
   seeded_entropy random{3};
@@ -168,13 +169,13 @@ TEST(pn_gw_strangers, a_claimant_that_hops_from_link_to_link_is_asked_about_seld
     p.advance(milliseconds{100});
     p.radio.inbox->link_down(link, "hops");
   }
-  EXPECT_LE(p.assignments().size(), 6u) << "in 30 s its wait has doubled four times";
+  EXPECT_LE(p.assignments().size(), 6u) << "in 30 s its back-off has doubled four times";
   EXPECT_GE(p.assignments().size(), 2u);
   p.radio.link_up(h);
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{2}));
 }
 
-TEST(pn_gw_strangers, invented_entity_ids_leave_nothing_behind_and_their_lines_are_bounded) {
+TEST(pn_gw_strangers, evicts_invented_entity_ids_and_bounds_their_log_lines) {
   gateway_choices c;
   c.links_max = 40;
   gateway_harness p{c};
@@ -195,7 +196,7 @@ TEST(pn_gw_strangers, invented_entity_ids_leave_nothing_behind_and_their_lines_a
     p.settle();
     if (i % 3 == 0) p.radio.inbox->link_down(link, "left");
   }
-  EXPECT_NE(served.link, 0u) << "a link that proved something gives way to nobody";
+  EXPECT_NE(served.link, 0u) << "a verified link is not evicted";
   for (const auto& [link, name] : names) p.radio.inbox->link_down(link, "left");
   p.advance(seconds{60});
   EXPECT_EQ(p.list().size(), 1u);
@@ -208,7 +209,7 @@ std::size_t count_of(const std::string& stats, const std::string& what) {
   return std::stoul(stats.substr(at + what.size() + 3));
 }
 
-TEST(pn_gw_strangers, links_that_proved_nothing_take_half_of_the_room_and_push_nobody_out) {
+TEST(pn_gw_strangers, unverified_links_use_half_of_links_max_and_evict_no_verified_link) {
   gateway_choices c;
   c.links_max = 40;
   gateway_harness p{c};
@@ -228,15 +229,15 @@ TEST(pn_gw_strangers, links_that_proved_nothing_take_half_of_the_room_and_push_n
   }
   EXPECT_EQ(count_of(p.stats(), "links_unproven"), 20u);
   EXPECT_EQ(count_of(p.stats(), "links"), 25u);
-  EXPECT_EQ(p.radio.disconnected.size(), 40u) << "each newcomer took the place of one";
+  EXPECT_EQ(p.radio.disconnected.size(), 40u) << "each newcomer evicted one";
   for (std::size_t i = 0; i < served.size(); ++i) EXPECT_EQ(served[i]->link, links[i]) << i;
-  // A device that comes now is let in; once it proved itself, its link is none of that half.
+  // A new device is accepted; once verified, its link does not count for that half.
   auto& late = p.keyed_pne(6);
   EXPECT_NE(late.link, 0u);
   EXPECT_LT(count_of(p.stats(), "links_unproven"), 20u);
 }
 
-TEST(pn_gw_strangers, the_rest_of_the_room_is_filled_by_devices_alone) {
+TEST(pn_gw_strangers, only_devices_use_the_other_half_of_links_max) {
   gateway_choices c;
   c.links_max = 40;
   gateway_harness p{c};

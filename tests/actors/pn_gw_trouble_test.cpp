@@ -1,4 +1,4 @@
-// Stores that fail, actors that die, restarts, radios that lose and break.
+// Failing stores, dying actors, restarts, lossy and broken radios.
 #include <algorithm>
 
 #include "base/cbor.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 using protocol::assignment_reason;
 
-TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable) {
+TEST(pn_gw_trouble, sends_nothing_that_depends_on_a_write_before_it_is_durable) {
   gateway_harness p;
   auto& h = p.pne(1);
   p.hold_gateway_writes = true;
@@ -20,7 +20,7 @@ TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable)
   };
   p.radio.link_up(h);
   p.settle();
-  ASSERT_EQ(p.assignments().size(), 1u) << "of a device without a set there is nothing to keep before step 8";
+  ASSERT_EQ(p.assignments().size(), 1u) << "a device without a set has nothing to store before step 8";
   ASSERT_FALSE(p.gw_held.empty()) << "step 8";
   EXPECT_FALSE(delivered);
   while (!p.gw_held.empty() && !delivered) {
@@ -42,7 +42,7 @@ TEST(pn_gw_trouble, nothing_that_depends_on_a_write_leaves_before_it_is_durable)
   EXPECT_TRUE(h.key().has_value());
 }
 
-/// Until `done`; the PNE comes again when its link was closed.
+/// Advances until `done`; the PNE reconnects when its link was closed.
 template <class Done>
 bool with_redials(gateway_harness& p, headset_end& h, Done done, seconds most) {
   for (const auto until = p.now + most; p.now < until && !done();) {
@@ -52,7 +52,7 @@ bool with_redials(gateway_harness& p, headset_end& h, Done done, seconds most) {
   return done();
 }
 
-TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_lives_on) {
+TEST(pn_gw_trouble, a_full_disk_stops_one_step_and_the_role_recovers) {
   gateway_harness p;
   auto& served = p.keyed_pne(1);
   p.gw_faulty.fail_writes(errc::store_full);
@@ -94,7 +94,7 @@ INSTANTIATE_TEST_SUITE_P(each_write, lost_write,
 
 class writes_that_turn_up : public testing::TestWithParam<int> {};
 
-TEST_P(writes_that_turn_up, are_what_the_device_goes_on_from) {
+TEST_P(writes_that_turn_up, are_the_state_from_which_the_device_continues) {
   gateway_choices c;
   c.rekey = seconds{300};
   gateway_harness p{c};
@@ -124,7 +124,7 @@ TEST_P(writes_that_turn_up, are_what_the_device_goes_on_from) {
   const auto tried = p.gw_faulty.writes();
   (void)with_redials(
       p, h, [] { return false; }, seconds{20});
-  EXPECT_EQ(p.gw_faulty.writes(), tried) << "nothing is decided while it is open what the store holds";
+  EXPECT_EQ(p.gw_faulty.writes(), tried) << "nothing is decided while the content of the store is unknown";
   EXPECT_EQ(built.size(), delivered);
   p.gw_faulty.repair();
   EXPECT_TRUE(with_redials(
@@ -155,7 +155,7 @@ TEST_P(restart_after_write, no_index_is_given_twice_and_the_pne_ends_keyed) {
     p.complete_gateway();
     p.settle();
   }
-  // The process dies: what was not durable is gone.
+  // The process dies: writes that are not durable are lost.
   for (auto& w : p.gw_held) w.done(fail(errc::store_write_failed, "killed"));
   p.gw_held.clear();
   p.hold_gateway_writes = false;
@@ -169,7 +169,7 @@ TEST_P(restart_after_write, no_index_is_given_twice_and_the_pne_ends_keyed) {
 }
 INSTANTIATE_TEST_SUITE_P(each_write, restart_after_write, testing::Range(0, 6));
 
-TEST(pn_gw_trouble, a_device_actor_that_dies_begins_again_from_the_store) {
+TEST(pn_gw_trouble, a_device_whose_actor_died_continues_from_the_store) {
   gateway_harness p;
   auto& h = p.pne(1);
   auto& other = p.keyed_pne(2);
@@ -179,17 +179,17 @@ TEST(pn_gw_trouble, a_device_actor_that_dies_begins_again_from_the_store) {
   p.settle();
   EXPECT_TRUE(p.logged("device-died"));
   EXPECT_TRUE(p.logged("the radio of this test breaks"));
-  EXPECT_EQ(h.link, 0u) << "its link is closed, so that the PNE comes again";
+  EXPECT_EQ(h.link, 0u) << "its link is closed, so that the PNE reconnects";
   EXPECT_NE(p.stats().find("\"devices_died\":1"), std::string::npos);
   p.advance(seconds{3});
   p.radio.link_up(h);
   EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{30}));
   EXPECT_EQ(p.own_key(h), h.key());
-  EXPECT_GT(h.key(), (epoch{1, 0})) << "the index of the delivery that died with its actor is not used again";
+  EXPECT_GT(h.key(), (epoch{1, 0})) << "the index of the interrupted delivery is not used again";
   EXPECT_TRUE(other.link != 0 && p.failures.empty());
 }
 
-TEST(pn_gw_trouble, a_report_that_is_owed_survives_the_death_of_its_actor_and_a_restart) {
+TEST(pn_gw_trouble, a_pending_report_survives_a_restart) {
   gateway_harness p;
   const auto is_report = [](const protocol::link_request& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body);
@@ -209,7 +209,7 @@ TEST(pn_gw_trouble, a_report_that_is_owed_survives_the_death_of_its_actor_and_a_
   EXPECT_EQ(protocol::decode_entity_record(row->expose()).value().last_report, h.key());
 }
 
-TEST(pn_gw_trouble, a_record_that_cannot_be_read_keeps_its_own_device_away_and_no_other) {
+TEST(pn_gw_trouble, an_unreadable_record_affects_only_its_own_device) {
   gateway_harness p;
   auto& damaged = p.keyed_pne(1);
   auto& whole = p.keyed_pne(2);
@@ -232,7 +232,7 @@ TEST(pn_gw_trouble, a_record_that_cannot_be_read_keeps_its_own_device_away_and_n
   EXPECT_TRUE(p.failures.empty());
 }
 
-TEST(pn_gw_trouble, a_lost_confirmation_is_made_good_at_the_next_exchange) {
+TEST(pn_gw_trouble, recovers_from_a_lost_confirmation_at_the_next_exchange) {
   gateway_harness p;
   auto& h = p.pne(1);
   p.radio.loses = [](air::way, byte_view m) { return is_a<protocol::key_confirmation>(m); };
@@ -273,7 +273,7 @@ TEST_P(lossy_air, keys_every_device_in_the_end) {
 }
 INSTANTIATE_TEST_SUITE_P(seeds, lossy_air, testing::Range(1u, 5u));
 
-TEST(pn_gw_trouble, a_radio_that_fails_ends_the_role_and_says_why) {
+TEST(pn_gw_trouble, a_radio_that_fails_ends_the_role_with_its_reason) {
   gateway_harness p;
   p.radio.inbox->failed({errc::plugin_failed, "the adapter is gone"});
   p.settle();
@@ -291,7 +291,7 @@ TEST(pn_gw_trouble, a_server_link_or_a_supervisor_that_dies_ends_the_role) {
   EXPECT_EQ(p.failures.size(), 2u);
 }
 
-TEST(pn_gw_trouble, draining_waits_for_the_write_that_is_under_way) {
+TEST(pn_gw_trouble, draining_waits_for_the_pending_write) {
   gateway_harness p;
   auto& h = p.pne(1);
   p.hold_gateway_writes = true;

@@ -1,4 +1,4 @@
-// The devices of one PNE process, on the virtual scheduler, over a radio whose far end is the test.
+// The devices of one PNE process, on the virtual scheduler, with the test at the far end of the radio.
 
 #include <gtest/gtest.h>
 
@@ -31,7 +31,7 @@ class far_end final : public plugins::transport {
   std::vector<bytes> heard;
   std::vector<plugins::link_id> disconnected;
   std::map<plugins::endpoint_id, std::string> presented;
-  int breaks = 0;  ///< so many sends throw
+  int breaks = 0;  ///< number of sends that throw
 
   far_end() { info_.name = "air"; }
   [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
@@ -80,9 +80,9 @@ struct fleet_harness {
   std::shared_ptr<actors::radio_inbox> inbox = std::make_shared<actors::radio_inbox>(0, [] {});
   std::vector<std::string> failures;
   actors::fleet_actor fleet;
-  std::string whole;  ///< of a file that was spoiled
+  std::string whole;  ///< content of the file before spoil()
 
-  /// `damaged`: the first device's file is, from the beginning.
+  /// `damaged`: the first device's file is damaged from the start.
   explicit fleet_harness(config::pne_wake wake = {}, bool damaged = false) {
     actors::fleet_parts parts;
     parts.wake = wake;
@@ -127,7 +127,7 @@ struct fleet_harness {
     scheduler.clock().advance_time(d);
     settle();
   }
-  /// The first device's file holds something else, and what it held is kept.
+  /// Overwrites the first device's file; restore() undoes it.
   void spoil() {
     whole = content();
     std::ofstream(folder / "0", std::ios::trunc) << "something else";
@@ -137,7 +137,7 @@ struct fleet_harness {
     std::ifstream in(folder / "0", std::ios::binary);
     return {std::istreambuf_iterator<char>(in), {}};
   }
-  /// No file can be written in the folder, or made anew, until this is gone.
+  /// While this exists, the key file `file` cannot be written.
   struct blocked {
     std::filesystem::path at;
     explicit blocked(const fleet_harness& p, std::string_view file)
@@ -153,7 +153,7 @@ struct fleet_harness {
     std::string out = "(no answer)";
     auto handle = self->request(fleet, caf::infinite, actors::fleet_command{entity, what});
     settle();
-    handle.receive([&out](std::string& said) { out = std::move(said); }, [](const caf::error&) {});
+    handle.receive([&out](std::string& answer) { out = std::move(answer); }, [](const caf::error&) {});
     return out;
   }
   void link_up(plugins::link_id link, plugins::endpoint_id endpoint) {
@@ -168,7 +168,7 @@ struct fleet_harness {
     inbox->message(link, protocol::encode(dreq));
     settle();
   }
-  /// What the device answered last.
+  /// The last answer of the device.
   [[nodiscard]] std::optional<protocol::discovery_response> answer() const {
     for (auto it = radio.heard.rbegin(); it != radio.heard.rend(); ++it)
       if (const auto m = protocol::decode_radio(*it); m)
@@ -177,7 +177,7 @@ struct fleet_harness {
   }
 };
 
-TEST(pne_fleet, a_device_answers_with_what_its_key_file_holds) {
+TEST(pne_fleet, a_device_answers_with_the_epoch_of_its_key_file) {
   fleet_harness p;
   EXPECT_EQ(p.radio.presented.size(), 2u);
   p.link_up(1, 1);
@@ -186,7 +186,7 @@ TEST(pne_fleet, a_device_answers_with_what_its_key_file_holds) {
   EXPECT_EQ(p.answer()->highest, p.held);
 }
 
-TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_disturbed) {
+TEST(pne_fleet, a_device_whose_actor_died_restarts_from_its_key_file_and_others_are_not_affected) {
   fleet_harness p;
   p.link_up(1, 1);
   p.link_up(2, 2);
@@ -195,7 +195,7 @@ TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_dis
   EXPECT_FALSE(p.answer().has_value());
   EXPECT_NE(p.log.text().find("the radio of this test breaks"), std::string::npos);
   EXPECT_NE(p.log.text().find("device-died"), std::string::npos);
-  EXPECT_EQ(p.radio.disconnected, (std::vector<plugins::link_id>{1})) << "so that the gateway comes again";
+  EXPECT_EQ(p.radio.disconnected, (std::vector<plugins::link_id>{1})) << "so that the gateway reconnects";
   EXPECT_EQ(p.radio.presented.size(), 2u);
   p.detect(2);
   ASSERT_TRUE(p.answer().has_value());
@@ -206,7 +206,7 @@ TEST(pne_fleet, a_device_that_dies_goes_on_from_its_key_file_and_no_other_is_dis
   EXPECT_TRUE(p.failures.empty());
 }
 
-TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_up) {
+TEST(pne_fleet, a_nap_that_fell_due_in_suspend_begins_after_resume) {
   fleet_harness p{{std::chrono::hours{1}, std::chrono::hours{1}}};
   ASSERT_EQ(p.radio.presented.size(), 2u);
   p.now += std::chrono::hours{2};  // and no timer moves
@@ -216,7 +216,7 @@ TEST(pne_fleet, a_nap_that_fell_due_while_the_machine_slept_begins_as_it_wakes_u
   EXPECT_TRUE(p.radio.presented.empty());
 }
 
-TEST(pne_fleet, a_device_that_dies_as_it_falls_asleep_is_there_again) {
+TEST(pne_fleet, a_device_whose_actor_died_falling_asleep_is_presented_again) {
   fleet_harness p;
   p.link_up(1, 1);
   p.radio.breaks = 1;
@@ -234,10 +234,10 @@ TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_i
   EXPECT_NE(p.command(first, actors::pne_command::factory_reset).find("is not a sealed file"),
             std::string::npos);
   EXPECT_EQ(p.command(second, actors::pne_command::wake), "");
-  EXPECT_NE(p.command("", actors::pne_command::button).find("1 devices: "), std::string::npos);
-  const auto said = p.log.text().size();
+  EXPECT_NE(p.command("", actors::pne_command::button).find("failed for 1 devices: "), std::string::npos);
+  const auto size = p.log.text().size();
   p.advance(seconds{31});
-  EXPECT_EQ(p.log.text().find("key-file-unreadable", said), std::string::npos) << "said once";
+  EXPECT_EQ(p.log.text().find("key-file-unreadable", size), std::string::npos) << "logged once";
   p.restore();
   p.advance(seconds{31});
   EXPECT_EQ(p.radio.presented.size(), 2u);
@@ -248,7 +248,7 @@ TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_i
   EXPECT_TRUE(p.failures.empty());
 }
 
-TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_costs_no_other) {
+TEST(pne_fleet, a_dead_device_with_a_damaged_key_file_does_not_affect_others) {
   fleet_harness p;
   p.link_up(1, 1);
   p.spoil();
@@ -264,17 +264,17 @@ TEST(pne_fleet, a_device_that_dies_and_whose_key_file_is_damaged_costs_no_other)
   EXPECT_EQ(p.radio.presented.size(), 2u);
 }
 
-TEST(pne_fleet, a_reset_is_said_to_be_done_when_it_is_on_the_disk) {
+TEST(pne_fleet, confirms_a_reset_only_when_it_is_durable) {
   fleet_harness p;
   p.link_up(1, 1);
   const auto before = p.content();
   {
     const fleet_harness::blocked disk(p, "0");
-    const auto said = p.command(first, actors::pne_command::factory_reset);
-    EXPECT_NE(said.find("not known to be done"), std::string::npos) << said;
+    const auto answer = p.command(first, actors::pne_command::factory_reset);
+    EXPECT_NE(answer.find("not known to be done"), std::string::npos) << answer;
     EXPECT_EQ(p.content(), before);
     p.detect(1);
-    EXPECT_FALSE(p.answer().has_value()) << "silent until what it goes by is on the disk";
+    EXPECT_FALSE(p.answer().has_value()) << "silent until its record is durable";
     EXPECT_NE(p.command(first, actors::pne_command::factory_reset).find("not done"), std::string::npos);
     EXPECT_EQ(p.command(second, actors::pne_command::factory_reset), "");
   }
@@ -283,7 +283,7 @@ TEST(pne_fleet, a_reset_is_said_to_be_done_when_it_is_on_the_disk) {
   ASSERT_TRUE(p.answer().has_value());
   EXPECT_EQ(p.answer()->highest, p.held) << "as before the reset that failed";
   EXPECT_NE(p.log.text().find("key-file-written"), std::string::npos);
-  EXPECT_NE(p.content(), before) << "written again, so that neither outcome is open";
+  EXPECT_NE(p.content(), before) << "written again, so that the outcome is certain";
   EXPECT_EQ(p.command(first, actors::pne_command::factory_reset), "");
   p.detect(1);
   EXPECT_EQ(p.answer()->highest, std::nullopt);

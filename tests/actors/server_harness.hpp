@@ -1,6 +1,5 @@
 #pragma once
-// The server's actors on the virtual scheduler: nothing runs until the test says so, and writes are held
-// back.
+// The server's actors on the virtual scheduler: the test decides when they run and when writes complete.
 
 #include <gtest/gtest.h>
 
@@ -23,7 +22,7 @@ struct testing_config : caf::actor_system_config {
   testing_config() { set("scheduler.policy", caf::atom("testing")); }
 };
 
-/// What a gateway received.
+/// Records the answers to a gateway.
 class inbox final : public link_port {
  public:
   std::vector<protocol::link_answer> answers;
@@ -71,7 +70,7 @@ struct harness {
   harness& operator=(const harness&) = delete;
 
   void drain();
-  /// The oldest write becomes durable, or fails.
+  /// Completes the oldest pending write, or fails it.
   void complete(bool ok = true);
   void put(storage::table t, std::string_view row, secret_bytes value);
   headset device(int i);
@@ -83,10 +82,10 @@ struct harness {
     return r;
   }
   protocol::link_request assignment(headset& h, assignment_reason why = assignment_reason::first);
-  /// The same of another person, from a gateway.
+  /// The same for another user and gateway.
   protocol::link_request assignment(headset& h, const person& who, const gateway_id& from);
   void send(std::vector<bytes> frames);
-  /// Another connection, of the gateway `uri`.
+  /// Another connection, from the gateway `uri`.
   struct connection {
     std::shared_ptr<inbox> box = std::make_shared<inbox>();
     gateway_id gw;
@@ -95,9 +94,9 @@ struct harness {
   connection join(const std::string& uri, const std::string& address = "other");
   void send(const connection& c, std::vector<bytes> frames);
   void leave(connection& c);
-  /// Bounds of the jobs in hand from now on.
+  /// Sets the bounds of pending jobs.
   void bound_jobs(std::size_t total, std::size_t per_gateway);
-  /// Makes everything durable that is held.
+  /// Completes all pending writes.
   void complete_all();
   void send(const protocol::link_request& r) { send(std::vector<bytes>{encode(r)}); }
   void advance(milliseconds d);

@@ -17,7 +17,7 @@ TEST(server_actors, the_answer_leaves_only_when_the_write_is_durable) {
   EXPECT_EQ(p.answer_status(0), link_status::ok);
 }
 
-TEST(server_actors, one_entity_has_one_write_under_way_and_others_do_not_wait_for_it) {
+TEST(server_actors, one_entity_has_one_pending_write_and_others_do_not_wait_for_it) {
   harness p;
   auto a = p.device(1), b = p.device(2);
   p.hold_writes = true;
@@ -44,7 +44,7 @@ TEST(server_actors, the_same_request_twice_at_once_gets_the_same_keys_twice) {
   EXPECT_EQ(p.keys(0).eukeys, p.keys(1).eukeys);
 }
 
-TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
+TEST(server_actors, answers_overloaded_after_a_failed_write_and_serves_the_next_request) {
   harness p;
   auto h = p.device(1);
   p.hold_writes = true;
@@ -59,7 +59,7 @@ TEST(server_actors, a_failed_write_is_answered_and_the_next_request_is_served) {
   EXPECT_EQ(p.answer_status(1), link_status::ok);
 }
 
-TEST(server_actors, a_write_that_failed_and_turned_up_is_what_the_next_request_goes_on_from) {
+TEST(server_actors, the_next_request_continues_from_a_failed_write_that_took_effect) {
   harness p;
   auto h = p.device(1);
   const auto r = encode(p.assignment(h));
@@ -69,11 +69,11 @@ TEST(server_actors, a_write_that_failed_and_turned_up_is_what_the_next_request_g
   const auto tried = p.faulty.writes();
   p.send({r});
   EXPECT_EQ(p.answer_status(1), link_status::overloaded);
-  EXPECT_EQ(p.faulty.writes(), tried) << "nothing is decided while it is open what the store holds";
+  EXPECT_EQ(p.faulty.writes(), tried) << "nothing is decided while the content of the store is unknown";
   p.faulty.repair();
   p.send({r});
   ASSERT_EQ(p.answer_status(2), link_status::ok);
-  EXPECT_EQ(p.faulty.writes(), tried) << "the set of the first request is there";
+  EXPECT_EQ(p.faulty.writes(), tried) << "the set of the first request was found";
   const auto row = p.sealed->get(storage::table::entities, as_bytes(h.entity.text())).value();
   const auto record = protocol::decode_entity_record(row->expose()).value();
   ASSERT_EQ(record.sets.size(), 1u);
@@ -97,7 +97,7 @@ TEST(server_actors, a_report_whose_write_failed_is_reported_again) {
             protocol::report_outcome::ok);
 }
 
-TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_store) {
+TEST(server_actors, refuses_the_jobs_of_a_dead_actor_and_continues_from_the_store) {
   harness p;
   auto h = p.device(1);
   p.hold_writes = true;
@@ -105,7 +105,7 @@ TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_stor
   p.send({r, encode(p.assignment(h))});
   ASSERT_EQ(p.held.size(), 1u);
   p.kill(h);
-  ASSERT_EQ(p.box->answers.size(), 2u) << "both requests are told to come again";
+  ASSERT_EQ(p.box->answers.size(), 2u) << "both requests are refused with a retry";
   EXPECT_EQ(p.answer_status(0), link_status::overloaded);
   EXPECT_EQ(p.answer_status(1), link_status::overloaded);
   EXPECT_EQ(p.live(), 0u);
@@ -117,14 +117,14 @@ TEST(server_actors, an_actor_that_dies_is_answered_for_and_follows_from_the_stor
       protocol::decode_entity_record(p.held.front().batch.at(0).value->expose()).value().sets.at(0).eukeys;
   p.complete();
   p.drain();
-  EXPECT_EQ(p.box->answers.size(), 2u) << "a late outcome of the dead one answers nothing";
+  EXPECT_EQ(p.box->answers.size(), 2u) << "the late outcome for the dead actor is ignored";
   p.complete();
   p.drain();
   ASSERT_EQ(p.box->answers.size(), 3u);
-  EXPECT_EQ(p.keys(2).eukeys, made) << "what was durable is repeated, not made anew";
+  EXPECT_EQ(p.keys(2).eukeys, made) << "the durable set is repeated, not made again";
 }
 
-TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
+TEST(server_actors, evicts_idle_entities_and_keeps_busy_ones) {
   harness p;
   auto a = p.device(1), b = p.device(2);
   p.send(p.assignment(a));
@@ -136,7 +136,7 @@ TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
   p.advance(seconds{1});
   EXPECT_EQ(p.live(), 1u);
   p.advance(seconds{300});
-  EXPECT_EQ(p.live(), 1u) << "its write is under way";
+  EXPECT_EQ(p.live(), 1u) << "its write is pending";
   p.complete();
   p.drain();
   EXPECT_EQ(p.box->answers.size(), 2u);
@@ -144,11 +144,11 @@ TEST(server_actors, idle_entities_leave_memory_and_busy_ones_stay) {
   EXPECT_EQ(p.live(), 0u);
   p.hold_writes = false;
   p.send(p.assignment(a));
-  EXPECT_EQ(p.keys(2).set, p.keys(0).set) << "it comes back from the store";
+  EXPECT_EQ(p.keys(2).set, p.keys(0).set) << "it is loaded from the store";
   EXPECT_EQ(p.keys(2).first_index, 32);
 }
 
-TEST(server_actors, a_million_idle_entities_cost_no_timer_and_no_memory) {
+TEST(server_actors, idle_entities_cost_no_timer_and_no_actor) {
   harness p;
   auto h = p.device(1);
   p.send(p.assignment(h));
@@ -158,7 +158,7 @@ TEST(server_actors, a_million_idle_entities_cost_no_timer_and_no_memory) {
   EXPECT_TRUE(p.scheduler.clock().schedule().empty());
 }
 
-TEST(server_actors, entities_in_memory_are_bounded) {
+TEST(server_actors, bounds_the_entities_in_memory) {
   harness p{2};
   auto a = p.device(1), b = p.device(2), c = p.device(3);
   p.hold_writes = true;
@@ -168,7 +168,7 @@ TEST(server_actors, entities_in_memory_are_bounded) {
   p.complete();
   p.drain();
   p.send(p.assignment(c));
-  EXPECT_EQ(p.live(), 2u) << "the idle one made room";
+  EXPECT_EQ(p.live(), 2u) << "the idle one was evicted";
   p.complete();
   p.complete();
   p.drain();
@@ -176,7 +176,7 @@ TEST(server_actors, entities_in_memory_are_bounded) {
   for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(p.answer_status(i), link_status::ok);
 }
 
-TEST(server_actors, requests_waiting_for_one_entity_are_bounded) {
+TEST(server_actors, bounds_the_pending_requests_of_one_entity) {
   harness p;
   auto h = p.device(1);
   p.hold_writes = true;
@@ -192,7 +192,7 @@ TEST(server_actors, requests_waiting_for_one_entity_are_bounded) {
   EXPECT_EQ(p.box->answers.size(), many.size()) << "every frame is answered once";
 }
 
-TEST(server_actors, a_report_is_answered_when_all_its_entries_are_and_leaves_out_what_was_not_stored) {
+TEST(server_actors, answers_a_report_after_all_entries_and_leaves_out_those_not_stored) {
   harness p;
   auto a = p.device(1), b = p.device(2);
   p.send({encode(p.assignment(a)), encode(p.assignment(b))});
@@ -227,7 +227,7 @@ TEST(server_actors, a_session_that_ends_closes_its_connection_and_a_closed_conne
   EXPECT_EQ(p.system.registry().running(), before - 1);
 }
 
-TEST(server_actors, an_answer_for_a_connection_that_is_gone_hurts_nobody) {
+TEST(server_actors, drops_an_answer_for_a_closed_connection) {
   harness p;
   auto h = p.device(1);
   p.hold_writes = true;
@@ -241,7 +241,7 @@ TEST(server_actors, an_answer_for_a_connection_that_is_gone_hurts_nobody) {
   EXPECT_EQ(p.live(), 0u);
 }
 
-TEST(server_actors, the_end_of_the_dispatcher_puts_down_every_entity) {
+TEST(server_actors, the_end_of_the_dispatcher_ends_every_entity) {
   harness p;
   auto a = p.device(1), b = p.device(2);
   p.send({encode(p.assignment(a)), encode(p.assignment(b))});
@@ -252,7 +252,7 @@ TEST(server_actors, the_end_of_the_dispatcher_puts_down_every_entity) {
   EXPECT_EQ(p.system.registry().running(), before - 3);
 }
 
-TEST(server_actors, every_answer_carries_incarnation_and_the_issuer_nonce_of_now) {
+TEST(server_actors, every_answer_has_the_incarnation_and_the_current_issuer_nonce) {
   harness p;
   p.send(p.request(protocol::issuer_nonce_request{}));
   p.now += seconds{60};

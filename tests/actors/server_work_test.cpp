@@ -1,4 +1,4 @@
-// What a gateway can make the server do, and what it costs the others.
+// Work that a gateway can cause at the server, and its effect on other gateways.
 #include "tests/actors/server_harness.hpp"
 #include "tests/unit/server/captured_log.hpp"
 
@@ -16,7 +16,7 @@ protocol::epoch_report report_of(const std::vector<headset>& devices) {
   return r;
 }
 
-/// Entity IDs that nobody imported.
+/// A report of Entity IDs that were not imported.
 protocol::epoch_report invented(std::size_t entries) {
   protocol::epoch_report r;
   for (std::size_t i = 0; i < entries; ++i)
@@ -24,7 +24,7 @@ protocol::epoch_report invented(std::size_t entries) {
   return r;
 }
 
-/// Devices that the gateway of the place has keys for.
+/// Devices for which the gateway of the harness has keys.
 std::vector<headset> keyed(harness& p, int count) {
   std::vector<headset> out;
   for (int i = 0; i < count; ++i) {
@@ -42,7 +42,7 @@ std::size_t times(const std::string& text, std::string_view what) {
   return n;
 }
 
-TEST(server_work, a_report_of_invented_names_is_answered_and_makes_no_actor) {
+TEST(server_work, answers_a_report_of_invented_names_without_an_actor) {
   harness p;
   p.send(p.request(invented(256)));
   ASSERT_EQ(p.box->answers.size(), 1u);
@@ -53,21 +53,21 @@ TEST(server_work, a_report_of_invented_names_is_answered_and_makes_no_actor) {
   EXPECT_EQ(p.role->work->total(), 0u);
 }
 
-TEST(server_work, a_request_for_an_invented_name_or_without_a_proof_makes_no_actor) {
+TEST(server_work, refuses_invented_names_and_wrong_proofs_without_an_actor) {
   harness p;
   headset stranger{"urn:dev:os:32473-999"};
   p.send(p.assignment(stranger));
   EXPECT_EQ(p.answer_status(0), link_status::unknown_entity);
   const person wrong{"alice@example.org", "another horse"};
   p.send(p.assignment(stranger, wrong, p.gw));
-  EXPECT_EQ(p.answer_status(1), link_status::unknown_user_or_bad_proof) << "the proof comes first";
+  EXPECT_EQ(p.answer_status(1), link_status::unknown_user_or_bad_proof) << "the proof is checked first";
   auto known = p.device(1);
   p.send(p.assignment(known, wrong, p.gw));
   EXPECT_EQ(p.answer_status(2), link_status::unknown_user_or_bad_proof);
   EXPECT_EQ(p.live(), 0u);
 }
 
-TEST(server_work, few_entries_of_a_report_are_worked_on_at_a_time_and_all_are_answered) {
+TEST(server_work, processes_few_entries_of_a_report_at_a_time_and_answers_all) {
   harness p;
   auto devices = keyed(p, 40);
   p.hold_writes = true;
@@ -96,7 +96,7 @@ TEST(server_work, a_report_with_many_entries_of_one_device_loses_none) {
   EXPECT_EQ(std::get<protocol::epoch_report_answer>(p.box->answers[0].body).entries.size(), 30u);
 }
 
-TEST(server_work, jobs_of_one_gateway_are_bounded_over_all_of_its_connections) {
+TEST(server_work, bounds_the_jobs_of_one_gateway_over_all_of_its_connections) {
   harness p;
   p.bound_jobs(1000, 50);
   auto devices = keyed(p, 40);
@@ -112,8 +112,8 @@ TEST(server_work, jobs_of_one_gateway_are_bounded_over_all_of_its_connections) {
   auto hall = p.join("urn:cpns:gw:hall");
   auto its = p.device(78);
   p.send(hall, {encode(p.assignment(its, p.alice, hall.gw))});
-  EXPECT_TRUE(hall.box->answers.empty()) << "taken";
-  // What waits goes with its connection; what is in hand stays counted until it is done.
+  EXPECT_TRUE(hall.box->answers.empty()) << "accepted";
+  // Waiting entries end with the connection; entries in progress stay counted until done.
   caf::anon_send(p.gateway, link_closed{});
   p.drain();
   EXPECT_EQ(p.role->work->total(), entries_at_once + 2);
@@ -126,7 +126,7 @@ TEST(server_work, jobs_of_one_gateway_are_bounded_over_all_of_its_connections) {
   EXPECT_EQ(status_of(second, 2), link_status::ok);
 }
 
-TEST(server_work, jobs_of_all_gateways_are_bounded) {
+TEST(server_work, bounds_the_jobs_of_all_gateways) {
   harness p;
   p.bound_jobs(60, 50);
   auto devices = keyed(p, 40);
@@ -140,7 +140,7 @@ TEST(server_work, jobs_of_all_gateways_are_bounded) {
   EXPECT_EQ(p.role->work->total(), 0u);
 }
 
-TEST(server_work, the_idle_entity_that_was_not_used_for_longest_makes_room_however_many_are_busy) {
+TEST(server_work, evicts_the_least_recently_used_idle_entity_however_many_are_busy) {
   harness p{50};
   p.hold_writes = true;
   std::vector<headset> busy;
@@ -165,7 +165,7 @@ TEST(server_work, the_idle_entity_that_was_not_used_for_longest_makes_room_howev
   EXPECT_TRUE(p.inside().busy.empty());
 }
 
-TEST(server_work, wrong_proofs_are_kept_waiting_and_no_other_gateway_is) {
+TEST(server_work, delays_a_gateway_after_wrong_proofs_and_no_other) {
   harness p;
   auto h = p.device(1);
   const person wrong{"alice@example.org", "another horse"};
@@ -178,7 +178,7 @@ TEST(server_work, wrong_proofs_are_kept_waiting_and_no_other_gateway_is) {
   ASSERT_EQ(p.answer_status(0), link_status::throttled);
   EXPECT_EQ(std::get<refusal>(p.box->answers[0].body).retry_after, 1u);
   p.send(p.assignment(h));
-  EXPECT_EQ(p.answer_status(1), link_status::throttled) << "a good one is not looked at either";
+  EXPECT_EQ(p.answer_status(1), link_status::throttled) << "a correct proof is not checked either";
 
   auto hall = p.join("urn:cpns:gw:hall");
   auto other = p.device(2);
@@ -189,10 +189,10 @@ TEST(server_work, wrong_proofs_are_kept_waiting_and_no_other_gateway_is) {
   p.send(p.assignment(h));
   EXPECT_EQ(p.answer_status(2), link_status::ok);
   p.send(p.assignment(h, wrong, p.gw));
-  EXPECT_EQ(p.answer_status(3), link_status::unknown_user_or_bad_proof) << "a good proof ends the delay";
+  EXPECT_EQ(p.answer_status(3), link_status::unknown_user_or_bad_proof) << "a correct proof ends the delay";
 }
 
-TEST(server_work, an_unreadable_user_gets_one_answer_whatever_was_asked) {
+TEST(server_work, answers_all_requests_for_an_unreadable_user_alike) {
   harness p;
   auto h = p.device(1);
   p.put(storage::table::users, p.alice.user.text(), secret_bytes::from_text("not a record"));
@@ -209,7 +209,7 @@ TEST(server_work, an_unreadable_user_gets_one_answer_whatever_was_asked) {
   p.faulty.repair();
 }
 
-TEST(server_work, two_connections_of_one_identity_that_are_used_in_turn_are_told_once) {
+TEST(server_work, reports_two_active_connections_of_one_identity_once) {
   harness p;
   server_tests::captured_log log;
   const auto asks = [&p](const harness::connection& c) {
@@ -220,7 +220,7 @@ TEST(server_work, two_connections_of_one_identity_that_are_used_in_turn_are_told
   auto next = p.join("urn:cpns:gw:hall", "192.0.2.2:2");
   asks(next);
   asks(next);
-  EXPECT_EQ(times(log.text(), "gateway-connected-twice"), 0u) << "a gateway that came back";
+  EXPECT_EQ(times(log.text(), "gateway-connected-twice"), 0u) << "a gateway that reconnected";
   for (int i = 0; i < 5; ++i) {
     asks(old);
     asks(next);
@@ -228,14 +228,14 @@ TEST(server_work, two_connections_of_one_identity_that_are_used_in_turn_are_told
   EXPECT_EQ(times(log.text(), "gateway-connected-twice"), 1u);
   EXPECT_NE(log.text().find("\"peer\":\"192.0.2.1:1\",\"other\":\"192.0.2.2:2\""), std::string::npos)
       << log.text();
-  p.advance(gateway_register::said_again);
+  p.advance(gateway_register::report_interval);
   asks(old);
   EXPECT_EQ(times(log.text(), "gateway-connected-twice"), 2u);
   p.leave(old);
   p.leave(next);
 }
 
-TEST(server_work, connections_of_one_identity_are_bounded_and_the_newest_ones_stay) {
+TEST(server_work, bounds_the_connections_of_one_identity_and_keeps_the_newest) {
   harness p;
   std::vector<harness::connection> all;
   for (std::size_t i = 0; i <= gateway_register::connections_max; ++i)
@@ -248,7 +248,7 @@ TEST(server_work, connections_of_one_identity_are_bounded_and_the_newest_ones_st
   p.leave(again);
 }
 
-TEST(server_work, lines_about_refusals_are_bounded_and_counted) {
+TEST(server_work, bounds_and_counts_the_log_lines_about_refusals) {
   harness p;
   server_tests::captured_log log;
   headset stranger{"urn:dev:os:32473-999"};
@@ -259,7 +259,8 @@ TEST(server_work, lines_about_refusals_are_bounded_and_counted) {
   EXPECT_EQ(times(log.text(), "assignment-refused") + times(log.text(), "bad-request"), refusal_log::lines);
   auto hall = p.join("urn:cpns:gw:hall");
   p.send(hall, {encode(p.assignment(stranger, p.alice, hall.gw))});
-  EXPECT_EQ(times(log.text(), "\"gateway\":\"urn:cpns:gw:hall\""), 1u) << "another gateway is still heard";
+  EXPECT_EQ(times(log.text(), "\"gateway\":\"urn:cpns:gw:hall\""), 1u)
+      << "another gateway has its own budget";
   p.advance(refusal_log::period);
   EXPECT_NE(log.text().find("\"gateway\":\"urn:cpns:gw:phone\",\"lines\":\"180\""), std::string::npos)
       << log.text();

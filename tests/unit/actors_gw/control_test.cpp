@@ -1,4 +1,4 @@
-// The Unix socket on which commands speak to a running role.
+// The Unix socket through which commands reach a running role.
 #include "actors/control.hpp"
 
 #include <gmock/gmock.h>
@@ -27,11 +27,11 @@ struct control_harness {
   ~control_harness() { std::filesystem::remove_all(folder); }
   [[nodiscard]] std::string path() const { return folder + "/s"; }
   [[nodiscard]] auto listen() const {
-    return control_server::listen(path(), [](const std::string& line) { return "heard " + line; });
+    return control_server::listen(path(), [](const std::string& line) { return "echo " + line; });
   }
 };
 
-/// A client that has connected and speaks only when it is told to.
+/// A client that connects and sends only what the test sends.
 struct raw_client {
   int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   explicit raw_client(const std::string& path) {
@@ -43,20 +43,20 @@ struct raw_client {
   ~raw_client() { ::close(fd); }
   raw_client(const raw_client&) = delete;
   raw_client& operator=(const raw_client&) = delete;
-  void say(std::string_view text) const {
+  void send(std::string_view text) const {
     EXPECT_EQ(::send(fd, text.data(), text.size(), MSG_NOSIGNAL), static_cast<ssize_t>(text.size()));
   }
 };
 
-TEST(control, a_line_is_answered_by_a_line) {
+TEST(control, answers_a_line_with_a_line) {
   control_harness p;
   const auto server = p.listen();
   ASSERT_TRUE(server.has_value()) << server.error().message();
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
-  EXPECT_EQ(control_call(p.path(), "two").value(), "heard two");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
+  EXPECT_EQ(control_call(p.path(), "two").value(), "echo two");
 }
 
-TEST(control, a_long_answer_arrives_whole) {
+TEST(control, sends_a_long_answer_completely) {
   control_harness p;
   const std::string list(8 * 1024 * 1024, 'x');
   const auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; });
@@ -64,7 +64,7 @@ TEST(control, a_long_answer_arrives_whole) {
   EXPECT_EQ(control_call(p.path(), "list").value(), list);
 }
 
-TEST(control, only_the_owner_may_use_the_socket_and_it_goes_with_the_role) {
+TEST(control, the_socket_is_private_to_its_owner_and_is_removed_with_the_role) {
   control_harness p;
   {
     const auto server = p.listen();
@@ -79,7 +79,7 @@ TEST(control, only_the_owner_may_use_the_socket_and_it_goes_with_the_role) {
   EXPECT_THAT(asked.error().detail, testing::HasSubstr(p.path()));
 }
 
-TEST(control, a_socket_that_a_killed_role_left_behind_is_replaced) {
+TEST(control, replaces_the_socket_that_a_killed_role_left) {
   control_harness p;
   const int left = ::socket(AF_UNIX, SOCK_STREAM, 0);
   sockaddr_un a{};
@@ -90,19 +90,19 @@ TEST(control, a_socket_that_a_killed_role_left_behind_is_replaced) {
   ASSERT_TRUE(std::filesystem::exists(p.path()));
   const auto server = p.listen();
   ASSERT_TRUE(server.has_value()) << server.error().message();
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
 }
 
-TEST(control, the_socket_of_a_running_role_is_not_taken_away) {
+TEST(control, keeps_the_socket_of_a_running_role) {
   control_harness p;
   const auto server = p.listen();
   const auto second = p.listen();
   ASSERT_FALSE(second.has_value());
   EXPECT_EQ(second.error().code, errc::state_exists);
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
 }
 
-TEST(control, a_file_that_is_no_socket_is_left_alone) {
+TEST(control, keeps_a_file_that_is_not_a_socket) {
   control_harness p;
   std::ofstream{p.path()} << "precious";
   const auto server = p.listen();
@@ -111,7 +111,7 @@ TEST(control, a_file_that_is_no_socket_is_left_alone) {
   EXPECT_EQ(std::filesystem::file_size(p.path()), 8u);
 }
 
-TEST(control, paths_that_cannot_be_used_are_named) {
+TEST(control, refuses_unusable_paths) {
   control_harness p;
   const auto missing =
       control_server::listen(p.folder + "/no/s", [](const std::string&) { return std::string{}; });
@@ -123,80 +123,80 @@ TEST(control, paths_that_cannot_be_used_are_named) {
   EXPECT_EQ(lengthy.error().code, errc::config_range);
 }
 
-TEST(control, a_request_without_an_end_is_dropped_and_the_next_client_served) {
+TEST(control, closes_an_endless_request_and_serves_the_next_client) {
   control_harness p;
   const auto server = p.listen();
   {
     raw_client endless{p.path()};
-    endless.say(std::string(control_request_max + 1000, 'x'));
+    endless.send(std::string(control_request_max + 1000, 'x'));
     char byte = 0;
     EXPECT_LE(::recv(endless.fd, &byte, 1, 0), 0) << "closed without an answer";
   }
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
 }
 
-TEST(control, a_client_that_says_nothing_does_not_keep_others_out) {
+TEST(control, a_silent_client_does_not_block_others) {
   control_harness p;
   const auto server = p.listen();
   raw_client silent{p.path()};
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
 }
 
-TEST(control, many_clients_that_say_nothing_do_not_keep_others_out) {
+TEST(control, many_silent_clients_do_not_block_others) {
   control_harness p;
   const auto server = p.listen();
   std::vector<std::unique_ptr<raw_client>> silent;
   for (int i = 0; i < 200; ++i) silent.push_back(std::make_unique<raw_client>(p.path()));
   const auto begun = std::chrono::steady_clock::now();
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{2})
-      << "nobody's patience was waited for";
+      << "no timeout of a silent client was awaited";
 }
 
-TEST(control, a_client_that_says_a_byte_now_and_then_has_the_time_of_one_line) {
+TEST(control, a_client_that_sends_single_bytes_gets_the_time_of_one_line) {
   control_harness p;
   const auto server = p.listen();
   const raw_client slow{p.path()};
   const auto begun = std::chrono::steady_clock::now();
   pollfd ended{slow.fd, POLLIN, 0};
-  // A byte each 300 ms, until the server has enough of it.
+  // One byte every 300 ms, until the server closes.
   while (::send(slow.fd, "x", 1, MSG_NOSIGNAL) == 1 && ::poll(&ended, 1, 300) == 0)
     if (std::chrono::steady_clock::now() - begun > std::chrono::seconds{20}) break;
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{10});
 }
 
-TEST(control, the_role_ends_while_a_client_neither_speaks_nor_reads) {
+TEST(control, the_role_ends_while_clients_neither_send_nor_read) {
   control_harness p;
   const std::string list(8 * 1024 * 1024, 'x');
   auto server = control_server::listen(p.path(), [&list](const std::string&) { return list; }).value();
   const raw_client silent{p.path()}, deaf{p.path()};
-  deaf.say("list\n");
+  deaf.send("list\n");
   char first = 0;
-  ASSERT_EQ(::recv(deaf.fd, &first, 1, 0), 1) << "the answer is under way";
+  ASSERT_EQ(::recv(deaf.fd, &first, 1, 0), 1) << "the answer is in transfer";
   const auto begun = std::chrono::steady_clock::now();
   server.reset();
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{2});
 }
 
-TEST(control, lines_that_come_together_are_answered_one_by_one) {
+TEST(control, answers_pipelined_lines_one_by_one) {
   control_harness p;
   const auto server = p.listen();
   const raw_client c{p.path()};
-  c.say("one\ntwo\n");
-  const std::string expected = "heard one\nheard two\n";
+  c.send("one\ntwo\n");
+  const std::string expected = "echo one\necho two\n";
   std::string got(expected.size(), '\0');
   ASSERT_EQ(::recv(c.fd, got.data(), got.size(), MSG_WAITALL), static_cast<ssize_t>(got.size()));
   EXPECT_EQ(got, expected);
 }
 
-TEST(control, a_client_that_leaves_in_the_middle_hurts_nobody) {
+TEST(control, survives_clients_that_disconnect_midway) {
   control_harness p;
   const auto server = p.listen();
   for (int i = 0; i < 10; ++i) {
     raw_client leaves{p.path()};
-    leaves.say(i % 2 == 0 ? "half a li" : "a whole line\n");
+    leaves.send(i % 2 == 0 ? "half a li" : "a whole line\n");
   }
-  EXPECT_EQ(control_call(p.path(), "one").value(), "heard one");
+  EXPECT_EQ(control_call(p.path(), "one").value(), "echo one");
 }
 
 }  // namespace

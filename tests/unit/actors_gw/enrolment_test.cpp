@@ -23,7 +23,7 @@ struct enrolment_harness {
   [[nodiscard]] auto make() const { return credentials_from_password(user, challenge, file); }
 };
 
-TEST(enrolment, one_line_break_at_the_end_is_not_part_of_the_password) {
+TEST(enrolment, ignores_one_line_break_after_the_password) {
   enrolment_harness p;
   const auto expected = crypto::scram_client_key(crypto::openssl_suite(), as_bytes(" two words "),
                                                  p.challenge.salt, p.challenge.iterations);
@@ -37,7 +37,7 @@ TEST(enrolment, one_line_break_at_the_end_is_not_part_of_the_password) {
   }
 }
 
-TEST(enrolment, files_without_a_password_are_refused_by_name) {
+TEST(enrolment, refuses_files_without_a_password_and_names_them) {
   enrolment_harness p;
   for (const auto& text :
        {std::string{}, std::string{"\n"}, std::string(1025, 'x'), std::string(1'000'000, 'x')}) {
@@ -53,7 +53,7 @@ TEST(enrolment, files_without_a_password_are_refused_by_name) {
   EXPECT_EQ(credentials_from_password(p.user, p.challenge, {}).error().code, errc::config_missing);
 }
 
-TEST(enrolment, iteration_counts_out_of_bounds_are_refused_before_the_password_is_read) {
+TEST(enrolment, refuses_iteration_counts_out_of_bounds_before_reading_the_password) {
   enrolment_harness p;
   std::filesystem::remove(p.file);
   for (const std::uint32_t n :

@@ -1,4 +1,4 @@
-// The newest date that the gateway's store knows, by which it judges sets when the clock is wrong.
+// The newest date in the gateway's store, which bounds the age of sets when the clock is wrong.
 #include "actors/pn_gw/key_store.hpp"
 
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ protocol::device_record device(int number, std::int64_t keyed_since_ms, std::int
   return r;
 }
 
-/// A store that is opened again and again, as by one gateway process after another.
+/// A store that is reopened, as by successive gateway processes.
 struct newest_date : testing::Test {
   storage::memory_store memory;
   test::seeded_entropy random{1};
@@ -45,23 +45,23 @@ struct newest_date : testing::Test {
   }
 };
 
-TEST_F(newest_date, an_empty_store_knows_none) {
+TEST_F(newest_date, is_zero_for_an_empty_store) {
   ASSERT_TRUE(store->all().has_value());
   EXPECT_EQ(store->newest_date(), time_zero);
 }
 
-TEST_F(newest_date, it_is_that_of_the_last_confirmation_and_never_goes_back) {
+TEST_F(newest_date, is_the_date_of_the_last_confirmation_and_never_decreases) {
   save(device(1, keyed_ms));
   EXPECT_EQ(store->newest_date(), date(keyed_ms));
   save(device(2, keyed_ms + 5));
   EXPECT_EQ(store->newest_date(), date(keyed_ms + 5));
   save(device(3, keyed_ms - day_ms));
-  save(device(2, keyed_ms - day_ms));  // the record that it came from is no longer there
+  save(device(2, keyed_ms - day_ms));  // overwrites the record with the newest date
   ASSERT_TRUE(store->load(device(1, 0).entity).has_value());
   EXPECT_EQ(store->newest_date(), date(keyed_ms + 5));
 }
 
-TEST_F(newest_date, it_is_read_from_the_store_that_is_opened_again) {
+TEST_F(newest_date, is_read_when_the_store_is_opened_again) {
   save(device(1, keyed_ms - day_ms));
   save(device(2, keyed_ms));
   save(device(3, keyed_ms - 2 * day_ms));
@@ -70,14 +70,14 @@ TEST_F(newest_date, it_is_read_from_the_store_that_is_opened_again) {
   EXPECT_EQ(store->newest_date(), date(keyed_ms));
 }
 
-TEST_F(newest_date, a_device_that_is_loaded_alone_counts) {
+TEST_F(newest_date, includes_a_device_that_is_loaded_alone) {
   save(device(1, keyed_ms));
   reopen();
   ASSERT_TRUE(store->load(device(1, 0).entity).value().has_value());
   EXPECT_EQ(store->newest_date(), date(keyed_ms));
 }
 
-TEST_F(newest_date, a_confirmation_counts_no_longer_than_its_set_is_valid) {
+TEST_F(newest_date, a_confirmation_counts_only_up_to_the_expiry_of_its_set) {
   save(
       device(1, keyed_ms + 3650 * day_ms, keyed_ms / 1000));  // one day with a clock that was ten years ahead
   EXPECT_EQ(store->newest_date(), date(keyed_ms));
@@ -85,7 +85,7 @@ TEST_F(newest_date, a_confirmation_counts_no_longer_than_its_set_is_valid) {
   EXPECT_EQ(store->newest_date(), date(keyed_ms + day_ms));
 }
 
-TEST_F(newest_date, an_end_that_no_clock_can_reach_is_none) {
+TEST_F(newest_date, ignores_an_expiry_that_no_clock_can_reach) {
   for (const std::int64_t not_after : {std::int64_t{0}, INT64_MAX / 1000 + 1, INT64_MAX}) {
     SCOPED_TRACE(not_after);
     const auto before = store->newest_date();

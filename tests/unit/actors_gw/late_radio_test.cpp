@@ -1,4 +1,4 @@
-// A radio whose resources come later.
+// A radio whose resources become available later.
 #include "actors/late_radio.hpp"
 
 #include <gmock/gmock.h>
@@ -14,41 +14,41 @@ using plugins::endpoint_id;
 using plugins::link_id;
 using plugins::transport;
 
-/// What was asked of the radio that came.
-struct asked_of {
+/// Calls received by the real radio.
+struct calls {
   std::map<endpoint_id, std::string> endpoints;
   bool scanning = false, closed = false;
   std::optional<plugins::power_level> power;
   std::vector<link_id> sent;
 };
 
-class radio_that_came final : public transport {
+class real_radio final : public transport {
  public:
-  explicit radio_that_came(asked_of& a) : asked_(a) { info_.version = "1.2"; }
+  explicit real_radio(calls& a) : calls_(a) { info_.version = "1.2"; }
   [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
-  status scan(bool on) override { return asked_.scanning = on, status{}; }
+  status scan(bool on) override { return calls_.scanning = on, status{}; }
   status connect(std::string_view) override { return {}; }
   void cancel(std::string_view) override {}
   status add_endpoint(endpoint_id e, std::string_view name) override {
-    asked_.endpoints[e] = name;
+    calls_.endpoints[e] = name;
     return {};
   }
-  status remove_endpoint(endpoint_id e) override { return asked_.endpoints.erase(e), status{}; }
-  status send(link_id link, byte_view) override { return asked_.sent.push_back(link), status{}; }
+  status remove_endpoint(endpoint_id e) override { return calls_.endpoints.erase(e), status{}; }
+  status send(link_id link, byte_view) override { return calls_.sent.push_back(link), status{}; }
   void disconnect(link_id) override {}
-  status set_power(plugins::power_level p) override { return asked_.power = p, status{}; }
+  status set_power(plugins::power_level p) override { return calls_.power = p, status{}; }
   void forget_pairing(std::string_view) override {}
   [[nodiscard]] plugins::link_quality quality(link_id) const override { return {-42, {}}; }
   [[nodiscard]] std::vector<plugins::named_counter> counters() const override { return {{"n", 1}}; }
-  void close() override { asked_.closed = true; }
+  void close() override { calls_.closed = true; }
 
  private:
-  asked_of& asked_;
+  calls& calls_;
   plugins::transport_info info_;
 };
 
-TEST(late_radio, gets_what_was_asked_of_it_before_it_came_and_everything_after) {
-  asked_of asked;
+TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
+  calls received;
   std::promise<void> first, may_open, opened;
   int attempts = 0;
   std::vector<std::string> refused;
@@ -58,7 +58,7 @@ TEST(late_radio, gets_what_was_asked_of_it_before_it_came_and_everything_after) 
         if (++attempts == 1) first.set_value();
         if (attempts < 4) return tl::unexpected{plugins::open_error{{errc::plugin_failed, "no address"}, {}}};
         may_open.get_future().wait();
-        return std::unique_ptr<transport>{std::make_unique<radio_that_came>(asked)};
+        return std::unique_ptr<transport>{std::make_unique<real_radio>(received)};
       },
       {[&](const plugins::transport_info&) { opened.set_value(); },
        [&](const error& e) { refused.push_back(e.detail); }},
@@ -75,18 +75,18 @@ TEST(late_radio, gets_what_was_asked_of_it_before_it_came_and_everything_after) 
   EXPECT_TRUE(radio->counters().empty());
   may_open.set_value();
   opened.get_future().wait();
-  EXPECT_TRUE(radio->add_endpoint(3, "three"));  // waits until the others are there
-  EXPECT_EQ(asked.endpoints, (std::map<endpoint_id, std::string>{{2, "two"}, {3, "three"}}));
-  EXPECT_TRUE(asked.scanning);
-  EXPECT_EQ(asked.power, plugins::power_level::saving);
+  EXPECT_TRUE(radio->add_endpoint(3, "three"));  // waits until the earlier endpoints are added
+  EXPECT_EQ(received.endpoints, (std::map<endpoint_id, std::string>{{2, "two"}, {3, "three"}}));
+  EXPECT_TRUE(received.scanning);
+  EXPECT_EQ(received.power, plugins::power_level::saving);
   EXPECT_TRUE(radio->send(7, bytes{1}));
   EXPECT_EQ(radio->info().version, "1.2");
-  EXPECT_EQ(refused, std::vector<std::string>{"no address"}) << "three times the same is said once";
+  EXPECT_EQ(refused, std::vector<std::string>{"no address"}) << "three equal failures are reported once";
   radio.reset();
-  EXPECT_TRUE(asked.closed);
+  EXPECT_TRUE(received.closed);
 }
 
-TEST(late_radio, that_never_comes_is_closed_at_once) {
+TEST(late_radio, closes_at_once_when_it_never_opened) {
   auto radio = make_late_radio(
       "tcp",
       []() -> plugins::open_result<std::unique_ptr<transport>> {

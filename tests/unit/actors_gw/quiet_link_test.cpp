@@ -1,14 +1,14 @@
-// Both ends of the server link have the kernel probe the other one: the options of the sockets that the
-// production code connected and accepted, found in this process.
+// On both ends of the server link the kernel probes the peer: checks the options of the sockets that the
+// production code connected and accepted in this process.
 #include "tests/support/probing.hpp"
 #include "tests/unit/actors_gw/uplink_end.hpp"
 
 namespace cpns::uplink_tests {
 namespace {
 
-TEST(quiet_link, each_end_probes_after_its_own_time) {
+TEST(quiet_link, each_end_probes_after_its_configured_time) {
   crypto::tls_home home;
-  told heard;
+  recorder heard;
   server::link_limits limits;
   limits.probe = seconds{7};
   echo_server server{home.server, 0, limits};
@@ -23,12 +23,12 @@ TEST(quiet_link, each_end_probes_after_its_own_time) {
     if (c.here != server.port() && c.there != server.port()) continue;
     const bool accepted = c.here == server.port();
     ++(accepted ? servers : gateways);
-    const auto told = probing_of(c.number);
-    EXPECT_EQ(told.at("on"), 1) << accepted;
-    EXPECT_EQ(told.at("idle"), accepted ? 7 : 12);
-    EXPECT_EQ(told.at("interval"), accepted ? 2 : 3);
-    EXPECT_EQ(told.at("count"), 2) << accepted;
-    EXPECT_EQ(told.at("unacknowledged"), accepted ? 7000 : 12'000);
+    const auto options = probing_of(c.number);
+    EXPECT_EQ(options.at("on"), 1) << accepted;
+    EXPECT_EQ(options.at("idle"), accepted ? 7 : 12);
+    EXPECT_EQ(options.at("interval"), accepted ? 2 : 3);
+    EXPECT_EQ(options.at("count"), 2) << accepted;
+    EXPECT_EQ(options.at("unacknowledged"), accepted ? 7000 : 12'000);
   }
   EXPECT_EQ(servers, 1);
   EXPECT_EQ(gateways, 1);

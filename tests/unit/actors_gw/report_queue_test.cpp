@@ -1,4 +1,4 @@
-// When which epoch is reported to the server: what is refused waits, and holds up nothing else.
+// The order and times of reports to the server: an unanswered entry backs off and delays no other.
 #include "actors/pn_gw/report_queue.hpp"
 
 #include <gtest/gtest.h>
@@ -15,7 +15,7 @@ entity_id device(int i) {
   return entity_id::parse("urn:dev:os:32473-report-" + std::to_string(1000 + i)).value();
 }
 
-TEST(report_queue, an_answered_entry_is_done_with) {
+TEST(report_queue, removes_an_answered_entry) {
   report_queue q;
   q.add(begin, device(1), first);
   q.add(begin, device(1), first);
@@ -27,12 +27,12 @@ TEST(report_queue, an_answered_entry_is_done_with) {
   EXPECT_TRUE(q.empty());
 }
 
-TEST(report_queue, an_entry_without_an_answer_is_sent_seldom) {
+TEST(report_queue, backs_off_an_unanswered_entry) {
   report_queue q;
   q.add(begin, device(1), first);
   int sent = 0;
   for (auto t = begin; t < begin + seconds{3600}; t += seconds{1}) {
-    q.add(t, device(1), first);  // its device reminds
+    q.add(t, device(1), first);  // its device repeats it
     if (q.take(t, 256).empty()) continue;
     ++sent;
     q.unanswered(t, seconds{0});
@@ -41,7 +41,7 @@ TEST(report_queue, an_entry_without_an_answer_is_sent_seldom) {
   EXPECT_LE(sent, 18) << "5, 10, 20 ... 300 s apart";
 }
 
-TEST(report_queue, retry_after_is_heeded_within_a_bound) {
+TEST(report_queue, obeys_retry_after_up_to_a_bound) {
   report_queue q;
   q.add(begin, device(1), first);
   ASSERT_EQ(q.take(begin, 256).size(), 1u);
@@ -52,30 +52,30 @@ TEST(report_queue, retry_after_is_heeded_within_a_bound) {
   EXPECT_EQ(q.take(begin + seconds{60} + report_queue::pause_max, 256).size(), 1u);
 }
 
-TEST(report_queue, entries_that_are_never_answered_starve_nobody) {
+TEST(report_queue, unanswered_entries_do_not_starve_others) {
   report_queue q;
   for (int i = 0; i < 256; ++i) q.add(begin, device(i), first);
   for (int i = 256; i < 300; ++i) q.add(begin + seconds{1}, device(i), first);
   ASSERT_EQ(q.take(begin + seconds{1}, 256).size(), 256u);
   q.unanswered(begin + seconds{1}, seconds{5});
   const auto next = q.take(begin + seconds{1}, 256);
-  ASSERT_EQ(next.size(), 44u) << "those behind them have their turn at once";
+  ASSERT_EQ(next.size(), 44u) << "the entries behind them are due at once";
   EXPECT_EQ(next.front().first, device(256));
 }
 
-TEST(report_queue, a_later_epoch_takes_the_place_of_the_one_in_flight) {
+TEST(report_queue, a_later_epoch_replaces_the_one_in_flight) {
   report_queue q;
   q.add(begin, device(1), first);
   ASSERT_EQ(q.take(begin, 256).size(), 1u);
   q.add(begin, device(1), second);
-  EXPECT_EQ(q.answered(device(1)), std::nullopt) << "that answer is about the epoch before";
+  EXPECT_EQ(q.answered(device(1)), std::nullopt) << "the answer is for the previous epoch";
   q.unanswered(begin, seconds{60});
   const auto next = q.take(begin, 256);
   ASSERT_EQ(next.size(), 1u);
   EXPECT_EQ(next.front().second, second);
 }
 
-TEST(report_queue, a_lost_connection_costs_no_pause) {
+TEST(report_queue, a_lost_connection_causes_no_back_off) {
   report_queue q;
   q.add(begin, device(1), first);
   ASSERT_EQ(q.take(begin, 256).size(), 1u);

@@ -1,5 +1,5 @@
 #pragma once
-// What an uplink told, and servers that it may meet.
+// A listener that records the callbacks of an uplink, and servers for it to meet.
 
 #include <gtest/gtest.h>
 
@@ -18,8 +18,8 @@
 
 namespace cpns::uplink_tests {
 
-/// Everything waits up to ten seconds, if nothing else is said.
-class told final : public actors::uplink_listener {
+/// Records all callbacks. The wait functions take up to ten seconds by default.
+class recorder final : public actors::uplink_listener {
  public:
   void up(actors::connection_number connection, secret32 exporter, std::string server) override {
     std::lock_guard lock{guard_};
@@ -132,7 +132,7 @@ class echo_server {
   std::unique_ptr<server::listener> listener_;
 };
 
-/// A server without manners: does with each connection what it is told, in one thread. Destroy the uplink
+/// A misbehaving server: runs a function of the test on each connection, in one thread. Destroy the uplink
 /// first.
 class rude_server {
  public:
@@ -140,7 +140,7 @@ class rude_server {
   using stream = boost::asio::ssl::stream<tcp::socket>;
   using talk_fn = std::function<void(stream&)>;
 
-  /// `talk` is called after the handshake; without a context on the bare connection.
+  /// `talk` is called after the handshake; if `context` is null, on the plain connection.
   rude_server(crypto::tls_context context, talk_fn talk)
       : with_tls_(context != nullptr),
         tls_(with_tls_ ? boost::asio::ssl::context{context.release()}
@@ -148,7 +148,7 @@ class rude_server {
         talk_(std::move(talk)), acceptor_(io_, {boost::asio::ip::address_v4::loopback(), 0}),
         port_(acceptor_.local_endpoint().port()), thread_([this] { run(); }) {}
   ~rude_server() { stop(); }
-  /// Returns when what it does with the last connection is done.
+  /// Returns when `talk` has ended for the last connection.
   void stop() {
     if (!thread_.joinable()) return;
     ending_ = true;
@@ -161,7 +161,7 @@ class rude_server {
   rude_server& operator=(const rude_server&) = delete;
   [[nodiscard]] std::uint16_t port() const { return port_; }
 
-  /// Reads until the other side has gone.
+  /// Reads until the peer closes.
   static void wait_gone(stream& s) {
     boost::system::error_code gone;
     char byte = 0;

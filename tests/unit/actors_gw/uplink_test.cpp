@@ -1,5 +1,5 @@
-// The TLS connection to the server alone: what it accepts, what it survives. No actor, so that the thread
-// sanitizer can watch.
+// The TLS connection to the server: which servers it accepts, which faults it survives. Without actors, so that
+// it runs under the thread sanitizer.
 #include "tests/unit/actors_gw/uplink_end.hpp"
 
 #include <gmock/gmock.h>
@@ -18,7 +18,7 @@ using testing::HasSubstr;
 
 struct uplink_harness {
   crypto::tls_home home;
-  told heard;
+  recorder heard;
 
   [[nodiscard]] uplink_settings settings(std::vector<std::uint16_t> ports) const {
     uplink_settings s;
@@ -68,7 +68,7 @@ TEST(uplink, the_largest_frame_passes) {
   EXPECT_EQ(p.heard.frames().at(3), secret_bytes{frame_of(protocol::link_message_max, 3)});
 }
 
-TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
+TEST(uplink, reconnects_with_a_new_exporter_after_the_connection_ended) {
   uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
@@ -84,7 +84,7 @@ TEST(uplink, a_connection_that_ends_is_made_again_and_is_bound_anew) {
   EXPECT_TRUE(p.heard.wait_frames(2));
 }
 
-TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
+TEST(uplink, tries_the_next_address_when_one_does_not_answer) {
   uplink_harness p;
   std::uint16_t nobody = 0;
   {
@@ -97,7 +97,7 @@ TEST(uplink, the_next_address_is_tried_when_one_does_not_answer) {
   EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(server.port()));
 }
 
-TEST(uplink, a_server_that_starts_later_is_found_and_the_same_refusal_is_said_once) {
+TEST(uplink, finds_a_server_that_starts_later_and_reports_the_same_failure_once) {
   uplink_harness p;
   std::uint16_t port = 0;
   {
@@ -111,7 +111,7 @@ TEST(uplink, a_server_that_starts_later_is_found_and_the_same_refusal_is_said_on
   EXPECT_EQ(p.heard.downs().size(), 1u);
 }
 
-TEST(uplink, a_server_with_another_name_is_refused_although_its_certificate_is_good) {
+TEST(uplink, refuses_a_server_with_another_name_and_a_valid_certificate) {
   uplink_harness p;
   echo_server server{p.home.server};
   auto s = p.settings({server.port()});
@@ -122,7 +122,7 @@ TEST(uplink, a_server_with_another_name_is_refused_although_its_certificate_is_g
   EXPECT_EQ(p.heard.ups(), 0u);
 }
 
-TEST(uplink, a_server_of_another_authority_is_refused) {
+TEST(uplink, refuses_a_server_of_another_ca) {
   uplink_harness p;
   crypto::tls_home other;
   echo_server server{other.server};
@@ -131,7 +131,7 @@ TEST(uplink, a_server_of_another_authority_is_refused) {
   EXPECT_EQ(p.heard.ups(), 0u);
 }
 
-TEST(uplink, a_server_that_refuses_our_certificate_is_told_of) {
+TEST(uplink, reports_a_server_that_refuses_its_certificate) {
   uplink_harness p;
   crypto::tls_home other;
   echo_server server{p.home.server};
@@ -142,7 +142,7 @@ TEST(uplink, a_server_that_refuses_our_certificate_is_told_of) {
   EXPECT_TRUE(server.exporters().empty());
 }
 
-TEST(uplink, a_server_that_does_not_agree_on_our_protocol_is_refused) {
+TEST(uplink, refuses_a_server_without_the_alpn_protocol) {
   uplink_harness p;
   auto context = crypto::careless(true, &p.home.server);
   SSL_CTX_set_alpn_select_cb(context.get(), nullptr, nullptr);
@@ -153,7 +153,7 @@ TEST(uplink, a_server_that_does_not_agree_on_our_protocol_is_refused) {
   EXPECT_EQ(p.heard.ups(), 0u);
 }
 
-TEST(uplink, a_gateways_certificate_does_not_make_a_server) {
+TEST(uplink, refuses_a_server_with_a_gateway_certificate) {
   uplink_harness p;
   rude_server server{crypto::careless(true, &p.home.client), [](auto& s) { rude_server::wait_gone(s); }};
   auto up = p.connect(server.port());
@@ -161,7 +161,7 @@ TEST(uplink, a_gateways_certificate_does_not_make_a_server) {
   EXPECT_EQ(p.heard.ups(), 0u);
 }
 
-TEST(uplink, a_server_that_says_nothing_is_given_up_after_the_connect_timeout) {
+TEST(uplink, gives_up_a_silent_server_after_the_connect_timeout) {
   uplink_harness p;
   rude_server server{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
   auto s = p.settings({server.port()});
@@ -171,7 +171,7 @@ TEST(uplink, a_server_that_says_nothing_is_given_up_after_the_connect_timeout) {
   EXPECT_THAT(p.heard.downs().at(0), HasSubstr("100 ms"));
 }
 
-TEST(uplink, a_server_that_speaks_no_tls_is_refused) {
+TEST(uplink, refuses_a_server_that_does_not_speak_tls) {
   uplink_harness p;
   rude_server server{nullptr, [](auto& s) {
                        boost::system::error_code ignored;
@@ -185,13 +185,13 @@ TEST(uplink, a_server_that_speaks_no_tls_is_refused) {
   EXPECT_EQ(p.heard.ups(), 0u);
 }
 
-TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
+TEST(uplink, ends_the_connection_on_frame_lengths_of_0_and_4_gib) {
   for (const char* header : {"00000000", "ffffffff", "00010001"}) {
     uplink_harness p;
-    const auto says = from_hex(header).value();
-    rude_server server{crypto::careless(true, &p.home.server), [&says](auto& s) {
+    const auto head = from_hex(header).value();
+    rude_server server{crypto::careless(true, &p.home.server), [&head](auto& s) {
                          boost::system::error_code ignored;
-                         boost::asio::write(s, boost::asio::buffer(says), ignored);
+                         boost::asio::write(s, boost::asio::buffer(head), ignored);
                          rude_server::wait_gone(s);
                        }};
     auto up = p.connect(server.port());
@@ -202,7 +202,7 @@ TEST(uplink, frame_lengths_of_nothing_and_of_4_gib_end_the_connection) {
   }
 }
 
-TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_with) {
+TEST(uplink, stops_reading_a_flooding_server_until_its_frames_are_taken) {
   uplink_harness p;
   const auto wire = with_length(frame_of(60'000, 9));
   rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
@@ -210,7 +210,7 @@ TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_wi
                        while (!gone) boost::asio::write(s, boost::asio::buffer(wire), gone);
                      }};
   auto up = p.connect(server.port());
-  ASSERT_TRUE(p.heard.wait_frames(18)) << "1 MiB and the frame that goes over it";
+  ASSERT_TRUE(p.heard.wait_frames(18)) << "1 MiB and the frame that exceeds it";
   EXPECT_FALSE(p.heard.wait_frames(20, milliseconds{300}));
   up->taken(p.heard.latest() + 1, 1'000'000);
   EXPECT_FALSE(p.heard.wait_frames(20, milliseconds{100})) << "of another connection";
@@ -219,7 +219,7 @@ TEST(uplink, a_server_that_sends_without_end_waits_until_its_frames_are_dealt_wi
   EXPECT_FALSE(p.heard.wait_frames(30, milliseconds{300}));
 }
 
-TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
+TEST(uplink, assembles_a_frame_that_arrives_byte_by_byte) {
   uplink_harness p;
   const auto wire = with_length(frame_of(40, 9));
   rude_server server{crypto::careless(true, &p.home.server), [&wire](auto& s) {
@@ -233,7 +233,7 @@ TEST(uplink, a_frame_that_comes_byte_by_byte_is_one_frame) {
   EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(40, 9)});
 }
 
-TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
+TEST(uplink, drops_frames_without_a_connection) {
   uplink_harness p;
   std::uint16_t port = 0;
   {
@@ -247,10 +247,10 @@ TEST(uplink, what_is_sent_without_a_connection_is_dropped_and_bounded) {
   ASSERT_TRUE(p.heard.wait_up());
   up->send(p.heard.latest(), frame_of(5, 7));
   ASSERT_TRUE(p.heard.wait_frames(1));
-  EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(5, 7)}) << "its owner asks again by itself";
+  EXPECT_EQ(p.heard.frames().at(0), secret_bytes{frame_of(5, 7)}) << "the owner repeats its requests";
 }
 
-TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
+TEST(uplink, ends_at_once_in_any_state) {
   uplink_harness p;
   rude_server silent{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
   const auto began = std::chrono::steady_clock::now();
@@ -264,7 +264,7 @@ TEST(uplink, it_ends_at_once_in_whatever_it_is_doing) {
   EXPECT_LT(std::chrono::steady_clock::now() - began, seconds{9});
 }
 
-TEST(uplink, an_idle_connection_that_the_server_ends_is_a_planned_end_and_a_cut_one_is_not) {
+TEST(uplink, reports_an_idle_close_as_planned_and_a_cut_as_not_planned) {
   uplink_harness p;
   server::link_limits idle;
   idle.idle_timeout = milliseconds{100};
@@ -283,7 +283,7 @@ TEST(uplink, an_idle_connection_that_the_server_ends_is_a_planned_end_and_a_cut_
   EXPECT_EQ(q.heard.planned_ends(), 0u);
 }
 
-TEST(uplink, it_ends_as_tls_has_it) {
+TEST(uplink, ends_with_a_tls_close) {
   uplink_harness p;
   std::atomic<bool> proper{false};
   rude_server server{crypto::careless(true, &p.home.server), [&proper](auto& s) {
@@ -299,7 +299,7 @@ TEST(uplink, it_ends_as_tls_has_it) {
   EXPECT_TRUE(proper);
 }
 
-TEST(uplink, a_frame_travels_on_the_connection_that_it_was_made_for_and_on_no_other) {
+TEST(uplink, sends_a_frame_only_on_the_connection_it_was_made_for) {
   uplink_harness p;
   echo_server server{p.home.server};
   auto up = p.connect(server.port());
@@ -316,7 +316,7 @@ TEST(uplink, a_frame_travels_on_the_connection_that_it_was_made_for_and_on_no_ot
   EXPECT_EQ(p.heard.frames().at(1), secret_bytes{frame_of(4, 4)});
 }
 
-TEST(uplink, a_connection_that_is_given_up_leads_to_the_next_server) {
+TEST(uplink, connects_to_the_next_server_after_give_up) {
   uplink_harness p;
   echo_server one{p.home.server}, two{p.home.server};
   auto up = p.connect(p.settings({one.port(), two.port()}));
@@ -328,7 +328,7 @@ TEST(uplink, a_connection_that_is_given_up_leads_to_the_next_server) {
   EXPECT_EQ(p.heard.servers().at(1), "127.0.0.1:" + std::to_string(two.port()));
 }
 
-TEST(uplink, gateways_begin_at_servers_that_their_names_choose) {
+TEST(uplink, gateways_begin_at_servers_chosen_by_their_gw_id) {
   uplink_harness p;
   echo_server one{p.home.server}, two{p.home.server};
   auto s = p.settings({one.port(), two.port()});

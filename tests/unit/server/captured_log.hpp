@@ -1,5 +1,5 @@
 #pragma once
-// What the roles wrote to the log since this object was made, as one text.
+// Captures all log lines since its construction, as one text.
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -43,7 +43,7 @@ class captured_log {
     out << in.rdbuf();
     return out.str();
   }
-  /// Waits up to ten seconds for a line that holds `what`.
+  /// Waits up to ten seconds for a line that contains `what`.
   [[nodiscard]] bool says(std::string_view what) const {
     const auto until = std::chrono::steady_clock::now() + std::chrono::seconds{10};
     while (std::chrono::steady_clock::now() < until) {

@@ -6,27 +6,27 @@
 #include <boost/asio/ssl.hpp>
 #include <optional>
 
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 #include "tests/unit/crypto/tls_pair.hpp"
 
 namespace cpns::server_tests {
 
 class gateway_end {
  public:
-  /// Connects and does the handshake; see `error`.
+  /// Connects and does the handshake; check connected().
   gateway_end(std::uint16_t port, crypto::tls_context context);
 
   [[nodiscard]] bool connected() const { return error_.empty(); }
   [[nodiscard]] const std::string& error() const { return error_; }
 
-  /// Sends bytes as they are. False: the connection is gone.
+  /// Sends bytes without a header. False: the connection is gone.
   bool send_raw(byte_view b);
   bool send_frame(byte_view body);
-  /// The next frame; nullopt: the connection ended, or nothing came in ten seconds.
+  /// The next frame; nullopt if the connection ended, or after ten seconds.
   std::optional<bytes> read_frame();
   /// Waits until the server closes; false after ten seconds.
   bool wait_closed();
-  /// After wait_closed: whether the server said the end as TLS has it.
+  /// After wait_closed: whether the server sent a TLS close_notify.
   [[nodiscard]] bool ended_properly() const { return last_ == boost::asio::error::eof; }
 
   bool send(const protocol::link_request& r) { return send_frame(encode(r)); }
@@ -36,7 +36,7 @@ class gateway_end {
   [[nodiscard]] secret32 exporter() { return crypto::tls_exporter(stream_.native_handle()).value(); }
 
  private:
-  /// Runs until the operation is done or ten seconds have gone by.
+  /// Runs until the operation completes, at most ten seconds.
   template <class Start>
   boost::system::error_code run(Start start);
   bool read_exactly(std::span<std::uint8_t> out);

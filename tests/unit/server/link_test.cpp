@@ -1,5 +1,5 @@
-// The TLS listener alone: who gets in, and what a connection may do. No actor, so that the thread sanitizer
-// can watch.
+// The TLS listener: which peers it accepts, and the limits of a connection. Without actors, so that it runs
+// under the thread sanitizer.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -20,7 +20,7 @@ using server::link_limits;
 using server::link_port;
 using server::peer_info;
 
-/// Sends every frame back, at once or when it is told to.
+/// Sends every frame back, at once or after release().
 class echo final : public server::link_session {
  public:
   echo(peer_info p, std::shared_ptr<link_port> port) : peer(std::move(p)), port_(std::move(port)) {}
@@ -110,7 +110,7 @@ struct harness {
 
 const bytes hello{1, 2, 3};
 
-TEST(link, a_gateway_with_a_good_certificate_is_served) {
+TEST(link, serves_a_gateway_with_a_valid_certificate) {
   harness p;
   auto gw = p.connect();
   ASSERT_TRUE(gw->connected()) << gw->error();
@@ -122,7 +122,7 @@ TEST(link, a_gateway_with_a_good_certificate_is_served) {
   EXPECT_EQ(p.session()->peer.exporter, gw->exporter());
 }
 
-/// Refused at the handshake or at the first read, as TLS 1.3 has it, and never given to a session.
+/// Refused during the handshake or at the first read (TLS 1.3), and never passed to a session.
 void expect_refused(harness& p, crypto::tls_context context, std::string_view why) {
   gateway_end gw{p.at->port(), std::move(context)};
   if (gw.connected()) {
@@ -133,36 +133,36 @@ void expect_refused(harness& p, crypto::tls_context context, std::string_view wh
   EXPECT_TRUE(p.sessions.empty());
 }
 
-TEST(link_refusal, no_certificate) {
+TEST(link_refusal, refuses_a_client_without_a_certificate) {
   harness p;
   expect_refused(p, crypto::careless(false, nullptr), "no certificate");
 }
-TEST(link_refusal, a_certificate_of_an_unknown_ca) {
+TEST(link_refusal, refuses_a_certificate_of_an_unknown_ca) {
   harness p;
   const auto other = crypto::make_ca("other CA", 2).value();
   const auto files = p.home.files(
       "foreign", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x"), &other);
   expect_refused(p, crypto::careless(false, &files), "unknown CA");
 }
-TEST(link_refusal, an_expired_certificate) {
+TEST(link_refusal, refuses_an_expired_certificate) {
   harness p;
   auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
   request.not_after = now_wall() - seconds{60};
   const auto files = p.home.files("old", request);
   expect_refused(p, crypto::careless(false, &files), "expired");
 }
-TEST(link_refusal, a_servers_certificate_used_by_a_client) {
+TEST(link_refusal, refuses_a_server_certificate_of_a_client) {
   harness p;
   expect_refused(p, crypto::careless(false, &p.home.server), "another purpose");
 }
-TEST(link_refusal, a_certificate_without_a_name_or_with_two) {
+TEST(link_refusal, refuses_a_certificate_with_two_names) {
   harness p;
   auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
   request.uris.push_back("urn:cpns:gw:y");
   const auto files = p.home.files("two", request);
   expect_refused(p, crypto::careless(false, &files), "one SAN URI");
 }
-TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
+TEST(link_refusal, refuses_a_name_that_does_not_match_gateway_uris) {
   const auto named = [](const harness& p, std::string uri) {
     return p.home.files("named", crypto::request_for(crypto::certificate_usage::client, std::move(uri)));
   };
@@ -183,7 +183,7 @@ TEST(link_refusal, a_name_that_is_not_of_a_gateway_and_which_key_lets_it_in) {
   for (const auto* uri : {"urn:example:hub:7", "https://gw.example.org/1"})
     EXPECT_TRUE(p.connect(named(p, uri))->connected()) << uri;
 }
-TEST(link_refusal, the_servers_own_name_whatever_is_let_in) {
+TEST(link_refusal, refuses_the_servers_own_name_even_if_it_matches_gateway_uris) {
   link_limits limits;
   limits.gateway_uris = std::make_shared<const std::vector<std::string>>(1, "urn:*");
   harness p{limits};
@@ -191,19 +191,19 @@ TEST(link_refusal, the_servers_own_name_whatever_is_let_in) {
       p.home.files("thief", crypto::request_for(crypto::certificate_usage::client, "urn:cpns:server:one"));
   expect_refused(p, crypto::careless(false, &files), "has the URI of this server");
 }
-TEST(link_refusal, tls_1_2) {
+TEST(link_refusal, refuses_tls_1_2) {
   harness p;
   auto context = crypto::careless(false, &p.home.client);
   SSL_CTX_set_max_proto_version(context.get(), TLS1_2_VERSION);
   expect_refused(p, std::move(context), "TLS 1.3");
 }
-TEST(link_refusal, no_alpn) {
+TEST(link_refusal, refuses_a_client_without_alpn) {
   harness p;
   auto context = crypto::careless(false, &p.home.client);
   SSL_CTX_set_alpn_protos(context.get(), nullptr, 0);
   expect_refused(p, std::move(context), "ALPN");
 }
-TEST(link_refusal, another_alpn) {
+TEST(link_refusal, refuses_another_alpn) {
   harness p;
   auto context = crypto::careless(false, &p.home.client);
   const unsigned char http[] = {2, 'h', '2'};
@@ -225,15 +225,15 @@ struct plain {
   }
 };
 
-TEST(link_refusal, what_is_not_tls) {
+TEST(link_refusal, refuses_a_peer_that_does_not_speak_tls) {
   harness p;
   plain peer{p.at->port()};
   boost::asio::write(peer.s, boost::asio::buffer(std::string{"GET / HTTP/1.1\r\n\r\n"}));
   EXPECT_TRUE(peer.wait_closed());
-  EXPECT_TRUE(p.log.says("not TLS"));
+  EXPECT_TRUE(p.log.says("does not speak TLS"));
 }
 
-TEST(link_refusal, a_handshake_that_takes_too_long) {
+TEST(link_refusal, refuses_a_handshake_that_takes_too_long) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
   harness p{limits};
@@ -243,7 +243,7 @@ TEST(link_refusal, a_handshake_that_takes_too_long) {
   EXPECT_TRUE(p.log.says("the handshake took too long"));
 }
 
-TEST(link_refusal, connections_without_a_byte_are_counted_without_a_warning) {
+TEST(link_refusal, counts_connections_without_a_byte_and_does_not_warn) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};
   harness p{limits};
@@ -260,7 +260,7 @@ TEST(link_refusal, connections_without_a_byte_are_counted_without_a_warning) {
       << "once an hour";
 }
 
-TEST(link, a_header_that_announces_4_gib_closes_at_once) {
+TEST(link, closes_at_once_on_a_header_that_announces_4_gib) {
   for (const auto& head : {bytes{0xff, 0xff, 0xff, 0xff}, bytes{0, 1, 0, 1}, bytes{0, 0, 0, 0}}) {
     harness p;
     auto gw = p.connect();
@@ -282,20 +282,20 @@ TEST(link, the_largest_frame_passes) {
   EXPECT_EQ(gw->read_frame(), hello);
 }
 
-TEST(link, a_frame_that_comes_byte_by_byte_must_be_complete_in_time) {
+TEST(link, closes_when_a_frame_is_not_complete_in_time) {
   link_limits limits;
   limits.frame_timeout = milliseconds{200};
   harness p{limits};
   auto gw = p.connect();
   ASSERT_TRUE(gw->send_raw(bytes{0, 0, 1, 0}));
-  // Each byte is traffic; none of them moves the deadline back, and 200 of 256 never make a frame.
+  // Bytes are traffic but do not move the deadline; 200 of 256 bytes are not a complete frame.
   for (int i = 0; i < 200 && gw->send_raw(bytes{1}); ++i) std::this_thread::yield();
   EXPECT_TRUE(gw->wait_closed());
   EXPECT_TRUE(p.log.says("a frame took too long"));
   EXPECT_EQ(p.session()->received(), 0u);
 }
 
-TEST(link, an_idle_connection_and_an_old_one_are_closed) {
+TEST(link, closes_idle_and_old_connections) {
   link_limits idle;
   idle.idle_timeout = milliseconds{100};
   harness p{idle};
@@ -312,7 +312,7 @@ TEST(link, an_idle_connection_and_an_old_one_are_closed) {
   EXPECT_TRUE(q.log.says("lifetime"));
 }
 
-TEST(link, pipelined_frames_are_all_answered_in_order) {
+TEST(link, answers_all_pipelined_frames_in_order) {
   harness p;
   auto gw = p.connect();
   bytes many;
@@ -324,7 +324,7 @@ TEST(link, pipelined_frames_are_all_answered_in_order) {
   for (std::uint8_t i = 0; i < 200; ++i) EXPECT_EQ(gw->read_frame(), (bytes{9, i}));
 }
 
-TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
+TEST(link, bounds_requests_in_flight_by_pausing_reads) {
   link_limits limits;
   limits.requests_in_flight = 4;
   harness p{limits, true};
@@ -342,7 +342,7 @@ TEST(link, requests_in_flight_are_bounded_by_not_reading_on) {
   EXPECT_EQ(p.session()->received(), 50u);
 }
 
-TEST(link, bytes_in_flight_are_bounded_by_not_reading_on) {
+TEST(link, bounds_bytes_in_flight_by_pausing_reads) {
   link_limits limits;
   limits.bytes_in_flight = 100'000;
   harness p{limits, true};
@@ -352,13 +352,13 @@ TEST(link, bytes_in_flight_are_bounded_by_not_reading_on) {
     for (int i = 0; i < 20; ++i) EXPECT_TRUE(gw->send_frame(big));
   }};
   ASSERT_TRUE(p.session()->wait_received(2));
-  EXPECT_EQ(p.session()->received(), 2u) << "the second one reached the bound";
+  EXPECT_EQ(p.session()->received(), 2u) << "the second frame reached the bound";
   p.session()->release();
-  EXPECT_TRUE(p.session()->wait_received(20)) << "and all of them are taken in the end";
+  EXPECT_TRUE(p.session()->wait_received(20)) << "all frames are read in the end";
   sending.join();
 }
 
-TEST(link, a_gateway_that_reads_no_answers_is_closed) {
+TEST(link, closes_a_gateway_that_does_not_read_its_answers) {
   link_limits limits;
   limits.frame_timeout = milliseconds{300};
   limits.unsent_bytes = 256 * 1024;
@@ -371,7 +371,7 @@ TEST(link, a_gateway_that_reads_no_answers_is_closed) {
   EXPECT_TRUE(p.log.says("does not read its answers"));
 }
 
-TEST(link, further_gateways_wait_while_all_connections_are_taken) {
+TEST(link, further_gateways_wait_while_all_connections_are_in_use) {
   link_limits limits;
   limits.connections = 1;
   harness p{limits};
@@ -385,7 +385,7 @@ TEST(link, further_gateways_wait_while_all_connections_are_taken) {
   EXPECT_TRUE(second->connected()) << second->error();
 }
 
-TEST(link, strangers_at_the_port_cause_a_few_lines_and_the_number_of_the_others) {
+TEST(link, bounds_and_counts_the_log_lines_of_strangers) {
   harness p;
   p.at->every(milliseconds{10}, [] {});
   constexpr std::size_t strangers = 60;
@@ -406,10 +406,10 @@ TEST(link, strangers_at_the_port_cause_a_few_lines_and_the_number_of_the_others)
   EXPECT_EQ(lines, server::refusal_log::lines);
   auto gw = p.connect();
   ASSERT_TRUE(gw->connected());
-  EXPECT_TRUE(p.log.says("gateway-connected")) << "a gateway's lines are its own";
+  EXPECT_TRUE(p.log.says("gateway-connected")) << "each gateway has its own budget";
 }
 
-TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
+TEST(link, a_higher_limit_accepts_waiting_gateways_at_once) {
   link_limits limits;
   limits.connections = 1;
   harness p{limits};
@@ -425,7 +425,7 @@ TEST(link, a_higher_bound_lets_those_who_wait_in_at_once) {
   EXPECT_EQ(p.at->connections(), 2u);
 }
 
-TEST(link, drain_answers_what_was_read_and_then_closes) {
+TEST(link, drain_answers_all_frames_read_and_then_closes) {
   harness p{{}, true};
   auto gw = p.connect();
   ASSERT_TRUE(gw->send_frame(hello));
@@ -439,7 +439,7 @@ TEST(link, drain_answers_what_was_read_and_then_closes) {
   EXPECT_FALSE(gateway_end(p.at->port(), crypto::make_client_tls(p.home.client).value()).connected());
 }
 
-TEST(link, an_address_in_use_is_said_so) {
+TEST(link, reports_an_address_in_use) {
   harness p;
   const auto again = server::listener::start("127.0.0.1", p.at->port(),
                                              crypto::make_server_tls(p.home.server).value(), {}, {});

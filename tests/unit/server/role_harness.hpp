@@ -1,5 +1,5 @@
 #pragma once
-// A server role with its store, a user and devices, and gateways that speak to it over real TLS.
+// A server role with its store, a user and devices, and gateways that connect over real TLS.
 
 #include "server/server.hpp"
 #include "storage/faulty_store.hpp"
@@ -45,7 +45,7 @@ struct role_harness {
         storage::sealed_store::open(on_disk_ ? *rocks : faulty, *protector, crypto::system_entropy()).value();
   }
   void start() { role = server::server_role::start(config, *sealed).value(); }
-  /// The process ends without a word; another one begins from what is durable.
+  /// As after kill -9: a new role starts from the durable state.
   void kill_and_restart() {
     role.reset();
     if (on_disk_) {

@@ -1,4 +1,7 @@
-// The whole role over real TLS: steps 0 and 4 to 8, reports, and what happens when things break.
+// The complete server role over real TLS: steps 0 and 4 to 8, reports, faults.
+#include <caf/scheduler/abstract_coordinator.hpp>
+
+#include "server/context.hpp"
 #include "tests/unit/server/role_harness.hpp"
 
 namespace cpns::server_tests {
@@ -24,7 +27,8 @@ TEST(server_role, assigns_keys_and_takes_the_report) {
   const auto reported = body_of<protocol::epoch_report_answer>(g->ask(p.request(report)));
   ASSERT_EQ(reported.entries.size(), 2u);
   EXPECT_EQ(reported.entries[0].second, protocol::report_outcome::ok);
-  EXPECT_EQ(reported.entries[1].second, protocol::report_outcome::resync) << "nothing is known of that one";
+  EXPECT_EQ(reported.entries[1].second, protocol::report_outcome::resync)
+      << "the server has no row for that device";
 
   const auto& next =
       body_of<assigned_keys>(g->ask(p.assignment(*g, p.device, p.alice, assignment_reason::recover)));
@@ -35,7 +39,7 @@ TEST(server_role, assigns_keys_and_takes_the_report) {
     EXPECT_TRUE(p.log.says(event)) << event;
 }
 
-TEST(server_role, challenges_are_stable_and_do_not_tell_who_exists) {
+TEST(server_role, challenges_are_stable_and_do_not_reveal_which_users_exist) {
   role_harness p;
   auto g = p.connect();
   const auto ask = [&](std::string_view name) {
@@ -51,7 +55,7 @@ TEST(server_role, challenges_are_stable_and_do_not_tell_who_exists) {
   EXPECT_EQ(ask("nobody@example.org").salt, nobody.salt);
 }
 
-TEST(server_role, wrong_password_and_unknown_user_get_the_same_answer) {
+TEST(server_role, answers_a_wrong_password_like_an_unknown_user) {
   role_harness p;
   auto g = p.connect();
   const person wrong{"alice@example.org", "another horse"};
@@ -65,7 +69,7 @@ TEST(server_role, wrong_password_and_unknown_user_get_the_same_answer) {
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok);
 }
 
-TEST(server_role, unknown_entity_wrong_presence_and_another_gateways_answer) {
+TEST(server_role, refuses_unknown_entities_and_wrong_presence_and_answers_to_another_gateway) {
   role_harness p;
   auto g = p.connect();
   headset stranger = device_number(5);
@@ -85,7 +89,7 @@ TEST(server_role, unknown_entity_wrong_presence_and_another_gateways_answer) {
   EXPECT_EQ(status_of(g->ask(late)), link_status::stale_nonce);
 }
 
-TEST(server_role, a_second_gateway_of_the_user_is_told_who_holds_the_device) {
+TEST(server_role, refuses_a_second_gateway_while_the_first_holds_the_device) {
   role_harness p;
   auto g = p.connect();
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok);
@@ -97,7 +101,7 @@ TEST(server_role, a_second_gateway_of_the_user_is_told_who_holds_the_device) {
   EXPECT_EQ(std::get<refusal>(no->body).retry_after, 60u);
 }
 
-TEST(server_role, a_request_repeated_over_another_connection_and_after_a_kill_gets_the_same_keys) {
+TEST(server_role, a_request_repeated_after_a_kill_gets_the_same_keys) {
   role_harness p{true};
   auto g = p.connect();
   auto r = p.assignment(*g, p.device, p.alice);
@@ -111,7 +115,7 @@ TEST(server_role, a_request_repeated_over_another_connection_and_after_a_kill_ge
   EXPECT_EQ(again.set, keys.set);
 }
 
-TEST(server_role, killed_at_any_moment_never_gives_an_epoch_two_keys) {
+TEST(server_role, never_gives_an_epoch_two_keys_when_killed_at_any_moment) {
   role_harness p{true};
   std::map<std::pair<std::string, std::uint64_t>, secret32> seen;
   std::vector<headset> devices;
@@ -124,7 +128,7 @@ TEST(server_role, killed_at_any_moment_never_gives_an_epoch_two_keys) {
     std::vector<protocol::link_request> asked;
     for (auto& d : devices) asked.push_back(p.assignment(*g, d, p.alice, assignment_reason::recover));
     for (const auto& r : asked) ASSERT_TRUE(g->send(r));
-    // Some answers are read, then the server is gone.
+    // Reads some answers, then kills the server.
     for (int n = 0; n < round; ++n)
       if (const auto a = g->receive(); a && status_of(a) == link_status::ok) {
         const auto& keys = std::get<assigned_keys>(a->body);
@@ -141,7 +145,7 @@ TEST(server_role, killed_at_any_moment_never_gives_an_epoch_two_keys) {
   EXPECT_FALSE(seen.empty());
 }
 
-TEST(server_role, pipelined_requests_for_many_devices_are_all_answered) {
+TEST(server_role, answers_pipelined_requests_for_many_devices) {
   role_harness p;
   auto g = p.connect();
   constexpr int count = 100;
@@ -163,7 +167,7 @@ TEST(server_role, pipelined_requests_for_many_devices_are_all_answered) {
   EXPECT_TRUE(asked.empty());
 }
 
-TEST(server_role, garbage_is_refused_by_its_id_or_ends_the_connection) {
+TEST(server_role, refuses_garbage_by_its_id_or_ends_the_connection) {
   role_harness p;
   auto g = p.connect();
   auto frame = encode(p.request(protocol::issuer_nonce_request{}));
@@ -171,7 +175,7 @@ TEST(server_role, garbage_is_refused_by_its_id_or_ends_the_connection) {
   ASSERT_TRUE(g->send_frame(frame));
   EXPECT_EQ(status_of(g->receive()), link_status::bad_request);
   EXPECT_EQ(status_of(g->ask(p.request(protocol::issuer_nonce_request{}))), link_status::ok)
-      << "the connection lives on";
+      << "the connection stays open";
   seeded_entropy random{5};
   for (int i = 0; i < 50; ++i) {
     bytes junk(1 + random.below(200));
@@ -186,7 +190,7 @@ TEST(server_role, garbage_is_refused_by_its_id_or_ends_the_connection) {
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok);
 }
 
-TEST(server_role, a_full_disk_is_answered_overloaded_and_the_role_lives_on) {
+TEST(server_role, answers_overloaded_while_the_disk_is_full_and_recovers) {
   role_harness p;
   auto g = p.connect();
   p.faulty.fail_writes(errc::store_full);
@@ -208,7 +212,7 @@ TEST(server_role, a_full_disk_is_answered_overloaded_and_the_role_lives_on) {
   EXPECT_FALSE(p.role->failed());
 }
 
-TEST(server_role, a_row_that_cannot_be_read_is_an_internal_error_and_is_not_made_anew) {
+TEST(server_role, answers_internal_for_an_unreadable_row_and_does_not_overwrite_it) {
   role_harness p;
   p.put(storage::table::entities, p.device.entity.text(), secret_bytes::from_text("not a record"));
   auto g = p.connect();
@@ -218,7 +222,7 @@ TEST(server_role, a_row_that_cannot_be_read_is_an_internal_error_and_is_not_made
   EXPECT_EQ(as_text((*row)->expose()), "not a record");
 }
 
-TEST(server_role, drain_answers_what_was_asked) {
+TEST(server_role, drain_closes_all_connections_after_their_answers) {
   role_harness p;
   auto g = p.connect();
   const auto r = p.assignment(*g, p.device, p.alice);
@@ -228,7 +232,7 @@ TEST(server_role, drain_answers_what_was_asked) {
   EXPECT_TRUE(g->wait_closed());
 }
 
-TEST(server_role, reload_takes_over_what_can_change_and_names_the_rest) {
+TEST(server_role, reload_applies_the_reloadable_settings_and_lists_the_others) {
   role_harness p;
   auto c = p.config;
   c.keys.set_size = 5;
@@ -243,7 +247,7 @@ TEST(server_role, reload_takes_over_what_can_change_and_names_the_rest) {
   EXPECT_TRUE(p.role->reload(c).changed.empty());
 }
 
-TEST(server_role, says_what_is_wrong_with_its_files) {
+TEST(server_role, reports_unreadable_tls_files) {
   role_harness p;
   auto c = p.config;
   c.tls.certificate = p.home.folder() + "/nothing.pem";
@@ -270,6 +274,14 @@ TEST(server_role, no_secret_reaches_the_log) {
   EXPECT_FALSE(leaks(p.alice.record.stored_key));
   for (const auto& k : keys.eukeys) EXPECT_FALSE(leaks(k.expose()));
   EXPECT_EQ(text.find("alice"), std::string::npos);
+}
+
+TEST(server_system, an_actor_yields_after_32_messages_and_two_workers_share) {
+  server::system_config config;
+  caf::actor_system system{config};
+  EXPECT_EQ(system.scheduler().max_throughput(), 32u);
+  EXPECT_EQ(system.scheduler().num_workers(), 2u);
+  EXPECT_EQ(caf::get_or(config, "scheduler.policy", caf::atom("none")), caf::atom("sharing"));
 }
 
 }  // namespace

@@ -26,7 +26,7 @@ struct rows {
   void add(const person& p) { put(storage::table::users, p.user.text(), encode(p.record)); }
 };
 
-TEST(user_directory, keeps_the_latest_used_and_reads_the_others) {
+TEST(user_directory, caches_the_latest_used_and_reads_the_others) {
   rows r;
   const person a{"a"}, b{"b"}, c{"c"};
   r.add(a);
@@ -38,7 +38,7 @@ TEST(user_directory, keeps_the_latest_used_and_reads_the_others) {
   r.faulty.fail_reads(errc::store_unavailable);
   EXPECT_TRUE(users.find(a.user).has_value()) << "in memory";
   EXPECT_TRUE(users.find(c.user).has_value()) << "in memory";
-  EXPECT_FALSE(users.find(b.user).has_value()) << "was pushed out";
+  EXPECT_FALSE(users.find(b.user).has_value()) << "was evicted";
   users.reset(0);
   EXPECT_FALSE(users.find(a.user).has_value());
   r.faulty.repair();
@@ -75,7 +75,7 @@ TEST(server_meta, is_drawn_once) {
   EXPECT_EQ(again.incarnation, 1u);
 }
 
-TEST(server_meta, is_not_made_anew_when_it_cannot_be_read_or_stored) {
+TEST(server_meta, is_not_drawn_again_when_it_cannot_be_read_or_stored) {
   rows r;
   r.faulty.fail_writes(errc::store_full);
   EXPECT_FALSE(server::load_meta(*r.sealed, r.random).has_value());

@@ -1,2 +1,0 @@
-// Boost.JSON is header-only here; its definitions are compiled once, in this file.
-#include <boost/json/src.hpp>

@@ -1,0 +1,116 @@
+#include "actors/pn_gw/views.hpp"
+
+#include <boost/json.hpp>
+
+#include "actors/pn_gw/actors.hpp"
+#include "base/log.hpp"
+
+namespace cpns::actors {
+namespace {
+
+const char* word_of(plugins::link_security s) {
+  switch (s) {
+  case plugins::link_security::none: return "none";
+  case plugins::link_security::encrypted: return "encrypted";
+  case plugins::link_security::authenticated: return "authenticated";
+  case plugins::link_security::unknown: break;
+  }
+  return nullptr;
+}
+
+boost::json::object as_json(const link_line& l, const plugins::transport& on) {
+  boost::json::object o{{"address", l.address}};
+  if (!l.entity.empty()) o["entity"] = l.entity;
+  const auto q = on.quality(l.link.link);
+  if (q.rssi_dbm) o["rssi_dbm"] = *q.rssi_dbm;
+  if (const auto* word = word_of(q.security)) o["security"] = word;
+  return o;
+}
+
+}  // namespace
+
+boost::json::object describe_device(const protocol::device_record& r, std::string_view state,
+                                    bool awaiting_person, const std::string& same_id) {
+  boost::json::object o;
+  o["entity"] = r.entity.text();
+  o["state"] = state;
+  o["awaiting_approval"] = awaiting_person;
+  if (const auto* own = r.own()) o["epoch"] = own->which.text();
+  o["generation"] = r.generation;
+  o["unused_keys"] = r.unused_count();
+  o["keyed_since_ms"] = r.keyed_since;
+  o["rekey_seconds"] = r.rekey_seconds;
+  o["resets"] = r.resets;
+  o["reported"] = !r.to_report.has_value();
+  o["transport"] = r.last_transport;
+  o["address"] = r.last_address;
+  if (!same_id.empty()) o["same_id"] = same_id;
+  if (!r.standing_reason.empty()) o["reason"] = r.standing_reason;
+  return o;
+}
+
+boost::json::object describe_stored(const protocol::device_record& r) {
+  using standing = protocol::device_standing;
+  switch (r.standing) {
+  case standing::normal: break;
+  case standing::held_elsewhere: return describe_device(r, "held_elsewhere", false);
+  case standing::quarantined: return describe_device(r, "quarantined", false);
+  case standing::rejected: return describe_device(r, "rejected", false);
+  case standing::revoked: return describe_device(r, "revoked", false);
+  }
+  return describe_device(r, "not in reach", false);
+}
+
+boost::json::array describe_stored_devices(const key_store& store,
+                                           const std::function<bool(const std::string&)>& is_live) {
+  boost::json::array out;
+  const auto all = store.all();
+  if (!all) {
+    log::error(gateway_component, "store-unreadable", all.error().message());
+    return out;
+  }
+  for (const auto& r : all->records)
+    if (!is_live(r.entity.text())) out.emplace_back(describe_stored(r));
+  return out;
+}
+
+boost::json::value show_stored_device(const key_store& store, const std::string& entity) {
+  const auto id = entity_id::parse(entity);
+  if (!id) return nullptr;
+  const auto record = store.load(*id);
+  if (!record || !*record) return nullptr;
+  return describe_stored(**record);
+}
+
+boost::json::object describe_radios(const std::vector<open_radio_entry>& radios,
+                                    const std::vector<link_line>& links) {
+  boost::json::array all;
+  for (std::size_t i = 0; i < radios.size(); ++i) {
+    const auto& on = *radios[i].transport;
+    boost::json::object counters;
+    for (const auto& c : on.counters()) counters[c.name] = c.value;
+    boost::json::array lines;
+    for (const auto& l : links)
+      if (l.link.transport == i) lines.emplace_back(as_json(l, on));
+    all.push_back(boost::json::object{{"name", radios[i].name},
+                                      {"plugin", on.info().name},
+                                      {"version", on.info().version},
+                                      {"counters", std::move(counters)},
+                                      {"links", std::move(lines)}});
+  }
+  return {{"radios", std::move(all)}};
+}
+
+boost::json::object describe_counts(const supervisor_counts& c) {
+  boost::json::object o;
+  o["devices"] = c.devices;
+  o["links"] = c.links;
+  o["links_without_device"] = c.links_without_device;
+  o["links_unproven"] = c.links_unproven;
+  o["messages_dropped"] = c.messages_dropped;
+  o["lines_left_out"] = c.lines_left_out;
+  o["devices_died"] = c.devices_died;
+  return o;
+}
+
+}  // namespace cpns::actors

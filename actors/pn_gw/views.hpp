@@ -1,0 +1,48 @@
+#pragma once
+// Devices, radios and counts of a gateway as JSON for people. No key is ever among the fields.
+
+#include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/pn_gw/key_store.hpp"
+#include "actors/radio.hpp"
+#include "protocol/pn_gw/pn_gw_machine.hpp"
+
+namespace cpns::actors {
+
+/// A device: entity, state, epochs, counts, where it was last seen.
+/// `same_id`: the addresses of two devices that answered with this Entity ID; empty: none did.
+boost::json::object describe_device(const protocol::device_record& r, std::string_view state,
+                                    bool awaiting_person, const std::string& same_id = {});
+/// The same for a device without an actor.
+boost::json::object describe_stored(const protocol::device_record& r);
+/// describe_stored for each stored device for which `is_live` is false. Empty, and logged, if the store
+/// cannot be read.
+boost::json::array describe_stored_devices(const key_store& store,
+                                           const std::function<bool(const std::string&)>& is_live);
+/// Null if the store has no such device.
+boost::json::value show_stored_device(const key_store& store, const std::string& entity);
+
+struct link_line {
+  protocol::gw_link link;
+  std::string address;
+  std::string entity;  ///< empty until a device answers on it
+};
+/// {"radios":[{"name", "plugin", "version", "counters": {name: number}, "links": [{"address", "entity",
+/// "rssi_dbm", "security"}]}]}; unknown fields are left out. Calls the plugins, which may take time.
+boost::json::object describe_radios(const std::vector<open_radio_entry>& radios,
+                                    const std::vector<link_line>& links);
+
+struct supervisor_counts {
+  std::size_t devices = 0, links = 0, links_without_device = 0, links_unproven = 0;
+  std::uint64_t messages_dropped = 0, lines_left_out = 0, devices_died = 0;
+};
+boost::json::object describe_counts(const supervisor_counts& c);
+
+}  // namespace cpns::actors

@@ -1,4 +1,0 @@
-cpns_test(actors_pne
-  LABELS actors
-  SOURCES pne_fleet_test.cpp
-  DEPS cpns_actors)
