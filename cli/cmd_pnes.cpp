@@ -2,22 +2,21 @@
 #include <cstdio>
 #include <iostream>
 
-#include "actors/control.hpp"
 #include "cli/commands.hpp"
-#include "cli/role_setup.hpp"
-#include "cli/terminal.hpp"
+#include "cli/role_process.hpp"
 
 namespace cpns::cli {
 namespace {
 
-struct options {
+struct pnes_options {
   std::string config, socket, entity;
   bool json = false;
 };
 
-result<std::string> socket_of(const options& o) {
+result<std::string> socket_of(const pnes_options& o) {
   if (!o.socket.empty()) return o.socket;
-  if (o.config.empty()) return fail(errc::config_usage, "name the gateway: --config FILE, or --socket PATH");
+  if (o.config.empty())
+    return fail(errc::config_usage, "name the gateway with --config FILE or --socket PATH");
   const auto c = config::load_gateway(o.config);
   if (!c) return fail(errc::config_syntax, c.error().lines().front());
   if (c->control_socket.empty()) return fail(errc::config_missing, o.config + " has no control_socket");
@@ -58,35 +57,29 @@ void print_radio(const boost::json::object& r) {
   }
 }
 
-int run(const options& o, const std::string& what) {
+int run(const pnes_options& o, const std::string& what) {
   const auto socket = socket_of(o);
   if (!socket) return report(socket.error());
-  boost::json::object request{{"do", what}};
-  if (!o.entity.empty()) request["entity"] = o.entity;
-  const auto answer = actors::control_call(*socket, boost::json::serialize(request));
+  const auto answer = ask_role(*socket, what, o.entity);
   if (!answer) return report(answer.error());
-  boost::system::error_code wrong;
-  const auto parsed = boost::json::parse(*answer, wrong);
-  if (wrong || !parsed.is_object()) return report({errc::internal, "the gateway's answer is no JSON object"});
-  const auto& object = parsed.get_object();
-  if (object.contains("error")) {
-    std::cerr << "cpns: " << text_of(object, "error") << "\n";
+  if (answer->contains("error")) {
+    std::cerr << "cpns: " << text_of(*answer, "error") << "\n";
     return exit_failed;
   }
   if (o.json) {
-    std::cout << *answer << "\n";
+    std::cout << boost::json::serialize(*answer) << "\n";
   } else if (what == "list") {
     std::printf(
         "%s\n",
         paint(colour::bold,
               "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS")
             .c_str());
-    for (const auto& one : object.at("pnes").as_array()) print_row(one.as_object());
+    for (const auto& one : answer->at("pnes").as_array()) print_row(one.as_object());
   } else if (what == "radios") {
-    for (const auto& one : object.at("radios").as_array()) print_radio(one.as_object());
+    for (const auto& one : answer->at("radios").as_array()) print_radio(one.as_object());
   } else if (what == "show") {
-    for (const auto& [key, value] : object)
-      std::cout << std::string{key} << ": " << text_of(object, std::string{key}.c_str()) << "\n";
+    for (const auto& [key, value] : *answer)
+      std::cout << std::string{key} << ": " << text_of(*answer, std::string{key}.c_str()) << "\n";
   } else {
     std::cout << "done\n";
   }
@@ -96,25 +89,26 @@ int run(const options& o, const std::string& what) {
 }  // namespace
 
 void add_pnes(CLI::App& app, int& code) {
-  auto* pnes = app.add_subcommand("pnes", "Look at the PNEs of a running gateway, approve or reject them");
+  auto* pnes = app.add_subcommand("pnes", "Show, approve, reject or update the PNEs of a running gateway");
   pnes->require_subcommand(1);
-  const auto o = std::make_shared<options>();
+  const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, bool entity) {
     auto* c = pnes->add_subcommand(name, text);
-    c->add_option("--config", o->config, "The gateway's YAML file, for its control_socket");
-    c->add_option("--socket", o->socket, "The gateway's control socket");
+    c->add_option("--config", o->config, "The gateway's YAML file, which names its control socket");
+    c->add_option("--socket", o->socket, "The gateway's control socket, instead of --config");
     c->add_flag("--json", o->json, "Print the answer as JSON");
     if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
     c->footer(std::string{"Examples:\n  cpns pnes "} + name +
               (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml");
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
   };
-  add("list", "All PNEs that this gateway knows", false);
-  add("show", "One PNE in full", true);
+  add("list", "List all PNEs that the gateway knows", false);
+  add("show", "Show one PNE in full", true);
   add("approve", "Accept a PNE that waits for approval", true);
   add("reject", "Refuse a PNE", true);
   add("update", "Deliver the next EUKey now", true);
-  add("radios", "The gateway's radios: what they count, and their links with strength and security", false);
+  add("radios", "Show the radios of the gateway: counters, and links with signal strength and security",
+      false);
 }
 
 }  // namespace cpns::cli

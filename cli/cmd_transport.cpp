@@ -1,150 +1,282 @@
+// `cpns transport list`, `show` and `new`; `check` has a file of its own.
+
+#include <unistd.h>
+
 #include <algorithm>
+#include <boost/json.hpp>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
-#include <random>
+#include <iterator>
+#include <set>
 
 #include "cli/commands.hpp"
-#include "cli/parameters.hpp"
-#include "cli/plugin_argument.hpp"
-#include "cli/signals.hpp"
-#include "cli/terminal.hpp"
 #include "cli/transport_check.hpp"
-#include "cli/transport_new.hpp"
-#include "cli/transport_show.hpp"
-#include "plugins/conformance/report.hpp"
-#include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"
+#include "plugins/host/moniker.hpp"
 
 namespace cpns::cli {
 namespace {
 
-using conformance::verdict;
+namespace fs = std::filesystem;
+using plugins::parameter_description;
+using plugins::plugin_description;
 
-struct check_options {
-  std::string plugin, config, format = "text", output;
-  std::vector<std::string> only;
-  conformance::params central, peripheral;
-  std::uint64_t seed = 0;
-  bool list = false, in_process = false;
-};
-
-std::string painted(verdict v, const std::string& word) {
-  switch (v) {
-  case verdict::passed: return paint(colour::green, word);
-  case verdict::failed:
-  case verdict::crashed: return paint(colour::red, word);
-  case verdict::warning: return paint(colour::yellow, word);
-  case verdict::skipped: return paint(colour::dim, word);
-  }
-  return word;
+std::string role_of(const parameter_description& p) {
+  const bool gateway = p.is_of(plugins::transport_role::central);
+  const bool pne = p.is_of(plugins::transport_role::peripheral);
+  return gateway && pne ? "both" : gateway ? "gateway" : "PNE";
 }
 
-int list(const check_options& o) {
-  const auto tests = transport_tests();
-  std::cout << (o.format == "json"       ? conformance::list_as_json(tests)
-                : o.format == "markdown" ? conformance::list_as_markdown(tests)
-                                         : conformance::list_as_text(tests));
+std::string preset_of(const parameter_description& p) {
+  return !p.preset ? "required" : p.preset->empty() ? "empty" : *p.preset;
+}
+
+std::string interface_of(const plugin_description& d) {
+  return "interface " + std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor);
+}
+
+std::string padded(std::string text, std::size_t width) {
+  text.resize(std::max(text.size(), width), ' ');
+  return text;
+}
+
+std::string as_text(const plugin_description& d) {
+  std::string out =
+      paint(colour::bold, d.name) + " " + d.version + ", " + interface_of(d) + "\n" + d.description + "\n";
+  if (!d.declares) return out + "\nIt does not declare its parameters.\n";
+  if (d.parameters.empty()) return out + "\nIt has no parameters.\n";
+  std::size_t width = 0;
+  for (const auto& p : d.parameters) width = std::max(width, p.name.size());
+  for (const auto& p : d.parameters)
+    out += "\n  " + paint(colour::bold, padded(p.name, width)) + "  " + role_of(p) + "; " + p.form() + "; " +
+           (p.preset ? "preset: " : "") + preset_of(p) +
+           (p.is_address() ? "; the ADDRESS of a moniker" : "") + "\n  " + std::string(width, ' ') + "  " +
+           p.sentence;
+  return out + "\n";
+}
+
+std::string as_markdown(const plugin_description& d) {
+  std::string out =
+      "## " + d.name + "\n\n" + d.description + ". Version " + d.version + ", " + interface_of(d) + ".\n\n";
+  if (d.parameters.empty()) return out;
+  out += "| parameter | role | value | preset | |\n|---|---|---|---|---|\n";
+  for (const auto& p : d.parameters)
+    out += "| `" + p.name + "` | " + role_of(p) + " | " + p.form() + " | " +
+           (p.preset && !p.preset->empty() ? "`" + *p.preset + "`" : preset_of(p)) + " | " + p.sentence +
+           (p.is_address() ? " The ADDRESS of a moniker." : "") + " |\n";
+  return out;
+}
+
+boost::json::object as_json(const plugin_description& d) {
+  boost::json::array parameters;
+  for (const auto& p : d.parameters) {
+    boost::json::object one{{"name", p.name},    {"sentence", p.sentence}, {"role", role_of(p)},
+                            {"value", p.form()}, {"required", !p.preset},  {"address", p.is_address()}};
+    if (p.preset) one["preset"] = *p.preset;
+    parameters.emplace_back(std::move(one));
+  }
+  return {{"name", d.name},
+          {"version", d.version},
+          {"description", d.description},
+          {"interface", std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor)},
+          {"declares", d.declares},
+          {"parameters", std::move(parameters)}};
+}
+
+result<plugin_description> described(const std::string& text) {
+  CPNS_TRY(const auto named, plugins::parse_moniker(text));
+  return plugins::describe_transport({named.plugin, plugins::transport_role::central, {}, {}});
+}
+
+constexpr const char* page_head = R"(# The radios of this project, and their parameters
+
+Written by `cpns transport show tcp loopback ble --format markdown`; `make docs` updates it. Set the parameters
+under `params:` of a transport in the configuration ([config.md](config.md)), or behind the name on a command line:
+`cpns demo --transport tcp:127.0.0.1:7000,mtu=200`.
+)";
+
+int show(const std::vector<std::string>& names, const std::string& format) {
+  std::vector<plugin_description> all;
+  for (const auto& n : names) {
+    auto d = described(n);
+    if (!d) return report(d.error());
+    all.push_back(std::move(*d));
+  }
+  if (format == "markdown") std::cout << page_head;
+  boost::json::array objects;
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (format == "json") {
+      objects.emplace_back(as_json(all[i]));
+      continue;
+    }
+    const bool markdown = format == "markdown";
+    if (i > 0 || markdown) std::cout << "\n";
+    std::cout << (markdown ? as_markdown(all[i]) : as_text(all[i]));
+  }
+  if (format == "json") std::cout << boost::json::serialize(objects) << "\n";
   return exit_done;
 }
 
-int check(const check_options& o) {
-  if (o.list) return list(o);
-  if (o.plugin.empty()) return report({errc::config_usage, "check needs a plugin: its name or FILE.so"});
-  if (o.format == "markdown") return report({errc::config_usage, "--format markdown is for --list"});
-  if (o.in_process && o.only.size() != 1)
-    return report({errc::config_usage, "--in-process runs one test: name one with --test"});
-  auto tests = transport_tests();
-  if (!o.only.empty())
-    std::erase_if(tests, [&o](const auto& t) {
-      return std::find(o.only.begin(), o.only.end(), t.name) == o.only.end();
-    });
-  auto on = read_plugin_argument(o.plugin, o.config, o.central, o.peripheral);
-  if (!on) return report(on.error());
-  if (plugins::is_linked(on->file))
-    return report(
-        {errc::config_usage,
-         o.plugin + " is part of this program and has no file to check: name one, ./" + o.plugin + ".so"});
-  on->seed = o.seed != 0 ? o.seed : std::random_device{}();
-  const conformance::heading heading{o.plugin, on->seed};
-  std::vector<conformance::outcome> all;
-  if (o.in_process) {
-    auto one = conformance::run_here(*on, tests.front());
-    if (!one) return report(one.error());
-    all.push_back(std::move(*one));
-  } else {
-    block_signals();
-    auto ran = conformance::run_all(*on, tests,
-                                    {[](std::size_t done, std::size_t of, std::string_view name) {
-                                       show_status(bar(done, of) + " " + std::string{name});
-                                     },
-                                     cancelled});
-    clear_status();
-    if (!ran) return report(ran.error());
-    all = std::move(*ran);
+int list() {
+  std::set<std::string> seen;
+  int code = exit_done;
+  const auto row = [&code](const std::string& name, const std::string& plugin, const std::string& where) {
+    const auto d = described(plugin);
+    if (!d) code = exit_failed;
+    std::cout << paint(d ? colour::bold : colour::red, padded(name, 12)) << "  "
+              << (d ? padded(d->version, 8) + "  " + d->description : d.error().message())
+              << "\n              " << paint(colour::dim, where) << "\n";
+  };
+  for (const auto& name : plugins::linked_transports())
+    if (seen.insert(name).second) row(name, name, "built into this program");
+  for (const auto& folder : plugins::default_plugin_dirs()) {
+    std::set<fs::path> files;
+    std::error_code wrong;
+    for (const auto& e : fs::directory_iterator(folder, wrong))
+      if (e.path().extension() == ".so") files.insert(e.path());
+    for (const auto& file : files) {
+      if (!seen.insert(file.stem().string()).second) continue;  // the plugin of an earlier folder is used
+      row(file.stem().string(), file.string(), file.string());
+    }
   }
-  const auto text = conformance::as_text(heading, all, painted);
-  if (all.size() < tests.size()) {
-    // A part of a report in a file or for a program would be taken for all of it.
-    if (o.format == "text" || !o.output.empty()) std::cout << text << std::flush;
-    return interrupted("after " + std::to_string(all.size()) + " of " + std::to_string(tests.size()) +
-                       " tests" + (o.output.empty() ? "" : "; " + o.output + " is not written"));
+  if (seen.empty()) {
+    std::string searched;
+    for (const auto& folder : plugins::default_plugin_dirs())
+      searched += (searched.empty() ? "" : ", ") + folder;
+    return report({errc::plugin_load, "no plugin was found in " + searched});
   }
-  const auto wanted = o.format == "json"    ? conformance::as_json(heading, all)
-                      : o.format == "junit" ? conformance::as_junit(heading, all)
-                      : o.output.empty()    ? text
-                                            : conformance::as_text(heading, all);
-  std::cout << (o.output.empty() ? wanted : text) << std::flush;
-  if (!o.output.empty() && !(std::ofstream{o.output, std::ios::binary} << wanted << std::flush))
-    return report({errc::config_file, o.output + " cannot be written"});
-  return conformance::all_well(all) ? exit_done : exit_failed;
+  return code;
 }
 
-void add_check(CLI::App& transport, int& code) {
-  auto* c = transport.add_subcommand("check", "Ask whether a plugin keeps the rules of its interface");
-  const auto o = std::make_shared<check_options>();
-  c->add_option(
-      "PLUGIN", o->plugin,
-      "FILE.so (a path with a '/') or the name of an installed plugin; an ADDRESS and parameters may "
-      "follow: NAME:ADDRESS,NAME=VALUE");
-  c->add_option("--config", o->config,
-                "How its two roles find each other, instead of NAME.check.yaml beside the plugin")
-      ->check(CLI::ExistingFile);
-  add_parameters(*c, "--param", o->central, "A parameter of the central, laid over those of the file");
-  add_parameters(*c, "--peer-param", o->peripheral, "A parameter of the peripheral");
-  c->add_option("--test", o->only, "Run this test alone; may be given several times")
-      ->check([](const std::string& name) {
-        const auto tests = transport_tests();
-        const bool known =
-            std::any_of(tests.begin(), tests.end(), [&](const auto& t) { return t.name == name; });
-        return known ? std::string{} : "there is no test '" + name + "'; --list names all";
-      });
-  c->add_option("--seed", o->seed, "Draw what an earlier run drew; without it each run draws anew")
-      ->check(CLI::PositiveNumber);
-  c->add_flag("--list", o->list, "Print the tests and their sentences");
-  c->add_option("--format", o->format, "text, json or junit; with --list text, json or markdown")
-      ->check(CLI::IsMember({"text", "json", "junit", "markdown"}))
+/// The name of the examples; the new name replaces it in all their files.
+constexpr std::string_view example = "unixgram";
+
+struct new_options {
+  std::string name, lang = "c", folder;
+};
+
+std::string renamed(std::string text, const std::string& name) {
+  for (auto at = text.find(example); at != std::string::npos; at = text.find(example, at + name.size()))
+    text.replace(at, example.size(), name);
+  return text;
+}
+
+status check_name(const std::string& name) {
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
+  };
+  if (name.empty() || name.size() > 32 || name.front() < 'a' || name.front() > 'z' ||
+      !std::all_of(name.begin(), name.end(), fits))
+    return fail(errc::config_usage,
+                "'" + name + "' is not a valid name: 1 to 32 of a-z, 0-9, '-' and '_', a letter first");
+  if (plugins::find_plugin({name, plugins::transport_role::central, {}, {}}))
+    return fail(errc::config_usage, "the plugin '" + name + "' exists already; see cpns transport list");
+  return {};
+}
+
+/// The folder of the examples beside this program's folder, in build and install trees alike.
+result<fs::path> examples(const std::string& lang) {
+  std::error_code wrong;
+  const auto program = fs::read_symlink("/proc/self/exe", wrong);
+  auto folder = program.parent_path().parent_path() / "share" / "cpns" / "examples" / lang;
+  if (wrong || !fs::is_directory(folder, wrong))
+    return fail(errc::config_file, "no examples were found in " + folder.string() +
+                                       "; is this program where cmake --install put it?");
+  return folder;
+}
+
+status copy_renamed(const fs::path& from, const fs::path& to, const std::string& name) {
+  std::error_code wrong;
+  fs::create_directories(to.parent_path(), wrong);
+  std::ifstream in{from, std::ios::binary};
+  const std::string text{std::istreambuf_iterator<char>{in}, {}};
+  std::ofstream out{to, std::ios::binary};
+  out << renamed(text, name) << std::flush;
+  if (!in || !out) return fail(errc::config_file, to.string() + " cannot be written");
+  fs::permissions(to, fs::status(from, wrong).permissions(), wrong);
+  return {};
+}
+
+/// Writes into a folder of another name and renames it when it is complete.
+status make_project(const new_options& o, const fs::path& folder) {
+  CPNS_TRY(const auto from, examples(o.lang));
+  const auto unfinished = folder.string() + ".unfinished-" + std::to_string(::getpid());
+  std::error_code wrong;
+  const auto remove = [&] { fs::remove_all(unfinished, wrong); };
+  for (const auto& e : fs::recursive_directory_iterator(from, wrong)) {
+    if (!e.is_regular_file()) continue;
+    const auto to = fs::path{unfinished} / renamed(fs::relative(e.path(), from).string(), o.name);
+    if (auto copied = copy_renamed(e.path(), to, o.name); !copied) return remove(), copied;
+  }
+  fs::rename(unfinished, folder, wrong);
+  if (!wrong) return {};
+  const auto why = wrong.message();
+  remove();
+  return fail(errc::config_file, folder.string() + ": " + why);
+}
+
+int create(const new_options& o) {
+  if (const auto named = check_name(o.name); !named) return report(named.error());
+  const fs::path folder = o.folder.empty() ? fs::path{o.name} : fs::path{o.folder};
+  std::error_code wrong;
+  if (fs::exists(folder, wrong) && !(fs::is_directory(folder, wrong) && fs::is_empty(folder, wrong)))
+    return report(
+        {errc::config_usage, folder.string() + " is there already; name another one with --folder"});
+  if (const auto made = make_project(o, folder); !made) return report(made.error());
+  const auto prefix = fs::read_symlink("/proc/self/exe", wrong).parent_path().parent_path().string();
+  std::cout << "Made " << folder.string()
+            << ": a radio over UNIX datagrams that works, for you to change.\n\n  cd " << folder.string()
+            << "\n  cmake -B build -DCMAKE_PREFIX_PATH=" << prefix
+            << "\n  cmake --build build\n  cpns transport check build/" << o.name
+            << ".so\n  cpns demo --transport build/" << o.name << ".so\n";
+  return exit_done;
+}
+
+void add_list(CLI::App& transport, int& code) {
+  auto* c = transport.add_subcommand("list", "List the plugins that are found by name");
+  c->footer("The folders of CPNS_PLUGIN_PATH (separated by colons) are searched, then lib/cpns/transports\n"
+            "beside this program's folder.\n\nExamples:\n  cpns transport list\n"
+            "  CPNS_PLUGIN_PATH=build cpns transport list");
+  c->callback([&code] { code = list(); });
+}
+
+void add_show(CLI::App& transport, int& code) {
+  struct options {
+    std::vector<std::string> names;
+    std::string format = "text";
+  };
+  const auto o = std::make_shared<options>();
+  auto* c = transport.add_subcommand("show", "Show a plugin and its parameters");
+  c->add_option("PLUGIN", o->names, "The name of an installed plugin, or FILE.so (a path with a '/')")
+      ->required();
+  c->add_option("--format", o->format, "text, json or markdown")
+      ->check(CLI::IsMember({"text", "json", "markdown"}))
       ->capture_default_str();
-  c->add_option("--output", o->output, "Write the report to this file, and text to standard output");
-  c->add_flag("--in-process", o->in_process, "Run the test in this process, for a debugger");
+  c->footer("Examples:\n  cpns transport show tcp\n  cpns transport show ./libradio.so --format json");
+  c->callback([o, &code] { code = show(o->names, o->format); });
+}
+
+void add_new(CLI::App& transport, int& code) {
+  const auto o = std::make_shared<new_options>();
+  auto* c = transport.add_subcommand(
+      "new", "Write a radio plugin to start from: it builds, passes the check, and has a CI file");
+  c->add_option("NAME", o->name, "The name of the plugin")->required();
+  c->add_option("--lang", o->lang, "c or c++")->check(CLI::IsMember({"c", "c++"}))->capture_default_str();
+  c->add_option("--folder", o->folder, "The folder to write; default: NAME");
   c->footer(
-      "Exit codes: 0 no test failed or crashed; 1 otherwise; 2 the command line is wrong; 130 "
-      "interrupted.\n\nExamples:\n"
-      "  cpns transport check tcp\n  cpns transport check tcp:127.0.0.1:7000,mtu=200\n  cpns transport check "
-      "./libradio.so --param channel=3 --peer-param "
-      "channel=3\n  cpns transport check ./libradio.so --test calls-in-any-order --seed 7\n"
-      "  cpns transport check ./libradio.so --format junit --output report.xml\n"
-      "  gdb --args cpns transport check ./libradio.so --test close-returns --in-process");
-  c->callback([o, &code] { code = check(*o); });
+      "Examples:\n  cpns transport new smoke\n  cpns transport new smoke --lang c++ --folder radios/smoke");
+  c->callback([o, &code] { code = create(*o); });
 }
 
 }  // namespace
 
 void add_transport(CLI::App& app, int& code) {
-  auto* transport = app.add_subcommand("transport", "For authors of radio plugins");
+  auto* transport = app.add_subcommand("transport", "List, show, write and check radio plugins");
   transport->require_subcommand(1);
   add_list(*transport, code);
   add_show(*transport, code);
-  add_check(*transport, code);
+  add_transport_check(*transport, code);
   add_new(*transport, code);
 }
 

@@ -1,21 +1,18 @@
 #pragma once
-// The subcommands of cpns, one file each. `add_X` declares a command; its callback runs it and sets the exit
+// The subcommands of cpns. Each `add_X` declares one; its callback runs the command and sets `code`, the exit
 // code.
 
 #include <functional>
-#include <string_view>
+#include <memory>
 #include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "base/result.hpp"
-#include "config/diagnostics.hpp"
-#include "config/schema.hpp"
+#include "cli/terminal.hpp"
+#include "config/loader.hpp"
 
 namespace cpns::cli {
-
-/// What the process ends with.
-enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2, exit_interrupted = 130 };
 
 void add_init(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
@@ -28,13 +25,29 @@ void add_pne(CLI::App& app, int& code);
 void add_pnes(CLI::App& app, int& code);
 void add_transport(CLI::App& app, int& code);
 
-/// What is wrong with a transport of a configuration: actors::check_radio, in the program.
+/// Checks a configured transport. The program passes actors::check_radio; the unit tests link no actors and pass a
+/// function that finds nothing.
 using radio_check = std::function<config::diagnostics(
     const config::transport_config&, const std::vector<config::path>& plugin_dirs, config::role_kind)>;
 void add_config(CLI::App& app, int& code, const radio_check& radio);
 
-/// Prints "cpns: what is wrong" on standard error; config_usage gives exit_usage, everything else
-/// exit_failed.
-int report(const error& e);
+/// Reads the files that a configuration names as its role would, so that their errors show before its start, each
+/// with the place of its key. Writes nothing, keeps no secret. Ignores faults that may pass: the dates of
+/// certificates, a user_password_file that is removed after enrolment.
+config::diagnostics check_named_files(const config::checked_file& checked);
+
+/// Declares a subcommand that works on the server's store: with --config, and `run` returning the exit code.
+template <class Options>
+CLI::App* store_command(CLI::App& parent, const std::shared_ptr<Options>& o, int& code, const char* name,
+                        const char* help, result<int> (*run)(Options&)) {
+  auto* c = parent.add_subcommand(name, help);
+  c->add_option("--config", o->config, "The server's configuration, which names the store")
+      ->capture_default_str();
+  c->callback([o, run, &code] {
+    const auto done = run(*o);
+    code = done ? *done : report(done.error());
+  });
+  return c;
+}
 
 }  // namespace cpns::cli

@@ -2,46 +2,55 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <memory>
 
 #include "base/log.hpp"
 
 namespace cpns::cli {
+namespace {
 
-void forbid_core_files() {
-  // The limit of core files alone does not hold for those that go through a pipe of the system.
-  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+sigset_t served_signals() {
+  sigset_t set;
+  sigemptyset(&set);
+  for (int s : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, s);
+  return set;
 }
 
-std::uint64_t raise_file_limit() {
-  rlimit limit{};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-  if (limit.rlim_cur < limit.rlim_max) {
-    limit.rlim_cur = limit.rlim_max;
-    setrlimit(RLIMIT_NOFILE, &limit);
-    getrlimit(RLIMIT_NOFILE, &limit);
-  }
-  return limit.rlim_cur;
+constexpr std::string_view pid_word = "pid ";
+
+tl::unexpected<error> ready_fault(const std::filesystem::path& file, const std::string& why) {
+  return fail(errc::config_file, "ready_file " + file.string() + ": " + why);
 }
 
-void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections) {
-  constexpr std::uint64_t others = 128;  // stores, logs, sockets of its own
-  const auto most = raise_file_limit();
-  if (most == 0 || connections + others <= most) return;
-  log::warn(role, "limits-contradict",
-            key + " is " + std::to_string(connections) + ", and this process may open " +
-                std::to_string(most) + " files, " + std::to_string(others) +
-                " of them for other things: raise its limit (ulimit -n, LimitNOFILE) or lower the key");
+/// The process id in the last line; empty if there is none.
+std::string pid_in(int fd) {
+  std::array<char, 4096> buffer{};
+  const auto n = ::pread(fd, buffer.data(), buffer.size(), 0);
+  std::string_view text(buffer.data(), n > 0 ? static_cast<std::size_t>(n) : 0);
+  if (!text.ends_with('\n')) return {};
+  text.remove_suffix(1);
+  const auto line = text.substr(text.find('\n') + 1);
+  if (!line.starts_with(pid_word)) return {};
+  const auto digits = line.substr(pid_word.size());
+  const bool number = !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
+  return number ? std::string{digits} : std::string{};
 }
 
+/// sd_notify(3): "READY=1", "STOPPING=1", "RELOADING=1". Does nothing without NOTIFY_SOCKET.
 void notify_service_manager(const std::string& state) {
   const char* path = std::getenv("NOTIFY_SOCKET");
   if (path == nullptr || (path[0] != '/' && path[0] != '@')) return;
@@ -58,8 +67,167 @@ void notify_service_manager(const std::string& state) {
   ::close(fd);
 }
 
-// The hooks run here, in the thread that started the role: CAF keeps a reference to an actor system in every
-// thread that made actors, and waits for it when the system ends elsewhere.
+}  // namespace
+
+void forbid_core_files() {
+  // RLIMIT_CORE does not hold where the system pipes core files to a program.
+  ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+std::uint64_t raise_file_limit() {
+  rlimit limit{};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
+  if (limit.rlim_cur < limit.rlim_max) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    getrlimit(RLIMIT_NOFILE, &limit);
+  }
+  return limit.rlim_cur;
+}
+
+void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections) {
+  constexpr std::uint64_t others = 128;  // stores, logs, control sockets
+  const auto most = raise_file_limit();
+  if (most == 0 || connections + others <= most) return;
+  log::warn(role, "limits-contradict",
+            key + " is " + std::to_string(connections) + ", and this process may open " +
+                std::to_string(most) + " files, of which it needs " + std::to_string(others) +
+                " for other things: raise its limit (ulimit -n, LimitNOFILE) or lower " + key);
+}
+
+void block_signals() {
+  const auto set = served_signals();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  ::signal(SIGPIPE, SIG_IGN);
+}
+
+signal_watch::signal_watch(std::string role) : role_(std::move(role)), thread_([this] { run(); }) {}
+
+signal_watch::~signal_watch() {
+  {
+    std::lock_guard lock{guard_};
+    over_ = true;
+  }
+  pthread_kill(thread_.native_handle(), SIGHUP);
+  thread_.join();
+  sigset_t ends;
+  sigemptyset(&ends);
+  for (int s : {SIGTERM, SIGINT}) sigaddset(&ends, s);
+  pthread_sigmask(SIG_UNBLOCK, &ends, nullptr);
+}
+
+void signal_watch::run() {
+  const auto set = served_signals();
+  for (;;) {
+    const int got = sigwaitinfo(&set, nullptr);
+    std::unique_lock lock{guard_};
+    if (over_) return;
+    if (got <= 0) continue;
+    if (got == SIGHUP) {
+      // One pending reload serves several requests.
+      if (std::find(waiting_.begin(), waiting_.end(), SIGHUP) == waiting_.end()) waiting_.push_back(got);
+    } else if (asked_to_end_) {
+      lock.unlock();
+      end_at_once();
+    } else {
+      asked_to_end_ = true;
+      waiting_.push_back(got);
+    }
+    arrived_.notify_all();
+  }
+}
+
+/// Another thread writes the line, because the role may hang on the very file that the log goes to.
+void signal_watch::end_at_once() {
+  struct written {
+    std::mutex guard;
+    std::condition_variable changed;
+    bool done = false;
+  };
+  const auto line = std::make_shared<written>();
+  std::thread{[line, role = role_] {
+    log::warn(role, "drain-cut", "a second signal: ending at once");
+    std::lock_guard lock{line->guard};
+    line->done = true;
+    line->changed.notify_all();
+  }}.detach();
+  std::unique_lock lock{line->guard};
+  line->changed.wait_for(lock, std::chrono::milliseconds{200}, [&line] { return line->done; });
+  _exit(1);
+}
+
+int signal_watch::next(int ms) {
+  std::unique_lock lock{guard_};
+  arrived_.wait_for(lock, std::chrono::milliseconds{ms}, [this] { return !waiting_.empty(); });
+  if (waiting_.empty()) return 0;
+  const int s = waiting_.front();
+  waiting_.pop_front();
+  return s;
+}
+
+void signal_watch::ending() {
+  std::lock_guard lock{guard_};
+  asked_to_end_ = true;
+}
+
+bool cancelled() {
+  sigset_t set;
+  sigpending(&set);
+  return sigismember(&set, SIGINT) == 1 || sigismember(&set, SIGTERM) == 1;
+}
+
+result<ready_file> ready_file::claim(std::filesystem::path file) {
+  if (file.empty()) return ready_file({});
+  const descriptor there(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (!there.valid()) {
+    if (errno == ENOENT) return ready_file(std::move(file));
+    return ready_fault(file, std::strerror(errno));
+  }
+  struct stat about {};
+  if (::fstat(there.get(), &about) != 0) return ready_fault(file, std::strerror(errno));
+  if (!S_ISREG(about.st_mode)) return ready_fault(file, "this is not a regular file; name another path");
+  if (::flock(there.get(), LOCK_EX | LOCK_NB) != 0) {
+    const auto pid = pid_in(there.get());
+    return fail(errc::store_locked, "ready_file " + file.string() + " is held by " +
+                                        (pid.empty() ? "another process" : "process " + pid) +
+                                        ", which is running; stop it, or name another file");
+  }
+  if (::unlink(file.c_str()) != 0 && errno != ENOENT) return ready_fault(file, std::strerror(errno));
+  return ready_file(std::move(file));
+}
+
+status ready_file::write(const std::string& text) {
+  if (path_.empty()) return {};
+  const auto fresh = path_.string() + ".new";
+  const auto content = text + "\n" + std::string{pid_word} + std::to_string(::getpid()) + "\n";
+  descriptor made(::open(fresh.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
+  const bool done =
+      made.valid() && ::flock(made.get(), LOCK_EX | LOCK_NB) == 0 &&
+      ::write(made.get(), content.data(), content.size()) == static_cast<ssize_t>(content.size()) &&
+      ::rename(fresh.c_str(), path_.c_str()) == 0;
+  if (!done) return ready_fault(path_, std::strerror(errno));
+  held_ = std::move(made);
+  return {};
+}
+
+void ready_file::remove() noexcept {
+  struct stat held {
+  }, found{};
+  const bool same = held_.valid() && ::fstat(held_.get(), &held) == 0 &&
+                    ::lstat(path_.c_str(), &found) == 0 && held.st_ino == found.st_ino &&
+                    held.st_dev == found.st_dev;
+  if (same) ::unlink(path_.c_str());
+  held_.close();
+}
+
+void remove_stale_ready_file(const std::filesystem::path& file) {
+  const descriptor there(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW));
+  if (there.valid() && !pid_in(there.get()).empty() && ::flock(there.get(), LOCK_EX | LOCK_NB) == 0)
+    ::unlink(file.c_str());
+}
+
+// The hooks run in the thread that started the role: CAF keeps a reference to an actor system in every thread that
+// made actors, and waits for it when the system ends in another one.
 int serve(signal_watch& signals, const std::string& role, const daemon_hooks& hooks) {
   notify_service_manager("READY=1");
   for (;;) {
@@ -70,13 +238,13 @@ int serve(signal_watch& signals, const std::string& role, const daemon_hooks& ho
       notify_service_manager("READY=1");
     } else if (s == SIGTERM || s == SIGINT) {
       log::info(role, "draining",
-                s == SIGTERM ? "SIGTERM: finishing what is in hand" : "SIGINT: finishing what is in hand");
+                std::string{s == SIGTERM ? "SIGTERM" : "SIGINT"} + ": finishing the work in progress");
       notify_service_manager("STOPPING=1");
       hooks.drain();
       log::info(role, "stopped", "the role has ended");
       return 0;
     } else if (hooks.failed()) {
-      log::error(role, "failed", "the role cannot go on, see the lines above");
+      log::error(role, "failed", "the role cannot continue; the errors above give the cause");
       notify_service_manager("STOPPING=1");
       signals.ending();
       hooks.drain();

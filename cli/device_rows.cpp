@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <boost/json/basic_parser_impl.hpp>
 #include <unordered_map>
+#include <utility>
 
-#include "cli/flat_json.hpp"
 #include "cli/key_text.hpp"
 #include "config/values.hpp"
 #include "crypto/key_schedule.hpp"
@@ -15,7 +16,7 @@ namespace {
 constexpr std::array<std::string_view, 5> columns{"entity_id", "temporary_key", "strength", "owner",
                                                   "encoding"};
 enum column : std::size_t { entity_column, key_column, strength_column, owner_column, encoding_column };
-/// The texts of one row, by column; the key among them, so wiped.
+/// The texts of one row by column; the key is wiped.
 struct cells {
   std::array<std::optional<std::string>, columns.size()> of;
   cells() = default;
@@ -39,7 +40,8 @@ std::optional<std::size_t> column_of(std::string_view name) {
                              : std::optional<std::size_t>{static_cast<std::size_t>(it - columns.begin())};
 }
 
-/// Reads lines of bounded length. The line is wiped before the next one is read, and the block at the end.
+/// Reads lines of at most device_line_max bytes. A line is wiped before the next one is read, the block at the
+/// end.
 class line_reader {
  public:
   explicit line_reader(const byte_source& in) : in_(in) { text_.reserve(device_line_max + 2); }
@@ -88,13 +90,13 @@ class line_reader {
   std::size_t number_ = 0;
 };
 
-/// RFC 4180: fields apart by commas; quotes around a field, doubled inside. Blanks around a bare field do not
-/// count. Returns what is wrong, or nothing.
+/// RFC 4180: fields are separated by commas; a quoted field doubles its quotes. Blanks around a bare field are
+/// dropped. Returns the error, or an empty text.
 std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
   fields.reserve(columns.size() + 1);
   for (std::size_t i = 0;; ++i) {
     std::string field;
-    field.reserve(line.size() + 16);  // on the heap and of no other size: no copy is left behind
+    field.reserve(line.size() + 16);  // on the heap and large enough: growing would leave a copy behind
     if (i < line.size() && line[i] == '"') {
       for (++i;; ++i) {
         if (i == line.size()) return "a quote is not closed in this line";
@@ -111,7 +113,7 @@ std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
       const auto end = std::min(line.find(',', i), line.size());
       auto bare = line.substr(i, end - i);
       if (bare.find('"') != std::string_view::npos)
-        return "a quote stands inside a field that does not begin with one";
+        return "a field has a quote inside but does not begin with one";
       while (!bare.empty() && (bare.front() == ' ' || bare.front() == '\t')) bare.remove_prefix(1);
       while (!bare.empty() && (bare.back() == ' ' || bare.back() == '\t')) bare.remove_suffix(1);
       field = bare;
@@ -122,7 +124,7 @@ std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
   }
 }
 
-/// Makes a device of the cells; what is wrong otherwise.
+/// Makes a device of the cells. Returns the error, or an empty text.
 std::string read_row(const cells& c, device_row& out) {
   const auto& entity_text = c.of[entity_column];
   if (!entity_text || entity_text->empty()) return "the entity_id is missing";
@@ -131,7 +133,7 @@ std::string read_row(const cells& c, device_row& out) {
   out.entity = std::move(*entity);
   const auto& strength = c.of[strength_column];
   if (!strength || strength->empty())
-    return "the strength is missing: '128bit' if the manufacturer says so, else 'stretch'";
+    return "the strength is missing: '128bit' if the manufacturer declares it, else 'stretch'";
   if (*strength != "128bit" && *strength != "stretch")
     return "the strength must be '128bit' or 'stretch', not " + shown(*strength);
   out.stretch = *strength == "stretch";
@@ -178,7 +180,7 @@ class collector {
   std::unordered_map<entity_id, std::size_t> seen_;
 };
 
-/// Where each field of a row goes.
+/// The column of each field of a row.
 result<std::vector<std::size_t>> read_header(std::string_view line, const std::string& place) {
   std::vector<std::string> names;
   if (auto wrong = split_csv(line, names); !wrong.empty()) return fail(errc::config_syntax, place + wrong);
@@ -189,7 +191,7 @@ result<std::vector<std::size_t>> read_header(std::string_view line, const std::s
       return fail(errc::config_unknown_key,
                   place + unknown_column(name) + "; the first line has the names of the columns");
     if (std::find(order.begin(), order.end(), *c) != order.end())
-      return fail(errc::config_syntax, place + "the column " + name + " is there twice");
+      return fail(errc::config_syntax, place + "the column " + name + " appears twice");
     order.push_back(*c);
   }
   for (const std::size_t needed : {entity_column, key_column, strength_column})
@@ -214,20 +216,108 @@ void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order
     rows.bad(line.number(), {}, std::move(wrong));
 }
 
+/// Takes the pairs of one JSON object from Boost.JSON into cells, each once; nothing else is kept of them. The
+/// buffers never grow, since a longer line is refused, and are wiped.
+class json_row_handler {
+ public:
+  using error_code = boost::system::error_code;
+  using view = boost::json::string_view;
+  static constexpr std::size_t max_object_size = device_line_max, max_array_size = 0;
+  static constexpr std::size_t max_key_size = device_line_max, max_string_size = device_line_max;
+
+  explicit json_row_handler(cells& out) : out_(out) {
+    key_.reserve(device_line_max);
+    value_.reserve(device_line_max);
+  }
+  ~json_row_handler() {
+    wipe(key_);
+    wipe(value_);
+  }
+  json_row_handler(const json_row_handler&) = delete;
+  json_row_handler& operator=(const json_row_handler&) = delete;
+  /// A pair that is well formed but cannot be used, or empty.
+  [[nodiscard]] const std::string& fault() const { return fault_; }
+
+  bool on_document_begin(error_code&) { return true; }
+  bool on_document_end(error_code&) { return true; }
+  bool on_object_begin(error_code& ec) { return std::exchange(in_object_, true) ? refuse(ec) : true; }
+  bool on_object_end(std::size_t, error_code&) { return true; }
+  bool on_key_part(view part, std::size_t, error_code&) { return append(key_, part); }
+  bool on_key(view part, std::size_t, error_code&) { return append(key_, part); }
+  bool on_string_part(view part, std::size_t, error_code& ec) {
+    return in_object_ ? append(value_, part) : refuse(ec);
+  }
+  bool on_string(view part, std::size_t, error_code& ec) {
+    if (!in_object_) return refuse(ec);
+    append(value_, part);
+    const auto column = column_of(key_);
+    if (!column)
+      fault_ = unknown_column(key_);
+    else if (out_.of[*column])
+      fault_ = "the key " + key_ + " appears twice";
+    else
+      out_.of[*column] = value_;
+    next_pair();
+    if (!fault_.empty()) ec = boost::json::error::syntax;
+    return fault_.empty();
+  }
+  bool on_null(error_code& ec) {
+    next_pair();
+    return in_object_ || refuse(ec);
+  }
+  bool on_array_begin(error_code& ec) { return refuse(ec); }
+  bool on_array_end(std::size_t, error_code&) { return true; }
+  bool on_number_part(view, error_code& ec) { return refuse(ec); }
+  bool on_int64(std::int64_t, view, error_code& ec) { return refuse(ec); }
+  bool on_uint64(std::uint64_t, view, error_code& ec) { return refuse(ec); }
+  bool on_double(double, view, error_code& ec) { return refuse(ec); }
+  bool on_bool(bool, error_code& ec) { return refuse(ec); }
+  bool on_comment_part(view, error_code&) { return true; }
+  bool on_comment(view, error_code&) { return true; }
+
+ private:
+  bool refuse(error_code& ec) const {
+    ec = in_object_ ? boost::json::error::not_string : boost::json::error::not_object;
+    return false;
+  }
+  static bool append(std::string& to, view part) {
+    to.append(part.data(), part.size());
+    return true;
+  }
+  void next_pair() {
+    wipe(key_);
+    wipe(value_);
+  }
+
+  cells& out_;
+  std::string key_, value_, fault_;
+  bool in_object_ = false;
+};
+
+/// Returns the error with its column, never with a value, or an empty text.
+[[gnu::noinline]] std::string parse_json_row(std::string_view line, cells& out) {
+  boost::json::parse_options form;
+  form.allow_invalid_utf8 = true;  // as in CSV: a key of encoding text may be any bytes
+  boost::json::basic_parser<json_row_handler> parser(form, out);
+  boost::system::error_code ec;
+  const auto read = parser.write_some(false, line.data(), line.size(), ec);
+  if (!parser.handler().fault().empty()) return parser.handler().fault();
+  if (!ec && read < line.size()) ec = boost::json::error::extra_data;
+  if (!ec) return {};
+  return "not a JSON object of texts: " + ec.message() + " at column " + std::to_string(read + 1);
+}
+
+/// Boost.JSON decodes escapes in a buffer on the stack, of BOOST_JSON_STACK_BUFFER_SIZE bytes, and leaves it
+/// there.
+[[gnu::noinline]] void wipe_stack() {
+  std::array<char, 4 * BOOST_JSON_STACK_BUFFER_SIZE> below;
+  wipe(below.data(), below.size());
+}
+
 void read_json_row(const line_reader& line, collector& rows) {
   cells c;
-  std::string wrong;
-  const auto parsed = read_flat_json(line.text(), [&](std::string_view key, std::string_view value) {
-    const auto i = column_of(key);
-    if (!i)
-      wrong = unknown_column(key);
-    else if (c.of[*i])
-      wrong = "the key " + std::string{key} + " is there twice";
-    else
-      c.of[*i] = std::string{value};
-    return wrong.empty();
-  });
-  if (wrong.empty() && !parsed) wrong = parsed.error().detail;
+  auto wrong = parse_json_row(line.text(), c);
+  wipe_stack();
   if (wrong.empty())
     rows.add(line.number(), c);
   else
@@ -268,7 +358,7 @@ result<device_rows> read_device_rows(const byte_source& in, const std::string& n
     else
       read_csv_row(line, *order, rows);
   }
-  if (rows.count() == 0) return fail(errc::config_missing, name + ": there is no device in it");
+  if (rows.count() == 0) return fail(errc::config_missing, name + ": the file lists no device");
   return rows.take();
 }
 
@@ -299,13 +389,13 @@ result<device_row> load_temporary_key(const std::filesystem::path& file, const e
   row.entity = entity;
   row.stretch = text.ends_with(word);
   if (row.stretch) text.remove_suffix(word.size());
-  if (auto wrong = read_key_text(text, key_encoding::unsaid, row.stretch, row.temporary_key); !wrong.empty())
+  if (auto wrong = read_key_text(text, key_encoding::none, row.stretch, row.temporary_key); !wrong.empty())
     return fail(errc::config_range, file.string() + ": " + wrong);
   for (;;) {
     CPNS_TRY(const auto more, line.next());
     if (more == line_reader::outcome::end) return row;
     if (more == line_reader::outcome::too_long || !is_blank(line.text()))
-      return fail(errc::config_syntax, file.string() + ": has a second line; a key is one line");
+      return fail(errc::config_syntax, file.string() + ": the file has a second line; a key is one line");
   }
 }
 

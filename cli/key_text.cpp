@@ -25,7 +25,7 @@ bool is_separator(char c) { return c == ' ' || c == '\t' || c == ':' || c == '-'
 /// Letters that people write for 0 and 1.
 bool is_mistaken(char c) { return lower(c) == 'o' || c == 'l' || c == 'I'; }
 
-/// What about a text is not as in a row of hexadecimal digits.
+/// Counts the characters of a text by how they may stand in a row of hexadecimal digits.
 struct hex_look {
   std::size_t digits = 0, separators = 0, mistaken = 0, others = 0;
   bool prefixed = false;
@@ -66,9 +66,7 @@ bool looks_like_base64(std::string_view t) {
                                     std::any_of(body.begin(), body.end(), is_capital));
 }
 
-constexpr std::string_view say_which = "; write the key as it is in the device after hex:, base64: or text:";
-
-/// How the digits were damaged; nothing if the text does not look like hexadecimal at all.
+/// How the digits were damaged; empty if the text does not look like hexadecimal at all.
 std::string hex_damage(std::string_view t) {
   if (is_scientific(t))
     return "the temporary key is a number that a spreadsheet rounded; export the column as text";
@@ -86,8 +84,7 @@ std::string hex_damage(std::string_view t) {
   if (look.digits < hex_bare_min || look.digits % hex_bare_step != 0)
     return "the temporary key has " + count +
            " hexadecimal digits, an unusual number; were leading zeros lost? If it is right, write it after "
-           "hex: "
-           "or text:";
+           "hex: or text:";
   return {};
 }
 
@@ -95,8 +92,8 @@ bool is_bare_hex(std::string_view t) {
   return t.size() >= hex_bare_min && t.size() % hex_bare_step == 0 && std::all_of(t.begin(), t.end(), is_hex);
 }
 
-/// What the field itself says, and where the key begins.
-std::optional<std::pair<key_encoding, std::size_t>> said_by(std::string_view t) {
+/// The encoding that the field begins with, and where the key begins.
+std::optional<std::pair<key_encoding, std::size_t>> prefix_of(std::string_view t) {
   for (const auto& [word, encoding] : encodings)
     if (t.size() > word.size() && t[word.size()] == ':' &&
         std::equal(word.begin(), word.end(), t.begin(), [](char w, char c) { return w == lower(c); }))
@@ -121,14 +118,14 @@ std::string read_base64(std::string_view t, secret_bytes& out) {
   return {};
 }
 
-/// A field that does not say what it is.
-std::string read_unsaid(std::string_view t, bool stretch, secret_bytes& out) {
+/// A field without an encoding.
+std::string guess_and_read(std::string_view t, bool stretch, secret_bytes& out) {
   if (is_bare_hex(t)) return read_hex(t, out);
   if (auto damage = hex_damage(t); !damage.empty()) return damage;
   if (looks_like_base64(t))
     return "the temporary key looks like base64; write base64: or text: in front of it";
   if (!stretch && t.size() >= temporary_key_128bit_min)
-    return "the temporary key does not say what it is" + std::string{say_which};
+    return "the temporary key has no encoding; write it as it is in the device after hex:, base64: or text:";
   out = secret_bytes::from_text(t);
   return {};
 }
@@ -136,23 +133,23 @@ std::string read_unsaid(std::string_view t, bool stretch, secret_bytes& out) {
 }  // namespace
 
 bool read_key_encoding(std::string_view word, key_encoding& out) {
-  out = key_encoding::unsaid;
+  out = key_encoding::none;
   if (word.empty()) return true;
   for (const auto& [known, encoding] : encodings)
     if (word == known) out = encoding;
-  return out != key_encoding::unsaid;
+  return out != key_encoding::none;
 }
 
-std::string read_key_text(std::string_view text, key_encoding said, bool stretch, secret_bytes& out) {
-  if (const auto own = said_by(text)) {
-    if (said != key_encoding::unsaid && said != own->first)
+std::string read_key_text(std::string_view text, key_encoding encoding, bool stretch, secret_bytes& out) {
+  if (const auto own = prefix_of(text)) {
+    if (encoding != key_encoding::none && encoding != own->first)
       return "the temporary key begins with the name of one encoding, and the column encoding has another";
-    said = own->first;
+    encoding = own->first;
     text.remove_prefix(own->second);
   }
   std::string wrong;
-  switch (said) {
-  case key_encoding::unsaid: wrong = read_unsaid(text, stretch, out); break;
+  switch (encoding) {
+  case key_encoding::none: wrong = guess_and_read(text, stretch, out); break;
   case key_encoding::hex: wrong = read_hex(text, out); break;
   case key_encoding::base64: wrong = read_base64(text, out); break;
   case key_encoding::text: out = secret_bytes::from_text(text); break;

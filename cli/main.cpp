@@ -6,7 +6,7 @@
 #include "cli/transport_check.hpp"
 #include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"
-#include "plugins/isolation/child.hpp"
+#include "plugins/isolation/process.hpp"
 
 int main(int argc, char** argv) {
   using namespace cpns;
@@ -21,9 +21,9 @@ int main(int argc, char** argv) {
   CLI::App app{"Key assignment for devices without a screen (OMA CPNS)", "cpns"};
   app.set_version_flag("--version", std::string{CPNS_VERSION});
   app.require_subcommand(1);
-  app.footer("Exit codes: 0 done, 1 failed, 2 the command line is wrong.\n\nExamples:\n  cpns demo\n  cpns "
-             "init trial\n  cpns server --config trial/server.yaml\n"
-             "  cpns COMMAND --help");
+  app.footer(
+      "Exit codes: 0 done, 1 failed, 2 invalid command line, 130 interrupted.\n\nExamples:\n"
+      "  cpns demo\n  cpns init trial\n  cpns server --config trial/server.yaml\n  cpns COMMAND --help");
   int code = cli::exit_done;
   for (const auto add : {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne,
                          cli::add_pnes, cli::add_user, cli::add_device, cli::add_entity, cli::add_transport})

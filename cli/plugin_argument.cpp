@@ -4,7 +4,7 @@
 #include <filesystem>
 
 #include "base/text.hpp"
-#include "config/check_settings.hpp"
+#include "config/loader.hpp"
 #include "plugins/host/loader.hpp"
 #include "plugins/host/moniker.hpp"
 
@@ -16,8 +16,8 @@ using plugins::transport_role;
 
 namespace {
 
-/// NAME.check.yaml beside the plugin; of one that is part of this program, where its file would be.
-fs::path meeting_file(const std::string& plugin) {
+/// NAME.check.yaml beside the plugin; for one that is built into this program, where its file would be.
+fs::path check_file_of(const std::string& plugin) {
   std::error_code wrong;
   if (!plugins::is_linked(plugin)) return fs::path{plugin}.replace_extension(".check.yaml");
   const auto name = plugin.substr(plugin.find(':') + 1) + ".check.yaml";
@@ -26,12 +26,12 @@ fs::path meeting_file(const std::string& plugin) {
   return {};
 }
 
-/// What the plugin refuses of what stands on the command line, with the word that holds it.
+/// The first parameter of the command line that the plugin refuses, with the word that holds it.
 status check_words(const plugins::transport_spec& spec, const plugins::moniker& named,
                    const std::string& text, transport_role role, const conformance::params& option,
                    std::string_view option_name, const conformance::params& all) {
   const auto plugin = plugins::describe_transport(spec);
-  if (!plugin) return {};  // what opens it says why
+  if (!plugin) return {};  // opening it reports why
   for (const auto& p : plugins::check_parameters(*plugin, role, all)) {
     const auto known = std::find_if(plugin->parameters.begin(), plugin->parameters.end(),
                                     [&](const auto& d) { return d.name == p.name; });
@@ -55,7 +55,7 @@ result<conformance::subject> read_plugin_argument(const std::string& text, const
   conformance::subject s;
   CPNS_TRY(s.file, plugins::find_plugin(spec));
   if (!plugins::is_linked(s.file)) s.file = fs::absolute(s.file).string();
-  const auto beside = meeting_file(s.file);
+  const auto beside = check_file_of(s.file);
   std::error_code wrong;
   if (!config.empty() || fs::is_regular_file(beside, wrong)) {
     const auto known = config::load_check_settings(config.empty() ? beside : fs::path{config});
@@ -79,6 +79,28 @@ result<conformance::subject> read_plugin_argument(const std::string& text, const
   CPNS_CHECK(
       check_words(spec, named, text, transport_role::peripheral, peripheral, "--peer-param", s.peripheral));
   return s;
+}
+
+void add_parameters(CLI::App& command, const std::string& option, std::map<std::string, std::string>& into,
+                    const std::string& help) {
+  command
+      .add_option_function<std::vector<std::string>>(
+          option,
+          [&into](const std::vector<std::string>& all) {
+            for (const auto& text : all) {
+              const auto equals = text.find('=');
+              into[text.substr(0, equals)] = text.substr(equals + 1);
+            }
+          },
+          help)
+      ->type_name("NAME=VALUE")
+      ->expected(1)
+      ->take_all()
+      ->check([](const std::string& text) {
+        const auto equals = text.find('=');
+        return equals == std::string::npos || equals == 0 ? "'" + text + "' is not of the form NAME=VALUE"
+                                                          : std::string{};
+      });
 }
 
 }  // namespace cpns::cli

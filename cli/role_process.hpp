@@ -1,6 +1,6 @@
 #pragma once
-// The life of a role as a process, the same for all three: read the file, start, say ready, serve signals,
-// read the file again.
+// A role as a process, the same for all three: read the file, start, report ready, serve signals, reload. The demo
+// starts the roles of one process with the same functions.
 
 #include <functional>
 #include <memory>
@@ -8,23 +8,46 @@
 #include <string>
 #include <vector>
 
+#include <boost/json/object.hpp>
+
+#include "actors/pn_gw/gateway_role.hpp"
+#include "actors/pne/pne_role.hpp"
 #include "base/log.hpp"
-#include "cli/commands.hpp"
 #include "cli/daemon.hpp"
-#include "cli/ready_file.hpp"
-#include "cli/role_setup.hpp"
-#include "cli/signals.hpp"
+#include "cli/stores.hpp"
+#include "cli/terminal.hpp"
+#include "config/loader.hpp"
+#include "server/server.hpp"
 
 namespace cpns::cli {
 
-/// What run_role has to know of a role that runs. `keep_alive` owns it.
+/// A role with its store; destroyed in the right order.
+struct running_server {
+  opened_store store;
+  std::unique_ptr<server::server_role> role;
+};
+struct running_gateway {
+  opened_store store;
+  std::unique_ptr<actors::gateway_role> role;
+};
+result<running_server> start_server(const config::server_config& c);
+result<running_gateway> start_gateway(const config::gateway_config& c);
+result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c);
+
+/// Sends {"do": what, "entity": entity} to the control socket of a running role; an empty entity is left out.
+/// Returns the answer, in which "error" is a refusal of the role. Errors of actors::control_call; internal if the
+/// answer is not a JSON object.
+result<boost::json::object> ask_role(const std::string& socket, const std::string& what,
+                                     const std::string& entity);
+
+/// A running role, as run_role drives it.
 template <class Config>
 struct role_handle {
-  std::shared_ptr<void> keep_alive;
-  std::string ready_text;  ///< for the log
-  /// What `ready_file` holds, as soon as the role can be reached; asked until then.
+  std::shared_ptr<void> keep_alive;  ///< owns the role
+  std::string ready_text;            ///< for the log
+  /// The first line of `ready_file` as soon as the role can be reached; polled until then.
   std::function<std::optional<std::string>()> ready_line;
-  std::function<void(const Config& fresh)> reload;  ///< takes over what is reloadable
+  std::function<void(const Config& fresh)> reload;  ///< applies the reloadable keys
   std::function<void(const Config& latest)> drain;
   std::function<bool()> failed;
 };
@@ -32,39 +55,39 @@ struct role_handle {
 /// The words with commas between them.
 std::string joined(const std::vector<std::string>& words);
 
-/// Says why a role did not start, with the place in `file` of what a named file is at fault for. Returns the
+/// Prints and logs why a role did not start. If a named file is at fault, its key in `file` is given. Returns the
 /// exit code.
 int not_started(const std::string& role, const std::string& file, const error& why);
 
-/// `load(file)` reads the configuration, `start(config)` gives a result<role_handle>. Returns the exit code.
+/// `load(file)` reads the configuration, `start(config)` returns a result<role_handle>. Returns the exit code.
 template <class Load, class Start>
 int run_role(const std::string& role, const std::string& file, Load load, Start start) {
   auto config = load(file);
   if (!config) {
-    if (const auto left = config::ready_file_of(file)) remove_stale_ready_file(*left);
+    if (const auto stale = config::ready_file_of(file)) remove_stale_ready_file(*stale);
     return report_diagnostics(config.error().lines());
   }
   if (const auto logs = log::configure(config->log.settings()); !logs) return report(logs.error());
   block_signals();
-  // Made before the role, so that it hears a second signal until all of the role is gone.
+  // Before the role, so that a second signal ends the process until the role is destroyed.
   signal_watch signals{role};
   raise_file_limit();
   auto ready = ready_file::claim(config->ready_file);
   if (!ready) return not_started(role, file, ready.error());
   auto handle = start(*config);
   if (!handle) return not_started(role, file, handle.error());
-  bool said_ready = false;
-  const auto say_ready = [&]() -> status {
+  bool is_ready = false;
+  const auto announce = [&]() -> status {
     const auto line = handle->ready_line();
     if (!line) return {};
-    said_ready = true;
+    is_ready = true;
     CPNS_CHECK(ready->write(*line));
     log::info(role, "ready", handle->ready_text, {{"at", *line}});
     return {};
   };
-  if (const auto said = say_ready(); !said) return report(said.error());
+  if (const auto done = announce(); !done) return report(done.error());
 
-  auto latest = *config;  // with the first one for what takes a restart: what runs
+  auto latest = *config;  // what takes a restart still runs as in `config`
   const auto reload = [&] {
     auto fresh = load(file);
     if (!fresh) {
@@ -84,8 +107,8 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
               {{"changed", joined(changed)}, {"ignored_until_restart", joined(ignored)}});
   };
   const auto failed = [&] {
-    if (!said_ready)
-      if (const auto said = say_ready(); !said) log::error(role, "not-ready", said.error().message());
+    if (!is_ready)
+      if (const auto done = announce(); !done) log::error(role, "not-ready", done.error().message());
     return handle->failed();
   };
   const auto drain = [&] {

@@ -1,12 +1,21 @@
 #pragma once
-// From a configuration to an open, sealed store: for the roles, and for commands that work on the server's
-// store while no server runs.
+// From a configuration to an open, sealed store; and the users, the manufactured devices and the holders in a
+// server's store, for `cpns user`, `cpns device` and `cpns entity` while the server is stopped.
 
 #include <filesystem>
 #include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/clock.hpp"
+#include "base/entropy.hpp"
 #include "base/result.hpp"
+#include "cli/device_rows.hpp"
 #include "config/schema.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/server/records.hpp"
 #include "storage/key_protector.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/store.hpp"
@@ -16,17 +25,14 @@ namespace cpns::cli {
 /// store_key if the file is missing, readable by others, or does not hold a key or a passphrase.
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c);
 
-/// The store itself, not sealed. Errors of open_rocksdb_store.
-result<std::unique_ptr<storage::store>> open_store(const config::store_config& c);
-
-/// A store with what seals it; destroyed in the right order. Movable.
+/// A store with the layer that seals it, destroyed in the right order. Movable.
 class opened_store {
  public:
+  /// Errors of open_protector, storage::open_rocksdb_store and storage::sealed_store::open.
   static result<opened_store> open(const config::store_config& store,
                                    const config::protector_config& protector);
   [[nodiscard]] storage::sealed_store& sealed() { return *sealed_; }
-  [[nodiscard]] storage::store& under() { return *under_; }
-  /// It takes no more writes; the role has to end.
+  /// It accepts no more writes; the role has to end.
   [[nodiscard]] bool lost() const { return under_->health().lost; }
 
  private:
@@ -35,10 +41,56 @@ class opened_store {
   std::unique_ptr<storage::sealed_store> sealed_;
 };
 
-/// The store of a server that is not running. store_locked says what to do; a memory store cannot be opened
-/// from outside: config_usage.
+/// Opens the store of a server that is not running. store_locked if it runs; config_usage for a memory store,
+/// which only the server itself sees.
 result<opened_store> open_server_store(const config::server_config& c);
 /// The same by its configuration file. Errors of config::load_server, too.
 result<opened_store> open_server_store(const std::filesystem::path& config_file);
+
+/// The record of a user: a fresh salt, and StoredKey of the password.
+protocol::user_record make_user(const crypto::suite& s, entropy& random, const user_id& user,
+                                const secret_bytes& password, time_point now);
+/// state_exists if the user exists.
+status add_user(storage::sealed_store& store, const protocol::user_record& user);
+/// Gives the user another password; state_unknown if the user does not exist. `created` stays.
+status change_user(storage::sealed_store& store, protocol::user_record user);
+/// state_unknown if the user does not exist. Devices that name the user as owner keep it.
+status remove_user(storage::sealed_store& store, const user_id& user);
+/// All users by name.
+result<std::vector<protocol::user_record>> list_users(const storage::sealed_store& store);
+
+struct import_options {
+  bool partial = false;          ///< import the good rows although there are bad ones
+  bool require_presence = true;  ///< of this batch
+  bool replace = false;          ///< a device that is in the store gets the new key
+  bool allow_constant = false;   ///< keys that were chosen, not drawn (is_constant_key)
+  bool allow_repeats = false;    ///< one key for several devices of the file
+  std::string batch{};           ///< for people: where the rows came from
+};
+struct import_report {
+  std::size_t imported = 0;
+  std::vector<row_diagnostic> bad;  ///< by line: rows that cannot be read, and rows that the options refuse
+  std::vector<row_diagnostic> remarks;  ///< by line, of imported rows: an owner that is not a user
+};
+/// Writes all rows in one batch or, unless `partial`, none.
+result<import_report> import_devices(storage::sealed_store& store, const crypto::suite& s, device_rows rows,
+                                     const import_options& options);
+/// nullopt if the device is not in the store.
+result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
+                                                                  const entity_id& entity);
+/// All devices by Entity ID.
+result<std::vector<protocol::device_secret_record>> list_devices(const storage::sealed_store& store);
+
+/// nullopt if no key was ever assigned to the entity.
+result<std::optional<protocol::entity_record>> find_entity(const storage::sealed_store& store,
+                                                           const entity_id& entity);
+/// Entities that a gateway holds, by Entity ID; of all gateways without `holder`.
+result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
+                                                           const std::optional<gateway_id>& holder);
+/// Takes the holder from each of them, durably. Rows written before an error stay; call it again for the rest.
+status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities);
+
+/// A gateway by its certificate's SAN URI, or by the 32 hexadecimal digits of gw_id. config_usage otherwise.
+result<gateway_id> parse_gateway(std::string_view text);
 
 }  // namespace cpns::cli

@@ -8,11 +8,10 @@
 #include <cstring>
 
 #include "base/bytes.hpp"
-#include "cli/accounts.hpp"
-#include "cli/signals.hpp"
+#include "cli/daemon.hpp"
 #include "cli/stores.hpp"
-#include "cli/trial_yaml.hpp"
 #include "config/loader.hpp"
+#include "config/values.hpp"
 #include "crypto/pki.hpp"
 #include "storage/key_protector.hpp"
 
@@ -44,32 +43,31 @@ status write_public(const fs::path& file, std::string_view text) {
 }
 status write_private(const fs::path& file, byte_view content) { return write_new(file, content, 0600); }
 
-/// Makes an empty folder, or takes one that is there; what is in it goes away again unless the work was
-/// finished.
+/// Creates a folder, or takes an empty one, and removes its content again unless `keep` is called.
 class new_folder {
  public:
   static result<new_folder> make(const fs::path& folder) {
     std::error_code ec;
-    const bool there = fs::exists(folder, ec);
-    if (there && !fs::is_directory(folder, ec))
-      return fail(errc::config_usage, folder.string() + " is there and is no folder");
-    if (there && !fs::is_empty(folder, ec))
+    const bool exists = fs::exists(folder, ec);
+    if (exists && !fs::is_directory(folder, ec))
+      return fail(errc::config_usage, folder.string() + " exists and is not a folder");
+    if (exists && !fs::is_empty(folder, ec))
       return fail(errc::config_usage,
                   folder.string() + (ec ? ": " + ec.message() : " is not empty; name a new folder"));
     if (const auto parent = folder.parent_path(); !parent.empty()) fs::create_directories(parent, ec);
-    if (!there && ::mkdir(folder.c_str(), 0700) != 0)
+    if (!exists && ::mkdir(folder.c_str(), 0700) != 0)
       return fail(errc::config_file, folder.string() + ": " + std::strerror(errno));
-    return new_folder(folder, !there);
+    return new_folder(folder, !exists);
   }
   new_folder(new_folder&& other) noexcept
-      : folder_(std::move(other.folder_)), ours_(other.ours_), kept_(other.kept_) {
+      : folder_(std::move(other.folder_)), created_(other.created_), kept_(other.kept_) {
     other.kept_ = true;
   }
   new_folder& operator=(new_folder&&) = delete;
   ~new_folder() {
     if (kept_) return;
     std::error_code ec;
-    if (ours_) {
+    if (created_) {
       fs::remove_all(folder_, ec);
       return;
     }
@@ -79,9 +77,9 @@ class new_folder {
   void keep() { kept_ = true; }
 
  private:
-  new_folder(fs::path folder, bool ours) : folder_(std::move(folder)), ours_(ours) {}
+  new_folder(fs::path folder, bool created) : folder_(std::move(folder)), created_(created) {}
   fs::path folder_;
-  bool ours_;
+  bool created_;
   bool kept_ = false;
 };
 
@@ -118,13 +116,13 @@ status make_certificates(const trial_options& o, const fs::path& tls) {
   return write_identity(gateway, tls, "gateway");
 }
 
-/// Devices as a manufacturer would list them: locally administered EUI-64 of one random batch, keys of 128
-/// random bits.
+/// Devices as a manufacturer would list them: locally administered EUI-64 of one random batch, keys of 128 random
+/// bits.
 bytes make_device_list(unsigned count, entropy& random) {
   auto batch = random.draw<5>();
   batch[0] = 0x02;
   bytes out;
-  out.reserve(64 + std::size_t{count} * 96);  // no growth, so that no copy is left behind
+  out.reserve(64 + std::size_t{count} * 96);  // growing would leave a copy behind
   const auto put = [&](std::string_view t) { out.insert(out.end(), t.begin(), t.end()); };
   put("entity_id,temporary_key,strength\n");
   for (unsigned i = 0; i < count; ++i) {
@@ -140,7 +138,7 @@ bytes make_device_list(unsigned count, entropy& random) {
   return out;
 }
 
-/// What was written is what the roles will accept; names and paths come from the caller.
+/// Loads the configurations as the roles will: names and paths come from the caller.
 status check_files(const trial_report& files) {
   for (const auto& file : {files.server_yaml, files.gateway_yaml, files.pne_yaml}) {
     const auto role = config::check_file(file);
@@ -160,11 +158,94 @@ status fill_server_store(const trial_options& o, const trial_report& files, cons
   CPNS_TRY(const auto report,
            import_devices(opened.sealed(), suite, std::move(rows), {.batch = "development"}));
   if (!report.bad.empty())
-    return fail(errc::internal, "a device that was just made cannot be imported: " + report.bad.front().text);
+    return fail(errc::internal, "a new device cannot be imported: " + report.bad.front().text);
   return {};
 }
 
+/// Links of the gateway and of the tcp radios: 100 more than devices, because a device may connect again before
+/// its old link closes; twice that, because unproven links, as all are at first, may take half of them.
+std::size_t links_of(const trial_options& o) { return 2 * (o.devices + 100); }
+bool exceeds_defaults(const trial_options& o) { return links_of(o) > config::gateway_limits{}.links; }
+
+/// A YAML text in single quotes, where only the quote itself is special; "${" is protected from expansion.
+std::string quote(std::string_view text) {
+  std::string out = "'";
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text.substr(i).starts_with("${")) out += '$';
+    out += text[i];
+    if (text[i] == '\'') out += '\'';
+  }
+  return out + "'";
+}
+
+std::string head(std::string_view role, std::string_view title) {
+  return "# " + std::string{title} +
+         ", made by cpns init. Every key: docs/config.md\n# Check a change with: cpns config check " +
+         std::string{role} + ".yaml\nrole: " + std::string{role} + "\n";
+}
+
+std::string transports(const trial_options& o, std::map<std::string, std::string> params) {
+  if (o.plugin == "tcp" && exceeds_defaults(o)) params.emplace("max_links", std::to_string(links_of(o)));
+  std::string out;
+  if (!o.plugin_dirs.empty()) {
+    out += "\nplugin_dirs:\n";
+    for (const auto& d : o.plugin_dirs) out += "  - " + quote(d.string()) + "\n";
+  }
+  out += "\ntransports:\n  - name: radio\n    plugin: " + quote(o.plugin) + "\n";
+  if (o.isolated) out += "    isolation: process\n";
+  if (!params.empty()) out += "    params:\n";
+  for (const auto& [key, value] : params) out += "      " + key + ": " + quote(value) + "\n";
+  return out;
+}
+
+std::string links(const trial_options& o) {
+  return exceeds_defaults(o) ? "\nlimits:\n  links: " + std::to_string(links_of(o)) + "\n" : "";
+}
+
+std::string tail(const trial_options& o, const std::string& role) {
+  std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
+  if (o.ready_files) out += "\nready_file: state/" + role + ".ready\n";
+  return out;
+}
+
+/// Parameters of the tcp plugin unless trial_options has others: loopback addresses only.
+std::map<std::string, std::string> default_gateway_params() {
+  return {{"listen", "127.0.0.1:7450"}, {"announce", "127.255.255.255:7451"}, {"network", "cpns-dev"}};
+}
+std::map<std::string, std::string> default_pne_params() {
+  return {{"discover", "7451"}, {"network", "cpns-dev"}};
+}
+
 }  // namespace
+
+std::string server_yaml(const trial_options& o) {
+  return head("server", "A CPNS Server") + "name: " + quote(o.server_name) +
+         "\nlisten: " + quote(o.listen.text()) +
+         "\n\ntls:\n  certificate: tls/server.pem\n  key: tls/server.key\n  ca: tls/ca.pem\n\nstore:\n" +
+         (o.memory_server ? "  kind: memory\n" : "  kind: rocksdb\n  path: state/server\n") +
+         "\nprotector:\n  kind: file\n  file: server.kek\n\nkeys:\n  rekey: " +
+         config::duration_text(o.rekey) + "\n" + tail(o, "server");
+}
+
+std::string gateway_yaml(const trial_options& o) {
+  const auto params =
+      o.gateway_params.empty() && o.plugin == "tcp" ? default_gateway_params() : o.gateway_params;
+  return head("gateway", "A PN GW") + "name: " + quote(o.gateway_name) + "\nuser: " + quote(o.user) +
+         "\nuser_password_file: password  # read once, at enrolment; remove it afterwards\n\nservers:\n  - " +
+         quote(o.listen.text()) + "\nserver_uri: " + quote("urn:cpns:server:" + o.server_name) +
+         "\n\ntls:\n  certificate: tls/gateway.pem\n  key: tls/gateway.key\n  ca: tls/ca.pem\n\nstore:\n  "
+         "kind: rocksdb\n"
+         "  path: state/gateway\n\nprotector:\n  kind: file\n  file: gateway.kek\n" +
+         transports(o, params) + links(o) +
+         "\nvalidation:\n  policy: auto\n\ncontrol_socket: state/gateway.sock\n" + tail(o, "gateway");
+}
+
+std::string pne_yaml(const trial_options& o) {
+  const auto params = o.pne_params.empty() && o.plugin == "tcp" ? default_pne_params() : o.pne_params;
+  return head("pne", "A bench of PNEs in one process") + "devices_file: devices.csv\nkeys_dir: state/pne\n" +
+         transports(o, params) +
+         "\nprotector:\n  kind: file\n  file: pne.kek\n\ncontrol_socket: state/pne.sock\n" + tail(o, "pne");
+}
 
 result<trial_report> make_trial_folder(const trial_options& o) {
   CPNS_CHECK(user_id::parse(o.user).map([](const user_id&) {}));

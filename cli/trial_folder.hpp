@@ -1,12 +1,12 @@
 #pragma once
-// A complete trial installation in one folder: what `cpns init` and `cpns demo` start from.
+// A complete trial installation in one folder, for `cpns init` and `cpns demo`.
 //
-//   server.yaml gateway.yaml pne.yaml      configurations that run as they stand
+//   server.yaml gateway.yaml pne.yaml      configurations, ready to run
 //   tls/                                   a development CA, a server's and a gateway's certificate
 //   server.kek gateway.kek pne.kek         key files of the three stores
 //   user, password                         the CPNS User ID and its password, which the gateway reads once
-//   devices.csv                            manufactured devices with their Temporary Keys, for both sides
-//   state/                                 the stores; the server's has the user and the devices already
+//   devices.csv                            manufactured devices with their Temporary Keys, for server and PNEs
+//   state/                                 the stores; that of the server has the user and the devices already
 
 #include <cstdint>
 #include <filesystem>
@@ -27,28 +27,30 @@ struct trial_options {
   std::string server_name = "main";
   std::string gateway_name = "gw1";
   config::address listen{"127.0.0.1", 7443};
-  std::string plugin = "tcp";                           ///< a plugin's name or an absolute path
-  std::map<std::string, std::string> gateway_params{};  ///< of the transport
+  std::string plugin = "tcp";  ///< a plugin's name or an absolute path
+  std::map<std::string, std::string>
+      gateway_params{};  ///< of the transport; empty: for tcp, loopback addresses
   std::map<std::string, std::string> pne_params{};
   std::vector<std::filesystem::path> plugin_dirs{};
   milliseconds rekey = std::chrono::hours(24);
   bool json_logs = false;
-  bool ready_files = false;    ///< state/ROLE.ready is written by each role
-  bool isolated = false;       ///< the radios run in processes of their own
-  bool memory_server = false;  ///< the server keeps its store in memory, so user and devices are not in it
+  bool ready_files = false;    ///< each role writes state/ROLE.ready
+  bool isolated = false;       ///< each radio runs in a child process
+  bool memory_server = false;  ///< the server's store is in memory, without the user and the devices
 };
-
-/// What the tcp plugin is told when trial_options name nothing: loopback addresses only.
-std::map<std::string, std::string> default_gateway_params();
-std::map<std::string, std::string> default_pne_params();
 
 struct trial_report {
   std::filesystem::path server_yaml, gateway_yaml, pne_yaml;
   std::filesystem::path devices_csv, user_file, password_file;
 };
 
-/// Makes the folder (mode 0700). config_usage if it is there and not empty; after an error nothing of it is
-/// left. Private files have mode 0600.
+/// Makes the folder (mode 0700); private files have mode 0600. config_usage if it is not empty, state_stopping if
+/// a signal interrupts it. After an error its content is removed.
 result<trial_report> make_trial_folder(const trial_options& options);
+
+/// The configurations of the three roles.
+std::string server_yaml(const trial_options& o);
+std::string gateway_yaml(const trial_options& o);
+std::string pne_yaml(const trial_options& o);
 
 }  // namespace cpns::cli

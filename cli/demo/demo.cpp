@@ -15,8 +15,8 @@
 #include "cli/daemon.hpp"
 #include "cli/demo/deployment.hpp"
 #include "cli/demo/timeline.hpp"
-#include "cli/signals.hpp"
-#include "cli/terminal.hpp"
+#include "cli/plugin_argument.hpp"
+#include "plugins/host/moniker.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using steady = std::chrono::steady_clock;
 
 constexpr seconds base_timeout{60};
-constexpr milliseconds glance{30};
+constexpr milliseconds poll_interval{30};
 
 class demonstration {
  public:
@@ -50,14 +50,14 @@ class demonstration {
       folder_ = fs::absolute(options_.keep).string();
       std::error_code wrong;
       if (fs::exists(folder_) && !fs::is_empty(folder_, wrong))
-        return fail(errc::config_usage, "--keep " + folder_ + ": the folder is there and is not empty");
+        return fail(errc::config_usage, "--keep " + folder_ + ": the folder is not empty; name a new one");
       fs::create_directories(folder_, wrong);
       if (wrong) return fail(errc::config_file, folder_ + ": " + wrong.message());
       return {};
     }
     CPNS_TRY(auto made, temporary_folder::make("cpns-demo"));
     folder_ = made.path();
-    goes_.emplace(std::move(made));
+    temporary_.emplace(std::move(made));
     return {};
   }
 
@@ -73,7 +73,7 @@ class demonstration {
     follower_ = std::make_unique<log_follower>(deployment_->logs());
     say("");
     if (!wait_for(
-            "keys", base_timeout + seconds{options_.pnes / 20},
+            "the first keys of all PNEs", base_timeout + seconds{options_.pnes / 20},
             [this] { return timeline_.keyed() >= options_.pnes; },
             [this] {
               return "keyed " + bar(timeline_.keyed(), options_.pnes) + " " +
@@ -82,7 +82,7 @@ class demonstration {
       return failed_code_;
     settle();
     used_ = deployment_->usage();
-    // Where the first keys of all take longer than that, it has happened already.
+    // If the first keys of all took longer than that, the update has happened already.
     say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
         std::to_string(rekey_of(options_)) + " s after its key");
     if (!wait_for(
@@ -102,8 +102,8 @@ class demonstration {
         ": the first PNE sleeps, wakes up, is detected and compared with the remembered Entity ID");
     const auto before = timeline_.confirmations(timeline_.first());
     for (const char* what : {"sleep", "wake"}) {
-      if (const auto told = deployment_->tell_pne(what, timeline_.first()); !told) {
-        failed_code_ = report(told.error());
+      if (const auto done = deployment_->command_pne(what, timeline_.first()); !done) {
+        failed_code_ = report(done.error());
         return false;
       }
       settle();
@@ -123,14 +123,15 @@ class demonstration {
         return true;
       }
       std::string wrong = deployment_->broken();
-      if (wrong.empty()) wrong = cannot_;
+      if (wrong.empty()) wrong = give_up_reason_;
       if (cancelled()) {
         failed_code_ = stop_early();
         return false;
       }
       if (wrong.empty() && steady::now() > deadline)
-        wrong = "no " + what + " within " + std::to_string(timeout.count()) + " s, " +
-                std::to_string(timeline_.keyed()) + " PNEs are keyed";
+        wrong = "timed out after " + std::to_string(timeout.count()) + " s of waiting for " + what + "; " +
+                std::to_string(timeline_.keyed()) + " of " + std::to_string(options_.pnes) +
+                " PNEs are keyed";
       if (!wrong.empty()) {
         clear_status();
         std::cerr << "cpns: " << wrong << "\n";
@@ -138,12 +139,12 @@ class demonstration {
         return false;
       }
       if (!options_.json) show_status(line());
-      std::this_thread::sleep_for(glance);
+      std::this_thread::sleep_for(poll_interval);
     }
   }
 
-  /// A role or its radio has said that it cannot do what it was started for.
-  static bool never_all(const log_event& e) {
+  /// A role has logged that it cannot serve all PNEs, so that waiting is useless.
+  static bool cannot_serve_all(const log_event& e) {
     return e.component == "pne" && (e.event == "limits-contradict" || e.event == "not-presented");
   }
 
@@ -155,15 +156,16 @@ class demonstration {
         clear_status();
         std::cerr << paint(colour::red, e.component + ": " + e.text) << "\n";
       }
-      if (cannot_.empty() && never_all(e)) cannot_ = "the " + e.component + " cannot serve all: " + e.text;
+      if (give_up_reason_.empty() && cannot_serve_all(e))
+        give_up_reason_ = "the role " + e.component + " cannot serve all PNEs: " + e.text;
     }
     timeline_.release(events.empty());
   }
-  /// The lines of an exchange that is over come a moment after its confirmation.
+  /// The last lines of an exchange are logged a moment after its confirmation.
   void settle() {
     for (int i = 0; i < 15; ++i) {
       look();
-      std::this_thread::sleep_for(glance);
+      std::this_thread::sleep_for(poll_interval);
     }
   }
 
@@ -214,14 +216,15 @@ class demonstration {
         (f.failed == 0 ? "0" : paint(colour::red, std::to_string(f.failed))) +
         "\n  first key, from detection to confirmation   p50 " + std::to_string(f.p50) + " ms, p99 " +
         std::to_string(f.p99) + " ms\n  epochs   " + epochs);
-    say("\nTry next:\n  cpns demo --pnes 1000\n  cpns init trial        then the three roles, each in a "
-        "terminal of its own: cpns server --config trial/server.yaml ...\n"
-        "  cpns demo --keep DIR   and read DIR/home: the configurations, the stores, the logs");
+    say("\nTry next:\n  cpns demo --pnes 1000\n"
+        "  cpns init trial        then start the three roles, each in its own terminal: cpns server --config "
+        "trial/server.yaml ...\n"
+        "  cpns demo --keep DIR   and read DIR/home: configurations, stores and logs");
   }
 
   int stop_early() {
     clear_status();
-    return interrupted("everything is put down");
+    return interrupted("all roles have ended");
   }
   void say(const std::string& text) {
     if (!options_.json) std::cout << text << std::endl;
@@ -229,17 +232,66 @@ class demonstration {
 
   demo_options options_;
   timeline timeline_;
-  std::optional<temporary_folder> goes_;  ///< without --keep
+  std::optional<temporary_folder> temporary_;  ///< without --keep
   std::string folder_;
   std::unique_ptr<deployment> deployment_;
   std::unique_ptr<log_follower> follower_;
   std::vector<role_usage> used_;  ///< when all were keyed
-  std::string cannot_;            ///< why waiting is useless
+  std::string give_up_reason_;    ///< why waiting is useless
   int failed_code_ = exit_failed;
 };
+
+/// Draws the parameters with which the two roles find each other from the plugin's check file, and runs.
+int demo(demo_options o) {
+  auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
+  if (!on) return report(on.error());
+  o.transport = plugins::parse_moniker(o.transport)->plugin;
+  if (o.isolation == "process" && o.transport == "loopback")
+    return report(
+        {errc::config_usage,
+         "--isolation process: loopback connects radios of one process only; use another --transport"});
+  block_signals();
+  const auto folder = temporary_folder::make("cpns-radio");
+  if (!folder) return report(folder.error());
+  on->folder = folder->path();
+  const auto met = conformance::draw_meeting(*on);
+  if (o.transport.find('/') != std::string::npos) o.transport = on->file;
+  o.params = met.central;
+  o.peer_params = met.peripheral;
+  return run_demo(o);
+}
 
 }  // namespace
 
 int run_demo(const demo_options& o) { return demonstration{o}.run(); }
+
+void add_demo(CLI::App& app, int& code) {
+  auto* c =
+      app.add_subcommand("demo", "Show key assignment, steps 0 to 10, with real roles in a temporary folder");
+  const auto o = std::make_shared<demo_options>();
+  c->add_option("--pnes", o->pnes, "Number of PNEs")->check(CLI::Range(1, 20000))->capture_default_str();
+  c->add_option("--transport", o->transport,
+                "tcp (each role in its own process), another plugin or FILE.so with a '/' (all roles in one "
+                "process); an ADDRESS and parameters may follow: NAME:ADDRESS,NAME=VALUE")
+      ->capture_default_str();
+  c->add_option(
+       "--isolation", o->isolation,
+       "Where the radios run: in the processes of the roles (none), or each in a child process (process; not "
+       "with loopback)")
+      ->check(CLI::IsMember({"none", "process"}))
+      ->capture_default_str();
+  c->add_option("--rekey", o->rekey_seconds,
+                "Seconds between periodic updates; default: by the number of PNEs")
+      ->check(CLI::Range(1, 86400));
+  c->add_option("--keep", o->keep, "Keep all files in this folder, which must be new or empty");
+  add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");
+  add_parameters(*c, "--peer-param", o->peer_params, "A parameter of the PNEs' radio");
+  c->add_flag("--json", o->json, "Print only the figures, as one JSON object");
+  c->footer("Exit codes: 0 every PNE was keyed, one updated and one woken; 1 otherwise; 130 interrupted.\n\n"
+            "Examples:\n  cpns demo\n  cpns demo --pnes 1000\n"
+            "  cpns demo --transport loopback --rekey 2\n"
+            "  cpns demo --transport tcp:127.0.0.1:7000,mtu=200\n  cpns demo --keep trial --json");
+  c->callback([o, &code] { code = demo(*o); });
+}
 
 }  // namespace cpns::cli

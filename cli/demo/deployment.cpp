@@ -1,18 +1,24 @@
 #include "cli/demo/deployment.hpp"
 
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <thread>
 
-#include "actors/control.hpp"
-#include "base/free_port.hpp"
 #include "base/log.hpp"
-#include "cli/demo/log_follower.hpp"
-#include "cli/role_setup.hpp"
+#include "base/sockets.hpp"
+#include "cli/demo/timeline.hpp"
+#include "cli/role_process.hpp"
 #include "cli/trial_folder.hpp"
 
 namespace cpns::cli {
@@ -21,26 +27,26 @@ namespace {
 namespace fs = std::filesystem;
 
 trial_options trial_of(const demo_options& o, const std::string& folder) {
-  trial_options h;
-  h.folder = folder;
-  h.devices = o.pnes;
-  h.user = "alice@example.org";
-  h.gateway_name = "demo";
-  h.listen = {"127.0.0.1", free_port(SOCK_STREAM)};
-  h.rekey = seconds{rekey_of(o)};
-  h.json_logs = true;
-  h.ready_files = true;
-  h.isolated = o.isolation == "process";
-  h.plugin = o.transport;
-  h.gateway_params = o.params;
-  h.pne_params = o.peer_params;
-  return h;
+  trial_options t;
+  t.folder = folder;
+  t.devices = o.pnes;
+  t.user = "alice@example.org";
+  t.gateway_name = "demo";
+  t.listen = {"127.0.0.1", free_port(SOCK_STREAM)};
+  t.rekey = seconds{rekey_of(o)};
+  t.json_logs = true;
+  t.ready_files = true;
+  t.isolated = o.isolation == "process";
+  t.plugin = o.transport;
+  t.gateway_params = o.params;
+  t.pne_params = o.peer_params;
+  return t;
 }
 
-/// The log of a demo goes with its folder, so that what counts of it is said.
-std::string with_last_words(const std::string& what, const std::string& log) {
-  const auto words = last_words(log);
-  return what + (words.empty() ? "; its log is " + log : ": " + words);
+/// `what` with the last error of the log, because the log is removed with the folder of the demo.
+std::string with_last_error(const std::string& what, const std::string& log) {
+  const auto last = last_error(log);
+  return what + (last.empty() ? "; its log is " + log : ": " + last);
 }
 
 class processes final : public deployment {
@@ -65,7 +71,7 @@ class processes final : public deployment {
   std::string broken() override {
     for (auto& [name, child] : children_)
       if (const auto code = child.poll())
-        return with_last_words("the " + name + " ended with exit code " + std::to_string(*code),
+        return with_last_error("the " + name + " ended with exit code " + std::to_string(*code),
                                log_of(name));
     return {};
   }
@@ -74,10 +80,9 @@ class processes final : public deployment {
     for (const auto& [name, child] : children_) out.push_back({name, usage_of(child.pid())});
     return out;
   }
-  status tell_pne(const std::string& what, const std::string& entity) override {
-    const auto request = boost::json::serialize(boost::json::object{{"do", what}, {"entity", entity}});
-    CPNS_TRY(const auto said, actors::control_call(folder_ + "/state/pne.sock", request));
-    if (said.find("\"error\"") != std::string::npos) return fail(errc::state_unknown, said);
+  status command_pne(const std::string& what, const std::string& entity) override {
+    CPNS_TRY(const auto answer, ask_role(folder_ + "/state/pne.sock", what, entity));
+    if (answer.contains("error")) return fail(errc::state_unknown, boost::json::serialize(answer));
     return {};
   }
   void stop() override {
@@ -135,7 +140,7 @@ class one_process final : public deployment {
   }
   std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
   std::string broken() override {
-    const auto why = [this](const char* what) { return with_last_words(what, folder_ + "/demo.log"); };
+    const auto why = [this](const char* what) { return with_last_error(what, folder_ + "/demo.log"); };
     if (server_ && server_->role->failed()) return why("the server has failed");
     if (gateway_ && gateway_->role->failed()) return why("the gateway has failed");
     if (pne_ && pne_->failed()) return why("the PNEs have failed");
@@ -146,7 +151,7 @@ class one_process final : public deployment {
     used.cpu -= before_;
     return {{"all", used}};
   }
-  status tell_pne(const std::string& what, const std::string& entity) override {
+  status command_pne(const std::string& what, const std::string& entity) override {
     return pne_->command(what, entity);
   }
   void stop() override {
@@ -163,7 +168,7 @@ class one_process final : public deployment {
   template <class Loaded>
   static auto loaded_or_error(Loaded l) -> result<typename Loaded::value_type> {
     if (!l) return fail(errc::config_syntax, l.error().lines().front());
-    // Nobody wrote these files: what is wrong with a radio is not told with a place in them.
+    // No user wrote these files: an error of a radio without a place in them is clearer.
     if constexpr (requires { l->transports; })
       for (auto& t : l->transports) t.origin = {};
     return std::move(*l);
@@ -171,13 +176,85 @@ class one_process final : public deployment {
 
   demo_options options_;
   std::string folder_;
-  std::chrono::nanoseconds before_{0};  ///< what making the home cost is none of the roles'
+  std::chrono::nanoseconds before_{0};  ///< the cost of making the trial folder is not that of the roles
   std::unique_ptr<running_server> server_;
   std::unique_ptr<running_gateway> gateway_;
   std::unique_ptr<actors::pne_role> pne_;
 };
 
 }  // namespace
+
+process_usage usage_of(pid_t pid) {
+  process_usage out;
+  clockid_t clock{};
+  timespec used{};
+  if (::clock_getcpuclockid(pid, &clock) != 0 || ::clock_gettime(clock, &used) != 0) return out;
+  out.cpu = std::chrono::seconds{used.tv_sec} + std::chrono::nanoseconds{used.tv_nsec};
+  std::uint64_t all = 0, resident = 0;  // pages
+  if (std::ifstream{"/proc/" + std::to_string(pid) + "/statm"} >> all >> resident)
+    out.resident_kb = resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE)) / 1024;
+  return out;
+}
+
+result<child_process> child_process::start(const std::vector<std::string>& args, const std::string& output) {
+  // All allocations come before fork: between fork and exec only async-signal-safe calls are allowed.
+  std::vector<std::string> words{"cpns"};
+  words.insert(words.end(), args.begin(), args.end());
+  std::vector<char*> argv;
+  for (auto& w : words) argv.push_back(w.data());
+  argv.push_back(nullptr);
+  const pid_t parent = ::getpid();
+
+  const pid_t pid = ::fork();
+  if (pid < 0) return fail(errc::internal, std::string{"fork: "} + std::strerror(errno));
+  if (pid == 0) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (::getppid() != parent) ::_exit(127);
+    ::setpgid(0, 0);  // Ctrl-C reaches the demo alone, which then ends the roles in order
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    const int fd = ::open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    const int null = ::open("/dev/null", O_RDONLY);
+    if (fd < 0 || null < 0) ::_exit(127);
+    ::dup2(null, 0);
+    ::dup2(fd, 1);
+    ::dup2(fd, 2);
+    ::execv("/proc/self/exe", argv.data());
+    ::_exit(127);
+  }
+  return child_process{pid};
+}
+
+child_process& child_process::operator=(child_process&& other) noexcept {
+  if (this != &other) {
+    stop();
+    pid_ = other.pid_;
+    code_ = other.code_;
+    other.pid_ = -1;
+  }
+  return *this;
+}
+
+std::optional<int> child_process::poll() {
+  if (pid_ < 0 || code_) return code_;
+  int status = 0;
+  if (::waitpid(pid_, &status, WNOHANG) == pid_)
+    code_ = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return code_;
+}
+
+int child_process::stop() {
+  if (pid_ < 0) return code_.value_or(0);
+  if (!poll()) ::kill(pid_, SIGTERM);
+  for (int i = 0; i < 1000 && !poll(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  if (!poll()) {
+    ::kill(pid_, SIGKILL);
+    while (!poll()) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  pid_ = -1;
+  return code_.value_or(0);
+}
 
 std::unique_ptr<deployment> make_processes(const demo_options& o, const std::string& folder,
                                            std::function<bool()> cancelled) {

@@ -1,7 +1,11 @@
 #pragma once
 // The three roles of a demo: separate processes, or one process for a radio that does not leave it.
 
+#include <sys/types.h>
+
 #include <algorithm>
+#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -10,43 +14,73 @@
 
 #include "base/result.hpp"
 #include "cli/demo/demo.hpp"
-#include "cli/process.hpp"
 
 namespace cpns::cli {
 
-/// What a role has used since it began to run.
+/// The resources that a process has used since its start.
+struct process_usage {
+  std::chrono::nanoseconds cpu{0};
+  std::uint64_t resident_kb = 0;
+};
+/// All zero if the process has ended.
+process_usage usage_of(pid_t pid);
+
+/// Owns a child process that runs this very binary. The destructor sends SIGTERM and after five seconds SIGKILL.
+/// The kernel kills the child when this process dies (PR_SET_PDEATHSIG), so that not even SIGKILL here leaves it
+/// running.
+class child_process {
+ public:
+  /// Starts it with `args`; standard output and error are appended to the file `output`.
+  static result<child_process> start(const std::vector<std::string>& args, const std::string& output);
+  child_process(child_process&& other) noexcept : pid_(other.pid_), code_(other.code_) { other.pid_ = -1; }
+  child_process& operator=(child_process&& other) noexcept;
+  ~child_process() { stop(); }
+
+  /// The exit code if it has ended; 128 + signal if a signal ended it.
+  std::optional<int> poll();
+  /// Ends it and returns its exit code.
+  int stop();
+  [[nodiscard]] pid_t pid() const { return pid_; }
+
+ private:
+  explicit child_process(pid_t pid) : pid_(pid) {}
+  pid_t pid_ = -1;
+  std::optional<int> code_;
+};
+
+/// The resources that a role has used since its start.
 struct role_usage {
-  std::string role;  ///< "all": the roles share a process, and this demo with them
+  std::string role;  ///< "all" if the roles share one process, that of the demo
   process_usage used;
 };
 
 class deployment {
  public:
   virtual ~deployment() = default;
-  /// Starts one role after the other; a later one is told where an earlier one listens.
+  /// Starts server, gateway and PNEs, each after the former is ready.
   virtual status start() = 0;
-  /// The log files of the roles, JSON.
+  /// The JSON log files of the roles.
   [[nodiscard]] virtual std::vector<std::string> logs() const = 0;
-  /// What stopped although it should run; empty if all is well.
+  /// A role that ended although it should run, with its last error; empty if all run.
   virtual std::string broken() = 0;
   [[nodiscard]] virtual std::vector<role_usage> usage() const = 0;
-  /// "sleep" or "wake".
-  virtual status tell_pne(const std::string& what, const std::string& entity) = 0;
-  /// Puts everything down in order.
+  /// `what` is "sleep" or "wake".
+  virtual status command_pne(const std::string& what, const std::string& entity) = 0;
+  /// Ends the roles in order.
   virtual void stop() = 0;
 };
 
-/// The home of a demo is made in `folder`. `cancelled` is asked while waiting.
+/// The trial folder is made at `folder`. `cancelled` is polled while a role starts.
 std::unique_ptr<deployment> make_processes(const demo_options& o, const std::string& folder,
                                            std::function<bool()> cancelled);
 std::unique_ptr<deployment> make_one_process(const demo_options& o, const std::string& folder);
 
-/// What the updates may take of a machine on which a thousand first keys take a second.
-inline constexpr std::uint32_t updates_a_second = 500;
+/// Periodic updates of all PNEs: half of the first keys that one machine delivers per second.
+inline constexpr std::uint32_t updates_per_second = 500;
 
-/// Seconds between two periodic updates, chosen when the user did not say.
+/// Seconds between two periodic updates: as the user chose, else by the number of PNEs.
 inline std::uint32_t rekey_of(const demo_options& o) {
-  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_a_second);
+  return o.rekey_seconds != 0 ? o.rekey_seconds : std::max<std::uint32_t>(5, o.pnes / updates_per_second);
 }
 
 }  // namespace cpns::cli

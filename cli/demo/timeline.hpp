@@ -1,6 +1,6 @@
 #pragma once
-// Makes a timeline out of the roles' logs: the first PNE's steps as they happen, then how far all of them are,
-// then figures.
+// A timeline from the logs of the roles: the steps of the first PNE as they happen, then the figures of all PNEs.
+// It reads the JSON logs as they grow, so the demo shows exactly the events that an operator sees.
 
 #include <cstdint>
 #include <functional>
@@ -9,11 +9,42 @@
 #include <string>
 #include <vector>
 
-#include "cli/demo/log_follower.hpp"
-
 namespace cpns::cli {
 
-/// One line of the picture: a step of the change request, who to whom, what.
+struct log_event {
+  std::int64_t at = 0;  ///< Unix milliseconds
+  std::string level, component, event, text;
+  std::map<std::string, std::string> fields;
+
+  [[nodiscard]] const std::string& field(const std::string& key) const {
+    static const std::string none;
+    const auto it = fields.find(key);
+    return it == fields.end() ? none : it->second;
+  }
+};
+
+/// The last error of a role's log, or its last line that is not JSON (of a role that could not start). Empty if
+/// there is neither.
+std::string last_error(const std::string& file);
+
+/// Follows several files. Not thread-safe.
+class log_follower {
+ public:
+  explicit log_follower(std::vector<std::string> files);
+  /// The events written since the last call, by time. Lines that are not JSON are skipped.
+  std::vector<log_event> poll();
+
+ private:
+  struct source {
+    std::string file;
+    std::uint64_t offset = 0;
+    std::string partial;
+  };
+  void read(source& s, std::vector<log_event>& out);
+  std::vector<source> sources_;
+};
+
+/// One line: a step of the change request, its sender and receiver, its text.
 struct timeline_line {
   std::int64_t ms = 0;  ///< since the first line
   int step = 0;         ///< 0 to 10
@@ -21,10 +52,10 @@ struct timeline_line {
 };
 
 struct figures {
-  std::size_t keyed = 0, failed = 0, updated = 0, woken = 0;
+  std::size_t keyed = 0, failed = 0, updated = 0;
   std::int64_t all_keyed = 0;     ///< milliseconds from the first detection to the last first key
   std::int64_t p50 = 0, p99 = 0;  ///< milliseconds from detection to confirmation of the first key
-  std::map<std::string, std::size_t> epochs;  ///< how many PNEs are at which epoch
+  std::map<std::string, std::size_t> epochs;  ///< number of PNEs by epoch
 };
 
 class timeline {
@@ -33,19 +64,16 @@ class timeline {
   explicit timeline(printer print) : print_(std::move(print)) {}
 
   void take(const log_event& e);
-  /// The logs of three processes are read one after the other, so lines wait until those of the same moment
-  /// are there, and are printed in order: call after each reading. `quiet`: nothing more was there to read.
+  /// Prints waiting lines in order; call after each reading. A line waits until the logs of all roles are read up
+  /// to its time. `quiet`: nothing was read, so no line has to wait.
   void release(bool quiet);
 
-  /// The Entity ID whose steps are shown: the first one that answered. Empty before that.
+  /// The Entity ID whose steps are printed: the first one detected. Empty before that.
   [[nodiscard]] const std::string& first() const { return first_; }
-  [[nodiscard]] bool is_keyed(const std::string& entity) const;
   [[nodiscard]] std::size_t keyed() const { return keyed_; }
   /// Confirmations of `entity` so far.
   [[nodiscard]] std::size_t confirmations(const std::string& entity) const;
   [[nodiscard]] figures sum_up(std::size_t expected) const;
-  /// Steps of `first()` are printed from now on as those of this chapter ("periodic update", "wake-up").
-  void begin_chapter() { showing_ = true; }
 
  private:
   struct device {
@@ -56,7 +84,7 @@ class timeline {
   };
   struct waiting_line {
     timeline_line line;
-    std::size_t rank;  ///< place in the order of the exchange
+    std::size_t rank;  ///< place in the exchange, for lines of one millisecond
   };
   void show(const log_event& e);
 
@@ -69,7 +97,6 @@ class timeline {
   std::int64_t start_ = 0;
   std::optional<std::int64_t> last_detecting_;
   std::size_t keyed_ = 0;
-  bool showing_ = true;
 };
 
 }  // namespace cpns::cli

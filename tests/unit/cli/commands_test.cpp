@@ -1,4 +1,4 @@
-// The commands as they are typed, with what they print and their exit codes.
+// The commands as they are typed: output and exit codes.
 
 #include <algorithm>
 
@@ -29,7 +29,7 @@ class commands : public test::temp_folder {
     testing::internal::CaptureStdout();
     testing::internal::CaptureStderr();
     try {
-      std::reverse(args.begin(), args.end());  // as CLI11 takes a vector
+      std::reverse(args.begin(), args.end());  // CLI11 takes a vector in reverse
       app.parse(args);
     } catch (const CLI::ParseError& e) {
       o.code = app.exit(e) == 0 ? exit_done : exit_usage;
@@ -45,7 +45,7 @@ class commands : public test::temp_folder {
   }
 };
 
-TEST_F(commands, init_says_what_to_do_next) {
+TEST_F(commands, init_prints_the_next_steps) {
   const auto o = run({"init", (folder / "t").string(), "--devices", "2", "--listen", "127.0.0.1:9443"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_NE(o.out.find("cpns server  --config " + (folder / "t/server.yaml").string()), std::string::npos)
@@ -59,7 +59,7 @@ TEST_F(commands, init_says_what_to_do_next) {
       0);
 }
 
-TEST_F(commands, user_life) {
+TEST_F(commands, user_commands_add_change_list_and_remove) {
   const auto yaml = trial();
   const auto pass = write("pass", "correct horse\n").string();
   EXPECT_EQ(run({"user", "add", "bob", "--config", yaml, "--password-file", pass}).code, 0);
@@ -74,11 +74,12 @@ TEST_F(commands, user_life) {
   EXPECT_EQ(run({"user", "remove", "bob", "--config", yaml}).code, 0);
   EXPECT_EQ(run({"user", "remove", "bob", "--config", yaml}).code, 1);
   EXPECT_EQ(run({"user", "add", "b b", "--config", yaml, "--password-file", pass}).code, 2);
-  EXPECT_EQ(run({"user", "add", "bob", "--password", "secret"}).code, 2) << "never on the command line";
+  EXPECT_EQ(run({"user", "add", "bob", "--password", "secret"}).code, 2)
+      << "a password is never read from the command line";
   EXPECT_EQ(run({"user", "add", "bob", "--stdin", "--password-file", pass}).code, 2);
 }
 
-TEST_F(commands, user_password_from_standard_input) {
+TEST_F(commands, user_add_reads_the_password_from_standard_input) {
   const auto yaml = trial();
   const auto pass = write("pass", "correct horse\nnot this\n");
   const int before = ::dup(STDIN_FILENO);
@@ -128,7 +129,7 @@ TEST_F(commands, device_import_warns_of_a_file_that_others_can_read) {
   EXPECT_NE(o.err.find("warning: group or others"), std::string::npos);
 }
 
-TEST_F(commands, config_check_prints_every_mistake) {
+TEST_F(commands, config_check_prints_every_error) {
   const auto file = write("s.yaml", "role: server\nlisen: 1\n").string();
   const auto o = run({"config", "check", file});
   EXPECT_EQ(o.code, 1);
@@ -147,7 +148,7 @@ TEST_F(commands, config_schema_prints_one_role_or_the_page) {
   EXPECT_EQ(run({"config", "schema", "phone"}).code, 2);
 }
 
-TEST_F(commands, help_has_an_example_everywhere) {
+TEST_F(commands, every_help_has_an_example) {
   for (const auto& c : std::vector<std::vector<std::string>>{{"init"},
                                                              {"user", "add"},
                                                              {"user", "list"},

@@ -1,4 +1,4 @@
-// How often a demo renews keys when nobody said.
+// How often a demo renews keys without --rekey.
 #include <gtest/gtest.h>
 
 #include "cli/demo/deployment.hpp"
@@ -6,26 +6,26 @@
 namespace cpns::cli {
 namespace {
 
-std::uint32_t rekey_with(std::uint32_t pnes, std::uint32_t said = 0) {
+std::uint32_t rekey_with(std::uint32_t pnes, std::uint32_t chosen = 0) {
   demo_options o;
   o.pnes = pnes;
-  o.rekey_seconds = said;
+  o.rekey_seconds = chosen;
   return rekey_of(o);
 }
 
-TEST(demo, a_crowd_renews_at_a_rate_that_a_machine_can_bear) {
+TEST(demo, renews_many_pnes_at_no_more_than_500_per_second) {
   EXPECT_EQ(rekey_with(10'000), 20u);
   EXPECT_EQ(rekey_with(100'000), 200u);
   EXPECT_EQ(rekey_with(3'000), 6u);
 }
 
-TEST(demo, a_few_renew_every_five_seconds) {
+TEST(demo, renews_a_few_pnes_every_five_seconds) {
   EXPECT_EQ(rekey_with(2'999), 5u);
   EXPECT_EQ(rekey_with(5), 5u);
   EXPECT_EQ(rekey_with(0), 5u);
 }
 
-TEST(demo, what_the_user_said_holds_for_any_number) {
+TEST(demo, keeps_the_interval_of_the_user_for_any_number) {
   EXPECT_EQ(rekey_with(10'000, 3), 3u);
   EXPECT_EQ(rekey_with(1, 3600), 3600u);
 }

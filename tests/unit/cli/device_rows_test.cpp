@@ -16,7 +16,7 @@ std::string entity(int n) {
   auto digits = std::to_string(n);
   return "urn:dev:mac:" + std::string(16 - digits.size(), '0') + digits;
 }
-/// `taken` counts the bytes that were asked for.
+/// `taken` gets the number of bytes that were read.
 result<device_rows> read(const std::string& text, std::size_t* taken = nullptr) {
   std::size_t at = 0;
   const auto rows = read_device_rows(
@@ -29,7 +29,7 @@ result<device_rows> read(const std::string& text, std::size_t* taken = nullptr) 
   if (taken != nullptr) *taken = at;
   return rows;
 }
-/// "LINE ENTITY: what is wrong", one for each bad row.
+/// "LINE ENTITY: ERROR", one per bad row.
 std::vector<std::string> wrong(const std::string& text) {
   std::vector<std::string> out;
   const auto rows = read(text);
@@ -39,7 +39,7 @@ std::vector<std::string> wrong(const std::string& text) {
 }
 using lines = std::vector<std::string>;
 
-TEST(device_csv, gives_entities_keys_strengths_and_owners) {
+TEST(device_csv, reads_entities_keys_strengths_and_owners) {
   const auto rows =
       read(head + entity(1) + "," + key + ",128bit,alice@example.org\n" + entity(2) +
            ",text:correct horse,stretch,\n\n" + entity(3) + ",hex:" + key + ",stretch,\"bob\"\n");
@@ -57,7 +57,7 @@ TEST(device_csv, gives_entities_keys_strengths_and_owners) {
   EXPECT_EQ(rows->good[2].temporary_key, secret_bytes(*from_hex(key)));
 }
 
-TEST(device_csv, may_have_crlf_a_byte_order_mark_any_order_of_columns_and_no_last_newline) {
+TEST(device_csv, accepts_crlf_a_byte_order_mark_any_order_of_columns_and_no_last_newline) {
   const auto rows = read("\xef\xbb\xbfstrength,entity_id,temporary_key\r\n128bit," + entity(1) + "," + key +
                          "\r\n128bit, " + entity(2) + " ,\"text:a,\"\"quoted\"\" key of 128 bits\"");
   ASSERT_TRUE(rows) << rows.error().detail;
@@ -67,7 +67,7 @@ TEST(device_csv, may_have_crlf_a_byte_order_mark_any_order_of_columns_and_no_las
   EXPECT_EQ(rows->good[1].temporary_key, secret_bytes::from_text("a,\"quoted\" key of 128 bits"));
 }
 
-TEST(device_csv, tells_a_bad_row_in_the_middle_by_its_line_and_keeps_the_others) {
+TEST(device_csv, reports_a_bad_row_by_its_line_and_keeps_the_others) {
   const auto text = head + entity(1) + "," + key + ",128bit,\n" + "headset," + key + ",128bit,\n" +
                     entity(3) + "," + key + ",128bit,\n";
   const auto rows = read(text);
@@ -77,15 +77,15 @@ TEST(device_csv, tells_a_bad_row_in_the_middle_by_its_line_and_keeps_the_others)
   EXPECT_TRUE(wrong(text)[0].starts_with("3 : Entity ID 'headset' has no known scheme")) << wrong(text)[0];
 }
 
-TEST(device_csv, tells_each_kind_of_bad_row) {
+TEST(device_csv, reports_each_kind_of_bad_row) {
   const auto row = [&](const std::string& text) { return wrong(head + text + "\n"); };
   const auto id = entity(1);
   EXPECT_EQ(row(id + "," + key + ",128bit"), lines{"2 : the line has 3 fields, the first line has 4"});
   EXPECT_EQ(row("," + std::string{key} + ",128bit,"), lines{"2 : the entity_id is missing"});
   EXPECT_EQ(row(id + ",,128bit,"), lines{"2 " + id + ": the temporary_key is missing"});
-  EXPECT_EQ(
-      row(id + "," + key + ",,"),
-      lines{"2 " + id + ": the strength is missing: '128bit' if the manufacturer says so, else 'stretch'"});
+  EXPECT_EQ(row(id + "," + key + ",,"),
+            lines{"2 " + id +
+                  ": the strength is missing: '128bit' if the manufacturer declares it, else 'stretch'"});
   EXPECT_EQ(row(id + "," + key + ",strong,"),
             lines{"2 " + id + ": the strength must be '128bit' or 'stretch', not 'strong'"});
   EXPECT_EQ(
@@ -100,15 +100,15 @@ TEST(device_csv, tells_each_kind_of_bad_row) {
   EXPECT_EQ(row(id + ",text:" + std::string(257, 'x') + ",128bit,"),
             lines{"2 " + id + ": the temporary key is longer than 256 bytes"});
   EXPECT_EQ(row(id + "," + key + ",128bit,al ice"),
-            lines{"2 " + id + ": CPNS User ID 'al?ice' has a character that is no printable ASCII"});
+            lines{"2 " + id + ": CPNS User ID 'al?ice' has a character other than printable ASCII"});
   EXPECT_EQ(row("\"" + id), lines{"2 : a quote is not closed in this line"});
   EXPECT_EQ(row("\"" + id + "\"x," + key + ",128bit,"),
             lines{"2 : a closing quote is not followed by a comma"});
   EXPECT_EQ(row("a\"b," + std::string{key} + ",128bit,"),
-            lines{"2 : a quote stands inside a field that does not begin with one"});
+            lines{"2 : a field has a quote inside but does not begin with one"});
 }
 
-TEST(device_csv, refuses_what_looks_like_a_key_that_was_changed_on_the_way) {
+TEST(device_csv, refuses_keys_that_a_spreadsheet_or_a_person_seems_to_have_changed) {
   const std::string damaged[][2] = {{"f14e45fceea167a5a36dedd4bea2543", "was a leading zero lost"},
                                     {"14e45fceea167a5a36dedd4bea2543", "were leading zeros lost"},
                                     {std::string(62, '7'), "were leading zeros lost"},
@@ -121,22 +121,23 @@ TEST(device_csv, refuses_what_looks_like_a_key_that_was_changed_on_the_way) {
                                     {"8.14E+31", "spreadsheet"},
                                     {"zxJ+PW3qJ2T2gq7c5b2Qxw==", "base64"},
                                     {"zxJ+PW3qJ2T2gq7c5b2Qxw", "base64"}};
-  for (const auto& [text, says] : damaged)
+  for (const auto& [text, reason] : damaged)
     for (const auto* strength : {"128bit", "stretch"}) {
-      const auto said = wrong(head + entity(1) + "," + text + "," + strength + ",\n");
-      ASSERT_EQ(said.size(), 1U) << text << strength;
-      EXPECT_NE(said[0].find(says), std::string::npos) << said[0];
-      EXPECT_TRUE(said[0].starts_with("2 " + entity(1) + ": ")) << said[0];
-      EXPECT_EQ(said[0].find("dedd"), std::string::npos) << said[0];
+      const auto errors = wrong(head + entity(1) + "," + text + "," + strength + ",\n");
+      ASSERT_EQ(errors.size(), 1U) << text << strength;
+      EXPECT_NE(errors[0].find(reason), std::string::npos) << errors[0];
+      EXPECT_TRUE(errors[0].starts_with("2 " + entity(1) + ": ")) << errors[0];
+      EXPECT_EQ(errors[0].find("dedd"), std::string::npos) << errors[0];
     }
-  EXPECT_EQ(wrong(head + entity(1) + ",a text of more than 16 bytes,128bit,\n"),
-            lines{"2 " + entity(1) +
-                  ": the temporary key does not say what it is; write the key as it is in the device after "
-                  "hex:, base64: or text:"});
+  EXPECT_EQ(
+      wrong(head + entity(1) + ",a text of more than 16 bytes,128bit,\n"),
+      lines{"2 " + entity(1) +
+            ": the temporary key has no encoding; write it as it is in the device after hex:, base64: or "
+            "text:"});
   EXPECT_EQ(wrong(head + entity(1) + ",a text of more than 16 bytes,stretch,\n"), lines{});
 }
 
-TEST(device_csv, takes_a_key_as_what_its_field_or_the_column_encoding_says_it_is) {
+TEST(device_csv, reads_a_key_by_its_prefix_or_the_column_encoding) {
   const std::string columns = "entity_id,temporary_key,strength,encoding\n";
   const auto key_of = [&](const std::string& text, const std::string& encoding) {
     const auto rows = read(columns + entity(1) + "," + text + ",128bit," + encoding + "\n");
@@ -162,14 +163,14 @@ TEST(device_csv, takes_a_key_as_what_its_field_or_the_column_encoding_says_it_is
   EXPECT_EQ(key_of(key, "hexa"), "the encoding must be 'hex', 'base64' or 'text', not 'hexa'");
 }
 
-TEST(device_csv, in_utf_16_is_told_as_such) {
+TEST(device_csv, reports_utf_16) {
   EXPECT_EQ(wrong(std::string("\xff\xfe"
                               "e\0n\0",
                               6)),
             lines{"d.csv:1: this is UTF-16; save it as UTF-8"});
 }
 
-TEST(key_text, constants_are_known) {
+TEST(key_text, recognises_constant_keys) {
   const auto is = [](const char* hex, bool stretch) { return is_constant_key(*from_hex(hex), stretch); };
   for (const auto* hex : {"00000000000000000000000000000000", "ffffffffffffffffffffffffffffffff",
                           "000102030405060708090a0b0c0d0e0f", "00112233445566778899aabbccddeeff",
@@ -198,9 +199,9 @@ TEST(device_csv, never_puts_a_key_into_an_error) {
   }
 }
 
-TEST(device_csv, of_a_wrong_form_is_refused_as_a_whole) {
-  EXPECT_EQ(wrong(""), lines{"d.csv: there is no device in it"});
-  EXPECT_EQ(wrong(head), lines{"d.csv: there is no device in it"});
+TEST(device_csv, refuses_a_file_of_a_wrong_form_as_a_whole) {
+  EXPECT_EQ(wrong(""), lines{"d.csv: the file lists no device"});
+  EXPECT_EQ(wrong(head), lines{"d.csv: the file lists no device"});
   EXPECT_EQ(wrong(entity(1) + "," + key + ",128bit\n"),
             lines{"d.csv:1: '" + entity(1) +
                   "' is not a column (there are entity_id, temporary_key, strength, owner and encoding); the "
@@ -210,28 +211,28 @@ TEST(device_csv, of_a_wrong_form_is_refused_as_a_whole) {
                   "entity_id, temporary_key, "
                   "strength, owner and encoding); the first line has the names of the columns"});
   EXPECT_EQ(wrong("entity_id,temporary_key\nx,y\n"), lines{"d.csv:1: the column strength is missing"});
-  EXPECT_EQ(wrong("entity_id,entity_id\n"), lines{"d.csv:1: the column entity_id is there twice"});
+  EXPECT_EQ(wrong("entity_id,entity_id\n"), lines{"d.csv:1: the column entity_id appears twice"});
 }
 
-TEST(device_csv, with_ten_million_bytes_without_a_newline_is_refused_after_the_first_few) {
+TEST(device_csv, refuses_ten_million_bytes_without_a_newline_after_the_first_few) {
   std::size_t taken = 0;
   const auto rows = read(std::string(10'000'000, 'x'), &taken);
   ASSERT_FALSE(rows);
   EXPECT_EQ(rows.error().code, errc::config_range);
   EXPECT_EQ(rows.error().detail, "d.csv:1: the line is longer than 4096 bytes; is this CSV or JSON Lines?");
-  EXPECT_LT(taken, 10'000U) << "the rest was read too";
+  EXPECT_LT(taken, 10'000U) << "the rest was read, too";
   EXPECT_EQ(wrong(head + entity(1) + "," + key + ",128bit,\n" + std::string(10'000'000, '"')),
             lines{"d.csv:3: the line is longer than 4096 bytes; is this CSV or JSON Lines?"});
 }
 
-TEST(device_csv, line_of_the_greatest_length_is_read) {
+TEST(device_csv, reads_a_line_of_the_greatest_length) {
   const auto line = entity(1) + "," + key + ",128bit,";
   const auto full = line + std::string(device_line_max - line.size(), ' ');
   EXPECT_EQ(wrong(head + full + "\r\n"), lines{});
   EXPECT_EQ(wrong(head + full + " \n").size(), 1U);
 }
 
-TEST(device_json_lines, give_the_same_as_csv) {
+TEST(device_json_lines, reads_the_same_as_csv) {
   const auto rows = read(
       "\xef\xbb\xbf{\"entity_id\":\"" + entity(1) + "\",\"temporary_key\":\"" + key +
       "\",\"strength\":\"128bit\",\"owner\":null}\r\n\r\n { \"strength\" : \"stretch\" , \"entity_id\" : \"" +
@@ -246,27 +247,45 @@ TEST(device_json_lines, give_the_same_as_csv) {
   EXPECT_EQ(rows->good[1].owner->text(), "bob");
 }
 
-TEST(device_json_lines, tell_each_kind_of_bad_row) {
+TEST(device_json_lines, reports_each_kind_of_bad_row) {
   const std::string good =
       "{\"entity_id\":\"" + entity(1) + "\",\"temporary_key\":\"" + key + "\",\"strength\":\"128bit\"}\n";
   const auto row = [&](const std::string& text) { return wrong(good + text + "\n"); };
   EXPECT_EQ(row("{}"), lines{"2 : the entity_id is missing"});
   EXPECT_EQ(row("{\"entity\":\"x\"}").at(0).substr(0, 50),
             std::string{"2 : 'entity' is not a column; did you mean 'entity_id'?"}.substr(0, 50));
-  EXPECT_EQ(row("{\"owner\":\"a\",\"owner\":\"b\"}"), lines{"2 : the key owner is there twice"});
-  for (const auto* broken : {"x", "[]", "{", "{\"a\"", "{\"owner\":1}", "{\"owner\":[]}", "{\"owner\":{}}",
-                             "{\"owner\":\"a\"", "{\"owner\":\"a\",}", "{} {}", "{\"owner\":\"\\x\"}",
-                             "{\"owner\":\"\\u12\"}", "{\"owner\":\"\\ud800\"}", "{\"owner\":\"\\udc00\"}",
-                             "{\"owner\":\"\\ud800\\u0041\"}", "{\"owner\":\"a\tb\"}", "{\"owner\":\"a\\"}) {
+  EXPECT_EQ(row("{\"owner\":\"a\",\"owner\":\"b\"}"), lines{"2 : the key owner appears twice"});
+  for (const auto* broken : {"x",
+                             "[]",
+                             "{",
+                             "{\"a\"",
+                             "{\"owner\":1}",
+                             "{\"owner\":[]}",
+                             "{\"owner\":{}}",
+                             "{\"owner\":\"a\"",
+                             "{\"owner\":\"a\",}",
+                             "{} {}",
+                             "{\"owner\":\"\\x\"}",
+                             "{\"owner\":\"\\u12\"}",
+                             "{\"owner\":\"\\ud800\"}",
+                             "{\"owner\":\"\\udc00\"}",
+                             "{\"owner\":\"\\ud800\\u0041\"}",
+                             "{\"owner\":\"a\tb\"}",
+                             "{\"owner\":\"a\\",
+                             "null",
+                             "{\"owner\":true}",
+                             "{\"owner\":-1.5}",
+                             "{\"owner\":\"a\"} x"}) {
     const auto text = row(broken);
     ASSERT_EQ(text.size(), 1U) << broken;
-    EXPECT_TRUE(text[0].starts_with("2 : this is no JSON object of texts: ")) << text[0];
+    EXPECT_TRUE(text[0].starts_with("2 : not a JSON object of texts: ")) << text[0];
+    EXPECT_NE(text[0].find(" at column "), std::string::npos) << text[0];
   }
 }
 
-class key_files : public test::temp_folder {};
+class key_file : public test::temp_folder {};
 
-TEST_F(key_files, hold_one_key_in_one_line) {
+TEST_F(key_file, holds_one_key_in_one_line) {
   const auto id = entity_id::parse(entity(1)).value();
   const auto plain = load_temporary_key(write("a", std::string{key} + "\n"), id);
   ASSERT_TRUE(plain) << plain.error().detail;
@@ -293,7 +312,7 @@ TEST_F(key_files, hold_one_key_in_one_line) {
   EXPECT_EQ(load_device_rows(folder / "none").error().code, errc::config_file);
 }
 
-TEST_F(key_files, are_kept_as_the_protocol_says) {
+TEST_F(key_file, holds_a_key_that_is_derived_as_the_protocol_defines) {
   const auto& s = crypto::openssl_suite();
   const auto id = entity_id::parse(entity(1)).value();
   device_row row{1, id, secret_bytes(*from_hex(key)), false, std::nullopt};

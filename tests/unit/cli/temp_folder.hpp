@@ -1,5 +1,5 @@
 #pragma once
-// A fresh folder for one test, with files of a chosen mode in it.
+// A new folder for one test, and files in it with a chosen mode.
 
 #include <gtest/gtest.h>
 #include <sys/stat.h>

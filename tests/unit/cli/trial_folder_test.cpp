@@ -1,10 +1,8 @@
 #include "cli/trial_folder.hpp"
 
 #include "base/private_file.hpp"
-#include "cli/accounts.hpp"
-#include "cli/password.hpp"
 #include "cli/stores.hpp"
-#include "cli/trial_yaml.hpp"
+#include "cli/terminal.hpp"
 #include "config/loader.hpp"
 #include "crypto/scram.hpp"
 #include "temp_folder.hpp"
@@ -41,7 +39,7 @@ TEST_F(trial_folder, has_configurations_that_load_and_files_that_are_private) {
     EXPECT_TRUE(read(file).starts_with("-----BEGIN CERTIFICATE-----")) << file;
 }
 
-TEST_F(trial_folder, has_a_server_that_knows_the_user_and_the_devices_that_the_pnes_are) {
+TEST_F(trial_folder, has_a_server_store_with_the_user_and_the_devices_of_the_pnes) {
   const auto made = make_trial_folder({.folder = folder / "trial", .devices = 5, .user = "bob"});
   ASSERT_TRUE(made) << made.error().message();
   const auto server = config::load_server(made->server_yaml);
@@ -79,13 +77,13 @@ TEST_F(trial_folder, is_never_the_same_twice) {
   EXPECT_NE(read(folder / "a/server.kek"), read(folder / "b/server.kek"));
 }
 
-TEST_F(trial_folder, takes_an_empty_folder_and_refuses_one_that_is_not) {
+TEST_F(trial_folder, accepts_an_empty_folder_and_refuses_another) {
   fs::create_directory(folder / "empty");
   EXPECT_TRUE(make_trial_folder({.folder = folder / "empty"}));
   const auto again = make_trial_folder({.folder = folder / "empty"});
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, errc::config_usage);
-  EXPECT_TRUE(fs::exists(folder / "empty/server.yaml")) << "what was there stays";
+  EXPECT_TRUE(fs::exists(folder / "empty/server.yaml")) << "its content stays";
   const auto file = write("file", "x");
   EXPECT_EQ(make_trial_folder({.folder = file}).error().code, errc::config_usage);
   EXPECT_EQ(make_trial_folder({.folder = file / "sub"}).error().code, errc::config_file);
@@ -104,7 +102,7 @@ TEST_F(trial_folder, leaves_nothing_behind_when_it_cannot_be_finished) {
   EXPECT_TRUE(fs::is_empty(folder / "there"));
 }
 
-TEST_F(trial_folder, passes_names_and_parameters_through_whatever_they_hold) {
+TEST_F(trial_folder, keeps_names_and_parameters_with_any_characters) {
   const auto made = make_trial_folder({.folder = folder / "it's ${HOME}",
                                        .plugin = "loopback",
                                        .gateway_params = {{"network", "it's: ${X} # {a}"}},
@@ -126,7 +124,7 @@ TEST_F(trial_folder, passes_names_and_parameters_through_whatever_they_hold) {
   EXPECT_EQ(server->log.format, log::format::json);
 }
 
-TEST_F(trial_folder, server_store_that_is_in_use_says_what_to_do) {
+TEST_F(trial_folder, reports_a_server_store_in_use_with_the_remedy) {
   const auto made = make_trial_folder({.folder = folder / "trial"});
   ASSERT_TRUE(made) << made.error().message();
   const auto server = config::load_server(made->server_yaml).value();
@@ -138,23 +136,23 @@ TEST_F(trial_folder, server_store_that_is_in_use_says_what_to_do) {
   EXPECT_NE(second.error().detail.find("stop it"), std::string::npos);
 }
 
-TEST_F(trial_folder, server_with_a_memory_store_cannot_be_worked_on_from_outside) {
+TEST_F(trial_folder, refuses_to_open_a_memory_store_from_outside) {
   const auto made = make_trial_folder({.folder = folder / "trial", .memory_server = true});
   ASSERT_TRUE(made) << made.error().message();
   EXPECT_EQ(open_server_store(config::load_server(made->server_yaml).value()).error().code,
             errc::config_usage);
 }
 
-TEST_F(trial_folder, gives_the_gateway_and_both_tcp_radios_room_for_all_its_devices) {
+TEST_F(trial_folder, gives_the_gateway_and_both_tcp_radios_links_for_all_devices) {
   const trial_options few{.folder = folder, .devices = 3996}, many{.folder = folder, .devices = 8193};
   for (const auto& yaml : {gateway_yaml(few), pne_yaml(few)})
     EXPECT_EQ(yaml.find("links"), std::string::npos) << yaml;
-  EXPECT_NE(gateway_yaml(many).find(" links: 16586"), std::string::npos) << "all prove nothing at first";
+  EXPECT_NE(gateway_yaml(many).find(" links: 16586"), std::string::npos) << "all links are unproven at first";
   for (const auto& yaml : {gateway_yaml(many), pne_yaml(many)})
     EXPECT_NE(yaml.find("max_links: '16586'"), std::string::npos) << yaml;
 }
 
-TEST_F(trial_folder, leaves_a_number_of_links_that_was_given) {
+TEST_F(trial_folder, keeps_a_given_number_of_links) {
   const trial_options o{.folder = folder, .devices = 9000, .pne_params = {{"max_links", "7"}}};
   EXPECT_NE(pne_yaml(o).find("max_links: '7'"), std::string::npos);
   EXPECT_EQ(pne_yaml(o).find("9100"), std::string::npos);

@@ -1,13 +1,14 @@
-#include "cli/accounts.hpp"
+// Users, devices and holders in a server's store, and a store under a passphrase.
+#include "cli/stores.hpp"
 
 #include <gtest/gtest.h>
-
-#include <sstream>
 
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
 #include "storage/memory_store.hpp"
 #include "temp_folder.hpp"
+#include "tests/support/key_file.hpp"
+#include "tests/support/seeded_entropy.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -48,7 +49,7 @@ class accounts : public test::temp_folder {
   std::unique_ptr<storage::sealed_store> store;
 };
 
-TEST_F(accounts, a_user_is_stored_as_what_verifies_the_password) {
+TEST_F(accounts, stores_a_verifier_of_the_password_for_each_user) {
   ASSERT_TRUE(add_user(*store, user("bob", "correct horse")));
   ASSERT_TRUE(add_user(*store, user("alice", "battery staple")));
   const auto all = list_users(*store).value();
@@ -62,7 +63,7 @@ TEST_F(accounts, a_user_is_stored_as_what_verifies_the_password) {
   EXPECT_NE(all[0].salt, all[1].salt);
 }
 
-TEST_F(accounts, a_user_is_added_once_and_changed_or_removed_only_if_there) {
+TEST_F(accounts, adds_a_user_once_and_changes_or_removes_only_an_existing_one) {
   ASSERT_TRUE(add_user(*store, user("bob", "correct horse")));
   EXPECT_EQ(add_user(*store, user("bob", "another one")).error().code, errc::state_exists);
   auto later = user("bob", "new password");
@@ -77,7 +78,7 @@ TEST_F(accounts, a_user_is_added_once_and_changed_or_removed_only_if_there) {
   EXPECT_TRUE(list_users(*store).value().empty());
 }
 
-TEST_F(accounts, an_import_keeps_the_derived_key_and_what_was_said_of_the_device) {
+TEST_F(accounts, imports_the_derived_key_and_the_fields_of_a_device) {
   const auto done = import_devices(*store, s, rows(row(1)), {.require_presence = false, .batch = "lot7"});
   ASSERT_TRUE(done) << done.error().detail;
   EXPECT_EQ(done->imported, 1U);
@@ -93,7 +94,7 @@ TEST_F(accounts, an_import_keeps_the_derived_key_and_what_was_said_of_the_device
   EXPECT_FALSE(find_device(*store, entity_id::parse("urn:dev:mac:0000000000000002").value()).value());
 }
 
-TEST_F(accounts, an_import_with_a_bad_row_writes_nothing) {
+TEST_F(accounts, imports_nothing_when_a_row_is_bad) {
   const auto done = import_devices(*store, s, rows(row(1) + "headset,x,128bit,\n" + row(3)), {});
   ASSERT_TRUE(done);
   EXPECT_EQ(done->imported, 0U);
@@ -102,7 +103,7 @@ TEST_F(accounts, an_import_with_a_bad_row_writes_nothing) {
   EXPECT_EQ(devices(), 0U);
 }
 
-TEST_F(accounts, a_partial_import_keeps_the_good_rows) {
+TEST_F(accounts, imports_the_good_rows_when_partial) {
   const auto done =
       import_devices(*store, s, rows(row(1) + "headset,x,128bit,\n" + row(3)), {.partial = true});
   ASSERT_TRUE(done);
@@ -111,7 +112,7 @@ TEST_F(accounts, a_partial_import_keeps_the_good_rows) {
   EXPECT_EQ(devices(), 2U);
 }
 
-TEST_F(accounts, an_import_refuses_constant_and_shared_keys_unless_it_is_told_otherwise) {
+TEST_F(accounts, refuses_constant_and_shared_keys_unless_allowed) {
   const std::string zeros(32, '0'), shared = "8f14e45fceea167a5a36dedd4bea2543";
   const auto done = import_devices(
       *store, s, rows(row(1, zeros) + row(2, shared) + row(5) + row(4, "hex:" + shared)), {.partial = true});
@@ -123,13 +124,13 @@ TEST_F(accounts, an_import_refuses_constant_and_shared_keys_unless_it_is_told_ot
       << done->bad[1].text;
   EXPECT_TRUE(done->bad[2].text.starts_with("the device in line 3 has the same temporary key"))
       << done->bad[2].text;
-  const auto told = import_devices(*store, s, rows(row(1, zeros) + row(2, shared) + row(4, shared)),
-                                   {.allow_constant = true, .allow_repeats = true});
-  ASSERT_TRUE(told);
-  EXPECT_EQ(told->imported, 3U);
+  const auto allowed = import_devices(*store, s, rows(row(1, zeros) + row(2, shared) + row(4, shared)),
+                                      {.allow_constant = true, .allow_repeats = true});
+  ASSERT_TRUE(allowed);
+  EXPECT_EQ(allowed->imported, 3U);
 }
 
-TEST_F(accounts, an_import_tells_of_owners_that_are_not_users) {
+TEST_F(accounts, warns_of_owners_that_are_not_users) {
   ASSERT_TRUE(add_user(*store, user("alice", "correct horse")));
   auto text = row(1) + row(2);
   text.replace(text.rfind("alice"), 5, "alcie");
@@ -142,13 +143,13 @@ TEST_F(accounts, an_import_tells_of_owners_that_are_not_users) {
       << done->remarks[0].text;
 }
 
-TEST_F(accounts, a_device_that_is_there_already_is_reported_in_the_order_of_the_lines_or_replaced) {
+TEST_F(accounts, reports_known_devices_in_the_order_of_lines_or_replaces_them) {
   ASSERT_EQ(import_devices(*store, s, rows(row(2)), {.batch = "old"})->imported, 1U);
   const auto again =
       import_devices(*store, s, rows(row(1) + row(2) + "headset,x,128bit,\n"), {.batch = "new"});
   ASSERT_TRUE(again);
   ASSERT_EQ(again->bad.size(), 2U);
-  EXPECT_EQ(again->bad[0].text, "the device is in the store already");
+  EXPECT_EQ(again->bad[0].text, "the device is already in the store; --replace gives it the new key");
   EXPECT_EQ(again->bad[0].line, 3U);
   EXPECT_EQ(again->bad[1].line, 4U);
   EXPECT_EQ(devices(), 1U);
@@ -157,6 +158,77 @@ TEST_F(accounts, a_device_that_is_there_already_is_reported_in_the_order_of_the_
   EXPECT_EQ(replaced->imported, 2U);
   const auto all = list_devices(*store).value();
   for (const auto& d : all) EXPECT_EQ(d.batch, "new");
+}
+
+TEST_F(accounts, are_protected_by_a_passphrase) {
+  const auto file = write("pass", "correct horse\n");
+  const config::protector_config by_pass{config::protector_kind::passphrase, file};
+  const config::store_config memory{config::store_kind::memory, {}};
+  EXPECT_TRUE(opened_store::open(memory, by_pass));
+  const auto none = opened_store::open(memory, {config::protector_kind::passphrase, folder / "none"});
+  ASSERT_FALSE(none);
+  EXPECT_EQ(none.error().code, errc::store_key);
+}
+
+struct harness {
+  test::seeded_entropy random{5};
+  storage::memory_store memory;
+  std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
+  std::unique_ptr<storage::sealed_store> sealed =
+      storage::sealed_store::open(memory, *protector, random).value();
+  gateway_id gw = parse_gateway("urn:cpns:gw:gw1").value();
+
+  entity_id add(int i, const std::optional<gateway_id>& holder) {
+    protocol::entity_record e;
+    e.entity = entity_id::parse("urn:dev:os:1-" + std::to_string(1000 + i)).value();
+    e.owner = user_id::parse("alice").value();
+    e.holder = holder;
+    e.holder_uri = holder ? "urn:cpns:gw:gw1" : "";
+    e.holder_since = e.holder_seen = holder ? 7 : 0;
+    e.last_report = epoch{1, 2};
+    EXPECT_TRUE(sealed->write({{storage::table::entities, to_bytes(as_bytes(e.entity.text())), encode(e)}}));
+    return e.entity;
+  }
+};
+
+TEST(entities, parses_a_gateway_by_its_uri_or_its_digits) {
+  const auto gw =
+      crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, "urn:cpns:gw:a");
+  EXPECT_EQ(parse_gateway("urn:cpns:gw:a").value(), gw);
+  EXPECT_EQ(parse_gateway(gw.hex()).value(), gw);
+  for (const auto* bad : {"", "gw1", "0123", "zz0123456789abcdef0123456789abcd"}) {
+    ASSERT_FALSE(parse_gateway(bad)) << bad;
+    EXPECT_EQ(parse_gateway(bad).error().code, errc::config_usage);
+  }
+}
+
+TEST(entities, finds_and_releases_those_of_one_gateway_and_changes_nothing_else) {
+  harness p;
+  const auto other = parse_gateway("urn:cpns:gw:other").value();
+  for (int i = 0; i < 600; ++i) p.add(i, p.gw);
+  const auto kept = p.add(700, other);
+  p.add(701, std::nullopt);
+  EXPECT_EQ(held_entities(*p.sealed, std::nullopt)->size(), 601u);
+  auto held = held_entities(*p.sealed, p.gw).value();
+  ASSERT_EQ(held.size(), 600u);
+  EXPECT_LT(held[0].entity, held[1].entity);
+  const auto one = held[0].entity;
+  ASSERT_TRUE(release_entities(*p.sealed, std::move(held)));
+  const auto left = held_entities(*p.sealed, std::nullopt).value();
+  ASSERT_EQ(left.size(), 1u);
+  EXPECT_EQ(left[0].entity, kept);
+  const auto after = find_entity(*p.sealed, one).value();
+  ASSERT_TRUE(after.has_value());
+  EXPECT_FALSE(after->holder.has_value());
+  EXPECT_TRUE(after->holder_uri.empty());
+  EXPECT_EQ(after->holder_since, 0);
+  EXPECT_EQ(after->owner, user_id::parse("alice").value());
+  EXPECT_EQ(after->last_report, (epoch{1, 2}));
+}
+
+TEST(entities, finds_no_entity_that_was_never_assigned) {
+  harness p;
+  EXPECT_FALSE(find_entity(*p.sealed, entity_id::parse("urn:dev:os:1-1").value()).value().has_value());
 }
 
 }  // namespace

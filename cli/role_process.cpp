@@ -1,14 +1,15 @@
 #include "cli/role_process.hpp"
 
-#include <iostream>
+#include <boost/json.hpp>
 
+#include "actors/control.hpp"
+#include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
-#include "cli/named_files.hpp"
 
 namespace cpns::cli {
 namespace {
 
-/// Temporary Keys become TK' here, and the lists are forgotten.
+/// Derives TK' of each device; the Temporary Keys do not outlive the call.
 result<std::vector<actors::manufactured_device>> devices_of(const config::pne_config& c) {
   const auto& suite = crypto::openssl_suite();
   std::vector<actors::manufactured_device> out;
@@ -68,9 +69,15 @@ int not_started(const std::string& role, const std::string& file, const error& w
   return report_diagnostics(lines);
 }
 
-int report_diagnostics(const std::vector<std::string>& lines) {
-  for (const auto& line : lines) std::cerr << line << "\n";
-  return exit_failed;
+result<boost::json::object> ask_role(const std::string& socket, const std::string& what,
+                                     const std::string& entity) {
+  boost::json::object request{{"do", what}};
+  if (!entity.empty()) request["entity"] = entity;
+  CPNS_TRY(const auto answer, actors::control_call(socket, boost::json::serialize(request)));
+  boost::system::error_code ec;
+  auto parsed = boost::json::parse(answer, ec);
+  if (ec || !parsed.is_object()) return fail(errc::internal, "the answer of the role is not a JSON object");
+  return std::move(parsed.get_object());
 }
 
 }  // namespace cpns::cli
