@@ -23,11 +23,11 @@ inline byte_view as_bytes(std::string_view text) {
 inline std::string_view as_text(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 inline bytes to_bytes(byte_view b) { return {b.begin(), b.end()}; }
 
-/// Bytes of the UTF-8 character that `b` begins with (RFC 3629: no overlong forms, no surrogates, nothing
-/// above U+10FFFF); 0 if it begins with none.
+/// Length in bytes of the UTF-8 character at the beginning of `b` (RFC 3629: no overlong forms, no surrogates,
+/// nothing above U+10FFFF); 0 if there is none.
 std::size_t utf8_length(byte_view b);
 
-/// The first N bytes of `b`, which holds at least N.
+/// The first N bytes of `b`, which has at least N.
 template <std::size_t N>
 byte_array<N> first(byte_view b) {
   byte_array<N> out{};
@@ -44,7 +44,7 @@ inline bool equal(byte_view a, byte_view b) {
 
 /// Lower-case hexadecimal.
 std::string to_hex(byte_view b);
-/// Either case, an even number of digits and nothing else; nullopt otherwise.
+/// Upper and lower case, an even number of digits and nothing else; nullopt otherwise.
 std::optional<bytes> from_hex(std::string_view text);
 /// RFC 4648 section 4, with padding.
 std::string to_base64(byte_view b);

@@ -87,7 +87,7 @@ tl::unexpected<error> reader::wrong(errc code, std::string_view at, std::string_
 }
 
 result<reader::head_t> reader::head(std::string_view at) {
-  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "the input ends here");
   const std::uint8_t first_byte = in_[pos_];
   const auto major = static_cast<std::uint8_t>(first_byte >> 5);
   const std::uint8_t info = first_byte & 0x1f;
@@ -127,7 +127,7 @@ result<byte_view> reader::bstr(std::string_view at, std::size_t min, std::size_t
   CPNS_TRY(const auto h, head_of(at, major_bstr, "a byte string"));
   if (h.value < min || h.value > max)
     return wrong(errc::wire_length, at,
-                 "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                 "has " + std::to_string(h.value) + " bytes, expected " + std::to_string(min) +
                      (min == max ? "" : " to " + std::to_string(max)));
   if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the string is cut off");
   const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
@@ -139,7 +139,7 @@ result<std::string_view> reader::tstr(std::string_view at, std::size_t min, std:
   CPNS_TRY(const auto h, head_of(at, major_tstr, "a text string"));
   if (h.value < min || h.value > max)
     return wrong(errc::wire_length, at,
-                 "has " + std::to_string(h.value) + " bytes, wanted " + std::to_string(min) +
+                 "has " + std::to_string(h.value) + " bytes, expected " + std::to_string(min) +
                      (min == max ? "" : " to " + std::to_string(max)));
   if (h.value > in_.size() - pos_) return wrong(errc::wire_truncated, at, "the text is cut off");
   const auto out = in_.subspan(pos_, static_cast<std::size_t>(h.value));
@@ -152,7 +152,7 @@ result<std::size_t> reader::array(std::string_view at, std::size_t min, std::siz
   CPNS_TRY(const auto h, head_of(at, major_array, "an array"));
   if (h.value < min || h.value > max)
     return wrong(errc::wire_length, at,
-                 "has " + std::to_string(h.value) + " elements, wanted " + std::to_string(min) +
+                 "has " + std::to_string(h.value) + " elements, expected " + std::to_string(min) +
                      (min == max ? "" : " to " + std::to_string(max)));
   return static_cast<std::size_t>(h.value);
 }
@@ -169,14 +169,14 @@ status reader::empty_map(std::string_view at) {
 }
 
 result<bool> reader::boolean(std::string_view at) {
-  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "the input ends here");
   if (in_[pos_] != byte_true && in_[pos_] != byte_false)
     return wrong(errc::wire_type, at, "must be true or false");
   return in_[pos_++] == byte_true;
 }
 
 result<bool> reader::null_next(std::string_view at) {
-  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "nothing is left");
+  if (pos_ >= in_.size()) return wrong(errc::wire_truncated, at, "the input ends here");
   if (in_[pos_] != byte_null) return false;
   ++pos_;
   return true;

@@ -1,7 +1,7 @@
 #pragma once
-// The strict deterministic subset of CBOR (RFC 8949 section 4.2.1) that everything of ours uses: unsigned
-// integers, byte and text strings, arrays, null and booleans; shortest forms and definite lengths only. No
-// maps but the empty one.
+// The strict deterministic subset of CBOR (RFC 8949 section 4.2.1) of all messages and records: unsigned
+// integers, byte and text strings, arrays, null, booleans and the empty map; shortest forms and definite
+// lengths only.
 
 #include <cstdint>
 #include <optional>
@@ -12,11 +12,11 @@
 
 namespace cpns::cbor {
 
-/// What it wrote may be secret: no copy is left behind when it grows, or ends.
+/// The output may be secret: the buffer is wiped when it grows and on destruction.
 class writer {
  public:
   writer() = default;
-  /// With room for `expected` bytes.
+  /// Reserves `expected` bytes.
   explicit writer(std::size_t expected) { out_.reserve(expected); }
   ~writer();
   writer(const writer&) = delete;
@@ -27,12 +27,12 @@ class writer {
   writer& uint(std::uint64_t v);
   writer& bstr(byte_view b);
   writer& tstr(std::string_view t);
-  /// Begins an array of `n` elements, which the following calls write.
+  /// Begins an array; the next `n` elements written belong to it.
   writer& array(std::size_t n);
   writer& empty_map();
   writer& null();
   writer& boolean(bool b);
-  /// Bytes that are one or more encoded elements already.
+  /// Appends elements that are encoded already.
   writer& raw(byte_view encoded);
 
   [[nodiscard]] const bytes& view() const { return out_; }
@@ -44,8 +44,8 @@ class writer {
   bytes out_;
 };
 
-/// Reads elements in order. Every error names the element (`at`), its offset and what is wrong; a reader that
-/// returned an error is not used further. Views point into the input.
+/// Reads elements in order. Every error names the element (`at`), its offset and the fault; do not use a reader
+/// after an error. Views point into the input.
 class reader {
  public:
   explicit reader(byte_view in) : in_(in) {}
@@ -61,13 +61,13 @@ class reader {
   }
   /// Valid UTF-8 of `min` to `max` bytes.
   result<std::string_view> tstr(std::string_view at, std::size_t min, std::size_t max);
-  /// The number of elements, `min` to `max`. Depth is bounded by the shapes that callers read.
+  /// The number of elements, `min` to `max`. Callers read fixed shapes, so that depth is bounded.
   result<std::size_t> array(std::string_view at, std::size_t min, std::size_t max);
   /// An array of exactly `n` elements.
   status array_of(std::string_view at, std::size_t n);
   status empty_map(std::string_view at);
   result<bool> boolean(std::string_view at);
-  /// Consumes a null if the next element is one and says whether it did.
+  /// Consumes the next element if it is null; true if it was.
   result<bool> null_next(std::string_view at);
   template <std::size_t N>
   result<std::optional<byte_array<N>>> bstr_or_null(std::string_view at) {
@@ -79,7 +79,7 @@ class reader {
     return std::optional<byte_array<N>>{*b};
   }
   result<std::optional<std::uint64_t>> uint_or_null(std::string_view at, std::uint64_t max = UINT64_MAX);
-  /// Nothing follows.
+  /// wire_trailing if bytes follow.
   status end(std::string_view at) const;
   [[nodiscard]] std::size_t offset() const { return pos_; }
 

@@ -5,7 +5,7 @@
 namespace cpns {
 namespace {
 
-/// The steady clock leaves out the time that the machine was suspended; this one counts it.
+/// Unlike the steady clock, it counts the time in suspend.
 milliseconds since_boot() {
   std::timespec t{};
   ::clock_gettime(CLOCK_BOOTTIME, &t);

@@ -1,6 +1,5 @@
 #pragma once
-// Time is a value that is handed in. Machines and codecs never read a clock; the roles do, through this
-// interface.
+// Time is an argument: machines and codecs never read a clock. The roles read it through this interface.
 
 #include <chrono>
 #include <cstdint>
@@ -11,7 +10,7 @@ namespace cpns {
 using milliseconds = std::chrono::milliseconds;
 using seconds = std::chrono::seconds;
 
-/// Milliseconds since the Unix epoch, never going back while a process runs.
+/// Milliseconds since the Unix epoch.
 using time_point = std::chrono::sys_time<milliseconds>;
 
 constexpr time_point time_zero{};
@@ -20,10 +19,10 @@ constexpr time_point time_never = time_point::max();
 /// [thread-safe] Reads the time.
 using clock_fn = std::function<time_point()>;
 
-/// What timers go by: the wall clock when the process asked first, moved on by what went by since, time
-/// asleep included. No step of the wall clock reaches it, so timers keep what is left of them.
+/// The clock for timers: the wall clock at the first call, plus the time passed since then, suspend included.
+/// It never steps with the wall clock, so running timers keep their remaining time.
 time_point now_anchored();
-/// The system's wall clock, which may step: what dates and a server's issuer nonces go by.
+/// The system's wall clock, which may step: for dates and for a server's issuer nonces.
 time_point now_wall();
 
 constexpr std::int64_t unix_seconds(time_point t) {

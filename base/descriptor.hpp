@@ -1,5 +1,4 @@
 #pragma once
-// An open file of the system.
 
 #include <unistd.h>
 
@@ -7,7 +6,7 @@
 
 namespace cpns {
 
-/// A file descriptor that is closed with its object.
+/// Owns a file descriptor and closes it on destruction.
 class descriptor {
  public:
   descriptor() = default;

@@ -1,5 +1,5 @@
 #pragma once
-// Randomness is handed in, like time. The production source is crypto/suite.hpp; tests use a seeded one.
+// Randomness is an argument, like time. The production source is in crypto/suite.hpp; tests use a seeded one.
 
 #include <cstdint>
 #include <span>
@@ -13,7 +13,7 @@ namespace cpns {
 class entropy {
  public:
   virtual ~entropy() = default;
-  /// Fills `out` completely. Does not fail: the production source ends the process if the system has no
+  /// Fills `out` completely. Never fails: the production source aborts the process if the system provides no
   /// randomness.
   virtual void fill(std::span<std::uint8_t> out) = 0;
 
@@ -35,7 +35,7 @@ class entropy {
     fill(id.value);
     return id;
   }
-  /// Uniform enough for jitter: 0 <= result < bound, bound > 0.
+  /// 0 <= result < bound, bound > 0. Uniform enough for jitter.
   std::uint64_t below(std::uint64_t bound) {
     std::uint64_t v = 0;
     for (auto b : draw<8>()) v = v << 8 | b;

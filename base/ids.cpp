@@ -10,14 +10,14 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower_hex(char c) { return is_digit(c) || (c >= 'a' && c <= 'f'); }
 bool is_alnum(char c) { return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
 
-// Each check returns an empty text, or what is wrong.
+// Each check returns the fault, or an empty text.
 
 /// RFC 9039 section 4.1: 12 (EUI-48) or 16 (EUI-64) lower-case hexadecimal digits.
 std::string check_mac(std::string_view body) {
   if (body.size() != 12 && body.size() != 16)
     return "must have 12 (EUI-48) or 16 (EUI-64) hexadecimal digits";
   if (!std::all_of(body.begin(), body.end(), is_lower_hex))
-    return "has a character that is no lower-case hexadecimal digit";
+    return "has a character other than lower-case hexadecimal digits";
   return {};
 }
 
@@ -28,7 +28,7 @@ std::string check_imei(std::string_view body) {
   int sum = 0, position = 0;
   for (std::size_t i = 0; i < body.size(); ++i) {
     if (i == 8 || i == 15) continue;
-    if (!is_digit(body[i])) return "has a character that is no digit";
+    if (!is_digit(body[i])) return "has a character other than digits";
     int d = body[i] - '0';
     if (position++ % 2 == 1) d = d * 2 > 9 ? d * 2 - 9 : d * 2;
     sum += d;
@@ -36,8 +36,7 @@ std::string check_imei(std::string_view body) {
   return sum % 10 == 0 ? std::string{} : "has a wrong check digit";
 }
 
-/// RFC 9562 section 4: 8-4-4-4-12 lower-case hexadecimal digits; neither the nil nor the max UUID names a
-/// device.
+/// RFC 9562 section 4: 8-4-4-4-12 lower-case hexadecimal digits; neither the nil nor the max UUID.
 std::string check_uuid(std::string_view body) {
   if (body.size() != 36) return "must have 36 characters";
   bool all_zero = true, all_f = true;
@@ -46,15 +45,14 @@ std::string check_uuid(std::string_view body) {
       if (body[i] != '-') return "must have hyphens after 8, 12, 16 and 20 digits";
       continue;
     }
-    if (!is_lower_hex(body[i])) return "has a character that is no lower-case hexadecimal digit";
+    if (!is_lower_hex(body[i])) return "has a character other than lower-case hexadecimal digits";
     all_zero = all_zero && body[i] == '0';
     all_f = all_f && body[i] == 'f';
   }
-  return all_zero || all_f ? "is the nil or the max UUID, which names no device" : std::string{};
+  return all_zero || all_f ? "is the nil or the max UUID" : std::string{};
 }
 
-/// RFC 9039 section 4.3: a private enterprise number, a hyphen, a serial of letters, digits, '.', '_' and
-/// '-'.
+/// RFC 9039 section 4.3: a private enterprise number, '-', a serial of letters, digits, '.', '_' and '-'.
 std::string check_os(std::string_view body) {
   const auto hyphen = body.find('-');
   if (hyphen == std::string_view::npos || hyphen == 0 || hyphen + 1 == body.size())
@@ -81,7 +79,7 @@ constexpr std::array<scheme, 4> schemes{{
     {"urn:dev:os:", check_os},
 }};
 
-/// Printable ASCII, shortened, so that hostile text never reaches a terminal as it is.
+/// Printable ASCII, shortened, so that hostile text never reaches a terminal unchanged.
 std::string quoted(std::string_view text) {
   std::string out = "'";
   for (char c : text.substr(0, 70)) out += c > ' ' && c < 0x7f && c != '\'' ? c : '?';
@@ -111,7 +109,7 @@ result<user_id> user_id::parse(std::string_view text) {
                 "a CPNS User ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
   if (!std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
     return fail(errc::wire_grammar,
-                "CPNS User ID " + quoted(text) + " has a character that is no printable ASCII");
+                "CPNS User ID " + quoted(text) + " has a character other than printable ASCII");
   return user_id{std::string{text}};
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// Strong names: two ids of different kinds cannot be mixed up, and an id that exists is well formed.
+// Strong types for ids: ids of different kinds cannot be mixed up, and every id is well formed.
 
 #include <compare>
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace cpns {
 
-/// N random or derived bytes with a meaning (`Tag` tells which). Printable as hex.
+/// N random or derived bytes; `Tag` makes each kind a type of its own. Printable as hex.
 template <class Tag, std::size_t N>
 struct byte_id {
   static constexpr std::size_t size = N;
@@ -23,13 +23,16 @@ struct byte_id {
   friend auto operator<=>(const byte_id&, const byte_id&) = default;
 };
 
-using gateway_id = byte_id<struct gateway_id_tag, 16>;  ///< gw_id of docs/protocol.md: which PN GW
-using set_id =
-    byte_id<struct set_id_tag, 8>;  ///< tells a set of EUKeys from another with the same generation
-using request_id = byte_id<struct request_id_tag, 16>;  ///< one request of a gateway, kept over reconnects
-using owner_tag = byte_id<struct owner_tag_tag, 16>;    ///< one per ownership of an entity
-using tag16 = byte_id<struct tag16_tag,
-                      16>;  ///< a MAC of 16 bytes as it travels (possession, presence, confirm, retire)
+/// gw_id of docs/protocol.md: names one PN GW.
+using gateway_id = byte_id<struct gateway_id_tag, 16>;
+/// Distinguishes sets of EUKeys that have the same generation.
+using set_id = byte_id<struct set_id_tag, 8>;
+/// One request of a gateway; the same after a reconnect.
+using request_id = byte_id<struct request_id_tag, 16>;
+/// One per ownership of an entity.
+using owner_tag = byte_id<struct owner_tag_tag, 16>;
+/// A MAC as sent, 16 bytes (possession, presence, confirm, retire).
+using tag16 = byte_id<struct tag16_tag, 16>;
 
 /// Names one EUKey of an entity: generation * 65536 + index, 48 bits.
 class epoch {
@@ -49,7 +52,7 @@ class epoch {
     return static_cast<std::uint32_t>(value_ >> 16);
   }
   [[nodiscard]] constexpr std::uint16_t index() const { return static_cast<std::uint16_t>(value_ & 0xffff); }
-  /// "generation.index", as people read it.
+  /// "generation.index", for people.
   [[nodiscard]] std::string text() const {
     return std::to_string(generation()) + "." + std::to_string(index());
   }
@@ -59,14 +62,14 @@ class epoch {
   std::uint64_t value_ = 0;
 };
 
-/// The identity of a PNE (step 2): a URI-like text of 1 to 64 bytes with a known scheme.
-/// `urn:dev:mac:` EUI-48/64 (RFC 9039), `urn:gsma:imei:` with its check digit (RFC 7254), `urn:uuid:` (RFC
-/// 9562), `urn:dev:os:` organisation and serial (RFC 9039).
+/// The identity of a PNE (step 2): 1 to 64 bytes in one of these schemes. `urn:dev:mac:` EUI-48/64 (RFC 9039),
+/// `urn:gsma:imei:` with its check digit (RFC 7254), `urn:uuid:` (RFC 9562), `urn:dev:os:` organisation and
+/// serial (RFC 9039).
 class entity_id {
  public:
   static constexpr std::size_t max_size = 64;
   entity_id() = default;  ///< empty: no entity
-  /// wire_grammar, naming the scheme and what is wrong with the text.
+  /// wire_grammar; the detail names the scheme and the fault.
   static result<entity_id> parse(std::string_view text);
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] bool empty() const { return text_.empty(); }
@@ -81,7 +84,8 @@ class entity_id {
 class user_id {
  public:
   static constexpr std::size_t max_size = 64;
-  user_id() = default;
+  user_id() = default;  ///< empty: no user
+  /// wire_grammar; the detail names the fault.
   static result<user_id> parse(std::string_view text);
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] bool empty() const { return text_.empty(); }

@@ -1,6 +1,4 @@
 #pragma once
-// How many lines of one kind a log takes: a peer that causes one with every message must not fill the disk,
-// and what is held back is counted.
 
 #include <cstdint>
 #include <string>
@@ -13,21 +11,22 @@
 
 namespace cpns {
 
-/// So many lines in each period, the same for every key (who causes them). Bounded: further keys share one
-/// count, whose name is empty. Not thread-safe.
+/// A peer that causes a log line with every message must not fill the disk: allows `lines` per `period` for
+/// each key (the peer that causes them) and counts the suppressed ones. Bounded: over `keys_max` the further
+/// keys share one count, whose name is empty. Not thread-safe.
 class line_budget {
  public:
   line_budget(std::uint32_t lines, milliseconds period, std::size_t keys_max = 1024)
       : lines_(lines), period_(period), keys_max_(keys_max) {}
 
-  /// Whether a line about `key` may be written now; it is counted otherwise.
+  /// True: a line about `key` may be written now. False: it is counted as suppressed.
   bool take(time_point now, std::string_view key);
 
   struct held {
     std::string key;
-    std::uint64_t lines = 0;  ///< that were held back in a period that is over
+    std::uint64_t lines = 0;  ///< suppressed
   };
-  /// What is to be said of periods that are over; forgets them. A driver calls it about once a second.
+  /// Suppressed lines of finished periods, each reported once. The driver calls it about once per second.
   std::vector<held> over(time_point now);
 
  private:
@@ -43,7 +42,7 @@ class line_budget {
   milliseconds period_;
   std::size_t keys_max_;
   std::unordered_map<std::string, count> counts_;
-  std::vector<held> ended_;  ///< of periods that a new one followed before anybody asked
+  std::vector<held> ended_;  ///< of periods that a new one followed before over() was called
 };
 
 }  // namespace cpns

@@ -18,12 +18,12 @@ namespace {
 
 constexpr std::array<std::string_view, 5> level_names{"debug", "info", "warn", "error", "off"};
 
-/// Of all lines of level debug since the log was configured: peers share what they may cause.
+/// One budget for all lines of level debug since the log was configured; all peers share it.
 class debug_budget {
  public:
   using clock = std::chrono::steady_clock;
 
-  /// Whether a line may be written now. `left_out`: of those before, to be told now; else 0.
+  /// Whether a line may be written now. `left_out`: suppressed lines to report now, else 0.
   bool take(std::uint64_t& left_out) {
     std::lock_guard lock{guard_};
     const auto now = clock::now();
@@ -35,8 +35,8 @@ class debug_budget {
       tokens_ -= 1;
     else
       ++left_out_;
-    if (left_out_ > 0 && now >= told_ + std::chrono::seconds{10}) {
-      told_ = now;
+    if (left_out_ > 0 && now >= reported_ + std::chrono::seconds{10}) {
+      reported_ = now;
       left_out = std::exchange(left_out_, 0);
     }
     return granted;
@@ -45,7 +45,7 @@ class debug_budget {
  private:
   std::mutex guard_;
   double tokens_ = debug_burst;
-  clock::time_point since_ = clock::now(), told_{};
+  clock::time_point since_ = clock::now(), reported_{};
   std::uint64_t left_out_ = 0;
 };
 
@@ -79,7 +79,7 @@ bool passes(const settings& s, level l, std::string_view component) {
   return l >= (it == s.components.end() ? s.threshold : it->second);
 }
 
-/// One line of valid UTF-8 without any control character, whatever a radio or a plugin called itself.
+/// One line of valid UTF-8 without control characters, also for hostile names of radios and plugins.
 void append_escaped(std::string& out, std::string_view text) {
   while (!text.empty()) {
     const auto c = static_cast<unsigned char>(text[0]);
@@ -187,7 +187,7 @@ void write(level l, std::string_view component, std::string_view event, std::str
   const auto s = snapshot();
   if (!passes(s->now, l, component)) return;
   if (s->diverted) {
-    std::string line{text};  // escaped when it is written
+    std::string line{text};  // the receiver escapes it
     append_fields(line, fields);
     return s->diverted(l, event, line);
   }
@@ -198,7 +198,7 @@ void write(level l, std::string_view component, std::string_view event, std::str
     std::uint64_t left_out = 0;
     const bool granted = s->debug_lines->take(left_out);
     if (left_out > 0)
-      put(level::info, component, "debug-lines-left-out", "lines of level debug were too many",
+      put(level::info, component, "debug-lines-left-out", "too many debug lines; the others were dropped",
           std::initializer_list<field>{{"count", std::to_string(left_out)}});
     if (!granted) return;
   }

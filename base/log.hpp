@@ -1,6 +1,6 @@
 #pragma once
 // Structured logs: a component, a stable event id in kebab-case, a sentence, and fields. Text or JSON, one
-// line each. Nothing of type secret can be passed; callers pass no frame that may hold one.
+// line each. A secret cannot be passed; callers pass no frame that may contain one.
 
 #include <cstdint>
 #include <functional>
@@ -17,15 +17,15 @@ enum class level : std::uint8_t { debug, info, warn, error, off };
 enum class format : std::uint8_t { text, json };
 
 inline constexpr int debug_burst = 20'000;
-inline constexpr int debug_rate = 100;  ///< lines a second
+inline constexpr int debug_rate = 100;  ///< lines per second
 
 struct field {
   std::string_view key;
   std::string value;
 };
 
-/// How an event of a machine is logged: its stable id in kebab-case, the step of the change request, and the
-/// sentence when the event brings none.
+/// The log line of a machine's event: its stable id in kebab-case, its level, the step of the change request, and
+/// the text for an event without one.
 struct event_line {
   std::string_view id;
   log::level level;
@@ -44,9 +44,9 @@ struct settings {
 status configure(const settings& s);
 /// [thread-safe]
 bool enabled(level l, std::string_view component);
-/// [thread-safe] Control characters in text and fields are written as escapes. Of level debug, `debug_burst`
-/// lines are written at once and `debug_rate` a second: peers cause them with every message. The others are
-/// counted in a line `debug-lines-left-out`, once in ten seconds.
+/// [thread-safe] Control characters in text and fields are written as escapes. Peers cause debug lines with every
+/// message, so at most `debug_burst` of them are written at once, and `debug_rate` per second; a line
+/// `debug-lines-left-out` counts the others, once in ten seconds.
 void write(level l, std::string_view component, std::string_view event, std::string_view text,
            std::initializer_list<field> fields = {});
 
@@ -67,7 +67,7 @@ inline void error(std::string_view c, std::string_view e, std::string_view t,
   write(level::error, c, e, t, f);
 }
 
-/// Takes the lines of a process that is part of another one: level, event, and the text with its fields.
+/// Receives the lines of a process that is part of another one: level, event, and the text with its fields.
 using diverted_fn = std::function<void(level, std::string_view event, std::string_view text)>;
 /// [thread-safe] From now on lines of `threshold` and above go to `to`, from any thread; `configure` ends it.
 void divert(level threshold, diverted_fn to);

@@ -18,7 +18,7 @@ tl::unexpected<error> file_fault(const std::string& name, int number) {
   return fail(errc::config_file, name + ": " + std::strerror(number));
 }
 
-/// Whether nobody but the owner can use it. Root, who reads all anyway, may lend it to a group.
+/// No access but the owner's. Root, who can read every file, may also let a group read it.
 bool is_private(const struct stat& about) {
   const auto shared = about.st_mode & (S_IRWXG | S_IRWXO);
   return shared == 0 || (shared == S_IRGRP && about.st_uid == 0);
@@ -45,9 +45,9 @@ result<private_file> private_file::open(const std::filesystem::path& file, pipes
     return fail(errc::config_file, name + ": not a regular file");
   const bool only_owner = !S_ISREG(about.st_mode) || is_private(about);
   if (who == readers::owner && !only_owner)
-    return fail(errc::config_file, name + ": group or others may use this file of a secret (mode " +
+    return fail(errc::config_file, name + ": group or others have access to this secret file (mode " +
                                        mode_text(about) + "); run: chmod 600 " + name +
-                                       " (its group may read it only where root owns it, 0440 or 0640)");
+                                       " (if root owns it, its group may read it: 0440 or 0640)");
   return private_file(std::move(opened), std::move(name), only_owner);
 }
 
@@ -61,8 +61,8 @@ result<std::size_t> private_file::read(std::span<std::uint8_t> to) const {
 
 result<secret_bytes> read_private_file(const std::filesystem::path& file, std::size_t max, readers who) {
   CPNS_TRY(const auto open, private_file::open(file, pipes::refuse, who));
-  // Reserved at once: a buffer that grows would leave copies behind. One byte more than allowed tells a file
-  // that is too large.
+  // Reserved at once: a growing buffer would leave copies behind. The extra byte detects a file that is too
+  // large.
   struct stat about {};
   if (::fstat(open.fd(), &about) != 0) return file_fault(open.name(), errno);
   bytes content(std::min(max, static_cast<std::size_t>(std::max<off_t>(about.st_size, 0))) + 1);
@@ -89,7 +89,7 @@ std::string utf16_hint(byte_view b) {
   const bool marked = b.size() >= 2 && ((b[0] == 0xff && b[1] == 0xfe) || (b[0] == 0xfe && b[1] == 0xff));
   if (!marked && std::find(b.begin(), b.end(), 0) == b.end()) return {};
   return marked ? "this is UTF-16; save it as UTF-8"
-                : "there is a zero byte in it; is it UTF-16? Save it as UTF-8";
+                : "it contains a zero byte; if it is UTF-16, save it as UTF-8";
 }
 
 result<secret_bytes> read_secret_line(int fd, const std::string& name, std::size_t max) {

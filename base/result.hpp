@@ -1,5 +1,5 @@
 #pragma once
-// result<T>: a value, or an error with a code and the words that say what was wrong, where, and what to do.
+// result<T>: a value, or an error with a code and a detail: the fault, its place, and the remedy.
 
 #include <concepts>
 #include <string>
@@ -33,13 +33,13 @@ using status = result<void>;
 inline tl::unexpected<error> fail(errc code, std::string detail = {}) {
   return tl::unexpected<error>(error{code, std::move(detail)});
 }
-/// With an error that knows more, such as plugins::open_error, what it knows stays.
+/// Keeps the further members of a derived error, such as plugins::open_error.
 template <std::derived_from<error> E>
 tl::unexpected<E> fail(E e) {
   return tl::unexpected<E>(std::move(e));
 }
 
-// CPNS_TRY(auto x, f());  declares x from the value of f(), or returns its error from this function.
+// CPNS_TRY(auto x, f());  declares x with the value of f(), or returns its error from this function.
 // CPNS_CHECK(f());        returns the error of f(), if there is one.
 #define CPNS_CONCAT_(a, b) a##b
 #define CPNS_CONCAT(a, b) CPNS_CONCAT_(a, b)

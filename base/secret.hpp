@@ -1,7 +1,8 @@
 #pragma once
 // Secrets: wiped on destruction, compared in constant time, and without any way to print, log or serialise
-// them by accident. `secret<N>` has a fixed size and lives where it is declared; `secret_text` holds a
-// password or a passphrase.
+// them by accident. `secret<N>` has a fixed size and no allocation; `secret_bytes` has any size.
+
+#include <string.h>  // explicit_bzero
 
 #include <array>
 #include <cstdint>
@@ -13,8 +14,10 @@
 
 namespace cpns {
 
-/// Overwrites memory in a way that the compiler does not remove.
-void wipe(void* p, std::size_t n) noexcept;
+/// Overwrites memory; the compiler does not remove it.
+inline void wipe(void* p, std::size_t n) noexcept {
+  if (n != 0) explicit_bzero(p, n);
+}
 inline void wipe(std::string& s) noexcept {
   wipe(s.data(), s.size());
   s.clear();
@@ -25,7 +28,13 @@ inline void wipe(bytes& b) noexcept {
 }
 
 /// Compares in a time that depends on the length alone.
-[[nodiscard]] bool equal_constant_time(byte_view a, byte_view b) noexcept;
+[[nodiscard]] inline bool equal_constant_time(byte_view a, byte_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  volatile std::uint8_t difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference = static_cast<std::uint8_t>(difference | (a[i] ^ b[i]));
+  return difference == 0;
+}
 
 template <std::size_t N>
 class secret {
@@ -48,7 +57,7 @@ class secret {
   }
   ~secret() { clear(); }
 
-  /// The bytes, for the crypto room and for sealing. The name is long so that a reader sees each use.
+  /// The bytes, for crypto/ and for sealing. The name makes each use easy to find in a review.
   [[nodiscard]] std::span<const std::uint8_t, N> expose() const { return data_; }
   [[nodiscard]] std::span<std::uint8_t, N> expose_mutable() { return data_; }
   void clear() noexcept { wipe(data_.data(), N); }
@@ -62,7 +71,7 @@ class secret {
 using secret16 = secret<16>;
 using secret32 = secret<32>;
 
-/// Secret bytes of any length (a sealed row before sealing, a Temporary Key as imported, a password).
+/// Secret bytes of any length (a row before sealing, a Temporary Key as imported, a password).
 class secret_bytes {
  public:
   secret_bytes() = default;

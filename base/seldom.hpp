@@ -1,5 +1,4 @@
 #pragma once
-// Lines of a log that would say the same for as long as something is wrong.
 
 #include <string>
 #include <string_view>
@@ -8,8 +7,8 @@
 
 namespace cpns {
 
-/// Says when such a line is due: at once, at once again when its text is another one, else every ten minutes.
-/// Not thread-safe.
+/// A lasting fault must not repeat its log line with every retry: a line is due at once, and then when its text
+/// changes or every ten minutes. Not thread-safe.
 class seldom {
  public:
   static constexpr milliseconds interval = std::chrono::minutes{10};
@@ -20,12 +19,12 @@ class seldom {
     next_ = now + interval;
     return true;
   }
-  /// What was wrong is over: the next line is due at once. True if anything was said.
+  /// The fault is over: the next line is due at once. True if a line was due since the last call.
   bool over() {
-    const bool said = !last_.empty();
+    const bool logged = !last_.empty();
     last_.clear();
     next_ = time_zero;
-    return said;
+    return logged;
   }
 
  private:

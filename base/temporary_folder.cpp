@@ -11,12 +11,12 @@ namespace cpns {
 
 result<temporary_folder> temporary_folder::make(std::string_view name) {
   std::error_code wrong;
-  const auto place = std::filesystem::temp_directory_path(wrong);
-  if (wrong) return fail(errc::config_file, "TMPDIR names no folder: " + wrong.message());
-  std::string path = (place / name).string() + "-XXXXXX";
+  const auto parent = std::filesystem::temp_directory_path(wrong);
+  if (wrong) return fail(errc::config_file, "TMPDIR is not a folder: " + wrong.message());
+  std::string path = (parent / name).string() + "-XXXXXX";
   if (::mkdtemp(path.data()) == nullptr)
     return fail(errc::config_file,
-                "no temporary folder can be made in " + place.string() + ": " + std::strerror(errno));
+                "cannot create a temporary folder in " + parent.string() + ": " + std::strerror(errno));
   return temporary_folder{std::move(path)};
 }
 

@@ -1,5 +1,4 @@
 #pragma once
-// A folder for the time of one piece of work.
 
 #include <string>
 #include <string_view>
@@ -8,10 +7,10 @@
 
 namespace cpns {
 
-/// A fresh folder that nobody else may read, in that of TMPDIR; goes with all that is in it.
+/// A new folder in TMPDIR, readable by this user alone; removed with its content on destruction.
 class temporary_folder {
  public:
-  /// `name`-XXXXXX, the X drawn; config_file if it cannot be made.
+  /// Named `name`-XXXXXX with random X; config_file if it cannot be created.
   static result<temporary_folder> make(std::string_view name);
   temporary_folder(temporary_folder&& other) noexcept;
   temporary_folder& operator=(temporary_folder&&) = delete;
@@ -21,7 +20,7 @@ class temporary_folder {
 
  private:
   explicit temporary_folder(std::string path) : path_(std::move(path)) {}
-  std::string path_;  ///< absolute; empty when it was moved from
+  std::string path_;  ///< absolute; empty after a move
 };
 
 }  // namespace cpns

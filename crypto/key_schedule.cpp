@@ -18,7 +18,7 @@ std::string_view text_of(gateway_kind kind) {
   return "";
 }
 
-/// E([label, ...]): what follows the label is written by the caller.
+/// E([label, ...]): the caller writes the `more` elements after the label.
 writer labelled(std::string_view label, std::size_t more = 0) {
   writer w;
   w.array(1 + more).tstr(label);
@@ -32,7 +32,7 @@ secret32 expand32(const suite& s, const secret32& k, const writer& info) {
   return out;
 }
 
-/// M(k, m)[..16] as a tag that travels
+/// M(k, m)[..16]
 tag16 mac16(const suite& s, const secret32& k, byte_view m) {
   return {first<16>(s.hmac(k.expose(), m).expose())};
 }

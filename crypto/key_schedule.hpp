@@ -1,6 +1,6 @@
 #pragma once
-// The key schedule of docs/protocol.md, section "Radio link". The formula stands above each line that
-// computes it; names are those of the document. All functions are pure and thread-safe.
+// The key schedule of docs/protocol.md, section "Key schedule", with its names. The .cpp file repeats each
+// formula above the line that computes it. All functions are pure and thread-safe.
 
 #include <optional>
 #include <string_view>
@@ -11,7 +11,7 @@
 
 namespace cpns::crypto {
 
-/// How a peer proved itself in step 0; part of the name that gw_id is made from.
+/// How a peer authenticated in step 0; an input of gw_id.
 enum class gateway_kind : std::uint8_t { x509, psk, gba };
 
 inline constexpr std::uint32_t stretch_iterations = 600'000;
@@ -49,13 +49,13 @@ digest transcript2(const suite& s, const digest& th1, const std::optional<tag16>
 /// C = X(EUKey(DRSP epoch), ["cpns/1 chain", gw_id, generation])
 secret32 derive_chain(const suite& s, const secret32& eukey, const gateway_id& gw, std::uint32_t generation);
 
-/// What seals one KDEL. `z`: X25519 output (suite 2) or 32 zero bytes (suite 1); `c`: chain, or 32 zero
-/// bytes.
+/// Key and nonce of one KDEL.
 struct delivery_key {
   secret32 key;
   byte_array<12> nonce;  ///< not sent
 };
 /// PRK = Extract(th2, TKg || Z || C);  key(32) || nonce(12) = X(PRK, ["cpns/1 delivery"], 44)
+/// `z`: X25519 output (suite 2) or 32 zero bytes (suite 1); `c`: chain, or 32 zero bytes.
 delivery_key derive_delivery_key(const suite& s, const digest& th2, const secret32& tkg, const secret32& z,
                                  const secret32& c);
 

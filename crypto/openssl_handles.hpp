@@ -1,6 +1,5 @@
 #pragma once
-// Owners for OpenSSL's objects. Private to this room: no header that other rooms include may include this
-// one.
+// Owners for OpenSSL's objects. Private to crypto/: public headers must not include it.
 
 #include <openssl/bio.h>
 #include <openssl/evp.h>
@@ -8,8 +7,8 @@
 #include <openssl/x509v3.h>
 
 #include <memory>
-#include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/bytes.hpp"
 
@@ -36,14 +35,28 @@ using pkey_ctx_ptr = handle<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 using pkey_ptr = handle<EVP_PKEY, EVP_PKEY_free>;
 using x509_ptr = handle<X509, X509_free>;
 
-/// Ends the process: an algorithm that every build of OpenSSL 3 has did not run, so nothing can be protected
-/// any more.
+/// Aborts the process: an algorithm that every build of OpenSSL 3 has failed, so nothing can be protected any
+/// more.
 [[noreturn]] void out_of_crypto(std::string_view what) noexcept;
 
-/// Reading from `b`, which outlives the result. Null if there is no memory.
+/// An OpenSSL context keeps its key, and values computed from it, until the next operation, and a thread may be
+/// idle for hours: `forget` overwrites them at the end of the scope.
+template <class Forget>
+class forgetful {
+ public:
+  explicit forgetful(Forget forget) : forget_(std::move(forget)) {}
+  forgetful(const forgetful&) = delete;
+  forgetful& operator=(const forgetful&) = delete;
+  ~forgetful() { forget_(); }
+
+ private:
+  Forget forget_;
+};
+
+/// Reads from `b`, which outlives the result. Null if memory runs out.
 inline bio_ptr reading(byte_view b) { return bio_ptr{BIO_new_mem_buf(b.data(), static_cast<int>(b.size()))}; }
 
-/// "2026-11-24 21:12:06 UTC", or "an unreadable date".
-std::string date_text(const ASN1_TIME* t);
+/// For PEM readers: keys are never encrypted, and without this callback OpenSSL prompts on the terminal.
+inline int no_password(char*, int, int, void*) { return -1; }
 
 }  // namespace cpns::crypto::detail

@@ -17,14 +17,14 @@ constexpr std::size_t hash_size = 32, gcm_tag_size = 16;
 /// RFC 5869 section 2.3: at most 255 blocks.
 constexpr std::size_t expand_max = 255 * hash_size;
 
-/// A fetch costs more than the operation that follows it, so each algorithm is fetched once a process.
+/// A fetch costs more than the operation that follows it, so each algorithm is fetched once per process.
 struct algorithms {
   md_ptr sha256{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
   mac_ptr hmac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
   cipher_ptr gcm{EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
 
   algorithms() {
-    if (!sha256 || !hmac || !gcm) out_of_crypto("SHA256, HMAC or AES-256-GCM is not there");
+    if (!sha256 || !hmac || !gcm) out_of_crypto("SHA256, HMAC or AES-256-GCM is unavailable");
   }
 };
 
@@ -33,8 +33,8 @@ const algorithms& fetched() {
   return a;
 }
 
-/// One thread's contexts, because making one costs more than most operations. A thread may be idle for hours,
-/// so that none of them keeps a key: see forgetful.
+/// One set per thread, because creating a context costs more than most operations. None keeps a key between
+/// operations: see forgetful.
 struct contexts {
   md_ctx_ptr hash{EVP_MD_CTX_new()};
   mac_ctx_ptr mac{EVP_MAC_CTX_new(fetched().hmac.get())};
@@ -48,7 +48,7 @@ struct contexts {
     if (!hash || !mac || !seal || !open || EVP_MAC_CTX_set_params(mac.get(), params) != 1 ||
         EVP_EncryptInit_ex2(seal.get(), fetched().gcm.get(), nullptr, nullptr, nullptr) != 1 ||
         EVP_DecryptInit_ex2(open.get(), fetched().gcm.get(), nullptr, nullptr, nullptr) != 1)
-      out_of_crypto("no context can be made");
+      out_of_crypto("cannot create a context");
   }
 };
 
@@ -57,53 +57,29 @@ contexts& mine() {
   return c;
 }
 
-/// Takes the place of a key that was used.
+/// Replaces a key after use.
 constexpr byte_array<32> no_key{};
 
-/// A context holds its key, and what is computed from it, until it gets another one: calls `forget` at the
-/// end of the operation.
-template <class Forget>
-class forgetful {
- public:
-  explicit forgetful(Forget forget) : forget_(std::move(forget)) {}
-  forgetful(const forgetful&) = delete;
-  forgetful& operator=(const forgetful&) = delete;
-  ~forgetful() { forget_(); }
+void mac_start(EVP_MAC_CTX* mac, byte_view key) {
+  // OpenSSL keeps the former key if the pointer is null, so an empty key needs a pointer.
+  static constexpr std::uint8_t empty_key = 0;
+  const std::uint8_t* data = key.empty() ? &empty_key : key.data();
+  if (EVP_MAC_init(mac, data, key.size(), nullptr) != 1) out_of_crypto("HMAC rejects the key");
+}
 
- private:
-  Forget forget_;
-};
+void mac_restart(EVP_MAC_CTX* mac) {
+  if (EVP_MAC_init(mac, nullptr, 0, nullptr) != 1) out_of_crypto("HMAC cannot restart");
+}
 
-/// HMACs under one key, one after the other.
-class mac_run {
- public:
-  explicit mac_run(byte_view key) { take(key); }
-  mac_run(const mac_run&) = delete;
-  mac_run& operator=(const mac_run&) = delete;
-  ~mac_run() { take(no_key); }
+void mac_update(EVP_MAC_CTX* mac, byte_view m) {
+  if (!m.empty() && EVP_MAC_update(mac, m.data(), m.size()) != 1) out_of_crypto("HMAC failed");
+}
 
-  void update(byte_view m) {
-    if (!m.empty() && EVP_MAC_update(mac_, m.data(), m.size()) != 1) out_of_crypto("HMAC failed");
-  }
-  void finish(std::span<std::uint8_t, hash_size> out) {
-    std::size_t size = 0;
-    if (EVP_MAC_final(mac_, out.data(), &size, out.size()) != 1 || size != hash_size)
-      out_of_crypto("HMAC failed");
-  }
-  void restart() {
-    if (EVP_MAC_init(mac_, nullptr, 0, nullptr) != 1) out_of_crypto("HMAC does not start again");
-  }
-
- private:
-  void take(byte_view key) {
-    // A null key would mean "the key as before", which an empty one must not.
-    static constexpr std::uint8_t empty_key = 0;
-    const std::uint8_t* data = key.empty() ? &empty_key : key.data();
-    if (EVP_MAC_init(mac_, data, key.size(), nullptr) != 1) out_of_crypto("HMAC does not take a key");
-  }
-
-  EVP_MAC_CTX* mac_ = mine().mac.get();
-};
+void mac_finish(EVP_MAC_CTX* mac, std::span<std::uint8_t, hash_size> out) {
+  std::size_t size = 0;
+  if (EVP_MAC_final(mac, out.data(), &size, out.size()) != 1 || size != hash_size)
+    out_of_crypto("HMAC failed");
+}
 
 int int_size(byte_view b) {
   if (b.size() > static_cast<std::size_t>(INT_MAX) - gcm_tag_size)
@@ -116,7 +92,7 @@ class suite_on_openssl final : public suite {
   [[nodiscard]] digest sha256(byte_view m) const override {
     digest out;
     EVP_MD_CTX* hash = mine().hash.get();
-    // Its state is the digest at last, and StoredKey is one.
+    // The context ends with the digest, which may be a StoredKey.
     const forgetful end{[hash] { EVP_DigestInit_ex2(hash, nullptr, nullptr); }};
     if (EVP_DigestInit_ex2(hash, fetched().sha256.get(), nullptr) != 1 ||
         EVP_DigestUpdate(hash, m.data(), m.size()) != 1 || EVP_DigestFinal_ex(hash, out.data(), nullptr) != 1)
@@ -126,26 +102,30 @@ class suite_on_openssl final : public suite {
 
   [[nodiscard]] secret32 hmac(byte_view key, byte_view m) const override {
     secret32 out;
-    mac_run mac{key};
-    mac.update(m);
-    mac.finish(out.expose_mutable());
+    EVP_MAC_CTX* mac = mine().mac.get();
+    const forgetful end{[mac] { mac_start(mac, no_key); }};
+    mac_start(mac, key);
+    mac_update(mac, m);
+    mac_finish(mac, out.expose_mutable());
     return out;
   }
 
   void expand(const secret32& prk, byte_view info, std::span<std::uint8_t> out) const override {
-    if (out.empty() || out.size() > expand_max) out_of_crypto("HKDF-Expand gives 1 to 8160 bytes");
-    mac_run mac{prk.expose()};
+    if (out.empty() || out.size() > expand_max) out_of_crypto("HKDF-Expand returns 1 to 8160 bytes");
+    EVP_MAC_CTX* mac = mine().mac.get();
+    const forgetful end{[mac] { mac_start(mac, no_key); }};
+    mac_start(mac, prk.expose());
     secret32 block;
     std::uint8_t counter = 0;
     for (std::size_t done = 0; done < out.size(); done += hash_size) {
       // T(0) = empty;  T(i) = HMAC(PRK, T(i-1) | info | i)
       if (counter != 0) {
-        mac.restart();
-        mac.update(block.expose());
+        mac_restart(mac);
+        mac_update(mac, block.expose());
       }
-      mac.update(info);
-      mac.update({&++counter, 1});
-      mac.finish(block.expose_mutable());
+      mac_update(mac, info);
+      mac_update(mac, {&++counter, 1});
+      mac_finish(mac, block.expose_mutable());
       // OKM = first L octets of T(1) | T(2) | ...
       const std::size_t n = std::min(hash_size, out.size() - done);
       std::copy_n(block.expose().begin(), n, out.begin() + static_cast<std::ptrdiff_t>(done));
@@ -167,11 +147,11 @@ class suite_on_openssl final : public suite {
     EVP_CIPHER_CTX* c = mine().seal.get();
     const forgetful end{[c] {
       if (EVP_EncryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
-        out_of_crypto("AES-256-GCM does not take a key");
+        out_of_crypto("AES-256-GCM rejects the key");
     }};
     bytes out(plain.size() + gcm_tag_size);
     int n = 0;
-    // A null cipher keeps the one of the context and is half as dear as naming it again.
+    // A null cipher keeps the one of the context, at half the cost of naming it again.
     if (EVP_EncryptInit_ex2(c, nullptr, key.expose().data(), nonce.data(), nullptr) != 1 ||
         (!aad.empty() && EVP_EncryptUpdate(c, nullptr, &n, aad.data(), int_size(aad)) != 1) ||
         (!plain.empty() && EVP_EncryptUpdate(c, out.data(), &n, plain.data(), int_size(plain)) != 1) ||
@@ -189,7 +169,7 @@ class suite_on_openssl final : public suite {
     EVP_CIPHER_CTX* c = mine().open.get();
     const forgetful end{[c] {
       if (EVP_DecryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
-        out_of_crypto("AES-256-GCM does not take a key");
+        out_of_crypto("AES-256-GCM rejects the key");
     }};
     bytes plain(text.size());
     std::uint8_t none = 0;
@@ -200,7 +180,7 @@ class suite_on_openssl final : public suite {
         EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, gcm_tag_size, tag.data()) != 1)
       out_of_crypto("AES-256-GCM failed");
     if (EVP_DecryptFinal_ex(c, plain.empty() ? &none : plain.data(), &n) != 1) {
-      // What was decrypted under a wrong tag is not ours to show.
+      // Plaintext with a wrong tag must not leave this function.
       wipe(plain);
       ERR_clear_error();
       return fail(errc::crypto_open_failed);
@@ -228,7 +208,7 @@ class suite_on_openssl final : public suite {
     if (!ctx || EVP_PKEY_derive_init(ctx.get()) != 1) out_of_crypto("X25519 failed");
     secret32 out;
     std::size_t size = 32;
-    // OpenSSL refuses an all-zero output; the comparison keeps the promise if a provider does not.
+    // OpenSSL refuses an all-zero output; the comparison does so if a provider does not.
     if (EVP_PKEY_derive_set_peer(ctx.get(), other.get()) != 1 ||
         EVP_PKEY_derive(ctx.get(), out.expose_mutable().data(), &size) != 1 || size != 32 ||
         out == secret32{}) {
@@ -239,8 +219,7 @@ class suite_on_openssl final : public suite {
   }
 
  private:
-  /// An OpenSSL key whose public half is left zero: deriving does not read it, and computing it would double
-  /// the cost.
+  /// The public half stays zero: deriving does not read it, and computing it would double the cost.
   static pkey_ptr private_half(const secret32& private_key) {
     auto scalar = private_key;
     byte_array<32> unused{};

@@ -24,10 +24,6 @@ tl::unexpected<error> unusable(std::string detail) {
   return fail(errc::crypto_certificate, std::move(detail));
 }
 
-/// The key comes from files of ours, which are never encrypted: without this OpenSSL would ask on the
-/// terminal.
-int no_password(char*, int, int, void*) { return -1; }
-
 pkey_ptr new_key() { return pkey_ptr{EVP_EC_gen("P-256")}; }
 
 result<std::string> pem_of(X509* certificate) {
@@ -71,7 +67,7 @@ bool set_common_name(X509* certificate, std::string_view name) {
                                     static_cast<int>(name.size()), -1, 0) == 1;
 }
 
-/// `value` is one of the constants below, never input: this grammar knows commas and sections.
+/// `value` is one of the constants below, never input: commas and sections have a meaning in it.
 bool add(X509* certificate, X509* issuer, int nid, const char* value) {
   X509V3_CTX ctx;
   X509V3_set_ctx_nodb(&ctx);
@@ -125,7 +121,7 @@ result<x509_ptr> blank(std::string_view common_name, time_point from, time_point
   if (!certificate || X509_set_version(certificate.get(), X509_VERSION_3) != 1 ||
       !set_serial(certificate.get()) || !set_validity(certificate.get(), from, to) ||
       X509_set_pubkey(certificate.get(), key) != 1)
-    return unusable("no certificate can be made");
+    return unusable("the certificate cannot be created");
   if (!set_common_name(certificate.get(), common_name)) return unusable("the common name is not valid UTF-8");
   return certificate;
 }
@@ -135,7 +131,7 @@ result<x509_ptr> blank(std::string_view common_name, time_point from, time_point
 result<identity> make_ca(std::string_view common_name, unsigned days, time_point now) {
   if (days == 0 || days > ca_days_max) return unusable("a CA is valid for 1 to 36500 days");
   const pkey_ptr key = new_key();
-  if (!key) return unusable("no P-256 key can be made");
+  if (!key) return unusable("the P-256 key cannot be created");
   const auto end = now + seconds{seconds_per_day * days};
   CPNS_TRY(const auto certificate, blank(common_name, now - std::chrono::hours{1}, end, key.get()));
   X509* c = certificate.get();
@@ -157,10 +153,10 @@ result<identity> issue(const identity& ca, const certificate_request& request) {
   if (!issuer_key) return unusable("the CA's private key is not PEM, or it is encrypted");
   if (X509_check_private_key(issuer.get(), issuer_key.get()) != 1)
     return unusable("the CA's key does not belong to its certificate");
-  if (X509_check_ca(issuer.get()) != 1) return unusable("the issuer's certificate is not that of a CA");
+  if (X509_check_ca(issuer.get()) != 1) return unusable("the issuer's certificate is not a CA certificate");
 
   const pkey_ptr key = new_key();
-  if (!key) return unusable("no P-256 key can be made");
+  if (!key) return unusable("the P-256 key cannot be created");
   CPNS_TRY(const auto certificate,
            blank(request.common_name, request.not_before, request.not_after, key.get()));
   X509* c = certificate.get();

@@ -1,7 +1,6 @@
 #pragma once
 // A small certificate authority for development, tests and `cpns init`: ECDSA P-256, random serials of 128
-// bits. A production fleet brings certificates of its own; nothing here is needed to use them. All functions
-// are thread-safe.
+// bits. A production fleet uses certificates of its own and nothing of this file. All functions are thread-safe.
 
 #include <string>
 #include <string_view>
@@ -23,12 +22,12 @@ enum class certificate_usage : std::uint8_t { server, client };
 
 struct certificate_request {
   std::string common_name;        ///< 1 to 64 bytes
-  std::vector<std::string> uris;  ///< SAN URIs, as they are: one `urn:cpns:gw:NAME` or `urn:cpns:server:NAME`
+  std::vector<std::string> uris;  ///< SAN URIs, unchanged: one `urn:cpns:gw:NAME` or `urn:cpns:server:NAME`
   std::vector<std::string> dns;   ///< SAN DNS names
   std::vector<std::string> ips;   ///< SAN IPv4 or IPv6 addresses in text form
   certificate_usage usage = certificate_usage::client;
-  time_point not_before;  ///< whole seconds count
-  time_point not_after;   ///< in the past for an expired certificate; later than not_before
+  time_point not_before;  ///< cut to whole seconds
+  time_point not_after;   ///< later than not_before; may be in the past, for an expired certificate
 };
 
 /// A self-signed root that may sign end certificates only (path length 0), valid from an hour before `now`

@@ -13,8 +13,8 @@ inline constexpr std::uint32_t scram_iterations_default = 310'000;
 inline constexpr std::uint32_t scram_iterations_min = 100'000;  ///< a gateway refuses fewer
 inline constexpr std::uint32_t scram_iterations_max = 10'000'000;
 
-/// ClientKey = HMAC(Hi(password, salt, i), "Client Key"). Takes the password's UTF-8 bytes as they are (no
-/// SASLprep: see ADR).
+/// ClientKey = HMAC(Hi(password, salt, i), "Client Key"). The password's UTF-8 bytes are used unchanged, without
+/// SASLprep.
 secret32 scram_client_key(const suite& s, byte_view password, byte_view salt, std::uint32_t iterations);
 /// StoredKey = H(ClientKey)
 digest scram_stored_key(const suite& s, const secret32& client_key);
@@ -27,8 +27,7 @@ byte_array<32> scram_proof(const suite& s, const secret32& client_key, byte_view
 bool scram_verify(const suite& s, const digest& stored_key, byte_view auth_message,
                   const byte_array<32>& proof);
 
-/// A salt for a user that does not exist: the same at every call, different for every name, and like a real
-/// one.
+/// A salt for a user that does not exist: constant for each name and not distinguishable from a real one.
 byte_array<16> scram_fake_salt(const suite& s, const secret32& key, const user_id& user);
 
 }  // namespace cpns::crypto

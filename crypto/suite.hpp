@@ -1,7 +1,6 @@
 #pragma once
-// The primitives that the protocol is built from, behind one interface. `openssl_suite` is the production
-// one; fuzzing and simulation may hand in another. Thread-safe: every member may be called from any thread at
-// once.
+// The cryptographic primitives of the protocol behind one interface, so that tests can replace them;
+// `openssl_suite` is the production one. Thread-safe: every member may be called from any thread at once.
 
 #include <optional>
 
@@ -37,10 +36,10 @@ class suite {
   /// AES-256-GCM (SP 800-38D) with a 12-byte nonce: ciphertext, then the 16-byte tag.
   [[nodiscard]] virtual bytes gcm_seal(const secret32& key, const byte_array<12>& nonce, byte_view aad,
                                        byte_view plain) const = 0;
-  /// crypto_open_failed if it does not open; the plaintext is released only after the tag was verified.
+  /// crypto_open_failed if the tag does not verify; plaintext is returned only after that check.
   [[nodiscard]] virtual result<secret_bytes> gcm_open(const secret32& key, const byte_array<12>& nonce,
                                                       byte_view aad, byte_view sealed) const = 0;
-  /// X25519 (RFC 7748): the public key of a private one, whose bytes may be any.
+  /// X25519 (RFC 7748): the public key of a private one; any 32 bytes are a private key.
   [[nodiscard]] virtual byte_array<32> x25519_public(const secret32& private_key) const = 0;
   /// crypto_weak if the output is all zero (RFC 7748 section 6.1).
   [[nodiscard]] virtual result<secret32> x25519(const secret32& private_key,

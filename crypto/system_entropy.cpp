@@ -27,14 +27,14 @@ void out_of_crypto(std::string_view what) noexcept {
 }  // namespace detail
 namespace {
 
-/// Raised in the child by fork: what the parent drew in advance must not be used by both.
+/// Raised in the child by fork: parent and child must not use the same bytes drawn in advance.
 std::atomic<std::uint64_t> forks{0};
 
 void draw_from_openssl(std::span<std::uint8_t> out) {
   while (!out.empty()) {
     const auto n = std::min<std::size_t>(out.size(), INT_MAX);
     if (RAND_bytes(out.data(), static_cast<int>(n)) != 1)
-      detail::out_of_crypto("the system gives no randomness");
+      detail::out_of_crypto("the system provides no randomness");
     out = out.subspan(n);
   }
 }
@@ -79,7 +79,7 @@ class openssl_entropy final : public entropy {
  public:
   openssl_entropy() {
     if (pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1, std::memory_order_relaxed); }) != 0)
-      detail::out_of_crypto("forks cannot be watched");
+      detail::out_of_crypto("cannot register the fork handler");
   }
 
   void fill(std::span<std::uint8_t> out) override {

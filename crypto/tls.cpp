@@ -24,7 +24,7 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_OK;
 }
 
-/// OpenSSL takes a certificate without extended key usage for any purpose; this policy does not.
+/// OpenSSL accepts a certificate without extended key usage for any purpose; this policy does not.
 int verify(int good, X509_STORE_CTX* store, std::uint32_t usage) noexcept {
   X509* certificate = X509_STORE_CTX_get_current_cert(store);
   if (good == 1 && X509_STORE_CTX_get_error_depth(store) == 0 && certificate != nullptr) {
@@ -54,11 +54,12 @@ status use(SSL_CTX* ctx, const tls_material& m) {
   for (const auto& root : m.roots)
     if (X509_STORE_add_cert(store, root.get()) != 1) return no_context("a CA cannot be added");
   if (SSL_CTX_use_certificate(ctx, m.chain.front().get()) != 1)
-    return fail(errc::crypto_certificate, "the own certificate's key or signature is too weak for TLS 1.3");
+    return fail(errc::crypto_certificate,
+                "the key or signature of the own certificate is too weak for TLS 1.3");
   for (std::size_t i = 1; i < m.chain.size(); ++i)
     if (SSL_CTX_add1_chain_cert(ctx, m.chain[i].get()) != 1)
       return no_context("an intermediate certificate cannot be added");
-  if (SSL_CTX_use_PrivateKey(ctx, m.key.get()) != 1) return no_context("the private key is not taken");
+  if (SSL_CTX_use_PrivateKey(ctx, m.key.get()) != 1) return no_context("the private key is rejected");
   return {};
 }
 
@@ -69,21 +70,21 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role) 
   const bool server = role == tls_role::server;
   tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
   SSL_CTX* ctx = owner.get();
-  if (ctx == nullptr) return no_context("none can be made");
+  if (ctx == nullptr) return no_context("it cannot be created");
   SSL_CTX_set_security_level(ctx, 2);
   if (SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION) != 1)
-    return no_context("TLS 1.3 is not there");
+    return no_context("TLS 1.3 is unavailable");
 
-  // A resumed session would skip the certificates, so nothing that could resume one is made or kept.
-  // Answers hold keys: the last one wipes what was read before its buffer is freed.
+  // A resumed session would skip the certificates, so sessions are neither issued nor cached. Answers hold
+  // keys, so CLEANSE_PLAINTEXT wipes received data before its buffer is freed.
   SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                SSL_OP_CLEANSE_PLAINTEXT);
   SSL_CTX_set_num_tickets(ctx, 0);
   SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_max_early_data(ctx, 0);
   SSL_CTX_set_recv_max_early_data(ctx, 0);
-  // Idle connections are many.
+  // Most connections are idle.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 
   X509_VERIFY_PARAM* param = SSL_CTX_get0_param(ctx);

@@ -1,5 +1,5 @@
 #pragma once
-// The one TLS policy of the server link (step 0), on OpenSSL's own types so that this room needs no Asio:
+// The one TLS policy of the server link (step 0), on OpenSSL's own types so that crypto/ needs no Asio:
 //   auto made = make_server_tls(files);  boost::asio::ssl::context context{made->release()};
 // TLS 1.3 only, both sides with certificates, ALPN "cpns/1", extended key usage required, no tickets, no
 // resumption, no early data, one file of trusted CAs. After a handshake call check_alpn, then peer_uri
@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "base/secret.hpp"
@@ -23,19 +24,22 @@ inline constexpr std::string_view tls_exporter_label = "EXPERIMENTAL cpns user p
 
 /// Paths of PEM files.
 struct tls_files {
-  std::string ca;           ///< the trusted roots, and nothing else is trusted
-  std::string certificate;  ///< one's own, then any intermediates
+  std::string ca;           ///< the only trusted roots
+  std::string certificate;  ///< the own certificate, then any intermediates
   std::string key;          ///< its private key, not encrypted, no access for group and others
 };
+
+/// The side of a connection: a gateway is the client.
+enum class tls_role : std::uint8_t { server, client };
 
 struct tls_context_free {
   void operator()(ssl_ctx_st* context) const noexcept;
 };
 /// Owns an SSL_CTX. `release()` hands it to boost::asio::ssl::context, whose constructor takes ownership.
 using tls_context = std::unique_ptr<ssl_ctx_st, tls_context_free>;
-/// The context of a connection that begins now, or why none can; see tls_source.hpp.
+/// Returns the context for a new connection; see tls_source.hpp.
 using tls_supply = std::function<result<tls_context>()>;
-/// The same one for all connections.
+/// The same context for all connections.
 tls_supply always(tls_context context);
 
 /// config_file (missing, unreadable, a key that other users may read), config_range (over 1 MiB) or
@@ -45,27 +49,33 @@ result<tls_context> make_server_tls(const tls_files& files);
 /// The gateway's side; errors as above.
 result<tls_context> make_client_tls(const tls_files& files);
 
+struct tls_file_fault {
+  std::string tls_files::*file;  ///< the faulty file
+  error what;                    ///< as of make_server_tls and make_client_tls
+};
+/// Checks the files one by one, without creating a context; empty if they can be used. Dates of certificates
+/// are not checked: they may be right tomorrow. A client's certificate has one SAN URI. [thread-safe]
+std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role role);
+
 // The functions below are for a connection whose handshake is done, in the thread that drives it.
 
-/// peer_policy unless the peer agreed on ALPN "cpns/1": one that offers no ALPN is not stopped by the
-/// handshake.
+/// peer_policy unless the peer agreed on ALPN "cpns/1": the handshake itself accepts a peer without ALPN.
 status check_alpn(const ssl_st* ssl);
 /// The only SAN URI of the peer's certificate, 1 to 255 printable ASCII characters; peer_identity otherwise.
 result<std::string> peer_uri(const ssl_st* ssl);
-/// The only SAN URI of one's own certificate: what gw_id is made from. Errors as of peer_uri.
+/// The only SAN URI of the own certificate, from which gw_id is derived. Errors as of peer_uri.
 result<std::string> own_uri(const ssl_ctx_st* context);
-/// Whether the peer's certificate has a SAN URI of one's own.
+/// Whether the peer's certificate shares a SAN URI with the own one.
 bool has_own_uri(const ssl_st* ssl);
-/// peer_identity unless peer_uri is `expected`: the gateway's check that this is the server that it was told
-/// to use.
+/// peer_identity unless peer_uri is `expected`: the gateway checks that this is the configured server.
 status expect_uri(const ssl_st* ssl, std::string_view expected);
-/// tls_exporter(32, "EXPERIMENTAL cpns user proof") without context (RFC 8446 section 7.5): the same at both
-/// ends of this connection, different for every other.
+/// tls_exporter(32, "EXPERIMENTAL cpns user proof") without context (RFC 8446 section 7.5): equal at both ends
+/// of one connection, different for every other connection.
 result<secret32> tls_exporter(ssl_st* ssl);
 
-/// Why a handshake failed, as a sentence for the log. `code` is what Asio's error_code::value() holds in the
-/// SSL category; 0 takes the first error of this thread's OpenSSL queue. Empties the queue. Holds nothing
-/// secret; a name from a refused certificate is shown with other than printable characters replaced.
+/// Why a handshake failed, as a sentence for the log. `code`: error_code::value() of Asio's SSL category; 0:
+/// the first error of this thread's OpenSSL queue. Empties the queue. Contains no secret; in the name from a
+/// refused certificate, characters that are not printable are replaced.
 std::string tls_refusal(const ssl_st* ssl, unsigned long code = 0);
 
 }  // namespace cpns::crypto

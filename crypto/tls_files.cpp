@@ -5,7 +5,6 @@
 #include <ctime>
 
 #include "base/private_file.hpp"
-#include "crypto/tls_check.hpp"
 #include "crypto/tls_internal.hpp"
 
 namespace cpns::crypto::detail {
@@ -25,8 +24,6 @@ result<secret_bytes> read_pem(std::string_view what, const std::string& path, re
   return content;
 }
 
-int no_password(char*, int, int, void*) { return -1; }
-
 result<std::vector<x509_ptr>> read_certificates(std::string_view what, const std::string& path) {
   CPNS_TRY(const auto content, read_pem(what, path, readers::anybody));
   const auto in = reading(content.expose());
@@ -36,7 +33,7 @@ result<std::vector<x509_ptr>> read_certificates(std::string_view what, const std
     if (!next) break;
     out.push_back(std::move(next));
   }
-  // The end of the list is an error to OpenSSL; any other one is damage.
+  // OpenSSL reports the end of the list as an error; any other error is damage.
   const unsigned long code = ERR_peek_last_error();
   if (out.empty()) return unusable(what, path, "holds no PEM certificate");
   if (ERR_GET_LIB(code) != ERR_LIB_PEM || ERR_GET_REASON(code) != PEM_R_NO_START_LINE)
@@ -106,7 +103,7 @@ namespace cpns::crypto {
 
 using namespace detail;
 
-std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_end end) {
+std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role role) {
   ERR_clear_error();
   std::vector<tls_file_fault> out;
   const auto note = [&out](std::string tls_files::*file, const auto& checked) {
@@ -118,9 +115,8 @@ std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_end end)
   note(&tls_files::ca, read_certificates("CA", files.ca));
   if (note(&tls_files::certificate, chain)) {
     X509* own = chain->front().get();
-    note(&tls_files::certificate,
-         check_usage(own, files.certificate, end == tls_end::server ? tls_role::server : tls_role::client));
-    if (end == tls_end::gateway) note(&tls_files::certificate, only_uri(own, "the own"));
+    note(&tls_files::certificate, check_usage(own, files.certificate, role));
+    if (role == tls_role::client) note(&tls_files::certificate, only_uri(own, "the own"));
   }
   if (note(&tls_files::key, key) && chain)
     note(&tls_files::key, check_pair(chain->front().get(), key->get(), files));

@@ -1,5 +1,5 @@
 #pragma once
-// What the files of the TLS policy share. Private to this room.
+// Shared by the source files of the TLS policy. Private to crypto/.
 
 #include <string>
 #include <vector>
@@ -11,33 +11,29 @@
 
 namespace cpns::crypto::detail {
 
-/// Which end a context is for.
-enum class tls_role : std::uint8_t { server, client };
-
 struct tls_material {
   std::vector<x509_ptr> roots;  ///< one or more
-  std::vector<x509_ptr> chain;  ///< one's own certificate first
+  std::vector<x509_ptr> chain;  ///< the own certificate first
   pkey_ptr key;
 };
 
-/// Reads and checks the three files, but not whether the certificate is in its time; errors as in tls.hpp.
+/// Reads and checks the three files, except for the dates of the certificate; errors as in tls.hpp.
 result<tls_material> load_material(const tls_files& files, tls_role role);
-/// The context of the policy from them; errors the same.
+/// A context with the policy from the files; same errors.
 result<tls_context> make_context(const tls_files& files, tls_role role);
 /// crypto_certificate if `own`, read from `path`, is expired or not yet valid at `when`.
 status check_time(const X509* own, const std::string& path, time_point when);
-/// For people.
+/// "2026-11-24 21:12:06 UTC", or "an unreadable date".
 std::string date_text(const ASN1_TIME* t);
 
-/// The only SAN URI, 1 to 255 printable ASCII characters; `whose` ("the own") begins the sentence of an
-/// error, peer_identity.
+/// The only SAN URI, 1 to 255 printable ASCII characters; peer_identity otherwise. `whose` ("the own") completes
+/// "... certificate" in the detail.
 result<std::string> only_uri(const X509* certificate, const std::string& whose);
 
-/// The SAN URI or else the subject of a certificate that is trusted for nothing: printable ASCII, at most 80
-/// characters.
+/// The SAN URI or else the subject of an untrusted certificate: printable ASCII, at most 80 characters.
 std::string shown_name(X509* certificate);
 
-/// Remembers which certificate did not verify, for tls_refusal; freed with `ssl`. Throws nothing.
+/// Stores the name of a certificate that did not verify in `ssl`, for tls_refusal.
 void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept;
 /// " (NAME, valid until DATE)", or nothing.
 std::string refused_note(const SSL* ssl);

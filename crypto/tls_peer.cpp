@@ -1,4 +1,4 @@
-// What is asked of one connection: who the peer is, what it agreed on, and why it was refused.
+// Checks of one connection: the peer's identity, the agreed ALPN, and the reason of a refusal.
 
 #include <openssl/err.h>
 #include <openssl/sslerr.h>
@@ -75,7 +75,7 @@ void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept try {
   else
     SSL_set_ex_data(ssl, note_index(), nullptr);
 } catch (...) {
-  // The sentence goes without the name then.
+  // The refusal is logged without the name then.
 }
 
 std::string refused_note(const SSL* ssl) {
@@ -108,7 +108,7 @@ std::string verify_sentence(const SSL* ssl) {
   }
 }
 
-/// What the other side's alert means (RFC 8446 section 6.2).
+/// The meaning of an alert from the peer (RFC 8446 section 6.2).
 std::string alert_sentence(int alert) {
   switch (alert) {
   case SSL_AD_BAD_CERTIFICATE:
@@ -119,7 +119,7 @@ std::string alert_sentence(int alert) {
     return "the peer refused our certificate: it has expired by the peer's clock";
   case SSL_AD_CERTIFICATE_UNKNOWN: return "the peer refused our certificate";
   case SSL_AD_UNKNOWN_CA: return "the peer refused our certificate: it does not know the CA";
-  case SSL_AD_CERTIFICATE_REQUIRED: return "the peer wants a certificate and got none";
+  case SSL_AD_CERTIFICATE_REQUIRED: return "the peer requires a certificate and got none";
   case SSL_AD_PROTOCOL_VERSION: return "the peer does not speak TLS 1.3";
   case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN cpns/1";
   default: return "the peer ended the handshake with TLS alert " + std::to_string(alert);
@@ -132,7 +132,7 @@ status check_alpn(const ssl_st* ssl) {
   const unsigned char* data = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl, &data, &size);
-  if (size == 0) return fail(errc::peer_policy, "the peer offers no ALPN, wanted cpns/1");
+  if (size == 0) return fail(errc::peer_policy, "the peer offers no ALPN, expected cpns/1");
   if (as_text({data, size}) != tls_alpn)
     return fail(errc::peer_policy, "the peer chose another ALPN than cpns/1");
   return {};
@@ -147,7 +147,7 @@ result<std::string> only_uri(const X509* certificate, const std::string& whose) 
                 whose + " certificate must have one SAN URI, it has " + std::to_string(uris.size()));
   auto& uri = uris.front();
   if (uri.empty() || uri.size() > 255)
-    return fail(errc::peer_identity, "the SAN URI of " + whose + " certificate has no or over 255 bytes");
+    return fail(errc::peer_identity, "the SAN URI of " + whose + " certificate must have 1 to 255 bytes");
   for (char c : uri)
     if (c <= ' ' || c >= 0x7f)
       return fail(errc::peer_identity,
@@ -173,14 +173,14 @@ bool has_own_uri(const ssl_st* ssl) {
 
 result<std::string> own_uri(const ssl_ctx_st* context) {
   const X509* certificate = SSL_CTX_get0_certificate(context);
-  if (certificate == nullptr) return fail(errc::crypto_certificate, "there is no own certificate");
+  if (certificate == nullptr) return fail(errc::crypto_certificate, "the own certificate is missing");
   return only_uri(certificate, "the own");
 }
 
 status expect_uri(const ssl_st* ssl, std::string_view expected) {
   CPNS_TRY(const auto uri, peer_uri(ssl));
   if (uri != expected)
-    return fail(errc::peer_identity, "the peer is " + printable(uri) + ", wanted " + printable(expected));
+    return fail(errc::peer_identity, "the peer is " + printable(uri) + ", expected " + printable(expected));
   return {};
 }
 
@@ -190,7 +190,7 @@ result<secret32> tls_exporter(ssl_st* ssl) {
   if (SSL_export_keying_material(ssl, out.expose_mutable().data(), 32, tls_exporter_label.data(),
                                  tls_exporter_label.size(), nullptr, 0, 0) != 1) {
     ERR_clear_error();
-    return fail(errc::crypto_failed, "the TLS exporter gives nothing before the handshake is done");
+    return fail(errc::crypto_failed, "the TLS exporter is unavailable before the handshake is done");
   }
   return out;
 }
@@ -215,7 +215,7 @@ std::string tls_refusal(const ssl_st* ssl, unsigned long code) {
   case SSL_R_WRONG_VERSION_NUMBER:
   case SSL_R_BAD_RECORD_TYPE:
   case SSL_R_HTTP_REQUEST:
-  case SSL_R_HTTPS_PROXY_REQUEST: return "what the peer sent is not TLS";
+  case SSL_R_HTTPS_PROXY_REQUEST: return "the peer does not speak TLS";
   case SSL_R_UNEXPECTED_EOF_WHILE_READING: return "the peer closed the connection during the handshake";
   default: return std::string{"the handshake failed: "} + (text != nullptr ? text : "unknown reason");
   }

@@ -1,6 +1,4 @@
 #pragma once
-// The TLS context of a role that lives longer than its certificate.
-
 #include <memory>
 #include <mutex>
 #include <string>
@@ -11,36 +9,35 @@
 
 namespace cpns::crypto {
 
-/// Reads the files of a role again once a minute, so that a certificate that was renewed on the disk is shown
-/// without a restart, and gives out no context while one's own certificate is out of its time: an expired
-/// certificate is never presented. A role waits for that to end; it says so in the log, and goes on with
-/// whatever needs no certificate. [thread-safe]
+/// A role runs longer than its certificate is valid: reads its files again once per minute, so that a renewed
+/// certificate is used without a restart. While the own certificate is expired or not yet valid, context()
+/// fails, so that it is never presented; the role logs that, waits, and goes on with all work that needs no
+/// connection. [thread-safe]
 class tls_source {
  public:
   static constexpr seconds reads_every{60};
 
-  /// Errors: those that a person has to mend, as make_server_tls and make_client_tls name them. A certificate
-  /// out of its time is none, because the clock may be wrong, or a new certificate on its way. `component`
-  /// names the role in the log; `timer` says when to read again, `wall` what is out of its time.
+  /// Errors as of make_server_tls and make_client_tls, except for the dates of the certificate: the clock may be
+  /// wrong, or a new certificate may come. `component` names the role in the log; `timer` is the clock for
+  /// reading again, `wall` the clock for dates.
   static result<std::shared_ptr<tls_source>>
   for_server(std::string component, tls_files files, clock_fn wall = now_wall, clock_fn timer = now_anchored);
   static result<std::shared_ptr<tls_source>>
   for_client(std::string component, tls_files files, clock_fn wall = now_wall, clock_fn timer = now_anchored);
 
-  /// For a connection that begins now. crypto_certificate while one's own certificate is out of its time.
+  /// For a new connection. crypto_certificate while the own certificate is expired or not yet valid.
   [[nodiscard]] result<tls_context> context();
-  /// Reads the files now. What cannot be used is logged, and the context before it stays.
+  /// Reads the files now. If they cannot be used, that is logged and the former context stays.
   void read_again();
-  /// Reads the files if that is due, and says so if the certificate is out of its time.
+  /// Reads the files if that is due; logs if the certificate is expired or not yet valid.
   void look();
-  /// As own_uri of the first context. The certificate of a gateway keeps it, or is refused.
+  /// As own_uri. A gateway's new certificate with another URI is refused.
   [[nodiscard]] result<std::string> uri() const;
 
  private:
-  enum class side : std::uint8_t { server, client };
-  tls_source(std::string component, tls_files files, side s, tls_context first, clock_fn wall,
+  tls_source(std::string component, tls_files files, tls_role role, tls_context first, clock_fn wall,
              clock_fn timer);
-  static result<std::shared_ptr<tls_source>> open(std::string component, tls_files files, side s,
+  static result<std::shared_ptr<tls_source>> open(std::string component, tls_files files, tls_role role,
                                                   clock_fn wall, clock_fn timer);
   // With the guard held:
   void read();
@@ -48,7 +45,7 @@ class tls_source {
 
   const std::string component_;
   const tls_files files_;
-  const side side_;
+  const tls_role role_;
   const clock_fn wall_, timer_;
   mutable std::mutex guard_;
   tls_context context_;

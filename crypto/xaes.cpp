@@ -17,26 +17,18 @@ const EVP_CIPHER* fetched_ecb() {
   return c.get();
 }
 
-/// One thread's AES-256 block function. Between uses it holds no key.
+/// AES-256 as a block function, one per thread.
 struct block_cipher {
   cipher_ctx_ptr ctx{EVP_CIPHER_CTX_new()};
 
-  struct key_in_use {
-    const block_cipher& aes;
-    key_in_use(const block_cipher& a, const secret32& key) : aes(a) { aes.start(key); }
-    key_in_use(const key_in_use&) = delete;
-    key_in_use& operator=(const key_in_use&) = delete;
-    ~key_in_use() { aes.start(secret32{}); }
-  };
-
   block_cipher() {
     if (!ctx || EVP_EncryptInit_ex2(ctx.get(), fetched_ecb(), nullptr, nullptr, nullptr) != 1)
-      out_of_crypto("AES-256-ECB is not there");
+      out_of_crypto("AES-256-ECB is unavailable");
   }
   void start(const secret32& key) const {
     if (EVP_EncryptInit_ex2(ctx.get(), nullptr, key.expose().data(), nullptr, nullptr) != 1 ||
         EVP_CIPHER_CTX_set_padding(ctx.get(), 0) != 1)
-      out_of_crypto("AES-256-ECB does not take a key");
+      out_of_crypto("AES-256-ECB rejects the key");
   }
   /// `in` and `out` are whole blocks of the same size.
   void encrypt(byte_view in, std::span<std::uint8_t> out) const {
@@ -55,7 +47,8 @@ struct derived {
 /// Steps 1 to 6 of the specification, with its names.
 derived derive(const secret32& k, std::span<const std::uint8_t, xaes_nonce_size> n) {
   thread_local const block_cipher aes;
-  const block_cipher::key_in_use taken{aes, k};
+  const forgetful end{[] { aes.start(secret32{}); }};
+  aes.start(k);
 
   // L = AES-256_K(0^128)
   secret<block_size> l;

@@ -1,6 +1,6 @@
 #pragma once
-// XAES-256-GCM (C2SP): AES-256-GCM under a key derived from the first half of a 24-byte random nonce, so that
-// one key seals any number of rows. What every store seals its records with. All functions are thread-safe.
+// XAES-256-GCM (C2SP) seals the records of all stores: AES-256-GCM with a key derived from the first half of a
+// random 24-byte nonce, so that one key seals any number of records. All functions are thread-safe.
 
 #include "base/bytes.hpp"
 #include "base/entropy.hpp"
@@ -11,12 +11,12 @@ namespace cpns::crypto {
 
 inline constexpr std::size_t xaes_nonce_size = 24;
 inline constexpr std::size_t xaes_tag_size = 16;
-/// A sealed record is this much longer than what it holds.
+/// A sealed record is this much longer than its plaintext.
 inline constexpr std::size_t xaes_overhead = xaes_nonce_size + xaes_tag_size;
 
 /// nonce(24) || ciphertext || tag(16), with a fresh nonce from `random`. `plain` is at most 1 GiB.
 bytes xaes_seal(const secret32& key, entropy& random, byte_view aad, byte_view plain);
-/// As xaes_seal, with the nonce given: for published vectors. Never seal twice with one nonce.
+/// As xaes_seal, with the nonce as an argument, for published vectors. Never seal twice with one nonce.
 bytes xaes_seal_with(const secret32& key, const byte_array<xaes_nonce_size>& nonce, byte_view aad,
                      byte_view plain);
 /// crypto_open_failed if `sealed` is too short, was changed, or belongs to another key or `aad`.

@@ -53,7 +53,7 @@ result<discovery_request> read_discovery_request(reader& r) {
     CPNS_TRY(const auto s, between(r, "DREQ.suites", 1, 255));
     if (s <= before)
       return fail(errc::wire_order,
-                  "DREQ.suites: must ascend, " + std::to_string(s) + " follows " + std::to_string(before));
+                  "DREQ.suites: " + std::to_string(s) + " follows " + std::to_string(before));
     before = s;
     m.suites.push_back(static_cast<std::uint8_t>(s));
   }
@@ -69,13 +69,13 @@ result<discovery_response> read_discovery_response(reader& r) {
   m.suite = static_cast<std::uint8_t>(s);
   CPNS_TRY(m.pne_share, r.bstr_or_null<32>("DRSP.pne_share"));
   if (m.pne_share.has_value() != (m.suite == suite_x25519))
-    return fail(errc::wire_type, "DRSP.pne_share: must be there exactly with suite 2, the suite is " +
+    return fail(errc::wire_type, "DRSP.pne_share: must be present exactly with suite 2, the suite is " +
                                      std::to_string(m.suite));
   CPNS_TRY(m.highest, read_epoch_or_null(r, "DRSP.epoch"));
   CPNS_TRY(m.resets, r.uint("DRSP.resets"));
   CPNS_TRY(m.possession, read_id_or_null<tag16>(r, "DRSP.possession"));
   if (m.possession.has_value() != m.highest.has_value())
-    return fail(errc::wire_type, "DRSP.possession: must be there exactly with an epoch");
+    return fail(errc::wire_type, "DRSP.possession: must be present exactly with an epoch");
   CPNS_TRY(m.presence, read_id_or_null<tag16>(r, "DRSP.presence"));
   return m;
 }
@@ -125,7 +125,7 @@ struct radio_shape {
   std::size_t elements;
 };
 
-/// Elements of each message, type included; by type - 1.
+/// Elements of each message, type included; index: type - 1.
 constexpr std::array<radio_shape, 7> radio_shapes{
     {{"DREQ", 6}, {"DRSP", 10}, {"KDEL", 5}, {"KCNF", 3}, {"KRET", 3}, {"NOTE", 2}, {"FAIL", 2}}};
 
@@ -200,11 +200,11 @@ result<radio_message> decode_radio(byte_view in) {
   CPNS_TRY(const auto type, r.uint("radio message type"));
   if (type < 1 || type > radio_shapes.size())
     return fail(errc::wire_unknown_message,
-                "radio message type " + std::to_string(type) + ", known are 1 to 7");
+                "radio message type " + std::to_string(type) + ", expected 1 to 7");
   const auto& wanted = radio_shapes[static_cast<std::size_t>(type) - 1];
   if (n != wanted.elements)
     return fail(errc::wire_length, std::string{wanted.name} + " has " + std::to_string(n) +
-                                       " elements, wanted " + std::to_string(wanted.elements));
+                                       " elements, expected " + std::to_string(wanted.elements));
   CPNS_TRY(auto m, read_body(r, type));
   CPNS_CHECK(r.end(wanted.name));
   return m;

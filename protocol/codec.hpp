@@ -1,12 +1,14 @@
 #pragma once
-// Bytes of the radio link. Encoding is deterministic; decoding accepts the exact shape only and names what is
-// wrong. Pure and thread-safe.
+// Encoders and decoders of both links. Encoding is deterministic; decoding accepts the exact shape only, and its
+// errors name the element and the fault. Buffers with keys are secret_bytes. Pure and thread-safe.
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
 
 namespace cpns::protocol {
+
+// ---- radio link (codec.cpp)
 
 bytes encode(const discovery_request& m);
 bytes encode(const discovery_response& m);
@@ -26,5 +28,18 @@ secret_bytes encode(const delivery_content& c);
 result<delivery_content> decode_delivery_content(byte_view in);
 /// AAD = E(["Encrypt0", h'A10103', th2]) (RFC 9052 section 5.3).
 bytes delivery_aad(const byte_array<32>& th2);
+
+// ---- server link (link_codec.cpp): the content of a frame, after its 4-byte length
+
+bytes encode(const link_request& r);
+result<link_request> decode_link_request(byte_view in);
+/// The request with `proof` null, without id and incarnation: the hash input of SCRAM's AuthMessage and of the
+/// idempotency record.
+bytes encode_for_proof(const key_assignment_request& r);
+
+secret_bytes encode(const link_answer& a);
+result<link_answer> decode_link_answer(byte_view in);
+/// The request_id of a frame that cannot be decoded, so that the refusal can carry it.
+std::optional<request_id> peek_request_id(byte_view in);
 
 }  // namespace cpns::protocol

@@ -1,5 +1,5 @@
 #pragma once
-// How single fields stand in CBOR, the same in messages and in records. Errors name the element, `at`.
+// CBOR of single fields, the same in messages and in records. Errors name the element, `at`.
 
 #include <cstdint>
 #include <optional>
@@ -12,7 +12,7 @@
 
 namespace cpns::protocol {
 
-/// What a record begins with: the version of its shape. store_damaged if it is not `known`.
+/// Reads the schema number at the beginning of a record; store_damaged if it is not `known`.
 inline status read_schema(cbor::reader& r, std::string_view record, std::uint64_t known) {
   CPNS_TRY(const auto v, r.uint(std::string{record} + ".schema"));
   if (v != known)
@@ -77,7 +77,7 @@ result<std::optional<Id>> read_id_or_null(cbor::reader& r, std::string_view at) 
   return b ? std::optional<Id>{Id{*b}} : std::nullopt;
 }
 
-/// A time before 1970, which no clock tells, is written as 0.
+/// Unix seconds for CBOR; a time before 1970 becomes 0.
 inline std::uint64_t time_field(std::int64_t unix_seconds) {
   return unix_seconds < 0 ? 0 : static_cast<std::uint64_t>(unix_seconds);
 }

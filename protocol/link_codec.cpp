@@ -1,8 +1,7 @@
-#include "protocol/link_codec.hpp"
-
 #include <array>
 #include <string>
 
+#include "protocol/codec.hpp"
 #include "protocol/fields.hpp"
 
 namespace cpns::protocol {
@@ -49,7 +48,7 @@ void write_after_proof(writer& w, const key_assignment_request& m) {
   write_radio_bytes(w, m.drsp);
 }
 
-/// At most reason_max bytes, cut between characters: a longer one would make the peer drop the whole refusal.
+/// At most reason_max bytes, cut between characters: the peer drops a refusal with a longer reason.
 std::string_view shortened(std::string_view reason) {
   if (reason.size() <= reason_max) return reason;
   std::size_t n = reason_max;
@@ -76,9 +75,9 @@ result<key_assignment_request> read_key_assignment(reader& r) {
   CPNS_TRY(m.dreq, read_radio_bytes(r, "KeyAssignmentRequest.DREQ"));
   CPNS_TRY(m.drsp, read_radio_bytes(r, "KeyAssignmentRequest.DRSP"));
   if (m.dreq.has_value() != m.drsp.has_value())
-    return fail(errc::wire_type, "KeyAssignmentRequest: DREQ and DRSP must be there both or not at all");
+    return fail(errc::wire_type, "KeyAssignmentRequest: must have both DREQ and DRSP, or neither");
   if (!m.drsp && m.reason != assignment_reason::refill)
-    return fail(errc::wire_type, "KeyAssignmentRequest: only a refill may leave DREQ and DRSP out");
+    return fail(errc::wire_type, "KeyAssignmentRequest: only a refill may omit DREQ and DRSP");
   return m;
 }
 
@@ -96,7 +95,7 @@ result<assigned_keys> read_assigned_keys(reader& r) {
   CPNS_TRY(const auto n, r.array("KeyAssignmentResponse.eukeys", 1, keys_in_response_max));
   if (index + n > indexes_in_generation)
     return fail(errc::wire_range, "KeyAssignmentResponse.eukeys: " + std::to_string(n) + " keys from index " +
-                                      std::to_string(index) + " pass the end of the generation");
+                                      std::to_string(index) + " exceed the generation");
   m.eukeys.reserve(n);
   for (std::size_t i = 0; i < n; ++i) {
     CPNS_TRY(auto key, read_secret(r, "KeyAssignmentResponse.eukeys"));
@@ -158,7 +157,7 @@ struct link_shape {
   bool is_request;
 };
 
-/// Elements of each message, the common ones included; by type - 1.
+/// Elements of each message, common ones included; index: type - 1.
 constexpr std::array<link_shape, 9> link_shapes{{{"UserChallenge", 4, true},
                                                  {"UserChallenge answer", 6, false},
                                                  {"IssuerNonce", 3, true},
@@ -176,7 +175,7 @@ struct opening {
   std::uint64_t incarnation;
 };
 
-/// Reads what all messages of one direction begin with.
+/// Reads the elements that all messages of one direction begin with.
 result<opening> read_opening(reader& r, byte_view in, bool requests) {
   if (in.size() > link_message_max)
     return fail(errc::wire_oversized, std::to_string(in.size()) + " bytes on the server link, at most " +
@@ -185,14 +184,14 @@ result<opening> read_opening(reader& r, byte_view in, bool requests) {
   CPNS_TRY(const auto type, r.uint("server link message type"));
   if (type < 1 || type > link_shapes.size())
     return fail(errc::wire_unknown_message,
-                "server link message type " + std::to_string(type) + ", known are 1 to 9");
+                "server link message type " + std::to_string(type) + ", expected 1 to 9");
   const auto& wanted = link_shapes[static_cast<std::size_t>(type) - 1];
   if (wanted.is_request != requests)
     return fail(errc::wire_unknown_message,
-                std::string{wanted.name} + " is " + (requests ? "no request" : "no answer"));
+                std::string{wanted.name} + " is not " + (requests ? "a request" : "an answer"));
   if (n != wanted.elements)
     return fail(errc::wire_length, std::string{wanted.name} + " has " + std::to_string(n) +
-                                       " elements, wanted " + std::to_string(wanted.elements));
+                                       " elements, expected " + std::to_string(wanted.elements));
   opening o{type, wanted.name, {}, 0};
   CPNS_TRY(o.id.value, r.bstr_of<16>("request_id"));
   CPNS_TRY(o.incarnation, r.uint("incarnation"));

@@ -1,6 +1,5 @@
 #pragma once
-// The messages as values. Their bytes are in codec.hpp (radio) and link_codec.hpp (server link); the grammar
-// is cpns.cddl.
+// The messages as values. codec.hpp encodes and decodes them; the grammar is cpns.cddl.
 
 #include <optional>
 #include <string>
@@ -18,7 +17,6 @@ using nonce16 = byte_array<16>;
 using share32 = byte_array<32>;
 
 // ---- radio link, PNE and GW
-// ---------------------------------------------------------------------------------------
 
 /// DREQ, step 1, GW to PNE.
 struct discovery_request {
@@ -50,7 +48,7 @@ struct key_delivery {
   bytes sealed;  ///< ciphertext and tag of the COSE_Encrypt0
 };
 
-/// What KDEL's COSE_Encrypt0 holds.
+/// The plaintext of KDEL's COSE_Encrypt0.
 struct delivery_content {
   secret32 eukey;
   owner_tag owner;
@@ -75,7 +73,7 @@ struct pne_notice {
   kind_t kind = kind_t::awake;
 };
 
-/// FAIL, either way: a hint for people and logs, trusted for nothing.
+/// FAIL, either way: an untrusted hint for people and logs.
 struct failure {
   enum class reason_t : std::uint8_t {
     bad_message = 1,
@@ -93,12 +91,11 @@ using radio_message = std::variant<discovery_request, discovery_response, key_de
                                    key_retire, pne_notice, failure>;
 
 // ---- server link, GW and CPNS Server
-// --------------------------------------------------------------------------------
 
 // clang-format off
 #define CPNS_LINK_STATUSES(X)                                                                                \
   X(ok,                        0,  "")                                                                       \
-  X(unknown_user_or_bad_proof, 1,  "the user is unknown, or the proof is not of the password")               \
+  X(unknown_user_or_bad_proof, 1,  "the user is unknown, or the proof does not match the password")          \
   X(unknown_entity,            2,  "the server has no manufacturer's record of the entity")                  \
   X(presence_failed,           3,  "the device does not hold its Temporary Key")                             \
   X(stale_nonce,               4,  "the issuer nonce has expired")                                           \
@@ -108,7 +105,7 @@ using radio_message = std::variant<discovery_request, discovery_response, key_de
   X(revoked,                   8,  "the entity was revoked")                                                 \
   X(gateway_blocked,           9,  "the server does not serve this gateway")                                 \
   X(throttled,                 10, "too many requests: retry later")                                         \
-  X(overloaded,                11, "the server has too much work in hand: retry later")                      \
+  X(overloaded,                11, "the server is overloaded: retry later")                                  \
   X(temporary_key_unavailable, 12, "the source of the Temporary Key does not answer: retry later")           \
   X(bad_request,               13, "the request breaks a rule of the protocol")                              \
   X(internal,                  14, "the server failed: retry later")
@@ -122,7 +119,7 @@ using radio_message = std::variant<discovery_request, discovery_response, key_de
 CPNS_NUMBERED_ENUM(link_status, CPNS_LINK_STATUSES)
 CPNS_NUMBERED_ENUM(assignment_reason, CPNS_ASSIGNMENT_REASONS)
 
-/// UserChallenge: which salt and iteration count belong to the user's password.
+/// UserChallenge: asks for the salt and iteration count of the user's password.
 struct user_challenge {
   user_id user;
 };
@@ -131,7 +128,7 @@ struct user_challenge_answer {
   std::uint32_t iterations = 0;
 };
 
-/// IssuerNonce: nothing but the current issuer nonce, which every answer carries.
+/// IssuerNonce: asks for the current issuer nonce, which every answer carries.
 struct issuer_nonce_request {};
 struct issuer_nonce_answer {};
 
@@ -139,9 +136,9 @@ struct issuer_nonce_answer {};
 struct key_assignment_request {
   user_id user;
   entity_id entity;
-  byte_array<32> proof{};  ///< SCRAM ClientProof; null in what is hashed for it
+  byte_array<32> proof{};  ///< SCRAM ClientProof; null in its own hash input
   assignment_reason reason = assignment_reason::first;
-  std::optional<epoch> known_epoch;  ///< the last index that the GW holds
+  std::optional<epoch> known_epoch;  ///< the last epoch that the GW holds
   std::optional<set_id> set;
   std::optional<bytes> dreq;  ///< as sent; null with a refill
   std::optional<bytes> drsp;  ///< as received; null exactly when `dreq` is
@@ -158,9 +155,9 @@ struct assigned_keys {
   std::vector<secret32> eukeys;  ///< 1 to 256, indexes from first_index
   owner_tag owner;
   std::uint32_t rekey_seconds = 0;
-  std::int64_t not_after = 0;  ///< Unix seconds; the set is not delivered from after it
+  std::int64_t not_after = 0;  ///< Unix seconds; no deliveries from the set after it
 };
-/// Any request that was not done.
+/// The answer to any refused request.
 struct refusal {
   link_status status = link_status::internal;
   std::uint32_t retry_after = 0;  ///< seconds; 0: a person has to act first
@@ -178,7 +175,7 @@ struct epoch_report_answer {
 
 struct link_request {
   request_id id;
-  std::uint64_t incarnation = 0;  ///< of the server, as the GW knows it; 0: none yet
+  std::uint64_t incarnation = 0;  ///< of the server, as last received; 0: none yet
   std::variant<user_challenge, issuer_nonce_request, key_assignment_request, epoch_report> body;
 };
 struct link_answer {

@@ -1,18 +1,17 @@
 #pragma once
-// A bound on how often something is done: a bucket that holds `burst` tokens and gains one per interval.
-
 #include <algorithm>
 
 #include "base/clock.hpp"
 
 namespace cpns::protocol {
 
+/// Token bucket: holds `burst` tokens and gains one per interval.
 class rate_limit {
  public:
   constexpr rate_limit(milliseconds interval, int burst)
       : interval_(interval), burst_(burst), tokens_(burst) {}
 
-  /// Takes a token if there is one.
+  /// Takes a token; false if there is none.
   bool take(time_point now) {
     refill(now);
     if (tokens_ == 0) return false;

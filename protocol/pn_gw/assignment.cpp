@@ -1,4 +1,4 @@
-// Steps 4 and 8, refills and reports: what is said to the CPNS Server, and what its answers change.
+// Steps 4 and 8, refills and reports: requests to the CPNS Server and the handling of its answers.
 #include <algorithm>
 
 #include "protocol/pn_gw/pn_gw_impl.hpp"
@@ -9,20 +9,18 @@ namespace {
 using kind_t = gw_event::kind_t;
 
 constexpr seconds request_wait{30}, refill_wait{30}, report_wait{60};
-constexpr seconds unusable_wait{60};  ///< after an answer of the server that cannot be used
+constexpr seconds unusable_wait{60};  ///< after an unusable answer of the server
 constexpr milliseconds ready_spread{2000};
 constexpr int stale_nonces_max = 3;
-// What a record holds of keys, far below what can be read back. Of keys that were handed out and not
-// confirmed, the newest ones may still be confirmed; of unused ones, the server gives the rest later.
+// Bounds of a record's keys, far below those of the decoder. Only the newest keys that were handed out can still
+// be confirmed; unused ones over the bound come from the server later.
 constexpr std::size_t keys_max = 2048;
 constexpr std::ptrdiff_t handed_out_max = 512;
-/// An older answer may meet a PNE that forgot its context.
-constexpr seconds deliverable_age_max = context_lifetime - seconds{5};
 
-assignment_reason reason_for(const device_record& r, const discovery_response& said) {
-  if (r.standing == device_standing::held_elsewhere && said.highest) return assignment_reason::adopt;
+assignment_reason reason_for(const device_record& r, const discovery_response& response) {
+  if (r.standing == device_standing::held_elsewhere && response.highest) return assignment_reason::adopt;
   if (r.own() != nullptr) return assignment_reason::recover;
-  return said.highest ? assignment_reason::adopt : assignment_reason::first;
+  return response.highest ? assignment_reason::adopt : assignment_reason::first;
 }
 
 bool is_final(link_status s) {
@@ -46,9 +44,9 @@ void pn_gw_machine::impl::ask_server(time_point now, subject& what) {
   activity = gw_idle{};
   server_wanted = true;
   if (now < server_not_before)
-    return fail_with(now, "the server is not asked again yet",
+    return fail_with(now, "the wait for the server is not over",
                      std::chrono::ceil<seconds>(server_not_before - now));
-  if (what.answer && what.answer->said.presence) keep(std::move(*what.answer));
+  if (what.answer && what.answer->response.presence) keep(std::move(*what.answer));
   ask_next(now, what.may_heal);
 }
 
@@ -57,24 +55,24 @@ void pn_gw_machine::impl::ask_about(time_point now, gw_answer answer) {
   key_assignment_request body;
   body.user = record.user;
   body.entity = record.entity;
-  body.reason = reason_for(record, answer.said);
+  body.reason = reason_for(record, answer.response);
   if (record.generation > 0) {
     body.set = record.set;
     if (!record.keys.empty() && record.keys.back().which.generation() == record.generation)
       body.known_epoch = record.keys.back().which;
   }
-  body.dreq = answer.to->dreq;
+  body.dreq = answer.dreq->message;
   body.drsp = answer.drsp;
   const auto id = random.draw_id<request_id>();
   refill.reset();
   aside.reset();
-  // Of a device without a set there is nothing to keep: whoever says any Entity ID leaves no row behind.
+  // A device without a set is not stored: a peer that claims any Entity ID must not leave a row.
   const bool stored = record.generation > 0;
   if (stored) about_to_change();
   record.request = id;
   record.request_is_refill = false;
   if (stored) persist_record();
-  emit(kind_t::requested, answer.said.highest, std::string{name_of(body.reason)});
+  emit(kind_t::requested, answer.response.highest, std::string{name_of(body.reason)});
   outputs.emplace_back(gw_request{id, std::move(body)});
   timers.set(gw_timer::server, now + request_wait);
   auto who = claimant(answer.link);
@@ -87,12 +85,12 @@ void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optiona
   if (awaiting == nullptr) return;
   timers.stop(gw_timer::server);
   if (!nonce) {
-    // What nothing verified made it ask: the next exchange may find the device itself, and need no server.
+    // Unverified claims caused the request: the next exchange may find the device itself and need no server.
     server_wanted = false;
     if (awaiting->may_heal) return heal_one(now);
     return fail_with(now, "the server cannot be reached");
   }
-  if (links.empty()) return fail_with(now, "the device is on no link");
+  if (links.empty()) return fail_with(now, "the device has no link");
   send_dreq(now, nullptr, nonce);
   if (record.generation == 0 && !candidates().empty()) conclude(now);
 }
@@ -100,29 +98,29 @@ void pn_gw_machine::impl::handle_issuer_nonce(time_point now, const std::optiona
 // ---- step 8
 
 status pn_gw_machine::impl::check(time_point now, const assigned_keys& a) const {
-  if (is_over(now, a.not_after))
+  if (is_expired(now, a.not_after))
     return fail(errc::peer_stale, "the answer's set expired " +
                                       std::to_string(unix_seconds(latest_date(now)) - a.not_after) +
                                       " s ago; check the clocks of gateway and server");
   if (a.eukeys.empty() || a.eukeys.size() > keys_in_response_max)
-    return fail(errc::peer_bad_state, "the answer holds " + std::to_string(a.eukeys.size()) + " keys");
+    return fail(errc::peer_bad_state, "the answer has " + std::to_string(a.eukeys.size()) + " keys");
   if (std::size_t{a.first_index} + a.eukeys.size() > 65536)
-    return fail(errc::peer_bad_state, "the answer's indexes are over 65535");
+    return fail(errc::peer_bad_state, "the answer's indexes exceed 65535");
   if (a.generation == 0) return fail(errc::peer_bad_state, "the answer's generation is 0");
   if (a.generation < record.generation)
-    return fail(errc::peer_stale, "the answer's generation is older than the one held");
+    return fail(errc::peer_stale, "the answer's generation is older than the stored one");
   if (a.generation > record.generation) return {};
   if (a.set != record.set)
     return fail(errc::peer_bad_state, "the answer names another set with the same generation");
   for (std::size_t i = 0; i < a.eukeys.size(); ++i) {
     const auto* held = record.find(epoch{a.generation, static_cast<std::uint16_t>(a.first_index + i)});
     if (held != nullptr && !(held->eukey == a.eukeys[i]))
-      return fail(errc::peer_bad_state, "the answer gives epoch " + held->which.text() + " a second key");
+      return fail(errc::peer_bad_state, "the answer has another key for epoch " + held->which.text());
   }
   return {};
 }
 
-/// Appends only: an index that was erased, or handed out, does not become deliverable again.
+/// Appends only, so that an erased or handed out index never becomes deliverable again.
 status pn_gw_machine::impl::merge(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
   CPNS_CHECK(check(now, a));
   about_to_change();
@@ -155,10 +153,9 @@ status pn_gw_machine::impl::merge(time_point now, const assigned_keys& a, std::u
 void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, const assigned_keys& answer,
                                           std::uint64_t incarnation) {
   if (refill && *refill == id) return refill_answered(now, answer, incarnation);
-  if (aside && *aside == id) return keys_came_late(now, answer, incarnation);
+  if (aside && *aside == id) return store_late_keys(now, answer, incarnation);
   auto* asking = std::get_if<gw_asking>(&activity);
-  if (asking == nullptr || asking->id != id)
-    return noise(now, "an answer of the server to a request that is over");
+  if (asking == nullptr || asking->id != id) return noise(now, "the server answered a past request");
   timers.stop(gw_timer::server);
   timers.stop(gw_timer::answer);
   if (auto ok = merge(now, answer, incarnation); !ok) {
@@ -169,35 +166,35 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   activity = gw_idle{};
   open = {};
   book.accepted(record.entity, done.claimant);
-  const auto& said = done.answer.said;
-  if (answer.chain && said.highest)
-    record.chain = held_chain{*said.highest, answer.generation, *answer.chain};
-  record.resets = said.resets;
+  const auto& response = done.answer.response;
+  if (answer.chain && response.highest)
+    record.chain = held_chain{*response.highest, answer.generation, *answer.chain};
+  record.resets = response.resets;
   record.standing = device_standing::normal;
   record.standing_reason.clear();
   record.request.reset();
   server_wanted = recover_wanted = false;
   server_not_before = time_zero;
   if (has_link(done.answer.link)) make_good(now, done.answer.link);
-  const bool asked_state = state == pn_gw_state::requesting || state == pn_gw_state::recovering;
-  const bool usable = asked_state && has_link(done.answer.link) &&
-                      now - done.answer.to->begun < deliverable_age_max && next_key(done.answer) != nullptr;
+  const bool was_asking = state == pn_gw_state::requesting || state == pn_gw_state::recovering;
+  const bool usable = was_asking && has_link(done.answer.link) && !done.answer.dreq->is_old(now) &&
+                      next_key(done.answer) != nullptr;
   if (!usable) {
     persist_record();
     emit(kind_t::answered, epoch{answer.generation, answer.first_index});
-    if (asked_state && next_key(done.answer) == nullptr)
-      return fail_with(now, "the server gave no key that can be delivered");
+    if (was_asking && next_key(done.answer) == nullptr)
+      return fail_with(now, "the server assigned no key that can be delivered");
     return start(now);
   }
   subject what;
-  if (has_own() && !said.highest) what.amnesia = "the server verified its presence";
+  if (has_own() && !response.highest) what.amnesia = "the server verified its presence";
   what.answer = std::move(done.answer);
   what.stored = true;
   fire(pn_gw_trigger::deliver, now, std::move(what));
 }
 
-/// The device proved itself elsewhere in the meantime; what the server made is kept all the same.
-void pn_gw_machine::impl::keys_came_late(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
+/// The device proved itself elsewhere in the meantime; the server's keys are stored nevertheless.
+void pn_gw_machine::impl::store_late_keys(time_point now, const assigned_keys& a, std::uint64_t incarnation) {
   aside.reset();
   record.request.reset();
   if (auto ok = merge(now, a, incarnation); !ok) return noise(now, ok.error().message());
@@ -214,7 +211,7 @@ void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, c
   auto* asking = std::get_if<gw_asking>(&activity);
   if (asking == nullptr || asking->id != id) {
     if (aside == id) aside.reset();
-    return noise(now, "an answer of the server to a request that is over");
+    return noise(now, "the server answered a past request");
   }
   timers.stop(gw_timer::server);
   record.request.reset();
@@ -225,16 +222,16 @@ void pn_gw_machine::impl::handle_refusal(time_point now, const request_id& id, c
 
 namespace {
 
-std::string said_by_server(const refusal& answer) {
+std::string text_of(const refusal& answer) {
   return std::string{name_of(answer.status)} + (answer.reason.empty() ? "" : ": " + answer.reason);
 }
 
 }  // namespace
 
-/// The server's word ends what the gateway does for the device.
+/// A final refusal: the gateway stops serving the device.
 void pn_gw_machine::impl::stand_aside(time_point now, const refusal& answer) {
   subject what;
-  what.why = said_by_server(answer);
+  what.why = text_of(answer);
   what.retry_after = seconds{answer.retry_after};
   server_wanted = true;
   what.kind = answer.status == link_status::held_by_other ? kind_t::held_elsewhere
@@ -246,8 +243,7 @@ void pn_gw_machine::impl::stand_aside(time_point now, const refusal& answer) {
        now, std::move(what));
 }
 
-/// 0: a person has to act first. It is asked again all the same, seldom, because nobody tells the gateway
-/// when.
+/// retry_after 0: a person has to act first. The gateway does not learn when, so it asks again at long intervals.
 seconds pn_gw_machine::impl::wait_of(const refusal& answer) const {
   return answer.retry_after > 0 ? seconds{answer.retry_after} : settings.backoff_max;
 }
@@ -259,23 +255,24 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const g
     open = {};
     return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
   }
-  const auto why = said_by_server(answer);
+  const auto why = text_of(answer);
   if (answer.status == link_status::presence_failed) return presence_refused(now, why, done);
   emit(kind_t::server_refused, {}, why);
   const auto wait = wait_of(answer);
   server_not_before = now + wait;
-  // A refusal of the user is not about the claimant: it must not wait any longer once the password is right.
+  // A refused user is not the claimant's fault: it must not wait once the password is right.
   if (answer.status != link_status::unknown_user_or_bad_proof)
     book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, wait},
                  random);
   fail_with(now, why, wait);
 }
 
-/// About this answer alone: its claimant waits, and the server is asked about the next one.
+/// Refuses this answer alone: its claimant waits, and the server is asked about the next answer.
 void pn_gw_machine::impl::presence_refused(time_point now, const std::string& why, const gw_asking& done) {
   emit(kind_t::presence_failed, {}, why);
   book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, {}}, random);
-  if (has_link(done.answer.link)) drop_link(done.answer.link, "the device on it is not who it claims to be");
+  if (has_link(done.answer.link))
+    drop_link(done.answer.link, "the device on this link is not the one that it claims to be");
   if (!links.empty()) return fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
   subject what;
   what.why = why;
@@ -284,23 +281,22 @@ void pn_gw_machine::impl::presence_refused(time_point now, const std::string& wh
 
 void pn_gw_machine::impl::refill_refused(time_point now, const refusal& answer) {
   if (is_final(answer.status)) return stand_aside(now, answer);
-  emit(kind_t::server_refused, {}, said_by_server(answer));
+  emit(kind_t::server_refused, {}, text_of(answer));
   if (answer.status == link_status::stale_nonce) {
-    // A refill carries no nonce, so this is a server that knows the set no more: one that was restored from a
-    // backup.
+    // A refill carries no nonce: the server no longer knows the set, so it was restored from a backup.
     recover_wanted = true;
     return start(now);
   }
   timers.set(gw_timer::refill, now + wait_of(answer));
 }
 
-/// Many devices wait for the same thing, so they do not all begin in the same moment.
+/// Many devices wait for the server: the random delay spreads their requests.
 void pn_gw_machine::impl::handle_server_ready(time_point now) {
   server_not_before = time_zero;
   const auto soon =
       now +
       milliseconds{static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(ready_spread.count())))};
-  // An exchange that could not begin without the server is none that claims have used up.
+  // An exchange that could not begin without the server does not count against the claims.
   if (waits_for_server) claims_not_before = std::min(claims_not_before, soon);
   for (const auto waits : {gw_timer::retry, gw_timer::refill})
     if (timers.at(waits) != time_never && timers.at(waits) > soon) timers.set(waits, soon);
@@ -359,8 +355,7 @@ void pn_gw_machine::impl::report(time_point now) {
 void pn_gw_machine::impl::handle_report_outcome(time_point now, epoch reported, report_outcome outcome) {
   if (record.to_report != reported) return;
   timers.stop(gw_timer::report);
-  // Forgotten in memory now, on the disk with the next write: a report of the own epoch may always be
-  // repeated.
+  // Cleared in memory now, on disk with the next write: a report of the own epoch may always be repeated.
   record.to_report.reset();
   if (saved) saved->to_report.reset();
   if (outcome == report_outcome::ok) return;

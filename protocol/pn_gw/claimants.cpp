@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "protocol/claim_numbers.hpp"
+#include "protocol/constants.hpp"
 
 namespace cpns::protocol {
 namespace {
 
-constexpr std::size_t requests_most = 65'536;
-constexpr unsigned doublings_most = 16;
+constexpr std::size_t requests_max = 65'536;
+constexpr unsigned doublings_max = 16;
 
-/// Entity IDs hold no blank.
+/// Unambiguous, because an Entity ID has no blank.
 std::string key_of(const entity_id& entity, std::string_view claimant) {
   return entity.text() + " " + std::string{claimant};
 }
@@ -19,7 +19,7 @@ bool is_number(std::string_view text) {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// "tcp:10.0.0.7" without the name of the radio in front.
+/// "10.0.0.7" of "tcp:10.0.0.7".
 std::string_view without_radio(std::string_view host) {
   const auto colon = host.find(':');
   if (colon == std::string_view::npos || colon == 0 || colon + 1 == host.size()) return host;
@@ -50,10 +50,10 @@ void claimants::refused(time_point now, const entity_id& entity, std::string_vie
   if (const auto it = entries_.find(key); it != entries_.end()) {
     e = it->second;
     order_.erase({e.forget_at, key});
-  } else if (entries_.size() >= most_) {
+  } else if (entries_.size() >= max_) {
     forget(order_.begin()->second);
   }
-  e.refusals = std::min(e.refusals + 1, doublings_most);
+  e.refusals = std::min(e.refusals + 1, doublings_max);
   const auto whole = std::min(wait.longest, wait.shortest * (std::int64_t{1} << (e.refusals - 1)));
   const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(whole.count() / 2, 1));
   const auto drawn = milliseconds{static_cast<std::int64_t>(half + random.below(half + 1))};
@@ -70,14 +70,14 @@ void claimants::accepted(const entity_id& entity, std::string_view claimant) {
 
 bool claimants::take_request(time_point now, const entity_id& entity) {
   if (next_request(now, entity) > now) return false;
-  while (!in_order_.empty() &&
-         (in_order_.front().first + request_interval <= now || in_order_.size() >= requests_most)) {
-    const auto it = requests_.find(in_order_.front().second);
-    if (it != requests_.end() && it->second == in_order_.front().first) requests_.erase(it);
-    in_order_.pop_front();
+  while (!requests_by_age_.empty() && (requests_by_age_.front().first + request_interval <= now ||
+                                       requests_by_age_.size() >= requests_max)) {
+    const auto it = requests_.find(requests_by_age_.front().second);
+    if (it != requests_.end() && it->second == requests_by_age_.front().first) requests_.erase(it);
+    requests_by_age_.pop_front();
   }
   requests_[entity.text()] = now;
-  in_order_.emplace_back(now, entity.text());
+  requests_by_age_.emplace_back(now, entity.text());
   return true;
 }
 

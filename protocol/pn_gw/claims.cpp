@@ -1,5 +1,5 @@
-// What nothing verified (docs/protocol.md, "the recovery table"): anybody in range can say it, so it begins
-// little, ends nothing, and is judged by the server, one claim after another, drawn by chance.
+// Unverified claims (docs/protocol.md, "the recovery table"): any peer in range can make them, so they start few
+// exchanges and end none. The server verifies them one by one, in random order.
 #include <algorithm>
 
 #include "protocol/pn_gw/pn_gw_impl.hpp"
@@ -9,43 +9,41 @@ namespace {
 
 using kind_t = gw_event::kind_t;
 
-/// A DRSP older than this may meet a PNE that forgot its context: a new DREQ is cheaper than a KDEL in vain.
-constexpr seconds answer_age_max = context_lifetime - seconds{5};
 constexpr seconds nonce_wait{15};
-constexpr unsigned heavy = 8;  ///< refusals that still make a claim lighter
+constexpr unsigned refusals_weighed_max = 8;  ///< further refusals do not reduce the weight of a claim
 
 bool is_unkeyed(const gw_answer& a) {
   return a.classified.what == conclusion::amnesia || a.classified.what == conclusion::first_delivery_lost;
 }
 
 bool is_judgeable(const gw_answer& a) {
-  return a.said.presence && (a.classified.is_candidate() || a.classified.is_verified());
+  return a.response.presence && (a.classified.is_candidate() || a.classified.is_verified());
 }
 
 }  // namespace
 
-/// Somebody came up on a link and says that it is the device.
+/// An unverified peer on a new link claims to be the device.
 void pn_gw_machine::impl::claim(time_point now, gw_link link, std::optional<gw_answer> answer) {
-  const bool complete = answer && answer->classified.is_candidate() && answer->said.presence;
+  const bool complete = answer && answer->classified.is_candidate() && answer->response.presence;
   const bool judging =
       std::holds_alternative<gw_collecting>(activity) || std::holds_alternative<gw_asking>(activity);
   const bool waits = now < server_not_before && state == pn_gw_state::backing_off;
   if (complete && (judging || (record.generation == 0 && !waits))) {
-    const auto to = answer->to;
-    emit(kind_t::detected, answer->said.highest, {}, false);
+    const auto dreq = answer->dreq;
+    emit(kind_t::detected, answer->response.highest, {}, false);
     keep(std::move(*answer));
     if (std::holds_alternative<gw_collecting>(activity)) timers.set(gw_timer::ask, now);
     if (is_idle()) {
       subject what;
-      what.asked = to;
+      what.dreq = dreq;
       fire(pn_gw_trigger::discover, now, std::move(what));
     }
     if (std::holds_alternative<gw_discovering>(activity)) conclude(now);
     return;
   }
   claimed = true;
-  if (open.asked && (judging || std::holds_alternative<gw_discovering>(activity)))
-    outputs.emplace_back(gw_send{link, open.asked->dreq});
+  if (open.dreq && (judging || std::holds_alternative<gw_discovering>(activity)))
+    outputs.emplace_back(gw_send{link, open.dreq->message});
   begin_for_claims(now);
 }
 
@@ -60,8 +58,8 @@ void pn_gw_machine::impl::begin_for_claims(time_point now) {
   begin(now);
 }
 
-/// One answer per link, the newest: a link that answers without end takes no place but its own. Over the
-/// bound a newcomer takes the place of any of them, or of none.
+/// Keeps one answer per link, the newest: a link that answers without end replaces only its own. Over the bound,
+/// a new answer replaces a random one or is dropped.
 void pn_gw_machine::impl::keep(gw_answer answer) {
   const auto former = std::find_if(open.answers.begin(), open.answers.end(),
                                    [&answer](const gw_answer& a) { return a.link == answer.link; });
@@ -81,23 +79,22 @@ std::vector<std::size_t> pn_gw_machine::impl::candidates() const {
   return out;
 }
 
-/// Nothing verified came from the good link. If it claims something itself, it is one claim among the others;
-/// a device without a confirmed key can prove nothing else, and the server verified that link a moment ago.
+/// The good link sent nothing verified. If it sent a claim, that is one claim among others; but a device without
+/// a confirmed key can prove nothing more, and the server verified that link a moment ago.
 void pn_gw_machine::impl::give_up_good_link() {
   if (!proven) return;
   const auto good = *proven;
   const bool claims = std::any_of(open.answers.begin(), open.answers.end(), [good](const gw_answer& a) {
     return a.link == good && a.classified.is_candidate();
   });
-  if (!claims) return drop_link(good, "nothing verified came from it, and the device is claimed elsewhere");
+  if (!claims) return drop_link(good, "it sent nothing verified, and the device is claimed on another link");
   if (has_own())
     proven.reset();
   else
     std::erase_if(open.answers, [good](const gw_answer& a) { return a.link != good; });
 }
 
-/// The rows of the table whose answers nothing verified. Nobody in range can make this an alarm or a lost
-/// key.
+/// The table's rows for unverified answers. No peer in range can cause an alarm or a lost key with them.
 void pn_gw_machine::impl::conclude(time_point now) {
   timers.stop(gw_timer::answer);
   activity = gw_idle{};
@@ -109,7 +106,7 @@ void pn_gw_machine::impl::conclude(time_point now) {
       std::all_of(found.begin(), found.end(), [this](std::size_t i) { return is_unkeyed(open.answers[i]); });
   if (found.size() == 1) {
     const auto& only = open.answers[found[0]];
-    const bool chain_held = record.chain && only.said.highest == record.chain->made_for &&
+    const bool chain_held = record.chain && only.response.highest == record.chain->made_for &&
                             record.chain->generation == record.generation && next_key(only) != nullptr;
     if (may_heal || (chain_held && !recover_wanted)) {
       auto healed = std::move(open.answers[found[0]]);
@@ -122,7 +119,8 @@ void pn_gw_machine::impl::conclude(time_point now) {
   fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
 }
 
-/// Several say that they hold no key, and no server can judge them: one of them is healed, out of the budget.
+/// Several peers claim that they have no key, and the server is unreachable: heals a random one within the
+/// budget.
 void pn_gw_machine::impl::heal_one(time_point now) {
   forget_old_answers(now);
   std::vector<std::size_t> found;
@@ -135,23 +133,22 @@ void pn_gw_machine::impl::heal_one(time_point now) {
 }
 
 void pn_gw_machine::impl::forget_old_answers(time_point now) {
-  std::erase_if(open.answers, [now](const gw_answer& a) { return now - a.to->begun >= answer_age_max; });
+  std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// The DREQ that is out left out the links whose answers still stood. They are asked when those are too old.
+/// The open DREQ was not sent to links with a valid answer. They get it when that answer is too old.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
-  const auto is_old = [now](const gw_answer& a) { return now - a.to->begun >= answer_age_max; };
   if (collects(now))
     for (const auto& a : open.answers)
-      if (is_old(a)) {
-        outputs.emplace_back(gw_send{a.link, open.asked->dreq});
+      if (a.dreq->is_old(now)) {
+        outputs.emplace_back(gw_send{a.link, open.dreq->message});
         open.sends_left = std::max(open.sends_left, 1);
       }
   forget_old_answers(now);
 }
 
-/// By chance; a claimant that was refused is drawn less often, and not before its wait is over. What the
-/// device verified is asked about first. `soonest`: when a claim that has to wait may be drawn.
+/// A verified answer comes first, else a random claim; a refused claimant is drawn less often, and not before its
+/// wait ends. `soonest`: the earliest end of such a wait.
 std::optional<std::size_t> pn_gw_machine::impl::draw_claim(time_point now, time_point& soonest) {
   std::vector<std::pair<std::size_t, std::uint64_t>> ready;
   std::uint64_t total = 0;
@@ -166,7 +163,8 @@ std::optional<std::size_t> pn_gw_machine::impl::draw_claim(time_point now, time_
       continue;
     }
     const auto weight = std::uint64_t{1}
-                        << (2 * (heavy - std::min(book.refusals(record.entity, who), heavy)));
+                        << (2 * (refusals_weighed_max -
+                                 std::min(book.refusals(record.entity, who), refusals_weighed_max)));
     ready.emplace_back(i, weight);
     total += weight;
   }
@@ -184,13 +182,13 @@ bool pn_gw_machine::impl::has_answered(gw_link link) const {
                      [link](const gw_answer& a) { return a.link == link; });
 }
 
-/// A DREQ is out whose answers the server can judge.
+/// A DREQ is open whose answers the server can verify.
 bool pn_gw_machine::impl::collects(time_point now) const {
-  return open.asked && open.asked->request.issuer_nonce && now - open.asked->begun < answer_age_max;
+  return open.dreq && open.dreq->request.issuer_nonce && !open.dreq->is_old(now);
 }
 
-/// A DREQ with an issuer nonce collects answers for as long as the server can judge them; the next one goes
-/// out only then, to links that have none.
+/// A DREQ with an issuer nonce collects answers for as long as the server can verify them; only then the next
+/// one is sent, to links without an answer.
 bool pn_gw_machine::impl::wants_dreq(time_point now) const {
   if (collects(now)) return false;
   const auto any = [this](auto pred) { return std::any_of(open.answers.begin(), open.answers.end(), pred); };
@@ -200,7 +198,7 @@ bool pn_gw_machine::impl::wants_dreq(time_point now) const {
   });
 }
 
-/// Asks the server about one answer, or waits until it may, or gets answers that it can judge.
+/// Asks the server about one answer, or waits until it may, or collects answers that the server can verify.
 void pn_gw_machine::impl::ask_next(time_point now, bool may_heal) {
   replace_old_answers(now);
   if (wants_dreq(now)) {
@@ -220,7 +218,7 @@ void pn_gw_machine::impl::ask_next(time_point now, bool may_heal) {
   }
   if (soonest != time_never) return collect(now, soonest);
   if (open.sends_left > 0 && !links.empty()) return collect(now, time_never);
-  fail_with(now, "no answer is left that the server could judge", seconds{0}, true);
+  fail_with(now, "no answer is left that the server can verify", seconds{0}, true);
 }
 
 void pn_gw_machine::impl::collect(time_point now, time_point next) {
@@ -229,9 +227,9 @@ void pn_gw_machine::impl::collect(time_point now, time_point next) {
   await_more(now);
 }
 
-/// While the server judges, the DREQ goes on to links that did not answer it.
+/// While the server verifies an answer, the DREQ is repeated on links without an answer.
 void pn_gw_machine::impl::await_more(time_point now) {
-  const bool is_out = open.asked && open.asked->request.issuer_nonce && open.sends_left > 0;
+  const bool is_out = open.dreq && open.dreq->request.issuer_nonce && open.sends_left > 0;
   if (is_out && timers.at(gw_timer::answer) == time_never)
     timers.set(gw_timer::answer, now + settings.answer_timeout);
 }

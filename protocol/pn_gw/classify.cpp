@@ -13,7 +13,7 @@ classification noise(classification j, std::string_view why) {
   return j;
 }
 
-/// The rows "unverifiable, epoch null".
+/// The table's rows "unverifiable, epoch null".
 conclusion without_key(const device_record& record, std::optional<epoch> own,
                        const discovery_response& answer) {
   if (record.generation == 0) return conclusion::first_contact;
@@ -36,7 +36,7 @@ classification classify(const crypto::suite& s, const device_record& record, std
   if (std::find(request.suites.begin(), request.suites.end(), answer.suite) == request.suites.end())
     return noise(j, "chose a suite that was not on offer");
   if (answer.presence.has_value() != request.issuer_nonce.has_value())
-    return noise(j, "presence is there exactly when it was asked for");
+    return noise(j, "has presence without a request for it, or lacks it");
   j.th1 = crypto::transcript1(s, dreq, encode_first_eight(answer));
 
   if (!answer.highest) {
@@ -52,7 +52,7 @@ classification classify(const crypto::suite& s, const device_record& record, std
   if (!answer.possession ||
       !equal_constant_time(crypto::possession_tag(s, key->eukey, j.th1).value, answer.possession->value)) {
     j.what = conclusion::bad_possession;
-    j.why = "does not prove possession of the epoch that it names";
+    j.why = "does not prove possession of the named epoch";
     return j;
   }
   if (key->use == key_use::own) {

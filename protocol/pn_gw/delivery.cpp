@@ -12,8 +12,7 @@ std::int64_t day_of(time_point t) { return unix_seconds(t) / 86400; }
 
 }  // namespace
 
-/// The lowest unused key of the newest set that is above everything that was ever in a KDEL, or that the PNE
-/// names.
+/// The lowest unused key of the newest set above every key that was ever in a KDEL and above the PNE's epoch.
 const held_key* pn_gw_machine::impl::next_key(const gw_answer& answer) const {
   epoch above;
   for (const auto& k : record.keys)
@@ -24,7 +23,7 @@ const held_key* pn_gw_machine::impl::next_key(const gw_answer& answer) const {
     if (k.use != key_use::unused || k.which.generation() != record.generation || k.set != record.set)
       continue;
     if (!none_used && k.which <= above) continue;
-    if (answer.said.highest && k.which <= *answer.said.highest) continue;
+    if (answer.response.highest && k.which <= *answer.response.highest) continue;
     return &k;
   }
   return nullptr;
@@ -37,21 +36,21 @@ bool pn_gw_machine::impl::within_budget(time_point now) const {
 }
 
 bool pn_gw_machine::impl::can_deliver(time_point now, const gw_answer& answer) const {
-  return !is_over(now, record.not_after) && record.gateway_temporary_key && next_key(answer) != nullptr;
+  return !is_expired(now, record.not_after) && record.gateway_temporary_key && next_key(answer) != nullptr;
 }
 
-/// `healing`: nothing verified the answer. The key goes to whom can open it, and the spending is bounded.
+/// `healing`: the answer is unverified. Only the device can decrypt the key, and the budget bounds the spending.
 void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool healing) {
-  const bool expired = is_over(now, record.not_after);
+  const bool expired = is_expired(now, record.not_after);
   const bool ready = can_deliver(now, answer);
   subject what;
-  if (healing && has_own() && !answer.said.highest)
-    what.amnesia = "it said that it holds no key; healed with the next one";
+  if (healing && has_own() && !answer.response.highest)
+    what.amnesia = "it claimed to have no key; healed with the next one";
   what.answer = std::move(answer);
   what.healing = healing;
   if (ready && (!healing || within_budget(now))) return fire(pn_gw_trigger::deliver, now, std::move(what));
   if (!healing && has_own() && !expired && state == pn_gw_state::keyed) {
-    // Nothing is left to deliver: the device is left in peace until the refill is answered.
+    // No key is left to deliver: the device keeps its key until the refill is answered.
     request_refill(now);
     server_not_before = std::max(server_not_before, now + settings.backoff_max);
     return;
@@ -59,9 +58,9 @@ void pn_gw_machine::impl::deliver_or_ask(time_point now, gw_answer answer, bool 
   fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now, std::move(what));
 }
 
-// Step 9. Built once for this DRSP; what it needed in secret ends with this function.
+// Step 9. Built once for this DRSP; the secret inputs are wiped at the end of this function.
 void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
-  const auto& said = what.answer->said;
+  const auto& response = what.answer->response;
   const auto& classified = what.answer->classified;
   const auto* key = next_key(*what.answer);
   key_delivery m;
@@ -70,10 +69,10 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
 
   // Z = suite 2: X25519 output, all zero aborts;  suite 1: 32 zero bytes
   secret32 z;
-  if (said.suite == suite_x25519) {
+  if (response.suite == suite_x25519) {
     const auto pair = s.x25519_generate(random);
     m.gw_share = pair.public_key;
-    auto shared = s.x25519(pair.private_key, *said.pne_share);
+    auto shared = s.x25519(pair.private_key, *response.pne_share);
     if (!shared) return fail_with(now, "DRSP: " + shared.error().message());
     z = std::move(*shared);
   } else {
@@ -84,13 +83,13 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   if (classified.is_verified()) {
     c = crypto::derive_chain(s, record.find(*classified.key)->eukey, settings.gw, generation);
     m.chained = true;
-  } else if (record.chain && said.highest == record.chain->made_for &&
+  } else if (record.chain && response.highest == record.chain->made_for &&
              record.chain->generation == generation) {
     c = record.chain->value;
     m.chained = true;
   }
-  const auto th2 =
-      crypto::transcript2(s, classified.th1, said.possession, said.presence, m.which, m.chained, m.gw_share);
+  const auto th2 = crypto::transcript2(s, classified.th1, response.possession, response.presence, m.which,
+                                       m.chained, m.gw_share);
   const auto sealing = crypto::derive_delivery_key(s, th2, *record.gateway_temporary_key, z, c);
   const auto plain = encode(delivery_content{key->eukey, record.owner, record.rekey_seconds});
   m.sealed = s.gcm_seal(sealing.key, sealing.nonce, delivery_aad(th2), plain.expose());
@@ -116,15 +115,15 @@ void pn_gw_machine::impl::send_kdel(time_point now, subject& what) {
   d.which = m.which;
   d.th1 = classified.th1;
   d.th2 = th2;
-  d.resets = said.resets;
+  d.resets = response.resets;
   d.kdel = encode(m);
   d.sends_left = settings.retries;
-  d.expires = what.answer->to->begun + context_lifetime;
+  d.expires = what.answer->dreq->begun + context_lifetime;
   d.healing = what.healing;
   outputs.emplace_back(gw_send{d.link, d.kdel});
   timers.stop(gw_timer::ask);
   timers.set(gw_timer::answer, now + settings.answer_timeout);
-  // What was healed may have been a stranger: the device may still prove itself in this exchange.
+  // A healed peer may be a stranger: the device may still prove itself in this exchange.
   open.answers.clear();
   if (!d.healing) open = {};
   activity = std::move(d);
@@ -134,7 +133,7 @@ void pn_gw_machine::impl::resend_kdel(time_point now) {
   auto& d = std::get<gw_delivering>(activity);
   if (d.sends_left == 0 || now >= d.expires)
     return fail_with(now, "KDEL was not confirmed", seconds{0}, d.healing);
-  if (is_over(now, record.not_after)) return fail_with(now, "the set expired before KDEL was confirmed");
+  if (is_expired(now, record.not_after)) return fail_with(now, "the set expired before KDEL was confirmed");
   --d.sends_left;
   timers.set(gw_timer::answer, now + settings.answer_timeout);
   outputs.emplace_back(gw_send{d.link, d.kdel});
@@ -143,13 +142,13 @@ void pn_gw_machine::impl::resend_kdel(time_point now) {
 // Step 10.
 void pn_gw_machine::impl::on(time_point now, gw_link link, const key_confirmation& m) {
   const auto* d = std::get_if<gw_delivering>(&activity);
-  if (d == nullptr || d->which != m.which) return noise(now, "KCNF, and no KDEL of its epoch is out");
+  if (d == nullptr || d->which != m.which) return noise(now, "KCNF without an open KDEL of its epoch");
   const auto* key = record.find(d->which);
   // confirm = M(X(new EUKey, ["cpns/1 confirm"]), th2)[..16]
   if (key == nullptr ||
       !equal_constant_time(crypto::confirm_tag(s, key->eukey, d->th2).value, m.confirm.value))
     return noise(now, "KCNF does not verify");
-  // Where the KDEL went, not where somebody in range may have repeated its confirmation.
+  // Proves the link of the KDEL: a peer in range may have repeated the confirmation on another one.
   prove(now, has_link(d->link) ? d->link : link);
   subject what;
   what.confirmed = m.which;
@@ -188,14 +187,14 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   report(now);
 }
 
-// Always after the own epoch was verified: an earlier one may have been lost.
+// After each verification of the own epoch, because an earlier KRET may have been lost.
 void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
   const auto* own = record.own();
   outputs.emplace_back(gw_send{to, encode(key_retire{own->which, crypto::retire_tag(s, own->eukey, th1)})});
   emit(kind_t::retired, own->which);
 }
 
-// ---- the public shell of the machine
+// ---- the public interface of the machine
 
 pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s,
                              entropy& random, time_point now, const gw_dates& dates, claimant_book* book)

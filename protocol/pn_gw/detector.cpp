@@ -1,9 +1,19 @@
 #include "protocol/pn_gw/detector.hpp"
 
 #include "protocol/codec.hpp"
-#include "protocol/pn_gw/offer.hpp"
 
 namespace cpns::protocol {
+
+discovery_request make_request(const gateway_id& gw, std::uint8_t lowest_suite,
+                               const std::optional<nonce16>& issuer_nonce, entropy& random) {
+  discovery_request m;
+  m.gw = gw;
+  m.gw_nonce = random.draw<16>();
+  m.issuer_nonce = issuer_nonce;
+  for (const auto suite : {suite_symmetric, suite_x25519})
+    if (suite >= lowest_suite) m.suites.push_back(suite);
+  return m;
+}
 
 detector::detector(gateway_id gw, std::uint8_t lowest_suite, milliseconds answer_timeout, int retries,
                    std::optional<nonce16> issuer_nonce, entropy& random, time_point now)

@@ -1,6 +1,5 @@
 #pragma once
-// Step 1 and 2 on a link whose device is not known yet: sends DREQ until an answer names an Entity ID. Pure;
-// one per link. It concludes nothing: identity is what was said, and the device's machine judges it.
+// Steps 1 and 2 on a link whose device is not known yet.
 
 #include <optional>
 #include <string>
@@ -11,9 +10,15 @@
 
 namespace cpns::protocol {
 
+/// A new DREQ, step 1. Offers every suite from `lowest_suite` on.
+discovery_request make_request(const gateway_id& gw, std::uint8_t lowest_suite,
+                               const std::optional<nonce16>& issuer_nonce, entropy& random);
+
+/// Sends DREQ until an answer names an Entity ID; one per link. The Entity ID is unverified: the device's machine
+/// classifies the answer. Pure. Not thread-safe.
 class detector {
  public:
-  /// `issuer_nonce`: the current one if there is one, so that a first contact needs one exchange only.
+  /// `issuer_nonce`: the current one, if any, so that a first contact needs only one exchange.
   detector(gateway_id gw, std::uint8_t lowest_suite, milliseconds answer_timeout, int retries,
            std::optional<nonce16> issuer_nonce, entropy& random, time_point now);
 
@@ -25,10 +30,10 @@ class detector {
 
   /// The DREQ to send now, if it is due; nullopt otherwise.
   std::optional<bytes> poll_send(time_point now);
-  /// An answer that echoes our nonce; nullopt for anything else, and `why` says what it was.
+  /// An answer that echoes the nonce of the DREQ; nullopt for any other message, with the reason in `why`.
   std::optional<found> handle_frame(byte_view message, std::string& why);
   [[nodiscard]] time_point next_deadline() const;
-  /// All retries went unanswered: the link is closed by the driver.
+  /// No answer to all retries: the driver closes the link.
   [[nodiscard]] bool exhausted(time_point now) const;
 
  private:

@@ -57,7 +57,7 @@ status read_keys(reader& r, std::vector<held_key>& out) {
     own += k.use == key_use::own ? 1 : 0;
     out.push_back(std::move(k));
   }
-  if (own > 1) return fail(errc::store_damaged, "device record.keys: more than one is the own one");
+  if (own > 1) return fail(errc::store_damaged, "device record.keys: more than one own key");
   return {};
 }
 

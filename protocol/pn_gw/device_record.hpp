@@ -1,5 +1,5 @@
 #pragma once
-// What the PN GW keeps of one device in its secure store (step 8). Secret; leaves memory only sealed.
+// One device's record in the PN GW's secure store (step 8). Secret; leaves memory only sealed.
 
 #include <optional>
 #include <string>
@@ -25,14 +25,14 @@ struct held_key {
   key_use use = key_use::unused;
 };
 
-/// C for one DRSP epoch, as the server supplied it.
+/// C for one DRSP epoch, from the server.
 struct held_chain {
   epoch made_for;
   std::uint32_t generation = 0;
   secret32 value;
 };
 
-/// Why a device is not served, where that must outlive a restart.
+/// Whether a device is served; survives a restart.
 enum class device_standing : std::uint8_t {
   normal = 0,
   held_elsewhere = 1,
@@ -59,15 +59,15 @@ struct device_record {
   std::vector<held_key> keys;     ///< ascending; confirmed ones below own are erased
   std::optional<held_chain> chain;
 
-  std::uint64_t resets = 0;        ///< as the PNE last said, verified
-  std::optional<epoch> to_report;  ///< confirmed and not yet answered by the server
-  std::int64_t keyed_since = 0;    ///< Unix ms of the last confirmation; the periodic update counts from here
+  std::uint64_t resets = 0;        ///< of the last verified DRSP
+  std::optional<epoch> to_report;  ///< confirmed; the server has not answered the report yet
+  std::int64_t keyed_since = 0;    ///< Unix ms of the last confirmation; the periodic update counts from it
   std::int64_t budget_day = 0;     ///< Unix day of `unchained_built`
   std::uint32_t unchained_built = 0;  ///< unchained deliveries built on that day
-  std::optional<request_id> request;  ///< an assignment request that was not answered yet
-  bool request_is_refill =
-      false;  ///< its content follows from this record: asked again with this id after a restart
-  std::string last_transport;  ///< where it was last seen, for people
+  std::optional<request_id> request;  ///< an unanswered assignment request
+  /// The content of a refill follows from this record, so it is repeated with this id after a restart.
+  bool request_is_refill = false;
+  std::string last_transport;  ///< where the device was last seen, for people
   std::string last_address;
 
   [[nodiscard]] const held_key* own() const;

@@ -1,7 +1,7 @@
-// Steps 1 to 3 and the judgement of answers (docs/protocol.md, "the recovery table").
+// Steps 1 to 3 and the handling of answers (docs/protocol.md, "the recovery table").
 #include <algorithm>
 
-#include "protocol/pn_gw/offer.hpp"
+#include "protocol/pn_gw/detector.hpp"
 #include "protocol/pn_gw/pn_gw_impl.hpp"
 
 namespace cpns::protocol {
@@ -15,8 +15,8 @@ constexpr int bad_possessions_max = 3;  ///< DREQs in a row, then the server is 
 
 // ---- step 1
 
-/// Begins whatever is next for this device, if a link is up and nothing is going on. Without a good link all
-/// links are strangers' as far as is known, and they begin an exchange seldom.
+/// Begins the next exchange, if a link is up and the machine is idle. Without a good link all links may belong to
+/// strangers, so they begin an exchange at a limited rate.
 void pn_gw_machine::impl::start(time_point now) {
   if (links.empty() || !is_idle()) return;
   if (!proven && now < claims_not_before) {
@@ -38,8 +38,7 @@ void pn_gw_machine::impl::begin(time_point now) {
     claims_not_before = std::max(claims_not_before, now + claim_interval);
     waits_for_server = true;
   }
-  // Another gateway holds it: nothing is delivered before the server says otherwise, whatever the device
-  // proves.
+  // Another gateway holds it: without the server's consent nothing is delivered, also to the proven device.
   recover_wanted = recover_wanted || record.standing == device_standing::held_elsewhere;
   if (record.generation == 0 || server_wanted || recover_wanted)
     fire(has_own() ? pn_gw_trigger::ask_again : pn_gw_trigger::ask_first, now);
@@ -47,7 +46,7 @@ void pn_gw_machine::impl::begin(time_point now) {
     fire(has_own() ? pn_gw_trigger::renew : pn_gw_trigger::discover, now);
 }
 
-void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_asked> adopted,
+void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_dreq> adopted,
                                     const std::optional<nonce16>& nonce) {
   timers.stop(gw_timer::retry);
   timers.stop(gw_timer::ask);
@@ -55,41 +54,41 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_ask
   waits_for_server = false;
   activity = gw_discovering{};
   if (adopted) {
-    if (collects(now)) return;  // its answer is one more of those that are collected
-    open.asked = std::move(adopted);
+    if (collects(now)) return;  // its answer joins those that are collected
+    open.dreq = std::move(adopted);
     open.sends_left = settings.retries;
     return;
   }
-  auto x = std::make_shared<gw_asked>();
+  auto x = std::make_shared<gw_dreq>();
   x->request = make_request(settings.gw, settings.lowest_suite, nonce, random);
-  x->dreq = encode(x->request);
+  x->message = encode(x->request);
   if (const auto* own = record.own()) x->own = own->which;
   x->begun = now;
-  // Answers to detectors that the server can still judge stay; the others are asked for again.
+  // Answers to detectors stay while the server can verify them; the other links are asked again.
   forget_old_answers(now);
-  std::erase_if(open.answers, [&](const gw_answer& a) { return !nonce || !a.said.presence; });
-  open.asked = std::move(x);
+  std::erase_if(open.answers, [&](const gw_answer& a) { return !nonce || !a.response.presence; });
+  open.dreq = std::move(x);
   open.sends_left = settings.retries;
   claimed = false;
   emit(kind_t::detecting);
   for (const auto& link : links)
-    if (!has_answered(link)) outputs.emplace_back(gw_send{link, open.asked->dreq});
+    if (!has_answered(link)) outputs.emplace_back(gw_send{link, open.dreq->message});
 }
 
 std::optional<gw_answer> pn_gw_machine::impl::detected_answer(time_point now, gw_link link, byte_view dreq,
                                                               byte_view drsp) const {
-  auto asked = decode_radio(dreq);
-  auto said = decode_radio(drsp);
-  auto* request = asked ? std::get_if<discovery_request>(&*asked) : nullptr;
-  auto* answer = said ? std::get_if<discovery_response>(&*said) : nullptr;
-  if (request == nullptr || answer == nullptr || request->gw != settings.gw) return std::nullopt;
-  auto x = std::make_shared<gw_asked>();
-  x->dreq = to_bytes(dreq);
+  auto sent = decode_radio(dreq);
+  auto received = decode_radio(drsp);
+  auto* request = sent ? std::get_if<discovery_request>(&*sent) : nullptr;
+  auto* response = received ? std::get_if<discovery_response>(&*received) : nullptr;
+  if (request == nullptr || response == nullptr || request->gw != settings.gw) return std::nullopt;
+  auto x = std::make_shared<gw_dreq>();
+  x->message = to_bytes(dreq);
   x->request = std::move(*request);
   if (const auto* own = record.own()) x->own = own->which;
   x->begun = now;
-  gw_answer a{link, std::move(x), to_bytes(drsp), std::move(*answer), {}};
-  a.classified = classify(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
+  gw_answer a{link, std::move(x), to_bytes(drsp), std::move(*response), {}};
+  a.classified = classify(s, record, a.dreq->own, a.dreq->message, a.dreq->request, a.response);
   return a;
 }
 
@@ -108,14 +107,14 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
   if (!has_link(link)) return;
   auto answer = detected_answer(now, link, dreq, drsp);
   if (!answer || !answer->classified.is_verified()) return claim(now, link, std::move(answer));
-  emit(kind_t::detected, answer->said.highest);
+  emit(kind_t::detected, answer->response.highest);
   act_on_verified(now, std::move(*answer));
 }
 
 // ---- step 2
 
 void pn_gw_machine::impl::handle_frame(time_point now, gw_link link, byte_view message) {
-  if (!has_link(link)) return noise(now, "a message on a link that is not this device's");
+  if (!has_link(link)) return noise(now, "a message on a link of another device");
   auto m = decode_radio(message);
   if (!m) return noise(now, m.error().message());
   if (auto* drsp = std::get_if<discovery_response>(&*m)) return on(now, link, message, std::move(*drsp));
@@ -123,19 +122,19 @@ void pn_gw_machine::impl::handle_frame(time_point now, gw_link link, byte_view m
   if (const auto* note = std::get_if<pne_notice>(&*m)) return on(now, link, *note);
   if (const auto* hint = std::get_if<failure>(&*m))
     return noise(now, "FAIL, reason " + std::to_string(static_cast<int>(hint->reason)));
-  noise(now, "a message that a PN GW does not take");
+  noise(now, "a message type that a PN GW does not accept");
 }
 
 void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, discovery_response m) {
-  if (const auto other = same_id.heard(now, link, record.entity, m); other && has_link(*other))
+  if (const auto other = same_id.observe(now, link, record.entity, m); other && has_link(*other))
     outputs.emplace_back(gw_event{kind_t::same_id, {}, {}, link, other});
-  if (!open.asked) return noise(now, "DRSP, and no DREQ is out");
+  if (!open.dreq) return noise(now, "DRSP without an open DREQ");
   const bool repeated = std::any_of(open.answers.begin(), open.answers.end(),
                                     [&](const gw_answer& a) { return equal(a.drsp, message); });
-  if (repeated) return noise(now, "the same DRSP again");
-  gw_answer a{link, open.asked, to_bytes(message), std::move(m), {}};
-  a.classified = classify(s, record, a.to->own, a.to->dreq, a.to->request, a.said);
-  const auto highest = a.said.highest;
+  if (repeated) return noise(now, "a repeated DRSP");
+  gw_answer a{link, open.dreq, to_bytes(message), std::move(m), {}};
+  a.classified = classify(s, record, a.dreq->own, a.dreq->message, a.dreq->request, a.response);
+  const auto highest = a.response.highest;
   if (a.classified.is_verified()) {
     emit(kind_t::detected, highest);
     return act_on_verified(now, std::move(a));
@@ -143,21 +142,21 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, byte_view message, di
   const bool discovering = std::holds_alternative<gw_discovering>(activity);
   const bool collecting = std::holds_alternative<gw_collecting>(activity);
   if (!discovering && !collecting && !std::holds_alternative<gw_asking>(activity))
-    return noise(now, "DRSP, and no DREQ is out");
+    return noise(now, "DRSP without an open DREQ");
   const bool candidate = a.classified.is_candidate();
   const auto why = std::string{"DRSP "} + std::string{a.classified.why};
   keep(std::move(a));
   if (!candidate) return noise(now, why);
   emit(kind_t::detected, highest, {}, false);
-  // With nothing confirmed or assigned yet there is no better answer to wait for: the server judges.
+  // Before the first assignment no answer can be better than this one: the server verifies it.
   if (record.generation == 0 && discovering) return conclude(now);
   if (collecting) timers.set(gw_timer::ask, now);
 }
 
-/// Only the device itself can say what costs a key: its notices count where it proved itself.
+/// A notice may cost a key, so it counts only on the link where the device proved itself.
 void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) {
   using st = pn_gw_state;
-  if (proven != link) return noise(now, "NOTE on a link over which nothing was verified");
+  if (proven != link) return noise(now, "NOTE on an unverified link");
   if (m.kind == pne_notice::kind_t::going_to_sleep) {
     const bool was_keyed = state == st::keyed;
     fire(pn_gw_trigger::slept, now);
@@ -169,11 +168,11 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) 
   if (state == st::keyed || state == st::asleep || state == st::backing_off) start(now);
 }
 
-/// Wins at once, whatever is going on and wherever it came from.
+/// A verified answer ends any other activity, on whichever link it came.
 void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
   using st = pn_gw_state;
   prove(now, answer.link);
-  // Keys that the server may be making are not thrown away.
+  // Keys that the server may be generating are stored later.
   if (const auto* asking = std::get_if<gw_asking>(&activity)) aside = asking->id;
   for (const auto t : {gw_timer::answer, gw_timer::ask, gw_timer::server, gw_timer::retry}) timers.stop(t);
   activity = gw_idle{};
@@ -181,21 +180,21 @@ void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
   bad_possessions = 0;
   if (state == st::found || state == st::keyed || state == st::asleep || state == st::backing_off) {
     subject adopted;
-    adopted.asked = answer.to;
+    adopted.dreq = answer.dreq;
     fire(has_own() ? pn_gw_trigger::renew : pn_gw_trigger::discover, now, std::move(adopted));
     timers.stop(gw_timer::answer);
     open = {};
   }
   subject what;
   what.th1 = answer.classified.th1;
-  what.resets = answer.said.resets;
+  what.resets = answer.response.resets;
   what.answer = answer;
   if (answer.classified.what == conclusion::newer_key) {
     what.confirmed = answer.classified.key;
     what.kind = answer.classified.was_unused ? kind_t::gateway_rolled_back : kind_t::confirmation_lost;
     fire(pn_gw_trigger::confirmed, now, std::move(what));
   } else {
-    record.resets = answer.said.resets;
+    record.resets = answer.response.resets;
     fire(pn_gw_trigger::settled, now, std::move(what));
   }
   if (state != st::keyed) return;
@@ -209,21 +208,21 @@ void pn_gw_machine::impl::act_on_verified(time_point now, gw_answer answer) {
   request_refill(now);
 }
 
-/// The same bytes again, as long as there are repetitions; to all links, or to those that did not answer.
+/// Repeats the DREQ byte for byte while retries are left; to all links, or to those without an answer.
 bool pn_gw_machine::impl::send_again(time_point now, bool to_all) {
   if (open.sends_left <= 0) return false;
   --open.sends_left;
   timers.set(gw_timer::answer, now + settings.answer_timeout);
   for (const auto& link : links)
-    if (to_all || !has_answered(link)) outputs.emplace_back(gw_send{link, open.asked->dreq});
+    if (to_all || !has_answered(link)) outputs.emplace_back(gw_send{link, open.dreq->message});
   return true;
 }
 
-/// No better answer came within the answer timer. While the good link is up, strangers are believed only when
-/// the device was silent through every repetition.
+/// The answer timer expired without a better answer. While the good link is up, claims of strangers count only if
+/// the device did not answer any repetition.
 void pn_gw_machine::impl::answer_timer_ended(time_point now) {
   if (std::holds_alternative<gw_delivering>(activity)) return resend_kdel(now);
-  if (!open.asked) return;
+  if (!open.dreq) return;
   if (!std::holds_alternative<gw_discovering>(activity)) {
     if (!send_again(now, false) && std::holds_alternative<gw_collecting>(activity)) ask_next(now);
     return;
@@ -245,8 +244,8 @@ void pn_gw_machine::impl::nothing_usable(time_point now) {
     server_wanted = ++bad_possessions >= bad_possessions_max || server_wanted;
   for (const auto& a : answers)
     if (a.classified.what == conclusion::foreign && has_link(a.link))
-      drop_link(a.link, "another device answers on this link: " + a.said.entity.text());
-  fail_with(now, answers.empty() ? "the device does not answer" : "no answer that could be used", seconds{0},
+      drop_link(a.link, "another device answers on this link: " + a.response.entity.text());
+  fail_with(now, answers.empty() ? "the device does not answer" : "no usable answer", seconds{0},
             !answers.empty());
 }
 
@@ -277,7 +276,7 @@ void pn_gw_machine::impl::handle_approval(time_point now, bool approved) {
   subject what;
   if (!approved) {
     what.kind = kind_t::rejected;
-    what.why = "the user said no";
+    what.why = "the user refused the device";
     record.approved = false;
     return fire(pn_gw_trigger::refused_here, now, std::move(what));
   }

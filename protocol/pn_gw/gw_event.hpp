@@ -35,7 +35,8 @@ namespace cpns::protocol {
   X(held_elsewhere,      "held-elsewhere",      info,  "",   "another gateway serves this PNE")              \
   X(rejected,            "rejected",            info,  "3",  "the PNE is not accepted")                      \
   X(revoked,             "revoked",             warn,  "",   "the server revoked this PNE")                  \
-  X(quarantined,         "quarantined",         error, "",   "nothing is delivered until a person releases the PNE: cpns pnes approve ENTITY") \
+  X(quarantined,         "quarantined",         error, "",                                                   \
+    "nothing is delivered until a person releases the PNE: cpns pnes approve ENTITY")                        \
   X(server_refused,      "server-refused",      warn,  "",   "the server refused the request")               \
   X(backing_off,         "backing-off",         info,  "",   "the exchange failed")                          \
   X(asleep,              "asleep",              info,  "",   "the PNE is out of reach or sleeps")            \

@@ -1,5 +1,5 @@
-// Which links lead to the device, or to somebody who says so. One of them may be good: the one of the last
-// verified tag. Strangers fill the others, so a newcomer takes the place of any of them, by chance.
+// The links of peers that are the device or claim to be it. One of them may be the good link: that of the last
+// verified tag. Strangers can fill the others, so a new link replaces a random one.
 #include <algorithm>
 
 #include "protocol/pn_gw/pn_gw_impl.hpp"
@@ -10,7 +10,7 @@ bool pn_gw_machine::impl::has_link(gw_link link) const {
   return std::find(links.begin(), links.end(), link) != links.end();
 }
 
-/// Neither the good link nor one that waits for an answer about it gives way to a stranger.
+/// The good link and one that waits for the server's answer are not evicted for a stranger.
 bool pn_gw_machine::impl::is_needed(gw_link link) const {
   if (proven == link) return true;
   if (const auto* d = std::get_if<gw_delivering>(&activity)) return d->link == link;
@@ -30,7 +30,7 @@ void pn_gw_machine::impl::add_link(gw_link link, gw_place place) {
     std::vector<gw_link> strangers;
     for (const auto& l : links)
       if (!is_needed(l)) strangers.push_back(l);
-    drop_link(strangers[random.below(strangers.size())], "the device is on too many links");
+    drop_link(strangers[random.below(strangers.size())], "the device has too many links");
   }
   if (!has_own() && !proven && has_link(link)) {
     record.last_transport = places[link].transport;
@@ -50,7 +50,7 @@ void pn_gw_machine::impl::prefer(gw_link link) {
   links.insert(links.begin(), link);
 }
 
-/// A device that proves itself where it did not the last time has woken up; anybody can come up on a link.
+/// A proof on another link than the last one means that the device woke up; a new link alone proves nothing.
 void pn_gw_machine::impl::prove(time_point now, gw_link link) {
   woke = woke || (has_own() && proven != link);
   make_good(now, link);

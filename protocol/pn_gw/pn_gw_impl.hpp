@@ -1,55 +1,91 @@
 #pragma once
-// The inside of pn_gw_machine: links.cpp (which links it has), discovery.cpp (steps 1 to 3), claims.cpp (what
-// nothing verified), assignment.cpp (steps 4 and 8), delivery.cpp (steps 9 and 10), pn_gw_machine.cpp (state,
-// timers, writes). Not part of the room's public interface.
+// The implementation of pn_gw_machine: links.cpp (its links), discovery.cpp (steps 1 to 3), claims.cpp (unverified
+// answers), assignment.cpp (steps 4 and 8), delivery.cpp (steps 9 and 10), pn_gw_machine.cpp (state, timers,
+// writes). Private to protocol/pn_gw/.
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <map>
 #include <variant>
 #include <vector>
 
-#include "protocol/claim_numbers.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/constants.hpp"
 #include "protocol/pn_gw/classify.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 #include "protocol/pn_gw/same_id.hpp"
 #include "protocol/rate.hpp"
-#include "protocol/timers.hpp"
 
 namespace cpns::protocol {
 
-/// A DREQ as it was sent; its answers refer to it.
-struct gw_asked {
-  bytes dreq;
-  discovery_request request;
-  std::optional<epoch> own;  ///< when it was first sent
-  time_point begun;
+enum class gw_timer : std::uint8_t {
+  answer,  ///< evaluate the answers, or repeat DREQ or KDEL
+  server,  ///< stop waiting for a nonce or an answer of the server
+  retry,   ///< end of a back-off, or ask again for the holder of the entity
+  update,  ///< the next key is due while the machine is idle
+  refill,  ///< ask again for more keys
+  report,  ///< repeat the report of the own epoch
+  claim,   ///< unverified claims may begin an exchange
+  ask,     ///< the server may be asked about the next claim
+  count_
 };
 
-/// A DRSP and what it means.
+/// The machine's deadlines, one per timer; time_never: stopped.
+class gw_timers {
+ public:
+  gw_timers() { at_.fill(time_never); }
+
+  void set(gw_timer t, time_point when) { at_[index(t)] = when; }
+  void stop(gw_timer t) { at_[index(t)] = time_never; }
+  [[nodiscard]] time_point at(gw_timer t) const { return at_[index(t)]; }
+  [[nodiscard]] time_point next() const { return *std::min_element(at_.begin(), at_.end()); }
+  /// Stops `t`; true if it had expired.
+  bool take(gw_timer t, time_point now) {
+    if (at(t) > now) return false;
+    stop(t);
+    return true;
+  }
+
+ private:
+  static constexpr std::size_t index(gw_timer t) { return static_cast<std::size_t>(t); }
+  std::array<time_point, static_cast<std::size_t>(gw_timer::count_)> at_;
+};
+
+/// A DREQ as sent; its answers refer to it.
+struct gw_dreq {
+  bytes message;
+  discovery_request request;
+  std::optional<epoch> own;  ///< the own epoch when it was first sent
+  time_point begun;
+
+  /// The PNE may have dropped its context before a KDEL arrives, so a new DREQ is cheaper.
+  [[nodiscard]] bool is_old(time_point now) const { return now - begun >= context_lifetime - seconds{5}; }
+};
+
+/// A classified DRSP.
 struct gw_answer {
   gw_link link;
-  std::shared_ptr<const gw_asked> to;
+  std::shared_ptr<const gw_dreq> dreq;
   bytes drsp;  ///< as received
-  discovery_response said;
+  discovery_response response;
   classification classified;
 };
 
-/// The DREQ that is out, and what was answered: to it, and to the DREQs of detectors.
+/// The open DREQ with the answers to it and to the DREQs of detectors.
 struct gw_exchange {
-  std::shared_ptr<const gw_asked> asked;  ///< none: no answer is waited for
+  std::shared_ptr<const gw_dreq> dreq;  ///< none: no answer is expected
   int sends_left = 0;
   std::vector<gw_answer> answers;  ///< at most claims_max; of links that are up
 };
 
-// What the machine is doing; at most one thing. Leaving wipes what belongs to it.
+// The activity of the machine, one at a time. Leaving it wipes its data.
 struct gw_idle {};
 struct gw_awaiting_nonce {
-  bool may_heal = false;  ///< without the server one of the answers is drawn and healed
+  bool may_heal = false;  ///< if the server is unreachable, heal a random answer
 };
 struct gw_discovering {};  ///< waits for answers
-struct gw_collecting {};   ///< waits until the server may be asked about an answer, takes further ones
+struct gw_collecting {};   ///< waits until the server may be asked about an answer; accepts further answers
 struct gw_asking {
   request_id id;
   gw_answer answer;
@@ -60,10 +96,10 @@ struct gw_delivering {
   epoch which;
   crypto::digest th1{}, th2{};
   std::uint64_t resets = 0;
-  bytes kdel;  ///< built once, sent again byte for byte
+  bytes kdel;  ///< built once, repeated byte for byte
   int sends_left = 0;
   time_point expires;
-  bool healing = false;  ///< nothing verified whom it goes to
+  bool healing = false;  ///< to an unverified peer
 };
 using gw_activity =
     std::variant<gw_idle, gw_awaiting_nonce, gw_discovering, gw_collecting, gw_asking, gw_delivering>;
@@ -72,20 +108,20 @@ struct pn_gw_machine::impl {
   impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
        time_point now, const gw_dates& dates, claimant_book* book_in);
 
-  // What a trigger is about. Set before fire(), read by the action.
+  // The arguments of a trigger's action.
   struct subject {
-    std::shared_ptr<const gw_asked> asked;  ///< discover, renew: a DREQ that is out already
+    std::shared_ptr<const gw_dreq> dreq;  ///< discover, renew: a DREQ that is open already
     std::optional<gw_answer> answer;
-    std::optional<epoch> confirmed;  ///< confirmed: which key
+    std::optional<epoch> confirmed;  ///< confirmed: the key
     crypto::digest th1{};            ///< confirmed, settled: of the exchange that KRET belongs to
-    std::uint64_t resets = 0;        ///< confirmed: as said under the verified tag
-    gw_event::kind_t kind = gw_event::kind_t::dropped;  ///< what people are told
+    std::uint64_t resets = 0;        ///< confirmed: of the verified DRSP
+    gw_event::kind_t kind = gw_event::kind_t::dropped;  ///< the event to emit
     std::string why;
     seconds retry_after{0};
-    bool healing = false;   ///< deliver: to an answer that nothing verified
-    bool may_heal = false;  ///< ask_first, ask_again: without the server one of the answers is healed
+    bool healing = false;   ///< deliver: to an unverified answer
+    bool may_heal = false;  ///< ask_first, ask_again: if the server is unreachable, heal a random answer
     bool anybody = false;   ///< failed: strangers can cause it, so that the wait does not grow
-    std::string amnesia;    ///< deliver: what is told of the lost key once the delivery is confirmed
+    std::string amnesia;    ///< deliver: text of the amnesia event, emitted when the delivery is confirmed
     bool stored = false;    ///< deliver: the set came with this answer of the server
     bool remember = true;   ///< refused_here: by a person, not by a setting
   };
@@ -119,36 +155,37 @@ struct pn_gw_machine::impl {
   entropy& random;
   pn_gw_state state;
   gw_activity activity;
-  timer_table<gw_timer> timers;
-  std::unique_ptr<claimants> own_book;  ///< none: the gateway has one for all devices
+  gw_timers timers;
+  std::unique_ptr<claimants> own_book;  ///< none: `book` is the gateway's
   claimant_book& book;
-  std::vector<gw_link> links;  ///< the newest first, or the one with a newer verified answer
+  std::vector<gw_link> links;  ///< the newest or last verified one first
   std::map<gw_link, gw_place> places;
-  std::optional<gw_link> proven;  ///< of them: the good link, over which the last verified tag came
+  std::optional<gw_link> proven;  ///< the good link: that of the last verified tag
   gw_exchange open;
   std::deque<gw_output> outputs;
-  std::optional<device_record> saved;      ///< what is durable while a write is under way; none: `record` is
+  std::optional<device_record> saved;      ///< the durable record during a write; none: equal to `record`
   std::optional<device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
 
-  bool woke = false;                         ///< a wake-up or a person asked for the next key
-  bool server_wanted = false;                ///< the next exchange goes to the server, unless it verifies
-  bool recover_wanted = false;               ///< the next exchange goes to the server, even if it verifies
-  int attempts = 0;                          ///< failures in a row
-  int bad_possessions = 0;                   ///< DREQs in a row answered by bad possession alone
-  bool claimed = false;                      ///< somebody claims to be the device, and no DREQ went out since
+  bool woke = false;            ///< a wake-up or a person requested the next key
+  bool server_wanted = false;   ///< the next exchange goes to the server, unless it verifies
+  bool recover_wanted = false;  ///< the next exchange goes to the server, even if it verifies
+  int attempts = 0;             ///< failures in a row
+  int bad_possessions = 0;      ///< DREQs in a row answered by bad possession alone
+  bool claimed = false;         ///< an unverified peer claims to be the device; no DREQ since then
   time_point claims_not_before = time_zero;  ///< when such claims may begin an exchange
-  bool waits_for_server = false;             ///< the last one was begun, and no DREQ of it went out
-  std::optional<std::pair<epoch, std::string>> amnesia;  ///< told when the delivery of this key is confirmed
-  milliseconds wall_ahead{0};                            ///< of what `now` says
+  bool waits_for_server = false;             ///< the last exchange began, but its DREQ was not sent
+  std::optional<std::pair<epoch, std::string>>
+      amnesia;                 ///< emitted when the delivery of this key is confirmed
+  milliseconds wall_ahead{0};  ///< wall clock minus `now`
   time_point newest_date = time_zero;
-  time_point updated_at = time_zero;  ///< the last confirmation, by `now`
+  time_point updated_at = time_zero;  ///< the last confirmation, in the clock of `now`
   time_point update_due = time_never;
-  time_point server_not_before = time_zero;  ///< the server, or a failure, told us to wait
+  time_point server_not_before = time_zero;  ///< end of a wait that the server or a failure demanded
   rate_limit notices;
   same_id_watch same_id;
   std::optional<request_id> refill;
-  std::optional<request_id> aside;  ///< asked about an answer, before the device proved itself elsewhere
+  std::optional<request_id> aside;  ///< sent before the device proved itself elsewhere
 
  private:
   void perform(pn_gw_action a, time_point now, subject& what);
@@ -167,8 +204,7 @@ struct pn_gw_machine::impl {
   // discovery.cpp
   void start(time_point now);
   void begin(time_point now);
-  void send_dreq(time_point now, std::shared_ptr<const gw_asked> adopted,
-                 const std::optional<nonce16>& nonce);
+  void send_dreq(time_point now, std::shared_ptr<const gw_dreq> adopted, const std::optional<nonce16>& nonce);
   void on(time_point now, gw_link link, byte_view message, discovery_response m);
   void on(time_point now, gw_link link, const pne_notice& m);
   void act_on_verified(time_point now, gw_answer answer);
@@ -204,7 +240,7 @@ struct pn_gw_machine::impl {
   [[nodiscard]] status check(time_point now, const assigned_keys& a) const;
   [[nodiscard]] status merge(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_answered(time_point now, const assigned_keys& a, std::uint64_t incarnation);
-  void keys_came_late(time_point now, const assigned_keys& a, std::uint64_t incarnation);
+  void store_late_keys(time_point now, const assigned_keys& a, std::uint64_t incarnation);
   void refill_refused(time_point now, const refusal& answer);
   void refused(time_point now, const refusal& answer, const gw_asking& done);
   void presence_refused(time_point now, const std::string& why, const gw_asking& done);
@@ -232,16 +268,16 @@ struct pn_gw_machine::impl {
   void schedule_update(time_point since);
   /// The date at `now`.
   [[nodiscard]] time_point date_of(time_point now) const { return now + wall_ahead; }
-  /// The same, or the newest date in the store if that is later: what `not_after` is judged by.
+  /// The date at `now`, or the newest date in the store if that is later; for comparisons with `not_after`.
   [[nodiscard]] time_point latest_date(time_point now) const { return std::max(date_of(now), newest_date); }
-  /// When the record says that it was confirmed last, by `now`; a date in the future counts as this moment.
+  /// The last confirmation in the clock of `now`; at most `now`.
   [[nodiscard]] time_point confirmed_at(time_point now) const;
-  /// Whether nothing may be delivered any more of a set with this `not_after`.
-  [[nodiscard]] bool is_over(time_point now, std::int64_t not_after) const;
+  /// Whether the keys of a set with this `not_after` may no longer be delivered.
+  [[nodiscard]] bool is_expired(time_point now, std::int64_t not_after) const;
   void noise(time_point now, std::string why);
   [[nodiscard]] bool is_idle() const { return std::holds_alternative<gw_idle>(activity); }
   [[nodiscard]] bool update_is_due(time_point now) const { return woke || now >= update_due; }
-  /// Call before the first change that a following persist_record() makes durable.
+  /// Call before the first change that the next persist_record() makes durable.
   void about_to_change();
   void persist_record();
   void emit(gw_event::kind_t kind, std::optional<epoch> which = {}, std::string why = {},

@@ -10,8 +10,8 @@ namespace {
 
 using kind_t = gw_event::kind_t;
 
-constexpr std::size_t gw_outputs_max =
-    64;  ///< over this, while a write takes its time, noise is counted only
+/// A slow write holds up the outputs: over this bound, noise is counted but not reported.
+constexpr std::size_t gw_outputs_max = 64;
 
 pn_gw_state first_state(const device_record& r) {
   switch (r.standing) {
@@ -59,7 +59,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     ++dropped;
     if (outputs.size() < gw_outputs_max) emit(kind_t::dropped, {}, std::move(what.why));
     return;
-  case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.asked), std::nullopt);
+  case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.dreq), std::nullopt);
   case pn_gw_action::ask_approval:
     activity = gw_idle{};
     open = {};
@@ -90,7 +90,7 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
   case pn_gw_action::quarantine: return stand(device_standing::quarantined, what);
   case pn_gw_action::erase: return leave(now, what);
   case pn_gw_action::forget_exchange:
-    // A request that the server is working on is not thrown away: its answer is stored.
+    // An open request stays: the server's answer to it is stored.
     if (!std::holds_alternative<gw_asking>(activity)) {
       activity = gw_idle{};
       timers.stop(gw_timer::server);
@@ -104,8 +104,8 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
   }
 }
 
-/// The wait doubles with each failure in a row; half of it is drawn, so that a fleet does not come back at
-/// once. What anybody in range can cause makes no wait longer; without a link there is nothing to wait for.
+/// The wait doubles with each failure in a row; half of it is random, so that a fleet does not come back at once.
+/// Failures that any peer in range can cause do not double it. Without a link, the next link begins the exchange.
 void pn_gw_machine::impl::back_off(time_point now, subject& what) {
   activity = gw_idle{};
   for (const auto t : {gw_timer::answer, gw_timer::server, gw_timer::ask}) timers.stop(t);
@@ -116,11 +116,15 @@ void pn_gw_machine::impl::back_off(time_point now, subject& what) {
       std::min(longest, milliseconds{settings.backoff_min} * (std::int64_t{1} << doublings));
   const auto half = static_cast<std::uint64_t>(std::max<std::int64_t>(whole.count() / 2, 1));
   const auto wait = milliseconds{static_cast<std::int64_t>(half + random.below(half + 1))};
-  if (!links.empty()) timers.set(gw_timer::retry, now + std::max<milliseconds>(wait, what.retry_after));
-  emit(kind_t::backing_off, {}, std::move(what.why));
+  if (links.empty())
+    return emit(kind_t::backing_off, {}, what.why + "; next attempt when the device is in reach");
+  const auto longer = std::max<milliseconds>(wait, what.retry_after);
+  timers.set(gw_timer::retry, now + longer);
+  emit(kind_t::backing_off, {},
+       what.why + "; next attempt in " + std::to_string(std::chrono::ceil<seconds>(longer).count()) + " s");
 }
 
-/// Rejected or revoked: it is remembered, and the links are closed.
+/// Rejected or revoked: stores that and closes the links.
 void pn_gw_machine::impl::leave(time_point, subject& what) {
   const bool revoked = state == pn_gw_state::revoked;
   const auto why = what.why;
@@ -173,11 +177,11 @@ time_point pn_gw_machine::impl::confirmed_at(time_point now) const {
   return std::min(time_point{milliseconds{record.keyed_since}} - wall_ahead, now);
 }
 
-bool pn_gw_machine::impl::is_over(time_point now, std::int64_t not_after) const {
+bool pn_gw_machine::impl::is_expired(time_point now, std::int64_t not_after) const {
   return not_after != 0 && unix_seconds(latest_date(now)) > not_after;
 }
 
-/// The next key is due an interval after the last confirmation; the jitter makes it earlier, never later.
+/// The next key is due one interval after the last confirmation; jitter makes it earlier, never later.
 void pn_gw_machine::impl::schedule_update(time_point since) {
   updated_at = since;
   const milliseconds interval =
@@ -230,7 +234,7 @@ void pn_gw_machine::impl::persist_record() { outputs.emplace_back(gw_persist{rec
 
 std::optional<gw_output> pn_gw_machine::impl::poll_output() {
   if (in_flight) {
-    // The driver came back, so that write is durable. What a later one would fall back to is this record.
+    // The driver polls again, so the write is durable: a later failed write falls back to this record.
     const bool more = std::any_of(outputs.begin(), outputs.end(),
                                   [](const gw_output& o) { return std::holds_alternative<gw_persist>(o); });
     if (more)
@@ -249,7 +253,7 @@ std::optional<gw_output> pn_gw_machine::impl::poll_output() {
 void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   if (!in_flight) return;
   in_flight.reset();
-  // Links that were given up are heard no more: they are closed whatever the disk does.
+  // Dropped links are already forgotten, so they are closed even though the write failed.
   std::erase_if(outputs, [](const gw_output& o) { return !std::holds_alternative<gw_close_link>(o); });
   if (saved) record = std::move(*saved);
   saved.reset();
@@ -258,7 +262,7 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   activity = gw_idle{};
   open = {};
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
-  fail_with(now, "the key store did not take the write; the record before it stands");
+  fail_with(now, "the write to the key store failed; the former record stays valid");
 }
 
 void pn_gw_machine::impl::fail_with(time_point now, std::string why, seconds retry_after, bool anybody) {

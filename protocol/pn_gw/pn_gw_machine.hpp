@@ -1,7 +1,7 @@
 #pragma once
 // The PN GW side of one device (steps 1 to 4 and 8 to 10, periodic update, wake-up, recovery). Pure: time and
-// randomness are arguments, outputs are polled. Not thread-safe. The driver carries out outputs in order and
-// polls no further past a `gw_persist` until it is durable.
+// randomness are arguments, outputs are polled. Not thread-safe. The driver applies outputs in order and does not
+// poll past a `gw_persist` until it is durable.
 
 #include <memory>
 #include <optional>
@@ -35,24 +35,24 @@ struct pn_gw_settings {
   std::uint32_t healing_reserve = healing_reserve_default;
   std::uint32_t amnesia_budget = amnesia_budget_default;
   std::uint32_t rekey_jitter_percent = 10;  ///< of the interval, earlier, never later
-  std::optional<seconds> rekey_override;    ///< instead of what the server said
+  std::optional<seconds> rekey_override;    ///< instead of the server's interval
 };
 
-/// What the calendar says. Timers do not go by it: it may step while they run.
+/// The date. Timers do not use it, because it may step while they run.
 struct gw_dates {
   time_point wall;                ///< the system's clock
   time_point newest = time_zero;  ///< the newest date in the gateway's store: a clock before it is wrong
 };
 
-/// Where a link leads to: for people, and to know a claimant again.
+/// The far end of a link: for people, and to recognise a claimant.
 struct gw_place {
   std::string transport;  ///< its name
   std::string address;
 };
 
-// The driver does these, in order.
+// Outputs for the driver.
 
-/// Make the record durable, then go on polling.
+/// Make the record durable, then continue to poll.
 struct gw_persist {
   device_record record;
 };
@@ -77,7 +77,7 @@ struct gw_close_link {
   gw_link link;
   std::string why;
 };
-/// A verified tag came over this link: it does not belong to a stranger.
+/// A verified tag came over this link: its peer is the device.
 struct gw_link_proven {
   gw_link link;
 };
@@ -86,11 +86,11 @@ using gw_output = std::variant<gw_persist, gw_send, gw_want_nonce, gw_request, g
 
 class pn_gw_machine {
  public:
-  /// `record` is what the store holds, or a fresh one that names entity and user. `s`, `random` and `book`
-  /// outlive the machine. `book` is the gateway's memory of claimants; none: the machine has one of its own.
+  /// `record`: the stored one, or a new one that names entity and user. `s`, `random` and `book` outlive the
+  /// machine. `book`: the claimants of the whole gateway; nullptr: the machine has one of its own.
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
                 time_point now, const gw_dates& dates, claimant_book* book = nullptr);
-  /// The wall clock is `now`, and does not step.
+  /// The wall clock equals `now` and does not step.
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
                 time_point now, claimant_book* book = nullptr)
       : pn_gw_machine(std::move(settings), std::move(record), s, random, now, gw_dates{now}, book) {}
@@ -98,33 +98,32 @@ class pn_gw_machine {
   pn_gw_machine(pn_gw_machine&&) noexcept;
   pn_gw_machine& operator=(pn_gw_machine&&) noexcept;
 
-  /// The dates at `now`; from the next thing that happens on. What is kept as a date, or compared with one,
-  /// goes by them.
+  /// Sets the dates at `now`, for all later calls. Stored dates and comparisons with dates use them.
   void note_dates(time_point now, const gw_dates& dates);
   /// The detector (detector.hpp) got an answer that names this device on `link`: first contact, or a wake-up.
   /// `dreq` and `drsp` are the bytes as sent and received.
   void handle_detected(time_point now, gw_link link, byte_view dreq, byte_view drsp, gw_place place = {});
-  /// One whole message from the device's link, hostile or not.
+  /// One whole message from one of the device's links, possibly hostile.
   void handle_frame(time_point now, gw_link link, byte_view message);
   void handle_link_down(time_point now, gw_link link);
-  /// nullopt: the server could not be reached.
+  /// nullopt: the server is unreachable.
   void handle_issuer_nonce(time_point now, const std::optional<nonce16>& nonce);
   void handle_approval(time_point now, bool approved);
-  /// The answer to the `gw_request` of this id; others are dropped.
+  /// The answer to the `gw_request` with this id; other answers are dropped.
   void handle_response(time_point now, const request_id& id, const assigned_keys& answer,
                        std::uint64_t incarnation);
   void handle_refusal(time_point now, const request_id& id, const refusal& answer);
   void handle_report_outcome(time_point now, epoch reported, report_outcome outcome);
-  /// What kept the server from answering is over: it can be reached again, or the user is accepted again.
-  /// What waits for the server asks within two seconds.
+  /// The server is reachable again, or accepts the user again: a machine that waits for it asks within two
+  /// seconds.
   void handle_server_ready(time_point now);
-  /// A person or an operator asks for the next key now.
+  /// A person requests the next key now.
   void handle_update_request(time_point now);
-  /// The configuration was read again; from the next thing that happens on.
+  /// New settings, for all later calls.
   void handle_settings(pn_gw_settings settings);
   void handle_timeout(time_point now);
-  /// The last `gw_persist` did not become durable: what depended on it is dropped, the machine goes on from
-  /// the record before it and backs off.
+  /// The last `gw_persist` failed: outputs that depend on it are dropped, the machine goes back to the former
+  /// record and backs off.
   void handle_persist_failed(time_point now);
 
   [[nodiscard]] time_point next_deadline() const;

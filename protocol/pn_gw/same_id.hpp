@@ -1,6 +1,4 @@
 #pragma once
-// Two devices that answer with one Entity ID.
-
 #include <optional>
 #include <utility>
 #include <vector>
@@ -10,25 +8,25 @@
 
 namespace cpns::protocol {
 
-/// Compares the answers that links give to one DREQ. A PNE repeats its answer byte for byte, so another nonce
-/// on another link of the same radio is another device: a cloned image, or somebody who says the ID. That
-/// proves nothing, so it is for people alone, once an hour.
+/// Detects two devices that answer with one Entity ID. A PNE repeats its answer to a DREQ byte for byte, so
+/// another nonce on another link of the same radio is another device: a cloned image, or a stranger that claims
+/// the ID. That proves nothing, so it is only reported to people, once per hour.
 class same_id_watch {
  public:
   static constexpr seconds interval{3600};
 
-  /// The other link, if people are to be told. `entity` is that of the device.
-  std::optional<gw_link> heard(time_point now, gw_link link, const entity_id& entity,
-                               const discovery_response& said) {
-    if (said.entity != entity) return std::nullopt;
-    if (said.gw_nonce_echo != echo_) {
-      echo_ = said.gw_nonce_echo;
+  /// Takes an answer; returns the other device's link if it is to be reported. `entity`: the device's own.
+  std::optional<gw_link> observe(time_point now, gw_link link, const entity_id& entity,
+                                 const discovery_response& response) {
+    if (response.entity != entity) return std::nullopt;
+    if (response.gw_nonce_echo != echo_) {
+      echo_ = response.gw_nonce_echo;
       answers_.clear();
     }
     std::optional<gw_link> other;
     for (const auto& [on, nonce] : answers_)
-      if (on.transport == link.transport && on.link != link.link && nonce != said.pne_nonce) other = on;
-    if (answers_.size() < answers_max) answers_.emplace_back(link, said.pne_nonce);
+      if (on.transport == link.transport && on.link != link.link && nonce != response.pne_nonce) other = on;
+    if (answers_.size() < answers_max) answers_.emplace_back(link, response.pne_nonce);
     if (!other || now < not_before_) return std::nullopt;
     not_before_ = now + interval;
     return other;

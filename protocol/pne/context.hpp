@@ -1,6 +1,6 @@
 #pragma once
-// One exchange context of a PNE: made by a DREQ, used by one KDEL. What is secret in it lives in the state's
-// struct, so that leaving the state wipes it. Not part of the room's public interface.
+// One exchange context of a PNE: created by a DREQ, used by one KDEL. Its secrets are in open_context, so that
+// leaving that state wipes them. Private to protocol/pne/.
 
 #include <optional>
 #include <variant>
@@ -34,7 +34,7 @@ struct pne_context {
   [[nodiscard]] bool is_open() const { return std::holds_alternative<open_context>(use); }
 };
 
-/// What a PNE needs besides the context to answer and to open.
+/// The inputs of open() and open_delivery() that do not belong to one context.
 struct pne_secrets {
   const crypto::suite& s;
   const entity_id& entity;
@@ -42,10 +42,10 @@ struct pne_secrets {
   const pne_record& record;
 };
 
-/// The highest suite on offer that is not below `lowest`; nullopt if there is none.
+/// The highest offered suite from `lowest` on; nullopt if there is none.
 std::optional<std::uint8_t> choose_suite(const discovery_request& m, std::uint8_t lowest);
 
-/// Step 2: opens a context and makes the DRSP for it.
+/// Step 2: opens a context with its DRSP.
 pne_context open(const pne_secrets& with, const discovery_request& m, byte_view dreq, std::uint8_t suite,
                  entropy& random, time_point now);
 
@@ -53,8 +53,7 @@ struct opened_delivery {
   delivery_content content;
   bytes kcnf;
 };
-/// Step 10: what the KDEL holds, if it opens in this context, and the KCNF for it. crypto_open_failed if it
-/// does not.
+/// Step 10: decrypts a KDEL in this context and builds its KCNF. crypto_open_failed if it cannot be decrypted.
 result<opened_delivery> open_delivery(const pne_secrets& with, const pne_context& c, const key_delivery& m);
 
 }  // namespace cpns::protocol

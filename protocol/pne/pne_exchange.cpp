@@ -1,4 +1,4 @@
-// What the PNE accepts (docs/protocol.md): the judgement of each message, and what follows from it.
+// The rules for each message (docs/protocol.md, "What the PNE accepts") and the resulting actions.
 #include <algorithm>
 
 #include "protocol/pne/pne_impl.hpp"
@@ -8,8 +8,8 @@ namespace {
 
 using reason_t = failure::reason_t;
 
-constexpr std::size_t pne_outputs_max =
-    32;  ///< over this, while a write takes its time, messages are dropped
+/// A slow write holds up the outputs: over this bound, messages are dropped.
+constexpr std::size_t pne_outputs_max = 32;
 
 }  // namespace
 
@@ -21,13 +21,13 @@ void pne_machine::impl::handle_frame(time_point now, pne_link link, byte_view me
   auto m = decode_radio(message);
   if (!m) return refuse(pne_trigger::unfit, now, reason_t::bad_message, m.error().message());
   if (outputs.size() >= pne_outputs_max)
-    return refuse(pne_trigger::unfit, now, reason_t::busy, "too much is waiting for a write");
+    return refuse(pne_trigger::unfit, now, reason_t::busy, "too many outputs wait for a write");
   if (const auto* dreq = std::get_if<discovery_request>(&*m)) return on(now, *dreq);
   if (const auto* kdel = std::get_if<key_delivery>(&*m)) return on(now, *kdel);
   if (const auto* kret = std::get_if<key_retire>(&*m)) return on(now, *kret);
-  // A hint of the other side is never answered by a hint.
+  // Never answer a hint with a hint.
   about.peer->hints.take(now);
-  refuse(pne_trigger::unfit, now, reason_t::bad_message, "a message that a PNE does not take");
+  refuse(pne_trigger::unfit, now, reason_t::bad_message, "a message type that a PNE does not accept");
 }
 
 void pne_machine::impl::refuse(pne_trigger t, time_point now, reason_t hint, std::string why) {
@@ -46,16 +46,16 @@ void pne_machine::impl::on(time_point now, const discovery_request& m) {
     return fire(pne_trigger::dreq_repeated, now);
   }
   if (!about.peer->answers.take(now))
-    return refuse(pne_trigger::dreq_refused, now, reason_t::busy, "DREQ over the rate");
+    return refuse(pne_trigger::dreq_refused, now, reason_t::busy, "DREQ over the rate limit");
   if (m.version != version)
     return refuse(pne_trigger::dreq_refused, now, reason_t::unsupported_version,
-                  "DREQ of version " + std::to_string(m.version));
+                  "DREQ has version " + std::to_string(m.version));
   const auto suite = choose_suite(m, settings.lowest_suite);
   if (!suite)
-    return refuse(pne_trigger::dreq_refused, now, reason_t::no_common_suite, "DREQ offers no suite of ours");
+    return refuse(pne_trigger::dreq_refused, now, reason_t::no_common_suite, "DREQ offers no common suite");
   if (record.highest() == nullptr && settings.answer_window && !window_open(now, *settings.answer_window))
     return refuse(pne_trigger::dreq_refused, now, reason_t::window_closed,
-                  "unkeyed, and the answer window is closed");
+                  "the device is unkeyed, and its answer window is closed");
   about.dreq = &m;
   about.suite = *suite;
   fire(pne_trigger::dreq, now);
@@ -78,9 +78,9 @@ std::optional<std::pair<reason_t, std::string>> pne_machine::impl::refusal_of(ti
   const auto* own = record.highest();
   if (own == nullptr) return std::nullopt;
   if (m.which <= own->which)
-    return refusal_t{reason_t::refused, "KDEL of an epoch that is not above the stored ones"};
+    return refusal_t{reason_t::refused, "KDEL has an epoch that is not above the stored ones"};
   if (m.which.generation() - own->which.generation() > generation_jump_max)
-    return refusal_t{reason_t::refused, "KDEL jumps over too many generations"};
+    return refusal_t{reason_t::refused, "KDEL skips too many generations"};
   if (m.chained) return std::nullopt;
   if (settings.strict_chain)
     return refusal_t{reason_t::refused, "KDEL is not chained, and require_chain is strict"};
@@ -102,8 +102,8 @@ void pne_machine::impl::on(time_point now, const key_delivery& m) {
   if (auto no = refusal_of(now, m))
     return refuse(pne_trigger::kdel_refused, now, no->first, std::move(no->second));
   if (!about.peer->openings.take(now))
-    return refuse(pne_trigger::kdel_refused, now, reason_t::busy, "KDEL over the rate");
-  std::string why = "KDEL opens in no context";
+    return refuse(pne_trigger::kdel_refused, now, reason_t::busy, "KDEL over the rate limit");
+  std::string why = "KDEL cannot be decrypted in any context";
   for (auto c = contexts.rbegin(); c != contexts.rend(); ++c) {
     if (!c->is_open()) continue;
     auto opened = open_delivery(secrets(), *c, m);
@@ -126,7 +126,7 @@ void pne_machine::impl::store_and_confirm() {
   stored_key key{about.kdel->which, about.opened->content.eukey, about.opened->content.owner,
                  about.opened->content.rekey_seconds};
   record.pending = std::move(key);
-  // One use: the ephemeral key is wiped here.
+  // A context has one use: this wipes the ephemeral key.
   about.context->use = used_context{to_bytes(about.message), about.opened->kcnf};
   persist_change(std::move(before));
   emit(pne_event::kind_t::key_accepted, about.kdel->which);
@@ -135,8 +135,8 @@ void pne_machine::impl::store_and_confirm() {
   about.opened.reset();
 }
 
-// KRET. Its tag is under th1 of the latest exchange; any DREQ on this link begins a later one, so both
-// contexts are tried.
+// KRET. Its tag uses th1 of the latest exchange; a DREQ on this link may have begun a later one, so both contexts
+// are tried.
 void pne_machine::impl::on(time_point now, const key_retire& m) {
   const stored_key* key = record.pending && record.pending->which == m.which   ? &*record.pending
                           : record.current && record.current->which == m.which ? &*record.current

@@ -1,18 +1,18 @@
 #pragma once
-// The inside of pne_machine. Not part of the room's public interface.
+// The implementation of pne_machine. Private to protocol/pne/.
 
 #include <deque>
 #include <list>
 #include <vector>
 
-#include "protocol/claim_numbers.hpp"
+#include "protocol/constants.hpp"
 #include "protocol/pne/context.hpp"
 #include "protocol/pne/pne_machine.hpp"
 #include "protocol/rate.hpp"
 
 namespace cpns::protocol {
 
-/// What a PNE keeps for one link.
+/// Contexts and budget of one link.
 struct pne_peer {
   explicit pne_peer(pne_link which);
   pne_link link;
@@ -32,7 +32,7 @@ struct pne_machine::impl {
   std::optional<pne_output> poll_output();
   [[nodiscard]] time_point next_deadline() const;
 
-  // What a trigger is about. Set before fire(), read by the action.
+  // The arguments of a trigger's action: set before fire().
   struct subject {
     pne_peer* peer = nullptr;
     byte_view message;
@@ -51,11 +51,11 @@ struct pne_machine::impl {
   entropy& random;
   pne_state state = pne_state::unkeyed;
   time_point windows_since;
-  std::list<pne_peer> peers;       ///< the latest heard last, at most pne_links_max
-  std::optional<pne_link> holder;  ///< over which the last KDEL or KRET verified: never gives way to another
+  std::list<pne_peer> peers;       ///< the last heard one last; at most pne_links_max
+  std::optional<pne_link> holder;  ///< link of the last verified KDEL or KRET: never evicted for another link
   std::deque<pne_output> outputs;
-  std::optional<pne_record> saved;      ///< what is durable while a persist is under way; none: `record` is
-  std::optional<pne_record> in_flight;  ///< the persist that the driver polled last
+  std::optional<pne_record> saved;      ///< the durable record during a write; none: equal to `record`
+  std::optional<pne_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
   subject about;
 

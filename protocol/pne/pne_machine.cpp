@@ -14,7 +14,7 @@ pne_trigger rest_of(const pne_record& r) {
 }
 
 constexpr milliseconds hint_interval{1000};
-// A KDEL costs an X25519 and an AEAD for each open context: so many at once, and this often.
+// A KDEL costs one X25519 and one AEAD operation per open context, so their rate is limited.
 constexpr milliseconds opening_interval{250};
 constexpr int opening_burst = 8;
 
@@ -66,7 +66,7 @@ void pne_machine::impl::perform(pne_action a, time_point now) {
   }
 }
 
-/// Over the bound the one that was not heard for longest gives way; the holder's never does.
+/// Over the bound, evicts the peer that was silent longest, but never the holder.
 pne_peer& pne_machine::impl::peer_of(pne_link link) {
   const auto at =
       std::find_if(peers.begin(), peers.end(), [link](const pne_peer& p) { return p.link == link; });
@@ -92,7 +92,7 @@ bool pne_machine::impl::any_open() const {
   return std::any_of(peers.begin(), peers.end(), [](const pne_peer& p) { return any_open(p); });
 }
 
-/// `answering` ends when no context is open any more.
+/// Leaves `answering` when no context is open.
 void pne_machine::impl::rest(time_point now) {
   if (state == pne_state::answering && !any_open()) fire(rest_of(record), now);
 }
@@ -118,7 +118,7 @@ time_point pne_machine::impl::next_deadline() const {
 
 std::optional<pne_output> pne_machine::impl::poll_output() {
   if (in_flight) {
-    // The driver came back, so that write is durable. What a later one would fall back to is this record.
+    // The driver polls again, so the write is durable: a later failed write falls back to this record.
     const bool more = std::any_of(outputs.begin(), outputs.end(),
                                   [](const pne_output& o) { return std::holds_alternative<pne_persist>(o); });
     if (more)
@@ -141,11 +141,11 @@ void pne_machine::impl::handle_persist_failed(time_point now) {
   forget_contexts();
   if (saved) record = std::move(*saved);
   saved.reset();
-  emit(pne_event::kind_t::rejected, {}, "the key store did not take the write; the record before it stands");
+  emit(pne_event::kind_t::rejected, {}, "the write to the key store failed; the former record stays valid");
   fire(rest_of(record), now);
 }
 
-// ---- the public shell
+// ---- the public interface
 
 pne_machine::pne_machine(pne_settings settings, pne_record record, const crypto::suite& s, entropy& random,
                          time_point now)

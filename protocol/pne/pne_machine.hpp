@@ -1,7 +1,7 @@
 #pragma once
-// The PNE side of the exchange (steps 2 and 10, wake-up). Pure: time and randomness are arguments, outputs
-// are polled. Not thread-safe. The driver carries out outputs in order and polls no further past a `persist`
-// until it is durable.
+// The PNE side of the exchange (steps 2 and 10, wake-up). Pure: time and randomness are arguments, outputs are
+// polled. Not thread-safe. The driver applies outputs in order and does not poll past a `pne_persist` until it is
+// durable.
 
 #include <deque>
 #include <memory>
@@ -25,20 +25,19 @@ struct pne_settings {
   std::uint8_t lowest_suite = suite_symmetric;          ///< refuses offers below
   bool strict_chain = false;                            ///< `require_chain: strict`
   seconds unchained_window = unchained_window_default;  ///< after power-on, wake-up or a button
-  std::optional<seconds> answer_window;  ///< unkeyed: answers only so long after those; none: always
+  std::optional<seconds> answer_window;  ///< unkeyed: answers only this long after those; none: always
 };
 
-/// Where a message came from. A PNE keeps contexts and budget for each link, so that one gateway takes
-/// nothing of another one's.
+/// The link of a message. Contexts and budget are per link, so that one gateway does not use up another one's.
 struct pne_link {
   std::uint64_t transport = 0;
   std::uint64_t link = 0;
   friend auto operator<=>(const pne_link&, const pne_link&) = default;
 };
 
-// The driver does these, in order.
+// Outputs for the driver.
 
-/// Make the record durable, then go on polling.
+/// Make the record durable, then continue to poll.
 struct pne_persist {
   pne_record record;
 };
@@ -47,7 +46,7 @@ struct pne_send {
   bytes message;
 };
 // clang-format off
-// name, log id, level, step of the change request, sentence when the event brings none
+// name, log id, level, step of the change request, default text
 #define CPNS_PNE_EVENTS(X)                                                                                   \
   X(answered,     "answered",     debug, "2",  "EntityDiscoveryResponse sent")                               \
   X(key_accepted, "key-accepted", info,  "10", "EUKey decrypted and stored")                                 \
@@ -65,7 +64,7 @@ struct pne_event {
   };
   kind_t kind;
   std::optional<epoch> which;  ///< key_accepted, confirmed, retired: the key
-  std::string why;             ///< rejected: the rule that the message breaks
+  std::string why;             ///< rejected: the broken rule
 };
 constexpr log::event_line describe_event(pne_event::kind_t kind) {
   constexpr log::event_line lines[] = {
@@ -86,7 +85,7 @@ class pne_machine {
   pne_machine(pne_machine&&) noexcept;
   pne_machine& operator=(pne_machine&&) noexcept;
 
-  /// One whole message from the radio, hostile or not. Never fails; what is wrong becomes an event.
+  /// One whole message from the radio, possibly hostile. Never fails; a fault becomes an event.
   void handle_frame(time_point now, pne_link link, byte_view message);
   /// The link's contexts are wiped.
   void handle_link_down(time_point now, pne_link link);
@@ -100,18 +99,18 @@ class pne_machine {
   void handle_button(time_point now);
   /// Erases the keys and counts the reset; contexts are wiped.
   void handle_factory_reset(time_point now);
-  /// The last `pne_persist` did not become durable: what depended on it is dropped and the machine goes on
-  /// from the record before it.
+  /// The last `pne_persist` failed: outputs that depend on it are dropped, and the machine goes back to the former
+  /// record.
   void handle_persist_failed(time_point now);
 
   /// When handle_timeout has something to do; time_never if nothing is pending. May change after every call.
   [[nodiscard]] time_point next_deadline() const;
-  /// The next thing to do, or nothing.
+  /// The next output, if any.
   std::optional<pne_output> poll_output();
 
   [[nodiscard]] pne_state state() const;
   [[nodiscard]] std::optional<epoch> current_epoch() const;  ///< of the highest key stored
-  [[nodiscard]] const pne_record& record() const;            ///< as it is to be stored
+  [[nodiscard]] const pne_record& record() const;            ///< may be ahead of the durable one
   [[nodiscard]] std::uint64_t dropped() const;               ///< messages dropped since power-on
 
  private:

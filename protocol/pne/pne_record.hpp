@@ -1,5 +1,5 @@
 #pragma once
-// What a PNE keeps: two slots and the counter of factory resets. Secret; leaves memory only sealed.
+// The stored state of a PNE: two key slots and the counter of factory resets. Secret; leaves memory only sealed.
 
 #include <optional>
 
@@ -16,13 +16,13 @@ struct stored_key {
   std::uint32_t rekey_seconds = 0;
 };
 
-/// The durable state of a PNE. `pending` is written before KCNF; KRET or the next KDEL makes it current.
+/// `pending` is written before KCNF; KRET or the next KDEL makes it current.
 struct pne_record {
   std::optional<stored_key> current;
   std::optional<stored_key> pending;
   std::uint64_t resets = 0;
 
-  /// The key of the highest epoch stored: what DRSP names.
+  /// The key of the highest stored epoch, which DRSP names.
   [[nodiscard]] const stored_key* highest() const {
     return pending ? &*pending : current ? &*current : nullptr;
   }

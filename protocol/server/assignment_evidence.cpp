@@ -12,7 +12,7 @@ result<Message> read_as(byte_view in, std::string_view what) {
   auto any = decode_radio(in);
   if (!any) return fail(any.error().code, std::string{what} + ": " + any.error().message());
   auto* m = std::get_if<Message>(&*any);
-  if (m == nullptr) return fail(errc::wire_unknown_message, std::string{what} + " holds another message");
+  if (m == nullptr) return fail(errc::wire_unknown_message, std::string{what} + " is another message");
   return std::move(*m);
 }
 
@@ -20,20 +20,20 @@ result<Message> read_as(byte_view in, std::string_view what) {
 
 result<std::optional<evidence>> read_evidence(const crypto::suite& s, const key_assignment_request& r) {
   if (r.dreq.has_value() != r.drsp.has_value())
-    return fail(errc::peer_bad_state, "DREQ and DRSP come together or not at all");
+    return fail(errc::peer_bad_state, "the request must have both DREQ and DRSP, or neither");
   if (!r.dreq) {
     if (r.reason == assignment_reason::refill) return std::optional<evidence>{};
-    return fail(errc::peer_bad_state, "only a refill may leave DREQ and DRSP out");
+    return fail(errc::peer_bad_state, "only a refill may omit DREQ and DRSP");
   }
   evidence e;
   CPNS_TRY(e.dreq, read_as<discovery_request>(*r.dreq, "DREQ"));
   CPNS_TRY(e.drsp, read_as<discovery_response>(*r.drsp, "DRSP"));
   if (e.drsp.entity != r.entity)
-    return fail(errc::peer_bad_state, "the answer is of another entity than the request");
+    return fail(errc::peer_bad_state, "DRSP and request name different entities");
   if (!equal(e.drsp.gw_nonce_echo, byte_view{e.dreq.gw_nonce}.first<4>()))
-    return fail(errc::peer_bad_state, "the answer belongs to another DREQ");
+    return fail(errc::peer_bad_state, "the DRSP belongs to another DREQ");
   if (std::find(e.dreq.suites.begin(), e.dreq.suites.end(), e.drsp.suite) == e.dreq.suites.end())
-    return fail(errc::peer_bad_state, "the answer names a suite that was not on offer");
+    return fail(errc::peer_bad_state, "the DRSP names a suite that was not offered");
   e.th1 = crypto::transcript1(s, *r.dreq, encode_first_eight(e.drsp));
   return std::optional<evidence>{std::move(e)};
 }
@@ -41,7 +41,7 @@ result<std::optional<evidence>> read_evidence(const crypto::suite& s, const key_
 std::optional<std::uint64_t> find_slot(const crypto::suite& s, const secret32& k_iss, const gateway_id& gw,
                                        time_point now, const nonce16& nonce) {
   const std::uint64_t current = slot_of(now);
-  // The current slot is by far the most likely.
+  // The current slot first: it is by far the most likely.
   for (const int off : {0, -1, 1, -2}) {
     static_assert(issuer_slots_back == 2 && issuer_slots_ahead == 1);
     if (off < 0 && current < static_cast<std::uint64_t>(-off)) continue;

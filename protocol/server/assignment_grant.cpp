@@ -14,7 +14,7 @@ void extend(const assignment_case& c, eukey_set& set, std::uint32_t end) {
   for (; set.next_index < end; ++set.next_index) set.eukeys.push_back(c.random.draw_secret<32>());
 }
 
-/// Keys `first` up to `end` (not included) of the set into the answer.
+/// Copies the keys `first` to `end` - 1 of the set into the answer.
 void hand_out(const eukey_set& set, std::uint32_t first, std::uint32_t end, assigned_keys& out) {
   out.generation = set.generation;
   out.set = set.set;
@@ -24,9 +24,10 @@ void hand_out(const eukey_set& set, std::uint32_t first, std::uint32_t end, assi
   out.eukeys.assign(from, from + (end - first));
 }
 
-/// The set as it goes on after `known`, resending what the gateway lacks. False: it cannot go on.
+/// Continues the set after `known`, repeating keys that the gateway lacks. False: it cannot be continued.
 bool continue_set(const assignment_case& c, eukey_set& set, epoch known, granted& out) {
-  if (known.index() >= set.next_index) return false;  // more than was issued: this server was restored
+  if (known.index() >= set.next_index)
+    return false;  // never issued here: this server was restored from a backup
   const std::uint32_t first = std::max<std::uint32_t>(known.index() + 1u, set.first_index);
   if (first >= index_end) return false;
   const std::uint32_t lacking_end =
@@ -41,8 +42,8 @@ bool continue_set(const assignment_case& c, eukey_set& set, epoch known, granted
   return true;
 }
 
-/// Of a full list the oldest set goes that the device proved to hold no key of. It takes none of it any more:
-/// what is on its way to it is of the newest set.
+/// Evicts the oldest set of a full list of which the proven device holds no key. The device needs none of it:
+/// a delivery in flight is of the newest set.
 bool make_room(const assignment_case& c, const proven& p, entity_record& next) {
   if (next.sets.size() < sets_kept_max) return true;
   if (!p.device()) return false;
@@ -59,7 +60,7 @@ std::optional<refused> open_generation(const assignment_case& c, const proven& p
   entity_record& next = out.next;
   if (!make_room(c, p, next))
     return refuse(link_status::throttled, retry_throttled, "too many sets without a report of any key",
-                  "throttled", "the list of sets is full; a report makes room");
+                  "throttled", "the list of sets is full until a key is reported");
   const std::uint32_t stored = next.sets.empty() ? 0 : next.sets.back().generation;
   std::uint64_t largest = stored;
   bool issued_before = !next.sets.empty();
@@ -78,7 +79,7 @@ std::optional<refused> open_generation(const assignment_case& c, const proven& p
   if (c.settings.incarnation > 1 && first_since_restore && issued_before) generation += restore_skip;
   if (generation - stored > generation_jump_max || generation > UINT32_MAX)
     return refuse(link_status::bad_request, 0,
-                  "the device's key is far ahead of this server's record; an operator has to look",
+                  "the device's key is far ahead of this server's record; an operator has to check it",
                   "generation-jump",
                   "from generation " + std::to_string(stored) + " to " + std::to_string(generation));
 
@@ -104,17 +105,15 @@ bool is_reported(const entity_record& r, const eukey_set& set) {
   return r.last_report && r.last_report->generation() >= set.generation;
 }
 
-/// The newest set, while no key of it was reported: what its owner does not hold may have gone out before it
-/// was lost, so that it goes on behind every index that was issued, and a retry costs indexes, not a
-/// generation.
+/// Continues the newest set while no key of it was reported, so that a retry costs indexes, not a generation. If
+/// the gateway lost the set, its keys may have been delivered before: it continues after the last issued index.
 bool go_on_unreported(const assignment_case& c, const proven& p, granted& out) {
   eukey_set& set = out.next.sets.back();
   const auto& known = c.request.known_epoch;
   if (known && known->generation() > set.generation) return false;
   const bool holds = known && known->generation() == set.generation;
   if (holds) return c.request.set == set.set && continue_set(c, set, *known, out);
-  // A key of it is in the device, and the gateway lost the set: whoever found the gateway's disk has TKg of
-  // it.
+  // The device holds a key of a set that the gateway lost: a finder of the gateway's disk has its TKg.
   if (p.device() && c.shown->drsp.highest && c.shown->drsp.highest->generation() >= set.generation)
     return false;
   return continue_set(c, set, epoch{set.generation, static_cast<std::uint16_t>(set.next_index - 1)}, out);
@@ -169,10 +168,10 @@ report_decision decide_report(const entity_record& stored, const assignment_sett
   const eukey_set* set = find_set(stored, reported.generation());
   if (set == nullptr || reported.index() >= set->next_index || set->issued_to != gw)
     return outcome(report_outcome::resync, "report-resync",
-                "epoch " + reported.text() + " was not issued to this gateway, or is long past");
+                   "epoch " + reported.text() + " was not issued to this gateway, or was forgotten");
   if (set->incarnation != settings.incarnation)
     return outcome(report_outcome::resync, "report-resync",
-                "the set is of an earlier incarnation of this server");
+                   "the set is of an earlier incarnation of this server");
   if (stored.last_report == reported)
     return outcome(report_outcome::ok, "report-repeated", "epoch " + reported.text());
 
@@ -187,7 +186,7 @@ report_decision decide_report(const entity_record& stored, const assignment_sett
   next.last_report_slot = slot_of(now);
   next.holder_seen = unix_seconds(now);
   std::erase_if(next.sets, [reported](const eukey_set& s) { return s.generation < reported.generation(); });
-  // The reported key stays: possession of it is verified, and the next one is chained to it.
+  // The reported key stays: the next exchange verifies its possession and is chained to it.
   eukey_set& kept = next.sets.front();
   if (reported.index() > kept.first_index) {
     kept.eukeys.erase(kept.eukeys.begin(), kept.eukeys.begin() + (reported.index() - kept.first_index));

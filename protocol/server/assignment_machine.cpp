@@ -3,7 +3,7 @@
 #include <deque>
 
 #include "base/log.hpp"
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 #include "protocol/server/assignment_rules.hpp"
 
 namespace cpns::protocol {
@@ -12,7 +12,7 @@ namespace {
 using detail::evidence;
 using trigger = assignment_trigger;
 
-/// The request in hand, from its arrival until it was decided.
+/// The current request, from its arrival to the decision.
 struct pending_request {
   requester who;
   request_id id;
@@ -21,7 +21,7 @@ struct pending_request {
   std::optional<evidence> shown;
 };
 
-// What each state holds; leaving a state wipes it.
+// The data of each state; leaving a state wipes it.
 struct in_idle {};
 struct in_authenticating {
   pending_request pending;
@@ -32,7 +32,7 @@ struct in_fetching {
 struct in_storing {
   entity_record next;
   std::optional<assignment_answer> answer;  ///< none: a report
-  std::vector<assignment_event> events;     ///< said when the record is durable
+  std::vector<assignment_event> events;     ///< emitted when the record is durable
 };
 struct in_answered {};
 using state_data = std::variant<in_idle, in_authenticating, in_fetching, in_storing, in_answered>;
@@ -98,21 +98,20 @@ struct assignment_machine::impl {
 void assignment_machine::impl::handle_request(const requester& who, const request_id& id,
                                               const key_assignment_request& request) {
   if (!accepts(trigger::request_received)) {
-    emit("assignment-rejected", "a request came while another one is in hand");
+    emit("assignment-rejected", "a request arrived during another one");
     answer(id, refusal{link_status::overloaded, detail::retry_overloaded,
-                       "another request for this device is in hand"});
+                       "another request for this device is pending"});
     return;
   }
   if (request.entity != stored.entity)
     return refuse(trigger::request_malformed, id,
-                  detail::refuse(link_status::internal, detail::retry_overloaded, "an internal error",
-                                 "wrong-entity", "a request for another entity was handed to this machine"));
+                  detail::refuse(link_status::internal, detail::retry_overloaded, "internal error",
+                                 "wrong-entity", "the request is for another entity than this machine's"));
   auto shown = detail::read_evidence(s, request);
   if (!shown)
     return refuse(trigger::request_malformed, id,
-                  detail::refuse(link_status::bad_request, 0,
-                                 "the exchange in the request cannot have happened", "bad-request",
-                                 shown.error().message()));
+                  detail::refuse(link_status::bad_request, 0, "the exchange in the request is not consistent",
+                                 "bad-request", shown.error().message()));
   pending_request p{who, id, request, s.sha256(encode_for_proof(request)), *std::move(shown)};
   if (fire(trigger::request_received, in_authenticating{std::move(p)}))
     outputs.push_back(assignment_fetch_user{request.user});
@@ -121,7 +120,7 @@ void assignment_machine::impl::handle_request(const requester& who, const reques
 // Step 5.
 void assignment_machine::impl::handle_user(const result<std::optional<user_record>>& user) {
   auto* in = std::get_if<in_authenticating>(&data);
-  if (in == nullptr) return emit("assignment-rejected", "a user record came that nobody waits for");
+  if (in == nullptr) return emit("assignment-rejected", "unexpected user record");
   pending_request p = std::move(in->pending);
   if (!user) return refuse(trigger::user_refused, p.id, unreadable(user.error(), "the user"));
   if (auto no = proof(p.who.exporter, p.request, p.content_hash, *user))
@@ -135,14 +134,14 @@ void assignment_machine::impl::handle_user(const result<std::optional<user_recor
 void assignment_machine::impl::handle_device(time_point now,
                                              const result<std::optional<device_secret_record>>& device) {
   auto* in = std::get_if<in_fetching>(&data);
-  if (in == nullptr) return emit("assignment-rejected", "a device record came that nobody waits for");
+  if (in == nullptr) return emit("assignment-rejected", "unexpected device record");
   pending_request p = std::move(in->pending);
   if (!device && is_damage(device.error()))
     return refuse(trigger::request_refused, p.id, unreadable(device.error(), "the device"));
   if (!device)
     return refuse(trigger::request_refused, p.id,
                   detail::refuse(link_status::temporary_key_unavailable, detail::retry_temporary_key,
-                                 "the device's Temporary Key cannot be had at present",
+                                 "the device's Temporary Key is unavailable at present",
                                  "temporary-key-unavailable", device.error().message()));
   if (!*device || (*device)->entity != p.request.entity)
     return refuse(trigger::request_refused, p.id, unknown_entity());
@@ -165,7 +164,7 @@ void assignment_machine::impl::grant(const request_id& id, detail::granted g) {
     outputs.push_back(assignment_persist{std::move(row)});
 }
 
-/// The driver polls on past a persist: it is durable. Step 8.
+/// Step 8. The driver polled past a persist, so it is durable.
 bool assignment_machine::impl::stored_now() {
   auto* in = std::get_if<in_storing>(&data);
   if (in == nullptr) return false;
@@ -200,7 +199,7 @@ void assignment_machine::handle_device(time_point now,
 report_outcome assignment_machine::handle_report(time_point now, const gateway_id& gw, epoch reported) {
   impl& m = *impl_;
   if (!m.accepts(trigger::report_received)) {
-    m.emit("assignment-rejected", "a report came while a request is in hand");
+    m.emit("assignment-rejected", "a report arrived during a request");
     return report_outcome::resync;
   }
   auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
@@ -217,7 +216,7 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
 void assignment_machine::handle_persist_failed(time_point) {
   impl& m = *impl_;
   auto* in = std::get_if<in_storing>(&m.data);
-  if (in == nullptr) return m.emit("assignment-rejected", "a failed write that nobody waits for");
+  if (in == nullptr) return m.emit("assignment-rejected", "unexpected failed write");
   const auto reply = std::move(in->answer);
   std::erase_if(m.outputs,
                 [](const assignment_output& o) { return std::holds_alternative<assignment_persist>(o); });

@@ -1,8 +1,7 @@
 #pragma once
-// The CPNS Server's side of one entity (steps 5 to 8, reports). Pure: time and randomness are arguments,
-// outputs are polled. Not thread-safe. One request is in hand at a time; the driver queues the others,
-// bounded. The driver polls no further past an `assignment_persist` until it is durable: the answer leaves
-// after it.
+// The CPNS Server's side of one entity (steps 5 to 8, reports). Pure: time and randomness are arguments, outputs
+// are polled. Not thread-safe. It handles one request at a time; the driver queues a bounded number of others. The
+// driver does not poll past an `assignment_persist` until it is durable: the answer follows it.
 
 #include <memory>
 #include <optional>
@@ -23,38 +22,43 @@ struct assignment_settings {
   seconds rekey = rekey_default;
   seconds set_lifetime = std::chrono::hours{24 * 365};
   bool literal_temporary_key = false;  ///< `temporary_key_release: literal`
-  bool require_presence = true;        ///< false: for no device, whatever its import says
-  seconds adopt_after{60};             ///< told to another gateway of the same user
+  bool require_presence = true;        ///< false: for no device, also if its import requires it
+  seconds adopt_after{60};             ///< retry_after for another gateway of the same user
   secret32 issuer_key;                 ///< K_iss
   std::uint64_t incarnation = 1;
 };
 
-// What the driver has to do, in order.
+// Outputs for the driver, to apply in order.
+
+/// Answer with handle_user().
 struct assignment_fetch_user {
   user_id user;
-};  ///< answer with handle_user
+};
+/// Step 7. Answer with handle_device().
 struct assignment_fetch_device {
   entity_id entity;
-};  ///< step 7; answer with handle_device
+};
+/// Step 6: make the record durable, then continue to poll.
 struct assignment_persist {
   entity_record record;
-};                          ///< step 6: make durable, then go on polling
-struct assignment_answer {  ///< step 8
+};
+/// Step 8.
+struct assignment_answer {
   request_id id;
   std::variant<assigned_keys, refusal> body;
 };
-struct assignment_event {  ///< for the operator's log: why a request was refused, what was done. Names no
-                           ///< secret and no user
-  std::string_view id;     ///< stable, kebab-case
+/// For the operator's log: a decision, or the reason of a refusal. Names no secret and no user.
+struct assignment_event {
+  std::string_view id;  ///< stable, kebab-case
   std::string text;
-  bool routine = false;  ///< said at every assignment or report that goes well
+  bool routine = false;  ///< emitted for every successful assignment or report
 };
 using assignment_output = std::variant<assignment_fetch_user, assignment_fetch_device, assignment_persist,
                                        assignment_answer, assignment_event>;
 
 class assignment_machine {
  public:
-  /// `record`: what the store holds; a fresh one that names the entity if it holds nothing.
+  /// `record`: the stored one, or a new one that names the entity.
   assignment_machine(assignment_settings settings, entity_record record, const crypto::suite& s,
                      entropy& random);
   ~assignment_machine();
@@ -69,10 +73,9 @@ class assignment_machine {
   /// nullopt: unknown entity. A damaged record: `unreadable`; another error of the source:
   /// temporary_key_unavailable.
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
-  /// A report of the gateway `gw`; the outcome is returned at once, and what must be durable is polled. Only
-  /// when idle.
+  /// A report of the gateway `gw`. Returns the outcome; poll for the record to persist. Only when state() is idle.
   report_outcome handle_report(time_point now, const gateway_id& gw, epoch reported);
-  /// The persist failed: the request is answered `overloaded`, memory goes back to what the store holds.
+  /// The persist failed: the request is answered `overloaded`, record() stays the stored one.
   void handle_persist_failed(time_point now);
 
   std::optional<assignment_output> poll_output();

@@ -10,33 +10,33 @@ namespace {
 
 using step = std::optional<refused>;
 
-/// Freshness and presence: nothing is released before (steps 3 and 7).
+/// Freshness and presence, checked before anything is released (steps 3 and 7).
 step check_evidence(const assignment_case& c, proven& p) {
   const evidence& e = *c.shown;
   if (e.dreq.gw != c.gw)
     return refuse(link_status::presence_failed, retry_presence, "the device answered another gateway",
-                  "foreign-answer", "the answer was given to gateway " + e.dreq.gw.hex());
+                  "foreign-answer", "the DREQ is of gateway " + e.dreq.gw.hex());
   const auto slot = e.dreq.issuer_nonce
                         ? find_slot(c.s, c.settings.issuer_key, c.gw, c.now, *e.dreq.issuer_nonce)
                         : std::nullopt;
   if (!slot)
     return refuse(link_status::stale_nonce, retry_stale_nonce,
                   "the device's answer is too old; let it answer again", "stale-nonce",
-                  e.dreq.issuer_nonce ? "the issuer nonce is of no current slot"
-                                      : "the DREQ carries no issuer nonce");
+                  e.dreq.issuer_nonce ? "the issuer nonce is not of a current slot"
+                                      : "the DREQ has no issuer nonce");
   p.slot = *slot;
   for (const auto& used : c.stored.used)
     if (used.th1 == e.th1)
       return refuse(link_status::stale_nonce, retry_stale_nonce,
                     "the device's answer was used before; let it answer again", "answer-reused",
-                    "the same exchange came with another request");
+                    "another request had the same exchange");
   const secret32 k_pres = crypto::derive_presence_key(c.s, c.device.temporary_key);
   const tag16 expected = crypto::presence_tag(c.s, k_pres, e.th1, e.drsp.possession);
   p.presence = e.drsp.presence && equal_constant_time(e.drsp.presence->view(), expected.view());
   if (!p.presence && c.settings.require_presence && c.device.require_presence)
     return refuse(link_status::presence_failed, retry_presence,
-                  "the device did not prove that it is the one it claims to be", "presence-failed",
-                  e.drsp.presence ? "the presence tag is wrong" : "there is no presence tag");
+                  "the device did not prove its presence with its Temporary Key", "presence-failed",
+                  e.drsp.presence ? "the presence tag is wrong" : "the presence tag is missing");
   return std::nullopt;
 }
 
@@ -46,7 +46,7 @@ step check_possession(const assignment_case& c, proven& p, std::vector<assignmen
   const secret32* key = find_key(c.stored, *d.highest);
   if (key == nullptr) {
     events.push_back(
-        {"possession-unknown", "the device names epoch " + d.highest->text() + ", whose key is not kept"});
+        {"possession-unknown", "the device names epoch " + d.highest->text() + ", whose key is not stored"});
     return std::nullopt;
   }
   const tag16 expected = crypto::possession_tag(c.s, *key, c.shown->th1);
@@ -56,7 +56,7 @@ step check_possession(const assignment_case& c, proven& p, std::vector<assignmen
   }
   events.push_back({"possession-bad",
                     "the device holds another key of epoch " + d.highest->text() + " than the one issued"});
-  // With a verified presence the device itself says so; without it anybody may.
+  // With a verified presence this is the device; without it, it may be any peer.
   if (!p.presence)
     return refuse(link_status::presence_failed, retry_presence,
                   "the device did not prove that it holds its key", "possession-bad",
@@ -64,12 +64,12 @@ step check_possession(const assignment_case& c, proven& p, std::vector<assignmen
   return std::nullopt;
 }
 
-/// "Stale" of docs/protocol.md, before the holder is looked at.
+/// "Stale" of docs/protocol.md, checked before the holder.
 step check_stale(const assignment_case& c, const proven& p) {
-  const auto& said = c.shown->drsp.highest;
-  if (!p.presence || !said || !c.stored.last_report || *said >= *c.stored.last_report) return std::nullopt;
+  const auto& named = c.shown->drsp.highest;
+  if (!p.presence || !named || !c.stored.last_report || *named >= *c.stored.last_report) return std::nullopt;
   const std::string why =
-      "the device says epoch " + said->text() + ", reported was " + c.stored.last_report->text();
+      "the device names epoch " + named->text() + ", the last report was " + c.stored.last_report->text();
   if (p.slot <= c.stored.last_report_slot)
     return refuse(link_status::stale_nonce, static_cast<std::uint32_t>(issuer_slot.count()),
                   "the device's answer is older than its last report; let it answer again", "stale-nonce",
@@ -79,25 +79,25 @@ step check_stale(const assignment_case& c, const proven& p) {
                 why);
 }
 
-/// "Ownership": who may have keys of this entity, and whether that is new.
+/// "Ownership" of docs/protocol.md: whether the user may have keys of this entity, and is a new owner.
 step check_owner(const assignment_case& c, const proven& p, entity_record& next, bool& new_owner,
                  std::vector<assignment_event>& events) {
   const std::optional<user_id>& owner = c.stored.owner ? c.stored.owner : c.device.owner;
   const std::int64_t now = unix_seconds(c.now);
   if (owner && *owner != c.request.user) {
-    const bool in_hand = p.presence && c.shown && c.shown->drsp.resets > c.stored.resets &&
-                         c.stored.claimed != 0 && now - c.stored.claimed <= ownership_window.count();
-    if (!in_hand)
+    const bool has_device = p.presence && c.shown && c.shown->drsp.resets > c.stored.resets &&
+                            c.stored.claimed != 0 && now - c.stored.claimed <= ownership_window.count();
+    if (!has_device)
       return refuse(link_status::owned_by_other, 0,
                     "the device belongs to another user, who has to release it", "owned-by-other",
                     "another user owns the device");
     events.push_back({"ownership-passed",
-                      "a factory reset within 14 days of the first claim gave the device to another user"});
+                      "a factory reset within 14 days of the first claim passed the device to another user"});
     new_owner = true;
     release_holder(next);
   } else if (!c.stored.owner) {
     events.push_back({"ownership-claimed", owner ? "the owner named by the import claims the device"
-                                                 : "first user to claim the device"});
+                                                 : "the first user claims the device"});
     new_owner = true;
   }
   if (new_owner) {
@@ -114,11 +114,11 @@ step check_holder(const assignment_case& c, const std::optional<gateway_id>& hol
   const auto who = holder_text(c.stored, unix_seconds(c.now));
   return refuse(link_status::held_by_other, static_cast<std::uint32_t>(c.settings.adopt_after.count()),
                 who + "; to free it: cpns entity release", "held-by-other",
-                who + "; if that gateway is gone for good, stop the server and run: cpns entity release " +
+                who + "; if that gateway will not return, stop the server and run: cpns entity release " +
                     c.request.entity.text());
 }
 
-/// A refill without an exchange: the holder and its set vouch for it.
+/// A refill without an exchange: accepted from the holder of the set.
 step check_vouched(const assignment_case& c) {
   const bool known_set =
       c.request.set && std::any_of(c.stored.sets.begin(), c.stored.sets.end(), [&c](const eukey_set& s) {
@@ -126,7 +126,7 @@ step check_vouched(const assignment_case& c) {
       });
   if (c.stored.holder && known_set) return std::nullopt;
   return refuse(link_status::stale_nonce, retry_stale_nonce,
-                "the set is not known here; ask again with the device's answer", "refill-unknown-set",
+                "the server does not know the set; ask again with the device's answer", "refill-unknown-set",
                 c.stored.holder ? "the set was not issued to this gateway" : "no gateway holds the device");
 }
 
@@ -136,11 +136,11 @@ const answered_request* find_answered(const assignment_case& c) {
   return nullptr;
 }
 
-/// A request that was answered before: the same keys, if today's owner and holder are still the same.
+/// A repeated request gets the same keys if owner and holder are unchanged.
 decision repeat(const assignment_case& c, const answered_request& a) {
   if (a.content_hash != c.content_hash)
     return refuse(link_status::bad_request, 0, "the request id was used for another request",
-                  "request-id-reused", "the same request id came with other content");
+                  "request-id-reused", "the same request id arrived with other content");
   if (!c.stored.owner || *c.stored.owner != c.request.user)
     return refuse(link_status::owned_by_other, 0, "the device belongs to another user, who has to release it",
                   "owned-by-other", "the owner changed since the request was answered");
@@ -194,7 +194,7 @@ void remember(const assignment_case& c, const proven& p, granted& out) {
   if (c.shown) next.used.push_back({c.shown->th1, p.slot});
 }
 
-/// Transcripts whose issuer nonce is no longer accepted can not come back.
+/// Transcripts whose issuer nonce is no longer accepted cannot be replayed.
 void forget_old_transcripts(const assignment_case& c, entity_record& next) {
   const std::uint64_t now = slot_of(c.now);
   std::erase_if(next.used, [now](const used_transcript& u) { return u.slot + issuer_slots_back < now; });

@@ -1,6 +1,6 @@
 #pragma once
-// What the CPNS Server decides about one request, as functions of what it keeps and what was sent. Used by
-// the assignment machine alone. Pure.
+// The CPNS Server's decision about one request, as functions of the stored record and the request. Used by the
+// assignment machine alone. Pure.
 
 #include <optional>
 #include <string>
@@ -11,13 +11,13 @@
 
 namespace cpns::protocol::detail {
 
-// Bounds of one entity's row. Over them the gateway is told to wait: a report makes room.
+// Bounds of one entity's row. Over them requests are throttled until a report makes room.
 inline constexpr std::size_t sets_kept_max = 16;
 inline constexpr std::size_t keys_kept_max = 1024;  ///< of one set
 inline constexpr std::size_t answered_kept_max = 16;
 inline constexpr std::size_t transcripts_kept_max = 64;
 
-inline constexpr std::uint32_t restore_skip = 16;   ///< generations left out after a restore
+inline constexpr std::uint32_t restore_skip = 16;   ///< generations skipped after a restore
 inline constexpr std::uint32_t index_end = 65'535;  ///< this index opens a new generation
 inline constexpr seconds ownership_window = std::chrono::hours{24 * 14};
 
@@ -28,25 +28,24 @@ inline constexpr std::uint32_t retry_throttled = 60;
 inline constexpr std::uint32_t retry_temporary_key = 30;
 inline constexpr std::uint32_t retry_overloaded = 5;
 
-/// An exchange of the radio link as a request carries it.
+/// An exchange of the radio link, from a request.
 struct evidence {
   discovery_request dreq;
   discovery_response drsp;
   crypto::digest th1{};
 };
 
-/// nullopt: the request carries none. wire_* or peer_bad_state: it carries no exchange that could have
-/// happened.
+/// nullopt: the request has none. wire_* or peer_bad_state: its exchange is malformed or inconsistent.
 result<std::optional<evidence>> read_evidence(const crypto::suite& s, const key_assignment_request& r);
 
 constexpr std::uint64_t slot_of(time_point now) {
   return static_cast<std::uint64_t>(unix_seconds(now) / issuer_slot.count());
 }
-/// The slot that `nonce` was issued in for `gw`, if it is one of -2 to +1 from now.
+/// The slot in which `nonce` was issued for `gw`, if it is one of -2 to +1 from now.
 std::optional<std::uint64_t> find_slot(const crypto::suite& s, const secret32& k_iss, const gateway_id& gw,
                                        time_point now, const nonce16& nonce);
 
-/// All that a decision looks at.
+/// All inputs of a decision.
 struct assignment_case {
   const assignment_settings& settings;
   const crypto::suite& s;
@@ -70,25 +69,25 @@ struct granted {
 };
 using decision = std::variant<refused, granted>;
 
-/// After the user was verified and the device was found.
+/// Call after the user was verified and the device was found.
 decision decide(const assignment_case& c);
 
-/// What a verified device's answer proves.
+/// What a device's answer proves.
 struct proven {
   std::uint64_t slot = 0;          ///< of the issuer nonce
   bool presence = false;           ///< the tag was verified
-  const secret32* held = nullptr;  ///< the key that the device proved to hold; points into the stored record
+  const secret32* held = nullptr;  ///< the key with proven possession; points into the stored record
   [[nodiscard]] bool device() const { return presence || held != nullptr; }
 };
-/// Which set and which of its keys are handed out. `next` already has owner and holder.
+/// Chooses the set and its keys for the answer. `next` already has owner and holder.
 std::optional<refused> grant_keys(const assignment_case& c, const proven& p, bool new_owner, granted& out);
 
-/// Fills in what every grant carries: the Temporary Key's form, the owner's tag, the time of renewal.
+/// Fills in the common fields of every grant: the Temporary Key's form, the owner's tag, the time of renewal.
 decision finish(const assignment_case& c, decision d);
 
 struct report_decision {
   report_outcome outcome = report_outcome::resync;
-  std::optional<entity_record> next;  ///< what changes, to be made durable
+  std::optional<entity_record> next;  ///< the changed record, to be made durable
   assignment_event event;
 };
 report_decision decide_report(const entity_record& stored, const assignment_settings& settings,
@@ -96,7 +95,7 @@ report_decision decide_report(const entity_record& stored, const assignment_sett
 
 /// The set of that generation, or nullptr.
 const eukey_set* find_set(const entity_record& r, std::uint32_t generation);
-/// The key of that epoch, if it is kept.
+/// The key of that epoch, or nullptr.
 const secret32* find_key(const entity_record& r, epoch e);
 
 refused refuse(link_status status, std::uint32_t retry_after, std::string reason, std::string_view event,

@@ -10,7 +10,7 @@ namespace cpns::protocol {
 
 // clang-format off
 #define CPNS_ASSIGNMENT_STATES(X)                                                                            \
-  X(idle,                   "no request is in hand")                                                         \
+  X(idle,                   "no request is pending")                                                         \
   X(authenticating,         "waits for the user record")                                                     \
   X(fetching_temporary_key, "the user is verified; waits for the manufacturer's record of the device")       \
   X(storing,                "a change of the record is on its way to the disk")                              \
@@ -19,8 +19,8 @@ namespace cpns::protocol {
 #define CPNS_ASSIGNMENT_TRIGGERS(X)                                                                          \
   X(request_received,    "a request whose DREQ and DRSP belong together")                                    \
   X(request_malformed,   "its DREQ or DRSP is not a message, or they do not belong together")                \
-  X(user_verified,       "the user is known, and the proof is of the password")                              \
-  X(user_refused,        "unknown user, or the proof is not of the password: one answer for both")           \
+  X(user_verified,       "the user is known, and the proof matches the password")                              \
+  X(user_refused,        "unknown user, or the proof does not match the password: one answer for both")           \
   X(keys_granted,        "the record changes, which must be durable before it is answered")                  \
   X(keys_repeated,       "a request that was answered before: the same keys, nothing to store")              \
   X(request_refused,     "presence, freshness, ownership, holder or bounds speak against it")                \
@@ -54,7 +54,7 @@ inline constexpr auto assignment_lines = [] {
   using line = fsm::line<assignment_state, e, a>;
   constexpr auto stays = std::nullopt;
   constexpr auto not_in = [](assignment_state s) { return fsm::all_but({s}); };
-  constexpr std::string_view busy = "a request is in hand", not_awaited = "it is not awaited";
+  constexpr std::string_view busy = "a request is pending", not_awaited = "it is not awaited";
   return std::to_array<line>({
     // event, states, verdict, action, to, step of the change request or section of docs/protocol.md; or why not
     {e::request_received,    {idle},                         accept, a::fetch_user,   authenticating,         "4"},

@@ -26,15 +26,15 @@ refused unreadable(const error& fault, std::string_view whose) {
 }
 
 refused unknown_entity() {
-  return {{link_status::unknown_entity, 0, "no manufacturer's record of the device was imported"},
+  return {{link_status::unknown_entity, 0, "the manufacturer's record of the device was not imported"},
           "unknown-entity",
           "the table of devices has no row for it"};
 }
 
 refused proof_delayed(std::uint32_t wait) {
-  return {{link_status::throttled, wait, "too many wrong proofs of this user came from this gateway"},
+  return {{link_status::throttled, wait, "this gateway sent too many wrong proofs of this user"},
           "proof-delayed",
-          "the proof was not looked at, because wrong ones came before it"};
+          "the proof was not checked, because of wrong ones before it"};
 }
 
 proof_check::proof_check(const crypto::suite& s, const secret32& issuer_key) : s_(s) {
@@ -46,7 +46,7 @@ std::optional<refused> proof_check::operator()(const secret32& exporter,
                                                const crypto::digest& content_hash,
                                                const std::optional<user_record>& user) const {
   const bool known = user && user->user == request.user;
-  // The same work for an unknown user, so that the time tells nothing.
+  // The same work for an unknown user, so that the time reveals nothing.
   const crypto::digest& stored_key = known ? user->stored_key : nobodys_key_;
   const bytes auth_message = crypto::scram_auth_message(exporter, content_hash);
   const bool good = crypto::scram_verify(s_, stored_key, auth_message, request.proof);
@@ -54,7 +54,7 @@ std::optional<refused> proof_check::operator()(const secret32& exporter,
   return refused{
       {link_status::unknown_user_or_bad_proof, 0, "the user is not known or the password is wrong"},
       "user-refused",
-      known ? "the proof is not of the user's password" : "there is no such user"};
+      known ? "the proof does not match the user's password" : "the user is unknown"};
 }
 
 seconds proof_delays::delay::length() const {
@@ -64,7 +64,7 @@ seconds proof_delays::delay::length() const {
 }
 
 bool proof_delays::delay::over(time_point now) const {
-  // A clock that was set back keeps nobody waiting.
+  // A clock that was set back ends the delay.
   return wrong == 0 || now >= last + kept || now < last;
 }
 

@@ -1,7 +1,6 @@
 #pragma once
-// Step 5 alone: whether a request carries the user's proof, and how long wrong ones are kept waiting. Used
-// before the entity is looked at, so that who proves nothing costs next to nothing. Pure: time is an
-// argument.
+// Step 5 alone: verifies the user's proof of a request and delays wrong proofs. Called before the entity is
+// loaded, so that a request without a valid proof costs next to nothing. Pure: time is an argument.
 
 #include <cstdint>
 #include <list>
@@ -19,36 +18,36 @@
 
 namespace cpns::protocol {
 
-/// Who asks, from the TLS connection.
+/// The gateway that sends a request, from the TLS connection.
 struct requester {
   gateway_id gw;
   secret32 exporter;  ///< tls_exporter(32, "EXPERIMENTAL cpns user proof")
-  std::string uri{};  ///< that gw is made from, for people
+  std::string uri{};  ///< of its certificate, from which gw is derived; for people
 };
 
 /// A request that is not granted.
 struct refused {
   refusal answer;
   std::string_view event;  ///< stable id for the log
-  std::string why;         ///< for the operator; more than the peer is told
+  std::string why;         ///< for the operator; more than the peer learns
 };
 
-/// Whether a record is damaged: a person has to mend it. Otherwise the store may give it later.
+/// True: a record is damaged, and a person has to repair it. False: the store may return it later.
 bool is_damage(const error& e);
-/// A record of the store that cannot be read, the same answer whichever record it is: `internal` for a
-/// damaged one, which a person has to mend, else `overloaded`. `whose` completes "the record of ...".
+/// The refusal for an unreadable record: `internal` for a damaged one, which a person has to repair, else
+/// `overloaded`. `whose` completes "the record of ...".
 refused unreadable(const error& fault, std::string_view whose);
 /// The manufacturer's table has no row for the device.
 refused unknown_entity();
-/// A proof that is not looked at for `wait` seconds, because earlier ones were wrong.
+/// A proof that is not checked for `wait` seconds, because earlier ones were wrong.
 refused proof_delayed(std::uint32_t wait);
 
 /// [thread-safe]
 class proof_check {
  public:
   proof_check(const crypto::suite& s, const secret32& issuer_key);
-  /// nullopt: the proof is the user's. An unknown user costs the same work and gets the same answer as a
-  /// wrong password.
+  /// nullopt: the proof is valid. An unknown user costs the same work and gets the same answer as a wrong
+  /// password.
   [[nodiscard]] std::optional<refused> operator()(const secret32& exporter,
                                                   const key_assignment_request& request,
                                                   const crypto::digest& content_hash,
@@ -56,21 +55,21 @@ class proof_check {
 
  private:
   const crypto::suite& s_;
-  crypto::digest nobodys_key_{};  ///< the StoredKey that a proof for an unknown user is held against
+  crypto::digest nobodys_key_{};  ///< the StoredKey for proofs of an unknown user
 };
 
-/// How long the proofs for a user are not looked at from one gateway, after wrong ones. Each pair of user and
-/// gateway has a delay of its own, so that no gateway is kept waiting for what another one sent. Bounded: the
-/// gateway whose last wrong proof is the oldest makes room for another one. Not thread-safe.
+/// Limits guessing of passwords: after wrong proofs, further ones are not checked for a while. The delay is per
+/// user and gateway, so that no gateway waits for another one's proofs. Bounded: the gateway with the oldest wrong
+/// proof is evicted. Not thread-safe.
 class proof_delays {
  public:
-  static constexpr std::uint32_t free_proofs = 4;            ///< wrong ones before the first delay
-  static constexpr seconds longest{30};                      ///< it doubles from 1 s to this
-  static constexpr seconds kept = std::chrono::minutes{10};  ///< after the last wrong one
-  static constexpr std::size_t users_max = 16;  ///< of one gateway; all further ones share one delay
+  static constexpr std::uint32_t free_proofs = 4;            ///< wrong proofs before the first delay
+  static constexpr seconds longest{30};                      ///< the delay doubles from 1 s to this
+  static constexpr seconds kept = std::chrono::minutes{10};  ///< after the last wrong proof
+  static constexpr std::size_t users_max = 16;  ///< per gateway; all further ones share one delay
 
   explicit proof_delays(std::size_t gateways_max = 4096) : gateways_max_(gateways_max) {}
-  /// Whole seconds until a proof is looked at; 0: now.
+  /// Whole seconds until a proof is checked; 0: now.
   [[nodiscard]] std::uint32_t wait(time_point now, const gateway_id& gw, const user_id& user) const;
   void wrong(time_point now, const gateway_id& gw, const user_id& user);
   void right(const gateway_id& gw, const user_id& user);

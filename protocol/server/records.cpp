@@ -11,11 +11,10 @@ namespace {
 constexpr std::uint64_t user_schema = 1;
 constexpr std::uint64_t device_schema = 1;
 constexpr std::uint64_t entity_schema = 2;
-// Rows of schema 1 are read, too: they do not know what the holder is called, nor since when it is the
-// holder.
+// Schema 1 is read, too: it lacks the holder's name and since when it is the holder.
 constexpr std::size_t entity_fields = 15, entity_fields_1 = 13;
 
-// Bounds of what is read back: far above what the machine ever writes.
+// Bounds for reading, far above all that the machine writes.
 constexpr std::size_t sets_max = 64;
 constexpr std::size_t set_keys_max = 8192;
 constexpr std::size_t answered_max = 256;
@@ -58,7 +57,7 @@ result<eukey_set> read_set(cbor::reader& r) {
   s.first_index = static_cast<std::uint32_t>(first);
   CPNS_TRY(const auto n, r.array("set eukeys", 0, set_keys_max));
   if (n != next - first)
-    return fail(errc::store_damaged, "a set holds another number of keys than its indexes say");
+    return fail(errc::store_damaged, "the number of keys in a set does not match its indexes");
   s.eukeys.reserve(n);
   for (std::size_t i = 0; i < n; ++i) {
     CPNS_TRY(auto k, read_secret(r, "eukey"));
@@ -146,8 +145,8 @@ std::string holder_text(const entity_record& r, std::int64_t now) {
   std::string name = r.holder_uri.empty() ? r.holder->hex() : r.holder_uri;
   if (name.size() > shown_name_max) name = name.substr(0, shown_name_max - 3) + "...";
   return "gateway " + name + " holds the device" +
-         (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) +
-         ", last heard of it " + std::to_string(std::max<std::int64_t>(0, now - r.holder_seen)) + " s ago";
+         (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) + ", last seen " +
+         std::to_string(std::max<std::int64_t>(0, now - r.holder_seen)) + " s ago";
 }
 
 secret_bytes encode(const user_record& u) {
@@ -229,7 +228,9 @@ result<entity_record> decode_entity_record(byte_view in) {
   CPNS_TRY(const auto length, r.array("entity record", entity_fields_1, entity_fields));
   const bool first = length == entity_fields_1;
   CPNS_CHECK(read_schema(r, "entity record", first ? 1 : entity_schema));
-  if (!first && length != entity_fields) return fail(errc::wire_length, "the entity record has 14 fields");
+  if (!first && length != entity_fields)
+    return fail(errc::wire_length,
+                "entity record has " + std::to_string(length) + " fields, expected 13 or 15");
   CPNS_TRY(e.entity, read_entity(r, "entity"));
   CPNS_TRY(e.owner, read_user_or_null(r, "owner"));
   CPNS_TRY(e.tag, read_id<owner_tag>(r, "owner_tag"));

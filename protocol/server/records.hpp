@@ -1,6 +1,6 @@
 #pragma once
-// What the CPNS Server keeps. Secret; leaves memory only sealed. Rows: users by user_id, devices and entities
-// by entity_id.
+// The stored records of the CPNS Server. Secret; leave memory only sealed. Rows: users by user_id, devices and
+// entities by entity_id.
 
 #include <optional>
 #include <string>
@@ -14,7 +14,7 @@
 
 namespace cpns::protocol {
 
-/// A CPNS User. The password itself is not kept (RFC 5802: StoredKey).
+/// A CPNS User. The password itself is not stored (RFC 5802: StoredKey).
 struct user_record {
   user_id user;
   byte_array<16> salt{};
@@ -23,14 +23,14 @@ struct user_record {
   std::int64_t created = 0;  ///< Unix seconds
 };
 
-/// What the manufacturer told about a device (step 7).
+/// The manufacturer's data of a device (step 7).
 struct device_secret_record {
   entity_id entity;
   secret32 temporary_key;  ///< TK'
   bool stretched = false;
   bool require_presence = true;
-  std::optional<user_id> owner;  ///< named in advance by the import
-  std::string batch;             ///< the file or batch that it came from, for people
+  std::optional<user_id> owner;  ///< named by the import
+  std::string batch;             ///< file or batch of the import, for people
 };
 
 /// One generation of EUKeys of an entity (step 6).
@@ -45,7 +45,7 @@ struct eukey_set {
   std::uint32_t first_index = 0;  ///< keys below a reported one may be forgotten
 };
 
-/// An answer that was given, so that a repeated request gets the same set.
+/// An answered request, so that a repetition gets the same keys.
 struct answered_request {
   request_id id;
   gateway_id gw;
@@ -67,8 +67,8 @@ struct entity_record {
   owner_tag tag;
   std::int64_t claimed = 0;  ///< Unix seconds of the first claim
   std::optional<gateway_id> holder;
-  std::string holder_uri;         ///< what its certificate calls it; empty in rows of older servers
-  std::int64_t holder_since = 0;  ///< Unix seconds; 0: since before that was kept
+  std::string holder_uri;         ///< of its certificate; empty in rows of older servers
+  std::int64_t holder_since = 0;  ///< Unix seconds; 0 in rows of older servers
   std::int64_t holder_seen = 0;   ///< Unix seconds of the holder's last request or report
   std::uint64_t resets = 0;
   std::vector<eukey_set> sets;  ///< ascending; kept until a key of a newer one is reported
@@ -78,9 +78,10 @@ struct entity_record {
   std::vector<used_transcript> used;       ///< bounded; over the bound: throttled
 };
 
-/// From now on no gateway holds the entity: the next one of the owner that shows the device may.
+/// Removes the holder: the next gateway of the owner that proves the device's presence becomes the holder.
 void release_holder(entity_record& r);
-/// Who holds it since when, for people: at most 140 bytes. `now` in Unix seconds; there is a holder.
+/// The holder, since when, and when last seen, for people: at most 140 bytes. `now` in Unix seconds; `r` has a
+/// holder.
 std::string holder_text(const entity_record& r, std::int64_t now);
 
 secret_bytes encode(const user_record& r);

@@ -3,14 +3,13 @@
 #include <gtest/gtest.h>
 
 #include "protocol/codec.hpp"
-#include "protocol/link_codec.hpp"
 #include "tests/vectors/message_fields.hpp"
 #include "tests/vectors/vector_file.hpp"
 
 namespace cpns::vectors {
 namespace {
 
-/// What encode() makes of a decoded message.
+/// The bytes of a decoded message.
 bytes encoded(const protocol::radio_message& m) {
   return std::visit([](const auto& body) { return protocol::encode(body); }, m);
 }
@@ -35,25 +34,25 @@ void check(const test_case& t, const result<Decoded>& decoded) {
   EXPECT_EQ(to_hex(encoded(*decoded)), t.text("msg"));
 }
 
-TEST(codec_vectors, radio) {
+TEST(codec_vectors, agree_with_the_radio_codec) {
   EXPECT_GT(for_each_case("radio_codec.json", "RadioCodec",
                           [](const test_case& t) { check(t, protocol::decode_radio(t.hex("msg"))); }),
             300u);
 }
 
-TEST(codec_vectors, link_requests) {
+TEST(codec_vectors, agree_with_the_codec_of_link_requests) {
   EXPECT_GT(for_each_case("link_codec.json", "LinkRequestCodec",
                           [](const test_case& t) { check(t, protocol::decode_link_request(t.hex("msg"))); }),
             100u);
 }
 
-TEST(codec_vectors, link_answers) {
+TEST(codec_vectors, agree_with_the_codec_of_link_answers) {
   EXPECT_GT(for_each_case("link_codec.json", "LinkAnswerCodec",
                           [](const test_case& t) { check(t, protocol::decode_link_answer(t.hex("msg"))); }),
             100u);
 }
 
-TEST(codec_vectors, hashed_request) {
+TEST(codec_vectors, agree_with_the_hashed_request) {
   EXPECT_EQ(for_each_case("link_codec.json", "HashedRequest",
                           [](const test_case& t) {
                             const auto r = protocol::decode_link_request(t.hex("msg"));

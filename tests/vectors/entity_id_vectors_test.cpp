@@ -1,4 +1,4 @@
-// The grammar of names against entity_id.json.
+// The grammar of Entity IDs against entity_id.json.
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 namespace cpns::vectors {
 namespace {
 
-TEST(entity_id_vectors, grammar) {
+TEST(entity_id_vectors, agree_with_the_parser) {
   EXPECT_GT(for_each_case("entity_id.json", "EntityId",
                           [](const test_case& t) {
                             const auto id = entity_id::parse(t.text("text"));

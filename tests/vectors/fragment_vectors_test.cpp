@@ -15,7 +15,7 @@ std::vector<bytes> frames_of(const test_case& t) {
   return out;
 }
 
-TEST(fragment_vectors, split) {
+TEST(fragment_vectors, agree_with_the_fragmenter) {
   EXPECT_EQ(for_each_case("fragments.json", "Split",
                           [](const test_case& t) {
                             plugins::fragmenter splitter{static_cast<std::uint32_t>(t.number("mtu"))};
@@ -28,7 +28,7 @@ TEST(fragment_vectors, split) {
             9u);
 }
 
-TEST(fragment_vectors, assemble) {
+TEST(fragment_vectors, agree_with_the_reassembler) {
   EXPECT_GT(for_each_case("fragments.json", "Assemble",
                           [](const test_case& t) {
                             plugins::reassembler all;

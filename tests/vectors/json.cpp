@@ -1,4 +1,4 @@
-// Boost.JSON is compiled here once: Debian's header package is enough then.
+// Compiles Boost.JSON from its headers, so that Debian's header package is enough.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wshadow"
 #include <boost/json/src.hpp>

@@ -28,7 +28,7 @@ std::size_t each(std::string_view type, const std::function<void(const test_case
   return for_each_case("key_schedule.json", type, check);
 }
 
-TEST(key_schedule_vectors, names_and_nonces) {
+TEST(key_schedule_vectors, agree_on_gateway_ids_and_issuer_nonces) {
   EXPECT_EQ(each("GatewayId",
                  [](const test_case& t) {
                    EXPECT_EQ(derive_gateway_id(s(), kind_of(t.text("kind")), t.text("name")).hex(),
@@ -44,7 +44,7 @@ TEST(key_schedule_vectors, names_and_nonces) {
             3u);
 }
 
-TEST(key_schedule_vectors, temporary_keys) {
+TEST(key_schedule_vectors, agree_on_temporary_keys) {
   EXPECT_EQ(each("TemporaryKey",
                  [](const test_case& t) {
                    const auto id = entity_id::parse(t.text("entity_id"));
@@ -74,7 +74,7 @@ TEST(key_schedule_vectors, temporary_keys) {
             3u);
 }
 
-TEST(key_schedule_vectors, transcripts_and_delivery_keys) {
+TEST(key_schedule_vectors, agree_on_transcripts_and_delivery_keys) {
   EXPECT_EQ(each("Transcript2",
                  [](const test_case& t) {
                    EXPECT_EQ(
@@ -93,7 +93,7 @@ TEST(key_schedule_vectors, transcripts_and_delivery_keys) {
             2u);
 }
 
-TEST(key_schedule_vectors, proof_of_the_password) {
+TEST(key_schedule_vectors, agree_on_the_proof_of_the_password) {
   EXPECT_EQ(each("ScramProof",
                  [](const test_case& t) {
                    const auto key =
@@ -149,7 +149,7 @@ void check_discovery(const test_case& in, const test_case& out, protocol::discov
   EXPECT_EQ(to_hex(protocol::encode(drsp)), out.text("drsp"));
 }
 
-/// Steps 9 and 10: what the gateway builds, and what the PNE makes of it.
+/// Steps 9 and 10: the gateway's KDEL, the PNE's KCNF and the gateway's KRET.
 void check_delivery(const test_case& in, const test_case& out, const protocol::discovery_response& drsp) {
   const auto gw = gateway_of(out);
   const auto th1 = out.array<32>("th1");
@@ -203,7 +203,7 @@ void check_delivery(const test_case& in, const test_case& out, const protocol::d
             out.text("kret"));
 }
 
-TEST(key_schedule_vectors, exchanges) {
+TEST(key_schedule_vectors, agree_on_whole_exchanges) {
   EXPECT_EQ(each("Exchange",
                  [](const test_case& t) {
                    protocol::discovery_response drsp;
@@ -213,7 +213,7 @@ TEST(key_schedule_vectors, exchanges) {
             14u);
 }
 
-TEST(key_schedule_vectors, what_opens_and_what_does_not) {
+TEST(key_schedule_vectors, agree_on_deliveries_that_can_and_cannot_be_decrypted) {
   EXPECT_GT(each("Open",
                  [](const test_case& t) {
                    const auto share = t.array<32>("gw_share");

@@ -14,7 +14,7 @@ std::uint64_t test_case::number(std::string_view key) const { return o_.at(key).
 
 bytes test_case::hex(std::string_view key) const {
   auto b = from_hex(text(key));
-  if (!b) throw std::runtime_error(std::string{key} + " is no hexadecimal");
+  if (!b) throw std::runtime_error(std::string{key} + " is not hexadecimal");
   return *b;
 }
 

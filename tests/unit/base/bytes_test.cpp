@@ -5,18 +5,18 @@
 namespace cpns {
 namespace {
 
-TEST(hex, round_trip_and_either_case) {
+TEST(hex, reads_both_cases_and_writes_lower_case) {
   EXPECT_EQ(to_hex(bytes{0x00, 0x7f, 0xff}), "007fff");
   EXPECT_EQ(from_hex("00fFAb").value(), (bytes{0x00, 0xff, 0xab}));
   EXPECT_TRUE(from_hex("").value().empty());
 }
 
-TEST(hex, anything_else_is_refused) {
+TEST(hex, refuses_anything_else) {
   for (const auto* bad : {"0", "0g", "0x00", " 00", "00 ", "0\n"}) EXPECT_FALSE(from_hex(bad)) << bad;
 }
 
 // RFC 4648 section 10.
-TEST(base64, published_examples_both_ways) {
+TEST(base64, agrees_with_the_published_examples) {
   const std::pair<const char*, const char*> cases[] = {{"", ""},
                                                        {"f", "Zg=="},
                                                        {"fo", "Zm8="},
@@ -39,7 +39,7 @@ TEST(base64, every_byte_survives) {
   }
 }
 
-TEST(base64, anything_else_is_refused) {
+TEST(base64, refuses_anything_else) {
   for (const auto* bad : {"Z", "Zg", "Zg=", "Zg===", "====", "Z===", "Zg==Zg==", "Zm9-", "Zm 9", "=Zm9",
                           "Zm=v", "Zh==", "Zm9="})
     EXPECT_FALSE(from_base64(bad)) << bad;

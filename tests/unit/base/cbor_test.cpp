@@ -28,7 +28,7 @@ TEST(cbor_writer, integers_take_their_shortest_form) {
   EXPECT_EQ(written_uint(UINT64_MAX), "1bffffffffffffffff");
 }
 
-TEST(cbor_writer, a_message_of_every_kind) {
+TEST(cbor_writer, writes_elements_of_every_kind) {
   writer w;
   w.array(7).uint(1).bstr(hex("0102")).tstr("a\xc3\xbc").null().boolean(true).boolean(false).empty_map();
   EXPECT_EQ(to_hex(w.view()), "870142010263"
@@ -38,7 +38,7 @@ TEST(cbor_writer, a_message_of_every_kind) {
   EXPECT_EQ(to_hex(writer{}.array(256).view()), "990100");
 }
 
-TEST(cbor_reader, reads_what_the_writer_wrote) {
+TEST(cbor_reader, reads_the_writers_output) {
   writer w;
   w.array(6).uint(300).bstr(hex("ff")).tstr("text").null().boolean(true).empty_map();
   reader r{w.view()};
@@ -137,7 +137,7 @@ TEST(cbor_reader, other_types_are_refused) {
   EXPECT_EQ(code_of(reader{number}.bstr("v", 0, 9)), errc::wire_type);
 }
 
-TEST(cbor_reader, bounds_are_kept) {
+TEST(cbor_reader, checks_bounds) {
   const auto number = hex("1903e8"), string = hex("43010203"), array = hex("820102");
   EXPECT_EQ(code_of(reader{number}.uint("v", 999)), errc::wire_range);
   EXPECT_EQ(reader{number}.uint("v", 1000).value(), 1000u);
@@ -147,7 +147,7 @@ TEST(cbor_reader, bounds_are_kept) {
   EXPECT_EQ(reader{array}.array_of("v", 3).error().code, errc::wire_length);
 }
 
-TEST(cbor_reader, null_or_a_value) {
+TEST(cbor_reader, reads_null_or_a_value) {
   const auto none = hex("f6"), sixteen = hex("50" + std::string(32, 'a')), number = hex("05");
   EXPECT_FALSE(reader{none}.bstr_or_null<16>("v").value().has_value());
   EXPECT_TRUE(reader{sixteen}.bstr_or_null<16>("v").value().has_value());
@@ -157,7 +157,7 @@ TEST(cbor_reader, null_or_a_value) {
   EXPECT_EQ(code_of(reader{number}.uint_or_null("v", 4)), errc::wire_range);
 }
 
-TEST(cbor_reader, text_is_utf_8) {
+TEST(cbor_reader, accepts_only_utf_8_text) {
   // Overlong, surrogate, above U+10FFFF, cut off, a continuation alone.
   for (const auto* bad :
        {"62c080", "61ff", "63eda080", "64f4908080", "61c3", "62c328", "6180", "63e08080", "64f0808080"}) {

@@ -1,4 +1,4 @@
-// What held a secret is wiped before its memory is given back: every block that is freed is looked through.
+// Memory of a secret is wiped before it is freed: every freed block is searched.
 
 #include <array>
 #include <cstdlib>
@@ -15,12 +15,12 @@
 namespace {
 
 constexpr std::size_t canary_size = 24;
-/// Not a constant of the program that is copied to the heap by itself; filled while a test watches.
+/// The canary. Filled at run time, so that the program has no constant copy of it.
 thread_local std::array<char, canary_size> wanted{};
 thread_local bool watching = false;
 thread_local int blocks_with_it = 0;
 
-void give_back(void* p) noexcept {
+void search_and_free(void* p) noexcept {
   if (p != nullptr && watching && ::memmem(p, ::malloc_usable_size(p), wanted.data(), canary_size) != nullptr)
     ++blocks_with_it;
   std::free(p);
@@ -28,18 +28,18 @@ void give_back(void* p) noexcept {
 
 }  // namespace
 
-// Of this test program alone.
+// Replaced in this test program alone.
 void* operator new(std::size_t n) {
   if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
   throw std::bad_alloc{};
 }
-void operator delete(void* p) noexcept { give_back(p); }
-void operator delete(void* p, std::size_t) noexcept { give_back(p); }
+void operator delete(void* p) noexcept { search_and_free(p); }
+void operator delete(void* p, std::size_t) noexcept { search_and_free(p); }
 
 namespace cpns {
 namespace {
 
-/// How many blocks held the canary when they were freed during `work`.
+/// The number of blocks with the canary that `work` freed.
 template <class Work>
 int left_by(Work work) {
   blocks_with_it = 0;
@@ -57,7 +57,7 @@ class freed_memory : public testing::Test {
   [[nodiscard]] byte_view secret() const { return as_bytes({wanted.data(), canary_size}); }
 };
 
-TEST_F(freed_memory, is_looked_through) {
+TEST_F(freed_memory, is_searched_by_this_test) {
   EXPECT_EQ(left_by([&] { const bytes careless = to_bytes(secret()); }), 1);
   EXPECT_EQ(left_by([&] { const secret_bytes careful{secret()}; }), 0);
 }
@@ -72,15 +72,15 @@ TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_that_grew) {
                   const secret_bytes done{w.take()};
                 }),
                 0)
-          << before << " bytes before the secret, " << after << " behind it";
+          << before << " bytes before the secret, " << after << " after it";
     }
 }
 
-TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_that_was_not_asked_for_its_bytes) {
+TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_whose_bytes_were_not_taken) {
   EXPECT_EQ(left_by([&] { cbor::writer{}.bstr(secret()); }), 0);
 }
 
-TEST_F(freed_memory, holds_nothing_of_a_file_that_was_read) {
+TEST_F(freed_memory, holds_nothing_of_a_file_after_it_was_read) {
   const test::temporary_folder dir;
   std::ofstream(dir / "password", std::ios::binary).write(wanted.data(), canary_size).write("\n", 1);
   std::filesystem::permissions(dir / "password", std::filesystem::perms::owner_read);
@@ -94,7 +94,7 @@ TEST_F(freed_memory, holds_nothing_of_a_file_that_was_read) {
               read(in);
             }),
             1)
-      << "an ordinary stream leaves its buffer, or this test sees nothing";
+      << "an ordinary stream must leave its buffer, or this test detects nothing";
   EXPECT_EQ(left_by([&] {
               const auto password = read_secret_line(dir / "password", 256);
               ASSERT_TRUE(password) << password.error().message();

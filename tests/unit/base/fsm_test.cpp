@@ -11,17 +11,17 @@ namespace {
 enum class state { off, on, count_ };
 enum class event { push, wait, count_ };
 enum class action { none, light, count_ };
-using line = fsm::line<state, event, action>;
+using table_line = fsm::line<state, event, action>;
 using fsm::verdict;
 
-constexpr std::array<line, 4> lamp{{
+constexpr std::array<table_line, 4> lamp{{
     {event::push, {state::off}, verdict::accept, action::light, state::on, "1"},
     {event::push, {state::on}, verdict::accept, action::none, state::off, "2"},
     {event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "it is dark already"},
-    {event::wait, {state::on}, verdict::reject, action::none, std::nullopt, "nobody may wait in the light"},
+    {event::wait, {state::on}, verdict::reject, action::none, std::nullopt, "waiting needs the dark"},
 }};
 
-constexpr auto with(std::size_t at, const line& l) {
+constexpr auto with(std::size_t at, const table_line& l) {
   auto changed = lamp;
   changed[at] = l;
   return changed;
@@ -31,24 +31,25 @@ static_assert(fsm::is_total(lamp) && fsm::is_minimal(lamp));
 constexpr auto rows = fsm::expand(lamp);
 static_assert(fsm::is_reachable(rows, state::off));
 
-TEST(fsm, finds_a_pair_that_is_answered_twice_or_never) {
+TEST(fsm, finds_a_pair_that_has_two_lines_or_none) {
   EXPECT_TRUE(fsm::is_total(lamp));
   EXPECT_FALSE(fsm::is_total(with(1, lamp[0])));
-  EXPECT_FALSE(fsm::is_total(std::array<line, 3>{lamp[0], lamp[1], lamp[2]}));
+  EXPECT_FALSE(fsm::is_total(std::array<table_line, 3>{lamp[0], lamp[1], lamp[2]}));
   EXPECT_FALSE(fsm::is_total(with(
       2, {event::wait, {state::off}, verdict::ignore, action::none, state::on, "an ignored event moves"})));
 }
 
-TEST(fsm, finds_a_line_that_could_be_part_of_another_one) {
-  constexpr line both{event::wait, {state::off, state::on}, verdict::ignore, action::none, std::nullopt, "x"};
-  constexpr line on{event::wait, {state::on}, verdict::ignore, action::none, std::nullopt, "x"};
-  constexpr line off{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "x"};
-  constexpr line other{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "y"};
-  constexpr line none{event::wait, {}, verdict::ignore, action::none, std::nullopt, "x"};
-  EXPECT_TRUE(fsm::is_minimal(std::array<line, 1>{both}));
-  EXPECT_TRUE(fsm::is_minimal(std::array<line, 2>{on, other}));
-  EXPECT_FALSE(fsm::is_minimal(std::array<line, 2>{on, off}));
-  EXPECT_FALSE(fsm::is_minimal(std::array<line, 1>{none})) << "it answers nothing";
+TEST(fsm, finds_a_line_that_can_be_merged_into_another_one) {
+  constexpr table_line both{event::wait, {state::off, state::on}, verdict::ignore, action::none, std::nullopt,
+                            "x"};
+  constexpr table_line on{event::wait, {state::on}, verdict::ignore, action::none, std::nullopt, "x"};
+  constexpr table_line off{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "x"};
+  constexpr table_line other{event::wait, {state::off}, verdict::ignore, action::none, std::nullopt, "y"};
+  constexpr table_line none{event::wait, {}, verdict::ignore, action::none, std::nullopt, "x"};
+  EXPECT_TRUE(fsm::is_minimal(std::array<table_line, 1>{both}));
+  EXPECT_TRUE(fsm::is_minimal(std::array<table_line, 2>{on, other}));
+  EXPECT_FALSE(fsm::is_minimal(std::array<table_line, 2>{on, off}));
+  EXPECT_FALSE(fsm::is_minimal(std::array<table_line, 1>{none})) << "it covers no state";
 }
 
 TEST(fsm, finds_a_state_that_only_ignored_rows_lead_to) {
@@ -84,12 +85,12 @@ TEST(result, errors_travel_up_with_code_and_detail) {
   const auto bad = quarter(6);
   ASSERT_FALSE(bad);
   EXPECT_EQ(bad.error().code, errc::wire_range);
-  EXPECT_EQ(bad.error().message(), "a number is out of its range: odd");
+  EXPECT_EQ(bad.error().message(), "a number is out of range: odd");
   EXPECT_TRUE(even(2));
   EXPECT_FALSE(even(3));
 }
 
-TEST(errc, tells_who_is_at_fault) {
+TEST(errc, gives_the_party_at_fault) {
   EXPECT_EQ(fault_of(errc::peer_bad_tag), fault::peer);
   EXPECT_EQ(fault_of(errc::store_full), fault::store);
   EXPECT_EQ(fault_of(errc::internal), fault::internal);

@@ -9,7 +9,7 @@ namespace {
 
 using testing::HasSubstr;
 
-TEST(entity_id, every_known_scheme) {
+TEST(entity_id, accepts_every_known_scheme) {
   for (const auto* text :
        {"urn:dev:mac:0024befffe804ff1", "urn:dev:mac:acde48234567", "urn:gsma:imei:35209900-176148-1",
         "urn:gsma:imei:49015420-323751-8", "urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf6",
@@ -25,7 +25,7 @@ struct bad_id {
   const char* why;
 };
 
-TEST(entity_id, what_is_wrong_is_named) {
+TEST(entity_id, names_the_fault_in_the_error) {
   const bad_id cases[] = {
       {"", "has 1 to 64 bytes, this one has 0"},
       {"urn:dev:os:1-" + std::string(52, 'a'), "this one has 65"},
@@ -34,17 +34,17 @@ TEST(entity_id, what_is_wrong_is_named) {
       {"urn:dev:mac:", "12 (EUI-48) or 16 (EUI-64)"},
       {"urn:dev:mac:acde4823456", "12 (EUI-48) or 16 (EUI-64)"},
       {"urn:dev:mac:acde482345678901f", "12 (EUI-48) or 16 (EUI-64)"},
-      {"urn:dev:mac:ACDE48234567", "no lower-case hexadecimal digit"},
-      {"urn:dev:mac:acde4823456g", "no lower-case hexadecimal digit"},
+      {"urn:dev:mac:ACDE48234567", "other than lower-case hexadecimal digits"},
+      {"urn:dev:mac:acde4823456g", "other than lower-case hexadecimal digits"},
       {"urn:gsma:imei:35209900-176148-2", "wrong check digit"},
       {"urn:gsma:imei:35209900-176184-1", "wrong check digit"},
       {"urn:gsma:imei:352099001761481", "TTTTTTTT-SSSSSS-C"},
-      {"urn:gsma:imei:35209900-17614a-1", "no digit"},
+      {"urn:gsma:imei:35209900-17614a-1", "other than digits"},
       {"urn:uuid:f81d4fae-7dec-11d0-a765-00a0c91e6bf", "36 characters"},
       {"urn:uuid:f81d4fae7-dec-11d0-a765-00a0c91e6bf6", "hyphens"},
-      {"urn:uuid:F81D4FAE-7dec-11d0-a765-00a0c91e6bf6", "no lower-case"},
-      {"urn:uuid:00000000-0000-0000-0000-000000000000", "names no device"},
-      {"urn:uuid:ffffffff-ffff-ffff-ffff-ffffffffffff", "names no device"},
+      {"urn:uuid:F81D4FAE-7dec-11d0-a765-00a0c91e6bf6", "other than lower-case"},
+      {"urn:uuid:00000000-0000-0000-0000-000000000000", "the nil or the max UUID"},
+      {"urn:uuid:ffffffff-ffff-ffff-ffff-ffffffffffff", "the nil or the max UUID"},
       {"urn:dev:os:32473", "NUMBER-SERIAL"},
       {"urn:dev:os:-1", "NUMBER-SERIAL"},
       {"urn:dev:os:32473-", "NUMBER-SERIAL"},
@@ -61,7 +61,7 @@ TEST(entity_id, what_is_wrong_is_named) {
   }
 }
 
-TEST(entity_id, the_luhn_digit_is_the_only_one_that_fits) {
+TEST(entity_id, accepts_only_one_check_digit) {
   int good = 0;
   for (char d = '0'; d <= '9'; ++d)
     good += entity_id::parse(std::string{"urn:gsma:imei:49015420-323751-"} + d).has_value();
@@ -79,7 +79,7 @@ TEST(entity_id, a_zero_byte_inside_is_refused) {
   EXPECT_FALSE(entity_id::parse(std::string_view{"urn:dev:os:1-a\0b", 16}));
 }
 
-TEST(user_id, printable_ascii_of_1_to_64_bytes) {
+TEST(user_id, accepts_printable_ascii_of_1_to_64_bytes) {
   EXPECT_TRUE(user_id::parse("ada@example.org"));
   EXPECT_TRUE(user_id::parse(std::string(64, 'a')));
   EXPECT_FALSE(user_id::parse(""));
@@ -89,7 +89,7 @@ TEST(user_id, printable_ascii_of_1_to_64_bytes) {
   EXPECT_FALSE(user_id::parse("ad\xc3\xa4"));
 }
 
-TEST(epoch_name, is_generation_and_index) {
+TEST(epoch, has_generation_and_index) {
   constexpr epoch e{70000, 5};
   EXPECT_EQ(e.value(), 70000u * std::uint64_t{65536} + 5);
   EXPECT_EQ(e.generation(), 70000u);

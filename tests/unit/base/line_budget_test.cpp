@@ -7,7 +7,7 @@ namespace {
 
 using std::chrono::seconds;
 
-TEST(line_budget, takes_some_of_each_period_and_counts_the_rest) {
+TEST(line_budget, allows_some_lines_per_period_and_counts_the_rest) {
   line_budget b{3, seconds{10}};
   const time_point begin{seconds{1000}};
   for (int i = 0; i < 8; ++i) EXPECT_EQ(b.take(begin, "a"), i < 3);
@@ -17,11 +17,11 @@ TEST(line_budget, takes_some_of_each_period_and_counts_the_rest) {
   ASSERT_EQ(held.size(), 1u);
   EXPECT_EQ(held[0].key, "a");
   EXPECT_EQ(held[0].lines, 5u);
-  EXPECT_TRUE(b.over(begin + seconds{20}).empty()) << "it is told once";
+  EXPECT_TRUE(b.over(begin + seconds{20}).empty()) << "it is reported once";
   EXPECT_TRUE(b.take(begin + seconds{20}, "a"));
 }
 
-TEST(line_budget, forgets_nothing_when_the_next_period_begins_first) {
+TEST(line_budget, keeps_the_count_when_the_next_period_begins_first) {
   line_budget b{1, seconds{10}};
   const time_point begin{seconds{1000}};
   for (int i = 0; i < 4; ++i) (void)b.take(begin, "a");

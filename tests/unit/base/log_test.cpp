@@ -39,7 +39,7 @@ struct log_lines : testing::Test {
   }
 };
 
-TEST_F(log_lines, text_has_time_level_component_event_and_fields) {
+TEST_F(log_lines, have_time_level_component_event_and_fields) {
   ASSERT_TRUE(configure(s));
   info("gateway", "pne-found", "a device answered",
        {{"entity", "urn:dev:os:1-a"}, {"note", "two words"}, {"none", ""}});
@@ -64,7 +64,7 @@ TEST_F(log_lines, of_level_debug_are_bounded_and_the_others_are_counted) {
   EXPECT_THAT(written.back(), HasSubstr("link-up"));
 }
 
-TEST_F(log_lines, json_is_one_object_a_line) {
+TEST_F(log_lines, are_one_json_object_each) {
   s.form = format::json;
   ASSERT_TRUE(configure(s));
   warn("server", "refused", "said \"no\"", {{"path", "a\\b"}});
@@ -76,7 +76,7 @@ TEST_F(log_lines, json_is_one_object_a_line) {
   EXPECT_EQ(lines()[0].front(), '{');
 }
 
-TEST_F(log_lines, hostile_text_makes_no_second_line_and_no_escape_sequence) {
+TEST_F(log_lines, have_no_line_breaks_or_escape_sequences_from_hostile_text) {
   for (const auto form : {format::text, format::json}) {
     s.form = form;
     s.file = folder + (form == format::text ? "/text" : "/json");
@@ -92,7 +92,7 @@ TEST_F(log_lines, hostile_text_makes_no_second_line_and_no_escape_sequence) {
   }
 }
 
-TEST_F(log_lines, bytes_that_are_no_utf8_are_escaped_and_letters_of_any_script_are_not) {
+TEST_F(log_lines, escape_invalid_utf_8_but_not_letters_of_any_script) {
   for (const auto form : {format::text, format::json}) {
     s.form = form;
     s.file = folder + (form == format::text ? "/text" : "/json");
@@ -107,13 +107,13 @@ TEST_F(log_lines, bytes_that_are_no_utf8_are_escaped_and_letters_of_any_script_a
   }
 }
 
-TEST_F(log_lines, a_field_cannot_pretend_to_be_two) {
+TEST_F(log_lines, quote_a_field_that_looks_like_two) {
   ASSERT_TRUE(configure(s));
   info("gateway", "event", "text", {{"name", "a b=c"}});
   EXPECT_THAT(lines().at(0), HasSubstr("name=\"a b=c\""));
 }
 
-TEST_F(log_lines, thresholds_are_per_component) {
+TEST_F(log_lines, follow_the_threshold_of_their_component) {
   s.threshold = level::warn;
   s.components["crypto"] = level::debug;
   s.components["radio"] = level::off;
@@ -128,7 +128,7 @@ TEST_F(log_lines, thresholds_are_per_component) {
   EXPECT_FALSE(enabled(level::error, "radio"));
 }
 
-TEST_F(log_lines, threads_write_whole_lines) {
+TEST_F(log_lines, are_whole_when_threads_write_at_once) {
   ASSERT_TRUE(configure(s));
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
@@ -142,7 +142,7 @@ TEST_F(log_lines, threads_write_whole_lines) {
                           [](const std::string& l) { return l.ends_with("from a thread end=here"); }));
 }
 
-TEST_F(log_lines, a_file_that_cannot_be_opened_is_an_error) {
+TEST_F(log_lines, need_a_file_that_can_be_opened) {
   s.file = folder + "/log/below/a/file";
   ASSERT_TRUE(std::ofstream{folder + "/log"}.put('x'));
   const auto out = configure(s);
@@ -150,7 +150,7 @@ TEST_F(log_lines, a_file_that_cannot_be_opened_is_an_error) {
   EXPECT_EQ(out.error().code, errc::config_file);
 }
 
-TEST(log_level, names_both_ways) {
+TEST(log_level, is_parsed_from_its_name) {
   for (const auto l : {level::debug, level::info, level::warn, level::error, level::off})
     EXPECT_EQ(parse_level(name_of(l)).value(), l);
   EXPECT_EQ(parse_level("trace").error().code, errc::config_range);

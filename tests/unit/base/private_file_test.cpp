@@ -36,18 +36,18 @@ TEST_F(private_files, are_read_whole_up_to_the_bound) {
   EXPECT_TRUE(read_private_file(write("d", "x", 0400), 100));
 }
 
-TEST_F(private_files, that_others_may_use_are_refused_behind_a_link_too) {
+TEST_F(private_files, are_refused_when_others_have_access_also_behind_a_link) {
   std::filesystem::create_symlink(folder / "real", folder / "link");
   for (const mode_t mode : {0644, 0604, 0660, 0620, 0610, 0601, 0602, 0444, 0446}) {
     write("real", "secret", mode);
-    const auto said = refusal(folder / "link");
-    EXPECT_NE(said.find("chmod 600"), std::string::npos) << mode << said;
-    EXPECT_EQ(said.find("secret\n"), std::string::npos);
+    const auto refused = refusal(folder / "link");
+    EXPECT_NE(refused.find("chmod 600"), std::string::npos) << mode << refused;
+    EXPECT_EQ(refused.find("secret\n"), std::string::npos);
     EXPECT_TRUE(read_private_file(folder / "link", 100, readers::anybody)) << mode;
   }
 }
 
-TEST_F(private_files, may_be_read_by_their_group_where_root_owns_them) {
+TEST_F(private_files, may_be_readable_by_their_group_when_root_owns_them) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root";
   std::filesystem::create_directory(folder / "..v1");
   std::filesystem::create_directory_symlink("..v1", folder / "..data");
@@ -58,12 +58,12 @@ TEST_F(private_files, may_be_read_by_their_group_where_root_owns_them) {
     ASSERT_EQ(::chown(real.c_str(), 12345, 0), 0);
     EXPECT_NE(refusal(folder / "link").find("chmod 600"), std::string::npos) << mode;
     ASSERT_EQ(::lchown((folder / "link").c_str(), 0, 0), 0);
-    EXPECT_NE(refusal(folder / "link"), "") << "the owner of a link counts for nothing";
+    EXPECT_NE(refusal(folder / "link"), "") << "the owner of a link does not matter";
     std::filesystem::remove(real);
   }
 }
 
-TEST_F(private_files, of_another_kind_are_refused_at_once) {
+TEST_F(private_files, are_refused_at_once_when_they_are_not_regular) {
   EXPECT_EQ(refusal(folder / "none"), "No such file or directory");
   EXPECT_EQ(refusal(folder.path()), "this is a folder, not a file");
   EXPECT_EQ(refusal("/dev/zero"), "not a regular file");
@@ -86,7 +86,7 @@ TEST_F(private_files, give_a_password_as_their_first_line) {
     EXPECT_EQ(line(wrong).error().code, errc::config_range) << wrong.size();
 }
 
-TEST_F(private_files, in_utf_16_are_told_as_such) {
+TEST_F(private_files, are_refused_with_a_hint_when_they_are_utf_16) {
   const std::string le("\xff\xfe"
                        "h\0o\0r\0s\0e\0\n\0",
                        14),

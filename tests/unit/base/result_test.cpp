@@ -1,4 +1,4 @@
-// What an error says survives its way up, whatever the type of the result on the way.
+// An error keeps its content on its way up through results of any type.
 #include "base/result.hpp"
 
 #include <gtest/gtest.h>
@@ -31,12 +31,12 @@ placed<int> with_place() {
   return 1;
 }
 
-TEST(result, an_error_keeps_what_it_knows_on_its_way_up) {
+TEST(result, keeps_the_further_members_of_an_error) {
   EXPECT_EQ(tried().error().line, 7);
   EXPECT_EQ(checked().error().line, 7);
 }
 
-TEST(result, an_error_passes_through_results_that_know_less_of_it) {
+TEST(result, passes_an_error_through_results_without_its_further_members) {
   EXPECT_EQ(without_place().error().detail, "too large");
   EXPECT_EQ(with_place().error().code, errc::config_range);
   EXPECT_EQ(with_place().error().line, 0);

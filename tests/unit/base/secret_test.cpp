@@ -18,7 +18,7 @@ struct prints<T, std::void_t<decltype(std::declval<std::ostream&>() << std::decl
 
 static_assert(!prints<secret32>::value && !prints<secret_bytes>::value, "a secret has no printer");
 static_assert(!std::is_convertible_v<secret32, byte_view> && !std::is_convertible_v<secret_bytes, byte_view>);
-static_assert(!std::is_convertible_v<bytes, secret_bytes>, "making a secret is written out");
+static_assert(!std::is_convertible_v<bytes, secret_bytes>, "a secret is made explicitly");
 static_assert(std::is_nothrow_move_constructible_v<secret32> &&
               std::is_nothrow_move_constructible_v<secret_bytes>);
 
@@ -42,7 +42,7 @@ TEST(secret, is_wiped_by_its_destructor) {
   EXPECT_TRUE(all_zero(memory));
 }
 
-TEST(secret, is_wiped_where_it_was_moved_from) {
+TEST(secret, is_wiped_after_a_move) {
   auto a = filled(7);
   const auto b = std::move(a);
   EXPECT_TRUE(all_zero(a.expose()));  // NOLINT: the state after a move is the point
@@ -66,17 +66,17 @@ TEST(secret, survives_an_assignment_to_itself) {
   EXPECT_EQ(b, secret_bytes::from_text("text"));
 }
 
-TEST(secret_bytes, clear_overwrites_before_it_forgets) {
+TEST(secret_bytes, are_overwritten_by_clear) {
   auto s = secret_bytes::from_text("a password");
   const auto* data = s.expose().data();
   const auto size = s.size();
   s.clear();
   EXPECT_TRUE(s.empty());
-  // The vector keeps its memory when it is cleared, so what was there can be looked at.
+  // A cleared vector keeps its memory, so the former content can be checked.
   EXPECT_TRUE(all_zero({data, size}));
 }
 
-TEST(secret_bytes, moves_take_the_bytes_along) {
+TEST(secret_bytes, are_moved_without_a_copy) {
   auto a = secret_bytes::from_text("a password");
   const auto* data = a.expose().data();
   const secret_bytes b = std::move(a);
@@ -84,14 +84,14 @@ TEST(secret_bytes, moves_take_the_bytes_along) {
   EXPECT_EQ(b.expose().data(), data) << "no copy may stay behind";
 }
 
-TEST(secret_bytes, compares_size_and_content) {
+TEST(secret_bytes, are_compared_by_size_and_content) {
   EXPECT_EQ(secret_bytes::from_text("abc"), secret_bytes::from_text("abc"));
   EXPECT_NE(secret_bytes::from_text("abc"), secret_bytes::from_text("abd"));
   EXPECT_NE(secret_bytes::from_text("abc"), secret_bytes::from_text("abcd"));
   EXPECT_EQ(secret_bytes{}, secret_bytes::from_text(""));
 }
 
-TEST(wipe, overwrites_all_and_takes_nothing) {
+TEST(wipe, overwrites_all_and_accepts_an_empty_range) {
   bytes b(300, 0xff);
   wipe(b.data(), b.size());
   EXPECT_TRUE(all_zero(b));
@@ -101,7 +101,7 @@ TEST(wipe, overwrites_all_and_takes_nothing) {
   EXPECT_TRUE(text.empty());
 }
 
-TEST(constant_time, finds_each_bit) {
+TEST(equal_constant_time, detects_each_changed_bit) {
   const bytes a(40, 0x55);
   EXPECT_TRUE(equal_constant_time(a, a));
   for (std::size_t i = 0; i < a.size() * 8; ++i) {

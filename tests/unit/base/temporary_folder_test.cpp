@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST(temporary_folder, is_ours_alone_and_goes_with_all_that_is_in_it) {
+TEST(temporary_folder, is_private_and_removed_with_its_content) {
   std::string path;
   {
     const auto made = temporary_folder::make("cpns-unit");
@@ -27,7 +27,7 @@ TEST(temporary_folder, is_ours_alone_and_goes_with_all_that_is_in_it) {
   EXPECT_FALSE(fs::exists(path));
 }
 
-TEST(temporary_folder, stays_while_it_changes_hands) {
+TEST(temporary_folder, survives_a_move) {
   std::optional<temporary_folder> kept;
   {
     auto made = temporary_folder::make("cpns-unit");
@@ -40,7 +40,7 @@ TEST(temporary_folder, stays_while_it_changes_hands) {
   EXPECT_FALSE(fs::exists(path));
 }
 
-TEST(temporary_folder, says_where_none_can_be_made) {
+TEST(temporary_folder, names_tmpdir_when_it_cannot_be_created) {
   const auto outer = temporary_folder::make("cpns-unit");
   ASSERT_TRUE(outer);
   const char* before = ::getenv("TMPDIR");

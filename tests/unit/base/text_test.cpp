@@ -6,7 +6,7 @@ namespace {
 
 using namespace cpns;
 
-TEST(nearest_name, is_found_for_a_slip_and_not_for_another_word) {
+TEST(nearest, finds_a_misspelt_word_and_no_other_one) {
   const std::vector<std::string_view> keys{"listen", "limits", "log", "store", "protector"};
   EXPECT_EQ(nearest("lisen", keys), "listen");
   EXPECT_EQ(nearest("lsiten", keys), "listen");
@@ -17,7 +17,7 @@ TEST(nearest_name, is_found_for_a_slip_and_not_for_another_word) {
   EXPECT_EQ(nearest(std::string(10000, 'x'), keys), std::nullopt);
 }
 
-TEST(a_pattern, is_a_text_or_the_beginning_of_some) {
+TEST(fits, compares_a_text_or_its_beginning) {
   EXPECT_TRUE(fits("urn:a:1", "urn:a:1"));
   EXPECT_FALSE(fits("urn:a:1", "urn:a:12"));
   EXPECT_TRUE(fits("urn:a:*", "urn:a:12"));
@@ -26,7 +26,7 @@ TEST(a_pattern, is_a_text_or_the_beginning_of_some) {
   EXPECT_TRUE(fits("*", ""));
 }
 
-TEST(shown_text, is_fit_for_a_terminal) {
+TEST(shown, is_safe_for_a_terminal) {
   EXPECT_EQ(shown("a\x1b[31m\n"), "'a?[31m?'");
   EXPECT_EQ(shown(std::string(100, 'a')).size(), 60 + 5);
 }

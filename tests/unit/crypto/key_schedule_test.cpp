@@ -5,8 +5,7 @@
 namespace cpns::crypto {
 namespace {
 
-// One exchange from end to end; the expected values were computed from docs/protocol.md with Python's hashlib
-// and hmac.
+// One exchange from end to end; Python's hashlib and hmac computed the expected values from docs/protocol.md.
 struct key_schedule : testing::Test {
   entity_id entity = *entity_id::parse("urn:dev:mac:0024befffe804ff1");
   bytes tk = hex("000102030405060708090a0b0c0d0e0f");
@@ -23,7 +22,7 @@ struct key_schedule : testing::Test {
   secret32 chain = derive_chain(s, eukey, gw, 70000);
 };
 
-TEST_F(key_schedule, gateway_ids_of_each_kind) {
+TEST_F(key_schedule, gives_gateway_ids_of_each_kind) {
   EXPECT_EQ(gw.hex(), "19ee575de34f8f91668c9b2fd8511057");
   EXPECT_EQ(derive_gateway_id(s, gateway_kind::psk, "urn:cpns:gw:hall").hex(),
             "229959aac1789355e4914fbf02b45d08");
@@ -31,13 +30,13 @@ TEST_F(key_schedule, gateway_ids_of_each_kind) {
             "a084071ff157e00af190a814f3b3f7ed");
 }
 
-TEST_F(key_schedule, issuer_nonce) {
+TEST_F(key_schedule, gives_an_issuer_nonce_per_slot) {
   EXPECT_EQ(to_hex(derive_issuer_nonce(s, filled(0x21), gw, 29'000'000)), "1bb3257cf67c115f65caf469a61a0957");
   EXPECT_NE(derive_issuer_nonce(s, filled(0x21), gw, 29'000'001),
             derive_issuer_nonce(s, filled(0x21), gw, 29'000'000));
 }
 
-TEST_F(key_schedule, temporary_keys) {
+TEST_F(key_schedule, gives_the_forms_of_a_temporary_key) {
   EXPECT_EQ(shown(tk_prime), "3b512401d1526c75bbc67657340b01f7bb05f3be06ddc21085383c71b2d6ec37");
   EXPECT_EQ(shown(stretch_temporary_key(s, entity, tk)),
             "b6654cd7c0480763f216191406ab783864b540ac72961da185c945884f4569af");
@@ -45,7 +44,7 @@ TEST_F(key_schedule, temporary_keys) {
   EXPECT_EQ(shown(tkg), "3f7af686554bac74724332c2f477c76601a731d23c5c9c036400c0f0d72b56e9");
 }
 
-TEST_F(key_schedule, transcripts_and_tags) {
+TEST_F(key_schedule, gives_transcripts_and_tags) {
   EXPECT_EQ(to_hex(th1), "6d8fff1556a344e672455d9c8548e4f3b4928596f346887797e8a0bd0d044a01");
   EXPECT_EQ(possession.hex(), "ea95eea9c47684d74e14d37dc4b6b987");
   EXPECT_EQ(presence.hex(), "188397f9a7ae6e5dd14c208b4f91b423");
@@ -54,29 +53,29 @@ TEST_F(key_schedule, transcripts_and_tags) {
   EXPECT_EQ(retire_tag(s, eukey, th1).hex(), "2ac75e437903326fb2d81110e250e6f0");
 }
 
-TEST_F(key_schedule, absent_tags_are_null) {
+TEST_F(key_schedule, encodes_absent_tags_as_null) {
   EXPECT_EQ(presence_tag(s, k_pres, th1, std::nullopt).hex(), "4e29a47e13acd952d8cf92c723e07c04");
   EXPECT_EQ(to_hex(transcript2(s, th1, std::nullopt, std::nullopt, epoch{1, 0}, false, gw_share)),
             "cbe73bcfc7c035de983a53f5242e349d2230b6b6d67e96f87b3f7148ffa3c1e4");
 }
 
-TEST_F(key_schedule, delivery_key) {
+TEST_F(key_schedule, gives_a_delivery_key) {
   EXPECT_EQ(shown(chain), "bc023f17152604097a7a34985fafb55ffda8ebfe8440563a83a2192ac2ee72a3");
   const auto d = derive_delivery_key(s, th2, tkg, filled(0x77), chain);
   EXPECT_EQ(shown(d.key), "199b1d14ed28af69e6c183e7f2924b4e533f051f352c34752da64b2b1b47ea4e");
   EXPECT_EQ(to_hex(d.nonce), "02feb8dac96f765d045b6a4d");
 }
 
-TEST_F(key_schedule, a_delivery_needs_every_one_of_its_secrets) {
+TEST_F(key_schedule, needs_every_secret_for_a_delivery_key) {
   const auto d = derive_delivery_key(s, th2, tkg, filled(0x77), chain);
   EXPECT_NE(derive_delivery_key(s, th1, tkg, filled(0x77), chain).key, d.key);
   EXPECT_NE(derive_delivery_key(s, th2, tk_prime, filled(0x77), chain).key, d.key);
   EXPECT_NE(derive_delivery_key(s, th2, tkg, filled(0), chain).key, d.key);
   EXPECT_NE(derive_delivery_key(s, th2, tkg, filled(0x77), filled(0)).key, d.key);
-  EXPECT_NE(derive_delivery_key(s, th2, filled(0x77), tkg, chain).key, d.key) << "the order counts";
+  EXPECT_NE(derive_delivery_key(s, th2, filled(0x77), tkg, chain).key, d.key) << "the order matters";
 }
 
-TEST_F(key_schedule, another_gateway_or_generation_gets_another_key) {
+TEST_F(key_schedule, gives_another_key_to_another_gateway_or_generation) {
   const auto other = derive_gateway_id(s, gateway_kind::x509, "urn:cpns:gw:attic");
   EXPECT_NE(derive_gateway_temporary_key(s, tk_prime, other, 70000), tkg);
   EXPECT_NE(derive_gateway_temporary_key(s, tk_prime, gw, 70001), tkg);
@@ -84,7 +83,7 @@ TEST_F(key_schedule, another_gateway_or_generation_gets_another_key) {
   EXPECT_NE(derive_chain(s, eukey, gw, 70001), chain);
 }
 
-TEST_F(key_schedule, every_element_is_under_the_second_transcript) {
+TEST_F(key_schedule, covers_every_element_by_the_second_transcript) {
   EXPECT_NE(transcript2(s, th2, possession, presence, epoch{70000, 5}, true, gw_share), th2);
   EXPECT_NE(transcript2(s, th1, std::nullopt, presence, epoch{70000, 5}, true, gw_share), th2);
   EXPECT_NE(transcript2(s, th1, possession, std::nullopt, epoch{70000, 5}, true, gw_share), th2);
@@ -94,7 +93,7 @@ TEST_F(key_schedule, every_element_is_under_the_second_transcript) {
   EXPECT_NE(transcript2(s, th1, possession, presence, epoch{70000, 5}, true, {}), th2);
 }
 
-TEST_F(key_schedule, one_key_makes_different_tags_for_different_uses) {
+TEST_F(key_schedule, gives_different_tags_for_different_uses_of_one_key) {
   EXPECT_NE(possession_tag(s, eukey, th1), retire_tag(s, eukey, th1));
   EXPECT_NE(confirm_tag(s, eukey, th1), retire_tag(s, eukey, th1));
   EXPECT_NE(possession_tag(s, eukey, th1), confirm_tag(s, eukey, th1));

@@ -1,4 +1,4 @@
-// A thread that has done its work may be idle for hours: no key that it used is left in its contexts.
+// A thread may be idle for hours after an operation: its contexts must not keep the key.
 
 #include <cstring>
 #include <fstream>
@@ -14,7 +14,7 @@
 namespace cpns::crypto {
 namespace {
 
-/// Writable memory of this process that a file does not back, but for what the kernel maps for itself.
+/// Writable memory of this process, without the kernel's own mappings.
 std::vector<byte_view> own_memory() {
   std::vector<byte_view> out;
   std::ifstream maps("/proc/self/maps");
@@ -31,7 +31,7 @@ std::vector<byte_view> own_memory() {
   return out;
 }
 
-/// How often `key` is in the memory of this process, beside where it is declared.
+/// The number of further copies of `key` in the memory of this process.
 int copies_of(const secret32& key) {
   const auto wanted = key.expose();
   int found = 0;
@@ -78,7 +78,7 @@ TEST(left_keys, are_found_by_this_test) {
   EXPECT_EQ(copies_of(key), 2);
 }
 
-TEST(left_keys, are_none) {
+TEST(left_keys, do_not_exist_after_any_operation) {
   for (const auto& u : uses) {
     const auto key = system_entropy().draw_secret<32>();
     u.of(openssl_suite(), key);
@@ -86,7 +86,7 @@ TEST(left_keys, are_none) {
   }
 }
 
-TEST(left_keys, are_none_of_what_was_computed) {
+TEST(left_keys, do_not_exist_of_computed_secrets) {
   const auto key = system_entropy().draw_secret<32>();
   const auto tag = openssl_suite().hmac(key.expose(), as_bytes("message"));
   EXPECT_EQ(copies_of(tag), 0) << "HMAC";

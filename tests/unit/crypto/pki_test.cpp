@@ -34,7 +34,7 @@ std::string serial_of(const X509* c) {
   return to_hex({ASN1_STRING_get0_data(n), static_cast<std::size_t>(ASN1_STRING_length(n))});
 }
 
-TEST(pki, a_ca_signs_what_verifies_for_its_purpose_alone) {
+TEST(pki, a_ca_signs_a_certificate_that_verifies_for_its_purpose_alone) {
   const auto ca = make_ca("development CA", 30);
   ASSERT_TRUE(ca);
   const auto leaf = issue(*ca, gateway_request());
@@ -69,7 +69,7 @@ TEST(pki, serials_are_random_and_long) {
   EXPECT_NE(a->key_pem, b->key_pem);
 }
 
-TEST(pki, an_expired_certificate_can_be_made) {
+TEST(pki, an_expired_certificate_can_be_issued) {
   const auto ca = make_ca("development CA", 30);
   ASSERT_TRUE(ca);
   auto r = gateway_request();
@@ -80,7 +80,7 @@ TEST(pki, an_expired_certificate_can_be_made) {
   EXPECT_LT(X509_cmp_current_time(X509_get0_notAfter(parsed(*leaf).get())), 0);
 }
 
-TEST(pki, requests_that_make_no_sense_are_refused) {
+TEST(pki, invalid_requests_are_refused) {
   const auto ca = make_ca("development CA", 30);
   ASSERT_TRUE(ca);
   const auto refused = [&](auto change) {
@@ -101,7 +101,7 @@ TEST(pki, requests_that_make_no_sense_are_refused) {
   EXPECT_FALSE(make_ca("\xff", 1));
 }
 
-TEST(pki, text_in_a_request_is_no_extension_syntax) {
+TEST(pki, text_in_a_request_is_not_parsed_as_extension_syntax) {
   const auto ca = make_ca("CA,CN=other", 30);
   ASSERT_TRUE(ca);
   auto r = gateway_request();
@@ -115,7 +115,7 @@ TEST(pki, text_in_a_request_is_no_extension_syntax) {
   EXPECT_EQ(sk_GENERAL_NAME_num(names.get()), 4);
 }
 
-TEST(pki, an_end_certificate_or_a_foreign_key_issues_nothing) {
+TEST(pki, an_end_certificate_or_a_foreign_key_cannot_issue) {
   const auto ca = make_ca("development CA", 30), other = make_ca("other CA", 30);
   ASSERT_TRUE(ca && other);
   const auto leaf = issue(*ca, gateway_request());

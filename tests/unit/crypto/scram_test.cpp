@@ -15,13 +15,13 @@ secret32 rfc_client_key() {
   return scram_client_key(s, as_bytes("pencil"), *from_base64("W22ZaJ0SNY7soEsUEjb6gQ=="), 4096);
 }
 
-TEST(scram, rfc_7677_example) {
+TEST(scram, agrees_with_the_example_of_rfc_7677) {
   const auto proof = scram_proof(s, rfc_client_key(), as_bytes(rfc_auth_message));
   EXPECT_EQ(to_base64(proof), "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=");
   EXPECT_TRUE(scram_verify(s, scram_stored_key(s, rfc_client_key()), as_bytes(rfc_auth_message), proof));
 }
 
-TEST(scram, a_proof_is_for_one_message_one_key_and_every_bit) {
+TEST(scram, a_proof_holds_for_one_message_and_one_key_and_with_every_bit) {
   const auto stored = scram_stored_key(s, rfc_client_key());
   const auto message = as_bytes(rfc_auth_message);
   const auto proof = scram_proof(s, rfc_client_key(), message);
@@ -32,7 +32,7 @@ TEST(scram, a_proof_is_for_one_message_one_key_and_every_bit) {
   }
   EXPECT_FALSE(scram_verify(s, stored, message.first(message.size() - 1), proof));
   EXPECT_FALSE(scram_verify(s, s.sha256({}), message, proof));
-  // StoredKey alone, which is what a stolen database holds, makes no proof.
+  // StoredKey alone, as in a stolen database, cannot make a proof.
   EXPECT_FALSE(scram_verify(s, stored, message, scram_proof(s, secret32{stored}, message)));
 }
 
@@ -51,7 +51,7 @@ TEST(scram, the_message_binds_connection_and_request) {
   EXPECT_NE(scram_auth_message(filled(0x12), hash), message);
 }
 
-TEST(scram, a_fake_salt_is_stable_and_tells_nothing) {
+TEST(scram, a_fake_salt_is_stable_and_differs_by_name_and_key) {
   const auto ada = *user_id::parse("ada@example.org"), bob = *user_id::parse("bob@example.org");
   EXPECT_EQ(scram_fake_salt(s, filled(1), ada), scram_fake_salt(s, filled(1), ada));
   EXPECT_NE(scram_fake_salt(s, filled(1), ada), scram_fake_salt(s, filled(1), bob));

@@ -1,4 +1,4 @@
-// Published vectors of every primitive, and what the interface promises at its edges.
+// Published vectors of every primitive, and the edge cases of the interface.
 
 #include <thread>
 
@@ -13,7 +13,7 @@ std::string expanded(const secret32& prk, std::string_view info, std::size_t n) 
   return to_hex(out);
 }
 
-TEST(sha256, fips_180_examples) {
+TEST(sha256, agrees_with_the_examples_of_fips_180) {
   EXPECT_EQ(to_hex(s.sha256({})), "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
   EXPECT_EQ(to_hex(s.sha256(as_bytes("abc"))),
             "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
@@ -21,7 +21,7 @@ TEST(sha256, fips_180_examples) {
             "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
-TEST(hmac, rfc_4231) {
+TEST(hmac, agrees_with_rfc_4231) {
   EXPECT_EQ(shown(s.hmac(bytes(20, 0x0b), as_bytes("Hi There"))),
             "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7");
   EXPECT_EQ(shown(s.hmac(as_bytes("Jefe"), as_bytes("what do ya want for nothing?"))),
@@ -35,7 +35,7 @@ TEST(hmac, rfc_4231) {
       "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
 }
 
-TEST(hmac, an_empty_key_is_not_the_key_before) {
+TEST(hmac, does_not_take_an_empty_key_as_the_former_one) {
   const auto empty = s.hmac({}, as_bytes("message"));
   (void)s.hmac(bytes(32, 7), as_bytes("message"));
   EXPECT_EQ(s.hmac({}, as_bytes("message")), empty);
@@ -43,14 +43,14 @@ TEST(hmac, an_empty_key_is_not_the_key_before) {
   EXPECT_EQ(shown(s.hmac({}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
 }
 
-TEST(hkdf, rfc_5869_case_1) {
+TEST(hkdf, agrees_with_rfc_5869_case_1) {
   const auto prk = s.extract(hex("000102030405060708090a0b0c"), bytes(22, 0x0b));
   EXPECT_EQ(shown(prk), "077709362c2e32df0ddc3f0dc47bba6390b6c73bb50f9c3122ec844ad7c2b3e5");
   EXPECT_EQ(expanded(prk, "f0f1f2f3f4f5f6f7f8f9", 42),
             "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865");
 }
 
-TEST(hkdf, rfc_5869_case_2_has_several_blocks) {
+TEST(hkdf, agrees_with_rfc_5869_case_2_of_several_blocks) {
   bytes ikm(80), salt(80), info(80);
   std::iota(ikm.begin(), ikm.end(), std::uint8_t{0x00});
   std::iota(salt.begin(), salt.end(), std::uint8_t{0x60});
@@ -62,7 +62,7 @@ TEST(hkdf, rfc_5869_case_2_has_several_blocks) {
             "da3275600c2f09b8367793a9aca3db71cc30c58179ec3e87c14c01d5c1f3434f1d87");
 }
 
-TEST(hkdf, rfc_5869_case_3_has_empty_salt_and_info) {
+TEST(hkdf, agrees_with_rfc_5869_case_3_of_empty_salt_and_info) {
   const auto prk = s.extract({}, bytes(22, 0x0b));
   EXPECT_EQ(shown(prk), "19ef24a32c717b167f33a91d6f648bdf96596776afdb6377ac434c1c293ccb04");
   EXPECT_EQ(expanded(prk, "", 42),
@@ -74,7 +74,7 @@ TEST(hkdf, the_longest_output_begins_like_a_short_one) {
   EXPECT_DEATH(expanded(filled(1), "00", 255 * 32 + 1), "1 to 8160 bytes");
 }
 
-TEST(pbkdf2, rfc_7914_section_11_first_block) {
+TEST(pbkdf2, agrees_with_the_first_block_of_rfc_7914_section_11) {
   EXPECT_EQ(shown(s.pbkdf2(as_bytes("passwd"), as_bytes("salt"), 1)),
             "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc");
   EXPECT_EQ(shown(s.pbkdf2(as_bytes("Password"), as_bytes("NaCl"), 80000)),
@@ -82,7 +82,7 @@ TEST(pbkdf2, rfc_7914_section_11_first_block) {
 }
 
 // The GCM specification of McGrew and Viega, test cases 13 to 16.
-TEST(gcm, published_cases_13_to_16) {
+TEST(gcm, agrees_with_the_published_cases_13_to_16) {
   const byte_array<12> zero{};
   EXPECT_EQ(to_hex(s.gcm_seal(filled(0), zero, {}, {})), "530f8afbc74536b9a963b4f1c4cb738b");
   EXPECT_EQ(to_hex(s.gcm_seal(filled(0), zero, {}, bytes(16, 0))),
@@ -104,7 +104,7 @@ TEST(gcm, published_cases_13_to_16) {
   EXPECT_TRUE(equal(opened->expose(), byte_view{plain}.first(60)));
 }
 
-TEST(gcm, whatever_is_changed_does_not_open) {
+TEST(gcm, refuses_any_change) {
   const auto nonce = hex_array<12>("cafebabefacedbaddecaf888");
   const auto aad = hex("0102");
   const auto sealed = s.gcm_seal(filled(5), nonce, aad, as_bytes("thirty-two bytes of some content"));
@@ -121,13 +121,13 @@ TEST(gcm, whatever_is_changed_does_not_open) {
   EXPECT_TRUE(s.gcm_open(filled(5), nonce, aad, sealed)) << "a context must recover from a failure";
 }
 
-TEST(x25519, rfc_7748_section_5_2) {
+TEST(x25519, agrees_with_rfc_7748_section_5_2) {
   const auto out =
       s.x25519(hex_secret("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
                hex_array<32>("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"));
   ASSERT_TRUE(out);
   EXPECT_EQ(shown(*out), "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
-  // The top bit of a public key is not looked at.
+  // The top bit of a public key is ignored.
   const auto high =
       s.x25519(hex_secret("4b66e9d4d1b4673c5ad22691957d6af5c11b6421e0ea01d42ca4169e7918ba0d"),
                hex_array<32>("e5210f12786811d3f4b7959d0538ae2c31dbe7106fc03c3efc4cd549c715a493"));
@@ -135,7 +135,7 @@ TEST(x25519, rfc_7748_section_5_2) {
   EXPECT_EQ(shown(*high), "95cbde9476e8907d7aade45cb4b873f88b595a68799fa152e6f8f7647aac7957");
 }
 
-TEST(x25519, rfc_7748_section_6_1) {
+TEST(x25519, agrees_with_rfc_7748_section_6_1) {
   const auto alice = hex_secret("77076d0a7318a57d3c16c17251b26645df4c2f87ebc0992ab177fba51db92c2a");
   const auto bob = hex_secret("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
   const auto alice_public = s.x25519_public(alice), bob_public = s.x25519_public(bob);
@@ -147,7 +147,7 @@ TEST(x25519, rfc_7748_section_6_1) {
   EXPECT_EQ(*ab, *ba);
 }
 
-TEST(x25519, both_ends_agree) {
+TEST(x25519, gives_both_ends_the_same_secret) {
   auto& random = system_entropy();
   const auto a = s.x25519_generate(random), b = s.x25519_generate(random);
   const auto ab = s.x25519(a.private_key, b.public_key), ba = s.x25519(b.private_key, a.public_key);
@@ -157,7 +157,7 @@ TEST(x25519, both_ends_agree) {
 }
 
 // Points of small order, from https://cr.yp.to/ecdh.html#validate.
-TEST(x25519, points_of_small_order_are_weak) {
+TEST(x25519, refuses_points_of_small_order) {
   for (const auto* point : {"0000000000000000000000000000000000000000000000000000000000000000",
                             "0100000000000000000000000000000000000000000000000000000000000000",
                             "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",

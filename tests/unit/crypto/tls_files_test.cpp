@@ -1,4 +1,4 @@
-// What is said about certificate and key files that cannot be used.
+// The errors for certificate and key files that cannot be used.
 
 #include <gmock/gmock.h>
 
@@ -21,7 +21,7 @@ struct tls_files_of_a_role : testing::Test {
   }
 };
 
-TEST_F(tls_files_of_a_role, missing_or_no_file) {
+TEST_F(tls_files_of_a_role, must_exist) {
   auto files = home.server;
   files.ca = home.folder() + "/nowhere.crt";
   refused(files, errc::config_file, "CA file " + files.ca + ": No such file");
@@ -33,7 +33,7 @@ TEST_F(tls_files_of_a_role, missing_or_no_file) {
   refused(files, errc::config_missing, "certificate file is not given");
 }
 
-TEST_F(tls_files_of_a_role, not_pem) {
+TEST_F(tls_files_of_a_role, must_be_pem) {
   auto files = home.server;
   files.certificate = home.write("empty.crt", "", 0644);
   refused(files, errc::crypto_certificate, "holds no PEM certificate");
@@ -45,7 +45,7 @@ TEST_F(tls_files_of_a_role, not_pem) {
   refused(files, errc::crypto_certificate, "damaged");
 }
 
-TEST_F(tls_files_of_a_role, an_encrypted_key_does_not_ask_for_its_passphrase) {
+TEST_F(tls_files_of_a_role, must_have_a_key_that_is_not_encrypted) {
   auto files = home.server;
   files.key =
       home.write("locked.key",
@@ -55,7 +55,7 @@ TEST_F(tls_files_of_a_role, an_encrypted_key_does_not_ask_for_its_passphrase) {
   refused(files, errc::crypto_certificate, "or an encrypted one");
 }
 
-TEST_F(tls_files_of_a_role, a_key_that_others_can_read) {
+TEST_F(tls_files_of_a_role, must_have_a_private_key_file) {
   for (const int mode : {0644, 0604, 0660, 0610, 0601}) {
     auto files = home.server;
     files.key = home.write("open.key", "no matter", mode);
@@ -63,13 +63,13 @@ TEST_F(tls_files_of_a_role, a_key_that_others_can_read) {
   }
 }
 
-TEST_F(tls_files_of_a_role, the_key_of_another_certificate) {
+TEST_F(tls_files_of_a_role, must_have_the_key_of_the_certificate) {
   auto files = home.server;
   files.key = home.client.key;
   refused(files, errc::crypto_certificate, "does not belong to the certificate in " + files.certificate);
 }
 
-TEST_F(tls_files_of_a_role, an_own_certificate_out_of_its_time) {
+TEST_F(tls_files_of_a_role, must_have_a_certificate_that_is_valid_now) {
   auto r = request_for(certificate_usage::server, "urn:cpns:server:old");
   r.not_before = time_point{std::chrono::hours{24 * 365 * 40}};
   r.not_after = r.not_before + std::chrono::hours{24};
@@ -79,14 +79,14 @@ TEST_F(tls_files_of_a_role, an_own_certificate_out_of_its_time) {
   refused(home.files("new", r), errc::crypto_certificate, "is not valid before");
 }
 
-TEST_F(tls_files_of_a_role, an_own_certificate_for_the_other_role) {
+TEST_F(tls_files_of_a_role, must_have_a_certificate_for_this_role) {
   refused(home.client, errc::crypto_certificate, "is not for a server");
   const auto made = make_client_tls(home.server);
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().detail, HasSubstr("is not for a client"));
 }
 
-TEST_F(tls_files_of_a_role, an_error_never_shows_the_key) {
+TEST_F(tls_files_of_a_role, never_show_the_key_in_an_error) {
   auto files = home.server;
   files.key = home.client.key;
   const auto made = make_server_tls(files);

@@ -1,4 +1,4 @@
-// Who gets through the handshake, who does not, and what the log says then.
+// Accepted and refused peers of a handshake, and the reasons for the log.
 
 #include <gmock/gmock.h>
 #include <openssl/err.h>
@@ -35,7 +35,7 @@ struct tls_handshake : testing::Test {
   }
 };
 
-TEST_F(tls_handshake, two_good_ends_agree) {
+TEST_F(tls_handshake, succeeds_between_two_good_ends) {
   const tls_pair pair{client.get(), server.get()};
   ASSERT_TRUE(pair.client_ok && pair.server_ok) << pair.client_why << " / " << pair.server_why;
   EXPECT_STREQ(SSL_get_version(pair.server.get()), "TLSv1.3");
@@ -49,7 +49,7 @@ TEST_F(tls_handshake, two_good_ends_agree) {
   EXPECT_THAT(wrong.error().detail, HasSubstr("urn:cpns:server:one"));
 }
 
-TEST_F(tls_handshake, the_exporter_is_one_per_connection_and_the_same_at_both_ends) {
+TEST_F(tls_handshake, gives_both_ends_the_same_exporter_and_each_connection_another) {
   const tls_pair a{client.get(), server.get()}, b{client.get(), server.get()};
   const auto at_client = tls_exporter(a.client.get()), at_server = tls_exporter(a.server.get());
   ASSERT_TRUE(at_client && at_server);
@@ -59,7 +59,7 @@ TEST_F(tls_handshake, the_exporter_is_one_per_connection_and_the_same_at_both_en
   EXPECT_FALSE(tls_exporter(fresh.get()));
 }
 
-TEST_F(tls_handshake, nothing_is_left_to_resume) {
+TEST_F(tls_handshake, leaves_no_session_to_resume) {
   const tls_pair pair{client.get(), server.get()};
   ASSERT_TRUE(pair.client_ok && pair.server_ok);
   EXPECT_EQ(SSL_SESSION_is_resumable(SSL_get0_session(pair.client.get())), 0);
@@ -79,7 +79,7 @@ TEST_F(tls_handshake, a_client_without_a_certificate_is_refused) {
   const auto bad = careless(false, nullptr);
   refused_by_server(bad.get(), "sent no certificate");
   const tls_pair pair{bad.get(), server.get()};
-  EXPECT_THAT(pair.client_why, HasSubstr("wants a certificate"));
+  EXPECT_THAT(pair.client_why, HasSubstr("requires a certificate"));
 }
 
 TEST_F(tls_handshake, an_expired_client_is_refused_with_its_date) {
@@ -98,16 +98,16 @@ TEST_F(tls_handshake, a_client_from_the_future_is_refused) {
   refused_by_server(careless(false, &files).get(), "not valid yet (urn:cpns:gw:new, valid from ");
 }
 
-TEST_F(tls_handshake, a_server_certificate_is_none_for_a_client) {
+TEST_F(tls_handshake, a_server_certificate_is_refused_of_a_client) {
   const auto bad = careless(false, &home.server);
   refused_by_server(bad.get(), "another purpose");
 }
 
-TEST_F(tls_handshake, a_client_certificate_is_none_for_a_server) {
+TEST_F(tls_handshake, a_client_certificate_is_refused_of_a_server) {
   refused_by_client(careless(true, &home.client).get(), "another purpose");
 }
 
-TEST_F(tls_handshake, a_certificate_for_any_purpose_is_for_none) {
+TEST_F(tls_handshake, a_certificate_without_a_purpose_is_refused) {
   const auto client_files = without_usage(home, home.client);
   refused_by_server(careless(false, &client_files).get(), "another purpose");
   const auto server_files = without_usage(home, home.server);
@@ -138,7 +138,7 @@ TEST_F(tls_handshake, another_alpn_is_refused) {
   }
 }
 
-TEST_F(tls_handshake, no_alpn_passes_the_handshake_and_not_the_check_after_it) {
+TEST_F(tls_handshake, a_peer_without_alpn_passes_the_handshake_but_not_the_check_after_it) {
   const auto bad = careless(false, &home.client);
   ASSERT_EQ(SSL_CTX_set_alpn_protos(bad.get(), nullptr, 0), 0);
   const tls_pair pair{bad.get(), server.get()};
@@ -156,7 +156,7 @@ TEST_F(tls_handshake, a_server_of_another_ca_is_refused) {
   refused_by_client(careless(true, &files).get(), "unknown CA");
 }
 
-TEST_F(tls_handshake, our_client_learns_at_its_first_read_that_it_was_refused) {
+TEST_F(tls_handshake, a_refused_client_learns_it_at_its_first_read) {
   const auto other = make_ca("foreign CA", 2).value();
   (void)home.write("other.crt", other.certificate_pem, 0644);
   auto files = home.server;
@@ -167,7 +167,7 @@ TEST_F(tls_handshake, our_client_learns_at_its_first_read_that_it_was_refused) {
   EXPECT_THAT(pair.client_why, HasSubstr("does not know the CA"));
 }
 
-TEST_F(tls_handshake, a_peer_has_one_name) {
+TEST_F(tls_handshake, a_peer_must_have_one_name) {
   auto none = request_for(certificate_usage::client, "x"), two = none, odd = none;
   none.uris.clear();
   two.uris = {"urn:cpns:gw:a", "urn:cpns:gw:b"};
@@ -183,18 +183,18 @@ TEST_F(tls_handshake, a_peer_has_one_name) {
   }
 }
 
-TEST_F(tls_handshake, bytes_that_are_not_tls_are_called_so) {
+TEST_F(tls_handshake, a_peer_that_does_not_speak_tls_is_reported) {
   const std::unique_ptr<SSL, decltype(&SSL_free)> ssl{SSL_new(server.get()), SSL_free};
   BIO* in = BIO_new(BIO_s_mem());
   BIO_puts(in, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
   SSL_set_bio(ssl.get(), in, BIO_new(BIO_s_mem()));
   ERR_clear_error();
   EXPECT_NE(SSL_accept(ssl.get()), 1);
-  EXPECT_THAT(tls_refusal(ssl.get()), HasSubstr("not TLS"));
+  EXPECT_THAT(tls_refusal(ssl.get()), HasSubstr("does not speak TLS"));
   EXPECT_EQ(ERR_peek_error(), 0u);
 }
 
-TEST_F(tls_handshake, a_refusal_can_be_told_from_the_code_that_asio_keeps) {
+TEST_F(tls_handshake, a_refusal_is_explained_from_the_code_of_asio) {
   EXPECT_THAT(tls_refusal(nullptr, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE)),
               HasSubstr("sent no certificate"));
   EXPECT_THAT(tls_refusal(nullptr, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CERTIFICATE_VERIFY_FAILED)),

@@ -1,5 +1,5 @@
 #pragma once
-// Two ends of one connection in one process, over memory.
+// Two ends of one TLS connection in one process, over memory.
 
 #include <openssl/ssl.h>
 
@@ -35,21 +35,20 @@ class tls_home {
   std::string folder_;
 };
 
-/// Valid now, for a day.
+/// Valid for one day from now.
 certificate_request request_for(certificate_usage usage, std::string uri);
 
-/// `files` again, with the extended key usage taken out of the certificate and signed anew.
+/// `files` with the certificate signed again without extended key usage.
 tls_files without_usage(const tls_home& home, const tls_files& files);
 
-/// A peer that keeps no policy: any TLS version, verifies nothing, offers ALPN "cpns/1" and sends `files` if
-/// there are any.
+/// A peer without a policy: any TLS version, no verification, ALPN "cpns/1"; sends `files` if not null.
 tls_context careless(bool server, const tls_files* files);
 
 struct tls_pair {
   using ssl_ptr = std::unique_ptr<SSL, decltype(&SSL_free)>;
 
-  /// Runs the handshake to its end on both sides; the client then reads, as a TLS 1.3 client must to learn of
-  /// a refusal.
+  /// Runs the handshake on both sides to its end; the client then reads, because only a read shows a TLS 1.3
+  /// client that it was refused.
   tls_pair(SSL_CTX* client_context, SSL_CTX* server_context);
 
   ssl_ptr client, server;

@@ -21,17 +21,17 @@ bytes shake128(byte_view m, std::size_t n) {
   return out;
 }
 
-TEST(xaes, c2sp_vectors) {
+TEST(xaes, agrees_with_the_vectors_of_c2sp) {
   const auto nonce = to_hex(letters());
   EXPECT_EQ(to_hex(xaes_seal_with(filled(1), letters(), {}, as_bytes("XAES-256-GCM"))),
             nonce + "ce546ef63c9cc60765923609b33a9a1974e96e52daf2fcf7075e2271");
-  // The highest bit of L is set here, so the reduction is taken.
+  // The highest bit of L is set here, so the reduction applies.
   EXPECT_EQ(to_hex(xaes_seal_with(filled(3), letters(), as_bytes("c2sp.org/XAES-256-GCM"),
                                   as_bytes("XAES-256-GCM"))),
             nonce + "986ec1832593df5443a179437fd083bf3fdb41abd740a21f71eb769d");
 }
 
-TEST(xaes, c2sp_accumulated_10_000) {
+TEST(xaes, agrees_with_the_accumulated_vectors_of_c2sp) {
   const auto stream = shake128({}, std::size_t{10'000} * (32 + 24 + 2 + 255 + 255));
   ASSERT_EQ(to_hex(byte_view{stream}.first(16)), "7f9c2ba4e88f827d616045507605853e");
   byte_view rest{stream};
@@ -55,14 +55,14 @@ TEST(xaes, c2sp_accumulated_10_000) {
   EXPECT_EQ(to_hex(shake128(all, 32)), "e6b9edf2df6cec60c8cbd864e2211b597fb69a529160cd040d56c0c210081939");
 }
 
-TEST(xaes, a_nonce_is_never_used_twice) {
+TEST(xaes, never_uses_a_nonce_twice) {
   const auto a = xaes_seal(filled(1), system_entropy(), {}, as_bytes("row"));
   const auto b = xaes_seal(filled(1), system_entropy(), {}, as_bytes("row"));
   EXPECT_EQ(a.size(), 3 + xaes_overhead);
   EXPECT_FALSE(equal(byte_view{a}.first(24), byte_view{b}.first(24)));
 }
 
-TEST(xaes, whatever_is_changed_does_not_open) {
+TEST(xaes, refuses_any_change) {
   const auto aad = as_bytes("table, row");
   const auto sealed = xaes_seal(filled(1), system_entropy(), aad, as_bytes("a row"));
   for (std::size_t i = 0; i < sealed.size(); ++i) {
@@ -79,7 +79,7 @@ TEST(xaes, whatever_is_changed_does_not_open) {
   EXPECT_TRUE(xaes_open(filled(1), aad, sealed));
 }
 
-TEST(xaes, an_empty_row_has_only_nonce_and_tag) {
+TEST(xaes, seals_an_empty_row_as_nonce_and_tag) {
   const auto sealed = xaes_seal(filled(1), system_entropy(), {}, {});
   EXPECT_EQ(sealed.size(), xaes_overhead);
   const auto opened = xaes_open(filled(1), {}, sealed);

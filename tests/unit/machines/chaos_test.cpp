@@ -1,5 +1,5 @@
-// The worst network, disks that fail and crashes everywhere: whatever happens, the invariants hold and in the
-// end both sides hold the same key.
+// The worst network, failing disks and crashes everywhere: the invariants hold, and at the end both sides hold the
+// same key.
 #include <gtest/gtest.h>
 
 #include "tests/unit/machines/crowd.hpp"
@@ -40,7 +40,7 @@ void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool rea
     live(w);
     w.settle();
     ASSERT_EQ(w.disagreement(), "") << "crash of side " << static_cast<int>(which) << " before output " << k;
-    ASSERT_EQ(stale(w), 0) << "an honest device was called stale, output " << k;
+    ASSERT_EQ(stale(w), 0) << "the server called an honest device stale, output " << k;
     if (!crashed) {
       EXPECT_GT(k, 10);
       return;
@@ -48,18 +48,24 @@ void crash_at_each_output(side which, bool forgets, std::uint8_t suite, bool rea
   }
 }
 
-TEST(Chaos, TheGatewayCrashesBeforeEachOutput) { crash_at_each_output(side::gw, false, suite_x25519); }
-TEST(Chaos, ThePneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, false, suite_x25519); }
-TEST(Chaos, AForgetfulPneCrashesBeforeEachOutput) { crash_at_each_output(side::pne, true, suite_symmetric); }
+TEST(chaos, both_sides_agree_when_the_gateway_crashes_before_each_output) {
+  crash_at_each_output(side::gw, false, suite_x25519);
+}
+TEST(chaos, both_sides_agree_when_the_pne_crashes_before_each_output) {
+  crash_at_each_output(side::pne, false, suite_x25519);
+}
+TEST(chaos, both_sides_agree_when_a_forgetful_pne_crashes_before_each_output) {
+  crash_at_each_output(side::pne, true, suite_symmetric);
+}
 
-TEST(Chaos, TheGatewayCrashesBeforeEachOutputWithTheRealServer) {
+TEST(chaos, both_sides_agree_with_the_real_server_when_the_gateway_crashes_before_each_output) {
   crash_at_each_output(side::gw, false, suite_x25519, true);
 }
-TEST(Chaos, AForgetfulPneCrashesBeforeEachOutputWithTheRealServer) {
+TEST(chaos, both_sides_agree_with_the_real_server_when_a_forgetful_pne_crashes_before_each_output) {
   crash_at_each_output(side::pne, true, suite_symmetric, true);
 }
 
-TEST(Chaos, TwoCrashesOfTheGatewayInARow) {
+TEST(chaos, both_sides_agree_when_the_gateway_crashes_twice) {
   for (int first = 0; first < 24; ++first)
     for (int second = first + 1; second < first + 10; ++second) {
       harness_options o;
@@ -135,12 +141,12 @@ constexpr chaos_kind kinds[] = {
     {"a crowd and crashes", 5, 5, 5, 2, 5, 10, true, 64},
 };
 
-TEST(Chaos, SeededStorms) {
+TEST(chaos, both_sides_agree_after_seeded_storms) {
   for (const auto& kind : kinds)
     for (std::uint64_t seed = 1; seed <= 25; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed, false));
 }
 
-TEST(Chaos, SeededStormsWithTheRealServer) {
+TEST(chaos, both_sides_agree_with_the_real_server_after_seeded_storms) {
   for (const auto& kind : kinds)
     for (std::uint64_t seed = 101; seed <= 125; ++seed) ASSERT_NO_FATAL_FAILURE(storm(kind, seed, true));
 }
@@ -172,13 +178,13 @@ void disasters(std::uint64_t seed) {
     if (w.random.chance(50)) w.connect();
     w.run(10s);
   }
-  w.pne->handle_button(w.now);  // nobody may hold its key any more: then it takes a person
+  w.pne->handle_button(w.now);  // its key may be lost on all sides: then it needs a person
   w.settle();
   ASSERT_EQ(w.disagreement(), "") << "seed " << seed;
   ASSERT_EQ(stale(w), 0) << "seed " << seed;
 }
 
-TEST(Chaos, Disasters) {
+TEST(chaos, both_sides_agree_after_lost_disks_restored_backups_and_resets) {
   for (std::uint64_t seed = 1; seed <= 60; ++seed) ASSERT_NO_FATAL_FAILURE(disasters(seed));
 }
 

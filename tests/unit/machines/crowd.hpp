@@ -1,6 +1,6 @@
 #pragma once
-// Strangers around a harness: each has an address and a link of its own, knows the device's Entity ID and
-// nothing else, answers each DREQ at once, and comes back when its link is closed, or when it likes.
+// Strangers around a harness: each has an address and a link of its own, knows only the device's Entity ID,
+// answers each DREQ at once, and reconnects after its link was closed or at random.
 
 #include <algorithm>
 #include <optional>
@@ -15,12 +15,12 @@ namespace cpns::test {
 class crowd {
  public:
   crowd(harness& w, std::size_t size, lie kind) : w_(w), kind_(kind), random_(w.o.seed + 5000), all_(size) {
-    w.elsewhere = [this](protocol::gw_link to, const bytes& message) { heard(to, message); };
+    w.elsewhere = [this](protocol::gw_link to, const bytes& message) { receive(to, message); };
   }
   crowd(const crowd&) = delete;
   crowd& operator=(const crowd&) = delete;
 
-  /// Lets time go by among them.
+  /// Runs the harness with the strangers.
   void run(milliseconds span) {
     (void)run_until([] { return false; }, span);
   }
@@ -39,8 +39,8 @@ class crowd {
     w_.elsewhere = nullptr;
   }
 
-  std::size_t floods = 0;  ///< so many of them answer a DREQ without end, each time with other bytes
-  std::set<protocol::nonce16> dreqs;  ///< of all DREQs that the gateway sent to them
+  std::size_t floods = 0;  ///< number of strangers that answer a DREQ without end, with varying bytes
+  std::set<protocol::nonce16> dreqs;  ///< gw_nonce of all DREQs that the gateway sent to them
 
  private:
   void come() {
@@ -62,12 +62,12 @@ class crowd {
                              {"air", "tcp:10.0.0." + std::to_string(i) + ":" + std::to_string(number_)});
     }
   }
-  void heard(protocol::gw_link to, const bytes& message) {
+  void receive(protocol::gw_link to, const bytes& message) {
     const auto it = std::find(all_.begin(), all_.end(), std::optional{to});
     if (it == all_.end()) return;
     if (message.empty()) return it->reset();
-    const auto said = protocol::decode_radio(message);
-    const auto* dreq = said ? std::get_if<protocol::discovery_request>(&*said) : nullptr;
+    const auto decoded = protocol::decode_radio(message);
+    const auto* dreq = decoded ? std::get_if<protocol::discovery_request>(&*decoded) : nullptr;
     if (dreq == nullptr) return;
     dreqs.insert(dreq->gw_nonce);
     asked_ = *dreq;

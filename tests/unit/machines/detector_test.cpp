@@ -8,7 +8,7 @@ namespace {
 using namespace protocol;
 using namespace std::chrono_literals;
 
-TEST(Detector, SendsTheSameDreqUntilItIsAnsweredAndThenGivesUp) {
+TEST(detector, repeats_the_same_dreq_until_all_retries_are_used) {
   seeded_entropy random{5};
   time_point now{};
   detector d{gateway_id{{1}}, suite_symmetric, 1500ms, 2, std::nullopt, random, now};
@@ -27,7 +27,7 @@ TEST(Detector, SendsTheSameDreqUntilItIsAnsweredAndThenGivesUp) {
   EXPECT_FALSE(d.poll_send(now));
 }
 
-TEST(Detector, TakesOnlyAnAnswerThatEchoesItsNonce) {
+TEST(detector, accepts_only_an_answer_that_echoes_its_nonce) {
   seeded_entropy random{5};
   detector d{gateway_id{{1}}, suite_x25519, 1500ms, 2, nonce16{}, random, time_point{}};
   const auto request = std::get<discovery_request>(*decode_radio(*d.poll_send(time_point{})));

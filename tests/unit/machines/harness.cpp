@@ -177,16 +177,16 @@ bool harness::drive_pne() {
         pne->handle_persist_failed(now);
         const auto* held = pne_disk.highest();
         if (pne->current_epoch() != (held != nullptr ? std::optional{held->which} : std::nullopt))
-          faults.push_back("after a failed write the PNE's memory is not what its disk holds");
+          faults.push_back("after a failed write the PNE's memory differs from its disk");
         continue;
       }
       const auto back = decode_pne_record(encode(p->record).expose());
       if (!back) faults.push_back("PNE record does not decode: " + back.error().message());
       pne_disk = *back;
     } else if (auto* m = std::get_if<pne_send>(&*out)) {
-      const auto said = decode_radio(m->message);
-      if (!said) faults.push_back("PNE sent what does not decode");
-      if (const auto* kcnf = std::get_if<key_confirmation>(&*said)) {
+      const auto decoded = decode_radio(m->message);
+      if (!decoded) faults.push_back("the PNE sent an invalid message");
+      if (const auto* kcnf = std::get_if<key_confirmation>(&*decoded)) {
         const auto* held = pne_disk.highest();
         if (held == nullptr || held->which < kcnf->which) faults.push_back("KCNF before its key was durable");
         acknowledged_ = std::max(acknowledged_.value_or(kcnf->which), kcnf->which);
@@ -223,7 +223,7 @@ bool harness::apply(gw_output& out) {
       const bool same = std::equal(
           memory.begin(), memory.end(), gw_disk.keys.begin(), gw_disk.keys.end(),
           [](const held_key& a, const held_key& b) { return a.which == b.which && a.use == b.use; });
-      if (!same) faults.push_back("after a failed write the gateway's memory is not what its disk holds");
+      if (!same) faults.push_back("after a failed write the gateway's memory differs from its disk");
       return false;
     }
     auto back = decode_device_record(encode(p->record).expose());
@@ -254,7 +254,7 @@ bool harness::apply(gw_output& out) {
     const auto which = rep->which;
     const auto* own = gw_disk.own();
     if (own == nullptr || own->which < which)
-      faults.push_back("a report of a key that is not durable as own");
+      faults.push_back("a key was reported before it was durable as own");
     at(server_time, [this, which] { report(which); });
   } else if (auto* c = std::get_if<gw_close_link>(&out)) {
     if (link && c->link == *link) {
@@ -274,7 +274,7 @@ nonce16 harness::issuer_nonce() const {
   return real ? real->issuer_nonce(o.gw, now) : server.issuer_nonce(o.gw, now);
 }
 
-/// What got no answer is asked again with the same id, as the server link does.
+/// An unanswered request is repeated with the same id, as the server link does.
 void harness::ask(const request_id& id, const key_assignment_request& body) {
   if (!gw || asked_ != id) return;
   std::optional<honest_server::answer_t> answer;
@@ -297,7 +297,7 @@ void harness::report(epoch which) {
 
 void harness::check_kdel(const bytes& message) {
   const auto m = decode_radio(message);
-  if (!m) return faults.push_back("the gateway sent what does not decode");
+  if (!m) return faults.push_back("the gateway sent an invalid message");
   if (const auto* kret = std::get_if<key_retire>(&*m)) {
     const auto* own = gw_disk.own();
     if (own == nullptr || own->which != kret->which)
@@ -311,8 +311,7 @@ void harness::check_kdel(const bytes& message) {
   deliveries.emplace(kdel->which, message);
   if (held == nullptr) return;
   const auto [it, is_new] = delivered_.emplace(std::pair{held->set, kdel->which}, message);
-  if (!is_new && it->second != message)
-    faults.push_back("index " + kdel->which.text() + " went into two KDELs");
+  if (!is_new && it->second != message) faults.push_back("two KDELs have the index " + kdel->which.text());
 }
 
 void harness::check_record(const device_record& r) {
@@ -323,7 +322,7 @@ void harness::check_record(const device_record& r) {
   }
   if (acknowledged_ && r.own() != nullptr && r.own()->which < *acknowledged_ &&
       r.find(*acknowledged_) == nullptr)
-    faults.push_back("the acknowledged key " + acknowledged_->text() + " was lost by the gateway");
+    faults.push_back("the gateway lost the acknowledged key " + acknowledged_->text());
   const auto* before = gw_disk.own();
   if (before != nullptr && (r.own() == nullptr || r.own()->which < before->which))
     faults.push_back("the own key went back");
@@ -356,7 +355,7 @@ bool harness::run_until(const std::function<bool()>& done, milliseconds span) {
     }
     idle_turns = next == now ? idle_turns + 1 : 0;
     if (idle_turns > 2000) {
-      faults.push_back("a deadline is not moved by handle_timeout");
+      faults.push_back("handle_timeout does not move a deadline");
       return false;
     }
     now = next;
@@ -391,7 +390,7 @@ void harness::settle() {
   if (!gw) power_on(side::gw);
   connect();
   run(std::chrono::minutes{15});
-  // A wake-up at last: what the two hold has to be proven, whatever happened before.
+  // The final wake-up makes the two sides prove their keys.
   connect();
   run(std::chrono::minutes{2});
 }

@@ -1,7 +1,7 @@
 #pragma once
-// One PNE machine, one PN GW machine and a server on virtual time: the drivers that the roles have, a radio
-// that loses, repeats and reorders by a seed, disks that fail, crashes at any output. Each output is checked
-// as it is carried out.
+// One PNE machine, one PN GW machine and a server on virtual time: drivers like those of the roles, a radio that
+// loses, repeats and reorders by a seed, failing disks, crashes at any output. Each output is checked when it is
+// applied.
 
 #include <deque>
 #include <functional>
@@ -21,11 +21,11 @@ struct harness_options {
   std::uint64_t seed = 1;
   unsigned loss = 0, duplicate = 0, reorder = 0;  ///< percent of messages
   unsigned persist_failure = 0;                   ///< percent of writes, of either side
-  unsigned nonce_failure = 0;                     ///< percent of nonces that the server does not give
+  unsigned nonce_failure = 0;                     ///< percent of nonce requests that fail
   std::uint8_t suite = protocol::suite_x25519;
   bool strict_chain = false;
-  bool pne_forgets = false;  ///< memory that does not survive a crash
-  bool real_server = false;  ///< the server's own machine, instead of the one that is reduced for tests
+  bool pne_forgets = false;  ///< its memory does not survive a crash
+  bool real_server = false;  ///< the server's own machine instead of honest_server
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   bool denied = false;  ///< by the gateway's deny list
   gateway_id gw{{1, 2, 3}};
@@ -38,34 +38,34 @@ class harness {
   harness(const harness&) = delete;
   harness& operator=(const harness&) = delete;
 
-  // ---- what a test does
+  // ---- actions
   void power_on(side s);  ///< from its disk
-  void crash(side s);     ///< memory and link are gone
+  void crash(side s);     ///< loses memory and link
   void factory_reset();
-  /// The gateway starts anew and knows of the device only who it is and whose.
+  /// The gateway restarts with a new record that has only entity and user.
   void lose_gateway_disk();
   void connect();  ///< a new radio link; the detector begins
   void disconnect();
-  /// The PNE leaves its link, and the gateway is told nothing: it goes on sending into it.
+  /// The PNE leaves its link without notice: the gateway keeps sending on it.
   void leave_half_open();
   void run(milliseconds span);
-  /// Runs until `done`, at most `span`; says whether it came true.
+  /// Runs until `done`, at most `span`; true if `done` became true.
   bool run_until(const std::function<bool()>& done, milliseconds span);
-  /// The radio and the disks are good from here on; runs long enough for all retries.
+  /// Ends all faults of radio and disks; runs long enough for all retries.
   void settle();
   [[nodiscard]] bool keyed() const { return gw && gw->state() == protocol::pn_gw_state::keyed; }
   [[nodiscard]] int count(protocol::gw_event::kind_t kind) const;
-  /// The same key is own in the gateway, the highest in the PNE, and the server's.
+  /// Empty if gateway, PNE and server have the same key; else the difference or a broken invariant.
   [[nodiscard]] std::string disagreement() const;
 
-  /// Sees each message of the radio, may change it; false: it is lost.
+  /// Called for each message of the radio, which it may change; false: the message is lost.
   std::function<bool(side to, bytes& message)> tap;
-  /// What the gateway does on links that are not the PNE's: an empty message is the end of the link.
+  /// Called for messages of the gateway on other links than the PNE's; empty message: the link is closed.
   std::function<void(protocol::gw_link to, const bytes& message)> elsewhere;
   [[nodiscard]] protocol::nonce16 issuer_nonce() const;
-  /// Puts a message on the air.
+  /// Sends a message on the air.
   void inject(side to, bytes message);
-  /// Called before each output: `n` counts those of one side since the start. True: the side crashes instead.
+  /// Called before output number `n` of a side, counted from 0. True: the side crashes instead.
   std::function<bool(side s, int n)> before_output;
 
   harness_options o;
@@ -82,13 +82,13 @@ class harness {
   std::optional<protocol::detector> detector;
   std::optional<protocol::gw_link> link;
   bool server_up = true;
-  std::optional<int> full_from;  ///< the writes of both sides fail from this one on
+  std::optional<int> full_from;  ///< all writes fail from this number on
   int writes = 0;
-  bool nonces_hang = false;         ///< nothing comes when the gateway wants a nonce
+  bool nonces_hang = false;         ///< requests for a nonce get no answer
   std::vector<std::string> faults;  ///< broken invariants
   std::vector<protocol::gw_event> gw_events;
   std::vector<protocol::pne_event> pne_events;
-  std::map<epoch, bytes> deliveries;  ///< every KDEL that was ever sent
+  std::map<epoch, bytes> deliveries;  ///< all KDELs sent
   int outputs[2] = {0, 0};
 
  private:
@@ -118,7 +118,7 @@ class harness {
   std::map<std::pair<set_id, epoch>, secret32> named_;
   std::map<std::pair<set_id, epoch>, bytes> delivered_;
   std::optional<request_id> asked_;    ///< the latest request of the gateway
-  std::optional<epoch> acknowledged_;  ///< the highest epoch that either side said it holds
+  std::optional<epoch> acknowledged_;  ///< the highest epoch in a KCNF
 };
 
 }  // namespace cpns::test

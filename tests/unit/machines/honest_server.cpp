@@ -56,11 +56,11 @@ honest_server::answer_t honest_server::refill(const gateway_id& gw, const key_as
 honest_server::answer_t honest_server::grant(const gateway_id& gw, const key_assignment_request& r,
                                              time_point now) {
   if (!r.dreq || !r.drsp) return refuse(link_status::bad_request);
-  const auto asked_m = decode_radio(*r.dreq);
-  const auto said_m = decode_radio(*r.drsp);
-  if (!asked_m || !said_m) return refuse(link_status::bad_request);
-  const auto& dreq = std::get<discovery_request>(*asked_m);
-  const auto& drsp = std::get<discovery_response>(*said_m);
+  const auto sent = decode_radio(*r.dreq);
+  const auto received = decode_radio(*r.drsp);
+  if (!sent || !received) return refuse(link_status::bad_request);
+  const auto& dreq = std::get<discovery_request>(*sent);
+  const auto& drsp = std::get<discovery_response>(*received);
   if (dreq.gw != gw || drsp.entity != entity_ || r.entity != entity_ || !dreq.issuer_nonce || !drsp.presence)
     return refuse(link_status::bad_request);
   bool fresh = false;
@@ -86,7 +86,7 @@ honest_server::answer_t honest_server::grant(const gateway_id& gw, const key_ass
   std::uint32_t generation = 0;
   std::size_t first = 0;
   if (unreported) {
-    // Behind what the gateway holds of the set, or behind all of it.
+    // After the gateway's last key of the set, or after the whole set.
     generation = sets_.rbegin()->first;
     auto& set = sets_[generation];
     const bool holds = r.known_epoch && r.known_epoch->generation() == generation;

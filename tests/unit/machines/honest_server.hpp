@@ -1,6 +1,6 @@
 #pragma once
-// A CPNS Server of one entity and one user, reduced to what the gateway's machine needs of it: presence,
-// sets, chains, holder. It verifies as docs/protocol.md says, and remembers every key that it ever made.
+// A CPNS Server of one entity and one user, reduced to the needs of the gateway's machine: presence, sets, chains,
+// holder. It verifies by docs/protocol.md and remembers every key that it generated.
 
 #include <map>
 #include <set>

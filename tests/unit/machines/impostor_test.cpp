@@ -1,4 +1,4 @@
-// Somebody in range says the Entity ID of a device that has no key yet, faster than the device itself.
+// A stranger in range claims the Entity ID of a device without a key, faster than the device itself.
 #include <gtest/gtest.h>
 
 #include "tests/unit/machines/harness.hpp"
@@ -9,7 +9,7 @@ namespace {
 using namespace protocol;
 using namespace std::chrono_literals;
 
-/// Answers every DREQ at once, with tags that are nobody's, and comes back whenever its link is closed.
+/// Answers every DREQ at once with random tags and reconnects whenever its link is closed.
 class impostor {
  public:
   explicit impostor(harness& w) : w_(w) {
@@ -49,7 +49,7 @@ class impostor {
   std::uint64_t number_ = 0;
 };
 
-TEST(Impostor, DoesNotKeepTheDeviceFromItsFirstKey) {
+TEST(impostor, does_not_keep_the_device_from_its_first_key) {
   harness w;
   impostor other{w};
   const auto run = [&](seconds span) {

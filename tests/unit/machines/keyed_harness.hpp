@@ -1,5 +1,5 @@
 #pragma once
-// The harness after first contact: the device has its first EUKey, and all three agree.
+// The harness after first contact: gateway, device and server have the same first EUKey.
 
 #include <gtest/gtest.h>
 

@@ -1,5 +1,5 @@
 #pragma once
-// What somebody in range who knows the Entity ID alone can answer to a DREQ.
+// Answers to a DREQ of a stranger that knows only the Entity ID.
 
 #include <optional>
 

@@ -1,4 +1,6 @@
 // Headline scenarios of the whole exchange: one PNE, one PN GW, one server.
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/unit/machines/keyed_harness.hpp"
@@ -10,7 +12,7 @@ using namespace protocol;
 using namespace std::chrono_literals;
 using kind_t = gw_event::kind_t;
 
-TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
+TEST(scenario, first_contact_takes_an_unkeyed_device_through_steps_0_to_10) {
   keyed_harness w;
   EXPECT_EQ(w.pne->state(), pne_state::keyed);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0}));
@@ -26,7 +28,7 @@ TEST(Scenario, FirstContactCarriesAnUnkeyedDeviceThroughSteps0To10) {
                                kind_t::confirmed, kind_t::retired}));
 }
 
-TEST(Scenario, FirstContactWithTheSymmetricSuiteAndALiteralTemporaryKey) {
+TEST(scenario, first_contact_works_with_the_symmetric_suite_and_a_literal_temporary_key) {
   harness_options o;
   o.suite = suite_symmetric;
   harness w{o};
@@ -35,10 +37,10 @@ TEST(Scenario, FirstContactWithTheSymmetricSuiteAndALiteralTemporaryKey) {
   EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
   w.run(1s);
   EXPECT_EQ(w.disagreement(), "");
-  EXPECT_FALSE(*w.gw->record().gateway_temporary_key == w.tk_prime) << "the literal key is not kept";
+  EXPECT_FALSE(*w.gw->record().gateway_temporary_key == w.tk_prime) << "the literal key is not stored";
 }
 
-TEST(Scenario, PeriodicUpdateComesBeforeTheIntervalEndsAndIsChained) {
+TEST(scenario, a_periodic_update_comes_before_the_interval_ends_and_is_chained) {
   keyed_harness w;
   bool chained = false;
   w.tap = [&](side, bytes& m) {
@@ -55,7 +57,7 @@ TEST(Scenario, PeriodicUpdateComesBeforeTheIntervalEndsAndIsChained) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Scenario, ARefillIsAskedForAtLowWaterAndUpdatesGoOn) {
+TEST(scenario, a_refill_is_requested_at_low_water_and_updates_go_on) {
   keyed_harness w;
   w.run(21h);
   EXPECT_EQ(w.server.refills, 0);
@@ -66,7 +68,7 @@ TEST(Scenario, ARefillIsAskedForAtLowWaterAndUpdatesGoOn) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Scenario, UpdatesGoOnWithoutAServerUntilTheSetIsUsedUpAndResumeAfterIt) {
+TEST(scenario, updates_go_on_without_a_server_until_the_set_is_used_up_and_resume_with_it) {
   keyed_harness w;
   w.server_up = false;
   w.run(60h);
@@ -78,7 +80,7 @@ TEST(Scenario, UpdatesGoOnWithoutAServerUntilTheSetIsUsedUpAndResumeAfterIt) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Scenario, AWakeUpOnANewLinkRenewsTheKeyAtOnce) {
+TEST(scenario, a_wake_up_on_a_new_link_renews_the_key_at_once) {
   keyed_harness w;
   w.disconnect();
   EXPECT_EQ(w.gw->state(), pn_gw_state::asleep);
@@ -89,7 +91,7 @@ TEST(Scenario, AWakeUpOnANewLinkRenewsTheKeyAtOnce) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Scenario, SleepAndWakeOnTheSameLinkRenewTheKey) {
+TEST(scenario, sleep_and_wake_on_the_same_link_renew_the_key) {
   keyed_harness w;
   w.pne->handle_sleep(w.now);
   w.run(2s);
@@ -101,14 +103,14 @@ TEST(Scenario, SleepAndWakeOnTheSameLinkRenewTheKey) {
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
 }
 
-TEST(Scenario, AForgedGoingToSleepDoesNotStopARenewal) {
+TEST(scenario, a_forged_going_to_sleep_does_not_stop_a_renewal) {
   keyed_harness w;
   w.inject(side::gw, encode(pne_notice{pne_notice::kind_t::going_to_sleep}));
   w.run(61min);
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
 }
 
-TEST(Scenario, ApprovalIsWaitedForAndWhatGoesToTheServerIsFresh) {
+TEST(scenario, the_gateway_waits_for_approval_and_then_sends_a_fresh_exchange) {
   harness_options o;
   o.policy = validation_policy::ask;
   harness w{o};
@@ -121,7 +123,7 @@ TEST(Scenario, ApprovalIsWaitedForAndWhatGoesToTheServerIsFresh) {
   EXPECT_TRUE(w.gw_disk.approved);
 }
 
-TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
+TEST(scenario, a_rejection_closes_the_link_and_survives_a_restart) {
   harness_options o;
   o.policy = validation_policy::ask;
   harness w{o};
@@ -138,7 +140,7 @@ TEST(Scenario, ARejectionClosesTheLinkAndOutlivesARestart) {
   EXPECT_EQ(w.server.asked, 0);
 }
 
-TEST(Scenario, ARejectionOfADeviceThatAListRefusesAlreadyIsRemembered) {
+TEST(scenario, a_rejection_is_stored_when_a_list_refuses_the_device_already) {
   harness_options o;
   o.denied = true;
   harness w{o};
@@ -151,7 +153,7 @@ TEST(Scenario, ARejectionOfADeviceThatAListRefusesAlreadyIsRemembered) {
   EXPECT_EQ(w.gw_disk.standing, device_standing::rejected);
 }
 
-TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
+TEST(scenario, a_second_gateway_leaves_the_device_alone_until_the_holder_is_released) {
   harness w;
   w.server.holder = gateway_id{{9}};
   w.connect();
@@ -164,7 +166,7 @@ TEST(Scenario, ASecondGatewayIsToldWhoHoldsTheDeviceAndLeavesItAlone) {
   EXPECT_EQ(w.gw_disk.standing, device_standing::normal);
 }
 
-TEST(Scenario, ADeviceWithAnotherTemporaryKeyNeverGetsAKey) {
+TEST(scenario, a_device_with_another_temporary_key_never_gets_a_key) {
   harness w;
   w.tk_prime = crypto::derive_temporary_key(crypto::openssl_suite(), w.entity, as_bytes("a guess"));
   w.crash(side::pne);
@@ -177,17 +179,21 @@ TEST(Scenario, ADeviceWithAnotherTemporaryKeyNeverGetsAKey) {
   EXPECT_GE(w.count(kind_t::presence_failed), 1);
 }
 
-TEST(Scenario, WithoutAServerTheGatewayBacksOffAndComesBack) {
+TEST(scenario, the_gateway_backs_off_without_a_server_and_recovers_with_it) {
   harness w;
   w.server_up = false;
   w.connect();
   w.run(3min);
   EXPECT_EQ(w.gw->own_epoch(), std::nullopt);
+  EXPECT_TRUE(std::any_of(w.gw_events.begin(), w.gw_events.end(), [](const gw_event& e) {
+    return e.kind == kind_t::backing_off &&
+           e.why.starts_with("the server cannot be reached; next attempt in ");
+  }));
   w.server_up = true;
   EXPECT_TRUE(w.run_until([&] { return w.keyed(); }, 10min));
 }
 
-TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
+TEST(scenario, a_failed_write_is_never_announced) {
   for (int nth = 0; nth < 4; ++nth) {
     SCOPED_TRACE(nth);
     harness w;
@@ -195,10 +201,10 @@ TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
     w.connect();
     w.run(20s);
     EXPECT_GT(w.writes, nth);
-    EXPECT_GT(w.server.asked, 0) << "of a device without a set there is nothing to keep before that";
-    EXPECT_EQ(!w.deliveries.empty(), nth > 0) << "KDEL leaves behind its index";
+    EXPECT_GT(w.server.asked, 0) << "a device without a set is not stored before that";
+    EXPECT_EQ(!w.deliveries.empty(), nth > 0) << "KDEL follows the write of its index";
     EXPECT_EQ(w.pne_disk.pending.has_value(), nth > 1);
-    EXPECT_EQ(w.count(kind_t::confirmed) > 0, nth > 2) << "KRET and report leave behind the own key";
+    EXPECT_EQ(w.count(kind_t::confirmed) > 0, nth > 2) << "KRET and report follow the write of the own key";
     EXPECT_EQ(w.gw_disk.own() != nullptr, nth > 2);
     EXPECT_FALSE(w.pne_disk.current);
     w.full_from.reset();
@@ -208,7 +214,7 @@ TEST(Scenario, AWriteThatFailsIsNeverAnnounced) {
   }
 }
 
-TEST(Scenario, AnOutcomeOfAReportThatIsOverChangesNothing) {
+TEST(scenario, the_outcome_of_a_past_report_changes_nothing) {
   keyed_harness w;
   w.tap = [](side, bytes&) { return false; };
   w.server.holder = gateway_id{{9}};

@@ -1,6 +1,6 @@
 #pragma once
-// The CPNS Server's assignment machine of one entity behind the two calls that `harness` makes, with a disk
-// that fails and a process that ends at any output.
+// The CPNS Server's assignment machine of one entity behind the interface that `harness` uses, with a failing disk
+// and a process that ends at any output.
 
 #include <map>
 #include <string>
@@ -22,15 +22,15 @@ class real_server {
   /// nullopt: the server ended before it answered.
   std::optional<answer_t> handle(const gateway_id& gw, const request_id& id,
                                  const protocol::key_assignment_request& r, time_point now);
-  /// nullopt: it ended, or could not store.
+  /// nullopt: it ended, or the write failed.
   std::optional<protocol::report_outcome> handle_report(const gateway_id& gw, epoch e, time_point now);
-  /// The process ends and begins again from its disk.
+  /// The process ends and starts again from its disk.
   void restart();
 
-  /// What it ever answered with.
+  /// The key of a former answer, or nullptr.
   [[nodiscard]] const secret32* key(const set_id& set, epoch e) const;
 
-  protocol::assignment_settings settings;  ///< heeded from the next restart on
+  protocol::assignment_settings settings;  ///< applied at the next restart
   secret_bytes disk;                       ///< empty: no row yet
   unsigned write_failures = 0;             ///< percent
   unsigned ends_per_mille = 0;             ///< of its outputs

@@ -51,7 +51,7 @@ device_record sample_device() {
   return r;
 }
 
-TEST(Records, APneRecordComesBackAsItWas) {
+TEST(records, a_pne_record_survives_encoding) {
   const auto wire = encode(sample_pne());
   const auto back = decode_pne_record(wire.expose());
   ASSERT_TRUE(back) << back.error().message();
@@ -61,7 +61,7 @@ TEST(Records, APneRecordComesBackAsItWas) {
   EXPECT_TRUE(decode_pne_record(encode(pne_record{}).expose()));
 }
 
-TEST(Records, ADeviceRecordComesBackAsItWas) {
+TEST(records, a_device_record_survives_encoding) {
   const auto wire = encode(sample_device());
   const auto back = decode_device_record(wire.expose());
   ASSERT_TRUE(back) << back.error().message();
@@ -78,7 +78,7 @@ void truncated_and_changed(const secret_bytes& wire, Decode decode) {
   auto longer = whole;
   longer.push_back(0);
   EXPECT_FALSE(decode(longer));
-  // A changed byte is refused or gives another record, never a crash; heads are what matters.
+  // A changed byte is refused or gives another record, never a crash.
   for (std::size_t i = 0; i < whole.size(); ++i)
     for (const std::uint8_t flip : {0x01, 0x80, 0xff}) {
       auto changed = whole;
@@ -87,13 +87,13 @@ void truncated_and_changed(const secret_bytes& wire, Decode decode) {
     }
 }
 
-TEST(Records, DamageIsAnErrorAndNeverACrash) {
+TEST(records, damage_is_an_error_and_never_a_crash) {
   truncated_and_changed(encode(sample_pne()), [](byte_view b) { return decode_pne_record(b).has_value(); });
   truncated_and_changed(encode(sample_device()),
                         [](byte_view b) { return decode_device_record(b).has_value(); });
 }
 
-TEST(Records, WhatContradictsItselfIsRefused) {
+TEST(records, contradictory_records_are_refused) {
   auto p = sample_pne();
   p.pending->which = epoch{3, 7};
   EXPECT_FALSE(decode_pne_record(encode(p).expose()));

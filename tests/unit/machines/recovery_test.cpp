@@ -20,7 +20,7 @@ bool is(const bytes& m) {
 
 discovery_response drsp_of(const bytes& m) { return std::get<discovery_response>(*decode_radio(m)); }
 
-TEST(Recovery, ALostKcnfIsHealedByTheNextDrspWithoutANewKey) {
+TEST(recovery, a_lost_kcnf_is_healed_by_the_next_drsp_without_a_new_key) {
   harness w;
   w.tap = [](side, bytes& m) { return !is<key_confirmation>(m); };
   w.connect();
@@ -35,7 +35,7 @@ TEST(Recovery, ALostKcnfIsHealedByTheNextDrspWithoutANewKey) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ALostKretIsSentAgainWithTheNextExchange) {
+TEST(recovery, a_lost_kret_is_sent_again_with_the_next_exchange) {
   harness w;
   w.tap = [](side, bytes& m) { return !is<key_retire>(m); };
   w.connect();
@@ -48,7 +48,7 @@ TEST(Recovery, ALostKretIsSentAgainWithTheNextExchange) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, AmnesiaIsHealedWithTheNextKeyAndWithoutTheServer) {
+TEST(recovery, amnesia_is_healed_with_the_next_key_and_without_the_server) {
   harness_options o;
   o.pne_forgets = true;
   keyed_harness w{o};
@@ -64,7 +64,7 @@ TEST(Recovery, AmnesiaIsHealedWithTheNextKeyAndWithoutTheServer) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, BeyondTheAmnesiaBudgetTheServerIsAsked) {
+TEST(recovery, the_server_is_asked_beyond_the_amnesia_budget) {
   harness_options o;
   o.pne_forgets = true;
   keyed_harness w{o};
@@ -81,7 +81,7 @@ TEST(Recovery, BeyondTheAmnesiaBudgetTheServerIsAsked) {
   EXPECT_EQ(w.gw->own_epoch()->generation(), 3u);
 }
 
-TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
+TEST(recovery, amnesia_leaves_the_healing_reserve) {
   harness_options o;
   o.pne_forgets = true;
   keyed_harness w{o};
@@ -97,7 +97,7 @@ TEST(Recovery, AmnesiaLeavesTheHealingReserve) {
   EXPECT_EQ(w.faults, std::vector<std::string>{});
 }
 
-TEST(Recovery, AForgedNullDoesNotStopARenewal) {
+TEST(recovery, a_forged_null_epoch_does_not_stop_a_renewal) {
   keyed_harness w;
   w.tap = [&w](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
@@ -116,7 +116,7 @@ TEST(Recovery, AForgedNullDoesNotStopARenewal) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, PossessionStrippedOnTheAirLosesNoKeyAndRaisesNoAlarm) {
+TEST(recovery, stripped_possession_loses_no_key_and_raises_no_alarm) {
   keyed_harness w;
   w.tap = [](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
@@ -130,13 +130,13 @@ TEST(Recovery, PossessionStrippedOnTheAirLosesNoKeyAndRaisesNoAlarm) {
   w.gw->handle_update_request(w.now);
   w.run(1min);
   EXPECT_EQ(w.pne->current_epoch(), (epoch{1, 0}))
-      << "what was sent unchained does not open: its th1 differs";
+      << "the unchained delivery cannot be decrypted: its th1 differs";
   w.tap = nullptr;
   w.run(10min);
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
+TEST(recovery, a_bad_possession_is_noise_and_three_in_a_row_go_to_the_server) {
   keyed_harness w;
   const int asked = w.server.asked;
   w.tap = [](side to, bytes& m) {
@@ -159,7 +159,7 @@ TEST(Recovery, ABadPossessionIsNoiseAndThreeInARowGoToTheServer) {
   EXPECT_GT(*w.gw->own_epoch(), (epoch{1, 0}));
 }
 
-TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
+TEST(recovery, a_gateway_that_lost_its_disk_adopts_with_a_chain_of_the_server) {
   keyed_harness w;
   w.lose_gateway_disk();
   w.run(15min);  // the window for unchained deliveries closes
@@ -169,7 +169,7 @@ TEST(Recovery, AGatewayThatLostItsDiskAdoptsWithAChainOfTheServer) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, AnOldDiskOfTheGatewayIsNoticedAndNoIndexIsUsedTwice) {
+TEST(recovery, an_old_disk_of_the_gateway_is_detected_and_no_index_is_used_twice) {
   keyed_harness w;
   const auto old = w.gw_disk;
   w.connect();
@@ -187,7 +187,7 @@ TEST(Recovery, AnOldDiskOfTheGatewayIsNoticedAndNoIndexIsUsedTwice) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, AFactoryResetIsVerifiedByTheServerBeforeAKeyLeaves) {
+TEST(recovery, a_factory_reset_is_verified_by_the_server_before_a_key_is_sent) {
   keyed_harness w;
   const int asked = w.server.asked;
   w.pne->handle_factory_reset(w.now);
@@ -199,7 +199,7 @@ TEST(Recovery, AFactoryResetIsVerifiedByTheServerBeforeAKeyLeaves) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ARestoredDeviceIsQuarantinedByTheServersWordAndReleasedByAPerson) {
+TEST(recovery, a_restored_device_is_quarantined_when_the_server_calls_it_stale) {
   keyed_harness w;
   const auto old = w.pne_disk;
   for (int i = 0; i < 2; ++i) {
@@ -220,7 +220,7 @@ TEST(Recovery, ARestoredDeviceIsQuarantinedByTheServersWordAndReleasedByAPerson)
   EXPECT_EQ(w.gw->state(), pn_gw_state::quarantined);
 }
 
-TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
+TEST(recovery, a_resync_makes_the_gateway_recover_with_a_verified_possession) {
   harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
@@ -232,7 +232,7 @@ TEST(Recovery, AResyncMakesTheGatewayRecoverWithAVerifiedPossession) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
+TEST(recovery, a_continued_set_brings_no_erased_index_back) {
   keyed_harness w;
   w.connect();
   w.run(5s);
@@ -245,7 +245,7 @@ TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
   w.server.forget_reports();
   w.gw->handle_report_outcome(w.now, epoch{1, 2}, report_outcome::resync);
   w.run(10s);
-  EXPECT_EQ(w.gw->record().generation, 1u) << "no key of the set was reported, so it goes on";
+  EXPECT_EQ(w.gw->record().generation, 1u) << "no key of the set was reported, so the set continues";
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 3}));
   EXPECT_EQ(w.gw->record().keys.front().which, (epoch{1, 3}));
   EXPECT_TRUE(std::is_sorted(w.gw->record().keys.begin(), w.gw->record().keys.end(),
@@ -253,7 +253,7 @@ TEST(Recovery, ASetThatGoesOnBringsNoErasedIndexBack) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
+TEST(recovery, a_not_holder_outcome_stops_deliveries_and_keeps_the_keys) {
   harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.keyed(); }, 20s));
@@ -267,9 +267,9 @@ TEST(Recovery, ANotHolderOutcomeStopsDeliveriesAndKeepsTheKeys) {
   EXPECT_EQ(w.deliveries.size(), 1u);
 }
 
-TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
+TEST(recovery, a_restart_between_the_write_and_the_kdel_burns_the_index) {
   harness w;
-  // Outputs of a first contact until KDEL: the crash comes at the first KDEL, after its record is durable.
+  // The gateway crashes at its first KDEL, after the record is durable.
   bool crashed = false;
   w.before_output = [&](side which, int) {
     const auto* next = w.gw_disk.find(epoch{1, 0});
@@ -284,7 +284,7 @@ TEST(Recovery, ARestartBetweenTheWriteAndTheKdelBurnsTheIndex) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, AGatewayThatLostItsDiskAfterAnUnconfirmedDeliveryUsesNoIndexTwice) {
+TEST(recovery, a_gateway_that_lost_its_disk_after_an_unconfirmed_delivery_uses_no_index_twice) {
   harness w;
   w.tap = [](side to, bytes& m) { return to != side::pne || !is<key_delivery>(m); };
   w.connect();
@@ -300,12 +300,11 @@ TEST(Recovery, AGatewayThatLostItsDiskAfterAnUnconfirmedDeliveryUsesNoIndexTwice
   w.connect();
   w.run(20s);
   EXPECT_TRUE(w.keyed());
-  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 32}))
-      << "index 0 was in a KDEL, and whoever heard it may hold its key";
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 32})) << "index 0 was in a KDEL, and its receiver may hold the key";
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Recovery, TheSameEntityOnTwoLinksIsServedOnTheOneThatVerifies) {
+TEST(recovery, an_entity_on_two_links_is_served_on_the_one_that_verifies) {
   keyed_harness w;
   const gw_link other{7, 99};
   discovery_request dreq;
@@ -323,7 +322,7 @@ TEST(Recovery, TheSameEntityOnTwoLinksIsServedOnTheOneThatVerifies) {
   EXPECT_EQ(w.count(kind_t::amnesia), 0);
 }
 
-TEST(Recovery, AForeignAnswerOnARememberedLinkSendsTheLinkBackToTheDetector) {
+TEST(recovery, a_foreign_answer_closes_the_link_and_leaves_the_device_unchanged) {
   keyed_harness w;
   w.tap = [](side to, bytes& m) {
     if (to == side::gw && is<discovery_response>(m)) {
@@ -337,7 +336,7 @@ TEST(Recovery, AForeignAnswerOnARememberedLinkSendsTheLinkBackToTheDetector) {
   const auto before = w.link;
   w.run(15s);
   EXPECT_NE(w.link, before);
-  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0})) << "nothing of the device that was there before is touched";
+  EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 0})) << "the record of the former device is unchanged";
 }
 
 }  // namespace

@@ -1,5 +1,5 @@
-// Strangers that know the Entity ID of a device alone: they raise no alarm, cost no key, stop no renewal, and
-// hold up a first contact, or the healing of a device that lost its key, for a bounded time.
+// Strangers that know only the Entity ID of a device: they raise no alarm, cost no key, stop no renewal, and delay
+// a first contact, or the healing of a device that lost its key, for a bounded time.
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -18,7 +18,7 @@ using kind_t = gw_event::kind_t;
 constexpr lie lies[] = {lie::no_key,      lie::reset,       lie::own_epoch,
                         lie::other_epoch, lie::no_presence, lie::mixed};
 
-constexpr seconds answers_last{55};  ///< so long the server is asked about the answers to one DREQ
+constexpr seconds answers_last{55};  ///< the server is asked about the answers to one DREQ for this long
 
 harness_options among(std::uint64_t seed, milliseconds answer_timeout = answer_timeout_default) {
   harness_options o;
@@ -79,7 +79,7 @@ TEST_P(each_crowd, an_unkeyed_device_gets_its_key) {
     const bool keyed = strangers.run_until([&] { return w.keyed(); }, most);
     in_time += keyed ? 1 : 0;
     if (!keyed) std::cout << "seed " << seed << ": not keyed in time\n";
-    EXPECT_LE(w.server.asked - asked, (w.now - begun) / 1s + 1) << "one request a second, seed " << seed;
+    EXPECT_LE(w.server.asked - asked, (w.now - begun) / 1s + 1) << "one request per second, seed " << seed;
     ASSERT_LE(strangers.dreqs.size(), 1u + static_cast<std::size_t>((w.now - came) / answers_last))
         << "no further DREQ before the server was asked about the answers to this one, seed " << seed;
     EXPECT_TRUE(strangers.run_until([&] { return w.keyed(); }, most)) << "seed " << seed;
@@ -123,7 +123,7 @@ TEST_P(each_crowd, a_device_that_moved_to_another_link_is_renewed_at_once) {
   }
 }
 
-TEST(Strangers, OneThatAnswersWithoutEndDoesNotPushTheDevicesAnswerOut) {
+TEST(strangers, one_that_answers_without_end_does_not_evict_the_devices_answer) {
   constexpr std::size_t k = 8;
   int in_time = 0;
   for (std::uint64_t seed = 1; seed <= 20; ++seed) {
@@ -143,7 +143,7 @@ bool is_answer(side to, const bytes& m) {
   return to == side::gw && std::holds_alternative<discovery_response>(*decode_radio(m));
 }
 
-TEST(Strangers, TheGoodLinkStaysWhileTheDeviceAnswersOneOfTheRepetitions) {
+TEST(strangers, the_good_link_stays_while_the_device_answers_one_of_the_repetitions) {
   for (const auto kind : lies) {
     SCOPED_TRACE(static_cast<int>(kind));
     keyed_harness w{among(21 + static_cast<std::uint64_t>(kind))};
@@ -159,7 +159,7 @@ TEST(Strangers, TheGoodLinkStaysWhileTheDeviceAnswersOneOfTheRepetitions) {
     for (int i = 0; i < 3; ++i) {
       const auto before = *w.gw->own_epoch();
       w.gw->handle_update_request(w.now);
-      // An exchange that the strangers began may be under way, and is as slow.
+      // An exchange that the strangers began may be open, and is as slow.
       EXPECT_TRUE(strangers.run_until([&] { return w.gw->own_epoch() > before; }, 10s)) << i;
       EXPECT_EQ(w.gw->own_epoch()->value(), before.value() + 1) << "an index was spent on a stranger";
       strangers.run(3s);
@@ -171,7 +171,7 @@ TEST(Strangers, TheGoodLinkStaysWhileTheDeviceAnswersOneOfTheRepetitions) {
   }
 }
 
-TEST(Strangers, AGoodLinkThatWasSilentThroughAllRepetitionsIsClosed) {
+TEST(strangers, a_good_link_that_was_silent_through_all_repetitions_is_closed) {
   for (const auto kind : {lie::no_key, lie::reset, lie::mixed}) {
     SCOPED_TRACE(static_cast<int>(kind));
     keyed_harness w{among(31 + static_cast<std::uint64_t>(kind))};
@@ -198,7 +198,7 @@ TEST(Strangers, AGoodLinkThatWasSilentThroughAllRepetitionsIsClosed) {
   }
 }
 
-TEST(Strangers, NoneBeginsAnExchangeWithin10SecondsOfAVerifiedTag) {
+TEST(strangers, none_begins_an_exchange_within_10_seconds_of_a_verified_tag) {
   keyed_harness w;
   w.run(20s);
   time_point asked = time_zero;  // when the first DREQ went to the stranger
@@ -214,10 +214,10 @@ TEST(Strangers, NoneBeginsAnExchangeWithin10SecondsOfAVerifiedTag) {
   w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
   w.run(30s);
   EXPECT_GE(asked - verified, 10s);
-  EXPECT_LE(asked - verified, 11s) << "it is only put off";
+  EXPECT_LE(asked - verified, 11s) << "it is only delayed";
 }
 
-TEST(Strangers, OneExchangeIn10SecondsIsBegunForThem) {
+TEST(strangers, they_cause_at_most_one_exchange_in_10_seconds) {
   keyed_harness w;
   int dreqs = 0;
   w.tap = [&](side to, bytes& m) {
@@ -230,7 +230,7 @@ TEST(Strangers, OneExchangeIn10SecondsIsBegunForThem) {
   EXPECT_LE(dreqs, 10);
 }
 
-TEST(Strangers, ANoticeCountsOnTheGoodLinkAlone) {
+TEST(strangers, a_notice_counts_on_the_good_link_alone) {
   keyed_harness w;
   const gw_link other{7, 1};
   w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
@@ -245,7 +245,7 @@ TEST(Strangers, ANoticeCountsOnTheGoodLinkAlone) {
   EXPECT_EQ(w.gw->own_epoch(), (epoch{1, 1}));
 }
 
-TEST(Strangers, AConfirmationThatSomebodyElseRepeatsDoesNotMoveTheGoodLink) {
+TEST(strangers, a_confirmation_that_a_stranger_repeats_does_not_move_the_good_link) {
   keyed_harness w;
   const gw_link other{7, 1};
   w.gw->handle_detected(w.now, other, bytes{1}, bytes{2});
@@ -264,7 +264,7 @@ TEST(Strangers, AConfirmationThatSomebodyElseRepeatsDoesNotMoveTheGoodLink) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Strangers, AmnesiaIsToldWhenTheDeliveryIsConfirmed) {
+TEST(strangers, amnesia_is_reported_when_the_delivery_is_confirmed) {
   harness_options o;
   o.pne_forgets = true;
   keyed_harness w{o};
@@ -277,14 +277,14 @@ TEST(Strangers, AmnesiaIsToldWhenTheDeliveryIsConfirmed) {
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.deliveries.size() == 2; }, 30s));
   w.run(5s);
-  EXPECT_EQ(w.count(kind_t::amnesia), 0) << "a stranger could have been the one who asked";
+  EXPECT_EQ(w.count(kind_t::amnesia), 0) << "it may have been a stranger that asked";
   deaf = false;
   w.run(1min);
   EXPECT_EQ(w.count(kind_t::amnesia), 1);
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Strangers, WithoutTheServerOneClaimDrawnByChanceIsHealedOutOfTheBudget) {
+TEST(strangers, a_random_claim_is_healed_within_the_budget_when_the_server_is_down) {
   int healed = 0;
   for (std::uint64_t seed = 1; seed <= 10; ++seed) {
     auto o = among(seed);
@@ -302,7 +302,7 @@ TEST(Strangers, WithoutTheServerOneClaimDrawnByChanceIsHealedOutOfTheBudget) {
   EXPECT_GE(healed, 8);
 }
 
-TEST(Strangers, ADeviceThatProvesItselfWhileTheServerIsAskedKeepsWhatTheServerMade) {
+TEST(strangers, a_device_that_proves_itself_while_the_server_is_asked_keeps_the_servers_keys) {
   keyed_harness w;
   w.disconnect();
   w.run(15s);
@@ -312,8 +312,8 @@ TEST(Strangers, ADeviceThatProvesItselfWhileTheServerIsAskedKeepsWhatTheServerMa
   dreq.suites = {suite_x25519};
   seeded_entropy random{1};
   w.elsewhere = [&](gw_link to, const bytes& m) {
-    const auto said = decode_radio(m);
-    if (const auto* asked = said ? std::get_if<discovery_request>(&*said) : nullptr)
+    const auto decoded = decode_radio(m);
+    if (const auto* asked = decoded ? std::get_if<discovery_request>(&*decoded) : nullptr)
       w.gw->handle_frame(w.now, to, encode(forged(*asked, w.entity, lie::reset, {}, random)));
   };
   w.gw->handle_detected(w.now, other, encode(dreq), encode(forged(dreq, w.entity, lie::reset, {}, random)));

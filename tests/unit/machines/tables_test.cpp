@@ -20,12 +20,12 @@ void accepts_change_or_act(const Table& table) {
   }
 }
 
-TEST(Tables, WhatIsIgnoredOrRejectedChangesNoState) {
+TEST(tables, ignored_and_rejected_triggers_change_no_state) {
   accepts_change_or_act(pne_table);
   accepts_change_or_act(pn_gw_table);
 }
 
-TEST(Tables, EveryNameIsThereOnce) {
+TEST(tables, every_name_is_unique) {
   std::set<std::string_view> names;
   for (std::size_t i = 0; i < fsm::count<pn_gw_state>; ++i)
     names.insert(name_of(static_cast<pn_gw_state>(i)));
@@ -49,14 +49,14 @@ bool some_row(const Table& table, State from, State to) {
   return false;
 }
 
-/// Takes a gateway machine into `wanted`; the harness is left as it is there.
+/// Runs the harness until the gateway's machine is in state `wanted`.
 void lead(harness& w, pn_gw_state wanted) {
   const auto reached = [&] { return w.gw && w.gw->state() == wanted; };
   using st = pn_gw_state;
   switch (wanted) {
   case st::found: return;
   case st::validating:
-    // A set is held and no key of it was confirmed: what such a device says is waited for.
+    // The gateway holds a set without a confirmed key, so it waits for the device's answer.
     w.before_output = [&w, crashed = false](side which, int) mutable {
       const auto* next = w.gw_disk.find(epoch{1, 0});
       if (which != side::gw || crashed || next == nullptr || next->use != key_use::handed_out) return false;
@@ -109,7 +109,7 @@ harness_options options_for(pn_gw_state wanted) {
   return o;
 }
 
-/// Everything that can be handed to a gateway's machine; the harness tells what is on the air.
+/// Every kind of input of a gateway's machine.
 std::vector<std::function<void(harness&)>> gateway_inputs() {
   using w_t = harness&;
   std::vector<std::function<void(harness&)>> all;
@@ -160,14 +160,14 @@ std::vector<std::function<void(harness&)>> gateway_inputs() {
   return all;
 }
 
-TEST(Tables, EveryInputInEveryStateOfTheGatewayFollowsTheTable) {
+TEST(tables, every_input_in_every_state_of_the_gateway_follows_the_table) {
   const auto inputs = gateway_inputs();
   for (std::size_t i = 0; i < fsm::count<pn_gw_state>; ++i) {
     const auto wanted = static_cast<pn_gw_state>(i);
     for (std::size_t n = 0; n < inputs.size(); ++n) {
       harness w{options_for(wanted)};
       lead(w, wanted);
-      ASSERT_EQ(w.gw->state(), wanted) << "could not be led to " << name_of(wanted);
+      ASSERT_EQ(w.gw->state(), wanted) << "state " << name_of(wanted) << " was not reached";
       inputs[n](w);
       EXPECT_TRUE(some_row(pn_gw_table, wanted, w.gw->state()))
           << name_of(wanted) << " -> " << name_of(w.gw->state()) << ", input " << n;
@@ -177,7 +177,7 @@ TEST(Tables, EveryInputInEveryStateOfTheGatewayFollowsTheTable) {
   }
 }
 
-TEST(Tables, EveryInputInEveryStateOfThePneFollowsTheTable) {
+TEST(tables, every_input_in_every_state_of_the_pne_follows_the_table) {
   using st = pne_state;
   const auto gw = harness_options{}.gw;
   std::vector<std::function<void(harness&)>> inputs;

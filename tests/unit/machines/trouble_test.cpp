@@ -1,9 +1,9 @@
-// Troubles that come together: none of them may leave a device unserved, or served for nothing.
+// Several faults together: none of them may leave a device unserved, or waste keys.
 #include <gtest/gtest.h>
 
 #include <set>
 
-#include "protocol/claim_numbers.hpp"
+#include "protocol/constants.hpp"
 #include "tests/unit/machines/keyed_harness.hpp"
 
 namespace cpns::test {
@@ -19,7 +19,7 @@ harness_options with_real_server() {
   return o;
 }
 
-/// What anybody in range can answer to `dreq`: the device's Entity ID, and tags that are nobody's.
+/// A stranger's answer to `dreq`: the device's Entity ID and random tags.
 discovery_response forged(harness& w, const discovery_request& dreq, std::optional<epoch> highest) {
   discovery_response drsp;
   drsp.gw_nonce_echo = first<4>(dreq.gw_nonce);
@@ -32,7 +32,7 @@ discovery_response forged(harness& w, const discovery_request& dreq, std::option
   return drsp;
 }
 
-/// A stranger comes up on a link of its own and says that it is the device.
+/// A stranger connects on a link of its own and claims to be the device.
 void stranger_comes(harness& w, gw_link on) {
   discovery_request dreq;
   dreq.gw = w.o.gw;
@@ -41,7 +41,7 @@ void stranger_comes(harness& w, gw_link on) {
   w.gw->handle_detected(w.now, on, encode(dreq), encode(forged(w, dreq, std::nullopt)));
 }
 
-TEST(Trouble, ALinkThatIsGivenUpIsClosedAlthoughAWriteFails) {
+TEST(trouble, a_dropped_link_is_closed_although_a_write_fails) {
   harness_options o;
   o.policy = validation_policy::ask;
   harness w{o};
@@ -51,10 +51,10 @@ TEST(Trouble, ALinkThatIsGivenUpIsClosedAlthoughAWriteFails) {
   w.o.persist_failure = 100;
   w.gw->handle_approval(w.now, false);
   w.run(100ms);
-  EXPECT_FALSE(w.link) << "the gateway hears nothing on it any more";
+  EXPECT_FALSE(w.link) << "the gateway no longer listens on it";
 }
 
-TEST(Trouble, ARefusalThatComesAfterTheLinkCameBackIsHeeded) {
+TEST(trouble, a_refusal_that_arrives_after_a_reconnect_is_obeyed) {
   harness w;
   w.connect();
   ASSERT_TRUE(w.run_until([&] { return w.gw->record().request.has_value(); }, 5s));
@@ -68,13 +68,13 @@ TEST(Trouble, ARefusalThatComesAfterTheLinkCameBackIsHeeded) {
   EXPECT_EQ(w.gw_disk.standing, device_standing::quarantined);
 }
 
-TEST(Trouble, ANonceThatNeverComesDoesNotEndWhatBeganAfterTheLinkCameBack) {
+TEST(trouble, a_missing_nonce_does_not_end_an_exchange_that_began_after_a_reconnect) {
   keyed_harness w;
   w.nonces_hang = true;
   w.tap = [&](side to, bytes& m) {
-    const auto said = decode_radio(m);
-    if (to == side::gw || !std::holds_alternative<discovery_request>(*said)) return to == side::pne;
-    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*said), epoch{9, 0})));
+    const auto decoded = decode_radio(m);
+    if (to == side::gw || !std::holds_alternative<discovery_request>(*decoded)) return to == side::pne;
+    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*decoded), epoch{9, 0})));
     return false;
   };
   w.gw->handle_update_request(w.now);
@@ -88,7 +88,7 @@ TEST(Trouble, ANonceThatNeverComesDoesNotEndWhatBeganAfterTheLinkCameBack) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAnswer) {
+TEST(trouble, a_refill_unknown_to_a_restored_server_is_requested_again_with_the_devices_answer) {
   harness w{with_real_server()};
   w.real->settings.set_size = 12;
   w.real->settings.rekey = 24h;
@@ -119,15 +119,15 @@ TEST(Trouble, ARefillThatARestoredServerDoesNotKnowIsAskedAgainWithTheDevicesAns
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
+TEST(trouble, a_stranger_does_not_stop_the_renewals_of_a_gateway_without_a_server) {
   keyed_harness w;
   w.server_up = false;
   bool lost = false;
   w.tap = [&](side to, bytes& m) {
-    const auto said = decode_radio(m);
-    if (to == side::gw || lost || !std::holds_alternative<discovery_request>(*said)) return true;
+    const auto decoded = decode_radio(m);
+    if (to == side::gw || lost || !std::holds_alternative<discovery_request>(*decoded)) return true;
     lost = true;
-    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*said), epoch{9, 0})));
+    w.inject(side::gw, encode(forged(w, std::get<discovery_request>(*decoded), epoch{9, 0})));
     return false;
   };
   w.gw->handle_update_request(w.now);
@@ -136,7 +136,7 @@ TEST(Trouble, AStrangerDoesNotStopTheRenewalsOfAGatewayWithoutAServer) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Trouble, ADeviceThatTakesNoKeyForDaysIsServedWhenItTakesOne) {
+TEST(trouble, a_device_that_accepts_no_key_for_days_is_served_when_it_accepts_one) {
   harness w{with_real_server()};
   w.tap = [](side, bytes& m) { return !std::holds_alternative<key_delivery>(*decode_radio(m)); };
   w.connect();
@@ -148,7 +148,7 @@ TEST(Trouble, ADeviceThatTakesNoKeyForDaysIsServedWhenItTakesOne) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Trouble, KeysThatNobodyConfirmedLeaveTheRecordReadable) {
+TEST(trouble, unconfirmed_keys_leave_the_record_readable) {
   harness w{with_real_server()};
   w.crash(side::gw);
   w.gw_disk.generation = 1;
@@ -167,7 +167,7 @@ TEST(Trouble, KeysThatNobodyConfirmedLeaveTheRecordReadable) {
   EXPECT_EQ(w.disagreement(), "");
 }
 
-TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
+TEST(trouble, strangers_on_other_links_do_not_evict_the_device) {
   keyed_harness w;
   const auto own = w.link;
   std::vector<gw_link> closed;
@@ -179,12 +179,12 @@ TEST(Trouble, StrangersOnOtherLinksDoNotPushOutTheDevice) {
     w.run(1ms);
   }
   EXPECT_EQ(w.link, own);
-  EXPECT_EQ(closed.size(), 300 - (claims_max - 1)) << "a newcomer takes the place of a stranger";
+  EXPECT_EQ(closed.size(), 300 - (claims_max - 1)) << "a new link evicts one of a stranger";
   EXPECT_GT(std::set(closed.begin(), closed.end()).rbegin()->link, 250u)
-      << "by chance, and it may be its own";
+      << "a random one, which may be the new link itself";
 }
 
-TEST(Trouble, AStrangerWhoComesAndGoesSpendsNoKeys) {
+TEST(trouble, a_stranger_that_comes_and_goes_costs_no_keys) {
   keyed_harness w;
   for (std::uint64_t n = 1; n <= 20; ++n) {
     stranger_comes(w, {7, n});

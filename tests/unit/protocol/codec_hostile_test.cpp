@@ -1,4 +1,4 @@
-// Whatever bytes arrive at a decoder, the answer is a message or an error that says what was wrong.
+// For any bytes, a decoder returns a message or an error that names the fault.
 
 #include <gtest/gtest.h>
 
@@ -16,7 +16,7 @@ struct decoder {
   std::string name;
   std::vector<sample> good;
   std::size_t size_max;
-  /// The error, if the bytes are refused; else the bytes that the decoded message encodes to.
+  /// Decodes and encodes again; the error, if the bytes are refused.
   std::function<result<bytes>(byte_view)> run;
 };
 
@@ -52,7 +52,7 @@ class codec_hostile : public testing::TestWithParam<int> {
   }
 };
 
-TEST_P(codec_hostile, the_good_ones_come_back) {
+TEST_P(codec_hostile, accepts_and_reproduces_good_messages) {
   for (const auto& s : d_.good) {
     const auto r = d_.run(s.encoded);
     ASSERT_TRUE(r.has_value()) << s.name << ": " << r.error().message();
@@ -60,14 +60,14 @@ TEST_P(codec_hostile, the_good_ones_come_back) {
   }
 }
 
-TEST_P(codec_hostile, cut_at_every_byte) {
+TEST_P(codec_hostile, refuses_a_message_cut_at_any_byte) {
   for (const auto& s : d_.good)
     for (std::size_t n = 0; n < s.encoded.size(); ++n)
       refused(byte_view{s.encoded}.first(n), errc::wire_truncated,
               s.name + " cut after " + std::to_string(n));
 }
 
-TEST_P(codec_hostile, anything_behind) {
+TEST_P(codec_hostile, refuses_any_trailing_byte) {
   for (const auto& s : d_.good)
     for (int b = 0; b < 256; ++b) {
       auto longer = s.encoded;
@@ -76,7 +76,7 @@ TEST_P(codec_hostile, anything_behind) {
     }
 }
 
-TEST_P(codec_hostile, longer_than_the_bound) {
+TEST_P(codec_hostile, refuses_a_message_longer_than_the_bound) {
   for (const auto& s : d_.good) {
     auto longer = s.encoded;
     longer.resize(d_.size_max + 1);
@@ -87,7 +87,7 @@ TEST_P(codec_hostile, longer_than_the_bound) {
   refused(bytes(d_.size_max * 16), errc::wire_oversized, "zeros");
 }
 
-TEST_P(codec_hostile, each_head_too_wide) {
+TEST_P(codec_hostile, refuses_each_head_that_is_too_wide) {
   for (const auto& s : d_.good)
     for (const auto& h : samples::heads_of(s.encoded))
       for (int extra = 1; extra <= 4; ++extra)
@@ -95,7 +95,7 @@ TEST_P(codec_hostile, each_head_too_wide) {
           refused(*wide, errc::wire_non_minimal, s.name + ", head at " + std::to_string(h.offset));
 }
 
-TEST_P(codec_hostile, each_element_of_indefinite_length) {
+TEST_P(codec_hostile, refuses_each_element_of_indefinite_length) {
   for (const auto& s : d_.good)
     for (const auto& h : samples::heads_of(s.encoded)) {
       if (h.major < 2 || h.major > 4) continue;
@@ -105,7 +105,7 @@ TEST_P(codec_hostile, each_element_of_indefinite_length) {
     }
 }
 
-TEST_P(codec_hostile, each_head_announces_far_more_than_there_is) {
+TEST_P(codec_hostile, refuses_each_head_that_announces_more_than_there_is) {
   for (const auto& s : d_.good)
     for (const auto& h : samples::heads_of(s.encoded)) {
       if (h.major < 2 || h.major > 4) continue;
@@ -118,7 +118,7 @@ TEST_P(codec_hostile, each_head_announces_far_more_than_there_is) {
     }
 }
 
-/// Elements of every CBOR type; an element of a message takes its own type, and some of them null.
+/// Elements of every CBOR type. Each element of a message accepts only its own type, and some null.
 const std::vector<std::pair<std::string, bytes>>& strangers() {
   static const std::vector<std::pair<std::string, bytes>> all{
       {"a negative integer", {0x20}},
@@ -141,23 +141,23 @@ const std::vector<std::pair<std::string, bytes>>& strangers() {
   return all;
 }
 
-TEST_P(codec_hostile, each_element_replaced_by_every_type) {
+TEST_P(codec_hostile, refuses_each_element_replaced_by_another_type) {
   for (const auto& s : d_.good)
     for (const auto& h : samples::heads_of(s.encoded))
       for (const auto& [what, encoded] : strangers()) {
         const auto changed = samples::replaced(s.encoded, h, encoded);
         if (changed == s.encoded) continue;
         const auto r = d_.run(changed);
-        // A number may be any number, and a reason may be empty; nothing else of the list fits anywhere.
+        // A number may have any value, and a reason may be empty; nothing else of the list is valid.
         if (r) {
           EXPECT_TRUE((what == "2^64-1" && h.major == 0) || (what == "an empty text" && s.name == "Refusal"))
-              << s.name << ", element at " << h.offset << " taken as " << what;
+              << s.name << ", element at " << h.offset << " accepted as " << what;
           EXPECT_TRUE(*r == changed);
         }
       }
 }
 
-TEST_P(codec_hostile, nested_deeply) {
+TEST_P(codec_hostile, refuses_deep_nesting) {
   for (int head : {0x81, 0x82, 0x83, 0x86, 0x8a, 0x8f}) {
     bytes in(1000, static_cast<std::uint8_t>(head));
     in.push_back(0);
@@ -171,8 +171,8 @@ TEST_P(codec_hostile, nested_deeply) {
     }
 }
 
-TEST_P(codec_hostile, each_byte_changed) {
-  std::vector<std::uint8_t> changes;  // as the bits that are flipped, then as the byte that is put there
+TEST_P(codec_hostile, refuses_or_reproduces_a_message_with_any_changed_byte) {
+  std::vector<std::uint8_t> changes;  // bits to flip
   for (int bit = 0; bit < 8; ++bit) changes.push_back(static_cast<std::uint8_t>(1 << bit));
   const std::vector<std::uint8_t> values{0x00, 0x17, 0x18, 0x19, 0x1a, 0x1b, 0x1c, 0x1f,
                                          0x20, 0x40, 0x58, 0x5f, 0x60, 0x7f, 0x80, 0x9f,
@@ -188,7 +188,7 @@ TEST_P(codec_hostile, each_byte_changed) {
       }
 }
 
-TEST_P(codec_hostile, random_bytes_and_random_damage) {
+TEST_P(codec_hostile, refuses_or_reproduces_random_bytes_and_random_damage) {
   samples::sequence random{2026};
   for (int i = 0; i < 20'000; ++i) {
     bytes in(random.below(200));

@@ -1,4 +1,4 @@
-// What each element of the server link means.
+// The meaning of each element of the server link.
 
 #include <gtest/gtest.h>
 
@@ -7,7 +7,7 @@
 namespace cpns::protocol {
 namespace {
 
-TEST(codec_link, values_survive) {
+TEST(codec_link, values_survive_decoding) {
   const auto r = decode_link_answer(samples::answers()[2].encoded);
   ASSERT_TRUE(r.has_value());
   const auto& k = std::get<assigned_keys>(r->body);
@@ -21,7 +21,7 @@ TEST(codec_link, values_survive) {
   EXPECT_EQ(k.not_after, 1'800'000'000);
 }
 
-TEST(codec_link, a_request_is_no_answer) {
+TEST(codec_link, refuses_a_message_in_the_wrong_direction) {
   for (const auto& s : samples::requests())
     EXPECT_EQ(decode_link_answer(s.encoded).error().code, errc::wire_unknown_message) << s.name;
   for (const auto& s : samples::answers())
@@ -54,7 +54,7 @@ TEST(codec_link, a_refusal_that_is_too_long_is_cut_between_characters) {
   EXPECT_EQ(std::get<refusal>(r->body).reason, std::string(199, 'x'));
 }
 
-TEST(codec_link, the_request_id_of_what_is_not_understood) {
+TEST(codec_link, finds_the_request_id_of_an_unknown_message) {
   const auto good = samples::requests()[2].encoded;
   const auto id = decode_link_request(good)->id;
   EXPECT_EQ(peek_request_id(good), id);

@@ -1,4 +1,4 @@
-// What each element of the radio link means, and what an error says.
+// The meaning of each element of the radio link, and the texts of errors.
 
 #include <gtest/gtest.h>
 
@@ -13,7 +13,7 @@ discovery_response keyed_answer() {
   return std::get<discovery_response>(*m);
 }
 
-TEST(codec_radio, values_survive) {
+TEST(codec_radio, values_survive_decoding) {
   const auto m = keyed_answer();
   EXPECT_EQ(m.entity.text(), "urn:dev:mac:0024befffe804ff1");
   EXPECT_EQ(m.suite, suite_x25519);
@@ -47,17 +47,16 @@ TEST(codec_radio, errors_name_the_element) {
   EXPECT_NE(c.error().detail.find("KDEL.gw_share"), std::string::npos) << c.error().detail;
 }
 
-TEST(codec_radio, suites_out_of_order_are_told_as_what_they_are) {
+TEST(codec_radio, reports_suites_that_do_not_ascend) {
   auto out = samples::radio()[0].encoded;  // ... 01 02 18 c8
   std::swap(out[out.size() - 4], out[out.size() - 3]);
   const auto refused = decode_radio(out);
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, errc::wire_order);
-  EXPECT_EQ(refused.error().message(),
-            "elements do not ascend, or one is repeated: DREQ.suites: must ascend, 1 follows 2");
+  EXPECT_EQ(refused.error().message(), "the elements are not strictly ascending: DREQ.suites: 1 follows 2");
 }
 
-TEST(codec_radio, sealed_sizes) {
+TEST(codec_radio, accepts_a_ciphertext_of_16_to_512_bytes) {
   for (const auto& [size, fits] : {std::pair{15, false}, {16, true}, {512, true}, {513, false}}) {
     const auto r =
         decode_radio(encode(key_delivery{epoch{1, 0}, false, {}, bytes(static_cast<std::size_t>(size))}));
@@ -75,7 +74,7 @@ TEST(codec_radio, the_largest_message_fits_its_bound) {
   EXPECT_LE(encode(m).size(), 256u);
 }
 
-TEST(codec_radio, delivery_content) {
+TEST(codec_radio, delivery_content_survives_and_damage_is_refused) {
   delivery_content c;
   for (auto& b : c.eukey.expose_mutable()) b = 7;
   c.owner.value[0] = 9;

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "protocol/codec.hpp"
-#include "protocol/link_codec.hpp"
 
 namespace cpns::protocol::samples {
 
@@ -18,7 +17,7 @@ std::vector<sample> radio();
 std::vector<sample> requests();
 std::vector<sample> answers();
 
-/// Where one element of an encoded value begins, and its head.
+/// The offset of an element in an encoded value, and its head.
 struct head {
   std::size_t offset;
   std::size_t size;
@@ -27,7 +26,7 @@ struct head {
 };
 /// The heads of all elements in order. `encoded` is well formed.
 std::vector<head> heads_of(const bytes& encoded);
-/// The same value with one head in a form `extra` sizes longer (1 to 4); nullopt if there is none.
+/// The same value with one head `extra` sizes longer (1 to 4); nullopt if that form does not exist.
 std::optional<bytes> widened(const bytes& encoded, const head& h, int extra);
 /// The same value with the element that begins with `h` replaced by other bytes.
 bytes replaced(const bytes& encoded, const head& h, byte_view with);

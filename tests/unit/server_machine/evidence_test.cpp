@@ -1,4 +1,4 @@
-// What a device's answer must prove before anything is released.
+// The proofs in a device's answer that are required before anything is released.
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
@@ -36,7 +36,7 @@ TEST(evidence, the_answer_given_to_another_gateway_is_refused) {
   EXPECT_TRUE(w.saw("foreign-answer"));
 }
 
-TEST(evidence, the_issuer_nonce_is_good_for_slots_minus_two_to_plus_one) {
+TEST(evidence, the_issuer_nonce_is_accepted_in_slots_minus_two_to_plus_one) {
   for (const int slot : {-3, -2, -1, 0, 1, 2}) {
     harness w;
     const auto e = w.device.answer(w.gw, w.nonce(w.gw, slot));
@@ -44,7 +44,7 @@ TEST(evidence, the_issuer_nonce_is_good_for_slots_minus_two_to_plus_one) {
   }
 }
 
-TEST(evidence, an_answer_that_was_hoarded_is_stale) {
+TEST(evidence, an_answer_that_was_held_back_is_stale) {
   harness w;
   const auto e = w.meet();
   w.now += std::chrono::minutes{4};
@@ -98,11 +98,11 @@ TEST(evidence, the_request_must_be_for_the_entity_that_answered) {
   EXPECT_EQ(status_for(w, other.answer(w.gw, w.nonce(w.gw))), link_status::bad_request);
 }
 
-TEST(evidence, an_exchange_that_cannot_have_happened_is_a_bad_request) {
+TEST(evidence, an_inconsistent_exchange_is_a_bad_request) {
   harness w;
   auto mixed = w.meet();
   mixed.dreq = w.meet().dreq;
-  EXPECT_EQ(status_for(w, mixed), link_status::bad_request) << "the echo is of another DREQ";
+  EXPECT_EQ(status_for(w, mixed), link_status::bad_request) << "it echoes another DREQ";
   auto swapped = w.meet();
   std::swap(swapped.dreq, swapped.drsp);
   EXPECT_EQ(status_for(w, swapped), link_status::bad_request);
@@ -119,7 +119,7 @@ TEST(evidence, an_exchange_that_cannot_have_happened_is_a_bad_request) {
   r.dreq.reset();
   EXPECT_EQ(status_of(w.send(r)), link_status::bad_request);
   r.drsp.reset();
-  EXPECT_EQ(status_of(w.send(r)), link_status::bad_request) << "only a refill may leave both out";
+  EXPECT_EQ(status_of(w.send(r)), link_status::bad_request) << "only a refill may omit both";
 }
 
 TEST(evidence, presence_can_be_switched_off_for_a_batch_and_for_all) {
@@ -145,7 +145,7 @@ TEST(evidence, without_presence_a_false_possession_is_refused) {
             link_status::presence_failed);
 }
 
-TEST(stale, a_device_that_went_back_gets_nothing) {
+TEST(stale, a_device_that_went_back_gets_no_keys) {
   harness w;
   const auto keys = w.first();
   w.deliver(keys, 5);
@@ -155,7 +155,7 @@ TEST(stale, a_device_that_went_back_gets_nothing) {
   EXPECT_EQ(status_for(w, w.meet(), assignment_reason::recover), link_status::stale_epoch);
 }
 
-TEST(stale, an_answer_older_than_the_report_has_to_be_given_again) {
+TEST(stale, an_answer_older_than_the_report_must_be_repeated) {
   harness w;
   const auto keys = w.first();
   w.deliver(keys, 4);

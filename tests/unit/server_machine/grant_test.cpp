@@ -1,4 +1,4 @@
-// Which keys are handed out, and what reports leave of them.
+// The keys that the server hands out, and those that it forgets after a report.
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
@@ -23,7 +23,7 @@ TEST(refill, continues_after_the_last_index_that_the_gateway_holds) {
   EXPECT_EQ(w.record().sets.at(0).next_index, 64u);
 }
 
-TEST(refill, resends_what_was_lost_and_never_makes_a_second_key_for_an_index) {
+TEST(refill, repeats_lost_keys_and_never_makes_a_second_key_for_an_index) {
   harness w;
   const auto keys = w.first();
   const auto lost = keys_of(w.send(refill(w, keys, {1, 31})));
@@ -47,14 +47,14 @@ TEST(refill, with_an_answer_of_the_device_is_chained) {
   EXPECT_EQ(*more.chain, crypto::derive_chain(suite(), keys.eukeys[7], w.gw, 1));
 }
 
-TEST(refill, needs_the_holder_and_a_set_that_is_known) {
+TEST(refill, requires_the_holder_and_a_known_set) {
   harness w;
   const auto keys = w.first();
   EXPECT_EQ(status_of(w.send(refill(w, keys, {1, 31}), w.alice, w.other_gw, w.random.draw_id<request_id>())),
             link_status::held_by_other);
   auto r = refill(w, keys, {1, 31});
   r.set = set_id{};
-  EXPECT_EQ(status_of(w.send(r)), link_status::stale_nonce) << "nothing vouches for it";
+  EXPECT_EQ(status_of(w.send(r)), link_status::stale_nonce) << "neither set nor exchange proves it";
   r.set.reset();
   EXPECT_EQ(status_of(w.send(r)), link_status::stale_nonce);
   EXPECT_EQ(status_of(w.send(refill(w, keys, {1, 31}), w.bob, w.gw, w.random.draw_id<request_id>())),
@@ -70,7 +70,7 @@ TEST(refill, of_another_set_with_the_same_number_opens_a_new_generation_once_the
   EXPECT_EQ(keys_of(w.send(r)).generation, 2u);
 }
 
-TEST(refill, an_index_beyond_what_was_issued_opens_a_new_generation) {
+TEST(refill, after_an_index_that_was_never_issued_opens_a_new_generation) {
   harness w;
   const auto keys = w.first();
   const auto next = keys_of(w.send(refill(w, keys, {1, 40})));
@@ -79,7 +79,7 @@ TEST(refill, an_index_beyond_what_was_issued_opens_a_new_generation) {
   EXPECT_NE(next.set, keys.set);
 }
 
-TEST(refill, the_last_index_opens_a_new_generation) {
+TEST(refill, after_the_last_index_opens_a_new_generation) {
   harness w;
   const auto keys = w.first();
   auto r = w.record();
@@ -95,7 +95,7 @@ TEST(refill, the_last_index_opens_a_new_generation) {
   EXPECT_EQ(keys_of(w.send(refill(w, keys, {1, 65'534}))).generation, 2u);
 }
 
-TEST(refill, of_a_set_that_is_too_old_opens_a_new_generation) {
+TEST(refill, of_an_expired_set_opens_a_new_generation) {
   harness w;
   const auto keys = w.first();
   w.now += w.settings.set_lifetime + seconds{1};
@@ -114,7 +114,7 @@ TEST(recover, opens_a_new_generation_chained_with_the_devices_key) {
   EXPECT_EQ(next.owner, keys.owner);
 }
 
-TEST(recover, of_a_device_whose_key_is_another_is_not_chained) {
+TEST(recover, of_a_device_with_another_key_is_not_chained) {
   harness w;
   w.first();
   w.report({1, 0});
@@ -123,7 +123,7 @@ TEST(recover, of_a_device_whose_key_is_another_is_not_chained) {
   EXPECT_TRUE(w.saw("possession-bad"));
 }
 
-TEST(recover, goes_above_what_the_device_and_the_gateway_say) {
+TEST(recover, goes_above_the_generations_of_device_and_gateway) {
   harness w;
   w.first();
   w.report({1, 0});
@@ -134,7 +134,7 @@ TEST(recover, goes_above_what_the_device_and_the_gateway_say) {
   EXPECT_EQ(keys_of(w.send(w.ask(assignment_reason::recover))).generation, 21u);
 }
 
-TEST(recover, a_jump_of_more_than_256_generations_needs_an_operator) {
+TEST(recover, is_refused_when_it_would_skip_more_than_256_generations) {
   harness w;
   w.first();
   w.report({1, 0});
@@ -149,21 +149,21 @@ TEST(recover, a_jump_of_more_than_256_generations_needs_an_operator) {
   EXPECT_EQ(std::get<refusal>(no).retry_after, 0u);
 }
 
-TEST(same_set, goes_on_behind_what_was_issued_for_a_gateway_that_does_not_hold_it) {
+TEST(same_set, continues_after_the_last_issued_index_for_a_gateway_that_does_not_hold_it) {
   harness w;
   const auto keys = w.first();
   for (int lost = 1; lost < 32; ++lost) {
     const auto more = keys_of(w.send(w.ask(assignment_reason::first)));
     EXPECT_EQ(more.generation, 1u) << "a retry burns no generation";
     EXPECT_EQ(more.set, keys.set);
-    ASSERT_EQ(more.first_index, 32 * lost) << "an index that may be in a KDEL already is not given again";
+    ASSERT_EQ(more.first_index, 32 * lost) << "an index that may be in a KDEL already is not repeated";
     EXPECT_EQ(more.eukeys.size(), 32u);
   }
   EXPECT_EQ(keys_of(w.send(w.ask(assignment_reason::first))).generation, 2u)
-      << "1,024 keys of a set are kept";
+      << "a set has at most 1,024 keys";
 }
 
-TEST(same_set, is_over_once_a_key_of_it_was_reported) {
+TEST(same_set, ends_when_a_key_of_it_is_reported) {
   harness w;
   w.first();
   w.report({1, 0});
@@ -200,11 +200,11 @@ TEST(same_set, is_not_given_to_a_gateway_that_lost_its_disk_after_a_delivery) {
   const auto keys = w.first();
   w.deliver(keys, 2);
   const auto next = keys_of(w.send(w.ask(assignment_reason::recover)));
-  EXPECT_EQ(next.generation, 2u) << "which indexes went out is known to nobody";
+  EXPECT_EQ(next.generation, 2u) << "the delivered indexes are unknown";
   EXPECT_EQ(*next.chain, crypto::derive_chain(suite(), keys.eukeys[2], w.gw, 2));
 }
 
-/// Asks for a set that the server has to open a generation for.
+/// Requests a set of a new generation.
 harness::body ask_for_another(harness& w) {
   auto r = w.ask(assignment_reason::recover);
   const auto& sets = w.record().sets;
@@ -225,7 +225,7 @@ TEST(bounds, sets_without_any_report_are_bounded) {
   EXPECT_EQ(w.record().sets.size(), 16u);
 }
 
-TEST(bounds, of_a_full_list_the_set_goes_that_the_device_proves_to_hold_no_key_of) {
+TEST(bounds, a_full_list_evicts_the_oldest_set_of_which_the_device_holds_no_key) {
   harness w;
   w.settings.set_size = 1;
   w.restart();
@@ -241,7 +241,7 @@ TEST(bounds, of_a_full_list_the_set_goes_that_the_device_proves_to_hold_no_key_o
   EXPECT_EQ(sets.back().generation, 40u);
 }
 
-TEST(report, forgets_what_is_older_and_keeps_the_reported_key) {
+TEST(report, forgets_older_keys_and_keeps_the_reported_one) {
   harness w;
   const auto keys = w.first();
   EXPECT_EQ(w.report({1, 5}), report_outcome::ok);
@@ -256,7 +256,7 @@ TEST(report, forgets_what_is_older_and_keeps_the_reported_key) {
   EXPECT_EQ(w.record().sets.size(), 1u);
 }
 
-TEST(report, is_judged_by_holder_and_by_what_was_issued) {
+TEST(report, is_answered_by_holder_and_issued_indexes) {
   harness w;
   EXPECT_EQ(w.report({1, 0}), report_outcome::resync) << "no holder is known";
   w.first();
@@ -281,7 +281,7 @@ TEST(report, that_cannot_be_stored_changes_nothing) {
   EXPECT_FALSE(w.record().last_report.has_value());
 }
 
-TEST(restore, a_raised_incarnation_skips_generations_and_wants_a_resync) {
+TEST(restore, a_raised_incarnation_skips_generations_and_requires_a_resync) {
   harness w;
   const auto keys = w.first();
   w.settings.incarnation = 2;

@@ -22,7 +22,7 @@ struct harness {
   bool source_fails = false;
   bool store_fails = false;
   assignment_settings settings = make_settings();
-  secret_bytes row;  ///< what is durable
+  secret_bytes row;  ///< the durable record
   int writes = 0;
   std::vector<std::string> events;
   std::optional<assignment_machine> machine;
@@ -34,7 +34,7 @@ struct harness {
     s.issuer_key = seeded_entropy{99}.draw_secret<32>();
     return s;
   }
-  /// The process ends and begins again from what is durable.
+  /// The process ends and starts again from the durable record.
   void restart() {
     entity_record r;
     r.entity = device.entity;
@@ -53,7 +53,7 @@ struct harness {
   key_assignment_request ask(assignment_reason why) { return make_request(alice, device, why, meet()); }
 
   using body = std::variant<assigned_keys, refusal>;
-  /// Carries out the machine's outputs until it has nothing more to do.
+  /// Applies the machine's outputs until there are none.
   std::optional<body> drive() {
     std::optional<body> answer;
     while (auto out = machine->poll_output()) {
@@ -93,7 +93,7 @@ struct harness {
 
   /// First contact of alice's phone, granted.
   assigned_keys first() { return std::get<assigned_keys>(send(ask(assignment_reason::first))); }
-  /// The device took key `i` of the set.
+  /// The device stores key `i` of the set.
   void deliver(const assigned_keys& k, std::uint16_t i) {
     device.keep({k.generation, i}, k.eukeys.at(i - k.first_index));
   }

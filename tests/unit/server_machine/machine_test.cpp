@@ -30,7 +30,7 @@ TEST(assignment_machine, the_literal_release_sends_tk_itself) {
   EXPECT_EQ(keys.temporary_key, w.device.temporary_key);
 }
 
-TEST(assignment_machine, the_answer_leaves_only_after_the_write) {
+TEST(assignment_machine, sends_the_answer_only_after_the_write) {
   harness w;
   auto r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
@@ -129,7 +129,7 @@ TEST(assignment_machine, a_proof_of_another_connection_or_for_another_request_is
   EXPECT_EQ(status_of(*w.drive()), link_status::unknown_user_or_bad_proof);
 }
 
-TEST(assignment_machine, unknown_entity_and_a_source_that_is_down) {
+TEST(assignment_machine, refuses_an_unknown_entity_and_answers_when_the_source_is_down) {
   harness w;
   w.imported.reset();
   EXPECT_EQ(status_of(w.send(w.ask(assignment_reason::first))), link_status::unknown_entity);
@@ -147,7 +147,7 @@ TEST(assignment_machine, a_repeated_request_gets_the_same_keys_also_after_a_rest
   const auto id = w.random.draw_id<request_id>();
   const auto first = keys_of(w.send(request, w.alice, w.gw, id));
   w.restart();
-  w.now += std::chrono::minutes{10};  // its issuer nonce is long past: the answer was given before
+  w.now += std::chrono::minutes{10};  // its issuer nonce has expired, but the request was answered before
   w.exporter = w.random.draw_secret<32>();
   const auto again = keys_of(w.send(request, w.alice, w.gw, id));
   EXPECT_EQ(again.eukeys, first.eukeys);
@@ -175,7 +175,7 @@ TEST(assignment_machine, the_same_id_with_other_content_is_a_bad_request) {
   EXPECT_TRUE(w.saw("request-id-reused"));
 }
 
-TEST(assignment_machine, a_repeated_request_after_a_change_of_holder_gets_todays_status) {
+TEST(assignment_machine, a_repeated_request_after_a_change_of_holder_gets_the_current_status) {
   harness w;
   const auto request = w.ask(assignment_reason::first);
   const auto id = w.random.draw_id<request_id>();
@@ -197,14 +197,14 @@ TEST(assignment_machine, a_write_that_fails_is_answered_overloaded_and_leaves_no
   EXPECT_GT(std::get<refusal>(no).retry_after, 0u);
   EXPECT_TRUE(w.record().sets.empty());
   EXPECT_FALSE(w.record().owner.has_value());
-  EXPECT_FALSE(w.saw("ownership-claimed")) << "the operator is told of what is durable";
+  EXPECT_FALSE(w.saw("ownership-claimed")) << "only durable changes are reported to the operator";
   EXPECT_FALSE(w.saw("generation-opened"));
   w.store_fails = false;
   EXPECT_EQ(keys_of(w.send(request, w.alice, w.gw, id)).generation, 1u)
-      << "the same request is good when there is room again";
+      << "the same request is granted when the store works again";
 }
 
-TEST(assignment_machine, a_report_that_cannot_be_stored_is_not_said) {
+TEST(assignment_machine, a_report_that_cannot_be_stored_is_not_logged) {
   harness w;
   const auto keys = w.first();
   for (const bool fails : {true, false}) {

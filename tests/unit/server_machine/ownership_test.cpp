@@ -1,4 +1,4 @@
-// Who may have keys of a device, and which gateway.
+// The user and the gateway that may have keys of a device.
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
@@ -33,7 +33,7 @@ TEST(ownership, a_factory_reset_within_14_days_of_the_claim_passes_it) {
   w.report({1, 0});
   w.device.forget();
   w.now += std::chrono::hours{24 * 13};
-  EXPECT_EQ(status_of(by_bob(w, w.other_gw)), link_status::owned_by_other) << "amnesia is no reset";
+  EXPECT_EQ(status_of(by_bob(w, w.other_gw)), link_status::owned_by_other) << "amnesia is not a reset";
   w.device.resets = 1;
   const auto keys = keys_of(by_bob(w, w.other_gw));
   EXPECT_TRUE(w.saw("ownership-passed"));
@@ -64,7 +64,7 @@ TEST(ownership, a_reset_after_14_days_or_without_presence_passes_nothing) {
             link_status::owned_by_other);
 }
 
-TEST(holder, another_gateway_of_the_same_user_is_told_who_and_when_to_ask_again) {
+TEST(holder, is_named_to_another_gateway_of_the_same_user_with_a_time_to_ask_again) {
   harness w;
   w.first();
   w.now += seconds{42};
@@ -79,7 +79,7 @@ TEST(holder, another_gateway_of_the_same_user_is_told_who_and_when_to_ask_again)
   EXPECT_EQ(w.record().holder, w.gw);
 }
 
-TEST(holder, nothing_is_released_to_a_gateway_whose_device_did_not_answer) {
+TEST(holder, a_gateway_without_an_answer_of_the_device_gets_no_keys) {
   harness w;
   const auto keys = w.first();
   auto r = make_request(w.bob, w.device, assignment_reason::refill, std::nullopt);

@@ -1,6 +1,6 @@
 #pragma once
-// The other parties of an assignment, built from the key schedule alone: a user, a device, and what a gateway
-// sends.
+// The other parties of an assignment, built from the key schedule alone: a user, a device, and a gateway's
+// requests.
 
 #include <map>
 #include <random>
@@ -8,7 +8,6 @@
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/link_codec.hpp"
 #include "protocol/server/records.hpp"
 
 namespace cpns::testing_people {
@@ -38,13 +37,13 @@ struct person {
       : user(user_id::parse(name).value()) {
     record.user = user;
     record.salt = first<16>(suite().sha256(as_bytes(name)));
-    record.iterations = 1000;  // what the server keeps; a gateway would refuse so few
+    record.iterations = 1000;  // fast; a gateway would refuse so few
     client_key = crypto::scram_client_key(suite(), as_bytes(password), record.salt, record.iterations);
     record.stored_key = crypto::scram_stored_key(suite(), client_key);
   }
 };
 
-/// A headset as the server's evidence shows it: what it stores and how it answers.
+/// A headset: its key and its answers.
 struct headset {
   entity_id entity;
   secret32 temporary_key;  ///< TK'

@@ -1,4 +1,4 @@
-// Step 5 before the entity is looked at: delays of wrong proofs, and what an unreadable record is answered.
+// Step 5, before the entity is loaded: delays after wrong proofs, and the answer for an unreadable record.
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
@@ -28,7 +28,7 @@ TEST(proof_delays, grow_from_a_second_to_half_a_minute) {
   }
 }
 
-TEST(proof_delays, belong_to_one_user_at_one_gateway_and_end_with_a_right_proof) {
+TEST(proof_delays, apply_to_one_user_at_one_gateway_and_end_with_a_right_proof) {
   delays d;
   d.wrong(20);
   const auto bob = user_id::parse("bob").value();
@@ -38,7 +38,7 @@ TEST(proof_delays, belong_to_one_user_at_one_gateway_and_end_with_a_right_proof)
   EXPECT_EQ(d.at.wait(d.now, d.gw, d.alice), 30u);
   d.at.right(d.gw, d.alice);
   EXPECT_EQ(d.at.wait(d.now, d.gw, d.alice), 0u);
-  EXPECT_EQ(d.at.gateways(), 0u) << "nothing is kept of who did nothing wrong";
+  EXPECT_EQ(d.at.gateways(), 0u) << "a gateway without wrong proofs is forgotten";
 }
 
 TEST(proof_delays, are_forgotten_after_a_while_and_when_the_clock_is_set_back) {
@@ -52,7 +52,7 @@ TEST(proof_delays, are_forgotten_after_a_while_and_when_the_clock_is_set_back) {
   EXPECT_EQ(d.at.wait(d.now - seconds{3600}, d.gw, d.alice), 0u);
 }
 
-TEST(proof_delays, a_gateway_that_tries_many_users_gets_one_delay_for_the_rest) {
+TEST(proof_delays, are_shared_by_the_further_users_of_a_gateway_that_tries_many) {
   delays d;
   for (std::size_t i = 0; i < proof_delays::users_max; ++i)
     d.at.wrong(d.now, d.gw, user_id::parse("u" + std::to_string(i)).value());
@@ -62,7 +62,7 @@ TEST(proof_delays, a_gateway_that_tries_many_users_gets_one_delay_for_the_rest) 
   EXPECT_EQ(d.at.wait(d.now, d.gw, user_id::parse("u3").value()), 0u) << "has a count of its own";
 }
 
-TEST(proof_delays, are_bounded_and_the_oldest_gateway_makes_room) {
+TEST(proof_delays, are_bounded_and_the_oldest_gateway_is_evicted) {
   delays d;
   for (int i = 0; i < 5; ++i) {
     const auto gw = gateway_named("urn:cpns:gw:" + std::to_string(i));
@@ -73,7 +73,7 @@ TEST(proof_delays, are_bounded_and_the_oldest_gateway_makes_room) {
   EXPECT_EQ(d.at.wait(d.now, gateway_named("urn:cpns:gw:4"), d.alice), 30u);
 }
 
-TEST(unreadable_records, one_fault_one_answer) {
+TEST(unreadable_records, get_one_answer_per_fault) {
   const error damage{errc::store_sealed, "x"}, junk{errc::wire_type, "x"}, away{errc::store_unavailable, "x"};
   for (const auto& e : {damage, junk}) {
     harness w;

@@ -12,7 +12,7 @@ entity_record full_record(harness& w) {
   return w.record();
 }
 
-TEST(server_records, come_back_as_they_were_written) {
+TEST(server_records, survive_encoding) {
   harness w;
   const entity_record r = full_record(w);
   const auto row = encode(r);
@@ -63,7 +63,7 @@ TEST(server_records, a_row_of_another_version_is_refused_by_name) {
       << back.error().detail;
 }
 
-TEST(server_records, an_entitys_row_of_the_first_schema_is_read_and_knows_no_name_of_its_holder) {
+TEST(server_records, an_entitys_row_of_schema_1_is_read_without_a_name_of_its_holder) {
   harness w;
   entity_record r = full_record(w);
   EXPECT_EQ(r.holder_since, unix_seconds(w.now));
@@ -74,25 +74,25 @@ TEST(server_records, an_entitys_row_of_the_first_schema_is_read_and_knows_no_nam
   ASSERT_EQ(row[1], 2);
   const auto holder = std::search(row.begin(), row.end(), w.gw.value.begin(), w.gw.value.end());
   ASSERT_NE(holder, row.end());
-  const auto name = holder + 16 + 5;  // behind the time when it was heard of last
+  const auto name = holder + 16 + 5;  // after holder_seen
   ASSERT_TRUE(name[0] == 0x60 && name[1] == 0x00);
   row.erase(name, name + 2);
   row[0] = 0x8d;
-  EXPECT_FALSE(decode_entity_record(row).has_value()) << "the number of fields does not go with the schema";
+  EXPECT_FALSE(decode_entity_record(row).has_value()) << "the number of fields does not match the schema";
   row[1] = 1;
   const auto back = decode_entity_record(row);
   ASSERT_TRUE(back.has_value()) << back.error().message();
   EXPECT_EQ(encode(*back), encode(r));
   EXPECT_EQ(holder_text(*back, r.holder_seen + 7),
-            "gateway " + w.gw.hex() + " holds the device, last heard of it 7 s ago");
+            "gateway " + w.gw.hex() + " holds the device, last seen 7 s ago");
 }
 
-TEST(server_records, say_who_holds_a_device_in_few_bytes) {
+TEST(server_records, name_the_holder_of_a_device_in_few_bytes) {
   harness w;
   entity_record r = full_record(w);
   r.holder_uri = "urn:cpns:gw:hall";
   EXPECT_EQ(holder_text(r, r.holder_seen),
-            "gateway urn:cpns:gw:hall holds the device since 2027-01-15 08:00:00Z, last heard of it 0 s ago");
+            "gateway urn:cpns:gw:hall holds the device since 2027-01-15 08:00:00Z, last seen 0 s ago");
   r.holder_uri = std::string(255, 'x');
   r.holder_since = r.holder_seen = 0;
   EXPECT_LE(holder_text(r, 99'999'999'999).size(), 140u);
@@ -100,7 +100,7 @@ TEST(server_records, say_who_holds_a_device_in_few_bytes) {
   EXPECT_LE(holder_text(r, 9'999'999'999).size(), 160u);
 }
 
-TEST(server_records, a_set_must_hold_the_keys_that_its_indexes_say) {
+TEST(server_records, a_set_must_have_as_many_keys_as_indexes) {
   harness w;
   entity_record r = full_record(w);
   r.sets.at(0).eukeys.pop_back();

@@ -1,10 +1,10 @@
-// Every event in every state: what the machine does is what its table says.
+// Every event in every state: the machine follows its table.
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
 namespace {
 
-/// Brings a fresh machine into a state by real calls.
+/// Brings a new machine into a state by real calls.
 void bring_to(harness& w, assignment_state s) {
   key_assignment_request r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
@@ -22,7 +22,7 @@ const assignment_state all_states[] = {assignment_state::idle, assignment_state:
                                        assignment_state::fetching_temporary_key, assignment_state::storing,
                                        assignment_state::answered};
 
-TEST(assignment_table, a_call_brings_the_machine_to_each_state) {
+TEST(assignment_table, every_state_is_reached_by_calls) {
   for (const auto s : all_states) {
     harness w;
     bring_to(w, s);
@@ -30,7 +30,7 @@ TEST(assignment_table, a_call_brings_the_machine_to_each_state) {
   }
 }
 
-/// The calls of the driver, with the trigger that each one is when it is acceptable.
+/// The calls of the driver; trigger_of[which] is the trigger of an accepted call.
 void call(harness& w, int which) {
   key_assignment_request r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
@@ -57,7 +57,7 @@ constexpr assignment_trigger trigger_of[] = {
     assignment_trigger::keys_granted,     assignment_trigger::request_refused,
     assignment_trigger::request_refused,  assignment_trigger::store_failed};
 
-TEST(assignment_table, every_call_in_every_state_does_what_the_table_says) {
+TEST(assignment_table, every_call_in_every_state_follows_the_table) {
   for (const auto s : all_states)
     for (int which = 0; which < 8; ++which) {
       harness w;
@@ -84,7 +84,7 @@ TEST(assignment_table, a_call_at_the_wrong_time_changes_no_record_and_ends_no_re
     }
 }
 
-TEST(assignment_table, a_report_is_taken_only_when_idle) {
+TEST(assignment_table, a_report_is_accepted_only_when_idle) {
   harness w;
   const auto keys = w.first();
   bring_to(w, assignment_state::authenticating);
@@ -94,7 +94,7 @@ TEST(assignment_table, a_report_is_taken_only_when_idle) {
   EXPECT_FALSE(w.record().last_report.has_value());
   EXPECT_EQ(w.machine->handle_report(w.now, w.gw, {keys.generation, 0}), report_outcome::ok);
   EXPECT_EQ(w.machine->state(), assignment_state::storing);
-  EXPECT_FALSE(w.record().last_report.has_value()) << "not before it is durable";
+  EXPECT_FALSE(w.record().last_report.has_value()) << "it is not durable yet";
   w.drive();
   EXPECT_EQ(w.record().last_report, (epoch{keys.generation, 0}));
 }

@@ -5,7 +5,7 @@ import json
 
 
 def fill(label: str, size: int) -> bytes:
-    """Bytes that look random and are the same at every run."""
+    """Pseudorandom bytes, the same in every run."""
     out = b""
     while len(out) < size:
         out += hashlib.sha256(f"cpns vectors {label} {len(out)}".encode()).digest()

@@ -15,7 +15,7 @@ class Grammar:
         while not END.match(source, at):
             m = TOKEN.match(source, at)
             if not m:
-                raise ValueError(f"not understood: {source[at:at + 40]!r}")
+                raise ValueError(f"unknown syntax: {source[at:at + 40]!r}")
             self.tokens.append(m.group(1))
             at = m.end()
         self.at = 0
@@ -36,7 +36,7 @@ class Grammar:
     def take(self, wanted=None):
         token = self.peek()
         if wanted is not None and token != wanted:
-            raise ValueError(f"wanted {wanted}, found {token} after {self.tokens[max(0, self.at - 8):self.at]}")
+            raise ValueError(f"expected {wanted}, found {token} after {self.tokens[max(0, self.at - 8):self.at]}")
         self.at += 1
         return token
 
@@ -124,7 +124,7 @@ class Grammar:
         raise ValueError(kind)
 
     def _entries(self, entries, values, at) -> set:
-        """Every position that may be reached from `at` by matching all entries."""
+        """All positions after a match of all entries from `at`."""
         ends = {at}
         for low, high, entry in entries:
             reached, now = set(), ends

@@ -1,10 +1,10 @@
 #!/usr/bin/python3
 """doc_examples.py --check|--write DOCUMENT FOLDER: the worked examples of docs/protocol.md.
 
-A comment in the document names a vector; the code block that follows shows it, made from the vector. --write puts the
-blocks in, --check fails when one is not what the vectors hold, or when a message has no example.
+A comment in the document names a vector; the code block after it is generated from the vector. --write writes the
+blocks; --check fails if one differs from its vector, or if a message has no example.
 
-  <!-- vector FILE COMMENT -->      one message, an element a line
+  <!-- vector FILE COMMENT -->      one message, one element per line
   <!-- exchange COMMENT -->         every value of the key schedule in one exchange"""
 
 import json
@@ -69,7 +69,7 @@ def fold(line: str) -> list:
 def find(doc: dict, comment: str) -> dict:
     found = [t for g in doc["testGroups"] for t in g["tests"] if t["comment"] == comment]
     if len(found) != 1:
-        sys.exit(f"{len(found)} vectors are called {comment!r}")
+        sys.exit(f"{len(found)} vectors have the comment {comment!r}, expected one")
     return found[0]
 
 
@@ -101,7 +101,7 @@ def main():
     if mode == "--write":
         path.write_text(new)
     elif new != old:
-        sys.exit(f"{path.name}: an example is not what the vectors hold; run doc_examples.py --write")
+        sys.exit(f"{path.name}: an example differs from its vector; run doc_examples.py --write")
     print(f"{len(MARK.findall(new))} examples, {len(seen)} messages")
 
 

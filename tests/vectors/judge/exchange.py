@@ -9,7 +9,7 @@ def _hex(v):
 
 
 def run(i: dict) -> dict:
-    """`i` holds the inputs of a vector of type "Exchange"; the answer is what the vector's `out` must be."""
+    """`i`: the inputs of a vector of type "Exchange". Returns its expected `out`."""
     b = {k: bytes.fromhex(v) for k, v in i.items() if isinstance(v, str) and k not in ("gw_kind", "gw_name", "entity_id")}
     suite, chained, new_epoch, old_epoch = i["suite"], i["chained"], i["new_epoch"], i["old_epoch"]
     generation = new_epoch >> 16

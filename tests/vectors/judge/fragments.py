@@ -16,7 +16,7 @@ def split(number: int, message: bytes, mtu: int) -> list:
 
 
 class Assembler:
-    """Puts fragments together, in whatever order they come."""
+    """Assembles fragments in any order."""
 
     def __init__(self):
         self.unfinished = {}  # number: {index: piece}, oldest first
@@ -29,7 +29,7 @@ class Assembler:
     def take(self, frame: bytes):
         """The message that the frame completes, or None."""
         if len(frame) < 3:
-            raise BadFrame("no fragment")
+            raise BadFrame("not a fragment")
         if frame[1] & RESERVED:
             raise BadFrame("bit 6 is set")
         number, index, last, piece = frame[0], frame[1] & INDEX, bool(frame[1] & LAST), frame[2:]
@@ -49,7 +49,7 @@ class Assembler:
         if last and count is not None or count is not None and index >= count or last and any(i > index for i in pieces) \
                 or sum(map(len, pieces.values())) + len(piece) > MESSAGE_MAX:
             self.forget(number)
-            raise BadFrame("fragments do not fit together")
+            raise BadFrame("the fragments contradict each other")
         pieces[index] = piece
         if last:
             self.counts[number] = index + 1

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""fresh.py FOLDER: the vectors in the folder are what the generators write today."""
+"""fresh.py FOLDER: checks that the generators write the vectors in the folder."""
 
 import pathlib
 import sys

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Writes the vectors anew: generate.py [FOLDER]. The result is the same at every run."""
+"""Writes the vectors: generate.py [FOLDER]. The result is the same in every run."""
 
 import pathlib
 import sys

@@ -4,11 +4,11 @@ import fragments
 from cases import File, fill
 
 NOTES = {
-    "Normal": "As it happens on a radio.",
+    "Normal": "As on a radio.",
     "Edge": "At a bound.",
-    "Order": "Frames come in another order than they were sent.",
-    "Repeated": "A frame comes twice.",
-    "Lost": "A frame is missing: the message never comes, others do.",
+    "Order": "Frames arrive in another order than they were sent.",
+    "Repeated": "A frame arrives twice.",
+    "Lost": "A frame is missing: its message is never complete, others are.",
     "Malformed": "The last frame must be refused.",
 }
 
@@ -16,7 +16,7 @@ NOTES = {
 def make() -> File:
     f = File("CPNS fragments", [
         "Split: `message` sent as the message with number `number` over frames of `mtu` bytes is `frames`.",
-        "Assemble: the receiver takes `frames` one by one; `gives` says what each completes, null for nothing. In an invalid case",
+        "Assemble: the receiver takes `frames` one by one; `gives` has the message that each completes, or null. In an invalid case",
         "the last frame is refused; it has no entry in `gives`."], NOTES)
     f.group("Split")
     for size, mtu, number in ((1, 23, 0), (21, 23, 1), (22, 23, 2), (1024, 23, 255), (1024, 1026, 7), (1024, 1025, 8), (300, 185, 9),
@@ -45,9 +45,9 @@ def make() -> File:
     case("two messages mixed", ["Order"], [a[0], b[2], a[2], b[0], b[1], a[1]])
     case("each frame twice", ["Repeated"], [a[0], a[0], a[1], a[1], a[2]])
     case("a whole message twice", ["Repeated"], a + a)
-    case("one lost, another message behind it", ["Lost"], [a[0], a[2]] + b)
-    case("the number comes round again with another message", ["Lost"], [a[0]] + fragments.split(257, two, 23))
-    case("five unfinished: the oldest is given up", ["Lost", "Edge"],
+    case("one lost, another message after it", ["Lost"], [a[0], a[2]] + b)
+    case("the number is used again for another message", ["Lost"], [a[0]] + fragments.split(257, two, 23))
+    case("five unfinished: the oldest is discarded", ["Lost", "Edge"],
          [a[0]] + [fragments.split(n, two, 23)[0] for n in (3, 4, 5, 6)] + a[1:])
     case("four unfinished: all can be finished", ["Edge"],
          [fragments.split(n, two, 23)[0] for n in (3, 4, 5, 6)] + sum((fragments.split(n, two, 23)[1:] for n in (3, 4, 5, 6)), []))
@@ -58,7 +58,7 @@ def make() -> File:
     case("bit 6 set", ["Malformed"], [b"\x01\xc0x"], bad=True)
     case("1,025 bytes in one frame", ["Malformed"], [b"\x01\x80" + bytes(1025)], bad=True)
     case("1,025 bytes in two frames", ["Malformed"], [b"\x01\x00" + bytes(1000), b"\x01\x81" + bytes(25)], bad=True)
-    case("a fragment behind the last one", ["Malformed"], [b"\x01\x81x", b"\x01\x02y"], bad=True)
-    case("the last one before a fragment that came", ["Malformed"], [b"\x01\x02y", b"\x01\x81x"], bad=True)
+    case("a fragment after the last one", ["Malformed"], [b"\x01\x81x", b"\x01\x02y"], bad=True)
+    case("a last one below a received fragment", ["Malformed"], [b"\x01\x02y", b"\x01\x81x"], bad=True)
     case("two last ones", ["Malformed"], [b"\x01\x82x", b"\x01\x81y"], bad=True)
     return f

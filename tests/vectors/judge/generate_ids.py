@@ -1,10 +1,10 @@
-"""entity_id.json: names of devices, right and wrong."""
+"""entity_id.json: Entity IDs, valid and invalid."""
 
 from cases import File
 
 NOTES = {"Normal": "A name as devices have it.", "Edge": "At a bound of the grammar.", "CheckDigit": "The check digit is wrong.",
-         "Case": "Upper case: the same device must have one name only.", "Form": "Another form than the scheme has.",
-         "Scheme": "A scheme that is not known."}
+         "Case": "Upper case: the same device must have one name only.", "Form": "Another form than that of the scheme.",
+         "Scheme": "An unknown scheme."}
 
 VALID = [
     ("urn:dev:mac:0024befffe804ff1", "Normal", "EUI-64, the example of RFC 9039"),

@@ -1,4 +1,4 @@
-"""key_schedule.json: every derivation, whole exchanges, and what must not open or verify."""
+"""key_schedule.json: every derivation, whole exchanges, and inputs that must not decrypt or verify."""
 
 import exchange
 import keys
@@ -7,10 +7,10 @@ from cases import File, fill
 from generate_radio import first_contact, inputs
 
 NOTES = {
-    "Normal": "As it happens in the field.",
+    "Normal": "As in the field.",
     "Edge": "A value at the end of its range.",
     "Stretched": "A weak Temporary Key, stretched by 600,000 rounds of PBKDF2 at import.",
-    "Modified": "One input differs from what the sender used: nothing may open or verify.",
+    "Modified": "One input differs from the sender's: nothing may decrypt or verify.",
     "LowOrder": "An X25519 public key of low order: the output is all zero, which aborts the exchange (RFC 7748 section 6.1).",
     "Chained": "The delivery needs the present EUKey too.",
     "Suite1": "Symmetric: gw_share is random and Z is zero.",
@@ -102,7 +102,7 @@ def exchanges(f: File):
 
 
 def openings(f: File):
-    """What the PNE computes when it has the right secrets, and when one thing is different."""
+    """The PNE's computation with the right secrets, and with one of them changed."""
     f.group("Open")
     i = inputs()
     o = exchange.run(i)
@@ -136,7 +136,7 @@ def make() -> File:
     f = File("CPNS key schedule", [
         "Names are those of docs/protocol.md. Byte strings are in hexadecimal, null is null, text and numbers are themselves.",
         "Open: from the PNE's side, th2 is computed from the elements, Z from pne_private and gw_share (suite 2), and `sealed`",
-        "must open to `plaintext`; an invalid one must fail, either at Z or at the AEAD."], NOTES)
+        "must decrypt to `plaintext`; an invalid one must fail, either at Z or at the AEAD."], NOTES)
     derivations(f)
     exchanges(f)
     openings(f)

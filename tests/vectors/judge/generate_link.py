@@ -1,4 +1,4 @@
-"""link_codec.json: the bytes of the server link, right and wrong."""
+"""link_codec.json: messages of the server link, valid and invalid."""
 
 import exchange
 import keys
@@ -78,7 +78,7 @@ class Sides:
 def valid(s: Sides):
     for name, fields in base_messages().items():
         s.good(f"{name}", ["Normal"], name, fields)
-    s.good("KeyAssignmentRequest: refill, which leaves DREQ and DRSP out", ["Normal"], "KeyAssignmentRequest", refill_fields())
+    s.good("KeyAssignmentRequest: refill without DREQ and DRSP", ["Normal"], "KeyAssignmentRequest", refill_fields())
     known = exchange.run(inputs())
     for number, reason in ((2, "adopt"), (3, "recover"), (1, "refill")):
         s.good(f"KeyAssignmentRequest: {reason} with DREQ and DRSP", ["Normal"], "KeyAssignmentRequest",
@@ -98,7 +98,7 @@ def valid(s: Sides):
     s.good("Refusal with 200 bytes of text outside of ASCII", ["Edge"], "Refusal",
            {**ANSWER, "status": 14, "retry_after": wire.U32, "reason": "\u00e4" * 100})
     s.good("Largest incarnation", ["Edge"], "IssuerNonce", {**HEAD, "incarnation": wire.U64})
-    s.good("DREQ and DRSP are opaque here: the server judges them", ["Edge"], "KeyAssignmentRequest",
+    s.good("DREQ and DRSP are opaque here: the server checks them", ["Edge"], "KeyAssignmentRequest",
            {**request_fields(), "dreq": "00", "drsp": fill("drsp", 1024).hex()})
 
 
@@ -180,7 +180,7 @@ def invalid(s: Sides):
         put(name, last, wire.E([[ENTITY, 0]] * 257), "257 entries", "WrongLength", "wire_length")
         put(name, last, wire.E([[ENTITY]]), "an entry of one element", "WrongLength", "wire_length")
         put(name, last, wire.E([[ENTITY, 0, 0]]), "an entry of three elements", "WrongLength", "wire_length")
-        put(name, last, wire.E([ENTITY]), "an entry that is no pair", "WrongType", "wire_type")
+        put(name, last, wire.E([ENTITY]), "an entry that is not a pair", "WrongType", "wire_type")
         put(name, last, wire.E([["urn:x:y", 0]]), "an entry with another scheme", "Grammar", "wire_grammar")
         put(name, last, wire.E([[ENTITY, None]]), "an entry with null", "WrongType", "wire_type")
         put(name, last, wire.E([[ENTITY, wire.EPOCH_MAX + 1]]), "an entry out of range", "Range", "wire_range")
@@ -201,10 +201,10 @@ def invalid(s: Sides):
 
 def make() -> File:
     f = File("CPNS server link codec", [
-        "What follows the 4-byte length of a frame on the server link. Requests travel from the gateway to the server.",
+        "The content of a frame on the server link, after its 4-byte length. Requests go from the gateway to the server.",
         "A decoder must refuse every invalid one. `error` names the kind of error where it is unambiguous.",
         "A valid one decodes to `fields` and these encode to `msg` again.",
-        "HashedRequest: the bytes of a KeyAssignmentRequest that the user's proof and the idempotency record hash."], NOTES)
+        "HashedRequest: the hash input of the user's proof and of the idempotency record, from a KeyAssignmentRequest."], NOTES)
     s = Sides()
     valid(s)
     invalid(s)

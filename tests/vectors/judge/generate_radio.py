@@ -1,4 +1,4 @@
-"""radio_codec.json: the bytes of the radio link, right and wrong."""
+"""radio_codec.json: messages of the radio link, valid and invalid."""
 
 import exchange
 import wire
@@ -7,20 +7,20 @@ from cases import File, fill, heads, replaced, widened
 NOTES = {
     "Normal": "A message as it is sent.",
     "Edge": "A value at the end of its range.",
-    "FutureSuite": "A suite number that is not defined yet: an offer may hold it, an answer may not.",
+    "FutureSuite": "A suite number that is not defined yet: allowed in an offer, but not in an answer.",
     "Truncated": "The message ends too early.",
     "Trailing": "Bytes follow the message.",
     "NonMinimal": "An integer or a length is not in its shortest form. Many CBOR libraries accept this.",
     "Indefinite": "An array or a string of indefinite length. Many CBOR libraries accept this.",
-    "WrongType": "An element has another CBOR type than its shape says.",
-    "WrongLength": "A string or an array has another length than its shape says.",
+    "WrongType": "An element has another CBOR type than the grammar requires.",
+    "WrongLength": "A string or an array has another length than the grammar requires.",
     "Range": "A number or an enumerated value is out of its range.",
     "CrossField": "Each element is well formed, but two of them contradict each other.",
     "Grammar": "The Entity ID does not follow its grammar.",
-    "Unknown": "A message type that is not known.",
+    "Unknown": "An unknown message type.",
     "Oversized": "More than 1,024 bytes.",
     "HugeLength": "A head announces far more than there is: nothing may be allocated for it.",
-    "Depth": "Arrays nested far too deeply.",
+    "Depth": "Arrays nested too deeply.",
 }
 
 
@@ -88,7 +88,7 @@ def valid(f: File):
 
 
 def damaged(f: File, name: str, data: bytes, bad):
-    """What can be done to any message."""
+    """Damage that is possible in any message."""
     for cut in sorted({0, 1, 2, len(data) // 2, len(data) - 1}):
         bad(f"{name} cut after {cut} bytes", ["Truncated"], data[:cut], "wire_truncated")
     bad(f"{name} and a zero byte", ["Trailing"], data + b"\x00", "wire_trailing")
@@ -181,7 +181,7 @@ def invalid(f: File):
     for what, value, flag, error in (
             ("another algorithm (A128GCM)", [bytes.fromhex("a10101"), {}, cose], "Range", "wire_range"),
             ("an empty protected header", [b"", {}, cose], "WrongLength", "wire_length"),
-            ("a protected header that is no string", [{1: 3}, {}, cose], "WrongType", "wire_type"),
+            ("a protected header that is not a string", [{1: 3}, {}, cose], "WrongType", "wire_type"),
             ("an unprotected nonce", [wire.COSE_PROTECTED, {5: bytes(12)}, cose], "WrongLength", "wire_length"),
             ("no unprotected header", [wire.COSE_PROTECTED, None, cose], "WrongType", "wire_type"),
             ("a detached ciphertext", [wire.COSE_PROTECTED, {}, None], "WrongType", "wire_type"),

@@ -1,8 +1,8 @@
 #!/usr/bin/python3
-"""grammar.py CDDL FOLDER: holds protocol/cpns.cddl against the vectors.
+"""grammar.py CDDL FOLDER: checks protocol/cpns.cddl against the vectors.
 
-Every valid message must match the grammar. An invalid one must not, unless what is wrong with it is beyond a grammar:
-its encoding, its size, or a rule that the grammar states in a comment."""
+Every valid message must match the grammar. An invalid one must not, unless its fault is beyond a grammar: its
+encoding, its size, or a rule that the grammar states in a comment."""
 
 import json
 import pathlib
@@ -46,10 +46,10 @@ def main():
                 fits_own = t["result"] == "invalid" or grammar.matches(NAMES[t["message"]], value)
                 if t["result"] == "valid" and not (fits and fits_own):
                     wrong += 1
-                    print(f"{name} tcId {t['tcId']} ({t['comment']}): valid, and does not match")
+                    print(f"{name} tcId {t['tcId']} ({t['comment']}): valid, but does not match")
                 if t["result"] == "invalid" and fits and not is_beyond(t):
                     wrong += 1
-                    print(f"{name} tcId {t['tcId']} ({t['comment']}): invalid, and matches")
+                    print(f"{name} tcId {t['tcId']} ({t['comment']}): invalid, but matches")
                 matched += fits
                 refused += not fits
     content = json.loads((pathlib.Path(sys.argv[2]) / "key_schedule.json").read_text())

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
-"""Judges the vectors without any code of the project: decodes, encodes again, computes every key.
+"""Checks the vectors without the project's C++ code: decodes, encodes again, computes every key.
 
-judge.py FOLDER, exit code 0 when every vector is as it says."""
+judge.py FOLDER; exit code 0 if every vector is right."""
 
 import json
 import pathlib
@@ -70,8 +70,8 @@ def opening(t):
         z = keys.x25519(hx(t["pne_private"]), hx(t["gw_share"]))
         plain = keys.open_sealed(*keys.delivery_key(th2, hx(t["tkg"]), z, hx(t["c"])), th2, hx(t["sealed"]))
     except (InvalidTag, ValueError):
-        return t["result"] == "invalid" or "does not open"
-    return t["result"] == "valid" and plain.hex() == t["plaintext"] or "opens"
+        return t["result"] == "invalid" or "cannot be decrypted"
+    return t["result"] == "valid" and plain.hex() == t["plaintext"] or "is decrypted"
 
 
 def assemble(t):
@@ -110,7 +110,7 @@ CHECKS = {
 
 
 def judge(doc: dict):
-    """Yields what is wrong."""
+    """Yields the faults."""
     count = 0
     for group in doc["testGroups"]:
         for t in group["tests"]:
@@ -123,7 +123,7 @@ def judge(doc: dict):
             if verdict is not True:
                 yield f"tcId {t['tcId']} ({t['comment']}): {verdict}"
     if count != doc["numberOfTests"] or count == 0:
-        yield f"holds {count} tests, says {doc['numberOfTests']}"
+        yield f"has {count} tests, numberOfTests is {doc['numberOfTests']}"
 
 
 def main():

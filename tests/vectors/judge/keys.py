@@ -1,4 +1,4 @@
-"""The key schedule of docs/protocol.md on python3-cryptography, one function a line of the document."""
+"""The key schedule of docs/protocol.md on python3-cryptography, one function per line of the document."""
 
 import hashlib
 import hmac

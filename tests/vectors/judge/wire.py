@@ -1,5 +1,5 @@
-"""The messages of docs/protocol.md as Python values, on cbor2. cbor2 accepts more than deterministic encoding
-allows, so every decoded value is encoded again and compared with the bytes it came from."""
+"""The messages of docs/protocol.md as Python values, on cbor2. cbor2 also accepts encodings that are not
+deterministic, so every decoded value is encoded again and compared with its bytes."""
 
 import cbor2
 
@@ -42,39 +42,39 @@ def load(data: bytes, limit: int):
 
 def uint(low=0, high=U64):
     def check(v):
-        need(type(v) is int and low <= v <= high, f"no integer from {low} to {high}: {v!r}")
+        need(type(v) is int and low <= v <= high, f"not an integer from {low} to {high}: {v!r}")
         return v
     return check
 
 
 def bstr(low, high=None):
     def check(v):
-        need(type(v) is bytes and low <= len(v) <= (low if high is None else high), f"no byte string of {low}..{high}")
+        need(type(v) is bytes and low <= len(v) <= (low if high is None else high), f"not a byte string of {low}..{high}")
         return v.hex()
     return check
 
 
 def text(low, high):
     def check(v):
-        need(type(v) is str and low <= len(v.encode()) <= high, f"no text of {low}..{high} bytes")
+        need(type(v) is str and low <= len(v.encode()) <= high, f"not a text of {low}..{high} bytes")
         return v
     return check
 
 
 def boolean(v):
-    need(type(v) is bool, "no boolean")
+    need(type(v) is bool, "not a boolean")
     return v
 
 
 def entity(v):
     text(1, 64)(v)
-    need(is_entity_id(v), f"no Entity ID: {v!r}")
+    need(is_entity_id(v), f"not an Entity ID: {v!r}")
     return v
 
 
 def user(v):
     text(1, 64)(v)
-    need(is_user_id(v), f"no User ID: {v!r}")
+    need(is_user_id(v), f"not a User ID: {v!r}")
     return v
 
 
@@ -84,14 +84,14 @@ def or_null(check):
 
 def list_of(check, low, high):
     def inner(v):
-        need(type(v) is list and low <= len(v) <= high, f"no list of {low}..{high} elements")
+        need(type(v) is list and low <= len(v) <= high, f"not a list of {low}..{high} elements")
         return [check(x) for x in v]
     return inner
 
 
 def pair(first, second):
     def inner(v):
-        need(type(v) is list and len(v) == 2, "no pair")
+        need(type(v) is list and len(v) == 2, "not a pair")
         return [first(v[0]), second(v[1])]
     return inner
 
@@ -151,15 +151,15 @@ def cross_rules(name: str, f: dict):
         need((f["pne_share"] is not None) == (f["suite"] == 2), "pne_share exactly with suite 2")
         need((f["possession"] is not None) == (f["epoch"] is not None), "possession exactly with an epoch")
     if name == "KeyAssignmentRequest":
-        need((f["dreq"] is None) == (f["drsp"] is None), "DREQ and DRSP both or not at all")
-        need(f["drsp"] is not None or f["reason"] == 1, "only a refill leaves DREQ and DRSP out")
+        need((f["dreq"] is None) == (f["drsp"] is None), "DREQ and DRSP both or neither")
+        need(f["drsp"] is not None or f["reason"] == 1, "only a refill may omit DREQ and DRSP")
     if name == "KeyAssignmentResponse":
-        need(f["first_index"] + len(f["eukeys"]) <= 65536, "keys pass the end of the generation")
+        need(f["first_index"] + len(f["eukeys"]) <= 65536, "the keys exceed the generation")
 
 
 def _decode(data: bytes, limit: int, table: dict):
     value = load(data, limit)
-    need(type(value) is list and len(value) >= 2 and type(value[0]) is int, "no message")
+    need(type(value) is list and len(value) >= 2 and type(value[0]) is int, "not a message")
     need(value[0] in table, f"unknown type {value[0]}")
     name, elements = table[value[0]]
     need(len(value) == 1 + len(elements), f"{name} has {1 + len(elements)} elements")

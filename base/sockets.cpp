@@ -1,10 +1,12 @@
-#include "base/keepalive.hpp"
+#include "base/sockets.hpp"
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
+
+#include "base/descriptor.hpp"
 
 namespace cpns {
 namespace {
@@ -15,6 +17,17 @@ void set_option(int socket, int level, int name, long value) {
 }
 
 }  // namespace
+
+std::uint16_t free_port(int kind) {
+  const descriptor fd{::socket(AF_INET, kind | SOCK_CLOEXEC, 0)};
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof at;
+  const bool ok = fd.valid() && ::bind(fd.get(), reinterpret_cast<sockaddr*>(&at), size) == 0 &&
+                  ::getsockname(fd.get(), reinterpret_cast<sockaddr*>(&at), &size) == 0;
+  return ok ? ntohs(at.sin_port) : std::uint16_t{0};
+}
 
 void probe_when_quiet(int socket, milliseconds quiet) {
   const long whole = std::chrono::ceil<seconds>(quiet).count();

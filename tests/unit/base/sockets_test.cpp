@@ -1,5 +1,5 @@
-// What the kernel is told about a connection on which nothing comes, read back from a socket.
-#include "base/keepalive.hpp"
+// The keepalive options of a quiet connection, read back from a socket.
+#include "base/sockets.hpp"
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -23,23 +23,23 @@ std::map<std::string, int> expected(int idle, int interval, int unacknowledged) 
       {"on", 1}, {"idle", idle}, {"interval", interval}, {"count", 2}, {"unacknowledged", unacknowledged}};
 }
 
-TEST(keepalive, the_kernel_probes_after_the_time_and_twice_within_half_of_it) {
+TEST(probe_when_quiet, probes_after_the_time_and_twice_within_half_of_it) {
   EXPECT_EQ(probing_after(seconds{2}), expected(2, 1, 2000));
   EXPECT_EQ(probing_after(seconds{30}), expected(30, 8, 30'000));
   EXPECT_EQ(probing_after(std::chrono::hours{1}), expected(3600, 900, 3'600'000));
 }
 
-TEST(keepalive, times_are_rounded_up_to_seconds_and_none_is_nothing) {
+TEST(probe_when_quiet, rounds_times_up_to_at_least_one_second) {
   EXPECT_EQ(probing_after(milliseconds{1500}), expected(2, 1, 1500));
   EXPECT_EQ(probing_after(milliseconds{1}), expected(1, 1, 1));
   EXPECT_EQ(probing_after(milliseconds{0}), expected(1, 1, 1));
 }
 
-TEST(keepalive, what_the_kernel_does_not_take_is_the_most_that_it_takes) {
+TEST(probe_when_quiet, limits_times_to_the_maximum_of_the_kernel) {
   EXPECT_EQ(probing_after(std::chrono::hours{1000}), expected(32'767, 8192, 1'000'000'000));
 }
 
-TEST(keepalive, what_is_no_connection_is_left_alone) {
+TEST(probe_when_quiet, ignores_a_descriptor_that_is_not_a_socket) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   probe_when_quiet(ends[0], seconds{1});
