@@ -1,5 +1,5 @@
-// What it costs to have a radio in a process of its own: the same plugin (tcp over 127.0.0.1) and the same
-// PNE beside it, once in this process (/0) and once in a child process (/1).
+// The cost of isolating a radio: the same plugin (tcp over 127.0.0.1) and the same PNE, once in this process (/0)
+// and once with the gateway's radio in a child process (/1).
 
 #include <arpa/inet.h>
 #include <benchmark/benchmark.h>
@@ -14,21 +14,21 @@
 #include <mutex>
 #include <thread>
 
-#include "plugins/isolation/child.hpp"
 #include "plugins/isolation/isolated_transport.hpp"
+#include "plugins/isolation/process.hpp"
 
 namespace {
 
 using namespace cpns;
 using namespace cpns::plugins;
 
-constexpr std::size_t message_size = 200;  // about as a KeyDelivery
+constexpr std::size_t message_size = 200;  // about the size of a KeyDelivery
 constexpr std::size_t messages_at_once = 1000;
-constexpr std::size_t under_way = 100;  // about what a link takes before it is full
+constexpr std::size_t in_flight = 100;  // about the number of messages that fill a link
 constexpr std::chrono::seconds timeout{20};
 
-/// Counts messages; sends them back if it is told to. [thread-safe]
-class ear final : public transport_listener {
+/// Counts messages, and echoes them if send_back_over() was called. [thread-safe]
+class counting_listener final : public transport_listener {
  public:
   void link_up(link_id link, endpoint_id, std::string) override {
     note([&] { link_ = link; });
@@ -38,7 +38,7 @@ class ear final : public transport_listener {
   }
   void message(link_id link, bytes data) override {
     if (auto* back = echo_) (void)back->send(link, data);
-    note([&] { ++heard_; });
+    note([&] { ++count_; });
   }
   void peer_found(std::string, std::int32_t) override {}
   void connect_failed(std::string, std::string) override {}
@@ -51,13 +51,13 @@ class ear final : public transport_listener {
     changed_.wait_for(lock, timeout, [this] { return link_ != 0; });
     return link_;
   }
-  std::uint64_t heard() {
+  std::uint64_t count() {
     std::lock_guard lock{guard_};
-    return heard_;
+    return count_;
   }
   bool wait_for(std::uint64_t messages) {
     std::unique_lock lock{guard_};
-    return changed_.wait_for(lock, timeout, [&] { return heard_ >= messages; });
+    return changed_.wait_for(lock, timeout, [&] { return count_ >= messages; });
   }
 
  private:
@@ -70,7 +70,7 @@ class ear final : public transport_listener {
   std::mutex guard_;
   std::condition_variable changed_;
   link_id link_ = 0;
-  std::uint64_t heard_ = 0;
+  std::uint64_t count_ = 0;
   transport* echo_ = nullptr;
 };
 
@@ -86,7 +86,7 @@ std::string free_address() {
   return "127.0.0.1:" + std::to_string(found ? ntohs(at.sin_port) : 0);
 }
 
-/// A gateway's radio, here or isolated, and a PNE's here, with one link between them.
+/// The radio of a gateway, isolated or not, and the radio of a PNE in this process, with one link between them.
 class line {
  public:
   explicit line(bool isolated) {
@@ -95,15 +95,15 @@ class line {
     const transport_spec peripheral{"tcp", transport_role::peripheral, {{"connect", address}}, {}};
     isolation::isolation_settings settings;
     settings.name = "bench";
-    auto a = isolated ? isolation::open_isolated(central, settings, gateway_hears)
-                      : load_transport(central, gateway_hears);
-    auto b = load_transport(peripheral, pne_hears);
+    auto a = isolated ? isolation::open_isolated(central, settings, gateway_side)
+                      : load_transport(central, gateway_side);
+    auto b = load_transport(peripheral, pne_side);
     if (!a || !b) return;
     gateway = std::move(*a);
     pne = std::move(*b);
     if (gateway->scan(true) && pne->add_endpoint(1, "pne")) {
-      on_pne = pne_hears.link();
-      on_gateway = gateway_hears.link();
+      on_pne = pne_side.link();
+      on_gateway = gateway_side.link();
     }
   }
   ~line() {
@@ -112,13 +112,12 @@ class line {
   }
   [[nodiscard]] bool up() const { return on_pne != 0 && on_gateway != 0; }
 
-  ear gateway_hears, pne_hears;
+  counting_listener gateway_side, pne_side;
   std::unique_ptr<transport> gateway, pne;
   link_id on_gateway = 0, on_pne = 0;
 };
 
-/// A full link is left alone for a moment: a sender that turns in circles would take the processor from those
-/// who make room.
+/// Pauses when the link is full: a busy loop would take the processor from the threads that empty it.
 bool send_until_taken(transport& t, link_id link, const bytes& message) {
   for (;;) {
     const auto sent = t.send(link, message);
@@ -128,7 +127,7 @@ bool send_until_taken(transport& t, link_id link, const bytes& message) {
   }
 }
 
-/// KiB of the only child process: resident, and of that what it shares with nobody.
+/// Memory of the only child process in KiB: resident, and its unshared part.
 void count_memory(benchmark::State& state) {
   for (const auto& entry : std::filesystem::directory_iterator{"/proc/self/task"}) {
     std::ifstream file{entry.path() / "children"};
@@ -142,26 +141,26 @@ void count_memory(benchmark::State& state) {
   }
 }
 
-/// One message to the PNE and back.
+/// One message to the PNE and its echo.
 void radio_round_trip(benchmark::State& state) {
   line l{state.range(0) != 0};
   if (!l.up()) return state.SkipWithError("no link came up");
-  l.pne_hears.send_back_over(*l.pne);
+  l.pne_side.send_back_over(*l.pne);
   const bytes message(message_size, 1);
   std::uint64_t count = 0;
   for (auto _ : state)
-    if (!l.gateway->send(l.on_gateway, message) || !l.gateway_hears.wait_for(++count))
+    if (!l.gateway->send(l.on_gateway, message) || !l.gateway_side.wait_for(++count))
       return state.SkipWithError("a message was lost");
   count_memory(state);
 }
 
-/// Many messages in one direction, some of them under way at any moment.
-void stream(benchmark::State& state, transport& from, link_id link, ear& to) {
+/// Many messages in one direction, with up to `in_flight` unanswered ones.
+void stream(benchmark::State& state, transport& from, link_id link, counting_listener& to) {
   const bytes message(message_size, 1);
-  auto sent = to.heard();
+  auto sent = to.count();
   for (auto _ : state) {
     for (std::size_t i = 0; i < messages_at_once; ++i, ++sent)
-      if (!to.wait_for(sent < under_way ? 0 : sent - under_way) || !send_until_taken(from, link, message))
+      if (!to.wait_for(sent < in_flight ? 0 : sent - in_flight) || !send_until_taken(from, link, message))
         return state.SkipWithError("the link is gone");
     if (!to.wait_for(sent)) return state.SkipWithError("messages were lost");
   }
@@ -171,13 +170,13 @@ void stream(benchmark::State& state, transport& from, link_id link, ear& to) {
 void radio_stream_out(benchmark::State& state) {
   line l{state.range(0) != 0};
   if (!l.up()) return state.SkipWithError("no link came up");
-  stream(state, *l.gateway, l.on_gateway, l.pne_hears);
+  stream(state, *l.gateway, l.on_gateway, l.pne_side);
 }
 
 void radio_stream_in(benchmark::State& state) {
   line l{state.range(0) != 0};
   if (!l.up()) return state.SkipWithError("no link came up");
-  stream(state, *l.pne, l.on_pne, l.gateway_hears);
+  stream(state, *l.pne, l.on_pne, l.gateway_side);
 }
 
 BENCHMARK(radio_round_trip)->Arg(0)->Arg(1)->UseRealTime();

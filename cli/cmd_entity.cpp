@@ -34,7 +34,7 @@ result<int> run_show(entity_options& o) {
             << (r.owner ? r.owner->text() : "none") << "\nholder            " << holder_name(r) << "\n";
   if (r.holder)
     std::cout << "gw                " << r.holder->hex() << "\nholder since      "
-              << time_or(r.holder_since, "unknown") << "\nlast heard of     "
+              << time_or(r.holder_since, "unknown") << "\nlast seen         "
               << time_or(r.holder_seen, "never") << "\n";
   std::cout << "last report       " << (r.last_report ? r.last_report->text() : "none")
             << "\nfactory resets    " << r.resets << "\n";
@@ -96,7 +96,7 @@ void add_entity(CLI::App& app, int& code) {
   show->footer("Example:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml");
 
   auto* list = store_command(*entity, o, code, "list",
-                             "List the held devices: gateway, held since, last heard of", run_list);
+                             "List the held devices: gateway, held since, last seen", run_list);
   list->add_option("--held-by", o->gateway, gateway_text);
   list->footer("Example:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml");
 

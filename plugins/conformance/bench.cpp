@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <iterator>
 
-#include "plugins/host/shared_object.hpp"
+#include "plugins/host/loader.hpp"
 
 namespace cpns::conformance {
 namespace {
@@ -31,25 +31,26 @@ const cpns_transport_entry_t& bench::entry() {
 }
 
 void bench::step(const char* what) {
-  // Floods take the same step again and again.
-  if (step_.exchange(what) != what) tell("step " + std::string{what});
+  // Floods repeat the same step.
+  if (step_.exchange(what) != what) write_line("step " + std::string{what});
 }
 
-void bench::tell(std::string line) {
+void bench::write_line(std::string line) {
   if (steps_ < 0) return;
   line += '\n';
-  (void)!::write(steps_, line.data(), line.size());  // below PIPE_BUF, so lines of several threads stay whole
+  (void)!::write(steps_, line.data(),
+                 line.size());  // shorter than PIPE_BUF, so lines of several threads stay whole
 }
 
 void bench::log(cpns_role of, std::uint32_t level, std::string_view line) {
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun_);
   constexpr const char* words[] = {"debug", "info", "warn", "error"};
-  const auto said = std::to_string(ms.count()) + " ms " + name_of(of) + " " +
+  const auto text = std::to_string(ms.count()) + " ms " + name_of(of) + " " +
                     (level < std::size(words) ? words[level] : "?") + ": " +
                     one_line(std::string{line.substr(0, log_line_max)});
-  if (steps_ < 0) std::fprintf(stderr, "%s\n", said.c_str());
-  tell("log " + said);
+  if (steps_ < 0) std::fprintf(stderr, "%s\n", text.c_str());
+  write_line("log " + text);
 }
 
 void bench::note_breach(std::string_view rule, std::string words) {

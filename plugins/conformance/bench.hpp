@@ -1,5 +1,5 @@
 #pragma once
-// What a running test has at hand: the plugin, dice, and where broken rules are told.
+// The environment of a running test: the plugin, a random generator, and the list of breaches.
 
 #include <atomic>
 #include <chrono>
@@ -14,7 +14,7 @@
 
 namespace cpns::conformance {
 
-/// Thrown by a test that is over; never through the plugin.
+/// Thrown to end a test; never through the plugin.
 struct test_failed {
   std::string why;
 };
@@ -22,36 +22,36 @@ struct test_skipped {
   std::string why;
 };
 
-/// Lives as long as its process, because a plugin may call back at any time, also too late. [thread-safe]
+/// Never freed: a misbehaving plugin may call back after close(). [thread-safe]
 class bench {
  public:
-  /// Steps are written to the descriptor `steps` as lines, so that whoever has to end a test that hangs
-  /// knows where; -1: nowhere.
+  /// Writes steps and log lines to the descriptor `steps`, so that the parent process knows where a test hangs;
+  /// -1: log lines go to stderr.
   bench(subject s, int steps) : on(std::move(s)), dice(on.seed), steps_(steps) {}
   bench(const bench&) = delete;
   bench& operator=(const bench&) = delete;
 
   const subject on;
-  std::mt19937_64 dice;  ///< for the thread of the test alone
+  std::mt19937_64 dice;  ///< only for the test's own thread
 
   /// The plugin's entry, loaded at the first call; throws test_failed.
   const cpns_transport_entry_t& entry();
-  /// What the test does now; `what` lives for ever.
+  /// Notes the test's current step; `what` must be a string literal.
   void step(const char* what);
   void note_breach(std::string_view rule, std::string words);
-  /// A line of the plugin, for whoever has to find out why a test failed.
+  /// A log line of the plugin, shown if the test fails.
   void log(cpns_role of, std::uint32_t level, std::string_view line);
-  /// The plugin hangs: from now on nothing is closed, which would only hang too.
+  /// The plugin hangs: instances are no longer closed, because that would hang too.
   void abandon() { abandoned_ = true; }
   [[nodiscard]] bool abandoned() const { return abandoned_; }
-  /// Something that is allowed and not good; the first one counts.
+  /// A flaw that breaks no rule; only the first one is kept.
   void warn(std::string words);
   [[nodiscard]] std::vector<breach> breaches() const;
   [[nodiscard]] std::string warned() const;
   [[nodiscard]] meeting draw(const params& over = {}) const { return draw_meeting(on, over); }
 
  private:
-  void tell(std::string line);
+  void write_line(std::string line);
 
   const int steps_;
   const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
@@ -66,8 +66,8 @@ class bench {
 /// Throws test_failed unless `holds`.
 void require(bool holds, const std::string& why);
 
-/// Calls `round(i)` for each i below `n`, or until `time` is over and it did `least`: a slow radio makes
-/// fewer. How often it did.
+/// Calls `round(i)` for each i below `n`; stops early, but not before `least` rounds, when `time` is over, because
+/// radios may be slow. Returns the number of rounds.
 template <class Round>
 int repeat(int n, int least, std::chrono::seconds time, Round round) {
   const auto until = std::chrono::steady_clock::now() + time;
@@ -76,10 +76,10 @@ int repeat(int n, int least, std::chrono::seconds time, Round round) {
   return i;
 }
 
-/// "CPNS_WOULD_BLOCK", or the number.
+/// "CPNS_WOULD_BLOCK", or the number of an unknown status.
 std::string name_of(cpns_status s);
 std::string name_of(cpns_role r);
-/// `text` with spaces for what would end its line.
+/// `text` with its line breaks replaced by spaces.
 std::string one_line(std::string text);
 
 }  // namespace cpns::conformance

@@ -13,7 +13,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-// The interface says two seconds. A busy machine may stretch that, so only what takes much longer is a fault.
+// The interface allows two seconds. A busy machine may delay it, so only a much longer time is a breach.
 constexpr std::chrono::seconds open_limit{2}, open_hangs{6};
 constexpr std::chrono::seconds close_limit{2}, close_hangs{6};
 constexpr std::chrono::seconds call_limit{5};
@@ -23,7 +23,7 @@ std::int64_t ms_since(clock::time_point begun) {
 }
 
 void threw(bench& b, const std::string& what) {
-  b.note_breach("nothing-throws", "nothing here throws: an exception came out of " + what);
+  b.note_breach("nothing-throws", "no function may throw: an exception left " + what);
 }
 
 }  // namespace
@@ -41,7 +41,7 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
   args.probe = how.probe;
   auto host = *r.table();
   const cpns_host* given = r.table();
-  // What a plugin is handed has to live on; this one is refused or used with the size it says.
+  // A plugin may keep the table, so it is never freed.
   static std::vector<std::unique_ptr<cpns_host>> odd_hosts;
   if (how.host_size != 0) {
     host.size = how.host_size;
@@ -61,7 +61,7 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
     threw(b, "open");
   }
   if (const auto took = ms_since(begun); took > 1000 * open_limit.count()) {
-    const auto words = "the host gives a plugin two seconds to open: it took " + std::to_string(took) + " ms";
+    const auto words = "a plugin has two seconds to open: it took " + std::to_string(took) + " ms";
     if (took > 1000 * open_hangs.count())
       b.note_breach("opens-in-time", words);
     else
@@ -69,7 +69,7 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
   }
   o.out_untouched = out == &untouched;
   o.transport = o.out_untouched ? nullptr : out;
-  o.said = r.said();
+  o.logged = r.logged();
   b.step("after open");
   if (o.status == CPNS_OK)
     r.enter(recorder::phase::opened);
@@ -83,7 +83,7 @@ opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open
 void close_raw(bench& b, recorder& r, const cpns_transport& t) {
   b.step("close");
   const auto begun = clock::now();
-  // In a thread of its own, because one that never comes back is what is looked for.
+  // In a separate thread, because close may never return.
   auto done = std::make_shared<std::promise<bool>>();
   auto answer = done->get_future();
   std::thread{[done, &t] {
@@ -95,7 +95,7 @@ void close_raw(bench& b, recorder& r, const cpns_transport& t) {
     }
   }}.detach();
   if (answer.wait_for(close_hangs) != std::future_status::ready) {
-    const std::string words = "close must return within two seconds: it had not after " +
+    const std::string words = "close must return within two seconds: it had not returned after " +
                               std::to_string(close_hangs.count()) + " s";
     b.note_breach("close-returns", words);
     throw test_failed{words};
@@ -115,9 +115,9 @@ instance::instance(bench& b, recorder& r, cpns_role as, const params& p, open_ho
     : in(b), role(as), heard(r) {
   const auto o = open_raw(b, r, as, p, how);
   if (o.status != CPNS_OK || o.transport == nullptr)
-    throw test_failed{"open of the " + name_of(as) + " answered " + name_of(o.status) +
-                      (o.transport == nullptr && o.status == CPNS_OK ? " and gave no transport" : "") +
-                      (o.said.empty() ? "" : ": " + o.said)};
+    throw test_failed{"open of the " + name_of(as) + " returned " + name_of(o.status) +
+                      (o.transport == nullptr && o.status == CPNS_OK ? " without a transport" : "") +
+                      (o.logged.empty() ? "" : ": " + o.logged)};
   transport_ = o.transport;
   limits = read_limits();
   heard.expect_limits(limits);
@@ -127,7 +127,7 @@ instance::~instance() {
   try {
     close();
   } catch (const test_failed&) {
-    // The breach is noted.
+    // close_raw() has noted the breach.
   }
 }
 
@@ -138,19 +138,19 @@ auto instance::watched(const char* step, Call call) -> decltype(call(std::declva
   if (t == nullptr) return answer_type();
   in.step(step);
   const auto begun = clock::now();
-  const auto judge = [&] {
+  const auto check_time = [&] {
     if (const auto took = clock::now() - begun; took > call_limit)
-      in.note_breach("calls-return-at-once", std::string{"no call waits for the peer: "} + step + " took " +
-                                                 std::to_string(ms_since(begun)) + " ms");
+      in.note_breach("calls-return-at-once", std::string{"no call may wait for the peer: "} + step +
+                                                 " took " + std::to_string(ms_since(begun)) + " ms");
   };
   try {
     if constexpr (std::is_void_v<answer_type>) {
       call(*t);
-      judge();
+      check_time();
       return;
     } else {
       const auto answer = call(*t);
-      judge();
+      check_time();
       return answer;
     }
   } catch (...) {
@@ -206,15 +206,15 @@ void instance::close() {
 cpns_status instance::send_until_taken(std::uint64_t link, byte_view data) {
   const auto until = clock::now() + timeout;
   for (;;) {
-    const auto said = send(link, data);
-    if (said != CPNS_WOULD_BLOCK) return said;
+    const auto sent = send(link, data);
+    if (sent != CPNS_WOULD_BLOCK) return sent;
     if (clock::now() > until) {
       in.note_breach("writable-after-would-block",
-                     "a link that would block takes frames again: it had not after " +
+                     "a link must accept frames again after CPNS_WOULD_BLOCK: it did not within " +
                          std::to_string(timeout.count()) + " s");
-      return said;
+      return sent;
     }
-    // Not by `writable`: whether that comes is the matter of a test of its own.
+    // Polls, because another test checks that writable is called.
     std::this_thread::sleep_for(milliseconds{1});
   }
 }
@@ -227,7 +227,7 @@ pair::~pair() {
   try {
     peripheral.close();
   } catch (const test_failed&) {
-    // The breach is noted.
+    // close_raw() has noted the breach.
   }
 }
 
@@ -247,16 +247,16 @@ void pair::wait_for_links(std::size_t count, const std::string& what) {
   if (as_expected) return;
   const auto words = what + ": after " + std::to_string(timeout.count()) + " s the central has " +
                      std::to_string(central.heard.count_up()) + " links and the peripheral " +
-                     std::to_string(peripheral.heard.count_up()) + ", expected " + std::to_string(count);
+                     std::to_string(peripheral.heard.count_up()) + "; expected " + std::to_string(count);
   if (fewer) in.note_breach("links-go-down-on-both-sides", words);
   throw test_failed{words};
 }
 
-void lost(const instance& from, const std::string& words) {
-  // A frame that broke another rule was not counted.
+void frame_lost(const instance& from, const std::string& words) {
+  // Unless another rule was broken, because the recorder does not count frames that break one.
   if (from.reliable() && from.in.breaches().empty())
     from.in.note_breach("reliable-is-reliable",
-                        "CPNS_TRAIT_RELIABLE says that a frame that was taken arrives: " + words);
+                        "with CPNS_TRAIT_RELIABLE every accepted frame must arrive: " + words);
   throw test_failed{words};
 }
 
@@ -269,15 +269,15 @@ void pair::bring_up(std::size_t count, std::uint64_t first) {
   const auto before = peripheral.heard.count_up();
   const auto declared = most(before + count);
   if (before + count > declared)
-    throw test_skipped{"it declares " + std::to_string(declared) + " links, and this test needs " +
+    throw test_skipped{"the plugin declares " + std::to_string(declared) + " links, and this test needs " +
                        std::to_string(before + count)};
   const auto scanned = central.scan(true);
-  require(scanned == CPNS_OK, "scan(on) of a central answered " + name_of(scanned));
+  require(scanned == CPNS_OK, "scan(on) of a central returned " + name_of(scanned));
   for (std::size_t i = 0; i < count; ++i) {
     const auto added = peripheral.add_endpoint(first + i);
-    require(added == CPNS_OK, "add_endpoint of a peripheral answered " + name_of(added));
+    require(added == CPNS_OK, "add_endpoint of a peripheral returned " + name_of(added));
   }
-  wait_for_links(before + count, "links come up for what is presented while a central scans");
+  wait_for_links(before + count, "a scanning central must get a link to every presented endpoint");
 }
 
 ends pair::ends_of(std::uint64_t endpoint) {
@@ -289,7 +289,7 @@ ends pair::ends_of(std::uint64_t endpoint) {
   });
   require(found.peripheral != 0, "no link of endpoint " + std::to_string(endpoint) + " is up");
   auto mark = numbered(0xfeed0000u + static_cast<std::uint32_t>(endpoint), 12);
-  // Said again and again: a radio that may lose frames may lose this one.
+  // Repeated, because an unreliable radio may lose it.
   const auto heard = wait([&] {
     if (peripheral.send_until_taken(found.peripheral, mark) != CPNS_OK) return false;
     return central.heard.wait(
@@ -302,7 +302,7 @@ ends pair::ends_of(std::uint64_t endpoint) {
         },
         peripheral.reliable() ? milliseconds{timeout} : milliseconds{50});
   });
-  if (!heard) lost(peripheral, "a frame of the peripheral did not reach the central");
+  if (!heard) frame_lost(peripheral, "a frame of the peripheral did not reach the central");
   return found;
 }
 

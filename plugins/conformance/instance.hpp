@@ -1,5 +1,5 @@
 #pragma once
-// One open instance of the plugin, called as the interface allows, and two of them that have met.
+// Drives open instances of the plugin by the rules of the interface: one instance, and a pair of both roles.
 
 #include <atomic>
 #include <optional>
@@ -10,33 +10,33 @@
 
 namespace cpns::conformance {
 
-/// What open did, whatever it was.
+/// Result of open, successful or not.
 struct opened {
   cpns_status status = CPNS_ERROR;
   const cpns_transport* transport = nullptr;
   bool out_untouched = true;
-  std::string said;  ///< what the plugin logged
+  std::string logged;  ///< the plugin's warnings and errors
 };
 struct open_how {
   bool probe = false;
-  std::uint32_t host_size = 0;  ///< 0: as it is
-  std::uint32_t args_size = 0;
+  std::uint32_t host_size = 0;  ///< size in the host's table; 0: the real one
+  std::uint32_t args_size = 0;  ///< the same of the arguments
 };
 opened open_raw(bench& b, recorder& r, std::uint32_t role, const params& p, open_how how = {});
 
-/// Closes and tells whether that took longer than it may ("close-returns"). Throws test_failed when it hangs.
+/// Closes; notes a breach ("close-returns") and throws test_failed if it hangs.
 void close_raw(bench& b, recorder& r, const cpns_transport& t);
 
 inline constexpr cpns_role both_roles[] = {CPNS_ROLE_CENTRAL, CPNS_ROLE_PERIPHERAL};
 
-/// An instance that opened. Calls are [any-thread] as far as the interface says so; each is watched for
-/// exceptions and for its time. As in a host, a call that a callback makes after close has begun does not
-/// reach the plugin: it answers with nothing, or CPNS_OK.
+/// An open instance. Calls are [any-thread] where the interface allows it; each is checked for exceptions and its
+/// duration. As in a host, calls that a callback makes after close has begun do not reach the plugin: they return
+/// a default value (CPNS_OK).
 class instance {
  public:
   /// Throws test_failed if it does not open.
   instance(bench& b, cpns_role role, const params& p, open_how how = {});
-  /// The same with a recorder that is used again.
+  /// The same with an existing recorder.
   instance(bench& b, recorder& r, cpns_role role, const params& p, open_how how = {});
   ~instance();
   instance(const instance&) = delete;
@@ -46,7 +46,7 @@ class instance {
   cpns_status add_endpoint(std::uint64_t endpoint);
   void remove_endpoint(std::uint64_t endpoint);
   cpns_status connect(const std::string& address);
-  /// Nothing where the plugin has none.
+  /// No effect if the plugin lacks it.
   void cancel(const std::string& address);
   cpns_status send(std::uint64_t link, byte_view data);
   void disconnect(std::uint64_t link);
@@ -56,7 +56,7 @@ class instance {
   [[nodiscard]] bool is_open() const { return transport_ != nullptr; }
   [[nodiscard]] const cpns_transport* raw() const { return transport_; }
 
-  /// Sends, and waits as long as the plugin says CPNS_WOULD_BLOCK. The last answer.
+  /// Sends, and repeats while the plugin returns CPNS_WOULD_BLOCK. Returns the last status.
   cpns_status send_until_taken(std::uint64_t link, byte_view data);
 
   [[nodiscard]] bool reliable() const { return (limits.traits & CPNS_TRAIT_RELIABLE) != 0; }
@@ -79,22 +79,22 @@ struct ends {
   std::uint64_t central = 0, peripheral = 0;
 };
 
-/// A central and a peripheral with parameters of one meeting.
+/// A central and a peripheral with parameters by which they find each other.
 class pair {
  public:
   explicit pair(bench& b, const params& over = {});
   /// Closes the peripheral first.
   ~pair();
 
-  /// The central scans, endpoints `first` and up are presented; waits until their links are up on both sides.
+  /// Scans, presents `count` endpoints from `first` on, and waits until their links are up on both sides.
   void bring_up(std::size_t count, std::uint64_t first = 1);
-  /// `wanted` links, or as many as both declare.
+  /// The smaller of `wanted` and the declared limits.
   [[nodiscard]] std::size_t most(std::size_t wanted) const;
-  /// Waits until so many links are up on both sides; throws test_failed with `what` otherwise.
+  /// Waits until exactly `count` links are up on both sides; throws test_failed with `what` otherwise.
   void wait_for_links(std::size_t count, const std::string& what);
-  /// Both ends of an endpoint's link, found by a frame that is sent over it.
+  /// Both ends of an endpoint's link, identified by a frame sent over it.
   ends ends_of(std::uint64_t endpoint);
-  /// Waits, and connects to peers that were found meanwhile, as a gateway does.
+  /// Waits until `holds()`, and meanwhile connects to peers that are found, as a gateway does.
   template <class Holds>
   bool wait(Holds holds, std::chrono::milliseconds limit = timeout) {
     const auto until = std::chrono::steady_clock::now() + limit;
@@ -115,10 +115,10 @@ class pair {
   void glance();
 };
 
-/// A frame did not arrive: that breaks the word of a radio that declares itself reliable. Throws test_failed.
-[[noreturn]] void lost(const instance& from, const std::string& words);
+/// A frame did not arrive: notes a breach if the radio declares itself reliable, and throws test_failed.
+[[noreturn]] void frame_lost(const instance& from, const std::string& words);
 
-/// A frame that tells its number; `size` 4 and more for numbers over 255.
+/// A frame that contains its number; numbers above 255 need a `size` of at least 4.
 bytes numbered(std::uint32_t n, std::size_t size);
 std::uint32_t number_of(byte_view frame);
 

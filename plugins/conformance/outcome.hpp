@@ -1,5 +1,5 @@
 #pragma once
-// What became of a test.
+// Outcome of a test.
 
 #include <cstdint>
 #include <string>
@@ -11,18 +11,17 @@ namespace cpns::conformance {
 enum class verdict : std::uint8_t {
   passed,
   failed,   ///< a rule of the interface was broken
-  skipped,  ///< it does not apply, or what it needs failed
-  crashed,  ///< the plugin took its process with it
-  warning,  ///< allowed, and not good
+  skipped,  ///< it does not apply, or a test that it needs did not pass
+  crashed,  ///< the plugin ended the test's process
+  warning,  ///< allowed, but not recommended
 };
 
 std::string_view word_of(verdict v);
 
-/// A rule that was seen broken. `rule` is the name of the test that judges it: that test fails, whichever
-/// saw it.
+/// A broken rule. `rule` is the name of the rule's test: that test fails, even if another one detected the breach.
 struct breach {
   std::string rule;
-  std::string words;  ///< one line: the rule, and what was seen
+  std::string words;  ///< one line: the rule, and the observation
 };
 
 struct outcome {
@@ -30,11 +29,11 @@ struct outcome {
   verdict is = verdict::passed;
   std::string reason;  ///< one line; empty for passed
   std::int64_t ms = 0;
-  std::vector<breach> breaches;  ///< of all rules, its own among them
+  std::vector<breach> breaches;  ///< of all rules, including its own
   std::vector<std::string> log;  ///< the last lines that the plugin logged
 };
 
-/// Whether a plugin with these outcomes may be used.
+/// Whether no test failed or crashed.
 bool all_well(const std::vector<outcome>& all);
 
 }  // namespace cpns::conformance

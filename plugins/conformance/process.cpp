@@ -42,7 +42,8 @@ bool settles(const holdings& before) {
 void leave_no_more(bench& b, const holdings& before, const std::string& what) {
   if (settles(before)) return;
   const auto now = threads_and_files();
-  const auto words = what + " leaves nothing: there are " + difference(before, now) + " afterwards";
+  const auto words =
+      what + " must leave nothing behind: there are " + difference(before, now) + " afterwards";
   if (now.files > before.files) b.note_breach("no-descriptor-leaks", words);
   if (now.threads > before.threads) b.note_breach("no-thread-leaks", words);
   throw test_failed{words};

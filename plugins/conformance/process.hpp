@@ -1,5 +1,5 @@
 #pragma once
-// What this process holds, for tests that look for leaks.
+// Resources of this process, for tests that look for leaks.
 
 #include <cstddef>
 #include <string>
@@ -12,15 +12,15 @@ struct holdings {
   std::size_t threads = 0, files = 0;
 };
 holdings threads_and_files();
-/// "2 more descriptors", in words.
+/// "2 more descriptors and no more threads".
 std::string difference(const holdings& before, const holdings& after);
-/// Waits until no more is held than before: threads take a moment to end.
+/// Waits until no more is held than before, because threads take a moment to end. False after 5 s.
 bool settles(const holdings& before);
 
-/// Notes a breach of the rule about descriptors or threads and throws test_failed if `what` left any.
+/// If `what` left descriptors or threads behind: notes the breach and throws test_failed.
 void leave_no_more(bench& b, const holdings& before, const std::string& what);
 
-/// Bytes that are allocated and not freed; 0 where that is not known (sanitizers).
+/// Bytes currently allocated; 0 if unknown (with sanitizers).
 std::size_t allocated_bytes();
 
 }  // namespace cpns::conformance

@@ -20,11 +20,11 @@ recorder::recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated
     : loop(
           [this] {
             broken("nothing-throws",
-                   "nothing here throws: an exception came out of a timer or a watch of " + who());
+                   "no function may throw: an exception left a timer or descriptor callback of " + who());
           },
           simulated),
       bench_(b), role_(role) {
-  // The size says what is filled here: an interface that grew has more, which plugins then do not call.
+  // Covers only the functions set here: a later interface may add more, which plugins then do not call.
   table_.size = offsetof(cpns_host, bad_parameter) + sizeof table_.bad_parameter;
   table_.context = this;
   table_.link_up = [](void* c, std::uint64_t l, std::uint64_t e, const char* a) { of(c).link_up(l, e, a); };
@@ -55,33 +55,33 @@ void recorder::expect_endpoint(std::uint64_t endpoint) {
   endpoints_.insert(endpoint);
 }
 
-bool recorder::may_come(const char* what) {
+bool recorder::is_allowed(const char* what) {
   callbacks_.fetch_add(1);
   switch (phase_.load()) {
   case phase::started: return true;
   case phase::closed:
     broken("no-callback-after-close",
-           "when close has returned no callback runs or will run: " + who() + "called " + what + " after it");
+           "no callback may run after close has returned: " + who() + "called " + what + " after it");
     return false;
   case phase::opening:
   case phase::opened:
-    broken("no-callback-before-start", "callbacks come after the first scan(on) or add_endpoint: " + who() +
-                                           "called " + what + " before");
+    broken("no-callback-before-start", "callbacks are allowed after the first scan(on) or add_endpoint: " +
+                                           who() + "called " + what + " before");
     return false;
   }
   return false;
 }
 
 void recorder::link_up(std::uint64_t l, std::uint64_t endpoint, const char* address) {
-  if (!may_come("link_up")) return;
+  if (!is_allowed("link_up")) return;
   bool fresh = false;
   {
     std::lock_guard lock{guard_};
     if (l == 0 || l <= highest_) {
-      broken("link-ids-are-new", "ids of links only grow and are not used twice: " + who() + "gave link " +
+      broken("link-ids-are-new", "link ids must only grow and are never reused: " + who() + "used link " +
                                      std::to_string(l) + " after link " + std::to_string(highest_));
     }
-    // A used one is followed all the same, so that one fault does not look like many.
+    // A reused id is recorded nevertheless, so that one fault does not look like many.
     if (const auto old = links_.find(l); l != 0 && (old == links_.end() || !old->second.up)) {
       fresh = true;
       highest_ = std::max(highest_, l);
@@ -92,29 +92,30 @@ void recorder::link_up(std::uint64_t l, std::uint64_t endpoint, const char* addr
     }
     if (role_ == CPNS_ROLE_CENTRAL && endpoint != 0)
       broken("endpoints-are-named",
-             "endpoint is 0 on a central's links: link_up named endpoint " + std::to_string(endpoint));
+             "endpoint must be 0 on a central's links: link_up named endpoint " + std::to_string(endpoint));
     if (role_ == CPNS_ROLE_PERIPHERAL && endpoints_.count(endpoint) == 0)
-      broken("endpoints-are-named", "link_up of a peripheral names an endpoint that was added: it named " +
-                                        std::to_string(endpoint));
-    if (address == nullptr) broken("endpoints-are-named", "link_up gives the peer's address: it gave NULL");
+      broken("endpoints-are-named",
+             "link_up of a peripheral must name an endpoint that was added: it named " +
+                 std::to_string(endpoint));
+    if (address == nullptr) broken("endpoints-are-named", "link_up must have the peer's address: it is NULL");
   }
   changed_.notify_all();
   if (fresh && on.up) on.up(l);
 }
 
 void recorder::link_down(std::uint64_t l, std::uint32_t reason, const char* detail) {
-  if (!may_come("link_down")) return;
+  if (!is_allowed("link_down")) return;
   (void)text_of(detail);
   {
     std::lock_guard lock{guard_};
     const auto it = links_.find(l);
     if (it == links_.end() || !it->second.up) {
-      broken("link-down-once", "link_down comes once for each link_up: " + who() + "said it for link " +
-                                   std::to_string(l) +
+      broken("link-down-once", "link_down must be called once for each link_up: " + who() +
+                                   "called it for link " + std::to_string(l) +
                                    (it == links_.end() ? ", which never was up" : " once more"));
       return;
     }
-    if (reason == 0) broken("link-down-once", "link_down gives a cpns_down_reason: it gave 0");
+    if (reason == 0) broken("link-down-once", "link_down must have a cpns_down_reason: it is 0");
     it->second.up = false;
     --up_;
   }
@@ -123,24 +124,24 @@ void recorder::link_down(std::uint64_t l, std::uint32_t reason, const char* deta
 }
 
 void recorder::frame(std::uint64_t l, const std::uint8_t* data, std::size_t size) {
-  if (!may_come("frame")) return;
+  if (!is_allowed("frame")) return;
   {
     std::lock_guard lock{guard_};
     const auto it = links_.find(l);
     if (it == links_.end() || !it->second.up) {
       broken("frames-between-up-and-down",
-             "frames come between link_up and link_down: " + who() + "gave one for link " +
+             "frames must arrive between link_up and link_down: " + who() + "passed one for link " +
                  std::to_string(l) + (it == links_.end() ? ", which is not up" : " after link_down"));
       return;
     }
     if (data == nullptr || size == 0 || (mtu_ != 0 && size > mtu_)) {
-      broken("frames-keep-to-the-mtu", "a frame has 1 to mtu (" + std::to_string(mtu_) + ") bytes: " + who() +
-                                           "gave one of " + std::to_string(size));
+      broken("frames-keep-to-the-mtu", "a frame must have 1 to mtu (" + std::to_string(mtu_) +
+                                           ") bytes: " + who() + "passed one of " + std::to_string(size));
       return;
     }
     if (!in_frame_.insert(l).second)
-      broken("one-frame-at-a-time",
-             "one call of frame at a time for one link: " + who() + "made two for link " + std::to_string(l));
+      broken("one-frame-at-a-time", "frame must be called once at a time per link: " + who() +
+                                        "called it twice at once for link " + std::to_string(l));
     ++it->second.received;
     if (keep_frames) it->second.frames.emplace_back(data, data + size);
   }
@@ -151,7 +152,7 @@ void recorder::frame(std::uint64_t l, const std::uint8_t* data, std::size_t size
 }
 
 void recorder::writable(std::uint64_t l) {
-  if (!may_come("writable")) return;
+  if (!is_allowed("writable")) return;
   {
     std::lock_guard lock{guard_};
     const auto it = links_.find(l);
@@ -162,9 +163,9 @@ void recorder::writable(std::uint64_t l) {
 }
 
 void recorder::peer_found(const char* address) {
-  if (!may_come("peer_found")) return;
+  if (!is_allowed("peer_found")) return;
   if (role_ != CPNS_ROLE_CENTRAL || address == nullptr) {
-    broken("link-comes-up", "peer_found is for a central and gives an address");
+    broken("link-comes-up", "peer_found must be called by a central, with an address");
     return;
   }
   {
@@ -175,12 +176,12 @@ void recorder::peer_found(const char* address) {
 }
 
 void recorder::connect_failed(const char* address, const char* why) {
-  if (!may_come("connect_failed")) return;
+  if (!is_allowed("connect_failed")) return;
   (void)text_of(why);
   if (role_ != CPNS_ROLE_CENTRAL)
-    broken("connect-tells-its-end", "connect_failed is of a central: a peripheral called it");
+    broken("connect-tells-its-end", "connect_failed must be called by a central: a peripheral called it");
   if (address == nullptr)
-    return broken("connect-tells-its-end", "connect_failed names the address: it was NULL");
+    return broken("connect-tells-its-end", "connect_failed must have the address: it is NULL");
   {
     std::lock_guard lock{guard_};
     unreached_.insert(text_of(address));
@@ -191,11 +192,12 @@ void recorder::connect_failed(const char* address, const char* why) {
 void recorder::bad_parameter(const char* name, const char* why) {
   if (phase_.load() != phase::opening)
     broken("unknown-parameters-are-refused",
-           "bad_parameter is called during open: " + who() + "called it later");
+           "bad_parameter may only be called during open: " + who() + "called it later");
   std::lock_guard lock{guard_};
   refused_ = text_of(name);
   if (refused_.empty() || text_of(why).empty())
-    broken("unknown-parameters-are-refused", "bad_parameter says which parameter and why: one is missing");
+    broken("unknown-parameters-are-refused",
+           "bad_parameter must have the name of the parameter and the reason: one is missing");
 }
 
 bool recorder::wait_unreached(const std::string& address, std::chrono::milliseconds limit) {
@@ -209,18 +211,18 @@ std::string recorder::refused() const {
 }
 
 void recorder::failed(const char* why) {
-  if (!may_come("failed")) return;
-  broken("link-comes-up", "the radio said that it cannot go on: " + text_of(why));
+  if (!is_allowed("failed")) return;
+  broken("link-comes-up", "the radio reported a failure: " + text_of(why));
 }
 
 void recorder::log(std::uint32_t level, const char* text) {
   if (phase_.load() == phase::closed)
     broken("no-callback-after-close",
-           "when close has returned no callback runs or will run: " + who() + "called log after it");
+           "no callback may run after close has returned: " + who() + "called log after it");
   bench_.log(role_, level, text_of(text));
   if (level < CPNS_LOG_WARN) return;
   std::lock_guard lock{guard_};
-  if (said_.size() < 400) said_ += (said_.empty() ? "" : "; ") + text_of(text);
+  if (logged_.size() < 400) logged_ += (logged_.empty() ? "" : "; ") + text_of(text);
 }
 
 std::vector<std::uint64_t> recorder::up() const {
@@ -252,9 +254,9 @@ std::set<std::string> recorder::take_found() {
   return std::exchange(found_, {});
 }
 
-std::string recorder::said() const {
+std::string recorder::logged() const {
   std::lock_guard lock{guard_};
-  return said_;
+  return logged_;
 }
 
 recorder& keep_recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated) {

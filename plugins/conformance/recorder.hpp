@@ -1,5 +1,5 @@
 #pragma once
-// The host's side of one instance: keeps what the plugin calls and holds it to the rules of
+// The host's side of one instance in a test: records the plugin's callbacks and checks them by the rules of
 // plugins/abi/transport.h.
 
 #include <atomic>
@@ -20,31 +20,32 @@
 
 namespace cpns::conformance {
 
-/// Upper bound of every wait for something that has to come. Long, because machines may be busy: it passes
-/// only when something is wrong.
+/// Upper bound of every wait for an expected event. Long, because machines may be busy; it expires only on a
+/// fault.
 inline constexpr std::chrono::seconds timeout{20};
 
-/// [thread-safe] Reached by the plugin, so it lives as long as the process: make it with keep_recorder.
+/// [thread-safe] Never freed, because a misbehaving plugin may call back after close(): make it with
+/// keep_recorder().
 class recorder {
  public:
-  /// Where the instance is in its life. Callbacks are allowed while `started`.
+  /// State of the instance. Callbacks are allowed only in `started`.
   enum class phase : std::uint8_t { opening, opened, started, closed };
   struct link {
     std::uint64_t endpoint = 0;
     std::string address;
     bool up = true;
-    std::vector<bytes> frames;  ///< if they are kept
+    std::vector<bytes> frames;  ///< empty without keep_frames
     std::uint64_t received = 0, writable = 0;
   };
-  /// Called in the plugin's thread, without a lock, after the rules were checked.
+  /// Called in the plugin's thread, without a lock, after the checks.
   struct hooks {
     std::function<void(std::uint64_t link)> up, down, writable;
     std::function<void(std::uint64_t link, std::span<const std::uint8_t>)> frame;
   };
 
-  /// `simulated`, which is never freed either, stands for real time.
+  /// `simulated`, if given, replaces real time and must never be freed.
   recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated = nullptr);
-  /// The table for the plugin. Its size is that of what this program fills.
+  /// The table for the plugin.
   [[nodiscard]] const cpns_host* table() const { return &table_; }
   /// Whether the plugin has asked for cpns.clock/1.
   [[nodiscard]] bool asked_for_clock() const { return asked_for_clock_.load(); }
@@ -53,9 +54,9 @@ class recorder {
   [[nodiscard]] phase now() const { return phase_.load(); }
   void expect_limits(const cpns_limits& limits);
   void expect_endpoint(std::uint64_t endpoint);
-  /// Behind cpns.timer/1 and cpns.fd/1; ended when the instance is closed.
+  /// Implements cpns.timer/1 and cpns.fd/1; ended when the instance is closed.
   plugins::event_loop loop;
-  /// Set while no callback runs.
+  /// Set it only while no callback can run.
   hooks on;
   std::atomic<bool> keep_frames{true};
 
@@ -69,14 +70,14 @@ class recorder {
   std::uint64_t links_ever() const;
   std::vector<bytes> frames(std::uint64_t l) const;
   std::uint64_t callbacks() const { return callbacks_.load(); }
-  /// Addresses of peers that were found, each once; forgets them.
+  /// Removes and returns the addresses of found peers.
   std::set<std::string> take_found();
-  /// Whether connect_failed came for `address`.
+  /// Waits for connect_failed of `address`.
   bool wait_unreached(const std::string& address, std::chrono::milliseconds limit = timeout);
-  /// The parameter that bad_parameter named; empty if it did not come.
+  /// The parameter that bad_parameter named; empty: it was not called.
   std::string refused() const;
-  /// Lines that the plugin logged as warnings or errors, joined.
-  std::string said() const;
+  /// The plugin's log lines of level warning and above, joined.
+  std::string logged() const;
 
   void link_up(std::uint64_t l, std::uint64_t endpoint, const char* address);
   void link_down(std::uint64_t l, std::uint32_t reason, const char* detail);
@@ -89,8 +90,8 @@ class recorder {
   void bad_parameter(const char* name, const char* why);
 
  private:
-  /// False, and told, when this callback must not come now.
-  bool may_come(const char* what);
+  /// Notes a breach and returns false if the callback `what` is not allowed now.
+  bool is_allowed(const char* what);
   void broken(std::string_view rule, std::string words) { bench_.note_breach(rule, std::move(words)); }
   [[nodiscard]] std::string who() const { return "the " + name_of(role_) + " "; }
 
@@ -108,10 +109,10 @@ class recorder {
   std::uint32_t mtu_ = 0, max_links_ = 0;
   std::set<std::uint64_t> endpoints_, in_frame_;
   std::set<std::string> found_, unreached_;
-  std::string said_, refused_;
+  std::string logged_, refused_;
 };
 
-/// A recorder that is never freed.
+/// Makes a recorder that is never freed.
 recorder& keep_recorder(bench& b, cpns_role role, plugins::simulated_clock* simulated = nullptr);
 
 }  // namespace cpns::conformance

@@ -19,7 +19,8 @@ std::int64_t total_ms(const std::vector<outcome>& all) {
   return ms;
 }
 
-/// Reasons hold what a plugin said, which may be no UTF-8: such bytes become '?'.
+/// Reasons may contain a plugin's text: replaces bytes that are not UTF-8 by '?', and control characters by
+/// spaces.
 template <class Escape>
 std::string cleaned(std::string_view text, Escape escape) {
   std::string out;

@@ -46,8 +46,8 @@ struct channel {
   channel& operator=(const channel&) = delete;
 };
 
-/// What a child has told so far.
-struct told {
+/// The lines of a child, parsed.
+struct child_output {
   std::string partial;
   std::string step = "starting";
   std::optional<outcome> ended;
@@ -79,10 +79,10 @@ struct told {
   }
 };
 
-/// Ends a child whose time or memory is over, or that nobody waits for any more; the reason, or empty if it
-/// ended by itself.
-std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, const onlooker& who, told& t,
-                   std::string& printed) {
+/// Reads a child's lines until it ends. Kills it if it exceeds its time or memory, or the run is cancelled, and
+/// returns the reason; empty: it ended on its own.
+std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit, const onlooker& who,
+                   child_output& t, std::string& printed) {
   const auto until = clock::now() + limit;
   for (bool open = true; open;) {
     pollfd both[2] = {{steps, POLLIN, 0}, {output, POLLIN, 0}};
@@ -102,7 +102,7 @@ std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit,
     if (clock::now() > until)
       why = "it did not end within " + std::to_string(limit.count()) + " s; the last step was " + t.step;
     else if (plugins::resident_bytes(pid) > memory_max)
-      why = "its process " + plugins::took_too_much(memory_max) + "; the last step was " + t.step;
+      why = "its process " + plugins::used_too_much(memory_max) + "; the last step was " + t.step;
     else if (who.cancelled && who.cancelled())
       why = "cancelled";
     if (why.empty()) continue;
@@ -112,7 +112,7 @@ std::string listen(pid_t pid, int steps, int output, std::chrono::seconds limit,
   return {};
 }
 
-/// What a sanitizer sums up, or the last line.
+/// The summary of a sanitizer, or the last line.
 std::string last_line(const std::string& text) {
   if (const auto sum = text.rfind("SUMMARY: "); sum != std::string::npos)
     return text.substr(sum, std::min<std::size_t>(text.find('\n', sum) - sum, 200));
@@ -122,7 +122,8 @@ std::string last_line(const std::string& text) {
   return text.substr(begin == std::string::npos ? 0 : begin + 1, std::min<std::size_t>(end - begin, 200));
 }
 
-outcome judged(const test& t, told heard, int status, const std::string& killed, const std::string& printed) {
+outcome outcome_of(const test& t, child_output heard, int status, const std::string& killed,
+                   const std::string& printed) {
   outcome o;
   o.breaches = std::move(heard.breaches);
   if (!killed.empty()) {
@@ -165,7 +166,7 @@ outcome run_child(const subject& on, const test& t, const onlooker& who) {
   sigset_t none;
   sigemptyset(&none);
   posix_spawnattr_setsigmask(&how, &none);
-  // A group of its own: Ctrl-C is for the run, which ends the test.
+  // Its own process group, so that Ctrl-C reaches only the run, which ends the test.
   posix_spawnattr_setpgroup(&how, 0);
   posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
   pid_t pid = -1;
@@ -173,20 +174,20 @@ outcome run_child(const subject& on, const test& t, const onlooker& who) {
   posix_spawnattr_destroy(&how);
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0) {
-    o.reason = std::string{"a test needs a child process: "} + std::strerror(spawned);
+    o.reason = std::string{"cannot start the test's process: "} + std::strerror(spawned);
     return o;
   }
   for (auto* c : {&steps, &output}) {
     ::close(c->write);
     c->write = -1;
   }
-  told heard;
+  child_output heard;
   std::string printed;
   const auto killed = listen(pid, steps.read, output.read, t.limit, who, heard, printed);
   int status = 0;
   while (::waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
-  o = judged(t, std::move(heard), status, killed, printed);
+  o = outcome_of(t, std::move(heard), status, killed, printed);
   o.ms = std::chrono::duration_cast<milliseconds>(clock::now() - begun).count();
   return o;
 }
@@ -196,19 +197,19 @@ const test* find(const std::vector<test>& tests, std::string_view name) {
   return it == tests.end() ? nullptr : &*it;
 }
 
-/// A rule has one test that stands for it: what any test saw counts there, so that a fault has one name.
-void hand_over_breaches(std::vector<outcome>& all, const std::vector<test>& tests) {
+/// Assigns each breach to its rule's test, so that a fault appears under one name, whichever test detected it.
+void assign_breaches(std::vector<outcome>& all, const std::vector<test>& tests) {
   std::map<std::string, outcome*> by_name;
   for (auto& o : all) by_name[o.test] = &o;
   for (auto& o : all)
     for (const auto& b : o.breaches) {
-      const auto judge = by_name.find(b.rule);
-      if (judge == by_name.end() && find(tests, b.rule) != nullptr) continue;  // its turn comes
-      auto& guilty = judge != by_name.end() ? *judge->second : o;
-      if (guilty.is == verdict::failed || guilty.is == verdict::crashed) continue;
-      guilty.is = verdict::failed;
-      guilty.reason = b.words + (guilty.test == o.test ? "" : " (seen by " + o.test + ")");
-      if (guilty.test != o.test) guilty.log = o.log;
+      const auto own = by_name.find(b.rule);
+      if (own == by_name.end() && find(tests, b.rule) != nullptr) continue;  // that test runs later
+      auto& failing = own != by_name.end() ? *own->second : o;
+      if (failing.is == verdict::failed || failing.is == verdict::crashed) continue;
+      failing.is = verdict::failed;
+      failing.reason = b.words + (failing.test == o.test ? "" : " (detected by " + o.test + ")");
+      if (failing.test != o.test) failing.log = o.log;
     }
 }
 
@@ -224,7 +225,7 @@ outcome run_in(bench& b, const test& t) {
     o.is = verdict::skipped, o.reason = one_line(s.why);
   }
   o.breaches = b.breaches();
-  // A wait that was in vain because of a rule that another test stands for is not a fault of its own.
+  // A failure caused by a breach of another test's rule is not a failure of this test.
   if (o.is == verdict::failed && !o.breaches.empty()) {
     const auto own =
         std::find_if(o.breaches.begin(), o.breaches.end(), [&](const breach& x) { return x.rule == o.test; });
@@ -232,7 +233,7 @@ outcome run_in(bench& b, const test& t) {
       o.reason = own->words;
     } else {
       o.is = verdict::skipped;
-      o.reason = "a rule of " + o.breaches.front().rule + " was broken: " + o.reason;
+      o.reason = "the rule of " + o.breaches.front().rule + " was broken: " + o.reason;
     }
   }
   o.ms = std::chrono::duration_cast<milliseconds>(clock::now() - begun).count();
@@ -252,7 +253,7 @@ result<std::vector<outcome>> run_all(const subject& subject_of_run, const std::v
       const auto it =
           std::find_if(out.begin(), out.end(), [&](const outcome& o) { return o.test == need->name; });
       if (it != out.end() && it->is != verdict::passed && it->is != verdict::warning)
-        return "it needs " + it->test + ", which " + std::string{it->is == verdict::skipped ? "was " : ""} +
+        return "needs " + it->test + ", which " + std::string{it->is == verdict::skipped ? "was " : ""} +
                std::string{word_of(it->is)};
     }
     return {};
@@ -264,8 +265,8 @@ result<std::vector<outcome>> run_all(const subject& subject_of_run, const std::v
         why.empty() ? run_child(on, t, who) : outcome{std::string{t.name}, verdict::skipped, why, 0, {}, {}};
     if (who.cancelled && who.cancelled()) break;
     out.push_back(std::move(o));
-    // A gate whose own rule was seen broken by a test before it is closed for the next ones too.
-    hand_over_breaches(out, tests);
+    // After each test, so that a test that needs the failed one is skipped.
+    assign_breaches(out, tests);
   }
   return out;
 }
@@ -274,10 +275,10 @@ result<outcome> run_here(const subject& on, const test& t) {
   CPNS_TRY(const auto folder, temporary_folder::make("cpns-check"));
   auto here = on;
   here.folder = folder.path();
-  // Never freed: a plugin may call back for as long as the process lives.
+  // Never freed: a misbehaving plugin may call back after close().
   auto* b = new bench{std::move(here), -1};
   std::vector<outcome> one{run_in(*b, t)};
-  hand_over_breaches(one, {t});
+  assign_breaches(one, {t});
   return one.front();
 }
 
@@ -289,17 +290,17 @@ int check_child_main(int argc, char** argv, const std::vector<test>& tests) {
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
   ::signal(SIGPIPE, SIG_IGN);
-  // What a plugin prints must not be taken for the outcome.
-  const int told = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
-  if (told < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 2;
+  // Keeps the plugin's prints out of the outcome.
+  const int steps = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
+  if (steps < 0 || ::dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return 2;
   auto on = from_words({argv + 3, argv + argc});
   ::setenv("TMPDIR", on.folder.c_str(), 1);
-  auto* b = new bench{std::move(on), told};
+  auto* b = new bench{std::move(on), steps};
   const auto o = run_in(*b, *t);
   std::string text;
   for (const auto& x : o.breaches) text += "breach " + x.rule + " " + one_line(x.words) + "\n";
   text += std::string{word_of(o.is)} + " " + o.reason + "\n";
-  (void)!::write(told, text.data(), text.size());
+  (void)!::write(steps, text.data(), text.size());
   ::_exit(0);
 }
 

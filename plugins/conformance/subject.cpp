@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdlib>
 
-#include "base/free_port.hpp"
+#include "base/sockets.hpp"
 
 namespace cpns::conformance {
 namespace {
@@ -17,7 +17,7 @@ std::string fresh_name() {
   return "k" + std::to_string(::getpid()) + "-" + std::to_string(++last);
 }
 
-/// Draws each kind once, and only if somebody asks.
+/// Replaces placeholders; each kind gets one value, chosen at its first use.
 class drawer {
  public:
   explicit drawer(const std::string& base) : base_(base) {}
@@ -27,7 +27,7 @@ class drawer {
     replace(text, "{tcp}", tcp_, [] { return std::to_string(free_port(SOCK_STREAM)); });
     replace(text, "{folder}", folder_, [this] {
       std::string name = base_ + "/XXXXXX";
-      return ::mkdtemp(name.data()) != nullptr ? name : "no folder could be made in " + base_;
+      return ::mkdtemp(name.data()) != nullptr ? name : "cannot create a folder in " + base_;
     });
     return text;
   }
@@ -62,7 +62,7 @@ params laid_over(params base, const params& over) {
 result<std::pair<std::string, std::string>> split_parameter(const std::string& text) {
   const auto equals = text.find('=');
   if (equals == std::string::npos || equals == 0)
-    return fail(errc::config_usage, "'" + text + "' is no parameter: write name=value");
+    return fail(errc::config_usage, "'" + text + "' is not a parameter; write name=value");
   return std::pair{text.substr(0, equals), text.substr(equals + 1)};
 }
 

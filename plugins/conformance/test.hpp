@@ -1,5 +1,5 @@
 #pragma once
-// The tests, as data.
+// The tests as data.
 
 #include <chrono>
 #include <span>
@@ -13,17 +13,17 @@ namespace cpns::conformance {
 struct test {
   std::string_view name;      ///< kebab-case
   std::string_view sentence;  ///< the rule
-  std::string_view needs;     ///< skipped unless this one passed; empty: nothing
+  std::string_view needs;     ///< skipped unless this test passed; empty: none
   std::chrono::seconds limit;
-  /// Throws test_failed or test_skipped; broken rules may be noted in the bench instead.
+  /// Throws test_failed or test_skipped; may note breaches in the bench instead.
   void (*run)(bench&);
-  bool slow = false;  ///< takes more than a second where all is well
+  bool slow = false;  ///< takes more than a second even without a fault
 };
 
-/// All tests of this room, in the order in which they run.
+/// All tests, in the order in which they run.
 std::vector<test> all_tests();
 
-// The groups that it is made of, a file each.
+// Its groups, one file each.
 std::span<const test> load_tests();
 std::span<const test> declaration_tests();
 std::span<const test> open_tests();

@@ -1,4 +1,4 @@
-// close, at every moment; and silence before the start.
+// close at every moment, and no callbacks before the start.
 
 #include <algorithm>
 #include <atomic>
@@ -19,7 +19,7 @@ void close_without_start(bench& b) {
     const auto met = b.draw();
     instance central{b, CPNS_ROLE_CENTRAL, met.central};
     instance peripheral{b, CPNS_ROLE_PERIPHERAL, met.peripheral};
-    // What changes nothing may come before the start too.
+    // Calls without an effect are allowed before the start, too.
     central.raw()->scan(central.raw()->context, false);
     central.disconnect(1);
     peripheral.remove_endpoint(1);
@@ -31,7 +31,7 @@ void close_without_start(bench& b) {
 
 void no_callback_before_start(bench& b) {
   {
-    // The other side of each is there and would answer.
+    // The other side exists and would respond.
     pair p{b};
     p.peripheral.add_endpoint(1);
     std::this_thread::sleep_for(after_close);
@@ -53,7 +53,7 @@ void no_callback_after_close(bench& b) {
     auto& first = round % 2 == 0 ? p.central : p.peripheral;
     auto& second = round % 2 == 0 ? p.peripheral : p.central;
     first.close();
-    // The other one goes on for a while, so that there is something to be told.
+    // The other side continues for a while, so that there would be events to report.
     for (std::uint32_t i = 0; i < 100; ++i)
       second.send(round % 2 == 0 ? e.peripheral : e.central, numbered(i, 23));
     std::this_thread::sleep_for(after_close);
@@ -62,14 +62,14 @@ void no_callback_after_close(bench& b) {
   std::this_thread::sleep_for(after_close);
 }
 
-/// Both sides talk until they are stopped.
-class talkers {
+/// Both sides send until they are stopped.
+class senders {
  public:
-  explicit talkers(pair& p) {
+  explicit senders(pair& p) {
     for (auto* i : {&p.central, &p.peripheral})
       threads_.emplace_back([this, i] {
         const auto frame = numbered(9, std::min<std::uint32_t>(i->mtu(), 400));
-        // As a host does: no call is inside once close begins.
+        // Like a host: no call runs once close begins.
         while (on_) {
           for (const auto l : i->heard.up()) {
             const std::lock_guard lock{guard_};
@@ -80,7 +80,7 @@ class talkers {
         }
       });
   }
-  ~talkers() { stop(); }
+  ~senders() { stop(); }
   void stop() {
     on_ = false;
     for (auto& t : threads_) t.join();
@@ -102,16 +102,16 @@ void close_during_traffic(bench& b) {
   repeat(6, 2, seconds{10}, [&b](int round) {
     pair p{b};
     p.bring_up(p.most(5));
-    talkers talk{p};
-    require(p.wait([&] { return talk.sent > 200; }), "links that are up take frames");
+    senders all{p};
+    require(p.wait([&] { return all.sent > 200; }), "a link that is up must accept frames");
     auto& closing = round % 2 == 0 ? p.central : p.peripheral;
     auto& other = round % 2 == 0 ? p.peripheral : p.central;
-    talk.close(closing);
+    all.close(closing);
     const auto calls = closing.heard.callbacks();
     require(p.wait([&] { return other.heard.count_up() == 0; }),
-            "links go down at the peer of an instance that was closed");
-    talk.stop();
-    require(closing.heard.callbacks() == calls, "no callback comes after close");
+            "when an instance closes, its links must go down at the peer");
+    all.stop();
+    require(closing.heard.callbacks() == calls, "no callback may run after close");
   });
 }
 
@@ -139,17 +139,17 @@ void close_from_another_thread(bench& b) {
 }
 
 constexpr test close_list[] = {
-    {"close-without-start", "An instance that never was started closes, whatever harmless calls came before.",
+    {"close-without-start", "An instance that was never started closes, even after calls without an effect.",
      "close-returns", seconds{60}, close_without_start},
-    {"no-callback-before-start", "No callback but log comes before the first scan(on) or add_endpoint.",
+    {"no-callback-before-start", "No callback except log runs before the first scan(on) or add_endpoint.",
      "link-comes-up", seconds{60}, no_callback_before_start},
-    {"no-callback-after-close", "When close has returned no callback runs or will run.", "link-comes-up",
-     seconds{90}, no_callback_after_close},
-    {"close-during-traffic", "close in the midst of floods ends everything, and the peer hears of it.",
+    {"no-callback-after-close", "No callback runs after close has returned.", "link-comes-up", seconds{90},
+     no_callback_after_close},
+    {"close-during-traffic", "close during heavy traffic ends all callbacks, and the peer's links go down.",
      "link-comes-up", seconds{120}, close_during_traffic},
-    {"close-while-links-come-up", "close at any moment of the search and of connecting.", "link-comes-up",
+    {"close-while-links-come-up", "close works at any moment of scanning and connecting.", "link-comes-up",
      seconds{120}, close_while_links_come_up},
-    {"close-from-another-thread", "close may come from another thread than open did.", "link-comes-up",
+    {"close-from-another-thread", "close may be called from another thread than open.", "link-comes-up",
      seconds{60}, close_from_another_thread},
 };
 

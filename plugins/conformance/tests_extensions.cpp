@@ -1,4 +1,4 @@
-// Extensions of the plugin: what it may offer beyond cpns_transport.
+// Optional extensions of the plugin.
 
 #include <algorithm>
 
@@ -17,13 +17,13 @@ using std::chrono::seconds;
 
 constexpr std::uint32_t frames_both_ways = 20;
 
-/// nullptr if the plugin does not offer it.
+/// nullptr if the plugin lacks it.
 template <class Extension>
 const Extension* find(instance& i, const char* id) {
   const auto* found = static_cast<const Extension*>(i.get_extension(id));
   if (found == nullptr) return nullptr;
   require(found->size >= sizeof(Extension),
-          std::string{id} + " has its size: it says " + std::to_string(found->size));
+          std::string{id} + " must have the size of its struct: it has " + std::to_string(found->size));
   return found;
 }
 
@@ -34,33 +34,37 @@ void extensions_are_sound(bench& b) {
   for (auto* i : {&p.central, &p.peripheral}) {
     for (const auto* id : {"", "no.such/1", "cpns.rssi", "cpns.rssi/0", "cpns.power/999"})
       require(i->get_extension(id) == nullptr,
-              std::string{"an extension that is not known is NULL: '"} + id + "' is not");
+              std::string{"get_extension must return NULL for an unknown extension: it did not for '"} + id +
+                  "'");
     const auto own = i == &p.central ? e.central : e.peripheral;
     if (const auto* rssi = find<cpns_ext_rssi>(*i, CPNS_EXT_RSSI)) {
-      require(rssi->of_link != nullptr, "cpns.rssi/1 has its function");
+      require(rssi->of_link != nullptr, "cpns.rssi/1 must have its function");
       for (const auto link : {own, ~std::uint64_t{0}}) {
         const auto dbm = rssi->of_link(i->raw()->context, link);
         require(dbm == CPNS_RSSI_UNKNOWN || (dbm >= plugins::rssi_least && dbm <= plugins::rssi_most),
-                "a strength is in dBm or CPNS_RSSI_UNKNOWN: it is " + std::to_string(dbm));
+                "of_link of cpns.rssi/1 must return dBm or CPNS_RSSI_UNKNOWN: it returned " +
+                    std::to_string(dbm));
       }
     }
     if (const auto* pairing = find<cpns_ext_pairing>(*i, CPNS_EXT_PAIRING)) {
-      require(pairing->of_link != nullptr && pairing->forget != nullptr, "cpns.pairing/1 has its functions");
+      require(pairing->of_link != nullptr && pairing->forget != nullptr,
+              "cpns.pairing/1 must have its functions");
       const int is = pairing->of_link(i->raw()->context, own);
       require(is >= CPNS_PAIRING_UNKNOWN && is <= CPNS_PAIRING_AUTHENTICATED,
-              "what secures a link is one of four: it is " + std::to_string(is));
+              "of_link of cpns.pairing/1 must return a cpns_pairing: it returned " + std::to_string(is));
       require(pairing->of_link(i->raw()->context, ~std::uint64_t{0}) == CPNS_PAIRING_UNKNOWN,
-              "of a link that is not up nothing is known");
+              "of_link of cpns.pairing/1 must return CPNS_PAIRING_UNKNOWN for a link that is not up");
       for (const auto* address : {"", "no such peer", "%s%n"}) pairing->forget(i->raw()->context, address);
     }
     if (const auto* power = find<cpns_ext_power>(*i, CPNS_EXT_POWER)) {
-      require(power->set != nullptr, "cpns.power/1 has its function");
+      require(power->set != nullptr, "cpns.power/1 must have its function");
       for (const std::uint32_t none : {0u, 3u, ~0u})
         require(power->set(i->raw()->context, none) == CPNS_UNSUPPORTED,
-                "a power that is not known ends with CPNS_UNSUPPORTED: " + std::to_string(none) + " did not");
+                "set of cpns.power/1 must return CPNS_UNSUPPORTED for an unknown value: it did not for " +
+                    std::to_string(none));
     }
     if (const auto* statistics = find<cpns_ext_statistics>(*i, CPNS_EXT_STATISTICS))
-      require(statistics->read != nullptr, "cpns.statistics/1 has its function");
+      require(statistics->read != nullptr, "cpns.statistics/1 must have its function");
   }
 }
 
@@ -78,10 +82,11 @@ std::vector<counted> read(instance& i, const cpns_ext_statistics& s) {
       },
       &out);
   require(!out.empty() && out.size() <= plugins::plugin_counters_max,
-          "there are 1 to 64 counters: there are " + std::to_string(out.size()));
+          "read of cpns.statistics/1 must report 1 to 64 counters: it reported " +
+              std::to_string(out.size()));
   for (const auto& c : out)
     require(plugins::is_counter_name(c.name, 48),
-            "a counter's name has 1 to 48 of a-z, 0-9 and '_': it is '" + c.name + "'");
+            "a counter's name must have 1 to 48 of a-z, 0-9 and '_': it is '" + c.name + "'");
   return out;
 }
 
@@ -90,7 +95,7 @@ void counters_only_grow(bench& b) {
   bool any = false;
   for (auto* i : {&p.central, &p.peripheral})
     any |= find<cpns_ext_statistics>(*i, CPNS_EXT_STATISTICS) != nullptr;
-  if (!any) throw test_skipped{"it has no cpns.statistics/1"};
+  if (!any) throw test_skipped{"the plugin has no cpns.statistics/1"};
   p.bring_up(1);
   const auto e = p.ends_of(1);
   const auto look = [&] {
@@ -103,10 +108,10 @@ void counters_only_grow(bench& b) {
     for (std::size_t i = 0; i < before.size(); ++i) {
       require(std::equal(before[i].begin(), before[i].end(), after[i].begin(), after[i].end(),
                          [](const counted& x, const counted& y) { return x.name == y.name; }),
-              "the same counters come in the same order");
+              "every read must report the same counters in the same order");
       for (std::size_t n = 0; n < before[i].size(); ++n)
         require(before[i][n].value <= after[i][n].value,
-                "a counter only grows: " + before[i][n].name + " went from " +
+                "a counter must only grow: " + before[i][n].name + " went from " +
                     std::to_string(before[i][n].value) + " to " + std::to_string(after[i][n].value));
     }
   };
@@ -119,7 +124,7 @@ void counters_only_grow(bench& b) {
   compare(first, second);
   p.central.disconnect(e.central);
   require(p.wait([&] { return p.peripheral.heard.up() != std::vector{e.peripheral}; }),
-          "the peer of a link that was disconnected hears link_down");
+          "after disconnect the peer's link must go down");
   compare(second, look());
 }
 
@@ -127,11 +132,11 @@ void links_outlive_saving(bench& b) {
   pair p{b};
   bool any = false;
   for (auto* i : {&p.central, &p.peripheral}) any |= find<cpns_ext_power>(*i, CPNS_EXT_POWER) != nullptr;
-  if (!any) throw test_skipped{"it has no cpns.power/1"};
+  if (!any) throw test_skipped{"the plugin has no cpns.power/1"};
   const auto set = [&](std::uint32_t power) {
     for (auto* i : {&p.central, &p.peripheral})
       if (const auto* x = find<cpns_ext_power>(*i, CPNS_EXT_POWER))
-        require(x->set(i->raw()->context, power) == CPNS_OK, "power may be saved and not saved at any time");
+        require(x->set(i->raw()->context, power) == CPNS_OK, "set of cpns.power/1 must succeed at any time");
   };
   set(CPNS_POWER_SAVING);
   set(CPNS_POWER_FULL);
@@ -141,22 +146,22 @@ void links_outlive_saving(bench& b) {
     set(power);
     require(p.central.send_until_taken(e.central, numbered(1, 23)) == CPNS_OK &&
                 p.peripheral.send_until_taken(e.peripheral, numbered(1, 23)) == CPNS_OK,
-            "links stay, whatever power is saved: send over one did not succeed");
+            "links must stay up at every power level: a send failed");
   }
   require(p.central.heard.up() == std::vector{e.central} &&
               p.peripheral.heard.up() == std::vector{e.peripheral},
-          "links stay, whatever power is saved: one went down");
+          "links must stay up at every power level: one went down");
 }
 
-/// One of each role whose time one clock simulates, moved on a second at a time until something holds.
+/// One instance of each role in simulated time, which advances one second at a time until a condition holds.
 class in_simulated_time {
  public:
   explicit in_simulated_time(bench& b)
       : met_(b.draw()), central(b, recorder_of(b, CPNS_ROLE_CENTRAL), CPNS_ROLE_CENTRAL, met_.central),
         peripheral(b, recorder_of(b, CPNS_ROLE_PERIPHERAL), CPNS_ROLE_PERIPHERAL, met_.peripheral) {}
   void go_on(std::uint64_t ms) {
-    require(clock().run_for(ms), "simulated time that a radio holds is let go again: it was held for " +
-                                     std::to_string(timeout.count()) + " s");
+    require(clock().run_for(ms),
+            "a radio must release simulated time: it held it for " + std::to_string(timeout.count()) + " s");
   }
   template <class Holds>
   bool wait(Holds holds) {
@@ -183,18 +188,18 @@ class in_simulated_time {
 void simulated_time_goes_on(bench& b) {
   in_simulated_time t{b};
   if (!t.central.heard.asked_for_clock() && !t.peripheral.heard.asked_for_clock())
-    throw test_skipped{"it does not ask for cpns.clock/1"};
+    throw test_skipped{"the plugin does not use cpns.clock/1"};
   require(t.central.scan(true) == CPNS_OK && t.peripheral.add_endpoint(1) == CPNS_OK,
-          "scan and add_endpoint are taken");
+          "scan and add_endpoint must succeed");
   require(t.wait([&] { return t.central.heard.count_up() == 1 && t.peripheral.heard.count_up() == 1; }),
-          "within two simulated minutes a link comes up");
+          "a link must come up within two simulated minutes");
   const auto from = t.peripheral.heard.up().front(), to = t.central.heard.up().front();
   for (std::uint32_t n = 0; n < frames_both_ways; ++n) {
     const auto before = t.central.heard.frames(to).size();
-    require(t.peripheral.send(from, numbered(n, 23)) == CPNS_OK, "a frame is taken");
+    require(t.peripheral.send(from, numbered(n, 23)) == CPNS_OK, "a link that is up must accept frames");
     if (!t.peripheral.reliable()) continue;
     require(t.wait([&] { return t.central.heard.frames(to).size() > before; }),
-            "within two simulated minutes a frame arrives");
+            "a frame must arrive within two simulated minutes");
   }
   t.go_on(std::uint64_t{24} * 60 * 60 * 1000);
   t.central.close();
@@ -202,13 +207,15 @@ void simulated_time_goes_on(bench& b) {
 }
 
 constexpr test extension_list[] = {
-    {"extensions-are-sound", "Unknown extensions are NULL; known ones are whole and answer for any argument.",
+    {"extensions-are-sound",
+     "Unknown extensions are NULL; known ones have all functions, and these accept any argument.",
      "link-comes-up", seconds{60}, extensions_are_sound},
-    {"counters-only-grow", "Counters have proper names, keep their order and only grow.",
+    {"counters-only-grow", "Counters have valid names, keep their order and only grow.",
      "extensions-are-sound", seconds{60}, counters_only_grow},
-    {"links-outlive-saving", "Power may be saved at any time, and links stay.", "extensions-are-sound",
-     seconds{60}, links_outlive_saving},
-    {"simulated-time-goes-on", "A radio that knows simulated time lives a day in a moment.",
+    {"links-outlive-saving", "The power level may change at any time, and links stay up.",
+     "extensions-are-sound", seconds{60}, links_outlive_saving},
+    {"simulated-time-goes-on",
+     "A radio that supports simulated time runs through a simulated day without delay.",
      "extensions-are-sound", seconds{60}, simulated_time_goes_on},
 };
 

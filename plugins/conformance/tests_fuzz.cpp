@@ -1,4 +1,4 @@
-// Calls in any order, drawn from a seed.
+// Calls in random order, chosen by a seed.
 
 #include <algorithm>
 #include <optional>
@@ -14,7 +14,7 @@ using std::chrono::seconds;
 
 constexpr int steps = 3000, lives = 6;
 
-/// The calls depend on the seed alone; what they meet depends on the plugin's threads too.
+/// The calls depend only on the seed; their effect also depends on the plugin's threads.
 class fuzzer {
  public:
   explicit fuzzer(bench& b) : b_(b), met_(b.draw()) {}
@@ -30,7 +30,7 @@ class fuzzer {
         peripheral_.emplace(b_, CPNS_ROLE_PERIPHERAL, met_.peripheral);
       return;
     }
-    // A link that is there, mostly; the plugin's ids are its own affair.
+    // Mostly an existing link; the plugin chooses the ids.
     const auto up = i->heard.up();
     const auto link = what % 7 == 0 || up.empty() ? a : up[a % up.size()];
     if (what < 12)
@@ -74,8 +74,8 @@ void calls_in_any_order(bench& b) {
 
 constexpr test fuzz_list[] = {
     {"calls-in-any-order",
-     "Calls drawn from a seed, of both roles, with closing and opening again in between.", "link-comes-up",
-     seconds{120}, calls_in_any_order},
+     "Random calls of both roles, chosen by the seed, with close and open in between, do no harm.",
+     "link-comes-up", seconds{120}, calls_in_any_order},
 };
 
 }  // namespace

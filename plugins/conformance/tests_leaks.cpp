@@ -1,4 +1,4 @@
-// What is left after a thousand rounds, or as many as a slow radio makes in the time.
+// Leaks after a thousand rounds, or as many as a slow radio completes in the time.
 
 #include "plugins/conformance/instance.hpp"
 #include "plugins/conformance/process.hpp"
@@ -13,8 +13,8 @@ constexpr int warm_up = 200, rounds = 1000, link_rounds = 100;
 constexpr int rounds_min = 100, link_rounds_min = 10;
 constexpr seconds enough{10}, warm_enough{2};
 
-/// Opens and closes both roles. The recorders of all rounds are made before, so that what grows is the
-/// plugin's.
+/// Opens and closes both roles. Makes the recorders of all rounds in advance, so that only the plugin's memory can
+/// grow.
 class opener {
  public:
   explicit opener(bench& b) : b_(b), met_(b.draw()) {
@@ -52,11 +52,11 @@ void no_descriptor_leaks(bench& b) {
     if (i % 50 != 0) return;
     const auto now = threads_and_files();
     if (now.files > before.files + 100)
-      throw test_failed{"close frees the instance: there are " +
+      throw test_failed{"close must free the instance: there are " +
                         each_of(now.files - before.files, "descriptors", i + 1)};
   });
   const bool settled = settles({~std::size_t{0}, before.files});
-  require(settled, "close frees the instance: there are " +
+  require(settled, "close must free the instance: there are " +
                        each_of(threads_and_files().files - before.files, "descriptors", done));
 }
 
@@ -66,19 +66,20 @@ void no_thread_leaks(bench& b) {
   const auto before = threads_and_files();
   const auto done = repeat(rounds, rounds_min, enough, [&](int i) {
     o.round();
-    // Closed in threads that end a moment later.
+    // close_raw() uses threads that end a moment later.
     if (i % 50 == 0 && threads_and_files().threads > before.threads + 20 &&
         !settles({before.threads + 20, ~std::size_t{0}}))
-      throw test_failed{"close ends threads: there are " +
+      throw test_failed{"close must end all threads: there are " +
                         each_of(threads_and_files().threads - before.threads, "threads", i + 1)};
   });
   const bool settled = settles({before.threads, ~std::size_t{0}});
-  require(settled, "close ends threads: there are " +
+  require(settled, "close must end all threads: there are " +
                        each_of(threads_and_files().threads - before.threads, "threads", done));
 }
 
 void no_memory_leaks(bench& b) {
-  if (allocated_bytes() == 0) throw test_skipped{"the allocator of this build does not tell what is in use"};
+  if (allocated_bytes() == 0)
+    throw test_skipped{"the allocator of this build does not report the allocated memory"};
   opener o{b};
   o.warm();
   const auto before = allocated_bytes();
@@ -87,7 +88,7 @@ void no_memory_leaks(bench& b) {
   leave_no_more(b, held, "open and close");
   const auto after = allocated_bytes();
   const auto grown = after > before ? after - before : 0;
-  require(grown < 96 * done + 128u * 1024, "close frees the instance: " + std::to_string(grown / done) +
+  require(grown < 96 * done + 128u * 1024, "close must free the instance: " + std::to_string(grown / done) +
                                                " bytes of each round of open and close stay allocated");
 }
 
@@ -97,29 +98,29 @@ void links_leave_nothing(bench& b) {
   for (auto* i : {&p.central, &p.peripheral}) i->heard.keep_frames = false;
   const auto round = [&](std::uint64_t endpoint) {
     p.peripheral.add_endpoint(endpoint);
-    p.wait_for_links(2, "an endpoint that is added gets a link");
+    p.wait_for_links(2, "an added endpoint must get a link");
     p.peripheral.remove_endpoint(endpoint);
-    p.wait_for_links(1, "links of an endpoint that was removed go down");
+    p.wait_for_links(1, "links of a removed endpoint must go down");
   };
   repeat(10, 3, warm_enough, [&](int i) { round(2 + static_cast<std::uint64_t>(i)); });
   const auto before = threads_and_files();
   const auto done = repeat(link_rounds, link_rounds_min, enough,
                            [&](int i) { round(100 + static_cast<std::uint64_t>(i)); });
   const bool settled = settles(before);
-  require(settled, "links that went down are freed: after " + std::to_string(done) + " there are " +
+  require(settled, "links that went down must be freed: after " + std::to_string(done) + " links there are " +
                        difference(before, threads_and_files()));
 }
 
 constexpr test leak_list[] = {
     {"no-descriptor-leaks",
-     "A thousand rounds of open and close, or those of ten seconds, leave no descriptor.", "close-returns",
+     "A thousand rounds of open and close, or ten seconds of them, leak no descriptor.", "close-returns",
      seconds{180}, no_descriptor_leaks, true},
-    {"no-thread-leaks", "A thousand rounds of open and close, or those of ten seconds, leave no thread.",
+    {"no-thread-leaks", "A thousand rounds of open and close, or ten seconds of them, leak no thread.",
      "close-returns", seconds{180}, no_thread_leaks, true},
-    {"no-memory-leaks", "A thousand rounds of open and close, or those of ten seconds, leave no memory.",
+    {"no-memory-leaks", "A thousand rounds of open and close, or ten seconds of them, leak no memory.",
      "close-returns", seconds{180}, no_memory_leaks, true},
     {"links-leave-nothing",
-     "A hundred links that came and went, or those of ten seconds, leave no descriptor and no thread.",
+     "A hundred links that come up and go down, or ten seconds of them, leak no descriptor and no thread.",
      "link-comes-up", seconds{180}, links_leave_nothing, true},
 };
 

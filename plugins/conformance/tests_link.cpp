@@ -1,4 +1,4 @@
-// Links: how they come, are told of, and go.
+// Links: how they come up, are reported, and go down.
 
 #include <algorithm>
 
@@ -11,22 +11,24 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-/// How long a test watches for what must not come. What comes later is missed, what is right never fails.
-constexpr milliseconds awhile{200};
+/// How long a test waits for an event that must not happen. A later one is missed, but a correct plugin never
+/// fails.
+constexpr milliseconds quiet_time{200};
 
-void watch_awhile() { std::this_thread::sleep_for(awhile); }
+void wait_quietly() { std::this_thread::sleep_for(quiet_time); }
 
 void link_comes_up(bench& b) {
   pair p{b};
   p.bring_up(1);
   const auto e = p.ends_of(1);
-  require(p.central.send_until_taken(e.central, numbered(7, 8)) == CPNS_OK, "a link that is up takes frames");
-  // Only a radio that may lose frames has an excuse, and it is tried often.
+  require(p.central.send_until_taken(e.central, numbered(7, 8)) == CPNS_OK,
+          "a link that is up must accept frames");
+  // Repeats only for an unreliable radio.
   const auto heard = p.wait([&] {
     if (!p.central.reliable()) p.central.send_until_taken(e.central, numbered(7, 8));
     return !p.peripheral.heard.frames(e.peripheral).empty();
   });
-  if (!heard) lost(p.central, "a frame of the central did not reach the peripheral");
+  if (!heard) frame_lost(p.central, "a frame of the central did not reach the peripheral");
 }
 
 void link_ids_are_new(bench& b) {
@@ -34,9 +36,9 @@ void link_ids_are_new(bench& b) {
   p.bring_up(2);
   repeat(15, 3, seconds{5}, [&p](int) {
     p.peripheral.remove_endpoint(1);
-    p.wait_for_links(1, "links of an endpoint that was removed go down");
+    p.wait_for_links(1, "links of a removed endpoint must go down");
     p.peripheral.add_endpoint(1);
-    p.wait_for_links(2, "an endpoint that was presented again gets a link");
+    p.wait_for_links(2, "an endpoint that is added again must get a link");
   });
 }
 
@@ -53,7 +55,7 @@ void link_down_once(bench& b) {
   p.central.disconnect(e.central);
   p.peripheral.remove_endpoint(1);
   p.peripheral.remove_endpoint(3);
-  p.wait_for_links(0, "links of endpoints that were removed go down");
+  p.wait_for_links(0, "links of removed endpoints must go down");
   p.peripheral.close();
   p.central.close();
 }
@@ -69,37 +71,36 @@ void links_go_down_on_both_sides(bench& b) {
     });
   };
   p.central.disconnect(one.central);
-  require(gone(p.central.heard, one.central), "link_down follows disconnect: the central was not told");
-  require(gone(p.peripheral.heard, one.peripheral),
-          "the peer of a link that was disconnected hears link_down");
+  require(gone(p.central.heard, one.central),
+          "link_down must follow disconnect: the central did not call it");
+  require(gone(p.peripheral.heard, one.peripheral), "after disconnect the peer's link must go down");
   p.peripheral.remove_endpoint(2);
   require(gone(p.peripheral.heard, two.peripheral),
-          "links of an endpoint that was removed go down: it was not told");
-  require(gone(p.central.heard, two.central),
-          "links of an endpoint that was removed go down at the peer too");
+          "links of a removed endpoint must go down: the peripheral did not call link_down");
+  require(gone(p.central.heard, two.central), "links of a removed endpoint must go down at the peer, too");
   p.peripheral.close();
   require(p.central.heard.wait([](const auto& links) {
     return std::none_of(links.begin(), links.end(), [](const auto& l) { return l.second.up; });
   }),
-          "links go down at the peer of an instance that was closed");
+          "when an instance closes, its links must go down at the peer");
 }
 
 void endpoints_are_named(bench& b) {
   pair p{b};
   const std::uint64_t names[] = {1, 7, 0xffffffffffull, 2};
   if (std::min(p.central.limits.max_links, p.peripheral.limits.max_endpoints) < 4)
-    throw test_skipped{"it declares fewer than 4 links"};
+    throw test_skipped{"the plugin declares fewer than 4 links"};
   p.bring_up(0);
   for (const auto n : names)
-    require(p.peripheral.add_endpoint(n) == CPNS_OK, "add_endpoint takes any id but 0");
-  p.wait_for_links(4, "each endpoint gets a link");
+    require(p.peripheral.add_endpoint(n) == CPNS_OK, "add_endpoint must accept any id but 0");
+  p.wait_for_links(4, "each endpoint must get a link");
   require(p.peripheral.heard.wait([&](const auto& links) {
     return std::all_of(std::begin(names), std::end(names), [&](std::uint64_t n) {
       return std::count_if(links.begin(), links.end(),
                            [n](const auto& l) { return l.second.up && l.second.endpoint == n; }) == 1;
     });
   }),
-          "link_up of a peripheral names the endpoint: not each of four has one link");
+          "link_up of a peripheral must name the endpoint: not each of four endpoints has one link");
 }
 
 void removed_endpoints_stay_away(bench& b) {
@@ -108,12 +109,12 @@ void removed_endpoints_stay_away(bench& b) {
   p.peripheral.remove_endpoint(1);
   p.peripheral.remove_endpoint(1);
   p.peripheral.remove_endpoint(4711);
-  p.wait_for_links(1, "links of an endpoint that was removed go down");
-  watch_awhile();
+  p.wait_for_links(1, "links of a removed endpoint must go down");
+  wait_quietly();
   p.connect_to_found();
-  watch_awhile();
+  wait_quietly();
   require(p.peripheral.heard.count_up() == 1,
-          "an endpoint that was removed is presented no longer: it got a link");
+          "a removed endpoint must not be presented anymore: it got a link");
 }
 
 void dead_links_take_nothing(bench& b) {
@@ -121,21 +122,23 @@ void dead_links_take_nothing(bench& b) {
   const auto frame = numbered(1, 8);
   for (auto* i : {&p.central, &p.peripheral})
     for (const std::uint64_t link : {std::uint64_t{0}, std::uint64_t{1}, ~std::uint64_t{0}}) {
-      const auto said = i->send(link, frame);
-      require(said == CPNS_NO_LINK,
-              "send over a link that never was ends with CPNS_NO_LINK: it was " + name_of(said));
+      const auto sent = i->send(link, frame);
+      require(sent == CPNS_NO_LINK,
+              "send over a link that never existed must return CPNS_NO_LINK: it returned " + name_of(sent));
       i->disconnect(link);
     }
   p.bring_up(2);
   const auto e = p.ends_of(1);
   p.peripheral.remove_endpoint(1);
-  p.wait_for_links(1, "links of an endpoint that was removed go down");
-  for (const auto said : {p.central.send(e.central, frame), p.peripheral.send(e.peripheral, frame)})
-    require(said == CPNS_NO_LINK, "send after link_down ends with CPNS_NO_LINK: it was " + name_of(said));
+  p.wait_for_links(1, "links of a removed endpoint must go down");
+  for (const auto sent : {p.central.send(e.central, frame), p.peripheral.send(e.peripheral, frame)})
+    require(sent == CPNS_NO_LINK,
+            "send after link_down must return CPNS_NO_LINK: it returned " + name_of(sent));
   p.central.disconnect(e.central);
   p.peripheral.disconnect(e.peripheral);
   const auto two = p.ends_of(2);
-  require(p.central.send_until_taken(two.central, frame) == CPNS_OK, "another link is not disturbed");
+  require(p.central.send_until_taken(two.central, frame) == CPNS_OK,
+          "a removed endpoint must not affect another link: a send over it failed");
 }
 
 void max_links_is_kept(bench& b) {
@@ -143,20 +146,20 @@ void max_links_is_kept(bench& b) {
   pair p{b, b.on.few_links};
   const auto most = std::min(p.central.limits.max_links, p.peripheral.limits.max_endpoints);
   if (p.central.limits.max_links > few)
-    throw test_skipped{"it declares " + std::to_string(p.central.limits.max_links) +
-                       " links; parameters that lower this belong under few_links: in the check file"};
+    throw test_skipped{"the plugin declares " + std::to_string(p.central.limits.max_links) +
+                       " links; set parameters that lower this under few_links: in the check file"};
   p.central.scan(true);
   for (std::uint32_t i = 1; i <= most + 3; ++i) {
-    const auto said = p.peripheral.add_endpoint(i);
-    require(said == CPNS_OK || (said == CPNS_LIMIT && i > p.peripheral.limits.max_endpoints),
+    const auto added = p.peripheral.add_endpoint(i);
+    require(added == CPNS_OK || (added == CPNS_LIMIT && i > p.peripheral.limits.max_endpoints),
             "add_endpoint number " + std::to_string(i) + " of " +
-                std::to_string(p.peripheral.limits.max_endpoints) + " answered " + name_of(said));
+                std::to_string(p.peripheral.limits.max_endpoints) + " returned " + name_of(added));
   }
   const bool all_up = p.wait([&] { return p.central.heard.count_up() == most; });
-  require(all_up, "as many links as are declared come up: " + std::to_string(p.central.heard.count_up()) +
+  require(all_up, "as many links as declared must come up: " + std::to_string(p.central.heard.count_up()) +
                       " of " + std::to_string(most) + " did");
-  watch_awhile();
-  require(p.central.heard.count_up() <= most, "no more links come up than max_links");
+  wait_quietly();
+  require(p.central.heard.count_up() <= most, "no more links than max_links may come up");
 }
 
 void scan_off_finds_no_more(bench& b) {
@@ -164,17 +167,18 @@ void scan_off_finds_no_more(bench& b) {
   p.bring_up(1);
   const auto e = p.ends_of(1);
   require(p.central.scan(false) == CPNS_OK && p.central.scan(false) == CPNS_OK,
-          "scan(off) is taken, also twice");
-  watch_awhile();
+          "scan(off) must succeed, even twice");
+  wait_quietly();
   p.central.heard.take_found();
-  require(p.peripheral.add_endpoint(2) == CPNS_OK, "add_endpoint of a second endpoint is taken");
-  watch_awhile();
+  require(p.peripheral.add_endpoint(2) == CPNS_OK, "add_endpoint of a second endpoint must succeed");
+  wait_quietly();
   require(p.central.heard.count_up() == 1 && p.central.heard.take_found().empty(),
-          "scan(off) stops looking for PNEs: another one was found");
-  require(p.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK, "links outlive scan(off)");
+          "scan(off) must stop scanning for PNEs: another one was found");
+  require(p.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK,
+          "links must stay up after scan(off): a send failed");
   require(p.central.scan(true) == CPNS_OK && p.central.scan(true) == CPNS_OK,
-          "scan(on) is taken, also twice");
-  p.wait_for_links(2, "after scan(on) the PNE that waited is found");
+          "scan(on) must succeed, even twice");
+  p.wait_for_links(2, "after scan(on) a waiting PNE must be found");
 }
 
 void scan_while_connected(bench& b) {
@@ -185,93 +189,92 @@ void scan_while_connected(bench& b) {
   const auto e = p.ends_of(1);
   p.bring_up(1, 2);
   require(p.central.send_until_taken(e.central, numbered(1, 8)) == CPNS_OK,
-          "the first link stays up meanwhile");
+          "scanning must not affect a link: a send over the first link failed");
 }
 
-void whoever_comes_first_waits(bench& b) {
+void start_order_does_not_matter(bench& b) {
   const auto met = b.draw();
   instance pne{b, CPNS_ROLE_PERIPHERAL, met.peripheral};
-  require(pne.add_endpoint(1) == CPNS_OK, "add_endpoint is taken while there is no central");
-  watch_awhile();
+  require(pne.add_endpoint(1) == CPNS_OK, "add_endpoint must succeed without a central");
+  wait_quietly();
   for (int round = 0; round < 2; ++round) {
     instance gateway{b, CPNS_ROLE_CENTRAL, met.central};
-    require(gateway.scan(true) == CPNS_OK, "scan(on) is taken");
+    require(gateway.scan(true) == CPNS_OK, "scan(on) must succeed");
     require(gateway.heard.wait([&](const auto&) { return true; }), "");
-    // The second one may first have to end what is left of the first.
+    // Longer for the second one: the PNE may first have to notice the end of the first.
     const auto until = std::chrono::steady_clock::now() + (round + 1) * timeout;
     while (gateway.heard.count_up() == 0 && std::chrono::steady_clock::now() < until) {
       for (const auto& address : gateway.heard.take_found()) gateway.connect(address);
       std::this_thread::sleep_for(milliseconds{1});
     }
-    require(gateway.heard.count_up() == 1, round == 0 ? "a PNE that was there before the central is found"
-                                                      : "a central that was opened again finds its PNE");
+    require(gateway.heard.count_up() == 1, round == 0 ? "a PNE that opened before the central must be found"
+                                                      : "a central that was opened again must find its PNE");
     gateway.close();
     require(pne.heard.wait([](const auto& links) {
       return std::none_of(links.begin(), links.end(), [](const auto& l) { return l.second.up; });
     }),
-            "links go down at the peer of an instance that was closed");
+            "when an instance closes, its links must go down at the peer");
   }
 }
 
 void strangers_do_not_meet(bench& b) {
   const auto drawn = b.draw(), again = b.draw();
   if (drawn.central == again.central && drawn.peripheral == again.peripheral)
-    throw test_skipped{"nothing in the parameters keeps two networks apart ({run} in the check file)"};
-  pair ours{b};
+    throw test_skipped{"no parameter separates two networks (use {run} in the check file)"};
+  pair one{b};
   instance stranger{b, CPNS_ROLE_PERIPHERAL, b.draw().peripheral};
-  require(stranger.add_endpoint(1) == CPNS_OK, "add_endpoint is taken");
-  ours.bring_up(1);
-  ours.ends_of(1);
-  watch_awhile();
-  require(stranger.heard.count_up() == 0 && ours.central.heard.count_up() == 1,
-          "a PNE of another network got a link");
+  require(stranger.add_endpoint(1) == CPNS_OK, "add_endpoint must succeed");
+  one.bring_up(1);
+  one.ends_of(1);
+  wait_quietly();
+  require(stranger.heard.count_up() == 0 && one.central.heard.count_up() == 1,
+          "a PNE of another network must not get a link: it got one");
 }
 
 void calls_of_the_other_role(bench& b) {
   pair p{b};
   const auto scanned = p.peripheral.scan(true);
   require(scanned == CPNS_UNSUPPORTED,
-          "scan of a peripheral ends with CPNS_UNSUPPORTED: it was " + name_of(scanned));
+          "scan of a peripheral must return CPNS_UNSUPPORTED: it returned " + name_of(scanned));
   const auto added = p.central.add_endpoint(1);
   require(added == CPNS_UNSUPPORTED,
-          "add_endpoint of a central ends with CPNS_UNSUPPORTED: it was " + name_of(added));
+          "add_endpoint of a central must return CPNS_UNSUPPORTED: it returned " + name_of(added));
   const auto connected = p.peripheral.connect("nowhere");
-  require(connected != CPNS_OK, "connect of a peripheral is refused");
+  require(connected != CPNS_OK, "connect of a peripheral must fail: it returned CPNS_OK");
   p.central.remove_endpoint(1);
 }
 
 constexpr test link_list[] = {
-    {"link-comes-up", "What is presented is found by a central that scans, and frames go both ways.",
+    {"link-comes-up",
+     "A scanning central gets a link to a presented endpoint, and frames arrive in both directions.",
      "close-returns", seconds{60}, link_comes_up},
-    {"link-ids-are-new",
-     "Ids of links only grow and are not used twice, however often a link comes and goes.", "link-comes-up",
-     seconds{90}, link_ids_are_new},
-    {"link-down-once", "link_down comes once for each link that was up, in whatever way it ended.",
+    {"link-ids-are-new", "Link ids only grow and are never reused.", "link-comes-up", seconds{90},
+     link_ids_are_new},
+    {"link-down-once", "link_down is called once for each link that was up, however it ended.",
      "link-comes-up", seconds{60}, link_down_once},
     {"links-go-down-on-both-sides",
-     "Both sides hear of the end of a link: disconnect, an endpoint removed, close.", "link-comes-up",
+     "After disconnect, remove_endpoint or close a link goes down on both sides.", "link-comes-up",
      seconds{90}, links_go_down_on_both_sides},
-    {"endpoints-are-named", "link_up names the endpoint at a peripheral and 0 at a central.", "link-comes-up",
+    {"endpoints-are-named", "link_up has the endpoint at a peripheral, and 0 at a central.", "link-comes-up",
      seconds{60}, endpoints_are_named},
     {"removed-endpoints-stay-away",
-     "An endpoint that was removed gets no link any more; unknown ones are ignored.", "link-comes-up",
+     "A removed endpoint gets no link anymore; removing an unknown one has no effect.", "link-comes-up",
      seconds{60}, removed_endpoints_stay_away},
     {"dead-links-take-nothing",
-     "send over a link that is not up ends in CPNS_NO_LINK; disconnect ignores it.", "link-comes-up",
+     "send over a link that is not up returns CPNS_NO_LINK; disconnect has no effect on it.", "link-comes-up",
      seconds{60}, dead_links_take_nothing},
-    {"max-links-is-kept", "As many links as are declared come up, and no more.", "link-comes-up", seconds{60},
+    {"max-links-is-kept", "As many links as declared come up, and no more.", "link-comes-up", seconds{60},
      max_links_is_kept},
-    {"scan-off-finds-no-more", "scan(off) stops the search, keeps the links, and scan(on) goes on.",
+    {"scan-off-finds-no-more", "scan(off) stops scanning and keeps links up; scan(on) resumes.",
      "link-comes-up", seconds{60}, scan_off_finds_no_more},
-    {"scan-while-connected", "If declared, PNEs are found while links are up.", "link-comes-up", seconds{60},
-     scan_while_connected},
-    {"whoever-comes-first-waits",
-     "The order in which both sides start does not matter, nor that one starts again.", "link-comes-up",
-     seconds{90}, whoever_comes_first_waits},
+    {"scan-while-connected", "With CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED, PNEs are found while links are up.",
+     "link-comes-up", seconds{60}, scan_while_connected},
+    {"whoever-comes-first-waits", "Both sides may start in any order, and one side may restart.",
+     "link-comes-up", seconds{90}, start_order_does_not_matter},
     {"strangers-do-not-meet", "Instances of different networks get no link to each other.", "link-comes-up",
      seconds{60}, strangers_do_not_meet},
-    {"calls-of-the-other-role", "Calls that belong to the other role end in CPNS_UNSUPPORTED.",
-     "link-comes-up", seconds{20}, calls_of_the_other_role},
+    {"calls-of-the-other-role", "Calls of the other role return CPNS_UNSUPPORTED.", "link-comes-up",
+     seconds{20}, calls_of_the_other_role},
 };
 
 }  // namespace

@@ -1,5 +1,4 @@
-// What the plugin declares that it can be told, and whether it keeps to it; what a host of another minor
-// version sees.
+// The plugin's declared parameters, whether open enforces the declarations, and hosts of another minor version.
 
 #include <cstddef>
 
@@ -26,11 +25,12 @@ plugins::plugin_description declared(bench& b) {
 
 void parameters_are_declared(bench& b) {
   if (!declared(b).declares)
-    b.warn("deprecated since 1.1: the entry has no list of parameters, so mistakes in a configuration are "
-           "found only when the radio opens; its successor is cpns_transport_entry_t.parameters");
+    b.warn(
+        "deprecated since 1.1: the entry declares no list of parameters, so mistakes in a configuration are "
+        "found only when the radio opens; its successor is cpns_transport_entry_t.parameters");
 }
 
-/// Values that the declaration of `p` rules out.
+/// Values that the declaration of `p` excludes.
 std::vector<std::string> outside(const parameter_description& p) {
   std::vector<std::string> out;
   switch (p.kind) {
@@ -59,17 +59,17 @@ void refuses(bench& b, cpns_role role, const params& p, const std::string& name,
   const auto o = open_raw(b, r, role, p);
   if (o.status == CPNS_OK && o.transport != nullptr) close_raw(b, r, *o.transport);
   require(o.status == CPNS_BAD_PARAMETER,
-          what + " ends with CPNS_BAD_PARAMETER: it was " + name_of(o.status));
+          "open must return CPNS_BAD_PARAMETER for " + what + ": it returned " + name_of(o.status));
   require(o.out_untouched,
-          "on anything but CPNS_OK *out is left alone: open wrote it when it refused " + what);
+          "open must leave *out unchanged unless it returns CPNS_OK: it wrote it when it refused " + what);
   if (r.refused() != name)
-    b.warn("bad_parameter names what was refused: for " + what + " it " +
-           (r.refused().empty() ? "did not come" : "named '" + r.refused() + "'"));
+    b.warn("bad_parameter must name the refused parameter: for " + what + " it " +
+           (r.refused().empty() ? "was not called" : "named '" + r.refused() + "'"));
 }
 
 void declared_bounds_hold(bench& b) {
   const auto plugin = declared(b);
-  if (!plugin.declares) throw test_skipped{"the entry has no list of parameters"};
+  if (!plugin.declares) throw test_skipped{"the entry declares no list of parameters"};
   for (const auto role : both_roles) {
     const auto met = b.draw();
     const auto& good = role == CPNS_ROLE_CENTRAL ? met.central : met.peripheral;
@@ -77,14 +77,13 @@ void declared_bounds_hold(bench& b) {
       auto with = good;
       if (!p.is_of(as_host_role(role))) {
         with[p.name] = p.preset.value_or("1");
-        refuses(b, role, with, p.name,
-                p.name + " for a " + name_of(role) + ", which is not declared for it,");
+        refuses(b, role, with, p.name, p.name + " in a " + name_of(role) + " (not declared for that role)");
         continue;
       }
       for (const auto& value : outside(p)) {
         with[p.name] = value;
         refuses(b, role, with, p.name,
-                p.name + "='" + value.substr(0, 40) + "', which is declared as " + p.form() + ",");
+                p.name + "='" + value.substr(0, 40) + "' (declared as " + p.form() + ")");
       }
       if (p.preset) continue;
       with.erase(p.name);
@@ -98,7 +97,7 @@ void hosts_of_1_0_are_served(bench& b) {
   for (const auto role : both_roles) {
     const auto met = b.draw();
     auto p = role == CPNS_ROLE_CENTRAL ? met.central : met.peripheral;
-    // What stands behind its table is no function: a call there ends the process.
+    // Behind its smaller table are zero bytes: a call of one of those functions crashes.
     instance i{b, role, p, {.host_size = static_cast<std::uint32_t>(first_host)}};
     if (role == CPNS_ROLE_CENTRAL) {
       i.scan(true);
@@ -110,44 +109,45 @@ void hosts_of_1_0_are_served(bench& b) {
     auto& r = keep_recorder(b, role);
     p["no-such-parameter"] = "1";
     const auto o = open_raw(b, r, role, p, {.host_size = static_cast<std::uint32_t>(first_host)});
-    require(o.status == CPNS_BAD_PARAMETER, "an unknown parameter ends with CPNS_BAD_PARAMETER: it was " +
-                                                name_of(o.status) + " for a host of 1.0");
+    require(o.status == CPNS_BAD_PARAMETER,
+            "open must return CPNS_BAD_PARAMETER for an unknown parameter: with a "
+            "host of 1.0 it returned " +
+                name_of(o.status));
   }
 }
 
 void connect_tells_its_end(bench& b) {
   const auto met = b.draw();
   instance c{b, CPNS_ROLE_CENTRAL, met.central};
-  require(c.scan(true) == CPNS_OK, "a central scans");
+  require(c.scan(true) == CPNS_OK, "scan(on) of a central must succeed");
   const std::string nowhere = "nowhere";
   const auto taken = c.connect(nowhere);
-  c.cancel("nobody asked for this one");
-  if (taken == CPNS_UNSUPPORTED) throw test_skipped{"connect is not supported: peers come by themselves"};
+  c.cancel("no connect to this address");
+  if (taken == CPNS_UNSUPPORTED) throw test_skipped{"the plugin does not support connect"};
   if (b.entry().abi_minor == 0)
-    throw test_skipped{"the plugin is of interface 1.0, which had no connect_failed"};
+    throw test_skipped{"the plugin is built for interface 1.0, which has no connect_failed"};
   if (taken != CPNS_OK) return;
   require(c.heard.wait_unreached(nowhere),
-          "a connect that was taken ends in link_up or connect_failed: neither came for '" + nowhere + "'");
-  require(c.connect(nowhere) == CPNS_OK, "an address that failed may be tried again");
+          "after a successful connect, link_up or connect_failed must follow: neither was called for '" +
+              nowhere + "'");
+  require(c.connect(nowhere) == CPNS_OK, "connect to an address that failed before must succeed");
   c.cancel(nowhere);
-  require(c.heard.wait_unreached(nowhere),
-          "a connect that was cancelled ends in connect_failed: it did not come");
+  require(c.heard.wait_unreached(nowhere), "after cancel, connect_failed must follow: it was not called");
 }
 
 constexpr test early[] = {
-    {"parameters-are-declared",
-     "The list of parameters is sound: names, sentences, bounds, presets that fit.", "entry-is-sound",
-     seconds{10}, parameters_are_declared},
+    {"parameters-are-declared", "The declared parameters are valid: names, sentences, bounds and presets.",
+     "entry-is-sound", seconds{10}, parameters_are_declared},
 };
 constexpr test parameter_list[] = {
     {"declared-bounds-hold",
-     "Values outside of what is declared end in CPNS_BAD_PARAMETER, and name the parameter.",
+     "open returns CPNS_BAD_PARAMETER for values that the declarations exclude, and names the parameter.",
      "unknown-parameters-are-refused", seconds{90}, declared_bounds_hold},
     {"hosts-of-the-first-version-are-served",
-     "A host of interface 1.0 is served, and nothing behind its table is called.",
+     "A host of interface 1.0 works, and no function behind its table is called.",
      "unknown-parameters-are-refused", seconds{30}, hosts_of_1_0_are_served},
     {"connect-tells-its-end",
-     "A connect that was taken ends in link_up or connect_failed, also when it is cancelled.",
+     "After a successful connect, link_up or connect_failed follows, even if it is cancelled.",
      "close-returns", seconds{60}, connect_tells_its_end},
 };
 

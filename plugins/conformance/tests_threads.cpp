@@ -31,7 +31,7 @@ void sends_from_many_threads(bench& b) {
     });
   for (auto& t : all) t.join();
   require(refused == 0,
-          "send may be called from several threads: " + std::to_string(refused.load()) + " were refused");
+          "send may be called from several threads: " + std::to_string(refused.load()) + " calls failed");
   const auto arrived = [&](recorder& r, std::uint64_t link) {
     const auto whole = [&] {
       std::set<std::uint32_t> numbers;
@@ -39,7 +39,7 @@ void sends_from_many_threads(bench& b) {
         const auto n = number_of(f);
         if (n >= 0xfeed0000u) continue;
         require(f == numbered(n, 23),
-                "frames that several threads send are not mixed: one arrived that nobody sent");
+                "frames of several threads must not be mixed: one arrived that was never sent");
         numbers.insert(n);
       }
       return numbers.size() == each * threads;
@@ -49,10 +49,10 @@ void sends_from_many_threads(bench& b) {
     return true;
   };
   if (!arrived(p.central.heard, one.central) || !arrived(p.peripheral.heard, two.peripheral))
-    lost(p.central, "of frames that several threads sent not all did");
+    frame_lost(p.central, "not all frames of several threads arrived");
 }
 
-/// Everything that is [any-thread], from four threads, until the time is over.
+/// All [any-thread] functions, from four threads, until the time is over.
 void calls_from_many_threads(bench& b) {
   pair p{b};
   p.bring_up(3);
@@ -82,11 +82,11 @@ void calls_from_many_threads(bench& b) {
   on = false;
   for (auto& t : all) t.join();
   for (std::uint64_t e = 1; e < 50; ++e) p.peripheral.remove_endpoint(e);
-  p.wait_for_links(0, "after calls from four threads at once all links end");
+  p.wait_for_links(0, "all links must go down after their endpoints are removed");
 }
 
-/// Runs in a plugin's thread; counts up when everything has returned.
-struct answered {
+/// Runs calls in a plugin's thread and counts those that have returned.
+struct call_counter {
   std::atomic<int> begun{0}, done{0};
   template <class Call>
   void operator()(Call call) {
@@ -98,8 +98,8 @@ struct answered {
 
 void calls_from_callbacks(bench& b) {
   pair p{b};
-  // The hooks live until both instances are closed, which happens first.
-  static answered up, frame, down;
+  // Static, because the hooks run until both instances are closed.
+  static call_counter up, frame, down;
   auto& c = p.central;
   auto& q = p.peripheral;
   const auto small = numbered(5, 23);
@@ -135,20 +135,20 @@ void calls_from_callbacks(bench& b) {
     });
   };
   const auto scanned = c.scan(true);
-  require(scanned == CPNS_OK && q.add_endpoint(1) == CPNS_OK, "scan and add_endpoint are taken");
+  require(scanned == CPNS_OK && q.add_endpoint(1) == CPNS_OK, "scan and add_endpoint must succeed");
   const auto over = p.wait([] { return down.done >= 2; });
-  const auto hangs = [&b](const char* what, const answered& a) {
+  const auto check_hang = [&b](const char* what, const call_counter& a) {
     if (a.begun == a.done) return;
     b.abandon();
     throw test_failed{std::string{"calls are allowed from within callbacks: one from "} + what +
                       " had not returned after " + std::to_string(timeout.count()) + " s"};
   };
   if (!over) {
-    hangs("link_up", up);
-    hangs("frame", frame);
-    hangs("link_down", down);
+    check_hang("link_up", up);
+    check_hang("frame", frame);
+    check_hang("link_down", down);
   }
-  require(over, "a link that was disconnected from within frame did not go down on both sides");
+  require(over, "a link that is disconnected from within frame must go down on both sides");
 }
 
 void calls_return_at_once(bench& b) {
@@ -159,7 +159,7 @@ void calls_return_at_once(bench& b) {
   };
   p.bring_up(1);
   const auto e = p.ends_of(1);
-  // Nobody answers at this address; connect says so later, or never.
+  // No peer answers at this address; connect_failed follows later, or never.
   p.central.connect("127.0.0.1:9");
   p.central.connect("nowhere");
   p.central.connect("");
@@ -189,16 +189,16 @@ void nothing_throws(bench& b) {
 }
 
 constexpr test thread_list[] = {
-    {"sends-from-many-threads", "Frames that several threads send at once arrive whole.", "link-comes-up",
+    {"sends-from-many-threads", "Frames that several threads send at once arrive intact.", "link-comes-up",
      seconds{90}, sends_from_many_threads},
-    {"calls-from-many-threads", "Everything that is any-thread may be called from several threads at once.",
+    {"calls-from-many-threads", "Every [any-thread] function may be called from several threads at once.",
      "link-comes-up", seconds{90}, calls_from_many_threads},
-    {"calls-from-callbacks", "send, disconnect and the like may be called from within callbacks.",
+    {"calls-from-callbacks", "Functions such as send and disconnect may be called from within callbacks.",
      "link-comes-up", seconds{60}, calls_from_callbacks},
-    {"calls-return-at-once", "No call waits for the peer, whatever the peer does.", "link-comes-up",
-     seconds{90}, calls_return_at_once},
-    {"nothing-throws", "No exception leaves the plugin, whatever it is called with.", "link-comes-up",
-     seconds{60}, nothing_throws},
+    {"calls-return-at-once", "No call waits for the peer.", "link-comes-up", seconds{90},
+     calls_return_at_once},
+    {"nothing-throws", "No exception leaves the plugin, for any arguments.", "link-comes-up", seconds{60},
+     nothing_throws},
 };
 
 }  // namespace

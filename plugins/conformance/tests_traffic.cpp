@@ -1,4 +1,4 @@
-// Frames: their sizes, their order, and whether what is declared is true.
+// Frames: sizes, order, and the declared traits.
 
 #include <algorithm>
 #include <atomic>
@@ -16,7 +16,7 @@ using std::chrono::seconds;
 
 constexpr std::uint32_t flood = 3000;
 
-/// Both directions of one link, one after the other.
+/// One direction of a link.
 struct direction {
   instance& from;
   instance& to;
@@ -28,7 +28,7 @@ std::vector<direction> both(pair& p) {
           {p.peripheral, p.central, e.peripheral, e.central}};
 }
 
-/// Numbers of the frames that came, in their order, without the marks of ends_of.
+/// Numbers of the received frames, in order, without the marks of ends_of().
 std::vector<std::uint32_t> numbers(recorder& r, std::uint64_t link) {
   std::vector<std::uint32_t> out;
   for (const auto& f : r.frames(link))
@@ -36,8 +36,8 @@ std::vector<std::uint32_t> numbers(recorder& r, std::uint64_t link) {
   return out;
 }
 
-/// Waits until all is heard, or nothing more comes: of a radio that may lose frames for a moment, of another
-/// one for so long that no busy machine explains it.
+/// Waits until all frames have arrived, or none arrives anymore: for a short time with an unreliable radio,
+/// otherwise longer than any delay of a busy machine.
 void wait_for_the_rest(const direction& d, std::size_t expected) {
   const auto silence = d.from.reliable() ? milliseconds{5000} : milliseconds{300};
   for (std::uint64_t before = ~0ull, now = 0; before != now;) {
@@ -53,13 +53,13 @@ void wait_for_the_rest(const direction& d, std::size_t expected) {
   }
 }
 
-/// Frames 0 to n-1 of `size` bytes. Their numbers as they arrived.
+/// Sends frames 0 to n-1 of `size` bytes. Returns their numbers in the order of arrival.
 std::vector<std::uint32_t> send_flood(const direction& d, std::uint32_t n, std::size_t size) {
   const auto already = d.to.heard.frames(d.in).size();
   for (std::uint32_t i = 0; i < n; ++i) {
-    const auto said = d.from.send_until_taken(d.out, numbered(i, size));
-    require(said == CPNS_OK,
-            "a link that is up takes frames: number " + std::to_string(i) + " ended with " + name_of(said));
+    const auto sent = d.from.send_until_taken(d.out, numbered(i, size));
+    require(sent == CPNS_OK, "a link that is up must accept frames: send number " + std::to_string(i) +
+                                 " returned " + name_of(sent));
   }
   wait_for_the_rest(d, already + n);
   return numbers(d.to.heard, d.in);
@@ -75,9 +75,9 @@ void frames_of_every_size(bench& b) {
          {std::size_t{1}, std::size_t{2}, std::size_t{22}, std::size_t{23}, mtu / 2, mtu - 1, mtu}) {
       const auto frame = numbered(static_cast<std::uint32_t>(size), size);
       const auto heard = p.wait([&] {
-        const auto said = d.from.send_until_taken(d.out, frame);
-        require(said == CPNS_OK, "send takes 1 to mtu (" + std::to_string(mtu) +
-                                     ") bytes: " + std::to_string(size) + " ended with " + name_of(said));
+        const auto sent = d.from.send_until_taken(d.out, frame);
+        require(sent == CPNS_OK, "send must accept 1 to mtu (" + std::to_string(mtu) + ") bytes: for " +
+                                     std::to_string(size) + " it returned " + name_of(sent));
         return d.to.heard.wait(
             [&](const auto& links) {
               const auto& got = links.at(d.in).frames;
@@ -86,8 +86,8 @@ void frames_of_every_size(bench& b) {
             d.from.reliable() ? milliseconds{timeout} : milliseconds{100});
       });
       if (!heard)
-        lost(d.from, "a frame of " + std::to_string(size) + " bytes from the " + name_of(d.from.role) +
-                         " does not arrive as it was sent");
+        frame_lost(d.from, "a frame of " + std::to_string(size) + " bytes from the " + name_of(d.from.role) +
+                               " did not arrive unchanged");
     }
   }
 }
@@ -100,19 +100,20 @@ void frames_out_of_range_are_refused(bench& b) {
          {std::size_t{0}, std::size_t{d.from.mtu()} + 1, std::size_t{d.from.mtu()} + 70000}) {
       const bytes frame(size, 0x41);
       const std::uint8_t nothing = 0;
-      const auto said = d.from.send(d.out, {frame.empty() ? &nothing : frame.data(), size});
-      require(said != CPNS_OK, "send takes 1 to mtu (" + std::to_string(d.from.mtu()) + ") bytes: it took " +
+      const auto sent = d.from.send(d.out, {frame.empty() ? &nothing : frame.data(), size});
+      require(sent != CPNS_OK, "send must refuse a frame that has not 1 to mtu (" +
+                                   std::to_string(d.from.mtu()) + ") bytes: it accepted " +
                                    std::to_string(size));
-      if (said != CPNS_LIMIT)
-        b.warn("a frame of " + std::to_string(size) + " bytes ended with " + name_of(said) +
-               ", CPNS_LIMIT says it better");
+      if (sent != CPNS_LIMIT)
+        b.warn("send should return CPNS_LIMIT for a frame of " + std::to_string(size) +
+               " bytes: it returned " + name_of(sent));
     }
     require(d.from.send_until_taken(d.out, numbered(1, 8)) == CPNS_OK,
-            "the link lives on after a frame that was refused");
+            "a link must stay up after send refused a frame");
   }
 }
 
-/// The rule is watched in every test; here are frames as large as they may be, in number.
+/// Every test checks this rule; this one sends many frames of the maximum size.
 void frames_keep_to_the_mtu(bench& b) {
   pair p{b};
   p.bring_up(1);
@@ -128,16 +129,16 @@ void random_frames_arrive_unchanged(bench& b) {
     for (int i = 0; i < 400; ++i) {
       bytes frame(1 + b.dice() % d.from.mtu());
       for (auto& byte : frame) byte = static_cast<std::uint8_t>(b.dice());
-      const auto said = d.from.send_until_taken(d.out, frame);
-      require(said == CPNS_OK, "whatever bytes a frame has, it is taken: it ended with " + name_of(said));
+      const auto status = d.from.send_until_taken(d.out, frame);
+      require(status == CPNS_OK, "send must accept any bytes: it returned " + name_of(status));
       sent.insert(std::move(frame));
     }
     wait_for_the_rest(d, already.size() + 400);
     const auto got = d.to.heard.frames(d.in);
     for (auto i = already.size(); i < got.size(); ++i)
-      require(sent.count(got[i]) != 0, "a frame arrives as it was sent: one of " +
-                                           std::to_string(got[i].size()) + " bytes never was sent; --seed " +
-                                           std::to_string(b.on.seed) + " repeats it");
+      require(sent.count(got[i]) != 0, "a frame must arrive unchanged: one of " +
+                                           std::to_string(got[i].size()) + " bytes was never sent; --seed " +
+                                           std::to_string(b.on.seed) + " repeats the frames");
   }
 }
 
@@ -150,8 +151,8 @@ void reliable_is_reliable(bench& b) {
     const auto got = send_flood(d, flood, std::min<std::size_t>(d.from.mtu(), 200));
     const std::set<std::uint32_t> different(got.begin(), got.end());
     if (different.size() != flood)
-      lost(d.from, std::to_string(flood - different.size()) + " of " + std::to_string(flood) + " from the " +
-                       name_of(d.from.role) + " did not");
+      frame_lost(d.from, std::to_string(flood - different.size()) + " of " + std::to_string(flood) +
+                             " frames from the " + name_of(d.from.role) + " did not arrive");
   }
 }
 
@@ -163,16 +164,16 @@ void ordered_is_ordered(bench& b) {
   for (const auto& d : both(p)) {
     const auto got = send_flood(d, flood, std::min<std::size_t>(d.from.mtu(), 40));
     const auto turned = std::adjacent_find(got.begin(), got.end(), std::greater<>{});
-    require(turned == got.end(), "CPNS_TRAIT_ORDERED says that frames of a link keep their order: from the " +
-                                     name_of(d.from.role) + " number " +
-                                     (turned == got.end() ? "" : std::to_string(*(turned + 1))) +
-                                     " came after " + (turned == got.end() ? "" : std::to_string(*turned)));
+    require(turned == got.end(),
+            "with CPNS_TRAIT_ORDERED frames must keep their order: from the " + name_of(d.from.role) +
+                " number " + (turned == got.end() ? "" : std::to_string(*(turned + 1))) + " arrived after " +
+                (turned == got.end() ? "" : std::to_string(*turned)));
   }
 }
 
 void one_frame_at_a_time(bench& b) {
   pair p{b};
-  // A host that needs a moment for each frame: two calls at once would overlap.
+  // The host takes a moment for each frame, so that concurrent calls overlap.
   p.central.heard.on.frame = [](std::uint64_t, std::span<const std::uint8_t>) {
     std::this_thread::sleep_for(milliseconds{1});
   };
@@ -196,32 +197,33 @@ void writable_after_would_block(bench& b) {
     std::uint64_t taken = 0, taken_bytes = 0;
     const auto until = std::chrono::steady_clock::now() + seconds{4};
     const auto frame = numbered(1, d.from.mtu());
-    cpns_status said = CPNS_OK;
-    // A receiver that is slower than the sender, until the sender is told so.
+    cpns_status sent = CPNS_OK;
+    // The receiver is slower than the sender, until send returns CPNS_WOULD_BLOCK.
     while (taken_bytes < 64u * 1024 * 1024 && std::chrono::steady_clock::now() < until) {
-      said = d.from.send(d.out, frame);
-      if (said != CPNS_OK) break;
+      sent = d.from.send(d.out, frame);
+      if (sent != CPNS_OK) break;
       ++taken;
       taken_bytes += frame.size();
     }
-    const auto told = [&] {
+    const auto writable_calls = [&] {
       std::uint64_t n = 0;
       d.from.heard.wait([&](const auto& links) { return n = links.at(d.out).writable, true; });
       return n;
     };
     slow = false;
-    if (said == CPNS_OK) {
-      b.warn("a sender of " + std::to_string(taken_bytes / 1024 / 1024) +
-             " MiB that a slow receiver had not read was never told to wait");
+    if (sent == CPNS_OK) {
+      b.warn("send should return CPNS_WOULD_BLOCK for a slow receiver: it accepted " +
+             std::to_string(taken_bytes / 1024 / 1024) + " MiB");
       continue;
     }
-    require(said == CPNS_WOULD_BLOCK, "a full link answers CPNS_WOULD_BLOCK: it was " + name_of(said));
-    require(taken >= 1, "a link takes at least one frame before it would block");
-    require(p.wait([&] { return told() >= 1; }),
-            "writable follows once a send that had returned CPNS_WOULD_BLOCK may be tried again: after " +
-                std::to_string(timeout.count()) + " s it had not come");
+    require(sent == CPNS_WOULD_BLOCK,
+            "send over a full link must return CPNS_WOULD_BLOCK: it returned " + name_of(sent));
+    require(taken >= 1, "a link must accept at least one frame before CPNS_WOULD_BLOCK");
+    require(p.wait([&] { return writable_calls() >= 1; }),
+            "writable must follow a send that returned CPNS_WOULD_BLOCK: it was not called within " +
+                std::to_string(timeout.count()) + " s");
     const auto again = d.from.send_until_taken(d.out, frame);
-    require(again == CPNS_OK, "a link that is writable again takes frames: it was " + name_of(again));
+    require(again == CPNS_OK, "a link must accept frames after writable: send returned " + name_of(again));
   }
 }
 
@@ -231,13 +233,13 @@ void memory_is_bounded(bench& b) {
   for (const auto& d : both(p)) {
     d.to.heard.keep_frames = false;
     const auto frame = numbered(3, std::min<std::uint32_t>(d.from.mtu(), 500));
-    // A slow radio has its time, and as many frames as show.
+    // A slow radio sends fewer frames, but enough to show a leak.
     constexpr std::uint32_t least = 1000;
     const auto round = [&](std::uint32_t n) {
       const auto until = std::chrono::steady_clock::now() + seconds{8};
       std::uint32_t sent = 0;
       for (; sent < n && (sent < least || std::chrono::steady_clock::now() < until); ++sent)
-        require(d.from.send_until_taken(d.out, frame) == CPNS_OK, "a link that is up takes frames");
+        require(d.from.send_until_taken(d.out, frame) == CPNS_OK, "a link that is up must accept frames");
       std::uint64_t before = ~0ull;
       for (std::uint64_t now = 0; before != now; now = d.to.heard.callbacks()) {
         before = now;
@@ -250,21 +252,21 @@ void memory_is_bounded(bench& b) {
     const auto sent = round(20000);
     const auto after = allocated_bytes();
     require(after < before + std::min<std::size_t>(2u * 1024 * 1024, sent * frame.size() / 2),
-            "frames that arrived are not kept: " + std::to_string(sent) + " of " +
+            "frames that arrived must be freed: " + std::to_string(sent) + " frames of " +
                 std::to_string(frame.size()) + " bytes from the " + name_of(d.from.role) + " left " +
                 std::to_string((after - before) / 1024) + " KiB allocated");
   }
 }
 
 constexpr test traffic_list[] = {
-    {"frames-of-every-size", "Frames of 1 byte to the MTU arrive as they were sent, both ways.",
+    {"frames-of-every-size", "Frames of 1 byte up to the MTU arrive unchanged in both directions.",
      "link-comes-up", seconds{90}, frames_of_every_size},
     {"frames-out-of-range-are-refused",
-     "send refuses a frame of no bytes and one over the MTU; the link lives on.", "link-comes-up",
+     "send refuses an empty frame and one larger than the MTU; the link stays up.", "link-comes-up",
      seconds{60}, frames_out_of_range_are_refused},
-    {"frames-keep-to-the-mtu", "No frame that the plugin hands up is empty or over its own MTU.",
+    {"frames-keep-to-the-mtu", "No frame that the plugin passes to the host is empty or larger than its MTU.",
      "link-comes-up", seconds{60}, frames_keep_to_the_mtu},
-    {"frames-between-up-and-down", "Frames come between link_up and link_down alone.", "link-comes-up",
+    {"frames-between-up-and-down", "frame is called only between link_up and link_down.", "link-comes-up",
      seconds{60},
      [](bench& b) {
        pair p{b};
@@ -274,22 +276,21 @@ constexpr test traffic_list[] = {
          const auto at = p.ends_of(e);
          for (std::uint32_t i = 0; i < 50; ++i) p.peripheral.send(at.peripheral, numbered(i, 20));
          p.peripheral.remove_endpoint(e);
-         p.wait_for_links(0, "links of an endpoint that was removed go down");
+         p.wait_for_links(0, "links of a removed endpoint must go down");
        });
      }},
-    {"random-frames-arrive-unchanged",
-     "Whatever bytes a peer sends are handed up unchanged, and harm nothing.", "link-comes-up", seconds{60},
-     random_frames_arrive_unchanged},
-    {"reliable-is-reliable", "If CPNS_TRAIT_RELIABLE is declared, each frame that was taken arrives.",
-     "link-comes-up", seconds{90}, reliable_is_reliable},
-    {"ordered-is-ordered", "If CPNS_TRAIT_ORDERED is declared, frames of a link keep their order.",
-     "link-comes-up", seconds{90}, ordered_is_ordered},
-    {"one-frame-at-a-time", "One call of frame at a time for one link.", "link-comes-up", seconds{60},
+    {"random-frames-arrive-unchanged", "Frames of random bytes arrive unchanged and do no harm.",
+     "link-comes-up", seconds{60}, random_frames_arrive_unchanged},
+    {"reliable-is-reliable", "With CPNS_TRAIT_RELIABLE, every accepted frame arrives.", "link-comes-up",
+     seconds{90}, reliable_is_reliable},
+    {"ordered-is-ordered", "With CPNS_TRAIT_ORDERED, the frames of a link keep their order.", "link-comes-up",
+     seconds{90}, ordered_is_ordered},
+    {"one-frame-at-a-time", "frame is called once at a time per link.", "link-comes-up", seconds{60},
      one_frame_at_a_time},
     {"writable-after-would-block",
-     "A full link says CPNS_WOULD_BLOCK, then writable, and takes frames again.", "link-comes-up",
-     seconds{120}, writable_after_would_block},
-    {"memory-is-bounded", "Frames that have arrived leave nothing in memory.", "link-comes-up", seconds{120},
+     "send over a full link returns CPNS_WOULD_BLOCK; then writable is called, and send succeeds again.",
+     "link-comes-up", seconds{120}, writable_after_would_block},
+    {"memory-is-bounded", "The memory of frames that have arrived is freed.", "link-comes-up", seconds{120},
      memory_is_bounded},
 };
 

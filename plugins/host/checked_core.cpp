@@ -12,7 +12,7 @@ namespace cpns::plugins {
 namespace {
 
 constexpr std::string_view component = "radio";
-constexpr std::size_t queued_frames_max = 256;  // of one link, while the plugin says that it would block
+constexpr std::size_t queued_frames_max = 256;  // per link, while the plugin returns CPNS_WOULD_BLOCK
 
 checked_core& core_of(void* context) { return *static_cast<checked_core*>(context); }
 
@@ -22,17 +22,17 @@ std::string bounded(const char* text, std::size_t most = 200) {
   return text == nullptr ? std::string{} : std::string(text, strnlen(text, most));
 }
 
-/// Who does it with every frame must not fill the log: the 1st, 2nd, 4th, 8th and so on are written.
-bool is_said(std::uint64_t count) { return (count & (count - 1)) == 0; }
+/// Logs only the 1st, 2nd, 4th, 8th and so on, because a plugin may break a rule with every frame.
+bool is_logged(std::uint64_t count) { return (count & (count - 1)) == 0; }
 
-std::string_view words_of(std::uint32_t reason) {
+std::string_view text_of(std::uint32_t reason) {
   switch (reason) {
   case CPNS_DOWN_CLOSED: return "closed";
   case CPNS_DOWN_LOST: return "lost";
-  case CPNS_DOWN_BAD_FRAME: return "the peer sent what is no frame";
+  case CPNS_DOWN_BAD_FRAME: return "the peer sent a malformed frame";
   case CPNS_DOWN_TOO_SLOW: return "the peer was too slow";
   case CPNS_DOWN_LIMIT: return "over a limit";
-  default: return "for a reason that is not known";
+  default: return "unknown reason";
   }
 }
 
@@ -58,7 +58,7 @@ class checked_core::listener_guard {
 
 checked_core::checked_core(std::string name, simulated_clock* simulated)
     : name_(std::move(name)),
-      loop_([this] { misbehaved("an exception out of a timer or a watch", 0); }, simulated) {}
+      loop_([this] { misbehaved("an exception left a timer or descriptor callback", 0); }, simulated) {}
 
 const cpns_host& checked_core::host() {
   table_ = {
@@ -121,7 +121,7 @@ void checked_core::misbehaved(std::string_view rule, link_id link) {
     std::lock_guard lock{guard_};
     count = ++counters_.misbehaviour;
   }
-  if (!is_said(count)) return;
+  if (!is_logged(count)) return;
   log::warn(component, "plugin-misbehaved", rule,
             {{"plugin", name_}, {"link", std::to_string(link)}, {"count", std::to_string(count)}});
 }
@@ -157,7 +157,7 @@ status checked_core::reserve_endpoint(endpoint_id endpoint) {
     return fail(errc::state_exists, name_ + ": endpoint " + std::to_string(endpoint));
   if (endpoints_.size() >= max_endpoints_)
     return fail(errc::state_exhausted,
-                name_ + " presents at most " + std::to_string(max_endpoints_) + " PNEs");
+                name_ + " can present at most " + std::to_string(max_endpoints_) + " PNEs");
   endpoints_.insert(endpoint);
   return {};
 }
@@ -183,8 +183,8 @@ status checked_core::send(link_id link, byte_view message) {
   return {};
 }
 
-/// Hands frames to the plugin, one thread at a time for a link, and holds no lock meanwhile: a plugin may
-/// call back from send.
+/// Sends queued frames through the plugin, one thread at a time per link. Holds no lock during send, because the
+/// plugin may call back from it.
 void checked_core::pump(link_id link, const link_ptr& state) {
   const plugin_guard plugin{*this};
   if (!plugin) return;
@@ -199,15 +199,15 @@ void checked_core::pump(link_id link, const link_ptr& state) {
     bytes frame = std::move(state->queue.front());
     state->queue.pop_front();
     lock.unlock();
-    const auto said = plugin->send(plugin->context, link, frame.data(), frame.size());
+    const auto sent = plugin->send(plugin->context, link, frame.data(), frame.size());
     lock.lock();
-    if (said == CPNS_WOULD_BLOCK) {
+    if (sent == CPNS_WOULD_BLOCK) {
       state->queue.push_front(std::move(frame));
-      // `writable` may have come between the plugin's answer and here; it must not be lost.
+      // The plugin may have called writable after its send returned; that must not be lost.
       if (state->again) continue;
       break;
     }
-    if (said != CPNS_OK) {
+    if (sent != CPNS_OK) {
       count_dropped(1);
       state->queue.clear();
       break;
@@ -234,28 +234,28 @@ std::string checked_core::refused_parameter() const {
   return refused_;
 }
 
-std::string checked_core::said() const {
+std::string checked_core::logged_warnings() const {
   std::lock_guard lock{guard_};
-  return said_;
+  return logged_;
 }
 
 void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const char* address) {
   const listener_guard listener{*this};
   if (!listener) return;
   const plugin_guard plugin{*this};
-  if (!plugin) return misbehaved("link_up before open returned or while closing", link);
+  if (!plugin) return misbehaved("link_up before open returned or during close", link);
   std::string_view rule;
   bool removed = false;
   {
     std::lock_guard lock{guard_};
     if (link == 0 || link <= highest_link_)
-      rule = "link_up with an id that is 0 or not new";
+      rule = "link_up with an id that is 0 or was used before";
     else if (links_.size() >= max_links_)
-      rule = "link_up over its own max_links";
+      rule = "more links than the plugin declares (max_links)";
     else if (role_ == transport_role::central && endpoint != 0)
-      rule = "link_up of a central with an endpoint";
+      rule = "link_up with an endpoint in the central role";
     else if (role_ == transport_role::peripheral && endpoints_.count(endpoint) == 0)
-      removed = true;  // the role may have taken it away at the same moment
+      removed = true;  // no fault: the role may have removed the endpoint at the same moment
     else
       links_.emplace(link, std::make_shared<link_state>(mtu_)), ++counters_.links;
     if (link > highest_link_) highest_link_ = link;
@@ -267,9 +267,9 @@ void checked_core::on_link_up(std::uint64_t link, std::uint64_t endpoint, const 
 
 void checked_core::on_link_down(std::uint64_t link, std::uint32_t reason, const char* detail) {
   const listener_guard listener{*this};
-  if (!listener || !forget(link)) return;  // a link that was refused or dropped is not told of again
+  if (!listener || !forget(link)) return;  // refused and dropped links were reported before
   count_down(reason);
-  std::string why{words_of(reason)};
+  std::string why{text_of(reason)};
   if (detail != nullptr && *detail != '\0') why += ": " + bounded(detail);
   listener->link_down(link, std::move(why));
 }
@@ -280,7 +280,7 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
   const auto state = find(link);
   if (!state) return misbehaved("a frame on a link that is not up", link);
   if (data == nullptr || size == 0 || size > mtu_)
-    return drop(link, "a frame of no bytes or over its own MTU");
+    return drop(link, "a frame that is empty or larger than the declared MTU");
   std::optional<bytes> message;
   {
     std::lock_guard lock{state->guard};
@@ -293,7 +293,7 @@ void checked_core::on_frame(std::uint64_t link, const std::uint8_t* data, std::s
         std::lock_guard counting{guard_};
         count = ++counters_.bad_frames;
       }
-      if (is_said(count))
+      if (is_logged(count))
         log::debug(component, "bad-frame", taken.error().message(),
                    {{"plugin", name_}, {"link", std::to_string(link)}, {"count", std::to_string(count)}});
       return;
@@ -323,8 +323,8 @@ void checked_core::on_woke(const char* address) {
   const listener_guard listener{*this};
   if (!listener) return;
   const plugin_guard plugin{*this};
-  if (!plugin) return misbehaved("woke before open returned or while closing", 0);
-  if (role_ != transport_role::central) return misbehaved("woke of a peripheral", 0);
+  if (!plugin) return misbehaved("woke before open returned or during close", 0);
+  if (role_ != transport_role::central) return misbehaved("woke in the peripheral role", 0);
   listener->woke(bounded(address));
 }
 
@@ -352,7 +352,7 @@ void checked_core::on_log(std::uint32_t level, const char* text) {
   log::write(l, component, "plugin-log", line, {{"plugin", name_}});
   if (l < log::level::warn) return;
   std::lock_guard lock{guard_};
-  if (said_.size() < 1000) said_ += (said_.empty() ? "" : "; ") + line;
+  if (logged_.size() < 1000) logged_ += (logged_.empty() ? "" : "; ") + line;
 }
 
 }  // namespace cpns::plugins

@@ -1,6 +1,6 @@
 #pragma once
-// What a plugin's callbacks reach. Lives until the process ends, because a plugin may call at any time, also
-// too late.
+// The host's side of one plugin instance: receives and checks its callbacks. Never freed: a misbehaving plugin may
+// call back after close().
 
 #include <atomic>
 #include <deque>
@@ -18,34 +18,37 @@
 
 namespace cpns::plugins {
 
-/// What the host counts of one instance since it was opened.
+/// The host's counters of one instance since it was opened.
 struct host_counters {
   std::uint64_t links = 0;  ///< that came up
   std::uint64_t messages_sent = 0, messages_received = 0;
-  std::uint64_t dropped_messages = 0;  ///< unfinished or over a bound
-  std::uint64_t bad_frames = 0;        ///< frames of peers that fit no message
-  std::uint64_t misbehaviour = 0;      ///< rules of the interface broken by the plugin
-  /// Links that went down, by the reason that the plugin gave.
+  std::uint64_t dropped_messages = 0;  ///< incomplete or over a bound
+  std::uint64_t bad_frames = 0;        ///< frames of peers that belong to no message
+  std::uint64_t misbehaviour = 0;      ///< breaches of the interface's rules by the plugin
+  /// Links that went down, by the plugin's reason.
   std::uint64_t links_lost = 0, links_bad_frame = 0, links_too_slow = 0, links_over_limit = 0;
 };
 
+/// Callbacks come from any thread of the plugin, at any time, with any arguments. This checks them against the
+/// instance's state, forwards valid ones to the listener, and lets close wait for calls in both directions.
+/// [thread-safe]
 class checked_core {
  public:
-  /// `simulated`, which outlives it, stands for real time.
+  /// `simulated`, if given, replaces real time and must outlive this.
   explicit checked_core(std::string name, simulated_clock* simulated = nullptr);
 
-  /// The table handed to the plugin.
+  /// The table for the plugin.
   const cpns_host& host();
   void attach(transport_listener* listener) { listener_.store(listener); }
-  /// Ends the thread of the plugin's timers and descriptors: after open failed or close returned.
+  /// Ends the thread of the plugin's timers and descriptors. Call it after open failed or close returned.
   void end_loop() { loop_.end(); }
   event_loop& loop() { return loop_; }
-  /// Whether the listener may still be called; after detach returned no call runs.
+  /// Detaches the listener: when this returns, no call of it runs or will run.
   void detach();
-  /// The instance that sends go to; set once, before the listener hears anything that it could answer.
+  /// The open instance. Set once, before any callback but log is accepted.
   void set_plugin(const cpns_transport* plugin, transport_role role, const transport_info& info);
 
-  /// Holds back retire_plugin() while the plugin is being called; null once it was retired.
+  /// Makes retire_plugin() wait while the plugin is called; null once it was retired.
   class plugin_guard {
    public:
     explicit plugin_guard(checked_core& c) : core_(c) {
@@ -62,19 +65,19 @@ class checked_core {
     checked_core& core_;
     const cpns_transport* plugin_ = nullptr;
   };
-  /// No call into the plugin begins or runs after this returned, so it may be closed.
+  /// When this returns, no call into the plugin runs or will run, so it may be closed.
   void retire_plugin();
 
   status send(link_id link, byte_view message);
   void disconnect(link_id link);
-  /// Endpoints that the role presents: state_exists, or state_exhausted above the plugin's limit.
+  /// Registers an endpoint of the role: state_exists, or state_exhausted above the plugin's limit.
   status reserve_endpoint(endpoint_id endpoint);
   void release_endpoint(endpoint_id endpoint);
   [[nodiscard]] bool is_up(link_id link) const { return find(link) != nullptr; }
   [[nodiscard]] host_counters counters() const;
-  /// Lines that the plugin logged while it was opened, for the error.
-  [[nodiscard]] std::string said() const;
-  /// The parameter that the plugin refused while it was opened; empty if it named none.
+  /// The plugin's log lines of level warning and above, joined, for the error of a failed open.
+  [[nodiscard]] std::string logged_warnings() const;
+  /// The parameter that the plugin refused in open; empty: none.
   [[nodiscard]] std::string refused_parameter() const;
 
   // The callbacks of the table.
@@ -95,23 +98,23 @@ class checked_core {
     std::mutex guard;
     fragmenter out;
     reassembler in;
-    std::deque<bytes> queue;  ///< frames that wait
-    bool pumping = false;
-    bool again = false;  ///< the plugin became writable while a frame was being offered to it
+    std::deque<bytes> queue;  ///< frames to send
+    bool pumping = false;     ///< a thread is in pump()
+    bool again = false;       ///< the plugin called writable while pump() was in send
   };
   using link_ptr = std::shared_ptr<link_state>;
 
   link_ptr find(link_id link) const;
   void pump(link_id link, const link_ptr& state);
   void misbehaved(std::string_view rule, link_id link);
-  /// Takes a link from a plugin that broke a rule on it: the listener hears so, whatever the plugin does
-  /// next.
+  /// Closes a link on which the plugin broke a rule: reports it down to the listener without waiting for the
+  /// plugin.
   void drop(link_id link, std::string_view rule);
   void count_dropped(std::uint64_t messages);
   bool forget(link_id link);
   void count_down(std::uint32_t reason);
 
-  /// Keeps detach() waiting while a callback is in the listener.
+  /// Makes detach() wait while a callback is in the listener.
   class listener_guard;
 
   const std::string name_;
@@ -128,7 +131,7 @@ class checked_core {
   std::set<endpoint_id> endpoints_;
   host_counters counters_;
   std::atomic<std::uint64_t> sent_{0}, received_{0};
-  std::string said_, refused_;
+  std::string logged_, refused_;
   event_loop loop_;
 };
 

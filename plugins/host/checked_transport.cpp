@@ -12,8 +12,8 @@
 namespace cpns::plugins {
 namespace {
 
-/// Plugins may call at any time, also too late, so what they reach is never freed.
-checked_core& keep_for_ever(std::unique_ptr<checked_core> core) {
+/// Never freed: a misbehaving plugin may call back after close().
+checked_core& keep_forever(std::unique_ptr<checked_core> core) {
   static std::mutex guard;
   static auto* const kept = new std::vector<std::unique_ptr<checked_core>>;
   std::lock_guard lock{guard};
@@ -27,13 +27,13 @@ status from_plugin(cpns_status s, const std::string& what) {
   case CPNS_BAD_PARAMETER: return fail(errc::config_range, what);
   case CPNS_WOULD_BLOCK: return fail(errc::state_overloaded, what);
   case CPNS_NO_LINK: return fail(errc::plugin_link, what);
-  case CPNS_LIMIT: return fail(errc::plugin_failed, what + ": over a limit that the plugin declares");
-  case CPNS_UNSUPPORTED: return fail(errc::plugin_failed, what + ": not with this role");
+  case CPNS_LIMIT: return fail(errc::plugin_failed, what + ": over a limit declared by the plugin");
+  case CPNS_UNSUPPORTED: return fail(errc::plugin_failed, what + ": not supported in this role");
   default: return fail(errc::plugin_failed, what);
   }
 }
 
-// What the first version of the interface had, and what came since.
+// Sizes of cpns_transport in interface 1.0, and with cancel.
 constexpr std::size_t first_transport =
     offsetof(cpns_transport, get_extension) + sizeof(cpns_transport::get_extension);
 constexpr std::size_t with_cancel = offsetof(cpns_transport, cancel) + sizeof(cpns_transport::cancel);
@@ -58,7 +58,7 @@ class checked_transport final : public transport {
   }
   status remove_endpoint(endpoint_id endpoint) override {
     core_.release_endpoint(endpoint);
-    return called("taking a PNE away",
+    return called("removing endpoint " + std::to_string(endpoint),
                   [&](const auto& p) { return p->remove_endpoint(p->context, endpoint), CPNS_OK; });
   }
   status connect(std::string_view address) override {
@@ -74,7 +74,7 @@ class checked_transport final : public transport {
   status send(link_id link, byte_view message) override { return core_.send(link, message); }
   void disconnect(link_id link) override { core_.disconnect(link); }
   status set_power(power_level p) override {
-    return called("saving power", [&](const auto&) { return extensions_.set_power(p); });
+    return called("setting the power level", [&](const auto&) { return extensions_.set_power(p); });
   }
   void forget_pairing(std::string_view address) override {
     if (const checked_core::plugin_guard plugin{core_}; plugin)
@@ -124,22 +124,23 @@ class checked_transport final : public transport {
   std::once_flag closed_;
 };
 
-/// What is wrong with what open returned; empty if nothing is.
-std::string wrong_with(const cpns_transport* t) {
+/// The fault of an opened transport; empty: none.
+std::string fault_of(const cpns_transport* t) {
   if (t == nullptr) return "open succeeded and returned no transport";
-  if (t->size < first_transport) return "its cpns_transport is smaller than that of this interface version";
+  if (t->size < first_transport) return "its cpns_transport is smaller than that of interface 1.0";
   if (!t->get_limits || !t->scan || !t->add_endpoint || !t->remove_endpoint || !t->connect || !t->send ||
       !t->disconnect || !t->close || !t->get_extension)
     return "a function of its cpns_transport is missing";
   return {};
 }
 
-std::string wrong_with(const cpns_limits& l) {
+std::string fault_of(const cpns_limits& l) {
   if (l.mtu < mtu_min || l.mtu > mtu_max)
-    return "it declares an MTU of " + std::to_string(l.mtu) + ", allowed are 23 to 65535";
-  if (l.max_links == 0) return "it declares no links";
+    return "it declares an MTU of " + std::to_string(l.mtu) + " bytes; 23 to 65535 are allowed";
+  if (l.max_links == 0) return "it declares no links (max_links is 0)";
   if (l.duty_permille > 1000)
-    return "it declares that it may send " + std::to_string(l.duty_permille) + " thousandths of the time";
+    return "it declares a duty cycle of " + std::to_string(l.duty_permille) +
+           " thousandths; at most 1000 are allowed";
   return {};
 }
 
@@ -162,7 +163,7 @@ open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_
   const cpns_open_args args{sizeof(cpns_open_args),
                             as == transport_role::central ? CPNS_ROLE_CENTRAL : CPNS_ROLE_PERIPHERAL,
                             list.data(), list.size(), probe};
-  auto& core = keep_for_ever(std::make_unique<checked_core>(name, simulated));
+  auto& core = keep_forever(std::make_unique<checked_core>(name, simulated));
   core.attach(&listener);
   const auto give_up = [&core](const cpns_transport* plugin) {
     if (plugin != nullptr && plugin->size >= first_transport && plugin->close) plugin->close(plugin->context);
@@ -173,21 +174,21 @@ open_result<std::unique_ptr<transport>> open_checked(const cpns_transport_entry_
   const auto opened = entry.open(&core.host(), &args, &plugin);
   if (opened != CPNS_OK) {
     give_up(nullptr);
-    const auto said = core.said();
+    const auto reason = core.logged_warnings();
     return refuse(opened == CPNS_BAD_PARAMETER ? errc::config_range : errc::plugin_failed,
-                  name + ": " + (said.empty() ? "open failed and gave no reason" : said),
+                  name + ": " + (reason.empty() ? "open failed and gave no reason" : reason),
                   opened == CPNS_BAD_PARAMETER ? core.refused_parameter() : std::string{});
   }
-  if (const auto wrong = wrong_with(plugin); !wrong.empty()) {
+  if (const auto fault = fault_of(plugin); !fault.empty()) {
     give_up(plugin);
-    return refuse(errc::plugin_misbehaved, name + ": " + wrong);
+    return refuse(errc::plugin_misbehaved, name + ": " + fault);
   }
   cpns_limits limits{};
   limits.size = sizeof limits;
   plugin->get_limits(plugin->context, &limits);
-  if (const auto wrong = wrong_with(limits); !wrong.empty()) {
+  if (const auto fault = fault_of(limits); !fault.empty()) {
     give_up(plugin);
-    return refuse(errc::plugin_misbehaved, name + ": " + wrong);
+    return refuse(errc::plugin_misbehaved, name + ": " + fault);
   }
   transport_info info{name,
                       description.version,

@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::array<std::string_view, 9> passed_names{
     "CPNS_PLUGIN_PATH", "HOME", "LANG", "PATH", "TMPDIR", "TZ", "USER", "XDG_RUNTIME_DIR", "LANGUAGE"};
-// Locale, loader, D-Bus, allocator; options of sanitizers end alike.
+// Locale, loader, D-Bus, allocator; the options of all sanitizers share a suffix.
 constexpr std::array<std::string_view, 4> passed_beginnings{"LC_", "LD_", "DBUS_", "MALLOC_"};
 constexpr std::string_view sanitizers = "SAN_OPTIONS";
 
@@ -40,7 +40,7 @@ child_environment::child_environment() {
 
 std::string how_it_ended(int status) {
   if (WIFSIGNALED(status))
-    return "was ended by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
+    return "was killed by signal " + std::to_string(WTERMSIG(status)) + " (" + ::strsignal(WTERMSIG(status)) +
            ")";
   return "ended with exit code " + std::to_string(WEXITSTATUS(status));
 }
@@ -51,8 +51,8 @@ std::uint64_t resident_bytes(pid_t pid) {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
-std::string took_too_much(std::uint64_t most) {
-  return "took more than " + std::to_string(most / (1024 * 1024)) + " MiB of memory";
+std::string used_too_much(std::uint64_t most) {
+  return "used more than " + std::to_string(most / (1024 * 1024)) + " MiB of memory";
 }
 
 }  // namespace cpns::plugins

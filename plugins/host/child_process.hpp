@@ -1,5 +1,5 @@
 #pragma once
-// What the processes that run a plugin have in common.
+// Common code for starting and watching the child processes that run a plugin.
 
 #include <sys/types.h>
 
@@ -9,8 +9,8 @@
 
 namespace cpns::plugins {
 
-/// What a plugin's libraries may need of this process's environment, and nothing else: a secret that a
-/// configuration reads with ${NAME} stays here.
+/// The part of this process's environment that a plugin's libraries may need. Everything else is withheld: a
+/// configuration may read secrets from the environment with ${NAME}.
 class child_environment {
  public:
   child_environment();
@@ -22,16 +22,16 @@ class child_environment {
   std::vector<char*> list_;
 };
 
-/// "was ended by signal 9 (Killed)" or "ended with exit code 3", from the status that waitpid gave.
+/// "was killed by signal 9 (Killed)" or "ended with exit code 3"; `status` is from waitpid.
 std::string how_it_ended(int status);
 
-/// More memory than a radio needs, in bytes: what a plugin's process may have before it is killed.
+/// A plugin's process is killed above this resident memory, in bytes; far more than a radio needs.
 inline constexpr std::uint64_t child_memory_max = 512ull * 1024 * 1024;
 
-/// Bytes of memory that the process has now (its resident set); 0 if there is none.
+/// Resident memory of the process in bytes; 0 if the process does not exist.
 std::uint64_t resident_bytes(pid_t pid);
 
-/// "took more than 512 MiB of memory".
-std::string took_too_much(std::uint64_t most);
+/// "used more than 512 MiB of memory".
+std::string used_too_much(std::uint64_t most);
 
 }  // namespace cpns::plugins

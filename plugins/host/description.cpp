@@ -21,7 +21,7 @@ bool is_name(std::string_view n) {
          std::all_of(n.begin(), n.end(), fits);
 }
 
-/// At most text_max bytes, and no control character: it goes to terminals, and is one line.
+/// At most text_max bytes and no control character, because it is printed to terminals as one line.
 bool is_line(const char* text) {
   const auto size = strnlen(text, text_max + 1);
   return size <= text_max && std::none_of(text, text + size, [](char c) {
@@ -40,12 +40,12 @@ cpns_parameter_spec view_of(const parameter_description& p) {
           p.choices.empty() ? nullptr : p.choices.c_str()};
 }
 
-/// "" or what `value` must be.
+/// The requirement that `value` does not meet ("it must be ..."); empty: it fits.
 std::string misfit(const parameter_description& p, const std::string& value) {
   char why[320];
   const auto spec = view_of(p);
-  // What follows a NUL would be cut off for the plugin.
-  if (value.find('\0') != std::string::npos) return "it must not hold a NUL";
+  // The plugin would see the text only up to a NUL.
+  if (value.find('\0') != std::string::npos) return "it must not contain a NUL";
   return cpns_parameter_fits(&spec, value.c_str(), why, sizeof why) ? std::string{} : why;
 }
 
@@ -54,23 +54,24 @@ result<parameter_description> read(const cpns_parameter_spec& s, const std::stri
     return fail(errc::plugin_misbehaved, plugin + " declares a parameter " + what);
   };
   if (s.name == nullptr || !is_name({s.name, strnlen(s.name, 64)}))
-    return wrong("whose name is not 1 to 32 of a-z, 0-9 and '_'");
+    return wrong("with an invalid name: 1 to 32 of a-z, 0-9 and '_' are allowed, a letter first");
   const std::string name = s.name;
   if (s.sentence == nullptr || *s.sentence == '\0' || !is_line(s.sentence))
-    return wrong(name + " without a sentence of one line");
+    return wrong(name + " without a one-line sentence that describes it");
   if (s.kind < CPNS_PARAMETER_TEXT || s.kind > CPNS_PARAMETER_CHOICE)
-    return wrong(name + " of kind " + std::to_string(s.kind) + ", which is not known");
-  if ((s.flags & CPNS_PARAMETER_OF_BOTH) == 0) return wrong(name + " that is of no role");
+    return wrong(name + " of an unknown kind: " + std::to_string(s.kind));
+  if ((s.flags & CPNS_PARAMETER_OF_BOTH) == 0) return wrong(name + " for neither role");
   if ((s.choices != nullptr) != (s.kind == CPNS_PARAMETER_CHOICE) ||
       (s.choices != nullptr && (*s.choices == '\0' || !is_line(s.choices))))
-    return wrong(name + " whose choices do not go with its kind");
-  if (s.min > s.max) return wrong(name + " with min over max");
+    return wrong(name + (s.kind == CPNS_PARAMETER_CHOICE ? " without valid choices"
+                                                         : " with choices, but not of the choice kind"));
+  if (s.min > s.max) return wrong(name + " with min greater than max");
   parameter_description p{name,         s.sentence, s.kind, s.flags,
                           std::nullopt, s.min,      s.max,  s.choices != nullptr ? s.choices : ""};
   if (s.preset != nullptr) {
-    if (!is_line(s.preset)) return wrong(name + " whose preset is not of one line");
+    if (!is_line(s.preset)) return wrong(name + " whose preset is not one line");
     if (const auto why = misfit(p, s.preset); !why.empty())
-      return wrong(name + " whose preset does not fit: " + why);
+      return wrong(name + " whose preset is invalid: " + why);
     p.preset = s.preset;
   }
   return p;
@@ -114,7 +115,7 @@ result<plugin_description> describe(const cpns_transport_entry_t& entry) {
       (entry.parameters == nullptr && entry.parameter_count != 0))
     return fail(errc::plugin_misbehaved, out.name + " declares " + std::to_string(entry.parameter_count) +
                                              " parameters of " + std::to_string(entry.parameter_size) +
-                                             " bytes each, which cannot be read");
+                                             " bytes each, which is not a valid list");
   const cpns_parameter_list list{entry.parameters, entry.parameter_count, entry.parameter_size};
   std::uint32_t addresses = 0;
   for (std::uint32_t i = 0; i < list.count; ++i) {
@@ -124,7 +125,7 @@ result<plugin_description> describe(const cpns_transport_entry_t& entry) {
         return fail(errc::plugin_misbehaved, out.name + " declares the parameter " + p.name + " twice");
     if (p.is_address()) {
       if ((addresses & p.flags) != 0)
-        return fail(errc::plugin_misbehaved, out.name + " declares two addresses for one role");
+        return fail(errc::plugin_misbehaved, out.name + " declares two address parameters for one role");
       addresses |= p.flags & CPNS_PARAMETER_OF_BOTH;
     }
     out.parameters.push_back(std::move(p));
@@ -147,19 +148,19 @@ std::vector<parameter_diagnostic> check_parameters(const plugin_description& plu
       if (const auto meant = nearest(name, known))
         text += "; did you mean '" + std::string{*meant} + "'?";
       else if (known.empty())
-        text += ", which has none";
+        text += ", which has no parameters";
       else {
         std::string names;
         for (const auto k : known) names += (names.empty() ? "" : ", ") + std::string{k};
-        text += "; there are " + names;
+        text += "; known are " + names;
       }
       out.push_back({name, errc::config_unknown_key, std::move(text)});
     } else if (!it->is_of(role)) {
       const auto other =
           role == transport_role::central ? transport_role::peripheral : transport_role::central;
       out.push_back({name, errc::config_unknown_key,
-                     "parameter " + name + " of " + plugin.name + " is for " + role_word(other) +
-                         ", and this is " + role_word(role)});
+                     "parameter " + name + " of " + plugin.name + " is only for " + role_word(other) +
+                         ", this is " + role_word(role)});
     } else if (const auto why = misfit(*it, value); !why.empty()) {
       out.push_back({name, errc::config_range,
                      "parameter " + name + " of " + plugin.name + ": " + why + ", not " + shown(value)});

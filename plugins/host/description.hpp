@@ -1,5 +1,5 @@
 #pragma once
-// What a plugin says of itself before it is opened, and whether a configuration fits it.
+// A plugin's description, read from its entry without opening it, and checks of a configuration against it.
 
 #include <cstdint>
 #include <map>
@@ -13,7 +13,7 @@
 
 namespace cpns::plugins {
 
-/// As a cpns_parameter_spec, with strings of its own.
+/// A copy of a cpns_parameter_spec that owns its strings.
 struct parameter_description {
   std::string name, sentence;
   std::uint32_t kind = CPNS_PARAMETER_TEXT;
@@ -35,22 +35,22 @@ struct plugin_description {
   std::vector<parameter_description> parameters;
 };
 
-/// plugin_misbehaved, when names, kinds, bounds or presets are none.
+/// plugin_misbehaved if a name, kind, bound or preset is invalid.
 result<plugin_description> describe(const cpns_transport_entry_t& entry);
 
 struct parameter_diagnostic {
-  std::string name;  ///< of what was given, or is missing
+  std::string name;  ///< of the given or missing parameter
   errc code = errc::config_range;
   std::string text;
 };
-/// What of `given` the plugin would refuse, all of it. Nothing for a plugin that supplies no list.
+/// All faults in `given` by the plugin's declarations. Empty for a plugin without a list.
 std::vector<parameter_diagnostic> check_parameters(const plugin_description& plugin, transport_role role,
                                                    const std::map<std::string, std::string>& given);
 /// `given` and the presets of the role's other parameters.
 std::map<std::string, std::string> with_presets(const plugin_description& plugin, transport_role role,
                                                 std::map<std::string, std::string> given);
 
-/// One value a line, as the child of describe_transport writes it.
+/// One value per line, for the pipe between describe_transport and its child.
 std::string to_lines(const plugin_description& plugin);
 std::optional<plugin_description> from_lines(const std::string& lines);
 

@@ -20,7 +20,7 @@ namespace {
 namespace asio = boost::asio;
 using descriptor = asio::posix::stream_descriptor;
 
-// Longer waits than steady_clock can hold are as good as for ever.
+// steady_clock would overflow with much longer waits.
 constexpr std::uint64_t timer_ms_max = std::uint64_t{1000} * 60 * 60 * 24 * 365 * 100;
 
 }  // namespace
@@ -79,7 +79,7 @@ class event_loop::impl {
   }
 
   void stop(std::uint64_t id) {
-    if (id == 0) return;  // what start and watch return for none
+    if (id == 0) return;  // start or watch failed
     std::unique_lock lock{guard_};
     forget(id);
     if (std::this_thread::get_id() == thread_.get_id()) return;
@@ -101,7 +101,7 @@ class event_loop::impl {
   struct item {
     std::optional<asio::steady_timer> timer;
     std::uint64_t simulated = 0;   ///< the clock's timer
-    std::optional<descriptor> fd;  ///< the plugin's, which is given back and not closed
+    std::optional<descriptor> fd;  ///< owned by the plugin: released, never closed here
     std::uint32_t events = 0;
     bool reading = false, writing = false;
     void (*ready)(void*, std::uint32_t) = nullptr;
@@ -111,7 +111,7 @@ class event_loop::impl {
     }
   };
 
-  // The rest is called with the lock, but call() and on_ready().
+  // All below except call() and on_ready() is called with the lock held.
 
   void run() {
     if (thread_.joinable()) return;

@@ -1,6 +1,5 @@
 #pragma once
-// Timers and descriptors of one plugin instance: what cpns.timer/1 and cpns.fd/1 reach, and cpns.clock/1
-// where time is simulated.
+// Implements cpns.timer/1 and cpns.fd/1 for one plugin instance, and cpns.clock/1 where time is simulated.
 
 #include <cstdint>
 #include <cstring>
@@ -16,12 +15,12 @@
 
 namespace cpns::plugins {
 
-/// A thread of its own, made at the first use, so that a plugin which blocks in it holds up nobody else.
-/// [thread-safe]
+/// Runs callbacks in its own thread, started at the first use, so that a plugin that blocks in one delays no other
+/// radio. [thread-safe]
 class event_loop {
  public:
-  /// `threw` is told when a function of the plugin ends with an exception. `simulated`, which outlives this,
-  /// stands for real time.
+  /// `threw` is called when a callback of the plugin throws. `simulated`, if given, replaces real time and must
+  /// outlive this.
   explicit event_loop(std::function<void()> threw, simulated_clock* simulated = nullptr);
   ~event_loop();
   event_loop(const event_loop&) = delete;
@@ -29,33 +28,34 @@ class event_loop {
 
   [[nodiscard]] std::uint64_t now_ms() const;
   [[nodiscard]] bool is_simulated() const { return simulated_ != nullptr; }
-  /// As plugins/abi/ext/clock.h says; nothing after end(), which releases what is held.
+  /// See plugins/abi/ext/clock.h; no effect after end(), which releases all holds.
   void hold();
   void release();
-  /// As plugins/abi/ext/timer.h says; 0 after end().
+  /// See plugins/abi/ext/timer.h; 0 after end().
   std::uint64_t start(std::uint64_t after_ms, void (*due)(void*), void* user);
-  /// As plugins/abi/ext/fd.h says; 0 after end().
+  /// See plugins/abi/ext/fd.h; 0 after end().
   std::uint64_t watch(int fd, std::uint32_t events, void (*ready)(void*, std::uint32_t), void* user);
   void change(std::uint64_t watch, std::uint32_t events);
-  /// A timer or a watch: not called any more, and not running, unless this is the loop's own thread.
+  /// Ends a timer or watch and waits for its callback, unless called from the loop's own thread.
   void stop(std::uint64_t id);
-  /// Ends the thread and forgets everything. Not from the loop's own thread.
+  /// Ends the thread, all timers and all watches. Must not be called from the loop's own thread.
   void end();
 
  private:
   class impl;
-  /// What is there; with `make` it is made, unless the loop was ended.
+  /// The implementation; with `make` it is created if needed, unless the loop was ended. May be null.
   std::shared_ptr<impl> made(bool make);
 
   const std::function<void()> threw_;
   simulated_clock* const simulated_;
   std::mutex guard_;
-  std::shared_ptr<impl> impl_;  ///< costs descriptors, so it is there only while it is of use
+  std::shared_ptr<impl> impl_;  ///< created on demand, because it costs descriptors
   std::vector<simulated_clock::hold> held_;
   bool ended_ = false;
 };
 
-/// The extensions of a host whose `context` leads to an event_loop by `LoopOf`; nullptr for other ids.
+/// The extensions that an event_loop implements, for a host whose `context` `LoopOf` maps to its loop; nullptr for
+/// other ids.
 template <event_loop& (*LoopOf)(void* context)>
 const void* loop_extension(void* context, const char* id) {
   static constexpr cpns_ext_timer timer{sizeof(cpns_ext_timer), 0, [](void* c) { return LoopOf(c).now_ms(); },

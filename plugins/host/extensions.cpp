@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::size_t name_max = 48;
 
-/// nullptr for one that the plugin has not, or that is smaller than this version of it.
+/// nullptr if the plugin lacks the extension, or its struct is smaller than this version of it.
 template <class Extension>
 const Extension* find(const cpns_transport& plugin, const char* id) {
   const auto* found = static_cast<const Extension*>(plugin.get_extension(plugin.context, id));

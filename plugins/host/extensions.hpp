@@ -1,5 +1,5 @@
 #pragma once
-// What a plugin offers beyond cpns_transport, each behind an extension id and trusted as little as the rest.
+// A plugin's optional extensions, checked like the rest of the plugin.
 
 #include <vector>
 
@@ -14,20 +14,20 @@ namespace cpns::plugins {
 
 inline constexpr std::size_t plugin_counters_max = 64;
 
-/// Whether a counter may be called so: 1 to `most` of a-z, 0-9 and '_'.
+/// Whether `name` is a valid counter name: 1 to `most` of a-z, 0-9 and '_'.
 bool is_counter_name(std::string_view name, std::size_t most);
 
-/// The extensions of one open instance. [thread-safe] once it was made; calls reach the plugin, so none may
-/// come after its close began.
+/// The extensions of one open instance. [thread-safe] Its members call the plugin: do not call them once the
+/// plugin's close has begun.
 class plugin_extensions {
  public:
   plugin_extensions() = default;
   explicit plugin_extensions(const cpns_transport& plugin);
 
   [[nodiscard]] link_quality quality(link_id link) const;
-  /// What has no proper name, and all above plugin_counters_max, is left out.
+  /// Without counters that have an invalid name, and at most plugin_counters_max.
   [[nodiscard]] std::vector<named_counter> counters() const;
-  /// CPNS_OK where the plugin has no say.
+  /// CPNS_OK if the plugin lacks the extension.
   [[nodiscard]] cpns_status set_power(power_level p) const;
   void forget_pairing(const char* address) const;
 

@@ -12,7 +12,7 @@ constexpr std::uint8_t last_bit = 0x80, reserved_bit = 0x40, index_mask = 0x3f;
 result<std::vector<bytes>> fragmenter::split(byte_view message) {
   if (message.empty() || message.size() > message_max)
     return fail(errc::wire_oversized, "a message has 1 to " + std::to_string(message_max) +
-                                          " bytes, this one " + std::to_string(message.size()));
+                                          " bytes, this one has " + std::to_string(message.size()));
   const std::size_t room = mtu_ - fragment_header;
   const std::uint8_t number = next_++;
   std::vector<bytes> frames;
@@ -61,27 +61,27 @@ reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
 
 result<std::optional<bytes>> reassembler::take(byte_view frame) {
   if (frame.size() <= fragment_header)
-    return fail(errc::wire_truncated, "a frame has a header of 2 bytes and 1 byte or more behind it");
+    return fail(errc::wire_truncated, "a frame must have a header of 2 bytes and at least 1 byte of data");
   const std::uint8_t flags = frame[1];
   if ((flags & reserved_bit) != 0) return fail(errc::wire_range, "bit 6 of a fragment header must be zero");
   const std::size_t index = flags & index_mask;
   const bool last = (flags & last_bit) != 0;
   const auto piece = frame.subspan(fragment_header);
   if (piece.size() > message_max)
-    return fail(errc::wire_oversized, "a fragment is larger than the largest message");
+    return fail(errc::wire_oversized, "a fragment is larger than the maximum message");
   if (last && index == 0) return std::optional<bytes>{to_bytes(piece)};
 
   auto& p = find_or_begin(frame[0]);
   if (!p.pieces[index].empty()) {
     if (equal(p.pieces[index], piece)) return std::optional<bytes>{};
-    // The number came round again: what was unfinished under it is lost.
+    // The message number wrapped around: the unfinished message of the same number is lost.
     ++given_up_;
     p.begin(frame[0], ++clock_);
   }
   if ((p.count && index >= *p.count) || (last && p.count) || p.size + piece.size() > message_max) {
     p.end();
     ++given_up_;
-    return fail(errc::wire_length, "fragments do not fit together");
+    return fail(errc::wire_length, "the fragments of a message contradict each other");
   }
   p.pieces[index] = to_bytes(piece);
   p.size += piece.size();
@@ -91,7 +91,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
       if (!p.pieces[i].empty()) {
         p.end();
         ++given_up_;
-        return fail(errc::wire_length, "a fragment stands behind the last one");
+        return fail(errc::wire_length, "a fragment has a higher index than the last fragment");
       }
     p.count = index + 1;
   }

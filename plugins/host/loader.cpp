@@ -8,10 +8,8 @@
 #include <filesystem>
 
 #include "plugins/host/checked_transport.hpp"
-#include "plugins/host/open_plugin.hpp"
-#include "plugins/host/shared_object.hpp"
 
-/// Of the program, if it has transports of its own.
+/// Defined by a program that has transports linked in.
 extern "C" const cpns_transport_entry_t* const cpns_static_transports[] __attribute__((weak));
 
 namespace cpns::plugins {
@@ -19,7 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// What stands in place of a file for a transport that is linked into this program.
+/// The prefix that replaces the path of a transport linked into this program.
 constexpr std::string_view linked_prefix = "linked:";
 
 const cpns_transport_entry_t* linked(std::string_view name) {
@@ -46,7 +44,7 @@ result<const cpns_transport_entry_t*> entry_of(const fs::path& file) {
   const auto* entry = static_cast<const cpns_transport_entry_t*>(::dlsym(handle, CPNS_ENTRY_SYMBOL));
   if (entry == nullptr)
     return fail(errc::plugin_incompatible,
-                file.string() + " exports no symbol " CPNS_ENTRY_SYMBOL ": it is no radio plugin");
+                file.string() + " exports no symbol " CPNS_ENTRY_SYMBOL ": it is not a radio plugin");
   if (entry->abi_major != CPNS_ABI_MAJOR)
     return fail(errc::plugin_incompatible,
                 file.string() + " is built for interface version " + std::to_string(entry->abi_major) + "." +
@@ -91,11 +89,10 @@ result<std::string> find_plugin(const transport_spec& spec) {
   if (spec.plugin.find('/') != std::string::npos) {
     const auto path = fs::absolute(spec.plugin, wrong);
     if (wrong || !fs::is_regular_file(path, wrong))
-      return fail(errc::plugin_load, "there is no file " + spec.plugin);
+      return fail(errc::plugin_load, "file not found: " + spec.plugin);
     return path.string();
   }
-  if (spec.plugin.empty())
-    return fail(errc::plugin_load, "a transport needs the name or the path of a plugin");
+  if (spec.plugin.empty()) return fail(errc::plugin_load, "the name or path of the plugin is empty");
   if (const auto name = unprefixed(spec.plugin); linked(name) != nullptr)
     return std::string{linked_prefix}.append(name);
   std::string searched;
@@ -104,7 +101,7 @@ result<std::string> find_plugin(const transport_spec& spec) {
     if (fs::is_regular_file(path, wrong)) return path.string();
     searched += (searched.empty() ? "" : ", ") + folder;
   }
-  return fail(errc::plugin_load, "there is no plugin " + spec.plugin + ".so in " + searched);
+  return fail(errc::plugin_load, "plugin not found: no " + spec.plugin + ".so in " + searched);
 }
 
 open_result<std::unique_ptr<transport>> open_plugin(const transport_spec& spec, bool probe,

@@ -26,7 +26,7 @@ result<moniker> parse_moniker(const std::string& text) {
   moniker m;
   const auto end = std::min(text.find_first_of(":,"), text.size());
   m.plugin = text.substr(0, end);
-  if (m.plugin.empty()) return wrong("it begins with no plugin");
+  if (m.plugin.empty()) return wrong("the name of the plugin is missing");
   if (end == text.size()) return m;
   std::string_view rest{text};
   rest.remove_prefix(end);
@@ -44,7 +44,7 @@ result<moniker> parse_moniker(const std::string& text) {
     } else if (in_address) {
       m.address += (first ? "" : ",") + std::string{word};
     } else {
-      return wrong(shown(word) + " is no NAME=VALUE");
+      return wrong(shown(word) + " is not of the form NAME=VALUE");
     }
     first = false;
   }
@@ -59,11 +59,11 @@ result<std::map<std::string, std::string>> params_of(const moniker& m, const plu
     const auto address =
         std::find_if(all.begin(), all.end(), [&](const auto& p) { return p.is_address() && p.is_of(role); });
     if (address == all.end())
-      return fail(errc::config_usage, plugin.name + " takes no address; name the parameter instead, as in " +
+      return fail(errc::config_usage, plugin.name + " has no address; name the parameter instead: " +
                                           plugin.name + ",NAME=" + m.address);
     if (!out.emplace(address->name, m.address).second)
-      return fail(errc::config_usage,
-                  "the address of " + plugin.name + " is its parameter " + address->name + ": give it once");
+      return fail(errc::config_usage, "the address of " + plugin.name + " is its parameter " + address->name +
+                                          ": give only one of them");
   }
   for (const auto& p : all)
     if (!p.is_of(role)) out.erase(p.name);

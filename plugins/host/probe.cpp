@@ -19,7 +19,7 @@
 #include <vector>
 
 #include "plugins/host/child_process.hpp"
-#include "plugins/host/open_plugin.hpp"
+#include "plugins/host/loader.hpp"
 
 namespace cpns::plugins {
 namespace {
@@ -29,8 +29,8 @@ using std::chrono::milliseconds;
 constexpr std::size_t answer_max = 512 * 1024;
 constexpr const char* describe_word = "describe";
 
-/// Hears nothing: a probed instance brings up no link.
-class deaf_listener final : public transport_listener {
+/// Ignores all events: a probed instance brings up no link.
+class null_listener final : public transport_listener {
   void link_up(link_id, endpoint_id, std::string) override {}
   void link_down(link_id, std::string) override {}
   void message(link_id, bytes) override {}
@@ -40,7 +40,7 @@ class deaf_listener final : public transport_listener {
   void failed(error) override {}
 };
 
-/// One value a line.
+/// One value per line.
 std::string write_info(const transport_info& i) {
   std::string out;
   for (const auto& text : {i.name, i.version, i.description}) {
@@ -87,19 +87,19 @@ error did_not_finish(milliseconds limit) {
           "did not finish load, open and close within " + std::to_string(limit.count()) + " ms"};
 }
 
-/// What the child writes until it ends; why it has to be killed, if its time is over or it takes too much.
+/// The child's output until it ends. An error if it exceeds the time or the memory limit and has to be killed.
 result<std::string> read_until_end(int fd, pid_t pid, milliseconds limit) {
   using clock = std::chrono::steady_clock;
-  constexpr milliseconds memory_is_looked_at{50};
+  constexpr milliseconds memory_check{50};
   const auto deadline = clock::now() + limit;
   std::string out;
   for (;;) {
     const auto left = std::chrono::duration_cast<milliseconds>(deadline - clock::now());
     if (left.count() <= 0) return fail(did_not_finish(limit));
     if (resident_bytes(pid) > child_memory_max)
-      return fail(errc::plugin_misbehaved, took_too_much(child_memory_max) + " while it was probed");
+      return fail(errc::plugin_misbehaved, used_too_much(child_memory_max) + " while it was probed");
     pollfd p{fd, POLLIN, 0};
-    const int ready = ::poll(&p, 1, static_cast<int>(std::min(left, memory_is_looked_at).count()));
+    const int ready = ::poll(&p, 1, static_cast<int>(std::min(left, memory_check).count()));
     if (ready == 0 || (ready < 0 && errno == EINTR)) continue;
     if (ready < 0) return fail(did_not_finish(limit));
     char buffer[512];
@@ -109,7 +109,7 @@ result<std::string> read_until_end(int fd, pid_t pid, milliseconds limit) {
   }
 }
 
-/// The child's exit status within what is left of the time; nullopt when it has to be killed.
+/// The exit status of a child that closed its output; nullopt if it does not end within two seconds.
 std::optional<int> wait_for(pid_t pid) {
   for (int i = 0; i < 200; ++i) {
     int status = 0;
@@ -119,7 +119,7 @@ std::optional<int> wait_for(pid_t pid) {
   return std::nullopt;
 }
 
-/// What a child that loads `file` has to say, when all went well with it. `words` come behind the file.
+/// Starts a child that loads `file` and returns its answer. `words` are its arguments after the file.
 open_result<std::string> ask_child(const std::string& file, std::vector<std::string> words,
                                    milliseconds limit) {
   words.insert(words.begin(), {"cpns", probe_child_flag, file});
@@ -129,7 +129,8 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
 
   pipe_pair answer;
   if (answer.read < 0)
-    return fail(errc::plugin_load, std::string{"probing needs a pipe: "} + std::strerror(errno));
+    return fail(errc::plugin_load,
+                std::string{"cannot create a pipe for the probe: "} + std::strerror(errno));
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
@@ -140,23 +141,24 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
       ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), child_environment{}.get());
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0)
-    return fail(errc::plugin_load, std::string{"probing needs a child process: "} + std::strerror(spawned));
+    return fail(errc::plugin_load,
+                std::string{"cannot start a child process for the probe: "} + std::strerror(spawned));
   answer.close_write();
 
-  auto said = read_until_end(answer.read, pid, limit);
-  const auto ended = said ? wait_for(pid) : std::nullopt;
+  auto output = read_until_end(answer.read, pid, limit);
+  const auto ended = output ? wait_for(pid) : std::nullopt;
   if (!ended) {
     ::kill(pid, SIGKILL);
     ::waitpid(pid, nullptr, 0);
-    const auto why = said ? did_not_finish(limit) : said.error();
+    const auto why = output ? did_not_finish(limit) : output.error();
     return fail(why.code, file + " " + why.detail + "; it is not loaded");
   }
   const auto crashed = error{errc::plugin_crashed,
                              file + " " + how_it_ended(*ended) + " while it was probed; it is not loaded"};
   if (WIFSIGNALED(*ended)) return fail(crashed);
-  if (WEXITSTATUS(*ended) == 0 && !said->empty()) return std::move(*said);
+  if (WEXITSTATUS(*ended) == 0 && !output->empty()) return std::move(*output);
   // "CODE PARAMETER DETAIL", with "-" for no parameter.
-  std::istringstream in{*said};
+  std::istringstream in{*output};
   int code = 0;
   std::string parameter, detail;
   if (!(in >> code >> parameter) || code == 0) return fail(crashed);
@@ -166,10 +168,9 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
                                    parameter == "-" ? std::string{} : parameter}};
 }
 
-/// The same when it said something that cannot be read.
+/// The child's answer cannot be parsed.
 tl::unexpected<error> garbled(const std::string& file) {
-  return fail(errc::plugin_crashed,
-              file + " made the process that probed it answer nonsense; it is not loaded");
+  return fail(errc::plugin_crashed, file + " corrupted the output of its probe; it is not loaded");
 }
 
 struct child_answer {
@@ -188,7 +189,7 @@ child_answer describe_in_child(const std::string& file) {
 }
 
 child_answer open_in_child(const transport_spec& spec) {
-  deaf_listener listener;
+  null_listener listener;
   auto opened = open_plugin(spec, true, listener);
   if (!opened) return refusal(opened.error(), opened.error().parameter);
   child_answer out{0, write_info((*opened)->info())};
@@ -200,8 +201,8 @@ child_answer open_in_child(const transport_spec& spec) {
 
 result<plugin_description> describe_transport(const transport_spec& spec, milliseconds limit) {
   CPNS_TRY(const auto file, find_plugin(spec));
-  CPNS_TRY(const auto said, ask_child(file, {describe_word}, limit));
-  if (auto d = from_lines(said)) return std::move(*d);
+  CPNS_TRY(const auto answer, ask_child(file, {describe_word}, limit));
+  if (auto d = from_lines(answer)) return std::move(*d);
   return garbled(file);
 }
 
@@ -209,9 +210,9 @@ open_result<transport_info> probe_transport(const transport_spec& spec, millisec
   CPNS_TRY(const auto file, find_plugin(spec));
   std::vector<std::string> words{spec.role == transport_role::central ? "central" : "peripheral"};
   for (const auto& [k, v] : spec.params) words.push_back(k + "=" + v);
-  const auto said = ask_child(file, std::move(words), limit);
-  if (!said) return tl::unexpected{said.error()};
-  if (auto info = parse_info(*said)) return std::move(*info);
+  const auto answer = ask_child(file, std::move(words), limit);
+  if (!answer) return tl::unexpected{answer.error()};
+  if (auto info = parse_info(*answer)) return std::move(*info);
   return garbled(file);
 }
 
@@ -219,8 +220,8 @@ int probe_child_main(int argc, char** argv) {
   if (argc < 4) return 2;
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  ::alarm(10);  // should the parent be gone
-  // What a plugin prints must not be taken for the outcome.
+  ::alarm(10);  // in case the parent is gone
+  // Keeps the plugin's prints out of the outcome.
   const int outcome = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (outcome < 0 || nowhere < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0) return 2;

@@ -1,5 +1,3 @@
-#include "plugins/host/shared_object.hpp"
-
 #include <elf.h>
 #include <link.h>
 
@@ -8,6 +6,9 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <string>
+
+#include "plugins/host/loader.hpp"
 
 namespace cpns::plugins {
 namespace {
@@ -17,7 +18,7 @@ using segment = ElfW(Phdr);
 
 std::optional<header> header_of(std::ifstream& in) {
   header h{};
-  // Identification and machine have the same place in files of all classes.
+  // Identification and machine are at the same offsets in 32-bit and 64-bit files.
   constexpr auto needed = offsetof(header, e_machine) + sizeof h.e_machine;
   in.read(reinterpret_cast<char*>(&h), sizeof h);
   if (in.gcount() < static_cast<std::streamsize>(needed) || std::memcmp(h.e_ident, ELFMAG, SELFMAG) != 0)
@@ -45,8 +46,8 @@ std::string machine_of(const header& h) {
   return name + bits + (swapped ? ", big-endian)" : ", little-endian)");
 }
 
-/// Whether the file ends before what its program headers place in it: a mapping of it would be a bus error.
-bool is_cut_short(std::ifstream& in, const header& h, std::uint64_t size) {
+/// Whether the file ends before its segments do: mapping it would raise SIGBUS.
+bool is_truncated(std::ifstream& in, const header& h, std::uint64_t size) {
   for (unsigned i = 0; i < h.e_phnum; ++i) {
     segment s{};
     in.clear();
@@ -64,19 +65,19 @@ status check_shared_object(const std::string& file) {
   std::ifstream in{file, std::ios::binary};
   if (!in) return refuse(std::string{"it cannot be read: "} + std::strerror(errno));
   const auto h = header_of(in);
-  if (!h) return refuse("it is no shared object");
-  // This program itself is what a file has to fit.
+  if (!h) return refuse("it is not a shared object");
+  // A plugin must be for the same machine as this program.
   std::ifstream self{"/proc/self/exe", std::ios::binary};
   const auto own = header_of(self);
   if (own && (h->e_ident[EI_CLASS] != own->e_ident[EI_CLASS] ||
               h->e_ident[EI_DATA] != own->e_ident[EI_DATA] || h->e_machine != own->e_machine))
-    return refuse("it is for another machine: " + machine_of(*h) + ", and this program is for " +
+    return refuse("it is built for another machine: " + machine_of(*h) + ", and this program is built for " +
                   machine_of(*own));
-  if (h->e_type != ET_DYN) return refuse("it is no shared object, but another kind of ELF file");
+  if (h->e_type != ET_DYN) return refuse("it is not a shared object, but another kind of ELF file");
   std::error_code wrong;
   const auto size = std::filesystem::file_size(file, wrong);
-  if (!wrong && is_cut_short(in, *h, size))
-    return refuse("it is cut short at " + std::to_string(size) + " bytes");
+  if (!wrong && is_truncated(in, *h, size))
+    return refuse("it is truncated: only " + std::to_string(size) + " bytes are left");
   return {};
 }
 

@@ -5,7 +5,7 @@
 namespace cpns::plugins {
 namespace {
 
-/// No sum of times goes over the end.
+/// Keeps sums of times from overflowing.
 constexpr std::uint64_t after_ms_max = std::uint64_t{1} << 62;
 
 }  // namespace
@@ -17,7 +17,7 @@ std::uint64_t simulated_clock::now_ms() const {
 
 simulated_clock::hold simulated_clock::make_hold() {
   ++holds_;
-  // Not a pointer to anything: only its end counts.
+  // Only the deleter matters: it ends the hold.
   return {this, [](void* of) {
             auto& self = *static_cast<simulated_clock*>(of);
             {

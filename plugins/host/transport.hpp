@@ -1,6 +1,5 @@
 #pragma once
-// What a role sees of a radio: whole messages on links. Frames, fragments and the plugin's C tables stay
-// below this.
+// The roles' interface to a radio: whole messages on links. It hides frames, fragments and the plugin's C tables.
 
 #include <cstdint>
 #include <optional>
@@ -13,60 +12,61 @@
 
 namespace cpns::plugins {
 
-/// One link to one peer. Given by the plugin, never used twice while an instance is open; 0 names no link.
+/// One link to one peer. Assigned by the plugin, never reused while an instance is open; 0: none.
 using link_id = std::uint64_t;
-/// One PNE that a peripheral instance presents. Given by the role, 1 and up; 0 on the links of a central.
+/// One PNE that a peripheral instance presents. Assigned by the role, 1 and up; 0 on the links of a central.
 using endpoint_id = std::uint64_t;
 
-/// Which side of the radio link an instance plays.
+/// Which side of the radio link an instance is.
 enum class transport_role : std::uint8_t {
   central,     ///< the PN GW: scans, connects or listens
   peripheral,  ///< the PNEs: presents endpoints
 };
 
-/// How much a radio may spend (plugins/abi/ext/power.h).
+/// Energy saving (plugins/abi/ext/power.h).
 enum class power_level : std::uint8_t {
-  full,    ///< what serves PNEs best
-  saving,  ///< PNEs may be found and answered seconds later
+  full,    ///< finds and answers PNEs as fast as possible
+  saving,  ///< may find and answer PNEs seconds later
 };
 
-/// What secures a link below the messages, which need nothing of it (plugins/abi/ext/pairing.h).
+/// The radio's own link security (plugins/abi/ext/pairing.h); the protocol above does not depend on it.
 enum class link_security : std::uint8_t { unknown, none, encrypted, authenticated };
 
 inline constexpr std::int32_t rssi_least = -127, rssi_most = 20;  ///< dBm
 
-/// A link as the radio sees it; what it cannot tell is left open.
+/// Quality of a link as the radio reports it; unknown values stay empty.
 struct link_quality {
   std::optional<std::int32_t> rssi_dbm;
   link_security security = link_security::unknown;
   friend bool operator==(const link_quality&, const link_quality&) = default;
 };
 
-/// Begins at 0 when the radio is opened, and only grows.
+/// A counter that begins at 0 when the radio is opened and only grows.
 struct named_counter {
   std::string name;  ///< "frames_sent"
   std::uint64_t value = 0;
   friend bool operator==(const named_counter&, const named_counter&) = default;
 };
 
-/// What the plugin declares of itself, read once when it was opened.
+/// The plugin's declarations, read once when it was opened.
 struct transport_info {
   std::string name;         ///< "tcp"
   std::string version;      ///< the plugin's own
   std::string description;  ///< one line
-  std::uint32_t mtu = 0;    ///< bytes of one frame, this side's fragment header included
+  std::uint32_t mtu = 0;    ///< the largest frame in bytes, including the fragment header
   std::uint32_t max_links = 0;
   std::uint32_t max_endpoints = 0;  ///< 0 for a central
   bool reliable = false;            ///< frames are not lost while a link is up
   bool ordered = false;
   bool may_scan_while_connected = false;
-  std::uint32_t duty_permille = 0;  ///< of the time that it may send, in thousandths; 0: no bound
+  std::uint32_t duty_permille =
+      0;  ///< duty cycle: share of time in which it may send, in thousandths; 0: no limit
 };
 
-/// Told what happens. Called from threads of the plugin, several at once if it has several (the calls about
-/// one link come one after the other), and possibly from within a call to `transport`. Implementations return
-/// at once (post to an actor) and do not throw. Lives at least until `transport::close` returned; after that
-/// no call comes, also none for the links that were still up.
+/// Receives the events of a transport. Called from threads of the plugin, possibly several at once (but one call
+/// at a time per link), and possibly from within a call to `transport`. Implementations return at once (post to an
+/// actor) and do not throw. It must outlive `transport::close`; after that no call is made, not even for links
+/// that were still up.
 class transport_listener {
  public:
   transport_listener() = default;
@@ -74,69 +74,65 @@ class transport_listener {
   transport_listener& operator=(const transport_listener&) = delete;
   virtual ~transport_listener() = default;
 
-  /// A link is ready for messages. `endpoint` is the one that was added (peripheral) or 0 (central);
-  /// `peer_address` is the plugin's printable name of the other side, stable enough to remember a device by.
+  /// A link is ready for messages. `endpoint` is the added one (peripheral) or 0 (central); `peer_address` is the
+  /// plugin's printable name of the peer, stable enough to recognize a device by.
   virtual void link_up(link_id link, endpoint_id endpoint, std::string peer_address) = 0;
-  /// The link is gone, once for each link that was up. `reason` is a sentence for people and logs.
+  /// The link is down; once for each link that was up. `reason` is a sentence for logs.
   virtual void link_down(link_id link, std::string reason) = 0;
-  /// One whole message of 1 to 1024 bytes from the peer, who may be hostile.
+  /// One whole message of 1 to 1024 bytes from the peer, which may be hostile.
   virtual void message(link_id link, bytes data) = 0;
-  /// Central: a peer that `connect` can be called for. `rssi` in dBm, 0 if not known.
+  /// Central: found a peer that `connect` can be called for. `rssi` in dBm, 0: unknown.
   virtual void peer_found(std::string address, std::int32_t rssi) = 0;
-  /// Central: a `connect` ended without a link. Plugins of interface 1.0 do not tell.
+  /// Central: a `connect` ended without a link. Plugins of interface 1.0 do not report this.
   virtual void connect_failed(std::string address, std::string why) = 0;
-  /// Central: the peer woke up or was started anew, as its radio hears beside the link, so its end of a link
-  /// to it may be gone.
+  /// Central: the peer woke up or restarted, which the radio noticed without using a link; the peer's end of an
+  /// existing link may be gone.
   virtual void woke(std::string address) = 0;
-  /// The instance can do no more; only `close` is of use. Its links were reported down before.
+  /// The instance failed; only `close` may be called. Its links were reported down before.
   virtual void failed(error why) = 0;
 };
 
-/// An open instance of a plugin. [any-thread] Every call returns without waiting for the peer; `close` waits
-/// for the plugin's threads and is not called from a listener.
+/// An open instance of a plugin. [any-thread] No call waits for the peer; `close` waits for the plugin's threads
+/// and must not be called from a listener.
 class transport {
  public:
   transport() = default;
   transport(const transport&) = delete;
   transport& operator=(const transport&) = delete;
-  /// Closes, if that was not done.
+  /// Closes it if it is still open.
   virtual ~transport() = default;
 
   [[nodiscard]] virtual const transport_info& info() const = 0;
 
-  /// Central: looks for peers, or stops. plugin_failed with the plugin's words.
+  /// Central: starts or stops scanning for peers. plugin_failed.
   virtual status scan(bool on) = 0;
-  /// Central: asks for a link to a peer that was found; `link_up` tells of success, `connect_failed` of the
-  /// opposite.
+  /// Central: requests a link to a found peer; `link_up` or `connect_failed` reports the outcome.
   virtual status connect(std::string_view address) = 0;
-  /// Central: gives up connecting to `address`. Nothing happens where the plugin cannot.
+  /// Central: cancels connecting to `address`. No effect if the plugin does not support it.
   virtual void cancel(std::string_view address) = 0;
 
-  /// Peripheral: presents one PNE; links of it come up and go by themselves. `name` is printable, at most 64
-  /// bytes, and told to nobody but the log. state_exists for an id in use; state_exhausted above
-  /// info().max_endpoints.
+  /// Peripheral: presents one PNE; its links come up and go down on their own. `name` is printable, at most 64
+  /// bytes, and only for logs. state_exists for an id in use; state_exhausted above info().max_endpoints.
   virtual status add_endpoint(endpoint_id endpoint, std::string_view name) = 0;
-  /// Takes it away; its links go down.
+  /// Stops presenting it; its links go down.
   virtual status remove_endpoint(endpoint_id endpoint) = 0;
 
-  /// Queues one message of 1 to 1024 bytes, which are copied. plugin_link if the
-  /// link is not up; wire_oversized; state_overloaded if the link's bounded queue is full: try again later or
-  /// drop it.
+  /// Queues one message of 1 to 1024 bytes, which is copied. plugin_link if the link is not up; wire_oversized;
+  /// state_overloaded if the link's bounded queue is full: try again later or drop the message.
   virtual status send(link_id link, byte_view message) = 0;
-  /// Drops a link; `link_down` follows. Nothing happens for a link that is not up.
+  /// Closes a link; `link_down` follows. No effect on a link that is not up.
   virtual void disconnect(link_id link) = 0;
 
-  /// From now on, and full until then. Nothing happens where the plugin has no say.
+  /// The initial level is full. No effect if the plugin does not support it.
   virtual status set_power(power_level p) = 0;
-  /// Central: drops what a pairing below left of the peer at `address`, and its link with it.
+  /// Central: deletes the radio's pairing with the peer at `address` and closes its link.
   virtual void forget_pairing(std::string_view address) = 0;
-  /// At this moment; nothing is known of a link that is not up.
+  /// The current quality; all unknown for a link that is not up.
   [[nodiscard]] virtual link_quality quality(link_id link) const = 0;
-  /// What the host counts, then what the plugin does; names of the plugin begin with "radio_".
+  /// The host's counters, then the plugin's, whose names are prefixed with "radio_".
   [[nodiscard]] virtual std::vector<named_counter> counters() const = 0;
 
-  /// Ends the instance. After it returned the listener is not called again; later calls fail with
-  /// state_stopping.
+  /// Closes the instance. When it returns, the listener is not called again; later calls fail with state_stopping.
   virtual void close() = 0;
 };
 

@@ -1,5 +1,5 @@
 #pragma once
-// How long a radio whose process ended waits for its next one.
+// The pause between the end of a radio's process and the start of the next one.
 
 #include <algorithm>
 #include <functional>
@@ -8,8 +8,8 @@
 
 namespace cpns::plugins::isolation {
 
-/// The first pause is half to whole `first`; each further one doubles, up to `most`. A process that lived for
-/// `healthy_after` begins from the start. Not thread-safe.
+/// Exponential back-off with jitter: the first pause is between half of `first` and `first`; the bound doubles up
+/// to `most`. After a process that lived for `healthy_after` it starts again at `first`. Not thread-safe.
 class backoff {
  public:
   struct bounds {
@@ -19,7 +19,7 @@ class backoff {
   backoff(bounds b, std::function<std::uint64_t(std::uint64_t)> below)
       : bounds_(b), below_(std::move(below)) {}
 
-  /// The pause after a process that lived so long.
+  /// The pause after a process that lived for `lived`.
   milliseconds after(milliseconds lived) {
     if (lived >= bounds_.healthy_after) next_ = milliseconds{0};
     next_ = next_.count() == 0 ? bounds_.first : std::min(2 * next_, bounds_.most);

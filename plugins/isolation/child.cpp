@@ -1,5 +1,3 @@
-#include "plugins/isolation/child.hpp"
-
 #include <poll.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -21,26 +19,26 @@
 #include <vector>
 
 #include "plugins/host/loader.hpp"
+#include "plugins/isolation/process.hpp"
 #include "plugins/isolation/wire.hpp"
 
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr std::size_t reports_waiting_max =
-    1024 * 1024;                        // bytes of reports; above it the plugin's threads wait
-constexpr int retry_ms = 1;             // of a message that the plugin had no room for
+constexpr std::size_t reports_queued_max = 1024 * 1024;  // bytes; above it the plugin's threads wait
+constexpr int retry_ms = 1;             // between sends of a message that the plugin had no room for
 constexpr unsigned orphan_limit_s = 5;  // for closing the plugin when the role is gone
 
-/// Reports on their way to the role, sent by a thread of their own: the thread that takes commands may be
-/// inside the plugin. [thread-safe]
-class reports {
+/// Queue of reports to the role, sent by its own thread, because the thread that reads commands may be inside the
+/// plugin. [thread-safe]
+class report_queue {
  public:
-  explicit reports(int fd) : fd_(fd), sender_([this] { run(); }) { sender_.detach(); }
+  explicit report_queue(int fd) : fd_(fd), sender_([this] { run(); }) { sender_.detach(); }
 
-  /// Waits while too much is waiting: that is how a role that is slow slows the peers down.
-  void add_waiting(const report& r) {
+  /// Waits while the queue is full, so that a slow role slows down its peers.
+  void add_when_free(const report& r) {
     std::unique_lock lock{guard_};
-    room_.wait(lock, [this] { return waiting_.bytes_held() < reports_waiting_max; });
+    room_.wait(lock, [this] { return queued_.bytes_held() < reports_queued_max; });
     put(r);
   }
   void add(const report& r) {
@@ -49,24 +47,24 @@ class reports {
   }
   void add_or_drop(const report& r) {
     std::lock_guard lock{guard_};
-    if (waiting_.bytes_held() < reports_waiting_max) put(r);
+    if (queued_.bytes_held() < reports_queued_max) put(r);
   }
-  /// Waits until all was sent.
+  /// Waits until all reports are sent.
   void flush() {
     std::unique_lock lock{guard_};
-    room_.wait(lock, [this] { return waiting_.empty() && !sending_; });
+    room_.wait(lock, [this] { return queued_.empty() && !sending_; });
   }
 
  private:
   void put(const report& r) {
-    if (!waiting_.add(r)) ::_exit(3);  // no text of a report is longer than its bound
+    if (!queued_.add(r)) ::_exit(3);  // cannot happen: all texts of reports are cut to their bounds
     more_.notify_one();
   }
   void run() {
     std::unique_lock lock{guard_};
     for (;;) {
-      more_.wait(lock, [this] { return !waiting_.empty(); });
-      const auto packet = waiting_.take();
+      more_.wait(lock, [this] { return !queued_.empty(); });
+      const auto packet = queued_.take();
       sending_ = true;
       lock.unlock();
       while (::send(fd_, packet.data(), packet.size(), MSG_NOSIGNAL) < 0)
@@ -80,15 +78,15 @@ class reports {
   const int fd_;
   std::mutex guard_;
   std::condition_variable more_, room_;
-  packets waiting_;
+  packets queued_;
   bool sending_ = false;
   std::thread sender_;
 };
 
-/// What the plugin tells. Its first links may come before the role knows that the plugin is open, and wait.
-class teller final : public transport_listener {
+/// Reports the plugin's events to the role. Events that precede the report that the plugin is open wait for it.
+class reporter final : public transport_listener {
  public:
-  explicit teller(reports& out) : out_(out) {}
+  explicit reporter(report_queue& out) : out_(out) {}
   void opened(const transport_info& info) {
     out_.add(opened_report{info});
     std::lock_guard lock{guard_};
@@ -97,7 +95,7 @@ class teller final : public transport_listener {
   }
   void link_up(link_id link, endpoint_id endpoint, std::string address) override {
     wait_until_open();
-    out_.add_waiting(up_report{link, endpoint, cut(address, address_max)});
+    out_.add_when_free(up_report{link, endpoint, cut(address, address_max)});
     std::lock_guard lock{guard_};
     qualities_[link];
   }
@@ -107,30 +105,30 @@ class teller final : public transport_listener {
       std::lock_guard lock{guard_};
       qualities_.erase(link);
     }
-    out_.add_waiting(down_report{link, cut(reason)});
+    out_.add_when_free(down_report{link, cut(reason)});
   }
   void message(link_id link, bytes data) override {
     wait_until_open();
-    out_.add_waiting(message_report{link, data});
+    out_.add_when_free(message_report{link, data});
   }
   void peer_found(std::string address, std::int32_t rssi) override {
     if (open_) out_.add_or_drop(found_report{cut(address, address_max), rssi});
   }
   void connect_failed(std::string address, std::string why) override {
     wait_until_open();
-    out_.add_waiting(connect_failed_report{cut(address, address_max), cut(why)});
+    out_.add_when_free(connect_failed_report{cut(address, address_max), cut(why)});
   }
   void woke(std::string address) override {
     if (open_) out_.add_or_drop(woke_report{cut(address, address_max)});
   }
-  /// What changed since the last time.
-  void tell_qualities(const transport& radio) {
-    std::vector<std::pair<link_id, link_quality>> news;
+  /// Reports the link qualities that changed since the last call.
+  void report_qualities(const transport& radio) {
+    std::vector<std::pair<link_id, link_quality>> reported;
     {
       std::lock_guard lock{guard_};
-      news.assign(qualities_.begin(), qualities_.end());
+      reported.assign(qualities_.begin(), qualities_.end());
     }
-    for (auto& [link, quality] : news) {
+    for (auto& [link, quality] : reported) {
       const auto now = radio.quality(link);
       if (now == std::exchange(quality, now)) continue;
       std::lock_guard lock{guard_};
@@ -146,16 +144,16 @@ class teller final : public transport_listener {
     std::unique_lock lock{guard_};
     opened_.wait(lock, [this] { return open_.load(); });
   }
-  reports& out_;
+  report_queue& out_;
   std::mutex guard_;
   std::condition_variable opened_;
-  std::unordered_map<link_id, link_quality> qualities_;  ///< of links that are up, as they were told
+  std::unordered_map<link_id, link_quality> qualities_;  ///< of links that are up, as reported
   std::atomic<bool> open_{false};
 };
 
 class child {
  public:
-  explicit child(int fd) : fd_(fd), out_(*new reports{fd}), hears_(*new teller{out_}) {}
+  explicit child(int fd) : fd_(fd), out_(*new report_queue{fd}), reporter_(*new reporter{out_}) {}
 
   [[noreturn]] void serve() {
     bytes buffer(packet_max + 1);
@@ -170,15 +168,15 @@ class child {
         if (!commands) ::_exit(4);
         for (const auto& c : *commands) std::visit([this](const auto& one) { apply(one); }, c);
       }
-      if (!held_.empty()) try_again();
-      tell_taken();
+      if (!held_.empty()) send_held();
+      report_taken();
     }
   }
 
  private:
   void apply(const open_command& c) {
     forward_log(c.level);
-    auto opened = load_transport({c.plugin, c.role, c.params, {}}, hears_);
+    auto opened = load_transport({c.plugin, c.role, c.params, {}}, reporter_);
     if (!opened) {
       out_.add(
           refused_report{opened.error().code, cut(opened.error().detail), cut(opened.error().parameter)});
@@ -186,7 +184,7 @@ class child {
       ::_exit(1);
     }
     radio_ = std::move(*opened);
-    hears_.opened(radio_->info());
+    reporter_.opened(radio_->info());
   }
   void apply(const scan_command& c) { outcome(radio().scan(c.on), 0); }
   void apply(const connect_command& c) {
@@ -197,9 +195,9 @@ class child {
   void apply(const add_command& c) { outcome(radio().add_endpoint(c.endpoint, c.name), c.endpoint); }
   void apply(const remove_command& c) { outcome(radio().remove_endpoint(c.endpoint), 0); }
   void apply(const send_command& c) {
-    // Behind those of its link that wait already.
+    // Keeps the order of messages that already wait for this link.
     const auto held = held_.find(c.link);
-    if (held == held_.end() && handed_over(c.link, c.message)) return;
+    if (held == held_.end() && try_send(c.link, c.message)) return;
     held_[c.link].push_back(to_bytes(c.message));
   }
   void apply(const disconnect_command& c) { radio().disconnect(c.link); }
@@ -207,7 +205,7 @@ class child {
     if (c.level != level_) forward_log(c.level);
     out_.add(pong_report{c.number});
     if (!radio_) return;
-    hears_.tell_qualities(*radio_);
+    reporter_.report_qualities(*radio_);
     out_.add_or_drop(counters_report{radio_->counters()});
   }
   void apply(const power_command& c) { outcome(radio().set_power(c.power), 0); }
@@ -221,21 +219,21 @@ class child {
   void outcome(const status& s, endpoint_id endpoint) {
     if (!s) out_.add(call_failed_report{endpoint, cut(s.error().message())});
   }
-  /// False if the plugin has no room now.
-  bool handed_over(link_id link, byte_view message) {
+  /// False if the plugin's queue is full; then retry later.
+  bool try_send(link_id link, byte_view message) {
     const auto sent = radio().send(link, message);
     if (!sent && sent.error().code == errc::state_overloaded) return false;
     ++taken_[link];
     return true;
   }
-  void try_again() {
+  void send_held() {
     for (auto it = held_.begin(); it != held_.end();) {
       auto& queue = it->second;
-      while (!queue.empty() && handed_over(it->first, queue.front())) queue.pop_front();
+      while (!queue.empty() && try_send(it->first, queue.front())) queue.pop_front();
       it = queue.empty() ? held_.erase(it) : std::next(it);
     }
   }
-  void tell_taken() {
+  void report_taken() {
     for (const auto& [link, messages] : taken_) out_.add(taken_report{link, messages});
     taken_.clear();
   }
@@ -245,7 +243,7 @@ class child {
       out_.add_or_drop(log_report{l, std::string{event}, cut(text)});
     });
   }
-  /// `orphaned`: nobody is there who would end this process if closing the plugin takes too long.
+  /// `orphaned`: the role is gone and cannot kill this process if closing the plugin takes too long.
   [[noreturn]] void end(bool orphaned) {
     if (orphaned) ::alarm(orphan_limit_s);
     if (radio_) radio_->close();
@@ -254,13 +252,13 @@ class child {
   }
 
   const int fd_;
-  // Never freed: threads of the plugin may reach them until the process ends.
-  reports& out_;
-  teller& hears_;
+  // Never freed: threads of the plugin may use them until the process ends.
+  report_queue& out_;
+  reporter& reporter_;
   std::unique_ptr<transport> radio_;
   log::level level_ = log::level::info;
-  std::unordered_map<link_id, std::deque<bytes>> held_;
-  std::unordered_map<link_id, std::uint32_t> taken_;
+  std::unordered_map<link_id, std::deque<bytes>> held_;  ///< messages that the plugin has no room for
+  std::unordered_map<link_id, std::uint32_t> taken_;     ///< messages taken since the last report
 };
 
 }  // namespace
@@ -271,15 +269,14 @@ int radio_child_main(int argc, char** argv) {
   int type = 0;
   socklen_t size = sizeof type;
   if (::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 || type != SOCK_SEQPACKET) return 2;
-  // The end of the socket tells that the role is gone; this is for a plugin that keeps the process from
-  // reading it.
+  // The end of the socket shows that the role is gone; this also covers a plugin that blocks the reading thread.
   ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   const rlimit no_core{0, 0};
   ::setrlimit(RLIMIT_CORE, &no_core);
-  // Signals for the role reach its group of processes or its service; it closes the radio when it is time.
+  // A signal may go to the role's process group or service as a whole; the role decides when to close the radio.
   for (int s : {SIGTERM, SIGINT, SIGHUP, SIGPIPE}) ::signal(s, SIG_IGN);
-  // What a plugin prints is no output of the role.
+  // Keeps the plugin's prints out of the role's standard output.
   ::dup2(STDERR_FILENO, STDOUT_FILENO);
   child{fd}.serve();
 }

@@ -12,14 +12,15 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr std::size_t commands_waiting_max = 4 * 1024 * 1024;  // bytes of commands while the child takes none
+constexpr std::size_t commands_waiting_max = 4 * 1024 * 1024;  // bytes queued while the child reads none
 
 std::uint64_t drawn_below(std::uint64_t n) {
   static thread_local std::minstd_rand draw{std::random_device{}()};
   return std::uniform_int_distribution<std::uint64_t>{0, n - 1}(draw);
 }
 
-constexpr unsigned starts_in_vain = 5;  // from which on each further one is an error for the log
+constexpr unsigned failed_starts_before_error =
+    5;  // failed starts are warnings up to here, errors from then on
 
 class isolated_transport final : public transport {
  public:
@@ -30,7 +31,8 @@ class isolated_transport final : public transport {
   ~isolated_transport() override { isolated_transport::close(); }
 
   open_result<void> start() {
-    if (shared_.wake_fd < 0) return fail(errc::plugin_load, "the process of a radio needs an eventfd");
+    if (shared_.wake_fd < 0)
+      return fail(errc::plugin_load, "cannot create an eventfd for the radio's thread");
     auto outcome = first_.get_future();
     thread_ = std::thread{[this] { run(); }};
     auto info = outcome.get();
@@ -54,7 +56,7 @@ class isolated_transport final : public transport {
     const auto what = "connecting to " + std::string{address};
     CPNS_CHECK(only_for(transport_role::central, what));
     if (!shared_.accepting)
-      return fail(errc::plugin_failed, info_.name + ": " + what + ": the radio starts again");
+      return fail(errc::plugin_failed, info_.name + ": " + what + ": the radio is restarting");
     if (shared_.out.bytes_held() > commands_waiting_max)
       return fail(errc::state_overloaded, info_.name + ": " + what);
     CPNS_CHECK(order(connect_command{std::string{address}}));
@@ -81,7 +83,7 @@ class isolated_transport final : public transport {
   status send(link_id link, byte_view message) override {
     if (message.empty() || message.size() > message_max)
       return fail(errc::wire_oversized, "a message has 1 to " + std::to_string(message_max) +
-                                            " bytes, this one " + std::to_string(message.size()));
+                                            " bytes, this one has " + std::to_string(message.size()));
     std::lock_guard lock{shared_.guard};
     CPNS_CHECK(not_closed());
     CPNS_TRY(const auto child, shared_.book.reserve(link));
@@ -132,24 +134,24 @@ class isolated_transport final : public transport {
   }
 
  private:
-  // Under the guard:
+  // Call these with the guard held:
   status not_closed() const {
     if (shared_.closing) return fail(errc::state_stopping, info_.name + " is closed");
     return {};
   }
   status only_for(transport_role role, const std::string& what) const {
     if (spec_.role != role)
-      return fail(errc::plugin_failed, info_.name + ": " + what + ": not with this role");
+      return fail(errc::plugin_failed, info_.name + ": " + what + ": not supported in this role");
     return {};
   }
   status order(const command& c) {
-    if (!shared_.accepting) return {};  // the next process gets what is to last
+    if (!shared_.accepting) return {};  // replayed to the next process if it is a lasting setting
     CPNS_CHECK(shared_.out.add(c));
     shared_.wake();
     return {};
   }
 
-  // The thread:
+  // In the transport's thread:
   void run();
   void opened(const transport_info& info);
   bool report_losses(const std::string& why);
@@ -161,14 +163,14 @@ class isolated_transport final : public transport {
   transport_info info_;
   mutable shared_state shared_;
   std::promise<open_result<transport_info>> first_;
-  bool first_told_ = false;
+  bool first_outcome_set_ = false;
   std::thread thread_;
   std::once_flag closed_;
   std::atomic<std::uint64_t> ends_{0}, restarts_{0}, hangs_{0}, broken_rules_{0};
 };
 
 void isolated_transport::opened(const transport_info& info) {
-  if (!std::exchange(first_told_, true)) return first_.set_value(info);
+  if (!std::exchange(first_outcome_set_, true)) return first_.set_value(info);
   const auto restarts = ++restarts_;
   log::info(radio_component, "radio-restarted", "the radio is open again",
             {{"transport", settings_.name}, {"restarts", std::to_string(restarts)}});
@@ -206,7 +208,7 @@ bool isolated_transport::pause(milliseconds p) {
 
 void isolated_transport::run() {
   backoff pauses{settings_.pauses, settings_.below};
-  unsigned in_vain = 0;
+  unsigned failed_starts = 0;
   for (;;) {
     std::optional<session> one;
     one.emplace(shared_, spec_, settings_, listener_, [this](const transport_info& i) { opened(i); });
@@ -216,16 +218,16 @@ void isolated_transport::run() {
     hangs_ += one->hung() ? 1 : 0;
     broken_rules_ += one->broke_rule() ? 1 : 0;
     one.reset();
-    if (!report_losses(end.why.detail) && first_told_) return;
-    if (!first_told_) return first_.set_value(tl::unexpected{end.why});
+    if (!report_losses(end.why.detail) && first_outcome_set_) return;
+    if (!first_outcome_set_) return first_.set_value(tl::unexpected{end.why});
     const auto wait = pauses.after(end.lived);
-    in_vain = end.refused ? in_vain + 1 : 0;
-    log::write(in_vain < starts_in_vain ? log::level::warn : log::level::error, radio_component,
-               "radio-ended", end.refused ? end.why.message() : end.why.detail,
+    failed_starts = end.refused ? failed_starts + 1 : 0;
+    log::write(failed_starts < failed_starts_before_error ? log::level::warn : log::level::error,
+               radio_component, "radio-ended", end.refused ? end.why.message() : end.why.detail,
                {{"transport", settings_.name},
                 {"pid", std::to_string(pid)},
                 {"ends", std::to_string(ends_)},
-                {"starts_in_vain", std::to_string(in_vain)},
+                {"starts_in_vain", std::to_string(failed_starts)},
                 {"again_in_ms", std::to_string(wait.count())}});
     if (!pause(wait)) return;
   }

@@ -17,7 +17,7 @@ status link_book::add_endpoint(endpoint_id endpoint, std::string name, std::uint
   if (endpoints_.count(endpoint) != 0)
     return fail(errc::state_exists, plugin + ": endpoint " + std::to_string(endpoint));
   if (endpoints_.size() >= most)
-    return fail(errc::state_exhausted, plugin + " presents at most " + std::to_string(most) + " PNEs");
+    return fail(errc::state_exhausted, plugin + " can present at most " + std::to_string(most) + " PNEs");
   endpoints_.emplace(endpoint, std::move(name));
   return {};
 }
@@ -42,10 +42,10 @@ result<link_id> link_book::reserve(link_id own) {
   const auto known = child_of_.find(own);
   if (known == child_of_.end()) return fail(errc::plugin_link, "link " + std::to_string(own));
   auto& l = links_.at(known->second);
-  if (l.in_hand >= window || in_hand_ >= window_of_all)
+  if (l.pending >= window || pending_ >= window_of_all)
     return fail(errc::state_overloaded, "the link's queue is full");
-  ++l.in_hand;
-  ++in_hand_;
+  ++l.pending;
+  ++pending_;
   return known->second;
 }
 
@@ -63,7 +63,7 @@ status link_book::quality(const quality_report& r) {
   if (const auto it = links_.find(r.link); it != links_.end())
     it->second.quality = r.quality;
   else if (!gone(r.link))
-    return broken("it told how a link is that it never had");
+    return broken("quality of a link that never was up");
   return {};
 }
 
@@ -74,16 +74,17 @@ void link_book::opened(std::uint32_t max_links, milliseconds now) {
 }
 
 result<std::optional<link_id>> link_book::up(const up_report& r, milliseconds now) {
-  if (r.link == 0 || r.link <= highest_) return broken("a link came up with an id that is 0 or not new");
-  if (links_.size() >= max_links_) return broken("more links came up than it declared");
+  if (r.link == 0 || r.link <= highest_)
+    return broken("a link came up with an id that is 0 or was used before");
+  if (links_.size() >= max_links_) return broken("more links came up than the plugin declares (max_links)");
   if (role_ == transport_role::central && r.endpoint != 0)
-    return broken("a link of a central came up with an endpoint");
-  const auto earned = static_cast<std::uint64_t>((now - ups_counted_).count()) * ups_a_second / 1000;
+    return broken("a link came up with an endpoint in the central role");
+  const auto earned = static_cast<std::uint64_t>((now - ups_counted_).count()) * ups_per_second / 1000;
   if (earned != 0) {
     ups_left_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(ups_left_ + earned, ups_burst));
     ups_counted_ = now;
   }
-  if (ups_left_ == 0) return broken("links came up faster than any radio does it");
+  if (ups_left_ == 0) return broken("links came up faster than any radio can make them");
   --ups_left_;
   highest_ = r.link;
   std::erase(connecting_, r.address);
@@ -99,10 +100,10 @@ result<std::optional<link_id>> link_book::down(link_id child) {
   const auto it = links_.find(child);
   if (it == links_.end()) {
     if (gone(child)) return std::nullopt;
-    return broken("a link went down that never was up");
+    return broken("link_down of a link that never was up");
   }
   const auto own = it->second.own;
-  in_hand_ -= it->second.in_hand;
+  pending_ -= it->second.pending;
   links_.erase(it);
   if (own == 0) return std::nullopt;
   child_of_.erase(own);
@@ -115,7 +116,7 @@ result<std::optional<link_id>> link_book::message(link_id child, std::size_t byt
     if (gone(child)) return std::nullopt;
     return broken("a message on a link that never was up");
   }
-  if (bytes == 0 || bytes > message_max) return broken("a message of no bytes or too many");
+  if (bytes == 0 || bytes > message_max) return broken("a message that is empty or too long");
   if (it->second.own == 0) return std::nullopt;
   return it->second.own;
 }
@@ -124,12 +125,12 @@ status link_book::taken(const taken_report& r) {
   const auto it = links_.find(r.link);
   if (it == links_.end()) {
     if (gone(r.link)) return {};
-    return broken("messages were taken for a link that never was");
+    return broken("messages taken for a link that never was up");
   }
-  if (r.messages == 0 || r.messages > it->second.in_hand)
-    return broken("none, or more messages were taken than were sent");
-  it->second.in_hand -= r.messages;
-  in_hand_ -= r.messages;
+  if (r.messages == 0 || r.messages > it->second.pending)
+    return broken("it reported no messages as taken, or more than were sent");
+  it->second.pending -= r.messages;
+  pending_ -= r.messages;
   return {};
 }
 
@@ -142,7 +143,7 @@ link_book::losses link_book::ended() {
   links_.clear();
   child_of_.clear();
   highest_ = 0;
-  max_links_ = in_hand_ = 0;
+  max_links_ = pending_ = 0;
   return out;
 }
 

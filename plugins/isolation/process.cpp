@@ -14,7 +14,6 @@
 #include <utility>
 
 #include "plugins/host/child_process.hpp"
-#include "plugins/isolation/child.hpp"
 
 namespace cpns::plugins::isolation {
 namespace {
@@ -36,7 +35,7 @@ int spawn(const std::string& transport, int socket, pid_t& pid) {
   sigfillset(&all);
   posix_spawnattr_setsigmask(&how, &none);
   posix_spawnattr_setsigdefault(&how, &all);
-  // A group of its own: Ctrl-C is for the role, which closes the radio.
+  // Its own process group, so that Ctrl-C reaches only the role, which closes the radio.
   posix_spawnattr_setpgroup(&how, 0);
   posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
   const int wrong = ::posix_spawn(&pid, "/proc/self/exe", &actions, &how, argv, child_environment{}.get());
@@ -55,8 +54,8 @@ result<radio_process> radio_process::start(const std::string& transport) {
   int ends[2];
   if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
     return fail(errc::plugin_load,
-                std::string{"the process of a radio needs a socket pair: "} + std::strerror(errno));
-  // Above the number that it gets in the child: dup2 onto itself would leave it to be closed there.
+                std::string{"cannot create a socket pair for the radio's process: "} + std::strerror(errno));
+  // Above child_socket: dup2 of a descriptor onto itself would keep O_CLOEXEC.
   const int theirs = ::fcntl(ends[1], F_DUPFD_CLOEXEC, child_socket + 1);
   ::close(ends[1]);
   ::fcntl(ends[0], F_SETFL, O_NONBLOCK);
@@ -66,13 +65,13 @@ result<radio_process> radio_process::start(const std::string& transport) {
   close_if_open(theirs);
   if (wrong != 0) {
     p.pid_ = -1;
-    return fail(errc::plugin_load, std::string{"a radio needs a process: "} + std::strerror(wrong));
+    return fail(errc::plugin_load, std::string{"cannot start the radio's process: "} + std::strerror(wrong));
   }
-  // By number: the header of Debian 12 declares it for C alone.
+  // By system call number: the header of Debian 12 declares pidfd_open for C only.
   p.watch_ = static_cast<int>(::syscall(SYS_pidfd_open, p.pid_, 0));
   if (p.watch_ < 0)
     return fail(errc::plugin_load,
-                std::string{"the process of a radio cannot be watched: "} + std::strerror(errno));
+                std::string{"cannot watch the radio's process (pidfd_open): "} + std::strerror(errno));
   return p;
 }
 
@@ -83,7 +82,7 @@ radio_process::radio_process(radio_process&& other) noexcept
 radio_process::~radio_process() {
   if (pid_ > 0) {
     kill();
-    // A process that is inside a driver may take longer; it stays a zombie then, and this thread goes on.
+    // A process blocked in a driver may take longer; it stays a zombie then, and this thread goes on.
     for (int i = 0; i < 100 && !ended(); ++i) {
       pollfd p{watch_, POLLIN, 0};
       ::poll(&p, 1, 10);
@@ -96,7 +95,7 @@ radio_process::~radio_process() {
 void radio_process::kill() {
   if (pid_ <= 0) return;
   ::kill(pid_, SIGKILL);
-  ::kill(-pid_, SIGKILL);  // with what it started: the group is its own
+  ::kill(-pid_, SIGKILL);  // its process group, with all that it started
 }
 
 std::optional<std::string> radio_process::ended() {
@@ -104,11 +103,11 @@ std::optional<std::string> radio_process::ended() {
   siginfo_t over{};
   if (::waitid(P_PID, static_cast<id_t>(pid_), &over, WEXITED | WNOHANG | WNOWAIT) == 0 && over.si_pid == 0)
     return std::nullopt;
-  kill();  // what it left behind; as long as it is not reaped nobody else has its number
+  kill();  // its children; the id cannot be reused before the process is reaped
   int status = 0;
   const auto reaped = ::waitpid(pid_, &status, WNOHANG);
   if (reaped == 0 || (reaped < 0 && errno == EINTR)) return std::nullopt;
-  if (reaped < 0) {  // the program reaps all of its children
+  if (reaped < 0) {  // another part of the program reaped it
     pid_ = -1;
     return "ended";
   }

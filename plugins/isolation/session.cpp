@@ -14,14 +14,14 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-constexpr int packets_a_round = 64;
-constexpr int packets_at_the_end = 4096;  // no process that is left behind keeps this one reading
-constexpr unsigned log_lines_a_second = 50;
+constexpr int packets_per_round = 64;
+constexpr int packets_at_end = 4096;  // bounded, because a surviving descendant could write forever
+constexpr unsigned log_lines_per_second = 50;
 constexpr milliseconds kill_limit{1'000};
-constexpr std::size_t sums_max = 256;  // names of counters of all processes
-// Above all messages that a child may hold: one that does not read fills no memory here.
-constexpr std::size_t waiting_most = 32 * 1024 * 1024;
-static_assert(waiting_most > 3 * link_book::window_of_all * message_max / 2);
+constexpr std::size_t sums_max = 256;  // counter names, over all processes
+// Bounds the memory for a child that does not read; more than the messages of a full window.
+constexpr std::size_t waiting_max = 32 * 1024 * 1024;
+static_assert(waiting_max > 3 * link_book::window_of_all * message_max / 2);
 
 }  // namespace
 
@@ -69,11 +69,11 @@ session_end session::run() {
   flush();
   for (;;) {
     wait();
-    read(process_over_ ? packets_at_the_end : packets_a_round);
+    read(process_over_ ? packets_at_end : packets_per_round);
     if (process_over_) {
       if (const auto how = process_->ended()) return finish(*how);
     }
-    if (killed_at_ && clock::now() - *killed_at_ >= kill_limit) return finish("cannot be ended");
+    if (killed_at_ && clock::now() - *killed_at_ >= kill_limit) return finish("cannot be killed");
     flush();
     if (clock::now() >= next_beat_) beat();
   }
@@ -107,14 +107,14 @@ void session::read(int packets_most) {
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) {
       socket_over_ = true;
-      // It ends at this moment, as a rule.
+      // The process normally ends at the same time.
       if (!end_by_) end_by_ = clock::now() + kill_limit;
       return;
     }
-    if (!sentence_.empty() || refusal_) continue;
-    const auto said = read_reports({buffer_.data(), static_cast<std::size_t>(n)});
-    if (!said) return broken(said.error().message());
-    for (const auto& r : *said) take(r);
+    if (!reason_.empty() || refusal_) continue;
+    const auto reports = read_reports({buffer_.data(), static_cast<std::size_t>(n)});
+    if (!reports) return broken(reports.error().message());
+    for (const auto& r : *reports) take(r);
   }
 }
 
@@ -123,7 +123,7 @@ void session::flush() {
   {
     std::lock_guard lock{shared_.guard};
     closing = shared_.closing;
-    crowded = shared_.out.bytes_held() > waiting_most;
+    crowded = shared_.out.bytes_held() > waiting_max;
   }
   for (;;) {
     if (unsent_.empty()) {
@@ -138,31 +138,31 @@ void session::flush() {
     if (::send(process_->socket(), unsent_.data(), unsent_.size(), MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
       if (errno == EINTR) continue;
       if (errno == EPIPE || errno == ECONNRESET) {
-        unsent_.clear();  // its end is noticed by itself
+        unsent_.clear();  // wait() notices the end of the process
         continue;
       }
-      if (crowded && !killed_at_) return broken("it takes no commands");
+      if (crowded && !killed_at_) return broken("it does not read its commands");
       break;
     }
     unsent_.clear();
   }
   if (closing && !closing_) {
     closing_ = true;
-    let_close();
+    request_close();
   }
 }
 
 void session::beat() {
   const auto now = clock::now();
-  // From now, not from when it was due: a role that was held up does not blame the child.
+  // Counted from now, not from the due time: a delay of the role must not count as one of the child.
   next_beat_ = now + settings_.beat;
   if (killed_at_) return;
-  if (resident_bytes(pid_) > child_memory_max) return give_up(took_too_much(child_memory_max));
+  if (resident_bytes(pid_) > child_memory_max) return give_up(used_too_much(child_memory_max));
   if (end_by_) {
     if (now < *end_by_) return;
-    return give_up(sentence_.empty()
+    return give_up(reason_.empty()
                        ? (closing_ ? "did not close the plugin in time" : "closed its socket and did not end")
-                       : sentence_);
+                       : reason_);
   }
   if (!open_) {
     if (++missed_ < settings_.missed_while_opening) return;
@@ -182,7 +182,7 @@ void session::beat() {
 }
 
 void session::give_up(std::string why) {
-  sentence_ = std::move(why);
+  reason_ = std::move(why);
   process_->kill();
   killed_at_ = clock::now();
 }
@@ -193,8 +193,8 @@ void session::broken(std::string_view rule) {
   give_up("broke a rule: " + std::string{rule});
 }
 
-/// Asks the child to close the plugin and to end.
-void session::let_close() {
+/// Asks the child to close the plugin and exit.
+void session::request_close() {
   if (end_by_) return;
   end_by_ = clock::now() + settings_.close_limit;
   order(close_command{});
@@ -206,12 +206,11 @@ session_end session::finish(const std::string& how) {
       open_ ? std::chrono::duration_cast<milliseconds>(clock::now() - opened_at_) : milliseconds{0};
   if (refusal_) return {std::move(*refusal_), true, lived};
   if (open_)
-    return {error{errc::plugin_crashed, "the radio's process " + (sentence_.empty() ? how : sentence_)},
-            false, lived};
+    return {error{errc::plugin_crashed, "the radio's process " + (reason_.empty() ? how : reason_)}, false,
+            lived};
   const auto code = hung_ ? errc::plugin_hung : errc::plugin_crashed;
   return {error{code,
-                file_ +
-                    (sentence_.empty() ? " " + how + " while it was opened" : ": its process " + sentence_) +
+                file_ + (reason_.empty() ? " " + how + " while it was opened" : ": its process " + reason_) +
                     "; it is not loaded"},
           true, lived};
 }
@@ -228,20 +227,20 @@ log::level session::level_wanted() const {
 
 void session::order(const command& c) {
   std::lock_guard lock{shared_.guard};
-  (void)shared_.out.add(c);  // of a bounded size
+  (void)shared_.out.add(c);  // cannot fail: these commands have a bounded size
 }
 
 void session::take(const report& r) {
-  if (!sentence_.empty() || refusal_) return;
+  if (!reason_.empty() || refusal_) return;
   const bool any_time = std::holds_alternative<opened_report>(r) ||
                         std::holds_alternative<refused_report>(r) ||
                         std::holds_alternative<failed_report>(r) || std::holds_alternative<log_report>(r);
-  if (!open_ && !any_time) return broken("it spoke before the plugin was open");
+  if (!open_ && !any_time) return broken("it sent a report before the plugin was open");
   std::visit([this](const auto& one) { on(one); }, r);
 }
 
 void session::on(const opened_report& r) {
-  if (open_) return broken("it opened twice");
+  if (open_) return broken("it reported twice that the plugin is open");
   open_ = true;
   opened_at_ = clock::now();
   missed_ = 0;
@@ -255,7 +254,7 @@ void session::on(const opened_report& r) {
 }
 
 void session::on(const refused_report& r) {
-  if (open_) return broken("it opened and did not open");
+  if (open_) return broken("it reported an open plugin as refused");
   refusal_ = open_error{error{r.code, r.detail}, r.parameter};
   end_by_ = clock::now() + kill_limit;
 }
@@ -306,9 +305,9 @@ void session::on(const connect_failed_report& r) {
 }
 
 void session::on(const failed_report& r) {
-  sentence_ = "was ended: " + r.detail;
-  if (!open_) return give_up(sentence_);
-  let_close();
+  reason_ = "was ended because the radio failed: " + r.detail;
+  if (!open_) return give_up(reason_);
+  request_close();
 }
 
 void session::on(const taken_report& r) {
@@ -330,18 +329,20 @@ void session::on(const call_failed_report& r) {
 void session::on(const log_report& r) {
   const auto now = clock::now();
   if (now - log_second_ >= seconds{1}) {
-    if (log_lines_ > log_lines_a_second)
-      log::warn(radio_component, "plugin-log-cut", "further lines of the last second were left out",
-                {{"transport", settings_.name}, {"lines", std::to_string(log_lines_ - log_lines_a_second)}});
+    if (log_lines_ > log_lines_per_second)
+      log::warn(
+          radio_component, "plugin-log-cut",
+          "the plugin logs too much: further lines of one second were dropped",
+          {{"transport", settings_.name}, {"lines", std::to_string(log_lines_ - log_lines_per_second)}});
     log_second_ = now;
     log_lines_ = 0;
   }
-  if (++log_lines_ > log_lines_a_second) return;
+  if (++log_lines_ > log_lines_per_second) return;
   log::write(r.level, radio_component, r.event, r.text, {{"transport", settings_.name}});
 }
 
 void session::on(const pong_report& r) {
-  if (!ping_out_ || r.number != ping_) return broken("it answered what was not asked");
+  if (!ping_out_ || r.number != ping_) return broken("it answered a ping that was not sent");
   missed_ = 0;
   ping_out_ = false;
 }

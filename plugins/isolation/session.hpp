@@ -1,5 +1,5 @@
 #pragma once
-// One process of an isolated radio, from its start to its end, as the transport's thread sees it.
+// One process of an isolated radio from its start to its end. Runs in the transport's thread.
 
 #include <atomic>
 #include <functional>
@@ -13,50 +13,50 @@
 
 namespace cpns::plugins::isolation {
 
-/// Whose lines they are, in the log.
+/// Component of the log lines.
 inline constexpr std::string_view radio_component = "radio";
 
-/// What the callers of a transport and its thread share.
+/// State shared by the callers of a transport and its thread.
 struct shared_state {
   explicit shared_state(transport_role role);
   ~shared_state();
   shared_state(const shared_state&) = delete;
   shared_state& operator=(const shared_state&) = delete;
 
-  /// Brings the thread to look at `out` and `closing`. Under `guard`.
+  /// Makes the thread check `out` and `closing`. Call it with `guard` held.
   void wake();
-  /// The present process ended: its counters become past. Under `guard`.
+  /// Adds the current process's counters to the past ones, when it has ended. Call it with `guard` held.
   void keep_counters();
-  /// Of all processes. Under `guard`.
+  /// Sums over all processes. Call it with `guard` held.
   [[nodiscard]] std::vector<named_counter> all_counters() const;
-  /// In the thread, when `wake_fd` is readable.
+  /// The thread calls it when `wake_fd` is readable.
   void woken();
 
   const int wake_fd;
   std::mutex guard;
-  // Under guard:
+  // Protected by guard:
   link_book book;
-  packets out;                               ///< for the present process
-  std::vector<named_counter> past, present;  ///< counted by those before it, and by it
-  bool accepting = false;                    ///< the plugin is open: commands go to `out`
+  packets out;                               ///< to the current process
+  std::vector<named_counter> past, present;  ///< of earlier processes, and of the current one
+  bool accepting = false;                    ///< the plugin is open, so commands go to `out`
   bool closing = false;
   bool woken_ = false;
 };
 
 /// How a process ended.
 struct session_end {
-  open_error why;         ///< for people; the code is that of a refusal if it was one
+  open_error why;         ///< for the log; if the plugin refused to open, its error
   bool refused = false;   ///< the plugin did not open
-  milliseconds lived{0};  ///< with an open plugin
+  milliseconds lived{0};  ///< time with an open plugin
 };
 
 class session {
  public:
-  /// `opened` is called once, when the plugin is open. All references outlive run().
+  /// `opened` is called once, when the plugin is open. All references must outlive run().
   session(shared_state& shared, const transport_spec& spec, const isolation_settings& settings,
           transport_listener& listener, std::function<void(const transport_info&)> opened);
 
-  /// Returns when the process is gone. Its links are still in the book.
+  /// Returns when the process has ended. Its links are still in the book.
   session_end run();
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] bool hung() const { return hung_; }
@@ -71,7 +71,7 @@ class session {
   void beat();
   void give_up(std::string why);
   void broken(std::string_view rule);
-  void let_close();
+  void request_close();
   session_end finish(const std::string& how);
   [[nodiscard]] milliseconds uptime() const;
 
@@ -106,7 +106,7 @@ class session {
   bytes buffer_ = bytes(packet_max + 1);  ///< of read()
   bool process_over_ = false, socket_over_ = false, closing_ = false;
   bool open_ = false, hung_ = false, broke_rule_ = false;
-  std::string sentence_;  ///< why it was killed or told to close; empty: it was not
+  std::string reason_;  ///< why it was killed or asked to close; empty: it was not
   std::optional<open_error> refusal_;
   std::optional<clock::time_point> end_by_, killed_at_;
   clock::time_point begun_, opened_at_, next_beat_;

@@ -17,7 +17,7 @@ constexpr std::size_t counters_max = 128;
 constexpr std::size_t counter_name_max = 64;
 constexpr std::uint32_t mtu_max = 65535, mtu_min = 23;
 
-// One description of each record for writer and reader.
+// One description of each record, used by writer and reader.
 template <class V>
 void describe(V& v, open_command& r) {
   v.word(r.role, transport_role::peripheral);
@@ -241,7 +241,7 @@ class reader {
     view(b, most);
     out = as_text(b);
   }
-  /// It goes into the log as it is.
+  /// Strict, because the name is written to the log unescaped.
   void event_name(std::string& out) {
     text(out, 64);
     if (out.empty()) wrong(errc::wire_grammar);
@@ -293,11 +293,11 @@ class reader {
   std::optional<errc> wrong_;
 };
 
-/// The alternative number `kind` of a variant, read from `body`.
+/// Reads the variant's alternative number `kind` from `body`.
 template <class Variant, std::size_t I = 0>
 result<Variant> read_record(std::uint8_t kind, byte_view body) {
   if constexpr (I == std::variant_size_v<Variant>) {
-    return fail(errc::wire_unknown_message, "a record of kind " + std::to_string(kind));
+    return fail(errc::wire_unknown_message, "record of kind " + std::to_string(kind));
   } else {
     if (kind != I) return read_record<Variant, I + 1>(kind, body);
     std::variant_alternative_t<I, Variant> record;
@@ -311,11 +311,11 @@ result<Variant> read_record(std::uint8_t kind, byte_view body) {
 
 template <class Variant>
 result<std::vector<Variant>> read_packet(byte_view packet) {
-  if (packet.size() > packet_max) return fail(errc::wire_oversized, "a packet");
-  if (packet.size() < head.size()) return fail(errc::wire_truncated, "a packet without a head");
-  if (!equal(packet.first(head.size()), head)) return fail(errc::wire_grammar, "the head of a packet");
+  if (packet.size() > packet_max) return fail(errc::wire_oversized, "packet");
+  if (packet.size() < head.size()) return fail(errc::wire_truncated, "packet without a head");
+  if (!equal(packet.first(head.size()), head)) return fail(errc::wire_grammar, "head of a packet");
   auto rest = packet.subspan(head.size());
-  if (rest.empty()) return fail(errc::wire_truncated, "a packet without a record");
+  if (rest.empty()) return fail(errc::wire_truncated, "packet without a record");
   std::vector<Variant> out;
   while (!rest.empty()) {
     reader r{rest};
@@ -323,7 +323,7 @@ result<std::vector<Variant>> read_packet(byte_view packet) {
     std::uint32_t size = 0;
     r.number(kind), r.number(size);
     const auto body = r.take(size);
-    if (r.why()) return fail(*r.why(), "a record");
+    if (r.why()) return fail(*r.why(), "head of a record");
     CPNS_TRY(auto record, read_record<Variant>(kind, body));
     out.push_back(std::move(record));
     rest = rest.subspan(record_head + size);
@@ -342,7 +342,7 @@ status packets::add_record(const Record& r) {
   writer w{packet};
   std::visit(
       [&w](const auto& one) {
-        // The description is shared with the reader, which fills what the writer only looks at.
+        // The reader shares the description and needs mutable fields; the writer only reads them.
         describe(w, const_cast<std::remove_const_t<std::remove_reference_t<decltype(one)>>&>(one));
       },
       r);
@@ -362,7 +362,7 @@ status packets::add_record(const Record& r) {
       done_.pop_back();
       held_ -= head.size();
     }
-    return fail(errc::wire_oversized, "it is too long to be handed to the process of a radio");
+    return fail(errc::wire_oversized, "it is too long for the socket to the radio's process");
   }
   begin_packet();
   done_.back().insert(done_.back().end(), record.begin(), record.end());

@@ -1,7 +1,7 @@
 #pragma once
-// What a role and the process of one of its radios say to each other over a SOCK_SEQPACKET socket pair. A
-// packet is a head of 4 bytes and records, each a kind, the size of its body and the body; little-endian. The
-// child is not trusted: every report is checked for form here and for sense in link_book.hpp.
+// Messages between a role and the process of one of its radios, over a SOCK_SEQPACKET socket pair. A packet is a
+// head of 4 bytes and records; a record is its kind, the size of its body, and the body; little-endian. The child
+// is not trusted: this file checks the form of every report, link_book.hpp its meaning.
 
 #include <deque>
 #include <map>
@@ -17,14 +17,14 @@ namespace cpns::plugins::isolation {
 inline constexpr std::uint8_t wire_version = 1;
 inline constexpr std::size_t packet_max = 32 * 1024;  ///< bytes
 inline constexpr std::size_t message_max = 1024;      ///< bytes of one message on a link
-inline constexpr std::size_t address_max = 200;       ///< bytes, as the host cuts those of plugins
-inline constexpr std::size_t text_max = 1200;         ///< bytes of a reason, a line for the log
-inline constexpr std::size_t parameter_max = 8192;    ///< bytes of the value of a parameter, or of a path
+inline constexpr std::size_t address_max = 200;       ///< bytes; the host cuts addresses of plugins to this
+inline constexpr std::size_t text_max = 1200;         ///< bytes of a reason or a log line
+inline constexpr std::size_t parameter_max = 8192;    ///< bytes of a parameter's value, or of a path
 
-// From the role to the child. Views are into the packet that they were read from.
+// From the role to the child. Views point into the packet that they were read from.
 struct open_command {
   transport_role role = transport_role::central;
-  log::level level = log::level::info;  ///< the least that the role's log wants
+  log::level level = log::level::info;  ///< lowest level that the role's log accepts
   std::string plugin;                   ///< path
   std::map<std::string, std::string> params;
 };
@@ -66,7 +66,7 @@ using command = std::variant<open_command, scan_command, connect_command, cancel
                              remove_command, send_command, disconnect_command, ping_command, close_command,
                              power_command, forget_command>;
 
-// From the child to the role. Ids of links are the child's own.
+// From the child to the role. Link ids are the child's.
 struct opened_report {
   transport_info info;
 };
@@ -74,7 +74,7 @@ struct opened_report {
 struct refused_report {
   errc code = errc::plugin_failed;
   std::string detail;
-  std::string parameter;  ///< that is to blame; empty: none
+  std::string parameter;  ///< the one that caused it; empty: none
 };
 struct up_report {
   link_id link = 0;
@@ -97,16 +97,16 @@ struct found_report {
 struct connect_failed_report {
   std::string address, why;
 };
-/// The plugin said that it can do no more.
+/// The plugin called failed().
 struct failed_report {
   std::string detail;
 };
-/// So many further messages for this link were handed to the plugin, or dropped with it.
+/// This many more messages for the link were passed to the plugin, or dropped because the link is gone.
 struct taken_report {
   link_id link = 0;
   std::uint32_t messages = 0;
 };
-/// A command did not succeed; `endpoint` is not presented, if it is not 0.
+/// A command failed. If `endpoint` is not 0, that endpoint is not presented.
 struct call_failed_report {
   endpoint_id endpoint = 0;
   std::string detail;
@@ -122,7 +122,7 @@ struct pong_report {
 struct woke_report {
   std::string address;
 };
-/// How a link is now.
+/// Current quality of a link.
 struct quality_report {
   link_id link = 0;
   link_quality quality;
@@ -136,15 +136,15 @@ using report =
                  connect_failed_report, failed_report, taken_report, call_failed_report, log_report,
                  pong_report, woke_report, quality_report, counters_report>;
 
-/// Collects records into as few packets as they fit in.
+/// A queue of records, packed into as few packets as possible.
 class packets {
  public:
-  /// wire_oversized for a record that fits into no packet; nothing was added then.
+  /// wire_oversized, and nothing is added, if the record is too long for a packet.
   status add(const command& c);
   status add(const report& r);
   [[nodiscard]] bool empty() const { return done_.empty(); }
   [[nodiscard]] std::size_t bytes_held() const { return held_; }
-  /// The oldest packet. Only if not empty.
+  /// Removes and returns the oldest packet. Must not be empty.
   bytes take();
   void clear();
 
@@ -156,11 +156,11 @@ class packets {
   std::size_t held_ = 0;
 };
 
-/// All records of one packet; wire_... if a single byte is not as it must be.
+/// All records of one packet; wire_... if any byte is invalid.
 result<std::vector<command>> read_commands(byte_view packet);
 result<std::vector<report>> read_reports(byte_view packet);
 
-/// At most `most` bytes of a text.
+/// The first `most` bytes of a text.
 std::string cut(std::string_view text, std::size_t most = text_max);
 
 }  // namespace cpns::plugins::isolation

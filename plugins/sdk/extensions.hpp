@@ -1,5 +1,6 @@
 #pragma once
-// Extensions of a radio in C++: it has the members that are named here, and answers for their ids with
+// Extensions of a radio in C++: a radio implements the members named in the concepts below, and returns their
+// tables with
 //
 //   const void* extension(std::string_view id) override { return sdk::extension_of<my_radio>(id); }
 
@@ -18,7 +19,7 @@
 
 namespace cpns::sdk {
 
-/// Where a radio tells its counters.
+/// Receives the counters of a radio.
 class counter_sink {
  public:
   counter_sink(void (*each)(void*, const char*, std::uint64_t), void* user) : each_(each), user_(user) {}
@@ -34,8 +35,8 @@ concept has_rssi = requires(R r) {
   { r.rssi(std::uint64_t{}) } -> std::same_as<std::int32_t>;
 };
 template <class R>
-concept has_statistics = requires(R r, const counter_sink& tell) {
-  r.statistics(tell);
+concept has_statistics = requires(R r, const counter_sink& sink) {
+  r.statistics(sink);
 };
 template <class R>
 concept has_power = requires(R r) {
@@ -47,8 +48,8 @@ concept has_pairing = requires(R r) {
   r.forget(std::string_view{});
 };
 
-/// The table of an extension whose members `Radio` has; nullptr for other ids. Called by a radio that was
-/// made by CPNS_TRANSPORT.
+/// The table of the extension `id` if `Radio` has its members, otherwise nullptr. Only for radios that
+/// CPNS_TRANSPORT defines.
 template <class Radio>
 const void* extension_of(std::string_view id) {
   using detail::guarded;
@@ -99,16 +100,16 @@ const void* extension_of(std::string_view id) {
   return nullptr;
 }
 
-/// Tells the host that a peer woke up (plugins/abi/ext/wake.h); nothing happens if it does not want to know.
+/// Notifies the host that a peer woke up (plugins/abi/ext/wake.h). No effect if the host lacks the extension.
 inline void tell_woke(const host& out, const std::string& address) {
   if (const auto* wake = out.find<cpns_ext_wake>(CPNS_EXT_WAKE)) wake->woke(out.context(), address.c_str());
 }
 
-/// Whether the host's time is simulated (plugins/abi/ext/clock.h); a radio with clocks of its own then goes
-/// by cpns.timer/1 instead.
+/// Whether the host's time is simulated (plugins/abi/ext/clock.h). If so, a radio uses cpns.timer/1 in place of
+/// any other clock.
 inline bool is_time_simulated(const host& out) { return out.find<cpns_ext_clock>(CPNS_EXT_CLOCK) != nullptr; }
 
-/// While it lives, simulated time stands. Null where time is real. Ends before the radio's stop() returns.
+/// Simulated time stands still while the result exists. Null where time is real. Release it before stop() returns.
 inline std::shared_ptr<void> hold_time(const host& out) {
   const auto* clock = out.find<cpns_ext_clock>(CPNS_EXT_CLOCK);
   if (clock == nullptr) return nullptr;

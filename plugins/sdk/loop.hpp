@@ -1,6 +1,6 @@
 #pragma once
-// The host's timers and descriptors (cpns.timer/1, cpns.fd/1) for radios in C++, with functions instead of
-// pointers.
+// The host's timers and descriptor watches (cpns.timer/1, cpns.fd/1) for radios in C++, with std::function instead
+// of function and user pointers.
 
 #include <cstdint>
 #include <functional>
@@ -15,15 +15,15 @@
 
 namespace cpns::sdk {
 
-/// All functions run in the instance's thread of the host, one at a time, and keep their exceptions to
-/// themselves: what they throw becomes a log line. [any-thread], but stop() and the destructor.
+/// Callbacks run in the instance's thread of the host, one at a time; an exception that leaves one becomes a log
+/// line. [any-thread] except stop() and the destructor.
 class loop {
  public:
-  /// One watched descriptor, by its number; copies name the same one.
+  /// A handle of one watched descriptor; copies refer to the same watch.
   class watch {
    public:
     watch() = default;
-    /// CPNS_FD_; 0: nothing, until it is called again.
+    /// Replaces the events (CPNS_FD_) to wait for; 0: none, until the next call.
     void wait_for(std::uint32_t events) const {
       if (of_ != nullptr) of_->fds_->change(of_->context_, id_, events);
     }
@@ -35,13 +35,13 @@ class loop {
     std::uint64_t id_ = 0, task_ = 0;
   };
 
-  /// Throws sdk::unavailable if the host has no such extensions: it is older than interface 1.1.
+  /// Throws sdk::unavailable if the host lacks these extensions: it is older than interface 1.1.
   explicit loop(const host& out)
       : out_(out), context_(out.context()), timer_(out.find<cpns_ext_timer>(CPNS_EXT_TIMER)),
         fds_(out.find<cpns_ext_fd>(CPNS_EXT_FD)) {
     if (timer_ == nullptr || fds_ == nullptr)
-      throw unavailable{
-          "this radio needs timers and descriptors of the host, which begin with interface 1.1"};
+      throw unavailable{"this radio needs the host's cpns.timer/1 (with timers) and cpns.fd/1: a host of "
+                        "interface 1.1 or newer"};
   }
   ~loop() { stop(); }
   loop(const loop&) = delete;
@@ -55,8 +55,8 @@ class loop {
     t.id = timer_->start(
         context_, ms, [](void* user) { static_cast<task*>(user)->run(0); }, &t);
   }
-  /// Calls `ready(events)` as long as the descriptor is in one of the states `events` (CPNS_FD_). It stays
-  /// the caller's, and is closed after forget(). Throws sdk::unavailable if it cannot be watched.
+  /// Calls `ready(events)` while the descriptor is in one of the states `events` (CPNS_FD_). The caller keeps
+  /// ownership of `fd` and closes it after forget(). Throws sdk::unavailable if it cannot be watched.
   watch on(int fd, std::uint32_t events, std::function<void(std::uint32_t)> ready) {
     std::lock_guard lock{guard_};
     if (stopped_) return {};
@@ -66,15 +66,16 @@ class loop {
     const auto id = t.id, number = t.number;
     if (id != 0) return {this, id, number};
     tasks_.erase(number);
-    throw unavailable{"a descriptor cannot be watched"};
+    throw unavailable{"the host cannot watch descriptor " + std::to_string(fd)};
   }
-  /// Its function does not run any more when this returns, unless this is called from within one.
+  /// Ends the watch. When this returns, its callback does not run and is not called again (called from a callback,
+  /// it does not wait).
   void forget(const watch& w) {
     if (w.of_ == nullptr) return;
     fds_->unwatch(context_, w.id_);
     drop(w.task_);
   }
-  /// Ends all of them and waits for what runs. Not from within one.
+  /// Ends all timers and watches and waits for the callback that runs. Must not be called from a callback.
   void stop() {
     for (;;) {
       std::shared_ptr<task> next;
@@ -99,13 +100,13 @@ class loop {
     bool is_timer = false;
     std::function<void(std::uint32_t)> call;
     void run(std::uint32_t events) noexcept {
-      const auto alive = shared_from_this();  // it may forget itself
-      detail::guarded(of->out_, "a function of the loop", [&] { return call(events), CPNS_OK; });
+      const auto alive = shared_from_this();  // the callback may forget() its own watch
+      detail::guarded(of->out_, "a timer or descriptor callback", [&] { return call(events), CPNS_OK; });
       if (is_timer) of->drop(number);
     }
   };
 
-  /// With the lock.
+  /// Call it with the lock held.
   task& keep(std::function<void(std::uint32_t)> call, bool is_timer) {
     auto t = std::make_shared<task>();
     t->of = this;
@@ -115,7 +116,8 @@ class loop {
     return *(tasks_[t->number] = std::move(t));
   }
   void drop(std::uint64_t number) {
-    std::shared_ptr<task> gone;  // its end may take locks of the radio
+    std::shared_ptr<task>
+        gone;  // destroyed after the lock is released: its captures may take locks of the radio
     std::lock_guard lock{guard_};
     if (const auto it = tasks_.find(number); it != tasks_.end()) {
       gone = std::move(it->second);

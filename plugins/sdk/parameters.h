@@ -1,6 +1,6 @@
 #ifndef CPNS_SDK_PARAMETERS_H
 #define CPNS_SDK_PARAMETERS_H
-/* Parameters of open, checked against what the plugin declares. C11 and C++; a host uses the same rules.
+/* Checks and reads the parameters of open by the plugin's declarations. C11 and C++; the host uses the same rules.
  *
  *   static const cpns_parameter_spec specs[] = {{"mtu", "Bytes of a frame.", CPNS_PARAMETER_NUMBER,
  *                                                CPNS_PARAMETER_OF_BOTH, "512", 23, 4096, NULL}};
@@ -21,7 +21,7 @@
 extern "C" {
 #endif
 
-/* As it stands in an entry. `stride`: bytes from one to the next. */
+/* The declarations, as in an entry. `stride`: bytes from one to the next. */
 typedef struct cpns_parameter_list {
   const cpns_parameter_spec* first;
   uint32_t count;
@@ -35,7 +35,7 @@ static inline const cpns_parameter_spec* cpns_parameter_at(const cpns_parameter_
   return (const cpns_parameter_spec*)(const void*)((const char*)list->first + (size_t)i * list->stride);
 }
 
-/* Whether it is one of the role `role` (cpns_role). */
+/* Whether the parameter exists in the role `role` (cpns_role). */
 static inline bool cpns_parameter_is_of(const cpns_parameter_spec* spec, uint32_t role) {
   const uint32_t flag = role == CPNS_ROLE_CENTRAL ? (uint32_t)CPNS_PARAMETER_OF_CENTRAL
                                                   : (uint32_t)CPNS_PARAMETER_OF_PERIPHERAL;
@@ -75,8 +75,8 @@ static inline bool cpns_parameter_is_choice(const char* choices, const char* val
   return false;
 }
 
-/* Whether `value` fits the declaration; if not, `why` says what it must be ("it must be a number from 23 to
- * 4096"), in at most `size` bytes with the NUL. */
+/* Whether `value` fits the declaration. If not, `why` receives the requirement ("it must be a number from 23 to
+ * 4096"), at most `size` bytes including the NUL. */
 static inline bool cpns_parameter_fits(const cpns_parameter_spec* spec, const char* value, char* why,
                                        size_t size) {
   uint64_t n = 0;
@@ -101,7 +101,7 @@ static inline bool cpns_parameter_fits(const cpns_parameter_spec* spec, const ch
   }
 }
 
-/* Tells the host, and its log, that `name` cannot be used. Returns CPNS_BAD_PARAMETER. */
+/* Reports to the host and to its log that `name` cannot be used. Returns CPNS_BAD_PARAMETER. */
 static inline cpns_status cpns_parameter_refuse(const cpns_host* host, const char* name, const char* why) {
   char line[400];
   if (host->size >= offsetof(cpns_host, bad_parameter) + sizeof host->bad_parameter)
@@ -111,27 +111,28 @@ static inline cpns_status cpns_parameter_refuse(const cpns_host* host, const cha
   return CPNS_BAD_PARAMETER;
 }
 
-/* The value that was given for `name`, or NULL. */
+/* The given value of `name`, or NULL. */
 static inline const char* cpns_parameter_given(const cpns_open_args* args, const char* name) {
   for (size_t i = 0; i < args->parameter_count; ++i)
     if (strcmp(args->parameters[i].name, name) == 0) return args->parameters[i].value;
   return NULL;
 }
 
-/* CPNS_OK when everything that was given is declared for the role and fits, and nothing is missing. Otherwise
- * the host was told what is wrong, and open has to return what this returns. */
+/* CPNS_OK if every given parameter is declared for the role and fits, and none is missing. Otherwise it has
+ * reported the error to the host, and open must return the same status. */
 static inline cpns_status cpns_parameters_check(const cpns_parameter_list* list, const cpns_host* host,
                                                 const cpns_open_args* args) {
   char why[320];
   for (size_t i = 0; i < args->parameter_count; ++i) {
     const cpns_parameter* p = &args->parameters[i];
     const cpns_parameter_spec* spec = cpns_parameter_find(list, p->name);
-    if (spec == NULL) return cpns_parameter_refuse(host, p->name, "it is not known");
+    if (spec == NULL) return cpns_parameter_refuse(host, p->name, "this plugin has no such parameter");
     if (!cpns_parameter_is_of(spec, args->role))
-      return cpns_parameter_refuse(host, p->name,
-                                   args->role == CPNS_ROLE_CENTRAL
-                                       ? "it is of the peripheral, this is a central"
-                                       : "it is of the central, this is a peripheral");
+      return cpns_parameter_refuse(
+          host, p->name,
+          args->role == CPNS_ROLE_CENTRAL
+              ? "it exists only in the peripheral role (PNE), and this is a central"
+              : "it exists only in the central role (gateway), and this is a peripheral");
     if (!cpns_parameter_fits(spec, p->value, why, sizeof why)) {
       char line[400];
       snprintf(line, sizeof line, "%.300s, not '%.60s'", why, p->value);
@@ -149,8 +150,7 @@ static inline cpns_status cpns_parameters_check(const cpns_parameter_list* list,
   return CPNS_OK;
 }
 
-/* The value of a parameter that was checked: what was given, or its preset. "" for one that is not declared.
- */
+/* The value of a checked parameter: the given one, or its preset. "" for an undeclared parameter. */
 static inline const char* cpns_parameter_text(const cpns_parameter_list* list, const cpns_open_args* args,
                                               const char* name) {
   const char* value = cpns_parameter_given(args, name);
@@ -161,7 +161,7 @@ static inline const char* cpns_parameter_text(const cpns_parameter_list* list, c
   return value != NULL ? value : "";
 }
 
-/* The same of a number; 0 for what is none. */
+/* The same as a number; 0 if the value is not a number. */
 static inline uint64_t cpns_parameter_number(const cpns_parameter_list* list, const cpns_open_args* args,
                                              const char* name) {
   uint64_t n = 0;

@@ -1,5 +1,5 @@
 #pragma once
-// Parameters of a radio in C++: declared once, as a constexpr array, and read by their names.
+// Parameters of a radio in C++: declared once in a constexpr array, and read by name.
 
 #include <array>
 #include <stdexcept>
@@ -12,16 +12,17 @@
 
 namespace cpns::sdk {
 
-/// A parameter cannot be used, beyond what its declaration says: open ends with CPNS_BAD_PARAMETER.
+/// A parameter has an unusable value, for a reason that its declaration cannot express: open returns
+/// CPNS_BAD_PARAMETER.
 struct bad_parameter : std::runtime_error {
-  /// `why` says what it must be.
+  /// `why` states the requirement ("it must be ...").
   bad_parameter(std::string name, const std::string& why)
       : std::runtime_error{"parameter " + name + ": " + why}, parameter(std::move(name)), must(why) {}
   std::string parameter, must;
 };
 
-/// Declarations. `sentence` is for people and has the unit; without a preset the parameter has to be given.
-/// `flags` are CPNS_PARAMETER_OF_ and CPNS_PARAMETER_IS_.
+/// Declarations. `sentence` is for users and names the unit; a parameter without a preset is required. `flags` are
+/// CPNS_PARAMETER_OF_ and CPNS_PARAMETER_IS_.
 constexpr cpns_parameter_spec text(const char* name, const char* sentence, const char* preset,
                                    std::uint64_t min_bytes, std::uint64_t max_bytes,
                                    std::uint32_t flags = CPNS_PARAMETER_OF_BOTH) {
@@ -36,13 +37,13 @@ constexpr cpns_parameter_spec boolean(const char* name, const char* sentence, co
                                       std::uint32_t flags = CPNS_PARAMETER_OF_BOTH) {
   return {name, sentence, CPNS_PARAMETER_BOOLEAN, flags, preset, 0, 0, nullptr};
 }
-/// `choices`: words with one space between.
+/// `choices`: words separated by one space.
 constexpr cpns_parameter_spec choice(const char* name, const char* sentence, const char* preset,
                                      const char* choices, std::uint32_t flags = CPNS_PARAMETER_OF_BOTH) {
   return {name, sentence, CPNS_PARAMETER_CHOICE, flags, preset, 0, 0, choices};
 }
 
-/// What open was given, checked, with presets for the rest. Valid during open.
+/// The checked parameters of open, with presets for missing ones. Valid during open.
 class parameters {
  public:
   parameters(const cpns_parameter_list& known, const cpns_open_args& args) : known_(known), args_(args) {}
@@ -54,7 +55,7 @@ class parameters {
     return cpns_parameter_number(&known_, &args_, name);
   }
   [[nodiscard]] bool boolean(const char* name) const { return cpns_parameter_boolean(&known_, &args_, name); }
-  /// A text of words with commas between: the words, without the spaces around them, and no empty ones.
+  /// The words of a comma-separated text, without the spaces around them and without empty words.
   [[nodiscard]] std::vector<std::string> list(const char* name) const {
     std::vector<std::string> out;
     const auto all = text(name);

@@ -1,7 +1,6 @@
 #ifndef CPNS_SDK_RADIO_H
 #define CPNS_SDK_RADIO_H
-/* For authors of radios in C: what is the same in each of them. C11; needs the headers of the interface
- * alone. */
+/* Helpers for authors of radios in C: code that every radio needs. C11; depends only on the headers in abi/. */
 
 #include "parameters.h"
 
@@ -9,9 +8,9 @@
 extern "C" {
 #endif
 
-/* What open has to refuse before anything else: a host or arguments that are too small, a role that is not
- * known, parameters that do not fit `list`. `newest` is offsetof the last function of cpns_host that the
- * radio calls; 0: none behind those of interface 1.0. On anything but CPNS_OK the host was told why. */
+/* The first checks of open: sizes of host and arguments, role, parameters against `list`. `newest` is offsetof the
+ * last function of cpns_host that the radio calls; 0: it calls only those of interface 1.0. If this returns
+ * anything but CPNS_OK, open must return the same; a wrong parameter was reported to the host. */
 static inline cpns_status cpns_open_check(const cpns_parameter_list* list, const cpns_host* host,
                                           const cpns_open_args* args, size_t newest) {
   const size_t first = offsetof(cpns_host, get_extension);
@@ -21,7 +20,7 @@ static inline cpns_status cpns_open_check(const cpns_parameter_list* list, const
   return cpns_parameters_check(list, host, args);
 }
 
-/* Says why the radio cannot be used. Returns CPNS_UNAVAILABLE, for open. */
+/* Logs the reason why the radio cannot be used. Returns CPNS_UNAVAILABLE, for open. */
 static inline cpns_status cpns_unavailable(const cpns_host* host, const char* what, const char* why) {
   char line[400];
   snprintf(line, sizeof line, "%.200s: %.160s", what, why);
@@ -29,27 +28,27 @@ static inline cpns_status cpns_unavailable(const cpns_host* host, const char* wh
   return CPNS_UNAVAILABLE;
 }
 
-/* get_limits: fills what the host has room for. */
+/* For get_limits: copies as many bytes of `own` as the host's struct has. */
 static inline void cpns_limits_fill(cpns_limits* out, cpns_limits own) {
   own.size = out->size < (uint32_t)sizeof own ? out->size : (uint32_t)sizeof own;
   memcpy(out, &own, own.size);
 }
 
-/* For radios whose peers come by themselves. */
+/* connect of radios that link to found peers without being asked. */
 static inline cpns_status cpns_no_connect(void* context, const char* address) {
   (void)context;
   (void)address;
   return CPNS_UNSUPPORTED;
 }
 
-/* For radios without extensions. */
+/* get_extension of radios without extensions. */
 static inline const void* cpns_no_extension(void* context, const char* id) {
   (void)context;
   (void)id;
   return NULL;
 }
 
-/* The table of an instance, for radios whose peers come by themselves and that have no extension. */
+/* The table of an instance, for radios without connect and without extensions. */
 static inline cpns_transport
 cpns_transport_table(void* context, void (*get_limits)(void*, cpns_limits*), cpns_status (*scan)(void*, bool),
                      cpns_status (*add_endpoint)(void*, uint64_t, const char*),

@@ -1,7 +1,7 @@
 #pragma once
-// For authors of radios in C++: derive from `radio`, and name the class in CPNS_TRANSPORT. Exceptions that
-// leave a member end as a log line and CPNS_ERROR; none crosses the C boundary. Everything here is
-// header-only and needs the headers of the interface alone.
+// For authors of radios in C++: derive from `radio`, and pass a function that makes it to CPNS_TRANSPORT. An
+// exception that leaves a member becomes a log line and CPNS_ERROR; none crosses the C boundary. Header-only;
+// depends only on the interface's headers.
 
 #include <algorithm>
 #include <cstddef>
@@ -18,12 +18,12 @@
 
 namespace cpns::sdk {
 
-/// The radio cannot be used: open ends with CPNS_UNAVAILABLE and these words.
+/// The radio cannot be used: open logs the text and returns CPNS_UNAVAILABLE.
 struct unavailable : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What the host offers. A thin copyable view; valid until close has returned. [any-thread]
+/// The host's functions. A thin copyable view; valid until close has returned. [any-thread]
 class host {
  public:
   explicit host(const cpns_host* table) : table_(table) {}
@@ -44,7 +44,7 @@ class host {
   void log(cpns_log_level level, const std::string& text) const {
     table_->log(table_->context, level, text.c_str());
   }
-  /// Says nothing to a host of interface 1.0, which does not hear it.
+  /// No effect with a host of interface 1.0.
   void connect_failed(const std::string& address, const std::string& why) const {
     if (table_->size >= offsetof(cpns_host, connect_failed) + sizeof table_->connect_failed)
       table_->connect_failed(table_->context, address.c_str(), why.c_str());
@@ -52,22 +52,22 @@ class host {
   [[nodiscard]] const void* extension(const char* id) const {
     return table_->get_extension(table_->context, id);
   }
-  /// The extension `id` as the struct that this radio was built with; nullptr if the host has none, or an
-  /// older one.
+  /// The extension `id` as the struct that this radio was built with; nullptr if the host lacks it or has an older
+  /// one.
   template <class Extension>
   [[nodiscard]] const Extension* find(const char* id) const {
     const auto* found = static_cast<const Extension*>(extension(id));
     return found != nullptr && found->size >= sizeof(Extension) ? found : nullptr;
   }
-  /// What the functions of an extension take first.
+  /// The first argument of an extension's functions.
   [[nodiscard]] void* context() const { return table_->context; }
 
  private:
   const cpns_host* table_;
 };
 
-/// One open radio. The threads and states of each member are those of plugins/abi/transport.h. The destructor
-/// runs inside close, after stop(): no callback may come once stop() has returned.
+/// One open radio. For threads and states of each member see plugins/abi/transport.h. The destructor runs inside
+/// close, after stop(); no callback may run once stop() has returned.
 class radio {
  public:
   virtual ~radio() = default;
@@ -154,14 +154,14 @@ inline cpns_transport make_table(instance* i) noexcept {
 
 }  // namespace detail
 
-/// How a radio is made; may throw bad_parameter and unavailable.
+/// Makes a radio; may throw bad_parameter and unavailable.
 using make_fn = std::unique_ptr<radio> (*)(host out, cpns_role as, const parameters& params, bool probe);
 
 template <const auto& Specs>
 inline constexpr cpns_parameter_list list_of{Specs.data(), static_cast<std::uint32_t>(Specs.size()),
                                              sizeof(cpns_parameter_spec)};
 
-/// Takes hosts of interface 1.0 and up.
+/// The entry's open. Accepts hosts of interface 1.0 and up.
 template <make_fn Make, const auto& Specs>
 cpns_status open(const cpns_host* table, const cpns_open_args* args, const cpns_transport** out) noexcept {
   constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof(table->get_extension);
@@ -170,7 +170,7 @@ cpns_status open(const cpns_host* table, const cpns_open_args* args, const cpns_
     return CPNS_ERROR;
   const host h{table};
   if (args->role != CPNS_ROLE_CENTRAL && args->role != CPNS_ROLE_PERIPHERAL) {
-    h.log(CPNS_LOG_ERROR, "role " + std::to_string(args->role) + " is not known");
+    h.log(CPNS_LOG_ERROR, "unknown role " + std::to_string(args->role));
     return CPNS_UNSUPPORTED;
   }
   return detail::guarded(h, "open", [&] {

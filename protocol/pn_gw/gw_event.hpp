@@ -59,9 +59,9 @@ struct gw_event {
   };
   kind_t kind;
   std::optional<epoch> which;
-  std::string why;                    ///< instead of the sentence of the list
-  std::optional<gw_link> on{}, other{}; ///< same_id: the two links that answer with one Entity ID
-  bool unproven = false;              ///< about an unverified peer: anybody in range can cause it, at any rate
+  std::string why;                       ///< instead of the sentence of the list
+  std::optional<gw_link> on{}, other{};  ///< same_id: the two links that answer with one Entity ID
+  bool unproven = false;  ///< about an unverified peer: anybody in range can cause it, at any rate
 };
 
 constexpr log::event_line describe_event(gw_event::kind_t kind) {

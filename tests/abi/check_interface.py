@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The plugin interface against its record (interface.abi), by libabigail's abidiff, so that nothing breaks it by accident.
+"""Compares the plugin interface with its record (interface.abi) by libabigail's abidiff, to detect accidental breaks.
 
 usage: check_interface.py check|plant|record CC ROOT
-  check   what is built from the headers is what the record says
-  plant   breaks copies of the headers on purpose, and wants abidiff to see each of them
-  record  writes the record again, after a change that keeps every promise of docs/plugin-guide.md; whichever release of Debian writes
-          it, every other reads it (run check and plant there, too)
-Exit codes: 0 as it should be, 1 not, 2 usage.
+  check   compares the headers with the record
+  plant   breaks copies of the headers and checks that abidiff detects each break
+  record  writes the record again, after a change that docs/plugin-guide.md allows; every release of Debian must read it, so run check and
+          plant on the other releases, too
+Exit codes: 0 success, 1 a difference or an undetected break, 2 usage.
 """
 import pathlib
 import re
@@ -16,7 +16,7 @@ import sys
 import tempfile
 
 DRAW = ["--no-show-locs", "--no-corpus-path", "--no-comp-dir-path"]
-# (header, what stands there, what would break plugins)
+# (header, original text, text that would break plugins)
 PLANTED = [
     ("transport.h", "  uint32_t mtu;           ", "  uint64_t mtu;           "),
     ("transport.h", "CPNS_NO_LINK = 4", "CPNS_NO_LINK = 44"),
@@ -45,7 +45,7 @@ def differences(record, library):
 
 
 def common(drawn):
-    """What each release of libabigail reads: 2.2 finds nothing to compare in a record of 2.6, and says that all is well."""
+    """The form that every release of libabigail reads: 2.2 finds nothing to compare in a record of 2.6, and reports success."""
     drawn = re.sub(r"  <undefined-elf-(variable|function)-symbols>.*?</undefined-elf-\1-symbols>\n", "", drawn, flags=re.S)
     drawn = re.sub(r"<abi-corpus version='[^']*'", "<abi-corpus version='2.1'", drawn)
     return re.sub(r" hash='[0-9a-f]*'", "", drawn)
@@ -55,8 +55,8 @@ def check(cc, root, record, folder):
     build(cc, root, folder / "interface.so")
     found = differences(record, folder / "interface.so")
     if found:
-        print(found + "\nThe plugin interface is not what tests/abi/interface.abi says. If every plugin that is out there still works\n"
-              "(docs/plugin-guide.md: what may change), raise CPNS_ABI_MINOR and run: tests/abi/check_interface.py record cc .",
+        print(found + "\nThe plugin interface differs from tests/abi/interface.abi. If every existing plugin still works\n"
+              "(docs/plugin-guide.md lists the allowed changes), raise CPNS_ABI_MINOR and run: tests/abi/check_interface.py record cc .",
               file=sys.stderr)
     return 1 if found else 0
 
@@ -70,13 +70,13 @@ def plant(cc, root, record, folder):
         at = copy / "plugins/abi" / header
         text = at.read_text()
         if before not in text:
-            print(f"{header} does not hold {before!r}: plant another break", file=sys.stderr)
+            print(f"{header} does not contain {before!r}: update PLANTED", file=sys.stderr)
             missed += 1
             continue
         at.write_text(text.replace(before, after, 1))
         build(cc, copy, folder / f"{number}.so")
         if not differences(record, folder / f"{number}.so"):
-            print(f"not seen in {header}: {before!r} became {after!r}", file=sys.stderr)
+            print(f"break not detected in {header}: {before!r} became {after!r}", file=sys.stderr)
             missed += 1
     return 1 if missed else 0
 

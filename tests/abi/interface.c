@@ -1,4 +1,4 @@
-/* Everything of the plugin interface that is a promise, in one object that abidw can read. */
+/* All promises of the plugin interface in one object that abidw can read. */
 #include "plugins/abi/ext/clock.h"
 #include "plugins/abi/ext/fd.h"
 #include "plugins/abi/ext/pairing.h"
@@ -9,7 +9,7 @@
 #include "plugins/abi/ext/wake.h"
 #include "plugins/abi/transport.h"
 
-/* Enums without a name have no type of their own; these keep their values. */
+/* The debug information has no type for unnamed enums; these named ones record their values. */
 enum cpns_traits_record {
   reliable = CPNS_TRAIT_RELIABLE,
   ordered = CPNS_TRAIT_ORDERED,

@@ -1,4 +1,5 @@
-// The checker runs its tests in children of this very program.
+// Main of checker_test and own_transports_test: the checker runs its tests in child processes of this same
+// program.
 
 #include <gtest/gtest.h>
 

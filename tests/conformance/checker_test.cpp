@@ -1,5 +1,5 @@
-// The checker finds what it says: each faulty radio fails the one test that stands for its fault, for the
-// stated reason, and a radio without a fault fails none.
+// Tests of the checker: each faulty radio fails exactly the test of its fault, with the expected reason, and a
+// radio without a fault fails none.
 
 #include <gtest/gtest.h>
 
@@ -27,42 +27,43 @@ constexpr fault faults[] = {
     {"no_entry", "loads", "exports no symbol cpns_transport_entry"},
     {"two_symbols", "exports-one-symbol", "the first is small_radio_debug_level"},
     {"small_entry", "entry-is-sound", "it is 24"},
-    {"preset_does_not_fit", "parameters-are-declared", "whose preset does not fit"},
+    {"preset_does_not_fit", "parameters-are-declared", "whose preset is invalid"},
     {"crash_in_open", "opens-and-closes",
      "signal 11 (Segmentation fault); the last step was open of the central", verdict::crashed},
     {"eats_memory_in_open", "opens-and-closes",
      "more than 1024 MiB of memory; the last step was open of the central"},
     {"slow_open", "opens-in-time", "two seconds to open"},
-    {"hangs_in_close", "close-returns", "close must return within two seconds: it had not after"},
-    {"takes_any_parameter", "unknown-parameters-are-refused", "open took it"},
+    {"hangs_in_close", "close-returns", "close must return within two seconds: it had not returned after"},
+    {"takes_any_parameter", "unknown-parameters-are-refused", "open accepted it"},
     {"takes_any_value", "declared-bounds-hold", "network=''"},
-    {"keeps_failure_to_itself", "connect-tells-its-end", "neither came for 'nowhere'"},
-    {"takes_any_role", "unknown-roles-are-refused", "role 0 is refused: open took it"},
+    {"keeps_failure_to_itself", "connect-tells-its-end", "neither was called for 'nowhere'"},
+    {"takes_any_role", "unknown-roles-are-refused", "role 0 must be refused: open accepted it"},
     {"probe_needs_the_radio", "probe-leaves-no-trace",
-     "beside an open instance, open of the central answered"},
-    {"link_id_twice", "link-ids-are-new", "are not used twice"},
+     "beside an open instance, open of the central returned"},
+    {"link_id_twice", "link-ids-are-new", "are never reused"},
     {"link_down_twice", "link-down-once", "once more"},
     {"keeps_the_peer_in_the_dark", "links-go-down-on-both-sides",
-     "the peer of a link that was disconnected hears link_down"},
+     "after disconnect the peer's link must go down"},
     {"names_no_endpoint", "endpoints-are-named", "it named 0"},
-    {"takes_frames_for_dead_links", "dead-links-take-nothing", "ends with CPNS_NO_LINK: it was CPNS_OK"},
+    {"takes_frames_for_dead_links", "dead-links-take-nothing",
+     "must return CPNS_NO_LINK: it returned CPNS_OK"},
     {"ignores_max_links", "max-links-is-kept", "declares at most 8 links and brought up 9"},
     {"scans_for_ever", "scan-off-finds-no-more", "another one was found"},
-    {"takes_frames_over_mtu", "frames-out-of-range-are-refused", "it took 201"},
-    {"frame_over_mtu", "frames-keep-to-the-mtu", "gave one of 201"},
+    {"takes_frames_over_mtu", "frames-out-of-range-are-refused", "it accepted 201"},
+    {"frame_over_mtu", "frames-keep-to-the-mtu", "passed one of 201"},
     {"frames_after_down", "frames-between-up-and-down", "after link_down"},
-    {"drops_frames", "reliable-is-reliable", "a frame that was taken arrives"},
+    {"drops_frames", "reliable-is-reliable", "every accepted frame must arrive"},
     {"turns_frames_around", "ordered-is-ordered", "keep their order"},
-    {"two_frames_at_once", "one-frame-at-a-time", "made two for link"},
-    {"never_writable", "writable-after-would-block", "it had not come"},
+    {"two_frames_at_once", "one-frame-at-a-time", "called it twice at once for link"},
+    {"never_writable", "writable-after-would-block", "it was not called within"},
     {"keeps_every_frame", "memory-is-bounded", "KiB allocated"},
     {"locks_during_callbacks", "calls-from-callbacks", "one from frame had not returned"},
     {"waits_in_connect", "calls-return-at-once", "connect took"},
-    {"throws", "nothing-throws", "an exception came out of send"},
-    {"extension_without_function", "extensions-are-sound", "cpns.rssi/1 has its function"},
+    {"throws", "nothing-throws", "an exception left send"},
+    {"extension_without_function", "extensions-are-sound", "cpns.rssi/1 must have its function"},
     {"counts_backwards", "counters-only-grow", "frames_left went from"},
-    {"drops_links_to_save", "links-outlive-saving", "links stay, whatever power is saved"},
-    {"holds_time", "simulated-time-goes-on", "is let go again"},
+    {"drops_links_to_save", "links-outlive-saving", "links must stay up at every power level"},
+    {"holds_time", "simulated-time-goes-on", "must release simulated time"},
     {"calls_back_before_start", "no-callback-before-start", "called link_up before"},
     {"calls_back_after_close", "no-callback-after-close", "called writable after it"},
     {"leaks_descriptor", "no-descriptor-leaks", "descriptors"},
@@ -78,7 +79,7 @@ subject small(const std::string& name) {
   return s;
 }
 
-/// Most of a run is waiting, so the runs of all plugins go side by side.
+/// Runs of all plugins, in parallel, because a run mostly waits.
 const std::vector<outcome>& outcomes_of(std::string_view plugin) {
   static const auto all = [] {
     std::vector<std::string> names{"good", "slow_to_tell", "of_interface_1_0"};
@@ -99,23 +100,23 @@ const std::vector<outcome>& outcomes_of(std::string_view plugin) {
   return all.find(plugin)->second;
 }
 
-TEST(checker, a_radio_without_a_fault_passes) {
+TEST(checker, passes_a_radio_without_a_fault) {
   const auto& all = outcomes_of("good");
   EXPECT_TRUE(all_well(all)) << as_text({"good", 5}, all);
   EXPECT_EQ(all.size(), all_tests().size());
 }
 
-TEST(checker, a_radio_that_still_tells_ends_while_it_is_closed_passes) {
+TEST(checker, passes_a_radio_that_reports_ends_during_close) {
   const auto& all = outcomes_of("slow_to_tell");
   EXPECT_TRUE(all_well(all)) << as_text({"slow_to_tell", 5}, all);
 }
 
-TEST(checker, a_radio_of_interface_1_0_passes) {
+TEST(checker, passes_a_radio_of_interface_1_0) {
   const auto& all = outcomes_of("of_interface_1_0");
   EXPECT_TRUE(all_well(all)) << as_text({"of_interface_1_0", 5}, all);
 }
 
-TEST(checker, what_is_deprecated_draws_a_warning_that_names_its_successor) {
+TEST(checker, warns_of_deprecated_features_and_names_the_successor) {
   const auto& all = outcomes_of("of_interface_1_0");
   const auto it =
       std::find_if(all.begin(), all.end(), [](const auto& o) { return o.test == "parameters-are-declared"; });
@@ -125,7 +126,7 @@ TEST(checker, what_is_deprecated_draws_a_warning_that_names_its_successor) {
   EXPECT_TRUE(it->reason.ends_with("its successor is cpns_transport_entry_t.parameters")) << it->reason;
 }
 
-TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
+TEST(checker, keeps_the_log_of_a_radio_that_crashed) {
   const auto& all = outcomes_of("crash_in_open");
   const auto it =
       std::find_if(all.begin(), all.end(), [](const auto& o) { return o.is == verdict::crashed; });
@@ -134,8 +135,8 @@ TEST(checker, keeps_what_a_radio_logged_before_it_crashed) {
   EXPECT_TRUE(it->log.front().ends_with(" ms central info: this goes wrong")) << it->log.front();
 }
 
-// On a busy machine a sound radio may be late too.
-TEST(checker, opening_late_draws_a_warning) {
+// Only a warning, because on a busy machine a good radio may be late, too.
+TEST(checker, warns_of_a_radio_that_opens_late) {
   auto tests = all_tests();
   std::erase_if(tests, [](const auto& t) { return t.name != std::string_view{"opens-in-time"}; });
   const auto all = run_all(small("late_open"), tests).value();
@@ -144,8 +145,7 @@ TEST(checker, opening_late_draws_a_warning) {
   EXPECT_NE(all.front().reason.find("two seconds to open: it took"), std::string::npos) << all.front().reason;
 }
 
-// A run that is cancelled ends the test that is at work, also one that never would.
-TEST(checker, a_cancelled_run_has_no_outcome_for_what_it_did_not_finish) {
+TEST(checker, returns_no_outcome_of_unfinished_tests_when_it_is_cancelled) {
   auto tests = all_tests();
   std::size_t begun = 0;
   const auto all = run_all(small("good"), tests,

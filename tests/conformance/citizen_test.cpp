@@ -1,4 +1,4 @@
-// Is a transport a good citizen? One set of questions, put to each of them.
+// Rules that every transport must keep, tested through the host, with each transport.
 
 #include <gtest/gtest.h>
 
@@ -21,8 +21,8 @@ bytes numbered(std::uint32_t n, std::size_t size) {
   return out;
 }
 
-/// Sends, and tries again as long as the queue is full; false if the link is gone or twenty seconds are over.
-bool send_patiently(transport& t, link_id l, const bytes& message) {
+/// Sends, and repeats while the queue is full. False if the link is gone, or after twenty seconds.
+bool send_until_taken(transport& t, link_id l, const bytes& message) {
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
   while (std::chrono::steady_clock::now() < deadline) {
     const auto sent = t.send(l, message);
@@ -33,7 +33,7 @@ bool send_patiently(transport& t, link_id l, const bytes& message) {
   return false;
 }
 
-TEST_P(citizen, a_link_comes_up_on_both_sides_and_goes_down_on_both) {
+TEST_P(citizen, brings_a_link_up_on_both_sides_and_down_on_both) {
   pair p{GetParam()};
   p.add(1, 1);
   const auto l = p.link(1);
@@ -50,7 +50,7 @@ TEST_P(citizen, a_link_comes_up_on_both_sides_and_goes_down_on_both) {
   EXPECT_EQ(p.gateway->send(l->gateway, bytes(1)).error().code, errc::plugin_link);
 }
 
-TEST_P(citizen, messages_of_every_size_go_both_ways_at_the_edges_of_the_mtu) {
+TEST_P(citizen, carries_messages_of_every_size_in_both_directions) {
   for (const char* mtu : {"23", "64", "1026"}) {
     pair p{GetParam(), {{"mtu", mtu}}};
     p.add(1, 1);
@@ -63,19 +63,19 @@ TEST_P(citizen, messages_of_every_size_go_both_ways_at_the_edges_of_the_mtu) {
                                    std::size_t{1023}, std::size_t{1024}})
       if (size <= 1024) sent.push_back(numbered(static_cast<std::uint32_t>(sent.size() + 1), size));
     for (const auto& m : sent) {
-      ASSERT_TRUE(send_patiently(*p.gateway, l->gateway, m));
-      ASSERT_TRUE(send_patiently(*p.pne, l->pne, m));
+      ASSERT_TRUE(send_until_taken(*p.gateway, l->gateway, m));
+      ASSERT_TRUE(send_until_taken(*p.pne, l->pne, m));
     }
     EXPECT_TRUE(p.pne_hears.wait([&](const auto& links) { return links.at(l->pne).messages == sent; }))
         << mtu;
     EXPECT_TRUE(p.gateway_hears.wait([&](const auto& links) {
-      const auto& got = links.at(l->gateway).messages;  // the mark of pair::link came first
+      const auto& got = links.at(l->gateway).messages;  // the first one is the mark of pair::link
       return got.size() == sent.size() + 1 && std::equal(sent.begin(), sent.end(), got.begin() + 1);
     })) << mtu;
   }
 }
 
-TEST_P(citizen, two_hundred_links_are_up_and_told_apart) {
+TEST_P(citizen, keeps_two_hundred_links_apart) {
   constexpr std::size_t count = 200;
   pair p{GetParam()};
   p.add(1, count);
@@ -93,7 +93,7 @@ TEST_P(citizen, two_hundred_links_are_up_and_told_apart) {
   }));
 }
 
-TEST_P(citizen, a_flood_is_slowed_down_and_keeps_its_order) {
+TEST_P(citizen, slows_a_flood_down_and_keeps_its_order) {
   constexpr std::uint32_t count = 5000;
   pair p{GetParam()};
   ASSERT_TRUE(p.gateway->info().reliable && p.gateway->info().ordered);
@@ -101,13 +101,13 @@ TEST_P(citizen, a_flood_is_slowed_down_and_keeps_its_order) {
   const auto l = p.link(1);
   ASSERT_TRUE(l);
   for (std::uint32_t i = 0; i < count; ++i)
-    ASSERT_TRUE(send_patiently(*p.gateway, l->gateway, numbered(i, 300))) << i;
+    ASSERT_TRUE(send_until_taken(*p.gateway, l->gateway, numbered(i, 300))) << i;
   ASSERT_TRUE(p.pne_hears.wait([&](const auto& links) { return links.at(l->pne).messages.size() == count; }));
   const auto got = p.pne_hears.messages(l->pne);
   for (std::uint32_t i = 0; i < count; ++i) ASSERT_EQ(got[i], numbered(i, 300)) << i;
 }
 
-TEST_P(citizen, floods_from_several_threads_lose_nothing) {
+TEST_P(citizen, loses_no_message_when_several_threads_send) {
   constexpr std::uint32_t each = 500;
   pair p{GetParam()};
   p.add(1, 2);
@@ -118,8 +118,8 @@ TEST_P(citizen, floods_from_several_threads_lose_nothing) {
   for (std::uint32_t t = 0; t < 2; ++t)
     threads.emplace_back([&, t] {
       for (std::uint32_t i = 0; i < each; ++i) {
-        if (!send_patiently(*p.pne, one->pne, numbered(t * each + i, 600))) ++refused;
-        if (!send_patiently(*p.gateway, two->gateway, numbered(t * each + i, 600))) ++refused;
+        if (!send_until_taken(*p.pne, one->pne, numbered(t * each + i, 600))) ++refused;
+        if (!send_until_taken(*p.gateway, two->gateway, numbered(t * each + i, 600))) ++refused;
       }
     });
   for (auto& t : threads) t.join();
@@ -130,7 +130,7 @@ TEST_P(citizen, floods_from_several_threads_lose_nothing) {
       p.pne_hears.wait([&](const auto& links) { return links.at(two->pne).messages.size() == 2 * each; }));
 }
 
-TEST_P(citizen, a_link_that_was_disconnected_is_told_to_both_sides) {
+TEST_P(citizen, reports_a_disconnected_link_to_both_sides) {
   pair p{GetParam()};
   p.add(1, 2);
   const auto one = p.link(1), two = p.link(2);
@@ -144,7 +144,7 @@ TEST_P(citizen, a_link_that_was_disconnected_is_told_to_both_sides) {
   EXPECT_TRUE(p.pne_hears.wait([&](const auto& links) { return links.at(two->pne).messages.size() == 1; }));
 }
 
-TEST_P(citizen, whoever_comes_first_waits_and_a_gateway_that_was_restarted_is_found) {
+TEST_P(citizen, finds_a_gateway_that_starts_later_or_restarts) {
   const auto m = meeting_of(GetParam());
   listener first_hears, second_hears, pne_hears;
   auto pne = open(GetParam(), transport_role::peripheral, m.peripheral, pne_hears);
@@ -163,7 +163,7 @@ TEST_P(citizen, whoever_comes_first_waits_and_a_gateway_that_was_restarted_is_fo
   EXPECT_EQ(first_hears.broken() + second_hears.broken() + pne_hears.broken(), "");
 }
 
-TEST_P(citizen, networks_do_not_meet) {
+TEST_P(citizen, separates_networks) {
   pair p{GetParam()};
   listener stranger_hears;
   auto stranger =
@@ -176,14 +176,14 @@ TEST_P(citizen, networks_do_not_meet) {
   stranger->close();
 }
 
-TEST_P(citizen, calls_that_belong_to_the_other_role_are_refused) {
+TEST_P(citizen, refuses_calls_of_the_other_role) {
   pair p{GetParam()};
   EXPECT_FALSE(p.pne->scan(true));
   EXPECT_FALSE(p.gateway->add_endpoint(1, "x"));
   EXPECT_EQ(p.gateway->send(1, bytes(1)).error().code, errc::plugin_link);
 }
 
-TEST_P(citizen, close_in_the_midst_of_traffic_ends_all_callbacks) {
+TEST_P(citizen, ends_all_callbacks_when_it_is_closed_during_traffic) {
   for (int round = 0; round < 5; ++round) {
     pair p{GetParam()};
     p.add(1, 10);
@@ -191,11 +191,11 @@ TEST_P(citizen, close_in_the_midst_of_traffic_ends_all_callbacks) {
     ASSERT_TRUE(p.pne_hears.wait_for_links(10));
     std::atomic<bool> on{true};
     std::atomic<int> sent{0};
-    std::thread gateway_talks{[&] {
+    std::thread gateway_sends{[&] {
       while (on)
         for (const auto l : p.gateway_hears.up()) sent += p.gateway->send(l, bytes(900)) ? 1 : 0;
     }};
-    std::thread pne_talks{[&] {
+    std::thread pne_sends{[&] {
       while (on)
         for (const auto l : p.pne_hears.up()) sent += p.pne->send(l, bytes(900)) ? 1 : 0;
     }};
@@ -205,16 +205,16 @@ TEST_P(citizen, close_in_the_midst_of_traffic_ends_all_callbacks) {
     auto& other_hears = round % 2 == 0 ? p.pne_hears : p.gateway_hears;
     closing->close();
     const auto calls = hears.calls();
-    EXPECT_TRUE(other_hears.wait_for_links(0)) << "the other side sees it go";
+    EXPECT_TRUE(other_hears.wait_for_links(0)) << "the links go down at the other side";
     EXPECT_EQ(hears.calls(), calls) << "a callback after close";
     EXPECT_EQ(closing->send(1, bytes(1)).error().code, errc::state_stopping);
     on = false;
-    gateway_talks.join();
-    pne_talks.join();
+    gateway_sends.join();
+    pne_sends.join();
   }
 }
 
-TEST_P(citizen, endpoints_come_and_go_while_others_talk) {
+TEST_P(citizen, adds_and_removes_endpoints_while_others_send) {
   pair p{GetParam()};
   p.add(1, 1);
   const auto l = p.link(1);
@@ -224,7 +224,7 @@ TEST_P(citizen, endpoints_come_and_go_while_others_talk) {
     if (e > 4) {
       ASSERT_TRUE(p.pne->remove_endpoint(e - 3));
     }
-    ASSERT_TRUE(send_patiently(*p.gateway, l->gateway, numbered(static_cast<std::uint32_t>(e), 100)));
+    ASSERT_TRUE(send_until_taken(*p.gateway, l->gateway, numbered(static_cast<std::uint32_t>(e), 100)));
   }
   EXPECT_TRUE(p.pne_hears.wait([&](const auto& links) { return links.at(l->pne).messages.size() == 38; }));
   EXPECT_TRUE(p.gateway_hears.wait_for_links(4));

@@ -1,5 +1,5 @@
-// The loopback radio in simulated time: delays are kept to the millisecond, cost no real time, and a seed
-// repeats all of it.
+// The loopback radio in simulated time: delays are exact to the millisecond and take no real time, and a seed
+// repeats the same run.
 
 #include <gtest/gtest.h>
 
@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::uint64_t hour_ms = 60 * 60 * 1000;
 
-/// Keeps links and, of each message, its first byte and when it came.
+/// Records links, and the first byte and the time of each message.
 struct diary final : transport_listener {
   explicit diary(simulated_clock& c) : clock(c) {}
   void link_up(link_id l, endpoint_id, std::string) override { link = l; }
@@ -35,9 +35,10 @@ struct diary final : transport_listener {
   std::vector<std::pair<int, std::uint64_t>> heard;
 };
 
-/// What a gateway hears of `count` messages that a PNE sends a second apart, and when, from the first one on.
+/// Of `count` messages that a PNE sends one second apart: those that the gateway received, with the time since the
+/// first one was sent.
 std::vector<std::pair<int, std::uint64_t>> heard(const params& weather, int count) {
-  static auto& clock = *new simulated_clock;  // plugins may hold it for ever
+  static auto& clock = *new simulated_clock;  // never freed, because plugins may keep using it
   auto p = weather;
   p["network"] = fresh_network();
   diary gateway_hears{clock}, pne_hears{clock};
@@ -67,16 +68,16 @@ std::vector<std::pair<int, std::uint64_t>> heard(const params& weather, int coun
   return gateway_hears.heard;
 }
 
-TEST(loopback_time, a_frame_without_delay_is_there_before_time_goes_on) {
+TEST(loopback_time, delivers_a_frame_without_delay_before_time_advances) {
   EXPECT_EQ(heard({}, 2), (std::vector<std::pair<int, std::uint64_t>>{{0, 0}, {1, 1000}}));
 }
 
-TEST(loopback_time, a_delay_is_kept_to_the_millisecond) {
+TEST(loopback_time, keeps_a_delay_to_the_millisecond) {
   EXPECT_EQ(heard({{"delay_ms", "60000"}}, 3),
             (std::vector<std::pair<int, std::uint64_t>>{{0, 60'000}, {1, 61'000}, {2, 62'000}}));
 }
 
-TEST(loopback_time, a_seed_repeats_what_is_lost_and_when_the_rest_arrives) {
+TEST(loopback_time, repeats_losses_and_times_when_the_seed_is_the_same) {
   const params weather{{"loss", "200"},     {"duplicate", "200"},  {"reorder", "200"},
                        {"delay_ms", "700"}, {"jitter_ms", "5000"}, {"seed", "11"}};
   const auto first = heard(weather, 200);
@@ -88,7 +89,7 @@ TEST(loopback_time, a_seed_repeats_what_is_lost_and_when_the_rest_arrives) {
   EXPECT_NE(first, heard(other, 200));
 }
 
-TEST(loopback_time, frames_under_way_to_a_radio_that_closes_are_gone_and_hold_nothing) {
+TEST(loopback_time, drops_frames_in_flight_when_the_receiver_closes) {
   static auto& clock = *new simulated_clock;
   diary gateway_hears{clock}, pne_hears{clock};
   const params p{{"network", fresh_network()}, {"delay_ms", "60000"}};

@@ -1,4 +1,4 @@
-// Bad weather on the loopback radio does what it says, and the host copes.
+// Simulated bad radio conditions of the loopback radio, and the host under them.
 
 #include <gtest/gtest.h>
 
@@ -19,7 +19,7 @@ bytes numbered(std::uint32_t n, std::size_t size) {
   return out;
 }
 
-/// What the gateway hears of `count` messages of one PNE, in order; `enough` says when all is there.
+/// The messages that the gateway receives of `count` messages of one PNE, in order. Waits for `enough` of them.
 std::vector<std::uint32_t> heard(const params& weather, std::size_t size, std::size_t enough) {
   pair p{"loopback", weather};
   p.add(1, 1);
@@ -44,7 +44,7 @@ std::vector<std::uint32_t> heard(const params& weather, std::size_t size, std::s
   return out;
 }
 
-/// Which of `count` messages come through; ends with a mark that is said until it is heard.
+/// Those of `count` messages that arrive. Sends a mark at the end, until it arrives.
 std::set<std::uint32_t> survivors(const params& weather) {
   pair p{"loopback", weather};
   EXPECT_FALSE(p.gateway->info().reliable);
@@ -65,7 +65,7 @@ std::set<std::uint32_t> survivors(const params& weather) {
   return out;
 }
 
-TEST(weather, loss_takes_its_share_and_repeats_with_its_seed) {
+TEST(weather, loses_the_configured_share_and_repeats_when_the_seed_is_the_same) {
   const auto first = survivors({{"loss", "300"}, {"seed", "5"}});
   EXPECT_GT(first.size(), count * 6 / 10);
   EXPECT_LT(first.size(), count * 8 / 10);
@@ -73,25 +73,25 @@ TEST(weather, loss_takes_its_share_and_repeats_with_its_seed) {
   EXPECT_NE(first, survivors({{"loss", "300"}, {"seed", "6"}}));
 }
 
-TEST(weather, what_is_sent_twice_comes_twice) {
+TEST(weather, delivers_duplicates_twice) {
   const auto got = heard({{"duplicate", "1000"}}, 10, 2 * count);
   ASSERT_EQ(got.size(), 2 * count);
   for (std::uint32_t i = 0; i < 2 * count; ++i) EXPECT_EQ(got[i], i / 2);
 }
 
-TEST(weather, fragments_come_twice_and_their_message_once) {
+TEST(weather, delivers_a_message_once_when_its_fragments_are_duplicated) {
   const auto got = heard({{"duplicate", "1000"}, {"mtu", "64"}}, 300, count);
   EXPECT_EQ(std::set<std::uint32_t>(got.begin(), got.end()).size(), count);
 }
 
-TEST(weather, reordered_frames_arrive_all) {
+TEST(weather, delivers_all_reordered_frames) {
   const auto got = heard({{"reorder", "300"}}, 10, count);
   ASSERT_EQ(got.size(), count);
   EXPECT_EQ(std::set<std::uint32_t>(got.begin(), got.end()).size(), count);
   EXPECT_FALSE(std::is_sorted(got.begin(), got.end()));
 }
 
-TEST(weather, delay_is_kept) {
+TEST(weather, delays_frames) {
   const auto begun = std::chrono::steady_clock::now();
   EXPECT_EQ(heard({{"delay_ms", "150"}}, 10, count).size(), count);
   EXPECT_GE(std::chrono::steady_clock::now() - begun, std::chrono::milliseconds(150));

@@ -1,9 +1,9 @@
-// Our transports under a sanitizer, as the checker sees them. Without one, `cpns transport check` itself does
-// this (conformance_check_tcp, conformance_check_loopback).
+// Runs the checker on this project's transports under a sanitizer. Without one, `cpns transport check` does this
+// (conformance_check_tcp, conformance_check_loopback).
 
 #include <gtest/gtest.h>
 
-#include "config/check_settings.hpp"
+#include "config/loader.hpp"
 #include "plugins/conformance/report.hpp"
 #include "plugins/conformance/runner.hpp"
 

@@ -8,7 +8,7 @@
 
 #include <atomic>
 
-#include "base/free_port.hpp"
+#include "base/sockets.hpp"
 #include "plugins/isolation/isolated_transport.hpp"
 
 namespace cpns::plugins {
@@ -91,7 +91,7 @@ std::string listener::broken() {
 
 std::string fresh_network() {
   static std::atomic<int> last{0};
-  // At most 12 bytes, for the hello of the tcp transport at an mtu of 23.
+  // At most 12 bytes, so that the hello of tcp fits into an MTU of 23.
   return "t" + std::to_string(::getpid()) + "-" + std::to_string(++last);
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// A gateway's and a PNE's side of one transport, in one process, with listeners that can be waited for.
+// The gateway's and the PNE's side of one transport in one process, with listeners to wait for.
 
 #include <chrono>
 #include <condition_variable>
@@ -16,7 +16,7 @@ namespace cpns::plugins {
 
 using params = std::map<std::string, std::string>;
 
-/// Keeps what one side hears. [thread-safe]
+/// Records the events of one side. [thread-safe]
 class listener final : public transport_listener {
  public:
   struct link {
@@ -48,9 +48,9 @@ class listener final : public transport_listener {
   std::optional<link_id> link_of(endpoint_id e);
   std::vector<bytes> messages(link_id l);
   std::string reason(link_id l);
-  /// All that was told so far: calls, whatever they were.
+  /// Number of callbacks so far.
   std::size_t calls();
-  /// Rules of transport_listener that were broken, in words; empty if none.
+  /// The first broken rule of transport_listener; empty: none.
   std::string broken();
 
  private:
@@ -62,13 +62,13 @@ class listener final : public transport_listener {
   std::string broken_;
 };
 
-/// A name that no other test and no other process uses.
+/// A name that is unique among tests and processes.
 std::string fresh_network();
 
-// A kind is the name of a plugin, or "NAME_isolated": each side in a process of its own.
+// A kind is the name of a plugin, or "NAME_isolated": each side in its own process.
 std::string plugin_of(const std::string& kind);
 
-/// What both sides of a kind need to find each other, and to find nobody else.
+/// Parameters by which both sides find each other, and no other instance.
 struct meeting {
   params central, peripheral;
 };
@@ -76,13 +76,13 @@ meeting meeting_of(const std::string& kind, const params& both = {});
 
 std::unique_ptr<transport> open(const std::string& kind, transport_role role, const params& p, listener& l);
 
-/// Both sides, open; the gateway scans.
+/// Both sides open; the gateway scans.
 class pair {
  public:
   explicit pair(const std::string& kind, const params& both = {});
   ~pair();
   void add(endpoint_id first, std::size_t count);
-  /// Ids of one PNE's link on both sides, once it is up there and the gateway got a message over it.
+  /// Ids of one PNE's link on both sides. Waits until it is up and the gateway has received a message over it.
   struct ends {
     link_id gateway = 0, pne = 0;
   };

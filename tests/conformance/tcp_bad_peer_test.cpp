@@ -1,4 +1,4 @@
-// What a hostile program can do at the gateway's TCP port: lose its own connection.
+// Hostile peers at the gateway's TCP port lose only their own connection.
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -38,7 +38,7 @@ class descriptor {
   int fd_;
 };
 
-/// A gateway, and its port as its beacon says it.
+/// A gateway, and its port from its beacon.
 class tcp_gateway : public testing::Test {
  protected:
   void start(params p) {
@@ -108,7 +108,7 @@ class tcp_gateway : public testing::Test {
     EXPECT_TRUE(hears.wait_for_links(before + 1));
     return d;
   }
-  /// Waits until the gateway counted so many; false if they do not come, or more do.
+  /// Waits until the counter reaches `value`; false if it does not, or exceeds it.
   bool counts(const std::string& name, std::uint64_t value) {
     std::uint64_t now = 0;
     for (const auto deadline = clock::now() + 20s; now < value && clock::now() < deadline;) {
@@ -137,19 +137,19 @@ class tcp_gateway : public testing::Test {
   std::unique_ptr<transport> gateway;
 };
 
-TEST_F(tcp_gateway, a_header_that_announces_4_gib_ends_the_link_at_once) {
+TEST_F(tcp_gateway, closes_a_link_at_once_when_a_header_announces_4_gib) {
   start({{"frame_ms", "600000"}});
   const auto d = link();
   const auto id = hears.up().front();
   ASSERT_TRUE(say(d, std::string(4, '\xff')));
   EXPECT_TRUE(ended(d));
   EXPECT_TRUE(hears.wait_for_links(0));
-  EXPECT_NE(hears.reason(id).find("a frame of 4294967295 bytes, 1 to 1026 are allowed"), std::string::npos)
+  EXPECT_NE(hears.reason(id).find("a frame of 4294967295 bytes; 1 to 1026 are allowed"), std::string::npos)
       << hears.reason(id);
   expect_alive();
 }
 
-TEST_F(tcp_gateway, frames_of_nothing_and_over_the_mtu_end_the_link) {
+TEST_F(tcp_gateway, closes_a_link_when_a_frame_is_empty_or_over_the_mtu) {
   start({{"mtu", "100"}});
   for (const std::size_t size : {std::size_t{0}, std::size_t{101}}) {
     const auto d = link();
@@ -161,12 +161,12 @@ TEST_F(tcp_gateway, frames_of_nothing_and_over_the_mtu_end_the_link) {
   expect_alive();
 }
 
-TEST_F(tcp_gateway, a_peer_that_sends_byte_by_byte_has_a_frames_time) {
+TEST_F(tcp_gateway, closes_a_link_when_a_peer_sends_a_frame_byte_by_byte) {
   start({{"frame_ms", "300"}});
   const auto d = link();
   const auto id = hears.up().front();
   std::atomic<bool> on{true};
-  // One byte every now and then: each comes within frame_ms of the one before, the frame does not.
+  // Each byte arrives within frame_ms of the previous one, but the whole frame does not.
   std::thread slow{[&] {
     const auto bytes_of_it = frame(std::string(200, 'x'));
     for (const char c : bytes_of_it) {
@@ -183,17 +183,17 @@ TEST_F(tcp_gateway, a_peer_that_sends_byte_by_byte_has_a_frames_time) {
   expect_alive();
 }
 
-TEST_F(tcp_gateway, a_silent_link_may_stay_as_long_as_it_likes) {
+TEST_F(tcp_gateway, keeps_a_silent_link) {
   start({{"frame_ms", "10"}, {"handshake_ms", "2000"}});
   const auto d = link();
-  // Two strangers time out one after the other; the link that says nothing outlives both.
+  // Two strangers time out one after the other; the silent link outlives both.
   for (int i = 0; i < 2; ++i) EXPECT_TRUE(ended(dial()));
   EXPECT_EQ(hears.up().size(), 1u);
   ASSERT_TRUE(say(d, frame(std::string("\0\x80x", 3))));
   EXPECT_TRUE(hears.wait([](const auto& links) { return links.begin()->second.messages.size() == 1; }));
 }
 
-TEST_F(tcp_gateway, strangers_that_say_nothing_or_something_else_are_no_link) {
+TEST_F(tcp_gateway, refuses_connections_without_a_valid_hello) {
   start({{"handshake_ms", "300"}});
   const std::string hellos[] = {"",
                                 "GET / HTTP/1.1\r\n\r\n",
@@ -203,10 +203,10 @@ TEST_F(tcp_gateway, strangers_that_say_nothing_or_something_else_are_no_link) {
                                 frame(magic + "another network"),
                                 frame(magic),
                                 hello().substr(0, 9)};
-  for (const auto& said : hellos) {
+  for (const auto& text : hellos) {
     const auto d = dial();
-    say(d, said);
-    EXPECT_TRUE(ended(d)) << to_hex(as_bytes(said));
+    say(d, text);
+    EXPECT_TRUE(ended(d)) << to_hex(as_bytes(text));
   }
   { const auto brief = dial(); }
   EXPECT_TRUE(counts("radio_strangers_silent", 1));
@@ -218,7 +218,7 @@ TEST_F(tcp_gateway, strangers_that_say_nothing_or_something_else_are_no_link) {
   expect_alive();
 }
 
-TEST_F(tcp_gateway, random_bytes_never_become_a_link) {
+TEST_F(tcp_gateway, refuses_connections_of_random_bytes) {
   start({{"handshake_ms", "300"}});
   std::uint32_t dice = 1;
   for (int i = 0; i < 100; ++i) {
@@ -232,7 +232,7 @@ TEST_F(tcp_gateway, random_bytes_never_become_a_link) {
   EXPECT_TRUE(hears.wait([](const auto& links) { return links.size() == 1; }));
 }
 
-TEST_F(tcp_gateway, more_connections_than_max_links_are_closed) {
+TEST_F(tcp_gateway, closes_connections_above_max_links) {
   start({{"max_links", "3"}});
   std::vector<descriptor> links;
   for (int i = 0; i < 3; ++i) links.push_back(link());
@@ -243,7 +243,7 @@ TEST_F(tcp_gateway, more_connections_than_max_links_are_closed) {
   expect_alive();
 }
 
-TEST_F(tcp_gateway, leaves_descriptors_for_whoever_does_not_come_by_radio) {
+TEST_F(tcp_gateway, reserves_descriptors_for_the_rest_of_the_process) {
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
   rlimit low = before;
@@ -263,11 +263,11 @@ TEST_F(tcp_gateway, accepts_again_after_it_ran_out_of_file_descriptors) {
   start({});
   rlimit before{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
-  std::vector<descriptor> ours;  // connected by the kernel: the gateway cannot accept them yet
-  for (int i = 0; i < 5; ++i) ours.push_back(dial());
-  for (auto& d : ours) ASSERT_TRUE(say(d, hello()));
+  std::vector<descriptor> linked;
+  for (int i = 0; i < 5; ++i) linked.push_back(dial());
+  for (auto& d : linked) ASSERT_TRUE(say(d, hello()));
   ASSERT_TRUE(hears.wait_for_links(5));
-  // From here on no descriptor above those in use can be had; the dialler's own are made before.
+  // From here on no new descriptor is available; those of this side are opened before.
   std::vector<descriptor> late;
   for (int i = 0; i < 5; ++i) late.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   std::vector<descriptor> fillers;
@@ -289,20 +289,20 @@ TEST_F(tcp_gateway, accepts_again_after_it_ran_out_of_file_descriptors) {
     ASSERT_TRUE(say(d, hello()));
   }
   // Links that are up work meanwhile.
-  ASSERT_TRUE(say(ours.front(), frame(std::string("\0\x80x", 3))));
+  ASSERT_TRUE(say(linked.front(), frame(std::string("\0\x80x", 3))));
   EXPECT_TRUE(hears.wait([](const auto& links) {
     std::size_t n = 0;
     for (const auto& [id, l] : links) n += l.messages.size();
     return n == 1;
   }));
-  EXPECT_EQ(hears.up().size(), 5u) << "nothing can be accepted yet";
+  EXPECT_EQ(hears.up().size(), 5u) << "no connection can be accepted yet";
   fillers.clear();
   EXPECT_TRUE(hears.wait_for_links(10));
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
   expect_alive();
 }
 
-TEST_F(tcp_gateway, a_pne_finds_a_configured_address_and_waits_longer_each_time_it_is_refused) {
+TEST_F(tcp_gateway, is_found_at_a_configured_address_by_pnes_that_back_off_when_refused) {
   start({});
   listener pne_hears;
   auto pne = open("tcp", transport_role::peripheral,
@@ -312,7 +312,7 @@ TEST_F(tcp_gateway, a_pne_finds_a_configured_address_and_waits_longer_each_time_
   EXPECT_TRUE(hears.wait_for_links(1));
   pne->close();
   EXPECT_TRUE(hears.wait_for_links(0));
-  // Of another network: its hello is refused, and it does not come back at once for ever.
+  // Another network: the gateway refuses its hello, and the PNE backs off.
   listener other_hears;
   auto other =
       open("tcp", transport_role::peripheral,
@@ -325,11 +325,12 @@ TEST_F(tcp_gateway, a_pne_finds_a_configured_address_and_waits_longer_each_time_
     for (const auto& [id, l] : links) down += l.up ? 0 : 1;
     return down == 7;
   }));
-  EXPECT_GE(clock::now() - begun, 150ms) << "5 + 10 + 20 + 40 + 80 + 160 ms at least, less what timers round";
+  EXPECT_GE(clock::now() - begun, 150ms)
+      << "at least 5 + 10 + 20 + 40 + 80 + 160 ms, less the rounding of timers";
   other->close();
 }
 
-TEST(tcp_settings, a_network_name_for_which_the_hello_has_no_room_is_refused) {
+TEST(tcp_settings, refuse_a_network_name_that_does_not_fit_into_the_hello) {
   for (const auto as : {transport_role::central, transport_role::peripheral}) {
     listener hears;
     params p{{"mtu", "23"}, {"network", "twelve-bytes"}};

@@ -1,5 +1,5 @@
-// How PNEs over tcp find their gateway: names, IPv6, addresses that lead nowhere, and beacons that anybody
-// can send.
+// How PNEs over tcp find their gateway: names, IPv6, addresses that do not answer, and beacons, which anybody can
+// send.
 
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
@@ -10,7 +10,7 @@
 
 #include <algorithm>
 
-#include "base/free_port.hpp"
+#include "base/sockets.hpp"
 #include "pair.hpp"
 
 namespace cpns::plugins {
@@ -19,7 +19,7 @@ namespace {
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
-/// A socket that the test keeps, and what it is bound to.
+/// A socket bound to a free port.
 class bound_socket {
  public:
   explicit bound_socket(int type) : fd_(::socket(AF_INET, type | SOCK_CLOEXEC, 0)) {
@@ -70,7 +70,7 @@ class tcp_reach : public testing::Test {
     EXPECT_EQ(gateway_hears.broken(), "");
     EXPECT_EQ(pne_hears.broken(), "");
   }
-  /// The gateway's address as the PNE dialled it.
+  /// The gateway's address of the PNE's link.
   std::string address_of_link() {
     EXPECT_TRUE(gateway_hears.wait_for_links(1));
     EXPECT_TRUE(pne_hears.wait_for_links(1));
@@ -87,42 +87,42 @@ class tcp_reach : public testing::Test {
   std::unique_ptr<transport> gateway, pne;
 };
 
-TEST_F(tcp_reach, a_gateway_may_be_named) {
+TEST_F(tcp_reach, connects_to_a_gateway_by_name) {
   const auto port = std::to_string(free_port(SOCK_STREAM));
   gateway_with({{"listen", "127.0.0.1:" + port}});
-  // The name may lead to ::1 first, where nobody listens.
+  // The name may resolve to ::1 first, where no process listens.
   pne_with({{"connect", "localhost:" + port}});
   EXPECT_EQ(address_of_link(), "tcp:127.0.0.1:" + port);
 }
 
-TEST_F(tcp_reach, beacons_go_to_names_too) {
+TEST_F(tcp_reach, sends_beacons_to_names) {
   const auto udp = std::to_string(free_port(SOCK_DGRAM));
   gateway_with({{"announce", "localhost:" + udp}});
   pne_with({{"discover", udp}});
   EXPECT_TRUE(pne_hears.wait_for_links(1));
 }
 
-TEST_F(tcp_reach, a_name_that_nobody_knows_does_not_keep_others_from_being_reached) {
+TEST_F(tcp_reach, connects_to_other_addresses_when_a_name_is_unknown) {
   const auto port = std::to_string(free_port(SOCK_STREAM));
   gateway_with({{"listen", "127.0.0.1:" + port}, {"announce", "no_such_host.invalid:7000"}});
   pne_with({{"connect", "no_such_host.invalid:7000, 127.0.0.1:" + port}});
   EXPECT_TRUE(pne_hears.wait_for_links(1));
 }
 
-TEST_F(tcp_reach, beacons_over_ipv6_lead_to_the_gateway) {
+TEST_F(tcp_reach, finds_a_gateway_by_beacons_over_ipv6) {
   const auto udp = std::to_string(free_port(SOCK_DGRAM));
   gateway_with({{"listen", "[::1]:0"}, {"announce", "[::1]:" + udp}});
   pne_with({{"discover", udp}});
   EXPECT_EQ(address_of_link().substr(0, 10), "tcp:[::1]:");
 }
 
-TEST_F(tcp_reach, one_gateway_takes_both_kinds_of_addresses) {
+TEST_F(tcp_reach, accepts_ipv4_and_ipv6_at_one_gateway) {
   const auto udp = std::to_string(free_port(SOCK_DGRAM));
   gateway_with({{"listen", "[::]:0"}, {"announce", "127.0.0.1:" + udp + ", [::1]:" + udp}});
   pne_with({{"discover", udp}});
   const auto first = address_of_link().substr(0, 10);
   EXPECT_TRUE(first == "tcp:127.0." || first == "tcp:[::1]:") << first;
-  // A peer over IPv4 is known by its IPv4 address.
+  // A peer over IPv4 has its IPv4 address, not the mapped IPv6 one.
   EXPECT_TRUE(gateway_hears.wait([&](const auto& links) {
     return std::all_of(links.begin(), links.end(), [](const auto& l) {
       return l.second.address.starts_with("tcp:127.0.0.1:") || l.second.address.starts_with("tcp:[::1]:");
@@ -130,8 +130,8 @@ TEST_F(tcp_reach, one_gateway_takes_both_kinds_of_addresses) {
   }));
 }
 
-TEST_F(tcp_reach, an_address_that_does_not_answer_costs_connect_ms) {
-  // A full queue of connections that nobody accepts: the kernel leaves a further one without an answer.
+TEST_F(tcp_reach, tries_the_next_address_after_connect_ms_when_one_does_not_answer) {
+  // The queue of unaccepted connections is full, so the kernel does not answer further ones.
   const bound_socket dead{SOCK_STREAM};
   ASSERT_EQ(::listen(dead.fd(), 0), 0);
   std::vector<std::unique_ptr<bound_socket>> fill;
@@ -150,7 +150,7 @@ TEST_F(tcp_reach, an_address_that_does_not_answer_costs_connect_ms) {
   EXPECT_EQ(counter(*pne, "radio_connects_failed"), 1u);
 }
 
-/// A gateway whose kernel alone answers, and beacons in its name.
+/// A listening socket in place of a gateway, so that only its kernel answers, and beacons sent in its name.
 class tcp_beacon : public tcp_reach {
  protected:
   void SetUp() override {
@@ -159,7 +159,7 @@ class tcp_beacon : public tcp_reach {
     ASSERT_TRUE(pne_hears.wait_for_links(1));
     up = pne_hears.up().front();
   }
-  void say(const std::string& datagram) {
+  void send(const std::string& datagram) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -171,12 +171,12 @@ class tcp_beacon : public tcp_reach {
   [[nodiscard]] std::string beacon(const std::string& of, std::uint16_t port) const {
     return magic + static_cast<char>(port >> 8) + static_cast<char>(port & 0xff) + of;
   }
-  /// Says it again and again until `name` has counted `value`.
-  bool say_until(const std::string& datagram, const std::string& name, std::uint64_t value) {
+  /// Sends it repeatedly until the counter `name` reaches `value`.
+  bool send_until(const std::string& datagram, const std::string& name, std::uint64_t value) {
     const auto deadline = clock::now() + 20s;
     while (counter(*pne, name) < value) {
       if (clock::now() > deadline) return false;
-      say(datagram);
+      send(datagram);
       pollfd nothing{-1, 0, 0};
       ::poll(&nothing, 1, 20);
     }
@@ -189,23 +189,23 @@ class tcp_beacon : public tcp_reach {
   link_id up = 0;
 };
 
-TEST_F(tcp_beacon, of_the_gateway_that_is_connected_asks_its_kernel_and_closes_nothing) {
+TEST_F(tcp_beacon, probes_an_existing_link_and_does_not_close_it) {
   const auto real = beacon(network, door.port());
-  ASSERT_TRUE(say_until(real, "radio_probes", 1));
+  ASSERT_TRUE(send_until(real, "radio_probes", 1));
   const auto heard = counter(*pne, "radio_beacons_heard");
-  ASSERT_TRUE(say_until(real, "radio_beacons_heard", heard + 100));
-  EXPECT_EQ(counter(*pne, "radio_probes"), 1u) << "one in ten seconds";
+  ASSERT_TRUE(send_until(real, "radio_beacons_heard", heard + 100));
+  EXPECT_EQ(counter(*pne, "radio_probes"), 1u) << "at most one in ten seconds";
   EXPECT_EQ(counter(*pne, "radio_links_dead"), 0u);
   EXPECT_EQ(pne_hears.up(), std::vector<link_id>{up});
-  EXPECT_EQ(pne_hears.calls(), 1u) << "the link that came up, and nothing else";
+  EXPECT_EQ(pne_hears.calls(), 1u) << "only the link_up";
 }
 
-TEST_F(tcp_beacon, of_others_and_junk_are_counted_and_do_nothing) {
-  ASSERT_TRUE(say_until(beacon("another", door.port()), "radio_beacons_other_network", 1));
+TEST_F(tcp_beacon, is_counted_and_ignored_when_it_is_malformed_or_of_another_network) {
+  ASSERT_TRUE(send_until(beacon("another", door.port()), "radio_beacons_other_network", 1));
   std::uint64_t malformed = 0;
   for (const auto& junk : {std::string{"x"}, magic, magic + "\x01", beacon("", 7000), beacon(network, 0),
                            std::string(2000, 'x')})
-    ASSERT_TRUE(say_until(junk, "radio_beacons_malformed", ++malformed)) << junk.substr(0, 20);
+    ASSERT_TRUE(send_until(junk, "radio_beacons_malformed", ++malformed)) << junk.substr(0, 20);
   EXPECT_EQ(counter(*pne, "radio_beacons_heard"), 0u);
   EXPECT_EQ(counter(*pne, "radio_probes"), 0u);
   EXPECT_EQ(pne_hears.calls(), 1u);

@@ -2,7 +2,7 @@
 
 #include <cstring>
 
-#include "plugins/isolation/child.hpp"
+#include "plugins/isolation/process.hpp"
 
 int main(int argc, char** argv) {
   if (argc > 1 && std::strcmp(argv[1], cpns::plugins::isolation::radio_child_flag) == 0)

@@ -1,4 +1,4 @@
-// The ble radio. Its parameters stand in settings.hpp, what goes on the air in docs/protocol.md.
+// The ble radio. See settings.hpp for its parameters, and docs/protocol.md for the bytes on the air.
 
 #include <atomic>
 
@@ -23,7 +23,7 @@ class ble_radio final : public sdk::radio {
       peripheral_ = std::make_unique<peripheral>(loop_, out, settings_, links_);
       peripheral_->open();
     }
-    if (probe) return;  // it asked bluetoothd what there is; nothing of it stays
+    if (probe) return;  // open() has checked bluetoothd and the adapters; nothing else is started
     loop_.post([this] { central_ ? central_->start() : peripheral_->start(); });
     loop_.run();
   }
@@ -43,7 +43,7 @@ class ble_radio final : public sdk::radio {
   }
   cpns_status connect(std::string_view address) override {
     if (!central_) return CPNS_UNSUPPORTED;
-    if (!scanned_) return CPNS_NO_LINK;  // nobody was found yet, and nothing may be told
+    if (!scanned_) return CPNS_NO_LINK;  // callbacks are not allowed yet, and no peer was found
     loop_.post([this, peer = std::string{address}] { central_->want(peer); });
     return CPNS_OK;
   }

@@ -1,7 +1,6 @@
 #pragma once
-// BlueZ over D-Bus: which adapters there are, what they hear, and calls whose answers come in the loop.
-// Survives bluetoothd ending and coming back, and the bus too. All of it runs in the loop's thread but the
-// constructor.
+// BlueZ over D-Bus: adapters, devices that they receive, and calls whose replies arrive in the loop. Survives
+// restarts of bluetoothd and of the bus. Everything except the constructor runs in the loop's thread.
 
 #include <functional>
 #include <map>
@@ -12,14 +11,13 @@
 
 #include "plugins/abi/ext/rssi.h"
 #include "plugins/sdk/transport.hpp"
-#include "transports/ble/address.hpp"
 #include "transports/ble/advert.hpp"
 #include "transports/ble/dbus.hpp"
 #include "transports/ble/loop.hpp"
 
 namespace cpns::ble {
 
-// What bluetoothd's objects are asked by.
+// D-Bus interfaces of bluetoothd's objects.
 inline constexpr const char* adapter_interface = "org.bluez.Adapter1";
 inline constexpr const char* device_interface = "org.bluez.Device1";
 inline constexpr const char* characteristic_interface = "org.bluez.GattCharacteristic1";
@@ -38,42 +36,43 @@ class bluez final : public loop::source {
     std::string adapter;  ///< its name, "hci0"
     address at;
     bool connected = false, paired = false;
-    bool ours = false;                  ///< it advertised our service, or has it
+    bool has_service = false;           ///< it has the CPNS service, or advertised it
     bool resolved = false;              ///< its services are known
-    std::optional<ble::advert> advert;  ///< what it advertised, if it is one of ours
+    std::optional<ble::advert> advert;  ///< its last advertisement, if it is a PNE's
     std::int32_t rssi = CPNS_RSSI_UNKNOWN;
   };
-  /// What the owner is told. An adapter that went away has no entry any more.
+  /// Callbacks to the owner. find_adapter() no longer finds an adapter that was removed.
   struct events {
     std::function<void(const std::string& adapter)> adapter_changed;
-    /// An advertisement came in just now.
+    /// An advertisement arrived just now.
     std::function<void(const std::string& path, const device&)> heard;
-    /// A device of ours that BlueZ knows from earlier.
+    /// A device with the CPNS service that BlueZ knows from earlier.
     std::function<void(const std::string& path, const device&)> remembered;
-    /// It was connected or not, or its services were resolved.
+    /// It was connected or disconnected, or its services were resolved.
     std::function<void(const std::string& path, const device&)> changed;
     std::function<void(const std::string& path)> gone;
-    /// What a characteristic notified.
+    /// A characteristic sent a notification.
     std::function<void(const std::string& path, const std::vector<std::uint8_t>&)> notified;
-    /// The connection is about to be replaced: objects on it have to go.
+    /// The bus connection is about to be replaced: destroy all objects on it.
     std::function<void()> bus_lost;
   };
   using properties = std::map<std::string, sdbus::Variant>;
   using objects = std::map<sdbus::ObjectPath, std::map<std::string, properties>>;
   using answer = dbus::answer;
 
-  /// Looks for bluetoothd and the adapters named, for a second and a half at most. Throws sdk::unavailable
-  /// with what a person has to do.
+  /// Checks that bluetoothd and the named adapters exist; takes at most 1.5 s. Throws sdk::unavailable with the
+  /// remedy.
   bluez(loop& in, sdk::host out, const std::vector<std::string>& adapters);
   ~bluez() override;
 
-  /// Tells of what is there already, then of what changes.
+  /// Reports existing adapters and devices, then changes.
   void start(events e);
-  /// nullptr if it is not there.
+  /// nullptr if not found.
   [[nodiscard]] const adapter* find_adapter(const std::string& name) const;
   [[nodiscard]] const device* find_device(const std::string& path) const;
 
-  /// Asks an object of bluetoothd; `done` comes in the loop, or not at all when the bus or bluetoothd goes.
+  /// Calls a method of one of bluetoothd's objects. `done` is called in the loop; never, if the bus or bluetoothd
+  /// ends first.
   template <class... Args>
   void call(const std::string& path, const char* interface, const char* method, answer done,
             const Args&... args) {
@@ -95,17 +94,17 @@ class bluez final : public loop::source {
       out_.log(CPNS_LOG_DEBUG, std::string{"D-Bus: "} + method + ": " + e.getMessage());
     }
   }
-  /// Waits until bluetoothd has answered all that it was asked, a second at most; meanwhile only answers and
-  /// signals are heeded.
+  /// Waits until bluetoothd has replied to all calls, at most one second. Meanwhile only replies and signals are
+  /// processed.
   void settle();
-  /// All objects of bluetoothd: the answer holds `objects`.
+  /// Requests all objects of bluetoothd; the reply contains `objects`.
   void objects_now(answer done);
   [[nodiscard]] sdbus::IConnection& connection() { return *connection_; }
 
-  /// The text under `name`; empty if there is none.
+  /// The text property `name`; empty if missing.
   static std::string text(const properties& p, const char* name);
 
-  /// In words for a person, with what to do where that is known.
+  /// The error as a sentence, with the remedy where one is known.
   static std::string explain(const sdbus::Error& wrong);
 
   void prepare(int& fd, short& events, int& timeout_ms) override;
@@ -127,7 +126,7 @@ class bluez final : public loop::source {
   void take_device(const std::string& path, const properties& p, bool known);
   void drop(const std::string& path);
   void drop_all();
-  [[nodiscard]] bool is_ours(const std::string& adapter) const;
+  [[nodiscard]] bool is_used(const std::string& adapter) const;
 
   loop& loop_;
   sdk::host out_;

@@ -15,7 +15,7 @@ namespace {
 constexpr std::chrono::seconds scan_pause{1};
 constexpr std::chrono::seconds one_scan{4};
 constexpr std::chrono::milliseconds stop_again{100};
-constexpr std::chrono::seconds rest{12};  // after one scan, when power is saved
+constexpr std::chrono::seconds rest{12};  // after each scan while power is saved
 constexpr const char* in_progress = "org.bluez.Error.InProgress";
 constexpr std::size_t sightings_max = 1024;
 constexpr std::chrono::seconds sighting_kept{60};
@@ -37,8 +37,8 @@ void central::start() {
            [this](const std::string& path, const bluez::device& d) {
              for (auto& [peer, c] : contacts_)
                if (c.path == path && c.gatt) return c.gatt->changed(d);
-             // An attempt that was given up and came up all the same; its PNE may be silent until it ends.
-             if (scanning_ && d.connected && (d.ours || sightings_.count("ble:" + d.at.text()) != 0))
+             // A cancelled attempt connected nevertheless; its PNE may be silent until that connection ends.
+             if (scanning_ && d.connected && (d.has_service || sightings_.count("ble:" + d.at.text()) != 0))
                clear_old(path, d);
            },
        .gone =
@@ -56,34 +56,35 @@ void central::start() {
 
 void central::scan(bool on) {
   scanning_ = on;
-  discover();
+  update_discovery();
 }
 
 void central::adapter_changed() {
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
   const bool powered = a != nullptr && a->powered;
   if (powered != std::exchange(powered_, powered) && !powered) {
-    // Its links end by themselves; what was heard of waiting peers is worth nothing.
+    // The links end on their own; the sightings are out of date.
     sightings_.clear();
     asked_ = asking_ = false;
   }
-  discover();
+  update_discovery();
 }
 
-/// One call at a time: whoever changes his mind often must not flood bluetoothd, and it refuses to stop what
-/// it has not begun yet. An attempt begins when it looks no longer.
-void central::discover() {
+/// Starts or stops discovery as needed. One call at a time: a host that calls scan often must not flood
+/// bluetoothd, and bluetoothd refuses to stop a discovery that has not begun yet. An attempt begins once discovery
+/// has stopped.
+void central::update_discovery() {
   if (!powered_ || asking_) return;
   const bool wanted = scanning_ && !dialling_ && !resting_;
-  if (wanted != asked_) return wanted ? look() : stop_looking();
+  if (wanted != asked_) return wanted ? start_discovery() : stop_discovery();
   if (!asked_ && !to_begin_.empty()) begin(std::exchange(to_begin_, {}));
 }
 
-void central::look() {
+void central::start_discovery() {
   asked_ = asking_ = true;
   ++counters_.scans;
   const auto path = adapter_path(settings_.adapters.front());
-  // Duplicates, because a gateway has to see who is there now, not who was there once.
+  // With duplicates, because a gateway has to see which PNEs are present now, not once.
   const bluez::properties filter{
       {"UUIDs", sdbus::Variant{std::vector<std::string>{std::string{service_uuid}}}},
       {"Transport", sdbus::Variant{std::string{"le"}}},
@@ -93,27 +94,28 @@ void central::look() {
                [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
                  asking_ = false;
                  loop_.cancel(scan_timer_);
-                 // Controllers tell of an advertiser once while they scan, also when it says something new.
+                 // Controllers report an advertiser once per scan, even if its advertisement changes.
                  const auto again = wrong == nullptr ? one_scan : scan_pause;
                  scan_timer_ = loop_.after(again, [this] {
                    if (!asked_ || asking_) return;
-                   if (saving_) take_rest();
-                   stop_looking();  // and then anew
+                   if (saving_) rest_from_discovery();
+                   stop_discovery();  // update_discovery() starts the next scan
                  });
-                 // In progress: the kernel still looks for whom an earlier bluetoothd looked for. It ends by
-                 // itself; our wish is not kept until then.
+                 // In progress: the kernel still runs the discovery of an earlier bluetoothd, which ends on its
+                 // own. Our request is not queued, so it is repeated.
                  if (wrong != nullptr && wrong->getName() != in_progress)
-                   out_.log(CPNS_LOG_WARN, "looking for PNEs: " + bluez::explain(*wrong) + "; trying again");
-                 discover();
+                   out_.log(CPNS_LOG_WARN, "cannot scan for PNEs: " + bluez::explain(*wrong) +
+                                               "; retrying in " + std::to_string(scan_pause.count()) + " s");
+                 update_discovery();
                });
 }
 
-void central::take_rest() {
+void central::rest_from_discovery() {
   resting_ = true;
   loop_.cancel(rest_timer_);
   rest_timer_ = loop_.after(rest, [this] {
     resting_ = false;
-    discover();
+    update_discovery();
   });
 }
 
@@ -121,19 +123,19 @@ void central::save_power(bool on) {
   saving_ = on;
   if (on || !std::exchange(resting_, false)) return;
   loop_.cancel(rest_timer_);
-  discover();
+  update_discovery();
 }
 
-void central::stop_looking() {
+void central::stop_discovery() {
   asking_ = true;
   bluez_->call(adapter_path(settings_.adapters.front()), adapter_interface, "StopDiscovery",
                [this](sdbus::MethodReply&, const sdbus::Error* wrong) {
                  asking_ = false;
                  asked_ = wrong != nullptr && wrong->getName() == in_progress;
-                 if (!asked_) return discover();
+                 if (!asked_) return update_discovery();
                  loop_.cancel(scan_timer_);
                  scan_timer_ = loop_.after(stop_again, [this] {
-                   if (asked_ && !asking_) stop_looking();
+                   if (asked_ && !asking_) stop_discovery();
                  });
                });
 }
@@ -149,15 +151,15 @@ void central::heard(const std::string& path, const bluez::device& d) {
   if (const auto c = contacts_.find(peer); c != contacts_.end()) {
     if (c->second.link == 0) return;
     links_.note_rssi(c->second.link, seen.rssi);
-    // Who has a link advertises something new only after it was started anew, or woke up.
+    // A linked peer advertises a new tag only after it restarted or woke up.
     if (std::exchange(c->second.tag, seen.what.tag) != seen.what.tag) sdk::tell_woke(out_, peer);
     return;
   }
   if (d.connected && !d.paired) return clear_old(path, d);
-  tell(peer, seen);
+  report(peer, seen);
 }
 
-void central::tell(const std::string& peer, const sighting& s) {
+void central::report(const std::string& peer, const sighting& s) {
   if (slots_.heard(loop::clock::now(), peer, s.what.tag)) out_.peer_found(peer, s.rssi);
   schedule();
 }
@@ -165,15 +167,16 @@ void central::tell(const std::string& peer, const sighting& s) {
 void central::want(const std::string& peer) {
   const auto c = contacts_.find(peer);
   if (c != contacts_.end() && c->second.timeout == 0)
-    return out_.connect_failed(peer, c->second.link != 0 ? "it has a link" : "its last link still ends");
-  if (!slots_.want(peer)) return out_.connect_failed(peer, "it was not heard");
+    return out_.connect_failed(peer, c->second.link != 0 ? "it already has a link"
+                                                         : "its last link is still closing");
+  if (!slots_.want(peer)) return out_.connect_failed(peer, "no advertisement of it was received");
   schedule();
 }
 
 void central::unwant(const std::string& peer) {
   const auto c = contacts_.find(peer);
-  if (c != contacts_.end() && c->second.timeout != 0) return failed(peer, "it was cancelled");
-  if (slots_.unwant(peer)) out_.connect_failed(peer, "it was cancelled");
+  if (c != contacts_.end() && c->second.timeout != 0) return failed(peer, "cancelled");
+  if (slots_.unwant(peer)) out_.connect_failed(peer, "cancelled");
 }
 
 void central::forget(const std::string& peer) {
@@ -185,9 +188,9 @@ void central::forget(const std::string& peer) {
   }
   c->second.forgotten = true;
   if (c->second.link != 0)
-    links_.close(c->second.link, CPNS_DOWN_CLOSED, "the host forgets its peer", links::end::host);
+    links_.close(c->second.link, CPNS_DOWN_CLOSED, "its pairing is deleted", links::end::host);
   else if (c->second.timeout != 0)
-    failed(peer, "the host forgets its peer");
+    failed(peer, "its pairing is deleted");
 }
 
 void central::schedule() {
@@ -195,14 +198,14 @@ void central::schedule() {
   for (const auto& [peer, c] : contacts_)
     if (c.link != 0) slots_.traffic(links_.busy(c.link), peer);
   if (const auto peer = slots_.give_up(now)) {
-    out_.log(CPNS_LOG_DEBUG, *peer + " makes room for others");
+    out_.log(CPNS_LOG_DEBUG, "closing the link of " + *peer + ": other PNEs wait for a slot");
     ++counters_.given_up;
     const auto link = contacts_.at(*peer).link;
-    links_.close(link, CPNS_DOWN_CLOSED, "it makes room for others that wait", links::end::peer);
+    links_.close(link, CPNS_DOWN_CLOSED, "other PNEs wait for its slot", links::end::peer);
   }
   if (powered_ && !dialling_)
     if (const auto peer = slots_.next(now)) dial(*peer);
-  discover();
+  update_discovery();
   loop_.cancel(slot_timer_);
   slot_timer_ = 0;
   if (const auto at = slots_.next_deadline(now))
@@ -214,11 +217,11 @@ void central::schedule() {
 void central::set_timeout(const std::string& peer, contact& c) {
   loop_.cancel(c.timeout);
   c.timeout = loop_.after(std::chrono::milliseconds{settings_.connect_ms},
-                          [this, peer] { failed(peer, "no connection in time"); });
+                          [this, peer] { failed(peer, "no connection within connect_ms"); });
 }
 
-/// Controllers tell of an advertiser once while they scan as discovery has it, and the kernel connects to
-/// what it hears: discovery pauses until the attempt is over.
+/// The kernel connects when it receives an advertisement, but during discovery controllers report each advertiser
+/// only once. So discovery pauses until the attempt has ended.
 void central::dial(const std::string& peer) {
   dialling_ = true;
   ++counters_.attempts;
@@ -233,18 +236,19 @@ void central::begin(const std::string& peer) {
   const auto seen = sightings_.find(peer);
   const auto* a = bluez_->find_adapter(settings_.adapters.front());
   if (seen == sightings_.end() || a == nullptr || !can_be_dialled(seen->second))
-    return failed(peer, "it is gone again");
+    return failed(peer, "it is out of reach again");
   const auto& s = seen->second;
   const auto* d = bluez_->find_device(s.path);
   c.path = s.path;
   c.shared = d != nullptr && d->connected;
   if (s.what.channel && settings_.l2cap) return dial_l2cap(peer, s);
   if (s.what.gatt && settings_.gatt) return greet(peer, s);
-  failed(peer, s.what.gatt ? "it takes GATT alone, which the parameter ways leaves out"
-                           : "it takes L2CAP alone, which the parameter ways leaves out");
+  failed(peer, s.what.gatt ? "it supports only GATT, which the parameter ways excludes"
+                           : "it supports only L2CAP, which the parameter ways excludes");
 }
 
-/// bluetoothd connects to what it has an object of, which may have been removed since.
+/// bluetoothd needs an object of the device to connect to it over GATT, and may have removed it since the
+/// sighting.
 bool central::can_be_dialled(const sighting& s) const {
   return (s.what.channel && settings_.l2cap) || bluez_->find_device(s.path) != nullptr;
 }
@@ -276,7 +280,7 @@ void central::dialled(const std::string& peer) {
   if (const int wrong = connect_outcome(c.dialling.get()); wrong != 0)
     return failed(peer, std::strerror(wrong));
   if (const auto wrong = shortcoming(c.dialling.get(), settings_)) {
-    if (unfit_said_.due()) out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
+    if (unfit_logged_.due()) out_.log(CPNS_LOG_WARN, peer + ": " + *wrong);
     return failed(peer, *wrong);
   }
   loop_.unwatch(c.dialling.get());
@@ -292,10 +296,10 @@ void central::linked(const std::string& peer, std::unique_ptr<channel> over) {
   const auto seen = sightings_.find(peer);
   if (seen != sightings_.end()) c.tag = seen->second.what.tag;
   c.link = links_.up(std::move(over), 0, peer, [this, peer, now](links::end by, channel&) {
-    // The host had no use for it, or it broke at once: not again in the same moment.
-    const bool in_vain = by == links::end::host ||
-                         (by == links::end::lost && loop::clock::now() - now < std::chrono::seconds{1});
-    clear_away(peer, in_vain);
+    // The host closed it, or it broke at once: back off before the next attempt.
+    const bool back_off = by == links::end::host ||
+                          (by == links::end::lost && loop::clock::now() - now < std::chrono::seconds{1});
+    clear_away(peer, back_off);
   });
   if (seen != sightings_.end()) links_.note_rssi(c.link, seen->second.rssi);
   schedule();
@@ -315,20 +319,20 @@ void central::failed(const std::string& peer, const std::string& why) {
   out_.connect_failed(peer, why);
 }
 
-/// Closing a channel leaves the connection below it to bluetoothd, which keeps it; and an object that was
-/// connected shows the peer's services in place of what it advertises.
-void central::clear_away(const std::string& peer, bool in_vain) {
+/// After a channel is closed, bluetoothd keeps the connection below it, and the object of a device that was
+/// connected shows the peer's services instead of its advertisement. So both are removed.
+void central::clear_away(const std::string& peer, bool back_off) {
   auto c = std::move(contacts_.at(peer));
   const auto ended = loop::clock::now();
-  slots_.ended(ended, peer, in_vain);
+  slots_.ended(ended, peer, back_off);
   const auto done = [this, peer, ended] { cleared(peer, ended); };
   if (c.path.empty() || !powered_ || (c.shared && !c.forgotten)) return loop_.post(done);
   contacts_[peer].path = c.path;
   remove(c.path, c.forgotten ? whom::paired_too : whom::unpaired, done);
 }
 
-/// What an earlier process left: it may be out of date, its link is nobody's, and its connection may be about
-/// to end, with whatever would be opened over it meanwhile.
+/// Removes a device left by an earlier process: its data may be out of date, and its connection has no link and
+/// may end at any moment, together with a channel opened over it.
 void central::clear_old(const std::string& path, const bluez::device& d) {
   const auto peer = "ble:" + d.at.text();
   if (d.paired || contacts_.count(peer) != 0) return;
@@ -339,10 +343,10 @@ void central::clear_old(const std::string& path, const bluez::device& d) {
 void central::cleared(const std::string& peer, loop::clock::time_point ended) {
   contacts_.erase(peer);
   slots_.freed(loop::clock::now(), peer);
-  // Controllers do not tell of it a second time until they scan anew.
+  // Controllers report it again only in the next scan.
   const auto seen = sightings_.find(peer);
   if (seen != sightings_.end() && seen->second.when > ended && can_be_dialled(seen->second))
-    return tell(peer, seen->second);
+    return report(peer, seen->second);
   sightings_.erase(peer);
   schedule();
 }
@@ -352,7 +356,7 @@ void central::remove(const std::string& path, whom of, std::function<void()> don
   const auto once = [ended, done = std::move(done)] {
     if (!std::exchange(*ended, true) && done) done();
   };
-  // Without an answer, when bluetoothd ends meanwhile, the slot must not be lost.
+  // If bluetoothd ends and never replies, the slot must be freed nevertheless.
   loop_.after(std::chrono::seconds{6}, once);
   const auto forget = [this, path, of, once] {
     const auto* d = bluez_->find_device(path);
@@ -363,8 +367,8 @@ void central::remove(const std::string& path, whom of, std::function<void()> don
   };
   const auto* d = bluez_->find_device(path);
   if (d != nullptr && !d->connected) return forget();
-  // What connected a moment ago bluetoothd may not have told of yet, and it may not even know: what the
-  // kernel told it waits to be read. Before it answers a second time it has read that.
+  // bluetoothd may not have reported, or not even read from the kernel, a connection made a moment ago. By the
+  // time it replies to a second call it has read that.
   bluez_->call(path, device_interface, "Disconnect",
                [this, path, forget](sdbus::MethodReply&, const sdbus::Error*) {
                  if (bluez_->find_device(path) != nullptr) return forget();
@@ -373,22 +377,23 @@ void central::remove(const std::string& path, whom of, std::function<void()> don
                });
 }
 
-/// What bluetoothd was asked is waited for: one whose asker is gone before it has begun to look goes on for
-/// ever, and what it kept of a peer shows services in place of what the peer advertises.
+/// Waits for bluetoothd's replies: a discovery whose client is gone before it began runs forever, and a device
+/// that is not removed shows its services instead of its advertisement.
 void central::shut() {
   scanning_ = dialling_ = false;
   to_begin_.clear();
   slots_.clear();
-  links_.close_all("this side closes");  // which asks for the connections below them to end, too
+  links_.close_all("this side is closing");  // also requests the end of the connections below
   for (auto& [peer, c] : contacts_) {
     c.gatt.reset();
-    // An attempt that succeeds later leaves a connection, whose PNE is not heard and not found again.
-    const bool attempt = std::exchange(c.timeout, 0) != 0 && !c.path.empty();  // others have not begun
+    // An attempt that succeeds later would leave a connection, and its PNE would not be found again.
+    const bool attempt =
+        std::exchange(c.timeout, 0) != 0 && !c.path.empty();  // without a path it has not begun
     if (c.dialling) loop_.unwatch(c.dialling.get());
     c.dialling.reset();
     if (attempt && !c.shared && powered_) remove(c.path, whom::unpaired, nullptr);
   }
-  discover();
+  update_discovery();
   bluez_->settle();
   bluez_.reset();
 }

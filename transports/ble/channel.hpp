@@ -1,5 +1,5 @@
 #pragma once
-// What carries the frames of one link. Whoever has one calls it from one thread at a time.
+// Interface to the carrier of one link's frames: an L2CAP channel or a GATT session.
 
 #include <cstddef>
 #include <cstdint>
@@ -11,37 +11,37 @@
 
 namespace cpns::ble {
 
+/// Not thread-safe: the owner calls it from one thread at a time.
 class channel {
  public:
-  /// What read() found.
+  /// Result of read().
   struct news {
     enum class kind : std::uint8_t { nothing, frame, ended } is = kind::nothing;
-    std::size_t size = 0;  ///< of a frame
-    // Of the end:
+    std::size_t size = 0;  ///< of the frame
+    // If ended:
     cpns_down_reason why = CPNS_DOWN_LOST;
     std::string detail{};
-    bool by_peer = false;  ///< it closed the channel; otherwise it broke
+    bool by_peer = false;  ///< the peer closed the channel; otherwise it broke
   };
 
   virtual ~channel() = default;
-  /// Is readable when there is something to read, or the channel has ended.
+  /// A descriptor that is readable if data arrived or the channel has ended.
   [[nodiscard]] virtual int in() const = 0;
-  /// Hangs up when the channel has ended; may be the same as in().
+  /// A descriptor that hangs up when the channel has ended; may be the same as in().
   [[nodiscard]] virtual int out() const = 0;
-  /// Something waits until out() is writable: then comes flush().
+  /// Whether data waits until out() is writable; then call flush().
   [[nodiscard]] virtual bool wants_out() const = 0;
-  /// Takes a frame whole, or says CPNS_WOULD_BLOCK, CPNS_LIMIT or CPNS_NO_LINK.
+  /// Sends a whole frame: CPNS_OK, CPNS_WOULD_BLOCK, CPNS_LIMIT or CPNS_NO_LINK.
   virtual cpns_status send(std::span<const std::uint8_t> frame) = 0;
-  /// After out() became `writable`, or something was read: goes on with what waits. True if a frame may be
-  /// tried again.
+  /// Continues sending, after out() became `writable` or after a read. True if another frame may be sent.
   virtual bool flush(bool writable) = 0;
-  /// The next frame into `room`, which is larger than a frame may be.
-  virtual news read(std::span<std::uint8_t> room) = 0;
-  /// Names a gap in what arrived, 0 for none. One that stays is a loss.
+  /// Reads the next frame into `buffer`, which must be larger than the MTU.
+  virtual news read(std::span<std::uint8_t> buffer) = 0;
+  /// Identifies a gap in the received data; 0: none. A gap that does not close means that data was lost.
   [[nodiscard]] virtual std::uint64_t gap() const { return 0; }
-  /// What secures it.
+  /// The security of the connection.
   [[nodiscard]] virtual cpns_pairing pairing() const = 0;
-  /// This side ends it.
+  /// Ends it from this side.
   virtual void close() {}
 };
 

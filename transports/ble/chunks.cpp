@@ -55,7 +55,7 @@ std::optional<greeting> decode_greeting(chunk_view d) {
 void chunks::put(chunk_view frame) {
   frame_.assign(frame.begin(), frame.end());
   sent_of_frame_ = 0;
-  if (chunk_takes_ == 0) chunk_.clear();  // an acknowledgement that was not sent yet goes with the frame
+  if (chunk_takes_ == 0) chunk_.clear();  // the frame's first chunk carries a pending acknowledgement
 }
 
 std::optional<chunk_view> chunks::next() {
@@ -79,15 +79,15 @@ std::optional<chunk_view> chunks::next() {
 }
 
 bool chunks::owes_acknowledgement() const {
-  return arrived_ - told_ >= std::max<std::uint64_t>(1, limits_.receive_window / 2);
+  return arrived_ - reported_ >= std::max<std::uint64_t>(1, limits_.receive_window / 2);
 }
 
 void chunks::sent() {
   if (chunk_.empty()) return;
   if (chunk_takes_ != 0) ++next_sequence_;
   sent_of_frame_ += chunk_takes_;
-  // What it says, which may be less than what arrived meanwhile.
-  told_ += static_cast<std::uint8_t>(chunk_[3] - static_cast<std::uint8_t>(told_));
+  // By the chunk's own number: more may have arrived since it was made.
+  reported_ += static_cast<std::uint8_t>(chunk_[3] - static_cast<std::uint8_t>(reported_));
   chunk_.clear();
   chunk_takes_ = 0;
 }
@@ -103,19 +103,19 @@ chunks::taken chunks::take(chunk_view c) {
   if (c[0] == kind_bye) return taken::bye;
   const bool data = c[0] == kind_first || c[0] == kind_further;
   if (!data && c[0] != kind_acknowledge) return taken::ignored;
-  // An older acknowledgement that was overtaken says nothing new.
+  // Ignores an older acknowledgement that was overtaken.
   const auto under_way = static_cast<std::uint8_t>(next_sequence_ - acknowledged_);
   if (static_cast<std::uint8_t>(c[3] - acknowledged_) <= under_way) acknowledged_ = c[3];
   if (!data) return taken::well;
 
   const auto ahead = static_cast<std::uint8_t>(c[2] - static_cast<std::uint8_t>(arrived_));
-  if (ahead >= limits_.receive_window) return break_off("a chunk came twice, or more than there is room for");
+  if (ahead >= limits_.receive_window) return break_off("a chunk arrived twice, or outside of the window");
   if (!early_.emplace(arrived_ + ahead, std::vector<std::uint8_t>(c.begin(), c.end())).second)
-    return break_off("a chunk came twice");
+    return break_off("a chunk arrived twice");
   return taken::well;
 }
 
-/// One that is next in order. False if it cannot be.
+/// Appends the next chunk in order to the frame. False if it is invalid.
 bool chunks::add(chunk_view c) {
   auto body = c.subspan(header);
   if (c[0] == kind_first) {
@@ -139,7 +139,7 @@ std::optional<chunk_view> chunks::pull() {
     early_.erase(early_.begin());
     ++arrived_;
     if (!add(c)) {
-      break_off("chunks that make no frame");
+      break_off("the chunks do not form a valid frame");
       return std::nullopt;
     }
     if (whole_.size() < expected_) continue;

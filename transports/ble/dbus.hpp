@@ -1,7 +1,6 @@
 #pragma once
-// The one place that knows which sdbus-c++ it is: 1 (Debian 12) and 2 (Debian 13) have the same bus behind
-// other names. CPNS_SDBUS is the number before the first dot of its release. Runs in the loop's thread;
-// throws sdbus::Error.
+// Hides the differences between sdbus-c++ 1 (Debian 12) and 2 (Debian 13). CPNS_SDBUS is the major version. Runs
+// in the loop's thread; throws sdbus::Error.
 
 #include <sdbus-c++/sdbus-c++.h>
 
@@ -16,7 +15,7 @@
 
 namespace cpns::ble::dbus {
 
-/// What comes of a call: the reply, or what went wrong.
+/// Receives the reply of a call, or its error.
 using answer = std::function<void(sdbus::MethodReply&, const sdbus::Error*)>;
 using signal_handler = std::function<void(sdbus::Message&)>;
 
@@ -41,12 +40,12 @@ inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer don
       timeout);
 }
 
-/// `heard` is called for what `rule` matches as long as the connection lives.
+/// Calls `heard` for each message that matches `rule`, while the connection exists.
 inline void listen(sdbus::IConnection& on, const std::string& rule, signal_handler heard) {
   on.addMatch(rule, [heard = std::move(heard)](sdbus::Message m) { heard(m); });
 }
 
-/// Handles one message that waits; false: none does.
+/// Processes one pending message; false: none is pending.
 inline bool process_one(sdbus::IConnection& of) { return of.processPendingEvent(); }
 
 inline sdbus::Error error(const char* name, const std::string& text) {
@@ -72,20 +71,20 @@ inline void call_later(sdbus::IProxy& to, sdbus::MethodCall& message, answer don
       timeout);
 }
 
-/// `heard` is called for what `rule` matches as long as the connection lives.
+/// Calls `heard` for each message that matches `rule`, while the connection exists.
 inline void listen(sdbus::IConnection& on, const std::string& rule, signal_handler heard) {
   on.addMatch(
       rule, [heard = std::move(heard)](sdbus::Message& m) { heard(m); }, sdbus::floating_slot);
 }
 
-/// Handles one message that waits; false: none does.
+/// Processes one pending message; false: none is pending.
 inline bool process_one(sdbus::IConnection& of) { return of.processPendingRequest(); }
 
 inline sdbus::Error error(const char* name, const std::string& text) { return sdbus::Error{name, text}; }
 
 #endif
 
-/// An object of ours that others on the bus see, as long as this lives. Give it all that it has, then show().
+/// An object exported to the bus while this exists. Add properties and methods first, then call show().
 class object {
  public:
   object(sdbus::IConnection& on, std::string path)
@@ -122,7 +121,7 @@ class object {
   std::string path_;
   std::unique_ptr<sdbus::IObject> it_;
 #if CPNS_SDBUS >= 2
-  std::map<std::string, std::vector<sdbus::VTableItem>> has_;  ///< until it is shown
+  std::map<std::string, std::vector<sdbus::VTableItem>> has_;  ///< until show()
 #endif
 };
 

@@ -10,7 +10,7 @@
 namespace cpns::ble {
 namespace {
 
-constexpr int chunks_at_once = 64;  // also of what is none of ours; then others have their turn
+constexpr int chunks_at_once = 64;  // including ignored ones; then other links are served
 
 }  // namespace
 
@@ -47,49 +47,51 @@ bool gatt_channel::flush(bool writable) {
     else if (errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM)
       full_ = true;
     else if (errno != EINTR)
-      gone_ = true;  // out() hangs up, which whoever waits for it sees
+      gone_ = true;  // out() hangs up, which the loop notices
   }
   return !gone_ && chunks_.idle();
 }
 
-channel::news gatt_channel::read(std::span<std::uint8_t> room) {
-  std::array<std::uint8_t, chunk_max + 1> buffer{};
+channel::news gatt_channel::read(std::span<std::uint8_t> buffer) {
+  std::array<std::uint8_t, chunk_max + 1> chunk{};
   for (int i = 0; i < chunks_at_once; ++i) {
     if (const auto frame = chunks_.pull()) {
-      std::copy(frame->begin(), frame->end(), room.begin());
+      std::copy(frame->begin(), frame->end(), buffer.begin());
       return {.is = news::kind::frame, .size = frame->size()};
     }
     if (!chunks_.wrong().empty())
       return {.is = news::kind::ended, .why = CPNS_DOWN_BAD_FRAME, .detail = chunks_.wrong()};
-    const auto n = ::recv(pipe_.in.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
+    const auto n = ::recv(pipe_.in.get(), chunk.data(), chunk.size(), MSG_DONTWAIT);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) break;
     if (n < 0) return {.is = news::kind::ended, .why = CPNS_DOWN_LOST, .detail = std::strerror(errno)};
     if (n == 0)
       return {
           .is = news::kind::ended, .why = CPNS_DOWN_CLOSED, .detail = "the peer is gone", .by_peer = true};
-    if (auto end = heed({buffer.data(), static_cast<std::size_t>(n)})) return *end;
+    if (auto end = receive({chunk.data(), static_cast<std::size_t>(n)})) return *end;
   }
-  flush(false);  // what arrived is acknowledged
+  flush(false);  // acknowledges the received chunks
   return {};
 }
 
-std::optional<channel::news> gatt_channel::heed(chunk_view chunk) {
+std::optional<channel::news> gatt_channel::receive(chunk_view chunk) {
   if (const auto g = decode_greeting(chunk)) {
-    if (g->welcome || own_.welcome == g->welcome) return std::nullopt;  // to somebody else, or once more
+    if (g->welcome || own_.welcome == g->welcome) return std::nullopt;  // for another gateway, or repeated
     if (*g == peer_) {
-      send_now(pipe_.out.get(), encode(own_));  // it did not hear the first one
+      send_now(pipe_.out.get(), encode(own_));  // it did not receive the first welcome
       return std::nullopt;
     }
     another_ = g;
     return news{.is = news::kind::ended,
                 .why = CPNS_DOWN_LIMIT,
-                .detail = "a newer link takes its place",
+                .detail = "replaced by a newer link",
                 .by_peer = true};
   }
   if (chunks_.take(chunk) == chunks::taken::bye)
-    return news{
-        .is = news::kind::ended, .why = CPNS_DOWN_CLOSED, .detail = "the peer closed it", .by_peer = true};
+    return news{.is = news::kind::ended,
+                .why = CPNS_DOWN_CLOSED,
+                .detail = "the peer closed the link",
+                .by_peer = true};
   return std::nullopt;
 }
 

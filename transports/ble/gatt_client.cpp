@@ -8,7 +8,7 @@
 namespace cpns::ble {
 namespace {
 
-// bluetoothd may spoil the first chunk that it hands to an application, while it asks for the descriptor.
+// bluetoothd may lose the first chunk for an application while it requests the descriptor.
 constexpr std::chrono::seconds greet_again{1};
 
 }  // namespace
@@ -45,7 +45,7 @@ void gatt_client::begin() {
               }));
 }
 
-/// bluetoothd may tell of Connected before it tells of the object, so that alone says nothing.
+/// bluetoothd may report Connected before the object, so the state of the object alone is not conclusive.
 void gatt_client::changed(const bluez::device& d) {
   if (!d.connected && !d.resolved) {
     if (finding_) gone(path_);
@@ -54,7 +54,7 @@ void gatt_client::changed(const bluez::device& d) {
   if (!std::exchange(connected_, true)) events_.connected();
   if (!d.resolved || std::exchange(finding_, true)) return;
   if (settings_.level != security::low && !d.paired)
-    return fail("the parameter security demands that the device is paired (bluetoothctl pair)");
+    return fail("the device is not paired, but the parameter security requires it (bluetoothctl pair)");
   find_characteristics();
 }
 
@@ -77,7 +77,7 @@ void gatt_client::find_characteristics() {
       if (uuid == write_uuid) write = path;
       if (uuid == notify_uuid) notify_ = path;
     }
-    if (write.empty() || notify_.empty()) return fail("it has not the characteristics that it advertises");
+    if (write.empty() || notify_.empty()) return fail("it lacks the GATT characteristics that it advertises");
     subscribe(write);
   }));
 }
@@ -116,16 +116,16 @@ void gatt_client::greet() {
 
 void gatt_client::notified(const std::string& path, const std::vector<std::uint8_t>& chunk) {
   if (path != notify_ || !notified_) return;
-  if (!up_) return hear(chunk);
-  // The window leaves more room than that; who does not keep to it loses its link.
+  if (!up_) return receive_welcome(chunk);
+  // The socket holds more than the window, so it is full only if the peer exceeds the window: close the link.
   if (chunk.empty() || !send_now(notified_.get(), chunk)) notified_.reset();
 }
 
-void gatt_client::hear(chunk_view chunk) {
+void gatt_client::receive_welcome(chunk_view chunk) {
   const auto g = decode_greeting(chunk);
   if (!g || !g->welcome || g->session != hello_.session || g->nonce != hello_.nonce) return;
   if (g->mtu < settings_.mtu)
-    return fail("the peer takes frames of " + std::to_string(g->mtu) +
+    return fail("the peer accepts frames of at most " + std::to_string(g->mtu) +
                 " bytes; set the parameter mtu to that or less");
   loop_.cancel(std::exchange(again_, 0));
   up_ = true;

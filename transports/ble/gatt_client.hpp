@@ -1,6 +1,6 @@
 #pragma once
-// The gateway's way to a PNE's characteristics: connects, finds them, and greets. What the PNE notifies comes
-// by signals, because bluetoothd 5.66 and others crash when a connection ends whose notifications were
+// The gateway's side of GATT: connects to a PNE, finds its characteristics, and greets. Notifications arrive as
+// signals, because bluetoothd (5.66 and others) crashes at the end of a connection whose notifications were
 // acquired.
 
 #include <functional>
@@ -13,12 +13,12 @@
 
 namespace cpns::ble {
 
-/// One attempt, and the link that it led to. All of it runs in the loop's thread; it may be put away at any
-/// time, which ends what it hands to the link.
+/// One attempt, and the link that results. Runs in the loop's thread. May be destroyed at any time, which ends the
+/// notifications of the link.
 class gatt_client {
  public:
   struct events {
-    std::function<void()> connected;  ///< the peer is there; what follows takes its time
+    std::function<void()> connected;  ///< connected to the peer; the rest may take long
     std::function<void(std::unique_ptr<channel>)> up;
     std::function<void(const std::string& why)> failed;
   };
@@ -37,7 +37,7 @@ class gatt_client {
   void subscribe(const std::string& write);
   void acquire(const std::string& write);
   void greet();
-  void hear(chunk_view chunk);
+  void receive_welcome(chunk_view chunk);
   void fail(const std::string& why);
   template <class Done>
   bluez::answer guarded(Done done);
@@ -48,12 +48,12 @@ class gatt_client {
   const settings& settings_;
   const events events_;
   chunk_pipe pipe_;
-  fd notified_;         ///< what is written here comes out of `pipe_.in`, also when the link has it
+  fd notified_;         ///< the other end of `pipe_.in`, also after the link took that
   std::string notify_;  ///< the object of the characteristic
   greeting hello_;
   bool connected_ = false, finding_ = false, up_ = false;
   std::uint64_t again_ = 0;
-  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< what bluetoothd answers later is passed over
+  std::shared_ptr<int> alive_ = std::make_shared<int>(0);  ///< replies after its end are ignored
 };
 
 }  // namespace cpns::ble

@@ -47,15 +47,15 @@ gatt_server::gatt_server(loop& in, sdk::host out, bluez& b, std::string adapter,
           ready_ = true;
           return events_.ready();
         }
-        const auto failed = events_.failed;  // whoever hears it puts this away
+        const auto failed = events_.failed;  // the callback destroys this
         failed(bluez::explain(*wrong));
       },
       sdbus::ObjectPath{path_}, bluez::properties{});
 }
 
 gatt_server::~gatt_server() {
-  put_away(&chunk_pipe::in);
-  put_away(&chunk_pipe::out);
+  close_end(&chunk_pipe::in);
+  close_end(&chunk_pipe::out);
   bluez_.call(adapter_path(adapter_), gatt_manager, "UnregisterApplication", nullptr,
               sdbus::ObjectPath{path_});
 }
@@ -69,13 +69,13 @@ void gatt_server::add_characteristic(const char* name, const char* uuid, std::ve
   show("Service", [path = path_ + "/service"] { return sdbus::ObjectPath{path}; });
   show("Flags", [flags] { return flags; });
   const bool writes = std::string_view{uuid} == write_uuid;
-  // That they are there tells bluetoothd that the descriptors are to be had.
+  // These properties show bluetoothd that it can acquire the descriptors.
   show(writes ? "WriteAcquired" : "NotifyAcquired", [] { return false; });
   o->method(characteristic_interface, writes ? "AcquireWrite" : "AcquireNotify",
             [this, writes](const bluez::properties& options) {
               return acquire(options, writes ? &chunk_pipe::in : &chunk_pipe::out);
             });
-  // bluetoothd asks for it when the descriptor is gone before the last gateway that wanted it.
+  // bluetoothd calls it if the descriptor is closed before the last subscribed gateway is gone.
   if (!writes) o->method(characteristic_interface, "StopNotify", [] {});
   o->show();
   objects_.push_back(std::move(o));
@@ -98,34 +98,34 @@ gatt_server::given gatt_server::acquire(const bluez::properties& options, fd chu
     if (const auto it = options.find("device"); it != options.end())
       if (const auto* d = bluez_.find_device(it->second.get<sdbus::ObjectPath>())) from_ = d->at.text();
   }
-  put_away(into);
+  close_end(into);
   pipe_.*into = std::move(mine);
-  // Not in the midst of the call: its answer goes first.
+  // Later, because the reply to this call must be sent first.
   loop_.post([this, alive = std::weak_ptr{alive_}] {
-    if (!alive.expired()) attend();
+    if (!alive.expired()) watch_pipe();
   });
   return {std::move(theirs), mtu};
 }
 
-void gatt_server::put_away(fd chunk_pipe::*which) {
+void gatt_server::close_end(fd chunk_pipe::*which) {
   if (!(pipe_.*which)) return;
   loop_.unwatch((pipe_.*which).get());
   (pipe_.*which).reset();
 }
 
-void gatt_server::attend() {
+void gatt_server::watch_pipe() {
   if (pipe_.in) loop_.watch(pipe_.in.get(), POLLIN, [this](short) { read(); });
-  if (pipe_.out) loop_.watch(pipe_.out.get(), 0, [this](short) { put_away(&chunk_pipe::out); });
+  if (pipe_.out) loop_.watch(pipe_.out.get(), 0, [this](short) { close_end(&chunk_pipe::out); });
   if (const auto hello = std::exchange(waiting_, std::nullopt)) welcome(*hello);
 }
 
-/// What is no hello comes from whoever has no session, or had one.
+/// Ignores everything except a hello: it comes from a gateway without a session, or after its session.
 void gatt_server::read() {
   std::array<std::uint8_t, chunk_max> buffer{};
   for (int i = 0; i < messages_at_once && pipe_.in; ++i) {
     const auto n = ::recv(pipe_.in.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
-    if (n <= 0) return put_away(&chunk_pipe::in);
+    if (n <= 0) return close_end(&chunk_pipe::in);
     const auto g = decode_greeting({buffer.data(), static_cast<std::size_t>(n)});
     if (g && !g->welcome) return welcome(*g);
   }
@@ -133,7 +133,7 @@ void gatt_server::read() {
 
 void gatt_server::welcome(const greeting& hello) {
   if (!pipe_.in || !pipe_.out) {
-    waiting_ = hello;  // bluetoothd gives the descriptors in any order
+    waiting_ = hello;  // bluetoothd acquires the descriptors in any order
     return;
   }
   auto own = hello;
@@ -143,8 +143,9 @@ void gatt_server::welcome(const greeting& hello) {
   own.mtu = static_cast<std::uint16_t>(settings_.mtu);
   if (!send_now(pipe_.out.get(), encode(own))) return;
   if (hello.mtu < settings_.mtu) {
-    if (unfit_said_.due())
-      out_.log(CPNS_LOG_WARN, "ble:" + from_ + ": the peer takes frames of " + std::to_string(hello.mtu) +
+    if (unfit_logged_.due())
+      out_.log(CPNS_LOG_WARN, "ble:" + from_ + ": the peer accepts frames of at most " +
+                                  std::to_string(hello.mtu) +
                                   " bytes; set the parameter mtu to that or less");
     return;
   }
@@ -155,11 +156,11 @@ void gatt_server::welcome(const greeting& hello) {
 
 void gatt_server::take_back(gatt_channel& from) {
   auto back = from.take_pipe();
-  // A descriptor that bluetoothd asked for anew meanwhile is the better one.
+  // Keeps a descriptor that bluetoothd acquired meanwhile: it is newer.
   if (!pipe_.in) pipe_.in = std::move(back.in);
   if (!pipe_.out) pipe_.out = std::move(back.out);
   if (from.another()) waiting_ = from.another();
-  attend();
+  watch_pipe();
 }
 
 }  // namespace cpns::ble

@@ -23,7 +23,7 @@ sockaddr_l2 socket_address(const address& a, std::uint16_t psm) {
   return out;
 }
 
-/// Bound to the adapter, so that the kernel does not choose one.
+/// A socket bound to the adapter; otherwise the kernel would choose one.
 fd make(const address& adapter, std::uint16_t psm, const settings& s) {
   fd out{::socket(AF_BLUETOOTH, SOCK_SEQPACKET | SOCK_NONBLOCK | SOCK_CLOEXEC, BTPROTO_L2CAP)};
   if (!out) refuse("L2CAP socket");
@@ -50,7 +50,7 @@ class l2cap final : public channel {
       if (errno == EINTR) continue;
       if (errno == EMSGSIZE) return CPNS_LIMIT;
       full_ = errno == EAGAIN || errno == ENOBUFS || errno == ENOMEM;
-      return full_ ? CPNS_WOULD_BLOCK : CPNS_NO_LINK;  // whoever reads it says why
+      return full_ ? CPNS_WOULD_BLOCK : CPNS_NO_LINK;  // the next read() reports the reason
     }
   }
   bool flush(bool writable) override {
@@ -65,19 +65,20 @@ class l2cap final : public channel {
     if (level.key_size == 0) return CPNS_PAIRING_NONE;
     return level.level >= BT_SECURITY_HIGH ? CPNS_PAIRING_AUTHENTICATED : CPNS_PAIRING_ENCRYPTED;
   }
-  news read(std::span<std::uint8_t> room) override {
+  news read(std::span<std::uint8_t> buffer) override {
     for (;;) {
-      const auto n = ::recv(socket_.get(), room.data(), room.size(), MSG_DONTWAIT);
+      const auto n = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
       if (n > 0) {
         const auto size = static_cast<std::size_t>(n);
         if (size > mtu_)
-          return {.is = news::kind::ended, .why = CPNS_DOWN_BAD_FRAME, .detail = "a frame over the mtu"};
+          return {
+              .is = news::kind::ended, .why = CPNS_DOWN_BAD_FRAME, .detail = "a frame larger than the MTU"};
         return {.is = news::kind::frame, .size = size};
       }
       if (n == 0)
         return {.is = news::kind::ended,
                 .why = CPNS_DOWN_CLOSED,
-                .detail = "the peer closed it",
+                .detail = "the peer closed the link",
                 .by_peer = true};
       if (errno == EINTR) continue;
       if (errno == EAGAIN) return {};
@@ -128,13 +129,13 @@ std::optional<std::string> shortcoming(int socket, const settings& s) {
   socklen_t size = sizeof takes;
   if (::getsockopt(socket, SOL_BLUETOOTH, BT_SNDMTU, &takes, &size) != 0) return std::strerror(errno);
   if (takes < s.mtu)
-    return "the peer takes " + std::to_string(takes) +
-           " bytes at once; set the parameter mtu to that or less";
+    return "the peer accepts frames of at most " + std::to_string(takes) +
+           " bytes; set the parameter mtu to that or less";
   bt_security level{};
   size = sizeof level;
   if (::getsockopt(socket, SOL_BLUETOOTH, BT_SECURITY, &level, &size) != 0) return std::strerror(errno);
   if (level.level < static_cast<std::uint8_t>(s.level))
-    return "the channel is less secure than the parameter security demands";
+    return "the channel is less secure than the parameter security requires";
   return std::nullopt;
 }
 

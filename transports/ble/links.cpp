@@ -7,7 +7,7 @@
 namespace cpns::ble {
 namespace {
 
-constexpr int frames_at_once = 16;  // of one link; then the others have their turn
+constexpr int frames_at_once = 16;  // per link; then other links are served
 constexpr std::chrono::seconds gap_timeout{2};
 
 }  // namespace
@@ -63,18 +63,18 @@ cpns_status links::send(std::uint64_t id, std::span<const std::uint8_t> data) {
   if (data.empty() || data.size() >= in_.size()) return CPNS_LIMIT;
   std::lock_guard lock{l->guard};
   if (l->ended) return CPNS_NO_LINK;
-  const auto said = l->over->send(data);
-  if (said == CPNS_OK) {
+  const auto sent = l->over->send(data);
+  if (sent == CPNS_OK) {
     l->busy = loop::clock::now();
     ++sent_;
   }
-  if (said == CPNS_WOULD_BLOCK) l->blocked = true;
+  if (sent == CPNS_WOULD_BLOCK) l->blocked = true;
   if (l->over->wants_out() && !std::exchange(l->awaits_writable, true)) loop_.post([this, id] { await(id); });
-  return said;
+  return sent;
 }
 
 void links::disconnect(std::uint64_t id) {
-  loop_.post([this, id] { close(id, CPNS_DOWN_CLOSED, "this side closes", end::host); });
+  loop_.post([this, id] { close(id, CPNS_DOWN_CLOSED, "this side closed the link", end::host); });
 }
 
 void links::await(std::uint64_t id) {
@@ -97,7 +97,7 @@ void links::await(std::uint64_t id) {
   });
 }
 
-/// `broken`: nothing can be sent any more; what was read before still counts.
+/// `broken`: nothing can be sent anymore, but received frames are still delivered.
 void links::ready(std::uint64_t id, bool readable, bool writable, bool broken) {
   const auto l = find(id);
   if (!l) return;
@@ -107,30 +107,31 @@ void links::ready(std::uint64_t id, bool readable, bool writable, bool broken) {
   flush(id, *l, writable);
 }
 
-/// True if there may be more.
+/// True if there may be more to read.
 bool links::read(std::uint64_t id, link& l) {
   for (int i = 0; i < frames_at_once; ++i) {
-    channel::news said;
+    channel::news got;
     {
       std::lock_guard lock{l.guard};
-      said = l.over->read(in_);
+      got = l.over->read(in_);
     }
-    if (said.is == channel::news::kind::ended) {
-      close(id, said.why, said.detail, said.by_peer ? end::peer : end::lost);
+    if (got.is == channel::news::kind::ended) {
+      close(id, got.why, got.detail, got.by_peer ? end::peer : end::lost);
       return false;
     }
-    if (said.is == channel::news::kind::nothing) {
-      mind_gap(id, l);
+    if (got.is == channel::news::kind::nothing) {
+      watch_gap(id, l);
       return false;
     }
     l.busy = loop::clock::now();
     ++received_;
-    out_.frame(id, {in_.data(), said.size});
+    out_.frame(id, {in_.data(), got.size});
   }
   return true;
 }
 
-void links::mind_gap(std::uint64_t id, link& l) {
+/// Closes the link if a gap in the received data does not close in time.
+void links::watch_gap(std::uint64_t id, link& l) {
   std::uint64_t now = 0;
   {
     std::lock_guard lock{l.guard};
@@ -139,20 +140,19 @@ void links::mind_gap(std::uint64_t id, link& l) {
   if (now == std::exchange(l.gap, now) || now == 0) return;
   loop_.after(gap_timeout, [this, id, now] {
     const auto same = find(id);
-    if (same && same->gap == now)
-      close(id, CPNS_DOWN_LOST, "what the peer sent did not arrive whole", end::lost);
+    if (same && same->gap == now) close(id, CPNS_DOWN_LOST, "data from the peer was lost", end::lost);
   });
 }
 
 void links::flush(std::uint64_t id, link& l, bool writable) {
-  bool told = false, other = false;
+  bool unblocked = false, changed = false;
   {
     std::lock_guard lock{l.guard};
-    told = l.over->flush(writable) && std::exchange(l.blocked, false);
-    other = l.over->wants_out() != l.awaits_writable;
+    unblocked = l.over->flush(writable) && std::exchange(l.blocked, false);
+    changed = l.over->wants_out() != l.awaits_writable;
   }
-  if (other) await(id);
-  if (told) out_.writable(id);
+  if (changed) await(id);
+  if (unblocked) out_.writable(id);
 }
 
 void links::close(std::uint64_t id, cpns_down_reason why, const std::string& detail, end by) {
@@ -174,7 +174,8 @@ void links::close(std::uint64_t id, cpns_down_reason why, const std::string& det
   out_.link_down(id, why, detail);
   if (l->gone) l->gone(by, *l->over);
   std::lock_guard lock{l->guard};
-  l->over.reset();  // here and not where a sender has the link last: its descriptors are free from now on
+  l->over
+      .reset();  // here, not when the last sender drops the link: its descriptors may be reused from now on
 }
 
 void links::close_all(const std::string& detail) {

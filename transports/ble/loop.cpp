@@ -44,7 +44,7 @@ void loop::post(task t) {
     posted_.push_back(std::move(t));
   }
   const std::uint64_t one = 1;
-  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);  // full is awake too
+  [[maybe_unused]] const auto written = ::write(wake_.get(), &one, sizeof one);  // fails only if already set
 }
 
 void loop::watch(int fd, short events, std::function<void(short)> ready) {
@@ -100,7 +100,7 @@ void loop::turn() {
     if (set[i].revents == 0) continue;
     const auto it = watched_.find(set[i].fd);
     if (it == watched_.end() || it->second.number != numbers[i]) continue;
-    const auto ready = it->second.ready;  // it may unwatch itself
+    const auto ready = it->second.ready;  // a copy, because it may unwatch itself
     guarded([&] { ready(set[i].revents); });
   }
   if (source_ != nullptr && !ended_) guarded([this] { source_->process(); });

@@ -1,5 +1,8 @@
 #pragma once
-// The one thread of an instance: it waits for file descriptors, timers and what other threads post.
+// The thread of an instance: an event loop of file descriptors, timers and posted tasks. And fd, a descriptor with
+// an owner.
+
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdint>
@@ -11,50 +14,73 @@
 #include <utility>
 #include <vector>
 
-#include "transports/ble/fd.hpp"
-
 namespace cpns::ble {
+
+/// Owns a file descriptor and closes it.
+class fd {
+ public:
+  fd() = default;
+  explicit fd(int number) : number_(number) {}
+  fd(fd&& other) noexcept : number_(std::exchange(other.number_, -1)) {}
+  fd& operator=(fd&& other) noexcept {
+    if (this != &other) reset(std::exchange(other.number_, -1));
+    return *this;
+  }
+  fd(const fd&) = delete;
+  fd& operator=(const fd&) = delete;
+  ~fd() { reset(); }
+
+  [[nodiscard]] int get() const { return number_; }
+  explicit operator bool() const { return number_ >= 0; }
+  void reset(int number = -1) {
+    if (number_ >= 0) ::close(number_);
+    number_ = number;
+  }
+
+ private:
+  int number_ = -1;
+};
 
 class loop {
  public:
   using clock = std::chrono::steady_clock;
   using task = std::function<void()>;
 
-  /// Something with a file descriptor of its own that changes, as a D-Bus connection has.
+  /// An event source whose file descriptor and timeout change, such as a D-Bus connection.
   class source {
    public:
     virtual ~source() = default;
-    /// What to wait for; -1 as `fd` for nothing. `timeout_ms`, -1 for none, may be made shorter.
+    /// Sets the descriptor (-1: none) and events to wait for, and may shorten `timeout_ms` (-1: none).
     virtual void prepare(int& fd, short& events, int& timeout_ms) = 0;
     /// Called after every wait.
     virtual void process() = 0;
   };
 
-  /// `wrong` is told of exceptions that leave a task; the loop goes on. Throws std::system_error.
+  /// `wrong` is called with exceptions that leave a task; the loop continues. Throws std::system_error.
   explicit loop(std::function<void(const std::string&)> wrong);
-  /// Begins the thread.
+  /// Starts the thread.
   void run();
-  /// [any-thread but the loop's] Runs `last` in the loop if it was begun, and ends the thread. What was
-  /// posted later is dropped.
+  /// [any-thread but the loop's] If the thread was started, runs `last` in it and ends it. Tasks posted later are
+  /// dropped.
   void stop(task last);
 
   /// [any-thread]
   void post(task t);
 
-  // The rest is for the loop's thread, or before run().
-  /// `ready` gets poll's revents, until unwatch. A second call for the same `fd` replaces the first.
+  // The rest runs in the loop's thread, or before run().
+  /// Calls `ready` with poll's revents until unwatch(). A second call for the same `fd` replaces the first.
   void watch(int fd, short events, std::function<void(short)> ready);
   void unwatch(int fd);
-  /// Runs `t` once; the number is for cancel and never 0.
+  /// Runs `t` once after `wait`. Returns a number for cancel(), never 0.
   std::uint64_t after(std::chrono::milliseconds wait, task t);
-  /// Numbers that ran or never were are ignored.
+  /// Unknown numbers, and those of timers that ran, are ignored.
   void cancel(std::uint64_t timer);
   void set_source(source* s) { source_ = s; }
 
  private:
   struct watched {
     short events = 0;
-    std::uint64_t number = 0;  ///< tells a reused descriptor from the one that was waited for
+    std::uint64_t number = 0;  ///< distinguishes a reused descriptor from an earlier one
     std::function<void(short)> ready;
   };
   void turn();
@@ -71,7 +97,7 @@ class loop {
   bool ended_ = false;
   std::thread thread_;
 
-  std::mutex guard_;  // of the two below
+  std::mutex guard_;  // protects the two below
   std::vector<task> posted_;
   bool closed_ = false;
 };

@@ -12,12 +12,12 @@ constexpr const char* advertising_manager = "org.bluez.LEAdvertisingManager1";
 constexpr const char* advert_interface = "org.bluez.LEAdvertisement1";
 constexpr std::chrono::milliseconds first_retry{500};
 constexpr unsigned retry_doublings_max = 5;
-// A gateway that comes back before the loss of its old link shows has to get in; a third gateway does not
-// starve the first.
-constexpr std::size_t links_of_one = 2;
-// A controller may have one visitor alone and tells nobody else of its PNE meanwhile.
+// Two, so that a gateway can return before the loss of its old link is detected, and a third gateway cannot starve
+// the first.
+constexpr std::size_t links_per_pne = 2;
+// Limited, because some controllers accept one connection only and do not advertise meanwhile.
 constexpr std::chrono::seconds visit_without_link{20};
-constexpr const char* nobody = "ble:";  // the address of a peer whose address is not known
+constexpr const char* unknown_peer = "ble:";  // a peer whose address is unknown
 
 }  // namespace
 
@@ -47,8 +47,8 @@ void peripheral::start() {
                      }});
 }
 
-/// A gateway that crashed as it connected leaves a connection that bluetoothd keeps for ever, and a stranger
-/// may do the same.
+/// bluetoothd keeps a connection without a link forever: of a gateway that crashed while connecting, or of a
+/// stranger.
 void peripheral::visited(const std::string& path, const bluez::device& d) {
   if (!d.connected) {
     visitors_.erase(path);
@@ -56,10 +56,10 @@ void peripheral::visited(const std::string& path, const bluez::device& d) {
   }
   if (visitors_.count(path) != 0) return;
   const auto number = visitors_[path] = ++visits_;
-  loop_.after(visit_without_link, [this, path, number] { judge_visitor(path, number); });
+  loop_.after(visit_without_link, [this, path, number] { check_visitor(path, number); });
 }
 
-void peripheral::judge_visitor(const std::string& path, std::uint64_t number) {
+void peripheral::check_visitor(const std::string& path, std::uint64_t number) {
   const auto visitor = visitors_.find(path);
   if (visitor == visitors_.end() || visitor->second != number) return;
   const auto* d = bluez_->find_device(path);
@@ -69,15 +69,16 @@ void peripheral::judge_visitor(const std::string& path, std::uint64_t number) {
   }
   const auto& p = places_.at(d->adapter);
   const auto from = "ble:" + d->at.text();
-  // Over GATT a link may have come up before bluetoothd told whose it is.
+  // A GATT link may have come up before bluetoothd reported the gateway's address.
   const bool has_link = std::any_of(p.links.begin(), p.links.end(), [&](const auto& entry) {
-    return entry.second == from || entry.second == nobody;
+    return entry.second == from || entry.second == unknown_peer;
   });
   if (p.endpoint != 0 && !d->paired && !has_link) {
-    if (idle_said_.due()) out_.log(CPNS_LOG_INFO, from + " is connected and makes no link: it is sent away");
+    if (idle_logged_.due())
+      out_.log(CPNS_LOG_INFO, "disconnecting " + from + ": it is connected without a link");
     bluez_->call(path, device_interface, "Disconnect", nullptr);
   }
-  loop_.after(visit_without_link, [this, path, number] { judge_visitor(path, number); });
+  loop_.after(visit_without_link, [this, path, number] { check_visitor(path, number); });
 }
 
 bool peripheral::add(std::uint64_t endpoint) {
@@ -109,7 +110,7 @@ void peripheral::remove(std::uint64_t endpoint) {
       present(name);
       const auto all = p.links;
       for (const auto& [link, from] : all)
-        links_.close(link, CPNS_DOWN_CLOSED, "the PNE left", links::end::host);
+        links_.close(link, CPNS_DOWN_CLOSED, "the PNE was removed", links::end::host);
     }
   });
 }
@@ -118,7 +119,7 @@ void peripheral::present(const std::string& name) {
   auto& p = places_.at(name);
   const auto* a = bluez_->find_adapter(name);
   if (a == nullptr || !a->powered) {
-    p.advert.reset();  // bluetoothd forgot it
+    p.advert.reset();  // bluetoothd has dropped it
     p.asking = false;
     if (a == nullptr) p.gatt.reset();
     return;
@@ -137,7 +138,7 @@ bool peripheral::listen(const std::string& name, place& p, const address& at) {
   try {
     p.listener = listen_at(at, settings_.psm, settings_);
   } catch (const std::system_error& e) {
-    again(name, "PSM " + std::to_string(settings_.psm) + ": " + e.what());
+    retry_later(name, "cannot listen on PSM " + std::to_string(settings_.psm) + ": " + e.what());
     return false;
   }
   p.at = at;
@@ -145,7 +146,7 @@ bool peripheral::listen(const std::string& name, place& p, const address& at) {
   return true;
 }
 
-/// Stays while the PNE sleeps: only who advertises is connected to.
+/// Stays registered while the PNE sleeps: without advertisements no gateway connects.
 bool peripheral::serve(const std::string& name, place& p) {
   if (!p.gatt)
     p.gatt = std::make_unique<gatt_server>(
@@ -157,7 +158,7 @@ bool peripheral::serve(const std::string& name, place& p) {
             .failed =
                 [this, name](const std::string& why) {
                   places_.at(name).gatt.reset();
-                  again(name, "GATT service: " + why);
+                  retry_later(name, "cannot register the GATT service: " + why);
                 }});
   return p.gatt->ready();
 }
@@ -194,19 +195,19 @@ void peripheral::advertise(const std::string& name, place& p) {
         if (!mine.advert || mine.advert->path() != path) return present(name);
         if (wrong == nullptr) {
           mine.failures = 0;
-          mine.complained = false;
+          mine.warned = false;
           out_.log(CPNS_LOG_DEBUG, "advertising on " + name);
           return present(name);
         }
-        again(name, "advertising: " + bluez::explain(*wrong));
+        retry_later(name, "cannot advertise: " + bluez::explain(*wrong));
       },
       sdbus::ObjectPath{path}, bluez::properties{});
 }
 
-void peripheral::again(const std::string& name, const std::string& why) {
+void peripheral::retry_later(const std::string& name, const std::string& why) {
   auto& p = places_.at(name);
-  if (!std::exchange(p.complained, true))
-    out_.log(CPNS_LOG_WARN, "adapter " + name + ": " + why + "; trying again and again");
+  if (!std::exchange(p.warned, true))
+    out_.log(CPNS_LOG_WARN, "adapter " + name + ": " + why + "; backing off and retrying");
   loop_.cancel(p.retry);
   p.retry = loop_.after(first_retry * (1 << std::min(p.failures++, retry_doublings_max)), [this, name] {
     places_.at(name).advert.reset();
@@ -219,8 +220,8 @@ void peripheral::close_listener(place& p) {
   p.listener.reset();
 }
 
-/// Not before bluetoothd has answered to what was asked: it may crash when an advertisement goes that it is
-/// about to begin.
+/// Only after bluetoothd has replied to the last call: it may crash if an advertisement is removed that it is
+/// about to start.
 void peripheral::withdraw(const std::string& name, place& p) {
   loop_.cancel(p.retry);
   p.asking = true;
@@ -241,7 +242,7 @@ void peripheral::accept(const std::string& name) {
   if (!socket) return;
   const auto from = "ble:" + peer.text();
   if (const auto wrong = shortcoming(socket.get(), settings_))
-    return unfit_said_.due() ? out_.log(CPNS_LOG_WARN, from + ": " + *wrong) : void();
+    return unfit_logged_.due() ? out_.log(CPNS_LOG_WARN, from + ": " + *wrong) : void();
   linked(name, make_l2cap(std::move(socket), settings_.mtu), from, {});
 }
 
@@ -259,13 +260,13 @@ void peripheral::greeted(const std::string& name, std::unique_ptr<gatt_channel> 
 void peripheral::linked(const std::string& name, std::unique_ptr<channel> over, const std::string& from,
                         std::function<void(channel&)> gone) {
   auto& p = places_.at(name);
-  if (p.links.size() >= links_of_one) {
+  if (p.links.size() >= links_per_pne) {
     const auto idle = std::min_element(p.links.begin(), p.links.end(), [this](const auto& a, const auto& b) {
                         return links_.busy(a.first) < links_.busy(b.first);
                       })->first;
-    links_.close(idle, CPNS_DOWN_LIMIT, "a newer link takes its place", links::end::host);
+    links_.close(idle, CPNS_DOWN_LIMIT, "replaced by a newer link", links::end::host);
   }
-  // The id is known only after the host was told, and the end comes later still.
+  // links_.up() returns the id only after it took the callback; the callback runs later.
   const auto id = std::make_shared<std::uint64_t>(0);
   *id = links_.up(std::move(over), p.endpoint, from,
                   [this, name, id, gone = std::move(gone)](links::end, channel& ended) {
@@ -282,10 +283,10 @@ void peripheral::shut() {
     close_listener(p);
     present(name);
   }
-  links_.close_all("this side closes");
+  links_.close_all("this side is closing");
   bluez_->settle();
   for (auto& [name, p] : places_) {
-    p.advert.reset();  // if bluetoothd was too busy to answer: it ends with our connection, and not after it
+    p.advert.reset();  // in case bluetoothd did not reply: it must not outlive the bus connection
     p.gatt.reset();
   }
   bluez_.reset();

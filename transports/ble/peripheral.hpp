@@ -1,5 +1,5 @@
 #pragma once
-// The PNEs' side: one PNE an adapter, which advertises and takes channels.
+// The PNEs' side: one PNE per adapter, which advertises and accepts links.
 
 #include <map>
 #include <mutex>
@@ -15,7 +15,7 @@
 
 namespace cpns::ble {
 
-/// All of it runs in the loop's thread but the constructor and what says otherwise.
+/// Runs in the loop's thread, except the constructor and members marked [any-thread].
 class peripheral {
  public:
   peripheral(loop& in, sdk::host out, const settings& s, links& l);
@@ -23,14 +23,14 @@ class peripheral {
   /// Throws sdk::unavailable.
   void open();
   void start();
-  /// [any-thread] False if there is such an endpoint, or no adapter is left for it.
+  /// [any-thread] False if the endpoint exists already, or no adapter is free.
   bool add(std::uint64_t endpoint);
   /// [any-thread]
   void remove(std::uint64_t endpoint);
   void shut();
 
  private:
-  /// One adapter and the PNE that has it.
+  /// One adapter and its PNE.
   struct place {
     std::uint64_t endpoint = 0;  ///< 0: free
     std::uint16_t tag = 0;
@@ -41,9 +41,9 @@ class peripheral {
     std::uint16_t advert_tag = 0;
     std::uint64_t retry = 0;
     unsigned failures = 0;
-    bool asking = false;  ///< bluetoothd has not answered about the advertisement
-    bool complained = false;
-    std::map<std::uint64_t, std::string> links;  ///< and the peer's address
+    bool asking = false;  ///< bluetoothd has not replied to the last call about the advertisement
+    bool warned = false;
+    std::map<std::uint64_t, std::string> links;  ///< link id to the peer's address
   };
   void present(const std::string& adapter);
   void advertise(const std::string& adapter, place& p);
@@ -55,20 +55,20 @@ class peripheral {
   void greeted(const std::string& adapter, std::unique_ptr<gatt_channel> over, const std::string& from);
   void linked(const std::string& adapter, std::unique_ptr<channel> over, const std::string& from,
               std::function<void(channel&)> gone);
-  void again(const std::string& adapter, const std::string& why);
+  void retry_later(const std::string& adapter, const std::string& why);
   void visited(const std::string& path, const bluez::device& d);
-  void judge_visitor(const std::string& path, std::uint64_t number);
+  void check_visitor(const std::string& path, std::uint64_t number);
 
   loop& loop_;
   sdk::host out_;
-  sdk::seldom unfit_said_, idle_said_;
+  sdk::seldom unfit_logged_, idle_logged_;
   const settings& settings_;
   links& links_;
   std::unique_ptr<bluez> bluez_;
   std::map<std::string, place> places_;
   std::mt19937 dice_{std::random_device{}()};
   std::uint64_t objects_ = 0;
-  std::map<std::string, std::uint64_t> visitors_;  ///< connected peers, BlueZ's object and a number
+  std::map<std::string, std::uint64_t> visitors_;  ///< connected peers: BlueZ's object to a unique number
   std::uint64_t visits_ = 0;
   std::mutex names_guard_;
   std::set<std::uint64_t> names_;

@@ -17,10 +17,12 @@ security level_of(const std::string& word) {
 
 void read_ways(const std::vector<std::string>& ways, settings& s) {
   for (const auto& w : ways) {
-    if (w != "l2cap" && w != "gatt") throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both"};
+    if (w != "l2cap" && w != "gatt")
+      throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both, separated by a comma"};
     (w == "gatt" ? s.gatt : s.l2cap) = true;
   }
-  if (!s.l2cap && !s.gatt) throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both"};
+  if (!s.l2cap && !s.gatt)
+    throw sdk::bad_parameter{"ways", "it must be l2cap, gatt or both, separated by a comma"};
 }
 
 }  // namespace
@@ -31,14 +33,16 @@ settings read_settings(const sdk::parameters& p, cpns_role as) {
   const std::set<std::string> different{s.adapters.begin(), s.adapters.end()};
   if (s.adapters.empty() || different.size() != s.adapters.size() ||
       !std::all_of(s.adapters.begin(), s.adapters.end(), is_adapter))
-    throw sdk::bad_parameter{"adapter", "it must be an adapter, for example hci0, or several different ones"};
+    throw sdk::bad_parameter{
+        "adapter", "it must be the name of an adapter, for example hci0, or several different ones, "
+                   "separated by commas"};
   s.mtu = static_cast<std::uint32_t>(p.number("mtu"));
   read_ways(p.list("ways"), s);
   s.level = level_of(p.text("security"));
   if (as == CPNS_ROLE_CENTRAL) {
     if (s.adapters.size() != 1)
-      throw sdk::bad_parameter{"adapter", "a gateway uses one adapter in a transport; name a second one in a "
-                                          "transport of its own"};
+      throw sdk::bad_parameter{"adapter", "a gateway uses one adapter per transport; configure a second "
+                                          "transport for another adapter"};
     s.max_links = p.number("max_links");
     s.connect_ms = p.number("connect_ms");
     s.idle_ms = p.number("idle_ms");

@@ -1,5 +1,6 @@
 #pragma once
-// A radio over Bluetooth Low Energy, through BlueZ. What goes on the air stands in docs/protocol.md, "ble".
+// Parameters of the ble radio: Bluetooth Low Energy through BlueZ. For the bytes on the air see docs/protocol.md,
+// "ble".
 
 #include <array>
 #include <cstdint>
@@ -10,36 +11,43 @@
 
 namespace cpns::ble {
 
-/// How a link has to be secured before it is used, as BlueZ counts it. The messages above need none of it.
+/// Required security of a link, with BlueZ's levels. The protocol above does not depend on it.
 enum class security : std::uint8_t { low = 1, medium = 2, high = 3 };
 
 inline constexpr std::array parameters{
-    sdk::text("adapter", "Gateway: one (name a second one in a transport of its own). PNE: one for each PNE.",
-              "hci0", 4, 512, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::text(
+        "adapter",
+        "Bluetooth adapters, separated by commas. Gateway: exactly one per transport. PNE: one per PNE.",
+        "hci0", 4, 512, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("mtu", "Bytes of a frame; the same on both sides.", "1026", 23, 4096),
-    sdk::text("ways", "PNE: what it offers. Gateway: what it takes; L2CAP where a PNE offers both.",
+    sdk::text("ways",
+              "Ways to link, separated by commas. PNE: the ways it offers. Gateway: the ways it uses; L2CAP "
+              "if a PNE "
+              "offers both.",
               "l2cap, gatt", 4, 16),
     sdk::choice(
         "security",
-        "With medium or high BlueZ encrypts the channel, and the devices have to be paired; the protocol "
-        "needs none of it.",
+        "With medium or high, BlueZ encrypts the link and the devices must be paired; the protocol does not "
+        "depend on it.",
         "low", "low medium high"),
-    sdk::number("max_links", "What the controller can hold, less what others need.", "4", 1, 64,
+    sdk::number("max_links",
+                "Links at the same time: the controller's maximum, less the connections of other programs.",
+                "4", 1, 64, CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("connect_ms", "Milliseconds that one attempt to connect may take.", "5000", 500, 60'000,
                 CPNS_PARAMETER_OF_CENTRAL),
-    sdk::number("connect_ms", "Milliseconds for one attempt to connect.", "5000", 500, 60'000,
-                CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("idle_ms",
+                "Milliseconds after which an idle link is closed if other PNEs wait; a busy link after ten "
+                "times that.",
+                "3000", 100, 600'000, CPNS_PARAMETER_OF_CENTRAL),
     sdk::number(
-        "idle_ms",
-        "Milliseconds after which a quiet link is given up while other PNEs wait; a busy one after ten "
-        "times that.",
-        "3000", 100, 600'000, CPNS_PARAMETER_OF_CENTRAL),
-    sdk::number("rest_ms",
-                "Then its PNE stands behind the others for so many milliseconds, unless it wakes up.",
-                "60000", 0, 86'400'000, CPNS_PARAMETER_OF_CENTRAL),
-    sdk::number("psm", "Where channels are taken.", "197", 0x80, 0xFF, CPNS_PARAMETER_OF_PERIPHERAL),
+        "rest_ms",
+        "Milliseconds for which the PNE of such a closed link has the lowest priority, unless it wakes up.",
+        "60000", 0, 86'400'000, CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("psm", "The PSM on which L2CAP channels are accepted.", "197", 0x80, 0xFF,
+                CPNS_PARAMETER_OF_PERIPHERAL),
 };
 
-/// What the parameters say.
+/// The parsed parameters.
 struct settings {
   std::vector<std::string> adapters;
   std::uint32_t mtu = 0;

@@ -9,15 +9,15 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto lately = 5s;       // an advertisement older than this says nothing of now
-constexpr auto told_again = 1s;   // a host that did not want it may have changed its mind
-constexpr auto forgotten = 120s;  // without a sign
-constexpr auto settled = 30s;     // a link that lived so long was of use
-constexpr auto woke_again = 10s;  // whoever says that it woke at every advertisement gains nothing
+constexpr auto fresh_for = 5s;     // an older advertisement does not show that the peer is present
+constexpr auto report_again = 1s;  // the host may want the peer now
+constexpr auto forget_after = 120s;
+constexpr auto settled = 30s;        // a link that lived this long resets the back-off
+constexpr auto wake_interval = 10s;  // a peer that claims a wake-up in every advertisement gains nothing
 constexpr auto first_pause = 1s;
 constexpr unsigned doublings_max = 6;
 constexpr std::size_t peers_max = 1024;
-constexpr int holds_idles = 10;  // a busy link is given up after so many idle times
+constexpr int busy_factor = 10;  // a busy link may be closed after this many idle times
 
 }  // namespace
 
@@ -33,16 +33,16 @@ bool slots::heard(time now, const std::string& name, std::uint16_t tag) {
   }
   auto& p = it->second;
   p.seen = now;
-  // A new tag that comes too early is heeded when it comes again later.
-  if (p.tag != tag && p.at == state::unlinked && now - p.woke_at > woke_again) {
+  // A new tag that arrives too early counts when it arrives again later.
+  if (p.tag != tag && p.at == state::unlinked && now - p.woke_at > wake_interval) {
     p.tag = tag;
     p.woke_at = now;
     p.woke = true;
-    p.vain = 0;
+    p.failures = 0;
     p.not_before = p.rests_until = {};
   }
-  if (p.at != state::unlinked || now < p.not_before || now - p.told < told_again) return false;
-  p.told = now;
+  if (p.at != state::unlinked || now < p.not_before || now - p.reported < report_again) return false;
+  p.reported = now;
   return true;
 }
 
@@ -59,7 +59,7 @@ bool slots::unwant(const std::string& name) {
 }
 
 bool slots::waits(const peer& p, time now) const {
-  return p.at == state::unlinked && p.wanted && now - p.seen <= lately && now >= p.not_before;
+  return p.at == state::unlinked && p.wanted && now - p.seen <= fresh_for && now >= p.not_before;
 }
 
 std::optional<std::string> slots::next(time now) {
@@ -88,14 +88,14 @@ void slots::traffic(time now, const std::string& name) {
   if (const auto it = peers_.find(name); it != peers_.end()) it->second.busy = now;
 }
 
-void slots::ended(time now, const std::string& name, bool in_vain) {
+void slots::ended(time now, const std::string& name, bool failed) {
   const auto it = peers_.find(name);
   if (it == peers_.end()) return;
   auto& p = it->second;
-  if (p.at == state::up && now - p.up_since >= settled) p.vain = 0;
+  if (p.at == state::up && now - p.up_since >= settled) p.failures = 0;
   p.at = state::ending;
-  p.not_before = in_vain ? now + first_pause * (1 << std::min(p.vain++, doublings_max)) : now;
-  if (!in_vain) p.vain = 0;
+  p.not_before = failed ? now + first_pause * (1 << std::min(p.failures++, doublings_max)) : now;
+  if (!failed) p.failures = 0;
 }
 
 void slots::freed(time now, const std::string& name) {
@@ -103,24 +103,24 @@ void slots::freed(time now, const std::string& name) {
   if (it == peers_.end() || it->second.at == state::unlinked) return;
   it->second.at = state::unlinked;
   it->second.waiting_since = now;
-  it->second.seen = it->second.told = {};  // what was heard before the link says nothing now
+  it->second.seen = it->second.reported = {};  // advertisements before the link are out of date
 }
 
 slots::time slots::may_end(const peer& p) const {
-  return std::min(p.busy + idle_, p.up_since + holds_idles * idle_);
+  return std::min(p.busy + idle_, p.up_since + busy_factor * idle_);
 }
 
-bool slots::presses(time now) const {
+bool slots::is_contended(time now) const {
   return used() >= links_ && std::any_of(peers_.begin(), peers_.end(), [&](const auto& entry) {
            return waits(entry.second, now) && entry.second.rests_until <= now;
          });
 }
 
 std::optional<std::string> slots::give_up(time now) {
-  if (!presses(now)) return std::nullopt;
+  if (!is_contended(now)) return std::nullopt;
   auto oldest = peers_.end();
   for (auto it = peers_.begin(); it != peers_.end(); ++it) {
-    // One that goes makes room; whether another has to go as well shows when it is gone.
+    // One at a time: the ending link may free enough.
     if (it->second.at == state::ending) return std::nullopt;
     if (it->second.at != state::up || may_end(it->second) > now) continue;
     if (oldest == peers_.end() || it->second.up_since < oldest->second.up_since) oldest = it;
@@ -133,9 +133,9 @@ std::optional<std::string> slots::give_up(time now) {
 
 std::optional<slots::time> slots::next_deadline(time now) const {
   std::optional<time> out;
-  const bool pressed = presses(now);
+  const bool contended = is_contended(now);
   for (const auto& [name, p] : peers_)
-    if (p.at == state::up && pressed) out = std::min(out.value_or(time::max()), may_end(p));
+    if (p.at == state::up && contended) out = std::min(out.value_or(time::max()), may_end(p));
   return out;
 }
 
@@ -147,7 +147,7 @@ std::size_t slots::used() const {
 void slots::forget_old(time now) {
   std::erase_if(peers_, [&](const auto& entry) {
     const auto& p = entry.second;
-    return p.at == state::unlinked && now - p.seen > forgotten && now - p.waiting_since > forgotten;
+    return p.at == state::unlinked && now - p.seen > forget_after && now - p.waiting_since > forget_after;
   });
 }
 

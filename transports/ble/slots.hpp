@@ -1,11 +1,10 @@
 #pragma once
-// Who may have one of the few links of an adapter: a table of the peers that were heard, and no I/O. Times
-// come in from outside.
+// Shares the few links of an adapter among many peers. A table without I/O; the caller passes the time.
 //
-// A peer waits from when it was heard without a link. Of those who wait, one that just woke goes first, then
-// one that was not served lately, then the one that waited longest. While somebody waits who was not served
-// lately, a link that was quiet for `idle` is given up, and any link after ten times that; its peer then
-// rests: it stands behind the others, but takes what nobody else wants.
+// A peer waits from its first advertisement without a link. Among waiting peers, the first is one that just woke
+// up, then one that does not rest, then the one that waited longest. While a peer waits that does not rest, a link
+// that was idle for `idle` is closed, and any link after ten times that. The peer of a link closed so rests for
+// `rest`: it gets a slot only if no other peer wants it.
 
 #include <chrono>
 #include <cstdint>
@@ -22,28 +21,28 @@ class slots {
 
   slots(std::size_t links, span idle, span rest) : links_(links), idle_(idle), rest_(rest) {}
 
-  /// An advertisement of `peer`. True if the host should hear of it now: it has no link, and was not told
-  /// of it a moment ago.
+  /// An advertisement of `peer` arrived. True if it should be reported to the host now: it has no link, and was
+  /// not reported within the last second.
   bool heard(time now, const std::string& peer, std::uint16_t tag);
-  /// The host wants a link to it. False if it was not heard.
+  /// The host requests a link to it. False if no advertisement of it was received.
   bool want(const std::string& peer);
-  /// It wants it no more. False if it did not, or an attempt has begun.
+  /// The host cancels its request. False if there is none, or the attempt has begun.
   bool unwant(const std::string& peer);
-  /// Whom to connect to now: a slot is free, nobody else is being connected to, and it was heard lately. It
-  /// is being connected to from here on, until up() or ended().
+  /// The peer to connect to now, if a slot is free, no other attempt is pending, and its last advertisement is
+  /// recent. It counts as connecting until up() or ended().
   std::optional<std::string> next(time now);
   void up(time now, const std::string& peer);
   void traffic(time now, const std::string& peer);
-  /// The link or the attempt is over, and its slot not free yet. `in_vain`: it was of no use, so the next
-  /// attempt waits; twice as long each time.
-  void ended(time now, const std::string& peer, bool in_vain);
-  /// The radio is done with it.
+  /// The link or the attempt has ended, but its slot is not free yet. `failed`: the next attempt waits, twice as
+  /// long each time.
+  void ended(time now, const std::string& peer, bool failed);
+  /// Its slot is free: the radio has removed the connection.
   void freed(time now, const std::string& peer);
-  /// Whose link has to go because others wait. It counts as ended() by that.
+  /// The peer whose link must be closed because others wait; it then counts as ended().
   std::optional<std::string> give_up(time now);
-  /// All are forgotten: the radio went off.
+  /// Forgets all peers, when the radio closes.
   void clear() { peers_.clear(); }
-  /// When to ask next() and give_up() again at the latest, if nothing happens before.
+  /// When to call next() and give_up() again at the latest, if nothing happens before.
   [[nodiscard]] std::optional<time> next_deadline(time now) const;
   [[nodiscard]] std::size_t used() const;
 
@@ -53,12 +52,13 @@ class slots {
     state at = state::unlinked;
     bool wanted = false, woke = false;
     std::uint16_t tag = 0;
-    unsigned vain = 0;
-    time seen, told, waiting_since, not_before, rests_until, up_since, busy, woke_at;
+    unsigned failures = 0;
+    time seen, reported, waiting_since, not_before, rests_until, up_since, busy, woke_at;
   };
   void forget_old(time now);
   [[nodiscard]] bool waits(const peer& p, time now) const;
-  [[nodiscard]] bool presses(time now) const;
+  /// Whether all slots are used and a peer that does not rest waits.
+  [[nodiscard]] bool is_contended(time now) const;
   [[nodiscard]] time may_end(const peer& p) const;
 
   std::size_t links_;

@@ -1,5 +1,5 @@
-// A radio inside one process: for the demo, for tests, and for trying a gateway in bad weather. Instances of
-// one process meet when their network is the same.
+// A radio inside one process, for the demo, for tests, and for simulating bad radio conditions. Instances of one
+// process reach each other if their network is the same.
 
 #include <array>
 #include <optional>
@@ -12,16 +12,17 @@ namespace {
 using namespace cpns;
 
 constexpr std::array specs{
-    sdk::text("network", "A name; instances of one process meet when it is the same.", "loopback", 1, 64,
-              CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::text("network", "A name; instances of one process with the same name reach each other.", "loopback",
+              1, 64, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("mtu", "Bytes of a frame.", "512", 23, 1026),
     sdk::number("max_links", "Links at the same time.", "100000", 1, 100'000),
-    sdk::number("loss", "How many of a thousand frames are lost.", "0", 0, 1000),
-    sdk::number("duplicate", "How many of a thousand frames come twice.", "0", 0, 1000),
-    sdk::number("reorder", "How many of a thousand frames are overtaken.", "0", 0, 1000),
-    sdk::number("delay_ms", "Milliseconds that a frame is under way.", "0", 0, 60'000),
-    sdk::number("jitter_ms", "Milliseconds that come to the delay at random, at most.", "0", 0, 60'000),
-    sdk::number("seed", "Of the dice, so that bad weather can be repeated.", "1", 0, UINT64_MAX),
+    sdk::number("loss", "Frames lost, per thousand.", "0", 0, 1000),
+    sdk::number("duplicate", "Frames that arrive twice, per thousand.", "0", 0, 1000),
+    sdk::number("reorder", "Frames that later ones overtake, per thousand.", "0", 0, 1000),
+    sdk::number("delay_ms", "Milliseconds from sending a frame to its arrival.", "0", 0, 60'000),
+    sdk::number("jitter_ms", "Maximum random addition to delay_ms, in milliseconds.", "0", 0, 60'000),
+    sdk::number("seed", "Seed of the random generator; the same seed repeats loss, delay and order.", "1", 0,
+                UINT64_MAX),
 };
 
 class loopback_radio final : public sdk::radio, public loopback::station {

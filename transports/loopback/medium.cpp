@@ -10,7 +10,7 @@ namespace cpns::loopback {
 namespace {
 
 constexpr std::size_t lane_frames_max =
-    256;  // on the air in one direction of a link; over it the sender has to wait
+    256;  // on the air per direction of a link; above it the sender must wait
 
 }  // namespace
 
@@ -77,7 +77,7 @@ void medium::deliver(std::unique_lock<std::mutex>& lock) {
   events_.pop();
   if (e.kind == what::frame) {
     landed(e.sender);
-    // A frame of a link that was cut meanwhile is lost, as on any air.
+    // A frame in flight is lost if its link went down meanwhile.
     if (lanes_.find({e.to, e.link}) == lanes_.end()) return;
   }
   delivering_to_ = e.to;
@@ -119,7 +119,7 @@ void medium::connect(const contact& of) {
       p{of.peripheral, ++next_link_[of.peripheral], of.endpoint};
   lanes_[{c.who, c.link}] = {of, p};
   lanes_[{p.who, p.link}] = {of, c};
-  // A name for the peer that stays the same while its process lives, as a radio address would.
+  // Like a radio address, the peer's name stays the same while its process lives.
   const auto name = "loopback:" + std::to_string(of.peripheral->number) + "/" + std::to_string(of.endpoint);
   post({.kind = what::up,
         .to = p.who,
@@ -135,7 +135,7 @@ void medium::connect_waiting() {
   for (const auto& c : all) connect(c);
 }
 
-/// `endpoint`: only those of that one; null: of all.
+/// `endpoint`: only contacts of that endpoint; null: all.
 void medium::forget_waiting(const station* who, const std::uint64_t* endpoint) {
   std::erase_if(waiting_, [&](const contact& c) {
     return (c.central == who || c.peripheral == who) && (endpoint == nullptr || c.endpoint == *endpoint);
@@ -181,7 +181,7 @@ void medium::remove_endpoint(station& peripheral, std::uint64_t endpoint) {
     if (l.far.who == &peripheral && l.far.endpoint == endpoint)
       gone.push_back({{key.first, key.second, 0}, l.far});
   }
-  for (const auto& [near, far] : gone) cut(near, far, "the PNE left");
+  for (const auto& [near, far] : gone) cut(near, far, "the PNE was removed");
   connect_waiting();
 }
 
@@ -234,10 +234,10 @@ void medium::leave(station& who) {
   std::vector<std::pair<side, side>> gone;
   for (const auto& [key, l] : lanes_)
     if (key.first == &who) gone.push_back({{key.first, key.second, 0}, l.far});
-  for (const auto& [near, far] : gone) cut(near, far, "the other side left");
+  for (const auto& [near, far] : gone) cut(near, far, "the other side closed");
   links_.erase(&who);
   connect_waiting();
-  // What is still on its way to `who` is dropped, and a call into it is waited for.
+  // Drops events in flight to `who`, and waits for a call into it.
   decltype(events_) kept;
   for (; !events_.empty(); events_.pop())
     if (events_.top().to != &who) kept.push(events_.top());

@@ -1,7 +1,7 @@
 #pragma once
-// The air of the loopback radio: one per network name and process. It connects every central that scans with
-// every endpoint, and carries frames with the loss, delay, reordering and duplication that it was given. One
-// thread delivers. Where the host's time is simulated, delays are of that time.
+// The air of the loopback radio: one medium per network name and process. It links every scanning central to every
+// endpoint, and carries frames with the given loss, delay, reordering and duplication. One thread delivers. Where
+// the host's time is simulated, delays use that time.
 
 #include <atomic>
 #include <compare>
@@ -22,23 +22,23 @@
 
 namespace cpns::loopback {
 
-/// How bad the air is. Probabilities in per mille.
+/// How bad the air is. loss, duplicate and reorder are probabilities in per mille.
 struct weather {
   std::uint64_t loss = 0, duplicate = 0, reorder = 0;
   std::uint64_t delay_ms = 0, jitter_ms = 0;
   std::uint64_t seed = 1;
 };
 
-/// One instance of the plugin as the medium sees it.
+/// The medium's interface to one instance of the plugin.
 class station {
  public:
   virtual ~station() = default;
   virtual const sdk::host& out() const = 0;
-  /// Links that it has at most, at the same time.
+  /// Maximum number of links at the same time.
   virtual std::size_t max_links() const = 0;
-  /// The host's timers where its time is simulated; null where it is real.
+  /// The host's timers if its time is simulated; null if it is real.
   virtual sdk::loop* simulated() = 0;
-  /// Tells stations of one process apart; never given twice.
+  /// Unique in this process; never reused.
   const std::uint64_t number = next_number();
 
  protected:
@@ -51,8 +51,7 @@ class station {
 
 class medium {
  public:
-  /// The medium of that name; made with the first instance, ended with the last. The first one's weather
-  /// counts.
+  /// The medium of that name: created by the first instance, with its weather, and destroyed with the last.
   static std::shared_ptr<medium> join(const std::string& network, const weather& w);
   explicit medium(const weather& w);
   ~medium();
@@ -62,12 +61,12 @@ class medium {
   void remove_endpoint(station& peripheral, std::uint64_t endpoint);
   cpns_status send(station& from, std::uint64_t link, std::span<const std::uint8_t> frame);
   void disconnect(station& who, std::uint64_t link);
-  /// Takes all links of an instance down. When it returned nothing calls that instance any more.
+  /// Closes all links of an instance. When this returns, no callback of that instance runs or will run.
   void leave(station& who);
 
  private:
   using clock = std::chrono::steady_clock;
-  using side_key = std::pair<station*, std::uint64_t>;  // who, link
+  using side_key = std::pair<station*, std::uint64_t>;  // station, link
   enum class what : std::uint8_t { up, down, frame, writable };
   struct event {
     clock::time_point at{};
@@ -78,7 +77,7 @@ class medium {
     std::string text;
     std::vector<std::uint8_t> data;
     side_key sender{};
-    std::shared_ptr<void> held{};  ///< simulated time, until this is over
+    std::shared_ptr<void> held{};  ///< holds simulated time until the event is delivered
     bool operator>(const event& o) const { return at != o.at ? at > o.at : order > o.order; }
   };
   struct side {
@@ -86,23 +85,23 @@ class medium {
     std::uint64_t link = 0;
     std::uint64_t endpoint = 0;
   };
-  /// Who may have a link: a central that scans and a PNE that is presented.
+  /// A possible link: a central that scans and a PNE that is presented.
   struct contact {
     station* central = nullptr;
     station* peripheral = nullptr;
     std::uint64_t endpoint = 0;
     auto operator<=>(const contact&) const = default;
   };
-  /// One direction of a link: where frames go, and how many of them are on the air.
+  /// One direction of a link: its receiver, and the number of frames on the air.
   struct lane {
     contact of;
     side far;
     std::size_t on_air = 0;
-    bool blocked = false;  ///< the sender was told to wait
+    bool blocked = false;  ///< a send returned CPNS_WOULD_BLOCK
   };
   void landed(const side_key& sender);
 
-  /// Nothing happens if there is a link already; without room on both sides it waits for a link that ends.
+  /// No effect if the link exists. If either side has reached its max_links, the contact waits until a link ends.
   void connect(const contact& c);
   void connect_waiting();
   void forget_waiting(const station* who, const std::uint64_t* endpoint);
@@ -120,7 +119,7 @@ class medium {
   std::map<std::pair<station*, std::uint64_t>, int> endpoints_;  ///< presented ones
   std::map<side_key, lane> lanes_;                               ///< by the sending end
   std::set<contact> linked_, waiting_;
-  std::map<const station*, std::size_t> links_;  ///< how many each has
+  std::map<const station*, std::size_t> links_;  ///< number of links per station
   std::map<station*, std::uint64_t> next_link_;
   std::priority_queue<event, std::vector<event>, std::greater<>> events_;
   std::uint64_t order_ = 0;

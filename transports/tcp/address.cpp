@@ -9,7 +9,7 @@ namespace {
 
 sdk::bad_parameter wrong(const char* parameter, const std::string& why) { return {parameter, why}; }
 
-/// For what looks like a number, the resolver would take it for something else (10.1 is 10.0.0.1).
+/// A resolver would accept such text as a number and misread it (10.1 is 10.0.0.1).
 bool looks_numeric(const std::string& host) {
   return host.find_first_not_of("0123456789.") == std::string::npos;
 }
@@ -20,8 +20,9 @@ bool could_be_a_name(const std::string& host) {
   });
 }
 
-/// A PNE joins no group, so it hears the one that every IPv6 host is a member of; IPv4 has broadcasts.
-bool is_heard_by_all_hosts(const asio::ip::address& a) {
+/// A PNE joins no multicast group, so it receives only the one that every IPv6 host is a member of; IPv4 has
+/// broadcasts.
+bool is_received_by_all_hosts(const asio::ip::address& a) {
   if (a.is_v4()) return false;
   auto all = asio::ip::make_address_v6("ff02::1");
   all.scope_id(a.to_v6().scope_id());
@@ -31,8 +32,8 @@ bool is_heard_by_all_hosts(const asio::ip::address& a) {
 void check_address(const char* parameter, const asio::ip::address& a, address_use use) {
   const auto text = a.to_string();
   if (a.is_unspecified() && use != address_use::listen)
-    throw wrong(parameter, "'" + text + "' names no peer; write the address of one");
-  if (a.is_multicast() && (use != address_use::announce || !is_heard_by_all_hosts(a)))
+    throw wrong(parameter, "'" + text + "' is not the address of a peer");
+  if (a.is_multicast() && (use != address_use::announce || !is_received_by_all_hosts(a)))
     throw wrong(parameter, "'" + text + "' is a multicast group" +
                                (use == address_use::announce
                                     ? ", and PNEs join none; use the broadcast address of the network, "
@@ -41,7 +42,7 @@ void check_address(const char* parameter, const asio::ip::address& a, address_us
   if (a.is_v6() && (a.to_v6().is_link_local() || a.to_v6().is_multicast_link_local()) &&
       a.to_v6().scope_id() == 0)
     throw wrong(parameter, "'" + text +
-                               "' is of one link only and needs the name of an interface of this "
+                               "' is a link-local address and needs the name of an interface of this "
                                "machine, for example [fe80::1%eth0]");
   if (a.is_v4() && a.to_v4() == asio::ip::address_v4::broadcast() && use != address_use::announce)
     throw wrong(parameter, "'" + text + "' is the broadcast address");
@@ -55,7 +56,7 @@ std::uint16_t parse_port(const char* parameter, const std::string& text, const s
   if (failed != std::errc{} || at != end || port > 65535)
     throw wrong(parameter, "'" + digits + "' in '" + text + "' is not a port, 0 to 65535");
   if (port == 0 && use != address_use::listen)
-    throw wrong(parameter, "'" + text + "' needs the port that the peer uses; 0 is not one");
+    throw wrong(parameter, "'" + text + "' needs the peer's port; 0 is not one");
   return static_cast<std::uint16_t>(port);
 }
 
@@ -80,7 +81,7 @@ host_port parse_host_port(const char* parameter, const std::string& text, addres
   }
   if (address.is_v6() != brackets)
     throw wrong(parameter, brackets
-                               ? "'" + host + "' stands in brackets and is not an IPv6 address"
+                               ? "'" + host + "' is in brackets, but is not an IPv6 address"
                                : "an IPv6 address needs brackets: [" + host + "]:" + std::to_string(port));
   check_address(parameter, address, use);
   return {host, port};

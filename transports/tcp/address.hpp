@@ -1,5 +1,5 @@
 #pragma once
-// Where peers are: what the parameters may say, and how it is written.
+// Addresses of peers: parsing them from parameters, and formatting them.
 
 #include <boost/asio/ip/tcp.hpp>
 #include <cstdint>
@@ -11,25 +11,25 @@ namespace cpns::tcp {
 
 namespace asio = boost::asio;
 
-/// One side of a connection or the destination of a beacon. `host` is an IP address without brackets, or a
-/// name that the resolver of the system is asked for.
+/// One side of a connection, or the destination of a beacon. `host` is an IP address without brackets, or a name
+/// for the system's resolver.
 struct host_port {
   std::string host;
   std::uint16_t port = 0;
   friend bool operator==(const host_port&, const host_port&) = default;
 };
 
-/// What a parameter is for, and with that what it may hold.
+/// The use of an address, which decides the allowed values.
 enum class address_use : std::uint8_t {
-  listen,    ///< an IP address of this machine; port 0: one that is free
+  listen,    ///< an IP address of this machine; port 0: any free port
   connect,   ///< one peer, by address or name
-  announce,  ///< as connect, or all hosts of a network
+  announce,  ///< the same, or all hosts of a network
 };
 
 /// "address:port", "[IPv6 address]:port" or "name:port". Throws sdk::bad_parameter for `parameter`.
 host_port parse_host_port(const char* parameter, const std::string& text, address_use use);
 
-/// An IPv4 address that came as an IPv6 one (::ffff:192.0.2.1) as what it is.
+/// Converts an IPv4-mapped IPv6 address (::ffff:192.0.2.1) to IPv4; other addresses stay.
 asio::ip::address plain(const asio::ip::address& a);
 
 /// "192.0.2.1:7000", "[2001:db8::1]:7000".

@@ -9,7 +9,7 @@ namespace {
 
 using asio::ip::udp;
 
-constexpr unsigned rarer = 8;  // beacons, when power is saved
+constexpr unsigned saving_factor = 8;  // longer interval of beacons while power is saved
 
 }  // namespace
 
@@ -23,24 +23,24 @@ void beacon_sender::start(std::uint16_t port) {
   datagram_ += static_cast<char>(port & 0xff);
   datagram_ += settings_.network;
   running_ = true;
-  say();
+  send_all();
 }
 
-void beacon_sender::say() {
-  if (!running_) return;  // stopped while the timer's turn had come already
+void beacon_sender::send_all() {
+  if (!running_) return;  // stopped after the timer had expired
   for (const auto& to : settings_.announce) {
     const auto addresses = names_.of(to.host);
-    for (const auto& a : addresses) say_to({a, to.port});
+    for (const auto& a : addresses) send_to({a, to.port});
     if (const auto why = names_.why_not(to.host); addresses.empty() && !why.empty())
-      complain(text_of(to) + ": " + why);
+      warn(text_of(to) + ": " + why);
   }
-  timer_.expires_after(std::chrono::milliseconds(settings_.announce_ms * (saving_ ? rarer : 1)));
+  timer_.expires_after(std::chrono::milliseconds(settings_.announce_ms * (saving_ ? saving_factor : 1)));
   timer_.async_wait([this](const boost::system::error_code& wrong) {
-    if (!wrong) say();
+    if (!wrong) send_all();
   });
 }
 
-void beacon_sender::say_to(const udp::endpoint& to) {
+void beacon_sender::send_to(const udp::endpoint& to) {
   auto& socket = to.address().is_v4() ? v4_ : v6_;
   boost::system::error_code wrong;
   if (!socket.is_open()) open(socket, to.protocol(), wrong);
@@ -49,10 +49,10 @@ void beacon_sender::say_to(const udp::endpoint& to) {
     ++counters_.beacons;
     return;
   }
-  complain(text_of(asio::ip::tcp::endpoint{to.address(), to.port()}) + ": " + wrong.message());
+  warn(text_of(asio::ip::tcp::endpoint{to.address(), to.port()}) + ": " + wrong.message());
 }
 
-/// Beacons come from the address that takes connections, whatever the route to the hearer would choose.
+/// Binds to the address that accepts connections, because a PNE connects to the source address of a beacon.
 void beacon_sender::open(udp::socket& socket, const udp& as, boost::system::error_code& wrong) {
   const auto own = asio::ip::make_address(settings_.listen.host);
   socket.open(as, wrong);
@@ -62,8 +62,8 @@ void beacon_sender::open(udp::socket& socket, const udp& as, boost::system::erro
   if (wrong) socket.close(ignored);
 }
 
-void beacon_sender::complain(const std::string& what) {
-  if (complained_.due()) out_.log(CPNS_LOG_WARN, "announcing to " + what);
+void beacon_sender::warn(const std::string& text) {
+  if (warned_.due()) out_.log(CPNS_LOG_WARN, "cannot send beacons to " + text);
 }
 
 void beacon_sender::stop() {
@@ -77,14 +77,14 @@ void beacon_sender::stop() {
 beacon_listener::beacon_listener(asio::io_context& io, const settings& s, counters& n, heard_fn heard)
     : settings_(s), heard_(std::move(heard)), socket_(io), counters_(n) {
   boost::system::error_code wrong;
-  // Both kinds of addresses; IPv4 alone where the system has no other.
+  // IPv6 and IPv4; only IPv4 where the system has no IPv6.
   listen({asio::ip::address_v6::any(), settings_.discover}, wrong);
   if (wrong == asio::error::address_family_not_supported || wrong == asio::error::no_protocol_option ||
       wrong == boost::system::errc::address_not_available)
     listen({asio::ip::address_v4::any(), settings_.discover}, wrong);
   if (wrong)
-    throw sdk::unavailable{"listening for beacons on UDP port " + std::to_string(settings_.discover) + ": " +
-                           wrong.message()};
+    throw sdk::unavailable{"cannot listen for beacons on UDP port " + std::to_string(settings_.discover) +
+                           ": " + wrong.message()};
 }
 
 void beacon_listener::listen(const udp::endpoint& at, boost::system::error_code& wrong) {
@@ -92,7 +92,7 @@ void beacon_listener::listen(const udp::endpoint& at, boost::system::error_code&
   socket_.close(ignored);
   socket_.open(at.protocol(), wrong);
   if (!wrong && at.address().is_v6()) socket_.set_option(asio::ip::v6_only{false}, wrong);
-  // Several processes of one machine hear the same broadcast.
+  // Several processes of one machine receive the same broadcast.
   if (!wrong) socket_.set_option(asio::socket_base::reuse_address{true}, wrong);
   if (!wrong) socket_.bind(at, wrong);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// How gateway and PNEs on a local network find each other: UDP datagrams, see settings.hpp.
+// Beacons, by which PNEs find their gateway on a local network: UDP datagrams, see settings.hpp.
 
 #include <array>
 #include <boost/asio/ip/udp.hpp>
@@ -13,36 +13,36 @@
 
 namespace cpns::tcp {
 
-/// Says `port` to the addresses of `announce` again and again. Runs in the instance's thread.
+/// Sends the gateway's TCP port to the addresses of `announce` periodically. Runs in the instance's thread.
 class beacon_sender {
  public:
   beacon_sender(asio::io_context& io, const settings& s, sdk::host out, counters& n);
-  /// Announces less often from the next time on.
+  /// Sends beacons less often, from the next one on.
   void save_power(bool on) { saving_ = on; }
   void start(std::uint16_t port);
   void stop();
 
  private:
-  void say();
-  void say_to(const asio::ip::udp::endpoint& to);
+  void send_all();
+  void send_to(const asio::ip::udp::endpoint& to);
   void open(asio::ip::udp::socket& socket, const asio::ip::udp& as, boost::system::error_code& wrong);
-  /// At most once a minute.
-  void complain(const std::string& what);
+  /// Logs at most one line per minute.
+  void warn(const std::string& text);
   const settings& settings_;
   sdk::host out_;
   name_book names_;
-  asio::ip::udp::socket v4_, v6_;  ///< opened when there is something to send
+  asio::ip::udp::socket v4_, v6_;  ///< opened on demand
   asio::steady_timer timer_;
   std::string datagram_;
   counters& counters_;
-  sdk::seldom complained_;
+  sdk::seldom warned_;
   bool running_ = false, saving_ = false;
 };
 
-/// Hears beacons of its network on a port that many processes may share. Runs in the instance's thread.
+/// Receives beacons of its network on a port that many processes may share. Runs in the instance's thread.
 class beacon_listener {
  public:
-  /// `gateway` is where it takes connections, as far as a datagram that anybody can send is true.
+  /// `gateway`: where it claims to accept connections; anybody can send such a datagram.
   using heard_fn = std::function<void(const asio::ip::tcp::endpoint& gateway)>;
   /// Throws sdk::unavailable if the port cannot be used.
   beacon_listener(asio::io_context& io, const settings& s, counters& n, heard_fn heard);

@@ -7,8 +7,8 @@
 namespace cpns::tcp {
 namespace {
 
-constexpr std::chrono::milliseconds accept_pause{
-    100};  // after EMFILE and the like: accepting again at once would spin
+// After an error like EMFILE: accepting again at once would spin.
+constexpr std::chrono::milliseconds accept_pause{100};
 
 }  // namespace
 
@@ -18,17 +18,17 @@ central::central(sdk::host out, settings s, bool probe)
   const auto& own = settings_.listen;
   const asio::ip::tcp::endpoint at{asio::ip::make_address(own.host), probe ? std::uint16_t{0} : own.port};
   acceptor_.open(at.protocol(), wrong);
-  // [::] takes both kinds, whatever the system's setting is.
+  // [::] accepts IPv4 too, whatever the system's default is.
   if (!wrong && at.address().is_v6())
     acceptor_.set_option(asio::ip::v6_only{!at.address().is_unspecified()}, wrong);
   if (!wrong) acceptor_.set_option(asio::socket_base::reuse_address{true}, wrong);
   if (!wrong) acceptor_.bind(at, wrong);
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
-  if (wrong) throw sdk::unavailable{"listening on " + text_of(own) + ": " + wrong.message()};
+  if (wrong) throw sdk::unavailable{"cannot listen on " + text_of(own) + ": " + wrong.message()};
   if (!probe && links_max_ < settings_.max_links)
     out_.log(CPNS_LOG_WARN, "max_links is " + std::to_string(settings_.max_links) + ", and " +
                                 std::to_string(links_max_) +
-                                " connections fit into the files that this process may open: raise the "
+                                " connections fit into the files that this process may open; raise that "
                                 "limit (ulimit -n, LimitNOFILE) or lower max_links");
 }
 
@@ -61,8 +61,9 @@ void central::accept() {
     accepting_ = false;
     if (stopping_) return;
     if (wrong && wrong != asio::error::operation_aborted) {
-      if (!std::exchange(complained_, true))
-        out_.log(CPNS_LOG_WARN, "accepting a connection: " + wrong.message() + "; trying again and again");
+      if (!std::exchange(accept_failed_, true))
+        out_.log(CPNS_LOG_WARN, "cannot accept a connection: " + wrong.message() + "; retrying every " +
+                                    std::to_string(accept_pause.count()) + " ms");
       pause_.expires_after(accept_pause);
       pause_.async_wait([this](const boost::system::error_code& cancelled) {
         if (!cancelled && scanning_) accept();
@@ -70,25 +71,25 @@ void central::accept() {
       return;
     }
     if (!wrong) {
-      complained_ = false;
+      accept_failed_ = false;
       if (link_count() + strangers_.size() < links_max_)
         greet(std::make_shared<connection>(std::move(socket), settings_, counters_));
       else
-        refuse_one_more(socket);
+        refuse(socket);
     }
     if (scanning_) accept();
   });
 }
 
-void central::refuse_one_more(const asio::ip::tcp::socket& socket) {
+void central::refuse(const asio::ip::tcp::socket& socket) {
   if (links_max_ < settings_.max_links && !std::exchange(files_reported_, true))
-    out_.log(CPNS_LOG_WARN, "more than " + std::to_string(links_max_) +
-                                " connections do not fit into the files that this process may open; further "
-                                "ones are closed; raise its limit (ulimit -n, LimitNOFILE)");
+    out_.log(CPNS_LOG_WARN,
+             "closing further connections: only " + std::to_string(links_max_) +
+                 " fit into the files that this process may open; raise its limit (ulimit -n, LimitNOFILE)");
   boost::system::error_code gone;
   const auto from = socket.remote_endpoint(gone);
   turned_away(counters_.strangers_over_limit, gone ? "a peer" : text_of(from),
-              "there are " + std::to_string(links_max_) + " connections already, and no more are taken");
+              "the limit of " + std::to_string(links_max_) + " connections is reached");
 }
 
 void central::greet(const std::shared_ptr<connection>& c) {
@@ -100,10 +101,10 @@ void central::greet(const std::shared_ptr<connection>& c) {
         const auto self = strangers_.at(key);
         const std::string_view text{reinterpret_cast<const char*>(data.data()), data.size()};
         if (text != magic + settings_.network) {
-          const bool of_ours = text.substr(0, magic.size()) == magic;
-          turned_away(of_ours ? counters_.strangers_other_network : counters_.strangers_bad_hello, address,
-                      of_ours ? "it is of another network" : "it said no hello of this radio");
-          return self->close(CPNS_DOWN_BAD_FRAME, "not a hello of this network");
+          const bool is_hello = text.substr(0, magic.size()) == magic;
+          turned_away(is_hello ? counters_.strangers_other_network : counters_.strangers_bad_hello, address,
+                      is_hello ? "it belongs to another network" : "its first frame is not a hello");
+          return self->close(CPNS_DOWN_BAD_FRAME, "the first frame is not a hello of this network");
         }
         strangers_.erase(key);
         adopt(self, 0, "tcp:" + address, {});
@@ -117,7 +118,7 @@ void central::shut() {
   pause_.cancel();
   beacon_.stop();
   const auto all = strangers_;
-  for (const auto& [key, c] : all) c->close(CPNS_DOWN_CLOSED, "this side closes");
+  for (const auto& [key, c] : all) c->close(CPNS_DOWN_CLOSED, "this side is closing");
 }
 
 }  // namespace cpns::tcp

@@ -1,5 +1,5 @@
 #pragma once
-// The gateway's side: listens once it scans, takes connections that say hello, announces itself.
+// The gateway's side: while it scans, it accepts connections that begin with a hello, and sends beacons.
 
 #include "transports/tcp/beacon.hpp"
 
@@ -7,7 +7,7 @@ namespace cpns::tcp {
 
 class central final : public hub {
  public:
-  /// Binds; throws sdk::unavailable if that fails. A probe binds a port of the system's choice.
+  /// Binds; throws sdk::unavailable if that fails. A probe binds any free port.
   central(sdk::host out, settings s, bool probe);
   /// [any-thread]
   void scan(bool on);
@@ -16,7 +16,7 @@ class central final : public hub {
 
  private:
   void accept();
-  void refuse_one_more(const asio::ip::tcp::socket& socket);
+  void refuse(const asio::ip::tcp::socket& socket);
   void greet(const std::shared_ptr<connection>& c);
   void shut() override;
 
@@ -25,8 +25,9 @@ class central final : public hub {
   beacon_sender beacon_;
   bool scanning_ = false, accepting_ = false;
   bool files_reported_ = false;
-  bool complained_ = false;  ///< of a failed accept, and none succeeded since
-  std::unordered_map<connection*, std::shared_ptr<connection>> strangers_;  ///< have not said hello yet
+  bool accept_failed_ = false;  ///< logged, and no accept succeeded since
+  std::unordered_map<connection*, std::shared_ptr<connection>>
+      strangers_;  ///< connections without a hello yet
 };
 
 }  // namespace cpns::tcp

@@ -1,11 +1,14 @@
 #include "transports/tcp/connection.hpp"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
 #include <algorithm>
+#include <boost/asio/error.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <utility>
-
-#include "transports/tcp/liveness.hpp"
 
 namespace cpns::tcp {
 namespace {
@@ -13,6 +16,44 @@ namespace {
 constexpr std::size_t header = 4;
 constexpr std::size_t read_size = 16 * 1024;
 constexpr std::chrono::seconds between_probes{10};
+constexpr std::chrono::milliseconds probe_sent_within{
+    200};  // until the kernel has sent the keepalive of probe_peer()
+
+// Errors are ignored: the socket is gone then, and its reader notices.
+void set(int fd, int level, int option, int value) { ::setsockopt(fd, level, option, &value, sizeof value); }
+
+/// Detects a peer that vanished (power cut, cable) by TCP keepalives, which its kernel answers: from now on the
+/// connection fails if the peer's kernel answers nothing for `dead_ms`.
+void watch_peer(asio::ip::tcp::socket& socket, std::uint64_t dead_ms) {
+  const int fd = socket.native_handle();
+  const auto seconds = static_cast<int>(dead_ms / 1000);
+  // The first half is silence; in the second half about three keepalives may get lost.
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, std::max(1, seconds / 2));
+  set(fd, IPPROTO_TCP, TCP_KEEPINTVL, std::max(1, seconds / 6));
+  set(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(dead_ms));
+  set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+}
+
+/// Sends a keepalive at once: a live peer acknowledges it, a rebooted one resets the connection, and an absent one
+/// still has its whole dead_ms. Returns false and sends nothing if the peer was heard within the last second. Call
+/// watch_peer() again after `probe_sent_within`.
+bool probe_peer(asio::ip::tcp::socket& socket) {
+  constexpr std::uint32_t recent_ms = 1000;  // the minimum of TCP_KEEPIDLE
+  const int fd = socket.native_handle();
+  tcp_info now{};
+  socklen_t size = sizeof now;
+  if (::getsockopt(fd, IPPROTO_TCP, TCP_INFO, &now, &size) != 0) return false;
+  if (std::min(now.tcpi_last_data_recv, now.tcpi_last_ack_recv) <= recent_ms) return false;
+  // The kernel counts idle time since the peer's last packet, so this keepalive is already due.
+  set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 1);
+  return true;
+}
+
+/// Whether the error means that watch_peer() found the peer dead.
+bool is_dead_peer(const boost::system::error_code& e) {
+  return e == asio::error::timed_out || e == asio::error::host_unreachable ||
+         e == asio::error::network_unreachable;
+}
 
 std::uint32_t length_at(const std::uint8_t* p) {
   return std::uint32_t{p[0]} << 24 | std::uint32_t{p[1]} << 16 | std::uint32_t{p[2]} << 8 | p[3];
@@ -39,7 +80,7 @@ void connection::probe() {
   if (closed_ || now < may_probe_ || !probe_peer(socket_)) return;
   may_probe_ = now + between_probes;
   ++counters_.probes;
-  probing_.expires_after(probe_takes);
+  probing_.expires_after(probe_sent_within);
   probing_.async_wait([self = shared_from_this()](const boost::system::error_code& cancelled) {
     if (!cancelled && !self->closed_) watch_peer(self->socket_, self->settings_.dead_ms);
   });
@@ -49,7 +90,7 @@ void connection::expect_hello(std::function<void(std::span<const std::uint8_t>)>
                               std::function<void()> gone) {
   hello_ = std::move(hello);
   events_.closed = [gone = std::move(gone)](cpns_down_reason, const std::string&) { gone(); };
-  watch(settings_.handshake_ms);
+  start_timeout(settings_.handshake_ms);
   reading_ = true;
   read();
 }
@@ -78,9 +119,9 @@ void connection::failed(const boost::system::error_code& wrong) {
   if (hello_) ++counters_.strangers_silent;
   if (is_dead_peer(wrong)) {
     if (!hello_) ++counters_.links_dead;
-    return close(CPNS_DOWN_LOST, "nothing came from the peer any more: " + wrong.message());
+    return close(CPNS_DOWN_LOST, "the peer no longer answers: " + wrong.message());
   }
-  close(CPNS_DOWN_LOST, wrong == asio::error::eof ? "the peer closed it" : wrong.message());
+  close(CPNS_DOWN_LOST, wrong == asio::error::eof ? "the peer closed the connection" : wrong.message());
 }
 
 void connection::take_frames() {
@@ -90,7 +131,7 @@ void connection::take_frames() {
     const bool fits = size != 0 && size <= settings_.mtu;
     if (!fits && hello_) ++counters_.strangers_oversized;
     if (!fits)
-      return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes, 1 to " +
+      return close(CPNS_DOWN_BAD_FRAME, "a frame of " + std::to_string(size) + " bytes; 1 to " +
                                             std::to_string(settings_.mtu) + " are allowed");
     if (have_ - at - header < size) break;
     const std::span<const std::uint8_t> body{in_.data() + at + header, size};
@@ -104,23 +145,23 @@ void connection::take_frames() {
   std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(have_),
             in_.begin());
   have_ -= at;
-  if (have_ > 0 && !watching_) return watch(settings_.frame_ms);
-  if (have_ == 0 && watching_) {
-    watching_ = false;
+  if (have_ > 0 && !waiting_) return start_timeout(settings_.frame_ms);
+  if (have_ == 0 && waiting_) {
+    waiting_ = false;
     timeout_.cancel();
   } else if (at > 0 && have_ > 0) {
-    watch(settings_.frame_ms);
+    start_timeout(settings_.frame_ms);
   }
 }
 
-/// A frame that was begun has to be whole in time: one byte a second holds a link no longer than that.
-void connection::watch(std::uint64_t ms) {
-  watching_ = true;
+/// Bounds the time for a whole frame, so that a peer that sends one byte per second cannot hold the link.
+void connection::start_timeout(std::uint64_t ms) {
+  waiting_ = true;
   timeout_.expires_after(std::chrono::milliseconds(ms));
   timeout_.async_wait([self = shared_from_this()](const boost::system::error_code& wrong) {
-    if (wrong || !self->watching_ || self->timeout_.expiry() > std::chrono::steady_clock::now()) return;
+    if (wrong || !self->waiting_ || self->timeout_.expiry() > std::chrono::steady_clock::now()) return;
     if (self->hello_) ++self->counters_.strangers_too_slow;
-    self->close(CPNS_DOWN_TOO_SLOW, "a frame was not whole in time");
+    self->close(CPNS_DOWN_TOO_SLOW, "a frame did not arrive whole in time");
   });
 }
 
@@ -195,7 +236,7 @@ void hub::stop() {
       std::lock_guard lock{guard_};
       for (auto& [id, c] : links_) all.push_back(c);
     }
-    for (auto& c : all) c->close(CPNS_DOWN_CLOSED, "this side closes");
+    for (auto& c : all) c->close(CPNS_DOWN_CLOSED, "this side is closing");
     work_.reset();
   });
   if (thread_.joinable()) thread_.join();
@@ -203,9 +244,9 @@ void hub::stop() {
 
 void hub::turned_away(counters::counter& which, const std::string& address, const std::string& why) {
   ++which;
-  if (const auto others = turned_away_said_.due())
-    out_.log(CPNS_LOG_INFO, address + ": " + why + "; " + std::to_string(*others) +
-                                " others were turned away since this was said last");
+  if (const auto others = turned_away_logged_.due())
+    out_.log(CPNS_LOG_INFO, "closed the connection of " + address + ": " + why + " (" +
+                                std::to_string(*others) + " others since the last such line)");
 }
 
 std::size_t hub::link_count() {
@@ -249,9 +290,9 @@ cpns_status hub::send(std::uint64_t link, std::span<const std::uint8_t> data) {
   if (data.empty() || data.size() > settings_.mtu) return CPNS_LIMIT;
   const auto c = find(link);
   if (!c) return CPNS_NO_LINK;
-  const auto said = c->send(data);
-  if (said == CPNS_OK) ++counters_.frames_sent;
-  return said;
+  const auto sent = c->send(data);
+  if (sent == CPNS_OK) ++counters_.frames_sent;
+  return sent;
 }
 
 void hub::disconnect(std::uint64_t link) {

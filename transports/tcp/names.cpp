@@ -15,8 +15,8 @@
 namespace cpns::tcp {
 namespace {
 
-constexpr std::chrono::seconds asked_again{60}, failed_asked_again{2};
-constexpr std::size_t addresses_max = 8;  // of one name
+constexpr std::chrono::seconds refresh_after{60}, retry_after{2};
+constexpr std::size_t addresses_max = 8;  // per name
 
 struct look_up_result {
   std::vector<asio::ip::address> addresses;
@@ -42,7 +42,7 @@ look_up_result look_up(const std::string& host) {
       out.addresses.push_back(at.address());
   }
   ::freeaddrinfo(list);
-  if (out.addresses.empty()) out.failure = "it has no address";
+  if (out.addresses.empty()) out.failure = "the name has no address";
   return out;
 }
 
@@ -50,8 +50,8 @@ look_up_result look_up(const std::string& host) {
 
 struct name_book::way_back {
   std::mutex guard;
-  asio::io_context* io = nullptr;  ///< null once the book is closed
-  name_book* book = nullptr;       ///< used in the instance's thread alone
+  asio::io_context* io = nullptr;  ///< null once the book is stopped
+  name_book* book = nullptr;       ///< only used in the instance's thread
 };
 
 name_book::name_book(asio::io_context& io, std::function<void()> found)
@@ -95,17 +95,17 @@ void name_book::ask(const std::string& host) {
     e.asking = true;
   } catch (const std::system_error& no_thread) {
     e.failure = no_thread.what();
-    e.next = clock::now() + failed_asked_again;
+    e.next = clock::now() + retry_after;
   }
 }
 
-/// A look-up that fails leaves what was known: the name server may be away while the peer is there.
+/// A failed look-up keeps the known addresses: the name server may be away while the peer is there.
 void name_book::answered(const std::string& host, std::vector<asio::ip::address> addresses,
                          std::string failure) {
   auto& e = entries_[host];
   e.asking = false;
   e.failure = std::move(failure);
-  e.next = clock::now() + (e.failure.empty() ? asked_again : failed_asked_again);
+  e.next = clock::now() + (e.failure.empty() ? refresh_after : retry_after);
   if (addresses.empty()) return;
   e.known = std::move(addresses);
   found_();

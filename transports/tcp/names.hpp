@@ -1,5 +1,5 @@
 #pragma once
-// Host names of the configuration and the addresses behind them.
+// Resolves the host names of the configuration.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/address.hpp>
@@ -14,23 +14,23 @@ namespace cpns::tcp {
 
 namespace asio = boost::asio;
 
-/// Asks the resolver of the system. It may take half a minute where no name server answers, so each question
-/// has a thread of its own that nobody waits for: closing a radio is not held up by it. One thread a name at
-/// a time. Everything here runs in the instance's thread.
+/// The system's resolver may block for half a minute where no name server answers. Each look-up therefore runs in
+/// its own detached thread, so that closing a radio does not wait for it; at most one thread per name. All members
+/// run in the instance's thread.
 class name_book {
  public:
-  /// `found` is called when a look-up brought addresses.
+  /// `found` is called when a look-up returned addresses.
   name_book(asio::io_context& io, std::function<void()> found);
   ~name_book() { stop(); }
   name_book(const name_book&) = delete;
   name_book& operator=(const name_book&) = delete;
 
-  /// The addresses of `host` as they are known now, the resolver's first choice first; an IP address is its
-  /// own. Begins a look-up where none was made lately. Empty until one succeeded.
+  /// The known addresses of `host`, the resolver's first choice first; empty until a look-up succeeded. Starts a
+  /// look-up if the last one is too old. If `host` is an IP address, that address.
   std::vector<asio::ip::address> of(const std::string& host);
-  /// Why the last look-up of `host` brought nothing; empty if it did, or none ended yet.
+  /// The error of the last look-up of `host`; empty if it succeeded, or none has ended yet.
   [[nodiscard]] std::string why_not(const std::string& host) const;
-  /// No call of `found` comes after this.
+  /// `found` is not called after this.
   void stop();
 
  private:
@@ -38,10 +38,10 @@ class name_book {
   struct entry {
     std::vector<asio::ip::address> known;
     std::string failure;
-    clock::time_point next;  ///< when the resolver is asked again at the earliest
+    clock::time_point next;  ///< earliest time of the next look-up
     bool asking = false;
   };
-  /// What a thread of a look-up reaches; outlives the book.
+  /// Shared with the look-up threads; outlives the book.
   struct way_back;
   void ask(const std::string& host);
   void answered(const std::string& host, std::vector<asio::ip::address> addresses, std::string failure);

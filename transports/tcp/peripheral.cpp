@@ -9,8 +9,8 @@ namespace {
 
 constexpr std::size_t gateways_max = 8;
 constexpr unsigned doublings_max = 6;
-constexpr std::chrono::seconds silence{2};  // a gateway that was not heard for so long was gone, and is back
-constexpr std::chrono::seconds settled{5};  // a link that lived so long was no failure
+constexpr std::chrono::seconds silence{2};  // a beacon after a longer silence means that the gateway is back
+constexpr std::chrono::seconds settled{5};  // a link that lived this long resets the back-off
 
 }  // namespace
 
@@ -49,7 +49,7 @@ void peripheral::remove(std::uint64_t endpoint) {
     boost::system::error_code ignored;
     last.pause->cancel();
     if (last.dialling) last.dialling->close(ignored);
-    if (last.link) last.link->close(CPNS_DOWN_CLOSED, "the PNE left");
+    if (last.link) last.link->close(CPNS_DOWN_CLOSED, "the PNE was removed");
   });
 }
 
@@ -80,15 +80,15 @@ void peripheral::dial_all() {
     if (!p.link && !p.dialling) dial(endpoint);
 }
 
-/// A gateway that lost power announces itself again while this side still has the old connections, which its
-/// kernel does not know any more. Anybody can send a beacon, so it is a reason to ask and no more.
+/// A gateway that lost power sends beacons again while this side still has the old connections, which the
+/// gateway's kernel no longer knows. Anybody can send a beacon, so it only triggers a probe.
 void peripheral::probe_links_to(const asio::ip::tcp::endpoint& gateway) {
   for (const auto& [endpoint, p] : presences_)
     if (p.link && p.at == gateway) p.link->probe();
 }
 
-/// The next address to try: gateways in turn, and the addresses of one that is a name in turn. None while
-/// the names of all of them are still looked up.
+/// The next address to try: all gateways in turn, and for each name its addresses in turn. None while no name is
+/// resolved yet.
 std::optional<asio::ip::tcp::endpoint> peripheral::next_address(presence& p) {
   for (std::size_t tried = 0; tried < gateways_.size(); ++tried) {
     const auto turn = p.next_gateway++;
@@ -105,13 +105,13 @@ void peripheral::dial(std::uint64_t endpoint) {
   if (stopping_ || it == presences_.end() || gateways_.empty()) return;
   auto& p = it->second;
   if (p.link || p.dialling) return;
-  if (!has_room()) return again(endpoint);
+  if (!fits_one_more()) return retry_later(endpoint);
   const auto to = next_address(p);
-  if (!to) return again(endpoint);
+  if (!to) return retry_later(endpoint);
   p.at = *to;
   p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
   ++dialling_;
-  // No answer at all takes two minutes otherwise, and no other gateway is tried meanwhile.
+  // Without this, a gateway that does not answer would block the others for two minutes.
   p.pause->expires_after(std::chrono::milliseconds(settings_.connect_ms));
   p.pause->async_wait([socket = p.dialling](const boost::system::error_code& cancelled) {
     boost::system::error_code ignored;
@@ -126,7 +126,7 @@ void peripheral::dial(std::uint64_t endpoint) {
                               if (failed || !socket->is_open()) {
                                 ++counters_.connects_failed;
                                 found->second.dialling.reset();
-                                return again(endpoint);
+                                return retry_later(endpoint);
                               }
                               connected(endpoint);
                             });
@@ -146,22 +146,22 @@ void peripheral::connected(std::uint64_t endpoint) {
     if (it == presences_.end() || it->second.link != c) return;
     it->second.link.reset();
     if (clock::now() - it->second.up_since >= settled) it->second.failures = 0;
-    again(endpoint);
+    retry_later(endpoint);
   });
 }
 
-bool peripheral::has_room() {
+bool peripheral::fits_one_more() {
   if (link_count() + dialling_ < links_max_) return true;
   if (!std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
-             "more than " + std::to_string(links_max_) +
-                 " connections are not opened (max_links, and the files that this process may open: ulimit "
-                 "-n, LimitNOFILE); the other PNEs wait until one ends");
+             "the limit of " + std::to_string(links_max_) +
+                 " connections is reached (max_links, and the files that this process may open: ulimit -n, "
+                 "LimitNOFILE); the other PNEs wait until one ends");
   return false;
 }
 
-/// Exponential back-off with jitter, so that a thousand PNEs do not come back in one moment.
-void peripheral::again(std::uint64_t endpoint) {
+/// Exponential back-off with jitter, so that a thousand PNEs do not reconnect at the same moment.
+void peripheral::retry_later(std::uint64_t endpoint) {
   const auto it = presences_.find(endpoint);
   if (stopping_ || it == presences_.end()) return;
   auto& p = it->second;

@@ -1,5 +1,5 @@
 #pragma once
-// The PNEs' side: one connection an endpoint, to the gateways that were heard or configured, again and again.
+// The PNEs' side: keeps one connection per endpoint to a configured gateway, or to one found by its beacon.
 
 #include <map>
 #include <optional>
@@ -12,9 +12,9 @@ namespace cpns::tcp {
 
 class peripheral final : public hub {
  public:
-  /// Throws sdk::unavailable if the beacon port cannot be used. A probe hears nothing.
+  /// Throws sdk::unavailable if the beacon port cannot be used. A probe does not listen for beacons.
   peripheral(sdk::host out, settings s, bool probe);
-  /// [any-thread] False if there is such an endpoint.
+  /// [any-thread] False if the endpoint exists already.
   bool add(std::uint64_t endpoint);
   /// [any-thread]
   void remove(std::uint64_t endpoint);
@@ -23,13 +23,13 @@ class peripheral final : public hub {
   using clock = std::chrono::steady_clock;
   struct known_gateway {
     host_port at;
-    clock::time_point heard;  ///< last; never for a configured one
+    clock::time_point heard;  ///< last beacon; never for a configured gateway
   };
   struct presence {
     std::shared_ptr<connection> link;
     std::shared_ptr<asio::ip::tcp::socket> dialling;
-    asio::ip::tcp::endpoint at;                 ///< of either
-    std::unique_ptr<asio::steady_timer> pause;  ///< until the next attempt, or for the one under way
+    asio::ip::tcp::endpoint at;                 ///< gateway of `link` or `dialling`
+    std::unique_ptr<asio::steady_timer> pause;  ///< until the next attempt, or the timeout of the current one
     unsigned failures = 0;
     clock::time_point up_since;
     std::size_t next_gateway = 0;
@@ -38,19 +38,19 @@ class peripheral final : public hub {
   void probe_links_to(const asio::ip::tcp::endpoint& gateway);
   std::optional<asio::ip::tcp::endpoint> next_address(presence& p);
   void dial(std::uint64_t endpoint);
-  /// All that have no link, when a name was found.
+  /// Dials for all endpoints without a link, when a name was resolved.
   void dial_all();
   void connected(std::uint64_t endpoint);
-  void again(std::uint64_t endpoint);
-  /// False, and said once, when one more link does not fit.
-  bool has_room();
+  void retry_later(std::uint64_t endpoint);
+  /// False if the limit of links is reached; logs that once.
+  bool fits_one_more();
   void shut() override;
 
   name_book names_;
   std::unique_ptr<beacon_listener> beacons_;
-  std::vector<known_gateway> gateways_;  ///< configured ones first, then the newest heard
+  std::vector<known_gateway> gateways_;  ///< configured ones first, then those heard, the newest last
   std::map<std::uint64_t, presence> presences_;
-  std::size_t dialling_ = 0;  ///< attempts under way
+  std::size_t dialling_ = 0;  ///< pending attempts
   bool files_reported_ = false;
   std::mt19937 dice_{std::random_device{}()};
   std::mutex endpoints_guard_;

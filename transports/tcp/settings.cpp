@@ -14,7 +14,7 @@ std::vector<host_port> parse_list(const sdk::parameters& p, const char* name, ad
   return out;
 }
 
-/// A PNE connects to the address that a beacon came from, so the gateway has to listen there.
+/// A PNE connects to the source address of a beacon, so the gateway must be listening there.
 void check_reach(const settings& s) {
   const auto own = asio::ip::make_address(s.listen.host);
   for (const auto& to : s.announce) {
@@ -22,18 +22,17 @@ void check_reach(const settings& s) {
     const auto a = asio::ip::make_address(to.host, a_name);
     if (a_name) continue;
     const auto because = [&](const std::string& what) {
-      return sdk::bad_parameter{"announce", "a PNE that hears a beacon at " + text_of(to) +
-                                                " connects to the address that it came from, and listen is " +
+      return sdk::bad_parameter{"announce", "a PNE that receives a beacon at " + text_of(to) +
+                                                " connects to its source address, but listen is " +
                                                 text_of(s.listen) + ", " + what};
     };
     if (a.is_v4() && own.is_v6() && !own.is_unspecified()) throw because("an IPv6 address");
-    if (a.is_v6() && own.is_v4()) throw because("an IPv4 address; [::]:port takes both kinds");
-    if (own.is_loopback() && !a.is_loopback()) throw because("which is reached from this machine alone");
+    if (a.is_v6() && own.is_v4()) throw because("an IPv4 address; [::]:port accepts IPv4 and IPv6");
+    if (own.is_loopback() && !a.is_loopback()) throw because("which only this machine can reach");
   }
 }
 
-/// Left for others, where there are enough.
-constexpr std::uint64_t reserved_files = 128;
+constexpr std::uint64_t reserved_files = 128;  // for the rest of the process; at most half of the limit
 
 }  // namespace
 
@@ -49,7 +48,7 @@ settings read_settings(const sdk::parameters& p, cpns_role as) {
   s.network = p.text("network");
   s.mtu = static_cast<std::uint32_t>(p.number("mtu"));
   if (magic.size() + s.network.size() > s.mtu)
-    throw sdk::bad_parameter{"network", "the hello holds it in one frame, so with an mtu of " +
+    throw sdk::bad_parameter{"network", "the hello must fit into one frame, so with an mtu of " +
                                             std::to_string(s.mtu) + " it must have 1 to " +
                                             std::to_string(s.mtu - magic.size()) + " bytes"};
   s.max_links = p.number("max_links");
@@ -68,8 +67,9 @@ settings read_settings(const sdk::parameters& p, cpns_role as) {
     s.retry_ms = p.number("retry_ms");
     s.connect_ms = p.number("connect_ms");
     if (s.discover == 0 && s.connect.empty())
-      throw sdk::bad_parameter{"connect", "a PNE needs it (address:port of a gateway), or discover (the UDP "
-                                          "port of beacons)"};
+      throw sdk::bad_parameter{"connect",
+                               "a PNE needs connect (address:port of a gateway) or discover (the UDP "
+                               "port of beacons)"};
   }
   return s;
 }

@@ -2,15 +2,13 @@
 // A radio over TCP: the gateway listens and announces itself by UDP beacons, PNEs dial. Wire format:
 //
 //   frame    length (4 bytes, big-endian, 1 to mtu), then that many bytes
-//   hello    the first frame of a connection, from the PNE: "cpns-tcp/1", a zero byte, the network's name.
-//   The gateway
-//            answers nothing; it closes a connection whose hello is another one or does not come in
-//            `handshake_ms`.
+//   hello    the first frame of a connection, from the PNE: "cpns-tcp/1", a zero byte, the network's name. The
+//            gateway does not answer; it closes a connection with another hello, or none within `handshake_ms`
 //   beacon   one UDP datagram: "cpns-tcp/1", a zero byte, the gateway's TCP port (2 bytes, big-endian), the
-//   network's name
+//            network's name
 //
-// A peer that vanished without a word is found by TCP keepalives, see liveness.hpp: the frames need none.
-// Nothing here is secret or trusted: whoever connects is a stranger until the protocol above says otherwise.
+// A peer that vanished is detected by TCP keepalives (connection.cpp), so frames need none. Nothing here is secret
+// or trusted: a peer that connects is a stranger until the protocol above has verified it.
 
 #include <array>
 #include <cstdint>
@@ -23,41 +21,41 @@
 namespace cpns::tcp {
 
 inline constexpr std::array parameters{
-    sdk::text("listen", "The IP address and TCP port that PNEs connect to; port 0: one that is free.",
+    sdk::text("listen", "The IP address and TCP port that PNEs connect to; port 0: any free port.",
               "127.0.0.1:0", 3, 64, CPNS_PARAMETER_OF_CENTRAL | CPNS_PARAMETER_IS_ADDRESS),
     sdk::text(
         "announce",
-        "Where UDP beacons go: address:port or name:port, several with commas between; a broadcast address, "
+        "Destinations of UDP beacons: address:port or name:port, separated by commas; a broadcast address, "
         "or [ff02::1%INTERFACE], reaches all PNEs of a network.",
         "", 0, 1024, CPNS_PARAMETER_OF_CENTRAL),
     sdk::number("announce_ms", "Milliseconds between two beacons.", "500", 20, 3'600'000,
                 CPNS_PARAMETER_OF_CENTRAL),
-    sdk::number("handshake_ms", "Milliseconds that a connection has for its hello.", "5000", 10, 600'000,
-                CPNS_PARAMETER_OF_CENTRAL),
+    sdk::number("handshake_ms", "Milliseconds within which a connection must send its hello.", "5000", 10,
+                600'000, CPNS_PARAMETER_OF_CENTRAL),
     sdk::text("connect",
-              "Gateways that are dialled without a beacon: address:port or name:port, several with commas "
-              "between.",
-              "", 0, 1024, CPNS_PARAMETER_OF_PERIPHERAL | CPNS_PARAMETER_IS_ADDRESS),
+              "Gateways to connect to without a beacon: address:port or name:port, separated by commas.", "",
+              0, 1024, CPNS_PARAMETER_OF_PERIPHERAL | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("connect_ms", "Milliseconds that one attempt to connect may take.", "5000", 100, 600'000,
                 CPNS_PARAMETER_OF_PERIPHERAL),
-    sdk::number("discover", "The UDP port where beacons are heard; 0: none.", "0", 0, 65535,
+    sdk::number("discover", "The UDP port on which beacons are received; 0: none.", "0", 0, 65535,
                 CPNS_PARAMETER_OF_PERIPHERAL),
-    sdk::number("retry_ms",
-                "Milliseconds before dialling again; doubled up to 64 times, and moved at random.", "200", 10,
-                600'000, CPNS_PARAMETER_OF_PERIPHERAL),
-    sdk::text("network", "A name; gateways and PNEs of other networks are left alone.", "cpns", 1, 64),
+    sdk::number(
+        "retry_ms",
+        "Milliseconds before connecting again; doubles after each failure, up to 64 times this, with random "
+        "jitter.",
+        "200", 10, 600'000, CPNS_PARAMETER_OF_PERIPHERAL),
+    sdk::text("network", "A name; gateways and PNEs of other networks are ignored.", "cpns", 1, 64),
     sdk::number("mtu", "Bytes of a frame; the same on both sides.", "1026", 23, 65535),
     sdk::number("max_links", "Links at the same time.", "8192", 1, 1'000'000),
-    sdk::number("frame_ms", "Milliseconds in which a frame that was begun has to be whole.", "5000", 10,
-                600'000),
-    sdk::number("dead_ms",
-                "Milliseconds after which a peer is dead that answers nothing, not even TCP keepalives, and "
-                "its link goes down.",
-                "30000", 2000, 3'600'000),
-    sdk::number("queue_bytes", "Bytes that wait for one link at most.", "65536", 2048, 16 * 1024 * 1024),
+    sdk::number("frame_ms", "Milliseconds within which a frame must arrive whole.", "5000", 10, 600'000),
+    sdk::number(
+        "dead_ms",
+        "Milliseconds after which a link goes down whose peer answers nothing, not even TCP keepalives.",
+        "30000", 2000, 3'600'000),
+    sdk::number("queue_bytes", "Maximum bytes queued per link.", "65536", 2048, 16 * 1024 * 1024),
 };
 
-/// What the parameters say.
+/// The parsed parameters.
 struct settings {
   // central
   host_port listen;
@@ -76,11 +74,11 @@ struct settings {
 /// Throws sdk::bad_parameter.
 settings read_settings(const sdk::parameters& p, cpns_role as);
 
-/// How many of `max_links` this process can have open: some descriptors are left for stores and other
-/// sockets, which a peer that only connects must not be able to take away.
+/// How many of `max_links` fit into this process's file limit. Some descriptors are reserved for stores and other
+/// sockets, so that peers cannot exhaust them merely by connecting.
 std::uint64_t links_that_fit(std::uint64_t max_links);
 
-/// "cpns-tcp/1", a zero byte: what hello and beacon begin with.
+/// The prefix of hello and beacon: "cpns-tcp/1" and a zero byte.
 inline const std::string magic{"cpns-tcp/1\0", 11};
 
 }  // namespace cpns::tcp

@@ -1,4 +1,4 @@
-// The tcp radio. Its parameters and its wire format stand in settings.hpp.
+// The tcp radio. See settings.hpp for its parameters and its wire format.
 
 #include "plugins/sdk/extensions.hpp"
 #include "transports/tcp/central.hpp"

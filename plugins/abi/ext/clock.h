@@ -1,9 +1,9 @@
 #ifndef CPNS_ABI_EXT_CLOCK_H
 #define CPNS_ABI_EXT_CLOCK_H
-/* Simulated time. Of the host, and only while the time of cpns.timer/1 is simulated: it stands while anybody
- * holds it or a function of cpns.timer/1 or cpns.fd/1 runs, and then jumps to the next timer. A radio that
- * waits by cpns.timer/1 alone needs nothing of this. One that has threads or queues of its own holds the time
- * while something is under way in them that is due now, or it would happen later than it did. Since 1.1. */
+/* Simulated time. Provided by the host, and only while the time of cpns.timer/1 is simulated. Time stands still
+ * while a plugin holds it or a callback of cpns.timer/1 or cpns.fd/1 runs; then it jumps to the next timer. A
+ * radio that waits only with cpns.timer/1 does not need this. A radio with its own threads or queues holds the
+ * time while they process something that is due now; otherwise it would happen too late. Since 1.1. */
 
 #include <stdint.h>
 
@@ -16,11 +16,11 @@ extern "C" {
 typedef struct cpns_ext_clock {
   uint32_t size; /* sizeof(cpns_ext_clock) as the host was built */
   uint32_t reserved;
-  /* [any-thread, until close has returned] Time stands until as many calls of release have followed.
+  /* [any-thread, until close has returned] Time stands still until release was called as many times as hold.
    * `context` is that of the host. */
   void (*hold)(void* context);
-  /* [any-thread, until close has returned] Once for each hold. What is still held when close returns is let
-   * go by the host. */
+  /* [any-thread, until close has returned] Once for each hold. The host releases all remaining holds when close
+   * returns. */
   void (*release)(void* context);
 } cpns_ext_clock;
 

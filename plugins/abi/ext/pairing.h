@@ -1,7 +1,7 @@
 #ifndef CPNS_ABI_EXT_PAIRING_H
 #define CPNS_ABI_EXT_PAIRING_H
-/* What radios with a pairing of their own (Bluetooth) know of it. The messages above need none: this is for
- * people to see, and to be rid of. Of the plugin. Since 1.1. */
+/* The pairing state of radios that have their own pairing (Bluetooth). The protocol above does not depend on it;
+ * operators can display it and remove a pairing. Provided by the plugin. Since 1.1. */
 
 #include <stdint.h>
 
@@ -14,8 +14,8 @@ extern "C" {
 typedef enum cpns_pairing {
   CPNS_PAIRING_UNKNOWN = 0,
   CPNS_PAIRING_NONE = 1,         /* the radio sends in the clear */
-  CPNS_PAIRING_ENCRYPTED = 2,    /* paired, and nobody compared anything */
-  CPNS_PAIRING_AUTHENTICATED = 3 /* paired, and somebody did */
+  CPNS_PAIRING_ENCRYPTED = 2,    /* paired without authentication: no passkey was compared or entered */
+  CPNS_PAIRING_AUTHENTICATED = 3 /* paired with authentication */
 } cpns_pairing;
 
 typedef struct cpns_ext_pairing {
@@ -23,8 +23,8 @@ typedef struct cpns_ext_pairing {
   uint32_t reserved;
   /* [any-thread] CPNS_PAIRING_UNKNOWN for links that are not up. `context` is that of the transport. */
   cpns_pairing (*of_link)(void* context, uint64_t link);
-  /* [any-thread] Central: drops what pairing left of the peer at `address`, and its link with it. Unknown
-   * ones are ignored. */
+  /* [any-thread] Central: deletes the pairing with the peer at `address` and closes its link. Unknown addresses
+   * are ignored. */
   void (*forget)(void* context, const char* address);
 } cpns_ext_pairing;
 

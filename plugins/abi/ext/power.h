@@ -1,6 +1,6 @@
 #ifndef CPNS_ABI_EXT_POWER_H
 #define CPNS_ABI_EXT_POWER_H
-/* How much a radio may spend. Of the plugin. Since 1.1. */
+/* Energy saving. Provided by the plugin. Since 1.1. */
 
 #include <stdint.h>
 
@@ -13,15 +13,15 @@ extern "C" {
 #endif
 
 typedef enum cpns_power {
-  CPNS_POWER_FULL = 1,  /* what serves PNEs best; so it begins */
-  CPNS_POWER_SAVING = 2 /* PNEs may be found and answered seconds later, if that saves energy */
+  CPNS_POWER_FULL = 1,  /* finds and answers PNEs as fast as possible; the initial state */
+  CPNS_POWER_SAVING = 2 /* may find and answer PNEs seconds later, if that saves energy */
 } cpns_power;
 
 typedef struct cpns_ext_power {
   uint32_t size; /* sizeof(cpns_ext_power) as the plugin was built */
   uint32_t reserved;
-  /* [any-thread] From now on; links stay. CPNS_UNSUPPORTED for a value that is not known. `context` is that
-   * of the transport. */
+  /* [any-thread] Applies from now on; links stay up. CPNS_UNSUPPORTED for an unknown value. `context` is that of
+   * the transport. */
   cpns_status (*set)(void* context, uint32_t power);
 } cpns_ext_power;
 

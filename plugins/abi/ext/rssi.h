@@ -1,6 +1,6 @@
 #ifndef CPNS_ABI_EXT_RSSI_H
 #define CPNS_ABI_EXT_RSSI_H
-/* How strong a peer is received. Of the plugin. */
+/* Received signal strength of a peer. Provided by the plugin. */
 
 #include <stdint.h>
 

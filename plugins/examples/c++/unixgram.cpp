@@ -1,7 +1,7 @@
-// A radio of UNIX datagrams (SOCK_SEQPACKET: they keep their order, and the end of a peer is told). Gateway
-// and PNEs are processes of one machine and meet at FOLDER/gateway; a link is a connection, which the gateway
-// greets with one byte when it takes it, and a frame is a datagram. There is no thread: the host's timers and
-// descriptors drive it, and every callback comes from there.
+// A radio over UNIX sockets (SOCK_SEQPACKET, which keeps the order and reports the end of a peer). Gateway and
+// PNEs are processes of one machine and find each other at FOLDER/gateway. A link is a connection, which the
+// gateway greets with one byte when it accepts it; a frame is a datagram. It has no thread: the host's timers and
+// descriptor watches drive it, and all callbacks run in their thread.
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -27,8 +27,8 @@ constexpr std::uint64_t tick_ms = 20;
 constexpr int kind = SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK;
 
 constexpr std::array specs{
-    sdk::text("folder", "Where gateway and PNEs meet; both may write there.", nullptr, 1, 90,
-              CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
+    sdk::text("folder", "Folder of the common socket; gateway and PNEs need write permission.", nullptr, 1,
+              90, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("mtu", "Bytes of a frame; the same on both sides.", "512", 23, 4096),
     sdk::number("max_links", "Links at the same time.", "64", 1, 10'000),
 };
@@ -40,7 +40,7 @@ class own_radio final : public sdk::radio {
         max_links_(p.number("max_links")) {
     const auto path = p.text("folder") + "/gateway";
     std::strncpy(gateway_.sun_path, path.c_str(), sizeof gateway_.sun_path - 1);
-    if (probe) return;  // checked, and left no trace
+    if (probe) return;  // the parameters are checked; leave no trace
     if (central_) listen();
     loop_.after(0, [this] { tick(); });
   }
@@ -92,7 +92,7 @@ class own_radio final : public sdk::radio {
       std::lock_guard lock{guard_};
       closing_ = true;
     }
-    loop_.stop();  // from here on nothing of ours runs in the host's thread
+    loop_.stop();  // after this, no callback of this radio runs in the host's thread
   }
 
  private:
@@ -100,12 +100,12 @@ class own_radio final : public sdk::radio {
     int fd = -1;
     std::uint64_t endpoint = 0;
     bool greeted = false;
-    std::uint32_t ending = 0;  ///< 0, or why it goes down at the next tick
+    std::uint32_t ending = 0;  ///< 0, or the reason why it goes down at the next tick
     sdk::loop::watch watch{};
     void end(std::uint32_t why) { ending = ending != 0 ? ending : why; }
   };
 
-  /// One of a gateway that is gone is replaced; one that answers is somebody else's.
+  /// Replaces the socket of a gateway that is gone; fails if another gateway answers at it.
   void listen() {
     const auto* at = reinterpret_cast<const sockaddr*>(&gateway_);
     listener_ = ::socket(AF_UNIX, kind, 0);
@@ -116,7 +116,7 @@ class own_radio final : public sdk::radio {
     throw sdk::unavailable{std::string{gateway_.sun_path} + ": " + std::strerror(why)};
   }
 
-  /// In the host's thread, all the time: connects what can be, and ends what is over.
+  /// In the host's thread, periodically: makes new connections, and reports links that have ended.
   void tick() {
     std::vector<std::pair<std::uint64_t, link*>> fresh;
     std::vector<std::pair<std::uint64_t, std::unique_ptr<link>>> over;
@@ -144,7 +144,7 @@ class own_radio final : public sdk::radio {
     if (!closing_) loop_.after(tick_ms, [this] { tick(); });
   }
 
-  /// With the lock: a new connection, if there is one to be had.
+  /// Call it with the lock held: a new connection, if possible now; otherwise nullptr.
   link* connected() {
     if (closing_ || links_.size() >= max_links_) return nullptr;
     auto l = std::make_unique<link>();
@@ -168,7 +168,7 @@ class own_radio final : public sdk::radio {
     return links_.emplace(id, std::move(l)).first->second.get();
   }
 
-  /// In the host's thread: datagrams came, or there is room for more.
+  /// In the host's thread: datagrams arrived, or more can be sent.
   void ready(std::uint64_t id, link& l, std::uint32_t events) {
     if ((events & CPNS_FD_WRITABLE) != 0) {
       l.watch.wait_for(CPNS_FD_READABLE);
@@ -200,10 +200,10 @@ class own_radio final : public sdk::radio {
   const std::uint64_t mtu_, max_links_;
   sockaddr_un gateway_{AF_UNIX, {}};
   int listener_ = -1;
-  std::mutex guard_;  ///< of all below; not held while the host may call back or wait
+  std::mutex guard_;  ///< protects all below; not held during calls in which the host may call back or wait
   bool scanning_ = false, closing_ = false;
   std::uint64_t last_link_ = 0;
-  std::map<std::uint64_t, bool> endpoints_;  ///< and whether a connection is there
+  std::map<std::uint64_t, bool> endpoints_;  ///< endpoint to whether it has a connection
   std::map<std::uint64_t, std::unique_ptr<link>> links_;
 };
 

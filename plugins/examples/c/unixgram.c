@@ -1,7 +1,7 @@
-/* A radio of UNIX datagrams (SOCK_SEQPACKET: they keep their order, and the end of a peer is told), in C
- * alone. Gateway and PNEs are processes of one machine and meet at FOLDER/gateway; a link is a connection,
- * which the gateway greets with one byte when it takes it, and a frame is a datagram. There is no thread: the
- * host's timers and descriptors drive it, and every callback comes from there. */
+/* A radio over UNIX sockets (SOCK_SEQPACKET, which keeps the order and reports the end of a peer), in plain C.
+ * Gateway and PNEs are processes of one machine and find each other at FOLDER/gateway. A link is a connection,
+ * which the gateway greets with one byte when it accepts it; a frame is a datagram. It has no thread: the host's
+ * timers and descriptor watches drive it, and all callbacks run in their thread. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <pthread.h>
@@ -18,16 +18,16 @@ enum { links_max = 64, mtu_max = 4096, tick_ms = 20, kind = SOCK_SEQPACKET | SOC
 enum { traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED };
 
 static const cpns_parameter_spec specs[] = {
-    {"folder", "Where gateway and PNEs meet; both may write there.", CPNS_PARAMETER_TEXT,
+    {"folder", "Folder of the common socket; gateway and PNEs need write permission.", CPNS_PARAMETER_TEXT,
      CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS, NULL, 1, 90, NULL},
     {"mtu", "Bytes of a frame; the same on both sides.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH, "512",
      23, mtu_max, NULL}};
 static const cpns_parameter_list known = CPNS_PARAMETER_LIST(specs);
 
-struct place { /* of a link, or of an endpoint that looks for one */
+struct slot { /* a link, or an endpoint that waits for one */
   struct radio* radio;
   int fd;                         /* -1: not connected */
-  uint32_t ending;                /* 0, or why it goes down at the next tick */
+  uint32_t ending;                /* 0, or the reason why it goes down at the next tick */
   uint64_t watch, endpoint, link; /* endpoint 0: none, or removed; link 0: not greeted yet */
 };
 
@@ -39,21 +39,22 @@ struct radio {
   struct sockaddr_un gateway;
   bool central;
   uint32_t mtu;
-  pthread_mutex_t lock; /* of all below; not held while the host may call back or wait */
+  pthread_mutex_t
+      lock; /* protects all below; not held during calls in which the host may call back or wait */
   bool scanning, closing;
   int listener;
   uint64_t tick, last_link;
-  struct place places[links_max];
+  struct slot slots[links_max];
 };
 
-#define each_place(p, r)                                                                                     \
-  struct place* p = (r)->places;                                                                             \
-  p < (r)->places + links_max;                                                                               \
+#define each_slot(p, r)                                                                                      \
+  struct slot* p = (r)->slots;                                                                               \
+  p < (r)->slots + links_max;                                                                                \
   ++p
 
-/* In the host's thread: datagrams came, or there is room for more. */
+/* In the host's thread: datagrams arrived, or more can be sent. */
 static void ready(void* user, uint32_t events) {
-  struct place* p = user;
+  struct slot* p = user;
   struct radio* r = p->radio;
   uint8_t data[mtu_max];
   if (events & CPNS_FD_WRITABLE) r->fds->change(r->host->context, p->watch, CPNS_FD_READABLE);
@@ -73,8 +74,8 @@ static void ready(void* user, uint32_t events) {
   }
 }
 
-/* With the lock: a connection for the place, if there is one to be had. */
-static bool connected(struct radio* r, struct place* p) {
+/* Call it with the lock held: connects the slot, if possible now. */
+static bool connected(struct radio* r, struct slot* p) {
   if (r->closing || p->fd >= 0 || (r->central ? !r->scanning : p->endpoint == 0)) return false;
   p->fd =
       r->central ? accept4(r->listener, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK) : socket(AF_UNIX, kind, 0);
@@ -86,11 +87,11 @@ static bool connected(struct radio* r, struct place* p) {
   return p->watch != 0;
 }
 
-/* In the host's thread, all the time: connects what can be, and ends what is over. */
+/* In the host's thread, periodically: connects free slots, and reports links that have ended. */
 static void tick(void* user) {
   struct radio* r = user;
   bool none_waits = false;
-  for (each_place(p, r)) {
+  for (each_slot(p, r)) {
     pthread_mutex_lock(&r->lock);
     const bool fresh = !none_waits && connected(r, p);
     none_waits = none_waits || (r->central && p->fd < 0);
@@ -103,7 +104,7 @@ static void tick(void* user) {
     if (p->link != 0) r->host->link_down(r->host->context, p->link, why, NULL);
     pthread_mutex_lock(&r->lock);
     close(p->fd);
-    *p = (struct place){r, -1, 0, 0, p->endpoint, 0};
+    *p = (struct slot){r, -1, 0, 0, p->endpoint, 0};
     pthread_mutex_unlock(&r->lock);
   }
   pthread_mutex_lock(&r->lock);
@@ -124,9 +125,9 @@ static cpns_status scan(void* context, bool on) {
   return r->central ? CPNS_OK : CPNS_UNSUPPORTED;
 }
 
-/* With the lock: the place of a link, or of an endpoint; both 0: a free one. */
-static struct place* find(struct radio* r, uint64_t endpoint, uint64_t link) {
-  for (each_place(p, r))
+/* Call it with the lock held: the slot of a link, or of an endpoint; both 0: a free one. */
+static struct slot* find(struct radio* r, uint64_t endpoint, uint64_t link) {
+  for (each_slot(p, r))
     if (link != 0 ? p->link == link && p->ending == 0
                   : p->endpoint == endpoint && (endpoint != 0 || p->fd < 0))
       return p;
@@ -136,7 +137,7 @@ static struct place* find(struct radio* r, uint64_t endpoint, uint64_t link) {
 static cpns_status add_endpoint(void* context, uint64_t endpoint, const char* name) {
   struct radio* r = context;
   pthread_mutex_lock(&r->lock);
-  struct place* p = r->central || find(r, endpoint, 0) != NULL ? NULL : find(r, 0, 0);
+  struct slot* p = r->central || find(r, endpoint, 0) != NULL ? NULL : find(r, 0, 0);
   if (p != NULL) p->endpoint = endpoint;
   pthread_mutex_unlock(&r->lock);
   return (void)name, p != NULL ? CPNS_OK : r->central ? CPNS_UNSUPPORTED : CPNS_LIMIT;
@@ -144,7 +145,7 @@ static cpns_status add_endpoint(void* context, uint64_t endpoint, const char* na
 
 static void end(struct radio* r, uint64_t endpoint, uint64_t link) {
   pthread_mutex_lock(&r->lock);
-  struct place* p = endpoint != 0 || link != 0 ? find(r, endpoint, link) : NULL;
+  struct slot* p = endpoint != 0 || link != 0 ? find(r, endpoint, link) : NULL;
   if (p != NULL && link == 0) p->endpoint = 0;
   if (p != NULL && p->fd >= 0 && p->ending == 0) p->ending = CPNS_DOWN_CLOSED;
   pthread_mutex_unlock(&r->lock);
@@ -156,7 +157,7 @@ static cpns_status send_frame(void* context, uint64_t link, const uint8_t* data,
   struct radio* r = context;
   if (size == 0 || size > r->mtu) return CPNS_LIMIT;
   pthread_mutex_lock(&r->lock);
-  struct place* p = link != 0 ? find(r, 0, link) : NULL;
+  struct slot* p = link != 0 ? find(r, 0, link) : NULL;
   const bool sent = p != NULL && send(p->fd, data, size, MSG_NOSIGNAL) >= 0;
   const bool full = p != NULL && !sent && errno == EAGAIN;
   if (full) r->fds->change(r->host->context, p->watch, CPNS_FD_READABLE | CPNS_FD_WRITABLE);
@@ -168,10 +169,10 @@ static cpns_status send_frame(void* context, uint64_t link, const uint8_t* data,
 static void close_radio(void* context) {
   struct radio* r = context;
   pthread_mutex_lock(&r->lock);
-  r->closing = true; /* nothing begins any more */
+  r->closing = true; /* no new ticks and connections */
   pthread_mutex_unlock(&r->lock);
   r->timer->stop(r->host->context, r->tick);
-  for (each_place(p, r)) {
+  for (each_slot(p, r)) {
     r->fds->unwatch(r->host->context, p->watch);
     if (p->fd >= 0) close(p->fd);
   }
@@ -180,7 +181,7 @@ static void close_radio(void* context) {
   free(r);
 }
 
-/* One of a gateway that is gone is replaced; one that answers is somebody else's. */
+/* Replaces the socket of a gateway that is gone; fails if another gateway answers at it. */
 static bool bind_gateway(struct radio* r) {
   struct sockaddr* at = (struct sockaddr*)&r->gateway;
   r->listener = socket(AF_UNIX, kind, 0);
@@ -203,7 +204,7 @@ static cpns_status open_radio(const cpns_host* host, const cpns_open_args* args,
   r->gateway.sun_family = AF_UNIX;
   r->listener = -1;
   pthread_mutex_init(&r->lock, NULL);
-  for (each_place(p, r)) *p = (struct place){r, -1, 0, 0, 0, 0};
+  for (each_slot(p, r)) *p = (struct slot){r, -1, 0, 0, 0, 0};
   const char* folder = cpns_parameter_text(&known, args, "folder");
   snprintf(r->gateway.sun_path, sizeof r->gateway.sun_path, "%s/gateway", folder);
   if (r->timer == NULL || r->fds == NULL || (r->central && !args->probe && !bind_gateway(r))) {

@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // Says that the link is gone, and then finds one more frame in its buffer.
+  // Reports the link down, and then passes one more frame from its buffer.
   void tell_down(std::uint64_t l) override {
     const std::uint8_t last[20] = {};
     radio::tell_down(l);

@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // Takes the call, and says nothing of how it ended.
+  // Accepts the call, but never reports its outcome.
   cpns_status connect(const std::string&) override {
     return role_ == CPNS_ROLE_CENTRAL ? CPNS_OK : CPNS_UNSUPPORTED;
   }

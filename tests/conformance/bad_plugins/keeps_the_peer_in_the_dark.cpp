@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // The first link that the central disconnects is not told of to the peripheral.
+  // Does not report the end of the first link that the central disconnects to the peripheral.
   bool has_room() override { return links_.size() + (done_ ? 1 : 0) < max_links; }
   void disconnect(std::uint64_t l) override {
     std::lock_guard lock{bad::air().guard};

@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // The state of an instance is not freed.
+  // Never frees the state of an instance.
   void opened() override { lost_ = new bad::bytes(4000); }
   bad::bytes* lost_ = nullptr;
 };

@@ -1,4 +1,4 @@
-// No fault: a radio that was built when the interface was 1.0.
+// No fault: a radio built for interface 1.0.
 #include "small_radio.hpp"
 
 namespace {

@@ -4,8 +4,8 @@ namespace {
 
 constexpr cpns_parameter_spec specs[] = {
     bad::specs[0],
-    {"channel", "A number that both sides keep to themselves.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH,
-     "41", 1, 40, nullptr},
+    {"channel", "A number without an effect.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH, "41", 1, 40,
+     nullptr},
 };
 
 }  // namespace

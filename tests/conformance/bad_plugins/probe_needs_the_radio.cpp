@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // Wants the adapter for itself, also for a probe.
+  // Requires exclusive use of the adapter, even for a probe.
   static cpns_status before_open(const cpns_host*, const cpns_open_args* args) {
     std::lock_guard lock{bad::air().guard};
     return args->probe && !bad::air().radios.empty() ? CPNS_UNAVAILABLE : CPNS_OK;

@@ -1,4 +1,4 @@
-/* Says that its entry is smaller than that of any version of the interface. */
+/* The size of its entry is smaller than in any version of the interface. */
 #include "plugins/abi/transport.h"
 
 static cpns_status open_it(const cpns_host* host, const cpns_open_args* args, const cpns_transport** out) {

@@ -1,6 +1,6 @@
 #pragma once
-// A small radio inside one process that keeps every rule. Each bad plugin beside this file breaks one, by
-// overriding a member; `good.cpp` overrides nothing and has to pass.
+// A small radio inside one process that keeps every rule. Each bad plugin in this folder breaks one rule by
+// overriding a member; `good.cpp` overrides nothing and must pass.
 
 #include <poll.h>
 
@@ -22,22 +22,22 @@
 namespace bad {
 
 inline constexpr cpns_parameter_spec specs[] = {
-    {"network", "A name; radios of one process meet when it is the same.", CPNS_PARAMETER_TEXT,
+    {"network", "A name; radios of one process with the same name reach each other.", CPNS_PARAMETER_TEXT,
      CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS, "small", 1, 64, nullptr},
-    {"channel", "A number that both sides keep to themselves.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH,
-     "7", 1, 40, nullptr},
-    {"loud", "Whether it is loud.", CPNS_PARAMETER_BOOLEAN, CPNS_PARAMETER_OF_CENTRAL, "false", 0, 0,
+    {"channel", "A number without an effect.", CPNS_PARAMETER_NUMBER, CPNS_PARAMETER_OF_BOTH, "7", 1, 40,
+     nullptr},
+    {"loud", "A switch without an effect.", CPNS_PARAMETER_BOOLEAN, CPNS_PARAMETER_OF_CENTRAL, "false", 0, 0,
      nullptr},
 };
 inline constexpr cpns_parameter_list known = CPNS_PARAMETER_LIST(specs);
 
 using bytes = std::vector<std::uint8_t>;
 
-/// A fault that takes its time.
+/// Blocks for `ms` milliseconds.
 inline void pause(int ms) { ::poll(nullptr, 0, ms); }
 
 class radio;
-/// What all instances of the process share; the lock of everything below.
+/// State of all instances of the process. `guard` also protects all members of radio.
 struct shared {
   std::mutex guard;
   std::set<radio*> radios;
@@ -53,16 +53,16 @@ class radio {
     return role_ == role && network_ == network;
   }
 
-  /// Whether open may take these.
+  /// Called in open; anything but CPNS_OK ends it.
   static cpns_status check_parameters(const cpns_host* host, const cpns_open_args* args) {
     return cpns_parameters_check(&known, host, args);
   }
   static bool knows_role(std::uint32_t role) {
     return role == CPNS_ROLE_CENTRAL || role == CPNS_ROLE_PERIPHERAL;
   }
-  /// Before anything else in open; anything but CPNS_OK ends it.
+  /// Called in open after the checks; anything but CPNS_OK ends it.
   static cpns_status before_open(const cpns_host*, const cpns_open_args*) { return CPNS_OK; }
-  /// The last thing in open.
+  /// Called last in open.
   virtual void opened() {}
 
  protected:
@@ -72,7 +72,7 @@ class radio {
   struct link {
     radio* peer = nullptr;
     std::uint64_t peer_link = 0, endpoint = 0, presented = 0;
-    std::size_t on_air = 0;  ///< frames that this side sent and that have not arrived
+    std::size_t on_air = 0;  ///< frames sent by this side that have not arrived yet
     bool blocked = false, told_up = false;
   };
 
@@ -81,7 +81,7 @@ class radio {
   virtual std::uint32_t traits() {
     return CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
   }
-  // In the worker's thread, without the lock.
+  // Called in the worker's thread, without the lock.
   virtual void tell_up(std::uint64_t l, std::uint64_t endpoint) {
     host_->link_up(host_->context, l, endpoint, "small");
   }
@@ -90,7 +90,7 @@ class radio {
   virtual void hand_up(std::uint64_t l, bytes frame) {
     host_->frame(host_->context, l, frame.data(), frame.size());
   }
-  /// Under the lock: this frame is lost, or overtakes others.
+  /// Called with the lock held: whether the frame is lost, or overtakes others.
   virtual bool loses_frame() { return false; }
   virtual bool overtakes() { return false; }
 
@@ -104,7 +104,7 @@ class radio {
   virtual void disconnect(std::uint64_t l);
   virtual void close();
 
-  /// Under the lock from here on.
+  /// All below is called with the lock held.
   void post(std::function<void()> task, bool first = false);
   virtual void cut(std::uint64_t l);
   std::vector<std::uint64_t> links_of(std::uint64_t endpoint);
@@ -140,9 +140,9 @@ cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_t
   constexpr auto first_host = offsetof(cpns_host, get_extension) + sizeof host->get_extension;
   if (host->size < first_host || args->size < sizeof(cpns_open_args)) return CPNS_ERROR;
   if (!Radio::knows_role(args->role)) return CPNS_UNSUPPORTED;
-  if (const auto said = Radio::check_parameters(host, args); said != CPNS_OK) return said;
+  if (const auto checked = Radio::check_parameters(host, args); checked != CPNS_OK) return checked;
   const std::string network = cpns_parameter_text(&known, args, "network");
-  if (const auto said = Radio::before_open(host, args); said != CPNS_OK) return said;
+  if (const auto early = Radio::before_open(host, args); early != CPNS_OK) return early;
   auto* made = new Radio{host, args->role, args->probe ? "a probe" : network};
   made->opened();
   *out = made->table();
@@ -151,7 +151,7 @@ cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_t
 
 }  // namespace bad
 
-/// Defines the exported entry, with other declarations or the usual ones.
+/// Defines the exported entry, with the given declarations or the default ones.
 #define BAD_PLUGIN_WITH(Radio, Specs, count)                                                                 \
   extern "C" CPNS_EXPORT const cpns_transport_entry_t cpns_transport_entry = {                               \
       sizeof(cpns_transport_entry_t),                                                                        \

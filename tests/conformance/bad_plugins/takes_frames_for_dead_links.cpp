@@ -6,8 +6,8 @@ class faulty final : public bad::radio {
  public:
   using radio::radio;
   cpns_status send(std::uint64_t l, const std::uint8_t* data, std::size_t size) override {
-    const auto said = radio::send(l, data, size);
-    return said == CPNS_NO_LINK ? CPNS_OK : said;
+    const auto sent = radio::send(l, data, size);
+    return sent == CPNS_NO_LINK ? CPNS_OK : sent;
   }
 };
 

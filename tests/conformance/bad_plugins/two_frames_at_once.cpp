@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // Two threads hand up what comes in, and both take the small ones.
+  // Two threads pass received frames to the host, and both pass those of 30 bytes.
   void hand_up(std::uint64_t l, bad::bytes frame) override {
     std::thread other;
     if (frame.size() == 30) other = std::thread{[this, l, frame] { radio::hand_up(l, frame); }};

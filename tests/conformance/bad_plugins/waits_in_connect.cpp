@@ -5,7 +5,7 @@ namespace {
 class faulty final : public bad::radio {
  public:
   using radio::radio;
-  // Looks the address up, and takes its time for it.
+  // Blocks, as if it resolved the address.
   cpns_status connect(const std::string& address) override {
     if (address.size() > 1000) bad::pause(5500);
     return CPNS_UNSUPPORTED;

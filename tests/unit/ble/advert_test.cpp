@@ -1,4 +1,4 @@
-// What is advertised, and what is taken for it.
+// Advertisements: encoding and decoding.
 
 #include "transports/ble/advert.hpp"
 
@@ -9,14 +9,14 @@ namespace {
 
 using data = std::vector<std::uint8_t>;
 
-TEST(advert, is_what_the_protocol_page_says) {
+TEST(advert, is_encoded_as_in_the_protocol_page) {
   EXPECT_EQ(encode({.channel = true, .gatt = false, .psm = 0xC5, .tag = 0x1234}),
             (data{'C', 'P', 0x11, 0xC5, 0x12, 0x34}));
   EXPECT_EQ(encode({.channel = true, .gatt = true, .psm = 0x80, .tag = 1}),
             (data{'C', 'P', 0x13, 0x80, 0, 1}));
 }
 
-TEST(advert, comes_back) {
+TEST(advert, is_decoded_as_it_was_encoded) {
   const auto a = decode(encode({.channel = true, .gatt = true, .psm = 0xFF, .tag = 0xBEEF}));
   ASSERT_TRUE(a);
   EXPECT_TRUE(a->channel);
@@ -25,7 +25,7 @@ TEST(advert, comes_back) {
   EXPECT_EQ(a->tag, 0xBEEF);
 }
 
-TEST(advert, of_others_is_none) {
+TEST(advert, is_refused_when_its_data_is_invalid) {
   EXPECT_FALSE(decode({}));
   EXPECT_FALSE(decode(data{'C', 'P', 0x11, 0xC5, 0}));
   EXPECT_FALSE(decode(data{'C', 'Q', 0x11, 0xC5, 0, 0}));
@@ -34,7 +34,7 @@ TEST(advert, of_others_is_none) {
   EXPECT_FALSE(decode(data{'C', 'P', 0x11, 0x7F, 0, 0})) << "no dynamic PSM";
 }
 
-TEST(advert, of_a_later_minor_version_is_read) {
+TEST(advert, is_decoded_when_a_later_minor_version_sent_it) {
   EXPECT_TRUE(decode(data{'C', 'P', 0x1D, 0xC5, 0, 0, 9, 9, 9}));
   const auto only_gatt = decode(data{'C', 'P', 0x13, 0, 0, 0});
   ASSERT_TRUE(only_gatt);

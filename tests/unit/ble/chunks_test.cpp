@@ -1,4 +1,4 @@
-// Frames over GATT: what goes comes, and nothing else makes a frame.
+// Frames over GATT: sent frames arrive, and no other bytes become a frame.
 
 #include "transports/ble/chunks.hpp"
 
@@ -26,7 +26,7 @@ data numbered(std::size_t size, std::uint8_t first = 0) {
 struct side : chunks {
   explicit side(std::size_t chunk = chunk_min, std::uint8_t window = 4, std::size_t mtu = 1026)
       : chunks({.session = 7, .chunk = chunk, .send_window = window, .receive_window = window, .mtu = mtu}) {}
-  /// What it sends now.
+  /// The chunks that it sends now.
   std::vector<data> send() {
     std::vector<data> out;
     while (const auto c = next()) {
@@ -42,7 +42,7 @@ struct side : chunks {
   }
 };
 
-/// Carries chunks to and fro until nothing moves. The frames that arrived at `to`.
+/// Delivers chunks in both directions until none is left. Returns the frames that arrived at `to`.
 std::vector<data> carry(side& from, side& to) {
   std::vector<data> out;
   for (bool moved = true; moved;) {
@@ -60,7 +60,7 @@ std::vector<data> carry(side& from, side& to) {
   return out;
 }
 
-TEST(ble_greeting, is_what_the_protocol_page_says) {
+TEST(ble_greeting, is_encoded_as_in_the_protocol_page) {
   EXPECT_EQ(encode(hello), (data{1, 7, 'C', 'P', 1, 16, 0, 244, 4, 2, 1, 2, 3, 4}));
   auto welcome = hello;
   welcome.welcome = true;
@@ -69,7 +69,7 @@ TEST(ble_greeting, is_what_the_protocol_page_says) {
   EXPECT_EQ(decode_greeting(encode(welcome)), welcome);
 }
 
-TEST(ble_greeting, that_cannot_be_used_is_none) {
+TEST(ble_greeting, is_refused_when_it_is_malformed_or_unusable) {
   const auto good = encode(hello);
   EXPECT_FALSE(decode_greeting({}));
   EXPECT_FALSE(decode_greeting(chunk_view{good}.first(13)));
@@ -86,12 +86,12 @@ TEST(ble_greeting, that_cannot_be_used_is_none) {
   EXPECT_FALSE(with(7, 19)) << "chunk";
   auto longer = good;
   longer.push_back(9);
-  EXPECT_EQ(decode_greeting(longer), hello) << "what a later version adds is passed over";
+  EXPECT_EQ(decode_greeting(longer), hello) << "additions of a later version are ignored";
   EXPECT_EQ(with(5, 255)->window, window_max);
   EXPECT_EQ(with(6, 255)->chunk, chunk_max);
 }
 
-TEST(ble_chunks, look_as_the_protocol_page_says) {
+TEST(ble_chunks, are_encoded_as_in_the_protocol_page) {
   side a;
   a.put(numbered(20));
   EXPECT_THAT(a.send(), ElementsAre(data{0x10, 7, 0, 0, 0, 20, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13},
@@ -121,13 +121,13 @@ TEST(ble_chunks, keep_to_the_window) {
   EXPECT_FALSE(a.idle());
   for (int i = 0; i < 2; ++i) EXPECT_EQ(b.take(first[static_cast<std::size_t>(i)]), chunks::taken::well);
   EXPECT_TRUE(b.frames().empty());
-  const auto said = b.send();
-  EXPECT_THAT(said, ElementsAre(data{4, 7, 0, 2}));
-  a.take(said.front());
+  const auto acknowledgement = b.send();
+  EXPECT_THAT(acknowledgement, ElementsAre(data{4, 7, 0, 2}));
+  a.take(acknowledgement.front());
   EXPECT_EQ(a.send().size(), 2u);
 }
 
-TEST(ble_chunks, that_were_overtaken_come_into_order) {
+TEST(ble_chunks, are_put_in_order_when_they_overtake_each_other) {
   std::mt19937 dice{4711};
   side a{chunk_min, 16}, b{chunk_min, 16};
   for (std::uint8_t round = 0; round < 100; ++round) {
@@ -141,7 +141,7 @@ TEST(ble_chunks, that_were_overtaken_come_into_order) {
   }
 }
 
-TEST(ble_chunks, a_lost_one_is_a_gap_and_never_a_frame) {
+TEST(ble_chunks, leave_a_gap_and_no_frame_when_one_is_lost) {
   for (std::size_t lost = 0; lost < 3; ++lost) {
     side a, b;
     a.put(numbered(40));
@@ -157,22 +157,22 @@ TEST(ble_chunks, a_lost_one_is_a_gap_and_never_a_frame) {
   }
 }
 
-TEST(ble_chunks, that_come_twice_break_the_session) {
+TEST(ble_chunks, break_the_session_when_one_arrives_twice) {
   side a, b;
   a.put(numbered(40));
   const auto sent = a.send();
   b.take(sent[1]);
-  EXPECT_EQ(b.take(sent[1]), chunks::taken::broken) << "one that waits";
-  EXPECT_EQ(b.take(sent[0]), chunks::taken::broken) << "and so it stays";
+  EXPECT_EQ(b.take(sent[1]), chunks::taken::broken) << "one that waits for its turn";
+  EXPECT_EQ(b.take(sent[0]), chunks::taken::broken) << "the session stays broken";
   EXPECT_TRUE(b.frames().empty());
   side c;
   c.take(sent[0]);
   c.pull();
   EXPECT_EQ(c.take(sent[0]), chunks::taken::broken) << "one that was used";
-  EXPECT_EQ(c.wrong(), "a chunk came twice, or more than there is room for");
+  EXPECT_EQ(c.wrong(), "a chunk arrived twice, or outside of the window");
 }
 
-TEST(ble_chunks, that_make_no_frame_break_the_session) {
+TEST(ble_chunks, break_the_session_when_they_do_not_form_a_frame) {
   const auto broken = [](std::vector<data> all) {
     side b;
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -182,19 +182,19 @@ TEST(ble_chunks, that_make_no_frame_break_the_session) {
     const bool none = b.frames().empty();
     return none && !b.wrong().empty();
   };
-  EXPECT_TRUE(broken({{0x11, 1, 2}})) << "no first one";
+  EXPECT_TRUE(broken({{0x11, 1, 2}})) << "no first chunk";
   EXPECT_TRUE(broken({{0x10}})) << "no length";
   EXPECT_TRUE(broken({{0x10, 0}})) << "half a length";
-  EXPECT_TRUE(broken({{0x10, 0, 0}})) << "of no bytes";
-  EXPECT_TRUE(broken({{0x10, 4, 3, 1}})) << "over the mtu";
-  EXPECT_TRUE(broken({{0x10, 0, 1}})) << "an empty one";
-  EXPECT_TRUE(broken({{0x10, 0, 1, 1, 2}})) << "more than it says";
-  EXPECT_TRUE(broken({{0x10, 0, 3, 1}, {0x10, 0, 3, 1}})) << "a first one within";
-  EXPECT_TRUE(broken({{0x10, 0, 3, 1}, {0x11, 2, 3, 4}})) << "more than it said";
+  EXPECT_TRUE(broken({{0x10, 0, 0}})) << "length 0";
+  EXPECT_TRUE(broken({{0x10, 4, 3, 1}})) << "length above the MTU";
+  EXPECT_TRUE(broken({{0x10, 0, 1}})) << "an empty chunk";
+  EXPECT_TRUE(broken({{0x10, 0, 1, 1, 2}})) << "more than its length";
+  EXPECT_TRUE(broken({{0x10, 0, 3, 1}, {0x10, 0, 3, 1}})) << "a first chunk within a frame";
+  EXPECT_TRUE(broken({{0x10, 0, 3, 1}, {0x11, 2, 3, 4}})) << "two chunks with more than the length";
   EXPECT_FALSE(broken({{0x10, 0, 3, 1}, {0x11, 2, 3}}));
 }
 
-TEST(ble_chunks, of_others_are_passed_over) {
+TEST(ble_chunks, are_ignored_when_they_belong_to_another_session_or_kind) {
   side b;
   EXPECT_EQ(b.take({}), chunks::taken::ignored);
   EXPECT_EQ(b.take(data{0x10, 7, 0}), chunks::taken::ignored) << "short";
@@ -211,11 +211,11 @@ TEST(ble_chunks, false_acknowledgements_open_no_window) {
   EXPECT_TRUE(a.send().empty());
   a.take(data{4, 7, 0, 2});
   EXPECT_EQ(a.send().size(), 2u);
-  a.take(data{4, 7, 0, 1});  // it was overtaken
+  a.take(data{4, 7, 0, 1});  // an older one that was overtaken
   EXPECT_TRUE(a.send().empty());
 }
 
-TEST(ble_chunks, take_whatever_comes) {
+TEST(ble_chunks, survive_random_bytes) {
   std::mt19937 dice{1};
   for (int life = 0; life < 2000; ++life) {
     side b{chunk_min, 16, 100};

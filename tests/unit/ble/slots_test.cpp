@@ -1,4 +1,4 @@
-// Who gets one of few links, and when it is taken away again.
+// Which peers get one of few links, and when a link is closed again.
 
 #include "transports/ble/slots.hpp"
 
@@ -10,12 +10,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class BleSlots : public testing::Test {
+class ble_slots : public testing::Test {
  protected:
   slots::time now{1h};
   slots table{2, 1s, 60s};
 
-  /// An advertisement that the host answers with its wish to connect.
+  /// An advertisement, after which the host requests a link.
   void hear(const std::string& peer, std::uint16_t tag = 1) {
     table.heard(now, peer, tag);
     table.want(peer);
@@ -34,7 +34,7 @@ class BleSlots : public testing::Test {
   }
 };
 
-TEST_F(BleSlots, one_attempt_at_a_time_and_no_more_links_than_slots) {
+TEST_F(ble_slots, allows_one_attempt_at_a_time_and_no_more_links_than_slots) {
   for (const auto* p : {"a", "b", "c"}) hear(p);
   EXPECT_EQ(table.next(now), "a");
   EXPECT_FALSE(table.next(now)) << "a is being connected to";
@@ -44,13 +44,13 @@ TEST_F(BleSlots, one_attempt_at_a_time_and_no_more_links_than_slots) {
   EXPECT_EQ(table.used(), 2u);
 }
 
-TEST_F(BleSlots, nobody_is_connected_to_whom_the_host_does_not_want) {
+TEST_F(ble_slots, connects_only_to_peers_that_the_host_requests) {
   EXPECT_TRUE(table.heard(now, "a", 1));
   EXPECT_FALSE(table.next(now));
-  EXPECT_FALSE(table.want("b")) << "never heard";
+  EXPECT_FALSE(table.want("b")) << "no advertisement was received";
 }
 
-TEST_F(BleSlots, the_host_hears_of_a_peer_once_a_second_and_not_while_it_has_a_link) {
+TEST_F(ble_slots, reports_a_peer_once_per_second_and_not_while_it_has_a_link) {
   EXPECT_TRUE(table.heard(now, "a", 1));
   EXPECT_FALSE(table.heard(now + 500ms, "a", 1));
   EXPECT_TRUE(table.heard(now + 1500ms, "a", 1));
@@ -59,7 +59,7 @@ TEST_F(BleSlots, the_host_hears_of_a_peer_once_a_second_and_not_while_it_has_a_l
   EXPECT_FALSE(table.heard(now + 5s, "a", 1));
 }
 
-TEST_F(BleSlots, an_old_sighting_is_no_reason_to_connect) {
+TEST_F(ble_slots, does_not_connect_when_the_last_advertisement_is_old) {
   hear("a");
   now += 21s;
   EXPECT_FALSE(table.next(now));
@@ -67,7 +67,7 @@ TEST_F(BleSlots, an_old_sighting_is_no_reason_to_connect) {
   EXPECT_EQ(table.next(now), "a");
 }
 
-TEST_F(BleSlots, a_quiet_link_stays_while_nobody_waits) {
+TEST_F(ble_slots, keeps_an_idle_link_while_no_peer_waits) {
   hear("a");
   hear("b");
   link_next();
@@ -80,7 +80,7 @@ TEST_F(BleSlots, a_quiet_link_stays_while_nobody_waits) {
   EXPECT_EQ(give_up(), "a");
 }
 
-TEST_F(BleSlots, a_busy_link_is_kept_ten_times_as_long_and_no_longer) {
+TEST_F(ble_slots, keeps_a_busy_link_ten_times_as_long_and_no_longer) {
   hear("a");
   hear("b");
   link_next();
@@ -97,7 +97,7 @@ TEST_F(BleSlots, a_busy_link_is_kept_ten_times_as_long_and_no_longer) {
   EXPECT_EQ(give_up(), "a");
 }
 
-TEST_F(BleSlots, everybody_has_a_turn_before_anybody_has_a_second_one) {
+TEST_F(ble_slots, serves_every_peer_once_before_it_serves_one_twice) {
   const std::vector<std::string> all{"a", "b", "c", "d", "e", "f", "g"};
   std::vector<std::string> turns;
   while (turns.size() < all.size()) {
@@ -111,7 +111,7 @@ TEST_F(BleSlots, everybody_has_a_turn_before_anybody_has_a_second_one) {
   EXPECT_THAT(turns, testing::UnorderedElementsAreArray(all));
 }
 
-TEST_F(BleSlots, who_was_served_takes_what_nobody_else_wants) {
+TEST_F(ble_slots, serves_a_resting_peer_when_no_other_peer_waits) {
   for (const auto* p : {"a", "b", "c"}) hear(p);
   link_next();
   link_next();
@@ -121,13 +121,13 @@ TEST_F(BleSlots, who_was_served_takes_what_nobody_else_wants) {
   EXPECT_EQ(link_next(), "c");
   now += 2s;
   hear("a");
-  EXPECT_EQ(give_up(), "") << "a rests: it pushes nobody out";
+  EXPECT_EQ(give_up(), "") << "a rests: no link is closed for it";
   table.ended(now, "b", false);
   table.freed(now, "b");
   EXPECT_EQ(link_next(), "a");
 }
 
-TEST_F(BleSlots, one_that_woke_goes_first_and_rests_no_longer) {
+TEST_F(ble_slots, serves_a_peer_first_when_it_woke_up) {
   for (const auto* p : {"a", "b", "c"}) hear(p);
   link_next();
   link_next();
@@ -138,10 +138,10 @@ TEST_F(BleSlots, one_that_woke_goes_first_and_rests_no_longer) {
   hear("a");
   EXPECT_EQ(give_up(), "b");
   hear("b", 2);
-  EXPECT_EQ(link_next(), "b") << "though a waited longer";
+  EXPECT_EQ(link_next(), "b") << "although a waited longer";
 }
 
-TEST_F(BleSlots, who_says_at_every_advertisement_that_it_woke_gains_nothing) {
+TEST_F(ble_slots, ignores_wake_ups_that_a_peer_claims_in_every_advertisement) {
   for (const auto* p : {"a liar", "b", "c"}) hear(p);
   link_next();
   link_next();
@@ -150,7 +150,7 @@ TEST_F(BleSlots, who_says_at_every_advertisement_that_it_woke_gains_nothing) {
   EXPECT_EQ(link_next(), "c");
   now += 2s;
   hear("a liar", 2);
-  EXPECT_EQ(give_up(), "b") << "once it is believed";
+  EXPECT_EQ(give_up(), "b") << "the first claim is believed";
   EXPECT_EQ(link_next(), "a liar");
   now += 2s;
   hear("d");
@@ -160,10 +160,10 @@ TEST_F(BleSlots, who_says_at_every_advertisement_that_it_woke_gains_nothing) {
   hear("e");
   EXPECT_EQ(give_up(), "a liar");
   hear("a liar", 3);
-  EXPECT_EQ(link_next(), "e") << "but not twice in so short a time";
+  EXPECT_EQ(link_next(), "e") << "a second claim within so short a time is not";
 }
 
-TEST_F(BleSlots, attempts_in_vain_are_made_less_and_less_often) {
+TEST_F(ble_slots, backs_off_after_failed_attempts) {
   hear("a");
   auto pause = 1s;
   for (int i = 0; i < 4; ++i, pause *= 2) {
@@ -178,7 +178,7 @@ TEST_F(BleSlots, attempts_in_vain_are_made_less_and_less_often) {
   }
 }
 
-TEST_F(BleSlots, a_slot_is_free_when_the_radio_is_done_with_it) {
+TEST_F(ble_slots, reuses_a_slot_only_when_the_radio_has_freed_it) {
   for (const auto* p : {"a", "b", "c"}) hear(p);
   link_next();
   link_next();
@@ -188,11 +188,11 @@ TEST_F(BleSlots, a_slot_is_free_when_the_radio_is_done_with_it) {
   EXPECT_EQ(table.next(now), "c");
 }
 
-TEST_F(BleSlots, memory_is_bounded) {
+TEST_F(ble_slots, bounds_its_memory) {
   for (int i = 0; i < 5000; ++i) table.heard(now, std::to_string(i), 1);
   EXPECT_FALSE(table.heard(now, "one more", 1));
   now += 10min;
-  EXPECT_TRUE(table.heard(now, "one more", 1)) << "the others are long gone";
+  EXPECT_TRUE(table.heard(now, "one more", 1)) << "the others are forgotten";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// What the checker prints can be read by machines, whatever a plugin said.
+// Reports of the checker stay machine-readable, whatever a plugin logs.
 
 #include <gtest/gtest.h>
 
@@ -21,7 +21,7 @@ const std::vector<outcome> outcomes{{"loads", verdict::passed, "", 3, {}, {"12 m
                                     {"link-comes-up", verdict::crashed, "signal 11", 2, {}, {}},
                                     {"nothing-throws", verdict::skipped, "not so", 0, {}, {}}};
 
-TEST(report, text_has_a_line_a_test_and_a_summary) {
+TEST(report, prints_one_line_per_test_and_a_summary_as_text) {
   const auto text = as_text({"radio", 7}, outcomes);
   EXPECT_NE(text.find("      3 ms  passed   loads\n"), std::string::npos) << text;
   EXPECT_NE(text.find("   1234 ms  failed   close-returns   <\"it\" & \\  ?>\n"
@@ -29,13 +29,13 @@ TEST(report, text_has_a_line_a_test_and_a_summary) {
                       "                      13 ms peripheral info:  \n"),
             std::string::npos)
       << text;
-  EXPECT_EQ(text.find("hm"), std::string::npos) << "of a test that passed";
+  EXPECT_EQ(text.find("hm"), std::string::npos) << "log of a test that passed";
   EXPECT_NE(text.find("radio: 1 passed, 1 failed, 1 crashed, 1 warning, 1 skipped; 1.240 s, seed 7\n"),
             std::string::npos)
       << text;
 }
 
-TEST(report, json_is_json) {
+TEST(report, is_valid_json) {
   const auto j = boost::json::parse(as_json({"radio \"x\"", 7}, outcomes)).as_object();
   EXPECT_EQ(j.at("plugin").as_string(), "radio \"x\"");
   EXPECT_FALSE(j.at("well").as_bool());
@@ -47,7 +47,7 @@ TEST(report, json_is_json) {
   EXPECT_EQ(boost::json::parse(list_as_json(all_tests())).as_array().size(), all_tests().size());
 }
 
-TEST(report, junit_counts_and_escapes) {
+TEST(report, counts_and_escapes_as_junit) {
   const auto xml = as_junit({"radio", 7}, outcomes);
   EXPECT_NE(xml.find("tests=\"5\" failures=\"1\" errors=\"1\" skipped=\"1\" time=\"1.240\""),
             std::string::npos)
@@ -58,13 +58,13 @@ TEST(report, junit_counts_and_escapes) {
       << xml;
 }
 
-TEST(report, only_failures_and_crashes_count) {
+TEST(report, counts_only_failures_and_crashes_as_bad) {
   EXPECT_TRUE(all_well({outcomes[0], outcomes[2], outcomes[4]}));
   EXPECT_FALSE(all_well({outcomes[0], outcomes[1]}));
   EXPECT_FALSE(all_well({outcomes[3]}));
 }
 
-TEST(tests, have_names_of_their_own_in_kebab_case_a_sentence_and_needs_that_run_before) {
+TEST(tests, have_unique_names_in_kebab_case_a_sentence_and_needs_that_run_before) {
   std::set<std::string_view> before;
   for (const auto& t : all_tests()) {
     EXPECT_EQ(t.name.find_first_not_of("abcdefghijklmnopqrstuvwxyz-"), std::string_view::npos) << t.name;

@@ -4,14 +4,14 @@
 
 #include <fstream>
 
-#include "config/check_settings.hpp"
+#include "config/loader.hpp"
 #include "plugins/conformance/subject.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace cpns::conformance {
 namespace {
 
-TEST(meeting, draws_the_same_for_both_roles_and_anew_for_each_meeting) {
+TEST(meeting, replaces_placeholders_alike_for_both_roles_and_differently_for_each_pair) {
   subject s;
   s.central = {{"network", "{run}"}, {"announce", "127.255.255.255:{udp}"}, {"fixed", "{other}"}};
   s.peripheral = {{"network", "{run}"}, {"discover", "{udp}"}};

@@ -1,6 +1,6 @@
 #pragma once
-// What the tests of isolated radios share: a listener that can be waited for, a radio that misbehaves when it
-// is told to, and the processes that this one started.
+// Common code of the tests of isolated radios: a listener to wait for, a radio that misbehaves on request, and the
+// list of child processes.
 
 #include <dirent.h>
 #include <gtest/gtest.h>
@@ -23,7 +23,7 @@ namespace cpns::plugins::isolation {
 using namespace std::chrono_literals;
 using clock = std::chrono::steady_clock;
 
-/// Keeps what it hears. [thread-safe]
+/// Records events. [thread-safe]
 class hearing final : public transport_listener {
  public:
   struct link {
@@ -59,7 +59,7 @@ class hearing final : public transport_listener {
     std::unique_lock lock{guard_};
     return changed_.wait_for(lock, 20s, [&] { return holds(links_); });
   }
-  /// The newest link, when it is one that came after `after` and is up; 0 if none comes.
+  /// Waits until the newest link has an id above `after` and is up; 0 if that does not happen.
   link_id link_after(link_id after) {
     link_id found = 0;
     wait([&](const auto& links) {
@@ -78,7 +78,7 @@ class hearing final : public transport_listener {
     if (!t.send(l, what)) return false;
     return wait([&](auto& links) { return !links[l].messages.empty() && links[l].messages.back() == what; });
   }
-  /// Why there is no link to `address`, when that was told.
+  /// Waits for connect_failed of `address`; its reason.
   std::string unconnected(const std::string& address) {
     wait([&](const auto&) { return unconnected_.count(address) != 0; });
     std::lock_guard lock{guard_};
@@ -131,7 +131,7 @@ inline transport_spec unruly(std::map<std::string, std::string> params = {},
   return {CPNS_UNRULY, role, std::move(params), {}};
 }
 
-/// Children of a process, ended ones that were not reaped among them.
+/// Children of a process, including zombies.
 inline std::vector<pid_t> children(pid_t of = ::getpid()) {
   std::vector<pid_t> out;
   for (const auto& entry : std::filesystem::directory_iterator{"/proc"}) {

@@ -1,5 +1,5 @@
-// A radio in a process of its own, with real processes: whatever it does to itself, the role goes on, and it
-// comes back.
+// A radio in its own process, with real processes: whatever happens to the process, the role continues and the
+// radio is restarted.
 
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -15,7 +15,7 @@
 namespace cpns::plugins::isolation {
 namespace {
 
-TEST_F(isolated, a_radio_works_as_if_it_were_here) {
+TEST_F(isolated, works_like_a_radio_in_the_same_process) {
   const auto t = open(unruly());
   EXPECT_EQ(t->info().name, "unruly");
   EXPECT_EQ(t->info().mtu, 200u);
@@ -42,15 +42,15 @@ TEST_F(isolated, a_radio_works_as_if_it_were_here) {
   EXPECT_EQ(isolation_counters_of(*t).restarts, 0u);
 }
 
-TEST_F(isolated, a_peripheral_presents_its_endpoints_again) {
+TEST_F(isolated, presents_its_endpoints_again_after_a_restart) {
   const auto t = open(unruly({}, transport_role::peripheral));
-  EXPECT_EQ(t->scan(true).error().detail, "unruly: scan: not with this role");
+  EXPECT_EQ(t->scan(true).error().detail, "unruly: scan: not supported in this role");
   ASSERT_TRUE(t->add_endpoint(7, "seven"));
   EXPECT_EQ(t->add_endpoint(7, "seven").error().code, errc::state_exists);
   ASSERT_TRUE(t->add_endpoint(8, "unwanted")) << "the plugin refuses it later";
   const auto first = hears.link_after(0);
   ::kill(only_child(), SIGKILL);
-  EXPECT_EQ(hears.reason(first), "the radio's process was ended by signal 9 (Killed)");
+  EXPECT_EQ(hears.reason(first), "the radio's process was killed by signal 9 (Killed)");
   const auto second = hears.link_after(first);
   EXPECT_GT(second, first);
   hears.wait([&](auto& links) {
@@ -63,17 +63,17 @@ TEST_F(isolated, a_peripheral_presents_its_endpoints_again) {
 
 struct fault {
   const char* does;
-  const char* says;
+  const char* expected;
 };
 std::ostream& operator<<(std::ostream& o, const fault& f) { return o << f.does; }
 
 class faulty : public isolated, public testing::WithParamInterface<fault> {};
 
-TEST_P(faulty, is_replaced_by_one_that_works) {
+TEST_P(faulty, is_replaced_by_a_process_that_works) {
   testing::internal::CaptureStderr();
   const auto t = open(unruly({{"does", GetParam().does}, {"once", (folder / "done").string()}}));
   ASSERT_TRUE(t->scan(true));
-  // It may have brought up a link before; the one that answers is of a good process.
+  // The bad process may have brought up a link, too; only the good one echoes.
   link_id l = 0;
   do l = hears.link_after(l);
   while (l != 0 && !hears.echoes(*t, l, bytes{'o', 'k'}));
@@ -81,26 +81,26 @@ TEST_P(faulty, is_replaced_by_one_that_works) {
   EXPECT_EQ(isolation_counters_of(*t).restarts, 1u);
   t->close();
   const auto said = testing::internal::GetCapturedStderr();
-  EXPECT_NE(said.find("radio radio-ended: the radio's process " + std::string{GetParam().says}),
+  EXPECT_NE(said.find("radio radio-ended: the radio's process " + std::string{GetParam().expected}),
             std::string::npos)
       << said;
   EXPECT_NE(said.find("transport=radio"), std::string::npos) << said;
 }
 INSTANTIATE_TEST_SUITE_P(
     radio, faulty,
-    testing::Values(fault{"crash in scan", "was ended by signal 11 (Segmentation fault)"},
+    testing::Values(fault{"crash in scan", "was killed by signal 11 (Segmentation fault)"},
                     fault{"exit in scan", "ended with exit code 7"},
                     fault{"hang in scan", "did not answer for 500 ms"}, fault{"garbage", "broke a rule: "},
                     fault{"forged link", "broke a rule: a message on a link that never was up"},
                     fault{"close the socket", "closed its socket and did not end"},
-                    fault{"fail", "was ended: unruly: the adapter was pulled out"}),
+                    fault{"fail", "was ended because the radio failed: unruly: the adapter was pulled out"}),
     [](const auto& p) {
       std::string name = p.param.does;
       for (auto& c : name) c = c == ' ' ? '_' : c;
       return name;
     });
 
-TEST_F(isolated, a_message_that_crashes_or_hangs_it_costs_that_process_alone) {
+TEST_F(isolated, does_not_affect_another_radio_when_a_message_crashes_or_hangs_it) {
   hearing others_hear;
   auto other = open_isolated(unruly(), quick("other"), others_hear);
   ASSERT_TRUE(other && (*other)->scan(true));
@@ -120,7 +120,7 @@ TEST_F(isolated, a_message_that_crashes_or_hangs_it_costs_that_process_alone) {
   EXPECT_TRUE(others_hear.kept_rules());
 }
 
-TEST_F(isolated, a_flood_reaches_the_listener_and_stops_nothing) {
+TEST_F(isolated, delivers_a_flood_of_messages_and_still_closes) {
   const auto t = open(unruly({{"does", "flood"}}));
   ASSERT_TRUE(t->scan(true));
   ASSERT_TRUE(hears.link_after(0));
@@ -134,11 +134,11 @@ TEST_F(isolated, a_flood_reaches_the_listener_and_stops_nothing) {
   EXPECT_EQ(isolation_counters_of(*t).broken_rules, 0u);
 }
 
-TEST_F(isolated, a_flood_of_log_lines_is_cut) {
+TEST_F(isolated, drops_excess_log_lines) {
   testing::internal::CaptureStderr();
   const auto t = open(unruly({{"does", "flood of logs"}}));
   ASSERT_TRUE(t->scan(true));
-  ASSERT_TRUE(hears.link_after(0)) << "it comes behind the lines";
+  ASSERT_TRUE(hears.link_after(0)) << "it comes after the lines";
   t->close();
   const auto said = testing::internal::GetCapturedStderr();
   EXPECT_NE(said.find("warn  radio plugin-log: once more plugin=unruly transport=radio"), std::string::npos)
@@ -147,7 +147,7 @@ TEST_F(isolated, a_flood_of_log_lines_is_cut) {
   EXPECT_LT(lines, 5000);
 }
 
-TEST_F(isolated, floods_of_the_role_wait_and_lose_nothing) {
+TEST_F(isolated, loses_no_message_when_the_role_floods_it) {
   const auto t = open(unruly());
   ASSERT_TRUE(t->scan(true));
   const auto l = hears.link_after(0);
@@ -170,7 +170,7 @@ TEST_F(isolated, floods_of_the_role_wait_and_lose_nothing) {
   });
 }
 
-TEST_F(isolated, the_first_start_says_what_is_wrong) {
+TEST_F(isolated, reports_the_error_of_the_first_start) {
   const auto refused = [this](const transport_spec& spec, isolation_settings s = quick()) {
     auto opened = open_isolated(spec, std::move(s), hears);
     EXPECT_FALSE(opened);
@@ -191,7 +191,7 @@ TEST_F(isolated, the_first_start_says_what_is_wrong) {
   EXPECT_EQ(crashed.code, errc::plugin_crashed);
   EXPECT_EQ(crashed.detail,
             std::string{CPNS_BAD_PLUGINS} +
-                "/crash_in_open.so was ended by signal 11 (Segmentation fault) while it was opened; "
+                "/crash_in_open.so was killed by signal 11 (Segmentation fault) while it was opened; "
                 "it is not loaded");
   EXPECT_NE(refused(bad("exit_in_open")).detail.find("ended with exit code 0"), std::string::npos);
   auto hasty = quick();
@@ -205,7 +205,7 @@ TEST_F(isolated, the_first_start_says_what_is_wrong) {
   EXPECT_EQ(refused(big).code, errc::wire_oversized);
 }
 
-TEST_F(isolated, a_radio_that_does_not_open_again_is_tried_until_it_does) {
+TEST_F(isolated, retries_a_restart_until_it_succeeds) {
   for (const char* how : {"refuse later", "crash in open later"}) {
     hearing hearer;
     const auto once = folder / how;
@@ -220,7 +220,7 @@ TEST_F(isolated, a_radio_that_does_not_open_again_is_tried_until_it_does) {
     const auto until = clock::now() + 20s;
     while (isolation_counters_of(*t).ends < 8 && clock::now() < until) std::this_thread::yield();
     EXPECT_EQ(t->send(1, bytes(1)).error().code, errc::plugin_link);
-    EXPECT_EQ(t->connect("x").error().detail, "unruly: connecting to x: the radio starts again");
+    EXPECT_EQ(t->connect("x").error().detail, "unruly: connecting to x: the radio is restarting");
     std::filesystem::remove(once);
     const auto l = hearer.link_after(before);
     EXPECT_TRUE(hearer.echoes(*t, l, bytes{1}));
@@ -237,7 +237,7 @@ TEST_F(isolated, a_radio_that_does_not_open_again_is_tried_until_it_does) {
   }
 }
 
-TEST_F(isolated, each_connect_ends) {
+TEST_F(isolated, reports_the_end_of_each_connect) {
   const auto t = open(unruly());
   EXPECT_EQ(t->connect(std::string(201, 'x')).error().code, errc::wire_oversized);
   ASSERT_TRUE(t->connect("nobody"));
@@ -249,7 +249,7 @@ TEST_F(isolated, each_connect_ends) {
   ASSERT_TRUE(t->connect("silent"));
   EXPECT_TRUE(hears.wait_found("silent"));
   ::kill(only_child(), SIGKILL);
-  EXPECT_EQ(hears.unconnected("silent"), "the radio's process was ended by signal 9 (Killed)");
+  EXPECT_EQ(hears.unconnected("silent"), "the radio's process was killed by signal 9 (Killed)");
 }
 
 }  // namespace

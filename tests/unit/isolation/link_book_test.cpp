@@ -1,4 +1,4 @@
-// What is kept of a radio across its processes, and what a process may not say.
+// State of a radio that is kept across its processes, and refused reports of a process.
 
 #include "plugins/isolation/link_book.hpp"
 
@@ -17,7 +17,7 @@ link_book opened(transport_role role = transport_role::central, std::uint32_t ma
   return b;
 }
 
-TEST(book, ids_go_on_where_the_last_process_ended) {
+TEST(book, continues_its_ids_across_processes) {
   auto b = opened();
   EXPECT_EQ(b.up({1, 0, "a"}, 0ms).value(), 1u);
   EXPECT_EQ(b.up({5, 0, "b"}, 0ms).value(), 2u);
@@ -32,7 +32,7 @@ TEST(book, ids_go_on_where_the_last_process_ended) {
   EXPECT_TRUE(b.ended().links.empty());
 }
 
-TEST(book, rules_that_end_a_process) {
+TEST(book, refuses_reports_that_break_a_rule) {
   auto b = opened(transport_role::central, 2);
   EXPECT_FALSE(b.up({0, 0, ""}, 0ms));
   EXPECT_FALSE(b.up({1, 1, ""}, 0ms)) << "a central has no endpoints";
@@ -49,12 +49,12 @@ TEST(book, rules_that_end_a_process) {
   EXPECT_FALSE(b.taken({9, 1}));
   EXPECT_FALSE(b.taken({3, 1}));
   ASSERT_TRUE(b.reserve(1));
-  EXPECT_FALSE(b.taken({3, 0})) << "it is no sign of life to have taken nothing";
+  EXPECT_FALSE(b.taken({3, 0})) << "an empty report must not count as a sign of life";
   for (const auto& wrong : {b.down(9).error(), b.message(9, 1).error()})
     EXPECT_EQ(wrong.code, errc::plugin_misbehaved);
 }
 
-TEST(book, what_comes_late_for_a_link_that_is_gone_is_left_alone) {
+TEST(book, ignores_late_reports_of_a_closed_link) {
   auto b = opened();
   ASSERT_TRUE(b.up({3, 0, ""}, 0ms));
   ASSERT_TRUE(b.reserve(1));
@@ -64,7 +64,7 @@ TEST(book, what_comes_late_for_a_link_that_is_gone_is_left_alone) {
   EXPECT_TRUE(b.taken({3, 1}));
 }
 
-TEST(book, a_link_of_an_endpoint_that_was_taken_away_is_not_told_of) {
+TEST(book, does_not_report_a_link_of_a_removed_endpoint) {
   auto b = opened(transport_role::peripheral);
   ASSERT_TRUE(b.add_endpoint(1, "one", 2, "radio"));
   EXPECT_EQ(b.add_endpoint(1, "one", 2, "radio").error().code, errc::state_exists);
@@ -77,7 +77,7 @@ TEST(book, a_link_of_an_endpoint_that_was_taken_away_is_not_told_of) {
   EXPECT_EQ(b.up({2, 1, ""}, 0ms).value(), 1u);
 }
 
-TEST(book, the_next_process_is_told_all_that_lasts) {
+TEST(book, replays_lasting_settings_to_the_next_process) {
   link_book gateway{transport_role::central};
   EXPECT_TRUE(gateway.replay().empty());
   gateway.set_scan(true);
@@ -93,7 +93,7 @@ TEST(book, the_next_process_is_told_all_that_lasts) {
   EXPECT_EQ(std::get<add_command>(pne.replay()[0]).name, "seven");
 }
 
-TEST(book, each_connect_has_an_end) {
+TEST(book, tracks_each_connect_until_its_end) {
   auto b = opened();
   for (const auto* address : {"a", "b", "c", "a"}) b.connecting(address);
   ASSERT_TRUE(b.up({1, 0, "b"}, 0ms));
@@ -109,7 +109,7 @@ TEST(book, each_connect_has_an_end) {
   EXPECT_EQ(under_way.front(), "1") << "the oldest is forgotten";
 }
 
-TEST(book, a_child_holds_no_more_than_its_window) {
+TEST(book, limits_pending_messages_to_the_window) {
   auto b = opened(transport_role::central, 1000);
   ASSERT_TRUE(b.up({1, 0, ""}, 0ms));
   for (std::uint32_t i = 0; i < link_book::window; ++i) ASSERT_TRUE(b.reserve(1));
@@ -117,7 +117,7 @@ TEST(book, a_child_holds_no_more_than_its_window) {
   ASSERT_TRUE(b.taken({1, 2}));
   ASSERT_TRUE(b.reserve(1) && b.reserve(1));
   EXPECT_FALSE(b.reserve(1));
-  // All links together have a bound, too; a link that goes gives back what it held.
+  // All links together have a bound, too; a link that goes down frees its share.
   link_id child = 1;
   std::uint32_t held = link_book::window;
   while (held < link_book::window_of_all) {
@@ -130,13 +130,13 @@ TEST(book, a_child_holds_no_more_than_its_window) {
   EXPECT_TRUE(b.reserve(own));
 }
 
-TEST(book, links_do_not_come_faster_than_radios_bring_them) {
+TEST(book, limits_the_rate_of_new_links) {
   auto b = opened();
   link_id child = 0;
   const auto one = [&](milliseconds now) { return b.up({++child, 0, ""}, now) && b.down(child); };
   for (std::uint32_t i = 0; i < link_book::ups_burst; ++i) ASSERT_TRUE(one(0ms)) << i;
   EXPECT_FALSE(one(0ms));
-  for (std::uint32_t i = 0; i < link_book::ups_a_second; ++i) ASSERT_TRUE(one(1000ms)) << i;
+  for (std::uint32_t i = 0; i < link_book::ups_per_second; ++i) ASSERT_TRUE(one(1000ms)) << i;
   EXPECT_FALSE(one(1000ms));
 }
 

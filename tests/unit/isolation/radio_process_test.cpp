@@ -1,4 +1,4 @@
-// The process of a radio: what it gets, how it is ended, and that nothing is left of it.
+// The process of a radio: its environment, how it is ended, and that it leaves nothing behind.
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -26,7 +26,7 @@ bool gone(pid_t process) {
   return false;
 }
 
-TEST_F(isolated, killed_again_and_again_it_comes_back_with_new_links) {
+TEST_F(isolated, returns_with_new_links_when_it_is_killed_repeatedly) {
   const auto t = open(unruly());
   ASSERT_TRUE(t->scan(true));
   link_id l = 0;
@@ -43,30 +43,30 @@ TEST_F(isolated, killed_again_and_again_it_comes_back_with_new_links) {
   EXPECT_EQ(isolation_counters_of(*t).hangs, 0u);
 }
 
-TEST_F(isolated, a_process_that_stands_still_is_killed) {
+TEST_F(isolated, kills_a_process_that_does_not_answer) {
   const auto t = open(unruly());
   ASSERT_TRUE(t->scan(true));
   const auto l = hears.link_after(0);
   ::kill(only_child(), SIGSTOP);
   std::size_t taken = 0;
   for (auto sent = t->send(l, bytes(1000)); sent; sent = t->send(l, bytes(1000))) ++taken;
-  EXPECT_EQ(t->send(l, bytes(1)).error().code, errc::state_overloaded) << "it is bounded what waits for it";
+  EXPECT_EQ(t->send(l, bytes(1)).error().code, errc::state_overloaded) << "its queue is bounded";
   EXPECT_EQ(taken, 128u);
   EXPECT_EQ(hears.reason(l), "the radio's process did not answer for 500 ms");
   EXPECT_TRUE(hears.echoes(*t, hears.link_after(l), bytes{1}));
   EXPECT_EQ(isolation_counters_of(*t).hangs, 1u);
 }
 
-TEST_F(isolated, a_process_that_takes_memory_without_end_is_killed) {
+TEST_F(isolated, kills_a_process_that_uses_too_much_memory) {
   const auto t = open(unruly({{"does", "eat memory"}, {"once", (folder / "done").string()}}));
   ASSERT_TRUE(t->scan(true));
   const auto l = hears.link_after(0);
-  EXPECT_EQ(hears.reason(l), "the radio's process took more than 512 MiB of memory");
+  EXPECT_EQ(hears.reason(l), "the radio's process used more than 512 MiB of memory");
   EXPECT_TRUE(hears.echoes(*t, hears.link_after(l), bytes{1}));
   EXPECT_EQ(isolation_counters_of(*t).ends, 1u);
 }
 
-TEST_F(isolated, close_is_bounded_whatever_the_radio_does) {
+TEST_F(isolated, closes_in_time_whatever_the_radio_does) {
   for (const char* how : {"hang in close", "stopped", "while it starts again", "at once"}) {
     hearing unheard;
     auto s = quick();
@@ -95,9 +95,9 @@ TEST_F(isolated, close_is_bounded_whatever_the_radio_does) {
   }
 }
 
-TEST_F(isolated, the_process_is_clean) {
+TEST_F(isolated, starts_its_process_without_secrets_and_foreign_descriptors) {
   ::setenv("CPNS_TEST_PASSPHRASE", "of a store", 1);
-  const int secret_file = ::open("/dev/zero", O_RDONLY);  // that somebody forgot to make O_CLOEXEC
+  const int secret_file = ::open("/dev/zero", O_RDONLY);  // without O_CLOEXEC, by mistake
   ASSERT_GE(secret_file, 0);
   const auto t = open(unruly());
   const auto proc = std::filesystem::path{"/proc"} / std::to_string(only_child());
@@ -106,13 +106,13 @@ TEST_F(isolated, the_process_is_clean) {
   EXPECT_EQ(line, std::string("cpns\0--cpns-radio-child\0"
                               "3\0radio\0",
                               32))
-      << "no parameter, no role";
+      << "neither parameters nor role are visible";
   std::ifstream limits{proc / "limits"};
   std::string all{std::istreambuf_iterator<char>{limits}, {}};
   EXPECT_NE(all.find("Max core file size        0 "), std::string::npos) << all;
   std::ifstream status{proc / "status"};
-  std::string said{std::istreambuf_iterator<char>{status}, {}};
-  EXPECT_NE(said.find("SigBlk:\t0000000000000000"), std::string::npos) << said;
+  std::string text{std::istreambuf_iterator<char>{status}, {}};
+  EXPECT_NE(text.find("SigBlk:\t0000000000000000"), std::string::npos) << text;
   // Its standard streams and its socket.
   std::set<std::string> open_files;
   for (const auto& fd : std::filesystem::directory_iterator{proc / "fd"})
@@ -126,14 +126,14 @@ TEST_F(isolated, the_process_is_clean) {
   const std::string inherited{std::istreambuf_iterator<char>{environment}, {}};
   EXPECT_NE(inherited.find("PATH="), std::string::npos) << inherited;
   EXPECT_EQ(inherited.find("PASSPHRASE"), std::string::npos);
-  // SIGTERM of a service manager goes to all processes; the role decides when the radio ends.
+  // A service manager sends SIGTERM to all processes; the role decides when the radio ends.
   ::kill(only_child(), SIGTERM);
   ::kill(only_child(), SIGINT);
   ASSERT_TRUE(t->scan(true));
   EXPECT_TRUE(hears.link_after(0));
 }
 
-TEST_F(isolated, what_a_radio_started_goes_with_it) {
+TEST_F(isolated, kills_the_children_of_its_process_too) {
   const auto t = open(unruly({{"does", "fork in scan"}, {"once", (folder / "done").string()}}));
   ASSERT_TRUE(t->scan(true));
   const auto l = hears.link_after(0);
@@ -145,7 +145,7 @@ TEST_F(isolated, what_a_radio_started_goes_with_it) {
   EXPECT_TRUE(gone(started.front()));
 }
 
-TEST_F(isolated, the_process_dies_with_its_role) {
+TEST_F(isolated, ends_its_process_when_the_role_dies) {
   int ends[2];
   ASSERT_EQ(::pipe(ends), 0);
   const auto role = ::fork();

@@ -1,5 +1,5 @@
-// A radio for tests: brings up links that send back what they get, and misbehaves when it is told to.
-// Parameters: `does` what, `once` a file that is made when it was done, after which it is not done again.
+// A radio for tests: brings up links that echo frames, and misbehaves on request. Parameters: `does`, the fault;
+// `once`, a file that is created when the fault happens, after which it does not happen again.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -25,15 +25,15 @@
 
 namespace {
 
-/// Without a sanitizer's handler, which would end the process in its own way.
+/// Without a sanitizer's handler, which would end the process differently.
 void crash() {
   ::signal(SIGSEGV, SIG_DFL);
   ::raise(SIGSEGV);
 }
 
-constexpr int role_socket = 3;  // where the host of this process speaks with the role
+constexpr int role_socket = 3;  // the host's socket to the role
 
-void for_ever() {
+void hang() {
   for (;;) ::poll(nullptr, 0, -1);
 }
 
@@ -67,8 +67,8 @@ class radio {
   }
   const cpns_transport* table() const { return &table_; }
 
-  /// Whether it is to misbehave now, in this way.
-  bool wants(const char* what) {
+  /// Whether the fault `what` is requested and must happen now.
+  bool has_fault(const char* what) {
     if (does_ != what) return false;
     if (once_.empty()) return true;
     const int made = ::open(once_.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
@@ -82,41 +82,41 @@ class radio {
   cpns_status scan(bool on) {
     if (role_ != CPNS_ROLE_CENTRAL) return CPNS_UNSUPPORTED;
     if (!on) return CPNS_OK;
-    if (wants("crash in scan")) crash();
-    if (wants("hang in scan")) for_ever();
-    if (wants("exit in scan")) ::_exit(7);
-    if (wants("fork in scan") && ::fork() == 0) for_ever();
-    if (wants("fail")) later([this] { host_->failed(host_->context, "the adapter was pulled out"); });
-    if (wants("refuse to scan")) return CPNS_ERROR;
-    if (wants("garbage")) {
-      for (int i = 0; i < 3; ++i) ::send(role_socket, "no packet of ours", 17, MSG_NOSIGNAL);
+    if (has_fault("crash in scan")) crash();
+    if (has_fault("hang in scan")) hang();
+    if (has_fault("exit in scan")) ::_exit(7);
+    if (has_fault("fork in scan") && ::fork() == 0) hang();
+    if (has_fault("fail")) later([this] { host_->failed(host_->context, "the adapter was pulled out"); });
+    if (has_fault("refuse to scan")) return CPNS_ERROR;
+    if (has_fault("garbage")) {
+      for (int i = 0; i < 3; ++i) ::send(role_socket, "not a packet head", 17, MSG_NOSIGNAL);
       return CPNS_OK;
     }
-    if (wants("forged link")) {
-      // A message on a link that never was, as the host would write it: kind 4, link 99, 1 byte.
+    if (has_fault("forged link")) {
+      // A message on a link that never was up, in the host's format: kind 4, link 99, 1 byte.
       const unsigned char forged[] = {'c', 'r', 1, 0, 4, 13, 0, 0, 0, 99, 0,
                                       0,   0,   0, 0, 0, 0,  1, 0, 0, 0,  'x'};
       ::send(role_socket, forged, sizeof forged, MSG_NOSIGNAL);
       return CPNS_OK;
     }
-    if (wants("close the socket")) {
+    if (has_fault("close the socket")) {
       ::shutdown(role_socket, SHUT_RDWR);
-      for_ever();
+      hang();
     }
-    if (wants("eat memory"))
+    if (has_fault("eat memory"))
       later([this] {
         up(0);
         for (std::vector<std::vector<char>> all;; ::poll(nullptr, 0, 2)) all.emplace_back(8u << 20, 'x');
       });
-    if (wants("flood of logs"))
+    if (has_fault("flood of logs"))
       later([this] {
         for (int i = 0; i < 100'000; ++i) host_->log(host_->context, CPNS_LOG_WARN, "once more");
       });
     later([this] { up(0); });
-    if (wants("flood")) later([this] { flood(); });
+    if (has_fault("flood")) later([this] { flood(); });
     return CPNS_OK;
   }
-  /// Nothing comes of it but a sign that it was asked for.
+  /// Only reports the address as found, as a sign that connect was called.
   cpns_status connect(const char* address) {
     if (std::strcmp(address, "nobody") == 0) return CPNS_UNAVAILABLE;
     host_->peer_found(host_->context, address, -40);
@@ -132,8 +132,8 @@ class radio {
 
   cpns_status send(std::uint64_t link, const std::uint8_t* data, std::size_t size) {
     std::vector<std::uint8_t> frame{data, data + size};
-    if (size > 2 && data[2] == 'C') crash();  // behind the fragment's head of two bytes
-    if (size > 2 && data[2] == 'H') for_ever();
+    if (size > 2 && data[2] == 'C') crash();  // after the fragment header of two bytes
+    if (size > 2 && data[2] == 'H') hang();
     std::lock_guard lock{guard_};
     if (up_.count(link) == 0) return CPNS_NO_LINK;
     if (tasks_.size() > 64) {
@@ -168,7 +168,7 @@ class radio {
     }
     host_->link_down(host_->context, link, CPNS_DOWN_CLOSED, nullptr);
   }
-  /// As fast as it can, until it is ended.
+  /// Sends frames to the host as fast as possible until close.
   void flood() {
     const std::uint8_t whole[3] = {0, 0x80, 'f'};
     for (std::uint8_t n = 0; !ending_; ++n) {
@@ -177,7 +177,7 @@ class radio {
     }
   }
   void close() {
-    if (wants("hang in close")) for_ever();
+    if (has_fault("hang in close")) hang();
     ending_ = true;
     {
       std::lock_guard lock{guard_};
@@ -234,14 +234,14 @@ cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_t
       return CPNS_BAD_PARAMETER;
     }
   }
-  // What a first process took a later one does not, as long as the file is there.
+  // The first process opens; later ones refuse while the file exists.
   if (does == "refuse later" && ::access(once.c_str(), F_OK) == 0) {
     host->log(host->context, CPNS_LOG_ERROR, "parameter does is out of fashion");
     return CPNS_BAD_PARAMETER;
   }
   if (does == "crash in open later" && ::access(once.c_str(), F_OK) == 0) crash();
   auto* made = new radio{host, args->role, does, once};
-  if (made->wants("print")) {
+  if (made->has_fault("print")) {
     std::fputs("a line of a plugin\n", stdout);
     std::fflush(stdout);
   }
@@ -251,7 +251,7 @@ cpns_status open(const cpns_host* host, const cpns_open_args* args, const cpns_t
 
 }  // namespace
 
-// Without a list of parameters, so that it is asked itself.
+// Declares no parameters, so that the host does not check them.
 extern "C" CPNS_EXPORT const cpns_transport_entry_t cpns_transport_entry = {sizeof(cpns_transport_entry_t),
                                                                             CPNS_ABI_MAJOR,
                                                                             CPNS_ABI_MINOR,

@@ -1,4 +1,4 @@
-// What role and radio process say to each other is read back as it was written, and nothing else is read.
+// Messages between role and radio process are read as they were written, and all other bytes are refused.
 
 #include <gtest/gtest.h>
 
@@ -39,7 +39,7 @@ std::vector<report> all_reports() {
           counters_report{{{"frames_sent", ~0ull}, {"radio_scans", 2}}}};
 }
 
-TEST(wire, commands_come_back_as_they_were) {
+TEST(wire, reads_commands_as_they_were_written) {
   const auto packet = packet_of<command>(
       {open_command{transport_role::peripheral, log::level::debug, "/x/y.so", {{"a", "1"}, {"b", ""}}},
        scan_command{true}, connect_command{"addr"}, cancel_command{"rdda"}, add_command{5, "name"},
@@ -69,7 +69,7 @@ TEST(wire, commands_come_back_as_they_were) {
   EXPECT_EQ(std::get<forget_command>((*read)[11]).address, "addr");
 }
 
-TEST(wire, reports_come_back_as_they_were) {
+TEST(wire, reads_reports_as_they_were_written) {
   const auto packet = packet_of(all_reports());
   const auto read = read_reports(packet);
   ASSERT_TRUE(read) << read.error().message();
@@ -100,7 +100,7 @@ TEST(wire, reports_come_back_as_they_were) {
             (std::vector<named_counter>{{"frames_sent", ~0ull}, {"radio_scans", 2}}));
 }
 
-TEST(wire, no_quality_or_counter_is_taken_that_no_radio_has) {
+TEST(wire, refuses_impossible_qualities_and_invalid_counters) {
   const auto refused = [](const report& r, errc why) {
     const auto read = read_reports(packet_of<report>({r}));
     EXPECT_TRUE(!read && read.error().code == why);
@@ -115,7 +115,7 @@ TEST(wire, no_quality_or_counter_is_taken_that_no_radio_has) {
   EXPECT_FALSE(p.add(report{counters_report{std::vector<named_counter>(129, {"a", 1})}}));
 }
 
-TEST(wire, many_records_fill_few_packets_and_keep_their_order) {
+TEST(wire, packs_many_records_into_few_packets_in_order) {
   packets p;
   const bytes message(message_max, 1);
   for (link_id l = 1; l <= 100; ++l) ASSERT_TRUE(p.add(command{send_command{l, message}}));
@@ -132,7 +132,7 @@ TEST(wire, many_records_fill_few_packets_and_keep_their_order) {
   EXPECT_EQ(count, 4);
 }
 
-TEST(wire, what_is_too_long_is_not_written) {
+TEST(wire, refuses_to_write_records_that_are_too_long) {
   packets p;
   EXPECT_EQ(p.add(command{connect_command{std::string(address_max + 1, 'x')}}).error().code,
             errc::wire_oversized);
@@ -149,11 +149,11 @@ TEST(wire, what_is_too_long_is_not_written) {
   EXPECT_TRUE(p.empty());
 }
 
-TEST(wire, each_cut_and_each_byte_more_is_refused) {
+TEST(wire, refuses_truncated_packets_and_trailing_bytes) {
   const auto whole = packet_of(all_reports());
   std::size_t read_well = 0;
   for (std::size_t n = 0; n < whole.size(); ++n) read_well += read_reports(byte_view{whole}.first(n)) ? 1 : 0;
-  EXPECT_EQ(read_well, all_reports().size() - 1) << "only where a record ends";
+  EXPECT_EQ(read_well, all_reports().size() - 1) << "only cuts at the end of a record are valid";
   auto more = whole;
   more.push_back(0);
   EXPECT_FALSE(read_reports(more));
@@ -165,7 +165,7 @@ bytes one_record(std::uint8_t kind, bytes body) {
   return out;
 }
 
-TEST(wire, hostile_packets_are_refused) {
+TEST(wire, refuses_hostile_packets) {
   const bytes link(8, 1);
   const auto with = [&](bytes rest) {
     bytes out = link;
@@ -176,23 +176,23 @@ TEST(wire, hostile_packets_are_refused) {
       {"nothing", {}},
       {"no record", {'c', 'r', wire_version, 0}},
       {"another version", {'c', 'r', wire_version + 1, 0, 11, 8, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1}},
-      {"a kind that is none", one_record(12, link)},
+      {"a kind without a meaning for this body", one_record(12, link)},
       {"kind 255", one_record(255, {})},
-      {"a size that goes past the end", {'c', 'r', wire_version, 0, 11, 0xff, 0xff, 0xff, 0xff}},
-      {"a text that goes past the end", one_record(3, with({0xff, 0, 0, 0}))},
+      {"a size beyond the end", {'c', 'r', wire_version, 0, 11, 0xff, 0xff, 0xff, 0xff}},
+      {"a text beyond the end", one_record(3, with({0xff, 0, 0, 0}))},
       {"a text of four gigabytes", one_record(3, with({0xff, 0xff, 0xff, 0xff}))},
       {"a message over its bound", one_record(4, with({1, 4, 0, 0}))},
-      {"bytes behind a pong", one_record(11, with({0}))},
-      {"a level that is none", one_record(10, {4, 1, 0, 0, 0, 'x', 0, 0, 0, 0})},
+      {"bytes after a pong", one_record(11, with({0}))},
+      {"an invalid log level", one_record(10, {4, 1, 0, 0, 0, 'x', 0, 0, 0, 0})},
       {"an event that would break a line of JSON", one_record(10, {1, 2, 0, 0, 0, 'x', '"', 0, 0, 0, 0})},
       {"an event without a name", one_record(10, {1, 0, 0, 0, 0, 0, 0, 0, 0})},
-      {"an error code that is none", one_record(1, {1, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
+      {"an unknown error code", one_record(1, {1, 0, 0, 0, 0, 0, 0, 0, 0, 0})},
   };
   for (const auto& [what, packet] : cases) EXPECT_FALSE(read_reports(packet)) << what;
-  EXPECT_TRUE(read_reports(one_record(11, link))) << "the frame of the cases is good";
+  EXPECT_TRUE(read_reports(one_record(11, link))) << "the helper of the cases makes valid packets";
   EXPECT_TRUE(read_reports(one_record(10, {1, 1, 0, 0, 0, 'x', 0, 0, 0, 0})));
   EXPECT_FALSE(read_reports(bytes(packet_max + 1, 0)));
-  // flags are 0 or 1, an MTU is one
+  // Flags must be 0 or 1; numbers must be in range.
   auto opened = packet_of<report>({opened_report{{"n", "v", "d", 23, 1, 0, true, true, true, 1000}}});
   ASSERT_TRUE(read_reports(opened));
   opened[opened.size() - 5] = 2;
@@ -205,7 +205,7 @@ TEST(wire, hostile_packets_are_refused) {
       read_reports(packet_of<report>({opened_report{{"n", "v", "d", 23, 0, 0, true, true, true, 0}}})));
 }
 
-TEST(wire, a_hundred_thousand_changed_packets_are_read_or_refused) {
+TEST(wire, reads_or_refuses_a_hundred_thousand_mutated_packets) {
   test::seeded_entropy random{20'11};
   const auto whole = packet_of(all_reports());
   std::size_t read_well = 0;
@@ -217,7 +217,7 @@ TEST(wire, a_hundred_thousand_changed_packets_are_read_or_refused) {
     const auto read = read_reports(changed);
     if (!read) continue;
     ++read_well;
-    // What was read can be written, and is the same bytes.
+    // A packet that was read is written as the same bytes.
     packets again;
     for (const auto& r : *read) ASSERT_TRUE(again.add(r));
     ASSERT_EQ(again.take(), changed);

@@ -1,4 +1,4 @@
-/* The interface is for authors in C too: this has to compile as C11. */
+/* The interface also serves authors in C: this must compile as C11. */
 #include "plugins/abi/ext/fd.h"
 #include "plugins/abi/ext/rssi.h"
 #include "plugins/abi/ext/timer.h"

@@ -1,4 +1,4 @@
-// Radios that a host must refuse or survive; which one, says a macro of the build.
+// Radios that a host must refuse or survive; a macro of the build selects the fault.
 
 #include <poll.h>
 
@@ -12,7 +12,7 @@
 
 namespace {
 
-/// Without a sanitizer's handler, which would end the process in its own way.
+/// Without a sanitizer's handler, which would end the process differently.
 [[maybe_unused]] int crash() {
   std::signal(SIGSEGV, SIG_DFL);
   return std::raise(SIGSEGV);

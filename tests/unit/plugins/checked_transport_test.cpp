@@ -1,4 +1,4 @@
-// What a plugin may do wrong, and what the roles see of it: at most a link that goes down.
+// Faults of a plugin cost at most the link that they happen on.
 
 #include "plugins/host/checked_transport.hpp"
 
@@ -34,7 +34,7 @@ class checked : public testing::Test {
   std::unique_ptr<transport> host;
 };
 
-TEST_F(checked, parameters_role_and_limits_pass_through) {
+TEST_F(checked, passes_on_parameters_role_and_limits) {
   auto opened = radio.open(heard, transport_role::peripheral, {{"a", "1"}, {"b", "2"}}, true);
   ASSERT_TRUE(opened);
   EXPECT_EQ(radio.params, (std::map<std::string, std::string>{{"a", "1"}, {"b", "2"}}));
@@ -48,7 +48,7 @@ TEST_F(checked, parameters_role_and_limits_pass_through) {
   EXPECT_FALSE(info.ordered);
 }
 
-TEST_F(checked, messages_cross_in_frames_of_the_mtu) {
+TEST_F(checked, sends_messages_in_frames_of_the_mtu) {
   open();
   radio.link_up(7);
   ASSERT_TRUE(host->send(7, bytes(100, 0xaa)));
@@ -60,7 +60,7 @@ TEST_F(checked, messages_cross_in_frames_of_the_mtu) {
   EXPECT_EQ(misbehaviour(), 0u);
 }
 
-TEST_F(checked, a_link_goes_down_once) {
+TEST_F(checked, reports_the_end_of_a_link_once) {
   open();
   radio.link_up(1);
   radio.link_down(1);
@@ -69,14 +69,14 @@ TEST_F(checked, a_link_goes_down_once) {
   EXPECT_EQ(host->send(1, bytes(1)).error().code, errc::plugin_link);
 }
 
-TEST_F(checked, frames_that_break_the_mtu_cost_the_link) {
+TEST_F(checked, closes_a_link_when_a_frame_breaks_the_mtu) {
   open();
   for (std::uint64_t link = 1; link <= 2; ++link) {
     radio.link_up(link);
     radio.frame(link, bytes(link == 1 ? 26 : 0));
-    const auto told = heard.heard();
-    ASSERT_EQ(told.size(), 2u);
-    EXPECT_EQ(told[1].rfind("down " + std::to_string(link) + " the plugin misbehaved", 0), 0u) << told[1];
+    const auto events = heard.heard();
+    ASSERT_EQ(events.size(), 2u);
+    EXPECT_EQ(events[1].rfind("down " + std::to_string(link) + " the plugin misbehaved", 0), 0u) << events[1];
     EXPECT_EQ(radio.calls.back(), "disconnect " + std::to_string(link));
     EXPECT_EQ(misbehaviour(), link);
     radio.link_down(link);  // its answer to the disconnect
@@ -84,7 +84,7 @@ TEST_F(checked, frames_that_break_the_mtu_cost_the_link) {
   }
 }
 
-TEST_F(checked, link_ids_are_new_and_not_zero) {
+TEST_F(checked, refuses_link_ids_that_are_zero_or_reused) {
   open();
   radio.link_up(5);
   heard.heard();
@@ -93,12 +93,12 @@ TEST_F(checked, link_ids_are_new_and_not_zero) {
   EXPECT_TRUE(heard.heard().empty());
   EXPECT_EQ(misbehaviour(), 2u);
   radio.link_up(5);
-  EXPECT_EQ(heard.heard().size(), 1u) << "up twice: nobody knows which peer it is, so it goes down";
+  EXPECT_EQ(heard.heard().size(), 1u) << "up twice: the peer is ambiguous, so the link goes down";
   EXPECT_EQ(misbehaviour(), 3u);
   EXPECT_EQ(host->send(5, bytes(1)).error().code, errc::plugin_link);
 }
 
-TEST_F(checked, more_links_than_declared_are_refused) {
+TEST_F(checked, refuses_more_links_than_declared) {
   open();
   for (std::uint64_t link = 1; link <= 5; ++link) radio.link_up(link);
   EXPECT_EQ(heard.heard().size(), 4u);
@@ -106,7 +106,7 @@ TEST_F(checked, more_links_than_declared_are_refused) {
   EXPECT_EQ(misbehaviour(), 1u);
 }
 
-TEST_F(checked, frames_of_unknown_links_are_counted_and_dropped) {
+TEST_F(checked, counts_and_drops_frames_of_unknown_links) {
   open();
   radio.frame(3, {0, 0x80, 1});
   radio.writable(3);
@@ -114,7 +114,7 @@ TEST_F(checked, frames_of_unknown_links_are_counted_and_dropped) {
   EXPECT_EQ(misbehaviour(), 1u);
 }
 
-TEST_F(checked, bad_fragments_of_a_peer_are_not_the_plugins_fault) {
+TEST_F(checked, does_not_blame_the_plugin_for_bad_fragments_of_a_peer) {
   open();
   radio.link_up(1);
   radio.frame(1, {0, 0xc0, 1});
@@ -126,14 +126,14 @@ TEST_F(checked, bad_fragments_of_a_peer_are_not_the_plugins_fault) {
   EXPECT_EQ(heard.heard(), lines{"message 1 01"});
 }
 
-TEST_F(checked, unfinished_messages_are_counted) {
+TEST_F(checked, counts_unfinished_messages) {
   open();
   radio.link_up(1);
   for (std::uint8_t number = 0; number < 6; ++number) radio.frame(1, {number, 0, 1});
   EXPECT_EQ(counter("messages_dropped"), 2u);
 }
 
-TEST_F(checked, endpoints_are_the_roles_and_within_the_limit) {
+TEST_F(checked, accepts_only_endpoints_of_the_role_and_within_the_limit) {
   open(transport_role::peripheral);
   EXPECT_TRUE(host->add_endpoint(1, "one"));
   EXPECT_EQ(host->add_endpoint(1, "again").error().code, errc::state_exists);
@@ -147,10 +147,10 @@ TEST_F(checked, endpoints_are_the_roles_and_within_the_limit) {
   radio.link_up(2, 1);
   EXPECT_EQ(heard.heard(), lines{"up 1 4 somewhere"});
   EXPECT_EQ(radio.calls.back(), "disconnect 2");
-  EXPECT_EQ(misbehaviour(), 0u) << "it may have crossed the removal";
+  EXPECT_EQ(misbehaviour(), 0u) << "the link may have come up at the moment of the removal";
 }
 
-TEST_F(checked, an_endpoint_that_the_plugin_refuses_is_free_again) {
+TEST_F(checked, frees_an_endpoint_that_the_plugin_refuses) {
   open(transport_role::peripheral);
   radio.answer = CPNS_UNAVAILABLE;
   EXPECT_EQ(host->add_endpoint(1, "one").error().code, errc::plugin_failed);
@@ -158,7 +158,7 @@ TEST_F(checked, an_endpoint_that_the_plugin_refuses_is_free_again) {
   EXPECT_TRUE(host->add_endpoint(1, "one"));
 }
 
-TEST_F(checked, a_central_has_no_endpoints) {
+TEST_F(checked, refuses_endpoints_of_a_central) {
   open();
   EXPECT_EQ(host->add_endpoint(1, "one").error().code, errc::state_exhausted);
   radio.link_up(1, 9);
@@ -166,7 +166,7 @@ TEST_F(checked, a_central_has_no_endpoints) {
   EXPECT_EQ(misbehaviour(), 1u);
 }
 
-TEST_F(checked, what_would_block_waits_in_a_bounded_queue) {
+TEST_F(checked, queues_a_bounded_number_of_frames_when_send_would_block) {
   open();
   radio.link_up(1);
   radio.frames_taken_at_most = 3;
@@ -180,7 +180,7 @@ TEST_F(checked, what_would_block_waits_in_a_bounded_queue) {
   for (int i = 0; i < taken; ++i) EXPECT_EQ(radio.sent[static_cast<std::size_t>(i)].back(), i & 0xff);
 }
 
-TEST_F(checked, a_wake_up_during_send_is_not_lost) {
+TEST_F(checked, does_not_lose_writable_during_send) {
   open();
   radio.link_up(1);
   radio.frames_taken_at_most = 0;
@@ -189,42 +189,42 @@ TEST_F(checked, a_wake_up_during_send_is_not_lost) {
   EXPECT_EQ(radio.sent.size(), 1u);
 }
 
-TEST_F(checked, a_radio_that_fails_takes_its_links_along) {
+TEST_F(checked, closes_all_links_when_the_radio_fails) {
   open();
   radio.link_up(1);
   radio.link_up(2);
   heard.heard();
   radio.host->failed(radio.host->context, "the antenna fell off");
-  auto told = heard.heard();
-  ASSERT_EQ(told.size(), 3u);
-  EXPECT_EQ(told.back(), "failed scripted: the antenna fell off");
-  std::sort(told.begin(), told.end() - 1);
-  EXPECT_EQ(told[0], "down 1 the radio failed");
-  EXPECT_EQ(told[1], "down 2 the radio failed");
+  auto events = heard.heard();
+  ASSERT_EQ(events.size(), 3u);
+  EXPECT_EQ(events.back(), "failed scripted: the antenna fell off");
+  std::sort(events.begin(), events.end() - 1);
+  EXPECT_EQ(events[0], "down 1 the radio failed");
+  EXPECT_EQ(events[1], "down 2 the radio failed");
 }
 
-TEST_F(checked, an_unknown_signal_strength_is_zero) {
+TEST_F(checked, reports_an_unknown_signal_strength_as_zero) {
   open();
   radio.host->peer_found(radio.host->context, "near", -40);
   radio.host->peer_found(radio.host->context, "far", 127);
   EXPECT_EQ(heard.heard(), (lines{"found near -40", "found far 0"}));
 }
 
-TEST_F(checked, answers_of_the_plugin_become_errors) {
+TEST_F(checked, translates_statuses_of_the_plugin_to_errors) {
   open();
   const std::pair<cpns_status, errc> answers[] = {
       {CPNS_ERROR, errc::plugin_failed},          {CPNS_BAD_PARAMETER, errc::config_range},
       {CPNS_WOULD_BLOCK, errc::state_overloaded}, {CPNS_NO_LINK, errc::plugin_link},
       {CPNS_LIMIT, errc::plugin_failed},          {CPNS_UNSUPPORTED, errc::plugin_failed},
       {CPNS_UNAVAILABLE, errc::plugin_failed},    {static_cast<cpns_status>(99), errc::plugin_failed}};
-  for (const auto& [said, expected] : answers) {
-    radio.answer = said;
-    EXPECT_EQ(host->scan(true).error().code, expected) << said;
-    EXPECT_EQ(host->connect("x").error().code, expected) << said;
+  for (const auto& [status, expected] : answers) {
+    radio.answer = status;
+    EXPECT_EQ(host->scan(true).error().code, expected) << status;
+    EXPECT_EQ(host->connect("x").error().code, expected) << status;
   }
 }
 
-TEST_F(checked, after_close_nothing_is_heard_and_nothing_is_called) {
+TEST_F(checked, ignores_callbacks_and_calls_after_close) {
   open();
   radio.link_up(1);
   heard.heard();
@@ -247,7 +247,7 @@ TEST_F(checked, after_close_nothing_is_heard_and_nothing_is_called) {
   EXPECT_EQ(radio.calls.size(), calls);
 }
 
-TEST_F(checked, connecting_can_fail_and_be_given_up) {
+TEST_F(checked, reports_failed_connects_and_cancels_them) {
   open();
   ASSERT_TRUE(host->connect("far"));
   host->cancel("far");
@@ -260,7 +260,7 @@ TEST_F(checked, connecting_can_fail_and_be_given_up) {
   EXPECT_EQ(radio.calls.size(), 2u);
 }
 
-TEST_F(checked, timers_end_with_the_instance) {
+TEST_F(checked, ends_timers_with_the_instance) {
   open();
   const auto* timer =
       static_cast<const cpns_ext_timer*>(radio.host->get_extension(radio.host->context, CPNS_EXT_TIMER));
@@ -280,7 +280,7 @@ TEST_F(checked, timers_end_with_the_instance) {
   EXPECT_EQ(due, 1);
 }
 
-TEST_F(checked, the_host_has_a_clock_and_no_extension_that_nobody_knows) {
+TEST_F(checked, has_a_clock_and_no_unknown_extension) {
   open();
   const auto* timer =
       static_cast<const cpns_ext_timer*>(radio.host->get_extension(radio.host->context, CPNS_EXT_TIMER));
@@ -291,7 +291,7 @@ TEST_F(checked, the_host_has_a_clock_and_no_extension_that_nobody_knows) {
   EXPECT_EQ(radio.host->get_extension(radio.host->context, nullptr), nullptr);
 }
 
-TEST_F(checked, close_waits_for_callbacks_of_other_threads) {
+TEST_F(checked, waits_in_close_for_callbacks_of_other_threads) {
   open();
   radio.link_up(1);
   std::atomic<bool> on{true};

@@ -1,4 +1,4 @@
-// What plugins declare, what is given to them, and how they are named on a command line.
+// Declarations of plugins, checks of given parameters, and monikers of the command line.
 #include "plugins/host/description.hpp"
 
 #include <gtest/gtest.h>
@@ -29,10 +29,10 @@ result<plugin_description> described(const std::vector<cpns_parameter_spec>& spe
                    sizeof(cpns_parameter_spec)});
 }
 
-/// The one problem that there has to be, or what was found instead.
-std::string problem(const params& given, transport_role role = central) {
+/// The only diagnostic, or the number of them.
+std::string diagnostic(const params& given, transport_role role = central) {
   const auto all = check_parameters(*described(usual), role, given);
-  if (all.size() != 1) return std::to_string(all.size()) + " problems";
+  if (all.size() != 1) return std::to_string(all.size()) + " diagnostics";
   return all.front().name + ": " + all.front().text;
 }
 
@@ -54,7 +54,7 @@ TEST(description, is_read_and_survives_the_pipe) {
   EXPECT_FALSE(from_lines(to_lines(*d).substr(0, 60)));
 }
 
-TEST(description, of_an_entry_of_interface_1_0_declares_nothing) {
+TEST(description, declares_nothing_when_the_entry_is_of_interface_1_0) {
   cpns_transport_entry_t old{};
   old.size = offsetof(cpns_transport_entry_t, parameters);
   old.name = "old";
@@ -66,7 +66,7 @@ TEST(description, of_an_entry_of_interface_1_0_declares_nothing) {
   EXPECT_EQ(with_presets(*d, central, {{"a", "b"}}), (params{{"a", "b"}}));
 }
 
-TEST(description, nonsense_is_refused) {
+TEST(description, is_refused_when_a_declaration_is_invalid) {
   const auto good = usual[2];
   const auto says = [&](auto change) {
     auto bad = good;
@@ -78,17 +78,18 @@ TEST(description, nonsense_is_refused) {
   const auto has = [](const std::string& text, const char* part) {
     return text.find(part) != std::string::npos ? std::string{part} : text;
   };
-  EXPECT_EQ(has(says([](spec& s) { s.name = nullptr; }), "whose name is not"), "whose name is not");
-  EXPECT_EQ(has(says([](spec& s) { s.name = "MTU"; }), "whose name is not"), "whose name is not");
-  EXPECT_EQ(has(says([](spec& s) { s.name = ""; }), "whose name is not"), "whose name is not");
-  EXPECT_EQ(has(says([](spec& s) { s.sentence = "two\nlines"; }), "a sentence of one line"),
-            "a sentence of one line");
-  EXPECT_EQ(has(says([](spec& s) { s.kind = 9; }), "of kind 9"), "of kind 9");
-  EXPECT_EQ(has(says([](spec& s) { s.flags = CPNS_PARAMETER_IS_ADDRESS; }), "of no role"), "of no role");
+  EXPECT_EQ(has(says([](spec& s) { s.name = nullptr; }), "invalid name"), "invalid name");
+  EXPECT_EQ(has(says([](spec& s) { s.name = "MTU"; }), "invalid name"), "invalid name");
+  EXPECT_EQ(has(says([](spec& s) { s.name = ""; }), "invalid name"), "invalid name");
+  EXPECT_EQ(has(says([](spec& s) { s.sentence = "two\nlines"; }), "a one-line sentence"),
+            "a one-line sentence");
+  EXPECT_EQ(has(says([](spec& s) { s.kind = 9; }), "unknown kind: 9"), "unknown kind: 9");
+  EXPECT_EQ(has(says([](spec& s) { s.flags = CPNS_PARAMETER_IS_ADDRESS; }), "for neither role"),
+            "for neither role");
   EXPECT_EQ(has(says([](spec& s) { s.choices = "a b"; }), "choices"), "choices");
   EXPECT_EQ(has(says([](spec& s) { s.kind = CPNS_PARAMETER_CHOICE; }), "choices"), "choices");
-  EXPECT_EQ(has(says([](spec& s) { s.min = 5000; }), "min over max"), "min over max");
-  EXPECT_EQ(has(says([](spec& s) { s.preset = "22"; }), "preset does not fit"), "preset does not fit");
+  EXPECT_EQ(has(says([](spec& s) { s.min = 5000; }), "min greater than max"), "min greater than max");
+  EXPECT_EQ(has(says([](spec& s) { s.preset = "22"; }), "preset is invalid"), "preset is invalid");
   EXPECT_EQ(described({good, good}).error().code, errc::plugin_misbehaved);
   EXPECT_EQ(described({usual[0],
                        [] {
@@ -111,36 +112,37 @@ TEST(description, nonsense_is_refused) {
   EXPECT_FALSE(describe(lies));
 }
 
-TEST(parameters, what_does_not_fit_is_told_by_name) {
-  EXPECT_EQ(problem({{"mtu", "22"}}),
+TEST(parameters, are_reported_by_name_when_they_do_not_fit) {
+  EXPECT_EQ(diagnostic({{"mtu", "22"}}),
             "mtu: parameter mtu of scripted: it must be a number from 23 to 4096, not '22'");
-  EXPECT_EQ(problem({{"mtu", "18446744073709551616"}}).substr(0, 4), "mtu:");
-  EXPECT_EQ(problem({{"mut", "64"}}), "mut: parameter 'mut' is not known to scripted; did you mean 'mtu'?");
+  EXPECT_EQ(diagnostic({{"mtu", "18446744073709551616"}}).substr(0, 4), "mtu:");
+  EXPECT_EQ(diagnostic({{"mut", "64"}}),
+            "mut: parameter 'mut' is not known to scripted; did you mean 'mtu'?");
   EXPECT_EQ(
-      problem({{"wavelength", "red"}}),
-      "wavelength: parameter 'wavelength' is not known to scripted; there are listen, mtu, loud, security");
-  EXPECT_EQ(problem({{"connect", "a"}}),
-            "connect: parameter connect of scripted is for a PNE, and this is the gateway");
-  EXPECT_EQ(problem({{"loud", "yes"}}),
+      diagnostic({{"wavelength", "red"}}),
+      "wavelength: parameter 'wavelength' is not known to scripted; known are listen, mtu, loud, security");
+  EXPECT_EQ(diagnostic({{"connect", "a"}}),
+            "connect: parameter connect of scripted is only for a PNE, this is the gateway");
+  EXPECT_EQ(diagnostic({{"loud", "yes"}}),
             "loud: parameter loud of scripted: it must be true or false, not 'yes'");
-  EXPECT_EQ(problem({{"security", "lo"}}),
+  EXPECT_EQ(diagnostic({{"security", "lo"}}),
             "security: parameter security of scripted: it must be one of: low medium high, not 'lo'");
-  EXPECT_EQ(problem({{"security", "low medium"}}).substr(0, 9), "security:");
-  EXPECT_EQ(problem({{"listen", "ab"}}),
+  EXPECT_EQ(diagnostic({{"security", "low medium"}}).substr(0, 9), "security:");
+  EXPECT_EQ(diagnostic({{"listen", "ab"}}),
             "listen: parameter listen of scripted: it must have 3 to 64 bytes, not 'ab'");
-  EXPECT_EQ(problem({{"listen", std::string("abc\0def", 7)}}).substr(0, 7), "listen:");
-  EXPECT_EQ(problem({}, peripheral),
+  EXPECT_EQ(diagnostic({{"listen", std::string("abc\0def", 7)}}).substr(0, 7), "listen:");
+  EXPECT_EQ(diagnostic({}, peripheral),
             "connect: parameter connect of scripted is missing: Where it connects to.");
-  EXPECT_EQ(problem({}), "0 problems");
-  EXPECT_EQ(problem({{"mtu", "1"}, {"loud", "x"}}), "2 problems");
+  EXPECT_EQ(diagnostic({}), "0 diagnostics");
+  EXPECT_EQ(diagnostic({{"mtu", "1"}, {"loud", "x"}}), "2 diagnostics");
 }
 
-TEST(parameters, presets_are_added_and_given_ones_kept) {
+TEST(parameters, are_completed_with_presets) {
   EXPECT_EQ(with_presets(*described(usual), central, {{"mtu", "64"}}),
             (params{{"listen", "127.0.0.1:0"}, {"loud", "false"}, {"mtu", "64"}, {"security", "low"}}));
 }
 
-TEST(parameters, open_is_given_all_of_them_or_is_not_called) {
+TEST(parameters, are_all_passed_to_open_which_is_not_called_when_one_is_wrong) {
   scripted_radio radio;
   recorder heard;
   radio.specs = usual;
@@ -156,7 +158,7 @@ TEST(parameters, open_is_given_all_of_them_or_is_not_called) {
   EXPECT_EQ(other.host, nullptr) << "open was not called";
 }
 
-TEST(parameters, a_plugin_may_refuse_one_by_name) {
+TEST(parameters, may_be_refused_by_the_plugin_by_name) {
   scripted_radio radio;
   recorder heard;
   radio.specs = usual;
@@ -169,7 +171,7 @@ TEST(parameters, a_plugin_may_refuse_one_by_name) {
       << refused.error().detail;
 }
 
-TEST(parameters, lists_are_split_at_commas) {
+TEST(parameters, are_split_at_commas_when_they_are_lists) {
   const std::vector<cpns_parameter_spec> specs{sdk::text("to", "Where to.", "", 0, 100)};
   const cpns_parameter_list known{specs.data(), 1, sizeof(cpns_parameter_spec)};
   const auto split = [&](const char* value) {
@@ -204,7 +206,7 @@ TEST(moniker, has_a_plugin_an_address_and_parameters) {
     EXPECT_EQ(read(text), "refused") << text;
 }
 
-TEST(moniker, goes_to_the_parameters_of_each_role) {
+TEST(moniker, becomes_the_parameters_of_each_role) {
   const auto d = *described(usual);
   const auto m = *parse_moniker("scripted:here,mtu=64");
   EXPECT_EQ(*params_of(m, d, central), (params{{"listen", "here"}, {"mtu", "64"}}));

@@ -1,4 +1,4 @@
-// Timers and descriptors that a host lends to plugins.
+// The host's timers and descriptor watches for plugins.
 #include "plugins/host/event_loop.hpp"
 
 #include <gtest/gtest.h>
@@ -15,12 +15,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-struct loops : testing::Test {
+struct event_loops : testing::Test {
   std::atomic<int> threw{0};
   event_loop loop{[this] { ++threw; }};
 };
 
-/// Something that is counted by the loop's thread and waited for by the test's.
+/// A counter that the loop's thread increments and the test waits for.
 struct counter {
   std::atomic<int> n{0};
   static void up(void* user) {
@@ -42,7 +42,7 @@ struct pipe_ends {
   ~pipe_ends() { ::close(read), ::close(write); }
 };
 
-TEST_F(loops, a_timer_is_due_once_and_not_before_its_time) {
+TEST_F(event_loops, run_a_timer_once_and_not_before_its_time) {
   counter c;
   const auto begun = loop.now_ms();
   EXPECT_NE(loop.start(20, counter::up, &c), 0u);
@@ -54,7 +54,7 @@ TEST_F(loops, a_timer_is_due_once_and_not_before_its_time) {
   EXPECT_EQ(c.n, 1);
 }
 
-TEST_F(loops, timers_are_due_in_order) {
+TEST_F(event_loops, run_timers_in_order) {
   counter first, second;
   loop.start(40, counter::up, &second);
   loop.start(1, counter::up, &first);
@@ -62,7 +62,7 @@ TEST_F(loops, timers_are_due_in_order) {
   EXPECT_EQ(first.n, 1);
 }
 
-TEST_F(loops, a_stopped_timer_is_not_due) {
+TEST_F(event_loops, do_not_run_a_stopped_timer) {
   counter stopped, after;
   const auto id = loop.start(5, counter::up, &stopped);
   loop.stop(id);
@@ -74,7 +74,7 @@ TEST_F(loops, a_stopped_timer_is_not_due) {
   EXPECT_EQ(stopped.n, 0);
 }
 
-TEST_F(loops, stop_waits_for_what_runs) {
+TEST_F(event_loops, wait_in_stop_for_a_running_callback) {
   struct slow {
     std::promise<void> begun;
     std::atomic<bool> done{false};
@@ -94,7 +94,7 @@ TEST_F(loops, stop_waits_for_what_runs) {
   EXPECT_TRUE(s.done);
 }
 
-TEST_F(loops, a_timer_may_stop_itself_and_start_others) {
+TEST_F(event_loops, allow_a_timer_to_stop_itself_and_to_start_others) {
   struct chain {
     event_loop& loop;
     counter& done;
@@ -109,7 +109,7 @@ TEST_F(loops, a_timer_may_stop_itself_and_start_others) {
   };
   counter done;
   chain c{loop, done};
-  // The first is started by a timer too: its id is then known before it is due.
+  // A timer starts the first one, too, so that its id is known before it runs.
   loop.start(
       0,
       [](void* user) {
@@ -121,7 +121,7 @@ TEST_F(loops, a_timer_may_stop_itself_and_start_others) {
   EXPECT_EQ(c.left, 0);
 }
 
-TEST_F(loops, a_descriptor_is_told_of_as_long_as_it_is_ready) {
+TEST_F(event_loops, report_a_descriptor_while_it_is_ready) {
   pipe_ends p;
   struct reader {
     int fd;
@@ -147,10 +147,10 @@ TEST_F(loops, a_descriptor_is_told_of_as_long_as_it_is_ready) {
   after.wait_for(1);
   EXPECT_EQ(r.told.n, 3);
   char left = 0;
-  EXPECT_EQ(::read(p.read, &left, 1), 1) << "the descriptor stays the plugin's";
+  EXPECT_EQ(::read(p.read, &left, 1), 1) << "the plugin keeps the descriptor";
 }
 
-TEST_F(loops, a_watch_can_be_paused) {
+TEST_F(event_loops, pause_a_watch_on_request) {
   pipe_ends p;
   struct writer {
     counter told;
@@ -175,7 +175,7 @@ TEST_F(loops, a_watch_can_be_paused) {
   w.told.wait_for(2);
 }
 
-TEST_F(loops, what_is_no_descriptor_is_refused) {
+TEST_F(event_loops, refuse_an_invalid_descriptor) {
   EXPECT_EQ(loop.watch(
                 -1, CPNS_FD_READABLE, [](void*, std::uint32_t) {}, nullptr),
             0u);
@@ -184,7 +184,7 @@ TEST_F(loops, what_is_no_descriptor_is_refused) {
             0u);
 }
 
-TEST_F(loops, an_exception_is_told_and_ends_nothing) {
+TEST_F(event_loops, report_an_exception_and_continue) {
   loop.start(
       0, [](void*) { throw std::runtime_error{"x"}; }, nullptr);
   counter c;
@@ -193,7 +193,7 @@ TEST_F(loops, an_exception_is_told_and_ends_nothing) {
   EXPECT_EQ(threw, 1);
 }
 
-TEST_F(loops, after_the_end_nothing_is_taken_and_nothing_comes) {
+TEST_F(event_loops, accept_nothing_and_run_nothing_after_the_end) {
   counter c;
   loop.start(10, counter::up, &c);
   loop.end();
@@ -208,7 +208,7 @@ TEST_F(loops, after_the_end_nothing_is_taken_and_nothing_comes) {
   EXPECT_EQ(c.n, 0);
 }
 
-TEST_F(loops, many_threads_start_and_stop) {
+TEST_F(event_loops, let_many_threads_start_and_stop_timers) {
   counter c;
   std::vector<std::thread> all;
   for (int t = 0; t < 4; ++t)

@@ -1,4 +1,4 @@
-// What a plugin offers behind extension ids, honest or not, and what the host offers to it.
+// Extensions of the plugin, valid or not, and of the host.
 
 #include <algorithm>
 
@@ -31,7 +31,7 @@ struct extensions : testing::Test {
   }
 };
 
-TEST_F(extensions, a_radio_without_any_is_one_of_which_little_is_known) {
+TEST_F(extensions, leave_qualities_unknown_when_the_radio_has_none) {
   open();
   radio.link_up(1);
   EXPECT_EQ(host->quality(1), link_quality{});
@@ -43,7 +43,7 @@ TEST_F(extensions, a_radio_without_any_is_one_of_which_little_is_known) {
   EXPECT_EQ(counter("messages_sent"), 1u);
 }
 
-TEST_F(extensions, a_link_has_a_strength_and_what_secures_it) {
+TEST_F(extensions, report_strength_and_security_of_a_link) {
   static std::int32_t dbm = -60;
   static int secured = CPNS_PAIRING_ENCRYPTED;
   static std::string forgotten;
@@ -61,7 +61,8 @@ TEST_F(extensions, a_link_has_a_strength_and_what_secures_it) {
   EXPECT_EQ(host->quality(1), link_quality{});
   dbm = -128;
   secured = 2;
-  EXPECT_EQ(host->quality(1), (link_quality{{}, link_security::encrypted})) << "no radio is so weak";
+  EXPECT_EQ(host->quality(1), (link_quality{{}, link_security::encrypted}))
+      << "no radio receives so weak a signal";
   host->forget_pairing("far");
   EXPECT_EQ(forgotten, "far");
   host->close();
@@ -71,7 +72,7 @@ TEST_F(extensions, a_link_has_a_strength_and_what_secures_it) {
   EXPECT_EQ(host->quality(1), link_quality{});
 }
 
-TEST_F(extensions, counters_of_the_plugin_follow_those_of_the_host_and_bad_names_are_left_out) {
+TEST_F(extensions, append_counters_of_the_plugin_except_those_with_invalid_names) {
   static constexpr cpns_ext_statistics statistics{
       sizeof(cpns_ext_statistics), 0, [](void*, void (*each)(void*, const char*, std::uint64_t), void* user) {
         each(user, "retries", 7);
@@ -89,7 +90,7 @@ TEST_F(extensions, counters_of_the_plugin_follow_those_of_the_host_and_bad_names
             64);
 }
 
-TEST_F(extensions, power_is_what_the_plugin_was_told_last_and_its_refusal_is_an_error) {
+TEST_F(extensions, pass_on_the_power_level_and_report_a_refusal) {
   static std::uint32_t told = 0;
   static cpns_status answer = CPNS_OK;
   static constexpr cpns_ext_power power{sizeof(cpns_ext_power), 0, [](void*, std::uint32_t p) {
@@ -106,7 +107,7 @@ TEST_F(extensions, power_is_what_the_plugin_was_told_last_and_its_refusal_is_an_
   EXPECT_FALSE(host->set_power(power_level::full));
 }
 
-TEST_F(extensions, links_that_go_down_are_counted_by_reason) {
+TEST_F(extensions, count_links_that_go_down_by_reason) {
   open();
   std::uint64_t link = 0;
   for (const auto why : {CPNS_DOWN_LOST, CPNS_DOWN_BAD_FRAME, CPNS_DOWN_BAD_FRAME, CPNS_DOWN_TOO_SLOW,
@@ -120,7 +121,7 @@ TEST_F(extensions, links_that_go_down_are_counted_by_reason) {
   EXPECT_EQ(counter("links_over_limit"), 1u);
 }
 
-TEST_F(extensions, one_that_is_smaller_than_it_says_to_be_is_not_used) {
+TEST_F(extensions, are_not_used_when_they_are_too_small) {
   static constexpr cpns_ext_rssi rssi{sizeof(cpns_ext_rssi) - 1, 0, [](void*, std::uint64_t) { return -60; }};
   static constexpr cpns_ext_power power{sizeof(cpns_ext_power), 0, nullptr};
   radio.extensions = {{CPNS_EXT_RSSI, &rssi}, {CPNS_EXT_POWER, &power}};
@@ -130,7 +131,7 @@ TEST_F(extensions, one_that_is_smaller_than_it_says_to_be_is_not_used) {
   EXPECT_TRUE(host->set_power(power_level::saving));
 }
 
-TEST_F(extensions, a_hint_that_a_peer_woke_up_reaches_the_gateway_alone) {
+TEST_F(extensions, report_a_wake_up_only_to_a_gateway) {
   open();
   const auto* wake =
       static_cast<const cpns_ext_wake*>(radio.host->get_extension(radio.host->context, CPNS_EXT_WAKE));

@@ -15,7 +15,7 @@ bytes message_of(std::size_t size, std::uint8_t first = 0) {
   return out;
 }
 
-/// What `in` gives for the frames, in order.
+/// The messages that `in` completes from the frames, in order.
 std::vector<bytes> taken(reassembler& in, const std::vector<bytes>& frames) {
   std::vector<bytes> out;
   for (const auto& f : frames) {
@@ -26,7 +26,7 @@ std::vector<bytes> taken(reassembler& in, const std::vector<bytes>& frames) {
   return out;
 }
 
-TEST(fragment, every_size_survives_at_every_kind_of_mtu) {
+TEST(fragment, carries_every_size_at_every_kind_of_mtu) {
   for (const std::uint32_t mtu : {mtu_min, 24u, 64u, 247u, 512u, 1025u, 1026u, 1027u, mtu_max}) {
     fragmenter out{mtu};
     reassembler in;
@@ -41,7 +41,7 @@ TEST(fragment, every_size_survives_at_every_kind_of_mtu) {
   }
 }
 
-TEST(fragment, the_bytes_are_those_of_the_format) {
+TEST(fragment, writes_the_bytes_of_the_format) {
   fragmenter out{23};
   ASSERT_TRUE(out.split(message_of(1)));
   const auto frames = out.split(message_of(22)).value();
@@ -50,13 +50,13 @@ TEST(fragment, the_bytes_are_those_of_the_format) {
   EXPECT_EQ(to_hex(frames[1]), "018115");
 }
 
-TEST(fragment, nothing_and_more_than_1024_bytes_are_no_message) {
+TEST(fragment, refuses_messages_that_are_empty_or_over_1024_bytes) {
   fragmenter out{512};
   EXPECT_EQ(out.split(bytes{}).error().code, errc::wire_oversized);
   EXPECT_EQ(out.split(message_of(message_max + 1)).error().code, errc::wire_oversized);
 }
 
-TEST(fragment, fragments_come_in_any_order) {
+TEST(fragment, reassembles_fragments_in_any_order) {
   std::mt19937 dice{7};
   fragmenter out{64};
   reassembler in;
@@ -68,7 +68,7 @@ TEST(fragment, fragments_come_in_any_order) {
   }
 }
 
-TEST(fragment, what_comes_twice_counts_once) {
+TEST(fragment, ignores_repeated_fragments) {
   fragmenter out{64};
   reassembler in;
   const auto message = message_of(150);
@@ -79,7 +79,7 @@ TEST(fragment, what_comes_twice_counts_once) {
   EXPECT_EQ(taken(in, twice), std::vector<bytes>{message});
 }
 
-TEST(fragment, a_lost_fragment_costs_its_own_message_only) {
+TEST(fragment, loses_only_the_message_of_a_lost_fragment) {
   for (std::size_t lost = 0; lost < 3; ++lost) {
     fragmenter out{64};
     reassembler in;
@@ -92,7 +92,7 @@ TEST(fragment, a_lost_fragment_costs_its_own_message_only) {
   }
 }
 
-TEST(fragment, four_unfinished_messages_are_kept_and_the_oldest_goes_for_a_fifth) {
+TEST(fragment, keeps_four_unfinished_messages_and_drops_the_oldest_for_a_fifth) {
   fragmenter out{64};
   reassembler in;
   std::vector<std::vector<bytes>> messages;
@@ -104,7 +104,7 @@ TEST(fragment, four_unfinished_messages_are_kept_and_the_oldest_goes_for_a_fifth
   EXPECT_TRUE(taken(in, {messages[0][1]}).empty());
 }
 
-TEST(fragment, a_number_that_comes_round_again_starts_afresh) {
+TEST(fragment, starts_a_new_message_when_its_number_wraps_around) {
   fragmenter out{64};
   reassembler in;
   EXPECT_TRUE(taken(in, {out.split(message_of(100, 1)).value()[0]}).empty());
@@ -120,7 +120,7 @@ struct bad_frames {
   errc code;
 };
 
-TEST(fragment, frames_that_do_not_fit_are_refused) {
+TEST(fragment, refuses_invalid_frames) {
   const std::string over = "0002" + std::string(2 * (message_max - 1), '0');
   const bad_frames cases[] = {
       {"empty", {""}, errc::wire_truncated},
@@ -128,8 +128,8 @@ TEST(fragment, frames_that_do_not_fit_are_refused) {
       {"a header alone", {"0080"}, errc::wire_truncated},
       {"bit 6", {"00c0aa"}, errc::wire_range},
       {"an index behind the last", {"0081aa", "0002bb"}, errc::wire_length},
-      {"a last one before others", {"0003aa", "0081bb"}, errc::wire_length},
-      {"two last ones", {"0082aa", "0081bb"}, errc::wire_length},
+      {"a last fragment before others", {"0003aa", "0081bb"}, errc::wire_length},
+      {"two last fragments", {"0082aa", "0081bb"}, errc::wire_length},
       {"over 1024 bytes together", {"0000aaaa", over.c_str()}, errc::wire_length},
   };
   for (const auto& c : cases) {
@@ -143,13 +143,13 @@ TEST(fragment, frames_that_do_not_fit_are_refused) {
         EXPECT_EQ(got.error().code, c.code) << c.title;
       }
     }
-    // A refused frame breaks nothing: the next message comes through.
+    // A refused frame does no harm: the next message arrives.
     const auto message = message_of(100);
     EXPECT_EQ(taken(in, fragmenter{64}.split(message).value()), std::vector<bytes>{message}) << c.title;
   }
 }
 
-TEST(fragment, random_frames_give_bounded_messages_and_never_more) {
+TEST(fragment, returns_only_valid_sizes_for_random_frames) {
   for (std::uint32_t seed = 1; seed <= 20; ++seed) {
     std::mt19937 dice{seed};
     reassembler in;

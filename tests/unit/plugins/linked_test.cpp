@@ -1,4 +1,4 @@
-// A radio that is part of the program: the sources of a plugin, without a file.
+// A radio that is linked into the program, without a plugin file.
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -32,7 +32,7 @@ TEST(linked, is_described_probed_and_opened_like_a_file) {
   EXPECT_EQ((*opened)->info().mtu, 64u);
 }
 
-TEST(linked, says_what_is_wrong_like_a_file) {
+TEST(linked, reports_errors_like_a_file) {
   auto wrong = spec;
   wrong.params["mtu"] = "1";
   const auto probed = probe_transport(wrong);

@@ -1,4 +1,4 @@
-// Each way in which a plugin can be bad ends in one clear error, and the next plugin is none the worse.
+// Each kind of bad plugin causes one clear error, and does not affect other plugins.
 
 #include <gtest/gtest.h>
 
@@ -56,7 +56,7 @@ constexpr refusal refused_everywhere[] = {
 
 class refused : public testing::TestWithParam<refusal> {};
 
-TEST_P(refused, by_the_probe_and_by_the_loader_with_one_line) {
+TEST_P(refused, is_reported_in_one_line_by_the_probe_and_by_the_loader) {
   const auto& expected = GetParam();
   silent_listener listener;
   const auto probed = probe_transport(bad(expected.kind), 20s);
@@ -74,13 +74,13 @@ INSTANTIATE_TEST_SUITE_P(plugin, refused, testing::ValuesIn(refused_everywhere),
 
 class fatal : public testing::TestWithParam<const char*> {};
 
-TEST_P(fatal, to_its_own_probe_alone) {
+TEST_P(fatal, ends_only_its_own_probe) {
   const auto probed = probe_transport(bad(GetParam()), 20s);
   ASSERT_FALSE(probed);
   EXPECT_EQ(probed.error().code, errc::plugin_crashed) << probed.error().message();
   EXPECT_NE(probed.error().detail.find(GetParam()), std::string::npos) << probed.error().message();
   EXPECT_NE(probed.error().detail.find("it is not loaded"), std::string::npos);
-  EXPECT_TRUE(probe_transport(spec_of("loopback"), 20s)) << "the others go on";
+  EXPECT_TRUE(probe_transport(spec_of("loopback"), 20s)) << "other plugins still work";
 }
 INSTANTIATE_TEST_SUITE_P(plugin, fatal,
                          testing::Values("crash_in_constructor", "crash_in_open", "abort_in_open",
@@ -89,7 +89,7 @@ INSTANTIATE_TEST_SUITE_P(plugin, fatal,
 
 class endless : public testing::TestWithParam<const char*> {};
 
-TEST_P(endless, is_ended_when_its_time_is_over) {
+TEST_P(endless, is_killed_when_its_time_is_over) {
   const auto begun = std::chrono::steady_clock::now();
   const auto probed = probe_transport(bad(GetParam()), 500ms);
   ASSERT_FALSE(probed);
@@ -100,7 +100,7 @@ TEST_P(endless, is_ended_when_its_time_is_over) {
 INSTANTIATE_TEST_SUITE_P(plugin, endless, testing::Values("loop_in_open", "hang_in_close"),
                          [](const auto& p) { return std::string{p.param}; });
 
-TEST(probe, a_file_that_is_no_shared_object) {
+TEST(probe, refuses_a_file_that_is_not_an_elf_file) {
   const auto file =
       std::filesystem::path{testing::TempDir()} / ("not-elf-" + std::to_string(getpid()) + ".so");
   std::ofstream{file} << "#!/bin/sh\necho hello\n";
@@ -111,17 +111,17 @@ TEST(probe, a_file_that_is_no_shared_object) {
   EXPECT_NE(probed.error().detail.find("not-elf"), std::string::npos);
 }
 
-TEST(probe, one_that_takes_memory_without_end) {
+TEST(probe, kills_a_plugin_that_uses_too_much_memory) {
   const auto probed = probe_transport(bad("eats_memory"), 20s);
   ASSERT_FALSE(probed);
   EXPECT_EQ(probed.error().code, errc::plugin_misbehaved) << probed.error().message();
   EXPECT_NE(probed.error().detail.find(
-                "eats_memory.so took more than 512 MiB of memory while it was probed; it is not loaded"),
+                "eats_memory.so used more than 512 MiB of memory while it was probed; it is not loaded"),
             std::string::npos)
       << probed.error().message();
 }
 
-TEST(probe, a_file_that_is_no_plugin_for_this_machine) {
+TEST(probe, refuses_a_file_for_another_machine_and_a_truncated_file) {
   std::ifstream in{*find_plugin(spec_of("loopback")), std::ios::binary};
   const std::string good{std::istreambuf_iterator<char>{in}, {}};
   const auto with = [&good](std::size_t at, std::string_view bytes) {
@@ -129,14 +129,15 @@ TEST(probe, a_file_that_is_no_plugin_for_this_machine) {
   };
   using namespace std::string_view_literals;
   const std::pair<std::string, const char*> cases[] = {
-      {with(18, "\xb7\0"sv), "it is for another machine: AArch64 (64 bit, little-endian), and this program"},
-      {with(4, "\1"sv), "it is for another machine: "},
+      {with(18, "\xb7\0"sv),
+       "it is built for another machine: AArch64 (64 bit, little-endian), and this program"},
+      {with(4, "\1"sv), "it is built for another machine: "},
       {with(5, "\2"sv), ", big-endian), and this program"},
-      {with(16, "\1\0"sv), "it is no shared object, but another kind of ELF file"},
-      {good.substr(0, 5000), "it is cut short at 5000 bytes"},
-      {good.substr(0, 80), "it is cut short at 80 bytes"},
-      {good.substr(0, 10), "it is no shared object"},
-      {"", "it is no shared object"},
+      {with(16, "\1\0"sv), "it is not a shared object, but another kind of ELF file"},
+      {good.substr(0, 5000), "it is truncated: only 5000 bytes are left"},
+      {good.substr(0, 80), "it is truncated: only 80 bytes are left"},
+      {good.substr(0, 10), "it is not a shared object"},
+      {"", "it is not a shared object"},
   };
   const test::temporary_folder folder;
   const auto file = folder.path() / "radio.so";
@@ -149,7 +150,7 @@ TEST(probe, a_file_that_is_no_plugin_for_this_machine) {
   }
 }
 
-TEST(probe, a_plugin_that_is_nowhere_names_the_places) {
+TEST(probe, names_the_searched_folders_when_a_plugin_is_not_found) {
   auto spec = spec_of("smoke-signals");
   spec.plugin_dirs = {"/nonexistent/first", "/nonexistent/second"};
   const auto probed = probe_transport(spec, 20s);
@@ -162,14 +163,14 @@ TEST(probe, a_plugin_that_is_nowhere_names_the_places) {
   EXPECT_EQ(probe_transport(spec_of(""), 20s).error().code, errc::plugin_load);
 }
 
-TEST(probe, what_a_plugin_prints_is_not_taken_for_the_outcome) {
+TEST(probe, ignores_the_output_of_a_plugin) {
   const auto probed = probe_transport(bad("prints"), 20s);
   ASSERT_TRUE(probed) << probed.error().message();
   EXPECT_EQ(probed->name, "bad");
   EXPECT_EQ(probed->mtu, 100u);
 }
 
-TEST(probe, good_plugins_tell_of_themselves) {
+TEST(probe, reads_the_limits_of_good_plugins) {
   const auto loopback =
       probe_transport(spec_of("loopback", {{"mtu", "64"}}, transport_role::peripheral), 20s);
   ASSERT_TRUE(loopback) << loopback.error().message();
@@ -191,7 +192,7 @@ struct bad_parameter {
   const char* says;
 };
 
-TEST(probe, parameters_are_judged_by_the_plugin) {
+TEST(probe, reports_wrong_parameters) {
   using enum transport_role;
   const bad_parameter cases[] = {
       {"loopback", central, {{"wavelength", "1"}}, "parameter 'wavelength' is not known to loopback"},
@@ -208,9 +209,9 @@ TEST(probe, parameters_are_judged_by_the_plugin) {
       {"tcp", central, {{"announce", "127.0.0.1:70000"}}, "'70000' in '127.0.0.1:70000' is not a port"},
       {"tcp", central, {{"announce", "127.0.0.1:0"}}, "0 is not one"},
       {"tcp", central, {{"announce", "127.255.255.255:1, 10.0.0:1"}}, "'10.0.0' is not an IP address"},
-      {"tcp", central, {{"announce", "0.0.0.0:1"}}, "names no peer"},
-      {"tcp", central, {{"announce", "10.0.0.255:1"}}, "which is reached from this machine alone"},
-      {"tcp", central, {{"announce", "[::1]:1"}}, "[::]:port takes both kinds"},
+      {"tcp", central, {{"announce", "0.0.0.0:1"}}, "is not the address of a peer"},
+      {"tcp", central, {{"announce", "10.0.0.255:1"}}, "which only this machine can reach"},
+      {"tcp", central, {{"announce", "[::1]:1"}}, "[::]:port accepts IPv4 and IPv6"},
       {"tcp", central, {{"announce", "239.1.2.3:1"}}, "PNEs join none"},
       {"tcp", central, {{"announce", "224.0.0.1:1"}}, "PNEs join none"},
       {"tcp", central, {{"announce", "[ff05::1]:1"}}, "PNEs join none"},

@@ -1,5 +1,5 @@
 #pragma once
-// A plugin in the test's own program: the test decides what it answers, and calls the host in its place.
+// A plugin inside the test's program: the test sets its results, and calls the host in its place.
 
 #include <atomic>
 #include <deque>
@@ -14,22 +14,22 @@
 
 namespace cpns::plugins {
 
-/// What the listener was told, as lines.
+/// Records the events of a listener as lines.
 class recorder final : public transport_listener {
  public:
   void link_up(link_id l, endpoint_id e, std::string address) override {
-    say("up " + std::to_string(l) + " " + std::to_string(e) + " " + address);
+    note("up " + std::to_string(l) + " " + std::to_string(e) + " " + address);
   }
-  void link_down(link_id l, std::string reason) override { say("down " + std::to_string(l) + " " + reason); }
-  void message(link_id l, bytes data) override { say("message " + std::to_string(l) + " " + to_hex(data)); }
+  void link_down(link_id l, std::string reason) override { note("down " + std::to_string(l) + " " + reason); }
+  void message(link_id l, bytes data) override { note("message " + std::to_string(l) + " " + to_hex(data)); }
   void peer_found(std::string address, std::int32_t rssi) override {
-    say("found " + address + " " + std::to_string(rssi));
+    note("found " + address + " " + std::to_string(rssi));
   }
   void connect_failed(std::string address, std::string why) override {
-    say("not connected " + address + " " + why);
+    note("not connected " + address + " " + why);
   }
-  void woke(std::string address) override { say("woke " + address); }
-  void failed(error why) override { say("failed " + why.detail); }
+  void woke(std::string address) override { note("woke " + address); }
+  void failed(error why) override { note("failed " + why.detail); }
 
   /// The lines since the last call.
   std::vector<std::string> heard() {
@@ -38,7 +38,7 @@ class recorder final : public transport_listener {
   }
 
  private:
-  void say(std::string line) {
+  void note(std::string line) {
     std::lock_guard lock{guard_};
     lines_.push_back(std::move(line));
   }
@@ -46,18 +46,18 @@ class recorder final : public transport_listener {
   std::vector<std::string> lines_;
 };
 
-/// One at a time: the entry that it opens through is static.
+/// Only one may exist at a time, because its entry is static.
 class scripted_radio {
  public:
   cpns_limits limits{sizeof(cpns_limits), 25, 4, 3, CPNS_TRAIT_RELIABLE, 0};
   cpns_status answer = CPNS_OK;
   std::atomic<std::size_t> frames_taken_at_most = 1'000'000;  ///< then CPNS_WOULD_BLOCK
-  bool writable_during_send = false;  ///< calls writable before it says that it would block
+  bool writable_during_send = false;  ///< calls writable before it returns CPNS_WOULD_BLOCK
   std::vector<bytes> sent;
   std::vector<std::string> calls;
   std::map<std::string, std::string> params;
-  std::vector<cpns_parameter_spec> specs;                ///< none: it declares nothing
-  std::function<cpns_status(const cpns_host*)> on_open;  ///< what open does before all else
+  std::vector<cpns_parameter_spec> specs;                ///< empty: it declares no list
+  std::function<cpns_status(const cpns_host*)> on_open;  ///< called first in open
   std::map<std::string, const void*> extensions;
   bool probed = false, closed = false;
   const cpns_host* host = nullptr;
@@ -101,7 +101,7 @@ class scripted_radio {
     for (std::size_t i = 0; i < args.parameter_count; ++i)
       params[args.parameters[i].name] = args.parameters[i].value;
     if (on_open) {
-      if (const auto said = on_open(h); said != CPNS_OK) return said;
+      if (const auto status = on_open(h); status != CPNS_OK) return status;
     }
     if (answer != CPNS_OK) return answer;
     table_ = {sizeof(cpns_transport),

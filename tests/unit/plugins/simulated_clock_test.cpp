@@ -1,4 +1,4 @@
-// Time that stands until it is moved on, and timers of a plugin that go by it.
+// Simulated time, and a plugin's timers that use it.
 #include "plugins/host/simulated_clock.hpp"
 
 #include <gtest/gtest.h>
@@ -19,7 +19,7 @@ using namespace std::chrono_literals;
 
 constexpr std::uint64_t day_ms = 24 * 60 * 60 * 1000;
 
-/// What was due, and when.
+/// Records which timers ran, and when.
 struct diary {
   struct entry {
     diary* of;
@@ -35,7 +35,7 @@ struct diary {
   }
 };
 
-struct simulated : testing::Test {
+struct simulated_time : testing::Test {
   simulated_clock clock;
   std::atomic<int> threw{0};
   event_loop loop{[this] { ++threw; }, &clock};
@@ -46,7 +46,7 @@ struct simulated : testing::Test {
   }
 };
 
-TEST_F(simulated, timers_are_due_at_their_very_time_and_in_order) {
+TEST_F(simulated_time, runs_timers_exactly_at_their_time_and_in_order) {
   diary::entry a{&heard, "a"}, b{&heard, "b"}, c{&heard, "c"};
   loop.start(5000, diary::due, &c);
   loop.start(day_ms, diary::due, &b);
@@ -57,7 +57,7 @@ TEST_F(simulated, timers_are_due_at_their_very_time_and_in_order) {
   EXPECT_EQ(loop.now_ms(), begun + 2 * day_ms);
 }
 
-TEST_F(simulated, a_timer_that_starts_the_next_one_is_followed) {
+TEST_F(simulated_time, runs_timers_that_other_timers_start) {
   struct ticker {
     event_loop* loop;
     int left = 1000;
@@ -71,7 +71,7 @@ TEST_F(simulated, a_timer_that_starts_the_next_one_is_followed) {
   EXPECT_EQ(ticker.left, 0);
 }
 
-TEST_F(simulated, what_was_stopped_is_not_due) {
+TEST_F(simulated_time, does_not_run_a_stopped_timer) {
   diary::entry a{&heard, "a"}, b{&heard, "b"};
   const auto first = loop.start(10, diary::due, &a);
   loop.start(20, diary::due, &b);
@@ -80,7 +80,7 @@ TEST_F(simulated, what_was_stopped_is_not_due) {
   EXPECT_EQ(heard.lines, std::vector{at("b", 20)});
 }
 
-TEST_F(simulated, time_that_is_held_stands) {
+TEST_F(simulated_time, stands_still_while_it_is_held) {
   diary::entry a{&heard, "a"};
   loop.start(10, diary::due, &a);
   loop.hold();
@@ -88,12 +88,12 @@ TEST_F(simulated, time_that_is_held_stands) {
   EXPECT_EQ(loop.now_ms(), begun);
   EXPECT_TRUE(heard.lines.empty());
   loop.release();
-  loop.release();  // once too often
+  loop.release();  // one release too many
   EXPECT_TRUE(clock.run_for(100));
   EXPECT_EQ(heard.lines.size(), 1u);
 }
 
-TEST_F(simulated, what_an_ended_loop_held_or_started_is_let_go) {
+TEST_F(simulated_time, releases_holds_and_timers_of_an_ended_loop) {
   diary::entry a{&heard, "a"};
   loop.start(10, diary::due, &a);
   loop.hold();
@@ -103,7 +103,7 @@ TEST_F(simulated, what_an_ended_loop_held_or_started_is_let_go) {
   EXPECT_TRUE(heard.lines.empty());
 }
 
-TEST_F(simulated, a_function_that_runs_holds_time) {
+TEST_F(simulated_time, stands_still_while_a_callback_runs) {
   struct gate {
     std::promise<void> inside, open;
     static void due(void* user) {
@@ -123,7 +123,7 @@ TEST_F(simulated, a_function_that_runs_holds_time) {
   EXPECT_EQ(heard.lines, std::vector{at("later", 11)});
 }
 
-TEST_F(simulated, time_never_goes_back) {
+TEST_F(simulated_time, never_goes_back) {
   EXPECT_TRUE(clock.run_for(500));
   EXPECT_TRUE(clock.run_until(begun));
   EXPECT_EQ(clock.now_ms(), begun + 500);
