@@ -1,6 +1,5 @@
 #pragma once
-// One user, one gateway and any number of headsets at first contact: what a server is asked in the
-// benchmarks.
+// One user, one gateway and any number of headsets at first contact, to create the requests of the benchmarks.
 
 #include <memory>
 
@@ -48,7 +47,7 @@ struct assignment_harness {
   [[nodiscard]] storage::sealed_op user_row() const {
     return row(storage::table::users, alice.user.text(), encode(alice.record));
   }
-  /// Sealed, over `under`, which outlives it.
+  /// A sealed store over `under`, which must outlive it.
   std::unique_ptr<storage::sealed_store> seal(storage::store& under) {
     return storage::sealed_store::open(under, *protector_, random).value();
   }

@@ -20,8 +20,7 @@ using namespace cpns;
 using bench::assignment_harness;
 using bench::suite;
 
-/// What a role does with a machine's outputs, without a role: the row is sealed and kept in memory. The
-/// answer's frame.
+/// Applies the outputs of a machine as a role would, with a sealed store in memory. Returns the frame of the answer.
 secret_bytes serve(assignment_harness& p, storage::sealed_store& store, protocol::assignment_machine& machine,
                    byte_view frame, const protocol::device_secret_record& device) {
   const auto request = protocol::decode_link_request(frame).value();
@@ -60,7 +59,7 @@ void assignment_computed(benchmark::State& state) {
   }
 }
 
-/// Where the answers arrive.
+/// Receives the answers. [thread-safe]
 class inbox final : public server::link_port {
  public:
   void send(secret_bytes answer) override {
@@ -91,7 +90,7 @@ bool all_granted(const std::vector<secret_bytes>& answers) {
   return true;
 }
 
-/// The server's actors as the role wires them, with RocksDB on the disk of TMPDIR and the log in a file.
+/// The server's actors, connected as in the role, with RocksDB on the disk of TMPDIR and the log in a file.
 struct actor_harness : assignment_harness {
   const test::temporary_folder folder;
   std::unique_ptr<storage::store> rocks = storage::open_rocksdb_store(folder / "store").value();
@@ -134,7 +133,7 @@ struct actor_harness : assignment_harness {
   actor_harness& operator=(const actor_harness&) = delete;
 };
 
-/// As many first assignments at once as the argument says, until the last answer is there. CPU is that of all
+/// The argument is the number of concurrent first assignments; measured until the last answer. CPU time of all
 /// threads.
 void assignment_through_actors(benchmark::State& state) {
   actor_harness p;

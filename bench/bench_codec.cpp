@@ -1,9 +1,8 @@
-// What one message costs to write and to read.
+// The cost of encoding and decoding one message.
 
 #include <benchmark/benchmark.h>
 
 #include "protocol/codec.hpp"
-#include "protocol/link_codec.hpp"
 
 namespace {
 

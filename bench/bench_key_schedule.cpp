@@ -1,4 +1,4 @@
-// What the key schedule costs, one derivation at a time: the floor of an assignment.
+// The cost of each derivation of the key schedule: the floor of an assignment.
 
 #include <benchmark/benchmark.h>
 
@@ -109,7 +109,7 @@ void draw_a_set_of_32_keys(benchmark::State& state) {
     for (int i = 0; i < 32; ++i) benchmark::DoNotOptimize(random.draw_secret<32>());
 }
 
-/// Once in a gateway's life, and never on the way of an assignment.
+/// Once in the lifetime of a gateway, never during an assignment.
 void enrolment_pbkdf2(benchmark::State& state) {
   const bytes password(16), salt(16);
   for (auto _ : state)

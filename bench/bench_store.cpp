@@ -1,5 +1,4 @@
-// What it costs to make things durable, alone and in company: the other floor of an assignment. The disk is
-// that of TMPDIR.
+// The cost of durable writes, single and in groups: the other floor of an assignment. Uses the disk of TMPDIR.
 
 #include <benchmark/benchmark.h>
 #include <fcntl.h>
@@ -14,9 +13,9 @@ namespace {
 
 using namespace cpns;
 
-constexpr std::size_t row_size = 1500;  // as a sealed row with a set of 32 keys
+constexpr std::size_t row_size = 1500;  // the size of a sealed row with a set of 32 keys
 
-/// The disk by itself: a row's bytes are written over reserved ones, and synced.
+/// The disk alone: overwrites the bytes of one row in an existing file, and syncs.
 void bare_fdatasync(benchmark::State& state) {
   const test::temporary_folder folder;
   const int fd = ::open((folder / "file").c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -50,7 +49,7 @@ void durable_rows(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
-/// What a PNE does when its keys change: a new file, synced, renamed, and its folder synced.
+/// A key change of a PNE: writes a new file, syncs, renames, and syncs the folder.
 void key_file_saved(benchmark::State& state) {
   const test::temporary_folder folder;
   auto& random = crypto::system_entropy();

@@ -1,11 +1,10 @@
-// Many gateways with certificates of their own at one server, from one process. bench/many_gateways runs it.
+// Simulates many gateways, each with its own certificate, against one server. bench/many_gateways runs it.
 //
-//   bench_gateways fill  HOME GATEWAYS DEVICES           certificates, and rows of devices that they hold
-//   bench_gateways drive HOME GATEWAYS DEVICES HOST PORT connects all of them, each reports all of its
-//   devices
+//   bench_gateways fill  HOME GATEWAYS DEVICES            creates certificates, and rows of the devices they hold
+//   bench_gateways drive HOME GATEWAYS DEVICES HOST PORT  connects all gateways; each reports all of its devices
 //
-// HOME is what `cpns init` made, its server stopped for `fill`. `drive` prints one line of JSON when every
-// entry is answered, and ends with 1 if that takes more than ten minutes.
+// HOME is a folder of `cpns init`; its server must be stopped for `fill`. `drive` prints one line of JSON when every
+// entry is answered, and exits with 1 if that takes more than ten minutes.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -27,7 +26,7 @@
 #include "crypto/key_schedule.hpp"
 #include "crypto/pki.hpp"
 #include "crypto/tls.hpp"
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 #include "protocol/server/records.hpp"
 
 namespace cpns::bench {
@@ -74,7 +73,7 @@ status certify(const fs::path& home, int gateways) {
   return {};
 }
 
-/// As it is after the first key was delivered and reported, and the next one delivered.
+/// An entity whose first key was delivered and reported, and whose next key was delivered.
 protocol::entity_record held(const user_id& owner, int gateway, int device) {
   auto& random = crypto::system_entropy();
   protocol::entity_record e;
@@ -119,7 +118,7 @@ struct totals {
   [[nodiscard]] double since() const { return std::chrono::duration<double>(clock::now() - begun).count(); }
 };
 
-/// Connects until it is let in, and reports until every entry is answered.
+/// Connects until it is accepted, and reports until every entry is answered.
 class gateway : public std::enable_shared_from_this<gateway> {
  public:
   gateway(asio::io_context& io, crypto::tls_context tls, tcp::endpoint to, int number, int devices, totals& t)
@@ -138,7 +137,7 @@ class gateway : public std::enable_shared_from_this<gateway> {
       });
     });
   }
-  int wanted = 0;  ///< gateways in all
+  int wanted = 0;  ///< total number of gateways
 
  private:
   void again() {
@@ -207,7 +206,7 @@ class gateway : public std::enable_shared_from_this<gateway> {
       if (outcome != protocol::report_outcome::ok) ++totals_.not_ok;
     }
     if (!missing_.empty()) return report();
-    ++totals_.done;  // the connection stays, as that of a gateway does
+    ++totals_.done;  // the connection stays open, as that of a real gateway
   }
 
   asio::steady_timer timer_;

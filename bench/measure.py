@@ -1,4 +1,4 @@
-"""Runs the benchmark programs and the demo, and keeps medians."""
+"""Runs the benchmark programs and the demo, and computes medians."""
 import json
 import os
 import pathlib
@@ -8,33 +8,33 @@ import subprocess
 import sys
 import tempfile
 
-PATIENCE = 180  # seconds for one program or one demo
-MEMORY = pathlib.Path("/dev/shm")  # a file system in memory: what is left when no disk is waited for
+TIMEOUT = 180  # seconds for one program or one demo
+MEMORY = pathlib.Path("/dev/shm")  # a file system in memory, to measure without waiting for a disk
 
 
 class Failed(Exception):
     pass
 
 
-def say(what):
+def show_progress(text):
     if sys.stderr.isatty():
-        print(f"\r\033[K{what}", end="" if what else "\r", file=sys.stderr, flush=True)
+        print(f"\r\033[K{text}", end="" if text else "\r", file=sys.stderr, flush=True)
 
 
 def output_of(command, environment=None):
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False,
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False,
                               env={**os.environ, **(environment or {})})
     except subprocess.TimeoutExpired:
-        raise Failed(f"{pathlib.Path(command[0]).name} took more than {PATIENCE} s") from None
+        raise Failed(f"{pathlib.Path(command[0]).name} took more than {TIMEOUT} s") from None
     if done.returncode != 0:
-        why = done.stderr.strip().splitlines() or ["no word why"]
+        why = done.stderr.strip().splitlines() or ["no error message"]
         raise Failed(f"{pathlib.Path(command[0]).name} {' '.join(command[1:])} failed: {why[-1]}")
     return done.stdout
 
 
 class Parts:
-    """Median times of the benchmark programs in nanoseconds, by the benchmark's name with its argument; memory in KiB."""
+    """Median times of the benchmark programs in nanoseconds, by name and argument of the benchmark; memory in KiB."""
 
     def __init__(self):
         self.raw, self.wall, self.cpu, self.memory = {}, {}, {}, {}
@@ -57,19 +57,19 @@ def parts(build, quick):
     out = Parts()
     with tempfile.TemporaryDirectory(prefix="cpns-bench-") as folder:
         for program in ("bench_parts", "bench_store", "bench_assignment", "bench_isolation"):
-            say(program)
+            show_progress(program)
             printed = json.loads(output_of([
                 str(build / "bin" / program), "--benchmark_format=json", "--benchmark_report_aggregates_only=true",
                 f"--benchmark_repetitions={3 if quick else 9}", f"--benchmark_min_time={0.01 if quick else 0.2}"],
                 {"TMPDIR": folder}))
             out.raw[program] = printed["benchmarks"]
             out.take(printed)
-    say("")
+    show_progress("")
     return out
 
 
 class Whole:
-    """What the demos told: a list of runs by the key of the setting."""
+    """Results of the demos: a list of runs per setting."""
 
     def __init__(self):
         self.raw = {}
@@ -85,14 +85,14 @@ class Whole:
         return statistics.median(found) if found else None
 
     def slopes(self, more, less, read):
-        """What one PNE more adds, by each run of `more`: start-up is in both and falls out."""
+        """The cost of one more PNE, for each run of `more`; the cost of the start is in both settings and cancels out."""
         count = self.raw[more][0]["pnes"] - self.raw[less][0]["pnes"]
         low = self.median(less, read)
         return [(value - low) / count for value in self.values(more, read)]
 
 
 def update_times(folder):
-    """Milliseconds of each periodic update, as the gateway logs them with its confirmation."""
+    """Milliseconds of each periodic update, from the gateway's log of confirmations."""
     out, seen = [], set()
     for name in ("gateway.log", "demo.log"):
         log = folder / "home" / name
@@ -109,7 +109,7 @@ def update_times(folder):
 
 
 def demo(build, pnes, transport, rekey, place=None):
-    say(f"cpns demo --pnes {pnes} --transport {transport}" + (f" in {place}" if place else ""))
+    show_progress(f"cpns demo --pnes {pnes} --transport {transport}" + (f" in {place}" if place else ""))
     keep = pathlib.Path(tempfile.mkdtemp(prefix="cpns-bench-", dir=place))
     try:
         run = json.loads(output_of([str(build / "bin" / "cpns"), "demo", "--json", "--pnes", str(pnes),
@@ -123,7 +123,7 @@ def demo(build, pnes, transport, rekey, place=None):
 
 
 def whole(build, quick):
-    """The settings take turns, so that a noisy minute spoils one run of each and not one setting."""
+    """Runs the settings in turns, so that a noisy minute spoils one run of each, not one setting."""
     out = Whole()
     for turn in range(1 if quick else 5):
         out.add("tcp 5", demo(build, 5, "tcp", 1))
@@ -135,12 +135,12 @@ def whole(build, quick):
             out.add("memory 1000", demo(build, 1000, "loopback", 3, MEMORY))
         if not quick and turn < 3:
             out.add("tcp 4000", demo(build, 4000, "tcp", 15))
-    say("")
+    show_progress("")
     return out
 
 
 def machine():
-    """The machine in words that tell what the figures depend on, and nothing of whose it is."""
+    """Describes the machine as far as the figures depend on it, without identifying it."""
     cpu = "an unknown CPU"
     virtual = False
     for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():

@@ -1,10 +1,10 @@
-"""Turns figures into tables: each row has a command to repeat it and, where there is one, the floor below it."""
+"""Turns figures into tables with the command that repeats them and, where it exists, the floor."""
 import statistics
 
 BEGIN = "<!-- figures: written by bench/run --write -->"
 END = "<!-- figures: end -->"
 
-# The floor: what the protocol cannot do without in one first exchange, as (benchmark, how often).
+# The floor: operations that the protocol requires in one first exchange, as (benchmark, count).
 SERVER_CRYPTO = [("scram_check", 1), ("th1", 1), ("presence", 1), ("gateway_temporary_key", 1),
                  ("draw_a_set_of_32_keys", 1), ("seal_a_row/1500", 1)]
 CRYPTO = {
@@ -14,7 +14,7 @@ CRYPTO = {
     "pne": [("x25519_share", 1), ("x25519_agree", 1), ("th1", 1), ("th2", 1), ("presence", 1),
             ("gateway_temporary_key", 1), ("delivery_key_and_open", 1), ("confirm", 2), ("seal_a_row/150", 2)],
 }
-# What has to be durable in one first exchange: rows in groups of 64; for a PNE, whose file is nobody else's, bare syncs.
+# Durable writes of one first exchange: rows in groups of 64; for a PNE, which has its own file, bare syncs.
 COMMITS = {"server": ("durable_rows/64", 64, 2), "gateway": ("durable_rows/64", 64, 3),
            "pne": ("bare_fdatasync", 1, 2)}
 ROLES = {"server": "CPNS Server", "gateway": "PN GW", "pne": "PNEs"}
@@ -62,7 +62,7 @@ def durable(parts):
     def row(what, name, count=1):
         return what, span(parts.wall[name] / count), span(parts.cpu[name] / count)
 
-    rows = [row("fdatasync of 1,500 bytes, nothing else", "bare_fdatasync")]
+    rows = [row("fdatasync of 1,500 bytes alone", "bare_fdatasync")]
     for name in parts.wall:
         if name.startswith("durable_rows/"):
             count = int(name.split("/")[1])
@@ -75,7 +75,7 @@ def assignment(parts):
     floor = crypto(parts, SERVER_CRYPTO)
     measured = parts.cpu["assignment_computed"]
     rows = [("computed: frame decoded, steps 5 to 8, row sealed, answer encoded", span(measured),
-             f"{1e9 / measured:,.0f} a core", f"{span(floor)}, crypto", above(measured, floor))]
+             f"{1e9 / measured:,.0f} per core", f"{span(floor)}, crypto", above(measured, floor))]
     for name in parts.wall:
         if not name.startswith("assignment_through_actors/"):
             continue
@@ -89,14 +89,14 @@ def assignment(parts):
 
 
 def isolation(parts):
-    """Each a median of runs that took turns with nothing else: in this process (/0), in a child process (/1)."""
+    """Medians of runs in this process (/0) and in a child process (/1)."""
     here, apart = parts.wall["radio_round_trip/0"], parts.wall["radio_round_trip/1"]
     rows = [("a message of 200 bytes to the PNE and back", span(here), span(apart), above(apart, here))]
-    for name, what in (("radio_stream_out", "messages/s to the PNE, one link"), ("radio_stream_in", "messages/s from the PNE, one link")):
+    for name, label in (("radio_stream_out", "messages/s to the PNE, one link"), ("radio_stream_in", "messages/s from the PNE, one link")):
         here, apart = (1e12 / parts.wall[f"{name}/{where}"] for where in (0, 1))  # 1,000 messages at once
-        rows.append((what, f"{here:,.0f}", f"{apart:,.0f}", above(apart, here)))
+        rows.append((label, f"{here:,.0f}", f"{apart:,.0f}", above(apart, here)))
     resident, own = parts.memory["radio_round_trip/1"]
-    rows.append(("memory of the child process, resident (shared with nobody)", "",
+    rows.append(("memory of the child process, resident (unshared)", "",
                  f"{resident / 1024:.1f} MiB ({own / 1024:.1f} MiB)", ""))
     return rows
 
@@ -107,11 +107,11 @@ def floor_of_all(parts):
 
 def first_keys(parts, whole, cores):
     rows = []
-    for key, what in (("tcp 1000", "over tcp, three processes"), ("loopback 1000", "over loopback, one process"),
+    for key, label in (("tcp 1000", "over tcp, three processes"), ("loopback 1000", "over loopback, one process"),
                       ("memory 1000", "over loopback, one process, files in memory")):
         rates = whole.values(key, lambda r: 1e3 * r["pnes"] / r["all_keyed_ms"])
         if rates:
-            rows.append((what, ranged(rates, "{:,.0f}".format),
+            rows.append((label, ranged(rates, "{:,.0f}".format),
                          f"{whole.median(key, lambda r: r['p50_ms']):.0f} ms",
                          f"{whole.median(key, lambda r: r['p99_ms']):.0f} ms"))
     in_crypto, in_commits = floor_of_all(parts)
@@ -122,7 +122,7 @@ def first_keys(parts, whole, cores):
 
 def per_role(parts, whole):
     def each(setting, role):
-        # The demo tells microseconds.
+        # The demo reports microseconds.
         return [1e3 * v for v in whole.slopes(f"{setting} 1000", f"{setting} 100", lambda r: r["cpu_us"][role])]
 
     rows, total = [], 0
@@ -153,7 +153,7 @@ def few_and_idle(whole):
     counts = [(key, name) for key, name in (("tcp 5", "5"), ("tcp 1000", "1,000"), ("tcp 4000", "4,000")) if key in whole.raw]
     for key, name in counts:
         rows.append((f"memory of the gateway, {name} idle PNEs over tcp", f"{whole.median(key, resident) / 1024:.0f} MiB"))
-    rows.append((f"memory of one PNE more ({counts[-1][1]} less {counts[0][1]})",
+    rows.append((f"memory per additional PNE ({counts[-1][1]} minus {counts[0][1]})",
                  f"{statistics.median(whole.slopes(counts[-1][0], counts[0][0], resident)):.1f} KiB"))
     return rows
 
@@ -169,9 +169,9 @@ def tables(parts, whole, cores):
         ("Few PNEs, idle PNEs", bench, ("what", "figure"), few_and_idle(whole)),
         ("One key assignment through the server in process, steps 4 to 8", "build/bench/bin/bench_assignment",
          ("what", "CPU each", "assignments/s", "floor", "measured / floor"), assignment(parts)),
-        ("A radio in a process of its own, tcp", "build/bench/bin/bench_isolation",
+        ("An isolated radio, tcp", "build/bench/bin/bench_isolation",
          ("what", "in the role", "in a process", "process / role"), isolation(parts)),
-        ("What is durable", "build/bench/bin/bench_store", ("what", "time each", "CPU each"), durable(parts)),
+        ("Durable writes", "build/bench/bin/bench_store", ("operation", "time each", "CPU each"), durable(parts)),
         ("Codec and key schedule", "build/bench/bin/bench_parts", ("operation", "CPU"), per_operation(parts)),
     ]
 
@@ -197,7 +197,7 @@ def as_markdown(found, machine, quick):
 def check_markers(page):
     text = page.read_text() if page.is_file() else ""
     if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise NoMarkers(f"docs/{page.name} has no place for figures: one line `{BEGIN}`, later one line `{END}`")
+        raise NoMarkers(f"docs/{page.name} must contain one line `{BEGIN}` and, below it, one line `{END}`")
 
 
 def write(page, found, machine, quick):

@@ -1,8 +1,9 @@
-#include "config/checks.hpp"
+// Rules between the settings of one file, such as "keys.lifetime is at least keys.rekey".
 
 #include <algorithm>
 #include <set>
 
+#include "config/reading.hpp"
 #include "config/values.hpp"
 
 namespace cpns::config {
@@ -22,20 +23,21 @@ void check_transports(const std::vector<transport_config>& list, const report_fn
   for (std::size_t i = 0; i < list.size(); ++i)
     if (!list[i].name.empty() && !names.insert(list[i].name).second)
       report("transports[" + std::to_string(i) + "].name", errc::config_range,
-             "two transports are called " + shown(list[i].name) + "; names are unique");
+             "two transports have the name " + shown(list[i].name) + "; names must be unique");
 }
 
 void check_socket(const path& p, const report_fn& report) {
   // sun_path of sockaddr_un has 108 bytes, the last one is zero.
   if (p.string().size() > 107)
-    report("control_socket", errc::config_range,
-           "'control_socket' is longer than the 107 bytes that a Unix socket's path may have; use a shorter "
-           "folder");
+    report(
+        "control_socket", errc::config_range,
+        "'control_socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a shorter "
+        "path");
 }
 
 using named_path = std::pair<std::string, path>;
 
-/// What the role writes, and removes at its start, is nothing else that the file names.
+/// A file that the role writes, and removes at its start, must not be another file of the configuration.
 void check_written(const std::vector<named_path>& read, const std::vector<named_path>& written,
                    const report_fn& report) {
   std::vector<named_path> seen = read;
@@ -44,7 +46,7 @@ void check_written(const std::vector<named_path>& read, const std::vector<named_
     for (const auto& [other, there] : seen)
       if (p == there) {
         report(key, errc::config_range,
-               "'" + key + "' is the path of '" + other + "', too; give it one of its own");
+               "'" + key + "' is the same path as '" + other + "'; choose another path");
         break;
       }
     seen.emplace_back(key, p);
@@ -108,13 +110,13 @@ void check(const gateway_config& c, const report_fn& report) {
   if (c.timers.backoff_max < c.timers.backoff_min)
     report("timers.backoff_max", errc::config_range,
            "'timers.backoff_max' is shorter than 'timers.backoff_min'");
-  // A device that answers one DREQ a second must have had the time to, before strangers are believed.
+  // A device that answers one DREQ per second needs this time before a stranger's claim is considered.
   const auto exchange = c.timers.answer_timeout * (std::int64_t{c.timers.retries} + 1);
   if (exchange < exchange_min)
     report("timers.answer_timeout", errc::config_range,
            "'timers.answer_timeout' (" + duration_text(c.timers.answer_timeout) +
                ") with 'timers.retries' (" + std::to_string(c.timers.retries) + ") makes an exchange of " +
-               duration_text(exchange) + "; it must last 2s at least");
+               duration_text(exchange) + "; it must last at least 2s");
   if (c.timers.reconnect_max < c.timers.reconnect_min)
     report("timers.reconnect_max", errc::config_range,
            "'timers.reconnect_max' is shorter than 'timers.reconnect_min'");
@@ -124,7 +126,7 @@ void check(const gateway_config& c, const report_fn& report) {
   for (std::size_t i = 0; i < c.servers.size(); ++i)
     if (c.servers[i].port == 0)
       report("servers[" + std::to_string(i) + "]", errc::config_range,
-             "'servers[" + std::to_string(i) + "]' has port 0, to which nobody can connect");
+             "'servers[" + std::to_string(i) + "]' must have a port from 1 to 65535, not 0");
 }
 
 void check(const pne_config& c, const report_fn& report) {
@@ -133,12 +135,12 @@ void check(const pne_config& c, const report_fn& report) {
   check_socket(c.control_socket, report);
   if (c.devices.empty() && c.devices_file.empty())
     report("devices", errc::config_missing,
-           "there is no device: give 'devices', or 'devices_file' and 'keys_dir'");
+           "no device is configured: give 'devices', or 'devices_file' and 'keys_dir'");
   if (!c.devices.empty() && !c.devices_file.empty())
     report("devices_file", errc::config_range, "'devices' and 'devices_file' exclude each other; remove one");
   if (!c.devices_file.empty() && c.keys_dir.empty())
     report("keys_dir", errc::config_missing,
-           "'keys_dir' is missing: the devices of 'devices_file' keep their keys there");
+           "'keys_dir' is missing: it stores the keys of the devices in 'devices_file'");
   if (c.devices_file.empty() && !c.keys_dir.empty())
     report("keys_dir", errc::config_range, "'keys_dir' has no meaning without 'devices_file'; remove it");
   std::set<std::string> entities;

@@ -1,10 +1,13 @@
 #pragma once
-// What is wrong with a configuration file: all of it, each with its place.
+// The errors that the loader finds in a configuration file, each with its line and column.
 
 #include <algorithm>
 #include <compare>
 #include <filesystem>
+#include <functional>
+#include <map>
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
@@ -12,12 +15,27 @@
 
 namespace cpns::config {
 
-/// A place in a file, counted from 1; line 0 stands for the file as a whole.
+/// A position in a file, counted from 1; line 0 means the whole file.
 struct mark {
   std::size_t line = 0;
   std::size_t column = 0;
   friend auto operator<=>(const mark&, const mark&) = default;
 };
+
+/// Positions of the keys of a file by their full names, such as "keys.lifetime"; "" is the file itself.
+using key_places = std::map<std::string, mark, std::less<>>;
+/// The position of a key, or of the nearest section around it.
+inline mark place_in(const key_places& places, std::string_view key) {
+  for (;;) {
+    if (const auto it = places.find(key); it != places.end()) return it->second;
+    const auto cut = key.find_last_of(".[");
+    if (cut == std::string_view::npos) {
+      const auto it = places.find("");
+      return it != places.end() ? it->second : mark{1, 1};
+    }
+    key = key.substr(0, cut);
+  }
+}
 
 struct diagnostic {
   mark at;
@@ -36,21 +54,21 @@ struct diagnostics {
                      [](const diagnostic& a, const diagnostic& b) { return a.at < b.at; });
   }
   static constexpr std::size_t lines_max = 100;
-  /// "FILE:LINE:COLUMN: what is wrong", one for each problem; over lines_max the last line counts the rest.
+  /// "FILE:LINE:COLUMN: text", one line per diagnostic; beyond lines_max the last line counts the rest.
   [[nodiscard]] std::vector<std::string> lines() const {
     std::vector<std::string> out;
-    for (const auto& p : all) {
+    for (const auto& d : all) {
       if (out.size() == lines_max) {
         out.push_back(file.string() + ": and " + std::to_string(all.size() - lines_max) + " more");
         break;
       }
       std::string place = file.string();
-      if (p.at.line > 0) place += ":" + std::to_string(p.at.line) + ":" + std::to_string(p.at.column);
-      out.push_back(place + ": " + p.text);
+      if (d.at.line > 0) place += ":" + std::to_string(d.at.line) + ":" + std::to_string(d.at.column);
+      out.push_back(place + ": " + d.text);
     }
     return out;
   }
-  /// The code of the first problem, and all lines.
+  /// The code of the first diagnostic, and all lines as the detail.
   [[nodiscard]] error as_error() const {
     std::string text;
     for (const auto& line : lines()) text += (text.empty() ? "" : "\n") + line;
@@ -58,7 +76,7 @@ struct diagnostics {
   }
 };
 
-/// A loaded configuration, or everything that is wrong with its file.
+/// A loaded configuration, or the diagnostics of its file.
 template <class T>
 using loaded = tl::expected<T, diagnostics>;
 

@@ -1,6 +1,5 @@
 #include "config/loader.hpp"
 
-#include "config/checks.hpp"
 #include "config/reading.hpp"
 
 namespace cpns::config {
@@ -8,7 +7,7 @@ namespace {
 
 constexpr std::string_view role_key = "role";
 
-/// The role that the tree names; a problem if it names none.
+/// The role that the tree names; adds a diagnostic if it names none.
 std::optional<role_kind> role_of(reading& r, const yaml_node& root) {
   if (!take_map(r, "", root, rules{})) return std::nullopt;
   for (std::size_t i = 0; i < root.keys.size(); ++i) {
@@ -20,7 +19,7 @@ std::optional<role_kind> role_of(reading& r, const yaml_node& root) {
   std::string text = "'role' is missing: begin the file with 'role: server', 'role: gateway' or 'role: pne'";
   std::vector<std::string_view> wanted{role_key};
   for (const auto& k : root.keys)
-    if (nearest(k.key, wanted)) text += " (is " + shown(k.key) + " a slip?)";
+    if (nearest(k.key, wanted)) text += " (is " + shown(k.key) + " a typo?)";
   r.found.add(root.at, errc::config_missing, std::move(text));
   return std::nullopt;
 }
@@ -49,9 +48,9 @@ T read_tree(reading& r, const yaml_node& root) {
   if constexpr (requires { out.transports; }) remember_places(r, out.transports);
   check(out, [&](std::string_view key, errc code, std::string text) {
     const auto at = r.place_of(key);
-    // A setting that could not be read has its problem already.
-    for (const auto& p : r.found.all)
-      if (p.at == at && r.places.find(key) != r.places.end()) return;
+    // A setting that could not be read already has a diagnostic.
+    for (const auto& d : r.found.all)
+      if (d.at == at && r.places.find(key) != r.places.end()) return;
     r.found.add(at, code, std::move(text));
   });
   return out;
@@ -96,7 +95,7 @@ loaded<T> load_as(role_kind wanted, const path& file, const environment& env) {
   return parse_as<T>(wanted, std::move(r), text);
 }
 
-/// Collects each setting as a text, to be compared with another collection.
+/// Collects each setting as text, to compare two configurations.
 class flattener {
  public:
   struct entry {
@@ -191,6 +190,19 @@ loaded<gateway_config> parse_gateway(const std::string& text, const path& file, 
 }
 loaded<pne_config> parse_pne(const std::string& text, const path& file, const environment& env) {
   return parse_as<pne_config>(role_kind::pne, begin(file, env), text);
+}
+
+loaded<check_settings> load_check_settings(const path& file, const environment& env) {
+  auto r = begin(file, env);
+  const auto text = read_yaml_file(file, r.found);
+  if (!r.found.none()) return failed(r);
+  const auto root = parse_yaml(text, r.found);
+  if (!r.found.none()) return failed(r);
+  r.places.emplace("", root.at);
+  check_settings out;
+  take_section(r, "", root, out);
+  if (!r.found.none()) return failed(r);
+  return out;
 }
 
 loaded<checked_file> check_file(const path& file, const environment& env) {

@@ -53,7 +53,7 @@ bool take_number(reading& r, const std::string& key, const yaml_node& n, const r
                  std::int64_t high, std::int64_t& out) {
   const auto text = scalar(r, key, n, "a whole number");
   if (!text) return false;
-  // A number in quotes is a text, unless the quotes are there for an expansion.
+  // A number in quotes is a text, unless the quotes enclose an expansion.
   if (n.quoted && n.text.find("${") == std::string::npos) {
     r.found.add(n.at, errc::config_type,
                 "'" + key + "' must be a whole number, not a text; remove the quotes");
@@ -80,7 +80,7 @@ std::string wrong_name(std::string_view text) {
            c == '_' || c == '-';
   };
   if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), fits))
-    return shown(text) + " is no name: 1 to 64 letters, digits, '.', '_' and '-'";
+    return shown(text) + " is not a name: 1 to 64 letters, digits, '.', '_' and '-'";
   return {};
 }
 
@@ -89,7 +89,7 @@ std::string wrong_pattern(std::string_view text) {
     const auto beginning = text.substr(0, text.size() - 1);
     if (beginning.find('*') == std::string_view::npos && (beginning.empty() || beginning.starts_with("urn:")))
       return {};
-    return shown(text) + " is no pattern: an Entity ID, or the beginning of some and then one '*'";
+    return shown(text) + " is not a pattern: write an Entity ID, or a prefix and one '*' at the end";
   }
   const auto id = entity_id::parse(text);
   return id ? std::string{} : id.error().detail;
@@ -100,7 +100,7 @@ std::string wrong_uri(std::string_view text) {
   const auto colon = text.find(':');
   if (text.size() > 255 || !printable || colon == std::string_view::npos || colon == 0 ||
       colon + 1 == text.size())
-    return shown(text) + " is no URI";
+    return shown(text) + " is not a URI";
   return {};
 }
 
@@ -108,11 +108,11 @@ std::string wrong_uris(std::string_view text) {
   if (!text.ends_with('*')) return wrong_uri(text);
   const auto beginning = text.substr(0, text.size() - 1);
   if (beginning.find('*') != std::string_view::npos || !wrong_uri(std::string{beginning} + "x").empty())
-    return shown(text) + " is not a URI, nor the beginning of some and then one '*'";
+    return shown(text) + " is not a URI, nor a prefix with one '*' at the end";
   return {};
 }
 
-/// Empty, or what is wrong.
+/// The error in `text`; empty if there is none.
 std::string wrong_form(form f, std::string_view text) {
   switch (f) {
   case form::any: return {};
@@ -135,7 +135,7 @@ std::string wrong_form(form f, std::string_view text) {
   return {};
 }
 
-/// A folder called ~ is never meant.
+/// Refuses a leading ~: a folder with that name is never intended.
 bool has_tilde(reading& r, const std::string& key, const yaml_node& n, std::string_view text) {
   if (!text.starts_with('~')) return false;
   r.found.add(n.at, errc::config_range,
@@ -149,18 +149,6 @@ std::string absolute_path(const reading& r, std::string_view text) {
 }
 
 }  // namespace
-
-mark place_in(const key_places& places, std::string_view key) {
-  for (;;) {
-    if (const auto it = places.find(key); it != places.end()) return it->second;
-    const auto cut = key.find_last_of(".[");
-    if (cut == std::string_view::npos) {
-      const auto it = places.find("");
-      return it != places.end() ? it->second : mark{1, 1};
-    }
-    key = key.substr(0, cut);
-  }
-}
 
 mark reading::place_of(std::string_view key) const { return place_in(places, key); }
 

@@ -1,27 +1,32 @@
 #pragma once
-// The visitor that fills the structs of schema.hpp from a YAML tree. For config/loader.cpp alone.
+// Internals of the loader: the visitor that fills the structs of schema.hpp from a YAML tree (reading.cpp), and
+// the checks between settings (checks.cpp).
 
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <type_traits>
+#include <vector>
 
+#include "base/errc.hpp"
 #include "config/describe.hpp"
-#include "config/places.hpp"
+#include "config/diagnostics.hpp"
 #include "config/values.hpp"
 #include "config/yaml_tree.hpp"
 
 namespace cpns::config {
 
-/// Shared by all sections of one file.
+/// State shared by all sections of one file.
 struct reading {
   diagnostics found;
   environment env;
   path folder;        ///< relative paths start here
   key_places places;  ///< of the keys that are in the file
 
-  /// The place of a key, or of the nearest section around it.
+  /// The position of a key, or of the nearest section around it.
   [[nodiscard]] mark place_of(std::string_view key) const;
 };
 
@@ -31,7 +36,7 @@ template <class T>
 requires std::is_class_v<T> && requires(int& v, T& t) { describe(v, t); }
 inline constexpr bool is_section<T> = true;
 
-/// Single values. Each adds a problem and leaves `out` alone if the node does not fit.
+/// Readers of single values. If the node does not fit, they add a diagnostic and leave `out` unchanged.
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, std::string& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, bool& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, int& out);
@@ -39,13 +44,13 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, milliseconds& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, path& out);
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, address& out);
-/// The index of the word that the node has.
+/// Sets `out` to the index of the node's word.
 bool take_word(reading& r, const std::string& key, const yaml_node& n,
                const std::vector<std::string_view>& words, std::size_t& out);
-/// Whether the node is a list or a map within the bounds.
+/// True if the node is a list or a map within the bounds.
 bool take_list(reading& r, const std::string& key, const yaml_node& n, const rules& is);
 bool take_map(reading& r, const std::string& key, const yaml_node& n, const rules& is);
-/// Whether the node is the word for "no value".
+/// True if the node is the word for "no value".
 bool is_word(reading& r, const yaml_node& n, std::string_view word);
 
 template <class E>
@@ -79,7 +84,7 @@ template <class T>
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, std::vector<T>& out) {
   if (!take_list(r, key, n, is)) return false;
   out.clear();
-  // The bounds are those of the list; its entries are judged by their form, and numbers in checks.cpp.
+  // The bounds apply to the list. Entries are checked by their form, numbers in checks.cpp.
   rules of_entry{.text = is.text};
   for (std::size_t i = 0; i < n.items.size(); ++i) {
     const auto entry_key = key + "[" + std::to_string(i) + "]";
@@ -127,7 +132,7 @@ class section_visitor {
     else
       take(r_, key, *entry, is, member);
   }
-  /// Adds a problem for each key that no call named.
+  /// Adds a diagnostic for each key that no call named.
   void finish(std::string_view also_known);
 
  private:
@@ -149,5 +154,13 @@ bool take_section(reading& r, const std::string& key, const yaml_node& n, T& out
   v.finish(also_known);
   return true;
 }
+
+/// Receives the key of a setting, such as "keys.lifetime", and the error in it.
+using report_fn = std::function<void(std::string_view key, errc code, std::string text)>;
+
+/// Rules between settings; the rules for single values are applied while they are read.
+void check(const server_config& c, const report_fn& report);
+void check(const gateway_config& c, const report_fn& report);
+void check(const pne_config& c, const report_fn& report);
 
 }  // namespace cpns::config

@@ -1,8 +1,7 @@
 #pragma once
-// The settings of the three roles, as plain structs with their defaults. What each one means, its bounds and
-// its YAML key are said once, in config/describe.hpp; the loader's checks, the JSON schema and docs/config.md
-// are made from both. Paths are absolute after loading. Secrets are never in a configuration: only the paths
-// of files that hold them are.
+// The settings of the three roles as plain structs with their defaults. config/describe.hpp holds the meaning,
+// bounds and YAML key of each setting; the loader's checks, the JSON schema and docs/config.md follow from both.
+// Paths are absolute after loading. A configuration holds no secrets, only the paths of files with secrets.
 
 #include <cstdint>
 #include <filesystem>
@@ -28,7 +27,7 @@ enum class chain_rule : std::uint8_t { normal, strict };
 enum class isolation_kind : std::uint8_t { none, process };
 enum class power_kind : std::uint8_t { full, saving };
 
-/// host:port. An IPv6 host is written in brackets and kept without them.
+/// host:port. An IPv6 host has brackets in text(), but not in `host`.
 struct address {
   std::string host;
   std::uint16_t port = 0;
@@ -37,15 +36,15 @@ struct address {
 };
 
 struct tls_files {
-  path certificate;  ///< PEM, the chain of this role
+  path certificate;  ///< PEM, the certificate chain of this role
   path key;          ///< PEM
-  path ca;           ///< PEM, who may have signed the other side
+  path ca;           ///< PEM, the authorities that may sign the other side's certificate
 };
 
 struct store_config {
   store_kind kind = store_kind::rocksdb;
   config::path path;                                     ///< empty for memory
-  milliseconds give_up_after = std::chrono::minutes(5);  ///< of a disk that takes no writes
+  milliseconds give_up_after = std::chrono::minutes(5);  ///< for a disk that accepts no writes
 };
 
 struct protector_config {
@@ -66,14 +65,15 @@ struct server_limits {
   std::uint32_t requests_in_flight = 256;  ///< per connection
   std::uint32_t entities_live = 100000;    ///< assignment actors in memory
   std::uint32_t users_cached = 10000;
-  std::uint32_t jobs = 262'144;  ///< requests and entries of reports in hand
+  std::uint32_t jobs = 262'144;  ///< pending requests and entries of reports
   std::uint32_t jobs_per_gateway = 1024;
 };
 
 struct server_keys {
   std::uint32_t set_size = 32;
   milliseconds rekey = std::chrono::hours(24);
-  milliseconds lifetime = std::chrono::hours(24 * 90);  ///< not_after of a set = its time of birth + this
+  milliseconds lifetime =
+      std::chrono::hours(24 * 90);  ///< not_after of a set = time of its generation + this
 };
 
 struct server_config {
@@ -89,7 +89,7 @@ struct server_config {
   bool require_presence = true;
   milliseconds adopt_after = seconds(60);
   milliseconds idle_timeout = std::chrono::minutes(5);  ///< of a connection
-  milliseconds probe = seconds(30);                     ///< of a connection on which nothing comes
+  milliseconds probe = seconds(30);                     ///< of a connection that receives nothing
   milliseconds connection_lifetime = std::chrono::hours(24);
   milliseconds handshake_timeout = seconds(10);
   milliseconds entity_idle = seconds(30);  ///< an assignment actor is passivated after this
@@ -98,19 +98,19 @@ struct server_config {
   path ready_file;  ///< empty: none
 };
 
-/// Where a transport stands in its file, for what only its plugin can judge.
+/// Position of a transport in its file, for errors that only its plugin can detect.
 struct transport_origin {
   path file;
   mark at, plugin;
   std::map<std::string, mark> params;
 };
 
-/// One radio: a plugin, found by its name in the plugin folders or given as a path, and what it is told.
+/// One radio: a plugin, given by its name in the plugin folders or by its path, and its parameters.
 struct transport_config {
   std::string name;
   std::string plugin;  ///< "tcp", or an absolute path ending in ".so"
   std::map<std::string, std::string> params;
-  transport_origin origin{};  ///< no setting
+  transport_origin origin{};  ///< not a setting
   isolation_kind isolation = isolation_kind::none;
   power_kind power = power_kind::full;
 };
@@ -133,10 +133,10 @@ struct gateway_timers {
   std::uint32_t retries = 5;
   milliseconds backoff_min = seconds(1);
   milliseconds backoff_max = seconds(300);
-  milliseconds request_timeout = seconds(10);  ///< an answer of the server
+  milliseconds request_timeout = seconds(10);  ///< for an answer of the server
   milliseconds reconnect_min = milliseconds(200);
   milliseconds reconnect_max = seconds(30);
-  milliseconds probe = seconds(30);  ///< of a connection to a server on which nothing comes
+  milliseconds probe = seconds(30);  ///< of a server connection that receives nothing
 };
 
 struct gateway_limits {
@@ -148,7 +148,7 @@ struct gateway_limits {
 struct gateway_config {
   std::string name;
   std::string user;         ///< CPNS User ID
-  path user_password_file;  ///< read once, at enrolment; empty when enrolled
+  path user_password_file;  ///< read once, at enrolment; may be empty afterwards
   std::vector<address> servers;
   std::string server_uri;  ///< the only SAN URI that the server's certificate may have
   tls_files tls;
@@ -168,7 +168,7 @@ struct gateway_config {
   path ready_file;
 };
 
-/// One device of a small bench.
+/// One device of the list `devices`.
 struct pne_device {
   std::string entity;
   path temporary_key_file;
@@ -176,25 +176,33 @@ struct pne_device {
 };
 
 struct pne_wake {
-  std::optional<milliseconds> every;  ///< none: wakes by command only
+  std::optional<milliseconds> every;  ///< none: wakes only on command
   milliseconds sleep_for = seconds(5);
 };
 
 struct pne_config {
-  std::vector<pne_device> devices;  ///< either these,
-  path devices_file;                ///< or one file of many devices (CSV or JSON Lines) ...
-  path keys_dir;                    ///< ... whose keys are kept in this folder
+  std::vector<pne_device> devices;  ///< either these, or devices_file
+  path devices_file;                ///< CSV or JSON Lines with many devices
+  path keys_dir;                    ///< key files of the devices in devices_file
   std::vector<path> plugin_dirs;
   std::vector<transport_config> transports;
   chain_rule require_chain = chain_rule::normal;
   milliseconds unchained_window = std::chrono::minutes(10);
   std::optional<milliseconds> answer_window;  ///< none: always
   pne_wake wake;
-  std::vector<std::uint32_t> suites{2, 1};  ///< in the order of preference
+  std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
   protector_config protector;
   path control_socket;
   log_config log;
   path ready_file;
+};
+
+/// NAME.check.yaml: the parameters with which the two roles of a radio plugin find each other when `cpns transport
+/// check` tests it. docs/transport-check.md describes the values.
+struct check_settings {
+  std::map<std::string, std::string> both, central, peripheral;
+  std::map<std::string, std::string> few_links;  ///< makes the plugin declare few links
+  std::vector<std::string> refused;              ///< "name=value" that open must refuse
 };
 
 }  // namespace cpns::config

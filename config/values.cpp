@@ -31,11 +31,11 @@ result<milliseconds> parse_duration(std::string_view text) {
   for (const auto& [word, factor] : units) {
     if (unit != word || digits == 0) continue;
     if (ec != std::errc{} || count > std::numeric_limits<std::int64_t>::max() / factor)
-      return fail(errc::config_range, shown(text) + " is too long a time");
+      return fail(errc::config_range, shown(text) + " is too long");
     return milliseconds(count * factor);
   }
   return fail(errc::config_type,
-              shown(text) + " is no duration: write a whole number and ms, s, m, h or d, for example 10s");
+              shown(text) + " is not a duration: write a whole number and ms, s, m, h or d, for example 10s");
 }
 
 std::string duration_text(milliseconds d) {
@@ -49,7 +49,7 @@ std::string duration_text(milliseconds d) {
 result<address> parse_address(std::string_view text) {
   const auto wrong = [&](std::string_view why) {
     return fail(errc::config_type,
-                shown(text) + " is no address: " + std::string{why} + "; write host:port or [IPv6]:port");
+                shown(text) + " is not an address: " + std::string{why} + "; write host:port or [IPv6]:port");
   };
   if (text.find('/') != std::string_view::npos)
     return fail(errc::config_type,
@@ -62,7 +62,7 @@ result<address> parse_address(std::string_view text) {
   if (bracketed) host = host.substr(1, host.size() - 2);
   if (!bracketed && host.find(':') != std::string_view::npos) return wrong("an IPv6 host needs brackets");
   if (host.empty() || host.size() > 253) return wrong("the host is missing or too long");
-  // Which names exist is for the resolver to say; what no name holds is a slip.
+  // The resolver decides which names exist; a character that no name may contain is a typo.
   if (!std::all_of(host.begin(), host.end(), [&](char c) {
         return is_digit(c) || is_letter(c) || c == '.' || c == '-' || c == '_' ||
                (bracketed && (c == ':' || c == '%'));

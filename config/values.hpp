@@ -1,5 +1,5 @@
 #pragma once
-// The text forms of single values: durations, addresses, and the words around them. Pure and thread-safe.
+// Text forms of single values: durations, addresses, environment variables. Pure and thread-safe.
 
 #include <functional>
 #include <optional>
@@ -15,20 +15,20 @@ namespace cpns::config {
 
 /// "500ms", "10s", "15m", "24h" or "7d": a whole number and its unit. config_type for anything else.
 result<milliseconds> parse_duration(std::string_view text);
-/// The shortest form that parse_duration reads as the same.
+/// The shortest text that parse_duration reads as `d`.
 std::string duration_text(milliseconds d);
 
-/// "host:port" or "[IPv6]:port"; a name, an IPv4 or an IPv6 address, port 0 to 65535. config_type otherwise.
+/// "host:port" or "[IPv6]:port"; host name, IPv4 or IPv6 address, port 0 to 65535. config_type otherwise.
 result<address> parse_address(std::string_view text);
 
-/// Reads one environment variable; nullopt if it is not set.
+/// Returns one environment variable; nullopt if it is not set.
 using environment = std::function<std::optional<std::string>(std::string_view name)>;
-/// The process's own environment.
+/// The environment of this process.
 environment process_environment();
 
-/// Replaces ${NAME} and ${NAME:-default}; "$${" is a "${" that stays. config_missing for a variable that is
-/// not set and has no default, config_syntax for one without a name or an end. The values of variables never
-/// appear in errors.
+/// Replaces ${NAME} and ${NAME:-default}; "$${" becomes "${". Errors: config_missing (the variable is not set and
+/// has no default), config_syntax (no name, or no closing brace), config_range (the result is over 64 KiB). Values
+/// of variables never appear in errors.
 result<std::string> expand(std::string_view text, const environment& env);
 
 }  // namespace cpns::config

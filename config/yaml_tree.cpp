@@ -20,7 +20,7 @@ mark mark_of(const YAML::Mark& m) {
   return {static_cast<std::size_t>(m.line) + 1, static_cast<std::size_t>(m.column) + 1};
 }
 
-/// Ends the reading of a file whose rest cannot be judged.
+/// Thrown when the rest of the file cannot be checked.
 struct refused {
   mark at;
   std::string why;
@@ -114,7 +114,7 @@ class builder : public YAML::EventHandler {
     top.key_next = false;
   }
 
-  /// yaml-cpp lets the end of the file close a quote.
+  /// yaml-cpp accepts a quote that only the end of the file closes.
   void check_closed(mark at) const {
     if (at.line > lines_.size()) return;
     auto i = lines_[at.line - 1] + at.column - 1;
@@ -128,18 +128,18 @@ class builder : public YAML::EventHandler {
       else if (text_[i] == quote)
         return;
     }
-    throw refused{at, "this is no YAML: the quote that begins here is never closed"};
+    throw refused{at, "this is not YAML: the quote that begins here is never closed"};
   }
 
   std::string_view text_;
-  std::vector<std::size_t> lines_;  ///< where each begins
+  std::vector<std::size_t> lines_;  ///< offset of each line
   yaml_node& root_;
   diagnostics& found_;
   std::vector<level> open_;
   std::size_t nodes_ = 0;
 };
 
-/// The length of the UTF-8 sequence that `text` begins with, 0 if it is none (RFC 3629).
+/// The length of the UTF-8 sequence at the beginning of `text`; 0 if it is invalid (RFC 3629).
 std::size_t utf8_length(std::string_view text) {
   const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const auto lead = at(0);
@@ -157,8 +157,7 @@ std::size_t utf8_length(std::string_view text) {
   return overlong || surrogate || beyond ? 0 : size;
 }
 
-/// yaml-cpp takes byte 4 for the end of the input, and would not show what follows it; and it replaces what
-/// is no UTF-8.
+/// yaml-cpp treats byte 4 as the end of the input and silently drops the rest, and it replaces invalid UTF-8.
 bool has_wrong_character(std::string_view text, diagnostics& found) {
   mark at{1, 1};
   for (std::size_t i = 0; i < text.size();) {
@@ -203,9 +202,9 @@ yaml_node parse_yaml(std::string_view text, diagnostics& found) {
   } catch (const refused& r) {
     found.add(r.at, errc::config_syntax, r.why);
   } catch (const YAML::ParserException& e) {
-    found.add(mark_of(e.mark), errc::config_syntax, "this is no YAML: " + e.msg);
+    found.add(mark_of(e.mark), errc::config_syntax, "this is not YAML: " + e.msg);
   } catch (const std::exception& e) {
-    found.add({1, 1}, errc::config_syntax, std::string{"this is no YAML: "} + e.what());
+    found.add({1, 1}, errc::config_syntax, std::string{"this is not YAML: "} + e.what());
   }
   return root;
 }
@@ -222,7 +221,7 @@ std::string read_yaml_file(const std::filesystem::path& file, diagnostics& found
               "the file cannot be opened; is the path right, and may this user read it?");
     return {};
   }
-  // One byte more than allowed tells a file that is too large, also when it is a pipe without a size.
+  // Reads one byte over the limit to detect a file that is too large; a pipe has no size to ask for.
   std::string text(yaml_size_max + 1, '\0');
   in.read(text.data(), static_cast<std::streamsize>(text.size()));
   text.resize(static_cast<std::size_t>(in.gcount()));

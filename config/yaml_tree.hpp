@@ -1,6 +1,6 @@
 #pragma once
-// A YAML file as a tree that remembers where everything stands. Only what a configuration needs is let
-// through: one document, no anchors, aliases or tags, no key twice, bounded depth and size.
+// A YAML file as a tree with the position of every node. Accepts only the subset that a configuration needs:
+// one document, no anchors, aliases or tags, no duplicate keys, bounded depth and size.
 
 #include <cstddef>
 #include <string>
@@ -32,10 +32,10 @@ struct yaml_node {
 
 inline constexpr std::size_t yaml_size_max = 1024 * 1024;
 
-/// Reads `text`. What is wrong with its form is added to `found`; the tree is of use only if nothing was.
+/// Parses `text` and adds syntax errors to `found`; the tree is valid only if none was added.
 yaml_node parse_yaml(std::string_view text, diagnostics& found);
 
-/// Reads a file of at most yaml_size_max bytes; otherwise a problem without a position.
+/// Reads a file of at most yaml_size_max bytes. Errors are diagnostics without a position.
 std::string read_yaml_file(const std::filesystem::path& file, diagnostics& found);
 
 }  // namespace cpns::config

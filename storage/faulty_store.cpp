@@ -55,7 +55,7 @@ std::optional<errc> faulty_store::read_fault() const {
 }
 
 result<std::optional<bytes>> faulty_store::get(table t, byte_view row) const {
-  if (const auto code = read_fault()) return fail(*code, "as the script says");
+  if (const auto code = read_fault()) return fail(*code, "injected failure");
   return under_.get(t, row);
 }
 
@@ -67,17 +67,17 @@ status faulty_store::write(const write_batch& batch) {
     const std::lock_guard lock(mutex_);
     later_.push_back(batch);
   }
-  return fail(planned->code, "as the script says");
+  return fail(planned->code, "injected failure");
 }
 
 status faulty_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
-  if (const auto code = read_fault()) return fail(*code, "as the script says");
+  if (const auto code = read_fault()) return fail(*code, "injected failure");
   return under_.scan(t, prefix, visit);
 }
 
 store_health faulty_store::health() const {
   const std::lock_guard lock(mutex_);
-  return {.writable = !always_, .reopened = reopened_, .why = always_ ? "as the script says" : ""};
+  return {.writable = !always_, .reopened = reopened_, .why = always_ ? "injected failure" : ""};
 }
 
 }  // namespace cpns::storage

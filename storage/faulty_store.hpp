@@ -1,5 +1,5 @@
 #pragma once
-// A store that fails by script: for tests and simulation.
+// A store that fails on request: for tests and simulation.
 
 #include <map>
 #include <mutex>
@@ -9,28 +9,28 @@
 namespace cpns::storage {
 
 enum class fault_point : std::uint8_t {
-  before_durable,  ///< nothing is written
-  after_durable,   ///< all is written, and the caller is told that it failed
-  turns_up_later,  ///< nothing is written and the caller is told so, until repair() writes all of it
+  before_durable,  ///< nothing is written, an error is returned
+  after_durable,   ///< the batch is written, and an error is returned
+  turns_up_later,  ///< an error is returned, and repair() writes the batch
 };
 
-/// [thread-safe] Passes everything on to `under`, which must outlive it, except for what the script says.
+/// Forwards every call to `under`, which must outlive it, except the calls that are set to fail. [thread-safe]
 class faulty_store final : public store {
  public:
   explicit faulty_store(store& under) : under_(under) {}
 
-  /// The n-th write from the beginning (the first is 1) fails, once.
+  /// The n-th write, counted from 1, fails once.
   void fail_write(std::uint64_t n, fault_point point, errc code = errc::store_write_failed);
-  /// Every write fails from now on, as on a full disk, until repair(); health() says so.
+  /// Every write fails from now on, as on a full disk, until repair(); health() reports it.
   void fail_writes(errc code, fault_point point = fault_point::before_durable);
-  /// Every write fails that holds this row.
+  /// Every write that contains this row fails until repair().
   void fail_row(table t, bytes row, errc code = errc::store_write_failed);
   /// Every get and scan fails from now on, until repair().
   void fail_reads(errc code);
-  /// Ends whatever fails, as when a store is opened again; scripts for later writes stay.
+  /// Ends the failures, as when a store is opened again; failures of later single writes stay planned.
   void repair();
 
-  /// Writes tried so far.
+  /// Number of writes so far, failed ones included.
   [[nodiscard]] std::uint64_t writes() const;
 
   result<std::optional<bytes>> get(table t, byte_view row) const override;

@@ -33,11 +33,11 @@ status lock_against_others(const descriptor& file, const std::filesystem::path& 
   if (::fcntl(file.get(), F_SETLK, &wanted) == 0) return {};
   if (errno != EACCES && errno != EAGAIN)
     return fail(file_error(errno, errc::store_unavailable, "cannot lock", what));
-  std::string who = "another process";
+  std::string holder = "another process";
   if (::fcntl(file.get(), F_GETLK, &wanted) == 0 && wanted.l_type != F_UNLCK && wanted.l_pid > 0)
-    who = "process " + std::to_string(wanted.l_pid);
+    holder = "process " + std::to_string(wanted.l_pid);
   return fail(errc::store_locked,
-              what.string() + " is held by " + who + "; stop it, or give each role a folder of its own");
+              what.string() + " is held by " + holder + "; stop it, or give each role a folder of its own");
 }
 
 result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what) {
@@ -49,7 +49,7 @@ result<descriptor> hold_lock(const std::filesystem::path& file, const std::files
 }
 
 result<bytes> read_all(int fd, std::size_t max, errc too_large, const std::filesystem::path& path) {
-  // One byte more than allowed tells a file that is too large from one that just fits.
+  // Reads one byte over the limit, to detect a file that is too large.
   bytes content(max + 1);
   std::size_t size = 0;
   while (size < content.size()) {
@@ -115,7 +115,7 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   };
   auto temporary = path;
   temporary += ".new";
-  // What a crash left behind: nobody ever relied on it.
+  // A crash may leave this file behind; its content was never acknowledged.
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
     return fail(file_error(errno, errc::store_unavailable, "cannot replace", path));
   if (auto written = write_new(temporary, content, step); !written) {
@@ -126,7 +126,7 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, path.c_str(), flags) != 0) {
     const int why = errno;
     ::unlink(temporary.c_str());
-    if (why == EEXIST) return fail(errc::state_exists, path.string() + " is there already");
+    if (why == EEXIST) return fail(errc::state_exists, path.string() + " already exists");
     return fail(file_error(why, errc::store_write_failed, "cannot rename to", path));
   }
   step(file_step::renamed);

@@ -28,11 +28,11 @@ void group_committer::submit(sealed_batch batch, commit_done done) {
 
 status group_committer::queue(entry& e) {
   const std::lock_guard lock(mutex_);
-  if (stopping_) return fail(errc::state_stopping, "the store takes no more writes");
+  if (stopping_) return fail(errc::state_stopping, "the store is closing and accepts no more writes");
   if (e.batch.size() > limits_.queued_rows - std::min(stats_.queued_rows, limits_.queued_rows)) {
     ++stats_.refused;
     return fail(errc::state_overloaded, std::to_string(stats_.queued_rows) +
-                                            " rows wait for the store, allowed are " +
+                                            " rows wait for the store, the limit is " +
                                             std::to_string(limits_.queued_rows));
   }
   stats_.queued_rows += e.batch.size();
@@ -56,7 +56,7 @@ void group_committer::run() {
     auto outcomes = commit(group);
     count(group, outcomes);
     for (std::size_t i = 0; i < group.size(); ++i) group[i].done(outcomes[i]);
-    // Rows hold secrets and completions hold their captures: both go before the next wait.
+    // Rows hold secrets, completions hold their captures: free both before the next wait.
     group.clear();
     lock.lock();
   }

@@ -1,5 +1,5 @@
 #pragma once
-// One durable write for everything that arrived while the last one ran: what makes a synced row cheap.
+// Combines all batches that arrive during a write into the next one: a sync costs milliseconds, and is shared.
 
 #include <condition_variable>
 #include <deque>
@@ -14,37 +14,36 @@ namespace cpns::storage {
 using commit_done = std::function<void(const status&)>;
 
 struct commit_limits {
-  std::size_t queued_rows = 65'536;  ///< rows waiting; a batch beyond it is refused
-  std::size_t rows_per_write =
-      1024;  ///< a write takes whole batches up to this many rows, and at least one batch
+  std::size_t queued_rows = 65'536;  ///< rows that may wait; a batch beyond is refused
+  /// A write takes whole batches up to this many rows, and at least one batch.
+  std::size_t rows_per_write = 1024;
 };
 
 struct commit_statistics {
-  std::uint64_t writes = 0;         ///< durable writes tried
+  std::uint64_t writes = 0;         ///< durable writes, failed ones included
   std::uint64_t batches = 0;        ///< batches that became durable
   std::uint64_t rows = 0;           ///< rows in them
   std::uint64_t failed = 0;         ///< batches that failed in the store
-  std::uint64_t refused = 0;        ///< batches refused because of the bound
+  std::uint64_t refused = 0;        ///< batches refused because the queue was full
   std::size_t queued_rows = 0;      ///< rows waiting now
-  std::size_t queued_rows_max = 0;  ///< the most that ever waited
+  std::size_t queued_rows_max = 0;  ///< the largest number that ever waited
 };
 
-/// One thread that commits. [thread-safe]
+/// Owns the one thread that writes to the store. [thread-safe]
 class group_committer {
  public:
   /// `to` must outlive the committer.
   explicit group_committer(sealed_store& to, commit_limits limits = {});
-  /// Commits what is queued, calls every completion, and stops the thread. Not to be called from a
-  /// completion.
+  /// Commits the queued batches, calls every completion, and joins the thread. Must not run in a completion.
   ~group_committer();
   group_committer(const group_committer&) = delete;
   group_committer& operator=(const group_committer&) = delete;
 
-  /// Queues a batch. `done` is called on the committer's thread, in the order of submission, after the batch
-  /// is durable or has failed; it must not block, and may submit. Called before submit returns, on the
-  /// caller's thread, when the batch is refused: state_overloaded (the bound), state_stopping (the committer
-  /// is being destroyed), store_write_failed (a row that no store takes). Batches that shared a failed write
-  /// are tried one by one, so that none suffers for another; a full disk fails all.
+  /// Queues a batch. `done` is called on the committer's thread, in the order of submission, after the batch is
+  /// durable or has failed; it must not block, and may submit. If the batch is refused, `done` is called on the
+  /// caller's thread before submit returns: state_overloaded (queue full), state_stopping (the committer is being
+  /// destroyed), store_write_failed (a row exceeds the limits of a store). If a shared write fails, its batches
+  /// are retried one by one, so that a bad batch fails alone; on a full disk all of them fail at once.
   void submit(sealed_batch batch, commit_done done);
 
   [[nodiscard]] commit_statistics statistics() const;
@@ -55,9 +54,9 @@ class group_committer {
     commit_done done;
   };
   void run();
-  /// Takes `e` from the caller when there is room for it.
+  /// Moves from `e` only if it is accepted.
   status queue(entry& e);
-  /// With mutex_ held: the batches of the next write.
+  /// The batches of the next write. Call with mutex_ held.
   std::vector<entry> take();
   std::vector<status> commit(const std::vector<entry>& group);
   void count(const std::vector<entry>& group, const std::vector<status>& outcomes);

@@ -64,16 +64,16 @@ result<wrapping> parse_wrapping(byte_view in) {
   return w;
 }
 
-/// Reads a wrapping that is meant for `kind`.
-result<wrapping> parse_for(byte_view in, protector_kind kind, const std::string& who) {
+/// Parses a wrapping; store_key if it is not of this kind.
+result<wrapping> parse_for(byte_view in, protector_kind kind, const std::string& source) {
   auto w = parse_wrapping(in);
   if (!w) return fail(errc::store_key, "the wrapped data key is damaged: " + w.error().message());
   if (w->kind != static_cast<std::uint64_t>(kind))
     return fail(errc::store_key, "the data key is wrapped by a protector of kind '" +
                                      std::string(name_of(static_cast<protector_kind>(w->kind))) +
-                                     "', not by " + who + "; configure the one that it was made with");
+                                     "', not by " + source + "; configure the protector that created it");
   const bool salted = kind == protector_kind::passphrase;
-  // A higher count would be honest work for nobody: we never write one.
+  // Any other count is refused: this program writes only this one, and a huge one would block the start.
   if (w->salt.has_value() != salted || w->iterations.has_value() != salted ||
       (salted && *w->iterations != passphrase_iterations))
     return fail(errc::store_key,
@@ -82,12 +82,11 @@ result<wrapping> parse_for(byte_view in, protector_kind kind, const std::string&
 }
 
 result<secret32> unwrap_under(const secret32& kek, const wrapping& w, std::string_view purpose,
-                              protector_kind kind, const std::string& who) {
+                              protector_kind kind, const std::string& source) {
   const auto plain = crypto::xaes_open(kek, purpose_aad(purpose, kind, w.salt), w.sealed);
   if (!plain)
-    return fail(errc::store_key, who + " does not open the data key of \"" + std::string(purpose) +
-                                     "\": it is another key than the one that it was wrapped with, or the "
-                                     "wrapped key was changed");
+    return fail(errc::store_key, source + " cannot unwrap the data key of \"" + std::string(purpose) +
+                                     "\": it is the wrong key, or the wrapped data key was changed");
   return secret32(plain->expose().first<secret32::size>());
 }
 
@@ -114,7 +113,7 @@ class passphrase_protector final : public key_protector {
   explicit passphrase_protector(secret_bytes passphrase) : passphrase_(std::move(passphrase)) {}
 
   result<bytes> wrap(const secret32& data_key, std::string_view purpose, entropy& random) const override {
-    // One salt for all that this object wraps, so that many files cost one stretching.
+    // One salt for all wrappings of this object, so that many files cost only one PBKDF2.
     const std::lock_guard lock(mutex_);
     if (!salt_) salt_ = random.draw<salt_size>();
     return wrap_under(kek(*salt_), data_key, purpose, protector_kind::passphrase, salt_, random);
@@ -123,7 +122,7 @@ class passphrase_protector final : public key_protector {
     CPNS_TRY(const auto w, parse_for(wrapped, protector_kind::passphrase, describe()));
     const std::lock_guard lock(mutex_);
     auto data_key = unwrap_under(kek(*w.salt), w, purpose, protector_kind::passphrase, describe());
-    // What is opened once is what will be wrapped again; a salt that opened nothing is forgotten.
+    // A salt that unwrapped a key is reused for wrapping; any other is forgotten.
     if (!data_key)
       keys_.erase(*w.salt);
     else if (!salt_)
@@ -162,7 +161,7 @@ status create_key_file(const std::filesystem::path& path, entropy& random) {
   auto made = replace_file(path, as_bytes(text), if_exists::refuse);
   wipe(text);
   if (made || made.error() == errc::state_exists || made.error() == errc::store_full) return made;
-  return fail(errc::config_file, "the key file cannot be made: " + made.error().detail);
+  return fail(errc::config_file, "cannot create the key file: " + made.error().detail);
 }
 
 result<std::unique_ptr<key_protector>> open_key_file(const std::filesystem::path& path) {

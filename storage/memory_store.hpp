@@ -1,5 +1,5 @@
 #pragma once
-// A store that lives as long as its object: for tests and for a demonstration in one process.
+// A store in memory, lost when the object is destroyed: for tests and for `store.kind: memory`.
 
 #include <map>
 #include <shared_mutex>
@@ -8,6 +8,7 @@
 
 namespace cpns::storage {
 
+/// [thread-safe]
 class memory_store final : public store {
  public:
   result<std::optional<bytes>> get(table t, byte_view row) const override;

@@ -3,13 +3,17 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <cstdarg>
+#include <cstdio>
 #include <mutex>
+#include <rocksdb/db.h>
+#include <rocksdb/env.h>
+#include <rocksdb/listener.h>
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 #include <thread>
 
 #include "base/log.hpp"
-#include "storage/rocksdb_files.hpp"
 #include "storage/store_folder.hpp"
 
 namespace cpns::storage {
@@ -19,9 +23,83 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 constexpr milliseconds retry_first{500};
-constexpr milliseconds retry_longest{10'000};  ///< openings that fail leave files behind
+constexpr milliseconds retry_longest{10'000};  ///< a failed opening leaves files behind
 constexpr seconds reminder{60};
-constexpr milliseconds glance{2};  ///< how soon the last reader of the old database is noticed
+constexpr milliseconds reader_poll{2};  ///< interval of the check for the last reader of the old database
+
+/// RocksDB's own logger ends the process when the disk is full; this one logs errors and drops the rest.
+class quiet_logger final : public rocksdb::Logger {
+ public:
+  quiet_logger() : rocksdb::Logger(rocksdb::InfoLogLevel::ERROR_LEVEL) {}
+  void LogHeader(const char* /*format*/, va_list /*arguments*/) override {}
+  void Logv(const char* format, va_list arguments) override {
+    char text[512];
+    if (std::vsnprintf(text, sizeof text, format, arguments) > 0) log::warn("store", "rocksdb-error", text);
+  }
+  void Logv(rocksdb::InfoLogLevel severity, const char* format, va_list arguments) override {
+    if (severity >= rocksdb::InfoLogLevel::ERROR_LEVEL && severity != rocksdb::InfoLogLevel::HEADER_LEVEL)
+      Logv(format, arguments);
+  }
+};
+
+/// RocksDB resumes after a full disk from its memory. After a disk error only the files can be trusted, so
+/// rocksdb_store reopens them instead.
+class no_automatic_resume final : public rocksdb::EventListener {
+ public:
+  void OnErrorRecoveryBegin(rocksdb::BackgroundErrorReason /*reason*/, rocksdb::Status /*why*/,
+                            bool* automatic) override {
+    *automatic = false;
+  }
+};
+
+rocksdb::Options options_for(bool create) {
+  rocksdb::Options o;
+  o.listeners.push_back(std::make_shared<no_automatic_resume>());
+  o.info_log = std::make_shared<quiet_logger>();
+  o.create_if_missing = create;
+  // Sealed values do not compress.
+  o.compression = rocksdb::kNoCompression;
+  // The default silently drops everything after a damaged record, acknowledged rows included. This mode accepts
+  // only an incomplete last record, which a power cut leaves.
+  o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  // Also the space needed to recover from a full disk: the buffer must be written to a table file first.
+  o.write_buffer_size = 8U << 20;
+  o.max_open_files = 256;
+  o.max_background_jobs = 2;
+  // On a full disk, preallocated space would be missing for the flush that frees the log.
+  o.allow_fallocate = false;
+  return o;
+}
+
+error open_error(const std::filesystem::path& folder, const rocksdb::Status& opened) {
+  const auto why = opened.ToString();
+  if (opened.IsNoSpace())
+    return {errc::store_full, "not enough space to open the store in " + folder.string() + ": " + why};
+  // The marker's lock keeps other processes out, so this process has opened the folder twice.
+  if (opened.IsIOError() && why.find("lock") != std::string::npos)
+    return {errc::store_locked, "the folder " + folder.string() + " is already open in this process: " + why};
+  if (opened.IsIOError() && !opened.IsPathNotFound() && why.find("No such file") == std::string::npos)
+    return {errc::store_unavailable, "cannot open the store in " + folder.string() + ": " + why};
+  return {errc::store_damaged, "the store in " + folder.string() + ": " + why + "; restore it from a backup"};
+}
+
+/// `create`: creates the database if the folder contains none. Errors as open_rocksdb_store.
+result<std::shared_ptr<rocksdb::DB>> open_for_writing(const std::filesystem::path& folder, bool create) {
+  rocksdb::DB* raw = nullptr;
+  const auto opened = rocksdb::DB::Open(options_for(create), folder.string(), &raw);
+  std::shared_ptr<rocksdb::DB> db(raw);
+  if (!opened.ok()) return fail(open_error(folder, opened));
+  return db;
+}
+
+/// Does not change the folder, which may already be open for writing. Shows the current content of the files.
+result<std::shared_ptr<rocksdb::DB>> open_for_reading(const std::filesystem::path& folder) {
+  rocksdb::DB* raw = nullptr;
+  const auto opened = rocksdb::DB::OpenForReadOnly(options_for(false), folder.string(), &raw);
+  std::shared_ptr<rocksdb::DB> db(raw);
+  if (!opened.ok()) return fail(open_error(folder, opened));
+  return db;
+}
 
 rocksdb::Slice slice(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 byte_view view(const rocksdb::Slice& s) {
@@ -62,21 +140,21 @@ class rocksdb_store final : public store {
   void heal_when_needed();
   void heal();
   status reopen();
-  [[nodiscard]] status check_room() const;
+  [[nodiscard]] status check_space() const;
   status replace(std::shared_ptr<rocksdb::DB> with);
   void give_up(const error& why);
   /// False when the store is being destroyed.
   bool wait(milliseconds time);
 
-  store_folder claim_;  // outlives the database: no other process may come while it closes
+  store_folder claim_;  // outlives the database, to lock out other processes until it is closed
   const std::filesystem::path folder_;
   const milliseconds timeout_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
-  std::shared_ptr<rocksdb::DB> db_;          ///< while it is not writable: for reading alone, or failed
-  store_health health_;                      ///< but `why`
-  error refusal_{errc::store_write_failed};  ///< of writes while it is not writable
-  rocksdb::SequenceNumber acknowledged_;     ///< of the last write that was acknowledged
+  std::shared_ptr<rocksdb::DB> db_;          ///< while not writable: read-only, or failed
+  store_health health_;                      ///< without `why`
+  error refusal_{errc::store_write_failed};  ///< error of writes while not writable
+  rocksdb::SequenceNumber acknowledged_;     ///< of the last acknowledged write
   bool stopping_ = false;
   std::thread healer_;
 };
@@ -154,14 +232,13 @@ status rocksdb_store::write(const write_batch& batch) {
 error rocksdb_store::note_failure(const rocksdb::Status& why) {
   const auto what =
       why.IsNoSpace()
-          ? error{errc::store_full, "no room for " + folder_.string() + "; make room"}
+          ? error{errc::store_full, "no space left for " + folder_.string() + "; free some space"}
           : error{errc::store_write_failed, "cannot write to " + folder_.string() + ": " + why.ToString()};
   const std::lock_guard lock(mutex_);
   if (!health_.writable) return what;
   health_.writable = false;
   refusal_ = what;
-  log::error("store", "store-write-failed",
-             "the store does not take writes; the disk is tried twice a second",
+  log::error("store", "store-write-failed", "the store accepts no writes; probing the disk until it does",
              {{"folder", folder_.string()}, {"why", why.ToString()}});
   wake_.notify_all();
   return what;
@@ -183,16 +260,16 @@ void rocksdb_store::heal_when_needed() {
   }
 }
 
-/// Until the store takes writes, or is lost, or is being destroyed.
+/// Returns when the store accepts writes, is lost, or is being destroyed.
 void rocksdb_store::heal() {
   const auto since = steady::now();
-  auto failing_since = since, said = since;  // a full disk is a matter of room, and waits for it
+  auto failing_since = since, reported = since;  // a full disk restarts the time limit: it is waited for
   auto pause = retry_first;
   do {
     const auto done = reopen();
     const auto now = steady::now();
     if (done)
-      return log::info("store", "store-resumed", "the store takes writes again",
+      return log::info("store", "store-resumed", "the store accepts writes again",
                        {{"folder", folder_.string()}, {"seconds", whole_seconds(now - since)}});
     const auto& why = done.error();
     if (why == errc::state_stopping) return;
@@ -203,8 +280,8 @@ void rocksdb_store::heal() {
       const std::lock_guard lock(mutex_);
       refusal_ = why;
     }
-    if (now - said >= reminder) {
-      said = now;
+    if (now - reported >= reminder) {
+      reported = now;
       log::error("store", "store-takes-no-writes", why.message(), {{"seconds", whole_seconds(now - since)}});
     }
   } while (wait(pause));
@@ -216,38 +293,38 @@ void rocksdb_store::give_up(const error& why) {
     health_.lost = true;
     refusal_ = why;
   }
-  log::error("store", "store-lost", why.message() + "; the role cannot go on with this store",
+  log::error("store", "store-lost", why.message() + "; giving up, the role cannot run without its store",
              {{"folder", folder_.string()}});
 }
 
-/// What was open before is closed when its last reader is done; what reads on meanwhile reads `with`.
+/// Waits until the last reader of the old database is done, which closes it; new reads use `with`.
 status rocksdb_store::replace(std::shared_ptr<rocksdb::DB> with) {
   {
     const std::lock_guard lock(mutex_);
     db_.swap(with);
   }
   while (with.use_count() > 1)
-    if (!wait(glance)) return fail(errc::state_stopping);
+    if (!wait(reader_poll)) return fail(errc::state_stopping);
   return {};
 }
 
-/// An opening needs room for what is not in a table file yet.
-status rocksdb_store::check_room() const {
-  std::uint64_t room_needed = 0;
-  current()->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &room_needed);
-  room_needed += 1U << 20;
+/// Opening needs space for the rows that are not in a table file yet.
+status rocksdb_store::check_space() const {
+  std::uint64_t space_needed = 0;
+  current()->GetIntProperty(rocksdb::DB::Properties::kCurSizeAllMemTables, &space_needed);
+  space_needed += 1U << 20;
   struct statvfs disk {};
   if (::statvfs(folder_.c_str(), &disk) == 0 &&
-      static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < room_needed)
-    return fail(errc::store_full, "less than " + std::to_string((room_needed >> 20) + 1) +
-                                      " MiB are left for " + folder_.string() + "; make room");
+      static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize < space_needed)
+    return fail(errc::store_full, "less than " + std::to_string((space_needed >> 20) + 1) + " MiB left for " +
+                                      folder_.string() + "; free some space");
   return {};
 }
 
-/// From the files, which are all that is known after an error of the disk. Nothing is closed before the disk
-/// takes writes, and before the files can be read.
+/// Reopens the files, the only thing to trust after a disk error. Closes the old database only when the disk
+/// accepts writes and the files can be read.
 status rocksdb_store::reopen() {
-  CPNS_CHECK(check_room());
+  CPNS_CHECK(check_space());
   CPNS_CHECK(claim_.probe());
   CPNS_TRY(auto reading, open_for_reading(folder_));
   CPNS_CHECK(replace(std::move(reading)));
@@ -256,8 +333,9 @@ status rocksdb_store::reopen() {
   const std::lock_guard lock(mutex_);
   if (found < acknowledged_)
     return fail(errc::store_damaged, "the disk lost writes of " + folder_.string() +
-                                         " that it had acknowledged: the last one was " +
-                                         std::to_string(acknowledged_) + ", it has " + std::to_string(found) +
+                                         " that it had acknowledged: the last one was number " +
+                                         std::to_string(acknowledged_) + ", the last one found is " +
+                                         std::to_string(found) +
                                          "; restore the store from a backup, on another disk");
   db_ = std::move(fresh);
   acknowledged_ = found;

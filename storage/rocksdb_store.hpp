@@ -1,13 +1,13 @@
 #pragma once
-// A store in a folder of its own, kept by RocksDB. Every write is synced before it returns.
+// A store on disk, in a folder of its own, by RocksDB. Every write is synced before it returns.
 //
-// The folder holds RocksDB's files and a marker, CPNS_STORE, which says that the folder is ours, the version
-// of its layout, and whether it was made completely. RocksDB alone would make an empty database out of a
-// damaged one.
+// The folder holds RocksDB's files and a marker, CPNS_STORE: it identifies the folder as a cpns store, and
+// holds the version of its layout and whether it was created completely. RocksDB alone would silently turn a
+// damaged database into an empty one.
 //
-// After a failed write the store takes no more, and reads go on. A thread of its own tries the disk twice a
-// second; when the disk takes writes again, the database is opened again from its files, with the folder's
-// lock held all the time (docs/adr/0014-a-store-that-failed-is-opened-again.md).
+// After a failed write the store accepts no more writes, but still reads. A thread probes the disk every 0.5 s
+// (up to 10 s if opening fails); when the disk accepts writes again, the thread reopens the database from its
+// files. The folder stays locked meanwhile (docs/adr/0014-a-store-that-failed-is-opened-again.md).
 
 #include <filesystem>
 #include <memory>
@@ -20,13 +20,13 @@ namespace cpns::storage {
 inline constexpr std::string_view store_marker_name = "CPNS_STORE";
 inline constexpr milliseconds store_timeout_default = std::chrono::minutes(5);
 
-/// Opens the store in `folder`, or makes one if the folder is missing or empty (mode 0700, parents included).
-///   store_locked       another process has it, or this one has it open already
-///   store_damaged      files without CURRENT or without our marker, or RocksDB finds damage: never made anew
-///   store_unavailable  the folder cannot be made, read or written, or it is of a newer version
-///   store_full         no room to open it
-/// The store must be destroyed before the process may open the folder again. A disk that takes no writes for
-/// longer than `timeout` makes it lost (store_health); a full disk never does.
+/// Opens the store in `folder`, or creates one if the folder is missing (mode 0700, with its parents) or empty.
+///   store_locked       another process holds it, or this one already has it open
+///   store_damaged      files without CURRENT or without the marker, or RocksDB finds damage; never recreated
+///   store_unavailable  the folder cannot be created, read or written, or has a newer layout
+///   store_full         not enough space to open it
+/// The store must be destroyed before the process may open the folder again. If the disk accepts no writes for
+/// longer than `timeout`, the store is lost (store_health); a full disk is waited for without limit.
 result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
                                                   milliseconds timeout = store_timeout_default);
 

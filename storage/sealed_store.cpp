@@ -13,7 +13,7 @@ namespace {
 constexpr std::uint64_t schema = 1;
 constexpr std::size_t key_id_size = 8;
 constexpr std::string_view data_key_purpose = "cpns/1 store";
-/// Shorter than any sealed row's name, so the two cannot meet.
+/// Shorter than the name of any sealed row (32 bytes), so they cannot collide.
 constexpr std::string_view data_key_row = "data key";
 
 secret32 derive(const secret32& data_key, std::string_view label) {
@@ -22,7 +22,7 @@ secret32 derive(const secret32& data_key, std::string_view label) {
   return out;
 }
 
-/// E([row, value]), in a buffer that never grows: growth would leave a copy behind that nobody wipes.
+/// E([row, value]), in a buffer of fixed size: a reallocation would leave an unwiped copy behind.
 secret_bytes plain_row(byte_view row, const secret_bytes& value) {
   constexpr std::size_t heads = 1 + 5 + 5;
   return secret_bytes(
@@ -92,16 +92,16 @@ struct sealed_store::keys {
     };
     if (value.size() < key_id_size) return refuse("is too short to be sealed");
     if (!equal(value.first(key_id_size), key_id))
-      return refuse("is sealed under data key " + to_hex(value.first(key_id_size)) + ", this store's is " +
+      return refuse("is sealed under data key " + to_hex(value.first(key_id_size)) + ", but the store has " +
                     to_hex(key_id));
     const auto plain = crypto::xaes_open(seal, aad(t, stored), value.subspan(key_id_size));
-    if (!plain) return refuse("does not open: it was changed or put there from elsewhere");
+    if (!plain) return refuse("cannot be decrypted: it was changed, or copied from another place");
     cbor::reader r(plain->expose());
-    if (!r.array_of("row", 2)) return refuse("opens to no row of ours");
+    if (!r.array_of("row", 2)) return refuse("decrypts to a malformed row");
     const auto row = r.bstr("row name", 1, max_sealed_row_size);
-    if (!row) return refuse("opens to no row of ours");
+    if (!row) return refuse("decrypts to a malformed row");
     const auto content = r.bstr("row value", 0, max_sealed_value_size);
-    if (!content || !r.end("row")) return refuse("opens to no row of ours");
+    if (!content || !r.end("row")) return refuse("decrypts to a malformed row");
     if (!equal(stored_row(t, *row), stored)) return refuse("holds the content of another row");
     return opened{to_bytes(*row), secret_bytes(*content)};
   }
@@ -121,7 +121,7 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
     CPNS_TRY(const bool used, holds_rows(under));
     if (used)
       return fail(errc::store_damaged,
-                  "the store holds rows and no data key for them; restore it from a backup");
+                  "the store holds rows but not their data key; restore it from a backup");
     data_key = random.draw_secret<secret32::size>();
     CPNS_TRY(auto fresh, protector.wrap(data_key, data_key_purpose, random));
     CPNS_CHECK(under.write({{table::meta, to_bytes(as_bytes(data_key_row)), std::move(fresh)}}));
@@ -183,13 +183,12 @@ status sealed_store::rewrap(const key_protector& to) {
 status check_batch(const sealed_batch& batch) {
   for (const auto& op : batch) {
     if (op.row.empty() || op.row.size() > max_sealed_row_size)
-      return fail(errc::store_write_failed, "a row's name for table " + std::string(name_of(op.table)) +
-                                                " has " + std::to_string(op.row.size()) +
-                                                " bytes, allowed are 1 to " +
-                                                std::to_string(max_sealed_row_size));
+      return fail(errc::store_write_failed, "the name of a row in table " + std::string(name_of(op.table)) +
+                                                " must have 1 to " + std::to_string(max_sealed_row_size) +
+                                                " bytes, not " + std::to_string(op.row.size()));
     if (op.value && op.value->size() > max_sealed_value_size)
       return fail(errc::store_write_failed, "a value for table " + std::string(name_of(op.table)) + " has " +
-                                                std::to_string(op.value->size()) + " bytes, allowed are " +
+                                                std::to_string(op.value->size()) + " bytes; the limit is " +
                                                 std::to_string(max_sealed_value_size));
   }
   return {};

@@ -43,14 +43,14 @@ result<parts> parse_parts(byte_view in) {
   return p;
 }
 
-/// nullopt if there is no such file.
+/// nullopt if the file does not exist.
 result<std::optional<bytes>> read_file(const std::filesystem::path& path) {
   const descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!fd.valid() && errno == ENOENT) return std::optional<bytes>{};
   if (!fd.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot open", path));
   struct stat info {};
   if (::fstat(fd.get(), &info) != 0)
-    return fail(file_error(errno, errc::store_unavailable, "cannot look at", path));
+    return fail(file_error(errno, errc::store_unavailable, "cannot read the attributes of", path));
   if (!S_ISREG(info.st_mode)) return fail(errc::store_damaged, path.string() + " is not a regular file");
   CPNS_TRY(auto content, read_all(fd.get(), max_raw_size, errc::store_damaged, path));
   return std::optional<bytes>(std::move(content));
@@ -83,7 +83,8 @@ result<sealed_file> sealed_file::open(std::filesystem::path path, std::string pu
   }
   if (!there->wrapped)
     return fail(errc::store_key,
-                path.string() + " is sealed under a data key that it shares with other files");
+                path.string() +
+                    " is sealed under a data key shared with other files, not under one of its own");
   auto key = protector.unwrap(*there->wrapped, purpose);
   if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
   return sealed_file(std::move(path), std::move(purpose), there->wrapped, *key, random);
@@ -99,8 +100,8 @@ result<std::optional<secret_bytes>> sealed_file::load() const {
   if (!there) return std::optional<secret_bytes>{};
   auto content = crypto::xaes_open(key_, file_aad(purpose_), there->sealed);
   if (!content)
-    return fail(errc::store_sealed, path_.string() + " does not open as \"" + purpose_ +
-                                        "\": it was changed, is of another purpose, or is under another key; "
+    return fail(errc::store_sealed, path_.string() + " cannot be decrypted as \"" + purpose_ +
+                                        "\": it was changed, has another purpose, or is under another key; "
                                         "restore it from a backup");
   return std::optional<secret_bytes>(std::move(*content));
 }
@@ -108,7 +109,7 @@ result<std::optional<secret_bytes>> sealed_file::load() const {
 status sealed_file::save(byte_view content) {
   if (content.size() > max_sealed_file_size)
     return fail(errc::store_write_failed, "the content for " + path_.string() + " has " +
-                                              std::to_string(content.size()) + " bytes, allowed are " +
+                                              std::to_string(content.size()) + " bytes; the limit is " +
                                               std::to_string(max_sealed_file_size));
   cbor::writer w;
   w.array(3).uint(version);
@@ -137,7 +138,7 @@ result<secret32> open_data_key(const std::filesystem::path& path, std::string_vi
 status rewrap_data_key(const std::filesystem::path& path, std::string_view purpose, const key_protector& from,
                        const key_protector& to, entropy& random) {
   CPNS_TRY(const auto there, read_file(path));
-  if (!there) return fail(errc::store_key, path.string() + " holds no data key: there is no such file");
+  if (!there) return fail(errc::store_key, "the data key file " + path.string() + " does not exist");
   auto key = from.unwrap(*there, purpose);
   if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
   CPNS_TRY(const auto wrapped, to.wrap(*key, purpose, random));

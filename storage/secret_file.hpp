@@ -1,8 +1,9 @@
 #pragma once
-// One small sealed file, replaced as a whole: what a PNE keeps its two key slots in.
+// One small sealed file that is replaced atomically; a PNE stores its two key slots in one.
 //
 // The file is E([1, wrapped data key or null, XAES-256-GCM of the content]) with
-// AAD = E(["cpns/1 file", purpose, 1]). It is null for files that share a data key (open_data_key).
+// AAD = E(["cpns/1 file", purpose, 1]). The wrapped key is null for files that share a data
+// key (open_data_key).
 
 #include <filesystem>
 #include <optional>
@@ -16,25 +17,23 @@ namespace cpns::storage {
 
 inline constexpr std::size_t max_sealed_file_size = 64 * 1024;  ///< bytes of the content
 
-/// Not thread-safe; one object per path at a time. A file is written with mode 0600 under the name
-/// `path`.new, synced, renamed, and its folder synced: whenever the power fails, the old or the new content
-/// is there.
+/// Not thread-safe; one object per path at a time. A save writes `path`.new with mode 0600, syncs, renames and
+/// syncs the folder: after a power failure the file holds either the old or the new content.
 class sealed_file {
  public:
-  /// A file with a data key of its own, wrapped inside. `purpose` names what the file is for and for whom
-  /// ("pne keys urn:dev:mac:..."); a file of another purpose does not open. `random` must outlive the object.
-  /// A file that is not there yet is no error; store_key if its data key cannot be had, store_damaged if it
-  /// is no file of ours.
+  /// A file that contains its own wrapped data key. `purpose` names use and owner ("pne keys urn:dev:mac:...");
+  /// a file with another purpose is refused. `random` must outlive the object. A missing file is not an error.
+  /// store_key: the data key cannot be unwrapped; store_damaged: not a sealed file.
   static result<sealed_file> open(std::filesystem::path path, std::string purpose,
                                   const key_protector& protector, entropy& random);
-  /// A file under a data key that many files share: no work per file beyond its content.
+  /// A file under a data key that many files share; only the content costs work.
   static sealed_file with_data_key(std::filesystem::path path, std::string purpose, const secret32& data_key,
                                    entropy& random);
 
-  /// nullopt if the file does not exist. store_damaged: not a file of ours or too large; store_sealed:
-  /// changed, of another purpose, or under another key; store_unavailable: cannot be read.
+  /// nullopt if the file does not exist. store_damaged: not a sealed file, or too large; store_sealed: changed,
+  /// with another purpose, or under another key; store_unavailable: cannot be read.
   [[nodiscard]] result<std::optional<secret_bytes>> load() const;
-  /// Durable on return. store_full, store_unavailable or store_write_failed: the old content is still there.
+  /// Durable on return. After store_full, store_unavailable or store_write_failed the old content is still there.
   status save(byte_view content);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
@@ -50,10 +49,10 @@ class sealed_file {
   entropy* random_;
 };
 
-/// The data key kept wrapped in the file `path`, which is made if it is not there. Errors as for sealed_file.
+/// The data key that is wrapped in the file `path`; a missing file is created. Errors as of sealed_file::open.
 result<secret32> open_data_key(const std::filesystem::path& path, std::string_view purpose,
                                const key_protector& protector, entropy& random);
-/// Rotation of the key-encryption key: wraps the data key in `path` again, for `to`.
+/// Rotates the key-encryption key: wraps the data key in `path` for `to`.
 status rewrap_data_key(const std::filesystem::path& path, std::string_view purpose, const key_protector& from,
                        const key_protector& to, entropy& random);
 

@@ -14,13 +14,13 @@
 
 namespace cpns::storage {
 
-/// The numbers are on the disk and are part of what a record is sealed for: never reuse one.
+/// The numbers are stored on disk and bound into the seal of every record: never reuse one.
 // clang-format off
 #define CPNS_TABLES(X)                                                                                       \
-  X(meta,        1, "the store's own facts: the wrapped data key, the incarnation")                          \
+  X(meta,        1, "the store's own rows: the wrapped data key, the incarnation")                           \
   X(users,       2, "server: one row per CPNS User ID")                                                      \
   X(devices,     3, "server: one row per manufactured device, with its Temporary Key")                       \
-  X(entities,    4, "server: one row per entity with what was assigned to it")                               \
+  X(entities,    4, "server: one row per entity with its assigned keys")                                     \
   X(requests,    5, "server: idempotency records, one per request id")                                       \
   X(peers,       6, "gateway: one row per PNE with its key set")                                             \
   X(credentials, 7, "gateway: the credentials of its user")                                                  \
@@ -34,50 +34,49 @@ inline constexpr table all_tables[] = {
 #undef CPNS_X
 };
 
-inline constexpr std::size_t max_row_size = 512;            ///< bytes of a row's name
-inline constexpr std::size_t max_value_size = 1024 * 1024;  ///< bytes of a row's value
+inline constexpr std::size_t max_row_size = 512;            ///< bytes of the name of a row
+inline constexpr std::size_t max_value_size = 1024 * 1024;  ///< bytes of the value of a row
 
-/// Puts a value into a row, or erases the row.
+/// Writes or erases one row.
 struct write_op {
   storage::table table{};
   bytes row;
-  std::optional<bytes> value;  ///< nullopt: erase; a row that is not there is no error
+  std::optional<bytes> value;  ///< nullopt: erase; a missing row is not an error
 };
 using write_batch = std::vector<write_op>;
 
-/// Looks at one row; false ends the scan. The views are valid during the call. It may call the store.
+/// Called for one row; returns false to end the scan. The views are valid during the call. May call the store.
 using row_visitor = std::function<bool(byte_view row, byte_view value)>;
 
-/// Whether a store takes writes.
+/// Tells whether a store accepts writes.
 struct store_health {
   bool writable = true;
-  bool lost = false;           ///< it takes no more writes in this process: its role has to end
-  std::uint64_t reopened = 0;  ///< how often it came back; what was read before may be older than it
-  std::string why;             ///< not writable: the reason, and what to do
+  bool lost = false;           ///< accepts no more writes in this process: the role must end
+  std::uint64_t reopened = 0;  ///< how often it was reopened; rows read before may be out of date
+  std::string why;             ///< if not writable: the reason and the remedy
 };
 
-/// [thread-safe] Errors are of the store group of errc.
+/// [thread-safe] Errors are from the store group of errc.
 class store {
  public:
   virtual ~store() = default;
 
-  /// The value of a row, nullopt if there is none. store_damaged if it cannot be read.
+  /// The value of a row; nullopt if the row does not exist. store_damaged, store_unavailable.
   virtual result<std::optional<bytes>> get(table t, byte_view row) const = 0;
 
-  /// All of the batch or nothing, durable on return; of two ops on one row the later one counts. After an
-  /// error the batch may still turn up when the store is opened again, whole: nobody was told that it would
-  /// not. Who keeps the row in memory reads it again once the store is writable. store_full: no room; the
-  /// store goes on reading, and takes writes again by itself as soon as there is room.
+  /// Atomic, durable on return; of two ops on one row the later one counts. After an error the outcome is unknown:
+  /// the whole batch may appear when the store is reopened, so a caller with a copy of the row must read it again
+  /// once the store is writable. store_full: no space; reads still work, and writes work again by themselves as
+  /// soon as there is space.
   virtual status write(const write_batch& batch) = 0;
 
-  /// The rows whose names begin with `prefix` in order of their bytes, as of one moment.
+  /// The rows whose names begin with `prefix`, in byte order, from one consistent snapshot.
   virtual status scan(table t, byte_view prefix, const row_visitor& visit) const = 0;
 
   [[nodiscard]] virtual store_health health() const { return {}; }
 };
 
-/// store_write_failed if a row's name is empty or longer than max_row_size, or a value longer than
-/// max_value_size.
+/// store_write_failed if a name is empty or longer than max_row_size, or a value is longer than max_value_size.
 status check_batch(const write_batch& batch);
 
 }  // namespace cpns::storage

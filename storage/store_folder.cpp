@@ -11,7 +11,7 @@ namespace cpns::storage {
 
 namespace {
 
-// Of one length, so that the marker goes from one to the other by a single write within a sector.
+// Equal length, so that one write within a sector changes the marker from one to the other.
 constexpr std::string_view marker_begun = "cpns store, schema 1, begun \n";
 constexpr std::string_view marker_complete = "cpns store, schema 1, whole \n";
 constexpr std::string_view marker_family = "cpns store, schema ";
@@ -46,19 +46,20 @@ status make_folder(const std::filesystem::path& folder) {
   const auto parent = std::filesystem::absolute(folder, ec).parent_path();
   if (!ec) std::filesystem::create_directories(parent, ec);
   if (ec)
-    return fail(errc::store_unavailable, "cannot make the folder " + parent.string() + ": " + ec.message());
+    return fail(errc::store_unavailable, "cannot create the folder " + parent.string() + ": " + ec.message());
   if (::mkdir(folder.c_str(), 0700) != 0) {
     if (errno == EEXIST) return {};
-    return fail(file_error(errno, errc::store_unavailable, "cannot make the folder", folder));
+    return fail(file_error(errno, errc::store_unavailable, "cannot create the folder", folder));
   }
   return sync_folder(parent);
 }
 
-/// Takes rights from group and others: the files' names and sizes are nobody's business.
+/// Removes the rights of group and others, which could read names and sizes of files.
 status close_to_others(const std::filesystem::path& folder) {
   struct stat info {};
   if (::stat(folder.c_str(), &info) != 0)
-    return fail(file_error(errno, errc::store_unavailable, "cannot look at the folder", folder));
+    return fail(
+        file_error(errno, errc::store_unavailable, "cannot read the attributes of the folder", folder));
   if (!S_ISDIR(info.st_mode))
     return fail(errc::store_unavailable, folder.string() + " is not a folder; give the store one of its own");
   if ((info.st_mode & 077) == 0) return {};
@@ -73,16 +74,17 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
   struct stat info {};
   if (::stat(folder.c_str(), &info) != 0) {
     if (errno != ENOENT)
-      return fail(file_error(errno, errc::store_unavailable, "cannot look at the folder", folder));
+      return fail(
+          file_error(errno, errc::store_unavailable, "cannot read the attributes of the folder", folder));
     CPNS_CHECK(make_folder(folder));
   }
   CPNS_CHECK(close_to_others(folder));
 
   CPNS_TRY(const auto before, look_into(folder));
   if (!before.marker && (before.others || before.current))
-    return fail(errc::store_damaged, "the folder " + folder.string() + " holds files, and no " +
+    return fail(errc::store_damaged, "the folder " + folder.string() + " holds files but no " +
                                          std::string(store_marker_name) +
-                                         ": it is not a store of ours, or its marker was lost; name an empty "
+                                         ": it is not a cpns store, or its marker was lost; name an empty "
                                          "folder, or restore the store from a backup");
   const auto path = folder / store_marker_name;
   store_folder claimed(folder,
@@ -90,7 +92,7 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
   if (!claimed.marker_.valid())
     return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", path));
   CPNS_CHECK(lock_against_others(claimed.marker_, folder));
-  // Looked at again: whoever had the lock before may just have made the store.
+  // Check again: the previous holder of the lock may just have created the store.
   CPNS_TRY(const auto now, look_into(folder));
   CPNS_CHECK(claimed.read_marker(now.others, now.current));
   return claimed;
@@ -104,12 +106,12 @@ status store_folder::read_marker(bool others, bool current) {
     if (!current)
       return fail(errc::store_damaged,
                   "the store in " + folder_.string() +
-                      " lost its file CURRENT; restore it from a backup, it is not made anew");
+                      " lost its file CURRENT; restore it from a backup (a store is never recreated)");
     complete_ = true;
     return {};
   }
   if (text == marker_begun) return {};
-  // A crash between making the marker and writing it leaves an empty one, and nothing else.
+  // A crash between creating the marker and writing it leaves an empty marker and no other file.
   if (text.empty() && !others && !current) {
     CPNS_CHECK(write_marker(marker_begun));
     return sync_folder(folder_);
@@ -128,7 +130,7 @@ status store_folder::write_marker(std::string_view text) {
   const auto n = ::pwrite(marker_.get(), text.data(), text.size(), 0);
   if (n < 0) return fail(file_error(errno, errc::store_unavailable, "cannot write", path));
   if (static_cast<std::size_t>(n) != text.size())
-    return fail(errc::store_full, "cannot write " + path.string() + " as a whole");
+    return fail(errc::store_full, "could only write a part of " + path.string());
   if (::fsync(marker_.get()) != 0)
     return fail(file_error(errno, errc::store_unavailable, "cannot sync", path));
   return {};
@@ -149,7 +151,7 @@ status store_folder::probe() const {
   const descriptor fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return failed();
   CPNS_CHECK(write_all(fd.get(), as_bytes(marker_complete), path));
-  // Both calls, since a disk may fail one of them; RocksDB syncs its log with the first.
+  // Both calls, since a disk may fail only one of them; RocksDB syncs its log with the first.
   if (::fdatasync(fd.get()) != 0 || ::fsync(fd.get()) != 0 || ::unlink(path.c_str()) != 0) return failed();
   return sync_folder(folder_);
 }

@@ -1,5 +1,5 @@
 #pragma once
-// The folder of a RocksDB store before RocksDB sees it: is it ours, is it whole, may we have it.
+// Checks and locks the folder of a RocksDB store before RocksDB opens it: a cpns store, complete, not in use.
 
 #include <filesystem>
 
@@ -8,18 +8,17 @@
 
 namespace cpns::storage {
 
-/// Holds the lock on the folder's marker, against other processes, as long as it lives.
+/// Holds the lock on the folder's marker against other processes for its lifetime.
 class store_folder {
  public:
-  /// Makes the folder and its marker if there is nothing yet. Errors as open_rocksdb_store.
+  /// Creates the folder and its marker if missing. Errors as open_rocksdb_store.
   static result<store_folder> claim(const std::filesystem::path& folder);
 
-  /// False until mark_complete(): no write was ever acknowledged from here, so the database may be made
-  /// (anew).
+  /// False until mark_complete(): no write was ever acknowledged, so the database may be created again.
   [[nodiscard]] bool complete() const { return complete_; }
   /// Durable on return.
   status mark_complete();
-  /// Whether the disk takes writes now: makes a file in the folder, syncs and removes it. store_full,
+  /// Checks that the disk accepts writes: creates a file in the folder, syncs and removes it. store_full,
   /// store_write_failed.
   [[nodiscard]] status probe() const;
 

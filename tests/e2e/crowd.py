@@ -1,19 +1,19 @@
 #!/usr/bin/python3
-"""Strangers who know the Entity ID of one device crowd around a gateway, over real TCP, each from an address of its own.
+"""Many strangers that know the Entity ID of one device connect to a gateway, over real TCP, each from its own address.
 
   crowd.py --strangers 64 --case keyed --seeds 1               60 s with a device that holds a key: is it renewed in time?
-  crowd.py --strangers 64 --case unkeyed --seeds 20            a device without a key comes: 18 of 20 have it within 3 (k + 1) s
-  crowd.py --strangers 64 --case moved --answer-timeout 400ms  the device turns up on the other radio, its old link stays half-open
-  crowd.py --strangers 8 --case lost --seed 5 --seeds 1        as moved, and it lost its key files; seed 5 again
+  crowd.py --strangers 64 --case unkeyed --seeds 20            a device without a key arrives: 18 of 20 get one within 3 (k + 1) s
+  crowd.py --strangers 64 --case moved --answer-timeout 400ms  the device appears on the other radio, its old link stays half-open
+  crowd.py --strangers 8 --case lost --seed 5 --seeds 1        as moved, but it lost its key files; repeats seed 5
   crowd.py --strangers 8 --case reset --jobs 4                 as moved, after a factory reset; four runs at the same time
   crowd.py --strangers 1 --case hops --seconds 30              a stranger on a new link five times a second: is its refusal remembered?
 
-Prints a line a seed, then how long it took from the link of the device until its key was confirmed: p50, the worst, how many in the bound.
-In the case keyed that is how late the worst update was. Exit code 1 if a bound was broken: the one of the case, another device of the
-gateway that was updated more than 2 s late, more than one request a second about the device, an alarm, a lost index; in the case hops
-more requests about a refused stranger than its waits allow.
+Prints one line per seed, then the time from the link of the device until its key was confirmed: p50, the worst, and how many within the
+bound. In the case keyed this is the delay of the worst update. Exit code 1 if a bound was exceeded: that of the case, another device of
+the gateway that was updated more than 2 s late, more than one request per second about the device, an alarm, a lost index; in the case
+hops more requests about a refused stranger than its waits allow.
 
-The seed says what the strangers do, not what the gateway draws: two runs with one seed are alike, and not the same."""
+The seed determines what the strangers do, not what the gateway draws: two runs with one seed are similar, not equal."""
 
 import argparse
 import concurrent.futures
@@ -25,8 +25,8 @@ from support.crowd_trials import LATE, Trial
 from support.forged import LIES
 
 CASES = ("keyed", "unkeyed", "moved", "lost", "reset", "hops")
-MISSES = {"unkeyed": 0.1}  # of the seeds
-ROUNDING = 0.3  # seconds by which requests may seem closer than one a second: they travel
+MISSES = {"unkeyed": 0.1}  # allowed share of the seeds
+ROUNDING = 0.3  # seconds by which requests may seem closer than one per second, because of their travel time
 
 
 def one(options, seed: int) -> Trial:
@@ -38,10 +38,10 @@ def one(options, seed: int) -> Trial:
         if figures["others late"] > LATE:
             trial.faults.append(f"another device was updated {figures['others late']:.1f} s late")
         if figures["crowding"] > ROUNDING:
-            trial.faults.append(f"more than one request a second: {figures['crowding']:.2f} s too close")
-        said = ", ".join(f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
+            trial.faults.append(f"more than one request per second: {figures['crowding']:.2f} s too close")
+        shown = ", ".join(f"{name} {value:.2f}" if isinstance(value, float) else f"{name} {value}" for name, value in figures.items())
         took = "no key" if trial.took is None else f"{trial.took:.2f} s"
-        print(f"{options.case} seed {seed} ({trial.kind}): {took} of {trial.most:g} s; {said}", flush=True)
+        print(f"{options.case} seed {seed} ({trial.kind}): {took} of {trial.most:g} s; {shown}", flush=True)
         for fault in trial.faults:
             print(f"  FAULT: {fault}", flush=True)
     finally:
@@ -58,14 +58,14 @@ def main() -> int:
     p.add_argument("--case", choices=CASES, required=True)
     p.add_argument("--strangers", type=int, default=64)
     p.add_argument("--seeds", type=int, default=20, help="how many runs")
-    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of the first run; the next ones count on")
+    p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="seed of the first run; later ones add 1")
     p.add_argument("--answer-timeout", default="1s", help="timers.answer_timeout of the gateway")
     p.add_argument("--rekey", help="keys.rekey of the server; 2s in the case keyed, else 5s")
-    p.add_argument("--seconds", type=float, default=60, help="how long strangers talk in the cases keyed and hops")
-    p.add_argument("--kind", choices=("mixed", *LIES), help="the lie of the strangers; without it the seed draws one")
-    p.add_argument("--roams", action="store_true", help="strangers change the radio, too: each is two claimants")
+    p.add_argument("--seconds", type=float, default=60, help="how long the strangers stay in the cases keyed and hops")
+    p.add_argument("--kind", choices=("mixed", *LIES), help="the lie of the strangers; default: drawn from the seed")
+    p.add_argument("--roams", action="store_true", help="strangers also change the radio: each counts as two claimants")
     p.add_argument("--jobs", type=int, default=1, help="runs at the same time")
-    p.add_argument("--keep", action="store_true", help="keep the folder, with the logs, of a run in which something was broken")
+    p.add_argument("--keep", action="store_true", help="keep the folder, with the logs, of a run with a fault")
     options = p.parse_args()
     name = f"{options.case}, {options.strangers} strangers, answer_timeout {options.answer_timeout}"
     print(f"{name}, first seed {options.seed}", flush=True)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""By hand: what a gateway's memory does while hostile links say as much as they can under the Entity ID of a keyed device.
+"""Manual test: measures the memory of a gateway while hostile links send as much as they can under the Entity ID of a keyed device.
 
     tests/e2e/flood_gateway.py --links 4 --seconds 30
 
-The environment is that of the e2e tests: CPNS_BIN, or the release build of this tree."""
+Environment as for the e2e tests: CPNS_BIN, or the release build of this tree."""
 
 import argparse
 import os
@@ -68,8 +68,8 @@ def main():
         while time.monotonic() < until:
             highest = max(highest, hostile.rss_mib(pid))
             pause.wait(0.1)
-        print(f"{options.links} links, {options.seconds:g} s of {options.kind}: {sent[0]} messages; the gateway took {before:.0f} MiB "
-              f"before, {highest:.0f} MiB at most")
+        print(f"{options.links} links, {options.seconds:g} s of {options.kind}: {sent[0]} messages; the gateway used {before:.0f} MiB "
+              f"before, at most {highest:.0f} MiB meanwhile")
         with hostile.dial_unix(home.folder / "state/gateway.sock") as s:
             s.sendall(b'{"do":"stats"}\n')
             print(s.recv(4096).decode().strip())

@@ -1,11 +1,11 @@
-"""By hand: two gateways that mean no good send as many entries of reports as their connections take, and go on; how long an honest
-report waits, how large the server grows, and how long it takes to end.
+"""Manual test: two hostile gateways send as many report entries as their connections accept, and continue. Measures how long an honest
+report waits, how large the server grows, and how long it takes to stop.
 
 usage: flood_server.py [--frames N] [--seconds S] [--known]
 
-  --frames N    reports of 256 entries that each of the two sends before it reads an answer; 256 without it: 131,072 entries
-  --seconds S   how long they go on after that; 10 without it
-  --known       entries of devices that the server knows, in turn, not of invented ones
+  --frames N    reports of 256 entries that each of the two sends before it reads an answer; default 256: 131,072 entries
+  --seconds S   how long they continue after that; default 10
+  --known       entries name devices that the server knows, in turn, instead of invented ones
 
 Example: CPNS_BIN=build/release/bin/cpns python3 tests/e2e/flood_server.py
 Exit codes: 0 done, 1 the honest report was not answered within 60 s."""
@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import signal
-import ssl
 import statistics
 import struct
 import sys
@@ -24,36 +23,18 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from support import hostile, pki  # noqa: E402
+from support import forged, hostile, pki  # noqa: E402
 from support.home import Home  # noqa: E402
 
 
-def head(major: int, n: int) -> bytes:
-    """CBOR in its shortest form."""
-    for bits, size, code in ((0, 0, None), (8, 1, 24), (16, 2, 25), (32, 4, 26), (64, 8, 27)):
-        if code is None and n < 24:
-            return bytes([major << 5 | n])
-        if code is not None and n < 1 << bits:
-            return bytes([major << 5 | code]) + n.to_bytes(size, "big")
-    raise ValueError(n)
-
-
 def report(entries: list) -> bytes:
-    """A frame: EpochReport of [(Entity ID, epoch)]."""
+    """A frame with an EpochReport of [(Entity ID, epoch)]."""
+    head = forged.number
     body = head(4, 4) + head(0, 7) + head(2, 16) + os.urandom(16) + head(0, 0) + head(4, len(entries))
     for entity, epoch in entries:
         text = entity.encode()
         body += head(4, 2) + head(3, len(text)) + text + head(0, epoch)
     return hostile.frame(body)
-
-
-def dial(home, name: str) -> ssl.SSLSocket:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.load_verify_locations(home.folder / "tls/ca.pem")
-    context.load_cert_chain(home.folder / f"tls/{name}.pem", home.folder / f"tls/{name}.key")
-    context.set_alpn_protocols(["cpns/1"])
-    return context.wrap_socket(hostile.dial(f"{home.address}:{home.server_port}", 120))
 
 
 def read_frame(s) -> bytes:
@@ -69,11 +50,11 @@ def read_frame(s) -> bytes:
 
 
 class Flood(threading.Thread):
-    """One gateway: writes all, then keeps as much in flight; a thread of its own reads and forgets what is answered."""
+    """One hostile gateway, in a thread: writes all frames, then one more for each answer, which it discards."""
 
     def __init__(self, home, name, frames, names):
         super().__init__(daemon=True)
-        self.socket, self.frames, self.names, self.ending = dial(home, name), frames, names, False
+        self.socket, self.frames, self.names, self.ending = hostile.dial_tls(home, 120, name), frames, names, False
         self.sent = self.answered = 0
         self.start()
 
@@ -108,7 +89,7 @@ def main() -> int:
         home.events.wait(role="gateway", event="confirmed", count=50, timeout=60)
         server = home.role("server")
         before = hostile.rss_mib(server.pid)
-        honest = dial(home, "gateway")  # a connection beside the real gateway's
+        honest = hostile.dial_tls(home, 120)  # a second connection as the real gateway
         known = [entity for entity, _ in home.devices]
         names = itertools.cycle(known) if given.known else (f"urn:dev:os:1-{i}" for i in itertools.count())
         begun = time.monotonic()

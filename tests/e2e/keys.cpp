@@ -1,10 +1,10 @@
-// For tests only: says which keys the stores of a stopped role hold, or of a copy of its files.
+// For tests only: prints the keys in the stores of a stopped role, or in a copy of its files.
 //
 //   e2e_keys server.yaml|gateway.yaml|pne.yaml [--reveal]
 //
-// One JSON line a secret: "what", "entity", "epoch", "set", "use", as far as they apply, and "sha256" of the
-// secret, or with --reveal the secret itself in hexadecimal ("value"). It reads with the protector that the
-// configuration names: whoever can run it could read the stores anyway.
+// One JSON line per secret: "what", "entity", "epoch", "set", "use", as far as they apply, and "sha256" of the
+// secret, or with --reveal the secret itself in hexadecimal ("value"). It uses the protector in the configuration,
+// so it reveals nothing that its user could not read anyway.
 
 #include <algorithm>
 #include <cstdio>
@@ -31,7 +31,7 @@ class printer {
   explicit printer(bool reveal) : reveal_(reveal) {}
 
   using fields = std::initializer_list<std::pair<const char*, std::string>>;
-  void say(const char* what, fields more, byte_view secret) const {
+  void print(const char* what, fields more, byte_view secret) const {
     std::string line = std::string{"{\"what\":\""} + what + "\"";
     for (const auto& [key, value] : more) line += std::string{",\""} + key + "\":\"" + value + "\"";
     line += reveal_ ? ",\"value\":\"" + to_hex(secret)
@@ -52,7 +52,7 @@ std::string name_of(protocol::key_use use) {
   return "?";
 }
 
-/// Hands the decoded rows of a table to `each`.
+/// Calls `each` with every decoded row of a table.
 template <class Decode, class Each>
 status rows_of(storage::sealed_store& store, storage::table table, Decode decode, Each each) {
   status broken;
@@ -71,25 +71,25 @@ status server_keys(const config::server_config& c, const printer& out) {
   CPNS_TRY(auto opened, cli::opened_store::open(c.store, c.protector));
   auto& rows = opened.sealed();
   CPNS_TRY(const auto meta, server::load_meta(rows, crypto::system_entropy()));
-  out.say("issuer_key", {}, meta.issuer_key.expose());
+  out.print("issuer_key", {}, meta.issuer_key.expose());
   CPNS_CHECK(rows_of(rows, storage::table::users, protocol::decode_user_record, [&](const auto& u) {
-    out.say("stored_key",
-            {{"user", std::string{u.user.text()}},
-             {"salt", to_hex(u.salt)},
-             {"iterations", std::to_string(u.iterations)}},
-            u.stored_key);
+    out.print("stored_key",
+              {{"user", std::string{u.user.text()}},
+               {"salt", to_hex(u.salt)},
+               {"iterations", std::to_string(u.iterations)}},
+              u.stored_key);
   }));
   CPNS_CHECK(
       rows_of(rows, storage::table::devices, protocol::decode_device_secret_record, [&](const auto& d) {
-        out.say("temporary_key", {{"entity", std::string{d.entity.text()}}}, d.temporary_key.expose());
+        out.print("temporary_key", {{"entity", std::string{d.entity.text()}}}, d.temporary_key.expose());
       }));
   return rows_of(rows, storage::table::entities, protocol::decode_entity_record, [&](const auto& e) {
     for (const auto& set : e.sets)
       for (std::size_t i = 0; i < set.eukeys.size(); ++i) {
         const epoch which{set.generation, static_cast<std::uint16_t>(set.first_index + i)};
-        out.say("eukey",
-                {{"entity", std::string{e.entity.text()}}, {"set", set.set.hex()}, {"epoch", which.text()}},
-                set.eukeys[i].expose());
+        out.print("eukey",
+                  {{"entity", std::string{e.entity.text()}}, {"set", set.set.hex()}, {"epoch", which.text()}},
+                  set.eukeys[i].expose());
       }
   });
 }
@@ -99,28 +99,29 @@ status gateway_keys(const config::gateway_config& c, const printer& out) {
   const actors::key_store keys{opened.sealed(), {}};
   CPNS_TRY(const auto user, user_id::parse(c.user));
   CPNS_TRY(const auto credentials, keys.credentials(user));
-  if (credentials) out.say("client_key", {{"user", c.user}}, credentials->client_key.expose());
+  if (credentials) out.print("client_key", {{"user", c.user}}, credentials->client_key.expose());
   CPNS_TRY(const auto stored, keys.all());
   if (!stored.unreadable.empty()) return fail(stored.unreadable.front());
   for (const auto& d : stored.records) {
     const std::string entity{d.entity.text()};
     if (d.gateway_temporary_key)
-      out.say("gateway_temporary_key", {{"entity", entity}}, d.gateway_temporary_key->expose());
-    if (d.chain) out.say("chain", {{"entity", entity}}, d.chain->value.expose());
+      out.print("gateway_temporary_key", {{"entity", entity}}, d.gateway_temporary_key->expose());
+    if (d.chain) out.print("chain", {{"entity", entity}}, d.chain->value.expose());
     for (const auto& k : d.keys)
-      out.say("eukey",
-              {{"entity", entity}, {"set", k.set.hex()}, {"epoch", k.which.text()}, {"use", name_of(k.use)}},
-              k.eukey.expose());
+      out.print(
+          "eukey",
+          {{"entity", entity}, {"set", k.set.hex()}, {"epoch", k.which.text()}, {"use", name_of(k.use)}},
+          k.eukey.expose());
   }
   return {};
 }
 
-/// The devices of a `devices_file`, whose key files share the data key of their folder.
+/// Only for a `devices_file`, whose devices share the data key of their folder.
 status pne_keys(const config::pne_config& c, const printer& out) {
   auto& random = crypto::system_entropy();
   CPNS_TRY(const auto protector, cli::open_protector(c.protector));
   CPNS_TRY(const auto listed, cli::load_device_rows(c.devices_file));
-  if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // it never ran
+  if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // the role never ran
   CPNS_TRY(const auto data_key,
            storage::open_data_key(c.keys_dir / "data.key", "pne keys", *protector, random));
   for (const auto& row : listed.good) {
@@ -134,8 +135,8 @@ status pne_keys(const config::pne_config& c, const printer& out) {
     CPNS_TRY(const auto record, protocol::decode_pne_record(kept->expose()));
     for (const auto& [slot, key] : {std::pair{"current", &record.current}, {"pending", &record.pending}})
       if (*key)
-        out.say("eukey", {{"entity", entity}, {"epoch", (*key)->which.text()}, {"use", slot}},
-                (*key)->eukey.expose());
+        out.print("eukey", {{"entity", entity}, {"epoch", (*key)->which.text()}, {"use", slot}},
+                  (*key)->eukey.expose());
   }
   return {};
 }

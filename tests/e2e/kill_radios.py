@@ -1,15 +1,15 @@
 #!/usr/bin/python3
-"""Kills the process of an isolated radio again and again under load: no key is lost, and the radio beside it is not disturbed.
+"""Kills the process of an isolated radio repeatedly under load: no key is lost, and the radio beside it is not disturbed.
 
   kill_radios.py --times 100 --seed 7
 
-A gateway has two radios over tcp: `direct` runs in its own process, `isolated` in a child process. Half of the PNEs are on each, in a
-process of PNEs each, of which the second has its radio in a child process, too; every PNE gets its next key again and again. One of
-the two children is killed with SIGKILL, or halted with SIGSTOP as if it hung; which one, how and when, says the seed. Afterwards every
-PNE on both radios has a key that gateway and server have as well, as the stores say; the epochs of a PNE only grew, none was enrolled
-again, and no link of the direct radio ever went down.
-Prints how long the updates on the direct radio took before and during; exit code 0 if all went well. After a failure it keeps the home
-and says which seed it was."""
+A gateway has two radios over tcp: `direct` runs in the gateway's process, `isolated` in a child process. Half of the PNEs use each radio,
+in one process per radio; the second of these processes also has its radio in a child. Every PNE is renewed all the time. One of the two
+children is killed with SIGKILL, or halted with SIGSTOP as if it hung; the seed determines which one, how and when. Afterwards the stores
+must show that every PNE has a key that gateway and server also have; the epochs of a PNE only grew, none was enrolled again, and no
+link of the direct radio went down.
+Prints the times of the updates on the direct radio before and during the kills; exit code 0 on success. After a failure it keeps the home
+and prints the seed."""
 
 import argparse
 import csv
@@ -28,10 +28,10 @@ from support.process import Process, cpns_binary
 from support import yaml
 
 PNES = ("pne-direct", "pne-isolated")
-REKEY = "2s"  # with its jitter above the one question a second that a PNE answers, or each wait for the next one would be measured
-# Of a device, in the gateway's log: what a direct radio that is not disturbed never shows ...
+REKEY = "2s"  # even with jitter slower than the one DREQ per second that a PNE answers; otherwise that wait would be measured
+# Events of a device in the gateway's log that must not occur on an undisturbed direct radio ...
 TROUBLE = ("link-down", "link-closed", "no-answer", "backing-off", "asleep")
-# ... and what no radio shows whose keys are kept.
+# ... and events that mean a lost key, on any radio.
 LOST = ("amnesia", "gateway-rolled-back", "stale-epoch", "presence-failed", "quarantined", "rejected", "revoked", "server-refused")
 
 
@@ -46,7 +46,7 @@ def radio_children(process: Process) -> list:
             if parent == process.pid and b"--cpns-radio-child" in (entry / "cmdline").read_bytes():
                 found.append(int(entry.name))
         except (OSError, IndexError):
-            continue  # it ended meanwhile
+            continue  # the process has ended
     return found
 
 
@@ -67,10 +67,10 @@ class Trial:
 
     def _configure(self):
         home, draw = self.home, random.SystemRandom()
-        home.server["keys"]["set_size"] = 4  # refills are under way all the time
+        home.server["keys"]["set_size"] = 4  # causes refills all the time
         home.gateway.update(rekey={"low_water": 2}, healing_reserve=1)
         home.gateway["timers"]["backoff_max"] = "2s"
-        home.gateway["log"]["components"] = {"gateway": "debug"}  # links that go down are told
+        home.gateway["log"]["components"] = {"gateway": "debug"}  # logs links that go down
         with open(home.folder / "devices.csv", newline="") as file:
             rows = list(csv.reader(file))
         half = 1 + (len(rows) - 1) // 2
@@ -96,18 +96,8 @@ class Trial:
         for name in PNES:
             args = [cpns_binary(), "pne", "--config", home.folder / f"{name}.yaml"]
             home.processes.append(Process(name, args, home.events, home.folder).spawn())
-        self.keyed_since(0, set().union(*self.on.values()), timeout=60)
+        home.wait_for_each(timeout=60)
         poll(lambda: all(len(radio_children(home.role(n))) == 1 for n in ("gateway", "pne-isolated")), what="two radio processes")
-
-    def keyed_since(self, since: int, entities: set, timeout=60):
-        missing = set(entities)
-
-        def done(event):
-            if (event["role"], event["event"]) == ("gateway", "confirmed"):
-                missing.discard(event["entity"])
-            return not missing
-
-        self.home.events.wait_until(done, since=since, timeout=timeout, what=f"a new key for each of {len(entities)} PNEs")
 
     def latencies(self, since: int, until: int) -> list:
         """Milliseconds of each key update on the direct radio, from its first message to the PNE's confirmation."""
@@ -120,7 +110,7 @@ class Trial:
         events = self.home.events
         victim = self.draw.choice(sorted(self.kills))
         halt = self.draw.random() < 0.1
-        # After so many updates on the isolated radio, and a moment: in the midst of exchanges.
+        # After this number of updates on the isolated radio and a short pause, to hit running exchanges.
         wanted, pause = self.draw.randint(1, 8), self.draw.uniform(0, 0.05)
         events.wait(lambda e: e.get("entity") in self.on["isolated"], role="gateway", event="confirmed", count=wanted,
                     since=events.mark(), timeout=60)
@@ -130,8 +120,8 @@ class Trial:
         since = events.mark()
         os.kill(child, signal.SIGSTOP if halt else signal.SIGKILL)
         ended = events.wait(role=victim, event="radio-ended", pid=str(child), since=since, timeout=20)[0]
-        said = "did not answer" if halt else "was ended by signal 9"
-        assert said in ended["text"] and ended["transport"] == "isolated", ended
+        reason = "did not answer" if halt else "was killed by signal 9"
+        assert reason in ended["text"] and ended["transport"] == "isolated", ended
         events.wait(role=victim, event="radio-restarted", transport="isolated", since=since, timeout=30)
         self.kills[victim] += 1
         self.halts += halt
@@ -139,8 +129,8 @@ class Trial:
     def run(self, times: int, calm_s: float) -> dict:
         home, events = self.home, self.home.events
         self.start()
-        self.account.take()  # halts all for a moment, so before it is measured
-        self.keyed_since(events.mark(), set().union(*self.on.values()))
+        self.account.take()  # halts all processes for a moment, so before the measurement
+        home.wait_for_each(events.mark(), 60)
         before = events.mark()
         threading.Event().wait(calm_s)
         during, begun = events.mark(), time.monotonic()
@@ -150,9 +140,9 @@ class Trial:
                 self.say(f"{number} of {times} killed, {self.halts} of them halted")
         after, took = events.mark(), time.monotonic() - begun
         calm, stormy = self.latencies(before, during), self.latencies(during, after)
-        self.keyed_since(after, set().union(*self.on.values()))
+        home.wait_for_each(after, 60)
         self.undisturbed(before)
-        self.never_back()
+        self.no_key_lost()
         self.account.take()
         for name in (*reversed(PNES), "gateway", "server"):
             code = home.role(name).terminate()
@@ -163,8 +153,8 @@ class Trial:
         assert not self.account.faults, "\n".join(self.account.faults)
         return {"seconds": took, "before": calm, "during": stormy, "cuts": self.account.cuts, "keys": len(self.account.by_set)}
 
-    def never_back(self):
-        """Nobody lost a key, so nobody was enrolled again, and each key came after the one before."""
+    def no_key_lost(self):
+        """No PNE lost a key or was enrolled again, and the epochs of each PNE only grew."""
         events = self.home.events
         lost = events.find(lambda e: e["event"] in LOST, role="gateway")
         assert not lost, f"a key was lost: {lost[:5]}"
@@ -185,7 +175,7 @@ class Trial:
         moved = events.find(lambda e: e["event"] in ("radio-ended", "radio-restarted") and e["transport"] != "isolated")
         assert not moved, moved
         lost = events.find(lambda e: e.get("entity") in self.on["isolated"], role="gateway", event="link-down", since=since)
-        assert lost, "no link of the isolated radio went down, so nothing was tried"
+        assert lost, "no link of the isolated radio went down, so nothing was tested"
         bad = events.find(lambda e: e.get("level") == "error" or e["event"] in ("raw", "process-ended"))
         assert not bad, f"errors were logged: {bad[:5]}"
 

@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""kill -9 of one role in the middle of keying and updating, then a restart: all PNEs are keyed in the end, and no key was lost.
+"""Kills one role with kill -9 during key assignments and updates, then restarts it: in the end all PNEs are keyed, and no key is lost.
 
   kill_roles.py --role gateway --times 20 --seed 7
 
-Each round has a home of its own. The moment of the kill is drawn from the seed: after so many events of the gateway, and some
-milliseconds more. The stores are read after the kill, after the recovery and at the end, and compared with each other, with what was
-read before, and with what the roles had said: no (set_id, epoch) names two keys, no acknowledged key is lost, no index goes into two
-deliveries. Prints a line a round; exit code 0 if all went well. After a failure it keeps the home and says which seed it was."""
+Each round has its own home. The seed determines the moment of the kill: a number of events of the gateway, and some milliseconds more.
+The stores are read after the kill, after the recovery and at the end, and compared with each other, with earlier readings, and with the
+logs of the roles: no (set_id, epoch) names two keys, no acknowledged key is lost, no index goes into two deliveries. Prints one line per
+round; exit code 0 on success. After a failure it keeps the home and prints the seed."""
 
 import argparse
 import random
@@ -17,7 +17,7 @@ import time
 from support.home import Home
 from support.keys import ROLES, Account
 
-# What each restarted role says once for every device that it serves again.
+# The event that each restarted role logs for every device that it serves again.
 SIGNS_OF_LIFE = {"server": ("server", "assignment-answered"), "gateway": ("gateway", "confirmed"), "pne": ("pne", "key-accepted")}
 
 
@@ -26,7 +26,7 @@ class Round:
         self.role, self.pnes, self.draw = role, pnes, draw
         self.home = Home(devices=pnes, rekey=rekey)
         self.account = Account(self.home)
-        # The smallest sets, so that refills are under way all the time.
+        # The smallest sets, to cause refills all the time.
         self.home.server["keys"]["set_size"] = 2
         self.home.gateway["rekey"] = {"low_water": 2}
         self.home.gateway["healing_reserve"] = 1
@@ -53,13 +53,13 @@ class Round:
             assert code == 0, f"the {name} ended with {code} after SIGTERM"
         self.account.take()
         self.account.all_keyed()
-        self.nobody_complained()
+        self.no_errors_logged()
         assert not self.account.faults, "\n".join(self.account.faults)
         return (f"{self.role} killed after {events} events with {keyed} of {self.pnes} keyed; all {self.pnes} keyed again in "
                 f"{took:.2f} s; {len(self.account.by_set)} keys seen in {self.account.cuts} cuts, each name one key, none lost")
 
     def all_keyed_by_the_new_run(self, since: int):
-        """Each device has got a new key, and the role that was restarted had its part in it (the server's: a refill)."""
+        """Waits until each device has a new key and the restarted role took part in it (the server: by a refill)."""
         entities = {entity for entity, _ in self.home.devices}
         missing = {("gateway", "confirmed"): set(entities), SIGNS_OF_LIFE[self.role]: set(entities)}
 
@@ -71,7 +71,7 @@ class Round:
 
         self.home.events.wait_until(done, since=since, timeout=90, what=f"a new key for each of {self.pnes} PNEs")
 
-    def nobody_complained(self):
+    def no_errors_logged(self):
         bad = self.home.events.find(lambda e: e.get("level") == "error" or e["event"] == "raw")
         assert not bad, f"errors were logged: {bad[:5]}"
         ends = [e for e in self.home.events.find(event="process-ended") if e["code"] not in (0, -9)]
@@ -83,14 +83,14 @@ def rounds(role: str, times: int, seed: int, pnes=40, rekey="1s", say=print) -> 
         one = Round(role, pnes, rekey, random.Random(f"{seed}/{role}/{number}"))
         good = False
         try:
-            said = one.run()
+            report = one.run()
             good = True
         except AssertionError as wrong:
-            said = f"FAILED: {wrong}\nseed {seed}, role {role}, round {number}; {len(one.account.faults)} faults:\n" \
+            report = f"FAILED: {wrong}\nseed {seed}, role {role}, round {number}; {len(one.account.faults)} faults:\n" \
                    + "\n".join(one.account.faults[:20]) + "\n" + one.home.events.tail(15)
         finally:
             one.home.close(keep=not good)
-        say(f"{role} {number}/{times} seed {seed}: {said}")
+        say(f"{role} {number}/{times} seed {seed}: {report}")
         if not good:
             return False
     return True

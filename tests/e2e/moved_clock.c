@@ -1,5 +1,5 @@
-// Preloaded into a role: moves the wall clock and the clock that counts sleep by what the file
-// CPNS_MOVED_CLOCK says, two 64-bit numbers of seconds, at this moment.
+// Preloaded into a role: shifts the wall clock and the clock that counts sleep (CLOCK_BOOTTIME) by the current content
+// of the file CPNS_MOVED_CLOCK, two 64-bit numbers of seconds.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>

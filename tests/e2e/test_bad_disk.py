@@ -1,4 +1,4 @@
-"""A disk that fails for a while: nothing that was acknowledged is lost, and the role goes on by itself when the disk works again."""
+"""A disk that fails for a while: no acknowledged data is lost, and the role recovers by itself when the disk works again."""
 
 import errno
 import unittest
@@ -13,7 +13,7 @@ class BadDiskForAWhile(BadDiskCase):
     def for_a_while(self, role: str, calls: str, number: int):
         home = self.place(role)
         home.start()
-        self.keyed(home, 0)
+        home.wait_for_each(0, 40)
         account = Account(home)
         account.take()
         since = home.events.mark()
@@ -24,7 +24,7 @@ class BadDiskForAWhile(BadDiskCase):
             self.assertTrue(home.role(role).running())
         else:
             home.events.wait(role=role, event=TROUBLE[role], since=since, count=3)
-        self.assertEqual(set(home.pnes()), {e for e, _ in home.devices}, "the control socket answers")
+        self.assertEqual(set(home.pnes()), {e for e, _ in home.devices}, "the control socket still answers")
         account.take()
         self.assertEqual(account.faults, [], "while it fails")
         self.script.unlink()
@@ -32,15 +32,15 @@ class BadDiskForAWhile(BadDiskCase):
         if role != "pne":
             home.events.wait(role=role, event="store-resumed", since=works, timeout=20)
         account.take()
-        self.assertEqual(account.faults, [], "a cut right behind the reopening")
-        self.keyed(home, works)
-        # The power fails, and everything that was acknowledged is there.
+        self.assertEqual(account.faults, [], "a copy right after the store was reopened")
+        home.wait_for_each(works, 40)
+        # After a power failure, all acknowledged data is there.
         home.role(role).kill9()
         account.take()
         self.assertEqual(account.faults, [])
         again = home.events.mark()
         home.role(role).start()
-        self.keyed(home, again)
+        home.wait_for_each(again, 40)
         account.take()
         account.all_keyed()
         self.assertEqual(account.faults, [])

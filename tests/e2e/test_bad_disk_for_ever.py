@@ -1,5 +1,5 @@
-"""A disk that fails once, or for ever, and damaged key files: a role that cannot go on ends and says so; what a person is told to be
-done is done."""
+"""A disk that fails once or permanently, and damaged key files: a role that cannot continue logs the reason and ends; a command that
+reports success has succeeded."""
 
 import errno
 import unittest
@@ -15,41 +15,41 @@ class BadDiskOnceAndForEver(BadDiskCase):
             with self.subTest(role):
                 home = self.place(role)
                 home.start()
-                self.keyed(home, 0)
+                home.wait_for_each(0, 40)
                 account = Account(home)
                 account.take()
                 since = home.events.mark()
                 self.break_disk(home, role, "sync", errno.EIO, once=True)
                 home.events.wait(role=role, event="store-resumed", since=since, timeout=20)
-                self.keyed(home, home.events.mark())
+                home.wait_for_each(home.events.mark(), 40)
                 self.end_well(home, account)
 
-    def test_a_role_whose_disk_never_works_again_ends_and_says_so(self):
+    def test_a_role_whose_disk_never_works_again_logs_it_and_ends(self):
         for role in ("server", "gateway"):
             with self.subTest(role):
                 home = self.place(role)
                 getattr(home, role)["store"]["give_up_after"] = "1s"
                 home.write()
                 home.start()
-                self.keyed(home, 0)
+                home.wait_for_each(0, 40)
                 account = Account(home)
                 account.take()
                 self.break_disk(home, role, "all", errno.EIO)
-                self.assertEqual(home.role(role).wait(40), 1, "an exit code that a service manager restarts after")
+                self.assertEqual(home.role(role).wait(40), 1, "a service manager restarts the role after this exit code")
                 lost = home.events.find(role=role, event="store-lost")
                 self.assertEqual(len(lost), 1)
                 self.assertIn("Input/output error", lost[0]["text"])
                 self.script.unlink()
                 home.role(role).start()
-                self.keyed(home, home.role(role).since)
+                home.wait_for_each(home.role(role).since, 40)
                 account.take()
                 account.all_keyed()
                 self.assertEqual(account.faults, [])
 
-    def test_what_a_person_told_is_done_or_not_known_to_be_done(self):
+    def test_a_command_reports_success_only_when_it_is_durable(self):
         home = self.place("gateway")
         home.start()
-        self.keyed(home, 0)
+        home.wait_for_each(0, 40)
         entity = home.devices[0][0]
 
         def reject():
@@ -63,18 +63,18 @@ class BadDiskOnceAndForEver(BadDiskCase):
         self.assertNotIn('"done":true', said.stdout)
         self.script.unlink()
         home.events.wait(role="gateway", event="store-resumed", timeout=20)
-        # As soon as the device has seen that the store is well.
+        # Works as soon as the device has noticed that the store is writable.
         poll(lambda: reject().returncode == 0, what="a rejection that is done")
         home.role("gateway").kill9()
         home.role("gateway").start()
-        self.assertEqual(home.pnes()[entity]["state"], "rejected", "what was said to be done holds")
+        self.assertEqual(home.pnes()[entity]["state"], "rejected", "the reported rejection is durable")
 
 
 class BadDiskOfPnes(BadDiskCase):
-    def test_for_ever_nothing_is_announced_and_it_is_said(self):
+    def test_a_permanent_failure_is_logged_and_nothing_is_announced(self):
         home = self.place("pne")
         home.start()
-        self.keyed(home, 0)
+        home.wait_for_each(0, 40)
         account = Account(home)
         account.take()
         self.break_disk(home, "pne", "all", errno.EIO)
@@ -88,10 +88,10 @@ class BadDiskOfPnes(BadDiskCase):
         self.assertTrue(home.role("pne").running())
         self.assertEqual(home.role("pne").terminate(), 0)
 
-    def test_one_damaged_key_file_costs_its_own_device(self):
+    def test_one_damaged_key_file_affects_only_its_device(self):
         home = self.place("pne")
         home.start()
-        self.keyed(home, 0)
+        home.wait_for_each(0, 40)
         self.assertEqual(home.role("pne").terminate(), 0)
         entity = home.devices[0][0]
         file = home.folder / "state/pne" / (entity.replace(":", "_") + ".key")
@@ -100,15 +100,9 @@ class BadDiskOfPnes(BadDiskCase):
         home.role("pne").start()
         said = home.events.wait(role="pne", run=2, event="key-file-unreadable")
         self.assertEqual([e["entity"] for e in said], [entity])
-        since, missing = home.events.mark(), {e for e, _ in home.devices[1:]}
-
-        def others(e):
-            if (e["role"], e["event"]) == ("gateway", "confirmed"):
-                self.assertNotEqual(e["entity"], entity)
-                missing.discard(e["entity"])
-            return not missing
-
-        home.events.wait_until(others, since=since, timeout=40, what="new keys of the others")
+        since = home.events.mark()
+        home.wait_for_each(since, 40, entities=[e for e, _ in home.devices[1:]])
+        self.assertEqual(home.events.find(role="gateway", event="confirmed", entity=entity, since=since), [])
         self.assertEqual(home.tell_pne("reset", entity, check=False).returncode, 1)
         self.assertEqual(home.role("pne").terminate(), 0)
         for other, _ in home.devices[1:]:

@@ -1,4 +1,4 @@
-"""Half of the conformance test of the radio; see support/ble_check.py."""
+"""One half of the conformance tests of the ble radio; see support/ble_check.py."""
 
 from support import ble_check
 from support.ble_check import Check  # noqa: F401, for unittest

@@ -1,4 +1,4 @@
-"""More PNEs than a gateway's adapter may have links: all are served in turn, one that wakes first."""
+"""More PNEs than links of a gateway's adapter: all are served in turn, a PNE that wakes up first."""
 
 import unittest
 
@@ -15,7 +15,7 @@ class BleCrowd(E2ECase):
         return home
 
     def most_links_at_once(self, home) -> int:
-        """Detections begin with a link and links end with link-down, both said by the gateway."""
+        """Counts links by the gateway's events: `detected` begins a link, `link-down` ends it."""
         up, most = set(), 0
         for e in home.events.find(role="gateway"):
             if e["event"] in ("detected",):
@@ -32,7 +32,7 @@ class BleCrowd(E2ECase):
         begun = home.events.find()[-1]["seen"]
         ble.report("7 PNEs keyed over 2 links", home.wait_confirmed(entities, timeout=90) - begun)
         firsts = [e["entity"] for e in home.events.find(role="gateway", event="validated")]
-        self.assertEqual(len(set(firsts[:7])), 7, "nobody had a second turn before everybody had a first one")
+        self.assertEqual(len(set(firsts[:7])), 7, "a PNE had a second turn before all had a first one")
         self.assertLessEqual(self.most_links_at_once(home), LINKS)
 
         since = home.events.mark()

@@ -1,4 +1,4 @@
-"""Server, gateway and PNEs over Bluetooth Low Energy, over both ways: first contact, periodic update, wake-up, and a sleep in between."""
+"""Server, gateway and PNEs over Bluetooth Low Energy, with L2CAP and GATT: first contact, periodic update, sleep and wake-up."""
 
 import json
 import unittest
@@ -62,7 +62,7 @@ class BleKeys(E2ECase):
         self.end_well(home)
 
     def test_keys_are_renewed_by_the_timer_over_both_ways(self):
-        """One gateway that saves power, a PNE with L2CAP and one with GATT."""
+        """One gateway that saves power, one PNE with L2CAP and one with GATT."""
         home = self.place(devices=2, rekey="3s", peripheral=[{"ways": "l2cap"}, {"ways": "gatt"}])
         home.gateway["transports"][0]["power"] = "saving"
         home.write()
@@ -71,7 +71,7 @@ class BleKeys(E2ECase):
         home.wait_confirmed(entities)
         for _ in range(2):
             home.wait_confirmed(entities, home.events.mark(), timeout=60)
-        self.assertEqual(home.events.find(role="gateway", event="link-closed"), [], "all over the first links")
+        self.assertEqual(home.events.find(role="gateway", event="link-closed"), [], "all updates used the first links")
         radio, = json.loads(home.cli("pnes", "radios", "--json", "--config", "gateway.yaml").stdout)["radios"]
         self.assertEqual((radio["plugin"], radio["counters"]["links"]), ("ble", 2))
         self.assertGreaterEqual(radio["counters"]["radio_frames_sent"], 6)

@@ -1,5 +1,5 @@
-"""Bluetooth peers that are none of ours: they advertise our service and flood, are silent or hang up; one floods a PNE. The PNE beside
-them is served all the time, and nobody takes harm."""
+"""Foreign Bluetooth peers: they advertise the cpns service and flood, are silent or hang up; one floods a PNE. The real PNE is served
+all the time, and no role is harmed."""
 
 import os
 import unittest
@@ -51,7 +51,7 @@ class BleStrangers(E2ECase):
         poll(lambda: false.taken, timeout=30, what="the gateway connected to the stranger")
         self.goes_on(home)
         print(f"  channels taken: {false.taken}, gateway CPU: {cpu_seconds(gateway.pid) - begun:.2f} s", flush=True)
-        self.assertLess(false.taken, 12, "attempts in vain become rare")
+        self.assertLess(false.taken, 12, "failed attempts become rare")
         self.assertEqual(gateway.terminate(), 0)
 
     def test_one_that_floods(self):
@@ -64,7 +64,7 @@ class BleStrangers(E2ECase):
         self.stranger(hang_up)
 
     def test_one_that_floods_a_pne(self):
-        """While the gateway is away: btvirt carries no second connection of the PNE's controller."""
+        """While the gateway is stopped: btvirt supports no second connection of the PNE's controller."""
         home = self.place()
         gateway, pne = home.role("gateway"), home.pnes_by_entity[self.entity]
         self.assertEqual(gateway.terminate(), 0)
@@ -77,7 +77,7 @@ class BleStrangers(E2ECase):
         self.assertEqual(home.events.find(event="amnesia"), [])
 
     def test_one_that_stays_connected_to_a_pne_without_a_channel(self):
-        """As a gateway that crashed leaves it; its controller tells nobody else of its PNE until it is sent away."""
+        """As after a crash of the gateway; the PNE's controller does not advertise until this connection ends."""
         home = self.place()
         gateway = home.role("gateway")
         self.assertEqual(gateway.terminate(), 0)
@@ -88,7 +88,7 @@ class BleStrangers(E2ECase):
         self.goes_on(home)
 
     def attack(self, frames=300) -> bool:
-        """Frames of garbage; the connection stays."""
+        """Sends frames of garbage; the connection stays open."""
         try:
             fd = ble_peer.dial(STRANGER, PNE)
         except OSError:

@@ -1,6 +1,6 @@
-"""No secret of a whole run is found in any file that the run left behind: logs at their most verbose, stores and their journals, key
-files, output of the commands, core files. Secrets are a password and Temporary Keys that were chosen as canaries, what is derived from
-them, and every EUKey that the stores held at some time."""
+"""No secret of a whole run is in any file that the run left behind: debug logs, stores and their journals, key files, output of the
+commands, core files. The secrets are a password and Temporary Keys chosen as canaries, values derived from them, and every EUKey that was
+in the stores at some time."""
 
 import hashlib
 import hmac
@@ -33,7 +33,7 @@ def private_file(path: pathlib.Path, text: str) -> pathlib.Path:
 
 class Canary(E2ECase):
     def setUp(self):
-        # What the test itself writes lies outside of the folder that is searched.
+        # The test writes its own files outside of the folder that is searched.
         self.outside = pathlib.Path(tempfile.mkdtemp(prefix="cpns-e2e-outside-"))
         self.addCleanup(shutil.rmtree, self.outside, ignore_errors=True)
         self.secrets = {}
@@ -46,7 +46,7 @@ class Canary(E2ECase):
         return secret
 
     def command(self, *args, **more):
-        """A command of the operator, whose output is searched too."""
+        """Runs a command of the operator; its output is also searched."""
         done = self.place.cli(*args, check=False, env={"TMPDIR": str(self.place.folder / "tmp")}, **more)
         with open(self.place.folder / "commands.out", "a") as out:
             out.write(f"$ cpns {' '.join(str(a) for a in args)}\n{done.stdout}{done.stderr}")
@@ -78,7 +78,7 @@ class Canary(E2ECase):
 
         self.place.gateway["user_password_file"] = str(private_file(self.outside / "password", password + "\n"))
         self.place.pne["devices_file"] = str(devices)
-        # The smallest sets, so that refills happen.
+        # The smallest sets, to cause refills.
         self.place.server["keys"]["set_size"] = 2
         self.place.gateway["rekey"] = {"low_water": 2}
         self.place.gateway["healing_reserve"] = 1
@@ -89,7 +89,7 @@ class Canary(E2ECase):
         stored = next(k for k in read_keys(self.place.folder, "server", reveal=True) if k["what"] == "stored_key")
         salted = hashlib.pbkdf2_hmac("sha256", password.encode(), bytes.fromhex(stored["salt"]), int(stored["iterations"]), 32)
         client = hmac.digest(salted, b"Client Key", "sha256")
-        self.assertEqual(hashlib.sha256(client).hexdigest(), stored["value"], "the server's StoredKey is of this password")
+        self.assertEqual(hashlib.sha256(client).hexdigest(), stored["value"], "the server's StoredKey does not belong to this password")
         self.keep("SaltedPassword", salted)
         self.keep("ClientKey", client)
         self.keep("StoredKey", bytes.fromhex(stored["value"]))
@@ -97,7 +97,7 @@ class Canary(E2ECase):
             self.keep(f"{name} of the password", hashlib.new(name, password.encode()).digest())
 
     def collect(self):
-        """All secrets that the stores hold now."""
+        """Adds all secrets that are now in the stores."""
         with copied(self.place) as folder:
             for role in ROLES:
                 for k in read_keys(folder, role, reveal=True):
@@ -106,19 +106,11 @@ class Canary(E2ECase):
         for role in ROLES:
             self.keep(f"{role}.kek", bytes.fromhex((self.place.folder / f"{role}.kek").read_text().strip()))
 
-    def wait(self, role: str, event: str, since: int, count=None):
-        """Every device was in such an event."""
-        missing = set(self.entities)
-
-        def done(e):
-            if (e["role"], e["event"]) == (role, event):
-                missing.discard(e.get("entity"))
-            return not missing
-
-        self.place.events.wait_until(done, since=since, timeout=40, what=f"{event} of the {role} for {len(missing)} devices")
+    def wait(self, role: str, event: str, since: int):
+        self.place.wait_for_each(since, 40, self.entities, role, event)
 
     def live(self):
-        """First contact, updates, refills, wake-ups, amnesia, refusals, crashes."""
+        """Runs first contacts, updates, refills, wake-ups, amnesia, refusals and crashes."""
         place, since = self.place, self.place.events.mark()
         place.start()
         self.wait("gateway", "confirmed", since)
@@ -154,7 +146,7 @@ class Canary(E2ECase):
         self.collect()
 
     def refusals(self):
-        """Mistakes with secrets in them: the messages must not repeat what was typed."""
+        """Makes mistakes with secrets in the input: the error messages must not repeat them."""
         typo = self.keep("mistyped password", b"typo-" + secrets.token_urlsafe(24).encode()).decode()
         bad = self.keep("Temporary Key of a bad row", b"weak-" + secrets.token_urlsafe(18).encode()).decode()
         self.assertEqual(self.command("user", "add", USER, "--stdin", "--config", "server.yaml", stdin=typo + "\n"), 1)
@@ -199,7 +191,7 @@ class Canary(E2ECase):
         print(f"{len(self.secrets)} secrets, {len(search.needles)} forms, {files} files, {size} bytes: none found", flush=True)
 
     def plant_all(self, search: Search):
-        """Each secret in each form, in a file between other bytes, is found under its name."""
+        """Writes each secret in each form into a file between other bytes; the search must find it under its name."""
         folder = self.outside / "planted"
         folder.mkdir()
         for name, secret in self.secrets.items():
@@ -212,7 +204,7 @@ class Canary(E2ECase):
             self.assertEqual(found, {str(n) for n in range(len(forms))}, f"{name}: of {list(forms)}")
             self.assertEqual(files, len(forms))
 
-    def test_the_roles_leave_no_core_file_where_others_do(self):
+    def test_the_roles_leave_no_core_file_although_core_files_are_enabled(self):
         pattern = pathlib.Path("/proc/sys/kernel/core_pattern").read_text()
         if pattern.startswith(("|", "/")) or resource.getrlimit(resource.RLIMIT_CORE)[0] == 0:
             self.skipTest("this system writes no core files into the working folder")
@@ -229,7 +221,7 @@ class Canary(E2ECase):
         other = subprocess.Popen(["/bin/sleep", "60"], cwd=home.folder)
         other.send_signal(signal.SIGABRT)
         self.assertEqual(other.wait(20), -signal.SIGABRT)
-        self.assertNotEqual(cores(), [], "the proof that a core file would have been seen")
+        self.assertNotEqual(cores(), [], "the test cannot see core files, so it proves nothing")
 
 
 if __name__ == "__main__":

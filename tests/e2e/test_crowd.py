@@ -1,7 +1,7 @@
-"""Eight strangers around a gateway know the Entity ID of a device: its keys come all the same, none is lost, and nothing is alarmed.
+"""Eight strangers that know the Entity ID of a device connect to a gateway: the device still gets its keys, and no alarm is logged.
 
-`crowd.py` is the same with more strangers and many seeds, and it judges the bounds to the second. Here other tests may keep the
-processors busy, so times have room to spare. Lost indexes, alarms and requests are counted; they do not depend on the machine."""
+`crowd.py` does the same with more strangers and many seeds, and checks the bounds to the second. Here other tests may keep the
+processors busy, so times have a tolerance. Lost indexes, alarms and requests are counted; they do not depend on the machine."""
 
 import concurrent.futures
 import random
@@ -12,8 +12,8 @@ from support import forged
 from support.crowd_trials import LATE, Trial, crowding, longest_wait, lost_indexes, requests_most
 
 STRANGERS = 8
-UPDATES = 5  # at least, of a device that is renewed every two seconds in a trial of 16 s
-SLOW = 6.0  # seconds that a busy machine may add to anything
+UPDATES = 5  # minimum for a device that is renewed every two seconds in a trial of 16 s
+SLOW = 6.0  # seconds of tolerance for a busy machine
 TIMERS = ("1s", "400ms")  # answer_timeout
 SPANS = {"keyed": 16.0, "unkeyed": 0.0, "moved": 8.0, "lost": 4.0, "reset": 4.0, "hops": 15.0}
 
@@ -27,7 +27,7 @@ def run(case: str, answer_timeout: str, seed: int) -> Trial:
 
 
 class Crowd(unittest.TestCase):
-    """Each trial has an installation of its own and waits most of the time, so all of them run at once."""
+    """Each trial has its own installation and waits most of the time, so all trials run at the same time."""
 
     @classmethod
     def setUpClass(cls):
@@ -37,31 +37,31 @@ class Crowd(unittest.TestCase):
         cls.all = {case: [pool.submit(run, case, timer, cls.seed + i) for i, timer in enumerate(TIMERS)] for case in SPANS}
 
     def trials(self, case: str) -> list:
-        """Those of this case, with both timers, when they are over. Here they are judged as those of all cases are."""
+        """Waits for the trials of this case, with both timers, and makes the checks that apply to all cases."""
         done = [begun.result() for begun in self.all[case]]
         for trial in done:
             said = f"{case}, {trial.kind}, seed {trial.seed}: {trial.took} s; {trial.figures}"
             print(said, file=sys.stderr, flush=True)
             self.assertEqual(trial.faults, [], f"{said}\n{trial.events.tail(60)}")
-            self.assertLess(trial.figures["others late"], LATE + SLOW, "other devices wait for the strangers")
-            # One a second, and one for each end of the time; the gateway's timer makes the distance whatever the load is.
+            self.assertLess(trial.figures["others late"], LATE + SLOW, "other devices had to wait because of the strangers")
+            # One per second, plus one at each end; the gateway's timer enforces the distance under any load.
             self.assertLessEqual(trial.figures["requests"], trial.figures["span"] + 2)
-            self.assertGreater(trial.figures["answers"], STRANGERS, "the strangers were heard")
+            self.assertGreater(trial.figures["answers"], STRANGERS, "too few answers of the strangers arrived")
         return done
 
     def test_a_device_with_a_key_is_renewed(self):
-        """No index is lost and nothing is alarmed (`faults`)."""
+        """No index is lost and no alarm is logged (`faults`)."""
         for trial in self.trials("keyed"):
             self.assertGreaterEqual(trial.figures["updates"], UPDATES)
             self.assertLess(trial.took, LATE + SLOW)
 
     def test_a_device_without_a_key_gets_one(self):
-        """By chance the server may be asked about it late: 18 of 20 are in the bound, and nearly all in twice of it."""
+        """The order of requests to the server is random: 18 of 20 are within the bound, and nearly all within twice the bound."""
         for trial in self.trials("unkeyed"):
             self.assertLess(trial.took, 2 * trial.most + SLOW)
 
     def test_a_device_that_moved_is_renewed_at_once(self):
-        """Without waiting for the end of an exchange, which takes six seconds, or for claims, which begin one in ten."""
+        """It does not wait for the end of an exchange (six seconds) or of a claim (one exchange in ten seconds)."""
         for trial in self.trials("moved"):
             self.assertLess(trial.took, LATE + SLOW / 2)
 
@@ -73,8 +73,8 @@ class Crowd(unittest.TestCase):
         for trial in self.trials("reset"):
             self.assertLess(trial.took, 2 * trial.most + SLOW)
 
-    def test_a_stranger_that_hops_from_link_to_link_is_asked_about_seldom(self):
-        """Five times in 15 s (`faults`), whatever the load is."""
+    def test_requests_about_a_stranger_that_hops_between_links_are_rare(self):
+        """Five requests in 15 s (`faults`), under any load."""
         for trial in self.trials("hops"):
             self.assertLess(trial.took, LATE + SLOW)
 
@@ -82,7 +82,7 @@ class Crowd(unittest.TestCase):
 class Lies(unittest.TestCase):
     DREQ = b"\x86\x01\x01\x50" + bytes(16) + b"\x50" + b"nonce of gateway" + b"\x50" + bytes(16) + b"\x82\x01\x02"
 
-    def test_the_seed_says_what_is_said(self):
+    def test_the_seed_determines_the_lie(self):
         said = [forged.lie(self.DREQ, "urn:dev:os:1-2", "mixed", 1 << 16, random.Random(seed)) for seed in (1, 1, 2)]
         self.assertEqual(said[0], said[1])
         self.assertNotEqual(said[0], said[2])
@@ -92,10 +92,10 @@ class Lies(unittest.TestCase):
             self.assertIn(head + b"\x00\x50", forged.drsp(self.DREQ, "urn:dev:os:1-2", epoch=epoch))
 
 
-class Judgement(unittest.TestCase):
+class Checks(unittest.TestCase):
     def test_lost_indexes(self):
         self.assertEqual(lost_indexes([4, 5, 6], [4, 5, 6]), [])
-        self.assertEqual(lost_indexes([4, 5, 6], [4, 5]), [], "under way")
+        self.assertEqual(lost_indexes([4, 5, 6], [4, 5]), [], "the last delivery is pending")
         for sent, kept in (([4, 5, 6, 7], [4, 6, 7]), ([4, 5, 6], [4]), ([4, 5], [4, 5, 6]), ([4, 4, 5], [4, 5])):
             self.assertNotEqual(lost_indexes(sent, kept), [], (sent, kept))
 

@@ -1,5 +1,5 @@
-"""Disks that are read-only or full, for ever and for seconds, under each role: real file systems, where test_bad_disk.py has failing calls
-(docs/adr/0014). The roles of a test run beside each other, a home each."""
+"""Disks that are read-only or full, permanently or for seconds, under each role: real file systems, while test_bad_disk.py uses failing
+calls (docs/adr/0014). The tested roles run in parallel, each in its own home."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ GIVE_UP_AFTER = 1  # s
 
 
 class Place:
-    """A home of which `role` keeps its state on a disk of its own. All of it is keyed, and renewed every other second."""
+    """A home in which `role` has its state on a separate disk. All devices are keyed, and renewed every two seconds."""
 
     def __init__(self, test, role, disk):
         self.role, self.home = role, test.home(devices=DEVICES, rekey="2s")
@@ -30,7 +30,7 @@ class Place:
             if (there := self.home.folder / "state" / role).exists():
                 shutil.move(there, self.disk.folder / role)
             getattr(self.home, role)["store"] |= {"path": f"disk/{role}", "give_up_after": f"{GIVE_UP_AFTER}s"}
-        subprocess.run(["sync", "-f", self.disk.folder], check=True)  # what the test put there
+        subprocess.run(["sync", "-f", self.disk.folder], check=True)  # the files that the test wrote
         self.home.write()
         self.home.start()
         self.account = Account(self.home)
@@ -46,15 +46,7 @@ class Place:
         self.broken = self.home.events.mark()
 
     def keyed(self, since):
-        """Every device is confirmed after `since`."""
-        missing = {entity for entity, _ in self.home.devices}
-
-        def all_of_them(e):
-            if (e["role"], e["event"]) == ("gateway", "confirmed"):
-                missing.discard(e["entity"])
-            return not missing
-
-        self.home.events.wait_until(all_of_them, since=since, timeout=60, what=f"new keys of {len(missing)} devices")
+        self.home.wait_for_each(since, 60)
 
 
 class DeadDisk(E2ECase):
@@ -70,7 +62,7 @@ class DeadDisk(E2ECase):
         self.assertEqual(place.account.faults, [], place.role)
 
     def live_on(self, places):
-        """For a while that is far longer than the patience with a disk that fails, and people were told."""
+        """Runs for much longer than the time limit for a failing disk, and checks that the failure was logged."""
         for place in places:
             place.said(TROUBLE[place.role])
         with self.assertRaises(NotSeen):
@@ -78,10 +70,10 @@ class DeadDisk(E2ECase):
         for place in places:
             self.assertTrue(place.process.running(), place.role)
             self.assertEqual(place.home.events.find(role=place.role, event="store-lost"), [])
-            self.assertEqual(set(place.home.pnes()), {entity for entity, _ in place.home.devices}, "the control socket answers")
+            self.assertEqual(set(place.home.pnes()), {entity for entity, _ in place.home.devices}, "the control socket still answers")
 
     def begins_again(self, places):
-        """With the disk as it was before: every row that was acknowledged is there."""
+        """Restarts with a working disk: every acknowledged row is there."""
         for place in places:
             place.process.start()
         for place in places:
@@ -97,7 +89,7 @@ class DeadDisk(E2ECase):
             place.disk.fail()
         *stores, pnes = places
         for place in stores:
-            self.assertEqual(place.process.wait(60), 1, "an exit code that a service manager restarts after")
+            self.assertEqual(place.process.wait(60), 1, "a service manager restarts the role after this exit code")
             lost = place.home.events.find(role=place.role, event="store-lost")
             self.assertEqual(len(lost), 1, place.role)
             self.assertIn("Read-only file system", lost[0]["text"])
@@ -115,13 +107,13 @@ class DeadDisk(E2ECase):
         for place in places:
             place.breaks()
         for place in places:
-            # Again and again: what was being replaced while the disk was filled gives its room back.
+            # Fill repeatedly: a file that was just being replaced frees its space again.
             poll(lambda p=place: p.disk.fill() or p.home.events.find(role=p.role, event=TROUBLE[p.role], since=p.broken),
                  timeout=60, what=f"a write of the {place.role} that failed")
         self.live_on(places)
         for place in places:
             text = place.said(TROUBLE[place.role])[0]["text"]
-            self.assertIn("No space left on device" if place.role == "pne" else "make room", text)
+            self.assertIn("No space left on device" if place.role == "pne" else "free some space", text)
             self.nothing_is_lost(place)
             place.process.kill9()
             place.disk.make_room()

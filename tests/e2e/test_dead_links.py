@@ -1,5 +1,5 @@
-"""A server that freezes is left for the next one; a side whose machine vanished is noticed by the other one; the end of an idle connection
-and a health check are not an outage."""
+"""A gateway leaves a frozen server for the next one; each side notices that the machine of the other side vanished; the end of an idle
+connection and a health check are not reported as outages."""
 
 import hashlib
 import signal
@@ -12,7 +12,7 @@ from support.two_servers import TwoServers
 
 
 def first_of_two(uri: str) -> int:
-    """Where the gateway of that name begins in a list of two servers."""
+    """Index of the first server that the gateway with this URI tries, of two."""
     named = b"".join(bytes([0x60 + len(text)]) + text.encode() for text in ("cpns/1 gw", "x509", uri))
     gw_id = hashlib.sha256(b"\x83" + named).digest()
     return int.from_bytes(gw_id[:8], "big") % 2
@@ -34,7 +34,7 @@ class DeadLinks(unittest.TestCase):
                 since = home.events.mark()
                 home.role("gateway").start()
                 at = home.connected_to(since)
-                self.assertIs(at, home.by_address[servers[place]], f"{uri} begins at {place} of {servers}")
+                self.assertIs(at, home.by_address[servers[place]], f"{uri} must begin at server {place} of {servers}")
                 told = home.events.wait(role=at.name, event="gateway-connected", since=since)[0]
                 self.assertEqual((told["gateway"], int(told["gw"][:16], 16) % 2), (uri, place))
                 self.assertEqual(home.events.find(role="gateway", event="server-unreachable", since=since), [])
@@ -55,7 +55,7 @@ class DeadLinks(unittest.TestCase):
         home.events.wait(role="gateway", event="enrolled", timeout=30)
         since = home.events.mark()
         machine.cut()
-        # Nobody has anything to say, and the idle timeout is five minutes; with the probes of 30 s that are built in it would take 38 s.
+        # Both sides are idle, and the idle timeout is five minutes; with the default probes of 30 s it would take 38 s.
         ends = ("server-disconnected", "server-unreachable")
         left = home.events.wait(role="server", event="gateway-disconnected", since=since, timeout=25)[0]
         lost = home.events.wait(lambda e: e["event"] in ends, role="gateway", since=since, timeout=25)[0]
@@ -77,7 +77,7 @@ class DeadLinks(unittest.TestCase):
         home.events.wait(role="gateway", event="confirmed", since=since, timeout=60)
         self.assertIsNot(home.connected_to(since), frozen)
         why = home.events.find(role="gateway", event="server-unreachable")[0]["text"]
-        self.assertIn("nothing came from the server for 2000 ms", why)
+        self.assertIn("no data from the server for 2000 ms", why)
 
     def test_a_quiet_night_and_health_checks_leave_no_warning(self):
         home = Home(devices=1)
@@ -97,7 +97,7 @@ class DeadLinks(unittest.TestCase):
         ends = home.events.find(role="gateway", event="server-disconnected", since=since)
         self.assertTrue(all(e["level"] == "info" for e in ends), ends)
         told = home.events.find(role="server", event="connections-without-a-byte", since=since)
-        self.assertEqual(len(told), 1, "once an hour")
+        self.assertEqual(len(told), 1, "logged at most once per hour")
 
 
 if __name__ == "__main__":

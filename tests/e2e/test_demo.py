@@ -1,4 +1,4 @@
-"""The demo ends by itself, with a message, when what was asked for cannot be."""
+"""The demo ends by itself, with a message, if the requested setup is not possible."""
 
 import json
 import os
@@ -31,7 +31,7 @@ class Demo(unittest.TestCase):
                 ended = self.run_demo("--pnes", "30", "--peer-param", "max_links=20", "--isolation", isolation)
                 self.assert_ends_with(ended, "presents 20 PNEs at most", "30", "max_links")
         ended = self.run_demo("--pnes", "30", "--transport", "loopback", "--peer-param", "max_links=20")
-        self.assert_ends_with(ended, "30 devices", "room for 20 links")
+        self.assert_ends_with(ended, "30 devices", "allows 20 links")
 
     def test_more_pnes_than_open_files(self):
         self.assert_ends_with(self.run_demo("--pnes", "300", limit=200), "300 devices", "ulimit -n")

@@ -1,4 +1,4 @@
-"""More links than file descriptors: each role raises its soft limit, lives on where no descriptor is left, and accepts again."""
+"""More links than file descriptors: each role raises its soft limit, survives without free descriptors, and accepts again later."""
 
 import contextlib
 import pathlib
@@ -55,17 +55,17 @@ class Descriptors(E2ECase):
         self.assertIn("Too many open files", said["text"])
         self.assertGreaterEqual(self.open_files(server), HARD - 1)
         used = hostile.cpu_seconds(server.pid)
-        home.start("pne")  # over the connection that is there
+        home.start("pne")  # over the existing connection
         confirmed = home.events.wait(role="gateway", event="confirmed", timeout=20)[0]
         home.role("gateway").terminate()
-        home.start("gateway")  # has to wait now
+        home.start("gateway")  # must wait now
         spent, span = hostile.cpu_seconds(server.pid) - used, max(1.0, home.role("gateway").events.find()[-1]["seen"] - said["seen"])
         self.assertLess(spent, 0.5 * span, "no busy loop")
-        self.assertLessEqual(len(home.events.find(role="server", event="accept-failed")), 3, "said, and not ten times a second")
+        self.assertLessEqual(len(home.events.find(role="server", event="accept-failed")), 3, "logged, but not ten times per second")
         self.flood.close()
         home.events.wait(role="gateway", event="server-connected", since=home.role("gateway").since, timeout=15)
         self.assertEqual(home.pnes()[confirmed["entity"]]["generation"], 1)
-        self.assertEqual(home.events.find(role="gateway", run=2, event="requested"), [], "what was acknowledged is there")
+        self.assertEqual(home.events.find(role="gateway", run=2, event="requested"), [], "the acknowledged keys are still there")
         self.end_well(home)
 
     def test_radio_peers_cannot_take_the_last_descriptor_of_a_gateway(self):
@@ -75,12 +75,12 @@ class Descriptors(E2ECase):
         home.events.wait(role="gateway", event="server-connected", timeout=10)
         at_start = "max_links is 8192, and 64 connections fit into the files"
         self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
-        self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "nobody asked for a number of links")
+        self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "the configuration sets no number of links")
         held = self.dial(self.radio)
         home.events.wait(lambda e: "raise its limit (ulimit -n, LimitNOFILE)" in e.get("text", ""), role="gateway", timeout=10)
         self.assertLess(self.open_files(gateway), HARD)
-        self.assertEqual(sum(not hostile.closed_by_peer(s, 0.01) for s in held), 64, "half of them")
-        # What comes in other ways goes on: the control socket, a new connection to the server.
+        self.assertEqual(sum(not hostile.closed_by_peer(s, 0.01) for s in held), 64, "unverified links may take only half of them")
+        # Other uses of descriptors still work: the control socket, a new connection to the server.
         self.assertEqual(home.pnes(), {})
         home.role("server").kill9()
         home.start("server")
@@ -90,39 +90,32 @@ class Descriptors(E2ECase):
         home.events.wait(role="gateway", event="confirmed", timeout=20)
         self.end_well(home)
 
-    def test_a_gateway_is_told_of_links_that_its_radios_do_not_have(self):
+    def test_a_gateway_warns_if_limits_links_exceeds_its_radios(self):
         home = self.place(devices=1)
         home.gateway["limits"] = {"links": 65}
         home.write()
         gateway = self.start_low(home, "gateway")
         said = home.events.find(role="gateway", event="limits-contradict")
         self.assertEqual([e["level"] for e in said], ["warn"])
-        self.assertIn("limits.links is 65, and the radios have room for 64 links", said[0]["text"])
+        self.assertIn("limits.links is 65, but the radios allow 64 links", said[0]["text"])
         self.assertIn("LimitNOFILE", said[0]["text"])
         self.assertEqual(gateway.terminate(), 0)
         home.gateway["limits"] = {"links": 64}
         home.write()
         self.assertEqual(self.start_low(home, "gateway").terminate(), 0)
-        self.assertEqual(home.events.find(role="gateway", event="limits-contradict", run=2), [], "as many as there are")
+        self.assertEqual(home.events.find(role="gateway", event="limits-contradict", run=2), [], "limits.links equals that of the radios")
 
     def test_a_process_of_many_pnes_serves_as_many_as_fit_and_then_the_others(self):
         home = self.place(devices=60)
         home.start("server", "gateway")
         self.start_low(home, "pne", hard=80)  # for 40 links
-        self.assertIn("60 devices, and the radio", home.events.find(role="pne", event="limits-contradict")[0]["text"])
+        self.assertIn("60 devices, but the radio", home.events.find(role="pne", event="limits-contradict")[0]["text"])
         home.events.wait(role="gateway", event="confirmed", count=40, timeout=30)
         self.assertTrue(home.events.find(lambda e: "the other PNEs wait until one ends" in e.get("text", ""), role="pne"))
         first = {e["entity"] for e in home.events.find(role="gateway", event="confirmed")}
         for entity in first:
             home.tell_pne("sleep", entity)
-        keyed = set()
-
-        def all_of_them(e):
-            if (e["role"], e["event"]) == ("gateway", "confirmed"):
-                keyed.add(e["entity"])
-            return len(keyed) == 60
-
-        home.events.wait_until(all_of_them, timeout=30, what="60 keyed PNEs")
+        home.wait_for_each()
         self.assertEqual(home.events.find(role="pne", event="key-file-not-written"), [])
         self.end_well(home)
 

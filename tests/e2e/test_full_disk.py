@@ -1,4 +1,4 @@
-"""A disk that fills up: requests are told to wait, nothing is announced that is not durable, and with room again it goes on by itself."""
+"""A disk that fills up: requests are answered `overloaded`, only durable data is announced, and the role recovers when there is space."""
 
 import shutil
 import unittest
@@ -10,12 +10,12 @@ from support.keys import Account
 from support.mount import Tmpfs
 
 DEVICES = 12
-ROOM = 10 << 20  # RocksDB's write buffer of 8 MiB goes into a table file first
+ROOM = 10 << 20  # RocksDB must first write its buffer of 8 MiB to a table file
 
 
 class FullDisk(E2ECase):
     def place(self, disk_of: str, size: str, **options):
-        """A home whose `disk_of` keeps its state on a small disk of its own."""
+        """A home in which the role `disk_of` has its state on a small separate disk."""
         home = self.home(devices=DEVICES, **options)
         home.gateway["timers"]["backoff_max"] = "2s"
         disk = Tmpfs(home.folder / "disk", size)
@@ -29,25 +29,15 @@ class FullDisk(E2ECase):
         home.write()
         return home, disk
 
-    def watched(self, home, role, trouble, count, told_by=None):
-        """Until `trouble` was said `count` times, by `told_by` or the role; the role lives and takes little of the processor."""
+    def watched(self, home, role, trouble, count, logged_by=None):
+        """Waits until `trouble` was logged `count` times, by `logged_by` or the role; the role must run and use little CPU."""
         process = home.role(role)
         used, since = hostile.cpu_seconds(process.pid), home.events.mark()
-        seen = home.events.wait(trouble, role=told_by or role, since=since, count=count, timeout=30)
+        seen = home.events.wait(trouble, role=logged_by or role, since=since, count=count, timeout=30)
         span = max(1.0, seen[-1]["seen"] - seen[0]["seen"])
         self.assertLess(hostile.cpu_seconds(process.pid) - used, 0.5 * span + 0.5, "no busy loop")
         self.assertTrue(process.running())
         return seen
-
-    def keyed_in_the_end(self, home, since=0):
-        keyed = set()
-
-        def all_of_them(e):
-            if (e["role"], e["event"]) == ("gateway", "confirmed"):
-                keyed.add(e["entity"])
-            return len(keyed) == DEVICES
-
-        home.events.wait_until(all_of_them, since=since, timeout=30, what=f"{DEVICES} keyed PNEs")
 
     @staticmethod
     def account(home) -> Account:
@@ -73,13 +63,13 @@ class FullDisk(E2ECase):
         home.events.wait(role="gateway", event="server-connected", timeout=10)
         disk.fill()
         home.start("pne")
-        # The server writes lines about refusals at a bounded rate; the gateway hears each of them.
+        # The server logs refusals at a limited rate; the gateway receives each of them.
         def is_overloaded(e):
             return e["event"] == "server-refused" and e["text"].startswith("overloaded")
 
-        full = self.watched(home, "server", is_overloaded, count=DEVICES, told_by="gateway")
-        self.assertTrue(home.events.find(lambda e: "make room" in e.get("text", ""), role="server", event="write-failed"))
-        self.assertEqual(len(home.events.find(role="server", event="store-write-failed")), 1, "said once")
+        full = self.watched(home, "server", is_overloaded, count=DEVICES, logged_by="gateway")
+        self.assertTrue(home.events.find(lambda e: "free some space" in e.get("text", ""), role="server", event="write-failed"))
+        self.assertEqual(len(home.events.find(role="server", event="store-write-failed")), 1, "logged once")
         refused = {e["entity"] for e in full}
         for entity in refused:
             stored, answered = (len(home.events.find(role="server", event=kind, entity=entity))
@@ -87,12 +77,12 @@ class FullDisk(E2ECase):
             self.assertLessEqual(answered, stored, "no answer without a durable set")
         disk.make_room()
         self.assertGreaterEqual(disk.free(), ROOM)
-        self.keyed_in_the_end(home)
+        home.wait_for_each()
         self.assertTrue(home.events.find(role="server", event="store-resumed"))
         self.end_well(home)
-        # What was written over the full disk and after it is there at the next start.
+        # Rows written while the disk was full and afterwards are there at the next start.
         home.start()
-        self.keyed_in_the_end(home, since=home.role("gateway").since)
+        home.wait_for_each(home.role("gateway").since)
         self.assertEqual(home.events.find(role="gateway", run=2, event="requested"), [])
 
     def test_of_the_gateway(self):
@@ -102,13 +92,13 @@ class FullDisk(E2ECase):
         disk.fill()
         home.start("pne")
         self.watched(home, "gateway", lambda e: e["event"] == "record-not-written", count=DEVICES)
-        self.assertIn("make room", home.events.find(role="gateway", event="record-not-written")[0]["text"])
-        self.assertEqual(len(home.events.find(role="gateway", event="store-write-failed")), 1, "said once")
-        self.assertEqual(set(home.pnes()), {e for e, _ in home.devices}, "the control socket answers")
+        self.assertIn("free some space", home.events.find(role="gateway", event="record-not-written")[0]["text"])
+        self.assertEqual(len(home.events.find(role="gateway", event="store-write-failed")), 1, "logged once")
+        self.assertEqual(set(home.pnes()), {e for e, _ in home.devices}, "the control socket still answers")
         delivered = {e["entity"] for e in home.events.find(role="gateway", event="delivering")}
         self.assertLess(len(delivered), DEVICES)
         disk.make_room()
-        self.keyed_in_the_end(home)
+        home.wait_for_each()
         self.assertTrue(home.events.find(role="gateway", event="store-resumed"))
         for entity, _ in home.devices:
             kinds = self.order(home, "gateway", entity, ("answered", "delivering", "confirmed"))
@@ -118,20 +108,20 @@ class FullDisk(E2ECase):
     def test_of_the_pnes(self):
         home, disk = self.place("pne", "256k", rekey="2s")
         home.start()
-        self.keyed_in_the_end(home)
+        home.wait_for_each()
         before = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
-        # Again and again: a file that was being replaced while the disk was filled gives its room back.
+        # Fill repeatedly: a file that was just being replaced frees its space again.
         poll(lambda: disk.fill() or len(home.events.find(role="pne", event="key-file-not-written")) >= 3, timeout=15, what="failed writes")
         said = home.events.find(role="pne", event="key-file-not-written")[0]
         self.assertIn("No space left on device", said["text"])
         self.assertIn(str(disk.folder), said["text"])
-        self.assertEqual(self.account(home).faults, [], "what was accepted or confirmed is on the disk")
+        self.assertEqual(self.account(home).faults, [], "accepted and confirmed keys are on the disk")
         kept = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
-        self.assertEqual(set(kept), set(before), "the files of before are whole")
+        self.assertEqual(set(kept), set(before), "the earlier files are intact")
         self.assertEqual([n for n, content in kept.items() if len(content) < len(before[n]) // 2], [])
         since = home.events.mark()
         disk.make_room()
-        self.keyed_in_the_end(home, since=since)
+        home.wait_for_each(since)
         self.end_well(home)
 
 

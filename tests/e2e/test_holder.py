@@ -1,5 +1,5 @@
-"""A gateway is gone for good and another one of the same user takes its place: who says what, how an operator frees the devices, and
-what the old gateway does when it comes back after all."""
+"""A gateway is lost and another one of the same user replaces it: messages, release of the devices by an operator, and the return of the
+old gateway."""
 
 import json
 import unittest
@@ -34,7 +34,7 @@ class Replaced(E2ECase):
     def release(self, *args):
         return self.place.cli("entity", "release", *args, "--config", "server.yaml")
 
-    def test_says_who_holds_the_devices_and_goes_on_after_their_release(self):
+    def test_the_server_names_the_holder_until_the_devices_are_released(self):
         place = self.place
         place.start()
         self.each(role="gateway", event="confirmed")
@@ -44,14 +44,14 @@ class Replaced(E2ECase):
         self.each(role="server", event="held-by-other")
         for entity in self.entities:
             said = place.events.find(role="server", event="held-by-other", entity=entity)[0]["text"]
-            self.assertRegex(said, rf"gateway {OLD} holds the device since 20\d\d-.*Z, last heard of it \d+ s ago; .*"
+            self.assertRegex(said, rf"gateway {OLD} holds the device since 20\d\d-.*Z, last seen \d+ s ago; .*"
                                    rf"cpns entity release {entity}")
         listed = json.loads(place.cli("pnes", "list", "--json", "--config", "gateway2.yaml").stdout)["pnes"]
         for one in listed:
             self.assertEqual(one["state"], "held_elsewhere", one)
             self.assertRegex(one["reason"], rf"gateway {OLD} holds the device since .*to free it: cpns entity release")
         self.assertIn(f"gateway {OLD} holds", place.cli("pnes", "list", "--config", "gateway2.yaml").stdout)
-        # The commands need the store, and say so.
+        # The commands need the store, and report that the server uses it.
         running = place.cli("entity", "release", self.entities[0], "--config", "server.yaml", check=False)
         self.assertEqual(running.returncode, 1)
         self.assertIn("the server is running; stop it", running.stderr)
@@ -70,7 +70,7 @@ class Replaced(E2ECase):
         self.old_one_comes_back()
 
     def old_one_comes_back(self):
-        """It finds that it is the holder no more, and leaves the devices alone."""
+        """It learns that it is no longer the holder, and leaves the devices alone."""
         place, since = self.place, self.place.events.mark()
         place.role("gateway").start()
         self.each(role="gateway", event="held-elsewhere", since=since, timeout=40)
@@ -81,7 +81,7 @@ class Replaced(E2ECase):
         self.assertEqual(place.role("server").terminate(), 0)
         self.assertEqual(len(place.cli("entity", "list", "--held-by", NEW, "--config", "server.yaml").stdout.splitlines()), 2)
 
-    def test_the_old_one_that_comes_back_first_holds_its_devices_again(self):
+    def test_an_old_gateway_that_returns_first_holds_its_devices_again(self):
         place = self.place
         place.start()
         self.each(role="gateway", event="confirmed")

@@ -1,4 +1,4 @@
-"""Whoever can reach a port of a role and means no good: PNEs are keyed meanwhile, and the role stays as small as it was."""
+"""Hostile peers at every port of a role: PNEs are still keyed meanwhile, and the role's memory does not grow."""
 
 import contextlib
 import random
@@ -29,11 +29,11 @@ class HostilePeers(E2ECase):
         self.addCleanup(self.open.close)
 
     def hold(self, s):
-        """Kept open until the test is over, unless the other side ends it."""
+        """Keeps the socket open until the end of the test, unless the other side closes it."""
         return self.open.enter_context(s)
 
     def link(self):
-        """A radio link that is up: the gateway sends its DREQ."""
+        """Opens a radio link and waits for the DREQ of the gateway."""
         s = self.hold(hostile.dial(self.radio))
         s.sendall(hostile.hello(self.place.network))
         self.assertNotEqual(s.recv(4096), b"")
@@ -63,8 +63,8 @@ class HostilePeers(E2ECase):
         self.served_meanwhile()
         self.end_well()
 
-    def test_one_byte_a_second_or_half_a_frame_and_then_silence(self):
-        """Each may take the time of one handshake, one frame or one line, whatever it sends in it."""
+    def test_peers_that_send_one_byte_per_second_or_half_a_frame_are_cut_off(self):
+        """Each peer gets the time of one handshake, one frame or one line, no matter what it sends."""
         halves = [self.hold(hostile.dial_tls(self.place)), self.link()]
         for s in halves:
             s.sendall(hostile.frame(bytes(100))[:50])
@@ -76,7 +76,7 @@ class HostilePeers(E2ECase):
                 "control": (hostile.dial_unix(self.control), b'{"do":"list"}                  ')}
         running = {name: hostile.Dribble(self.hold(s), data) for name, (s, data) in slow.items()}
         self.served_meanwhile()
-        self.assertEqual(len(self.place.pnes()), 2, "the control socket serves others meanwhile")
+        self.assertEqual(len(self.place.pnes()), 2, "the control socket must serve others meanwhile")
         for name, peer in running.items():
             peer.join(20)
             self.assertIsNotNone(peer.lasted, f"{name} was never cut off")
@@ -87,7 +87,7 @@ class HostilePeers(E2ECase):
         self.assertIn("a frame took too long to arrive", [e["text"] for e in self.place.events.find(event="slow-gateway")])
         self.end_well()
 
-    def test_two_hundred_that_say_nothing(self):
+    def test_two_hundred_silent_connections_do_no_harm(self):
         silent = [self.hold(hostile.dial(at)) for at in (self.server, self.radio) for _ in range(200)]
         for _ in range(200):
             self.hold(hostile.dial_unix(self.control))
@@ -97,8 +97,8 @@ class HostilePeers(E2ECase):
             self.assertTrue(hostile.closed_by_peer(s, 15))
         self.end_well()
 
-    def test_more_connections_than_the_server_takes(self):
-        """limits.connections: further ones wait to be accepted, and a gateway that comes then is served when the flood is over."""
+    def test_more_connections_than_the_server_accepts_wait(self):
+        """Connections beyond limits.connections wait to be accepted; a gateway among them is served when the flood is over."""
         self.place.role("gateway").terminate()
         self.place.role("server").terminate()
         self.place.server["limits"] = {"connections": 8}
@@ -117,9 +117,9 @@ class HostilePeers(E2ECase):
         for _ in range(20):
             noise = dice.randbytes(dice.randrange(1, 4000))
             for at in (self.server, self.radio):
-                self.say_and_leave(hostile.dial(at), noise)
-            self.say_and_leave(hostile.dial_unix(self.control), noise)
-            self.say_and_leave(hostile.dial(self.radio), hostile.hello(self.place.network) + noise)
+                self.send_and_leave(hostile.dial(at), noise)
+            self.send_and_leave(hostile.dial_unix(self.control), noise)
+            self.send_and_leave(hostile.dial(self.radio), hostile.hello(self.place.network) + noise)
             s = self.link()
             for _ in range(20):
                 s.sendall(hostile.frame(bytes([0, 0x80]) + dice.randbytes(dice.randrange(1, 1000))))
@@ -128,17 +128,17 @@ class HostilePeers(E2ECase):
         self.end_well()
 
     @staticmethod
-    def say_and_leave(s, data):
+    def send_and_leave(s, data):
         with contextlib.suppress(OSError), s:
             s.sendall(data)
             hostile.closed_by_peer(s, 0.01)
 
     def test_bad_messages_behind_a_good_certificate(self):
-        """What begins as a request is refused by its id; anything else ends the connection. The next one is served."""
+        """A message with a readable request id is refused; any other ends the connection. The next connection is served."""
         request = bytes([0x83, 3, 0x50]) + bytes(range(16)) + b"\x00"  # IssuerNonce [3, request_id, incarnation]
         with hostile.dial_tls(self.place) as s:
             s.sendall(hostile.frame(request))
-            self.assertEqual(self.answer(s)[:19], bytes([0x84, 4, 0x50]) + bytes(range(16)), "understood as it is")
+            self.assertEqual(self.answer(s)[:19], bytes([0x84, 4, 0x50]) + bytes(range(16)), "the unchanged request is answered")
         refused = {"truncated": request[:-1], "bytes behind it": request + b"\x00", "another shape": b"\x84" + request[1:],
                    "not minimal": request[:-1] + b"\x18\x00", "indefinite length": b"\x9f" + request[1:] + b"\xff",
                    "wrong type": request[:-1] + b"\x60", "largest frame": request + bytes(65536 - len(request)),
@@ -151,18 +151,18 @@ class HostilePeers(E2ECase):
                 try:
                     answer = self.answer(s)
                 except (ConnectionError, OSError):
-                    continue  # it ended the connection
+                    continue  # the server closed the connection
                 if answer:
                     self.assertEqual(answer[:3], b"\x87\x09\x50", "a Refusal")
-                    self.assertIn(b"the request is not understood", answer)
-        told = [0]  # each of them in a line, or in the count of those that were held back
+                    self.assertIn(b"the request cannot be decoded", answer)
+        reported = [0]  # requests with a log line of their own, or counted in refusals-held-back
 
-        def all_told(event):
+        def all_reported(event):
             if event["role"] == "server":
-                told[0] += {"bad-request": 1, "refusals-held-back": int(event.get("lines", 0))}.get(event["event"], 0)
-            return told[0] >= len(refused)
+                reported[0] += {"bad-request": 1, "refusals-held-back": int(event.get("lines", 0))}.get(event["event"], 0)
+            return reported[0] >= len(refused)
 
-        self.place.events.wait_until(all_told, timeout=30, what="a line or a count for each bad request")
+        self.place.events.wait_until(all_reported, timeout=30, what="a log line or a count for each bad request")
         self.assertLessEqual(len(self.place.events.find(role="server", event="bad-request")), 40)
         for size in (0, 65537, 2**31):
             with hostile.dial_tls(self.place) as s:
@@ -173,7 +173,7 @@ class HostilePeers(E2ECase):
 
     @staticmethod
     def answer(s) -> bytes:
-        """The next frame; empty when the connection was ended."""
+        """The next frame; empty if the connection was closed."""
         got = b""
         while len(got) < 4 or len(got) < 4 + struct.unpack(">I", got[:4])[0]:
             more = s.recv(65536)
@@ -182,11 +182,11 @@ class HostilePeers(E2ECase):
             got += more
         return got[4:]
 
-    def test_whoever_only_makes_links_leaves_nothing_behind(self):
-        """Over max_links a connection is closed at once; links that end are forgotten."""
+    def test_links_of_strangers_leave_no_state_behind(self):
+        """Beyond max_links a connection is closed at once; the state of ended links is removed."""
         for _ in range(5):
             for s in [hostile.dial(self.radio) for _ in range(80)]:
-                self.say_and_leave(s, hostile.hello(self.place.network))
+                self.send_and_leave(s, hostile.hello(self.place.network))
         self.served_meanwhile()
         poll(lambda: len(self.place.pnes()) == 2, what="only the two devices are known")
         self.end_well()

@@ -1,5 +1,5 @@
-"""Files that a person wrote: each mistake is one line that says where it is; the daemon says the same as the check; nothing is
-half done."""
+"""Files written by people: each error is one line with its position; the daemon prints the same line as the check; no import is half
+done."""
 
 import contextlib
 import os
@@ -18,7 +18,7 @@ class Configuration(E2ECase):
         self.file = self.place.folder / "server.yaml"
         self.good = self.file.read_text()
 
-    def said(self, *args):
+    def errors_of(self, *args):
         done = self.place.cli(*args, check=False, timeout=20)
         self.assertEqual(done.returncode, 1, done)
         self.assertEqual(done.stdout, "")
@@ -26,14 +26,14 @@ class Configuration(E2ECase):
 
     def refused(self, content, *says, place="{line}:1", line=1):
         self.file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        checked = self.said("config", "check", self.file)
+        checked = self.errors_of("config", "check", self.file)
         self.assertEqual(len(checked), 1, checked)
         self.assertTrue(checked[0].startswith(f"{self.file}:{place.format(line=line)}"), checked[0])
         for text in says:
             self.assertIn(text, checked[0])
-        self.assertEqual(self.said("server", "--config", self.file), checked, "the daemon says the same")
+        self.assertEqual(self.errors_of("server", "--config", self.file), checked, "the daemon must print the same")
 
-    def test_each_kind_of_mistake(self):
+    def test_each_kind_of_error_is_reported_with_its_position(self):
         lines = self.good.count("\n") + 1
         cases = {
             "unknown key": (self.good + "lisen: x\n", "'lisen' is not a key here; did you mean 'listen'?"),
@@ -41,7 +41,7 @@ class Configuration(E2ECase):
             "out of range": (self.good + "handshake_timeout: 2h\n", "must be from 100ms to 1m, not '2h'", "{line}:20"),
             "environment": (self.good + "drain: ${CPNS_NOWHERE}\n", "CPNS_NOWHERE is not set", "{line}:8"),
             "given twice": (self.good + "role: server\n", "'role' is given twice, first in line 1; remove one"),
-            "tab": (self.good + "limits:\n\tconnections: 5\n", "this is no YAML"),
+            "tab": (self.good + "limits:\n\tconnections: 5\n", "this is not YAML"),
             "anchor": (self.good + "drain: &a 5s\n", "an anchor (&a) is not allowed; write the value out", "{line}:8"),
             "second document": (self.good + "---\nrole: server\n", "a second document begins here"),
         }
@@ -53,31 +53,31 @@ class Configuration(E2ECase):
             with self.subTest(name):
                 if says is None:
                     self.file.write_text(content)
-                    checked = self.said("config", "check", self.file)
+                    checked = self.errors_of("config", "check", self.file)
                     self.assertEqual([c.split("'")[1] for c in checked], ["tls", "protector", "store.path"])
                 else:
                     self.refused(content, says)
 
-    def test_what_is_no_file(self):
+    def test_a_path_that_is_not_a_regular_file_is_refused(self):
         for what, says in ((self.place.folder, "this is a folder, not a file"), ("/dev/zero", "the file is larger than 1 MiB"),
                            (self.place.folder / "none.yaml", "the file cannot be opened; is the path right")):
             for command in (("config", "check", what), ("server", "--config", what), ("gateway", "--config", what)):
                 with self.subTest(command):
-                    lines = self.said(*command)
+                    lines = self.errors_of(*command)
                     self.assertEqual(len(lines), 1, lines)
                     self.assertTrue(lines[0].startswith(f"{what}: {says}"), lines)
 
-    def test_all_mistakes_at_once_and_a_running_role_is_not_disturbed(self):
+    def test_all_errors_are_reported_and_a_running_role_is_not_disturbed(self):
         self.place.start("server")
         self.file.write_text(self.good + "lisen: x\ndrain: soon\n")
-        self.assertEqual(len(self.said("config", "check", self.file)), 2)
+        self.assertEqual(len(self.errors_of("config", "check", self.file)), 2)
         self.assertEqual(self.place.role("server").reload()["event"], "reload-refused")
         self.place.start("gateway", "pne")
         self.place.events.wait(role="gateway", event="confirmed", timeout=20)
 
     def test_the_file_of_another_role(self):
         self.assertIn("this is the configuration of a gateway, not of a server",
-                      self.said("server", "--config", self.place.folder / "gateway.yaml")[0])
+                      self.errors_of("server", "--config", self.place.folder / "gateway.yaml")[0])
 
     def test_wrong_command_lines(self):
         for args in ((), ("frobnicate",), ("server",), ("server", "--config"), ("config", "check"), ("pnes", "show"),
@@ -122,7 +122,7 @@ class DeviceLists(E2ECase):
         self.assertEqual(code, 1)
         self.assertIn(f"{self.list}:3: ", text)
         self.assertIn("nothing was imported: 1 rows cannot be used", text)
-        self.assertEqual(self.new(), [], "all rows or none")
+        self.assertEqual(self.new(), [], "an import takes all rows or none")
         code, text = self.load(content, "--partial")
         self.assertEqual((code, self.new()), (1, [self.entity(1), self.entity(3)]))
         self.assertIn(f"{self.list}:3: ", text)
@@ -160,7 +160,7 @@ class DeviceLists(E2ECase):
             self.assertLess(len(text), 300)
 
     def test_an_endless_line_is_read_no_further_than_a_line_may_be(self):
-        """From a pipe, which shows how much was taken."""
+        """Uses a pipe, which shows how much was read."""
         tube = self.place.folder / "tube"
         os.mkfifo(tube, 0o600)
         child = subprocess.Popen([cpns_binary(), "device", "import", tube, "--config", "server.yaml"],

@@ -1,4 +1,4 @@
-"""A radio in a process of its own: kills, halts and crashes of it, and the end of its role, leave all else as it was."""
+"""A radio in its own process: its kills, halts and crashes, and the end of its role, do not affect anything else."""
 
 import json
 import os
@@ -40,18 +40,8 @@ class Isolation(E2ECase):
         home.gateway["timers"]["backoff_max"] = "1s"
         home.write()
         home.start()
-        self.keyed(home)
+        home.wait_for_each()
         return home
-
-    def keyed(self, home, since=0, timeout=30):
-        missing = {entity for entity, _ in home.devices}
-
-        def done(e):
-            if (e["role"], e["event"]) == ("gateway", "confirmed"):
-                missing.discard(e["entity"])
-            return not missing
-
-        home.events.wait_until(done, since=since, timeout=timeout, what="a key for each PNE")
 
     def the_child(self, home, role):
         child, = poll(lambda: radio_children(home.role(role)), what=f"a radio process of the {role}")
@@ -74,11 +64,11 @@ class Isolation(E2ECase):
                 self.assertEqual(gateway.wait(), 0 if end == signal.SIGTERM else -9)
                 since = home.events.mark()
                 gateway.start()
-                self.keyed(home, since)
+                home.wait_for_each(since)
         self.assertEqual(home.events.find(lambda e: e["event"] in kill_radios.LOST, role="gateway"), [])
         self.end(home)
 
-    def test_what_its_radio_counts_outlives_its_process(self):
+    def test_the_counters_of_a_radio_outlive_its_process(self):
         home = self.isolated()
         gateway = home.role("gateway")
 
@@ -111,7 +101,7 @@ class Isolation(E2ECase):
         of_gateway, of_pne = self.the_child(home, "gateway"), self.the_child(home, "pne")
         self.assertEqual(home.role("pne").kill9(), -9)
         poll(lambda: is_gone(of_pne), timeout=5, what="the radio process ends with a role that was killed")
-        # One that stands still cannot see that its socket was closed.
+        # A halted process cannot notice that its socket was closed.
         os.kill(of_gateway, signal.SIGSTOP)
         self.assertEqual(home.role("gateway").kill9(), -9)
         poll(lambda: is_gone(of_gateway), timeout=5, what="so does one that stands still")
@@ -123,51 +113,51 @@ class Isolation(E2ECase):
         children = [self.the_child(home, name) for name in ("gateway", "pne")]
         for child in children:
             os.kill(child, signal.SIGTERM)
-        self.keyed(home, home.events.mark())
+        home.wait_for_each(home.events.mark())
         self.assertEqual([self.the_child(home, name) for name in ("gateway", "pne")], children)
         self.end(home)
         self.assertEqual(home.events.find(event="radio-ended", since=since), [])
 
-    def test_one_that_stands_still_is_replaced(self):
+    def test_a_halted_process_is_replaced(self):
         home = self.isolated()
         child, since = self.the_child(home, "gateway"), home.events.mark()
         os.kill(child, signal.SIGSTOP)
         ended = home.events.wait(role="gateway", event="radio-ended", since=since)[0]
         self.assertEqual(ended["text"], "the radio's process did not answer for 3000 ms")
         self.assertTrue(is_gone(child))
-        self.keyed(home, home.events.mark())
+        home.wait_for_each(home.events.mark())
         self.end(home)
 
-    def test_one_that_cannot_be_opened_any_more(self):
+    def test_a_radio_that_can_no_longer_be_opened_is_retried_with_growing_pauses(self):
         home = self.home(devices=2, rekey="1s")
         switch = home.folder / "crash"
         home.gateway["transports"].append({"name": "unruly", "plugin": str(UNRULY), "isolation": "process",
                                            "params": {"does": "crash in open later", "once": str(switch)}})
         home.write()
         home.start()
-        self.keyed(home)
+        home.wait_for_each()
         switch.touch()
         os.kill(self.the_child(home, "gateway"), signal.SIGKILL)
         said = home.events.wait(role="gateway", event="radio-ended", level="error", timeout=30)[0]
-        self.assertIn("unruly.so was ended by signal 11 (Segmentation fault) while it was opened", said["text"])
+        self.assertIn("unruly.so was killed by signal 11 (Segmentation fault) while it was opened", said["text"])
         self.assertEqual((said["transport"], said["starts_in_vain"]), ("unruly", "5"))
         pauses = [int(e["again_in_ms"]) for e in home.events.find(role="gateway", event="radio-ended")]
-        self.assertGreater(pauses[-1], 4 * pauses[0], "they grow")
-        self.keyed(home, home.events.mark())  # the radio beside it
+        self.assertGreater(pauses[-1], 4 * pauses[0], "the pauses must grow")
+        home.wait_for_each(home.events.mark())  # the radio beside it
         switch.unlink()
         home.events.wait(role="gateway", event="radio-restarted", transport="unruly")
-        # A new gateway refuses it at once, and serves the other one.
+        # A new gateway refuses this radio at once, and serves the other one.
         switch.touch()
         self.end(home, "gateway")
         home.role("gateway").start()
         refused = home.events.wait(role="gateway", event="radio-refused", since=home.role("gateway").since)[0]
         self.assertRegex(refused["text"], r"gateway\.yaml:\d+:\d+: transport unruly: .*Segmentation fault")
-        self.keyed(home, home.events.mark())
+        home.wait_for_each(home.events.mark())
         self.end(home)
 
-    def test_a_refused_parameter_has_its_place(self):
+    def test_a_refused_parameter_is_reported_with_its_position(self):
         home = self.home(devices=1)
-        params = {"colour": "red"}  # unruly declares no list, so it says so itself when it is opened
+        params = {"colour": "red"}  # unruly declares no parameters, so it refuses this one itself when it is opened
         home.gateway["transports"].append({"name": "unruly", "plugin": str(UNRULY), "isolation": "process", "params": params})
         home.write()
         home.start()

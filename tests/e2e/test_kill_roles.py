@@ -1,4 +1,4 @@
-"""A few rounds of kill_roles.py for each role, and the proof that its account finds what it looks for."""
+"""A few rounds of kill_roles.py for each role, and tests that its account finds planted faults."""
 
 import os
 import random
@@ -29,7 +29,7 @@ class KillRoles(unittest.TestCase):
 
 
 class Planted(E2ECase):
-    """Each of these is what a broken role would leave behind."""
+    """Each test plants a fault that a broken role would leave behind."""
 
     def setUp(self):
         self.place = self.home(devices=0)
@@ -39,16 +39,16 @@ class Planted(E2ECase):
         return {"entity": ENTITY, "epoch": f"1.{index}", "sha256": digest, **more}
 
     def held(self, pne: list, gateway: list, server=None) -> dict:
-        """Stores as of one moment; the server has what the gateway has if nothing is said."""
+        """The content of the stores at one moment; without `server` the server has the keys of the gateway."""
         cut = {"pne": pne, "gateway": gateway, "server": gateway if server is None else server}
         for role, keys in cut.items():
             for k in keys:
                 self.account._name(role, k)
-        self.account._hear()
+        self.account._read_events()
         self.account._compare(cut)
         return cut
 
-    def said(self, role: str, event: str, index: int):
+    def log(self, role: str, event: str, index: int):
         self.place.events.put(role, 1, {"event": event, "entity": ENTITY, "epoch": f"1.{index}"})
 
     def own(self, index: int, digest: str) -> dict:
@@ -56,9 +56,9 @@ class Planted(E2ECase):
 
     def test_a_good_history_has_no_faults(self):
         for index, digest in enumerate("abc"):
-            self.said("gateway", "delivering", index)
-            self.said("pne", "key-accepted", index)
-            self.said("gateway", "confirmed", index)
+            self.log("gateway", "delivering", index)
+            self.log("pne", "key-accepted", index)
+            self.log("gateway", "confirmed", index)
             self.held([self.key(index, digest, use="current")], [self.own(index, digest)])
         self.assertEqual(self.account.faults, [])
         self.assertEqual(self.account.cuts, 0)
@@ -79,20 +79,20 @@ class Planted(E2ECase):
         self.assertIn("the server has lost that key", self.account.faults[0])
 
     def test_a_confirmed_key_that_the_gateway_forgot(self):
-        self.said("gateway", "confirmed", 1)
+        self.log("gateway", "confirmed", 1)
         self.held([self.key(1, "b", use="pending")], [self.own(0, "a"), self.key(1, "b", set="5e7", use="handed_out")])
         self.assertEqual(len(self.account.faults), 1, self.account.faults)
         self.assertIn("the gateway's own key is (1, 0)", self.account.faults[0])
 
     def test_an_acknowledged_key_that_the_pne_forgot(self):
-        self.said("pne", "key-accepted", 1)
+        self.log("pne", "key-accepted", 1)
         self.held([self.key(0, "a", use="current")], [self.own(0, "a")])
         self.assertEqual(len(self.account.faults), 1, self.account.faults)
         self.assertIn("the PNE holds 1.0", self.account.faults[0])
 
     def test_an_index_that_went_into_two_deliveries(self):
-        self.said("gateway", "delivering", 3)
-        self.said("gateway", "delivering", 3)
+        self.log("gateway", "delivering", 3)
+        self.log("gateway", "delivering", 3)
         self.held([], [])
         self.assertEqual(self.account.faults, [f"{ENTITY}: index 1.3 went into two deliveries"])
 

@@ -1,5 +1,5 @@
-"""What lies in the memory of a running role: a search for secrets through all of it. Where a secret has to live it is allowed, a few
-times; where it was only used, none of it may be left."""
+"""Searches the whole memory of a running role for secrets. A role that must keep a secret may have a few copies; a role that only used it
+must have none."""
 
 import hashlib
 import hmac
@@ -19,7 +19,7 @@ from support.home import poll  # noqa: E402
 from support.keys import ROLES, copied, read_keys  # noqa: E402
 
 PIECE = 1 << 20
-# How often a secret may be found: one of a kind (the most of all its secrets). What is not named here: never.
+# How many copies of one secret of a kind may be found at most. Kinds without an entry: none.
 ALLOWED = {
     "server": {"StoredKey": 4, "eukey": 0},
     "gateway": {"ClientKey": 2, "eukey": 4},
@@ -28,7 +28,7 @@ ALLOWED = {
 
 
 def memory_of(pid: int):
-    """All that may be read of it, in pieces that overlap by 64 bytes."""
+    """All readable memory of the process, in pieces that overlap by 64 bytes."""
     maps = pathlib.Path(f"/proc/{pid}/maps").read_text().splitlines()
     with open(f"/proc/{pid}/mem", "rb", buffering=0) as memory:
         for line in maps:
@@ -45,7 +45,7 @@ def memory_of(pid: int):
 
 
 def found_in(pid: int, wanted: dict) -> dict:
-    """Name to how often its bytes are there."""
+    """Number of copies for each name."""
     counts = dict.fromkeys(wanted, 0)
     for piece in memory_of(pid):
         for name, secret in wanted.items():
@@ -87,7 +87,7 @@ class Memory(E2ECase):
         return home
 
     def collect(self, home) -> dict:
-        """All EUKeys that the stores hold now, and of whom."""
+        """All EUKeys that are now in the stores, by role."""
         held = {}
         with copied(home) as folder:
             for role in ROLES:
@@ -108,8 +108,8 @@ class Memory(E2ECase):
 
         home.events.wait_until(enough, since=home.events.mark(), timeout=60, what=f"{times} updates of each device")
 
-    def test_no_secret_stays_where_it_was_only_used(self):
-        # Lengths of user names at which what holds ClientKey grew differently.
+    def test_a_role_that_only_used_a_secret_keeps_no_copy(self):
+        # Two lengths of user names, at which the buffers around ClientKey grow differently.
         for user in ("a@b.example", "somebody.with.a.longer.name@example.org"):
             with self.subTest(user):
                 home = self.place(user)
@@ -124,7 +124,7 @@ class Memory(E2ECase):
                 home.tell_pne("sleep")
                 poll(lambda: all(p["state"] == "asleep" for p in home.pnes().values()), what="devices asleep")
                 held = self.collect(home)
-                self.assertTrue(old["pne"] - held["pne"], "keys were replaced meanwhile")
+                self.assertTrue(old["pne"] - held["pne"], "no key was replaced meanwhile")
                 self.search(home, held)
 
     def search(self, home, held: dict):
@@ -142,10 +142,10 @@ class Memory(E2ECase):
                         allowed = 0
                     most[kind] = max(most.get(kind, 0), count)
                     if count > allowed:
-                        faults.append(f"{role}: {name} is there {count} times, allowed are {allowed}")
+                        faults.append(f"{role}: {count} copies of {name}, allowed are {allowed}")
                 return not faults
 
-            # An actor of the server leaves memory a moment after its last request.
+            # An actor of the server frees its memory shortly after its last request.
             try:
                 poll(settled, timeout=8, every=1.0, what="nothing found")
             except AssertionError:

@@ -1,4 +1,4 @@
-"""Files that a configuration names: what stands in them, who may read them, what a killed process left of them."""
+"""Files that a configuration names: their content, their permissions, and leftovers of a killed process."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ import unittest
 from support.case import E2ECase
 from support.process import Role, cpns_binary
 
-OTHER = 12345  # a user and a group that nobody else has
+OTHER = 12345  # an unused user and group id
 
 
 class NamedFiles(E2ECase):
@@ -19,7 +19,7 @@ class NamedFiles(E2ECase):
         self.assertEqual(role.wait(20), 1, self.place.events.tail())
         return (self.place.folder / f"{name}.err").read_text()
 
-    def test_the_start_and_the_check_name_the_place_of_a_file_that_is_wrong(self):
+    def test_the_start_and_the_check_report_the_position_of_a_bad_file(self):
         for name, file, key in (("server", "tls/server.pem", "tls.certificate"), ("gateway", "gateway.kek", "protector.file"),
                                 ("pne", "devices.csv", "devices_file")):
             with self.subTest(file):
@@ -42,14 +42,14 @@ class NamedFiles(E2ECase):
             self.addCleanup(second.shut_down)
             self.assertEqual(second.spawn().wait(20), 1)
             self.assertIn(f"held by process {gateway.pid}", (self.place.folder / "second.err").read_text())
-            self.assertTrue(ready.exists(), "the second start leaves the file of the first one")
+            self.assertTrue(ready.exists(), "the second start must not remove the file of the first process")
             gateway.kill9()
             self.assertTrue(ready.exists())
             broken = self.place.folder / "tls/gateway.key"
             kept = broken.read_bytes()
             broken.unlink()
             self.fails_to_start("gateway")
-            self.assertFalse(ready.exists(), "the next start removes it though it fails")
+            self.assertFalse(ready.exists(), "the next start removes it, even if it fails")
             with open(os.open(broken, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as out:
                 out.write(kept)
             gateway.start()
@@ -57,15 +57,15 @@ class NamedFiles(E2ECase):
         with open(self.place.folder / "gateway.yaml", "a") as out:
             out.write("lisen: 1\n")
         self.fails_to_start("gateway")
-        self.assertFalse(ready.exists(), "also when the configuration is wrong")
+        self.assertFalse(ready.exists(), "also if the configuration is wrong")
         self.place.write()
         gateway.start()
         self.assertEqual(gateway.terminate(), 0)
         self.assertFalse(ready.exists())
 
     @unittest.skipUnless(os.geteuid() == 0, "needs root")
-    def test_secrets_that_root_lends_to_the_group_of_the_role(self):
-        """As Kubernetes mounts them: a folder of links, files of root's that the group may read."""
+    def test_secrets_that_root_owns_and_the_group_may_read_are_accepted(self):
+        """As Kubernetes mounts them: a folder of links to files that root owns and the group may read."""
         folder, tls = self.place.folder, self.place.folder / "tls"
         (tls / "..v1").mkdir()
         (tls / "..data").symlink_to("..v1")
@@ -86,9 +86,9 @@ class NamedFiles(E2ECase):
         secrets[0].chmod(0o460)
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         self.assertIn("'tls.key': private key file", done.stderr)
-        self.assertIn("group or others may use this file of a secret (mode 0460)", done.stderr)
+        self.assertIn("group or others have access to this secret file (mode 0460)", done.stderr)
 
-    def test_a_wrong_parameter_on_the_command_line_is_told_as_such(self):
+    def test_a_wrong_parameter_on_the_command_line_is_reported(self):
         for command in (("demo", "--transport"), ("transport", "check")):
             with self.subTest(command):
                 done = self.place.cli(*command, "tcp:127.0.0.1:7000,mtuu=200", check=False)

@@ -1,5 +1,5 @@
-"""Names of servers: one that nobody knows yet is waited for, and all addresses of one that has several are tried. Each role has a file of
-names of its own, in a network without a name server."""
+"""Names of servers: a role waits for a name that does not resolve yet, and tries all addresses of a name. Each role has its own hosts
+file, in a network without a name server."""
 
 import contextlib
 import json
@@ -14,12 +14,12 @@ from support import machines
 from support.case import E2ECase
 from support.home import poll
 
-NAME = "no-such-host.invalid"  # RFC 2606: nobody will ever have it
+NAME = "no-such-host.invalid"  # reserved by RFC 2606
 GETS = "import json, socket; print(json.dumps([a[4][0] for a in socket.getaddrinfo({name!r}, 1, type=socket.SOCK_STREAM)]))"
 
 
 class Rude:
-    """Takes connections and cuts each of them at its first bytes; counts those."""
+    """Accepts connections, closes each of them at its first bytes, and counts them."""
 
     def __init__(self, address: str, port: int):
         self.hellos, self._listener = 0, socket.create_server((address, port), backlog=64)
@@ -27,7 +27,7 @@ class Rude:
         self._thread.start()
 
     def _run(self):
-        with contextlib.suppress(OSError):  # it is closed
+        with contextlib.suppress(OSError):  # the listener was closed
             while True:
                 with self._listener.accept()[0] as peer:
                     peer.settimeout(5)
@@ -41,7 +41,7 @@ class Rude:
 
 
 class Deaf:
-    """Its queue is full: whatever else comes is dropped, as at a site without power."""
+    """A listener with a full queue: further connections are dropped, as at a site without power."""
 
     def __init__(self, address: str, port: int):
         self._sockets = [socket.create_server((address, port), backlog=0)]
@@ -86,7 +86,7 @@ class LateNames(NamesCase):
         server = home.role("server").spawn()
         said = home.events.wait(role="server", event="not-listening", level="error")[0]
         self.assertIn(f"listen: {NAME}:{home.server_port}: ", said["text"])
-        self.assertIn("no gateway can connect until it is there", said["text"])
+        self.assertIn("no gateway can connect; retrying", said["text"])
         home.start("gateway")
         home.events.wait(role="gateway", event="server-unreachable")
         self.assertTrue(server.running())
@@ -97,7 +97,7 @@ class LateNames(NamesCase):
         home.events.wait(role="gateway", event="server-connected")
         self.assertEqual(server.terminate(), 0)
 
-    def test_a_server_that_waits_for_its_name_ends_when_it_is_told(self):
+    def test_a_server_that_waits_for_its_name_ends_on_sigterm(self):
         home = self.place()
         home.server["listen"] = f"{NAME}:{home.server_port}"
         home.write()
@@ -117,14 +117,14 @@ class LateNames(NamesCase):
         self.assertEqual(home.events.find(role="gateway", event="server-connected"), [])
         self.give_names(home.address)
         home.events.wait(role="gateway", event="confirmed", timeout=60)
-        self.assertEqual(len(home.events.find(role="gateway", event="server-unreachable")), 1, "the same refusal is said once")
+        self.assertEqual(len(home.events.find(role="gateway", event="server-unreachable")), 1, "the same refusal is logged once")
         for name in ("pne", "gateway", "server"):
             self.assertEqual(home.role(name).terminate(), 0, name)
 
 
 class SeveralAddresses(NamesCase):
     def place(self, **options):
-        """`first` is what the gateway tries first; the server listens at the other address of the name."""
+        """The gateway tries the address `first` first; the server listens at the other address of the name."""
         home = super().place(**options)
         self.give_names(home.address, "127.10.0.9")
         self.first, second = json.loads(self.within(sys.executable, "-c", GETS.format(name=NAME)).stdout)
@@ -146,7 +146,7 @@ class SeveralAddresses(NamesCase):
         self.assertEqual(len(home.events.find(role="gateway", event="server-unreachable")), 1)
         self.assertEqual(rude.hellos, 1)
 
-    def test_an_address_that_does_not_answer_gives_way_within_the_attempt(self):
+    def test_an_address_that_does_not_answer_is_skipped_within_the_attempt(self):
         home = self.place()
         self.put(Deaf, home)
         home.start("server", "gateway")
@@ -155,7 +155,7 @@ class SeveralAddresses(NamesCase):
 
     def test_the_address_that_was_reached_is_the_first_one_of_the_next_attempt(self):
         home = self.place()
-        home.start("server", "gateway")  # nobody is at the first address
+        home.start("server", "gateway")  # the first address has no listener
         home.events.wait(role="gateway", event="server-connected", timeout=60)
         self.assertEqual(home.events.find(role="gateway", event="server-unreachable"), [])
         rude = self.put(Rude, home)

@@ -1,4 +1,4 @@
-"""A radio that is no good is refused with one clear line, while the good one next to it serves its PNEs."""
+"""A broken radio is refused with one clear line, while the working one next to it serves its PNEs."""
 
 import os
 import pathlib
@@ -10,19 +10,19 @@ from support.process import cpns_binary
 
 BAD = pathlib.Path(os.environ.get("CPNS_BAD_PLUGINS") or pathlib.Path(cpns_binary()).parents[1] / "tests/unit/plugins/bad")
 
-REFUSED = {  # what is wrong with it, and what the gateway says
+REFUSED = {  # name of the bad plugin, and the message of the gateway
     "other_abi": "is built for interface version 2.1, this program has 1.1",
-    "missing_symbol": "exports no symbol cpns_transport_entry: it is no radio plugin",
-    "crash_in_open": "was ended by signal 11 (Segmentation fault) while it was probed; it is not loaded",
-    "abort_in_open": "was ended by signal 6 (Aborted) while it was probed; it is not loaded",
+    "missing_symbol": "exports no symbol cpns_transport_entry: it is not a radio plugin",
+    "crash_in_open": "was killed by signal 11 (Segmentation fault) while it was probed; it is not loaded",
+    "abort_in_open": "was killed by signal 6 (Aborted) while it was probed; it is not loaded",
     "exit_in_open": "ended with exit code 0 while it was probed; it is not loaded",
-    "eats_memory": "took more than 512 MiB of memory while it was probed; it is not loaded",
+    "eats_memory": "used more than 512 MiB of memory while it was probed; it is not loaded",
     "loop_in_open": "did not finish load, open and close within 6000 ms; it is not loaded",
 }
 
 
 class Plugins(E2ECase):
-    def test_bad_ones_beside_a_good_one(self):
+    def test_broken_radios_do_not_disturb_a_working_one(self):
         home = self.home(devices=2)
         good = home.gateway["transports"]
         no_elf = home.folder / "script.so"
@@ -38,8 +38,8 @@ class Plugins(E2ECase):
         begun = time.monotonic()
         home.start()
         self.assertLess(time.monotonic() - begun, 15)
-        for kind, says in (REFUSED | {"script": "it is no shared object", "elsewhere": "it is for another machine: AArch64",
-                                         "nowhere": "there is no file"}).items():
+        for kind, says in (REFUSED | {"script": "it is not a shared object", "elsewhere": "it is built for another machine: AArch64",
+                                         "nowhere": "file not found"}).items():
             with self.subTest(kind):
                 said = home.events.find(role="gateway", event="radio-refused", transport=kind)
                 self.assertEqual(len(said), 1, home.events.tail())
@@ -50,11 +50,11 @@ class Plugins(E2ECase):
                 self.assertNotIn("\n", said[0]["text"])
         self.assertEqual([e["transport"] for e in home.events.find(role="gateway", event="radio-open")], ["radio"])
         home.events.wait(role="gateway", event="confirmed", count=2, timeout=20)
-        self.assertEqual(home.events.find(event="raw"), [], "nothing that a plugin printed came through")
+        self.assertEqual(home.events.find(event="raw"), [], "output of a plugin must not appear")
         for name in ("pne", "gateway", "server"):
             self.assertEqual(home.role(name).terminate(), 0, name)
 
-    def test_with_no_good_one_the_gateway_ends(self):
+    def test_a_gateway_without_a_working_radio_ends(self):
         home = self.home(devices=1)
         home.gateway["transports"] = [{"name": "radio", "plugin": str(BAD / "crash_in_open.so")}]
         home.write()
@@ -63,7 +63,7 @@ class Plugins(E2ECase):
         self.assertIn("no transport can be used: ", said)
         self.assertIn("crash_in_open.so", said)
 
-    def test_a_pne_says_the_same(self):
+    def test_a_pne_reports_the_same(self):
         home = self.home(devices=1)
         home.pne["transports"] = [{"name": "radio", "plugin": str(BAD / "other_abi.so")}]
         home.write()
@@ -86,7 +86,7 @@ class Plugins(E2ECase):
         checked = home.cli("config", "check", "gateway.yaml", check=False)
         self.assertEqual(checked.returncode, 1, checked.stdout)
         self.assertRegex(checked.stdout + checked.stderr, r"gateway\.yaml:\d+:\d+: .*announce.*239\.1\.2\.3.* is a multicast group")
-        # An address that this machine has not got now is a matter of the machine.
+        # An address that this machine does not have now is not an error of the file.
         params.update({"listen": "192.0.2.77:7000", "announce": "192.0.2.255:7000"})
         home.write()
         self.assertEqual(home.cli("config", "check", "gateway.yaml").returncode, 0)

@@ -1,4 +1,4 @@
-"""The real gateway and server take the second PNE, written from docs/protocol.md alone, through its whole life."""
+"""The real gateway and server serve the second PNE, written only from docs/protocol.md, through its whole life."""
 
 import json
 import unittest
@@ -14,7 +14,7 @@ def epoch(index: int, generation=1) -> int:
 
 class PythonPne(E2ECase):
     def place(self, rekey="1s", lowest_suite=2, mtu=None, devices=1):
-        """A running server and gateway, and the first device that there is."""
+        """Starts server and gateway. Returns the home and its first device."""
         home = self.home(devices=devices, rekey=rekey, level="debug")
         home.gateway["lowest_suite"] = lowest_suite
         home.listen_at_fixed_port()
@@ -31,7 +31,7 @@ class PythonPne(E2ECase):
         return [e["event"] for e in home.events.find(role=role, entity=entity) if e["event"] in among]
 
     def end_well(self, home):
-        """The roles live, end in order when told to, and nobody has died or complained."""
+        """The roles still run, end with 0 on SIGTERM, and logged no error."""
         for name in ("gateway", "server"):
             self.assertTrue(home.role(name).running(), name)
             self.assertEqual(home.role(name).terminate(), 0, name)
@@ -57,7 +57,7 @@ class PythonPne(E2ECase):
         self.assertEqual(self.kinds(home, "gateway", entity, FIRST_CONTACT)[:5], FIRST_CONTACT)
         for kind in ("delivering", "confirmed"):
             self.assertEqual([e["epoch"] for e in gateway if e["event"] == kind], ["1.0", "1.1", "1.2"], kind)
-        retired = [e["epoch"] for e in gateway if e["event"] == "retired"]  # said again at the next exchange: it may have been lost
+        retired = [e["epoch"] for e in gateway if e["event"] == "retired"]  # repeated at the next exchange, because it may have been lost
         self.assertEqual(sorted(set(retired)), ["1.0", "1.1", "1.2"])
         self.assertEqual([e["text"] for e in gateway if e["event"] == "requested"], ["first"], "updates need no server")
         self.assertIn("the device goes to sleep", [e["text"] for e in gateway if e["event"] == "asleep"])
@@ -76,7 +76,7 @@ class PythonPne(E2ECase):
         self.whole_life(suite=2, mtu=23)
 
     def test_wake_up_renews_at_once(self):
-        """The timer is a day away: the second key can come of the wake-up alone."""
+        """The timer is a day away, so only the wake-up can cause the second key."""
         home, entity, tk = self.place(rekey="1d")
         pne = home.python_pne(entity, tk, "--wake-after", 1, "--stop-after", 2, "--timeout", 30)
         self.assertEqual(pne.wait(40), 0, home.events.tail())
@@ -87,13 +87,13 @@ class PythonPne(E2ECase):
         self.end_well(home)
 
     def test_a_forgetful_device_is_healed(self):
-        """Its battery ran flat: the gateway goes on with the next key of the set, unchained, and needs no server for it."""
+        """Its battery ran flat: the gateway delivers the next key of the set, unchained, without the server."""
         home, entity, tk = self.place(rekey="1d")
         pne = home.python_pne(entity, tk, "--wake-after", 1, "--stop-after", 2, "--forget", "--timeout", 30)
         self.assertEqual(pne.wait(40), 0, home.events.tail())
         self.assertEqual(self.said(home, "detected", "epoch")[0], None)
         self.assertEqual(self.said(home, "detected", "epoch")[-1], None)
-        self.assertEqual(self.said(home, "keyed", "epoch"), [epoch(0), epoch(1)], "an index goes into one delivery ever")
+        self.assertEqual(self.said(home, "keyed", "epoch"), [epoch(0), epoch(1)], "an index must not be delivered twice")
         self.assertEqual(self.said(home, "keyed", "chained"), [False, False])
         self.assertEqual(len(home.events.find(role="gateway", event="amnesia", entity=entity)), 1)
         self.assertEqual(len(home.events.find(role="gateway", event="requested", entity=entity)), 1)
@@ -111,13 +111,13 @@ class PythonPne(E2ECase):
         self.end_well(home)
 
     def test_a_wrong_temporary_key_gets_no_key(self):
-        """Whoever says another's Entity ID without its Temporary Key gets nothing; the gateway goes on serving others."""
+        """A peer that claims the Entity ID of a device without its Temporary Key gets no key; the gateway still serves others."""
         home, entity, tk = self.place(devices=2)
         home.python_pne(entity, bytes(b ^ 0xFF for b in bytes.fromhex(tk)).hex(), "--timeout", 60, name="impostor")
         refused = home.events.wait(role="server", event="assignment-refused", entity=entity, timeout=20)[0]
         self.assertEqual(refused["status"], "presence_failed")
         home.events.wait(role="gateway", event="presence-failed", entity=entity, timeout=10)
-        # Another device while the impostor goes on trying.
+        # Another device, while the impostor keeps trying.
         pne = home.python_pne(*home.devices[1], "--stop-after", 2, "--timeout", 30)
         self.assertEqual(pne.wait(40), 0, home.events.tail())
         self.assertTrue(home.role("impostor").running())
@@ -129,7 +129,7 @@ class PythonPne(E2ECase):
         self.assertEqual((kept["current"], kept["pending"]), (None, None))
         self.end_well(home)
 
-    def test_a_weaker_suite_than_the_policy_is_not_taken(self):
+    def test_a_suite_below_the_policy_is_refused(self):
         home, entity, tk = self.place(lowest_suite=2)
         pne = home.python_pne(entity, tk, "--suites", 1, "--timeout", 60)
         home.events.wait(role="python-pne", event="rejected", why="no common suite", timeout=20)

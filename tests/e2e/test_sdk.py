@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What an author of a radio has: the installed package and docs/plugin-guide.md, whose commands are run word for word."""
+"""The SDK for authors of radios: the installed package, and the commands of docs/plugin-guide.md, run word for word."""
 import json
 import os
 import pathlib
@@ -82,18 +82,18 @@ class Sdk(unittest.TestCase):
         for name in ("tcp", "loopback", "ble"):
             self.assertIn(str(self.prefix / "lib/cpns/transports" / f"{name}.so"), out)
 
-    def test_what_cannot_be_made_is_said_in_one_line(self):
+    def test_a_radio_that_cannot_be_created_is_reported_in_one_line(self):
         folder = self.empty("refused")
         (folder / "there").mkdir()
         (folder / "there/file").touch()
-        for words, says in (("'A b'", "is no name"), ("tcp", "already"), ("there", "is there already"), ("x --lang pascal", "pascal"),
-                            ("x --folder /proc/nowhere/x", "/proc/nowhere/x")):
+        for words, says in (("'A b'", "is not a valid name"), ("tcp", "already"), ("there", "is there already"),
+                            ("x --lang pascal", "pascal"), ("x --folder /proc/nowhere/x", "/proc/nowhere/x")):
             with self.subTest(words):
                 done = subprocess.run(["bash", "-c", f"{self.prefix}/bin/cpns transport new {words}"], cwd=folder, env=self.env,
                                       capture_output=True, text=True, timeout=20)
                 self.assertIn(done.returncode, (1, 2))
                 self.assertIn(says, done.stderr)
-        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["there"], "nothing half done")
+        self.assertEqual(sorted(p.name for p in folder.iterdir()), ["there"], "no half-created folder is left")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What signals do to the roles and to the demo, and what the exit codes say."""
+"""Signals to the roles and to the demo, and exit codes."""
 
 import os
 import pathlib
@@ -18,13 +18,13 @@ ROLES = ("server", "gateway", "pne")
 
 
 def processes_of(folder: pathlib.Path) -> list:
-    """(pid, command line) of those that were started with a path in `folder`."""
+    """(pid, command line) of the processes that were started with a path in `folder`."""
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
             line = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode() if entry.name.isdigit() else ""
         except OSError:
-            continue  # it ended meanwhile
+            continue  # the process has ended
         if str(folder) in line:
             found.append((int(entry.name), line))
     return found
@@ -48,20 +48,13 @@ class Term(E2ECase):
         self.assertEqual(said[-2:], ["stopped", "process-ended"])
         self.assertTrue(home.events.find(lambda e: e.get("text", "").startswith(text), role=name, event="draining"))
 
-    def test_each_role_ends_with_0_in_the_midst_of_work_and_comes_back(self):
+    def test_each_role_ends_with_0_while_it_works_and_can_be_restarted(self):
         home = self.at_work()
         for name in ROLES:
             self.ends_with_0(home, name, signal.SIGTERM, "SIGTERM")
             since = home.events.mark()
             home.role(name).start()
-            missing = {entity for entity, _ in home.devices}
-
-            def all_renewed(event):
-                if (event["role"], event["event"]) == ("gateway", "confirmed"):
-                    missing.discard(event["entity"])
-                return not missing
-
-            home.events.wait_until(all_renewed, since=since, timeout=30, what=f"a new key for all after the {name} came back")
+            home.wait_for_each(since)
         for name in ROLES:
             self.ends_with_0(home, name, signal.SIGINT, "SIGINT")
         self.assertEqual(home.events.find(level="error"), [])
@@ -69,7 +62,7 @@ class Term(E2ECase):
 
 
 class SecondSignal(E2ECase):
-    """A role whose log goes into a pipe that nobody reads stands still at the next line that it has to say, wherever that is."""
+    """A role whose log goes into a full pipe blocks at the next line that it logs, wherever that is."""
     TERM = 1 << (signal.SIGTERM - 1)
 
     def spawn(self, home, name: str, full=False):
@@ -82,7 +75,7 @@ class SecondSignal(E2ECase):
         return child, read, write
 
     def fill(self, pipe: int):
-        own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)  # the role's end goes on to wait
+        own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)  # the role's end stays blocking
         try:
             for size in (4096, 1):
                 try:
@@ -102,7 +95,7 @@ class SecondSignal(E2ECase):
     def ends_at_the_second_one(self, child):
         child.send_signal(signal.SIGTERM)
         poll(lambda: not self.signals(child, "ShdPnd") & self.TERM, what="the first signal is heard")
-        self.assertIsNone(child.poll(), "it stands still")
+        self.assertIsNone(child.poll(), "the role must be blocked")
         child.send_signal(signal.SIGTERM)
         self.assertEqual(child.wait(10), 1)
 
@@ -134,7 +127,7 @@ class Reload(E2ECase):
     def ignored(self, said: dict) -> list:
         return [k for k in said["ignored_until_restart"].split(", ") if k]
 
-    def test_what_changed_and_what_was_ignored_is_said(self):
+    def test_a_reload_reports_changed_and_ignored_settings(self):
         home = self.home(devices=1)
         home.start()
         said = {name: home.role(name).reload() for name in ROLES}
@@ -153,12 +146,12 @@ class Reload(E2ECase):
         for name in ROLES:
             said = home.role(name).reload()
             self.assertEqual((self.changed(said), self.ignored(said)), expected[name], name)
-        for name in ROLES:  # what was taken over is no change any more; what was ignored still waits
+        for name in ROLES:  # applied settings are no longer reported; ignored ones still are
             said = home.role(name).reload()
             self.assertEqual((self.changed(said), self.ignored(said)), ([], expected[name][1]), name)
         self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
 
-    def test_what_changed_counts_at_once(self):
+    def test_changed_settings_apply_at_once(self):
         home = self.home(devices=2, rekey="1d")
         known, new = (entity for entity, _ in home.devices)
         home.gateway["validation"]["deny"] = [new]
@@ -166,7 +159,7 @@ class Reload(E2ECase):
         home.start()
         home.events.wait(role="gateway", event="confirmed", entity=known)
         self.assertEqual(home.events.find(role="gateway", event="answered", entity=new), [])
-        # The keys of devices in reach are renewed in the new rhythm; the device that was denied is served.
+        # Devices in reach are renewed at the new interval; the device that was denied before is served.
         home.gateway["rekey"] = {"interval": "1s"}
         home.gateway["validation"]["deny"] = []
         home.write()
@@ -227,7 +220,7 @@ class CtrlC(unittest.TestCase):
         self.nothing_is_left()
 
     def test_ctrl_c_at_the_very_beginning(self):
-        for _ in range(5):  # each finds another moment of the first milliseconds
+        for _ in range(5):  # each round hits another moment of the first milliseconds
             demo = self.start("--pnes", "300")
             poll(lambda: list(self.temporary.iterdir()), what="the demo has begun to make its folders", every=0.0005)
             demo.signal(signal.SIGINT)
@@ -260,7 +253,7 @@ class CtrlC(unittest.TestCase):
         self.assertFalse((self.folder / "report.txt").exists())
         self.nothing_is_left()
 
-    def test_ctrl_c_of_init_leaves_no_half_of_a_home(self):
+    def test_ctrl_c_of_init_leaves_no_incomplete_folder(self):
         init = Process("init", [cpns_binary(), "init", "home", "--devices", "100000"], self.events, self.folder)
         self.addCleanup(init.shut_down)
         init.spawn()
@@ -279,7 +272,7 @@ class SecondDaemon(E2ECase):
     def test_two_of_a_kind_on_the_same_store_are_refused(self):
         home = self.home(devices=1, rekey="1s")
         home.start()
-        del home.pne["control_socket"]  # the lock on the key files keeps the second one away, not the socket
+        del home.pne["control_socket"]  # so that the lock on the key files refuses the second process, not the socket
         home.write()
         since = home.events.mark()
         for name in ROLES:
@@ -287,7 +280,7 @@ class SecondDaemon(E2ECase):
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(f"is held by process {home.role(name).pid}", done.stderr.splitlines()[-1])
             self.assertNotIn('"event":"ready"', done.stderr)
-        # The commands that need the server's store say what to do; the first ones go on.
+        # Commands that need the server's store report the remedy; the first processes keep running.
         done = home.cli("user", "list", "--config", "server.yaml", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("the server is running; stop it", done.stderr)
@@ -316,7 +309,7 @@ class ExitCodes(E2ECase):
                     said = home.cli(*line, check=False, timeout=30)
                     self.assertEqual(said.returncode, code, said.stdout + said.stderr)
                     if code != 0:
-                        self.assertTrue(said.stderr.strip(), "it says why")
+                        self.assertTrue(said.stderr.strip(), "a failure must have a message")
         self.assertFalse((home.folder / "x").exists())
         self.assertEqual(os.listdir(home.folder / "state"), ["server"])
 

@@ -1,4 +1,4 @@
-"""A role whose store cannot be used says so in one line, ends with 1, and leaves what it found as it was."""
+"""A role whose store cannot be used reports it in one line, ends with 1, and does not change the files."""
 
 import pathlib
 import shutil
@@ -21,7 +21,7 @@ def flip(file: pathlib.Path, at: int):
 
 class StoreCase(E2ECase):
     def refused(self, home, name: str, *says):
-        """Does not start, and why. Said in the log and on standard error: one line each."""
+        """The role must not start, and report the reason in one line each in the log and on standard error."""
         role = home.role(name).spawn()
         self.assertEqual(role.wait(20), 1, home.events.tail())
         said = home.events.find(role=name, run=role.run, event="not-started")
@@ -29,13 +29,13 @@ class StoreCase(E2ECase):
         for text in says:
             self.assertIn(text, said[0]["text"])
         lines = [e["text"] for e in home.events.find(role=name, run=role.run, event="raw")]
-        # What a named file is at fault for stands at its place in the configuration, as `cpns config check` has it.
+        # An error in a named file is reported at its position in the configuration, as by `cpns config check`.
         located = said[0]["text"].startswith(f"{home.folder / name}.yaml:")
         self.assertEqual(lines, [said[0]["text"] if located else f"cpns: {said[0]['text']}"])
         return said[0]["text"]
 
     def keyed(self, **options):
-        """A home whose PNEs are keyed and whose roles have ended in order."""
+        """A home whose PNEs are keyed and whose roles have ended with 0."""
         home = self.home(devices=1, **options)
         home.start()
         home.events.wait(role="gateway", event="confirmed", timeout=20)
@@ -107,7 +107,7 @@ class Locked(StoreCase):
 
 
 class Damaged(StoreCase):
-    """Never repaired silently, never made anew; with the damage undone everything is there."""
+    """A damaged store is never repaired silently or recreated; with the damage undone all data is there."""
 
     def each_role(self, damage, *says, opened_before=False):
         home = self.keyed()
@@ -122,7 +122,7 @@ class Damaged(StoreCase):
                 hurt = bytes_of(folder)
                 for _ in range(2):
                     self.refused(home, name, str(folder), *says)
-                self.assertEqual(set(hurt) - set(bytes_of(folder)), set(), "no file went away")
+                self.assertEqual(set(hurt) - set(bytes_of(folder)), set(), "the refused start removed a file")
                 for file in folder.iterdir():
                     file.unlink()
                 for file, content in sound.items():
@@ -130,7 +130,7 @@ class Damaged(StoreCase):
         home.start()
         home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
         self.assertEqual(home.events.find(role="gateway", run=home.role("gateway").run, event="requested"), [],
-                         "what was assigned before is still there")
+                         "the assigned keys are still there")
 
     def test_files_but_no_current(self):
         self.each_role(lambda folder: (folder / "CURRENT").unlink(), "CURRENT", "restore it from a backup")
@@ -151,7 +151,7 @@ class Damaged(StoreCase):
         self.each_role(damage, "restore")
 
     def test_a_damaged_table(self):
-        """Wherever in it: what cannot be read is said, at the start or when the row is asked for; no key is made up."""
+        """Damage anywhere in it is reported, at the start or when the row is read; no key is invented."""
         home = self.keyed()
         home.start("server", "gateway")  # moves the logs into tables
         for name in ("gateway", "server"):
@@ -164,7 +164,7 @@ class Damaged(StoreCase):
                 self.refused(home, name, "restore")
                 table.write_bytes(sound)
 
-    def test_a_folder_of_somebody_else(self):
+    def test_a_folder_with_foreign_files(self):
         home = self.home(devices=1)
         notes = home.folder / "notes"
         notes.mkdir()
@@ -182,11 +182,11 @@ class Damaged(StoreCase):
         self.refused(home, "server", "server")
         (home.folder / "gateway.kek").unlink()
         self.refused(home, "gateway", "gateway.kek")
-        self.assertFalse((home.folder / "gateway.kek").exists(), "not made anew")
+        self.assertFalse((home.folder / "gateway.kek").exists(), "the key file must not be recreated")
 
 
 class KeyFileOfAPne(StoreCase):
-    def test_damage_is_refused_and_not_made_anew(self):
+    def test_a_damaged_file_is_refused_and_not_recreated(self):
         home = self.keyed()
         file = next((home.folder / "state/pne").glob("urn_*.key"))
         sound = file.read_bytes()
@@ -202,7 +202,7 @@ class KeyFileOfAPne(StoreCase):
         shared.write_bytes(kept[:-1])
         self.refused(home, "pne", str(shared))
         shared.write_bytes(kept)
-        # What a power cut in the middle of a write leaves beside it: the whole file counts, the half one does not.
+        # A power cut during a write leaves an incomplete FILE.new beside the complete file, which counts.
         file.with_name(file.name + ".new").write_bytes(sound[:50])
         home.start()
         home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)

@@ -1,5 +1,5 @@
-"""Whoever answers a DREQ with an Entity ID that is none, that nobody imported, or that is another's: never a key; others are
-served."""
+"""Strangers that answer a DREQ with an invalid Entity ID, one that was not imported, or that of another device, get no key; other devices
+are served."""
 
 import contextlib
 import os
@@ -26,7 +26,7 @@ class Strangers(E2ECase):
         self.addCleanup(self.open.close)
 
     def answer_as(self, entity: str, share=None):
-        """A link on which every DREQ is answered, until the test is over."""
+        """Opens a link that answers every DREQ until the end of the test."""
         s = self.open.enter_context(hostile.dial(self.radio))
         s.sendall(hostile.hello(self.place.network))
         threading.Thread(target=self.answer, args=(s, entity, share or os.urandom(32)), daemon=True).start()
@@ -39,12 +39,12 @@ class Strangers(E2ECase):
                 head = frames.read(4)
                 if len(head) < 4:
                     return
-                message = frames.read(int.from_bytes(head, "big"))[2:]  # one fragment
+                message = frames.read(int.from_bytes(head, "big"))[2:]  # a DREQ is one fragment
                 if forged.is_dreq(message):
                     s.sendall(hostile.frame(bytes([number, 0x80]) + forged.drsp(message, entity, share)))
 
     def served(self, claimed=()):
-        """A device that nobody spoke for, and those of `claimed` too."""
+        """Waits until a device that no stranger claims, and those in `claimed`, are served."""
         self.place.start("pne")
         for entity in (self.place.devices[2][0], *claimed):
             self.place.events.wait(role="gateway", event="confirmed", entity=entity, timeout=30)
@@ -54,7 +54,7 @@ class Strangers(E2ECase):
         delivered = {e["entity"] for e in self.place.events.find(role="gateway", event="delivering")}
         self.assertLessEqual(delivered, {e for e, _ in self.place.devices})
 
-    def test_what_is_no_entity_id_is_noise(self):
+    def test_an_invalid_entity_id_is_ignored(self):
         for entity in NO_ENTITY_IDS:
             self.answer_as(entity)
         self.place.events.wait(role="gateway", event="dropped", count=len(NO_ENTITY_IDS), timeout=10)
@@ -71,13 +71,14 @@ class Strangers(E2ECase):
         self.served()
 
     def test_the_name_of_another_device(self):
-        """With a share of small order, too. The claimant waits some seconds, and so does the device, which has the same
-        address here; then it is served as all others are."""
+        """Also with a share of small order. The stranger must wait some seconds, and so must the device, which has the
+        same address here; then it is served like all others."""
         for (entity, _), share in zip(self.place.devices, (os.urandom(32), bytes(32))):
             self.answer_as(entity, share)
             refused = self.place.events.wait(role="server", event="assignment-refused", entity=entity, timeout=15)[0]
             self.assertEqual(refused["status"], "presence_failed")
-            self.place.events.wait(role="gateway", event="link-closed", text="the device on it is not who it claims to be", timeout=10)
+            self.place.events.wait(role="gateway", event="link-closed", timeout=10,
+                                   text="the device on this link is not the one that it claims to be")
         self.served([e for e, _ in self.place.devices[:2]])
 
     def test_a_device_list_with_bad_names_does_not_start_a_pne(self):

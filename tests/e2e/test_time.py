@@ -1,4 +1,4 @@
-"""Machines that sleep, boot in 1970, or boot before their network: a role goes on with what it can, and comes back by itself."""
+"""Machines that sleep, boot in 1970, or boot before their network: a role does what it can, and recovers by itself."""
 
 import datetime
 import json
@@ -19,7 +19,7 @@ class Time(E2ECase):
     def keyed(self, home, since, count=1, timeout=30):
         return home.events.wait(role="gateway", event="confirmed", since=since, count=count, timeout=timeout)
 
-    def test_an_update_that_fell_due_in_suspend_comes_at_once(self):
+    def test_an_update_that_was_due_during_suspend_is_made_at_once(self):
         home = self.home(devices=2, rekey="1h")
         clocks = Clocks(home.role("gateway"))
         home.start()
@@ -36,9 +36,9 @@ class Time(E2ECase):
             mark = home.events.mark()
             clocks.step(step)
             first, second = self.keyed(home, mark, 2)[:2]
-            self.assertGreater(second["seen"] - first["seen"], 5, "an interval of 8 s, less its jitter")
+            self.assertGreater(second["seen"] - first["seen"], 5, "the interval is 8 s, minus jitter")
 
-    def test_a_gateway_that_boots_in_1970_waits_and_comes_back(self):
+    def test_a_gateway_that_boots_in_1970_waits_and_recovers(self):
         home = self.home(devices=1)
         clocks = Clocks(home.role("gateway"))
         clocks.boots_in_1970()
@@ -77,7 +77,7 @@ class Time(E2ECase):
             home.events.wait(role=name, event="certificate-in-time")
         self.keyed(home, 0)
 
-    def test_what_a_person_has_to_mend_ends_the_start(self):
+    def test_a_fault_that_only_a_person_can_mend_ends_the_start(self):
         home = self.home(devices=1)
         (home.folder / "tls/gateway.pem").write_text("not a certificate")
         self.assertEqual(home.role("gateway").spawn().wait(), 1)
@@ -85,7 +85,7 @@ class Time(E2ECase):
 
 
 class Addresses(E2ECase):
-    """In a network namespace of their own, to which the test gives an address later."""
+    """Roles in a separate network namespace, to which the test gives an address later."""
 
     def setUp(self):
         if not shutil.which("ip") or subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
@@ -106,7 +106,7 @@ class Addresses(E2ECase):
         home.write()
         server = self.alone(home, "server")
         said = home.events.wait(role="server", event="not-listening", level="error")[0]
-        self.assertIn("this machine does not have the address", said["text"])
+        self.assertIn("not an address of this machine", said["text"])
         self.assertFalse((home.folder / "server.ready").exists())
         self.give_address(server)
         home.events.wait(role="server", event="ready")
@@ -114,7 +114,7 @@ class Addresses(E2ECase):
         self.assertEqual((home.folder / "server.ready").read_text().splitlines()[0], "10.77.0.1:7443")
         self.assertEqual(server.terminate(), 0)
 
-    def test_a_server_that_waits_ends_when_it_is_told(self):
+    def test_a_server_that_waits_ends_on_sigterm(self):
         home = self.home(devices=1)
         home.server["listen"] = "10.77.0.1:7443"
         home.write()
@@ -128,7 +128,7 @@ class Addresses(E2ECase):
         home.write()
         gateway = self.alone(home, "gateway")
         said = home.events.wait(role="gateway", event="radio-refused", level="error")[0]
-        self.assertIn("tried again", said["text"])
+        self.assertIn("retrying every 5 s", said["text"])
         radios = json.loads(home.cli("pnes", "radios", "--json", "--config", "gateway.yaml").stdout)
         self.assertEqual([r["name"] for r in radios["radios"]], ["radio"])
         self.give_address(gateway)

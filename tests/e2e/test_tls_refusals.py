@@ -1,5 +1,5 @@
-"""Who is refused at the server link, seen from outside: openssl's client sees it, the log says why, a real gateway is served all
-the same."""
+"""Refusals at the server link, tested from outside: openssl's client is refused, the log contains the reason, and a real gateway is still
+served."""
 
 import subprocess
 import unittest
@@ -18,7 +18,7 @@ class RefusedByTheServer(E2ECase):
         home = self.home(devices=1)
         home.start("server")
         tls = home.folder / "tls"
-        # The input is held open: a TLS 1.3 client learns at its first read that it was refused.
+        # The input stays open, because a TLS 1.3 client notices the refusal only at its first read.
         with subprocess.Popen(["openssl", "s_client", "-connect", f"{home.address}:{home.server_port}", "-CAfile", tls / "ca.pem",
                                *make_options(tls)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as client:
             try:
@@ -40,7 +40,7 @@ class RefusedByTheServer(E2ECase):
         self.refused("does not speak TLS 1.3", lambda tls: [*pki.options(tls, "gateway"), *ALPN, "-tls1_2"])
 
     def test_no_alpn(self):
-        self.refused("the peer offers no ALPN, wanted cpns/1", lambda tls: pki.options(tls, "gateway"))
+        self.refused("the peer offers no ALPN, expected cpns/1", lambda tls: pki.options(tls, "gateway"))
 
     def test_another_alpn(self):
         self.refused("does not offer ALPN cpns/1", lambda tls: [*pki.options(tls, "gateway"), "-alpn", "h2,cpns/2"])
@@ -65,7 +65,7 @@ class RefusedByTheServer(E2ECase):
 
 
 class RefusedByTheGateway(E2ECase):
-    """A false server answers at the server's address. The gateway says why it goes away, sends nothing, and finds the real one later."""
+    """A false server answers at the server's address. The gateway logs the reason, sends no data, and finds the real server later."""
 
     def refused(self, why: str, make_options):
         home = self.home(devices=1)
@@ -78,7 +78,7 @@ class RefusedByTheGateway(E2ECase):
                 said = home.events.wait(lambda e: why in e.get("text", ""), role="gateway", timeout=15)[0]
             finally:
                 false_server.kill()
-            # -quiet: what comes out is what the gateway has sent over the link.
+            # With -quiet the output is the data that the gateway sent over the link.
             self.assertEqual(false_server.stdout.read(), b"")
         self.assertEqual(said["event"], "server-unreachable", said)
         self.assertEqual(home.events.find(role="gateway", event="server-connected"), [])
@@ -102,10 +102,10 @@ class RefusedByTheGateway(E2ECase):
 
 
 class WrongPassword(E2ECase):
-    def test_is_said_with_what_to_do_and_mended_without_a_restart(self):
+    def test_is_reported_with_the_remedy_and_mended_without_a_restart(self):
         home = self.home(devices=1)
         right = home.password()
-        home.gateway["timers"]["backoff_max"] = "1s"  # how soon a refused device asks again
+        home.gateway["timers"]["backoff_max"] = "1s"  # interval at which a refused device asks again
         home.write()
         (home.folder / "password").write_text("not the password\n")
         home.start()
@@ -126,7 +126,7 @@ class WrongPassword(E2ECase):
         self.assertEqual(refused["status"], "unknown_user_or_bad_proof")
         self.assertEqual(refused["text"], ONE_ANSWER)
         self.assertEqual(poll(lambda: home.events.find(role="gateway", event="enrolled"), what="enrolment")[0]["run"], 1,
-                         "the challenge for nobody looks like anybody's")
+                         "the challenge for an unknown user must look like any other")
         self.assertEqual(home.events.find(role="gateway", event="delivering"), [])
 
 

@@ -1,11 +1,11 @@
-/* A disk that fails, between a program and the C library: preloaded (LD_PRELOAD), or linked in front of it.
-   While the file $CPNS_BAD_DISK exists, it says what fails, one line:
+/* Simulates a failing disk between a program and the C library: preloaded (LD_PRELOAD), or linked in front of it.
+   While the file $CPNS_BAD_DISK exists, its one line selects the calls that fail:
 
      CALLS ERRNO TEXT [once]
 
-   CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev and what makes, renames or removes
-   files) or "all" of them; ERRNO a number; TEXT a part of the paths that it is about. With "once" the file is
-   removed when the first call has failed. Regular files and folders alone; reading never fails. */
+   CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev, and calls that create, rename or remove
+   files) or "all" of them; ERRNO is a number; TEXT is a part of the affected paths. With "once" the file is removed
+   after the first failure. Only regular files and folders are affected; reads never fail. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -26,7 +26,7 @@ struct script {
   char text[256];
 };
 
-/* Through system calls alone: the functions of this file stand in front of the library's. */
+/* Uses system calls directly, since this file replaces the functions of the library. */
 static int read_script(const char* path, struct script* s) {
   char line[512] = "", calls[8] = "", once[8] = "";
   const int fd = (int)syscall(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
@@ -39,7 +39,7 @@ static int read_script(const char* path, struct script* s) {
   return 1;
 }
 
-/* True with errno set if this call is to fail. */
+/* True, with errno set, if this call must fail. */
 static int fails(int call, const char* path) {
   struct script s;
   const char* file = getenv("CPNS_BAD_DISK");
@@ -62,7 +62,7 @@ static int fails_on(int call, int fd) {
   return fails(call, path);
 }
 
-/* What dlsym gives is a function, which ISO C knows no conversion for. */
+/* dlsym returns an object pointer; ISO C has no conversion to a function pointer. */
 #pragma GCC diagnostic ignored "-Wpedantic"
 #define NEXT(name)                                                                                           \
   static __typeof__(&name) next;                                                                             \

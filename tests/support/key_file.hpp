@@ -1,5 +1,5 @@
 #pragma once
-// A key protector that costs nothing to use: stretching a passphrase takes longer than most tests.
+// A cheap key protector for tests: PBKDF2 for a passphrase takes longer than most tests.
 
 #include <memory>
 
@@ -8,7 +8,7 @@
 
 namespace cpns::test {
 
-/// Of a key file that is made for it and removed again.
+/// Reads a temporary key file, which is removed again.
 inline std::unique_ptr<storage::key_protector> key_file_protector(entropy& random) {
   const temporary_folder folder;
   if (!storage::create_key_file(folder / "key", random)) std::abort();

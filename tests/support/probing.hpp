@@ -1,5 +1,5 @@
 #pragma once
-// What the kernel was told about the silence of a TCP connection, read back from its socket.
+// The keepalive settings of a TCP connection, read back from its socket.
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -12,7 +12,7 @@
 
 namespace cpns {
 
-/// In seconds, "unacknowledged" in milliseconds; -1 cannot be read.
+/// In seconds, "unacknowledged" in milliseconds; -1 if the option cannot be read.
 inline std::map<std::string, int> probing_of(int socket) {
   const auto option = [socket](int level, int name) {
     int value = -1;
@@ -28,7 +28,7 @@ inline std::map<std::string, int> probing_of(int socket) {
 
 struct connected_socket {
   int number;
-  std::uint16_t here, there;  ///< the ports of its two ends
+  std::uint16_t here, there;  ///< ports of the local and the remote end
 };
 
 /// The IPv4 connections of this process.

@@ -1,6 +1,5 @@
 #pragma once
-// Randomness that a test can repeat: the same seed, the same bytes (splitmix64). Never for anything but
-// tests.
+// Repeatable randomness for tests only: the same seed gives the same bytes (splitmix64).
 
 #include "base/entropy.hpp"
 

@@ -1,5 +1,5 @@
 #pragma once
-// A folder of its own for a test, gone when the test ends.
+// A temporary folder for one test.
 
 #include <filesystem>
 #include <string_view>
@@ -8,7 +8,7 @@
 
 namespace cpns::test {
 
-/// A fresh folder, removed at the end.
+/// A new folder, removed with its content by the destructor.
 class temporary_folder {
  public:
   [[nodiscard]] std::filesystem::path path() const { return folder_.path(); }

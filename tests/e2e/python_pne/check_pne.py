@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""Is the Python PNE itself right? A small gateway on a real socket takes it through a first contact, an update with every message
-sent twice, a wake-up with amnesia, and hostile frames."""
+"""Tests the Python PNE itself: a small gateway on a real socket runs a first contact, an update with every message sent twice, a wake-up
+with amnesia, and hostile frames."""
 
 import json
 import os
@@ -20,7 +20,7 @@ import wire  # noqa: E402
 
 ENTITY, TK = "urn:dev:mac:0024befffe804ff1", bytes(range(16))
 GW = keys.gateway_id("x509", "urn:cpns:gw:check")
-MTU = 50  # so that most messages travel in fragments
+MTU = 50  # small, so that most messages are fragmented
 
 
 class Gateway:
@@ -113,7 +113,7 @@ def main():
             gw = Gateway(listener)
             gw.note(2)
             gw.exchange(1 << 16 | 2, three, suites=(1,))
-            # The burst of three is used up after 3 new DREQs; the next one is answered when a second has passed.
+            # The burst of three is used up after 3 new DREQs; the next one is answered after a second.
             gw.conn.settimeout(0.3)
             for _ in range(30):
                 try:
@@ -134,7 +134,7 @@ def main():
         kept = json.loads(pathlib.Path(folder, "pne.json").read_text())
         assert kept["current"]["epoch"] == 2 << 16 and kept["current"]["eukey"] == four.hex() and kept["pending"] is None
         assert os.stat(f"{folder}/pne.json").st_mode & 0o777 == 0o600
-        print("the Python PNE is as the protocol says")
+        print("the Python PNE follows the protocol")
 
 
 if __name__ == "__main__":

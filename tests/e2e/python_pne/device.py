@@ -1,4 +1,4 @@
-"""A PNE of docs/protocol.md: what it keeps, what it answers. Knows nothing of the gateway's code or of sockets."""
+"""A PNE by docs/protocol.md: its state and its answers. Independent of the gateway's code and of sockets."""
 
 import hmac
 import json
@@ -22,7 +22,7 @@ UNSUPPORTED_VERSION, NO_COMMON_SUITE, NO_CONTEXT = 2, 3, 6
 
 
 class KeyFile:
-    """Two slots and the counter of factory resets, in a JSON file that is whole after any crash."""
+    """Two key slots and the counter of factory resets, in a JSON file that survives any crash."""
 
     def __init__(self, path: pathlib.Path, entity_id: str, tk: bytes):
         self.path = path
@@ -54,7 +54,7 @@ class KeyFile:
 
 
 class Context:
-    """One exchange: what was asked and answered."""
+    """One exchange: the DREQ and the secrets of the answer."""
 
     def __init__(self, dreq: bytes, gw: bytes, suite: int, private: bytes, now: float):
         self.dreq, self.gw, self.suite, self.private, self.ends = dreq, gw, suite, private, now + CONTEXT_LIFETIME
@@ -80,13 +80,13 @@ class Device:
         return wire.encode("NOTE", {"kind": 1})
 
     def forget(self):
-        """The battery ran flat and the memory of the keys with it."""
+        """Loses the keys, as when the battery ran flat."""
         self.file.data.update(current=None, pending=None)
         self.file.write()
         self.contexts.clear()
 
     def take(self, message: bytes):
-        """The answer to one message, or nothing."""
+        """Returns the answer to one message, or None."""
         now = self.now()
         self.contexts = [c for c in self.contexts if c.ends > now]
         try:
@@ -120,7 +120,7 @@ class Device:
         self.tokens = min(float(BURST), self.tokens + now - self.filled)
         self.filled = now
         if self.tokens < 1:
-            return self.reject("more than one DREQ a second")
+            return self.reject("more than one DREQ per second")
         self.tokens -= 1
         gw = bytes.fromhex(f["gw_id"])
         c = Context(dreq, gw, max(common), os.urandom(32), now)
@@ -190,7 +190,7 @@ class Device:
         return content
 
     def confirmed(self, sent: bytes):
-        """`sent` left on the link."""
+        """Call when `sent` has been sent on the link."""
         if sent[1:2] == b"\x04":
             self.event("confirmed", epoch=wire.decode_radio(sent)[1]["epoch"])
 

@@ -1,4 +1,4 @@
-"""The TCP transport as a PNE speaks it, and messages over its frames (docs/protocol.md, "Transports")."""
+"""The PNE's side of the TCP transport, and messages over its frames (docs/protocol.md, "Transports")."""
 
 import pathlib
 import socket
@@ -17,7 +17,7 @@ class Closed(Exception):
 
 
 class Link:
-    """One connection. receive() gives the next message, or None after `seconds` without one."""
+    """One connection. receive() returns the next message, or None after `seconds` without one."""
 
     def __init__(self, host: str, port: int, network: str, mtu: int):
         self.socket = socket.create_connection((host, port), timeout=5)

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A second PNE, written from docs/protocol.md: it shares no code with the first one.
+"""A second PNE, written from docs/protocol.md; it shares no code with the C++ implementation.
 
   pne.py 127.0.0.1:4000 --entity urn:dev:mac:0024befffe804ff1 --tk HEX --keys pne.json --wake-after 2 --stop-after 3
 
@@ -25,7 +25,7 @@ def arguments():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("address", help="HOST:PORT of the gateway's tcp transport")
     p.add_argument("--entity", required=True, help="Entity ID")
-    p.add_argument("--tk", type=bytes.fromhex, help="Temporary Key in hexadecimal; needed while there is no key file")
+    p.add_argument("--tk", type=bytes.fromhex, help="Temporary Key in hexadecimal; required until the key file exists")
     p.add_argument("--keys", type=pathlib.Path, required=True, help="key file")
     p.add_argument("--network", default="cpns", help="network name of the transport")
     p.add_argument("--mtu", type=int, default=1026, help="largest frame in bytes, 23 and more")
@@ -40,7 +40,7 @@ def arguments():
     if not host or not port.isdigit():
         p.error("the address must be HOST:PORT")
     if a.tk is None and not a.keys.exists():
-        p.error("--tk is needed: there is no key file yet")
+        p.error("--tk is required, because the key file does not exist yet")
     a.host, a.port = host, int(port)
     return a
 
@@ -58,7 +58,7 @@ class Run:
         return 0.0 if STOP.is_set() else self.begin + self.a.timeout - time.monotonic()
 
     def pause(self, seconds: float):
-        """A device that is asleep, or waits before it dials again; SIGTERM ends it at once."""
+        """Waits while the device sleeps, or before it dials again; SIGTERM ends the wait."""
         STOP.wait(min(seconds, max(self.left(), 0)))
 
     def done(self) -> bool:
@@ -68,7 +68,7 @@ class Run:
         return self.a.wake_after is not None and not self.slept and self.retired >= self.a.wake_after
 
     def serve(self, link: links.Link):
-        """Until the run is done, the PNE is tired, or the time is over."""
+        """Serves the link until the run is done, the PNE goes to sleep, or the time is over."""
         while not (self.done() or self.tired()) and self.left() > 0:
             message = link.receive(min(0.5, max(self.left(), 0.01)))
             if message is None:

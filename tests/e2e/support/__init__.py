@@ -1,1 +1,1 @@
-"""What the end-to-end tests share: homes, processes, their log events."""
+"""Helpers of the end-to-end tests: homes, processes, their log events."""

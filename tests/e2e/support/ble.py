@@ -1,5 +1,5 @@
-"""Tests over Bluetooth Low Energy: the file starts itself again inside the bench (ble_vm), where hci0, hci1 ... are there under a real
-bluetoothd. hci0 is the gateway's; each PNE is a process of its own with an adapter of its own, unless `together` puts them into one."""
+"""Tests over Bluetooth Low Energy: the test file restarts itself inside a virtual machine (ble_vm) with the adapters hci0, hci1 ... and
+a real bluetoothd. The gateway has hci0; each PNE is a process with its own adapter, unless `together` puts all of them into one."""
 
 import os
 import pathlib
@@ -15,11 +15,11 @@ from support.process import Role
 
 BENCH = pathlib.Path(__file__).resolve().parents[1] / "ble_vm"
 BLUETOOTHD = "/usr/libexec/bluetooth/bluetoothd"
-_begun = []  # kept, so that nobody asks after processes that nobody waits for
+_begun = []  # keeps a reference: Python warns about a Popen object that is collected while its process runs
 
 
 def main(controllers: int, seconds: int):
-    """For the end of a test file. The exit code is unittest's, or 77 with the reason where the bench cannot start."""
+    """Call at the end of a test file. Exit code: that of unittest, or 77 with the reason if the virtual machine cannot start."""
     if "BLE_OUT" in os.environ:
         unittest.main()
     sys.stdout.flush()
@@ -27,8 +27,8 @@ def main(controllers: int, seconds: int):
 
 
 class BleHome(Home):
-    """The PNEs are processes of their own, `pnes_by_entity`; or, `together`, the one process of Home. `peripheral`: the parameters of
-    all PNEs, or a list with those of each."""
+    """Each PNE is a process, in `pnes_by_entity`; with `together` all are in the one process of Home. `peripheral`: the parameters of
+    all PNEs, or a list with the parameters of each."""
 
     def __init__(self, devices=3, together=False, central=None, peripheral=None, **options):
         super().__init__(devices=devices, **options)
@@ -55,7 +55,7 @@ class BleHome(Home):
 
     def start_all(self):
         self.start("server", "gateway")
-        self.events.wait(role="gateway", event="enrolled", timeout=60)  # seconds of key stretching in an emulated processor
+        self.events.wait(role="gateway", event="enrolled", timeout=60)  # PBKDF2 takes seconds in an emulated processor
         if not self.pnes_by_entity:
             self.start("pne")
         for p in self.pnes_by_entity.values():
@@ -63,7 +63,7 @@ class BleHome(Home):
         return self
 
     def tell(self, entity: str, what: str):
-        """sleep, wake ... to the one PNE."""
+        """Sends a command such as sleep or wake to one PNE."""
         p = self.pnes_by_entity[entity]
         return self.cli("pne", "--config", f"{p.name}.yaml", what, entity)
 
@@ -71,18 +71,7 @@ class BleHome(Home):
         return self.events.find(role="gateway", event="confirmed", since=since, **more)
 
     def wait_confirmed(self, entities, since=0, timeout=60.0, event="confirmed") -> float:
-        """Until each of them confirmed a key since then; the moment at which the last one did."""
-        left = set(entities)
-        last = [0.0]
-
-        def one_more(e):
-            if e["role"] == "gateway" and e["event"] == event and e["entity"] in left:
-                left.discard(e["entity"])
-                last[0] = e["seen"]
-            return not left
-
-        self.events.wait_until(one_more, since=since, timeout=timeout, what=f"{event} for each of {len(left)} PNEs")
-        return last[0]
+        return self.wait_for_each(since, timeout, entities, event=event)
 
 
 def pid_of(program: str) -> int:
@@ -92,7 +81,7 @@ def pid_of(program: str) -> int:
                 return int(entry.name)
         except OSError:
             continue
-    raise AssertionError(f"{program} does not run")
+    raise AssertionError(f"{program} is not running")
 
 
 def end_bluetoothd(how=signal.SIGKILL):
@@ -101,13 +90,13 @@ def end_bluetoothd(how=signal.SIGKILL):
     try:
         os.kill(pid, how)
         if not select.select([handle], [], [], 20)[0]:
-            raise AssertionError("bluetoothd does not end")
+            raise AssertionError("bluetoothd did not end within 20 s")
     finally:
         os.close(handle)
 
 
 def begin_bluetoothd():
-    """If it does not run. It ends with the bench."""
+    """Starts bluetoothd if it is not running. It ends with the virtual machine."""
     try:
         pid_of(BLUETOOTHD)
     except AssertionError:
@@ -116,15 +105,15 @@ def begin_bluetoothd():
 
 
 def power(adapter: str, on: bool):
-    """What `bluetoothctl power` does; waits until it is so."""
-    def tell(method, *args):
+    """As `bluetoothctl power`; waits until the adapter has switched."""
+    def call(method, *args):
         return subprocess.run(["dbus-send", "--system", "--print-reply=literal", "--dest=org.bluez", f"/org/bluez/{adapter}",
                                f"org.freedesktop.DBus.Properties.{method}", "string:org.bluez.Adapter1", "string:Powered", *args],
                               capture_output=True, text=True, timeout=30)
 
     word = "true" if on else "false"
-    tell("Set", f"variant:boolean:{word}")
-    poll(lambda: word in tell("Get").stdout, what=f"{adapter} is switched")
+    call("Set", f"variant:boolean:{word}")
+    poll(lambda: word in call("Get").stdout, what=f"{adapter} to switch {'on' if on else 'off'}")
 
 
 def report(what: str, seconds: float):

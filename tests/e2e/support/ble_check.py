@@ -1,5 +1,5 @@
-"""The conformance test of the radio in the bench, over L2CAP; with CPNS_BLE_CHECK=gatt over GATT, which takes half as long again. In
-halves, each in a guest of its own, because most of it is waiting."""
+"""The conformance tests of the ble radio in the virtual machine, over L2CAP, or with CPNS_BLE_CHECK=gatt over GATT, which takes half as
+long again. Split into halves, each in its own guest, because most of the time is waiting."""
 
 import json
 import os
@@ -11,10 +11,10 @@ from support import ble
 from support.process import cpns_binary
 
 HALVES = 2
-# A skipped test has to be one of these, for this reason.
-SKIPPED = {"strangers-do-not-meet": "nothing in the parameters keeps two networks apart",
-           "simulated-time-goes-on": "it does not ask for cpns.clock/1"}
-# The guest has a processor that is emulated and shared: what takes longer there than a radio should is told, and is no fault.
+# The tests that may be skipped, with the expected reason.
+SKIPPED = {"strangers-do-not-meet": "no parameter separates two networks",
+           "simulated-time-goes-on": "the plugin does not use cpns.clock/1"}
+# The processor of the guest is emulated and shared, so a warning about a slow call is not a fault.
 SLOW = re.compile(r"it took \d+ ms$| took \d+ ms; a role waits for each of its radios$")
 
 
@@ -41,7 +41,7 @@ class Check(unittest.TestCase):
         for t in tests:
             with self.subTest(t["name"]):
                 if t["result"] == "skipped":
-                    self.assertIn(SKIPPED.get(t["name"], "no reason is known"), t["reason"])
+                    self.assertIn(SKIPPED.get(t["name"], "this test must not be skipped"), t["reason"])
                 elif not (t["result"] == "warning" and SLOW.search(t["reason"])):
                     self.assertEqual(t["result"], "passed", t.get("reason"))
         self.assertEqual(done.returncode, 0, done.stderr)

@@ -1,5 +1,5 @@
-"""A Bluetooth peer that is no cpns: it advertises as a PNE does and does what it likes on the channels that are opened to it; or it opens
-channels to a PNE. Python's own sockets know no LE addresses, so a few calls go to the C library."""
+"""A Bluetooth peer without cpns: it advertises like a PNE and misbehaves on the channels that are opened to it, or opens channels to a
+PNE. Python's sockets do not support LE addresses, so a few calls use the C library."""
 
 import ctypes
 import errno
@@ -29,7 +29,7 @@ def _call(name: str, *args):
 
 
 def channel(bdaddr: str, psm: int) -> int:
-    """A bound socket."""
+    """A bound L2CAP socket."""
     fd = socket.socket(AF_BLUETOOTH, socket.SOCK_SEQPACKET, 0).detach()
     address = _address(bdaddr, psm)
     _call("bind", fd, address, len(address))
@@ -46,18 +46,18 @@ def dial(own: str, peer: str) -> int:
 
 
 def advertise(index: int, tag: int):
-    """Until its adapter is switched off."""
+    """Advertises until the adapter is switched off."""
     made = f"09ffffff4350{0x11:02x}{PSM:02x}{tag:04x}"
-    # It ends when its standard input does, whether or not it is done.
+    # btmgmt ends at the end of its standard input, even if it has not finished.
     with subprocess.Popen(["btmgmt", "--index", str(index), "add-adv", "-c", "-g", "-u", SERVICE, "-d", made, "1"],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.PIPE, text=True) as btmgmt:
-        said = btmgmt.stdout.read()
-    if "Instance added" not in said:
-        raise AssertionError(f"btmgmt does not advertise: {said}")
+        output = btmgmt.stdout.read()
+    if "Instance added" not in output:
+        raise AssertionError(f"btmgmt cannot advertise: {output}")
 
 
 class FalsePne(threading.Thread):
-    """Takes channels and hands each to `treat(fd)`, in turn; `taken` counts them."""
+    """Accepts channels and calls `treat(fd)` for each, one after the other; `taken` counts them."""
 
     def __init__(self, index: int, own: str, treat):
         super().__init__(daemon=True)
@@ -80,7 +80,7 @@ class FalsePne(threading.Thread):
             os.close(fd)
 
     def stop(self):
-        """Its channels have to be over: its adapter was switched off."""
+        """Call after the adapter was switched off, which ends the channels."""
         self.over = True
         self.join(20)
         os.close(self.listener)

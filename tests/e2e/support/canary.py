@@ -1,25 +1,25 @@
-"""Looks for secrets in all files of a folder, however they may have been written: raw, hexadecimal, base64, as a whole or in part."""
+"""Searches all files of a folder for secrets in any form: raw, hexadecimal, base64, whole or in part."""
 
 import base64
 import pathlib
 
-PART = 8  # bytes of the beginning or the end of a secret that give it away, in a text
+PART = 8  # bytes of the beginning or the end of a secret that count as a find in text
 
 
 def base64_forms(secret: bytes, urlsafe: bool) -> list:
-    """The characters that do not depend on what stands before and behind, for each of the three ways to lie in a stream."""
+    """The characters that do not depend on neighbouring bytes, for each of the three alignments in a stream."""
     encode = base64.urlsafe_b64encode if urlsafe else base64.b64encode
     forms = []
     for before in range(3):
         text = encode(bytes(before) + secret).rstrip(b"=")
-        first = (before * 8 + 5) // 6  # of the first character that holds bits of the secret alone
-        last = (before + len(secret)) * 8 // 6  # behind the last such character
+        first = (before * 8 + 5) // 6  # the first character with bits of only the secret
+        last = (before + len(secret)) * 8 // 6  # one past the last such character
         forms.append(text[first:last])
     return forms
 
 
 def needles(secret: bytes) -> dict:
-    """What to look for: name of the form to bytes."""
+    """Byte strings to search for: name of the form to bytes."""
     raw = secret[:16], secret[-16:]
     found = {"raw": raw[0], "raw end": raw[1]}
     for name, part in (("hex", secret[:PART]), ("hex end", secret[-PART:])):
@@ -32,7 +32,7 @@ def needles(secret: bytes) -> dict:
 
 
 def written_forms(secret: bytes) -> dict:
-    """How somebody might have written it into a file, for the proof that the search finds it."""
+    """Forms in which a secret might be written into a file, to test that the search finds them."""
     forms = {"raw": secret, "hex": secret.hex().encode(), "hex upper": secret.hex().upper().encode()}
     for before in range(3):
         around = b"\xfb" * before + secret + b"\xfb" * (before + 1)
@@ -44,21 +44,21 @@ def written_forms(secret: bytes) -> dict:
 
 
 class Search:
-    """`secrets`: name to bytes, at least 16 of them, so that no chance finds them."""
+    """`secrets`: name to at least 16 bytes, so that a find is never a coincidence."""
 
     def __init__(self, secrets: dict):
         short = [name for name, secret in secrets.items() if len(secret) < 16]
-        assert not short, f"too short to be looked for: {short}"
+        assert not short, f"too short for a search: {short}"
         self.needles = {}
         for name, secret in secrets.items():
             for form, needle in needles(secret).items():
                 self.needles.setdefault(needle, f"{name}, {form}")
 
     def in_bytes(self, content: bytes) -> list:
-        return [what for needle, what in self.needles.items() if needle in content]
+        return [name for needle, name in self.needles.items() if needle in content]
 
     def in_folder(self, folder: pathlib.Path, leave_out=()) -> tuple:
-        """(finds as "file: secret, form", how many files were read, bytes of them)."""
+        """Returns (finds as "file: secret, form", number of files read, number of bytes read)."""
         finds, files, size = [], 0, 0
         for path in sorted(folder.rglob("*")):
             name = str(path.relative_to(folder))
@@ -66,5 +66,5 @@ class Search:
                 continue
             content = name.encode() + b"\0" + path.read_bytes()
             files, size = files + 1, size + len(content)
-            finds += [f"{name}: {what}" for what in self.in_bytes(content)]
+            finds += [f"{name}: {find}" for find in self.in_bytes(content)]
         return finds, files, size

@@ -1,4 +1,4 @@
-"""The base of the e2e test cases: homes that are put away, or shown when a test failed."""
+"""Base of the e2e test cases: removes the homes of a test, and prints their last events if the test failed."""
 
 import os
 import sys
@@ -17,7 +17,7 @@ class E2ECase(unittest.TestCase):
             failed = self._count(result) > failed
             for home in self._homes:
                 if failed:
-                    print(f"--- the last of what {self.id()} saw\n{home.events.tail(40)}", file=sys.stderr, flush=True)
+                    print(f"--- last events of {self.id()}\n{home.events.tail(40)}", file=sys.stderr, flush=True)
                 home.close(keep=failed and "CPNS_E2E_KEEP" in os.environ)
 
     @staticmethod

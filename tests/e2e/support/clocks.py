@@ -1,4 +1,4 @@
-"""Clocks of one role that a test moves while it runs: a suspend, a step of the wall clock, a boot in 1970."""
+"""Moves the clocks of one running role: a suspend, a step of the wall clock, a boot in 1970."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ LIBRARY = BUILD / "tests/moved_clock.so"
 
 
 class Clocks:
-    """`role` has these clocks from its next start on. Seconds, from the real clocks on."""
+    """The clocks of `role` from its next start on, as offsets in seconds from the real clocks."""
 
     def __init__(self, role):
         self.file = role.folder / f"{role.name}.clocks"
@@ -19,18 +19,18 @@ class Clocks:
         role.env |= {"LD_PRELOAD": str(LIBRARY), "CPNS_MOVED_CLOCK": str(self.file)}
 
     def _write(self):
-        # In place: the role has the file in its memory.
+        # Written in place: the role has mapped the file.
         with open(self.file, "r+b" if self.file.exists() else "w+b", buffering=0) as file:
             file.write(struct.pack("qq", self.wall, self.boot))
 
     def suspend(self, seconds: int):
-        """The machine was asleep for so long."""
+        """The machine slept for this time."""
         self.wall += seconds
         self.boot += seconds
         self._write()
 
     def step(self, seconds: int):
-        """Somebody set the wall clock."""
+        """The wall clock was set."""
         self.wall += seconds
         self._write()
 

@@ -1,5 +1,5 @@
-"""Strangers around a gateway, with an address each, and a relay that stands between a PNE and the gateway's radios. Both live in one
-asyncio loop in a thread of its own, so that many strangers cost little."""
+"""Strangers around a gateway, each with its own address, and a relay between a PNE and the gateway's radios. Both run in one asyncio loop
+in a thread, so that many strangers are cheap."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ def split(at: str) -> tuple:
 
 
 class Loop:
-    """An asyncio loop in a thread. Tasks that were begun here end with it."""
+    """An asyncio loop in a thread. Its tasks end with it."""
 
     def __init__(self):
         self.loop = asyncio.new_event_loop()
@@ -27,7 +27,7 @@ class Loop:
         self.thread.start()
 
     def call(self, coroutine):
-        """Runs it to its end, and returns what it gave."""
+        """Runs the coroutine to its end and returns the result."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(20)
 
     def close(self):
@@ -44,10 +44,9 @@ class Loop:
 
 
 class Crowd:
-    """`size` strangers who say that they are `entity`. Each dials from an address of its own, answers every DREQ at once with a lie
-    of this `kind`, leaves when it likes, and comes back. It keeps to one of the `radios`, drawn by chance: a claimant is a radio and an
-    address, so one that `roams` counts as several. All of their choices follow from the seed; the times of the gateway's questions do
-    not."""
+    """`size` strangers that claim to be `entity`. Each dials from its own address, answers every DREQ at once with a lie of this `kind`,
+    leaves after a random time, and returns. It uses one random radio of `radios`: a claimant is a radio and an address, so a stranger
+    that `roams` counts as several. The seed determines all choices of the strangers, but not the times of the gateway's DREQs."""
 
     def __init__(self, loop: Loop, radios: list, network: str, entity: str, size: int, kind: str, seed, own=lambda: 1 << 16,
                  roams=False, stays=STAYS):
@@ -99,11 +98,11 @@ class Crowd:
 
 
 class Relay:
-    """A PNE dials it at `at`, and it dials `radio`. While `closed`, connections of the PNE wait."""
+    """A PNE dials the relay at `at`, and the relay dials `radio`. After leave_half_open(), connections of the PNE wait for go_on()."""
 
     def __init__(self, loop: Loop, at: str, radio: str):
         self.at, self.radio = at, radio
-        self.up_since = None  # when the first link came up at the gateway, or the first one after leave_half_open()
+        self.up_since = None  # time of the first link to the gateway, or of the first one after leave_half_open()
         self._loop, self._running, self._left = loop, set(), []
         loop.call(self._begin())
 
@@ -113,7 +112,7 @@ class Relay:
         self._server = await asyncio.start_server(self._serve, *split(self.at))
 
     def leave_half_open(self):
-        """The PNE loses its link, and the gateway is told nothing: the connection stays, and nobody is behind it."""
+        """The PNE loses its link, but the connection to the gateway stays open without a peer."""
         async def part():
             self._open.clear()
             self.up_since = None
@@ -125,7 +124,7 @@ class Relay:
         self._loop.call(part())
 
     def go_on(self, radio: str):
-        """The PNE's next link, or the one that waits, leads to this radio."""
+        """Connects the PNE's next link, or the waiting one, to this radio."""
         async def resume():
             self.radio = radio
             self._open.set()

@@ -1,4 +1,4 @@
-"""A trial: strangers claim to be one device, three others stand beside it. It measures how late the key came, and collects faults."""
+"""A trial: strangers claim to be one device, next to three other devices. Measures the delay of the key, and collects faults."""
 
 import csv
 import datetime
@@ -27,7 +27,7 @@ def seconds(duration: str) -> float:
 
 
 class CrowdedHome(Home):
-    """A gateway with two radios. The device that is claimed comes through a relay; a process of their own holds the others."""
+    """A gateway with two radios. The claimed device uses a relay; the other devices are in a separate process."""
 
     def __init__(self, loop: Loop, answer_timeout: str, rekey: str, others=3):
         super().__init__(devices=1 + others, rekey=rekey)
@@ -57,7 +57,7 @@ class CrowdedHome(Home):
         return self.events.find(role="gateway", event="confirmed", entity=entity, since=since)
 
     def own_epoch(self) -> int:
-        """The epoch that the claimed device confirmed last, as a number. Strangers ask often, so only new events are looked at."""
+        """The epoch that the claimed device confirmed last, as a number. Called often, so it reads only new events."""
         self.looked, since = self.events.mark(), self.looked
         for last in self.confirmed(self.claimed, since)[-1:]:
             self.own = epoch_of(last)
@@ -70,13 +70,13 @@ def epoch_of(event) -> int:
 
 
 def longest_wait(seen: list, came: float, gone: float) -> float:
-    """The longest time without a new key between `came` and `gone`; the key before counts for the first one."""
+    """The longest time without a new key between `came` and `gone`; the last key before `came` counts."""
     times = [max((t for t in seen if t <= came), default=came), *(t for t in seen if came < t < gone), gone]
     return max(b - a for a, b in zip(times, times[1:]))
 
 
 def lost_indexes(sent: list, kept: list) -> list:
-    """Faults. Each index that was delivered is confirmed, one after the other; the last delivery may be under way."""
+    """Returns faults. Each delivered index must be confirmed, in order; only the last delivery may be pending."""
     faults = []
     if kept != list(range(kept[0], kept[0] + len(kept))):
         faults.append(f"indexes were skipped: {kept}")
@@ -86,7 +86,7 @@ def lost_indexes(sent: list, kept: list) -> list:
 
 
 def crowding(times: list) -> float:
-    """By how many seconds the densest run of requests was shorter than one second for each: 0 if all are a second apart."""
+    """Seconds by which the densest run of requests exceeds one request per second; 0 if all are a second apart."""
     # With u[i] = times[i] - i this is the largest u[i] - u[j], i before j.
     most, highest = 0.0, float("-inf")
     for i, t in enumerate(times):
@@ -96,7 +96,7 @@ def crowding(times: list) -> float:
 
 
 def requests_most(span: float) -> int:
-    """About one claimant that is refused each time: it waits a second, then twice that each time; half of a wait is drawn by chance."""
+    """Largest number of requests about one refused claimant: waits begin at a second and double; half of a wait is random."""
     requests, at, wait = 0, 0.0, 0.5
     while at <= span:
         requests, at, wait = requests + 1, at + wait, 2 * wait
@@ -104,13 +104,13 @@ def requests_most(span: float) -> int:
 
 
 def written(event) -> float:
-    """When the process wrote this line, by its own clock: on a busy machine the reader of the lines may be late."""
+    """Time at which the process wrote this line, by its own clock: on a busy machine the test may read it later."""
     return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
 class Trial:
-    """`case`: keyed, unkeyed, moved, lost, reset or hops. run() measures `took`, which may be `most` seconds (of keyed: the lateness
-    of the worst update), and `figures`; `faults` must stay empty on any machine."""
+    """`case`: keyed, unkeyed, moved, lost, reset or hops. run() measures `took`, at most `most` seconds (for keyed: the delay of the
+    worst update), and `figures`; `faults` must stay empty on any machine."""
 
     def __init__(self, case: str, strangers: int, seed, answer_timeout="1s", rekey=None, span=60.0, kind=None, roams=False):
         self.case, self.k, self.seed, self.span, self.roams = case, strangers, seed, span, roams
@@ -138,17 +138,17 @@ class Trial:
         try:
             getattr(self, "_" + self.case)()
         except NotSeen:
-            self.faults.append("the device got no key at all")
+            self.faults.append("the device received no key")
         gone = time.monotonic()
         crowd.leave()
         self.figures.update(span=gone - came, links=crowd.links, answers=crowd.answers)
-        self._judge(since, came, gone)
+        self._check(since, came, gone)
         for name in ("pne", "others", "gateway", "server"):
             if self.home.role(name).terminate() != 0:
-                self.faults.append(f"{name} did not end well")
+                self.faults.append(f"{name} did not end with exit code 0")
         return self
 
-    # ---- what happens
+    # ---- the cases
 
     def _begin(self):
         home = self.home
@@ -176,19 +176,19 @@ class Trial:
         self._await_key(mark)
 
     def _hops(self):
-        """The gateway forgets no refusal when a link ends; the device, which was never refused, is asked about before all others."""
+        """The gateway remembers a refusal after the link ends; the device, never refused, is verified before all strangers."""
         self._pause(self.span)
         times = [written(e) for e in self._asked(0)]
         asked, most = sum(t - times[0] < self.span for t in times), self.k * requests_most(self.span)
         self.figures.update(asked=asked)
         if asked > most:
-            self.faults.append(f"{asked} requests in {self.span:g} s about strangers who were refused ({self.k}), at most {most}")
+            self.faults.append(f"{asked} requests in {self.span:g} s about {self.k} refused strangers, allowed are at most {most}")
         mark = self.events.mark()
         self.home.start("pne")
         self._await_key(mark)
 
     def _half_open(self):
-        """Somewhere between two renewals, before or after strangers may begin an exchange; the device is on its way for a moment."""
+        """Cuts the device off at a random time between two renewals, so strangers may or may not begin an exchange first."""
         self._pause(self.draw.uniform(1, min(self.span, 15)))
         self.home.relay.leave_half_open()
         self._pause(0.5)
@@ -215,17 +215,17 @@ class Trial:
         self._comes_back()
 
     def _await_key(self, mark):
-        """From the moment in which the device's link is up at the gateway."""
+        """Measures from the time at which the device's link is up at the gateway."""
         event = self.events.wait(role="gateway", event="confirmed", entity=self.entity, since=mark, timeout=2 * self.most + 20)[0]
         self.took = event["seen"] - self.home.relay.up_since
 
-    # ---- what is judged
+    # ---- the checks
 
-    def _judge(self, since, came, gone):
+    def _check(self, since, came, gone):
         for alarm in ALARMS[self.case]:
             found = self.events.find(role="gateway", event=alarm, entity=self.entity, since=since)
             if found:
-                self.faults.append(f"{len(found)} times {alarm}: {found[0]['text']}")
+                self.faults.append(f"{alarm} was logged {len(found)} times: {found[0]['text']}")
         for e in self.events.find(lambda e: e.get("level") == "error" or e["event"] in ("device-died", "raw")):
             self.faults.append(f"{e['role']} logged {e['event']}: {e['text']}")
         late = max(self._lateness(entity, came, gone) for entity, _ in self.home.devices[1:])
@@ -245,11 +245,11 @@ class Trial:
 
     def _asked(self, since) -> list:
         """The server's answers about the claimed device."""
-        said = ("assignment-refused", "assignment-answered")
-        return self.events.find(lambda e: e["event"] in said, role="server", entity=self.entity, since=since)
+        answers = ("assignment-refused", "assignment-answered")
+        return self.events.find(lambda e: e["event"] in answers, role="server", entity=self.entity, since=since)
 
     def _requests(self, since):
         asked = self._asked(since)
         if self.events.find(role="server", event="refusals-held-back", since=since):
-            self.faults.append("more requests than the server writes lines about")
+            self.faults.append("more requests than the server logs")
         self.figures.update(requests=len(asked), crowding=crowding([written(e) for e in asked]))

@@ -1,4 +1,4 @@
-"""What the processes of a run say, in the order in which it arrived, and waiting for it with a deadline.
+"""The log events of all processes of a test, in order of arrival, and functions that wait for them with a deadline.
 
 An event is one JSON line of a process as a dict; the harness adds `role` (which process), `run` (1 is its first start) and `seen`
 (monotonic seconds). A line that is not JSON becomes the event `raw`, the end of a process the event `process-ended`."""
@@ -9,18 +9,18 @@ import time
 
 
 class NotSeen(AssertionError):
-    """A deadline passed. The message holds what was seen last."""
+    """A deadline passed. The message contains the last events."""
 
 
 def matcher(match=None, **fields):
-    """A predicate: all `fields` equal, and `match(event)` if it is given."""
-    def says(event):
+    """A predicate: all `fields` are equal, and `match(event)`, if given, is true."""
+    def matches(event):
         return all(event.get(k) == v for k, v in fields.items()) and (match is None or bool(match(event)))
-    return says
+    return matches
 
 
 class Events:
-    """[thread-safe] Readers of processes add, tests wait."""
+    """[thread-safe] Threads that read processes add events, tests wait for them."""
 
     def __init__(self):
         self._changed = threading.Condition()
@@ -42,30 +42,30 @@ class Events:
             self._changed.notify_all()
 
     def mark(self) -> int:
-        """Give it as `since` to look only at what comes from here on."""
+        """Pass the result as `since` to see only events that arrive later."""
         with self._changed:
             return len(self._all)
 
     def find(self, match=None, since=0, **fields) -> list:
-        says = matcher(match, **fields)
+        matches = matcher(match, **fields)
         with self._changed:
-            return [e for e in self._all[since:] if says(e)]
+            return [e for e in self._all[since:] if matches(e)]
 
     def wait(self, match=None, count=1, since=0, timeout=30.0, **fields) -> list:
-        """The first `count` events that match."""
-        says = matcher(match, **fields)
+        """Waits for `count` matching events and returns them."""
+        matches = matcher(match, **fields)
         found = []
         what = ", ".join(f"{k}={v}" for k, v in fields.items()) or "a condition"
 
         def enough(events):
-            found.extend(e for e in events if says(e))
+            found.extend(e for e in events if matches(e))
             return len(found) >= count
 
         self._scan(enough, since, timeout, lambda: f"{count} of ({what}) within {timeout} s, saw {len(found)}")
         return found[:count]
 
     def wait_until(self, done, since=0, timeout=30.0, what="a condition"):
-        """Hands every event once to `done(event)`; ends when it returns true."""
+        """Calls `done(event)` once for each event until it returns true."""
         self._scan(lambda events: any(done(e) for e in events), since, timeout, lambda: f"{what} within {timeout} s")
 
     def _scan(self, enough, since, timeout, what):
@@ -79,7 +79,7 @@ class Events:
                 new, at = self._all[at:], len(self._all)
             if enough(new):
                 return
-            if time.monotonic() > deadline:  # others go on talking
+            if time.monotonic() > deadline:  # other events keep arriving
                 raise NotSeen("not seen: " + what() + "\n" + self.tail())
 
     def tail(self, lines=25) -> str:

@@ -1,4 +1,4 @@
-"""Answers to a DREQ from somebody who knows an Entity ID and nothing else: no key, no Temporary Key."""
+"""Forged answers to a DREQ, by a stranger that knows only an Entity ID: no key, no Temporary Key."""
 
 import os
 
@@ -11,7 +11,7 @@ def is_dreq(message: bytes) -> bool:
 
 
 def number(major: int, n: int) -> bytes:
-    """The head of a CBOR item, in its shortest form."""
+    """The head of a CBOR item in its shortest form."""
     if n < 24:
         return bytes([major << 5 | n])
     size = next(s for s in range(4) if n < 1 << (8 << s))
@@ -28,7 +28,7 @@ def tstr(t: str) -> bytes:
 
 
 def drsp(dreq: bytes, entity: str, share=None, epoch=None, resets=0, presence=True, draw=os.urandom) -> bytes:
-    """With suite 2. The tags are of chance: a possession with an epoch, a presence if it is asked for and wanted."""
+    """A DRSP with suite 2. Tags are random: possession if `epoch` is given, presence if asked for and `presence` is true."""
     gw_nonce, asked = dreq[21:37], dreq[37:38] != NULL
     return (b"\x8a\x02" + bstr(gw_nonce[:4]) + tstr(entity) + bstr(draw(16)) + b"\x02" + bstr(share or draw(32))
             + (NULL if epoch is None else number(0, epoch)) + number(0, resets) + (NULL if epoch is None else bstr(draw(16)))
@@ -36,9 +36,9 @@ def drsp(dreq: bytes, entity: str, share=None, epoch=None, resets=0, presence=Tr
 
 
 def lie(dreq: bytes, entity: str, kind: str, own: int, random) -> bytes:
-    """One of LIES, or `mixed`: one of them by chance. `own` is the liar's guess of the epoch that the device holds."""
+    """A DRSP with one of LIES, or with a random one (`mixed`). `own` is the guessed epoch of the device."""
     if kind == "mixed":
         kind = random.choice(LIES)
-    what = {"no_presence": {"presence": False}, "reset": {"resets": random.randint(1, 3)}, "own_epoch": {"epoch": own},
-            "other_epoch": {"epoch": random.randint(1, 9) << 16 | random.randrange(99)}}.get(kind, {})
-    return drsp(dreq, entity, draw=random.randbytes, **what)
+    claim = {"no_presence": {"presence": False}, "reset": {"resets": random.randint(1, 3)}, "own_epoch": {"epoch": own},
+             "other_epoch": {"epoch": random.randint(1, 9) << 16 | random.randrange(99)}}.get(kind, {})
+    return drsp(dreq, entity, draw=random.randbytes, **claim)

@@ -1,4 +1,4 @@
-"""A trial installation in a temporary folder, made by `cpns init`, with ports and names of its own: runs at the same time do not meet."""
+"""A trial installation in a temporary folder, created by `cpns init`, with its own ports and names, so that parallel tests do not meet."""
 
 import csv
 import json
@@ -26,23 +26,23 @@ def free_port(kind, host="127.0.0.1") -> int:
 
 
 class Home:
-    """`server`, `gateway` and `pne` are the configurations as dicts: change them, call write(), start the roles."""
+    """`server`, `gateway` and `pne` are the configurations as dicts: change them, call write(), then start the roles."""
 
     def __init__(self, devices=3, rekey="1d", level="info", user="alice@example.org"):
         draw = random.SystemRandom()
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cpns-e2e-"))
         self.user, self.events, self.processes = user, Events(), []
-        # An address of its own for what has to be at the same place after a restart: nobody else takes a port there.
+        # Its own address, for ports that must be the same after a restart: no other process uses a port there.
         self.address = f"127.{draw.randrange(16, 250)}.{draw.randrange(256)}.{draw.randrange(1, 255)}"
         self.server_port = free_port(socket.SOCK_STREAM, self.address)
         self.radio_port = free_port(socket.SOCK_STREAM, self.address)
-        self.network = f"e2e-{draw.randrange(1 << 32):08x}"  # the hello, 11 bytes and this, is one frame: at most 23 bytes
+        self.network = f"e2e-{draw.randrange(1 << 32):08x}"  # the hello, 11 bytes and this name, must fit into a frame of 23 bytes
         self.beacon_port = free_port(socket.SOCK_DGRAM)
         self.cli("init", self.folder, "--devices", devices, "--user", user, "--listen", f"{self.address}:{self.server_port}")
         self.devices = self._devices()
         log = {"format": "json", "level": level}
         tls = {n: {"certificate": f"tls/{n}.pem", "key": f"tls/{n}.key", "ca": "tls/ca.pem"} for n in ("server", "gateway")}
-        # The PNEs of this process find the gateway by its beacon, wherever it listens after a restart.
+        # The PNEs find the gateway by its beacon, even if its port changes after a restart.
         self.server = {"role": "server", "name": "main", "listen": f"{self.address}:{self.server_port}", "tls": tls["server"],
                        "store": {"kind": "rocksdb", "path": "state/server"}, "protector": {"kind": "file", "file": "server.kek"},
                        "keys": {"rekey": rekey}, "log": dict(log)}
@@ -62,7 +62,7 @@ class Home:
         self.write()
 
     def listen_at_fixed_port(self):
-        """For a PNE that dials: the gateway's radio at `address`:`radio_port`, also after a restart."""
+        """For a PNE that dials: the gateway's radio listens at `address`:`radio_port`, also after a restart."""
         self.gateway["transports"][0]["params"]["listen"] = f"{self.address}:{self.radio_port}"
         return f"{self.address}:{self.radio_port}"
 
@@ -71,7 +71,7 @@ class Home:
             (self.folder / f"{name}.yaml").write_text(yaml.dump(getattr(self, name)))
 
     def _devices(self) -> list:
-        """[(Entity ID, Temporary Key as text)] as they were manufactured."""
+        """[(Entity ID, Temporary Key as text)] of the manufactured devices."""
         with open(self.folder / "devices.csv", newline="") as file:
             return [(row["entity_id"], row["temporary_key"]) for row in csv.DictReader(file)]
 
@@ -88,11 +88,11 @@ class Home:
         return done
 
     def add_user(self, user: str, password: str):
-        """While the server is stopped."""
+        """Only while the server is stopped."""
         self.cli("user", "add", user, "--stdin", "--config", "server.yaml", stdin=password + "\n")
 
     def import_devices(self, rows: list, *options):
-        """rows: (Entity ID, Temporary Key, strength), while the server is stopped. The list is not kept."""
+        """rows: (Entity ID, Temporary Key, strength). Only while the server is stopped. The list is deleted afterwards."""
         with tempfile.TemporaryDirectory(prefix="cpns-e2e-list-") as folder:
             file = pathlib.Path(folder) / "list.csv"
             with open(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", newline="") as out:
@@ -100,12 +100,26 @@ class Home:
             self.cli("device", "import", file, "--config", "server.yaml", *options)
 
     def pnes(self) -> dict:
-        """What the running gateway knows: Entity ID to what `cpns pnes list` says of it."""
-        said = json.loads(self.cli("pnes", "list", "--json", "--config", "gateway.yaml").stdout)
-        return {p["entity"]: p for p in said["pnes"]}
+        """The PNEs of the running gateway: Entity ID to its entry in `cpns pnes list`."""
+        listed = json.loads(self.cli("pnes", "list", "--json", "--config", "gateway.yaml").stdout)
+        return {p["entity"]: p for p in listed["pnes"]}
 
     def tell_pne(self, what: str, entity="", check=True):
         return self.cli("pne", "--config", "pne.yaml", what, *([entity] if entity else []), check=check)
+
+    def wait_for_each(self, since=0, timeout=30.0, entities=None, role="gateway", event="confirmed") -> float:
+        """Waits until each of `entities` (default: every device) had this event. Returns the time of the last one."""
+        missing = {entity for entity, _ in self.devices} if entities is None else set(entities)
+        count, last = len(missing), [0.0]
+
+        def done(e):
+            if (e["role"], e["event"]) == (role, event) and e.get("entity") in missing:
+                missing.discard(e["entity"])
+                last[0] = e["seen"]
+            return not missing
+
+        self.events.wait_until(done, since=since, timeout=timeout, what=f"{event} of the {role} for each of {count} devices")
+        return last[0]
 
     # ---- processes
 
@@ -118,7 +132,7 @@ class Home:
         return [self.role(n).start() for n in names or ("server", "gateway", "pne")]
 
     def python_pne(self, entity: str, tk: str, *options, name="python-pne") -> Process:
-        """Started at once; its JSON lines are events of the role `name`."""
+        """Starts the PNE in Python; its JSON lines are events of the role `name`."""
         at = self.listen_at_fixed_port()
         return self._keep(Process(name, [sys.executable, "-B", PYTHON_PNE, at, "--entity", entity, "--tk", tk, "--keys",
                                          self.folder / f"{name}.json", "--network", self.network, *options],
@@ -129,7 +143,7 @@ class Home:
         return process
 
     def close(self, keep=False):
-        """Whatever still runs is ended; the folder goes away."""
+        """Ends all processes and removes the folder."""
         for p in reversed(self.processes):
             p.shut_down()
         if keep:
@@ -139,11 +153,11 @@ class Home:
 
 
 def poll(condition, timeout=20.0, every=0.05, what="a condition"):
-    """For what no log tells: asks again and again until `condition()` is true, and returns what it gave."""
+    """For conditions without a log event: calls `condition()` until its result is true, and returns the result."""
     pause = threading.Event()
     for _ in range(max(1, round(timeout / every))):
         value = condition()
         if value:
             return value
         pause.wait(every)
-    raise AssertionError(f"not so within {timeout} s: {what}")
+    raise AssertionError(f"not within {timeout} s: {what}")

@@ -1,4 +1,4 @@
-"""Peers that do what nobody should, each as a raw connection; and what a process costs meanwhile."""
+"""Raw connections of misbehaving peers, and the CPU and memory that a process needs meanwhile."""
 
 import os
 import pathlib
@@ -25,19 +25,19 @@ def dial(at: str, timeout=10.0) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout)
 
 
-def dial_tls(home, timeout=10.0) -> ssl.SSLSocket:
-    """The server link as the home's gateway: whoever stole its certificate."""
+def dial_tls(home, timeout=10.0, name="gateway") -> ssl.SSLSocket:
+    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the server's name is a URI
     context.load_verify_locations(home.folder / "tls/ca.pem")
-    context.load_cert_chain(home.folder / "tls/gateway.pem", home.folder / "tls/gateway.key")
+    context.load_cert_chain(home.folder / f"tls/{name}.pem", home.folder / f"tls/{name}.key")
     context.set_alpn_protocols(["cpns/1"])
     return context.wrap_socket(dial(f"{home.address}:{home.server_port}", timeout))
 
 
 def dial_unix(path: pathlib.Path, timeout=10.0) -> socket.socket:
     s = socket.socket(socket.AF_UNIX)
-    s.connect(str(path))  # with a timeout it would not wait for a place in the queue
+    s.connect(str(path))  # with a timeout, connect would not wait for a place in the queue
     s.settimeout(timeout)
     return s
 
@@ -47,12 +47,12 @@ def hello(network: str) -> bytes:
 
 
 def frame(body: bytes) -> bytes:
-    """As on both links: the length in four bytes, then so many bytes."""
+    """The frame of both links: a length of four bytes, then the body."""
     return struct.pack(">I", len(body)) + body
 
 
 def closed_by_peer(s: socket.socket, timeout=15.0) -> bool:
-    """Whether the other side ends the connection in time; what it says until then is read and forgotten."""
+    """True if the other side closes the connection in time; received data is discarded."""
     until = time.monotonic() + timeout
     try:
         while (left := until - time.monotonic()) > 0:
@@ -61,13 +61,13 @@ def closed_by_peer(s: socket.socket, timeout=15.0) -> bool:
                 return True
     except TimeoutError:
         return False
-    except OSError:  # a reset is an end, too
+    except OSError:  # a reset also ends the connection
         return True
     return False
 
 
 class Dribble(threading.Thread):
-    """Sends `data` byte by byte, one a second, until the other side has enough of it; `lasted` says how long that took."""
+    """Sends `data` at one byte per second until the other side closes the connection; `lasted` is the time that took."""
 
     def __init__(self, s: socket.socket, data: bytes, limit=15.0):
         super().__init__(daemon=True)

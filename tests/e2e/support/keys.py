@@ -1,4 +1,4 @@
-"""Which keys the stores hold, read by the test program e2e_keys from a copy of the files, and an account over all that was read."""
+"""Reads the keys in the stores, by the test program e2e_keys from a copy of the files, and checks all readings for consistency."""
 
 import contextlib
 import json
@@ -29,13 +29,13 @@ def read_keys(folder: pathlib.Path, role: str, reveal=False) -> list:
 
 @contextlib.contextmanager
 def halted(home):
-    """Every process of the home stands still meanwhile: no file of it changes."""
+    """Stops every process of the home meanwhile, so that no file changes."""
     running = [p for p in home.processes if p.running()]
     try:
         for p in running:
             p.signal(signal.SIGSTOP)
         for p in running:
-            # Only a process that has come to a halt writes no more.
+            # The signal alone is not enough: a process writes until it has really stopped.
             os.waitid(os.P_PID, p.pid, os.WSTOPPED | os.WNOWAIT)
         yield
     finally:
@@ -45,7 +45,7 @@ def halted(home):
 
 @contextlib.contextmanager
 def copied(home):
-    """A copy of the home as of one moment."""
+    """A consistent copy of the home."""
     with tempfile.TemporaryDirectory(prefix="cpns-e2e-cut-") as folder:
         copy = pathlib.Path(folder) / "home"
         with halted(home):
@@ -59,13 +59,13 @@ def parsed(epoch: str) -> tuple:
 
 
 class Account:
-    """Every key that was ever seen in a store under its name, every index that ever was delivered, every key that a side
-    acknowledged. `faults` says what was broken, in words. `pnes` are the processes of PNEs: NAME.yaml each."""
+    """Records every key seen in a store under its name, every delivered index, and every acknowledged key, and checks them at each take().
+    `faults` lists the violations as text. `pnes` are the names of the PNE processes, with NAME.yaml each."""
 
     def __init__(self, home, pnes=("pne",)):
         self.home, self.pnes, self.faults, self.cuts = home, pnes, [], 0
         self.by_set, self.by_epoch = {}, {}
-        self._judged = 0  # events
+        self._seen = 0  # number of events already read
         self._delivered = set()
         self._confirmed, self._accepted = defaultdict(lambda: (0, -1)), defaultdict(lambda: (0, -1))
 
@@ -73,8 +73,8 @@ class Account:
         self.faults.append(text)
 
     def take(self):
-        """Cuts now. What was said before must be in the stores."""
-        self._hear()
+        """Takes a copy now and checks it. Keys acknowledged before must be in the stores."""
+        self._read_events()
         with copied(self.home) as folder:
             stores = {"server": ["server"], "gateway": ["gateway"], "pne": self.pnes}
             held = {role: [k for name in stores[role] for k in read_keys(folder, name) if k["what"] == "eukey"] for role in ROLES}
@@ -85,14 +85,14 @@ class Account:
         self._compare(held)
 
     def _name(self, role: str, k: dict):
-        """One name, one key: for (set_id, epoch), and for (entity, epoch), because no server was restored here."""
+        """A name must stand for one key: (set_id, epoch), and also (entity, epoch), because no server was restored here."""
         for names, name in ((self.by_set, (k.get("set"), k["epoch"])), (self.by_epoch, (k["entity"], k["epoch"]))):
             if None not in name and names.setdefault(name, k["sha256"]) != k["sha256"]:
-                self.fault(f"{name} names two keys; the second one is the {role}'s of {k['entity']}")
+                self.fault(f"{name} names two keys; the second one is from the {role}, for {k['entity']}")
 
-    def _hear(self):
-        events = self.home.events.find(since=self._judged)
-        self._judged += len(events)
+    def _read_events(self):
+        events = self.home.events.find(since=self._seen)
+        self._seen += len(events)
         for e in events:
             if "entity" not in e or not e.get("epoch"):
                 continue
@@ -118,18 +118,18 @@ class Account:
         for entity, k in pne.items():
             for role, keys in known.items():
                 if (entity, k["epoch"], k["sha256"]) not in keys:
-                    self.fault(f"{entity}: the PNE holds {k['epoch']}, and the {role} has lost that key")
+                    self.fault(f"{entity}: the PNE holds {k['epoch']}, but the {role} has lost that key")
         for entity, epoch in self._confirmed.items():
             if own.get(entity, (0, -1)) < epoch:
-                self.fault(f"{entity}: {epoch} was confirmed, and the gateway's own key is {own.get(entity)}")
-        for said in (self._confirmed, self._accepted):
-            for entity, epoch in said.items():
+                self.fault(f"{entity}: {epoch} was confirmed, but the gateway's own key is {own.get(entity)}")
+        for acknowledged in (self._confirmed, self._accepted):
+            for entity, epoch in acknowledged.items():
                 if entity not in pne or parsed(pne[entity]["epoch"]) < epoch:
-                    self.fault(f"{entity}: {epoch} was acknowledged, and the PNE holds {pne.get(entity, {}).get('epoch')}")
+                    self.fault(f"{entity}: {epoch} was acknowledged, but the PNE holds {pne.get(entity, {}).get('epoch')}")
         self.pne, self.own = pne, own
 
     def all_keyed(self):
-        """At the end, of the latest cut: each device has a key that the gateway knows as confirmed."""
+        """Checks the latest copy: each device has a key that the gateway knows as confirmed."""
         for entity, _ in self.home.devices:
             if entity not in self.pne or entity not in self.own:
                 self.fault(f"{entity} is not keyed: PNE {self.pne.get(entity, {}).get('epoch')}, gateway {self.own.get(entity)}")

@@ -1,5 +1,5 @@
-"""Machines of their own for roles: network namespaces behind one cable each, which can be cut. The test runs in a namespace, too, so that
-nothing of it meets the machine that it runs on."""
+"""Simulated machines for roles: network namespaces, each behind one cable that can be cut. The test itself also runs in a namespace,
+isolated from the host's network."""
 
 import os
 import pathlib
@@ -16,7 +16,7 @@ def _run(*args):
 
 
 def main():
-    """For the end of a test file: it runs again in a network namespace, as root of its own where the user is not root."""
+    """Call at the end of a test file: runs the file again in a network namespace, in a user namespace if the user is not root."""
     if INSIDE not in os.environ:
         unshare = ["unshare", "-n"] if os.geteuid() == 0 else ["unshare", "-r", "-n"]
         if shutil.which("ip") and _run(*unshare, "true").returncode == 0:
@@ -28,11 +28,11 @@ def main():
 
 
 class Machine:
-    """Has the address 10.9.`number`.2; the test is 10.9.`number`.1."""
+    """A machine with the address 10.9.`number`.2; the test has 10.9.`number`.1."""
 
     def __init__(self, number: int):
         if INSIDE not in os.environ:
-            raise unittest.SkipTest("no network namespace can be made here: unshare -n, or ip of iproute2, is missing or not allowed")
+            raise unittest.SkipTest("cannot create a network namespace: unshare -n, or ip of iproute2, is missing or not allowed")
         self.number, self.cable = number, f"cable{number}"
         self.here, self.address = f"10.9.{number}.1", f"10.9.{number}.2"
         self._on()
@@ -41,7 +41,7 @@ class Machine:
         self.holder = subprocess.Popen(["unshare", "-n", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.holder.stdin.write(b"\n")
         self.holder.stdin.flush()
-        self.holder.stdout.read(1)  # it is in its namespace
+        self.holder.stdout.read(1)  # the process is in its namespace now
         self._ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", self.holder.pid)
         self._ip("addr", "add", f"{self.here}/24", "dev", self.cable)
         self._ip("link", "set", self.cable, "up")
@@ -55,32 +55,36 @@ class Machine:
             raise unittest.SkipTest(f"ip {' '.join(str(w) for w in words)}: {done.stderr.strip()}")
 
     def prefix(self) -> list:
-        """In front of a command that runs on this machine."""
+        """Command prefix that runs a command on this machine."""
         return ["nsenter", "-t", str(self.holder.pid), "-n"]
 
     def takes(self, process):
-        """The Process runs on this machine from its next start on."""
+        """Runs the Process on this machine from its next start on."""
         bare = process.args[process.args.index("--") + 1:] if "--" in process.args else process.args
         process.args = [*self.prefix(), "--", *bare]
         return process
 
     def cut(self):
-        """The cable: nothing of what the other side sends arrives, and neither side hears so."""
+        """Cuts the cable: nothing arrives any more, and neither side is notified."""
         self._ip("link", "set", self.cable, "down")
 
+    def mend(self):
+        """Connects the cable again."""
+        self._ip("link", "set", self.cable, "up")
+
     def lose_power(self, *processes):
-        """The cable is cut before the processes end, so the other side hears nothing of their end."""
+        """Cuts the cable, then kills the processes, so that the other side is not notified of their end."""
         self.cut()
         for p in processes:
             p.kill9()
         self.close()
 
     def restore_power(self):
-        """A kernel that knows nothing of before, under the same address."""
+        """Starts a new kernel state under the same address."""
         self._on()
 
     def close(self):
-        """The namespace goes away with its last process, and the cable with it."""
+        """Removes the namespace, which ends with its last process, and the cable."""
         self.holder.stdin.close()
         self.holder.wait(10)
         self.holder.stdout.close()
@@ -88,6 +92,6 @@ class Machine:
 
 
 def links_to(pid: int, port: int) -> int:
-    """TCP connections to that port that are up in the process's namespace."""
+    """Number of established TCP connections to that port in the network namespace of the process."""
     rows = (row.split() for row in pathlib.Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:])
     return sum(1 for row in rows if row[3] == "01" and row[2].endswith(f":{port:04X}"))

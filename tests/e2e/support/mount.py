@@ -1,4 +1,4 @@
-"""Small, read-only and failing disks, for tests that run as root; others are told why they are skipped."""
+"""Small, read-only and failing disks, for tests that run as root; otherwise the test is skipped with the reason."""
 
 import os
 import pathlib
@@ -13,32 +13,32 @@ def _mount(*args) -> str:
 
 
 class Tmpfs:
-    """A disk of its own at `folder`, which is made; put away by close()."""
+    """A small disk in memory, mounted at `folder`, which is created; close() unmounts it."""
 
     def __init__(self, folder: pathlib.Path, size: str):
         self.folder = folder
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         wrong = _mount("-t", "tmpfs", "-o", f"size={size},mode=700", "cpns-test", folder)
         if wrong:
-            raise unittest.SkipTest(f"a tmpfs cannot be mounted here (needs root): {wrong}")
+            raise unittest.SkipTest(f"cannot mount a tmpfs (needs root): {wrong}")
 
     def make_read_only(self):
         wrong = _mount("-o", "remount,ro", self.folder)
         if wrong:
-            raise unittest.SkipTest(f"a tmpfs cannot be made read-only here: {wrong}")
+            raise unittest.SkipTest(f"cannot make a tmpfs read-only: {wrong}")
 
     def cover(self):
-        """Read-only for what is opened from now on; remounting is refused while a file is open for writing, as a lock is."""
+        """Makes files opened from now on read-only. A remount would fail while a file is open for writing, such as a lock."""
         for options in (("--bind", self.folder), ("-o", "remount,bind,ro")):
             wrong = _mount(*options, self.folder)
             if wrong:
-                raise unittest.SkipTest(f"a tmpfs cannot be covered here: {wrong}")
+                raise unittest.SkipTest(f"cannot cover a tmpfs: {wrong}")
 
     def uncover(self):
         subprocess.run(["umount", str(self.folder)], capture_output=True, check=True)
 
     def fill(self, leave=0):
-        """Ballast, until at most `leave` bytes are free; zeros that are really there."""
+        """Writes ballast until at most `leave` bytes are free; the zeros take real space."""
         with open(self.folder / "ballast", "ab", buffering=0) as file:
             piece = bytes(1 << 16)
             while piece:
@@ -62,8 +62,8 @@ class Tmpfs:
 
 
 class FailingDisk:
-    """An ext4 of its own at `folder`, which fail() makes read-only as an error of the disk does: also for files that are open. It stays so
-    until it is mounted again, when nobody has a file of it open."""
+    """An ext4 file system at `folder`, which fail() makes read-only like a disk error, also for open files. It stays so until
+    mount_again(), which needs that no file is open."""
 
     def __init__(self, folder: pathlib.Path, size: str):
         self.folder = folder
@@ -73,10 +73,10 @@ class FailingDisk:
             for command in (["truncate", "-s", size, self._image.name], ["mkfs.ext4", "-q", "-F", self._image.name]):
                 subprocess.run(command, check=True, capture_output=True)
         except (OSError, subprocess.CalledProcessError) as wrong:
-            raise unittest.SkipTest(f"an ext4 cannot be made here: {wrong}") from None
+            raise unittest.SkipTest(f"cannot create an ext4: {wrong}") from None
         wrong = self._mount()
         if wrong:
-            raise unittest.SkipTest(f"an ext4 in a file cannot be mounted here (needs root and loop devices): {wrong}")
+            raise unittest.SkipTest(f"cannot mount an ext4 from a file (needs root and loop devices): {wrong}")
 
     def _mount(self) -> str:
         wrong = _mount("-o", "loop", self._image.name, self.folder)
@@ -87,13 +87,13 @@ class FailingDisk:
     def fail(self):
         wrong = _mount("-o", "remount,abort", self.folder)
         if wrong:
-            raise unittest.SkipTest(f"an ext4 cannot be made to fail here: {wrong}")
+            raise unittest.SkipTest(f"cannot make an ext4 fail: {wrong}")
 
     def mount_again(self):
         subprocess.run(["umount", str(self.folder)], capture_output=True, check=True)
         wrong = self._mount()
         if wrong:
-            raise AssertionError(f"the disk cannot be mounted again: {wrong}")
+            raise AssertionError(f"cannot mount the disk again: {wrong}")
 
     def close(self):
         subprocess.run(["umount", "-l", str(self.folder)], capture_output=True, check=False)

@@ -1,4 +1,4 @@
-"""Certificates as a person might make them by mistake or on purpose: another CA, another purpose, expired."""
+"""Wrong certificates, as made by mistake or on purpose: another CA, another purpose, expired."""
 
 import datetime
 import pathlib
@@ -21,7 +21,7 @@ def _now():
 
 
 class Ca:
-    """A new one, or with `folder` the development CA that `cpns init` made there."""
+    """A new CA, or with `folder` the development CA that `cpns init` created there."""
 
     def __init__(self, folder: pathlib.Path | None = None, name="another CA"):
         if folder is not None:
@@ -36,7 +36,7 @@ class Ca:
                             .sign(self.key, hashes.SHA256()))
 
     def issue(self, folder: pathlib.Path, file: str, uri: str, usage, begin=-DAY, end=DAY):
-        """Writes FILE.pem and FILE.key; `begin` and `end` count from now. Returns the options of openssl for them."""
+        """Writes FILE.pem and FILE.key; `begin` and `end` are offsets from now. Returns the options of openssl for them."""
         key = ec.generate_private_key(ec.SECP256R1())
         certificate = (x509.CertificateBuilder().subject_name(_name(file)).issuer_name(self.certificate.subject)
                        .public_key(key.public_key()).serial_number(x509.random_serial_number())

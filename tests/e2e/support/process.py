@@ -1,4 +1,4 @@
-"""A process that a test started: its output as events and in a file, its end in every case."""
+"""A process of a test: its output becomes events and goes into files; it never outlives the test."""
 
 import ctypes
 import os
@@ -24,13 +24,13 @@ def _die_with_parent():
 
 
 class Process:
-    """`args` may be started again and again; every start is a new run with a number."""
+    """`args` can be started repeatedly; every start is a new run with a number."""
 
     def __init__(self, name: str, args: list, events: Events, folder: pathlib.Path, env=None):
         self.name, self.args, self.events, self.folder = name, [str(a) for a in args], events, folder
         self.env = {**os.environ, **(env or {})}
         self.run, self.child, self._readers = 0, None, []
-        self.since = 0  # where the present run begins in `events`
+        self.since = 0  # begin of the current run in `events`
 
     @property
     def pid(self) -> int:
@@ -40,12 +40,12 @@ class Process:
         return self.child is not None and self.child.poll() is None
 
     def spawn(self):
-        assert not self.running(), f"{self.name} runs already"
+        assert not self.running(), f"{self.name} is already running"
         self.run += 1
         self.since = self.events.mark()
         self.child = subprocess.Popen(self.args, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                       cwd=self.folder, env=self.env, preexec_fn=_die_with_parent)
-        left = [2]  # streams that are still open; the last one tells that the process has ended
+        left = [2]  # open streams; after the last one closes, the process has ended
         guard = threading.Lock()
         self._readers = [threading.Thread(target=self._read, args=(stream, kind, self.run, self.child, left, guard), daemon=True)
                          for stream, kind in ((self.child.stdout, "out"), (self.child.stderr, "err"))]
@@ -68,7 +68,7 @@ class Process:
         self.child.send_signal(number)
 
     def wait(self, timeout=20.0) -> int:
-        """The exit code (negative: the signal that ended it), when all of its output was read."""
+        """Waits for the end and reads all output. Returns the exit code (negative: the signal that ended the process)."""
         try:
             code = self.child.wait(timeout)
         except subprocess.TimeoutExpired:
@@ -86,7 +86,7 @@ class Process:
         return self.wait()
 
     def shut_down(self):
-        """For the end of a test: never fails, leaves nothing running."""
+        """For the end of a test: never fails, and kills the process if it still runs."""
         if self.running():
             self.child.kill()
         if self.child is not None:
@@ -102,7 +102,7 @@ class Role(Process):
         super().__init__(name, [cpns_binary(), name, "--config", config], events, folder, env)
 
     def start(self, timeout=20.0):
-        """Returns when the role says that it is ready."""
+        """Returns when the role has logged that it is ready."""
         self.spawn()
         first = self.events.wait(lambda e: e["event"] in ("ready", "process-ended"), role=self.name, run=self.run,
                                  since=self.since, timeout=timeout)[0]
@@ -111,7 +111,7 @@ class Role(Process):
         return self
 
     def reload(self, timeout=10.0) -> dict:
-        """SIGHUP, and what the role says to it."""
+        """Sends SIGHUP and returns the event that reports the result."""
         since = self.events.mark()
         self.signal(signal.SIGHUP)
         return self.events.wait(lambda e: e["event"] in ("reloaded", "reload-refused"), role=self.name, since=since,

@@ -1,5 +1,5 @@
-"""Two servers that one gateway lists: the second one is a copy of the first, with a store of its own. A cluster shares its store; for the
-question which server a gateway talks to that makes no difference."""
+"""A gateway with two servers: the second one is a copy of the first, with its own store. A real cluster shares its store, but that makes
+no difference to the choice of the server."""
 
 import shutil
 
@@ -35,6 +35,6 @@ class TwoServers(Home):
             (self.folder / "second.yaml").write_text(yaml.dump(self.second))
 
     def connected_to(self, since=0, timeout=60.0) -> Role:
-        """The server of the next server-connected of the gateway."""
+        """The server in the gateway's next event server-connected."""
         event = self.events.wait(role="gateway", event="server-connected", since=since, timeout=timeout)[0]
         return self.by_address[event["server"]]

@@ -1,4 +1,4 @@
-"""Writes what the configuration loader reads: maps, lists and scalars in block style, texts in JSON's quotes."""
+"""Writes YAML for the configuration loader: maps, lists and scalars in block style, texts in JSON's quotes."""
 
 import json
 

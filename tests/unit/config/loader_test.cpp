@@ -18,9 +18,9 @@ store: {path: db}
 protector: {file: kek}
 )";
 
-std::string why(const diagnostics& p) { return p.as_error().detail; }
+std::string why(const diagnostics& d) { return d.as_error().detail; }
 
-TEST(loader, gives_the_defaults_to_a_file_with_the_required_keys_alone) {
+TEST(loader, applies_the_defaults_to_a_file_with_only_the_required_keys) {
   const auto c = parse_server(minimal_server, "/etc/cpns/server.yaml", no_environment);
   ASSERT_TRUE(c) << why(c.error());
   EXPECT_EQ(c->listen, (address{"127.0.0.1", 7443}));
@@ -83,7 +83,7 @@ log: {format: json, level: warn, components: {link: debug}}
   EXPECT_EQ(log.components.at("link"), log::level::debug);
 }
 
-TEST(loader, takes_the_word_for_no_value) {
+TEST(loader, accepts_the_word_for_no_value) {
   const auto text = [](std::string_view window) {
     return "role: pne\ndevices_file: d.csv\nkeys_dir: k\nprotector: {file: f}\ntransports: [{name: a, "
            "plugin: tcp}]\n"
@@ -129,7 +129,7 @@ TEST(loader, accepts_a_byte_order_mark_and_crlf) {
   EXPECT_EQ(c->tls.ca, "/e/ca.pem");
 }
 
-TEST(examples, load_and_say_their_role) {
+TEST(examples, load_as_the_role_that_they_name) {
   const auto folder = path(CPNS_SOURCE_DIR) / "config/examples";
   const auto server = load_server(folder / "server.yaml", no_environment);
   ASSERT_TRUE(server) << why(server.error());
@@ -145,7 +145,7 @@ TEST(examples, load_and_say_their_role) {
   EXPECT_EQ(check_file(folder / "pne.yaml").value().role, role_kind::pne);
 }
 
-TEST(reload, tells_what_changed_and_what_a_running_role_can_take_over) {
+TEST(reload, reports_each_change_and_whether_a_running_role_can_apply_it) {
   const auto before = parse_server(minimal_server, "/e/s.yaml", no_environment).value();
   auto after = before;
   EXPECT_TRUE(differences(before, after).empty());

@@ -1,10 +1,10 @@
-#include "config/manual.hpp"
-
 #include <gtest/gtest.h>
 
 #include <boost/json/src.hpp>
 #include <fstream>
 #include <sstream>
+
+#include "config/describe.hpp"
 
 namespace cpns::config {
 namespace {
@@ -27,7 +27,7 @@ TEST(json_schema, is_json_for_every_role_and_closed_to_unknown_keys) {
   }
 }
 
-TEST(json_schema, has_the_bounds_words_and_defaults_of_the_description) {
+TEST(json_schema, contains_the_bounds_words_and_defaults_of_the_description) {
   const auto server = properties_of(role_kind::server);
   const auto& size = server.at("keys").at("properties").at("set_size");
   EXPECT_EQ(size.at("default"), 32);
@@ -45,14 +45,14 @@ TEST(json_schema, has_the_bounds_words_and_defaults_of_the_description) {
   EXPECT_EQ(pne.at("suites").at("default"), (json::array{2, 1}));
 }
 
-TEST(reference_page, in_the_docs_is_the_one_that_the_program_makes) {
+TEST(reference_page, in_the_docs_is_the_one_that_the_program_generates) {
   std::ifstream in(std::string{CPNS_SOURCE_DIR} + "/docs/config.md", std::ios::binary);
   ASSERT_TRUE(in)
-      << "docs/config.md is missing; make it with: cpns config schema --markdown > docs/config.md";
+      << "docs/config.md is missing; generate it with: cpns config schema --markdown > docs/config.md";
   std::ostringstream page;
   page << in.rdbuf();
   EXPECT_EQ(page.str(), reference_markdown())
-      << "make it anew with: cpns config schema --markdown > docs/config.md";
+      << "generate it with: cpns config schema --markdown > docs/config.md";
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-// Every kind of mistake in a configuration, each with the line that is printed for it.
+// Every kind of error in a configuration, with the line that is printed for it.
 
 #include <gtest/gtest.h>
 #include <unistd.h>
@@ -33,7 +33,7 @@ std::vector<std::string> printed_pne(const std::string& text) {
 }
 using lines = std::vector<std::string>;
 
-TEST(mistakes, unknown_key_with_the_nearest_name) {
+TEST(diagnostics, name_an_unknown_key_and_the_nearest_known_one) {
   EXPECT_EQ(printed("lisen: 127.0.0.1:1"),
             lines{"s.yaml:2:1: 'lisen' is not a key here; did you mean 'listen'?"});
   EXPECT_EQ(printed("keys: {set_sise: 4}"),
@@ -41,7 +41,7 @@ TEST(mistakes, unknown_key_with_the_nearest_name) {
   EXPECT_EQ(printed("colour: blue"), lines{"s.yaml:2:1: 'colour' is not a key here"});
 }
 
-TEST(mistakes, wrong_type) {
+TEST(diagnostics, name_the_wanted_type_when_a_value_has_another) {
   EXPECT_EQ(printed("keys: {set_size: many}"),
             lines{"s.yaml:2:18: 'keys.set_size' must be a whole number, not 'many'"});
   EXPECT_EQ(printed("keys: {set_size: \"4\"}"),
@@ -62,12 +62,11 @@ TEST(mistakes, wrong_type) {
   EXPECT_EQ(printed("require_presence: \"true\""),
             lines{"s.yaml:2:19: 'require_presence' must be true or false, not the text 'true'"});
   EXPECT_EQ(printed("name: {a: b}"), lines{"s.yaml:2:7: 'name' must be a text, not a section"});
-  EXPECT_EQ(printed("drain: 10"), lines{"s.yaml:2:8: 'drain': '10' is no duration: write a whole number and "
-                                        "ms, s, m, h or d, for example 10s"});
-  EXPECT_EQ(
-      printed("listen: 7443"),
-      lines{
-          "s.yaml:2:9: 'listen': '7443' is no address: the port is missing; write host:port or [IPv6]:port"});
+  EXPECT_EQ(printed("drain: 10"),
+            lines{"s.yaml:2:8: 'drain': '10' is not a duration: write a whole number and "
+                  "ms, s, m, h or d, for example 10s"});
+  EXPECT_EQ(printed("listen: 7443"), lines{"s.yaml:2:9: 'listen': '7443' is not an address: the port is "
+                                           "missing; write host:port or [IPv6]:port"});
   EXPECT_EQ(
       printed("log: {components: {link: loud}}"),
       lines{"s.yaml:2:26: 'log.components.link' must be one of debug, info, warn, error, off, not 'loud'"});
@@ -76,7 +75,7 @@ TEST(mistakes, wrong_type) {
                   "you mean 'derived'?"});
 }
 
-TEST(mistakes, out_of_range) {
+TEST(diagnostics, name_the_bounds_when_a_value_is_out_of_range) {
   EXPECT_EQ(printed("keys: {set_size: 0}"),
             lines{"s.yaml:2:18: 'keys.set_size' must be from 1 to 256, not '0'"});
   EXPECT_EQ(printed("keys: {set_size: 257}"),
@@ -88,19 +87,19 @@ TEST(mistakes, out_of_range) {
   EXPECT_EQ(printed("handshake_timeout: 2h"),
             lines{"s.yaml:2:20: 'handshake_timeout' must be from 100ms to 1m, not '2h'"});
   EXPECT_EQ(printed("listen: 127.0.0.1:65536"),
-            lines{"s.yaml:2:9: 'listen': '127.0.0.1:65536' is no address: the port is not "
+            lines{"s.yaml:2:9: 'listen': '127.0.0.1:65536' is not an address: the port is not "
                   "a number from 0 to 65535; write host:port or [IPv6]:port"});
   EXPECT_EQ(printed("name: a b"),
-            lines{"s.yaml:2:7: 'name': 'a b' is no name: 1 to 64 letters, digits, '.', '_' and '-'"});
+            lines{"s.yaml:2:7: 'name': 'a b' is not a name: 1 to 64 letters, digits, '.', '_' and '-'"});
   EXPECT_EQ(printed("ready_file: ''"),
             lines{"s.yaml:2:13: 'ready_file' is an empty path; remove the key or give a path"});
 }
 
-TEST(mistakes, missing_keys) {
+TEST(diagnostics, describe_a_key_that_is_missing) {
   EXPECT_EQ(printed_whole(
                 "role: server\ntls:\n  certificate: a\n  ca: b\nstore: {path: x}\nprotector: {file: k}\n"),
-            lines{"s.yaml:3:3: 'tls.key' is missing: PEM file with the private key. A file of a secret: mode "
-                  "0600, or 0440 or 0640 where root owns it."});
+            lines{"s.yaml:3:3: 'tls.key' is missing: PEM file with the private key. Secret file: mode 0600, "
+                  "or 0440 or 0640 if root owns it."});
   EXPECT_EQ(printed_whole("role: server\n" + std::string{rest.substr(0, rest.find("store"))} +
                           "protector: {file: k}\n"),
             lines{"s.yaml:1:1: 'store.path' is missing: a rocksdb store needs a folder"});
@@ -111,7 +110,7 @@ TEST(mistakes, missing_keys) {
             lines{"s.yaml:2:14: 'adopt_after': a '${' has no '}'; write $${ for a literal one"});
 }
 
-TEST(mistakes, role) {
+TEST(diagnostics, explain_a_role_that_is_missing_or_wrong) {
   EXPECT_EQ(printed_whole("name: x\n"), lines{"s.yaml:1:1: 'role' is missing: begin the file with 'role: "
                                               "server', 'role: gateway' or 'role: pne'"});
   EXPECT_EQ(printed_whole("role: gateway\n"),
@@ -127,7 +126,7 @@ TEST(mistakes, role) {
             lines{"s.yaml:1:1: the file must be a section of 'key: value' lines, not a list"});
 }
 
-TEST(mistakes, form_of_the_file) {
+TEST(diagnostics, explain_a_file_that_is_not_valid_yaml) {
   EXPECT_EQ(printed("name: a\nname: b"),
             lines{"s.yaml:3:1: 'name' is given twice, first in line 2; remove one"});
   EXPECT_EQ(printed("keys: {rekey: 1h, rekey: 2h}"),
@@ -146,12 +145,12 @@ TEST(mistakes, form_of_the_file) {
   for (const auto* broken : {" name: b", "\tname: b", "name: b: c", "name: @b", "}"}) {
     const auto text = printed(broken);
     ASSERT_EQ(text.size(), 1U) << broken;
-    EXPECT_NE(text[0].find(": this is no YAML: "), std::string::npos) << text[0];
+    EXPECT_NE(text[0].find(": this is not YAML: "), std::string::npos) << text[0];
     EXPECT_TRUE(text[0].starts_with("s.yaml:")) << text[0];
   }
 }
 
-TEST(mistakes, are_reported_all_at_once_in_the_order_of_the_file) {
+TEST(diagnostics, are_reported_together_in_the_order_of_the_file) {
   const auto text = printed_whole("role: server\n"
                                   "lisen: 127.0.0.1:1\n"
                                   "keys:\n"
@@ -170,7 +169,7 @@ TEST(mistakes, are_reported_all_at_once_in_the_order_of_the_file) {
   EXPECT_EQ(text[6], "s.yaml:8:29: 'store.path' has no meaning for a memory store; remove it");
 }
 
-TEST(mistakes, beyond_a_hundred_are_counted) {
+TEST(diagnostics, are_only_counted_beyond_a_hundred) {
   std::string text{head};
   for (int i = 0; i < 150; ++i) text += "zz" + std::to_string(i) + ": 1\n";
   const auto all = printed_whole(text + std::string{rest});
@@ -178,7 +177,7 @@ TEST(mistakes, beyond_a_hundred_are_counted) {
   EXPECT_EQ(all.back(), "s.yaml: and 50 more");
 }
 
-TEST(mistakes, a_home_folder_that_only_a_shell_knows) {
+TEST(diagnostics, refuse_a_path_that_begins_with_a_tilde) {
   EXPECT_EQ(
       printed("ready_file: ~/cpns.ready"),
       lines{"s.yaml:2:13: 'ready_file': '~/cpns.ready' begins with a ~, which only a shell expands; write "
@@ -198,17 +197,17 @@ TEST(mistakes, a_home_folder_that_only_a_shell_knows) {
                          "g.yaml:10:32: 'transports[0].plugin'"}));
 }
 
-TEST(mistakes, a_file_that_would_be_written_over_another) {
+TEST(diagnostics, refuse_a_path_that_would_overwrite_another_file) {
   EXPECT_EQ(printed("ready_file: kek\nlog: {file: ./kek}"),
-            (lines{"s.yaml:2:13: 'ready_file' is the path of 'protector.file', too; give it one of its own",
-                   "s.yaml:3:13: 'log.file' is the path of 'protector.file', too; give it one of its own"}));
+            (lines{"s.yaml:2:13: 'ready_file' is the same path as 'protector.file'; choose another path",
+                   "s.yaml:3:13: 'log.file' is the same path as 'protector.file'; choose another path"}));
 }
 
-TEST(mistakes, between_the_settings_of_a_pne) {
+TEST(diagnostics, cover_the_rules_between_settings_of_a_pne) {
   EXPECT_EQ(printed_pne(""),
-            lines{"p.yaml:1:1: there is no device: give 'devices', or 'devices_file' and 'keys_dir'"});
+            lines{"p.yaml:1:1: no device is configured: give 'devices', or 'devices_file' and 'keys_dir'"});
   EXPECT_EQ(printed_pne("devices_file: d.csv\n"),
-            lines{"p.yaml:1:1: 'keys_dir' is missing: the devices of 'devices_file' keep their keys there"});
+            lines{"p.yaml:1:1: 'keys_dir' is missing: it stores the keys of the devices in 'devices_file'"});
   EXPECT_EQ(printed_pne("devices_file: d.csv\nkeys_dir: k\nsuites: [2, 3]\n"),
             lines{"p.yaml:6:13: 'suites[1]' must be 1 or 2, each once"});
   const std::string one =
@@ -223,7 +222,7 @@ TEST(mistakes, between_the_settings_of_a_pne) {
       << grammar[0];
 }
 
-TEST(mistakes, between_the_settings_of_a_gateway) {
+TEST(diagnostics, cover_the_rules_between_settings_of_a_gateway) {
   const auto c = parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:0]\nserver_uri: main\ntls: "
                                "{certificate: a, key: b, ca: c}\n"
                                "store: {kind: memory}\nprotector: {file: k}\ntransports:\n  - {name: a, "
@@ -233,23 +232,22 @@ TEST(mistakes, between_the_settings_of_a_gateway) {
                                "lowest_suite: 3\n",
                                "g.yaml", no_environment);
   ASSERT_FALSE(c);
-  EXPECT_EQ(
-      c.error().lines(),
-      (lines{
-          "g.yaml:4:11: 'servers[0]' has port 0, to which nobody can connect",
-          "g.yaml:5:13: 'server_uri': 'main' is no URI",
-          "g.yaml:11:12: two transports are called 'a'; names are unique",
-          "g.yaml:11:23: 'transports[1].plugin': 't p' is no name: 1 to 64 letters, digits, '.', '_' and '-'",
-          "g.yaml:12:18: 'healing_reserve' (8) must be less than 'rekey.low_water' (8)",
-          "g.yaml:13:41: 'timers.backoff_max' is shorter than 'timers.backoff_min'",
-          "g.yaml:14:13: 'validation.allow' is missing: the policy 'list' would accept no device",
-          "g.yaml:14:35: 'validation.deny[0]': Entity ID 'ur*n' has no known scheme (urn:dev:mac:, "
-          "urn:gsma:imei:, "
-          "urn:uuid:, urn:dev:os:)",
-          "g.yaml:15:15: 'lowest_suite' must be from 1 to 2, not '3'"}));
+  EXPECT_EQ(c.error().lines(),
+            (lines{"g.yaml:4:11: 'servers[0]' must have a port from 1 to 65535, not 0",
+                   "g.yaml:5:13: 'server_uri': 'main' is not a URI",
+                   "g.yaml:11:12: two transports have the name 'a'; names must be unique",
+                   "g.yaml:11:23: 'transports[1].plugin': 't p' is not a name: 1 to 64 letters, digits, '.', "
+                   "'_' and '-'",
+                   "g.yaml:12:18: 'healing_reserve' (8) must be less than 'rekey.low_water' (8)",
+                   "g.yaml:13:41: 'timers.backoff_max' is shorter than 'timers.backoff_min'",
+                   "g.yaml:14:13: 'validation.allow' is missing: the policy 'list' would accept no device",
+                   "g.yaml:14:35: 'validation.deny[0]': Entity ID 'ur*n' has no known scheme (urn:dev:mac:, "
+                   "urn:gsma:imei:, "
+                   "urn:uuid:, urn:dev:os:)",
+                   "g.yaml:15:15: 'lowest_suite' must be from 1 to 2, not '3'"}));
 }
 
-TEST(mistakes, between_the_bounds_of_a_server) {
+TEST(diagnostics, cover_the_rules_between_limits_of_a_server) {
   const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
                               "protector: {file: k}\nlimits: {jobs: 300, jobs_per_gateway: 400}\n",
                               "s.yaml", no_environment);
@@ -258,7 +256,7 @@ TEST(mistakes, between_the_bounds_of_a_server) {
             (lines{"s.yaml:5:16: 'limits.jobs' (300) must be at least 'limits.jobs_per_gateway' (400)"}));
 }
 
-TEST(mistakes, in_the_names_of_gateways) {
+TEST(diagnostics, refuse_gateway_uris_that_match_too_much_or_nothing) {
   const auto of = [](std::string_view uris) {
     return parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
                         "protector: {file: k}\ngateway_uris: " +
@@ -266,19 +264,19 @@ TEST(mistakes, in_the_names_of_gateways) {
                         "s.yaml", no_environment);
   };
   const auto good = of("['urn:example:gw:*', 'https://gw.example.org/7', '*']");
-  ASSERT_FALSE(good) << "everybody is nobody's name";
-  EXPECT_EQ(good.error().lines(),
-            (lines{"s.yaml:5:64: 'gateway_uris[2]': '*' is not a URI, nor the beginning of some and then one "
-                   "'*'"}));
+  ASSERT_FALSE(good) << "a single * would match every name";
+  EXPECT_EQ(
+      good.error().lines(),
+      (lines{"s.yaml:5:64: 'gateway_uris[2]': '*' is not a URI, nor a prefix with one '*' at the end"}));
   const auto all = of("['urn:*', 'https://gw.example.org/7']");
   ASSERT_TRUE(all);
   EXPECT_EQ(all->gateway_uris, (std::vector<std::string>{"urn:*", "https://gw.example.org/7"}));
-  ASSERT_FALSE(of("[]")) << "a server that lets nobody in";
+  ASSERT_FALSE(of("[]")) << "the server would accept no gateway";
   EXPECT_FALSE(of("['urn:a*b*']"));
   EXPECT_FALSE(of("[gw1]"));
 }
 
-TEST(mistakes, an_exchange_that_is_too_short_for_a_device_to_answer_in) {
+TEST(diagnostics, refuse_an_exchange_that_is_too_short_for_a_device_to_answer) {
   const std::string before =
       "role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: urn:cpns:server:main\n"
       "tls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
@@ -292,7 +290,7 @@ TEST(mistakes, an_exchange_that_is_too_short_for_a_device_to_answer_in) {
   ASSERT_FALSE(c);
   EXPECT_EQ(c.error().lines(),
             (lines{"g.yaml:11:26: 'timers.answer_timeout' (300ms) with 'timers.retries' (5) makes an "
-                   "exchange of 1800ms; it must last 2s at least"}));
+                   "exchange of 1800ms; it must last at least 2s"}));
 }
 
 class on_disk : public testing::Test {
@@ -310,7 +308,7 @@ class on_disk : public testing::Test {
   path folder;
 };
 
-TEST_F(on_disk, a_file_that_is_missing_or_a_folder_is_named) {
+TEST_F(on_disk, a_missing_file_or_a_folder_is_reported_with_its_path) {
   const auto missing = load_server(folder / "none.yaml");
   ASSERT_FALSE(missing);
   EXPECT_EQ(missing.error().as_error().code, errc::config_file);
@@ -325,7 +323,7 @@ TEST_F(on_disk, a_file_over_one_mebibyte_is_refused) {
   EXPECT_EQ(load_server(file).error().lines(), lines{file.string() + ": the file is larger than 1 MiB"});
 }
 
-TEST_F(on_disk, a_hostile_file_ends_in_an_error_soon) {
+TEST_F(on_disk, a_hostile_file_is_refused_quickly) {
   const auto repeated = [](std::string_view piece) {
     std::string out;
     while (out.size() + piece.size() < 150'000) out += piece;

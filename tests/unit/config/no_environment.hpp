@@ -6,7 +6,7 @@
 
 namespace cpns::config {
 
-/// What a configuration reads of its environment in tests: nothing.
+/// An environment without variables.
 inline std::optional<std::string> no_environment(std::string_view) { return std::nullopt; }
 
 }  // namespace cpns::config

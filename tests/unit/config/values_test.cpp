@@ -16,7 +16,7 @@ TEST(durations, are_read_with_their_units) {
   EXPECT_EQ(parse_duration("0s").value(), 0s);
 }
 
-TEST(durations, of_any_other_form_are_refused) {
+TEST(durations, are_refused_in_any_other_form) {
   for (const auto* text :
        {"", "10", "s", "1.5s", "-1s", " 1s", "1s ", "1 s", "1S", "1w", "ten", "0x1s", "1s1s"}) {
     const auto d = parse_duration(text);
@@ -37,17 +37,17 @@ TEST(durations, are_written_in_their_shortest_form) {
     EXPECT_EQ(parse_duration(duration_text(d)).value(), d);
 }
 
-TEST(addresses, are_names_and_both_kinds_of_ip) {
+TEST(addresses, are_host_names_or_ipv4_or_ipv6) {
   EXPECT_EQ(parse_address("127.0.0.1:7443").value(), (address{"127.0.0.1", 7443}));
   EXPECT_EQ(parse_address("cpns1.example.org:0").value(), (address{"cpns1.example.org", 0}));
   EXPECT_EQ(parse_address("[::1]:65535").value(), (address{"::1", 65535}));
   EXPECT_EQ(parse_address("[::1]:65535")->text(), "[::1]:65535");
   EXPECT_EQ(parse_address("localhost:1")->text(), "localhost:1");
   EXPECT_EQ(parse_address("cpns_server:7443").value(), (address{"cpns_server", 7443}))
-      << "the resolver knows such names, those of containers";
+      << "container names have underscores, and resolve";
 }
 
-TEST(addresses, of_any_other_form_are_refused) {
+TEST(addresses, are_refused_in_any_other_form) {
   for (const auto* text : {"", ":", "127.0.0.1", "127.0.0.1:", ":7443", "::1:7443", "[::1]", "[]:1",
                            "h:65536", "h:-1", "h:1x", "h:99999999999", "a b:1", "a/b:1", "http://h:1"})
     EXPECT_FALSE(parse_address(text)) << text;
@@ -79,7 +79,7 @@ TEST(expansion, replaces_variables_and_takes_defaults) {
       << "a value is not expanded again";
 }
 
-TEST(expansion, of_what_is_not_set_or_not_closed_is_an_error) {
+TEST(expansion, fails_when_a_variable_is_not_set_or_not_closed) {
   EXPECT_EQ(expand("${MISSING}", sample_environment).error().code, errc::config_missing);
   EXPECT_NE(expand("${MISSING}", sample_environment).error().detail.find("MISSING"), std::string::npos);
   for (const auto* text : {"${", "${X", "${}", "${1X}", "${A B}", "${:-x}"})

@@ -1,5 +1,5 @@
-// The store on a disk that fails for a while, or for ever. tests/support/bad_disk.c is linked in front of the
-// C library, and fails as its script says.
+// The store on a disk that fails, for a while or permanently. tests/support/bad_disk.c, linked in front of the C
+// library, makes calls fail as its script describes.
 
 #include <cstdlib>
 #include <poll.h>
@@ -15,7 +15,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-/// The script of the disk; what it says holds for the folder `store` of this test alone.
+/// Writes the script of the failing disk; it applies only to the folder `store` of this test.
 class bad_disk {
  public:
   explicit bad_disk(const temporary_folder& dir) : script_(dir / "script"), folder_(dir / "store") {
@@ -38,18 +38,18 @@ class bad_disk {
   fs::path script_, folder_;
 };
 
-/// False when it is not so within half a minute.
+/// Waits up to 30 s for the condition; false if it is still not true.
 template <class Condition>
-bool eventually(Condition so) {
-  for (int i = 0; i < 6000 && !so(); ++i) ::poll(nullptr, 0, 5);
-  return so();
+bool eventually(Condition condition) {
+  for (int i = 0; i < 6000 && !condition(); ++i) ::poll(nullptr, 0, 5);
+  return condition();
 }
 
-bool comes_back(const store& s) {
+bool becomes_writable(const store& s) {
   return eventually([&s] { return s.health().writable; });
 }
 
-/// Rows that were acknowledged, and batches of two rows of which nobody knows.
+/// Acknowledged rows, and batches of two rows whose outcome is unknown.
 struct account {
   rows acknowledged;
   std::vector<std::string> unknown;
@@ -71,20 +71,20 @@ struct account {
     }
     for (const auto& row : unknown)
       EXPECT_EQ(read(s, table::peers, row) == "(none)", read(s, table::users, row) == "(none)")
-          << when << ": half of the batch " << row;
+          << when << ": half of batch " << row << " is there";
   }
-  /// What another start finds if the power fails now.
+  /// Checks the store that the next start would find if the power failed now.
   void check_cut(const temporary_folder& dir) const {
     const auto copy = dir / "cut";
     fs::remove_all(copy);
     fs::copy(dir / "store", copy, fs::copy_options::recursive);
     const auto s = open_rocksdb_store(copy);
     ASSERT_OK(s);
-    check(**s, "after a cut");
+    check(**s, "after a power cut");
   }
 };
 
-TEST(bad_disk, one_sync_that_failed_costs_one_write) {
+TEST(bad_disk, loses_only_one_write_when_one_sync_fails) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store");
@@ -94,7 +94,7 @@ TEST(bad_disk, one_sync_that_failed_costs_one_write) {
   disk.fail("sync", EIO, " once");
   EXPECT_EQ(code(a.write(**s)), "store_write_failed");
   EXPECT_TRUE(disk.failed_once());
-  ASSERT_TRUE(comes_back(**s));
+  ASSERT_TRUE(becomes_writable(**s));
   EXPECT_EQ((*s)->health().reopened, 1U);
   a.check(**s, "reopened");
   a.check_cut(dir);
@@ -113,7 +113,7 @@ struct trouble {
 
 class bad_disk_for_a_while : public ::testing::TestWithParam<trouble> {};
 
-TEST_P(bad_disk_for_a_while, costs_what_was_written_meanwhile_and_nothing_else) {
+TEST_P(bad_disk_for_a_while, loses_only_the_writes_made_meanwhile) {
   const auto& t = GetParam();
   const temporary_folder dir;
   bad_disk disk(dir);
@@ -123,14 +123,14 @@ TEST_P(bad_disk_for_a_while, costs_what_was_written_meanwhile_and_nothing_else) 
   for (int round = 1; round <= 2; ++round) {
     for (int i = 0; i < 20; ++i) ASSERT_OK(a.write(**s));
     disk.fail(t.calls, t.number);
-    // The first time and the next ones, also when the disk was tried in between.
+    // The first write and later ones fail with this code, also after a probe in between.
     EXPECT_EQ(code(a.write(**s)), t.code);
     EXPECT_TRUE(eventually([&] { return (*s)->health().why.find("CPNS_PROBE") != std::string::npos; }));
     EXPECT_FALSE((*s)->health().writable);
     EXPECT_EQ(code(a.write(**s)), t.code);
     a.check(**s, "while it fails");
     disk.work_again();
-    ASSERT_TRUE(comes_back(**s));
+    ASSERT_TRUE(becomes_writable(**s));
     EXPECT_EQ((*s)->health().reopened, static_cast<std::uint64_t>(round));
     EXPECT_EQ((*s)->health().why, "");
     a.check(**s, "reopened");
@@ -148,7 +148,7 @@ INSTANTIATE_TEST_SUITE_P(each, bad_disk_for_a_while,
                                            trouble{"full", "write", ENOSPC, "store_full"}),
                          [](const auto& one) { return std::string(one.param.name); });
 
-TEST(bad_disk, keeps_other_processes_away_while_it_fails_and_afterwards) {
+TEST(bad_disk, keeps_the_store_locked_while_it_fails_and_afterwards) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store");
@@ -176,7 +176,7 @@ TEST(bad_disk, keeps_other_processes_away_while_it_fails_and_afterwards) {
   ASSERT_OK(a.write(**s));
 }
 
-TEST(bad_disk, for_longer_than_the_patience_is_lost_and_still_read) {
+TEST(bad_disk, makes_the_store_lost_but_readable_when_it_fails_longer_than_the_timeout) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store", milliseconds{600});
@@ -194,7 +194,7 @@ TEST(bad_disk, for_longer_than_the_patience_is_lost_and_still_read) {
   a.check_cut(dir);
 }
 
-TEST(bad_disk, that_is_full_is_waited_for) {
+TEST(bad_disk, is_waited_for_without_limit_when_it_is_full) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store", milliseconds{1});
@@ -205,11 +205,11 @@ TEST(bad_disk, that_is_full_is_waited_for) {
   EXPECT_TRUE(eventually([&] { return (*s)->health().why.find("CPNS_PROBE") != std::string::npos; }));
   EXPECT_FALSE((*s)->health().lost);
   disk.work_again();
-  ASSERT_TRUE(comes_back(**s));
+  ASSERT_TRUE(becomes_writable(**s));
   ASSERT_OK(a.write(**s));
 }
 
-TEST(bad_disk, that_lost_acknowledged_writes_is_not_written_again) {
+TEST(bad_disk, is_never_written_again_when_it_lost_acknowledged_writes) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store");
@@ -230,7 +230,7 @@ TEST(bad_disk, that_lost_acknowledged_writes_is_not_written_again) {
   EXPECT_EQ(code(a.write(**s)), "store_damaged");
 }
 
-TEST(bad_disk, is_no_reason_to_stop_a_scan_that_is_under_way) {
+TEST(bad_disk, does_not_end_a_running_scan_when_it_fails) {
   const temporary_folder dir;
   bad_disk disk(dir);
   auto s = open_rocksdb_store(dir / "store");
@@ -247,7 +247,7 @@ TEST(bad_disk, is_no_reason_to_stop_a_scan_that_is_under_way) {
     return true;
   }));
   EXPECT_EQ(seen, 20U);
-  ASSERT_TRUE(comes_back(**s));
+  ASSERT_TRUE(becomes_writable(**s));
   a.check(**s, "reopened");
 }
 

@@ -13,7 +13,7 @@
 namespace cpns::storage::testing {
 namespace {
 
-/// Holds the committer in its first completion, so that a test decides what waits behind it.
+/// Blocks the committer in its first completion, so that a test can queue further batches.
 class gate {
  public:
   commit_done hold() {
@@ -38,7 +38,7 @@ class group_commit : public ::testing::Test {
     store_ = std::move(sealed_store::open(under_, **protector, crypto::system_entropy()).value());
     first_write_ = under_.writes() + 1;
   }
-  /// Submits one row and a completion that notes its name and outcome.
+  /// Submits one row; the completion records its name and outcome.
   void submit(group_committer& c, const std::string& row) {
     c.submit({seal(table::peers, row, "v")},
              [this, row](const status& s) { outcomes_.push_back(row + " " + code(s)); });
@@ -48,10 +48,10 @@ class group_commit : public ::testing::Test {
   faulty_store under_;
   std::unique_ptr<sealed_store> store_;
   std::uint64_t first_write_ = 0;
-  std::vector<std::string> outcomes_;  // written on the committer's thread, read after it ended
+  std::vector<std::string> outcomes_;  // written by the committer's thread, read after its end
 };
 
-TEST_F(group_commit, writes_at_once_what_arrived_during_the_last_write) {
+TEST_F(group_commit, combines_the_batches_that_arrive_during_a_write) {
   {
     gate g;
     group_committer c(*store_);
@@ -67,7 +67,7 @@ TEST_F(group_commit, writes_at_once_what_arrived_during_the_last_write) {
   for (const auto* row : {"a", "b", "c"}) EXPECT_EQ(read(*store_, table::peers, row), "v");
 }
 
-TEST_F(group_commit, says_done_after_the_row_is_durable) {
+TEST_F(group_commit, completes_a_batch_after_its_row_is_durable) {
   group_committer c(*store_);
   std::promise<std::string> seen;
   c.submit({seal(table::peers, "a", "v")},
@@ -75,7 +75,7 @@ TEST_F(group_commit, says_done_after_the_row_is_durable) {
   EXPECT_EQ(seen.get_future().get(), "v");
 }
 
-TEST_F(group_commit, lets_a_bad_batch_fail_alone) {
+TEST_F(group_commit, fails_only_the_bad_batch_when_a_shared_write_fails) {
   {
     gate g;
     group_committer c(*store_);
@@ -91,7 +91,7 @@ TEST_F(group_commit, lets_a_bad_batch_fail_alone) {
   EXPECT_EQ(read(*store_, table::peers, "c"), "v");
 }
 
-TEST_F(group_commit, fails_all_on_a_full_disk_without_trying_each) {
+TEST_F(group_commit, fails_all_without_a_retry_when_the_disk_is_full) {
   {
     gate g;
     group_committer c(*store_);
@@ -105,7 +105,7 @@ TEST_F(group_commit, fails_all_on_a_full_disk_without_trying_each) {
   EXPECT_EQ(under_.writes() + 1 - first_write_, 2U);
 }
 
-TEST_F(group_commit, goes_on_when_there_is_room_again) {
+TEST_F(group_commit, goes_on_when_there_is_space_again) {
   group_committer c(*store_);
   const auto outcome = [&](const std::string& row) {
     std::promise<std::string> done;
@@ -119,7 +119,7 @@ TEST_F(group_commit, goes_on_when_there_is_room_again) {
   EXPECT_EQ(c.statistics().failed, 1U);
 }
 
-TEST_F(group_commit, refuses_at_once_what_goes_beyond_its_bounds) {
+TEST_F(group_commit, refuses_a_batch_at_once_when_it_exceeds_the_bounds) {
   gate g;
   group_committer c(*store_, {2, 1024});
   c.submit({seal(table::peers, "first", "v")}, g.hold());
@@ -135,7 +135,7 @@ TEST_F(group_commit, refuses_at_once_what_goes_beyond_its_bounds) {
   g.open();
 }
 
-TEST_F(group_commit, splits_a_long_queue_and_never_a_batch) {
+TEST_F(group_commit, splits_a_long_queue_but_never_a_batch) {
   {
     gate g;
     group_committer c(*store_, {100, 2});
@@ -150,7 +150,7 @@ TEST_F(group_commit, splits_a_long_queue_and_never_a_batch) {
   EXPECT_EQ(under_.writes() + 1 - first_write_, 4U) << "first; a b; c; d e f";
 }
 
-TEST_F(group_commit, takes_nothing_new_while_it_ends) {
+TEST_F(group_commit, refuses_new_batches_while_it_is_destroyed) {
   std::string late = "(not called)";
   {
     auto c = std::make_unique<group_committer>(*store_);
@@ -161,7 +161,7 @@ TEST_F(group_commit, takes_nothing_new_while_it_ends) {
     c->submit({seal(table::peers, "a", "v")}, [&](const status&) {
       running.set_value();
       ended.wait();
-      // The destructor says so before it waits for this thread; until then work is taken.
+      // The destructor sets the flag before it joins this thread; until then batches are accepted.
       while (late != "state_stopping") {
         committer->submit({}, [&late](const status& s) {
           if (!s) late = code(s);
@@ -175,7 +175,7 @@ TEST_F(group_commit, takes_nothing_new_while_it_ends) {
     c.reset();
   }
   EXPECT_EQ(late, "state_stopping");
-  EXPECT_EQ(outcomes_, (std::vector<std::string>{"b ok"})) << "what was queued is committed";
+  EXPECT_EQ(outcomes_, (std::vector<std::string>{"b ok"})) << "queued batches are committed";
 }
 
 TEST_F(group_commit, serves_many_threads) {

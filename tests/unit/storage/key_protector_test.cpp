@@ -20,7 +20,7 @@ std::unique_ptr<key_protector> passphrase(std::string_view text) {
   return made ? std::move(*made) : nullptr;
 }
 
-TEST(key_file, is_made_once_and_for_its_owner_alone) {
+TEST(key_file, is_created_once_and_only_for_its_owner) {
   const temporary_folder dir;
   ASSERT_OK(create_key_file(dir / "key", random_source()));
   EXPECT_EQ(fs::status(dir / "key").permissions(), fs::perms::owner_read | fs::perms::owner_write);
@@ -34,7 +34,7 @@ TEST(key_file, is_made_once_and_for_its_owner_alone) {
   EXPECT_NE(content_of(dir / "other"), content);
 }
 
-TEST(key_file, is_refused_when_others_may_touch_it) {
+TEST(key_file, is_refused_when_others_have_access_to_it) {
   const temporary_folder dir;
   ASSERT_OK(create_key_file(dir / "key", random_source()));
   for (const auto bit :
@@ -48,7 +48,7 @@ TEST(key_file, is_refused_when_others_may_touch_it) {
   EXPECT_OK(open_key_file(dir / "key"));
 }
 
-TEST(key_file, is_refused_when_it_is_missing_or_something_else) {
+TEST(key_file, is_refused_when_it_is_missing_or_not_a_key_file) {
   const temporary_folder dir;
   EXPECT_EQ(code(open_key_file(dir / "key")), "store_key");
   EXPECT_EQ(code(open_key_file(dir.path())), "store_key");
@@ -78,10 +78,10 @@ TEST(key_protector, wraps_and_unwraps) {
     EXPECT_NE(*p->wrap(key, "test", random_source()), *wrapped) << "a nonce was used twice";
   }
   const auto wrapped = words->wrap(key, "test", random_source());
-  EXPECT_OK(passphrase("correct horse")->unwrap(*wrapped, "test")) << "the salt comes with the wrapped key";
+  EXPECT_OK(passphrase("correct horse")->unwrap(*wrapped, "test")) << "the wrapped key contains the salt";
 }
 
-TEST(key_protector, opens_nothing_for_another_purpose_key_or_kind) {
+TEST(key_protector, refuses_another_purpose_another_key_and_another_kind) {
   const temporary_folder dir;
   const auto key = random_source().draw_secret<32>();
   const auto file = key_file(dir / "key");

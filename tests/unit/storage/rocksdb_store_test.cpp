@@ -1,4 +1,4 @@
-// The store on the disk: folders that are not ours, damage, locks, full disks, crashes.
+// The store on disk: foreign folders, damage, locks, full disks, crashes.
 
 #include <csignal>
 #include <fcntl.h>
@@ -24,16 +24,16 @@ void fill(const fs::path& folder, std::string_view value = "1") {
   ASSERT_OK((*s)->write({put(table::users, "ann", value)}));
 }
 
-/// The one file of the folder whose name begins or ends so.
+/// The first file of the folder that is not empty and has `part` in its name.
 fs::path file_like(const fs::path& folder, std::string_view part) {
   for (const auto& entry : fs::directory_iterator(folder))
     if (entry.path().filename().string().find(part) != std::string::npos && entry.file_size() > 0)
       return entry.path();
-  ADD_FAILURE() << "no file like " << part;
+  ADD_FAILURE() << "no file with this in its name: " << part;
   return {};
 }
 
-/// Runs `work` in another process; its exit code, or -1 - signal.
+/// Runs `work` in another process. Returns its exit code, or -1 - signal.
 int in_child(const std::function<int()>& work) {
   const auto pid = ::fork();
   if (pid == 0) ::_exit(work());
@@ -42,7 +42,7 @@ int in_child(const std::function<int()>& work) {
   return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : -1 - WTERMSIG(outcome);
 }
 
-/// A small file system in memory, or nothing where the test may not mount.
+/// A small file system in memory; not mounted if the test lacks the right to mount.
 class small_disk {
  public:
   small_disk(const fs::path& at, const char* options) : at_(at) {
@@ -64,7 +64,7 @@ class small_disk {
   bool mounted_ = false;
 };
 
-TEST(rocksdb_store, is_there_again_after_reopening) {
+TEST(rocksdb_store, still_has_its_rows_after_reopening) {
   const temporary_folder dir;
   fill(dir / "a/b/store");
   auto s = open_rocksdb_store(dir / "a/b/store");
@@ -72,7 +72,7 @@ TEST(rocksdb_store, is_there_again_after_reopening) {
   EXPECT_EQ(read(**s, table::users, "ann"), "1");
 }
 
-TEST(rocksdb_store, closes_its_folder_to_others) {
+TEST(rocksdb_store, removes_the_rights_of_others_from_its_folder) {
   const temporary_folder dir;
   fs::create_directory(dir / "store");
   fs::permissions(dir / "store", fs::perms::owner_all | fs::perms::group_read | fs::perms::others_exec);
@@ -82,7 +82,7 @@ TEST(rocksdb_store, closes_its_folder_to_others) {
   EXPECT_EQ(fs::status(dir / "new").permissions(), fs::perms::owner_all);
 }
 
-TEST(rocksdb_store, is_refused_while_another_process_has_it) {
+TEST(rocksdb_store, is_refused_while_another_process_holds_it) {
   const temporary_folder dir;
   auto s = open_rocksdb_store(dir / "store");
   ASSERT_OK(s);
@@ -99,16 +99,16 @@ TEST(rocksdb_store, is_refused_while_another_process_has_it) {
   ASSERT_OK((*s)->write({put(table::users, "ann", "1")}));
 }
 
-TEST(file_lock, keeps_another_process_away_and_ends_with_its_descriptor) {
+TEST(file_lock, excludes_other_processes_until_its_descriptor_is_closed) {
   const temporary_folder dir;
   const auto lock = dir / "lock";
   const auto second_is_refused = [&] {
     return in_child([&] {
       const auto second = hold_lock(lock, "the keys");
       if (second) return 0;
-      const auto& said = second.error().detail;
-      const bool right = second.error() == errc::store_locked && said.find("the keys") != std::string::npos &&
-                         said.find("process " + std::to_string(::getppid())) != std::string::npos;
+      const auto& text = second.error().detail;
+      const bool right = second.error() == errc::store_locked && text.find("the keys") != std::string::npos &&
+                         text.find("process " + std::to_string(::getppid())) != std::string::npos;
       return right ? 1 : 2;
     });
   };
@@ -120,7 +120,7 @@ TEST(file_lock, keeps_another_process_away_and_ends_with_its_descriptor) {
   EXPECT_EQ(code(hold_lock(dir / "none" / "lock", "the keys")), "store_unavailable");
 }
 
-TEST(rocksdb_store, is_never_made_anew_where_files_are) {
+TEST(rocksdb_store, is_never_recreated_in_a_folder_with_files) {
   const temporary_folder dir;
   fs::create_directory(dir / "notes");
   set_content(dir / "notes/todo.txt", "milk");
@@ -135,7 +135,7 @@ TEST(rocksdb_store, is_never_made_anew_where_files_are) {
   EXPECT_EQ(code(open_rocksdb_store(dir / "store")), "store_damaged");
   set_content(dir / "store/CURRENT", saved);
   auto again = open_rocksdb_store(dir / "store");
-  ASSERT_OK(again) << "the refusal must have left everything as it was";
+  ASSERT_OK(again) << "the refusal must not change the folder";
   EXPECT_EQ(read(**again, table::users, "ann"), "2");
 }
 
@@ -155,12 +155,12 @@ TEST(rocksdb_store, is_refused_without_its_marker_or_with_a_foreign_one) {
   EXPECT_EQ(code(open_rocksdb_store(dir / "store")), "store_damaged");
 }
 
-TEST(rocksdb_store, is_made_again_if_its_making_was_cut_short) {
+TEST(rocksdb_store, is_created_again_if_its_creation_was_interrupted) {
   const temporary_folder dir;
   fs::create_directory(dir / "store");
   set_content(dir / "store" / store_marker_name, "");
   fill(dir / "store");
-  // As after a crash between RocksDB's first manifest and its CURRENT.
+  // The state after a crash between RocksDB's first manifest and its CURRENT.
   auto marker = content_of(dir / "store" / store_marker_name);
   set_content(dir / "store" / store_marker_name, marker.replace(marker.find("whole"), 5, "begun"));
   fs::remove(dir / "store/CURRENT");
@@ -169,7 +169,7 @@ TEST(rocksdb_store, is_made_again_if_its_making_was_cut_short) {
   EXPECT_NE(content_of(dir / "store" / store_marker_name).find("whole"), std::string::npos);
 }
 
-TEST(rocksdb_store, cannot_be_made_under_a_file) {
+TEST(rocksdb_store, cannot_be_created_below_a_file) {
   const temporary_folder dir;
   set_content(dir / "file", "x");
   EXPECT_EQ(code(open_rocksdb_store(dir / "file/store")), "store_unavailable");
@@ -186,7 +186,7 @@ TEST(rocksdb_store, is_unavailable_on_a_read_only_disk) {
   EXPECT_EQ(code(open_rocksdb_store(dir / "disk/other")), "store_unavailable");
 }
 
-TEST(rocksdb_store, is_unavailable_in_a_folder_of_someone_else) {
+TEST(rocksdb_store, is_unavailable_in_a_folder_without_write_access) {
   if (::geteuid() == 0) GTEST_SKIP() << "root may write everywhere; see the read-only disk";
   const temporary_folder dir;
   fs::create_directory(dir / "shut");
@@ -195,7 +195,7 @@ TEST(rocksdb_store, is_unavailable_in_a_folder_of_someone_else) {
   fs::permissions(dir / "shut", fs::perms::owner_all);
 }
 
-TEST(rocksdb_store, outlives_a_full_disk_and_writes_again_when_there_is_room) {
+TEST(rocksdb_store, survives_a_full_disk_and_writes_again_when_there_is_space) {
   const temporary_folder dir;
   const small_disk disk(dir / "disk", "size=16m");
   if (!disk.mounted()) GTEST_SKIP() << "this process may not mount a tmpfs";
@@ -213,7 +213,7 @@ TEST(rocksdb_store, outlives_a_full_disk_and_writes_again_when_there_is_room) {
   EXPECT_EQ(code(last), "store_full");
   EXPECT_GT(acknowledged.size(), 50U);
   EXPECT_EQ(code((*s)->write({put(table::peers, "more", std::string(100'000, 'x'))})), "store_full");
-  EXPECT_TRUE(read(**s, table::peers, "row7") == acknowledged["row7"]) << "reads go on";
+  EXPECT_TRUE(read(**s, table::peers, "row7") == acknowledged["row7"]) << "reads must still work";
 
   fs::remove(dir / "disk/ballast");
   for (int i = 0; i < 6000 && !(*s)->health().writable; ++i) ::poll(nullptr, 0, 5);
@@ -227,7 +227,7 @@ TEST(rocksdb_store, outlives_a_full_disk_and_writes_again_when_there_is_room) {
   }
 }
 
-TEST(rocksdb_store, says_that_there_is_no_room_to_make_it) {
+TEST(rocksdb_store, reports_a_disk_too_full_to_create_it) {
   const temporary_folder dir;
   const small_disk disk(dir / "disk", "size=64k");
   if (!disk.mounted()) GTEST_SKIP() << "this process may not mount a tmpfs";
@@ -237,7 +237,7 @@ TEST(rocksdb_store, says_that_there_is_no_room_to_make_it) {
   fill(dir / "disk/store");
 }
 
-TEST(rocksdb_store, reports_damage_and_does_not_repair_it_silently) {
+TEST(rocksdb_store, reports_damage_instead_of_repairing_it_silently) {
   const temporary_folder dir;
   const auto flip = [](const fs::path& file, std::size_t at) {
     auto content = content_of(file);
@@ -279,9 +279,9 @@ TEST(rocksdb_store, reports_a_damaged_table_when_it_is_read) {
   EXPECT_EQ(code((*s)->scan(table::users, {}, [](byte_view, byte_view) { return true; })), "store_damaged");
 }
 
-/// Body of the process that the next test kills: writes pairs of rows from $CPNS_TEST_FIRST on, and tells
-/// file descriptor 3 the number of each pair that was acknowledged. A program of its own, since RocksDB's
-/// threads do not survive fork.
+/// Body of the process that the next test kills: writes pairs of rows from $CPNS_TEST_FIRST on, and writes the
+/// number of each acknowledged pair to file descriptor 3. A separate program, since RocksDB's threads do not
+/// survive fork.
 TEST(rocksdb_store_victim, DISABLED_writes_until_it_is_killed) {
   const char* folder = std::getenv("CPNS_TEST_FOLDER");
   const char* first = std::getenv("CPNS_TEST_FIRST");
@@ -295,7 +295,7 @@ TEST(rocksdb_store_victim, DISABLED_writes_until_it_is_killed) {
   }
 }
 
-/// Starts the victim and kills it after `pairs` acknowledgements; the last number that was acknowledged.
+/// Starts the victim and kills it after `pairs` acknowledgements. Returns the last acknowledged number.
 int last_acknowledged(const fs::path& folder, int first, int pairs) {
   int tube[2];
   if (::pipe2(tube, O_CLOEXEC) != 0) return -1;
@@ -336,8 +336,8 @@ TEST(rocksdb_store, keeps_every_acknowledged_row_when_it_is_killed) {
     const auto left = scan(**s, table::peers);
     const auto right = scan(**s, table::users);
     for (int i = 0; i <= last; ++i) EXPECT_EQ(left.count(std::to_string(i)), 1U) << i;
-    EXPECT_EQ(left.size(), right.size()) << "half a batch was left";
-    // The pair after the last acknowledged one may be there: it was written, and nobody was told.
+    EXPECT_EQ(left.size(), right.size()) << "half of a batch was written";
+    // The pair after the last acknowledged one may be there: written, but not acknowledged.
     next = last + 2;
     ASSERT_OK((*s)->write({put(table::peers, std::to_string(last + 1), "filled"),
                            put(table::users, std::to_string(last + 1), "filled")}));

@@ -1,4 +1,4 @@
-// The seal itself: what the files show, what does not open, and which key opens it.
+// The seal: the files show no content, changed rows are refused, and only the right key opens the store.
 
 #include <algorithm>
 
@@ -24,7 +24,7 @@ class sealed : public ::testing::Test {
     EXPECT_OK(opened);
     return opened ? std::move(*opened) : nullptr;
   }
-  /// The stored rows of one table, the wrapped data key left out.
+  /// The stored rows of one table without the wrapped data key.
   static write_batch stored(const store& under, table t) {
     write_batch found;
     EXPECT_OK(under.scan(t, {}, [&](byte_view row, byte_view value) {
@@ -61,7 +61,7 @@ TEST_F(sealed, shows_no_name_and_no_value_in_any_file_of_the_store) {
       const auto raw = as_bytes(canary);
       EXPECT_EQ(content.find(canary), std::string::npos) << entry.path();
       EXPECT_EQ(lower.find(to_hex(raw)), std::string::npos) << entry.path();
-      // Base64 at each of its three alignments, without the characters that the neighbours touch.
+      // Base64 at each of its three alignments, without the characters that depend on neighbouring bytes.
       for (std::size_t shift = 0; shift < 3; ++shift) {
         bytes shifted(shift + raw.size());
         std::copy(raw.begin(), raw.end(), shifted.begin() + static_cast<std::ptrdiff_t>(shift));
@@ -73,15 +73,15 @@ TEST_F(sealed, shows_no_name_and_no_value_in_any_file_of_the_store) {
   EXPECT_GT(searched, 500U);
 }
 
-TEST_F(sealed, is_there_again_with_the_same_key) {
+TEST_F(sealed, has_its_rows_again_with_the_same_key) {
   memory_store under;
   ASSERT_OK(open(under)->write({seal(table::users, "ann", "1"), seal(table::meta, "data key", "2")}));
   const auto s = open(under);
   EXPECT_EQ(read(*s, table::users, "ann"), "1");
-  EXPECT_EQ(read(*s, table::meta, "data key"), "2") << "the name is free for others";
+  EXPECT_EQ(read(*s, table::meta, "data key"), "2") << "the caller may use this name";
   int seen = 0;
   EXPECT_OK(s->scan(table::meta, {}, [&seen](byte_view, const secret_bytes&) { return ++seen > 0; }));
-  EXPECT_EQ(seen, 1) << "the wrapped data key is no row of the caller's";
+  EXPECT_EQ(seen, 1) << "the wrapped data key is not a row of the caller";
 }
 
 TEST_F(sealed, is_refused_with_another_key) {
@@ -96,14 +96,14 @@ TEST_F(sealed, is_refused_with_another_key) {
   EXPECT_EQ(read(*open(under), table::users, "ann"), "1");
 }
 
-TEST_F(sealed, never_begins_anew_over_rows_whose_data_key_is_gone) {
+TEST_F(sealed, is_refused_when_its_data_key_is_gone) {
   memory_store under;
   ASSERT_OK(open(under)->write({seal(table::revocations, "ann", "1")}));
   ASSERT_OK(under.write({erase(table::meta, "data key")}));
   EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_damaged");
 }
 
-TEST_F(sealed, is_not_begun_when_its_data_key_cannot_be_written_or_read) {
+TEST_F(sealed, is_not_opened_when_its_data_key_cannot_be_written_or_read) {
   memory_store memory;
   faulty_store under(memory);
   under.fail_writes(errc::store_full);
@@ -116,7 +116,7 @@ TEST_F(sealed, is_not_begun_when_its_data_key_cannot_be_written_or_read) {
   EXPECT_EQ(read(*open(under), table::users, "ann"), "1");
 }
 
-TEST_F(sealed, opens_no_row_that_was_put_in_the_place_of_another) {
+TEST_F(sealed, refuses_a_row_that_replaced_another) {
   memory_store under;
   const auto s = open(under);
   ASSERT_OK(s->write({seal(table::users, "ann", "1"), seal(table::users, "bob", "2")}));
@@ -130,10 +130,10 @@ TEST_F(sealed, opens_no_row_that_was_put_in_the_place_of_another) {
             "store_sealed");
 }
 
-TEST_F(sealed, a_scan_passes_over_what_does_not_open_when_somebody_is_told_of_it) {
+TEST_F(sealed, scans_past_damaged_rows_when_they_are_reported) {
   memory_store under;
   const auto s = open(under);
-  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  ASSERT_OK(s->write({seal(table::users, "mallory", "1")}));
   auto found = stored(under, table::users);
   ASSERT_EQ(found.size(), 1U);
   found[0].value->back() ^= 1;
@@ -150,11 +150,11 @@ TEST_F(sealed, a_scan_passes_over_what_does_not_open_when_somebody_is_told_of_it
   std::sort(names.begin(), names.end());
   EXPECT_EQ(names, (std::vector<std::string>{"bob", "eve"}));
   ASSERT_EQ(damages.size(), 1U);
-  EXPECT_NE(damages[0].find("of table users does not open"), std::string::npos) << damages[0];
-  EXPECT_EQ(damages[0].find("ann"), std::string::npos);
+  EXPECT_NE(damages[0].find("of table users cannot be decrypted"), std::string::npos) << damages[0];
+  EXPECT_EQ(damages[0].find("mallory"), std::string::npos);
 }
 
-TEST_F(sealed, opens_no_row_that_was_moved_to_another_table) {
+TEST_F(sealed, refuses_a_row_that_was_moved_to_another_table) {
   memory_store under;
   const auto s = open(under);
   ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
@@ -166,7 +166,7 @@ TEST_F(sealed, opens_no_row_that_was_moved_to_another_table) {
             "store_sealed");
 }
 
-TEST_F(sealed, opens_no_row_of_another_store) {
+TEST_F(sealed, refuses_a_row_of_another_store) {
   memory_store one;
   memory_store two;
   const auto first = open(one);
@@ -177,15 +177,16 @@ TEST_F(sealed, opens_no_row_of_another_store) {
   auto to = stored(two, table::users);
   ASSERT_EQ(from.size(), 1U);
   ASSERT_EQ(to.size(), 1U);
-  EXPECT_NE(from[0].row, to[0].row) << "a name is stored alike in two stores";
+  EXPECT_NE(from[0].row, to[0].row) << "two stores hide the same name in the same way";
   to[0].value = from[0].value;
   ASSERT_OK(two.write(to));
   const auto refused = second->get(table::users, as_bytes("ann"));
   EXPECT_EQ(code(refused), "store_sealed");
-  EXPECT_EQ(refused.error().detail.find("ann"), std::string::npos) << "a name went into an error";
+  EXPECT_EQ(refused.error().detail.find("ann"), std::string::npos)
+      << "the error contains the name of the row";
 }
 
-TEST_F(sealed, opens_no_row_with_a_changed_or_missing_byte) {
+TEST_F(sealed, refuses_a_row_with_a_changed_or_missing_byte) {
   memory_store under;
   const auto s = open(under);
   ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
@@ -203,7 +204,7 @@ TEST_F(sealed, opens_no_row_with_a_changed_or_missing_byte) {
   EXPECT_EQ(read(*s, table::users, "ann"), "1");
 }
 
-TEST_F(sealed, rewraps_its_data_key_and_touches_no_row) {
+TEST_F(sealed, rewraps_its_data_key_without_changing_a_row) {
   memory_store under;
   const auto s = open(under);
   ASSERT_OK(s->write({seal(table::users, "ann", "1")}));

@@ -29,7 +29,7 @@ class sealed_files : public ::testing::Test {
   std::unique_ptr<key_protector> protector_;
 };
 
-TEST_F(sealed_files, give_back_what_was_saved_last) {
+TEST_F(sealed_files, return_the_content_saved_last) {
   auto f = open("f");
   ASSERT_OK(f);
   EXPECT_EQ(load(*f), "(none)");
@@ -43,7 +43,7 @@ TEST_F(sealed_files, give_back_what_was_saved_last) {
   EXPECT_FALSE(fs::exists(dir_ / "f.new"));
 }
 
-TEST_F(sealed_files, show_nothing_of_their_content) {
+TEST_F(sealed_files, hide_their_content) {
   auto f = open("f");
   ASSERT_OK(f);
   ASSERT_OK(f->save(as_bytes("canary")));
@@ -53,7 +53,7 @@ TEST_F(sealed_files, show_nothing_of_their_content) {
   EXPECT_NE(content_of(dir_ / "f"), raw);
 }
 
-TEST_F(sealed_files, open_for_their_own_purpose_and_key_alone) {
+TEST_F(sealed_files, open_only_for_their_own_purpose_and_key) {
   auto f = open("f");
   ASSERT_OK(f);
   ASSERT_OK(f->save(as_bytes("x")));
@@ -64,7 +64,7 @@ TEST_F(sealed_files, open_for_their_own_purpose_and_key_alone) {
             "(error) store_sealed");
 }
 
-TEST_F(sealed_files, share_a_data_key_and_still_cannot_be_swapped) {
+TEST_F(sealed_files, cannot_be_swapped_even_if_they_share_a_data_key) {
   const auto key = open_data_key(dir_ / "data_key", "pne", *protector_, random_source());
   ASSERT_OK(key);
   const auto again = open_data_key(dir_ / "data_key", "pne", *protector_, random_source());
@@ -123,7 +123,7 @@ TEST_F(sealed_files, keep_the_old_content_when_saving_fails) {
   EXPECT_EQ(code(nowhere.save(as_bytes("x"))), "store_unavailable");
 }
 
-/// Replaces the file in a process that ends without a word at `last`.
+/// Replaces the file in a process that exits at the step `last`.
 void replace_and_die_at(const fs::path& path, std::string_view content, file_step last) {
   const auto pid = ::fork();
   if (pid == 0) {
@@ -149,7 +149,7 @@ TEST_F(sealed_files, hold_the_old_or_the_new_content_after_a_crash_at_any_step) 
     replace_and_die_at(path, new_raw, step);
     EXPECT_EQ(load(f), step < file_step::renamed ? "old" : "new") << static_cast<int>(step);
     ASSERT_OK(f.save(as_bytes("next")));
-    EXPECT_EQ(load(f), "next") << "a leftover of step " << static_cast<int>(step) << " is in the way";
+    EXPECT_EQ(load(f), "next") << "a leftover of step " << static_cast<int>(step) << " blocks the next save";
   }
 }
 

@@ -1,4 +1,4 @@
-// What every store promises, asked of each of them, bare and under a seal.
+// The contract of storage::store, tested with each implementation, bare and sealed.
 
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"
@@ -8,7 +8,7 @@
 namespace cpns::storage::testing {
 namespace {
 
-/// A sealed store seen as a store, for the questions that both answer.
+/// Adapts a sealed store to the interface of a store, to run the same tests on both.
 class sealed_view final : public store {
  public:
   sealed_view(std::unique_ptr<store> under, const std::filesystem::path& key_file)
@@ -67,21 +67,21 @@ class every_store : public ::testing::TestWithParam<kind> {
   std::unique_ptr<store> store_;
 };
 
-TEST_P(every_store, gives_back_what_was_written) {
+TEST_P(every_store, returns_the_written_value) {
   ASSERT_OK(store_->write({put(table::users, "ann", "1"), put(table::users, "empty", "")}));
   EXPECT_EQ(read(*store_, table::users, "ann"), "1");
   EXPECT_EQ(read(*store_, table::users, "empty"), "");
   EXPECT_EQ(read(*store_, table::users, "bob"), "(none)");
 }
 
-TEST_P(every_store, replaces_and_erases) {
+TEST_P(every_store, replaces_and_erases_rows) {
   ASSERT_OK(store_->write({put(table::users, "ann", "1"), put(table::users, "bob", "2")}));
   ASSERT_OK(
       store_->write({put(table::users, "ann", "3"), erase(table::users, "bob"), erase(table::users, "eve")}));
   EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "3"}}));
 }
 
-TEST_P(every_store, lets_the_later_op_on_a_row_count) {
+TEST_P(every_store, applies_the_later_op_on_a_row) {
   ASSERT_OK(
       store_->write({put(table::users, "a", "1"), put(table::users, "a", "2"), put(table::users, "b", "1"),
                      erase(table::users, "b"), erase(table::users, "c"), put(table::users, "c", "1")}));
@@ -96,7 +96,7 @@ TEST_P(every_store, keeps_tables_apart) {
   EXPECT_EQ(scan(*store_, table::devices), (rows{{"x", "device"}}));
 }
 
-TEST_P(every_store, scans_a_prefix_and_stops_when_told) {
+TEST_P(every_store, scans_a_prefix_and_stops_when_the_visitor_returns_false) {
   ASSERT_OK(
       store_->write({put(table::peers, "a", "1"), put(table::peers, "ab", "2"), put(table::peers, "abc", "3"),
                      put(table::peers, "b", "4"), put(table::requests, "ab", "5")}));
@@ -108,7 +108,7 @@ TEST_P(every_store, scans_a_prefix_and_stops_when_told) {
   EXPECT_EQ(seen, 2);
 }
 
-TEST_P(every_store, takes_bytes_of_every_value) {
+TEST_P(every_store, accepts_all_byte_values) {
   bytes all;
   for (int i = 0; i < 256; ++i) all.push_back(static_cast<std::uint8_t>(i));
   const bytes high(3, 0xff);
@@ -119,7 +119,7 @@ TEST_P(every_store, takes_bytes_of_every_value) {
   EXPECT_EQ(scan(*store_, table::revocations, std::string(2, '\xff')).size(), 1U);
 }
 
-TEST_P(every_store, refuses_what_is_out_of_bounds_as_a_whole) {
+TEST_P(every_store, refuses_the_whole_batch_when_one_op_is_out_of_bounds) {
   const std::string long_row(max_row_size + 1, 'r');
   const std::string large(max_value_size + 1, 'v');
   EXPECT_EQ(code(store_->write({put(table::users, "a", "1"), put(table::users, "", "x")})),
@@ -153,7 +153,7 @@ INSTANTIATE_TEST_SUITE_P(stores, every_store,
 
 class bare_store : public every_store {};
 
-TEST_P(bare_store, scans_in_the_order_of_bytes) {
+TEST_P(bare_store, scans_in_byte_order) {
   ASSERT_OK(store_->write({put(table::peers, "b", ""), put(table::peers, "\xff", ""),
                            put(table::peers, "a", ""), put(table::peers, "aa", "")}));
   std::string order;
@@ -168,7 +168,7 @@ INSTANTIATE_TEST_SUITE_P(stores, bare_store,
                          ::testing::Values(kind{"memory", false, false}, kind{"rocksdb", true, false}),
                          [](const auto& tested) { return tested.param.name; });
 
-TEST(tables, have_names_of_their_own) {
+TEST(tables, have_distinct_names) {
   std::map<std::string_view, int> names;
   for (const auto t : all_tables) ++names[name_of(t)];
   EXPECT_EQ(names.size(), std::size(all_tables));

@@ -1,5 +1,5 @@
 #pragma once
-// What the storage tests share.
+// Helpers of the storage tests.
 
 #include <fstream>
 #include <gtest/gtest.h>
@@ -24,7 +24,7 @@ inline sealed_op seal(table t, std::string_view row, std::string_view value) {
   return {t, b(row), secret_bytes::from_text(value)};
 }
 
-/// The value as text; "(none)" if there is no row, "(error) ..." if it cannot be read.
+/// The value as text; "(none)" if the row does not exist, "(error) ..." if it cannot be read.
 inline std::string read(const store& s, table t, std::string_view row) {
   const auto got = s.get(t, as_bytes(row));
   if (!got) return "(error) " + got.error().message();
