@@ -2,7 +2,7 @@
 
 #include <cstdlib>
 
-#include "protocol/link_codec.hpp"
+#include "protocol/codec.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace cpns;

@@ -1,4 +1,6 @@
-"""scripts/on-debian and scripts/install-deps say what is wrong, and what to do, in one line; what they do when all is well, CI sees."""
+"""scripts/on-debian and scripts/install-deps say what is wrong, and what to do, in one line; what they do when all is well, CI sees.
+scripts/compiles-alone and scripts/lint find faults, and do not look again at what passed."""
+import json
 import os
 import pathlib
 import shutil
@@ -88,6 +90,101 @@ class InstallDeps(unittest.TestCase):
         self.assertNotIn("|", listed.stdout)
         self.assertEqual(sum(n.startswith("libboost1.") for n in names), 1)
         self.assertGreater(len(names), 20)
+
+
+class EachFile(unittest.TestCase):
+    """scripts/compiles-alone and scripts/lint in a small tree of its own, with a database that names one source."""
+
+    def setUp(self):
+        held = tempfile.TemporaryDirectory()
+        self.addCleanup(held.cleanup)
+        self.folder = pathlib.Path(held.name)
+        self.tree = self.folder / "tree"
+        self.make(self.tree)
+
+    def make(self, tree):
+        shutil.copytree(ROOT / "scripts", tree / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / ".clang-tidy", tree)
+        self.write(tree, "base/one.cpp", '#include "base/one.hpp"\nint one() { return 1; }\n')
+        self.write(tree, "base/one.hpp", "#pragma once\nint one();\n")
+        self.write(tree, "build/CMakeCache.txt", f"CMAKE_HOME_DIRECTORY:INTERNAL={tree}\n")
+        command = f"g++ -std=c++20 -I{tree} -o base/CMakeFiles/base.dir/one.cpp.o -c {tree}/base/one.cpp"
+        self.write(tree, "build/compile_commands.json",
+                   json.dumps([{"directory": f"{tree}/build", "command": command, "file": f"{tree}/base/one.cpp"}]))
+        self.write(tree, ".gitignore", "/build/\n__pycache__/\n")
+        self.git("init", "-q", "-b", "main", tree=tree)
+        self.commit(tree)
+
+    def write(self, tree, name, text):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text(text)
+
+    def git(self, *words, tree):
+        done = run("git", "-C", tree, "-c", "user.name=t", "-c", "user.email=t@example.org", *words)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def commit(self, tree):
+        self.git("add", "-A", tree=tree)
+        self.git("commit", "-q", "--allow-empty", "-m", "more", tree=tree)
+
+    def script(self, name, *words, tree=None, **more):
+        tree = tree or self.tree
+        return run(tree / "scripts" / name, *words, CPNS_CACHE=self.folder / "cache", **more)
+
+    def test_help_and_usage(self):
+        for name in ("compiles-alone", "lint"):
+            helped = self.script(name, "--help")
+            self.assertEqual((helped.returncode, helped.stderr), (0, ""))
+            self.assertIn(f"scripts/{name}", helped.stdout)
+            self.assertEqual(self.script(name, "--unknown").returncode, 2)
+        self.assertEqual(self.script("compiles-alone", self.folder).returncode, 1, "not configured")
+
+    def alone(self, tree=None):
+        done = self.script("compiles-alone", (tree or self.tree) / "build", tree=tree)
+        return done.returncode, done.stdout
+
+    def test_what_passed_is_not_compiled_again_in_another_clone_either(self):
+        self.assertIn("1 files in", self.alone()[1], "the header is compiled as the first thing in its source")
+        self.assertIn("1 passed before", self.alone()[1])
+        self.make(self.folder / "another")
+        self.assertIn("1 passed before", self.alone(self.folder / "another")[1])
+        self.write(self.tree, "base/one.hpp", "#pragma once\nint one();\nint two();\n")
+        self.assertIn("0 passed before", self.alone()[1])
+
+    def test_a_header_that_takes_an_include_from_another_is_named(self):
+        self.write(self.tree, "base/two.hpp", "#pragma once\nstd::string two();\n")
+        self.write(self.tree, "base/one.cpp",
+                   '#include "base/one.hpp"\n#include <string>\n#include "base/two.hpp"\nint one() { return 1; }\n')
+        code, said = self.alone()
+        self.assertEqual(code, 1)
+        self.assertIn("base/two.hpp: base/two.hpp:2:6: error:", said)
+        self.assertIn("1 failed", self.alone()[1], "a failure is not remembered as passed")
+
+    def lint(self, *words, **more):
+        return self.script("lint", *words, self.tree / "build", **more)
+
+    def test_lint_checks_what_differs(self):
+        if not shutil.which("clang-tidy"):
+            self.skipTest("clang-tidy is not installed")
+        nothing = self.lint()
+        self.assertEqual(nothing.returncode, 0, nothing.stdout)
+        self.assertIn("no git history", nothing.stdout)
+        self.commit(self.tree)
+        self.assertIn("0 sources", self.lint().stdout)
+        # A header is checked by way of its source.
+        self.write(self.tree, "base/one.hpp",
+                   "#pragma once\n#include <string>\nint one();\ninline bool f(std::string s) { return s.empty(); }\n")
+        found = self.lint()
+        self.assertEqual(found.returncode, 1, found.stdout)
+        self.assertIn("base/one.hpp:4:", found.stdout)
+        self.assertIn("performance-unnecessary-value-param", found.stdout)
+        self.assertIn("not checked: base/one.cpp", self.lint(CPNS_LINT_S=0).stdout)
+        self.commit(self.tree)
+        self.commit(self.tree)
+        self.assertIn("0 sources", self.lint().stdout, "HEAD~1 has it too")
+        self.assertIn("1 sources", self.lint(CPNS_BASE="HEAD~2").stdout)
+        self.assertEqual(self.lint("--all").returncode, 1)
+        self.assertIn("no such commit", self.lint(CPNS_BASE="none").stderr)
 
 
 if __name__ == "__main__":
