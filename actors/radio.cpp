@@ -131,7 +131,7 @@ config::mark place_of(const config::transport_origin& o, const std::string& para
 }
 
 /// A load error is located at the plugin's name, any other at the parameter or the transport.
-config::diagnostic as_diagnostic(const config::transport_config& t, plugins::open_error why) {
+config::diagnostic as_diagnostic(const config::transport_config& t, const plugins::open_error& why) {
   const auto at = why.code == errc::plugin_load || why.code == errc::plugin_incompatible
                       ? t.origin.plugin
                       : place_of(t.origin, why.parameter);
@@ -186,7 +186,7 @@ config::diagnostics check_radio(const config::transport_config& t,
 
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-           plugins::transport_role as, plugins::transport_listener& listener, std::string component) {
+           plugins::transport_role as, plugins::transport_listener& listener, const std::string& component) {
   const auto spec = spec_of(t, plugin_dirs, as);
   if (auto wrong = check_declared(t, spec, as); !wrong.none()) return fail(as_error(t, std::move(wrong.all)));
   const auto open = [t, spec, &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {

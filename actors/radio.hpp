@@ -89,6 +89,6 @@ config::diagnostics check_radio(const config::transport_config& t,
 /// `component`.
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-           plugins::transport_role as, plugins::transport_listener& listener, std::string component);
+           plugins::transport_role as, plugins::transport_listener& listener, const std::string& component);
 
 }  // namespace cpns::actors

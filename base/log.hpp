@@ -25,7 +25,7 @@ struct field {
 };
 
 /// The log line of a machine's event: its stable id in kebab-case, its level, the step of the change request, and
-/// the text for an event without one.
+/// the default text, for an event that has no text of its own.
 struct event_line {
   std::string_view id;
   log::level level;
@@ -40,7 +40,7 @@ struct settings {
   std::string file;                                      ///< empty: standard error
 };
 
-/// [thread-safe] Takes effect at once; config_file if the file cannot be opened.
+/// [thread-safe] Takes effect at once. Returns config_file if the file cannot be opened.
 status configure(const settings& s);
 /// [thread-safe]
 bool enabled(level l, std::string_view component);
@@ -67,9 +67,9 @@ inline void error(std::string_view c, std::string_view e, std::string_view t,
   write(level::error, c, e, t, f);
 }
 
-/// Receives the lines of a process that is part of another one: level, event, and the text with its fields.
+/// Receives the log lines of a child process, for its parent: level, event, and the text with its fields.
 using diverted_fn = std::function<void(level, std::string_view event, std::string_view text)>;
-/// [thread-safe] From now on lines of `threshold` and above go to `to`, from any thread; `configure` ends it.
+/// [thread-safe] From now on `to` is called for lines of `threshold` and above, on the thread that logs. `configure` ends this.
 void divert(level threshold, diverted_fn to);
 
 std::string_view name_of(level l);

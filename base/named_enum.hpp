@@ -34,7 +34,8 @@
 /// `count_`; a number that is not in the list has the name "unknown".
 #define CPNS_NUMBERED_ENUMERATOR(id, number, meaning) id = number,
 #define CPNS_NUMBERED_NAME(id, number, meaning)                                                              \
-  case number: return #id;
+  case number:                                                                                               \
+    return #id;
 
 #define CPNS_NUMBERED_ENUM(type, LIST)                                                                       \
   enum class type : std::uint8_t { LIST(CPNS_NUMBERED_ENUMERATOR) };                                         \

@@ -40,8 +40,8 @@ std::optional<std::size_t> column_of(std::string_view name) {
                              : std::optional<std::size_t>{static_cast<std::size_t>(it - columns.begin())};
 }
 
-/// Reads lines of at most device_line_max bytes. A line is wiped before the next one is read, the block at the
-/// end.
+/// Reads lines of at most device_line_max bytes. Each line is wiped before the next one is read; the
+/// destructor wipes the read buffer.
 class line_reader {
  public:
   explicit line_reader(const byte_source& in) : in_(in) { text_.reserve(device_line_max + 2); }
@@ -133,7 +133,8 @@ std::string read_row(const cells& c, device_row& out) {
   out.entity = std::move(*entity);
   const auto& strength = c.of[strength_column];
   if (!strength || strength->empty())
-    return "the strength is missing: '128bit' if the manufacturer declares it, else 'stretch'";
+    return "the strength is missing: write '128bit' if the manufacturer declares 128 random bits, else "
+           "'stretch'";
   if (*strength != "128bit" && *strength != "stretch")
     return "the strength must be '128bit' or 'stretch', not " + shown(*strength);
   out.stretch = *strength == "stretch";
@@ -189,7 +190,7 @@ result<std::vector<std::size_t>> read_header(std::string_view line, const std::s
     const auto c = column_of(name);
     if (!c)
       return fail(errc::config_unknown_key,
-                  place + unknown_column(name) + "; the first line has the names of the columns");
+                  place + unknown_column(name) + "; the first line must have the names of the columns");
     if (std::find(order.begin(), order.end(), *c) != order.end())
       return fail(errc::config_syntax, place + "the column " + name + " appears twice");
     order.push_back(*c);
@@ -216,8 +217,8 @@ void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order
     rows.bad(line.number(), {}, std::move(wrong));
 }
 
-/// Takes the pairs of one JSON object from Boost.JSON into cells, each once; nothing else is kept of them. The
-/// buffers never grow, since a longer line is refused, and are wiped.
+/// Copies the pairs of one JSON object from Boost.JSON into cells. A key may appear once. No other copy is kept:
+/// the buffers never grow, because a longer line is refused, and they are wiped.
 class json_row_handler {
  public:
   using error_code = boost::system::error_code;
@@ -235,7 +236,7 @@ class json_row_handler {
   }
   json_row_handler(const json_row_handler&) = delete;
   json_row_handler& operator=(const json_row_handler&) = delete;
-  /// A pair that is well formed but cannot be used, or empty.
+  /// The error text for a pair that is well formed but cannot be used; empty if there is none.
   [[nodiscard]] const std::string& fault() const { return fault_; }
 
   bool on_document_begin(error_code&) { return true; }
@@ -294,10 +295,10 @@ class json_row_handler {
   bool in_object_ = false;
 };
 
-/// Returns the error with its column, never with a value, or an empty text.
+/// Returns an empty text on success, else the error with its column. The error never contains a value.
 [[gnu::noinline]] std::string parse_json_row(std::string_view line, cells& out) {
   boost::json::parse_options form;
-  form.allow_invalid_utf8 = true;  // as in CSV: a key of encoding text may be any bytes
+  form.allow_invalid_utf8 = true;  // as in CSV: a temporary key with the encoding "text" may have any bytes
   boost::json::basic_parser<json_row_handler> parser(form, out);
   boost::system::error_code ec;
   const auto read = parser.write_some(false, line.data(), line.size(), ec);
@@ -307,8 +308,8 @@ class json_row_handler {
   return "not a JSON object of texts: " + ec.message() + " at column " + std::to_string(read + 1);
 }
 
-/// Boost.JSON decodes escapes in a buffer on the stack, of BOOST_JSON_STACK_BUFFER_SIZE bytes, and leaves it
-/// there.
+/// Wipes the stack below: Boost.JSON decodes escapes in a stack buffer of BOOST_JSON_STACK_BUFFER_SIZE bytes and
+/// does not wipe it, so parts of a key may be left there.
 [[gnu::noinline]] void wipe_stack() {
   std::array<char, 4 * BOOST_JSON_STACK_BUFFER_SIZE> below;
   wipe(below.data(), below.size());

@@ -43,8 +43,9 @@ struct tls_files {
 
 struct store_config {
   store_kind kind = store_kind::rocksdb;
-  config::path path;                                     ///< empty for memory
-  milliseconds give_up_after = std::chrono::minutes(5);  ///< for a disk that accepts no writes
+  config::path path;  ///< empty for memory
+  milliseconds give_up_after =
+      std::chrono::minutes(5);  ///< the role ends if the disk accepts no writes for so long
 };
 
 struct protector_config {
@@ -73,7 +74,7 @@ struct server_keys {
   std::uint32_t set_size = 32;
   milliseconds rekey = std::chrono::hours(24);
   milliseconds lifetime =
-      std::chrono::hours(24 * 90);  ///< not_after of a set = time of its generation + this
+      std::chrono::hours(24 * 90);  ///< not_after of a set = the time when the set was made + this
 };
 
 struct server_config {
@@ -89,10 +90,10 @@ struct server_config {
   bool require_presence = true;
   milliseconds adopt_after = seconds(60);
   milliseconds idle_timeout = std::chrono::minutes(5);  ///< of a connection
-  milliseconds probe = seconds(30);                     ///< of a connection that receives nothing
+  milliseconds probe = seconds(30);  ///< a connection that receives nothing for so long is probed
   milliseconds connection_lifetime = std::chrono::hours(24);
   milliseconds handshake_timeout = seconds(10);
-  milliseconds entity_idle = seconds(30);  ///< an assignment actor is passivated after this
+  milliseconds entity_idle = seconds(30);  ///< an assignment actor without work ends after this time
   milliseconds drain = seconds(10);
   log_config log;
   path ready_file;  ///< empty: none
@@ -136,7 +137,7 @@ struct gateway_timers {
   milliseconds request_timeout = seconds(10);  ///< for an answer of the server
   milliseconds reconnect_min = milliseconds(200);
   milliseconds reconnect_max = seconds(30);
-  milliseconds probe = seconds(30);  ///< of a server connection that receives nothing
+  milliseconds probe = seconds(30);  ///< a server connection that receives nothing for so long is probed
 };
 
 struct gateway_limits {
@@ -148,7 +149,7 @@ struct gateway_limits {
 struct gateway_config {
   std::string name;
   std::string user;         ///< CPNS User ID
-  path user_password_file;  ///< read once, at enrolment; may be empty afterwards
+  path user_password_file;  ///< read once, to derive and store the ClientKey; may be left out afterwards
   std::vector<address> servers;
   std::string server_uri;  ///< the only SAN URI that the server's certificate may have
   tls_files tls;
@@ -201,7 +202,7 @@ struct pne_config {
 /// check` tests it. docs/transport-check.md describes the values.
 struct check_settings {
   std::map<std::string, std::string> both, central, peripheral;
-  std::map<std::string, std::string> few_links;  ///< makes the plugin declare few links
+  std::map<std::string, std::string> few_links;  ///< with these, the plugin declares a small max_links
   std::vector<std::string> refused;              ///< "name=value" that open must refuse
 };
 

@@ -39,7 +39,8 @@ constexpr std::chrono::hours silent_report_interval{1};
 }  // namespace
 
 struct listener::impl {
-  // A link_port may outlive the listener and its timer needs the io_context, so both share it.
+  // A link_port may outlive the listener, and the timer of a link_port needs the io_context. So listener and
+  // link_port share the io_context.
   std::shared_ptr<asio::io_context> shared_io = std::make_shared<asio::io_context>(io_threads);
   asio::io_context& io = *shared_io;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
@@ -66,7 +67,7 @@ struct listener::impl {
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
   bool paused = false;         ///< at limits.connections
-  bool accept_failed = false;  ///< logged, and no accept succeeded since; on the strand
+  bool accept_failed = false;  ///< an error was logged, and no accept has succeeded since; used on the strand
   std::uint64_t silent = 0;    ///< connections that ended before their first byte, not yet reported
   std::optional<connection::clock::time_point> silent_reported;
 
@@ -83,7 +84,7 @@ struct listener::impl {
   void forget(const connection* c);
   /// With the guard held.
   void count_silent();
-  /// With the guard held: resumes accepting once below limits.connections.
+  /// With the guard held: accepts again if fewer than limits.connections are open.
   void resume();
   void arm_ticker();
   std::vector<std::shared_ptr<connection>> all();

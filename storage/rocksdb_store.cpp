@@ -230,7 +230,7 @@ status rocksdb_store::write(const write_batch& batch) {
 }
 
 error rocksdb_store::note_failure(const rocksdb::Status& why) {
-  const auto what =
+  auto what =
       why.IsNoSpace()
           ? error{errc::store_full, "no space left for " + folder_.string() + "; free some space"}
           : error{errc::store_write_failed, "cannot write to " + folder_.string() + ": " + why.ToString()};

@@ -1,7 +1,7 @@
 #pragma once
 // Encrypts a store: values are sealed with XAES-256-GCM, and the names of rows are hidden by HMAC.
 //
-// One random data key per store, wrapped in table meta. HKDF-Expand derives the sealing key and the row key
+// Each store has one random data key, which is kept in wrapped form in the table `meta`. HKDF-Expand derives the sealing key and the row key
 // from it. A row is stored under HMAC(row key, E([table, row]))  (32 bytes), its value is key_id(8) ||
 // XAES-256-GCM of E([row, value]) with AAD = E(["cpns/1 row", table, stored row, key_id, schema]). Not hidden:
 // number and sizes of rows. Not prevented: restoring an older version of a row.
@@ -25,7 +25,8 @@ using sealed_batch = std::vector<sealed_op>;
 inline constexpr std::size_t max_sealed_row_size = max_row_size;
 inline constexpr std::size_t max_sealed_value_size = max_value_size - 1024;  ///< minus the sealing overhead
 
-/// Called for one row; returns false to end the scan. Arguments are valid during the call. May call the store.
+/// Called for one row; returns false to end the scan. The arguments are valid during the call
+/// only. The visitor may call the store.
 using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& value)>;
 /// Called for each row that cannot be decrypted (store_sealed, as in get()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;

@@ -96,7 +96,7 @@ class supervisor {
     for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
   }
 
-  /// Devices without an actor; the live ones answer themselves.
+  /// The devices without an actor, described from the store. Devices with an actor describe themselves.
   boost::json::array stored() const {
     return describe_stored_devices(
         *parts_.store, [this](const std::string& entity) { return by_entity_.count(entity) != 0; });
@@ -130,7 +130,7 @@ class supervisor {
 
   gw_view show_stored(const std::string& entity) const { return {show_stored_device(*parts_.store, entity)}; }
 
-  /// The device answers a decision itself, once it is durable.
+  /// The device's actor replies to "approve" and "reject", after the decision is durable.
   caf::result<std::string> command(const sup_command& m) {
     const auto id = entity_id::parse(m.entity);
     if (!id) return id.error().message();
@@ -169,7 +169,7 @@ class supervisor {
     std::optional<eviction_order::place> evictable{};  ///< set while it may be evicted
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
-  /// The receiver of a link's messages: the device that answered, or before that a detector.
+  /// The receiver of a link's messages: a detector until a device answers, then that device.
   struct route_t {
     std::string address;
     std::uint64_t device = 0;
@@ -241,8 +241,8 @@ class supervisor {
     devices_.erase(it);
   }
 
-  /// Closes the device's links, so that its PNE connects again. Work for the server continues from the store at
-  /// once, unless the actor also died recently.
+  /// Closes the device's links, so that its PNE connects again. If the stored record has
+  /// an open request or report for the server, a new actor starts at once, unless the actor died recently too.
   void died(const caf::down_msg& m) {
     if (stopping_) return;
     if (m.source == parts_.uplink.address())

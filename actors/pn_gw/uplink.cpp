@@ -264,7 +264,7 @@ struct uplink::impl {
     });
   }
 
-  void try_later(connection_number number, uplink_end how, bool was_up) {
+  void try_later(connection_number number, const uplink_end& how, bool was_up) {
     if (was_up || how.why != last_why) listener.down(number, how);  // the same failure is reported once
     last_why = was_up ? std::string{} : how.why;
     const auto longest =

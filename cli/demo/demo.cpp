@@ -64,8 +64,8 @@ class demonstration {
   int play(bool one_process) {
     say(paint(colour::bold, "cpns demo") + ": " + std::to_string(options_.pnes) +
         (options_.pnes == 1 ? " PNE" : " PNEs") + " over " + options_.transport +
-        (one_process ? ", all roles in one process"
-                     : ", server, gateway and PNEs as processes of their own"));
+        (one_process ? "; all roles run in one process"
+                     : "; server, gateway and PNEs run in separate processes"));
     if (const auto started = deployment_->start(); !started) {
       if (cancelled()) return stop_early();
       return report(started.error());

@@ -20,7 +20,7 @@ const params& of_role(const meeting& m, cpns_role role) {
 /// Opens, and closes the instance if that succeeded.
 opened try_open(bench& b, std::uint32_t role, const params& p, open_how how = {}) {
   auto& r = keep_recorder(b, role == CPNS_ROLE_PERIPHERAL ? CPNS_ROLE_PERIPHERAL : CPNS_ROLE_CENTRAL);
-  const auto o = open_raw(b, r, role, p, how);
+  auto o = open_raw(b, r, role, p, how);
   if (o.status == CPNS_OK && o.transport != nullptr) close_raw(b, r, *o.transport);
   return o;
 }

@@ -58,7 +58,7 @@ class checked_core::listener_guard {
 
 checked_core::checked_core(std::string name, simulated_clock* simulated)
     : name_(std::move(name)),
-      loop_([this] { misbehaved("an exception left a timer or descriptor callback", 0); }, simulated) {}
+      loop_([this] { misbehaved("a timer or descriptor callback threw an exception", 0); }, simulated) {}
 
 const cpns_host& checked_core::host() {
   table_ = {
@@ -154,7 +154,7 @@ void checked_core::count_dropped(std::uint64_t messages) {
 status checked_core::reserve_endpoint(endpoint_id endpoint) {
   std::lock_guard lock{guard_};
   if (endpoints_.count(endpoint) != 0)
-    return fail(errc::state_exists, name_ + ": endpoint " + std::to_string(endpoint));
+    return fail(errc::state_exists, "endpoint " + std::to_string(endpoint) + " of " + name_);
   if (endpoints_.size() >= max_endpoints_)
     return fail(errc::state_exhausted,
                 name_ + " can present at most " + std::to_string(max_endpoints_) + " PNEs");

@@ -42,7 +42,7 @@ class event_loop::impl {
     };
     if (simulated_ != nullptr) {
       t->simulated = simulated_->add(after_ms, [this, over](simulated_clock::hold until) {
-        asio::post(io_, [over, until] { over(); });
+        asio::post(io_, [over, until = std::move(until)] { over(); });
       });
     } else {
       t->timer.emplace(io_, std::chrono::milliseconds{std::min(after_ms, timer_ms_max)});

@@ -86,11 +86,12 @@ time_point claimants::next_request(time_point now, const entity_id& entity) cons
   return it == requests_.end() ? now : std::max(now, it->second + request_interval);
 }
 
-void claimants::forget(std::string key) {
+void claimants::forget(const std::string& key) {
   const auto it = entries_.find(key);
   if (it == entries_.end()) return;
-  order_.erase({it->second.forget_at, key});
-  entries_.erase(key);
+  const auto at = order_.find({it->second.forget_at, key});
+  entries_.erase(it);
+  order_.erase(at);  // last, because `key` may refer to it
 }
 
 void claimants::forget_old(time_point now) {

@@ -63,7 +63,7 @@ class claimants final : public claimant_book {
     time_point until;
     time_point forget_at;  ///< a second wait after `until`, so that the next refusal doubles the wait
   };
-  void forget(std::string key);
+  void forget(const std::string& key);
   void forget_old(time_point now);
 
   std::size_t max_;

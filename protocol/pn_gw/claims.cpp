@@ -58,8 +58,8 @@ void pn_gw_machine::impl::begin_for_claims(time_point now) {
   begin(now);
 }
 
-/// Keeps one answer per link, the newest: a link that answers without end replaces only its own. Over the bound,
-/// a new answer replaces a random one or is dropped.
+/// Keeps only the newest answer of each link, so a link that sends answers without end replaces only its own
+/// earlier answer. Over the bound, a new answer replaces a random one or is dropped.
 void pn_gw_machine::impl::keep(gw_answer answer) {
   const auto former = std::find_if(open.answers.begin(), open.answers.end(),
                                    [&answer](const gw_answer& a) { return a.link == answer.link; });
@@ -79,15 +79,18 @@ std::vector<std::size_t> pn_gw_machine::impl::candidates() const {
   return out;
 }
 
-/// The good link sent nothing verified. If it sent a claim, that is one claim among others; but a device without
-/// a confirmed key can prove nothing more, and the server verified that link a moment ago.
+/// The good link sent no verified answer. If it sent a claim, it is no longer good, and its claim is treated like
+/// the others. Exception: a device without a confirmed key cannot prove anything, and the server verified its link
+/// a moment ago; so only the claim of that link is kept.
 void pn_gw_machine::impl::give_up_good_link() {
   if (!proven) return;
   const auto good = *proven;
   const bool claims = std::any_of(open.answers.begin(), open.answers.end(), [good](const gw_answer& a) {
     return a.link == good && a.classified.is_candidate();
   });
-  if (!claims) return drop_link(good, "it sent nothing verified, and the device is claimed on another link");
+  if (!claims)
+    return drop_link(
+        good, "the device proved nothing on this link, and a peer on another link claims to be the device");
   if (has_own())
     proven.reset();
   else
@@ -136,7 +139,8 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// The open DREQ was not sent to links with a valid answer. They get it when that answer is too old.
+/// The open DREQ was not sent to links whose answer was fresh. When such an answer is too old, its link gets the
+/// DREQ.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   if (collects(now))
     for (const auto& a : open.answers)
@@ -147,8 +151,8 @@ void pn_gw_machine::impl::replace_old_answers(time_point now) {
   forget_old_answers(now);
 }
 
-/// A verified answer comes first, else a random claim; a refused claimant is drawn less often, and not before its
-/// wait ends. `soonest`: the earliest end of such a wait.
+/// Returns a verified answer if there is one, else a random claim. A refused claimant is drawn less often, and is
+/// not drawn before its wait ends. `soonest`: the earliest end of such a wait.
 std::optional<std::size_t> pn_gw_machine::impl::draw_claim(time_point now, time_point& soonest) {
   std::vector<std::pair<std::size_t, std::uint64_t>> ready;
   std::uint64_t total = 0;
@@ -182,13 +186,13 @@ bool pn_gw_machine::impl::has_answered(gw_link link) const {
                      [link](const gw_answer& a) { return a.link == link; });
 }
 
-/// A DREQ is open whose answers the server can verify.
+/// True if a DREQ is open and the server can still verify its answers.
 bool pn_gw_machine::impl::collects(time_point now) const {
   return open.dreq && open.dreq->request.issuer_nonce && !open.dreq->is_old(now);
 }
 
-/// A DREQ with an issuer nonce collects answers for as long as the server can verify them; only then the next
-/// one is sent, to links without an answer.
+/// A DREQ with an issuer nonce collects answers as long as the server can verify them. The next DREQ is sent
+/// after that time, to the links without an answer.
 bool pn_gw_machine::impl::wants_dreq(time_point now) const {
   if (collects(now)) return false;
   const auto any = [this](auto pred) { return std::any_of(open.answers.begin(), open.answers.end(), pred); };

@@ -73,7 +73,7 @@ class Descriptors(E2ECase):
         home.start("server")
         gateway = self.start_low(home, "gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
-        at_start = "max_links is 8192, and 64 connections fit into the files"
+        at_start = "max_links is 8192, but the limit on open files of this process allows only 64 connections"
         self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
         self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "the configuration sets no number of links")
         held = self.dial(self.radio)

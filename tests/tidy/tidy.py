@@ -141,15 +141,24 @@ def check(root, words_alone=False):
     return ([] if words_alone else check_sources(root, rules)) + check_words(root, rules)
 
 
-# What is planted: a new file, its text, and what the finding has to say.
+# What is planted: a new file, its text, and the words that the finding must have.
 PLANTS = (
     ("a wrong include", "protocol/planted_include.hpp", '#include "server/server_role.hpp"\n', "protocol/ must not include server/"),
     ("a wrong library", "protocol/planted_library.hpp", "#include <caf/all.hpp>\n", "<caf/all.hpp> is not for the module protocol/"),
     ("a word of the list", "base/planted_word.hpp", "// This is" + " no\n// frame.\n", ":1: 'is no'; better: is not a"),
     ("a missing include", "base/planted_need.hpp", "inline int larger() { return std::max(1, 2); }\n", "needs #include <algorithm>"),
     ("a file that does not compile alone", "base/planted_alone.hpp", "std::vector<int> planted();\n", "error: "),
+    ("a line of a state table without need", "protocol/planted_table.hpp",
+     lambda tree: split_line((tree / "protocol/pne/pne_table.hpp").read_text()), "static assertion failed"),
 )
 FINE = ("base/planted_fine.hpp", "#include <vector>\nstd::vector<int> planted();  // This is" + " no longer wrong.\n")
+
+
+def split_line(table):
+    """A state table with one line split into two that answer the same."""
+    line = re.search(r"^.*\{e::kdel,\s*\{answering, pending, keyed\},.*\n", table, re.MULTILINE).group()
+    halves = (line.replace("{answering, pending, keyed}", states) for states in ("{answering}", "{pending, keyed}"))
+    return table.replace(line, "".join(halves))
 
 
 def planted(root, build):
@@ -162,8 +171,8 @@ def planted(root, build):
                 shutil.copy(root / path, copy / path)
         before = set(check(copy))
         for name, text in (FINE, *(plant[1:3] for plant in PLANTS)):
-            (copy / name).write_text(text)
-        alone = subprocess.run([copy / "scripts/compiles-alone", build, FINE[0], PLANTS[-1][1]], capture_output=True, text=True,
+            (copy / name).write_text(text(copy) if callable(text) else text)
+        alone = subprocess.run([copy / "scripts/compiles-alone", build, FINE[0], *(plant[1] for plant in PLANTS[-2:])], capture_output=True, text=True,
                                env={**os.environ, "CPNS_CACHE": folder}, check=False)
         return [finding for finding in check(copy) if finding not in before] + (alone.stdout + alone.stderr).splitlines()
 

@@ -45,7 +45,7 @@ std::string joined(const std::vector<std::string>& names) {
 std::string adapter_path(const std::string& name) { return "/org/bluez/" + name; }
 
 std::string bluez::explain(const sdbus::Error& wrong) {
-  const std::string name = wrong.getName();
+  const std::string& name = wrong.getName();
   // The bus tries to start bluetoothd; without systemd, or if it is disabled, that fails in many ways.
   if (name == "org.freedesktop.DBus.Error.ServiceUnknown" ||
       name == "org.freedesktop.DBus.Error.NameHasNoOwner" ||

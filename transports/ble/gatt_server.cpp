@@ -60,7 +60,8 @@ gatt_server::~gatt_server() {
               sdbus::ObjectPath{path_});
 }
 
-void gatt_server::add_characteristic(const char* name, const char* uuid, std::vector<std::string> flags) {
+void gatt_server::add_characteristic(const char* name, const char* uuid,
+                                     const std::vector<std::string>& flags) {
   auto o = std::make_unique<dbus::object>(bluez_.connection(), path_ + "/service/" + name);
   const auto show = [&](const char* what, auto getter) {
     o->property(characteristic_interface, what, std::move(getter));

@@ -33,7 +33,7 @@ class gatt_server {
 
  private:
   using given = std::tuple<sdbus::UnixFd, std::uint16_t>;
-  void add_characteristic(const char* name, const char* uuid, std::vector<std::string> flags);
+  void add_characteristic(const char* name, const char* uuid, const std::vector<std::string>& flags);
   given acquire(const bluez::properties& options, fd chunk_pipe::*into);
   void watch_pipe();
   void read();

@@ -165,7 +165,7 @@ bool peripheral::serve(const std::string& name, place& p) {
 
 void peripheral::advertise(const std::string& name, place& p) {
   const auto path = "/cpns/advert" + std::to_string(++objects_);
-  const std::map<std::uint16_t, sdbus::Variant> made{
+  std::map<std::uint16_t, sdbus::Variant> made{
       {company,
        sdbus::Variant{encode(
            {.channel = settings_.l2cap, .gatt = settings_.gatt, .psm = settings_.psm, .tag = p.tag})}}};

@@ -26,10 +26,10 @@ central::central(sdk::host out, settings s, bool probe)
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
   if (wrong) throw sdk::unavailable{"cannot listen on " + text_of(own) + ": " + wrong.message()};
   if (!probe && links_max_ < settings_.max_links)
-    out_.log(CPNS_LOG_WARN, "max_links is " + std::to_string(settings_.max_links) + ", and " +
+    out_.log(CPNS_LOG_WARN, "max_links is " + std::to_string(settings_.max_links) +
+                                ", but the limit on open files of this process allows only " +
                                 std::to_string(links_max_) +
-                                " connections fit into the files that this process may open; raise that "
-                                "limit (ulimit -n, LimitNOFILE) or lower max_links");
+                                " connections; raise that limit (ulimit -n, LimitNOFILE) or lower max_links");
 }
 
 void central::scan(bool on) {
@@ -84,8 +84,8 @@ void central::accept() {
 void central::refuse(const asio::ip::tcp::socket& socket) {
   if (links_max_ < settings_.max_links && !std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
-             "closing further connections: only " + std::to_string(links_max_) +
-                 " fit into the files that this process may open; raise its limit (ulimit -n, LimitNOFILE)");
+             "closing further connections: the limit on open files of this process allows only " +
+                 std::to_string(links_max_) + "; raise that limit (ulimit -n, LimitNOFILE)");
   boost::system::error_code gone;
   const auto from = socket.remote_endpoint(gone);
   turned_away(counters_.strangers_over_limit, gone ? "a peer" : text_of(from),

@@ -83,9 +83,9 @@ TEST(device_csv, reports_each_kind_of_bad_row) {
   EXPECT_EQ(row(id + "," + key + ",128bit"), lines{"2 : the line has 3 fields, the first line has 4"});
   EXPECT_EQ(row("," + std::string{key} + ",128bit,"), lines{"2 : the entity_id is missing"});
   EXPECT_EQ(row(id + ",,128bit,"), lines{"2 " + id + ": the temporary_key is missing"});
-  EXPECT_EQ(row(id + "," + key + ",,"),
-            lines{"2 " + id +
-                  ": the strength is missing: '128bit' if the manufacturer declares it, else 'stretch'"});
+  EXPECT_EQ(row(id + "," + key + ",,"), lines{"2 " + id +
+                                              ": the strength is missing: write '128bit' if the manufacturer "
+                                              "declares 128 random bits, else 'stretch'"});
   EXPECT_EQ(row(id + "," + key + ",strong,"),
             lines{"2 " + id + ": the strength must be '128bit' or 'stretch', not 'strong'"});
   EXPECT_EQ(
@@ -205,11 +205,11 @@ TEST(device_csv, refuses_a_file_of_a_wrong_form_as_a_whole) {
   EXPECT_EQ(wrong(entity(1) + "," + key + ",128bit\n"),
             lines{"d.csv:1: '" + entity(1) +
                   "' is not a column (there are entity_id, temporary_key, strength, owner and encoding); the "
-                  "first line has the names of the columns"});
+                  "first line must have the names of the columns"});
   EXPECT_EQ(wrong("entity_id,temporary_kye,strength\n"),
             lines{"d.csv:1: 'temporary_kye' is not a column; did you mean 'temporary_key'? (there are "
                   "entity_id, temporary_key, "
-                  "strength, owner and encoding); the first line has the names of the columns"});
+                  "strength, owner and encoding); the first line must have the names of the columns"});
   EXPECT_EQ(wrong("entity_id,temporary_key\nx,y\n"), lines{"d.csv:1: the column strength is missing"});
   EXPECT_EQ(wrong("entity_id,entity_id\n"), lines{"d.csv:1: the column entity_id appears twice"});
 }
