@@ -1,4 +1,4 @@
-"""scripts/on-debian and scripts/install-deps say what is wrong, and what to do, in one line; what they do when all is well, CI sees.
+"""scripts/on-debian and scripts/install-deps report an error and its remedy in one line. CI runs their good cases.
 scripts/compiles-alone and scripts/lint find faults, and do not look again at what passed."""
 import json
 import os
