@@ -67,7 +67,8 @@ inline void error(std::string_view c, std::string_view e, std::string_view t,
   write(level::error, c, e, t, f);
 }
 
-/// Receives the log lines of a child process, for its parent: level, event, and the text with its fields.
+/// Called in a child process with each of its log lines, to pass them to the parent: level, event, and the text
+/// with its fields.
 using diverted_fn = std::function<void(level, std::string_view event, std::string_view text)>;
 /// [thread-safe] From now on `to` is called for lines of `threshold` and above, on the thread that logs. `configure` ends this.
 void divert(level threshold, diverted_fn to);

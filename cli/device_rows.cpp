@@ -308,8 +308,8 @@ class json_row_handler {
   return "not a JSON object of texts: " + ec.message() + " at column " + std::to_string(read + 1);
 }
 
-/// Wipes the stack below: Boost.JSON decodes escapes in a stack buffer of BOOST_JSON_STACK_BUFFER_SIZE bytes and
-/// does not wipe it, so parts of a key may be left there.
+/// Wipes the part of the stack below the caller's frame: Boost.JSON decodes escapes in a stack buffer of
+/// BOOST_JSON_STACK_BUFFER_SIZE bytes and does not wipe it, so parts of a key may be left there.
 [[gnu::noinline]] void wipe_stack() {
   std::array<char, 4 * BOOST_JSON_STACK_BUFFER_SIZE> below;
   wipe(below.data(), below.size());

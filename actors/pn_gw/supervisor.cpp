@@ -241,8 +241,8 @@ class supervisor {
     devices_.erase(it);
   }
 
-  /// Closes the device's links, so that its PNE connects again. If the stored record has
-  /// an open request or report for the server, a new actor starts at once, unless the actor died recently too.
+  /// Closes the device's links, so that its PNE connects again. If the stored record has an open request or
+  /// report for the server, a new actor starts at once, unless an earlier actor of this device died recently too.
   void died(const caf::down_msg& m) {
     if (stopping_) return;
     if (m.source == parts_.uplink.address())

@@ -139,8 +139,8 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// The open DREQ was not sent to links whose answer was fresh. When such an answer is too old, its link gets the
-/// DREQ.
+/// Links whose answer to an earlier DREQ was still fresh did not get the open DREQ. When such an answer is too old,
+/// its link gets it.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   if (collects(now))
     for (const auto& a : open.answers)
