@@ -217,8 +217,8 @@ void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order
     rows.bad(line.number(), {}, std::move(wrong));
 }
 
-/// Copies the pairs of one JSON object from Boost.JSON into cells. A key may appear once. No other copy is kept:
-/// the buffers never grow, because a longer line is refused, and they are wiped.
+/// Copies the pairs of one JSON object from Boost.JSON into cells. Each JSON key may appear only once. No
+/// other copy is kept: the buffers are wiped, and they never grow, because a longer line is refused.
 class json_row_handler {
  public:
   using error_code = boost::system::error_code;

@@ -31,7 +31,7 @@ using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& val
 /// Called for each row that cannot be decrypted (store_sealed, as in get()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;
 
-/// [thread-safe] if the entropy handed in is.
+/// [thread-safe] if the entropy that was passed to open() is thread-safe.
 class sealed_store {
  public:
   /// Opens the sealed rows in `under`, or creates a data key if `under` is empty. `under` and `random` must

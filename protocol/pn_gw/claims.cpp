@@ -139,8 +139,8 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// Links whose answer to an earlier DREQ was still fresh did not get the open DREQ. When such an answer is too old,
-/// its link gets it.
+/// A link whose answer to an earlier DREQ was still fresh did not get the open DREQ. When that answer is too old, the
+/// open DREQ is sent on that link.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   if (collects(now))
     for (const auto& a : open.answers)
