@@ -1,6 +1,6 @@
 #pragma once
-// Reads files that hold a secret in clear: passwords, Temporary Keys, private keys, key-encryption keys. Here
-// alone, so that one rule checks their permissions and no copy of the content stays in memory.
+// Reads files that hold a secret in clear: passwords, Temporary Keys, private keys, key-encryption keys. All
+// of them are read here, so that one rule checks their permissions and no copy of the content stays in memory.
 
 #include <filesystem>
 #include <functional>
@@ -26,8 +26,9 @@ using byte_source = std::function<result<std::size_t>(std::span<std::uint8_t>)>;
 class private_file {
  public:
   /// config_file if the file cannot be opened, is a folder or a device, or gives access to others than its
-  /// owner. The group may read a file of root (modes 0440 and 0640, as service managers and containers mount
-  /// secrets). Symbolic links are followed, then the open file is checked. The detail begins with its name.
+  /// owner. The group may read a file that root owns (modes 0440 and 0640, as service managers and containers
+  /// mount secrets). Symbolic links are followed, then the open file is checked. The detail of the error begins
+  /// with the file's name.
   static result<private_file> open(const std::filesystem::path& file, pipes rule = pipes::refuse,
                                    readers who = readers::owner);
 
@@ -35,7 +36,7 @@ class private_file {
   result<std::size_t> read(std::span<std::uint8_t> to) const;
   [[nodiscard]] int fd() const { return open_.get(); }
   [[nodiscard]] const std::string& name() const { return name_; }
-  /// Whether the rule above holds; false only for a file that was opened for `anybody`.
+  /// Whether open() would accept the file for `readers::owner`, too; false only if it was opened for `anybody`.
   [[nodiscard]] bool only_owner() const { return only_owner_; }
 
  private:
@@ -54,11 +55,11 @@ result<secret_bytes> read_private_file(const std::filesystem::path& file, std::s
 /// read. config_range if it is empty, too long or UTF-16; config_file if it cannot be read. `name` is for
 /// messages.
 result<secret_bytes> read_secret_line(int fd, const std::string& name, std::size_t max);
-/// The same of a file; errors of private_file, too.
+/// The same for a file; errors of private_file, too.
 result<secret_bytes> read_secret_line(const std::filesystem::path& file, std::size_t max,
                                       pipes rule = pipes::refuse);
 
-/// The advice for a text that is UTF-16 by its first bytes; empty if it is not.
+/// Advice for the user if the first bytes of a text show that it is UTF-16; otherwise empty.
 std::string utf16_hint(byte_view beginning);
 
 }  // namespace cpns

@@ -227,7 +227,7 @@ void remove_stale_ready_file(const std::filesystem::path& file) {
 }
 
 // The hooks run in the thread that started the role: CAF keeps a reference to an actor system in every thread that
-// made actors, and waits for it when the system ends in another one.
+// made actors. A system that ends in another thread waits for that reference.
 int serve(signal_watch& signals, const std::string& role, const daemon_hooks& hooks) {
   notify_service_manager("READY=1");
   for (;;) {

@@ -152,7 +152,7 @@ void describe(V& v, server_limits& c) {
   v("connections", c.connections, "Concurrent gateway connections; further ones wait to be accepted.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
   v("requests_in_flight", c.requests_in_flight,
-    "Unanswered requests per connection; further ones are answered with a request to wait.",
+    "Unanswered requests per connection; the server reads further ones when it has answered some.",
     rules{.min = 1, .max = 65'536, .reload = true});
   v("entities_live", c.entities_live,
     "Entities with pending work; requests for further ones are answered `overloaded`.",
@@ -269,8 +269,8 @@ void describe(V& v, gateway_rekey& c) {
 template <class V>
 void describe(V& v, gateway_timers& c) {
   v("answer_timeout", c.answer_timeout,
-    "Time to wait for a PNE's answer before a message is sent again. Times (`timers.retries` + 1) it must be "
-    "at least 2s.",
+    "Time to wait for a PNE's answer before a message is sent again. Multiplied by (`timers.retries` + 1), "
+    "it must be at least 2s.",
     rules{.min = 50, .max = bound::minute, .reload = true});
   v("retries", c.retries, "How often a message is sent again before the link backs off.",
     rules{.max = 100, .reload = true});
@@ -317,8 +317,8 @@ void describe(V& v, gateway_config& c) {
     "enrolment; remove it afterwards.",
     rules{});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn. The gateway's name determines the first one, so that many "
-    "gateways spread over all of them. Each address of a host name is tried.",
+    "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the "
+    "first one, so that many gateways spread over all of them. Each address of a host name is tried.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",
@@ -327,7 +327,8 @@ void describe(V& v, gateway_config& c) {
   v("store", c.store, "The gateway's key store.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the key store.", rules{.required = true});
   v("plugin_dirs", c.plugin_dirs,
-    "Folders in which plugins are looked up by name, before those that are part of the program.",
+    "Folders in which plugins are looked up by name, in this order. Without it: those in the environment "
+    "variable `CPNS_PLUGIN_PATH`, then the program's own folder of plugins.",
     rules{.max = 16});
   v("transports", c.transports, "The radios.", rules{.required = true, .min = 1, .max = 32});
   v("validation", c.validation, "Which new devices are accepted (step 3).", rules{});
@@ -381,12 +382,13 @@ void describe(V& v, pne_config& c) {
     rules{});
   v("keys_dir", c.keys_dir, "Folder for the key files of the devices in `devices_file`.", rules{});
   v("plugin_dirs", c.plugin_dirs,
-    "Folders in which plugins are looked up by name, before those that are part of the program.",
+    "Folders in which plugins are looked up by name, in this order. Without it: those in the environment "
+    "variable `CPNS_PLUGIN_PATH`, then the program's own folder of plugins.",
     rules{.max = 16});
   v("transports", c.transports, "The radios.", rules{.required = true, .min = 1, .max = 32});
   v("require_chain", c.require_chain,
     "`strict`: a device that holds a key accepts a new one only if the delivery also needs the current key. "
-    "`normal`: within `unchained_window` it also accepts another key of a newer generation.",
+    "`normal`: within `unchained_window` it also accepts an unchained key of a newer generation.",
     rules{});
   v("unchained_window", c.unchained_window,
     "How long after power-on, wake-up or a button press a device accepts an unchained key.",

@@ -332,7 +332,7 @@ connection::clock::time_point connection::deadline() const {
 
 void connection::arm() {
   const auto at = deadline();
-  // If the deadline moved back, the earlier timer fires and arms again.
+  // If the deadline is now later than the armed timer, that timer fires first and arms the next one.
   if (timer_.expiry() > clock::now() && timer_.expiry() <= at) return;
   timer_.expires_at(at);
   timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {

@@ -65,7 +65,8 @@ using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done
 /// Messages that an actor handles before another one has its turn.
 inline constexpr std::size_t messages_a_turn = 32;
 
-/// For the server's actor system: no configuration file is read; under work sharing idle workers cost nothing.
+/// Of the server's actor system, which reads no configuration file. It uses work sharing, because idle workers
+/// then cost nothing.
 struct system_config : caf::actor_system_config {
   system_config() {
     constexpr std::size_t workers = 2;

@@ -126,7 +126,8 @@ class pn_gw_device {
     return {describe_device(machine_.record(), name_of(machine_.state()),
                             machine_.state() == pn_gw_state::awaiting_approval, same_id_)};
   }
-  /// All earlier messages were handled, so state that is not in the record now is not needed by anybody.
+  /// All earlier messages were handled: if the actor is still unneeded, nobody needs its state outside of the
+  /// record.
   void evict() {
     if (ending_) return;
     const bool gone = is_unneeded();

@@ -44,7 +44,7 @@ struct server_link_state {
   connection_number connection = 0;
   std::shared_ptr<const secret32> exporter;  ///< of the connection; null without one
   time_point last_frame = time_zero;
-  time_point unanswered_since = time_never;  ///< first send without a frame from the server since
+  time_point unanswered_since = time_never;  ///< since then a request is open and no frame has arrived
   time_point last_look = time_never;
   std::optional<user_credentials> credentials;
   bool saving = false;
@@ -390,8 +390,8 @@ class server_link {
     user_refused();
   }
 
-  /// A salt that the server sends later is ignored: only the user can start a new enrolment, by writing the
-  /// password file again. The timer checks the file.
+  /// The gateway ignores a salt that it did not ask for, and asks for none by itself now: only the user can start
+  /// a new enrolment, by writing the password file again. The timer checks the file.
   void user_refused() {
     const auto t = now();
     if (!std::exchange(s_.user_refused, true) || t - s_.refusal_logged_at >= refusal_pause) {

@@ -23,7 +23,7 @@ typedef enum cpns_status {
   CPNS_LIMIT = 5,         /* over a declared limit */
   CPNS_UNSUPPORTED = 6,   /* not supported in this role */
   CPNS_UNAVAILABLE = 7,   /* the radio cannot be used: no adapter, no permission, address in use */
-  /* Never returned. With it, a host may read any 32-bit value as a cpns_status. */
+  /* Never returned. It makes the enum so wide that a host may read any 32-bit value as a cpns_status. */
   CPNS_STATUS_NONE = -0x7fffffff - 1
 } cpns_status;
 
@@ -76,7 +76,8 @@ typedef struct cpns_host {
   void* context; /* the first argument of every function below */
 
   /* [plugin-thread, after the first scan(on) or add_endpoint, before close returns] A link is up. Link ids
-   * only grow and are never reused. `endpoint` is the PNE's (peripheral) or 0 (central). `address` is copied. */
+   * only grow and are never reused. `endpoint` is the number from add_endpoint (peripheral), or 0 (central).
+   * `address` is copied. */
   void (*link_up)(void* context, uint64_t link, uint64_t endpoint, const char* address);
   /* [plugin-thread, once for each link_up] The link is down; its id is never reused. `reason` is a
    * cpns_down_reason. `detail` may be NULL and is copied. */

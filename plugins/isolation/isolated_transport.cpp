@@ -19,8 +19,8 @@ std::uint64_t drawn_below(std::uint64_t n) {
   return std::uniform_int_distribution<std::uint64_t>{0, n - 1}(draw);
 }
 
-constexpr unsigned failed_starts_before_error =
-    5;  // failed starts are warnings up to here, errors from then on
+// Fewer failed starts in a row are logged as warnings, this number and more as errors.
+constexpr unsigned failed_starts_before_error = 5;
 
 class isolated_transport final : public transport {
  public:

@@ -1,5 +1,5 @@
 #pragma once
-// For authors of radios in C++: derive from `radio`, and pass a function that makes it to CPNS_TRANSPORT. An
+// For authors of radios in C++: derive from `radio`, and give CPNS_TRANSPORT a function that makes your radio. An
 // exception that leaves a member becomes a log line and CPNS_ERROR; none crosses the C boundary. Header-only;
 // depends only on the interface's headers.
 

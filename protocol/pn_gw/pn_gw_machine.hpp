@@ -34,7 +34,7 @@ struct pn_gw_settings {
   std::uint32_t low_water = low_water_default;
   std::uint32_t healing_reserve = healing_reserve_default;
   std::uint32_t amnesia_budget = amnesia_budget_default;
-  std::uint32_t rekey_jitter_percent = 10;  ///< of the interval, earlier, never later
+  std::uint32_t rekey_jitter_percent = 10;  ///< an update is early by up to this share of the interval
   std::optional<seconds> rekey_override;    ///< instead of the server's interval
 };
 

@@ -25,7 +25,7 @@ struct pne_settings {
   std::uint8_t lowest_suite = suite_symmetric;          ///< refuses offers below
   bool strict_chain = false;                            ///< `require_chain: strict`
   seconds unchained_window = unchained_window_default;  ///< after power-on, wake-up or a button
-  std::optional<seconds> answer_window;  ///< unkeyed: answers only this long after those; none: always
+  std::optional<seconds> answer_window;  ///< unkeyed: answers only this long after such events; none: always
 };
 
 /// The link of a message. Contexts and budget are per link, so that one gateway does not use up another one's.

@@ -22,7 +22,7 @@ struct assignment_settings {
   seconds rekey = rekey_default;
   seconds set_lifetime = std::chrono::hours{24 * 365};
   bool literal_temporary_key = false;  ///< `temporary_key_release: literal`
-  bool require_presence = true;        ///< false: for no device, also if its import requires it
+  bool require_presence = true;        ///< false: for no device, even if its import requires presence
   seconds adopt_after{60};             ///< retry_after for another gateway of the same user
   secret32 issuer_key;                 ///< K_iss
   std::uint64_t incarnation = 1;
@@ -68,10 +68,11 @@ class assignment_machine {
   /// Only when state() is idle. `now` is the wall clock.
   void handle_request(time_point now, const requester& who, const request_id& id,
                       const key_assignment_request& request);
-  /// nullopt: unknown user; the machine does the same work as for a known one. An error: `unreadable`.
+  /// nullopt: unknown user; the machine does the same work as for a known one. An error: the
+  /// request is refused with unreadable() (proof_check.hpp).
   void handle_user(time_point now, const result<std::optional<user_record>>& user);
-  /// nullopt: unknown entity. A damaged record: `unreadable`; another error of the source:
-  /// temporary_key_unavailable.
+  /// nullopt: unknown entity. An error: the request is refused, with unreadable() if the record is damaged, else
+  /// with temporary_key_unavailable.
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
   /// A report of the gateway `gw`. Returns the outcome; poll for the record to persist. Only when state() is idle.
   report_outcome handle_report(time_point now, const gateway_id& gw, epoch reported);

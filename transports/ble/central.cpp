@@ -71,8 +71,8 @@ void central::adapter_changed() {
 }
 
 /// Starts or stops discovery as needed. One call at a time: a host that calls scan often must not flood
-/// bluetoothd, and bluetoothd refuses to stop a discovery that has not begun yet. An attempt begins once discovery
-/// has stopped.
+/// bluetoothd, and bluetoothd refuses to stop a discovery that has not begun yet. An attempt to connect begins
+/// once discovery has stopped.
 void central::update_discovery() {
   if (!powered_ || asking_) return;
   const bool wanted = scanning_ && !dialling_ && !resting_;
@@ -84,7 +84,7 @@ void central::start_discovery() {
   asked_ = asking_ = true;
   ++counters_.scans;
   const auto path = adapter_path(settings_.adapters.front());
-  // With duplicates, because a gateway has to see which PNEs are present now, not once.
+  // With duplicates: one report per PNE would not show the gateway which PNEs are still present.
   const bluez::properties filter{
       {"UUIDs", sdbus::Variant{std::vector<std::string>{std::string{service_uuid}}}},
       {"Transport", sdbus::Variant{std::string{"le"}}},
@@ -367,8 +367,8 @@ void central::remove(const std::string& path, whom of, std::function<void()> don
   };
   const auto* d = bluez_->find_device(path);
   if (d != nullptr && !d->connected) return forget();
-  // bluetoothd may not have reported, or not even read from the kernel, a connection made a moment ago. By the
-  // time it replies to a second call it has read that.
+  // If a connection was made a moment ago, bluetoothd may not have reported it yet, or not even have read it from
+  // the kernel. It has read it by the time it replies to a second call.
   bluez_->call(path, device_interface, "Disconnect",
                [this, path, forget](sdbus::MethodReply&, const sdbus::Error*) {
                  if (bluez_->find_device(path) != nullptr) return forget();
@@ -383,7 +383,7 @@ void central::shut() {
   scanning_ = dialling_ = false;
   to_begin_.clear();
   slots_.clear();
-  links_.close_all("this side is closing");  // also requests the end of the connections below
+  links_.close_all("this side is closing");  // also requests the end of the Bluetooth connections
   for (auto& [peer, c] : contacts_) {
     c.gatt.reset();
     // An attempt that succeeds later would leave a connection, and its PNE would not be found again.

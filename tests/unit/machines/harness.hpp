@@ -24,7 +24,7 @@ struct harness_options {
   unsigned nonce_failure = 0;                     ///< percent of nonce requests that fail
   std::uint8_t suite = protocol::suite_x25519;
   bool strict_chain = false;
-  bool pne_forgets = false;  ///< its memory does not survive a crash
+  bool pne_forgets = false;  ///< its stored keys do not survive a crash
   bool real_server = false;  ///< the server's own machine instead of honest_server
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   bool denied = false;  ///< by the gateway's deny list
