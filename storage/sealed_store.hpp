@@ -35,7 +35,7 @@ using damage_visitor = std::function<void(const error&)>;
 class sealed_store {
  public:
   /// Opens the sealed rows in `under`, or creates a data key if `under` is empty. `under` and `random` must
-  /// outlive the sealed store. store_key if `protector` cannot unwrap the data key.
+  /// outlive the sealed store. Returns store_key if `protector` cannot unwrap the data key.
   static result<std::unique_ptr<sealed_store>> open(store& under, const key_protector& protector,
                                                     entropy& random);
   ~sealed_store();

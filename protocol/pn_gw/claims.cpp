@@ -97,7 +97,8 @@ void pn_gw_machine::impl::give_up_good_link() {
     std::erase_if(open.answers, [good](const gw_answer& a) { return a.link != good; });
 }
 
-/// The table's rows for unverified answers. No peer in range can cause an alarm or a lost key with them.
+/// The table's rows for unverified answers. A peer in range that sends unverified answers can
+/// cause neither an alarm nor a lost key.
 void pn_gw_machine::impl::conclude(time_point now) {
   timers.stop(gw_timer::answer);
   activity = gw_idle{};
@@ -139,8 +140,8 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// A link whose answer to an earlier DREQ was still fresh did not get the open DREQ. When that answer is too old, the
-/// open DREQ is sent on that link.
+/// `open.dreq` was not sent to a link whose answer to an earlier DREQ was still fresh at that time. As soon as such
+/// an answer is too old, its link gets `open.dreq` too.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   if (collects(now))
     for (const auto& a : open.answers)
