@@ -217,8 +217,9 @@ void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order
     rows.bad(line.number(), {}, std::move(wrong));
 }
 
-/// Copies the pairs of one JSON object from Boost.JSON into cells. Each JSON key may appear only once. No
-/// other copy is kept: the buffers are wiped, and they never grow, because a longer line is refused.
+/// Copies the pairs of one JSON object from Boost.JSON into cells. Each JSON key may appear only once.
+/// Apart from the cells, no copy of the texts is kept: the buffers of this handler are wiped, and they never grow,
+/// because a line longer than device_line_max is refused.
 class json_row_handler {
  public:
   using error_code = boost::system::error_code;

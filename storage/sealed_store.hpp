@@ -2,8 +2,9 @@
 // Encrypts a store: values are sealed with XAES-256-GCM, and the names of rows are hidden by HMAC.
 //
 // Each store has one random data key, which is kept in wrapped form in the table `meta`. HKDF-Expand derives the
-// sealing key and the row key from it. A row is stored under HMAC(row key, E([table, row]))  (32 bytes), its value
-// is key_id(8) || XAES-256-GCM of E([row, value]) with AAD = E(["cpns/1 row", table, stored row, key_id, schema]).
+// sealing key and the row key from it. A row with the plain name `row` has the stored name
+// HMAC(row key, E([table, row])) (32 bytes). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
+// AAD = E(["cpns/1 row", table, stored name, key_id, schema]).
 // Not hidden: number and sizes of rows. Not prevented: restoring an older version of a row.
 
 #include <memory>

@@ -80,8 +80,8 @@ std::vector<std::size_t> pn_gw_machine::impl::candidates() const {
 }
 
 /// The good link sent no verified answer. If it sent a claim, it is no longer good, and its claim is treated like
-/// the others. Exception: a device without a confirmed key cannot prove anything, and the server verified its link
-/// a moment ago; so only the claim of that link is kept.
+/// the others. Exception: if the device has no confirmed key, only the claim of the good link is kept. Such a device
+/// cannot prove anything to the gateway, but the server verified this link a moment ago.
 void pn_gw_machine::impl::give_up_good_link() {
   if (!proven) return;
   const auto good = *proven;
@@ -140,8 +140,8 @@ void pn_gw_machine::impl::forget_old_answers(time_point now) {
   std::erase_if(open.answers, [now](const gw_answer& a) { return a.dreq->is_old(now); });
 }
 
-/// `open.dreq` was not sent to a link whose answer to an earlier DREQ was still fresh at that time. As soon as such
-/// an answer is too old, its link gets `open.dreq` too.
+/// `open.dreq` is not sent to links whose answers to an earlier DREQ are still fresh. As soon as such an answer is
+/// too old, its link gets `open.dreq` too.
 void pn_gw_machine::impl::replace_old_answers(time_point now) {
   if (collects(now))
     for (const auto& a : open.answers)
