@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <limits>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,8 @@ class late_radio final : public transport {
   late_radio(std::string name, open_fn open, late_radio_events events, milliseconds pause)
       : open_(std::move(open)), events_(std::move(events)), pause_(pause) {
     none_.name = std::move(name);
+    // Nothing is known before it opens, so no limit of it may keep a role from starting.
+    none_.max_links = none_.max_endpoints = std::numeric_limits<std::uint32_t>::max();
     thread_ = std::thread{[this] { run(); }};
   }
   ~late_radio() override { late_radio::close(); }

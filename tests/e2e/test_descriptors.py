@@ -77,7 +77,7 @@ class Descriptors(E2ECase):
         self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
         self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "the configuration sets no number of links")
         held = self.dial(self.radio)
-        home.events.wait(lambda e: "raise its limit (ulimit -n, LimitNOFILE)" in e.get("text", ""), role="gateway", timeout=10)
+        home.events.wait(lambda e: "closing further connections: the limit on open files" in e.get("text", ""), role="gateway", timeout=10)
         self.assertLess(self.open_files(gateway), HARD)
         self.assertEqual(sum(not hostile.closed_by_peer(s, 0.01) for s in held), 64, "unverified links may take only half of them")
         # Other uses of descriptors still work: the control socket, a new connection to the server.

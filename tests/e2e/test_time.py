@@ -3,6 +3,7 @@
 import datetime
 import json
 import shutil
+import socket
 import subprocess
 import sys
 import unittest
@@ -134,6 +135,16 @@ class Addresses(E2ECase):
         self.give_address(gateway)
         home.events.wait(role="gateway", event="radio-open")
         self.assertEqual(gateway.terminate(), 0)
+
+    def test_pnes_wait_for_the_port_of_their_radio(self):
+        home = self.home(devices=2)
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+            other.bind(("", home.beacon_port))
+            home.start()
+            said = home.events.wait(role="pne", event="radio-refused", level="error")[0]
+            self.assertIn("Address already in use; retrying every 5 s", said["text"])
+        home.events.wait(role="pne", event="radio-open")
+        home.wait_for_each()
 
 
 if __name__ == "__main__":

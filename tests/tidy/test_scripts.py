@@ -13,8 +13,10 @@ ON_DEBIAN = ROOT / "scripts/on-debian"
 
 
 def run(*command, **environment):
+    """Without CPNS_BASE, which names a commit of this tree and not of the small ones here."""
+    inherited = {name: value for name, value in os.environ.items() if name != "CPNS_BASE"}
     return subprocess.run([str(word) for word in command], capture_output=True, text=True, timeout=60,
-                          env={**os.environ, **{name: str(value) for name, value in environment.items()}})
+                          env={**inherited, **{name: str(value) for name, value in environment.items()}})
 
 
 class OnDebian(unittest.TestCase):

@@ -65,6 +65,8 @@ TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
       milliseconds{1});
   first.get_future().wait();
   EXPECT_EQ(radio->info().name, "tcp");
+  EXPECT_GT(radio->info().max_endpoints, 1'000'000u) << "unknown limits keep no role from starting";
+  EXPECT_GT(radio->info().max_links, 1'000'000u);
   EXPECT_TRUE(radio->add_endpoint(1, "one"));
   EXPECT_TRUE(radio->add_endpoint(2, "two"));
   EXPECT_FALSE(radio->add_endpoint(2, "two"));
