@@ -203,7 +203,7 @@ class Rewrapped(StoreCase):
                 self.assertEqual((said["role"], said["rewrapped"], said["protector"]),
                                  (name, 1, {"kind": "file", "file": str(new)}))
                 self.assertEqual(new.stat().st_mode & 0o777, 0o600)
-                self.refused(home, name, f"{name}.kek cannot unwrap the data key", "it is the wrong key")
+                self.refused(home, name, f"{name}.kek cannot unwrap the data key", "after `cpns store rewrap`: the old one")
                 getattr(home, name)["protector"]["file"] = new.name
                 home.write()
                 self.assertEqual(read_keys(home.folder, name), before[name])
