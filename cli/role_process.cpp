@@ -5,6 +5,7 @@
 #include "actors/control.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
+#include "cli/rewrap.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -44,6 +45,7 @@ result<running_gateway> start_gateway(const config::gateway_config& c) {
 
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c) {
   CPNS_TRY(const auto protector, open_protector(c.protector));
+  CPNS_CHECK(check_rewrap_finished(c));
   CPNS_TRY(const auto devices, devices_of(c));
   return actors::pne_role::start(c, *protector, devices);
 }

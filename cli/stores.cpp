@@ -100,9 +100,14 @@ result<std::vector<row_diagnostic>> unknown_owners(const storage::sealed_store& 
 /// The rows of entities are large: a release writes them in parts.
 constexpr std::size_t release_rows_max = 256;
 
-result<std::unique_ptr<storage::store>> open_store(const config::store_config& c) {
-  if (c.kind == config::store_kind::rocksdb) return storage::open_rocksdb_store(c.path, c.give_up_after);
-  return std::unique_ptr<storage::store>(std::make_unique<storage::memory_store>());
+/// `e`, with the cause if `cpns store rewrap --in-place` was interrupted.
+error with_rewrap_hint(error e, storage::store& under, const config::protector_config& c) {
+  if (c.kind != config::protector_kind::file || e.code != errc::store_key) return e;
+  const auto next = next_key_file(c);
+  const auto key = storage::open_key_file(next);
+  if (key && storage::sealed_store::open(under, **key, crypto::system_entropy()))
+    e.detail += "; " + interrupted_rewrap(next);
+  return e;
 }
 
 }  // namespace
@@ -114,12 +119,30 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
   return storage::make_passphrase_protector(std::move(*passphrase));
 }
 
+std::filesystem::path next_key_file(const config::protector_config& c) {
+  auto next = c.file;
+  return next += ".rewrap";
+}
+
+std::string interrupted_rewrap(const std::filesystem::path& next) {
+  return next.string() +
+         " opens it: `cpns store rewrap --in-place` was interrupted; repeat it to finish it, and keep both "
+         "key files until then";
+}
+
+result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c) {
+  if (c.kind == config::store_kind::rocksdb) return storage::open_rocksdb_store(c.path, c.give_up_after);
+  return std::unique_ptr<storage::store>(std::make_unique<storage::memory_store>());
+}
+
 result<opened_store> opened_store::open(const config::store_config& store,
                                         const config::protector_config& protector) {
   opened_store out;
   CPNS_TRY(const auto key, open_protector(protector));
-  CPNS_TRY(out.under_, open_store(store));
-  CPNS_TRY(out.sealed_, storage::sealed_store::open(*out.under_, *key, crypto::system_entropy()));
+  CPNS_TRY(out.under_, open_raw_store(store));
+  auto sealed = storage::sealed_store::open(*out.under_, *key, crypto::system_entropy());
+  if (!sealed) return fail(with_rewrap_hint(std::move(sealed).error(), *out.under_, protector));
+  out.sealed_ = std::move(*sealed);
   return out;
 }
 

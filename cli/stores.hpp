@@ -25,10 +25,20 @@ namespace cpns::cli {
 /// store_key if the file is missing, readable by others, or does not hold a key or a passphrase.
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c);
 
+/// Where `cpns store rewrap --in-place` keeps the new key until it takes the place of the old one. Not FILE.new, a
+/// name that people choose for a key of their own.
+std::filesystem::path next_key_file(const config::protector_config& c);
+/// The end of an error about a data key that only the key in `next` unwraps.
+std::string interrupted_rewrap(const std::filesystem::path& next);
+
+/// The store as it is on the disk, without the layer that seals it. Errors of storage::open_rocksdb_store.
+result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c);
+
 /// A store with the layer that seals it, destroyed in the right order. Movable.
 class opened_store {
  public:
-  /// Errors of open_protector, storage::open_rocksdb_store and storage::sealed_store::open.
+  /// Errors of open_protector, storage::open_rocksdb_store and storage::sealed_store::open. store_key names the
+  /// file of next_key_file if that one opens the store.
   static result<opened_store> open(const config::store_config& store,
                                    const config::protector_config& protector);
   [[nodiscard]] storage::sealed_store& sealed() { return *sealed_; }

@@ -113,8 +113,10 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   const auto step = [&](file_step s) {
     if (at) at(s);
   };
+  // A new key file must not remove a file that exists: people name a new key server.kek.new, and later replace it by
+  // one that is called server.kek again.
   auto temporary = path;
-  temporary += ".new";
+  temporary += rule == if_exists::refuse ? ".creating" : ".new";
   // A crash may leave this file behind; its content was never acknowledged.
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
     return fail(file_error(errno, errc::store_unavailable, "cannot replace", path));

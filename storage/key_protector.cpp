@@ -85,8 +85,10 @@ result<secret32> unwrap_under(const secret32& kek, const wrapping& w, std::strin
                               protector_kind kind, const std::string& source) {
   const auto plain = crypto::xaes_open(kek, purpose_aad(purpose, kind, w.salt), w.sealed);
   if (!plain)
-    return fail(errc::store_key, source + " cannot unwrap the data key of \"" + std::string(purpose) +
-                                     "\": it is the wrong key, or the wrapped data key was changed");
+    return fail(errc::store_key,
+                source + " cannot unwrap the data key of \"" + std::string(purpose) +
+                    "\": it is the wrong key (after `cpns store rewrap`: the old one), or the wrapped data "
+                    "key was changed; configure the protector that wrapped it");
   return secret32(plain->expose().first<secret32::size>());
 }
 

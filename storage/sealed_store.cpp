@@ -42,16 +42,29 @@ result<bool> holds_rows(const store& s) {
   return false;
 }
 
+/// The wrapped data key; nullopt if the store is empty.
+result<std::optional<bytes>> read_data_key(const store& s) {
+  CPNS_TRY(auto wrapped, s.get(table::meta, as_bytes(data_key_row)));
+  if (wrapped) return wrapped;
+  CPNS_TRY(const bool used, holds_rows(s));
+  if (used)
+    return fail(errc::store_damaged, "the store holds rows but not their data key; restore it from a backup");
+  return wrapped;
+}
+
+status write_data_key(store& s, const bytes& wrapped) {
+  return s.write({{table::meta, to_bytes(as_bytes(data_key_row)), wrapped}});
+}
+
 }  // namespace
 
 struct sealed_store::keys {
-  secret32 data_key;
   secret32 seal;                   ///< X(data key, ["cpns/1 store seal"])
   secret32 rows;                   ///< X(data key, ["cpns/1 store rows"])
   byte_array<key_id_size> key_id;  ///< X(data key, ["cpns/1 store key id"])[..8]
 
   explicit keys(const secret32& k)
-      : data_key(k), seal(derive(k, "cpns/1 store seal")), rows(derive(k, "cpns/1 store rows")),
+      : seal(derive(k, "cpns/1 store seal")), rows(derive(k, "cpns/1 store rows")),
         key_id(first<key_id_size>(derive(k, "cpns/1 store key id").expose())) {}
 
   [[nodiscard]] bytes stored_row(table t, byte_view row) const {
@@ -113,18 +126,14 @@ sealed_store::~sealed_store() = default;
 
 result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key_protector& protector,
                                                          entropy& random) {
-  CPNS_TRY(const auto wrapped, under.get(table::meta, as_bytes(data_key_row)));
+  CPNS_TRY(const auto wrapped, read_data_key(under));
   secret32 data_key;
   if (wrapped) {
     CPNS_TRY(data_key, protector.unwrap(*wrapped, data_key_purpose));
   } else {
-    CPNS_TRY(const bool used, holds_rows(under));
-    if (used)
-      return fail(errc::store_damaged,
-                  "the store holds rows but not their data key; restore it from a backup");
     data_key = random.draw_secret<secret32::size>();
-    CPNS_TRY(auto fresh, protector.wrap(data_key, data_key_purpose, random));
-    CPNS_CHECK(under.write({{table::meta, to_bytes(as_bytes(data_key_row)), std::move(fresh)}}));
+    CPNS_TRY(const auto fresh, protector.wrap(data_key, data_key_purpose, random));
+    CPNS_CHECK(write_data_key(under, fresh));
   }
   return std::unique_ptr<sealed_store>(
       new sealed_store(under, random, std::make_unique<const keys>(data_key)));
@@ -175,9 +184,9 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
   return outcome;
 }
 
-status sealed_store::rewrap(const key_protector& to) {
-  CPNS_TRY(auto wrapped, to.wrap(keys_->data_key, data_key_purpose, random_));
-  return under_.write({{table::meta, to_bytes(as_bytes(data_key_row)), std::move(wrapped)}});
+key_place data_key_of(store& under, std::string name) {
+  return {std::move(name), std::string(data_key_purpose), [&under] { return read_data_key(under); },
+          [&under](const bytes& wrapped) { return write_data_key(under, wrapped); }};
 }
 
 status check_batch(const sealed_batch& batch) {

@@ -8,10 +8,12 @@
 // Not hidden: number and sizes of rows. Not prevented: restoring an older version of a row.
 
 #include <memory>
+#include <string>
 
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
 #include "storage/key_protector.hpp"
+#include "storage/rewrap.hpp"
 #include "storage/store.hpp"
 
 namespace cpns::storage {
@@ -58,9 +60,6 @@ class sealed_store {
   /// Health of the underlying store.
   [[nodiscard]] store_health health() const { return under_.health(); }
 
-  /// Rotates the key-encryption key: wraps the data key for `to`. No row changes.
-  status rewrap(const key_protector& to);
-
  private:
   struct keys;
   sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k);
@@ -69,6 +68,10 @@ class sealed_store {
   entropy& random_;
   std::unique_ptr<const keys> keys_;
 };
+
+/// The place of the data key in a store, for storage/rewrap.hpp; `name` is for messages. Its `read` fails with
+/// store_damaged if there are rows but no data key.
+key_place data_key_of(store& under, std::string name);
 
 /// store_write_failed if a name is empty or too long, or a value is too long.
 status check_batch(const sealed_batch& batch);

@@ -43,6 +43,21 @@ result<parts> parse_parts(byte_view in) {
   return p;
 }
 
+bytes file_of(const std::optional<bytes>& wrapped, byte_view sealed) {
+  cbor::writer w;
+  w.array(3).uint(version);
+  if (wrapped)
+    w.bstr(*wrapped);
+  else
+    w.null();
+  return w.bstr(sealed).take();
+}
+
+error shared_key(const std::filesystem::path& path) {
+  return {errc::store_key,
+          path.string() + " is sealed under a data key shared with other files, not under one of its own"};
+}
+
 /// nullopt if the file does not exist.
 result<std::optional<bytes>> read_file(const std::filesystem::path& path) {
   const descriptor fd(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
@@ -81,10 +96,7 @@ result<sealed_file> sealed_file::open(std::filesystem::path path, std::string pu
     CPNS_TRY(auto wrapped, protector.wrap(key, purpose, random));
     return sealed_file(std::move(path), std::move(purpose), std::move(wrapped), key, random);
   }
-  if (!there->wrapped)
-    return fail(errc::store_key,
-                path.string() +
-                    " is sealed under a data key shared with other files, not under one of its own");
+  if (!there->wrapped) return fail(shared_key(path));
   auto key = protector.unwrap(*there->wrapped, purpose);
   if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
   return sealed_file(std::move(path), std::move(purpose), there->wrapped, *key, random);
@@ -111,14 +123,8 @@ status sealed_file::save(byte_view content) {
     return fail(errc::store_write_failed, "the content for " + path_.string() + " has " +
                                               std::to_string(content.size()) + " bytes; the limit is " +
                                               std::to_string(max_sealed_file_size));
-  cbor::writer w;
-  w.array(3).uint(version);
-  if (wrapped_)
-    w.bstr(*wrapped_);
-  else
-    w.null();
-  w.bstr(crypto::xaes_seal(key_, *random_, file_aad(purpose_), content));
-  return replace_file(path_, w.view(), if_exists::replace);
+  const auto sealed = crypto::xaes_seal(key_, *random_, file_aad(purpose_), content);
+  return replace_file(path_, file_of(wrapped_, sealed), if_exists::replace);
 }
 
 result<secret32> open_data_key(const std::filesystem::path& path, std::string_view purpose,
@@ -135,14 +141,24 @@ result<secret32> open_data_key(const std::filesystem::path& path, std::string_vi
   return key;
 }
 
-status rewrap_data_key(const std::filesystem::path& path, std::string_view purpose, const key_protector& from,
-                       const key_protector& to, entropy& random) {
-  CPNS_TRY(const auto there, read_file(path));
-  if (!there) return fail(errc::store_key, "the data key file " + path.string() + " does not exist");
-  auto key = from.unwrap(*there, purpose);
-  if (!key) return fail(key.error().code, path.string() + ": " + key.error().detail);
-  CPNS_TRY(const auto wrapped, to.wrap(*key, purpose, random));
-  return replace_file(path, wrapped, if_exists::replace);
+key_place data_key_file_place(const std::filesystem::path& path, std::string purpose) {
+  return {path.string(), std::move(purpose), [path] { return read_file(path); },
+          [path](const bytes& wrapped) { return replace_file(path, wrapped, if_exists::replace); }};
+}
+
+key_place sealed_file_place(const std::filesystem::path& path, std::string purpose) {
+  const auto read = [path]() -> result<std::optional<bytes>> {
+    CPNS_TRY(auto there, read_parts(path));
+    if (!there) return std::optional<bytes>{};
+    if (!there->wrapped) return fail(shared_key(path));
+    return std::move(there->wrapped);
+  };
+  const auto write = [path](const bytes& wrapped) -> status {
+    CPNS_TRY(const auto there, read_parts(path));
+    if (!there) return fail(errc::store_damaged, path.string() + " was removed meanwhile");
+    return replace_file(path, file_of(wrapped, there->sealed), if_exists::replace);
+  };
+  return {path.string(), std::move(purpose), read, write};
 }
 
 }  // namespace cpns::storage

@@ -12,6 +12,7 @@
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
 #include "storage/key_protector.hpp"
+#include "storage/rewrap.hpp"
 
 namespace cpns::storage {
 
@@ -52,8 +53,10 @@ class sealed_file {
 /// The data key that is wrapped in the file `path`; a missing file is created. Errors as of sealed_file::open.
 result<secret32> open_data_key(const std::filesystem::path& path, std::string_view purpose,
                                const key_protector& protector, entropy& random);
-/// Rotates the key-encryption key: wraps the data key in `path` for `to`.
-status rewrap_data_key(const std::filesystem::path& path, std::string_view purpose, const key_protector& from,
-                       const key_protector& to, entropy& random);
+
+/// The data key in a file of open_data_key, for storage/rewrap.hpp.
+key_place data_key_file_place(const std::filesystem::path& path, std::string purpose);
+/// The data key in a file of sealed_file::open, for storage/rewrap.hpp. Its content stays as it is.
+key_place sealed_file_place(const std::filesystem::path& path, std::string purpose);
 
 }  // namespace cpns::storage

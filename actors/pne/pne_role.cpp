@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "actors/pne/fleet.hpp"
+#include "actors/pne/key_files.hpp"
 #include "actors/radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -106,12 +107,13 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     if (wrong)
       return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
     std::filesystem::permissions(c.keys_dir, std::filesystem::perms::owner_all, wrong);
-    CPNS_CHECK(claim(c.keys_dir / "lock", c.keys_dir));
-    CPNS_TRY(shared_key, storage::open_data_key(c.keys_dir / "data.key", "pne keys", protector, random));
+    CPNS_CHECK(claim(lock_of_folder(c.keys_dir), c.keys_dir));
+    CPNS_TRY(shared_key,
+             storage::open_data_key(shared_key_file(c.keys_dir), shared_key_purpose, protector, random));
   }
   for (const auto& d : devices) {
-    const std::string purpose = "pne keys " + d.entity.text();
-    if (!d.key_file.empty()) CPNS_CHECK(claim(d.key_file + ".lock", d.key_file));
+    const auto purpose = key_file_purpose(d.entity);
+    if (!d.key_file.empty()) CPNS_CHECK(claim(lock_of_file(d.key_file), d.key_file));
     auto file = !d.key_file.empty() ? storage::sealed_file::open(d.key_file, purpose, protector, random)
                                     : result<storage::sealed_file>{storage::sealed_file::with_data_key(
                                           c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)};

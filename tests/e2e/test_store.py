@@ -1,10 +1,12 @@
 """A role whose store cannot be used reports it in one line, ends with 1, and does not change the files."""
 
+import json
 import pathlib
 import shutil
 import unittest
 
 from support.case import E2ECase
+from support.keys import read_keys
 from support.mount import Tmpfs
 from support.process import Process, cpns_binary
 
@@ -183,6 +185,52 @@ class Damaged(StoreCase):
         (home.folder / "gateway.kek").unlink()
         self.refused(home, "gateway", "gateway.kek")
         self.assertFalse((home.folder / "gateway.kek").exists(), "the key file must not be recreated")
+
+
+class Rewrapped(StoreCase):
+    """`cpns store rewrap` changes the key-encryption key of a stopped role and keeps its rows."""
+
+    def rewrap(self, home, name, *options, check=True):
+        return home.cli("store", "rewrap", "--config", f"{name}.yaml", *options, check=check)
+
+    def test_each_role_opens_only_with_the_new_key_and_has_its_keys(self):
+        home = self.keyed()
+        before = {name: read_keys(home.folder, name) for name in ("server", "gateway", "pne")}
+        for name in before:
+            with self.subTest(name):
+                new = home.folder / f"{name}-2.kek"
+                said = json.loads(self.rewrap(home, name, "--new-file", new.name, "--json").stdout)
+                self.assertEqual((said["role"], said["rewrapped"], said["protector"]),
+                                 (name, 1, {"kind": "file", "file": str(new)}))
+                self.assertEqual(new.stat().st_mode & 0o777, 0o600)
+                self.refused(home, name, f"{name}.kek cannot unwrap the data key", "after `cpns store rewrap`: the old one")
+                getattr(home, name)["protector"]["file"] = new.name
+                home.write()
+                self.assertEqual(read_keys(home.folder, name), before[name])
+                (home.folder / f"{name}.kek").unlink()  # nothing needs the old key
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
+        self.assertEqual(home.events.find(role="gateway", run=home.role("gateway").run, event="requested"), [],
+                         "the assigned keys are still there")
+        for name in before:
+            running = self.rewrap(home, name, "--in-place", check=False)
+            self.assertEqual(running.returncode, 1)
+            self.assertIn("is running, and its key cannot be changed meanwhile; stop it", running.stderr)
+
+    def test_a_role_names_the_command_that_finishes_an_interrupted_one(self):
+        home = self.keyed()
+        for name in ("server", "gateway", "pne"):
+            with self.subTest(name):
+                kek = home.folder / f"{name}.kek"
+                self.rewrap(home, name, "--in-place")
+                # As a crash before the last step leaves it: the old key is in FILE, the new one in FILE.rewrap.
+                kek.rename(f"{kek}.rewrap")
+                shutil.copy(f"{kek}.old", kek)
+                self.refused(home, name, f"{kek}.rewrap opens it: `cpns store rewrap --in-place` was interrupted; repeat it")
+                said = self.rewrap(home, name, "--in-place").stdout
+                self.assertIn("An earlier call had rewrapped 1 data key", said)
+        home.start()
+        home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
 
 
 class KeyFileOfAPne(StoreCase):

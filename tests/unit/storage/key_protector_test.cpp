@@ -34,6 +34,14 @@ TEST(key_file, is_created_once_and_only_for_its_owner) {
   EXPECT_NE(content_of(dir / "other"), content);
 }
 
+TEST(key_file, is_created_without_removing_a_file_of_a_similar_name) {
+  const temporary_folder dir;
+  ASSERT_OK(create_key_file(dir / "key.new", random_source()));
+  const auto content = content_of(dir / "key.new");
+  ASSERT_OK(create_key_file(dir / "key", random_source()));
+  EXPECT_EQ(content_of(dir / "key.new"), content);
+}
+
 TEST(key_file, is_refused_when_others_have_access_to_it) {
   const temporary_folder dir;
   ASSERT_OK(create_key_file(dir / "key", random_source()));

@@ -204,19 +204,5 @@ TEST_F(sealed, refuses_a_row_with_a_changed_or_missing_byte) {
   EXPECT_EQ(read(*s, table::users, "ann"), "1");
 }
 
-TEST_F(sealed, rewraps_its_data_key_without_changing_a_row) {
-  memory_store under;
-  const auto s = open(under);
-  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
-  const auto before = stored(under, table::users).at(0);
-  const auto next = protector("next");
-  ASSERT_OK(s->rewrap(*next));
-  EXPECT_EQ(stored(under, table::users).at(0).value, before.value);
-  EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_key");
-  const auto again = sealed_store::open(under, *next, random_source());
-  ASSERT_OK(again);
-  EXPECT_EQ(read(**again, table::users, "ann"), "1");
-}
-
 }  // namespace
 }  // namespace cpns::storage::testing

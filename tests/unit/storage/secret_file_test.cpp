@@ -80,18 +80,6 @@ TEST_F(sealed_files, cannot_be_swapped_even_if_they_share_a_data_key) {
   EXPECT_EQ(code(open("b", "pne a")), "store_key");
 }
 
-TEST_F(sealed_files, survive_a_rotation_of_the_key_encryption_key) {
-  const auto key = open_data_key(dir_ / "data_key", "pne", *protector_, random_source());
-  ASSERT_OK(key);
-  const auto next = protector("next");
-  ASSERT_OK(rewrap_data_key(dir_ / "data_key", "pne", *protector_, *next, random_source()));
-  EXPECT_EQ(code(open_data_key(dir_ / "data_key", "pne", *protector_, random_source())), "store_key");
-  const auto again = open_data_key(dir_ / "data_key", "pne", *next, random_source());
-  ASSERT_OK(again);
-  EXPECT_TRUE(*key == *again);
-  EXPECT_EQ(code(rewrap_data_key(dir_ / "nothing", "pne", *next, *next, random_source())), "store_key");
-}
-
 TEST_F(sealed_files, refuse_every_changed_byte_and_every_cut) {
   const auto key = random_source().draw_secret<32>();
   auto f = sealed_file::with_data_key(dir_ / "f", "test", key, random_source());

@@ -1,0 +1,118 @@
+#include <algorithm>
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/rewrap.hpp"
+#include "config/describe.hpp"
+
+namespace cpns::cli {
+namespace {
+
+struct store_options {
+  std::string config, new_file, new_passphrase_file;
+  bool in_place = false;
+  bool json = false;
+};
+
+/// `path` as a value of YAML, in quotes if a reader of YAML could take it for something else.
+std::string yaml_value(const std::filesystem::path& path) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-";
+  auto text = path.string();
+  if (text.find_first_not_of(plain) == std::string::npos) return text;
+  auto out = boost::json::serialize(boost::json::string(text));
+  for (auto at = out.find("${"); at != std::string::npos; at = out.find("${", at + 3)) out.insert(at, "$");
+  return out;
+}
+
+std::string count_of(std::size_t n) { return std::to_string(n) + (n == 1 ? " data key" : " data keys"); }
+
+void print_text(const rewrap_outcome& r, bool in_place) {
+  std::cout << r.place << ": rewrapped " << count_of(r.keys.rewrapped) << ".\n";
+  if (r.keys.already > 0) std::cout << "An earlier call had rewrapped " << count_of(r.keys.already) << ".\n";
+  if (in_place) {
+    std::cout << "The new key is in " << r.now.file.string() << "; the configuration stays as it is.\n";
+  } else {
+    std::cout << (r.key_made ? "Made the key file " + r.now.file.string() + ".\n" : std::string{})
+              << "Before the " << config::word_of(r.role) << " starts again, its configuration must have:\n"
+              << "  protector:\n    kind: " << config::word_of(r.now.kind)
+              << "\n    file: " << yaml_value(r.now.file) << "\n";
+  }
+  std::cout << "The old " << (r.before.kind == config::protector_kind::file ? "key" : "passphrase")
+            << " is still in " << r.old_key.string() << ": backups from before need it.\n";
+}
+
+void print_json(const rewrap_outcome& r, bool in_place) {
+  const auto word = [](const auto& w) { return std::string(config::word_of(w)); };
+  std::cout << boost::json::serialize(boost::json::object{
+                   {"role", word(r.role)},
+                   {"place", r.place},
+                   {"rewrapped", r.keys.rewrapped},
+                   {"already", r.keys.already},
+                   {"absent", r.keys.absent},
+                   {"key_made", r.key_made},
+                   {"in_place", in_place},
+                   {"protector", {{"kind", word(r.now.kind)}, {"file", r.now.file.string()}}},
+                   {"old", {{"kind", word(r.before.kind)}, {"file", r.old_key.string()}}}})
+            << "\n";
+}
+
+int run_rewrap(const store_options& o) {
+  rewrap_options r;
+  r.config = o.config;
+  r.new_file = o.new_file;
+  r.new_passphrase_file = o.new_passphrase_file;
+  r.in_place = o.in_place;
+  r.progress = [&o](std::size_t done, std::size_t all) {
+    if (!o.json && all > 1) show_status(bar(done, all) + " " + std::to_string(done) + " of " + count_of(all));
+  };
+  const auto done = rewrap_role(r);
+  if (!o.json) clear_status();
+  if (!done) return report(done.error());
+  if (o.json)
+    print_json(*done, o.in_place);
+  else
+    print_text(*done, o.in_place);
+  return exit_done;
+}
+
+}  // namespace
+
+void add_store(CLI::App& app, int& code) {
+  auto* store =
+      app.add_subcommand("store", "Change the key of a role's store or key files while the role is stopped");
+  store->require_subcommand(1);
+  const auto o = std::make_shared<store_options>();
+  auto* rewrap = store->add_subcommand(
+      "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");
+  rewrap->add_option("--config", o->config, "The role's configuration, which names the store and the old key")
+      ->required();
+  auto* file = rewrap->add_option("--new-file", o->new_file,
+                                  "The new key file; it is made, with mode 0600, if it does not exist");
+  auto* passphrase = rewrap->add_option("--new-passphrase-file", o->new_passphrase_file,
+                                        "The new passphrase is the first line of this file of mode 0600");
+  auto* in_place = rewrap->add_flag("--in-place", o->in_place,
+                                    "Make a new key, and put it where the old key file is, now FILE.old");
+  file->excludes(passphrase)->excludes(in_place);
+  passphrase->excludes(in_place);
+  rewrap->add_flag("--json", o->json, "Print the outcome as JSON");
+  rewrap->footer(
+      R"(The data key of the store stays; it is wrapped for the new key, and no row is encrypted again. So a
+person who had the old key and a copy of the store keeps access to that copy.
+
+The command never edits the configuration: with --new-file and --new-passphrase-file it prints the lines
+that the configuration must have. --in-place needs no change there, but is not for a key file that several
+roles share: each of the others opens only with FILE.old afterwards.
+Run it as the user of the role. If it is interrupted, repeat the same command; keep both keys until it
+succeeds. Each key file of a PNE is rewrapped by itself, so a repetition leaves out those that are done.
+
+Exit codes: 0 rewrapped, 1 failed: nothing was changed, unless the error says so, 2 invalid command line.
+
+Examples:
+  cpns store rewrap --config trial/server.yaml --new-file trial/server-2.kek
+  cpns store rewrap --config trial/gateway.yaml --in-place
+  cpns store rewrap --config trial/pne.yaml --new-passphrase-file trial/passphrase --json)");
+  rewrap->callback([o, &code] { code = run_rewrap(*o); });
+}
+
+}  // namespace cpns::cli
