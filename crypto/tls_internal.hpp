@@ -30,6 +30,20 @@ std::optional<time_point> time_of(const ASN1_TIME* t);
 std::string date_text(const ASN1_TIME* t);
 std::string date_text(time_point t);
 
+/// A certificate on the way from the own one to the CA that the own side trusts.
+enum class link_part : std::uint8_t { own, intermediate, ca };
+struct certificate_end {
+  link_part part = link_part::own;
+  time_point at;
+};
+/// A warning is due when at most this time is left; under `ends_very_soon` it is an error.
+inline constexpr milliseconds ends_soon = std::chrono::days{30};
+inline constexpr milliseconds ends_very_soon = std::chrono::days{3};
+/// The own certificate, the intermediates that issued it, and the CA if it is in the CA file.
+std::vector<certificate_end> ends_of(SSL_CTX* context);
+/// The file, the end, the days left, and the remedy.
+std::string end_text(const certificate_end& end, const tls_files& files, time_point now);
+
 /// The only SAN URI, 1 to 255 printable ASCII characters; peer_identity otherwise. `whose` ("the own") completes
 /// "... certificate" in the detail.
 result<std::string> only_uri(const X509* certificate, const std::string& whose);
