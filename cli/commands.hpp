@@ -15,6 +15,7 @@
 namespace cpns::cli {
 
 void add_init(CLI::App& app, int& code);
+void add_ca(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
