@@ -89,6 +89,22 @@ TEST_F(commands, ca_issue_prints_the_files_the_uri_and_the_end) {
   EXPECT_EQ(run({"ca", "issue", "gateway", "x", "--ca", folder.string()}).code, 1);
 }
 
+TEST_F(commands, config_check_warns_of_a_certificate_that_ends_soon) {
+  trial();
+  const auto tls = (folder / "trial/tls").string();
+  const auto yaml = (folder / "trial/gateway.yaml").string();
+  EXPECT_EQ(run({"config", "check", yaml}).err, "");
+  EXPECT_EQ(run({"ca", "issue", "gateway", "gateway", "--ca", tls, "--replace", "--days", "20"}).code, 0);
+  const auto o = run({"config", "check", yaml});
+  EXPECT_EQ(o.code, 0) << "a warning is not an error";
+  EXPECT_NE(o.out.find(": ok, a gateway"), std::string::npos) << o.out;
+  EXPECT_TRUE(o.err.starts_with(yaml + ":13:16: warning: 'tls.certificate': certificate file " + tls +
+                                "/gateway.pem ends on "))
+      << o.err;
+  EXPECT_NE(o.err.find(", in 19 days; issue a new one\n"), std::string::npos) << o.err;
+  EXPECT_EQ(run({"config", "check", (folder / "trial/server.yaml").string()}).err, "");
+}
+
 TEST_F(commands, user_commands_add_change_list_and_remove) {
   const auto yaml = trial();
   const auto pass = write("pass", "correct horse\n").string();
