@@ -8,15 +8,15 @@
 namespace cpns {
 
 /// A lasting fault must not repeat its log line with every retry: a line is due at once, and then when its text
-/// changes or every ten minutes. Not thread-safe.
+/// changes or every ten minutes, or after `again`. Not thread-safe.
 class seldom {
  public:
   static constexpr milliseconds interval = std::chrono::minutes{10};
 
-  [[nodiscard]] bool due(time_point now, std::string_view text) {
+  [[nodiscard]] bool due(time_point now, std::string_view text, milliseconds again = interval) {
     if (text == last_ && now < next_) return false;
     last_ = text;
-    next_ = now + interval;
+    next_ = now + again;
     return true;
   }
   /// The fault is over: the next line is due at once. True if a line was due since the last call.

@@ -20,6 +20,16 @@ namespace {
 
 namespace fs = std::filesystem;
 
+crypto::tls_files files_of(const config::tls_files& c) {
+  return {c.ca.string(), c.certificate.string(), c.key.string()};
+}
+
+const char* key_of(const crypto::tls_file_fault& f) {
+  return f.file == &crypto::tls_files::ca            ? "tls.ca"
+         : f.file == &crypto::tls_files::certificate ? "tls.certificate"
+                                                     : "tls.key";
+}
+
 class file_checks {
  public:
   explicit file_checks(const config::checked_file& in) : in_(in), found_{in.file, {}} {}
@@ -63,12 +73,8 @@ class file_checks {
   }
 
   void tls(const config::tls_files& c, crypto::tls_role role) {
-    const crypto::tls_files files{c.ca.string(), c.certificate.string(), c.key.string()};
-    for (const auto& f : crypto::check_tls_files(files, role))
-      bad(f.file == &crypto::tls_files::ca            ? "tls.ca"
-          : f.file == &crypto::tls_files::certificate ? "tls.certificate"
-                                                      : "tls.key",
-          f.what.code, f.what.detail);
+    for (const auto& f : crypto::check_tls_files(files_of(c), role))
+      bad(key_of(f), f.what.code, f.what.detail);
   }
   void protector(const config::protector_config& c) { note("protector.file", open_protector(c)); }
   void store(const config::store_config& c) {
@@ -158,6 +164,8 @@ int check(const std::vector<std::string>& files, const radio_check& radio) {
       for (const auto& t : checked->transports)
         for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) wrong.all.push_back(std::move(p));
     }
+    if (checked)
+      for (const auto& line : remarks_on_named_files(*checked, now_wall()).lines()) std::cerr << line << "\n";
     if (wrong.none()) {
       std::cout << file << ": ok, a " << config::word_of(checked->role) << "\n";
       continue;
@@ -187,6 +195,22 @@ config::diagnostics check_named_files(const config::checked_file& checked) {
   return checks.take();
 }
 
+config::diagnostics remarks_on_named_files(const config::checked_file& checked, time_point now) {
+  config::diagnostics out{checked.file, {}};
+  const auto tls = [&](const config::tls_files& c, crypto::tls_role role) {
+    for (const auto& f : crypto::ending_certificates(files_of(c), role, now)) {
+      const std::string key = key_of(f);
+      out.add(config::place_in(checked.places, key), f.what.code, "warning: '" + key + "': " + f.what.detail);
+    }
+  };
+  if (const auto* server = std::get_if<config::server_config>(&checked.config))
+    tls(server->tls, crypto::tls_role::server);
+  if (const auto* gateway = std::get_if<config::gateway_config>(&checked.config))
+    tls(gateway->tls, crypto::tls_role::client);
+  out.sort();
+  return out;
+}
+
 void add_config(CLI::App& app, int& code, const radio_check& radio) {
   auto* config = app.add_subcommand("config", "Check configuration files, and print their schema");
   config->require_subcommand(1);
@@ -202,7 +226,8 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
       "check", "Report every error in a file, and in the files that it names, as FILE:LINE:COLUMN");
   check_command->add_option("FILE", o->files, "Configurations of any role")->required();
   check_command->footer(
-      "Run it as the user of the role, which must be able to read the files that the configuration names.\n\n"
+      "Run it as the user of the role, which must be able to read the files that the configuration names.\n"
+      "A certificate that ends within 30 days is a warning, not an error.\n\n"
       "Examples:\n  cpns config check gateway.yaml\n"
       "  cpns config check *.yaml && systemctl reload cpns-server");
   check_command->callback([o, radio, &code] { code = check(o->files, radio); });

@@ -8,6 +8,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "cli/terminal.hpp"
 #include "config/loader.hpp"
@@ -15,6 +16,7 @@
 namespace cpns::cli {
 
 void add_init(CLI::App& app, int& code);
+void add_ca(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
@@ -36,6 +38,8 @@ void add_config(CLI::App& app, int& code, const radio_check& radio);
 /// with the place of its key. Writes nothing, keeps no secret. Ignores faults that may pass: the dates of
 /// certificates, a user_password_file that is removed after enrolment.
 config::diagnostics check_named_files(const config::checked_file& checked);
+/// Warnings, which are not errors: certificates of a role that ended, or that end within 30 days of `now`.
+config::diagnostics remarks_on_named_files(const config::checked_file& checked, time_point now);
 
 /// Declares a subcommand that works on the server's store: with --config, and `run` returning the exit code.
 template <class Options>

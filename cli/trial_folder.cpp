@@ -9,6 +9,7 @@
 
 #include "base/bytes.hpp"
 #include "cli/daemon.hpp"
+#include "cli/issuing.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
 #include "config/values.hpp"
@@ -19,8 +20,6 @@ namespace cpns::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr unsigned certificate_days = 825;
 
 status write_new(const fs::path& file, byte_view content, mode_t mode) {
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode);
@@ -95,11 +94,11 @@ status write_identity(const crypto::identity& id, const fs::path& tls, const std
 
 status make_certificates(const trial_options& o, const fs::path& tls) {
   const auto now = now_wall();
-  CPNS_TRY(const auto ca, crypto::make_ca("cpns development CA", certificate_days, now));
+  CPNS_TRY(const auto ca, crypto::make_ca("cpns development CA", certificate_days + 1, now));
   CPNS_CHECK(write_identity(ca, tls, "ca"));
   crypto::certificate_request r;
   r.not_before = now - std::chrono::hours(1);
-  r.not_after = now + std::chrono::hours(24 * (certificate_days - 1));
+  r.not_after = now + std::chrono::hours(24 * certificate_days);
   r.common_name = o.server_name;
   r.uris = {"urn:cpns:server:" + o.server_name};
   r.dns = {"localhost"};

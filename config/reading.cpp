@@ -74,16 +74,6 @@ bool take_number(reading& r, const std::string& key, const yaml_node& n, const r
   return true;
 }
 
-std::string wrong_name(std::string_view text) {
-  const auto fits = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
-  if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), fits))
-    return shown(text) + " is not a name: 1 to 64 letters, digits, '.', '_' and '-'";
-  return {};
-}
-
 std::string wrong_pattern(std::string_view text) {
   if (text.ends_with('*')) {
     const auto beginning = text.substr(0, text.size() - 1);

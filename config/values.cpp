@@ -77,6 +77,13 @@ result<address> parse_address(std::string_view text) {
   return address{std::string{host}, port};
 }
 
+std::string wrong_name(std::string_view text) {
+  const auto fits = [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-'; };
+  if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), fits))
+    return shown(text) + " is not a name: 1 to 64 letters, digits, '.', '_' and '-'";
+  return {};
+}
+
 environment process_environment() {
   return [](std::string_view name) -> std::optional<std::string> {
     const char* value = std::getenv(std::string{name}.c_str());

@@ -21,6 +21,9 @@ std::string duration_text(milliseconds d);
 /// "host:port" or "[IPv6]:port"; host name, IPv4 or IPv6 address, port 0 to 65535. config_type otherwise.
 result<address> parse_address(std::string_view text);
 
+/// The error in the name of a role or of a transport; empty if there is none.
+std::string wrong_name(std::string_view text);
+
 /// Returns one environment variable; nullopt if it is not set.
 using environment = std::function<std::optional<std::string>(std::string_view name)>;
 /// The environment of this process.

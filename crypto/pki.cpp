@@ -1,10 +1,15 @@
 #include "crypto/pki.hpp"
 
+#include <openssl/core_names.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <array>
+
+#include "base/text.hpp"
 #include "crypto/openssl_handles.hpp"
 #include "crypto/suite.hpp"
+#include "crypto/tls_internal.hpp"
 
 namespace cpns::crypto {
 namespace {
@@ -15,9 +20,12 @@ using bignum_ptr = handle<BIGNUM, BN_free>;
 using extension_ptr = handle<X509_EXTENSION, X509_EXTENSION_free>;
 using general_name_ptr = handle<GENERAL_NAME, GENERAL_NAME_free>;
 using general_names_ptr = handle<GENERAL_NAMES, GENERAL_NAMES_free>;
+using request_ptr = handle<X509_REQ, X509_REQ_free>;
 
 constexpr std::int64_t seconds_per_day = 86'400;
 constexpr unsigned ca_days_max = 36'500;
+constexpr int rsa_bits_min = 2048;
+constexpr int rsa_bits_max = 8192;
 
 tl::unexpected<error> unusable(std::string detail) {
   ERR_clear_error();
@@ -102,13 +110,13 @@ status add_alternative_names(X509* certificate, const certificate_request& r) {
   if (!names) return unusable("no memory for the alternative names");
   for (const auto& uri : r.uris)
     if (!push(names.get(), GEN_URI, ia5(uri)))
-      return unusable("the URI is not printable ASCII without spaces");
+      return unusable("the URI " + shown(uri) + " is not printable ASCII without spaces");
   for (const auto& dns : r.dns)
     if (!push(names.get(), GEN_DNS, ia5(dns)))
-      return unusable("the DNS name is not printable ASCII without spaces");
+      return unusable("the DNS name " + shown(dns) + " is not printable ASCII without spaces");
   for (const auto& ip : r.ips)
     if (!push(names.get(), GEN_IPADD, a2i_IPADDRESS(ip.c_str())))
-      return unusable("an IP address is not IPv4 or IPv6 in text form");
+      return unusable("the IP address " + shown(ip) + " is not IPv4 or IPv6 in text form");
   if (X509_add1_ext_i2d(certificate, NID_subject_alt_name, names.get(), 0, 0) != 1)
     return unusable("the alternative names cannot be added");
   return {};
@@ -124,6 +132,82 @@ result<x509_ptr> blank(std::string_view common_name, time_point from, time_point
     return unusable("the certificate cannot be created");
   if (!set_common_name(certificate.get(), common_name)) return unusable("the common name is not valid UTF-8");
   return certificate;
+}
+
+struct issuer {
+  x509_ptr certificate;
+  pkey_ptr key;
+};
+
+result<issuer> issuer_of(const identity& ca) {
+  const auto certificate_in = reading(as_bytes(ca.certificate_pem));
+  x509_ptr certificate{PEM_read_bio_X509(certificate_in.get(), nullptr, no_password, nullptr)};
+  if (!certificate) return unusable("the CA's certificate is not PEM");
+  const auto key_in = reading(ca.key_pem.expose());
+  pkey_ptr key{PEM_read_bio_PrivateKey(key_in.get(), nullptr, no_password, nullptr)};
+  if (!key) return unusable("the CA's private key is not PEM, or it is encrypted");
+  if (X509_check_private_key(certificate.get(), key.get()) != 1)
+    return unusable("the CA's key does not belong to its certificate");
+  if (X509_check_ca(certificate.get()) != 1)
+    return unusable("the issuer's certificate is not a CA certificate");
+  return issuer{std::move(certificate), std::move(key)};
+}
+
+/// The end certificate for `key`, signed by the issuer.
+result<x509_ptr> sign_for(EVP_PKEY* key, const certificate_request& request, const issuer& by) {
+  CPNS_TRY(auto certificate, blank(request.common_name, request.not_before, request.not_after, key));
+  X509* c = certificate.get();
+  X509* ca = by.certificate.get();
+  CPNS_CHECK(add_alternative_names(c, request));
+  const char* purpose = request.usage == certificate_usage::server ? "serverAuth" : "clientAuth";
+  if (X509_set_issuer_name(c, X509_get_subject_name(ca)) != 1 ||
+      !add(c, ca, NID_basic_constraints, "critical,CA:FALSE") ||
+      !add(c, ca, NID_key_usage, "critical,digitalSignature") || !add(c, ca, NID_ext_key_usage, purpose) ||
+      !add(c, ca, NID_subject_key_identifier, "hash") ||
+      !add(c, ca, NID_authority_key_identifier, "keyid:always") ||
+      X509_sign(c, by.key.get(), EVP_sha256()) == 0)
+    return unusable("the certificate cannot be signed");
+  return certificate;
+}
+
+std::string text_param(const EVP_PKEY* key, const char* name) {
+  std::array<char, 64> out{};
+  std::size_t size = 0;
+  if (EVP_PKEY_get_utf8_string_param(key, name, out.data(), out.size(), &size) != 1) return {};
+  return {out.data(), size};
+}
+
+/// The keys with which TLS 1.3 signs at the security level of this policy (tls.cpp), without rare ones.
+bool tls_accepts(const EVP_PKEY* key) {
+  if (EVP_PKEY_is_a(key, "ED25519") == 1) return true;
+  if (EVP_PKEY_is_a(key, "RSA") == 1)
+    return EVP_PKEY_get_bits(key) >= rsa_bits_min && EVP_PKEY_get_bits(key) <= rsa_bits_max;
+  if (EVP_PKEY_is_a(key, "EC") != 1) return false;
+  // TLS refuses a curve that is described by its parameters, even if they are those of P-256.
+  if (text_param(key, OSSL_PKEY_PARAM_EC_ENCODING) != OSSL_PKEY_EC_ENCODING_GROUP) return false;
+  const auto curve = text_param(key, OSSL_PKEY_PARAM_GROUP_NAME);
+  return curve == SN_X9_62_prime256v1 || curve == SN_secp384r1 || curve == SN_secp521r1;
+}
+
+/// The public key of the request. Its signature proves that the sender has the private key.
+result<pkey_ptr> proven_key(std::string_view csr) {
+  const auto in = reading(as_bytes(csr));
+  const request_ptr request{PEM_read_bio_X509_REQ(in.get(), nullptr, no_password, nullptr)};
+  if (!request) return unusable("no PEM certificate request (PKCS#10), or a damaged one");
+  pkey_ptr key{X509_REQ_get_pubkey(request.get())};
+  if (!key) return unusable("the public key of the certificate request is damaged");
+  if (!tls_accepts(key.get())) {
+    ERR_clear_error();
+    return fail(errc::crypto_weak, "the key of the certificate request; use P-256, P-384, P-521, Ed25519, "
+                                   "or RSA of 2048 to 8192 bits");
+  }
+  const pkey_ctx_ptr check{EVP_PKEY_CTX_new_from_pkey(nullptr, key.get(), nullptr)};
+  if (!check || EVP_PKEY_public_check(check.get()) != 1)
+    return unusable("the public key of the certificate request is not valid");
+  if (X509_REQ_verify(request.get(), key.get()) != 1)
+    return unusable("the signature of the certificate request does not verify: it was changed, or signed "
+                    "with another key");
+  return key;
 }
 
 }  // namespace
@@ -145,32 +229,27 @@ result<identity> make_ca(std::string_view common_name, unsigned days, time_point
 }
 
 result<identity> issue(const identity& ca, const certificate_request& request) {
-  const auto certificate_in = reading(as_bytes(ca.certificate_pem));
-  const x509_ptr issuer{PEM_read_bio_X509(certificate_in.get(), nullptr, no_password, nullptr)};
-  if (!issuer) return unusable("the CA's certificate is not PEM");
-  const auto key_in = reading(ca.key_pem.expose());
-  const pkey_ptr issuer_key{PEM_read_bio_PrivateKey(key_in.get(), nullptr, no_password, nullptr)};
-  if (!issuer_key) return unusable("the CA's private key is not PEM, or it is encrypted");
-  if (X509_check_private_key(issuer.get(), issuer_key.get()) != 1)
-    return unusable("the CA's key does not belong to its certificate");
-  if (X509_check_ca(issuer.get()) != 1) return unusable("the issuer's certificate is not a CA certificate");
-
+  CPNS_TRY(const auto by, issuer_of(ca));
   const pkey_ptr key = new_key();
   if (!key) return unusable("the P-256 key cannot be created");
-  CPNS_TRY(const auto certificate,
-           blank(request.common_name, request.not_before, request.not_after, key.get()));
-  X509* c = certificate.get();
-  CPNS_CHECK(add_alternative_names(c, request));
-  const char* purpose = request.usage == certificate_usage::server ? "serverAuth" : "clientAuth";
-  if (X509_set_issuer_name(c, X509_get_subject_name(issuer.get())) != 1 ||
-      !add(c, issuer.get(), NID_basic_constraints, "critical,CA:FALSE") ||
-      !add(c, issuer.get(), NID_key_usage, "critical,digitalSignature") ||
-      !add(c, issuer.get(), NID_ext_key_usage, purpose) ||
-      !add(c, issuer.get(), NID_subject_key_identifier, "hash") ||
-      !add(c, issuer.get(), NID_authority_key_identifier, "keyid:always") ||
-      X509_sign(c, issuer_key.get(), EVP_sha256()) == 0)
-    return unusable("the certificate cannot be signed");
-  return pem_of(c, key.get());
+  CPNS_TRY(const auto certificate, sign_for(key.get(), request, by));
+  return pem_of(certificate.get(), key.get());
+}
+
+result<std::string> issue_for_key(const identity& ca, const certificate_request& request,
+                                  std::string_view csr) {
+  CPNS_TRY(const auto by, issuer_of(ca));
+  CPNS_TRY(const auto key, proven_key(csr));
+  CPNS_TRY(const auto certificate, sign_for(key.get(), request, by));
+  return pem_of(certificate.get());
+}
+
+result<validity> validity_of_ca(const identity& ca) {
+  CPNS_TRY(const auto by, issuer_of(ca));
+  const auto from = time_of(X509_get0_notBefore(by.certificate.get()));
+  const auto to = time_of(X509_get0_notAfter(by.certificate.get()));
+  if (!from || !to) return unusable("the dates of the CA's certificate cannot be read");
+  return validity{*from, *to};
 }
 
 }  // namespace cpns::crypto

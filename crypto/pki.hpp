@@ -1,6 +1,6 @@
 #pragma once
-// A small certificate authority for development, tests and `cpns init`: ECDSA P-256, random serials of 128
-// bits. A production fleet uses certificates of its own and nothing of this file. All functions are thread-safe.
+// A small certificate authority for development, tests, `cpns init` and `cpns ca`: ECDSA P-256, random serials of
+// 128 bits. A production fleet uses certificates of its own and nothing of this file. All functions are thread-safe.
 
 #include <string>
 #include <string_view>
@@ -36,5 +36,19 @@ result<identity> make_ca(std::string_view common_name, unsigned days, time_point
 
 /// A certificate with its new key, signed by `ca`. crypto_certificate names the field that cannot be used.
 result<identity> issue(const identity& ca, const certificate_request& request);
+
+/// A certificate, PEM, for the public key in `csr`: the first PKCS#10 request in this PEM text, whose private key
+/// stays at its owner. Names and extensions of the CSR are ignored, because `request` alone states them.
+/// crypto_certificate if the signature of the CSR does not verify; crypto_weak unless its key is P-256, P-384,
+/// P-521, Ed25519, or RSA of 2048 to 8192 bits, which TLS accepts here; errors of issue, too.
+result<std::string> issue_for_key(const identity& ca, const certificate_request& request,
+                                  std::string_view csr);
+
+struct validity {
+  time_point from;
+  time_point to;
+};
+/// The dates of the certificate of `ca`. crypto_certificate if it is not a CA's certificate, or not that of its key.
+result<validity> validity_of_ca(const identity& ca);
 
 }  // namespace cpns::crypto

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
 
@@ -56,6 +57,9 @@ struct tls_file_fault {
 /// Checks the files one by one, without creating a context; empty if they can be used. Dates of certificates
 /// are not checked: they may be right tomorrow. A client's certificate has one SAN URI. [thread-safe]
 std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role role);
+/// The certificates that ended, or that end within 30 days of `now`: the own one, and those of the files that
+/// issued it. Empty if the files cannot be used. [thread-safe]
+std::vector<tls_file_fault> ending_certificates(const tls_files& files, tls_role role, time_point now);
 
 // The functions below are for a connection whose handshake is done, in the thread that drives it.
 

@@ -67,12 +67,24 @@ status check_pair(X509* own, EVP_PKEY* key, const tls_files& files) {
 
 }  // namespace
 
-std::string date_text(const ASN1_TIME* t) {
+std::optional<time_point> time_of(const ASN1_TIME* t) {
   std::tm when{};
-  if (t == nullptr || ASN1_TIME_to_tm(t, &when) != 1) return "an unreadable date";
+  if (t == nullptr || ASN1_TIME_to_tm(t, &when) != 1) return std::nullopt;
+  return time_point{seconds{::timegm(&when)}};
+}
+
+std::string date_text(time_point t) {
+  const std::time_t at = unix_seconds(t);
+  std::tm when{};
+  if (::gmtime_r(&at, &when) == nullptr) return "an unreadable date";
   std::array<char, 64> out{};
   const auto n = std::strftime(out.data(), out.size(), "%Y-%m-%d %H:%M:%S UTC", &when);
   return {out.data(), n};
+}
+
+std::string date_text(const ASN1_TIME* t) {
+  const auto when = time_of(t);
+  return when ? date_text(*when) : "an unreadable date";
 }
 
 status check_time(const X509* own, const std::string& path, time_point when) {

@@ -1,6 +1,7 @@
 #pragma once
-// Shared by the source files of the TLS policy. Private to crypto/.
+// Shared by the source files of the TLS policy and the PKI. Private to crypto/.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,8 +24,25 @@ result<tls_material> load_material(const tls_files& files, tls_role role);
 result<tls_context> make_context(const tls_files& files, tls_role role);
 /// crypto_certificate if `own`, read from `path`, is expired or not yet valid at `when`.
 status check_time(const X509* own, const std::string& path, time_point when);
+/// nullopt if it cannot be read.
+std::optional<time_point> time_of(const ASN1_TIME* t);
 /// "2026-11-24 21:12:06 UTC", or "an unreadable date".
 std::string date_text(const ASN1_TIME* t);
+std::string date_text(time_point t);
+
+/// A certificate on the way from the own one to the CA that the own side trusts.
+enum class link_part : std::uint8_t { own, intermediate, ca };
+struct certificate_end {
+  link_part part = link_part::own;
+  time_point at;
+};
+/// A warning is due when at most this time is left; under `ends_very_soon` it is an error.
+inline constexpr milliseconds ends_soon = std::chrono::days{30};
+inline constexpr milliseconds ends_very_soon = std::chrono::days{3};
+/// The own certificate, the intermediates that issued it, and the CA if it is in the CA file.
+std::vector<certificate_end> ends_of(SSL_CTX* context);
+/// The file, the end, the days left, and the remedy.
+std::string end_text(const certificate_end& end, const tls_files& files, time_point now);
 
 /// The only SAN URI, 1 to 255 printable ASCII characters; peer_identity otherwise. `whose` ("the own") completes
 /// "... certificate" in the detail.

@@ -2,6 +2,8 @@
 
 #include <openssl/ssl.h>
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "crypto/tls_internal.hpp"
 
@@ -17,7 +19,9 @@ std::string until(const ssl_ctx_st* context) {
 tls_source::tls_source(std::string component, tls_files files, tls_role role, tls_context first,
                        clock_fn wall, clock_fn timer)
     : component_(std::move(component)), files_(std::move(files)), role_(role), wall_(std::move(wall)),
-      timer_(std::move(timer)), context_(std::move(first)), next_read_(timer_() + reads_every) {}
+      timer_(std::move(timer)), next_read_(timer_() + reads_every) {
+  use(std::move(first));
+}
 
 result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_files files, tls_role role,
                                                      clock_fn wall, clock_fn timer) {
@@ -26,6 +30,7 @@ result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_
       std::move(component), std::move(files), role, std::move(first), std::move(wall), std::move(timer)}};
   const std::lock_guard lock{made->guard_};
   (void)made->in_time();  // logs it
+  made->remind();
   return made;
 }
 
@@ -37,6 +42,12 @@ result<std::shared_ptr<tls_source>> tls_source::for_server(std::string component
 result<std::shared_ptr<tls_source>> tls_source::for_client(std::string component, tls_files files,
                                                            clock_fn wall, clock_fn timer) {
   return open(std::move(component), std::move(files), tls_role::client, std::move(wall), std::move(timer));
+}
+
+void tls_source::use(tls_context fresh) {
+  context_ = std::move(fresh);
+  ends_ = detail::ends_of(context_.get());
+  reminders_.resize(ends_.size());
 }
 
 void tls_source::read() {
@@ -57,7 +68,7 @@ void tls_source::read() {
   if (X509_cmp(SSL_CTX_get0_certificate(fresh->get()), SSL_CTX_get0_certificate(context_.get())) != 0)
     log::info(component_, "certificate-read", "a new certificate was read",
               {{"file", files_.certificate}, {"valid_until", until(fresh->get())}});
-  context_ = std::move(*fresh);
+  use(std::move(*fresh));
 }
 
 status tls_source::in_time() {
@@ -75,9 +86,30 @@ status tls_source::in_time() {
   return good;
 }
 
+void tls_source::remind() {
+  const auto now = wall_();
+  for (std::size_t i = 0; i < ends_.size(); ++i) {
+    const auto& end = ends_[i];
+    const auto left = end.at - now;
+    // in_time() reports an own certificate that has expired, and more often.
+    if (left > detail::ends_soon || (end.part == detail::link_part::own && left <= milliseconds{0})) {
+      (void)reminders_[i].over();
+      continue;
+    }
+    const auto level = left < detail::ends_very_soon ? log::level::error : log::level::warn;
+    const auto& file = end.part == detail::link_part::ca ? files_.ca : files_.certificate;
+    const auto date = detail::date_text(end.at);
+    if (!reminders_[i].due(timer_(), file + date + std::string{log::name_of(level)}, reminds_every)) continue;
+    const auto days = std::max<std::int64_t>(0, std::chrono::floor<std::chrono::days>(left).count());
+    log::write(level, component_, "certificate-ends-soon", detail::end_text(end, files_, now),
+               {{"file", file}, {"valid_until", date}, {"days_left", std::to_string(days)}});
+  }
+}
+
 result<tls_context> tls_source::context() {
   const std::lock_guard lock{guard_};
   if (timer_() >= next_read_) read();
+  remind();
   CPNS_CHECK(in_time());
   SSL_CTX_up_ref(context_.get());
   return tls_context{context_.get()};
@@ -86,13 +118,16 @@ result<tls_context> tls_source::context() {
 void tls_source::read_again() {
   const std::lock_guard lock{guard_};
   read();
+  for (auto& r : reminders_) (void)r.over();
   (void)in_time();
+  remind();
 }
 
 void tls_source::look() {
   const std::lock_guard lock{guard_};
   if (timer_() >= next_read_) read();
   (void)in_time();
+  remind();
 }
 
 result<std::string> tls_source::uri() const {

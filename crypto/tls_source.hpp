@@ -2,6 +2,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "base/seldom.hpp"
@@ -9,13 +10,19 @@
 
 namespace cpns::crypto {
 
+namespace detail {
+struct certificate_end;
+}
+
 /// A role runs longer than its certificate is valid: reads its files again once per minute, so that a renewed
 /// certificate is used without a restart. While the own certificate is expired or not yet valid, context()
 /// fails, so that it is never presented; the role logs that, waits, and goes on with all work that needs no
-/// connection. [thread-safe]
+/// connection. Logs, once per day, that the own certificate or one that issued it ends within 30 days.
+/// [thread-safe]
 class tls_source {
  public:
   static constexpr seconds reads_every{60};
+  static constexpr std::chrono::days reminds_every{1};
 
   /// Errors as of make_server_tls and make_client_tls, except for the dates of the certificate: the clock may be
   /// wrong, or a new certificate may come. `component` names the role in the log; `timer` is the clock for
@@ -27,9 +34,10 @@ class tls_source {
 
   /// For a new connection. crypto_certificate while the own certificate is expired or not yet valid.
   [[nodiscard]] result<tls_context> context();
-  /// Reads the files now. If they cannot be used, that is logged and the former context stays.
+  /// Reads the files now. If they cannot be used, that is logged and the former context stays. Certificates that
+  /// end soon are logged again.
   void read_again();
-  /// Reads the files if that is due; logs if the certificate is expired or not yet valid.
+  /// Reads the files if that is due; logs if the certificate is expired, ends soon, or is not yet valid.
   void look();
   /// As own_uri. A gateway's new certificate with another URI is refused.
   [[nodiscard]] result<std::string> uri() const;
@@ -40,8 +48,10 @@ class tls_source {
   static result<std::shared_ptr<tls_source>> open(std::string component, tls_files files, tls_role role,
                                                   clock_fn wall, clock_fn timer);
   // With the guard held:
+  void use(tls_context fresh);
   void read();
   [[nodiscard]] status in_time();
+  void remind();
 
   const std::string component_;
   const tls_files files_;
@@ -49,8 +59,10 @@ class tls_source {
   const clock_fn wall_, timer_;
   mutable std::mutex guard_;
   tls_context context_;
+  std::vector<detail::certificate_end> ends_;  ///< of the certificates in `context_`
   time_point next_read_;
   seldom unusable_, out_of_time_;
+  std::vector<seldom> reminders_;  ///< one for each of `ends_`
 };
 
 }  // namespace cpns::crypto

@@ -200,6 +200,9 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
   up.probe = c.timers.probe;
+  // A connection may last for weeks, and without one the files would be read only when it ends.
+  up.look = [tls] { tls->look(); };
+  up.look_every = crypto::tls_source::reads_every;
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
         std::move(up), [tls] { return tls->context(); }, *m.from_uplink);

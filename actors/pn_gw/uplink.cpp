@@ -57,7 +57,8 @@ using connection_ptr = std::shared_ptr<connection>;
 struct uplink::impl {
   impl(uplink_settings s, crypto::tls_supply c, uplink_listener& l)
       : settings(std::move(s)), contexts(std::move(c)), listener(l), resolver(io), timer(io), deadline(io),
-        next_server(settings.first_server % settings.servers.size()), addresses(settings.servers.size()) {}
+        next_look(io), next_server(settings.first_server % settings.servers.size()),
+        addresses(settings.servers.size()) {}
 
   uplink_settings settings;
   asio::io_context io{1};
@@ -66,7 +67,7 @@ struct uplink::impl {
   crypto::tls_supply contexts;
   uplink_listener& listener;
   tcp::resolver resolver;
-  asio::steady_timer timer, deadline;
+  asio::steady_timer timer, deadline, next_look;
   connection_ptr now;
   std::size_t next_server = 0;
   connection_number numbers = 0;
@@ -80,6 +81,15 @@ struct uplink::impl {
   bytes queued;
   bool flush_posted = false;
   std::thread thread;
+
+  void look_later() {
+    next_look.expires_after(settings.look_every);
+    next_look.async_wait([this](const failure& cancelled) {
+      if (cancelled || stopping) return;
+      settings.look();
+      look_later();
+    });
+  }
 
   void begin() {
     if (stopping) return;
@@ -279,7 +289,10 @@ struct uplink::impl {
 
 uplink::uplink(uplink_settings settings, crypto::tls_supply contexts, uplink_listener& listener)
     : impl_(std::make_unique<impl>(std::move(settings), std::move(contexts), listener)) {
-  asio::post(impl_->io, [i = impl_.get()] { i->begin(); });
+  asio::post(impl_->io, [i = impl_.get()] {
+    if (i->settings.look) i->look_later();
+    i->begin();
+  });
   impl_->thread = std::thread{[i = impl_.get()] { i->io.run(); }};
 }
 
@@ -288,6 +301,7 @@ uplink::~uplink() {
     i->stopping = true;
     i->alive.reset();
     i->timer.cancel();
+    i->next_look.cancel();
     if (i->now) i->end(i->now, "closing", impl::ending::planned);
   });
   impl_->thread.join();

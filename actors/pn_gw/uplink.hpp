@@ -3,6 +3,7 @@
 // with back-off and jitter, transfers frames. Independent of actors and messages.
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -49,6 +50,9 @@ struct uplink_settings {
   milliseconds next_address_after{
       250};                    ///< head start of an address before the next one is tried in parallel
   milliseconds probe{30'000};  ///< see probe_when_quiet in base/sockets.hpp
+  /// Called in the uplink's thread after each `look_every`, connected or not; must not block. May be empty.
+  std::function<void()> look{};
+  milliseconds look_every{60'000};
 };
 
 /// uplink_settings::first_server from the gw_id, a digest: spreads many gateways over all servers.

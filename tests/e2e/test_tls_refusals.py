@@ -7,6 +7,7 @@ import unittest
 from support import pki
 from support.case import E2ECase
 from support.home import poll
+from support.process import cpns_binary
 
 GATEWAY = "urn:cpns:gw:gw1"
 ALPN = ["-alpn", "cpns/1"]
@@ -62,6 +63,27 @@ class RefusedByTheServer(E2ECase):
 
     def test_a_servers_certificate_used_as_a_gateways(self):
         self.refused("is for another purpose", lambda tls: [*pki.options(tls, "server"), *ALPN])
+
+
+    def test_an_administrator(self):
+        def issued(tls):
+            subprocess.run([cpns_binary(), "ca", "issue", "admin", "eve", "--ca", tls], check=True, capture_output=True)
+            return [*pki.options(tls, "eve"), *ALPN]
+        self.refused("urn:cpns:admin:eve is not one of a gateway", issued)
+
+
+class IssuedCertificates(E2ECase):
+    def test_a_gateway_is_served_whose_key_was_made_elsewhere(self):
+        home = self.home(devices=1)
+        key, csr = home.folder / "hall.key", home.folder / "hall.csr"
+        subprocess.run(["openssl", "req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/",
+                        "-keyout", key, "-out", csr], check=True, capture_output=True)
+        home.cli("ca", "issue", "gateway", "hall", "--ca", home.folder / "tls", "--csr", csr, "--days", "2")
+        home.gateway["tls"] |= {"certificate": "tls/hall.pem", "key": "hall.key"}
+        home.write()
+        home.start()
+        self.assertEqual(home.events.wait(role="gateway", event="certificate-ends-soon")[0]["level"], "error")
+        home.events.wait(role="gateway", event="confirmed", timeout=20)
 
 
 class RefusedByTheGateway(E2ECase):

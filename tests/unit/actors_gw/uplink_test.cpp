@@ -4,7 +4,9 @@
 
 #include <gmock/gmock.h>
 
+#include <atomic>
 #include <boost/asio/write.hpp>
+#include <future>
 
 #include "crypto/key_schedule.hpp"
 #include "protocol/constants.hpp"
@@ -41,6 +43,36 @@ bytes with_length(const bytes& body) {
   for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<std::uint8_t>(body.size() >> shift));
   out.insert(out.end(), body.begin(), body.end());
   return out;
+}
+
+TEST(uplink, looks_again_and_again_while_it_is_connected) {
+  uplink_harness p;
+  echo_server server{p.home.server};
+  auto s = p.settings({server.port()});
+  std::atomic<bool> connected = false;
+  std::promise<void> done;
+  s.look_every = milliseconds{1};
+  s.look = [&, looks = 0]() mutable {
+    if (connected && ++looks == 3) done.set_value();
+  };
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_up());
+  connected = true;
+  EXPECT_EQ(done.get_future().wait_for(seconds{10}), std::future_status::ready);
+  const auto destroyed = std::async(std::launch::async, [&] { up.reset(); });
+  EXPECT_EQ(destroyed.wait_for(seconds{10}), std::future_status::ready);
+}
+
+TEST(uplink, does_not_wait_for_the_next_look_when_it_ends) {
+  uplink_harness p;
+  echo_server server{p.home.server};
+  auto s = p.settings({server.port()});
+  s.look = [] {};
+  s.look_every = std::chrono::minutes{1};
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_up());
+  const auto destroyed = std::async(std::launch::async, [&] { up.reset(); });
+  EXPECT_EQ(destroyed.wait_for(seconds{10}), std::future_status::ready);
 }
 
 TEST(uplink, both_ends_have_the_same_exporter_and_frames_travel_in_order) {

@@ -22,6 +22,7 @@ class commands : public test::temp_folder {
     app.require_subcommand(1);
     outcome o;
     add_init(app, o.code);
+    add_ca(app, o.code);
     add_user(app, o.code);
     add_device(app, o.code);
     add_config(app, o.code,
@@ -57,6 +58,51 @@ TEST_F(commands, init_prints_the_next_steps) {
       run({"config", "check", (folder / "t/server.yaml").string(), (folder / "t/gateway.yaml").string()})
           .code,
       0);
+}
+
+TEST_F(commands, ca_issue_prints_the_files_the_uri_and_the_end) {
+  trial();
+  const auto tls = (folder / "trial/tls").string();
+  const auto o = run({"ca", "issue", "gateway", "hall", "--ca", tls, "--days", "10"});
+  EXPECT_EQ(o.code, 0) << o.err;
+  EXPECT_TRUE(o.out.starts_with("certificate       " + tls + "/hall.pem\nkey               " + tls +
+                                "/hall.key\nuri               urn:cpns:gw:hall\nvalid until       20"))
+      << o.out;
+
+  const auto again = run({"ca", "issue", "gateway", "hall", "--ca", tls});
+  EXPECT_EQ(again.code, 1);
+  EXPECT_EQ(again.err, "cpns: already exists: " + tls +
+                           "/hall.key; choose another name or --out, or replace it with --replace\n");
+  const auto json = run({"ca", "issue", "server", "hall", "--ca", tls, "--replace", "--json", "--dns", "a",
+                         "--dns", "b", "--ip", "::2"});
+  EXPECT_EQ(json.code, 0) << json.err;
+  EXPECT_NE(json.out.find("\"uri\":\"urn:cpns:server:hall\""), std::string::npos) << json.out;
+  EXPECT_NE(json.out.find("\"key\":\"" + tls + "/hall.key\""), std::string::npos) << json.out;
+  EXPECT_EQ(run({"ca", "issue", "admin", "a.b-c_1", "--ca", tls}).code, 0);
+
+  EXPECT_EQ(run({"ca", "issue", "phone", "x", "--ca", tls}).code, 2);
+  EXPECT_EQ(run({"ca", "issue", "gateway", "--ca", tls}).code, 2);
+  EXPECT_EQ(run({"ca", "issue", "gateway", "a b", "--ca", tls}).code, 2);
+  EXPECT_EQ(run({"ca", "issue", "gateway", "x", "--ca", tls, "--days", "0"}).code, 2);
+  EXPECT_EQ(run({"ca", "issue", "gateway", "x", "--ca", tls, "--days", "3651"}).code, 2);
+  EXPECT_EQ(run({"ca", "issue", "gateway", "x", "--ca", tls, "--days", "3650"}).code, 2) << "beyond the CA";
+  EXPECT_EQ(run({"ca", "issue", "gateway", "x", "--ca", folder.string()}).code, 1);
+}
+
+TEST_F(commands, config_check_warns_of_a_certificate_that_ends_soon) {
+  trial();
+  const auto tls = (folder / "trial/tls").string();
+  const auto yaml = (folder / "trial/gateway.yaml").string();
+  EXPECT_EQ(run({"config", "check", yaml}).err, "");
+  EXPECT_EQ(run({"ca", "issue", "gateway", "gateway", "--ca", tls, "--replace", "--days", "20"}).code, 0);
+  const auto o = run({"config", "check", yaml});
+  EXPECT_EQ(o.code, 0) << "a warning is not an error";
+  EXPECT_NE(o.out.find(": ok, a gateway"), std::string::npos) << o.out;
+  EXPECT_TRUE(o.err.starts_with(yaml + ":13:16: warning: 'tls.certificate': certificate file " + tls +
+                                "/gateway.pem ends on "))
+      << o.err;
+  EXPECT_NE(o.err.find(", in 19 days; issue a new one\n"), std::string::npos) << o.err;
+  EXPECT_EQ(run({"config", "check", (folder / "trial/server.yaml").string()}).err, "");
 }
 
 TEST_F(commands, user_commands_add_change_list_and_remove) {
@@ -150,6 +196,7 @@ TEST_F(commands, config_schema_prints_one_role_or_the_page) {
 
 TEST_F(commands, every_help_has_an_example) {
   for (const auto& c : std::vector<std::vector<std::string>>{{"init"},
+                                                             {"ca", "issue"},
                                                              {"user", "add"},
                                                              {"user", "list"},
                                                              {"user", "passwd"},

@@ -3,20 +3,22 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
+#include <array>
 #include <memory>
 
 #include "crypto_test.hpp"
+#include "csr.hpp"
 
 namespace cpns::crypto {
 namespace {
 
 using x509 = std::unique_ptr<X509, decltype(&X509_free)>;
 
-x509 parsed(const identity& id) {
-  const std::unique_ptr<BIO, decltype(&BIO_free_all)> in{
-      BIO_new_mem_buf(id.certificate_pem.data(), static_cast<int>(id.certificate_pem.size())), BIO_free_all};
+x509 parsed(std::string_view pem) {
+  const bio in{BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free_all};
   return {PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr), X509_free};
 }
+x509 parsed(const identity& id) { return parsed(id.certificate_pem); }
 
 certificate_request gateway_request() {
   certificate_request r;
@@ -124,6 +126,70 @@ TEST(pki, an_end_certificate_or_a_foreign_key_cannot_issue) {
   EXPECT_FALSE(issue({ca->certificate_pem, other->key_pem}, gateway_request()));
   EXPECT_FALSE(issue({"no PEM", ca->key_pem}, gateway_request()));
   EXPECT_FALSE(issue({ca->certificate_pem, {}}, gateway_request()));
+}
+
+TEST(pki, a_csr_gives_its_public_key_alone) {
+  const auto ca = make_ca("development CA", 30);
+  ASSERT_TRUE(ca);
+  for (const auto& key :
+       {new_key(EVP_EC_gen("P-256")), new_key(EVP_EC_gen("P-384")), new_key(EVP_EC_gen("P-521")),
+        new_key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), new_key(EVP_RSA_gen(2048))}) {
+    const auto leaf = issue_for_key(*ca, gateway_request(), csr_for(key));
+    ASSERT_TRUE(leaf) << leaf.error().message();
+    const auto c = parsed(*leaf);
+    ASSERT_TRUE(c);
+    EXPECT_EQ(X509_check_private_key(c.get(), key.get()), 1);
+    EXPECT_EQ(X509_verify(c.get(), X509_get0_pubkey(parsed(*ca).get())), 1);
+    EXPECT_EQ(X509_check_ca(c.get()), 0) << "its extensions are ignored";
+    EXPECT_EQ(X509_check_host(c.get(), "other", 0, 0, nullptr), 0);
+    EXPECT_EQ(X509_check_host(c.get(), "localhost", 0, 0, nullptr), 1);
+    std::array<char, 80> name{};
+    X509_NAME_oneline(X509_get_subject_name(c.get()), name.data(), static_cast<int>(name.size()));
+    EXPECT_STREQ(name.data(), "/CN=hall");
+  }
+}
+
+TEST(pki, a_csr_must_be_signed_with_its_own_key) {
+  const auto ca = make_ca("development CA", 30);
+  ASSERT_TRUE(ca);
+  const auto key = new_key(EVP_EC_gen("P-256")), other = new_key(EVP_EC_gen("P-256"));
+  const auto leaf = issue_for_key(*ca, gateway_request(), csr_for(key.get(), other.get()));
+  ASSERT_FALSE(leaf);
+  EXPECT_EQ(leaf.error().code, errc::crypto_certificate);
+  EXPECT_NE(leaf.error().detail.find("does not verify"), std::string::npos) << leaf.error().detail;
+  for (const auto& text : {std::string{}, std::string{"no PEM"}, ca->certificate_pem})
+    EXPECT_FALSE(issue_for_key(*ca, gateway_request(), text));
+}
+
+TEST(pki, a_csr_with_a_key_that_tls_refuses_is_refused) {
+  const auto ca = make_ca("development CA", 30);
+  ASSERT_TRUE(ca);
+  for (const auto& key : {new_key(EVP_RSA_gen(1024)), new_key(EVP_EC_gen("P-224")),
+                          new_key(EVP_EC_gen("secp256k1")), explicit_p256()}) {
+    const auto leaf = issue_for_key(*ca, gateway_request(), csr_for(key));
+    ASSERT_FALSE(leaf) << EVP_PKEY_get_bits(key.get());
+    EXPECT_EQ(leaf.error().code, errc::crypto_weak) << leaf.error().message();
+  }
+}
+
+TEST(pki, a_csr_with_an_rsa_key_that_every_peer_can_use_is_refused) {
+  const auto ca = make_ca("development CA", 30);
+  ASSERT_TRUE(ca);
+  const auto leaf = issue_for_key(*ca, gateway_request(), csr_for(rsa_with_exponent_one()));
+  ASSERT_FALSE(leaf);
+  EXPECT_NE(leaf.error().detail.find("is not valid"), std::string::npos) << leaf.error().detail;
+}
+
+TEST(pki, the_dates_of_a_ca_are_those_of_its_certificate) {
+  const auto now = time_point{std::chrono::days{20'000}};
+  const auto ca = make_ca("development CA", 30, now), other = make_ca("other CA", 30);
+  ASSERT_TRUE(ca && other);
+  const auto dates = validity_of_ca(*ca);
+  ASSERT_TRUE(dates);
+  EXPECT_EQ(dates->from, now - std::chrono::hours{1});
+  EXPECT_EQ(dates->to, now + std::chrono::days{30});
+  EXPECT_FALSE(validity_of_ca({ca->certificate_pem, other->key_pem}));
+  EXPECT_FALSE(validity_of_ca(issue(*ca, gateway_request()).value()));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include "crypto_test.hpp"
+#include "csr.hpp"
 #include "tls_pair.hpp"
 
 namespace cpns::crypto {
@@ -47,6 +48,23 @@ TEST_F(tls_handshake, succeeds_between_two_good_ends) {
   ASSERT_FALSE(wrong);
   EXPECT_EQ(wrong.error().code, errc::peer_identity);
   EXPECT_THAT(wrong.error().detail, HasSubstr("urn:cpns:server:one"));
+}
+
+TEST_F(tls_handshake, succeeds_with_each_kind_of_key_that_a_csr_may_have) {
+  for (const auto& key :
+       {new_key(EVP_EC_gen("P-256")), new_key(EVP_EC_gen("P-384")), new_key(EVP_EC_gen("P-521")),
+        new_key(EVP_PKEY_Q_keygen(nullptr, nullptr, "ED25519")), new_key(EVP_RSA_gen(2048))}) {
+    const auto issued =
+        issue_for_key(home.ca, request_for(certificate_usage::client, "urn:cpns:gw:kitchen"), csr_for(key));
+    ASSERT_TRUE(issued) << issued.error().message();
+    auto files = home.client;
+    files.certificate = home.write("kitchen.crt", *issued, 0644);
+    files.key = home.write("kitchen.key", key_text(key), 0600);
+    const auto own = must(make_client_tls(files));
+    const tls_pair pair{own.get(), server.get()};
+    EXPECT_TRUE(pair.client_ok && pair.server_ok) << pair.client_why << " / " << pair.server_why;
+    EXPECT_EQ(peer_uri(pair.server.get()).value_or(""), "urn:cpns:gw:kitchen");
+  }
 }
 
 TEST_F(tls_handshake, gives_both_ends_the_same_exporter_and_each_connection_another) {
