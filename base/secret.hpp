@@ -2,8 +2,6 @@
 // Secrets: wiped on destruction, compared in constant time, and without any way to print, log or serialise
 // them by accident. `secret<N>` has a fixed size and no allocation; `secret_bytes` has any size.
 
-#include <string.h>  // explicit_bzero
-
 #include <array>
 #include <cstdint>
 #include <span>
@@ -15,9 +13,7 @@
 namespace cpns {
 
 /// Overwrites memory; the compiler does not remove it.
-inline void wipe(void* p, std::size_t n) noexcept {
-  if (n != 0) explicit_bzero(p, n);
-}
+void wipe(void* p, std::size_t n) noexcept;
 inline void wipe(std::string& s) noexcept {
   wipe(s.data(), s.size());
   s.clear();
@@ -28,13 +24,7 @@ inline void wipe(bytes& b) noexcept {
 }
 
 /// Compares in a time that depends on the length alone.
-[[nodiscard]] inline bool equal_constant_time(byte_view a, byte_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  volatile std::uint8_t difference = 0;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    difference = static_cast<std::uint8_t>(difference | (a[i] ^ b[i]));
-  return difference == 0;
-}
+[[nodiscard]] bool equal_constant_time(byte_view a, byte_view b) noexcept;
 
 template <std::size_t N>
 class secret {

@@ -157,20 +157,20 @@ TEST_F(issuing, is_valid_for_all_days_that_init_gives) {
 }
 
 TEST_F(issuing, refuses_a_ca_that_cannot_issue) {
-  const auto good = read(ca / "ca.pem"), key = read(ca / "ca.key");
+  const auto good = read(ca / "ca.pem"), own_key = read(ca / "ca.key");
   make_ca(now - days{101});
   refused(options(), errc::crypto_certificate, "it expired on ");
   make_ca(now + days{1});
   refused(options(), errc::crypto_certificate, "it is not valid before ");
   make_ca(now);
-  write("ca/ca.key", key);
+  write("ca/ca.key", own_key);
   refused(options(), errc::crypto_certificate, "the CA's key does not belong to its certificate");
   write("ca/ca.pem", "no PEM\n");
   refused(options(), errc::crypto_certificate, "the CA's certificate is not PEM");
   write("ca/ca.pem", good);
   write("ca/ca.key", "no PEM\n");
   refused(options(), errc::crypto_certificate, "the CA's private key is not PEM");
-  write("ca/ca.key", key, 0644);
+  write("ca/ca.key", own_key, 0644);
   refused(options(), errc::config_file, "group or others have access to this secret file");
   before = {"ca.pem"};
   fs::remove(ca / "ca.key");
@@ -218,7 +218,7 @@ TEST_F(issuing, replaces_both_files) {
 }
 
 TEST_F(issuing, never_replaces_the_ca) {
-  const auto key = read(ca / "ca.key");
+  const auto own_key = read(ca / "ca.key");
   auto o = options();
   o.name = "ca";
   o.replace = true;
@@ -228,7 +228,7 @@ TEST_F(issuing, never_replaces_the_ca) {
   fs::create_directory(o.out);
   fs::create_hard_link(ca / "ca.key", o.out / "link.key");
   refused(o, errc::config_usage, "link.key is a file of the CA");
-  EXPECT_EQ(read(ca / "ca.key"), key);
+  EXPECT_EQ(read(ca / "ca.key"), own_key);
 }
 
 TEST_F(issuing, replaces_regular_files_alone) {
@@ -240,27 +240,27 @@ TEST_F(issuing, replaces_regular_files_alone) {
 }
 
 TEST_F(issuing, takes_the_public_key_of_a_csr) {
-  const auto key = crypto::new_key(EVP_EC_gen("P-256"));
+  const auto own_key = crypto::new_key(EVP_EC_gen("P-256"));
   auto o = options();
-  o.csr = write("hall.csr", crypto::csr_for(key));
+  o.csr = write("hall.csr", crypto::csr_for(own_key));
   const auto made = issue_certificate(o, now);
   ASSERT_TRUE(made) << made.error().message();
   EXPECT_TRUE(made->key.empty());
   EXPECT_EQ(names(ca), (strings{"ca.key", "ca.pem", "hall.pem"})) << "no private key";
-  const auto own = write("hall.key", crypto::key_text(key));
+  const auto own = write("hall.key", crypto::key_text(own_key));
   const auto context = crypto::make_client_tls({ca / "ca.pem", made->certificate, own});
   ASSERT_TRUE(context) << context.error().message();
   EXPECT_EQ(crypto::own_uri(context->get()).value_or(""), "urn:cpns:gw:hall") << "not the URI in the CSR";
 }
 
 TEST_F(issuing, refuses_a_bad_csr) {
-  const auto key = crypto::new_key(EVP_EC_gen("P-256")), other = crypto::new_key(EVP_EC_gen("P-256"));
+  const auto own_key = crypto::new_key(EVP_EC_gen("P-256")), other = crypto::new_key(EVP_EC_gen("P-256"));
   auto o = options();
   o.csr = folder / "hall.csr";
   refused(o, errc::config_file, "hall.csr: No such file");
   write("hall.csr", "no PEM\n");
   refused(o, errc::crypto_certificate, "hall.csr: no PEM certificate request");
-  write("hall.csr", crypto::csr_for(key.get(), other.get()));
+  write("hall.csr", crypto::csr_for(own_key.get(), other.get()));
   refused(o, errc::crypto_certificate, "hall.csr: the signature of the certificate request does not verify");
   write("hall.csr", crypto::csr_for(crypto::new_key(EVP_RSA_gen(1024))));
   refused(o, errc::crypto_weak, "hall.csr: the key of the certificate request; use P-256");
@@ -268,11 +268,11 @@ TEST_F(issuing, refuses_a_bad_csr) {
 
 TEST_F(issuing, takes_the_first_file_back_if_the_second_cannot_be_placed) {
   const bytes content{'n', 'e', 'w'};
-  const auto key = folder / "x.key", pem = folder / "x.pem";
+  const auto own_key = folder / "x.key", pem = folder / "x.pem";
   const auto first = names(folder);
   const auto raced =
-      write_together({{key, content, 0600}, {pem, content, 0644}}, false, [&](const auto& placed) {
-        if (placed == key) write("x.pem", "of another process");
+      write_together({{own_key, content, 0600}, {pem, content, 0644}}, false, [&](const auto& placed) {
+        if (placed == own_key) write("x.pem", "of another process");
       });
   ASSERT_FALSE(raced);
   EXPECT_EQ(raced.error().code, errc::state_exists);
@@ -283,16 +283,16 @@ TEST_F(issuing, takes_the_first_file_back_if_the_second_cannot_be_placed) {
   write("x.key", "old key");
   write("x.pem", "old certificate");
   const auto failed =
-      write_together({{key, content, 0600}, {pem, content, 0644}}, true, [&](const auto& placed) {
-        if (placed != key) return;
-        EXPECT_EQ(read(key), "new");
+      write_together({{own_key, content, 0600}, {pem, content, 0644}}, true, [&](const auto& placed) {
+        if (placed != own_key) return;
+        EXPECT_EQ(read(own_key), "new");
         fs::remove(pem);
         fs::create_directory(pem);
       });
   EXPECT_FALSE(failed);
-  EXPECT_EQ(read(key), "old key");
+  EXPECT_EQ(read(own_key), "old key");
   fs::remove(pem);
-  fs::remove(key);
+  fs::remove(own_key);
   EXPECT_EQ(names(folder), first) << "no temporary file";
 }
 

@@ -57,11 +57,11 @@ tls_files tls_home::files(const std::string& name, certificate_request request,
 }
 
 tls_files without_usage(const tls_home& home, const tls_files& files) {
-  using bio = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
-  const bio in{BIO_new_file(files.certificate.c_str(), "r"), BIO_free_all},
+  using bio_ptr = std::unique_ptr<BIO, decltype(&BIO_free_all)>;
+  const bio_ptr in{BIO_new_file(files.certificate.c_str(), "r"), BIO_free_all},
       out{BIO_new(BIO_s_mem()), BIO_free_all};
   const auto ca_key = home.ca.key_pem.expose();
-  const bio key_in{BIO_new_mem_buf(ca_key.data(), static_cast<int>(ca_key.size())), BIO_free_all};
+  const bio_ptr key_in{BIO_new_mem_buf(ca_key.data(), static_cast<int>(ca_key.size())), BIO_free_all};
   const std::unique_ptr<X509, decltype(&X509_free)> c{PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr),
                                                       X509_free};
   const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key{
