@@ -44,8 +44,8 @@ struct tls_files {
 struct store_config {
   store_kind kind = store_kind::rocksdb;
   config::path path;  ///< empty for memory
-  milliseconds give_up_after =
-      std::chrono::minutes(5);  ///< the role ends if the disk accepts no writes for so long
+  /// The role ends if the disk accepts no writes for so long.
+  milliseconds give_up_after = std::chrono::minutes(5);
 };
 
 struct protector_config {
@@ -73,8 +73,8 @@ struct server_limits {
 struct server_keys {
   std::uint32_t set_size = 32;
   milliseconds rekey = std::chrono::hours(24);
-  milliseconds lifetime =
-      std::chrono::hours(24 * 90);  ///< not_after of a set = the time when the set was made + this
+  /// not_after of a set = the time when the set was made + this.
+  milliseconds lifetime = std::chrono::hours(24 * 90);
 };
 
 struct server_config {

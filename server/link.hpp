@@ -45,8 +45,8 @@ using session_factory = std::function<std::shared_ptr<link_session>(peer_info, s
 struct link_limits {
   std::uint32_t connections = 4096;        ///< further ones wait to be accepted
   std::uint32_t requests_in_flight = 256;  ///< per connection; over it reading stops
-  std::size_t bytes_in_flight =
-      512 * 1024;  ///< unanswered requests per connection, approximate; over it reading stops
+  /// Unanswered requests per connection, approximate; over it reading stops.
+  std::size_t bytes_in_flight = 512 * 1024;
   /// Answers that a slow peer does not read; over it the connection is closed.
   std::size_t unsent_bytes = 4 * 1024 * 1024;
   milliseconds handshake_timeout = seconds{5};

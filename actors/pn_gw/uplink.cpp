@@ -95,8 +95,8 @@ struct uplink::impl {
     if (stopping) return;
     auto tls = contexts();
     if (!tls) {
-      failures = std::min(
-          failures, 3u);  // the clock may be corrected at any moment, and a retry costs no network traffic
+      // The clock may be corrected at any moment, and a retry costs no network traffic.
+      failures = std::min(failures, 3u);
       return try_later(0, {tls.error().message()}, false);
     }
     asio::ssl::context context{tls->release()};

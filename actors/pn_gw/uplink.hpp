@@ -47,8 +47,8 @@ struct uplink_settings {
   std::string server_uri;                ///< the only SAN URI that a server may have
   milliseconds reconnect_min{200}, reconnect_max{30'000};
   milliseconds connect_timeout{10'000};  ///< name, TCP and TLS together
-  milliseconds next_address_after{
-      250};                    ///< head start of an address before the next one is tried in parallel
+  /// Head start of an address before the next one is tried in parallel.
+  milliseconds next_address_after{250};
   milliseconds probe{30'000};  ///< see probe_when_quiet in base/sockets.hpp
   /// Called in the uplink's thread after each `look_every`, connected or not; must not block. May be empty.
   std::function<void()> look{};

@@ -59,8 +59,8 @@ struct transport_info {
   bool reliable = false;            ///< frames are not lost while a link is up
   bool ordered = false;
   bool may_scan_while_connected = false;
-  std::uint32_t duty_permille =
-      0;  ///< duty cycle: share of time in which it may send, in thousandths; 0: no limit
+  /// Duty cycle: share of time in which it may send, in thousandths; 0: no limit.
+  std::uint32_t duty_permille = 0;
 };
 
 /// Receives the events of a transport. Called from threads of the plugin, possibly several at once (but one call
