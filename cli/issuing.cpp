@@ -35,7 +35,7 @@ tl::unexpected<error> bad_file(const fs::path& file, int number) {
 class placed_file {
  public:
   placed_file(const new_file& file, bool replace) : file_(file), replace_(replace), temporary_(file.path) {
-    temporary_ += ".new";
+    temporary_ += ".creating";  // not NAME.new, which people choose for a key of their own
   }
   placed_file(const placed_file&) = delete;
   placed_file& operator=(const placed_file&) = delete;

@@ -209,10 +209,11 @@ TEST_F(issuing, replaces_both_files) {
   fs::create_directory(o.out);
   write("out/hall.pem", "old", 0600);
   write("out/hall.key", "old", 0644);
-  write("out/hall.key.new", "of a crash");
+  write("out/hall.key.creating", "of a crash");
+  write("out/hall.key.new", "a key that a person put there");
   o.replace = true;
   ASSERT_TRUE(issue_certificate(o, now));
-  EXPECT_EQ(names(o.out), (strings{"hall.key", "hall.pem"}));
+  EXPECT_EQ(names(o.out), (strings{"hall.key", "hall.key.new", "hall.pem"}));
   EXPECT_EQ(mode(o.out / "hall.key"), 0600U);
   EXPECT_TRUE(crypto::make_client_tls({ca / "ca.pem", o.out / "hall.pem", o.out / "hall.key"}));
 }
