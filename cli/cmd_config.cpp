@@ -46,7 +46,6 @@ class file_checks {
     protector(c.protector);
     password(c.user_password_file);
     folders(c.plugin_dirs);
-    written("control_socket", c.control_socket, S_IFSOCK);
     common(c);
   }
   void visit(const config::pne_config& c) {
@@ -55,7 +54,6 @@ class file_checks {
     folder("keys_dir", c.keys_dir);
     for (std::size_t i = 0; i < c.devices.size(); ++i) device(i, c.devices[i]);
     folders(c.plugin_dirs);
-    written("control_socket", c.control_socket, S_IFSOCK);
     common(c);
   }
   config::diagnostics take() {
@@ -105,6 +103,7 @@ class file_checks {
   void common(const Config& c) {
     written("ready_file", c.ready_file, S_IFREG);
     written("log.file", c.log.file, 0);  // its folder is created
+    if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
   }
 
   /// A folder that exists, or that the role can create.

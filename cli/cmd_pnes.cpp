@@ -3,7 +3,7 @@
 #include <iostream>
 
 #include "cli/commands.hpp"
-#include "cli/role_process.hpp"
+#include "cli/role_client.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -13,14 +13,13 @@ struct pnes_options {
   bool json = false;
 };
 
-result<std::string> socket_of(const pnes_options& o) {
-  if (!o.socket.empty()) return o.socket;
+result<api::client> gateway_of(const pnes_options& o) {
+  if (!o.socket.empty()) return api::client::connect(o.socket);
   if (o.config.empty())
     return fail(errc::config_usage, "name the gateway with --config FILE or --socket PATH");
   const auto c = config::load_gateway(o.config);
   if (!c) return fail(errc::config_syntax, c.error().lines().front());
-  if (c->control_socket.empty()) return fail(errc::config_missing, o.config + " has no control_socket");
-  return c->control_socket.string();
+  return connect_role(c->api);
 }
 
 std::string text_of(const boost::json::object& o, const char* key) {
@@ -57,29 +56,35 @@ void print_radio(const boost::json::object& r) {
   }
 }
 
+tl::expected<boost::json::value, api::problem> ask(api::client& gateway, const std::string& what,
+                                                   const std::string& entity) {
+  if (what == "list") return ask_role(gateway, api::verb::get, "/v1/pnes");
+  if (what == "radios") return ask_role(gateway, api::verb::get, "/v1/radios");
+  const auto one = "/v1/pnes/" + api::encode_percent(entity);
+  if (what == "show") return ask_role(gateway, api::verb::get, one);
+  return ask_role(gateway, api::verb::post, one + "/" + what);
+}
+
 int run(const pnes_options& o, const std::string& what) {
-  const auto socket = socket_of(o);
-  if (!socket) return report(socket.error());
-  const auto answer = ask_role(*socket, what, o.entity);
+  auto gateway = gateway_of(o);
+  if (!gateway) return report(gateway.error());
+  const auto answer = ask(*gateway, what, o.entity);
   if (!answer) return report(answer.error());
-  if (answer->contains("error")) {
-    std::cerr << "cpns: " << text_of(*answer, "error") << "\n";
-    return exit_failed;
-  }
   if (o.json) {
-    std::cout << boost::json::serialize(*answer) << "\n";
+    std::cout << boost::json::serialize(answer->is_null() ? boost::json::object{{"done", true}} : *answer) << "\n";
   } else if (what == "list") {
     std::printf(
         "%s\n",
         paint(colour::bold,
               "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS")
             .c_str());
-    for (const auto& one : answer->at("pnes").as_array()) print_row(one.as_object());
+    for (const auto& one : answer->as_object().at("pnes").as_array()) print_row(one.as_object());
   } else if (what == "radios") {
-    for (const auto& one : answer->at("radios").as_array()) print_radio(one.as_object());
+    for (const auto& one : answer->as_object().at("radios").as_array()) print_radio(one.as_object());
   } else if (what == "show") {
-    for (const auto& [key, value] : *answer)
-      std::cout << std::string{key} << ": " << text_of(*answer, std::string{key}.c_str()) << "\n";
+    const auto& one = answer->as_object();
+    for (const auto& [key, value] : one)
+      std::cout << std::string{key} << ": " << text_of(one, std::string{key}.c_str()) << "\n";
   } else {
     std::cout << "done\n";
   }
@@ -94,8 +99,8 @@ void add_pnes(CLI::App& app, int& code) {
   const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, bool entity) {
     auto* c = pnes->add_subcommand(name, text);
-    c->add_option("--config", o->config, "The gateway's YAML file, which names its control socket");
-    c->add_option("--socket", o->socket, "The gateway's control socket, instead of --config");
+    c->add_option("--config", o->config, "The gateway's YAML file, which names its API socket");
+    c->add_option("--socket", o->socket, "The gateway's API socket, instead of --config");
     c->add_flag("--json", o->json, "Print the answer as JSON");
     if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
     c->footer(std::string{"Examples:\n  cpns pnes "} + name +

@@ -3,8 +3,11 @@
 #include <boost/json.hpp>
 #include <iostream>
 
-#include "actors/control.hpp"
+#include "actors/pn_gw/gateway_routes.hpp"
+#include "actors/pne/pne_routes.hpp"
 #include "cli/commands.hpp"
+#include "cli/role_api.hpp"
+#include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
 
 namespace cpns::cli {
@@ -14,11 +17,25 @@ constexpr const char* signals_text =
     "Signals: SIGTERM finishes the work in progress and ends with 0, a second one ends at once with 1;\n"
     "SIGHUP reads the file again.\n\nExamples:\n";
 
+/// A role with its API, which is destroyed first: it uses the role.
+template <class Running>
+struct served : Running {
+  explicit served(Running r) : Running(std::move(r)) {}
+  std::unique_ptr<role_api> api;
+};
+using served_server = served<running_server>;
+using served_gateway = served<running_gateway>;
+
 result<role_handle<config::server_config>> server_handle(const config::server_config& c) {
   warn_of_files("server", "limits.connections", c.limits.connections);
   CPNS_TRY(auto started, start_server(c));
-  const auto running = std::make_shared<running_server>(std::move(started));
+  const auto running = std::make_shared<served_server>(std::move(started));
   auto* role = running->role.get();
+  CPNS_TRY(running->api, role_api::start(c.api,
+                                         {.role = "server",
+                                          .status = [role] { return role->overview(); },
+                                          .not_ready = [role] { return role->not_ready(); }},
+                                         {}));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",
@@ -26,66 +43,63 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
         if (!role->listening()) return std::nullopt;
         return role->address();
       },
-      .reload = [role](const config::server_config& fresh) { role->reload(fresh); },
+      .reload =
+          [running](const config::server_config& fresh) {
+            running->role->reload(fresh);
+            running->api->reload(fresh.api);
+          },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
 
 result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c) {
   CPNS_TRY(auto started, start_gateway(c));
-  const auto running = std::make_shared<running_gateway>(std::move(started));
+  const auto running = std::make_shared<served_gateway>(std::move(started));
   auto* role = running->role.get();
+  CPNS_TRY(running->api, role_api::start(c.api,
+                                         {.role = "gateway",
+                                          .status = [role] { return role->overview(); },
+                                          .not_ready = [role] { return role->not_ready(); }},
+                                         actors::gateway_routes(*role)));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
-      .ready_line = [at = c.control_socket.empty() ? "no control socket"
-                                                   : c.control_socket.string()] { return std::optional{at}; },
-      .reload = [role](const config::gateway_config& fresh) { role->reload(fresh); },
-      .drain = [role](const config::gateway_config&) { role->drain(); },
+      .ready_line = [at = socket_text(c.api)] { return std::optional{at}; },
+      .reload =
+          [running](const config::gateway_config& fresh) {
+            running->role->reload(fresh);
+            running->api->reload(fresh.api);
+          },
+      .drain =
+          [running](const config::gateway_config&) {
+            running->api.reset();
+            running->role->drain();
+          },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
-}
-
-/// Answers one request on the control socket of a `pne` process: {"do": "list"}, or {"do": "wake", "entity": ...}.
-std::string answer_request(actors::pne_role& role, const std::string& line) {
-  boost::system::error_code ec;
-  const auto request = boost::json::parse(line, ec);
-  const auto* o = ec ? nullptr : request.if_object();
-  const auto text = [o](std::string_view key) -> std::string {
-    const auto* v = o == nullptr ? nullptr : o->if_contains(key);
-    return v != nullptr && v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
-                                          : std::string{};
-  };
-  if (text("do") == "list") {
-    return boost::json::serialize(boost::json::object{{"devices", role.list()}});
-  }
-  const auto done = role.command(text("do"), text("entity"));
-  return boost::json::serialize(done ? boost::json::object{{"done", true}}
-                                     : boost::json::object{{"error", done.error().detail}});
 }
 
 struct running_pne {
   std::unique_ptr<actors::pne_role> role;
-  std::unique_ptr<actors::control_server> control;  // destroyed first: it uses the role
+  std::unique_ptr<role_api> api;  // destroyed first: it uses the role
 };
 
 result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
   auto* role = running->role.get();
-  if (!c.control_socket.empty()) {
-    CPNS_TRY(running->control,
-             actors::control_server::listen(c.control_socket.string(), [role](const std::string& line) {
-               return answer_request(*role, line);
-             }));
-  }
+  CPNS_TRY(running->api, role_api::start(c.api,
+                                         {.role = "pne",
+                                          .status = [role] { return role->overview(); },
+                                          .not_ready = [role] { return role->not_ready(); }},
+                                         actors::pne_routes(*role)));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
-      .reload = [](const config::pne_config&) {},  // run_role reloads the log, and nothing else is reloadable
+      .reload = [running](const config::pne_config& fresh) { running->api->reload(fresh.api); },
       .drain =
           [running](const config::pne_config&) {
-            running->control.reset();
+            running->api.reset();
             running->role->drain();
           },
       .failed = [role] { return role->failed(); }};
@@ -95,11 +109,19 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
 int command_pne(const std::string& file, const std::string& what, const std::string& entity) {
   const auto config = config::load_pne(file);
   if (!config) return report_diagnostics(config.error().lines());
-  if (config->control_socket.empty()) return report({errc::config_missing, file + " has no control_socket"});
-  const auto answer = ask_role(config->control_socket.string(), what, entity);
-  if (!answer) return report(answer.error());
-  std::cout << boost::json::serialize(*answer) << "\n";
-  return answer->contains("error") ? exit_failed : exit_done;
+  auto role = connect_role(config->api);
+  if (!role) return report(role.error());
+  if (what == "list") {
+    const auto answer = ask_role(*role, api::verb::get, "/v1/devices");
+    if (!answer) return report(answer.error());
+    std::cout << boost::json::serialize(*answer) << "\n";
+    return exit_done;
+  }
+  const auto which = entity.empty() ? std::string{"*"} : api::encode_percent(entity);
+  const auto done = ask_role(*role, api::verb::post, "/v1/devices/" + which + "/" + what);
+  if (!done) return report(done.error());
+  std::cout << "done\n";
+  return exit_done;
 }
 
 }  // namespace

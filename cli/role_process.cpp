@@ -1,8 +1,5 @@
 #include "cli/role_process.hpp"
 
-#include <boost/json.hpp>
-
-#include "actors/control.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
 #include "cli/rewrap.hpp"
@@ -69,17 +66,6 @@ int not_started(const std::string& role, const std::string& file, const error& w
   }
   for (const auto& line : lines) log::error(role, "not-started", line);
   return report_diagnostics(lines);
-}
-
-result<boost::json::object> ask_role(const std::string& socket, const std::string& what,
-                                     const std::string& entity) {
-  boost::json::object request{{"do", what}};
-  if (!entity.empty()) request["entity"] = entity;
-  CPNS_TRY(const auto answer, actors::control_call(socket, boost::json::serialize(request)));
-  boost::system::error_code ec;
-  auto parsed = boost::json::parse(answer, ec);
-  if (ec || !parsed.is_object()) return fail(errc::internal, "the answer of the role is not a JSON object");
-  return std::move(parsed.get_object());
 }
 
 }  // namespace cpns::cli

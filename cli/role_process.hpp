@@ -8,8 +8,6 @@
 #include <string>
 #include <vector>
 
-#include <boost/json/object.hpp>
-
 #include "actors/pn_gw/gateway_role.hpp"
 #include "actors/pne/pne_role.hpp"
 #include "base/log.hpp"
@@ -33,12 +31,6 @@ struct running_gateway {
 result<running_server> start_server(const config::server_config& c);
 result<running_gateway> start_gateway(const config::gateway_config& c);
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c);
-
-/// Sends {"do": what, "entity": entity} to the control socket of a running role; an empty entity is left out.
-/// Returns the answer, in which "error" is a refusal of the role. Errors of actors::control_call; internal if the
-/// answer is not a JSON object.
-result<boost::json::object> ask_role(const std::string& socket, const std::string& what,
-                                     const std::string& entity);
 
 /// A running role, as run_role drives it.
 template <class Config>

@@ -223,7 +223,7 @@ std::string server_yaml(const trial_options& o) {
          "\n\ntls:\n  certificate: tls/server.pem\n  key: tls/server.key\n  ca: tls/ca.pem\n\nstore:\n" +
          (o.memory_server ? "  kind: memory\n" : "  kind: rocksdb\n  path: state/server\n") +
          "\nprotector:\n  kind: file\n  file: server.kek\n\nkeys:\n  rekey: " +
-         config::duration_text(o.rekey) + "\n" + tail(o, "server");
+         config::duration_text(o.rekey) + "\n\napi:\n  socket: state/server.sock\n" + tail(o, "server");
 }
 
 std::string gateway_yaml(const trial_options& o) {
@@ -236,14 +236,14 @@ std::string gateway_yaml(const trial_options& o) {
          "kind: rocksdb\n"
          "  path: state/gateway\n\nprotector:\n  kind: file\n  file: gateway.kek\n" +
          transports(o, params) + links(o) +
-         "\nvalidation:\n  policy: auto\n\ncontrol_socket: state/gateway.sock\n" + tail(o, "gateway");
+         "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" + tail(o, "gateway");
 }
 
 std::string pne_yaml(const trial_options& o) {
   const auto params = o.pne_params.empty() && o.plugin == "tcp" ? default_pne_params() : o.pne_params;
   return head("pne", "A bench of PNEs in one process") + "devices_file: devices.csv\nkeys_dir: state/pne\n" +
          transports(o, params) +
-         "\nprotector:\n  kind: file\n  file: pne.kek\n\ncontrol_socket: state/pne.sock\n" + tail(o, "pne");
+         "\nprotector:\n  kind: file\n  file: pne.kek\n\napi:\n  socket: state/pne.sock\n" + tail(o, "pne");
 }
 
 result<trial_report> make_trial_folder(const trial_options& o) {

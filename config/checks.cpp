@@ -26,13 +26,19 @@ void check_transports(const std::vector<transport_config>& list, const report_fn
              "two transports have the name " + shown(list[i].name) + "; names must be unique");
 }
 
-void check_socket(const path& p, const report_fn& report) {
+/// By its text alone: the file is checked without the machine that it is for.
+bool is_loopback(std::string_view host) { return host == "::1" || host.starts_with("127."); }
+
+void check_api(const api_config& c, const report_fn& report) {
   // sun_path of sockaddr_un has 108 bytes, the last one is zero.
-  if (p.string().size() > 107)
-    report(
-        "control_socket", errc::config_range,
-        "'control_socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a shorter "
-        "path");
+  if (c.socket && !c.socket_is_default && c.socket->string().size() > 107)
+    report("api.socket", errc::config_range,
+           "'api.socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a shorter path, or "
+           "'none': " + c.socket->string());
+  if (c.probes && !is_loopback(c.probes->host))
+    report("api.probes", errc::config_range,
+           "'api.probes' must be a loopback address such as 127.0.0.1:9100, because it is open to anybody: " +
+               c.probes->text());
 }
 
 using named_path = std::pair<std::string, path>;
@@ -78,7 +84,7 @@ std::vector<named_path> paths_of(const Config& c) {
 template <class Config>
 void check_written(const Config& c, const report_fn& report) {
   std::vector<named_path> written{{"log.file", c.log.file}, {"ready_file", c.ready_file}};
-  if constexpr (requires { c.control_socket; }) written.emplace_back("control_socket", c.control_socket);
+  if (c.api.socket) written.emplace_back("api.socket", *c.api.socket);
   check_written(paths_of(c), written, report);
 }
 
@@ -86,6 +92,7 @@ void check_written(const Config& c, const report_fn& report) {
 
 void check(const server_config& c, const report_fn& report) {
   check_written(c, report);
+  check_api(c.api, report);
   check_store(c.store, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
     report("limits.jobs", errc::config_range,
@@ -102,7 +109,7 @@ void check(const gateway_config& c, const report_fn& report) {
   check_written(c, report);
   check_store(c.store, report);
   check_transports(c.transports, report);
-  check_socket(c.control_socket, report);
+  check_api(c.api, report);
   if (c.healing_reserve >= c.rekey.low_water)
     report("healing_reserve", errc::config_range,
            "'healing_reserve' (" + std::to_string(c.healing_reserve) +
@@ -132,7 +139,7 @@ void check(const gateway_config& c, const report_fn& report) {
 void check(const pne_config& c, const report_fn& report) {
   check_written(c, report);
   check_transports(c.transports, report);
-  check_socket(c.control_socket, report);
+  check_api(c.api, report);
   if (c.devices.empty() && c.devices_file.empty())
     report("devices", errc::config_missing,
            "no device is configured: give 'devices', or 'devices_file' and 'keys_dir'");

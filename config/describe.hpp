@@ -148,6 +148,31 @@ void describe(V& v, log_config& c) {
 }
 
 template <class V>
+void describe(V& v, api_levels& c) {
+  const rules list{.max = 100, .text = form::name, .reload = true};
+  v("viewer", c.viewer, "May read everything but secrets, which nobody reads.", list);
+  v("operator", c.operator_, "May also work with devices: approve, update, put to sleep, open the permit window.",
+    list);
+  v("admin", c.admin, "May do everything.", list);
+}
+
+template <class V>
+void describe(V& v, api_config& c) {
+  v("socket", c.socket,
+    "Unix socket of the API. Default: the path of this file, with `.sock` in place of its extension. Without "
+    "`groups` only root and the user of the role can connect; with them every user can, and is refused with a "
+    "reason.",
+    rules{.none = "none"});
+  v("groups", c.groups,
+    "Groups of this machine whose processes may use the socket. Root and the user of the role are admins.",
+    rules{});
+  v("probes", c.probes,
+    "Loopback address of a plain port that answers `/health/live`, `/health/ready` and `/metrics` alone, to "
+    "anybody on this machine.",
+    rules{.none = "none"});
+}
+
+template <class V>
 void describe(V& v, server_limits& c) {
   v("connections", c.connections, "Concurrent gateway connections; further ones wait to be accepted.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
@@ -215,6 +240,7 @@ void describe(V& v, server_config& c) {
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("drain", c.drain, "How long a server that is stopping still answers requests.",
     rules{.max = 10 * bound::minute, .reload = true});
+  v("api", c.api, "The HTTP API, which `cpns user`, `cpns device` and `cpns entity` use, too.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the server accepts connections: the real address in one line `host:port`, then `pid N`. "
@@ -345,10 +371,10 @@ void describe(V& v, gateway_config& c) {
   v("healing_reserve", c.healing_reserve,
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
-  v("control_socket", c.control_socket, "Unix socket for `cpns pnes`. Without it there is none.", rules{});
+  v("api", c.api, "The HTTP API, which `cpns pnes` uses, too.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
-    "Written when the transports are open: the path of the control socket in one line, then `pid N`. "
+    "Written when the transports are open: the path of the API's socket in one line, then `pid N`. "
     "Locked by the process while it runs. Removed when the process ends or, after a crash, at the very "
     "beginning of the next start.",
     rules{});
@@ -399,7 +425,7 @@ void describe(V& v, pne_config& c) {
   v("suites", c.suites, "Delivery suites on offer, in order of preference.", rules{.min = 1, .max = 2});
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the key files.", rules{.required = true});
-  v("control_socket", c.control_socket, "Unix socket for commands. Without it there is none.", rules{});
+  v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the transports are open: the number of devices in one line, then `pid N`. "

@@ -40,12 +40,21 @@ void remember_places(const reading& r, std::vector<transport_config>& transports
   }
 }
 
+/// trial/server.sock for trial/server.yaml.
+path default_socket(const path& file) {
+  std::error_code ec;
+  const auto absolute = std::filesystem::absolute(file, ec);
+  return (ec ? file : absolute).lexically_normal().replace_extension(".sock");
+}
+
 template <class T>
 T read_tree(reading& r, const yaml_node& root) {
   T out;
   r.places.emplace("", root.at);
   take_section(r, "", root, out, role_key);
   if constexpr (requires { out.transports; }) remember_places(r, out.transports);
+  out.api.socket_is_default = out.api.socket && out.api.socket->empty();
+  if (out.api.socket_is_default) out.api.socket = default_socket(r.found.file);
   check(out, [&](std::string_view key, errc code, std::string text) {
     const auto at = r.place_of(key);
     // A setting that could not be read already has a diagnostic.

@@ -271,6 +271,9 @@ bool is_word(reading& r, const yaml_node& n, std::string_view word) {
   return text && *text == word;
 }
 
+/// Keys of earlier versions, with their successors.
+constexpr std::pair<std::string_view, std::string_view> renamed[]{{"control_socket", "api.socket"}};
+
 const yaml_node* section_visitor::find(std::string_view name) {
   for (std::size_t i = 0; i < map_.keys.size(); ++i) {
     if (map_.keys[i].key != name) continue;
@@ -291,7 +294,11 @@ void section_visitor::finish(std::string_view also_known) {
     if (std::find(known_.begin(), known_.end(), k.key) != known_.end()) continue;
     std::string text = shown(k.key) + " is not a key";
     text += prefix_.empty() ? " here" : " of '" + prefix_ + "'";
-    if (const auto near = nearest(k.key, known_)) text += "; did you mean '" + std::string{*near} + "'?";
+    const auto now = std::find_if(std::begin(renamed), std::end(renamed), [&k](const auto& p) { return p.first == k.key; });
+    if (now != std::end(renamed))
+      text += "; it is now '" + std::string{now->second} + "'";
+    else if (const auto near = nearest(k.key, known_))
+      text += "; did you mean '" + std::string{*near} + "'?";
     r_.found.add(k.at, errc::config_unknown_key, std::move(text));
   }
 }

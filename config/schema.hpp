@@ -61,6 +61,20 @@ struct log_config {
   [[nodiscard]] log::settings settings() const { return {format, level, components, file.string()}; }
 };
 
+/// Peers of one level of the API: names of groups, or URIs and prefixes of URIs that end in "*".
+struct api_levels {
+  std::vector<std::string> viewer, operator_, admin;
+};
+
+/// The HTTP API of a role.
+struct api_config {
+  /// The Unix socket; nullopt: none. After loading it is not empty.
+  std::optional<path> socket = path{};
+  bool socket_is_default = false;  ///< not a setting: a role starts without it if the path cannot be used
+  api_levels groups;        ///< groups of this machine whose processes may use the socket
+  std::optional<address> probes;  ///< a loopback port for health and metrics alone, without TLS
+};
+
 struct server_limits {
   std::uint32_t connections = 4096;
   std::uint32_t requests_in_flight = 256;  ///< per connection
@@ -95,6 +109,7 @@ struct server_config {
   milliseconds handshake_timeout = seconds(10);
   milliseconds entity_idle = seconds(30);  ///< an assignment actor without work ends after this time
   milliseconds drain = seconds(10);
+  api_config api;
   log_config log;
   path ready_file;  ///< empty: none
 };
@@ -164,7 +179,7 @@ struct gateway_config {
   std::uint32_t lowest_suite = 2;
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;
-  path control_socket;  ///< empty: none
+  api_config api;
   log_config log;
   path ready_file;
 };
@@ -193,7 +208,7 @@ struct pne_config {
   pne_wake wake;
   std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
   protector_config protector;
-  path control_socket;
+  api_config api;
   log_config log;
   path ready_file;
 };

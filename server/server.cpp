@@ -1,5 +1,7 @@
 #include "server/server.hpp"
 
+#include <boost/json.hpp>
+
 #include "base/log.hpp"
 #include "crypto/tls_source.hpp"
 #include "server/dispatcher.hpp"
@@ -190,6 +192,22 @@ std::string server_role::address() const { return impl_->sockets->address(); }
 std::uint16_t server_role::port() const { return impl_->sockets->port(); }
 std::size_t server_role::connections() const { return impl_->sockets->connections(); }
 bool server_role::failed() const { return *impl_->dead; }
+
+boost::json::object server_role::overview() const {
+  return {{"address", address()},
+          {"listening", listening()},
+          {"connections", connections()},
+          {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+}
+
+std::vector<std::string> server_role::not_ready() const {
+  std::vector<std::string> out;
+  if (failed()) out.emplace_back("a part of the role failed, and the role ends");
+  if (!listening()) out.emplace_back("the address of 'listen' does not exist yet: no gateway can connect");
+  if (const auto health = impl_->role->store.health(); !health.writable)
+    out.push_back("the store accepts no writes: " + health.why);
+  return out;
+}
 
 void server_role::drain(milliseconds timeout) {
   log::info("server", "server-draining", "no new connections; answering pending requests");

@@ -1,6 +1,7 @@
 #pragma once
 // The CPNS Server as a role: listener, sessions, assignment actors and group commit around one sealed store.
 
+#include <boost/json/object.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,10 @@ class server_role {
   [[nodiscard]] std::uint16_t port() const;
   /// Number of connections, including those in their handshake. [thread-safe]
   [[nodiscard]] std::size_t connections() const;
+  /// For /v1/status. [thread-safe]
+  boost::json::object overview() const;
+  /// Reasons, as sentences; empty: the role is ready. [thread-safe]
+  std::vector<std::string> not_ready() const;
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
   /// `timeout`.
   void drain(milliseconds timeout);

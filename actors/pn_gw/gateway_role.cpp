@@ -5,7 +5,6 @@
 #include <boost/json.hpp>
 #include <mutex>
 
-#include "actors/control.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -15,6 +14,10 @@
 
 namespace cpns::actors {
 namespace {
+
+namespace json = boost::json;
+
+constexpr std::chrono::seconds answer_time{8};
 
 result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_config& c,
                                                          const gateway_id& gw) {
@@ -40,8 +43,6 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   r->links_max = c.limits.links;
   return std::shared_ptr<const supervisor_rules>{std::move(r)};
 }
-
-boost::json::object error_answer(std::string_view why) { return {{"error", why}}; }
 
 /// Access to the uplink while it exists; calls before and after do nothing. [thread-safe]
 class uplink_gate {
@@ -90,13 +91,14 @@ void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& ra
 }  // namespace
 
 struct gateway_role::impl {
-  explicit impl(const config::gateway_config& c, storage::sealed_store& store)
-      : config(c), commits(store),
-        keys(store, [this](storage::sealed_batch batch, storage::commit_done done) {
+  explicit impl(const config::gateway_config& c, storage::sealed_store& rows)
+      : store(rows), config(c), commits(rows),
+        keys(rows, [this](storage::sealed_batch batch, storage::commit_done done) {
           commits.submit(std::move(batch), std::move(done));
         }) {}
 
   // Destroyed in reverse, after drain() has stopped actors and threads in the right order.
+  storage::sealed_store& store;
   config::gateway_config config;
   gateway_id gw;
   std::atomic<bool> failed{false};
@@ -113,10 +115,18 @@ struct gateway_role::impl {
   std::shared_ptr<uplink_gate> gate = std::make_shared<uplink_gate>();
   std::shared_ptr<crypto::tls_source> tls;
   std::unique_ptr<uplink> up;
-  std::unique_ptr<control_server> control;
   bool down = false;
 
   status open_radios(std::vector<open_radio_entry>& out);
+  /// A question to the supervisor whose answer is a gw_view.
+  template <class Question>
+  result<json::value> ask(Question q) {
+    caf::scoped_actor self{runtime->system()};
+    result<json::value> out = fail(errc::peer_timeout, "the devices of the gateway did not answer in time");
+    self->request(supervisor, answer_time, std::move(q))
+        .receive([&out](gw_view& v) { out = std::move(v.json); }, [](const caf::error&) {});
+    return out;
+  }
 };
 
 status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
@@ -213,65 +223,46 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   for (const auto& r : radios)
     if (const auto scanning = r.transport->scan(true); !scanning)
       log::error(gateway_component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
-  if (!c.control_socket.empty()) {
-    CPNS_TRY(m.control,
-             control_server::listen(c.control_socket.string(), [role = made.get()](const std::string& line) {
-               return role->control(line);
-             }));
-  }
   return made;
 }
 
-std::string gateway_role::control(const std::string& request) {
-  boost::system::error_code wrong;
-  const auto asked = boost::json::parse(request, wrong);
-  const auto* o = wrong ? nullptr : asked.if_object();
-  const auto text = [o](std::string_view key) -> std::string {
-    const auto* v = o == nullptr ? nullptr : o->if_contains(key);
-    return v != nullptr && v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
-                                          : std::string{};
-  };
-  const auto what = text("do"), entity = text("entity");
+result<json::value> gateway_role::list() { return impl_->ask(sup_list{}); }
+result<json::value> gateway_role::radios() { return impl_->ask(sup_radios{}); }
+result<json::value> gateway_role::counts() { return impl_->ask(sup_stats{}); }
+
+result<json::value> gateway_role::show(const entity_id& entity) {
+  CPNS_TRY(auto one, impl_->ask(sup_show{entity.text()}));
+  if (one.is_null()) return fail(errc::state_unknown, "the gateway has no device " + entity.text());
+  return one;
+}
+
+json::object gateway_role::overview() {
+  json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
+  if (auto all = counts()) out["counts"] = std::move(*all);
+  out["store"] = json::object{{"writable", impl_->store.health().writable}};
+  return out;
+}
+
+std::vector<std::string> gateway_role::not_ready() {
+  std::vector<std::string> out;
+  if (failed()) out.emplace_back("a part of the role failed, and the role ends");
+  if (const auto health = impl_->store.health(); !health.writable) out.push_back("the store accepts no writes: " + health.why);
+  return out;
+}
+
+status gateway_role::command(const std::string& what, const entity_id& entity) {
+  CPNS_CHECK(show(entity));
   caf::scoped_actor self{impl_->runtime->system()};
-  boost::json::value out = error_answer("the gateway did not answer in time");
-  const auto timeout = std::chrono::seconds(8);
-  const auto late = [](const caf::error&) {};
-  const auto take = [&out](gw_view& v) { out = std::move(v.json); };
-  if (what == "list")
-    self->request(impl_->supervisor, timeout, sup_list{})
-        .receive(
-            [&out](gw_view& all) {
-              out = boost::json::object{{"pnes", std::move(all.json)}};
-            },
-            late);
-  else if (what == "show")
-    self->request(impl_->supervisor, timeout, sup_show{entity})
-        .receive(
-            [&](gw_view& one) {
-              if (one.json.is_null())
-                out = error_answer("the gateway has no device " + entity);
-              else
-                take(one);
-            },
-            late);
-  else if (what == "approve" || what == "reject" || what == "update")
-    self->request(impl_->supervisor, timeout, sup_command{entity, what})
-        .receive(
-            [&out](const std::string& why) {
-              out = why.empty() ? boost::json::object{{"done", true}} : error_answer(why);
-            },
-            [&out](const caf::error&) {
-              out = error_answer("not known to be done: the gateway did not answer in time");
-            });
-  else if (what == "radios")
-    self->request(impl_->supervisor, timeout, sup_radios{}).receive(take, late);
-  else if (what == "stats")
-    self->request(impl_->supervisor, timeout, sup_stats{}).receive(take, late);
-  else
-    out = error_answer(
-        R"(invalid request; expected {"do": list, show, approve, reject, update, radios or stats, )"
-        R"("entity": ...})");
-  return boost::json::serialize(out);
+  status out;
+  self->request(impl_->supervisor, answer_time, sup_command{entity.text(), what})
+      .receive(
+          [&out](const std::string& why) {
+            if (!why.empty()) out = fail(errc::state_conflict, why);
+          },
+          [&out](const caf::error&) {
+            out = fail(errc::peer_timeout, "not known to be done: the gateway did not answer in time");
+          });
+  return out;
 }
 
 void gateway_role::reload(const config::gateway_config& c) {
@@ -285,7 +276,6 @@ void gateway_role::drain() {
   auto& m = *impl_;
   if (m.down) return;
   m.down = true;
-  m.control.reset();
   for (auto& t : m.transports) (void)t->scan(false);
   m.wake_target->store(nullptr, std::memory_order_release);
   for (auto& t : m.transports) t->close();

@@ -1,10 +1,12 @@
 #pragma once
 // The PN GW role of a process: radios, devices, secure store, server link.
 
+#include <boost/json/object.hpp>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/ids.hpp"
 #include "base/result.hpp"
 #include "config/schema.hpp"
 #include "storage/sealed_store.hpp"
@@ -20,9 +22,23 @@ class gateway_role {
                                                      storage::sealed_store& store);
   ~gateway_role();
 
-  /// Answers one request line of `cpns pnes` with one line of JSON: {"do":"list"}, {"do":"show","entity":...},
-  /// approve, reject, update (with entity), radios, stats. [thread-safe]
-  std::string control(const std::string& request);
+  // For the API. [thread-safe], blocking; peer_timeout if the actors do not answer within 8 s.
+
+  /// All devices, stored ones included: an array of objects, see describe_device in views.hpp.
+  result<boost::json::value> list();
+  /// One device; state_unknown if the gateway has no such device.
+  result<boost::json::value> show(const entity_id& entity);
+  /// "approve", "reject" or "update"; returns when a decision is durable. state_unknown, or state_conflict with the
+  /// reason.
+  status command(const std::string& what, const entity_id& entity);
+  /// describe_radios and describe_counts of views.hpp.
+  result<boost::json::value> radios();
+  result<boost::json::value> counts();
+  /// For /v1/status: counts, and whether the role accepts writes.
+  boost::json::object overview();
+  /// Reasons, as sentences; empty: the role is ready.
+  std::vector<std::string> not_ready();
+
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
   /// Applies the settings that may change while the role runs. Not concurrently with itself.

@@ -186,6 +186,13 @@ boost::json::array pne_role::list() {
   return out;
 }
 
+boost::json::object pne_role::overview() { return {{"devices", devices()}}; }
+
+std::vector<std::string> pne_role::not_ready() {
+  if (failed()) return {"a radio failed, or no key file can be read, and the role ends"};
+  return {};
+}
+
 void pne_role::drain() {
   auto& m = *impl_;
   if (m.down) return;

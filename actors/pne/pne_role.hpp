@@ -2,6 +2,7 @@
 // The PNE role of a process: one or more devices. Owns its actor system, radios and key files.
 
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <memory>
 #include <string>
 #include <vector>
@@ -36,6 +37,10 @@ class pne_role {
   status command(const std::string& what, const std::string& entity);
   /// One JSON object per device. [thread-safe]
   boost::json::array list();
+  /// For /v1/status. [thread-safe]
+  boost::json::object overview();
+  /// Reasons, as sentences; empty: the role is ready. [thread-safe]
+  std::vector<std::string> not_ready();
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
   /// The role cannot continue: a radio failed, or no key file is readable. [thread-safe]

@@ -84,7 +84,7 @@ class Trial:
             home.gateway["transports"].append({"name": name, "plugin": "tcp", "isolation": isolation, "params": {
                 "listen": "127.0.0.1:0", "announce": f"127.255.255.255:{beacon}", "announce_ms": "100", "network": network}})
             pne = dict(home.pne, devices_file=f"devices-{name}.csv", keys_dir=f"state/pne-{name}",
-                       control_socket=f"state/pne-{name}.sock",
+                       api={"socket": f"state/pne-{name}.sock"},
                        transports=[{"name": name, "plugin": "tcp", "isolation": isolation,
                                     "params": {"discover": str(beacon), "network": network}}])
             (home.folder / f"pne-{name}.yaml").write_text(yaml.dump(pne))

@@ -20,7 +20,7 @@ class Replaced(E2ECase):
         pki.Ca(self.place.folder / "tls").issue(self.place.folder / "tls", "gw2", NEW, pki.CLIENT)
         tls = {"certificate": "tls/gw2.pem", "key": "tls/gw2.key", "ca": "tls/ca.pem"}
         config = dict(self.place.gateway, name="gw2", tls=tls, store={"kind": "rocksdb", "path": "state/gateway2"},
-                      control_socket="state/gateway2.sock")
+                      api={"socket": "state/gateway2.sock"})
         (self.place.folder / "gateway2.yaml").write_text(yaml.dump(config))
         self.new = Role("gateway2", self.place.folder / "gateway2.yaml", self.place.events, self.place.folder)
         self.new.args[1] = "gateway"

@@ -272,7 +272,7 @@ class SecondDaemon(E2ECase):
     def test_two_of_a_kind_on_the_same_store_are_refused(self):
         home = self.home(devices=1, rekey="1s")
         home.start()
-        del home.pne["control_socket"]  # so that the lock on the key files refuses the second process, not the socket
+        home.pne["api"] = {"socket": "none"}  # so that the lock on the key files refuses the second process, not the socket
         home.write()
         since = home.events.mark()
         for name in ROLES:

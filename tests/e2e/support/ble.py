@@ -45,7 +45,7 @@ class BleHome(Home):
                 name = f"pne-{adapter}"
                 (self.folder / f"{name}.csv").write_text(f"{table[0]}\n{row}\n")
                 (self.folder / f"{name}.csv").chmod(0o600)
-                config = dict(self.pne, devices_file=f"{name}.csv", control_socket=f"state/{name}.sock", keys_dir=f"state/{name}",
+                config = dict(self.pne, devices_file=f"{name}.csv", api={"socket": f"state/{name}.sock"}, keys_dir=f"state/{name}",
                               transports=[{"name": "radio", "plugin": "ble", "params": {"adapter": adapter, **(more or {})}}])
                 (self.folder / f"{name}.yaml").write_text(yaml.dump(config))
                 role = Role(name, self.folder / f"{name}.yaml", self.events, self.folder)

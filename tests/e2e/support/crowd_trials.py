@@ -37,7 +37,7 @@ class CrowdedHome(Home):
                                       for name, at in (("near", self.near), ("far", self.far))]
         self.gateway["timers"]["answer_timeout"] = answer_timeout
         self.relay = Relay(loop, f"{self.address}:{free_port(2, self.address)}", self.near)
-        self.others = {**self.pne, "keys_dir": "state/others", "control_socket": "state/others.sock"}
+        self.others = {**self.pne, "keys_dir": "state/others", "api": {"socket": "state/others.sock"}}
         for part, name, rows, at in ((self.pne, "claimed", self.devices[:1], self.relay.at),
                                      (self.others, "beside", self.devices[1:], self.near)):
             part["devices_file"] = f"{name}.csv"

@@ -54,11 +54,11 @@ class Home:
                             "listen": "127.0.0.1:0", "announce": f"127.255.255.255:{self.beacon_port}", "announce_ms": "100",
                             "network": self.network}}],
                         "validation": {"policy": "auto"}, "timers": {"reconnect_max": "1s"},
-                        "control_socket": "state/gateway.sock", "log": dict(log)}
+                        "api": {"socket": "state/gateway.sock"}, "log": dict(log)}
         self.pne = {"role": "pne", "devices_file": "devices.csv", "keys_dir": "state/pne",
                     "transports": [{"name": "radio", "plugin": "tcp", "params": {
                         "discover": str(self.beacon_port), "network": self.network}}],
-                    "protector": {"kind": "file", "file": "pne.kek"}, "control_socket": "state/pne.sock", "log": dict(log)}
+                    "protector": {"kind": "file", "file": "pne.kek"}, "api": {"socket": "state/pne.sock"}, "log": dict(log)}
         self.write()
 
     def listen_at_fixed_port(self):

@@ -89,13 +89,13 @@ TEST_F(named_files, reads_secrets_as_the_role_will) {
 }
 
 TEST_F(named_files, reports_paths_that_the_role_cannot_write) {
-  change("gateway.yaml", "control_socket: state/gateway.sock",
-         "control_socket: nowhere/s\nready_file: state");
+  change("gateway.yaml", "socket: state/gateway.sock",
+         "socket: nowhere/s\nready_file: state");
   change("gateway.yaml", "path: state/gateway", "path: password");
   const auto errors = wrong("gateway");
   ASSERT_EQ(errors.size(), 3U);
   EXPECT_NE(errors[0].find("'store.path': H/password: this is not a folder"), std::string::npos) << errors[0];
-  EXPECT_NE(errors[1].find("'control_socket': H/nowhere/s: its folder does not exist"), std::string::npos)
+  EXPECT_NE(errors[1].find("'api.socket': H/nowhere/s: its folder does not exist"), std::string::npos)
       << errors[1];
   EXPECT_NE(errors[2].find("'ready_file': H/state: this is a folder; name another path"), std::string::npos)
       << errors[2];

@@ -95,7 +95,7 @@ TEST_F(trial_folder, leaves_nothing_behind_when_it_cannot_be_finished) {
   const auto deep = folder / std::string(120, 'd');
   const auto too_long = make_trial_folder({.folder = deep});
   ASSERT_FALSE(too_long) << "the Unix socket's path is too long";
-  EXPECT_NE(too_long.error().detail.find("control_socket"), std::string::npos);
+  EXPECT_NE(too_long.error().detail.find("api.socket"), std::string::npos);
   EXPECT_FALSE(fs::exists(deep));
   fs::create_directory(folder / "there");
   EXPECT_FALSE(make_trial_folder({.folder = folder / "there", .server_name = std::string(65, 'x')}));

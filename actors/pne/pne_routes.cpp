@@ -1,0 +1,46 @@
+#include "actors/pne/pne_routes.hpp"
+
+#include <boost/json.hpp>
+
+#include "api/body.hpp"
+
+namespace cpns::actors {
+namespace {
+
+namespace json = boost::json;
+using api::outcome;
+using api::request;
+using api::verb;
+
+/// In place of an Entity ID.
+constexpr std::string_view all_devices = "*";
+
+outcome list_devices(pne_role& role, const request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
+  return api::json_response(json::object{{"devices", role.list()}});
+}
+
+outcome command_devices(pne_role& role, const std::string& what, const request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {}));
+  const auto& which = r.at("entity");
+  if (which != all_devices) CPNS_CHECK(entity_id::parse(which).map([](const entity_id&) {}));
+  CPNS_CHECK(role.command(what, which == all_devices ? std::string{} : which));
+  return api::empty_response();
+}
+
+}  // namespace
+
+std::vector<api::route> pne_routes(pne_role& role) {
+  std::vector<api::route> out{
+      {.verb = verb::get, .path = "/v1/devices", .handle = [&role](const request& r) { return list_devices(role, r); }}};
+  for (const std::string what : {"sleep", "wake", "button", "reset"})
+    out.push_back({.verb = verb::post,
+                   .path = "/v1/devices/{entity}/" + what,
+                   .needs = what == "reset" ? api::level::admin : api::level::operator_,
+                   .handle = [&role, what](const request& r) { return command_devices(role, what, r); },
+                   .action = "device-" + what,
+                   .object = "entity"});
+  return out;
+}
+
+}  // namespace cpns::actors

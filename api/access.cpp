@@ -1,0 +1,99 @@
+#include "api/access.hpp"
+
+#include <grp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "base/text.hpp"
+
+namespace cpns::api {
+namespace {
+
+constexpr std::size_t group_buffer_max = 1024 * 1024;
+
+result<gid_t> group_named(const std::string& name) {
+  std::vector<char> buffer(4096);
+  for (;;) {
+    struct group entry {};
+    struct group* found = nullptr;
+    const int rc = ::getgrnam_r(name.c_str(), &entry, buffer.data(), buffer.size(), &found);
+    if (rc == ERANGE && buffer.size() < group_buffer_max) {
+      buffer.resize(buffer.size() * 4);
+      continue;
+    }
+    if (found != nullptr) return found->gr_gid;
+    return fail(errc::config_range, "api.groups: this machine has no group " + shown(name) +
+                                        (rc != 0 ? std::string{" ("} + std::strerror(rc) + ")" : "") +
+                                        "; make it with `groupadd`, or remove it from the list");
+  }
+}
+
+result<std::vector<gid_t>> groups_of(int socket) {
+  std::vector<gid_t> groups(32);
+  for (;;) {
+    auto size = static_cast<socklen_t>(groups.size() * sizeof(gid_t));
+    if (::getsockopt(socket, SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size) == 0) {
+      groups.resize(size / sizeof(gid_t));
+      return groups;
+    }
+    if (errno != ERANGE) return fail(errc::peer_identity, std::string{"SO_PEERGROUPS: "} + std::strerror(errno));
+    groups.resize(size / sizeof(gid_t));
+  }
+}
+
+}  // namespace
+
+std::string_view word_of(level l) { return l == level::operator_ ? "operator" : name_of(l); }
+
+std::string peer::text() const {
+  if (!local) return uri + " at " + address;
+  return "uid " + std::to_string(process.uid) + " (pid " + std::to_string(process.pid) + ")";
+}
+
+result<access_rules> access_rules::make(const config::api_config& c) {
+  access_rules out;
+  const auto add_groups = [&out](const std::vector<std::string>& names, level l) -> status {
+    for (const auto& name : names) {
+      CPNS_TRY(const auto gid, group_named(name));
+      auto& at = out.groups_[gid];
+      at = std::max(at, l);
+    }
+    return {};
+  };
+  CPNS_CHECK(add_groups(c.groups.viewer, level::viewer));
+  CPNS_CHECK(add_groups(c.groups.operator_, level::operator_));
+  CPNS_CHECK(add_groups(c.groups.admin, level::admin));
+  return out;
+}
+
+level access_rules::level_of(const local_peer& p) const {
+  if (p.uid == 0 || p.uid == ::geteuid()) return level::admin;
+  level best = level::nobody;
+  const auto look = [&](gid_t g) {
+    if (const auto it = groups_.find(g); it != groups_.end()) best = std::max(best, it->second);
+  };
+  look(p.gid);
+  for (const auto g : p.groups) look(g);
+  return best;
+}
+
+result<local_peer> identify(int socket) {
+  ucred who{};
+  socklen_t size = sizeof who;
+  if (::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) != 0)
+    return fail(errc::peer_identity, std::string{"SO_PEERCRED: "} + std::strerror(errno));
+  local_peer out{who.uid, who.gid, who.pid, {}, {}};
+  CPNS_TRY(out.groups, groups_of(socket));
+  std::error_code hidden;
+  const auto exe =
+      std::filesystem::read_symlink("/proc/" + std::to_string(who.pid) + "/exe", hidden);
+  if (!hidden) out.executable = exe.string();
+  return out;
+}
+
+}  // namespace cpns::api

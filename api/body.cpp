@@ -1,0 +1,229 @@
+#include "api/body.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <new>
+
+#include "base/text.hpp"
+
+namespace cpns::api {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t depth_max = 8;
+
+/// Memory of a JSON document that may hold a password.
+class wiping_memory final : public json::memory_resource {
+  void* do_allocate(std::size_t size, std::size_t align) override {
+    return ::operator new(size, std::align_val_t{align});
+  }
+  void do_deallocate(void* p, std::size_t size, std::size_t align) override {
+    wipe(p, size);
+    ::operator delete(p, std::align_val_t{align});
+  }
+  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
+    return this == &other;
+  }
+};
+
+std::string listed(std::initializer_list<std::string_view> names) {
+  std::string out;
+  for (const auto n : names) out += (out.empty() ? "" : ", ") + std::string{n};
+  return out.empty() ? "none" : out;
+}
+
+tl::unexpected<problem> wrong_type(std::string_view field, std::string_view expected) {
+  return refuse(400, "wrong-type", "'" + std::string{field} + "' must be " + std::string{expected},
+                std::string{field});
+}
+
+tl::unexpected<problem> unknown_name(std::string_view what, std::string_view name,
+                                     std::initializer_list<std::string_view> known) {
+  const auto near = nearest(name, known);
+  return refuse(400, "unknown-" + std::string{what},
+                shown(name) + " is not a " + std::string{what} + " of this request" +
+                    (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
+                    " (it has: " + listed(known) + ")",
+                std::string{name});
+}
+
+tl::expected<json::value, boost::system::error_code> parse(wiping_memory& memory, const secret_bytes& body) {
+  json::parse_options options;
+  options.max_depth = depth_max;
+  json::parser parser{&memory, options};  // its own stack is wiped, too
+  parser.reset(&memory);
+  boost::system::error_code ec;
+  const auto text = as_text(body.expose());
+  parser.write(text.data(), text.size(), ec);
+  if (ec) return tl::unexpected<boost::system::error_code>(ec);
+  return parser.release();
+}
+
+bool is_json(std::string_view type) {
+  const auto end = std::min(type.find(';'), type.size());
+  auto plain = type.substr(0, end);
+  while (!plain.empty() && plain.back() == ' ') plain.remove_suffix(1);
+  return plain == "application/json";
+}
+
+}  // namespace
+
+struct json_body::memory {
+  wiping_memory of_document;
+};
+
+json_body::json_body() : memory_(std::make_unique<memory>()) {}
+json_body::json_body(json_body&&) noexcept = default;
+json_body::~json_body() = default;
+
+checked<json_body> json_body::read(const request& r, std::initializer_list<std::string_view> known) {
+  json_body out;
+  if (r.body.empty()) {
+    out.value_ = std::make_unique<json::value>(json::object_kind, json::storage_ptr(&out.memory_->of_document));
+    return out;
+  }
+  if (!is_json(r.content_type))
+    return refuse(415, "wrong-content-type",
+                  "the body must be JSON, with the header 'Content-Type: application/json'", "Content-Type");
+  auto parsed = parse(out.memory_->of_document, r.body);
+  if (!parsed) return refuse(400, "bad-json", "the body is not JSON: " + parsed.error().message());
+  out.value_ = std::make_unique<json::value>(std::move(*parsed), json::storage_ptr(&out.memory_->of_document));
+  if (!out.value_->is_object()) return refuse(400, "bad-json", "the body must be a JSON object");
+  for (const auto& [key, value] : out.value_->get_object()) {
+    const std::string_view name{key.data(), key.size()};
+    if (std::find(known.begin(), known.end(), name) == known.end()) return unknown_name("field", name, known);
+  }
+  return out;
+}
+
+bool json_body::has(std::string_view field) const {
+  const auto* v = value_->get_object().if_contains(field);
+  return v != nullptr && !v->is_null();
+}
+
+checked<std::string> json_body::text(std::string_view field, std::size_t max) const {
+  auto found = optional_text(field, max);
+  if (!found) return fail(std::move(found).error());
+  if (!*found)
+    return refuse(400, "missing-field", "'" + std::string{field} + "' is missing", std::string{field});
+  return std::move(**found);
+}
+
+checked<std::optional<std::string>> json_body::optional_text(std::string_view field, std::size_t max) const {
+  if (!has(field)) return std::optional<std::string>{};
+  const auto& v = value_->get_object().at(field);
+  if (!v.is_string()) return wrong_type(field, "a string");
+  const auto& s = v.get_string();
+  if (s.empty() || s.size() > max)
+    return refuse(400, "out-of-range", "'" + std::string{field} + "' must have 1 to " + std::to_string(max) + " bytes",
+                  std::string{field});
+  return std::optional<std::string>{std::in_place, s.data(), s.size()};
+}
+
+checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min, std::size_t max) const {
+  if (!has(field))
+    return refuse(400, "missing-field", "'" + std::string{field} + "' is missing", std::string{field});
+  const auto& v = value_->get_object().at(field);
+  if (!v.is_string()) return wrong_type(field, "a string");
+  const auto& s = v.get_string();
+  if (s.size() < min || s.size() > max)
+    return refuse(400, "out-of-range",
+                  "'" + std::string{field} + "' must have " + std::to_string(min) + " to " + std::to_string(max) +
+                      " bytes",
+                  std::string{field});
+  return secret_bytes::from_text({s.data(), s.size()});
+}
+
+checked<bool> json_body::boolean(std::string_view field, bool if_missing) const {
+  if (!has(field)) return if_missing;
+  const auto& v = value_->get_object().at(field);
+  if (!v.is_bool()) return wrong_type(field, "true or false");
+  return v.get_bool();
+}
+
+checked<std::uint64_t> json_body::number(std::string_view field, std::uint64_t min, std::uint64_t max,
+                                         std::optional<std::uint64_t> if_missing) const {
+  if (!has(field)) {
+    if (if_missing) return *if_missing;
+    return refuse(400, "missing-field", "'" + std::string{field} + "' is missing", std::string{field});
+  }
+  const auto& v = value_->get_object().at(field);
+  boost::system::error_code ec;
+  const auto n = v.to_number<std::uint64_t>(ec);
+  if (ec || v.is_double()) return wrong_type(field, "a whole number");
+  if (n < min || n > max)
+    return refuse(400, "out-of-range",
+                  "'" + std::string{field} + "' must be " + std::to_string(min) + " to " + std::to_string(max),
+                  std::string{field});
+  return n;
+}
+
+json::value body_without(const request& r, const std::vector<std::string>& secrets) {
+  wiping_memory memory;
+  const auto parsed = parse(memory, r.body);
+  if (!parsed || !parsed->is_object()) return nullptr;
+  json::object out;
+  for (const auto& [key, value] : parsed->get_object()) {
+    const std::string name{key.data(), key.size()};
+    const bool is_secret = std::find(secrets.begin(), secrets.end(), name) != secrets.end();
+    if (is_secret)
+      out[name] = "(secret)";
+    else
+      out.emplace(name, value);
+  }
+  return out;
+}
+
+checked<void> only_parameters(const request& r, std::initializer_list<std::string_view> known) {
+  for (const auto& [name, value] : r.query)
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return unknown_name("parameter", name, known);
+  return {};
+}
+
+checked<std::uint64_t> number_parameter(const request& r, std::string_view name, std::uint64_t min,
+                                        std::uint64_t max, std::uint64_t if_missing) {
+  const auto it = r.query.find(name);
+  if (it == r.query.end()) return if_missing;
+  const auto& text = it->second;
+  std::uint64_t n = 0;
+  const auto [end, ec] = std::from_chars(text.data(), text.data() + text.size(), n);
+  if (ec != std::errc{} || end != text.data() + text.size() || n < min || n > max)
+    return refuse(400, "out-of-range",
+                  "'" + std::string{name} + "' must be a number from " + std::to_string(min) + " to " +
+                      std::to_string(max),
+                  std::string{name});
+  return n;
+}
+
+std::string text_parameter(const request& r, std::string_view name) {
+  const auto it = r.query.find(name);
+  return it == r.query.end() ? std::string{} : it->second;
+}
+
+checked<page_wanted> page_of(const request& r) {
+  page_wanted out;
+  const auto limit = number_parameter(r, "limit", 1, page_limit_max, page_limit_default);
+  if (!limit) return fail(limit.error());
+  out.limit = static_cast<std::size_t>(*limit);
+  out.after = text_parameter(r, "after");
+  return out;
+}
+
+response json_response(const json::value& v, unsigned status) {
+  response out;
+  out.status = status;
+  out.body = json::serialize(v) + "\n";
+  return out;
+}
+
+response empty_response() {
+  response out;
+  out.status = 204;
+  out.type.clear();
+  return out;
+}
+
+}  // namespace cpns::api

@@ -1,0 +1,74 @@
+#pragma once
+// JSON bodies and query parameters, read strictly: an unknown member, a wrong type or a bound that is not kept is a
+// problem that names the field.
+
+#include <boost/json/memory_resource.hpp>
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "api/http.hpp"
+
+namespace cpns::api {
+
+template <class T>
+using checked = tl::expected<T, problem>;
+
+/// The JSON object in the body of a request. A body may hold a password: all memory that the parser uses is wiped
+/// when it is freed. Not thread-safe.
+class json_body {
+ public:
+  /// An empty body counts as {}. Refuses (400, 415): another content type than application/json, no JSON, no object,
+  /// nesting over 8, members other than `known`. Of a member that occurs twice the last one counts.
+  static checked<json_body> read(const request& r, std::initializer_list<std::string_view> known);
+  ~json_body();
+  json_body(json_body&&) noexcept;
+  json_body& operator=(json_body&&) = delete;
+
+  [[nodiscard]] bool has(std::string_view field) const;
+  /// A string of 1 to `max` bytes; missing: 400 "missing-field".
+  [[nodiscard]] checked<std::string> text(std::string_view field, std::size_t max = 1024) const;
+  /// The same for a secret.
+  [[nodiscard]] checked<secret_bytes> secret(std::string_view field, std::size_t min, std::size_t max) const;
+  /// nullopt if the field is missing or null.
+  [[nodiscard]] checked<std::optional<std::string>> optional_text(std::string_view field,
+                                                                  std::size_t max = 1024) const;
+  [[nodiscard]] checked<bool> boolean(std::string_view field, bool if_missing) const;
+  [[nodiscard]] checked<std::uint64_t> number(std::string_view field, std::uint64_t min, std::uint64_t max,
+                                              std::optional<std::uint64_t> if_missing = {}) const;
+ private:
+  json_body();
+  struct memory;
+  std::unique_ptr<memory> memory_;  ///< outlives value_
+  std::unique_ptr<boost::json::value> value_;
+};
+
+/// The body for the audit log, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
+/// object.
+boost::json::value body_without(const request& r, const std::vector<std::string>& secrets);
+
+/// 400 "unknown-parameter" if the query has other names.
+checked<void> only_parameters(const request& r, std::initializer_list<std::string_view> known);
+/// A number in the query.
+checked<std::uint64_t> number_parameter(const request& r, std::string_view name, std::uint64_t min,
+                                        std::uint64_t max, std::uint64_t if_missing);
+/// A text in the query, empty if it is missing.
+std::string text_parameter(const request& r, std::string_view name);
+
+inline constexpr std::uint64_t page_limit_default = 100, page_limit_max = 1000;
+/// The parameters of a list: how many rows, and after which one. `after` is what the page before gave as `next`.
+struct page_wanted {
+  std::size_t limit = page_limit_default;
+  std::string after;
+};
+checked<page_wanted> page_of(const request& r);
+
+/// An answer of status `status` with the document as body.
+response json_response(const boost::json::value& v, unsigned status = 200);
+/// 204, without a body.
+response empty_response();
+
+}  // namespace cpns::api

@@ -1,0 +1,36 @@
+#pragma once
+// The place where the API says which changes it makes and refuses; the audit log implements it.
+
+#include <boost/json/value.hpp>
+#include <cstdint>
+#include <string>
+
+#include "api/access.hpp"
+#include "base/result.hpp"
+
+namespace cpns::api {
+
+/// A change that a peer asks for.
+struct change {
+  peer from;
+  std::string request_id;
+  std::string action;         ///< stable, kebab-case: "user-add"
+  std::string object;         ///< the user, the device, ...; empty: the role itself
+  boost::json::value wanted;  ///< the body without its secrets, or null
+  boost::json::value before;  ///< state of the object, without secrets, or null
+};
+
+/// [thread-safe] Calls block until the line is durable.
+class change_log {
+ public:
+  using number = std::uint64_t;
+  virtual ~change_log() = default;
+  /// Records the intent, before anything is changed. On an error the change is refused.
+  virtual result<number> begin(const change& c) = 0;
+  /// Records the outcome: empty `refused` for a change that was made, else its reason.
+  virtual void finish(number intent, const std::string& refused, const boost::json::value& after) = 0;
+  /// Records, at a bounded rate per peer, a change that was refused before it began: no rights, not valid.
+  virtual void refused(const change& c, const std::string& why) = 0;
+};
+
+}  // namespace cpns::api

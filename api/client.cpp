@@ -1,0 +1,247 @@
+#include "api/client.hpp"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <boost/json.hpp>
+#include <cerrno>
+#include <cstring>
+
+#include "api/unix_socket.hpp"
+#include "base/bytes.hpp"
+#include "base/descriptor.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::api {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+
+/// A connected socket whose reads and writes end after a time. Asio's blocking calls have no timeout.
+class timed_stream {
+ public:
+  explicit timed_stream(descriptor fd) : fd_(std::move(fd)) {}
+  milliseconds patience = client::answer_time;
+
+  template <class Buffers>
+  std::size_t read_some(const Buffers& to, error_code& ec) {
+    const asio::mutable_buffer b = *asio::buffer_sequence_begin(to);
+    return transfer(POLLIN, ec, [&] { return ::recv(fd_.get(), b.data(), b.size(), MSG_DONTWAIT); }, true);
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from, error_code& ec) {
+    for (auto it = asio::buffer_sequence_begin(from); it != asio::buffer_sequence_end(from); ++it) {
+      const asio::const_buffer b = *it;
+      if (b.size() == 0) continue;
+      return transfer(
+          POLLOUT, ec, [&] { return ::send(fd_.get(), b.data(), b.size(), MSG_DONTWAIT | MSG_NOSIGNAL); }, false);
+    }
+    ec = {};
+    return 0;
+  }
+  template <class Buffers>
+  std::size_t read_some(const Buffers& to) {
+    error_code ec;
+    const auto n = read_some(to, ec);
+    if (ec) throw boost::system::system_error(ec);
+    return n;
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from) {
+    error_code ec;
+    const auto n = write_some(from, ec);
+    if (ec) throw boost::system::system_error(ec);
+    return n;
+  }
+
+ private:
+  template <class Call>
+  std::size_t transfer(short what, error_code& ec, Call call, bool ends) {
+    for (;;) {
+      const auto n = call();
+      if (n > 0 || (n == 0 && !ends)) return ec = {}, static_cast<std::size_t>(n);
+      if (n == 0) return ec = asio::error::eof, 0;
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return ec = {errno, boost::system::system_category()}, 0;
+      pollfd p{fd_.get(), what, 0};
+      if (::poll(&p, 1, static_cast<int>(patience.count())) == 0) return ec = asio::error::timed_out, 0;
+    }
+  }
+
+  descriptor fd_;
+};
+
+/// Takes the complete events out of `text`. False: the reader wants no more.
+bool take_events(std::string& text, const client::event_reader& take) {
+  for (auto end = text.find("\n\n"); end != std::string::npos; end = text.find("\n\n")) {
+    std::string id, name, data;
+    std::string_view rest{text.data(), end};
+    while (!rest.empty()) {
+      const auto line = rest.substr(0, rest.find('\n'));
+      rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+      if (line.starts_with("id: ")) id = line.substr(4);
+      if (line.starts_with("event: ")) name = line.substr(7);
+      if (line.starts_with("data: ")) data = line.substr(6);
+    }
+    text.erase(0, end + 2);
+    if (!name.empty() && !take(id, name, data)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+struct client::impl {
+  impl(std::string p, descriptor fd) : path(std::move(p)), stream(std::move(fd)) {}
+  std::string path;
+  timed_stream stream;
+  boost::beast::flat_buffer buffer;
+
+  error failed(const error_code& ec) const {
+    if (ec == asio::error::timed_out) return {errc::peer_timeout, "the role at " + path + " did not answer in time"};
+    return {errc::peer_closed, "the role at " + path + " closed the connection: " + ec.message()};
+  }
+  status send(verb v, const std::string& target, const sent_body& body, const std::string& last_event);
+  status send_parts(const sent_body& body);
+  result<reply> receive();
+};
+
+client::client(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+client::client(client&&) noexcept = default;
+client& client::operator=(client&&) noexcept = default;
+client::~client() = default;
+
+result<client> client::connect(const std::string& path) {
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  if (path.size() > socket_path_max)
+    return fail(errc::config_range, path + ": the path of a Unix socket is limited to " +
+                                        std::to_string(socket_path_max) + " bytes");
+  std::memcpy(at.sun_path, path.c_str(), path.size());
+  descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  if (fd.valid() && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0)
+    return client{std::make_unique<impl>(path, std::move(fd))};
+  const std::string why = std::strerror(errno);
+  if (errno == ECONNREFUSED || errno == ENOENT)
+    return fail(errc::peer_closed, "no role listens at " + path + " (" + why + "): is it running?");
+  return fail(errc::config_file, path + ": " + why +
+                                     (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));
+}
+
+status client::impl::send(verb v, const std::string& target, const sent_body& body, const std::string& last_event) {
+  const auto name = name_of(v);
+  std::string head = std::string{name} + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
+  if (changes(v)) head += "Cpns-Request-Id: " + to_hex(crypto::system_entropy().draw<8>()) + "\r\n";
+  if (!last_event.empty()) head += "Last-Event-ID: " + last_event + "\r\n";
+  if (body.source)
+    head += "Content-Type: " + body.type + "\r\nTransfer-Encoding: chunked\r\n";
+  else if (!body.content.empty())
+    head += "Content-Type: " + body.type + "\r\nContent-Length: " + std::to_string(body.content.size()) + "\r\n";
+  else if (changes(v))
+    head += "Content-Length: 0\r\n";
+  head += "\r\n";
+  error_code ec;
+  asio::write(stream, asio::buffer(head), ec);
+  if (!ec && !body.content.empty()) {
+    const auto view = body.content.expose();
+    asio::write(stream, asio::buffer(view.data(), view.size()), ec);
+  }
+  if (ec) return fail(failed(ec));
+  return body.source ? send_parts(body) : status{};
+}
+
+/// A role that refuses early closes its side: the rest is not sent, and its answer is read.
+status client::impl::send_parts(const sent_body& body) {
+  bytes part(64 * 1024);
+  for (;;) {
+    auto got = body.source(part);
+    if (!got) {
+      wipe(part);
+      return fail(got.error());
+    }
+    error_code ec;
+    if (*got == 0) {
+      asio::write(stream, http::make_chunk_last(), ec);
+      break;
+    }
+    asio::write(stream, http::make_chunk(asio::buffer(part.data(), *got)), ec);
+    if (ec == asio::error::timed_out) {
+      wipe(part);
+      return fail(failed(ec));
+    }
+    if (ec) break;
+  }
+  wipe(part);
+  return {};
+}
+
+result<reply> client::impl::receive() {
+  http::response_parser<http::string_body> parser;
+  parser.body_limit(64 * 1024 * 1024);
+  error_code ec;
+  do {
+    http::read_header(stream, buffer, parser, ec);
+    if (ec) return fail(failed(ec));
+  } while (parser.get().result() == http::status::continue_);
+  http::read(stream, buffer, parser, ec);
+  if (ec) return fail(failed(ec));
+  auto m = parser.release();
+  return reply{m.result_int(), std::string{m[http::field::content_type]}, std::move(m.body())};
+}
+
+result<reply> client::ask(verb v, const std::string& target, const sent_body& body) {
+  CPNS_CHECK(impl_->send(v, target, body, {}));
+  return impl_->receive();
+}
+
+result<reply> client::events(const std::string& target, const std::string& last, const event_reader& take) {
+  auto& m = *impl_;
+  CPNS_CHECK(m.send(verb::get, target, {}, last));
+  http::response_parser<http::buffer_body> parser;
+  parser.body_limit(boost::none);
+  error_code ec;
+  http::read_header(m.stream, m.buffer, parser, ec);
+  if (ec) return fail(m.failed(ec));
+  reply out{parser.get().result_int(), std::string{parser.get()[http::field::content_type]}, {}};
+  const bool is_stream = out.type == "text/event-stream";
+  m.stream.patience = seconds{40};  // over two heartbeats
+  std::string text;
+  std::array<char, 16 * 1024> part{};
+  while (!parser.is_done()) {
+    parser.get().body() = {part.data(), part.size(), true};
+    http::read_some(m.stream, m.buffer, parser, ec);
+    text.append(part.data(), part.size() - parser.get().body().size);
+    if (is_stream && !take_events(text, take)) break;
+    if (ec == http::error::need_buffer) ec = {};
+    if (ec == http::error::end_of_stream || ec == asio::error::eof) break;
+    if (ec) return fail(m.failed(ec));
+  }
+  if (!is_stream) out.body = std::move(text);
+  return out;
+}
+
+problem problem_of(const reply& r) {
+  error_code ec;
+  const auto v = boost::json::parse(r.body, ec);
+  const auto* o = ec ? nullptr : v.if_object();
+  const auto text = [o](const char* key) -> std::string {
+    const auto* found = o == nullptr ? nullptr : o->if_contains(key);
+    return found != nullptr && found->is_string() ? std::string{found->get_string().data(), found->get_string().size()}
+                                                  : std::string{};
+  };
+  auto detail = text("detail");
+  if (detail.empty()) detail = "the role answered with status " + std::to_string(r.status);
+  return {r.status, text("code"), std::move(detail), text("field")};
+}
+
+}  // namespace cpns::api

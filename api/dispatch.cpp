@@ -1,0 +1,161 @@
+#include "api/dispatch.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <exception>
+
+#include "api/body.hpp"
+#include "base/bytes.hpp"
+#include "base/entropy.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::api::detail {
+namespace {
+
+constexpr std::size_t request_id_max = 64;
+
+std::optional<verb> verb_of(std::string_view text) {
+  for (const auto v : {verb::get, verb::post, verb::put, verb::patch, verb::del})
+    if (text == name_of(v)) return v;
+  return std::nullopt;
+}
+
+bool is_request_id(std::string_view text) {
+  return !text.empty() && text.size() <= request_id_max && std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+           c == '.' || c == ':';
+  });
+}
+
+std::string_view without_scheme(std::string_view origin) {
+  const auto at = origin.find("://");
+  return at == std::string_view::npos ? origin : origin.substr(at + 3);
+}
+
+/// Pages of other sites reach a loopback port under a name of their own (DNS rebinding), with their own Origin.
+std::optional<problem> foreign(std::string_view own_host, const header_view& h) {
+  if (!own_host.empty() && h.host != own_host)
+    return problem{421, "wrong-host", "the header Host must be " + std::string{own_host} + ", not " + shown(h.host),
+                   "Host"};
+  if (!h.origin.empty() && without_scheme(h.origin) != h.host)
+    return problem{403, "foreign-origin", "a page of " + shown(h.origin) + " may not send requests to this role",
+                   "Origin"};
+  if (h.fetch_site == "cross-site" || h.fetch_site == "same-site")
+    return problem{403, "foreign-origin", "a page of another site may not send requests to this role",
+                   "Sec-Fetch-Site"};
+  return std::nullopt;
+}
+
+problem no_route(const route_match& m, std::string_view path) {
+  if (m.other_verbs.empty()) return {404, "no-such-path", "there is nothing at " + shown(path)};
+  std::string verbs;
+  for (const auto v : m.other_verbs) verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)};
+  problem out{405, "wrong-method", "this path has: " + verbs};
+  out.allow = verbs;
+  return out;
+}
+
+std::string object_of(const route& to, const request& asked) {
+  const auto it = asked.path_values.find(to.object);
+  return it == asked.path_values.end() ? std::string{} : it->second;
+}
+
+/// The body as the audit log shows it; null if it is no JSON object.
+boost::json::value wanted_of(const route& to, const request& asked) {
+  if (asked.body.empty() || asked.content_type.find("json") == std::string::npos) return nullptr;
+  return body_without(asked, to.secret_members);
+}
+
+outcome call(const route& to, const request& asked, body_source* body) {
+  try {
+    return body != nullptr ? to.handle_stream(asked, *body) : to.handle(asked);
+  } catch (const std::exception& e) {
+    return fail(problem{error{errc::internal, e.what()}});
+  }
+}
+
+outcome call_recorded(change_log& changes, const route& to, const request& asked, body_source* body) {
+  change c{asked.from, asked.id, to.action, object_of(to, asked), wanted_of(to, asked), nullptr};
+  if (to.describe) c.before = to.describe(asked);
+  const auto intent = changes.begin(c);
+  if (!intent)
+    return refuse(507, "audit-unwritable",
+                  "nothing was changed, because the audit log cannot be written: " + intent.error().message());
+  auto answer = call(to, asked, body);
+  changes.finish(*intent, answer ? std::string{} : answer.error().code + ": " + answer.error().detail,
+                 to.describe ? to.describe(asked) : boost::json::value{});
+  return answer;
+}
+
+}  // namespace
+
+std::string id_of(const header_view& h) {
+  return is_request_id(h.request_id) ? std::string{h.request_id} : to_hex(crypto::system_entropy().draw<8>());
+}
+
+tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from, const std::string& id,
+                                        const header_view& h) {
+  prepared out;
+  auto& r = out.asked;
+  r.from = from.who;
+  r.id = id;
+  if (!h.request_id.empty() && !is_request_id(h.request_id))
+    return refuse(400, "bad-request-id",
+                  "the header Cpns-Request-Id has 1 to 64 letters, digits, '-', '_', '.' and ':'",
+                  "Cpns-Request-Id");
+  if (auto no = foreign(from.own_host, h)) return tl::unexpected<problem>(std::move(*no));
+  const auto v = verb_of(h.verb);
+  if (!v) return refuse(405, "wrong-method", "the API has GET, POST, PUT, PATCH and DELETE, not " + shown(h.verb));
+  const auto mark = std::min(h.target.find('?'), h.target.size());
+  r.verb = *v;
+  r.path = h.target.substr(0, mark);
+  auto found = shared.parts.routes.find(*v, r.path);
+  if (found.to == nullptr || (from.at == door::probes && !found.to->probe))
+    return tl::unexpected<problem>(no_route(found, r.path));
+  if (from.at != door::probes && from.who.level < found.to->needs) {
+    ++shared.forbidden;
+    return refuse(403, "forbidden",
+                  from.who.text() + " is " + std::string{word_of(from.who.level)} + "; this request needs " +
+                      std::string{word_of(found.to->needs)} + (from.who.local ? " (api.groups)" : " (api.certificates)"));
+  }
+  if (changes(*v) && h.request_id.empty())
+    return refuse(403, "no-request-id",
+                  "a change needs the header Cpns-Request-Id, a name that you choose for the request",
+                  "Cpns-Request-Id");
+  auto query = parse_query(h.target.substr(std::min(mark + 1, h.target.size())));
+  if (!query) return refuse(400, "bad-query", "the query is malformed, or has a name twice");
+  out.to = found.to;
+  r.path_values = std::move(found.values);
+  r.query = std::move(*query);
+  r.content_type = h.content_type;
+  r.last_event = h.last_event;
+  return out;
+}
+
+outcome run(shared_state& shared, const route& to, const request& asked, body_source* body) {
+  auto answer = shared.parts.changes != nullptr && !to.action.empty()
+                    ? call_recorded(*shared.parts.changes, to, asked, body)
+                    : call(to, asked, body);
+  if (answer) return answer;
+  if (answer.error().status >= 500)
+    log::warn(shared.parts.component, "api-failed", answer.error().detail,
+              {{"request", asked.id}, {"path", asked.path}, {"peer", asked.from.text()}});
+  return answer;
+}
+
+void record_refusal(shared_state& shared, const peer& from, const std::string& id, const header_view& h,
+                    const problem& why) {
+  const auto v = verb_of(h.verb);
+  if (shared.parts.changes == nullptr || !v || !changes(*v)) return;
+  const std::string path{h.target.substr(0, std::min(h.target.find('?'), h.target.size()))};
+  const auto found = shared.parts.routes.find(*v, path);
+  if (found.to == nullptr || found.to->action.empty()) return;
+  const auto object = found.values.find(found.to->object);
+  shared.parts.changes->refused({from, id, found.to->action, object == found.values.end() ? std::string{} : object->second,
+                                 nullptr, nullptr},
+                                why.code + ": " + why.detail);
+}
+
+}  // namespace cpns::api::detail

@@ -1,0 +1,72 @@
+#pragma once
+// Requests and answers of a role's HTTP API as its handlers see them, without the HTTP library.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "api/access.hpp"
+#include "api/problem.hpp"
+#include "base/secret.hpp"
+
+namespace cpns::api {
+
+enum class verb : std::uint8_t { get, post, put, patch, del };
+/// "GET", "POST", "PUT", "PATCH", "DELETE".
+std::string_view name_of(verb v);
+/// Whether a request with this verb may change something.
+constexpr bool changes(verb v) { return v != verb::get; }
+
+using text_map = std::map<std::string, std::string, std::less<>>;
+
+struct request {
+  api::verb verb = verb::get;
+  std::string path;      ///< as sent, without the query
+  text_map path_values;  ///< the parts of the path that stand for {NAME} in the route, decoded
+  text_map query;        ///< decoded; each name at most once
+  std::string content_type;
+  secret_bytes body;  ///< empty on routes that stream
+  std::string id;     ///< of the request: the client's, or one that the server drew
+  std::string last_event;  ///< the header Last-Event-ID
+  peer from;
+
+  /// The value of {name}; every handler knows the names of its own route.
+  [[nodiscard]] const std::string& at(std::string_view name) const { return path_values.find(name)->second; }
+};
+
+class event_hub;
+
+struct response {
+  unsigned status = 200;
+  std::string type = "application/json";
+  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers;
+  /// Set: the answer is a stream of this hub's events: first `body`, events as text, then those after `after`. The
+  /// hub outlives the server.
+  event_hub* events = nullptr;
+  std::uint64_t after = 0;
+};
+
+/// An answer, or the problem that is answered in its place. CPNS_TRY and CPNS_CHECK turn an error into a problem.
+using outcome = tl::expected<response, problem>;
+
+/// The body of a request on a route that streams. Used by the handler's thread alone.
+class body_source {
+ public:
+  virtual ~body_source() = default;
+  /// Waits for the next bytes and returns their number, 0 at the end of the body. peer_closed if the client
+  /// ends before that, peer_timeout if it sends nothing for too long, wire_oversized over the bound of the
+  /// route.
+  virtual result<std::size_t> read(std::span<std::uint8_t> to) = 0;
+  /// Length that the client announced.
+  [[nodiscard]] virtual std::optional<std::uint64_t> length() const = 0;
+};
+
+}  // namespace cpns::api

@@ -1,0 +1,224 @@
+#include "api/http_server.hpp"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "api/session.hpp"
+#include "api/unix_socket.hpp"
+#include "base/log.hpp"
+
+namespace cpns::api {
+namespace {
+
+namespace asio = boost::asio;
+using asio::ip::tcp;
+using boost::system::error_code;
+using local = asio::local::stream_protocol;
+
+/// Pause after EMFILE and similar errors, until descriptors are free again.
+constexpr milliseconds accept_pause{100};
+
+constexpr mode_t own_user_only = 0600, all_users = 0666;
+
+/// Counts connections per peer. [thread-safe]
+class places {
+ public:
+  detail::place take(const std::string& key, std::size_t most) {
+    std::lock_guard lock{inner_->guard};
+    auto& n = inner_->taken[key];
+    if (n >= most) return nullptr;
+    ++n;
+    return {this, [inner = inner_, key](void*) {
+              std::lock_guard held{inner->guard};
+              if (--inner->taken[key] == 0) inner->taken.erase(key);
+            }};
+  }
+
+ private:
+  struct counts {
+    std::mutex guard;
+    std::map<std::string, std::size_t> taken;
+  };
+  std::shared_ptr<counts> inner_ = std::make_shared<counts>();
+};
+
+std::string address_text(const tcp::endpoint& at) {
+  const auto host = at.address().to_string();
+  return (at.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(at.port());
+}
+
+std::string document(std::string_view status, const problem& p) {
+  const auto body = document_of(p, {});
+  return "HTTP/1.1 " + std::string{status} + "\r\nContent-Type: " + std::string{problem_type} +
+         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nConnection: close\r\n\r\n" + body;
+}
+
+}  // namespace
+
+struct http_server::impl {
+  explicit impl(http_parts p) : shared(std::move(p)) {}
+
+  detail::shared_state shared;
+  asio::io_context io{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
+  std::optional<unix_socket> path;  ///< removed after the acceptor is closed
+  local::acceptor local_door{io};
+  tcp::acceptor probe_door{io};
+  std::string probe_host;
+  places taken;
+  std::vector<std::weak_ptr<detail::session_base>> sessions;  ///< used on the io thread
+  std::thread thread;
+
+  status open(const config::api_config& c);
+  template <class Acceptor, class Accepted>
+  void accept(Acceptor& from, Accepted accepted);
+  void begin_local(local::socket s);
+  void begin_probe(tcp::socket s);
+  /// A place for one more connection of `key`; without one the peer is told so.
+  template <class Socket>
+  detail::place place_for(const std::string& key, Socket& s);
+  void remember(const std::shared_ptr<detail::session_base>& s);
+};
+
+status http_server::impl::open(const config::api_config& c) {
+  CPNS_TRY(auto rules, access_rules::make(c));
+  shared.access = std::make_shared<const access_rules>(std::move(rules));
+  if (c.socket && !c.socket->empty()) {
+    // Rights come from the credentials of a peer, so with groups every user may connect, and is refused with a reason.
+    CPNS_TRY(auto made, unix_socket::listen(c.socket->string(), shared.access->names_groups() ? all_users : own_user_only));
+    path.emplace(std::move(made));
+    local_door.assign(local{}, path->release());
+  }
+  if (c.probes) {
+    error_code ec;
+    const auto where = "api.probes " + c.probes->text();
+    const auto host = asio::ip::make_address(c.probes->host, ec);
+    if (ec) return fail(errc::config_range, where + ": not an IP address");
+    const tcp::endpoint at{host, c.probes->port};
+    probe_door.open(at.protocol(), ec);
+    if (!ec) probe_door.set_option(tcp::acceptor::reuse_address{true}, ec);
+    if (!ec) probe_door.bind(at, ec);
+    if (!ec) probe_door.listen(asio::socket_base::max_listen_connections, ec);
+    if (ec) return fail(errc::config_usage, where + ": " + ec.message());
+    probe_host = address_text(probe_door.local_endpoint(ec));
+  }
+  return {};
+}
+
+template <class Acceptor, class Accepted>
+void http_server::impl::accept(Acceptor& from, Accepted accepted) {
+  from.async_accept([this, &from, accepted](const error_code& ec, auto s) {
+    if (ec == asio::error::operation_aborted || !from.is_open()) return;
+    if (!ec) {
+      accepted(std::move(s));
+      return accept(from, accepted);
+    }
+    if (shared.full.due(now_anchored(), "accept"))
+      log::warn(shared.parts.component, "api-accept-failed", ec.message() + "; retrying");
+    auto timer = std::make_shared<asio::steady_timer>(io, accept_pause);
+    timer->async_wait([this, &from, accepted, timer](const error_code& stop) {
+      if (!stop && from.is_open()) accept(from, accepted);
+    });
+  });
+}
+
+template <class Socket>
+detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
+  const auto& most = shared.parts.limits;
+  auto held = shared.connections < most.connections ? taken.take(key, most.connections_per_peer) : nullptr;
+  if (held) return held;
+  ++shared.turned_away;
+  if (shared.full.due(now_anchored(), key))
+    log::warn(shared.parts.component, "api-full", "the API has too many connections; further ones are turned away",
+              {{"connections", std::to_string(shared.connections)}, {"peer", key}});
+  static const auto text = document("503 Service Unavailable",
+                                    {503, "too-many-connections", "the API has too many connections; close one"});
+  (void)::send(s.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  return nullptr;
+}
+
+void http_server::impl::remember(const std::shared_ptr<detail::session_base>& s) {
+  if (sessions.size() > 2 * shared.parts.limits.connections)
+    std::erase_if(sessions, [](const auto& w) { return w.expired(); });
+  sessions.push_back(s);
+  s->start();
+}
+
+void http_server::impl::begin_local(local::socket s) {
+  auto who = identify(s.native_handle());
+  if (!who) return log::warn(shared.parts.component, "api-peer-unknown", who.error().message());
+  auto held = place_for("uid " + std::to_string(who->uid), s);
+  if (!held) return;
+  peer from;
+  from.level = shared.rules()->level_of(*who);
+  from.process = std::move(*who);
+  remember(detail::make_session(shared, std::move(s), {detail::door::unix_socket, std::move(from), {}, std::move(held)}));
+}
+
+void http_server::impl::begin_probe(tcp::socket s) {
+  error_code ec;
+  const auto remote = s.remote_endpoint(ec);
+  if (ec) return;
+  auto held = place_for("probes", s);
+  if (!held) return;
+  peer from;
+  from.local = false;
+  from.address = address_text(remote);
+  remember(detail::make_session(shared, std::move(s), {detail::door::probes, std::move(from), probe_host, std::move(held)}));
+}
+
+http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
+
+result<std::unique_ptr<http_server>> http_server::start(const config::api_config& c, http_parts parts) {
+  auto i = std::make_unique<impl>(std::move(parts));
+  CPNS_CHECK(i->open(c));
+  auto* m = i.get();
+  if (m->local_door.is_open()) m->accept(m->local_door, [m](local::socket s) { m->begin_local(std::move(s)); });
+  if (m->probe_door.is_open()) m->accept(m->probe_door, [m](tcp::socket s) { m->begin_probe(std::move(s)); });
+  m->thread = std::thread{[m] { m->io.run(); }};
+  return std::unique_ptr<http_server>{new http_server{std::move(i)}};
+}
+
+http_server::~http_server() {
+  auto& m = *impl_;
+  asio::post(m.io, [&m] {
+    error_code ignored;
+    m.local_door.close(ignored);
+    m.probe_door.close(ignored);
+    for (const auto& w : m.sessions)
+      if (const auto s = w.lock()) s->abandon();
+  });
+  m.shared.workers.join();
+  m.work.reset();
+  m.thread.join();
+}
+
+status http_server::reload(const config::api_config& c) {
+  CPNS_TRY(auto rules, access_rules::make(c));
+  std::lock_guard lock{impl_->shared.guard};
+  impl_->shared.access = std::make_shared<const access_rules>(std::move(rules));
+  return {};
+}
+
+std::uint16_t http_server::probe_port() const {
+  error_code ec;
+  const auto at = impl_->probe_door.local_endpoint(ec);
+  return ec ? std::uint16_t{0} : at.port();
+}
+
+http_counters http_server::counters() const {
+  const auto& s = impl_->shared;
+  return {s.requests, s.problems, s.forbidden, s.turned_away, s.cut_off, s.connections, s.event_readers};
+}
+
+}  // namespace cpns::api

@@ -1,0 +1,65 @@
+#pragma once
+// The HTTP/1.1 server of a role: its listeners, the bounds of its connections, and the threads of its handlers.
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "api/access.hpp"
+#include "api/change_log.hpp"
+#include "api/events.hpp"
+#include "api/routes.hpp"
+#include "base/clock.hpp"
+
+namespace cpns::api {
+
+struct http_limits {
+  std::size_t connections = 128;
+  std::size_t connections_per_peer = 32;  ///< of one user of this machine, or one certificate
+  std::size_t event_readers = 64;
+  std::size_t workers = 4;                ///< threads that run handlers
+  milliseconds request_time = seconds{10};  ///< from the first byte of a request to the end of its headers and body
+  milliseconds idle_time = seconds{60};     ///< between requests; between two parts of a streamed body
+  milliseconds write_time = seconds{20};    ///< for an answer, or a batch of events
+  milliseconds heartbeat = seconds{15};     ///< a stream of events without any sends a comment
+};
+
+/// Counters since the start.
+struct http_counters {
+  std::uint64_t requests = 0, problems = 0, forbidden = 0, turned_away = 0, readers_cut_off = 0;
+  std::size_t connections = 0, event_readers = 0;
+};
+
+struct http_parts {
+  std::string component;  ///< of its log lines: "server", "gateway", "pne"
+  route_table routes;
+  change_log* changes = nullptr;  ///< outlives the server; nullptr: changes are not recorded
+  event_hub* events = nullptr;    ///< outlives the server
+  http_limits limits{};
+};
+
+/// People, scripts and monitoring must not disturb the role's own work: the server has its own threads, and bounds on
+/// connections, sizes and time. Handlers run on its worker threads and may block. [thread-safe]
+class http_server {
+ public:
+  /// Opens the Unix socket `c.socket` and the plain port `c.probes`, each if it is set. Errors: of access_rules::make
+  /// and unix_socket::listen; config_usage if a port cannot be opened.
+  static result<std::unique_ptr<http_server>> start(const config::api_config& c, http_parts parts);
+  /// Closes all connections at once and waits for the handlers that run.
+  ~http_server();
+  http_server(const http_server&) = delete;
+  http_server& operator=(const http_server&) = delete;
+
+  /// Uses the groups and certificates of `c` for new connections; the listeners stay. Errors of access_rules::make.
+  status reload(const config::api_config& c);
+  /// The port of the listener for probes, for a configured port 0; 0 without it.
+  [[nodiscard]] std::uint16_t probe_port() const;
+  [[nodiscard]] http_counters counters() const;
+
+ private:
+  struct impl;
+  explicit http_server(std::unique_ptr<impl> i);
+  std::unique_ptr<impl> impl_;
+};
+
+}  // namespace cpns::api

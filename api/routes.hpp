@@ -1,0 +1,67 @@
+#pragma once
+// The routes of a role as a table: verb, path, the level that it needs, and its handler.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <boost/json/value.hpp>
+
+#include "api/http.hpp"
+
+namespace cpns::api {
+
+/// Called on one of the API's worker threads; may block for some seconds.
+using handler = std::function<outcome(const request&)>;
+using streaming_handler = std::function<outcome(const request&, body_source&)>;
+/// The state of the object that a request names, for the audit log: without secrets, null if it does not exist.
+using describer = std::function<boost::json::value(const request&)>;
+
+inline constexpr std::size_t body_max_default = 64 * 1024;  ///< bytes
+
+struct route {
+  api::verb verb;
+  std::string path;  ///< "/v1/users/{user}": {NAME} stands for one part of the path
+  level needs = level::viewer;
+  handler handle{};
+  streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
+  std::uint64_t body_max = body_max_default;
+  /// For changes: the action in the audit log, the {NAME} of the object, members of the body that are secret, and
+  /// the state of the object before and after.
+  std::string action{};
+  std::string object{};
+  std::vector<std::string> secret_members{};
+  describer describe{};
+  /// Answered to anybody on the plain listener for probes, too.
+  bool probe = false;
+};
+
+struct route_match {
+  const route* to = nullptr;        ///< nullptr: see `other_verbs`
+  text_map values;                  ///< of the parts in braces, decoded
+  std::vector<verb> other_verbs{};  ///< that the path has; empty: there is no such path
+};
+
+/// [thread-safe] once it is filled.
+class route_table {
+ public:
+  /// The first of two routes that fit wins. A change needs an action.
+  void add(route r);
+  void add(std::vector<route> all);
+  [[nodiscard]] route_match find(verb v, std::string_view path) const;
+  [[nodiscard]] const std::vector<route>& all() const { return routes_; }
+
+ private:
+  std::vector<route> routes_;
+};
+
+/// Decodes %XX; nullopt if it is malformed, or the text has a NUL or is not UTF-8.
+std::optional<std::string> decode_percent(std::string_view text);
+/// Encodes everything but letters, digits and "-._~", for a part of a path or a query.
+std::string encode_percent(std::string_view text);
+/// "a=1&b=2", '+' is a blank; nullopt if a part is malformed or a name occurs twice.
+std::optional<text_map> parse_query(std::string_view text);
+
+}  // namespace cpns::api

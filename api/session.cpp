@@ -1,0 +1,429 @@
+#include "api/session.hpp"
+
+#include <array>
+#include <boost/asio/bind_executor.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/strand.hpp>
+#include <boost/asio/write.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/http.hpp>
+#include <condition_variable>
+#include <optional>
+#include <variant>
+
+#include "api/dispatch.hpp"
+#include "base/log.hpp"
+
+namespace cpns::api::detail {
+namespace {
+
+namespace asio = boost::asio;
+namespace http = boost::beast::http;
+using boost::system::error_code;
+using clock = std::chrono::steady_clock;
+
+constexpr std::uint32_t header_max = 16 * 1024;
+constexpr std::size_t buffer_max = 64 * 1024;
+constexpr std::size_t event_batch = 64 * 1024;
+
+/// Wipes what it frees: bodies hold passwords and Temporary Keys.
+template <class T>
+struct wiping_allocator {
+  using value_type = T;
+  wiping_allocator() = default;
+  template <class U>
+  wiping_allocator(const wiping_allocator<U>&) {}
+  T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
+  void deallocate(T* p, std::size_t n) {
+    wipe(p, n * sizeof(T));
+    std::allocator<T>{}.deallocate(p, n);
+  }
+  friend bool operator==(const wiping_allocator&, const wiping_allocator&) { return true; }
+};
+
+using whole_body = http::vector_body<std::uint8_t, wiping_allocator<std::uint8_t>>;
+using head_parser = http::request_parser<http::empty_body>;
+using whole_parser = http::request_parser<whole_body>;
+using part_parser = http::request_parser<http::buffer_body>;
+
+std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }
+
+template <class Fields>
+header_view view_of(const Fields& f) {
+  const auto get = [&f](auto name) {
+    const auto it = f.find(name);
+    return it == f.end() ? std::string_view{} : text_of(it->value());
+  };
+  return {text_of(f.method_string()),
+          text_of(f.target()),
+          get(http::field::host),
+          get(http::field::origin),
+          get("Sec-Fetch-Site"),
+          get(http::field::content_type),
+          get("Cpns-Request-Id"),
+          get("Last-Event-ID")};
+}
+
+template <class Stream>
+class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
+ public:
+  session(shared_state& shared, Stream s, origin from)
+      : shared_(shared), stream_(std::move(s)), strand_(asio::make_strand(stream_.get_executor())), timer_(strand_),
+        from_(std::move(from)) {
+    ++shared_.connections;
+  }
+  ~session() override {
+    --shared_.connections;
+    if (reading_events_) --shared_.event_readers;
+  }
+
+  void start() override {
+    asio::post(strand_, [self = this->shared_from_this()] { self->read_head(); });
+  }
+  void abandon() override {
+    asio::post(strand_, [self = this->shared_from_this()] { self->close(); });
+  }
+
+ private:
+  class source;
+  using self_t = std::shared_ptr<session>;
+
+  self_t self() { return this->shared_from_this(); }
+  template <class F>
+  auto on_strand(F f) {
+    return asio::bind_executor(strand_, std::move(f));
+  }
+  const http_limits& limits() const { return shared_.parts.limits; }
+
+  // Deadlines: one timer closes the connection.
+  void expect_within(milliseconds time) {
+    deadline_ = clock::now() + time;
+    if (timer_.expiry() > clock::now() && timer_.expiry() <= deadline_) return;  // it re-arms itself
+    arm();
+  }
+  void expect_nothing() { deadline_ = clock::time_point::max(); }
+  void arm() {
+    timer_.expires_at(deadline_);
+    timer_.async_wait(on_strand([weak = this->weak_from_this()](const error_code& ec) {
+      const auto s = weak.lock();
+      if (!s || ec || s->closed_ || s->deadline_ == clock::time_point::max()) return;
+      if (clock::now() < s->deadline_) return s->arm();
+      s->close();
+    }));
+  }
+
+  void close() {
+    if (std::exchange(closed_, true)) return;
+    timer_.cancel();
+    listening_.reset();
+    error_code ignored;
+    stream_.shutdown(asio::socket_base::shutdown_both, ignored);
+    stream_.close(ignored);
+  }
+
+  void read_head() {
+    if (closed_) return;
+    head_ = std::make_shared<head_parser>();
+    head_->header_limit(header_max);
+    head_->body_limit(boost::none);
+    expect_within(limits().idle_time);
+    // The deadline of a request runs from its first byte, so that a client may stay idle longer.
+    if (buffer_.size() == 0)
+      return stream_.async_wait(asio::socket_base::wait_read, on_strand([s = self()](const error_code& ec) {
+                                  if (ec || s->closed_) return s->close();
+                                  s->read_rest_of_head();
+                                }));
+    read_rest_of_head();
+  }
+  void read_rest_of_head() {
+    expect_within(limits().request_time);
+    http::async_read_header(stream_, buffer_, *head_, on_strand([s = self()](const error_code& ec, std::size_t) {
+                              s->on_head(ec);
+                            }));
+  }
+
+  void on_head(const error_code& ec) {
+    if (closed_) return;
+    if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
+      return give_up(problem{431, "headers-too-large", "the request line and headers are limited to 16 KiB"});
+    if (ec == http::error::end_of_stream || ec == asio::error::eof || ec == asio::error::connection_reset ||
+        ec == http::error::partial_message)
+      return close();
+    if (ec) return give_up(problem{400, "bad-request", "not an HTTP/1.1 request: " + ec.message()});
+    ++shared_.requests;
+    const auto& m = head_->get();
+    keep_alive_ = m.keep_alive();
+    const auto view = view_of(m);
+    asked_ = {};
+    asked_.id = id_of(view);
+    auto ready = prepare(shared_, from_, asked_.id, view);
+    if (!ready) return refuse_early(std::move(ready).error());
+    to_ = ready->to;
+    asked_ = std::move(ready->asked);
+    const auto length = head_->content_length();
+    if (length && *length > to_->body_max) return refuse_early(too_large());
+    if (http::token_list{m[http::field::expect]}.exists("100-continue")) return send_continue();
+    read_body();
+  }
+
+  problem too_large() const {
+    return {413, "body-too-large", "the body of this request is limited to " + std::to_string(to_->body_max) + " bytes"};
+  }
+
+  /// The audit line of a refused change is written by a worker, then the answer follows.
+  void refuse_early(problem why) {
+    keep_alive_ = false;
+    expect_within(limits().write_time);
+    asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
+      record_refusal(s->shared_, s->from_.who, s->asked_.id, view_of(s->head_->get()), why);
+      asio::post(s->strand_, [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
+    });
+  }
+  void give_up(problem why) {
+    keep_alive_ = false;
+    answer(tl::unexpected<problem>(std::move(why)));
+  }
+
+  void send_continue() {
+    static constexpr std::string_view line = "HTTP/1.1 100 Continue\r\n\r\n";
+    asio::async_write(stream_, asio::buffer(line.data(), line.size()),
+                      on_strand([s = self()](const error_code& ec, std::size_t) {
+                        if (ec || s->closed_) return s->close();
+                        s->read_body();
+                      }));
+  }
+
+  void read_body() {
+    if (to_->handle_stream) {
+      parts_.emplace(std::move(*head_));
+      parts_->body_limit(to_->body_max);
+      return run_handler(std::make_shared<source>(self()));
+    }
+    whole_.emplace(std::move(*head_));
+    whole_->body_limit(to_->body_max);
+    http::async_read(stream_, buffer_, *whole_, on_strand([s = self()](const error_code& ec, std::size_t) {
+                       if (s->closed_) return;
+                       if (ec == http::error::body_limit) return s->give_up(s->too_large());
+                       if (ec) return s->close();
+                       auto& body = s->whole_->get().body();
+                       s->asked_.body = secret_bytes{byte_view{body.data(), body.size()}};
+                       s->whole_.reset();
+                       s->run_handler(nullptr);
+                     }));
+  }
+
+  void run_handler(std::shared_ptr<source> body) {
+    expect_nothing();
+    asio::post(shared_.workers, [s = self(), body] {
+      auto out = run(s->shared_, *s->to_, s->asked_, body.get());
+      asio::post(s->strand_, [s, out = std::move(out)]() mutable { s->answer(std::move(out)); });
+    });
+  }
+
+  void answer(outcome out) {
+    if (closed_) return;
+    if (parts_) {
+      keep_alive_ = keep_alive_ && parts_->is_done();
+      parts_.reset();
+    }
+    asked_.body.clear();
+    if (out && out->events != nullptr) return stream_events(std::move(*out));
+    auto m = std::make_shared<http::response<http::string_body>>();
+    m->version(11);
+    if (out) {
+      m->result(out->status);
+      if (!out->type.empty()) m->set(http::field::content_type, out->type);
+      for (const auto& [name, value] : out->headers) m->set(name, value);
+      m->body() = std::move(out->body);
+    } else {
+      ++shared_.problems;
+      const auto& p = out.error();
+      m->result(p.status);
+      m->set(http::field::content_type, std::string{problem_type});
+      if (p.retry_after) m->set(http::field::retry_after, std::to_string(*p.retry_after));
+      if (!p.allow.empty()) m->set(http::field::allow, p.allow);
+      m->body() = document_of(p, asked_.id);
+    }
+    m->set(http::field::cache_control, "no-store");
+    m->set("X-Content-Type-Options", "nosniff");
+    if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
+    m->keep_alive(keep_alive_);
+    if (m->result_int() != 204) m->prepare_payload();
+    expect_within(limits().write_time);
+    http::async_write(stream_, *m, on_strand([s = self(), m](const error_code& ec, std::size_t) {
+                        if (ec || s->closed_ || !s->keep_alive_) return s->close_gently();
+                        s->read_head();
+                      }));
+  }
+
+  /// The client may still send a body that was refused: a close now would reset the connection before it has read the
+  /// answer. So its bytes are discarded until it closes, for a bounded time.
+  void close_gently() {
+    if (closed_) return;
+    error_code ignored;
+    stream_.shutdown(asio::socket_base::shutdown_send, ignored);
+    expect_within(seconds{2});
+    discard();
+  }
+  void discard() {
+    stream_.async_read_some(asio::buffer(discarded_), on_strand([s = self()](const error_code& ec, std::size_t) {
+                              if (ec || s->closed_) return s->close();
+                              s->discard();
+                            }));
+  }
+
+  // Server-sent events.
+  void stream_events(response first) {
+    if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
+      --shared_.event_readers;
+      return give_up(problem{503, "too-many-readers",
+                             "this role serves " + std::to_string(limits().event_readers) + " readers of events at most"});
+    }
+    reading_events_ = true;
+    hub_ = first.events;
+    place_ = first.after;
+    listening_ = hub_->listen([weak = this->weak_from_this()] {
+      const auto s = weak.lock();
+      if (!s || s->wake_posted_.exchange(true)) return;
+      asio::post(s->strand_, [s] {
+        s->wake_posted_ = false;
+        s->pump();
+      });
+    });
+    outgoing_ = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nCache-Control: no-store\r\n"
+                "X-Content-Type-Options: nosniff\r\nConnection: close\r\nCpns-Request-Id: " +
+                asked_.id + "\r\n\r\n" + first.body;
+    heartbeat_.emplace(strand_);
+    watch_reader();
+    write_events(false);
+  }
+  /// A reader sends nothing more: bytes or the end close its connection.
+  void watch_reader() {
+    stream_.async_read_some(asio::buffer(discarded_), on_strand([s = self()](const error_code&, std::size_t) { s->close(); }));
+  }
+  void pump() {
+    if (closed_ || writing_) return;
+    auto next = hub_->after(place_, event_batch);
+    if (next.cut_off) {
+      ++shared_.cut_off;
+      outgoing_ = event_text("", "cut-off",
+                             R"({"text":"this reader is too slow: events were lost; connect again for a new snapshot"})");
+      return write_events(true);
+    }
+    if (next.text.empty()) return beat_later();
+    outgoing_ = std::move(next.text);
+    place_ = next.last;
+    write_events(false);
+  }
+  void write_events(bool last) {
+    writing_ = true;
+    expect_within(limits().write_time);
+    asio::async_write(stream_, asio::buffer(outgoing_), on_strand([s = self(), last](const error_code& ec, std::size_t) {
+                        s->writing_ = false;
+                        if (ec || s->closed_ || last) return s->close();
+                        s->expect_nothing();
+                        s->pump();
+                      }));
+  }
+  void beat_later() {
+    heartbeat_->expires_after(limits().heartbeat);
+    heartbeat_->async_wait(on_strand([weak = this->weak_from_this()](const error_code& ec) {
+      const auto s = weak.lock();
+      if (!s || ec || s->closed_ || s->writing_) return;
+      s->outgoing_ = ": \n\n";
+      s->write_events(false);
+    }));
+  }
+
+  shared_state& shared_;
+  Stream stream_;
+  asio::strand<asio::any_io_executor> strand_;
+  asio::steady_timer timer_;
+  clock::time_point deadline_ = clock::time_point::max();
+  const origin from_;
+  boost::beast::basic_flat_buffer<wiping_allocator<char>> buffer_{buffer_max};
+  std::shared_ptr<head_parser> head_;
+  std::optional<whole_parser> whole_;
+  std::optional<part_parser> parts_;
+  const route* to_ = nullptr;
+  request asked_;
+  bool keep_alive_ = false, closed_ = false;
+  std::array<char, 4096> discarded_{};
+
+  bool reading_events_ = false, writing_ = false;
+  std::atomic<bool> wake_posted_ = false;
+  event_hub* hub_ = nullptr;
+  std::uint64_t place_ = 0;
+  event_hub::ticket listening_;
+  std::optional<asio::steady_timer> heartbeat_;
+  std::string outgoing_;
+};
+
+/// Each read of the handler's thread becomes one read on the strand of the connection.
+template <class Stream>
+class session<Stream>::source final : public body_source {
+ public:
+  explicit source(self_t s) : session_(std::move(s)) {
+    if (const auto n = session_->parts_->content_length()) length_ = *n;
+  }
+
+  result<std::size_t> read(std::span<std::uint8_t> to) override {
+    std::unique_lock lock{guard_};
+    done_ = false;
+    asio::post(session_->strand_, [this, to] { begin(to); });
+    ready_.wait(lock, [this] { return done_; });
+    return got_;
+  }
+  [[nodiscard]] std::optional<std::uint64_t> length() const override { return length_; }
+
+ private:
+  // On the strand, while the handler's thread waits in read().
+  void begin(std::span<std::uint8_t> to) {
+    auto& s = *session_;
+    if (s.closed_) return finish(fail(errc::peer_closed, "the client closed the connection"));
+    if (s.parts_->is_done()) return finish(std::size_t{0});
+    auto& body = s.parts_->get().body();
+    body.data = to.data();
+    body.size = to.size();
+    body.more = true;
+    s.expect_within(s.limits().idle_time);
+    http::async_read_some(s.stream_, s.buffer_, *s.parts_,
+                          s.on_strand([this, to, keep = session_](const error_code& ec, std::size_t) { on_read(ec, to); }));
+  }
+  void on_read(const error_code& ec, std::span<std::uint8_t> to) {
+    auto& s = *session_;
+    s.expect_nothing();
+    if (s.closed_) return finish(fail(errc::peer_timeout, "the client was too slow, or the role ends"));
+    if (ec == http::error::body_limit) return finish(fail(errc::wire_oversized, s.too_large().detail));
+    if (ec && ec != http::error::need_buffer)
+      return finish(fail(errc::peer_closed, "the body ended early: " + ec.message()));
+    const auto n = to.size() - s.parts_->get().body().size;
+    if (n == 0 && !s.parts_->is_done()) return begin(to);
+    finish(n);
+  }
+  void finish(result<std::size_t> got) {
+    std::lock_guard lock{guard_};
+    got_ = std::move(got);
+    done_ = true;
+    ready_.notify_one();
+  }
+
+  self_t session_;
+  std::optional<std::uint64_t> length_;
+  std::mutex guard_;
+  std::condition_variable ready_;
+  bool done_ = false;
+  result<std::size_t> got_ = std::size_t{0};
+};
+
+}  // namespace
+
+std::shared_ptr<session_base> make_session(shared_state& shared, unix_stream s, origin from) {
+  return std::make_shared<session<unix_stream>>(shared, std::move(s), std::move(from));
+}
+std::shared_ptr<session_base> make_session(shared_state& shared, tcp_stream s, origin from) {
+  return std::make_shared<session<tcp_stream>>(shared, std::move(s), std::move(from));
+}
+
+}  // namespace cpns::api::detail

@@ -1,0 +1,64 @@
+#pragma once
+// One connection of the HTTP server. Private to api/.
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <memory>
+#include <mutex>
+#include <string>
+
+#include "api/http_server.hpp"
+#include "base/seldom.hpp"
+
+namespace cpns::api::detail {
+
+/// Shared by the connections of a server; outlives them.
+struct shared_state {
+  explicit shared_state(http_parts p) : parts(std::move(p)), workers(parts.limits.workers) {}
+
+  const http_parts parts;
+  boost::asio::thread_pool workers;
+  std::mutex guard;
+  std::shared_ptr<const access_rules> access;
+  seldom full;
+  std::atomic<std::size_t> connections = 0, event_readers = 0;
+  std::atomic<std::uint64_t> requests = 0, problems = 0, forbidden = 0, turned_away = 0, cut_off = 0;
+
+  [[nodiscard]] std::shared_ptr<const access_rules> rules() {
+    std::lock_guard lock{guard};
+    return access;
+  }
+};
+
+class session_base {
+ public:
+  virtual ~session_base() = default;
+  virtual void start() = 0;
+  /// Closes at once. [thread-safe]
+  virtual void abandon() = 0;
+};
+
+/// Where a connection came in.
+enum class door : std::uint8_t { unix_socket, tls, probes };
+
+/// Places that a peer may take: one connection holds one, and gives it back when it is destroyed.
+using place = std::shared_ptr<void>;
+
+/// Where a connection comes from.
+struct origin {
+  door at = door::unix_socket;
+  peer who;
+  std::string own_host;  ///< host:port of the listener; empty on a Unix socket
+  detail::place held;
+};
+
+using unix_stream = boost::asio::local::stream_protocol::socket;
+using tcp_stream = boost::asio::ip::tcp::socket;
+std::shared_ptr<session_base> make_session(shared_state& shared, unix_stream s, origin from);
+/// Without TLS, for probes.
+std::shared_ptr<session_base> make_session(shared_state& shared, tcp_stream s, origin from);
+
+}  // namespace cpns::api::detail

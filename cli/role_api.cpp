@@ -1,0 +1,42 @@
+#include "cli/role_api.hpp"
+
+#include "base/bytes.hpp"
+#include "base/log.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::cli {
+
+role_api::role_api(std::string role, std::unique_ptr<api::event_hub> events)
+    : role_(std::move(role)), events_(std::move(events)) {}
+role_api::~role_api() = default;
+
+result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
+                                                  std::vector<api::route> own) {
+  auto run = to_hex(crypto::system_entropy().draw<4>());
+  auto made = std::unique_ptr<role_api>{new role_api{parts.role, std::make_unique<api::event_hub>(std::move(run))}};
+  parts.events = made->events_.get();
+  api::http_parts http{.component = made->role_, .routes = {}, .events = parts.events};
+  http.routes.add(std::move(own));
+  http.routes.add(api::common_routes(std::move(parts)));
+  auto started = api::http_server::start(c, http);
+  if (!started && c.socket_is_default && !(started.error() == errc::config_usage)) {
+    auto without_socket = c;
+    without_socket.socket.reset();
+    auto second = api::http_server::start(without_socket, std::move(http));
+    if (second)
+      log::warn(made->role_, "api-unavailable",
+                started.error().message() + "; the role goes without its API: set api.socket, or 'none'");
+    started = std::move(second);
+  }
+  if (!started) return fail(started.error());
+  made->server_ = std::move(*started);
+  return made;
+}
+
+void role_api::reload(const config::api_config& c) {
+  if (const auto done = server_->reload(c); !done) log::error(role_, "reload-refused", done.error().message());
+}
+
+std::string socket_text(const config::api_config& c) { return c.socket ? c.socket->string() : "no api.socket"; }
+
+}  // namespace cpns::cli

@@ -1,0 +1,38 @@
+#pragma once
+// The HTTP API of a role in this process: its routes, its events, its listeners.
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "api/common_routes.hpp"
+#include "api/http_server.hpp"
+#include "config/schema.hpp"
+
+namespace cpns::cli {
+
+/// Not thread-safe, except where a member says so.
+class role_api {
+ public:
+  /// Serves `own` and the common routes; `parts.events` is set here. The functions of both outlive the object. If the
+  /// default socket cannot be used, that is logged, and the role goes without it. Errors of api::http_server::start.
+  static result<std::unique_ptr<role_api>> start(const config::api_config& c, api::common_parts parts,
+                                                 std::vector<api::route> own);
+  ~role_api();
+  role_api(const role_api&) = delete;
+  role_api& operator=(const role_api&) = delete;
+
+  /// Applies the reloadable keys; an error is logged, and the former settings stay.
+  void reload(const config::api_config& c);
+
+ private:
+  role_api(std::string role, std::unique_ptr<api::event_hub> events);
+  const std::string role_;
+  std::unique_ptr<api::event_hub> events_;
+  std::unique_ptr<api::http_server> server_;
+};
+
+/// The path of the socket for the ready file: "no api.socket" without one.
+std::string socket_text(const config::api_config& c);
+
+}  // namespace cpns::cli

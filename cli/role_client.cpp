@@ -1,0 +1,37 @@
+#include "cli/role_client.hpp"
+
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "cli/terminal.hpp"
+
+namespace cpns::cli {
+
+result<api::client> connect_role(const config::api_config& c) {
+  if (!c.socket) return fail(errc::config_missing, "the role has no API: its configuration has 'api.socket: none'");
+  return api::client::connect(c.socket->string());
+}
+
+tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v, const std::string& target,
+                                                        const std::optional<boost::json::value>& body) {
+  api::sent_body sent;
+  if (body) {
+    auto text = boost::json::serialize(*body);
+    sent.content = secret_bytes::from_text(text);
+    wipe(text);
+  }
+  CPNS_TRY(const auto answer, role.ask(v, target, sent));
+  if (!answer.good()) return tl::unexpected<api::problem>(api::problem_of(answer));
+  if (answer.body.empty()) return boost::json::value{};
+  boost::system::error_code ec;
+  auto parsed = boost::json::parse(answer.body, ec);
+  if (ec) return api::refuse(500, "internal", "the answer of the role is not JSON");
+  return parsed;
+}
+
+int report(const api::problem& p) {
+  std::cerr << "cpns: " << p.detail << "\n";
+  return exit_failed;
+}
+
+}  // namespace cpns::cli

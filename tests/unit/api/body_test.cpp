@@ -1,0 +1,99 @@
+#include "api/body.hpp"
+
+#include <gtest/gtest.h>
+
+#include <boost/json.hpp>
+
+namespace cpns::api {
+namespace {
+
+request with(std::string_view body, std::string type = "application/json") {
+  request r;
+  r.body = secret_bytes::from_text(body);
+  r.content_type = std::move(type);
+  return r;
+}
+
+TEST(json_body, reads_members_by_type) {
+  const auto b = json_body::read(with(R"({"name":"anna","on":true,"n":7,"nothing":null})", "application/json; charset=utf-8"),
+                                 {"name", "on", "n", "nothing"});
+  ASSERT_TRUE(b);
+  EXPECT_EQ(b->text("name").value(), "anna");
+  EXPECT_TRUE(b->boolean("on", false).value());
+  EXPECT_EQ(b->number("n", 1, 10).value(), 7U);
+  EXPECT_FALSE(b->has("nothing"));
+  EXPECT_EQ(b->optional_text("nothing").value(), std::nullopt);
+  EXPECT_EQ(b->secret("name", 1, 10).value(), secret_bytes::from_text("anna"));
+}
+
+TEST(json_body, names_the_field_at_fault) {
+  const auto b = json_body::read(with(R"({"name":5,"n":-1,"long":"aaaa","on":"yes"})"), {"name", "n", "long", "on"}).value();
+  const auto check = [](const auto& got, std::string_view code, std::string_view field) {
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().status, 400U);
+    EXPECT_EQ(got.error().code, code);
+    EXPECT_EQ(got.error().field, field);
+  };
+  check(b.text("name"), "wrong-type", "name");
+  check(b.text("missing"), "missing-field", "missing");
+  check(b.number("n", 0, 10), "wrong-type", "n");
+  check(b.text("long", 3), "out-of-range", "long");
+  check(b.boolean("on", false), "wrong-type", "on");
+  check(b.secret("long", 8, 100), "out-of-range", "long");
+}
+
+TEST(json_body, refuses_bodies_that_are_not_what_they_should_be) {
+  const auto code_of = [](const request& r) {
+    const auto b = json_body::read(r, {"name"});
+    return b ? std::string{"accepted"} : b.error().code;
+  };
+  EXPECT_EQ(code_of(with("")), "accepted");
+  EXPECT_EQ(code_of(with("{}")), "accepted");
+  EXPECT_EQ(code_of(with("{", "application/json")), "bad-json");
+  EXPECT_EQ(code_of(with("[]")), "bad-json");
+  EXPECT_EQ(code_of(with("{} x")), "bad-json");
+  EXPECT_EQ(code_of(with(std::string(100, '['))), "bad-json");
+  EXPECT_EQ(code_of(with(R"({"nmae":"a"})")), "unknown-field");
+  EXPECT_EQ(code_of(with("name=a", "application/x-www-form-urlencoded")), "wrong-content-type");
+  EXPECT_NE(json_body::read(with(R"({"nmae":"a"})"), {"name"}).error().detail.find("did you mean 'name'"), std::string::npos);
+}
+
+TEST(json_body, hides_secret_members_from_the_audit_log) {
+  const auto r = with(R"({"user":"anna","password":"hunter2 hunter2"})");
+  EXPECT_EQ(boost::json::serialize(body_without(r, {"password"})), R"x({"user":"anna","password":"(secret)"})x");
+  EXPECT_TRUE(body_without(with("hunter2"), {}).is_null());
+}
+
+TEST(parameters, are_checked) {
+  request r;
+  r.query = {{"limit", "20"}, {"after", "ff00"}};
+  EXPECT_EQ(page_of(r).value().limit, 20U);
+  EXPECT_EQ(page_of(r).value().after, "ff00");
+  EXPECT_TRUE(only_parameters(r, {"limit", "after"}));
+  EXPECT_EQ(only_parameters(r, {"limit"}).error().field, "after");
+  for (const auto* wrong : {"0", "1001", "-1", "1x", ""}) {
+    r.query["limit"] = wrong;
+    EXPECT_EQ(page_of(r).error().field, "limit") << wrong;
+  }
+}
+
+TEST(problem, carries_code_field_and_request_in_its_document) {
+  const problem p{404, "state-unknown", "not found: the user anna", "user"};
+  const auto o = boost::json::parse(document_of(p, "r1")).as_object();
+  EXPECT_EQ(o.at("type").as_string(), "urn:cpns:problem:state-unknown");
+  EXPECT_EQ(o.at("status").as_int64(), 404);
+  EXPECT_EQ(o.at("field").as_string(), "user");
+  EXPECT_EQ(o.at("request").as_string(), "r1");
+}
+
+TEST(problem, takes_its_status_from_the_error) {
+  EXPECT_EQ(problem{error{errc::state_unknown}}.status, 404U);
+  EXPECT_EQ(problem{error{errc::state_exists}}.status, 409U);
+  EXPECT_EQ(problem{error{errc::config_range}}.status, 400U);
+  EXPECT_EQ(problem{error{errc::store_full}}.status, 507U);
+  EXPECT_EQ(problem{error{errc::state_overloaded}}.retry_after, 1U);
+  EXPECT_EQ(problem{error{errc::state_unknown}}.code, "state-unknown");
+}
+
+}  // namespace
+}  // namespace cpns::api
