@@ -41,7 +41,8 @@ result<std::vector<gid_t>> groups_of(int socket) {
       groups.resize(size / sizeof(gid_t));
       return groups;
     }
-    if (errno != ERANGE) return fail(errc::peer_identity, std::string{"SO_PEERGROUPS: "} + std::strerror(errno));
+    if (errno != ERANGE)
+      return fail(errc::peer_identity, std::string{"SO_PEERGROUPS: "} + std::strerror(errno));
     groups.resize(size / sizeof(gid_t));
   }
 }
@@ -90,8 +91,7 @@ result<local_peer> identify(int socket) {
   local_peer out{who.uid, who.gid, who.pid, {}, {}};
   CPNS_TRY(out.groups, groups_of(socket));
   std::error_code hidden;
-  const auto exe =
-      std::filesystem::read_symlink("/proc/" + std::to_string(who.pid) + "/exe", hidden);
+  const auto exe = std::filesystem::read_symlink("/proc/" + std::to_string(who.pid) + "/exe", hidden);
   if (!hidden) out.executable = exe.string();
   return out;
 }

@@ -17,11 +17,11 @@ constexpr std::size_t depth_max = 8;
 /// Memory of a JSON document that may hold a password.
 class wiping_memory final : public json::memory_resource {
   void* do_allocate(std::size_t size, std::size_t align) override {
-    return ::operator new(size, std::align_val_t{align});
+    return ::operator new (size, std::align_val_t{align});
   }
   void do_deallocate(void* p, std::size_t size, std::size_t align) override {
     wipe(p, size);
-    ::operator delete(p, std::align_val_t{align});
+    ::operator delete (p, std::align_val_t{align});
   }
   [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
     return this == &other;
@@ -81,7 +81,8 @@ json_body::~json_body() = default;
 checked<json_body> json_body::read(const request& r, std::initializer_list<std::string_view> known) {
   json_body out;
   if (r.body.empty()) {
-    out.value_ = std::make_unique<json::value>(json::object_kind, json::storage_ptr(&out.memory_->of_document));
+    out.value_ =
+        std::make_unique<json::value>(json::object_kind, json::storage_ptr(&out.memory_->of_document));
     return out;
   }
   if (!is_json(r.content_type))
@@ -89,7 +90,8 @@ checked<json_body> json_body::read(const request& r, std::initializer_list<std::
                   "the body must be JSON, with the header 'Content-Type: application/json'", "Content-Type");
   auto parsed = parse(out.memory_->of_document, r.body);
   if (!parsed) return refuse(400, "bad-json", "the body is not JSON: " + parsed.error().message());
-  out.value_ = std::make_unique<json::value>(std::move(*parsed), json::storage_ptr(&out.memory_->of_document));
+  out.value_ =
+      std::make_unique<json::value>(std::move(*parsed), json::storage_ptr(&out.memory_->of_document));
   if (!out.value_->is_object()) return refuse(400, "bad-json", "the body must be a JSON object");
   for (const auto& [key, value] : out.value_->get_object()) {
     const std::string_view name{key.data(), key.size()};
@@ -117,7 +119,8 @@ checked<std::optional<std::string>> json_body::optional_text(std::string_view fi
   if (!v.is_string()) return wrong_type(field, "a string");
   const auto& s = v.get_string();
   if (s.empty() || s.size() > max)
-    return refuse(400, "out-of-range", "'" + std::string{field} + "' must have 1 to " + std::to_string(max) + " bytes",
+    return refuse(400, "out-of-range",
+                  "'" + std::string{field} + "' must have 1 to " + std::to_string(max) + " bytes",
                   std::string{field});
   return std::optional<std::string>{std::in_place, s.data(), s.size()};
 }
@@ -130,8 +133,8 @@ checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min,
   const auto& s = v.get_string();
   if (s.size() < min || s.size() > max)
     return refuse(400, "out-of-range",
-                  "'" + std::string{field} + "' must have " + std::to_string(min) + " to " + std::to_string(max) +
-                      " bytes",
+                  "'" + std::string{field} + "' must have " + std::to_string(min) + " to " +
+                      std::to_string(max) + " bytes",
                   std::string{field});
   return secret_bytes::from_text({s.data(), s.size()});
 }
@@ -155,7 +158,8 @@ checked<std::uint64_t> json_body::number(std::string_view field, std::uint64_t m
   if (ec || v.is_double()) return wrong_type(field, "a whole number");
   if (n < min || n > max)
     return refuse(400, "out-of-range",
-                  "'" + std::string{field} + "' must be " + std::to_string(min) + " to " + std::to_string(max),
+                  "'" + std::string{field} + "' must be " + std::to_string(min) + " to " +
+                      std::to_string(max),
                   std::string{field});
   return n;
 }

@@ -39,6 +39,7 @@ class json_body {
   [[nodiscard]] checked<bool> boolean(std::string_view field, bool if_missing) const;
   [[nodiscard]] checked<std::uint64_t> number(std::string_view field, std::uint64_t min, std::uint64_t max,
                                               std::optional<std::uint64_t> if_missing = {}) const;
+
  private:
   json_body();
   struct memory;

@@ -36,7 +36,8 @@ class timed_stream {
   template <class Buffers>
   std::size_t read_some(const Buffers& to, error_code& ec) {
     const asio::mutable_buffer b = *asio::buffer_sequence_begin(to);
-    return transfer(POLLIN, ec, [&] { return ::recv(fd_.get(), b.data(), b.size(), MSG_DONTWAIT); }, true);
+    return transfer(
+        POLLIN, ec, [&] { return ::recv(fd_.get(), b.data(), b.size(), MSG_DONTWAIT); }, true);
   }
   template <class Buffers>
   std::size_t write_some(const Buffers& from, error_code& ec) {
@@ -44,7 +45,8 @@ class timed_stream {
       const asio::const_buffer b = *it;
       if (b.size() == 0) continue;
       return transfer(
-          POLLOUT, ec, [&] { return ::send(fd_.get(), b.data(), b.size(), MSG_DONTWAIT | MSG_NOSIGNAL); }, false);
+          POLLOUT, ec, [&] { return ::send(fd_.get(), b.data(), b.size(), MSG_DONTWAIT | MSG_NOSIGNAL); },
+          false);
     }
     ec = {};
     return 0;
@@ -108,7 +110,8 @@ struct client::impl {
   boost::beast::flat_buffer buffer;
 
   error failed(const error_code& ec) const {
-    if (ec == asio::error::timed_out) return {errc::peer_timeout, "the role at " + path + " did not answer in time"};
+    if (ec == asio::error::timed_out)
+      return {errc::peer_timeout, "the role at " + path + " did not answer in time"};
     return {errc::peer_closed, "the role at " + path + " closed the connection: " + ec.message()};
   }
   status send(verb v, const std::string& target, const sent_body& body, const std::string& last_event);
@@ -134,11 +137,13 @@ result<client> client::connect(const std::string& path) {
   const std::string why = std::strerror(errno);
   if (errno == ECONNREFUSED || errno == ENOENT)
     return fail(errc::peer_closed, "no role listens at " + path + " (" + why + "): is it running?");
-  return fail(errc::config_file, path + ": " + why +
-                                     (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));
+  return fail(errc::config_file,
+              path + ": " + why +
+                  (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));
 }
 
-status client::impl::send(verb v, const std::string& target, const sent_body& body, const std::string& last_event) {
+status client::impl::send(verb v, const std::string& target, const sent_body& body,
+                          const std::string& last_event) {
   const auto name = name_of(v);
   std::string head = std::string{name} + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
   if (changes(v)) head += "Cpns-Request-Id: " + to_hex(crypto::system_entropy().draw<8>()) + "\r\n";
@@ -146,7 +151,8 @@ status client::impl::send(verb v, const std::string& target, const sent_body& bo
   if (body.source)
     head += "Content-Type: " + body.type + "\r\nTransfer-Encoding: chunked\r\n";
   else if (!body.content.empty())
-    head += "Content-Type: " + body.type + "\r\nContent-Length: " + std::to_string(body.content.size()) + "\r\n";
+    head +=
+        "Content-Type: " + body.type + "\r\nContent-Length: " + std::to_string(body.content.size()) + "\r\n";
   else if (changes(v))
     head += "Content-Length: 0\r\n";
   head += "\r\n";
@@ -236,8 +242,9 @@ problem problem_of(const reply& r) {
   const auto* o = ec ? nullptr : v.if_object();
   const auto text = [o](const char* key) -> std::string {
     const auto* found = o == nullptr ? nullptr : o->if_contains(key);
-    return found != nullptr && found->is_string() ? std::string{found->get_string().data(), found->get_string().size()}
-                                                  : std::string{};
+    return found != nullptr && found->is_string()
+               ? std::string{found->get_string().data(), found->get_string().size()}
+               : std::string{};
   };
   auto detail = text("detail");
   if (detail.empty()) detail = "the role answered with status " + std::to_string(r.status);

@@ -46,20 +46,23 @@ std::vector<route> common_routes(common_parts parts) {
   std::vector<route> out;
   out.push_back({.verb = verb::get,
                  .path = "/health/live",
-                 .handle = [](const request&) -> outcome { return json_response(json::object{{"live", true}}); },
+                 .handle = [](const request&) -> outcome {
+                   return json_response(json::object{{"live", true}});
+                 },
                  .probe = true});
   out.push_back({.verb = verb::get,
                  .path = "/health/ready",
                  .handle = [p](const request&) { return ready(*p); },
                  .probe = true});
-  out.push_back({.verb = verb::get,
-                 .path = "/v1/status",
-                 .handle = [p](const request&) -> outcome { return json_response(status_of(*p)); }});
+  out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request&) -> outcome {
+                   return json_response(status_of(*p));
+                 }});
   if (p->configuration)
-    out.push_back({.verb = verb::get,
-                   .path = "/v1/config",
-                   .handle = [p](const request&) -> outcome { return json_response(p->configuration()); }});
-  out.push_back({.verb = verb::get, .path = "/v1/events", .handle = [p](const request& r) { return events(*p, r); }});
+    out.push_back({.verb = verb::get, .path = "/v1/config", .handle = [p](const request&) -> outcome {
+                     return json_response(p->configuration());
+                   }});
+  out.push_back(
+      {.verb = verb::get, .path = "/v1/events", .handle = [p](const request& r) { return events(*p, r); }});
   return out;
 }
 

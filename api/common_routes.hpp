@@ -14,11 +14,12 @@ namespace cpns::api {
 
 /// What a role tells about itself. All functions are [thread-safe] and may block for a second.
 struct common_parts {
-  std::string role;                                    ///< "server", "gateway" or "pne"
-  std::function<boost::json::object()> status;         ///< the role's part of /v1/status and of the snapshot of events
-  std::function<std::vector<std::string>()> not_ready; ///< reasons, as sentences; empty: the role is ready
-  std::function<boost::json::value()> configuration;   ///< the effective configuration, without secrets
-  event_hub* events = nullptr;                         ///< outlives the routes
+  std::string role;  ///< "server", "gateway" or "pne"
+  std::function<boost::json::object()>
+      status;  ///< the role's part of /v1/status and of the snapshot of events
+  std::function<std::vector<std::string>()> not_ready;  ///< reasons, as sentences; empty: the role is ready
+  std::function<boost::json::value()> configuration{};  ///< the effective configuration, without secrets
+  event_hub* events = nullptr;                          ///< outlives the routes
 };
 
 /// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events.

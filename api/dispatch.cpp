@@ -24,8 +24,8 @@ std::optional<verb> verb_of(std::string_view text) {
 
 bool is_request_id(std::string_view text) {
   return !text.empty() && text.size() <= request_id_max && std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-           c == '.' || c == ':';
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_' || c == '.' || c == ':';
   });
 }
 
@@ -37,11 +37,11 @@ std::string_view without_scheme(std::string_view origin) {
 /// Pages of other sites reach a loopback port under a name of their own (DNS rebinding), with their own Origin.
 std::optional<problem> foreign(std::string_view own_host, const header_view& h) {
   if (!own_host.empty() && h.host != own_host)
-    return problem{421, "wrong-host", "the header Host must be " + std::string{own_host} + ", not " + shown(h.host),
-                   "Host"};
+    return problem{421, "wrong-host",
+                   "the header Host must be " + std::string{own_host} + ", not " + shown(h.host), "Host"};
   if (!h.origin.empty() && without_scheme(h.origin) != h.host)
-    return problem{403, "foreign-origin", "a page of " + shown(h.origin) + " may not send requests to this role",
-                   "Origin"};
+    return problem{403, "foreign-origin",
+                   "a page of " + shown(h.origin) + " may not send requests to this role", "Origin"};
   if (h.fetch_site == "cross-site" || h.fetch_site == "same-site")
     return problem{403, "foreign-origin", "a page of another site may not send requests to this role",
                    "Sec-Fetch-Site"};
@@ -82,7 +82,8 @@ outcome call_recorded(change_log& changes, const route& to, const request& asked
   const auto intent = changes.begin(c);
   if (!intent)
     return refuse(507, "audit-unwritable",
-                  "nothing was changed, because the audit log cannot be written: " + intent.error().message());
+                  "nothing was changed, because the audit log cannot be written: " +
+                      intent.error().message());
   auto answer = call(to, asked, body);
   changes.finish(*intent, answer ? std::string{} : answer.error().code + ": " + answer.error().detail,
                  to.describe ? to.describe(asked) : boost::json::value{});
@@ -107,7 +108,8 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
                   "Cpns-Request-Id");
   if (auto no = foreign(from.own_host, h)) return tl::unexpected<problem>(std::move(*no));
   const auto v = verb_of(h.verb);
-  if (!v) return refuse(405, "wrong-method", "the API has GET, POST, PUT, PATCH and DELETE, not " + shown(h.verb));
+  if (!v)
+    return refuse(405, "wrong-method", "the API has GET, POST, PUT, PATCH and DELETE, not " + shown(h.verb));
   const auto mark = std::min(h.target.find('?'), h.target.size());
   r.verb = *v;
   r.path = h.target.substr(0, mark);
@@ -118,7 +120,8 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
     ++shared.forbidden;
     return refuse(403, "forbidden",
                   from.who.text() + " is " + std::string{word_of(from.who.level)} + "; this request needs " +
-                      std::string{word_of(found.to->needs)} + (from.who.local ? " (api.groups)" : " (api.certificates)"));
+                      std::string{word_of(found.to->needs)} +
+                      (from.who.local ? " (api.groups)" : " (api.certificates)"));
   }
   if (changes(*v) && h.request_id.empty())
     return refuse(403, "no-request-id",
@@ -153,8 +156,9 @@ void record_refusal(shared_state& shared, const peer& from, const std::string& i
   const auto found = shared.parts.routes.find(*v, path);
   if (found.to == nullptr || found.to->action.empty()) return;
   const auto object = found.values.find(found.to->object);
-  shared.parts.changes->refused({from, id, found.to->action, object == found.values.end() ? std::string{} : object->second,
-                                 nullptr, nullptr},
+  shared.parts.changes->refused({from, id, found.to->action,
+                                 object == found.values.end() ? std::string{} : object->second, nullptr,
+                                 nullptr},
                                 why.code + ": " + why.detail);
 }
 

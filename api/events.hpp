@@ -29,9 +29,9 @@ class event_hub {
 
   /// What a reader gets next.
   struct batch {
-    std::string text;            ///< events in the format of server-sent events
-    std::uint64_t last = 0;      ///< the id of the newest of them
-    bool cut_off = false;        ///< events after the reader's place are gone
+    std::string text;        ///< events in the format of server-sent events
+    std::uint64_t last = 0;  ///< the id of the newest of them
+    bool cut_off = false;    ///< events after the reader's place are gone
   };
   /// The events after `place`, as many as fit into `bytes`, at least one if there is any.
   [[nodiscard]] batch after(std::uint64_t place, std::size_t bytes) const;

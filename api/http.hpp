@@ -32,8 +32,8 @@ struct request {
   text_map path_values;  ///< the parts of the path that stand for {NAME} in the route, decoded
   text_map query;        ///< decoded; each name at most once
   std::string content_type;
-  secret_bytes body;  ///< empty on routes that stream
-  std::string id;     ///< of the request: the client's, or one that the server drew
+  secret_bytes body;       ///< empty on routes that stream
+  std::string id;          ///< of the request: the client's, or one that the server drew
   std::string last_event;  ///< the header Last-Event-ID
   peer from;
 

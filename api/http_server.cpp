@@ -95,7 +95,8 @@ status http_server::impl::open(const config::api_config& c) {
   shared.access = std::make_shared<const access_rules>(std::move(rules));
   if (c.socket && !c.socket->empty()) {
     // Rights come from the credentials of a peer, so with groups every user may connect, and is refused with a reason.
-    CPNS_TRY(auto made, unix_socket::listen(c.socket->string(), shared.access->names_groups() ? all_users : own_user_only));
+    CPNS_TRY(auto made, unix_socket::listen(c.socket->string(),
+                                            shared.access->names_groups() ? all_users : own_user_only));
     path.emplace(std::move(made));
     local_door.assign(local{}, path->release());
   }
@@ -139,10 +140,12 @@ detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
   if (held) return held;
   ++shared.turned_away;
   if (shared.full.due(now_anchored(), key))
-    log::warn(shared.parts.component, "api-full", "the API has too many connections; further ones are turned away",
+    log::warn(shared.parts.component, "api-full",
+              "the API has too many connections; further ones are turned away",
               {{"connections", std::to_string(shared.connections)}, {"peer", key}});
-  static const auto text = document("503 Service Unavailable",
-                                    {503, "too-many-connections", "the API has too many connections; close one"});
+  static const auto text =
+      document("503 Service Unavailable",
+               {503, "too-many-connections", "the API has too many connections; close one"});
   (void)::send(s.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return nullptr;
 }
@@ -162,7 +165,8 @@ void http_server::impl::begin_local(local::socket s) {
   peer from;
   from.level = shared.rules()->level_of(*who);
   from.process = std::move(*who);
-  remember(detail::make_session(shared, std::move(s), {detail::door::unix_socket, std::move(from), {}, std::move(held)}));
+  remember(detail::make_session(shared, std::move(s),
+                                {detail::door::unix_socket, std::move(from), {}, std::move(held)}));
 }
 
 void http_server::impl::begin_probe(tcp::socket s) {
@@ -174,7 +178,8 @@ void http_server::impl::begin_probe(tcp::socket s) {
   peer from;
   from.local = false;
   from.address = address_text(remote);
-  remember(detail::make_session(shared, std::move(s), {detail::door::probes, std::move(from), probe_host, std::move(held)}));
+  remember(detail::make_session(shared, std::move(s),
+                                {detail::door::probes, std::move(from), probe_host, std::move(held)}));
 }
 
 http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
@@ -183,7 +188,8 @@ result<std::unique_ptr<http_server>> http_server::start(const config::api_config
   auto i = std::make_unique<impl>(std::move(parts));
   CPNS_CHECK(i->open(c));
   auto* m = i.get();
-  if (m->local_door.is_open()) m->accept(m->local_door, [m](local::socket s) { m->begin_local(std::move(s)); });
+  if (m->local_door.is_open())
+    m->accept(m->local_door, [m](local::socket s) { m->begin_local(std::move(s)); });
   if (m->probe_door.is_open()) m->accept(m->probe_door, [m](tcp::socket s) { m->begin_probe(std::move(s)); });
   m->thread = std::thread{[m] { m->io.run(); }};
   return std::unique_ptr<http_server>{new http_server{std::move(i)}};

@@ -17,11 +17,12 @@ struct http_limits {
   std::size_t connections = 128;
   std::size_t connections_per_peer = 32;  ///< of one user of this machine, or one certificate
   std::size_t event_readers = 64;
-  std::size_t workers = 4;                ///< threads that run handlers
-  milliseconds request_time = seconds{10};  ///< from the first byte of a request to the end of its headers and body
-  milliseconds idle_time = seconds{60};     ///< between requests; between two parts of a streamed body
-  milliseconds write_time = seconds{20};    ///< for an answer, or a batch of events
-  milliseconds heartbeat = seconds{15};     ///< a stream of events without any sends a comment
+  std::size_t workers = 4;  ///< threads that run handlers
+  milliseconds request_time =
+      seconds{10};  ///< from the first byte of a request to the end of its headers and body
+  milliseconds idle_time = seconds{60};   ///< between requests; between two parts of a streamed body
+  milliseconds write_time = seconds{20};  ///< for an answer, or a batch of events
+  milliseconds heartbeat = seconds{15};   ///< a stream of events without any sends a comment
 };
 
 /// Counters since the start.

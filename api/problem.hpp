@@ -41,5 +41,7 @@ std::string document_of(const problem& p, std::string_view request_id);
 
 namespace cpns {
 /// For CPNS_TRY and CPNS_CHECK in a handler.
-inline tl::unexpected<api::problem> fail(api::problem p) { return tl::unexpected<api::problem>(std::move(p)); }
+inline tl::unexpected<api::problem> fail(api::problem p) {
+  return tl::unexpected<api::problem>(std::move(p));
+}
 }  // namespace cpns

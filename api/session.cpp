@@ -55,22 +55,17 @@ header_view view_of(const Fields& f) {
     const auto it = f.find(name);
     return it == f.end() ? std::string_view{} : text_of(it->value());
   };
-  return {text_of(f.method_string()),
-          text_of(f.target()),
-          get(http::field::host),
-          get(http::field::origin),
-          get("Sec-Fetch-Site"),
-          get(http::field::content_type),
-          get("Cpns-Request-Id"),
-          get("Last-Event-ID")};
+  return {text_of(f.method_string()), text_of(f.target()),   get(http::field::host),
+          get(http::field::origin),   get("Sec-Fetch-Site"), get(http::field::content_type),
+          get("Cpns-Request-Id"),     get("Last-Event-ID")};
 }
 
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
  public:
   session(shared_state& shared, Stream s, origin from)
-      : shared_(shared), stream_(std::move(s)), strand_(asio::make_strand(stream_.get_executor())), timer_(strand_),
-        from_(std::move(from)) {
+      : shared_(shared), stream_(std::move(s)), strand_(asio::make_strand(stream_.get_executor())),
+        timer_(strand_), from_(std::move(from)) {
     ++shared_.connections;
   }
   ~session() override {
@@ -138,9 +133,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
   void read_rest_of_head() {
     expect_within(limits().request_time);
-    http::async_read_header(stream_, buffer_, *head_, on_strand([s = self()](const error_code& ec, std::size_t) {
-                              s->on_head(ec);
-                            }));
+    http::async_read_header(stream_, buffer_, *head_,
+                            on_strand([s = self()](const error_code& ec, std::size_t) { s->on_head(ec); }));
   }
 
   void on_head(const error_code& ec) {
@@ -168,7 +162,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
 
   problem too_large() const {
-    return {413, "body-too-large", "the body of this request is limited to " + std::to_string(to_->body_max) + " bytes"};
+    return {413, "body-too-large",
+            "the body of this request is limited to " + std::to_string(to_->body_max) + " bytes"};
   }
 
   /// The audit line of a refused change is written by a worker, then the answer follows.
@@ -177,7 +172,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     expect_within(limits().write_time);
     asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
       record_refusal(s->shared_, s->from_.who, s->asked_.id, view_of(s->head_->get()), why);
-      asio::post(s->strand_, [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
+      asio::post(s->strand_,
+                 [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
     });
   }
   void give_up(problem why) {
@@ -267,7 +263,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     discard();
   }
   void discard() {
-    stream_.async_read_some(asio::buffer(discarded_), on_strand([s = self()](const error_code& ec, std::size_t) {
+    stream_.async_read_some(asio::buffer(discarded_),
+                            on_strand([s = self()](const error_code& ec, std::size_t) {
                               if (ec || s->closed_) return s->close();
                               s->discard();
                             }));
@@ -278,7 +275,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
       --shared_.event_readers;
       return give_up(problem{503, "too-many-readers",
-                             "this role serves " + std::to_string(limits().event_readers) + " readers of events at most"});
+                             "this role serves " + std::to_string(limits().event_readers) +
+                                 " readers of events at most"});
     }
     reading_events_ = true;
     hub_ = first.events;
@@ -300,15 +298,17 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
   /// A reader sends nothing more: bytes or the end close its connection.
   void watch_reader() {
-    stream_.async_read_some(asio::buffer(discarded_), on_strand([s = self()](const error_code&, std::size_t) { s->close(); }));
+    stream_.async_read_some(asio::buffer(discarded_),
+                            on_strand([s = self()](const error_code&, std::size_t) { s->close(); }));
   }
   void pump() {
     if (closed_ || writing_) return;
     auto next = hub_->after(place_, event_batch);
     if (next.cut_off) {
       ++shared_.cut_off;
-      outgoing_ = event_text("", "cut-off",
-                             R"({"text":"this reader is too slow: events were lost; connect again for a new snapshot"})");
+      outgoing_ = event_text(
+          "", "cut-off",
+          R"({"text":"this reader is too slow: events were lost; connect again for a new snapshot"})");
       return write_events(true);
     }
     if (next.text.empty()) return beat_later();
@@ -319,7 +319,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
   void write_events(bool last) {
     writing_ = true;
     expect_within(limits().write_time);
-    asio::async_write(stream_, asio::buffer(outgoing_), on_strand([s = self(), last](const error_code& ec, std::size_t) {
+    asio::async_write(stream_, asio::buffer(outgoing_),
+                      on_strand([s = self(), last](const error_code& ec, std::size_t) {
                         s->writing_ = false;
                         if (ec || s->closed_ || last) return s->close();
                         s->expect_nothing();
@@ -388,8 +389,9 @@ class session<Stream>::source final : public body_source {
     body.size = to.size();
     body.more = true;
     s.expect_within(s.limits().idle_time);
-    http::async_read_some(s.stream_, s.buffer_, *s.parts_,
-                          s.on_strand([this, to, keep = session_](const error_code& ec, std::size_t) { on_read(ec, to); }));
+    http::async_read_some(
+        s.stream_, s.buffer_, *s.parts_,
+        s.on_strand([this, to, keep = session_](const error_code& ec, std::size_t) { on_read(ec, to); }));
   }
   void on_read(const error_code& ec, std::span<std::uint8_t> to) {
     auto& s = *session_;

@@ -34,11 +34,13 @@ status remove_stale(const std::string& path, const sockaddr_un& at) {
   struct stat there {};
   if (::lstat(path.c_str(), &there) != 0) return {};
   if (!S_ISSOCK(there.st_mode))
-    return fail(errc::config_file, "api.socket " + path + " exists and is not a socket; remove it, or use another path");
+    return fail(errc::config_file,
+                "api.socket " + path + " exists and is not a socket; remove it, or use another path");
   const descriptor probe{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
   if (!probe.valid()) return failed(path, "cannot be examined: ");
   if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0 || errno == EAGAIN)
-    return fail(errc::state_exists, "api.socket " + path + " is served by a running role; stop it, or use another path");
+    return fail(errc::state_exists,
+                "api.socket " + path + " is served by a running role; stop it, or use another path");
   if (errno == ENOENT) return {};
   if (errno != ECONNREFUSED) return failed(path, "cannot be examined: ");
   if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed(path, "cannot be replaced: ");

@@ -20,7 +20,8 @@ class unix_socket {
   /// is something else, or cannot be used or examined (no descriptors left); config_range if it is too long.
   static result<unix_socket> listen(const std::string& path, mode_t mode);
   unix_socket(unix_socket&& other) noexcept
-      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), device_(other.device_), inode_(other.inode_) {}
+      : path_(std::exchange(other.path_, {})), fd_(std::move(other.fd_)), device_(other.device_),
+        inode_(other.inode_) {}
   unix_socket& operator=(unix_socket&&) = delete;
   ~unix_socket();
 

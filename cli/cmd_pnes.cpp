@@ -2,6 +2,7 @@
 #include <cstdio>
 #include <iostream>
 
+#include "api/routes.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_client.hpp"
 
@@ -71,7 +72,8 @@ int run(const pnes_options& o, const std::string& what) {
   const auto answer = ask(*gateway, what, o.entity);
   if (!answer) return report(answer.error());
   if (o.json) {
-    std::cout << boost::json::serialize(answer->is_null() ? boost::json::object{{"done", true}} : *answer) << "\n";
+    std::cout << boost::json::serialize(answer->is_null() ? boost::json::object{{"done", true}} : *answer)
+              << "\n";
   } else if (what == "list") {
     std::printf(
         "%s\n",

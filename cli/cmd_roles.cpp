@@ -117,9 +117,7 @@ int command_pne(const std::string& file, const std::string& what, const std::str
     std::cout << boost::json::serialize(*answer) << "\n";
     return exit_done;
   }
-  const auto which = entity.empty() ? std::string{"*"} : api::encode_percent(entity);
-  const auto done = ask_role(*role, api::verb::post, "/v1/devices/" + which + "/" + what);
-  if (!done) return report(done.error());
+  if (const auto done = command_devices(*role, what, entity); !done) return report(done.error());
   std::cout << "done\n";
   return exit_done;
 }

@@ -13,7 +13,8 @@ role_api::~role_api() = default;
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
                                                   std::vector<api::route> own) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
-  auto made = std::unique_ptr<role_api>{new role_api{parts.role, std::make_unique<api::event_hub>(std::move(run))}};
+  auto made =
+      std::unique_ptr<role_api>{new role_api{parts.role, std::make_unique<api::event_hub>(std::move(run))}};
   parts.events = made->events_.get();
   api::http_parts http{.component = made->role_, .routes = {}, .events = parts.events};
   http.routes.add(std::move(own));
@@ -34,9 +35,12 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
 }
 
 void role_api::reload(const config::api_config& c) {
-  if (const auto done = server_->reload(c); !done) log::error(role_, "reload-refused", done.error().message());
+  if (const auto done = server_->reload(c); !done)
+    log::error(role_, "reload-refused", done.error().message());
 }
 
-std::string socket_text(const config::api_config& c) { return c.socket ? c.socket->string() : "no api.socket"; }
+std::string socket_text(const config::api_config& c) {
+  return c.socket ? c.socket->string() : "no api.socket";
+}
 
 }  // namespace cpns::cli

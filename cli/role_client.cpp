@@ -3,16 +3,19 @@
 #include <boost/json.hpp>
 #include <iostream>
 
+#include "api/routes.hpp"
 #include "cli/terminal.hpp"
 
 namespace cpns::cli {
 
 result<api::client> connect_role(const config::api_config& c) {
-  if (!c.socket) return fail(errc::config_missing, "the role has no API: its configuration has 'api.socket: none'");
+  if (!c.socket)
+    return fail(errc::config_missing, "the role has no API: its configuration has 'api.socket: none'");
   return api::client::connect(c.socket->string());
 }
 
-tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v, const std::string& target,
+tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
+                                                        const std::string& target,
                                                         const std::optional<boost::json::value>& body) {
   api::sent_body sent;
   if (body) {
@@ -27,6 +30,13 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
   auto parsed = boost::json::parse(answer.body, ec);
   if (ec) return api::refuse(500, "internal", "the answer of the role is not JSON");
   return parsed;
+}
+
+tl::expected<void, api::problem> command_devices(api::client& role, const std::string& what,
+                                                 const std::string& entity) {
+  const auto which = entity.empty() ? std::string{"*"} : api::encode_percent(entity);
+  CPNS_CHECK(ask_role(role, api::verb::post, "/v1/devices/" + which + "/" + what));
+  return {};
 }
 
 int report(const api::problem& p) {

@@ -33,8 +33,10 @@ void check_api(const api_config& c, const report_fn& report) {
   // sun_path of sockaddr_un has 108 bytes, the last one is zero.
   if (c.socket && !c.socket_is_default && c.socket->string().size() > 107)
     report("api.socket", errc::config_range,
-           "'api.socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a shorter path, or "
-           "'none': " + c.socket->string());
+           "'api.socket' is longer than 107 bytes, the limit for the path of a Unix socket; use a shorter "
+           "path, or "
+           "'none': " +
+               c.socket->string());
   if (c.probes && !is_loopback(c.probes->host))
     report("api.probes", errc::config_range,
            "'api.probes' must be a loopback address such as 127.0.0.1:9100, because it is open to anybody: " +

@@ -151,8 +151,8 @@ template <class V>
 void describe(V& v, api_levels& c) {
   const rules list{.max = 100, .text = form::name, .reload = true};
   v("viewer", c.viewer, "May read everything but secrets, which nobody reads.", list);
-  v("operator", c.operator_, "May also work with devices: approve, update, put to sleep, open the permit window.",
-    list);
+  v("operator", c.operator_,
+    "May also work with devices: approve, update, put to sleep, open the permit window.", list);
   v("admin", c.admin, "May do everything.", list);
 }
 
@@ -160,7 +160,8 @@ template <class V>
 void describe(V& v, api_config& c) {
   v("socket", c.socket,
     "Unix socket of the API. Default: the path of this file, with `.sock` in place of its extension. Without "
-    "`groups` only root and the user of the role can connect; with them every user can, and is refused with a "
+    "`groups` only root and the user of the role can connect; with them every user can, and is refused with "
+    "a "
     "reason.",
     rules{.none = "none"});
   v("groups", c.groups,

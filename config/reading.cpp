@@ -294,7 +294,8 @@ void section_visitor::finish(std::string_view also_known) {
     if (std::find(known_.begin(), known_.end(), k.key) != known_.end()) continue;
     std::string text = shown(k.key) + " is not a key";
     text += prefix_.empty() ? " here" : " of '" + prefix_ + "'";
-    const auto now = std::find_if(std::begin(renamed), std::end(renamed), [&k](const auto& p) { return p.first == k.key; });
+    const auto now = std::find_if(std::begin(renamed), std::end(renamed),
+                                  [&k](const auto& p) { return p.first == k.key; });
     if (now != std::end(renamed))
       text += "; it is now '" + std::string{now->second} + "'";
     else if (const auto near = nearest(k.key, known_))

@@ -71,8 +71,8 @@ struct api_config {
   /// The Unix socket; nullopt: none. After loading it is not empty.
   std::optional<path> socket = path{};
   bool socket_is_default = false;  ///< not a setting: a role starts without it if the path cannot be used
-  api_levels groups;        ///< groups of this machine whose processes may use the socket
-  std::optional<address> probes;  ///< a loopback port for health and metrics alone, without TLS
+  api_levels groups;               ///< groups of this machine whose processes may use the socket
+  std::optional<address> probes;   ///< a loopback port for health and metrics alone, without TLS
 };
 
 struct server_limits {

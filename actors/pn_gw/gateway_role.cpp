@@ -246,7 +246,8 @@ json::object gateway_role::overview() {
 std::vector<std::string> gateway_role::not_ready() {
   std::vector<std::string> out;
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
-  if (const auto health = impl_->store.health(); !health.writable) out.push_back("the store accepts no writes: " + health.why);
+  if (const auto health = impl_->store.health(); !health.writable)
+    out.push_back("the store accepts no writes: " + health.why);
   return out;
 }
 

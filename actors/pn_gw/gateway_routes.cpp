@@ -34,8 +34,7 @@ api::route command(gateway_role& role, const std::string& name) {
   return {.verb = verb::post,
           .path = "/v1/pnes/{entity}/" + name,
           .needs = api::level::operator_,
-          .handle =
-              [&role, name](const request& r) -> outcome {
+          .handle = [&role, name](const request& r) -> outcome {
             CPNS_TRY(const auto body, api::json_body::read(r, {}));
             CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
             CPNS_CHECK(role.command(name, entity));
@@ -54,15 +53,12 @@ api::route command(gateway_role& role, const std::string& name) {
 
 std::vector<api::route> gateway_routes(gateway_role& role) {
   const auto get = [&role](std::string path, outcome (*answer)(gateway_role&, const request&)) {
-    return api::route{
-        .verb = verb::get, .path = std::move(path), .handle = [&role, answer](const request& r) { return answer(role, r); }};
+    return api::route{.verb = verb::get,
+                      .path = std::move(path),
+                      .handle = [&role, answer](const request& r) { return answer(role, r); }};
   };
-  return {get("/v1/pnes", list),
-          get("/v1/pnes/{entity}", show),
-          get("/v1/radios", radios),
-          command(role, "approve"),
-          command(role, "reject"),
-          command(role, "update")};
+  return {get("/v1/pnes", list),    get("/v1/pnes/{entity}", show), get("/v1/radios", radios),
+          command(role, "approve"), command(role, "reject"),        command(role, "update")};
 }
 
 }  // namespace cpns::actors

@@ -31,8 +31,9 @@ outcome command_devices(pne_role& role, const std::string& what, const request& 
 }  // namespace
 
 std::vector<api::route> pne_routes(pne_role& role) {
-  std::vector<api::route> out{
-      {.verb = verb::get, .path = "/v1/devices", .handle = [&role](const request& r) { return list_devices(role, r); }}};
+  std::vector<api::route> out{{.verb = verb::get, .path = "/v1/devices", .handle = [&role](const request& r) {
+                                 return list_devices(role, r);
+                               }}};
   for (const std::string what : {"sleep", "wake", "button", "reset"})
     out.push_back({.verb = verb::post,
                    .path = "/v1/devices/{entity}/" + what,

@@ -8,7 +8,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -18,6 +17,7 @@
 #include "base/log.hpp"
 #include "base/sockets.hpp"
 #include "cli/demo/timeline.hpp"
+#include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
 #include "cli/trial_folder.hpp"
 
@@ -81,8 +81,9 @@ class processes final : public deployment {
     return out;
   }
   status command_pne(const std::string& what, const std::string& entity) override {
-    CPNS_TRY(const auto answer, ask_role(folder_ + "/state/pne.sock", what, entity));
-    if (answer.contains("error")) return fail(errc::state_unknown, boost::json::serialize(answer));
+    CPNS_TRY(auto role, api::client::connect(folder_ + "/state/pne.sock"));
+    if (const auto done = command_devices(role, what, entity); !done)
+      return fail(errc::state_conflict, done.error().detail);
     return {};
   }
   void stop() override {

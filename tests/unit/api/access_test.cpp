@@ -29,7 +29,8 @@ TEST(access, takes_the_highest_level_among_all_groups) {
   const auto rules = access_rules::make(c).value();
   EXPECT_TRUE(rules.names_groups());
   EXPECT_EQ(rules.level_of({.uid = 4711, .gid = ::getegid()}), level::operator_);
-  EXPECT_EQ(rules.level_of({.uid = 4711, .gid = 1, .groups = {2, ::getegid()}}), level::operator_) << "a supplementary one";
+  EXPECT_EQ(rules.level_of({.uid = 4711, .gid = 1, .groups = {2, ::getegid()}}), level::operator_)
+      << "a supplementary one";
   EXPECT_EQ(rules.level_of({.uid = 4711, .gid = 1, .groups = {2}}), level::nobody);
 }
 

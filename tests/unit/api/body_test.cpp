@@ -15,8 +15,9 @@ request with(std::string_view body, std::string type = "application/json") {
 }
 
 TEST(json_body, reads_members_by_type) {
-  const auto b = json_body::read(with(R"({"name":"anna","on":true,"n":7,"nothing":null})", "application/json; charset=utf-8"),
-                                 {"name", "on", "n", "nothing"});
+  const auto b = json_body::read(
+      with(R"({"name":"anna","on":true,"n":7,"nothing":null})", "application/json; charset=utf-8"),
+      {"name", "on", "n", "nothing"});
   ASSERT_TRUE(b);
   EXPECT_EQ(b->text("name").value(), "anna");
   EXPECT_TRUE(b->boolean("on", false).value());
@@ -27,7 +28,9 @@ TEST(json_body, reads_members_by_type) {
 }
 
 TEST(json_body, names_the_field_at_fault) {
-  const auto b = json_body::read(with(R"({"name":5,"n":-1,"long":"aaaa","on":"yes"})"), {"name", "n", "long", "on"}).value();
+  const auto b =
+      json_body::read(with(R"({"name":5,"n":-1,"long":"aaaa","on":"yes"})"), {"name", "n", "long", "on"})
+          .value();
   const auto check = [](const auto& got, std::string_view code, std::string_view field) {
     ASSERT_FALSE(got);
     EXPECT_EQ(got.error().status, 400U);
@@ -55,12 +58,14 @@ TEST(json_body, refuses_bodies_that_are_not_what_they_should_be) {
   EXPECT_EQ(code_of(with(std::string(100, '['))), "bad-json");
   EXPECT_EQ(code_of(with(R"({"nmae":"a"})")), "unknown-field");
   EXPECT_EQ(code_of(with("name=a", "application/x-www-form-urlencoded")), "wrong-content-type");
-  EXPECT_NE(json_body::read(with(R"({"nmae":"a"})"), {"name"}).error().detail.find("did you mean 'name'"), std::string::npos);
+  EXPECT_NE(json_body::read(with(R"({"nmae":"a"})"), {"name"}).error().detail.find("did you mean 'name'"),
+            std::string::npos);
 }
 
 TEST(json_body, hides_secret_members_from_the_audit_log) {
   const auto r = with(R"({"user":"anna","password":"hunter2 hunter2"})");
-  EXPECT_EQ(boost::json::serialize(body_without(r, {"password"})), R"x({"user":"anna","password":"(secret)"})x");
+  EXPECT_EQ(boost::json::serialize(body_without(r, {"password"})),
+            R"x({"user":"anna","password":"(secret)"})x");
   EXPECT_TRUE(body_without(with("hunter2"), {}).is_null());
 }
 

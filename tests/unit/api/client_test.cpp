@@ -27,8 +27,7 @@ route echo() {
 route count() {
   return {.verb = verb::put,
           .path = "/v1/count",
-          .handle_stream =
-              [](const request&, body_source& body) -> outcome {
+          .handle_stream = [](const request&, body_source& body) -> outcome {
             std::uint64_t n = 0;
             bytes part(100);
             for (;;) {
@@ -62,7 +61,8 @@ TEST_F(client_harness, sends_bodies_and_reads_answers) {
   start(routes());
   auto c = client::connect(path).value();
   for (int i = 0; i < 2; ++i) {
-    const auto got = c.ask(verb::post, "/v1/echo/a%20b", {.type = "text/plain", .content = secret_bytes::from_text("hi")});
+    const auto got =
+        c.ask(verb::post, "/v1/echo/a%20b", {.type = "text/plain", .content = secret_bytes::from_text("hi")});
     ASSERT_TRUE(got) << got.error().message();
     EXPECT_EQ(got->status, 201U);
     EXPECT_EQ(got->body, "a b:hi");
@@ -106,12 +106,14 @@ TEST_F(client_harness, reads_events_until_it_has_enough) {
   hub.publish("two", R"({"n":2})");
   auto c = client::connect(path).value();
   std::vector<std::string> seen;
-  const auto got = c.events("/v1/events", {}, [&](std::string_view id, std::string_view name, std::string_view data) {
-    seen.push_back(std::string{id} + " " + std::string{name} + " " + std::string{data});
-    return seen.size() < 3;
-  });
+  const auto got =
+      c.events("/v1/events", {}, [&](std::string_view id, std::string_view name, std::string_view data) {
+        seen.push_back(std::string{id} + " " + std::string{name} + " " + std::string{data});
+        return seen.size() < 3;
+      });
   ASSERT_TRUE(got) << got.error().message();
-  EXPECT_EQ(seen, (std::vector<std::string>{"run1-0 snapshot {}", R"(run1-1 one {"n":1})", R"(run1-2 two {"n":2})"}));
+  EXPECT_EQ(seen, (std::vector<std::string>{"run1-0 snapshot {}", R"(run1-1 one {"n":1})",
+                                            R"(run1-2 two {"n":2})"}));
 }
 
 }  // namespace

@@ -10,7 +10,8 @@ TEST(event_hub, gives_the_events_after_a_place_in_order) {
   hub.publish("one", R"({"n":1})");
   hub.publish("two", R"({"n":2})");
   const auto all = hub.after(0, 1024);
-  EXPECT_EQ(all.text, "id: ab12-1\nevent: one\ndata: {\"n\":1}\n\nid: ab12-2\nevent: two\ndata: {\"n\":2}\n\n");
+  EXPECT_EQ(all.text,
+            "id: ab12-1\nevent: one\ndata: {\"n\":1}\n\nid: ab12-2\nevent: two\ndata: {\"n\":2}\n\n");
   EXPECT_EQ(all.last, 2U);
   EXPECT_TRUE(hub.after(2, 1024).text.empty());
   EXPECT_FALSE(hub.after(2, 1024).cut_off);
@@ -43,7 +44,8 @@ TEST(event_hub, resumes_only_from_ids_of_this_run_that_it_still_has) {
   hub.publish("e", "{}");
   EXPECT_EQ(hub.place_of("ab12-1"), 1U);
   EXPECT_EQ(hub.place_of("ab12-0"), 0U);
-  for (const auto* id : {"", "1", "ab12", "ab12-", "ab12-2", "ab13-1", "ab12-1x", "ab12-99999999999999999999"})
+  for (const auto* id :
+       {"", "1", "ab12", "ab12-", "ab12-2", "ab13-1", "ab12-1x", "ab12-99999999999999999999"})
     EXPECT_FALSE(hub.place_of(id)) << id;
 }
 

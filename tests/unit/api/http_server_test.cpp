@@ -23,15 +23,16 @@ route get(std::string path, handler h) {
 }
 
 route hello() {
-  return get("/v1/hello", [](const request&) -> outcome { return json_response(boost::json::object{{"hello", "you"}}); });
+  return get("/v1/hello", [](const request&) -> outcome {
+    return json_response(boost::json::object{{"hello", "you"}});
+  });
 }
 
 /// Answers with the size of the body.
 route upload(std::uint64_t max) {
   return {.verb = verb::put,
           .path = "/v1/upload",
-          .handle_stream =
-              [](const request&, body_source& body) -> outcome {
+          .handle_stream = [](const request&, body_source& body) -> outcome {
             std::uint64_t n = 0;
             bytes part(1000);
             for (;;) {
@@ -72,8 +73,7 @@ route set_password() {
   return {.verb = verb::put,
           .path = "/v1/users/{user}/password",
           .needs = level::admin,
-          .handle =
-              [](const request& r) -> outcome {
+          .handle = [](const request& r) -> outcome {
             const auto b = json_body::read(r, {"password"});
             if (!b) return tl::unexpected<problem>(b.error());
             if (r.at("user") == "nobody") return refuse(404, "state-unknown", "no such user");
@@ -123,7 +123,8 @@ TEST_F(http_harness, answers_problems_with_a_document) {
   EXPECT_THAT(ask("BREW /v1/hello HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(ask("GET /v1/hello?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr(R"("code":"bad-query")"));
   EXPECT_THAT(ask("hello\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
-  EXPECT_THAT(ask("GET /v1/hello HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"), StartsWith("HTTP/1.1 431 "));
+  EXPECT_THAT(ask("GET /v1/hello HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"),
+              StartsWith("HTTP/1.1 431 "));
 }
 
 TEST_F(http_harness, refuses_a_browser_that_comes_from_another_page) {
@@ -152,8 +153,10 @@ TEST_F(http_harness, records_a_change_before_and_after_it_without_its_secrets) {
   const auto put = [&c](std::string_view user) {
     const std::string body = R"({"password":"hunter2 hunter2"})";
     c.forget();
-    c.send("PUT /v1/users/" + std::string{user} + "/password HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\n" +
-           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body);
+    c.send("PUT /v1/users/" + std::string{user} +
+           "/password HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\n" +
+           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body);
     return c.receive_until("\r\n\r\n");
   };
   const auto done = put("anna");
@@ -201,7 +204,8 @@ TEST_F(http_harness, closes_a_client_that_is_slow) {
   start(with({hello(), set_password()}), {.request_time = milliseconds{200}, .idle_time = milliseconds{300}});
   raw_client silent{path}, slow_head{path}, slow_body{path};
   slow_head.send("GET /v1/hel");
-  slow_body.send("PUT /v1/users/a/password HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nContent-Length: 10\r\n\r\n{");
+  slow_body.send(
+      "PUT /v1/users/a/password HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nContent-Length: 10\r\n\r\n{");
   EXPECT_EQ(silent.receive_all(), "");
   EXPECT_EQ(slow_head.receive_all(), "");
   EXPECT_EQ(slow_body.receive_all(), "");
@@ -230,12 +234,14 @@ TEST_F(http_harness, turns_connections_away_over_its_limit_and_serves_again_late
 TEST_F(http_harness, streams_a_body_to_its_handler) {
   start(with({upload(1 << 20)}));
   raw_client c{path};
-  c.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: 100-continue\r\nContent-Length: 500000\r\n\r\n");
+  c.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: "
+         "100-continue\r\nContent-Length: 500000\r\n\r\n");
   EXPECT_THAT(c.receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 100 Continue"));
   c.send(std::string(500'000, 'x'));
   EXPECT_THAT(c.receive_until("}\n"), HasSubstr(R"({"bytes":500000})"));
   c.forget();
-  c.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
+  c.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nTransfer-Encoding: "
+         "chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n");
   EXPECT_THAT(c.receive_until("}\n"), HasSubstr(R"({"bytes":11})"));
 }
 
@@ -266,7 +272,8 @@ TEST_F(http_harness, tells_a_handler_that_its_body_broke_off_or_is_too_large) {
   slow.send(head + "Content-Length: 5000\r\n\r\nabc");
   ASSERT_TRUE(wait_for(2));
   raw_client large{path};
-  large.send(head + "Transfer-Encoding: chunked\r\n\r\n30d40\r\n" + std::string(200'000, 'x') + "\r\n0\r\n\r\n");
+  large.send(head + "Transfer-Encoding: chunked\r\n\r\n30d40\r\n" + std::string(200'000, 'x') +
+             "\r\n0\r\n\r\n");
   ASSERT_TRUE(wait_for(3));
   EXPECT_THAT(seen, testing::ElementsAre("peer-closed", "peer-timeout", "wire-oversized"));
   EXPECT_THAT(large.receive_all(), StartsWith("HTTP/1.1 413 "));
@@ -299,7 +306,8 @@ TEST_F(http_harness, streams_events_after_a_snapshot_and_resumes) {
   EXPECT_THAT(first, HasSubstr("id: run1-1\nevent: snapshot\n"));
   hub.publish("one", R"({"n":1})");
   hub.publish("two", R"({"n":2})");
-  EXPECT_THAT(c.receive_until(R"({"n":2})"), HasSubstr("id: run1-2\nevent: one\ndata: {\"n\":1}\n\nid: run1-3\nevent: two\n"));
+  EXPECT_THAT(c.receive_until(R"({"n":2})"),
+              HasSubstr("id: run1-2\nevent: one\ndata: {\"n\":1}\n\nid: run1-3\nevent: two\n"));
   raw_client again{path};
   again.send("GET /v1/events HTTP/1.1\r\nHost: x\r\nLast-Event-ID: run1-2\r\n\r\n");
   const auto rest = again.receive_until(R"({"n":2})");
@@ -342,7 +350,8 @@ TEST_F(http_harness, ends_while_handlers_wait_and_readers_listen) {
   raw_client reader{path}, sender{path};
   reader.send("GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n");
   reader.receive_until("snapshot");
-  sender.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: 100-continue\r\nContent-Length: 5000\r\n\r\n");
+  sender.send("PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: "
+              "100-continue\r\nContent-Length: 5000\r\n\r\n");
   sender.receive_until("100 Continue");
   server.reset();
   EXPECT_FALSE(std::filesystem::exists(path));

@@ -14,8 +14,8 @@ route plain(verb v, std::string path) {
 
 route_table table() {
   route_table t;
-  t.add({plain(verb::get, "/v1/users"), plain(verb::get, "/v1/users/{user}"), plain(verb::del, "/v1/users/{user}"),
-         plain(verb::post, "/v1/users/{user}/password")});
+  t.add({plain(verb::get, "/v1/users"), plain(verb::get, "/v1/users/{user}"),
+         plain(verb::del, "/v1/users/{user}"), plain(verb::post, "/v1/users/{user}/password")});
   return t;
 }
 
@@ -36,8 +36,9 @@ TEST(routes, names_the_other_verbs_of_a_path) {
 
 TEST(routes, finds_nothing_for_a_malformed_or_unknown_path) {
   const auto t = table();
-  for (const auto* path : {"", "v1/users", "/v1/users/", "/v1/users//password", "/v1/users/%", "/v1/users/%zz", "/v1/users/%00",
-                           "/v1/users/%ff", "/v1/users/a/b", "/v1/userss", "*"}) {
+  for (const auto* path :
+       {"", "v1/users", "/v1/users/", "/v1/users//password", "/v1/users/%", "/v1/users/%zz", "/v1/users/%00",
+        "/v1/users/%ff", "/v1/users/a/b", "/v1/userss", "*"}) {
     const auto found = t.find(verb::get, path);
     EXPECT_EQ(found.to, nullptr) << path;
   }

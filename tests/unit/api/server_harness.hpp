@@ -74,8 +74,11 @@ class http_harness : public testing::Test {
   void start(route_table routes, http_limits limits = {}, change_log* changes = nullptr) {
     config::api_config c;
     c.socket = path;
-    auto made = http_server::start(
-        c, {.component = "server", .routes = std::move(routes), .changes = changes, .events = &hub, .limits = limits});
+    auto made = http_server::start(c, {.component = "server",
+                                       .routes = std::move(routes),
+                                       .changes = changes,
+                                       .events = &hub,
+                                       .limits = limits});
     ASSERT_TRUE(made) << made.error().message();
     server = std::move(*made);
   }

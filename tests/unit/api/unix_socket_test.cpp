@@ -50,7 +50,8 @@ TEST_F(unix_sockets, of_a_living_role_stays_when_no_descriptor_is_left) {
   const auto first = unix_socket::listen(path, 0600);
   ASSERT_TRUE(first);
   std::vector<descriptor> all;
-  for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0; fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
+  for (int fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC); fd >= 0;
+       fd = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) {
     all.emplace_back(fd);
     rlimit few{static_cast<rlim_t>(fd) + 1, 0};
     rlimit now{};

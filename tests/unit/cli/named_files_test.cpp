@@ -89,8 +89,7 @@ TEST_F(named_files, reads_secrets_as_the_role_will) {
 }
 
 TEST_F(named_files, reports_paths_that_the_role_cannot_write) {
-  change("gateway.yaml", "socket: state/gateway.sock",
-         "socket: nowhere/s\nready_file: state");
+  change("gateway.yaml", "socket: state/gateway.sock", "socket: nowhere/s\nready_file: state");
   change("gateway.yaml", "path: state/gateway", "path: password");
   const auto errors = wrong("gateway");
   ASSERT_EQ(errors.size(), 3U);
