@@ -44,7 +44,8 @@ result<std::shared_ptr<output>> output::open(std::string file) {
   if (file.empty()) return standard_error();
   descriptor opened{open_for_lines(file)};
   if (!opened.valid())
-    return fail(errc::config_file, "the log file " + file + " cannot be opened for writing: " + std::strerror(errno));
+    return fail(errc::config_file,
+                "the log file " + file + " cannot be opened for writing: " + std::strerror(errno));
   const int fd = opened.get();
   std::shared_ptr<output> out{new output(std::move(file), std::move(opened), fd)};
   out->learn_kind();

@@ -44,7 +44,8 @@ class output {
   [[nodiscard]] const std::string& path() const { return path_; }
 
  private:
-  output(std::string path, descriptor held, int fd) : path_(std::move(path)), held_(std::move(held)), fd_(fd) {}
+  output(std::string path, descriptor held, int fd)
+      : path_(std::move(path)), held_(std::move(held)), fd_(fd) {}
   bool reopen_if_renamed();
   void learn_kind();
 

@@ -59,9 +59,9 @@ void put_time(line_buffer& out) {
   if (const auto second = system_clock::to_time_t(whole); second != last.second || last.size == 0) {
     std::tm utc{};
     gmtime_r(&second, &utc);
-    const auto end =
-        fmt::format_to_n(last.text.data(), last.text.size(), "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.",
-                         utc.tm_year + 1900, utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
+    const auto end = fmt::format_to_n(last.text.data(), last.text.size(),
+                                      "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.", utc.tm_year + 1900,
+                                      utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec);
     last.size = std::min(end.size, last.text.size());
     last.second = second;
   }

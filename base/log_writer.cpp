@@ -110,7 +110,8 @@ void writer::say_dropped(bool at_once) {
   if (count == 0 || (!at_once && now < said_at_ + dropped_pause)) return;
   said_dropped_ = counts_.dropped;
   said_at_ = now;
-  append_own("log-lines-dropped", "the log was written too slowly; lines that its queue had no room for were dropped",
+  append_own("log-lines-dropped",
+             "the log was written too slowly; lines that its queue had no room for were dropped",
              {{"count", std::to_string(count)}});
 }
 
@@ -133,7 +134,8 @@ bool writer::flush(std::chrono::milliseconds limit) {
   const auto errors = counts_.write_errors;
   urgency_ = urgency::now;
   more_.notify_one();
-  written_out_.wait_for(lock, limit, [&] { return counts_.written >= last || counts_.write_errors != errors; });
+  written_out_.wait_for(lock, limit,
+                        [&] { return counts_.written >= last || counts_.write_errors != errors; });
   return counts_.written >= last;
 }
 
@@ -187,8 +189,10 @@ void writer::write_out(std::unique_lock<std::mutex>& lock, piece& p) {
     const auto did = p.to->write_some(std::string_view{p.bytes}.substr(done), is_newest);
     lock.lock();
     if (const int why = p.to->take_trouble(); why != 0)
-      append_own("log-file-not-reopened", "the path of the log names another file, which cannot be opened; the lines go on into the old one",
-                 {{"file", p.to->path()}, {"cause", std::strerror(why)}});
+      append_own(
+          "log-file-not-reopened",
+          "the path of the log names another file, which cannot be opened; the lines go on into the old one",
+          {{"file", p.to->path()}, {"cause", std::strerror(why)}});
     done += did.written;
     if (did.written > 0) continue;
     if (did.reopened) {

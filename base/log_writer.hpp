@@ -69,7 +69,7 @@ class writer {
   std::mutex guard_;
   std::condition_variable more_, written_out_;
   std::deque<piece> queue_;
-  std::string spare_;  ///< the memory of the last piece
+  std::string spare_;                  ///< the memory of the last piece
   std::size_t lines_ = 0, bytes_ = 0;  ///< in the queue and in the piece that is being written
   std::uint64_t accepted_ = 0;         ///< lines
   counters counts_;

@@ -146,8 +146,10 @@ void describe(V& v, log_config& c) {
       "Levels of single components, for example `store: debug`. Components: " + log::component_list() + ".";
   v("components", c.components, of_components, rules{.max = 64, .reload = true});
   v("file", c.file,
-    "File to which the log is written, created with its folders. If its name is moved to another file or removed "
-    "(logrotate), the role opens the path again within a second of its next line. Without it: standard error.",
+    "File to which the log is written, created with its folders. If its name is moved to another file or "
+    "removed "
+    "(logrotate), the role opens the path again within a second of its next line. Without it: standard "
+    "error.",
     rules{.reload = true});
 }
 

@@ -122,13 +122,16 @@ TEST_F(log_file, that_cannot_be_opened_again_leaves_the_old_one_in_use) {
   ASSERT_TRUE(flush());
   fs::rename(s.file, old);
   fs::create_directory(s.file);
-  log_until([this] { return testing::Value(lines_of(old), testing::Contains(HasSubstr("log-file-not-reopened"))); });
+  log_until([this] {
+    return testing::Value(lines_of(old), testing::Contains(HasSubstr("log-file-not-reopened")));
+  });
   // It is said once, although each second brings another attempt.
   log_until([this, first = logged] { return logged == first + 70; });
   const auto written = lines_of(old);
   EXPECT_EQ(written.size(), static_cast<std::size_t>(logged) + 2);
-  EXPECT_THAT(written, testing::Contains(testing::AllOf(HasSubstr("warn  log log-file-not-reopened"),
-                                                        HasSubstr("file=" + s.file), HasSubstr("Is a directory"))));
+  EXPECT_THAT(written,
+              testing::Contains(testing::AllOf(HasSubstr("warn  log log-file-not-reopened"),
+                                               HasSubstr("file=" + s.file), HasSubstr("Is a directory"))));
   fs::remove(s.file);
   log_until([this] { return fs::is_regular_file(s.file); });
 }
@@ -230,7 +233,8 @@ TEST_F(log_file, has_no_torn_line_when_a_full_disk_has_space_again) {
   ASSERT_TRUE(configure(s));
   {
     const file_limit limit{1000};
-    for (int i = 0; i < 100; ++i) info("server", "e", "a line of some length", {{"number", std::to_string(i)}});
+    for (int i = 0; i < 100; ++i)
+      info("server", "e", "a line of some length", {{"number", std::to_string(i)}});
     EXPECT_FALSE(flush(60s));
     EXPECT_EQ(fs::file_size(s.file), 1000U);
   }
@@ -247,7 +251,8 @@ TEST_F(log_file, begins_with_a_whole_line_when_the_old_one_ends_with_a_torn_one)
   const auto until = std::chrono::steady_clock::now() + 20s;
   {
     const file_limit limit{1000};
-    for (int i = 0; i < 100; ++i) info("server", "e", "a line of some length", {{"number", std::to_string(i)}});
+    for (int i = 0; i < 100; ++i)
+      info("server", "e", "a line of some length", {{"number", std::to_string(i)}});
     EXPECT_FALSE(flush(60s));
     fs::rename(s.file, old);
     while (!fs::exists(s.file)) {
