@@ -37,8 +37,8 @@ inline constexpr std::size_t error_bytes_reserve = 256U << 10;
 inline constexpr std::chrono::milliseconds flush_limit{2000};
 
 /// All components, sorted.
-inline constexpr std::array<std::string_view, 9> component_names{
-    "actors", "assignment", "gateway", "log", "pn_gw", "pne", "radio", "server", "store"};
+inline constexpr auto component_names = std::to_array<std::string_view>(
+    {"actors", "assignment", "audit", "gateway", "log", "pn_gw", "pne", "radio", "server", "store"});
 constexpr bool is_component(std::string_view name) {
   return std::find(component_names.begin(), component_names.end(), name) != component_names.end();
 }

@@ -178,7 +178,7 @@ TEST(log_levels, belong_to_components_that_exist) {
   ASSERT_FALSE(unknown);
   EXPECT_EQ(unknown.error().code, errc::state_unknown);
   EXPECT_THAT(unknown.error().detail, HasSubstr("stroe"));
-  EXPECT_THAT(unknown.error().detail, HasSubstr("actors, assignment, gateway"));
+  EXPECT_THAT(unknown.error().detail, HasSubstr("actors, assignment, audit"));
   EXPECT_EQ(set_level({}, std::nullopt).error().code, errc::config_range);
   for (const auto name : component_names) EXPECT_TRUE(set_level(name, level::info)) << name;
   reset_levels();
