@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 
 #include "api/body.hpp"
+#include "base/log.hpp"
 
 namespace cpns::api {
 namespace {
@@ -37,6 +38,52 @@ outcome events(const common_parts& p, const request& r) {
   out.after = p.events->newest();
   out.body = event_text(p.events->id_of(out.after), "snapshot", json::serialize(status_of(p)));
   return out;
+}
+
+json::object log_levels() {
+  const auto now = log::levels();
+  json::object components;
+  for (const auto name : log::component_names) components[name] = log::name_of(log::level_of(name));
+  const auto n = log::statistics();
+  return {{"level", log::name_of(now.threshold)},
+          {"components", std::move(components)},
+          {"written", n.written},
+          {"dropped", n.dropped},
+          {"write_errors", n.write_errors}};
+}
+
+outcome set_log_level(const request& r) {
+  CPNS_TRY(const auto body, json_body::read(r, {"component", "level"}));
+  CPNS_TRY(const auto component, body.optional_text("component"));
+  CPNS_TRY(const auto word, body.text("level"));
+  const auto level = log::parse_level(word);
+  if (!level) return refuse(400, "out-of-range", level.error().detail, "level");
+  CPNS_CHECK(log::set_level(component.value_or(std::string{}), *level));
+  return json_response(log_levels());
+}
+
+outcome reset_log_levels(const request&) {
+  log::reset_levels();
+  return json_response(log_levels());
+}
+
+void add_log_routes(std::vector<route>& to) {
+  const auto describe = [](const request&) -> json::value { return log_levels(); };
+  to.push_back({.verb = verb::get,
+                .path = "/v1/log",
+                .handle = [](const request&) -> outcome { return json_response(log_levels()); }});
+  to.push_back({.verb = verb::put,
+                .path = "/v1/log",
+                .needs = level::operator_,
+                .handle = set_log_level,
+                .action = "log-level",
+                .describe = describe});
+  to.push_back({.verb = verb::del,
+                .path = "/v1/log",
+                .needs = level::operator_,
+                .handle = reset_log_levels,
+                .action = "log-level",
+                .describe = describe});
 }
 
 }  // namespace

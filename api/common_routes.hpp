@@ -22,7 +22,7 @@ struct common_parts {
   event_hub* events = nullptr;                          ///< outlives the routes
 };
 
-/// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events.
+/// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events; GET, PUT and DELETE /v1/log.
 std::vector<route> common_routes(common_parts parts);
 
 }  // namespace cpns::api

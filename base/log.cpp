@@ -1,17 +1,19 @@
 #include "base/log.hpp"
 
-#include <spdlog/sinks/basic_file_sink.h>
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <chrono>
 #include <memory>
 #include <mutex>
 #include <utility>
 
-#include "base/bytes.hpp"
+#include "base/log_output.hpp"
+#include "base/log_text.hpp"
+#include "base/log_writer.hpp"
+#include "base/text.hpp"
 
 namespace cpns::log {
 namespace {
@@ -41,6 +43,15 @@ class debug_budget {
     }
     return granted;
   }
+  void refill() {
+    std::lock_guard lock{guard_};
+    tokens_ = debug_burst;
+    since_ = clock::now();
+    reported_ = {};
+    left_out_ = 0;
+  }
+  void lock() { guard_.lock(); }
+  void unlock() { guard_.unlock(); }
 
  private:
   std::mutex guard_;
@@ -50,159 +61,200 @@ class debug_budget {
 };
 
 struct state {
-  settings now;
-  std::shared_ptr<spdlog::logger> out;
+  present_levels now;
+  present_levels configured;
+  format form = format::text;
+  std::shared_ptr<detail::output> to;
   diverted_fn diverted;
-  std::shared_ptr<debug_budget> debug_lines = std::make_shared<debug_budget>();
+  std::shared_ptr<const observer_fn> observer;
 };
 
-std::mutex guard;
+/// Never destroyed, because threads log until the process ends.
+struct log_of_process {
+  log_of_process() {
+    state first;
+    first.to = detail::output::standard_error();
+    first.observer = std::make_shared<const observer_fn>();
+    current = std::make_shared<const state>(std::move(first));
+  }
+  std::mutex guard;
+  std::shared_ptr<const state> current;
+  debug_budget debug_lines;
+  /// No component has a lower threshold: most calls of `debug` end here.
+  std::atomic<level> lowest{level::info};
+};
 
-std::shared_ptr<const state>& current() {
-  static std::shared_ptr<const state> s = [] {
-    auto fresh = std::make_shared<state>();
-    fresh->out = std::make_shared<spdlog::logger>("cpns", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    fresh->out->set_pattern("%v");
-    fresh->out->set_level(spdlog::level::trace);
-    return fresh;
-  }();
-  return s;
+log_of_process& process_log() {
+  static auto& one = *new log_of_process;
+  return one;
+}
+
+level lowest_of(const present_levels& l) {
+  auto out = l.threshold;
+  for (const auto& [name, own] : l.components) out = std::min(out, own);
+  return out;
+}
+
+/// Returns the former state, so that the caller can release it without the lock.
+std::shared_ptr<const state> replace_locked(log_of_process& log, state fresh) {
+  if (!fresh.observer) fresh.observer = log.current->observer;
+  auto lowest = lowest_of(fresh.now);
+  if (*fresh.observer) lowest = std::min(lowest, level::info);
+  log.lowest.store(lowest, std::memory_order_relaxed);
+  return std::exchange(log.current, std::make_shared<const state>(std::move(fresh)));
 }
 
 std::shared_ptr<const state> snapshot() {
-  std::lock_guard lock{guard};
-  return current();
+  auto& log = process_log();
+  std::lock_guard lock{log.guard};
+  return log.current;
 }
 
-bool passes(const settings& s, level l, std::string_view component) {
-  const auto it = s.components.find(component);
-  return l >= (it == s.components.end() ? s.threshold : it->second);
+level threshold_of(const present_levels& l, std::string_view component) {
+  const auto it = l.components.find(component);
+  return it == l.components.end() ? l.threshold : it->second;
 }
 
-/// One line of valid UTF-8 without control characters, also for hostile names of radios and plugins.
-void append_escaped(std::string& out, std::string_view text) {
-  while (!text.empty()) {
-    const auto c = static_cast<unsigned char>(text[0]);
-    const auto length = std::max<std::size_t>(utf8_length(as_bytes(text)), 1);
-    const bool c1 = length == 2 && c == 0xc2 && static_cast<unsigned char>(text[1]) < 0xa0;
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += text[0];
-    } else if (c1) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned char>(text[1]));
-    } else if (c < 0x20 || c == 0x7f || (c >= 0x80 && length == 1)) {
-      out += fmt::format("\\u{:04x}", c);
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length);
+/// A child made by fork has one thread: a mutex that another thread held would stay locked.
+struct fork_handlers {
+  fork_handlers() {
+    pthread_atfork(
+        [] {
+          process_log().guard.lock();
+          process_log().debug_lines.lock();
+          detail::writer::instance().before_fork();
+        },
+        [] {
+          detail::writer::instance().after_fork_in_parent();
+          release();
+        },
+        [] {
+          detail::writer::instance().after_fork_in_child();
+          release();
+        });
   }
-}
-
-bool is_plain(std::string_view value) {
-  if (value.empty()) return false;
-  for (unsigned char c : value)
-    if (c <= ' ' || c == '"' || c == '=' || c == '\\' || c == 0x7f) return false;
-  return true;
-}
-
-std::string timestamp() {
-  const auto now = std::chrono::system_clock::now();
-  const auto seconds = std::chrono::system_clock::to_time_t(now);
-  const auto ms =
-      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count() % 1000;
-  std::tm utc{};
-  gmtime_r(&seconds, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900, utc.tm_mon + 1,
-                     utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, ms);
-}
-
-std::string as_json(level l, std::string_view component, std::string_view event, std::string_view text,
-                    std::initializer_list<field> fields) {
-  std::string line = fmt::format(R"({{"time":"{}","level":"{}","component":"{}","event":"{}","text":")",
-                                 timestamp(), name_of(l), component, event);
-  append_escaped(line, text);
-  line += '"';
-  for (const auto& f : fields) {
-    line += fmt::format(",\"{}\":\"", f.key);
-    append_escaped(line, f.value);
-    line += '"';
+  static void release() {
+    process_log().debug_lines.unlock();
+    process_log().guard.unlock();
   }
-  return line + "}";
-}
-
-void append_fields(std::string& line, std::initializer_list<field> fields) {
-  for (const auto& f : fields) {
-    line += fmt::format(" {}=", f.key);
-    const bool plain = is_plain(f.value);
-    if (!plain) line += '"';
-    append_escaped(line, f.value);
-    if (!plain) line += '"';
-  }
-}
-
-std::string as_line(level l, std::string_view component, std::string_view event, std::string_view text,
-                    std::initializer_list<field> fields) {
-  std::string line = fmt::format("{} {:<5} {} {}: ", timestamp(), name_of(l), component, event);
-  append_escaped(line, text);
-  append_fields(line, fields);
-  return line;
-}
+};
+const fork_handlers registered;
 
 }  // namespace
 
+std::string component_list() {
+  std::string out;
+  for (const auto name : component_names) out.append(out.empty() ? "" : ", ").append(name);
+  return out;
+}
+
 status configure(const settings& s) {
-  auto fresh = std::make_shared<state>();
-  fresh->now = s;
-  try {
-    std::shared_ptr<spdlog::sinks::sink> sink;
-    if (s.file.empty())
-      sink = std::make_shared<spdlog::sinks::stderr_sink_mt>();
-    else
-      sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(s.file);
-    fresh->out = std::make_shared<spdlog::logger>("cpns", std::move(sink));
-  } catch (const spdlog::spdlog_ex&) {
-    return fail(errc::config_file, "the log file " + s.file + " cannot be opened for writing");
-  }
-  fresh->out->set_pattern("%v");
-  fresh->out->set_level(spdlog::level::trace);
-  fresh->out->flush_on(spdlog::level::trace);
-  std::lock_guard lock{guard};
-  current() = std::move(fresh);
+  state fresh;
+  fresh.configured = fresh.now = {s.threshold, s.components};
+  fresh.form = s.form;
+  CPNS_TRY(fresh.to, detail::output::open(s.file));
+  CPNS_CHECK(detail::writer::instance().start());
+  auto& log = process_log();
+  std::shared_ptr<const state> former;
+  std::lock_guard lock{log.guard};
+  detail::writer::instance().use(fresh.to, fresh.form);
+  former = replace_locked(log, std::move(fresh));
+  log.debug_lines.refill();
   return {};
 }
 
 void divert(level threshold, diverted_fn to) {
-  auto fresh = std::make_shared<state>();
-  fresh->now.threshold = threshold;
-  fresh->diverted = std::move(to);
-  std::lock_guard lock{guard};
-  current() = std::move(fresh);
+  state fresh;
+  fresh.configured.threshold = fresh.now.threshold = threshold;
+  fresh.diverted = std::move(to);
+  auto& log = process_log();
+  std::shared_ptr<const state> former;
+  std::lock_guard lock{log.guard};
+  former = replace_locked(log, std::move(fresh));
 }
 
-bool enabled(level l, std::string_view component) { return passes(snapshot()->now, l, component); }
+void observe(observer_fn to) {
+  auto& log = process_log();
+  std::shared_ptr<const state> former;
+  std::lock_guard lock{log.guard};
+  auto fresh = *log.current;
+  fresh.observer = std::make_shared<const observer_fn>(std::move(to));
+  former = replace_locked(log, std::move(fresh));
+}
 
-void write(level l, std::string_view component, std::string_view event, std::string_view text,
+bool enabled(level l, component c) {
+  return l >= process_log().lowest.load(std::memory_order_relaxed) && l >= level_of(c);
+}
+
+void write(level l, component c, std::string_view event, std::string_view text,
            std::initializer_list<field> fields) {
+  auto& log = process_log();
+  if (l < log.lowest.load(std::memory_order_relaxed)) return;
   const auto s = snapshot();
-  if (!passes(s->now, l, component)) return;
-  if (s->diverted) {
-    std::string line{text};  // the receiver escapes it
-    append_fields(line, fields);
-    return s->diverted(l, event, line);
+  detail::line_buffer line;
+  if (*s->observer && l >= level::info && l < level::off) {
+    detail::append_line(line, format::json, l, c.name(), event, text, fields);
+    (*s->observer)(event, {line.data(), line.size() - 1});
+    line.clear();
   }
-  const auto put = [&s](level at, auto... parts) {
-    s->out->info(s->now.form == format::json ? as_json(at, parts...) : as_line(at, parts...));
-  };
+  if (l < threshold_of(s->now, c.name())) return;
+  if (s->diverted) {
+    line.append(text.data(), text.data() + text.size());  // the receiver escapes it
+    detail::append_fields(line, fields);
+    return s->diverted(l, event, {line.data(), line.size()});
+  }
+  auto& writer = detail::writer::instance();
   if (l == level::debug) {
     std::uint64_t left_out = 0;
-    const bool granted = s->debug_lines->take(left_out);
-    if (left_out > 0)
-      put(level::info, component, "debug-lines-left-out", "too many debug lines; the others were dropped",
-          std::initializer_list<field>{{"count", std::to_string(left_out)}});
+    const bool granted = log.debug_lines.take(left_out);
+    if (left_out > 0) {
+      detail::append_line(line, s->form, level::info, c.name(), "debug-lines-left-out",
+                          "too many debug lines; the others were dropped",
+                          {{"count", std::to_string(left_out)}});
+      writer.put(s->to, {line.data(), line.size()}, false);
+      line.clear();
+    }
     if (!granted) return;
   }
-  put(l, component, event, text, fields);
+  detail::append_line(line, s->form, l, c.name(), event, text, fields);
+  writer.put(s->to, {line.data(), line.size()}, l == level::error);
+}
+
+bool flush(std::chrono::milliseconds limit) { return detail::writer::instance().flush(limit); }
+
+counters statistics() { return detail::writer::instance().counts(); }
+
+present_levels levels() { return snapshot()->now; }
+
+level level_of(component c) { return threshold_of(snapshot()->now, c.name()); }
+
+status set_level(std::string_view component, std::optional<level> l) {
+  if (!component.empty() && !is_component(component))
+    return fail(errc::state_unknown,
+                "the log has no component " + shown(component) + "; its components are " + component_list());
+  if (component.empty() && !l)
+    return fail(errc::config_range, "the log needs a level for components that have none of their own");
+  auto& log = process_log();
+  std::shared_ptr<const state> former;
+  std::lock_guard lock{log.guard};
+  auto fresh = *log.current;
+  if (component.empty())
+    fresh.now.threshold = *l;
+  else if (l)
+    fresh.now.components.insert_or_assign(std::string{component}, *l);
+  else if (const auto own = fresh.now.components.find(component); own != fresh.now.components.end())
+    fresh.now.components.erase(own);
+  former = replace_locked(log, std::move(fresh));
+  return {};
+}
+
+void reset_levels() {
+  auto& log = process_log();
+  std::shared_ptr<const state> former;
+  std::lock_guard lock{log.guard};
+  auto fresh = *log.current;
+  fresh.now = fresh.configured;
+  former = replace_locked(log, std::move(fresh));
 }
 
 std::string_view name_of(level l) { return level_names[static_cast<std::size_t>(l)]; }

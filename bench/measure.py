@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import re
 import shutil
 import statistics
 import subprocess
@@ -42,7 +43,7 @@ class Parts:
     def take(self, printed):
         unit = {"ns": 1, "us": 1e3, "ms": 1e6, "s": 1e9}
         for row in printed["benchmarks"]:
-            name = row["run_name"].replace("/process_time", "").replace("/real_time", "")
+            name = re.sub(r"/(process_time|real_time|manual_time|iterations:\d+)", "", row["run_name"])
             if row.get("error_occurred"):
                 raise Failed(f"{name}: {row['error_message']}")
             if row.get("aggregate_name") != "median":

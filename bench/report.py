@@ -54,8 +54,14 @@ def above(measured, floor):
 
 
 def per_operation(parts):
-    names = [n for n in parts.cpu if not n.startswith(("bare", "durable", "key_file", "assignment", "radio"))]
+    names = [n for n in parts.cpu if not n.startswith(("bare", "durable", "key_file", "assignment", "radio", "log_line"))]
     return [(n.replace("_", " ").replace("/", ", bytes: "), span(parts.cpu[n])) for n in names]
+
+
+def log_lines(parts):
+    return [(what, span(parts.wall["log_line_" + name])) for what, name in (
+        ("one of many in a row", "in_a_row"), ("after a pause, so that it wakes the writer", "after_a_pause"),
+        ("dropped, because the queue is full", "into_a_full_queue"), ("below the level", "below_the_level"))]
 
 
 def durable(parts):
@@ -173,6 +179,7 @@ def tables(parts, whole, cores):
          ("what", "in the role", "in a process", "process / role"), isolation(parts)),
         ("Durable writes", "build/bench/bin/bench_store", ("operation", "time each", "CPU each"), durable(parts)),
         ("Codec and key schedule", "build/bench/bin/bench_parts", ("operation", "CPU"), per_operation(parts)),
+        ("Log lines", "build/bench/bin/bench_parts", ("one line, for the thread that logs it", "time"), log_lines(parts)),
     ]
 
 

@@ -16,7 +16,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
+#include <exception>
 
 #include "base/log.hpp"
 
@@ -72,6 +72,17 @@ void notify_service_manager(const std::string& state) {
 void forbid_core_files() {
   // RLIMIT_CORE does not hold where the system pipes core files to a program.
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+}
+
+void write_log_before_terminate() {
+  static const auto before = std::get_terminate();
+  std::set_terminate([] {
+    // If this thread ends inside the log, the flush waits for itself.
+    ::signal(SIGALRM, SIG_DFL);
+    ::alarm(1);
+    log::flush(std::chrono::milliseconds{200});
+    before();
+  });
 }
 
 std::uint64_t raise_file_limit() {
@@ -137,22 +148,9 @@ void signal_watch::run() {
   }
 }
 
-/// Another thread writes the line, because the role may hang on the very file that the log goes to.
 void signal_watch::end_at_once() {
-  struct written {
-    std::mutex guard;
-    std::condition_variable changed;
-    bool done = false;
-  };
-  const auto line = std::make_shared<written>();
-  std::thread{[line, role = role_] {
-    log::warn(role, "drain-cut", "a second signal: ending at once");
-    std::lock_guard lock{line->guard};
-    line->done = true;
-    line->changed.notify_all();
-  }}.detach();
-  std::unique_lock lock{line->guard};
-  line->changed.wait_for(lock, std::chrono::milliseconds{200}, [&line] { return line->done; });
+  log::warn(role_, "drain-cut", "a second signal: ending at once");
+  log::flush(std::chrono::milliseconds{200});  // the disk of the log may be the one that hangs
   _exit(1);
 }
 

@@ -18,6 +18,9 @@ namespace cpns::cli {
 /// Forbids core files, in which keys and passwords would lie; nobody but root can read the memory.
 void forbid_core_files();
 
+/// From now on std::terminate writes the queued lines of the log, for at most 200 ms, before it ends the process.
+void write_log_before_terminate();
+
 /// Raises the soft limit of open files to the hard one and returns it; 0 if it is unknown.
 std::uint64_t raise_file_limit();
 

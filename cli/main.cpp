@@ -11,6 +11,7 @@
 int main(int argc, char** argv) {
   using namespace cpns;
   cli::forbid_core_files();
+  cli::write_log_before_terminate();
   if (argc > 1 && std::strcmp(argv[1], plugins::probe_child_flag) == 0)
     return plugins::probe_child_main(argc, argv);
   if (argc > 1 && std::strcmp(argv[1], plugins::isolation::radio_child_flag) == 0)

@@ -6,15 +6,15 @@
 
 namespace cpns::cli {
 
-role_api::role_api(std::string role, std::unique_ptr<api::event_hub> events)
+role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events)
     : role_(std::move(role)), events_(std::move(events)) {}
-role_api::~role_api() = default;
+role_api::~role_api() { log::observe({}); }
 
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
                                                   std::vector<api::route> own) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
   auto made =
-      std::unique_ptr<role_api>{new role_api{parts.role, std::make_unique<api::event_hub>(std::move(run))}};
+      std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run))}};
   parts.events = made->events_.get();
   api::http_parts http{.component = made->role_, .routes = {}, .events = parts.events};
   http.routes.add(std::move(own));
@@ -31,6 +31,10 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   }
   if (!started) return fail(started.error());
   made->server_ = std::move(*started);
+  // A line may be logged while the observer is replaced, so the hub is shared.
+  log::observe([hub = made->events_](std::string_view event, std::string_view json) {
+    hub->publish(event, std::string{json});
+  });
   return made;
 }
 

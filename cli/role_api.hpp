@@ -26,9 +26,9 @@ class role_api {
   void reload(const config::api_config& c);
 
  private:
-  role_api(std::string role, std::unique_ptr<api::event_hub> events);
+  role_api(std::string role, std::shared_ptr<api::event_hub> events);
   const std::string role_;
-  std::unique_ptr<api::event_hub> events_;
+  std::shared_ptr<api::event_hub> events_;
   std::unique_ptr<api::http_server> server_;
 };
 

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "base/log.hpp"
 #include "base/private_file.hpp"
 
 namespace cpns::cli {
@@ -105,6 +106,7 @@ result<secret_bytes> ask_twice() {
 }  // namespace
 
 int report(const error& e) {
+  log::flush();
   // The detail of a configuration's error begins with its place; the sentence of the code would only repeat it.
   const bool has_place = fault_of(e.code) == fault::config && !e.detail.empty();
   std::cerr << "cpns: " << (has_place ? e.detail : e.message()) << "\n";
@@ -112,11 +114,13 @@ int report(const error& e) {
 }
 
 int report_diagnostics(const std::vector<std::string>& lines) {
+  log::flush();
   for (const auto& line : lines) std::cerr << line << "\n";
   return exit_failed;
 }
 
 int interrupted(const std::string& outcome) {
+  log::flush();
   std::cerr << "cpns: interrupted, " << outcome << "\n";
   return exit_interrupted;
 }

@@ -14,7 +14,7 @@ namespace cpns::cli {
 
 enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2, exit_interrupted = 130 };
 
-/// Prints "cpns: ERROR" on standard error. Returns exit_usage for config_usage, else exit_failed.
+/// Prints "cpns: ERROR" on standard error, after the log lines of before. Returns exit_usage for config_usage, else exit_failed.
 int report(const error& e);
 /// Prints the diagnostics of a configuration on standard error, one per line. Returns exit_failed.
 int report_diagnostics(const std::vector<std::string>& lines);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/text.hpp"
 #include "config/reading.hpp"
 #include "config/values.hpp"
 
@@ -61,6 +62,18 @@ void check_written(const std::vector<named_path>& read, const std::vector<named_
   }
 }
 
+void check_log(const log_config& c, const report_fn& report) {
+  const std::vector<std::string_view> known(log::component_names.begin(), log::component_names.end());
+  for (const auto& [name, level] : c.components) {
+    if (log::is_component(name)) continue;
+    const auto meant = nearest(name, known);
+    report("log.components." + name, errc::config_unknown_key,
+           shown(name) + " is not a component of the log; " +
+               (meant ? "did you mean '" + std::string{*meant} + "'?"
+                      : "the components are " + log::component_list()));
+  }
+}
+
 template <class Config>
 std::vector<named_path> paths_of(const Config& c) {
   std::vector<named_path> out{{"protector.file", c.protector.file}};
@@ -95,6 +108,7 @@ void check_written(const Config& c, const report_fn& report) {
 void check(const server_config& c, const report_fn& report) {
   check_written(c, report);
   check_api(c.api, report);
+  check_log(c.log, report);
   check_store(c.store, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
     report("limits.jobs", errc::config_range,
@@ -109,6 +123,7 @@ void check(const server_config& c, const report_fn& report) {
 
 void check(const gateway_config& c, const report_fn& report) {
   check_written(c, report);
+  check_log(c.log, report);
   check_store(c.store, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
@@ -140,6 +155,7 @@ void check(const gateway_config& c, const report_fn& report) {
 
 void check(const pne_config& c, const report_fn& report) {
   check_written(c, report);
+  check_log(c.log, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
   if (c.devices.empty() && c.devices_file.empty())

@@ -142,9 +142,15 @@ void describe(V& v, log_config& c) {
   v("level", c.level,
     "Least severe level that is written. Debug lines are limited to a burst of 20000, then 100 per second.",
     rules{.reload = true});
-  v("components", c.components, "Levels of single components by name, for example `link: debug`.",
-    rules{.max = 64, .reload = true});
-  v("file", c.file, "File to which the log is written. Without it: standard error.", rules{.reload = true});
+  static const std::string of_components =
+      "Levels of single components, for example `store: debug`. Components: " + log::component_list() + ".";
+  v("components", c.components, of_components, rules{.max = 64, .reload = true});
+  v("file", c.file,
+    "File to which the log is written, created with its folders. If its name is moved to another file or "
+    "removed "
+    "(logrotate), the role opens the path again within a second of its next line. Without it: standard "
+    "error.",
+    rules{.reload = true});
 }
 
 template <class V>

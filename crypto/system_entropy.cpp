@@ -5,10 +5,12 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
 
+#include "base/log.hpp"
 #include "crypto/openssl_handles.hpp"
 #include "crypto/suite.hpp"
 
@@ -19,6 +21,7 @@ void out_of_crypto(std::string_view what) noexcept {
   char reason[256] = "no further reason";
   if (const unsigned long code = ERR_peek_last_error(); code != 0)
     ERR_error_string_n(code, reason, sizeof reason);
+  log::flush(std::chrono::milliseconds{200});
   std::fprintf(stderr, "cpns: the cryptographic library failed: %.*s (%s); the process ends\n",
                static_cast<int>(what.size()), what.data(), reason);
   std::abort();

@@ -141,7 +141,10 @@ class one_process final : public deployment {
   }
   std::vector<std::string> logs() const override { return {folder_ + "/demo.log"}; }
   std::string broken() override {
-    const auto why = [this](const char* what) { return with_last_error(what, folder_ + "/demo.log"); };
+    const auto why = [this](const char* what) {
+      log::flush();
+      return with_last_error(what, folder_ + "/demo.log");
+    };
     if (server_ && server_->role->failed()) return why("the server has failed");
     if (gateway_ && gateway_->role->failed()) return why("the gateway has failed");
     if (pne_ && pne_->failed()) return why("the PNEs have failed");
@@ -162,6 +165,7 @@ class one_process final : public deployment {
     pne_.reset();
     gateway_.reset();
     server_.reset();
+    log::flush();  // or the writer would make the file again, whose folder is removed next
     (void)log::configure({});
   }
 

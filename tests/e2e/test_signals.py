@@ -9,6 +9,7 @@ import tempfile
 import time
 import unittest
 
+from support.bad_disk import BadDiskCase
 from support.case import E2ECase
 from support.events import Events
 from support.home import poll
@@ -61,30 +62,22 @@ class Term(E2ECase):
         self.assertEqual(home.events.find(event="raw"), [])
 
 
-class SecondSignal(E2ECase):
-    """A role whose log goes into a full pipe blocks at the next line that it logs, wherever that is."""
+class SecondSignal(BadDiskCase):
+    """A role whose disk hangs: it waits for the removal of its ready file, at its start (one that a killed role left) and at its end."""
     TERM = 1 << (signal.SIGTERM - 1)
 
-    def spawn(self, home, name: str, full=False):
-        read, write = os.pipe()
-        if full:
-            self.fill(write)
-        child = subprocess.Popen([cpns_binary(), name, "--config", f"{name}.yaml"], stdin=subprocess.DEVNULL, stderr=write,
-                                 cwd=home.folder)
-        self.addCleanup(lambda: (child.kill(), child.wait(), os.close(read), os.close(write)))
-        return child, read, write
-
-    def fill(self, pipe: int):
-        own = os.open(f"/proc/self/fd/{pipe}", os.O_WRONLY | os.O_NONBLOCK)  # the role's end stays blocking
-        try:
-            for size in (4096, 1):
-                try:
-                    while True:
-                        os.write(own, bytes(size))
-                except BlockingIOError:
-                    continue
-        finally:
-            os.close(own)
+    def spawn(self, name: str, hangs_at_start: bool):
+        home = self.place(name)
+        ready = home.folder / f"{name}.ready"
+        getattr(home, name)["ready_file"] = ready.name
+        home.write()
+        if hangs_at_start:
+            ready.write_text("left by a killed role\npid 1\n")
+            self.hang(ready)
+        child = subprocess.Popen([cpns_binary(), name, "--config", f"{name}.yaml"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                 cwd=home.folder, env={**os.environ, **home.role(name).env})
+        self.addCleanup(lambda: (child.kill(), child.wait()))
+        return child, ready
 
     def signals(self, child, kind: str) -> int:
         for line in pathlib.Path(f"/proc/{child.pid}/status").read_text().splitlines():
@@ -100,22 +93,18 @@ class SecondSignal(E2ECase):
         self.assertEqual(child.wait(10), 1)
 
     def test_ends_each_role_while_it_starts(self):
-        home = self.home(devices=1)
         for name in ROLES:
             with self.subTest(name):
-                child, _, _ = self.spawn(home, name, full=True)
-                poll(lambda: self.signals(child, "SigBlk") & self.TERM, what="signals are served")
+                child, _ = self.spawn(name, hangs_at_start=True)
+                poll(lambda of=child: self.signals(of, "SigBlk") & self.TERM, what="signals are served")
                 self.ends_at_the_second_one(child)
 
     def test_ends_each_role_while_it_ends(self):
-        home = self.home(devices=1)
         for name in ROLES:
             with self.subTest(name):
-                child, read, write = self.spawn(home, name)
-                said = b""
-                while b'"event":"ready"' not in said:
-                    said += os.read(read, 4096)
-                self.fill(write)
+                child, ready = self.spawn(name, hangs_at_start=False)
+                poll(ready.exists, what="the role is ready")
+                self.hang(ready)
                 self.ends_at_the_second_one(child)
 
 

@@ -4,8 +4,8 @@
      CALLS ERRNO TEXT [once]
 
    CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev, and calls that create, rename or remove
-   files) or "all" of them; ERRNO is a number; TEXT is a part of the affected paths. With "once" the file is removed
-   after the first failure. Only regular files and folders are affected; reads never fail. */
+   files) or "all" of them; ERRNO is a number, or 0 for a call that never returns; TEXT is a part of the affected
+   paths. With "once" the file is removed after the first failure. Only regular files and folders are affected; reads never fail. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -46,6 +46,7 @@ static int fails(int call, const char* path) {
   if (file == NULL || !read_script(file, &s) || (s.calls & call) == 0 || strstr(path, s.text) == NULL)
     return 0;
   if (s.once) syscall(SYS_unlinkat, AT_FDCWD, file, 0);
+  while (s.number == 0) pause();
   errno = s.number;
   return 1;
 }

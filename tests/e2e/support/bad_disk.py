@@ -26,6 +26,12 @@ class BadDiskCase(E2ECase):
         fresh.write_text(f"{calls} {number} {home.folder}/state/{role}{' once' if once else ''}\n")
         fresh.rename(self.script)
 
+    def hang(self, file: pathlib.Path):
+        """From now on no call that writes, creates or removes `file` returns."""
+        fresh = self.script.with_suffix(".new")
+        fresh.write_text(f"write 0 {file.name}\n")
+        fresh.rename(self.script)
+
     def end_well(self, home, account):
         account.take()
         account.all_keyed()

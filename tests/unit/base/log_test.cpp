@@ -1,12 +1,12 @@
 #include "base/log.hpp"
 
 #include <gmock/gmock.h>
-#include <stdlib.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <thread>
+
+#include "log_fixture.hpp"
 
 namespace cpns::log {
 namespace {
@@ -14,30 +14,7 @@ namespace {
 using testing::HasSubstr;
 using testing::MatchesRegex;
 
-struct log_lines : testing::Test {
-  std::string folder = [] {
-    std::string pattern = testing::TempDir() + "cpns-log-XXXXXX";
-    EXPECT_NE(::mkdtemp(pattern.data()), nullptr);
-    return pattern;
-  }();
-  settings s = [this] {
-    settings out;
-    out.file = folder + "/log";
-    return out;
-  }();
-
-  ~log_lines() override {
-    (void)configure({});
-    std::error_code ignored;
-    std::filesystem::remove_all(folder, ignored);
-  }
-  [[nodiscard]] std::vector<std::string> lines() const {
-    std::ifstream in{s.file, std::ios::binary};
-    std::vector<std::string> out;
-    for (std::string line; std::getline(in, line);) out.push_back(line);
-    return out;
-  }
-};
+class log_lines : public log_test {};
 
 TEST_F(log_lines, have_time_level_component_event_and_fields) {
   ASSERT_TRUE(configure(s));
@@ -115,15 +92,15 @@ TEST_F(log_lines, quote_a_field_that_looks_like_two) {
 
 TEST_F(log_lines, follow_the_threshold_of_their_component) {
   s.threshold = level::warn;
-  s.components["crypto"] = level::debug;
+  s.components["store"] = level::debug;
   s.components["radio"] = level::off;
   ASSERT_TRUE(configure(s));
-  debug("crypto", "e", "kept");
+  debug("store", "e", "kept");
   info("server", "e", "dropped");
   error("server", "e", "kept");
   error("radio", "e", "dropped");
   EXPECT_EQ(lines().size(), 2u);
-  EXPECT_TRUE(enabled(level::debug, "crypto"));
+  EXPECT_TRUE(enabled(level::debug, "store"));
   EXPECT_FALSE(enabled(level::info, "server"));
   EXPECT_FALSE(enabled(level::error, "radio"));
 }
@@ -133,7 +110,7 @@ TEST_F(log_lines, are_whole_when_threads_write_at_once) {
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t)
     threads.emplace_back([] {
-      for (int i = 0; i < 100; ++i) info("test", "line", "from a thread", {{"end", "here"}});
+      for (int i = 0; i < 100; ++i) info("server", "line", "from a thread", {{"end", "here"}});
     });
   for (auto& t : threads) t.join();
   const auto written = lines();
@@ -148,6 +125,64 @@ TEST_F(log_lines, need_a_file_that_can_be_opened) {
   const auto out = configure(s);
   ASSERT_FALSE(out);
   EXPECT_EQ(out.error().code, errc::config_file);
+}
+
+TEST_F(log_lines, follow_a_level_that_is_set_at_run_time_until_the_log_is_configured_again) {
+  s.components["radio"] = level::off;
+  ASSERT_TRUE(configure(s));
+  ASSERT_TRUE(set_level("store", level::debug));
+  ASSERT_TRUE(set_level("radio", level::warn));
+  debug("store", "e", "kept 1");
+  debug("server", "e", "below");
+  warn("radio", "e", "kept 2");
+  EXPECT_EQ(level_of("store"), level::debug);
+  EXPECT_EQ(level_of("server"), level::info);
+  EXPECT_TRUE(enabled(level::debug, "store"));
+  EXPECT_EQ(levels().threshold, level::info);
+  EXPECT_EQ(levels().components,
+            (std::map<std::string, level, std::less<>>{{"radio", level::warn}, {"store", level::debug}}));
+
+  ASSERT_TRUE(set_level({}, level::error));
+  warn("server", "e", "below");
+  warn("radio", "e", "kept 3");
+  EXPECT_EQ(level_of("server"), level::error);
+
+  ASSERT_TRUE(set_level("store", std::nullopt));
+  EXPECT_EQ(level_of("store"), level::error);
+  ASSERT_TRUE(set_level("store", std::nullopt)) << "it has none already";
+
+  ASSERT_TRUE(configure(s));
+  EXPECT_EQ(levels().threshold, level::info);
+  EXPECT_EQ(levels().components, s.components);
+  info("server", "e", "kept 4");
+  debug("store", "e", "below");
+  EXPECT_EQ(texts(), (std::vector<std::string>{"kept 1", "kept 2", "kept 3", "kept 4"}));
+}
+
+TEST_F(log_lines, follow_the_configured_levels_after_a_reset) {
+  s.components["pne"] = level::warn;
+  ASSERT_TRUE(configure(s));
+  ASSERT_TRUE(set_level({}, level::debug));
+  ASSERT_TRUE(set_level("pne", level::debug));
+  ASSERT_TRUE(set_level("store", level::off));
+  reset_levels();
+  EXPECT_EQ(levels().threshold, level::info);
+  EXPECT_EQ(levels().components, s.components);
+  debug("server", "e", "below");
+  info("store", "e", "kept");
+  EXPECT_EQ(texts(), std::vector<std::string>{"kept"});
+}
+
+TEST(log_levels, belong_to_components_that_exist) {
+  const auto unknown = set_level("stroe", level::debug);
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().code, errc::state_unknown);
+  EXPECT_THAT(unknown.error().detail, HasSubstr("stroe"));
+  EXPECT_THAT(unknown.error().detail, HasSubstr("actors, assignment, audit"));
+  EXPECT_EQ(set_level({}, std::nullopt).error().code, errc::config_range);
+  for (const auto name : component_names) EXPECT_TRUE(set_level(name, level::info)) << name;
+  reset_levels();
+  EXPECT_TRUE(std::is_sorted(component_names.begin(), component_names.end()));
 }
 
 TEST(log_level, is_parsed_from_its_name) {

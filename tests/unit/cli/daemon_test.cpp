@@ -5,6 +5,10 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <array>
+#include <exception>
+
+#include "base/log.hpp"
 #include "temp_folder.hpp"
 
 namespace cpns::cli {
@@ -24,6 +28,39 @@ TEST(signal_watch_death, ends_a_hanging_process_at_the_second_signal) {
   testing::GTEST_FLAG(death_test_style) = "threadsafe";
   EXPECT_EXIT(two_signals(SIGTERM, SIGTERM), testing::ExitedWithCode(1), "a second signal: ending at once");
   EXPECT_EXIT(two_signals(SIGINT, SIGTERM), testing::ExitedWithCode(1), "a second signal");
+}
+
+/// With the log of a role: written by a thread of its own.
+[[noreturn]] void two_signals_with_a_queued_log() {
+  if (!log::configure({})) _exit(7);
+  for (int i = 0; i < 100; ++i) log::info("server", "busy", "the role works");
+  two_signals(SIGTERM, SIGTERM);
+}
+
+/// And with a log that nobody reads.
+[[noreturn]] void two_signals_with_a_stuck_log() {
+  std::array<int, 2> ends{};
+  if (::pipe(ends.data()) != 0 || ::dup2(ends[1], STDERR_FILENO) < 0 || !log::configure({})) _exit(7);
+  for (int i = 0; i < 100; ++i) log::info("server", "busy", std::string(1000, 'x'));
+  two_signals(SIGTERM, SIGTERM);
+}
+
+TEST(signal_watch_death, writes_the_log_before_it_ends_the_process_at_once) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_EXIT(two_signals_with_a_queued_log(), testing::ExitedWithCode(1), "a second signal: ending at once");
+  EXPECT_EXIT(two_signals_with_a_stuck_log(), testing::ExitedWithCode(1), "");
+}
+
+TEST(terminate_death, writes_the_log_first) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";
+  EXPECT_EXIT(
+      {
+        if (!log::configure({})) _exit(7);
+        write_log_before_terminate();
+        log::info("server", "busy", "the last words");
+        std::terminate();
+      },
+      testing::KilledBySignal(SIGABRT), "the last words\n.*terminate called");
 }
 
 TEST(signal_watch_death, ends_the_process_at_the_first_signal_when_the_role_ends_by_itself) {

@@ -58,7 +58,7 @@ transports:
 validation: {policy: list, allow: ["urn:dev:mac:*", "urn:dev:mac:0024befffe804ff1"], min_rssi: -70}
 rekey: {interval: 90s}
 lowest_suite: 1
-log: {format: json, level: warn, components: {link: debug}}
+log: {format: json, level: warn, components: {store: debug}}
 )",
                                "/e/gw.yaml", no_environment);
   ASSERT_TRUE(c) << why(c.error());
@@ -80,7 +80,7 @@ log: {format: json, level: warn, components: {link: debug}}
   const auto log = c->log.settings();
   EXPECT_EQ(log.form, log::format::json);
   EXPECT_EQ(log.threshold, log::level::warn);
-  EXPECT_EQ(log.components.at("link"), log::level::debug);
+  EXPECT_EQ(log.components.at("store"), log::level::debug);
 }
 
 TEST(loader, accepts_the_word_for_no_value) {
@@ -150,7 +150,7 @@ TEST(reload, reports_each_change_and_whether_a_running_role_can_apply_it) {
   auto after = before;
   EXPECT_TRUE(differences(before, after).empty());
   after.log.level = log::level::debug;
-  after.log.components["link"] = log::level::off;
+  after.log.components["store"] = log::level::off;
   after.listen.port = 1;
   after.keys.rekey = 1h;
   std::map<std::string, bool> changed;

@@ -39,6 +39,11 @@ TEST(diagnostics, name_an_unknown_key_and_the_nearest_known_one) {
   EXPECT_EQ(printed("keys: {set_sise: 4}"),
             lines{"s.yaml:2:8: 'set_sise' is not a key of 'keys'; did you mean 'set_size'?"});
   EXPECT_EQ(printed("colour: blue"), lines{"s.yaml:2:1: 'colour' is not a key here"});
+  EXPECT_EQ(printed("log: {components: {sever: debug}}"),
+            lines{"s.yaml:2:27: 'sever' is not a component of the log; did you mean 'server'?"});
+  EXPECT_EQ(printed("log: {components: {crypto: debug}}"),
+            lines{"s.yaml:2:28: 'crypto' is not a component of the log; the components are " +
+                  log::component_list()});
 }
 
 TEST(diagnostics, name_the_wanted_type_when_a_value_has_another) {
@@ -68,8 +73,8 @@ TEST(diagnostics, name_the_wanted_type_when_a_value_has_another) {
   EXPECT_EQ(printed("listen: 7443"), lines{"s.yaml:2:9: 'listen': '7443' is not an address: the port is "
                                            "missing; write host:port or [IPv6]:port"});
   EXPECT_EQ(
-      printed("log: {components: {link: loud}}"),
-      lines{"s.yaml:2:26: 'log.components.link' must be one of debug, info, warn, error, off, not 'loud'"});
+      printed("log: {components: {store: loud}}"),
+      lines{"s.yaml:2:27: 'log.components.store' must be one of debug, info, warn, error, off, not 'loud'"});
   EXPECT_EQ(printed("temporary_key_release: derive"),
             lines{"s.yaml:2:24: 'temporary_key_release' must be one of derived, literal, not 'derive'; did "
                   "you mean 'derived'?"});

@@ -31,6 +31,7 @@ class captured_log {
   ~captured_log() {
     log::settings quiet;
     quiet.threshold = log::level::off;
+    log::flush();
     EXPECT_TRUE(log::configure(quiet).has_value());
     std::filesystem::remove(file_);
   }
@@ -38,6 +39,7 @@ class captured_log {
   captured_log& operator=(const captured_log&) = delete;
 
   [[nodiscard]] std::string text() const {
+    log::flush();
     std::ifstream in{file_};
     std::stringstream out;
     out << in.rdbuf();
