@@ -108,6 +108,7 @@ std::vector<route> common_routes(common_parts parts) {
     out.push_back({.verb = verb::get, .path = "/v1/config", .handle = [p](const request&) -> outcome {
                      return json_response(p->configuration());
                    }});
+  add_log_routes(out);
   out.push_back(
       {.verb = verb::get, .path = "/v1/events", .handle = [p](const request& r) { return events(*p, r); }});
   return out;
