@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "config/schema.hpp"
+#include "storage/key_change.hpp"
 #include "storage/key_protector.hpp"
 
 namespace cpns::actors {
@@ -36,6 +37,8 @@ class pne_role {
   status command(const std::string& what, const std::string& entity);
   /// One JSON object per device. [thread-safe]
   boost::json::array list();
+  /// Changes the key-encryption key of the key files while the devices use them. [thread-safe]
+  storage::key_changer& keys();
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
   /// The role cannot continue: a radio failed, or no key file is readable. [thread-safe]
