@@ -148,9 +148,9 @@ gateway_role::~gateway_role() { drain(); }
 result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c,
                                                           storage::sealed_store& store) {
   const auto& suite = crypto::openssl_suite();
-  CPNS_TRY(auto tls, crypto::tls_source::for_client(
-                         std::string{gateway_component},
-                         {c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
+  CPNS_TRY(auto tls, crypto::tls_source::for_client(std::string{gateway_component},
+                                                    {c.tls.ca.string(), c.tls.certificate.string(),
+                                                     c.tls.key.string(), c.tls.crl.string()}));
   CPNS_TRY(const auto own_name, tls->uri());
 
   auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
@@ -203,6 +203,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   // A connection may last for weeks, and without one the files would be read only when it ends.
   up.look = [tls] { tls->look(); };
   up.look_every = crypto::tls_source::reads_every;
+  up.revoked = [tls](const ssl_st* ssl) { return tls->revoked(ssl); };
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
         std::move(up), [tls] { return tls->context(); }, *m.from_uplink);
