@@ -277,9 +277,29 @@ std::string gateway_role::control(const std::string& request) {
 
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->tls->read_again();
+  caf::anon_send(impl_->link, link_reload{c.user_password_file});
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
+}
+
+result<password_outcome> gateway_role::change_password(secret_bytes password) {
+  // Two answers of the server, the derivation, and the disk.
+  constexpr seconds longest{45};
+  caf::scoped_actor self{impl_->runtime->system()};
+  result<password_outcome> out =
+      fail(errc::peer_timeout, "not known to be done: the gateway did not answer in time");
+  self->request(impl_->link, longest,
+                link_new_password{std::make_shared<const secret_bytes>(std::move(password))})
+      .receive(
+          [&out](const link_password_answer& a) {
+            if (a.outcome)
+              out = password_outcome{a.unchanged};
+            else
+              out = fail(a.outcome.error());
+          },
+          [](const caf::error&) {});
+  return out;
 }
 
 void gateway_role::drain() {

@@ -5,7 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "actors/pn_gw/password_change.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "config/schema.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -23,6 +25,11 @@ class gateway_role {
   /// Answers one request line of `cpns pnes` with one line of JSON: {"do":"list"}, {"do":"show","entity":...},
   /// approve, reject, update (with entity), radios, stats. [thread-safe]
   std::string control(const std::string& request);
+  /// Gives the gateway the new password of its user, and returns when the server has accepted a proof with it and its
+  /// ClientKey is durable. Until then, and after an error, the former one is in use; errors as of password_change::set.
+  /// Requests in flight go on: one that the server refuses because of the former password is signed and sent again.
+  /// Blocks for at most 45 s. Not after drain(). [thread-safe]
+  result<password_outcome> change_password(secret_bytes password);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
   /// Applies the settings that may change while the role runs. Not concurrently with itself.
