@@ -116,7 +116,7 @@ void password_change::challenged(const link_state& s, const user_challenge_answe
   const auto password = std::exchange(password_, {});
   auto made = derive_credentials(user_, challenge, password, written_);
   if (!made) return undecided(s, std::move(made).error());
-  if (s.in_use && s.in_use->salt == made->salt && s.in_use->iterations == made->iterations &&
+  if (s.in_use && !s.refused && s.in_use->salt == made->salt && s.in_use->iterations == made->iterations &&
       s.in_use->client_key == made->client_key) {
     const auto done = end();
     if (s.in_use->password_time != made->password_time) {

@@ -238,6 +238,8 @@ TEST(pn_gw_password, of_an_operator_ends_the_refusal_of_the_former_one) {
   g.p.radio.link_up(h);
   g.p.advance(seconds{2});
   EXPECT_EQ(g.logged("user-refused"), 1u);
+  const auto former = by_operator(g.p, "correct horse");
+  EXPECT_FALSE(former.outcome) << "it is the one in use, but the server rejects it";
   const auto answer = by_operator(g.p, "battery staple");
   EXPECT_TRUE(answer.outcome) << answer.outcome.error().message();
   EXPECT_TRUE(g.p.advance_until([&] { return h.key().has_value(); }, seconds{5}));
