@@ -184,6 +184,13 @@ config::diagnostics check_radio(const config::transport_config& t,
   return out;
 }
 
+status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                 plugins::transport_role as) {
+  auto probed = plugins::probe_transport(spec_of(t, plugin_dirs, as));
+  if (probed) return {};
+  return fail(probed.error().code, probed.error().detail);
+}
+
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
            plugins::transport_role as, plugins::transport_listener& listener, const std::string& component) {

@@ -83,6 +83,11 @@ radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string comp
 config::diagnostics check_radio(const config::transport_config& t,
                                 const std::vector<config::path>& plugin_dirs, plugins::transport_role as);
 
+/// Opens the radio and closes it again in a child process, as a role opens it at its start. plugin_failed if a
+/// resource of this machine is missing (an adapter, an address); the role would wait for it.
+status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
+                 plugins::transport_role as);
+
 /// Checks the parameters, then opens the plugin in its own process, or probes it in a child process and opens
 /// it here. If a resource is missing (an address, an adapter), the transport has no links until it appears. The
 /// error names the place in the file, or the transport if it has none. Logs success and failures under

@@ -5,6 +5,7 @@
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/issuing.hpp"
+#include "cli/revoking.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -49,11 +50,85 @@ int run_issue(ca_options& o, bool with_days) {
   return exit_done;
 }
 
+struct revoking {
+  revoke_options revoke;
+  std::string ca = "tls", certificate;
+  unsigned days = 0;
+  bool renew = false, json = false;
+};
+
+void print(const revoke_outcome& r, bool json) {
+  const auto ends = utc_text(unix_seconds(r.to));
+  if (json) {
+    boost::json::object out{{"crl", r.crl.string()}, {"revoked", r.revoked}, {"valid_until", ends}};
+    if (!r.serial.empty()) {
+      out["serial"] = r.serial;
+      out["already"] = r.already;
+    }
+    if (!r.name.empty()) out["uri"] = r.name;
+    std::cout << boost::json::serialize(out) << "\n";
+    return;
+  }
+  if (!r.serial.empty())
+    std::cout << (r.already ? "already revoked   " : "revoked           ") << r.serial
+              << (r.name.empty() ? "" : " " + r.name) << "\n";
+  std::cout << "list              " << r.crl.string() << ", " << r.revoked
+            << (r.revoked == 1 ? " certificate" : " certificates") << "\nvalid until       " << ends << "\n";
+}
+
+int run_revoke(revoking& o, bool with_days) {
+  const bool named = !o.revoke.name.empty() || !o.certificate.empty() || !o.revoke.serial.empty();
+  if (named == o.renew)
+    return report(
+        {errc::config_usage, "name a certificate (NAME, --certificate or --serial), or --renew alone"});
+  o.revoke.ca = o.ca;
+  o.revoke.certificate = o.certificate;
+  if (with_days) o.revoke.days = o.days;
+  block_signals();
+  const auto done = revoke_certificate(o.revoke);
+  if (!done) return report(done.error());
+  print(*done, o.json);
+  return exit_done;
+}
+
+void add_revoke(CLI::App& ca, int& code) {
+  const auto o = std::make_shared<revoking>();
+  auto* c =
+      ca.add_subcommand("revoke", "Add a certificate to the revocation list ca.crl, or write the list again");
+  c->add_option("NAME", o->revoke.name, "The certificate NAME.pem in the folder of the CA");
+  c->add_option("--certificate", o->certificate, "The certificate's file, if it is elsewhere");
+  c->add_option("--serial", o->revoke.serial, "The serial number in hexadecimal, if no file of it is left");
+  c->add_flag("--renew", o->renew, "Revoke nothing, and write the list again with new dates");
+  c->add_option("--ca", o->ca, "The folder of the CA, with ca.pem and ca.key")->capture_default_str();
+  auto* days =
+      c->add_option("--days", o->days,
+                    "Days until the list ends; default: 365, or until the CA ends if that is earlier")
+          ->check(CLI::Range(1, 3650));
+  c->add_flag("--json", o->json, "Print the list, the serial number and the end as JSON");
+  c->footer(
+      R"(Servers and gateways refuse the certificates in the file of `tls.crl`, which they read again once a
+minute and at SIGHUP. A server also ends the connections of a certificate that was revoked meanwhile.
+Copy ca.crl to every machine that has a copy of it.
+
+NAME.pem is the newest certificate of that name: with `cpns ca issue --replace` revoke the old one first,
+or by its serial number, which the server logs with gateway-connected.
+
+Exit codes: 0 the list was written, 1 nothing was written, 2 invalid command line.
+
+Examples:
+  cpns ca revoke hall --ca trial/tls
+  cpns ca revoke --serial 4F2AB1C09D4471E5A0C2B3D4E5F60718 --ca trial/tls
+  cpns ca revoke --renew --days 30 --ca trial/tls --json)");
+  c->callback([o, days, &code] { code = run_revoke(*o, days->count() > 0); });
+}
+
 }  // namespace
 
 void add_ca(CLI::App& app, int& code) {
-  auto* ca = app.add_subcommand("ca", "Issue certificates from the development CA that cpns init makes");
+  auto* ca =
+      app.add_subcommand("ca", "Issue and revoke certificates of the development CA that cpns init makes");
   ca->require_subcommand(1);
+  add_revoke(*ca, code);
   const auto o = std::make_shared<ca_options>();
 
   auto* c = ca->add_subcommand("issue", "Make a certificate for a gateway, a server or an administrator");

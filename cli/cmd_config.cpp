@@ -21,12 +21,13 @@ namespace {
 namespace fs = std::filesystem;
 
 crypto::tls_files files_of(const config::tls_files& c) {
-  return {c.ca.string(), c.certificate.string(), c.key.string()};
+  return {c.ca.string(), c.certificate.string(), c.key.string(), c.crl.string()};
 }
 
 const char* key_of(const crypto::tls_file_fault& f) {
   return f.file == &crypto::tls_files::ca            ? "tls.ca"
          : f.file == &crypto::tls_files::certificate ? "tls.certificate"
+         : f.file == &crypto::tls_files::crl         ? "tls.crl"
                                                      : "tls.key";
 }
 

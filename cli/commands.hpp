@@ -34,6 +34,11 @@ using radio_check = std::function<config::diagnostics(
     const config::transport_config&, const std::vector<config::path>& plugin_dirs, config::role_kind)>;
 void add_config(CLI::App& app, int& code, const radio_check& radio);
 
+namespace doctor {
+struct tools;
+}
+void add_doctor(CLI::App& app, int& code, const doctor::tools& with);
+
 /// Reads the files that a configuration names as its role would, so that their errors show before its start, each
 /// with the place of its key. Writes nothing, keeps no secret. Ignores faults that may pass: the dates of
 /// certificates, a user_password_file that is removed after enrolment.

@@ -129,33 +129,6 @@ status check_options(const issue_options& o) {
   return {};
 }
 
-struct open_ca {
-  crypto::identity id;
-  crypto::validity dates;
-};
-
-result<open_ca> open_ca_in(const fs::path& folder, time_point now) {
-  const auto refuse = [&](errc code, const std::string& why) {
-    return fail(code, "the CA in " + folder.string() + ": " + why);
-  };
-  const auto advice = "; --ca names a folder with ca.pem and ca.key, such as tls/ of cpns init";
-  const auto certificate = read_private_file(folder / "ca.pem", pem_max, readers::anybody);
-  if (!certificate) return refuse(errc::config_file, certificate.error().detail + advice);
-  auto key = read_private_file(folder / "ca.key", pem_max);
-  if (!key) return refuse(errc::config_file, key.error().detail + advice);
-  open_ca out{{std::string{as_text(certificate->expose())}, std::move(*key)}, {}};
-  const auto dates = crypto::validity_of_ca(out.id);
-  if (!dates) return refuse(dates.error().code, dates.error().detail + advice);
-  out.dates = *dates;
-  if (out.dates.to <= now)
-    return refuse(errc::crypto_certificate, "it expired on " + utc_text(unix_seconds(out.dates.to)) +
-                                                "; make a new one, for example with cpns init");
-  if (out.dates.from > now)
-    return refuse(errc::crypto_certificate,
-                  "it is not valid before " + utc_text(unix_seconds(out.dates.from)) + "; check the clock");
-  return out;
-}
-
 result<time_point> end_of(const issue_options& o, const crypto::validity& ca, time_point now) {
   const auto end = now + std::chrono::days{o.days.value_or(certificate_days)};
   if (end <= ca.to) return end;
@@ -222,6 +195,28 @@ status write_together(const std::vector<new_file>& files, bool replace,
   }
   for (const auto& file : all) file->keep();
   return {};
+}
+
+result<open_ca> open_ca_in(const fs::path& folder, time_point now) {
+  const auto refuse = [&](errc code, const std::string& why) {
+    return fail(code, "the CA in " + folder.string() + ": " + why);
+  };
+  const auto advice = "; --ca names a folder with ca.pem and ca.key, such as tls/ of cpns init";
+  const auto certificate = read_private_file(folder / "ca.pem", pem_max, readers::anybody);
+  if (!certificate) return refuse(errc::config_file, certificate.error().detail + advice);
+  auto key = read_private_file(folder / "ca.key", pem_max);
+  if (!key) return refuse(errc::config_file, key.error().detail + advice);
+  open_ca out{{std::string{as_text(certificate->expose())}, std::move(*key)}, {}};
+  const auto dates = crypto::validity_of_ca(out.id);
+  if (!dates) return refuse(dates.error().code, dates.error().detail + advice);
+  out.dates = *dates;
+  if (out.dates.to <= now)
+    return refuse(errc::crypto_certificate, "it expired on " + utc_text(unix_seconds(out.dates.to)) +
+                                                "; make a new one, for example with cpns init");
+  if (out.dates.from > now)
+    return refuse(errc::crypto_certificate,
+                  "it is not valid before " + utc_text(unix_seconds(out.dates.from)) + "; check the clock");
+  return out;
 }
 
 result<issued_files> issue_certificate(const issue_options& o, time_point now) {

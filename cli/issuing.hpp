@@ -13,6 +13,7 @@
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "crypto/pki.hpp"
 
 namespace cpns::cli {
 
@@ -43,6 +44,15 @@ struct issued_files {
 /// config_file, state_exists, crypto_certificate (the CA cannot issue, or the CSR cannot be used), crypto_weak (the
 /// key of the CSR).
 result<issued_files> issue_certificate(const issue_options& options, time_point now = now_wall());
+
+/// The development CA in a folder.
+struct open_ca {
+  crypto::identity id;
+  crypto::validity dates;
+};
+/// ca.pem and ca.key in `folder`. config_file, or crypto_certificate if they are not those of a CA that is valid at
+/// `now`.
+result<open_ca> open_ca_in(const std::filesystem::path& folder, time_point now);
 
 struct new_file {
   std::filesystem::path path;

@@ -3,6 +3,7 @@
 #include "actors/radio.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
+#include "cli/doctor/doctor.hpp"
 #include "cli/transport_check.hpp"
 #include "plugins/conformance/runner.hpp"
 #include "plugins/host/loader.hpp"
@@ -30,10 +31,17 @@ int main(int argc, char** argv) {
        {cli::add_demo, cli::add_init, cli::add_server, cli::add_gateway, cli::add_pne, cli::add_pnes,
         cli::add_ca, cli::add_user, cli::add_device, cli::add_entity, cli::add_store, cli::add_transport})
     add(app, code);
-  cli::add_config(app, code, [](const auto& t, const auto& dirs, config::role_kind role) {
+  const auto side_of = [](config::role_kind role) {
     using enum plugins::transport_role;
-    return actors::check_radio(t, dirs, role == config::role_kind::gateway ? central : peripheral);
-  });
+    return role == config::role_kind::gateway ? central : peripheral;
+  };
+  const cli::radio_check check = [side_of](const auto& t, const auto& dirs, config::role_kind role) {
+    return actors::check_radio(t, dirs, side_of(role));
+  };
+  cli::add_config(app, code, check);
+  cli::add_doctor(app, code, {check, [side_of](const auto& t, const auto& dirs, config::role_kind role) {
+                                return actors::try_radio(t, dirs, side_of(role));
+                              }});
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -1,20 +1,14 @@
 #include "cli/rewrap.hpp"
 
-#include <sys/stat.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "actors/key_source.hpp"
 #include "actors/pne/key_files.hpp"
-#include "base/private_file.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
-#include "crypto/suite.hpp"
 #include "storage/file.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/secret_file.hpp"
@@ -23,8 +17,6 @@ namespace cpns::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::size_t key_file_max = 256;
 
 /// The data keys of a stopped role, locked against its start.
 struct role_keys {
@@ -36,13 +28,6 @@ struct role_keys {
 bool is_there(const fs::path& p) {
   std::error_code ec;
   return fs::exists(fs::symlink_status(p, ec));
-}
-
-tl::unexpected<error> nothing_to_rewrap(const std::string& place) {
-  return fail(errc::state_unknown,
-              "a data key in " + place +
-                  ": the role makes it at its first start, so there is nothing to rewrap; to use another "
-                  "protector, change the configuration");
 }
 
 tl::unexpected<error> running(const std::string& place, std::string_view role) {
@@ -59,13 +44,10 @@ result<T> unless_running(result<T> r, const std::string& place, std::string_view
 }
 
 result<role_keys> keys_of(const config::store_config& c, std::string_view role) {
-  if (c.kind == config::store_kind::memory)
-    return fail(errc::config_usage,
-                "this role keeps its store in memory, so no data key is on the disk; with store.kind rocksdb "
-                "there would be one");
+  if (c.kind == config::store_kind::memory) return role_keys{};  // refused by the changer
   // Opening would create a store.
   std::error_code ec;
-  if (!is_there(c.path) || fs::is_empty(c.path, ec)) return nothing_to_rewrap(c.path.string());
+  if (!is_there(c.path) || fs::is_empty(c.path, ec)) return storage::nothing_to_rewrap(c.path.string());
   role_keys out;
   CPNS_TRY(out.store, unless_running(open_raw_store(c), c.path.string(), role));
   out.places.push_back(storage::data_key_of(*out.store, c.path.string()));
@@ -126,137 +108,28 @@ result<subject> load(const fs::path& file) {
   return out;
 }
 
-class rewrapping {
- public:
-  rewrapping(const rewrap_options& o, subject s) : options_(o), subject_(std::move(s)) {
-    out_.role = subject_.role;
-    out_.place = subject_.place;
-    out_.before = out_.now = subject_.protector;
-    out_.old_key = subject_.protector.file;
-  }
-
-  result<rewrap_outcome> to_another_file() {
-    const bool passphrase = options_.new_file.empty();
-    out_.now = {
-        passphrase ? config::protector_kind::passphrase : config::protector_kind::file,
-        fs::absolute(passphrase ? options_.new_passphrase_file : options_.new_file).lexically_normal()};
-    if (const auto next = next_key_file(subject_.protector); is_there(next))
-      return fail(errc::state_conflict, next.string() +
-                                            " exists: `cpns store rewrap --in-place` was interrupted; repeat "
-                                            "it to finish it, then run this command again");
-    CPNS_CHECK(rewrap(out_.now));
-    return std::move(out_);
-  }
-
-  result<rewrap_outcome> in_place() {
-    const auto& file = subject_.protector.file;
-    if (subject_.protector.kind != config::protector_kind::file)
-      return fail(errc::config_usage,
-                  "--in-place makes a new key file, but protector.kind is passphrase; use "
-                  "--new-passphrase-file or --new-file");
-    CPNS_CHECK(check_replaceable(file));
-    auto kept = file;
-    kept += ".old";
-    CPNS_CHECK(check_kept(file, kept));
-    const auto next = next_key_file(subject_.protector);
-    CPNS_CHECK(rewrap({config::protector_kind::file, next}));
-    CPNS_CHECK(keep(file, kept));
-    out_.old_key = kept;
-    std::error_code ec;
-    fs::rename(next, file, ec);
-    if (ec)
-      return fail(errc::config_file, "cannot rename " + next.string() + " to " + file.string() + ": " +
-                                         ec.message() + "; repeat the command, until then the " +
-                                         std::string(config::word_of(subject_.role)) + " cannot start");
-    CPNS_CHECK(storage::sync_folder(file.parent_path()));
-    reached(rewrap_step::renamed);
-    return std::move(out_);
-  }
-
- private:
-  void reached(rewrap_step s) const {
-    if (options_.at) options_.at(s);
-  }
-
-  /// Steps 1 and 2.
-  status rewrap(const config::protector_config& to_config) {
-    CPNS_TRY(const auto from, open_protector(subject_.protector));
-    CPNS_TRY(keys_, subject_.open());
-    if (to_config.kind == config::protector_kind::file && !is_there(to_config.file)) {
-      // A wrong key must not leave a new key file behind.
-      CPNS_TRY(const auto found, storage::check_keys(keys_.places, *from));
-      if (found == 0) return nothing_to_rewrap(subject_.place);
-      CPNS_CHECK(storage::create_key_file(to_config.file, crypto::system_entropy()));
-      out_.key_made = true;
-      reached(rewrap_step::key_made);
-    }
-    CPNS_TRY(const auto to, open_protector(to_config));
-    CPNS_TRY(out_.keys, storage::rewrap_keys(keys_.places, *from, *to, crypto::system_entropy(),
-                                             [this](std::size_t done, std::size_t all) {
-                                               if (options_.progress) options_.progress(done, all);
-                                               reached(rewrap_step::data_key_wrapped);
-                                             }));
-    if (out_.keys.absent == keys_.places.size()) return nothing_to_rewrap(subject_.place);
-    return {};
-  }
-
-  /// The new file would have another owner, other readers, or would replace the link instead of its target.
-  static status check_replaceable(const fs::path& file) {
-    struct stat about {};
-    if (::lstat(file.c_str(), &about) != 0)
-      return fail(errc::store_key, "the key file " + file.string() + ": " + std::strerror(errno));
-    const auto refuse = [&file](const std::string& why) {
-      return fail(errc::config_usage, "--in-place cannot replace " + file.string() + ": " + why +
-                                          "; use --new-file, and change protector.file yourself");
-    };
-    if (!S_ISREG(about.st_mode)) return refuse("it is a link, or not a regular file");
-    if (about.st_uid != ::geteuid())
-      return refuse("it belongs to another user; run the command as that user");
-    if ((about.st_mode & 077) != 0) return refuse("its group can read it, but not the new file");
-    return {};
-  }
-
-  /// An older key in FILE.old may be the only one for a backup, so it is not replaced.
-  static status check_kept(const fs::path& file, const fs::path& kept) {
-    if (!is_there(kept)) return {};
-    CPNS_TRY(const auto current, read_private_file(file, key_file_max));
-    CPNS_TRY(const auto there, read_private_file(kept, key_file_max));
-    if (current == there) return {};
-    return fail(errc::state_exists, kept.string() +
-                                        ", the old key of an earlier rewrap; move it to the backups that "
-                                        "need it, or remove it, and repeat the command");
-  }
-
-  /// Step 3. The key may protect backups, and stores of other roles whose configuration names the same file.
-  status keep(const fs::path& file, const fs::path& kept) const {
-    if (!is_there(kept)) {
-      CPNS_TRY(const auto key, read_private_file(file, key_file_max));
-      CPNS_CHECK(storage::replace_file(kept, key.expose(), storage::if_exists::refuse));
-    }
-    reached(rewrap_step::old_key_kept);
-    return {};
-  }
-
-  const rewrap_options& options_;
-  subject subject_;
-  role_keys keys_;  ///< locked until the last step
-  rewrap_outcome out_;
-};
-
 }  // namespace
 
 result<rewrap_outcome> rewrap_role(const rewrap_options& o) {
-  if (static_cast<int>(!o.new_file.empty()) + static_cast<int>(!o.new_passphrase_file.empty()) +
-          static_cast<int>(o.in_place) !=
-      1)
-    return fail(errc::config_usage, "name one new key: --new-file, --new-passphrase-file or --in-place");
+  const storage::new_key wanted{o.new_file, o.new_passphrase_file, o.in_place, o.progress, o.at};
+  CPNS_CHECK(storage::check(wanted));
   CPNS_TRY(auto s, load(o.config));
-  rewrapping r(o, std::move(s));
-  return o.in_place ? r.in_place() : r.to_another_file();
+  CPNS_TRY(auto keys, s.open());  // locked until the last step
+  storage::key_changer changer(actors::key_source_of(s.protector), keys.places, s.place,
+                               std::string(config::word_of(s.role)));
+  CPNS_TRY(auto done, changer.change(wanted));
+  const auto as_config = [](const storage::key_source& k) {
+    return config::protector_config{k.kind == storage::protector_kind::file
+                                        ? config::protector_kind::file
+                                        : config::protector_kind::passphrase,
+                                    k.file};
+  };
+  return rewrap_outcome{s.role,       s.place,  as_config(done.before), as_config(done.now), done.key_made,
+                        done.old_key, done.keys};
 }
 
 status check_rewrap_finished(const config::pne_config& c) {
-  const auto next = next_key_file(c.protector);
+  const auto next = storage::next_key_file(c.protector.file);
   if (!is_there(next)) return {};
   const auto key = storage::open_key_file(next);
   if (!key) return {};  // not a key that could have been used
@@ -265,7 +138,7 @@ status check_rewrap_finished(const config::pne_config& c) {
     const auto wrapped = place.read();
     if (!wrapped || !*wrapped) continue;  // the start of the role reports an unreadable file
     if ((*key)->unwrap(**wrapped, place.purpose))
-      return fail(errc::store_key, place.name + ": " + interrupted_rewrap(next));
+      return fail(errc::store_key, place.name + ": " + storage::interrupted_rewrap(next));
   }
   return {};
 }

@@ -1,25 +1,21 @@
 #pragma once
 // `cpns store rewrap`: another key-encryption key for the store of a stopped role, or for the key files of a PNE.
 //
-// The order of the durable steps lets each crash be repaired by the same command:
-//   1. the new key is on the disk, before any data key depends on it
-//   2. each data key is wrapped for it, by one write for each (storage/rewrap.hpp)
-//   3. with `in_place` alone: a copy of the old key is on the disk as FILE.old
-//   4. with `in_place` alone: the new key, FILE.rewrap until now, is renamed to FILE
-// Between 2 and 4 the role opens with FILE.rewrap alone. Its start and the other commands say so (stores.hpp).
+// The role does not start meanwhile, because its store or its key files are locked. storage/key_change.hpp has the
+// steps, which a running role shares.
 
-#include <cstdint>
+#include <cstddef>
 #include <filesystem>
 #include <functional>
 #include <string>
 
 #include "base/result.hpp"
 #include "config/schema.hpp"
-#include "storage/rewrap.hpp"
+#include "storage/key_change.hpp"
 
 namespace cpns::cli {
 
-enum class rewrap_step : std::uint8_t { key_made, data_key_wrapped, old_key_kept, renamed };
+using rewrap_step = storage::key_step;
 
 /// One of the three: new_file, new_passphrase_file, in_place.
 struct rewrap_options {
@@ -42,8 +38,7 @@ struct rewrap_outcome {
   storage::rewrap_report keys;
 };
 
-/// config_usage unless exactly one new key is named; store_locked if the role runs; state_unknown if the role has no
-/// data key yet; errors of the configuration, of open_protector and of storage::rewrap_keys.
+/// store_locked if the role runs; errors of the configuration, and of storage::key_changer::change.
 result<rewrap_outcome> rewrap_role(const rewrap_options& o);
 
 /// Fails with store_key if `cpns store rewrap --in-place` was interrupted after it rewrapped a key file of this PNE.

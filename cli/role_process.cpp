@@ -34,7 +34,7 @@ result<running_server> start_server(const config::server_config& c) {
 }
 
 result<running_gateway> start_gateway(const config::gateway_config& c) {
-  CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
+  CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   running_gateway out{std::move(store), nullptr};
   CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed()));
   return out;

@@ -4,10 +4,11 @@
 #include <map>
 #include <unordered_map>
 
-#include "base/private_file.hpp"
+#include "actors/key_source.hpp"
 #include "base/text.hpp"
 #include "cli/key_text.hpp"
 #include "cli/terminal.hpp"
+#include "config/describe.hpp"
 #include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
@@ -103,31 +104,17 @@ constexpr std::size_t release_rows_max = 256;
 /// `e`, with the cause if `cpns store rewrap --in-place` was interrupted.
 error with_rewrap_hint(error e, storage::store& under, const config::protector_config& c) {
   if (c.kind != config::protector_kind::file || e.code != errc::store_key) return e;
-  const auto next = next_key_file(c);
+  const auto next = storage::next_key_file(c.file);
   const auto key = storage::open_key_file(next);
   if (key && storage::sealed_store::open(under, **key, crypto::system_entropy()))
-    e.detail += "; " + interrupted_rewrap(next);
+    e.detail += "; " + storage::interrupted_rewrap(next);
   return e;
 }
 
 }  // namespace
 
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c) {
-  if (c.kind == config::protector_kind::file) return storage::open_key_file(c.file);
-  auto passphrase = read_secret_line(c.file, password_max);
-  if (!passphrase) return fail(errc::store_key, "the passphrase file " + passphrase.error().detail);
-  return storage::make_passphrase_protector(std::move(*passphrase));
-}
-
-std::filesystem::path next_key_file(const config::protector_config& c) {
-  auto next = c.file;
-  return next += ".rewrap";
-}
-
-std::string interrupted_rewrap(const std::filesystem::path& next) {
-  return next.string() +
-         " opens it: `cpns store rewrap --in-place` was interrupted; repeat it to finish it, and keep both "
-         "key files until then";
+  return storage::open_protector(actors::key_source_of(c));
 }
 
 result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c) {
@@ -136,13 +123,17 @@ result<std::unique_ptr<storage::store>> open_raw_store(const config::store_confi
 }
 
 result<opened_store> opened_store::open(const config::store_config& store,
-                                        const config::protector_config& protector) {
+                                        const config::protector_config& protector, config::role_kind role) {
   opened_store out;
   CPNS_TRY(const auto key, open_protector(protector));
   CPNS_TRY(out.under_, open_raw_store(store));
   auto sealed = storage::sealed_store::open(*out.under_, *key, crypto::system_entropy());
   if (!sealed) return fail(with_rewrap_hint(std::move(sealed).error(), *out.under_, protector));
   out.sealed_ = std::move(*sealed);
+  std::vector<storage::key_place> places;
+  if (store.kind == config::store_kind::rocksdb) places.push_back(out.sealed_->data_key(store.path.string()));
+  out.keys_ = std::make_unique<storage::key_changer>(actors::key_source_of(protector), std::move(places),
+                                                     store.path.string(), std::string{config::word_of(role)});
   return out;
 }
 

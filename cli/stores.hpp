@@ -16,20 +16,14 @@
 #include "config/schema.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
-#include "storage/key_protector.hpp"
+#include "storage/key_change.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/store.hpp"
 
 namespace cpns::cli {
 
-/// store_key if the file is missing, readable by others, or does not hold a key or a passphrase.
+/// Errors of storage::open_protector.
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c);
-
-/// Where `cpns store rewrap --in-place` keeps the new key until it takes the place of the old one. Not FILE.new, a
-/// name that people choose for a key of their own.
-std::filesystem::path next_key_file(const config::protector_config& c);
-/// The end of an error about a data key that only the key in `next` unwraps.
-std::string interrupted_rewrap(const std::filesystem::path& next);
 
 /// The store as it is on the disk, without the layer that seals it. Errors of storage::open_rocksdb_store.
 result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c);
@@ -40,8 +34,11 @@ class opened_store {
   /// Errors of open_protector, storage::open_rocksdb_store and storage::sealed_store::open. store_key names the
   /// file of next_key_file if that one opens the store.
   static result<opened_store> open(const config::store_config& store,
-                                   const config::protector_config& protector);
+                                   const config::protector_config& protector,
+                                   config::role_kind role = config::role_kind::server);
   [[nodiscard]] storage::sealed_store& sealed() { return *sealed_; }
+  /// Changes the key-encryption key of this store while a role uses it. [thread-safe]
+  [[nodiscard]] storage::key_changer& keys() { return *keys_; }
   /// It accepts no more writes; the role has to end.
   [[nodiscard]] bool lost() const { return under_->health().lost; }
 
@@ -49,6 +46,7 @@ class opened_store {
   opened_store() = default;
   std::unique_ptr<storage::store> under_;
   std::unique_ptr<storage::sealed_store> sealed_;
+  std::unique_ptr<storage::key_changer> keys_;
 };
 
 /// Opens the store of a server that is not running. store_locked if it runs; config_usage for a memory store,

@@ -10,6 +10,7 @@
 #include "base/bytes.hpp"
 #include "cli/daemon.hpp"
 #include "cli/issuing.hpp"
+#include "cli/revoking.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
 #include "config/values.hpp"
@@ -96,6 +97,8 @@ status make_certificates(const trial_options& o, const fs::path& tls) {
   const auto now = now_wall();
   CPNS_TRY(const auto ca, crypto::make_ca("cpns development CA", certificate_days + 1, now));
   CPNS_CHECK(write_identity(ca, tls, "ca"));
+  CPNS_TRY(const auto crl, empty_crl(ca, now));
+  CPNS_CHECK(write_public(tls / "ca.crl", crl));
   crypto::certificate_request r;
   r.not_before = now - std::chrono::hours(1);
   r.not_after = now + std::chrono::hours(24 * certificate_days);
@@ -220,7 +223,8 @@ std::map<std::string, std::string> default_pne_params() {
 std::string server_yaml(const trial_options& o) {
   return head("server", "A CPNS Server") + "name: " + quote(o.server_name) +
          "\nlisten: " + quote(o.listen.text()) +
-         "\n\ntls:\n  certificate: tls/server.pem\n  key: tls/server.key\n  ca: tls/ca.pem\n\nstore:\n" +
+         "\n\ntls:\n  certificate: tls/server.pem\n  key: tls/server.key\n  ca: tls/ca.pem\n  crl: "
+         "tls/ca.crl\n\nstore:\n" +
          (o.memory_server ? "  kind: memory\n" : "  kind: rocksdb\n  path: state/server\n") +
          "\nprotector:\n  kind: file\n  file: server.kek\n\nkeys:\n  rekey: " +
          config::duration_text(o.rekey) + "\n\napi:\n  socket: state/server.sock\n" + tail(o, "server");
@@ -232,7 +236,8 @@ std::string gateway_yaml(const trial_options& o) {
   return head("gateway", "A PN GW") + "name: " + quote(o.gateway_name) + "\nuser: " + quote(o.user) +
          "\nuser_password_file: password  # read once, at enrolment; remove it afterwards\n\nservers:\n  - " +
          quote(o.listen.text()) + "\nserver_uri: " + quote("urn:cpns:server:" + o.server_name) +
-         "\n\ntls:\n  certificate: tls/gateway.pem\n  key: tls/gateway.key\n  ca: tls/ca.pem\n\nstore:\n  "
+         "\n\ntls:\n  certificate: tls/gateway.pem\n  key: tls/gateway.key\n  ca: tls/ca.pem\n  crl: "
+         "tls/ca.crl\n\nstore:\n  "
          "kind: rocksdb\n"
          "  path: state/gateway\n\nprotector:\n  kind: file\n  file: gateway.kek\n" +
          transports(o, params) + links(o) +

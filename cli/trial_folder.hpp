@@ -2,7 +2,8 @@
 // A complete trial installation in one folder, for `cpns init` and `cpns demo`.
 //
 //   server.yaml gateway.yaml pne.yaml      configurations, ready to run
-//   tls/                                   a development CA, a server's and a gateway's certificate
+//   tls/                                   a development CA with its list of revoked certificates, a server's and a
+//                                          gateway's certificate
 //   server.kek gateway.kek pne.kek         key files of the three stores
 //   user, password                         the CPNS User ID and its password, which the gateway reads once
 //   devices.csv                            manufactured devices with their Temporary Keys, for server and PNEs

@@ -78,8 +78,10 @@ template <class Config>
 std::vector<named_path> paths_of(const Config& c) {
   std::vector<named_path> out{{"protector.file", c.protector.file}};
   if constexpr (requires { c.tls; }) {
-    out.insert(out.end(),
-               {{"tls.certificate", c.tls.certificate}, {"tls.key", c.tls.key}, {"tls.ca", c.tls.ca}});
+    out.insert(out.end(), {{"tls.certificate", c.tls.certificate},
+                           {"tls.key", c.tls.key},
+                           {"tls.ca", c.tls.ca},
+                           {"tls.crl", c.tls.crl}});
     out.emplace_back("store.path", c.store.path);
   }
   if constexpr (requires { c.user_password_file; })

@@ -111,6 +111,12 @@ void describe(V& v, tls_files& c) {
     rules{.required = true});
   v("ca", c.ca, "PEM file with the authorities that may sign the other side's certificate.",
     rules{.required = true});
+  v("crl", c.crl,
+    "PEM file with the revocation lists (CRLs) of these authorities. A certificate in a list is refused, and "
+    "so "
+    "is one whose authority has no list in the file. Without this key no certificate counts as revoked. Read "
+    "again once a minute and at SIGHUP.",
+    rules{});
 }
 
 template <class V>
@@ -346,9 +352,10 @@ void describe(V& v, gateway_config& c) {
   v("name", c.name, "Name of this gateway in logs.", rules{.required = true, .text = form::name});
   v("user", c.user, "CPNS User ID of the owner of the devices.", rules{.required = true, .text = form::user});
   v("user_password_file", c.user_password_file,
-    "File with the user's password in its first line, UTF-8. Secret file, see `tls.key`. Read once, at "
-    "enrolment; remove it afterwards.",
-    rules{});
+    "File with the user's password in its first line, UTF-8. Secret file, see `tls.key`. Read at enrolment; "
+    "remove it afterwards. When it is written again, the gateway proves the new password to the server, and "
+    "then uses it; looked at once a minute and at SIGHUP.",
+    rules{.reload = true});
   v("servers", c.servers,
     "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the "
     "first one, so that many gateways spread over all of them. Each address of a host name is tried.",

@@ -39,6 +39,7 @@ struct tls_files {
   path certificate;  ///< PEM, the certificate chain of this role
   path key;          ///< PEM
   path ca;           ///< PEM, the authorities that may sign the other side's certificate
+  path crl;          ///< PEM, their revocation lists; empty: none
 };
 
 struct store_config {
@@ -163,8 +164,9 @@ struct gateway_limits {
 
 struct gateway_config {
   std::string name;
-  std::string user;         ///< CPNS User ID
-  path user_password_file;  ///< read once, to derive and store the ClientKey; may be left out afterwards
+  std::string user;  ///< CPNS User ID
+  path
+      user_password_file;  ///< read when it changes, to derive and store the ClientKey; may be left out afterwards
   std::vector<address> servers;
   std::string server_uri;  ///< the only SAN URI that the server's certificate may have
   tls_files tls;

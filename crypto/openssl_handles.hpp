@@ -34,6 +34,7 @@ using md_ptr = handle<EVP_MD, EVP_MD_free>;
 using pkey_ctx_ptr = handle<EVP_PKEY_CTX, EVP_PKEY_CTX_free>;
 using pkey_ptr = handle<EVP_PKEY, EVP_PKEY_free>;
 using x509_ptr = handle<X509, X509_free>;
+using x509_crl_ptr = handle<X509_CRL, X509_CRL_free>;
 
 /// Aborts the process: an algorithm that every build of OpenSSL 3 has failed, so nothing can be protected any
 /// more.

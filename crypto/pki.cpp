@@ -7,7 +7,7 @@
 #include <array>
 
 #include "base/text.hpp"
-#include "crypto/openssl_handles.hpp"
+#include "crypto/pki_internal.hpp"
 #include "crypto/suite.hpp"
 #include "crypto/tls_internal.hpp"
 
@@ -26,11 +26,6 @@ constexpr std::int64_t seconds_per_day = 86'400;
 constexpr unsigned ca_days_max = 36'500;
 constexpr int rsa_bits_min = 2048;
 constexpr int rsa_bits_max = 8192;
-
-tl::unexpected<error> unusable(std::string detail) {
-  ERR_clear_error();
-  return fail(errc::crypto_certificate, std::move(detail));
-}
 
 pkey_ptr new_key() { return pkey_ptr{EVP_EC_gen("P-256")}; }
 
@@ -134,27 +129,8 @@ result<x509_ptr> blank(std::string_view common_name, time_point from, time_point
   return certificate;
 }
 
-struct issuer {
-  x509_ptr certificate;
-  pkey_ptr key;
-};
-
-result<issuer> issuer_of(const identity& ca) {
-  const auto certificate_in = reading(as_bytes(ca.certificate_pem));
-  x509_ptr certificate{PEM_read_bio_X509(certificate_in.get(), nullptr, no_password, nullptr)};
-  if (!certificate) return unusable("the CA's certificate is not PEM");
-  const auto key_in = reading(ca.key_pem.expose());
-  pkey_ptr key{PEM_read_bio_PrivateKey(key_in.get(), nullptr, no_password, nullptr)};
-  if (!key) return unusable("the CA's private key is not PEM, or it is encrypted");
-  if (X509_check_private_key(certificate.get(), key.get()) != 1)
-    return unusable("the CA's key does not belong to its certificate");
-  if (X509_check_ca(certificate.get()) != 1)
-    return unusable("the issuer's certificate is not a CA certificate");
-  return issuer{std::move(certificate), std::move(key)};
-}
-
 /// The end certificate for `key`, signed by the issuer.
-result<x509_ptr> sign_for(EVP_PKEY* key, const certificate_request& request, const issuer& by) {
+result<x509_ptr> sign_for(EVP_PKEY* key, const certificate_request& request, const signing_ca& by) {
   CPNS_TRY(auto certificate, blank(request.common_name, request.not_before, request.not_after, key));
   X509* c = certificate.get();
   X509* ca = by.certificate.get();
@@ -212,6 +188,29 @@ result<pkey_ptr> proven_key(std::string_view csr) {
 
 }  // namespace
 
+namespace detail {
+
+tl::unexpected<error> unusable(std::string detail) {
+  ERR_clear_error();
+  return fail(errc::crypto_certificate, std::move(detail));
+}
+
+result<signing_ca> signing_ca_of(const identity& ca) {
+  const auto certificate_in = reading(as_bytes(ca.certificate_pem));
+  x509_ptr certificate{PEM_read_bio_X509(certificate_in.get(), nullptr, no_password, nullptr)};
+  if (!certificate) return unusable("the CA's certificate is not PEM");
+  const auto key_in = reading(ca.key_pem.expose());
+  pkey_ptr key{PEM_read_bio_PrivateKey(key_in.get(), nullptr, no_password, nullptr)};
+  if (!key) return unusable("the CA's private key is not PEM, or it is encrypted");
+  if (X509_check_private_key(certificate.get(), key.get()) != 1)
+    return unusable("the CA's key does not belong to its certificate");
+  if (X509_check_ca(certificate.get()) != 1)
+    return unusable("the issuer's certificate is not a CA certificate");
+  return signing_ca{std::move(certificate), std::move(key)};
+}
+
+}  // namespace detail
+
 result<identity> make_ca(std::string_view common_name, unsigned days, time_point now) {
   if (days == 0 || days > ca_days_max) return unusable("a CA is valid for 1 to 36500 days");
   const pkey_ptr key = new_key();
@@ -229,7 +228,7 @@ result<identity> make_ca(std::string_view common_name, unsigned days, time_point
 }
 
 result<identity> issue(const identity& ca, const certificate_request& request) {
-  CPNS_TRY(const auto by, issuer_of(ca));
+  CPNS_TRY(const auto by, signing_ca_of(ca));
   const pkey_ptr key = new_key();
   if (!key) return unusable("the P-256 key cannot be created");
   CPNS_TRY(const auto certificate, sign_for(key.get(), request, by));
@@ -238,14 +237,14 @@ result<identity> issue(const identity& ca, const certificate_request& request) {
 
 result<std::string> issue_for_key(const identity& ca, const certificate_request& request,
                                   std::string_view csr) {
-  CPNS_TRY(const auto by, issuer_of(ca));
+  CPNS_TRY(const auto by, signing_ca_of(ca));
   CPNS_TRY(const auto key, proven_key(csr));
   CPNS_TRY(const auto certificate, sign_for(key.get(), request, by));
   return pem_of(certificate.get());
 }
 
 result<validity> validity_of_ca(const identity& ca) {
-  CPNS_TRY(const auto by, issuer_of(ca));
+  CPNS_TRY(const auto by, signing_ca_of(ca));
   const auto from = time_of(X509_get0_notBefore(by.certificate.get()));
   const auto to = time_of(X509_get0_notAfter(by.certificate.get()));
   if (!from || !to) return unusable("the dates of the CA's certificate cannot be read");

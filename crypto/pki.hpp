@@ -51,4 +51,27 @@ struct validity {
 /// The dates of the certificate of `ca`. crypto_certificate if it is not a CA's certificate, or not that of its key.
 result<validity> validity_of_ca(const identity& ca);
 
+/// A certificate of this CA, as a revocation names it.
+struct issued_certificate {
+  std::string serial;  ///< upper-case hexadecimal digits, as openssl prints it
+  std::string name;    ///< the SAN URI, or else the subject: printable ASCII
+  time_point to;       ///< its end
+};
+/// The first certificate in this PEM text. crypto_certificate unless `ca` issued it.
+result<issued_certificate> certificate_of(const identity& ca, std::string_view pem);
+
+struct revoked_certificate {
+  std::string serial;  ///< as of issued_certificate
+  time_point when;     ///< cut to whole seconds
+};
+struct revocation_list {
+  std::uint64_t number = 0;  ///< grows with each list of a CA
+  time_point from, to;       ///< cut to whole seconds
+  std::vector<revoked_certificate> revoked;
+};
+/// A CRL, PEM. crypto_certificate if the CA cannot sign, or a serial is not 1 to 20 bytes of hexadecimal digits.
+result<std::string> make_crl(const identity& ca, const revocation_list& list);
+/// The first CRL in this PEM text. crypto_certificate unless `ca` signed it.
+result<revocation_list> read_crl(const identity& ca, std::string_view pem);
+
 }  // namespace cpns::crypto

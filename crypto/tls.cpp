@@ -24,9 +24,11 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
   return SSL_TLSEXT_ERR_OK;
 }
 
-/// OpenSSL accepts a certificate without extended key usage for any purpose; this policy does not.
+/// OpenSSL accepts a certificate without extended key usage for any purpose; this policy does not. Looks up the
+/// certificate in the CRLs.
 int verify(int good, X509_STORE_CTX* store, std::uint32_t usage) noexcept {
   X509* certificate = X509_STORE_CTX_get_current_cert(store);
+  auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
   if (good == 1 && X509_STORE_CTX_get_error_depth(store) == 0 && certificate != nullptr) {
     const auto found = X509_get_extended_key_usage(certificate);
     if (found == UINT32_MAX || (found & usage) == 0) {
@@ -34,10 +36,12 @@ int verify(int good, X509_STORE_CTX* store, std::uint32_t usage) noexcept {
       good = 0;
     }
   }
-  if (good != 1) {
-    auto* ssl = static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
-    note_refused(ssl, certificate, X509_STORE_CTX_get_error(store));
-  }
+  if (good == 1 && certificate != nullptr)
+    if (const int revocation = check_revocation(ssl, store); revocation != X509_V_OK) {
+      X509_STORE_CTX_set_error(store, revocation);
+      good = 0;
+    }
+  if (good != 1) note_refused(ssl, certificate, X509_STORE_CTX_get_error(store));
   return good;
 }
 
@@ -60,13 +64,14 @@ status use(SSL_CTX* ctx, const tls_material& m) {
     if (SSL_CTX_add1_chain_cert(ctx, m.chain[i].get()) != 1)
       return no_context("an intermediate certificate cannot be added");
   if (SSL_CTX_use_PrivateKey(ctx, m.key.get()) != 1) return no_context("the private key is rejected");
+  if (!attach(ctx, m.crls)) return no_context("the CRLs cannot be added");
   return {};
 }
 
 }  // namespace
 
-result<tls_context> detail::make_context(const tls_files& files, tls_role role) {
-  CPNS_TRY(const auto material, load_material(files, role));
+result<tls_context> detail::make_context(const tls_files& files, tls_role role, crl_choice* again) {
+  CPNS_TRY(const auto material, load_material(files, role, again));
   const bool server = role == tls_role::server;
   tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
   SSL_CTX* ctx = owner.get();

@@ -2,7 +2,7 @@
 // The one TLS policy of the server link (step 0), on OpenSSL's own types so that crypto/ needs no Asio:
 //   auto made = make_server_tls(files);  boost::asio::ssl::context context{made->release()};
 // TLS 1.3 only, both sides with certificates, ALPN "cpns/1", extended key usage required, no tickets, no
-// resumption, no early data, one file of trusted CAs. After a handshake call check_alpn, then peer_uri
+// resumption, no early data, one file of trusted CAs, and one of their revocation lists. After a handshake call check_alpn, then peer_uri
 // (server) or expect_uri (gateway).
 
 #include <functional>
@@ -28,6 +28,7 @@ struct tls_files {
   std::string ca;           ///< the only trusted roots
   std::string certificate;  ///< the own certificate, then any intermediates
   std::string key;          ///< its private key, not encrypted, no access for group and others
+  std::string crl{};        ///< revocation lists of the roots, PEM; empty: no certificate counts as revoked
 };
 
 /// The side of a connection: a gateway is the client.
@@ -45,7 +46,7 @@ tls_supply always(tls_context context);
 
 /// config_file (missing, unreadable, a key that other users may read), config_range (over 1 MiB) or
 /// crypto_certificate (not PEM, key of another certificate, own certificate expired, not yet valid or for the
-/// other role); the detail names the file and what to do.
+/// other role; a CRL that none of the CAs signed); the detail names the file and what to do.
 result<tls_context> make_server_tls(const tls_files& files);
 /// The gateway's side; errors as above.
 result<tls_context> make_client_tls(const tls_files& files);
@@ -58,8 +59,20 @@ struct tls_file_fault {
 /// are not checked: they may be right tomorrow. A client's certificate has one SAN URI. [thread-safe]
 std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role role);
 /// The certificates that ended, or that end within 30 days of `now`: the own one, and those of the files that
-/// issued it. Empty if the files cannot be used. [thread-safe]
+/// issued it; CRLs that ended or end soon, CAs without a CRL, and an own certificate that a CRL lists. Empty if
+/// the files cannot be used. [thread-safe]
 std::vector<tls_file_fault> ending_certificates(const tls_files& files, tls_role role, time_point now);
+
+/// How soon a person has to act.
+enum class urgency : std::uint8_t { none, soon, now };
+struct certificate_note {
+  std::string tls_files::*file;
+  urgency when = urgency::none;
+  std::string text;  ///< the certificate or CRL, its end, and the remedy if one is needed
+};
+/// One note for each certificate and CRL that the role depends on, the own one first; then the faults that
+/// ending_certificates adds. Empty if the files cannot be used. [thread-safe]
+std::vector<certificate_note> certificate_notes(const tls_files& files, tls_role role, time_point now);
 
 // The functions below are for a connection whose handshake is done, in the thread that drives it.
 
@@ -69,6 +82,9 @@ status check_alpn(const ssl_st* ssl);
 result<std::string> peer_uri(const ssl_st* ssl);
 /// The only SAN URI of the own certificate, from which gw_id is derived. Errors as of peer_uri.
 result<std::string> own_uri(const ssl_ctx_st* context);
+/// The serial number of the peer's certificate as openssl prints it, in upper-case hexadecimal digits; empty
+/// without a certificate.
+std::string peer_serial(const ssl_st* ssl);
 /// Whether the peer's certificate shares a SAN URI with the own one.
 bool has_own_uri(const ssl_st* ssl);
 /// peer_identity unless peer_uri is `expected`: the gateway checks that this is the configured server.

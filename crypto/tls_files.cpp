@@ -98,7 +98,7 @@ status check_time(const X509* own, const std::string& path, time_point when) {
   return {};
 }
 
-result<tls_material> load_material(const tls_files& files, tls_role role) {
+result<tls_material> load_material(const tls_files& files, tls_role role, crl_choice* again) {
   ERR_clear_error();
   tls_material m;
   CPNS_TRY(m.roots, read_certificates("CA", files.ca));
@@ -106,6 +106,16 @@ result<tls_material> load_material(const tls_files& files, tls_role role) {
   CPNS_CHECK(check_usage(m.chain.front().get(), files.certificate, role));
   CPNS_TRY(m.key, read_key(files.key));
   CPNS_CHECK(check_pair(m.chain.front().get(), m.key.get(), files));
+  if (files.crl.empty()) return m;
+  auto lists = crl_set::read(files, m.roots, m.chain, again != nullptr ? again->before : nullptr);
+  if (lists) {
+    m.crls = std::move(*lists);
+  } else if (again != nullptr && again->before) {
+    m.crls = again->before;
+    again->fault = fail(std::move(lists).error());
+  } else {
+    return fail(std::move(lists).error());
+  }
   return m;
 }
 
@@ -124,7 +134,8 @@ std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role rol
   };
   const auto chain = read_certificates("certificate", files.certificate);
   const auto key = read_key(files.key);
-  note(&tls_files::ca, read_certificates("CA", files.ca));
+  const auto roots = read_certificates("CA", files.ca);
+  note(&tls_files::ca, roots);
   if (note(&tls_files::certificate, chain)) {
     X509* own = chain->front().get();
     note(&tls_files::certificate, check_usage(own, files.certificate, role));
@@ -132,6 +143,8 @@ std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role rol
   }
   if (note(&tls_files::key, key) && chain)
     note(&tls_files::key, check_pair(chain->front().get(), key->get(), files));
+  if (!files.crl.empty() && roots && chain)
+    note(&tls_files::crl, crl_set::read(files, *roots, *chain, nullptr));
   return out;
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
+#include "crypto/crl_set.hpp"
 #include "crypto/openssl_handles.hpp"
 #include "crypto/tls.hpp"
 
@@ -16,12 +17,19 @@ struct tls_material {
   std::vector<x509_ptr> roots;  ///< one or more
   std::vector<x509_ptr> chain;  ///< the own certificate first
   pkey_ptr key;
+  crl_set_ptr crls;  ///< null without a CRL file
 };
 
-/// Reads and checks the three files, except for the dates of the certificate; errors as in tls.hpp.
-result<tls_material> load_material(const tls_files& files, tls_role role);
+/// For a role that reads its files again: a CRL file that cannot be used must not keep it from a new certificate.
+struct crl_choice {
+  crl_set_ptr before;  ///< stay in use if the file cannot be used; null: the error is that of the call
+  status fault{};      ///< why the file cannot be used
+};
+
+/// Reads and checks the files, except for the dates of the certificate; errors as in tls.hpp.
+result<tls_material> load_material(const tls_files& files, tls_role role, crl_choice* again = nullptr);
 /// A context with the policy from the files; same errors.
-result<tls_context> make_context(const tls_files& files, tls_role role);
+result<tls_context> make_context(const tls_files& files, tls_role role, crl_choice* again = nullptr);
 /// crypto_certificate if `own`, read from `path`, is expired or not yet valid at `when`.
 status check_time(const X509* own, const std::string& path, time_point when);
 /// nullopt if it cannot be read.
@@ -30,24 +38,32 @@ std::optional<time_point> time_of(const ASN1_TIME* t);
 std::string date_text(const ASN1_TIME* t);
 std::string date_text(time_point t);
 
-/// A certificate on the way from the own one to the CA that the own side trusts.
-enum class link_part : std::uint8_t { own, intermediate, ca };
-struct certificate_end {
-  link_part part = link_part::own;
-  time_point at;
-};
 /// A warning is due when at most this time is left; under `ends_very_soon` it is an error.
 inline constexpr milliseconds ends_soon = std::chrono::days{30};
 inline constexpr milliseconds ends_very_soon = std::chrono::days{3};
-/// The own certificate, the intermediates that issued it, and the CA if it is in the CA file.
+/// A certificate on the way from the own one to the CA that the own side trusts, or a CRL.
+enum class link_part : std::uint8_t { own, intermediate, ca, crl };
+struct certificate_end {
+  link_part part = link_part::own;
+  time_point at;
+  std::string ca{};  ///< of a CRL: the name of its CA
+  milliseconds soon = ends_soon, very_soon = ends_very_soon;
+};
+/// The own certificate, the intermediates that issued it, the CA if it is in the CA file, and the CRLs.
 std::vector<certificate_end> ends_of(SSL_CTX* context);
 /// The file, the end, the days left, and the remedy.
 std::string end_text(const certificate_end& end, const tls_files& files, time_point now);
+/// The file that has this part.
+std::string tls_files::*file_of(link_part part);
+/// The file, the serial number and the remedy, if the own certificate or an intermediate is in the CRLs.
+std::optional<std::string> own_revocation(SSL_CTX* context, const tls_files& files);
 
 /// The only SAN URI, 1 to 255 printable ASCII characters; peer_identity otherwise. `whose` ("the own") completes
 /// "... certificate" in the detail.
 result<std::string> only_uri(const X509* certificate, const std::string& whose);
 
+/// The first 80 bytes; other than printable ASCII as '?'.
+std::string printable(std::string_view text);
 /// The SAN URI or else the subject of an untrusted certificate: printable ASCII, at most 80 characters.
 std::string shown_name(X509* certificate);
 

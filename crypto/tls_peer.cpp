@@ -15,12 +15,6 @@ using general_names_ptr = handle<GENERAL_NAMES, GENERAL_NAMES_free>;
 
 constexpr std::size_t shown_max = 80;
 
-std::string printable(std::string_view text) {
-  std::string out;
-  for (char c : text.substr(0, shown_max)) out += c >= ' ' && c < 0x7f ? c : '?';
-  return out;
-}
-
 void free_note(void*, void* note, CRYPTO_EX_DATA*, int, long, void*) {
   delete static_cast<std::string*>(note);
 }
@@ -48,6 +42,12 @@ std::vector<std::string> uris_of(const X509* certificate) {
 
 }  // namespace
 
+std::string printable(std::string_view text) {
+  std::string out;
+  for (char c : text.substr(0, shown_max)) out += c >= ' ' && c < 0x7f ? c : '?';
+  return out;
+}
+
 std::string shown_name(X509* certificate) {
   if (const auto uris = uris_of(certificate); !uris.empty()) return printable(uris.front());
   char subject[shown_max * 2] = "";
@@ -62,6 +62,8 @@ void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept try {
     text += ", valid until " + date_text(X509_get0_notAfter(certificate));
   else if (verify_error == X509_V_ERR_CERT_NOT_YET_VALID)
     text += ", valid from " + date_text(X509_get0_notBefore(certificate));
+  else if (const auto lists = crls_of(SSL_get_SSL_CTX(ssl)); lists && verify_error == X509_V_ERR_CERT_REVOKED)
+    text += ", " + lists->note(certificate);
   else
     text += ", issued by " + [&] {
       char issuer[shown_max * 2] = "";
@@ -102,6 +104,9 @@ std::string verify_sentence(const SSL* ssl) {
   case X509_V_ERR_CERT_SIGNATURE_FAILURE: return "the peer's certificate comes from an unknown CA" + who;
   case X509_V_ERR_INVALID_PURPOSE:
     return "the peer's certificate is for another purpose (extended key usage)" + who;
+  case X509_V_ERR_CERT_REVOKED: return "the peer's certificate was revoked" + who;
+  case X509_V_ERR_UNABLE_TO_GET_CRL:
+    return "tls.crl has no list of the CA that issued the peer's certificate; add it to the file" + who;
   default:
     return std::string{"the peer's certificate does not verify: "} + X509_verify_cert_error_string(verdict) +
            who;
@@ -161,6 +166,11 @@ result<std::string> peer_uri(const ssl_st* ssl) {
   const X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr) return fail(errc::peer_identity, "the peer has no certificate");
   return only_uri(certificate, "the peer's");
+}
+
+std::string peer_serial(const ssl_st* ssl) {
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  return certificate != nullptr ? serial_text(certificate) : std::string{};
 }
 
 bool has_own_uri(const ssl_st* ssl) {

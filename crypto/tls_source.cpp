@@ -45,14 +45,22 @@ result<std::shared_ptr<tls_source>> tls_source::for_client(std::string component
 }
 
 void tls_source::use(tls_context fresh) {
+  const auto lists = detail::crls_of(fresh.get());
+  if (context_ && lists != detail::crls_of(context_.get())) {
+    ++crl_changes_;
+    log::info(component_, "crl-read", "other revocation lists are in use",
+              {{"file", files_.crl}, {"revoked", std::to_string(lists ? lists->entries() : 0)}});
+  }
   context_ = std::move(fresh);
   ends_ = detail::ends_of(context_.get());
+  revocation_ = detail::own_revocation(context_.get(), files_);
   reminders_.resize(ends_.size());
 }
 
 void tls_source::read() {
   next_read_ = timer_() + reads_every;
-  auto fresh = detail::make_context(files_, role_);
+  detail::crl_choice crls{detail::crls_of(context_.get())};
+  auto fresh = detail::make_context(files_, role_, &crls);
   if (fresh && role_ == tls_role::client &&
       own_uri(fresh->get()).value_or(std::string{}) != own_uri(context_.get()).value_or(std::string{}))
     fresh = fail(errc::crypto_certificate,
@@ -65,10 +73,19 @@ void tls_source::read() {
     return;
   }
   unusable_.over();
+  note_crls(crls.fault);
   if (X509_cmp(SSL_CTX_get0_certificate(fresh->get()), SSL_CTX_get0_certificate(context_.get())) != 0)
     log::info(component_, "certificate-read", "a new certificate was read",
               {{"file", files_.certificate}, {"valid_until", until(fresh->get())}});
   use(std::move(*fresh));
+}
+
+void tls_source::note_crls(const status& fault) {
+  if (fault)
+    (void)crl_unusable_.over();
+  else if (const auto why = fault.error().message(); crl_unusable_.due(timer_(), why))
+    log::error(component_, "crl-refused", why + "; the previous CRLs stay in use, next attempt in 60 s",
+               {{"file", files_.crl}});
 }
 
 status tls_source::in_time() {
@@ -92,18 +109,23 @@ void tls_source::remind() {
     const auto& end = ends_[i];
     const auto left = end.at - now;
     // in_time() reports an own certificate that has expired, and more often.
-    if (left > detail::ends_soon || (end.part == detail::link_part::own && left <= milliseconds{0})) {
+    if (left > end.soon || (end.part == detail::link_part::own && left <= milliseconds{0})) {
       (void)reminders_[i].over();
       continue;
     }
-    const auto level = left < detail::ends_very_soon ? log::level::error : log::level::warn;
-    const auto& file = end.part == detail::link_part::ca ? files_.ca : files_.certificate;
+    const auto level = left < end.very_soon ? log::level::error : log::level::warn;
+    const auto& file = files_.*detail::file_of(end.part);
     const auto date = detail::date_text(end.at);
     if (!reminders_[i].due(timer_(), file + date + std::string{log::name_of(level)}, reminds_every)) continue;
     const auto days = std::max<std::int64_t>(0, std::chrono::floor<std::chrono::days>(left).count());
-    log::write(level, component_, "certificate-ends-soon", detail::end_text(end, files_, now),
+    const auto event = end.part == detail::link_part::crl ? "crl-ends-soon" : "certificate-ends-soon";
+    log::write(level, component_, event, detail::end_text(end, files_, now),
                {{"file", file}, {"valid_until", date}, {"days_left", std::to_string(days)}});
   }
+  if (!revocation_)
+    (void)own_revoked_.over();
+  else if (own_revoked_.due(timer_(), *revocation_, reminds_every))
+    log::error(component_, "certificate-revoked", *revocation_, {{"file", files_.certificate}});
 }
 
 result<tls_context> tls_source::context() {
@@ -119,6 +141,7 @@ void tls_source::read_again() {
   const std::lock_guard lock{guard_};
   read();
   for (auto& r : reminders_) (void)r.over();
+  (void)own_revoked_.over();
   (void)in_time();
   remind();
 }
@@ -128,6 +151,23 @@ void tls_source::look() {
   if (timer_() >= next_read_) read();
   (void)in_time();
   remind();
+}
+
+std::optional<std::string> tls_source::revoked(const ssl_st* ssl) const {
+  detail::crl_set_ptr lists;
+  {
+    const std::lock_guard lock{guard_};
+    lists = detail::crls_of(context_.get());
+  }
+  if (!lists) return std::nullopt;
+  auto who = detail::revoked_in(SSL_get0_verified_chain(ssl), *lists);
+  if (who) *who = "the peer's certificate was revoked (" + *who + ")";
+  return who;
+}
+
+std::uint64_t tls_source::crl_changes() const {
+  const std::lock_guard lock{guard_};
+  return crl_changes_;
 }
 
 result<std::string> tls_source::uri() const {

@@ -1,6 +1,8 @@
 #pragma once
+#include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,8 +19,9 @@ struct certificate_end;
 /// A role runs longer than its certificate is valid: reads its files again once per minute, so that a renewed
 /// certificate is used without a restart. While the own certificate is expired or not yet valid, context()
 /// fails, so that it is never presented; the role logs that, waits, and goes on with all work that needs no
-/// connection. Logs, once per day, that the own certificate or one that issued it ends within 30 days.
-/// [thread-safe]
+/// connection. Logs, once per day, that the own certificate or one that issued it ends within 30 days, that a CRL
+/// is late, and that the own certificate was revoked. A CRL file that cannot be used is logged, and the former
+/// CRLs stay in use, beside a new certificate. [thread-safe]
 class tls_source {
  public:
   static constexpr seconds reads_every{60};
@@ -42,6 +45,12 @@ class tls_source {
   /// As own_uri. A gateway's new certificate with another URI is refused.
   [[nodiscard]] result<std::string> uri() const;
 
+  /// Why an open connection has to end although its handshake succeeded: the peer's certificate, or an
+  /// intermediate, is in the CRLs that were read since. In the thread that drives the connection.
+  [[nodiscard]] std::optional<std::string> revoked(const ssl_st* ssl) const;
+  /// Grows whenever other CRLs are in use: then the role checks its open connections.
+  [[nodiscard]] std::uint64_t crl_changes() const;
+
  private:
   tls_source(std::string component, tls_files files, tls_role role, tls_context first, clock_fn wall,
              clock_fn timer);
@@ -52,6 +61,7 @@ class tls_source {
   void read();
   [[nodiscard]] status in_time();
   void remind();
+  void note_crls(const status& fault);
 
   const std::string component_;
   const tls_files files_;
@@ -61,8 +71,10 @@ class tls_source {
   tls_context context_;
   std::vector<detail::certificate_end> ends_;  ///< of the certificates in `context_`
   time_point next_read_;
-  seldom unusable_, out_of_time_;
-  std::vector<seldom> reminders_;  ///< one for each of `ends_`
+  seldom unusable_, crl_unusable_, out_of_time_, own_revoked_;
+  std::optional<std::string> revocation_;  ///< of the own certificate
+  std::vector<seldom> reminders_;          ///< one for each of `ends_`
+  std::uint64_t crl_changes_ = 0;
 };
 
 }  // namespace cpns::crypto

@@ -87,7 +87,10 @@ void connection::on_handshake(const error_code& ec) {
   handshaken_ = true;
   last_traffic_ = clock::now();
   log_line(log::level::info, "gateway-connected", "mutual authentication and key exchange done (step 0)",
-           {{"gateway", uri_}, {"gw", peer->gw.hex()}, {"peer", address_}});
+           {{"gateway", uri_},
+            {"gw", peer->gw.hex()},
+            {"peer", address_},
+            {"serial", crypto::peer_serial(stream_.native_handle())}});
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
   input_.resize(first_buffer);
@@ -101,6 +104,9 @@ result<peer_info> connection::identify() {
   peer_info p;
   CPNS_TRY(p.uri, crypto::peer_uri(ssl));
   uri_ = p.uri;
+  // The CRLs may have been read again while the handshake ran with the former ones.
+  if (limits_.revoked)
+    if (auto why = limits_.revoked(ssl)) return fail(errc::peer_identity, std::move(*why));
   if (crypto::has_own_uri(ssl))
     return fail(errc::peer_identity, "the peer's certificate has the URI of this server");
   const auto& let_in = *limits_.gateway_uris;
@@ -270,6 +276,15 @@ void connection::drain() {
   });
 }
 
+void connection::end_if_revoked() {
+  asio::post(strand_, [self = shared_from_this()] {
+    // A connection in its handshake is judged at the end of that.
+    if (self->over_ || !self->handshaken_ || !self->limits_.revoked) return;
+    if (const auto why = self->limits_.revoked(self->stream_.native_handle()))
+      self->finish("gateway-revoked", *why + "; its connection was closed");
+  });
+}
+
 void connection::end_if_drained() {
   if (!draining_ || over_ || writing_) return;
   if (!handshaken_) return finish({}, {});
@@ -287,7 +302,8 @@ void connection::log_line(log::level l, std::string_view event, std::string_view
 bool connection::end(std::string_view event, std::string_view why) {
   if (over_.exchange(true)) return false;
   if (!event.empty()) {
-    const bool fault = event == "gateway-refused" || event == "bad-frame" || event == "slow-gateway";
+    const bool fault = event == "gateway-refused" || event == "gateway-revoked" || event == "bad-frame" ||
+                       event == "slow-gateway";
     log_line(fault ? log::level::warn : log::level::info, event, why,
              {{"peer", address_}, {"gateway", uri_}});
   }

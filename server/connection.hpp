@@ -33,6 +33,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   void start();
   /// Stops reading; closes once every frame is answered. [thread-safe]
   void drain();
+  /// Ends the connection if link_limits::revoked refuses it now. [thread-safe]
+  void end_if_revoked();
 
   void send(secret_bytes answer) override;
   void close(std::string why) override;

@@ -3,12 +3,15 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/secret.hpp"
+
+struct ssl_st;
 
 namespace cpns::server {
 
@@ -57,6 +60,9 @@ struct link_limits {
   /// Patterns, of which a gateway's URI must match one; see fits() in base/text.hpp.
   std::shared_ptr<const std::vector<std::string>> gateway_uris =
       std::make_shared<const std::vector<std::string>>(1, "urn:cpns:gw:*");
+  /// Why a peer is refused although the handshake accepted its certificate (tls_source::revoked); asked after the
+  /// handshake and by listener::end_revoked. Empty: none is. [thread-safe]
+  std::function<std::optional<std::string>(const ssl_st*)> revoked{};
 };
 
 }  // namespace cpns::server

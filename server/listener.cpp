@@ -298,6 +298,10 @@ void listener::set_limits(const link_limits& limits) {
   impl_->resume();
 }
 
+void listener::end_revoked() {
+  for (const auto& c : impl_->all()) c->end_if_revoked();
+}
+
 void listener::drain(milliseconds timeout) {
   {
     std::lock_guard lock{impl_->guard};

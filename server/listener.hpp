@@ -37,6 +37,8 @@ class listener {
   [[nodiscard]] std::size_t connections() const;
   /// Applies to new connections. [thread-safe]
   void set_limits(const link_limits& limits);
+  /// Ends each connection that link_limits::revoked refuses now. Returns before it is done. [thread-safe]
+  void end_revoked();
   /// Stops accepting and reading; returns once every frame read so far is answered and all connections are
   /// closed, or after `timeout`. [thread-safe]
   void drain(milliseconds timeout);

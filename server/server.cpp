@@ -54,7 +54,7 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
 }
 
 crypto::tls_files files_of(const config::tls_files& f) {
-  return {f.ca.string(), f.certificate.string(), f.key.string()};
+  return {f.ca.string(), f.certificate.string(), f.key.string(), f.crl.string()};
 }
 
 reload_report compare(const config::server_config& a, const config::server_config& b) {
@@ -81,7 +81,9 @@ reload_report compare(const config::server_config& a, const config::server_confi
   note(r.changed, a.drain != b.drain, "drain");
   note(r.ignored, a.name != b.name, "name");
   note(r.ignored, !(a.listen == b.listen), "listen");
-  note(r.ignored, a.tls.certificate != b.tls.certificate || a.tls.key != b.tls.key || a.tls.ca != b.tls.ca,
+  note(r.ignored,
+       a.tls.certificate != b.tls.certificate || a.tls.key != b.tls.key || a.tls.ca != b.tls.ca ||
+           a.tls.crl != b.tls.crl,
        "tls");
   note(r.ignored,
        a.store.kind != b.store.kind || a.store.path != b.store.path ||
@@ -125,6 +127,7 @@ struct server_role::impl {
   std::unique_ptr<storage::group_committer> committer;
   std::shared_ptr<role_context> role;
   std::shared_ptr<crypto::tls_source> tls;
+  std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
@@ -148,6 +151,19 @@ struct server_role::impl {
   }
   impl(const impl&) = delete;
   impl& operator=(const impl&) = delete;
+
+  /// As of limits_of; the listener refuses certificates that were revoked since their handshake.
+  [[nodiscard]] link_limits current_limits() const {
+    auto l = limits_of(config);
+    l.revoked = [source = tls](const ssl_st* ssl) { return source->revoked(ssl); };
+    return l;
+  }
+  /// Ends connections whose certificate was revoked by CRLs that were read since.
+  void look_at_crls() {
+    const auto now = tls->crl_changes();
+    if (std::exchange(crl_changes, now) != now) sockets->end_revoked();
+  }
+
   ~impl() {
     *stopping = true;
     if (sockets) sockets->stop();
@@ -174,11 +190,12 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   };
   i->tls = tls;
   CPNS_TRY(i->sockets, listener::start(
-                           c.listen.host, c.listen.port, [tls] { return tls->context(); }, limits_of(c),
-                           std::move(make_session)));
+                           c.listen.host, c.listen.port, [tls] { return tls->context(); },
+                           i->current_limits(), std::move(make_session)));
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
+    raw->look_at_crls();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   if (i->sockets->listening())
@@ -219,7 +236,7 @@ reload_report server_role::reload(const config::server_config& c) {
   impl_->tls->read_again();
   auto report = compare(impl_->config, c);
   impl_->config = merge(impl_->config, c);
-  impl_->sockets->set_limits(limits_of(impl_->config));
+  impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
   impl_->users.reset(impl_->config.limits.users_cached);
   caf::anon_send(impl_->role->dispatcher(), forget_idle{});

@@ -1,5 +1,6 @@
 #include "storage/file.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
@@ -38,6 +39,16 @@ status lock_against_others(const descriptor& file, const std::filesystem::path& 
     holder = "process " + std::to_string(wanted.l_pid);
   return fail(errc::store_locked,
               what.string() + " is held by " + holder + "; stop it, or give each role a folder of its own");
+}
+
+std::optional<pid_t> lock_holder(const std::filesystem::path& file) {
+  const descriptor opened(::open(file.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct flock asked {};
+  asked.l_type = F_WRLCK;
+  asked.l_whence = SEEK_SET;
+  if (!opened.valid() || ::fcntl(opened.get(), F_GETLK, &asked) != 0 || asked.l_type == F_UNLCK)
+    return std::nullopt;
+  return std::max<pid_t>(0, asked.l_pid);
 }
 
 result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what) {

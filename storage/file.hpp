@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <optional>
 #include <sys/types.h>
 
 #include "base/bytes.hpp"
@@ -17,6 +18,9 @@ error file_error(int errno_value, errc otherwise, std::string_view what, const s
 /// Locks `file` against other processes until it is closed. `what` is the resource for messages. store_locked
 /// names the process that holds the lock.
 status lock_against_others(const descriptor& file, const std::filesystem::path& what);
+/// The process that holds such a lock on `file`; 0 if it is not in the namespace of this process. nullopt: nobody, or
+/// the file does not exist. Takes no lock. Not in the process that holds one: closing a file drops all its locks.
+std::optional<pid_t> lock_holder(const std::filesystem::path& file);
 /// Locks a file that serves only as a lock; it is created if missing.
 result<descriptor> hold_lock(const std::filesystem::path& file, const std::filesystem::path& what);
 

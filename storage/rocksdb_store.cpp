@@ -114,6 +114,52 @@ bytes key_of(table t, byte_view row) {
   return key;
 }
 
+tl::unexpected<error> read_failed(const std::filesystem::path& folder, const rocksdb::Status& why) {
+  const auto code = why.IsCorruption() ? errc::store_damaged : errc::store_unavailable;
+  return fail(code, "cannot read the store in " + folder.string() + ": " + why.ToString());
+}
+
+result<std::optional<bytes>> get_from(rocksdb::DB& db, const std::filesystem::path& folder, table t,
+                                      byte_view row) {
+  rocksdb::PinnableSlice value;
+  const auto done = db.Get({}, db.DefaultColumnFamily(), slice(key_of(t, row)), &value);
+  if (done.IsNotFound()) return std::optional<bytes>{};
+  if (!done.ok()) return read_failed(folder, done);
+  return std::optional<bytes>(to_bytes(view(value)));
+}
+
+status scan_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, byte_view prefix,
+               const row_visitor& visit) {
+  const auto from = key_of(t, prefix);
+  rocksdb::ReadOptions once;
+  once.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(once));
+  for (it->Seek(slice(from)); it->Valid() && it->key().starts_with(slice(from)); it->Next())
+    if (!visit(view(it->key()).subspan(1), view(it->value()))) return {};
+  if (!it->status().ok()) return read_failed(folder, it->status());
+  return {};
+}
+
+/// For open_rocksdb_store_for_reading.
+class rocksdb_reader final : public store {
+ public:
+  rocksdb_reader(std::filesystem::path folder, std::shared_ptr<rocksdb::DB> db)
+      : folder_(std::move(folder)), db_(std::move(db)) {}
+  result<std::optional<bytes>> get(table t, byte_view row) const override {
+    return get_from(*db_, folder_, t, row);
+  }
+  status write(const write_batch& /*batch*/) override {
+    return fail(errc::store_unavailable, folder_.string() + " was opened for a check, which writes nothing");
+  }
+  status scan(table t, byte_view prefix, const row_visitor& visit) const override {
+    return scan_in(*db_, folder_, t, prefix, visit);
+  }
+
+ private:
+  const std::filesystem::path folder_;
+  const std::shared_ptr<rocksdb::DB> db_;
+};
+
 std::string whole_seconds(steady::duration d) {
   return std::to_string(std::chrono::duration_cast<seconds>(d).count());
 }
@@ -134,7 +180,6 @@ class rocksdb_store final : public store {
   [[nodiscard]] store_health health() const override;
 
  private:
-  [[nodiscard]] tl::unexpected<error> read_failed(const rocksdb::Status& why) const;
   [[nodiscard]] std::shared_ptr<rocksdb::DB> current() const;
   error note_failure(const rocksdb::Status& why);
   void heal_when_needed();
@@ -180,30 +225,13 @@ store_health rocksdb_store::health() const {
   return out;
 }
 
-tl::unexpected<error> rocksdb_store::read_failed(const rocksdb::Status& why) const {
-  const auto code = why.IsCorruption() ? errc::store_damaged : errc::store_unavailable;
-  return fail(code, "cannot read the store in " + folder_.string() + ": " + why.ToString());
-}
-
 result<std::optional<bytes>> rocksdb_store::get(table t, byte_view row) const {
-  const auto db = current();
-  rocksdb::PinnableSlice value;
-  const auto done = db->Get({}, db->DefaultColumnFamily(), slice(key_of(t, row)), &value);
-  if (done.IsNotFound()) return std::optional<bytes>{};
-  if (!done.ok()) return read_failed(done);
-  return std::optional<bytes>(to_bytes(view(value)));
+  return get_from(*current(), folder_, t, row);
 }
 
 status rocksdb_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
   const auto db = current();
-  const auto from = key_of(t, prefix);
-  rocksdb::ReadOptions once;
-  once.fill_cache = false;
-  const std::unique_ptr<rocksdb::Iterator> it(db->NewIterator(once));
-  for (it->Seek(slice(from)); it->Valid() && it->key().starts_with(slice(from)); it->Next())
-    if (!visit(view(it->key()).subspan(1), view(it->value()))) return {};
-  if (!it->status().ok()) return read_failed(it->status());
-  return {};
+  return scan_in(*db, folder_, t, prefix, visit);
 }
 
 status rocksdb_store::write(const write_batch& batch) {
@@ -351,6 +379,12 @@ result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& f
   CPNS_TRY(auto db, open_for_writing(folder, !claim.complete()));
   if (!claim.complete()) CPNS_CHECK(claim.mark_complete());
   return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), timeout);
+}
+
+result<std::unique_ptr<store>> open_rocksdb_store_for_reading(const std::filesystem::path& folder) {
+  CPNS_CHECK(store_folder::inspect(folder));
+  CPNS_TRY(auto db, open_for_reading(folder));
+  return std::make_unique<rocksdb_reader>(folder, std::move(db));
 }
 
 }  // namespace cpns::storage

@@ -30,4 +30,9 @@ inline constexpr milliseconds store_timeout_default = std::chrono::minutes(5);
 result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
                                                   milliseconds timeout = store_timeout_default);
 
+/// The store in `folder` as its files are now, for a check. Changes nothing and takes no lock: only while no role has
+/// the store open. Writes fail with store_unavailable. state_unknown: the store was not made yet; store_damaged,
+/// store_unavailable as of open_rocksdb_store.
+result<std::unique_ptr<store>> open_rocksdb_store_for_reading(const std::filesystem::path& folder);
+
 }  // namespace cpns::storage

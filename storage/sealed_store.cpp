@@ -184,6 +184,8 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
   return outcome;
 }
 
+key_place sealed_store::data_key(std::string name) { return data_key_of(under_, std::move(name)); }
+
 key_place data_key_of(store& under, std::string name) {
   return {std::move(name), std::string(data_key_purpose), [&under] { return read_data_key(under); },
           [&under](const bytes& wrapped) { return write_data_key(under, wrapped); }};

@@ -57,6 +57,10 @@ class sealed_store {
   status scan(table t, byte_view prefix, const sealed_visitor& visit,
               const damage_visitor& damaged = {}) const;
 
+  /// The place of the data key of this store, which stays open: a change of its wrapping changes no row and nothing in
+  /// memory. The store outlives it. [thread-safe]
+  [[nodiscard]] key_place data_key(std::string name);
+
   /// Health of the underlying store.
   [[nodiscard]] store_health health() const { return under_.health(); }
 

@@ -85,8 +85,10 @@ result<std::optional<parts>> read_parts(const std::filesystem::path& path) {
 
 sealed_file::sealed_file(std::filesystem::path path, std::string purpose, std::optional<bytes> wrapped,
                          const secret32& key, entropy& random)
-    : path_(std::move(path)), purpose_(std::move(purpose)), wrapped_(std::move(wrapped)), key_(key),
-      random_(&random) {}
+    : path_(std::move(path)), purpose_(std::move(purpose)), wrapping_(std::make_shared<wrapping>()),
+      key_(key), random_(&random) {
+  wrapping_->wrapped = std::move(wrapped);
+}
 
 result<sealed_file> sealed_file::open(std::filesystem::path path, std::string purpose,
                                       const key_protector& protector, entropy& random) {
@@ -124,7 +126,28 @@ status sealed_file::save(byte_view content) {
                                               std::to_string(content.size()) + " bytes; the limit is " +
                                               std::to_string(max_sealed_file_size));
   const auto sealed = crypto::xaes_seal(key_, *random_, file_aad(purpose_), content);
-  return replace_file(path_, file_of(wrapped_, sealed), if_exists::replace);
+  const std::lock_guard lock(wrapping_->guard);
+  return replace_file(path_, file_of(wrapping_->wrapped, sealed), if_exists::replace);
+}
+
+key_place sealed_file::place() const {
+  auto out = sealed_file_place(path_, purpose_);
+  const auto missing = [path = path_] {
+    std::error_code ec;
+    return !std::filesystem::exists(std::filesystem::symlink_status(path, ec));
+  };
+  out.read = [shared = wrapping_, missing, on_disk = out.read]() -> result<std::optional<bytes>> {
+    const std::lock_guard lock(shared->guard);
+    if (missing()) return shared->wrapped;
+    return on_disk();
+  };
+  out.write = [shared = wrapping_, missing, on_disk = out.write](const bytes& wrapped) -> status {
+    const std::lock_guard lock(shared->guard);
+    if (!missing()) CPNS_CHECK(on_disk(wrapped));
+    shared->wrapped = wrapped;
+    return {};
+  };
+  return out;
 }
 
 result<secret32> open_data_key(const std::filesystem::path& path, std::string_view purpose,

@@ -6,6 +6,8 @@
 // key (open_data_key).
 
 #include <filesystem>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 
@@ -18,7 +20,8 @@ namespace cpns::storage {
 
 inline constexpr std::size_t max_sealed_file_size = 64 * 1024;  ///< bytes of the content
 
-/// Not thread-safe; one object per path at a time. A save writes `path`.new with mode 0600, syncs, renames and
+/// One object, with its copies, per path at a time. Not thread-safe, except that another thread may use place() at any
+/// time. A save writes `path`.new with mode 0600, syncs, renames and
 /// syncs the folder: after a power failure the file holds either the old or the new content.
 class sealed_file {
  public:
@@ -38,14 +41,23 @@ class sealed_file {
   status save(byte_view content);
 
   [[nodiscard]] const std::filesystem::path& path() const { return path_; }
+  /// The data key of this file, for storage/rewrap.hpp, while this object and its copies are in use: their later
+  /// saves keep the new wrapping. If the file does not exist yet, its first save will have it. Only for a file of
+  /// open(). [thread-safe]
+  [[nodiscard]] key_place place() const;
 
  private:
+  /// The wrapped data key, which all copies of an object share: a save must not bring back an old one.
+  struct wrapping {
+    std::mutex guard;  ///< held during a write of the file
+    std::optional<bytes> wrapped;
+  };
   sealed_file(std::filesystem::path path, std::string purpose, std::optional<bytes> wrapped,
               const secret32& key, entropy& random);
 
   std::filesystem::path path_;
   std::string purpose_;
-  std::optional<bytes> wrapped_;
+  std::shared_ptr<wrapping> wrapping_;
   secret32 key_;
   entropy* random_;
 };

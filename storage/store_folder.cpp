@@ -68,6 +68,13 @@ status close_to_others(const std::filesystem::path& folder) {
   return {};
 }
 
+error no_marker(const std::filesystem::path& folder) {
+  return {errc::store_damaged, "the folder " + folder.string() + " holds files but no " +
+                                   std::string(store_marker_name) +
+                                   ": it is not a cpns store, or its marker was lost; name an empty "
+                                   "folder, or restore the store from a backup"};
+}
+
 }  // namespace
 
 result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
@@ -81,11 +88,7 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
   CPNS_CHECK(close_to_others(folder));
 
   CPNS_TRY(const auto before, look_into(folder));
-  if (!before.marker && (before.others || before.current))
-    return fail(errc::store_damaged, "the folder " + folder.string() + " holds files but no " +
-                                         std::string(store_marker_name) +
-                                         ": it is not a cpns store, or its marker was lost; name an empty "
-                                         "folder, or restore the store from a backup");
+  if (!before.marker && (before.others || before.current)) return fail(no_marker(folder));
   const auto path = folder / store_marker_name;
   store_folder claimed(folder,
                        descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
@@ -96,6 +99,29 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
   CPNS_TRY(const auto now, look_into(folder));
   CPNS_CHECK(claimed.read_marker(now.others, now.current));
   return claimed;
+}
+
+status store_folder::inspect(const std::filesystem::path& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    if (errno == ENOENT) return fail(errc::state_unknown, "the store in " + folder.string());
+    return fail(
+        file_error(errno, errc::store_unavailable, "cannot read the attributes of the folder", folder));
+  }
+  if (!S_ISDIR(info.st_mode)) return fail(errc::store_unavailable, folder.string() + " is not a folder");
+  CPNS_TRY(const auto found, look_into(folder));
+  if (!found.marker && !found.current && !found.others)
+    return fail(errc::state_unknown, "the store in " + folder.string());
+  if (!found.marker) return fail(no_marker(folder));
+  const auto path = folder / store_marker_name;
+  store_folder looked(folder, descriptor(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC)));
+  if (!looked.marker_.valid()) return fail(file_error(errno, errc::store_unavailable, "cannot open", path));
+  // An empty marker would be written; a store that was not completed holds nothing.
+  if (struct stat marker{}; ::fstat(looked.marker_.get(), &marker) == 0 && marker.st_size == 0)
+    return fail(errc::state_unknown, "the store in " + folder.string());
+  CPNS_CHECK(looked.read_marker(found.others, found.current));
+  if (!looked.complete()) return fail(errc::state_unknown, "the store in " + folder.string());
+  return {};
 }
 
 status store_folder::read_marker(bool others, bool current) {

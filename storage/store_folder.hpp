@@ -14,6 +14,10 @@ class store_folder {
   /// Creates the folder and its marker if missing. Errors as open_rocksdb_store.
   static result<store_folder> claim(const std::filesystem::path& folder);
 
+  /// Checks the folder without a change and without its lock: claim would accept it, and its database is complete.
+  /// state_unknown: missing, empty, or not complete; other errors as of claim.
+  static status inspect(const std::filesystem::path& folder);
+
   /// False until mark_complete(): no write was ever acknowledged, so the database may be created again.
   [[nodiscard]] bool complete() const { return complete_; }
   /// Durable on return.

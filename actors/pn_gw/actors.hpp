@@ -3,6 +3,7 @@
 
 #include <boost/json/value.hpp>
 #include <caf/all.hpp>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -125,6 +126,16 @@ struct link_saved {
   status outcome;
 };
 struct link_shut_down {};
+struct link_reload {
+  std::filesystem::path password_file;
+};
+struct link_new_password {
+  std::shared_ptr<const secret_bytes> password;
+};
+struct link_password_answer {
+  status outcome;
+  bool unchanged;
+};
 
 /// server_link: sends the requests of all devices to the CPNS Server over the current connection.
 using server_link_actor =
@@ -137,7 +148,10 @@ using server_link_actor =
                      caf::reacts_to<link_timer>,       // timeouts
                      caf::reacts_to<link_flush>,       // sends collected reports
                      caf::reacts_to<link_saved>,       // the write of ClientKey ended
-                     caf::reacts_to<link_shut_down>>;
+                     caf::reacts_to<link_shut_down>,
+                     caf::reacts_to<link_reload>,  // the configuration was read again
+                     // An operator's new password: once it is proven and durable, or refused.
+                     caf::replies_to<link_new_password>::with<link_password_answer>>;
 
 struct sup_radio_ready {};
 struct sup_deadline {
@@ -229,6 +243,9 @@ CPNS_GW_MESSAGE(link_timer)
 CPNS_GW_MESSAGE(link_flush)
 CPNS_GW_MESSAGE(link_saved)
 CPNS_GW_MESSAGE(link_shut_down)
+CPNS_GW_MESSAGE(link_reload)
+CPNS_GW_MESSAGE(link_new_password)
+CPNS_GW_MESSAGE(link_password_answer)
 CPNS_GW_MESSAGE(sup_radio_ready)
 CPNS_GW_MESSAGE(sup_deadline)
 CPNS_GW_MESSAGE(sup_close_link)

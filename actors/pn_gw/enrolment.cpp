@@ -6,21 +6,16 @@
 #include "crypto/scram.hpp"
 
 namespace cpns::actors {
-namespace {
 
-constexpr std::size_t password_max = 1024;
-
-result<secret_bytes> read_password(const std::filesystem::path& file) {
+result<secret_bytes> read_user_password(const std::filesystem::path& file) {
   if (file.empty())
     return fail(
         errc::config_missing,
         "this gateway is not enrolled yet: set user_password_file to the file with the user's password");
-  auto password = read_secret_line(file, password_max);
+  auto password = read_secret_line(file, user_password_max);
   if (!password) return fail(errc::config_file, "user_password_file " + password.error().detail);
   return password;
 }
-
-}  // namespace
 
 std::int64_t password_time(const std::filesystem::path& file) {
   struct stat s {};
@@ -28,21 +23,28 @@ std::int64_t password_time(const std::filesystem::path& file) {
   return std::int64_t{s.st_mtim.tv_sec} * 1'000'000'000 + s.st_mtim.tv_nsec;
 }
 
-result<user_credentials> credentials_from_password(const user_id& user,
-                                                   const protocol::user_challenge_answer& challenge,
-                                                   const std::filesystem::path& file) {
+result<user_credentials> derive_credentials(const user_id& user,
+                                            const protocol::user_challenge_answer& challenge,
+                                            const secret_bytes& password, std::int64_t written) {
   if (challenge.iterations < crypto::scram_iterations_min ||
       challenge.iterations > crypto::scram_iterations_max)
     return fail(errc::peer_policy, "the server requests " + std::to_string(challenge.iterations) +
                                        " password iterations; 100000 to 10000000 are accepted");
-  CPNS_TRY(const auto password, read_password(file));
   user_credentials c;
   c.user = user;
   c.salt = challenge.salt;
   c.iterations = challenge.iterations;
-  c.password_time = password_time(file);
+  c.password_time = written;
   c.client_key = crypto::scram_client_key(crypto::openssl_suite(), password.expose(), c.salt, c.iterations);
   return c;
+}
+
+result<user_credentials> credentials_from_password(const user_id& user,
+                                                   const protocol::user_challenge_answer& challenge,
+                                                   const std::filesystem::path& file) {
+  const auto written = password_time(file);
+  CPNS_TRY(const auto password, read_user_password(file));
+  return derive_credentials(user, challenge, password, written);
 }
 
 }  // namespace cpns::actors

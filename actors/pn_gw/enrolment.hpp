@@ -20,6 +20,18 @@ struct user_credentials {
   std::int64_t password_time = 0;  ///< password_time() of the file that client_key was derived from
 };
 
+inline constexpr std::size_t user_password_max = 1024;  ///< bytes
+
+/// The first line of the file. config_missing without a file; config_file if it cannot be read, or if others may
+/// read it.
+result<secret_bytes> read_user_password(const std::filesystem::path& file);
+
+/// Derives ClientKey; takes about 80 ms. `written` becomes password_time. peer_policy if the server requests fewer
+/// than 100,000 or more than 10,000,000 iterations.
+result<user_credentials> derive_credentials(const user_id& user,
+                                            const protocol::user_challenge_answer& challenge,
+                                            const secret_bytes& password, std::int64_t written);
+
 /// Reads the password, the first line of `file`, and derives ClientKey; takes about 80 ms. peer_policy if the
 /// server requests fewer than 100,000 or more than 10,000,000 iterations; config_missing or config_file if the
 /// password cannot be read, or if others may read it.

@@ -158,9 +158,9 @@ gateway_role::~gateway_role() { drain(); }
 result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c,
                                                           storage::sealed_store& store) {
   const auto& suite = crypto::openssl_suite();
-  CPNS_TRY(auto tls, crypto::tls_source::for_client(
-                         std::string{gateway_component},
-                         {c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string()}));
+  CPNS_TRY(auto tls, crypto::tls_source::for_client(std::string{gateway_component},
+                                                    {c.tls.ca.string(), c.tls.certificate.string(),
+                                                     c.tls.key.string(), c.tls.crl.string()}));
   CPNS_TRY(const auto own_name, tls->uri());
 
   auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
@@ -213,6 +213,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   // A connection may last for weeks, and without one the files would be read only when it ends.
   up.look = [tls] { tls->look(); };
   up.look_every = crypto::tls_source::reads_every;
+  up.revoked = [tls](const ssl_st* ssl) { return tls->revoked(ssl); };
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
         std::move(up), [tls] { return tls->context(); }, *m.from_uplink);
@@ -268,9 +269,29 @@ status gateway_role::command(const std::string& what, const entity_id& entity) {
 
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->tls->read_again();
+  caf::anon_send(impl_->link, link_reload{c.user_password_file});
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
+}
+
+result<password_outcome> gateway_role::change_password(secret_bytes password) {
+  // Two answers of the server, the derivation, and the disk.
+  constexpr seconds longest{45};
+  caf::scoped_actor self{impl_->runtime->system()};
+  result<password_outcome> out =
+      fail(errc::peer_timeout, "not known to be done: the gateway did not answer in time");
+  self->request(impl_->link, longest,
+                link_new_password{std::make_shared<const secret_bytes>(std::move(password))})
+      .receive(
+          [&out](const link_password_answer& a) {
+            if (a.outcome)
+              out = password_outcome{a.unchanged};
+            else
+              out = fail(a.outcome.error());
+          },
+          [](const caf::error&) {});
+  return out;
 }
 
 void gateway_role::drain() {

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "actors/pn_gw/password_change.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
+#include "base/secret.hpp"
 #include "config/schema.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -39,6 +41,11 @@ class gateway_role {
   /// Reasons, as sentences; empty: the role is ready.
   std::vector<std::string> not_ready();
 
+  /// Gives the gateway the new password of its user, and returns when the server has accepted a proof with it and its
+  /// ClientKey is durable. Until then, and after an error, the former one is in use; errors as of password_change::set.
+  /// Requests in flight go on: one that the server refuses because of the former password is signed and sent again.
+  /// Blocks for at most 45 s. Not after drain(). [thread-safe]
+  result<password_outcome> change_password(secret_bytes password);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
   /// Applies the settings that may change while the role runs. Not concurrently with itself.

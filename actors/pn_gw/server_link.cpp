@@ -1,11 +1,10 @@
 #include "actors/pn_gw/server_link.hpp"
 
 #include <algorithm>
-#include <deque>
-#include <map>
 
 #include "actors/pn_gw/enrolment.hpp"
-#include "actors/pn_gw/report_queue.hpp"
+#include "actors/pn_gw/password_change.hpp"
+#include "actors/pn_gw/server_link_state.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
@@ -29,49 +28,10 @@ constexpr seconds asleep_after{10};
 // Devices that are notified when the server can serve them again; the others retry after their own back-off.
 constexpr std::size_t waiting_max = 16'384;
 
-using waiting_devices = std::map<caf::actor_id, device_actor>;
-
-struct server_link_state {
-  struct pending {
-    device_actor device;
-    std::shared_ptr<const key_assignment_request> body;
-    time_point asked;             ///< by the device
-    time_point sent = time_zero;  ///< time_zero: not sent on this connection, or to be sent again
-    int sends = 0;                ///< on this connection
-  };
-
-  server_link_parts parts;
-  connection_number connection = 0;
-  std::shared_ptr<const secret32> exporter;  ///< of the connection; null without one
-  time_point last_frame = time_zero;
-  time_point unanswered_since = time_never;  ///< since then a request is open and no frame has arrived
-  time_point last_look = time_never;
-  std::optional<user_credentials> credentials;
-  bool saving = false;
-  bool unsaved = false;  ///< the write of the credentials failed
-  std::map<request_id, pending> requests;
-  std::map<entity_id, request_id> by_entity;  ///< one request per device; a new one replaces it
-  std::deque<request_id> order;               ///< oldest first
-  std::size_t in_flight = 0;
-  std::vector<device_actor> wants_nonce;
-  std::optional<request_id> nonce_request, challenge_request;
-  time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
-  std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
-  bool user_refused = false;        ///< since the last enrolment
-  time_point refusal_logged_at = time_zero;
-  /// Devices whose request failed; notified when a retry may succeed.
-  waiting_devices wait_for_server, wait_for_user;
-  bool answers = false;  ///< a frame was received on this connection
-  report_queue reports;
-  std::map<entity_id, device_actor> reporters;
-  std::optional<request_id> report_request;
-  time_point report_sent{};
-  bool flush_armed = false;
-};
-
 class server_link {
  public:
-  server_link(server_link_actor::pointer self, server_link_parts parts) : self_(self) {
+  server_link(server_link_actor::pointer self, server_link_parts parts)
+      : self_(self), passwords_(parts.user, parts.password_file, changes()) {
     s_.parts = std::move(parts);
     if (auto kept = s_.parts.store->credentials(s_.parts.user); kept)
       s_.credentials = std::move(*kept);
@@ -156,6 +116,7 @@ class server_link {
     const auto t = now();
     const bool slept = t - std::exchange(s_.last_look, t) > asleep_after;
     if (s_.unsaved && t >= s_.save_not_before) save_credentials();
+    passwords_.timer(link_state());
     drop_old_requests(t);
     if (s_.exporter && t - s_.unanswered_since >= 2 * s_.parts.request_timeout) give_up_connection();
     if (s_.exporter) {
@@ -177,10 +138,11 @@ class server_link {
 
   void saved(const link_saved& m) {
     s_.saving = false;
-    if (m.outcome) {
+    const bool changed = passwords_.saved(m.outcome);
+    if (m.outcome && !changed) {
       log::info(gateway_component, "enrolled",
                 "ClientKey is stored; the password file is not needed any more");
-    } else {
+    } else if (!m.outcome) {
       s_.unsaved = true;
       s_.save_not_before = now() + enrolment_pause;
       log::error(gateway_component, "credentials-not-written", m.outcome.error().message(),
@@ -194,9 +156,21 @@ class server_link {
     flush_reports();
   }
 
+  void reload(const link_reload& m) { passwords_.reload(m.password_file); }
+
+  caf::typed_response_promise<link_password_answer> set_password(const link_new_password& m) {
+    auto promise = self_->make_response_promise<link_password_answer>();
+    passwords_.set(link_state(), *m.password, [promise](result<password_outcome> outcome) mutable {
+      const bool unchanged = outcome && outcome->unchanged;
+      promise.deliver(link_password_answer{std::move(outcome).map([](const auto&) {}), unchanged});
+    });
+    return promise;
+  }
+
   /// Ends when the pending write has completed.
   void shut_down() {
     ending_ = true;
+    passwords_.interrupted(link_state());
     if (!s_.saving) end();
   }
 
@@ -207,6 +181,33 @@ class server_link {
   }
   [[nodiscard]] time_point now() const { return s_.parts.clock(); }
 
+  [[nodiscard]] password_change::link_state link_state() const {
+    return {now(), s_.exporter != nullptr, s_.credentials, s_.user_refused};
+  }
+  password_change::callbacks changes() {
+    return {[this](password_change::request_body body) {
+              const auto id = fresh_id();
+              send(id, std::move(body));
+              return id;
+            },
+            [this](const key_assignment_request& r, const user_credentials& c) { return proof_of(r, c); },
+            [this](user_credentials made) { use(std::move(made)); }};
+  }
+  /// SCRAM proof of `user` for the current connection.
+  [[nodiscard]] byte_array<32> proof_of(const key_assignment_request& r, const user_credentials& c) const {
+    const auto& suite = crypto::openssl_suite();
+    const auto message = crypto::scram_auth_message(*s_.exporter, suite.sha256(encode_for_proof(r)));
+    return crypto::scram_proof(suite, c.client_key, message);
+  }
+  /// Requests in flight keep the proof that they were sent with; see take(refusal).
+  void use(user_credentials made) {
+    s_.credentials = std::move(made);
+    s_.user_refused = false;
+    ++s_.key_number;
+    save_credentials();
+    notify(s_.wait_for_user);
+  }
+
   void send(const request_id& id, decltype(link_request::body) body) {
     if (s_.unanswered_since == time_never) s_.unanswered_since = now();
     s_.parts.send(s_.connection, encode(link_request{id, s_.parts.incarnation, std::move(body)}));
@@ -214,6 +215,7 @@ class server_link {
   request_id fresh_id() { return crypto::system_entropy().draw_id<request_id>(); }
 
   void forget_connection() {
+    passwords_.interrupted(link_state());
     for (auto& [id, p] : s_.requests) {
       p.sent = time_zero;
       p.sends = 0;
@@ -245,7 +247,8 @@ class server_link {
   }
 
   [[nodiscard]] bool waits_for_an_answer() const {
-    return s_.in_flight > 0 || s_.nonce_request || s_.challenge_request || s_.report_request;
+    return s_.in_flight > 0 || s_.nonce_request || s_.challenge_request || s_.report_request ||
+           passwords_.pending();
   }
 
   /// An unanswered request is repeated once with the same id: the server returns the same answer, and no index
@@ -303,14 +306,14 @@ class server_link {
   /// True without credentials, or if the user wrote the password file again after a refusal.
   [[nodiscard]] bool wants_to_enrol(time_point t) const {
     if (s_.challenge_request || (s_.credentials && !s_.user_refused)) return false;
-    const auto written = password_time(s_.parts.password_file);
+    const auto written = password_time(passwords_.file());
     if (s_.credentials && (written == 0 || written == s_.credentials->password_time)) return false;
     return written != s_.password_tried || t >= s_.enrol_not_before;
   }
 
   void enrol() {
     if (s_.challenge_request) return;
-    s_.password_tried = password_time(s_.parts.password_file);
+    s_.password_tried = password_time(passwords_.file());
     s_.challenge_request = fresh_id();
     s_.challenge_asked = now();
     send(*s_.challenge_request, user_challenge{s_.parts.user});
@@ -319,15 +322,16 @@ class server_link {
   /// Sends pending requests, as far as the connection, the credentials and requests_max allow.
   void pump() {
     if (!s_.exporter || !s_.credentials) return;
-    const auto& suite = crypto::openssl_suite();
+    // A wrong proof would make the server delay the verdict on the new password.
+    if (s_.user_refused && passwords_.pending()) return;
     for (const auto& id : s_.order) {
       if (s_.in_flight >= s_.parts.requests_max) return;
       auto& p = s_.requests.at(id);
       if (p.sent != time_zero) continue;
       auto body = *p.body;
       body.user = s_.parts.user;
-      const auto message = crypto::scram_auth_message(*s_.exporter, suite.sha256(encode_for_proof(body)));
-      body.proof = crypto::scram_proof(suite, s_.credentials->client_key, message);
+      body.proof = proof_of(body, *s_.credentials);
+      p.key = s_.key_number;
       p.sent = now();
       ++p.sends;
       ++s_.in_flight;
@@ -340,6 +344,7 @@ class server_link {
     s_.parts.nonces->put(a.issuer_nonce, now());
     if (s_.nonce_request == a.id) s_.nonce_request.reset();
     answer_nonces();
+    if (passwords_.take(link_state(), a)) return;
     std::visit([&](auto& body) { take(a, body); }, a.body);
   }
 
@@ -348,16 +353,14 @@ class server_link {
   void take(const link_answer& a, const user_challenge_answer& body) {
     if (s_.challenge_request != a.id) return;
     s_.challenge_request.reset();
-    auto made = credentials_from_password(s_.parts.user, body, s_.parts.password_file);
+    if (s_.credentials && !s_.user_refused) return;  // an operator was faster
+    auto made = credentials_from_password(s_.parts.user, body, passwords_.file());
     if (!made) {
       s_.enrol_not_before = now() + enrolment_pause;
       return log::error(gateway_component, "not-enrolled", made.error().message(),
                         {{"what", "no key can be assigned until this is fixed; retrying every 30 s"}});
     }
-    s_.credentials = std::move(*made);
-    s_.user_refused = false;
-    save_credentials();
-    notify(s_.wait_for_user);
+    use(std::move(*made));
   }
 
   void save_credentials() {
@@ -382,12 +385,25 @@ class server_link {
       return log::error(gateway_component, "not-enrolled", body.reason,
                         {{"status", std::string{name_of(body.status)}}});
     }
+    if (signed_again(a.id, body)) return;
     const auto p = finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
     if (body.status != link_status::unknown_user_or_bad_proof) return;
     add_waiting(s_.wait_for_user, p->device);
     user_refused();
+  }
+
+  /// True: the server refused the proof of former credentials, and the request is sent again with the present ones.
+  bool signed_again(const request_id& id, const refusal& body) {
+    const auto it = s_.requests.find(id);
+    if (body.status != link_status::unknown_user_or_bad_proof || it == s_.requests.end() ||
+        it->second.sent == time_zero || it->second.key == s_.key_number)
+      return false;
+    it->second.sent = time_zero;
+    it->second.sends = 0;
+    --s_.in_flight;
+    return true;  // frames() pumps
   }
 
   /// The gateway ignores a salt that it did not ask for, and asks for none by itself now: only the user can start
@@ -401,7 +417,7 @@ class server_link {
           "the server rejects this user and password: check `user`; if the password has changed, or the "
           "user was added to the server again, write the password to user_password_file; the file is "
           "checked once per second",
-          {{"user", s_.parts.user.text()}, {"user_password_file", s_.parts.password_file.string()}});
+          {{"user", s_.parts.user.text()}, {"user_password_file", passwords_.file().string()}});
     }
     if (wants_to_enrol(t)) enrol();
   }
@@ -448,6 +464,7 @@ class server_link {
 
   server_link_actor::pointer self_;
   server_link_state s_;
+  password_change passwords_;
   seldom bad_answers_;
   bool ending_ = false;
 };
@@ -470,6 +487,8 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
         [l](const link_flush&) { l->flush(); },
         [l](const link_saved& m) { l->saved(m); },
         [l](const link_shut_down&) { l->shut_down(); },
+        [l](const link_reload& m) { l->reload(m); },
+        [l](const link_new_password& m) { return l->set_password(m); },
     };
   });
 }

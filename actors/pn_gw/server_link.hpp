@@ -35,7 +35,7 @@ class nonce_cache {
 
 struct server_link_parts {
   user_id user;
-  std::filesystem::path password_file;   ///< read to enrol; may be empty once ClientKey is stored
+  std::filesystem::path password_file;   ///< read to enrol and when it changes; may be empty
   milliseconds request_timeout{10'000};  ///< the connection is given up after twice this without a frame
   std::size_t requests_max = 128;        ///< in flight; further ones wait
   std::uint64_t incarnation = 0;         ///< the latest one in the store

@@ -87,8 +87,16 @@ struct uplink::impl {
     next_look.async_wait([this](const failure& cancelled) {
       if (cancelled || stopping) return;
       settings.look();
+      end_if_revoked();
       look_later();
     });
+  }
+
+  void end_if_revoked() {
+    const auto c = now;
+    if (!c || !c->up || c->closed || !settings.revoked) return;
+    if (const auto why = settings.revoked(c->stream.native_handle()))
+      end(c, settings.servers[c->server].text() + ": " + *why);
   }
 
   void begin() {

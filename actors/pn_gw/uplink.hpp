@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -53,6 +54,9 @@ struct uplink_settings {
   /// Called in the uplink's thread after each `look_every`, connected or not; must not block. May be empty.
   std::function<void()> look{};
   milliseconds look_every{60'000};
+  /// Asked after each `look`: why the connection has to end because the server's certificate was revoked since
+  /// (tls_source::revoked). May be empty.
+  std::function<std::optional<std::string>(const ssl_st*)> revoked{};
 };
 
 /// uplink_settings::first_server from the gw_id, a digest: spreads many gateways over all servers.

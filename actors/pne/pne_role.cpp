@@ -4,6 +4,7 @@
 #include <atomic>
 #include <filesystem>
 
+#include "actors/key_source.hpp"
 #include "actors/pne/fleet.hpp"
 #include "actors/pne/key_files.hpp"
 #include "actors/radio.hpp"
@@ -78,6 +79,7 @@ struct pne_role::impl {
   fleet_actor fleet;
   std::shared_ptr<std::atomic<fleet_actor*>> wake_target =
       std::make_shared<std::atomic<fleet_actor*>>(nullptr);
+  std::unique_ptr<storage::key_changer> keys;
   std::size_t count = 0;
   bool down = false;
 };
@@ -100,8 +102,10 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   parts.wake = c.wake;
   parts.clock = now_anchored;
 
+  std::vector<storage::key_place> places;
   std::optional<secret32> shared_key;
   if (!c.keys_dir.empty()) {
+    places.push_back(storage::data_key_file_place(shared_key_file(c.keys_dir), shared_key_purpose));
     std::error_code wrong;
     std::filesystem::create_directories(c.keys_dir, wrong);
     if (wrong)
@@ -117,6 +121,9 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     auto file = !d.key_file.empty() ? storage::sealed_file::open(d.key_file, purpose, protector, random)
                                     : result<storage::sealed_file>{storage::sealed_file::with_data_key(
                                           c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)};
+    // A file that cannot be opened refuses a change of the key: it would need the old one for ever.
+    if (!d.key_file.empty())
+      places.push_back(file ? file->place() : storage::sealed_file_place(d.key_file, purpose));
     if (!file) {
       parts.members.push_back({settings_of(c, d), std::nullopt, fail(file.error())});
       continue;
@@ -133,6 +140,11 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   auto& m = *made->impl_;
   m.count = devices.size();
   m.locks = std::move(locks);
+  auto place = !c.keys_dir.empty() ? c.keys_dir.string()
+               : places.empty()    ? std::string{}
+                                   : places.front().name;
+  m.keys = std::make_unique<storage::key_changer>(key_source_of(c.protector), std::move(places),
+                                                  std::move(place), "pne");
   m.runtime = std::make_unique<actor_runtime>(workers_for(devices.size()));
   for (const auto& t : c.transports) {
     const auto number = m.transports.size();
@@ -192,6 +204,8 @@ std::vector<std::string> pne_role::not_ready() {
   if (failed()) return {"a radio failed, or no key file can be read, and the role ends"};
   return {};
 }
+
+storage::key_changer& pne_role::keys() { return *impl_->keys; }
 
 void pne_role::drain() {
   auto& m = *impl_;

@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "config/schema.hpp"
+#include "storage/key_change.hpp"
 #include "storage/key_protector.hpp"
 
 namespace cpns::actors {
@@ -41,6 +42,8 @@ class pne_role {
   boost::json::object overview();
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]
   std::vector<std::string> not_ready();
+  /// Changes the key-encryption key of the key files while the devices use them. [thread-safe]
+  storage::key_changer& keys();
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
   /// The role cannot continue: a radio failed, or no key file is readable. [thread-safe]

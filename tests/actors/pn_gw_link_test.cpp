@@ -1,8 +1,7 @@
 // The server link actor: reconnects, proofs, enrolment, reports.
 #include <algorithm>
 
-#include <unistd.h>
-
+#include "tests/actors/password_file.hpp"
 #include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
@@ -13,32 +12,6 @@ using protocol::assignment_reason;
 bool is_assignment(const protocol::link_request& r) {
   return std::holds_alternative<protocol::key_assignment_request>(r.body);
 }
-
-/// A password file; every write gets a later time.
-class password_file {
- public:
-  explicit password_file(std::string_view text) {
-    std::string pattern = testing::TempDir() + "cpns-password-XXXXXX";
-    const int fd = ::mkstemp(pattern.data());
-    EXPECT_GE(fd, 0);
-    ::close(fd);
-    path_ = pattern;
-    write(text);
-  }
-  ~password_file() { std::filesystem::remove(path_); }
-  password_file(const password_file&) = delete;
-  password_file& operator=(const password_file&) = delete;
-  void write(std::string_view text) {
-    std::ofstream{path_, std::ios::trunc} << text;
-    std::filesystem::last_write_time(path_, std::filesystem::last_write_time(path_) +
-                                                std::chrono::seconds{++writes_});
-  }
-  [[nodiscard]] const std::filesystem::path& path() const { return path_; }
-
- private:
-  std::filesystem::path path_;
-  int writes_ = 0;
-};
 
 TEST(pn_gw_link, a_request_keeps_its_id_over_a_reconnect_and_gets_a_proof_of_the_new_connection) {
   gateway_harness p;

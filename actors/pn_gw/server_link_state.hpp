@@ -1,0 +1,60 @@
+#pragma once
+// The state of the server link's actor: its connection, credentials, pending requests and reports.
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/enrolment.hpp"
+#include "actors/pn_gw/report_queue.hpp"
+#include "actors/pn_gw/server_link.hpp"
+
+namespace cpns::actors {
+
+using waiting_devices = std::map<caf::actor_id, device_actor>;
+
+struct server_link_state {
+  struct pending {
+    device_actor device;
+    std::shared_ptr<const protocol::key_assignment_request> body;
+    time_point asked;             ///< by the device
+    time_point sent = time_zero;  ///< time_zero: not sent on this connection, or to be sent again
+    int sends = 0;                ///< on this connection
+    std::uint64_t key = 0;        ///< `key_number` of its proof
+  };
+
+  server_link_parts parts;
+  connection_number connection = 0;
+  std::shared_ptr<const secret32> exporter;  ///< of the connection; null without one
+  time_point last_frame = time_zero;
+  time_point unanswered_since = time_never;  ///< since then a request is open and no frame has arrived
+  time_point last_look = time_never;
+  std::optional<user_credentials> credentials;
+  std::uint64_t key_number = 0;  ///< grows with each change of the credentials
+  bool saving = false;
+  bool unsaved = false;  ///< the write of the credentials failed
+  std::map<request_id, pending> requests;
+  std::map<entity_id, request_id> by_entity;  ///< one request per device; a new one replaces it
+  std::deque<request_id> order;               ///< oldest first
+  std::size_t in_flight = 0;
+  std::vector<device_actor> wants_nonce;
+  std::optional<request_id> nonce_request, challenge_request;
+  time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
+  std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
+  bool user_refused = false;        ///< since the last enrolment
+  time_point refusal_logged_at = time_zero;
+  /// Devices whose request failed; notified when a retry may succeed.
+  waiting_devices wait_for_server, wait_for_user;
+  bool answers = false;  ///< a frame was received on this connection
+  report_queue reports;
+  std::map<entity_id, device_actor> reporters;
+  std::optional<request_id> report_request;
+  time_point report_sent{};
+  bool flush_armed = false;
+};
+
+}  // namespace cpns::actors

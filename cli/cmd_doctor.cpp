@@ -1,0 +1,97 @@
+// `cpns doctor`.
+
+#include <signal.h>
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/doctor/doctor.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace dr = doctor;
+
+colour colour_of(dr::state_t s) {
+  switch (s) {
+  case dr::state_t::ok: return colour::green;
+  case dr::state_t::warning: return colour::yellow;
+  case dr::state_t::error: break;
+  }
+  return colour::red;
+}
+
+std::string counted(std::size_t n, const char* one) {
+  return std::to_string(n) + " " + one + (n == 1 ? "" : "s");
+}
+
+void print_lines(const dr::examination& e) {
+  constexpr std::size_t state_width = 9, check_width = 15;
+  const auto padded = [](std::string_view text, std::size_t width) {
+    std::string out{text};
+    out.resize(std::max(width, out.size() + 1), ' ');
+    return out;
+  };
+  for (const auto& f : e.findings)
+    std::cout << paint(colour_of(f.what.state), padded(dr::name_of(f.what.state), state_width))
+              << padded(f.check, check_width) << f.what.text << "\n";
+  std::cout << "\n"
+            << counted(e.count(dr::state_t::error), "error") << ", "
+            << counted(e.count(dr::state_t::warning), "warning") << "\n";
+}
+
+void print_object(const dr::examination& e) {
+  boost::json::array all;
+  for (const auto& f : e.findings)
+    all.push_back(boost::json::object{
+        {"state", std::string{dr::name_of(f.what.state)}}, {"check", f.check}, {"text", f.what.text}});
+  boost::json::object out{{"config", e.config},
+                          {"role", e.role},
+                          {"running", e.process.has_value()},
+                          {"errors", e.count(dr::state_t::error)},
+                          {"warnings", e.count(dr::state_t::warning)},
+                          {"lines", std::move(all)}};
+  if (e.process && *e.process > 0) out["pid"] = *e.process;
+  std::cout << boost::json::serialize(out) << "\n";
+}
+
+}  // namespace
+
+void add_doctor(CLI::App& app, int& code, const doctor::tools& with) {
+  struct options {
+    std::string config;
+    bool json = false;
+  };
+  const auto o = std::make_shared<options>();
+  auto* c = app.add_subcommand("doctor", "Examine a role, running or stopped, and say what to do");
+  c->add_option("--config", o->config, "The configuration of a server, a gateway or PNEs")->required();
+  c->add_flag("--json", o->json, "Print one JSON object");
+  c->footer(
+      R"(Checks the configuration, the files that it names and their modes, certificates and revocation lists, the
+store or the key files, disk space, the clock, the limit of open files, radios, and whether the other side
+can be reached: a gateway does a TLS handshake with each of its servers, a server connects to its own
+address. Each line is ok, a warning, or an error with the remedy. Nothing is changed, no secret is shown,
+and the command ends within 20 seconds. Run it as the user of the role.
+
+A role that runs keeps its store and its radios, so these are not opened a second time.
+
+Exit codes: 0 no error (warnings alone are 0), 1 errors, 2 invalid command line.
+
+Examples:
+  cpns doctor --config trial/gateway.yaml
+  cpns doctor --config /etc/cpns/server.yaml --json)");
+  c->callback([o, with, &code] {
+    ::signal(SIGPIPE, SIG_IGN);  // a peer that closes must not end the command
+    const auto found = dr::examine(o->config, with);
+    if (o->json)
+      print_object(found);
+    else
+      print_lines(found);
+    std::cout.flush();
+    code = found.count(dr::state_t::error) > 0 ? exit_failed : exit_done;
+  });
+}
+
+}  // namespace cpns::cli
