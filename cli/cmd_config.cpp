@@ -105,6 +105,7 @@ class file_checks {
   void common(const Config& c) {
     written("ready_file", c.ready_file, S_IFREG);
     written("log.file", c.log.file, 0);  // its folder is created
+    written("audit.file", c.audit.file, S_IFREG);
   }
 
   /// A folder that exists, or that the role can create.

@@ -26,7 +26,11 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
         if (!role->listening()) return std::nullopt;
         return role->address();
       },
-      .reload = [role](const config::server_config& fresh) { role->reload(fresh); },
+      .reload =
+          [running](const config::server_config& fresh) {
+            running->role->reload(fresh);
+            reopen_trail(*running->audit);
+          },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
@@ -40,7 +44,11 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       .ready_text = "the PN GW detects PNEs",
       .ready_line = [at = c.control_socket.empty() ? "no control socket"
                                                    : c.control_socket.string()] { return std::optional{at}; },
-      .reload = [role](const config::gateway_config& fresh) { role->reload(fresh); },
+      .reload =
+          [running](const config::gateway_config& fresh) {
+            running->role->reload(fresh);
+            reopen_trail(*running->audit);
+          },
       .drain = [role](const config::gateway_config&) { role->drain(); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
@@ -65,12 +73,14 @@ std::string answer_request(actors::pne_role& role, const std::string& line) {
 
 struct running_pne {
   std::unique_ptr<actors::pne_role> role;
+  std::unique_ptr<audit::trail> audit;
   std::unique_ptr<actors::control_server> control;  // destroyed first: it uses the role
 };
 
 result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
+  CPNS_TRY(running->audit, open_running_trail(c));
   auto* role = running->role.get();
   if (!c.control_socket.empty()) {
     CPNS_TRY(running->control,
@@ -82,7 +92,8 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
       .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
-      .reload = [](const config::pne_config&) {},  // run_role reloads the log, and nothing else is reloadable
+      // run_role reloads the log, and nothing else is reloadable.
+      .reload = [running](const config::pne_config&) { reopen_trail(*running->audit); },
       .drain =
           [running](const config::pne_config&) {
             running->control.reset();

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -11,6 +12,7 @@
 
 #include "actors/pne/key_files.hpp"
 #include "base/private_file.hpp"
+#include "cli/audited.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
@@ -82,29 +84,43 @@ result<std::vector<storage::key_place>> places_of(const config::pne_config& c) {
     CPNS_TRY(const auto entity, entity_id::parse(d.entity));
     out.push_back(storage::sealed_file_place(d.key_file, actors::key_file_purpose(entity)));
   }
+  if (auto audit = anchor_key_place(c)) out.push_back(std::move(*audit));
   return out;
 }
 
 result<role_keys> keys_of(const config::pne_config& c) {
   role_keys out;
-  const auto claim = [&out](const fs::path& lock, const fs::path& what) -> status {
-    if (!is_there(lock.parent_path())) return {};  // the role makes the folder, or cannot start
-    CPNS_TRY(auto held, unless_running(storage::hold_lock(lock, what), what.string(), "PNE"));
-    out.locks.push_back(std::move(held));
-    return {};
-  };
-  if (!c.keys_dir.empty()) CPNS_CHECK(claim(actors::lock_of_folder(c.keys_dir), c.keys_dir));
-  for (const auto& d : c.devices) CPNS_CHECK(claim(actors::lock_of_file(d.key_file), d.key_file));
+  const auto place = (c.keys_dir.empty() ? c.devices.front().key_file : c.keys_dir).string();
+  CPNS_TRY(out.locks, unless_running(lock_pne(c), place, "PNE"));
   CPNS_TRY(out.places, places_of(c));
   return out;
 }
+
+/// The trail of a role whose keys are open, and the sealed store in which it lies.
+struct open_audit {
+  std::unique_ptr<storage::sealed_store> store;
+  std::unique_ptr<audit::trail> trail;
+};
 
 struct subject {
   config::role_kind role{};
   config::protector_config protector;
   std::string place;
   std::function<result<role_keys>()> open;
+  std::function<result<open_audit>(role_keys&, const storage::key_protector&)> audit;
 };
+
+bool opens_any(const std::vector<storage::key_place>& places, const storage::key_protector& protector) {
+  for (const auto& place : places) {
+    const auto wrapped = place.read();
+    if (wrapped && *wrapped && protector.unwrap(**wrapped, place.purpose)) return true;
+  }
+  return false;
+}
+
+boost::json::object state_of(const config::protector_config& c) {
+  return {{"kind", std::string(config::word_of(c.kind))}, {"file", c.file.string()}};
+}
 
 result<subject> load(const fs::path& file) {
   auto checked = config::check_file(file);
@@ -117,9 +133,20 @@ result<subject> load(const fs::path& file) {
         if constexpr (requires { c.store; }) {
           out.place = c.store.path.string();
           out.open = [store = c.store, role = out.role] { return keys_of(store, config::word_of(role)); };
+          out.audit = [c](role_keys& keys, const storage::key_protector& p) -> result<open_audit> {
+            open_audit opened;
+            CPNS_TRY(opened.store, storage::sealed_store::open(*keys.store, p, crypto::system_entropy()));
+            CPNS_TRY(opened.trail, open_trail(c, *opened.store));
+            return opened;
+          };
         } else {
           out.place = (c.keys_dir.empty() ? c.devices.front().key_file : c.keys_dir).string();
           out.open = [c] { return keys_of(c); };
+          out.audit = [c](role_keys&, const storage::key_protector& p) -> result<open_audit> {
+            open_audit opened;
+            CPNS_TRY(opened.trail, open_trail(c, p));
+            return opened;
+          };
         }
       },
       checked->config);
@@ -135,6 +162,16 @@ class rewrapping {
     out_.old_key = subject_.protector.file;
   }
 
+  result<rewrap_outcome> run() {
+    auto done = options_.in_place ? in_place() : to_another_file();
+    if (!audit_.trail) return done;
+    auto became = audit::outcome_of(done);
+    if (done) became.after = boost::json::object{{"rewrapped", done->keys.rewrapped}, {"already", done->keys.already}};
+    static_cast<void>(audit_.trail->finish(std::move(ticket_), became));
+    return done;
+  }
+
+ private:
   result<rewrap_outcome> to_another_file() {
     const bool passphrase = options_.new_file.empty();
     out_.now = {
@@ -173,7 +210,6 @@ class rewrapping {
     return std::move(out_);
   }
 
- private:
   void reached(rewrap_step s) const {
     if (options_.at) options_.at(s);
   }
@@ -182,21 +218,45 @@ class rewrapping {
   status rewrap(const config::protector_config& to_config) {
     CPNS_TRY(const auto from, open_protector(subject_.protector));
     CPNS_TRY(keys_, subject_.open());
-    if (to_config.kind == config::protector_kind::file && !is_there(to_config.file)) {
+    std::unique_ptr<storage::key_protector> to;
+    const bool make = to_config.kind == config::protector_kind::file && !is_there(to_config.file);
+    if (make) {
       // A wrong key must not leave a new key file behind.
       CPNS_TRY(const auto found, storage::check_keys(keys_.places, *from));
       if (found == 0) return nothing_to_rewrap(subject_.place);
+    } else {
+      CPNS_TRY(to, open_protector(to_config));
+    }
+    CPNS_CHECK(begin_audit(*from, to.get(), to_config));
+    if (make) {
       CPNS_CHECK(storage::create_key_file(to_config.file, crypto::system_entropy()));
       out_.key_made = true;
       reached(rewrap_step::key_made);
+      CPNS_TRY(to, open_protector(to_config));
     }
-    CPNS_TRY(const auto to, open_protector(to_config));
     CPNS_TRY(out_.keys, storage::rewrap_keys(keys_.places, *from, *to, crypto::system_entropy(),
                                              [this](std::size_t done, std::size_t all) {
                                                if (options_.progress) options_.progress(done, all);
                                                reached(rewrap_step::data_key_wrapped);
                                              }));
     if (out_.keys.absent == keys_.places.size()) return nothing_to_rewrap(subject_.place);
+    return {};
+  }
+
+  /// The trail opens with the old key, or with the new one if an earlier call was interrupted. If none of them opens
+  /// it, rewrap_keys() fails before it changes anything.
+  status begin_audit(const storage::key_protector& from, const storage::key_protector* to,
+                     const config::protector_config& to_config) {
+    const auto* key = opens_any(keys_.places, from) ? &from : to != nullptr && opens_any(keys_.places, *to) ? to : nullptr;
+    if (key == nullptr) return {};
+    auto opened = subject_.audit(keys_, *key);
+    if (!opened && opened.error() == errc::store_key && key == &from && to != nullptr) opened = subject_.audit(keys_, *to);
+    if (!opened) return fail(opened.error());
+    audit_ = std::move(*opened);
+    auto after = state_of(options_.in_place ? subject_.protector : to_config);
+    if (options_.in_place) after["in_place"] = true;
+    CPNS_TRY(ticket_, audit_.trail->begin(
+                          change_by_command("store-rewrap", subject_.place, state_of(subject_.protector), std::move(after))));
     return {};
   }
 
@@ -239,7 +299,9 @@ class rewrapping {
 
   const rewrap_options& options_;
   subject subject_;
-  role_keys keys_;  ///< locked until the last step
+  role_keys keys_;    ///< locked until the last step
+  open_audit audit_;  ///< empty until the intent is recorded
+  audit::ticket ticket_;
   rewrap_outcome out_;
 };
 
@@ -251,8 +313,7 @@ result<rewrap_outcome> rewrap_role(const rewrap_options& o) {
       1)
     return fail(errc::config_usage, "name one new key: --new-file, --new-passphrase-file or --in-place");
   CPNS_TRY(auto s, load(o.config));
-  rewrapping r(o, std::move(s));
-  return o.in_place ? r.in_place() : r.to_another_file();
+  return rewrapping(o, std::move(s)).run();
 }
 
 status check_rewrap_finished(const config::pne_config& c) {

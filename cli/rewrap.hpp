@@ -6,6 +6,7 @@
 //   2. each data key is wrapped for it, by one write for each (storage/rewrap.hpp)
 //   3. with `in_place` alone: a copy of the old key is on the disk as FILE.old
 //   4. with `in_place` alone: the new key, FILE.rewrap until now, is renamed to FILE
+// The intent in the audit trail comes before 1, its outcome after the last step.
 // Between 2 and 4 the role opens with FILE.rewrap alone. Its start and the other commands say so (stores.hpp).
 
 #include <cstdint>

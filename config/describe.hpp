@@ -148,6 +148,16 @@ void describe(V& v, log_config& c) {
 }
 
 template <class V>
+void describe(V& v, audit_config& c) {
+  v("file", c.file,
+    "File of the audit trail: who changed what, one JSON object per line (docs/audit.md). Created with mode 0600 in a "
+    "folder that exists; each role needs a file of its own. Without it: beside the store, as `store.path` (for a PNE "
+    "`keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a store in memory: none, and nothing is "
+    "recorded.",
+    rules{});
+}
+
+template <class V>
 void describe(V& v, server_limits& c) {
   v("connections", c.connections, "Concurrent gateway connections; further ones wait to be accepted.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
@@ -215,6 +225,7 @@ void describe(V& v, server_config& c) {
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("drain", c.drain, "How long a server that is stopping still answers requests.",
     rules{.max = 10 * bound::minute, .reload = true});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the server accepts connections: the real address in one line `host:port`, then `pid N`. "
@@ -346,6 +357,7 @@ void describe(V& v, gateway_config& c) {
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
   v("control_socket", c.control_socket, "Unix socket for `cpns pnes`. Without it there is none.", rules{});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the transports are open: the path of the control socket in one line, then `pid N`. "
@@ -400,6 +412,7 @@ void describe(V& v, pne_config& c) {
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the key files.", rules{.required = true});
   v("control_socket", c.control_socket, "Unix socket for commands. Without it there is none.", rules{});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the transports are open: the number of devices in one line, then `pid N`. "

@@ -61,6 +61,10 @@ struct log_config {
   [[nodiscard]] log::settings settings() const { return {format, level, components, file.string()}; }
 };
 
+struct audit_config {
+  path file;  ///< after loading: empty only for a store in memory, for which nothing is recorded
+};
+
 struct server_limits {
   std::uint32_t connections = 4096;
   std::uint32_t requests_in_flight = 256;  ///< per connection
@@ -95,6 +99,7 @@ struct server_config {
   milliseconds handshake_timeout = seconds(10);
   milliseconds entity_idle = seconds(30);  ///< an assignment actor without work ends after this time
   milliseconds drain = seconds(10);
+  audit_config audit;
   log_config log;
   path ready_file;  ///< empty: none
 };
@@ -165,6 +170,7 @@ struct gateway_config {
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;
   path control_socket;  ///< empty: none
+  audit_config audit;
   log_config log;
   path ready_file;
 };
@@ -194,6 +200,7 @@ struct pne_config {
   std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
   protector_config protector;
   path control_socket;
+  audit_config audit;
   log_config log;
   path ready_file;
 };
