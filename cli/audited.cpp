@@ -83,9 +83,12 @@ status load_from_store(const Config& c, role_chain& out) {
 
 status load_from_files(const config::pne_config& c, role_chain& out) {
   out.file = c.audit.file;
-  auto locks = lock_pne(c);
-  if (!locks) return while_running(locks.error(), out.role);
-  out.locks = std::move(*locks);
+  for (const auto& lock : locks_of(c)) {
+    if (!is_on_disk(lock.file.parent_path())) continue;  // the role makes the folder, or cannot start
+    auto held = storage::hold_lock(lock.file, lock.resource);
+    if (!held) return while_running(held.error(), out.role);
+    out.locks.push_back(std::move(*held));
+  }
   const auto files = anchor_files_of(c);
   if (!is_on_disk(files.key) || !is_on_disk(files.head)) return {};
   CPNS_TRY(const auto protector, open_protector(c.protector));
@@ -110,16 +113,10 @@ result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c, co
   return opened_trail(c.audit.file, std::move(anchor), resolve_elsewhere);
 }
 
-result<std::vector<descriptor>> lock_pne(const config::pne_config& c) {
-  std::vector<descriptor> out;
-  const auto claim = [&out](const fs::path& lock, const fs::path& what) -> status {
-    if (!is_on_disk(lock.parent_path())) return {};  // the role makes the folder, or cannot start
-    CPNS_TRY(auto held, storage::hold_lock(lock, what));
-    out.push_back(std::move(held));
-    return {};
-  };
-  if (!c.keys_dir.empty()) CPNS_CHECK(claim(actors::lock_of_folder(c.keys_dir), c.keys_dir));
-  for (const auto& d : c.devices) CPNS_CHECK(claim(actors::lock_of_file(d.key_file), d.key_file));
+std::vector<pne_lock> locks_of(const config::pne_config& c) {
+  std::vector<pne_lock> out;
+  if (!c.keys_dir.empty()) out.push_back({actors::lock_of_folder(c.keys_dir), c.keys_dir});
+  for (const auto& d : c.devices) out.push_back({actors::lock_of_file(d.key_file), d.key_file});
   return out;
 }
 

@@ -24,11 +24,14 @@ namespace cpns::cli {
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c, storage::sealed_store& store);
 /// The same for a gateway.
 result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c, storage::sealed_store& store);
-/// The same for a PNE, whose key files the caller has locked: the role, or lock_pne().
+/// The same for a PNE, whose key files the caller has locked: the role, or a command by locks_of().
 result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c, const storage::key_protector& protector);
 
-/// Locks the key files of a PNE that is not running. store_locked if it runs.
-result<std::vector<descriptor>> lock_pne(const config::pne_config& c);
+/// A file that a running PNE locks, and the resource for which it stands.
+struct pne_lock {
+  std::filesystem::path file, resource;
+};
+std::vector<pne_lock> locks_of(const config::pne_config& c);
 /// The data key of a PNE's anchor, for `cpns store rewrap`; nullopt if it is the one that its key files share.
 std::optional<storage::key_place> anchor_key_place(const config::pne_config& c);
 

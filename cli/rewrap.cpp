@@ -90,8 +90,11 @@ result<std::vector<storage::key_place>> places_of(const config::pne_config& c) {
 
 result<role_keys> keys_of(const config::pne_config& c) {
   role_keys out;
-  const auto place = (c.keys_dir.empty() ? c.devices.front().key_file : c.keys_dir).string();
-  CPNS_TRY(out.locks, unless_running(lock_pne(c), place, "PNE"));
+  for (const auto& lock : locks_of(c)) {
+    if (!is_there(lock.file.parent_path())) continue;  // the role makes the folder, or cannot start
+    CPNS_TRY(auto held, unless_running(storage::hold_lock(lock.file, lock.resource), lock.resource.string(), "PNE"));
+    out.locks.push_back(std::move(held));
+  }
   CPNS_TRY(out.places, places_of(c));
   return out;
 }
