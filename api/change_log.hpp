@@ -6,6 +6,7 @@
 #include <string>
 
 #include "api/access.hpp"
+#include "api/problem.hpp"
 #include "base/result.hpp"
 
 namespace cpns::api {
@@ -27,10 +28,10 @@ class change_log {
   virtual ~change_log() = default;
   /// Records the intent, before anything is changed. On an error the change is refused.
   virtual result<number> begin(const change& c) = 0;
-  /// Records the outcome: empty `refused` for a change that was made, else its reason.
-  virtual void finish(number intent, const std::string& refused, const boost::json::value& after) = 0;
+  /// Records the outcome: `refused` is nullptr for a change that was made.
+  virtual void finish(number intent, const problem* refused, const boost::json::value& after) = 0;
   /// Records, at a bounded rate per peer, a change that was refused before it began: no rights, not valid.
-  virtual void refused(const change& c, const std::string& why) = 0;
+  virtual void refused(const change& c, const problem& why) = 0;
 };
 
 }  // namespace cpns::api

@@ -85,7 +85,7 @@ outcome call_recorded(change_log& changes, const route& to, const request& asked
                   "nothing was changed, because the audit log cannot be written: " +
                       intent.error().message());
   auto answer = call(to, asked, body);
-  changes.finish(*intent, answer ? std::string{} : answer.error().code + ": " + answer.error().detail,
+  changes.finish(*intent, answer ? nullptr : &answer.error(),
                  to.describe ? to.describe(asked) : boost::json::value{});
   return answer;
 }
@@ -159,7 +159,7 @@ void record_refusal(shared_state& shared, const peer& from, const std::string& i
   shared.parts.changes->refused({from, id, found.to->action,
                                  object == found.values.end() ? std::string{} : object->second, nullptr,
                                  nullptr},
-                                why.code + ": " + why.detail);
+                                why);
 }
 
 }  // namespace cpns::api::detail

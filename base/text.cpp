@@ -54,6 +54,15 @@ std::string utc_text(std::int64_t unix_time) {
   return text;
 }
 
+std::string rfc3339_text(time_point t) {
+  const auto whole = std::chrono::floor<seconds>(t);
+  auto out = utc_text(unix_seconds(whole));
+  if (out.size() < 20) return out;
+  out[out.find(' ')] = 'T';
+  const auto fraction = std::to_string((t - whole).count() + 1000);  // "1" and three digits
+  return out.insert(out.size() - 1, "." + fraction.substr(1));
+}
+
 bool fits(std::string_view pattern, std::string_view text) {
   return pattern.ends_with('*') ? text.starts_with(pattern.substr(0, pattern.size() - 1)) : text == pattern;
 }

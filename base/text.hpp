@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.hpp"
+
 namespace cpns {
 
 /// The candidate nearest to `word` by edit distance, if it is near enough for "did you mean".
@@ -18,6 +20,8 @@ std::string shown(std::string_view text);
 
 /// A time in Unix seconds, as "2026-11-28 10:00:00Z".
 std::string utc_text(std::int64_t unix_time);
+/// As RFC 3339 in UTC with milliseconds, "2026-11-28T10:00:00.000Z": in the order of time if sorted as text.
+std::string rfc3339_text(time_point t);
 
 /// Whether `text` equals `pattern`; a `*` at the end of the pattern stands for any rest.
 bool fits(std::string_view pattern, std::string_view text);

@@ -105,6 +105,7 @@ class file_checks {
     written("ready_file", c.ready_file, S_IFREG);
     written("log.file", c.log.file, 0);  // its folder is created
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
+    written("audit.file", c.audit.file, S_IFREG);
   }
 
   /// A folder that exists, or that the role can create.

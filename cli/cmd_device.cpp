@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/stores.hpp"
 
@@ -35,11 +36,10 @@ result<int> run_import(device_options& o) {
   if (stretched > 20)
     std::cerr << "cpns: stretching " << stretched << " keys takes about " << (stretched * 150 + 999) / 1000
               << " seconds\n";
-  CPNS_TRY(auto opened, open_server_store(o.config));
+  CPNS_TRY(auto opened, open_audited_server(o.config));
   if (o.import.batch.empty()) o.import.batch = std::filesystem::path(o.file).filename().string();
   o.import.require_presence = !o.no_presence;
-  CPNS_TRY(const auto done,
-           import_devices(opened.sealed(), crypto::openssl_suite(), std::move(rows), o.import));
+  CPNS_TRY(const auto done, import_with_audit(opened, std::move(rows), o.import));
   print_rows(o.file, done.bad);
   print_rows(o.file, done.remarks);
   if (done.bad.empty()) {

@@ -1,6 +1,9 @@
+#include <boost/json.hpp>
 #include <iostream>
 
+#include "audit/server_states.hpp"
 #include "base/text.hpp"
+#include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/stores.hpp"
 
@@ -54,29 +57,51 @@ result<int> run_list(entity_options& o) {
   return exit_done;
 }
 
+/// The records of the entities that were released, as they were before.
+using released = result<std::vector<protocol::entity_record>>;
+
+released release(storage::sealed_store& store, std::vector<protocol::entity_record> held) {
+  CPNS_CHECK(release_entities(store, held));
+  return held;
+}
+
+released release_one(audited_server& opened, const std::string& entity) {
+  auto& store = opened.store.sealed();
+  CPNS_TRY(auto before, audit::entity_state(store, entity));
+  auto after = before;
+  if (auto* state = after.if_object()) (*state)["holder"] = nullptr;
+  const auto change = change_by_command(audit::entity_release, entity, std::move(before), std::move(after));
+  return with_audit(*opened.trail, change, [&]() -> released {
+    CPNS_TRY(auto one, open_entity(store, entity));
+    if (!one.holder) return fail(errc::state_unknown, "a gateway that holds the device " + entity);
+    return release(store, {std::move(one)});
+  });
+}
+
+released release_of(audited_server& opened, const std::string& gateway, const gateway_id& gw) {
+  auto& store = opened.store.sealed();
+  CPNS_TRY(auto held, held_entities(store, gw));
+  const auto change = change_by_command(audit::gateway_release, gateway, audit::release_state(held.size()), audit::release_state(0));
+  return with_audit(*opened.trail, change, [&]() -> released {
+    if (held.empty()) return fail(errc::state_unknown, "a device that the gateway " + gateway + " holds");
+    return release(store, std::move(held));
+  });
+}
+
 result<int> run_release(entity_options& o) {
   if (o.entity.empty() == o.gateway.empty())
     return fail(errc::config_usage, "name one device, or with --held-by all devices of one gateway");
-  std::optional<gateway_id> gw;
+  gateway_id gw;
   if (!o.gateway.empty()) {
     CPNS_TRY(gw, parse_gateway(o.gateway));
+  } else if (const auto entity = entity_id::parse(o.entity); !entity) {
+    return fail(errc::config_usage, entity.error().detail);
   }
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  std::vector<protocol::entity_record> held;
-  if (gw) {
-    CPNS_TRY(held, held_entities(opened.sealed(), gw));
-    if (held.empty()) return fail(errc::state_unknown, "a device that the gateway " + o.gateway + " holds");
-  } else {
-    CPNS_TRY(auto one, open_entity(opened.sealed(), o.entity));
-    if (!one.holder) return fail(errc::state_unknown, "a gateway that holds the device " + o.entity);
-    held.push_back(std::move(one));
-  }
-  std::string done;
-  for (const auto& r : held)
-    done += "Released " + r.entity.text() + ", which " + holder_name(r) + " held" +
-            (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) + ".\n";
-  CPNS_CHECK(release_entities(opened.sealed(), std::move(held)));
-  std::cout << done;
+  CPNS_TRY(auto opened, open_audited_server(o.config));
+  CPNS_TRY(const auto done, o.gateway.empty() ? release_one(opened, o.entity) : release_of(opened, o.gateway, gw));
+  for (const auto& r : done)
+    std::cout << "Released " << r.entity.text() << ", which " << holder_name(r) << " held"
+              << (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) << ".\n";
   return exit_done;
 }
 

@@ -35,7 +35,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                                          {.role = "server",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         {}));
+                                         {}, *running->audit));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",
@@ -47,6 +47,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
           [running](const config::server_config& fresh) {
             running->role->reload(fresh);
             running->api->reload(fresh.api);
+            reopen_trail(*running->audit);
           },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
@@ -60,7 +61,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                                          {.role = "gateway",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         actors::gateway_routes(*role)));
+                                         actors::gateway_routes(*role), *running->audit));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -69,6 +70,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
           [running](const config::gateway_config& fresh) {
             running->role->reload(fresh);
             running->api->reload(fresh.api);
+            reopen_trail(*running->audit);
           },
       .drain =
           [running](const config::gateway_config&) {
@@ -80,23 +82,29 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
 
 struct running_pne {
   std::unique_ptr<actors::pne_role> role;
+  std::unique_ptr<audit::trail> audit;
   std::unique_ptr<role_api> api;  // destroyed first: it uses the role
 };
 
 result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
+  CPNS_TRY(running->audit, open_running_trail(c));
   auto* role = running->role.get();
   CPNS_TRY(running->api, role_api::start(c.api,
                                          {.role = "pne",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         actors::pne_routes(*role)));
+                                         actors::pne_routes(*role), *running->audit));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
-      .reload = [running](const config::pne_config& fresh) { running->api->reload(fresh.api); },
+      .reload =
+          [running](const config::pne_config& fresh) {
+            running->api->reload(fresh.api);
+            reopen_trail(*running->audit);
+          },
       .drain =
           [running](const config::pne_config&) {
             running->api.reset();

@@ -1,6 +1,9 @@
+#include <boost/json.hpp>
 #include <iostream>
 
+#include "audit/server_states.hpp"
 #include "base/text.hpp"
+#include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/stores.hpp"
 
@@ -25,16 +28,24 @@ result<protocol::user_record> with_new_password(user_options& o) {
 
 result<int> run_add(user_options& o) {
   CPNS_TRY(const auto record, with_new_password(o));
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_CHECK(add_user(opened.sealed(), record));
+  CPNS_TRY(auto opened, open_audited_server(o.config));
+  auto& store = opened.store.sealed();
+  CPNS_TRY(auto before, audit::user_state(store, o.user));
+  const auto change = change_by_command(audit::user_add, o.user, std::move(before), audit::state_of(record));
+  CPNS_CHECK(with_audit(*opened.trail, change, [&] { return add_user(store, record); }));
   std::cout << "Added the user " << o.user << ".\n";
   return exit_done;
 }
 
 result<int> run_passwd(user_options& o) {
   CPNS_TRY(const auto record, with_new_password(o));
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_CHECK(change_user(opened.sealed(), record));
+  CPNS_TRY(auto opened, open_audited_server(o.config));
+  auto& store = opened.store.sealed();
+  CPNS_TRY(auto before, audit::user_state(store, o.user));
+  auto after = audit::state_of(record);
+  if (const auto* was = before.if_object()) after.as_object()["created"] = was->at("created");
+  const auto change = change_by_command(audit::user_password, o.user, std::move(before), std::move(after));
+  CPNS_CHECK(with_audit(*opened.trail, change, [&] { return change_user(store, record); }));
   std::cout << "Changed the password of " << o.user
             << ". Give its gateways the new one in user_password_file.\n";
   return exit_done;
@@ -43,8 +54,11 @@ result<int> run_passwd(user_options& o) {
 result<int> run_remove(user_options& o) {
   auto user = user_id::parse(o.user);
   if (!user) return fail(errc::config_usage, user.error().detail);
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_CHECK(remove_user(opened.sealed(), *user));
+  CPNS_TRY(auto opened, open_audited_server(o.config));
+  auto& store = opened.store.sealed();
+  CPNS_TRY(auto before, audit::user_state(store, o.user));
+  const auto change = change_by_command(audit::user_remove, o.user, std::move(before), nullptr);
+  CPNS_CHECK(with_audit(*opened.trail, change, [&] { return remove_user(store, *user); }));
   std::cout << "Removed the user " << o.user << ". It remains the owner of its devices.\n";
   return exit_done;
 }

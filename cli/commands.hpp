@@ -21,6 +21,7 @@ void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
 void add_store(CLI::App& app, int& code);
+void add_audit(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);
 void add_server(CLI::App& app, int& code);
 void add_gateway(CLI::App& app, int& code);

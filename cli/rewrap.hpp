@@ -2,7 +2,8 @@
 // `cpns store rewrap`: another key-encryption key for the store of a stopped role, or for the key files of a PNE.
 //
 // The role does not start meanwhile, because its store or its key files are locked. storage/key_change.hpp has the
-// steps, which a running role shares.
+// steps, which a running role shares. The intent in the audit trail comes before the first step, its outcome after the
+// last.
 
 #include <cstddef>
 #include <filesystem>

@@ -6,17 +6,17 @@
 
 namespace cpns::cli {
 
-role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events)
-    : role_(std::move(role)), events_(std::move(events)) {}
+role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events, audit::trail& trail)
+    : role_(std::move(role)), events_(std::move(events)), changes_(trail) {}
 role_api::~role_api() { log::observe({}); }
 
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
-                                                  std::vector<api::route> own) {
+                                                  std::vector<api::route> own, audit::trail& trail) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
   auto made =
-      std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run))}};
+      std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
   parts.events = made->events_.get();
-  api::http_parts http{.component = made->role_, .routes = {}, .events = parts.events};
+  api::http_parts http{.component = made->role_, .routes = {}, .changes = &made->changes_, .events = parts.events};
   http.routes.add(std::move(own));
   http.routes.add(api::common_routes(std::move(parts)));
   auto started = api::http_server::start(c, http);

@@ -7,6 +7,7 @@
 
 #include "api/common_routes.hpp"
 #include "api/http_server.hpp"
+#include "cli/api_changes.hpp"
 #include "config/schema.hpp"
 
 namespace cpns::cli {
@@ -14,10 +15,11 @@ namespace cpns::cli {
 /// Not thread-safe, except where a member says so.
 class role_api {
  public:
-  /// Serves `own` and the common routes; `parts.events` is set here. The functions of both outlive the object. If the
+  /// Serves `own` and the common routes; `parts.events` is set here. The functions of both, and `trail`, in which changes
+  /// are recorded, outlive the object. If the
   /// default socket cannot be used, that is logged, and the role goes without it. Errors of api::http_server::start.
   static result<std::unique_ptr<role_api>> start(const config::api_config& c, api::common_parts parts,
-                                                 std::vector<api::route> own);
+                                                 std::vector<api::route> own, audit::trail& trail);
   ~role_api();
   role_api(const role_api&) = delete;
   role_api& operator=(const role_api&) = delete;
@@ -26,10 +28,11 @@ class role_api {
   void reload(const config::api_config& c);
 
  private:
-  role_api(std::string role, std::shared_ptr<api::event_hub> events);
+  role_api(std::string role, std::shared_ptr<api::event_hub> events, audit::trail& trail);
   const std::string role_;
   std::shared_ptr<api::event_hub> events_;
-  std::unique_ptr<api::http_server> server_;
+  api_changes changes_;
+  std::unique_ptr<api::http_server> server_;  ///< destroyed first
 };
 
 /// The path of the socket for the ready file: "no api.socket" without one.

@@ -1,5 +1,6 @@
 #include "cli/role_process.hpp"
 
+#include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
 #include "cli/rewrap.hpp"
@@ -28,14 +29,16 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
 
 result<running_server> start_server(const config::server_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
-  running_server out{std::move(store), nullptr};
+  running_server out{std::move(store), nullptr, nullptr};
+  CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
   CPNS_TRY(out.role, server::server_role::start(c, out.store.sealed()));
   return out;
 }
 
 result<running_gateway> start_gateway(const config::gateway_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
-  running_gateway out{std::move(store), nullptr};
+  running_gateway out{std::move(store), nullptr, nullptr};
+  CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
   CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed()));
   return out;
 }
@@ -45,6 +48,16 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   CPNS_CHECK(check_rewrap_finished(c));
   CPNS_TRY(const auto devices, devices_of(c));
   return actors::pne_role::start(c, *protector, devices);
+}
+
+result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c) {
+  CPNS_TRY(const auto protector, open_protector(c.protector));
+  return open_trail(c, *protector);
+}
+
+void reopen_trail(audit::trail& trail) {
+  if (const auto done = trail.reopen(); !done)
+    log::error("audit", "audit-not-reopened", done.error().message(), {{"file", trail.file().string()}});
 }
 
 std::string joined(const std::vector<std::string>& words) {

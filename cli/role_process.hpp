@@ -10,6 +10,7 @@
 
 #include "actors/pn_gw/gateway_role.hpp"
 #include "actors/pne/pne_role.hpp"
+#include "audit/trail.hpp"
 #include "base/log.hpp"
 #include "cli/daemon.hpp"
 #include "cli/stores.hpp"
@@ -22,15 +23,21 @@ namespace cpns::cli {
 /// A role with its store; destroyed in the right order.
 struct running_server {
   opened_store store;
+  std::unique_ptr<audit::trail> audit;
   std::unique_ptr<server::server_role> role;
 };
 struct running_gateway {
   opened_store store;
+  std::unique_ptr<audit::trail> audit;
   std::unique_ptr<actors::gateway_role> role;
 };
 result<running_server> start_server(const config::server_config& c);
 result<running_gateway> start_gateway(const config::gateway_config& c);
 result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c);
+/// The trail of a PNE process whose role runs, which locks the key files.
+result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c);
+/// At SIGHUP: opens the file again after a rotation, and logs if that fails.
+void reopen_trail(audit::trail& trail);
 
 /// A running role, as run_role drives it.
 template <class Config>

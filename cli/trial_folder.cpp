@@ -7,7 +7,9 @@
 #include <cerrno>
 #include <cstring>
 
+#include "audit/server_states.hpp"
 #include "base/bytes.hpp"
+#include "cli/audited.hpp"
 #include "cli/daemon.hpp"
 #include "cli/issuing.hpp"
 #include "cli/revoking.hpp"
@@ -150,15 +152,15 @@ status check_files(const trial_report& files) {
 }
 
 status fill_server_store(const trial_options& o, const trial_report& files, const secret_bytes& password) {
-  CPNS_TRY(auto opened, open_server_store(files.server_yaml));
-  const auto& suite = crypto::openssl_suite();
+  CPNS_TRY(auto opened, open_audited_server(files.server_yaml));
+  auto& store = opened.store.sealed();
   CPNS_TRY(const auto user, user_id::parse(o.user));
-  CPNS_CHECK(
-      add_user(opened.sealed(), make_user(suite, crypto::system_entropy(), user, password, now_wall())));
+  const auto record = make_user(crypto::openssl_suite(), crypto::system_entropy(), user, password, now_wall());
+  const auto change = change_by_command(audit::user_add, o.user, nullptr, audit::state_of(record));
+  CPNS_CHECK(with_audit(*opened.trail, change, [&] { return add_user(store, record); }));
   if (o.devices == 0) return {};
   CPNS_TRY(auto rows, load_device_rows(files.devices_csv));
-  CPNS_TRY(const auto report,
-           import_devices(opened.sealed(), suite, std::move(rows), {.batch = "development"}));
+  CPNS_TRY(const auto report, import_with_audit(opened, std::move(rows), {.batch = "development"}));
   if (!report.bad.empty())
     return fail(errc::internal, "a new device cannot be imported: " + report.bad.front().text);
   return {};
@@ -206,6 +208,8 @@ std::string links(const trial_options& o) {
 
 std::string tail(const trial_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
+  // A store in memory begins another chain at each start, which would not continue the file.
+  if (role != "server" || !o.memory_server) out += "\naudit:\n  file: state/" + role + ".audit.jsonl\n";
   if (o.ready_files) out += "\nready_file: state/" + role + ".ready\n";
   return out;
 }

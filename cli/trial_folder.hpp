@@ -7,7 +7,8 @@
 //   server.kek gateway.kek pne.kek         key files of the three stores
 //   user, password                         the CPNS User ID and its password, which the gateway reads once
 //   devices.csv                            manufactured devices with their Temporary Keys, for server and PNEs
-//   state/                                 the stores; that of the server has the user and the devices already
+//   state/                                 the stores; that of the server has the user and the devices already;
+//                                          and the audit trails ROLE.audit.jsonl
 
 #include <cstdint>
 #include <filesystem>

@@ -186,6 +186,16 @@ void describe(V& v, api_config& c) {
 }
 
 template <class V>
+void describe(V& v, audit_config& c) {
+  v("file", c.file,
+    "File of the audit trail: who changed what, one JSON object per line (docs/audit.md). Created with mode 0600 in a "
+    "folder that exists; each role needs a file of its own. Without it: beside the store, as `store.path` (for a PNE "
+    "`keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a store in memory: none, and nothing is "
+    "recorded.",
+    rules{});
+}
+
+template <class V>
 void describe(V& v, server_limits& c) {
   v("connections", c.connections, "Concurrent gateway connections; further ones wait to be accepted.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
@@ -254,6 +264,7 @@ void describe(V& v, server_config& c) {
   v("drain", c.drain, "How long a server that is stopping still answers requests.",
     rules{.max = 10 * bound::minute, .reload = true});
   v("api", c.api, "The HTTP API, which `cpns user`, `cpns device` and `cpns entity` use, too.", rules{});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the server accepts connections: the real address in one line `host:port`, then `pid N`. "
@@ -386,6 +397,7 @@ void describe(V& v, gateway_config& c) {
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
   v("api", c.api, "The HTTP API, which `cpns pnes` uses, too.", rules{});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the transports are open: the path of the API's socket in one line, then `pid N`. "
@@ -440,6 +452,7 @@ void describe(V& v, pne_config& c) {
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the key files.", rules{.required = true});
   v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too.", rules{});
+  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
     "Written when the transports are open: the number of devices in one line, then `pid N`. "

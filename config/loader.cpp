@@ -47,6 +47,20 @@ path default_socket(const path& file) {
   return (ec ? file : absolute).lexically_normal().replace_extension(".sock");
 }
 
+/// Beside the store: a folder that the role can write, and that is not that of a store.
+template <class T>
+path default_audit_file(const T& c) {
+  path beside;
+  if constexpr (requires { c.store; })
+    beside = c.store.path;
+  else if (!c.keys_dir.empty())
+    beside = c.keys_dir;
+  else if (!c.devices.empty())
+    beside = c.devices.front().key_file;
+  if (!beside.has_filename()) beside = beside.parent_path();  // "state/server/"
+  return beside.empty() ? path{} : path{beside.string() + ".audit.jsonl"};
+}
+
 template <class T>
 T read_tree(reading& r, const yaml_node& root) {
   T out;
@@ -55,6 +69,8 @@ T read_tree(reading& r, const yaml_node& root) {
   if constexpr (requires { out.transports; }) remember_places(r, out.transports);
   out.api.socket_is_default = out.api.socket && out.api.socket->empty();
   if (out.api.socket_is_default) out.api.socket = default_socket(r.found.file);
+  if constexpr (requires { out.audit; })
+    if (out.audit.file.empty()) out.audit.file = default_audit_file(out);
   check(out, [&](std::string_view key, errc code, std::string text) {
     const auto at = r.place_of(key);
     // A setting that could not be read already has a diagnostic.

@@ -76,6 +76,10 @@ struct api_config {
   std::optional<address> probes;   ///< a loopback port for health and metrics alone, without TLS
 };
 
+struct audit_config {
+  path file;  ///< after loading: empty only for a store in memory, for which nothing is recorded
+};
+
 struct server_limits {
   std::uint32_t connections = 4096;
   std::uint32_t requests_in_flight = 256;  ///< per connection
@@ -111,6 +115,7 @@ struct server_config {
   milliseconds entity_idle = seconds(30);  ///< an assignment actor without work ends after this time
   milliseconds drain = seconds(10);
   api_config api;
+  audit_config audit;
   log_config log;
   path ready_file;  ///< empty: none
 };
@@ -182,6 +187,7 @@ struct gateway_config {
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;
   api_config api;
+  audit_config audit;
   log_config log;
   path ready_file;
 };
@@ -211,6 +217,7 @@ struct pne_config {
   std::vector<std::uint32_t> suites{2, 1};  ///< in order of preference
   protector_config protector;
   api_config api;
+  audit_config audit;
   log_config log;
   path ready_file;
 };

@@ -168,15 +168,20 @@ result<key_change> key_changer::in_place(const new_key& wanted, const key_source
 
 status key_changer::rewrap(const new_key& wanted, const key_source& to, key_change& out) {
   CPNS_TRY(const auto from, open_protector(out.before));
+  std::unique_ptr<key_protector> fresh;
   if (to.kind == protector_kind::file && !is_there(to.file)) {
     // A wrong key must not leave a new key file behind.
     CPNS_TRY(const auto found, check_keys(places_, *from));
     if (found == 0) return nothing_to_rewrap(place_);
+    if (wanted.begin) CPNS_CHECK(wanted.begin(*from, nullptr));
     CPNS_CHECK(create_key_file(to.file, crypto::system_entropy()));
     out.key_made = true;
     reached(wanted, key_step::key_made);
+    CPNS_TRY(fresh, open_protector(to));
+  } else {
+    CPNS_TRY(fresh, open_protector(to));
+    if (wanted.begin) CPNS_CHECK(wanted.begin(*from, fresh.get()));
   }
-  CPNS_TRY(const auto fresh, open_protector(to));
   CPNS_TRY(out.keys, rewrap_keys(places_, *from, *fresh, crypto::system_entropy(),
                                  [&wanted](std::size_t done, std::size_t all) {
                                    if (wanted.progress) wanted.progress(done, all);

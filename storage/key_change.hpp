@@ -46,6 +46,9 @@ struct new_key {
   std::filesystem::path new_passphrase_file{};  ///< its first line
   bool in_place = false;                        ///< a random key takes the place of the key file in use
   std::function<void(std::size_t done, std::size_t all)> progress{};  ///< data keys
+  /// Called before the first step with the key in use and the new one, nullptr if that is not made yet. An error ends
+  /// the change before anything is done.
+  std::function<status(const key_protector& from, const key_protector* to)> begin{};
   std::function<void(key_step)> at{};                                 ///< called after each durable step
 };
 

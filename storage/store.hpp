@@ -17,7 +17,7 @@ namespace cpns::storage {
 /// The numbers are stored on disk and bound into the seal of every record: never reuse one.
 // clang-format off
 #define CPNS_TABLES(X)                                                                                       \
-  X(meta,        1, "the store's own rows: the wrapped data key, the incarnation")                           \
+  X(meta,        1, "the store's own rows: the wrapped data key, the incarnation, the audit chain")          \
   X(users,       2, "server: one row per CPNS User ID")                                                      \
   X(devices,     3, "server: one row per manufactured device, with its Temporary Key")                       \
   X(entities,    4, "server: one row per entity with its assigned keys")                                     \

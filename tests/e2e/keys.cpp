@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "actors/pn_gw/key_store.hpp"
+#include "audit/anchor.hpp"
 #include "cli/device_rows.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
@@ -67,9 +68,17 @@ status rows_of(storage::sealed_store& store, storage::table table, Decode decode
   return broken;
 }
 
+/// The key of the MACs in the audit trail.
+status audit_key(audit::anchor& anchor, const printer& out) {
+  CPNS_TRY(const auto chain, anchor.load());
+  if (chain) out.print("audit_key", {}, chain->key.expose());
+  return {};
+}
+
 status server_keys(const config::server_config& c, const printer& out) {
   CPNS_TRY(auto opened, cli::opened_store::open(c.store, c.protector));
   auto& rows = opened.sealed();
+  CPNS_CHECK(audit_key(*audit::store_anchor(rows), out));
   CPNS_TRY(const auto meta, server::load_meta(rows, crypto::system_entropy()));
   out.print("issuer_key", {}, meta.issuer_key.expose());
   CPNS_CHECK(rows_of(rows, storage::table::users, protocol::decode_user_record, [&](const auto& u) {
@@ -96,6 +105,7 @@ status server_keys(const config::server_config& c, const printer& out) {
 
 status gateway_keys(const config::gateway_config& c, const printer& out) {
   CPNS_TRY(auto opened, cli::opened_store::open(c.store, c.protector));
+  CPNS_CHECK(audit_key(*audit::store_anchor(opened.sealed()), out));
   const actors::key_store keys{opened.sealed(), {}};
   CPNS_TRY(const auto user, user_id::parse(c.user));
   CPNS_TRY(const auto credentials, keys.credentials(user));
@@ -124,6 +134,8 @@ status pne_keys(const config::pne_config& c, const printer& out) {
   if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // the role never ran
   CPNS_TRY(const auto data_key,
            storage::open_data_key(c.keys_dir / "data.key", "pne keys", *protector, random));
+  const auto head = storage::sealed_file::with_data_key(c.keys_dir / "audit.head", audit::file_anchor_purpose, data_key, random);
+  CPNS_CHECK(audit_key(*audit::file_anchor(head), out));
   for (const auto& row : listed.good) {
     const std::string entity{row.entity.text()};
     auto name = entity + ".key";

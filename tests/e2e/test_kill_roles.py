@@ -115,8 +115,9 @@ class Planted(E2ECase):
             self.assertEqual(home.role(name).terminate(), 0)
         held = {role: read_keys(home.folder, role) for role in ("server", "gateway", "pne")}
         kinds = {role: sorted({k["what"] for k in keys}) for role, keys in held.items()}
-        self.assertEqual(kinds, {"server": ["eukey", "issuer_key", "stored_key", "temporary_key"],
-                                 "gateway": ["client_key", "eukey", "gateway_temporary_key"], "pne": ["eukey"]})
+        self.assertEqual(kinds, {"server": ["audit_key", "eukey", "issuer_key", "stored_key", "temporary_key"],
+                                 "gateway": ["audit_key", "client_key", "eukey", "gateway_temporary_key"],
+                                 "pne": ["audit_key", "eukey"]})
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ class Revoked(E2ECase):
         one = dict(home.gateway)
         home.gateway.update({"name": "gw2", "tls": home.gateway["tls"] | {"certificate": "tls/gw2.pem", "key": "tls/gw2.key"},
                              "store": {"kind": "rocksdb", "path": "state/gw2"}, "protector": {"kind": "file", "file": "gw2.kek"},
-                             "control_socket": "state/gw2.sock"})
+                             "api": {"socket": "state/gw2.sock"}})
         with open(os.open(home.folder / "gw2.kek", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
             file.write("42" * 32 + "\n")
         home.write()

@@ -56,13 +56,13 @@ class recorded_changes final : public change_log {
     lines.push_back("intent " + c.action + " " + c.object + " " + boost::json::serialize(c.wanted));
     return lines.size();
   }
-  void finish(number, const std::string& refused, const boost::json::value&) override {
+  void finish(number, const problem* refused, const boost::json::value&) override {
     const std::lock_guard lock{guard_};
-    lines.push_back("outcome " + (refused.empty() ? "done" : refused));
+    lines.push_back("outcome " + (refused == nullptr ? "done" : refused->code + ": " + refused->detail));
   }
-  void refused(const change& c, const std::string& why) override {
+  void refused(const change& c, const problem& why) override {
     const std::lock_guard lock{guard_};
-    lines.push_back("refused " + c.action + " " + why);
+    lines.push_back("refused " + c.action + " " + why.code + ": " + why.detail);
   }
 
  private:

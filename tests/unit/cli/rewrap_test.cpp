@@ -307,7 +307,7 @@ class rewrap_of_a_pne : public rewrap {
 TEST_F(rewrap_of_a_pne, rewraps_each_key_file_and_none_that_is_missing) {
   const auto done = rewrap_role(to_file("pne", "next.kek"));
   ASSERT_TRUE(done) << done.error().message();
-  EXPECT_EQ(done->keys.rewrapped, 2U);
+  EXPECT_EQ(done->keys.rewrapped, 3U) << "two key files, and the key of the audit trail";
   EXPECT_EQ(done->keys.absent, 1U);
   EXPECT_EQ(opened_with("next.kek"), "12");
   EXPECT_EQ(opened_with("pne.kek"), "");
@@ -321,7 +321,7 @@ TEST_F(rewrap_of_a_pne, goes_on_after_a_crash_between_two_key_files) {
   const auto done = rewrap_role(to_file("pne", "next.kek"));
   ASSERT_TRUE(done) << done.error().message();
   EXPECT_EQ(done->keys.already, 1U);
-  EXPECT_EQ(done->keys.rewrapped, 1U);
+  EXPECT_EQ(done->keys.rewrapped, 2U) << "the other key file, and the key of the audit trail";
   EXPECT_EQ(opened_with("next.kek"), "12");
 }
 

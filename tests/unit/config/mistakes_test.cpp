@@ -202,6 +202,24 @@ TEST(diagnostics, refuse_a_path_that_begins_with_a_tilde) {
                          "g.yaml:10:32: 'transports[0].plugin'"}));
 }
 
+TEST(diagnostics, refuse_an_audit_file_in_the_folder_of_the_store) {
+  const auto in = [](const std::string& file) {
+    const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {path: state/server}\n"
+                                "protector: {file: k}\naudit:\n  file: " +
+                                    file + "\n",
+                                "s.yaml", no_environment);
+    return c ? std::string("ok") : c.error().lines().front();
+  };
+  const std::string wrong =
+      "s.yaml:6:9: 'audit.file' lies in the folder of 'store.path'; choose a path beside it";
+  EXPECT_EQ(in("state/server/audit.jsonl"), wrong);
+  EXPECT_EQ(in("state/x/../server/a/b"), wrong);
+  EXPECT_EQ(in("state/server"), wrong);
+  EXPECT_EQ(in("state/server-audit.jsonl"), "ok");
+  EXPECT_EQ(in("state/audit.jsonl"), "ok");
+  EXPECT_EQ(in("k"), "s.yaml:6:9: 'audit.file' is the same path as 'protector.file'; choose another path");
+}
+
 TEST(diagnostics, refuse_a_path_that_would_overwrite_another_file) {
   EXPECT_EQ(printed("ready_file: kek\nlog: {file: ./kek}"),
             (lines{"s.yaml:2:13: 'ready_file' is the same path as 'protector.file'; choose another path",

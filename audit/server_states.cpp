@@ -1,0 +1,148 @@
+#include "audit/server_states.hpp"
+
+#include <boost/json.hpp>
+#include <utility>
+
+#include "base/text.hpp"
+#include "crypto/key_schedule.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::audit {
+namespace {
+
+constexpr std::size_t password_id_bytes = 4;
+
+boost::json::value text_or_null(const std::string& text) {
+  if (text.empty()) return nullptr;
+  return boost::json::value(text);
+}
+boost::json::value owner_of(const std::optional<user_id>& owner) { return text_or_null(owner ? owner->text() : std::string{}); }
+
+template <class Record>
+result<boost::json::value> state_in(const storage::sealed_store& store, storage::table t, const std::string& row,
+                                    result<Record> (*decode)(byte_view)) {
+  if (row.empty() || row.size() > storage::max_sealed_row_size) return boost::json::value(nullptr);
+  CPNS_TRY(const auto found, store.get(t, as_bytes(row)));
+  if (!found) return boost::json::value(nullptr);
+  CPNS_TRY(const auto record, decode(found->expose()));
+  return state_of(record);
+}
+
+/// `now` is one of the two states, or the outcome is not known.
+outcome judge(const result<boost::json::value>& now, const boost::json::value& before, const boost::json::value& after) {
+  if (!now) return {verdict::unknown, "the store cannot be read: " + now.error().message()};
+  if (before == after)
+    return {verdict::unknown, "the states before and after the change do not differ", *now};
+  if (*now == after) return {verdict::done, {}, *now};
+  if (*now == before) return {verdict::not_done, "the store has the state from before the change", *now};
+  return {verdict::unknown, "the store has another state", *now};
+}
+
+const boost::json::object* object_in(const boost::json::value& v, const char* key) {
+  const auto* o = v.if_object();
+  const auto* found = o == nullptr ? nullptr : o->if_contains(key);
+  return found == nullptr ? nullptr : found->if_object();
+}
+
+boost::json::value member(const boost::json::object& o, const char* key) {
+  const auto* v = o.if_contains(key);
+  return v == nullptr ? boost::json::value(nullptr) : *v;
+}
+
+outcome judge_import(const storage::sealed_store& store, const unfinished& u) {
+  const auto* sample = object_in(u.after, "sample");
+  const auto entity = sample == nullptr ? boost::json::value(nullptr) : member(*sample, "entity");
+  if (!entity.is_string()) return {verdict::unknown, "nothing tells what became of the import"};
+  const auto& name = entity.get_string();
+  auto out = judge(device_state(store, {name.data(), name.size()}), member(*sample, "before"), member(*sample, "after"));
+  if (!out.reason.empty()) out.reason = "judged by one of its devices: " + out.reason;
+  return out;
+}
+
+/// nullopt if it is neither the URI of a certificate nor a gw_id in hexadecimal.
+std::optional<gateway_id> gateway_in(const std::string& name) {
+  if (name.find(':') != std::string::npos)
+    return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, name);
+  const auto raw = from_hex(name);
+  if (!raw || raw->size() != gateway_id::size) return std::nullopt;
+  return gateway_id{first<gateway_id::size>(*raw)};
+}
+
+/// The number of entities that the gateway holds now.
+result<boost::json::value> held_by(const storage::sealed_store& store, const std::string& gateway) {
+  const auto gw = gateway_in(gateway);
+  if (!gw) return fail(errc::config_usage, "the name of the gateway is not known");
+  std::size_t held = 0;
+  status damaged;
+  CPNS_CHECK(store.scan(storage::table::entities, {}, [&](byte_view, const secret_bytes& value) {
+    const auto r = protocol::decode_entity_record(value.expose());
+    if (!r)
+      damaged = fail(r.error());
+    else if (r->holder == gw)
+      ++held;
+    return damaged.has_value();
+  }));
+  CPNS_CHECK(std::move(damaged));
+  return release_state(held);
+}
+
+}  // namespace
+
+boost::json::value state_of(const protocol::user_record& r) {
+  const auto digest = crypto::openssl_suite().sha256(r.salt);
+  return boost::json::object{{"created", rfc3339_text(time_point(seconds(r.created)))},
+                             {"iterations", static_cast<std::int64_t>(r.iterations)},
+                             {"password_id", to_hex(byte_view(digest).first(password_id_bytes))}};
+}
+
+boost::json::value state_of(const protocol::device_secret_record& r) {
+  return boost::json::object{{"strength", r.stretched ? "stretch" : "128bit"},
+                             {"owner", owner_of(r.owner)},
+                             {"presence", r.require_presence},
+                             {"batch", text_or_null(r.batch)}};
+}
+
+boost::json::value state_of(const protocol::entity_record& r) {
+  std::string holder;
+  if (r.holder) holder = r.holder_uri.empty() ? r.holder->hex() : r.holder_uri;
+  return boost::json::object{{"owner", owner_of(r.owner)}, {"holder", text_or_null(holder)}};
+}
+
+result<boost::json::value> user_state(const storage::sealed_store& store, const std::string& user) {
+  return state_in(store, storage::table::users, user, protocol::decode_user_record);
+}
+result<boost::json::value> device_state(const storage::sealed_store& store, const std::string& entity) {
+  return state_in(store, storage::table::devices, entity, protocol::decode_device_secret_record);
+}
+result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity) {
+  return state_in(store, storage::table::entities, entity, protocol::decode_entity_record);
+}
+
+void import_digest::add(const entity_id& entity, bool stretched, const std::optional<user_id>& owner) {
+  const auto row = entity.text() + "\t" + (stretched ? "stretch" : "128bit") + "\t" + (owner ? owner->text() : "") + "\n";
+  sum_.add(as_bytes(row));
+}
+std::string import_digest::hex() { return to_hex(sum_.finish()); }
+
+boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256, const std::string& sample,
+                                const boost::json::value& before, const boost::json::value& after) {
+  boost::json::object out{{"rows", rows}, {"bad_rows", bad}, {"sha256", sha256}};
+  if (!sample.empty()) out["sample"] = boost::json::object{{"entity", sample}, {"before", before}, {"after", after}};
+  return out;
+}
+
+boost::json::value release_state(std::size_t held) { return boost::json::object{{"held", static_cast<std::int64_t>(held)}}; }
+
+resolver resolve_in_store(const storage::sealed_store& store) {
+  return [&store](const unfinished& u) -> outcome {
+    const auto& a = u.action;
+    if (a == user_add || a == user_password || a == user_remove) return judge(user_state(store, u.object), u.before, u.after);
+    if (a == device_add || a == device_remove) return judge(device_state(store, u.object), u.before, u.after);
+    if (a == device_import) return judge_import(store, u);
+    if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
+    if (a == gateway_release) return judge(held_by(store, u.object), u.before, u.after);
+    return {verdict::unknown, "the store does not tell what became of this change"};
+  };
+}
+
+}  // namespace cpns::audit

@@ -1,0 +1,139 @@
+// The states in the lines, and what the store tells of a change that a crash interrupted.
+
+#include "audit/server_states.hpp"
+#include "crypto/key_schedule.hpp"
+#include "support.hpp"
+
+namespace cpns::audit {
+namespace {
+
+using boost::json::object;
+using boost::json::value;
+
+class states : public trail_test {
+ protected:
+  static protocol::user_record user(const std::string& name, std::uint8_t salt = 1) {
+    protocol::user_record r;
+    r.user = user_id::parse(name).value();
+    r.salt.fill(salt);
+    r.iterations = 10'000;
+    r.stored_key.fill(0xab);
+    r.created = 1'800'000'000;
+    return r;
+  }
+  static protocol::device_secret_record device(const std::string& batch) {
+    protocol::device_secret_record r;
+    r.entity = entity_id::parse(entity).value();
+    for (auto& b : r.temporary_key.expose_mutable()) b = 0xcd;
+    r.batch = batch;
+    return r;
+  }
+  void put(const protocol::user_record& r) {
+    ASSERT_TRUE(sealed->write({{storage::table::users, to_bytes(as_bytes(r.user.text())), encode(r)}}));
+  }
+  void put(const protocol::device_secret_record& r) {
+    ASSERT_TRUE(sealed->write({{storage::table::devices, to_bytes(as_bytes(r.entity.text())), encode(r)}}));
+  }
+  void put_entity(const std::string& name, const std::optional<gateway_id>& holder) {
+    protocol::entity_record r;
+    r.entity = entity_id::parse(name).value();
+    r.owner = user_id::parse("alice").value();
+    r.holder = holder;
+    r.holder_uri = holder ? gateway : "";
+    ASSERT_TRUE(sealed->write({{storage::table::entities, to_bytes(as_bytes(name)), encode(r)}}));
+  }
+  outcome became(const char* action, const std::string& name, value before, value after) {
+    return resolve_in_store(*sealed)({5, "", action, name, std::move(before), std::move(after)});
+  }
+  static constexpr const char* entity = "urn:dev:mac:0024befffe804ff1";
+  static constexpr const char* gateway = "urn:cpns:gw:gw1";
+  gateway_id gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, gateway);
+};
+
+TEST_F(states, have_no_secret) {
+  const auto u = boost::json::serialize(state_of(user("alice")));
+  EXPECT_EQ(u, R"({"created":"2027-01-15T08:00:00.000Z","iterations":10000,"password_id":")" +
+                   to_hex(byte_view(crypto::openssl_suite().sha256(user("alice").salt)).first(4)) + "\"}");
+  EXPECT_FALSE(has(u, "abab"));
+  const auto d = boost::json::serialize(state_of(device("lot7")));
+  EXPECT_EQ(d, R"({"strength":"128bit","owner":null,"presence":true,"batch":"lot7"})");
+  EXPECT_NE(state_of(user("alice", 1)), state_of(user("alice", 2))) << "another password is another state";
+}
+
+TEST_F(states, tell_whether_a_user_was_added_changed_or_removed) {
+  const auto one = user("alice", 1), two = user("alice", 2);
+  EXPECT_EQ(became(user_add, "alice", nullptr, state_of(one)).is, verdict::not_done);
+  put(one);
+  EXPECT_EQ(became(user_add, "alice", nullptr, state_of(one)).is, verdict::done);
+  EXPECT_EQ(became(user_password, "alice", state_of(one), state_of(two)).is, verdict::not_done);
+  EXPECT_EQ(became(user_password, "alice", state_of(two), state_of(one)).is, verdict::done);
+  EXPECT_EQ(became(user_remove, "alice", state_of(one), nullptr).is, verdict::not_done);
+  EXPECT_EQ(became(user_remove, "bob", state_of(one), nullptr).is, verdict::done);
+  const auto other = became(user_password, "alice", state_of(two), state_of(user("alice", 3)));
+  EXPECT_EQ(other.is, verdict::unknown);
+  EXPECT_EQ(other.after, state_of(one)) << "the line shows the state that is there";
+  under.fail_reads(errc::store_unavailable);
+  EXPECT_EQ(became(user_add, "alice", nullptr, state_of(one)).is, verdict::unknown);
+}
+
+TEST_F(states, tell_whether_an_import_was_done_by_one_of_its_devices) {
+  const auto after = import_state(3, 0, "00", entity, nullptr, state_of(device("lot7")));
+  EXPECT_EQ(became(device_import, "lot7", nullptr, after).is, verdict::not_done);
+  put(device("lot7"));
+  EXPECT_EQ(became(device_import, "lot7", nullptr, after).is, verdict::done);
+  const auto same = import_state(3, 0, "00", entity, state_of(device("lot7")), state_of(device("lot7")));
+  EXPECT_EQ(became(device_import, "lot7", nullptr, same).is, verdict::unknown) << "only the keys differ";
+  EXPECT_EQ(became(device_import, "lot7", nullptr, import_state(0, 3, "00", "", nullptr, nullptr)).is, verdict::unknown);
+  EXPECT_EQ(became(device_add, entity, nullptr, state_of(device("lot7"))).is, verdict::done);
+  EXPECT_EQ(became(device_remove, entity, state_of(device("lot7")), nullptr).is, verdict::not_done);
+}
+
+TEST_F(states, tell_whether_entities_were_released) {
+  put_entity(entity, gw);
+  put_entity("urn:dev:os:1-7", gw);
+  const value held = object{{"owner", "alice"}, {"holder", gateway}}, free = object{{"owner", "alice"}, {"holder", nullptr}};
+  EXPECT_EQ(became(entity_release, entity, held, free).is, verdict::not_done);
+  EXPECT_EQ(became(gateway_release, gateway, release_state(2), release_state(0)).is, verdict::not_done);
+  EXPECT_EQ(became(gateway_release, gw.hex(), release_state(2), release_state(0)).is, verdict::not_done);
+  put_entity(entity, std::nullopt);
+  EXPECT_EQ(became(entity_release, entity, held, free).is, verdict::done);
+  const auto half = became(gateway_release, gateway, release_state(2), release_state(0));
+  EXPECT_EQ(half.is, verdict::unknown);
+  EXPECT_EQ(half.after, release_state(1));
+  put_entity("urn:dev:os:1-7", std::nullopt);
+  EXPECT_EQ(became(gateway_release, gateway, release_state(2), release_state(0)).is, verdict::done);
+  EXPECT_EQ(became(gateway_release, "nobody", release_state(2), release_state(0)).is, verdict::unknown);
+}
+
+TEST_F(states, tell_nothing_of_other_actions) {
+  EXPECT_EQ(became("log-level", "link", nullptr, "debug").is, verdict::unknown);
+}
+
+TEST_F(states, survive_the_way_through_the_file_and_a_crash) {
+  killed([this] {
+    const auto t = must_open();
+    change c = add("alice");
+    c.after = state_of(user("alice"));
+    const auto a = t->begin(c);
+    c.object = "bob";
+    const auto b = t->begin(c);
+    put(user("alice"));
+    remember();
+  });
+  must_open(resolve_in_store(*sealed));
+  const auto all = objects();
+  ASSERT_EQ(all.size(), 5U);
+  EXPECT_EQ(text(all[3], "outcome"), "done");
+  EXPECT_EQ(text(all[4], "outcome"), "not_done");
+}
+
+TEST(import_digest, is_the_sha256_of_the_rows_without_their_keys) {
+  import_digest d;
+  d.add(entity_id::parse("urn:dev:os:1-7").value(), false, user_id::parse("alice").value());
+  d.add(entity_id::parse("urn:dev:os:1-8").value(), true, std::nullopt);
+  const auto wanted = crypto::openssl_suite().sha256(as_bytes("urn:dev:os:1-7\t128bit\talice\nurn:dev:os:1-8\tstretch\t\n"));
+  EXPECT_EQ(d.hex(), to_hex(wanted));
+}
+
+}  // namespace
+}  // namespace cpns::audit
