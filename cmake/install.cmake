@@ -27,7 +27,7 @@ URL: file://\${prefix}/share/doc/cpns/plugin-guide.md
 Version: ${PROJECT_VERSION}
 Cflags: -I\${prefix}/include
 ")
-install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION lib/pkgconfig COMPONENT sdk)
+install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION share/pkgconfig COMPONENT sdk)
 
 # What the commands say of themselves, as pages for man and completion for bash. Sanitizers slow the many calls down.
 if(NOT CPNS_SANITIZE)

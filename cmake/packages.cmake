@@ -90,6 +90,11 @@ set(CPACK_DEBIAN_SDK_PACKAGE_ARCHITECTURE all)
 set(CPACK_DEBIAN_SDK_PACKAGE_DEPENDS "cpns (>= ${PROJECT_VERSION})")
 include(CPack)
 
+# No table of functions stays writable for an attacker who can write to memory.
+foreach(target IN ITEMS cpns transport_tcp transport_loopback transport_ble)
+  target_link_options(${target} PRIVATE -Wl,-z,relro,-z,now)
+endforeach()
+
 # The radios and the program, but none of the tests.
 if(TARGET pages)
   add_custom_target(packages COMMAND "${CMAKE_CPACK_COMMAND}" -G DEB DEPENDS cpns transports pages

@@ -182,11 +182,14 @@ def see(names):
 
 def role_files(role):
     return [".SH FILES",
-            ".TP", f"\\fI/etc/cpns/{role}.yaml\\fR", f"The configuration of the unit cpns\\-{role}.service; all keys: /usr/share/doc/cpns/config.md",
-            ".TP", f"\\fI/etc/cpns/{role}/secrets/\\fR", "Secrets: the unit gives the role copies of these files, which are made at its start.",
+            ".TP", f"\\fI/etc/cpns/{role}.yaml\\fR",
+            f"The configuration of the unit cpns\\-{role}.service; all keys: /usr/share/doc/cpns/config.md",
+            ".TP", f"\\fI/etc/cpns/{role}/secrets/\\fR",
+            "Secrets: the unit gives the role copies of these files, which are made at its start.",
             ".TP", f"\\fI/var/lib/cpns/{role}/\\fR", "The state of the role.",
             ".TP", f"\\fI/run/cpns/{role}/\\fR", "The Unix socket of the role.",
-            ".TP", f"\\fI/var/log/cpns/{role}/\\fR", "Log files, if the configuration names any; without that the role logs to the journal."]
+            ".TP", f"\\fI/var/log/cpns/{role}/\\fR",
+            "Log files, if the configuration names any; without that the role logs to the journal."]
 
 
 def head(name, section, version, summary):
@@ -202,7 +205,8 @@ def page_of(command, version, others):
     out += [".SH SYNOPSIS", ".nf", *(roff(c.usage) for c in runs), ".fi", ".SH DESCRIPTION", roff(command.summary) + "."]
     out += lists_of(command, ".SH")
     parts = footer_parts(command.footer)
-    out += [line for heading in ("NOTES", "SIGNALS", "EXIT STATUS") if heading in parts for line in (f".SH {heading}", *body(parts[heading]))]
+    for heading in ("NOTES", "SIGNALS", "EXIT STATUS"):
+        out += [f".SH {heading}", *body(parts[heading])] if heading in parts else []
     if command.subcommands:
         out += [".SH COMMANDS"]
     for sub in list(command.walk())[1:]:
@@ -229,12 +233,14 @@ def overview(top, version):
     out += lists_of(top, ".SH")
     for heading, text in footer_parts(top.footer).items():
         out += [f".SH {heading}", *body(text)]
-    out += [".SH FILES", ".TP", "\\fI/usr/share/doc/cpns/\\fR", "Documentation: configuration, radios, installation and operation."]
+    out += [".SH FILES", ".TP", "\\fI/usr/share/doc/cpns/\\fR",
+            "Documentation: configuration, radios, installation and operation."]
     return "cpns", 1, "\n".join(out + see([sub.path[0] for sub in top.subcommands])) + "\n"
 
 
 FILES = re.compile(r"FILE|DIR|PLUGIN")
-NOT_FILES = re.compile(r"--(user|name|server-name|gateway-name|listen|dns|ip|batch|test|param|peer-param|transport|url|prefix|state|owner|holder|held-by|after)$")
+NOT_FILES = re.compile(r"--(user|name|server-name|gateway-name|listen|dns|ip|batch|test|param|peer-param|transport|url|prefix|state|owner|"
+                       r"holder|held-by|after)$")
 
 
 def values_of(entry):
@@ -313,7 +319,8 @@ def completion(top):
         options = command.lists.get("Options", [])
         values = [f"{name}={values_of(o).replace(' ', ',')}" for o in options if o.kind for name in o.names]
         places = [values_of(p).replace(" ", ",") for p in command.lists.get("Positionals", [])]
-        words = {"subs": [s.path[-1] for s in command.subcommands], "options": [n for o in options for n in o.names], "values": values, "places": places}
+        names = [name for option in options for name in option.names]
+        words = {"subs": [s.path[-1] for s in command.subcommands], "options": names, "values": values, "places": places}
         sets = " ".join(f'{key}="{" ".join(text)}"' for key, text in words.items() if text)
         cases.append(f'    "{command.name}") {sets} ;;')
     return COMPLETION % "\n".join(cases)

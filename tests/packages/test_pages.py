@@ -29,7 +29,7 @@ class Pages(unittest.TestCase):
         done = make(CPNS, cls.folder)
         assert done.returncode == 0, done.stderr
         cls.tree = pages.read(CPNS)
-        cls.texts = {path.name.removesuffix(".gz"): gzip.decompress(path.read_bytes()).decode() for path in cls.folder.rglob("*.gz")}
+        cls.texts = {path.stem: gzip.decompress(path.read_bytes()).decode() for path in cls.folder.rglob("*.gz")}
 
     @classmethod
     def tearDownClass(cls):
@@ -37,7 +37,8 @@ class Pages(unittest.TestCase):
 
     def complete(self, *words):
         script = 'source "$0"; COMP_WORDS=("$@"); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _cpns; printf "%s\\n" "${COMPREPLY[@]}"'
-        done = subprocess.run(["bash", "-c", script, self.folder / "completion", *words], capture_output=True, text=True, timeout=20, cwd=self.folder)
+        command = ["bash", "-c", script, self.folder / "completion", *words]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, timeout=20)
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         return done.stdout.split()
 
@@ -63,7 +64,8 @@ class Pages(unittest.TestCase):
         if not shutil.which("man") or not shutil.which("groff"):
             self.skipTest("man or groff is not installed; tests/packages/run does the same")
         for path in self.folder.rglob("*.gz"):
-            done = subprocess.run(["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path], capture_output=True, text=True, timeout=60)
+            man = ["man", "--warnings", "-E", "UTF-8", "-l", "-Tutf8", "-Z", path]
+            done = subprocess.run(man, capture_output=True, text=True, timeout=60)
             self.assertEqual((done.returncode, done.stderr), (0, ""), path)
 
     def test_completion_proposes_commands_and_options_of_each_command(self):
