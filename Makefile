@@ -6,12 +6,13 @@ JOBS   ?= 2
 TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo test test-ble bench format lint docs clean
+.PHONY: help deps build demo test test-ble bench packages format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
+	@echo "make packages build the Debian packages, into build/packages"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan for the others)"
 	@echo "make docs     write the generated pages again"
 	@echo "make format   format the sources;  make lint: clang-tidy on all of them, half an hour if none passed before"
@@ -40,6 +41,12 @@ test-ble: build
 bench:
 	@$(MAKE) build PRESET=bench
 	@bench/run build/bench $(BENCH)
+
+packages:
+	@scripts/install-deps --packages
+	@[ -e $(BUILD)/CMakeCache.txt ] || cmake --preset $(PRESET) >/dev/null
+	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports pages
+	@cmake --build $(BUILD) --target packages
 
 docs: build
 	@scripts/generated-pages $(BUILD) write

@@ -182,7 +182,8 @@ result<fs::path> examples(const std::string& lang) {
   auto folder = program.parent_path().parent_path() / "share" / "cpns" / "examples" / lang;
   if (wrong || !fs::is_directory(folder, wrong))
     return fail(errc::config_file, "no examples were found in " + folder.string() +
-                                       "; is this program where cmake --install put it?");
+                                       "; the Debian package cpns-transport-sdk has them, and so has cmake "
+                                       "--install beside the program");
   return folder;
 }
 

@@ -16,7 +16,9 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <exception>
+#include <memory>
 
 #include "base/log.hpp"
 
@@ -48,6 +50,14 @@ std::string pid_in(int fd) {
   const auto digits = line.substr(pid_word.size());
   const bool number = !digits.empty() && digits.find_first_not_of("0123456789") == std::string_view::npos;
   return number ? std::string{digits} : std::string{};
+}
+
+/// The announcement of a reload. Units of `Type=notify-reload` (systemd 253) take it only with the time.
+std::string reloading() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return "RELOADING=1\nMONOTONIC_USEC=" +
+         std::to_string(std::int64_t{now.tv_sec} * 1'000'000 + now.tv_nsec / 1000);
 }
 
 /// sd_notify(3): "READY=1", "STOPPING=1", "RELOADING=1". Does nothing without NOTIFY_SOCKET.
@@ -231,7 +241,7 @@ int serve(signal_watch& signals, const std::string& role, const daemon_hooks& ho
   for (;;) {
     const int s = signals.next(100);
     if (s == SIGHUP) {
-      notify_service_manager("RELOADING=1");
+      notify_service_manager(reloading());
       hooks.reload();
       notify_service_manager("READY=1");
     } else if (s == SIGTERM || s == SIGINT) {

@@ -1,21 +1,25 @@
 # `cmake --install BUILD --prefix DIR`: the program with its plugins, and headers, examples and pages for authors of plugins. Paths are relative
-# to the program, so the folder can be moved. Included last, when all targets exist.
+# to the program, so the folder can be moved. Included when all targets exist. Component `sdk`: all that authors of plugins need and the program
+# does not; the rest is of the component `cpns`.
 include(CMakePackageConfigHelpers)
 
 install(TARGETS cpns RUNTIME DESTINATION bin)
-install(DIRECTORY plugins/abi plugins/sdk DESTINATION include/cpns FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
-install(DIRECTORY plugins/examples/ DESTINATION share/cpns/examples USE_SOURCE_PERMISSIONS)
-install(FILES docs/plugin-guide.md docs/transport-check.md docs/transports.md DESTINATION share/doc/cpns)
+install(FILES docs/config.md docs/glossary.md docs/transports.md docs/ble.md DESTINATION share/doc/cpns)
+install(DIRECTORY docs/operations DESTINATION share/doc/cpns)
+
+install(DIRECTORY plugins/abi plugins/sdk DESTINATION include/cpns COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
+install(DIRECTORY plugins/examples/ DESTINATION share/cpns/examples COMPONENT sdk USE_SOURCE_PERMISSIONS)
+install(FILES docs/plugin-guide.md docs/transport-check.md DESTINATION share/doc/cpns COMPONENT sdk)
 
 install(TARGETS transport_sdk EXPORT cpns_targets)
-install(EXPORT cpns_targets NAMESPACE cpns:: DESTINATION lib/cmake/cpns FILE cpnsTargets.cmake)
+install(EXPORT cpns_targets NAMESPACE cpns:: DESTINATION lib/cmake/cpns COMPONENT sdk FILE cpnsTargets.cmake)
 file(WRITE "${CMAKE_BINARY_DIR}/cpnsConfig.cmake" [[
 include("${CMAKE_CURRENT_LIST_DIR}/cpnsTargets.cmake")
 include("${CMAKE_CURRENT_LIST_DIR}/cpns_transport.cmake")
 ]])
-write_basic_package_version_file("${CMAKE_BINARY_DIR}/cpnsConfigVersion.cmake" COMPATIBILITY SameMinorVersion)
+write_basic_package_version_file("${CMAKE_BINARY_DIR}/cpnsConfigVersion.cmake" COMPATIBILITY SameMinorVersion ARCH_INDEPENDENT)
 install(FILES "${CMAKE_BINARY_DIR}/cpnsConfig.cmake" "${CMAKE_BINARY_DIR}/cpnsConfigVersion.cmake" cmake/cpns_transport.cmake
-  cmake/exports.map DESTINATION lib/cmake/cpns)
+  cmake/exports.map DESTINATION lib/cmake/cpns COMPONENT sdk)
 file(WRITE "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" "prefix=\${pcfiledir}/../..
 Name: cpns-transport-sdk
 Description: Headers for radio plugins of cpns
@@ -23,4 +27,15 @@ URL: file://\${prefix}/share/doc/cpns/plugin-guide.md
 Version: ${PROJECT_VERSION}
 Cflags: -I\${prefix}/include
 ")
-install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION lib/pkgconfig)
+install(FILES "${CMAKE_BINARY_DIR}/cpns-transport-sdk.pc" DESTINATION share/pkgconfig COMPONENT sdk)
+
+# What the commands say of themselves, as pages for man and completion for bash. Sanitizers slow the many calls down.
+if(NOT CPNS_SANITIZE)
+  find_program(CPNS_PYTHON python3 PATHS /usr/bin NO_DEFAULT_PATH REQUIRED)
+  add_custom_command(OUTPUT "${CMAKE_BINARY_DIR}/pages/completion"
+    COMMAND "${CPNS_PYTHON}" -B "${PROJECT_SOURCE_DIR}/packaging/pages.py" $<TARGET_FILE:cpns> "${CMAKE_BINARY_DIR}/pages"
+    DEPENDS cpns packaging/pages.py VERBATIM)
+  add_custom_target(pages ALL DEPENDS "${CMAKE_BINARY_DIR}/pages/completion")
+endif()
+install(DIRECTORY "${CMAKE_BINARY_DIR}/pages/man1" "${CMAKE_BINARY_DIR}/pages/man8" DESTINATION share/man OPTIONAL)
+install(FILES "${CMAKE_BINARY_DIR}/pages/completion" DESTINATION share/bash-completion/completions RENAME cpns OPTIONAL)

@@ -60,7 +60,7 @@ class Sdk(unittest.TestCase):
     def test_pkg_config_and_a_compiler_are_enough(self):
         folder = self.empty("bare")
         example = self.prefix / "share/cpns/examples/c/unixgram.c"
-        self.shell(f"PKG_CONFIG_PATH={self.prefix}/lib/pkgconfig\nexport PKG_CONFIG_PATH\n"
+        self.shell(f"PKG_CONFIG_PATH={self.prefix}/share/pkgconfig\nexport PKG_CONFIG_PATH\n"
                    "cc -Wall -Wextra -Werror -std=c11 -shared -fPIC -fvisibility=hidden $(pkg-config --cflags cpns-transport-sdk) "
                    f"{example} -o bare.so -pthread", folder)
         said = json.loads(self.shell(f"{self.prefix}/bin/cpns transport show ./bare.so --format json", folder))

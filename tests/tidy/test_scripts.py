@@ -37,7 +37,9 @@ class OnDebian(unittest.TestCase):
         self.assertEqual(run(ON_DEBIAN, "13").returncode, 2)
         unknown = run(ON_DEBIAN, "buster", "true")
         self.assertEqual(unknown.returncode, 2)
-        self.assertEqual(unknown.stderr, "on-debian: 'buster' is not one of bookworm, trixie, 12, 13, other\n")
+        self.assertEqual(unknown.stderr, "on-debian: 'buster' is not one of bookworm, trixie, 12, 13, other, same\n")
+        refused = run(ON_DEBIAN, "--share", self.folder / "nowhere", "13", "true")
+        self.assertEqual((refused.returncode, refused.stderr), (2, f"on-debian: --share: '{self.folder}/nowhere' is not a folder\n"))
 
     def test_not_root(self):
         self.needs_root()
