@@ -7,20 +7,16 @@
 namespace cpns::actors {
 namespace {
 
-namespace json = boost::json;
-using api::outcome;
-using api::request;
-using api::verb;
 
 /// In place of an Entity ID.
 constexpr std::string_view all_devices = "*";
 
-outcome list_devices(pne_role& role, const request& r) {
+api::outcome list_devices(pne_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  return api::json_response(json::object{{"devices", role.list()}});
+  return api::json_response(boost::json::object{{"devices", role.list()}});
 }
 
-outcome command_devices(pne_role& role, const std::string& what, const request& r) {
+api::outcome command_devices(pne_role& role, const std::string& what, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
   const auto& which = r.at("entity");
   if (which != all_devices) CPNS_CHECK(entity_id::parse(which).map([](const entity_id&) {}));
@@ -31,14 +27,14 @@ outcome command_devices(pne_role& role, const std::string& what, const request& 
 }  // namespace
 
 std::vector<api::route> pne_routes(pne_role& role) {
-  std::vector<api::route> out{{.verb = verb::get, .path = "/v1/devices", .handle = [&role](const request& r) {
+  std::vector<api::route> out{{.verb = api::verb::get, .path = "/v1/devices", .handle = [&role](const api::request& r) {
                                  return list_devices(role, r);
                                }}};
   for (const std::string what : {"sleep", "wake", "button", "reset"})
-    out.push_back({.verb = verb::post,
+    out.push_back({.verb = api::verb::post,
                    .path = "/v1/devices/{entity}/" + what,
                    .needs = what == "reset" ? api::level::admin : api::level::operator_,
-                   .handle = [&role, what](const request& r) { return command_devices(role, what, r); },
+                   .handle = [&role, what](const api::request& r) { return command_devices(role, what, r); },
                    .action = "device-" + what,
                    .object = "entity"});
   return out;
