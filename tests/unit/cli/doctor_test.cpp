@@ -60,20 +60,20 @@ TEST_F(examined, ends_in_time_although_a_check_hangs) {
   const auto begun = std::chrono::steady_clock::now();
   const auto e = doctor::examine(yaml("gateway"), tools, milliseconds{1500});
   EXPECT_LT(std::chrono::steady_clock::now() - begun, std::chrono::seconds{10});
-  const auto lines = of(e, "radio");
-  ASSERT_EQ(lines.size(), 1U);
-  EXPECT_EQ(lines[0].state, doctor::state_t::error);
-  EXPECT_EQ(lines[0].text.find("the check did not end within 2 s"), 0U) << lines[0].text;
+  const auto found = of(e, "radio");
+  ASSERT_EQ(found.size(), 1U);
+  EXPECT_EQ(found[0].state, doctor::state_t::error);
+  EXPECT_EQ(found[0].text.find("the check did not end within 2 s"), 0U) << found[0].text;
   EXPECT_EQ(of(e, "store").size(), 1U) << "the others have ended";
 }
 
 TEST_F(examined, distinguishes_a_radio_that_is_missing_from_one_that_is_wrong) {
   for (const auto& [code, state] : {std::pair{errc::plugin_failed, doctor::state_t::warning},
                                     {errc::plugin_load, doctor::state_t::error}}) {
-    const auto lines = of(doctor::examine(yaml("gateway"), with(fail(code, "the reason"))), "radio");
-    ASSERT_EQ(lines.size(), 1U);
-    EXPECT_EQ(lines[0].state, state);
-    EXPECT_NE(lines[0].text.find("the radio radio (tcp) cannot be opened: the reason"), std::string::npos);
+    const auto found = of(doctor::examine(yaml("gateway"), with(fail(code, "the reason"))), "radio");
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_EQ(found[0].state, state);
+    EXPECT_NE(found[0].text.find("the radio radio (tcp) cannot be opened: the reason"), std::string::npos);
   }
 }
 

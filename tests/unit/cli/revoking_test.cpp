@@ -129,8 +129,8 @@ TEST_F(revoking, writes_nothing_after_a_mistake) {
 }
 
 TEST_F(revoking, refuses_a_second_call_at_the_same_time) {
-  const descriptor key(::open((ca / "ca.key").c_str(), O_RDONLY | O_CLOEXEC));
-  ASSERT_EQ(::flock(key.get(), LOCK_EX | LOCK_NB), 0);
+  const descriptor locked(::open((ca / "ca.key").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_EQ(::flock(locked.get(), LOCK_EX | LOCK_NB), 0);
   refused({.ca = ca, .name = "hall"}, errc::state_conflict, "another cpns ca revoke is running");
 }
 
