@@ -36,7 +36,7 @@ class log_test : public testing::Test {
   }
   [[nodiscard]] std::vector<std::string> texts() const { return texts_of(s.file); }
 
-  const test::temporary_folder folder_;
+  test::temporary_folder folder_;
   const std::string folder = folder_.path();
   settings s = [this] {
     settings out;
