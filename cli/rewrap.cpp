@@ -92,7 +92,8 @@ result<role_keys> keys_of(const config::pne_config& c) {
   role_keys out;
   for (const auto& lock : locks_of(c)) {
     if (!is_there(lock.file.parent_path())) continue;  // the role makes the folder, or cannot start
-    CPNS_TRY(auto held, unless_running(storage::hold_lock(lock.file, lock.resource), lock.resource.string(), "PNE"));
+    CPNS_TRY(auto held,
+             unless_running(storage::hold_lock(lock.file, lock.resource), lock.resource.string(), "PNE"));
     out.locks.push_back(std::move(held));
   }
   CPNS_TRY(out.places, places_of(c));
@@ -169,7 +170,9 @@ class rewrapping {
     auto done = options_.in_place ? in_place() : to_another_file();
     if (!audit_.trail) return done;
     auto became = audit::outcome_of(done);
-    if (done) became.after = boost::json::object{{"rewrapped", done->keys.rewrapped}, {"already", done->keys.already}};
+    if (done)
+      became.after =
+          boost::json::object{{"rewrapped", done->keys.rewrapped}, {"already", done->keys.already}};
     static_cast<void>(audit_.trail->finish(std::move(ticket_), became));
     return done;
   }
@@ -250,16 +253,19 @@ class rewrapping {
   /// it, rewrap_keys() fails before it changes anything.
   status begin_audit(const storage::key_protector& from, const storage::key_protector* to,
                      const config::protector_config& to_config) {
-    const auto* key = opens_any(keys_.places, from) ? &from : to != nullptr && opens_any(keys_.places, *to) ? to : nullptr;
+    const auto* key = opens_any(keys_.places, from)                   ? &from
+                      : to != nullptr && opens_any(keys_.places, *to) ? to
+                                                                      : nullptr;
     if (key == nullptr) return {};
     auto opened = subject_.audit(keys_, *key);
-    if (!opened && opened.error() == errc::store_key && key == &from && to != nullptr) opened = subject_.audit(keys_, *to);
+    if (!opened && opened.error() == errc::store_key && key == &from && to != nullptr)
+      opened = subject_.audit(keys_, *to);
     if (!opened) return fail(opened.error());
     audit_ = std::move(*opened);
     auto after = state_of(options_.in_place ? subject_.protector : to_config);
     if (options_.in_place) after["in_place"] = true;
-    CPNS_TRY(ticket_, audit_.trail->begin(
-                          change_by_command("store-rewrap", subject_.place, state_of(subject_.protector), std::move(after))));
+    CPNS_TRY(ticket_, audit_.trail->begin(change_by_command("store-rewrap", subject_.place,
+                                                            state_of(subject_.protector), std::move(after))));
     return {};
   }
 

@@ -76,17 +76,20 @@ std::vector<named_path> paths_of(const Config& c) {
 }
 
 /// A store refuses a folder with foreign files.
-void check_outside_store(const path& file, const path& folder, const std::string& key, const report_fn& report) {
+void check_outside_store(const path& file, const path& folder, const std::string& key,
+                         const report_fn& report) {
   if (file.empty() || folder.empty()) return;
   const auto inside = file.lexically_normal().lexically_relative(folder.lexically_normal());
   if (!inside.empty() && *inside.begin() != "..")
-    report("audit.file", errc::config_range, "'audit.file' lies in the folder of '" + key + "'; choose a path beside it");
+    report("audit.file", errc::config_range,
+           "'audit.file' lies in the folder of '" + key + "'; choose a path beside it");
 }
 
 template <class Config>
 void check_written(const Config& c, const report_fn& report) {
   if constexpr (requires { c.store; }) check_outside_store(c.audit.file, c.store.path, "store.path", report);
-  std::vector<named_path> written{{"log.file", c.log.file}, {"ready_file", c.ready_file}, {"audit.file", c.audit.file}};
+  std::vector<named_path> written{
+      {"log.file", c.log.file}, {"ready_file", c.ready_file}, {"audit.file", c.audit.file}};
   if constexpr (requires { c.control_socket; }) written.emplace_back("control_socket", c.control_socket);
   check_written(paths_of(c), written, report);
 }
