@@ -79,7 +79,8 @@ void advance(chain& c, const genuine_line& line) {
   }
   if (kind != "intent") return;
   c.open.push_back({line.at.number, open_text(line.fields)});
-  while (c.open.size() > 1 && (open_bytes(c) > open_bytes_max || c.open.size() > open_max)) c.open.erase(c.open.begin());
+  while (c.open.size() > 1 && (open_bytes(c) > open_bytes_max || c.open.size() > open_max))
+    c.open.erase(c.open.begin());
 }
 
 std::size_t open_bytes(const chain& c) {
@@ -99,12 +100,14 @@ result<chain> decode_chain(byte_view in) {
   cbor::reader r(in);
   auto c = read_chain(r);
   if (!c)
-    return fail(errc::store_damaged,
-                "the record of the audit chain is damaged (" + c.error().message() + "); restore it from a backup");
+    return fail(errc::store_damaged, "the record of the audit chain is damaged (" + c.error().message() +
+                                         "); restore it from a backup");
   return c;
 }
 
-std::unique_ptr<anchor> store_anchor(storage::sealed_store& store) { return std::make_unique<anchor_in_store>(store); }
+std::unique_ptr<anchor> store_anchor(storage::sealed_store& store) {
+  return std::make_unique<anchor_in_store>(store);
+}
 std::unique_ptr<anchor> file_anchor(storage::sealed_file file) {
   return std::make_unique<anchor_in_file>(std::move(file));
 }

@@ -15,7 +15,8 @@
 
 namespace cpns::audit {
 
-inline constexpr std::size_t open_bytes_max = 48 * 1024;  ///< of all changes without an outcome, so that a sealed file holds them
+inline constexpr std::size_t open_bytes_max =
+    48 * 1024;  ///< of all changes without an outcome, so that a sealed file holds them
 
 /// A change whose intent is in the trail and whose outcome is not.
 struct open_change {

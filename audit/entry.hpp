@@ -58,8 +58,9 @@ struct change {
   std::string request;  ///< id of the request, the same as in the answer and in the log; may be empty
   std::string action;   ///< stable, in kebab-case: "user-add", "device-import", "gateway-block"
   std::string object;   ///< the name of the changed thing: a User ID, an Entity ID, a file
-  boost::json::value before = nullptr;  ///< its state now, without secrets; null: it does not exist, or is not known
-  boost::json::value after = nullptr;   ///< the intended state, without secrets; null: it is removed
+  boost::json::value before =
+      nullptr;  ///< its state now, without secrets; null: it does not exist, or is not known
+  boost::json::value after = nullptr;  ///< the intended state, without secrets; null: it is removed
 };
 
 struct outcome {

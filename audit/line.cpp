@@ -35,7 +35,8 @@ std::optional<line_mac> mac_in(std::string_view digits) {
 json::string_view view(std::string_view t) { return {t.data(), t.size()}; }
 std::string_view text_of_json(const json::string& s) { return {s.data(), s.size()}; }
 
-void put_text(json::object& to, std::string_view key, std::string_view text, std::size_t max = short_text_max) {
+void put_text(json::object& to, std::string_view key, std::string_view text,
+              std::size_t max = short_text_max) {
   if (!text.empty()) to[view(key)] = clean_text(text, max);
 }
 
@@ -112,7 +113,8 @@ std::uint64_t genuine_line::count(std::string_view key) const {
   return n == nullptr ? 0 : *n;
 }
 
-void append_line(std::string& out, link& at, const json::object& fields, time_point now, const secret32& key) {
+void append_line(std::string& out, link& at, const json::object& fields, time_point now,
+                 const secret32& key) {
   json::object o;
   o["number"] = at.number + 1;
   o["time"] = rfc3339_text(now);
@@ -210,8 +212,12 @@ std::optional<unfinished> read_open_text(std::uint64_t number, std::string_view 
   const auto parsed = json::parse(view(text), ec);
   const auto* o = ec ? nullptr : parsed.if_object();
   if (o == nullptr) return std::nullopt;
-  return unfinished{number,          text_in(*o, "request"), text_in(*o, "action"), text_in(*o, "object"),
-                    value_in(*o, "before"), value_in(*o, "after")};
+  return unfinished{number,
+                    text_in(*o, "request"),
+                    text_in(*o, "action"),
+                    text_in(*o, "object"),
+                    value_in(*o, "before"),
+                    value_in(*o, "after")};
 }
 
 }  // namespace cpns::audit

@@ -22,9 +22,9 @@ namespace cpns::audit {
 inline constexpr std::size_t line_size_max = 32 * 1024;  ///< bytes, with its line end
 /// Lines that share one sync; a crash leaves at most so many genuine lines after the head.
 inline constexpr std::size_t batch_lines_max = 128;
-inline constexpr std::size_t text_max = 512;             ///< bytes of `object` and `reason`
-inline constexpr std::size_t short_text_max = 256;       ///< bytes of every other text
-inline constexpr std::size_t state_max = 4096;           ///< bytes of `before` and `after` as JSON
+inline constexpr std::size_t text_max = 512;        ///< bytes of `object` and `reason`
+inline constexpr std::size_t short_text_max = 256;  ///< bytes of every other text
+inline constexpr std::size_t state_max = 4096;      ///< bytes of `before` and `after` as JSON
 
 using line_mac = byte_array<32>;
 
@@ -45,7 +45,8 @@ struct genuine_line {
 };
 
 /// Appends the line of `fields` to `out` and moves `at` to it. `fields` begins with "kind".
-void append_line(std::string& out, link& at, const boost::json::object& fields, time_point now, const secret32& key);
+void append_line(std::string& out, link& at, const boost::json::object& fields, time_point now,
+                 const secret32& key);
 /// nullopt if the MAC is not that of the line under this key. `line` is without its line end.
 std::optional<genuine_line> read_line(std::string_view line, const secret32& key);
 

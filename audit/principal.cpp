@@ -36,7 +36,8 @@ std::string local_name_of(std::uint32_t uid) {
     const auto password = name == std::string::npos ? name : line.find(':', name + 1);
     const auto id = password == std::string::npos ? password : line.find(':', password + 1);
     if (id == std::string::npos) continue;
-    if (number_in(std::string_view(line).substr(password + 1, id - password - 1)) == uid) return line.substr(0, name);
+    if (number_in(std::string_view(line).substr(password + 1, id - password - 1)) == uid)
+      return line.substr(0, name);
   }
   return {};
 }

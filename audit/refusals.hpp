@@ -2,6 +2,7 @@
 // Which refused attempts get a line of their own, so that a peer without rights cannot fill the disk. Private to audit/.
 
 #include <boost/json/object.hpp>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -14,7 +15,8 @@ class refusals {
  public:
   static constexpr milliseconds period = std::chrono::minutes(1);
   static constexpr std::size_t peers_max = 1024;  ///< that are counted by themselves
-  static constexpr std::size_t counts_max = 16;   ///< lines with counts per call of counts(); the last one sums up the rest
+  static constexpr std::size_t counts_max =
+      16;  ///< lines with counts per call of counts(); the last one sums up the rest
 
   refusals(std::uint32_t per_peer, std::uint32_t all)
       : per_peer_(per_peer, period, peers_max), all_(all, period, 1) {}

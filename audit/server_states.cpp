@@ -16,11 +16,13 @@ boost::json::value text_or_null(const std::string& text) {
   if (text.empty()) return nullptr;
   return boost::json::value(text);
 }
-boost::json::value owner_of(const std::optional<user_id>& owner) { return text_or_null(owner ? owner->text() : std::string{}); }
+boost::json::value owner_of(const std::optional<user_id>& owner) {
+  return text_or_null(owner ? owner->text() : std::string{});
+}
 
 template <class Record>
-result<boost::json::value> state_in(const storage::sealed_store& store, storage::table t, const std::string& row,
-                                    result<Record> (*decode)(byte_view)) {
+result<boost::json::value> state_in(const storage::sealed_store& store, storage::table t,
+                                    const std::string& row, result<Record> (*decode)(byte_view)) {
   if (row.empty() || row.size() > storage::max_sealed_row_size) return boost::json::value(nullptr);
   CPNS_TRY(const auto found, store.get(t, as_bytes(row)));
   if (!found) return boost::json::value(nullptr);
@@ -29,7 +31,8 @@ result<boost::json::value> state_in(const storage::sealed_store& store, storage:
 }
 
 /// `now` is one of the two states, or the outcome is not known.
-outcome judge(const result<boost::json::value>& now, const boost::json::value& before, const boost::json::value& after) {
+outcome judge(const result<boost::json::value>& now, const boost::json::value& before,
+              const boost::json::value& after) {
   if (!now) return {verdict::unknown, "the store cannot be read: " + now.error().message()};
   if (before == after)
     return {verdict::unknown, "the states before and after the change do not differ", *now};
@@ -54,7 +57,8 @@ outcome judge_import(const storage::sealed_store& store, const unfinished& u) {
   const auto entity = sample == nullptr ? boost::json::value(nullptr) : member(*sample, "entity");
   if (!entity.is_string()) return {verdict::unknown, "nothing tells what became of the import"};
   const auto& name = entity.get_string();
-  auto out = judge(device_state(store, {name.data(), name.size()}), member(*sample, "before"), member(*sample, "after"));
+  auto out = judge(device_state(store, {name.data(), name.size()}), member(*sample, "before"),
+                   member(*sample, "after"));
   if (!out.reason.empty()) out.reason = "judged by one of its devices: " + out.reason;
   return out;
 }
@@ -119,24 +123,30 @@ result<boost::json::value> entity_state(const storage::sealed_store& store, cons
 }
 
 void import_digest::add(const entity_id& entity, bool stretched, const std::optional<user_id>& owner) {
-  const auto row = entity.text() + "\t" + (stretched ? "stretch" : "128bit") + "\t" + (owner ? owner->text() : "") + "\n";
+  const auto row =
+      entity.text() + "\t" + (stretched ? "stretch" : "128bit") + "\t" + (owner ? owner->text() : "") + "\n";
   sum_.add(as_bytes(row));
 }
 std::string import_digest::hex() { return to_hex(sum_.finish()); }
 
-boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256, const std::string& sample,
-                                const boost::json::value& before, const boost::json::value& after) {
+boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256,
+                                const std::string& sample, const boost::json::value& before,
+                                const boost::json::value& after) {
   boost::json::object out{{"rows", rows}, {"bad_rows", bad}, {"sha256", sha256}};
-  if (!sample.empty()) out["sample"] = boost::json::object{{"entity", sample}, {"before", before}, {"after", after}};
+  if (!sample.empty())
+    out["sample"] = boost::json::object{{"entity", sample}, {"before", before}, {"after", after}};
   return out;
 }
 
-boost::json::value release_state(std::size_t held) { return boost::json::object{{"held", static_cast<std::int64_t>(held)}}; }
+boost::json::value release_state(std::size_t held) {
+  return boost::json::object{{"held", static_cast<std::int64_t>(held)}};
+}
 
 resolver resolve_in_store(const storage::sealed_store& store) {
   return [&store](const unfinished& u) -> outcome {
     const auto& a = u.action;
-    if (a == user_add || a == user_password || a == user_remove) return judge(user_state(store, u.object), u.before, u.after);
+    if (a == user_add || a == user_password || a == user_remove)
+      return judge(user_state(store, u.object), u.before, u.after);
     if (a == device_add || a == device_remove) return judge(device_state(store, u.object), u.before, u.after);
     if (a == device_import) return judge_import(store, u);
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);

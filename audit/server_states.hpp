@@ -17,7 +17,8 @@ inline constexpr const char* user_password = "user-password";
 inline constexpr const char* user_remove = "user-remove";
 inline constexpr const char* device_add = "device-add";
 inline constexpr const char* device_remove = "device-remove";
-inline constexpr const char* device_import = "device-import";    ///< object: the batch; `after` has import_state()
+inline constexpr const char* device_import =
+    "device-import";  ///< object: the batch; `after` has import_state()
 inline constexpr const char* entity_release = "entity-release";  ///< object: an Entity ID
 /// Object: SAN URI or gw_id; `before` and `after` have release_state().
 inline constexpr const char* gateway_release = "gateway-release";
@@ -47,8 +48,9 @@ class import_digest {
 };
 /// `after` of an import's intent. `sample`: one device that it writes, with its states before and after, from which
 /// resolve_in_store() sees whether an import that writes all rows at once was done.
-boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256, const std::string& sample,
-                                const boost::json::value& before, const boost::json::value& after);
+boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256,
+                                const std::string& sample, const boost::json::value& before,
+                                const boost::json::value& after);
 /// {"held": N}: the number of entities that a gateway holds.
 boost::json::value release_state(std::size_t held);
 

@@ -23,7 +23,7 @@ constexpr std::size_t queue_max = 1024;
 
 /// A line that a caller waits for.
 struct job {
-  json::object fields;  ///< empty: only lines that are late are written
+  json::object fields;       ///< empty: only lines that are late are written
   std::uint64_t number = 0;  ///< of the line
   bool appended = false;     ///< it is in the file
   bool over = false;
@@ -169,7 +169,8 @@ void trail::impl::take_over(const file_end& end) {
 void trail::impl::close_unacknowledged(const std::vector<open_change>& known) {
   for (const auto& o : now.open) {
     if (std::find(known.begin(), known.end(), o) != known.end()) continue;
-    const auto u = read_open_text(o.number, o.text).value_or(unfinished{o.number, {}, {}, {}, nullptr, nullptr});
+    const auto u =
+        read_open_text(o.number, o.text).value_or(unfinished{o.number, {}, {}, {}, nullptr, nullptr});
     const auto reserved = reserved_for(o.text);
     const std::lock_guard lock{guard};
     open_bytes += reserved;
@@ -214,14 +215,17 @@ void trail::impl::note(const status& done, std::size_t lines) {
     counted.lines += lines;
     if (lines > 0) ++counted.batches;
     health = {};
-    if (reported.over()) log::info(component, "audit-resumed", "the audit trail takes lines again", {{"file", file.path().string()}});
+    if (reported.over())
+      log::info(component, "audit-resumed", "the audit trail takes lines again",
+                {{"file", file.path().string()}});
     return;
   }
   ++counted.failures;
   health = {false, done.error().message()};
   if (reported.due(now_anchored(), done.error().message()))
     log::error(component, "audit-not-written",
-               "the audit trail takes no lines, and changes are refused until it does: " + done.error().message(),
+               "the audit trail takes no lines, and changes are refused until it does: " +
+                   done.error().message(),
                {{"file", file.path().string()}});
 }
 
@@ -256,7 +260,8 @@ void trail::impl::write_batch(std::unique_lock<std::mutex>& lock) {
 /// Waits until the line of `j` is durable, or writes it with those of all others that wait.
 status trail::impl::submit(job& j) {
   std::unique_lock lock{guard};
-  if (queue.size() >= queue_max) return fail(errc::state_overloaded, "too many changes wait for the audit trail; try again");
+  if (queue.size() >= queue_max)
+    return fail(errc::state_overloaded, "too many changes wait for the audit trail; try again");
   queue.push_back(&j);
   for (;;) {
     changed.wait(lock, [&] { return j.over || !leading; });
@@ -275,7 +280,8 @@ result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
   {
     const std::lock_guard lock{guard};
     if (open_bytes + reserved > open_bytes_max)
-      return fail(errc::state_overloaded, "too many changes are in progress; try again when one of them has ended");
+      return fail(errc::state_overloaded,
+                  "too many changes are in progress; try again when one of them has ended");
     open_bytes += reserved;
     ++open;
   }
@@ -287,7 +293,8 @@ result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
     late.push_back({outcome_fields(of, never_begun(), false), reserved});
   else
     release(reserved);
-  return fail(done.error().code, "the audit trail cannot record the change, so it was not made: " + done.error().detail);
+  return fail(done.error().code,
+              "the audit trail cannot record the change, so it was not made: " + done.error().detail);
 }
 
 status trail::impl::finish(const unfinished& of, std::size_t reserved, const outcome& o) {
@@ -326,7 +333,8 @@ void trail::impl::write_counts(bool last) {
     const std::lock_guard lock{guard};
     counts = budget.counts(options.clock(), last);
     if (unwritten > 0)
-      counts.push_back(json::object{{"kind", "refusals"}, {"left_out", std::exchange(unwritten, 0)}, {"unwritten", true}});
+      counts.push_back(
+          json::object{{"kind", "refusals"}, {"left_out", std::exchange(unwritten, 0)}, {"unwritten", true}});
     waiting = !late.empty();
   }
   if (counts.empty() && !waiting) return;
@@ -345,8 +353,10 @@ void trail::impl::write_counts(bool last) {
 void trail::impl::resolve_open(const resolver& resolve) {
   for (const auto& o : now.open) {
     auto u = read_open_text(o.number, o.text).value_or(unfinished{o.number, {}, {}, {}, nullptr, nullptr});
-    const auto became = resolve ? resolve(u) : outcome{verdict::unknown, "nothing tells what became of the change"};
-    log::warn(component, "audit-outcome-recovered", "a change had no outcome, because the process ended before",
+    const auto became =
+        resolve ? resolve(u) : outcome{verdict::unknown, "nothing tells what became of the change"};
+    log::warn(component, "audit-outcome-recovered",
+              "a change had no outcome, because the process ended before",
               {{"number", std::to_string(u.number)},
                {"action", u.action},
                {"object", u.object},
@@ -378,9 +388,10 @@ trail::~trail() {
   if (!impl_->off()) impl_->write_counts(true);
 }
 
-result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::unique_ptr<anchor> with, entropy& random,
-                                           const resolver& resolve, trail_options options) {
-  auto made = std::unique_ptr<trail>(new trail(std::make_unique<impl>(std::move(file), std::move(with), std::move(options))));
+result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::unique_ptr<anchor> with,
+                                           entropy& random, const resolver& resolve, trail_options options) {
+  auto made = std::unique_ptr<trail>(
+      new trail(std::make_unique<impl>(std::move(file), std::move(with), std::move(options))));
   auto& i = *made->impl_;
   if (i.off()) return made;
   CPNS_TRY(auto there, i.with->load());
@@ -413,7 +424,8 @@ status trail::finish(ticket t, const outcome& o) {
 
 void trail::abandon(ticket& t) noexcept {
   t.in_ = nullptr;
-  static_cast<void>(impl_->finish(t.of_, t.reserved_, {verdict::unknown, "the program that made the change gave no outcome"}));
+  static_cast<void>(impl_->finish(t.of_, t.reserved_,
+                                  {verdict::unknown, "the program that made the change gave no outcome"}));
 }
 
 void trail::refused(const change& c, std::string_view reason) {
@@ -478,7 +490,8 @@ trail_health trail::health() const {
 outcome outcome_of(const status& done) {
   if (done) return {};
   const auto code = done.error().code;
-  const bool rule = fault_of(code) == fault::state || fault_of(code) == fault::config || fault_of(code) == fault::peer;
+  const bool rule =
+      fault_of(code) == fault::state || fault_of(code) == fault::config || fault_of(code) == fault::peer;
   return {rule ? verdict::refused : verdict::failed, done.error().message()};
 }
 

@@ -78,8 +78,9 @@ class trail {
   /// records an incomplete line or missing lines that it finds. Writes nothing if there is nothing to record.
   /// A disk that takes no lines now is not an error: the lines wait, and begin() fails until then. Errors: config_file
   /// and store_locked (the file), errors of the anchor. `random` is used during the call only.
-  static result<std::unique_ptr<trail>> open(std::filesystem::path file, std::unique_ptr<anchor> with, entropy& random,
-                                             const resolver& resolve, trail_options options = {});
+  static result<std::unique_ptr<trail>> open(std::filesystem::path file, std::unique_ptr<anchor> with,
+                                             entropy& random, const resolver& resolve,
+                                             trail_options options = {});
   /// Writes outcomes that wait and counts of refusals, if the disk takes them. No ticket may be left.
   ~trail();
   trail(const trail&) = delete;

@@ -25,10 +25,12 @@ tl::unexpected<error> bad_file(const std::filesystem::path& path, const std::str
 bool may_pass(int number) { return number == ENOSPC || number == EDQUOT || number == EROFS || number == EIO; }
 
 tl::unexpected<error> open_failed(const std::filesystem::path& path, int number) {
-  if (may_pass(number)) return fail(storage::file_error(number, errc::store_write_failed, "cannot open the audit file", path));
+  if (may_pass(number))
+    return fail(storage::file_error(number, errc::store_write_failed, "cannot open the audit file", path));
   if (number == ELOOP) return bad_file(path, "this is a symbolic link; name the file itself");
-  return bad_file(path, std::generic_category().message(number) +
-                            "; the role must be able to create and write it, or name another one in audit.file");
+  return bad_file(path,
+                  std::generic_category().message(number) +
+                      "; the role must be able to create and write it, or name another one in audit.file");
 }
 
 status check_kind(int fd, const std::filesystem::path& path) {
@@ -45,7 +47,8 @@ result<std::optional<std::string>> last_line(int fd, std::uint64_t size, const s
   std::string end(std::min<std::uint64_t>(size, line_size_max + 1), '\0');
   std::size_t got = 0;
   while (got < end.size()) {
-    const auto n = ::pread(fd, end.data() + got, end.size() - got, static_cast<off_t>(size - end.size() + got));
+    const auto n =
+        ::pread(fd, end.data() + got, end.size() - got, static_cast<off_t>(size - end.size() + got));
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return fail(storage::file_error(errno, errc::store_unavailable, "cannot read", path));
     if (n == 0) return std::optional<std::string>{};
@@ -76,7 +79,8 @@ class examination {
     if (line->at == head_) {
       out_.holds_head = true;
     } else {
-      const bool next = line->at.number == out_.reached.head.number + 1 && line->previous == out_.reached.head.mac;
+      const bool next =
+          line->at.number == out_.reached.head.number + 1 && line->previous == out_.reached.head.mac;
       out_.jumped |= !next;
       out_.holds_head |= next;
       ++out_.taken;
@@ -175,13 +179,15 @@ bool trail_file::is_open_under_its_name() const {
 
 result<bool> trail_file::ensure_open() {
   if (is_open_under_its_name()) return false;
-  descriptor opened(::open(path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600));
+  descriptor opened(::open(
+      path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600));
   if (!opened.valid()) return open_failed(path_, errno);
   CPNS_CHECK(check_kind(opened.get(), path_));
   // flock, since a lock of fcntl ends when this process closes any other descriptor of the file, as after a check.
   if (::flock(opened.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(errc::store_locked,
-                "the audit file " + path_.string() + " is in use by another role; give each role a file of its own in audit.file");
+                "the audit file " + path_.string() +
+                    " is in use by another role; give each role a file of its own in audit.file");
   const auto folder = path_.parent_path();
   CPNS_CHECK(storage::sync_folder(folder.empty() ? std::filesystem::path(".") : folder));
   fd_ = std::move(opened);

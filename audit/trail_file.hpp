@@ -18,8 +18,11 @@ class line_source {
  public:
   struct part {
     std::string_view bytes;  ///< valid until the next call; with the line end, if it has one
-    bool whole = false;      ///< a line with its line end; false: the rest of the file, or a part of a line over line_size_max
-    [[nodiscard]] std::string_view line() const { return bytes.substr(0, bytes.size() - 1); }  ///< of a whole one
+    bool whole =
+        false;  ///< a line with its line end; false: the rest of the file, or a part of a line over line_size_max
+    [[nodiscard]] std::string_view line() const {
+      return bytes.substr(0, bytes.size() - 1);
+    }  ///< of a whole one
   };
   /// Reads the first `limit` bytes of `fd`, which must outlive the source.
   line_source(int fd, std::uint64_t limit, std::filesystem::path path);

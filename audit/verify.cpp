@@ -17,7 +17,7 @@ struct gap_bytes {
   std::uint64_t first_line = 0;  ///< of the file
   std::uint64_t lines = 0;       ///< whole or not
   std::uint64_t size = 0;
-  bool ended = true;  ///< the last byte is a line end
+  bool ended = true;        ///< the last byte is a line end
   byte_array<32> digest{};  ///< without the last byte, which is the line end that the repair added
 };
 
@@ -88,15 +88,18 @@ class verification {
     if (report_.lines == 0 && head.number > 0)
       fault(0, "no line of this chain is in these files, and the store knows " + range(1, head.number));
     else if (at_.number < head.number)
-      fault(0, range(at_.number + 1, head.number) + " at the end: missing; the store knows line " + std::to_string(head.number));
+      fault(0, range(at_.number + 1, head.number) + " at the end: missing; the store knows line " +
+                   std::to_string(head.number));
     else if (other_head_ || (at_.number == head.number && at_.mac != head.mac))
       fault(0, "line " + std::to_string(head.number) + " is not the one that the store knows");
     else if (at_.number > head.number + batch_lines_max)
       fault(0, "the store knows line " + std::to_string(head.number) + ", and the file goes on to line " +
-                   std::to_string(at_.number) + ": the store is older than the file, for example restored from a backup");
+                   std::to_string(at_.number) +
+                   ": the store is older than the file, for example restored from a backup");
     else if (at_.number > head.number)
-      report_.remarks.push_back(range(head.number + 1, at_.number) +
-                                ": genuine, and not yet known to the store, as a crash leaves them; the next start takes them in");
+      report_.remarks.push_back(
+          range(head.number + 1, at_.number) +
+          ": genuine, and not yet known to the store, as a crash leaves them; the next start takes them in");
     if (report_.first > 1)
       report_.remarks.push_back("the files begin with line " + std::to_string(report_.first) +
                                 "; the lines before are in older files, or lost");
@@ -126,7 +129,8 @@ class verification {
                                             : number == at_.number + 1 && line.previous == at_.mac;
     const auto missing = report_.lines == 0 ? 0 : number - at_.number - 1;
     if (gap.size > 0 && follows && explains(line, gap))
-      report_.remarks.push_back(file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size - 1) +
+      report_.remarks.push_back(file_ + ":" + std::to_string(gap.first_line) + ": " +
+                                std::to_string(gap.size - 1) +
                                 " bytes of lines that a crash or a power cut left incomplete; line " +
                                 std::to_string(number) + " records them");
     else
@@ -134,7 +138,8 @@ class verification {
     if (missing > 0 && missing != gap.lines)
       fault(n, range(at_.number + 1, number - 1) + ": missing before this one");
     else if (!follows && missing == 0)
-      fault(n, "line " + std::to_string(number) + " does not continue the line before: the chain was replaced");
+      fault(n,
+            "line " + std::to_string(number) + " does not continue the line before: the chain was replaced");
     if (number == chain_.head.number && line.at.mac != chain_.head.mac) other_head_ = true;
     if (report_.lines == 0) report_.first = number;
     if (file.lines == 0) {
@@ -150,7 +155,8 @@ class verification {
 
   void changed(const gap_bytes& gap) {
     if (gap.size == 0) return;
-    fault(gap.first_line, (gap.lines == 1 ? std::string("this line was") : "these " + std::to_string(gap.lines) + " lines were") +
+    fault(gap.first_line, (gap.lines == 1 ? std::string("this line was")
+                                          : "these " + std::to_string(gap.lines) + " lines were") +
                               " changed, or not written by this role");
   }
 
@@ -160,9 +166,10 @@ class verification {
     if (gap.size == 0) return;
     const bool all_known = at_.number >= chain_.head.number;
     if (report_.lines > 0 && (last_file ? all_known : !gap.ended))
-      report_.remarks.push_back(file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size) +
-                                " bytes at the end are not a whole line, as a crash or a power cut leaves them; "
-                                "the next start records them");
+      report_.remarks.push_back(
+          file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size) +
+          " bytes at the end are not a whole line, as a crash or a power cut leaves them; "
+          "the next start records them");
     else
       changed(gap);
   }
@@ -194,7 +201,8 @@ using identity = std::pair<dev_t, ino_t>;
 
 result<identity> identity_of(int fd, const std::filesystem::path& path) {
   struct stat about {};
-  if (::fstat(fd, &about) != 0) return fail(errc::config_file, "cannot read the attributes of " + path.string());
+  if (::fstat(fd, &about) != 0)
+    return fail(errc::config_file, "cannot read the attributes of " + path.string());
   return identity{about.st_dev, about.st_ino};
 }
 
@@ -204,7 +212,8 @@ std::string verify_fault::message() const {
   return file + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + text;
 }
 
-result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest, const chain& c) {
+result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest,
+                             const chain& c) {
   std::vector<opened_file> files;
   std::set<identity> known;
   if (newest.fd >= 0) {
@@ -221,7 +230,8 @@ result<verify_report> verify(const std::vector<std::filesystem::path>& older, co
     CPNS_TRY(f.first, first_number(f.source, c));
     files.push_back(std::move(f));
   }
-  std::stable_sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.first < b.first; });
+  std::stable_sort(files.begin(), files.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
   verification v(c);
   for (std::size_t i = 0; i < files.size(); ++i)
     CPNS_CHECK(v.read(files[i].source, newest.fd < 0 && i + 1 == files.size()));
@@ -229,10 +239,11 @@ result<verify_report> verify(const std::vector<std::filesystem::path>& older, co
   return v.finish();
 }
 
-result<verify_report> verify(const std::vector<std::filesystem::path>& older, const std::filesystem::path& newest,
-                             const chain& c) {
+result<verify_report> verify(const std::vector<std::filesystem::path>& older,
+                             const std::filesystem::path& newest, const chain& c) {
   std::error_code ec;
-  if (!std::filesystem::exists(std::filesystem::symlink_status(newest, ec))) return verify(older, open_source{-1, 0, newest}, c);
+  if (!std::filesystem::exists(std::filesystem::symlink_status(newest, ec)))
+    return verify(older, open_source{-1, 0, newest}, c);
   CPNS_TRY(const auto fd, open_to_read(newest));
   CPNS_TRY(const auto size, size_of(fd.get(), newest));
   return verify(older, open_source{fd.get(), size, newest}, c);

@@ -49,9 +49,10 @@ struct open_source {
 /// Checks `older` files, in any order, then `newest`, which must end with the head of `c`. A file that is named twice,
 /// or that is `newest` too, is checked once. Reads each file once or twice, one line in memory. Errors: a file cannot
 /// be read (config_file, store_unavailable). [thread-safe]
-result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest, const chain& c);
-/// The same for a file that is not open. A missing one counts as empty: a rotation may just have moved it.
-result<verify_report> verify(const std::vector<std::filesystem::path>& older, const std::filesystem::path& newest,
+result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest,
                              const chain& c);
+/// The same for a file that is not open. A missing one counts as empty: a rotation may just have moved it.
+result<verify_report> verify(const std::vector<std::filesystem::path>& older,
+                             const std::filesystem::path& newest, const chain& c);
 
 }  // namespace cpns::audit

@@ -29,11 +29,13 @@ anchor_files anchor_files_of(const config::pne_config& c) {
   return {beside + ".audit.head", beside + ".audit.key", audit_key_purpose};
 }
 
-result<std::unique_ptr<audit::anchor>> pne_anchor(const config::pne_config& c, const storage::key_protector& protector) {
+result<std::unique_ptr<audit::anchor>> pne_anchor(const config::pne_config& c,
+                                                  const storage::key_protector& protector) {
   auto& random = crypto::system_entropy();
   const auto files = anchor_files_of(c);
   CPNS_TRY(const auto key, storage::open_data_key(files.key, files.key_purpose, protector, random));
-  return audit::file_anchor(storage::sealed_file::with_data_key(files.head, audit::file_anchor_purpose, key, random));
+  return audit::file_anchor(
+      storage::sealed_file::with_data_key(files.head, audit::file_anchor_purpose, key, random));
 }
 
 bool is_on_disk(const fs::path& p) {
@@ -43,12 +45,13 @@ bool is_on_disk(const fs::path& p) {
 
 tl::unexpected<error> cannot_open(const fs::path& file, error e) {
   if (fault_of(e.code) == fault::config || e == errc::store_locked) e.detail = "'audit.file': " + e.detail;
-  if (e == errc::store_damaged || e == errc::store_sealed) e.detail = "the audit trail in " + file.string() + ": " + e.detail;
+  if (e == errc::store_damaged || e == errc::store_sealed)
+    e.detail = "the audit trail in " + file.string() + ": " + e.detail;
   return fail(std::move(e));
 }
 
-result<std::unique_ptr<audit::trail>> opened_trail(const fs::path& file, std::unique_ptr<audit::anchor> anchor,
-                                                   const audit::resolver& resolve) {
+result<std::unique_ptr<audit::trail>>
+opened_trail(const fs::path& file, std::unique_ptr<audit::anchor> anchor, const audit::resolver& resolve) {
   auto trail = audit::trail::open(file, std::move(anchor), crypto::system_entropy(), resolve);
   if (!trail) return cannot_open(file, trail.error());
   return trail;
@@ -63,9 +66,10 @@ audit::outcome resolve_elsewhere(const audit::unfinished& u) {
 tl::unexpected<error> while_running(const error& e, config::role_kind role) {
   if (e != errc::store_locked) return fail(e);
   const auto name = std::string(config::word_of(role));
-  return fail(errc::store_locked, e.detail + ". The " + name +
-                                      " is running and holds the key of its trail: ask it for a check through its "
-                                      "socket, or stop it and repeat the command");
+  return fail(errc::store_locked,
+              e.detail + ". The " + name +
+                  " is running and holds the key of its trail: ask it for a check through its "
+                  "socket, or stop it and repeat the command");
 }
 
 template <class Config>
@@ -73,7 +77,9 @@ status load_from_store(const Config& c, role_chain& out) {
   out.file = c.audit.file;
   // Opening would create a store.
   std::error_code ec;
-  if (c.store.kind == config::store_kind::memory || !is_on_disk(c.store.path) || fs::is_empty(c.store.path, ec)) return {};
+  if (c.store.kind == config::store_kind::memory || !is_on_disk(c.store.path) ||
+      fs::is_empty(c.store.path, ec))
+    return {};
   auto opened = opened_store::open(c.store, c.protector);
   if (!opened) return while_running(opened.error(), out.role);
   out.store = std::move(*opened);
@@ -99,15 +105,19 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
 
 }  // namespace
 
-result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c, storage::sealed_store& store) {
-  return opened_trail(c.audit.file, audit::store_anchor(store), [in_store = audit::resolve_in_store(store)](const auto& u) {
-    return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
-  });
+result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
+                                                 storage::sealed_store& store) {
+  return opened_trail(c.audit.file, audit::store_anchor(store),
+                      [in_store = audit::resolve_in_store(store)](const auto& u) {
+                        return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
+                      });
 }
-result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c, storage::sealed_store& store) {
+result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c,
+                                                 storage::sealed_store& store) {
   return opened_trail(c.audit.file, audit::store_anchor(store), resolve_elsewhere);
 }
-result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c, const storage::key_protector& protector) {
+result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c,
+                                                 const storage::key_protector& protector) {
   if (c.audit.file.empty()) return opened_trail({}, nullptr, resolve_elsewhere);
   CPNS_TRY(auto anchor, pne_anchor(c, protector));
   return opened_trail(c.audit.file, std::move(anchor), resolve_elsewhere);
@@ -135,8 +145,10 @@ result<audited_server> open_audited_server(const fs::path& config_file) {
   return out;
 }
 
-audit::change change_by_command(const char* action, std::string object, boost::json::value before, boost::json::value after) {
-  return {audit::this_process(), audit::channel::command, {}, action, std::move(object), std::move(before), std::move(after)};
+audit::change change_by_command(const char* action, std::string object, boost::json::value before,
+                                boost::json::value after) {
+  return {audit::this_process(), audit::channel::command, {}, action, std::move(object),
+          std::move(before),     std::move(after)};
 }
 
 result<import_report> import_with_audit(audited_server& to, device_rows rows, const import_options& options) {
@@ -156,11 +168,12 @@ result<import_report> import_with_audit(audited_server& to, device_rows rows, co
     r.batch = options.batch;
     after = audit::state_of(r);
   }
-  const auto change =
-      change_by_command(audit::device_import, options.batch, nullptr,
-                        audit::import_state(rows.good.size(), rows.bad.size(), digest.hex(), sample, before, after));
+  const auto change = change_by_command(
+      audit::device_import, options.batch, nullptr,
+      audit::import_state(rows.good.size(), rows.bad.size(), digest.hex(), sample, before, after));
   return with_audit(
-      *to.trail, change, [&] { return import_devices(store, crypto::openssl_suite(), std::move(rows), options); },
+      *to.trail, change,
+      [&] { return import_devices(store, crypto::openssl_suite(), std::move(rows), options); },
       [](const result<import_report>& done) {
         audit::outcome out;
         out.after = boost::json::object{{"imported", done->imported}, {"left_out", done->bad.size()}};

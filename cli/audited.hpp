@@ -21,11 +21,14 @@ namespace cpns::cli {
 
 /// Opens the trail of a server; `store` is its open store and must outlive the trail. Changes without an outcome get
 /// the one that the store tells. Errors of audit::trail::open, with the key `audit.file`.
-result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c, storage::sealed_store& store);
+result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
+                                                 storage::sealed_store& store);
 /// The same for a gateway.
-result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c, storage::sealed_store& store);
+result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c,
+                                                 storage::sealed_store& store);
 /// The same for a PNE, whose key files the caller has locked: the role, or a command by locks_of().
-result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c, const storage::key_protector& protector);
+result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c,
+                                                 const storage::key_protector& protector);
 
 /// A file that a running PNE locks, and the resource for which it stands.
 struct pne_lock {
@@ -44,7 +47,8 @@ struct audited_server {
 result<audited_server> open_audited_server(const std::filesystem::path& config_file);
 
 /// A change by this command.
-audit::change change_by_command(const char* action, std::string object, boost::json::value before, boost::json::value after);
+audit::change change_by_command(const char* action, std::string object, boost::json::value before,
+                                boost::json::value after);
 
 /// Records the intent, then calls `act`, which returns a status or a result, then records its outcome: that of the
 /// error, or `ended(value)`. If the intent cannot be recorded, `act` is not called, and this error is returned.

@@ -22,7 +22,9 @@ struct audit_options {
   std::string since, object, action;
 };
 
-std::vector<std::filesystem::path> paths_of(const std::vector<std::string>& files) { return {files.begin(), files.end()}; }
+std::vector<std::filesystem::path> paths_of(const std::vector<std::string>& files) {
+  return {files.begin(), files.end()};
+}
 
 void print_report(const audit::verify_report& r) {
   for (const auto& f : r.files) {
@@ -30,7 +32,8 @@ void print_report(const audit::verify_report& r) {
     if (f.lines == 0)
       std::cout << "no line of this chain\n";
     else
-      std::cout << f.lines << " lines, " << f.first << " to " << f.last << ", from " << f.since << " to " << f.until << "\n";
+      std::cout << f.lines << " lines, " << f.first << " to " << f.last << ", from " << f.since << " to "
+                << f.until << "\n";
   }
   for (const auto& remark : r.remarks) std::cout << "note: " << remark << "\n";
   for (const auto& f : r.faults) std::cerr << f.message() << "\n";
@@ -44,8 +47,12 @@ void print_report(const audit::verify_report& r) {
 void print_json(const audit::verify_report& r) {
   boost::json::array files, faults, remarks;
   for (const auto& f : r.files)
-    files.push_back(boost::json::object{{"file", f.file},   {"lines", f.lines}, {"first", f.first},
-                                        {"last", f.last}, {"since", f.since}, {"until", f.until}});
+    files.push_back(boost::json::object{{"file", f.file},
+                                        {"lines", f.lines},
+                                        {"first", f.first},
+                                        {"last", f.last},
+                                        {"since", f.since},
+                                        {"until", f.until}});
   for (const auto& f : r.faults)
     faults.push_back(boost::json::object{{"file", f.file}, {"line", f.line}, {"text", f.text}});
   for (const auto& remark : r.remarks) remarks.emplace_back(remark);
@@ -64,9 +71,11 @@ void print_json(const audit::verify_report& r) {
 result<int> run_verify(const audit_options& o) {
   CPNS_TRY(const auto role, load_chain(o.config));
   if (role.file.empty())
-    return fail(errc::state_unknown, "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
+    return fail(errc::state_unknown,
+                "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
   if (!role.chain)
-    return fail(errc::state_unknown, "a chain in the store of this role; it begins with the first start or change");
+    return fail(errc::state_unknown,
+                "a chain in the store of this role; it begins with the first start or change");
   CPNS_TRY(const auto report, audit::verify(paths_of(o.files), role.file, *role.chain));
   if (o.json)
     print_json(report);
@@ -97,7 +106,8 @@ std::string who_text(const boost::json::object& line) {
     return certificate + " at " + text_in(*who, "address");
   const auto user = text_in(*who, "user");
   auto out = (user.empty() ? std::string{} : user + " ") + "(uid " + text_in(*who, "uid");
-  if (const auto login = text_in(*who, "login_uid"); !login.empty() && login != text_in(*who, "uid")) out += ", login " + login;
+  if (const auto login = text_in(*who, "login_uid"); !login.empty() && login != text_in(*who, "uid"))
+    out += ", login " + login;
   if (const auto program = text_in(*who, "executable"); !program.empty()) out += ", " + program;
   return out + ")";
 }
@@ -109,12 +119,14 @@ std::string sentence_of(const boost::json::object& line) {
   const auto why = reason.empty() ? std::string{} : ": " + reason;
   if (kind == "intent") return what + " begun by " + who_text(line) + ", " + text_in(line, "via");
   if (kind == "outcome")
-    return what + " " + text_in(line, "outcome") + why + (line.contains("recovered") ? " (found at the next start)" : "") +
-           " [" + text_in(line, "intent") + "]";
+    return what + " " + text_in(line, "outcome") + why +
+           (line.contains("recovered") ? " (found at the next start)" : "") + " [" + text_in(line, "intent") +
+           "]";
   if (kind == "refused") return what + " refused to " + who_text(line) + ", " + text_in(line, "via") + why;
   if (kind == "refusals") {
     const auto peer = text_in(line, "peer");
-    return text_in(line, "left_out") + " more refusals" + (peer.empty() ? " of several peers" : " of " + peer);
+    return text_in(line, "left_out") + " more refusals" +
+           (peer.empty() ? " of several peers" : " of " + peer);
   }
   return kind + " " + text_in(line, "found");
 }
@@ -140,9 +152,10 @@ result<std::string> read_since(const std::string& text) {
   if (const auto ago = config::parse_duration(text)) return rfc3339_text(now_wall() - *ago);
   static const std::regex form(R"(\d{4}(-\d\d(-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,3})?)?)?Z?)?)?)?)");
   if (!std::regex_match(text, form))
-    return fail(errc::config_usage, "--since: " + shown(text) +
-                                        " is neither a duration such as 2h or 7d, nor a time in UTC such as 2026-11-28 or "
-                                        "2026-11-28T10:00");
+    return fail(errc::config_usage,
+                "--since: " + shown(text) +
+                    " is neither a duration such as 2h or 7d, nor a time in UTC such as 2026-11-28 or "
+                    "2026-11-28T10:00");
   auto out = text;
   std::replace(out.begin(), out.end(), ' ', 'T');
   if (out.ends_with('Z')) out.pop_back();
@@ -167,7 +180,8 @@ status show_file(const std::filesystem::path& file, const line_filter& filter, b
     const auto parsed = boost::json::parse({line.data(), line.size()}, ec);
     const auto* o = ec ? nullptr : parsed.if_object();
     if (o == nullptr) {
-      std::cerr << file.string() << ":" << n << ": not a line of an audit trail; `cpns audit verify` judges the file\n";
+      std::cerr << file.string() << ":" << n
+                << ": not a line of an audit trail; `cpns audit verify` judges the file\n";
       continue;
     }
     if (!filter.passes(*o)) continue;
@@ -183,16 +197,18 @@ result<int> run_show(const audit_options& o) {
   const line_filter filter(o, std::move(since));
   CPNS_TRY(const auto newest, trail_of(o.config));
   if (newest.empty())
-    return fail(errc::state_unknown, "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
+    return fail(errc::state_unknown,
+                "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
   for (const auto& file : o.files) CPNS_CHECK(show_file(file, filter, o.json));
   CPNS_CHECK(show_file(newest, filter, o.json));
   return exit_done;
 }
 
-CLI::App* audit_command(CLI::App& parent, const std::shared_ptr<audit_options>& o, int& code, const char* name,
-                        const char* help, result<int> (*run)(const audit_options&)) {
+CLI::App* audit_command(CLI::App& parent, const std::shared_ptr<audit_options>& o, int& code,
+                        const char* name, const char* help, result<int> (*run)(const audit_options&)) {
   auto* c = parent.add_subcommand(name, help);
-  c->add_option("--config", o->config, "The role's configuration, which names the file and the store")->required();
+  c->add_option("--config", o->config, "The role's configuration, which names the file and the store")
+      ->required();
   c->add_flag("--json", o->json, "Print JSON");
   c->callback([o, run, &code] {
     const auto done = run(*o);
@@ -208,10 +224,13 @@ void add_audit(CLI::App& app, int& code) {
   audit->require_subcommand(1);
   const auto o = std::make_shared<audit_options>();
 
-  auto* verify = audit_command(*audit, o, code, "verify",
-                               "Check that the lines are those that the role wrote, all of them, in order", run_verify);
-  verify->add_option("FILES", o->files, "Older files of the trail after a rotation, in any order, not compressed");
-  verify->footer(R"(Each line has a MAC over itself and the line before, under a key that lies sealed in the store, and the
+  auto* verify =
+      audit_command(*audit, o, code, "verify",
+                    "Check that the lines are those that the role wrote, all of them, in order", run_verify);
+  verify->add_option("FILES", o->files,
+                     "Older files of the trail after a rotation, in any order, not compressed");
+  verify->footer(
+      R"(Each line has a MAC over itself and the line before, under a key that lies sealed in the store, and the
 store knows the last line. So a changed line, a gap, a cut end and a chain under another key show. A person
 with the key of the store can write a chain that passes; so can one who restores file and store together.
 
@@ -225,11 +244,14 @@ Examples:
   cpns audit verify --config trial/gateway.yaml --json)");
 
   auto* show = audit_command(*audit, o, code, "show", "Show the lines, also while the role runs", run_show);
-  show->add_option("--since", o->since, "Only lines from this time on: 2h, 7d, 2026-11-28 or 2026-11-28T10:00 (UTC)");
-  show->add_option("--object", o->object, "Only lines about this User ID, Entity ID or gateway; * at the end for any rest");
+  show->add_option("--since", o->since,
+                   "Only lines from this time on: 2h, 7d, 2026-11-28 or 2026-11-28T10:00 (UTC)");
+  show->add_option("--object", o->object,
+                   "Only lines about this User ID, Entity ID or gateway; * at the end for any rest");
   show->add_option("--action", o->action, "Only lines of this action, for example user-add, or device-*");
   show->add_option("FILES", o->files, "Older files of the trail, shown first, in this order");
-  show->footer(R"(Times are in UTC. The number in brackets is that of the line with the intent. --json prints the lines as
+  show->footer(
+      R"(Times are in UTC. The number in brackets is that of the line with the intent. --json prints the lines as
 they are in the file. The command does not check them: `cpns audit verify` does.
 
 Exit codes: 0 shown, 1 a file cannot be read, or another error, 2 invalid command line.

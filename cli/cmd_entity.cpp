@@ -81,7 +81,8 @@ released release_one(audited_server& opened, const std::string& entity) {
 released release_of(audited_server& opened, const std::string& gateway, const gateway_id& gw) {
   auto& store = opened.store.sealed();
   CPNS_TRY(auto held, held_entities(store, gw));
-  const auto change = change_by_command(audit::gateway_release, gateway, audit::release_state(held.size()), audit::release_state(0));
+  const auto change = change_by_command(audit::gateway_release, gateway, audit::release_state(held.size()),
+                                        audit::release_state(0));
   return with_audit(*opened.trail, change, [&]() -> released {
     if (held.empty()) return fail(errc::state_unknown, "a device that the gateway " + gateway + " holds");
     return release(store, std::move(held));
@@ -98,7 +99,8 @@ result<int> run_release(entity_options& o) {
     return fail(errc::config_usage, entity.error().detail);
   }
   CPNS_TRY(auto opened, open_audited_server(o.config));
-  CPNS_TRY(const auto done, o.gateway.empty() ? release_one(opened, o.entity) : release_of(opened, o.gateway, gw));
+  CPNS_TRY(const auto done,
+           o.gateway.empty() ? release_one(opened, o.entity) : release_of(opened, o.gateway, gw));
   for (const auto& r : done)
     std::cout << "Released " << r.entity.text() << ", which " << holder_name(r) << " held"
               << (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) << ".\n";

@@ -74,7 +74,8 @@ result<role_keys> keys_of(const config::pne_config& c) {
   role_keys out;
   for (const auto& lock : locks_of(c)) {
     if (!is_there(lock.file.parent_path())) continue;  // the role makes the folder, or cannot start
-    CPNS_TRY(auto held, unless_running(storage::hold_lock(lock.file, lock.resource), lock.resource.string(), "PNE"));
+    CPNS_TRY(auto held,
+             unless_running(storage::hold_lock(lock.file, lock.resource), lock.resource.string(), "PNE"));
     out.locks.push_back(std::move(held));
   }
   CPNS_TRY(out.places, places_of(c));

@@ -155,7 +155,8 @@ status fill_server_store(const trial_options& o, const trial_report& files, cons
   CPNS_TRY(auto opened, open_audited_server(files.server_yaml));
   auto& store = opened.store.sealed();
   CPNS_TRY(const auto user, user_id::parse(o.user));
-  const auto record = make_user(crypto::openssl_suite(), crypto::system_entropy(), user, password, now_wall());
+  const auto record =
+      make_user(crypto::openssl_suite(), crypto::system_entropy(), user, password, now_wall());
   const auto change = change_by_command(audit::user_add, o.user, nullptr, audit::state_of(record));
   CPNS_CHECK(with_audit(*opened.trail, change, [&] { return add_user(store, record); }));
   if (o.devices == 0) return {};

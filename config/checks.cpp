@@ -99,11 +99,13 @@ std::vector<named_path> paths_of(const Config& c) {
 }
 
 /// A store refuses a folder with foreign files.
-void check_outside_store(const path& file, const path& folder, const std::string& key, const report_fn& report) {
+void check_outside_store(const path& file, const path& folder, const std::string& key,
+                         const report_fn& report) {
   if (file.empty() || folder.empty()) return;
   const auto inside = file.lexically_normal().lexically_relative(folder.lexically_normal());
   if (!inside.empty() && *inside.begin() != "..")
-    report("audit.file", errc::config_range, "'audit.file' lies in the folder of '" + key + "'; choose a path beside it");
+    report("audit.file", errc::config_range,
+           "'audit.file' lies in the folder of '" + key + "'; choose a path beside it");
 }
 
 template <class Config>

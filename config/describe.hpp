@@ -188,9 +188,12 @@ void describe(V& v, api_config& c) {
 template <class V>
 void describe(V& v, audit_config& c) {
   v("file", c.file,
-    "File of the audit trail: who changed what, one JSON object per line (docs/audit.md). Created with mode 0600 in a "
-    "folder that exists; each role needs a file of its own. Without it: beside the store, as `store.path` (for a PNE "
-    "`keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a store in memory: none, and nothing is "
+    "File of the audit trail: who changed what, one JSON object per line (docs/audit.md). Created with mode "
+    "0600 in a "
+    "folder that exists; each role needs a file of its own. Without it: beside the store, as `store.path` "
+    "(for a PNE "
+    "`keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a store in memory: none, and "
+    "nothing is "
     "recorded.",
     rules{});
 }

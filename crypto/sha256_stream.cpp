@@ -25,7 +25,8 @@ void sha256_stream::add(byte_view part) {
 
 digest sha256_stream::finish() {
   digest out{};
-  if (EVP_DigestFinal_ex(context_->hash.get(), out.data(), nullptr) != 1) detail::out_of_crypto("SHA-256 failed");
+  if (EVP_DigestFinal_ex(context_->hash.get(), out.data(), nullptr) != 1)
+    detail::out_of_crypto("SHA-256 failed");
   context_->begin();
   return out;
 }

@@ -134,7 +134,8 @@ status pne_keys(const config::pne_config& c, const printer& out) {
   if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // the role never ran
   CPNS_TRY(const auto data_key,
            storage::open_data_key(c.keys_dir / "data.key", "pne keys", *protector, random));
-  const auto head = storage::sealed_file::with_data_key(c.keys_dir / "audit.head", audit::file_anchor_purpose, data_key, random);
+  const auto head = storage::sealed_file::with_data_key(c.keys_dir / "audit.head", audit::file_anchor_purpose,
+                                                        data_key, random);
   CPNS_CHECK(audit_key(*audit::file_anchor(head), out));
   for (const auto& row : listed.good) {
     const std::string entity{row.entity.text()};

@@ -31,8 +31,9 @@ TEST_F(bad_audit_disk, refuses_a_change_whose_intent_cannot_be_written) {
     int number;
     errc code;
   };
-  for (const auto& one : {trouble{"write", ENOSPC, errc::store_full}, trouble{"sync", EIO, errc::store_write_failed},
-                          trouble{"all", EROFS, errc::store_write_failed}}) {
+  for (const auto& one :
+       {trouble{"write", ENOSPC, errc::store_full}, trouble{"sync", EIO, errc::store_write_failed},
+        trouble{"all", EROFS, errc::store_write_failed}}) {
     const auto t = must_open();
     make_change(*t, "alice");
     const auto before = read_file(file);
@@ -41,7 +42,8 @@ TEST_F(bad_audit_disk, refuses_a_change_whose_intent_cannot_be_written) {
       const auto ticket = t->begin(add("bob"));
       ASSERT_FALSE(ticket) << one.calls;
       EXPECT_EQ(ticket.error().code, one.code);
-      EXPECT_TRUE(has(ticket.error().detail, "the audit trail cannot record the change, so it was not made: "));
+      EXPECT_TRUE(
+          has(ticket.error().detail, "the audit trail cannot record the change, so it was not made: "));
       EXPECT_TRUE(has(ticket.error().detail, file.string())) << ticket.error().detail;
     }
     EXPECT_FALSE(t->health().writable);

@@ -83,7 +83,8 @@ TEST_F(states, tell_whether_an_import_was_done_by_one_of_its_devices) {
   EXPECT_EQ(became(device_import, "lot7", nullptr, after).is, verdict::done);
   const auto same = import_state(3, 0, "00", entity, state_of(device("lot7")), state_of(device("lot7")));
   EXPECT_EQ(became(device_import, "lot7", nullptr, same).is, verdict::unknown) << "only the keys differ";
-  EXPECT_EQ(became(device_import, "lot7", nullptr, import_state(0, 3, "00", "", nullptr, nullptr)).is, verdict::unknown);
+  EXPECT_EQ(became(device_import, "lot7", nullptr, import_state(0, 3, "00", "", nullptr, nullptr)).is,
+            verdict::unknown);
   EXPECT_EQ(became(device_add, entity, nullptr, state_of(device("lot7"))).is, verdict::done);
   EXPECT_EQ(became(device_remove, entity, state_of(device("lot7")), nullptr).is, verdict::not_done);
 }
@@ -91,7 +92,8 @@ TEST_F(states, tell_whether_an_import_was_done_by_one_of_its_devices) {
 TEST_F(states, tell_whether_entities_were_released) {
   put_entity(entity, gw);
   put_entity("urn:dev:os:1-7", gw);
-  const value held = object{{"owner", "alice"}, {"holder", gateway}}, free = object{{"owner", "alice"}, {"holder", nullptr}};
+  const value held = object{{"owner", "alice"}, {"holder", gateway}},
+              free = object{{"owner", "alice"}, {"holder", nullptr}};
   EXPECT_EQ(became(entity_release, entity, held, free).is, verdict::not_done);
   EXPECT_EQ(became(gateway_release, gateway, release_state(2), release_state(0)).is, verdict::not_done);
   EXPECT_EQ(became(gateway_release, gw.hex(), release_state(2), release_state(0)).is, verdict::not_done);
@@ -131,7 +133,8 @@ TEST(import_digest, is_the_sha256_of_the_rows_without_their_keys) {
   import_digest d;
   d.add(entity_id::parse("urn:dev:os:1-7").value(), false, user_id::parse("alice").value());
   d.add(entity_id::parse("urn:dev:os:1-8").value(), true, std::nullopt);
-  const auto wanted = crypto::openssl_suite().sha256(as_bytes("urn:dev:os:1-7\t128bit\talice\nurn:dev:os:1-8\tstretch\t\n"));
+  const auto wanted =
+      crypto::openssl_suite().sha256(as_bytes("urn:dev:os:1-7\t128bit\talice\nurn:dev:os:1-8\tstretch\t\n"));
   EXPECT_EQ(d.hex(), to_hex(wanted));
 }
 

@@ -46,7 +46,8 @@ inline std::string joined(const std::vector<std::string>& lines) {
 inline boost::json::object parsed(const std::string& line) { return boost::json::parse(line).as_object(); }
 inline std::string text(const boost::json::object& o, const char* key) {
   const auto* v = o.if_contains(key);
-  return v != nullptr && v->is_string() ? std::string(v->get_string().data(), v->get_string().size()) : std::string{};
+  return v != nullptr && v->is_string() ? std::string(v->get_string().data(), v->get_string().size())
+                                        : std::string{};
 }
 
 class trail_test : public ::testing::Test {
@@ -111,7 +112,9 @@ class trail_test : public ::testing::Test {
     const auto r = report(older);
     return r.whole() ? "whole" : r.faults.front().text;
   }
-  static bool has(const std::string& in, const std::string& what) { return in.find(what) != std::string::npos; }
+  static bool has(const std::string& in, const std::string& what) {
+    return in.find(what) != std::string::npos;
+  }
 
   std::string kept_text;
   chain kept_head;
@@ -122,7 +125,8 @@ class trail_test : public ::testing::Test {
   storage::memory_store memory;
   storage::faulty_store under{memory};
   std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
-  std::unique_ptr<storage::sealed_store> sealed = storage::sealed_store::open(under, *protector, random).value();
+  std::unique_ptr<storage::sealed_store> sealed =
+      storage::sealed_store::open(under, *protector, random).value();
 };
 
 }  // namespace cpns::audit

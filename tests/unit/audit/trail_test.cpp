@@ -147,7 +147,8 @@ TEST_F(trail_test, closes_each_open_change_at_the_next_start_as_the_store_tells)
   std::vector<unfinished> asked;
   const auto t = must_open([&asked](const unfinished& u) -> outcome {
     asked.push_back(u);
-    return u.object == "alice" ? outcome{verdict::done} : outcome{verdict::not_done, "there is no such user"};
+    return u.object == "alice" ? outcome{verdict::done}
+                               : outcome{verdict::not_done, "the user does not exist"};
   });
   ASSERT_EQ(asked.size(), 2U);
   EXPECT_EQ(asked[0].number, 2U);
@@ -222,8 +223,8 @@ TEST_F(trail_test, keeps_an_incomplete_line_and_records_it) {
 }
 
 TEST_F(trail_test, records_zeros_and_line_ends_that_a_power_cut_left) {
-  for (const auto& junk : {std::string(5000, '\0'), std::string("\n"), std::string("\n\n{}\n"), std::string(100'000, 'x') + "\n",
-                           std::string(40'000, 'y')}) {
+  for (const auto& junk : {std::string(5000, '\0'), std::string("\n"), std::string("\n\n{}\n"),
+                           std::string(100'000, 'x') + "\n", std::string(40'000, 'y')}) {
     fill(1);
     const auto whole = read_file(file);
     write_file(file, whole + junk);
@@ -273,7 +274,8 @@ TEST_F(trail_test, begins_another_chain_after_lines_of_another_store) {
   EXPECT_TRUE(read_file(file).starts_with(foreign));
   const auto all = objects();
   EXPECT_EQ(text(all[5], "kind"), "began");
-  EXPECT_EQ(all[5].at("found").as_object().at("foreign_bytes").as_int64(), static_cast<std::int64_t>(foreign.size()));
+  EXPECT_EQ(all[5].at("found").as_object().at("foreign_bytes").as_int64(),
+            static_cast<std::int64_t>(foreign.size()));
   EXPECT_TRUE(has(fault(), "these 5 lines were changed, or not written by this role")) << fault();
 }
 
@@ -398,7 +400,11 @@ TEST_F(trail_test, bounds_every_text_and_keeps_lines_valid) {
     EXPECT_NO_THROW(parsed(line));
   }
   EXPECT_EQ(fault(), "whole");
-  EXPECT_EQ(clean_text("a\xff" "b", 10), "a\xef\xbf\xbd" "b");
+  EXPECT_EQ(clean_text("a\xff"
+                       "b",
+                       10),
+            "a\xef\xbf\xbd"
+            "b");
   EXPECT_EQ(clean_text("abcdef", 6), "abcdef");
   EXPECT_EQ(clean_text("abcdefg", 6), "abc...");
   EXPECT_EQ(clean_text("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", 6), "\xc3\xa4...");
@@ -407,7 +413,8 @@ TEST_F(trail_test, bounds_every_text_and_keeps_lines_valid) {
 TEST_F(trail_test, lies_in_a_sealed_file_for_a_role_without_a_store) {
   const auto key = random.draw_secret<32>();
   const auto anchored = [&] {
-    return file_anchor(storage::sealed_file::with_data_key(folder / "head", file_anchor_purpose, key, random));
+    return file_anchor(
+        storage::sealed_file::with_data_key(folder / "head", file_anchor_purpose, key, random));
   };
   {
     const auto t = trail::open(file, anchored(), random, {}).value();
@@ -417,7 +424,8 @@ TEST_F(trail_test, lies_in_a_sealed_file_for_a_role_without_a_store) {
   EXPECT_EQ(kept.head.number, 3U);
   EXPECT_TRUE(verify({}, file, kept)->whole());
   auto other = random.draw_secret<32>();
-  auto wrong = file_anchor(storage::sealed_file::with_data_key(folder / "head", file_anchor_purpose, other, random));
+  auto wrong =
+      file_anchor(storage::sealed_file::with_data_key(folder / "head", file_anchor_purpose, other, random));
   EXPECT_EQ(trail::open(file, std::move(wrong), random, {}).error().code, errc::store_sealed);
 }
 

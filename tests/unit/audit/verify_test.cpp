@@ -52,7 +52,8 @@ TEST_F(trail_test, verify_finds_lines_that_were_dropped_moved_repeated_or_added)
     without.erase(without.begin() + static_cast<std::ptrdiff_t>(i));
     write_file(file, joined(without));
     const auto n = std::to_string(i + 1);
-    EXPECT_TRUE(has(fault(), i + 1 < all.size() ? "line " + n + ": missing before this one" : "line " + n + " at the end: missing"))
+    EXPECT_TRUE(has(fault(), i + 1 < all.size() ? "line " + n + ": missing before this one"
+                                                : "line " + n + " at the end: missing"))
         << fault();
     auto twice = all;
     twice.insert(twice.begin() + static_cast<std::ptrdiff_t>(i), all[i]);
@@ -63,7 +64,8 @@ TEST_F(trail_test, verify_finds_lines_that_were_dropped_moved_repeated_or_added)
     write_file(file, joined(moved));
     EXPECT_NE(fault(), "whole") << i;
     auto added = all;
-    added.insert(added.begin() + static_cast<std::ptrdiff_t>(i), R"({"number":1,"kind":"intent","mac":"00"})");
+    added.insert(added.begin() + static_cast<std::ptrdiff_t>(i),
+                 R"({"number":1,"kind":"intent","mac":"00"})");
     write_file(file, joined(added));
     EXPECT_TRUE(has(fault(), "this line was changed, or not written by this role")) << fault();
   }
@@ -173,7 +175,9 @@ TEST_F(trail_test, a_line_is_the_hmac_of_its_bytes_before_the_mac) {
   const auto at = line.find(",\"mac\":\"");
   const auto mac = crypto::openssl_suite().hmac(head().key.expose(), as_bytes(line.substr(0, at)));
   EXPECT_EQ(line.substr(at), ",\"mac\":\"" + to_hex(mac.expose()) + "\"}");
-  EXPECT_TRUE(line.starts_with(R"({"number":2,"time":"2027-01-15T08:00:00.123Z","kind":"intent","request":"r-user0",)")) << line;
+  EXPECT_TRUE(line.starts_with(
+      R"({"number":2,"time":"2027-01-15T08:00:00.123Z","kind":"intent","request":"r-user0",)"))
+      << line;
 }
 
 TEST(sha256_stream, gives_the_digest_of_the_parts_together_and_begins_again) {

@@ -60,21 +60,26 @@ class audit_commands : public test::temp_folder {
   }
   static std::string text(const boost::json::object& o, const char* key) {
     const auto* v = o.if_contains(key);
-    return v != nullptr && v->is_string() ? std::string(v->get_string().data(), v->get_string().size()) : std::string{};
+    return v != nullptr && v->is_string() ? std::string(v->get_string().data(), v->get_string().size())
+                                          : std::string{};
   }
   /// "ACTION OBJECT OUTCOME" of the last change.
   std::string last(const std::string& role = "server") {
     const auto all = lines(role);
     return text(all.back(), "action") + " " + text(all.back(), "object") + " " + text(all.back(), "outcome");
   }
-  outcome verify(const std::string& role = "server") { return run({"audit", "verify", "--config", yaml(role)}); }
+  outcome verify(const std::string& role = "server") {
+    return run({"audit", "verify", "--config", yaml(role)});
+  }
   void edit(const std::string& role, const std::string& from, const std::string& to) {
     auto now = read(yaml(role));
     const auto at = now.find(from);
     ASSERT_NE(at, std::string::npos) << from;
     write("t/" + role + ".yaml", now.replace(at, from.size(), to));
   }
-  static bool has(const std::string& in, const std::string& what) { return in.find(what) != std::string::npos; }
+  static bool has(const std::string& in, const std::string& what) {
+    return in.find(what) != std::string::npos;
+  }
 
   std::string pass;
   const std::string tk = "8f14e45fceea167a5a36dedd4bea2543", one = "urn:dev:mac:0024befffe804ff1";
@@ -110,8 +115,10 @@ TEST_F(audit_commands, record_each_change_and_each_one_that_was_refused) {
   EXPECT_EQ(who.at("uid").as_int64(), static_cast<std::int64_t>(::getuid()));
   EXPECT_EQ(who.at("pid").as_int64(), ::getpid());
   EXPECT_EQ(text(who, "executable"), std::filesystem::read_symlink("/proc/self/exe").string());
-  EXPECT_EQ(text(change.at("before").as_object(), "created"), text(change.at("after").as_object(), "created"));
-  EXPECT_NE(text(change.at("before").as_object(), "password_id"), text(change.at("after").as_object(), "password_id"));
+  EXPECT_EQ(text(change.at("before").as_object(), "created"),
+            text(change.at("after").as_object(), "created"));
+  EXPECT_NE(text(change.at("before").as_object(), "password_id"),
+            text(change.at("after").as_object(), "password_id"));
   ASSERT_EQ(run({"user", "remove", "bob", "--config", yaml()}).code, 0);
   EXPECT_EQ(last(), "user-remove bob done");
   ASSERT_EQ(run({"user", "remove", "bob", "--config", yaml()}).code, 1);
@@ -123,7 +130,7 @@ TEST_F(audit_commands, record_each_change_and_each_one_that_was_refused) {
   const auto before = lines().size();
   EXPECT_EQ(run({"user", "list", "--config", yaml()}).code, 0);
   EXPECT_EQ(run({"user", "add", "b b", "--config", yaml(), "--password-file", pass}).code, 2);
-  EXPECT_EQ(lines().size(), before) << "a question is no change, and a wrong command line reaches no role";
+  EXPECT_EQ(lines().size(), before) << "a question is not a change, and a wrong command line reaches no role";
   EXPECT_EQ(verify().code, 0);
 }
 
@@ -145,7 +152,8 @@ TEST_F(audit_commands, record_an_import_with_counts_and_a_digest_but_no_key) {
   EXPECT_EQ(all.back().at("after").as_object().at("imported").as_int64(), 1);
   EXPECT_EQ(all.back().at("after").as_object().at("left_out").as_int64(), 1);
   const auto content = read(trail());
-  for (const auto& secret : {tk, std::string("correct horse"), read(folder / "t/password"), std::string("8f14e45f")})
+  for (const auto& secret :
+       {tk, std::string("correct horse"), read(folder / "t/password"), std::string("8f14e45f")})
     EXPECT_FALSE(has(content, secret));
 }
 
@@ -153,7 +161,8 @@ TEST_F(audit_commands, change_nothing_if_the_trail_cannot_be_written) {
   const auto kept = trail().string() + ".kept";
   std::filesystem::rename(trail(), kept);
   std::filesystem::create_directory(trail());
-  const auto import = write("lot.csv", "entity_id,temporary_key,strength\n" + one + "," + tk + ",128bit\n").string();
+  const auto import =
+      write("lot.csv", "entity_id,temporary_key,strength\n" + one + "," + tk + ",128bit\n").string();
   for (const auto& args : std::vector<std::vector<std::string>>{
            {"user", "add", "bob", "--config", yaml(), "--password-file", pass},
            {"user", "passwd", "alice@example.org", "--config", yaml(), "--password-file", pass},
@@ -183,10 +192,12 @@ TEST_F(audit_commands, verify_says_what_was_changed) {
   write("t/state/server.audit.jsonl", content.replace(at, 5, "mallo"));
   const auto o = verify();
   EXPECT_EQ(o.code, 1);
-  EXPECT_TRUE(has(o.err, trail().string() + ":2: this line was changed, or not written by this role\n")) << o.err;
+  EXPECT_TRUE(has(o.err, trail().string() + ":2: this line was changed, or not written by this role\n"))
+      << o.err;
   EXPECT_TRUE(has(o.err, "cpns: the trail is not as the role wrote it\n")) << o.err;
   EXPECT_FALSE(has(o.out, "whole"));
-  const auto json = boost::json::parse(run({"audit", "verify", "--config", yaml(), "--json"}).out).as_object();
+  const auto json =
+      boost::json::parse(run({"audit", "verify", "--config", yaml(), "--json"}).out).as_object();
   EXPECT_FALSE(json.at("whole").as_bool());
   EXPECT_EQ(json.at("head").as_int64(), 5);
   EXPECT_EQ(json.at("faults").as_array().at(0).as_object().at("line").as_int64(), 2);
@@ -198,7 +209,8 @@ TEST_F(audit_commands, verify_takes_the_files_of_a_rotation_in_any_order) {
     const auto moved = trail().string() + "." + name;
     std::filesystem::rename(trail(), moved);
     args.push_back(moved);
-    ASSERT_EQ(run({"user", "passwd", "alice@example.org", "--config", yaml(), "--password-file", pass}).code, 0);
+    ASSERT_EQ(run({"user", "passwd", "alice@example.org", "--config", yaml(), "--password-file", pass}).code,
+              0);
   }
   std::reverse(args.begin() + 4, args.end());
   const auto o = run(args);
@@ -267,7 +279,8 @@ TEST_F(audit_commands, show_filters_by_time_object_and_action) {
   for (const auto& line : lines()) EXPECT_TRUE(has(shown({"--json"}), text(line, "mac")));
   EXPECT_EQ(run({"audit", "show", "--config", yaml(), "--since", "yesterday"}).code, 2);
   EXPECT_EQ(run({"audit", "show", "--config", yaml(), (folder / "none").string()}).code, 1);
-  write("t/state/server.audit.jsonl", read(trail()) + "{\"kind\":\"refused\",\"object\":\"\\u001b[2Jx\"}\nnot json\n");
+  write("t/state/server.audit.jsonl",
+        read(trail()) + "{\"kind\":\"refused\",\"object\":\"\\u001b[2Jx\"}\nnot json\n");
   const auto odd = run({"audit", "show", "--config", yaml()});
   EXPECT_FALSE(has(odd.out, "\x1b")) << "a hostile text must not reach the terminal";
   EXPECT_TRUE(has(odd.err, ":7: not a line of an audit trail")) << odd.err;
@@ -278,10 +291,12 @@ TEST_F(audit_commands, a_crash_of_a_command_is_closed_by_the_next_one) {
   if (pid == 0) {
     auto opened = open_audited_server(yaml());
     if (!opened) ::_exit(1);
-    const auto user = make_user(crypto::openssl_suite(), crypto::system_entropy(), user_id::parse("bob").value(),
-                                secret_bytes::from_text("correct horse"), now_wall());
+    const auto user =
+        make_user(crypto::openssl_suite(), crypto::system_entropy(), user_id::parse("bob").value(),
+                  secret_bytes::from_text("correct horse"), now_wall());
     auto ticket = opened->trail->begin(change_by_command("user-add", "bob", nullptr, audit::state_of(user)));
-    const auto more = opened->trail->begin(change_by_command("user-add", "carol", nullptr, audit::state_of(user)));
+    const auto more =
+        opened->trail->begin(change_by_command("user-add", "carol", nullptr, audit::state_of(user)));
     ::_exit(ticket && more && add_user(opened->store.sealed(), user) ? 7 : 1);
   }
   int ended = 0;
@@ -321,7 +336,8 @@ TEST_F(audit_commands, rewrap_keeps_the_chain_of_each_role) {
     ASSERT_EQ(run({"store", "rewrap", "--config", yaml(role), "--in-place"}).code, 0) << role;
     EXPECT_TRUE(lines(role)[all.size()].at("after").as_object().at("in_place").as_bool());
     EXPECT_EQ(verify(role).code, 0);
-    EXPECT_EQ(run({"store", "rewrap", "--config", yaml(role), "--new-file", next}).code, 1) << "the key in use";
+    EXPECT_EQ(run({"store", "rewrap", "--config", yaml(role), "--new-file", next}).code, 1)
+        << "the key in use";
     EXPECT_EQ(text(lines(role).back(), "outcome"), "refused");
   }
 }
@@ -352,9 +368,10 @@ TEST_F(audit_commands, an_interrupted_rewrap_is_closed_by_its_repetition) {
 }
 
 TEST_F(audit_commands, a_pne_with_single_key_files_has_a_chain_beside_the_first) {
-  const auto file = write("p.yaml", "role: pne\ndevices:\n  - entity: " + one +
-                                        "\n    temporary_key_file: tk\n    key_file: one.key\ntransports:\n  - name: a\n    "
-                                        "plugin: tcp\nprotector:\n  file: t/pne.kek\n");
+  const auto file = write(
+      "p.yaml", "role: pne\ndevices:\n  - entity: " + one +
+                    "\n    temporary_key_file: tk\n    key_file: one.key\ntransports:\n  - name: a\n    "
+                    "plugin: tcp\nprotector:\n  file: t/pne.kek\n");
   const auto pne = config::load_pne(file);
   ASSERT_TRUE(pne) << pne.error().as_error().detail;
   EXPECT_EQ(pne->audit.file, folder / "one.key.audit.jsonl");
@@ -367,7 +384,10 @@ TEST_F(audit_commands, a_pne_with_single_key_files_has_a_chain_beside_the_first)
   EXPECT_EQ(mode(folder / "one.key.audit.head"), 0600U);
   EXPECT_EQ(mode(folder / "one.key.audit.key"), 0600U);
   EXPECT_EQ(run({"audit", "verify", "--config", file.string()}).code, 0);
-  ASSERT_EQ(run({"store", "rewrap", "--config", file.string(), "--new-file", (folder / "t/next.kek").string()}).code, 0);
+  ASSERT_EQ(
+      run({"store", "rewrap", "--config", file.string(), "--new-file", (folder / "t/next.kek").string()})
+          .code,
+      0);
   write("p.yaml", read(file).replace(read(file).find("t/pne.kek"), 9, "t/next.kek"));
   const auto o = run({"audit", "verify", "--config", file.string()});
   EXPECT_EQ(o.code, 0) << o.err;

@@ -44,8 +44,9 @@ TEST(loader, makes_paths_absolute_from_the_folder_of_the_file) {
 
 TEST(loader, puts_the_audit_file_beside_the_store_unless_it_is_named) {
   const auto of_server = [](const std::string& more) {
-    const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nprotector: {file: k}\n" + more,
-                                "/e/s.yaml", no_environment);
+    const auto c =
+        parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nprotector: {file: k}\n" + more,
+                     "/e/s.yaml", no_environment);
     return c ? c->audit.file.string() : why(c.error());
   };
   EXPECT_EQ(of_server("store: {path: state/server}\n"), "/e/state/server.audit.jsonl");
@@ -54,12 +55,14 @@ TEST(loader, puts_the_audit_file_beside_the_store_unless_it_is_named) {
   EXPECT_EQ(of_server("store: {kind: memory}\n"), "");
   EXPECT_EQ(of_server("store: {kind: memory}\naudit: {file: x}\n"), "/e/x");
   const auto of_pne = [](const std::string& devices) {
-    const auto c = parse_pne("role: pne\ntransports: [{name: a, plugin: tcp}]\nprotector: {file: k}\n" + devices, "/e/p.yaml",
-                             no_environment);
+    const auto c =
+        parse_pne("role: pne\ntransports: [{name: a, plugin: tcp}]\nprotector: {file: k}\n" + devices,
+                  "/e/p.yaml", no_environment);
     return c ? c->audit.file.string() : why(c.error());
   };
   EXPECT_EQ(of_pne("devices_file: d.csv\nkeys_dir: keys\n"), "/e/keys.audit.jsonl");
-  EXPECT_EQ(of_pne("devices:\n  - {entity: \"urn:dev:mac:0024befffe804ff1\", temporary_key_file: t, key_file: one.key}\n"),
+  EXPECT_EQ(of_pne("devices:\n  - {entity: \"urn:dev:mac:0024befffe804ff1\", temporary_key_file: t, "
+                   "key_file: one.key}\n"),
             "/e/one.key.audit.jsonl");
 }
 

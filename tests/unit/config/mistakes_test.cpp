@@ -204,10 +204,11 @@ TEST(diagnostics, refuse_a_path_that_begins_with_a_tilde) {
 
 TEST(diagnostics, refuse_an_audit_file_in_the_folder_of_the_store) {
   const auto in = [](const std::string& file) {
-    const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {path: state/server}\n"
-                                "protector: {file: k}\naudit:\n  file: " +
-                                    file + "\n",
-                                "s.yaml", no_environment);
+    const auto c =
+        parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {path: state/server}\n"
+                     "protector: {file: k}\naudit:\n  file: " +
+                         file + "\n",
+                     "s.yaml", no_environment);
     return c ? std::string("ok") : c.error().lines().front();
   };
   const std::string wrong =
