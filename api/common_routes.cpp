@@ -69,9 +69,9 @@ outcome reset_log_levels(const request&) {
 
 void add_log_routes(std::vector<route>& to) {
   const auto describe = [](const request&) -> json::value { return log_levels(); };
-  to.push_back({.verb = verb::get,
-                .path = "/v1/log",
-                .handle = [](const request&) -> outcome { return json_response(log_levels()); }});
+  to.push_back({.verb = verb::get, .path = "/v1/log", .handle = [](const request&) -> outcome {
+                  return json_response(log_levels());
+                }});
   to.push_back({.verb = verb::put,
                 .path = "/v1/log",
                 .needs = level::operator_,

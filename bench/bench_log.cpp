@@ -17,8 +17,9 @@ namespace {
 using namespace cpns;
 
 void one_line() {
-  log::info("server", "assignment-answered", "KeyAssignmentResponse (step 8)",
-            {{"entity", "urn:dev:mac:0024befffe804ff1"}, {"gw", "8f14e45fceea167a5a36dedd4bea2543"}, {"ms", "7"}});
+  log::info(
+      "server", "assignment-answered", "KeyAssignmentResponse (step 8)",
+      {{"entity", "urn:dev:mac:0024befffe804ff1"}, {"gw", "8f14e45fceea167a5a36dedd4bea2543"}, {"ms", "7"}});
 }
 
 struct file_of_log {
@@ -72,7 +73,8 @@ void log_line_into_a_full_queue(benchmark::State& state) {
   if (!log::configure(log.s)) return state.SkipWithError("the log cannot be opened");
   for (std::size_t i = 0; i < 2 * log::queue_lines_max; ++i) one_line();
   for (auto _ : state) one_line();
-  if (!log::configure({.form = log::format::text, .threshold = log::level::off, .components = {}, .file = "/dev/null"}))
+  if (!log::configure(
+          {.form = log::format::text, .threshold = log::level::off, .components = {}, .file = "/dev/null"}))
     state.SkipWithError("the log cannot be opened");
 }
 

@@ -5,8 +5,9 @@ namespace {
 
 audit::change line_of(const api::change& c) {
   audit::change out;
-  out.who = c.from.local ? audit::process_principal(c.from.process.uid, c.from.process.gid, c.from.process.pid)
-                         : audit::certificate_principal(c.from.uri, c.from.address);
+  out.who = c.from.local
+                ? audit::process_principal(c.from.process.uid, c.from.process.gid, c.from.process.pid)
+                : audit::certificate_principal(c.from.uri, c.from.address);
   out.via = c.from.local ? audit::channel::socket : audit::channel::tcp;
   out.request = c.request_id;
   out.action = c.action;

@@ -13,10 +13,11 @@ role_api::~role_api() { log::observe({}); }
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
                                                   std::vector<api::route> own, audit::trail& trail) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
-  auto made =
-      std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
+  auto made = std::unique_ptr<role_api>{
+      new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
   parts.events = made->events_.get();
-  api::http_parts http{.component = made->role_, .routes = {}, .changes = &made->changes_, .events = parts.events};
+  api::http_parts http{
+      .component = made->role_, .routes = {}, .changes = &made->changes_, .events = parts.events};
   http.routes.add(std::move(own));
   http.routes.add(api::common_routes(std::move(parts)));
   auto started = api::http_server::start(c, http);

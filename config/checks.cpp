@@ -111,7 +111,8 @@ void check_outside_store(const path& file, const path& folder, const std::string
 template <class Config>
 void check_written(const Config& c, const report_fn& report) {
   if constexpr (requires { c.store; }) check_outside_store(c.audit.file, c.store.path, "store.path", report);
-  std::vector<named_path> written{{"log.file", c.log.file}, {"ready_file", c.ready_file}, {"audit.file", c.audit.file}};
+  std::vector<named_path> written{
+      {"log.file", c.log.file}, {"ready_file", c.ready_file}, {"audit.file", c.audit.file}};
   if (c.api.socket) written.emplace_back("api.socket", *c.api.socket);
   check_written(paths_of(c), written, report);
 }

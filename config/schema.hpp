@@ -39,7 +39,7 @@ struct tls_files {
   path certificate;  ///< PEM, the certificate chain of this role
   path key;          ///< PEM
   path ca;           ///< PEM, the authorities that may sign the other side's certificate
-  path crl{};          ///< PEM, their revocation lists; empty: none
+  path crl{};        ///< PEM, their revocation lists; empty: none
 };
 
 struct store_config {

@@ -49,7 +49,7 @@ struct new_key {
   /// Called before the first step with the key in use and the new one, nullptr if that is not made yet. An error ends
   /// the change before anything is done.
   std::function<status(const key_protector& from, const key_protector* to)> begin{};
-  std::function<void(key_step)> at{};                                 ///< called after each durable step
+  std::function<void(key_step)> at{};  ///< called after each durable step
 };
 
 /// config_usage unless it names exactly one new key.

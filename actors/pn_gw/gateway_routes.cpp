@@ -7,7 +7,6 @@
 namespace cpns::actors {
 namespace {
 
-
 api::outcome list(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
   CPNS_TRY(auto all, role.list());

@@ -7,7 +7,6 @@
 namespace cpns::actors {
 namespace {
 
-
 /// In place of an Entity ID.
 constexpr std::string_view all_devices = "*";
 
@@ -27,9 +26,9 @@ api::outcome command_devices(pne_role& role, const std::string& what, const api:
 }  // namespace
 
 std::vector<api::route> pne_routes(pne_role& role) {
-  std::vector<api::route> out{{.verb = api::verb::get, .path = "/v1/devices", .handle = [&role](const api::request& r) {
-                                 return list_devices(role, r);
-                               }}};
+  std::vector<api::route> out{{.verb = api::verb::get,
+                               .path = "/v1/devices",
+                               .handle = [&role](const api::request& r) { return list_devices(role, r); }}};
   for (const std::string what : {"sleep", "wake", "button", "reset"})
     out.push_back({.verb = api::verb::post,
                    .path = "/v1/devices/{entity}/" + what,
