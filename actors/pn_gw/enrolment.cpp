@@ -6,6 +6,18 @@
 #include "crypto/scram.hpp"
 
 namespace cpns::actors {
+namespace {
+
+/// Too few are a server that wants to guess the password, too many keep the gateway busy.
+status check_iterations(const protocol::user_challenge_answer& challenge) {
+  if (challenge.iterations >= crypto::scram_iterations_min &&
+      challenge.iterations <= crypto::scram_iterations_max)
+    return {};
+  return fail(errc::peer_policy, "the server requests " + std::to_string(challenge.iterations) +
+                                     " password iterations; 100000 to 10000000 are accepted");
+}
+
+}  // namespace
 
 result<secret_bytes> read_user_password(const std::filesystem::path& file) {
   if (file.empty())
@@ -26,10 +38,7 @@ std::int64_t password_time(const std::filesystem::path& file) {
 result<user_credentials> derive_credentials(const user_id& user,
                                             const protocol::user_challenge_answer& challenge,
                                             const secret_bytes& password, std::int64_t written) {
-  if (challenge.iterations < crypto::scram_iterations_min ||
-      challenge.iterations > crypto::scram_iterations_max)
-    return fail(errc::peer_policy, "the server requests " + std::to_string(challenge.iterations) +
-                                       " password iterations; 100000 to 10000000 are accepted");
+  CPNS_CHECK(check_iterations(challenge));
   user_credentials c;
   c.user = user;
   c.salt = challenge.salt;
@@ -42,6 +51,7 @@ result<user_credentials> derive_credentials(const user_id& user,
 result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file) {
+  CPNS_CHECK(check_iterations(challenge));
   const auto written = password_time(file);
   CPNS_TRY(const auto password, read_user_password(file));
   return derive_credentials(user, challenge, password, written);
