@@ -62,7 +62,7 @@ std::string object_of(const route& to, const request& asked) {
   return it == asked.path_values.end() ? std::string{} : it->second;
 }
 
-/// The body as the audit log shows it; null if it is no JSON object.
+/// The body as the audit log shows it; null if it is not a JSON object.
 boost::json::value wanted_of(const route& to, const request& asked) {
   if (asked.body.empty() || asked.content_type.find("json") == std::string::npos) return nullptr;
   return body_without(asked, to.secret_members);

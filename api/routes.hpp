@@ -41,7 +41,7 @@ struct route {
 struct route_match {
   const route* to = nullptr;        ///< nullptr: see `other_verbs`
   text_map values;                  ///< of the parts in braces, decoded
-  std::vector<verb> other_verbs{};  ///< that the path has; empty: there is no such path
+  std::vector<verb> other_verbs{};  ///< that the path has; empty: the path does not exist
 };
 
 /// [thread-safe] once it is filled.
