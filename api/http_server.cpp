@@ -33,11 +33,14 @@ constexpr mode_t own_user_only = 0600, all_users = 0666;
 /// Counts connections per peer. [thread-safe]
 class places {
  public:
-  detail::place take(const std::string& key, std::size_t most) {
+  [[nodiscard]] std::size_t of(const std::string& key) const {
     std::lock_guard lock{inner_->guard};
-    auto& n = inner_->taken[key];
-    if (n >= most) return nullptr;
-    ++n;
+    const auto it = inner_->taken.find(key);
+    return it == inner_->taken.end() ? 0 : it->second;
+  }
+  detail::place take(const std::string& key) {
+    std::lock_guard lock{inner_->guard};
+    ++inner_->taken[key];
     return {this, [inner = inner_, key](void*) {
               std::lock_guard held{inner->guard};
               if (--inner->taken[key] == 0) inner->taken.erase(key);
@@ -87,6 +90,9 @@ struct http_server::impl {
   /// A place for one more connection of `key`; without one the peer is told so.
   template <class Socket>
   detail::place place_for(const std::string& key, Socket& s);
+  /// Closes the connection that has waited longest for a request: silent clients must not keep others out. Of `key`
+  /// alone, unless it is empty. False if all work.
+  bool evict_idle(const std::string& key);
   void remember(const std::shared_ptr<detail::session_base>& s);
 };
 
@@ -136,8 +142,9 @@ void http_server::impl::accept(Acceptor& from, Accepted accepted) {
 template <class Socket>
 detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
   const auto& most = shared.parts.limits;
-  auto held = shared.connections < most.connections ? taken.take(key, most.connections_per_peer) : nullptr;
-  if (held) return held;
+  const bool peer_is_full = taken.of(key) >= most.connections_per_peer;
+  if (!peer_is_full && shared.connections < most.connections) return taken.take(key);
+  if (evict_idle(peer_is_full ? key : std::string{})) return taken.take(key);
   ++shared.turned_away;
   if (shared.full.due(now_anchored(), key))
     log::warn(shared.parts.component, "api-full",
@@ -150,6 +157,19 @@ detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
   return nullptr;
 }
 
+bool http_server::impl::evict_idle(const std::string& key) {
+  std::shared_ptr<detail::session_base> longest;
+  for (const auto& w : sessions) {
+    auto s = w.lock();
+    if (!s || s->idle_since == 0 || (!key.empty() && s->key != key)) continue;
+    if (!longest || s->idle_since < longest->idle_since) longest = std::move(s);
+  }
+  if (!longest) return false;
+  longest->idle_since = 0;
+  longest->abandon();
+  return true;
+}
+
 void http_server::impl::remember(const std::shared_ptr<detail::session_base>& s) {
   if (sessions.size() > 2 * shared.parts.limits.connections)
     std::erase_if(sessions, [](const auto& w) { return w.expired(); });
@@ -160,13 +180,15 @@ void http_server::impl::remember(const std::shared_ptr<detail::session_base>& s)
 void http_server::impl::begin_local(local::socket s) {
   auto who = identify(s.native_handle());
   if (!who) return log::warn(shared.parts.component, "api-peer-unknown", who.error().message());
-  auto held = place_for("uid " + std::to_string(who->uid), s);
+  auto key = "uid " + std::to_string(who->uid);
+  auto held = place_for(key, s);
   if (!held) return;
   peer from;
   from.level = shared.rules()->level_of(*who);
   from.process = std::move(*who);
-  remember(detail::make_session(shared, std::move(s),
-                                {detail::door::unix_socket, std::move(from), {}, std::move(held)}));
+  remember(detail::make_session(
+      shared, std::move(s),
+      {detail::door::unix_socket, std::move(from), {}, std::move(key), std::move(held)}));
 }
 
 void http_server::impl::begin_probe(tcp::socket s) {
@@ -178,8 +200,8 @@ void http_server::impl::begin_probe(tcp::socket s) {
   peer from;
   from.local = false;
   from.address = address_text(remote);
-  remember(detail::make_session(shared, std::move(s),
-                                {detail::door::probes, std::move(from), probe_host, std::move(held)}));
+  remember(detail::make_session(
+      shared, std::move(s), {detail::door::probes, std::move(from), probe_host, "probes", std::move(held)}));
 }
 
 http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}

@@ -64,8 +64,8 @@ template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
  public:
   session(shared_state& shared, Stream s, origin from)
-      : shared_(shared), stream_(std::move(s)), strand_(asio::make_strand(stream_.get_executor())),
-        timer_(strand_), from_(std::move(from)) {
+      : session_base(from.key), shared_(shared), stream_(std::move(s)),
+        strand_(asio::make_strand(stream_.get_executor())), timer_(strand_), from_(std::move(from)) {
     ++shared_.connections;
   }
   ~session() override {
@@ -123,6 +123,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     head_->header_limit(header_max);
     head_->body_limit(boost::none);
     expect_within(limits().idle_time);
+    idle_since = clock::now().time_since_epoch().count();
     // The deadline of a request runs from its first byte, so that a client may stay idle longer.
     if (buffer_.size() == 0)
       return stream_.async_wait(asio::socket_base::wait_read, on_strand([s = self()](const error_code& ec) {
@@ -146,6 +147,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
       return close();
     if (ec) return give_up(problem{400, "bad-request", "not an HTTP/1.1 request: " + ec.message()});
     ++shared_.requests;
+    idle_since = 0;
     const auto& m = head_->get();
     keep_alive_ = m.keep_alive();
     const auto view = view_of(m);

@@ -35,7 +35,15 @@ struct shared_state {
 
 class session_base {
  public:
+  explicit session_base(std::string peer_key) : key(std::move(peer_key)) {}
   virtual ~session_base() = default;
+  session_base(const session_base&) = delete;
+  session_base& operator=(const session_base&) = delete;
+
+  const std::string key;  ///< the peer for which its connections are counted
+  /// Nanoseconds of the steady clock since which it waits for a request; 0 while it works. [thread-safe]
+  std::atomic<std::int64_t> idle_since = 0;
+
   virtual void start() = 0;
   /// Closes at once. [thread-safe]
   virtual void abandon() = 0;
@@ -52,6 +60,7 @@ struct origin {
   door at = door::unix_socket;
   peer who;
   std::string own_host;  ///< host:port of the listener; empty on a Unix socket
+  std::string key;       ///< for which its connections are counted
   detail::place held;
 };
 

@@ -211,24 +211,39 @@ TEST_F(http_harness, closes_a_client_that_is_slow) {
   EXPECT_EQ(slow_body.receive_all(), "");
 }
 
-TEST_F(http_harness, turns_connections_away_over_its_limit_and_serves_again_later) {
+TEST_F(http_harness, closes_the_connection_that_is_idle_longest_for_a_new_one) {
   start(with({hello()}), {.connections = 3});
   std::vector<std::unique_ptr<raw_client>> held;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     held.push_back(std::make_unique<raw_client>(path));
     held.back()->send(plain_get);
-    EXPECT_THAT(held.back()->receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
+    EXPECT_THAT(held.back()->receive_until("}\n"), StartsWith("HTTP/1.1 200 ")) << i;
   }
-  raw_client fourth{path};
-  EXPECT_THAT(fourth.receive_all(), HasSubstr(R"("code":"too-many-connections")"));
+  EXPECT_THAT(held[0]->receive_all(), StartsWith("HTTP/1.1 200 ")) << "it was closed";
+  held[3]->forget();
+  held[3]->send(plain_get);
+  EXPECT_THAT(held[3]->receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
+  EXPECT_EQ(server->counters().turned_away, 0U);
+}
+
+TEST_F(http_harness, turns_a_connection_away_while_all_others_work) {
+  start(with({hello(), upload(1 << 20)}), {.connections = 2});
+  const std::string head = "PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: "
+                           "100-continue\r\nContent-Length: 5\r\n\r\n";
+  std::vector<std::unique_ptr<raw_client>> busy;
+  for (int i = 0; i < 2; ++i) {
+    busy.push_back(std::make_unique<raw_client>(path));
+    busy.back()->send(head);
+    EXPECT_THAT(busy.back()->receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 100 "));
+  }
+  raw_client third{path};
+  EXPECT_THAT(third.receive_all(), HasSubstr(R"("code":"too-many-connections")"));
   EXPECT_EQ(server->counters().turned_away, 1U);
-  held.clear();
-  std::string got;
-  while (got.find("200 OK") == std::string::npos) {
-    raw_client next{path};
-    next.send(plain_get);
-    got = next.receive_until("}\n");
-  }
+  busy.front()->send("hello");
+  EXPECT_THAT(busy.front()->receive_until("}\n"), HasSubstr(R"({"bytes":5})"));
+  raw_client fourth{path};
+  fourth.send(plain_get);
+  EXPECT_THAT(fourth.receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
 }
 
 TEST_F(http_harness, streams_a_body_to_its_handler) {
