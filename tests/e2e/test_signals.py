@@ -300,7 +300,7 @@ class ExitCodes(E2ECase):
                     if code != 0:
                         self.assertTrue(said.stderr.strip(), "a failure must have a message")
         self.assertFalse((home.folder / "x").exists())
-        self.assertEqual(os.listdir(home.folder / "state"), ["server"])
+        self.assertEqual(sorted(os.listdir(home.folder / "state")), ["server", "server.audit.jsonl"])
 
 
 if __name__ == "__main__":
