@@ -226,9 +226,7 @@ void writer::after_fork_in_parent() { guard_.unlock(); }
 void writer::after_fork_in_child() {
   running_ = false;
   forked_ = true;
-  // The parent writes them.
-  queue_.clear();
-  lines_ = bytes_ = 0;
+  lines_ = bytes_ = 0;  // the parent writes the queue
   guard_.unlock();
 }
 

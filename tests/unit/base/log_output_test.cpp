@@ -83,6 +83,17 @@ TEST_F(log_file, is_made_again_after_it_was_renamed) {
   EXPECT_EQ(mode_of(old), mode_of(s.file));
 }
 
+TEST_F(log_file, is_opened_again_once) {
+  ASSERT_TRUE(configure(s));
+  fs::rename(s.file, old);
+  log_until([this] { return fs::exists(s.file); });
+  const descriptor opens{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
+  ASSERT_GE(::inotify_add_watch(opens.get(), s.file.c_str(), IN_OPEN), 0);
+  log_until([this, first = logged] { return logged == first + 70; });  // longer than a second
+  std::array<char, 4096> events{};
+  EXPECT_LT(::read(opens.get(), events.data(), events.size()), 0) << "the path was opened although it is the same";
+}
+
 TEST_F(log_file, is_made_again_after_it_was_removed_with_its_folder) {
   s.file = folder + "/logs/today/log";
   ASSERT_TRUE(configure(s)) << "makes the folders";
