@@ -39,14 +39,10 @@ tl::unexpected<problem> wrong_type(std::string_view field, std::string_view expe
                 std::string{field});
 }
 
-tl::unexpected<problem> unknown_name(std::string_view what, std::string_view name,
-                                     std::initializer_list<std::string_view> known) {
+std::string not_known(std::string_view what, std::string_view name, std::initializer_list<std::string_view> known) {
   const auto near = nearest(name, known);
-  return refuse(400, "unknown-" + std::string{what},
-                shown(name) + " is not a " + std::string{what} + " of this request" +
-                    (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
-                    " (it has: " + listed(known) + ")",
-                std::string{name});
+  return shown(name) + " is not a " + std::string{what} + " of this request" +
+         (near ? "; did you mean '" + std::string{*near} + "'?" : "") + " (it has: " + listed(known) + ")";
 }
 
 tl::expected<json::value, boost::system::error_code> parse(wiping_memory& memory, const secret_bytes& body) {
@@ -95,7 +91,7 @@ checked<json_body> json_body::read(const request& r, std::initializer_list<std::
   if (!out.value_->is_object()) return refuse(400, "bad-json", "the body must be a JSON object");
   for (const auto& [key, value] : out.value_->get_object()) {
     const std::string_view name{key.data(), key.size()};
-    if (std::find(known.begin(), known.end(), name) == known.end()) return unknown_name("field", name, known);
+    if (std::find(known.begin(), known.end(), name) == known.end()) return refuse(400, "unknown-field", not_known("field", name, known), std::string{name});
   }
   return out;
 }
@@ -183,7 +179,7 @@ json::value body_without(const request& r, const std::vector<std::string>& secre
 checked<void> only_parameters(const request& r, std::initializer_list<std::string_view> known) {
   for (const auto& [name, value] : r.query)
     if (std::find(known.begin(), known.end(), name) == known.end())
-      return unknown_name("parameter", name, known);
+      return refuse(400, "unknown-parameter", not_known("parameter", name, known), name);
   return {};
 }
 

@@ -13,9 +13,16 @@ namespace {
 namespace json = boost::json;
 using shared_parts = std::shared_ptr<const common_parts>;
 
-outcome ready(const common_parts& p) {
+/// The answer of a route without parameters.
+outcome answer(const request& r, const json::value& v) {
+  CPNS_CHECK(only_parameters(r, {}));
+  return json_response(v);
+}
+
+outcome ready(const common_parts& p, const request& r) {
+  CPNS_CHECK(only_parameters(r, {}));
   json::array reasons;
-  for (const auto& r : p.not_ready()) reasons.emplace_back(r);
+  for (const auto& why : p.not_ready()) reasons.emplace_back(why);
   const bool good = reasons.empty();
   return json_response(json::object{{"ready", good}, {"reasons", std::move(reasons)}}, good ? 200 : 503);
 }
@@ -62,16 +69,17 @@ outcome set_log_level(const request& r) {
   return json_response(log_levels());
 }
 
-outcome reset_log_levels(const request&) {
+outcome reset_log_levels(const request& r) {
+  CPNS_TRY(const auto body, json_body::read(r, {}));
   log::reset_levels();
   return json_response(log_levels());
 }
 
 void add_log_routes(std::vector<route>& to) {
   const auto describe = [](const request&) -> json::value { return log_levels(); };
-  to.push_back({.verb = verb::get, .path = "/v1/log", .handle = [](const request&) -> outcome {
-                  return json_response(log_levels());
-                }});
+  to.push_back({.verb = verb::get,
+                .path = "/v1/log",
+                .handle = [](const request& r) { return answer(r, log_levels()); }});
   to.push_back({.verb = verb::put,
                 .path = "/v1/log",
                 .needs = level::operator_,
@@ -86,6 +94,13 @@ void add_log_routes(std::vector<route>& to) {
                 .describe = describe});
 }
 
+json::object describe_route(const route& r) {
+  json::object out{
+      {"verb", name_of(r.verb)}, {"path", r.path}, {"level", word_of(r.needs)}, {"probe", r.probe}};
+  if (changes(r.verb)) out["body_max"] = r.body_max;
+  return out;
+}
+
 }  // namespace
 
 std::vector<route> common_routes(common_parts parts) {
@@ -93,24 +108,33 @@ std::vector<route> common_routes(common_parts parts) {
   std::vector<route> out;
   out.push_back({.verb = verb::get,
                  .path = "/health/live",
-                 .handle = [](const request&) -> outcome {
-                   return json_response(json::object{{"live", true}});
-                 },
+                 .handle = [](const request& r) { return answer(r, json::object{{"live", true}}); },
                  .probe = true});
   out.push_back({.verb = verb::get,
                  .path = "/health/ready",
-                 .handle = [p](const request&) { return ready(*p); },
+                 .handle = [p](const request& r) { return ready(*p, r); },
                  .probe = true});
-  out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request&) -> outcome {
-                   return json_response(status_of(*p));
+  out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request& r) {
+                   return answer(r, status_of(*p));
                  }});
   if (p->configuration)
-    out.push_back({.verb = verb::get, .path = "/v1/config", .handle = [p](const request&) -> outcome {
-                     return json_response(p->configuration());
+    out.push_back({.verb = verb::get, .path = "/v1/config", .handle = [p](const request& r) {
+                     return answer(r, p->configuration());
                    }});
   add_log_routes(out);
   out.push_back(
       {.verb = verb::get, .path = "/v1/events", .handle = [p](const request& r) { return events(*p, r); }});
+  return out;
+}
+
+route list_of_routes(const route_table& table) {
+  route out{.verb = verb::get, .path = "/v1/routes"};
+  json::array all;
+  for (const auto& r : table.all()) all.emplace_back(describe_route(r));
+  all.emplace_back(describe_route(out));
+  out.handle = [list = json::value(json::object{{"routes", std::move(all)}})](const request& r) {
+    return answer(r, list);
+  };
   return out;
 }
 

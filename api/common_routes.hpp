@@ -25,4 +25,7 @@ struct common_parts {
 /// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events; GET, PUT and DELETE /v1/log.
 std::vector<route> common_routes(common_parts parts);
 
+/// GET /v1/routes: verb, path and level of each route of `table`, and of itself. Add it last.
+route list_of_routes(const route_table& table);
+
 }  // namespace cpns::api

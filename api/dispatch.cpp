@@ -48,10 +48,10 @@ std::optional<problem> foreign(std::string_view own_host, const header_view& h) 
   return std::nullopt;
 }
 
-problem no_route(const route_match& m, std::string_view path) {
-  if (m.other_verbs.empty()) return {404, "no-such-path", "there is nothing at " + shown(path)};
+problem no_route(const std::vector<verb>& all, std::string_view path) {
+  if (all.empty()) return {404, "no-such-path", "there is nothing at " + shown(path)};
   std::string verbs;
-  for (const auto v : m.other_verbs) verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)};
+  for (const auto v : all) verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)};
   problem out{405, "wrong-method", "this path has: " + verbs};
   out.allow = verbs;
   return out;
@@ -108,14 +108,13 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
                   "Cpns-Request-Id");
   if (auto no = foreign(from.own_host, h)) return tl::unexpected<problem>(std::move(*no));
   const auto v = verb_of(h.verb);
-  if (!v)
-    return refuse(405, "wrong-method", "the API has GET, POST, PUT, PATCH and DELETE, not " + shown(h.verb));
   const auto mark = std::min(h.target.find('?'), h.target.size());
-  r.verb = *v;
   r.path = h.target.substr(0, mark);
-  auto found = shared.parts.routes.find(*v, r.path);
-  if (found.to == nullptr || (from.at == door::probes && !found.to->probe))
-    return tl::unexpected<problem>(no_route(found, r.path));
+  auto found = v ? shared.parts.routes.find(*v, r.path) : route_match{};
+  const bool probes = from.at == door::probes;
+  if (found.to == nullptr || (probes && !found.to->probe))
+    return tl::unexpected<problem>(no_route(shared.parts.routes.verbs_of(r.path, probes), r.path));
+  r.verb = *v;
   if (from.at != door::probes && from.who.level < found.to->needs) {
     ++shared.forbidden;
     return refuse(403, "forbidden",
@@ -129,6 +128,9 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
                   "Cpns-Request-Id");
   auto query = parse_query(h.target.substr(std::min(mark + 1, h.target.size())));
   if (!query) return refuse(400, "bad-query", "the query is malformed, or has a name twice");
+  if (changes(*v) && !found.to->handle_stream && !query->empty())
+    return refuse(400, "unknown-parameter", "a change has its values in the body; remove the query from the path",
+                  query->begin()->first);
   out.to = found.to;
   r.path_values = std::move(found.values);
   r.query = std::move(*query);

@@ -73,13 +73,17 @@ void route_table::add(std::vector<route> all) {
 }
 
 route_match route_table::find(verb v, std::string_view path) const {
-  route_match out;
   for (const auto& r : routes_) {
-    auto values = match(r.path, path);
-    if (!values) continue;
-    if (r.verb == v) return {&r, std::move(*values), {}};
-    out.other_verbs.push_back(r.verb);
+    if (r.verb != v) continue;
+    if (auto values = match(r.path, path)) return {&r, std::move(*values)};
   }
+  return {};
+}
+
+std::vector<verb> route_table::verbs_of(std::string_view path, bool probes) const {
+  std::vector<verb> out;
+  for (const auto& r : routes_)
+    if ((r.probe || !probes) && match(r.path, path)) out.push_back(r.verb);
   return out;
 }
 

@@ -25,7 +25,7 @@ struct route {
   api::verb verb;
   std::string path;  ///< "/v1/users/{user}": {NAME} stands for one part of the path
   level needs = level::viewer;
-  handler handle{};
+  handler handle{};                   ///< of a change: the request has no query
   streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
   std::uint64_t body_max = body_max_default;
   /// For changes: the action in the audit log, the {NAME} of the object, members of the body that are secret, and
@@ -39,9 +39,8 @@ struct route {
 };
 
 struct route_match {
-  const route* to = nullptr;        ///< nullptr: see `other_verbs`
-  text_map values;                  ///< of the parts in braces, decoded
-  std::vector<verb> other_verbs{};  ///< that the path has; empty: the path does not exist
+  const route* to = nullptr;  ///< nullptr: none fits
+  text_map values;            ///< of the parts in braces, decoded
 };
 
 /// [thread-safe] once it is filled.
@@ -51,6 +50,8 @@ class route_table {
   void add(route r);
   void add(std::vector<route> all);
   [[nodiscard]] route_match find(verb v, std::string_view path) const;
+  /// The verbs that a path has; `probes`: for clients of the port for probes. Empty: there is no such path.
+  [[nodiscard]] std::vector<verb> verbs_of(std::string_view path, bool probes = false) const;
   [[nodiscard]] const std::vector<route>& all() const { return routes_; }
 
  private:

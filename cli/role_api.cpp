@@ -20,6 +20,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
       .component = made->role_, .routes = {}, .changes = &made->changes_, .events = parts.events};
   http.routes.add(std::move(own));
   http.routes.add(api::common_routes(std::move(parts)));
+  http.routes.add(api::list_of_routes(http.routes));
   auto started = api::http_server::start(c, http);
   if (!started && c.socket_is_default && !(started.error() == errc::config_usage)) {
     auto without_socket = c;

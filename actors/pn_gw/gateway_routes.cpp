@@ -14,12 +14,14 @@ api::outcome list(gateway_role& role, const api::request& r) {
 }
 
 api::outcome show(gateway_role& role, const api::request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
   CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
   CPNS_TRY(auto one, role.show(entity));
   return api::json_response(one);
 }
 
-api::outcome radios(gateway_role& role, const api::request&) {
+api::outcome radios(gateway_role& role, const api::request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
   CPNS_TRY(auto all, role.radios());
   return api::json_response(all);
 }

@@ -107,7 +107,7 @@ TEST_F(http_harness, answers_several_requests_on_one_connection) {
 }
 
 TEST_F(http_harness, answers_problems_with_a_document) {
-  start(with({hello()}));
+  start(with({hello(), set_password()}));
   const auto ask = [this](std::string_view text) {
     raw_client c{path};
     c.send(text);
@@ -122,6 +122,9 @@ TEST_F(http_harness, answers_problems_with_a_document) {
   EXPECT_THAT(wrong_verb, HasSubstr("Allow: GET\r\n"));
   EXPECT_THAT(ask("BREW /v1/hello HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(ask("GET /v1/hello?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr(R"("code":"bad-query")"));
+  EXPECT_THAT(ask("PUT /v1/users/a/password?a=1 HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: r\r\n\r\n"),
+              HasSubstr(R"("code":"unknown-parameter")"));
+  EXPECT_THAT(ask("BREW /v1/nothing HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 404 "));
   EXPECT_THAT(ask("hello\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
   EXPECT_THAT(ask("GET /v1/hello HTTP/1.1\r\nX: " + std::string(20'000, 'x') + "\r\n\r\n"),
               StartsWith("HTTP/1.1 431 "));

@@ -28,10 +28,11 @@ TEST(routes, finds_a_path_and_decodes_its_values) {
   EXPECT_NE(t.find(verb::get, "/v1/users").to, nullptr);
 }
 
-TEST(routes, names_the_other_verbs_of_a_path) {
-  const auto found = table().find(verb::put, "/v1/users/anna");
-  EXPECT_EQ(found.to, nullptr);
-  EXPECT_THAT(found.other_verbs, ElementsAre(verb::get, verb::del));
+TEST(routes, names_the_verbs_of_a_path) {
+  EXPECT_EQ(table().find(verb::put, "/v1/users/anna").to, nullptr);
+  EXPECT_THAT(table().verbs_of("/v1/users/anna"), ElementsAre(verb::get, verb::del));
+  EXPECT_THAT(table().verbs_of("/v1/nobody"), testing::IsEmpty());
+  EXPECT_THAT(table().verbs_of("/v1/users/anna", true), testing::IsEmpty()) << "no route of probes";
 }
 
 TEST(routes, finds_nothing_for_a_malformed_or_unknown_path) {

@@ -44,6 +44,7 @@ class raw_client {
     return seen_;
   }
   void forget() { seen_.clear(); }
+  void send_no_more() const { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.close(); }
 
  private:

@@ -1,0 +1,69 @@
+#include "api/common_routes.hpp"
+
+#include <gmock/gmock.h>
+
+#include <boost/json.hpp>
+
+namespace cpns::api {
+namespace {
+
+using testing::HasSubstr;
+
+class own_routes : public testing::Test {
+ protected:
+  own_routes() {
+    table.add(common_routes({.role = "server",
+                             .status = [] { return boost::json::object{{"connections", 3}}; },
+                             .not_ready = [this] { return reasons; },
+                             .events = &hub}));
+    table.add({.verb = verb::put, .path = "/v1/things/{thing}", .needs = level::operator_, .body_max = 7, .action = "put"});
+    table.add(list_of_routes(table));
+  }
+  [[nodiscard]] outcome ask(verb v, std::string_view path, text_map query = {}) const {
+    const auto found = table.find(v, path);
+    request r;
+    r.query = std::move(query);
+    return found.to->handle(r);
+  }
+
+  event_hub hub{"run1"};
+  std::vector<std::string> reasons;
+  route_table table;
+};
+
+TEST_F(own_routes, lists_every_route_with_its_level) {
+  const auto got = ask(verb::get, "/v1/routes");
+  ASSERT_TRUE(got);
+  const auto listed = boost::json::parse(got->body).at("routes").as_array();
+  ASSERT_EQ(listed.size(), table.all().size());
+  EXPECT_EQ(boost::json::serialize(listed[0]), R"({"verb":"GET","path":"/health/live","level":"viewer","probe":true})");
+  EXPECT_EQ(boost::json::serialize(listed[listed.size() - 2]),
+            R"({"verb":"PUT","path":"/v1/things/{thing}","level":"operator","probe":false,"body_max":7})");
+  EXPECT_EQ(listed.back().at("path"), "/v1/routes");
+}
+
+TEST_F(own_routes, refuses_a_parameter_on_each_of_them) {
+  for (const auto& r : table.all()) {
+    if (changes(r.verb)) continue;
+    const auto got = ask(r.verb, r.path, {{"colour", "red"}});
+    ASSERT_FALSE(got) << r.path;
+    EXPECT_EQ(got.error().code, "unknown-parameter") << r.path;
+  }
+}
+
+TEST_F(own_routes, is_not_ready_for_reasons) {
+  EXPECT_EQ(ask(verb::get, "/health/ready")->status, 200U);
+  reasons = {"the disk is full"};
+  const auto got = ask(verb::get, "/health/ready");
+  EXPECT_EQ(got->status, 503U);
+  EXPECT_THAT(got->body, HasSubstr(R"("reasons":["the disk is full"])"));
+}
+
+TEST_F(own_routes, begins_events_with_the_state) {
+  const auto got = ask(verb::get, "/v1/events");
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->body, "id: run1-0\nevent: snapshot\ndata: {\"connections\":3,\"role\":\"server\"}\n\n");
+}
+
+}  // namespace
+}  // namespace cpns::api
