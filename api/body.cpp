@@ -39,7 +39,8 @@ tl::unexpected<problem> wrong_type(std::string_view field, std::string_view expe
                 std::string{field});
 }
 
-std::string not_known(std::string_view what, std::string_view name, std::initializer_list<std::string_view> known) {
+std::string not_known(std::string_view what, std::string_view name,
+                      std::initializer_list<std::string_view> known) {
   const auto near = nearest(name, known);
   return shown(name) + " is not a " + std::string{what} + " of this request" +
          (near ? "; did you mean '" + std::string{*near} + "'?" : "") + " (it has: " + listed(known) + ")";
@@ -91,7 +92,8 @@ checked<json_body> json_body::read(const request& r, std::initializer_list<std::
   if (!out.value_->is_object()) return refuse(400, "bad-json", "the body must be a JSON object");
   for (const auto& [key, value] : out.value_->get_object()) {
     const std::string_view name{key.data(), key.size()};
-    if (std::find(known.begin(), known.end(), name) == known.end()) return refuse(400, "unknown-field", not_known("field", name, known), std::string{name});
+    if (std::find(known.begin(), known.end(), name) == known.end())
+      return refuse(400, "unknown-field", not_known("field", name, known), std::string{name});
   }
   return out;
 }

@@ -77,9 +77,9 @@ outcome reset_log_levels(const request& r) {
 
 void add_log_routes(std::vector<route>& to) {
   const auto describe = [](const request&) -> json::value { return log_levels(); };
-  to.push_back({.verb = verb::get,
-                .path = "/v1/log",
-                .handle = [](const request& r) { return answer(r, log_levels()); }});
+  to.push_back({.verb = verb::get, .path = "/v1/log", .handle = [](const request& r) {
+                  return answer(r, log_levels());
+                }});
   to.push_back({.verb = verb::put,
                 .path = "/v1/log",
                 .needs = level::operator_,
@@ -108,7 +108,10 @@ std::vector<route> common_routes(common_parts parts) {
   std::vector<route> out;
   out.push_back({.verb = verb::get,
                  .path = "/health/live",
-                 .handle = [](const request& r) { return answer(r, json::object{{"live", true}}); },
+                 .handle =
+                     [](const request& r) {
+                       return answer(r, json::object{{"live", true}});
+                     },
                  .probe = true});
   out.push_back({.verb = verb::get,
                  .path = "/health/ready",

@@ -129,7 +129,8 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
   auto query = parse_query(h.target.substr(std::min(mark + 1, h.target.size())));
   if (!query) return refuse(400, "bad-query", "the query is malformed, or has a name twice");
   if (changes(*v) && !found.to->handle_stream && !query->empty())
-    return refuse(400, "unknown-parameter", "a change has its values in the body; remove the query from the path",
+    return refuse(400, "unknown-parameter",
+                  "a change has its values in the body; remove the query from the path",
                   query->begin()->first);
   out.to = found.to;
   r.path_values = std::move(found.values);

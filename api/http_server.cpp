@@ -63,7 +63,8 @@ std::string address_text(const tcp::endpoint& at) {
 std::string document(std::string_view status, const problem& p) {
   const auto body = document_of(p, {});
   return "HTTP/1.1 " + std::string{status} + "\r\nContent-Type: " + std::string{problem_type} +
-         "\r\nContent-Length: " + std::to_string(body.size()) + "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" + body;
+         "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" + body;
 }
 
 }  // namespace

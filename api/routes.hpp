@@ -50,7 +50,7 @@ class route_table {
   void add(route r);
   void add(std::vector<route> all);
   [[nodiscard]] route_match find(verb v, std::string_view path) const;
-  /// The verbs that a path has; `probes`: for clients of the port for probes. Empty: there is no such path.
+  /// The verbs that a path has; `probes`: for clients of the port for probes. Empty: the path does not exist.
   [[nodiscard]] std::vector<verb> verbs_of(std::string_view path, bool probes = false) const;
   [[nodiscard]] const std::vector<route>& all() const { return routes_; }
 

@@ -171,7 +171,8 @@ def describe_answers(operation, names: dict) -> list:
             out += describe_schema(schema, names)
             events = content.get("x-events", {})
             if events:
-                out += table(("event", "data"), [(f"`{name}`" if name != "*" else "any other", link_to(s) if linked(s) else kind_of(s)) for name, s in events.items()])
+                out += table(("event", "data"), [(f"`{name}`" if name != "*" else "any other", link_to(s) if linked(s) else kind_of(s))
+                                                  for name, s in events.items()])
                 for s in events.values():
                     describe_schema(s, names)
         if not answer.get("content"):
@@ -232,7 +233,8 @@ def role_page(role: str) -> str:
     return "\n".join(out).rstrip() + "\n"
 
 
-WHEN = {"any": "any request", "change": "any change (every verb but GET)", "body": "requests with a JSON body", "query": "requests with parameters",
+WHEN = {"any": "any request", "change": "any change (every verb but GET)", "body": "requests with a JSON body",
+        "query": "requests with parameters",
         "path": "requests with a value in the path"}
 
 
@@ -244,7 +246,8 @@ def problems_page() -> str:
         return f"`{c.code}`", str(c.status), one_line(c.text)
 
     out = [NOTE.format("problems.yaml"), "# API: problems", "",
-           "Every `code` that a problem document can have; [Problems](../api.md#problems) shows such a document. A code is stable, means the same in all "
+           "Every `code` that a problem document can have; [Problems](../api.md#problems) shows such a document. A code is stable, "
+           "means the same in all "
            "roles, and always has the same HTTP status.", "", "## General codes", "",
            "Requests of these kinds can be refused with them, whatever their path.", ""]
     out += table(("code", "status", "meaning", "of"), [(*row(c), "; ".join(WHEN[w] for w in c.of)) for c in general])

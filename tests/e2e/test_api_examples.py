@@ -124,7 +124,8 @@ class Guide(E2ECase):
         self.assertGreater(len(blocks), 5)
         for commands, shown in blocks:
             with self.subTest(commands):
-                done = subprocess.run(["bash", "-euc", commands.replace("curl -N", "timeout 3 curl -N")], cwd=base, capture_output=True, text=True,
+                done = subprocess.run(["bash", "-euc", commands.replace("curl -N", "timeout 3 curl -N")], cwd=base, capture_output=True,
+                                      text=True,
                                       timeout=60)
                 if "curl -N" in commands:
                     self.assertEqual(done.returncode, 124, done.stderr)

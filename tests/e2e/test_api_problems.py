@@ -59,7 +59,8 @@ class Refused(E2ECase):
                 self.assertEqual(exchange(role, path, b"hello\r\n\r\n").code, "bad-request")
                 large = b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\nX-Large: " + b"x" * 20_000 + b"\r\n\r\n"
                 self.assertEqual(exchange(role, path, large).code, "headers-too-large")
-                self.assertEqual(exchange(role, path, b"BREW /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n", "BREW", "/v1/status").code, "wrong-method")
+                brew = b"BREW /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n"
+                self.assertEqual(exchange(role, path, brew, "BREW", "/v1/status").code, "wrong-method")
 
     def test_a_user_with_too_many_connections(self):
         path, held = socket_of(self.place, "gateway"), []
@@ -105,7 +106,8 @@ class Rights(E2ECase):
         self.addCleanup(shutil.rmtree, self.open, ignore_errors=True)
         self.port = free_port(socket.SOCK_STREAM)
         for role in document.ROLES:
-            getattr(self.place, role)["api"] = {"socket": str(self.open / f"{role}.sock"), "groups": {level: [g] for level, g in GROUPS.items()}}
+            getattr(self.place, role)["api"] = {"socket": str(self.open / f"{role}.sock"),
+                                                "groups": {level: [g] for level, g in GROUPS.items()}}
         self.place.gateway["api"]["probes"] = f"127.0.0.1:{self.port}"
         self.place.write()
         self.place.start()

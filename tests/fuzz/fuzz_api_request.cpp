@@ -4,6 +4,7 @@
 // The input is text: verb, target, Host, Origin, Sec-Fetch-Site, Content-Type, Cpns-Request-Id, Last-Event-ID and the
 // level of the client (a digit), one line each, then the body.
 
+#include <algorithm>
 #include <array>
 #include <boost/json.hpp>
 #include <cstdlib>
@@ -45,7 +46,8 @@ outcome change(const request& r) {
   CPNS_TRY(const auto password, body.secret("password", 8, 64));
   CPNS_TRY(const auto on, body.boolean("on", false));
   CPNS_TRY(const auto count, body.number("count", 1, 1000, 7));
-  require(!name.empty() && name.size() <= 64 && password.size() >= 8 && password.size() <= 64 && count >= 1 && count <= 1000);
+  require(!name.empty() && name.size() <= 64 && password.size() >= 8 && password.size() <= 64 && count >= 1 &&
+          count <= 1000);
   const auto shown = body_without(r, {"password"});
   require(shown.is_object() && shown.at("password") == "(secret)");
   return json_response(boost::json::object{{"name", name}, {"on", on}, {"note", note.has_value()}});
@@ -54,8 +56,17 @@ outcome change(const request& r) {
 route_table table() {
   route_table t;
   t.add({.verb = verb::get, .path = "/v1/things", .handle = list});
-  t.add({.verb = verb::put, .path = "/v1/things/{thing}", .needs = level::operator_, .handle = change, .action = "put", .object = "thing"});
-  t.add({.verb = verb::post, .path = "/v1/things/{thing}/{part}", .needs = level::admin, .handle = change, .action = "post"});
+  t.add({.verb = verb::put,
+         .path = "/v1/things/{thing}",
+         .needs = level::operator_,
+         .handle = change,
+         .action = "put",
+         .object = "thing"});
+  t.add({.verb = verb::post,
+         .path = "/v1/things/{thing}/{part}",
+         .needs = level::admin,
+         .handle = change,
+         .action = "post"});
   t.add({.verb = verb::get, .path = "/health/live", .handle = list, .probe = true});
   return t;
 }
@@ -77,14 +88,17 @@ std::string_view take_line(std::string_view& from) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static detail::shared_state shared{http_parts{.component = "server", .routes = table(), .limits = {.workers = 1}}};
+  static detail::shared_state shared{
+      http_parts{.component = "server", .routes = table(), .limits = {.workers = 1}}};
   std::string_view rest{reinterpret_cast<const char*>(data), size};
   std::array<std::string_view, 9> lines;
   for (auto& line : lines) line = take_line(rest);
-  const detail::header_view header{lines[0], lines[1], lines[2], lines[3], lines[4], lines[5], lines[6], lines[7]};
+  const detail::header_view header{lines[0], lines[1], lines[2], lines[3],
+                                   lines[4], lines[5], lines[6], lines[7]};
   detail::origin from;
   from.at = lines[8].ends_with('p') ? detail::door::probes : detail::door::unix_socket;
-  from.who.level = static_cast<level>(lines[8].empty() ? 0 : static_cast<unsigned char>(lines[8].front()) % 4);
+  from.who.level =
+      static_cast<level>(lines[8].empty() ? 0 : static_cast<unsigned char>(lines[8].front()) % 4);
 
   const auto id = detail::id_of(header);
   require(!id.empty() && id.size() <= 64);

@@ -18,7 +18,8 @@ EVENTS = 'id: run-0\nevent: snapshot\ndata: {}\n\n: \n\n'
 
 
 def problem(code, status, **more):
-    return {"type": f"urn:cpns:problem:{code}", "title": "A title", "status": status, "detail": "A sentence", "code": code, "request": "r-1", **more}
+    return {"type": f"urn:cpns:problem:{code}", "title": "A title", "status": status, "detail": "A sentence", "code": code,
+            "request": "r-1", **more}
 
 
 class Checker(unittest.TestCase):
@@ -85,7 +86,8 @@ class Checker(unittest.TestCase):
         self.check(body=good, **stream)
         found = openapi.check_events("server", "/v1/events", good)
         self.assertEqual(found, [("run-0", "snapshot", STATUS)])
-        line = {"time": "2026-01-02T03:04:05.678Z", "level": "info", "component": "server", "event": "ready", "text": "A sentence", "entity": "x"}
+        line = {"time": "2026-01-02T03:04:05.678Z", "level": "info", "component": "server", "event": "ready",
+                "text": "A sentence", "entity": "x"}
         logged = f"id: run-1\nevent: ready\ndata: {json.dumps(line)}\n\n"
         self.check(body=good + logged, **stream)
         self.fault("has the data of 'ready'", body=logged.replace("event: ready", "event: steady"), **stream)

@@ -1,4 +1,6 @@
-"""A trial installation for tests of the HTTP API: each role with a socket at the place that docs/api names, and PNEs that wait for approval."""
+"""A trial installation for tests of the HTTP API: each role with a socket at the place that docs/api names.
+
+Its PNEs wait for approval."""
 
 import pathlib
 

@@ -56,7 +56,8 @@ def in_path(operation, values):
         name = p["name"]
         yield Probe(f"{name} that is not UTF-8", "no-such-path", path_with(operation, {**values, name: "%ff"}))
         if name in UNKNOWN and "state-unknown" in operation.node.get("x-problems", ()):
-            yield Probe(f"an unknown {name}", "state-unknown", path_with(operation, {**values, name: UNKNOWN[name]}), body=example_of(operation),
+            yield Probe(f"an unknown {name}", "state-unknown", path_with(operation, {**values, name: UNKNOWN[name]}),
+                        body=example_of(operation),
                         headers={"Content-Type": JSON})
 
 
@@ -71,7 +72,8 @@ def in_body(operation, target):
         return
 
     def with_json(name, code, content, field=""):
-        return Probe(name, code, target, content if isinstance(content, bytes) else json.dumps(content).encode(), {"Content-Type": JSON}, field=field)
+        return Probe(name, code, target, content if isinstance(content, bytes) else json.dumps(content).encode(),
+                     {"Content-Type": JSON}, field=field)
 
     yield with_json("a body that is not JSON", "bad-json", b"{")
     yield with_json("a body that is not an object", "bad-json", [])

@@ -30,7 +30,7 @@ class Undocumented(AssertionError):
 
 def check_answer(role: str, verb: str, target: str, status: int, headers, body) -> None:
     """`headers`: (name, value) pairs. `body`: bytes or text; of a stream, as much of it as was read, from its beginning.
-    Raises Undocumented, with the request and what is wrong with its answer."""
+    Raises Undocumented, with the request and the fault of its answer."""
     text = body.decode() if isinstance(body, bytes) else body
     try:
         _check(role, verb, target, status, [(n.lower(), v) for n, v in headers], text)

@@ -44,16 +44,28 @@ struct strict_server {
       : tls(crypto::tls_source::for_server("server", files).value()) {
     server::link_limits limits;
     limits.revoked = [source = tls](const ssl_st* ssl) { return source->revoked(ssl); };
-    sockets =
-        server::listener::start(
-            "127.0.0.1", 0, [source = tls] { return source->context(); }, limits,
-            [](server::peer_info, std::shared_ptr<server::link_port>) { return std::make_shared<quiet>(); })
-            .value();
+    sockets = server::listener::start(
+                  "127.0.0.1", 0, [source = tls] { return source->context(); }, limits,
+                  [this](server::peer_info, std::shared_ptr<server::link_port>) {
+                    const std::lock_guard lock{guard};
+                    ++sessions;
+                    changed.notify_all();
+                    return std::make_shared<quiet>();
+                  })
+                  .value();
+  }
+  /// A gateway's end of a connection is up before the server has read the last message of its handshake.
+  bool wait_sessions(int n) {
+    std::unique_lock lock{guard};
+    return changed.wait_for(lock, std::chrono::seconds{10}, [this, n] { return sessions >= n; });
   }
   struct quiet final : server::link_session {
     void frames(std::vector<bytes>) override {}
     void closed() override {}
   };
+  std::mutex guard;
+  std::condition_variable changed;
+  int sessions = 0;
   std::shared_ptr<crypto::tls_source> tls;
   std::unique_ptr<server::listener> sockets;
 };
@@ -67,13 +79,14 @@ TEST_F(revoked_link, of_a_gateway_is_closed_by_the_server_with_one_line_and_not_
   actors::uplink ends{to(server.sockets->port()), crypto::make_client_tls(home.client).value(), bad};
   ASSERT_TRUE(good.wait_up());
   ASSERT_TRUE(bad.wait_up());
+  ASSERT_TRUE(server.wait_sessions(2));
   revoke({home.client});
   server.tls->read_again();
   server.sockets->end_revoked();
   ASSERT_TRUE(bad.wait_down(2)) << "its connection ended, and the next attempt failed";
   const auto why = bad.downs();
   EXPECT_EQ(why.back(), "the peer refused our certificate: it was revoked");
-  EXPECT_TRUE(log.says("\"gateway-revoked\""));
+  EXPECT_TRUE(log.says("\"gateway-revoked\"")) << log.text();
   const auto text = log.text();
   const auto line = text.find("\"gateway-revoked\"");
   EXPECT_EQ(line, text.rfind("\"gateway-revoked\"")) << "one line";

@@ -13,10 +13,17 @@ class own_routes : public testing::Test {
  protected:
   own_routes() {
     table.add(common_routes({.role = "server",
-                             .status = [] { return boost::json::object{{"connections", 3}}; },
+                             .status =
+                                 [] {
+                                   return boost::json::object{{"connections", 3}};
+                                 },
                              .not_ready = [this] { return reasons; },
                              .events = &hub}));
-    table.add({.verb = verb::put, .path = "/v1/things/{thing}", .needs = level::operator_, .body_max = 7, .action = "put"});
+    table.add({.verb = verb::put,
+               .path = "/v1/things/{thing}",
+               .needs = level::operator_,
+               .body_max = 7,
+               .action = "put"});
     table.add(list_of_routes(table));
   }
   [[nodiscard]] outcome ask(verb v, std::string_view path, text_map query = {}) const {
@@ -36,7 +43,8 @@ TEST_F(own_routes, lists_every_route_with_its_level) {
   ASSERT_TRUE(got);
   const auto listed = boost::json::parse(got->body).at("routes").as_array();
   ASSERT_EQ(listed.size(), table.all().size());
-  EXPECT_EQ(boost::json::serialize(listed[0]), R"({"verb":"GET","path":"/health/live","level":"viewer","probe":true})");
+  EXPECT_EQ(boost::json::serialize(listed[0]),
+            R"({"verb":"GET","path":"/health/live","level":"viewer","probe":true})");
   EXPECT_EQ(boost::json::serialize(listed[listed.size() - 2]),
             R"({"verb":"PUT","path":"/v1/things/{thing}","level":"operator","probe":false,"body_max":7})");
   EXPECT_EQ(listed.back().at("path"), "/v1/routes");

@@ -31,7 +31,8 @@ route_table hostile_table() {
            CPNS_TRY(const auto body, json_body::read(r, {"name", "count"}));
            CPNS_TRY(const auto name, body.text("name", 100));
            CPNS_TRY(const auto count, body.number("count", 1, 1000, 1));
-           return json_response(boost::json::object{{"thing", r.at("thing")}, {"name", name}, {"count", count}});
+           return json_response(
+               boost::json::object{{"thing", r.at("thing")}, {"name", name}, {"count", count}});
          },
          .action = "thing-put"});
   t.add({.verb = verb::post,
@@ -51,12 +52,16 @@ route_table hostile_table() {
 const std::vector<std::string>& good_requests() {
   static const std::vector<std::string> all{
       "GET /v1/things?limit=7&after=a%20b HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost\r\n\r\n",
-      "PUT /v1/things/a%2Fb HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nContent-Type: application/json\r\n"
+      "PUT /v1/things/a%2Fb HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nContent-Type: "
+      "application/json\r\n"
       "Content-Length: 23\r\n\r\n{\"name\":\"x\",\"count\":12}",
-      "PUT /v1/things/a HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nContent-Type: application/json\r\n"
+      "PUT /v1/things/a HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nContent-Type: "
+      "application/json\r\n"
       "Transfer-Encoding: chunked\r\n\r\n5\r\n{\"nam\r\n7\r\ne\":\"x\"}\r\n0\r\n\r\n",
-      "POST /v1/upload HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\nhello",
-      "POST /v1/upload HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nTransfer-Encoding: chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n"};
+      "POST /v1/upload HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nExpect: "
+      "100-continue\r\nContent-Length: 5\r\n\r\nhello",
+      "POST /v1/upload HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\nTransfer-Encoding: "
+      "chunked\r\n\r\n3;x=y\r\nabc\r\n0\r\nT: 1\r\n\r\n"};
   return all;
 }
 
@@ -78,10 +83,29 @@ class damage {
     return all[below(all.size())];
   }
   void change(std::string& text) {
-    static const std::vector<std::string> words{
-        "\r\n", "\n", "\r\n\r\n", std::string(1, '\0'), "%00", "%", "\xff", " ", ":", "18446744073709551616", "-1", "HTTP/1.0", "HTTP/2.0",
-        "Content-Length: 3\r\n", "Transfer-Encoding: chunked\r\n", "Transfer-Encoding: gzip\r\n", "Expect: 100-continue\r\n",
-        "Connection: close\r\n", "Upgrade: h2c\r\n", "Host: evil.example\r\n", "?a=1&a=2", "[[[[[[[[[[", std::string(20'000, 'x')};
+    static const std::vector<std::string> words{"\r\n",
+                                                "\n",
+                                                "\r\n\r\n",
+                                                std::string(1, '\0'),
+                                                "%00",
+                                                "%",
+                                                "\xff",
+                                                " ",
+                                                ":",
+                                                "18446744073709551616",
+                                                "-1",
+                                                "HTTP/1.0",
+                                                "HTTP/2.0",
+                                                "Content-Length: 3\r\n",
+                                                "Transfer-Encoding: chunked\r\n",
+                                                "Transfer-Encoding: gzip\r\n",
+                                                "Expect: 100-continue\r\n",
+                                                "Connection: close\r\n",
+                                                "Upgrade: h2c\r\n",
+                                                "Host: evil.example\r\n",
+                                                "?a=1&a=2",
+                                                "[[[[[[[[[[",
+                                                std::string(20'000, 'x')};
     const auto at = below(text.size() + 1);
     const auto length = std::min(below(12), text.size() - at);
     switch (below(5)) {
@@ -109,7 +133,8 @@ std::string fault_of_answers(std::string_view got) {
     const auto& m = parser.get();
     if (m.result_int() < 400) continue;
     const auto document = boost::json::parse(m.body(), ec);
-    if (ec || !document.is_object() || document.at("status") != m.result_int() || document.at("code").as_string().empty())
+    if (ec || !document.is_object() || document.at("status") != m.result_int() ||
+        document.at("code").as_string().empty())
       return "not a complete problem: " + m.body();
   }
   return {};
@@ -137,7 +162,8 @@ TEST_F(http_harness, answers_damaged_requests_with_complete_messages_and_goes_on
 }
 
 TEST(hostile, finds_an_answer_with_a_fault) {
-  const std::string good = "HTTP/1.1 400 Bad Request\r\nContent-Length: 27\r\n\r\n{\"status\":400,\"code\":\"a-b\"}\n";
+  const std::string good =
+      "HTTP/1.1 400 Bad Request\r\nContent-Length: 28\r\n\r\n{\"status\":400,\"code\":\"a-b\"}\n";
   ASSERT_EQ(fault_of_answers(good + good), "");
   EXPECT_NE(fault_of_answers(good.substr(0, good.size() - 1)), "");
   EXPECT_NE(fault_of_answers("HTTP/1.1 400 Bad Request\r\nContent-Length: 2\r\n\r\n{}"), "");

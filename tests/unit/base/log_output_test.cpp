@@ -91,7 +91,8 @@ TEST_F(log_file, is_opened_again_once) {
   ASSERT_GE(::inotify_add_watch(opens.get(), s.file.c_str(), IN_OPEN), 0);
   log_until([this, first = logged] { return logged == first + 70; });  // longer than a second
   std::array<char, 4096> events{};
-  EXPECT_LT(::read(opens.get(), events.data(), events.size()), 0) << "the path was opened although it is the same";
+  EXPECT_LT(::read(opens.get(), events.data(), events.size()), 0)
+      << "the path was opened although it is the same";
 }
 
 TEST_F(log_file, is_made_again_after_it_was_removed_with_its_folder) {
