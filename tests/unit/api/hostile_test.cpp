@@ -133,8 +133,11 @@ std::string fault_of_answers(std::string_view got) {
     const auto& m = parser.get();
     if (m.result_int() < 400) continue;
     const auto document = boost::json::parse(m.body(), ec);
-    if (ec || !document.is_object() || document.at("status") != m.result_int() ||
-        document.at("code").as_string().empty())
+    const auto* o = ec ? nullptr : document.if_object();
+    const auto* status = o == nullptr ? nullptr : o->if_contains("status");
+    const auto* code = o == nullptr ? nullptr : o->if_contains("code");
+    if (status == nullptr || *status != m.result_int() || code == nullptr || !code->is_string() ||
+        code->get_string().empty())
       return "not a complete problem: " + m.body();
   }
   return {};
