@@ -10,7 +10,7 @@ struct event_hub::listeners {
   std::uint64_t next = 1;
 };
 
-void event_hub::publish(std::string_view name, std::string data) {
+void event_hub::publish(std::string_view name, std::string_view data) {
   std::shared_ptr<listeners> wake;
   {
     std::lock_guard lock{guard_};

@@ -25,7 +25,7 @@ class event_hub {
   explicit event_hub(std::string run) : run_(std::move(run)) {}
 
   /// Adds an event and wakes the readers. `data`: one line of JSON. Its id is RUN-NUMBER; numbers count from 1.
-  void publish(std::string_view name, std::string data);
+  void publish(std::string_view name, std::string_view data);
 
   /// What a reader gets next.
   struct batch {

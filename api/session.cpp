@@ -226,7 +226,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
       parts_.reset();
     }
     asked_.body.clear();
-    if (out && out->events != nullptr) return stream_events(std::move(*out));
+    if (out && out->events != nullptr) return stream_events(*out);
     auto m = std::make_shared<http::response<http::string_body>>();
     m->version(11);
     if (out) {
@@ -273,7 +273,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
 
   // Server-sent events.
-  void stream_events(response first) {
+  void stream_events(const response& first) {
     if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
       --shared_.event_readers;
       return give_up(problem{503, "too-many-readers",

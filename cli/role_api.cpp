@@ -34,9 +34,8 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   if (!started) return fail(started.error());
   made->server_ = std::move(*started);
   // A line may be logged while the observer is replaced, so the hub is shared.
-  log::observe([hub = made->events_](std::string_view event, std::string_view json) {
-    hub->publish(event, std::string{json});
-  });
+  log::observe(
+      [hub = made->events_](std::string_view event, std::string_view json) { hub->publish(event, json); });
   return made;
 }
 

@@ -115,7 +115,7 @@ void password_change::challenged(const link_state& s, const user_challenge_answe
   challenge_.reset();
   const auto password = std::exchange(password_, {});
   auto made = derive_credentials(user_, challenge, password, written_);
-  if (!made) return undecided(s, std::move(made).error());
+  if (!made) return undecided(s, made.error());
   if (s.in_use && !s.refused && s.in_use->salt == made->salt && s.in_use->iterations == made->iterations &&
       s.in_use->client_key == made->client_key) {
     const auto done = end();
@@ -168,7 +168,7 @@ void password_change::wrong(const link_state& s, const std::string& reason) {
   done(fail(errc::peer_bad_tag, "the server rejects this password; the former one stays in use"));
 }
 
-void password_change::undecided(const link_state& s, error why, seconds retry_after) {
+void password_change::undecided(const link_state& s, const error& why, seconds retry_after) {
   const auto done = end();
   if (done)
     return done(fail(why.code, why.detail + ", so the password is not verified; the former one stays in use" +

@@ -79,7 +79,7 @@ class password_change {
   void judged(const link_state& s, const protocol::refusal& answer);
   void right(user_credentials made);
   void wrong(const link_state& s, const std::string& reason);
-  void undecided(const link_state& s, error why, seconds retry_after = seconds{0});
+  void undecided(const link_state& s, const error& why, seconds retry_after = seconds{0});
   /// Forgets the attempt; the caller of set(), or null if it came from the file.
   done_fn end();
 
