@@ -81,7 +81,7 @@ class processes final : public deployment {
     return out;
   }
   status command_pne(const std::string& what, const std::string& entity) override {
-    CPNS_TRY(auto role, api::client::connect(folder_ + "/state/pne.sock"));
+    CPNS_TRY(auto role, api::client::connect(folder_ + "/pne.sock"));
     if (const auto done = command_devices(role, what, entity); !done)
       return fail(errc::state_conflict, done.error().detail);
     return {};

@@ -15,7 +15,7 @@ import sys
 from document import BODY_MAX, ROLES, document, problem_codes
 
 NOTE = "<!-- Made from docs/openapi/{} by `make docs`. Change that file, not this one. -->\n"
-SOCKET = "trial/state/{}.sock"
+SOCKETS = {"server": "trial/state/server.sock", "gateway": "trial/state/gateway.sock", "pne": "trial/pne.sock"}
 
 
 def anchor(heading: str) -> str:
@@ -42,7 +42,7 @@ def with_values(operation) -> str:
 
 def curl_of(operation) -> str:
     """A command that works in the folder in which `cpns init trial` was run."""
-    words = ["curl", *(["-N"] if operation.streams else []), "--unix-socket", SOCKET.format(operation.role)]
+    words = ["curl", *(["-N"] if operation.streams else []), "--unix-socket", SOCKETS[operation.role]]
     if operation.changes:
         words += ["-X", operation.verb]
     for p in operation.parameters_in("header"):

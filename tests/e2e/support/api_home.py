@@ -17,7 +17,7 @@ UNKNOWN = {"entity": "urn:dev:mac:fe00000000000000", "name": "no-such-radio"}
 def add_sockets(home: Home):
     """The roles listen where `cpns init` puts their sockets. Returns a folder in which `trial` is the folder of the home."""
     for role in document.ROLES:
-        getattr(home, role)["api"] = {"socket": f"state/{role}.sock"}
+        getattr(home, role)["api"] = {"socket": "pne.sock" if role == "pne" else f"state/{role}.sock"}
     base = home.folder / "base"
     base.mkdir()
     (base / "trial").symlink_to("..")
