@@ -252,8 +252,7 @@ std::string gateway_yaml(const trial_options& o) {
 std::string pne_yaml(const trial_options& o) {
   const auto params = o.pne_params.empty() && o.plugin == "tcp" ? default_pne_params() : o.pne_params;
   return head("pne", "A bench of PNEs in one process") + "devices_file: devices.csv\nkeys_dir: state/pne\n" +
-         transports(o, params) +
-         "\nprotector:\n  kind: file\n  file: pne.kek\n" + tail(o, "pne");
+         transports(o, params) + "\nprotector:\n  kind: file\n  file: pne.kek\n" + tail(o, "pne");
 }
 
 result<trial_report> make_trial_folder(const trial_options& o) {

@@ -75,7 +75,7 @@ void judge(const problem& p, std::string_view id) {
   require(p.status >= 400 && p.status < 600 && !p.code.empty() && !p.detail.empty());
   require((p.status == 405) == !p.allow.empty());
   const auto document = boost::json::parse(document_of(p, id)).as_object();
-  require(document.at("code") == p.code && document.at("status") == p.status);
+  require(document.at("code").as_string() == p.code && document.at("status") == p.status);
 }
 
 std::string_view take_line(std::string_view& from) {
