@@ -19,7 +19,7 @@ namespace cpns::api {
 #define CPNS_API_LEVELS(X)                                                                                   \
   X(nobody,   "may do nothing")                                                                              \
   X(viewer,   "may read")                                                                                    \
-  X(operator_,"may also work with devices: approve, update, sleep, wake, open the permit window")            \
+  X(operator_,"may also work with devices (approve, update, sleep, wake), and change log levels")          \
   X(admin,    "may do everything")
 // clang-format on
 CPNS_NAMED_ENUM(level, CPNS_API_LEVELS)

@@ -164,7 +164,7 @@ void describe(V& v, api_levels& c) {
   const rules list{.max = 100, .text = form::name, .reload = true};
   v("viewer", c.viewer, "May read everything but secrets, which nobody reads.", list);
   v("operator", c.operator_,
-    "May also work with devices: approve, update, put to sleep, open the permit window.", list);
+    "May also work with devices (approve, update, put to sleep, wake), and change log levels.", list);
   v("admin", c.admin, "May do everything.", list);
 }
 
@@ -180,8 +180,8 @@ void describe(V& v, api_config& c) {
     "Groups of this machine whose processes may use the socket. Root and the user of the role are admins.",
     rules{});
   v("probes", c.probes,
-    "Loopback address of a plain port that answers `/health/live`, `/health/ready` and `/metrics` alone, to "
-    "anybody on this machine.",
+    "Loopback address of a plain port that answers `/health/live` and `/health/ready` alone, to anybody on "
+    "this machine.",
     rules{.none = "none"});
 }
 
@@ -266,7 +266,7 @@ void describe(V& v, server_config& c) {
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("drain", c.drain, "How long a server that is stopping still answers requests.",
     rules{.max = 10 * bound::minute, .reload = true});
-  v("api", c.api, "The HTTP API, which `cpns user`, `cpns device` and `cpns entity` use, too.", rules{});
+  v("api", c.api, "The HTTP API: status, health, events, log levels (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
@@ -399,7 +399,7 @@ void describe(V& v, gateway_config& c) {
   v("healing_reserve", c.healing_reserve,
     "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
     rules{.max = 254, .reload = true});
-  v("api", c.api, "The HTTP API, which `cpns pnes` uses, too.", rules{});
+  v("api", c.api, "The HTTP API, which `cpns pnes` uses, too (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
@@ -454,7 +454,7 @@ void describe(V& v, pne_config& c) {
   v("suites", c.suites, "Delivery suites on offer, in order of preference.", rules{.min = 1, .max = 2});
   v("wake", c.wake, "Sleep and wake-up.", rules{});
   v("protector", c.protector, "Protects the key that encrypts the key files.", rules{.required = true});
-  v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too.", rules{});
+  v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
