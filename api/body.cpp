@@ -14,14 +14,13 @@ namespace json = boost::json;
 
 constexpr std::size_t depth_max = 8;
 
-/// Memory of a JSON document that may hold a password.
+/// Memory of a JSON document that may hold a password. Boost.JSON asks for at most the default alignment, and does not
+/// always give back the alignment that it asked for.
 class wiping_memory final : public json::memory_resource {
-  void* do_allocate(std::size_t size, std::size_t align) override {
-    return ::operator new (size, std::align_val_t{align});
-  }
-  void do_deallocate(void* p, std::size_t size, std::size_t align) override {
+  void* do_allocate(std::size_t size, std::size_t) override { return ::operator new(size); }
+  void do_deallocate(void* p, std::size_t size, std::size_t) override {
     wipe(p, size);
-    ::operator delete (p, std::align_val_t{align});
+    ::operator delete(p);
   }
   [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
     return this == &other;
