@@ -12,7 +12,7 @@
 namespace cpns::audit {
 namespace {
 
-/// Bytes between two genuine lines that are no genuine lines.
+/// Bytes between two genuine lines that are not genuine themselves.
 struct gap_bytes {
   std::uint64_t first_line = 0;  ///< of the file
   std::uint64_t lines = 0;       ///< whole or not
@@ -160,7 +160,7 @@ class verification {
                               " changed, or not written by this role");
   }
 
-  /// Bytes at the end of a file that are no line: if a crash left them, no line is missing.
+  /// Bytes at the end of a file that do not form a line: if a crash left them, no line is missing.
   void end_of_file(bool last_file) {
     const auto gap = gap_.take();
     if (gap.size == 0) return;
