@@ -70,10 +70,12 @@ std::string document(std::string_view status, const problem& p) {
 }  // namespace
 
 struct http_server::impl {
-  explicit impl(http_parts p) : shared(std::move(p)) {}
+  explicit impl(http_parts p) : shared(std::move(p), workers), workers(shared.parts.limits.workers) {}
 
   detail::shared_state shared;
   asio::io_context io{1};
+  // Destroyed before `io`: a request that came while the server ended may still wait here, and its connection needs `io`.
+  asio::thread_pool workers;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   std::optional<unix_socket> path;  ///< removed after the acceptor is closed
   local::acceptor local_door{io};
@@ -227,7 +229,7 @@ http_server::~http_server() {
     for (const auto& w : m.sessions)
       if (const auto s = w.lock()) s->abandon();
   });
-  m.shared.workers.join();
+  m.workers.join();
   m.work.reset();
   m.thread.join();
 }

@@ -17,10 +17,10 @@ namespace cpns::api::detail {
 
 /// Shared by the connections of a server; outlives them.
 struct shared_state {
-  explicit shared_state(http_parts p) : parts(std::move(p)), workers(parts.limits.workers) {}
+  shared_state(http_parts p, boost::asio::thread_pool& w) : parts(std::move(p)), workers(w) {}
 
   const http_parts parts;
-  boost::asio::thread_pool workers;
+  boost::asio::thread_pool& workers;
   std::mutex guard;
   std::shared_ptr<const access_rules> access;
   seldom full;

@@ -49,6 +49,7 @@ connection::connection(std::shared_ptr<asio::io_context> io, socket s, asio::ssl
 
 void connection::start() {
   asio::post(strand_, [self = shared_from_this()] {
+    if (self->over_) return;  // the listener stopped before this ran
     error_code ignored;
     self->stream_.next_layer().set_option(asio::ip::tcp::no_delay{true}, ignored);
     probe_when_quiet(self->stream_.next_layer().native_handle(), self->limits_.probe);
@@ -191,16 +192,15 @@ bool connection::take_frames(std::vector<bytes>& out) {
   return true;
 }
 
+// send() and close() post under the guard under which end() ends the connection. A handler posted later could come
+// after the listener's threads, and would keep the connection and the io_context alive for ever.
 void connection::send(secret_bytes answer) {
+  std::lock_guard lock{outbox_guard_};
   if (over_) return;
-  bool post = false;
-  {
-    std::lock_guard lock{outbox_guard_};
-    outbox_bytes_ += header_size + answer.size();
-    outbox_.push_back(std::move(answer));
-    post = !std::exchange(flush_posted_, true);
-  }
-  if (post) asio::post(strand_, [self = shared_from_this()] { self->flush(); });
+  outbox_bytes_ += header_size + answer.size();
+  outbox_.push_back(std::move(answer));
+  if (!std::exchange(flush_posted_, true))
+    asio::post(strand_, [self = shared_from_this()] { self->flush(); });
 }
 
 void connection::flush() {
@@ -257,6 +257,7 @@ void connection::on_written(const error_code& ec) {
 }
 
 void connection::close(std::string why) {
+  std::lock_guard lock{outbox_guard_};
   if (over_) return;
   asio::post(strand_,
              [self = shared_from_this(), why = std::move(why)] { self->finish("gateway-closed", why); });
@@ -300,7 +301,10 @@ void connection::log_line(log::level l, std::string_view event, std::string_view
 }
 
 bool connection::end(std::string_view event, std::string_view why) {
-  if (over_.exchange(true)) return false;
+  {
+    std::lock_guard lock{outbox_guard_};
+    if (over_.exchange(true)) return false;
+  }
   if (!event.empty()) {
     const bool fault = event == "gateway-refused" || event == "gateway-revoked" || event == "bad-frame" ||
                        event == "slow-gateway";

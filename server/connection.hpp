@@ -86,7 +86,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::deque<std::size_t> unanswered_;  ///< sizes of frames; an answer counts for the oldest one
   std::size_t unanswered_bytes_ = 0;
   bool reading_ = false, writing_ = false, draining_ = false;
-  std::atomic<bool> over_ = false;  ///< written on the strand
+  std::atomic<bool> over_ = false;  ///< written on the strand, with outbox_guard_
   bool handshaken_ = false, heard_ = false;
   bool old_ = false;  ///< it reached its lifetime; frames in flight are still answered
   clock::time_point born_, last_traffic_;
