@@ -34,6 +34,8 @@ struct route {
   std::string object{};
   std::vector<std::string> secret_members{};
   describer describe{};
+  /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.
+  bool records_itself = false;
   /// Answered to anybody on the plain listener for probes, too.
   bool probe = false;
 };

@@ -9,6 +9,7 @@
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
+#include "server/import_routes.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -23,7 +24,15 @@ struct served : Running {
   explicit served(Running r) : Running(std::move(r)) {}
   std::unique_ptr<role_api> api;
 };
-using served_server = served<running_server>;
+/// Imports write their lines through the API, so they stop before it is destroyed.
+struct served_server : served<running_server> {
+  using served::served;
+  ~served_server() {
+    if (role) role->imports().stop();
+  }
+  served_server(const served_server&) = delete;
+  served_server& operator=(const served_server&) = delete;
+};
 using served_gateway = served<running_gateway>;
 
 result<role_handle<config::server_config>> server_handle(const config::server_config& c) {
@@ -35,7 +44,8 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                                          {.role = "server",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         {}, *running->audit));
+                                         server::import_routes(role->imports()), *running->audit));
+  role->imports().record_in(&running->api->changes());
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",

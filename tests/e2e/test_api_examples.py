@@ -10,6 +10,7 @@ import unittest
 from support import openapi
 from support.api_home import add_sockets, connect, document, wait_for_state
 from support.case import E2ECase
+from support.home import poll
 
 DOCS = document.FOLDER.parent
 ENTITY = "urn:dev:mac:0024befffe804ff1"  # the example of the documents
@@ -95,7 +96,11 @@ class Examples(E2ECase):
         self.assertEqual(sorted(listed, key=order), sorted(documented, key=order))
 
     def test_every_operation_of_the_server(self):
-        self.walk("server", {})
+        def imported():
+            poll(lambda: connect(self.place, "server").ask("GET", "/v1/imports/lot7").json["state"] == "done", what="the end of the import")
+            return self.first
+
+        self.walk("server", {"readImport": imported})
 
     def test_every_operation_of_the_gateway(self):
         wait_for_state(self.place, "awaiting_approval", [self.first, self.second])
