@@ -78,6 +78,7 @@ examination examine(const std::string& config_file, const tools& with, milliseco
 
 lines check_files(const subject& s);  // files.cpp: the files that the configuration names, and their modes
 lines check_certificates(const subject& s);  // files.cpp
+lines check_api_certificates(const subject& s);  // files.cpp: those of api.tls
 lines check_user(const subject& s);          // files.cpp: whether it runs with the rights of the role
 lines check_disk(const subject& s);          // machine.cpp: space
 lines check_clock(const subject& s);         // machine.cpp
