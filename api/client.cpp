@@ -229,7 +229,8 @@ result<client> client::connect(const std::string& path) {
 result<client> client::connect(const config::address& to, const crypto::tls_files& files) {
   CPNS_TRY(auto context, crypto::make_api_client_tls(files));
   auto met = reach(to.host, to.port, std::chrono::steady_clock::now() + connect_time);
-  if (!met) return fail(met.error().code, "no role listens at " + to.text() + " (" + met.error().detail + ")");
+  if (!met)
+    return fail(met.error().code, "no role listens at " + to.text() + " (" + met.error().detail + ")");
   auto made = std::make_unique<impl>(to.text(), to.text(), std::move(met->socket));
   if (const auto done = made->stream.secure(std::move(context), to.host); !done)
     return fail(done.error().code, to.text() + ": " + done.error().detail);

@@ -65,7 +65,8 @@ std::string document(std::string_view status, const problem& p) {
 
 std::string detail::address_text(const tcp::endpoint& at) {
   auto ip = at.address();
-  if (ip.is_v6() && ip.to_v6().is_v4_mapped()) ip = asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6());
+  if (ip.is_v6() && ip.to_v6().is_v4_mapped())
+    ip = asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6());
   const auto host = ip.to_string();
   return (ip.is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(at.port());
 }
@@ -140,14 +141,14 @@ status http_server::impl::open(const config::api_config& c) {
 }
 
 status http_server::impl::open_tls(const config::api_config& c) {
-  CPNS_TRY(tls, detail::tls_door::open(
-                    io, shared, c,
-                    {.admit = [this](const std::string& uri) { return place_for(uri); },
-                     .begin =
-                         [this](detail::tls_stream s, detail::origin from) {
-                           remember(detail::make_session(shared, std::move(s), std::move(from)));
-                         },
-                     .judge = [this] { judge_all(); }}));
+  CPNS_TRY(tls, detail::tls_door::open(io, shared, c,
+                                       {.admit = [this](const std::string& uri) { return place_for(uri); },
+                                        .begin =
+                                            [this](detail::tls_stream s, detail::origin from) {
+                                              remember(detail::make_session(shared, std::move(s),
+                                                                            std::move(from)));
+                                            },
+                                        .judge = [this] { judge_all(); }}));
   return {};
 }
 
@@ -225,8 +226,9 @@ void http_server::impl::begin_probe(tcp::socket s) {
   peer from;
   from.local = false;
   from.address = detail::address_text(remote);
-  remember(detail::make_session(
-      shared, std::move(s), {detail::door::probes, std::move(from), {probe_host}, "probes", std::move(held)}));
+  remember(
+      detail::make_session(shared, std::move(s),
+                           {detail::door::probes, std::move(from), {probe_host}, "probes", std::move(held)}));
 }
 
 http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
@@ -236,7 +238,8 @@ result<std::unique_ptr<http_server>> http_server::start(const config::api_config
   CPNS_CHECK(i->open(c));
   auto* m = i.get();
   if (m->local_door.is_open())
-    detail::accept_all(m->io, m->shared, m->local_door, [m](local::socket s) { m->begin_local(std::move(s)); });
+    detail::accept_all(m->io, m->shared, m->local_door,
+                       [m](local::socket s) { m->begin_local(std::move(s)); });
   if (m->probe_door.is_open())
     detail::accept_all(m->io, m->shared, m->probe_door, [m](tcp::socket s) { m->begin_probe(std::move(s)); });
   m->thread = std::thread{[m] { m->io.run(); }};
@@ -281,8 +284,14 @@ std::uint16_t http_server::tls_port() const { return impl_->tls ? impl_->tls->po
 
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
-  return {s.requests,      s.problems, s.forbidden,    s.turned_away,
-          s.cut_off,       s.connections, s.event_readers, s.handshakes_refused,
+  return {s.requests,
+          s.problems,
+          s.forbidden,
+          s.turned_away,
+          s.cut_off,
+          s.connections,
+          s.event_readers,
+          s.handshakes_refused,
           impl_->tls ? impl_->tls->handshakes() : 0};
 }
 

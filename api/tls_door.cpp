@@ -130,9 +130,9 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     error_code unknown;
     if (ec || socket().available(unknown) == 0 || unknown) return end();
     heard_ = true;
-    stream_.async_handshake(asio::ssl::stream_base::server, [self = shared_from_this()](const error_code& wrong) {
-      self->on_handshake(wrong);
-    });
+    stream_.async_handshake(
+        asio::ssl::stream_base::server,
+        [self = shared_from_this()](const error_code& wrong) { self->on_handshake(wrong); });
   }
 
   void on_handshake(const error_code& ec) {
@@ -168,7 +168,8 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     door_.forget(*this);
     auto key = who_.uri;
     auto hosts = door_.hosts_of(stream_);
-    door_.with.begin(std::move(stream_), {door::tls, std::move(who_), std::move(hosts), std::move(key), std::move(held)});
+    door_.with.begin(std::move(stream_),
+                     {door::tls, std::move(who_), std::move(hosts), std::move(key), std::move(held)});
   }
 
   void refuse(std::string why) {
@@ -181,10 +182,11 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     leaving_ = true;
     expect_within(turn_away_max);
     const auto& text = answer_when_full();
-    asio::async_write(stream_, asio::buffer(text), [self = shared_from_this()](const error_code& ec, std::size_t) {
-      if (ec || self->over_) return self->end();
-      self->stream_.async_shutdown([self](const error_code&) { self->end(); });
-    });
+    asio::async_write(stream_, asio::buffer(text),
+                      [self = shared_from_this()](const error_code& ec, std::size_t) {
+                        if (ec || self->over_) return self->end();
+                        self->stream_.async_shutdown([self](const error_code&) { self->end(); });
+                      });
   }
 
   tls_door::impl& door_;
@@ -231,12 +233,14 @@ bool tls_door::impl::wait_for_address(const std::string& why) {
 }
 
 void tls_door::impl::begin() {
-  if (bound_port != 0) return accept_all(io, shared, acceptor, [this](tcp_stream s) { accepted(std::move(s)); });
+  if (bound_port != 0)
+    return accept_all(io, shared, acceptor, [this](tcp_stream s) { accepted(std::move(s)); });
   pause.expires_after(bind_pause);
   pause.async_wait([this](const error_code& stop) {
     if (stop || closed) return;
     if (const auto opened = bind(); !opened) (void)wait_for_address(opened.error().detail);
-    if (bound_port != 0) log::info(component(), "api-listening", "the address exists now; clients can connect");
+    if (bound_port != 0)
+      log::info(component(), "api-listening", "the address exists now; clients can connect");
     begin();
   });
 }
@@ -312,9 +316,9 @@ tls_door::~tls_door() = default;
 result<std::unique_ptr<tls_door>> tls_door::open(asio::io_context& io, shared_state& shared,
                                                  const config::api_config& c, tls_door_hooks hooks) {
   auto i = std::make_unique<impl>(io, shared, c, std::move(hooks));
-  CPNS_TRY(i->source,
-           crypto::tls_source::for_api(shared.parts.component, {c.tls->ca.string(), c.tls->certificate.string(),
-                                                                c.tls->key.string(), c.tls->crl.string()}));
+  CPNS_TRY(i->source, crypto::tls_source::for_api(shared.parts.component,
+                                                  {c.tls->ca.string(), c.tls->certificate.string(),
+                                                   c.tls->key.string(), c.tls->crl.string()}));
   i->crl_changes = i->source->crl_changes();
   shared.tls = i->source;
   CPNS_CHECK(i->bind());

@@ -97,8 +97,8 @@ void add_pnes(CLI::App& app, int& code) {
     c->add_flag("--json", o->json, "Print the answer as JSON");
     if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
     c->footer(std::string{"Examples:\n  cpns pnes "} + name +
-              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml\n  cpns pnes " + name +
-              (entity ? " urn:dev:mac:0024befffe804ff1" : "") +
+              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml\n  cpns pnes " +
+              name + (entity ? " urn:dev:mac:0024befffe804ff1" : "") +
               " --url https://gw.example.org:7480 --cert anna.pem --key anna.key --ca ca.pem");
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
   };

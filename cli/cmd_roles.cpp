@@ -184,7 +184,8 @@ void add_pne(CLI::App& app, int& code) {
     }
     if (o->role.config.empty()) throw CLI::RequiredError("--config");
     if (o->role.remote() || !o->role.socket.empty())
-      throw CLI::ValidationError("--url, --socket", "are for the subcommands; leave them out to run the PNEs");
+      throw CLI::ValidationError("--url, --socket",
+                                 "are for the subcommands; leave them out to run the PNEs");
     code = run_role(
         "pne", o->role.config, [](const std::string& f) { return config::load_pne(f); }, pne_handle);
   });

@@ -49,16 +49,20 @@ void add_remote_options(CLI::App& command, role_options& o) {
   const std::string role{config::word_of(o.role)};
   command.add_option("--socket", o.socket, "The API socket of the " + role + ", instead of --config");
   command.add_option("--url", o.url,
-                     "The " + role + " on any machine, instead of --config: https://HOST:PORT, as its api.listen; "
-                     "needs --cert, --key and --ca");
+                     "The " + role +
+                         " on any machine, instead of --config: https://HOST:PORT, as its api.listen; "
+                         "needs --cert, --key and --ca");
   command.add_option("--cert", o.cert, "With --url: PEM file with your certificate, then its intermediates");
-  command.add_option("--key", o.key, "With --url: PEM file with the private key of that certificate, mode 0600");
-  command.add_option("--ca", o.ca, "With --url: PEM file with the CA that signed the certificate of the " + role);
+  command.add_option("--key", o.key,
+                     "With --url: PEM file with the private key of that certificate, mode 0600");
+  command.add_option("--ca", o.ca,
+                     "With --url: PEM file with the CA that signed the certificate of the " + role);
 }
 
 void add_role_options(CLI::App& command, role_options& o) {
   command.add_option("--config", o.config,
-                     "The YAML file of the " + std::string{config::word_of(o.role)} + ", which names its API socket");
+                     "The YAML file of the " + std::string{config::word_of(o.role)} +
+                         ", which names its API socket");
   add_remote_options(command, o);
 }
 

@@ -55,7 +55,8 @@ bool overlap(std::string_view a, std::string_view b) {
 void check_clients(const api_config& c, const std::vector<std::string>& gateways, const report_fn& report) {
   for (const auto& [pattern, level] : c.certificates)
     for (const auto& gateway : gateways) {
-      if (!overlap(pattern, gateway)) continue;
+      const bool is_uri = pattern.find(':') != std::string::npos;  // anything else has a diagnostic
+      if (!is_uri || !overlap(pattern, gateway)) continue;
       report("api.certificates." + pattern, errc::config_range,
              "'api.certificates': " + shown(pattern) + " also fits URIs of gateways (" + shown(gateway) +
                  "), which have no level; write a longer pattern");

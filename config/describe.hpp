@@ -30,7 +30,7 @@ struct rules {
   bool required = false;
   std::int64_t min = 0;  ///< of a number, of the milliseconds of a duration, of the entries of a list
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
-  form text = form::any;  ///< of a map: that of its keys
+  form text = form::any;       ///< of a map: that of its keys
   std::string_view none = {};  ///< the word for an optional that has no value
   bool reload = false;         ///< a running role applies it at SIGHUP
 };
@@ -189,11 +189,13 @@ void describe(V& v, api_config& c) {
     "this machine.",
     rules{.none = "none"});
   v("listen", c.listen,
-    "Address of a TCP port for clients on other machines (TLS 1.3, with client certificates). Needs `api.tls` "
+    "Address of a TCP port for clients on other machines (TLS 1.3, with client certificates). Needs "
+    "`api.tls` "
     "and `api.certificates`. With port 0 the system chooses; `/v1/status` shows it.",
     rules{.none = "none"});
   v("tls", c.tls,
-    "Files of that port: a certificate with `serverAuth`, whose host names and addresses its clients check, and "
+    "Files of that port: a certificate with `serverAuth`, whose host names and addresses its clients check, "
+    "and "
     "the authorities that sign the certificates of the clients. Read again once a minute and at SIGHUP.",
     rules{});
   v("certificates", c.certificates,

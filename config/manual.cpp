@@ -260,7 +260,7 @@ std::string type_text(const setting& s) {
     if (has_max(r)) out += range(std::to_string(r.min), std::to_string(r.max)) + " entries";
     break;
   case shape::map:
-    out = "map of " + (r.text == form::any ? std::string{} : form_text(r.text) + " to ") +
+    out = "map of " + (r.text == form::any ? std::string{} : form_text(r.text) + ", to ") +
           type_text(s.inner.front()) + (has_max(r) ? ", at most " + std::to_string(r.max) : "");
     break;
   case shape::section: out = "section"; break;

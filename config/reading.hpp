@@ -76,14 +76,15 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
     out.reset();
     return true;
   }
+  // After an error the setting counts as given, so that no check reports it as missing, too.
+  bool good = false;
   T value{};
-  if constexpr (is_section<T>) {
-    if (!take_section(r, key, n, value)) return false;
-  } else {
-    if (!take(r, key, n, is, value)) return false;
-  }
+  if constexpr (is_section<T>)
+    good = take_section(r, key, n, value);
+  else
+    good = take(r, key, n, is, value);
   out = std::move(value);
-  return true;
+  return good;
 }
 
 template <class T>
@@ -115,7 +116,8 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
     r.places.emplace(entry_key, n.items[i].at);
     check_map_key(r, key, n.keys[i], is);
     T value{};
-    if (take(r, entry_key, n.items[i], rules{}, value)) out.insert_or_assign(n.keys[i].key, std::move(value));
+    take(r, entry_key, n.items[i], rules{}, value);
+    out.insert_or_assign(n.keys[i].key, std::move(value));
   }
   return true;
 }

@@ -28,8 +28,8 @@ int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const 
                 unsigned in_size, void* wanted) {
   const auto list = as_bytes(*static_cast<const std::string_view*>(wanted));
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, list.data(), static_cast<unsigned>(list.size()), in, in_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, list.data(), static_cast<unsigned>(list.size()), in,
+                            in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -127,9 +127,10 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role, 
 }
 
 std::string_view detail::wanted_alpn(const SSL* ssl) {
-  const auto* list = ssl == nullptr ? nullptr
-                                    : static_cast<const std::string_view*>(
-                                          SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), alpn_index()));
+  const auto* list =
+      ssl == nullptr
+          ? nullptr
+          : static_cast<const std::string_view*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), alpn_index()));
   return (list == nullptr ? link_alpn_list : *list).substr(1);
 }
 

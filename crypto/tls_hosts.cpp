@@ -30,18 +30,20 @@ std::string host_text(int type, const ASN1_STRING* value) {
   std::array<char, INET6_ADDRSTRLEN> out{};
   const int family = size == sizeof(in_addr) ? AF_INET : AF_INET6;
   if (size != sizeof(in_addr) && size != sizeof(in6_addr)) return {};
-  return ::inet_ntop(family, data, out.data(), out.size()) != nullptr ? std::string{out.data()} : std::string{};
+  return ::inet_ntop(family, data, out.data(), out.size()) != nullptr ? std::string{out.data()}
+                                                                      : std::string{};
 }
 
 }  // namespace
 
 status name_host(ssl_st* ssl, const std::string& host) {
   X509_VERIFY_PARAM* rules = SSL_get0_param(ssl);
-  X509_VERIFY_PARAM_set_hostflags(rules, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-  const bool known = !host.empty() && (is_address(host)
-                                           ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str()) == 1
-                                           : X509_VERIFY_PARAM_set1_host(rules, host.data(), host.size()) == 1 &&
-                                                 SSL_set_tlsext_host_name(ssl, host.c_str()) == 1);
+  X509_VERIFY_PARAM_set_hostflags(rules,
+                                  X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  const bool known = !host.empty() &&
+                     (is_address(host) ? X509_VERIFY_PARAM_set1_ip_asc(rules, host.c_str()) == 1
+                                       : X509_VERIFY_PARAM_set1_host(rules, host.data(), host.size()) == 1 &&
+                                             SSL_set_tlsext_host_name(ssl, host.c_str()) == 1);
   ERR_clear_error();
   return known ? status{} : fail(errc::config_range, shown(host) + " is not a host name or an IP address");
 }

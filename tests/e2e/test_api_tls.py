@@ -3,7 +3,6 @@
 role runs. Every answer is checked against docs/openapi."""
 
 import json
-import pathlib
 import socket
 import subprocess
 import unittest
@@ -113,11 +112,12 @@ class Served(OverTls):
 
         failed(1, "is viewer; this request needs operator", "pnes", "update", entity, *self.remote("gateway", "carl"))
         failed(2, "--url needs --cert FILE, --key FILE and --ca FILE", "pnes", "list", "--url", self.url("gateway"))
-        failed(2, "write https://HOST:PORT", "pnes", "list", *self.remote("gateway"), "--url", "http://localhost:1")
-        failed(2, "the port is missing", "pnes", "list", *self.remote("gateway"), "--url", "https://localhost")
+        failed(2, "write https://HOST:PORT", "pnes", "list", "--url", "http://localhost:1", *self.remote("gateway")[2:])
+        failed(2, "the port is missing", "pnes", "list", "--url", "https://localhost", *self.remote("gateway")[2:])
         failed(2, "name the gateway with --config FILE", "pnes", "list")
         failed(2, "--config is required", "pne")
-        failed(1, "no role listens at", "pnes", "list", *self.remote("gateway"), "--url", f"https://{home.address}:{free_port(socket.SOCK_STREAM)}")
+        nobody = f"https://{home.address}:{free_port(socket.SOCK_STREAM, home.address)}"
+        failed(1, "no role listens at", "pnes", "list", "--url", nobody, *self.remote("gateway")[2:])
 
 
 class Refused(OverTls):
@@ -174,17 +174,21 @@ class Refused(OverTls):
 
 
 class Changed(OverTls):
+    def events_of(self, role: str) -> subprocess.Popen:
+        """curl with the events of the role, as anna."""
+        return subprocess.Popen(["curl", "-sSN", "--cacert", self.tls / "ca.pem", "--cert", self.tls / "anna.pem", "--key",
+                                 self.tls / "anna.key", self.url(role) + "/v1/events"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+
     def serial(self, role: str) -> str:
-        done = subprocess.run(["openssl", "s_client", "-connect", f"{self.place.address}:{self.ports[role]}", "-CAfile", self.tls / "ca.pem",
-                               *pki.options(self.tls, "anna")], input=b"", capture_output=True, timeout=30)
+        at = f"{self.place.address}:{self.ports[role]}"
+        done = subprocess.run(["openssl", "s_client", "-connect", at, "-CAfile", self.tls / "ca.pem", *pki.options(self.tls, "anna")],
+                              input=b"", capture_output=True, timeout=30)
         pem = done.stdout[done.stdout.index(b"-----BEGIN"):]
         return subprocess.run(["openssl", "x509", "-noout", "-serial"], input=pem, capture_output=True, check=True).stdout.decode()
 
     def test_a_new_certificate_serves_new_connections(self):
         before = self.serial("gateway")
-        events = subprocess.Popen(["curl", "-sSN", "--cacert", self.tls / "ca.pem", "--cert", self.tls / "anna.pem", "--key",
-                                   self.tls / "anna.key", self.url("gateway") + "/v1/events"], stdout=subprocess.PIPE)
-        with events:
+        with self.events_of("gateway") as events:
             self.assertIn(b"id: ", events.stdout.readline())
             self.place.cli("ca", "issue", "server", "gateway-api", "--ca", "tls", "--ip", self.place.address, "--replace")
             self.place.role("gateway").reload()
@@ -194,9 +198,7 @@ class Changed(OverTls):
         self.assertEqual(self.ask("gateway", "anna", "GET", "/v1/status").status, 200)
 
     def test_a_revoked_client_is_closed_and_refused(self):
-        events = subprocess.Popen(["curl", "-sSN", "--cacert", self.tls / "ca.pem", "--cert", self.tls / "anna.pem", "--key",
-                                   self.tls / "anna.key", self.url("server") + "/v1/events"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        with events:
+        with self.events_of("server") as events:
             self.assertIn(b"id: ", events.stdout.readline())
             self.place.cli("ca", "revoke", "anna", "--ca", "tls")
             self.place.role("server").reload()

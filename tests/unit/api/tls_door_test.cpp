@@ -168,7 +168,8 @@ TEST_F(tls_door_test, chooses_http_if_the_client_offers_protocols_and_serves_tho
 TEST_F(tls_door_test, answers_a_certificate_without_a_level_with_the_reason) {
   settings.certificates = {{"urn:cpns:admin:anna", config::api_level::admin}};
   start();
-  for (const auto& [files, uri] : {std::pair{home.client, "urn:cpns:gw:hall"}, {admin("carl"), "urn:cpns:admin:carl"}}) {
+  for (const auto& [files, uri] :
+       {std::pair{home.client, "urn:cpns:gw:hall"}, {admin("carl"), "urn:cpns:admin:carl"}}) {
     tls_raw c{port(), context_of(files)};
     ASSERT_TRUE(c.connected());
     ASSERT_TRUE(c.send(hello()));
@@ -177,7 +178,8 @@ TEST_F(tls_door_test, answers_a_certificate_without_a_level_with_the_reason) {
     EXPECT_THAT(got, HasSubstr("is nobody; this request needs viewer (api.certificates)"));
     EXPECT_THAT(got, HasSubstr(uri));
     EXPECT_TRUE(log.says("\"certificate\":\"" + std::string{uri} + "\"")) << log.text();
-    EXPECT_THAT(changes.wait_for("connect by " + std::string{uri}), HasSubstr("forbidden: this certificate has no level"));
+    EXPECT_THAT(changes.wait_for("connect by " + std::string{uri}),
+                HasSubstr("forbidden: this certificate has no level"));
   }
 }
 
@@ -211,7 +213,8 @@ TEST_F(tls_door_test, accepts_its_own_hosts_and_no_others) {
     EXPECT_THAT(c.receive_until("}\n"), HasSubstr(R"("code":"wrong-host")")) << host;
   }
   tls_raw page{port(), context_of(anna)};
-  ASSERT_TRUE(page.send("GET /v1/hello HTTP/1.1\r\nHost: localhost" + at + "\r\nOrigin: https://evil.example\r\n\r\n"));
+  ASSERT_TRUE(page.send("GET /v1/hello HTTP/1.1\r\nHost: localhost" + at +
+                        "\r\nOrigin: https://evil.example\r\n\r\n"));
   EXPECT_THAT(page.receive_until("}\n"), HasSubstr(R"("code":"foreign-origin")"));
 }
 
@@ -247,7 +250,8 @@ TEST_F(tls_door_test, ends_open_connections_of_a_certificate_that_was_revoked) {
     ASSERT_TRUE(c->send(hello()));
     EXPECT_THAT(c->receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
   }
-  ASSERT_TRUE(reader.send("GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port()) + "\r\n\r\n"));
+  ASSERT_TRUE(
+      reader.send("GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port()) + "\r\n\r\n"));
   reader.receive_until("snapshot");
   revoke({anna});
   ASSERT_TRUE(server->reload(settings));
@@ -283,7 +287,8 @@ TEST_F(tls_door_test, ends_a_connection_whose_level_is_lower_now) {
 
 TEST_F(tls_door_test, refuses_to_start_without_usable_files) {
   std::filesystem::remove(settings.tls->key);
-  const auto made = http_server::start(settings, {.component = "server", .routes = routes(hub), .events = &hub});
+  const auto made =
+      http_server::start(settings, {.component = "server", .routes = routes(hub), .events = &hub});
   ASSERT_FALSE(made);
   EXPECT_THAT(made.error().detail, HasSubstr("door.key"));
 }

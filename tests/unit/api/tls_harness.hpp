@@ -3,12 +3,12 @@
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <boost/asio/connect.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
-#include <array>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -27,8 +27,7 @@ namespace cpns::api {
 /// Blocks, with a deadline on every call.
 class tls_raw {
  public:
-  tls_raw(std::uint16_t port, crypto::tls_context context)
-      : tls_(context.release()), stream_(io_, tls_) {
+  tls_raw(std::uint16_t port, crypto::tls_context context) : tls_(context.release()), stream_(io_, tls_) {
     boost::system::error_code ec;
     stream_.next_layer().connect({boost::asio::ip::address_v4::loopback(), port}, ec);
     if (!ec)
@@ -216,8 +215,10 @@ class tls_door_test : public testing::Test {
     return crypto::certificate_of(home.ca, pem).value().serial;
   }
   void revoke(const std::vector<crypto::tls_files>& who) {
-    crypto::revocation_list l{1, now_wall() - std::chrono::minutes{1}, now_wall() + std::chrono::days{30}, {}};
-    for (const auto& files : who) l.revoked.push_back({serial_of(files), now_wall() - std::chrono::minutes{1}});
+    crypto::revocation_list l{
+        1, now_wall() - std::chrono::minutes{1}, now_wall() + std::chrono::days{30}, {}};
+    for (const auto& files : who)
+      l.revoked.push_back({serial_of(files), now_wall() - std::chrono::minutes{1}});
     settings.tls->crl = home.write("ca.crl", crypto::make_crl(home.ca, l).value(), 0644);
   }
 };

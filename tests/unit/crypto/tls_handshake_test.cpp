@@ -231,8 +231,8 @@ struct api_handshake : tls_handshake {
     r.ips = {"127.0.0.1", "::1"};
     door = home.files("door", r);
     listener = must(tls_source::for_api("server", door).value()->context());
-    admin = must(
-        make_api_client_tls(home.files("anna", request_for(certificate_usage::client, "urn:cpns:admin:anna"))));
+    admin = must(make_api_client_tls(
+        home.files("anna", request_for(certificate_usage::client, "urn:cpns:admin:anna"))));
   }
   /// The error of the client that knows the server by this host; empty: none.
   std::string error_for(const std::string& host) const {
