@@ -36,13 +36,13 @@ class file_checks {
   explicit file_checks(const config::checked_file& in) : in_(in), found_{in.file, {}} {}
 
   void visit(const config::server_config& c) {
-    tls(c.tls, crypto::tls_role::server);
+    tls("", c.tls, crypto::tls_role::server);
     store(c.store);
     protector(c.protector);
     common(c);
   }
   void visit(const config::gateway_config& c) {
-    tls(c.tls, crypto::tls_role::client);
+    tls("", c.tls, crypto::tls_role::client);
     store(c.store);
     protector(c.protector);
     password(c.user_password_file);
@@ -71,9 +71,9 @@ class file_checks {
     if (!r) bad(key, r.error().code, r.error().detail);
   }
 
-  void tls(const config::tls_files& c, crypto::tls_role role) {
+  void tls(const std::string& section, const config::tls_files& c, crypto::tls_role role) {
     for (const auto& f : crypto::check_tls_files(files_of(c), role))
-      bad(key_of(f), f.what.code, f.what.detail);
+      bad(section + key_of(f), f.what.code, f.what.detail);
   }
   void protector(const config::protector_config& c) { note("protector.file", open_protector(c)); }
   void store(const config::store_config& c) {
@@ -106,6 +106,7 @@ class file_checks {
     written("log.file", c.log.file, 0);  // its folder is created
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
     written("audit.file", c.audit.file, S_IFREG);
+    if (c.api.tls) tls("api.", *c.api.tls, crypto::tls_role::api_server);
   }
 
   /// A folder that exists, or that the role can create.
@@ -198,9 +199,9 @@ config::diagnostics check_named_files(const config::checked_file& checked) {
 
 config::diagnostics remarks_on_named_files(const config::checked_file& checked, time_point now) {
   config::diagnostics out{checked.file, {}};
-  const auto tls = [&](const config::tls_files& c, crypto::tls_role role) {
+  const auto tls = [&](const config::tls_files& c, crypto::tls_role role, const std::string& section = {}) {
     for (const auto& f : crypto::ending_certificates(files_of(c), role, now)) {
-      const std::string key = key_of(f);
+      const auto key = section + key_of(f);
       out.add(config::place_in(checked.places, key), f.what.code, "warning: '" + key + "': " + f.what.detail);
     }
   };
@@ -208,6 +209,11 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
     tls(server->tls, crypto::tls_role::server);
   if (const auto* gateway = std::get_if<config::gateway_config>(&checked.config))
     tls(gateway->tls, crypto::tls_role::client);
+  std::visit(
+      [&tls](const auto& c) {
+        if (c.api.tls) tls(*c.api.tls, crypto::tls_role::api_server, "api.");
+      },
+      checked.config);
   out.sort();
   return out;
 }

@@ -10,18 +10,10 @@ namespace cpns::cli {
 namespace {
 
 struct pnes_options {
-  std::string config, socket, entity;
+  role_options gateway{.role = config::role_kind::gateway};
+  std::string entity;
   bool json = false;
 };
-
-result<api::client> gateway_of(const pnes_options& o) {
-  if (!o.socket.empty()) return api::client::connect(o.socket);
-  if (o.config.empty())
-    return fail(errc::config_usage, "name the gateway with --config FILE or --socket PATH");
-  const auto c = config::load_gateway(o.config);
-  if (!c) return fail(errc::config_syntax, c.error().lines().front());
-  return connect_role(c->api);
-}
 
 std::string text_of(const boost::json::object& o, const char* key) {
   const auto* v = o.if_contains(key);
@@ -67,7 +59,7 @@ tl::expected<boost::json::value, api::problem> ask(api::client& gateway, const s
 }
 
 int run(const pnes_options& o, const std::string& what) {
-  auto gateway = gateway_of(o);
+  auto gateway = connect_role(o.gateway);
   if (!gateway) return report(gateway.error());
   const auto answer = ask(*gateway, what, o.entity);
   if (!answer) return report(answer.error());
@@ -101,12 +93,13 @@ void add_pnes(CLI::App& app, int& code) {
   const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, bool entity) {
     auto* c = pnes->add_subcommand(name, text);
-    c->add_option("--config", o->config, "The gateway's YAML file, which names its API socket");
-    c->add_option("--socket", o->socket, "The gateway's API socket, instead of --config");
+    add_role_options(*c, o->gateway);
     c->add_flag("--json", o->json, "Print the answer as JSON");
     if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
     c->footer(std::string{"Examples:\n  cpns pnes "} + name +
-              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml");
+              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml\n  cpns pnes " +
+              name + (entity ? " urn:dev:mac:0024befffe804ff1" : "") +
+              " --url https://gw.example.org:7480 --cert anna.pem --key anna.key --ca ca.pem");
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
   };
   add("list", "List all PNEs that the gateway knows", false);

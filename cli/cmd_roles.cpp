@@ -114,10 +114,8 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
 }
 
 /// `cpns pne wake` and its siblings.
-int command_pne(const std::string& file, const std::string& what, const std::string& entity) {
-  const auto config = config::load_pne(file);
-  if (!config) return report_diagnostics(config.error().lines());
-  auto role = connect_role(config->api);
+int command_pne(const role_options& o, const std::string& what, const std::string& entity) {
+  auto role = connect_role(o);
   if (!role) return report(role.error());
   if (what == "list") {
     const auto answer = ask_role(*role, api::verb::get, "/v1/devices");
@@ -159,10 +157,12 @@ void add_gateway(CLI::App& app, int& code) {
 void add_pne(CLI::App& app, int& code) {
   auto* c = app.add_subcommand("pne", "Run one or many PNEs in one process, or command a running one");
   struct options {
-    std::string file, entity;
+    role_options role{.role = config::role_kind::pne};
+    std::string entity;
   };
   const auto o = std::make_shared<options>();
-  c->add_option("--config", o->file, "The YAML file of the PNEs")->required();
+  c->add_option("--config", o->role.config, "The YAML file of the PNEs; required to run them");
+  add_remote_options(*c, o->role);
   c->require_subcommand(0, 1);
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
@@ -178,10 +178,16 @@ void add_pne(CLI::App& app, int& code) {
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();
-    code = subs.empty()
-               ? run_role(
-                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, pne_handle)
-               : command_pne(o->file, subs.front()->get_name(), o->entity);
+    if (!subs.empty()) {
+      code = command_pne(o->role, subs.front()->get_name(), o->entity);
+      return;
+    }
+    if (o->role.config.empty()) throw CLI::RequiredError("--config");
+    if (o->role.remote() || !o->role.socket.empty())
+      throw CLI::ValidationError("--url, --socket",
+                                 "are for the subcommands; leave them out to run the PNEs");
+    code = run_role(
+        "pne", o->role.config, [](const std::string& f) { return config::load_pne(f); }, pne_handle);
   });
 }
 

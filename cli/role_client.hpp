@@ -6,6 +6,8 @@
 
 #include <boost/json/value.hpp>
 
+#include <CLI/CLI.hpp>
+
 #include "api/client.hpp"
 #include "config/schema.hpp"
 
@@ -13,6 +15,21 @@ namespace cpns::cli {
 
 /// Connects to the role that `c` describes. config_missing if it has no socket; errors of api::client::connect.
 result<api::client> connect_role(const config::api_config& c);
+
+/// Where a command finds the running role.
+struct role_options {
+  config::role_kind role = config::role_kind::server;
+  std::string config{}, socket{};          ///< on this machine: its YAML file, or its socket
+  std::string url{}, cert{}, key{}, ca{};  ///< on any machine: https://HOST:PORT, and the client's TLS files
+  [[nodiscard]] bool remote() const { return !url.empty(); }
+};
+/// --socket, --url, --cert, --key and --ca.
+void add_remote_options(CLI::App& command, role_options& o);
+/// The same, and --config.
+void add_role_options(CLI::App& command, role_options& o);
+/// --url and --socket count before --config, which may have a default. config_usage if no role is named, or a URL without
+/// its files; errors of the configuration and of both functions api::client::connect.
+result<api::client> connect_role(const role_options& o);
 
 /// The JSON of the answer; null if it has no body. A refusal of the role comes as its problem, a failed connection too.
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,

@@ -30,7 +30,7 @@ struct rules {
   bool required = false;
   std::int64_t min = 0;  ///< of a number, of the milliseconds of a duration, of the entries of a list
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
-  form text = form::any;
+  form text = form::any;       ///< of a map: that of its keys
   std::string_view none = {};  ///< the word for an optional that has no value
   bool reload = false;         ///< a running role applies it at SIGHUP
 };
@@ -80,6 +80,11 @@ template <>
 struct enum_words<power_kind> {
   static constexpr std::array<std::pair<power_kind, std::string_view>, 2> all{
       {{power_kind::full, "full"}, {power_kind::saving, "saving"}}};
+};
+template <>
+struct enum_words<api_level> {
+  static constexpr std::array<std::pair<api_level, std::string_view>, 3> all{
+      {{api_level::viewer, "viewer"}, {api_level::operator_, "operator"}, {api_level::admin, "admin"}}};
 };
 template <>
 struct enum_words<log::format> {
@@ -183,6 +188,20 @@ void describe(V& v, api_config& c) {
     "Loopback address of a plain port that answers `/health/live` and `/health/ready` alone, to anybody on "
     "this machine.",
     rules{.none = "none"});
+  v("listen", c.listen,
+    "Address of a TCP port for clients on other machines (TLS 1.3, with client certificates). Needs "
+    "`api.tls` "
+    "and `api.certificates`. With port 0 the system chooses; `/v1/status` shows it.",
+    rules{.none = "none"});
+  v("tls", c.tls,
+    "Files of that port: a certificate with `serverAuth`, whose host names and addresses its clients check, "
+    "and "
+    "the authorities that sign the certificates of the clients. Read again once a minute and at SIGHUP.",
+    rules{});
+  v("certificates", c.certificates,
+    "SAN URIs of client certificates with their levels, for example `urn:cpns:admin:anna: admin`; `*` at the "
+    "end matches any rest. If several match, the longest one counts. A gateway's certificate has no level.",
+    rules{.max = 1000, .text = form::uris, .reload = true});
 }
 
 template <class V>
