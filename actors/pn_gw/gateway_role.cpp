@@ -118,14 +118,33 @@ struct gateway_role::impl {
   bool down = false;
 
   status open_radios(std::vector<open_radio_entry>& out);
+  /// A question to one of the actors.
+  template <class Answer, class Actor, class Question>
+  result<Answer> ask(const Actor& of, Question q, const char* late) {
+    caf::scoped_actor self{runtime->system()};
+    result<Answer> out = fail(errc::peer_timeout, late);
+    self->request(of, answer_time, std::move(q))
+        .receive([&out](Answer& a) { out = std::move(a); }, [](const caf::error&) {});
+    return out;
+  }
   /// A question to the supervisor whose answer is a gw_view.
   template <class Question>
   result<json::value> ask(Question q) {
-    caf::scoped_actor self{runtime->system()};
-    result<json::value> out = fail(errc::peer_timeout, "the devices of the gateway did not answer in time");
-    self->request(supervisor, answer_time, std::move(q))
-        .receive([&out](gw_view& v) { out = std::move(v.json); }, [](const caf::error&) {});
-    return out;
+    CPNS_TRY(auto view, ask<gw_view>(supervisor, std::move(q), "the devices of the gateway did not answer in time"));
+    return std::move(view.json);
+  }
+  /// A command whose answer is "" or the reason why it is not done.
+  template <class Command>
+  status tell(Command c) {
+    CPNS_TRY(const auto why, ask<std::string>(supervisor, std::move(c),
+                                              "not known to be done: the gateway did not answer in time"));
+    if (!why.empty()) return fail(errc::state_conflict, why);
+    return {};
+  }
+  result<json::object> permit(sup_permit q) {
+    CPNS_TRY(const auto now, ask<gw_permit>(supervisor, q, "the gateway did not answer in time"));
+    if (!now.refused.empty()) return fail(errc::state_conflict, now.refused);
+    return json::object{{"open", now.open}, {"seconds_left", now.left.count()}};
   }
 };
 
@@ -181,6 +200,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   link.request_timeout = c.timers.request_timeout;
   link.requests_max = c.limits.requests_in_flight;
   link.clock = now_anchored;
+  link.wall = now_wall;
   link.store = &m.keys;
   link.nonces = nonces;
   link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
@@ -193,6 +213,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   parts.rules = std::move(rules);
   parts.radios = radios;
   parts.store = &m.keys;
+  parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
   parts.uplink = m.link;
   parts.clock = now_anchored;
@@ -227,12 +248,28 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   return made;
 }
 
-result<json::value> gateway_role::list() { return impl_->ask(sup_list{}); }
+result<json::object> gateway_role::list(const pnes_wanted& wanted) {
+  return page_of_pnes(impl_->keys, wanted, [this](sup_page q) -> result<json::array> {
+    CPNS_TRY(auto live, impl_->ask(std::move(q)));
+    return std::move(live.as_array());
+  });
+}
 result<json::value> gateway_role::radios() { return impl_->ask(sup_radios{}); }
 result<json::value> gateway_role::counts() { return impl_->ask(sup_stats{}); }
 
-result<json::value> gateway_role::show(const entity_id& entity) {
-  CPNS_TRY(auto one, impl_->ask(sup_show{entity.text()}));
+result<json::value> gateway_role::server() {
+  CPNS_TRY(auto view, impl_->ask<gw_view>(impl_->link, link_describe{}, "the server link did not answer in time"));
+  return std::move(view.json);
+}
+
+result<json::object> gateway_role::permit() { return impl_->permit({}); }
+result<json::object> gateway_role::open_permit(std::chrono::minutes length) {
+  return impl_->permit({sup_permit::what_t::open, length});
+}
+result<json::object> gateway_role::close_permit() { return impl_->permit({sup_permit::what_t::close}); }
+
+result<json::value> gateway_role::show(const entity_id& entity, bool in_full) {
+  CPNS_TRY(auto one, impl_->ask(sup_show{entity.text(), in_full}));
   if (one.is_null()) return fail(errc::state_unknown, "the gateway has no device " + entity.text());
   return one;
 }
@@ -240,6 +277,7 @@ result<json::value> gateway_role::show(const entity_id& entity) {
 json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
   if (auto all = counts()) out["counts"] = std::move(*all);
+  if (auto window = permit()) out["permit"] = std::move(*window);
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;
 }
@@ -254,17 +292,12 @@ std::vector<std::string> gateway_role::not_ready() {
 
 status gateway_role::command(const std::string& what, const entity_id& entity) {
   CPNS_CHECK(show(entity));
-  caf::scoped_actor self{impl_->runtime->system()};
-  status out;
-  self->request(impl_->supervisor, answer_time, sup_command{entity.text(), what})
-      .receive(
-          [&out](const std::string& why) {
-            if (!why.empty()) out = fail(errc::state_conflict, why);
-          },
-          [&out](const caf::error&) {
-            out = fail(errc::peer_timeout, "not known to be done: the gateway did not answer in time");
-          });
-  return out;
+  return impl_->tell(sup_command{entity.text(), what});
+}
+
+status gateway_role::forget(const entity_id& entity) {
+  CPNS_CHECK(show(entity));
+  return impl_->tell(sup_forget{entity.text()});
 }
 
 void gateway_role::reload(const config::gateway_config& c) {
