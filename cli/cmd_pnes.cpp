@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "api/routes.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_client.hpp"
 
@@ -96,7 +97,8 @@ int list(api::client& gateway, const pnes_options& o) {
   auto target = "/v1/pnes?prefix=" + api::encode_percent(o.prefix);
   if (!o.state.empty()) target += "&state=" + api::encode_percent(o.state);
   return print_all(gateway, target, "pnes", o.json,
-                   "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS", print_row);
+                   "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS",
+                   print_row);
 }
 
 answer ask_for_permit(api::client& gateway, const pnes_options& o) {
@@ -105,9 +107,28 @@ answer ask_for_permit(api::client& gateway, const pnes_options& o) {
   return ask_role(gateway, verb::get, "/v1/permit");
 }
 
+/// The parameters as an object; an error unless each is NAME=VALUE.
+result<json::object> parameters_of(const pnes_options& o) {
+  json::object out;
+  for (const auto& text : o.parameters) {
+    const auto at = text.find('=');
+    if (at == 0 || at == std::string::npos)
+      return fail(errc::config_usage, "--set takes NAME=VALUE, not " + shown(text));
+    out[text.substr(0, at)] = text.substr(at + 1);
+  }
+  return out;
+}
+
+answer reopen(api::client& gateway, const pnes_options& o) {
+  CPNS_TRY(auto parameters, parameters_of(o));
+  return ask_role(gateway, verb::post, "/v1/radios/" + api::encode_percent(o.radio) + "/reopen",
+                  json::object{{"parameters", std::move(parameters)}});
+}
+
 answer ask(api::client& gateway, const std::string& what, const pnes_options& o) {
   if (what == "radios") return ask_role(gateway, verb::get, "/v1/radios");
   if (what == "server") return ask_role(gateway, verb::get, "/v1/server");
+  if (what == "reopen") return reopen(gateway, o);
   if (what == "permit") return ask_for_permit(gateway, o);
   const auto one = "/v1/pnes/" + api::encode_percent(o.entity);
   if (what == "show") return ask_role(gateway, verb::get, one);
@@ -155,7 +176,9 @@ void add_pnes(CLI::App& app, int& code) {
     return c;
   };
   const auto add_for_one = [&](const char* name, const char* text) {
-    add(name, text, " urn:dev:mac:0024befffe804ff1")->add_option("ENTITY", o->entity, "The Entity ID")->required();
+    add(name, text, " urn:dev:mac:0024befffe804ff1")
+        ->add_option("ENTITY", o->entity, "The Entity ID")
+        ->required();
   };
   auto* listed = add("list", "List the PNEs that the gateway knows, in the order of their Entity IDs");
   listed->add_option("--prefix", o->prefix, "Only Entity IDs that begin with this text");
@@ -165,10 +188,18 @@ void add_pnes(CLI::App& app, int& code) {
   add_for_one("reject", "Refuse a PNE");
   add_for_one("update", "Deliver the next EUKey now");
   add_for_one("forget", "Erase the record and the keys of a PNE: it is new when it is seen next");
-  auto* permit = add("permit", "Accept new PNEs without a question for some minutes; without MINUTES: show the time left", " 5");
+  auto* permit =
+      add("permit",
+          "Accept new PNEs without a question for some minutes; without MINUTES: show the time left", " 5");
   auto* minutes = permit->add_option("MINUTES", o->minutes, "1 to 60")->check(CLI::Range(1, 60));
   permit->add_flag("--close", o->close, "Ask again from now on")->excludes(minutes);
   add("radios", "Show the radios of the gateway: counters, and links with signal strength and security");
+  auto* opened =
+      add("reopen", "Close a radio and open it again, while the others work", " radio --set announce_ms=200");
+  opened->add_option("RADIO", o->radio, "Its name in the gateway's YAML file")->required();
+  opened->add_option(
+      "--set", o->parameters,
+      "NAME=VALUE: a parameter in place of that in the YAML file, until the radio is opened again");
   add("server", "Show the connection to the server: its state, certificate and last error");
 }
 

@@ -122,12 +122,12 @@ int command_pne(const std::string& file, const std::string& what, const std::str
   auto role = connect_role(config->api);
   if (!role) return report(role.error());
   if (what == "list")
-    return print_all(*role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
-                     "ENTITY                                   AWAKE  LINKS  KEY FILE",
-                     [](const boost::json::object& o) {
-                       std::printf("%-40s %-6s %-6s %s\n", text_of(o, "entity").c_str(), text_of(o, "awake").c_str(),
-                                   text_of(o, "links").c_str(), o.contains("key_file") ? "unreadable" : "ok");
-                     });
+    return print_all(
+        *role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+        "ENTITY                                   AWAKE  LINKS  KEY FILE", [](const boost::json::object& o) {
+          std::printf("%-40s %-6s %-6s %s\n", text_of(o, "entity").c_str(), text_of(o, "awake").c_str(),
+                      text_of(o, "links").c_str(), o.contains("key_file") ? "unreadable" : "ok");
+        });
   if (const auto done = command_devices(*role, what, entity); !done) return report(done.error());
   std::cout << (json ? "{\"done\":true}" : "done") << "\n";
   return exit_done;
@@ -178,8 +178,9 @@ void add_pne(CLI::App& app, int& code) {
                                    {"list", "List the PNEs of the process"}}) {
     auto* sub = c->add_subcommand(name, text);
     sub->add_option("ENTITY", o->entity,
-                    std::string{name} == "list" ? "The beginning of Entity IDs; without it: all PNEs of the process"
-                                                : "The Entity ID; without it: all PNEs of the process");
+                    std::string{name} == "list"
+                        ? "The beginning of Entity IDs; without it: all PNEs of the process"
+                        : "The Entity ID; without it: all PNEs of the process");
     sub->add_flag("--json", o->json, "Print the answer as JSON");
     sub->footer(std::string{"Examples:\n  cpns pne --config trial/pne.yaml "} + name);
   }

@@ -87,9 +87,9 @@ result<std::string> own_uri(const ssl_ctx_st* context);
 std::string peer_serial(const ssl_st* ssl);
 /// The peer's certificate, for people.
 struct peer_certificate {
-  std::string subject;  ///< at most 80 bytes of printable ASCII, as "/CN=server"
-  std::string uri;      ///< empty: it does not have exactly one
-  std::string serial;   ///< as peer_serial
+  std::string subject;                ///< at most 80 bytes of printable ASCII, as "/CN=server"
+  std::string uri;                    ///< empty: it does not have exactly one
+  std::string serial;                 ///< as peer_serial
   time_point not_after = time_never;  ///< time_never: unreadable
 };
 /// Empty texts without a certificate.

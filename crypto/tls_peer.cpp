@@ -179,8 +179,7 @@ peer_certificate peer_certificate_of(const ssl_st* ssl) {
   char subject[shown_max * 2] = "";
   X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof subject);
   return {printable(subject), only_uri(certificate, "the peer's").value_or(std::string{}),
-          serial_text(certificate),
-          time_of(X509_get0_notAfter(certificate)).value_or(time_never)};
+          serial_text(certificate), time_of(X509_get0_notAfter(certificate)).value_or(time_never)};
 }
 
 bool has_own_uri(const ssl_st* ssl) {

@@ -79,26 +79,26 @@ struct gw_view {
 };
 
 /// device/<entity>: drives one pn_gw_machine and applies its outputs in order.
-using device_actor =
-    caf::typed_actor<caf::reacts_to<gw_detected>,        // the detector found it on a link
-                     caf::reacts_to<gw_frame>,           // a message on its link
-                     caf::reacts_to<gw_link_lost>,       // a link is gone
-                     caf::reacts_to<gw_nonce>,           // the issuer nonce that it requested
-                     caf::reacts_to<gw_response>,        // step 8
-                     caf::reacts_to<gw_refusal>,         // the server refused, or is unreachable
-                     caf::reacts_to<gw_report_outcome>,  // the server's answer to a report
-                     caf::reacts_to<gw_server_ready>,    // a temporary failure of the server or user is over
-                     caf::reacts_to<gw_update>,          // an operator requests the next key now
-                     caf::reacts_to<gw_settings>,        // the configuration was read again
-                     caf::reacts_to<gw_saved>,           // its write became durable, or failed
-                     caf::reacts_to<gw_tick>,            // its deadline has passed
-                     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
-                     // An operator's decision: "" once it is durable, otherwise the error.
-                     caf::replies_to<gw_decision>::with<std::string>,
-                     // Erases its record, then ends: "" once that is durable, otherwise the error, and it goes on.
-                     caf::replies_to<gw_forget>::with<std::string>,
-                     caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
-                     caf::reacts_to<gw_shut_down>>;  // the role ends
+using device_actor = caf::typed_actor<
+    caf::reacts_to<gw_detected>,                  // the detector found it on a link
+    caf::reacts_to<gw_frame>,                     // a message on its link
+    caf::reacts_to<gw_link_lost>,                 // a link is gone
+    caf::reacts_to<gw_nonce>,                     // the issuer nonce that it requested
+    caf::reacts_to<gw_response>,                  // step 8
+    caf::reacts_to<gw_refusal>,                   // the server refused, or is unreachable
+    caf::reacts_to<gw_report_outcome>,            // the server's answer to a report
+    caf::reacts_to<gw_server_ready>,              // a temporary failure of the server or user is over
+    caf::reacts_to<gw_update>,                    // an operator requests the next key now
+    caf::reacts_to<gw_settings>,                  // the configuration was read again
+    caf::reacts_to<gw_saved>,                     // its write became durable, or failed
+    caf::reacts_to<gw_tick>,                      // its deadline has passed
+    caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
+    // An operator's decision: "" once it is durable, otherwise the error.
+    caf::replies_to<gw_decision>::with<std::string>,
+    // Erases its record, then ends: "" once that is durable, otherwise the error, and it goes on.
+    caf::replies_to<gw_forget>::with<std::string>,
+    caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
+    caf::reacts_to<gw_shut_down>>;  // the role ends
 
 struct link_want_nonce {
   device_actor device;
@@ -158,7 +158,7 @@ using server_link_actor =
                      caf::reacts_to<link_flush>,       // sends collected reports
                      caf::reacts_to<link_saved>,       // the write of ClientKey ended
                      caf::reacts_to<link_shut_down>,
-                     caf::reacts_to<link_reload>,  // the configuration was read again
+                     caf::reacts_to<link_reload>,                    // the configuration was read again
                      caf::replies_to<link_describe>::with<gw_view>,  // describe_link, see link_view.hpp
                      // An operator's new password: once it is proven and durable, or refused.
                      caf::replies_to<link_new_password>::with<link_password_answer>>;
@@ -238,10 +238,9 @@ using supervisor_actor = caf::typed_actor<
     // An array of describe_device: of the devices with an actor whose Entity ID is greater than `after` and begins with
     // `prefix` the first `count`, in no particular order.
     caf::replies_to<sup_page>::with<gw_view>,
-    caf::replies_to<sup_show>::with<gw_view>,    // describe_device; null if unknown
+    caf::replies_to<sup_show>::with<gw_view>,  // describe_device; null if unknown
     // "" once the command is done and durable, otherwise the error.
-    caf::replies_to<sup_command>::with<std::string>,
-    caf::replies_to<sup_forget>::with<std::string>,
+    caf::replies_to<sup_command>::with<std::string>, caf::replies_to<sup_forget>::with<std::string>,
     caf::replies_to<sup_permit>::with<gw_permit>,
     caf::replies_to<sup_stop>::with<bool>>;  // drains
 

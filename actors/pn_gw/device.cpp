@@ -30,9 +30,10 @@ class pn_gw_device {
   pn_gw_device(device_actor::pointer self, device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.record.entity), user_(parts.record.user),
         clock_(std::move(parts.clock)), dates_(std::move(parts.dates)), send_(std::move(parts.send)),
-        rssi_(std::move(parts.rssi)), store_(parts.store), uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
-        settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
-        lines_(std::move(parts.lines)), history_(std::move(parts.history)), machine_(made_from(std::move(parts.record))) {
+        rssi_(std::move(parts.rssi)), store_(parts.store), uplink_(std::move(parts.uplink)),
+        supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
+        claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
+        history_(std::move(parts.history)), machine_(made_from(std::move(parts.record))) {
     apply();
   }
 
@@ -326,8 +327,7 @@ class pn_gw_device {
       o.why = "two devices answer with this Entity ID, " + same_id_ +
               ": a copied image or an impostor; only the one that proves its key is served";
     }
-    history_->add(entity_.text(),
-                  {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
+    history_->add(entity_.text(), {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
                   machine_.record().generation > 0);
     if (!o.unproven && proven_) history_->contact(entity_.text(), dates().wall);
     const auto line = describe_event(o.kind);

@@ -6,8 +6,10 @@
 #include <mutex>
 
 #include "actors/pn_gw/supervisor.hpp"
+#include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls_source.hpp"
@@ -105,7 +107,9 @@ struct gateway_role::impl {
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
-  std::vector<std::unique_ptr<plugins::transport>> transports;
+  std::vector<std::unique_ptr<reopenable_radio>> transports;
+  std::mutex opened_guard;
+  std::vector<config::transport_config> opened;  ///< per transport: as it was opened last; guarded
   std::unique_ptr<actor_runtime> runtime;
   std::shared_ptr<std::atomic<supervisor_actor*>> wake_target =
       std::make_shared<std::atomic<supervisor_actor*>>(nullptr);
@@ -118,6 +122,19 @@ struct gateway_role::impl {
   bool down = false;
 
   status open_radios(std::vector<open_radio_entry>& out);
+  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t) const {
+    return [t, dirs = config.plugin_dirs](plugins::transport_listener& to) {
+      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component});
+    };
+  }
+  /// Index in `opened`; nullopt: there is no such radio.
+  [[nodiscard]] std::optional<std::size_t> radio_named(const std::string& name) {
+    std::lock_guard lock{opened_guard};
+    for (std::size_t i = 0; i < opened.size(); ++i)
+      if (opened[i].name == name) return i;
+    return std::nullopt;
+  }
+  status reopen(const std::string& name, const std::map<std::string, std::string, std::less<>>& parameters);
   /// A question to one of the actors.
   template <class Answer, class Actor, class Question>
   result<Answer> ask(const Actor& of, Question q, const char* late) {
@@ -130,7 +147,8 @@ struct gateway_role::impl {
   /// A question to the supervisor whose answer is a gw_view.
   template <class Question>
   result<json::value> ask(Question q) {
-    CPNS_TRY(auto view, ask<gw_view>(supervisor, std::move(q), "the devices of the gateway did not answer in time"));
+    CPNS_TRY(auto view,
+             ask<gw_view>(supervisor, std::move(q), "the devices of the gateway did not answer in time"));
     return std::move(view.json);
   }
   /// A command whose answer is "" or the reason why it is not done.
@@ -155,19 +173,44 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
     auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
       if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
     });
-    auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox,
-                             std::string{gateway_component});
-    if (!opened) {
-      last = opened.error().message();
+    auto radio = reopenable_radio::start(opener_of(t), *inbox);
+    if (!radio) {
+      last = radio.error().message();
       log::error(gateway_component, "radio-refused", last, {{"transport", t.name}});
       continue;
     }
-    out.push_back({t.name, inbox, opened->get()});
+    out.push_back({t.name, inbox, radio->get()});
     inboxes.push_back(std::move(inbox));
-    transports.push_back(std::move(*opened));
+    transports.push_back(std::move(*radio));
+    opened.push_back(t);
   }
   if (out.empty()) return fail(errc::plugin_failed, "no transport can be used: " + last);
   warn_of_links(config.limits.links, out);
+  return {};
+}
+
+status gateway_role::impl::reopen(const std::string& name,
+                                  const std::map<std::string, std::string, std::less<>>& parameters) {
+  config::transport_config former;
+  const auto at = radio_named(name);
+  if (!at) return fail(errc::state_unknown, "the gateway has no open radio " + shown(name));
+  {
+    std::lock_guard lock{opened_guard};
+    former = opened[*at];
+  }
+  const auto in_file = std::find_if(config.transports.begin(), config.transports.end(),
+                                    [&name](const auto& t) { return t.name == name; });
+  auto fresh = *in_file;
+  fresh.origin = {};  // an error is not at a place in the file
+  for (const auto& [key, value] : parameters) fresh.params[key] = value;
+  if (const auto wrong = check_radio(fresh, config.plugin_dirs, plugins::transport_role::central);
+      !wrong.none())
+    return fail(wrong.all.front().code, wrong.all.front().text);
+  log::info(gateway_component, "radio-reopened", "the radio is closed, and opened again",
+            {{"transport", name}});
+  CPNS_CHECK(transports[*at]->reopen(opener_of(fresh), opener_of(former)));
+  std::lock_guard lock{opened_guard};
+  opened[*at] = std::move(fresh);
   return {};
 }
 
@@ -258,7 +301,8 @@ result<json::value> gateway_role::radios() { return impl_->ask(sup_radios{}); }
 result<json::value> gateway_role::counts() { return impl_->ask(sup_stats{}); }
 
 result<json::value> gateway_role::server() {
-  CPNS_TRY(auto view, impl_->ask<gw_view>(impl_->link, link_describe{}, "the server link did not answer in time"));
+  CPNS_TRY(auto view,
+           impl_->ask<gw_view>(impl_->link, link_describe{}, "the server link did not answer in time"));
   return std::move(view.json);
 }
 
@@ -272,6 +316,20 @@ result<json::value> gateway_role::show(const entity_id& entity, bool in_full) {
   CPNS_TRY(auto one, impl_->ask(sup_show{entity.text(), in_full}));
   if (one.is_null()) return fail(errc::state_unknown, "the gateway has no device " + entity.text());
   return one;
+}
+
+status gateway_role::reopen(const std::string& radio,
+                            const std::map<std::string, std::string, std::less<>>& parameters) {
+  return impl_->reopen(radio, parameters);
+}
+
+json::value gateway_role::parameters_of(const std::string& radio) {
+  const auto at = impl_->radio_named(radio);
+  if (!at) return nullptr;
+  std::lock_guard lock{impl_->opened_guard};
+  json::object out;
+  for (const auto& [key, value] : impl_->opened[*at].params) out[key] = value;
+  return out;
 }
 
 json::object gateway_role::overview() {

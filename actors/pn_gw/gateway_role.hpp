@@ -3,6 +3,7 @@
 
 #include <boost/json/object.hpp>
 #include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -46,6 +47,12 @@ class gateway_role {
   result<boost::json::object> close_permit();
   /// describe_link of link_view.hpp.
   result<boost::json::value> server();
+  /// Closes the radio of this name and opens it again, while the others work: with the parameters of the configuration,
+  /// and `parameters` in place of those of the same name. They are checked first, and a bad one changes nothing. state_unknown;
+  /// config_... and plugin_... as of open_radio; state_conflict while it is opened already. Blocks for some seconds.
+  status reopen(const std::string& radio, const std::map<std::string, std::string, std::less<>>& parameters);
+  /// The parameters with which the radio was opened last, by name; null: there is no such radio.
+  boost::json::value parameters_of(const std::string& radio);
   /// describe_radios and describe_counts of views.hpp.
   result<boost::json::value> radios();
   result<boost::json::value> counts();

@@ -70,6 +70,13 @@ api::outcome change_password(gateway_role& role, const api::request& r) {
   return api::json_response(json::object{{"unchanged", done.unchanged}});
 }
 
+api::outcome reopen(gateway_role& role, const api::request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {"parameters"}));
+  CPNS_TRY(const auto parameters, body.texts("parameters"));
+  CPNS_CHECK(role.reopen(r.at("radio"), parameters));
+  return api::empty_response();
+}
+
 /// A change of the PNE in the path, which `change` makes.
 api::route change_of_pne(gateway_role& role, api::verb verb, const std::string& path, api::level needs,
                          const std::string& action, std::function<status(const entity_id&)> change) {
@@ -93,16 +100,17 @@ api::route change_of_pne(gateway_role& role, api::verb verb, const std::string& 
 
 /// POST /v1/pnes/{entity}/`name`.
 api::route command(gateway_role& role, const std::string& name) {
-  return change_of_pne(role, api::verb::post, "/v1/pnes/{entity}/" + name, api::level::operator_, "pne-" + name,
+  return change_of_pne(role, api::verb::post, "/v1/pnes/{entity}/" + name, api::level::operator_,
+                       "pne-" + name,
                        [&role, name](const entity_id& entity) { return role.command(name, entity); });
 }
 
 using answer_fn = api::outcome (*)(gateway_role&, const api::request&);
 
 api::route get(gateway_role& role, std::string path, answer_fn answer) {
-  return {.verb = api::verb::get,
-          .path = std::move(path),
-          .handle = [&role, answer](const api::request& r) { return answer(role, r); }};
+  return {.verb = api::verb::get, .path = std::move(path), .handle = [&role, answer](const api::request& r) {
+            return answer(role, r);
+          }};
 }
 
 api::route change(gateway_role& role, api::verb verb, std::string path, api::level needs, std::string action,
@@ -127,17 +135,21 @@ api::route change_of_permit(gateway_role& role, api::verb verb, std::string acti
 }  // namespace
 
 std::vector<api::route> gateway_routes(gateway_role& role) {
-  using enum api::verb;
   using api::level;
-  std::vector<api::route> out{get(role, "/v1/pnes", list),      get(role, "/v1/pnes/{entity}", show),
-                              command(role, "approve"),         command(role, "reject"),
-                              command(role, "update"),          get(role, "/v1/radios", radios),
-                              get(role, "/v1/permit", permit),  get(role, "/v1/server", server)};
-  out.push_back(change_of_pne(role, del, "/v1/pnes/{entity}", level::admin, "pne-forget",
+  using api::verb;
+  std::vector<api::route> out{get(role, "/v1/pnes", list),     get(role, "/v1/pnes/{entity}", show),
+                              command(role, "approve"),        command(role, "reject"),
+                              command(role, "update"),         get(role, "/v1/radios", radios),
+                              get(role, "/v1/permit", permit), get(role, "/v1/server", server)};
+  out.push_back(change_of_pne(role, verb::del, "/v1/pnes/{entity}", level::admin, "pne-forget",
                               [&role](const entity_id& entity) { return role.forget(entity); }));
-  out.push_back(change_of_permit(role, put, "permit-open", open_permit));
-  out.push_back(change_of_permit(role, del, "permit-close", close_permit));
-  auto password = change(role, put, "/v1/password", level::admin, "gateway-password", change_password);
+  out.push_back(change_of_permit(role, verb::put, "permit-open", open_permit));
+  out.push_back(change_of_permit(role, verb::del, "permit-close", close_permit));
+  auto radio = change(role, verb::post, "/v1/radios/{radio}/reopen", level::admin, "radio-reopen", reopen);
+  radio.object = "radio";
+  radio.describe = [&role](const api::request& r) { return role.parameters_of(r.at("radio")); };
+  out.push_back(std::move(radio));
+  auto password = change(role, verb::put, "/v1/password", level::admin, "gateway-password", change_password);
   password.secret_members = {"password"};
   out.push_back(std::move(password));
   return out;

@@ -28,8 +28,7 @@ bool is_failure(const pne_history::event& e) {
 void drop_one(std::vector<pne_history::event>& events, const pne_history::event& e) {
   auto oldest = events.begin();
   const auto is_unproven = [](const auto& other) { return other.unproven; };
-  const auto unproven =
-      static_cast<std::size_t>(std::count_if(events.begin(), events.end(), is_unproven));
+  const auto unproven = static_cast<std::size_t>(std::count_if(events.begin(), events.end(), is_unproven));
   if (e.unproven && unproven >= pne_history::unproven_max)
     oldest = std::find_if(events.begin(), events.end(), is_unproven);
   else if (events.size() < pne_history::events_max)

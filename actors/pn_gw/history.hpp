@@ -26,7 +26,7 @@ namespace cpns::actors {
 /// own, and events of unverified peers cannot fill the whole ring of a PNE. [thread-safe]
 class pne_history {
  public:
-  static constexpr std::size_t events_max = 32;  ///< per PNE
+  static constexpr std::size_t events_max = 32;    ///< per PNE
   static constexpr std::size_t unproven_max = 24;  ///< of these, caused by unverified peers
   static constexpr std::size_t why_max = 200;      ///< bytes of an event's own sentence
 

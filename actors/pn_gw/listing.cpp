@@ -34,7 +34,8 @@ result<candidates> candidates_for(const key_store& store, const pnes_wanted& wan
 
 }  // namespace
 
-result<json::object> page_of_pnes(const key_store& store, const pnes_wanted& wanted, const live_pnes_fn& live) {
+result<json::object> page_of_pnes(const key_store& store, const pnes_wanted& wanted,
+                                  const live_pnes_fn& live) {
   const auto looked_at = wanted.state.empty() ? wanted.limit : pnes_looked_at_max;
   CPNS_TRY(auto all, candidates_for(store, wanted, looked_at + 1, live));
   json::array rows;

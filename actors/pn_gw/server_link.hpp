@@ -40,7 +40,7 @@ struct server_link_parts {
   std::size_t requests_max = 128;        ///< in flight; further ones wait
   std::uint64_t incarnation = 0;         ///< the latest one in the store
   clock_fn clock;
-  clock_fn wall;  ///< for dates that people see; empty: `clock`
+  clock_fn wall;               ///< for dates that people see; empty: `clock`
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
   /// [thread-safe] As the members of uplink with these names.

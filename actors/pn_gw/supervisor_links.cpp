@@ -17,9 +17,8 @@ void supervisor_state::drain_inboxes() {
 }
 
 void supervisor_state::close_link(const sup_close_link& m) {
-  lines_->write(
-      clock(), log::level::info, "link-closed", m.why,
-      {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
+  lines_->write(clock(), log::level::info, "link-closed", m.why,
+                {{"transport", parts_.radios[m.link.transport].name}, {"link", std::to_string(m.link.link)}});
   parts_.radios[m.link.transport].transport->disconnect(m.link.link);
 }
 
@@ -51,8 +50,7 @@ void supervisor_state::connect(const radio_event& e) {
 /// Step 1 on a link whose device is not known.
 void supervisor_state::begin_detection(gw_link link, const std::string& address) {
   if (!make_room_for_link()) {
-    lines_->write(clock(), log::level::warn, "too-many-links",
-                  "closing a new link: limits.links is reached",
+    lines_->write(clock(), log::level::warn, "too-many-links", "closing a new link: limits.links is reached",
                   {{"limit", std::to_string(parts_.rules->links_max)}});
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
@@ -145,8 +143,7 @@ std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity
   }
   auto record = parts_.store->load(entity);
   if (!record) {
-    log::error(gateway_component, "record-unreadable", record.error().message(),
-               {{"entity", entity.text()}});
+    log::error(gateway_component, "record-unreadable", record.error().message(), {{"entity", entity.text()}});
     return std::nullopt;
   }
   device_record fresh;

@@ -53,8 +53,7 @@ result<supervisor_state::device_entry*> supervisor_state::present(const std::str
     it = by_entity_.find(entity);
   }
   auto& device = devices_.at(it->second);
-  if (device.evicting)
-    return fail(errc::state_conflict, entity + " is being evicted from memory; try again");
+  if (device.evicting) return fail(errc::state_conflict, entity + " is being evicted from memory; try again");
   keep_alive(device);
   return &device;
 }

@@ -220,7 +220,8 @@ std::string gateway_harness::forget(const headset_end& h) {
 
 actors::gw_permit gateway_harness::permit(int minutes) {
   using enum actors::sup_permit::what_t;
-  return ask<actors::gw_permit>(actors::sup_permit{minutes > 0 ? open : close, std::chrono::minutes{minutes}});
+  return ask<actors::gw_permit>(
+      actors::sup_permit{minutes > 0 ? open : close, std::chrono::minutes{minutes}});
 }
 actors::gw_permit gateway_harness::permit_now() { return ask<actors::gw_permit>(actors::sup_permit{}); }
 

@@ -30,6 +30,12 @@ struct gateway_choices {
   std::filesystem::path password_file;
 };
 
+inline gateway_choices asking() {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::ask;
+  return c;
+}
+
 /// The server's end of the connection: its answers become messages of the link actor.
 class wire final : public server::link_port {
  public:

@@ -9,12 +9,6 @@ namespace {
 
 using actors::pne_history;
 
-gateway_choices asking() {
-  gateway_choices c;
-  c.policy = protocol::validation_policy::ask;
-  return c;
-}
-
 std::vector<std::string> events_of(const boost::json::object& shown) {
   std::vector<std::string> out;
   for (const auto& e : shown.at("events").as_array()) {
@@ -45,9 +39,10 @@ TEST(pn_gw_past, shows_events_contact_and_signal_strength) {
   for (const auto* id : {"detected", "requested", "answered", "delivering", "confirmed"})
     EXPECT_TRUE(has(events, id)) << id;
   EXPECT_EQ(shown.at("rssi_dbm").as_int64(), -40);
-  EXPECT_EQ(shown.at("last_contact").as_string().substr(0, 4), "2027");
+  EXPECT_EQ(shown.at("last_contact").as_string().subview(0, 4), "2027");
   EXPECT_FALSE(shown.contains("last_failure"));
-  EXPECT_FALSE(boost::json::parse(p.show(h)).as_object().contains("events")) << "the short form has no events";
+  EXPECT_FALSE(boost::json::parse(p.show(h)).as_object().contains("events"))
+      << "the short form has no events";
 }
 
 TEST(pn_gw_past, keeps_the_last_32_events_of_a_device) {
@@ -67,9 +62,10 @@ TEST(pn_gw_past, keeps_the_last_32_events_of_a_device) {
 TEST(pn_gw_past, says_the_last_failure_in_words) {
   gateway_harness p;
   p.cut_server();
+  p.advance(seconds{60});
   auto& h = p.pne(1);
   p.radio.link_up(h);
-  p.advance(seconds{30});
+  p.advance(seconds{5});
   const auto shown = serialize(p.show_in_full(h).at("last_failure"));
   EXPECT_NE(shown.find("\"event\":\"backing-off\""), std::string::npos) << shown;
   EXPECT_NE(shown.find("next attempt"), std::string::npos) << shown;
@@ -87,14 +83,13 @@ TEST(pn_gw_past, outlives_the_actor_of_the_device) {
   EXPECT_FALSE(shown.contains("rssi_dbm"));
 }
 
-TEST(pn_gw_past, reports_a_record_that_was_not_written) {
+TEST(pn_gw_past, has_a_record_that_was_not_written) {
   gateway_harness p;
   auto& h = p.pne(1);
   p.gw_faulty.fail_writes(errc::store_full);
   p.radio.link_up(h);
   p.advance(seconds{1});
-  const auto shown = serialize(p.show_in_full(h).at("last_failure"));
-  EXPECT_NE(shown.find("record-not-written"), std::string::npos) << shown;
+  EXPECT_TRUE(has(events_of(p.show_in_full(h)), "record-not-written"));
 }
 
 TEST(pn_gw_pages, have_devices_with_and_without_an_actor_in_order) {
@@ -134,7 +129,8 @@ TEST(pn_gw_pages, have_the_devices_with_a_prefix_and_a_state_alone) {
   auto& gone = p.keyed_pne(13);
   p.radio.link_down(gone);
   p.advance(seconds{1});
-  const auto sleeping = p.page({.limit = 100, .after = {}, .prefix = "urn:dev:os:32473-101", .state = "asleep"});
+  const auto sleeping =
+      p.page({.limit = 100, .after = {}, .prefix = "urn:dev:os:32473-101", .state = "asleep"});
   ASSERT_EQ(sleeping.at("pnes").as_array().size(), 1u);
   EXPECT_EQ(sleeping.at("pnes").as_array()[0].at("entity").as_string(), gone.entity.text());
   const auto keyed = p.page({.limit = 1, .after = {}, .prefix = "urn:dev:os:32473-101", .state = "keyed"});

@@ -6,12 +6,6 @@
 namespace cpns::gateway_actor_tests {
 namespace {
 
-gateway_choices asking() {
-  gateway_choices c;
-  c.policy = protocol::validation_policy::ask;
-  return c;
-}
-
 bool awaits_approval(gateway_harness& p, const headset_end& h) {
   return p.show(h).find("\"awaiting_approval\":true") != std::string::npos;
 }

@@ -119,6 +119,7 @@ class OnePne(GatewayCase):
         self.assertEqual([p["entity"] for p in self.get("/v1/pnes")["pnes"]], [other])
         trail = place.cli("audit", "show", "--config", "gateway.yaml").stdout
         self.assertEqual(trail.count("pne-forget"), 4, "an intent and an outcome for each")
+        place.role("gateway").terminate()
         place.cli("audit", "verify", "--config", "gateway.yaml")
 
 
@@ -162,6 +163,50 @@ class Permit(GatewayCase):
         for minutes in (0, 61):
             self.assertEqual(self.ask("PUT", "/v1/permit", {"minutes": minutes}).code, "out-of-range")
         self.assertEqual(self.pnes("permit", "61", check=False).returncode, 2)
+
+
+class Radio(GatewayCase):
+    def reopen(self, parameters=None, radio="radio"):
+        return self.ask("POST", f"/v1/radios/{radio}/reopen", {"parameters": parameters} if parameters is not None else None)
+
+    def test_is_opened_again_while_the_other_one_works(self):
+        place = self.home(devices=2)
+        self.place = place
+        other = dict(place.gateway["transports"][0], name="other", isolation="process")
+        other["params"] = dict(other["params"], network=place.network + "-2")
+        place.gateway["transports"].append(other)
+        place.write()
+        place.start()
+        place.wait_for_each()
+        since = place.events.mark()
+        self.assertEqual(self.reopen(radio="other").status, 204)
+        opened = place.events.wait(role="gateway", event="radio-open", since=since)
+        self.assertEqual([e["transport"] for e in opened], ["other"])
+        self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [], "the PNEs are on the other radio")
+        since = place.events.mark()
+        self.assertEqual(self.reopen({"announce_ms": 50}).status, 204)
+        place.events.wait(role="gateway", event="asleep", count=2, since=since)
+        poll(lambda: len(self.get("/v1/radios")["radios"][0]["links"]) == 2, what="the links of the radio")
+        for entity in sorted(e for e, _ in place.devices):
+            since = place.events.mark()
+            poll(lambda e=entity: self.get(f"/v1/pnes/{e}")["state"] == "keyed", what="its PNE")
+            self.pnes("update", entity)
+            place.wait_for_each(since, entities=[entity])
+        self.assertIn("radio-reopen", place.cli("audit", "show", "--config", "gateway.yaml").stdout)
+
+    def test_goes_on_if_a_parameter_is_bad(self):
+        place = self.start(devices=1)
+        since = place.events.mark()
+        for parameters, code in (({"announce_ms": "often"}, "config-type"), ({"colour": "red"}, "config-unknown-key"),
+                                 ({"announce_ms": 0}, "config-range")):
+            refused = self.reopen(parameters)
+            self.assertEqual(refused.code, code, refused.text)
+            self.assertIn("transport radio: ", refused.json["detail"])
+        self.assertEqual(self.pnes("reopen", "radio", "--set", "colour=red", check=False).returncode, 1)
+        self.assertEqual(self.pnes("reopen", "radio", "--set", "colour", check=False).returncode, 1)
+        self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [])
+        self.assertEqual(len(self.get("/v1/radios")["radios"][0]["links"]), 1)
+        self.assertEqual(self.pnes("reopen", "radio").stdout, "done\n")
 
 
 class Server(GatewayCase):
