@@ -1,10 +1,12 @@
 // `cpns server`, `cpns gateway` and `cpns pne`.
 
 #include <boost/json.hpp>
+#include <cstdio>
 #include <iostream>
 
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
+#include "api/routes.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
@@ -114,17 +116,18 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
 }
 
 /// `cpns pne wake` and its siblings.
-int command_pne(const role_options& o, const std::string& what, const std::string& entity) {
+int command_pne(const role_options& o, const std::string& what, const std::string& entity, bool json) {
   auto role = connect_role(o);
   if (!role) return report(role.error());
-  if (what == "list") {
-    const auto answer = ask_role(*role, api::verb::get, "/v1/devices");
-    if (!answer) return report(answer.error());
-    std::cout << boost::json::serialize(*answer) << "\n";
-    return exit_done;
-  }
+  if (what == "list")
+    return print_all(
+        *role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+        "ENTITY                                   AWAKE  LINKS  KEY FILE", [](const boost::json::object& o) {
+          std::printf("%-40s %-6s %-6s %s\n", text_of(o, "entity").c_str(), text_of(o, "awake").c_str(),
+                      text_of(o, "links").c_str(), o.contains("key_file") ? "unreadable" : "ok");
+        });
   if (const auto done = command_devices(*role, what, entity); !done) return report(done.error());
-  std::cout << "done\n";
+  std::cout << (json ? "{\"done\":true}" : "done") << "\n";
   return exit_done;
 }
 
@@ -159,6 +162,7 @@ void add_pne(CLI::App& app, int& code) {
   struct options {
     role_options role{.role = config::role_kind::pne};
     std::string entity;
+    bool json = false;
   };
   const auto o = std::make_shared<options>();
   c->add_option("--config", o->role.config, "The YAML file of the PNEs; required to run them");
@@ -173,13 +177,17 @@ void add_pne(CLI::App& app, int& code) {
                                    {"reset", "Reset a PNE to factory settings: it erases its keys"},
                                    {"list", "List the PNEs of the process"}}) {
     auto* sub = c->add_subcommand(name, text);
-    sub->add_option("ENTITY", o->entity, "The Entity ID; without it: all PNEs of the process");
+    sub->add_option("ENTITY", o->entity,
+                    std::string{name} == "list"
+                        ? "The beginning of Entity IDs; without it: all PNEs of the process"
+                        : "The Entity ID; without it: all PNEs of the process");
+    sub->add_flag("--json", o->json, "Print the answer as JSON");
     sub->footer(std::string{"Examples:\n  cpns pne --config trial/pne.yaml "} + name);
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();
     if (!subs.empty()) {
-      code = command_pne(o->role, subs.front()->get_name(), o->entity);
+      code = command_pne(o->role, subs.front()->get_name(), o->entity, o->json);
       return;
     }
     if (o->role.config.empty()) throw CLI::RequiredError("--config");

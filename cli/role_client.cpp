@@ -104,6 +104,42 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
   return parsed;
 }
 
+tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,
+                                             const std::string& member,
+                                             const std::function<void(const boost::json::object&)>& take) {
+  const auto first = target + (target.find('?') == std::string::npos ? "?" : "&") + "limit=1000";
+  for (auto page = first;;) {
+    CPNS_TRY(const auto answer, ask_role(role, api::verb::get, page));
+    const auto& rows = answer.at(member).as_array();
+    for (const auto& row : rows) take(row.as_object());
+    const auto& next = answer.at("next");
+    if (!next.is_string()) return {};
+    const auto& after = next.get_string();
+    page = first + "&after=" + api::encode_percent({after.data(), after.size()});
+  }
+}
+
+int print_all(api::client& role, const std::string& target, const std::string& member, bool as_json,
+              std::string_view heading, const std::function<void(const boost::json::object&)>& print) {
+  std::cout << (as_json ? "{\"" + member + "\": [" : paint(colour::bold, heading) + "\n");
+  const char* between = "\n";
+  const auto done = ask_for_all(role, target, member, [&](const boost::json::object& row) {
+    if (!as_json) return print(row);
+    std::cout << between << boost::json::serialize(row);
+    between = ",\n";
+  });
+  if (!done) return report(done.error());
+  if (as_json) std::cout << "]}\n";
+  return exit_done;
+}
+
+std::string text_of(const boost::json::object& o, std::string_view member) {
+  const auto* v = o.if_contains(member);
+  if (v == nullptr) return "-";
+  return v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
+                        : boost::json::serialize(*v);
+}
+
 tl::expected<void, api::problem> command_devices(api::client& role, const std::string& what,
                                                  const std::string& entity) {
   const auto which = entity.empty() ? std::string{"*"} : api::encode_percent(entity);

@@ -1,9 +1,12 @@
 #pragma once
 // Commands that ask a running role through its API.
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 
 #include <CLI/CLI.hpp>
@@ -35,6 +38,20 @@ result<api::client> connect_role(const role_options& o);
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
                                                         const std::string& target,
                                                         const std::optional<boost::json::value>& body = {});
+
+/// Asks for all pages of a list. `target`: its path, with or without a query. `take` gets each row of `member`, in order,
+/// when its page arrives.
+tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,
+                                             const std::string& member,
+                                             const std::function<void(const boost::json::object&)>& take);
+
+/// The same for a command: prints the rows as `{"MEMBER": [...]}`, a row per line, if `as_json`, else by `print`, after
+/// the line `heading`. Returns the exit code.
+int print_all(api::client& role, const std::string& target, const std::string& member, bool as_json,
+              std::string_view heading, const std::function<void(const boost::json::object&)>& print);
+
+/// A member as text; "-" if it is missing.
+std::string text_of(const boost::json::object& o, std::string_view member);
 
 /// "sleep", "wake", "button" or "reset" for one device of a process of PNEs, or for all if `entity` is empty.
 tl::expected<void, api::problem> command_devices(api::client& role, const std::string& what,

@@ -90,6 +90,15 @@ result<std::string> own_uri(const ssl_ctx_st* context);
 /// The serial number of the peer's certificate as openssl prints it, in upper-case hexadecimal digits; empty
 /// without a certificate.
 std::string peer_serial(const ssl_st* ssl);
+/// The peer's certificate, for people.
+struct peer_certificate {
+  std::string subject;                ///< at most 80 bytes of printable ASCII, as "/CN=server"
+  std::string uri;                    ///< empty: it does not have exactly one
+  std::string serial;                 ///< as peer_serial
+  time_point not_after = time_never;  ///< time_never: unreadable
+};
+/// Empty texts without a certificate.
+peer_certificate peer_certificate_of(const ssl_st* ssl);
 /// Whether the peer's certificate shares a SAN URI with the own one.
 bool has_own_uri(const ssl_st* ssl);
 /// peer_identity unless peer_uri is `expected`: the gateway checks that this is the configured server.

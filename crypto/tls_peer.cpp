@@ -175,6 +175,15 @@ std::string peer_serial(const ssl_st* ssl) {
   return certificate != nullptr ? serial_text(certificate) : std::string{};
 }
 
+peer_certificate peer_certificate_of(const ssl_st* ssl) {
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  if (certificate == nullptr) return {};
+  char subject[shown_max * 2] = "";
+  X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof subject);
+  return {printable(subject), only_uri(certificate, "the peer's").value_or(std::string{}),
+          serial_text(certificate), time_of(X509_get0_notAfter(certificate)).value_or(time_never)};
+}
+
 bool has_own_uri(const ssl_st* ssl) {
   const X509* peer = SSL_get0_peer_certificate(ssl);
   const X509* own = SSL_get_certificate(ssl);

@@ -190,10 +190,11 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   return out;
 }
 
-boost::json::array pne_role::list() {
+result<boost::json::array> pne_role::list(const std::string& after, const std::string& prefix,
+                                          std::size_t count) {
   caf::scoped_actor self{impl_->runtime->system()};
-  boost::json::array out;
-  self->request(impl_->fleet, std::chrono::seconds(5), fleet_list{})
+  result<boost::json::array> out = fail(errc::peer_timeout, "the devices did not answer within 5 s");
+  self->request(impl_->fleet, std::chrono::seconds(5), fleet_page{after, prefix, count})
       .receive([&out](fleet_view& got) { out = std::move(got.devices); }, [](const caf::error&) {});
   return out;
 }

@@ -105,13 +105,25 @@ class Examples(E2ECase):
         self.walk("server", {})
 
     def test_every_operation_of_the_gateway(self):
-        wait_for_state(self.place, "awaiting_approval", [self.first, self.second])
+        wait_for_state(self.place, "awaiting_approval", [self.first, self.second, self.third])
 
         def keyed():
             wait_for_state(self.place, "keyed", [self.first])
             return self.first
 
-        self.walk("gateway", {"rejectPne": lambda: self.second, "updatePne": keyed})
+        self.walk("gateway", {"forgetPne": lambda: self.third, "rejectPne": lambda: self.second, "updatePne": keyed,
+                              "changePassword": self.new_password})
+
+    def new_password(self):
+        """At the server, the user gets the password of the example."""
+        example = document.document("gateway").operation("changePassword").body["application/json"]["example"]["password"]
+        place = self.place
+        place.role("server").terminate()
+        place.cli("user", "passwd", place.user, "--stdin", "--config", "server.yaml", stdin=example + "\n")
+        since = place.events.mark()
+        place.start("server")
+        place.events.wait(role="gateway", event="server-connected", since=since)
+        return self.first
 
     def test_every_operation_of_a_process_of_pnes(self):
         self.walk("pne", {})
