@@ -46,37 +46,33 @@ void print_report(const audit::verify_report& r) {
     std::cerr << "cpns: the trail is not as the role wrote it\n";
 }
 
-/// The chain of a stopped role, by this process; nullopt if the role runs, which holds the key of its trail.
-result<std::optional<audit::verify_report>> verify_stopped(const audit_options& o) {
-  auto role = load_chain(o.config);
-  if (!role && role.error() == errc::store_locked) return std::optional<audit::verify_report>{};
-  if (!role) return fail(role.error());
-  if (role->file.empty())
+/// By this process. store_locked if the role runs, which holds the key of its trail.
+result<audit::verify_report> verify_stopped(const audit_options& o) {
+  CPNS_TRY(const auto role, load_chain(o.config));
+  if (role.file.empty())
     return fail(errc::state_unknown,
                 "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
-  if (!role->chain)
+  if (!role.chain)
     return fail(errc::state_unknown,
                 "a chain in the store of this role; it begins with the first start or change");
-  CPNS_TRY(auto report, audit::verify(paths_of(o.files), role->file, *role->chain));
-  return std::optional{std::move(report)};
+  return audit::verify(paths_of(o.files), role.file, *role.chain);
 }
 
 result<int> run_verify(const audit_options& o) {
   auto report = verify_stopped(o);
-  if (!report) return cli::report(report.error());
-  if (!*report) {
+  if (!report && report.error() == errc::store_locked) {
     const auto file = config::check_file(o.config);
-    if (!file) return cli::report(file.error().as_error());
+    if (!file) return fail(file.error().as_error());
     auto live = verify_running(*file, paths_of(o.files));
-    if (!live) return cli::report(live.error());
-    *report = std::move(*live);
+    if (!live) return report_running(report.error(), live.error());
+    report = std::move(*live);
   }
-  const auto& found = **report;
+  if (!report) return fail(report.error());
   if (o.json)
-    std::cout << boost::json::serialize(json_of(found)) << "\n";
+    std::cout << boost::json::serialize(json_of(*report)) << "\n";
   else
-    print_report(found);
-  return found.whole() ? exit_done : exit_failed;
+    print_report(*report);
+  return report->whole() ? exit_done : exit_failed;
 }
 
 /// For a terminal: texts may come from a hostile client.

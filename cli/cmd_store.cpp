@@ -44,13 +44,6 @@ void print_text(const rewrap_outcome& r, bool in_place) {
             << " is still in " << r.old_key.string() << ": backups from before need it.\n";
 }
 
-/// A role that runs, but cannot be reached, can still be stopped.
-int not_rewrapped(const error& locked, const api::problem& why) {
-  if (why.code == "peer-closed" || why.code == "config-missing" || why.code == "config-file")
-    return report(error{locked.code, locked.detail + " (its API cannot be asked: " + why.detail + ")"});
-  return report(why);
-}
-
 int run_rewrap(const store_options& o) {
   rewrap_options r;
   r.config = o.config;
@@ -64,7 +57,7 @@ int run_rewrap(const store_options& o) {
   if (!o.json) clear_status();
   if (!done && done.error() == errc::store_locked) {
     auto live = rewrap_running(r);
-    if (!live) return not_rewrapped(done.error(), live.error());
+    if (!live) return report_running(done.error(), live.error());
     done = std::move(*live);
   }
   if (!done) return report(done.error());
