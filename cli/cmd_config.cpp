@@ -10,8 +10,11 @@
 #include "base/private_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_rows.hpp"
+#include "cli/json_text.hpp"
+#include "cli/role_client.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
+#include "config/effective.hpp"
 #include "config/loader.hpp"
 #include "crypto/tls.hpp"
 
@@ -189,6 +192,22 @@ int schema(const std::string& role, bool markdown) {
   return exit_done;
 }
 
+/// As the file is now; with `running`, as the role uses it.
+int show_configuration(const std::string& file, bool running) {
+  const auto checked = config::check_file(file);
+  if (!checked) return report_diagnostics(checked.error().lines());
+  if (!running) {
+    std::cout << indented(config::effective(*checked));
+    return exit_done;
+  }
+  auto role = connect_role(std::visit([](const auto& c) { return c.api; }, checked->config));
+  if (!role) return report(role.error());
+  const auto answer = ask_role(*role, api::verb::get, "/v1/config");
+  if (!answer) return report(answer.error());
+  std::cout << indented(*answer);
+  return exit_done;
+}
+
 }  // namespace
 
 config::diagnostics check_named_files(const config::checked_file& checked) {
@@ -219,13 +238,15 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
 }
 
 void add_config(CLI::App& app, int& code, const radio_check& radio) {
-  auto* config = app.add_subcommand("config", "Check configuration files, and print their schema");
+  auto* config = app.add_subcommand("config", "Check and show configuration files, and print their schema");
   config->require_subcommand(1);
 
   struct options {
     std::vector<std::string> files;
     std::string role = "server";
     bool markdown = false;
+    std::string shown;
+    bool running = false;
   };
   const auto o = std::make_shared<options>();
 
@@ -248,6 +269,17 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
   schema_command->footer("Examples:\n  cpns config schema gateway > gateway.schema.json\n  cpns config "
                          "schema --markdown > docs/config.md");
   schema_command->callback([o, &code] { code = schema(o->role, o->markdown); });
+
+  auto* show = config->add_subcommand("show", "Print the configuration with all defaults, as JSON");
+  show->add_option("--config", o->shown, "The configuration of any role")->required();
+  show->add_flag("--running", o->running, "Ask the running role for the configuration that it uses");
+  show->footer(
+      "The file is read as the role would read it: each setting has its value or its default, and paths are "
+      "absolute.\nIt holds no secrets, only the paths of files with secrets. A running role uses settings "
+      "that take a\nrestart as they were at its start; the API gives the same at GET /v1/config.\n\n"
+      "Examples:\n  cpns config show --config gateway.yaml\n"
+      "  cpns config show --config gateway.yaml --running");
+  show->callback([o, &code] { code = show_configuration(o->shown, o->running); });
 }
 
 }  // namespace cpns::cli

@@ -3,11 +3,14 @@
 #include <boost/json.hpp>
 #include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
 #include "cli/commands.hpp"
+#include "cli/live_configuration.hpp"
+#include "cli/live_rewrap.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
@@ -20,24 +23,37 @@ constexpr const char* signals_text =
     "SIGHUP reads the file again.\n\nExamples:\n";
 
 /// A role with its API, which is destroyed first: it uses the role.
-template <class Running>
+template <class Running, class Config>
 struct served : Running {
-  explicit served(Running r) : Running(std::move(r)) {}
+  served(Running r, const Config& c) : Running(std::move(r)), configuration(c, this->store.keys()) {}
+  live_configuration<Config> configuration;
   std::unique_ptr<role_api> api;
 };
-using served_server = served<running_server>;
-using served_gateway = served<running_gateway>;
+using served_server = served<running_server, config::server_config>;
+using served_gateway = served<running_gateway, config::gateway_config>;
 
-result<role_handle<config::server_config>> server_handle(const config::server_config& c) {
+/// The routes of a role with those of its data keys.
+template <class Config>
+std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_kind role, const Config& c,
+                                    const std::string& file, storage::key_changer& keys) {
+  own.push_back(rewrap_route(live_rewrap_of(role, c, file, keys)));
+  return own;
+}
+
+result<role_handle<config::server_config>> server_handle(const config::server_config& c,
+                                                         const std::string& file) {
   warn_of_files("server", "limits.connections", c.limits.connections);
   CPNS_TRY(auto started, start_server(c));
-  const auto running = std::make_shared<served_server>(std::move(started));
+  const auto running = std::make_shared<served_server>(std::move(started), c);
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "server",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         {}, *running->audit));
+  CPNS_TRY(running->api,
+           role_api::start(c.api,
+                           {.role = "server",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); },
+                            .configuration = [of = &running->configuration] { return of->json(); }},
+                           with_rewrap({}, config::role_kind::server, c, file, running->store.keys()),
+                           *running->audit));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",
@@ -48,6 +64,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
       .reload =
           [running](const config::server_config& fresh) {
             running->role->reload(fresh);
+            running->configuration.reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -55,15 +72,20 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
 
-result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c) {
+result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c,
+                                                           const std::string& file) {
   CPNS_TRY(auto started, start_gateway(c));
-  const auto running = std::make_shared<served_gateway>(std::move(started));
+  const auto running = std::make_shared<served_gateway>(std::move(started), c);
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "gateway",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         actors::gateway_routes(*role), *running->audit));
+  CPNS_TRY(running->api,
+           role_api::start(c.api,
+                           {.role = "gateway",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); },
+                            .configuration = [of = &running->configuration] { return of->json(); }},
+                           with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
+                                       running->store.keys()),
+                           *running->audit));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -71,6 +93,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       .reload =
           [running](const config::gateway_config& fresh) {
             running->role->reload(fresh);
+            running->configuration.reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -85,25 +108,32 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
 struct running_pne {
   std::unique_ptr<actors::pne_role> role;
   std::unique_ptr<audit::trail> audit;
+  std::optional<live_configuration<config::pne_config>> configuration;
   std::unique_ptr<role_api> api;  // destroyed first: it uses the role
 };
 
-result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
+result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, const std::string& file) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
   CPNS_TRY(running->audit, open_running_trail(c));
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "pne",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         actors::pne_routes(*role), *running->audit));
+  running->configuration.emplace(c, role->keys());
+  CPNS_TRY(
+      running->api,
+      role_api::start(c.api,
+                      {.role = "pne",
+                       .status = [role] { return role->overview(); },
+                       .not_ready = [role] { return role->not_ready(); },
+                       .configuration = [of = &*running->configuration] { return of->json(); }},
+                      with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
+                      *running->audit));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
       .reload =
           [running](const config::pne_config& fresh) {
+            running->configuration->reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -140,7 +170,8 @@ void add_server(CLI::App& app, int& code) {
   c->footer(signals_text + std::string{"  cpns init trial && cpns server --config trial/server.yaml"});
   c->callback([file, &code] {
     code = run_role(
-        "server", *file, [](const std::string& f) { return config::load_server(f); }, server_handle);
+        "server", *file, [](const std::string& f) { return config::load_server(f); },
+        [&file](const config::server_config& loaded) { return server_handle(loaded, *file); });
   });
 }
 
@@ -153,7 +184,8 @@ void add_gateway(CLI::App& app, int& code) {
                                        "  cpns pnes list --config trial/gateway.yaml"});
   c->callback([file, &code] {
     code = run_role(
-        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, gateway_handle);
+        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); },
+        [&file](const config::gateway_config& loaded) { return gateway_handle(loaded, *file); });
   });
 }
 
@@ -195,7 +227,8 @@ void add_pne(CLI::App& app, int& code) {
       throw CLI::ValidationError("--url, --socket",
                                  "are for the subcommands; leave them out to run the PNEs");
     code = run_role(
-        "pne", o->role.config, [](const std::string& f) { return config::load_pne(f); }, pne_handle);
+        "pne", o->role.config, [](const std::string& f) { return config::load_pne(f); },
+        [o](const config::pne_config& loaded) { return pne_handle(loaded, o->role.config); });
   });
 }
 

@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "base/log.hpp"
+#include "cli/audit_report.hpp"
 #include "crypto/suite.hpp"
 
 namespace cpns::cli {
@@ -23,6 +24,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
                        .events = parts.events,
                        .doors = parts.doors};
   http.routes.add(std::move(own));
+  http.routes.add(audit_verify_route(trail));
   http.routes.add(api::common_routes(std::move(parts)));
   http.routes.add(api::list_of_routes(http.routes));
   auto started = api::http_server::start(c, http);

@@ -59,5 +59,8 @@ tl::expected<void, api::problem> command_devices(api::client& role, const std::s
 
 /// Prints "cpns: DETAIL" on standard error. Returns exit_failed.
 int report(const api::problem& p);
+/// Of a command that found the store of a running role `locked`, and then asked the role in vain: if its API cannot be
+/// reached, the role can still be stopped.
+int report_running(const error& locked, const api::problem& why);
 
 }  // namespace cpns::cli

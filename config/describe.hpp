@@ -144,6 +144,11 @@ void describe(V& v, protector_config& c) {
   v("file", c.file,
     "File with the key-encryption key, or with the passphrase in its first line. Secret file, see `tls.key`.",
     rules{.required = true});
+  v("new_keys", c.new_keys,
+    "Folder in which an administrator may name a new key over the API, for `cpns store rewrap` while the "
+    "role "
+    "runs; keep nothing else in it. Without it: the folder of `protector.file`.",
+    rules{});
 }
 
 template <class V>

@@ -52,7 +52,8 @@ struct store_config {
 
 struct protector_config {
   protector_kind kind = protector_kind::file;
-  path file;  ///< the key-encryption key, or the passphrase
+  path file;        ///< the key-encryption key, or the passphrase
+  path new_keys{};  ///< where a client of the API may name another one; empty: beside `file`
 };
 
 struct log_config {

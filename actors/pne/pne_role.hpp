@@ -27,10 +27,11 @@ class pne_role {
  public:
   /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. An unreadable
   /// key file keeps its own device off the radio; an error if no file is readable. `protector` is used only
-  /// during the call.
+  /// during the call. `more_keys`: data keys of others that the same protector wraps, so keys() changes them, too.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
-                                                 const std::vector<manufactured_device>& devices);
+                                                 const std::vector<manufactured_device>& devices,
+                                                 std::vector<storage::key_place> more_keys = {});
   ~pne_role();
 
   /// "wake", "sleep", "button" or "reset" for one entity, or for all if `entity` is empty. Returns once it is
