@@ -150,12 +150,13 @@ int command_pne(const role_options& o, const std::string& what, const std::strin
   auto role = connect_role(o);
   if (!role) return report(role.error());
   if (what == "list")
-    return print_all(
-        *role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
-        "ENTITY                                   AWAKE  LINKS  KEY FILE", [](const boost::json::object& o) {
-          std::printf("%-40s %-6s %-6s %s\n", text_of(o, "entity").c_str(), text_of(o, "awake").c_str(),
-                      text_of(o, "links").c_str(), o.contains("key_file") ? "unreadable" : "ok");
-        });
+    return print_all(*role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+                     "ENTITY                                   AWAKE  LINKS  KEY FILE",
+                     [](const boost::json::object& row) {
+                       std::printf("%-40s %-6s %-6s %s\n", text_of(row, "entity").c_str(),
+                                   text_of(row, "awake").c_str(), text_of(row, "links").c_str(),
+                                   row.contains("key_file") ? "unreadable" : "ok");
+                     });
   if (const auto done = command_devices(*role, what, entity); !done) return report(done.error());
   std::cout << (json ? "{\"done\":true}" : "done") << "\n";
   return exit_done;
