@@ -4,6 +4,7 @@
 #include <atomic>
 #include <boost/json.hpp>
 #include <mutex>
+#include <optional>
 
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/reopenable_radio.hpp"
@@ -127,7 +128,7 @@ struct gateway_role::impl {
       return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component});
     };
   }
-  /// Index in `opened`; nullopt: there is no such radio.
+  /// Index in `opened`; nullopt: no radio has this name.
   [[nodiscard]] std::optional<std::size_t> radio_named(const std::string& name) {
     std::lock_guard lock{opened_guard};
     for (std::size_t i = 0; i < opened.size(); ++i)

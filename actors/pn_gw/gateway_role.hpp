@@ -51,7 +51,7 @@ class gateway_role {
   /// and `parameters` in place of those of the same name. They are checked first, and a bad one changes nothing. state_unknown;
   /// config_... and plugin_... as of open_radio; state_conflict while it is opened already. Blocks for some seconds.
   status reopen(const std::string& radio, const std::map<std::string, std::string, std::less<>>& parameters);
-  /// The parameters with which the radio was opened last, by name; null: there is no such radio.
+  /// The parameters with which the radio was opened last, by name; null: no radio has this name.
   boost::json::value parameters_of(const std::string& radio);
   /// describe_radios and describe_counts of views.hpp.
   result<boost::json::value> radios();

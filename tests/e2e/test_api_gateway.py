@@ -53,6 +53,7 @@ class Pages(GatewayCase):
 
     def test_have_pnes_in_a_state_alone_also_those_out_of_reach(self):
         place = self.start(devices=3)
+        poll(lambda: all(p["reported"] for p in self.get("/v1/pnes")["pnes"]), what="the reports to the server")
         place.role("pne").terminate()
         place.role("gateway").terminate()
         place.start("gateway")
@@ -138,7 +139,8 @@ class Permit(GatewayCase):
         place.wait_for_each(entities=welcome)
         status = self.get("/v1/status")["permit"]
         self.assertTrue(status["open"] and 0 < status["seconds_left"] <= 120, status)
-        self.assertEqual(self.get(f"/v1/pnes/{denied}")["state"], "rejected")
+        place.events.wait(role="gateway", event="rejected", entity=denied)
+        self.assertEqual(place.events.find(role="gateway", event="requested", entity=denied), [])
         self.assertIn("open: new PNEs are accepted for", self.pnes("permit").stdout)
         self.assertEqual(self.pnes("permit", "--close").stdout, "closed\n")
         self.assertEqual([e["event"] for e in place.events.find(lambda e: e["event"].startswith("permit-"))],
@@ -197,7 +199,7 @@ class Radio(GatewayCase):
     def test_goes_on_if_a_parameter_is_bad(self):
         place = self.start(devices=1)
         since = place.events.mark()
-        for parameters, code in (({"announce_ms": "often"}, "config-type"), ({"colour": "red"}, "config-unknown-key"),
+        for parameters, code in (({"announce_ms": "often"}, "config-range"), ({"colour": "red"}, "config-unknown-key"),
                                  ({"announce_ms": 0}, "config-range")):
             refused = self.reopen(parameters)
             self.assertEqual(refused.code, code, refused.text)
