@@ -116,6 +116,12 @@ radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string comp
   };
 }
 
+radio_rssi_fn rssi_over(std::vector<open_radio_entry> radios) {
+  return [radios = std::move(radios)](std::uint64_t transport, std::uint64_t link) {
+    return radios[transport].transport->quality(link).rssi_dbm;
+  };
+}
+
 namespace {
 
 plugins::transport_spec spec_of(const config::transport_config& t,

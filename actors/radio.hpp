@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -77,6 +78,9 @@ struct open_radio_entry {
 /// [thread-safe] Sends one message over a link; dropped if the link is down or full.
 using radio_send_fn = std::function<void(std::uint64_t transport, std::uint64_t link, byte_view message)>;
 radio_send_fn sender_over(std::vector<open_radio_entry> radios, std::string component);
+/// [thread-safe] The signal strength of a link in dBm, if the radio knows it.
+using radio_rssi_fn = std::function<std::optional<std::int32_t>(std::uint64_t transport, std::uint64_t link)>;
+radio_rssi_fn rssi_over(std::vector<open_radio_entry> radios);
 
 /// Checks a configured transport without opening its radio: child processes query the plugin for its parameters
 /// and probe it with these values. Each diagnostic has its place in the file.

@@ -15,6 +15,16 @@ namespace cpns::api {
 namespace {
 
 constexpr std::size_t group_buffer_max = 1024 * 1024;
+constexpr std::string_view gateway_prefix = "urn:cpns:gw:";
+
+level level_for(config::api_level l) {
+  switch (l) {
+  case config::api_level::viewer: return level::viewer;
+  case config::api_level::operator_: return level::operator_;
+  case config::api_level::admin: break;
+  }
+  return level::admin;
+}
 
 result<gid_t> group_named(const std::string& name) {
   std::vector<char> buffer(4096);
@@ -52,7 +62,7 @@ result<std::vector<gid_t>> groups_of(int socket) {
 std::string_view word_of(level l) { return l == level::operator_ ? "operator" : name_of(l); }
 
 std::string peer::text() const {
-  if (!local) return uri + " at " + address;
+  if (!local) return (uri.empty() ? "a client" : uri) + " at " + address;
   return "uid " + std::to_string(process.uid) + " (pid " + std::to_string(process.pid) + ")";
 }
 
@@ -69,6 +79,7 @@ result<access_rules> access_rules::make(const config::api_config& c) {
   CPNS_CHECK(add_groups(c.groups.viewer, level::viewer));
   CPNS_CHECK(add_groups(c.groups.operator_, level::operator_));
   CPNS_CHECK(add_groups(c.groups.admin, level::admin));
+  for (const auto& [pattern, l] : c.certificates) out.certificates_.emplace(pattern, level_for(l));
   return out;
 }
 
@@ -81,6 +92,20 @@ level access_rules::level_of(const local_peer& p) const {
   look(p.gid);
   for (const auto g : p.groups) look(g);
   return best;
+}
+
+level access_rules::level_of(std::string_view uri) const {
+  if (uri.starts_with(gateway_prefix)) return level::nobody;
+  level found = level::nobody;
+  std::size_t longest = 0;
+  for (const auto& [pattern, l] : certificates_) {
+    // "urn:x*" and "urn:x" have the same length as prefixes; the exact one is longer by the end that it also demands.
+    const auto size = pattern.ends_with('*') ? pattern.size() - 1 : pattern.size() + 1;
+    if (size <= longest || !fits(pattern, uri)) continue;
+    longest = size;
+    found = l;
+  }
+  return found;
 }
 
 result<local_peer> identify(int socket) {

@@ -39,7 +39,7 @@ struct peer {
   api::level level = level::nobody;
   bool local = true;
   local_peer process;   ///< if local
-  std::string uri;      ///< of the client's certificate, if not local
+  std::string uri;      ///< of the client's certificate, if not local; empty: not known
   std::string address;  ///< host:port, if not local
   /// For log and audit: "uid 1000 (pid 4711)" or "urn:cpns:admin:anna at 192.0.2.7:4711".
   [[nodiscard]] std::string text() const;
@@ -53,11 +53,14 @@ class access_rules {
 
   /// Root and the user of this process are admins. Otherwise the highest level among the peer's groups.
   [[nodiscard]] level level_of(const local_peer& p) const;
+  /// That of the longest pattern in api.certificates that fits the SAN URI of a client's certificate. Gateways have none.
+  [[nodiscard]] level level_of(std::string_view uri) const;
   /// Whether a process that is not an admin can have any rights.
   [[nodiscard]] bool names_groups() const { return !groups_.empty(); }
 
  private:
   std::map<gid_t, level> groups_;
+  std::map<std::string, level, std::less<>> certificates_;
 };
 
 /// Reads SO_PEERCRED and SO_PEERGROUPS of a connected Unix socket: the former names the primary group alone.

@@ -122,6 +122,34 @@ checked<std::optional<std::string>> json_body::optional_text(std::string_view fi
   return std::optional<std::string>{std::in_place, s.data(), s.size()};
 }
 
+checked<text_map> json_body::texts(std::string_view field) const {
+  constexpr std::size_t members_max = 64, bytes_max = 1024;
+  text_map out;
+  if (!has(field)) return out;
+  const auto* o = value_->get_object().at(field).if_object();
+  if (o == nullptr) return wrong_type(field, "an object");
+  if (o->size() > members_max)
+    return refuse(400, "out-of-range", "'" + std::string{field} + "' has too many members",
+                  std::string{field});
+  const auto bad = [](const std::string& text) {
+    return text.size() > bytes_max ||
+           std::any_of(text.begin(), text.end(), [](unsigned char c) { return c < ' '; });
+  };
+  for (const auto& [key, value] : *o) {
+    if (value.is_null() || value.is_structured())
+      return wrong_type(field, "an object of texts, numbers, true and false");
+    const std::string name{key.data(), key.size()};
+    auto text = value.is_string() ? std::string{value.get_string().data(), value.get_string().size()}
+                                  : json::serialize(value);
+    if (name.empty() || bad(name) || bad(text))
+      return refuse(400, "out-of-range",
+                    "a member of '" + std::string{field} + "' is too long or has control characters",
+                    std::string{field});
+    out.emplace(name, std::move(text));
+  }
+  return out;
+}
+
 checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min, std::size_t max) const {
   if (!has(field))
     return refuse(400, "missing-field", "'" + std::string{field} + "' is missing", std::string{field});

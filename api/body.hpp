@@ -36,6 +36,9 @@ class json_body {
   /// nullopt if the field is missing or null.
   [[nodiscard]] checked<std::optional<std::string>> optional_text(std::string_view field,
                                                                   std::size_t max = 1024) const;
+  /// The members of an object: texts of at most 1024 bytes without control characters, numbers, true and false, all as
+  /// text; at most 64. Empty if the field is missing or null.
+  [[nodiscard]] checked<text_map> texts(std::string_view field) const;
   [[nodiscard]] checked<bool> boolean(std::string_view field, bool if_missing) const;
   [[nodiscard]] checked<std::uint64_t> number(std::string_view field, std::uint64_t min, std::uint64_t max,
                                               std::optional<std::uint64_t> if_missing = {}) const;

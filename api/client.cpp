@@ -8,17 +8,22 @@
 #include <array>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http.hpp>
 #include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 
 #include "api/unix_socket.hpp"
 #include "base/bytes.hpp"
 #include "base/descriptor.hpp"
+#include "base/dial.hpp"
 #include "crypto/suite.hpp"
+#include "crypto/tls_hosts.hpp"
 
 namespace cpns::api {
 namespace {
@@ -32,6 +37,12 @@ class timed_stream {
  public:
   explicit timed_stream(descriptor fd) : fd_(std::move(fd)) {}
   milliseconds patience = client::answer_time;
+
+  // Asio's TLS stream wants an executor, for timers that blocking calls do not use.
+  using executor_type = asio::io_context::executor_type;
+  using lowest_layer_type = timed_stream;
+  timed_stream& lowest_layer() { return *this; }
+  executor_type get_executor() { return io_->get_executor(); }
 
   template <class Buffers>
   std::size_t read_some(const Buffers& to, error_code& ec) {
@@ -81,6 +92,74 @@ class timed_stream {
   }
 
   descriptor fd_;
+  std::unique_ptr<asio::io_context> io_ = std::make_unique<asio::io_context>(1);
+};
+
+/// The connection to a role: plain over a Unix socket, or TLS.
+class wire {
+ public:
+  explicit wire(descriptor fd) : raw_(std::move(fd)) {}
+
+  status secure(crypto::tls_context context, const std::string& host) {
+    asio::ssl::context owner{context.release()};
+    tls_.emplace(raw_, owner);
+    CPNS_CHECK(crypto::name_host(tls_->native_handle(), host));
+    raw_.patience = client::connect_time;
+    error_code ec;
+    tls_->handshake(asio::ssl::stream_base::client, ec);
+    raw_.patience = client::answer_time;
+    if (ec == asio::error::timed_out) return fail(errc::peer_timeout, "the TLS handshake took too long");
+    return ec ? fail(errc::peer_closed, why(ec)) : status{};
+  }
+  /// A client learns only when it reads that its certificate was refused, and a write may fail before.
+  [[nodiscard]] std::string why(error_code ec) {
+    if (tls_ && (ec == asio::error::broken_pipe || ec == asio::error::connection_reset)) {
+      raw_.patience = farewell_max;
+      std::array<char, 1> byte{};
+      error_code alert;
+      tls_->read_some(asio::buffer(byte), alert);
+      if (alert.category() == asio::error::get_ssl_category()) ec = alert;
+    }
+    if (tls_ && ec.category() == asio::error::get_ssl_category())
+      return crypto::tls_refusal(tls_->native_handle(), static_cast<unsigned long>(ec.value()));
+    return ec.message();
+  }
+  void set_patience(milliseconds time) { raw_.patience = time; }
+  /// Sends a close_notify and waits for the other one, for a short time.
+  void end() {
+    if (!tls_) return;
+    raw_.patience = farewell_max;
+    error_code ignored;
+    tls_->shutdown(ignored);
+  }
+
+  template <class Buffers>
+  std::size_t read_some(const Buffers& to, error_code& ec) {
+    return tls_ ? tls_->read_some(to, ec) : raw_.read_some(to, ec);
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from, error_code& ec) {
+    return tls_ ? tls_->write_some(from, ec) : raw_.write_some(from, ec);
+  }
+  template <class Buffers>
+  std::size_t read_some(const Buffers& to) {
+    error_code ec;
+    const auto n = read_some(to, ec);
+    if (ec) throw boost::system::system_error(ec);
+    return n;
+  }
+  template <class Buffers>
+  std::size_t write_some(const Buffers& from) {
+    error_code ec;
+    const auto n = write_some(from, ec);
+    if (ec) throw boost::system::system_error(ec);
+    return n;
+  }
+
+ private:
+  static constexpr milliseconds farewell_max{300};
+  timed_stream raw_;
+  std::optional<asio::ssl::stream<timed_stream&>> tls_;
 };
 
 /// Takes the complete events out of `text`. False: the reader wants no more.
@@ -104,15 +183,20 @@ bool take_events(std::string& text, const client::event_reader& take) {
 }  // namespace
 
 struct client::impl {
-  impl(std::string p, descriptor fd) : path(std::move(p)), stream(std::move(fd)) {}
-  std::string path;
-  timed_stream stream;
+  impl(std::string where, std::string host_header, descriptor fd)
+      : at(std::move(where)), host(std::move(host_header)), stream(std::move(fd)) {}
+  impl(const impl&) = delete;
+  impl& operator=(const impl&) = delete;
+  ~impl() { stream.end(); }
+  const std::string at;    ///< the path of the socket, or host:port
+  const std::string host;  ///< the header Host
+  wire stream;
   boost::beast::flat_buffer buffer;
 
-  error failed(const error_code& ec) const {
+  error failed(const error_code& ec) {
     if (ec == asio::error::timed_out)
-      return {errc::peer_timeout, "the role at " + path + " did not answer in time"};
-    return {errc::peer_closed, "the role at " + path + " closed the connection: " + ec.message()};
+      return {errc::peer_timeout, "the role at " + at + " did not answer in time"};
+    return {errc::peer_closed, "the role at " + at + " closed the connection: " + stream.why(ec)};
   }
   status send(verb v, const std::string& target, const sent_body& body, const std::string& last_event);
   status send_parts(const sent_body& body);
@@ -133,7 +217,7 @@ result<client> client::connect(const std::string& path) {
   std::memcpy(at.sun_path, path.c_str(), path.size());
   descriptor fd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
   if (fd.valid() && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0)
-    return client{std::make_unique<impl>(path, std::move(fd))};
+    return client{std::make_unique<impl>(path, "localhost", std::move(fd))};
   const std::string why = std::strerror(errno);
   if (errno == ECONNREFUSED || errno == ENOENT)
     return fail(errc::peer_closed, "no role listens at " + path + " (" + why + "): is it running?");
@@ -142,10 +226,21 @@ result<client> client::connect(const std::string& path) {
                   (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));
 }
 
+result<client> client::connect(const config::address& to, const crypto::tls_files& files) {
+  CPNS_TRY(auto context, crypto::make_api_client_tls(files));
+  auto met = reach(to.host, to.port, std::chrono::steady_clock::now() + connect_time);
+  if (!met)
+    return fail(met.error().code, "no role listens at " + to.text() + " (" + met.error().detail + ")");
+  auto made = std::make_unique<impl>(to.text(), to.text(), std::move(met->socket));
+  if (const auto done = made->stream.secure(std::move(context), to.host); !done)
+    return fail(done.error().code, to.text() + ": " + done.error().detail);
+  return client{std::move(made)};
+}
+
 status client::impl::send(verb v, const std::string& target, const sent_body& body,
                           const std::string& last_event) {
   const auto name = name_of(v);
-  std::string head = std::string{name} + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
+  std::string head = std::string{name} + " " + target + " HTTP/1.1\r\nHost: " + host + "\r\n";
   if (changes(v)) head += "Cpns-Request-Id: " + to_hex(crypto::system_entropy().draw<8>()) + "\r\n";
   if (!last_event.empty()) head += "Last-Event-ID: " + last_event + "\r\n";
   if (body.source)
@@ -220,7 +315,7 @@ result<reply> client::events(const std::string& target, const std::string& last,
   if (ec) return fail(m.failed(ec));
   reply out{parser.get().result_int(), std::string{parser.get()[http::field::content_type]}, {}};
   const bool is_stream = out.type == "text/event-stream";
-  m.stream.patience = seconds{40};  // over two heartbeats
+  m.stream.set_patience(seconds{40});  // over two heartbeats
   std::string text;
   std::array<char, 16 * 1024> part{};
   while (!parser.is_done()) {

@@ -8,6 +8,8 @@
 
 #include "api/http.hpp"
 #include "base/clock.hpp"
+#include "config/schema.hpp"
+#include "crypto/tls.hpp"
 
 namespace cpns::api {
 
@@ -30,10 +32,15 @@ struct reply {
 class client {
  public:
   static constexpr milliseconds answer_time = seconds{60};
+  static constexpr milliseconds connect_time = seconds{10};  ///< also of the TLS handshake
 
   /// peer_closed if no role listens at the Unix socket `path`, config_range if the path is too long, config_file if
   /// the socket cannot be used (no rights).
   static result<client> connect(const std::string& path);
+  /// Over TLS, to `api.listen` of a role: its certificate must come from `files.ca` and name `to.host`. Errors of
+  /// crypto::make_api_client_tls; config_range if the name does not resolve; peer_closed with the reason if nobody listens
+  /// there, or a side refuses the certificate of the other; peer_timeout.
+  static result<client> connect(const config::address& to, const crypto::tls_files& files);
   client(client&&) noexcept;
   client& operator=(client&&) noexcept;
   ~client();

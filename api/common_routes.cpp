@@ -27,9 +27,16 @@ outcome ready(const common_parts& p, const request& r) {
   return json_response(json::object{{"ready", good}, {"reasons", std::move(reasons)}}, good ? 200 : 503);
 }
 
+json::object shown_doors(const doors& d) {
+  const auto text = [](const std::string& at) { return at.empty() ? json::value{} : json::value(at); };
+  const auto now = d.now();
+  return {{"socket", text(now.socket)}, {"listen", text(now.listen)}, {"probes", text(now.probes)}};
+}
+
 json::object status_of(const common_parts& p) {
   auto out = p.status();
   out["role"] = p.role;
+  if (p.doors) out["doors"] = shown_doors(*p.doors);
   return out;
 }
 

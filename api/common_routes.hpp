@@ -2,11 +2,13 @@
 // The routes that all roles have: health, status, configuration, events.
 
 #include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include <boost/json/value.hpp>
 
+#include "api/doors.hpp"
 #include "api/events.hpp"
 #include "api/routes.hpp"
 
@@ -20,6 +22,7 @@ struct common_parts {
   std::function<std::vector<std::string>()> not_ready;  ///< reasons, as sentences; empty: the role is ready
   std::function<boost::json::value()> configuration{};  ///< the effective configuration, without secrets
   event_hub* events = nullptr;                          ///< outlives the routes
+  std::shared_ptr<api::doors> doors{};                  ///< shown by /v1/status; nullptr: not shown
 };
 
 /// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events; GET, PUT and DELETE /v1/log.

@@ -34,11 +34,18 @@ std::string_view without_scheme(std::string_view origin) {
   return at == std::string_view::npos ? origin : origin.substr(at + 3);
 }
 
+bool is_same_host(std::string_view a, std::string_view b) {
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [lower](char x, char y) { return lower(x) == lower(y); });
+}
+
 /// Pages of other sites reach a loopback port under a name of their own (DNS rebinding), with their own Origin.
-std::optional<problem> foreign(std::string_view own_host, const header_view& h) {
-  if (!own_host.empty() && h.host != own_host)
-    return problem{421, "wrong-host",
-                   "the header Host must be " + std::string{own_host} + ", not " + shown(h.host), "Host"};
+std::optional<problem> foreign(const std::vector<std::string>& own, const header_view& h) {
+  const auto is_this = [&h](const std::string& host) { return is_same_host(host, h.host); };
+  if (!own.empty() && std::none_of(own.begin(), own.end(), is_this))
+    return problem{421, "wrong-host", "the header Host must be " + own.front() + ", not " + shown(h.host),
+                   "Host"};
   if (!h.origin.empty() && without_scheme(h.origin) != h.host)
     return problem{403, "foreign-origin",
                    "a page of " + shown(h.origin) + " may not send requests to this role", "Origin"};
@@ -106,7 +113,7 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
     return refuse(400, "bad-request-id",
                   "the header Cpns-Request-Id has 1 to 64 letters, digits, '-', '_', '.' and ':'",
                   "Cpns-Request-Id");
-  if (auto no = foreign(from.own_host, h)) return tl::unexpected<problem>(std::move(*no));
+  if (auto no = foreign(from.own_hosts, h)) return tl::unexpected<problem>(std::move(*no));
   const auto v = verb_of(h.verb);
   const auto mark = std::min(h.target.find('?'), h.target.size());
   r.path = h.target.substr(0, mark);

@@ -13,7 +13,9 @@
 #include <thread>
 #include <vector>
 
+#include "api/accept.hpp"
 #include "api/session.hpp"
+#include "api/tls_door.hpp"
 #include "api/unix_socket.hpp"
 #include "base/log.hpp"
 
@@ -24,9 +26,6 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 using local = asio::local::stream_protocol;
-
-/// Pause after EMFILE and similar errors, until descriptors are free again.
-constexpr milliseconds accept_pause{100};
 
 constexpr mode_t own_user_only = 0600, all_users = 0666;
 
@@ -55,11 +54,6 @@ class places {
   std::shared_ptr<counts> inner_ = std::make_shared<counts>();
 };
 
-std::string address_text(const tcp::endpoint& at) {
-  const auto host = at.address().to_string();
-  return (at.address().is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(at.port());
-}
-
 std::string document(std::string_view status, const problem& p) {
   const auto body = document_of(p, {});
   return "HTTP/1.1 " + std::string{status} + "\r\nContent-Type: " + std::string{problem_type} +
@@ -68,6 +62,21 @@ std::string document(std::string_view status, const problem& p) {
 }
 
 }  // namespace
+
+std::string detail::address_text(const tcp::endpoint& at) {
+  auto ip = at.address();
+  if (ip.is_v6() && ip.to_v6().is_v4_mapped())
+    ip = asio::ip::make_address_v4(asio::ip::v4_mapped, ip.to_v6());
+  const auto host = ip.to_string();
+  return (ip.is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(at.port());
+}
+
+const std::string& detail::answer_when_full() {
+  static const auto text =
+      document("503 Service Unavailable",
+               {503, "too-many-connections", "the API has too many connections; close one"});
+  return text;
+}
 
 struct http_server::impl {
   explicit impl(http_parts p) : shared(std::move(p), workers), workers(shared.parts.limits.workers) {}
@@ -83,16 +92,20 @@ struct http_server::impl {
   std::string probe_host;
   places taken;
   std::vector<std::weak_ptr<detail::session_base>> sessions;  ///< used on the io thread
+  std::unique_ptr<detail::tls_door> tls;
   std::thread thread;
 
   status open(const config::api_config& c);
-  template <class Acceptor, class Accepted>
-  void accept(Acceptor& from, Accepted accepted);
   void begin_local(local::socket s);
   void begin_probe(tcp::socket s);
-  /// A place for one more connection of `key`; without one the peer is told so.
+  status open_tls(const config::api_config& c);
+  void show(std::string doors::places::*which, const std::string& at);
+  void judge_all();
+  /// A place for one more connection of `key`, or nullptr.
+  detail::place place_for(const std::string& key);
+  /// The same; without a place the peer gets an answer that says so.
   template <class Socket>
-  detail::place place_for(const std::string& key, Socket& s);
+  detail::place place_or_answer(const std::string& key, Socket& s);
   /// Closes the connection that has waited longest for a request: silent clients must not keep others out. Of `key`
   /// alone, unless it is empty. False if all work.
   bool evict_idle(const std::string& key);
@@ -108,6 +121,7 @@ status http_server::impl::open(const config::api_config& c) {
                                             shared.access->names_groups() ? all_users : own_user_only));
     path.emplace(std::move(made));
     local_door.assign(local{}, path->release());
+    show(&doors::places::socket, path->path());
   }
   if (c.probes) {
     error_code ec;
@@ -120,30 +134,34 @@ status http_server::impl::open(const config::api_config& c) {
     if (!ec) probe_door.bind(at, ec);
     if (!ec) probe_door.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return fail(errc::config_usage, where + ": " + ec.message());
-    probe_host = address_text(probe_door.local_endpoint(ec));
+    probe_host = detail::address_text(probe_door.local_endpoint(ec));
+    show(&doors::places::probes, probe_host);
   }
+  return c.listen && c.tls ? open_tls(c) : status{};
+}
+
+status http_server::impl::open_tls(const config::api_config& c) {
+  CPNS_TRY(tls, detail::tls_door::open(io, shared, c,
+                                       {.admit = [this](const std::string& uri) { return place_for(uri); },
+                                        .begin =
+                                            [this](detail::tls_stream s, detail::origin from) {
+                                              remember(detail::make_session(shared, std::move(s),
+                                                                            std::move(from)));
+                                            },
+                                        .judge = [this] { judge_all(); }}));
   return {};
 }
 
-template <class Acceptor, class Accepted>
-void http_server::impl::accept(Acceptor& from, Accepted accepted) {
-  from.async_accept([this, &from, accepted](const error_code& ec, auto s) {
-    if (ec == asio::error::operation_aborted || !from.is_open()) return;
-    if (!ec) {
-      accepted(std::move(s));
-      return accept(from, accepted);
-    }
-    if (shared.full.due(now_anchored(), "accept"))
-      log::warn(shared.parts.component, "api-accept-failed", ec.message() + "; retrying");
-    auto timer = std::make_shared<asio::steady_timer>(io, accept_pause);
-    timer->async_wait([this, &from, accepted, timer](const error_code& stop) {
-      if (!stop && from.is_open()) accept(from, accepted);
-    });
-  });
+void http_server::impl::judge_all() {
+  for (const auto& w : sessions)
+    if (const auto s = w.lock()) s->judge();
 }
 
-template <class Socket>
-detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
+void http_server::impl::show(std::string doors::places::*which, const std::string& at) {
+  if (shared.parts.doors) shared.parts.doors->set(which, at);
+}
+
+detail::place http_server::impl::place_for(const std::string& key) {
   const auto& most = shared.parts.limits;
   const bool peer_is_full = taken.of(key) >= most.connections_per_peer;
   if (!peer_is_full && shared.connections < most.connections) return taken.take(key);
@@ -153,9 +171,14 @@ detail::place http_server::impl::place_for(const std::string& key, Socket& s) {
     log::warn(shared.parts.component, "api-full",
               "the API has too many connections; further ones are turned away",
               {{"connections", std::to_string(shared.connections)}, {"peer", key}});
-  static const auto text =
-      document("503 Service Unavailable",
-               {503, "too-many-connections", "the API has too many connections; close one"});
+  return nullptr;
+}
+
+template <class Socket>
+detail::place http_server::impl::place_or_answer(const std::string& key, Socket& s) {
+  auto held = place_for(key);
+  if (held) return held;
+  const auto& text = detail::answer_when_full();
   (void)::send(s.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   return nullptr;
 }
@@ -184,7 +207,7 @@ void http_server::impl::begin_local(local::socket s) {
   auto who = identify(s.native_handle());
   if (!who) return log::warn(shared.parts.component, "api-peer-unknown", who.error().message());
   auto key = "uid " + std::to_string(who->uid);
-  auto held = place_for(key, s);
+  auto held = place_or_answer(key, s);
   if (!held) return;
   peer from;
   from.level = shared.rules()->level_of(*who);
@@ -198,13 +221,14 @@ void http_server::impl::begin_probe(tcp::socket s) {
   error_code ec;
   const auto remote = s.remote_endpoint(ec);
   if (ec) return;
-  auto held = place_for("probes", s);
+  auto held = place_or_answer("probes", s);
   if (!held) return;
   peer from;
   from.local = false;
-  from.address = address_text(remote);
-  remember(detail::make_session(
-      shared, std::move(s), {detail::door::probes, std::move(from), probe_host, "probes", std::move(held)}));
+  from.address = detail::address_text(remote);
+  remember(
+      detail::make_session(shared, std::move(s),
+                           {detail::door::probes, std::move(from), {probe_host}, "probes", std::move(held)}));
 }
 
 http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
@@ -214,8 +238,10 @@ result<std::unique_ptr<http_server>> http_server::start(const config::api_config
   CPNS_CHECK(i->open(c));
   auto* m = i.get();
   if (m->local_door.is_open())
-    m->accept(m->local_door, [m](local::socket s) { m->begin_local(std::move(s)); });
-  if (m->probe_door.is_open()) m->accept(m->probe_door, [m](tcp::socket s) { m->begin_probe(std::move(s)); });
+    detail::accept_all(m->io, m->shared, m->local_door,
+                       [m](local::socket s) { m->begin_local(std::move(s)); });
+  if (m->probe_door.is_open())
+    detail::accept_all(m->io, m->shared, m->probe_door, [m](tcp::socket s) { m->begin_probe(std::move(s)); });
   m->thread = std::thread{[m] { m->io.run(); }};
   return std::unique_ptr<http_server>{new http_server{std::move(i)}};
 }
@@ -226,6 +252,7 @@ http_server::~http_server() {
     error_code ignored;
     m.local_door.close(ignored);
     m.probe_door.close(ignored);
+    if (m.tls) m.tls->close();
     for (const auto& w : m.sessions)
       if (const auto s = w.lock()) s->abandon();
   });
@@ -236,8 +263,14 @@ http_server::~http_server() {
 
 status http_server::reload(const config::api_config& c) {
   CPNS_TRY(auto rules, access_rules::make(c));
-  std::lock_guard lock{impl_->shared.guard};
-  impl_->shared.access = std::make_shared<const access_rules>(std::move(rules));
+  auto& m = *impl_;
+  {
+    std::lock_guard lock{m.shared.guard};
+    m.shared.access = std::make_shared<const access_rules>(std::move(rules));
+  }
+  if (!m.tls) return {};
+  m.shared.tls->read_again();
+  asio::post(m.io, [&m] { m.judge_all(); });
   return {};
 }
 
@@ -247,9 +280,19 @@ std::uint16_t http_server::probe_port() const {
   return ec ? std::uint16_t{0} : at.port();
 }
 
+std::uint16_t http_server::tls_port() const { return impl_->tls ? impl_->tls->port() : std::uint16_t{0}; }
+
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
-  return {s.requests, s.problems, s.forbidden, s.turned_away, s.cut_off, s.connections, s.event_readers};
+  return {s.requests,
+          s.problems,
+          s.forbidden,
+          s.turned_away,
+          s.cut_off,
+          s.connections,
+          s.event_readers,
+          s.handshakes_refused,
+          impl_->tls ? impl_->tls->handshakes() : 0};
 }
 
 }  // namespace cpns::api

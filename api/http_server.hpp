@@ -7,6 +7,7 @@
 
 #include "api/access.hpp"
 #include "api/change_log.hpp"
+#include "api/doors.hpp"
 #include "api/events.hpp"
 #include "api/routes.hpp"
 #include "base/clock.hpp"
@@ -23,12 +24,18 @@ struct http_limits {
   milliseconds idle_time = seconds{60};   ///< between requests; between two parts of a streamed body
   milliseconds write_time = seconds{20};  ///< for an answer, or a batch of events
   milliseconds heartbeat = seconds{15};   ///< a stream of events without any sends a comment
+  std::size_t handshakes = 32;            ///< in progress at a time
+  milliseconds handshake_time = seconds{10};
+  /// A connection with a certificate is closed after this time, so that an expired certificate loses its use.
+  milliseconds certificate_time = std::chrono::hours{24};
 };
 
 /// Counters since the start.
 struct http_counters {
   std::uint64_t requests = 0, problems = 0, forbidden = 0, turned_away = 0, readers_cut_off = 0;
   std::size_t connections = 0, event_readers = 0;
+  std::uint64_t handshakes_refused = 0;
+  std::size_t handshakes = 0;  ///< in progress
 };
 
 struct http_parts {
@@ -37,24 +44,29 @@ struct http_parts {
   change_log* changes = nullptr;  ///< outlives the server; nullptr: changes are not recorded
   event_hub* events = nullptr;    ///< outlives the server
   http_limits limits{};
+  std::shared_ptr<api::doors> doors{};  ///< may be nullptr; filled before the first request
 };
 
 /// People, scripts and monitoring must not disturb the role's own work: the server has its own threads, and bounds on
 /// connections, sizes and time. Handlers run on its worker threads and may block. [thread-safe]
 class http_server {
  public:
-  /// Opens the Unix socket `c.socket` and the plain port `c.probes`, each if it is set. Errors: of access_rules::make
-  /// and unix_socket::listen; config_usage if a port cannot be opened.
+  /// Opens the Unix socket `c.socket`, the plain port `c.probes` and the port with TLS `c.listen`, each if it is set. While
+  /// the address of `c.listen` does not exist, that is retried. Errors: of access_rules::make, unix_socket::listen and
+  /// crypto::tls_source::for_api; config_usage if a port cannot be opened.
   static result<std::unique_ptr<http_server>> start(const config::api_config& c, http_parts parts);
   /// Closes all connections at once and waits for the handlers that run.
   ~http_server();
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;
 
-  /// Uses the groups and certificates of `c` for new connections; the listeners stay. Errors of access_rules::make.
+  /// Uses the groups and certificates of `c` for new connections, and reads the TLS files again; the listeners stay. Ends
+  /// open connections whose certificate was revoked or has a lower level now. Errors of access_rules::make.
   status reload(const config::api_config& c);
   /// The port of the listener for probes, for a configured port 0; 0 without it.
   [[nodiscard]] std::uint16_t probe_port() const;
+  /// That of the port with TLS; 0 without it, and while its address does not exist.
+  [[nodiscard]] std::uint16_t tls_port() const;
   [[nodiscard]] http_counters counters() const;
 
  private:

@@ -10,6 +10,7 @@
 #include <boost/beast/http.hpp>
 #include <condition_variable>
 #include <optional>
+#include <type_traits>
 #include <variant>
 
 #include "api/dispatch.hpp"
@@ -26,6 +27,9 @@ using clock = std::chrono::steady_clock;
 constexpr std::uint32_t header_max = 16 * 1024;
 constexpr std::size_t buffer_max = 64 * 1024;
 constexpr std::size_t event_batch = 64 * 1024;
+/// Buffer of a client that has not begun its next request.
+constexpr std::size_t first_read = 4096;
+constexpr milliseconds farewell_max{2000};
 
 /// Wipes what it frees: bodies hold passwords and Temporary Keys.
 template <class T>
@@ -60,6 +64,10 @@ header_view view_of(const Fields& f) {
           get("Cpns-Request-Id"),     get("Last-Event-ID")};
 }
 
+unix_stream& socket_of(unix_stream& s) { return s; }
+tcp_stream& socket_of(tcp_stream& s) { return s; }
+tcp_stream& socket_of(tls_stream& s) { return s.next_layer(); }
+
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
  public:
@@ -79,8 +87,12 @@ class session final : public session_base, public std::enable_shared_from_this<s
   void abandon() override {
     asio::post(strand_, [self = this->shared_from_this()] { self->close(); });
   }
+  void judge() override {
+    if constexpr (has_tls) asio::post(strand_, [self = this->shared_from_this()] { self->judge_client(); });
+  }
 
  private:
+  static constexpr bool has_tls = std::is_same_v<Stream, tls_stream>;
   class source;
   using self_t = std::shared_ptr<session>;
 
@@ -104,6 +116,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
       const auto s = weak.lock();
       if (!s || ec || s->closed_ || s->deadline_ == clock::time_point::max()) return;
       if (clock::now() < s->deadline_) return s->arm();
+      // The end of a TLS connection without close_notify looks like an attack to the client.
+      if (has_tls && s->idle_since != 0 && s->buffer_.size() == 0) return s->close_gently();
       s->close();
     }));
   }
@@ -113,8 +127,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     timer_.cancel();
     listening_.reset();
     error_code ignored;
-    stream_.shutdown(asio::socket_base::shutdown_both, ignored);
-    stream_.close(ignored);
+    socket_of(stream_).shutdown(asio::socket_base::shutdown_both, ignored);
+    socket_of(stream_).close(ignored);
   }
 
   void read_head() {
@@ -125,12 +139,13 @@ class session final : public session_base, public std::enable_shared_from_this<s
     expect_within(limits().idle_time);
     idle_since = clock::now().time_since_epoch().count();
     // The deadline of a request runs from its first byte, so that a client may stay idle longer.
-    if (buffer_.size() == 0)
-      return stream_.async_wait(asio::socket_base::wait_read, on_strand([s = self()](const error_code& ec) {
-                                  if (ec || s->closed_) return s->close();
-                                  s->read_rest_of_head();
-                                }));
-    read_rest_of_head();
+    if (buffer_.size() != 0) return read_rest_of_head();
+    stream_.async_read_some(buffer_.prepare(first_read),
+                            on_strand([s = self()](const error_code& ec, std::size_t n) {
+                              if (ec || s->closed_) return s->close();
+                              s->buffer_.commit(n);
+                              s->read_rest_of_head();
+                            }));
   }
   void read_rest_of_head() {
     expect_within(limits().request_time);
@@ -143,7 +158,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
       return give_up(problem{431, "headers-too-large", "the request line and headers are limited to 16 KiB"});
     if (ec == http::error::end_of_stream || ec == asio::error::eof || ec == asio::error::connection_reset ||
-        ec == http::error::partial_message)
+        ec == http::error::partial_message || ec == asio::ssl::error::stream_truncated)
       return close();
     if (ec) return give_up(problem{400, "bad-request", "not an HTTP/1.1 request: " + ec.message()});
     ++shared_.requests;
@@ -246,6 +261,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     m->set(http::field::cache_control, "no-store");
     m->set("X-Content-Type-Options", "nosniff");
     if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
+    keep_alive_ = keep_alive_ && !is_old();
     m->keep_alive(keep_alive_);
     if (m->result_int() != 204) m->prepare_payload();
     expect_within(limits().write_time);
@@ -256,20 +272,46 @@ class session final : public session_base, public std::enable_shared_from_this<s
   }
 
   /// The client may still send a body that was refused: a close now would reset the connection before it has read the
-  /// answer. So its bytes are discarded until it closes, for a bounded time.
+  /// answer. So its bytes are discarded until it closes, for a bounded time. Over TLS a close_notify is sent first.
   void close_gently() {
+    if (closed_ || std::exchange(leaving_, true)) return;
+    idle_since = 0;
+    expect_within(farewell_max);
+    if constexpr (has_tls)
+      stream_.async_shutdown(on_strand([s = self()](const error_code&) { s->send_no_more(); }));
+    else
+      send_no_more();
+  }
+  void send_no_more() {
     if (closed_) return;
     error_code ignored;
-    stream_.shutdown(asio::socket_base::shutdown_send, ignored);
-    expect_within(seconds{2});
+    socket_of(stream_).shutdown(asio::socket_base::shutdown_send, ignored);
     discard();
   }
   void discard() {
-    stream_.async_read_some(asio::buffer(discarded_),
-                            on_strand([s = self()](const error_code& ec, std::size_t) {
-                              if (ec || s->closed_) return s->close();
-                              s->discard();
-                            }));
+    socket_of(stream_).async_read_some(asio::buffer(discarded_),
+                                       on_strand([s = self()](const error_code& ec, std::size_t) {
+                                         if (ec || s->closed_) return s->close();
+                                         s->discard();
+                                       }));
+  }
+
+  // A client with a certificate.
+  bool is_old() const { return has_tls && clock::now() >= born_ + limits().certificate_time; }
+  void judge_client() {
+    if constexpr (has_tls) {
+      if (closed_ || leaving_) return;
+      auto why = shared_.tls->revoked(stream_.native_handle());
+      if (!why && shared_.rules()->level_of(from_.who.uri) < from_.who.level)
+        why = "the level of " + from_.who.uri + " is lower now";
+      if (why) {
+        log::warn(shared_.parts.component, "api-client-ended", *why + "; its connection was closed",
+                  {{"peer", from_.who.address}, {"certificate", from_.who.uri}});
+        return close();
+      }
+      const bool waits = idle_since != 0 && buffer_.size() == 0;
+      if (is_old() && (waits || (reading_events_ && !writing_))) close_gently();
+    }
   }
 
   // Server-sent events.
@@ -304,7 +346,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
                             on_strand([s = self()](const error_code&, std::size_t) { s->close(); }));
   }
   void pump() {
-    if (closed_ || writing_) return;
+    if (closed_ || leaving_ || writing_) return;
     auto next = hub_->after(place_, event_batch);
     if (next.cut_off) {
       ++shared_.cut_off;
@@ -324,7 +366,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     asio::async_write(stream_, asio::buffer(outgoing_),
                       on_strand([s = self(), last](const error_code& ec, std::size_t) {
                         s->writing_ = false;
-                        if (ec || s->closed_ || last) return s->close();
+                        if (ec || s->closed_) return s->close();
+                        if (last) return s->close_gently();
                         s->expect_nothing();
                         s->pump();
                       }));
@@ -333,7 +376,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     heartbeat_->expires_after(limits().heartbeat);
     heartbeat_->async_wait(on_strand([weak = this->weak_from_this()](const error_code& ec) {
       const auto s = weak.lock();
-      if (!s || ec || s->closed_ || s->writing_) return;
+      if (!s || ec || s->closed_ || s->leaving_ || s->writing_) return;
       s->outgoing_ = ": \n\n";
       s->write_events(false);
     }));
@@ -351,7 +394,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
   std::optional<part_parser> parts_;
   const route* to_ = nullptr;
   request asked_;
-  bool keep_alive_ = false, closed_ = false;
+  bool keep_alive_ = false, closed_ = false, leaving_ = false;
+  const clock::time_point born_ = clock::now();
   std::array<char, 4096> discarded_{};
 
   bool reading_events_ = false, writing_ = false;
@@ -428,6 +472,9 @@ std::shared_ptr<session_base> make_session(shared_state& shared, unix_stream s, 
 }
 std::shared_ptr<session_base> make_session(shared_state& shared, tcp_stream s, origin from) {
   return std::make_shared<session<tcp_stream>>(shared, std::move(s), std::move(from));
+}
+std::shared_ptr<session_base> make_session(shared_state& shared, tls_stream s, origin from) {
+  return std::make_shared<session<tls_stream>>(shared, std::move(s), std::move(from));
 }
 
 }  // namespace cpns::api::detail

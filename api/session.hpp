@@ -5,13 +5,16 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/ssl.hpp>
 #include <boost/asio/thread_pool.hpp>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
 #include "api/http_server.hpp"
 #include "base/seldom.hpp"
+#include "crypto/tls_source.hpp"
 
 namespace cpns::api::detail {
 
@@ -23,9 +26,11 @@ struct shared_state {
   boost::asio::thread_pool& workers;
   std::mutex guard;
   std::shared_ptr<const access_rules> access;
+  std::shared_ptr<crypto::tls_source> tls;  ///< of `api.listen`; set before the first connection
   seldom full;
   std::atomic<std::size_t> connections = 0, event_readers = 0;
   std::atomic<std::uint64_t> requests = 0, problems = 0, forbidden = 0, turned_away = 0, cut_off = 0;
+  std::atomic<std::uint64_t> handshakes_refused = 0;
 
   [[nodiscard]] std::shared_ptr<const access_rules> rules() {
     std::lock_guard lock{guard};
@@ -47,6 +52,9 @@ class session_base {
   virtual void start() = 0;
   /// Closes at once. [thread-safe]
   virtual void abandon() = 0;
+  /// Ends a connection whose certificate was revoked, has a lower level now, or has been open for too long. On the io
+  /// thread.
+  virtual void judge() = 0;
 };
 
 /// Where a connection came in.
@@ -59,15 +67,24 @@ using place = std::shared_ptr<void>;
 struct origin {
   door at = door::unix_socket;
   peer who;
-  std::string own_host;  ///< host:port of the listener; empty on a Unix socket
-  std::string key;       ///< for which its connections are counted
+  std::vector<std::string> own_hosts;  ///< host:port as a client may name this role; empty on a Unix socket
+  std::string key;                     ///< for which its connections are counted
   detail::place held;
 };
 
 using unix_stream = boost::asio::local::stream_protocol::socket;
 using tcp_stream = boost::asio::ip::tcp::socket;
+using tls_stream = boost::asio::ssl::stream<tcp_stream>;
+
+/// host:port; an IPv4 address that came in on an IPv6 socket is shown as IPv4.
+std::string address_text(const boost::asio::ip::tcp::endpoint& at);
+/// The whole HTTP answer for a client that has no place.
+const std::string& answer_when_full();
+
 std::shared_ptr<session_base> make_session(shared_state& shared, unix_stream s, origin from);
 /// Without TLS, for probes.
 std::shared_ptr<session_base> make_session(shared_state& shared, tcp_stream s, origin from);
+/// After the handshake; the stream has no operation in progress.
+std::shared_ptr<session_base> make_session(shared_state& shared, tls_stream s, origin from);
 
 }  // namespace cpns::api::detail

@@ -449,7 +449,7 @@ status trail::reopen() {
   return done;
 }
 
-result<verify_report> trail::check(const std::vector<std::filesystem::path>& older) const {
+result<verify_report> trail::check(const std::vector<std::filesystem::path>& older, check_until until) const {
   if (impl_->off()) return verify_report{};
   chain upto;
   std::uint64_t size = 0;
@@ -469,7 +469,7 @@ result<verify_report> trail::check(const std::vector<std::filesystem::path>& old
     CPNS_TRY(own, std::move(opened));
     CPNS_TRY(size, std::move(bytes));
   }
-  return verify(older, {own.get(), size, impl_->file.path()}, upto);
+  return verify(older, {own.get(), size, impl_->file.path()}, upto, until);
 }
 
 const std::filesystem::path& trail::file() const { return impl_->file.path(); }

@@ -104,8 +104,9 @@ class trail {
   status reopen();
 
   /// Checks the file and older files of the trail, in any order, up to the last line that was durable when the call
-  /// began. Reads all of them; lines are written meanwhile. Errors: a file cannot be read.
-  result<verify_report> check(const std::vector<std::filesystem::path>& older) const;
+  /// began. Reads all of them; lines are written meanwhile. Errors: a file cannot be read;
+  /// state_overloaded after `until`.
+  result<verify_report> check(const std::vector<std::filesystem::path>& older, check_until until = {}) const;
 
   [[nodiscard]] const std::filesystem::path& file() const;  ///< empty: the trail is off
   [[nodiscard]] trail_statistics statistics() const;

@@ -60,9 +60,26 @@ bool explains(const genuine_line& line, const gap_bytes& gap) {
   return in.count("incomplete_bytes") + 1 == gap.size && in.text("sha256") == to_hex(gap.digest);
 }
 
+/// Looks at the clock now and then: a call takes longer than a line.
+class time_limit {
+ public:
+  explicit time_limit(check_until until) : until_(until) {}
+  status check(const std::filesystem::path& file) {
+    if (!until_ || ++lines_ % lines_per_look != 0 || std::chrono::steady_clock::now() < *until_) return {};
+    return fail(errc::state_overloaded, "the check of " + file.string() +
+                                            " takes too long while the role runs; rotate the trail, or stop "
+                                            "the role and run `cpns audit verify`");
+  }
+
+ private:
+  static constexpr std::uint64_t lines_per_look = 256;
+  check_until until_;
+  std::uint64_t lines_ = 0;
+};
+
 class verification {
  public:
-  explicit verification(const chain& c) : chain_(c) { report_.head = c.head.number; }
+  verification(const chain& c, time_limit& limit) : chain_(c), limit_(limit) { report_.head = c.head.number; }
 
   status read(const open_source& s, bool last_file) {
     file_ = s.path.string();
@@ -72,6 +89,7 @@ class verification {
     for (;;) {
       CPNS_TRY(const auto p, source.next());
       if (!p) break;
+      CPNS_CHECK(limit_.check(s.path));
       ++n;
       const auto line = p->whole ? read_line(p->line(), chain_.key) : std::nullopt;
       if (line)
@@ -97,17 +115,20 @@ class verification {
                    std::to_string(at_.number) +
                    ": the store is older than the file, for example restored from a backup");
     else if (at_.number > head.number)
-      report_.remarks.push_back(
+      remark(
           range(head.number + 1, at_.number) +
           ": genuine, and not yet known to the store, as a crash leaves them; the next start takes them in");
     if (report_.first > 1)
-      report_.remarks.push_back("the files begin with line " + std::to_string(report_.first) +
-                                "; the lines before are in older files, or lost");
+      remark("the files begin with line " + std::to_string(report_.first) +
+             "; the lines before are in older files, or lost");
     report_.last = at_.number;
     return std::move(report_);
   }
 
  private:
+  void remark(std::string text) {
+    if (report_.remarks.size() < remarks_max) report_.remarks.push_back(std::move(text));
+  }
   void fault(std::uint64_t line, std::string text) {
     if (report_.faults.size() < faults_max)
       report_.faults.push_back({file_, line, std::move(text)});
@@ -129,10 +150,9 @@ class verification {
                                             : number == at_.number + 1 && line.previous == at_.mac;
     const auto missing = report_.lines == 0 ? 0 : number - at_.number - 1;
     if (gap.size > 0 && follows && explains(line, gap))
-      report_.remarks.push_back(file_ + ":" + std::to_string(gap.first_line) + ": " +
-                                std::to_string(gap.size - 1) +
-                                " bytes of lines that a crash or a power cut left incomplete; line " +
-                                std::to_string(number) + " records them");
+      remark(file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size - 1) +
+             " bytes of lines that a crash or a power cut left incomplete; line " + std::to_string(number) +
+             " records them");
     else
       changed(gap);
     if (missing > 0 && missing != gap.lines)
@@ -166,15 +186,15 @@ class verification {
     if (gap.size == 0) return;
     const bool all_known = at_.number >= chain_.head.number;
     if (report_.lines > 0 && (last_file ? all_known : !gap.ended))
-      report_.remarks.push_back(
-          file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size) +
-          " bytes at the end are not a whole line, as a crash or a power cut leaves them; "
-          "the next start records them");
+      remark(file_ + ":" + std::to_string(gap.first_line) + ": " + std::to_string(gap.size) +
+             " bytes at the end are not a whole line, as a crash or a power cut leaves them; "
+             "the next start records them");
     else
       changed(gap);
   }
 
   const chain& chain_;
+  time_limit& limit_;
   verify_report report_;
   std::string file_;
   link at_;
@@ -188,11 +208,12 @@ struct opened_file {
   std::uint64_t first = 0;  ///< number of the first genuine line; 0: none
 };
 
-result<std::uint64_t> first_number(const open_source& s, const chain& c) {
+result<std::uint64_t> first_number(const open_source& s, const chain& c, time_limit& limit) {
   line_source source(s.fd, s.size, s.path);
   for (;;) {
     CPNS_TRY(const auto p, source.next());
     if (!p) return std::uint64_t{0};
+    CPNS_CHECK(limit.check(s.path));
     if (const auto line = p->whole ? read_line(p->line(), c.key) : std::nullopt) return line->at.number;
   }
 }
@@ -213,7 +234,8 @@ std::string verify_fault::message() const {
 }
 
 result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest,
-                             const chain& c) {
+                             const chain& c, check_until until) {
+  time_limit limit(until);
   std::vector<opened_file> files;
   std::set<identity> known;
   if (newest.fd >= 0) {
@@ -227,12 +249,12 @@ result<verify_report> verify(const std::vector<std::filesystem::path>& older, co
     if (!known.insert(id).second) continue;
     CPNS_TRY(const auto size, size_of(f.fd.get(), path));
     f.source = {f.fd.get(), size, path};
-    CPNS_TRY(f.first, first_number(f.source, c));
+    CPNS_TRY(f.first, first_number(f.source, c, limit));
     files.push_back(std::move(f));
   }
   std::stable_sort(files.begin(), files.end(),
                    [](const auto& a, const auto& b) { return a.first < b.first; });
-  verification v(c);
+  verification v(c, limit);
   for (std::size_t i = 0; i < files.size(); ++i)
     CPNS_CHECK(v.read(files[i].source, newest.fd < 0 && i + 1 == files.size()));
   if (newest.fd >= 0) CPNS_CHECK(v.read(newest, true));

@@ -2,8 +2,10 @@
 // Whether the lines of a trail are the ones that the role wrote, all of them, in order. Only the holder of the store
 // can tell: the key of the MACs lies sealed in it.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,7 +14,11 @@
 
 namespace cpns::audit {
 
-inline constexpr std::size_t faults_max = 100;  ///< that a report lists; the others are counted
+inline constexpr std::size_t faults_max = 100;   ///< that a report lists; the others are counted
+inline constexpr std::size_t remarks_max = 100;  ///< the first ones
+
+/// When a check ends without a result, with state_overloaded; nullopt: when all files are read.
+using check_until = std::optional<std::chrono::steady_clock::time_point>;
 
 struct verify_fault {
   std::string file;
@@ -50,7 +56,7 @@ struct open_source {
 /// or that is `newest` too, is checked once. Reads each file once or twice, one line in memory. Errors: a file cannot
 /// be read (config_file, store_unavailable). [thread-safe]
 result<verify_report> verify(const std::vector<std::filesystem::path>& older, const open_source& newest,
-                             const chain& c);
+                             const chain& c, check_until until = {});
 /// The same for a file that is not open. A missing one counts as empty: a rotation may just have moved it.
 result<verify_report> verify(const std::vector<std::filesystem::path>& older,
                              const std::filesystem::path& newest, const chain& c);

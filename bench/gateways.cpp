@@ -14,18 +14,14 @@
 #include <boost/asio/write.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
+#include "bench/gateway_files.hpp"
 #include "cli/stores.hpp"
 #include "crypto/key_schedule.hpp"
-#include "crypto/pki.hpp"
-#include "crypto/tls.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/server/records.hpp"
 
@@ -41,38 +37,10 @@ using clock = std::chrono::steady_clock;
 constexpr std::uint32_t set_keys = 32;
 constexpr seconds timeout{600};
 
-std::string uri_of(int gateway) { return "urn:cpns:gw:many-" + std::to_string(gateway); }
 entity_id device_of(int gateway, int device) {
   return entity_id::parse("urn:dev:os:32473-" + std::to_string(gateway) + "." + std::to_string(device))
       .value();
 }
-fs::path file_of(const fs::path& home, int gateway, const char* suffix) {
-  return home / "tls" / ("many-" + std::to_string(gateway) + suffix);
-}
-
-std::string text_of(const fs::path& file) {
-  std::ifstream in{file};
-  return {std::istreambuf_iterator<char>{in}, {}};
-}
-
-status certify(const fs::path& home, int gateways) {
-  const crypto::identity ca{text_of(home / "tls/ca.pem"),
-                            secret_bytes::from_text(text_of(home / "tls/ca.key"))};
-  for (int g = 0; g < gateways; ++g) {
-    crypto::certificate_request r;
-    r.common_name = "many-" + std::to_string(g);
-    r.uris = {uri_of(g)};
-    r.not_before = now_wall() - std::chrono::hours{1};
-    r.not_after = now_wall() + std::chrono::hours{24};
-    CPNS_TRY(const auto made, crypto::issue(ca, r));
-    std::ofstream{file_of(home, g, ".pem")} << made.certificate_pem;
-    const auto key = file_of(home, g, ".key");
-    std::ofstream{key} << as_text(made.key_pem.expose());
-    fs::permissions(key, fs::perms::owner_read | fs::perms::owner_write);
-  }
-  return {};
-}
-
 /// An entity whose first key was delivered and reported, and whose next key was delivered.
 protocol::entity_record held(const user_id& owner, int gateway, int device) {
   auto& random = crypto::system_entropy();
@@ -227,9 +195,7 @@ status drive(const fs::path& home, int gateways, int devices, const std::string&
   totals t;
   std::vector<std::shared_ptr<gateway>> all;
   for (int g = 0; g < gateways; ++g) {
-    CPNS_TRY(auto tls,
-             crypto::make_client_tls({(home / "tls/ca.pem").string(), file_of(home, g, ".pem").string(),
-                                      file_of(home, g, ".key").string()}));
+    CPNS_TRY(auto tls, client_of(home, g));
     all.push_back(std::make_shared<gateway>(io, std::move(tls), to, g, devices, t));
     all.back()->wanted = gateways;
   }

@@ -68,8 +68,7 @@ tl::unexpected<error> while_running(const error& e, config::role_kind role) {
   const auto name = std::string(config::word_of(role));
   return fail(errc::store_locked,
               e.detail + ". The " + name +
-                  " is running and holds the key of its trail: ask it for a check through its "
-                  "socket, or stop it and repeat the command");
+                  " is running and holds the key of its trail; stop it and repeat the command");
 }
 
 template <class Config>

@@ -8,8 +8,10 @@
 #include "audit/trail_file.hpp"
 #include "audit/verify.hpp"
 #include "base/text.hpp"
+#include "cli/audit_report.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
+#include "cli/role_client.hpp"
 #include "config/values.hpp"
 
 namespace cpns::cli {
@@ -44,31 +46,8 @@ void print_report(const audit::verify_report& r) {
     std::cerr << "cpns: the trail is not as the role wrote it\n";
 }
 
-void print_json(const audit::verify_report& r) {
-  boost::json::array files, faults, remarks;
-  for (const auto& f : r.files)
-    files.push_back(boost::json::object{{"file", f.file},
-                                        {"lines", f.lines},
-                                        {"first", f.first},
-                                        {"last", f.last},
-                                        {"since", f.since},
-                                        {"until", f.until}});
-  for (const auto& f : r.faults)
-    faults.push_back(boost::json::object{{"file", f.file}, {"line", f.line}, {"text", f.text}});
-  for (const auto& remark : r.remarks) remarks.emplace_back(remark);
-  std::cout << boost::json::serialize(boost::json::object{{"whole", r.whole()},
-                                                          {"first", r.first},
-                                                          {"last", r.last},
-                                                          {"lines", r.lines},
-                                                          {"head", r.head},
-                                                          {"files", std::move(files)},
-                                                          {"faults", std::move(faults)},
-                                                          {"faults_left_out", r.faults_left_out},
-                                                          {"notes", std::move(remarks)}})
-            << "\n";
-}
-
-result<int> run_verify(const audit_options& o) {
+/// By this process. store_locked if the role runs, which holds the key of its trail.
+result<audit::verify_report> verify_stopped(const audit_options& o) {
   CPNS_TRY(const auto role, load_chain(o.config));
   if (role.file.empty())
     return fail(errc::state_unknown,
@@ -76,12 +55,24 @@ result<int> run_verify(const audit_options& o) {
   if (!role.chain)
     return fail(errc::state_unknown,
                 "a chain in the store of this role; it begins with the first start or change");
-  CPNS_TRY(const auto report, audit::verify(paths_of(o.files), role.file, *role.chain));
+  return audit::verify(paths_of(o.files), role.file, *role.chain);
+}
+
+result<int> run_verify(const audit_options& o) {
+  auto report = verify_stopped(o);
+  if (!report && report.error() == errc::store_locked) {
+    const auto file = config::check_file(o.config);
+    if (!file) return fail(file.error().as_error());
+    auto live = verify_running(*file, paths_of(o.files));
+    if (!live) return report_running(report.error(), live.error());
+    report = std::move(*live);
+  }
+  if (!report) return fail(report.error());
   if (o.json)
-    print_json(report);
+    std::cout << boost::json::serialize(json_of(*report)) << "\n";
   else
-    print_report(report);
-  return report.whole() ? exit_done : exit_failed;
+    print_report(*report);
+  return report->whole() ? exit_done : exit_failed;
 }
 
 /// For a terminal: texts may come from a hostile client.
@@ -234,7 +225,8 @@ void add_audit(CLI::App& app, int& code) {
 store knows the last line. So a changed line, a gap, a cut end and a chain under another key show. A person
 with the key of the store can write a chain that passes; so can one who restores file and store together.
 
-The role must be stopped, because a running one holds its store. Run the command as the user of the role.
+A running role makes the check itself, asked over its API (level admin), for at most 30 seconds; older files
+must then be in the folder of the trail. Of a stopped role the command opens the store: run it as its user.
 
 Exit codes: 0 the chain is whole, 1 it is not, or another error, 2 invalid command line.
 

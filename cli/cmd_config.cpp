@@ -9,8 +9,11 @@
 
 #include "base/private_file.hpp"
 #include "cli/commands.hpp"
+#include "cli/json_text.hpp"
+#include "cli/role_client.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
+#include "config/effective.hpp"
 #include "config/loader.hpp"
 #include "crypto/tls.hpp"
 #include "server/device_rows.hpp"
@@ -36,13 +39,13 @@ class file_checks {
   explicit file_checks(const config::checked_file& in) : in_(in), found_{in.file, {}} {}
 
   void visit(const config::server_config& c) {
-    tls(c.tls, crypto::tls_role::server);
+    tls("", c.tls, crypto::tls_role::server);
     store(c.store);
     protector(c.protector);
     common(c);
   }
   void visit(const config::gateway_config& c) {
-    tls(c.tls, crypto::tls_role::client);
+    tls("", c.tls, crypto::tls_role::client);
     store(c.store);
     protector(c.protector);
     password(c.user_password_file);
@@ -71,9 +74,9 @@ class file_checks {
     if (!r) bad(key, r.error().code, r.error().detail);
   }
 
-  void tls(const config::tls_files& c, crypto::tls_role role) {
+  void tls(const std::string& section, const config::tls_files& c, crypto::tls_role role) {
     for (const auto& f : crypto::check_tls_files(files_of(c), role))
-      bad(key_of(f), f.what.code, f.what.detail);
+      bad(section + key_of(f), f.what.code, f.what.detail);
   }
   void protector(const config::protector_config& c) { note("protector.file", open_protector(c)); }
   void store(const config::store_config& c) {
@@ -106,6 +109,7 @@ class file_checks {
     written("log.file", c.log.file, 0);  // its folder is created
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
     written("audit.file", c.audit.file, S_IFREG);
+    if (c.api.tls) tls("api.", *c.api.tls, crypto::tls_role::api_server);
   }
 
   /// A folder that exists, or that the role can create.
@@ -188,6 +192,22 @@ int schema(const std::string& role, bool markdown) {
   return exit_done;
 }
 
+/// As the file is now; with `running`, as the role uses it.
+int show_configuration(const std::string& file, bool running) {
+  const auto checked = config::check_file(file);
+  if (!checked) return report_diagnostics(checked.error().lines());
+  if (!running) {
+    std::cout << indented(config::effective(*checked));
+    return exit_done;
+  }
+  auto role = connect_role(std::visit([](const auto& c) { return c.api; }, checked->config));
+  if (!role) return report(role.error());
+  const auto answer = ask_role(*role, api::verb::get, "/v1/config");
+  if (!answer) return report(answer.error());
+  std::cout << indented(*answer);
+  return exit_done;
+}
+
 }  // namespace
 
 config::diagnostics check_named_files(const config::checked_file& checked) {
@@ -198,9 +218,9 @@ config::diagnostics check_named_files(const config::checked_file& checked) {
 
 config::diagnostics remarks_on_named_files(const config::checked_file& checked, time_point now) {
   config::diagnostics out{checked.file, {}};
-  const auto tls = [&](const config::tls_files& c, crypto::tls_role role) {
+  const auto tls = [&](const config::tls_files& c, crypto::tls_role role, const std::string& section = {}) {
     for (const auto& f : crypto::ending_certificates(files_of(c), role, now)) {
-      const std::string key = key_of(f);
+      const auto key = section + key_of(f);
       out.add(config::place_in(checked.places, key), f.what.code, "warning: '" + key + "': " + f.what.detail);
     }
   };
@@ -208,18 +228,25 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
     tls(server->tls, crypto::tls_role::server);
   if (const auto* gateway = std::get_if<config::gateway_config>(&checked.config))
     tls(gateway->tls, crypto::tls_role::client);
+  std::visit(
+      [&tls](const auto& c) {
+        if (c.api.tls) tls(*c.api.tls, crypto::tls_role::api_server, "api.");
+      },
+      checked.config);
   out.sort();
   return out;
 }
 
 void add_config(CLI::App& app, int& code, const radio_check& radio) {
-  auto* config = app.add_subcommand("config", "Check configuration files, and print their schema");
+  auto* config = app.add_subcommand("config", "Check and show configuration files, and print their schema");
   config->require_subcommand(1);
 
   struct options {
     std::vector<std::string> files;
     std::string role = "server";
     bool markdown = false;
+    std::string shown;
+    bool running = false;
   };
   const auto o = std::make_shared<options>();
 
@@ -242,6 +269,17 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
   schema_command->footer("Examples:\n  cpns config schema gateway > gateway.schema.json\n  cpns config "
                          "schema --markdown > docs/config.md");
   schema_command->callback([o, &code] { code = schema(o->role, o->markdown); });
+
+  auto* show = config->add_subcommand("show", "Print the configuration with all defaults, as JSON");
+  show->add_option("--config", o->shown, "The configuration of any role")->required();
+  show->add_flag("--running", o->running, "Ask the running role for the configuration that it uses");
+  show->footer(
+      "The file is read as the role would read it: each setting has its value or its default, and paths are "
+      "absolute.\nIt holds no secrets, only the paths of files with secrets. A running role uses settings "
+      "that take a\nrestart as they were at its start; the API gives the same at GET /v1/config.\n\n"
+      "Examples:\n  cpns config show --config gateway.yaml\n"
+      "  cpns config show --config gateway.yaml --running");
+  show->callback([o, &code] { code = show_configuration(o->shown, o->running); });
 }
 
 }  // namespace cpns::cli

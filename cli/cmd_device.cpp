@@ -16,6 +16,7 @@ struct device_options {
   std::string file;
   std::string entity;
   server::import_options import;
+  role_options role{};
   bool no_presence = false;
 };
 
@@ -63,6 +64,10 @@ int import_to(imports_end& to, import_request r, const device_options& o) {
 result<int> run_import(device_options& o) {
   CPNS_TRY(const auto list, open_list(o.file));
   CPNS_TRY(auto request, request_of(o, list));
+  if (o.role.remote() || !o.role.socket.empty()) {
+    CPNS_TRY(const auto named, running_imports(o.role));
+    return import_to(*named, std::move(request), o);
+  }
   const auto c = config::load_server(o.config);
   if (!c) return fail(c.error().as_error());
   CPNS_TRY(const auto running, running_imports(*c));
@@ -122,6 +127,7 @@ void add_device(CLI::App& app, int& code) {
   import_command->add_flag("--allow-repeats", o->import.allow_repeats,
                            "Accept one key for several devices of the file");
   import_command->add_option("--batch", o->import.batch, "The name of this batch; default: the file's name");
+  add_remote_options(*import_command, o->role);
   import_command->footer(R"(A CSV file has the names of its columns in the first line:
   entity_id,temporary_key,strength,owner
   urn:dev:mac:0024befffe804ff1,8f14e45fceea167a5a36dedd4bea2543,128bit,alice@example.org

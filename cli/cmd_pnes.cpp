@@ -1,36 +1,32 @@
+// `cpns pnes`: the PNEs, radios, permit window and server link of a running gateway.
+
 #include <boost/json.hpp>
 #include <cstdio>
 #include <iostream>
 
 #include "api/routes.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_client.hpp"
 
 namespace cpns::cli {
 namespace {
 
+namespace json = boost::json;
+using api::verb;
+using answer = tl::expected<json::value, api::problem>;
+
 struct pnes_options {
-  std::string config, socket, entity;
-  bool json = false;
+  role_options gateway{.role = config::role_kind::gateway};
+  std::string entity, prefix, state, radio;
+  std::vector<std::string> parameters;
+  unsigned minutes = 0;
+  bool json = false, close = false;
 };
 
-result<api::client> gateway_of(const pnes_options& o) {
-  if (!o.socket.empty()) return api::client::connect(o.socket);
-  if (o.config.empty())
-    return fail(errc::config_usage, "name the gateway with --config FILE or --socket PATH");
-  const auto c = config::load_gateway(o.config);
-  if (!c) return fail(errc::config_syntax, c.error().lines().front());
-  return connect_role(c->api);
-}
+// ---- as text
 
-std::string text_of(const boost::json::object& o, const char* key) {
-  const auto* v = o.if_contains(key);
-  if (v == nullptr) return "-";
-  return v->is_string() ? std::string{v->get_string().data(), v->get_string().size()}
-                        : boost::json::serialize(*v);
-}
-
-void print_row(const boost::json::object& o) {
+void print_row(const json::object& o) {
   const auto twice = o.contains("same_id") ? "  ID used twice: " + text_of(o, "same_id") : std::string{};
   std::printf("%-40s %-18s %-10s %-7s %s%s\n", text_of(o, "entity").c_str(), text_of(o, "state").c_str(),
               text_of(o, "epoch").c_str(), text_of(o, "unused_keys").c_str(), text_of(o, "address").c_str(),
@@ -38,11 +34,34 @@ void print_row(const boost::json::object& o) {
   if (o.contains("reason")) std::printf("  %s\n", text_of(o, "reason").c_str());
 }
 
-void print_radio(const boost::json::object& r) {
+std::string event_text(const json::object& e) {
+  return text_of(e, "time") + " " + text_of(e, "event") + ": " + text_of(e, "text") +
+         (e.contains("epoch") ? " (epoch " + text_of(e, "epoch") + ")" : "") +
+         (e.contains("unverified") && e.at("unverified").as_bool() ? " [unverified peer]" : "");
+}
+
+/// Objects in it are events, or written with the members of `prefix.`.
+void print_members(const json::object& o, const std::string& prefix = {}) {
+  for (const auto& [key, value] : o) {
+    const auto name = prefix + std::string{key};
+    if (value.is_array()) {
+      std::cout << name << ":\n";
+      for (const auto& e : value.get_array()) std::cout << "  " << event_text(e.as_object()) << "\n";
+    } else if (value.is_object() && value.get_object().contains("event")) {
+      std::cout << name << ": " << event_text(value.get_object()) << "\n";
+    } else if (value.is_object()) {
+      print_members(value.get_object(), name + ".");
+    } else {
+      std::cout << name << ": " << text_of(o, key) << "\n";
+    }
+  }
+}
+
+void print_radio(const json::object& r) {
   std::printf("%s  %s %s\n", paint(colour::bold, text_of(r, "name")).c_str(), text_of(r, "plugin").c_str(),
               text_of(r, "version").c_str());
   for (const auto& [key, value] : r.at("counters").as_object())
-    std::printf("  %-32s %s\n", std::string{key}.c_str(), boost::json::serialize(value).c_str());
+    std::printf("  %-32s %s\n", std::string{key}.c_str(), json::serialize(value).c_str());
   const auto& links = r.at("links").as_array();
   if (links.empty()) return;
   std::printf(
@@ -57,65 +76,124 @@ void print_radio(const boost::json::object& r) {
   }
 }
 
-tl::expected<boost::json::value, api::problem> ask(api::client& gateway, const std::string& what,
-                                                   const std::string& entity) {
-  if (what == "list") return ask_role(gateway, api::verb::get, "/v1/pnes");
-  if (what == "radios") return ask_role(gateway, api::verb::get, "/v1/radios");
-  const auto one = "/v1/pnes/" + api::encode_percent(entity);
-  if (what == "show") return ask_role(gateway, api::verb::get, one);
-  return ask_role(gateway, api::verb::post, one + "/" + what);
+void print_permit(const json::object& p) {
+  if (p.at("open").as_bool())
+    std::cout << "open: new PNEs are accepted for " << text_of(p, "seconds_left") << " s\n";
+  else
+    std::cout << "closed\n";
+}
+
+// ---- the commands
+
+int list(api::client& gateway, const pnes_options& o) {
+  auto target = "/v1/pnes?prefix=" + api::encode_percent(o.prefix);
+  if (!o.state.empty()) target += "&state=" + api::encode_percent(o.state);
+  return print_all(gateway, target, "pnes", o.json,
+                   "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS",
+                   print_row);
+}
+
+answer ask_for_permit(api::client& gateway, const pnes_options& o) {
+  if (o.close) return ask_role(gateway, verb::del, "/v1/permit");
+  if (o.minutes > 0) return ask_role(gateway, verb::put, "/v1/permit", json::object{{"minutes", o.minutes}});
+  return ask_role(gateway, verb::get, "/v1/permit");
+}
+
+/// The parameters as an object; an error unless each is NAME=VALUE.
+result<json::object> parameters_of(const pnes_options& o) {
+  json::object out;
+  for (const auto& text : o.parameters) {
+    const auto at = text.find('=');
+    if (at == 0 || at == std::string::npos)
+      return fail(errc::config_usage, "--set takes NAME=VALUE, not " + shown(text));
+    out[text.substr(0, at)] = text.substr(at + 1);
+  }
+  return out;
+}
+
+answer reopen(api::client& gateway, const pnes_options& o) {
+  CPNS_TRY(auto parameters, parameters_of(o));
+  return ask_role(gateway, verb::post, "/v1/radios/" + api::encode_percent(o.radio) + "/reopen",
+                  json::object{{"parameters", std::move(parameters)}});
+}
+
+answer ask(api::client& gateway, const std::string& what, const pnes_options& o) {
+  if (what == "radios") return ask_role(gateway, verb::get, "/v1/radios");
+  if (what == "server") return ask_role(gateway, verb::get, "/v1/server");
+  if (what == "reopen") return reopen(gateway, o);
+  if (what == "permit") return ask_for_permit(gateway, o);
+  const auto one = "/v1/pnes/" + api::encode_percent(o.entity);
+  if (what == "show") return ask_role(gateway, verb::get, one);
+  if (what == "forget") return ask_role(gateway, verb::del, one);
+  return ask_role(gateway, verb::post, one + "/" + what);
+}
+
+void print(const std::string& what, const json::value& got) {
+  if (what == "radios")
+    for (const auto& one : got.as_object().at("radios").as_array()) print_radio(one.as_object());
+  else if (what == "permit")
+    print_permit(got.as_object());
+  else if (what == "show" || what == "server")
+    print_members(got.as_object());
+  else
+    std::cout << "done\n";
 }
 
 int run(const pnes_options& o, const std::string& what) {
-  auto gateway = gateway_of(o);
+  auto gateway = connect_role(o.gateway);
   if (!gateway) return report(gateway.error());
-  const auto answer = ask(*gateway, what, o.entity);
-  if (!answer) return report(answer.error());
-  if (o.json) {
-    std::cout << boost::json::serialize(answer->is_null() ? boost::json::object{{"done", true}} : *answer)
-              << "\n";
-  } else if (what == "list") {
-    std::printf(
-        "%s\n",
-        paint(colour::bold,
-              "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS")
-            .c_str());
-    for (const auto& one : answer->as_object().at("pnes").as_array()) print_row(one.as_object());
-  } else if (what == "radios") {
-    for (const auto& one : answer->as_object().at("radios").as_array()) print_radio(one.as_object());
-  } else if (what == "show") {
-    const auto& one = answer->as_object();
-    for (const auto& [key, value] : one)
-      std::cout << std::string{key} << ": " << text_of(one, std::string{key}.c_str()) << "\n";
-  } else {
-    std::cout << "done\n";
-  }
+  if (what == "list") return list(*gateway, o);
+  const auto got = ask(*gateway, what, o);
+  if (!got) return report(got.error());
+  if (o.json)
+    std::cout << json::serialize(got->is_null() ? json::object{{"done", true}} : *got) << "\n";
+  else
+    print(what, *got);
   return exit_done;
 }
 
 }  // namespace
 
 void add_pnes(CLI::App& app, int& code) {
-  auto* pnes = app.add_subcommand("pnes", "Show, approve, reject or update the PNEs of a running gateway");
+  auto* pnes = app.add_subcommand("pnes", "Work with the PNEs, radios and server link of a running gateway");
   pnes->require_subcommand(1);
   const auto o = std::make_shared<pnes_options>();
-  const auto add = [&](const char* name, const char* text, bool entity) {
+  const auto add = [&](const char* name, const char* text, const std::string& example = {}) {
     auto* c = pnes->add_subcommand(name, text);
-    c->add_option("--config", o->config, "The gateway's YAML file, which names its API socket");
-    c->add_option("--socket", o->socket, "The gateway's API socket, instead of --config");
+    add_role_options(*c, o->gateway);
     c->add_flag("--json", o->json, "Print the answer as JSON");
-    if (entity) c->add_option("ENTITY", o->entity, "The Entity ID")->required();
-    c->footer(std::string{"Examples:\n  cpns pnes "} + name +
-              (entity ? " urn:dev:mac:0024befffe804ff1" : "") + " --config trial/gateway.yaml");
+    c->footer(std::string{"Examples:\n  cpns pnes "} + name + example +
+              " --config trial/gateway.yaml\n  cpns pnes " + name + example +
+              " --url https://gw.example.org:7480 --cert anna.pem --key anna.key --ca ca.pem");
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
+    return c;
   };
-  add("list", "List all PNEs that the gateway knows", false);
-  add("show", "Show one PNE in full", true);
-  add("approve", "Accept a PNE that waits for approval", true);
-  add("reject", "Refuse a PNE", true);
-  add("update", "Deliver the next EUKey now", true);
-  add("radios", "Show the radios of the gateway: counters, and links with signal strength and security",
-      false);
+  const auto add_for_one = [&](const char* name, const char* text) {
+    add(name, text, " urn:dev:mac:0024befffe804ff1")
+        ->add_option("ENTITY", o->entity, "The Entity ID")
+        ->required();
+  };
+  auto* listed = add("list", "List the PNEs that the gateway knows, in the order of their Entity IDs");
+  listed->add_option("--prefix", o->prefix, "Only Entity IDs that begin with this text");
+  listed->add_option("--state", o->state, "Only PNEs in this state, such as keyed or awaiting_approval");
+  add_for_one("show", "Show one PNE in full, with its last events");
+  add_for_one("approve", "Accept a PNE that waits for approval");
+  add_for_one("reject", "Refuse a PNE");
+  add_for_one("update", "Deliver the next EUKey now");
+  add_for_one("forget", "Erase the record and the keys of a PNE: it is new when it is seen next");
+  auto* permit =
+      add("permit",
+          "Accept new PNEs without a question for some minutes; without MINUTES: show the time left", " 5");
+  auto* minutes = permit->add_option("MINUTES", o->minutes, "1 to 60")->check(CLI::Range(1, 60));
+  permit->add_flag("--close", o->close, "Ask again from now on")->excludes(minutes);
+  add("radios", "Show the radios of the gateway: counters, and links with signal strength and security");
+  auto* opened =
+      add("reopen", "Close a radio and open it again, while the others work", " radio --set announce_ms=200");
+  opened->add_option("RADIO", o->radio, "Its name in the gateway's YAML file")->required();
+  opened->add_option(
+      "--set", o->parameters,
+      "NAME=VALUE: a parameter in place of that in the YAML file, until the radio is opened again");
+  add("server", "Show the connection to the server: its state, certificate and last error");
 }
 
 }  // namespace cpns::cli

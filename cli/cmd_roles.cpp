@@ -1,11 +1,16 @@
 // `cpns server`, `cpns gateway` and `cpns pne`.
 
 #include <boost/json.hpp>
+#include <cstdio>
 #include <iostream>
+#include <optional>
 
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
+#include "api/routes.hpp"
 #include "cli/commands.hpp"
+#include "cli/live_configuration.hpp"
+#include "cli/live_rewrap.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
@@ -19,13 +24,14 @@ constexpr const char* signals_text =
     "SIGHUP reads the file again.\n\nExamples:\n";
 
 /// A role with its API, which is destroyed first: it uses the role.
-template <class Running>
+template <class Running, class Config>
 struct served : Running {
-  explicit served(Running r) : Running(std::move(r)) {}
+  served(Running r, const Config& c) : Running(std::move(r)), configuration(c, this->store.keys()) {}
+  live_configuration<Config> configuration;
   std::unique_ptr<role_api> api;
 };
 /// Imports write their lines through the API, so they stop before it is destroyed.
-struct served_server : served<running_server> {
+struct served_server : served<running_server, config::server_config> {
   using served::served;
   ~served_server() {
     if (role) role->imports().stop();
@@ -33,18 +39,31 @@ struct served_server : served<running_server> {
   served_server(const served_server&) = delete;
   served_server& operator=(const served_server&) = delete;
 };
-using served_gateway = served<running_gateway>;
+using served_gateway = served<running_gateway, config::gateway_config>;
 
-result<role_handle<config::server_config>> server_handle(const config::server_config& c) {
+/// The routes of a role with those of its data keys.
+template <class Config>
+std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_kind role, const Config& c,
+                                    const std::string& file, storage::key_changer& keys) {
+  own.push_back(rewrap_route(live_rewrap_of(role, c, file, keys)));
+  return own;
+}
+
+result<role_handle<config::server_config>> server_handle(const config::server_config& c,
+                                                         const std::string& file) {
   warn_of_files("server", "limits.connections", c.limits.connections);
   CPNS_TRY(auto started, start_server(c));
-  const auto running = std::make_shared<served_server>(std::move(started));
+  const auto running = std::make_shared<served_server>(std::move(started), c);
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "server",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         server::import_routes(role->imports()), *running->audit));
+  CPNS_TRY(running->api,
+           role_api::start(c.api,
+                           {.role = "server",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); },
+                            .configuration = [of = &running->configuration] { return of->json(); }},
+                           with_rewrap(server::import_routes(role->imports()), config::role_kind::server, c,
+                                       file, running->store.keys()),
+                           *running->audit));
   role->imports().record_in(&running->api->changes());
   return role_handle<config::server_config>{
       .keep_alive = running,
@@ -56,6 +75,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
       .reload =
           [running](const config::server_config& fresh) {
             running->role->reload(fresh);
+            running->configuration.reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -63,15 +83,20 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
 
-result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c) {
+result<role_handle<config::gateway_config>> gateway_handle(const config::gateway_config& c,
+                                                           const std::string& file) {
   CPNS_TRY(auto started, start_gateway(c));
-  const auto running = std::make_shared<served_gateway>(std::move(started));
+  const auto running = std::make_shared<served_gateway>(std::move(started), c);
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "gateway",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         actors::gateway_routes(*role), *running->audit));
+  CPNS_TRY(running->api,
+           role_api::start(c.api,
+                           {.role = "gateway",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); },
+                            .configuration = [of = &running->configuration] { return of->json(); }},
+                           with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
+                                       running->store.keys()),
+                           *running->audit));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -79,6 +104,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       .reload =
           [running](const config::gateway_config& fresh) {
             running->role->reload(fresh);
+            running->configuration.reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -93,25 +119,32 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
 struct running_pne {
   std::unique_ptr<actors::pne_role> role;
   std::unique_ptr<audit::trail> audit;
+  std::optional<live_configuration<config::pne_config>> configuration;
   std::unique_ptr<role_api> api;  // destroyed first: it uses the role
 };
 
-result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) {
+result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, const std::string& file) {
   const auto running = std::make_shared<running_pne>();
   CPNS_TRY(running->role, start_pne(c));
   CPNS_TRY(running->audit, open_running_trail(c));
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "pne",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         actors::pne_routes(*role), *running->audit));
+  running->configuration.emplace(c, role->keys());
+  CPNS_TRY(
+      running->api,
+      role_api::start(c.api,
+                      {.role = "pne",
+                       .status = [role] { return role->overview(); },
+                       .not_ready = [role] { return role->not_ready(); },
+                       .configuration = [of = &*running->configuration] { return of->json(); }},
+                      with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
+                      *running->audit));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
       .reload =
           [running](const config::pne_config& fresh) {
+            running->configuration->reload(fresh);
             running->api->reload(fresh.api);
             reopen_trail(*running->audit);
           },
@@ -124,19 +157,19 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
 }
 
 /// `cpns pne wake` and its siblings.
-int command_pne(const std::string& file, const std::string& what, const std::string& entity) {
-  const auto config = config::load_pne(file);
-  if (!config) return report_diagnostics(config.error().lines());
-  auto role = connect_role(config->api);
+int command_pne(const role_options& o, const std::string& what, const std::string& entity, bool json) {
+  auto role = connect_role(o);
   if (!role) return report(role.error());
-  if (what == "list") {
-    const auto answer = ask_role(*role, api::verb::get, "/v1/devices");
-    if (!answer) return report(answer.error());
-    std::cout << boost::json::serialize(*answer) << "\n";
-    return exit_done;
-  }
+  if (what == "list")
+    return print_all(*role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+                     "ENTITY                                   AWAKE  LINKS  KEY FILE",
+                     [](const boost::json::object& row) {
+                       std::printf("%-40s %-6s %-6s %s\n", text_of(row, "entity").c_str(),
+                                   text_of(row, "awake").c_str(), text_of(row, "links").c_str(),
+                                   row.contains("key_file") ? "unreadable" : "ok");
+                     });
   if (const auto done = command_devices(*role, what, entity); !done) return report(done.error());
-  std::cout << "done\n";
+  std::cout << (json ? "{\"done\":true}" : "done") << "\n";
   return exit_done;
 }
 
@@ -149,7 +182,8 @@ void add_server(CLI::App& app, int& code) {
   c->footer(signals_text + std::string{"  cpns init trial && cpns server --config trial/server.yaml"});
   c->callback([file, &code] {
     code = run_role(
-        "server", *file, [](const std::string& f) { return config::load_server(f); }, server_handle);
+        "server", *file, [](const std::string& f) { return config::load_server(f); },
+        [&file](const config::server_config& loaded) { return server_handle(loaded, *file); });
   });
 }
 
@@ -162,17 +196,21 @@ void add_gateway(CLI::App& app, int& code) {
                                        "  cpns pnes list --config trial/gateway.yaml"});
   c->callback([file, &code] {
     code = run_role(
-        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); }, gateway_handle);
+        "gateway", *file, [](const std::string& f) { return config::load_gateway(f); },
+        [&file](const config::gateway_config& loaded) { return gateway_handle(loaded, *file); });
   });
 }
 
 void add_pne(CLI::App& app, int& code) {
   auto* c = app.add_subcommand("pne", "Run one or many PNEs in one process, or command a running one");
   struct options {
-    std::string file, entity;
+    role_options role{.role = config::role_kind::pne};
+    std::string entity;
+    bool json = false;
   };
   const auto o = std::make_shared<options>();
-  c->add_option("--config", o->file, "The YAML file of the PNEs")->required();
+  c->add_option("--config", o->role.config, "The YAML file of the PNEs; required to run them");
+  add_remote_options(*c, o->role);
   c->require_subcommand(0, 1);
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
@@ -183,15 +221,26 @@ void add_pne(CLI::App& app, int& code) {
                                    {"reset", "Reset a PNE to factory settings: it erases its keys"},
                                    {"list", "List the PNEs of the process"}}) {
     auto* sub = c->add_subcommand(name, text);
-    sub->add_option("ENTITY", o->entity, "The Entity ID; without it: all PNEs of the process");
+    sub->add_option("ENTITY", o->entity,
+                    std::string{name} == "list"
+                        ? "The beginning of Entity IDs; without it: all PNEs of the process"
+                        : "The Entity ID; without it: all PNEs of the process");
+    sub->add_flag("--json", o->json, "Print the answer as JSON");
     sub->footer(std::string{"Examples:\n  cpns pne --config trial/pne.yaml "} + name);
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();
-    code = subs.empty()
-               ? run_role(
-                     "pne", o->file, [](const std::string& f) { return config::load_pne(f); }, pne_handle)
-               : command_pne(o->file, subs.front()->get_name(), o->entity);
+    if (!subs.empty()) {
+      code = command_pne(o->role, subs.front()->get_name(), o->entity, o->json);
+      return;
+    }
+    if (o->role.config.empty()) throw CLI::RequiredError("--config");
+    if (o->role.remote() || !o->role.socket.empty())
+      throw CLI::ValidationError("--url, --socket",
+                                 "are for the subcommands; leave them out to run the PNEs");
+    code = run_role(
+        "pne", o->role.config, [](const std::string& f) { return config::load_pne(f); },
+        [o](const config::pne_config& loaded) { return pne_handle(loaded, o->role.config); });
   });
 }
 

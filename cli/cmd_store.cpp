@@ -3,7 +3,9 @@
 #include <iostream>
 
 #include "cli/commands.hpp"
-#include "cli/rewrap.hpp"
+#include "cli/live_rewrap.hpp"
+#include "cli/rewrap_report.hpp"
+#include "cli/role_client.hpp"
 #include "config/describe.hpp"
 
 namespace cpns::cli {
@@ -42,21 +44,6 @@ void print_text(const rewrap_outcome& r, bool in_place) {
             << " is still in " << r.old_key.string() << ": backups from before need it.\n";
 }
 
-void print_json(const rewrap_outcome& r, bool in_place) {
-  const auto word = [](const auto& w) { return std::string(config::word_of(w)); };
-  std::cout << boost::json::serialize(boost::json::object{
-                   {"role", word(r.role)},
-                   {"place", r.place},
-                   {"rewrapped", r.keys.rewrapped},
-                   {"already", r.keys.already},
-                   {"absent", r.keys.absent},
-                   {"key_made", r.key_made},
-                   {"in_place", in_place},
-                   {"protector", {{"kind", word(r.now.kind)}, {"file", r.now.file.string()}}},
-                   {"old", {{"kind", word(r.before.kind)}, {"file", r.old_key.string()}}}})
-            << "\n";
-}
-
 int run_rewrap(const store_options& o) {
   rewrap_options r;
   r.config = o.config;
@@ -66,11 +53,16 @@ int run_rewrap(const store_options& o) {
   r.progress = [&o](std::size_t done, std::size_t all) {
     if (!o.json && all > 1) show_status(bar(done, all) + " " + std::to_string(done) + " of " + count_of(all));
   };
-  const auto done = rewrap_role(r);
+  auto done = rewrap_role(r);
   if (!o.json) clear_status();
+  if (!done && done.error() == errc::store_locked) {
+    auto live = rewrap_running(r);
+    if (!live) return report_running(done.error(), live.error());
+    done = std::move(*live);
+  }
   if (!done) return report(done.error());
   if (o.json)
-    print_json(*done, o.in_place);
+    std::cout << boost::json::serialize(json_of(*done, o.in_place)) << "\n";
   else
     print_text(*done, o.in_place);
   return exit_done;
@@ -79,8 +71,7 @@ int run_rewrap(const store_options& o) {
 }  // namespace
 
 void add_store(CLI::App& app, int& code) {
-  auto* store =
-      app.add_subcommand("store", "Change the key of a role's store or key files while the role is stopped");
+  auto* store = app.add_subcommand("store", "Change the key of a role's store or key files");
   store->require_subcommand(1);
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
@@ -103,8 +94,11 @@ person who had the old key and a copy of the store keeps access to that copy.
 The command never edits the configuration: with --new-file and --new-passphrase-file it prints the lines
 that the configuration must have. --in-place needs no change there, but is not for a key file that several
 roles share: each of the others opens only with FILE.old afterwards.
-Run it as the user of the role. If it is interrupted, repeat the same command; keep both keys until it
-succeeds. Each key file of a PNE is rewrapped by itself, so a repetition leaves out those that are done.
+A role that runs changes its key itself, asked over its API: it goes on working, and takes a new key only
+from the folder protector.new_keys (by default that of the old key), so that a client cannot make it read
+another file. If the role is stopped, the command does it, as the user of the role. If it is interrupted,
+repeat the same command; keep both keys until it succeeds. Each key file of a PNE is
+rewrapped by itself, so a repetition leaves out those that are done.
 
 Exit codes: 0 rewrapped, 1 failed: nothing was changed, unless the error says so, 2 invalid command line.
 

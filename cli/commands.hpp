@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -39,6 +40,8 @@ namespace doctor {
 struct tools;
 }
 void add_doctor(CLI::App& app, int& code, const doctor::tools& with);
+/// `version`: of the program.
+void add_support_bundle(CLI::App& app, int& code, const doctor::tools& with, const std::string& version);
 
 /// Reads the files that a configuration names as its role would, so that their errors show before its start, each
 /// with the place of its key. Writes nothing, keeps no secret. Ignores faults that may pass: the dates of

@@ -10,7 +10,6 @@
 
 #include "api/routes.hpp"
 #include "audit/line.hpp"
-#include "cli/role_client.hpp"
 #include "cli/terminal.hpp"
 #include "crypto/suite.hpp"
 #include "server/device_parser.hpp"
@@ -270,7 +269,8 @@ class transfer {
 
 class running_end final : public imports_end {
  public:
-  running_end(config::api_config c, api::client first) : config_(std::move(c)), client_(std::move(first)) {}
+  using dial = std::function<result<api::client>()>;
+  running_end(dial how, api::client first) : dial_(std::move(how)), client_(std::move(first)) {}
 
   answer ask(api::verb v, const std::string& target, const secret_bytes& body,
              const std::string& type) override {
@@ -283,14 +283,14 @@ class running_end final : public imports_end {
     return parsed;
   }
   bool connect_again() override {
-    auto again = connect_role(config_);
+    auto again = dial_();
     if (again) client_ = std::move(*again);
     return again.has_value();
   }
   [[nodiscard]] bool keeps_results() const override { return true; }
 
  private:
-  const config::api_config config_;
+  const dial dial_;
   api::client client_;
 };
 
@@ -368,12 +368,17 @@ class stopped_end final : public imports_end {
 
 }  // namespace
 
+result<std::unique_ptr<imports_end>> running_imports(const role_options& o) {
+  CPNS_TRY(auto client, connect_role(o));
+  return std::make_unique<running_end>([o] { return connect_role(o); }, std::move(client));
+}
+
 result<std::unique_ptr<imports_end>> running_imports(const config::server_config& c) {
   if (!c.api.socket) return std::unique_ptr<imports_end>{};
   auto client = connect_role(c.api);
   if (!client && client.error() == errc::peer_closed) return std::unique_ptr<imports_end>{};
   if (!client) return fail(client.error());
-  return std::make_unique<running_end>(c.api, std::move(*client));
+  return std::make_unique<running_end>([api = c.api] { return connect_role(api); }, std::move(*client));
 }
 
 result<std::unique_ptr<imports_end>> stopped_imports(audited_server& to) {

@@ -14,6 +14,7 @@
 #include "base/private_file.hpp"
 #include "base/secret.hpp"
 #include "cli/audited.hpp"
+#include "cli/role_client.hpp"
 #include "server/imports.hpp"
 
 namespace cpns::cli {
@@ -33,8 +34,9 @@ class imports_end {
   [[nodiscard]] virtual bool keeps_results() const = 0;
 };
 
-/// Through the API of the running server that `c` describes; nullptr if it does not run, or has no socket. Errors of
-/// api::client::connect.
+/// Through the API of a running server. Errors of connect_role.
+result<std::unique_ptr<imports_end>> running_imports(const role_options& o);
+/// The same for the server that `c` describes; nullptr if it does not run, or has no socket.
 result<std::unique_ptr<imports_end>> running_imports(const config::server_config& c);
 /// On the store of a stopped server, with the handlers of the API in this process. `to` outlives the object. Errors of
 /// server::device_imports::open.

@@ -39,9 +39,11 @@ int main(int argc, char** argv) {
     return actors::check_radio(t, dirs, side_of(role));
   };
   cli::add_config(app, code, check);
-  cli::add_doctor(app, code, {check, [side_of](const auto& t, const auto& dirs, config::role_kind role) {
-                                return actors::try_radio(t, dirs, side_of(role));
-                              }});
+  const cli::doctor::tools tools{check, [side_of](const auto& t, const auto& dirs, config::role_kind role) {
+                                   return actors::try_radio(t, dirs, side_of(role));
+                                 }};
+  cli::add_doctor(app, code, tools);
+  cli::add_support_bundle(app, code, tools, CPNS_VERSION);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {

@@ -8,6 +8,7 @@
 #include "actors/key_source.hpp"
 #include "actors/pne/key_files.hpp"
 #include "cli/audited.hpp"
+#include "cli/rewrap_report.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
@@ -104,10 +105,6 @@ bool opens_any(const std::vector<storage::key_place>& places, const storage::key
   return false;
 }
 
-boost::json::object state_of(const config::protector_config& c) {
-  return {{"kind", std::string(config::word_of(c.kind))}, {"file", c.file.string()}};
-}
-
 result<subject> load(const fs::path& file) {
   auto checked = config::check_file(file);
   if (!checked) return fail(checked.error().as_error());
@@ -116,8 +113,8 @@ result<subject> load(const fs::path& file) {
   std::visit(
       [&out](auto& c) {
         out.protector = c.protector;
+        out.place = place_of(c);
         if constexpr (requires { c.store; }) {
-          out.place = c.store.path.string();
           out.open = [store = c.store, role = out.role] { return keys_of(store, config::word_of(role)); };
           out.audit = [c](role_keys& keys, const storage::key_protector& p) -> result<open_audit> {
             open_audit opened;
@@ -126,7 +123,6 @@ result<subject> load(const fs::path& file) {
             return opened;
           };
         } else {
-          out.place = (c.keys_dir.empty() ? c.devices.front().key_file : c.keys_dir).string();
           out.open = [c] { return keys_of(c); };
           out.audit = [c](role_keys&, const storage::key_protector& p) -> result<open_audit> {
             open_audit opened;
@@ -187,6 +183,12 @@ class rewrap_audit {
 
 }  // namespace
 
+std::string place_of(const config::server_config& c) { return c.store.path.string(); }
+std::string place_of(const config::gateway_config& c) { return c.store.path.string(); }
+std::string place_of(const config::pne_config& c) {
+  return (c.keys_dir.empty() && !c.devices.empty() ? c.devices.front().key_file : c.keys_dir).string();
+}
+
 result<rewrap_outcome> rewrap_role(const rewrap_options& o) {
   storage::new_key wanted{.new_file = o.new_file,
                           .new_passphrase_file = o.new_passphrase_file,
@@ -205,14 +207,7 @@ result<rewrap_outcome> rewrap_role(const rewrap_options& o) {
   auto changed = changer.change(wanted);
   lines.finish(changed);
   CPNS_TRY(const auto done, std::move(changed));
-  const auto as_config = [](const storage::key_source& k) {
-    return config::protector_config{k.kind == storage::protector_kind::file
-                                        ? config::protector_kind::file
-                                        : config::protector_kind::passphrase,
-                                    k.file};
-  };
-  return rewrap_outcome{s.role,       s.place,  as_config(done.before), as_config(done.now), done.key_made,
-                        done.old_key, done.keys};
+  return outcome_of_change(s.role, s.place, done);
 }
 
 status check_rewrap_finished(const config::pne_config& c) {

@@ -1,5 +1,6 @@
 #pragma once
 // `cpns store rewrap`: another key-encryption key for the store of a stopped role, or for the key files of a PNE.
+// live_rewrap.hpp has the same for a running one.
 //
 // The role does not start meanwhile, because its store or its key files are locked. storage/key_change.hpp has the
 // steps, which a running role shares. The intent in the audit trail comes before the first step, its outcome after the
@@ -38,6 +39,11 @@ struct rewrap_outcome {
   std::filesystem::path old_key;  ///< where the old key or passphrase is now
   storage::rewrap_report keys;
 };
+
+/// The place of a role's data keys, for people: the folder of its store; of a PNE, keys_dir or its first key file.
+std::string place_of(const config::server_config& c);
+std::string place_of(const config::gateway_config& c);
+std::string place_of(const config::pne_config& c);
 
 /// store_locked if the role runs; errors of the configuration, and of storage::key_changer::change.
 result<rewrap_outcome> rewrap_role(const rewrap_options& o);

@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 #include "base/log.hpp"
+#include "cli/audit_report.hpp"
 #include "crypto/suite.hpp"
 
 namespace cpns::cli {
@@ -16,9 +17,14 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   auto made = std::unique_ptr<role_api>{
       new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
   parts.events = made->events_.get();
-  api::http_parts http{
-      .component = made->role_, .routes = {}, .changes = &made->changes_, .events = parts.events};
+  parts.doors = std::make_shared<api::doors>();
+  api::http_parts http{.component = made->role_,
+                       .routes = {},
+                       .changes = &made->changes_,
+                       .events = parts.events,
+                       .doors = parts.doors};
   http.routes.add(std::move(own));
+  http.routes.add(audit_verify_route(trail));
   http.routes.add(api::common_routes(std::move(parts)));
   http.routes.add(api::list_of_routes(http.routes));
   auto started = api::http_server::start(c, http);

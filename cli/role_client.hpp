@@ -1,10 +1,15 @@
 #pragma once
 // Commands that ask a running role through its API.
 
+#include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
+
+#include <CLI/CLI.hpp>
 
 #include "api/client.hpp"
 #include "config/schema.hpp"
@@ -14,10 +19,39 @@ namespace cpns::cli {
 /// Connects to the role that `c` describes. config_missing if it has no socket; errors of api::client::connect.
 result<api::client> connect_role(const config::api_config& c);
 
+/// Where a command finds the running role.
+struct role_options {
+  config::role_kind role = config::role_kind::server;
+  std::string config{}, socket{};          ///< on this machine: its YAML file, or its socket
+  std::string url{}, cert{}, key{}, ca{};  ///< on any machine: https://HOST:PORT, and the client's TLS files
+  [[nodiscard]] bool remote() const { return !url.empty(); }
+};
+/// --socket, --url, --cert, --key and --ca.
+void add_remote_options(CLI::App& command, role_options& o);
+/// The same, and --config.
+void add_role_options(CLI::App& command, role_options& o);
+/// --url and --socket count before --config, which may have a default. config_usage if no role is named, or a URL without
+/// its files; errors of the configuration and of both functions api::client::connect.
+result<api::client> connect_role(const role_options& o);
+
 /// The JSON of the answer; null if it has no body. A refusal of the role comes as its problem, a failed connection too.
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
                                                         const std::string& target,
                                                         const std::optional<boost::json::value>& body = {});
+
+/// Asks for all pages of a list. `target`: its path, with or without a query. `take` gets each row of `member`, in order,
+/// when its page arrives.
+tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,
+                                             const std::string& member,
+                                             const std::function<void(const boost::json::object&)>& take);
+
+/// The same for a command: prints the rows as `{"MEMBER": [...]}`, a row per line, if `as_json`, else by `print`, after
+/// the line `heading`. Returns the exit code.
+int print_all(api::client& role, const std::string& target, const std::string& member, bool as_json,
+              std::string_view heading, const std::function<void(const boost::json::object&)>& print);
+
+/// A member as text; "-" if it is missing.
+std::string text_of(const boost::json::object& o, std::string_view member);
 
 /// "sleep", "wake", "button" or "reset" for one device of a process of PNEs, or for all if `entity` is empty.
 tl::expected<void, api::problem> command_devices(api::client& role, const std::string& what,
@@ -25,5 +59,8 @@ tl::expected<void, api::problem> command_devices(api::client& role, const std::s
 
 /// Prints "cpns: DETAIL" on standard error. Returns exit_failed.
 int report(const api::problem& p);
+/// Of a command that found the store of a running role `locked`, and then asked the role in vain: if its API cannot be
+/// reached, the role can still be stopped.
+int report_running(const error& locked, const api::problem& why);
 
 }  // namespace cpns::cli

@@ -47,7 +47,9 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   CPNS_TRY(const auto protector, open_protector(c.protector));
   CPNS_CHECK(check_rewrap_finished(c));
   CPNS_TRY(const auto devices, devices_of(c));
-  return actors::pne_role::start(c, *protector, devices);
+  std::vector<storage::key_place> of_trail;
+  if (auto key = anchor_key_place(c)) of_trail.push_back(std::move(*key));
+  return actors::pne_role::start(c, *protector, devices, std::move(of_trail));
 }
 
 result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c) {

@@ -11,6 +11,8 @@ namespace cpns::config {
 namespace {
 
 constexpr milliseconds exchange_min{2000};
+/// Certificates of gateways never have a level of the API, whatever the server's gateway_uris are.
+constexpr std::string_view gateway_uris_default = "urn:cpns:gw:*";
 
 void check_store(const store_config& c, const report_fn& report) {
   if (c.kind == store_kind::rocksdb && c.path.empty())
@@ -42,6 +44,43 @@ void check_api(const api_config& c, const report_fn& report) {
     report("api.probes", errc::config_range,
            "'api.probes' must be a loopback address such as 127.0.0.1:9100, because it is open to anybody: " +
                c.probes->text());
+}
+
+/// Whether some text fits both patterns; see fits() in base/text.hpp.
+bool overlap(std::string_view a, std::string_view b) {
+  const auto beginning = [](std::string_view p) { return p.ends_with('*') ? p.substr(0, p.size() - 1) : p; };
+  return fits(a, beginning(b)) || fits(b, beginning(a));
+}
+
+void check_clients(const api_config& c, const std::vector<std::string>& gateways, const report_fn& report) {
+  for (const auto& [pattern, level] : c.certificates)
+    for (const auto& gateway : gateways) {
+      const bool is_uri = pattern.find(':') != std::string::npos;  // anything else has a diagnostic
+      if (!is_uri || !overlap(pattern, gateway)) continue;
+      report("api.certificates." + pattern, errc::config_range,
+             "'api.certificates': " + shown(pattern) + " also fits URIs of gateways (" + shown(gateway) +
+                 "), which have no level; write a longer pattern");
+      break;
+    }
+}
+
+void check_listen(const api_config& c, const std::vector<std::string>& gateways, const report_fn& report) {
+  check_clients(c, gateways, report);
+  if (!c.listen) {
+    if (c.tls)
+      report("api.tls", errc::config_range, "'api.tls' has no meaning without 'api.listen'; remove it");
+    if (!c.certificates.empty())
+      report("api.certificates", errc::config_range,
+             "'api.certificates' has no meaning without 'api.listen'; remove it");
+    return;
+  }
+  if (!c.tls)
+    report("api.tls", errc::config_missing,
+           "'api.tls' is missing: 'api.listen' needs 'certificate', 'key' and 'ca' there");
+  if (c.certificates.empty())
+    report("api.certificates", errc::config_missing,
+           "'api.certificates' is missing: without it 'api.listen' would let no client in; give each SAN URI "
+           "its level, for example urn:cpns:admin:anna: admin");
 }
 
 using named_path = std::pair<std::string, path>;
@@ -84,6 +123,11 @@ std::vector<named_path> paths_of(const Config& c) {
                            {"tls.crl", c.tls.crl}});
     out.emplace_back("store.path", c.store.path);
   }
+  if (c.api.tls)
+    out.insert(out.end(), {{"api.tls.certificate", c.api.tls->certificate},
+                           {"api.tls.key", c.api.tls->key},
+                           {"api.tls.ca", c.api.tls->ca},
+                           {"api.tls.crl", c.api.tls->crl}});
   if constexpr (requires { c.user_password_file; })
     out.emplace_back("user_password_file", c.user_password_file);
   if constexpr (requires { c.devices_file; }) {
@@ -122,6 +166,9 @@ void check_written(const Config& c, const report_fn& report) {
 void check(const server_config& c, const report_fn& report) {
   check_written(c, report);
   check_api(c.api, report);
+  auto gateways = c.gateway_uris;
+  gateways.emplace_back(gateway_uris_default);
+  check_listen(c.api, gateways, report);
   check_log(c.log, report);
   check_store(c.store, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
@@ -141,6 +188,7 @@ void check(const gateway_config& c, const report_fn& report) {
   check_store(c.store, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
+  check_listen(c.api, {std::string{gateway_uris_default}}, report);
   if (c.healing_reserve >= c.rekey.low_water)
     report("healing_reserve", errc::config_range,
            "'healing_reserve' (" + std::to_string(c.healing_reserve) +
@@ -172,6 +220,7 @@ void check(const pne_config& c, const report_fn& report) {
   check_log(c.log, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
+  check_listen(c.api, {std::string{gateway_uris_default}}, report);
   if (c.devices.empty() && c.devices_file.empty())
     report("devices", errc::config_missing,
            "no device is configured: give 'devices', or 'devices_file' and 'keys_dir'");

@@ -30,7 +30,7 @@ struct rules {
   bool required = false;
   std::int64_t min = 0;  ///< of a number, of the milliseconds of a duration, of the entries of a list
   std::int64_t max = std::numeric_limits<std::int64_t>::max();
-  form text = form::any;
+  form text = form::any;       ///< of a map: that of its keys
   std::string_view none = {};  ///< the word for an optional that has no value
   bool reload = false;         ///< a running role applies it at SIGHUP
 };
@@ -82,6 +82,11 @@ struct enum_words<power_kind> {
       {{power_kind::full, "full"}, {power_kind::saving, "saving"}}};
 };
 template <>
+struct enum_words<api_level> {
+  static constexpr std::array<std::pair<api_level, std::string_view>, 3> all{
+      {{api_level::viewer, "viewer"}, {api_level::operator_, "operator"}, {api_level::admin, "admin"}}};
+};
+template <>
 struct enum_words<log::format> {
   static constexpr std::array<std::pair<log::format, std::string_view>, 2> all{
       {{log::format::text, "text"}, {log::format::json, "json"}}};
@@ -113,9 +118,8 @@ void describe(V& v, tls_files& c) {
     rules{.required = true});
   v("crl", c.crl,
     "PEM file with the revocation lists (CRLs) of these authorities. A certificate in a list is refused, and "
-    "so "
-    "is one whose authority has no list in the file. Without this key no certificate counts as revoked. Read "
-    "again once a minute and at SIGHUP.",
+    "so is one whose authority has no list in the file. Without this key no certificate counts as revoked. "
+    "Read again once a minute and at SIGHUP.",
     rules{});
 }
 
@@ -139,6 +143,10 @@ void describe(V& v, protector_config& c) {
   v("file", c.file,
     "File with the key-encryption key, or with the passphrase in its first line. Secret file, see `tls.key`.",
     rules{.required = true});
+  v("new_keys", c.new_keys,
+    "Folder in which an administrator may name a new key over the API, for `cpns store rewrap` of a running "
+    "role; keep nothing else in it. Without it: the folder of `protector.file`.",
+    rules{});
 }
 
 template <class V>
@@ -153,9 +161,8 @@ void describe(V& v, log_config& c) {
   v("components", c.components, of_components, rules{.max = 64, .reload = true});
   v("file", c.file,
     "File to which the log is written, created with its folders. If its name is moved to another file or "
-    "removed "
-    "(logrotate), the role opens the path again within a second of its next line. Without it: standard "
-    "error.",
+    "removed (logrotate), the role opens the path again within a second of its next line. Without it: "
+    "standard error.",
     rules{.reload = true});
 }
 
@@ -173,8 +180,7 @@ void describe(V& v, api_config& c) {
   v("socket", c.socket,
     "Unix socket of the API. Default: the path of this file, with `.sock` in place of its extension. Without "
     "`groups` only root and the user of the role can connect; with them every user can, and is refused with "
-    "a "
-    "reason.",
+    "a reason.",
     rules{.none = "none"});
   v("groups", c.groups,
     "Groups of this machine whose processes may use the socket. Root and the user of the role are admins.",
@@ -183,18 +189,27 @@ void describe(V& v, api_config& c) {
     "Loopback address of a plain port that answers `/health/live` and `/health/ready` alone, to anybody on "
     "this machine.",
     rules{.none = "none"});
+  v("listen", c.listen,
+    "Address of a TCP port for clients on other machines (TLS 1.3, with client certificates). It needs "
+    "`api.tls` and `api.certificates`. With port 0 the system chooses; `/v1/status` shows it.",
+    rules{.none = "none"});
+  v("tls", c.tls,
+    "Files of that port: a certificate with `serverAuth`, whose host names and addresses clients check, and "
+    "the authorities that sign the certificates of the clients. Read again once a minute and at SIGHUP.",
+    rules{});
+  v("certificates", c.certificates,
+    "SAN URIs of client certificates with their levels, for example `urn:cpns:admin:anna: admin`; `*` at the "
+    "end matches any rest. If several match, the longest one counts. A gateway's certificate has no level.",
+    rules{.max = 1000, .text = form::uris, .reload = true});
 }
 
 template <class V>
 void describe(V& v, audit_config& c) {
   v("file", c.file,
     "File of the audit trail: who changed what, one JSON object per line (docs/audit.md). Created with mode "
-    "0600 in a "
-    "folder that exists; each role needs a file of its own. Without it: beside the store, as `store.path` "
-    "(for a PNE "
-    "`keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a store in memory: none, and "
-    "nothing is "
-    "recorded.",
+    "0600 in a folder that exists; each role needs a file of its own. Without it: beside the store, as "
+    "`store.path` (for a PNE `keys_dir`, or the first `key_file`) with `.audit.jsonl` at the end. For a "
+    "store in memory: none, and nothing is recorded.",
     rules{});
 }
 
@@ -371,8 +386,8 @@ void describe(V& v, gateway_config& c) {
     "then uses it; looked at once a minute and at SIGHUP.",
     rules{.reload = true});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the "
-    "first one, so that many gateways spread over all of them. Each address of a host name is tried.",
+    "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the first "
+    "one, so that many gateways spread over all of them. Each address of a host name is tried.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",
@@ -403,9 +418,9 @@ void describe(V& v, gateway_config& c) {
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
-    "Written when the transports are open: the path of the API's socket in one line, then `pid N`. "
-    "Locked by the process while it runs. Removed when the process ends or, after a crash, at the very "
-    "beginning of the next start.",
+    "Written when the transports are open: the path of the API's socket in one line, then `pid N`. Locked by "
+    "the process while it runs. Removed when the process ends or, after a crash, at the very beginning of "
+    "the next start.",
     rules{});
 }
 
@@ -458,9 +473,9 @@ void describe(V& v, pne_config& c) {
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});
   v("ready_file", c.ready_file,
-    "Written when the transports are open: the number of devices in one line, then `pid N`. "
-    "Locked by the process while it runs. Removed when the process ends or, after a crash, at the very "
-    "beginning of the next start.",
+    "Written when the transports are open: the number of devices in one line, then `pid N`. Locked by the "
+    "process while it runs. Removed when the process ends or, after a crash, at the very beginning of the "
+    "next start.",
     rules{});
 }
 
@@ -475,7 +490,6 @@ void describe(V& v, check_settings& c) {
 
 /// JSON Schema (draft 2020-12) of one role's file, indented, with a newline at the end.
 std::string json_schema(role_kind role);
-/// The whole of docs/config.md.
-std::string reference_markdown();
+std::string reference_markdown();  ///< the whole of docs/config.md
 
 }  // namespace cpns::config

@@ -120,6 +120,11 @@ loaded<T> load_as(role_kind wanted, const path& file, const environment& env) {
   return parse_as<T>(wanted, std::move(r), text);
 }
 
+template <class T>
+inline constexpr bool is_optional_section = false;
+template <class T>
+inline constexpr bool is_optional_section<std::optional<T>> = is_section<T>;
+
 /// Collects each setting as text, to compare two configurations.
 class flattener {
  public:
@@ -136,6 +141,10 @@ class flattener {
     if constexpr (is_section<T>) {
       flattener inner(out_, key + ".");
       describe(inner, member);
+    } else if constexpr (is_optional_section<T>) {
+      flattener inner(out_, key + ".");
+      auto copy = member.value_or(typename T::value_type{});
+      describe(inner, copy);
     } else {
       out_[key] = {text_of(member), is.reload};
     }

@@ -220,6 +220,20 @@ class schema_writer {
 
 // The reference page
 
+std::string form_text(form f) {
+  switch (f) {
+  case form::user: return "CPNS User ID";
+  case form::entity: return "Entity ID";
+  case form::pattern: return "Entity ID, or a prefix and `*`";
+  case form::name: return "name";
+  case form::uri: return "URI";
+  case form::uris: return "URI, or a prefix and `*`";
+  case form::any:
+  case form::plugin: break;
+  }
+  return "text";
+}
+
 std::string type_text(const setting& s) {
   const auto& r = s.bounds;
   const auto range = [&](const std::string& low, const std::string& high) {
@@ -227,15 +241,7 @@ std::string type_text(const setting& s) {
   };
   std::string out;
   switch (s.is) {
-  case shape::text:
-    out = r.text == form::user      ? "CPNS User ID"
-          : r.text == form::entity  ? "Entity ID"
-          : r.text == form::pattern ? "Entity ID, or a prefix and `*`"
-          : r.text == form::name    ? "name"
-          : r.text == form::uri     ? "URI"
-          : r.text == form::uris    ? "URI, or a prefix and `*`"
-                                    : "text";
-    break;
+  case shape::text: out = form_text(r.text); break;
   case shape::boolean: out = "true or false"; break;
   case shape::path: out = "path"; break;
   case shape::address: out = "host:port"; break;
@@ -254,7 +260,8 @@ std::string type_text(const setting& s) {
     if (has_max(r)) out += range(std::to_string(r.min), std::to_string(r.max)) + " entries";
     break;
   case shape::map:
-    out = "map of " + type_text(s.inner.front()) + (has_max(r) ? ", at most " + std::to_string(r.max) : "");
+    out = "map of " + (r.text == form::any ? std::string{} : form_text(r.text) + ", to ") +
+          type_text(s.inner.front()) + (has_max(r) ? ", at most " + std::to_string(r.max) : "");
     break;
   case shape::section: out = "section"; break;
   }

@@ -265,6 +265,11 @@ bool take_map(reading& r, const std::string& key, const yaml_node& n, const rule
   return false;
 }
 
+void check_map_key(reading& r, const std::string& map, const yaml_node::entry& k, const rules& is) {
+  if (auto wrong = wrong_form(is.text, k.key); !wrong.empty())
+    r.found.add(k.at, errc::config_range, "'" + map + "': " + wrong);
+}
+
 bool is_word(reading& r, const yaml_node& n, std::string_view word) {
   if (n.is != yaml_node::kind::scalar) return false;
   const auto text = expand(n.text, r.env);

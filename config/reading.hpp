@@ -50,6 +50,8 @@ bool take_word(reading& r, const std::string& key, const yaml_node& n,
 /// True if the node is a list or a map within the bounds.
 bool take_list(reading& r, const std::string& key, const yaml_node& n, const rules& is);
 bool take_map(reading& r, const std::string& key, const yaml_node& n, const rules& is);
+/// Checks a key of a map.
+void check_map_key(reading& r, const std::string& map, const yaml_node::entry& k, const rules& is);
 /// True if the node is the word for "no value".
 bool is_word(reading& r, const yaml_node& n, std::string_view word);
 
@@ -70,14 +72,19 @@ bool take_section(reading& r, const std::string& key, const yaml_node& n, T& out
 
 template <class T>
 bool take(reading& r, const std::string& key, const yaml_node& n, const rules& is, std::optional<T>& out) {
-  if (is_word(r, n, is.none)) {
+  if (!is.none.empty() && is_word(r, n, is.none)) {
     out.reset();
     return true;
   }
+  // After an error the setting counts as given, so that no check reports it as missing, too.
+  bool good = false;
   T value{};
-  if (!take(r, key, n, is, value)) return false;
-  out = value;
-  return true;
+  if constexpr (is_section<T>)
+    good = take_section(r, key, n, value);
+  else
+    good = take(r, key, n, is, value);
+  out = std::move(value);
+  return good;
 }
 
 template <class T>
@@ -107,8 +114,10 @@ bool take(reading& r, const std::string& key, const yaml_node& n, const rules& i
   for (std::size_t i = 0; i < n.items.size(); ++i) {
     const auto entry_key = key + "." + n.keys[i].key;
     r.places.emplace(entry_key, n.items[i].at);
+    check_map_key(r, key, n.keys[i], is);
     T value{};
-    if (take(r, entry_key, n.items[i], rules{}, value)) out.insert_or_assign(n.keys[i].key, std::move(value));
+    take(r, entry_key, n.items[i], rules{}, value);
+    out.insert_or_assign(n.keys[i].key, std::move(value));
   }
   return true;
 }

@@ -26,6 +26,7 @@ enum class approval : std::uint8_t { automatic, ask, list };  ///< "auto", "ask"
 enum class chain_rule : std::uint8_t { normal, strict };
 enum class isolation_kind : std::uint8_t { none, process };
 enum class power_kind : std::uint8_t { full, saving };
+enum class api_level : std::uint8_t { viewer, operator_, admin };  ///< "viewer", "operator", "admin"
 
 /// host:port. An IPv6 host has brackets in text(), but not in `host`.
 struct address {
@@ -51,7 +52,8 @@ struct store_config {
 
 struct protector_config {
   protector_kind kind = protector_kind::file;
-  path file;  ///< the key-encryption key, or the passphrase
+  path file;        ///< the key-encryption key, or the passphrase
+  path new_keys{};  ///< where a client of the API may name another one; empty: beside `file`
 };
 
 struct log_config {
@@ -62,7 +64,7 @@ struct log_config {
   [[nodiscard]] log::settings settings() const { return {format, level, components, file.string()}; }
 };
 
-/// Peers of one level of the API: names of groups, or URIs and prefixes of URIs that end in "*".
+/// Groups of this machine by the level of the API that their members have.
 struct api_levels {
   std::vector<std::string> viewer, operator_, admin;
 };
@@ -74,6 +76,10 @@ struct api_config {
   bool socket_is_default = false;  ///< not a setting: a role starts without it if the path cannot be used
   api_levels groups;               ///< groups of this machine whose processes may use the socket
   std::optional<address> probes;   ///< a loopback port for health alone, without TLS
+  std::optional<address> listen;   ///< a port with TLS for clients with a certificate
+  std::optional<tls_files> tls;    ///< of `listen`
+  /// The level of a client by the SAN URI of its certificate; see fits() in base/text.hpp.
+  std::map<std::string, api_level, std::less<>> certificates;
 };
 
 struct audit_config {

@@ -10,15 +10,26 @@ namespace {
 using namespace detail;
 
 /// RFC 7301 section 3.1: length, then name.
-constexpr unsigned char alpn_list[] = {6, 'c', 'p', 'n', 's', '/', '1'};
+constexpr std::string_view link_alpn_list{"\x06"
+                                          "cpns/1"};
+constexpr std::string_view api_alpn_list{"\x08"
+                                         "http/1.1"};
+const std::string_view& alpn_list_of(tls_role role) {
+  return role == tls_role::server || role == tls_role::client ? link_alpn_list : api_alpn_list;
+}
+int alpn_index() {
+  static const int index = SSL_CTX_get_ex_new_index(0, nullptr, nullptr, nullptr, nullptr);
+  return index;
+}
 /// Intermediates between a root and the peer's own certificate.
 constexpr int intermediates_max = 2;
 
 int choose_alpn(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
-                unsigned in_size, void*) {
+                unsigned in_size, void* wanted) {
+  const auto list = as_bytes(*static_cast<const std::string_view*>(wanted));
   unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, alpn_list, sizeof alpn_list, in, in_size) !=
-      OPENSSL_NPN_NEGOTIATED)
+  if (SSL_select_next_proto(&chosen, out_size, list.data(), static_cast<unsigned>(list.size()), in,
+                            in_size) != OPENSSL_NPN_NEGOTIATED)
     return SSL_TLSEXT_ERR_ALERT_FATAL;
   *out = chosen;
   return SSL_TLSEXT_ERR_OK;
@@ -72,7 +83,7 @@ status use(SSL_CTX* ctx, const tls_material& m) {
 
 result<tls_context> detail::make_context(const tls_files& files, tls_role role, crl_choice* again) {
   CPNS_TRY(const auto material, load_material(files, role, again));
-  const bool server = role == tls_role::server;
+  const bool server = is_server(role);
   tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
   SSL_CTX* ctx = owner.get();
   if (ctx == nullptr) return no_context("it cannot be created");
@@ -100,15 +111,27 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role, 
                      server ? verify_client : verify_server);
   CPNS_CHECK(use(ctx, material));
 
+  // OpenSSL takes a pointer to anything; the list is never changed.
+  void* alpn = const_cast<std::string_view*>(&alpn_list_of(role));
+  if (SSL_CTX_set_ex_data(ctx, alpn_index(), alpn) != 1) return no_context("ALPN cannot be set");
   if (server) {
-    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, nullptr);
+    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, alpn);
     // Tells a client with several certificates which one to send.
     for (const auto& root : material.roots)
       if (SSL_CTX_add_client_CA(ctx, root.get()) != 1) return no_context("a CA's name cannot be added");
-  } else if (SSL_CTX_set_alpn_protos(ctx, alpn_list, sizeof alpn_list) != 0) {
+  } else if (const auto list = as_bytes(alpn_list_of(role));
+             SSL_CTX_set_alpn_protos(ctx, list.data(), static_cast<unsigned>(list.size())) != 0) {
     return no_context("ALPN cannot be set");
   }
   return owner;
+}
+
+std::string_view detail::wanted_alpn(const SSL* ssl) {
+  const auto* list =
+      ssl == nullptr
+          ? nullptr
+          : static_cast<const std::string_view*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), alpn_index()));
+  return (list == nullptr ? link_alpn_list : *list).substr(1);
 }
 
 namespace {
@@ -125,6 +148,9 @@ void tls_context_free::operator()(ssl_ctx_st* context) const noexcept { SSL_CTX_
 
 result<tls_context> make_server_tls(const tls_files& files) { return make_in_time(files, tls_role::server); }
 result<tls_context> make_client_tls(const tls_files& files) { return make_in_time(files, tls_role::client); }
+result<tls_context> make_api_client_tls(const tls_files& files) {
+  return make_in_time(files, tls_role::api_client);
+}
 
 tls_supply always(tls_context context) {
   return [shared = std::shared_ptr<ssl_ctx_st>{std::move(context)}]() -> result<tls_context> {

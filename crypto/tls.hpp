@@ -1,9 +1,10 @@
 #pragma once
-// The one TLS policy of the server link (step 0), on OpenSSL's own types so that crypto/ needs no Asio:
+// The one TLS policy, of the server link (step 0) and of the HTTP API, on OpenSSL's own types so that crypto/ needs no Asio:
 //   auto made = make_server_tls(files);  boost::asio::ssl::context context{made->release()};
-// TLS 1.3 only, both sides with certificates, ALPN "cpns/1", extended key usage required, no tickets, no
-// resumption, no early data, one file of trusted CAs, and one of their revocation lists. After a handshake call check_alpn, then peer_uri
-// (server) or expect_uri (gateway).
+// TLS 1.3 only, both sides with certificates, extended key usage required, no tickets, no resumption, no early data,
+// one file of trusted CAs, and one of their revocation lists. On the server link ALPN is "cpns/1": after a handshake call
+// check_alpn, then peer_uri (server) or expect_uri (gateway). On the API ALPN is "http/1.1", if the client offers ALPN
+// at all; its client calls name_host before the handshake (tls_hosts.hpp).
 
 #include <functional>
 #include <memory>
@@ -21,6 +22,7 @@ struct ssl_st;
 namespace cpns::crypto {
 
 inline constexpr std::string_view tls_alpn = "cpns/1";
+inline constexpr std::string_view tls_api_alpn = "http/1.1";
 inline constexpr std::string_view tls_exporter_label = "EXPERIMENTAL cpns user proof";
 
 /// Paths of PEM files.
@@ -31,8 +33,9 @@ struct tls_files {
   std::string crl{};        ///< revocation lists of the roots, PEM; empty: no certificate counts as revoked
 };
 
-/// The side of a connection: a gateway is the client.
-enum class tls_role : std::uint8_t { server, client };
+/// The side of a connection: a gateway is the client of the server link; api_server and api_client are the sides of the
+/// HTTP API.
+enum class tls_role : std::uint8_t { server, client, api_server, api_client };
 
 struct tls_context_free {
   void operator()(ssl_ctx_st* context) const noexcept;
@@ -50,6 +53,8 @@ tls_supply always(tls_context context);
 result<tls_context> make_server_tls(const tls_files& files);
 /// The gateway's side; errors as above.
 result<tls_context> make_client_tls(const tls_files& files);
+/// The side of a client of the HTTP API; errors as above. Call name_host for each connection.
+result<tls_context> make_api_client_tls(const tls_files& files);
 
 struct tls_file_fault {
   std::string tls_files::*file;  ///< the faulty file
@@ -85,6 +90,15 @@ result<std::string> own_uri(const ssl_ctx_st* context);
 /// The serial number of the peer's certificate as openssl prints it, in upper-case hexadecimal digits; empty
 /// without a certificate.
 std::string peer_serial(const ssl_st* ssl);
+/// The peer's certificate, for people.
+struct peer_certificate {
+  std::string subject;                ///< at most 80 bytes of printable ASCII, as "/CN=server"
+  std::string uri;                    ///< empty: it does not have exactly one
+  std::string serial;                 ///< as peer_serial
+  time_point not_after = time_never;  ///< time_never: unreadable
+};
+/// Empty texts without a certificate.
+peer_certificate peer_certificate_of(const ssl_st* ssl);
 /// Whether the peer's certificate shares a SAN URI with the own one.
 bool has_own_uri(const ssl_st* ssl);
 /// peer_identity unless peer_uri is `expected`: the gateway checks that this is the configured server.

@@ -51,7 +51,7 @@ result<pkey_ptr> read_key(const std::string& path) {
 }
 
 status check_usage(X509* own, const std::string& path, tls_role role) {
-  const bool server = role == tls_role::server;
+  const bool server = is_server(role);
   const auto usage = X509_get_extended_key_usage(own);
   if (usage == UINT32_MAX || (usage & (server ? XKU_SSL_SERVER : XKU_SSL_CLIENT)) == 0)
     return unusable("certificate", path,
@@ -139,7 +139,7 @@ std::vector<tls_file_fault> check_tls_files(const tls_files& files, tls_role rol
   if (note(&tls_files::certificate, chain)) {
     X509* own = chain->front().get();
     note(&tls_files::certificate, check_usage(own, files.certificate, role));
-    if (role == tls_role::client) note(&tls_files::certificate, only_uri(own, "the own"));
+    if (!is_server(role)) note(&tls_files::certificate, only_uri(own, "the own"));
   }
   if (note(&tls_files::key, key) && chain)
     note(&tls_files::key, check_pair(chain->front().get(), key->get(), files));

@@ -107,6 +107,8 @@ std::string verify_sentence(const SSL* ssl) {
   case X509_V_ERR_CERT_REVOKED: return "the peer's certificate was revoked" + who;
   case X509_V_ERR_UNABLE_TO_GET_CRL:
     return "tls.crl has no list of the CA that issued the peer's certificate; add it to the file" + who;
+  case X509_V_ERR_HOSTNAME_MISMATCH:
+  case X509_V_ERR_IP_ADDRESS_MISMATCH: return "the peer's certificate is for another host" + who;
   default:
     return std::string{"the peer's certificate does not verify: "} + X509_verify_cert_error_string(verdict) +
            who;
@@ -114,7 +116,7 @@ std::string verify_sentence(const SSL* ssl) {
 }
 
 /// The meaning of an alert from the peer (RFC 8446 section 6.2).
-std::string alert_sentence(int alert) {
+std::string alert_sentence(int alert, const SSL* ssl) {
   switch (alert) {
   case SSL_AD_BAD_CERTIFICATE:
     return "the peer refused our certificate: it is damaged or does not verify there";
@@ -126,7 +128,7 @@ std::string alert_sentence(int alert) {
   case SSL_AD_UNKNOWN_CA: return "the peer refused our certificate: it does not know the CA";
   case SSL_AD_CERTIFICATE_REQUIRED: return "the peer requires a certificate and got none";
   case SSL_AD_PROTOCOL_VERSION: return "the peer does not speak TLS 1.3";
-  case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN cpns/1";
+  case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN " + std::string{wanted_alpn(ssl)};
   default: return "the peer ended the handshake with TLS alert " + std::to_string(alert);
   }
 }
@@ -173,6 +175,15 @@ std::string peer_serial(const ssl_st* ssl) {
   return certificate != nullptr ? serial_text(certificate) : std::string{};
 }
 
+peer_certificate peer_certificate_of(const ssl_st* ssl) {
+  const X509* certificate = SSL_get0_peer_certificate(ssl);
+  if (certificate == nullptr) return {};
+  char subject[shown_max * 2] = "";
+  X509_NAME_oneline(X509_get_subject_name(certificate), subject, sizeof subject);
+  return {printable(subject), only_uri(certificate, "the peer's").value_or(std::string{}),
+          serial_text(certificate), time_of(X509_get0_notAfter(certificate)).value_or(time_never)};
+}
+
 bool has_own_uri(const ssl_st* ssl) {
   const X509* peer = SSL_get0_peer_certificate(ssl);
   const X509* own = SSL_get_certificate(ssl);
@@ -214,14 +225,14 @@ std::string tls_refusal(const ssl_st* ssl, unsigned long code) {
   if (ERR_GET_LIB(code) != ERR_LIB_SSL)
     return std::string{"the handshake failed: "} + (text != nullptr ? text : "unknown reason");
   if (reason > SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + 255)
-    return alert_sentence(reason - SSL_AD_REASON_OFFSET);
+    return alert_sentence(reason - SSL_AD_REASON_OFFSET, ssl);
   switch (reason) {
   case SSL_R_CERTIFICATE_VERIFY_FAILED:
     return ssl != nullptr ? verify_sentence(ssl) : "the peer's certificate does not verify";
   case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return "the peer sent no certificate";
   case SSL_R_UNSUPPORTED_PROTOCOL:
   case SSL_R_VERSION_TOO_LOW: return "the peer does not speak TLS 1.3";
-  case SSL_R_NO_APPLICATION_PROTOCOL: return "the peer does not offer ALPN cpns/1";
+  case SSL_R_NO_APPLICATION_PROTOCOL: return "the peer does not offer ALPN " + std::string{wanted_alpn(ssl)};
   case SSL_R_WRONG_VERSION_NUMBER:
   case SSL_R_BAD_RECORD_TYPE:
   case SSL_R_HTTP_REQUEST:

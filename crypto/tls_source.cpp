@@ -44,6 +44,12 @@ result<std::shared_ptr<tls_source>> tls_source::for_client(std::string component
   return open(std::move(component), std::move(files), tls_role::client, std::move(wall), std::move(timer));
 }
 
+result<std::shared_ptr<tls_source>> tls_source::for_api(std::string component, tls_files files, clock_fn wall,
+                                                        clock_fn timer) {
+  return open(std::move(component), std::move(files), tls_role::api_server, std::move(wall),
+              std::move(timer));
+}
+
 void tls_source::use(tls_context fresh) {
   const auto lists = detail::crls_of(fresh.get());
   if (context_ && lists != detail::crls_of(context_.get())) {

@@ -34,6 +34,9 @@ class tls_source {
   for_server(std::string component, tls_files files, clock_fn wall = now_wall, clock_fn timer = now_anchored);
   static result<std::shared_ptr<tls_source>>
   for_client(std::string component, tls_files files, clock_fn wall = now_wall, clock_fn timer = now_anchored);
+  /// Of the listener of a role's HTTP API.
+  static result<std::shared_ptr<tls_source>> for_api(std::string component, tls_files files,
+                                                     clock_fn wall = now_wall, clock_fn timer = now_anchored);
 
   /// For a new connection. crypto_certificate while the own certificate is expired or not yet valid.
   [[nodiscard]] result<tls_context> context();

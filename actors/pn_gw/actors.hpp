@@ -12,6 +12,7 @@
 
 #include "actors/waiting.hpp"
 #include "base/clock.hpp"
+#include "crypto/tls.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 
 namespace cpns::actors {
@@ -58,13 +59,17 @@ struct gw_decision {
 struct gw_update {};
 struct gw_settings {
   protocol::pn_gw_settings settings;
+  bool accepts_waiting = false;  ///< the permit window: a device in reach that waits for a person is accepted
 };
 struct gw_saved {
   std::uint64_t number;
   status outcome;
 };
 struct gw_tick {};
-struct gw_describe {};
+struct gw_describe {
+  bool in_full = false;  ///< with signal strength and history
+};
+struct gw_forget {};
 struct gw_evict {};
 struct gw_shut_down {};
 
@@ -74,24 +79,26 @@ struct gw_view {
 };
 
 /// device/<entity>: drives one pn_gw_machine and applies its outputs in order.
-using device_actor =
-    caf::typed_actor<caf::reacts_to<gw_detected>,        // the detector found it on a link
-                     caf::reacts_to<gw_frame>,           // a message on its link
-                     caf::reacts_to<gw_link_lost>,       // a link is gone
-                     caf::reacts_to<gw_nonce>,           // the issuer nonce that it requested
-                     caf::reacts_to<gw_response>,        // step 8
-                     caf::reacts_to<gw_refusal>,         // the server refused, or is unreachable
-                     caf::reacts_to<gw_report_outcome>,  // the server's answer to a report
-                     caf::reacts_to<gw_server_ready>,    // a temporary failure of the server or user is over
-                     caf::reacts_to<gw_update>,          // an operator requests the next key now
-                     caf::reacts_to<gw_settings>,        // the configuration was read again
-                     caf::reacts_to<gw_saved>,           // its write became durable, or failed
-                     caf::reacts_to<gw_tick>,            // its deadline has passed
-                     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
-                     // An operator's decision: "" once it is durable, otherwise the error.
-                     caf::replies_to<gw_decision>::with<std::string>,
-                     caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
-                     caf::reacts_to<gw_shut_down>>;  // the role ends
+using device_actor = caf::typed_actor<
+    caf::reacts_to<gw_detected>,                  // the detector found it on a link
+    caf::reacts_to<gw_frame>,                     // a message on its link
+    caf::reacts_to<gw_link_lost>,                 // a link is gone
+    caf::reacts_to<gw_nonce>,                     // the issuer nonce that it requested
+    caf::reacts_to<gw_response>,                  // step 8
+    caf::reacts_to<gw_refusal>,                   // the server refused, or is unreachable
+    caf::reacts_to<gw_report_outcome>,            // the server's answer to a report
+    caf::reacts_to<gw_server_ready>,              // a temporary failure of the server or user is over
+    caf::reacts_to<gw_update>,                    // an operator requests the next key now
+    caf::reacts_to<gw_settings>,                  // the configuration was read again
+    caf::reacts_to<gw_saved>,                     // its write became durable, or failed
+    caf::reacts_to<gw_tick>,                      // its deadline has passed
+    caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
+    // An operator's decision: "" once it is durable, otherwise the error.
+    caf::replies_to<gw_decision>::with<std::string>,
+    // Erases its record, then ends: "" once that is durable, otherwise the error, and it goes on.
+    caf::replies_to<gw_forget>::with<std::string>,
+    caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
+    caf::reacts_to<gw_shut_down>>;  // the role ends
 
 struct link_want_nonce {
   device_actor device;
@@ -110,6 +117,7 @@ struct link_up {
   std::uint64_t connection;
   std::shared_ptr<const secret32> exporter;
   std::string server;
+  crypto::peer_certificate certificate{};
 };
 struct link_down {
   std::uint64_t connection;
@@ -129,6 +137,7 @@ struct link_shut_down {};
 struct link_reload {
   std::filesystem::path password_file;
 };
+struct link_describe {};
 struct link_new_password {
   std::shared_ptr<const secret_bytes> password;
 };
@@ -149,7 +158,8 @@ using server_link_actor =
                      caf::reacts_to<link_flush>,       // sends collected reports
                      caf::reacts_to<link_saved>,       // the write of ClientKey ended
                      caf::reacts_to<link_shut_down>,
-                     caf::reacts_to<link_reload>,  // the configuration was read again
+                     caf::reacts_to<link_reload>,                    // the configuration was read again
+                     caf::replies_to<link_describe>::with<gw_view>,  // describe_link, see link_view.hpp
                      // An operator's new password: once it is proven and durable, or refused.
                      caf::replies_to<link_new_password>::with<link_password_answer>>;
 
@@ -186,9 +196,27 @@ struct sup_settings {
 };
 struct sup_stats {};
 struct sup_radios {};
-struct sup_list {};
+struct sup_page {
+  std::string after, prefix;
+  std::size_t count;
+};
 struct sup_show {
   std::string entity;
+  bool in_full = false;
+};
+struct sup_forget {
+  std::string entity;
+};
+struct sup_permit {
+  enum class what_t : std::uint8_t { show, open, close };
+  what_t what = what_t::show;
+  std::chrono::minutes length{0};
+};
+/// The state of the permit window after a sup_permit.
+struct gw_permit {
+  std::string refused;  ///< empty: it is done
+  bool open;
+  seconds left;
 };
 struct sup_command {
   std::string entity, what;
@@ -207,10 +235,13 @@ using supervisor_actor = caf::typed_actor<
     caf::reacts_to<sup_settings>,                // the configuration was read again
     caf::replies_to<sup_stats>::with<gw_view>,   // describe_counts, see views.hpp
     caf::replies_to<sup_radios>::with<gw_view>,  // describe_radios
-    caf::replies_to<sup_list>::with<gw_view>,    // an array, one object per device, stored ones included
-    caf::replies_to<sup_show>::with<gw_view>,    // describe_device; null if unknown
+    // An array of describe_device: of the devices with an actor whose Entity ID is greater than `after` and begins with
+    // `prefix` the first `count`, in no particular order.
+    caf::replies_to<sup_page>::with<gw_view>,
+    caf::replies_to<sup_show>::with<gw_view>,  // describe_device; null if unknown
     // "" once the command is done and durable, otherwise the error.
-    caf::replies_to<sup_command>::with<std::string>,
+    caf::replies_to<sup_command>::with<std::string>, caf::replies_to<sup_forget>::with<std::string>,
+    caf::replies_to<sup_permit>::with<gw_permit>,
     caf::replies_to<sup_stop>::with<bool>>;  // drains
 
 }  // namespace cpns::actors
@@ -230,6 +261,7 @@ CPNS_GW_MESSAGE(gw_settings)
 CPNS_GW_MESSAGE(gw_saved)
 CPNS_GW_MESSAGE(gw_tick)
 CPNS_GW_MESSAGE(gw_describe)
+CPNS_GW_MESSAGE(gw_forget)
 CPNS_GW_MESSAGE(gw_view)
 CPNS_GW_MESSAGE(gw_evict)
 CPNS_GW_MESSAGE(gw_shut_down)
@@ -244,6 +276,7 @@ CPNS_GW_MESSAGE(link_flush)
 CPNS_GW_MESSAGE(link_saved)
 CPNS_GW_MESSAGE(link_shut_down)
 CPNS_GW_MESSAGE(link_reload)
+CPNS_GW_MESSAGE(link_describe)
 CPNS_GW_MESSAGE(link_new_password)
 CPNS_GW_MESSAGE(link_password_answer)
 CPNS_GW_MESSAGE(sup_radio_ready)
@@ -256,8 +289,11 @@ CPNS_GW_MESSAGE(sup_timer)
 CPNS_GW_MESSAGE(sup_settings)
 CPNS_GW_MESSAGE(sup_stats)
 CPNS_GW_MESSAGE(sup_radios)
-CPNS_GW_MESSAGE(sup_list)
+CPNS_GW_MESSAGE(sup_page)
 CPNS_GW_MESSAGE(sup_show)
 CPNS_GW_MESSAGE(sup_command)
+CPNS_GW_MESSAGE(sup_forget)
+CPNS_GW_MESSAGE(sup_permit)
+CPNS_GW_MESSAGE(gw_permit)
 CPNS_GW_MESSAGE(sup_stop)
 #undef CPNS_GW_MESSAGE

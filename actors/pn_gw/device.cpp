@@ -1,6 +1,7 @@
 #include "actors/pn_gw/device.hpp"
 
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "actors/pn_gw/views.hpp"
@@ -29,9 +30,10 @@ class pn_gw_device {
   pn_gw_device(device_actor::pointer self, device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.record.entity), user_(parts.record.user),
         clock_(std::move(parts.clock)), dates_(std::move(parts.dates)), send_(std::move(parts.send)),
-        store_(parts.store), uplink_(std::move(parts.uplink)), supervisor_(std::move(parts.supervisor)),
-        settings_(std::move(parts.settings)), claimants_(std::move(parts.claimants)),
-        lines_(std::move(parts.lines)), machine_(made_from(std::move(parts.record))) {
+        rssi_(std::move(parts.rssi)), store_(parts.store), uplink_(std::move(parts.uplink)),
+        supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
+        claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
+        history_(std::move(parts.history)), machine_(made_from(std::move(parts.record))) {
     apply();
   }
 
@@ -49,11 +51,13 @@ class pn_gw_device {
   }
   void frame(const gw_frame& m) {
     m.waiting.take();
+    if (m.link == proven_) history_->contact(entity_.text(), dates().wall);
     if (is_certain()) machine_.handle_frame(now(), m.link, m.message);
     apply();
   }
   void link_lost(const gw_link_lost& m) {
     addresses_.erase(m.link);
+    if (m.link == proven_) proven_.reset();
     reported_unneeded_ = false;  // the supervisor ignores the report while there is a link
     std::erase(links_, m.link);
     std::erase_if(waiting_, [&m](const gw_detected& d) { return d.link == m.link; });
@@ -85,7 +89,7 @@ class pn_gw_device {
     reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
     if (!is_certain()) {
-      promise.deliver("not done: the store accepts no writes at present: " + store_->health().why);
+      promise.deliver(no_writes());
     } else {
       undecided_.push_back(promise);
       machine_.handle_approval(now(), approved);
@@ -99,8 +103,20 @@ class pn_gw_device {
   }
   void settings(const gw_settings& m) {
     settings_ = m.settings;
+    accepts_waiting_ = m.accepts_waiting;
     machine_.handle_settings(m.settings);
+    accept_waiting();
     apply();
+  }
+  caf::result<std::string> forget() {
+    auto promise = self_->make_response_promise<std::string>();
+    if (is_certain())
+      forgetting_.push_back(promise);
+    else
+      promise.deliver(no_writes());
+    erase_record();
+    apply();
+    return promise;
   }
   void tick() {
     deadline_ = time_never;
@@ -110,21 +126,23 @@ class pn_gw_device {
   void saved(const gw_saved& m) {
     if (m.number != writes_) return;
     saving_ = false;
+    if (std::exchange(erasing_, false)) return erased(m.outcome);
     if (!m.outcome) {
-      const auto why = m.outcome.error().message();
-      log::error(gateway_component, "record-not-written", why, {{"entity", entity_.text()}});
       machine_.handle_persist_failed(now());
-      uncertain_ = true;
-      looks_again_ = clock_() + store_glance;
-      answer("not known to be done: " + why);
+      write_failed(m.outcome.error().message());
     }
-    if (!ending_) return apply();
+    if (!ending_) return erase_record(), apply();
     answer("not known to be done: the gateway is stopping");
     self_->quit();
   }
-  gw_view describe() const {
-    return {describe_device(machine_.record(), name_of(machine_.state()),
-                            machine_.state() == pn_gw_state::awaiting_approval, same_id_)};
+  gw_view describe(bool in_full) const {
+    auto out = describe_device(machine_.record(), name_of(machine_.state()),
+                               machine_.state() == pn_gw_state::awaiting_approval, same_id_);
+    if (!in_full) return {std::move(out)};
+    if (const auto on = proven_ ? proven_ : links_.empty() ? std::nullopt : std::optional{links_.back()})
+      if (const auto dbm = rssi_(on->transport, on->link)) out["rssi_dbm"] = *dbm;
+    describe_past(out, history_->of(entity_.text()));
+    return {std::move(out)};
   }
   /// All earlier messages were handled: if the actor is still unneeded, nobody needs its state outside of the
   /// record.
@@ -155,6 +173,49 @@ class pn_gw_device {
   void detected_now(const gw_detected& m) {
     began_ = clock_();
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
+    accept_waiting();
+  }
+  /// In the permit window: the device waits for a person and is in reach.
+  void accept_waiting() {
+    if (accepts_waiting_ && !settings_.denied && !links_.empty() &&
+        machine_.state() == pn_gw_state::awaiting_approval && is_certain())
+      machine_.handle_approval(now(), true);
+  }
+
+  [[nodiscard]] std::string no_writes() const {
+    return "not done: the store accepts no writes at present: " + store_->health().why;
+  }
+  void write_failed(const std::string& why) {
+    log::error(gateway_component, "record-not-written", why, {{"entity", entity_.text()}});
+    history_->add(entity_.text(), {dates().wall, std::nullopt, 0, why}, machine_.record().generation > 0);
+    uncertain_ = true;
+    looks_again_ = clock_() + store_glance;
+    answer("not known to be done: " + why);
+    forgotten("not known to be done: " + why);
+  }
+
+  /// After the pending write, if there is one.
+  void erase_record() {
+    if (saving_ || ending_ || forgetting_.empty()) return;
+    saving_ = erasing_ = true;
+    store_->erase(entity_, [me = device_actor{self_}, number = ++writes_](const status& outcome) {
+      caf::anon_send(me, gw_saved{number, outcome});
+    });
+  }
+  void erased(const status& outcome) {
+    if (!outcome) {
+      write_failed(outcome.error().message());
+      return ending_ ? self_->quit() : apply();
+    }
+    ending_ = true;
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+    answer("not done: the PNE was forgotten");
+    forgotten("");
+    self_->quit();
+  }
+  void forgotten(const std::string& text) {
+    for (auto& promise : std::exchange(forgetting_, {})) promise.deliver(text);
   }
 
   /// A failed write may still be found when the store is opened again. Until that is known the machine gets no
@@ -254,7 +315,10 @@ class pn_gw_device {
   void act(gw_ask_approval&&) {
   }  // the preceding event notifies the operator; `pnes list` shows pending devices
   void act(gw_close_link&& o) { self_->send(supervisor_, sup_close_link{o.link, std::move(o.why)}); }
-  void act(gw_link_proven&& o) { self_->send(supervisor_, sup_link_proven{o.link}); }
+  void act(gw_link_proven&& o) {
+    proven_ = o.link;
+    self_->send(supervisor_, sup_link_proven{o.link});
+  }
   void act(gw_event&& o) {
     const auto at = clock_();
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
@@ -263,6 +327,9 @@ class pn_gw_device {
       o.why = "two devices answer with this Entity ID, " + same_id_ +
               ": a copied image or an impostor; only the one that proves its key is served";
     }
+    history_->add(entity_.text(), {dates().wall, o.kind, o.which ? o.which->value() : 0, o.why, o.unproven},
+                  machine_.record().generation > 0);
+    if (!o.unproven && proven_) history_->contact(entity_.text(), dates().wall);
     const auto line = describe_event(o.kind);
     const auto text = o.why.empty() ? line.text : std::string_view{o.why};
     const auto write = [&](std::initializer_list<log::field> fields) {
@@ -283,23 +350,28 @@ class pn_gw_device {
   clock_fn clock_;
   std::function<gw_dates()> dates_;
   radio_send_fn send_;
+  radio_rssi_fn rssi_;
   key_store* store_;
   server_link_actor uplink_;
   supervisor_actor supervisor_;
   pn_gw_settings settings_;
   std::shared_ptr<claimant_book> claimants_;
   std::shared_ptr<unproven_lines> lines_;
+  std::shared_ptr<pne_history> history_;
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two addresses seen last
   std::vector<gw_link> links_;                ///< its open links
   std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
-  std::vector<caf::typed_response_promise<std::string>> undecided_;
+  std::optional<gw_link> proven_;             ///< the link on which a tag verified last
+  std::vector<caf::typed_response_promise<std::string>> undecided_, forgetting_;
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
+  bool accepts_waiting_ = false;  ///< the permit window is open
   bool saving_ = false;
+  bool erasing_ = false;    ///< the pending write erases the record
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
   bool logged_unreadable_ = false;
   bool ending_ = false;
@@ -343,8 +415,9 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },
-        [d](const gw_describe&) { return d->describe(); },
+        [d](const gw_describe& m) { return d->describe(m.in_full); },
         [d](const gw_decision& m) { return d->decision(m.approved); },
+        [d](const gw_forget&) { return d->forget(); },
         [d](const gw_evict&) { d->evict(); },
         [d](const gw_shut_down&) { d->shut_down(); },
     };

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/history.hpp"
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/strangers.hpp"
 #include "actors/radio.hpp"
@@ -17,11 +18,13 @@ struct device_parts {
   clock_fn clock;
   std::function<protocol::gw_dates()> dates;  ///< empty: use `clock` as the wall clock
   radio_send_fn send;
+  radio_rssi_fn rssi;
   key_store* store = nullptr;  ///< outlives the actor
   server_link_actor uplink;
   supervisor_actor supervisor;
   std::shared_ptr<protocol::claimant_book> claimants;
   std::shared_ptr<unproven_lines> lines;
+  std::shared_ptr<pne_history> history;
 };
 
 /// A device with a report or a request for the server continues before its PNE is seen again.

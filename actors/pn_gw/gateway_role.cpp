@@ -4,10 +4,13 @@
 #include <atomic>
 #include <boost/json.hpp>
 #include <mutex>
+#include <optional>
 
 #include "actors/pn_gw/supervisor.hpp"
+#include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls_source.hpp"
@@ -105,7 +108,9 @@ struct gateway_role::impl {
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
-  std::vector<std::unique_ptr<plugins::transport>> transports;
+  std::vector<std::unique_ptr<reopenable_radio>> transports;
+  std::mutex opened_guard;
+  std::vector<config::transport_config> opened;  ///< per transport: as it was opened last; guarded
   std::unique_ptr<actor_runtime> runtime;
   std::shared_ptr<std::atomic<supervisor_actor*>> wake_target =
       std::make_shared<std::atomic<supervisor_actor*>>(nullptr);
@@ -118,14 +123,47 @@ struct gateway_role::impl {
   bool down = false;
 
   status open_radios(std::vector<open_radio_entry>& out);
+  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t) const {
+    return [t, dirs = config.plugin_dirs](plugins::transport_listener& to) {
+      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component});
+    };
+  }
+  /// Index in `opened`; nullopt: no radio has this name.
+  [[nodiscard]] std::optional<std::size_t> radio_named(const std::string& name) {
+    std::lock_guard lock{opened_guard};
+    for (std::size_t i = 0; i < opened.size(); ++i)
+      if (opened[i].name == name) return i;
+    return std::nullopt;
+  }
+  status reopen(const std::string& name, const std::map<std::string, std::string, std::less<>>& parameters);
+  /// A question to one of the actors.
+  template <class Answer, class Actor, class Question>
+  result<Answer> ask(const Actor& of, Question q, const char* late) {
+    caf::scoped_actor self{runtime->system()};
+    result<Answer> out = fail(errc::peer_timeout, late);
+    self->request(of, answer_time, std::move(q))
+        .receive([&out](Answer& a) { out = std::move(a); }, [](const caf::error&) {});
+    return out;
+  }
   /// A question to the supervisor whose answer is a gw_view.
   template <class Question>
   result<json::value> ask(Question q) {
-    caf::scoped_actor self{runtime->system()};
-    result<json::value> out = fail(errc::peer_timeout, "the devices of the gateway did not answer in time");
-    self->request(supervisor, answer_time, std::move(q))
-        .receive([&out](gw_view& v) { out = std::move(v.json); }, [](const caf::error&) {});
-    return out;
+    CPNS_TRY(auto view,
+             ask<gw_view>(supervisor, std::move(q), "the devices of the gateway did not answer in time"));
+    return std::move(view.json);
+  }
+  /// A command whose answer is "" or the reason why it is not done.
+  template <class Command>
+  status tell(Command c) {
+    CPNS_TRY(const auto why, ask<std::string>(supervisor, std::move(c),
+                                              "not known to be done: the gateway did not answer in time"));
+    if (!why.empty()) return fail(errc::state_conflict, why);
+    return {};
+  }
+  result<json::object> permit(sup_permit q) {
+    CPNS_TRY(const auto now, ask<gw_permit>(supervisor, q, "the gateway did not answer in time"));
+    if (!now.refused.empty()) return fail(errc::state_conflict, now.refused);
+    return json::object{{"open", now.open}, {"seconds_left", now.left.count()}};
   }
 };
 
@@ -136,19 +174,44 @@ status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
     auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
       if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
     });
-    auto opened = open_radio(t, config.plugin_dirs, plugins::transport_role::central, *inbox,
-                             std::string{gateway_component});
-    if (!opened) {
-      last = opened.error().message();
+    auto radio = reopenable_radio::start(opener_of(t), *inbox);
+    if (!radio) {
+      last = radio.error().message();
       log::error(gateway_component, "radio-refused", last, {{"transport", t.name}});
       continue;
     }
-    out.push_back({t.name, inbox, opened->get()});
+    out.push_back({t.name, inbox, radio->get()});
     inboxes.push_back(std::move(inbox));
-    transports.push_back(std::move(*opened));
+    transports.push_back(std::move(*radio));
+    opened.push_back(t);
   }
   if (out.empty()) return fail(errc::plugin_failed, "no transport can be used: " + last);
   warn_of_links(config.limits.links, out);
+  return {};
+}
+
+status gateway_role::impl::reopen(const std::string& name,
+                                  const std::map<std::string, std::string, std::less<>>& parameters) {
+  config::transport_config former;
+  const auto at = radio_named(name);
+  if (!at) return fail(errc::state_unknown, "the gateway has no open radio " + shown(name));
+  {
+    std::lock_guard lock{opened_guard};
+    former = opened[*at];
+  }
+  const auto in_file = std::find_if(config.transports.begin(), config.transports.end(),
+                                    [&name](const auto& t) { return t.name == name; });
+  auto fresh = *in_file;
+  fresh.origin = {};  // an error is not at a place in the file
+  for (const auto& [key, value] : parameters) fresh.params[key] = value;
+  if (const auto wrong = check_radio(fresh, config.plugin_dirs, plugins::transport_role::central);
+      !wrong.none())
+    return fail(wrong.all.front().code, wrong.all.front().text);
+  log::info(gateway_component, "radio-reopened", "the radio is closed, and opened again",
+            {{"transport", name}});
+  CPNS_CHECK(transports[*at]->reopen(opener_of(fresh), opener_of(former)));
+  std::lock_guard lock{opened_guard};
+  opened[*at] = std::move(fresh);
   return {};
 }
 
@@ -181,6 +244,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   link.request_timeout = c.timers.request_timeout;
   link.requests_max = c.limits.requests_in_flight;
   link.clock = now_anchored;
+  link.wall = now_wall;
   link.store = &m.keys;
   link.nonces = nonces;
   link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
@@ -193,6 +257,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   parts.rules = std::move(rules);
   parts.radios = radios;
   parts.store = &m.keys;
+  parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
   parts.uplink = m.link;
   parts.clock = now_anchored;
@@ -227,19 +292,51 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   return made;
 }
 
-result<json::value> gateway_role::list() { return impl_->ask(sup_list{}); }
+result<json::object> gateway_role::list(const pnes_wanted& wanted) {
+  return page_of_pnes(impl_->keys, wanted, [this](sup_page q) -> result<json::array> {
+    CPNS_TRY(auto live, impl_->ask(std::move(q)));
+    return std::move(live.as_array());
+  });
+}
 result<json::value> gateway_role::radios() { return impl_->ask(sup_radios{}); }
 result<json::value> gateway_role::counts() { return impl_->ask(sup_stats{}); }
 
-result<json::value> gateway_role::show(const entity_id& entity) {
-  CPNS_TRY(auto one, impl_->ask(sup_show{entity.text()}));
+result<json::value> gateway_role::server() {
+  CPNS_TRY(auto view,
+           impl_->ask<gw_view>(impl_->link, link_describe{}, "the server link did not answer in time"));
+  return std::move(view.json);
+}
+
+result<json::object> gateway_role::permit() { return impl_->permit({}); }
+result<json::object> gateway_role::open_permit(std::chrono::minutes length) {
+  return impl_->permit({sup_permit::what_t::open, length});
+}
+result<json::object> gateway_role::close_permit() { return impl_->permit({sup_permit::what_t::close}); }
+
+result<json::value> gateway_role::show(const entity_id& entity, bool in_full) {
+  CPNS_TRY(auto one, impl_->ask(sup_show{entity.text(), in_full}));
   if (one.is_null()) return fail(errc::state_unknown, "the gateway has no device " + entity.text());
   return one;
+}
+
+status gateway_role::reopen(const std::string& radio,
+                            const std::map<std::string, std::string, std::less<>>& parameters) {
+  return impl_->reopen(radio, parameters);
+}
+
+json::value gateway_role::parameters_of(const std::string& radio) {
+  const auto at = impl_->radio_named(radio);
+  if (!at) return nullptr;
+  std::lock_guard lock{impl_->opened_guard};
+  json::object out;
+  for (const auto& [key, value] : impl_->opened[*at].params) out[key] = value;
+  return out;
 }
 
 json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
   if (auto all = counts()) out["counts"] = std::move(*all);
+  if (auto window = permit()) out["permit"] = std::move(*window);
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;
 }
@@ -254,17 +351,12 @@ std::vector<std::string> gateway_role::not_ready() {
 
 status gateway_role::command(const std::string& what, const entity_id& entity) {
   CPNS_CHECK(show(entity));
-  caf::scoped_actor self{impl_->runtime->system()};
-  status out;
-  self->request(impl_->supervisor, answer_time, sup_command{entity.text(), what})
-      .receive(
-          [&out](const std::string& why) {
-            if (!why.empty()) out = fail(errc::state_conflict, why);
-          },
-          [&out](const caf::error&) {
-            out = fail(errc::peer_timeout, "not known to be done: the gateway did not answer in time");
-          });
-  return out;
+  return impl_->tell(sup_command{entity.text(), what});
+}
+
+status gateway_role::forget(const entity_id& entity) {
+  CPNS_CHECK(show(entity));
+  return impl_->tell(sup_forget{entity.text()});
 }
 
 void gateway_role::reload(const config::gateway_config& c) {

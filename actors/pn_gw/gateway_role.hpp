@@ -2,10 +2,13 @@
 // The PN GW role of a process: radios, devices, secure store, server link.
 
 #include <boost/json/object.hpp>
+#include <chrono>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "actors/pn_gw/listing.hpp"
 #include "actors/pn_gw/password_change.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
@@ -26,13 +29,30 @@ class gateway_role {
 
   // For the API. [thread-safe], blocking; peer_timeout if the actors do not answer within 8 s.
 
-  /// All devices, stored ones included: an array of objects, see describe_device in views.hpp.
-  result<boost::json::value> list();
-  /// One device; state_unknown if the gateway has no such device.
-  result<boost::json::value> show(const entity_id& entity);
+  /// page_of_pnes of listing.hpp.
+  result<boost::json::object> list(const pnes_wanted& wanted);
+  /// One device, see describe_device in views.hpp, and describe_past in history.hpp if `in_full`. state_unknown if the
+  /// gateway has no such device.
+  result<boost::json::value> show(const entity_id& entity, bool in_full = false);
   /// "approve", "reject" or "update"; returns when a decision is durable. state_unknown, or state_conflict with the
   /// reason.
   status command(const std::string& what, const entity_id& entity);
+  /// Erases the record and the keys of a device, durably; its links stay, and it is new when it is detected on them.
+  /// Errors as of command().
+  status forget(const entity_id& entity);
+  /// The permit window: {"open", "seconds_left"}. Opening it again sets its time again. state_conflict if
+  /// validation.policy is not `ask`.
+  result<boost::json::object> permit();
+  result<boost::json::object> open_permit(std::chrono::minutes length);
+  result<boost::json::object> close_permit();
+  /// describe_link of link_view.hpp.
+  result<boost::json::value> server();
+  /// Closes the radio of this name and opens it again, while the others work: with the parameters of the configuration,
+  /// and `parameters` in place of those of the same name. They are checked first, and a bad one changes nothing. state_unknown;
+  /// config_... and plugin_... as of open_radio; state_conflict while it is opened already. Blocks for some seconds.
+  status reopen(const std::string& radio, const std::map<std::string, std::string, std::less<>>& parameters);
+  /// The parameters with which the radio was opened last, by name; null: no radio has this name.
+  boost::json::value parameters_of(const std::string& radio);
   /// describe_radios and describe_counts of views.hpp.
   result<boost::json::value> radios();
   result<boost::json::value> counts();

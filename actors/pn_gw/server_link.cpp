@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "actors/pn_gw/enrolment.hpp"
+#include "actors/pn_gw/link_view.hpp"
 #include "actors/pn_gw/password_change.hpp"
-#include "actors/pn_gw/server_link_state.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
@@ -16,18 +16,6 @@ namespace {
 
 using namespace protocol;
 
-constexpr milliseconds period{1000};
-constexpr milliseconds report_delay{50};  // reports within this time share a message
-constexpr seconds enrolment_pause{30};    // between attempts to enrol
-constexpr seconds refusal_pause{60};      // between log lines about the same refusal of the user
-constexpr int sends_max = 2;              // per request and connection
-// A device that gets no answer within this time makes a new request.
-constexpr seconds request_age_max{30};
-// If no timer ran for this long, the machine was suspended and the connection may be dead.
-constexpr seconds asleep_after{10};
-// Devices that are notified when the server can serve them again; the others retry after their own back-off.
-constexpr std::size_t waiting_max = 16'384;
-
 class server_link {
  public:
   server_link(server_link_actor::pointer self, server_link_parts parts)
@@ -38,7 +26,8 @@ class server_link {
     else
       log::error(gateway_component, "credentials-unreadable", kept.error().message());
     s_.last_look = now();
-    self_->delayed_send(server_link_actor{self_}, period, link_timer{});
+    s_.state_since = s_.wall();
+    self_->delayed_send(server_link_actor{self_}, link_period, link_timer{});
   }
 
   void want_nonce(const link_want_nonce& m) {
@@ -75,6 +64,9 @@ class server_link {
     forget_connection();
     s_.connection = m.connection;
     s_.exporter = m.exporter;
+    s_.server = m.server;
+    s_.certificate = m.certificate;
+    s_.state_since = s_.wall();
     if (s_.credentials)
       ask_nonce();
     else
@@ -89,6 +81,7 @@ class server_link {
                 "the server closed the connection: idle, or the server is stopping");
     else
       log::warn(gateway_component, "server-unreachable", m.why);
+    if (!m.planned) s_.note_failure(m.why);
     if (m.connection == s_.connection) lose_connection();
   }
 
@@ -133,7 +126,7 @@ class server_link {
       pump();
       flush_reports();
     }
-    self_->delayed_send(server_link_actor{self_}, period, link_timer{});
+    self_->delayed_send(server_link_actor{self_}, link_period, link_timer{});
   }
 
   void saved(const link_saved& m) {
@@ -155,6 +148,8 @@ class server_link {
     s_.flush_armed = false;
     flush_reports();
   }
+
+  [[nodiscard]] gw_view describe() const { return {describe_link(s_)}; }
 
   void reload(const link_reload& m) { passwords_.reload(m.password_file); }
 
@@ -232,6 +227,7 @@ class server_link {
   }
 
   void lose_connection() {
+    if (s_.exporter) s_.state_since = s_.wall();
     s_.exporter.reset();
     s_.connection = 0;
     forget_connection();
@@ -357,6 +353,7 @@ class server_link {
     auto made = credentials_from_password(s_.parts.user, body, passwords_.file());
     if (!made) {
       s_.enrol_not_before = now() + enrolment_pause;
+      s_.note_failure("not enrolled: " + made.error().message());
       return log::error(gateway_component, "not-enrolled", made.error().message(),
                         {{"what", "no key can be assigned until this is fixed; retrying every 30 s"}});
     }
@@ -382,6 +379,7 @@ class server_link {
     if (s_.challenge_request == a.id) {
       s_.challenge_request.reset();
       s_.enrol_not_before = now() + std::max<seconds>(enrolment_pause, seconds{body.retry_after});
+      s_.note_failure("not enrolled: " + body.reason);
       return log::error(gateway_component, "not-enrolled", body.reason,
                         {{"status", std::string{name_of(body.status)}}});
     }
@@ -410,6 +408,7 @@ class server_link {
   /// a new enrolment, by writing the password file again. The timer checks the file.
   void user_refused() {
     const auto t = now();
+    s_.note_failure("the server rejects this user and password");
     if (!std::exchange(s_.user_refused, true) || t - s_.refusal_logged_at >= refusal_pause) {
       s_.refusal_logged_at = t;
       log::error(
@@ -488,6 +487,7 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
         [l](const link_saved& m) { l->saved(m); },
         [l](const link_shut_down&) { l->shut_down(); },
         [l](const link_reload& m) { l->reload(m); },
+        [l](const link_describe&) { return l->describe(); },
         [l](const link_new_password& m) { return l->set_password(m); },
     };
   });

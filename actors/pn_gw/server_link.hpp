@@ -40,6 +40,7 @@ struct server_link_parts {
   std::size_t requests_max = 128;        ///< in flight; further ones wait
   std::uint64_t incarnation = 0;         ///< the latest one in the store
   clock_fn clock;
+  clock_fn wall;               ///< for dates that people see; empty: `clock`
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
   /// [thread-safe] As the members of uplink with these names.
@@ -54,9 +55,9 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
 class uplink_to_actor final : public uplink_listener {
  public:
   explicit uplink_to_actor(server_link_actor to) : to_(std::move(to)) {}
-  void up(connection_number connection, secret32 exporter, std::string server) override {
-    caf::anon_send(
-        to_, link_up{connection, std::make_shared<const secret32>(std::move(exporter)), std::move(server)});
+  void up(connection_number connection, secret32 exporter, uplink_peer peer) override {
+    caf::anon_send(to_, link_up{connection, std::make_shared<const secret32>(std::move(exporter)),
+                                std::move(peer.server), std::move(peer.certificate)});
   }
   void down(connection_number connection, uplink_end end) override {
     caf::anon_send(to_, link_down{connection, std::move(end.why), end.planned});

@@ -6,6 +6,8 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "actors/pn_gw/actors.hpp"
@@ -14,6 +16,18 @@
 #include "actors/pn_gw/server_link.hpp"
 
 namespace cpns::actors {
+
+inline constexpr milliseconds link_period{1000};
+inline constexpr milliseconds report_delay{50};  // reports within this time share a message
+inline constexpr seconds enrolment_pause{30};    // between attempts to enrol
+inline constexpr seconds refusal_pause{60};      // between log lines about the same refusal of the user
+inline constexpr int sends_max = 2;              // per request and connection
+// A device that gets no answer within this time makes a new request.
+inline constexpr seconds request_age_max{30};
+// If no timer ran for this long, the machine was suspended and the connection may be dead.
+inline constexpr seconds asleep_after{10};
+// Devices that are notified when the server can serve them again; the others retry after their own back-off.
+inline constexpr std::size_t waiting_max = 16'384;
 
 using waiting_devices = std::map<caf::actor_id, device_actor>;
 
@@ -27,7 +41,20 @@ struct server_link_state {
     std::uint64_t key = 0;        ///< `key_number` of its proof
   };
 
+  /// The last failure of the link or of the user, for people.
+  struct failure {
+    time_point at;  ///< by the wall clock
+    std::string text;
+  };
+
+  [[nodiscard]] time_point wall() const { return parts.wall ? parts.wall() : parts.clock(); }
+  void note_failure(std::string text) { last_failure = failure{wall(), std::move(text)}; }
+
   server_link_parts parts;
+  std::string server;  ///< of the last connection
+  crypto::peer_certificate certificate{};
+  time_point state_since = time_zero;  ///< by the wall clock: since then it is connected, or not
+  std::optional<failure> last_failure;
   connection_number connection = 0;
   std::shared_ptr<const secret32> exporter;  ///< of the connection; null without one
   time_point last_frame = time_zero;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/history.hpp"
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/server_link.hpp"
 #include "actors/radio.hpp"
@@ -28,6 +29,7 @@ struct supervisor_parts {
   std::shared_ptr<const supervisor_rules> rules;
   std::vector<open_radio_entry> radios;
   key_store* store = nullptr;  ///< outlives the actor
+  std::shared_ptr<pne_history> history;
   std::shared_ptr<nonce_cache> nonces;
   server_link_actor uplink;
   clock_fn clock;

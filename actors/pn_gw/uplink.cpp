@@ -167,7 +167,7 @@ struct uplink::impl {
         queued.clear();
         open = c->number;
       }
-      listener.up(c->number, std::move(*exporter), server.text());
+      listener.up(c->number, std::move(*exporter), {server.text(), crypto::peer_certificate_of(ssl)});
       read(c);
     });
   }

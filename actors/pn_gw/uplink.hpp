@@ -30,12 +30,18 @@ struct uplink_end {
   bool planned = false;
 };
 
+/// The server at the other end of a connection.
+struct uplink_peer {
+  std::string server;  ///< host:port, as configured
+  crypto::peer_certificate certificate{};
+};
+
 /// Called in the uplink's thread; must not block. Must outlive the uplink.
 class uplink_listener {
  public:
   virtual ~uplink_listener() = default;
   /// Both sides are authenticated. `exporter` binds proofs to this connection.
-  virtual void up(connection_number connection, secret32 exporter, std::string server) = 0;
+  virtual void up(connection_number connection, secret32 exporter, uplink_peer peer) = 0;
   /// `connection` ended, or an attempt failed.
   virtual void down(connection_number connection, uplink_end end) = 0;
   /// The listener calls uplink::taken, from any thread, once it has handled them.

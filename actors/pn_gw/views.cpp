@@ -2,11 +2,13 @@
 
 #include <boost/json.hpp>
 
-#include "actors/pn_gw/actors.hpp"
-#include "base/log.hpp"
+#include "base/text.hpp"
 
 namespace cpns::actors {
 namespace {
+
+/// The state of a device without an actor.
+constexpr std::string_view not_in_reach = "not_in_reach";
 
 const char* word_of(plugins::link_security s) {
   switch (s) {
@@ -38,11 +40,11 @@ boost::json::object describe_device(const protocol::device_record& r, std::strin
   if (const auto* own = r.own()) o["epoch"] = own->which.text();
   o["generation"] = r.generation;
   o["unused_keys"] = r.unused_count();
-  o["keyed_since_ms"] = r.keyed_since;
+  if (r.keyed_since > 0) o["keyed_since"] = rfc3339_text(time_point{milliseconds{r.keyed_since}});
   o["rekey_seconds"] = r.rekey_seconds;
   o["resets"] = r.resets;
   o["reported"] = !r.to_report.has_value();
-  o["transport"] = r.last_transport;
+  o["radio"] = r.last_transport;
   o["address"] = r.last_address;
   if (!same_id.empty()) o["same_id"] = same_id;
   if (!r.standing_reason.empty()) o["reason"] = r.standing_reason;
@@ -58,20 +60,14 @@ boost::json::object describe_stored(const protocol::device_record& r) {
   case standing::rejected: return describe_device(r, "rejected", false);
   case standing::revoked: return describe_device(r, "revoked", false);
   }
-  return describe_device(r, "not in reach", false);
+  return describe_device(r, not_in_reach, false);
 }
 
-boost::json::array describe_stored_devices(const key_store& store,
-                                           const std::function<bool(const std::string&)>& is_live) {
-  boost::json::array out;
-  const auto all = store.all();
-  if (!all) {
-    log::error(gateway_component, "store-unreadable", all.error().message());
-    return out;
-  }
-  for (const auto& r : all->records)
-    if (!is_live(r.entity.text())) out.emplace_back(describe_stored(r));
-  return out;
+bool is_pne_state(std::string_view state) {
+  if (state == not_in_reach) return true;
+  for (std::size_t i = 0; i < static_cast<std::size_t>(protocol::pn_gw_state::count_); ++i)
+    if (state == name_of(static_cast<protocol::pn_gw_state>(i))) return true;
+  return false;
 }
 
 boost::json::value show_stored_device(const key_store& store, const std::string& entity) {

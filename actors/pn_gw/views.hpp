@@ -1,11 +1,9 @@
 #pragma once
 // Devices, radios and counts of a gateway as JSON for people. No key is ever among the fields.
 
-#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
-#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,11 +20,9 @@ boost::json::object describe_device(const protocol::device_record& r, std::strin
                                     bool awaiting_person, const std::string& same_id = {});
 /// The same for a device without an actor.
 boost::json::object describe_stored(const protocol::device_record& r);
-/// describe_stored for each stored device for which `is_live` is false. Empty, and logged, if the store
-/// cannot be read.
-boost::json::array describe_stored_devices(const key_store& store,
-                                           const std::function<bool(const std::string&)>& is_live);
-/// Null if the store has no such device.
+/// Whether `state` of a description can have this value.
+bool is_pne_state(std::string_view state);
+/// describe_stored; null if the store has no such device, or its record cannot be read.
 boost::json::value show_stored_device(const key_store& store, const std::string& entity);
 
 struct link_line {

@@ -62,7 +62,12 @@ struct fleet_command {
   std::string entity;  ///< empty: all devices
   pne_command what;
 };
-struct fleet_list {};
+/// The first `count` devices in the order of their Entity IDs, whose Entity ID is greater than `after` and begins with
+/// `prefix`.
+struct fleet_page {
+  std::string after, prefix;
+  std::size_t count;
+};
 /// One JSON object per device, for people.
 struct fleet_view {
   boost::json::array devices;
@@ -86,7 +91,7 @@ using fleet_actor =
                      caf::reacts_to<fleet_timer>,        // the earliest deadline
                      // "" once the command is done and durable, otherwise the error.
                      caf::replies_to<fleet_command>::with<std::string>,
-                     caf::replies_to<fleet_list>::with<fleet_view>,
+                     caf::replies_to<fleet_page>::with<fleet_view>,
                      caf::replies_to<fleet_stop>::with<bool>>;  // drains
 
 }  // namespace cpns::actors
@@ -104,5 +109,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_wakes)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_command)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_list)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_page)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_view)

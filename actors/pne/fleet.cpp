@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 #include <set>
 #include <unordered_map>
 
@@ -86,13 +87,14 @@ class fleet {
     return out;
   }
 
-  fleet_view list() const {
-    std::vector<std::size_t> links(members_.size());
+  fleet_view page(const fleet_page& q) const {
+    std::unordered_map<std::uint64_t, std::size_t> links;
     for (const auto& [key, to] : links_) ++links[to.device];
     fleet_view out;
-    for (std::size_t i = 0; i < members_.size(); ++i) {
-      const auto& m = members_[i];
-      boost::json::object o{{"entity", m.entity}, {"awake", m.awake}, {"links", links[i]}};
+    auto it = q.prefix > q.after ? by_entity_.lower_bound(q.prefix) : by_entity_.upper_bound(q.after);
+    for (; it != by_entity_.end() && out.devices.size() < q.count && it->first.starts_with(q.prefix); ++it) {
+      const auto& m = members_[it->second];
+      boost::json::object o{{"entity", m.entity}, {"awake", m.awake}, {"links", links[it->second]}};
       if (!m.actor) o["key_file"] = "unreadable";
       out.devices.push_back(std::move(o));
     }
@@ -255,7 +257,7 @@ class fleet {
   radio_send_fn send_;
   std::vector<member> members_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
-  std::unordered_map<std::string, std::uint64_t> by_entity_;
+  std::map<std::string, std::uint64_t> by_entity_;  ///< in the order of the pages
   std::map<link_key, leads_to> links_;
   deadline_heap deadlines_, naps_, repairs_;
   armed_timers armed_;
@@ -304,7 +306,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
         [f](const fleet_wakes& m) { f->set_awake(m); },
         [f](const fleet_timer& m) { f->timer(m); },
         [f, self](const fleet_command& m) { return command(self, *f, m); },
-        [f](const fleet_list&) { return f->list(); },
+        [f](const fleet_page& m) { return f->page(m); },
         [f](const fleet_stop&) { return f->stop(); },
     };
   });

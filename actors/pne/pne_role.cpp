@@ -89,7 +89,8 @@ pne_role::~pne_role() { drain(); }
 
 result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                                                   const storage::key_protector& protector,
-                                                  const std::vector<manufactured_device>& devices) {
+                                                  const std::vector<manufactured_device>& devices,
+                                                  std::vector<storage::key_place> more_keys) {
   auto& random = crypto::system_entropy();
   std::vector<descriptor> locks;
   const auto claim = [&locks](const std::filesystem::path& lock,
@@ -143,6 +144,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   auto place = !c.keys_dir.empty() ? c.keys_dir.string()
                : places.empty()    ? std::string{}
                                    : places.front().name;
+  for (auto& key : more_keys) places.push_back(std::move(key));
   m.keys = std::make_unique<storage::key_changer>(key_source_of(c.protector), std::move(places),
                                                   std::move(place), "pne");
   m.runtime = std::make_unique<actor_runtime>(workers_for(devices.size()));
@@ -190,10 +192,11 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   return out;
 }
 
-boost::json::array pne_role::list() {
+result<boost::json::array> pne_role::list(const std::string& after, const std::string& prefix,
+                                          std::size_t count) {
   caf::scoped_actor self{impl_->runtime->system()};
-  boost::json::array out;
-  self->request(impl_->fleet, std::chrono::seconds(5), fleet_list{})
+  result<boost::json::array> out = fail(errc::peer_timeout, "the devices did not answer within 5 s");
+  self->request(impl_->fleet, std::chrono::seconds(5), fleet_page{after, prefix, count})
       .receive([&out](fleet_view& got) { out = std::move(got.devices); }, [](const caf::error&) {});
   return out;
 }

@@ -27,17 +27,19 @@ class pne_role {
  public:
   /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. An unreadable
   /// key file keeps its own device off the radio; an error if no file is readable. `protector` is used only
-  /// during the call.
+  /// during the call. `more_keys`: data keys of others that the same protector wraps, so keys() changes them, too.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
-                                                 const std::vector<manufactured_device>& devices);
+                                                 const std::vector<manufactured_device>& devices,
+                                                 std::vector<storage::key_place> more_keys = {});
   ~pne_role();
 
   /// "wake", "sleep", "button" or "reset" for one entity, or for all if `entity` is empty. Returns once it is
   /// done and durable; an error distinguishes "not done" from "not known to be done". [thread-safe]
   status command(const std::string& what, const std::string& entity);
-  /// One JSON object per device. [thread-safe]
-  boost::json::array list();
+  /// One JSON object per device: the first `count` in the order of their Entity IDs, whose Entity ID is greater than
+  /// `after` and begins with `prefix`. peer_timeout. [thread-safe]
+  result<boost::json::array> list(const std::string& after, const std::string& prefix, std::size_t count);
   /// For /v1/status. [thread-safe]
   boost::json::object overview();
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]

@@ -11,8 +11,15 @@ namespace {
 constexpr std::string_view all_devices = "*";
 
 api::outcome list_devices(pne_role& role, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {}));
-  return api::json_response(boost::json::object{{"devices", role.list()}});
+  CPNS_CHECK(api::only_parameters(r, {"limit", "after", "prefix"}));
+  CPNS_TRY(const auto page, api::page_of(r));
+  CPNS_TRY(auto rows, role.list(page.after, api::text_parameter(r, "prefix"), page.limit + 1));
+  boost::json::value next = nullptr;
+  if (rows.size() > page.limit) {
+    rows.pop_back();
+    next = rows.back().as_object().at("entity");
+  }
+  return api::json_response(boost::json::object{{"devices", std::move(rows)}, {"next", std::move(next)}});
 }
 
 api::outcome command_devices(pne_role& role, const std::string& what, const api::request& r) {

@@ -77,13 +77,14 @@ examination examine(const std::string& config_file, const tools& with, milliseco
 // The checks, by source file. All of them write nothing.
 
 lines check_files(const subject& s);  // files.cpp: the files that the configuration names, and their modes
-lines check_certificates(const subject& s);  // files.cpp
-lines check_user(const subject& s);          // files.cpp: whether it runs with the rights of the role
-lines check_disk(const subject& s);          // machine.cpp: space
-lines check_clock(const subject& s);         // machine.cpp
-lines check_descriptors(const subject& s);   // machine.cpp: open files of a process
-lines check_store(const subject& s);         // store.cpp
-lines check_listening(const subject& s);     // reach.cpp: the address of a server
+lines check_certificates(const subject& s);      // files.cpp
+lines check_api_certificates(const subject& s);  // files.cpp: those of api.tls
+lines check_user(const subject& s);              // files.cpp: whether it runs with the rights of the role
+lines check_disk(const subject& s);              // machine.cpp: space
+lines check_clock(const subject& s);             // machine.cpp
+lines check_descriptors(const subject& s);       // machine.cpp: open files of a process
+lines check_store(const subject& s);             // store.cpp
+lines check_listening(const subject& s);         // reach.cpp: the address of a server
 lines check_server(const subject& s, const config::address& server);  // reach.cpp: one server of a gateway
 lines check_transport(const subject& s, const config::transport_config& radio);  // radios.cpp
 

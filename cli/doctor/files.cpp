@@ -32,6 +32,20 @@ fs::path owned_by_the_role(const config::checked_file& file) {
   return pne.keys_dir.empty() ? pne.devices.front().key_file : pne.keys_dir;
 }
 
+lines lines_of(const std::string& key, const config::tls_files& c, crypto::tls_role role, time_point now) {
+  const auto notes = crypto::certificate_notes(
+      {c.ca.string(), c.certificate.string(), c.key.string(), c.crl.string()}, role, now);
+  lines out;
+  for (const auto& note : notes) out.push_back({state_of(note.when), note.text});
+  if (out.empty())
+    return {{state_t::error,
+             "the TLS files cannot be used (" + key + "); the lines about files give the reason"}};
+  if (c.crl.empty())
+    out.push_back(
+        {state_t::ok, key + ".crl is not set, so no certificate of the other side counts as revoked"});
+  return out;
+}
+
 }  // namespace
 
 lines check_user(const subject& s) {
@@ -61,17 +75,17 @@ lines check_files(const subject& s) {
 
 lines check_certificates(const subject& s) {
   const auto* server = std::get_if<config::server_config>(&s.file.config);
-  const auto& c = server != nullptr ? server->tls : std::get<config::gateway_config>(s.file.config).tls;
-  const auto role = server != nullptr ? crypto::tls_role::server : crypto::tls_role::client;
-  const auto notes = crypto::certificate_notes(
-      {c.ca.string(), c.certificate.string(), c.key.string(), c.crl.string()}, role, s.now);
-  lines out;
-  for (const auto& note : notes) out.push_back({state_of(note.when), note.text});
-  if (out.empty())
-    return {{state_t::error, "the TLS files cannot be used; the lines about files give the reason"}};
-  if (c.crl.empty())
-    out.push_back({state_t::ok, "tls.crl is not set, so no certificate of the other side counts as revoked"});
-  return out;
+  return server != nullptr ? lines_of("tls", server->tls, crypto::tls_role::server, s.now)
+                           : lines_of("tls", std::get<config::gateway_config>(s.file.config).tls,
+                                      crypto::tls_role::client, s.now);
+}
+
+lines check_api_certificates(const subject& s) {
+  return std::visit(
+      [&s](const auto& c) {
+        return c.api.tls ? lines_of("api.tls", *c.api.tls, crypto::tls_role::api_server, s.now) : lines{};
+      },
+      s.file.config);
 }
 
 }  // namespace cpns::cli::doctor

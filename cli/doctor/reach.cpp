@@ -1,21 +1,15 @@
 // Reachability: the servers of a gateway, and the address of a server.
 
-#include <arpa/inet.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
-#include <memory>
 
 #include "base/descriptor.hpp"
+#include "base/dial.hpp"
 #include "base/text.hpp"
 #include "cli/doctor/doctor.hpp"
 #include "config/values.hpp"
@@ -26,56 +20,8 @@ namespace {
 
 using monotonic = std::chrono::steady_clock;
 
-struct free_addresses {
-  void operator()(addrinfo* all) const noexcept { ::freeaddrinfo(all); }
-};
-using addresses = std::unique_ptr<addrinfo, free_addresses>;
-
-/// May take as long as the name servers let it.
-result<addresses> resolve(const std::string& host, std::uint16_t port) {
-  addrinfo wanted{};
-  wanted.ai_family = AF_UNSPEC;
-  wanted.ai_socktype = SOCK_STREAM;
-  wanted.ai_flags = AI_NUMERICSERV;
-  addrinfo* found = nullptr;
-  const int wrong = ::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &wanted, &found);
-  if (wrong != 0)
-    return fail(errc::config_range,
-                "the name " + shown(host) + " does not resolve: " + ::gai_strerror(wrong));
-  return addresses{found};
-}
-
-std::string text_of(const addrinfo& a) {
-  std::array<char, NI_MAXHOST> host{};
-  std::array<char, NI_MAXSERV> port{};
-  if (::getnameinfo(a.ai_addr, a.ai_addrlen, host.data(), host.size(), port.data(), port.size(),
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return "an address";
-  return config::address{host.data(), static_cast<std::uint16_t>(std::stoul(port.data()))}.text();
-}
-
 std::string in_ms(monotonic::duration d) {
   return std::to_string(std::chrono::duration_cast<milliseconds>(d).count()) + " ms";
-}
-
-/// A TCP connection, or an error number.
-result<descriptor> dial(const addrinfo& to, monotonic::time_point until) {
-  const auto failed = [&to](int number) {
-    return fail(errc::peer_closed, text_of(to) + ": " + std::strerror(number));
-  };
-  descriptor s(::socket(to.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!s.valid()) return failed(errno);
-  if (::connect(s.get(), to.ai_addr, to.ai_addrlen) == 0) return s;
-  if (errno != EINPROGRESS) return failed(errno);
-  pollfd one{s.get(), POLLOUT, 0};
-  const auto left = std::chrono::duration_cast<milliseconds>(until - monotonic::now()).count();
-  const int n = ::poll(&one, 1, static_cast<int>(std::clamp<std::int64_t>(left, 0, 60'000)));
-  if (n == 0) return failed(ETIMEDOUT);
-  int number = 0;
-  socklen_t size = sizeof number;
-  if (n < 0 || ::getsockopt(s.get(), SOL_SOCKET, SO_ERROR, &number, &size) != 0) return failed(errno);
-  if (number != 0) return failed(number);
-  return s;
 }
 
 /// The advice for an address that cannot be reached.
@@ -83,23 +29,10 @@ constexpr std::string_view reach_advice = "; look whether the server runs, wheth
                                           "that one, and for firewalls and routes between "
                                           "the machines";
 
-struct reached {
-  descriptor socket;
-  std::string address;
-  monotonic::duration took{};
-};
 result<reached> reach(const config::address& to, monotonic::time_point until) {
-  CPNS_TRY(const auto all, resolve(to.host, to.port));
-  error last{errc::peer_closed, to.text() + ": the name has no address"};
-  const auto begun = monotonic::now();
-  for (const auto* a = all.get(); a != nullptr; a = a->ai_next) {
-    auto s = dial(*a, until);
-    if (s) return reached{std::move(*s), text_of(*a), monotonic::now() - begun};
-    last = std::move(s).error();
-    if (monotonic::now() >= until) break;
-  }
-  last.detail += reach_advice;
-  return fail(std::move(last));
+  auto met = cpns::reach(to.host, to.port, until);
+  if (!met) met.error().detail += reach_advice;
+  return met;
 }
 
 /// `host` as a client on this machine reaches it: the wildcard addresses are those of the loopback.

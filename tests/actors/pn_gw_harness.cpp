@@ -65,6 +65,7 @@ void gateway_harness::start() {
   s.rules = std::move(rules);
   s.radios.push_back({"air", radio.inbox, &radio});
   s.store = &keys;
+  s.history = history = std::make_shared<actors::pne_history>();
   s.nonces = nonces;
   s.uplink = link;
   s.clock = [this] { return now; };
@@ -184,8 +185,13 @@ std::vector<const protocol::link_request*> gateway_harness::assignments() const 
 
 template <class Answer, class Message>
 Answer gateway_harness::ask(Message m) {
+  return ask_of<Answer>(supervisor, std::move(m));
+}
+
+template <class Answer, class Actor, class Message>
+Answer gateway_harness::ask_of(const Actor& of, Message m) {
   caf::scoped_actor self{system};
-  auto handle = self->request(supervisor, caf::infinite, std::move(m));
+  auto handle = self->request(of, caf::infinite, std::move(m));
   settle();
   Answer out{};
   handle.receive([&out](Answer& a) { out = std::move(a); },
@@ -208,11 +214,42 @@ std::string gateway_harness::command(std::string entity, std::string what) {
   return ask<std::string>(actors::sup_command{std::move(entity), std::move(what)});
 }
 
+std::string gateway_harness::forget(const headset_end& h) {
+  return ask<std::string>(actors::sup_forget{h.entity.text()});
+}
+
+actors::gw_permit gateway_harness::permit(int minutes) {
+  using enum actors::sup_permit::what_t;
+  return ask<actors::gw_permit>(
+      actors::sup_permit{minutes > 0 ? open : close, std::chrono::minutes{minutes}});
+}
+actors::gw_permit gateway_harness::permit_now() { return ask<actors::gw_permit>(actors::sup_permit{}); }
+
+boost::json::object gateway_harness::show_in_full(const headset_end& h) {
+  return ask<actors::gw_view>(actors::sup_show{h.entity.text(), true}).json.as_object();
+}
+
+boost::json::object gateway_harness::page(const actors::pnes_wanted& wanted) {
+  return actors::page_of_pnes(keys, wanted,
+                              [this](actors::sup_page q) -> result<boost::json::array> {
+                                return ask<actors::gw_view>(std::move(q)).json.as_array();
+                              })
+      .value();
+}
+
 std::vector<std::string> gateway_harness::list() {
   std::vector<std::string> out;
-  const auto all = ask<actors::gw_view>(actors::sup_list{});
-  for (const auto& one : all.json.as_array()) out.push_back(serialize(one));
-  return out;
+  for (std::string after;;) {
+    const auto got = page({.limit = 2, .after = after, .prefix = {}, .state = {}});
+    for (const auto& one : got.at("pnes").as_array()) out.push_back(serialize(one));
+    const auto& next = got.at("next");
+    if (!next.is_string()) return out;
+    after.assign(next.get_string().data(), next.get_string().size());
+  }
+}
+
+boost::json::object gateway_harness::server_now() {
+  return ask_of<actors::gw_view>(link, actors::link_describe{}).json.as_object();
 }
 
 }  // namespace cpns::gateway_actor_tests

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "actors/pn_gw/listing.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "tests/actors/pn_gw_air.hpp"
 #include "tests/actors/server_harness.hpp"
@@ -28,6 +29,12 @@ struct gateway_choices {
   std::uint32_t iterations = 100'000;
   std::filesystem::path password_file;
 };
+
+inline gateway_choices asking() {
+  gateway_choices c;
+  c.policy = protocol::validation_policy::ask;
+  return c;
+}
 
 /// The server's end of the connection: its answers become messages of the link actor.
 class wire final : public server::link_port {
@@ -59,6 +66,7 @@ struct gateway_harness : server_actor_tests::harness {
   actors::key_store keys{*gw_sealed, [this](storage::sealed_batch b, storage::commit_done done) {
                            gw_held.push_back({std::move(b), std::move(done)});
                          }};
+  std::shared_ptr<actors::pne_history> history;
   actors::supervisor_actor supervisor;
   actors::server_link_actor link;
   air radio{random, now, [this] {
@@ -112,9 +120,19 @@ struct gateway_harness : server_actor_tests::harness {
   [[nodiscard]] std::vector<const protocol::link_request*> assignments() const;
 
   std::string show(const headset_end& h);
+  /// With its events.
+  boost::json::object show_in_full(const headset_end& h);
   std::string command(const headset_end& h, std::string what);
   std::string command(std::string entity, std::string what);
+  std::string forget(const headset_end& h);
+  /// Minutes 0: closes the window.
+  actors::gw_permit permit(int minutes);
+  actors::gw_permit permit_now();
+  /// A page of the list.
+  boost::json::object page(const actors::pnes_wanted& wanted);
+  /// All PNEs, by pages of two.
   std::vector<std::string> list();
+  boost::json::object server_now();
   std::string stats();
   std::string radios();
   bool logged(std::string_view what) const { return log.text().find(what) != std::string::npos; }
@@ -122,6 +140,8 @@ struct gateway_harness : server_actor_tests::harness {
  private:
   template <class Answer, class Message>
   Answer ask(Message m);
+  template <class Answer, class Actor, class Message>
+  Answer ask_of(const Actor& of, Message m);
 };
 
 }  // namespace cpns::gateway_actor_tests

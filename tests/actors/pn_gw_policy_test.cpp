@@ -5,12 +5,6 @@
 namespace cpns::gateway_actor_tests {
 namespace {
 
-gateway_choices asking() {
-  gateway_choices c;
-  c.policy = protocol::validation_policy::ask;
-  return c;
-}
-
 /// Strangers connect, claim an Entity ID that no device has, and leave.
 void claim_names(gateway_harness& p, std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {

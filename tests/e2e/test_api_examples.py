@@ -3,14 +3,20 @@
 document says. And the commands of docs/api.md, word for word."""
 
 import json
+import os
+import pathlib
 import re
+import socket
 import subprocess
 import unittest
+
+import yaml
 
 from support import openapi
 from support.api_home import add_sockets, connect, document, wait_for_state
 from support.case import E2ECase
-from support.home import poll
+from support.home import free_port, poll
+from support.process import cpns_binary
 
 DOCS = document.FOLDER.parent
 ENTITY = "urn:dev:mac:0024befffe804ff1"  # the example of the documents
@@ -103,13 +109,25 @@ class Examples(E2ECase):
         self.walk("server", {"readImport": imported})
 
     def test_every_operation_of_the_gateway(self):
-        wait_for_state(self.place, "awaiting_approval", [self.first, self.second])
+        wait_for_state(self.place, "awaiting_approval", [self.first, self.second, self.third])
 
         def keyed():
             wait_for_state(self.place, "keyed", [self.first])
             return self.first
 
-        self.walk("gateway", {"rejectPne": lambda: self.second, "updatePne": keyed})
+        self.walk("gateway", {"forgetPne": lambda: self.third, "rejectPne": lambda: self.second, "updatePne": keyed,
+                              "changePassword": self.new_password})
+
+    def new_password(self):
+        """At the server, the user gets the password of the example."""
+        example = document.document("gateway").operation("changePassword").body["application/json"]["example"]["password"]
+        place = self.place
+        place.role("server").terminate()
+        place.cli("user", "passwd", place.user, "--stdin", "--config", "server.yaml", stdin=example + "\n")
+        since = place.events.mark()
+        place.start("server")
+        place.events.wait(role="gateway", event="server-connected", since=since)
+        return self.first
 
     def test_every_operation_of_a_process_of_pnes(self):
         self.walk("pne", {})
@@ -120,17 +138,23 @@ class Guide(E2ECase):
         """An example of output below a command, in a block of JSON, has the members of the real one."""
         place = self.home(devices=3)
         base = add_sockets(place)
-        place.write()
-        place.start()
-        entity = place.devices[0][0]
-        place.wait_for_each()
-        text = (DOCS / "api.md").read_text().replace(ENTITY, entity)
+        entity, port = place.devices[0][0], free_port(socket.SOCK_STREAM)
+        text = (DOCS / "api.md").read_text().replace(ENTITY, entity).replace(":7480", f":{port}")
         blocks = re.findall(r"^```sh\n(.*?)^```\n(?:\n```json\n(.*?)^```$)?", text, re.M | re.S)
         self.assertGreater(len(blocks), 5)
-        for commands, shown in blocks:
+        env = {**os.environ, "PATH": f"{pathlib.Path(cpns_binary()).parent}:{os.environ['PATH']}"}
+        # The certificates and the YAML of the guide come before the start, as there.
+        for commands, _ in [b for b in blocks if b[0].startswith("cpns ca issue ")]:
+            subprocess.run(["bash", "-euc", commands], cwd=base, env=env, check=True, capture_output=True, timeout=60)
+        for shown in re.findall(r"^```yaml\n(.*?)^```$", text, re.M | re.S):
+            place.gateway["api"].update(yaml.safe_load(shown)["api"])
+        place.write()
+        place.start()
+        place.wait_for_each()
+        for commands, shown in [b for b in blocks if not b[0].startswith("cpns ca issue ")]:
             with self.subTest(commands):
                 done = subprocess.run(["bash", "-euc", commands.replace("curl -N", "timeout 3 curl -N")], cwd=base, capture_output=True,
-                                      text=True,
+                                      text=True, env=env,
                                       timeout=60)
                 if "curl -N" in commands:
                     self.assertEqual(done.returncode, 124, done.stderr)

@@ -127,6 +127,7 @@ class Canary(E2ECase):
             self.collect()
         for args in (("pnes", "list"), ("pnes", "show", next(iter(self.entities)))):
             self.assertEqual(self.command(*args, "--config", "gateway.yaml"), 0)
+        self.bundles("running")
         for role in ROLES:
             for what in ("cmdline", "environ"):
                 (place.folder / f"{role}.{what}").write_bytes(pathlib.Path(f"/proc/{place.role(role).pid}/{what}").read_bytes())
@@ -144,6 +145,16 @@ class Canary(E2ECase):
             place.role(role).signal(signal.SIGABRT)
             self.assertEqual(place.role(role).wait(), -signal.SIGABRT)
         self.collect()
+        self.bundles("stopped")
+
+    def bundles(self, state: str):
+        """What a person sends to others has neither secrets, which the search shows, nor names."""
+        for role in ROLES:
+            for name, more in ((f"{role}-{state}.json", ()), (f"{role}-{state}-ids.json", ("--with-ids",))):
+                self.assertEqual(self.command("support-bundle", "--config", f"{role}.yaml", "--output", name, "--yes", *more), 0)
+            text = (self.place.folder / f"{role}-{state}.json").read_text()
+            names = [USER, self.place.address, *self.entities, *(e.removeprefix("urn:dev:mac:") for e in self.entities), "urn:cpns:gw:"]
+            self.assertEqual([n for n in names if n in text], [], f"{role}, {state}")
 
     def refusals(self):
         """Makes mistakes with secrets in the input: the error messages must not repeat them."""
@@ -177,7 +188,8 @@ class Canary(E2ECase):
         self.assertGreater(files, 60)
         names = {str(p.relative_to(self.place.folder)) for p in self.place.folder.rglob("*")}
         self.assertEqual([n for n in names if pathlib.PurePath(n).name.startswith("core")], [], "a crash left a core file")
-        for expected in ("server.err", "gateway.err", "pne.err", "commands.out", "state/pne/data.key"):
+        for expected in ("server.err", "gateway.err", "pne.err", "commands.out", "state/pne/data.key", "gateway-running.json",
+                         "server-stopped.json"):
             self.assertIn(expected, names)
         for store in ("state/server/", "state/gateway/", "state-after-the-gateway-was-killed/gateway/"):
             self.assertTrue(any(n.startswith(store) and n.endswith(".log") for n in names), f"no journal in {store}")

@@ -88,8 +88,8 @@ std::string_view take_line(std::string_view& from) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static detail::shared_state shared{
-      http_parts{.component = "server", .routes = table(), .limits = {.workers = 1}}};
+  static boost::asio::thread_pool workers{1};
+  static detail::shared_state shared{http_parts{.component = "server", .routes = table()}, workers};
   std::string_view rest{reinterpret_cast<const char*>(data), size};
   std::array<std::string_view, 9> lines;
   for (auto& line : lines) line = take_line(rest);

@@ -21,11 +21,12 @@ namespace cpns::uplink_tests {
 /// Records all callbacks. The wait functions take up to ten seconds by default.
 class recorder final : public actors::uplink_listener {
  public:
-  void up(actors::connection_number connection, secret32 exporter, std::string server) override {
+  void up(actors::connection_number connection, secret32 exporter, actors::uplink_peer peer) override {
     std::lock_guard lock{guard_};
     latest_ = connection;
     exporters_.push_back(std::move(exporter));
-    servers_.push_back(std::move(server));
+    servers_.push_back(std::move(peer.server));
+    certificates_.push_back(std::move(peer.certificate));
     changed_.notify_all();
   }
   void down(actors::connection_number, actors::uplink_end end) override {
@@ -56,6 +57,10 @@ class recorder final : public actors::uplink_listener {
   [[nodiscard]] actors::connection_number latest() const {
     std::lock_guard lock{guard_};
     return latest_;
+  }
+  [[nodiscard]] crypto::peer_certificate certificate() const {
+    std::lock_guard lock{guard_};
+    return certificates_.back();
   }
   [[nodiscard]] std::size_t planned_ends() const {
     std::lock_guard lock{guard_};
@@ -90,6 +95,7 @@ class recorder final : public actors::uplink_listener {
   std::size_t planned_ = 0;
   std::vector<secret32> exporters_;
   std::vector<std::string> servers_, downs_;
+  std::vector<crypto::peer_certificate> certificates_;
   std::vector<secret_bytes> frames_;
 };
 

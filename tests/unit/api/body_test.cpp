@@ -27,6 +27,19 @@ TEST(json_body, reads_members_by_type) {
   EXPECT_EQ(b->secret("name", 1, 10).value(), secret_bytes::from_text("anna"));
 }
 
+TEST(json_body, reads_an_object_of_simple_values_as_texts) {
+  const auto b = json_body::read(
+      with(
+          R"({"p":{"a":"x","b":7,"c":true,"d":-1},"list":[],"deep":{"a":{}},"none":{"a":null},"nul":{"a":"\u0000"}})"),
+      {"p", "list", "deep", "none", "nul"});
+  ASSERT_TRUE(b);
+  EXPECT_EQ(b->texts("p").value(), (text_map{{"a", "x"}, {"b", "7"}, {"c", "true"}, {"d", "-1"}}));
+  EXPECT_TRUE(b->texts("missing").value().empty());
+  for (const auto* field : {"list", "deep", "none"})
+    EXPECT_EQ(b->texts(field).error().code, "wrong-type") << field;
+  EXPECT_EQ(b->texts("nul").error().code, "out-of-range");
+}
+
 TEST(json_body, names_the_field_at_fault) {
   const auto b =
       json_body::read(with(R"({"name":5,"n":-1,"long":"aaaa","on":"yes"})"), {"name", "n", "long", "on"})

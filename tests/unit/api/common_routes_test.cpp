@@ -73,5 +73,20 @@ TEST_F(own_routes, begins_events_with_the_state) {
   EXPECT_EQ(got->body, "id: run1-0\nevent: snapshot\ndata: {\"connections\":3,\"role\":\"server\"}\n\n");
 }
 
+TEST(status, shows_the_doors_that_are_open) {
+  event_hub hub{"run1"};
+  const auto places = std::make_shared<doors>();
+  route_table table;
+  table.add(common_routes({.role = "pne",
+                           .status = [] { return boost::json::object{}; },
+                           .not_ready = [] { return std::vector<std::string>{}; },
+                           .events = &hub,
+                           .doors = places}));
+  const auto ask = [&table] { return table.find(verb::get, "/v1/status").to->handle(request{})->body; };
+  EXPECT_EQ(ask(), "{\"role\":\"pne\",\"doors\":{\"socket\":null,\"listen\":null,\"probes\":null}}\n");
+  places->set(&doors::places::listen, "[::1]:7480");
+  EXPECT_THAT(ask(), HasSubstr(R"("listen":"[::1]:7480")"));
+}
+
 }  // namespace
 }  // namespace cpns::api

@@ -195,5 +195,30 @@ TEST(reload, sees_a_change_inside_a_list_of_sections) {
   EXPECT_FALSE(d[0].reloadable);
 }
 
+TEST(reload, sees_a_change_inside_a_section_that_may_be_missing) {
+  const auto load = [](const std::string& api) {
+    return parse_server("role: server\ntls: {certificate: s.pem, key: s.key, ca: ca.pem}\nstore: {path: db}\n"
+                        "protector: {file: kek}\napi: {" +
+                            api + "}\n",
+                        "/etc/s.yaml", no_environment)
+        .value();
+  };
+  const std::string listen = "listen: 127.0.0.1:7480, tls: {certificate: a, key: b, ca: c}, ";
+  const auto keys = [&](const std::string& before, const std::string& after) {
+    std::string out;
+    for (const auto& d : differences(load(before), load(after)))
+      out += d.key + (d.reloadable ? " now\n" : " later\n");
+    return out;
+  };
+  EXPECT_EQ(keys(listen + "certificates: {'urn:a:b': viewer}", listen + "certificates: {'urn:a:b': admin}"),
+            "api.certificates now\n");
+  EXPECT_EQ(keys("", listen + "certificates: {'urn:a:b': viewer}"),
+            "api.certificates now\napi.listen later\napi.tls.ca later\napi.tls.certificate "
+            "later\napi.tls.key later\n");
+  const auto c = load(listen + "certificates: {'urn:a:b': operator}");
+  EXPECT_EQ(c.api.tls->ca, "/etc/c");
+  EXPECT_EQ(c.api.certificates.at("urn:a:b"), api_level::operator_);
+}
+
 }  // namespace
 }  // namespace cpns::config

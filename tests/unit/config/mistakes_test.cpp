@@ -300,6 +300,57 @@ TEST(diagnostics, refuse_gateway_uris_that_match_too_much_or_nothing) {
   EXPECT_FALSE(of("[gw1]"));
 }
 
+TEST(diagnostics, name_each_key_that_the_port_with_tls_needs) {
+  const auto certificates =
+      std::string{"s.yaml:2:6: 'api.certificates' is missing: without it 'api.listen' would let no "
+                  "client in; give each SAN URI its level, for example urn:cpns:admin:anna: admin"};
+  EXPECT_EQ(printed("api: {listen: 127.0.0.1:7480}"),
+            (lines{"s.yaml:2:6: 'api.tls' is missing: 'api.listen' needs 'certificate', 'key' and 'ca' there",
+                   certificates}));
+  EXPECT_EQ(printed("api: {listen: 127.0.0.1:7480, tls: {certificate: a, key: b, ca: c}}"),
+            lines{certificates});
+  EXPECT_EQ(
+      printed(
+          "api: {listen: 127.0.0.1:7480, tls: {certificate: a, key: b}, certificates: {'urn:a:b': viewer}}"),
+      lines{"s.yaml:2:36: 'api.tls.ca' is missing: PEM file with the authorities that may sign the other "
+            "side's "
+            "certificate."});
+  EXPECT_EQ(
+      printed("api: {listen: 7480, tls: {certificate: a, key: b, ca: c}, certificates: {'urn:a:b': viewer}}")
+          .size(),
+      1U);
+  EXPECT_EQ(printed("api: {tls: {certificate: a, key: b, ca: c}, certificates: {'urn:a:b': viewer}}"),
+            (lines{"s.yaml:2:12: 'api.tls' has no meaning without 'api.listen'; remove it",
+                   "s.yaml:2:59: 'api.certificates' has no meaning without 'api.listen'; remove it"}));
+  EXPECT_EQ(printed("api: {listen: none}"), lines{});
+}
+
+TEST(diagnostics, refuse_levels_of_clients_that_are_not_clear) {
+  const auto with = [](const std::string& certificates) {
+    return printed("api: {listen: 127.0.0.1:7480, tls: {certificate: a, key: b, ca: c}, certificates: {" +
+                   certificates + "}}");
+  };
+  EXPECT_EQ(with("'urn:cpns:admin:anna': admin, 'urn:cpns:admin:*': viewer, urn:x:y: operator"), lines{});
+  EXPECT_EQ(
+      with("urn:a:b: root"),
+      lines{"s.yaml:2:93: 'api.certificates.urn:a:b' must be one of viewer, operator, admin, not 'root'"});
+  EXPECT_EQ(with("anna: admin"), lines{"s.yaml:2:84: 'api.certificates': 'anna' is not a URI"});
+  EXPECT_EQ(with("'*': admin"),
+            lines{"s.yaml:2:84: 'api.certificates': '*' is not a URI, nor a prefix with one '*' at the end"});
+  for (const auto* pattern : {"urn:cpns:gw:hall", "urn:cpns:gw:*", "urn:cpns:*", "urn:*"}) {
+    const auto said = with("'" + std::string{pattern} + "': viewer");
+    ASSERT_EQ(said.size(), 1U) << pattern;
+    EXPECT_NE(said[0].find("also fits URIs of gateways ('urn:cpns:gw:*'), which have no level"),
+              std::string::npos)
+        << said[0];
+  }
+  const auto own =
+      printed("gateway_uris: ['urn:acme:*']\napi: {listen: 127.0.0.1:7480, tls: {certificate: a, key: b, ca: "
+              "c}, certificates: {'urn:acme:admin:x': viewer}}");
+  ASSERT_EQ(own.size(), 1U);
+  EXPECT_NE(own[0].find("also fits URIs of gateways ('urn:acme:*')"), std::string::npos) << own[0];
+}
+
 TEST(diagnostics, refuse_an_exchange_that_is_too_short_for_a_device_to_answer) {
   const std::string before =
       "role: gateway\nname: g\nuser: u\nservers: [h:1]\nserver_uri: urn:cpns:server:main\n"

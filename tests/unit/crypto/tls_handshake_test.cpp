@@ -4,6 +4,8 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 
+#include "crypto/tls_hosts.hpp"
+#include "crypto/tls_source.hpp"
 #include "crypto_test.hpp"
 #include "csr.hpp"
 #include "tls_pair.hpp"
@@ -218,6 +220,44 @@ TEST_F(tls_handshake, a_refusal_is_explained_from_the_code_of_asio) {
   EXPECT_THAT(tls_refusal(nullptr, ERR_PACK(ERR_LIB_SSL, 0, SSL_R_CERTIFICATE_VERIFY_FAILED)),
               HasSubstr("does not verify"));
   EXPECT_THAT(tls_refusal(nullptr), HasSubstr("closed the connection"));
+}
+
+struct api_handshake : tls_handshake {
+  tls_files door;
+  tls_context listener, admin;
+  api_handshake() {
+    auto r = request_for(certificate_usage::server, "urn:cpns:server:one");
+    r.dns = {"cpns.example.org", "*.example.net"};
+    r.ips = {"127.0.0.1", "::1"};
+    door = home.files("door", r);
+    listener = must(tls_source::for_api("server", door).value()->context());
+    admin = must(make_api_client_tls(
+        home.files("anna", request_for(certificate_usage::client, "urn:cpns:admin:anna"))));
+  }
+  /// The error of the client that knows the server by this host; empty: none.
+  std::string error_for(const std::string& host) const {
+    tls_pair pair{admin.get(), listener.get(), host};
+    return pair.client_ok && pair.server_ok ? std::string{} : pair.client_why;
+  }
+};
+
+TEST_F(api_handshake, checks_the_host_by_the_certificate) {
+  for (const auto* good : {"cpns.example.org", "CPNS.example.org", "a.example.net", "127.0.0.1", "::1"})
+    EXPECT_EQ(error_for(good), "") << good;
+  for (const auto* bad : {"example.org", "a.b.example.net", "127.0.0.2", "test"})
+    EXPECT_THAT(error_for(bad), HasSubstr("the peer's certificate is for another host")) << bad;
+}
+
+TEST_F(api_handshake, shows_the_hosts_of_the_own_certificate) {
+  const tls_pair pair{admin.get(), listener.get()};
+  EXPECT_THAT(own_hosts(pair.server.get()), testing::ElementsAre("cpns.example.org", "127.0.0.1", "::1"));
+  EXPECT_EQ(peer_uri(pair.server.get()).value(), "urn:cpns:admin:anna");
+}
+
+TEST_F(api_handshake, is_not_mixed_up_with_the_server_link) {
+  EXPECT_THAT((tls_pair{client.get(), listener.get()}.server_why), HasSubstr("does not offer ALPN http/1.1"));
+  EXPECT_THAT((tls_pair{admin.get(), server.get()}.server_why), HasSubstr("does not offer ALPN cpns/1"));
+  EXPECT_THAT((tls_pair{admin.get(), server.get()}.client_why), HasSubstr("does not speak ALPN http/1.1"));
 }
 
 }  // namespace

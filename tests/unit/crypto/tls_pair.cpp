@@ -10,6 +10,8 @@
 
 #include <array>
 
+#include "crypto/tls_hosts.hpp"
+
 namespace cpns::crypto {
 
 certificate_request request_for(certificate_usage usage, std::string uri) {
@@ -106,8 +108,11 @@ tls_context careless(bool server, const tls_files* files) {
   return owner;
 }
 
-tls_pair::tls_pair(SSL_CTX* client_context, SSL_CTX* server_context)
+tls_pair::tls_pair(SSL_CTX* client_context, SSL_CTX* server_context, const std::string& host)
     : client(SSL_new(client_context), SSL_free), server(SSL_new(server_context), SSL_free) {
+  if (!host.empty()) {
+    EXPECT_TRUE(name_host(client.get(), host));
+  }
   BIO *near = nullptr, *far = nullptr;
   EXPECT_EQ(BIO_new_bio_pair(&near, 1 << 16, &far, 1 << 16), 1);
   SSL_set_bio(client.get(), near, near);

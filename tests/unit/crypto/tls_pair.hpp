@@ -48,8 +48,8 @@ struct tls_pair {
   using ssl_ptr = std::unique_ptr<SSL, decltype(&SSL_free)>;
 
   /// Runs the handshake on both sides to its end; the client then reads, because only a read shows a TLS 1.3
-  /// client that it was refused.
-  tls_pair(SSL_CTX* client_context, SSL_CTX* server_context);
+  /// client that it was refused. `host`: the client checks that the server has it, unless it is empty.
+  tls_pair(SSL_CTX* client_context, SSL_CTX* server_context, const std::string& host = {});
 
   ssl_ptr client, server;
   bool client_ok = false, server_ok = false;

@@ -1,0 +1,91 @@
+#pragma once
+// The recent past of the PNEs of a gateway, for the person who asks why one of them has no key.
+
+#include <cstdint>
+#include <list>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/json/object.hpp>
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/log.hpp"
+#include "protocol/pn_gw/gw_event.hpp"
+
+namespace cpns::actors {
+
+/// The log mixes the lines of all PNEs, leaves out those under its level, and may be on another machine. A history has
+/// the last events of each PNE, also of one whose actor is not in memory. It costs nothing for a PNE without events
+/// since the start, and its memory is bounded: over a bound, the PNE whose last event is the oldest loses its history.
+/// Any peer in range can cause events under any Entity ID, so PNEs without keys of this gateway have a bound of their
+/// own, and events of unverified peers cannot fill the whole ring of a PNE. [thread-safe]
+class pne_history {
+ public:
+  static constexpr std::size_t events_max = 32;    ///< per PNE
+  static constexpr std::size_t unproven_max = 24;  ///< of these, caused by unverified peers
+  static constexpr std::size_t why_max = 200;      ///< bytes of an event's own sentence
+
+  /// Bytes of memory, for all PNEs together.
+  struct bounds {
+    std::size_t keyed = 32U << 20;     ///< of PNEs for which the gateway holds or held keys
+    std::size_t strangers = 2U << 20;  ///< of all others
+  };
+
+  /// `kind` nullopt: the record of the PNE could not be written.
+  struct event {
+    time_point at;  ///< by the wall clock
+    std::optional<protocol::gw_event::kind_t> kind;
+    std::uint64_t epoch = 0;  ///< epoch::value(), 0: none
+    std::string why;          ///< in place of the sentence of the kind
+    bool unproven = false;
+  };
+  struct past {
+    std::vector<event> events;       ///< the oldest first
+    std::optional<event> failure;    ///< the last one, also if it is not among `events` any more
+    std::optional<time_point> seen;  ///< the last message over a link on which a tag verified
+  };
+
+  pne_history() = default;
+  explicit pne_history(bounds most) : most_(most) {}
+
+  /// Events of level debug are left out. `keyed`: the gateway holds or held keys for it.
+  void add(const std::string& entity, event e, bool keyed);
+  /// Only for a PNE that has events.
+  void contact(const std::string& entity, time_point at);
+  void forget(const std::string& entity);
+  [[nodiscard]] past of(const std::string& entity) const;
+  /// The memory of both kinds.
+  [[nodiscard]] bounds held() const;
+
+ private:
+  struct entry {
+    std::string entity;
+    past recent;
+    bool keyed = false;
+    std::size_t bytes = 0;
+  };
+  using order = std::list<entry>;  ///< the oldest last event first
+
+  order& list_of(bool keyed) { return keyed ? keyed_ : strangers_; }
+  std::size_t& bytes_of(bool keyed) { return keyed ? held_.keyed : held_.strangers; }
+  order::iterator entry_of(const std::string& entity, bool keyed);
+  void count_again(entry& e);
+  void shrink(bool keyed);
+  void erase(order::iterator at);
+
+  const bounds most_{};
+  mutable std::mutex guard_;
+  order keyed_, strangers_;
+  std::unordered_map<std::string_view, order::iterator> by_entity_;  ///< the keys are in the entries
+  bounds held_{0, 0};
+};
+
+/// Adds "events", "last_failure" and "last_contact" to the description of a PNE; the last two only where there was one.
+void describe_past(boost::json::object& to, const pne_history::past& recent);
+
+}  // namespace cpns::actors

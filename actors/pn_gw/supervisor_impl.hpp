@@ -1,0 +1,114 @@
+#pragma once
+// The implementation of the supervisor: supervisor.cpp (devices, timers), supervisor_links.cpp (radios, links, detection),
+// supervisor_requests.cpp (questions and commands of the API). Private to actors/pn_gw/.
+
+#include <map>
+#include <optional>
+#include <unordered_map>
+
+#include "actors/deadline_heap.hpp"
+#include "actors/pn_gw/device.hpp"
+#include "actors/pn_gw/device_book.hpp"
+#include "actors/pn_gw/permit_window.hpp"
+#include "actors/pn_gw/strangers.hpp"
+#include "actors/pn_gw/supervisor.hpp"
+#include "base/seldom.hpp"
+#include "protocol/pn_gw/detector.hpp"
+
+namespace cpns::actors {
+
+class supervisor_state {
+ public:
+  supervisor_state(supervisor_actor::pointer self, supervisor_parts parts);
+
+  void drain_inboxes();
+  void set_deadline(const sup_deadline& m);
+  void unneeded(const sup_unneeded& m);
+  void evicted(const sup_evicted& m);
+  void close_link(const sup_close_link& m);
+  void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
+  void timer(const sup_timer& m);
+  void settings(const sup_settings& m);
+  bool stop();
+
+  [[nodiscard]] gw_view stats() const;
+  [[nodiscard]] gw_view radios() const;
+  caf::result<gw_view> page(const sup_page& m) const;
+  caf::result<gw_view> show(const sup_show& m) const;
+  caf::result<std::string> command(const sup_command& m);
+  caf::result<std::string> forget_device(const sup_forget& m);
+  gw_permit permit(const sup_permit& m);
+
+ private:
+  struct device_entry {
+    std::string entity;
+    device_actor actor;
+    std::size_t links = 0;                             ///< its open links
+    waiting_count waiting{};                           ///< new links pending in its mailbox
+    bool evicting = false;                             ///< gw_evict was sent
+    std::optional<eviction_order::place> evictable{};  ///< set while it may be evicted
+  };
+  using devices_t = std::unordered_map<std::uint64_t, device_entry>;
+  /// The receiver of a link's messages: a detector until a device answers, then that device.
+  struct route_t {
+    std::string address;
+    std::uint64_t device = 0;
+    std::unique_ptr<protocol::detector> probe;
+    std::uint64_t number = 0;  ///< of the detector
+    waiting_count waiting{};   ///< messages pending in the mailbox of the device
+  };
+
+  [[nodiscard]] time_point clock() const { return parts_.clock(); }
+  void arm();
+
+  void load_unfinished();
+  [[nodiscard]] bool accepts_new() const;
+  [[nodiscard]] gw_settings settings_for(const std::string& entity) const;
+  void send_settings();
+  std::uint64_t spawn(const entity_id& entity, protocol::device_record record);
+  result<device_entry*> present(const std::string& entity);
+  void evict(device_entry& d);
+  void keep_alive(device_entry& d);
+  bool make_room();
+  void remove(devices_t::iterator it);
+  void let_go(devices_t::iterator it);
+  void died(const caf::down_msg& m);
+  void close_permit(std::string_view event, std::string_view text);
+
+  void route(radio_event& e);
+  void connect(const radio_event& e);
+  void begin_detection(protocol::gw_link link, const std::string& address);
+  bool make_room_for_link();
+  void detect_again(std::uint64_t transport, const std::string& address);
+  void detect(std::uint64_t number, time_point now);
+  void message(protocol::gw_link link, bytes& message);
+  std::optional<std::uint64_t> device_of(const entity_id& entity);
+  void forget_detection(route_t& peer);
+  void forget(protocol::gw_link link, const std::string& why);
+
+  supervisor_actor::pointer self_;
+  supervisor_parts parts_;
+  radio_send_fn send_;
+  radio_rssi_fn rssi_;
+  devices_t devices_;
+  std::map<std::string, std::uint64_t, std::less<>> by_entity_;  ///< in the order of the pages
+  std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
+  recent_deaths deaths_lately_;
+  std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;
+  eviction_order evictable_;
+  std::size_t evicting_ = 0;
+  seldom no_room_;
+  std::map<protocol::gw_link, route_t> routes_;
+  std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;
+  std::uint64_t next_number_ = 0;
+  unproven_links unproven_;
+  std::shared_ptr<shared_claimants> claimants_ = std::make_shared<shared_claimants>();
+  std::shared_ptr<unproven_lines> lines_ =
+      std::make_shared<unproven_lines>(4 * static_cast<int>(parts_.rules->links_max));
+  permit_window permit_;
+  deadline_heap deadlines_, detections_;
+  armed_timers armed_;
+  bool stopping_ = false;
+};
+
+}  // namespace cpns::actors

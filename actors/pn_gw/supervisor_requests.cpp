@@ -1,0 +1,118 @@
+// Questions and commands of the API.
+#include "actors/pn_gw/gathering.hpp"
+#include "actors/pn_gw/supervisor_impl.hpp"
+#include "actors/pn_gw/views.hpp"
+#include "base/log.hpp"
+
+namespace cpns::actors {
+
+using namespace protocol;
+
+gw_view supervisor_state::stats() const {
+  std::uint64_t dropped = dropped_;
+  for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
+  return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
+                           lines_->left_out(), deaths_})};
+}
+
+gw_view supervisor_state::radios() const {
+  std::vector<link_line> links;
+  for (const auto& [link, r] : routes_) {
+    const auto d = devices_.find(r.device);
+    links.push_back({link, r.address, d == devices_.end() ? std::string{} : d->second.entity});
+  }
+  return {describe_radios(parts_.radios, links)};
+}
+
+/// The work is bounded by `count`, whatever the number of devices.
+caf::result<gw_view> supervisor_state::page(const sup_page& m) const {
+  std::vector<device_actor> found;
+  auto it = m.prefix > m.after ? by_entity_.lower_bound(m.prefix) : by_entity_.upper_bound(m.after);
+  for (; it != by_entity_.end() && found.size() < m.count && it->first.starts_with(m.prefix); ++it)
+    if (const auto d = devices_.find(it->second); d != devices_.end()) found.push_back(d->second.actor);
+  return gather(self_, found);
+}
+
+caf::result<gw_view> supervisor_state::show(const sup_show& m) const {
+  if (const auto it = by_entity_.find(m.entity); it != by_entity_.end())
+    if (const auto d = devices_.find(it->second); d != devices_.end())
+      return self_->delegate(d->second.actor, gw_describe{m.in_full});
+  auto stored = show_stored_device(*parts_.store, m.entity);
+  if (m.in_full && stored.is_object()) describe_past(stored.get_object(), parts_.history->of(m.entity));
+  return gw_view{std::move(stored)};
+}
+
+/// The device, which is loaded from the store if it has no actor; an error for the operator if there is none.
+result<supervisor_state::device_entry*> supervisor_state::present(const std::string& entity) {
+  CPNS_TRY(const auto id, entity_id::parse(entity));
+  auto it = by_entity_.find(entity);
+  if (it == by_entity_.end()) {
+    CPNS_TRY(auto record, parts_.store->load(id));
+    if (!record) return fail(errc::state_unknown, "the gateway has no device " + entity);
+    spawn(id, std::move(*record));
+    it = by_entity_.find(entity);
+  }
+  auto& device = devices_.at(it->second);
+  if (device.evicting) return fail(errc::state_conflict, entity + " is being evicted from memory; try again");
+  keep_alive(device);
+  return &device;
+}
+
+/// The device's actor replies to "approve" and "reject", after the decision is durable.
+caf::result<std::string> supervisor_state::command(const sup_command& m) {
+  const auto device = present(m.entity);
+  if (!device) return device.error().detail;
+  const auto& actor = (*device)->actor;
+  if (m.what == "update") return self_->send(actor, gw_update{}), std::string{};
+  if (m.what != "approve" && m.what != "reject") return "unknown command " + m.what;
+  return self_->delegate(actor, gw_decision{m.what == "approve"});
+}
+
+caf::result<std::string> supervisor_state::forget_device(const sup_forget& m) {
+  const auto device = present(m.entity);
+  if (!device) return device.error().detail;
+  const auto number = by_entity_.at(m.entity);
+  auto promise = self_->make_response_promise<std::string>();
+  self_->request((*device)->actor, caf::infinite, gw_forget{})
+      .then(
+          [this, promise, number, entity = m.entity](const std::string& why) mutable {
+            if (why.empty()) {
+              log::info(gateway_component, "forgotten", "the record and the keys of the PNE are erased",
+                        {{"entity", entity}});
+              parts_.history->forget(entity);
+              if (const auto it = devices_.find(number); it != devices_.end()) let_go(it);
+            }
+            promise.deliver(why);
+          },
+          [promise](const caf::error&) mutable {
+            promise.deliver(std::string{"not known to be done: the actor of the device ended"});
+          });
+  return promise;
+}
+
+gw_permit supervisor_state::permit(const sup_permit& m) {
+  gw_permit out{};
+  if (m.what == sup_permit::what_t::open && parts_.rules->device.policy != validation_policy::ask) {
+    out.refused = "the permit window replaces the policy `ask`, and validation.policy has another value";
+  } else if (m.what == sup_permit::what_t::open) {
+    permit_.open(clock(), m.length);
+    log::info(gateway_component, "permit-opened",
+              "new devices are accepted without a question, for a limited time",
+              {{"minutes", std::to_string(m.length.count())}});
+    send_settings();
+    arm();
+  } else if (m.what == sup_permit::what_t::close && permit_.is_open()) {
+    close_permit("permit-closed", "an operator closed the permit window");
+  }
+  out.left = permit_.left(clock());
+  out.open = out.left.count() > 0;
+  return out;
+}
+
+void supervisor_state::close_permit(std::string_view event, std::string_view text) {
+  permit_.close();
+  log::info(gateway_component, event, text);
+  send_settings();
+}
+
+}  // namespace cpns::actors

@@ -1,0 +1,69 @@
+"""A trial folder with one server of its own, for the benchmarks of a running server."""
+import pathlib
+import re
+import resource
+import signal
+import subprocess
+import time
+
+READY = 60  # s
+
+
+def programs(build, *names):
+    """Paths of programs of a build. ValueError: one is missing."""
+    for name in names:
+        if not (build / "bin" / name).is_file():
+            raise ValueError(f"{build}/bin has no {name}; build it with: make build PRESET=bench")
+    return [str(build.resolve() / "bin" / name) for name in names]
+
+
+def memory_mib(pid, what):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(what + ":"):
+            return int(line.split()[1]) / 1024
+    return 0.0
+
+
+def cpu_seconds(pid):
+    fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def raise_descriptors():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
+def make_home(cpns, home):
+    """A folder of `cpns init` whose server listens on a free port and logs warnings only."""
+    subprocess.run([cpns, "init", home, "--devices", "0"], check=True, stdout=subprocess.DEVNULL)
+    text = (home / "server.yaml").read_text().replace("format: text", "format: text\n  level: warn")
+    text = re.sub("(?m)^listen: .*$", "listen: 127.0.0.1:0", text) + "ready_file: ready\n"
+    (home / "server.yaml").write_text(text)
+
+
+class Server:
+    def __init__(self, cpns, home):
+        self.process = subprocess.Popen([cpns, "server", "--config", home / "server.yaml"], stdin=subprocess.DEVNULL)
+        ready = home / "ready"
+        until = time.monotonic() + READY
+        while not ready.exists() and self.process.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+        if not ready.exists():
+            self.process.kill()
+            raise RuntimeError("the server did not become ready")
+        self.host, self.port = ready.read_text().splitlines()[0].rsplit(":", 1)
+
+    @property
+    def pid(self):
+        return self.process.pid
+
+    def stop(self):
+        """Exit code, and seconds until the end."""
+        begun = time.monotonic()
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60), time.monotonic() - begun
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()

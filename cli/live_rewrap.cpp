@@ -1,0 +1,102 @@
+#include "cli/live_rewrap.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <memory>
+#include <utility>
+
+#include "api/body.hpp"
+#include "cli/rewrap_report.hpp"
+#include "cli/role_client.hpp"
+
+namespace cpns::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t path_max = 4096;  // bytes
+
+bool same_file(const fs::path& a, const fs::path& b) {
+  std::error_code ec;
+  return a == b || fs::equivalent(a, b, ec);
+}
+
+api::checked<fs::path> allowed_file(const live_rewrap& with, const std::string& field,
+                                    const std::string& text) {
+  const auto named = (with.folder / text).lexically_normal();
+  if (!named.has_filename() || !same_file(named.parent_path(), with.folder))
+    return api::refuse(400, "config-usage",
+                       "'" + field + "' must be a file in " + with.folder.string() +
+                           " (protector.new_keys), because a client may name no other file of this machine; "
+                           "put the key there, or stop the role and run `cpns store rewrap`",
+                       field);
+  auto file = with.folder / named.filename();
+  const bool used = std::any_of(with.taken.begin(), with.taken.end(),
+                                [&file](const fs::path& other) { return same_file(file, other); });
+  if (used)
+    return api::refuse(400, "config-usage",
+                       file.string() + " serves another purpose in the configuration; name a file of its own",
+                       field);
+  return file;
+}
+
+api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::json_body& body) {
+  storage::new_key out;
+  CPNS_TRY(const auto file, body.optional_text("new_file", path_max));
+  CPNS_TRY(const auto passphrase, body.optional_text("new_passphrase_file", path_max));
+  CPNS_TRY(out.in_place, body.boolean("in_place", false));
+  if (static_cast<int>(file.has_value()) + static_cast<int>(passphrase.has_value()) +
+          static_cast<int>(out.in_place) !=
+      1)
+    return api::refuse(400, "config-usage",
+                       "name one new key: 'new_file', 'new_passphrase_file', or 'in_place': true");
+  if (file) {
+    CPNS_TRY(out.new_file, allowed_file(with, "new_file", *file));
+  }
+  if (passphrase) {
+    CPNS_TRY(out.new_passphrase_file, allowed_file(with, "new_passphrase_file", *passphrase));
+  }
+  return out;
+}
+
+api::outcome rewrap_now(const live_rewrap& with, const api::request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {"new_file", "new_passphrase_file", "in_place"}));
+  CPNS_TRY(const auto wanted, wanted_by(with, body));
+  CPNS_TRY(auto done, with.keys->change(wanted));
+  return api::json_response(
+      json_of(outcome_of_change(with.role, with.place, std::move(done)), wanted.in_place));
+}
+
+config::api_config api_of(const config::checked_file& file) {
+  return std::visit([](const auto& c) { return c.api; }, file.config);
+}
+
+}  // namespace
+
+api::route rewrap_route(live_rewrap with) {
+  const auto shared = std::make_shared<const live_rewrap>(std::move(with));
+  return {.verb = api::verb::post,
+          .path = "/v1/store/rewrap",
+          .needs = api::level::admin,
+          .handle = [shared](const api::request& r) { return rewrap_now(*shared, r); },
+          .action = "store-rewrap",
+          .describe = [shared](const api::request&) -> boost::json::value {
+            return state_of(shared->keys->current());
+          }};
+}
+
+tl::expected<rewrap_outcome, api::problem> rewrap_running(const rewrap_options& o) {
+  const auto file = config::check_file(o.config);
+  if (!file) return fail(file.error().as_error());
+  CPNS_TRY(auto role, connect_role(api_of(*file)));
+  boost::json::object body;
+  const auto absolute = [](const fs::path& p) { return fs::absolute(p).lexically_normal().string(); };
+  if (!o.new_file.empty()) body["new_file"] = absolute(o.new_file);
+  if (!o.new_passphrase_file.empty()) body["new_passphrase_file"] = absolute(o.new_passphrase_file);
+  if (o.in_place) body["in_place"] = true;
+  CPNS_TRY(const auto answer, ask_role(role, api::verb::post, "/v1/store/rewrap", body));
+  CPNS_TRY(auto out, rewrap_outcome_of(answer));
+  return out;
+}
+
+}  // namespace cpns::cli

@@ -1,0 +1,265 @@
+#!/usr/bin/env python3
+"""The API of a gateway and of a process of PNEs with real roles: pages, one PNE, forgetting, the permit window, the server link, the
+password; and the commands of `cpns pnes` and `cpns pne` over them."""
+
+import json
+import unittest
+
+from support.api_home import connect, wait_for_state
+from support.case import E2ECase
+from support.home import poll
+
+JSON = {"Content-Type": "application/json"}
+
+
+class GatewayCase(E2ECase):
+    def start(self, devices, policy="auto", **options):
+        self.place = self.home(devices=devices, **options)
+        self.place.gateway["validation"]["policy"] = policy
+        self.place.write()
+        self.place.start()
+        self.entities = sorted(entity for entity, _ in self.place.devices)
+        if policy == "auto":
+            self.place.wait_for_each()
+        return self.place
+
+    def ask(self, verb, target, body=None, role="gateway"):
+        sent = json.dumps(body).encode() if body is not None else b""
+        return connect(self.place, role).ask(verb, target, sent, JSON if body is not None else {})
+
+    def get(self, target, role="gateway"):
+        answer = self.ask("GET", target, role=role)
+        self.assertEqual(answer.status, 200, answer.text)
+        return answer.json
+
+    def pnes(self, *args, config="gateway.yaml", check=True):
+        return self.place.cli("pnes", *args, "--config", config, check=check)
+
+
+class Pages(GatewayCase):
+    def test_of_pnes_and_devices_are_in_order(self):
+        self.start(devices=7)
+        for role, path, rows in (("gateway", "/v1/pnes", "pnes"), ("pne", "/v1/devices", "devices")):
+            seen, after, pages = [], "", 0
+            while after is not None:
+                page = self.get(f"{path}?limit=3" + (f"&after={after}" if after else ""), role)
+                self.assertLessEqual(len(page[rows]), 3)
+                seen += [row["entity"] for row in page[rows]]
+                after, pages = page["next"], pages + 1
+            self.assertEqual((seen, pages), (self.entities, 3))
+            prefix = self.entities[0][:-1]
+            self.assertEqual([row["entity"] for row in self.get(f"{path}?prefix={prefix}", role)[rows]],
+                             [e for e in self.entities if e.startswith(prefix)])
+
+    def test_have_pnes_in_a_state_alone_also_those_out_of_reach(self):
+        place = self.start(devices=3)
+        poll(lambda: all(p["reported"] for p in self.get("/v1/pnes")["pnes"]), what="the reports to the server")
+        place.role("pne").terminate()
+        place.role("gateway").terminate()
+        place.start("gateway")
+        self.assertEqual({p["state"] for p in self.get("/v1/pnes")["pnes"]}, {"not_in_reach"})
+        self.assertEqual(len(self.get("/v1/pnes?state=not_in_reach&limit=2")["pnes"]), 2)
+        self.assertEqual(self.get("/v1/pnes?state=keyed"), {"pnes": [], "next": None})
+        refused = self.ask("GET", "/v1/pnes?state=happy")
+        self.assertEqual((refused.code, refused.json["field"]), ("out-of-range", "state"))
+
+    def test_are_put_together_by_the_commands(self):
+        self.start(devices=3)
+        listed = json.loads(self.pnes("list", "--json").stdout)["pnes"]
+        self.assertEqual([p["entity"] for p in listed], self.entities)
+        lines = self.pnes("list", "--state", "keyed", "--prefix", self.entities[1]).stdout.splitlines()
+        self.assertEqual([line.split()[:2] for line in lines[1:]], [[self.entities[1], "keyed"]])
+        listed = json.loads(self.place.cli("pne", "--config", "pne.yaml", "list", "--json").stdout)["devices"]
+        self.assertEqual([d["entity"] for d in listed], self.entities)
+        self.assertIn(self.entities[2], self.place.tell_pne("list").stdout)
+
+
+class OnePne(GatewayCase):
+    def test_has_its_recent_past(self):
+        self.start(devices=1)
+        entity = self.entities[0]
+        shown = self.get(f"/v1/pnes/{entity}")
+        events = [e["event"] for e in shown["events"]]
+        self.assertTrue({"detected", "requested", "answered", "delivering", "confirmed"} <= set(events), events)
+        self.assertEqual((shown["radio"], shown["state"]), ("radio", "keyed"))
+        self.assertLessEqual(shown["keyed_since"], shown["last_contact"])
+        text = self.pnes("show", entity).stdout
+        self.assertIn("state: keyed", text)
+        self.assertRegex(text, r"(?m)^  \S+Z confirmed: KeyConfirmation verified \(epoch \d+\.\d+\)$")
+
+    def test_says_why_it_has_no_key(self):
+        place = self.home(devices=1)
+        self.place = place
+        place.start("gateway", "pne")
+        entity = place.devices[0][0]
+
+        def failure():
+            answer = self.ask("GET", f"/v1/pnes/{entity}")
+            return answer.status == 200 and answer.json.get("last_failure")
+
+        said = poll(failure, what="a failure without a server")
+        self.assertEqual(said["event"], "backing-off")
+        self.assertIn("next attempt", said["text"])
+
+    def test_is_new_after_it_was_forgotten(self):
+        place = self.start(devices=2)
+        entity, other = self.entities
+        before = self.get(f"/v1/pnes/{entity}")
+        since = place.events.mark()
+        self.assertEqual(self.ask("DELETE", f"/v1/pnes/{entity}").status, 204)
+        place.events.wait(role="gateway", event="forgotten", entity=entity, since=since)
+        place.wait_for_each(since, entities=[entity])
+        after = self.get(f"/v1/pnes/{entity}")
+        self.assertGreater(after["keyed_since"], before["keyed_since"])
+        self.assertEqual(place.events.find(role="gateway", event="confirmed", entity=other, since=since), [])
+        place.role("pne").terminate()
+        self.assertEqual(json.loads(self.pnes("forget", entity, "--json").stdout), {"done": True})
+        self.assertEqual(self.ask("GET", f"/v1/pnes/{entity}").code, "state-unknown")
+        place.role("gateway").terminate()
+        place.start("gateway")
+        self.assertEqual([p["entity"] for p in self.get("/v1/pnes")["pnes"]], [other])
+        trail = place.cli("audit", "show", "--config", "gateway.yaml").stdout
+        self.assertEqual(trail.count("pne-forget"), 4, "an intent and an outcome for each")
+        place.role("gateway").terminate()
+        place.cli("audit", "verify", "--config", "gateway.yaml")
+
+
+class Permit(GatewayCase):
+    def test_lets_new_pnes_in_but_no_denied_one(self):
+        place = self.home(devices=3)
+        self.place = place
+        denied, *welcome = sorted(entity for entity, _ in place.devices)
+        place.gateway["validation"] = {"policy": "ask", "deny": [denied]}
+        place.write()
+        place.start()
+        wait_for_state(place, "awaiting_approval", welcome)
+        self.assertEqual(self.get("/v1/permit"), {"open": False, "seconds_left": 0})
+        opened = self.ask("PUT", "/v1/permit", {"minutes": 2})
+        self.assertEqual((opened.status, opened.json["open"]), (200, True))
+        place.wait_for_each(entities=welcome)
+        status = self.get("/v1/status")["permit"]
+        self.assertTrue(status["open"] and 0 < status["seconds_left"] <= 120, status)
+        place.events.wait(role="gateway", event="rejected", entity=denied)
+        self.assertEqual(place.events.find(role="gateway", event="requested", entity=denied), [])
+        self.assertIn("open: new PNEs are accepted for", self.pnes("permit").stdout)
+        self.assertEqual(self.pnes("permit", "--close").stdout, "closed\n")
+        self.assertEqual([e["event"] for e in place.events.find(lambda e: e["event"].startswith("permit-"))],
+                         ["permit-opened", "permit-closed"])
+
+    def test_is_closed_by_a_restart(self):
+        place = self.start(devices=1, policy="ask")
+        entity = self.entities[0]
+        wait_for_state(place, "awaiting_approval", [entity])
+        place.role("pne").terminate()
+        self.pnes("permit", "5")
+        place.role("gateway").terminate()
+        place.start("gateway", "pne")
+        self.assertFalse(self.get("/v1/permit")["open"])
+        wait_for_state(place, "awaiting_approval", [entity])
+
+    def test_is_refused_under_another_policy_and_out_of_its_bounds(self):
+        self.start(devices=1)
+        refused = self.ask("PUT", "/v1/permit", {"minutes": 5})
+        self.assertEqual(refused.code, "state-conflict")
+        self.assertIn("validation.policy", refused.json["detail"])
+        for minutes in (0, 61):
+            self.assertEqual(self.ask("PUT", "/v1/permit", {"minutes": minutes}).code, "out-of-range")
+        self.assertEqual(self.pnes("permit", "61", check=False).returncode, 2)
+
+
+class Radio(GatewayCase):
+    def reopen(self, parameters=None, radio="radio"):
+        return self.ask("POST", f"/v1/radios/{radio}/reopen", {"parameters": parameters} if parameters is not None else None)
+
+    def test_is_opened_again_while_the_other_one_works(self):
+        place = self.home(devices=2)
+        self.place = place
+        other = dict(place.gateway["transports"][0], name="other", isolation="process")
+        other["params"] = dict(other["params"], network=place.network + "-2")
+        place.gateway["transports"].append(other)
+        place.write()
+        place.start()
+        place.wait_for_each()
+        since = place.events.mark()
+        self.assertEqual(self.reopen(radio="other").status, 204)
+        opened = place.events.wait(role="gateway", event="radio-open", since=since)
+        self.assertEqual([e["transport"] for e in opened], ["other"])
+        self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [], "the PNEs are on the other radio")
+        since = place.events.mark()
+        self.assertEqual(self.reopen({"announce_ms": 50}).status, 204)
+        place.events.wait(role="gateway", event="asleep", count=2, since=since)
+        poll(lambda: len(self.get("/v1/radios")["radios"][0]["links"]) == 2, what="the links of the radio")
+        for entity in sorted(e for e, _ in place.devices):
+            since = place.events.mark()
+            poll(lambda e=entity: self.get(f"/v1/pnes/{e}")["state"] == "keyed", what="its PNE")
+            self.pnes("update", entity)
+            place.wait_for_each(since, entities=[entity])
+        self.assertIn("radio-reopen", place.cli("audit", "show", "--config", "gateway.yaml").stdout)
+
+    def test_goes_on_if_a_parameter_is_bad(self):
+        place = self.start(devices=1)
+        since = place.events.mark()
+        for parameters, code in (({"announce_ms": "often"}, "config-range"), ({"colour": "red"}, "config-unknown-key"),
+                                 ({"announce_ms": 0}, "config-range")):
+            refused = self.reopen(parameters)
+            self.assertEqual(refused.code, code, refused.text)
+            self.assertIn("transport radio: ", refused.json["detail"])
+        self.assertEqual(self.pnes("reopen", "radio", "--set", "colour=red", check=False).returncode, 1)
+        self.assertEqual(self.pnes("reopen", "radio", "--set", "colour", check=False).returncode, 1)
+        self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [])
+        self.assertEqual(len(self.get("/v1/radios")["radios"][0]["links"]), 1)
+        self.assertEqual(self.pnes("reopen", "radio").stdout, "done\n")
+
+
+class Server(GatewayCase):
+    def test_link_has_its_state_certificate_and_last_error(self):
+        place = self.start(devices=1)
+        link = self.get("/v1/server")
+        self.assertEqual((link["state"], link["user"], link["server"]), ("connected", "enrolled", f"{place.address}:{place.server_port}"))
+        self.assertEqual(link["certificate"]["uri"], "urn:cpns:server:main")
+        self.assertGreater(link["certificate"]["not_after"], link["since"])
+        since = place.events.mark()
+        place.role("server").kill9()
+        place.events.wait(role="gateway", event="server-unreachable", since=since)
+        link = poll(lambda: (now := self.get("/v1/server"))["state"] == "connecting" and now, what="the end of the connection")
+        self.assertIn("last_error", link)
+        text = self.pnes("server").stdout
+        self.assertIn("state: connecting", text)
+        self.assertIn("certificate.uri: urn:cpns:server:main", text)
+
+
+class Password(GatewayCase):
+    NEW = "battery staple 9"
+
+    def put(self, password):
+        return self.ask("PUT", "/v1/password", {"password": password})
+
+    def test_is_changed_when_the_server_accepts_it(self):
+        place = self.start(devices=1)
+        self.assertEqual(self.put(place.password()).json, {"unchanged": True})
+        wrong = self.put("not the password")
+        self.assertEqual((wrong.status, wrong.code), (400, "peer-bad-tag"))
+        place.role("server").terminate()
+        place.cli("user", "passwd", place.user, "--stdin", "--config", "server.yaml", stdin=self.NEW + "\n")
+        poll(lambda: self.get("/v1/server")["state"] == "connecting", what="the end of the connection")
+        self.assertEqual(self.put(self.NEW).code, "peer-closed")
+        place.start("server")
+        poll(lambda: self.get("/v1/server")["state"] == "connected", what="a connection")
+        self.assertEqual(self.put(self.NEW).json, {"unchanged": False})
+        trail = place.cli("audit", "show", "--config", "gateway.yaml").stdout
+        self.assertIn("gateway-password", trail)
+        for secret in (self.NEW, "not the password"):
+            for file in (place.folder / "gateway.err", *place.folder.glob("state/*audit*")):
+                self.assertNotIn(secret.encode(), file.read_bytes(), file)
+            self.assertNotIn(secret, trail)
+        since = place.events.mark()
+        for name in ("gateway", "pne"):
+            place.role(name).terminate()
+        (place.folder / "password").unlink()
+        place.start("gateway", "pne")
+        self.pnes("update", self.entities[0])
+        place.wait_for_each(since)
+
+
+if __name__ == "__main__":
+    unittest.main()

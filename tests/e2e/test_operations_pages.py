@@ -1,0 +1,116 @@
+#!/usr/bin/env python3
+"""docs/operations: the commands of its pages do what they say, word for word, and its list of events is the program's."""
+
+import os
+import pathlib
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import unittest
+
+from support.home import free_port
+from support.process import cpns_binary
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+PAGES = ROOT / "docs/operations"
+# Each block of a page goes on where the one before ended; roles are jobs of this shell, and end with it.
+PROLOGUE = 'set -eu\ntrap \'kill $(jobs -p) 2>/dev/null || true; wait\' EXIT\n'
+MODULES = ("actors", "api", "audit", "base", "cli", "crypto", "plugins/host", "plugins/isolation", "server", "storage")
+
+
+def blocks_of(page: str) -> list:
+    return re.findall(r"^```sh\n(.*?)^```$", (PAGES / page).read_text(), re.M | re.S)
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cpns-operations-"))
+        self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        # Parallel tests must not meet, so the ports and the network of the pages are replaced.
+        self.ports = {"7443": str(free_port(socket.SOCK_STREAM)), "7450": str(free_port(socket.SOCK_STREAM)),
+                      "7451": str(free_port(socket.SOCK_DGRAM))}
+
+    def run_page(self, page: str, before="", leave_out=()):
+        blocks = blocks_of(page)
+        self.assertGreater(len(blocks), 3)
+        kept = [b for b in blocks if not any(x in b for x in leave_out)]
+        script = PROLOGUE + before + "".join(f"echo '--- block {n}'\n{b}" for n, b in enumerate(kept))
+        script = script.replace("-revoke hall.pem", "-revoke server.pem")
+        script = script.replace("cpns init trial", "cpns init trial --listen 127.0.0.1:7443")
+        for known, own in self.ports.items():
+            script = script.replace(known, own)
+        path = f"{pathlib.Path(cpns_binary()).parent}:{os.environ['PATH']}"
+        child = subprocess.Popen(["bash", "-c", script], cwd=self.folder, env={**os.environ, "PATH": path}, text=True,
+                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        try:
+            said, _ = child.communicate(timeout=90)
+        finally:
+            try:
+                os.killpg(child.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.assertEqual(child.returncode, 0, said[-6000:])
+        return said
+
+    def test_first_steps_end_with_a_device_that_has_a_key(self):
+        said = self.run_page("first-steps.md")
+        self.assertRegex(said, r"urn:dev:mac:02000000000000a1 +keyed")
+        self.assertIn("0 errors", said)
+        self.assertFalse((self.folder / "gateway/password").exists())
+
+    def test_a_backup_can_be_restored(self):
+        said = self.run_page("backup.md")
+        self.assertRegex(said, r"all \d+ rows can be read")
+        self.assertIn("The chain is whole", said)
+
+    def test_a_key_is_changed_in_each_way(self):
+        said = self.run_page("rewrap.md")
+        self.assertEqual(said.count("rewrapped 1 data key"), 3, said)
+        self.assertIn('"file":', said)
+        self.assertIn("alice@example.org", said)
+
+    def test_certificates_of_an_own_ca_are_made_and_revoked(self):
+        """The configuration is one of a trial, and the certificate that is revoked is that of the server."""
+        before = ("cpns init trial >/dev/null; cp trial/server.yaml trial/server.kek .; mkdir state\n"
+                  "sed -i -e 's,tls/,,' -e '/crl:/d' server.yaml\n")
+        said = self.run_page("certificates.md", before, leave_out=("systemctl", "cpns ca issue"))
+        self.assertIn("server.yaml: ok", said)
+        self.assertIn("BEGIN X509 CRL", (self.folder / "ca.crl").read_text())
+
+
+def events_of_the_program() -> set:
+    """Those of level warn and error, as the sources name them."""
+    out = set()
+    for module in MODULES:
+        for file in sorted((ROOT / module).rglob("*.cpp")):
+            out |= set(re.findall(r'log::(?:warn|error)\(\s*[^,"]+,\s*"([a-z0-9-]+)"', file.read_text()))
+            out |= set(re.findall(r'log::(?:warn|error)\(\s*"[a-z_]+",\s*"([a-z0-9-]+)"', file.read_text()))
+    table = (ROOT / "protocol/pn_gw/gw_event.hpp").read_text()
+    return out | set(re.findall(r'X\([a-z_]+,\s+"([a-z-]+)",\s+(?:warn|error),', table))
+
+
+class Events(unittest.TestCase):
+    def test_troubleshooting_has_each_event_that_is_a_warning_or_an_error(self):
+        page = (PAGES / "troubleshooting.md").read_text()
+        rows = re.findall(r"^\| (`[a-z-]+`(?:, `[a-z-]+`)*) \| (?:any|info|warn|error)", page, re.M)
+        listed = {name for row in rows for name in re.findall(r"[a-z-]+", row)}
+        listed |= set(re.findall(r"`([a-z-]+)`", page.partition("### Certificates\n")[2].partition("\n### ")[0]))
+        known = events_of_the_program()
+        self.assertGreater(len(known), 50)
+        self.assertEqual(sorted(known - listed), [], "not in the page")
+        words = "".join(f.read_text() for m in (*MODULES, "plugins", "protocol") for f in (ROOT / m).rglob("*.?pp"))
+        self.assertEqual(sorted(name for name in listed if f'"{name}"' not in words), [], "not in the program")
+
+    def test_a_link_to_a_page_of_this_folder_has_its_page(self):
+        later = {"monitoring.md"}
+        for page in sorted(PAGES.glob("*.md")):
+            for link in re.findall(r"\]\(([a-z-]+\.md)", page.read_text()):
+                with self.subTest(f"{page.name}: {link}"):
+                    self.assertTrue(link in later or (PAGES / link).exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
