@@ -153,8 +153,7 @@ int report(const api::problem& p) {
 }
 
 int report_running(const error& locked, const api::problem& why) {
-  if (why.code != "peer-closed" && why.code != "config-missing" && why.code != "config-file")
-    return report(why);
+  if (why.code != "peer-closed" && why.code != "config-missing") return report(why);
   return report(error{locked.code, locked.detail + " (its API cannot be asked: " + why.detail + ")"});
 }
 
