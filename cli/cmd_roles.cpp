@@ -5,6 +5,7 @@
 
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
+#include "cli/admin_api.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
@@ -31,11 +32,13 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
   CPNS_TRY(auto started, start_server(c));
   const auto running = std::make_shared<served_server>(std::move(started));
   auto* role = running->role.get();
-  CPNS_TRY(running->api, role_api::start(c.api,
-                                         {.role = "server",
-                                          .status = [role] { return role->overview(); },
-                                          .not_ready = [role] { return role->not_ready(); }},
-                                         {}, *running->audit));
+  CPNS_TRY(running->api,
+           role_api::start(c.api,
+                           {.role = "server",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); }},
+                           server::admin_routes(role->admin(), admin_parts_of(running->store.sealed())),
+                           *running->audit));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",

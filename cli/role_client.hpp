@@ -19,6 +19,10 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
                                                         const std::string& target,
                                                         const std::optional<boost::json::value>& body = {});
 
+/// The same with a body as text, which may hold secrets; empty: none.
+tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
+                                                        const std::string& target, secret_bytes body);
+
 /// "sleep", "wake", "button" or "reset" for one device of a process of PNEs, or for all if `entity` is empty.
 tl::expected<void, api::problem> command_devices(api::client& role, const std::string& what,
                                                  const std::string& entity);

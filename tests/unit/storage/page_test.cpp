@@ -1,5 +1,7 @@
 // Pages of a sealed store: each row once, whatever is written meanwhile.
 
+#include <algorithm>
+
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"
