@@ -8,6 +8,7 @@
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
+#include "cli/admin_api.hpp"
 #include "cli/commands.hpp"
 #include "cli/live_configuration.hpp"
 #include "cli/live_rewrap.hpp"
@@ -47,13 +48,15 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
   const auto running = std::make_shared<served_server>(std::move(started), c);
   auto* role = running->role.get();
   CPNS_TRY(running->api,
-           role_api::start(c.api,
-                           {.role = "server",
-                            .status = [role] { return role->overview(); },
-                            .not_ready = [role] { return role->not_ready(); },
-                            .configuration = [of = &running->configuration] { return of->json(); }},
-                           with_rewrap({}, config::role_kind::server, c, file, running->store.keys()),
-                           *running->audit));
+           role_api::start(
+               c.api,
+               {.role = "server",
+                .status = [role] { return role->overview(); },
+                .not_ready = [role] { return role->not_ready(); },
+                .configuration = [of = &running->configuration] { return of->json(); }},
+               with_rewrap(server::admin_routes(role->admin(), admin_parts_of(running->store.sealed())),
+                           config::role_kind::server, c, file, running->store.keys()),
+               *running->audit));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",

@@ -15,7 +15,7 @@ import yaml
 from support import openapi
 from support.api_home import add_sockets, connect, document, wait_for_state
 from support.case import E2ECase
-from support.home import free_port
+from support.home import free_port, poll
 from support.process import cpns_binary
 
 DOCS = document.FOLDER.parent
@@ -102,7 +102,21 @@ class Examples(E2ECase):
         self.assertEqual(sorted(listed, key=order), sorted(documented, key=order))
 
     def test_every_operation_of_the_server(self):
-        self.walk("server", {})
+        wait_for_state(self.place, "awaiting_approval", [self.first])
+        connect(self.place, "gateway").ask("POST", f"/v1/pnes/{self.first}/approve")
+        wait_for_state(self.place, "keyed", [self.first])
+
+        def connected():
+            def is_open():
+                return connect(self.place, "server").ask("GET", "/v1/gateways/urn:cpns:gw:gw1").json.get("connections")
+
+            poll(is_open, what="a connection of the gateway")
+            return self.first
+
+        def added():
+            return "urn:dev:mac:0024befffe805000"
+
+        self.walk("server", {"readDevice": added, "removeDevice": added, "readGateway": connected, "disconnectGateway": connected})
 
     def test_every_operation_of_the_gateway(self):
         wait_for_state(self.place, "awaiting_approval", [self.first, self.second, self.third])
