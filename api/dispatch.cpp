@@ -154,7 +154,7 @@ tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from
 }
 
 outcome run(shared_state& shared, const route& to, const request& asked, body_source* body) {
-  auto answer = shared.parts.changes != nullptr && !to.action.empty()
+  auto answer = shared.parts.changes != nullptr && !to.action.empty() && !to.records_itself
                     ? call_recorded(*shared.parts.changes, to, asked, body)
                     : call(to, asked, body);
   if (answer) return answer;

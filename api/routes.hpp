@@ -38,6 +38,8 @@ struct route {
   std::vector<std::string> secret_members{};
   describer describe{};
   foreteller foretell{};
+  /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.
+  bool records_itself = false;
   /// Answered to anybody on the plain listener for probes, too.
   bool probe = false;
 };

@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/suite.hpp"
+#include "protocol/server/import_records.hpp"
 
 namespace cpns::audit {
 namespace {
@@ -41,26 +42,25 @@ outcome judge(const result<boost::json::value>& now, const boost::json::value& b
   return {verdict::unknown, "the store has another state", *now};
 }
 
-const boost::json::object* object_in(const boost::json::value& v, const char* key) {
-  const auto* o = v.if_object();
-  const auto* found = o == nullptr ? nullptr : o->if_contains(key);
-  return found == nullptr ? nullptr : found->if_object();
-}
-
-boost::json::value member(const boost::json::object& o, const char* key) {
-  const auto* v = o.if_contains(key);
-  return v == nullptr ? boost::json::value(nullptr) : *v;
-}
-
+/// An import is decided by one write of its record; from then on each start of the server goes on with it.
 outcome judge_import(const storage::sealed_store& store, const unfinished& u) {
-  const auto* sample = object_in(u.after, "sample");
-  const auto entity = sample == nullptr ? boost::json::value(nullptr) : member(*sample, "entity");
-  if (!entity.is_string()) return {verdict::unknown, "nothing tells what became of the import"};
-  const auto& name = entity.get_string();
-  auto out = judge(device_state(store, {name.data(), name.size()}), member(*sample, "before"),
-                   member(*sample, "after"));
-  if (!out.reason.empty()) out.reason = "judged by one of its devices: " + out.reason;
-  return out;
+  const auto* after = u.after.if_object();
+  const auto* name = after == nullptr ? nullptr : after->if_contains("import");
+  if (name == nullptr || !name->is_string()) return {verdict::unknown, "the line does not name the import"};
+  const std::string text{name->get_string().data(), name->get_string().size()};
+  const auto found = store.get(storage::table::imports, as_bytes(protocol::import_row(text)));
+  if (!found) return {verdict::unknown, "the store cannot be read: " + found.error().message()};
+  if (!*found) return {verdict::unknown, "the store has nothing of the import any more"};
+  const auto r = protocol::decode_import_record((*found)->expose());
+  if (!r) return {verdict::unknown, r.error().message()};
+  const boost::json::object now{{"imported", r->imported}, {"left_out", r->bad}};
+  switch (r->state) {
+  case protocol::import_state::importing: return {verdict::done, "the server goes on with the import", now};
+  case protocol::import_state::done: return {verdict::done, {}, now};
+  case protocol::import_state::refused:
+    return {verdict::refused, std::to_string(r->bad) + " rows cannot be used", now};
+  default: return {verdict::not_done, "the import was not decided", now};
+  }
 }
 
 /// nullopt if it is neither the URI of a certificate nor a gw_id in hexadecimal.
@@ -131,22 +131,6 @@ result<boost::json::value> device_state(const storage::sealed_store& store, cons
 }
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity) {
   return state_in(store, storage::table::entities, entity, protocol::decode_entity_record);
-}
-
-void import_digest::add(const entity_id& entity, bool stretched, const std::optional<user_id>& owner) {
-  const auto row =
-      entity.text() + "\t" + (stretched ? "stretch" : "128bit") + "\t" + (owner ? owner->text() : "") + "\n";
-  sum_.add(as_bytes(row));
-}
-std::string import_digest::hex() { return to_hex(sum_.finish()); }
-
-boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256,
-                                const std::string& sample, const boost::json::value& before,
-                                const boost::json::value& after) {
-  boost::json::object out{{"rows", rows}, {"bad_rows", bad}, {"sha256", sha256}};
-  if (!sample.empty())
-    out["sample"] = boost::json::object{{"entity", sample}, {"before", before}, {"after", after}};
-  return out;
 }
 
 boost::json::value release_state(std::size_t held) {

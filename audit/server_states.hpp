@@ -5,7 +5,6 @@
 #include <boost/json/value.hpp>
 
 #include "audit/entry.hpp"
-#include "crypto/sha256_stream.hpp"
 #include "protocol/server/records.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -18,7 +17,7 @@ inline constexpr const char* user_remove = "user-remove";
 inline constexpr const char* device_add = "device-add";
 inline constexpr const char* device_remove = "device-remove";
 inline constexpr const char* device_import =
-    "device-import";  ///< object: the batch; `after` has import_state()
+    "device-import";  ///< object: the batch; `after` names the import, whose record in the store tells its end
 inline constexpr const char* entity_release = "entity-release";  ///< object: an Entity ID
 /// Object: SAN URI or gw_id; `before` and `after` have release_state().
 inline constexpr const char* gateway_release = "gateway-release";
@@ -41,22 +40,6 @@ result<boost::json::value> device_state(const storage::sealed_store& store, cons
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity);
 result<boost::json::value> gateway_state(const storage::sealed_store& store, const std::string& gateway);
 
-/// SHA-256 over the rows of an import: for each in order `ENTITY TAB 128bit|stretch TAB OWNER LF`, OWNER may be empty.
-/// The keys are left out, because a weak one could be guessed from the digest.
-class import_digest {
- public:
-  void add(const entity_id& entity, bool stretched, const std::optional<user_id>& owner);
-  /// 64 digits, of all rows since the last call.
-  std::string hex();
-
- private:
-  crypto::sha256_stream sum_;
-};
-/// `after` of an import's intent. `sample`: one device that it writes, with its states before and after, from which
-/// resolve_in_store() sees whether an import that writes all rows at once was done.
-boost::json::value import_state(std::size_t rows, std::size_t bad, const std::string& sha256,
-                                const std::string& sample, const boost::json::value& before,
-                                const boost::json::value& after);
 /// {"held": N}: the number of entities that a gateway holds.
 boost::json::value release_state(std::size_t held);
 

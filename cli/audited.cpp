@@ -150,39 +150,6 @@ audit::change change_by_command(const char* action, std::string object, boost::j
           std::move(before),     std::move(after)};
 }
 
-result<import_report> import_with_audit(audited_server& to, device_rows rows, const import_options& options) {
-  auto& store = to.store.sealed();
-  audit::import_digest digest;
-  for (const auto& row : rows.good) digest.add(row.entity, row.stretch, row.owner);
-  std::string sample;
-  boost::json::value before = nullptr, after = nullptr;
-  if (!rows.good.empty()) {
-    const auto& first = rows.good.front();
-    sample = first.entity.text();
-    CPNS_TRY(before, audit::device_state(store, sample));
-    protocol::device_secret_record r;
-    r.stretched = first.stretch;
-    r.require_presence = options.require_presence;
-    r.owner = first.owner;
-    r.batch = options.batch;
-    after = audit::state_of(r);
-  }
-  const auto change = change_by_command(
-      audit::device_import, options.batch, nullptr,
-      audit::import_state(rows.good.size(), rows.bad.size(), digest.hex(), sample, before, after));
-  return with_audit(
-      *to.trail, change,
-      [&] { return import_devices(store, crypto::openssl_suite(), std::move(rows), options); },
-      [](const result<import_report>& done) {
-        audit::outcome out;
-        out.after = boost::json::object{{"imported", done->imported}, {"left_out", done->bad.size()}};
-        if (done->bad.empty() || done->imported > 0) return out;
-        out.is = audit::verdict::refused;
-        out.reason = std::to_string(done->bad.size()) + " rows cannot be used";
-        return out;
-      });
-}
-
 result<role_chain> load_chain(const fs::path& config_file) {
   const auto checked = config::check_file(config_file);
   if (!checked) return fail(checked.error().as_error());

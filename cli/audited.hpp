@@ -65,10 +65,6 @@ std::invoke_result_t<Act> with_audit(audit::trail& trail, const audit::change& c
   return with_audit(trail, c, std::move(act), [](const auto&) { return audit::outcome{}; });
 }
 
-/// import_devices() of stores.hpp, with its lines in the trail: one intent with the number and the digest of all rows,
-/// one outcome with counts.
-result<import_report> import_with_audit(audited_server& to, device_rows rows, const import_options& options);
-
 /// The chain of a stopped role, for a check.
 struct role_chain {
   std::filesystem::path file;         ///< of the trail; empty: the trail is off

@@ -9,7 +9,6 @@
 
 #include "base/private_file.hpp"
 #include "cli/commands.hpp"
-#include "cli/device_rows.hpp"
 #include "cli/json_text.hpp"
 #include "cli/role_client.hpp"
 #include "cli/stores.hpp"
@@ -17,6 +16,7 @@
 #include "config/effective.hpp"
 #include "config/loader.hpp"
 #include "crypto/tls.hpp"
+#include "server/device_rows.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -89,7 +89,7 @@ class file_checks {
   }
   void device_list(const fs::path& file) {
     if (file.empty()) return;
-    const auto rows = load_device_rows(file);
+    const auto rows = server::load_device_rows(file);
     note("devices_file", rows);
     if (!rows) return;
     for (const auto& row : rows->bad) {
@@ -100,7 +100,7 @@ class file_checks {
   void device(std::size_t i, const config::pne_device& d) {
     const auto at = "devices[" + std::to_string(i) + "]";
     if (const auto entity = entity_id::parse(d.entity))
-      note(at + ".temporary_key_file", load_temporary_key(d.temporary_key_file, *entity));
+      note(at + ".temporary_key_file", server::load_temporary_key(d.temporary_key_file, *entity));
     written(at + ".key_file", d.key_file, S_IFREG);
   }
   template <class Config>

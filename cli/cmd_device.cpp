@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <boost/json.hpp>
 #include <iostream>
@@ -6,7 +8,9 @@
 #include "audit/server_states.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
+#include "cli/device_import.hpp"
 #include "cli/device_members.hpp"
+#include "cli/role_client.hpp"
 #include "cli/server_access.hpp"
 #include "cli/stores.hpp"
 
@@ -17,7 +21,8 @@ struct device_options {
   std::string config = "server.yaml";
   std::string file;
   std::string entity;
-  import_options import;
+  server::import_options import;
+  role_options role{};
   bool no_presence = false;
 };
 
@@ -30,42 +35,61 @@ struct device_query {
   bool json = false;
 };
 
-void print_rows(const std::string& file, const std::vector<row_diagnostic>& rows) {
-  for (const auto& p : rows) std::cerr << p.in(file) << "\n";
-}
-
 /// Unlike a role, an operator may import from a pipe, or from a file that others can read.
-result<device_rows> load_to_import(const std::string& file) {
-  CPNS_TRY(const auto open, private_file::open(file, pipes::accept, readers::anybody));
+result<private_file> open_list(const std::string& file) {
+  CPNS_TRY(auto open, private_file::open(file, pipes::accept, readers::anybody));
   if (!open.only_owner())
     std::cerr << "cpns: warning: group or others may use " << file
               << ", which holds factory keys; run: chmod 600 " << file << "\n";
-  return load_device_rows(open);
+  return open;
 }
 
-result<int> run_import(device_options& o) {
-  CPNS_TRY(auto rows, load_to_import(o.file));
-  const auto stretched =
-      std::count_if(rows.good.begin(), rows.good.end(), [](const device_row& r) { return r.stretch; });
-  if (stretched > 20)
-    std::cerr << "cpns: stretching " << stretched << " keys takes about " << (stretched * 150 + 999) / 1000
-              << " seconds\n";
-  CPNS_TRY(auto opened, open_audited_server(o.config));
-  if (o.import.batch.empty()) o.import.batch = std::filesystem::path(o.file).filename().string();
-  o.import.require_presence = !o.no_presence;
-  CPNS_TRY(const auto done, import_with_audit(opened, std::move(rows), o.import));
-  print_rows(o.file, done.bad);
-  print_rows(o.file, done.remarks);
-  if (done.bad.empty()) {
+result<import_request> request_of(const device_options& o, const private_file& list) {
+  import_request r;
+  r.file = list.name();
+  r.options = o.import;
+  r.options.require_presence = !o.no_presence;
+  if (r.options.batch.empty()) r.options.batch = std::filesystem::path(o.file).filename().string();
+  CPNS_TRY(r.name, import_name(list, r.options));
+  r.source = [&list](std::span<std::uint8_t> to) { return list.read(to); };
+  r.seek = [fd = list.fd()](std::uint64_t to) { return ::lseek(fd, static_cast<off_t>(to), SEEK_SET) >= 0; };
+  return r;
+}
+
+int report_import(const device_options& o, const import_report& done) {
+  if (done.bad == 0) {
     std::cout << "Imported " << done.imported << " devices.\n";
     return exit_done;
   }
   if (o.import.partial)
-    std::cout << "Imported " << done.imported << " devices, left out " << done.bad.size() << ".\n";
+    std::cout << "Imported " << done.imported << " devices, left out " << done.bad << ".\n";
   else
-    std::cerr << "cpns: nothing was imported: " << done.bad.size()
+    std::cerr << "cpns: nothing was imported: " << done.bad
               << " rows cannot be used; correct them, or import the others with --partial\n";
   return exit_failed;
+}
+
+int import_to(imports_end& to, import_request r, const device_options& o) {
+  const auto done =
+      import_devices(to, std::move(r), [](const std::string& row) { std::cerr << row << "\n"; });
+  if (!done) return report(done.error());
+  return report_import(o, *done);
+}
+
+result<int> run_import(device_options& o) {
+  CPNS_TRY(const auto list, open_list(o.file));
+  CPNS_TRY(auto request, request_of(o, list));
+  if (o.role.remote() || !o.role.socket.empty()) {
+    CPNS_TRY(const auto named, running_imports(o.role));
+    return import_to(*named, std::move(request), o);
+  }
+  const auto c = config::load_server(o.config);
+  if (!c) return fail(c.error().as_error());
+  CPNS_TRY(const auto running, running_imports(*c));
+  if (running) return import_to(*running, std::move(request), o);
+  CPNS_TRY(auto opened, open_audited_server(o.config));
+  CPNS_TRY(const auto stopped, stopped_imports(opened));
+  return import_to(*stopped, std::move(request), o);
 }
 
 std::string line_of(const boost::json::object& d) {
@@ -124,8 +148,8 @@ result<secret_bytes> key_text_of(const device_query& o) {
   if (o.standard_input == !o.key_file.empty())
     return fail(errc::config_usage,
                 "name the file of the Temporary Key with --key-file, or pass the key with --stdin");
-  if (o.standard_input) return read_secret_line(STDIN_FILENO, "standard input", device_line_max);
-  return read_secret_line(o.key_file, device_line_max, pipes::accept);
+  if (o.standard_input) return read_secret_line(STDIN_FILENO, "standard input", server::device_line_max);
+  return read_secret_line(o.key_file, server::device_line_max, pipes::accept);
 }
 
 status add_to_store(server_access& server, const protocol::device_secret_record& device) {
@@ -227,6 +251,7 @@ void add_device(CLI::App& app, int& code) {
   import_command->add_flag("--allow-repeats", o->import.allow_repeats,
                            "Accept one key for several devices of the file");
   import_command->add_option("--batch", o->import.batch, "The name of this batch; default: the file's name");
+  add_remote_options(*import_command, o->role);
   import_command->footer(R"(A CSV file has the names of its columns in the first line:
   entity_id,temporary_key,strength,owner
   urn:dev:mac:0024befffe804ff1,8f14e45fceea167a5a36dedd4bea2543,128bit,alice@example.org
@@ -241,6 +266,10 @@ spreadsheet or a person changed are errors: a lost leading zero, colons, blanks,
 So are constant keys, and one key for several devices of the file, unless an option allows them.
 An owner that is not a user is a warning.
 strength is 128bit if the manufacturer declares that many random bits, else stretch.
+
+A running server is asked through its socket (api.socket) and goes on assigning keys meanwhile; of a stopped
+one the store is used. If the command or the server is interrupted, the same command goes on where it stopped;
+no device is imported before all rows were checked.
 
 Exit codes: 0 all rows are imported, 1 a row is bad, or another error, 2 invalid command line.
 

@@ -15,6 +15,7 @@
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
+#include "server/import_routes.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -30,7 +31,15 @@ struct served : Running {
   live_configuration<Config> configuration;
   std::unique_ptr<role_api> api;
 };
-using served_server = served<running_server, config::server_config>;
+/// Imports write their lines through the API, so they stop before it is destroyed.
+struct served_server : served<running_server, config::server_config> {
+  using served::served;
+  ~served_server() {
+    if (role) role->imports().stop();
+  }
+  served_server(const served_server&) = delete;
+  served_server& operator=(const served_server&) = delete;
+};
 using served_gateway = served<running_gateway, config::gateway_config>;
 
 /// The routes of a role with those of its data keys.
@@ -41,6 +50,13 @@ std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_ki
   return own;
 }
 
+/// Administration, and imports of devices.
+std::vector<api::route> server_routes(served_server& running) {
+  auto out = server::admin_routes(running.role->admin(), admin_parts_of(running.store.sealed()));
+  for (auto& r : server::import_routes(running.role->imports())) out.push_back(std::move(r));
+  return out;
+}
+
 result<role_handle<config::server_config>> server_handle(const config::server_config& c,
                                                          const std::string& file) {
   warn_of_files("server", "limits.connections", c.limits.connections);
@@ -48,15 +64,15 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
   const auto running = std::make_shared<served_server>(std::move(started), c);
   auto* role = running->role.get();
   CPNS_TRY(running->api,
-           role_api::start(
-               c.api,
-               {.role = "server",
-                .status = [role] { return role->overview(); },
-                .not_ready = [role] { return role->not_ready(); },
-                .configuration = [of = &running->configuration] { return of->json(); }},
-               with_rewrap(server::admin_routes(role->admin(), admin_parts_of(running->store.sealed())),
-                           config::role_kind::server, c, file, running->store.keys()),
-               *running->audit));
+           role_api::start(c.api,
+                           {.role = "server",
+                            .status = [role] { return role->overview(); },
+                            .not_ready = [role] { return role->not_ready(); },
+                            .configuration = [of = &running->configuration] { return of->json(); }},
+                           with_rewrap(server_routes(*running), config::role_kind::server, c, file,
+                                       running->store.keys()),
+                           *running->audit));
+  role->imports().record_in(&running->api->changes());
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",

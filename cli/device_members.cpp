@@ -2,12 +2,14 @@
 
 #include <algorithm>
 
-#include "cli/device_rows.hpp"
-#include "cli/key_text.hpp"
 #include "cli/secret_json.hpp"
+#include "server/device_rows.hpp"
+#include "server/key_text.hpp"
 
 namespace cpns::cli {
 namespace {
+
+using server::device_row;
 
 constexpr std::size_t key_text_max = 520;  // "hex:" and the digits of the longest key, and a little
 constexpr std::size_t batch_max = 255;
@@ -24,7 +26,7 @@ api::checked<device_row> row_of_members(const device_members& m) {
   if (m.owner) json.add("owner", *m.owner);
   if (m.encoding) json.add("encoding", *m.encoding);
   const auto line = json.take();
-  if (line.size() > device_line_max) return bad_key("the Temporary Key is too long");
+  if (line.size() > server::device_line_max) return bad_key("the Temporary Key is too long");
   std::size_t read = 0;
   const byte_source source = [&](std::span<std::uint8_t> to) -> result<std::size_t> {
     const auto rest = line.expose().subspan(read);
@@ -33,7 +35,7 @@ api::checked<device_row> row_of_members(const device_members& m) {
     read += n;
     return n;
   };
-  CPNS_TRY(auto rows, read_device_rows(source, "the device"));
+  CPNS_TRY(auto rows, server::read_device_rows(source, "the device"));
   if (!rows.bad.empty()) return bad_key(rows.bad.front().text);
   return std::move(rows.good.front());
 }
@@ -70,18 +72,18 @@ api::checked<protocol::device_secret_record> make_device(const device_members& m
   if (m.owner) CPNS_CHECK(user_id::parse(*m.owner));
   if (m.strength != "128bit" && m.strength != "stretch")
     return api::refuse(400, "out-of-range", "'strength' must be '128bit' or 'stretch'", "strength");
-  key_encoding encoding{};
-  if (m.encoding && !read_key_encoding(*m.encoding, encoding))
+  server::key_encoding encoding{};
+  if (m.encoding && !server::read_key_encoding(*m.encoding, encoding))
     return api::refuse(400, "out-of-range", "'encoding' must be 'hex', 'base64' or 'text'", "encoding");
   CPNS_TRY(const auto row, row_of_members(m));
-  if (!m.allow_constant && is_constant_key(row.temporary_key.expose(), row.stretch))
+  if (!m.allow_constant && server::is_constant_key(row.temporary_key.expose(), row.stretch))
     return api::refuse(
         422, "crypto-weak",
         "the Temporary Key is a constant, which is easy to guess; it has to be allowed explicitly",
         "temporary_key");
   protocol::device_secret_record out;
   out.entity = row.entity;
-  out.temporary_key = kept_key(crypto::openssl_suite(), row);
+  out.temporary_key = server::kept_key(crypto::openssl_suite(), row);
   out.stretched = row.stretch;
   out.require_presence = m.presence;
   out.owner = row.owner;

@@ -13,7 +13,7 @@ namespace cpns::cli {
 struct device_members {
   std::string entity, strength;
   std::optional<std::string> owner, encoding, batch;
-  secret_bytes temporary_key;  ///< as text, in the form of cli/key_text.hpp
+  secret_bytes temporary_key;  ///< as text, in the form of server/key_text.hpp
   bool presence = true, allow_constant = false;
 };
 

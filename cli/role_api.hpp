@@ -24,6 +24,8 @@ class role_api {
   role_api(const role_api&) = delete;
   role_api& operator=(const role_api&) = delete;
 
+  /// The lines of changes in the trail, for work that outlives its request. Ends with this object.
+  api::change_log& changes() { return changes_; }
   /// Applies the reloadable keys; an error is logged, and the former settings stay.
   void reload(const config::api_config& c);
 

@@ -2,8 +2,8 @@
 
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
-#include "cli/device_rows.hpp"
 #include "cli/rewrap.hpp"
+#include "server/device_rows.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -13,14 +13,14 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
   const auto& suite = crypto::openssl_suite();
   std::vector<actors::manufactured_device> out;
   if (!c.devices_file.empty()) {
-    CPNS_TRY(const auto rows, load_device_rows(c.devices_file));
+    CPNS_TRY(const auto rows, server::load_device_rows(c.devices_file));
     if (!rows.bad.empty()) return fail(errc::config_syntax, rows.bad.front().in(c.devices_file.string()));
-    for (const auto& row : rows.good) out.push_back({row.entity, kept_key(suite, row), {}});
+    for (const auto& row : rows.good) out.push_back({row.entity, server::kept_key(suite, row), {}});
   }
   for (const auto& d : c.devices) {
     CPNS_TRY(const auto entity, entity_id::parse(d.entity));
-    CPNS_TRY(const auto row, load_temporary_key(d.temporary_key_file, entity));
-    out.push_back({entity, kept_key(suite, row), d.key_file.string()});
+    CPNS_TRY(const auto row, server::load_temporary_key(d.temporary_key_file, entity));
+    out.push_back({entity, server::kept_key(suite, row), d.key_file.string()});
   }
   return out;
 }

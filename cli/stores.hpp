@@ -12,7 +12,6 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/result.hpp"
-#include "cli/device_rows.hpp"
 #include "config/schema.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
@@ -67,22 +66,5 @@ using server::make_user;
 using server::parse_gateway;
 using server::release_entities;
 using server::remove_user;
-
-struct import_options {
-  bool partial = false;          ///< import the good rows although there are bad ones
-  bool require_presence = true;  ///< of this batch
-  bool replace = false;          ///< a device that is in the store gets the new key
-  bool allow_constant = false;   ///< keys that were chosen, not drawn (is_constant_key)
-  bool allow_repeats = false;    ///< one key for several devices of the file
-  std::string batch{};           ///< for people: where the rows came from
-};
-struct import_report {
-  std::size_t imported = 0;
-  std::vector<row_diagnostic> bad;  ///< by line: rows that cannot be read, and rows that the options refuse
-  std::vector<row_diagnostic> remarks;  ///< by line, of imported rows: an owner that is not a user
-};
-/// Writes all rows in one batch or, unless `partial`, none.
-result<import_report> import_devices(storage::sealed_store& store, const crypto::suite& s, device_rows rows,
-                                     const import_options& options);
 
 }  // namespace cpns::cli

@@ -11,12 +11,14 @@
 #include "base/bytes.hpp"
 #include "cli/audited.hpp"
 #include "cli/daemon.hpp"
+#include "cli/device_import.hpp"
 #include "cli/issuing.hpp"
 #include "cli/revoking.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
 #include "config/values.hpp"
 #include "crypto/pki.hpp"
+#include "server/device_rows.hpp"
 #include "storage/key_protector.hpp"
 
 namespace cpns::cli {
@@ -160,10 +162,16 @@ status fill_server_store(const trial_options& o, const trial_report& files, cons
   const auto change = change_by_command(audit::user_add, o.user, nullptr, audit::state_of(record));
   CPNS_CHECK(with_audit(*opened.trail, change, [&] { return add_user(store, record); }));
   if (o.devices == 0) return {};
-  CPNS_TRY(auto rows, load_device_rows(files.devices_csv));
-  CPNS_TRY(const auto report, import_with_audit(opened, std::move(rows), {.batch = "development"}));
-  if (!report.bad.empty())
-    return fail(errc::internal, "a new device cannot be imported: " + report.bad.front().text);
+  CPNS_TRY(const auto list, private_file::open(files.devices_csv));
+  import_request request{
+      .name = "development", .file = list.name(), .options = {.batch = "development"}, .source = {}};
+  request.source = [&list](std::span<std::uint8_t> to) { return list.read(to); };
+  CPNS_TRY(const auto imports, stopped_imports(opened));
+  std::string wrong;
+  const auto done =
+      import_devices(*imports, std::move(request), [&wrong](const std::string& row) { wrong = row; });
+  if (!done) return fail(errc::internal, "the new devices cannot be imported: " + done.error().detail);
+  if (done->bad > 0) return fail(errc::internal, "a new device cannot be imported: " + wrong);
   return {};
 }
 
@@ -257,8 +265,8 @@ std::string pne_yaml(const trial_options& o) {
 
 result<trial_report> make_trial_folder(const trial_options& o) {
   CPNS_CHECK(user_id::parse(o.user).map([](const user_id&) {}));
-  if (o.devices > device_rows_max)
-    return fail(errc::config_usage, "at most " + std::to_string(device_rows_max) + " devices");
+  if (o.devices > server::device_rows_max)
+    return fail(errc::config_usage, "at most " + std::to_string(server::device_rows_max) + " devices");
   std::error_code ec;
   const auto folder = fs::absolute(o.folder, ec).lexically_normal();
   CPNS_TRY(auto guard, new_folder::make(folder));

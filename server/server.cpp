@@ -131,6 +131,7 @@ struct server_role::impl {
   std::shared_ptr<crypto::tls_source> tls;
   std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
+  std::unique_ptr<device_imports> imports;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -184,6 +185,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
+  CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy()));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -233,8 +235,10 @@ std::vector<std::string> server_role::not_ready() const {
 }
 
 administration& server_role::admin() { return impl_->admin; }
+device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
+  impl_->imports->stop();
   log::info("server", "server-draining", "no new connections; answering pending requests");
   impl_->sockets->drain(timeout);
 }

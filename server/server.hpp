@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "config/schema.hpp"
+#include "server/imports.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
@@ -45,6 +46,8 @@ class server_role {
   std::vector<std::string> not_ready() const;
   /// Users, devices, entities and gateways; lives as long as the role. [thread-safe]
   administration& admin();
+  /// Imports of devices. `changes` of record_in() must outlive the role, or stop() is called before its end.
+  device_imports& imports();
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
   /// `timeout`.
   void drain(milliseconds timeout);

@@ -26,7 +26,8 @@ namespace cpns::storage {
   X(peers,       6, "gateway: one row per PNE with its key set")                                             \
   X(credentials, 7, "gateway: the credentials of its user")                                                  \
   X(revocations, 8, "server: revoked entities")                                                              \
-  X(gateways,    9, "server: one row per gateway that connected or was blocked")
+  X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
+  X(imports,     10, "server: imports of devices, with the rows that they stage")
 // clang-format on
 CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
 

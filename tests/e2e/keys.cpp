@@ -15,12 +15,12 @@
 
 #include "actors/pn_gw/key_store.hpp"
 #include "audit/anchor.hpp"
-#include "cli/device_rows.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pne/pne_record.hpp"
 #include "protocol/server/records.hpp"
+#include "server/device_rows.hpp"
 #include "server/users.hpp"
 #include "storage/secret_file.hpp"
 
@@ -130,7 +130,7 @@ status gateway_keys(const config::gateway_config& c, const printer& out) {
 status pne_keys(const config::pne_config& c, const printer& out) {
   auto& random = crypto::system_entropy();
   CPNS_TRY(const auto protector, cli::open_protector(c.protector));
-  CPNS_TRY(const auto listed, cli::load_device_rows(c.devices_file));
+  CPNS_TRY(const auto listed, server::load_device_rows(c.devices_file));
   if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // the role never ran
   CPNS_TRY(const auto data_key,
            storage::open_data_key(c.keys_dir / "data.key", "pne keys", *protector, random));

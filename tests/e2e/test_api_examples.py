@@ -116,7 +116,12 @@ class Examples(E2ECase):
         def added():
             return "urn:dev:mac:0024befffe805000"
 
-        self.walk("server", {"readDevice": added, "removeDevice": added, "readGateway": connected, "disconnectGateway": connected})
+        def imported():
+            poll(lambda: connect(self.place, "server").ask("GET", "/v1/imports/lot7").json["state"] == "done", what="the end of the import")
+            return self.first
+
+        self.walk("server", {"readDevice": added, "removeDevice": added, "readGateway": connected, "disconnectGateway": connected,
+                             "readImport": imported})
 
     def test_every_operation_of_the_gateway(self):
         wait_for_state(self.place, "awaiting_approval", [self.first, self.second, self.third])

@@ -58,7 +58,7 @@ def in_path(operation, values):
         if name in UNKNOWN and "state-unknown" in operation.node.get("x-problems", ()):
             yield Probe(f"an unknown {name}", "state-unknown", path_with(operation, {**values, name: UNKNOWN[name]}),
                         body=example_of(operation),
-                        headers={"Content-Type": JSON})
+                        headers={"Content-Type": next(iter(operation.body), JSON)})
 
 
 def example_of(operation) -> bytes:

@@ -2,6 +2,7 @@
 
 #include "audit/server_states.hpp"
 #include "crypto/key_schedule.hpp"
+#include "protocol/server/import_records.hpp"
 #include "support.hpp"
 
 namespace cpns::audit {
@@ -76,15 +77,26 @@ TEST_F(states, tell_whether_a_user_was_added_changed_or_removed) {
   EXPECT_EQ(became(user_add, "alice", nullptr, state_of(one)).is, verdict::unknown);
 }
 
-TEST_F(states, tell_whether_an_import_was_done_by_one_of_its_devices) {
-  const auto after = import_state(3, 0, "00", entity, nullptr, state_of(device("lot7")));
-  EXPECT_EQ(became(device_import, "lot7", nullptr, after).is, verdict::not_done);
+TEST_F(states, tell_what_became_of_an_import_by_its_record) {
+  protocol::import_record r;
+  r.name = "lot7";
+  const object after{{"import", "lot7"}, {"rows", 3}};
+  const auto became_now = [&](protocol::import_state in_store) {
+    r.state = in_store;
+    EXPECT_TRUE(sealed->write(
+        {{storage::table::imports, to_bytes(as_bytes(protocol::import_row(r.name))), protocol::encode(r)}}));
+    return became(device_import, "lot7.csv", nullptr, after).is;
+  };
+  EXPECT_EQ(became(device_import, "lot7.csv", nullptr, after).is, verdict::unknown) << "it was forgotten";
+  EXPECT_EQ(became_now(protocol::import_state::receiving), verdict::not_done);
+  EXPECT_EQ(became_now(protocol::import_state::importing), verdict::done) << "each start goes on";
+  EXPECT_EQ(became_now(protocol::import_state::done), verdict::done);
+  EXPECT_EQ(became_now(protocol::import_state::refused), verdict::refused);
+  EXPECT_EQ(became(device_import, "lot7.csv", nullptr, object{{"rows", 3}}).is, verdict::unknown);
+}
+
+TEST_F(states, tell_whether_a_device_was_added_or_removed) {
   put(device("lot7"));
-  EXPECT_EQ(became(device_import, "lot7", nullptr, after).is, verdict::done);
-  const auto same = import_state(3, 0, "00", entity, state_of(device("lot7")), state_of(device("lot7")));
-  EXPECT_EQ(became(device_import, "lot7", nullptr, same).is, verdict::unknown) << "only the keys differ";
-  EXPECT_EQ(became(device_import, "lot7", nullptr, import_state(0, 3, "00", "", nullptr, nullptr)).is,
-            verdict::unknown);
   EXPECT_EQ(became(device_add, entity, nullptr, state_of(device("lot7"))).is, verdict::done);
   EXPECT_EQ(became(device_remove, entity, state_of(device("lot7")), nullptr).is, verdict::not_done);
 }
@@ -140,15 +152,6 @@ TEST_F(states, survive_the_way_through_the_file_and_a_crash) {
   ASSERT_EQ(all.size(), 5U);
   EXPECT_EQ(text(all[3], "outcome"), "done");
   EXPECT_EQ(text(all[4], "outcome"), "not_done");
-}
-
-TEST(import_digest, is_the_sha256_of_the_rows_without_their_keys) {
-  import_digest d;
-  d.add(entity_id::parse("urn:dev:os:1-7").value(), false, user_id::parse("alice").value());
-  d.add(entity_id::parse("urn:dev:os:1-8").value(), true, std::nullopt);
-  const auto wanted =
-      crypto::openssl_suite().sha256(as_bytes("urn:dev:os:1-7\t128bit\talice\nurn:dev:os:1-8\tstretch\t\n"));
-  EXPECT_EQ(d.hex(), to_hex(wanted));
 }
 
 }  // namespace

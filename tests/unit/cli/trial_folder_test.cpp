@@ -5,6 +5,7 @@
 #include "cli/terminal.hpp"
 #include "config/loader.hpp"
 #include "crypto/scram.hpp"
+#include "server/device_rows.hpp"
 #include "temp_folder.hpp"
 
 namespace cpns::cli {
@@ -56,13 +57,13 @@ TEST_F(trial_folder, has_a_server_store_with_the_user_and_the_devices_of_the_pne
                 s, crypto::scram_client_key(s, password.expose(), users[0].salt, users[0].iterations)),
             users[0].stored_key);
 
-  const auto rows = load_device_rows(made->devices_csv);
+  const auto rows = server::load_device_rows(made->devices_csv);
   ASSERT_TRUE(rows);
   ASSERT_EQ(rows->good.size(), 5U);
   for (const auto& row : rows->good) {
     const auto known = find_device(opened->sealed(), row.entity).value();
     ASSERT_TRUE(known) << row.entity.text();
-    EXPECT_EQ(known->temporary_key, kept_key(s, row));
+    EXPECT_EQ(known->temporary_key, server::kept_key(s, row));
     EXPECT_TRUE(known->require_presence);
   }
   EXPECT_EQ(list_devices(opened->sealed()).value().size(), 5U);

@@ -1,11 +1,11 @@
-#include "cli/key_text.hpp"
+#include "server/key_text.hpp"
 
 #include <algorithm>
 #include <array>
 #include <optional>
 #include <utility>
 
-namespace cpns::cli {
+namespace cpns::server {
 namespace {
 
 constexpr std::array<std::pair<std::string_view, key_encoding>, 3> encodings{
@@ -181,4 +181,4 @@ bool is_constant_key(byte_view key, bool stretch) {
   return true;
 }
 
-}  // namespace cpns::cli
+}  // namespace cpns::server

@@ -16,7 +16,7 @@
 
 #include "base/secret.hpp"
 
-namespace cpns::cli {
+namespace cpns::server {
 
 inline constexpr std::size_t temporary_key_max = 256;  ///< bytes
 inline constexpr std::size_t temporary_key_128bit_min = 16;
@@ -34,4 +34,4 @@ std::string read_key_text(std::string_view text, key_encoding encoding, bool str
 /// declared also bytes that count up or down, and a repeated pattern of up to 8 bytes.
 bool is_constant_key(byte_view key, bool stretch);
 
-}  // namespace cpns::cli
+}  // namespace cpns::server

@@ -1,16 +1,15 @@
-#include "cli/device_rows.hpp"
+#include "server/device_parser.hpp"
 
 #include <algorithm>
 #include <array>
 #include <boost/json/basic_parser_impl.hpp>
-#include <unordered_map>
 #include <utility>
 
-#include "cli/key_text.hpp"
-#include "config/values.hpp"
-#include "crypto/key_schedule.hpp"
+#include "base/private_file.hpp"
+#include "base/text.hpp"
+#include "server/key_text.hpp"
 
-namespace cpns::cli {
+namespace cpns::server {
 namespace {
 
 constexpr std::array<std::string_view, 5> columns{"entity_id", "temporary_key", "strength", "owner",
@@ -39,56 +38,6 @@ std::optional<std::size_t> column_of(std::string_view name) {
   return it == columns.end() ? std::nullopt
                              : std::optional<std::size_t>{static_cast<std::size_t>(it - columns.begin())};
 }
-
-/// Reads lines of at most device_line_max bytes. Each line is wiped before the next one is read; the
-/// destructor wipes the read buffer.
-class line_reader {
- public:
-  explicit line_reader(const byte_source& in) : in_(in) { text_.reserve(device_line_max + 2); }
-  ~line_reader() {
-    wipe(text_);
-    wipe(block_);
-  }
-  line_reader(const line_reader&) = delete;
-  line_reader& operator=(const line_reader&) = delete;
-
-  enum class outcome : std::uint8_t { line, end, too_long };
-  result<outcome> next() {
-    wipe(text_);
-    ++number_;
-    for (;;) {
-      CPNS_TRY(const auto c, get());
-      if (!c) {
-        if (text_.empty()) return outcome::end;
-        break;
-      }
-      if (*c == '\n') break;
-      if (text_.size() > device_line_max) return outcome::too_long;
-      text_ += *c;
-    }
-    if (text_.ends_with('\r')) text_.pop_back();
-    if (number_ == 1 && text_.starts_with("\xef\xbb\xbf")) text_.erase(0, 3);
-    return text_.size() > device_line_max ? outcome::too_long : outcome::line;
-  }
-  [[nodiscard]] std::string_view text() const { return text_; }
-  [[nodiscard]] std::size_t number() const { return number_; }
-
- private:
-  result<std::optional<char>> get() {
-    if (at_ == size_) {
-      CPNS_TRY(size_, in_(block_));
-      at_ = 0;
-      if (size_ == 0) return std::optional<char>{};
-    }
-    return std::optional<char>{static_cast<char>(block_[at_++])};
-  }
-
-  const byte_source& in_;
-  bytes block_ = bytes(4096);
-  std::size_t at_ = 0, size_ = 0;
-  std::string text_;
-  std::size_t number_ = 0;
-};
 
 /// RFC 4180: fields are separated by commas; a quoted field doubles its quotes. Blanks around a bare field are
 /// dropped. Returns the error, or an empty text.
@@ -154,67 +103,24 @@ std::string read_row(const cells& c, device_row& out) {
   return {};
 }
 
-class collector {
- public:
-  void bad(std::size_t line, std::string entity, std::string text) {
-    rows_.bad.push_back({line, std::move(entity), std::move(text)});
-  }
-  void add(std::size_t line, const cells& c) {
-    device_row row;
-    row.line = line;
-    if (auto wrong = read_row(c, row); !wrong.empty()) {
-      bad(line, row.entity.text(), std::move(wrong));
-      return;
-    }
-    const auto [it, fresh] = seen_.emplace(row.entity, line);
-    if (!fresh) {
-      bad(line, row.entity.text(), "the device is in line " + std::to_string(it->second) + " already");
-      return;
-    }
-    rows_.good.push_back(std::move(row));
-  }
-  [[nodiscard]] std::size_t count() const { return rows_.good.size() + rows_.bad.size(); }
-  device_rows take() { return std::move(rows_); }
-
- private:
-  device_rows rows_;
-  std::unordered_map<entity_id, std::size_t> seen_;
-};
-
 /// The column of each field of a row.
-result<std::vector<std::size_t>> read_header(std::string_view line, const std::string& place) {
+result<std::vector<std::uint8_t>> read_header(std::string_view line) {
   std::vector<std::string> names;
-  if (auto wrong = split_csv(line, names); !wrong.empty()) return fail(errc::config_syntax, place + wrong);
-  std::vector<std::size_t> order;
+  if (auto wrong = split_csv(line, names); !wrong.empty()) return fail(errc::config_syntax, std::move(wrong));
+  std::vector<std::uint8_t> order;
   for (const auto& name : names) {
     const auto c = column_of(name);
     if (!c)
       return fail(errc::config_unknown_key,
-                  place + unknown_column(name) + "; the first line must have the names of the columns");
+                  unknown_column(name) + "; the first line must have the names of the columns");
     if (std::find(order.begin(), order.end(), *c) != order.end())
-      return fail(errc::config_syntax, place + "the column " + name + " appears twice");
-    order.push_back(*c);
+      return fail(errc::config_syntax, "the column " + name + " appears twice");
+    order.push_back(static_cast<std::uint8_t>(*c));
   }
   for (const std::size_t needed : {entity_column, key_column, strength_column})
     if (std::find(order.begin(), order.end(), needed) == order.end())
-      return fail(errc::config_missing, place + "the column " + std::string{columns[needed]} + " is missing");
+      return fail(errc::config_missing, "the column " + std::string{columns[needed]} + " is missing");
   return order;
-}
-
-void read_csv_row(const line_reader& line, const std::vector<std::size_t>& order, collector& rows) {
-  std::vector<std::string> fields;
-  auto wrong = split_csv(line.text(), fields);
-  if (wrong.empty() && fields.size() != order.size())
-    wrong = "the line has " + std::to_string(fields.size()) + " fields, the first line has " +
-            std::to_string(order.size());
-  cells c;
-  if (wrong.empty())
-    for (std::size_t i = 0; i < fields.size(); ++i) c.of[order[i]] = std::move(fields[i]);
-  for (auto& f : fields) wipe(f);
-  if (wrong.empty())
-    rows.add(line.number(), c);
-  else
-    rows.bad(line.number(), {}, std::move(wrong));
 }
 
 /// Copies the pairs of one JSON object from Boost.JSON into cells. Each JSON key may appear only once.
@@ -316,94 +222,146 @@ class json_row_handler {
   wipe(below.data(), below.size());
 }
 
-void read_json_row(const line_reader& line, collector& rows) {
+void pass_row(std::size_t line, const cells& c, row_sink& to) {
+  device_row row;
+  row.line = line;
+  if (auto wrong = read_row(c, row); !wrong.empty())
+    to.bad({line, row.entity.text(), std::move(wrong)});
+  else
+    to.good(std::move(row));
+}
+
+void read_json_row(std::size_t number, std::string_view line, row_sink& to) {
   cells c;
-  auto wrong = parse_json_row(line.text(), c);
+  auto wrong = parse_json_row(line, c);
   wipe_stack();
   if (wrong.empty())
-    rows.add(line.number(), c);
+    pass_row(number, c, to);
   else
-    rows.bad(line.number(), {}, std::move(wrong));
+    to.bad({number, {}, std::move(wrong)});
+}
+
+void read_csv_row(std::size_t number, std::string_view line, const std::vector<std::uint8_t>& order,
+                  row_sink& to) {
+  std::vector<std::string> fields;
+  auto wrong = split_csv(line, fields);
+  if (wrong.empty() && fields.size() != order.size())
+    wrong = "the line has " + std::to_string(fields.size()) + " fields, the first line has " +
+            std::to_string(order.size());
+  cells c;
+  if (wrong.empty())
+    for (std::size_t i = 0; i < fields.size(); ++i) c.of[order[i]] = std::move(fields[i]);
+  for (auto& f : fields) wipe(f);
+  if (wrong.empty())
+    pass_row(number, c, to);
+  else
+    to.bad({number, {}, std::move(wrong)});
 }
 
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t") == std::string_view::npos; }
 
+constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
+
 }  // namespace
 
-result<device_rows> read_device_rows(const byte_source& in, const std::string& name) {
-  line_reader line(in);
-  collector rows;
-  std::optional<std::vector<std::size_t>> order;  // of a CSV file
-  bool json = false;
-  for (;;) {
-    CPNS_TRY(const auto got, line.next());
-    const auto place = name + ":" + std::to_string(line.number()) + ": ";
-    if (got == line_reader::outcome::end) break;
-    if (got == line_reader::outcome::too_long)
-      return fail(errc::config_range, place + "the line is longer than " + std::to_string(device_line_max) +
-                                          " bytes; is this CSV or JSON Lines?");
-    if (is_blank(line.text())) continue;
-    if (!json && !order) {
-      if (auto wrong = utf16_hint(as_bytes(line.text())); !wrong.empty())
-        return fail(errc::config_syntax, place + wrong);
-      json = line.text().find_first_not_of(" \t") == line.text().find('{');
-      if (!json) {
-        CPNS_TRY(order, read_header(line.text(), place));
-        continue;
-      }
+std::string fault_in(const std::string& name, std::size_t line, const std::string& text) {
+  return name + (line == 0 ? "" : ":" + std::to_string(line)) + ": " + text;
+}
+
+line_splitter::line_splitter(std::size_t lines, byte_view rest) : line_splitter() {
+  number_ = lines;
+  rest_.append(as_text(rest));
+}
+
+status line_splitter::too_long() {
+  ++number_;
+  return fail(errc::config_range, "the line is longer than " + std::to_string(device_line_max) +
+                                      " bytes; is this CSV or JSON Lines?");
+}
+
+status line_splitter::pass(std::string_view line, const taker& take) {
+  if (line.ends_with('\r')) line.remove_suffix(1);
+  if (number_ == 0 && line.starts_with(byte_order_mark)) line.remove_prefix(byte_order_mark.size());
+  if (line.size() > device_line_max) return too_long();
+  ++number_;
+  return take(line);
+}
+
+status line_splitter::feed(byte_view part, const taker& take) {
+  auto left = as_text(part);
+  while (!left.empty()) {
+    const auto end = left.find('\n');
+    const auto piece = left.substr(0, end);
+    const bool whole = end != std::string_view::npos;
+    // One byte more for a carriage return. The buffer never grows, which would leave a copy behind.
+    if (rest_.size() + piece.size() > device_line_max + 1) return too_long();
+    left.remove_prefix(whole ? end + 1 : left.size());
+    if (whole && rest_.empty()) {
+      CPNS_CHECK(pass(piece, take));
+      continue;
     }
-    if (rows.count() == device_rows_max)
-      return fail(errc::config_range,
-                  place + "more than " + std::to_string(device_rows_max) + " rows; split the file");
-    if (json)
-      read_json_row(line, rows);
-    else
-      read_csv_row(line, *order, rows);
+    rest_.append(piece);
+    if (!whole) break;
+    const auto done = pass(rest_, take);
+    wipe(rest_);
+    CPNS_CHECK(done);
   }
-  if (rows.count() == 0) return fail(errc::config_missing, name + ": the file lists no device");
-  return rows.take();
+  return {};
 }
 
-result<device_rows> load_device_rows(const private_file& file) {
-  return read_device_rows([&file](std::span<std::uint8_t> to) { return file.read(to); }, file.name());
+status line_splitter::end(const taker& take) {
+  if (rest_.empty()) return {};
+  const auto done = pass(rest_, take);
+  wipe(rest_);
+  return done;
 }
 
-result<device_rows> load_device_rows(const std::filesystem::path& file) {
-  CPNS_TRY(const auto open, private_file::open(file));
-  return load_device_rows(open);
+device_parser::device_parser(std::uint64_t rows_max, const place& from)
+    : rows_max_(rows_max), lines_(from.lines, from.rest.expose()), rows_(from.rows), form_(from.form),
+      columns_(from.columns) {}
+
+device_parser::place device_parser::at() const {
+  return {lines_.number(), rows_, form_, columns_, secret_bytes{lines_.rest()}};
 }
 
-result<device_row> load_temporary_key(const std::filesystem::path& file, const entity_id& entity) {
-  CPNS_TRY(const auto open, private_file::open(file));
-  const byte_source source = [&open](std::span<std::uint8_t> to) { return open.read(to); };
-  line_reader line(source);
-  CPNS_TRY(const auto first, line.next());
-  if (first == line_reader::outcome::too_long)
-    return fail(errc::config_range, file.string() + ": the line is too long for a key");
-  if (first == line_reader::outcome::end || line.text().empty())
-    return fail(errc::config_syntax, file.string() + ": the first line is empty; it has to be the key");
-  if (auto wrong = utf16_hint(as_bytes(line.text())); !wrong.empty())
-    return fail(errc::config_syntax, file.string() + ": " + wrong);
-  constexpr std::string_view word = " stretch";
-  auto text = line.text();
-  device_row row;
-  row.line = 1;
-  row.entity = entity;
-  row.stretch = text.ends_with(word);
-  if (row.stretch) text.remove_suffix(word.size());
-  if (auto wrong = read_key_text(text, key_encoding::none, row.stretch, row.temporary_key); !wrong.empty())
-    return fail(errc::config_range, file.string() + ": " + wrong);
-  for (;;) {
-    CPNS_TRY(const auto more, line.next());
-    if (more == line_reader::outcome::end) return row;
-    if (more == line_reader::outcome::too_long || !is_blank(line.text()))
-      return fail(errc::config_syntax, file.string() + ": the file has a second line; a key is one line");
+status device_parser::feed(byte_view part, row_sink& to) {
+  return lines_.feed(part, [&](std::string_view line) { return take(line, to); });
+}
+
+status device_parser::end(row_sink& to) {
+  CPNS_CHECK(lines_.end([&](std::string_view line) { return take(line, to); }));
+  if (rows_ > 0) return {};
+  empty_ = true;
+  return fail(errc::config_missing, "the file lists no device");
+}
+
+/// The first line that is not blank shows the form.
+status device_parser::begin(std::string_view line) {
+  if (auto wrong = utf16_hint(as_bytes(line)); !wrong.empty())
+    return fail(errc::config_syntax, std::move(wrong));
+  if (line.find_first_not_of(" \t") == line.find('{')) {
+    form_ = form::json_lines;
+    return {};
   }
+  CPNS_TRY(columns_, read_header(line));
+  form_ = form::csv;
+  return {};
 }
 
-secret32 kept_key(const crypto::suite& s, const device_row& row) {
-  return row.stretch ? crypto::stretch_temporary_key(s, row.entity, row.temporary_key.expose())
-                     : crypto::derive_temporary_key(s, row.entity, row.temporary_key.expose());
+status device_parser::take(std::string_view line, row_sink& to) {
+  if (is_blank(line)) return {};
+  if (form_ == form::unknown) {
+    CPNS_CHECK(begin(line));
+    if (form_ == form::csv) return {};
+  }
+  if (rows_ == rows_max_)
+    return fail(errc::config_range, "more than " + std::to_string(rows_max_) + " rows; split the file");
+  ++rows_;
+  if (form_ == form::json_lines)
+    read_json_row(lines_.number(), line, to);
+  else
+    read_csv_row(lines_.number(), line, columns_, to);
+  return {};
 }
 
-}  // namespace cpns::cli
+}  // namespace cpns::server

@@ -1,12 +1,12 @@
-#include "cli/device_rows.hpp"
+#include "server/device_rows.hpp"
 
 #include <algorithm>
 
-#include "cli/key_text.hpp"
 #include "crypto/key_schedule.hpp"
-#include "temp_folder.hpp"
+#include "server/key_text.hpp"
+#include "tests/unit/cli/temp_folder.hpp"
 
-namespace cpns::cli {
+namespace cpns::server {
 namespace {
 
 constexpr auto key = "8f14e45fceea167a5a36dedd4bea2543";
@@ -283,6 +283,50 @@ TEST(device_json_lines, reports_each_kind_of_bad_row) {
   }
 }
 
+struct collected final : row_sink {
+  void good(device_row row) override {
+    all.push_back(std::to_string(row.line) + " " + row.entity.text() + " " +
+                  to_hex(row.temporary_key.expose()));
+  }
+  void bad(row_diagnostic row) override { all.push_back(row.in("f")); }
+  lines all;
+};
+
+/// The rows of a list that is cut at `at`; another parser goes on there.
+lines in_two_parts(const std::string& text, std::size_t at) {
+  collected out;
+  device_parser first{100};
+  EXPECT_TRUE(first.feed(as_bytes(text).first(at), out));
+  device_parser second{100, first.at()};
+  EXPECT_TRUE(second.feed(as_bytes(text).subspan(at), out));
+  EXPECT_TRUE(second.end(out));
+  return out.all;
+}
+
+TEST(device_parser, goes_on_at_any_byte_of_a_list) {
+  const std::string id = entity(1), json = "{\"entity_id\":\"" + id + "\",\"temporary_key\":\"" + key +
+                                           "\",\"strength\":\"128bit\"}";
+  const std::vector<std::string> texts{"\xef\xbb\xbf" + head + "\r\n" + id + "," + key +
+                                           ",128bit,\r\nheadset,x,128bit,\n\n" + entity(2) +
+                                           ",text:correct horse,stretch,bob",
+                                       "\n" + json + "\nx\n" + json};
+  for (const auto& text : texts) {
+    const auto whole = in_two_parts(text, 0);
+    ASSERT_EQ(whole.size(), 3U);
+    for (std::size_t at = 1; at <= text.size(); ++at) ASSERT_EQ(in_two_parts(text, at), whole) << at;
+  }
+}
+
+TEST(device_parser, refuses_more_rows_than_its_bound_and_counts_bad_ones) {
+  collected out;
+  device_parser parser{2};
+  const auto done = parser.feed(as_bytes(head + "a,b,c,d\n\ne,f,g,h\ni,j,k,l\n"), out);
+  ASSERT_FALSE(done);
+  EXPECT_EQ(done.error().detail, "more than 2 rows; split the file");
+  EXPECT_EQ(parser.fault_line(), 5U);
+  EXPECT_EQ(out.all.size(), 2U);
+}
+
 class key_file : public test::temp_folder {};
 
 TEST_F(key_file, holds_one_key_in_one_line) {
@@ -322,4 +366,4 @@ TEST_F(key_file, holds_a_key_that_is_derived_as_the_protocol_defines) {
 }
 
 }  // namespace
-}  // namespace cpns::cli
+}  // namespace cpns::server
