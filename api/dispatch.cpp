@@ -64,15 +64,19 @@ problem no_route(const std::vector<verb>& all, std::string_view path) {
   return out;
 }
 
-std::string object_of(const route& to, const request& asked) {
-  const auto it = asked.path_values.find(to.object);
-  return it == asked.path_values.end() ? std::string{} : it->second;
-}
-
 /// The body as the audit log shows it; null if it is not a JSON object.
 boost::json::value wanted_of(const route& to, const request& asked) {
   if (asked.body.empty() || asked.content_type.find("json") == std::string::npos) return nullptr;
   return body_without(asked, to.secret_members);
+}
+
+std::string object_of(const route& to, const request& asked, const boost::json::value& wanted) {
+  const auto it = asked.path_values.find(to.object);
+  if (it != asked.path_values.end()) return it->second;
+  const auto* members = wanted.if_object();
+  const auto* name = members == nullptr ? nullptr : members->if_contains(to.object);
+  if (name == nullptr || !name->is_string()) return {};
+  return {name->get_string().data(), name->get_string().size()};
 }
 
 outcome call(const route& to, const request& asked, body_source* body) {
@@ -84,8 +88,10 @@ outcome call(const route& to, const request& asked, body_source* body) {
 }
 
 outcome call_recorded(change_log& changes, const route& to, const request& asked, body_source* body) {
-  change c{asked.from, asked.id, to.action, object_of(to, asked), wanted_of(to, asked), nullptr};
+  change c{asked.from, asked.id, to.action, {}, wanted_of(to, asked), nullptr};
+  c.object = object_of(to, asked, c.wanted);
   if (to.describe) c.before = to.describe(asked);
+  if (to.foretell) c.wanted = to.foretell(asked, c.before);
   const auto intent = changes.begin(c);
   if (!intent)
     return refuse(507, "audit-unwritable",

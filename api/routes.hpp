@@ -18,6 +18,8 @@ using handler = std::function<outcome(const request&)>;
 using streaming_handler = std::function<outcome(const request&, body_source&)>;
 /// The state of the object that a request names, for the audit log: without secrets, null if it does not exist.
 using describer = std::function<boost::json::value(const request&)>;
+/// The state that the object is to have, from the request and its state before; for the audit log, without secrets.
+using foreteller = std::function<boost::json::value(const request&, const boost::json::value& before)>;
 
 inline constexpr std::size_t body_max_default = 64 * 1024;  ///< bytes
 
@@ -28,12 +30,14 @@ struct route {
   handler handle{};                   ///< of a change: the request has no query
   streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
   std::uint64_t body_max = body_max_default;
-  /// For changes: the action in the audit log, the {NAME} of the object, members of the body that are secret, and
-  /// the state of the object before and after.
+  /// For changes: the action in the audit log, the {NAME} of the object or the member of the body that names it, members
+  /// of the body that are secret, the state of the object before and after, and the one that it is to have; without the
+  /// last one, the audit log has the body.
   std::string action{};
   std::string object{};
   std::vector<std::string> secret_members{};
   describer describe{};
+  foreteller foretell{};
   /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.
   bool records_itself = false;
   /// Answered to anybody on the plain listener for probes, too.

@@ -112,6 +112,17 @@ boost::json::value state_of(const protocol::entity_record& r) {
   return boost::json::object{{"owner", owner_of(r.owner)}, {"holder", text_or_null(holder)}};
 }
 
+boost::json::value state_of(const protocol::gateway_record& r) {
+  return boost::json::object{{"blocked", r.blocked_since != 0}};
+}
+
+result<boost::json::value> gateway_state(const storage::sealed_store& store, const std::string& gateway) {
+  const auto gw = gateway_in(gateway);
+  if (!gw) return fail(errc::config_usage, "the name of the gateway is not known");
+  return state_in(store, storage::table::gateways, std::string{as_text(gw->value)},
+                  protocol::decode_gateway_record);
+}
+
 result<boost::json::value> user_state(const storage::sealed_store& store, const std::string& user) {
   return state_in(store, storage::table::users, user, protocol::decode_user_record);
 }
@@ -134,6 +145,8 @@ resolver resolve_in_store(const storage::sealed_store& store) {
     if (a == device_add || a == device_remove) return judge(device_state(store, u.object), u.before, u.after);
     if (a == device_import) return judge_import(store, u);
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
+    if (a == gateway_block || a == gateway_unblock)
+      return judge(gateway_state(store, u.object), u.before, u.after);
     if (a == gateway_release) return judge(held_by(store, u.object), u.before, u.after);
     return {verdict::unknown, "the store does not tell what became of this change"};
   };

@@ -21,6 +21,9 @@ inline constexpr const char* device_import =
 inline constexpr const char* entity_release = "entity-release";  ///< object: an Entity ID
 /// Object: SAN URI or gw_id; `before` and `after` have release_state().
 inline constexpr const char* gateway_release = "gateway-release";
+// Object: SAN URI or gw_id; the states have gateway_state().
+inline constexpr const char* gateway_block = "gateway-block";
+inline constexpr const char* gateway_unblock = "gateway-unblock";
 
 /// {"created", "iterations", "password_id"}: password_id differs for each password that is set, and is derived from
 /// the salt, which every gateway may read.
@@ -29,10 +32,13 @@ boost::json::value state_of(const protocol::user_record& r);
 boost::json::value state_of(const protocol::device_secret_record& r);
 /// {"owner", "holder"}.
 boost::json::value state_of(const protocol::entity_record& r);
+/// {"blocked"}: whether its requests are refused.
+boost::json::value state_of(const protocol::gateway_record& r);
 /// The state of a row in the store; null: there is none.
 result<boost::json::value> user_state(const storage::sealed_store& store, const std::string& user);
 result<boost::json::value> device_state(const storage::sealed_store& store, const std::string& entity);
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity);
+result<boost::json::value> gateway_state(const storage::sealed_store& store, const std::string& gateway);
 
 /// {"held": N}: the number of entities that a gateway holds.
 boost::json::value release_state(std::size_t held);

@@ -1,11 +1,17 @@
 #include <unistd.h>
 
+#include <algorithm>
+#include <boost/json.hpp>
 #include <iostream>
 
+#include "api/routes.hpp"
+#include "audit/server_states.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_import.hpp"
+#include "cli/device_members.hpp"
 #include "cli/role_client.hpp"
+#include "cli/server_access.hpp"
 #include "cli/stores.hpp"
 
 namespace cpns::cli {
@@ -18,6 +24,15 @@ struct device_options {
   server::import_options import;
   role_options role{};
   bool no_presence = false;
+};
+
+/// Of the commands on one device or on all, which work on a running server, too.
+struct device_query {
+  std::string config = "server.yaml";
+  std::string entity, key_file, owner, batch;
+  std::string strength = "128bit";
+  bool standard_input = false, no_presence = false, allow_constant = false;
+  bool json = false;
 };
 
 /// Unlike a role, an operator may import from a pipe, or from a file that others can read.
@@ -77,43 +92,152 @@ result<int> run_import(device_options& o) {
   return import_to(*stopped, std::move(request), o);
 }
 
-std::string line_of(const protocol::device_secret_record& r) {
-  return r.entity.text() + "\t" + (r.stretched ? "stretch" : "128bit") + "\t" +
-         (r.owner ? r.owner->text() : "-") + "\t" + (r.require_presence ? "presence" : "no-presence") + "\t" +
-         (r.batch.empty() ? "-" : r.batch) + "\n";
+std::string line_of(const boost::json::object& d) {
+  return member_text(d, "entity") + "\t" + member_text(d, "strength") + "\t" + member_text(d, "owner") +
+         "\t" + (d.at("presence").as_bool() ? "presence" : "no-presence") + "\t" + member_text(d, "batch") +
+         "\n";
 }
 
-result<int> run_list(device_options& o) {
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_TRY(const auto devices, list_devices(opened.sealed()));
-  for (const auto& d : devices) std::cout << line_of(d);
+done_or<int> run_list(device_query& o) {
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto devices,
+           server.list("/v1/devices", {}, "devices", "entity", [](const auto& store, const auto& asked) {
+             return server::devices_page(store, asked, {});
+           }));
+  if (o.json) {
+    print_answer(boost::json::object{{"devices", std::move(devices)}});
+    return exit_done;
+  }
+  for (const auto& d : devices) std::cout << line_of(d.as_object());
   return exit_done;
 }
 
-result<int> run_show(device_options& o) {
-  const auto entity = entity_id::parse(o.entity);
+done_or<boost::json::object> one_device(server_access& server, const entity_id& entity) {
+  if (server.running()) {
+    CPNS_TRY(auto answer, server.ask(api::verb::get, "/v1/devices/" + api::encode_percent(entity.text())));
+    return std::move(answer.as_object());
+  }
+  CPNS_TRY(const auto device, find_device(server.store(), entity));
+  if (!device) return fail(errc::state_unknown, "the device " + entity.text());
+  return server::view_of(*device);
+}
+
+result<entity_id> named_entity(const std::string& text) {
+  auto entity = entity_id::parse(text);
   if (!entity) return fail(errc::config_usage, entity.error().detail);
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_TRY(const auto device, find_device(opened.sealed(), *entity));
-  if (!device) return fail(errc::state_unknown, "the device " + o.entity);
-  std::cout << "entity            " << device->entity.text() << "\nstrength          "
-            << (device->stretched ? "stretch" : "128bit") << "\nowner             "
-            << (device->owner ? device->owner->text() : "the first user that claims it")
-            << "\npresence          " << (device->require_presence ? "required" : "not required")
-            << "\nbatch             " << (device->batch.empty() ? "-" : device->batch) << "\n";
+  return entity;
+}
+
+done_or<int> run_show(device_query& o) {
+  CPNS_TRY(const auto entity, named_entity(o.entity));
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(const auto d, one_device(server, entity));
+  if (o.json) {
+    print_answer(d);
+    return exit_done;
+  }
+  std::cout << "entity            " << member_text(d, "entity") << "\nstrength          "
+            << member_text(d, "strength") << "\nowner             "
+            << member_text(d, "owner", "the first user that claims it") << "\npresence          "
+            << (d.at("presence").as_bool() ? "required" : "not required") << "\nbatch             "
+            << member_text(d, "batch") << "\n";
   return exit_done;
+}
+
+result<secret_bytes> key_text_of(const device_query& o) {
+  if (o.standard_input == !o.key_file.empty())
+    return fail(errc::config_usage,
+                "name the file of the Temporary Key with --key-file, or pass the key with --stdin");
+  if (o.standard_input) return read_secret_line(STDIN_FILENO, "standard input", server::device_line_max);
+  return read_secret_line(o.key_file, server::device_line_max, pipes::accept);
+}
+
+status add_to_store(server_access& server, const protocol::device_secret_record& device) {
+  const auto name = device.entity.text();
+  CPNS_TRY(auto before, audit::device_state(server.store(), name));
+  const auto change = change_by_command(audit::device_add, name, std::move(before), audit::state_of(device));
+  return with_audit(server.trail(), change, [&] {
+    return server::add_device(server.store(), server::write_to(server.store()), device);
+  });
+}
+
+done_or<int> run_add_device(device_query& o) {
+  CPNS_TRY(const auto entity, named_entity(o.entity));
+  device_members m;
+  m.entity = o.entity;
+  m.strength = o.strength;
+  if (!o.owner.empty()) m.owner = o.owner;
+  if (!o.batch.empty()) m.batch = o.batch;
+  m.presence = !o.no_presence;
+  m.allow_constant = o.allow_constant;
+  CPNS_TRY(m.temporary_key, key_text_of(o));
+  CPNS_TRY(const auto device, make_device(m));
+  CPNS_TRY(auto server, server_access::open(o.config, true));
+  if (server.running()) {
+    CPNS_CHECK(server.ask(api::verb::post, "/v1/devices", body_of(m)));
+  } else {
+    CPNS_CHECK(add_to_store(server, device));
+  }
+  print_done(o.json, "Added the device " + o.entity + ".");
+  return exit_done;
+}
+
+status remove_from_store(server_access& server, const entity_id& entity) {
+  CPNS_TRY(auto before, audit::device_state(server.store(), entity.text()));
+  const auto change = change_by_command(audit::device_remove, entity.text(), std::move(before), nullptr);
+  return with_audit(server.trail(), change, [&] {
+    return server::remove_device(server.store(), server::write_to(server.store()), entity);
+  });
+}
+
+done_or<int> run_remove(device_query& o) {
+  CPNS_TRY(const auto entity, named_entity(o.entity));
+  CPNS_TRY(auto server, server_access::open(o.config, true));
+  if (server.running()) {
+    CPNS_CHECK(server.ask(api::verb::del, "/v1/devices/" + api::encode_percent(entity.text())));
+  } else {
+    CPNS_CHECK(remove_from_store(server, entity));
+  }
+  print_done(o.json, "Removed the device " + o.entity + ". It keeps the key that it has.");
+  return exit_done;
+}
+
+void add_add_command(CLI::App& device, const std::shared_ptr<device_query>& q, int& code) {
+  auto* add = server_command(device, q, code, "add", "Add one device with its Temporary Key", run_add_device);
+  add->add_option("ENTITY", q->entity, "The Entity ID")->required();
+  auto* file = add->add_option("--key-file", q->key_file,
+                               "Read the Temporary Key from the first line of a file of mode 0600");
+  auto* in = add->add_flag("--stdin", q->standard_input,
+                           "Read the Temporary Key from the first line of standard input");
+  file->excludes(in);
+  add->add_option("--strength", q->strength,
+                  "128bit if the manufacturer declares that many random bits, else stretch")
+      ->check(CLI::IsMember({"128bit", "stretch"}))
+      ->capture_default_str();
+  add->add_option("--owner", q->owner, "The User ID that owns the device from the start");
+  add->add_option("--batch", q->batch, "Where the device comes from, for people");
+  add->add_flag("--no-presence", q->no_presence, "Release its keys without a fresh answer of the device");
+  add->add_flag("--allow-constant", q->allow_constant, "Accept a constant key");
+  add->footer(
+      "The key is written as in a list of devices: hex:..., base64:... or text:... It is never an argument:\n"
+      "every user of the machine can read command lines.\n\nExamples:\n"
+      "  cpns device add urn:dev:mac:0024befffe804ff9 --key-file key --config trial/server.yaml\n"
+      "  echo 'text:correct horse' | cpns device add urn:dev:mac:0024befffe804ff9 --stdin --strength "
+      "stretch");
 }
 
 }  // namespace
 
 void add_device(CLI::App& app, int& code) {
-  auto* device = app.add_subcommand("device", "Manage the manufactured devices in a server's store");
+  auto* device =
+      app.add_subcommand("device", "Manage the manufactured devices of a server, running or stopped");
   device->require_subcommand(1);
   const auto o = std::make_shared<device_options>();
 
-  auto* import_command =
-      store_command(*device, o, code, "import",
-                    "Import the devices of a file with their Temporary Keys, all or none", run_import);
+  auto* import_command = store_command(
+      *device, o, code, "import",
+      "Import the devices of a file with their Temporary Keys, all or none, while the server is stopped",
+      run_import);
   import_command
       ->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner, encoding")
       ->required();
@@ -153,13 +277,21 @@ Examples:
   cpns device import devices.csv --config trial/server.yaml
   cpns device import lot7.jsonl --partial --batch lot7)");
 
-  auto* list =
-      store_command(*device, o, code, "list", "List the devices: strength, owner, presence, batch", run_list);
+  const auto q = std::make_shared<device_query>();
+  auto* list = server_command(*device, q, code, "list", "List the devices: strength, owner, presence, batch",
+                              run_list);
   list->footer("Example:\n  cpns device list --config trial/server.yaml");
 
-  auto* show = store_command(*device, o, code, "show", "Show one device, but never its key", run_show);
-  show->add_option("ENTITY", o->entity, "The Entity ID")->required();
+  auto* show = server_command(*device, q, code, "show", "Show one device, but never its key", run_show);
+  show->add_option("ENTITY", q->entity, "The Entity ID")->required();
   show->footer("Example:\n  cpns device show urn:dev:mac:0024befffe804ff1");
+
+  add_add_command(*device, q, code);
+
+  auto* remove = server_command(*device, q, code, "remove",
+                                "Remove a device; no gateway gets keys for it any more", run_remove);
+  remove->add_option("ENTITY", q->entity, "The Entity ID")->required();
+  remove->footer("Example:\n  cpns device remove urn:dev:mac:0024befffe804ff1");
 }
 
 }  // namespace cpns::cli

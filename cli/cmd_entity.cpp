@@ -1,11 +1,11 @@
 #include <boost/json.hpp>
 #include <iostream>
 
+#include "api/routes.hpp"
 #include "audit/server_states.hpp"
-#include "base/text.hpp"
-#include "cli/audited.hpp"
 #include "cli/commands.hpp"
-#include "cli/stores.hpp"
+#include "cli/secret_json.hpp"
+#include "cli/server_access.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -13,97 +13,168 @@ namespace {
 struct entity_options {
   std::string config = "server.yaml";
   std::string entity, gateway;
+  bool json = false;
 };
 
-std::string holder_name(const protocol::entity_record& r) {
-  if (!r.holder) return "none";
-  return r.holder_uri.empty() ? r.holder->hex() : r.holder_uri;
+/// The holder in the view of an entity or of a release, or the word "none".
+std::string holder_name(const boost::json::object& view) {
+  const auto* holder = view.at("holder").if_object();
+  return holder == nullptr ? "none" : member_text(*holder, "uri", member_text(*holder, "gw").c_str());
 }
 
-result<protocol::entity_record> open_entity(const storage::sealed_store& store, const std::string& text) {
-  const auto entity = entity_id::parse(text);
+result<entity_id> checked_entity(const std::string& text) {
+  auto entity = entity_id::parse(text);
   if (!entity) return fail(errc::config_usage, entity.error().detail);
-  CPNS_TRY(auto found, find_entity(store, *entity));
-  if (!found) return fail(errc::state_unknown, "the device " + text + ": no key was ever assigned to it");
-  return std::move(*found);
+  return entity;
 }
 
-std::string time_or(std::int64_t t, const char* otherwise) { return t == 0 ? otherwise : utc_text(t); }
-
-result<int> run_show(entity_options& o) {
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_TRY(const auto r, open_entity(opened.sealed(), o.entity));
-  std::cout << "entity            " << r.entity.text() << "\nowner             "
-            << (r.owner ? r.owner->text() : "none") << "\nholder            " << holder_name(r) << "\n";
-  if (r.holder)
-    std::cout << "gw                " << r.holder->hex() << "\nholder since      "
-              << time_or(r.holder_since, "unknown") << "\nlast seen         "
-              << time_or(r.holder_seen, "never") << "\n";
-  std::cout << "last report       " << (r.last_report ? r.last_report->text() : "none")
-            << "\nfactory resets    " << r.resets << "\n";
-  return exit_done;
+tl::unexpected<error> never_assigned(const std::string& entity) {
+  return fail(errc::state_unknown, "the device " + entity + ": no key was ever assigned to it");
 }
 
-result<int> run_list(entity_options& o) {
-  std::optional<gateway_id> gw;
-  if (!o.gateway.empty()) {
-    CPNS_TRY(gw, parse_gateway(o.gateway));
+done_or<boost::json::object> one_entity(server_access& server, const entity_id& entity) {
+  if (server.running()) {
+    CPNS_TRY(auto answer, server.ask(api::verb::get, "/v1/entities/" + api::encode_percent(entity.text())));
+    return std::move(answer.as_object());
   }
-  CPNS_TRY(auto opened, open_server_store(o.config));
-  CPNS_TRY(const auto held, held_entities(opened.sealed(), gw));
-  for (const auto& r : held)
-    std::cout << r.entity.text() << "\t" << holder_name(r) << "\t" << time_or(r.holder_since, "-") << "\t"
-              << time_or(r.holder_seen, "-") << "\n";
+  CPNS_TRY(const auto found, find_entity(server.store(), entity));
+  if (!found) return never_assigned(entity.text());
+  return server::view_of(*found, true);
+}
+
+done_or<int> run_show(entity_options& o) {
+  CPNS_TRY(const auto entity, checked_entity(o.entity));
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(const auto r, one_entity(server, entity));
+  if (o.json) {
+    print_answer(r);
+    return exit_done;
+  }
+  std::cout << "entity            " << member_text(r, "entity") << "\nowner             "
+            << member_text(r, "owner", "none") << "\nholder            " << holder_name(r) << "\n";
+  if (const auto* holder = r.at("holder").if_object())
+    std::cout << "gw                " << member_text(*holder, "gw") << "\nholder since      "
+              << member_time(*holder, "since", "unknown") << "\nlast seen         "
+              << member_time(*holder, "seen", "never") << "\n";
+  std::cout << "last report       " << member_text(r, "last_report", "none") << "\nfactory resets    "
+            << member_text(r, "resets") << "\n";
   return exit_done;
 }
 
-/// The records of the entities that were released, as they were before.
-using released = result<std::vector<protocol::entity_record>>;
-
-released release(storage::sealed_store& store, std::vector<protocol::entity_record> held) {
-  CPNS_CHECK(release_entities(store, held));
-  return held;
+done_or<int> run_list(entity_options& o) {
+  server::entity_filter filter;
+  filter.held = true;
+  if (!o.gateway.empty()) {
+    CPNS_TRY(filter.holder, parse_gateway(o.gateway));
+  }
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  const auto query = "&held=true" + (o.gateway.empty() ? "" : "&holder=" + api::encode_percent(o.gateway));
+  CPNS_TRY(auto held, server.list("/v1/entities", query, "entities", "entity",
+                                  [&filter](const auto& store, const auto& asked) {
+                                    return server::entities_page(store, asked, filter);
+                                  }));
+  if (o.json) {
+    print_answer(boost::json::object{{"entities", std::move(held)}});
+    return exit_done;
+  }
+  for (const auto& one : held) {
+    const auto& r = one.as_object();
+    const auto& holder = r.at("holder").as_object();
+    std::cout << member_text(r, "entity") << "\t" << holder_name(r) << "\t"
+              << member_time(holder, "since", "-") << "\t" << member_time(holder, "seen", "-") << "\n";
+  }
+  return exit_done;
 }
 
-released release_one(audited_server& opened, const std::string& entity) {
-  auto& store = opened.store.sealed();
+/// The views of the entities that were released, as they were before.
+using released = result<boost::json::array>;
+
+released release_in_store(storage::sealed_store& store, std::vector<protocol::entity_record> held) {
+  CPNS_CHECK(release_entities(store, held));
+  boost::json::array out;
+  for (const auto& r : held) out.push_back(server::view_of(r, false));
+  return out;
+}
+
+released release_one(server_access& server, const std::string& entity) {
+  auto& store = server.store();
   CPNS_TRY(auto before, audit::entity_state(store, entity));
   auto after = before;
   if (auto* state = after.if_object()) (*state)["holder"] = nullptr;
   const auto change = change_by_command(audit::entity_release, entity, std::move(before), std::move(after));
-  return with_audit(*opened.trail, change, [&]() -> released {
-    CPNS_TRY(auto one, open_entity(store, entity));
-    if (!one.holder) return fail(errc::state_unknown, "a gateway that holds the device " + entity);
-    return release(store, {std::move(one)});
+  return with_audit(server.trail(), change, [&]() -> released {
+    CPNS_TRY(const auto id, checked_entity(entity));
+    CPNS_TRY(auto one, find_entity(store, id));
+    if (!one) return never_assigned(entity);
+    if (!one->holder) return fail(errc::state_unknown, "a gateway that holds the device " + entity);
+    return release_in_store(store, {std::move(*one)});
   });
 }
 
-released release_of(audited_server& opened, const std::string& gateway, const gateway_id& gw) {
-  auto& store = opened.store.sealed();
+tl::unexpected<error> holds_nothing(const std::string& gateway) {
+  return fail(errc::state_unknown, "a device that the gateway " + gateway + " holds");
+}
+
+released release_of(server_access& server, const std::string& gateway, const gateway_id& gw) {
+  auto& store = server.store();
   CPNS_TRY(auto held, held_entities(store, gw));
   const auto change = change_by_command(audit::gateway_release, gateway, audit::release_state(held.size()),
                                         audit::release_state(0));
-  return with_audit(*opened.trail, change, [&]() -> released {
-    if (held.empty()) return fail(errc::state_unknown, "a device that the gateway " + gateway + " holds");
-    return release(store, std::move(held));
+  return with_audit(server.trail(), change, [&]() -> released {
+    if (held.empty()) return holds_nothing(gateway);
+    return release_in_store(store, std::move(held));
   });
 }
 
-result<int> run_release(entity_options& o) {
+/// Asks the running server, which releases the devices of a gateway in parts.
+done_or<boost::json::array> ask_for_release(server_access& server, const entity_options& o) {
+  boost::json::array out;
+  if (!o.entity.empty()) {
+    const auto target = "/v1/entities/" + api::encode_percent(o.entity) + "/release";
+    CPNS_TRY(auto one, server.ask(api::verb::post, target));
+    out.push_back(std::move(one));
+    return out;
+  }
+  const auto target = "/v1/gateways/" + api::encode_percent(o.gateway) + "/release";
+  std::string after;
+  do {
+    secret_json body;
+    if (!after.empty()) body.add("after", after);
+    CPNS_TRY(auto part, server.ask(api::verb::post, target, body.take()));
+    for (auto& one : part.at("released").as_array()) out.push_back(std::move(one));
+    after = member_text(part.as_object(), "next", "");
+  } while (!after.empty());
+  if (out.empty()) return holds_nothing(o.gateway);
+  return out;
+}
+
+done_or<boost::json::array> do_release(server_access& server, const entity_options& o, const gateway_id& gw) {
+  if (server.running()) return ask_for_release(server, o);
+  CPNS_TRY(auto done, o.gateway.empty() ? release_one(server, o.entity) : release_of(server, o.gateway, gw));
+  return done;
+}
+
+done_or<int> run_release(entity_options& o) {
   if (o.entity.empty() == o.gateway.empty())
     return fail(errc::config_usage, "name one device, or with --held-by all devices of one gateway");
   gateway_id gw;
   if (!o.gateway.empty()) {
     CPNS_TRY(gw, parse_gateway(o.gateway));
-  } else if (const auto entity = entity_id::parse(o.entity); !entity) {
-    return fail(errc::config_usage, entity.error().detail);
+  } else {
+    CPNS_CHECK(checked_entity(o.entity));
   }
-  CPNS_TRY(auto opened, open_audited_server(o.config));
-  CPNS_TRY(const auto done,
-           o.gateway.empty() ? release_one(opened, o.entity) : release_of(opened, o.gateway, gw));
-  for (const auto& r : done)
-    std::cout << "Released " << r.entity.text() << ", which " << holder_name(r) << " held"
-              << (r.holder_since != 0 ? " since " + utc_text(r.holder_since) : std::string{}) << ".\n";
+  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto done, do_release(server, o, gw));
+  if (o.json) {
+    print_answer(boost::json::object{{"released", std::move(done)}});
+    return exit_done;
+  }
+  for (const auto& one : done) {
+    const auto& r = one.as_object();
+    const auto since = member_time(r.at("holder").as_object(), "since", "");
+    std::cout << "Released " << member_text(r, "entity") << ", which " << holder_name(r) << " held"
+              << (since.empty() ? "" : " since " + since) << ".\n";
+  }
   return exit_done;
 }
 
@@ -111,23 +182,23 @@ result<int> run_release(entity_options& o) {
 
 void add_entity(CLI::App& app, int& code) {
   auto* entity = app.add_subcommand(
-      "entity", "Show or release the gateway that holds a device, while the server is stopped");
+      "entity", "Show or release the gateway that holds a device, on a running or stopped server");
   entity->require_subcommand(1);
   const auto o = std::make_shared<entity_options>();
   constexpr const char* gateway_text =
       "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log";
 
   auto* show =
-      store_command(*entity, o, code, "show", "Show the owner and the holder of one device", run_show);
+      server_command(*entity, o, code, "show", "Show the owner and the holder of one device", run_show);
   show->add_option("ENTITY", o->entity, "The Entity ID")->required();
   show->footer("Example:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml");
 
-  auto* list = store_command(*entity, o, code, "list",
-                             "List the held devices: gateway, held since, last seen", run_list);
+  auto* list = server_command(*entity, o, code, "list",
+                              "List the held devices: gateway, held since, last seen", run_list);
   list->add_option("--held-by", o->gateway, gateway_text);
   list->footer("Example:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml");
 
-  auto* release = store_command(
+  auto* release = server_command(
       *entity, o, code, "release",
       "Take a device from the gateway that holds it, for the next gateway of its owner", run_release);
   release->add_option("ENTITY", o->entity, "The Entity ID");

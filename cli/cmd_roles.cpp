@@ -8,6 +8,7 @@
 #include "actors/pn_gw/gateway_routes.hpp"
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
+#include "cli/admin_api.hpp"
 #include "cli/commands.hpp"
 #include "cli/live_configuration.hpp"
 #include "cli/live_rewrap.hpp"
@@ -49,6 +50,13 @@ std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_ki
   return own;
 }
 
+/// Administration, and imports of devices.
+std::vector<api::route> server_routes(served_server& running) {
+  auto out = server::admin_routes(running.role->admin(), admin_parts_of(running.store.sealed()));
+  for (auto& r : server::import_routes(running.role->imports())) out.push_back(std::move(r));
+  return out;
+}
+
 result<role_handle<config::server_config>> server_handle(const config::server_config& c,
                                                          const std::string& file) {
   warn_of_files("server", "limits.connections", c.limits.connections);
@@ -61,8 +69,8 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                             .status = [role] { return role->overview(); },
                             .not_ready = [role] { return role->not_ready(); },
                             .configuration = [of = &running->configuration] { return of->json(); }},
-                           with_rewrap(server::import_routes(role->imports()), config::role_kind::server, c,
-                                       file, running->store.keys()),
+                           with_rewrap(server_routes(*running), config::role_kind::server, c, file,
+                                       running->store.keys()),
                            *running->audit));
   role->imports().record_in(&running->api->changes());
   return role_handle<config::server_config>{

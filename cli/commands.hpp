@@ -21,6 +21,8 @@ void add_ca(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
+void add_gateways(CLI::App& app, int& code);
+void add_status(CLI::App& app, int& code);
 void add_store(CLI::App& app, int& code);
 void add_audit(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);

@@ -4,6 +4,7 @@
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <mutex>
+#include <utility>
 
 #include "cli/rewrap_report.hpp"
 #include "config/effective.hpp"

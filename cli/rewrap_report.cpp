@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <exception>
+#include <stdexcept>
 #include <utility>
 
 #include "config/describe.hpp"

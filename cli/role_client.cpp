@@ -89,12 +89,19 @@ result<api::client> connect_role(const config::api_config& c) {
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
                                                         const std::string& target,
                                                         const std::optional<boost::json::value>& body) {
-  api::sent_body sent;
+  secret_bytes content;
   if (body) {
     auto text = boost::json::serialize(*body);
-    sent.content = secret_bytes::from_text(text);
+    content = secret_bytes::from_text(text);
     wipe(text);
   }
+  return ask_role(role, v, target, std::move(content));
+}
+
+tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
+                                                        const std::string& target, secret_bytes body) {
+  api::sent_body sent;
+  sent.content = std::move(body);
   CPNS_TRY(const auto answer, role.ask(v, target, sent));
   if (!answer.good()) return tl::unexpected<api::problem>(api::problem_of(answer));
   if (answer.body.empty()) return boost::json::value{};
@@ -153,8 +160,7 @@ int report(const api::problem& p) {
 }
 
 int report_running(const error& locked, const api::problem& why) {
-  if (why.code != "peer-closed" && why.code != "config-missing" && why.code != "config-file")
-    return report(why);
+  if (why.code != "peer-closed" && why.code != "config-missing") return report(why);
   return report(error{locked.code, locked.detail + " (its API cannot be asked: " + why.detail + ")"});
 }
 

@@ -39,6 +39,10 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
                                                         const std::string& target,
                                                         const std::optional<boost::json::value>& body = {});
 
+/// The same with a body as text, which may hold secrets; empty: none.
+tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
+                                                        const std::string& target, secret_bytes body);
+
 /// Asks for all pages of a list. `target`: its path, with or without a query. `take` gets each row of `member`, in order,
 /// when its page arrives.
 tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,

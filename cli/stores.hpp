@@ -15,6 +15,7 @@
 #include "config/schema.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
+#include "server/store_admin.hpp"
 #include "storage/key_change.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/store.hpp"
@@ -54,34 +55,16 @@ result<opened_store> open_server_store(const config::server_config& c);
 /// The same by its configuration file. Errors of config::load_server, too.
 result<opened_store> open_server_store(const std::filesystem::path& config_file);
 
-/// The record of a user: a fresh salt, and StoredKey of the password.
-protocol::user_record make_user(const crypto::suite& s, entropy& random, const user_id& user,
-                                const secret_bytes& password, time_point now);
-/// state_exists if the user exists.
-status add_user(storage::sealed_store& store, const protocol::user_record& user);
-/// Gives the user another password; state_unknown if the user does not exist. `created` stays.
-status change_user(storage::sealed_store& store, protocol::user_record user);
-/// state_unknown if the user does not exist. Devices that name the user as owner keep it.
-status remove_user(storage::sealed_store& store, const user_id& user);
-/// All users by name.
-result<std::vector<protocol::user_record>> list_users(const storage::sealed_store& store);
-
-/// nullopt if the device is not in the store.
-result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
-                                                                  const entity_id& entity);
-/// All devices by Entity ID.
-result<std::vector<protocol::device_secret_record>> list_devices(const storage::sealed_store& store);
-
-/// nullopt if no key was ever assigned to the entity.
-result<std::optional<protocol::entity_record>> find_entity(const storage::sealed_store& store,
-                                                           const entity_id& entity);
-/// Entities that a gateway holds, by Entity ID; of all gateways without `holder`.
-result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
-                                                           const std::optional<gateway_id>& holder);
-/// Takes the holder from each of them, durably. Rows written before an error stay; call it again for the rest.
-status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities);
-
-/// A gateway by its certificate's SAN URI, or by the 32 hexadecimal digits of gw_id. config_usage otherwise.
-result<gateway_id> parse_gateway(std::string_view text);
+using server::add_user;
+using server::change_user;
+using server::find_device;
+using server::find_entity;
+using server::held_entities;
+using server::list_devices;
+using server::list_users;
+using server::make_user;
+using server::parse_gateway;
+using server::release_entities;
+using server::remove_user;
 
 }  // namespace cpns::cli

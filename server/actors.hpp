@@ -2,7 +2,9 @@
 // Every message of the server's actors. Messages hold proofs and keys: they are unsafe message types on
 // purpose, so that CAF cannot print or serialise them.
 
+#include <atomic>
 #include <caf/all.hpp>
+#include <future>
 #include <memory>
 #include <optional>
 #include <variant>
@@ -42,6 +44,28 @@ using session_actor =
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<link_closed>>;     // ends
 
+/// An entity that an operator took from its holder, with the holder that it had.
+struct released_entity {
+  entity_id entity;
+  gateway_id holder;
+  std::string holder_uri;  ///< empty in rows of older servers
+  std::int64_t since = 0;  ///< Unix seconds; 0: unknown
+};
+/// The outcome of a release, for a thread outside of the actors. [thread-safe]
+class release_reply {
+ public:
+  /// state_unknown if no gateway held the entity. Broken if the role ends before.
+  std::future<result<released_entity>> outcome() { return promise_.get_future(); }
+  /// The first answer counts: an actor that died may have answered before the dispatcher answers for it.
+  void answer(result<released_entity> r) {
+    if (!answered_.exchange(true)) promise_.set_value(std::move(r));
+  }
+
+ private:
+  std::atomic<bool> answered_ = false;
+  std::promise<result<released_entity>> promise_;
+};
+
 /// Work for one entity.
 struct job {
   struct assign {
@@ -51,13 +75,17 @@ struct job {
     std::size_t entry = 0;
     epoch which;
   };
+  /// An operator takes the entity from its holder. Through the actor, which has the row in memory.
+  struct release {
+    std::shared_ptr<release_reply> reply;
+  };
   std::uint64_t number = 0;  ///< unique in this process
   entity_id entity;
   std::shared_ptr<const peer_info> from;
   request_id id;
-  std::variant<assign, report> what;
-  session_actor reply_to;
-  work_permit counted;  ///< released with the job
+  std::variant<assign, report, release> what;
+  session_actor reply_to;  ///< none for a release
+  work_permit counted;     ///< released with the job
 };
 struct do_job {
   std::shared_ptr<const job> what;

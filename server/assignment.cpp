@@ -14,6 +14,7 @@ using protocol::refusal;
 constexpr std::uint32_t retry_unwritten = 5;  // seconds, while the store accepts no writes
 
 const job::assign* as_assign(const job& j) { return std::get_if<job::assign>(&j.what); }
+const job::release* as_release(const job& j) { return std::get_if<job::release>(&j.what); }
 
 void finish_job(assignment_pointer self) {
   auto& s = self->state;
@@ -31,6 +32,20 @@ void send_answer(assignment_pointer self, answer_body body) {
 void send_report_outcome(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
   const job& j = *self->state.current;
   self->send(j.reply_to, report_done{j.id, std::get<job::report>(j.what).entry, outcome});
+}
+
+void send_release_outcome(assignment_pointer self) {
+  auto& s = self->state;
+  as_release(*s.current)->reply->answer(std::exchange(s.released, fail(errc::internal)));
+}
+
+/// Answers a job that the machine does not answer by itself.
+void send_outcome(assignment_pointer self) {
+  const job& j = *self->state.current;
+  if (as_release(j) != nullptr)
+    send_release_outcome(self);
+  else if (as_assign(j) == nullptr)
+    send_report_outcome(self, self->state.outcome);
 }
 
 void write_line(const assignment_state& s, log::level level, std::string_view event, std::string_view text) {
@@ -80,8 +95,10 @@ result<protocol::entity_record> read_record(const assignment_state& s) {
   return fresh;
 }
 
-void refuse_job(assignment_pointer self, refusal no) {
-  if (as_assign(*self->state.current) != nullptr)
+void refuse_job(assignment_pointer self, refusal no, error why) {
+  if (const auto* r = as_release(*self->state.current))
+    r->reply->answer(fail(std::move(why)));
+  else if (as_assign(*self->state.current) != nullptr)
     send_answer(self, std::move(no));
   else
     send_report_outcome(self, std::nullopt);
@@ -94,7 +111,8 @@ bool load(assignment_pointer self) {
   auto& s = self->state;
   if (s.machine) return true;
   if (s.uncertain && !s.role->store.health().writable) {
-    refuse_job(self, refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"});
+    refuse_job(self, refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"},
+               {errc::state_overloaded, "the store accepts no writes at present"});
     return false;
   }
   auto record = read_record(s);
@@ -106,8 +124,17 @@ bool load(assignment_pointer self) {
   auto no = protocol::unreadable(record.error(), "the device");
   if (s.role->refusals.may_log(s.role->now(), s.current->from->uri))
     write_line(s, log::level::error, no.event, no.why);
-  refuse_job(self, std::move(no.answer));
+  refuse_job(self, std::move(no.answer), std::move(record).error());
   return false;
+}
+
+void begin_release(assignment_state& s) {
+  const auto& r = s.machine->record();
+  if (r.holder)
+    s.released = released_entity{s.entity, *r.holder, r.holder_uri, r.holder_since};
+  else
+    s.released = fail(errc::state_unknown, "a gateway that holds the device " + s.entity.text());
+  s.machine->handle_release(s.began);
 }
 
 void begin(assignment_pointer self) {
@@ -119,6 +146,8 @@ void begin(assignment_pointer self) {
   const job& j = *s.current;
   if (const auto* a = as_assign(j))
     s.machine->handle_request(s.began, {j.from->gw, j.from->exporter, j.from->uri}, j.id, a->request);
+  else if (as_release(j) != nullptr)
+    begin_release(s);
   else
     s.outcome = s.machine->handle_report(s.began, j.from->gw, std::get<job::report>(j.what).which);
 }
@@ -181,7 +210,7 @@ void pump(assignment_pointer self) {
       std::visit([self](auto& o) { apply(self, std::move(o)); }, *out);
       continue;
     }
-    if (as_assign(*s.current) == nullptr) send_report_outcome(self, s.outcome);
+    send_outcome(self);
     finish_job(self);
   }
 }
@@ -204,6 +233,8 @@ void after_write(assignment_pointer self, const row_stored& m) {
     s.uncertain = true;
     s.machine->handle_persist_failed(s.role->now());
     s.outcome.reset();
+    s.released =
+        fail(errc::store_write_failed, "the release could not be stored; read the entity to see its holder");
   } else if (as_assign(*s.current) != nullptr) {
     log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
   }

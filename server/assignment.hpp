@@ -23,11 +23,12 @@ struct assignment_state {
   std::optional<protocol::assignment_machine> machine;
   std::deque<std::shared_ptr<const job>> waiting;
   std::shared_ptr<const job> current;
-  std::optional<protocol::report_outcome> outcome;  ///< of the current report
-  std::optional<std::uint64_t> write;               ///< number of the pending write
-  bool wait_for_writes = false;                     ///< a predecessor died: its last write may be pending
-  std::vector<assignment_line> lines;               ///< of the current job, not written yet
-  bool uncertain = false;                           ///< the last write failed, but may be in the store
+  std::optional<protocol::report_outcome> outcome;          ///< of the current report
+  result<released_entity> released = fail(errc::internal);  ///< of the current release
+  std::optional<std::uint64_t> write;                       ///< number of the pending write
+  bool wait_for_writes = false;        ///< a predecessor died: its last write may be pending
+  std::vector<assignment_line> lines;  ///< of the current job, not written yet
+  bool uncertain = false;              ///< the last write failed, but may be in the store
   time_point began;
 };
 

@@ -11,6 +11,7 @@
 #include "protocol/server/assignment_machine.hpp"
 #include "protocol/server/proof_check.hpp"
 #include "server/actors.hpp"
+#include "server/gateway_book.hpp"
 #include "server/gateway_register.hpp"
 #include "server/refusal_log.hpp"
 #include "server/users.hpp"
@@ -96,6 +97,7 @@ class role_context {
   shared_proof_delays delays;
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
+  gateway_book known_gateways{store, commit};
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
 

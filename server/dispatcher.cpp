@@ -12,6 +12,8 @@ using entries = dispatcher_state::entries;
 void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
   if (const auto* r = std::get_if<job::report>(&j.what))
     return self->send(j.reply_to, report_done{j.id, r->entry, std::nullopt});
+  if (const auto* r = std::get_if<job::release>(&j.what))
+    return r->reply->answer(fail(errc::state_overloaded, std::move(reason)));
   self->send(j.reply_to,
              assignment_done{j.id, std::make_shared<const answer_body>(protocol::refusal{
                                        protocol::link_status::overloaded, retry_after, std::move(reason)})});

@@ -6,21 +6,43 @@ namespace cpns::server {
 namespace {
 
 constexpr std::size_t reported_max = 4096;
+constexpr std::int64_t minute_seconds = 60;
 
 }  // namespace
 
-gateway_register::ticket gateway_register::enter(const peer_info& peer, std::weak_ptr<link_port> port) {
+void gateway_register::meter::advance(time_point now) {
+  const auto m = unix_seconds(now) / minute_seconds;
+  if (m == minute) return;
+  before = m == minute + 1 ? current : 0;
+  current = 0;
+  minute = m;
+}
+
+void gateway_register::meter::add(time_point now, std::uint64_t requests) {
+  advance(now);
+  current += requests;
+}
+
+std::uint64_t gateway_register::meter::rate(time_point now) const {
+  auto m = *this;
+  m.advance(now);
+  const auto left = static_cast<std::uint64_t>(minute_seconds - unix_seconds(now) % minute_seconds);
+  return m.current + m.before * left / minute_seconds;
+}
+
+gateway_register::ticket gateway_register::enter(time_point now, const peer_info& peer,
+                                                 std::weak_ptr<link_port> port) {
   std::shared_ptr<link_port> oldest;
   ticket mine = 0;
   {
     std::lock_guard lock{guard_};
-    auto& all = places_[peer.gw];
+    auto& all = identities_[peer.gw].places;
     if (all.size() >= connections_max) {
       oldest = all.front().port.lock();
       all.erase(all.begin());
     }
     mine = next_++;
-    all.push_back({mine, peer.address, std::move(port), false});
+    all.push_back({mine, peer.address, std::move(port), now, 0, false});
   }
   if (oldest)
     oldest->close("this gateway has " + std::to_string(connections_max) +
@@ -30,20 +52,51 @@ gateway_register::ticket gateway_register::enter(const peer_info& peer, std::wea
 
 void gateway_register::leave(const gateway_id& gw, ticket t) {
   std::lock_guard lock{guard_};
-  const auto found = places_.find(gw);
-  if (found == places_.end()) return;
-  std::erase_if(found->second, [t](const place& p) { return p.number == t; });
-  if (found->second.empty()) places_.erase(found);
+  const auto found = identities_.find(gw);
+  if (found == identities_.end()) return;
+  std::erase_if(found->second.places, [t](const place& p) { return p.number == t; });
+  if (found->second.places.empty()) identities_.erase(found);
 }
 
-std::optional<std::string> gateway_register::used(time_point now, const gateway_id& gw, ticket t) {
+gateway_register::traffic_view gateway_register::traffic(time_point now, const gateway_id& gw) const {
+  traffic_view out;
   std::lock_guard lock{guard_};
-  const auto found = places_.find(gw);
-  if (found == places_.end()) return std::nullopt;
-  auto& all = found->second;
+  const auto found = identities_.find(gw);
+  if (found == identities_.end()) return out;
+  for (const auto& p : found->second.places) out.connections.push_back({p.address, p.since, p.requests});
+  out.requests_per_minute = found->second.requests.rate(now);
+  return out;
+}
+
+std::size_t gateway_register::connected() const {
+  std::lock_guard lock{guard_};
+  return identities_.size();
+}
+
+std::size_t gateway_register::close(const gateway_id& gw, const std::string& why) {
+  std::vector<std::shared_ptr<link_port>> ports;
+  {
+    std::lock_guard lock{guard_};
+    const auto found = identities_.find(gw);
+    if (found == identities_.end()) return 0;
+    for (const auto& p : found->second.places)
+      if (auto port = p.port.lock()) ports.push_back(std::move(port));
+  }
+  for (const auto& port : ports) port->close(why);
+  return ports.size();
+}
+
+std::optional<std::string> gateway_register::used(time_point now, const gateway_id& gw, ticket t,
+                                                  std::size_t requests) {
+  std::lock_guard lock{guard_};
+  const auto found = identities_.find(gw);
+  if (found == identities_.end()) return std::nullopt;
+  found->second.requests.add(now, requests);
+  auto& all = found->second.places;
   const auto mine = std::find_if(all.begin(), all.end(), [t](const place& p) { return p.number == t; });
   if (mine == all.end()) return std::nullopt;
   mine->in_use = true;
+  mine->requests += requests;
   const auto newer = std::find_if(mine + 1, all.end(), [](const place& p) { return p.in_use; });
   if (newer == all.end()) return std::nullopt;
   if (reported_.size() >= reported_max)

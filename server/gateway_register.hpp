@@ -23,25 +23,58 @@ class gateway_register {
   static constexpr seconds report_interval = std::chrono::minutes{10};  ///< between reports of one identity
   using ticket = std::uint64_t;
 
+  /// A connection, for people.
+  struct connection_view {
+    std::string address;
+    time_point since;
+    std::uint64_t requests = 0;
+  };
+  /// Of one identity.
+  struct traffic_view {
+    std::vector<connection_view> connections{};  ///< the newest last
+    std::uint64_t requests_per_minute = 0;       ///< over the last minute or two
+  };
+
   /// Adds a connection of the identity. Over the bound the oldest one is closed, so that a gateway can always
   /// reconnect.
-  ticket enter(const peer_info& peer, std::weak_ptr<link_port> port);
+  ticket enter(time_point now, const peer_info& peer, std::weak_ptr<link_port> port);
   void leave(const gateway_id& gw, ticket t);
+  /// Its connections; none if it is not connected.
+  [[nodiscard]] traffic_view traffic(time_point now, const gateway_id& gw) const;
+  /// Number of identities that are connected.
+  [[nodiscard]] std::size_t connected() const;
+  /// Closes the connections of one identity; `why` is logged. Returns their number.
+  std::size_t close(const gateway_id& gw, const std::string& why);
 
-  /// Notes that requests arrived on the connection. Returns the address of a newer connection that is in use
+  /// Notes that `requests` arrived on the connection. Returns the address of a newer connection that is in use
   /// too (one gateway never returns to an older connection), unless that was reported within report_interval.
-  std::optional<std::string> used(time_point now, const gateway_id& gw, ticket t);
+  std::optional<std::string> used(time_point now, const gateway_id& gw, ticket t, std::size_t requests = 1);
 
  private:
   struct place {
     ticket number = 0;
     std::string address;
     std::weak_ptr<link_port> port;
+    time_point since;
+    std::uint64_t requests = 0;
     bool in_use = false;
   };
-  std::mutex guard_;
+  /// Requests in this minute and in the one before.
+  struct meter {
+    std::int64_t minute = 0;
+    std::uint64_t current = 0, before = 0;
+    void advance(time_point now);
+    void add(time_point now, std::uint64_t requests);
+    /// The share of the minute before that is within the last 60 s, and this minute.
+    [[nodiscard]] std::uint64_t rate(time_point now) const;
+  };
+  struct identity {
+    std::vector<place> places;  ///< the newest last
+    meter requests;
+  };
+  mutable std::mutex guard_;
   ticket next_ = 1;
-  std::unordered_map<gateway_id, std::vector<place>> places_;  ///< per identity, the newest last
+  std::unordered_map<gateway_id, identity> identities_;  ///< those that are connected
   std::unordered_map<gateway_id, time_point> reported_;
 };
 

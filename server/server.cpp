@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "crypto/tls_source.hpp"
+#include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/session.hpp"
@@ -126,6 +127,7 @@ struct server_role::impl {
   caf::actor_system system{caf_config};
   std::unique_ptr<storage::group_committer> committer;
   std::shared_ptr<role_context> role;
+  administration admin{*role};
   std::shared_ptr<crypto::tls_source> tls;
   std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
@@ -182,6 +184,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
+  CPNS_CHECK(i->role->known_gateways.load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy()));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
@@ -216,6 +219,9 @@ boost::json::object server_role::overview() const {
   return {{"address", address()},
           {"listening", listening()},
           {"connections", connections()},
+          {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
+                                           {"blocked", impl_->role->known_gateways.blocked_count()}}},
+          {"jobs", impl_->role->work->total()},
           {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
 }
 
@@ -228,6 +234,7 @@ std::vector<std::string> server_role::not_ready() const {
   return out;
 }
 
+administration& server_role::admin() { return impl_->admin; }
 device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {

@@ -19,6 +19,8 @@ struct reload_report {
   std::vector<std::string> ignored;  ///< differs, but requires a restart
 };
 
+class administration;
+
 class server_role {
  public:
   /// Starts listening, or retries until its address exists. `store` is opened by the caller and outlives the
@@ -42,6 +44,8 @@ class server_role {
   boost::json::object overview() const;
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]
   std::vector<std::string> not_ready() const;
+  /// Users, devices, entities and gateways; lives as long as the role. [thread-safe]
+  administration& admin();
   /// Imports of devices. `changes` of record_in() must outlive the role, or stop() is called before its end.
   device_imports& imports();
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after

@@ -72,6 +72,16 @@ void refuse_and_log(session_pointer self, const request_id& id, std::string_view
   answer(self, id, std::move(no.answer));
 }
 
+bool is_blocked(session_pointer self) {
+  return self->state.role->known_gateways.blocked(self->state.peer->gw);
+}
+
+protocol::refused blocked_gateway() {
+  return {{link_status::gateway_blocked, 0, "an operator of the server has blocked this gateway"},
+          "gateway-blocked",
+          "it is refused until an operator unblocks it (cpns gateways unblock)"};
+}
+
 void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
   auto found = self->state.role->users.challenge(m.user);
   if (found) return answer(self, id, *found);
@@ -193,6 +203,7 @@ void take(session_pointer self, const bytes& frame) {
                 "a gateway has seen a later incarnation of this server: was the store restored?",
                 {{"gateway", s.peer->uri}});
     const auto id = request->id;
+    if (is_blocked(self)) return refuse_and_log(self, id, {}, blocked_gateway());
     return std::visit([self, &id](auto& m) { handle(self, id, std::move(m)); }, request->body);
   }
   if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
@@ -210,9 +221,9 @@ void report_is_done(session_pointer self, const report_done& m) {
 }
 
 /// Warns the operator of two gateways with one certificate, or of one gateway started twice.
-void note_use(session_pointer self) {
+void note_use(session_pointer self, std::size_t requests) {
   auto& s = self->state;
-  const auto other = s.role->gateways.used(s.role->now(), s.peer->gw, s.place);
+  const auto other = s.role->gateways.used(s.role->now(), s.peer->gw, s.place, requests);
   if (!other) return;
   log::warn(
       "server", "gateway-connected-twice",
@@ -230,7 +241,8 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   s.role = std::move(role);
   s.peer = std::make_shared<const peer_info>(std::move(peer));
   s.port = port;
-  s.place = s.role->gateways.enter(*s.peer, port);
+  s.place = s.role->gateways.enter(s.role->now(), *s.peer, port);
+  s.role->known_gateways.connected(s.role->now(), *s.peer);
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   // However this actor ends, its connection is closed, and the gateway connects again.
   self->attach_functor([port = std::move(port), context = s.role, gw = s.peer->gw, place = s.place] {
@@ -239,10 +251,12 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   });
   return {
       [self](const frames_came& m) {
-        note_use(self);
+        note_use(self, m.frames->size());
         for (const auto& f : *m.frames) take(self, f);
       },
       [self](const assignment_done& m) {
+        // Blocked while the request was in work: it gets no keys after that.
+        if (is_blocked(self)) return refuse_and_log(self, m.id, {}, blocked_gateway());
         std::visit([self, &m](const auto& body) { answer(self, m.id, body); }, *m.body);
       },
       [self](const report_done& m) { report_is_done(self, m); },

@@ -40,8 +40,10 @@ user_directory::user_directory(const storage::sealed_store& store, const crypto:
     : store_(store), s_(s), fake_key_(std::move(fake_key)), cached_max_(cached) {}
 
 result<std::optional<protocol::user_record>> user_directory::find(const user_id& user) {
+  std::uint64_t changes = 0;
   {
     std::lock_guard lock{guard_};
+    changes = changes_;
     if (const auto at = index_.find(user); at != index_.end()) {
       latest_.splice(latest_.begin(), latest_, at->second);
       return std::optional{at->second->second};
@@ -52,7 +54,8 @@ result<std::optional<protocol::user_record>> user_directory::find(const user_id&
   if (!row) return std::optional<protocol::user_record>{};
   CPNS_TRY(auto record, protocol::decode_user_record(row->expose()));
   std::lock_guard lock{guard_};
-  if (cached_max_ == 0 || index_.count(user) != 0) return std::optional{std::move(record)};
+  if (cached_max_ == 0 || changes_ != changes || index_.count(user) != 0)
+    return std::optional{std::move(record)};
   if (latest_.size() >= cached_max_) {
     index_.erase(latest_.back().first);
     latest_.pop_back();
@@ -68,6 +71,15 @@ result<protocol::user_challenge_answer> user_directory::challenge(const user_id&
                                        crypto::scram_iterations_default};
   if (!found) return fake;
   return protocol::user_challenge_answer{found->salt, found->iterations};
+}
+
+void user_directory::forget(const user_id& user) {
+  std::lock_guard lock{guard_};
+  ++changes_;
+  const auto at = index_.find(user);
+  if (at == index_.end()) return;
+  latest_.erase(at->second);
+  index_.erase(at);
 }
 
 void user_directory::reset(std::size_t cached) {

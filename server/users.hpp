@@ -23,6 +23,8 @@ class user_directory {
   result<std::optional<protocol::user_record>> find(const user_id& user);
   /// Salt and iteration count; for an unknown user a stable fake that looks real.
   result<protocol::user_challenge_answer> challenge(const user_id& user);
+  /// The row of the user changed: find() reads it again.
+  void forget(const user_id& user);
   /// Clears the cache and sets its size to `cached` users.
   void reset(std::size_t cached);
 
@@ -33,7 +35,8 @@ class user_directory {
   const secret32 fake_key_;
   std::mutex guard_;
   std::size_t cached_max_;
-  order latest_;  ///< most recently used first
+  std::uint64_t changes_ = 0;  ///< of rows: a row that was read before the last change is not cached
+  order latest_;               ///< most recently used first
   std::unordered_map<user_id, order::iterator> index_;
 };
 

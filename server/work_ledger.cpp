@@ -41,6 +41,12 @@ std::size_t work_ledger::total() const {
   return total_;
 }
 
+std::size_t work_ledger::of(const gateway_id& gw) const {
+  std::lock_guard lock{guard_};
+  const auto own = by_gateway_.find(gw);
+  return own == by_gateway_.end() ? 0 : own->second;
+}
+
 void work_ledger::give_back(const gateway_id& gw, std::size_t jobs) {
   std::lock_guard lock{guard_};
   total_ -= jobs;

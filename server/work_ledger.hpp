@@ -48,6 +48,8 @@ class work_ledger : public std::enable_shared_from_this<work_ledger> {
   /// Takes all of the jobs or none; if taken, `to` holds them.
   verdict take(const gateway_id& gw, std::size_t jobs, const bounds& most, work_permit& to);
   [[nodiscard]] std::size_t total() const;
+  /// Jobs of one gateway.
+  [[nodiscard]] std::size_t of(const gateway_id& gw) const;
 
  private:
   friend class work_permit;

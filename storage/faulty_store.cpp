@@ -75,6 +75,11 @@ status faulty_store::scan(table t, byte_view prefix, const row_visitor& visit) c
   return under_.scan(t, prefix, visit);
 }
 
+result<std::vector<stored_row>> faulty_store::slice(table t, byte_view after, std::size_t limit) const {
+  if (const auto code = read_fault()) return fail(*code, "injected failure");
+  return under_.slice(t, after, limit);
+}
+
 store_health faulty_store::health() const {
   const std::lock_guard lock(mutex_);
   return {.writable = !always_, .reopened = reopened_, .why = always_ ? "injected failure" : ""};

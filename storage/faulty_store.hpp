@@ -25,7 +25,7 @@ class faulty_store final : public store {
   void fail_writes(errc code, fault_point point = fault_point::before_durable);
   /// Every write that contains this row fails until repair().
   void fail_row(table t, bytes row, errc code = errc::store_write_failed);
-  /// Every get and scan fails from now on, until repair().
+  /// Every get, scan and slice fails from now on, until repair().
   void fail_reads(errc code);
   /// Ends the failures, as when a store is opened again; failures of later single writes stay planned.
   void repair();
@@ -36,6 +36,7 @@ class faulty_store final : public store {
   result<std::optional<bytes>> get(table t, byte_view row) const override;
   status write(const write_batch& batch) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
 
  private:

@@ -39,4 +39,13 @@ status memory_store::scan(table t, byte_view prefix, const row_visitor& visit) c
   return {};
 }
 
+result<std::vector<stored_row>> memory_store::slice(table t, byte_view after, std::size_t limit) const {
+  slice_builder out(limit);
+  const std::shared_lock lock(mutex_);
+  for (auto it = rows_.upper_bound({t, to_bytes(after)});
+       it != rows_.end() && it->first.first == t && !out.full(); ++it)
+    out.add(it->first.second, it->second);
+  return out.take();
+}
+
 }  // namespace cpns::storage

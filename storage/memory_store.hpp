@@ -15,6 +15,7 @@ class memory_store final : public store {
   status write(const write_batch& batch) override;
   /// Copies the rows first, so that the visitor may call the store.
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
 
  private:
   mutable std::shared_mutex mutex_;

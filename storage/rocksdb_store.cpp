@@ -101,7 +101,7 @@ result<std::shared_ptr<rocksdb::DB>> open_for_reading(const std::filesystem::pat
   return db;
 }
 
-rocksdb::Slice slice(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
+rocksdb::Slice bytes_of(byte_view b) { return {reinterpret_cast<const char*>(b.data()), b.size()}; }
 byte_view view(const rocksdb::Slice& s) {
   return {reinterpret_cast<const std::uint8_t*>(s.data()), s.size()};
 }
@@ -122,7 +122,7 @@ tl::unexpected<error> read_failed(const std::filesystem::path& folder, const roc
 result<std::optional<bytes>> get_from(rocksdb::DB& db, const std::filesystem::path& folder, table t,
                                       byte_view row) {
   rocksdb::PinnableSlice value;
-  const auto done = db.Get({}, db.DefaultColumnFamily(), slice(key_of(t, row)), &value);
+  const auto done = db.Get({}, db.DefaultColumnFamily(), bytes_of(key_of(t, row)), &value);
   if (done.IsNotFound()) return std::optional<bytes>{};
   if (!done.ok()) return read_failed(folder, done);
   return std::optional<bytes>(to_bytes(view(value)));
@@ -134,10 +134,24 @@ status scan_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, by
   rocksdb::ReadOptions once;
   once.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(once));
-  for (it->Seek(slice(from)); it->Valid() && it->key().starts_with(slice(from)); it->Next())
+  for (it->Seek(bytes_of(from)); it->Valid() && it->key().starts_with(bytes_of(from)); it->Next())
     if (!visit(view(it->key()).subspan(1), view(it->value()))) return {};
   if (!it->status().ok()) return read_failed(folder, it->status());
   return {};
+}
+
+result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem::path& folder, table t,
+                                         byte_view after, std::size_t limit) {
+  const auto from = key_of(t, after);
+  slice_builder out(limit);
+  rocksdb::ReadOptions once;
+  once.fill_cache = false;
+  const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(once));
+  for (it->Seek(bytes_of(from)); it->Valid() && it->key()[0] == static_cast<char>(t) && !out.full();
+       it->Next())
+    if (it->key() != bytes_of(from)) out.add(view(it->key()).subspan(1), view(it->value()));
+  if (!it->status().ok()) return read_failed(folder, it->status());
+  return out.take();
 }
 
 /// For open_rocksdb_store_for_reading.
@@ -153,6 +167,9 @@ class rocksdb_reader final : public store {
   }
   status scan(table t, byte_view prefix, const row_visitor& visit) const override {
     return scan_in(*db_, folder_, t, prefix, visit);
+  }
+  result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override {
+    return slice_of(*db_, folder_, t, after, limit);
   }
 
  private:
@@ -177,6 +194,7 @@ class rocksdb_store final : public store {
   result<std::optional<bytes>> get(table t, byte_view row) const override;
   status write(const write_batch& batch) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
 
  private:
@@ -234,12 +252,16 @@ status rocksdb_store::scan(table t, byte_view prefix, const row_visitor& visit) 
   return scan_in(*db, folder_, t, prefix, visit);
 }
 
+result<std::vector<stored_row>> rocksdb_store::slice(table t, byte_view after, std::size_t limit) const {
+  return slice_of(*current(), folder_, t, after, limit);
+}
+
 status rocksdb_store::write(const write_batch& batch) {
   CPNS_CHECK(check_batch(batch));
   rocksdb::WriteBatch ops;
   for (const auto& op : batch) {
     const auto key = key_of(op.table, op.row);
-    const auto added = op.value ? ops.Put(slice(key), slice(*op.value)) : ops.Delete(slice(key));
+    const auto added = op.value ? ops.Put(bytes_of(key), bytes_of(*op.value)) : ops.Delete(bytes_of(key));
     if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
   }
   std::shared_ptr<rocksdb::DB> db;

@@ -12,6 +12,8 @@ namespace {
 
 constexpr std::uint64_t schema = 1;
 constexpr std::size_t key_id_size = 8;
+/// Of a page, read at once.
+constexpr std::size_t slice_rows = 256;
 constexpr std::string_view data_key_purpose = "cpns/1 store";
 /// Shorter than the name of any sealed row (32 bytes), so they cannot collide.
 constexpr std::string_view data_key_row = "data key";
@@ -182,6 +184,29 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
     return visit(opened->row, opened->value);
   }));
   return outcome;
+}
+
+result<page_end> sealed_store::page(table t, std::string_view after, std::size_t limit,
+                                    const sealed_visitor& visit, const damage_visitor& damaged) const {
+  auto last = from_hex(after);
+  if (!last || last->size() > max_row_size)
+    return fail(errc::config_range, "'after' is not the end of a page; take it from the page before");
+  bool more = true;
+  while (more && limit > 0) {
+    CPNS_TRY(auto rows, under_.slice(t, *last, std::min(limit, slice_rows)));
+    if (rows.empty()) return page_end{};
+    for (auto& r : rows) {
+      *last = std::move(r.row);
+      --limit;
+      if (t == table::meta && equal(*last, as_bytes(data_key_row))) continue;
+      const auto opened = keys_->open_value(t, *last, r.value);
+      if (!opened) damaged(opened.error());
+      more = !opened || visit(opened->row, opened->value);
+      if (!more) break;
+    }
+  }
+  CPNS_TRY(const auto next, under_.slice(t, *last, 1));
+  return next.empty() ? page_end{} : page_end{to_hex(*last)};
 }
 
 key_place sealed_store::data_key(std::string name) { return data_key_of(under_, std::move(name)); }

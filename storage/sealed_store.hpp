@@ -34,6 +34,9 @@ using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& val
 /// Called for each row that cannot be decrypted (store_sealed, as in get()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;
 
+/// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
+using page_end = std::optional<std::string>;
+
 /// [thread-safe] if the entropy that was passed to open() is thread-safe.
 class sealed_store {
  public:
@@ -56,6 +59,13 @@ class sealed_store {
   /// ends the scan.
   status scan(table t, byte_view prefix, const sealed_visitor& visit,
               const damage_visitor& damaged = {}) const;
+
+  /// A page of a table: reads at most `limit` rows after the one that `after` names (empty: from the first), in the order
+  /// of the stored names, which is not that of the plain ones. `visit` returns false to end the page after its row. Rows
+  /// that cannot be decrypted are reported to `damaged` and skipped. Holds no lock while it visits, and never more than a
+  /// slice of the store. config_range if `after` is not the end of a page.
+  result<page_end> page(table t, std::string_view after, std::size_t limit, const sealed_visitor& visit,
+                        const damage_visitor& damaged) const;
 
   /// The place of the data key of this store, which stays open: a change of its wrapping changes no row and nothing in
   /// memory. The store outlives it. [thread-safe]

@@ -2,6 +2,11 @@
 
 namespace cpns::storage {
 
+void slice_builder::add(byte_view row, byte_view value) {
+  size_ += row.size() + value.size();
+  rows_.push_back({to_bytes(row), to_bytes(value)});
+}
+
 status check_batch(const write_batch& batch) {
   for (const auto& op : batch) {
     if (op.row.empty() || op.row.size() > max_row_size)

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/bytes.hpp"
@@ -25,6 +26,7 @@ namespace cpns::storage {
   X(peers,       6, "gateway: one row per PNE with its key set")                                             \
   X(credentials, 7, "gateway: the credentials of its user")                                                  \
   X(revocations, 8, "server: revoked entities")                                                              \
+  X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
   X(imports,     10, "server: imports of devices, with the rows that they stage")
 // clang-format on
 CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
@@ -48,6 +50,13 @@ using write_batch = std::vector<write_op>;
 
 /// Called for one row; returns false to end the scan. The views are valid during the call. May call the store.
 using row_visitor = std::function<bool(byte_view row, byte_view value)>;
+
+/// A row as it is stored.
+struct stored_row {
+  bytes row, value;
+};
+/// A slice ends after this many bytes of names and values, but has at least one row.
+inline constexpr std::size_t slice_bytes_max = 4 * 1024 * 1024;
 
 /// Tells whether a store accepts writes.
 struct store_health {
@@ -74,7 +83,26 @@ class store {
   /// The rows whose names begin with `prefix`, in byte order, from one consistent snapshot.
   virtual status scan(table t, byte_view prefix, const row_visitor& visit) const = 0;
 
+  /// The first rows of a table after the name `after`, which need not exist, in byte order: at most `limit`, and at most
+  /// slice_bytes_max bytes. Empty: no row follows. Holds no lock and no snapshot after the call, so a list of slices
+  /// delays no write; rows that are written meanwhile may be in it or not.
+  virtual result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const = 0;
+
   [[nodiscard]] virtual store_health health() const { return {}; }
+};
+
+/// Collects the rows of a slice up to its bounds.
+class slice_builder {
+ public:
+  explicit slice_builder(std::size_t limit) : limit_(limit) {}
+  [[nodiscard]] bool full() const { return rows_.size() >= limit_ || size_ >= slice_bytes_max; }
+  void add(byte_view row, byte_view value);
+  std::vector<stored_row> take() { return std::move(rows_); }
+
+ private:
+  const std::size_t limit_;
+  std::size_t size_ = 0;
+  std::vector<stored_row> rows_;
 };
 
 /// store_write_failed if a name is empty or longer than max_row_size, or a value is longer than max_value_size.

@@ -102,7 +102,7 @@ class server_link {
     }
     s_.unanswered_since = waits_for_an_answer() ? s_.last_frame : time_never;
     pump();
-    if (!std::exchange(s_.answers, true)) notify(s_.wait_for_server);
+    if (!s_.block.active() && !std::exchange(s_.answers, true)) notify(s_.wait_for_server);
   }
 
   void timer() {
@@ -340,6 +340,7 @@ class server_link {
     s_.parts.nonces->put(a.issuer_nonce, now());
     if (s_.nonce_request == a.id) s_.nonce_request.reset();
     answer_nonces();
+    if (s_.block.follow(a, now())) s_.answers = false;
     if (passwords_.take(link_state(), a)) return;
     std::visit([&](auto& body) { take(a, body); }, a.body);
   }
@@ -387,6 +388,7 @@ class server_link {
     const auto p = finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
+    if (body.status == link_status::gateway_blocked) add_waiting(s_.wait_for_server, p->device);
     if (body.status != link_status::unknown_user_or_bad_proof) return;
     add_waiting(s_.wait_for_user, p->device);
     user_refused();

@@ -13,6 +13,7 @@
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/enrolment.hpp"
 #include "actors/pn_gw/report_queue.hpp"
+#include "actors/pn_gw/server_block.hpp"
 #include "actors/pn_gw/server_link.hpp"
 
 namespace cpns::actors {
@@ -74,6 +75,7 @@ struct server_link_state {
   std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol
   bool user_refused = false;        ///< since the last enrolment
   time_point refusal_logged_at = time_zero;
+  server_block block;
   /// Devices whose request failed; notified when a retry may succeed.
   waiting_devices wait_for_server, wait_for_user;
   bool answers = false;  ///< a frame was received on this connection

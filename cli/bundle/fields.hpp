@@ -3,6 +3,7 @@
 // an answer of the API or to a log line later has to be added here, too, by somebody who asked whether it is a secret.
 
 #include <boost/json/value.hpp>
+#include <cstdint>
 #include <span>
 #include <string_view>
 

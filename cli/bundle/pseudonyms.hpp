@@ -1,6 +1,7 @@
 #pragma once
 // Names in place of the names of people, devices and machines.
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>

@@ -260,8 +260,9 @@ void pn_gw_machine::impl::refused(time_point now, const refusal& answer, const g
   emit(kind_t::server_refused, {}, why);
   const auto wait = wait_of(answer);
   server_not_before = now + wait;
-  // A refused user is not the claimant's fault: it must not wait once the password is right.
-  if (answer.status != link_status::unknown_user_or_bad_proof)
+  // A refused user or gateway is not the claimant's fault: it must not wait once the operator has acted.
+  if (answer.status != link_status::unknown_user_or_bad_proof &&
+      answer.status != link_status::gateway_blocked)
     book.refused(now, record.entity, done.claimant, {settings.backoff_min, settings.backoff_max, wait},
                  random);
   fail_with(now, why, wait);

@@ -213,6 +213,22 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
   return d.outcome;
 }
 
+bool assignment_machine::handle_release(time_point) {
+  impl& m = *impl_;
+  if (!m.accepts(trigger::release_received)) {
+    m.emit("assignment-rejected", "a release arrived during a request");
+    return false;
+  }
+  if (!m.stored.holder) return false;
+  entity_record next = m.stored;
+  release_holder(next);
+  entity_record row = next;
+  assignment_event said{"released", "an operator took the entity from " + m.stored.holder->hex(), true};
+  if (m.fire(trigger::release_received, in_storing{std::move(next), std::nullopt, {std::move(said)}}))
+    m.outputs.push_back(assignment_persist{std::move(row)});
+  return true;
+}
+
 void assignment_machine::handle_persist_failed(time_point) {
   impl& m = *impl_;
   auto* in = std::get_if<in_storing>(&m.data);

@@ -114,7 +114,7 @@ step check_holder(const assignment_case& c, const std::optional<gateway_id>& hol
   const auto who = holder_text(c.stored, unix_seconds(c.now));
   return refuse(link_status::held_by_other, static_cast<std::uint32_t>(c.settings.adopt_after.count()),
                 who + "; to free it: cpns entity release", "held-by-other",
-                who + "; if that gateway will not return, stop the server and run: cpns entity release " +
+                who + "; if that gateway will not return, run on the server: cpns entity release " +
                     c.request.entity.text());
 }
 

@@ -25,10 +25,11 @@ namespace cpns::protocol {
   X(keys_repeated,       "a request that was answered before: the same keys, nothing to store")              \
   X(request_refused,     "presence, freshness, ownership, holder or bounds speak against it")                \
   X(report_received,     "a report that changes the record")                                                 \
+  X(release_received,    "an operator takes the entity from its holder")                                     \
   X(stored,              "the granted keys are durable")                                                     \
-  X(report_stored,       "the report is durable")                                                            \
+  X(report_stored,       "the report or the release is durable")                                             \
   X(store_failed,        "the granted keys could not be written")                                            \
-  X(report_store_failed, "the report could not be written")                                                  \
+  X(report_store_failed, "the report or the release could not be written")                                   \
   X(answer_taken,        "the driver took the answer")
 
 #define CPNS_ASSIGNMENT_ACTIONS(X)                                                                           \
@@ -73,6 +74,8 @@ inline constexpr auto assignment_lines = [] {
     {e::request_refused,     not_in(fetching_temporary_key), reject, a::none,         stays,                  not_awaited},
     {e::report_received,     {idle},                         accept, a::persist,      storing,                "Server link"},
     {e::report_received,     not_in(idle),                   reject, a::none,         stays,                  busy},
+    {e::release_received,    {idle},                         accept, a::persist,      storing,                "Holder"},
+    {e::release_received,    not_in(idle),                   reject, a::none,         stays,                  busy},
     {e::stored,              {storing},                      accept, a::adopt_record, answered,               "8"},
     {e::stored,              not_in(storing),                reject, a::none,         stays,                  not_awaited},
     {e::report_stored,       {storing},                      accept, a::adopt_record, idle,                   "Server link"},

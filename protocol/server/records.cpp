@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint64_t user_schema = 1;
 constexpr std::uint64_t device_schema = 1;
 constexpr std::uint64_t entity_schema = 2;
+constexpr std::uint64_t gateway_schema = 1;
 // Schema 1 is read, too: it lacks the holder's name and since when it is the holder.
 constexpr std::size_t entity_fields = 15, entity_fields_1 = 13;
 
@@ -21,6 +22,7 @@ constexpr std::size_t answered_max = 256;
 constexpr std::size_t used_max = 1024;
 constexpr std::size_t batch_name_max = 255;
 constexpr std::size_t uri_max = 255;
+constexpr std::size_t address_max = 255;
 constexpr std::size_t shown_name_max = 64;
 
 result<std::optional<user_id>> read_user_or_null(cbor::reader& r, std::string_view at) {
@@ -241,6 +243,36 @@ result<entity_record> decode_entity_record(byte_view in) {
   CPNS_CHECK(read_lists(r, e));
   CPNS_CHECK(r.end("entity record"));
   return e;
+}
+
+secret_bytes encode(const gateway_record& g) {
+  cbor::writer w{640};
+  w.array(7)
+      .uint(gateway_schema)
+      .bstr(g.gw.value)
+      .tstr(std::string_view{g.uri}.substr(0, uri_max))
+      .tstr(std::string_view{g.address}.substr(0, address_max))
+      .uint(time_field(g.first_connected))
+      .uint(time_field(g.last_connected))
+      .uint(time_field(g.blocked_since));
+  return secret_bytes{w.take()};
+}
+
+result<gateway_record> decode_gateway_record(byte_view in) {
+  cbor::reader r{in};
+  gateway_record g;
+  CPNS_CHECK(r.array_of("gateway record", 7));
+  CPNS_CHECK(read_schema(r, "gateway record", gateway_schema));
+  CPNS_TRY(g.gw, read_id<gateway_id>(r, "gw_id"));
+  CPNS_TRY(const auto uri, r.tstr("uri", 0, uri_max));
+  g.uri = std::string{uri};
+  CPNS_TRY(const auto address, r.tstr("address", 0, address_max));
+  g.address = std::string{address};
+  CPNS_TRY(g.first_connected, read_time(r, "first_connected"));
+  CPNS_TRY(g.last_connected, read_time(r, "last_connected"));
+  CPNS_TRY(g.blocked_since, read_time(r, "blocked_since"));
+  CPNS_CHECK(r.end("gateway record"));
+  return g;
 }
 
 }  // namespace cpns::protocol

@@ -1,6 +1,6 @@
 #pragma once
 // The stored records of the CPNS Server. Secret; leave memory only sealed. Rows: users by user_id, devices and
-// entities by entity_id.
+// entities by entity_id, gateways by gw_id.
 
 #include <optional>
 #include <string>
@@ -78,6 +78,16 @@ struct entity_record {
   std::vector<used_transcript> used;       ///< bounded; over the bound: throttled
 };
 
+/// A gateway that connected once, or that an operator blocked. Times are Unix seconds, 0 for never.
+struct gateway_record {
+  gateway_id gw;
+  std::string uri;      ///< of its certificate; empty if it was blocked by its gw and never connected
+  std::string address;  ///< host:port of its last noted connection
+  std::int64_t first_connected = 0;
+  std::int64_t last_connected = 0;  ///< noted at most once per hour
+  std::int64_t blocked_since = 0;   ///< 0: it is served
+};
+
 /// Removes the holder: the next gateway of the owner that proves the device's presence becomes the holder.
 void release_holder(entity_record& r);
 /// The holder, since when, and when last seen, for people: at most 140 bytes. `now` in Unix seconds; `r` has a
@@ -87,8 +97,10 @@ std::string holder_text(const entity_record& r, std::int64_t now);
 secret_bytes encode(const user_record& r);
 secret_bytes encode(const device_secret_record& r);
 secret_bytes encode(const entity_record& r);
+secret_bytes encode(const gateway_record& r);
 result<user_record> decode_user_record(byte_view in);
 result<device_secret_record> decode_device_secret_record(byte_view in);
 result<entity_record> decode_entity_record(byte_view in);
+result<gateway_record> decode_gateway_record(byte_view in);
 
 }  // namespace cpns::protocol

@@ -70,10 +70,10 @@ TEST(server_work, refuses_invented_names_and_wrong_proofs_without_an_actor) {
 TEST(server_work, processes_few_entries_of_a_report_at_a_time_and_answers_all) {
   harness p;
   auto devices = keyed(p, 40);
+  auto hall = p.join("urn:cpns:gw:hall");
   p.hold_writes = true;
   p.send(p.request(report_of(devices)));
   EXPECT_EQ(p.held.size(), entries_at_once);
-  auto hall = p.join("urn:cpns:gw:hall");
   auto late = p.device(99);
   p.send(hall, {encode(p.assignment(late, p.alice, hall.gw))});
   EXPECT_EQ(p.held.size(), entries_at_once + 1) << "another gateway does not wait for the report";

@@ -102,11 +102,26 @@ class Examples(E2ECase):
         self.assertEqual(sorted(listed, key=order), sorted(documented, key=order))
 
     def test_every_operation_of_the_server(self):
+        wait_for_state(self.place, "awaiting_approval", [self.first])
+        connect(self.place, "gateway").ask("POST", f"/v1/pnes/{self.first}/approve")
+        wait_for_state(self.place, "keyed", [self.first])
+
+        def connected():
+            def is_open():
+                return connect(self.place, "server").ask("GET", "/v1/gateways/urn:cpns:gw:gw1").json.get("connections")
+
+            poll(is_open, what="a connection of the gateway")
+            return self.first
+
+        def added():
+            return "urn:dev:mac:0024befffe805000"
+
         def imported():
             poll(lambda: connect(self.place, "server").ask("GET", "/v1/imports/lot7").json["state"] == "done", what="the end of the import")
             return self.first
 
-        self.walk("server", {"readImport": imported})
+        self.walk("server", {"readDevice": added, "removeDevice": added, "readGateway": connected, "disconnectGateway": connected,
+                             "readImport": imported})
 
     def test_every_operation_of_the_gateway(self):
         wait_for_state(self.place, "awaiting_approval", [self.first, self.second, self.third])

@@ -51,11 +51,12 @@ class Replaced(E2ECase):
             self.assertEqual(one["state"], "held_elsewhere", one)
             self.assertRegex(one["reason"], rf"gateway {OLD} holds the device since .*to free it: cpns entity release")
         self.assertIn(f"gateway {OLD} holds", place.cli("pnes", "list", "--config", "gateway2.yaml").stdout)
-        # The commands need the store, and report that the server uses it.
-        running = place.cli("entity", "release", self.entities[0], "--config", "server.yaml", check=False)
-        self.assertEqual(running.returncode, 1)
-        self.assertIn("the server is running; stop it", running.stderr)
+        # The running server says the same as its store, when it is stopped.
+        shown = place.cli("entity", "show", self.entities[0], "--config", "server.yaml").stdout
+        listed = place.cli("entity", "list", "--held-by", OLD, "--config", "server.yaml").stdout
         self.assertEqual(place.role("server").terminate(), 0)
+        self.assertEqual(place.cli("entity", "show", self.entities[0], "--config", "server.yaml").stdout, shown)
+        self.assertEqual(place.cli("entity", "list", "--held-by", OLD, "--config", "server.yaml").stdout, listed)
         self.assertIn(OLD, place.cli("entity", "show", self.entities[0], "--config", "server.yaml").stdout)
         self.assertEqual(len(place.cli("entity", "list", "--held-by", OLD, "--config", "server.yaml").stdout.splitlines()), 2)
         self.assertIn(f"Released {self.entities[0]}, which {OLD} held since 20", self.release(self.entities[0]).stdout)
@@ -80,6 +81,22 @@ class Replaced(E2ECase):
         self.assertEqual(place.events.find(role="server", event="stale-epoch", since=since), [])
         self.assertEqual(place.role("server").terminate(), 0)
         self.assertEqual(len(place.cli("entity", "list", "--held-by", NEW, "--config", "server.yaml").stdout.splitlines()), 2)
+
+    def test_devices_are_released_while_the_server_runs(self):
+        place = self.place
+        place.start()
+        self.each(role="gateway", event="confirmed")
+        place.role("gateway").kill9()
+        self.new.start()
+        self.each(role="gateway2", event="held-elsewhere")
+        since = place.events.mark()
+        self.assertIn(f"Released {self.entities[0]}, which {OLD} held since 20", self.release(self.entities[0]).stdout)
+        again = place.cli("entity", "release", self.entities[0], "--config", "server.yaml", check=False)
+        self.assertEqual((again.returncode, again.stdout), (1, ""))
+        self.assertIn(f"Released {self.entities[1]}, which {OLD} held since 20", self.release("--held-by", OLD).stdout)
+        self.each(role="gateway2", event="confirmed", since=since, timeout=40)
+        held = place.cli("entity", "list", "--held-by", NEW, "--config", "server.yaml").stdout
+        self.assertEqual(len(held.splitlines()), 2)
 
     def test_an_old_gateway_that_returns_first_holds_its_devices_again(self):
         place = self.place

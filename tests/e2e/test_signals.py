@@ -269,7 +269,9 @@ class SecondDaemon(E2ECase):
             self.assertEqual(done.returncode, 1, done.stderr)
             self.assertIn(f"is held by process {home.role(name).pid}", done.stderr.splitlines()[-1])
             self.assertNotIn('"event":"ready"', done.stderr)
-        # Commands that need the server's store report the remedy; the first processes keep running.
+        # Commands that need the server's store, because it has no API, report the remedy; the first processes keep running.
+        home.server["api"] = {"socket": "none"}
+        home.write()
         done = home.cli("user", "list", "--config", "server.yaml", check=False)
         self.assertEqual(done.returncode, 1)
         self.assertIn("the server is running; stop it", done.stderr)

@@ -88,6 +88,8 @@ class Unwritable(StoreCase):
 class Locked(StoreCase):
     def test_names_the_process_that_holds_it(self):
         home = self.home(devices=1)
+        home.server["api"] = {"socket": "none"}  # so that a command cannot ask the running server
+        home.write()
         home.start()
         for name in ("server", "gateway", "pne"):
             running = home.role(name)

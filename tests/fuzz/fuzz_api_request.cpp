@@ -2,7 +2,7 @@
 // bytes give an answer, or a problem that is complete.
 //
 // The input is text: verb, target, Host, Origin, Sec-Fetch-Site, Content-Type, Cpns-Request-Id, Last-Event-ID and the
-// level of the client (a digit), one line each, then the body.
+// level of the client (a digit; 'p' after it: on the port for probes, 't': over TLS), one line each, then the body.
 
 #include <algorithm>
 #include <array>
@@ -96,7 +96,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const detail::header_view header{lines[0], lines[1], lines[2], lines[3],
                                    lines[4], lines[5], lines[6], lines[7]};
   detail::origin from;
-  from.at = lines[8].ends_with('p') ? detail::door::probes : detail::door::unix_socket;
+  from.at = lines[8].ends_with('p')   ? detail::door::probes
+            : lines[8].ends_with('t') ? detail::door::tls
+                                      : detail::door::unix_socket;
+  if (from.at == detail::door::tls) from.own_hosts = {"localhost", "cpns.example.org:7480"};
   from.who.level =
       static_cast<level>(lines[8].empty() ? 0 : static_cast<unsigned char>(lines[8].front()) % 4);
 

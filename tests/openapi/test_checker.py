@@ -10,8 +10,8 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from support import openapi  # noqa: E402
 
-STATUS = {"role": "server", "address": "127.0.0.1:7440", "listening": True, "connections": 0, "store": {"writable": True},
-          "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
+STATUS = {"role": "server", "address": "127.0.0.1:7440", "listening": True, "connections": 0, "gateways": {"connected": 0, "blocked": 0},
+          "jobs": 0, "store": {"writable": True}, "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
 HEADERS = {"Content-Type": "application/json", "Content-Length": "1", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
            "Cpns-Request-Id": "r-1"}
 PROBLEM_HEADERS = {**HEADERS, "Content-Type": "application/problem+json"}

@@ -11,7 +11,8 @@ from support.unix_http import Connection
 document = openapi.document
 
 # Well-formed values that no role has, for the parameters of paths.
-UNKNOWN = {"entity": "urn:dev:mac:fe00000000000000", "radio": "no-such-radio", "import": "no-such-import"}
+UNKNOWN = {"entity": "urn:dev:mac:fe00000000000000", "radio": "no-such-radio", "user": "nobody-here",
+           "gateway": "urn:cpns:gw:no-such-gateway", "import": "no-such-import"}
 
 
 def add_sockets(home: Home):

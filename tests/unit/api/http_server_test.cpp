@@ -172,6 +172,38 @@ TEST_F(http_harness, records_a_change_before_and_after_it_without_its_secrets) {
                                    "outcome state-unknown: no such user"));
 }
 
+TEST_F(http_harness, records_the_object_that_the_body_names_and_the_state_that_it_is_to_have) {
+  recorded_changes changes;
+  auto add = set_password();
+  add.verb = verb::post;
+  add.path = "/v1/users";
+  add.handle = [](const request&) -> outcome { return empty_response(); };
+  auto block = add;
+  block.path = "/v1/gateways/{user}/block";
+  block.describe = [](const request&) -> boost::json::value { return {{"blocked", false}, {"held", 3}}; };
+  block.foretell = [](const request&, const boost::json::value& before) {
+    auto after = before.as_object();
+    after["blocked"] = true;
+    return boost::json::value(std::move(after));
+  };
+  start(with({std::move(add), std::move(block)}), {}, &changes);
+  raw_client c{path};
+  const auto post = [&c](const std::string& target, const std::string& body) {
+    c.forget();
+    c.send("POST " + target + " HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\n" +
+           "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" +
+           body);
+    return c.receive_until("\r\n\r\n");
+  };
+  EXPECT_THAT(post("/v1/users", R"({"user":"bob","password":"hunter2"})"), StartsWith("HTTP/1.1 204 "));
+  EXPECT_THAT(post("/v1/users", R"({"user":7})"), StartsWith("HTTP/1.1 204 "));
+  EXPECT_THAT(post("/v1/gateways/hall/block", "{}"), StartsWith("HTTP/1.1 204 "));
+  EXPECT_THAT(changes.lines, testing::ElementsAre(
+                                 R"x(intent user-password bob {"user":"bob","password":"(secret)"})x",
+                                 "outcome done", R"x(intent user-password  {"user":7})x", "outcome done",
+                                 R"x(intent user-password hall {"blocked":true,"held":3})x", "outcome done"));
+}
+
 TEST_F(http_harness, changes_nothing_that_it_cannot_record) {
   recorded_changes changes;
   changes.full = true;

@@ -119,6 +119,19 @@ TEST_F(states, tell_whether_entities_were_released) {
   EXPECT_EQ(became(gateway_release, "nobody", release_state(2), release_state(0)).is, verdict::unknown);
 }
 
+TEST_F(states, tell_whether_a_gateway_was_blocked) {
+  const value served = object{{"blocked", false}}, blocked = object{{"blocked", true}};
+  EXPECT_EQ(became(gateway_block, gateway, nullptr, blocked).is, verdict::not_done) << "without a row";
+  protocol::gateway_record r;
+  r.gw = gw;
+  r.blocked_since = 1'800'000'000;
+  ASSERT_TRUE(sealed->write({{storage::table::gateways, to_bytes(gw.value), encode(r)}}));
+  EXPECT_EQ(became(gateway_block, gateway, served, blocked).is, verdict::done);
+  EXPECT_EQ(became(gateway_block, gw.hex(), nullptr, blocked).is, verdict::done) << "by its other name";
+  EXPECT_EQ(became(gateway_unblock, gateway, blocked, served).is, verdict::not_done);
+  EXPECT_EQ(became(gateway_block, "nobody", served, blocked).is, verdict::unknown);
+}
+
 TEST_F(states, tell_nothing_of_other_actions) {
   EXPECT_EQ(became("log-level", "link", nullptr, "debug").is, verdict::unknown);
 }

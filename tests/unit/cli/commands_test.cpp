@@ -25,6 +25,8 @@ class commands : public test::temp_folder {
     add_ca(app, o.code);
     add_user(app, o.code);
     add_device(app, o.code);
+    add_gateways(app, o.code);
+    add_status(app, o.code);
     add_config(app, o.code,
                [](const auto&, const auto&, config::role_kind) { return config::diagnostics{}; });
     testing::internal::CaptureStdout();
@@ -175,6 +177,44 @@ TEST_F(commands, device_import_warns_of_a_file_that_others_can_read) {
   EXPECT_NE(o.err.find("warning: group or others"), std::string::npos);
 }
 
+TEST_F(commands, device_add_reads_the_key_from_a_file_and_checks_it_like_a_row) {
+  const auto yaml = trial();
+  const std::string entity = "urn:dev:mac:0024befffe804ff9";
+  const auto good = write("key", "hex:8f14e45fceea167a5a36dedd4bea2543\n").string();
+  const auto weak = write("weak", "hex:00000000000000000000000000000000\n").string();
+  EXPECT_EQ(run({"device", "add", entity, "--config", yaml}).code, 2) << "a key is never an argument";
+  const auto refused = run({"device", "add", entity, "--key-file", weak, "--config", yaml});
+  EXPECT_EQ(refused.code, 1);
+  EXPECT_NE(refused.err.find("constant"), std::string::npos) << refused.err;
+  EXPECT_EQ(run({"device", "add", entity, "--key-file", good, "--batch", "one", "--config", yaml}).code, 0);
+  EXPECT_EQ(run({"device", "add", entity, "--key-file", good, "--config", yaml}).code, 1) << "it exists";
+  const auto shown = run({"device", "show", entity, "--json", "--config", yaml});
+  EXPECT_EQ(shown.out,
+            "{\"entity\":\"" + entity +
+                "\",\"strength\":\"128bit\",\"owner\":null,\"presence\":true,\"batch\":\"one\"}\n");
+  EXPECT_EQ(run({"device", "remove", entity, "--config", yaml}).code, 0);
+  EXPECT_EQ(run({"device", "show", entity, "--config", yaml}).code, 1);
+  EXPECT_EQ(run({"device", "remove", entity, "--config", yaml}).code, 1);
+}
+
+TEST_F(commands, gateways_are_blocked_in_the_store_of_a_stopped_server) {
+  const auto yaml = trial();
+  const std::string uri = "urn:cpns:gw:gw1";
+  EXPECT_EQ(run({"gateways", "list", "--config", yaml}).out, "");
+  EXPECT_EQ(run({"gateways", "unblock", uri, "--config", yaml}).code, 1) << "it is not known";
+  const auto blocked = run({"gateways", "block", uri, "--config", yaml});
+  EXPECT_EQ(blocked.code, 0) << blocked.err;
+  EXPECT_NE(blocked.out.find("can still deliver the keys that it holds"), std::string::npos);
+  EXPECT_EQ(run({"gateways", "list", "--blocked", "--config", yaml}).out, uri + "\tblocked\t-\tnever\n");
+  EXPECT_EQ(run({"gateways", "unblock", uri, "--config", yaml}).code, 0);
+  EXPECT_EQ(run({"gateways", "list", "--blocked", "--config", yaml}).out, "");
+  EXPECT_EQ(run({"gateways", "show", "hall", "--config", yaml}).code, 2);
+  const auto stopped = run({"gateways", "disconnect", uri, "--config", yaml});
+  EXPECT_EQ(stopped.code, 1);
+  EXPECT_NE(stopped.err.find("the server is stopped"), std::string::npos);
+  EXPECT_EQ(run({"status", "--config", yaml}).code, 1);
+}
+
 TEST_F(commands, config_check_prints_every_error) {
   const auto file = write("s.yaml", "role: server\nlisen: 1\n").string();
   const auto o = run({"config", "check", file});
@@ -204,6 +244,14 @@ TEST_F(commands, every_help_has_an_example) {
                                                              {"device", "import"},
                                                              {"device", "list"},
                                                              {"device", "show"},
+                                                             {"device", "add"},
+                                                             {"device", "remove"},
+                                                             {"gateways", "list"},
+                                                             {"gateways", "show"},
+                                                             {"gateways", "block"},
+                                                             {"gateways", "unblock"},
+                                                             {"gateways", "disconnect"},
+                                                             {"status"},
                                                              {"config", "check"},
                                                              {"config", "schema"}}) {
     auto args = c;

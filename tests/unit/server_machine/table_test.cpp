@@ -99,6 +99,29 @@ TEST(assignment_table, a_report_is_accepted_only_when_idle) {
   EXPECT_EQ(w.record().last_report, (epoch{keys.generation, 0}));
 }
 
+TEST(assignment_table, a_release_is_accepted_only_when_idle_and_counts_when_it_is_durable) {
+  harness w;
+  EXPECT_FALSE(w.machine->handle_release(w.now)) << "nobody holds the entity";
+  EXPECT_EQ(w.machine->state(), assignment_state::idle);
+  w.first();
+  bring_to(w, assignment_state::authenticating);
+  EXPECT_FALSE(w.machine->handle_release(w.now));
+  EXPECT_EQ(w.machine->state(), assignment_state::authenticating);
+  w.drive();
+  EXPECT_TRUE(w.saw("assignment-rejected"));
+  ASSERT_TRUE(w.record().holder.has_value());
+  EXPECT_TRUE(w.machine->handle_release(w.now));
+  EXPECT_EQ(w.machine->state(), assignment_state::storing);
+  EXPECT_TRUE(w.record().holder.has_value()) << "it is not durable yet";
+  w.machine->handle_persist_failed(w.now);
+  EXPECT_EQ(w.machine->state(), assignment_state::idle);
+  EXPECT_TRUE(w.record().holder.has_value());
+  EXPECT_TRUE(w.machine->handle_release(w.now));
+  w.drive();
+  EXPECT_FALSE(w.record().holder.has_value());
+  EXPECT_TRUE(w.saw("released"));
+}
+
 TEST(assignment_table, names_are_those_of_the_enums) {
   EXPECT_EQ(name_of(assignment_state::fetching_temporary_key), "fetching_temporary_key");
   EXPECT_EQ(name_of(assignment_trigger::answer_taken), "answer_taken");

@@ -1,0 +1,176 @@
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "api/routes.hpp"
+#include "audit/server_states.hpp"
+#include "cli/commands.hpp"
+#include "cli/server_access.hpp"
+
+namespace cpns::cli {
+namespace {
+
+struct gateways_options {
+  std::string config = "server.yaml";
+  std::string gateway;
+  bool blocked = false;
+  bool json = false;
+};
+
+constexpr const char* block_note = "It can still deliver the keys that it holds, until the end of their "
+                                   "sets; devices keep the key that they have.";
+
+std::string name_of_gateway(const boost::json::object& g) {
+  return member_text(g, "uri", member_text(g, "gw").c_str());
+}
+
+std::size_t connections_of(const boost::json::object& g) {
+  const auto* all = g.if_contains("connections");
+  return all == nullptr ? 0 : all->as_array().size();
+}
+
+/// "blocked", "connected" or "known".
+std::string state_of_gateway(const boost::json::object& g) {
+  if (g.at("blocked").as_bool()) return "blocked";
+  return connections_of(g) > 0 ? "connected" : "known";
+}
+
+done_or<int> run_list(gateways_options& o) {
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto gateways, server.list("/v1/gateways", o.blocked ? "&blocked=true" : "", "gateways", "gw",
+                                      [&o](const auto& store, const auto& asked) {
+                                        return server::gateways_page(store, asked, o.blocked, {});
+                                      }));
+  if (o.json) {
+    print_answer(boost::json::object{{"gateways", std::move(gateways)}});
+    return exit_done;
+  }
+  for (const auto& one : gateways) {
+    const auto& g = one.as_object();
+    std::cout << name_of_gateway(g) << "\t" << state_of_gateway(g) << "\t" << member_text(g, "address")
+              << "\t" << member_time(g, "last_connected", "never") << "\n";
+  }
+  return exit_done;
+}
+
+result<gateway_id> gateway_asked(const gateways_options& o) { return parse_gateway(o.gateway); }
+
+std::string target_of(const gateways_options& o, const char* what) {
+  return "/v1/gateways/" + api::encode_percent(o.gateway) + what;
+}
+
+done_or<boost::json::object> one_gateway(server_access& server, const gateways_options& o,
+                                         const gateway_id& gw) {
+  if (server.running()) {
+    CPNS_TRY(auto answer, server.ask(api::verb::get, target_of(o, "")));
+    return std::move(answer.as_object());
+  }
+  CPNS_TRY(const auto found, server::find_gateway(server.store(), gw));
+  if (!found)
+    return fail(errc::state_unknown,
+                "the gateway " + o.gateway + ": it never connected and was never blocked");
+  return server::view_of(*found);
+}
+
+done_or<int> run_show(gateways_options& o) {
+  CPNS_TRY(const auto gw, gateway_asked(o));
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(const auto g, one_gateway(server, o, gw));
+  if (o.json) {
+    print_answer(g);
+    return exit_done;
+  }
+  std::cout << "gateway           " << name_of_gateway(g) << "\ngw                " << member_text(g, "gw")
+            << "\nstate             " << state_of_gateway(g) << "\nblocked since     "
+            << member_time(g, "blocked_since", "-") << "\nfirst connected   "
+            << member_time(g, "first_connected", "never") << "\nlast connected    "
+            << member_time(g, "last_connected", "never") << "\naddress           "
+            << member_text(g, "address") << "\n";
+  if (!server.running()) return exit_done;
+  std::cout << "requests          " << member_text(g, "requests_per_minute") << " per minute, "
+            << member_text(g, "in_flight") << " in work\n";
+  for (const auto& one : g.at("connections").as_array()) {
+    const auto& c = one.as_object();
+    std::cout << "connection        " << member_text(c, "address") << " since "
+              << member_time(c, "since", "-") << ", " << member_text(c, "requests") << " requests\n";
+  }
+  return exit_done;
+}
+
+/// Writes the block, or its end, to the store of the stopped server.
+status block_in_store(server_access& server, const gateways_options& o, const gateway_id& gw, bool blocked) {
+  auto& store = server.store();
+  CPNS_TRY(auto before, audit::gateway_state(store, o.gateway));
+  CPNS_TRY(const auto known, server::find_gateway(store, gw));
+  if (!blocked && !known)
+    return fail(errc::state_unknown,
+                "the gateway " + o.gateway + ": it never connected and was never blocked");
+  const auto change = change_by_command(blocked ? audit::gateway_block : audit::gateway_unblock, o.gateway,
+                                        std::move(before), boost::json::object{{"blocked", blocked}});
+  return with_audit(server.trail(), change, [&] {
+    const auto uri = o.gateway.find(':') == std::string::npos ? std::string{} : o.gateway;
+    return server::block_gateway(store, gw, uri, blocked ? unix_seconds(now_wall()) : 0);
+  });
+}
+
+done_or<int> set_blocked(gateways_options& o, bool blocked, const std::string& said) {
+  CPNS_TRY(const auto gw, gateway_asked(o));
+  CPNS_TRY(auto server, server_access::open(o.config, true));
+  if (server.running()) {
+    CPNS_CHECK(server.ask(api::verb::post, target_of(o, blocked ? "/block" : "/unblock")));
+  } else {
+    CPNS_CHECK(block_in_store(server, o, gw, blocked));
+  }
+  print_done(o.json, said);
+  return exit_done;
+}
+
+done_or<int> run_block(gateways_options& o) {
+  return set_blocked(o, true, "Blocked the gateway " + o.gateway + ": it gets no keys. " + block_note);
+}
+done_or<int> run_unblock(gateways_options& o) {
+  return set_blocked(o, false, "The server serves the gateway " + o.gateway + " again.");
+}
+
+done_or<int> run_disconnect(gateways_options& o) {
+  CPNS_CHECK(gateway_asked(o));
+  CPNS_TRY(auto server, server_access::open(o.config, false));
+  if (!server.running()) return fail(errc::state_conflict, "the server is stopped, and has no connections");
+  CPNS_TRY(const auto answer, server.ask(api::verb::post, target_of(o, "/disconnect")));
+  if (o.json) {
+    print_answer(answer);
+    return exit_done;
+  }
+  std::cout << "Closed " << member_text(answer.as_object(), "closed") << " connections of " << o.gateway
+            << ". It may connect again.\n";
+  return exit_done;
+}
+
+}  // namespace
+
+void add_gateways(CLI::App& app, int& code) {
+  auto* gateways = app.add_subcommand("gateways", "Show, block or disconnect the gateways of a server");
+  gateways->require_subcommand(1);
+  const auto o = std::make_shared<gateways_options>();
+  const auto add = [&](const char* name, const char* help, done_or<int> (*run)(gateways_options&),
+                       const std::string& note) {
+    auto* c = server_command(*gateways, o, code, name, help, run);
+    c->add_option("GATEWAY", o->gateway,
+                  "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log")
+        ->required();
+    c->footer(note + "Example:\n  cpns gateways " + name + " urn:cpns:gw:gw1 --config trial/server.yaml");
+  };
+  auto* list = server_command(
+      *gateways, o, code, "list",
+      "List the gateways that connected or are blocked: state, address, last connected", run_list);
+  list->add_flag("--blocked", o->blocked, "Only blocked gateways");
+  list->footer("Example:\n  cpns gateways list --config trial/server.yaml");
+  add("show", "Show one gateway, and its connections if the server runs", run_show, {});
+  add("block", "Refuse all requests of a gateway", run_block,
+      std::string{
+          "It takes effect at once, also on open connections, and stays over restarts of the server.\n"} +
+          block_note + "\nTo end that, too, release its devices (cpns entity release --held-by).\n\n");
+  add("unblock", "Serve a gateway again", run_unblock, {});
+  add("disconnect", "Close the connections of a gateway, which may connect again", run_disconnect, {});
+}
+
+}  // namespace cpns::cli

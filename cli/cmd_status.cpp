@@ -1,0 +1,85 @@
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "cli/commands.hpp"
+#include "cli/role_client.hpp"
+#include "cli/server_access.hpp"
+
+namespace cpns::cli {
+namespace {
+
+struct status_options {
+  std::string config;
+  bool json = false;
+};
+
+done_or<config::api_config> api_of(const std::string& file) {
+  const auto checked = config::check_file(file);
+  if (!checked) return fail(command_failed{checked.error().as_error()});
+  return std::visit([](const auto& c) { return c.api; }, checked->config);
+}
+
+std::string value_text(const boost::json::value& v) {
+  if (v.is_string()) return {v.get_string().data(), v.get_string().size()};
+  return boost::json::serialize(v);
+}
+
+/// One line for each member; members of an object in an object are named "outer.inner".
+void print_members(const boost::json::object& o, const std::string& prefix) {
+  constexpr std::size_t width = 28;
+  for (const auto& [key, value] : o) {
+    const auto name = prefix + std::string{key.data(), key.size()};
+    if (const auto* inner = value.if_object()) {
+      print_members(*inner, name + ".");
+      continue;
+    }
+    std::cout << name << std::string(name.size() < width ? width - name.size() : 1, ' ') << value_text(value)
+              << "\n";
+  }
+}
+
+/// /health/ready answers 503 with the same document as 200.
+done_or<boost::json::value> readiness(api::client& role) {
+  CPNS_TRY(const auto answer, role.ask(api::verb::get, "/health/ready"));
+  boost::system::error_code ec;
+  auto parsed = boost::json::parse(answer.body, ec);
+  if (ec || !parsed.is_object() || !parsed.as_object().contains("ready"))
+    return fail(errc::internal, "the role's answer about its health is not the documented one");
+  return parsed;
+}
+
+done_or<int> run_status(const status_options& o) {
+  CPNS_TRY(const auto api, api_of(o.config));
+  CPNS_TRY(auto role, connect_role(api));
+  CPNS_TRY(auto state, ask_role(role, api::verb::get, "/v1/status"));
+  CPNS_TRY(const auto health, readiness(role));
+  const auto& ready = health.as_object();
+  const int code = ready.at("ready").as_bool() ? exit_done : exit_failed;
+  if (o.json) {
+    state.as_object()["ready"] = ready.at("ready");
+    state.as_object()["reasons"] = ready.at("reasons");
+    print_answer(state);
+    return code;
+  }
+  print_members(state.as_object(), {});
+  std::cout << "ready                       " << (code == exit_done ? "yes" : "no") << "\n";
+  for (const auto& why : ready.at("reasons").as_array()) std::cout << "  " << value_text(why) << "\n";
+  return code;
+}
+
+}  // namespace
+
+void add_status(CLI::App& app, int& code) {
+  auto* c = app.add_subcommand("status", "Show the state of a running server, gateway or process of PNEs");
+  const auto o = std::make_shared<status_options>();
+  c->add_option("--config", o->config, "The YAML file of the role, which names its API socket")->required();
+  c->add_flag("--json", o->json, "Print the answer as JSON");
+  c->footer("Exit codes: 0 the role is ready, 1 it is not ready or does not run, 2 invalid command line.\n\n"
+            "Example:\n  cpns status --config trial/server.yaml");
+  c->callback([o, &code] {
+    const auto done = run_status(*o);
+    code = done ? *done : report(done.error());
+  });
+}
+
+}  // namespace cpns::cli

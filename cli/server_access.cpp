@@ -1,0 +1,115 @@
+#include "cli/server_access.hpp"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <iostream>
+
+#include "api/routes.hpp"
+#include "base/log.hpp"
+#include "cli/terminal.hpp"
+
+namespace cpns::cli {
+namespace {
+
+/// The connection to the running server; nullopt if it is stopped.
+result<std::optional<api::client>> connect_if_running(const config::api_config& c) {
+  if (!c.socket) return std::optional<api::client>{};
+  auto connected = api::client::connect(c.socket->string());
+  if (connected) return std::optional{std::move(*connected)};
+  // A default path that is too long has no role behind it.
+  const bool nobody = connected.error() == errc::peer_closed ||
+                      (c.socket_is_default && connected.error() == errc::config_range);
+  if (nobody) return std::optional<api::client>{};
+  return fail(std::move(connected).error());
+}
+
+void sort_rows(boost::json::array& rows, const char* member) {
+  std::sort(rows.begin(), rows.end(), [member](const auto& a, const auto& b) {
+    return member_text(a.as_object(), member) < member_text(b.as_object(), member);
+  });
+}
+
+}  // namespace
+
+command_failed::command_failed(const error& e) : text(e.message()) {
+  if (fault_of(e.code) == fault::config && !e.detail.empty()) text = e.detail;
+  if (e.code == errc::config_usage) code = exit_usage;
+}
+command_failed::command_failed(const api::problem& p) : text(p.detail) {
+  if (p.code == "config-usage") code = exit_usage;
+}
+
+int report(const command_failed& why) {
+  log::flush();
+  std::cerr << "cpns: " << why.text << "\n";
+  return why.code;
+}
+
+done_or<server_access> server_access::open(const std::string& config_file, bool changes) {
+  const auto c = config::load_server(config_file);
+  if (!c) return fail(command_failed{c.error().as_error()});
+  server_access out;
+  CPNS_TRY(out.role_, connect_if_running(c->api));
+  if (out.role_) return out;
+  CPNS_TRY(auto store, open_server_store(*c));
+  out.stopped_.emplace(audited_server{std::move(store), nullptr});
+  if (changes) {
+    CPNS_TRY(out.stopped_->trail, open_trail(*c, out.stopped_->store.sealed()));
+  }
+  return out;
+}
+
+done_or<boost::json::value> server_access::ask(api::verb v, const std::string& target, secret_bytes body) {
+  CPNS_TRY(auto answer, ask_role(*role_, v, target, std::move(body)));
+  return answer;
+}
+
+done_or<boost::json::array> server_access::list(const std::string& path, const std::string& query,
+                                                const char* rows, const char* member_of_row,
+                                                const page_reader& page) {
+  boost::json::array out;
+  std::uint64_t unreadable = 0;
+  server::page_asked asked{api::page_limit_max, {}};
+  do {
+    boost::json::object got;
+    if (running()) {
+      const auto target = path + "?limit=" + std::to_string(asked.limit) + query +
+                          (asked.after.empty() ? "" : "&after=" + asked.after);
+      CPNS_TRY(auto answer, ask(api::verb::get, target));
+      got = std::move(answer.as_object());
+    } else {
+      CPNS_TRY(got, page(store(), asked));
+    }
+    for (auto& row : got.at(rows).as_array()) out.push_back(std::move(row));
+    unreadable += got.at("unreadable").to_number<std::uint64_t>();
+    asked.after = member_text(got, "next", "");
+  } while (!asked.after.empty());
+  if (unreadable > 0)
+    std::cerr << "cpns: warning: " << unreadable
+              << " rows cannot be read and are left out; `cpns doctor` on the stopped server says why\n";
+  sort_rows(out, member_of_row);
+  return out;
+}
+
+void print_answer(const boost::json::value& v) { std::cout << boost::json::serialize(v) << "\n"; }
+
+void print_done(bool json, const std::string& text) {
+  if (json) return print_answer(boost::json::object{{"done", true}});
+  std::cout << text << "\n";
+}
+
+std::string member_text(const boost::json::object& o, const char* member, const char* otherwise) {
+  const auto* v = o.if_contains(member);
+  if (v == nullptr || v->is_null()) return otherwise;
+  if (!v->is_string()) return boost::json::serialize(*v);
+  return {v->get_string().data(), v->get_string().size()};
+}
+
+std::string member_time(const boost::json::object& o, const char* member, const char* otherwise) {
+  constexpr std::size_t date = 10, clock = 8;
+  const auto text = member_text(o, member, "");
+  if (text.size() < date + 1 + clock) return otherwise;
+  return text.substr(0, date) + " " + text.substr(date + 1, clock) + "Z";
+}
+
+}  // namespace cpns::cli

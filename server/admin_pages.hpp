@@ -1,0 +1,60 @@
+#pragma once
+// Users, devices, entities and gateways as JSON, as the API shows them: never a key or a password. Lists come in pages,
+// which read a bounded slice of the store and hold no lock.
+
+#include <boost/json/object.hpp>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "base/result.hpp"
+#include "protocol/server/records.hpp"
+#include "storage/sealed_store.hpp"
+
+namespace cpns::server {
+
+/// Rows that one page reads at most: with a filter it may have fewer rows than asked for, even none, and a next page.
+inline constexpr std::size_t page_rows_read_max = 4096;
+
+struct page_asked {
+  std::size_t limit = 100;  ///< rows in the answer
+  std::string after{};      ///< `next` of the page before; empty: the first page
+};
+
+boost::json::object view_of(const protocol::user_record& r);
+boost::json::object view_of(const protocol::device_secret_record& r);
+/// Without `sets` and `answered`, which `details` adds: ids and counts of keys.
+boost::json::object view_of(const protocol::entity_record& r, bool details);
+/// Without what is known of its connections.
+boost::json::object view_of(const protocol::gateway_record& r);
+
+struct user_filter {
+  std::string prefix{};  ///< of the User ID; empty: all
+};
+struct device_filter {
+  std::string prefix{};  ///< of the Entity ID
+  std::optional<user_id> owner{};
+  std::string batch{};  ///< empty: all
+};
+struct entity_filter {
+  std::string prefix{};
+  std::optional<user_id> owner{};
+  std::optional<gateway_id> holder{};
+  bool held = false;  ///< only those that a gateway holds
+};
+
+/// Adds to the view of a gateway what is known of its connections. Empty: nothing, as of a stopped server.
+using live_view = std::function<void(const gateway_id&, boost::json::object&)>;
+
+// {"users": [...], "next": TEXT or null, "unreadable": N}. A row that cannot be decrypted or decoded is counted, logged
+// and left out. config_range if `after` is not the end of a page; errors of the store.
+result<boost::json::object> users_page(const storage::sealed_store& store, const page_asked& asked,
+                                       const user_filter& filter);
+result<boost::json::object> devices_page(const storage::sealed_store& store, const page_asked& asked,
+                                         const device_filter& filter);
+result<boost::json::object> entities_page(const storage::sealed_store& store, const page_asked& asked,
+                                          const entity_filter& filter);
+result<boost::json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
+                                          bool blocked_only, const live_view& live);
+
+}  // namespace cpns::server

@@ -1,0 +1,227 @@
+#include "server/administration.hpp"
+
+#include <boost/json.hpp>
+#include <chrono>
+#include <utility>
+
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace cpns::server {
+namespace {
+
+tl::unexpected<error> not_confirmed() {
+  return fail(errc::state_overloaded,
+              "the store did not confirm the change in time; read the object to see whether it was made");
+}
+
+/// Waits for one outcome of the committer. The state is shared: the outcome may come after the wait.
+class awaited_write {
+ public:
+  storage::commit_done callback(std::function<void()> then) {
+    return [state = state_, then = std::move(then)](const status& s) {
+      if (then) then();
+      state->set_value(s);
+    };
+  }
+  status wait() {
+    auto outcome = state_->get_future();
+    if (outcome.wait_for(administration::change_time) != std::future_status::ready) return not_confirmed();
+    return outcome.get();
+  }
+
+ private:
+  std::shared_ptr<std::promise<status>> state_ = std::make_shared<std::promise<status>>();
+};
+
+boost::json::value time_text(std::int64_t unix_time) {
+  if (unix_time == 0) return nullptr;
+  return boost::json::value(rfc3339_text(time_point(seconds(unix_time))));
+}
+
+const std::shared_ptr<const peer_info>& administrator() {
+  static const auto who = std::make_shared<const peer_info>(peer_info{{}, "administration", {}, {}});
+  return who;
+}
+
+tl::unexpected<error> unknown_gateway(const gateway_id& gw) {
+  return fail(errc::state_unknown, "the gateway " + gw.hex() + ": it never connected and was never blocked");
+}
+
+}  // namespace
+
+result<gateway_name> gateway_name::parse(const std::string& text) {
+  CPNS_TRY(const auto gw, parse_gateway(text));
+  return gateway_name{gw, text.find(':') == std::string::npos ? std::string{} : text};
+}
+
+status administration::write(storage::sealed_batch batch, std::function<void()> then) {
+  awaited_write done;
+  role_.commit(std::move(batch), done.callback(std::move(then)));
+  return done.wait();
+}
+
+durable_write administration::writer(std::function<void()> then) {
+  return
+      [this, then = std::move(then)](storage::sealed_batch batch) { return write(std::move(batch), then); };
+}
+
+durable_write administration::user_writer(const user_id& user) {
+  // The directory outlives the committer, which this object does not.
+  return writer([&users = role_.users, user] { users.forget(user); });
+}
+
+status administration::add_user(const user_id& user, const secret_bytes& password) {
+  const auto record = make_user(role_.suite, role_.random, user, password, role_.now());
+  const std::lock_guard lock{changing_};
+  return server::add_user(role_.store, user_writer(user), record);
+}
+
+status administration::change_password(const user_id& user, const secret_bytes& password) {
+  auto record = make_user(role_.suite, role_.random, user, password, role_.now());
+  const std::lock_guard lock{changing_};
+  return change_user(role_.store, user_writer(user), std::move(record));
+}
+
+status administration::remove_user(const user_id& user) {
+  const std::lock_guard lock{changing_};
+  return server::remove_user(role_.store, user_writer(user), user);
+}
+
+status administration::add_device(const protocol::device_secret_record& device) {
+  const std::lock_guard lock{changing_};
+  return server::add_device(role_.store, writer(), device);
+}
+
+status administration::remove_device(const entity_id& entity) {
+  const std::lock_guard lock{changing_};
+  return server::remove_device(role_.store, writer(), entity);
+}
+
+administration::release_outcome administration::begin_release(const entity_id& entity) {
+  auto reply = std::make_shared<release_reply>();
+  auto outcome = reply->outcome();
+  job j;
+  j.number = role_.next_number++;
+  j.entity = entity;
+  j.from = administrator();
+  j.what = job::release{std::move(reply)};
+  caf::anon_send(role_.dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
+  return outcome;
+}
+
+result<released_entity> administration::end_release(release_outcome outcome) {
+  if (outcome.wait_for(change_time) != std::future_status::ready) return not_confirmed();
+  try {
+    auto done = outcome.get();
+    if (done)
+      log::info("server", "entity-released", "an operator took the device from its holder",
+                {{"entity", done->entity.text()}, {"gw", done->holder.hex()}});
+    return done;
+  } catch (const std::future_error&) {
+    return fail(errc::state_stopping, "the server ends; read the entity to see whether it was released");
+  }
+}
+
+result<released_entity> administration::release(const entity_id& entity) {
+  CPNS_TRY(const bool exists, role_.store.has(storage::table::entities, as_bytes(entity.text())));
+  if (!exists)
+    return fail(errc::state_unknown, "the device " + entity.text() + ": no key was ever assigned to it");
+  return end_release(begin_release(entity));
+}
+
+result<administration::release_page> administration::release_held_by(const gateway_id& gw,
+                                                                     const std::string& after) {
+  std::vector<entity_id> held;
+  release_page out;
+  CPNS_TRY(out.next, role_.store.page(
+                         storage::table::entities, after, page_rows_read_max,
+                         [&](byte_view, const secret_bytes& value) {
+                           const auto r = protocol::decode_entity_record(value.expose());
+                           if (r && r->holder == gw) held.push_back(r->entity);
+                           return held.size() < released_max;
+                         },
+                         [](const error& e) { log::warn("server", "row-unreadable", e.message()); }));
+  std::vector<release_outcome> outcomes;
+  for (const auto& e : held) outcomes.push_back(begin_release(e));
+  std::optional<error> failed;
+  for (auto& o : outcomes) {
+    auto done = end_release(std::move(o));
+    if (done)
+      out.released.push_back(std::move(*done));
+    else if (!(done.error() == errc::state_unknown))  // another administrator was faster
+      failed = std::move(done).error();
+  }
+  if (!failed) return out;
+  failed->detail = "released " + std::to_string(out.released.size()) + " devices, then: " + failed->detail;
+  return fail(std::move(*failed));
+}
+
+void administration::add_connections(const gateway_id& gw, boost::json::object& to) const {
+  const auto traffic = role_.gateways.traffic(role_.now(), gw);
+  boost::json::array connections;
+  for (const auto& c : traffic.connections)
+    connections.push_back(boost::json::object{
+        {"address", c.address}, {"since", rfc3339_text(c.since)}, {"requests", c.requests}});
+  to["connections"] = std::move(connections);
+  to["requests_per_minute"] = traffic.requests_per_minute;
+  to["in_flight"] = role_.work->of(gw);
+}
+
+result<boost::json::object> administration::gateway(const gateway_id& gw) const {
+  CPNS_TRY(const auto known, role_.known_gateways.find(gw));
+  if (!known) return unknown_gateway(gw);
+  auto out = server::view_of(*known);
+  add_connections(gw, out);
+  return out;
+}
+
+result<boost::json::object> administration::gateways(const page_asked& asked, bool blocked_only) const {
+  return gateways_page(role_.store, asked, blocked_only,
+                       [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); });
+}
+
+status administration::set_blocked(const gateway_name& who, std::int64_t since) {
+  awaited_write done;
+  role_.known_gateways.set_blocked(who.gw, who.uri, since, done.callback({}));
+  return done.wait();
+}
+
+status administration::block(const gateway_name& who) {
+  const std::lock_guard lock{changing_};
+  CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
+  const bool again = known && known->blocked_since != 0 && role_.known_gateways.blocked(who.gw);
+  if (again) return {};
+  CPNS_CHECK(set_blocked(who, unix_seconds(role_.now())));
+  log::warn("server", "gateway-blocked",
+            "an operator blocked a gateway: it gets no keys; it can still deliver the keys that it holds "
+            "until their "
+            "date",
+            {{"gateway", who.uri}, {"gw", who.gw.hex()}});
+  return {};
+}
+
+status administration::unblock(const gateway_name& who) {
+  const std::lock_guard lock{changing_};
+  CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
+  if (!known) return unknown_gateway(who.gw);
+  CPNS_CHECK(set_blocked(who, 0));
+  log::info("server", "gateway-unblocked", "an operator unblocked a gateway",
+            {{"gateway", known->uri}, {"gw", who.gw.hex()}});
+  role_.gateways.close(who.gw, "the gateway is unblocked: it connects again and asks for keys at once");
+  return {};
+}
+
+result<std::size_t> administration::disconnect(const gateway_name& who) {
+  CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
+  if (!known) return unknown_gateway(who.gw);
+  return role_.gateways.close(who.gw, "an operator disconnected the gateway");
+}
+
+boost::json::object view_of(const released_entity& r) {
+  boost::json::object holder{{"gw", r.holder.hex()}, {"uri", nullptr}, {"since", time_text(r.since)}};
+  if (!r.holder_uri.empty()) holder["uri"] = r.holder_uri;
+  return {{"entity", r.entity.text()}, {"holder", std::move(holder)}};
+}
+
+}  // namespace cpns::server

@@ -1,0 +1,88 @@
+#pragma once
+// What an administrator does with a running server: users, devices, entities, gateways.
+//
+// The server goes on assigning keys meanwhile. So lists read bounded pages, changes go through the group committer like
+// those of the assignments, and an entity changes only through its own actor, which has the row in memory.
+
+#include <boost/json/object.hpp>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "server/admin_pages.hpp"
+#include "server/context.hpp"
+#include "server/store_admin.hpp"
+
+namespace cpns::server {
+
+/// A gateway as a request names it.
+struct gateway_name {
+  gateway_id gw;
+  std::string uri;  ///< empty if it was named by its gw
+  /// By parse_gateway: config_usage if it is neither.
+  static result<gateway_name> parse(const std::string& text);
+};
+
+/// [thread-safe]. Calls block until the change is durable, at most change_time: then state_overloaded, and whether the
+/// change was made is not known. Not for threads of actors.
+class administration {
+ public:
+  static constexpr seconds change_time{10};
+  /// Entities that one call of release_held_by releases at most.
+  static constexpr std::size_t released_max = 256;
+
+  /// `role` outlives the object.
+  explicit administration(role_context& role) : role_(role) {}
+  administration(const administration&) = delete;
+  administration& operator=(const administration&) = delete;
+
+  [[nodiscard]] const storage::sealed_store& store() const { return role_.store; }
+
+  /// As the functions of store_admin.hpp. Requests that arrive after the call use the new row.
+  status add_user(const user_id& user, const secret_bytes& password);
+  status change_password(const user_id& user, const secret_bytes& password);
+  status remove_user(const user_id& user);
+  status add_device(const protocol::device_secret_record& device);
+  status remove_device(const entity_id& entity);
+
+  /// Takes the entity from its holder, after the requests for it that are in work. state_unknown if it has none.
+  result<released_entity> release(const entity_id& entity);
+  /// Takes the entities of one page from the gateway that holds them.
+  struct release_page {
+    std::vector<released_entity> released;
+    storage::page_end next;  ///< nullopt: no further entity has to be looked at
+  };
+  /// After an error a part of the page may be released; call it again.
+  result<release_page> release_held_by(const gateway_id& gw, const std::string& after);
+
+  /// state_unknown if it never connected and was never blocked.
+  result<boost::json::object> gateway(const gateway_id& gw) const;
+  result<boost::json::object> gateways(const page_asked& asked, bool blocked_only) const;
+  /// From the return on each of its requests is answered `gateway_blocked`, also on open connections. A gateway that
+  /// never connected can be blocked, too.
+  status block(const gateway_name& who);
+  /// Serves it again, and closes its connections, so that it asks again at once. state_unknown as of gateway().
+  status unblock(const gateway_name& who);
+  /// Closes its connections and returns their number; it may connect again. state_unknown as of gateway().
+  result<std::size_t> disconnect(const gateway_name& who);
+
+ private:
+  /// Makes the batch durable; `then` is called before the outcome is known to this thread, on any thread.
+  status write(storage::sealed_batch batch, std::function<void()> then = {});
+  [[nodiscard]] durable_write writer(std::function<void()> then = {});
+  /// Of a row of this user.
+  durable_write user_writer(const user_id& user);
+  using release_outcome = std::future<result<released_entity>>;
+  release_outcome begin_release(const entity_id& entity);
+  result<released_entity> end_release(release_outcome outcome);
+  void add_connections(const gateway_id& gw, boost::json::object& to) const;
+  status set_blocked(const gateway_name& who, std::int64_t since);
+
+  role_context& role_;
+  std::mutex changing_;  ///< a change reads a row and writes it later
+};
+
+/// {"entity", "holder": {"gw", "uri", "since"}}
+boost::json::object view_of(const released_entity& r);
+
+}  // namespace cpns::server

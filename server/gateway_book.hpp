@@ -1,0 +1,55 @@
+#pragma once
+// The gateways that the server knows, and which of them are blocked.
+//
+// A block has to hold after a restart, and it is asked for with every request: so the rows are in the store, and the
+// blocked ones in memory. Connections and operators change the same rows at the same time: each change is made from the
+// newest row, also from one that is on its way to the disk.
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+#include "base/clock.hpp"
+#include "protocol/server/records.hpp"
+#include "server/link.hpp"
+#include "storage/group_commit.hpp"
+
+namespace cpns::server {
+
+/// [thread-safe]
+class gateway_book {
+ public:
+  /// Between two notes of the last connection of a gateway, so that a gateway that reconnects often costs no writes.
+  static constexpr seconds note_interval = std::chrono::hours{1};
+  using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
+
+  /// `store` outlives the book; `commit` makes rows durable and may call back later than that.
+  gateway_book(const storage::sealed_store& store, commit_fn commit);
+
+  /// Reads which gateways are blocked; before the first connection. Errors of the store, and of a damaged row: a block
+  /// that cannot be read must not be lifted by that.
+  status load();
+  /// Whether requests of this gateway are refused.
+  [[nodiscard]] bool blocked(const gateway_id& gw) const;
+  [[nodiscard]] std::size_t blocked_count() const;
+  /// Notes a connection, in the background.
+  void connected(time_point now, const peer_info& peer);
+  /// Blocks the gateway from `since` (Unix seconds), or serves it again (0). Takes effect when it is durable, before
+  /// `done` is called, as by group_committer::submit. `uri` may be empty.
+  void set_blocked(const gateway_id& gw, const std::string& uri, std::int64_t since,
+                   storage::commit_done done);
+  /// nullopt: it never connected and was never blocked.
+  [[nodiscard]] result<std::optional<protocol::gateway_record>> find(const gateway_id& gw) const;
+
+ private:
+  struct shared;
+  void write(const protocol::gateway_record& r, storage::commit_done done);
+
+  const storage::sealed_store& store_;
+  const commit_fn commit_;
+  std::mutex order_;  ///< held from reading a row to submitting it: submissions have the order of the changes
+  std::shared_ptr<shared> shared_;  ///< completions may come after the book
+};
+
+}  // namespace cpns::server

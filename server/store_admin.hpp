@@ -1,0 +1,87 @@
+#pragma once
+// The users, the manufactured devices, the holders and the gateways in a server's store: for the API of a running server
+// and for the commands on the store of a stopped one.
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.hpp"
+#include "base/entropy.hpp"
+#include "base/result.hpp"
+#include "crypto/suite.hpp"
+#include "protocol/server/records.hpp"
+#include "storage/sealed_store.hpp"
+
+namespace cpns::server {
+
+/// Writes a batch and returns when it is durable, or has failed.
+using durable_write = std::function<status(storage::sealed_batch)>;
+/// Of a store that nobody else uses. `store` outlives it.
+durable_write write_to(storage::sealed_store& store);
+
+// A change reads the row and writes it later: the caller makes one change of a table at a time.
+
+/// The record of a user: a fresh salt, and StoredKey of the password.
+protocol::user_record make_user(const crypto::suite& s, entropy& random, const user_id& user,
+                                const secret_bytes& password, time_point now);
+/// state_exists if the user exists.
+status add_user(const storage::sealed_store& store, const durable_write& write,
+                const protocol::user_record& user);
+/// Gives the user another password; state_unknown if the user does not exist. `created` stays.
+status change_user(const storage::sealed_store& store, const durable_write& write,
+                   protocol::user_record user);
+/// state_unknown if the user does not exist. Devices that name the user as owner keep it.
+status remove_user(const storage::sealed_store& store, const durable_write& write, const user_id& user);
+/// nullopt if the user is unknown.
+result<std::optional<protocol::user_record>> find_user(const storage::sealed_store& store,
+                                                       const user_id& user);
+/// All users by name.
+result<std::vector<protocol::user_record>> list_users(const storage::sealed_store& store);
+
+inline status add_user(storage::sealed_store& store, const protocol::user_record& user) {
+  return add_user(store, write_to(store), user);
+}
+inline status change_user(storage::sealed_store& store, protocol::user_record user) {
+  return change_user(store, write_to(store), std::move(user));
+}
+inline status remove_user(storage::sealed_store& store, const user_id& user) {
+  return remove_user(store, write_to(store), user);
+}
+
+/// state_exists if the device is in the store.
+status add_device(const storage::sealed_store& store, const durable_write& write,
+                  const protocol::device_secret_record& device);
+/// state_unknown if the device is not in the store. The keys that were assigned to it stay in the table of entities.
+status remove_device(const storage::sealed_store& store, const durable_write& write, const entity_id& entity);
+/// nullopt if the device is not in the store.
+result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
+                                                                  const entity_id& entity);
+/// All devices by Entity ID.
+result<std::vector<protocol::device_secret_record>> list_devices(const storage::sealed_store& store);
+
+/// nullopt if no key was ever assigned to the entity.
+result<std::optional<protocol::entity_record>> find_entity(const storage::sealed_store& store,
+                                                           const entity_id& entity);
+/// Entities that a gateway holds, by Entity ID; of all gateways without `holder`.
+result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
+                                                           const std::optional<gateway_id>& holder);
+/// Takes the holder from each of them, durably. Rows written before an error stay; call it again for the rest. Only while
+/// the server is stopped: a running one has rows in memory (administration::release).
+status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities);
+
+/// A gateway by its certificate's SAN URI, or by the 32 hexadecimal digits of gw_id. config_usage otherwise.
+result<gateway_id> parse_gateway(std::string_view text);
+/// The name of its row.
+bytes gateway_row(const gateway_id& gw);
+/// Blocks it from `since` (Unix seconds), or serves it again (0); `uri` may be empty. Only while the server is stopped
+/// (administration::block).
+status block_gateway(storage::sealed_store& store, const gateway_id& gw, const std::string& uri,
+                     std::int64_t since);
+/// nullopt if it never connected, and was never blocked.
+result<std::optional<protocol::gateway_record>> find_gateway(const storage::sealed_store& store,
+                                                             const gateway_id& gw);
+
+}  // namespace cpns::server
