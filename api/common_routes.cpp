@@ -27,6 +27,14 @@ outcome ready(const common_parts& p, const request& r) {
   return json_response(json::object{{"ready", good}, {"reasons", std::move(reasons)}}, good ? 200 : 503);
 }
 
+outcome metrics_of(const common_parts& p, const request& r) {
+  CPNS_CHECK(only_parameters(r, {}));
+  response out;
+  out.type = "text/plain; version=0.0.4; charset=utf-8";
+  out.body = p.metrics();
+  return out;
+}
+
 json::object status_of(const common_parts& p) {
   auto out = p.status();
   out["role"] = p.role;
@@ -117,6 +125,11 @@ std::vector<route> common_routes(common_parts parts) {
                  .path = "/health/ready",
                  .handle = [p](const request& r) { return ready(*p, r); },
                  .probe = true});
+  if (p->metrics)
+    out.push_back({.verb = verb::get,
+                   .path = "/metrics",
+                   .handle = [p](const request& r) { return metrics_of(*p, r); },
+                   .probe = true});
   out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request& r) {
                    return answer(r, status_of(*p));
                  }});

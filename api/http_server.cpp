@@ -249,7 +249,10 @@ std::uint16_t http_server::probe_port() const {
 
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
-  return {s.requests, s.problems, s.forbidden, s.turned_away, s.cut_off, s.connections, s.event_readers};
+  http_counters out{s.requests, s.problems, s.forbidden,   s.turned_away,
+                    s.cut_off,  {},         s.connections, s.event_readers};
+  for (std::size_t i = 0; i < out.answers.size(); ++i) out.answers[i] = s.answers[i];
+  return out;
 }
 
 }  // namespace cpns::api

@@ -35,7 +35,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                                          {.role = "server",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         {}, *running->audit));
+                                         {}, *running->audit, role->counted()));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",
@@ -61,7 +61,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                                          {.role = "gateway",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         actors::gateway_routes(*role), *running->audit));
+                                         actors::gateway_routes(*role), *running->audit, role->counted()));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -95,7 +95,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c) 
                                          {.role = "pne",
                                           .status = [role] { return role->overview(); },
                                           .not_ready = [role] { return role->not_ready(); }},
-                                         actors::pne_routes(*role), *running->audit));
+                                         actors::pne_routes(*role), *running->audit, role->counted()));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",

@@ -13,6 +13,7 @@
 #include "server/actors.hpp"
 #include "server/gateway_register.hpp"
 #include "server/refusal_log.hpp"
+#include "server/server_metrics.hpp"
 #include "server/users.hpp"
 #include "storage/group_commit.hpp"
 
@@ -98,6 +99,7 @@ class role_context {
   gateway_register gateways;
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
+  server_metrics counted;                     ///< set before the first connection is accepted
 
   [[nodiscard]] std::shared_ptr<const actor_settings> settings() const {
     std::lock_guard lock{guard_};

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
@@ -41,6 +42,8 @@ class server_role {
   boost::json::object overview() const;
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]
   std::vector<std::string> not_ready() const;
+  /// Lives as long as the role. [thread-safe]
+  [[nodiscard]] metrics::registry& counted() const;
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
   /// `timeout`.
   void drain(milliseconds timeout);

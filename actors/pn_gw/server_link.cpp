@@ -25,8 +25,6 @@ constexpr int sends_max = 2;              // per request and connection
 constexpr seconds request_age_max{30};
 // If no timer ran for this long, the machine was suspended and the connection may be dead.
 constexpr seconds asleep_after{10};
-// Devices that are notified when the server can serve them again; the others retry after their own back-off.
-constexpr std::size_t waiting_max = 16'384;
 
 class server_link {
  public:
@@ -72,6 +70,7 @@ class server_link {
   void up(const link_up& m) {
     log::info(gateway_component, "server-connected", "mutual authentication and key exchange done (step 0)",
               {{"server", m.server}, {"step", "0"}});
+    s_.parts.counted.up();
     forget_connection();
     s_.connection = m.connection;
     s_.exporter = m.exporter;
@@ -84,6 +83,7 @@ class server_link {
   }
 
   void down(const link_down& m) {
+    s_.parts.counted.down(m.planned);
     if (m.planned)
       log::info(gateway_component, "server-disconnected",
                 "the server closed the connection: idle, or the server is stopping");
@@ -258,6 +258,7 @@ class server_link {
     for (auto& [id, p] : s_.requests) {
       if (p.sent == time_zero || t - p.sent <= s_.parts.request_timeout) continue;
       if (p.sends >= sends_max) {
+        s_.parts.counted.unanswered.add();
         failed.push_back(id);
         continue;
       }
@@ -281,9 +282,6 @@ class server_link {
       if (auto p = finish(id)) add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
   }
 
-  static void add_waiting(waiting_devices& list, const device_actor& d) {
-    if (list.size() < waiting_max) list.emplace(d.id(), d);
-  }
   void notify(waiting_devices& list) {
     for (auto& [id, d] : std::exchange(list, {})) self_->send(d, gw_server_ready{});
   }
@@ -345,6 +343,7 @@ class server_link {
     if (s_.nonce_request == a.id) s_.nonce_request.reset();
     answer_nonces();
     if (passwords_.take(link_state(), a)) return;
+    if (s_.requests.count(a.id) != 0) s_.parts.counted.answered(a.body);
     std::visit([&](auto& body) { take(a, body); }, a.body);
   }
 

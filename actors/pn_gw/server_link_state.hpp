@@ -16,6 +16,11 @@
 namespace cpns::actors {
 
 using waiting_devices = std::map<caf::actor_id, device_actor>;
+/// Devices that are notified when the server can serve them again; the others retry after their own back-off.
+inline constexpr std::size_t waiting_max = 16'384;
+inline void add_waiting(waiting_devices& list, const device_actor& d) {
+  if (list.size() < waiting_max) list.emplace(d.id(), d);
+}
 
 struct server_link_state {
   struct pending {

@@ -93,7 +93,9 @@ class supervisor {
 
   void settings(const sup_settings& m) {
     parts_.rules = m.rules;
-    for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
+    parts_.tally->set_low_water(m.rules->device.low_water);
+    for (const auto& [number, d] : devices_)
+      self_->send(d.actor, gw_settings{m.rules->settings_for(d.entity)});
   }
 
   /// The devices without an actor, described from the store. Devices with an actor describe themselves.
@@ -176,6 +178,7 @@ class supervisor {
     std::unique_ptr<detector> probe;
     std::uint64_t number = 0;  ///< of the detector
     waiting_count waiting{};   ///< messages pending in the mailbox of the device
+    metrics::presence counted{};
   };
 
   [[nodiscard]] time_point clock() const { return parts_.clock(); }
@@ -187,17 +190,10 @@ class supervisor {
     }
   }
 
-  [[nodiscard]] pn_gw_settings settings_for(const std::string& entity) const {
-    auto s = parts_.rules->device;
-    s.allowed = is_named(parts_.rules->validation.allow, entity);
-    s.denied = is_named(parts_.rules->validation.deny, entity);
-    return s;
-  }
-
-  std::uint64_t spawn(const entity_id& entity, device_record record) {
+  std::uint64_t spawn(const entity_id& entity, device_record record, bool stored = true) {
     const auto index = ++next_device_;
     auto actor = spawn_device(self_->system(), {.index = index,
-                                                .settings = settings_for(entity.text()),
+                                                .settings = parts_.rules->settings_for(entity.text()),
                                                 .record = std::move(record),
                                                 .clock = parts_.clock,
                                                 .dates = parts_.dates,
@@ -206,7 +202,10 @@ class supervisor {
                                                 .uplink = parts_.uplink,
                                                 .supervisor = supervisor_actor{self_},
                                                 .claimants = claimants_,
-                                                .lines = lines_});
+                                                .lines = lines_,
+                                                .counted = parts_.counted,
+                                                .tally = parts_.tally,
+                                                .stored = stored});
     self_->monitor(actor);
     by_actor_.emplace(actor.id(), index);
     by_entity_.emplace(entity.text(), index);
@@ -266,12 +265,13 @@ class supervisor {
       it = routes_.erase(it);
     }
     remove(at);
+    parts_.tally->erase(entity);
     if (deaths_lately_.again(entity, clock())) return;
     auto record = parts_.store->load(entity_id::parse(entity).value());
-    if (record && *record && owes_server(**record)) {
-      const auto id = (*record)->entity;
-      spawn(id, std::move(**record));
-    }
+    if (!record || !*record) return;
+    parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
+    const auto id = (*record)->entity;
+    if (owes_server(**record)) spawn(id, std::move(**record));
   }
 
   void route(radio_event& e) {
@@ -305,6 +305,7 @@ class supervisor {
       lines_->write(clock(), log::level::warn, "too-many-links",
                     "closing a new link: limits.links is reached",
                     {{"limit", std::to_string(parts_.rules->links_max)}});
+      parts_.counted->links_refused.add();
       return parts_.radios[link.transport].transport->disconnect(link.link);
     }
     const auto now = clock();
@@ -312,7 +313,7 @@ class supervisor {
     const auto number = ++next_number_;
     auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
                                             parts_.nonces->fresh(now), crypto::system_entropy(), now);
-    routes_[link] = {address, 0, std::move(probe), number};
+    routes_[link] = {address, 0, std::move(probe), number, {}, metrics::presence{parts_.links_of(link)}};
     unproven_.add(link);
     by_number_[number] = link;
     detect(number, now);
@@ -324,6 +325,7 @@ class supervisor {
     if (routes_.size() < most && unproven_.size() < std::max<std::size_t>(most / 2, 1)) return true;
     const auto drawn = unproven_.draw(crypto::system_entropy());
     if (!drawn) return false;
+    parts_.counted->links_evicted.add();
     parts_.radios[drawn->transport].transport->disconnect(drawn->link);
     forget(*drawn, "evicted: unverified, and a new link needs its place");
     return true;
@@ -388,6 +390,7 @@ class supervisor {
   std::optional<std::uint64_t> device_of(const entity_id& entity) {
     if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
     if (!make_room()) {
+      parts_.counted->devices_refused.add();
       if (no_room_.due(clock(), "devices"))
         log::warn(gateway_component, "too-many-devices",
                   "a device is not served: limits.devices is reached and no device can be evicted",
@@ -403,7 +406,7 @@ class supervisor {
     device_record fresh;
     fresh.entity = entity;
     fresh.user = parts_.rules->device.user;
-    return spawn(entity, *record ? std::move(**record) : std::move(fresh));
+    return spawn(entity, *record ? std::move(**record) : std::move(fresh), record->has_value());
   }
 
   void forget_detection(route_t& peer) {

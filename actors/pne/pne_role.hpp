@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 #include "storage/key_change.hpp"
 #include "storage/key_protector.hpp"
 
@@ -40,6 +41,8 @@ class pne_role {
   boost::json::array list();
   /// For /v1/status. [thread-safe]
   boost::json::object overview();
+  /// Lives as long as the role; its text() not after drain(). [thread-safe]
+  [[nodiscard]] metrics::registry& counted() const;
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]
   std::vector<std::string> not_ready();
   /// Changes the key-encryption key of the key files while the devices use them. [thread-safe]
@@ -51,6 +54,7 @@ class pne_role {
   [[nodiscard]] std::size_t devices() const;
 
  private:
+  void add_devices(metrics::sheet& to);
   struct impl;
   explicit pne_role(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;
