@@ -33,6 +33,14 @@ json::object shown_doors(const doors& d) {
   return {{"socket", text(now.socket)}, {"listen", text(now.listen)}, {"probes", text(now.probes)}};
 }
 
+outcome metrics_of(const common_parts& p, const request& r) {
+  CPNS_CHECK(only_parameters(r, {}));
+  response out;
+  out.type = "text/plain; version=0.0.4; charset=utf-8";
+  out.body = p.metrics();
+  return out;
+}
+
 json::object status_of(const common_parts& p) {
   auto out = p.status();
   out["role"] = p.role;
@@ -124,6 +132,11 @@ std::vector<route> common_routes(common_parts parts) {
                  .path = "/health/ready",
                  .handle = [p](const request& r) { return ready(*p, r); },
                  .probe = true});
+  if (p->metrics)
+    out.push_back({.verb = verb::get,
+                   .path = "/metrics",
+                   .handle = [p](const request& r) { return metrics_of(*p, r); },
+                   .probe = true});
   out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request& r) {
                    return answer(r, status_of(*p));
                  }});

@@ -23,9 +23,10 @@ struct common_parts {
   std::function<boost::json::value()> configuration{};  ///< the effective configuration, without secrets
   event_hub* events = nullptr;                          ///< outlives the routes
   std::shared_ptr<api::doors> doors{};                  ///< shown by /v1/status; nullptr: not shown
+  std::function<std::string()> metrics{};               ///< the text format of Prometheus, 0.0.4
 };
 
-/// GET /health/live, /health/ready, /v1/status, /v1/config, /v1/events; GET, PUT and DELETE /v1/log.
+/// GET /health/live, /health/ready, /metrics, /v1/status, /v1/config, /v1/events; GET, PUT and DELETE /v1/log.
 std::vector<route> common_routes(common_parts parts);
 
 /// GET /v1/routes: verb, path and level of each route of `table`, and of itself. Add it last.

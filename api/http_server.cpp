@@ -284,15 +284,18 @@ std::uint16_t http_server::tls_port() const { return impl_->tls ? impl_->tls->po
 
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
-  return {s.requests,
-          s.problems,
-          s.forbidden,
-          s.turned_away,
-          s.cut_off,
-          s.connections,
-          s.event_readers,
-          s.handshakes_refused,
-          impl_->tls ? impl_->tls->handshakes() : 0};
+  http_counters out{s.requests,
+                    s.problems,
+                    s.forbidden,
+                    s.turned_away,
+                    s.cut_off,
+                    {},
+                    s.connections,
+                    s.event_readers,
+                    s.handshakes_refused,
+                    impl_->tls ? impl_->tls->handshakes() : 0};
+  for (std::size_t i = 0; i < out.answers.size(); ++i) out.answers[i] = s.answers[i];
+  return out;
 }
 
 }  // namespace cpns::api

@@ -1,6 +1,7 @@
 #pragma once
 // The HTTP/1.1 server of a role: its listeners, the bounds of its connections, and the threads of its handlers.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -33,6 +34,7 @@ struct http_limits {
 /// Counters since the start.
 struct http_counters {
   std::uint64_t requests = 0, problems = 0, forbidden = 0, turned_away = 0, readers_cut_off = 0;
+  std::array<std::uint64_t, 6> answers{};  ///< by status / 100
   std::size_t connections = 0, event_readers = 0;
   std::uint64_t handshakes_refused = 0;
   std::size_t handshakes = 0;  ///< in progress

@@ -258,6 +258,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
       if (!p.allow.empty()) m->set(http::field::allow, p.allow);
       m->body() = document_of(p, asked_.id);
     }
+    shared_.count_answer(m->result_int());
     m->set(http::field::cache_control, "no-store");
     m->set("X-Content-Type-Options", "nosniff");
     if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
@@ -323,6 +324,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
                                  " readers of events at most"});
     }
     reading_events_ = true;
+    shared_.count_answer(200);
     hub_ = first.events;
     place_ = first.after;
     listening_ = hub_->listen([weak = this->weak_from_this()] {

@@ -1,6 +1,8 @@
 #pragma once
 // One connection of the HTTP server. Private to api/.
 
+#include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -31,7 +33,9 @@ struct shared_state {
   std::atomic<std::size_t> connections = 0, event_readers = 0;
   std::atomic<std::uint64_t> requests = 0, problems = 0, forbidden = 0, turned_away = 0, cut_off = 0;
   std::atomic<std::uint64_t> handshakes_refused = 0;
+  std::array<std::atomic<std::uint64_t>, 6> answers{};  ///< by status / 100
 
+  void count_answer(unsigned status) { ++answers[std::min<std::size_t>(status / 100, answers.size() - 1)]; }
   [[nodiscard]] std::shared_ptr<const access_rules> rules() {
     std::lock_guard lock{guard};
     return access;

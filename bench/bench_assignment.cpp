@@ -13,6 +13,7 @@
 #include "server/session.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"
+#include "storage/store_metrics.hpp"
 
 namespace {
 
@@ -98,12 +99,15 @@ struct actor_harness : assignment_harness {
   server::user_directory users{*store, suite(), secret32{}, 100};
   server::temporary_key_table devices{*store};
   actors::actor_runtime runtime;
-  storage::group_committer committer{*store};
+  metrics::registry registry;
+  storage::group_committer committer;
   std::shared_ptr<server::role_context> role;
   std::shared_ptr<inbox> answers = std::make_shared<inbox>();
   server::session_actor session;
 
-  actor_harness() {
+  /// `counted`: with the metrics of a role; without, its handles count nothing.
+  explicit actor_harness(bool counted)
+      : committer(*store, {}, counted ? storage::make_commit_metrics(registry) : storage::commit_metrics{}) {
     log::settings logs;
     logs.form = log::format::json;
     logs.file = folder / "log";
@@ -117,6 +121,7 @@ struct actor_harness : assignment_harness {
           committer.submit(std::move(b), std::move(done));
         },
         users, devices, suite(), random, [this] { return now; }, std::move(s));
+    if (counted) role->counted = server::server_metrics{registry};
     role->replace_dispatcher(runtime.system().spawn(server::dispatcher, role.get()));
     session = runtime.system().spawn(server::session, role,
                                      server::peer_info{gw, "urn:cpns:gw:phone", "bench", exporter}, answers);
@@ -135,8 +140,8 @@ struct actor_harness : assignment_harness {
 
 /// The argument is the number of concurrent first assignments; measured until the last answer. CPU time of all
 /// threads.
-void assignment_through_actors(benchmark::State& state) {
-  actor_harness p;
+void assign_through_actors(benchmark::State& state, bool counted) {
+  actor_harness p{counted};
   const auto at_once = static_cast<std::size_t>(state.range(0));
   std::uint64_t number = 0;
   for (auto _ : state) {
@@ -161,7 +166,28 @@ void assignment_through_actors(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
+void assignment_through_actors(benchmark::State& state) { assign_through_actors(state, true); }
+/// For the price of the metrics: compare it with assignment_through_actors of the same run.
+void assignment_without_metrics(benchmark::State& state) { assign_through_actors(state, false); }
+
+/// All that is counted and measured for one assignment, and nothing else.
+void assignment_metrics(benchmark::State& state) {
+  metrics::registry registry;
+  const server::server_metrics m{registry};
+  const auto commits = storage::make_commit_metrics(registry);
+  for (auto _ : state) {
+    const auto began = server::steady::now();
+    for (const auto* step : {&m.checked, &m.queued, &m.stored, &m.whole, &commits.time})
+      step->observe(server::steady::now() - began);
+    commits.rows.observe(1);
+    m.assigned(protocol::link_status::ok);
+    m.entities.set(1);
+  }
+}
+
 BENCHMARK(assignment_computed);
+BENCHMARK(assignment_metrics);
 BENCHMARK(assignment_through_actors)->Arg(1)->Arg(16)->Arg(128)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(assignment_without_metrics)->Arg(1)->Arg(16)->Arg(128)->MeasureProcessCPUTime()->UseRealTime();
 
 }  // namespace

@@ -71,7 +71,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                             .configuration = [of = &running->configuration] { return of->json(); }},
                            with_rewrap(server_routes(*running), config::role_kind::server, c, file,
                                        running->store.keys()),
-                           *running->audit));
+                           *running->audit, role->counted()));
   role->imports().record_in(&running->api->changes());
   return role_handle<config::server_config>{
       .keep_alive = running,
@@ -104,7 +104,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                             .configuration = [of = &running->configuration] { return of->json(); }},
                            with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
                                        running->store.keys()),
-                           *running->audit));
+                           *running->audit, role->counted()));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -145,7 +145,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                        .not_ready = [role] { return role->not_ready(); },
                        .configuration = [of = &*running->configuration] { return of->json(); }},
                       with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
-                      *running->audit));
+                      *running->audit, role->counted()));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",

@@ -3,6 +3,7 @@
 #include "base/bytes.hpp"
 #include "base/log.hpp"
 #include "cli/audit_report.hpp"
+#include "cli/role_metrics.hpp"
 #include "crypto/suite.hpp"
 
 namespace cpns::cli {
@@ -12,11 +13,15 @@ role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events, aud
 role_api::~role_api() { log::observe({}); }
 
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
-                                                  std::vector<api::route> own, audit::trail& trail) {
+                                                  std::vector<api::route> own, audit::trail& trail,
+                                                  metrics::registry& counted) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
   auto made = std::unique_ptr<role_api>{
       new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
   parts.events = made->events_.get();
+  parts.metrics = [&counted] { return counted.text(); };
+  collect_process(counted, made->role_, parts.not_ready);
+  collect_audit(counted, trail);
   parts.doors = std::make_shared<api::doors>();
   api::http_parts http{.component = made->role_,
                        .routes = {},
@@ -39,6 +44,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   }
   if (!started) return fail(started.error());
   made->server_ = std::move(*started);
+  collect_api(counted, *made->server_);
   // A line may be logged while the observer is replaced, so the hub is shared.
   log::observe(
       [hub = made->events_](std::string_view event, std::string_view json) { hub->publish(event, json); });

@@ -9,17 +9,19 @@
 #include "api/http_server.hpp"
 #include "cli/api_changes.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 
 namespace cpns::cli {
 
 /// Not thread-safe, except where a member says so.
 class role_api {
  public:
-  /// Serves `own` and the common routes; `parts.events` is set here. The functions of both, and `trail`, in which changes
-  /// are recorded, outlive the object. If the
+  /// Serves `own` and the common routes; `parts.events` and `parts.metrics` are set here. The functions of both, `trail`, in
+  /// which changes are recorded, and `counted`, which gets the metrics that all roles have, outlive the object. If the
   /// default socket cannot be used, that is logged, and the role goes without it. Errors of api::http_server::start.
   static result<std::unique_ptr<role_api>> start(const config::api_config& c, api::common_parts parts,
-                                                 std::vector<api::route> own, audit::trail& trail);
+                                                 std::vector<api::route> own, audit::trail& trail,
+                                                 metrics::registry& counted);
   ~role_api();
   role_api(const role_api&) = delete;
   role_api& operator=(const role_api&) = delete;

@@ -186,8 +186,8 @@ void describe(V& v, api_config& c) {
     "Groups of this machine whose processes may use the socket. Root and the user of the role are admins.",
     rules{});
   v("probes", c.probes,
-    "Loopback address of a plain port that answers `/health/live` and `/health/ready` alone, to anybody on "
-    "this machine.",
+    "Loopback address of a plain port that answers `/health/live`, `/health/ready` and `/metrics` alone, to "
+    "anybody on this machine.",
     rules{.none = "none"});
   v("listen", c.listen,
     "Address of a TCP port for clients on other machines (TLS 1.3, with client certificates). It needs "

@@ -75,7 +75,7 @@ struct api_config {
   std::optional<path> socket = path{};
   bool socket_is_default = false;  ///< not a setting: a role starts without it if the path cannot be used
   api_levels groups;               ///< groups of this machine whose processes may use the socket
-  std::optional<address> probes;   ///< a loopback port for health alone, without TLS
+  std::optional<address> probes;   ///< a loopback port for health and metrics alone, without TLS
   std::optional<address> listen;   ///< a port with TLS for clients with a certificate
   std::optional<tls_files> tls;    ///< of `listen`
   /// The level of a client by the SAN URI of its certificate; see fits() in base/text.hpp.

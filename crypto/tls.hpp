@@ -107,6 +107,16 @@ status expect_uri(const ssl_st* ssl, std::string_view expected);
 /// of one connection, different for every other connection.
 result<secret32> tls_exporter(ssl_st* ssl);
 
+/// The kind of failure of a handshake, for a count.
+enum class handshake_fault : std::uint8_t {
+  protocol,     ///< TLS version, ALPN, no TLS, an alert of the peer
+  certificate,  ///< of the peer: missing, or it does not verify
+  revoked,      ///< the peer's certificate
+  closed        ///< by the peer
+};
+/// Call it before tls_refusal; `code` as there. Leaves the queue as it is.
+handshake_fault fault_of(const ssl_st* ssl, unsigned long code = 0);
+
 /// Why a handshake failed, as a sentence for the log. `code`: error_code::value() of Asio's SSL category; 0:
 /// the first error of this thread's OpenSSL queue. Empties the queue. Contains no secret; in the name from a
 /// refused certificate, characters that are not printable are replaced.

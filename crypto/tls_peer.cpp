@@ -216,6 +216,21 @@ result<secret32> tls_exporter(ssl_st* ssl) {
   return out;
 }
 
+handshake_fault fault_of(const ssl_st* ssl, unsigned long code) {
+  if (code == 0) code = ERR_peek_error();
+  if (code == 0) return handshake_fault::closed;
+  if (ERR_GET_LIB(code) != ERR_LIB_SSL) return handshake_fault::protocol;
+  switch (ERR_GET_REASON(code)) {
+  case SSL_R_CERTIFICATE_VERIFY_FAILED:
+    return ssl != nullptr && SSL_get_verify_result(ssl) == X509_V_ERR_CERT_REVOKED
+               ? handshake_fault::revoked
+               : handshake_fault::certificate;
+  case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return handshake_fault::certificate;
+  case SSL_R_UNEXPECTED_EOF_WHILE_READING: return handshake_fault::closed;
+  default: return handshake_fault::protocol;
+  }
+}
+
 std::string tls_refusal(const ssl_st* ssl, unsigned long code) {
   if (code == 0) code = ERR_peek_error();
   ERR_clear_error();

@@ -171,6 +171,25 @@ std::optional<std::string> tls_source::revoked(const ssl_st* ssl) const {
   return who;
 }
 
+std::map<std::string, time_point> tls_source::ends() const {
+  const auto name = [](detail::link_part part) {
+    switch (part) {
+    case detail::link_part::own: return "own";
+    case detail::link_part::intermediate: return "intermediate";
+    case detail::link_part::ca: return "ca";
+    case detail::link_part::crl: break;
+    }
+    return "crl";
+  };
+  const std::lock_guard lock{guard_};
+  std::map<std::string, time_point> out;
+  for (const auto& end : ends_) {
+    const auto [at, fresh] = out.try_emplace(name(end.part), end.at);
+    if (!fresh) at->second = std::min(at->second, end.at);
+  }
+  return out;
+}
+
 std::uint64_t tls_source::crl_changes() const {
   const std::lock_guard lock{guard_};
   return crl_changes_;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -51,6 +52,9 @@ class tls_source {
   /// Why an open connection has to end although its handshake succeeded: the peer's certificate, or an
   /// intermediate, is in the CRLs that were read since. In the thread that drives the connection.
   [[nodiscard]] std::optional<std::string> revoked(const ssl_st* ssl) const;
+  /// The end of each certificate and CRL that the role depends on, by part: own, intermediate, ca, crl; of several of
+  /// one part, the first end.
+  [[nodiscard]] std::map<std::string, time_point> ends() const;
   /// Grows whenever other CRLs are in use: then the role checks its open connections.
   [[nodiscard]] std::uint64_t crl_changes() const;
 

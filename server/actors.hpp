@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
 #include "server/link.hpp"
+#include "server/server_metrics.hpp"
 #include "server/work_ledger.hpp"
 
 namespace cpns::server {
@@ -28,6 +29,7 @@ struct frames_came {
 struct assignment_done {
   request_id id;
   std::shared_ptr<const answer_body> body;
+  steady::time_point arrived;  ///< of the request
 };
 /// The outcome of one entry of an EpochReport; nullopt: not done, the gateway reports it again.
 struct report_done {
@@ -84,8 +86,10 @@ struct job {
   std::shared_ptr<const peer_info> from;
   request_id id;
   std::variant<assign, report, release> what;
-  session_actor reply_to;  ///< none for a release
-  work_permit counted;     ///< released with the job
+  session_actor reply_to;        ///< none for a release
+  work_permit counted;           ///< released with the job
+  steady::time_point arrived{};  ///< of the request
+  steady::time_point queued{};   ///< after the checks of the session
 };
 struct do_job {
   std::shared_ptr<const job> what;

@@ -26,7 +26,8 @@ void finish_job(assignment_pointer self) {
 
 void send_answer(assignment_pointer self, answer_body body) {
   const job& j = *self->state.current;
-  self->send(j.reply_to, assignment_done{j.id, std::make_shared<const answer_body>(std::move(body))});
+  self->send(j.reply_to,
+             assignment_done{j.id, std::make_shared<const answer_body>(std::move(body)), j.arrived});
 }
 
 void send_report_outcome(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
@@ -142,6 +143,7 @@ void begin(assignment_pointer self) {
   s.current = std::move(s.waiting.front());
   s.waiting.pop_front();
   s.began = s.role->now();
+  if (as_assign(*s.current) != nullptr) s.role->counted.queued.observe(steady::now() - s.current->queued);
   if (!load(self)) return;
   const job& j = *s.current;
   if (const auto* a = as_assign(j))
@@ -172,6 +174,7 @@ void submit(assignment_pointer self, storage::sealed_batch batch) {
   auto& s = self->state;
   const auto number = s.role->next_number++;
   s.write = number;
+  s.submitted = steady::now();
   s.role->commit(std::move(batch), [me = assignment_actor{self}, number](const status& written) {
     if (!written) log::error("server", "write-failed", written.error().message());
     caf::anon_send(me, row_stored{number, written.has_value()});
@@ -229,6 +232,7 @@ void after_write(assignment_pointer self, const row_stored& m) {
   if (s.write != m.number) return;
   s.write.reset();
   if (!s.current) return work(self);
+  if (as_assign(*s.current) != nullptr) s.role->counted.stored.observe(steady::now() - s.submitted);
   if (!m.ok) {
     s.uncertain = true;
     s.machine->handle_persist_failed(s.role->now());

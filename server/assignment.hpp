@@ -30,6 +30,7 @@ struct assignment_state {
   std::vector<assignment_line> lines;  ///< of the current job, not written yet
   bool uncertain = false;              ///< the last write failed, but may be in the store
   time_point began;
+  steady::time_point submitted;  ///< the pending write
 };
 
 /// `role` outlives the actor. The row is read at the first job; `after_crash` of the predecessor, only after

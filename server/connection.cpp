@@ -30,6 +30,15 @@ std::uint32_t announced(const bytes& b, std::size_t at) {
          b[at + 3];
 }
 
+void count_fault(const handshake_metrics& in, crypto::handshake_fault fault) {
+  switch (fault) {
+  case crypto::handshake_fault::protocol: return in.protocol.add();
+  case crypto::handshake_fault::certificate: return in.certificate.add();
+  case crypto::handshake_fault::revoked: return in.revoked.add();
+  case crypto::handshake_fault::closed: return in.closed.add();
+  }
+}
+
 std::string address_of(const connection::socket& s) {
   error_code ec;
   const auto at = s.remote_endpoint(ec);
@@ -77,6 +86,9 @@ void connection::on_handshake(const error_code& ec) {
   if (over_) return;
   if (ec) {
     const bool tls = ec.category() == asio::error::get_ssl_category();
+    count_fault(limits_.handshakes,
+                tls ? crypto::fault_of(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
+                    : crypto::handshake_fault::closed);
     const auto why =
         tls ? crypto::tls_refusal(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
         : ec == asio::error::eof ? std::string{"the peer closed the connection during the handshake"}
@@ -84,7 +96,11 @@ void connection::on_handshake(const error_code& ec) {
     return finish("gateway-refused", why);
   }
   auto peer = identify();
-  if (!peer) return finish("gateway-refused", peer.error().message());
+  if (!peer) {
+    limits_.handshakes.identity.add();
+    return finish("gateway-refused", peer.error().message());
+  }
+  limits_.handshakes.accepted.add();
   handshaken_ = true;
   last_traffic_ = clock::now();
   log_line(log::level::info, "gateway-connected", "mutual authentication and key exchange done (step 0)",
@@ -365,7 +381,10 @@ void connection::on_timer() {
   const auto now = clock::now();
   if (now < deadline()) return arm();
   if (!heard_) return finish({}, {});
-  if (!handshaken_) return finish("gateway-refused", "the handshake took too long");
+  if (!handshaken_) {
+    limits_.handshakes.timeout.add();
+    return finish("gateway-refused", "the handshake took too long");
+  }
   if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests pending");
   if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_.frame_timeout)
     return finish("slow-gateway", "a frame took too long to arrive");

@@ -14,6 +14,7 @@
 #include "server/gateway_book.hpp"
 #include "server/gateway_register.hpp"
 #include "server/refusal_log.hpp"
+#include "server/server_metrics.hpp"
 #include "server/users.hpp"
 #include "storage/group_commit.hpp"
 
@@ -100,6 +101,7 @@ class role_context {
   gateway_book known_gateways{store, commit};
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
+  server_metrics counted;                     ///< set before the first connection is accepted
 
   [[nodiscard]] std::shared_ptr<const actor_settings> settings() const {
     std::lock_guard lock{guard_};

@@ -15,11 +15,15 @@ void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, st
   if (const auto* r = std::get_if<job::release>(&j.what))
     return r->reply->answer(fail(errc::state_overloaded, std::move(reason)));
   self->send(j.reply_to,
-             assignment_done{j.id, std::make_shared<const answer_body>(protocol::refusal{
-                                       protocol::link_status::overloaded, retry_after, std::move(reason)})});
+             assignment_done{j.id,
+                             std::make_shared<const answer_body>(protocol::refusal{
+                                 protocol::link_status::overloaded, retry_after, std::move(reason)}),
+                             j.arrived});
 }
 
 std::size_t live(const dispatcher_state& s) { return s.busy.size() + s.idle.size(); }
+
+void count_live(const dispatcher_state& s) { s.role->counted.entities.set(static_cast<double>(live(s))); }
 
 void evict(dispatcher_pointer self, entries::iterator at) {
   auto& s = self->state;
@@ -28,6 +32,7 @@ void evict(dispatcher_pointer self, entries::iterator at) {
   self->demonitor(at->actor.address());
   self->send_exit(at->actor, caf::exit_reason::user_shutdown);
   s.idle.erase(at);
+  count_live(s);
 }
 
 /// Evicts the least recently used idle entity.
@@ -47,6 +52,7 @@ std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const ent
   s.idle.push_front({entity, actor, {}, s.role->now()});
   s.by_entity.emplace(entity, s.idle.begin());
   s.by_actor.emplace(actor.id(), s.idle.begin());
+  count_live(s);
   return s.idle.begin();
 }
 
@@ -97,6 +103,7 @@ void lost(dispatcher_pointer self, const caf::down_msg& m) {
   s.by_entity.erase(at->entity);
   s.by_actor.erase(found);
   (at->pending.empty() ? s.idle : s.busy).erase(at);
+  count_live(s);
 }
 
 }  // namespace

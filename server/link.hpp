@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/secret.hpp"
+#include "server/handshake_metrics.hpp"
 
 struct ssl_st;
 
@@ -63,6 +64,7 @@ struct link_limits {
   /// Why a peer is refused although the handshake accepted its certificate (tls_source::revoked); asked after the
   /// handshake and by listener::end_revoked. Empty: none is. [thread-safe]
   std::function<std::optional<std::string>(const ssl_st*)> revoked{};
+  handshake_metrics handshakes{};
 };
 
 }  // namespace cpns::server

@@ -4,10 +4,12 @@
 
 #include "base/log.hpp"
 #include "crypto/tls_source.hpp"
+#include "metrics/certificates.hpp"
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/session.hpp"
+#include "storage/store_metrics.hpp"
 
 namespace cpns::server {
 namespace {
@@ -119,6 +121,8 @@ struct server_role::impl {
   std::mutex guard;  ///< of `config`
   config::server_config config;
   server_meta meta;
+  metrics::registry counted;
+  const handshake_metrics handshakes = handshake_metrics::make(counted);
   user_directory users;
   temporary_key_table devices;
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
@@ -136,7 +140,8 @@ struct server_role::impl {
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
         users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached), devices(store),
-        committer(std::make_unique<storage::group_committer>(store)),
+        committer(std::make_unique<storage::group_committer>(store, storage::commit_limits{},
+                                                             storage::make_commit_metrics(counted))),
         role(std::make_shared<role_context>(
             store,
             [to = committer.get()](storage::sealed_batch b, storage::commit_done done) {
@@ -144,6 +149,7 @@ struct server_role::impl {
             },
             users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
             settings_of(c, meta))) {
+    role->counted = server_metrics{counted};
     auto made = system.spawn(dispatcher, role.get());
     made->attach_functor([is_stopping = stopping, is_dead = dead](const caf::error&) {
       if (*is_stopping) return;
@@ -159,7 +165,20 @@ struct server_role::impl {
   [[nodiscard]] link_limits current_limits() const {
     auto l = limits_of(config);
     l.revoked = [source = tls](const ssl_st* ssl) { return source->revoked(ssl); };
+    l.handshakes = handshakes;
     return l;
+  }
+  /// Values that others count, at a scrape.
+  void collect(metrics::sheet& to) const {
+    to.gauge("cpns_server_listening", "1: the address is bound, so that gateways can connect.",
+             sockets->listening() ? 1 : 0);
+    to.gauge("cpns_server_connections", "Connections of gateways, with those in their handshake.",
+             static_cast<double>(sockets->connections()));
+    to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
+             static_cast<double>(role->work->total()));
+    to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
+    for (const auto& [part, end] : tls->ends())
+      metrics::add_certificate_end(to, part, static_cast<double>(unix_seconds(end)));
   }
   /// Ends connections whose certificate was revoked by CRLs that were read since.
   void look_at_crls() {
@@ -197,6 +216,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(i->sockets, listener::start(
                            c.listen.host, c.listen.port, [tls] { return tls->context(); },
                            i->current_limits(), std::move(make_session)));
+  storage::collect_store(i->counted, store, *i->committer, c.store.path);
+  i->counted.collect([raw](metrics::sheet& to) { raw->collect(to); });
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
@@ -224,6 +245,8 @@ boost::json::object server_role::overview() const {
           {"jobs", impl_->role->work->total()},
           {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
 }
+
+metrics::registry& server_role::counted() const { return impl_->counted; }
 
 std::vector<std::string> server_role::not_ready() const {
   std::vector<std::string> out;

@@ -8,6 +8,7 @@
 
 #include "base/clock.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 #include "server/imports.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -48,6 +49,8 @@ class server_role {
   administration& admin();
   /// Imports of devices. `changes` of record_in() must outlive the role, or stop() is called before its end.
   device_imports& imports();
+  /// Lives as long as the role. [thread-safe]
+  [[nodiscard]] metrics::registry& counted() const;
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
   /// `timeout`.
   void drain(milliseconds timeout);

@@ -36,6 +36,7 @@ void route(session_pointer self, job j) {
   j.number = s.role->next_number++;
   j.from = s.peer;
   j.reply_to = session_actor{self};
+  j.queued = steady::now();
   self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
 }
 
@@ -116,10 +117,16 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
              {{"entity", m.entity.text()},
               {"gw", self->state.peer->gw.hex()},
               {"reason", std::string{name_of(m.reason)}}});
+  const auto& counted = self->state.role->counted;
   job j;
+  j.arrived = steady::now();
   auto no = check_early(self, m);
+  counted.checked.observe(steady::now() - j.arrived);
   if (!no) no = count(self, 1, j.counted);
-  if (no) return refuse_and_log(self, id, m.entity.text(), *std::move(no));
+  if (no) {
+    counted.assigned(no->answer.status);
+    return refuse_and_log(self, id, m.entity.text(), *std::move(no));
+  }
   j.entity = m.entity;
   j.id = id;
   j.what = job::assign{std::move(m)};
@@ -143,6 +150,7 @@ void entry_is_done(session_pointer self, const request_id& id, std::size_t entry
   auto& s = self->state;
   const auto at = s.reports.find(id);
   if (at == s.reports.end() || entry >= at->second.outcomes.size()) return;
+  s.role->counted.reported(outcome);
   at->second.outcomes[entry] = outcome;
   if (--at->second.missing != 0) return;
   const auto r = std::move(at->second);
@@ -183,7 +191,10 @@ void handle(session_pointer self, const request_id& id, protocol::epoch_report&&
   if (s.reports.count(id) != 0)
     return answer(self, id, refusal{link_status::overloaded, retry_soon, "the same report is pending"});
   work_permit counted;
-  if (auto no = count(self, m.entries.size(), counted)) return refuse_and_log(self, id, {}, *std::move(no));
+  if (auto no = count(self, m.entries.size(), counted)) {
+    s.role->counted.reported(std::nullopt, m.entries.size());
+    return refuse_and_log(self, id, {}, *std::move(no));
+  }
   auto& r = s.reports[id];
   r.outcomes.resize(m.entries.size());
   r.missing = m.entries.size();
@@ -203,14 +214,32 @@ void take(session_pointer self, const bytes& frame) {
                 "a gateway has seen a later incarnation of this server: was the store restored?",
                 {{"gateway", s.peer->uri}});
     const auto id = request->id;
-    if (is_blocked(self)) return refuse_and_log(self, id, {}, blocked_gateway());
+    if (is_blocked(self)) {
+      if (std::holds_alternative<protocol::key_assignment_request>(request->body))
+        s.role->counted.assigned(link_status::gateway_blocked);
+      return refuse_and_log(self, id, {}, blocked_gateway());
+    }
     return std::visit([self, &id](auto& m) { handle(self, id, std::move(m)); }, request->body);
   }
+  s.role->counted.bad_frames.add();
   if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
     log::warn("server", "bad-request", request.error().message(), {{"gateway", s.peer->uri}});
   if (const auto id = protocol::peek_request_id(frame))
     return answer(self, *id, refusal{link_status::bad_request, 0, "the request cannot be decoded"});
   s.port->close("a frame is not a request");
+}
+
+void assignment_is_done(session_pointer self, const assignment_done& m) {
+  const auto& counted = self->state.role->counted;
+  // Blocked while the request was in work: it gets no keys after that.
+  if (is_blocked(self)) {
+    counted.assigned(link_status::gateway_blocked);
+    return refuse_and_log(self, m.id, {}, blocked_gateway());
+  }
+  const auto* no = std::get_if<refusal>(m.body.get());
+  counted.assigned(no != nullptr ? no->status : link_status::ok);
+  counted.whole.observe(steady::now() - m.arrived);
+  std::visit([self, &m](const auto& body) { answer(self, m.id, body); }, *m.body);
 }
 
 void report_is_done(session_pointer self, const report_done& m) {
@@ -254,11 +283,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         note_use(self, m.frames->size());
         for (const auto& f : *m.frames) take(self, f);
       },
-      [self](const assignment_done& m) {
-        // Blocked while the request was in work: it gets no keys after that.
-        if (is_blocked(self)) return refuse_and_log(self, m.id, {}, blocked_gateway());
-        std::visit([self, &m](const auto& body) { answer(self, m.id, body); }, *m.body);
-      },
+      [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },
       [self](const link_closed&) { self->quit(); },
   };

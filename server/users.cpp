@@ -89,6 +89,11 @@ void user_directory::reset(std::size_t cached) {
   latest_.clear();
 }
 
+std::size_t user_directory::cached() const {
+  std::lock_guard lock{guard_};
+  return latest_.size();
+}
+
 result<bool> temporary_key_table::knows(const entity_id& entity) {
   return store_.has(storage::table::devices, as_bytes(entity.text()));
 }

@@ -27,13 +27,15 @@ class user_directory {
   void forget(const user_id& user);
   /// Clears the cache and sets its size to `cached` users.
   void reset(std::size_t cached);
+  /// Users in memory.
+  [[nodiscard]] std::size_t cached() const;
 
  private:
   using order = std::list<std::pair<user_id, protocol::user_record>>;
   const storage::sealed_store& store_;
   const crypto::suite& s_;
   const secret32 fake_key_;
-  std::mutex guard_;
+  mutable std::mutex guard_;
   std::size_t cached_max_;
   std::uint64_t changes_ = 0;  ///< of rows: a row that was read before the last change is not cached
   order latest_;               ///< most recently used first

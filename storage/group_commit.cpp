@@ -1,11 +1,12 @@
 #include "storage/group_commit.hpp"
 
 #include <algorithm>
+#include <chrono>
 
 namespace cpns::storage {
 
-group_committer::group_committer(sealed_store& to, commit_limits limits)
-    : to_(to), limits_(limits), thread_([this] { run(); }) {}
+group_committer::group_committer(sealed_store& to, commit_limits limits, commit_metrics measured)
+    : to_(to), limits_(limits), measured_(measured), thread_([this] { run(); }) {}
 
 group_committer::~group_committer() {
   {
@@ -94,7 +95,11 @@ status group_committer::write(const sealed_batch& batch) {
     const std::lock_guard lock(mutex_);
     ++stats_.writes;
   }
-  return to_.write(batch);
+  const auto began = std::chrono::steady_clock::now();
+  auto done = to_.write(batch);
+  measured_.time.observe(std::chrono::steady_clock::now() - began);
+  measured_.rows.observe(static_cast<double>(batch.size()));
+  return done;
 }
 
 void group_committer::count(const std::vector<entry>& group, const std::vector<status>& outcomes) {

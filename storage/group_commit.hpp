@@ -6,6 +6,7 @@
 #include <mutex>
 #include <thread>
 
+#include "metrics/registry.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::storage {
@@ -29,11 +30,16 @@ struct commit_statistics {
   std::size_t queued_rows_max = 0;  ///< the largest number that ever waited
 };
 
+/// Of each write. Handles that count nothing, unless store_metrics.hpp made them.
+struct commit_metrics {
+  metrics::histogram rows, time;
+};
+
 /// Owns the one thread that writes to the store. [thread-safe]
 class group_committer {
  public:
   /// `to` must outlive the committer.
-  explicit group_committer(sealed_store& to, commit_limits limits = {});
+  explicit group_committer(sealed_store& to, commit_limits limits = {}, commit_metrics measured = {});
   /// Commits the queued batches, calls every completion, and joins the thread. Must not run in a completion.
   ~group_committer();
   group_committer(const group_committer&) = delete;
@@ -64,6 +70,7 @@ class group_committer {
 
   sealed_store& to_;
   const commit_limits limits_;
+  const commit_metrics measured_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<entry> queue_;

@@ -33,7 +33,8 @@ class pn_gw_device {
         rssi_(std::move(parts.rssi)), store_(parts.store), uplink_(std::move(parts.uplink)),
         supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
         claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
-        history_(std::move(parts.history)), machine_(made_from(std::move(parts.record))) {
+        history_(std::move(parts.history)), counted_(std::move(parts.counted)),
+        tally_(std::move(parts.tally)), stored_(parts.stored), machine_(made_from(std::move(parts.record))) {
     apply();
   }
 
@@ -127,6 +128,7 @@ class pn_gw_device {
     if (m.number != writes_) return;
     saving_ = false;
     if (std::exchange(erasing_, false)) return erased(m.outcome);
+    stored_ = stored_ || m.outcome;
     if (!m.outcome) {
       machine_.handle_persist_failed(now());
       write_failed(m.outcome.error().message());
@@ -149,6 +151,7 @@ class pn_gw_device {
   void evict() {
     if (ending_) return;
     const bool gone = is_unneeded();
+    if (gone) leave_tally();
     self_->send(supervisor_, sup_evicted{index_, gone});
     reported_unneeded_ = false;
     if (!gone) return apply();
@@ -207,6 +210,8 @@ class pn_gw_device {
       write_failed(outcome.error().message());
       return ending_ ? self_->quit() : apply();
     }
+    stored_ = false;
+    leave_tally();
     ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
@@ -266,6 +271,7 @@ class pn_gw_device {
     }
     if (!saving_) answer("");
     if (!supervisor_) return;
+    enter_tally();
     if (const auto next = uncertain_ ? looks_again_ : machine_.next_deadline(); next != deadline_) {
       deadline_ = next;
       self_->send(supervisor_, sup_deadline{index_, next});
@@ -273,6 +279,18 @@ class pn_gw_device {
     const bool unneeded = is_unneeded();
     if (unneeded && !reported_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
     reported_unneeded_ = unneeded;
+  }
+  void enter_tally() {
+    const auto facts =
+        facts_of(machine_.record(), name_of(machine_.state()), !links_.empty(), settings_.rekey_override);
+    if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
+  }
+  /// Before the supervisor may make another actor of this device.
+  void leave_tally() {
+    if (stored_)
+      tally_->put_stored(machine_.record(), settings_.rekey_override);
+    else
+      tally_->erase(entity_.text());
   }
   [[nodiscard]] bool is_unneeded() const {
     return !saving_ && !uncertain_ && deadline_ == time_never &&
@@ -321,6 +339,7 @@ class pn_gw_device {
   }
   void act(gw_event&& o) {
     const auto at = clock_();
+    counted_->happened(o.kind);
     if (o.kind == gw_event::kind_t::detecting) began_ = at;
     if (o.kind == gw_event::kind_t::same_id) {
       same_id_ = addresses_[*o.other] + " and " + addresses_[*o.on];
@@ -358,6 +377,10 @@ class pn_gw_device {
   std::shared_ptr<claimant_book> claimants_;
   std::shared_ptr<unproven_lines> lines_;
   std::shared_ptr<pne_history> history_;
+  std::shared_ptr<const supervisor_metrics> counted_;
+  std::shared_ptr<pne_tally> tally_;
+  pne_facts facts_{};  ///< as the tally has them
+  bool stored_;        ///< the store has the record
   pn_gw_machine machine_;
   std::map<gw_link, std::string> addresses_;  ///< of its links
   std::string same_id_;                       ///< the two addresses seen last

@@ -4,6 +4,7 @@
 #include <functional>
 
 #include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/history.hpp"
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/strangers.hpp"
@@ -25,6 +26,9 @@ struct device_parts {
   std::shared_ptr<protocol::claimant_book> claimants;
   std::shared_ptr<unproven_lines> lines;
   std::shared_ptr<pne_history> history;
+  std::shared_ptr<const supervisor_metrics> counted = std::make_shared<supervisor_metrics>();
+  std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
+  bool stored = false;  ///< whether the store has the record
 };
 
 /// A device with a report or a request for the server continues before its PNE is seen again.

@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "actors/pn_gw/supervisor.hpp"
+#include "actors/radio_metrics.hpp"
 #include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -14,6 +15,8 @@
 #include "config/loader.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls_source.hpp"
+#include "metrics/certificates.hpp"
+#include "storage/store_metrics.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -95,7 +98,7 @@ void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& ra
 
 struct gateway_role::impl {
   explicit impl(const config::gateway_config& c, storage::sealed_store& rows)
-      : store(rows), config(c), commits(rows),
+      : store(rows), config(c), commits(rows, {}, storage::make_commit_metrics(counted)),
         keys(rows, [this](storage::sealed_batch batch, storage::commit_done done) {
           commits.submit(std::move(batch), std::move(done));
         }) {}
@@ -105,6 +108,8 @@ struct gateway_role::impl {
   config::gateway_config config;
   gateway_id gw;
   std::atomic<bool> failed{false};
+  metrics::registry counted;
+  const std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(config.rekey.low_water);
   storage::group_committer commits;
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -144,6 +149,16 @@ struct gateway_role::impl {
     self->request(of, answer_time, std::move(q))
         .receive([&out](Answer& a) { out = std::move(a); }, [](const caf::error&) {});
     return out;
+  }
+  /// Values that others count, at a scrape.
+  void collect(const std::vector<open_radio_entry>& radios) {
+    storage::collect_store(counted, store, commits, config.store.path);
+    counted.collect([this, radios](metrics::sheet& to) {
+      tally->add_to(to, now_wall());
+      for (const auto& r : radios) add_radio(to, r);
+      for (const auto& [part, end] : tls->ends())
+        metrics::add_certificate_end(to, part, static_cast<double>(unix_seconds(end)));
+    });
   }
   /// A question to the supervisor whose answer is a gw_view.
   template <class Question>
@@ -239,7 +254,11 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   CPNS_TRY(const auto stored, m.keys.all());
   server_link_parts link;
   CPNS_TRY(link.user, user_id::parse(c.user));
-  for (const auto& r : stored.records) link.incarnation = std::max(link.incarnation, r.incarnation);
+  for (const auto& r : stored.records) {
+    link.incarnation = std::max(link.incarnation, r.incarnation);
+    m.tally->put_stored(r, rules->device.rekey_override);
+  }
+  link.counted = server_link_metrics{m.counted};
   link.password_file = c.user_password_file;
   link.request_timeout = c.timers.request_timeout;
   link.requests_max = c.limits.requests_in_flight;
@@ -254,6 +273,10 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   m.from_uplink = std::make_unique<uplink_to_actor>(m.link);
 
   supervisor_parts parts;
+  parts.counted = std::make_shared<supervisor_metrics>(m.counted);
+  parts.tally = m.tally;
+  for (const auto& r : radios) parts.radio_links.push_back(make_radio_links(m.counted, r.name));
+  m.collect(radios);
   parts.rules = std::move(rules);
   parts.radios = radios;
   parts.store = &m.keys;
@@ -332,6 +355,7 @@ json::value gateway_role::parameters_of(const std::string& radio) {
   for (const auto& [key, value] : impl_->opened[*at].params) out[key] = value;
   return out;
 }
+metrics::registry& gateway_role::counted() const { return impl_->counted; }
 
 json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};

@@ -14,6 +14,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::actors {
@@ -58,6 +59,8 @@ class gateway_role {
   result<boost::json::value> counts();
   /// For /v1/status: counts, and whether the role accepts writes.
   boost::json::object overview();
+  /// Lives as long as the role; its text() not after drain(). [thread-safe]
+  [[nodiscard]] metrics::registry& counted() const;
   /// Reasons, as sentences; empty: the role is ready.
   std::vector<std::string> not_ready();
 

@@ -61,6 +61,7 @@ class server_link {
   void up(const link_up& m) {
     log::info(gateway_component, "server-connected", "mutual authentication and key exchange done (step 0)",
               {{"server", m.server}, {"step", "0"}});
+    s_.parts.counted.up();
     forget_connection();
     s_.connection = m.connection;
     s_.exporter = m.exporter;
@@ -76,6 +77,7 @@ class server_link {
   }
 
   void down(const link_down& m) {
+    s_.parts.counted.down(m.planned);
     if (m.planned)
       log::info(gateway_component, "server-disconnected",
                 "the server closed the connection: idle, or the server is stopping");
@@ -254,6 +256,7 @@ class server_link {
     for (auto& [id, p] : s_.requests) {
       if (p.sent == time_zero || t - p.sent <= s_.parts.request_timeout) continue;
       if (p.sends >= sends_max) {
+        s_.parts.counted.unanswered.add();
         failed.push_back(id);
         continue;
       }
@@ -277,9 +280,6 @@ class server_link {
       if (auto p = finish(id)) add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
   }
 
-  static void add_waiting(waiting_devices& list, const device_actor& d) {
-    if (list.size() < waiting_max) list.emplace(d.id(), d);
-  }
   void notify(waiting_devices& list) {
     for (auto& [id, d] : std::exchange(list, {})) self_->send(d, gw_server_ready{});
   }
@@ -342,6 +342,7 @@ class server_link {
     answer_nonces();
     if (s_.block.follow(a, now())) s_.answers = false;
     if (passwords_.take(link_state(), a)) return;
+    if (s_.requests.count(a.id) != 0) s_.parts.counted.answered(a.body);
     std::visit([&](auto& body) { take(a, body); }, a.body);
   }
 

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/key_store.hpp"
 #include "actors/pn_gw/uplink.hpp"
 
@@ -47,6 +48,7 @@ struct server_link_parts {
   std::function<void(connection_number, bytes)> send;
   std::function<void(connection_number, std::string why)> give_up;
   std::function<void(connection_number, std::size_t)> taken;
+  server_link_metrics counted{};
 };
 
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts);

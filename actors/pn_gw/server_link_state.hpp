@@ -27,10 +27,13 @@ inline constexpr int sends_max = 2;              // per request and connection
 inline constexpr seconds request_age_max{30};
 // If no timer ran for this long, the machine was suspended and the connection may be dead.
 inline constexpr seconds asleep_after{10};
-// Devices that are notified when the server can serve them again; the others retry after their own back-off.
-inline constexpr std::size_t waiting_max = 16'384;
 
 using waiting_devices = std::map<caf::actor_id, device_actor>;
+/// Devices that are notified when the server can serve them again; the others retry after their own back-off.
+inline constexpr std::size_t waiting_max = 16'384;
+inline void add_waiting(waiting_devices& list, const device_actor& d) {
+  if (list.size() < waiting_max) list.emplace(d.id(), d);
+}
 
 struct server_link_state {
   struct pending {

@@ -71,6 +71,7 @@ void supervisor_state::timer(const sup_timer& m) {
 
 void supervisor_state::settings(const sup_settings& m) {
   parts_.rules = m.rules;
+  parts_.tally->set_low_water(m.rules->device.low_water);
   if (permit_.is_open() && m.rules->device.policy != validation_policy::ask)
     return close_permit("permit-closed", "validation.policy is not `ask` any more");
   send_settings();
@@ -104,15 +105,12 @@ bool supervisor_state::accepts_new() const {
 }
 
 gw_settings supervisor_state::settings_for(const std::string& entity) const {
-  gw_settings out{parts_.rules->device, accepts_new()};
-  auto& s = out.settings;
-  s.allowed = is_named(parts_.rules->validation.allow, entity);
-  s.denied = is_named(parts_.rules->validation.deny, entity);
-  if (out.accepts_waiting) s.policy = validation_policy::automatic;
+  gw_settings out{parts_.rules->settings_for(entity), accepts_new()};
+  if (out.accepts_waiting) out.settings.policy = validation_policy::automatic;
   return out;
 }
 
-std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record) {
+std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record, bool stored) {
   const auto index = ++next_device_;
   auto actor = spawn_device(self_->system(), {.index = index,
                                               .settings = settings_for(entity.text()).settings,
@@ -126,7 +124,10 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record rec
                                               .supervisor = supervisor_actor{self_},
                                               .claimants = claimants_,
                                               .lines = lines_,
-                                              .history = parts_.history});
+                                              .history = parts_.history,
+                                              .counted = parts_.counted,
+                                              .tally = parts_.tally,
+                                              .stored = stored});
   self_->monitor(actor);
   by_actor_.emplace(actor.id(), index);
   by_entity_.emplace(entity.text(), index);
@@ -186,12 +187,13 @@ void supervisor_state::died(const caf::down_msg& m) {
     it = routes_.erase(it);
   }
   remove(at);
+  parts_.tally->erase(entity);
   if (deaths_lately_.again(entity, clock())) return;
   auto record = parts_.store->load(entity_id::parse(entity).value());
-  if (record && *record && owes_server(**record)) {
-    const auto id = (*record)->entity;
-    spawn(id, std::move(**record));
-  }
+  if (!record || !*record) return;
+  parts_.tally->put_stored(**record, parts_.rules->device.rekey_override);
+  const auto id = (*record)->entity;
+  if (owes_server(**record)) spawn(id, std::move(**record));
 }
 
 void supervisor_state::arm() {

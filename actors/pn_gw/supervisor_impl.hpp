@@ -56,6 +56,7 @@ class supervisor_state {
     std::unique_ptr<protocol::detector> probe;
     std::uint64_t number = 0;  ///< of the detector
     waiting_count waiting{};   ///< messages pending in the mailbox of the device
+    metrics::presence counted{};
   };
 
   [[nodiscard]] time_point clock() const { return parts_.clock(); }
@@ -65,7 +66,7 @@ class supervisor_state {
   [[nodiscard]] bool accepts_new() const;
   [[nodiscard]] gw_settings settings_for(const std::string& entity) const;
   void send_settings();
-  std::uint64_t spawn(const entity_id& entity, protocol::device_record record);
+  std::uint64_t spawn(const entity_id& entity, protocol::device_record record, bool stored = true);
   result<device_entry*> present(const std::string& entity);
   void evict(device_entry& d);
   void keep_alive(device_entry& d);

@@ -52,6 +52,7 @@ void supervisor_state::begin_detection(gw_link link, const std::string& address)
   if (!make_room_for_link()) {
     lines_->write(clock(), log::level::warn, "too-many-links", "closing a new link: limits.links is reached",
                   {{"limit", std::to_string(parts_.rules->links_max)}});
+    parts_.counted->links_refused.add();
     return parts_.radios[link.transport].transport->disconnect(link.link);
   }
   const auto now = clock();
@@ -59,7 +60,7 @@ void supervisor_state::begin_detection(gw_link link, const std::string& address)
   const auto number = ++next_number_;
   auto probe = std::make_unique<detector>(s.gw, s.lowest_suite, s.answer_timeout, s.retries,
                                           parts_.nonces->fresh(now), crypto::system_entropy(), now);
-  routes_[link] = {address, 0, std::move(probe), number};
+  routes_[link] = {address, 0, std::move(probe), number, {}, metrics::presence{parts_.links_of(link)}};
   unproven_.add(link);
   by_number_[number] = link;
   detect(number, now);
@@ -71,6 +72,7 @@ bool supervisor_state::make_room_for_link() {
   if (routes_.size() < most && unproven_.size() < std::max<std::size_t>(most / 2, 1)) return true;
   const auto drawn = unproven_.draw(crypto::system_entropy());
   if (!drawn) return false;
+  parts_.counted->links_evicted.add();
   parts_.radios[drawn->transport].transport->disconnect(drawn->link);
   forget(*drawn, "evicted: unverified, and a new link needs its place");
   return true;
@@ -135,6 +137,7 @@ void supervisor_state::message(gw_link link, bytes& message) {
 std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity) {
   if (const auto it = by_entity_.find(entity.text()); it != by_entity_.end()) return it->second;
   if (!make_room()) {
+    parts_.counted->devices_refused.add();
     if (no_room_.due(clock(), "devices"))
       log::warn(gateway_component, "too-many-devices",
                 "a device is not served: limits.devices is reached and no device can be evicted",
@@ -149,7 +152,7 @@ std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity
   device_record fresh;
   fresh.entity = entity;
   fresh.user = parts_.rules->device.user;
-  return spawn(entity, *record ? std::move(**record) : std::move(fresh));
+  return spawn(entity, *record ? std::move(**record) : std::move(fresh), record->has_value());
 }
 
 void supervisor_state::forget_detection(route_t& peer) {

@@ -7,9 +7,6 @@
 namespace cpns::actors {
 namespace {
 
-/// The state of a device without an actor.
-constexpr std::string_view not_in_reach = "not_in_reach";
-
 const char* word_of(plugins::link_security s) {
   switch (s) {
   case plugins::link_security::none: return "none";

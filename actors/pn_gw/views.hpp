@@ -14,6 +14,9 @@
 
 namespace cpns::actors {
 
+/// The state of a stored device without an actor, for people.
+inline constexpr std::string_view not_in_reach = "not_in_reach";
+
 /// A device: entity, state, epochs, counts, where it was last seen.
 /// `same_id`: the addresses of two devices that answered with this Entity ID; empty: none did.
 boost::json::object describe_device(const protocol::device_record& r, std::string_view state,

@@ -19,8 +19,10 @@ class pne_device {
   pne_device(pne_actor::pointer self, pne_device_parts parts)
       : self_(self), index_(parts.index), entity_(parts.settings.entity.text()), keys_(std::move(parts.keys)),
         clock_(std::move(parts.clock)), send_(std::move(parts.send)), fleet_(std::move(parts.fleet)),
-        machine_(std::move(parts.settings), std::move(parts.record), crypto::openssl_suite(),
-                 crypto::system_entropy(), clock_()) {}
+        counted_(parts.counted), machine_(std::move(parts.settings), std::move(parts.record),
+                                          crypto::openssl_suite(), crypto::system_entropy(), clock_()) {
+    count_state();
+  }
 
   void link_up(const pne_link_up& m) { link_ = {m.transport, m.link}; }
   void link_down(const pne_link_down& m) {
@@ -76,8 +78,13 @@ class pne_device {
     return "command";
   }
 
+  void count_state() {
+    const auto now = machine_.state();
+    if (std::exchange(counted_as_, now) != now) presence_ = metrics::presence{counted_.in_state(now)};
+  }
   void apply() {
     while (auto output = machine_.poll_output()) std::visit([this](auto& o) { act(o); }, *output);
+    count_state();
     if (const auto next = machine_.next_deadline(); next != deadline_) {
       deadline_ = next;
       self_->send(fleet_, fleet_deadline{index_, next});
@@ -88,6 +95,7 @@ class pne_device {
     const auto encoded = encode(record);
     const auto saved = keys_.save(encoded.expose());
     if (saved) return true;
+    counted_.failed_writes.add();
     trouble_ = saved.error().message();
     log::error(pne_component, "key-file-not-written", trouble_, {{"entity", entity_}});
     return false;
@@ -116,6 +124,7 @@ class pne_device {
     if (link_) send_(link_->first, link_->second, o.message);
   }
   void act(pne_event& o) {
+    counted_.happened(o.kind);
     const auto line = describe_event(o.kind);
     if (!log::enabled(line.level, pne_component)) return;
     log::write(line.level, pne_component, line.id, o.why.empty() ? line.text : std::string_view{o.why},
@@ -131,6 +140,9 @@ class pne_device {
   clock_fn clock_;
   radio_send_fn send_;
   fleet_actor fleet_;
+  pne_metrics counted_;
+  std::optional<pne_state> counted_as_;
+  metrics::presence presence_;  ///< in the state `counted_as_`
   pne_machine machine_;
   std::optional<std::pair<std::uint64_t, std::uint64_t>> link_;
   time_point deadline_ = time_never;

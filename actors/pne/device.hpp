@@ -5,6 +5,7 @@
 #include <string>
 
 #include "actors/pne/actors.hpp"
+#include "actors/pne/pne_metrics.hpp"
 #include "actors/radio.hpp"
 #include "base/clock.hpp"
 #include "protocol/pne/pne_machine.hpp"
@@ -21,6 +22,7 @@ struct pne_device_parts {
   clock_fn clock;
   radio_send_fn send;
   fleet_actor fleet;
+  pne_metrics counted{};
 };
 
 /// The record in `keys`; an empty record without a file. Errors of sealed_file::load; store_damaged if the

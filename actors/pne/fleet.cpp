@@ -21,7 +21,8 @@ class fleet {
  public:
   fleet(fleet_actor::pointer self, fleet_parts parts)
       : self_(self), radios_(std::move(parts.radios)), wake_(parts.wake), clock_(std::move(parts.clock)),
-        failed_(std::move(parts.failed)), send_(sender_over(radios_, std::string{pne_component})) {
+        failed_(std::move(parts.failed)), counted_(parts.counted),
+        send_(sender_over(radios_, std::string{pne_component})) {
     self_->set_down_handler([this](const caf::down_msg& m) { died(m); });
     for (auto& m : parts.members) {
       const auto index = members_.size();
@@ -160,7 +161,8 @@ class fleet {
                                                  .record = std::move(record),
                                                  .clock = clock_,
                                                  .send = send_,
-                                                 .fleet = fleet_actor{self_}});
+                                                 .fleet = fleet_actor{self_},
+                                                 .counted = counted_});
     self_->monitor(m.actor);
     by_actor_[m.actor.id()] = index;
     deadlines_.set(index, time_never);
@@ -254,6 +256,7 @@ class fleet {
   config::pne_wake wake_;
   clock_fn clock_;
   std::function<void(std::string)> failed_;
+  pne_metrics counted_;
   radio_send_fn send_;
   std::vector<member> members_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;

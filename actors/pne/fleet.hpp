@@ -28,6 +28,7 @@ struct fleet_parts {
   config::pne_wake wake;
   clock_fn clock;
   std::function<void(std::string)> failed;  ///< the role cannot continue. [thread-safe]
+  pne_metrics counted{};
 };
 
 fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts);

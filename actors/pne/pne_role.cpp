@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <boost/json/value.hpp>
 #include <filesystem>
 
 #include "actors/key_source.hpp"
 #include "actors/pne/fleet.hpp"
 #include "actors/pne/key_files.hpp"
 #include "actors/radio.hpp"
+#include "actors/radio_metrics.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
@@ -71,6 +73,7 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 
 struct pne_role::impl {
   std::vector<descriptor> locks;  ///< held so that no other process writes these key files
+  metrics::registry counted;
   // In the order of construction; torn down in reverse by drain().
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
@@ -161,6 +164,11 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
   }
   CPNS_CHECK(check_capacity(devices.size(), parts.radios));
   parts.failed = [&m](const std::string&) { m.failed = true; };
+  parts.counted = pne_metrics{m.counted};
+  m.counted.collect([role = made.get(), radios = parts.radios](metrics::sheet& to) {
+    for (const auto& r : radios) add_radio(to, r);
+    role->add_devices(to);
+  });
   m.fleet = spawn_fleet(m.runtime->system(), std::move(parts));
   m.wake_target->store(&m.fleet, std::memory_order_release);
   caf::anon_send(m.fleet, fleet_radio_ready{});  // for events before the target was set
@@ -200,6 +208,24 @@ result<boost::json::array> pne_role::list(const std::string& after, const std::s
       .receive([&out](fleet_view& got) { out = std::move(got.devices); }, [](const caf::error&) {});
   return out;
 }
+
+void pne_role::add_devices(metrics::sheet& to) {
+  double awake = 0, unreadable = 0, links = 0;
+  const auto all = list({}, {}, devices());
+  if (!all) return;
+  for (const auto& one : *all) {
+    const auto& o = one.as_object();
+    awake += o.at("awake").as_bool() ? 1 : 0;
+    links += static_cast<double>(o.at("links").to_number<std::uint64_t>());
+    unreadable += o.contains("key_file") ? 1 : 0;
+  }
+  to.gauge("cpns_pne_awake", "Devices that are awake, so that the radios present them.", awake);
+  to.gauge("cpns_pne_links", "Links of the devices to gateways.", links);
+  to.gauge("cpns_pne_unreadable", "Devices that are off the radio, because their key file cannot be read.",
+           unreadable);
+}
+
+metrics::registry& pne_role::counted() const { return impl_->counted; }
 
 boost::json::object pne_role::overview() { return {{"devices", devices()}}; }
 

@@ -11,6 +11,7 @@
 #include "base/result.hpp"
 #include "base/secret.hpp"
 #include "config/schema.hpp"
+#include "metrics/registry.hpp"
 #include "storage/key_change.hpp"
 #include "storage/key_protector.hpp"
 
@@ -42,6 +43,8 @@ class pne_role {
   result<boost::json::array> list(const std::string& after, const std::string& prefix, std::size_t count);
   /// For /v1/status. [thread-safe]
   boost::json::object overview();
+  /// Lives as long as the role; its text() not after drain(). [thread-safe]
+  [[nodiscard]] metrics::registry& counted() const;
   /// Reasons, as sentences; empty: the role is ready. [thread-safe]
   std::vector<std::string> not_ready();
   /// Changes the key-encryption key of the key files while the devices use them. [thread-safe]
@@ -53,6 +56,7 @@ class pne_role {
   [[nodiscard]] std::size_t devices() const;
 
  private:
+  void add_devices(metrics::sheet& to);
   struct impl;
   explicit pne_role(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;

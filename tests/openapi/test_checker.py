@@ -97,6 +97,13 @@ class Checker(unittest.TestCase):
         self.fault("is a required property", body=EVENTS, **stream)
         self.fault("has no id", body=good.replace("id: run-0\n", ""), **stream)
 
+    def test_a_line_of_metrics_in_another_form(self):
+        text = {**HEADERS, "Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        good = "# HELP cpns_x_total A text.\n# TYPE cpns_x_total counter\ncpns_x_total{outcome=\"ok\"} 3\n"
+        self.check(body=good, headers=text, target="/metrics")
+        self.fault("the line is not documented", body=good + "node_load1 3\n", headers=text, target="/metrics")
+        self.fault("the line is not documented", body=good + "cpns_x_total\n", headers=text, target="/metrics")
+
 
 if __name__ == "__main__":
     unittest.main()

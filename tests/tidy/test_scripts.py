@@ -191,5 +191,16 @@ class EachFile(unittest.TestCase):
         self.assertIn("no such commit", self.lint(CPNS_BASE="none").stderr)
 
 
+class GetPrometheus(unittest.TestCase):
+    def test_usage_and_a_cache_without_it(self):
+        script = ROOT / "scripts/get-prometheus"
+        self.assertEqual(run(script, "--help").returncode, 2)
+        with tempfile.TemporaryDirectory() as empty:
+            refused = run(script, "--offline", CPNS_CACHE=empty)
+            self.assertEqual((refused.returncode, refused.stdout), (77, ""))
+            self.assertIn("run scripts/get-prometheus once, with a network\n", refused.stderr)
+            self.assertEqual(os.listdir(empty), [])
+
+
 if __name__ == "__main__":
     unittest.main()

@@ -100,6 +100,10 @@ def _check_body(role, answer, target, kind, text):
         raise Undocumented(f"the content type '{kind}' is not documented")
     if kind == STREAM:
         check_events(role, target, text)
+    elif kind == "text/plain":
+        for line in text.splitlines():
+            if not re.fullmatch(content[kind]["x-lines"], line):
+                raise Undocumented(f"the line is not documented: {line}")
     elif kind == "application/json":
         _validate(content[kind]["schema"], parse(text), "the answer")
 

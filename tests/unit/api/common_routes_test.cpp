@@ -18,7 +18,8 @@ class own_routes : public testing::Test {
                                    return boost::json::object{{"connections", 3}};
                                  },
                              .not_ready = [this] { return reasons; },
-                             .events = &hub}));
+                             .events = &hub,
+                             .metrics = [] { return "cpns_ready 1\n"; }}));
     table.add({.verb = verb::put,
                .path = "/v1/things/{thing}",
                .needs = level::operator_,
@@ -65,6 +66,14 @@ TEST_F(own_routes, is_not_ready_for_reasons) {
   const auto got = ask(verb::get, "/health/ready");
   EXPECT_EQ(got->status, 503U);
   EXPECT_THAT(got->body, HasSubstr(R"("reasons":["the disk is full"])"));
+}
+
+TEST_F(own_routes, gives_metrics_as_text_to_probes_too) {
+  const auto got = ask(verb::get, "/metrics");
+  ASSERT_TRUE(got);
+  EXPECT_EQ(got->type, "text/plain; version=0.0.4; charset=utf-8");
+  EXPECT_EQ(got->body, "cpns_ready 1\n");
+  EXPECT_TRUE(table.find(verb::get, "/metrics").to->probe);
 }
 
 TEST_F(own_routes, begins_events_with_the_state) {

@@ -104,6 +104,7 @@ TEST_F(http_harness, answers_several_requests_on_one_connection) {
     EXPECT_THAT(got, HasSubstr(R"({"hello":"you"})"));
   }
   EXPECT_EQ(server->counters().requests, 3U);
+  EXPECT_EQ(server->counters().answers[2], 3U);
 }
 
 TEST_F(http_harness, answers_problems_with_a_document) {

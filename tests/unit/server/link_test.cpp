@@ -243,6 +243,34 @@ TEST(link_refusal, refuses_a_handshake_that_takes_too_long) {
   EXPECT_TRUE(p.log.says("the handshake took too long"));
 }
 
+TEST(link_refusal, counts_handshakes_by_outcome) {
+  metrics::registry counted;
+  link_limits limits;
+  limits.handshakes = server::handshake_metrics::make(counted);
+  harness p{limits};
+  const auto has = [&](std::string_view outcome, int times) {
+    const auto line = "{outcome=\"" + std::string{outcome} + "\"} " + std::to_string(times) + "\n";
+    EXPECT_NE(counted.text().find(line), std::string::npos) << line << counted.text();
+  };
+  expect_refused(p, crypto::careless(false, nullptr), "no certificate");
+  expect_refused(p, crypto::careless(false, &p.home.server), "another purpose");
+  has("certificate", 2);
+  auto request = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:gw:x");
+  request.uris.push_back("urn:cpns:gw:y");
+  const auto two_names = p.home.files("two", request);
+  expect_refused(p, crypto::careless(false, &two_names), "one SAN URI");
+  has("identity", 1);
+  plain peer{p.at->port()};
+  boost::asio::write(peer.s, boost::asio::buffer(std::string{"GET / HTTP/1.1\r\n\r\n"}));
+  EXPECT_TRUE(peer.wait_closed());
+  has("protocol", 1);
+  auto gw = p.connect();
+  ASSERT_TRUE(gw->send_frame(hello));
+  EXPECT_EQ(gw->read_frame(), hello);
+  has("accepted", 1);
+  has("timeout", 0);
+}
+
 TEST(link_refusal, counts_connections_without_a_byte_and_does_not_warn) {
   link_limits limits;
   limits.handshake_timeout = milliseconds{100};

@@ -8,6 +8,7 @@
 
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
+#include "storage/store_metrics.hpp"
 #include "support.hpp"
 
 namespace cpns::storage::testing {
@@ -65,6 +66,38 @@ TEST_F(group_commit, combines_the_batches_that_arrive_during_a_write) {
   EXPECT_EQ(outcomes_, (std::vector<std::string>{"a ok", "b ok", "c ok", "empty ok"}));
   EXPECT_EQ(under_.writes() + 1 - first_write_, 2U);
   for (const auto* row : {"a", "b", "c"}) EXPECT_EQ(read(*store_, table::peers, row), "v");
+}
+
+TEST_F(group_commit, measures_its_writes) {
+  metrics::registry counted;
+  {
+    gate g;
+    group_committer c(*store_, {}, make_commit_metrics(counted));
+    collect_store(counted, *store_, c, dir_.path());
+    c.submit({seal(table::peers, "first", "v")}, g.hold());
+    g.wait_until_reached();
+    for (const auto* row : {"a", "b", "c"}) submit(c, row);
+    EXPECT_NE(counted.text().find("cpns_store_queued_rows 3\n"), std::string::npos) << counted.text();
+    EXPECT_NE(counted.text().find("cpns_store_size_bytes "), std::string::npos) << counted.text();
+    g.open();
+  }
+}
+
+TEST_F(group_commit, counts_the_rows_of_each_write) {
+  metrics::registry counted;
+  {
+    gate g;
+    group_committer c(*store_, {}, make_commit_metrics(counted));
+    c.submit({seal(table::peers, "first", "v")}, g.hold());
+    g.wait_until_reached();
+    for (const auto* row : {"a", "b", "c"}) submit(c, row);
+    g.open();
+  }
+  const auto text = counted.text();
+  for (const auto* line :
+       {"cpns_store_write_rows_bucket{le=\"1\"} 1\n", "cpns_store_write_rows_bucket{le=\"4\"} 2\n",
+        "cpns_store_write_rows_sum 4\n", "cpns_store_write_seconds_count 2\n"})
+    EXPECT_NE(text.find(line), std::string::npos) << line << text;
 }
 
 TEST_F(group_commit, completes_a_batch_after_its_row_is_durable) {

@@ -1,0 +1,149 @@
+#include "actors/pn_gw/gateway_metrics.hpp"
+
+#include <map>
+
+#include "actors/pn_gw/views.hpp"
+#include "protocol/pn_gw/pn_gw_table.hpp"
+
+namespace cpns::actors {
+namespace {
+
+constexpr protocol::link_status every_status[] = {
+#define CPNS_X(id, number, meaning) protocol::link_status::id,
+    CPNS_LINK_STATUSES(CPNS_X)
+#undef CPNS_X
+};
+
+constexpr protocol::gw_event::kind_t every_event[] = {
+#define CPNS_X(name, id, loudness, step, text) protocol::gw_event::kind_t::name,
+    CPNS_GW_EVENTS(CPNS_X)
+#undef CPNS_X
+};
+
+/// Of a stored device without an actor, as describe_stored has it.
+std::string_view stored_state(protocol::device_standing standing) {
+  using protocol::device_standing;
+  using protocol::pn_gw_state;
+  switch (standing) {
+  case device_standing::normal: break;
+  case device_standing::held_elsewhere: return name_of(pn_gw_state::held_elsewhere);
+  case device_standing::quarantined: return name_of(pn_gw_state::quarantined);
+  case device_standing::rejected: return name_of(pn_gw_state::rejected);
+  case device_standing::revoked: return name_of(pn_gw_state::revoked);
+  }
+  return not_in_reach;
+}
+
+}  // namespace
+
+server_link_metrics::server_link_metrics(metrics::registry& in)
+    : connected_(in.make_gauge("cpns_gateway_server_up", "1: the gateway is connected to a server.")),
+      connections_(in.make_counter("cpns_gateway_server_connections_total",
+                                   "Connections to a server after which both sides were authenticated.")) {
+  const auto end = [&in](const char* kind) {
+    return in.make_counter(
+        "cpns_gateway_server_ends_total",
+        "Connections and attempts to connect that ended: planned by the server, or by a fault.",
+        {{"kind", kind}});
+  };
+  planned_ = end("planned");
+  faults_ = end("fault");
+  const auto outcome = [&in](std::string_view name) {
+    return in.make_counter(
+        "cpns_gateway_assignments_total",
+        "Requests for keys by outcome: ok, the status of the server's refusal, or unanswered.",
+        {{"outcome", std::string{name}}});
+  };
+  for (const auto s : every_status) outcomes_.at(static_cast<std::size_t>(s)) = outcome(name_of(s));
+  unanswered = outcome("unanswered");
+}
+
+void server_link_metrics::up() const {
+  connected_.set(1);
+  connections_.add();
+}
+void server_link_metrics::down(bool planned) const {
+  connected_.set(0);
+  (planned ? planned_ : faults_).add();
+}
+void server_link_metrics::answered(const decltype(protocol::link_answer::body)& body) const {
+  const auto* no = std::get_if<protocol::refusal>(&body);
+  const auto at = static_cast<std::size_t>(no != nullptr ? no->status : protocol::link_status::ok);
+  if (at < outcomes_.size()) outcomes_[at].add();
+}
+
+supervisor_metrics::supervisor_metrics(metrics::registry& in) {
+  for (const auto e : every_event)
+    events_.at(static_cast<std::size_t>(e)) =
+        in.make_counter("cpns_gateway_events_total", "Events of PNEs, by their name in the log.",
+                        {{"event", std::string{describe_event(e).id}}});
+  const auto refused = [&in](const char* why) {
+    return in.make_counter(
+        "cpns_gateway_strangers_refused_total",
+        "Links and PNEs that were refused because a limit was reached: links (limits.links), evicted "
+        "(an unverified link made room for another one), devices (limits.devices).",
+        {{"limit", why}});
+  };
+  links_refused = refused("links");
+  links_evicted = refused("evicted");
+  devices_refused = refused("devices");
+}
+
+void supervisor_metrics::happened(protocol::gw_event::kind_t kind) const {
+  events_.at(static_cast<std::size_t>(kind)).add();
+}
+
+pne_facts facts_of(const protocol::device_record& r, std::string_view state, bool in_reach,
+                   std::optional<seconds> rekey) {
+  pne_facts out{state, static_cast<std::uint32_t>(r.unused_count()), 0, in_reach};
+  const auto interval = rekey.value_or(seconds{r.rekey_seconds});
+  if (r.own() != nullptr && interval > seconds::zero())
+    out.due = r.keyed_since + std::chrono::duration_cast<milliseconds>(interval).count();
+  return out;
+}
+
+void pne_tally::put(const std::string& entity, const pne_facts& facts) {
+  const std::lock_guard lock{guard_};
+  pnes_[entity] = facts;
+}
+void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
+  put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));
+}
+void pne_tally::erase(const std::string& entity) {
+  const std::lock_guard lock{guard_};
+  pnes_.erase(entity);
+}
+
+void pne_tally::add_to(metrics::sheet& to, time_point now) const {
+  std::map<std::string_view, std::size_t> states{{not_in_reach, 0}};
+#define CPNS_X(id, meaning) states[#id] = 0;
+  CPNS_PN_GW_STATES(CPNS_X)
+#undef CPNS_X
+  std::size_t due = 0, late = 0, low = 0, unused = 0;
+  const auto at = unix_milliseconds(now);
+  {
+    const std::lock_guard lock{guard_};
+    for (const auto& [entity, p] : pnes_) {
+      ++states[p.state];
+      unused += p.unused_keys;
+      if (p.due == 0) continue;
+      low += p.unused_keys < low_water_ ? 1 : 0;
+      due += at >= p.due ? 1 : 0;
+      late += p.in_reach && at >= p.due + update_grace.count() ? 1 : 0;
+    }
+  }
+  for (const auto& [state, count] : states)
+    to.gauge("cpns_gateway_pnes", "PNEs by state; not_in_reach: stored, and not seen since the start.",
+             static_cast<double>(count), {{"state", std::string{state}}});
+  to.gauge("cpns_gateway_keys_unused", "Keys of all PNEs that were not delivered yet.",
+           static_cast<double>(unused));
+  to.gauge("cpns_gateway_pnes_low_on_keys",
+           "PNEs with fewer unused keys than rekey.low_water: the server should have assigned more.",
+           static_cast<double>(low));
+  to.gauge("cpns_gateway_updates_due", "PNEs whose key is older than its interval, in reach or not.",
+           static_cast<double>(due));
+  to.gauge("cpns_gateway_updates_late", "PNEs in reach whose update is due for more than 10 minutes.",
+           static_cast<double>(late));
+}
+
+}  // namespace cpns::actors
