@@ -10,6 +10,7 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <thread>
 #include <vector>
 
@@ -26,6 +27,10 @@ namespace asio = boost::asio;
 using asio::ip::tcp;
 using boost::system::error_code;
 using local = asio::local::stream_protocol;
+
+/// Of clients that are turned away.
+constexpr seconds farewell{1};
+constexpr std::size_t farewells_max = 32;
 
 constexpr mode_t own_user_only = 0600, all_users = 0666;
 
@@ -92,6 +97,7 @@ struct http_server::impl {
   std::string probe_host;
   places taken;
   std::vector<std::weak_ptr<detail::session_base>> sessions;  ///< used on the io thread
+  std::set<std::shared_ptr<asio::steady_timer>> farewells;    ///< used on the io thread
   std::unique_ptr<detail::tls_door> tls;
   std::thread thread;
 
@@ -106,6 +112,10 @@ struct http_server::impl {
   /// The same; without a place the peer gets an answer that says so.
   template <class Socket>
   detail::place place_or_answer(const std::string& key, Socket& s);
+  /// A client that sends before it reads must still find the answer: its socket is closed a second later. If too many
+  /// wait so, it is closed at once.
+  template <class Socket>
+  void close_later(Socket& s);
   /// Closes the connection that has waited longest for a request: silent clients must not keep others out. Of `key`
   /// alone, unless it is empty. False if all work.
   bool evict_idle(const std::string& key);
@@ -180,7 +190,20 @@ detail::place http_server::impl::place_or_answer(const std::string& key, Socket&
   if (held) return held;
   const auto& text = detail::answer_when_full();
   (void)::send(s.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+  close_later(s);
   return nullptr;
+}
+
+template <class Socket>
+void http_server::impl::close_later(Socket& s) {
+  error_code ignored;
+  s.shutdown(asio::socket_base::shutdown_send, ignored);
+  if (farewells.size() >= farewells_max) return;
+  auto timer = std::make_shared<asio::steady_timer>(io, farewell);
+  farewells.insert(timer);
+  timer->async_wait([this, timer, kept = std::make_shared<Socket>(std::move(s))](const error_code&) {
+    farewells.erase(timer);
+  });
 }
 
 bool http_server::impl::evict_idle(const std::string& key) {
@@ -253,6 +276,7 @@ http_server::~http_server() {
     m.local_door.close(ignored);
     m.probe_door.close(ignored);
     if (m.tls) m.tls->close();
+    for (const auto& timer : m.farewells) timer->cancel();
     for (const auto& w : m.sessions)
       if (const auto s = w.lock()) s->abandon();
   });
