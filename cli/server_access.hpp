@@ -13,6 +13,7 @@
 #include "api/client.hpp"
 #include "cli/audited.hpp"
 #include "cli/role_client.hpp"
+#include "cli/terminal.hpp"
 #include "server/admin_pages.hpp"
 
 namespace cpns::cli {
