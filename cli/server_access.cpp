@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <iostream>
 
+#include "api/body.hpp"
 #include "api/routes.hpp"
 #include "base/log.hpp"
 #include "cli/terminal.hpp"
