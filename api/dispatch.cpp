@@ -64,10 +64,19 @@ problem no_route(const std::vector<verb>& all, std::string_view path) {
   return out;
 }
 
-/// The body as the audit log shows it; null if it is not a JSON object.
+/// The body as the audit log shows it; null if it is not a JSON object. A client may put a secret into a member that the
+/// route does not have. So of a body that may hold secrets only they, hidden, and the name of the object are shown.
 boost::json::value wanted_of(const route& to, const request& asked) {
   if (asked.body.empty() || asked.content_type.find("json") == std::string::npos) return nullptr;
-  return body_without(asked, to.secret_members);
+  auto all = body_without(asked, to.secret_members);
+  const auto* members = all.if_object();
+  if (to.secret_members.empty() || members == nullptr) return all;
+  boost::json::object out;
+  const auto* object = asked.path_values.contains(to.object) ? nullptr : members->if_contains(to.object);
+  if (object != nullptr && object->is_string()) out[to.object] = *object;
+  for (const auto& name : to.secret_members)
+    if (const auto* hidden = members->if_contains(name)) out[name] = *hidden;
+  return out;
 }
 
 std::string object_of(const route& to, const request& asked, const boost::json::value& wanted) {

@@ -142,6 +142,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (buffer_.size() != 0) return read_rest_of_head();
     stream_.async_read_some(buffer_.prepare(first_read),
                             on_strand([s = self()](const error_code& ec, std::size_t n) {
+                              if (s->leaving_) return;  // a request now could not be answered any more
                               if (ec || s->closed_) return s->close();
                               s->buffer_.commit(n);
                               s->read_rest_of_head();

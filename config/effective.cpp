@@ -85,7 +85,8 @@ class writer {
   template <class T, class Less>
   json::value single(std::map<std::string, T, Less>& v, const rules& is) const {
     json::object out;
-    for (auto& [k, e] : v) out[k] = value_of(e, is);
+    const auto is_name = kind_of(is.text);
+    for (auto& [k, e] : v) out[shown_ ? shown_(is_name, k) : k] = value_of(e, is);
     return out;
   }
 

@@ -161,9 +161,13 @@ status release_entities(storage::sealed_store& store, std::vector<protocol::enti
   return {};
 }
 
+/// No certificate with another URI is accepted.
+constexpr std::size_t gateway_uri_max = 255;
+
 result<gateway_id> parse_gateway(std::string_view text) {
-  if (text.find(':') != std::string_view::npos)
-    return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, text);
+  const bool is_uri = text.size() <= gateway_uri_max && text.find(':') != std::string_view::npos &&
+                      std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
+  if (is_uri) return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, text);
   if (const auto bytes = from_hex(text); bytes && bytes->size() == gateway_id::size) {
     gateway_id gw;
     std::copy(bytes->begin(), bytes->end(), gw.value.begin());

@@ -52,10 +52,12 @@ void supervisor_state::let_go(devices_t::iterator it) {
   std::vector<std::pair<gw_link, std::string>> links;
   for (const auto& [link, r] : routes_)
     if (r.device == device) links.emplace_back(link, r.address);
+  // All routes to the device go first: detection on one link may close another one to have room.
   for (const auto& [link, address] : links) {
+    unproven_.remove(link);
     routes_.erase(link);
-    begin_detection(link, address);
   }
+  for (const auto& [link, address] : links) begin_detection(link, address);
   arm();
 }
 

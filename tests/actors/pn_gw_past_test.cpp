@@ -170,6 +170,23 @@ TEST(pn_gw_forget, detects_a_device_in_reach_again) {
   EXPECT_GT(h.key(), before);
 }
 
+TEST(pn_gw_forget, goes_on_when_detection_on_one_link_closes_another_link_of_the_device) {
+  auto c = asking();
+  c.links_max = 4;  // two of them for unverified links
+  gateway_harness p{c};
+  for (int round = 0; round < 20; ++round) {
+    std::vector<headset_end*> twins{&p.pne(1), &p.pne(1)};
+    for (auto* h : twins) p.radio.link_up(*h);
+    p.settle();
+    EXPECT_EQ(p.forget(*twins.front()), "");
+    p.settle();
+    ASSERT_TRUE(p.failures.empty()) << p.failures.front();
+    for (auto* h : twins)
+      if (h->link != 0) p.radio.link_down(*h);
+    p.advance(seconds{5});
+  }
+}
+
 TEST(pn_gw_forget, erases_a_device_that_has_no_actor) {
   gateway_choices c;
   c.devices_max = 1;

@@ -201,8 +201,24 @@ TEST_F(http_harness, records_the_object_that_the_body_names_and_the_state_that_i
   EXPECT_THAT(post("/v1/gateways/hall/block", "{}"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(changes.lines, testing::ElementsAre(
                                  R"x(intent user-password bob {"user":"bob","password":"(secret)"})x",
-                                 "outcome done", R"x(intent user-password  {"user":7})x", "outcome done",
+                                 "outcome done", R"x(intent user-password  {})x", "outcome done",
                                  R"x(intent user-password hall {"blocked":true,"held":3})x", "outcome done"));
+}
+
+TEST_F(http_harness, records_no_secret_that_came_in_a_wrong_member) {
+  recorded_changes changes;
+  start(with({set_password()}), {}, &changes);
+  for (const std::string body :
+       {R"({"new_password":"hunter2 hunter2"})", R"({"user":{"password":"hunter2"}})",
+        R"({"Password":["hunter2"],"password":"hunter2"})"}) {
+    raw_client c{path};
+    c.send("PUT /v1/users/anna/password HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: r1\r\n"
+           "Content-Type: application/json\r\nContent-Length: " +
+           std::to_string(body.size()) + "\r\n\r\n" + body);
+    EXPECT_THAT(c.receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 400 "));
+  }
+  EXPECT_EQ(changes.lines.size(), 6U);
+  for (const auto& line : changes.lines) EXPECT_THAT(line, Not(HasSubstr("hunter2")));
 }
 
 TEST_F(http_harness, changes_nothing_that_it_cannot_record) {

@@ -107,6 +107,13 @@ TEST(effective_configuration, tells_a_filter_what_each_text_is) {
   EXPECT_EQ(shown.at("name"), "hall");
 }
 
+TEST(effective_configuration, tells_a_filter_the_names_in_a_map) {
+  const auto shown = effective(server(), [](text_kind is, const std::string& text) {
+    return is == text_kind::uri ? std::string{"hidden"} : text;
+  });
+  EXPECT_EQ(shown.at("api").at("certificates"), (json::object{{"hidden", "admin"}}));
+}
+
 TEST(effective_configuration, takes_only_what_applies_without_a_restart) {
   auto running = server();
   auto fresh = running;
