@@ -44,7 +44,8 @@ def make_home(cpns, home):
 
 class Server:
     def __init__(self, cpns, home):
-        self.process = subprocess.Popen([cpns, "server", "--config", home / "server.yaml"], stdin=subprocess.DEVNULL)
+        with open(home / "server.log", "a") as log:  # raised levels write much
+            self.process = subprocess.Popen([cpns, "server", "--config", home / "server.yaml"], stdin=subprocess.DEVNULL, stderr=log)
         ready = home / "ready"
         until = time.monotonic() + READY
         while not ready.exists() and self.process.poll() is None and time.monotonic() < until:
