@@ -100,15 +100,17 @@ struct job_done {
 };
 /// Sent once per second.
 struct tick {};
-/// The settings changed: idle entities are evicted.
-struct forget_idle {};
+/// The rest of the entities that are idle for too long.
+struct sweep_on {
+  time_point limit;
+};
 
 /// dispatcher: makes one actor per entity on demand and evicts it when idle.
 using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<do_job>,  // routes to assignment/<entity>, or refuses it over the bounds
-                     caf::reacts_to<job_done>,      // one job less is pending
-                     caf::reacts_to<tick>,          // evicts entities idle for too long
-                     caf::reacts_to<forget_idle>>;  // evicts all idle entities
+                     caf::reacts_to<job_done>,  // one job less is pending
+                     caf::reacts_to<tick>,      // evicts entities idle for too long
+                     caf::reacts_to<sweep_on>>;
 
 /// The outcome of the pending write.
 struct row_stored {
@@ -129,5 +131,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::forget_idle)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::row_stored)

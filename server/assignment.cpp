@@ -110,6 +110,9 @@ void refuse_job(assignment_pointer self, refusal no, error why) {
 /// write it is read only once the store is writable: until then the write may still take effect.
 bool load(assignment_pointer self) {
   auto& s = self->state;
+  auto settings = s.role->settings();
+  // The configuration was reloaded since. No entity is evicted for that: with many of them, requests would wait.
+  if (s.machine && s.made_with != settings) s.machine.reset();
   if (s.machine) return true;
   if (s.uncertain && !s.role->store.health().writable) {
     refuse_job(self, refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"},
@@ -119,7 +122,8 @@ bool load(assignment_pointer self) {
   auto record = read_record(s);
   if (record) {
     s.uncertain = false;
-    s.machine.emplace(s.role->settings()->assignment, *std::move(record), s.role->suite, s.role->random);
+    s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
+    s.made_with = std::move(settings);
     return true;
   }
   auto no = protocol::unreadable(record.error(), "the device");

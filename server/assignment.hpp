@@ -21,6 +21,7 @@ struct assignment_state {
   entity_id entity;
   dispatcher_actor dispatcher;
   std::optional<protocol::assignment_machine> machine;
+  std::shared_ptr<const actor_settings> made_with;  ///< the settings of `machine`
   std::deque<std::shared_ptr<const job>> waiting;
   std::shared_ptr<const job> current;
   std::optional<protocol::report_outcome> outcome;          ///< of the current report

@@ -9,6 +9,8 @@ namespace {
 using dispatcher_pointer = dispatcher_actor::stateful_pointer<dispatcher_state>;
 using entries = dispatcher_state::entries;
 
+constexpr std::size_t evictions_at_once = 64;
+
 void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
   if (const auto* r = std::get_if<job::report>(&j.what))
     return self->send(j.reply_to, report_done{j.id, r->entry, std::nullopt});
@@ -83,10 +85,14 @@ void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   if (e.pending.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
 }
 
-/// Evicts idle entities last used at or before `limit`.
+/// Evicts idle entities last used at or before `limit`: a part of them at a time, so that requests do not wait for
+/// thousands of evictions.
 void sweep(dispatcher_pointer self, time_point limit) {
   auto& s = self->state;
-  while (!s.idle.empty() && s.idle.back().last_used <= limit) evict(self, std::prev(s.idle.end()));
+  for (std::size_t n = 0; !s.idle.empty() && s.idle.back().last_used <= limit; ++n) {
+    if (n == evictions_at_once) return self->send(dispatcher_actor{self}, sweep_on{limit});
+    evict(self, std::prev(s.idle.end()));
+  }
 }
 
 /// An assignment actor died: its row is as last stored, and the gateways repeat their requests.
@@ -125,7 +131,7 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
         sweep(self, role->now() - role->settings()->entity_idle);
         role->refusals.tick(role->now());
       },
-      [self](const forget_idle&) { sweep(self, time_never); },
+      [self](const sweep_on& m) { sweep(self, m.limit); },
   };
 }
 

@@ -274,7 +274,6 @@ reload_report server_role::reload(const config::server_config& c) {
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
   impl_->users.reset(impl_->config.limits.users_cached);
-  caf::anon_send(impl_->role->dispatcher(), forget_idle{});
   return report;
 }
 
