@@ -5,12 +5,15 @@
 #include <boost/json.hpp>
 
 #include "api/body.hpp"
+#include "api/kept_text.hpp"
 #include "base/log.hpp"
 
 namespace cpns::api {
 namespace {
 
 namespace json = boost::json;
+constexpr milliseconds metrics_kept = seconds{1}, metrics_patience = seconds{1};
+
 using shared_parts = std::shared_ptr<const common_parts>;
 
 /// The answer of a route without parameters.
@@ -33,12 +36,20 @@ json::object shown_doors(const doors& d) {
   return {{"socket", text(now.socket)}, {"listen", text(now.listen)}, {"probes", text(now.probes)}};
 }
 
-outcome metrics_of(const common_parts& p, const request& r) {
+outcome metrics_of(detail::kept_text& text, const request& r) {
   CPNS_CHECK(only_parameters(r, {}));
   response out;
   out.type = "text/plain; version=0.0.4; charset=utf-8";
-  out.body = p.metrics();
+  CPNS_TRY(out.body, text.get());
   return out;
+}
+
+route metrics_route(std::function<std::string()> collect) {
+  const auto text = std::make_shared<detail::kept_text>(std::move(collect), metrics_kept, metrics_patience);
+  return {.verb = verb::get,
+          .path = "/metrics",
+          .handle = [text](const request& r) { return metrics_of(*text, r); },
+          .probe = true};
 }
 
 json::object status_of(const common_parts& p) {
@@ -132,11 +143,7 @@ std::vector<route> common_routes(common_parts parts) {
                  .path = "/health/ready",
                  .handle = [p](const request& r) { return ready(*p, r); },
                  .probe = true});
-  if (p->metrics)
-    out.push_back({.verb = verb::get,
-                   .path = "/metrics",
-                   .handle = [p](const request& r) { return metrics_of(*p, r); },
-                   .probe = true});
+  if (p->metrics) out.push_back(metrics_route(p->metrics));
   out.push_back({.verb = verb::get, .path = "/v1/status", .handle = [p](const request& r) {
                    return answer(r, status_of(*p));
                  }});

@@ -7,7 +7,6 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -34,31 +33,6 @@ constexpr std::size_t farewells_max = 32;
 
 constexpr mode_t own_user_only = 0600, all_users = 0666;
 
-/// Counts connections per peer. [thread-safe]
-class places {
- public:
-  [[nodiscard]] std::size_t of(const std::string& key) const {
-    std::lock_guard lock{inner_->guard};
-    const auto it = inner_->taken.find(key);
-    return it == inner_->taken.end() ? 0 : it->second;
-  }
-  detail::place take(const std::string& key) {
-    std::lock_guard lock{inner_->guard};
-    ++inner_->taken[key];
-    return {this, [inner = inner_, key](void*) {
-              std::lock_guard held{inner->guard};
-              if (--inner->taken[key] == 0) inner->taken.erase(key);
-            }};
-  }
-
- private:
-  struct counts {
-    std::mutex guard;
-    std::map<std::string, std::size_t> taken;
-  };
-  std::shared_ptr<counts> inner_ = std::make_shared<counts>();
-};
-
 std::string document(std::string_view status, const problem& p) {
   const auto body = document_of(p, {});
   return "HTTP/1.1 " + std::string{status} + "\r\nContent-Type: " + std::string{problem_type} +
@@ -76,6 +50,11 @@ std::string detail::address_text(const tcp::endpoint& at) {
   return (ip.is_v6() ? "[" + host + "]" : host) + ":" + std::to_string(at.port());
 }
 
+std::string detail::key_of(const peer& p) {
+  if (p.level == level::nobody) return "all without rights";
+  return p.local ? "uid " + std::to_string(p.process.uid) : p.uri;
+}
+
 const std::string& detail::answer_when_full() {
   static const auto text =
       document("503 Service Unavailable",
@@ -84,18 +63,20 @@ const std::string& detail::answer_when_full() {
 }
 
 struct http_server::impl {
-  explicit impl(http_parts p) : shared(std::move(p), workers), workers(shared.parts.limits.workers) {}
+  explicit impl(http_parts p)
+      : shared(std::move(p), workers, probe_workers), workers(shared.parts.limits.workers),
+        probe_workers(shared.parts.limits.probe_workers) {}
 
   detail::shared_state shared;
   asio::io_context io{1};
   // Destroyed before `io`: a request that came while the server ended may still wait here, and its connection needs `io`.
-  asio::thread_pool workers;
+  asio::thread_pool workers, probe_workers;
   asio::executor_work_guard<asio::io_context::executor_type> work{io.get_executor()};
   std::optional<unix_socket> path;  ///< removed after the acceptor is closed
   local::acceptor local_door{io};
   tcp::acceptor probe_door{io};
   std::string probe_host;
-  places taken;
+  detail::places taken;
   std::vector<std::weak_ptr<detail::session_base>> sessions;  ///< used on the io thread
   std::set<std::shared_ptr<asio::steady_timer>> farewells;    ///< used on the io thread
   std::unique_ptr<detail::tls_door> tls;
@@ -152,7 +133,7 @@ status http_server::impl::open(const config::api_config& c) {
 
 status http_server::impl::open_tls(const config::api_config& c) {
   CPNS_TRY(tls, detail::tls_door::open(io, shared, c,
-                                       {.admit = [this](const std::string& uri) { return place_for(uri); },
+                                       {.admit = [this](const std::string& key) { return place_for(key); },
                                         .begin =
                                             [this](detail::tls_stream s, detail::origin from) {
                                               remember(detail::make_session(shared, std::move(s),
@@ -229,12 +210,12 @@ void http_server::impl::remember(const std::shared_ptr<detail::session_base>& s)
 void http_server::impl::begin_local(local::socket s) {
   auto who = identify(s.native_handle());
   if (!who) return log::warn(shared.parts.component, "api-peer-unknown", who.error().message());
-  auto key = "uid " + std::to_string(who->uid);
-  auto held = place_or_answer(key, s);
-  if (!held) return;
   peer from;
   from.level = shared.rules()->level_of(*who);
   from.process = std::move(*who);
+  auto key = detail::key_of(from);
+  auto held = place_or_answer(key, s);
+  if (!held) return;
   remember(detail::make_session(
       shared, std::move(s),
       {detail::door::unix_socket, std::move(from), {}, std::move(key), std::move(held)}));
@@ -281,6 +262,7 @@ http_server::~http_server() {
       if (const auto s = w.lock()) s->abandon();
   });
   m.workers.join();
+  m.probe_workers.join();
   m.work.reset();
   m.thread.join();
 }

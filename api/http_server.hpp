@@ -20,9 +20,14 @@ struct http_limits {
   std::size_t connections_per_peer = 32;  ///< of one user of this machine, or one certificate
   std::size_t event_readers = 64;
   std::size_t workers = 4;  ///< threads that run handlers
+  std::size_t probe_workers =
+      2;  ///< the same for routes of probes, which answer while all other workers wait
   milliseconds request_time =
       seconds{10};  ///< from the first byte of a request to the end of its headers and body
-  milliseconds idle_time = seconds{60};   ///< between requests; between two parts of a streamed body
+  milliseconds idle_time = seconds{60};  ///< between requests
+  /// A streamed body may keep its worker waiting for so long, for each so many bytes of it.
+  milliseconds part_time = seconds{30};
+  std::size_t part_size = 512 * 1024;
   milliseconds write_time = seconds{20};  ///< for an answer, or a batch of events
   milliseconds heartbeat = seconds{15};   ///< a stream of events without any sends a comment
   std::size_t handshakes = 32;            ///< in progress at a time

@@ -40,6 +40,8 @@ struct route {
   foreteller foretell{};
   /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.
   bool records_itself = false;
+  /// Not 0: so many of its requests are worked on at a time, others are refused. For handlers that keep a worker for long.
+  std::size_t at_once = 0;
   /// Answered to anybody on the plain listener for probes, too.
   bool probe = false;
 };

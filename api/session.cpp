@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "api/dispatch.hpp"
+#include "api/session_http.hpp"
 #include "base/log.hpp"
 
 namespace cpns::api::detail {
@@ -30,43 +31,7 @@ constexpr std::size_t event_batch = 64 * 1024;
 /// Buffer of a client that has not begun its next request.
 constexpr std::size_t first_read = 4096;
 constexpr milliseconds farewell_max{2000};
-
-/// Wipes what it frees: bodies hold passwords and Temporary Keys.
-template <class T>
-struct wiping_allocator {
-  using value_type = T;
-  wiping_allocator() = default;
-  template <class U>
-  wiping_allocator(const wiping_allocator<U>&) {}
-  T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
-  void deallocate(T* p, std::size_t n) {
-    wipe(p, n * sizeof(T));
-    std::allocator<T>{}.deallocate(p, n);
-  }
-  friend bool operator==(const wiping_allocator&, const wiping_allocator&) { return true; }
-};
-
-using whole_body = http::vector_body<std::uint8_t, wiping_allocator<std::uint8_t>>;
-using head_parser = http::request_parser<http::empty_body>;
-using whole_parser = http::request_parser<whole_body>;
-using part_parser = http::request_parser<http::buffer_body>;
-
-std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }
-
-template <class Fields>
-header_view view_of(const Fields& f) {
-  const auto get = [&f](auto name) {
-    const auto it = f.find(name);
-    return it == f.end() ? std::string_view{} : text_of(it->value());
-  };
-  return {text_of(f.method_string()), text_of(f.target()),   get(http::field::host),
-          get(http::field::origin),   get("Sec-Fetch-Site"), get(http::field::content_type),
-          get("Cpns-Request-Id"),     get("Last-Event-ID")};
-}
-
-unix_stream& socket_of(unix_stream& s) { return s; }
-tcp_stream& socket_of(tcp_stream& s) { return s; }
-tcp_stream& socket_of(tls_stream& s) { return s.next_layer(); }
+constexpr std::uint32_t retry_after_too_many = 1;  // seconds
 
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
@@ -110,16 +75,27 @@ class session final : public session_base, public std::enable_shared_from_this<s
     arm();
   }
   void expect_nothing() { deadline_ = clock::time_point::max(); }
+  /// The same while a handler waits for a part of the body: after `time` its read fails, and it can still be answered.
+  void expect_part_within(clock::duration time) {
+    awaits_part_ = true;
+    expect_within(std::chrono::ceil<milliseconds>(time));
+  }
   void arm() {
     timer_.expires_at(deadline_);
     timer_.async_wait(on_strand([weak = this->weak_from_this()](const error_code& ec) {
       const auto s = weak.lock();
       if (!s || ec || s->closed_ || s->deadline_ == clock::time_point::max()) return;
       if (clock::now() < s->deadline_) return s->arm();
+      if (s->awaits_part_) return s->give_up_part();
       // The end of a TLS connection without close_notify looks like an attack to the client.
-      if (has_tls && s->idle_since != 0 && s->buffer_.size() == 0) return s->close_gently();
+      if (has_tls && !s->leaving_ && s->idle_since != 0 && s->buffer_.size() == 0) return s->close_gently();
       s->close();
     }));
+  }
+  void give_up_part() {
+    part_is_late_ = true;
+    error_code ignored;
+    socket_of(stream_).cancel(ignored);
   }
 
   void close() {
@@ -175,6 +151,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     asked_ = std::move(ready->asked);
     const auto length = head_->content_length();
     if (length && *length > to_->body_max) return refuse_early(too_large());
+    if (to_->at_once != 0 && !(slot_ = shared_.slot_for(*to_))) return refuse_early(too_many());
     if (http::token_list{m[http::field::expect]}.exists("100-continue")) return send_continue();
     read_body();
   }
@@ -182,6 +159,14 @@ class session final : public session_base, public std::enable_shared_from_this<s
   problem too_large() const {
     return {413, "body-too-large",
             "the body of this request is limited to " + std::to_string(to_->body_max) + " bytes"};
+  }
+
+  problem too_many() const {
+    problem out{503, "too-many-at-once",
+                "nothing was done: the role works on " + std::to_string(to_->at_once) +
+                    " requests of this kind at a time, and has as many; try again later"};
+    out.retry_after = retry_after_too_many;
+    return out;
   }
 
   /// The audit line of a refused change is written by a worker, then the answer follows.
@@ -229,13 +214,14 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void run_handler(std::shared_ptr<source> body) {
     expect_nothing();
-    asio::post(shared_.workers, [s = self(), body] {
+    asio::post(to_->probe ? shared_.probe_workers : shared_.workers, [s = self(), body] {
       auto out = run(s->shared_, *s->to_, s->asked_, body.get());
       asio::post(s->strand_, [s, out = std::move(out)]() mutable { s->answer(std::move(out)); });
     });
   }
 
   void answer(outcome out) {
+    slot_.reset();
     if (closed_) return;
     if (parts_) {
       keep_alive_ = keep_alive_ && parts_->is_done();
@@ -277,7 +263,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   /// answer. So its bytes are discarded until it closes, for a bounded time. Over TLS a close_notify is sent first.
   void close_gently() {
     if (closed_ || std::exchange(leaving_, true)) return;
-    idle_since = 0;
+    idle_since = leaves_first;
     expect_within(farewell_max);
     if constexpr (has_tls)
       stream_.async_shutdown(on_strand([s = self()](const error_code&) { s->send_no_more(); }));
@@ -396,8 +382,10 @@ class session final : public session_base, public std::enable_shared_from_this<s
   std::optional<whole_parser> whole_;
   std::optional<part_parser> parts_;
   const route* to_ = nullptr;
+  place slot_;  ///< of a request whose route has `at_once`
   request asked_;
   bool keep_alive_ = false, closed_ = false, leaving_ = false;
+  bool awaits_part_ = false, part_is_late_ = false;
   const clock::time_point born_ = clock::now();
   std::array<char, 4096> discarded_{};
 
@@ -431,13 +419,14 @@ class session<Stream>::source final : public body_source {
   // On the strand, while the handler's thread waits in read().
   void begin(std::span<std::uint8_t> to) {
     auto& s = *session_;
-    if (s.closed_) return finish(fail(errc::peer_closed, "the client closed the connection"));
+    if (s.closed_) return finish(fail(errc::peer_closed, "the connection is closed"));
     if (s.parts_->is_done()) return finish(std::size_t{0});
     auto& body = s.parts_->get().body();
     body.data = to.data();
     body.size = to.size();
     body.more = true;
-    s.expect_within(s.limits().idle_time);
+    began_ = clock::now();
+    s.expect_part_within(s.limits().part_time - waited_);
     http::async_read_some(
         s.stream_, s.buffer_, *s.parts_,
         s.on_strand([this, to, keep = session_](const error_code& ec, std::size_t) { on_read(ec, to); }));
@@ -445,13 +434,29 @@ class session<Stream>::source final : public body_source {
   void on_read(const error_code& ec, std::span<std::uint8_t> to) {
     auto& s = *session_;
     s.expect_nothing();
-    if (s.closed_) return finish(fail(errc::peer_timeout, "the client was too slow, or the role ends"));
+    s.awaits_part_ = false;
+    if (s.closed_) return finish(fail(errc::state_stopping, "the role ends"));
+    if (s.part_is_late_) return finish(fail(errc::peer_timeout, too_slow()));
     if (ec == http::error::body_limit) return finish(fail(errc::wire_oversized, s.too_large().detail));
     if (ec && ec != http::error::need_buffer)
       return finish(fail(errc::peer_closed, "the body ended early: " + ec.message()));
     const auto n = to.size() - s.parts_->get().body().size;
+    count(n);
     if (n == 0 && !s.parts_->is_done()) return begin(to);
     finish(n);
+  }
+  /// The time in which the handler works does not count.
+  void count(std::size_t n) {
+    waited_ += clock::now() - began_;
+    got_of_part_ += n;
+    if (got_of_part_ < session_->limits().part_size) return;
+    got_of_part_ = 0;
+    waited_ = {};
+  }
+  std::string too_slow() const {
+    const auto& most = session_->limits();
+    return "the body came too slowly: each " + std::to_string(most.part_size) + " bytes of it have " +
+           std::to_string(most.part_time.count() / 1000) + " s";
   }
   void finish(result<std::size_t> got) {
     std::lock_guard lock{guard_};
@@ -462,6 +467,10 @@ class session<Stream>::source final : public body_source {
 
   self_t session_;
   std::optional<std::uint64_t> length_;
+  // On the strand:
+  clock::time_point began_;
+  clock::duration waited_{};  ///< for the present part
+  std::size_t got_of_part_ = 0;
   std::mutex guard_;
   std::condition_variable ready_;
   bool done_ = false;

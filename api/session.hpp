@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "api/http_server.hpp"
+#include "api/places.hpp"
 #include "base/seldom.hpp"
 #include "crypto/tls_source.hpp"
 
@@ -22,10 +23,13 @@ namespace cpns::api::detail {
 
 /// Shared by the connections of a server; outlives them.
 struct shared_state {
-  shared_state(http_parts p, boost::asio::thread_pool& w) : parts(std::move(p)), workers(w) {}
+  shared_state(http_parts p, boost::asio::thread_pool& w, boost::asio::thread_pool& of_probes)
+      : parts(std::move(p)), workers(w), probe_workers(of_probes) {}
 
   const http_parts parts;
   boost::asio::thread_pool& workers;
+  boost::asio::thread_pool& probe_workers;  ///< for the routes of probes
+  places running;                           ///< requests of routes with a bound, by verb and path
   std::mutex guard;
   std::shared_ptr<const access_rules> access;
   std::shared_ptr<crypto::tls_source> tls;  ///< of `api.listen`; set before the first connection
@@ -36,6 +40,10 @@ struct shared_state {
   std::array<std::atomic<std::uint64_t>, 6> answers{};  ///< by status / 100
 
   void count_answer(unsigned status) { ++answers[std::min<std::size_t>(status / 100, answers.size() - 1)]; }
+  /// nullptr if as many requests of the route run as may.
+  place slot_for(const route& r) {
+    return running.take_below(std::string{name_of(r.verb)} + " " + r.path, r.at_once);
+  }
   [[nodiscard]] std::shared_ptr<const access_rules> rules() {
     std::lock_guard lock{guard};
     return access;
@@ -52,6 +60,8 @@ class session_base {
   const std::string key;  ///< the peer for which its connections are counted
   /// Nanoseconds of the steady clock since which it waits for a request; 0 while it works. [thread-safe]
   std::atomic<std::int64_t> idle_since = 0;
+  /// As a value of idle_since: it was answered and ends, so it makes room for others before those that wait.
+  static constexpr std::int64_t leaves_first = 1;
 
   virtual void start() = 0;
   /// Closes at once. [thread-safe]
@@ -63,9 +73,6 @@ class session_base {
 
 /// Where a connection came in.
 enum class door : std::uint8_t { unix_socket, tls, probes };
-
-/// Places that a peer may take: one connection holds one, and gives it back when it is destroyed.
-using place = std::shared_ptr<void>;
 
 /// Where a connection comes from.
 struct origin {
@@ -80,6 +87,9 @@ using unix_stream = boost::asio::local::stream_protocol::socket;
 using tcp_stream = boost::asio::ip::tcp::socket;
 using tls_stream = boost::asio::ssl::stream<tcp_stream>;
 
+/// The name under which the connections of a client are counted: its user or certificate. All clients without rights share
+/// one, so that however many users and certificates they have, most places are left for others.
+std::string key_of(const peer& p);
 /// host:port; an IPv4 address that came in on an IPv6 socket is shown as IPv4.
 std::string address_text(const boost::asio::ip::tcp::endpoint& at);
 /// The whole HTTP answer for a client that has no place.

@@ -53,6 +53,7 @@ struct tls_door::impl {
   const tls_door_hooks with;
   std::shared_ptr<crypto::tls_source> source;
   tcp::acceptor acceptor{io};
+  tcp::resolver lookups{io};
   asio::steady_timer pause{io}, ticker{io};
   seldom no_address, handshakes_full;
   line_budget lines{lines_per_client, line_period};
@@ -65,12 +66,12 @@ struct tls_door::impl {
 
   [[nodiscard]] const std::string& component() const { return shared.parts.component; }
 
-  /// True: bound; false: the address does not exist yet.
   result<bool> bind();
-  result<tcp::endpoint> find_address();
+  result<bool> bind_to(const tcp::resolver::results_type& found, error_code ec);
   bool wait_for_address(const std::string& why);
   /// Accepts, or tries to bind again after bind_pause.
   void begin();
+  void try_again();
   void accepted(tcp_stream s);
   void forget(const handshake& h);
   void tick_later();
@@ -151,7 +152,8 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     // The CRLs may have been read again while the handshake ran with the former ones.
     if (const auto why = door_.source->revoked(stream_.native_handle())) return refuse(*why);
     who_.level = door_.shared.rules()->level_of(who_.uri);
-    auto held = door_.with.admit(who_.uri);
+    auto key = key_of(who_);
+    auto held = door_.with.admit(key);
     if (!held) return turn_away();
     if (who_.level == level::nobody)
       door_.refuse(who_, {403, "forbidden",
@@ -166,7 +168,6 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     timer_.cancel();
     const auto self = shared_from_this();
     door_.forget(*this);
-    auto key = who_.uri;
     auto hosts = door_.hosts_of(stream_);
     door_.with.begin(std::move(stream_),
                      {door::tls, std::move(who_), std::move(hosts), std::move(key), std::move(held)});
@@ -196,24 +197,21 @@ class handshake final : public std::enable_shared_from_this<handshake> {
   bool heard_ = false, leaving_ = false, over_ = false;
 };
 
-result<tcp::endpoint> tls_door::impl::find_address() {
+/// At the start, on the thread of the caller, so that a port that is taken is an error of the start.
+result<bool> tls_door::impl::bind() {
   error_code ec;
-  const auto address = asio::ip::make_address(wanted.host, ec);
-  if (!ec) return tcp::endpoint{address, wanted.port};
-  tcp::resolver names{io};
-  const auto found = names.resolve(wanted.host, std::to_string(wanted.port), ec);
-  if (ec || found.empty()) return fail(errc::peer_closed, ec.message());
-  return found.begin()->endpoint();
+  return bind_to(lookups.resolve(wanted.host, std::to_string(wanted.port), ec), ec);
 }
 
-result<bool> tls_door::impl::bind() {
+/// True: bound; false: the address does not exist yet.
+result<bool> tls_door::impl::bind_to(const tcp::resolver::results_type& found, error_code ec) {
   const auto where = "api.listen: " + wanted.text();
-  const auto at = find_address();
-  if (!at) return wait_for_address(where + ": " + at.error().detail);
-  error_code ec, ignored;
-  acceptor.open(at->protocol(), ec);
+  if (ec || found.empty()) return wait_for_address(where + ": " + ec.message());
+  const auto at = found.begin()->endpoint();
+  error_code ignored;
+  acceptor.open(at.protocol(), ec);
   if (!ec) acceptor.set_option(tcp::acceptor::reuse_address{true}, ec);
-  if (!ec) acceptor.bind(*at, ec);
+  if (!ec) acceptor.bind(at, ec);
   if (!ec) acceptor.listen(asio::socket_base::max_listen_connections, ec);
   if (ec) {
     acceptor.close(ignored);
@@ -237,12 +235,22 @@ void tls_door::impl::begin() {
     return accept_all(io, shared, acceptor, [this](tcp_stream s) { accepted(std::move(s)); });
   pause.expires_after(bind_pause);
   pause.async_wait([this](const error_code& stop) {
-    if (stop || closed) return;
-    if (const auto opened = bind(); !opened) (void)wait_for_address(opened.error().detail);
-    if (bound_port != 0)
-      log::info(component(), "api-listening", "the address exists now; clients can connect");
-    begin();
+    if (!stop && !closed) try_again();
   });
+}
+
+/// A name server that does not answer holds up a thread of the resolver, not the connections of the Unix socket.
+void tls_door::impl::try_again() {
+  lookups.async_resolve(wanted.host, std::to_string(wanted.port),
+                        [this](const error_code& ec, const tcp::resolver::results_type& found) {
+                          if (closed) return;
+                          if (const auto opened = bind_to(found, ec); !opened)
+                            (void)wait_for_address(opened.error().detail);
+                          if (bound_port != 0)
+                            log::info(component(), "api-listening",
+                                      "the address exists now; clients can connect");
+                          begin();
+                        });
 }
 
 void tls_door::impl::accepted(tcp_stream s) {
@@ -332,6 +340,7 @@ void tls_door::close() {
   m.closed = true;
   error_code ignored;
   m.acceptor.close(ignored);
+  m.lookups.cancel();
   m.pause.cancel();
   m.ticker.cancel();
   const auto all = m.pending;

@@ -11,8 +11,8 @@
 namespace cpns::api::detail {
 
 struct tls_door_hooks {
-  /// A place for one more connection of this URI; nullptr: there is none.
-  std::function<place(const std::string& uri)> admit;
+  /// A place for one more connection of this key (key_of); nullptr: there is none.
+  std::function<place(const std::string& key)> admit;
   /// The connection of an identified client.
   std::function<void(tls_stream, origin)> begin;
   /// Judges all open connections: other CRLs are in use, or a minute has passed.

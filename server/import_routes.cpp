@@ -15,6 +15,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::uint64_t rows_body_max = 1ULL << 30;
+constexpr std::size_t receiving_max =
+    2;  ///< each keeps a worker of the API, and a client decides for how long
 constexpr const char* import_action = "device-import";
 constexpr std::array<std::string_view, 4> list_types{"text/csv", "application/jsonl", "application/x-ndjson",
                                                      "application/octet-stream"};
@@ -181,7 +183,8 @@ std::vector<api::route> import_routes(device_imports& imports) {
                   .body_max = rows_body_max,
                   .action = import_action,
                   .object = "import",
-                  .records_itself = true};
+                  .records_itself = true,
+                  .at_once = receiving_max};
   api::route cancel{.verb = api::verb::del,
                     .path = "/v1/imports/{import}",
                     .needs = api::level::admin,

@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 
 #include <boost/json.hpp>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
 
 namespace cpns::api {
 namespace {
@@ -74,6 +78,71 @@ TEST_F(own_routes, gives_metrics_as_text_to_probes_too) {
   EXPECT_EQ(got->type, "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_EQ(got->body, "cpns_ready 1\n");
   EXPECT_TRUE(table.find(verb::get, "/metrics").to->probe);
+}
+
+/// Metrics that a radio holds up until `release`.
+class stuck_metrics : public testing::Test {
+ protected:
+  stuck_metrics() {
+    table.add(common_routes({.role = "gateway",
+                             .status = [] { return boost::json::object{}; },
+                             .not_ready = [] { return std::vector<std::string>{}; },
+                             .events = &hub,
+                             .metrics = [this] { return collect(); }}));
+  }
+  std::string collect() {
+    std::unique_lock lock{guard};
+    ++calls;
+    changed.notify_all();
+    changed.wait(lock, [this] { return released; });
+    return "cpns_calls " + std::to_string(calls) + "\n";
+  }
+  [[nodiscard]] outcome ask() const { return table.find(verb::get, "/metrics").to->handle(request{}); }
+  void wait_for_collector() {
+    std::unique_lock lock{guard};
+    ASSERT_TRUE(changed.wait_for(lock, seconds{20}, [this] { return calls == 1; }));
+  }
+  void release() {
+    const std::lock_guard lock{guard};
+    released = true;
+    changed.notify_all();
+  }
+
+  event_hub hub{"run1"};
+  route_table table;
+  std::mutex guard;
+  std::condition_variable changed;
+  int calls = 0;
+  bool released = false;
+};
+
+TEST_F(stuck_metrics, are_collected_by_one_request_and_others_wait_for_a_second_in_all) {
+  std::thread first{[this] { EXPECT_EQ(ask()->body, "cpns_calls 1\n"); }};
+  wait_for_collector();
+  const auto begin = std::chrono::steady_clock::now();
+  for (int i = 0; i < 20; ++i) {
+    const auto got = ask();
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, "state-overloaded");
+    EXPECT_EQ(got.error().retry_after, 1U);
+  }
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, seconds{10}) << "each of them waited";
+  release();
+  first.join();
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(stuck_metrics, are_given_to_those_that_waited_and_kept_for_a_second) {
+  std::thread first{[this] { EXPECT_EQ(ask()->body, "cpns_calls 1\n"); }};
+  wait_for_collector();
+  std::thread second{[this] { EXPECT_EQ(ask()->body, "cpns_calls 1\n"); }};
+  release();
+  first.join();
+  second.join();
+  const auto until = std::chrono::steady_clock::now() + seconds{20};
+  while (ask()->body == "cpns_calls 1\n" && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  EXPECT_EQ(calls, 2) << "values are not kept for ever";
 }
 
 TEST_F(own_routes, begins_events_with_the_state) {

@@ -84,12 +84,6 @@ route set_password() {
           .secret_members = {"password"}};
 }
 
-route_table with(std::vector<route> all) {
-  route_table t;
-  t.add(std::move(all));
-  return t;
-}
-
 constexpr std::string_view plain_get = "GET /v1/hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 TEST_F(http_harness, answers_several_requests_on_one_connection) {
@@ -324,7 +318,7 @@ TEST_F(http_harness, tells_a_handler_that_its_body_broke_off_or_is_too_large) {
     changed.notify_all();
     return out;
   };
-  start(with({std::move(r)}), {.idle_time = milliseconds{300}});
+  start(with({std::move(r)}), {.part_time = milliseconds{300}});
   const std::string head = "PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\n";
   const auto wait_for = [&](std::size_t n) {
     std::unique_lock lock{guard};

@@ -10,11 +10,19 @@
 #include <cstring>
 #include <filesystem>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "api/http_server.hpp"
 #include "base/descriptor.hpp"
 
 namespace cpns::api {
+
+inline route_table with(std::vector<route> all) {
+  route_table t;
+  t.add(std::move(all));
+  return t;
+}
 
 class raw_client {
  public:

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "base/dial.hpp"
+#include "slow_resolver.hpp"
+#include "tests/support/temporary_folder.hpp"
 #include "tls_harness.hpp"
 
 namespace cpns::api {
@@ -147,6 +149,43 @@ TEST_F(tls_door_test, ends_while_handshakes_requests_and_readers_are_in_progress
     for (auto& c : clients) c.join();
     for (const auto& h : held) EXPECT_TRUE(was_closed(h));
   }
+}
+
+TEST_F(tls_door_test, keeps_places_for_administrators_however_many_clients_have_no_rights) {
+  settings.certificates = {{"urn:cpns:admin:anna", config::api_level::admin}};
+  start({.connections = 4, .connections_per_peer = 2});
+  std::vector<std::unique_ptr<tls_raw>> held;
+  for (int i = 0; i < 8; ++i) {
+    held.push_back(std::make_unique<tls_raw>(port(), context_of(admin("stranger" + std::to_string(i)))));
+    ASSERT_TRUE(held.back()->send(hello()));
+    EXPECT_THAT(held.back()->receive_until("}\n"), HasSubstr(R"("code":"forbidden")")) << i;
+  }
+  tls_raw one{port(), context_of(admin("anna"))}, two{port(), context_of(admin("anna"))};
+  for (auto* c : {&one, &two}) {
+    ASSERT_TRUE(c->send(hello()));
+    EXPECT_THAT(c->receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
+  }
+  EXPECT_LE(server->counters().connections, 4U);
+  EXPECT_EQ(server->counters().turned_away, 0U);
+}
+
+TEST_F(tls_door_test, answers_on_its_unix_socket_while_a_name_server_does_not_answer) {
+  settings.listen = config::address{std::string{slow_resolver::slow_host}, 0};
+  const test::temporary_folder folder;
+  settings.socket = folder / "s";
+  slow_resolver::hold(false);
+  start();
+  EXPECT_TRUE(log.says("api-not-listening"));
+  slow_resolver::hold(true);
+  ASSERT_TRUE(slow_resolver::wait_until_held()) << "the name is looked up again";
+  auto c = client::connect(settings.socket->string());
+  ASSERT_TRUE(c) << c.error().message();
+  const auto got = c->ask(verb::get, "/v1/hello");
+  const bool still_held = slow_resolver::held();
+  slow_resolver::hold(false);
+  ASSERT_TRUE(got) << got.error().message();
+  EXPECT_EQ(got->status, 200U);
+  EXPECT_TRUE(still_held);
 }
 
 TEST_F(tls_door_test, waits_for_an_address_that_does_not_exist_yet) {
