@@ -62,20 +62,6 @@ class timed_stream {
     ec = {};
     return 0;
   }
-  template <class Buffers>
-  std::size_t read_some(const Buffers& to) {
-    error_code ec;
-    const auto n = read_some(to, ec);
-    if (ec) throw boost::system::system_error(ec);
-    return n;
-  }
-  template <class Buffers>
-  std::size_t write_some(const Buffers& from) {
-    error_code ec;
-    const auto n = write_some(from, ec);
-    if (ec) throw boost::system::system_error(ec);
-    return n;
-  }
 
  private:
   template <class Call>
@@ -141,6 +127,7 @@ class wire {
   std::size_t write_some(const Buffers& from, error_code& ec) {
     return tls_ ? tls_->write_some(from, ec) : raw_.write_some(from, ec);
   }
+  // Beast asks for them, and calls only those with an error code.
   template <class Buffers>
   std::size_t read_some(const Buffers& to) {
     error_code ec;

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "base/secret.hpp"
+
 namespace cpns {
 namespace {
 
@@ -42,13 +44,19 @@ std::string to_hex(byte_view b) {
   return out;
 }
 
+/// The text may be a key.
+static std::optional<bytes> nothing_of(bytes& begun) {
+  wipe(begun);
+  return std::nullopt;
+}
+
 std::optional<bytes> from_hex(std::string_view text) {
   if (text.size() % 2 != 0) return std::nullopt;
   bytes out;
   out.reserve(text.size() / 2);
   for (std::size_t i = 0; i < text.size(); i += 2) {
     const int hi = hex_digit(text[i]), lo = hex_digit(text[i + 1]);
-    if (hi < 0 || lo < 0) return std::nullopt;
+    if (hi < 0 || lo < 0) return nothing_of(out);
     out.push_back(static_cast<std::uint8_t>(hi << 4 | lo));
   }
   return out;
@@ -68,6 +76,7 @@ std::string to_base64(byte_view b) {
 std::optional<bytes> from_base64(std::string_view text) {
   if (text.size() % 4 != 0) return std::nullopt;
   bytes out;
+  out.reserve(text.size() / 4 * 3);  // growing would leave a copy behind
   for (std::size_t i = 0; i < text.size(); i += 4) {
     std::uint32_t v = 0;
     std::size_t pad = 0;
@@ -79,11 +88,11 @@ std::optional<bytes> from_base64(std::string_view text) {
         continue;
       }
       const auto at = base64_digits.find(c);
-      if (at == std::string_view::npos || pad != 0) return std::nullopt;
+      if (at == std::string_view::npos || pad != 0) return nothing_of(out);
       v = v << 6 | static_cast<std::uint32_t>(at);
     }
     for (std::size_t k = 0; k < 3 - pad; ++k) out.push_back(static_cast<std::uint8_t>(v >> (16 - 8 * k)));
-    if ((pad == 1 && (v & 0xff) != 0) || (pad == 2 && (v & 0xffff) != 0)) return std::nullopt;
+    if ((pad == 1 && (v & 0xff) != 0) || (pad == 2 && (v & 0xffff) != 0)) return nothing_of(out);
   }
   return out;
 }

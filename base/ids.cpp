@@ -88,28 +88,31 @@ std::string quoted(std::string_view text) {
 
 }  // namespace
 
-result<entity_id> entity_id::parse(std::string_view text) {
+std::string entity_id::fault_of(std::string_view text) {
   if (text.empty() || text.size() > max_size)
-    return fail(errc::wire_grammar,
-                "an Entity ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
-  for (const auto& s : schemes) {
-    if (!text.starts_with(s.prefix)) continue;
-    if (auto wrong = s.check(text.substr(s.prefix.size())); !wrong.empty())
-      return fail(errc::wire_grammar, "Entity ID " + quoted(text) + " " + wrong);
-    return entity_id{std::string{text}};
-  }
-  return fail(errc::wire_grammar,
-              "Entity ID " + quoted(text) +
-                  " has no known scheme (urn:dev:mac:, urn:gsma:imei:, urn:uuid:, urn:dev:os:)");
+    return "must have 1 to 64 bytes, and has " + std::to_string(text.size());
+  for (const auto& s : schemes)
+    if (text.starts_with(s.prefix)) return s.check(text.substr(s.prefix.size()));
+  return "has no known scheme (urn:dev:mac:, urn:gsma:imei:, urn:uuid:, urn:dev:os:)";
+}
+
+result<entity_id> entity_id::parse(std::string_view text) {
+  if (auto wrong = fault_of(text); !wrong.empty())
+    return fail(errc::wire_grammar, "Entity ID " + quoted(text) + " " + wrong);
+  return entity_id{std::string{text}};
+}
+
+std::string user_id::fault_of(std::string_view text) {
+  if (text.empty() || text.size() > max_size)
+    return "must have 1 to 64 bytes, and has " + std::to_string(text.size());
+  if (!std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
+    return "has a character other than printable ASCII";
+  return {};
 }
 
 result<user_id> user_id::parse(std::string_view text) {
-  if (text.empty() || text.size() > max_size)
-    return fail(errc::wire_grammar,
-                "a CPNS User ID has 1 to 64 bytes, this one has " + std::to_string(text.size()));
-  if (!std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; }))
-    return fail(errc::wire_grammar,
-                "CPNS User ID " + quoted(text) + " has a character other than printable ASCII");
+  if (auto wrong = fault_of(text); !wrong.empty())
+    return fail(errc::wire_grammar, "CPNS User ID " + quoted(text) + " " + wrong);
   return user_id{std::string{text}};
 }
 

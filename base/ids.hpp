@@ -71,6 +71,9 @@ class entity_id {
   entity_id() = default;  ///< empty: no entity
   /// wire_grammar; the detail names the scheme and the fault.
   static result<entity_id> parse(std::string_view text);
+  /// The fault alone, such as "has a wrong check digit", without a part of `text`, which may be a secret in a wrong place.
+  /// Empty: it has none.
+  static std::string fault_of(std::string_view text);
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] bool empty() const { return text_.empty(); }
   friend auto operator<=>(const entity_id&, const entity_id&) = default;
@@ -87,6 +90,8 @@ class user_id {
   user_id() = default;  ///< empty: no user
   /// wire_grammar; the detail names the fault.
   static result<user_id> parse(std::string_view text);
+  /// As entity_id::fault_of.
+  static std::string fault_of(std::string_view text);
   [[nodiscard]] const std::string& text() const { return text_; }
   [[nodiscard]] bool empty() const { return text_.empty(); }
   friend auto operator<=>(const user_id&, const user_id&) = default;

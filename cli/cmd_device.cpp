@@ -57,6 +57,12 @@ result<import_request> request_of(const device_options& o, const private_file& l
 }
 
 int report_import(const device_options& o, const import_report& done) {
+  if (!done.ended_before.empty()) {
+    std::cout << o.file << " was imported before (" << done.ended_before << "): " << done.imported
+              << " devices, and " << done.bad << " rows were left out. To import it again: touch " << o.file
+              << "\n";
+    return done.bad == 0 ? exit_done : exit_failed;
+  }
   if (done.bad == 0) {
     std::cout << "Imported " << done.imported << " devices.\n";
     return exit_done;
@@ -236,7 +242,7 @@ void add_device(CLI::App& app, int& code) {
 
   auto* import_command = store_command(
       *device, o, code, "import",
-      "Import the devices of a file with their Temporary Keys, all or none, while the server is stopped",
+      "Import the devices of a file with their Temporary Keys, all or none, into a running or stopped server",
       run_import);
   import_command
       ->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner, encoding")
@@ -269,7 +275,8 @@ strength is 128bit if the manufacturer declares that many random bits, else stre
 
 A running server is asked through its socket (api.socket) and goes on assigning keys meanwhile; of a stopped
 one the store is used. If the command or the server is interrupted, the same command goes on where it stopped;
-no device is imported before all rows were checked.
+no device is imported before all rows were checked. A running server remembers the last imports: of a file
+that it has imported, with the same options, the command prints the counts and changes nothing.
 
 Exit codes: 0 all rows are imported, 1 a row is bad, or another error, 2 invalid command line.
 

@@ -5,11 +5,13 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <iostream>
+#include <optional>
 #include <thread>
 #include <utility>
 
 #include "api/routes.hpp"
 #include "audit/line.hpp"
+#include "cli/server_access.hpp"
 #include "cli/terminal.hpp"
 #include "crypto/suite.hpp"
 #include "server/device_parser.hpp"
@@ -23,7 +25,7 @@ using answer = imports_end::answer;
 using steady = std::chrono::steady_clock;
 
 constexpr std::size_t part_max = 512U << 10;  ///< bytes of one request
-constexpr milliseconds patience = seconds{60};
+constexpr milliseconds patience = seconds{60}, turn_patience = std::chrono::minutes{10};
 constexpr milliseconds reconnect_every{500}, poll_first{5}, poll_longest{250};
 constexpr int conflicts_max = 60;
 constexpr std::size_t page_rows = 1000;
@@ -79,6 +81,7 @@ class transfer {
 
   tl::expected<import_report, api::problem> run(const row_printer& print) {
     CPNS_TRY(auto now, begin());
+    if (text(now, "state") == "done") ended_before_ = text(now, "changed");
     if (text(now, "state") == "receiving") {
       CPNS_TRY(now, send(number(now, "bytes")));
     }
@@ -92,7 +95,7 @@ class transfer {
       CPNS_CHECK(ask(api::verb::del, path_));
     }
     CPNS_CHECK(printed);
-    return import_report{number(now, "imported"), number(now, "bad")};
+    return import_report{number(now, "imported"), number(now, "bad"), ended_before_};
   }
 
  private:
@@ -117,10 +120,10 @@ class transfer {
                        why.detail + "; repeat the command to go on where the import stands");
   }
 
-  /// The import as it stands, or a new one.
+  /// The import as it stands, or a new one. One that was refused begins again: its cause may be gone.
   answer begin() {
     auto found = ask(api::verb::get, path_);
-    if (found && text(*found, "state") != "done" && text(*found, "state") != "refused") return found;
+    if (found && text(*found, "state") != "refused") return found;
     if (!found && found.error().code != "state-unknown") return found;
     if (found) {
       CPNS_CHECK(ask(api::verb::del, path_));
@@ -178,11 +181,15 @@ class transfer {
   answer send_part(const list_part& part, std::uint64_t offset) {
     auto got = to_.ask(api::verb::put, path_ + "/rows?offset=" + std::to_string(offset), part.from(offset),
                        "text/csv");
-    if (got) return got;
+    if (got) {
+      full_since_.reset();
+      return got;
+    }
     if (is_broken(got.error())) {
       if (auto again = reconnect(got.error()); !again) return fail(std::move(again).error());
       return ask(api::verb::get, path_);
     }
+    if (got.error().code == "too-many-at-once") return wait_for_turn(got.error());
     // The request of a command that was killed may still be at work.
     if (got.error().code == "state-conflict" && conflicts_++ < conflicts_max) {
       std::this_thread::sleep_for(reconnect_every);
@@ -192,6 +199,16 @@ class transfer {
     auto now = ask(api::verb::get, path_);
     if (now && text(*now, "state") == "refused") return now;
     return got;
+  }
+
+  /// The server receives other lists. It has closed this connection.
+  answer wait_for_turn(const api::problem& why) {
+    if (!full_since_) full_since_ = steady::now();
+    if (steady::now() - *full_since_ > turn_patience) return fail(why);
+    show_status("waits: the server receives other lists");
+    std::this_thread::sleep_for(reconnect_every);
+    to_.connect_again();
+    return ask(api::verb::get, path_);
   }
 
   answer finish() {
@@ -264,7 +281,8 @@ class transfer {
   std::uint64_t bytes_ = 0;
   bool said_broken_ = false;
   int conflicts_ = 0;
-  std::string said_;
+  std::optional<steady::time_point> full_since_;
+  std::string said_, ended_before_;
 };
 
 class running_end final : public imports_end {
@@ -374,10 +392,8 @@ result<std::unique_ptr<imports_end>> running_imports(const role_options& o) {
 }
 
 result<std::unique_ptr<imports_end>> running_imports(const config::server_config& c) {
-  if (!c.api.socket) return std::unique_ptr<imports_end>{};
-  auto client = connect_role(c.api);
-  if (!client && client.error() == errc::peer_closed) return std::unique_ptr<imports_end>{};
-  if (!client) return fail(client.error());
+  CPNS_TRY(auto client, connect_if_running(c.api));
+  if (!client) return std::unique_ptr<imports_end>{};
   return std::make_unique<running_end>([api = c.api] { return connect_role(api); }, std::move(*client));
 }
 

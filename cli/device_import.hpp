@@ -53,6 +53,7 @@ struct import_request {
 
 struct import_report {
   std::uint64_t imported = 0, bad = 0;
+  std::string ended_before{};  ///< when, if a former command did it all; else empty
 };
 
 /// Called for each row that is left out (`text` begins with its place), then for each warning.

@@ -7,22 +7,11 @@
 #include "api/body.hpp"
 #include "api/routes.hpp"
 #include "base/log.hpp"
+#include "cli/stores.hpp"
 #include "cli/terminal.hpp"
 
 namespace cpns::cli {
 namespace {
-
-/// The connection to the running server; nullopt if it is stopped.
-result<std::optional<api::client>> connect_if_running(const config::api_config& c) {
-  if (!c.socket) return std::optional<api::client>{};
-  auto connected = api::client::connect(c.socket->string());
-  if (connected) return std::optional{std::move(*connected)};
-  // A default path that is too long has no role behind it.
-  const bool nobody = connected.error() == errc::peer_closed ||
-                      (c.socket_is_default && connected.error() == errc::config_range);
-  if (nobody) return std::optional<api::client>{};
-  return fail(std::move(connected).error());
-}
 
 void sort_rows(boost::json::array& rows, const char* member) {
   std::sort(rows.begin(), rows.end(), [member](const auto& a, const auto& b) {
@@ -31,6 +20,14 @@ void sort_rows(boost::json::array& rows, const char* member) {
 }
 
 }  // namespace
+
+result<std::optional<api::client>> connect_if_running(const config::api_config& c) {
+  if (!c.socket || has_no_room_for_socket(c)) return std::optional<api::client>{};
+  auto connected = api::client::connect(c.socket->string());
+  if (connected) return std::optional{std::move(*connected)};
+  if (connected.error() == errc::peer_closed) return std::optional<api::client>{};
+  return fail(std::move(connected).error());
+}
 
 command_failed::command_failed(const error& e) : text(e.message()) {
   if (fault_of(e.code) == fault::config && !e.detail.empty()) text = e.detail;

@@ -31,6 +31,10 @@ using done_or = tl::expected<T, command_failed>;
 /// Prints "cpns: TEXT" on standard error, after the log lines of before. Returns the exit code.
 int report(const command_failed& why);
 
+/// The connection to the running server that `c` describes; nullopt if nobody listens at its socket, or it has none. Errors
+/// of api::client::connect.
+result<std::optional<api::client>> connect_if_running(const config::api_config& c);
+
 /// Either the connection to a running server, or the open store of a stopped one. Movable.
 class server_access {
  public:

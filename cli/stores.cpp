@@ -1,5 +1,7 @@
 #include "cli/stores.hpp"
 
+#include "api/unix_socket.hpp"
+
 #include <algorithm>
 #include <map>
 
@@ -50,6 +52,19 @@ result<opened_store> opened_store::open(const config::store_config& store,
   return out;
 }
 
+bool has_no_room_for_socket(const config::api_config& c) {
+  return c.socket && c.socket_is_default && c.socket->string().size() > api::socket_path_max;
+}
+
+/// Of a role that runs, although it cannot be asked.
+static std::string why_no_api(const config::api_config& c) {
+  if (!c.socket) return " without an API ('api.socket: none')";
+  if (!has_no_room_for_socket(c)) return {};
+  return " without an API, because the default path of its socket has " +
+         std::to_string(c.socket->string().size()) + " bytes, and " + std::to_string(api::socket_path_max) +
+         " are the most: set 'api.socket' to a shorter one";
+}
+
 result<opened_store> open_server_store(const config::server_config& c) {
   if (c.store.kind == config::store_kind::memory)
     return fail(
@@ -58,9 +73,8 @@ result<opened_store> open_server_store(const config::server_config& c) {
         "rocksdb");
   auto opened = opened_store::open(c.store, c.protector);
   if (!opened && opened.error().code == errc::store_locked)
-    return fail(errc::store_locked,
-                c.store.path.string() +
-                    ": the server is running; stop it, repeat the command, start it again");
+    return fail(errc::store_locked, c.store.path.string() + ": the server is running" + why_no_api(c.api) +
+                                        "; stop it, repeat the command, start it again");
   return opened;
 }
 

@@ -49,6 +49,9 @@ class opened_store {
   std::unique_ptr<storage::key_changer> keys_;
 };
 
+/// The default path of the role's socket is too long, so the role goes without its API.
+bool has_no_room_for_socket(const config::api_config& c);
+
 /// Opens the store of a server that is not running. store_locked if it runs; config_usage for a memory store,
 /// which only the server itself sees.
 result<opened_store> open_server_store(const config::server_config& c);

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/bytes.hpp"
 #include "base/cbor.hpp"
 #include "base/ids.hpp"
 #include "base/secret.hpp"
@@ -21,6 +22,25 @@ inline status read_schema(cbor::reader& r, std::string_view record, std::uint64_
   return {};
 }
 
+/// A text that may be empty.
+inline result<std::string> read_text(cbor::reader& r, std::string_view at, std::size_t max) {
+  CPNS_TRY(const auto text, r.tstr(at, 0, max));
+  return std::string{text};
+}
+
+/// At most `max` bytes that are valid UTF-8 whatever the text was: a reader refuses others, and with them the record.
+inline std::string cut_text(std::string_view text, std::size_t max) {
+  std::string out;
+  while (!text.empty()) {
+    const auto n = utf8_length(as_bytes(text));
+    const auto piece = n == 0 ? std::string_view{"?"} : text.substr(0, n);
+    if (out.size() + piece.size() > max) break;
+    out.append(piece);
+    text.remove_prefix(piece.size());
+  }
+  return out;
+}
+
 inline result<entity_id> read_entity(cbor::reader& r, std::string_view at) {
   CPNS_TRY(const auto text, r.tstr(at, 1, entity_id::max_size));
   return entity_id::parse(text);
@@ -29,6 +49,13 @@ inline result<entity_id> read_entity(cbor::reader& r, std::string_view at) {
 inline result<user_id> read_user(cbor::reader& r, std::string_view at) {
   CPNS_TRY(const auto text, r.tstr(at, 1, user_id::max_size));
   return user_id::parse(text);
+}
+
+inline result<std::optional<user_id>> read_user_or_null(cbor::reader& r, std::string_view at) {
+  CPNS_TRY(const bool none, r.null_next(at));
+  if (none) return std::optional<user_id>{};
+  CPNS_TRY(auto u, read_user(r, at));
+  return std::optional<user_id>{std::move(u)};
 }
 
 inline result<epoch> read_epoch(cbor::reader& r, std::string_view at) {
@@ -80,6 +107,13 @@ result<std::optional<Id>> read_id_or_null(cbor::reader& r, std::string_view at) 
 /// Unix seconds for CBOR; a time before 1970 becomes 0.
 inline std::uint64_t time_field(std::int64_t unix_seconds) {
   return unix_seconds < 0 ? 0 : static_cast<std::uint64_t>(unix_seconds);
+}
+
+inline void write_or_null(cbor::writer& w, const std::optional<user_id>& u) {
+  if (u)
+    w.tstr(u->text());
+  else
+    w.null();
 }
 
 inline void write_or_null(cbor::writer& w, const std::optional<epoch>& e) {

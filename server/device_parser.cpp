@@ -15,21 +15,34 @@ namespace {
 constexpr std::array<std::string_view, 5> columns{"entity_id", "temporary_key", "strength", "owner",
                                                   "encoding"};
 enum column : std::size_t { entity_column, key_column, strength_column, owner_column, encoding_column };
-/// The texts of one row by column; the key is wiped.
+/// The texts of one row by column. In a list with swapped columns any of them may be a key, so all are wiped.
 struct cells {
   std::array<std::optional<std::string>, columns.size()> of;
   cells() = default;
   cells(const cells&) = delete;
   cells& operator=(const cells&) = delete;
   ~cells() {
-    if (of[key_column]) wipe(*of[key_column]);
+    for (auto& cell : of)
+      if (cell) wipe(*cell);
+  }
+};
+/// The fields of one line of CSV, wiped.
+struct fields_of_line {
+  std::vector<std::string> all;
+  fields_of_line() { all.reserve(columns.size() + 1); }
+  fields_of_line(const fields_of_line&) = delete;
+  fields_of_line& operator=(const fields_of_line&) = delete;
+  ~fields_of_line() {
+    for (auto& field : all) wipe(field);
   }
 };
 
-std::string unknown_column(std::string_view name) {
+/// `which`: the place of the name, which is not quoted: in a list without names of columns it may be a key.
+std::string unknown_column(const std::string& which, std::string_view name) {
   const std::vector<std::string_view> known(columns.begin(), columns.end());
   const auto near = nearest(name, known);
-  return shown(name) + " is not a column" + (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
+  return which + " is not the name of a column" +
+         (near ? "; did you mean '" + std::string{*near} + "'?" : "") +
          " (there are entity_id, temporary_key, strength, owner and encoding)";
 }
 
@@ -41,10 +54,9 @@ std::optional<std::size_t> column_of(std::string_view name) {
 
 /// RFC 4180: fields are separated by commas; a quoted field doubles its quotes. Blanks around a bare field are
 /// dropped. Returns the error, or an empty text.
-std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
-  fields.reserve(columns.size() + 1);
+std::string split_csv(std::string_view line, fields_of_line& fields) {
   for (std::size_t i = 0;; ++i) {
-    std::string field;
+    auto& field = fields.all.emplace_back();
     field.reserve(line.size() + 16);  // on the heap and large enough: growing would leave a copy behind
     if (i < line.size() && line[i] == '"') {
       for (++i;; ++i) {
@@ -68,51 +80,64 @@ std::string split_csv(std::string_view line, std::vector<std::string>& fields) {
       field = bare;
       i = end;
     }
-    fields.push_back(std::move(field));
     if (i >= line.size()) return {};
   }
 }
 
-/// Makes a device of the cells. Returns the error, or an empty text.
+std::string entity_fault(const cells& c) {
+  const auto& text = c.of[entity_column];
+  if (!text || text->empty()) return "the entity_id is missing";
+  auto wrong = entity_id::fault_of(*text);
+  if (wrong.empty()) return {};
+  const auto& key = c.of[key_column];
+  const bool swapped = key && entity_id::fault_of(*key).empty();
+  return "the entity_id " + wrong + (swapped ? "; the temporary_key is an Entity ID: are they swapped?" : "");
+}
+
+std::string owner_fault(const std::string& owner, const std::string& key) {
+  if (auto wrong = user_id::fault_of(owner); !wrong.empty()) return "the owner " + wrong;
+  // Everybody who may read sees the owner of a device.
+  if (looks_like_key(owner) && !looks_like_key(key))
+    return "the owner looks like a key, and the temporary_key does not; are they swapped?";
+  return {};
+}
+
+/// Makes a device of the cells. Returns the error, which quotes no cell, or an empty text.
 std::string read_row(const cells& c, device_row& out) {
-  const auto& entity_text = c.of[entity_column];
-  if (!entity_text || entity_text->empty()) return "the entity_id is missing";
-  auto entity = entity_id::parse(*entity_text);
-  if (!entity) return entity.error().detail;
-  out.entity = std::move(*entity);
+  if (auto wrong = entity_fault(c); !wrong.empty()) return wrong;
+  out.entity = entity_id::parse(*c.of[entity_column]).value();
   const auto& strength = c.of[strength_column];
   if (!strength || strength->empty())
     return "the strength is missing: write '128bit' if the manufacturer declares 128 random bits, else "
            "'stretch'";
-  if (*strength != "128bit" && *strength != "stretch")
-    return "the strength must be '128bit' or 'stretch', not " + shown(*strength);
+  if (*strength != "128bit" && *strength != "stretch") return "the strength must be '128bit' or 'stretch'";
   out.stretch = *strength == "stretch";
   const auto& key = c.of[key_column];
   if (!key || key->empty()) return "the temporary_key is missing";
   const auto& word = c.of[encoding_column];
   key_encoding encoding{};
   if (!read_key_encoding(word ? std::string_view{*word} : std::string_view{}, encoding))
-    return "the encoding must be 'hex', 'base64' or 'text', not " + shown(*word);
+    return "the encoding must be 'hex', 'base64' or 'text'";
   if (auto wrong = read_key_text(*key, encoding, out.stretch, out.temporary_key); !wrong.empty())
     return wrong;
   if (const auto& owner = c.of[owner_column]; owner && !owner->empty()) {
-    auto user = user_id::parse(*owner);
-    if (!user) return user.error().detail;
-    out.owner = std::move(*user);
+    if (auto wrong = owner_fault(*owner, *key); !wrong.empty()) return wrong;
+    out.owner = user_id::parse(*owner).value();
   }
   return {};
 }
 
 /// The column of each field of a row.
 result<std::vector<std::uint8_t>> read_header(std::string_view line) {
-  std::vector<std::string> names;
+  fields_of_line names;
   if (auto wrong = split_csv(line, names); !wrong.empty()) return fail(errc::config_syntax, std::move(wrong));
   std::vector<std::uint8_t> order;
-  for (const auto& name : names) {
+  for (const auto& name : names.all) {
     const auto c = column_of(name);
     if (!c)
       return fail(errc::config_unknown_key,
-                  unknown_column(name) + "; the first line must have the names of the columns");
+                  unknown_column("field " + std::to_string(order.size() + 1), name) +
+                      "; the first line must have the names of the columns");
     if (std::find(order.begin(), order.end(), *c) != order.end())
       return fail(errc::config_syntax, "the column " + name + " appears twice");
     order.push_back(static_cast<std::uint8_t>(*c));
@@ -160,7 +185,7 @@ class json_row_handler {
     append(value_, part);
     const auto column = column_of(key_);
     if (!column)
-      fault_ = unknown_column(key_);
+      fault_ = unknown_column("a key of the object", key_);
     else if (out_.of[*column])
       fault_ = "the key " + key_ + " appears twice";
     else
@@ -243,15 +268,14 @@ void read_json_row(std::size_t number, std::string_view line, row_sink& to) {
 
 void read_csv_row(std::size_t number, std::string_view line, const std::vector<std::uint8_t>& order,
                   row_sink& to) {
-  std::vector<std::string> fields;
+  fields_of_line fields;
   auto wrong = split_csv(line, fields);
-  if (wrong.empty() && fields.size() != order.size())
-    wrong = "the line has " + std::to_string(fields.size()) + " fields, the first line has " +
+  if (wrong.empty() && fields.all.size() != order.size())
+    wrong = "the line has " + std::to_string(fields.all.size()) + " fields, the first line has " +
             std::to_string(order.size());
   cells c;
   if (wrong.empty())
-    for (std::size_t i = 0; i < fields.size(); ++i) c.of[order[i]] = std::move(fields[i]);
-  for (auto& f : fields) wipe(f);
+    for (std::size_t i = 0; i < order.size(); ++i) c.of[order[i]] = std::move(fields.all[i]);
   if (wrong.empty())
     pass_row(number, c, to);
   else

@@ -34,7 +34,8 @@ struct device_row {
   std::optional<user_id> owner;
 };
 
-/// The error of one row. Never names a key.
+/// The error of one row. It quotes no cell, because in a list with swapped columns any of them may be a key; `entity` is an
+/// Entity ID.
 struct row_diagnostic {
   std::size_t line = 0;
   std::string entity;  ///< empty if it could not be read

@@ -199,7 +199,7 @@ std::vector<api::route> import_routes(device_imports& imports) {
                                           {"bytes", one->record.bytes}};
                     }};
   auto found = get(imports, "/v1/imports/{import}/results", results);
-  found.needs = api::level::admin;  // the text of a bad row may quote a part of a key, if columns are swapped
+  found.needs = api::level::admin;  // as the list itself
   return {get(imports, "/v1/imports", list),
           post(imports, "/v1/imports", create),
           std::move(rows),

@@ -38,8 +38,14 @@ void device_imports::run() {
   static_cast<void>(::setpriority(PRIO_PROCESS, 0, low_priority));
   std::unique_lock lock{guard_};
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || !jobs_.empty(); });
+    const bool called = changed_.wait_for(lock, tick_, [this] { return stopping_ || !jobs_.empty(); });
     if (stopping_) return;
+    if (!called) {
+      lock.unlock();
+      forget_old_now();
+      lock.lock();
+      continue;
+    }
     const auto e = std::move(jobs_.front());
     jobs_.pop_front();
     lock.unlock();
@@ -95,7 +101,13 @@ void device_imports::pause(milliseconds time) {
 }
 
 device_imports::outcome device_imports::decide(entry& e) {
-  CPNS_CHECK(ready_intake(e));
+  const auto ready = ready_intake(e);
+  if (e.view.record.state == import_state::refused) return {};
+  if (e.view.record.state == import_state::importing) {  // by a write that was reported as failed
+    CPNS_CHECK(import_rows(e, {}));
+    return {};
+  }
+  CPNS_CHECK(ready);
   for (const bool last : {false, true})
     if (const auto done = judged(e, last ? e.intake->flush() : e.intake->end()); !done) {
       if (e.view.record.state == import_state::refused) return {};  // an error of the list

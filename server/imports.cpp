@@ -61,12 +61,13 @@ std::string_view import_view::state() const {
 }
 
 device_imports::device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
-                               clock_fn now)
-    : store_(store), suite_(s), random_(random), now_(std::move(now)) {}
+                               clock_fn now, milliseconds tick)
+    : store_(store), suite_(s), random_(random), now_(std::move(now)), tick_(tick) {}
 
-result<std::unique_ptr<device_imports>>
-device_imports::open(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now) {
-  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(now)}};
+result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_store& store,
+                                                             const crypto::suite& s, entropy& random,
+                                                             clock_fn now, milliseconds tick) {
+  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(now), tick}};
   CPNS_CHECK(out->load());
   out->thread_ = std::thread{[raw = out.get()] { raw->run(); }};
   return out;
@@ -165,6 +166,15 @@ status device_imports::forget_old() {
   for (const auto& name : old)
     if (const auto done = erase(name); !done) out = done;
   return out;
+}
+
+/// On the thread.
+void device_imports::forget_old_now() {
+  const std::lock_guard one{changing_};
+  const auto done = forget_old();
+  if (!done && not_forgotten_.due(now_anchored(), done.error().message()))
+    log::warn("server", "import-not-forgotten",
+              "an import that has been idle for a week cannot be cancelled: " + done.error().message());
 }
 
 /// The caller has claimed the entry, and holds changing_.
@@ -270,12 +280,18 @@ result<import_view> device_imports::receive(const std::string& name, std::uint64
   return find(name);
 }
 
-/// After an error of the store the intake is read from the store again, once that accepts writes.
+/// After an error of the store the intake is read from the store again, once that accepts writes. A write that failed may
+/// be there nevertheless: state_conflict if it decided the import.
 status device_imports::ready_intake(entry& e) {
   if (e.intake) return {};
   if (const auto health = store_.health(); !health.writable)
     return fail(errc::store_unavailable, "the store accepts no writes: " + health.why);
   CPNS_TRY(auto record, store_.load(e.view.record.name));
+  if (record.state != import_state::receiving) {
+    show(e, record);
+    return conflict(record.name,
+                    "is " + std::string{name_of(record.state)} + ", and takes no bytes any more");
+  }
   CPNS_TRY(e.intake, import_intake::resume(store_, std::move(record), now_));
   return {};
 }

@@ -18,6 +18,7 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/private_file.hpp"
+#include "base/seldom.hpp"
 #include "server/import_intake.hpp"
 #include "server/import_run.hpp"
 
@@ -57,9 +58,10 @@ struct import_view {
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
-  /// outlive the object. Errors of the store.
+  /// outlive the object. Once per `tick`, imports that have been idle for import_idle_max are cancelled. Errors of the store.
   static result<std::unique_ptr<device_imports>> open(storage::sealed_store& store, const crypto::suite& s,
-                                                      entropy& random, clock_fn now = now_wall);
+                                                      entropy& random, clock_fn now = now_wall,
+                                                      milliseconds tick = std::chrono::minutes{1});
   /// As stop().
   ~device_imports();
   device_imports(const device_imports&) = delete;
@@ -108,13 +110,15 @@ class device_imports {
   };
   using entry_ptr = std::shared_ptr<entry>;
 
-  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now);
+  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now,
+                 milliseconds tick);
   status load();
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;
   result<entry_ptr> claim(const std::string& name, use by);
   void give_back(entry& e);
   status forget_old();
+  void forget_old_now();
   status erase(const std::string& name);
   void show(entry& e, const protocol::import_record& r);
 
@@ -139,6 +143,8 @@ class device_imports {
   const crypto::suite& suite_;
   entropy& random_;
   const clock_fn now_;
+  const milliseconds tick_;
+  seldom not_forgotten_;  ///< used on the thread
 
   mutable std::mutex guard_;  ///< of everything below, and of `view` and `by` of the entries
   mutable std::condition_variable changed_;

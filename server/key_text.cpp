@@ -165,6 +165,10 @@ std::string read_key_text(std::string_view text, key_encoding encoding, bool str
   return {};
 }
 
+bool looks_like_key(std::string_view text) {
+  return prefix_of(text) || hex_look(text).likely() || (text.ends_with('=') && looks_like_base64(text));
+}
+
 bool is_constant_key(byte_view key, bool stretch) {
   const auto repeats_after = [&](std::size_t period) {
     for (std::size_t i = period; i < key.size(); ++i)

@@ -30,6 +30,10 @@ bool read_key_encoding(std::string_view word, key_encoding& out);
 /// TK from its text. Returns the error, without a digit of the key, or an empty text.
 std::string read_key_text(std::string_view text, key_encoding encoding, bool stretch, secret_bytes& out);
 
+/// Whether a text that should be something else is probably a key: it begins with an encoding, or is made of hexadecimal
+/// digits, or is padded base64.
+bool looks_like_key(std::string_view text);
+
 /// Whether the bytes were chosen rather than drawn at random: one byte repeated; where 128 random bits are
 /// declared also bytes that count up or down, and a repeated pattern of up to 8 bytes.
 bool is_constant_key(byte_view key, bool stretch);

@@ -16,31 +16,6 @@ constexpr std::size_t staged_key_max = 1024;  // above all that an import accept
 constexpr std::size_t import_names_max = 1024;
 constexpr std::size_t import_digest_text = 64;
 
-/// At most `max` bytes that are valid UTF-8 whatever the text was: the store refuses others.
-std::string cut_text(std::string_view text, std::size_t max) {
-  std::string out;
-  while (!text.empty()) {
-    const auto n = utf8_length(as_bytes(text));
-    const auto piece = n == 0 ? std::string_view{"?"} : text.substr(0, n);
-    if (out.size() + piece.size() > max) break;
-    out.append(piece);
-    text.remove_prefix(piece.size());
-  }
-  return out;
-}
-
-void write_staged_owner(cbor::writer& w, const std::optional<user_id>& owner) {
-  if (owner)
-    w.tstr(owner->text());
-  else
-    w.null();
-}
-
-result<std::string> read_import_text(cbor::reader& r, std::string_view at, std::size_t max) {
-  CPNS_TRY(const auto text, r.tstr(at, 0, max));
-  return std::string{text};
-}
-
 status read_import_options(cbor::reader& r, import_record& out) {
   for (auto* flag :
        {&out.partial, &out.replace, &out.require_presence, &out.allow_constant, &out.allow_repeats}) {
@@ -60,7 +35,7 @@ status read_received(cbor::reader& r, import_record& out) {
   for (auto* number : {&out.good, &out.bad, &out.stretched, &out.warnings, &out.blocks, &out.results_kept}) {
     CPNS_TRY(*number, r.uint("count"));
   }
-  CPNS_TRY(out.sha256, read_import_text(r, "sha256", import_digest_text));
+  CPNS_TRY(out.sha256, read_text(r, "sha256", import_digest_text));
   for (auto* number : {&out.next_block, &out.next_row, &out.imported}) {
     CPNS_TRY(*number, r.uint("progress"));
   }
@@ -75,9 +50,7 @@ result<staged_device> read_staged(cbor::reader& r) {
   CPNS_TRY(const auto key, r.bstr("temporary key", 1, staged_key_max));
   d.temporary_key = secret_bytes{key};
   CPNS_TRY(d.stretch, r.boolean("stretch"));
-  CPNS_TRY(const bool none, r.null_next("owner"));
-  if (none) return d;
-  CPNS_TRY(d.owner, read_user(r, "owner"));
+  CPNS_TRY(d.owner, read_user_or_null(r, "owner"));
   return d;
 }
 
@@ -101,15 +74,15 @@ result<import_record> decode_import_record(byte_view in) {
   import_record i;
   CPNS_CHECK(r.array_of("import", import_fields));
   CPNS_CHECK(read_schema(r, "import", import_schema));
-  CPNS_TRY(i.name, read_import_text(r, "name", import_name_max));
-  CPNS_TRY(i.batch, read_import_text(r, "batch", import_batch_max));
+  CPNS_TRY(i.name, read_text(r, "name", import_name_max));
+  CPNS_TRY(i.batch, read_text(r, "batch", import_batch_max));
   CPNS_CHECK(read_import_options(r, i));
   CPNS_TRY(const auto state, r.uint("state", static_cast<std::uint64_t>(import_state::count_) - 1));
   i.state = static_cast<import_state>(state);
   CPNS_TRY(i.created, read_time(r, "created"));
   CPNS_TRY(i.changed, read_time(r, "changed"));
-  CPNS_TRY(i.fault_code, read_import_text(r, "fault code", import_code_max));
-  CPNS_TRY(i.fault_text, read_import_text(r, "fault", result_text_max));
+  CPNS_TRY(i.fault_code, read_text(r, "fault code", import_code_max));
+  CPNS_TRY(i.fault_text, read_text(r, "fault", result_text_max));
   CPNS_TRY(i.fault_line, r.uint("fault line"));
   CPNS_CHECK(read_received(r, i));
   CPNS_CHECK(r.end("import"));
@@ -124,7 +97,7 @@ secret_bytes encode(const staged_block& rows) {
   w.array(rows.size());
   for (const auto& d : rows) {
     w.array(5).uint(d.line).tstr(d.entity.text()).bstr(d.temporary_key.expose()).boolean(d.stretch);
-    write_staged_owner(w, d.owner);
+    write_or_null(w, d.owner);
   }
   return secret_bytes{w.take()};
 }
@@ -158,8 +131,8 @@ result<import_results> decode_import_results(byte_view in) {
     import_result x;
     CPNS_CHECK(r.array_of("result", 4));
     CPNS_TRY(x.line, r.uint("line"));
-    CPNS_TRY(x.entity, read_import_text(r, "entity", entity_id::max_size));
-    CPNS_TRY(x.text, read_import_text(r, "text", result_text_max));
+    CPNS_TRY(x.entity, read_text(r, "entity", entity_id::max_size));
+    CPNS_TRY(x.text, read_text(r, "text", result_text_max));
     CPNS_TRY(x.warning, r.boolean("warning"));
     out.push_back(std::move(x));
   }
@@ -179,7 +152,7 @@ result<std::vector<std::string>> decode_import_names(byte_view in) {
   CPNS_TRY(const auto n, r.array("imports", 0, import_names_max));
   std::vector<std::string> out;
   for (std::size_t i = 0; i < n; ++i) {
-    CPNS_TRY(auto name, read_import_text(r, "name", import_name_max));
+    CPNS_TRY(auto name, read_text(r, "name", import_name_max));
     out.push_back(std::move(name));
   }
   CPNS_CHECK(r.end("imports"));

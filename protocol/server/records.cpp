@@ -25,20 +25,6 @@ constexpr std::size_t uri_max = 255;
 constexpr std::size_t address_max = 255;
 constexpr std::size_t shown_name_max = 64;
 
-result<std::optional<user_id>> read_user_or_null(cbor::reader& r, std::string_view at) {
-  CPNS_TRY(const bool none, r.null_next(at));
-  if (none) return std::optional<user_id>{};
-  CPNS_TRY(auto u, read_user(r, at));
-  return std::optional<user_id>{std::move(u)};
-}
-
-void write_user_or_null(cbor::writer& w, const std::optional<user_id>& u) {
-  if (u)
-    w.tstr(u->text());
-  else
-    w.null();
-}
-
 void write(cbor::writer& w, const eukey_set& s) {
   w.array(8).uint(s.generation).bstr(s.set.value).uint(s.incarnation).bstr(s.issued_to.value);
   w.uint(s.next_index).uint(time_field(s.not_after)).uint(s.first_index).array(s.eukeys.size());
@@ -99,8 +85,7 @@ status read_holder(cbor::reader& r, entity_record& e) {
 }
 
 status read_holder_name(cbor::reader& r, entity_record& e) {
-  CPNS_TRY(const auto uri, r.tstr("holder_uri", 0, uri_max));
-  e.holder_uri = std::string{uri};
+  CPNS_TRY(e.holder_uri, read_text(r, "holder_uri", uri_max));
   CPNS_TRY(e.holder_since, read_time(r, "holder_since"));
   return {};
 }
@@ -185,8 +170,8 @@ secret_bytes encode(const device_secret_record& d) {
       .bstr(d.temporary_key.expose())
       .boolean(d.stretched)
       .boolean(d.require_presence);
-  write_user_or_null(w, d.owner);
-  w.tstr(std::string_view{d.batch}.substr(0, batch_name_max));
+  write_or_null(w, d.owner);
+  w.tstr(cut_text(d.batch, batch_name_max));
   return secret_bytes{w.take()};
 }
 
@@ -200,8 +185,7 @@ result<device_secret_record> decode_device_secret_record(byte_view in) {
   CPNS_TRY(d.stretched, r.boolean("stretched"));
   CPNS_TRY(d.require_presence, r.boolean("require_presence"));
   CPNS_TRY(d.owner, read_user_or_null(r, "owner"));
-  CPNS_TRY(const auto batch, r.tstr("batch", 0, batch_name_max));
-  d.batch = std::string{batch};
+  CPNS_TRY(d.batch, read_text(r, "batch", batch_name_max));
   CPNS_CHECK(r.end("device record"));
   return d;
 }
@@ -209,11 +193,11 @@ result<device_secret_record> decode_device_secret_record(byte_view in) {
 secret_bytes encode(const entity_record& e) {
   cbor::writer w{expected_size(e)};
   w.array(entity_fields).uint(entity_schema).tstr(e.entity.text());
-  write_user_or_null(w, e.owner);
+  write_or_null(w, e.owner);
   w.bstr(e.tag.value).uint(time_field(e.claimed));
   write_or_null(w, e.holder);
   w.uint(time_field(e.holder_seen));
-  w.tstr(std::string_view{e.holder_uri}.substr(0, uri_max)).uint(time_field(e.holder_since));
+  w.tstr(cut_text(e.holder_uri, uri_max)).uint(time_field(e.holder_since));
   w.uint(e.resets).array(e.sets.size());
   for (const auto& s : e.sets) write(w, s);
   write_or_null(w, e.last_report);
@@ -250,8 +234,8 @@ secret_bytes encode(const gateway_record& g) {
   w.array(7)
       .uint(gateway_schema)
       .bstr(g.gw.value)
-      .tstr(std::string_view{g.uri}.substr(0, uri_max))
-      .tstr(std::string_view{g.address}.substr(0, address_max))
+      .tstr(cut_text(g.uri, uri_max))
+      .tstr(cut_text(g.address, address_max))
       .uint(time_field(g.first_connected))
       .uint(time_field(g.last_connected))
       .uint(time_field(g.blocked_since));
@@ -264,10 +248,8 @@ result<gateway_record> decode_gateway_record(byte_view in) {
   CPNS_CHECK(r.array_of("gateway record", 7));
   CPNS_CHECK(read_schema(r, "gateway record", gateway_schema));
   CPNS_TRY(g.gw, read_id<gateway_id>(r, "gw_id"));
-  CPNS_TRY(const auto uri, r.tstr("uri", 0, uri_max));
-  g.uri = std::string{uri};
-  CPNS_TRY(const auto address, r.tstr("address", 0, address_max));
-  g.address = std::string{address};
+  CPNS_TRY(g.uri, read_text(r, "uri", uri_max));
+  CPNS_TRY(g.address, read_text(r, "address", address_max));
   CPNS_TRY(g.first_connected, read_time(r, "first_connected"));
   CPNS_TRY(g.last_connected, read_time(r, "last_connected"));
   CPNS_TRY(g.blocked_since, read_time(r, "blocked_since"));

@@ -4,6 +4,7 @@ in the stores at some time."""
 
 import hashlib
 import hmac
+import json
 import os
 import pathlib
 import resource
@@ -163,7 +164,9 @@ class Canary(E2ECase):
         self.assertEqual(self.command("user", "add", USER, "--stdin", "--config", "server.yaml", stdin=typo + "\n"), 1)
         rows = f"entity_id,temporary_key,strength\nurn:dev:mac:02cafe0000000099,{bad},128bits\nurn:dev:bad,{bad},stretch\n"
         self.assertEqual(self.command("device", "import", private_file(self.outside / "bad.csv", rows), "--config", "server.yaml"), 1)
+        self.swapped_columns("stopped")
         self.place.start("server")
+        self.swapped_columns("running")
         self.place.gateway["store"]["path"] = "state/gateway-of-a-mistyped-password"
         self.place.gateway["user_password_file"] = str(private_file(self.outside / "mistyped", typo + "\n"))
         self.place.write()
@@ -171,6 +174,26 @@ class Canary(E2ECase):
         self.place.events.wait(role="gateway", event="user-refused", run=self.place.role("gateway").run, timeout=40)
         for role in reversed(ROLES):
             self.assertEqual(self.place.role(role).terminate(), 0)
+
+    def swapped_columns(self, server: str):
+        """A key in each column, in the first line, and as a name in JSON: the import refuses it, and shows no part of it."""
+        names = ["entity_id", "temporary_key", "strength", "owner", "encoding"]
+        for form in ("hex", "text"):
+            key = self.keep(f"Temporary Key of swapped columns, {form}, {server} server", secrets.token_bytes(16) if form == "hex" else
+                            ("tk-" + secrets.token_urlsafe(18)).encode())
+            cell = key.hex() if form == "hex" else "text:" + key.decode()
+            good = ["urn:dev:mac:02cafe0000000098", cell, "stretch", USER, ""]
+            lists = [",".join(good) + "\n"]
+            for place in (0, 2, 3, 4):
+                row = list(good)
+                row[1], row[place] = row[place], row[1]
+                lists.append(",".join(names) + "\n" + ",".join(row) + "\n")
+                lists.append(json.dumps(dict(zip(names, row))) + "\n")
+                lists.append(json.dumps({cell: row[place]}) + "\n")
+            for n, text in enumerate(lists):
+                with self.subTest(f"{form}, {server}, {text}"):
+                    file = private_file(self.outside / f"swapped-{form}-{server}-{n}.csv", text)
+                    self.assertEqual(self.command("device", "import", file, "--config", "server.yaml"), 1)
 
     def test_no_secret_is_found_and_each_planted_one_is(self):
         self.set_up_place()

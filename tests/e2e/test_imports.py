@@ -5,16 +5,20 @@ with many bad rows. Nothing is lost, nothing is half done."""
 import contextlib
 import hashlib
 import json
+import os
 import pathlib
 import re
+import select
 import signal
+import socket
 import subprocess
 import unittest
 
-from support.api_home import add_sockets, connect
+from support import yaml
+from support.api_home import add_sockets, connect, socket_of
 from support.case import E2ECase
 from support.home import poll
-from support.process import cpns_binary
+from support.process import Role, cpns_binary
 
 HEAD = "entity_id,temporary_key,strength\n"
 CSV = {"Content-Type": "text/csv"}
@@ -90,6 +94,9 @@ class Imports(E2ECase):
         self.assertEqual((outcome["outcome"], outcome["after"]), ("done", {"imported": 20_000, "left_out": 0}))
         digest = hashlib.sha256("".join(f"urn:dev:os:32473-{n}\t128bit\t\n" for n in range(20_000)).encode()).hexdigest()
         self.assertEqual(intent["after"]["sha256"], digest)
+        repeated = self.place.cli("device", "import", "many.csv", "--config", "server.yaml")
+        self.assertRegex(repeated.stdout, r"^many.csv was imported before \(20\d\d-.*Z\): 20000 devices, and 0 rows were left out\. ")
+        os.utime(self.place.folder / "many.csv", (0, 0))
         again = self.place.cli("device", "import", "many.csv", "--config", "server.yaml", check=False)
         self.assertEqual(again.returncode, 1)
         self.assertIn("nothing was imported: 20000 rows cannot be used", again.stderr)
@@ -141,6 +148,60 @@ class Imports(E2ECase):
         self.assertEqual([i["import"] for i in self.ask("GET", "").json["imports"]], [name], "it is one import")
         self.assertEqual(self.stop_and_count(), 40_000)
 
+    def test_slow_uploads_keep_nobody_out(self):
+        self.place.start("server")
+        slow = []
+        for n in range(4):
+            self.create(f"slow{n}")
+            s = socket.socket(socket.AF_UNIX)
+            self.addCleanup(s.close)
+            s.settimeout(20)
+            s.connect(os.fspath(socket_of(self.place, "server")))
+            s.sendall(f"PUT /v1/imports/slow{n}/rows HTTP/1.1\r\nHost: localhost\r\nCpns-Request-Id: slow-{n}\r\n"
+                      "Content-Type: text/csv\r\nContent-Length: 100000\r\n\r\n".encode())
+            slow.append(s)
+
+        def refused():
+            ready = select.select(slow, [], [], 0)[0]
+            return ready if len(ready) == 2 else None
+
+        for s in poll(refused, what="two of four uploads are refused"):
+            self.assertIn(b" 503 ", s.recv(4096).partition(b"\r\n")[0])
+            slow.remove(s)
+        for byte in b"entity_id,":
+            for s in slow:
+                s.sendall(bytes([byte]))
+            for target in ("/health/live", "/health/ready", "/metrics", "/v1/status"):
+                with contextlib.closing(connect(self.place, "server")) as server:
+                    self.assertEqual(server.ask("GET", target).status, 200, target)
+        third = self.ask("PUT", "/slow3/rows", HEAD, CSV)
+        self.assertEqual((third.code, third.header("retry-after")), ("too-many-at-once", "1"))
+        command = self.command(self.list_file(rows(100)))
+        poll(lambda: len(self.ask("GET", "").json["imports"]) == 5, what="the import of the command")
+        self.assertIsNone(command.poll(), "it waits for its turn")
+        for s in slow:
+            s.close()
+        out, err = command.communicate(timeout=60)
+        self.assertEqual((command.returncode, out, err), (0, "Imported 100 devices.\n", ""))
+
+    def test_a_server_whose_default_socket_has_a_path_that_is_too_long(self):
+        file = self.place.folder / ("x" * 120 + ".yaml")
+        settings = {**self.place.server}
+        del settings["api"]
+        file.write_text(yaml.dump(settings))
+        command = ("device", "import", self.list_file(rows(2)), "--config", file)
+        server = Role("server", file, self.place.events, self.place.folder).start()
+        try:
+            for _ in range(2):
+                done = self.place.cli(*command, check=False)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(": the server is running without an API, because the default path of its socket has ", done.stderr)
+                self.assertIn("107 are the most: set 'api.socket' to a shorter one; stop it", done.stderr)
+                self.assertEqual(len(done.stderr.splitlines()), 1)
+        finally:
+            server.terminate()
+        self.assertEqual(self.place.cli(*command).stdout, "Imported 2 devices.\n")
+
     def test_a_cancelled_import_leaves_nothing(self):
         self.place.start("server")
         self.create()
@@ -178,7 +239,7 @@ class Imports(E2ECase):
         self.create()
         wrong = self.ask("PUT", "/lot7/rows", "entity_id,temporary_kye\n", CSV)
         self.assertEqual(wrong.code, "config-unknown-key")
-        self.assertIn("line 1: 'temporary_kye' is not a column", wrong.json["detail"])
+        self.assertIn("line 1: field 2 is not the name of a column; did you mean 'temporary_key'?", wrong.json["detail"])
         self.assertEqual((self.read()["state"], self.read()["problem"]["line"]), ("refused", 1))
         done = self.place.cli("device", "import", self.list_file(HEAD + "x" * 5000), "--config", "server.yaml", check=False)
         self.assertEqual(done.returncode, 1)

@@ -2,12 +2,13 @@
 
 #include <gmock/gmock.h>
 
-#include <algorithm>
-#include <atomic>
 #include <boost/json.hpp>
+#include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
-#include <thread>
+#include <string>
+#include <vector>
 
 #include "api/body.hpp"
 #include "server_harness.hpp"
@@ -46,7 +47,8 @@ std::string get_of(std::string_view path) {
   return "GET " + std::string{path} + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
 }
 std::string upload_of(std::size_t size) {
-  return "PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: 100-continue\r\nContent-Length: " +
+  return "PUT /v1/upload HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: 1\r\nExpect: "
+         "100-continue\r\nContent-Length: " +
          std::to_string(size) + "\r\n\r\n";
 }
 
@@ -99,16 +101,9 @@ TEST_F(http_harness, refuses_a_body_that_comes_too_slowly_and_says_so) {
   raw_client slow{path};
   slow.send(upload_of(100'000));
   slow.receive_until("\r\n\r\n");
-  std::atomic<bool> done = false;
-  std::thread trickle{[&] {
-    while (!done) {
-      slow.send("x");
-      std::this_thread::sleep_for(milliseconds{10});
-    }
-  }};
+  const auto until = std::chrono::steady_clock::now() + seconds{20};
+  while (slow.hears_nothing_for(milliseconds{10}) && std::chrono::steady_clock::now() < until) slow.send("x");
   const auto got = slow.receive_until("}\n");
-  done = true;
-  trickle.join();
   EXPECT_THAT(got, HasSubstr("HTTP/1.1 504 "));
   EXPECT_THAT(got, HasSubstr(R"("code":"peer-timeout")"));
   EXPECT_THAT(got, HasSubstr("the body came too slowly: each 1000 bytes of it have 0 s"));
@@ -120,9 +115,9 @@ TEST_F(http_harness, takes_a_long_body_that_comes_fast_enough) {
   c.send(upload_of(6000));
   c.receive_until("\r\n\r\n");
   c.forget();
-  for (int i = 0; i < 6; ++i) {  // 3 s in all
+  for (int i = 0; i < 6; ++i) {  // 2.5 s in all
     c.send(std::string(1000, 'x'));
-    std::this_thread::sleep_for(milliseconds{500});
+    EXPECT_TRUE(i == 5 || c.hears_nothing_for(milliseconds{500}));
   }
   EXPECT_THAT(c.receive_until("}\n"), HasSubstr(R"({"bytes":6000})"));
 }

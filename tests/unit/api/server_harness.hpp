@@ -51,6 +51,11 @@ class raw_client {
     }
     return seen_;
   }
+  /// Whether the server sent nothing, and did not close, for so long.
+  [[nodiscard]] bool hears_nothing_for(milliseconds time) const {
+    pollfd p{fd_.get(), POLLIN, 0};
+    return ::poll(&p, 1, static_cast<int>(time.count())) == 0;
+  }
   void forget() { seen_.clear(); }
   void send_no_more() const { ::shutdown(fd_.get(), SHUT_WR); }
   void close() { fd_.close(); }

@@ -1,53 +1,20 @@
 // Memory of a secret is wiped before it is freed: every freed block is searched.
 
 #include <array>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <gtest/gtest.h>
-#include <malloc.h>
-#include <new>
 
 #include "base/cbor.hpp"
 #include "base/private_file.hpp"
+#include "tests/support/freed_memory.hpp"
 #include "tests/support/temporary_folder.hpp"
-
-namespace {
-
-constexpr std::size_t canary_size = 24;
-/// The canary. Filled at run time, so that the program has no constant copy of it.
-thread_local std::array<char, canary_size> wanted{};
-thread_local bool watching = false;
-thread_local int blocks_with_it = 0;
-
-void search_and_free(void* p) noexcept {
-  if (p != nullptr && watching && ::memmem(p, ::malloc_usable_size(p), wanted.data(), canary_size) != nullptr)
-    ++blocks_with_it;
-  std::free(p);
-}
-
-}  // namespace
-
-// Replaced in this test program alone.
-void* operator new(std::size_t n) {
-  if (void* p = std::malloc(n == 0 ? 1 : n)) return p;
-  throw std::bad_alloc{};
-}
-void operator delete(void* p) noexcept { search_and_free(p); }
-void operator delete(void* p, std::size_t) noexcept { search_and_free(p); }
 
 namespace cpns {
 namespace {
 
-/// The number of blocks with the canary that `work` freed.
-template <class Work>
-int left_by(Work work) {
-  blocks_with_it = 0;
-  watching = true;
-  work();
-  watching = false;
-  return blocks_with_it;
-}
+using test::canary_size;
+using test::left_by;
+using test::wanted;
 
 class freed_memory : public testing::Test {
  protected:

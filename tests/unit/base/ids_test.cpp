@@ -27,8 +27,8 @@ struct bad_id {
 
 TEST(entity_id, names_the_fault_in_the_error) {
   const bad_id cases[] = {
-      {"", "has 1 to 64 bytes, this one has 0"},
-      {"urn:dev:os:1-" + std::string(52, 'a'), "this one has 65"},
+      {"", "must have 1 to 64 bytes, and has 0"},
+      {"urn:dev:os:1-" + std::string(52, 'a'), "and has 65"},
       {"urn:unknown:1", "has no known scheme"},
       {"URN:DEV:MAC:acde48234567", "has no known scheme"},
       {"urn:dev:mac:", "12 (EUI-48) or 16 (EUI-64)"},

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <map>
 #include <memory>
 #include <string>
@@ -70,11 +71,11 @@ struct import_harness {
     sealed = storage::sealed_store::open(faulty, *protector, crypto::system_entropy()).value();
     start();
   }
-  void start() {
+  void start(milliseconds tick = std::chrono::minutes{1}) {
     imports =
-        server::device_imports::open(*sealed, crypto::openssl_suite(), crypto::system_entropy(), [this] {
-          return now;
-        }).value();
+        server::device_imports::open(
+            *sealed, crypto::openssl_suite(), crypto::system_entropy(), [this] { return now.load(); }, tick)
+            .value();
     imports->record_in(&log);
   }
   /// As after the end of the process.
@@ -117,7 +118,7 @@ struct import_harness {
   storage::faulty_store faulty{under};
   std::unique_ptr<storage::key_protector> protector;
   std::unique_ptr<storage::sealed_store> sealed;
-  time_point now{seconds(1'800'000'000)};
+  std::atomic<time_point> now{time_point{seconds(1'800'000'000)}};
   decision_log log;
   api::change who{{}, "r-1", "device-import", {}, nullptr, nullptr};
   std::unique_ptr<server::device_imports> imports;  ///< destroyed first

@@ -103,6 +103,20 @@ TEST(imports, take_in_writes_that_turn_up_when_the_store_is_opened_again) {
   expect_all_imported(h);
 }
 
+TEST(imports, take_no_bytes_once_the_store_has_refused_them_by_a_write_that_failed) {
+  import_harness h;
+  ASSERT_TRUE(h.imports->create("lot7", {}));
+  ASSERT_TRUE(h.imports->receive("lot7", 0, source_of("colour,")));
+  h.faulty.fail_writes(errc::store_full, fault_point::turns_up_later);
+  EXPECT_EQ(h.imports->receive("lot7", 7, source_of("shape\n")).error().code, errc::store_full);
+  EXPECT_EQ(h.imports->find("lot7")->state(), "receiving");
+  h.faulty.repair();
+  EXPECT_EQ(h.imports->receive("lot7", 0, source_of(list_of(3))).error().code, errc::state_conflict);
+  EXPECT_EQ(h.imports->find("lot7")->state(), "refused");
+  EXPECT_TRUE(h.imports->finish("lot7", h.who)->ended());
+  EXPECT_EQ(h.devices(), 0U);
+}
+
 TEST(imports, go_on_after_a_stop_in_the_middle_of_writing_devices) {
   const auto text = list_of(5000);
   import_harness h;

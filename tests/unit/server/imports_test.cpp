@@ -1,5 +1,7 @@
 // Imports of devices: options, results, resumption, bounds.
 
+#include <thread>
+
 #include "crypto/key_schedule.hpp"
 #include "server/key_text.hpp"
 #include "tests/unit/server/import_harness.hpp"
@@ -44,7 +46,7 @@ TEST(imports, write_nothing_when_a_row_is_bad) {
   EXPECT_EQ(done.state(), "refused");
   EXPECT_EQ(done.record.imported, 0U);
   EXPECT_EQ(done.record.bad, 1U);
-  EXPECT_TRUE(h.results().at(0).starts_with("3 Entity ID 'headset'")) << h.results().at(0);
+  EXPECT_TRUE(h.results().at(0).starts_with("3 the entity_id has no known scheme")) << h.results().at(0);
   EXPECT_EQ(h.devices(), 0U);
   ASSERT_EQ(h.log.ends.size(), 1U);
   EXPECT_EQ(h.log.ends[0].how, "1 rows cannot be used");
@@ -229,9 +231,24 @@ TEST(imports, are_bounded_and_named) {
   EXPECT_EQ(h.imports->create(drawn, {}).error().code, errc::state_exists);
   for (std::size_t n = 1; n < server::imports_open_max; ++n) ASSERT_TRUE(h.imports->create({}, {}));
   EXPECT_EQ(h.imports->create({}, {}).error().code, errc::state_exhausted);
-  h.now += server::import_idle_max + seconds{1};
+  h.now = h.now.load() + server::import_idle_max + seconds{1};
   ASSERT_TRUE(h.imports->create("next", {})) << "imports without bytes for a week are cancelled";
   EXPECT_EQ(h.imports->list({}, 100).size(), 1U);
+}
+
+TEST(imports, are_cancelled_after_a_week_without_bytes_though_nobody_creates_another) {
+  import_harness h;
+  h.imports.reset();
+  h.start(milliseconds{10});
+  ASSERT_TRUE(h.imports->create("idle", {}));
+  ASSERT_TRUE(h.imports->receive("idle", 0, source_of(list_of(10))));
+  h.run(list_of(3), {}, "done");
+  h.now = h.now.load() + server::import_idle_max + seconds{1};
+  const auto until = std::chrono::steady_clock::now() + seconds{20};
+  while (h.imports->find("idle") && std::chrono::steady_clock::now() < until) std::this_thread::yield();
+  EXPECT_FALSE(h.imports->find("idle"));
+  EXPECT_EQ(h.rows_in(storage::table::imports), 2U) << "the index and the import that has ended";
+  EXPECT_TRUE(h.imports->find("done"));
 }
 
 TEST(imports, forget_the_oldest_that_ended) {

@@ -36,6 +36,28 @@ TEST(server_records, survive_encoding) {
   EXPECT_TRUE(device_back.stretched);
 }
 
+TEST(server_records, can_be_read_again_although_a_long_text_was_cut_in_the_middle_of_a_character) {
+  harness w;
+  std::string text;
+  while (text.size() < 300) text += "\xe2\x82\xac";  // 3 bytes each
+  for (const std::string& more : {std::string{}, std::string{"x"}, std::string{"xx"}}) {
+    device_secret_record d = w.device.imported();
+    d.batch = more + text;
+    const auto device = decode_device_secret_record(encode(d).expose());
+    ASSERT_TRUE(device) << device.error().message();
+    EXPECT_GE(device->batch.size(), 253U);
+    gateway_record g;
+    g.uri = g.address = more + text;
+    const auto gateway = decode_gateway_record(encode(g).expose());
+    ASSERT_TRUE(gateway) << gateway.error().message();
+    EXPECT_TRUE(g.uri.starts_with(gateway->uri));
+    harness other;
+    auto e = full_record(other);
+    e.holder_uri = more + text;
+    EXPECT_TRUE(decode_entity_record(encode(e).expose()));
+  }
+}
+
 TEST(server_records, a_row_cut_short_at_any_byte_is_an_error) {
   harness w;
   const auto row = encode(full_record(w));
