@@ -79,13 +79,17 @@ boost::json::value wanted_of(const route& to, const request& asked) {
   return out;
 }
 
-std::string object_of(const route& to, const request& asked, const boost::json::value& wanted) {
+/// Empty, and no member of `wanted` any more, if it cannot be one.
+std::string object_of(const route& to, const request& asked, boost::json::value& wanted) {
   const auto it = asked.path_values.find(to.object);
   if (it != asked.path_values.end()) return it->second;
-  const auto* members = wanted.if_object();
+  auto* members = wanted.if_object();
   const auto* name = members == nullptr ? nullptr : members->if_contains(to.object);
   if (name == nullptr || !name->is_string()) return {};
-  return {name->get_string().data(), name->get_string().size()};
+  std::string out{name->get_string().data(), name->get_string().size()};
+  if (!to.names_object || to.names_object(out)) return out;
+  members->erase(to.object);
+  return {};
 }
 
 outcome call(const route& to, const request& asked, body_source* body) {

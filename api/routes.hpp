@@ -36,6 +36,8 @@ struct route {
   std::string action{};
   std::string object{};
   std::vector<std::string> secret_members{};
+  /// Whether a text of the body can name the object. A client may have sent a secret there, so others are not recorded.
+  std::function<bool(std::string_view)> names_object{};
   describer describe{};
   foreteller foretell{};
   /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.

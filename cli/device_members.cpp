@@ -68,8 +68,11 @@ secret_bytes body_of(const device_members& m) {
 }
 
 api::checked<protocol::device_secret_record> make_device(const device_members& m) {
-  CPNS_CHECK(entity_id::parse(m.entity));
-  if (m.owner) CPNS_CHECK(user_id::parse(*m.owner));
+  // A key in a wrong member must not come back, or be recorded as the reason of the refusal.
+  if (const auto wrong = entity_id::fault_of(m.entity); !wrong.empty())
+    return api::refuse(400, "wire-grammar", "'entity' " + wrong, "entity");
+  if (const auto wrong = m.owner ? user_id::fault_of(*m.owner) : std::string{}; !wrong.empty())
+    return api::refuse(400, "wire-grammar", "'owner' " + wrong, "owner");
   if (m.strength != "128bit" && m.strength != "stretch")
     return api::refuse(400, "out-of-range", "'strength' must be '128bit' or 'stretch'", "strength");
   server::key_encoding encoding{};

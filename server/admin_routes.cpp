@@ -4,6 +4,8 @@
 #include <memory>
 #include <utility>
 
+#include "server/key_text.hpp"
+
 namespace cpns::server {
 namespace {
 
@@ -279,9 +281,13 @@ json::value device_to_be(const api::request& r, const json::value&) {
     if (text.empty()) return nullptr;
     return json::value(text);
   };
+  // With swapped members any of them may be the Temporary Key.
+  const auto strength = body_text(body, "strength"), owner = body_text(body, "owner");
+  const bool is_strength = strength == "128bit" || strength == "stretch";
+  const bool is_owner = user_id::fault_of(owner).empty() && !looks_like_key(owner);
   const auto* presence = o->if_contains("presence");
-  return json::object{{"strength", or_null("strength")},
-                      {"owner", or_null("owner")},
+  return json::object{{"strength", is_strength ? json::value(strength) : nullptr},
+                      {"owner", is_owner ? json::value(owner) : nullptr},
                       {"presence", presence == nullptr || !presence->is_bool() || presence->get_bool()},
                       {"batch", or_null("batch")}};
 }
@@ -312,6 +318,7 @@ void add_device_routes(routes_of& to, administration& admin, const shared_parts&
       },
       "device-add", "entity");
   add.secret_members = {"temporary_key"};
+  add.names_object = [](std::string_view text) { return entity_id::fault_of(text).empty(); };
   add.describe = state_in_body(p->device, "entity", "temporary_key");
   add.foretell = device_to_be;
   to.get("/v1/devices/{entity}", show_device);

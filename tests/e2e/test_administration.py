@@ -94,11 +94,16 @@ class Administration(E2ECase):
                                     ({"temporary_key": "hex:" + "ab" * 16}, "crypto-weak", "temporary_key"),
                                     ({"temporary_key": "text:abc"}, "bad-temporary-key", "temporary_key"),
                                     ({"strength": "strong"}, "out-of-range", "strength"),
-                                    ({"entity": "a b"}, "wire-grammar", None),
-                                    ({"owner": "a b"}, "wire-grammar", None)):
+                                    ({"entity": "a b"}, "wire-grammar", "entity"),
+                                    ({"entity": KEY, "temporary_key": NEW_DEVICE}, "wire-grammar", "entity"),
+                                    ({"strength": KEY, "temporary_key": "128bit"}, "out-of-range", "strength"),
+                                    ({"owner": "a b"}, "wire-grammar", "owner")):
             answer = self.ask("POST", "/v1/devices", {**good, **change})
             self.assertEqual((answer.code, answer.json.get("field")), (code, field), answer.text)
             self.assertNotIn(KEY[:8], answer.text)
+        trail = (self.place.folder / "state/server.audit.jsonl").read_text()
+        self.assertIn('"device-add"', trail)
+        self.assertNotIn(KEY[:8], trail)
         self.assertEqual(self.ask("GET", f"/v1/devices/{NEW_DEVICE}").code, "state-unknown")
         strange = {**good, "temporary_key": 'text:cor"rect \\ horse\u00fc', "strength": "stretch"}
         self.assertEqual(self.ask("POST", "/v1/devices", strange).status, 204)

@@ -151,6 +151,15 @@ TEST_F(tls_door_test, ends_while_handshakes_requests_and_readers_are_in_progress
   }
 }
 
+TEST_F(tls_door_test, says_that_a_body_came_too_slowly_and_then_goodbye) {
+  start({.part_time = milliseconds{300}, .part_size = 1000});
+  tls_raw slow{port(), context_of(admin("anna"))};
+  ASSERT_TRUE(slow.send("PUT /v1/upload HTTP/1.1\r\nHost: 127.0.0.1:" + std::to_string(port()) +
+                        "\r\nCpns-Request-Id: 1\r\nContent-Length: 5000\r\n\r\nx"));
+  EXPECT_THAT(slow.receive_all(), HasSubstr("the body came too slowly"));
+  EXPECT_TRUE(slow.ended_properly());
+}
+
 TEST_F(tls_door_test, keeps_places_for_administrators_however_many_clients_have_no_rights) {
   settings.certificates = {{"urn:cpns:admin:anna", config::api_level::admin}};
   start({.connections = 4, .connections_per_peer = 2});

@@ -21,7 +21,8 @@ struct no_sink final : row_sink {
 class freed_rows : public testing::Test {
  protected:
   freed_rows() {
-    for (std::size_t i = 0; i < test::canary_size; ++i) test::wanted[i] = "0123456789abcdef"[(7 * i + 3) % 16];
+    for (std::size_t i = 0; i < test::canary_size; ++i)
+      test::wanted[i] = "0123456789abcdef"[(7 * i + 3) % 16];
   }
   /// The canary as text; its memory is wiped, because a string that is returned may be freed while it is searched for.
   [[nodiscard]] static std::string_view key() { return {test::wanted.data(), test::canary_size}; }
@@ -63,7 +64,8 @@ TEST_F(freed_rows, hold_no_cell_of_csv) {
 
 TEST_F(freed_rows, hold_no_cell_of_a_line_that_cannot_be_read) {
   const std::string head = "entity_id,temporary_key,strength\n", k{key()};
-  for (const auto& line : {k + ",x", "a,\"" + k, "\"" + k + "\"x,b", k + ",\"" + k + "\"\"", k + "," + k + "," + k + ",a\"b"})
+  for (const auto& line :
+       {k + ",x", "a,\"" + k, "\"" + k + "\"x,b", k + ",\"" + k + "\"\"", k + "," + k + "," + k + ",a\"b"})
     expect_nothing_left(head + line + "\n");
 }
 
