@@ -36,11 +36,11 @@ int left_by(Work work) {
 
 }  // namespace cpns::test
 
-void* operator new(std::size_t n) {
+[[gnu::noinline]] void* operator new(std::size_t n) {
   void* p = std::malloc(n == 0 ? 1 : n);
   if (p == nullptr) throw std::bad_alloc{};
   std::memset(p, 0, ::malloc_usable_size(p));  // what was there before is not the fault of its next user
   return p;
 }
-void operator delete(void* p) noexcept { cpns::test::search_and_free(p); }
-void operator delete(void* p, std::size_t) noexcept { cpns::test::search_and_free(p); }
+[[gnu::noinline]] void operator delete(void* p) noexcept { cpns::test::search_and_free(p); }
+[[gnu::noinline]] void operator delete(void* p, std::size_t) noexcept { cpns::test::search_and_free(p); }
