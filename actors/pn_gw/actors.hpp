@@ -88,7 +88,7 @@ using device_actor = caf::typed_actor<
     caf::reacts_to<gw_refusal>,                   // the server refused, or is unreachable
     caf::reacts_to<gw_report_outcome>,            // the server's answer to a report
     caf::reacts_to<gw_server_ready>,              // a temporary failure of the server or user is over
-    caf::reacts_to<gw_update>,                    // an operator requests the next key now
+    caf::replies_to<gw_update>::with<std::string>,  // an operator requests the next key now; answers "" or why not
     caf::reacts_to<gw_settings>,                  // the configuration was read again
     caf::reacts_to<gw_saved>,                     // its write became durable, or failed
     caf::reacts_to<gw_tick>,                      // its deadline has passed

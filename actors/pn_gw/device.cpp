@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -89,8 +90,9 @@ class pn_gw_device {
   caf::result<std::string> decision(bool approved) {
     reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
-    if (!is_certain()) {
-      promise.deliver(no_writes());
+    if (auto why = is_certain() ? approved ? why_not_approve(subject()) : why_not_reject(subject()) : no_writes();
+        !why.empty()) {
+      promise.deliver(std::move(why));
     } else {
       undecided_.push_back(promise);
       machine_.handle_approval(now(), approved);
@@ -98,9 +100,12 @@ class pn_gw_device {
     apply();
     return promise;
   }
-  void update() {
-    if (is_certain()) machine_.handle_update_request(now());
+  std::string update() {
+    reported_unneeded_ = false;
+    auto why = is_certain() ? why_not_update(subject()) : no_writes();
+    if (why.empty()) machine_.handle_update_request(now());
     apply();
+    return why;
   }
   void settings(const gw_settings& m) {
     settings_ = m.settings;
@@ -185,6 +190,9 @@ class pn_gw_device {
       machine_.handle_approval(now(), true);
   }
 
+  [[nodiscard]] command_subject subject() const {
+    return {machine_.state(), machine_.record().standing, !links_.empty(), settings_};
+  }
   [[nodiscard]] std::string no_writes() const {
     return "not done: the store accepts no writes at present: " + store_->health().why;
   }
@@ -434,7 +442,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_refusal& m) { d->refused(m); },
         [d](const gw_report_outcome& m) { d->reported(m); },
         [d](const gw_server_ready&) { d->server_ready(); },
-        [d](const gw_update&) { d->update(); },
+        [d](const gw_update&) { return d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },
