@@ -224,10 +224,11 @@ open_radio(const config::transport_config& t, const std::vector<config::path>& p
   }
   // A missing resource (address, adapter, service) may appear later; any other error needs the operator.
   const bool waits = opened.error().code == errc::plugin_failed;
+  auto missing = opened.error().detail;
   auto why = as_error(t, {as_diagnostic(t, std::move(opened).error())});
   if (!waits) return fail(std::move(why));
   events.refused(why);
-  return make_late_radio(t.plugin, open, events);
+  return make_late_radio(t.plugin, std::move(missing), open, events);
 }
 
 }  // namespace cpns::actors

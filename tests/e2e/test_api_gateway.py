@@ -3,12 +3,16 @@
 password; and the commands of `cpns pnes` and `cpns pne` over them."""
 
 import json
+import pathlib
+import shutil
 import unittest
 
 from support.api_home import connect, wait_for_state
 from support.case import E2ECase
 from support.home import poll
+from support.process import cpns_binary
 
+UNRULY = pathlib.Path(cpns_binary()).parents[1] / "tests/unit/isolation/unruly.so"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -213,6 +217,48 @@ class Radio(GatewayCase):
         self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [])
         self.assertEqual(len(self.get("/v1/radios")["radios"][0]["links"]), 1)
         self.assertEqual(self.pnes("reopen", "radio").stdout, "done\n")
+
+    def start_with(self, **radio):
+        self.place.gateway["transports"].insert(0, radio)
+        self.place.write()
+        self.place.start()
+        self.place.wait_for_each()
+
+    def states(self):
+        """State and reason per radio; the list, the status and the metrics say the same."""
+        shown = {r["name"]: r for r in self.get("/v1/radios")["radios"]}
+        status = {r["name"]: r for r in self.get("/v1/status")["radios"]}
+        metrics = self.ask("GET", "/metrics").text
+        for name, radio in shown.items():
+            self.assertEqual({k: radio.get(k) for k in ("state", "reason")}, {k: status[name].get(k) for k in ("state", "reason")})
+            self.assertIn(f'cpns_radio_up{{radio="{name}"}} {int(radio["state"] == "open")}', metrics)
+            self.assertIn(f"  {radio['state']}", self.pnes("radios").stdout)
+        self.assertEqual(set(shown), set(status))
+        return {name: (radio["state"], radio.get("reason", "")) for name, radio in shown.items()}
+
+    def test_that_was_refused_at_the_start_is_closed_until_it_is_opened(self):
+        self.place = self.home(devices=1)
+        file = self.place.folder / "late.so"
+        self.start_with(name="late", plugin=str(file))
+        states = self.states()
+        self.assertEqual([states["late"][0], states["radio"]], ["closed", ("open", "")])
+        self.assertIn("file not found", states["late"][1])
+        self.assertTrue(self.get("/health/ready")["ready"], "the other radio works")
+        shutil.copy(UNRULY, file)
+        self.assertEqual(self.reopen(radio="late").status, 204)
+        self.assertEqual(self.states(), {"late": ("open", ""), "radio": ("open", "")})
+
+    def test_that_cannot_be_opened_again_is_closed(self):
+        self.place = self.home(devices=1)
+        self.start_with(name="deaf", plugin=str(UNRULY), params={"does": "refuse to scan"})
+        self.assertIn("it is closed", self.reopen(radio="deaf").json["detail"])
+        states = self.states()
+        self.assertEqual([states["deaf"][0], states["radio"]], ["closed", ("open", "")])
+        self.assertIn("with its former parameters it cannot be opened either", states["deaf"][1])
+        closed = self.place.events.find(role="gateway", event="radio-closed", transport="deaf")
+        self.assertEqual([line["level"] for line in closed], ["error"])
+        self.assertEqual(self.reopen({"does": "nothing"}, radio="deaf").status, 204)
+        self.assertEqual(self.states(), {"deaf": ("open", ""), "radio": ("open", "")})
 
 
 class Server(GatewayCase):
