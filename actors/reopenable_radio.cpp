@@ -168,6 +168,10 @@ status reopenable_radio::reopen(const open_fn& fresh, const open_fn& former) {
   const auto why = opened.error();
   now()->end("the radio could not be used");
   const auto again = open(former);
+  if (const auto now = state(); again && now.kind == transport_state::kind_t::waiting)
+    return fail(why.code,
+                why.detail +
+                    "; with its former parameters the radio is not open either, and waits: " + now.why);
   if (again) return fail(why.code, why.detail + "; the radio is open as it was before");
   now()->end("the radio could not be used");
   auto both =

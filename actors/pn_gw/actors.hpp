@@ -80,18 +80,19 @@ struct gw_view {
 
 /// device/<entity>: drives one pn_gw_machine and applies its outputs in order.
 using device_actor = caf::typed_actor<
-    caf::reacts_to<gw_detected>,                  // the detector found it on a link
-    caf::reacts_to<gw_frame>,                     // a message on its link
-    caf::reacts_to<gw_link_lost>,                 // a link is gone
-    caf::reacts_to<gw_nonce>,                     // the issuer nonce that it requested
-    caf::reacts_to<gw_response>,                  // step 8
-    caf::reacts_to<gw_refusal>,                   // the server refused, or is unreachable
-    caf::reacts_to<gw_report_outcome>,            // the server's answer to a report
-    caf::reacts_to<gw_server_ready>,              // a temporary failure of the server or user is over
-    caf::replies_to<gw_update>::with<std::string>,  // an operator requests the next key now; answers "" or why not
-    caf::reacts_to<gw_settings>,                  // the configuration was read again
-    caf::reacts_to<gw_saved>,                     // its write became durable, or failed
-    caf::reacts_to<gw_tick>,                      // its deadline has passed
+    caf::reacts_to<gw_detected>,        // the detector found it on a link
+    caf::reacts_to<gw_frame>,           // a message on its link
+    caf::reacts_to<gw_link_lost>,       // a link is gone
+    caf::reacts_to<gw_nonce>,           // the issuer nonce that it requested
+    caf::reacts_to<gw_response>,        // step 8
+    caf::reacts_to<gw_refusal>,         // the server refused, or is unreachable
+    caf::reacts_to<gw_report_outcome>,  // the server's answer to a report
+    caf::reacts_to<gw_server_ready>,    // a temporary failure of the server or user is over
+    caf::replies_to<gw_update>::with<
+        std::string>,             // an operator requests the next key now; answers "" or why not
+    caf::reacts_to<gw_settings>,  // the configuration was read again
+    caf::reacts_to<gw_saved>,     // its write became durable, or failed
+    caf::reacts_to<gw_tick>,      // its deadline has passed
     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
     // An operator's decision: "" once it is durable, otherwise the error.
     caf::replies_to<gw_decision>::with<std::string>,

@@ -90,7 +90,8 @@ class pn_gw_device {
   caf::result<std::string> decision(bool approved) {
     reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
-    if (auto why = is_certain() ? approved ? why_not_approve(subject()) : why_not_reject(subject()) : no_writes();
+    if (auto why =
+            is_certain() ? approved ? why_not_approve(subject()) : why_not_reject(subject()) : no_writes();
         !why.empty()) {
       promise.deliver(std::move(why));
     } else {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
@@ -135,9 +136,11 @@ struct gateway_role::impl {
   bool down = false;
 
   status open_radios();
-  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t) const {
-    return [t, dirs = config.plugin_dirs](plugins::transport_listener& to) {
-      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component});
+  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t,
+                                                    if_missing missing = if_missing::wait) const {
+    return [t, missing, dirs = config.plugin_dirs](plugins::transport_listener& to) {
+      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component},
+                        missing);
     };
   }
   /// Index in `opened`; nullopt: no radio has this name.
@@ -232,7 +235,8 @@ status gateway_role::impl::reopen(const std::string& name,
     return fail(wrong.all.front().code, wrong.all.front().text);
   log::info(gateway_component, "radio-reopened", "the radio is closed, and opened again",
             {{"transport", name}});
-  if (const auto done = transports[*at]->reopen(opener_of(fresh), opener_of(former)); !done) {
+  if (const auto done = transports[*at]->reopen(opener_of(fresh, if_missing::refuse), opener_of(former));
+      !done) {
     if (is_closed({name, nullptr, transports[*at].get()}))
       log::error(gateway_component, "radio-closed", done.error().message(), {{"transport", name}});
     return done;
@@ -382,10 +386,12 @@ std::vector<std::string> gateway_role::not_ready() {
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
   if (const auto health = impl_->store.health(); !health.writable)
     out.push_back("the store accepts no writes: " + health.why);
-  const auto& radios = impl_->radios;
-  if (std::all_of(radios.begin(), radios.end(), is_closed))
-    for (const auto& r : radios)
-      out.push_back("the radio " + r.name + " is closed: " + r.transport->state().why);
+  std::vector<std::string> without_links;
+  for (const auto& r : impl_->radios)
+    if (const auto now = r.transport->state(); now.kind != plugins::transport_state::kind_t::open)
+      without_links.push_back("the radio " + r.name + " is not open: " + now.why);
+  if (without_links.size() == impl_->radios.size())
+    std::move(without_links.begin(), without_links.end(), std::back_inserter(out));
   return out;
 }
 

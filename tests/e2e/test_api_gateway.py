@@ -5,6 +5,7 @@ password; and the commands of `cpns pnes` and `cpns pne` over them."""
 import json
 import pathlib
 import shutil
+import socket
 import unittest
 
 from support.api_home import connect, wait_for_state
@@ -132,6 +133,43 @@ class OnePne(GatewayCase):
         place.cli("audit", "verify", "--config", "gateway.yaml")
 
 
+class Command(GatewayCase):
+    def refused(self, what, entity, sentence):
+        answer = self.ask("POST", f"/v1/pnes/{entity}/{what}")
+        self.assertEqual((answer.status, answer.code), (409, "state-conflict"), answer.text)
+        self.assertIn(sentence, answer.json["detail"])
+        command = self.pnes(what, entity, check=False)
+        self.assertEqual((command.returncode, command.stdout), (1, ""))
+        self.assertIn(sentence, command.stderr)
+
+    def test_that_would_change_nothing_is_refused_with_what_to_do(self):
+        place = self.start(devices=2, policy="ask")
+        first, second = self.entities
+        wait_for_state(place, "awaiting_approval", self.entities)
+        self.refused("update", first, "approve it first")
+        self.pnes("reject", second)
+        self.refused("update", second, "is rejected: approve it first")
+        self.refused("reject", second, "is rejected already")
+        self.pnes("approve", first)
+        wait_for_state(place, "keyed", [first])
+        self.refused("approve", first, "waits for no decision: its state is keyed")
+        place.role("pne").terminate()
+        wait_for_state(place, "asleep", [first])
+        before = self.get(f"/v1/pnes/{first}")["epoch"]
+        self.refused("update", first, "when it wakes up")
+        place.start("pne")
+        poll(lambda: self.get(f"/v1/pnes/{first}")["epoch"] != before, what="the next key after the wake-up")
+
+    def test_approve_names_the_list_that_would_reject_the_pne(self):
+        place = self.start(devices=1, policy="ask")
+        entity = self.entities[0]
+        wait_for_state(place, "awaiting_approval", [entity])
+        place.gateway["validation"]["deny"] = [entity]
+        place.write()
+        place.role("gateway").reload()
+        self.refused("approve", entity, "validation.deny of the gateway names the PNE")
+
+
 class Permit(GatewayCase):
     def test_lets_new_pnes_in_but_no_denied_one(self):
         place = self.home(devices=3)
@@ -217,6 +255,44 @@ class Radio(GatewayCase):
         self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [])
         self.assertEqual(len(self.get("/v1/radios")["radios"][0]["links"]), 1)
         self.assertEqual(self.pnes("reopen", "radio").stdout, "done\n")
+
+    def test_goes_on_if_an_address_is_in_use_or_missing(self):
+        place = self.start(devices=1)
+        with socket.socket() as other:
+            other.bind((place.address, 0))
+            other.listen()
+            used = f"{place.address}:{other.getsockname()[1]}"
+            for listen in (used, "192.0.2.1:7000"):
+                refused = self.reopen({"listen": listen})
+                self.assertEqual(refused.code, "plugin-failed", refused.text)
+                self.assertIn("the radio is open as it was before", refused.json["detail"])
+                self.assertIn(listen, refused.json["detail"])
+                self.assertEqual(self.states(), {"radio": ("open", "")})
+        self.assertTrue(self.get("/health/ready")["ready"])
+        since = place.events.mark()
+        poll(lambda: self.get("/v1/radios")["radios"][0]["links"], what="the link of the PNE")
+        poll(lambda: self.pnes("update", self.entities[0], check=False).returncode == 0, what="an update")
+        place.wait_for_each(since)
+
+    def test_that_waits_for_its_address_makes_the_gateway_not_ready(self):
+        place = self.home(devices=1)
+        self.place = place
+        at = place.listen_at_fixed_port()
+        place.write()
+        host, port = at.split(":")
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind((host, int(port)))
+            other.listen()
+            place.start()
+            answer = self.ask("GET", "/health/ready")
+            self.assertEqual((answer.status, answer.json["ready"]), (503, False))
+            self.assertIn("the radio radio is not open: ", answer.json["reasons"][0])
+            self.assertEqual(self.states()["radio"][0], "waiting")
+            refused = self.reopen()
+            self.assertIn("not open either, and waits", refused.json["detail"])
+        poll(lambda: self.get("/v1/radios")["radios"][0]["state"] == "open", what="the radio opens by itself")
+        self.assertEqual(self.get("/health/ready"), {"ready": True, "reasons": []})
 
     def start_with(self, **radio):
         self.place.gateway["transports"].insert(0, radio)

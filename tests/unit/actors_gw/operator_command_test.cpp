@@ -33,7 +33,8 @@ std::set<std::string> refused(refusal_fn why_not, bool in_reach, const pn_gw_set
 using names = std::set<std::string>;
 
 TEST(operator_command, update_needs_a_link_and_a_state_in_which_an_exchange_may_begin) {
-  EXPECT_EQ(refused(why_not_update, true), (names{"awaiting_approval", "quarantined", "rejected", "revoked"}));
+  EXPECT_EQ(refused(why_not_update, true),
+            (names{"awaiting_approval", "quarantined", "rejected", "revoked"}));
   EXPECT_EQ(refused(why_not_update, false).size(), states);
   const pn_gw_settings s;
   const auto why = [&s](pn_gw_state state) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "actors/late_radio.hpp"
 #include "actors/radio.hpp"
 #include "actors/radio_metrics.hpp"
 
@@ -152,6 +153,22 @@ TEST_F(reopened, a_failure_opens_it_as_it_was_before) {
   const auto up = links(radio_event::kind_t::link_up);
   ASSERT_EQ(up.size(), 1u);
   EXPECT_TRUE(radio->send(up[0], bytes{1}));
+}
+
+TEST_F(reopened, a_failure_while_its_former_resource_is_missing_says_that_it_waits) {
+  const auto waits = [](transport_listener&) -> result<std::unique_ptr<transport>> {
+    return make_late_radio(
+        "tcp", "no such address",
+        []() -> plugins::open_result<std::unique_ptr<transport>> {
+          return tl::unexpected{plugins::open_error{{errc::plugin_failed, "no such address"}, {}}};
+        },
+        {[](const plugins::transport_info&) {}, [](const error&) {}}, std::chrono::hours{1});
+  };
+  const auto outcome = radio->reopen(fails(), waits);
+  ASSERT_FALSE(outcome);
+  EXPECT_NE(outcome.error().detail.find("not open either, and waits: no such address"), std::string::npos)
+      << outcome.error().detail;
+  EXPECT_EQ(radio->state().kind, state_kind::waiting);
 }
 
 TEST_F(reopened, a_second_failure_leaves_it_closed_until_the_next_call) {
