@@ -40,6 +40,9 @@ class GatewayCase(E2ECase):
     def pnes(self, *args, config="gateway.yaml", check=True):
         return self.place.cli("pnes", *args, "--config", config, check=check)
 
+    def update_when_in_reach(self, entity):
+        poll(lambda: self.pnes("update", entity, check=False).returncode == 0, what="an update of a PNE in reach")
+
 
 class Pages(GatewayCase):
     def test_of_pnes_and_devices_are_in_order(self):
@@ -270,8 +273,7 @@ class Radio(GatewayCase):
                 self.assertEqual(self.states(), {"radio": ("open", "")})
         self.assertTrue(self.get("/health/ready")["ready"])
         since = place.events.mark()
-        poll(lambda: self.get("/v1/radios")["radios"][0]["links"], what="the link of the PNE")
-        poll(lambda: self.pnes("update", self.entities[0], check=False).returncode == 0, what="an update")
+        self.update_when_in_reach(self.entities[0])
         place.wait_for_each(since)
 
     def test_that_waits_for_its_address_makes_the_gateway_not_ready(self):
@@ -383,7 +385,7 @@ class Password(GatewayCase):
             place.role(name).terminate()
         (place.folder / "password").unlink()
         place.start("gateway", "pne")
-        self.pnes("update", self.entities[0])
+        self.update_when_in_reach(self.entities[0])
         place.wait_for_each(since)
 
 
