@@ -59,7 +59,6 @@ struct gw_decision {
 struct gw_update {};
 struct gw_settings {
   protocol::pn_gw_settings settings;
-  bool accepts_waiting = false;  ///< the permit window: a device in reach that waits for a person is accepted
 };
 struct gw_saved {
   std::uint64_t number;

@@ -110,9 +110,7 @@ class pn_gw_device {
   }
   void settings(const gw_settings& m) {
     settings_ = m.settings;
-    accepts_waiting_ = m.accepts_waiting;
-    machine_.handle_settings(m.settings);
-    accept_waiting();
+    if (is_certain()) machine_.handle_settings(now(), settings_);  // otherwise go_on_from() does so
     apply();
   }
   caf::result<std::string> forget() {
@@ -182,13 +180,6 @@ class pn_gw_device {
   void detected_now(const gw_detected& m) {
     began_ = clock_();
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
-    accept_waiting();
-  }
-  /// In the permit window: the device waits for a person and is in reach.
-  void accept_waiting() {
-    if (accepts_waiting_ && !settings_.denied && !links_.empty() &&
-        machine_.state() == pn_gw_state::awaiting_approval && is_certain())
-      machine_.handle_approval(now(), true);
   }
 
   [[nodiscard]] command_subject subject() const {
@@ -256,14 +247,14 @@ class pn_gw_device {
     const auto& held = machine_.record();
     stored.last_transport = held.last_transport;
     stored.last_address = held.last_address;
-    // An approval that needed no operator may be repeated, so it need not be durable.
-    if (settings_.policy != validation_policy::ask) stored.approved = stored.approved || held.approved;
     if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
       machine_ = made_from(std::move(stored));
       for (const auto& link : links_) act(gw_close_link{link, "the device continues from the stored record"});
       waiting_.clear();
+    } else {
+      machine_.handle_settings(now(), settings_);
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
@@ -401,7 +392,6 @@ class pn_gw_device {
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
-  bool accepts_waiting_ = false;  ///< the permit window is open
   bool saving_ = false;
   bool erasing_ = false;    ///< the pending write erases the record
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
