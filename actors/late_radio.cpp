@@ -17,8 +17,8 @@ using namespace plugins;
 
 class late_radio final : public transport {
  public:
-  late_radio(std::string name, open_fn open, late_radio_events events, milliseconds pause)
-      : open_(std::move(open)), events_(std::move(events)), pause_(pause) {
+  late_radio(std::string name, std::string why, open_fn open, late_radio_events events, milliseconds pause)
+      : open_(std::move(open)), events_(std::move(events)), pause_(pause), why_(std::move(why)) {
     none_.name = std::move(name);
     // Nothing is known before it opens, so no limit of it may keep a role from starting.
     none_.max_links = none_.max_endpoints = std::numeric_limits<std::uint32_t>::max();
@@ -29,6 +29,11 @@ class late_radio final : public transport {
   [[nodiscard]] const transport_info& info() const override {
     const auto* t = real();
     return t != nullptr ? t->info() : none_;
+  }
+  [[nodiscard]] transport_state state() const override {
+    if (const auto* t = real()) return t->state();
+    std::lock_guard lock{why_guard_};
+    return {transport_state::kind_t::waiting, why_};
   }
   status scan(bool on) override {
     std::unique_lock lock{guard_};
@@ -113,6 +118,10 @@ class late_radio final : public transport {
       auto opened = open_();
       if (opened) return take(std::move(*opened));
       const error why{opened.error().code, opened.error().detail};
+      {
+        std::lock_guard lock{why_guard_};
+        why_ = why.detail;
+      }
       if (failures.due(now_anchored(), why.detail)) events_.refused(why);
     }
   }
@@ -136,6 +145,8 @@ class late_radio final : public transport {
   const late_radio_events events_;
   const milliseconds pause_;
   transport_info none_;
+  mutable std::mutex why_guard_;  ///< another one, because guard_ is held while the radio is set up
+  std::string why_;               ///< the last failure; guarded by why_guard_
   std::mutex guard_;
   std::condition_variable wake_;
   // Guarded by guard_:
@@ -149,9 +160,10 @@ class late_radio final : public transport {
 
 }  // namespace
 
-std::unique_ptr<transport> make_late_radio(std::string name, open_fn open, late_radio_events events,
-                                           milliseconds pause) {
-  return std::make_unique<late_radio>(std::move(name), std::move(open), std::move(events), pause);
+std::unique_ptr<transport> make_late_radio(std::string name, std::string why, open_fn open,
+                                           late_radio_events events, milliseconds pause) {
+  return std::make_unique<late_radio>(std::move(name), std::move(why), std::move(open), std::move(events),
+                                      pause);
 }
 
 }  // namespace cpns::actors

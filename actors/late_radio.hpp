@@ -22,8 +22,9 @@ struct late_radio_events {
 
 /// At boot a role may start before its network or its adapter. This transport has no links and retries `open`
 /// every `pause` in its own thread. Once the real radio is open, it receives the pending settings (scan, power,
-/// endpoints) and every later call. `name`: name of the plugin.
-std::unique_ptr<plugins::transport> make_late_radio(std::string name, open_fn open, late_radio_events events,
+/// endpoints) and every later call. `name`: name of the plugin; `why`: why it could not be opened yet.
+std::unique_ptr<plugins::transport> make_late_radio(std::string name, std::string why, open_fn open,
+                                                    late_radio_events events,
                                                     milliseconds pause = seconds{5});
 
 }  // namespace cpns::actors

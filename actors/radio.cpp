@@ -197,9 +197,11 @@ status try_radio(const config::transport_config& t, const std::vector<config::pa
   return fail(probed.error().code, probed.error().detail);
 }
 
-result<std::unique_ptr<plugins::transport>>
-open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-           plugins::transport_role as, plugins::transport_listener& listener, const std::string& component) {
+result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,
+                                                       const std::vector<config::path>& plugin_dirs,
+                                                       plugins::transport_role as,
+                                                       plugins::transport_listener& listener,
+                                                       const std::string& component, if_missing missing) {
   const auto spec = spec_of(t, plugin_dirs, as);
   if (auto wrong = check_declared(t, spec, as); !wrong.none()) return fail(as_error(t, std::move(wrong.all)));
   const auto open = [t, spec, &listener]() -> plugins::open_result<std::unique_ptr<plugins::transport>> {
@@ -223,11 +225,12 @@ open_radio(const config::transport_config& t, const std::vector<config::path>& p
     return std::move(*opened);
   }
   // A missing resource (address, adapter, service) may appear later; any other error needs the operator.
-  const bool waits = opened.error().code == errc::plugin_failed;
+  const bool waits = missing == if_missing::wait && opened.error().code == errc::plugin_failed;
+  auto cause = opened.error().detail;
   auto why = as_error(t, {as_diagnostic(t, std::move(opened).error())});
   if (!waits) return fail(std::move(why));
   events.refused(why);
-  return make_late_radio(t.plugin, open, events);
+  return make_late_radio(t.plugin, std::move(cause), open, events);
 }
 
 }  // namespace cpns::actors

@@ -92,12 +92,17 @@ config::diagnostics check_radio(const config::transport_config& t,
 status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                  plugins::transport_role as);
 
+/// If a resource is missing, or in use (an address, an adapter): at the start of a role the radio waits for it, because
+/// it may appear later; an operator who opens a radio with other parameters must learn that they do not work.
+enum class if_missing : std::uint8_t { wait, refuse };
+
 /// Checks the parameters, then opens the plugin in its own process, or probes it in a child process and opens
-/// it here. If a resource is missing (an address, an adapter), the transport has no links until it appears. The
-/// error names the place in the file, or the transport if it has none. Logs success and failures under
+/// it here. With if_missing::wait, a transport without its resource has no links until that appears; otherwise
+/// plugin_failed. The error names the place in the file, or the transport if it has none. Logs success and failures under
 /// `component`.
 result<std::unique_ptr<plugins::transport>>
 open_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
-           plugins::transport_role as, plugins::transport_listener& listener, const std::string& component);
+           plugins::transport_role as, plugins::transport_listener& listener, const std::string& component,
+           if_missing missing = if_missing::wait);
 
 }  // namespace cpns::actors

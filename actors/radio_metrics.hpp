@@ -13,8 +13,9 @@ inline constexpr std::size_t radio_counters_max = 96;
 /// Calls the plugin, which may take time; not once its close has begun. The names of counters come from the plugin: of
 /// each radio the first radio_counters_max are taken.
 inline void add_radio(metrics::sheet& to, const open_radio_entry& radio) {
-  to.gauge("cpns_radio_up", "1: the radio is open; 0: its address, adapter or service is not there yet.",
-           radio.transport->info().mtu != 0 ? 1 : 0, {{"radio", radio.name}});
+  to.gauge("cpns_radio_up", "1: the radio is open; 0: it waits for something, or is closed.",
+           radio.transport->state().kind == plugins::transport_state::kind_t::open ? 1 : 0,
+           {{"radio", radio.name}});
   const auto all = radio.transport->counters();
   for (std::size_t i = 0; i < all.size() && i < radio_counters_max; ++i)
     to.counter("cpns_radio_events_total",

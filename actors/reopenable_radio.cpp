@@ -120,12 +120,29 @@ result<std::unique_ptr<reopenable_radio>> reopenable_radio::start(const open_fn&
   return made;
 }
 
+std::unique_ptr<reopenable_radio> reopenable_radio::start_closed(std::string plugin, std::string why,
+                                                                 transport_listener& to) {
+  auto made = std::unique_ptr<reopenable_radio>{new reopenable_radio{to}};
+  made->infos_.emplace_back().name = std::move(plugin);
+  made->stay_closed(std::move(why));
+  return made;
+}
+
+/// The former instance is dropped: one that opened, and then could not scan, would look open.
+void reopenable_radio::stay_closed(std::string why) {
+  const auto none = std::make_shared<instance>(*this);
+  std::lock_guard lock{guard_};
+  now_ = none;
+  why_closed_ = std::move(why);
+}
+
 status reopenable_radio::open(const open_fn& open) {
   const auto fresh = std::make_shared<instance>(*this);
   bool scans = false;
   {
     std::lock_guard lock{guard_};
     now_ = fresh;
+    why_closed_.clear();
   }
   CPNS_TRY(auto radio, open(*fresh));
   auto* opened = radio.get();
@@ -151,9 +168,16 @@ status reopenable_radio::reopen(const open_fn& fresh, const open_fn& former) {
   const auto why = opened.error();
   now()->end("the radio could not be used");
   const auto again = open(former);
-  return fail(why.code, why.detail + (again ? "; the radio is open as it was before"
-                                            : "; with its former parameters it cannot be opened either: " +
-                                                  again.error().message() + "; it is closed"));
+  if (const auto now = state(); again && now.kind == transport_state::kind_t::waiting)
+    return fail(why.code,
+                why.detail +
+                    "; with its former parameters the radio is not open either, and waits: " + now.why);
+  if (again) return fail(why.code, why.detail + "; the radio is open as it was before");
+  now()->end("the radio could not be used");
+  auto both =
+      why.detail + "; with its former parameters it cannot be opened either: " + again.error().message();
+  stay_closed(both);
+  return fail(why.code, both + "; it is closed");
 }
 
 void reopenable_radio::close() {
@@ -181,6 +205,17 @@ const transport_info& reopenable_radio::info() const {
   if (t != nullptr && (infos_.empty() || !same(infos_.back(), t->info()))) infos_.push_back(t->info());
   if (infos_.empty()) infos_.emplace_back();
   return infos_.back();
+}
+transport_state reopenable_radio::state() const {
+  using enum transport_state::kind_t;
+  std::shared_ptr<instance> current;
+  {
+    std::lock_guard lock{guard_};
+    if (!why_closed_.empty()) return {closed, why_closed_};
+    current = now_;
+  }
+  if (const auto* t = current->radio()) return t->state();
+  return {waiting, "it is being opened again"};
 }
 
 status reopenable_radio::scan(bool on) {

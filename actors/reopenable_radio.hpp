@@ -22,6 +22,9 @@ class reopenable_radio final : public plugins::transport {
   /// `to` gets the events of all instances. Errors of `open`.
   static result<std::unique_ptr<reopenable_radio>> start(const open_fn& open,
                                                          plugins::transport_listener& to);
+  /// A radio that could not be opened, and is closed until reopen(). `plugin`: its name; `why`: for state().
+  static std::unique_ptr<reopenable_radio> start_closed(std::string plugin, std::string why,
+                                                        plugins::transport_listener& to);
   ~reopenable_radio() override;
 
   /// Closes the instance, reports its links as down, and opens another with `open`; it scans if the former one did. If
@@ -30,6 +33,7 @@ class reopenable_radio final : public plugins::transport {
   status reopen(const open_fn& open, const open_fn& former);
 
   [[nodiscard]] const plugins::transport_info& info() const override;
+  [[nodiscard]] plugins::transport_state state() const override;
   status scan(bool on) override;
   status connect(std::string_view address) override;
   void cancel(std::string_view address) override;
@@ -49,6 +53,7 @@ class reopenable_radio final : public plugins::transport {
   explicit reopenable_radio(plugins::transport_listener& to);
   [[nodiscard]] std::shared_ptr<instance> now() const;
   status open(const open_fn& open);
+  void stay_closed(std::string why);
   plugins::link_id new_link();
 
   plugins::transport_listener& to_;
@@ -56,6 +61,7 @@ class reopenable_radio final : public plugins::transport {
   mutable std::mutex guard_;
   // Guarded by guard_:
   std::shared_ptr<instance> now_;
+  std::string why_closed_;  ///< empty: it is open, or being opened
   bool scanning_ = false, closed_ = false;
   mutable std::list<plugins::transport_info> infos_;  ///< kept, because callers hold references
   plugins::link_id last_link_ = 0;

@@ -115,6 +115,8 @@ level threshold_of(const present_levels& l, std::string_view component) {
   return it == l.components.end() ? l.threshold : it->second;
 }
 
+bool observes(const state& s, level l) { return *s.observer && l >= level::info && l < level::off; }
+
 /// A child made by fork has one thread: a mutex that another thread held would stay locked.
 struct fork_handlers {
   fork_handlers() {
@@ -183,7 +185,9 @@ void observe(observer_fn to) {
 }
 
 bool enabled(level l, component c) {
-  return l >= process_log().lowest.load(std::memory_order_relaxed) && l >= level_of(c);
+  if (l < process_log().lowest.load(std::memory_order_relaxed)) return false;
+  const auto s = snapshot();
+  return observes(*s, l) || l >= threshold_of(s->now, c.name());
 }
 
 void write(level l, component c, std::string_view event, std::string_view text,
@@ -192,7 +196,7 @@ void write(level l, component c, std::string_view event, std::string_view text,
   if (l < log.lowest.load(std::memory_order_relaxed)) return;
   const auto s = snapshot();
   detail::line_buffer line;
-  if (*s->observer && l >= level::info && l < level::off) {
+  if (observes(*s, l)) {
     detail::append_line(line, format::json, l, c.name(), event, text, fields);
     (*s->observer)(event, {line.data(), line.size() - 1});
     line.clear();

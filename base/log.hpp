@@ -87,7 +87,7 @@ struct settings {
 /// itself. Opens the file, so it may wait for the disk. Returns config_file if the file cannot be opened, internal
 /// if the system provides no thread; the log then goes on as before.
 status configure(const settings& s);
-/// [thread-safe]
+/// [thread-safe] Whether the log or the observer takes such a line: if not, a caller need not build it.
 bool enabled(level l, component c);
 /// [thread-safe] Never waits for the disk; the line has the time of the call, and lines of one thread keep their order.
 /// Control characters in text and fields are written as escapes. Peers cause debug lines with every message, so at

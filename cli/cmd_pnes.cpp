@@ -58,8 +58,10 @@ void print_members(const json::object& o, const std::string& prefix = {}) {
 }
 
 void print_radio(const json::object& r) {
-  std::printf("%s  %s %s\n", paint(colour::bold, text_of(r, "name")).c_str(), text_of(r, "plugin").c_str(),
-              text_of(r, "version").c_str());
+  const auto reason = r.contains("reason") ? ": " + text_of(r, "reason") : std::string{};
+  std::printf("%s  %s %s  %s%s\n", paint(colour::bold, text_of(r, "name")).c_str(),
+              text_of(r, "plugin").c_str(), text_of(r, "version").c_str(), text_of(r, "state").c_str(),
+              reason.c_str());
   for (const auto& [key, value] : r.at("counters").as_object())
     std::printf("  %-32s %s\n", std::string{key}.c_str(), json::serialize(value).c_str());
   const auto& links = r.at("links").as_array();

@@ -59,7 +59,6 @@ struct gw_decision {
 struct gw_update {};
 struct gw_settings {
   protocol::pn_gw_settings settings;
-  bool accepts_waiting = false;  ///< the permit window: a device in reach that waits for a person is accepted
 };
 struct gw_saved {
   std::uint64_t number;
@@ -80,18 +79,19 @@ struct gw_view {
 
 /// device/<entity>: drives one pn_gw_machine and applies its outputs in order.
 using device_actor = caf::typed_actor<
-    caf::reacts_to<gw_detected>,                  // the detector found it on a link
-    caf::reacts_to<gw_frame>,                     // a message on its link
-    caf::reacts_to<gw_link_lost>,                 // a link is gone
-    caf::reacts_to<gw_nonce>,                     // the issuer nonce that it requested
-    caf::reacts_to<gw_response>,                  // step 8
-    caf::reacts_to<gw_refusal>,                   // the server refused, or is unreachable
-    caf::reacts_to<gw_report_outcome>,            // the server's answer to a report
-    caf::reacts_to<gw_server_ready>,              // a temporary failure of the server or user is over
-    caf::reacts_to<gw_update>,                    // an operator requests the next key now
-    caf::reacts_to<gw_settings>,                  // the configuration was read again
-    caf::reacts_to<gw_saved>,                     // its write became durable, or failed
-    caf::reacts_to<gw_tick>,                      // its deadline has passed
+    caf::reacts_to<gw_detected>,        // the detector found it on a link
+    caf::reacts_to<gw_frame>,           // a message on its link
+    caf::reacts_to<gw_link_lost>,       // a link is gone
+    caf::reacts_to<gw_nonce>,           // the issuer nonce that it requested
+    caf::reacts_to<gw_response>,        // step 8
+    caf::reacts_to<gw_refusal>,         // the server refused, or is unreachable
+    caf::reacts_to<gw_report_outcome>,  // the server's answer to a report
+    caf::reacts_to<gw_server_ready>,    // a temporary failure of the server or user is over
+    caf::replies_to<gw_update>::with<
+        std::string>,             // an operator requests the next key now; answers "" or why not
+    caf::reacts_to<gw_settings>,  // the configuration was read again
+    caf::reacts_to<gw_saved>,     // its write became durable, or failed
+    caf::reacts_to<gw_tick>,      // its deadline has passed
     caf::replies_to<gw_describe>::with<gw_view>,  // a JSON object
     // An operator's decision: "" once it is durable, otherwise the error.
     caf::replies_to<gw_decision>::with<std::string>,

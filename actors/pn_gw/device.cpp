@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -89,8 +90,10 @@ class pn_gw_device {
   caf::result<std::string> decision(bool approved) {
     reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
-    if (!is_certain()) {
-      promise.deliver(no_writes());
+    if (auto why =
+            is_certain() ? approved ? why_not_approve(subject()) : why_not_reject(subject()) : no_writes();
+        !why.empty()) {
+      promise.deliver(std::move(why));
     } else {
       undecided_.push_back(promise);
       machine_.handle_approval(now(), approved);
@@ -98,15 +101,16 @@ class pn_gw_device {
     apply();
     return promise;
   }
-  void update() {
-    if (is_certain()) machine_.handle_update_request(now());
+  std::string update() {
+    reported_unneeded_ = false;
+    auto why = is_certain() ? why_not_update(subject()) : no_writes();
+    if (why.empty()) machine_.handle_update_request(now());
     apply();
+    return why;
   }
   void settings(const gw_settings& m) {
     settings_ = m.settings;
-    accepts_waiting_ = m.accepts_waiting;
-    machine_.handle_settings(m.settings);
-    accept_waiting();
+    if (is_certain()) machine_.handle_settings(now(), settings_);  // otherwise go_on_from() does so
     apply();
   }
   caf::result<std::string> forget() {
@@ -176,15 +180,11 @@ class pn_gw_device {
   void detected_now(const gw_detected& m) {
     began_ = clock_();
     machine_.handle_detected(now(), m.link, m.dreq, m.drsp, {m.transport, m.address});
-    accept_waiting();
-  }
-  /// In the permit window: the device waits for a person and is in reach.
-  void accept_waiting() {
-    if (accepts_waiting_ && !settings_.denied && !links_.empty() &&
-        machine_.state() == pn_gw_state::awaiting_approval && is_certain())
-      machine_.handle_approval(now(), true);
   }
 
+  [[nodiscard]] command_subject subject() const {
+    return {machine_.state(), machine_.record().standing, !links_.empty(), settings_};
+  }
   [[nodiscard]] std::string no_writes() const {
     return "not done: the store accepts no writes at present: " + store_->health().why;
   }
@@ -247,14 +247,14 @@ class pn_gw_device {
     const auto& held = machine_.record();
     stored.last_transport = held.last_transport;
     stored.last_address = held.last_address;
-    // An approval that needed no operator may be repeated, so it need not be durable.
-    if (settings_.policy != validation_policy::ask) stored.approved = stored.approved || held.approved;
     if (!stands_as(machine_.state(), stored.standing) || encode(stored) != encode(held)) {
       log::info(gateway_component, "record-read-again",
                 "a write failed: the device continues from the stored record", {{"entity", entity_.text()}});
       machine_ = made_from(std::move(stored));
       for (const auto& link : links_) act(gw_close_link{link, "the device continues from the stored record"});
       waiting_.clear();
+    } else {
+      machine_.handle_settings(now(), settings_);
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
@@ -392,7 +392,6 @@ class pn_gw_device {
   time_point deadline_ = time_never;
   time_point began_ = clock_();
   std::uint64_t writes_ = 0;
-  bool accepts_waiting_ = false;  ///< the permit window is open
   bool saving_ = false;
   bool erasing_ = false;    ///< the pending write erases the record
   bool uncertain_ = false;  ///< the last write failed, but may be in the store
@@ -434,7 +433,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_refusal& m) { d->refused(m); },
         [d](const gw_report_outcome& m) { d->reported(m); },
         [d](const gw_server_ready&) { d->server_ready(); },
-        [d](const gw_update&) { d->update(); },
+        [d](const gw_update&) { return d->update(); },
         [d](const gw_settings& m) { d->settings(m); },
         [d](const gw_saved& m) { d->saved(m); },
         [d](const gw_tick&) { d->tick(); },

@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
+#include <iterator>
 #include <mutex>
 #include <optional>
 
 #include "actors/pn_gw/supervisor.hpp"
+#include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
 #include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
@@ -83,10 +85,15 @@ class uplink_gate {
   uplink* to_ = nullptr;
 };
 
+bool is_closed(const open_radio_entry& r) {
+  return r.transport->state().kind == plugins::transport_state::kind_t::closed;
+}
+
 /// Warns if limits.links was set higher than all radios together allow.
 void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& radios) {
   std::uint64_t room = 0;
-  for (const auto& r : radios) room += r.transport->info().max_links;
+  for (const auto& r : radios)
+    if (!is_closed(r)) room += r.transport->info().max_links;
   if (wanted <= room || wanted == config::gateway_limits{}.links) return;
   log::warn(gateway_component, "limits-contradict",
             "limits.links is " + std::to_string(wanted) + ", but the radios allow " + std::to_string(room) +
@@ -114,6 +121,7 @@ struct gateway_role::impl {
   key_store keys;
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
   std::vector<std::unique_ptr<reopenable_radio>> transports;
+  std::vector<open_radio_entry> radios;  ///< all of `transports`, in their order
   std::mutex opened_guard;
   std::vector<config::transport_config> opened;  ///< per transport: as it was opened last; guarded
   std::unique_ptr<actor_runtime> runtime;
@@ -127,10 +135,12 @@ struct gateway_role::impl {
   std::unique_ptr<uplink> up;
   bool down = false;
 
-  status open_radios(std::vector<open_radio_entry>& out);
-  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t) const {
-    return [t, dirs = config.plugin_dirs](plugins::transport_listener& to) {
-      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component});
+  status open_radios();
+  [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t,
+                                                    if_missing missing = if_missing::wait) const {
+    return [t, missing, dirs = config.plugin_dirs](plugins::transport_listener& to) {
+      return open_radio(t, dirs, plugins::transport_role::central, to, std::string{gateway_component},
+                        missing);
     };
   }
   /// Index in `opened`; nullopt: no radio has this name.
@@ -151,9 +161,9 @@ struct gateway_role::impl {
     return out;
   }
   /// Values that others count, at a scrape.
-  void collect(const std::vector<open_radio_entry>& radios) {
+  void collect() {
     storage::collect_store(counted, store, commits, config.store.path);
-    counted.collect([this, radios](metrics::sheet& to) {
+    counted.collect([this](metrics::sheet& to) {
       tally->add_to(to, now_wall());
       for (const auto& r : radios) add_radio(to, r);
       for (const auto& [part, end] : tls->ends())
@@ -182,26 +192,27 @@ struct gateway_role::impl {
   }
 };
 
-status gateway_role::impl::open_radios(std::vector<open_radio_entry>& out) {
+status gateway_role::impl::open_radios() {
   std::string last;
   for (const auto& t : config.transports) {
     const auto number = transports.size();
     auto inbox = std::make_shared<radio_inbox>(number, [target = wake_target] {
       if (const auto* to = target->load(std::memory_order_acquire)) caf::anon_send(*to, sup_radio_ready{});
     });
-    auto radio = reopenable_radio::start(opener_of(t), *inbox);
-    if (!radio) {
-      last = radio.error().message();
+    auto opening = reopenable_radio::start(opener_of(t), *inbox);
+    if (!opening) {
+      last = opening.error().message();
       log::error(gateway_component, "radio-refused", last, {{"transport", t.name}});
-      continue;
     }
-    out.push_back({t.name, inbox, radio->get()});
+    auto radio = opening ? std::move(*opening) : reopenable_radio::start_closed(t.plugin, last, *inbox);
+    radios.push_back({t.name, inbox, radio.get()});
     inboxes.push_back(std::move(inbox));
-    transports.push_back(std::move(*radio));
+    transports.push_back(std::move(radio));
     opened.push_back(t);
   }
-  if (out.empty()) return fail(errc::plugin_failed, "no transport can be used: " + last);
-  warn_of_links(config.limits.links, out);
+  if (std::all_of(radios.begin(), radios.end(), is_closed))
+    return fail(errc::plugin_failed, "no transport can be used: " + last);
+  warn_of_links(config.limits.links, radios);
   return {};
 }
 
@@ -224,7 +235,12 @@ status gateway_role::impl::reopen(const std::string& name,
     return fail(wrong.all.front().code, wrong.all.front().text);
   log::info(gateway_component, "radio-reopened", "the radio is closed, and opened again",
             {{"transport", name}});
-  CPNS_CHECK(transports[*at]->reopen(opener_of(fresh), opener_of(former)));
+  if (const auto done = transports[*at]->reopen(opener_of(fresh, if_missing::refuse), opener_of(former));
+      !done) {
+    if (is_closed({name, nullptr, transports[*at].get()}))
+      log::error(gateway_component, "radio-closed", done.error().message(), {{"transport", name}});
+    return done;
+  }
   std::lock_guard lock{opened_guard};
   opened[*at] = std::move(fresh);
   return {};
@@ -247,8 +263,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   m.gw = crypto::derive_gateway_id(suite, crypto::gateway_kind::x509, own_name);
   CPNS_TRY(auto rules, rules_of(c, m.gw));
   m.runtime = std::make_unique<actor_runtime>();
-  std::vector<open_radio_entry> radios;
-  CPNS_CHECK(m.open_radios(radios));
+  CPNS_CHECK(m.open_radios());
 
   const auto nonces = std::make_shared<nonce_cache>();
   CPNS_TRY(const auto stored, m.keys.all());
@@ -275,10 +290,10 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   supervisor_parts parts;
   parts.counted = std::make_shared<supervisor_metrics>(m.counted);
   parts.tally = m.tally;
-  for (const auto& r : radios) parts.radio_links.push_back(make_radio_links(m.counted, r.name));
-  m.collect(radios);
+  for (const auto& r : m.radios) parts.radio_links.push_back(make_radio_links(m.counted, r.name));
+  m.collect();
   parts.rules = std::move(rules);
-  parts.radios = radios;
+  parts.radios = m.radios;
   parts.store = &m.keys;
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
@@ -309,8 +324,8 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
   caf::anon_send(m.supervisor, sup_radio_ready{});  // for events before the target was set
-  for (const auto& r : radios)
-    if (const auto scanning = r.transport->scan(true); !scanning)
+  for (const auto& r : m.radios)
+    if (const auto scanning = r.transport->scan(true); !scanning && !is_closed(r))
       log::error(gateway_component, "not-scanning", scanning.error().message(), {{"transport", r.name}});
   return made;
 }
@@ -361,6 +376,7 @@ json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
   if (auto all = counts()) out["counts"] = std::move(*all);
   if (auto window = permit()) out["permit"] = std::move(*window);
+  out["radios"] = describe_radio_states(impl_->radios);
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;
 }
@@ -370,6 +386,12 @@ std::vector<std::string> gateway_role::not_ready() {
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
   if (const auto health = impl_->store.health(); !health.writable)
     out.push_back("the store accepts no writes: " + health.why);
+  std::vector<std::string> without_links;
+  for (const auto& r : impl_->radios)
+    if (const auto now = r.transport->state(); now.kind != plugins::transport_state::kind_t::open)
+      without_links.push_back("the radio " + r.name + " is not open: " + now.why);
+  if (without_links.size() == impl_->radios.size())
+    std::move(without_links.begin(), without_links.end(), std::back_inserter(out));
   return out;
 }
 

@@ -80,7 +80,7 @@ void supervisor_state::settings(const sup_settings& m) {
 }
 
 void supervisor_state::send_settings() {
-  for (const auto& [number, d] : devices_) self_->send(d.actor, settings_for(d.entity));
+  for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
 }
 
 bool supervisor_state::stop() {
@@ -100,22 +100,16 @@ void supervisor_state::load_unfinished() {
   }
 }
 
-/// Whether the permit window replaces the policy `ask` now.
-bool supervisor_state::accepts_new() const {
-  return permit_.is_open() && !permit_.is_over(clock()) &&
-         parts_.rules->device.policy == validation_policy::ask;
-}
-
-gw_settings supervisor_state::settings_for(const std::string& entity) const {
-  gw_settings out{parts_.rules->settings_for(entity), accepts_new()};
-  if (out.accepts_waiting) out.settings.policy = validation_policy::automatic;
+pn_gw_settings supervisor_state::settings_for(const std::string& entity) const {
+  auto out = parts_.rules->settings_for(entity);
+  if (permit_.is_open()) out.permit_until = permit_.until();
   return out;
 }
 
 std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record, bool stored) {
   const auto index = ++next_device_;
   auto actor = spawn_device(self_->system(), {.index = index,
-                                              .settings = settings_for(entity.text()).settings,
+                                              .settings = settings_for(entity.text()),
                                               .record = std::move(record),
                                               .clock = parts_.clock,
                                               .dates = parts_.dates,

@@ -63,8 +63,7 @@ class supervisor_state {
   void arm();
 
   void load_unfinished();
-  [[nodiscard]] bool accepts_new() const;
-  [[nodiscard]] gw_settings settings_for(const std::string& entity) const;
+  [[nodiscard]] protocol::pn_gw_settings settings_for(const std::string& entity) const;
   void send_settings();
   std::uint64_t spawn(const entity_id& entity, protocol::device_record record, bool stored = true);
   result<device_entry*> present(const std::string& entity);

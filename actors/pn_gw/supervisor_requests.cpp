@@ -58,12 +58,12 @@ result<supervisor_state::device_entry*> supervisor_state::present(const std::str
   return &device;
 }
 
-/// The device's actor replies to "approve" and "reject", after the decision is durable.
+/// The device's actor replies: to "approve" and "reject" after the decision is durable.
 caf::result<std::string> supervisor_state::command(const sup_command& m) {
   const auto device = present(m.entity);
   if (!device) return device.error().detail;
   const auto& actor = (*device)->actor;
-  if (m.what == "update") return self_->send(actor, gw_update{}), std::string{};
+  if (m.what == "update") return self_->delegate(actor, gw_update{});
   if (m.what != "approve" && m.what != "reject") return "unknown command " + m.what;
   return self_->delegate(actor, gw_decision{m.what == "approve"});
 }

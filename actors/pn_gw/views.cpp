@@ -17,6 +17,22 @@ const char* word_of(plugins::link_security s) {
   return nullptr;
 }
 
+const char* word_of(plugins::transport_state::kind_t k) {
+  switch (k) {
+  case plugins::transport_state::kind_t::open: return "open";
+  case plugins::transport_state::kind_t::waiting: return "waiting";
+  case plugins::transport_state::kind_t::closed: break;
+  }
+  return "closed";
+}
+
+boost::json::object state_of(const open_radio_entry& radio) {
+  auto now = radio.transport->state();
+  boost::json::object o{{"name", radio.name}, {"state", word_of(now.kind)}};
+  if (!now.why.empty()) o["reason"] = std::move(now.why);
+  return o;
+}
+
 boost::json::object as_json(const link_line& l, const plugins::transport& on) {
   boost::json::object o{{"address", l.address}};
   if (!l.entity.empty()) o["entity"] = l.entity;
@@ -85,13 +101,20 @@ boost::json::object describe_radios(const std::vector<open_radio_entry>& radios,
     boost::json::array lines;
     for (const auto& l : links)
       if (l.link.transport == i) lines.emplace_back(as_json(l, on));
-    all.push_back(boost::json::object{{"name", radios[i].name},
-                                      {"plugin", on.info().name},
-                                      {"version", on.info().version},
-                                      {"counters", std::move(counters)},
-                                      {"links", std::move(lines)}});
+    auto one = state_of(radios[i]);
+    one["plugin"] = on.info().name;
+    one["version"] = on.info().version;
+    one["counters"] = std::move(counters);
+    one["links"] = std::move(lines);
+    all.push_back(std::move(one));
   }
   return {{"radios", std::move(all)}};
+}
+
+boost::json::array describe_radio_states(const std::vector<open_radio_entry>& radios) {
+  boost::json::array out;
+  for (const auto& r : radios) out.push_back(state_of(r));
+  return out;
 }
 
 boost::json::object describe_counts(const supervisor_counts& c) {

@@ -1,6 +1,7 @@
 #pragma once
 // Devices, radios and counts of a gateway as JSON for people. No key is ever among the fields.
 
+#include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
 #include <boost/json/value.hpp>
 #include <cstdint>
@@ -33,10 +34,12 @@ struct link_line {
   std::string address;
   std::string entity;  ///< empty until a device answers on it
 };
-/// {"radios":[{"name", "plugin", "version", "counters": {name: number}, "links": [{"address", "entity",
+/// {"radios":[{"name", "state", "reason", "plugin", "version", "counters": {name: number}, "links": [{"address", "entity",
 /// "rssi_dbm", "security"}]}]}; unknown fields are left out. Calls the plugins, which may take time.
 boost::json::object describe_radios(const std::vector<open_radio_entry>& radios,
                                     const std::vector<link_line>& links);
+/// [{"name", "state", "reason"}]; without a reason if it is open.
+boost::json::array describe_radio_states(const std::vector<open_radio_entry>& radios);
 
 struct supervisor_counts {
   std::size_t devices = 0, links = 0, links_without_device = 0, links_unproven = 0;

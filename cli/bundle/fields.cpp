@@ -33,6 +33,7 @@ constexpr auto of_log = [] {
 constexpr auto of_radios = [] {
   using enum shown_as;
   return std::to_array<allowed>({{"radios[].name", word},
+                                 {"radios[].state", word},
                                  {"radios[].plugin", word},
                                  {"radios[].version", word},
                                  {"radios[].counters.*", number},

@@ -225,6 +225,7 @@ result<child_process> child_process::start(const std::vector<std::string>& args,
     ::dup2(null, 0);
     ::dup2(fd, 1);
     ::dup2(fd, 2);
+    ::close_range(3, ~0U, 0);  // a role holds no socket and no lock of another process
     ::execv("/proc/self/exe", argv.data());
     ::_exit(127);
   }

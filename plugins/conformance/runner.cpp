@@ -161,6 +161,7 @@ outcome run_child(const subject& on, const test& t, const onlooker& who) {
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, steps.write, 1);
   posix_spawn_file_actions_adddup2(&actions, output.write, 2);
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
   posix_spawnattr_t how;
   posix_spawnattr_init(&how);
   sigset_t none;

@@ -68,7 +68,11 @@ struct pipe_pair {
   int read = -1, write = -1;
   pipe_pair() {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) == 0) read = ends[0], write = ends[1];
+    if (::pipe2(ends, O_CLOEXEC) != 0) return;
+    read = ends[0];
+    // Above the standard streams, which the child gets first: a role may run with a closed one.
+    write = ::fcntl(ends[1], F_DUPFD_CLOEXEC, 3);
+    ::close(ends[1]);
   }
   ~pipe_pair() {
     if (read >= 0) ::close(read);
@@ -128,7 +132,7 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
   argv.push_back(nullptr);
 
   pipe_pair answer;
-  if (answer.read < 0)
+  if (answer.read < 0 || answer.write < 0)
     return fail(errc::plugin_load,
                 std::string{"cannot create a pipe for the probe: "} + std::strerror(errno));
   posix_spawn_file_actions_t actions;
@@ -136,9 +140,20 @@ open_result<std::string> ask_child(const std::string& file, std::vector<std::str
   posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
   posix_spawn_file_actions_adddup2(&actions, answer.write, 1);
   posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  // A descriptor of the role that lacks O_CLOEXEC would stay open in the plugin: a socket of a peer, a lock of a store.
+  posix_spawn_file_actions_addclosefrom_np(&actions, 3);
+  posix_spawnattr_t how;
+  posix_spawnattr_init(&how);
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&how, &none);  // a thread of a role blocks signals, also that of alarm()
+  posix_spawnattr_setsigdefault(&how, &all);
+  posix_spawnattr_setflags(&how, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
   pid_t pid = -1;
   const int spawned =
-      ::posix_spawn(&pid, "/proc/self/exe", &actions, nullptr, argv.data(), child_environment{}.get());
+      ::posix_spawn(&pid, "/proc/self/exe", &actions, &how, argv.data(), child_environment{}.get());
+  posix_spawnattr_destroy(&how);
   posix_spawn_file_actions_destroy(&actions);
   if (spawned != 0)
     return fail(errc::plugin_load,
@@ -225,6 +240,7 @@ int probe_child_main(int argc, char** argv) {
   const int outcome = ::fcntl(STDOUT_FILENO, F_DUPFD_CLOEXEC, 3);
   const int nowhere = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
   if (outcome < 0 || nowhere < 0 || ::dup2(nowhere, STDOUT_FILENO) < 0) return 2;
+  ::close(nowhere);
   child_answer answer;
   if (std::strcmp(argv[3], describe_word) == 0) {
     answer = describe_in_child(argv[2]);

@@ -48,6 +48,17 @@ struct named_counter {
   friend bool operator==(const named_counter&, const named_counter&) = default;
 };
 
+/// Whether a transport can have links now.
+struct transport_state {
+  enum class kind_t : std::uint8_t {
+    open,
+    waiting,  ///< it opens by itself when it can: its resource is missing, or its process starts again
+    closed,   ///< it stays closed until somebody opens it again
+  };
+  kind_t kind = kind_t::open;
+  std::string why{};  ///< a sentence; empty if it is open
+};
+
 /// The plugin's declarations, read once when it was opened.
 struct transport_info {
   std::string name;         ///< "tcp"
@@ -102,7 +113,9 @@ class transport {
   /// Closes it if it is still open.
   virtual ~transport() = default;
 
+  /// As of its last opening, also while it is not open.
   [[nodiscard]] virtual const transport_info& info() const = 0;
+  [[nodiscard]] virtual transport_state state() const { return {}; }
 
   /// Central: starts or stops scanning for peers. plugin_failed.
   virtual status scan(bool on) = 0;

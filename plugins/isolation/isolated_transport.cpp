@@ -42,6 +42,11 @@ class isolated_transport final : public transport {
   }
 
   const transport_info& info() const override { return info_; }
+  transport_state state() const override {
+    std::lock_guard lock{shared_.guard};
+    if (shared_.accepting) return {};
+    return {transport_state::kind_t::waiting, "its process starts again: " + why_};
+  }
 
   status scan(bool on) override {
     std::lock_guard lock{shared_.guard};
@@ -162,6 +167,7 @@ class isolated_transport final : public transport {
   transport_listener& listener_;
   transport_info info_;
   mutable shared_state shared_;
+  std::string why_;  ///< why the last process ended; guarded as shared_
   std::promise<open_result<transport_info>> first_;
   bool first_outcome_set_ = false;
   std::thread thread_;
@@ -180,6 +186,7 @@ void isolated_transport::opened(const transport_info& info) {
 bool isolated_transport::report_losses(const std::string& why) {
   std::unique_lock lock{shared_.guard};
   shared_.accepting = false;
+  why_ = why;
   shared_.out.clear();
   shared_.keep_counters();
   const auto lost = shared_.book.ended();

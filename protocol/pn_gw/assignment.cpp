@@ -165,6 +165,7 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   auto done = std::move(*asking);
   activity = gw_idle{};
   open = {};
+  approve_if_let_in(now);
   book.accepted(record.entity, done.claimant);
   const auto& response = done.answer.response;
   if (answer.chain && response.highest)
@@ -177,8 +178,8 @@ void pn_gw_machine::impl::handle_response(time_point now, const request_id& id, 
   server_not_before = time_zero;
   if (has_link(done.answer.link)) make_good(now, done.answer.link);
   const bool was_asking = state == pn_gw_state::requesting || state == pn_gw_state::recovering;
-  const bool usable = was_asking && has_link(done.answer.link) && !done.answer.dreq->is_old(now) &&
-                      next_key(done.answer) != nullptr;
+  const bool usable = was_asking && record.approved && has_link(done.answer.link) &&
+                      !done.answer.dreq->is_old(now) && next_key(done.answer) != nullptr;
   if (!usable) {
     persist_record();
     emit(kind_t::answered, epoch{answer.generation, answer.first_index});

@@ -165,6 +165,7 @@ void pn_gw_machine::impl::make_own(time_point now, subject& what) {
   open = {};
   timers.stop(gw_timer::answer);
   about_to_change();
+  approve_if_let_in(now);
   record.keys.erase(std::remove_if(record.keys.begin(), record.keys.end(),
                                    [own](const held_key& k) { return k.which < own; }),
                     record.keys.end());
@@ -228,7 +229,9 @@ void pn_gw_machine::handle_report_outcome(time_point now, epoch reported, report
 }
 void pn_gw_machine::handle_server_ready(time_point now) { impl_->handle_server_ready(now); }
 void pn_gw_machine::handle_update_request(time_point now) { impl_->handle_update_request(now); }
-void pn_gw_machine::handle_settings(pn_gw_settings settings) { impl_->handle_settings(std::move(settings)); }
+void pn_gw_machine::handle_settings(time_point now, pn_gw_settings settings) {
+  impl_->handle_settings(now, std::move(settings));
+}
 void pn_gw_machine::handle_timeout(time_point now) { impl_->handle_timeout(now); }
 void pn_gw_machine::handle_persist_failed(time_point now) { impl_->handle_persist_failed(now); }
 time_point pn_gw_machine::next_deadline() const { return impl_->next_deadline(); }

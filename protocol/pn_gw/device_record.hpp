@@ -44,7 +44,7 @@ enum class device_standing : std::uint8_t {
 struct device_record {
   entity_id entity;
   user_id user;
-  bool approved = false;  ///< step 3 was passed, by policy or by the user
+  bool approved = false;  ///< step 3 was passed: by the user, or by policy once the device had proven itself
   device_standing standing = device_standing::normal;
   std::string standing_reason;
 

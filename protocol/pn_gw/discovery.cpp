@@ -1,5 +1,6 @@
 // Steps 1 to 3 and the handling of answers (docs/protocol.md, "the recovery table").
 #include <algorithm>
+#include <utility>
 
 #include "protocol/pn_gw/detector.hpp"
 #include "protocol/pn_gw/pn_gw_impl.hpp"
@@ -96,6 +97,7 @@ void pn_gw_machine::impl::handle_detected(time_point now, gw_link link, byte_vie
                                           gw_place place) {
   using st = pn_gw_state;
   add_link(link, std::move(place));
+  if (!permit_waiting(now)) withdraw_permit(now);
   if (state == st::rejected || state == st::revoked)
     return drop_link(link,
                      record.standing_reason.empty() ? std::string{name_of(state)} : record.standing_reason);
@@ -263,13 +265,41 @@ bool pn_gw_machine::impl::passes_validation(time_point now) {
     return false;
   }
   if (record.approved) return true;
-  if (settings.policy == validation_policy::ask) {
+  if (!lets_in(now)) {
     if (state != pn_gw_state::awaiting_approval) fire(pn_gw_trigger::approval_needed, now);
     return false;
   }
-  record.approved = true;
-  emit(kind_t::validated);
+  if (!std::exchange(let_in, true)) emit(kind_t::validated);
   return true;
+}
+
+/// Whether a device that nobody approved may begin an exchange.
+bool pn_gw_machine::impl::lets_in(time_point now) const {
+  return settings.policy != validation_policy::ask || now < settings.permit_until;
+}
+
+/// The device has proven itself. Any peer in range can claim an Entity ID, so a claim alone approves nothing: its device
+/// could come when the permit window is closed.
+void pn_gw_machine::impl::approve_if_let_in(time_point now) {
+  record.approved = record.approved || lets_in(now);
+}
+
+/// True if the device waited for a person, is in reach, and the permit window is open: an exchange may begin.
+bool pn_gw_machine::impl::permit_waiting(time_point now) {
+  if (state != pn_gw_state::awaiting_approval || settings.policy != validation_policy::ask || !lets_in(now) ||
+      links.empty() || settings.denied)
+    return false;
+  fire(pn_gw_trigger::permitted, now);
+  return true;
+}
+
+/// Ends an exchange that began because of the permit window, or of another policy, if that is over and the device has
+/// not proven itself.
+void pn_gw_machine::impl::withdraw_permit(time_point now) {
+  if (lets_in(now) || !std::exchange(let_in, false) || record.approved || links.empty()) return;
+  if (record.standing == device_standing::normal && state != pn_gw_state::awaiting_approval &&
+      state != pn_gw_state::rejected)
+    fire(pn_gw_trigger::approval_needed, now);
 }
 
 void pn_gw_machine::impl::handle_approval(time_point now, bool approved) {

@@ -129,7 +129,7 @@ struct pn_gw_machine::impl {
   void fire(pn_gw_trigger t, time_point now) { fire(t, now, subject{}); }
   void fire(pn_gw_trigger t, time_point now, subject what);
   void note_dates(time_point now, const gw_dates& dates);
-  void handle_settings(pn_gw_settings fresh);
+  void handle_settings(time_point now, pn_gw_settings fresh);
   void handle_timeout(time_point now);
   void handle_persist_failed(time_point now);
   std::optional<gw_output> poll_output();
@@ -167,6 +167,7 @@ struct pn_gw_machine::impl {
   std::optional<device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
 
+  bool let_in = false;          ///< without an approval; only while the settings let it in
   bool woke = false;            ///< a wake-up or a person requested the next key
   bool server_wanted = false;   ///< the next exchange goes to the server, unless it verifies
   bool recover_wanted = false;  ///< the next exchange goes to the server, even if it verifies
@@ -212,6 +213,10 @@ struct pn_gw_machine::impl {
   void nothing_usable(time_point now);
   bool send_again(time_point now, bool to_all);
   bool passes_validation(time_point now);
+  [[nodiscard]] bool lets_in(time_point now) const;
+  void approve_if_let_in(time_point now);
+  bool permit_waiting(time_point now);
+  void withdraw_permit(time_point now);
   [[nodiscard]] std::optional<gw_answer> detected_answer(time_point now, gw_link link, byte_view dreq,
                                                          byte_view drsp) const;
 

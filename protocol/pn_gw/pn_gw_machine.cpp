@@ -61,8 +61,13 @@ void pn_gw_machine::impl::perform(pn_gw_action a, time_point now, subject& what)
     return;
   case pn_gw_action::send_dreq: return send_dreq(now, std::move(what.dreq), std::nullopt);
   case pn_gw_action::ask_approval:
+    // Keys that the server may be generating are stored, and not delivered.
+    if (const auto* asking = std::get_if<gw_asking>(&activity)) aside = asking->id;
+    for (const auto t : {gw_timer::answer, gw_timer::server, gw_timer::ask, gw_timer::retry, gw_timer::claim})
+      timers.stop(t);
     activity = gw_idle{};
     open = {};
+    claimed = false;
     emit(kind_t::awaiting_approval);
     outputs.emplace_back(gw_ask_approval{});
     return;
@@ -194,8 +199,10 @@ void pn_gw_machine::impl::schedule_update(time_point since) {
   update_due = since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
 }
 
-void pn_gw_machine::impl::handle_settings(pn_gw_settings fresh) {
+void pn_gw_machine::impl::handle_settings(time_point now, pn_gw_settings fresh) {
   settings = std::move(fresh);
+  withdraw_permit(now);
+  if (permit_waiting(now)) begin(now);
   if (has_own()) schedule_update(updated_at);
 }
 

@@ -27,6 +27,8 @@ struct pn_gw_settings {
   validation_policy policy = validation_policy::automatic;
   bool allowed = true;  ///< policy `list`: the entity is on the allow list
   bool denied = false;  ///< any policy: the entity is on the deny list
+  /// Policy `ask`: until then the permit window lets a device in that proves itself; a claim alone is not approved.
+  time_point permit_until = time_zero;
   std::uint8_t lowest_suite = suite_x25519;
   milliseconds answer_timeout = answer_timeout_default;
   int retries = retries_default;
@@ -119,8 +121,9 @@ class pn_gw_machine {
   void handle_server_ready(time_point now);
   /// A person requests the next key now.
   void handle_update_request(time_point now);
-  /// New settings, for all later calls.
-  void handle_settings(pn_gw_settings settings);
+  /// New settings, for all later calls. If they let a waiting device in reach in, its exchange begins; if they do not
+  /// let in any more what has not proven itself, a person is asked.
+  void handle_settings(time_point now, pn_gw_settings settings);
   void handle_timeout(time_point now);
   /// The last `gw_persist` failed: outputs that depend on it are dropped, the machine goes back to the former
   /// record and backs off.

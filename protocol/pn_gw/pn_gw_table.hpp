@@ -31,6 +31,7 @@ namespace cpns::protocol {
   X(renew,           "an exchange begins with a keyed device")                                               \
   X(approval_needed, "the policy asks a person")                                                             \
   X(approved,        "a person said yes, or released a quarantine")                                          \
+  X(permitted,       "the permit window is open")                                                            \
   X(refused_here,    "the policy or a person said no")                                                       \
   X(ask_first,       "the server has to be asked, and no key was confirmed yet")                             \
   X(ask_again,       "the server has to be asked about a keyed device")                                      \
@@ -89,9 +90,12 @@ inline constexpr auto pn_gw_lines = [] {
     {e::renew, {recovering}, accept, a::send_dreq, stays, "1"},
     {e::renew, {validating, awaiting_approval, requesting, delivering, quarantined, rejected, revoked},
      reject, a::drop, stays, "no key was confirmed, or no exchange may begin"},
-    {e::approval_needed, {found, validating, held_elsewhere, backing_off}, accept, a::ask_approval, awaiting_approval, "3"},
-    {e::approval_needed, all_but({found, validating, held_elsewhere, backing_off}),
+    {e::approval_needed, all_but({awaiting_approval, quarantined, rejected, revoked}),
+     accept, a::ask_approval, awaiting_approval, "3"},
+    {e::approval_needed, {awaiting_approval, quarantined, rejected, revoked},
      reject, a::drop, stays, "a person was asked already, or has nothing to decide"},
+    {e::permitted, {awaiting_approval}, accept, a::none, found, "3"},
+    {e::permitted, all_but({awaiting_approval}), ignore, a::none, stays, "nothing waits for a person"},
     {e::approved, {awaiting_approval, quarantined, rejected}, accept, a::approve, found, "3"},
     {e::approved, all_but({awaiting_approval, quarantined, rejected}), ignore, a::none, stays, "nothing waits for a person"},
     {e::refused_here, all_but({revoked}), accept, a::refuse, rejected, "3"},

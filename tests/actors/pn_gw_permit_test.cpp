@@ -1,7 +1,10 @@
 // The permit window: new devices without a question, for a limited time.
+#include <algorithm>
 #include <boost/json.hpp>
+#include <map>
 
 #include "tests/actors/pn_gw_harness.hpp"
+#include "tests/unit/machines/lies.hpp"
 
 namespace cpns::gateway_actor_tests {
 namespace {
@@ -97,6 +100,82 @@ TEST(pn_gw_permit, does_not_outlive_a_restart) {
   p.radio.link_up(h);
   p.advance(seconds{30});
   EXPECT_TRUE(awaits_approval(p, h));
+}
+
+/// Peers that name one Entity ID each, and prove nothing.
+class claimants {
+ public:
+  explicit claimants(gateway_harness& p) : p_(p) {
+    p.radio.elsewhere = [this](plugins::link_id to, byte_view m) {
+      const auto it = at_.find(to);
+      const auto said = protocol::decode_radio(m);
+      const auto* dreq = said ? std::get_if<protocol::discovery_request>(&*said) : nullptr;
+      if (it == at_.end() || dreq == nullptr) return;
+      p_.radio.inbox->message(
+          to, encode(test::forged(*dreq, it->second, test::lie::no_key, std::nullopt, random_)));
+    };
+  }
+  ~claimants() { p_.radio.elsewhere = nullptr; }
+  claimants(const claimants&) = delete;
+  claimants& operator=(const claimants&) = delete;
+
+  plugins::link_id come(const entity_id& entity) {
+    const auto link = p_.radio.new_link();
+    at_.emplace(link, entity);
+    p_.radio.inbox->link_up(link, 0, "tcp:10.0.0.1:" + std::to_string(link));
+    p_.settle();
+    return link;
+  }
+  void leave(plugins::link_id link) {
+    at_.erase(link);
+    p_.radio.inbox->link_down(link, "left");
+    p_.settle();
+  }
+
+ private:
+  gateway_harness& p_;
+  seeded_entropy random_{9};
+  std::map<plugins::link_id, entity_id> at_;
+};
+
+entity_id invented(int i) {
+  return entity_id::parse("urn:dev:os:32473-" + std::to_string(500'000 + i)).value();
+}
+
+std::int64_t devices_in_memory(gateway_harness& p) {
+  return boost::json::parse(p.stats()).as_object().at("devices").as_int64();
+}
+
+TEST(pn_gw_permit, keeps_nothing_of_a_flood_of_claims) {
+  gateway_harness p{asking()};
+  p.permit(60);
+  claimants flood{p};
+  std::int64_t most = 0;
+  for (int i = 0; i < 3000; ++i) {
+    flood.leave(flood.come(invented(i)));
+    most = std::max(most, devices_in_memory(p));
+  }
+  EXPECT_LE(most, 8);
+  p.advance(seconds{60});
+  EXPECT_EQ(devices_in_memory(p), 0);
+  EXPECT_TRUE(p.keys.all().value().records.empty()) << "a claim leaves no row";
+}
+
+TEST(pn_gw_permit, lets_in_no_device_after_its_end_that_was_claimed_before) {
+  gateway_harness p{asking()};
+  auto &gone = p.pne(1), &there = p.pne(2);
+  claimants flood{p};
+  p.permit(1);
+  flood.leave(flood.come(gone.entity));
+  (void)flood.come(there.entity);
+  p.advance(seconds{61});
+  ASSERT_FALSE(p.permit_now().open);
+  for (auto* h : {&gone, &there}) {
+    p.radio.link_up(*h);
+    p.advance(seconds{60});
+    EXPECT_TRUE(awaits_approval(p, *h));
+    EXPECT_FALSE(h->key().has_value());
+  }
 }
 
 TEST(pn_gw_permit, leaves_a_denied_device_and_a_rejected_one_refused) {

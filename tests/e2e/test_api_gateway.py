@@ -3,12 +3,17 @@
 password; and the commands of `cpns pnes` and `cpns pne` over them."""
 
 import json
+import pathlib
+import shutil
+import socket
 import unittest
 
 from support.api_home import connect, wait_for_state
 from support.case import E2ECase
 from support.home import poll
+from support.process import cpns_binary
 
+UNRULY = pathlib.Path(cpns_binary()).parents[1] / "tests/unit/isolation/unruly.so"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -34,6 +39,9 @@ class GatewayCase(E2ECase):
 
     def pnes(self, *args, config="gateway.yaml", check=True):
         return self.place.cli("pnes", *args, "--config", config, check=check)
+
+    def update_when_in_reach(self, entity):
+        poll(lambda: self.pnes("update", entity, check=False).returncode == 0, what="an update of a PNE in reach")
 
 
 class Pages(GatewayCase):
@@ -128,6 +136,43 @@ class OnePne(GatewayCase):
         place.cli("audit", "verify", "--config", "gateway.yaml")
 
 
+class Command(GatewayCase):
+    def refused(self, what, entity, sentence):
+        answer = self.ask("POST", f"/v1/pnes/{entity}/{what}")
+        self.assertEqual((answer.status, answer.code), (409, "state-conflict"), answer.text)
+        self.assertIn(sentence, answer.json["detail"])
+        command = self.pnes(what, entity, check=False)
+        self.assertEqual((command.returncode, command.stdout), (1, ""))
+        self.assertIn(sentence, command.stderr)
+
+    def test_that_would_change_nothing_is_refused_with_what_to_do(self):
+        place = self.start(devices=2, policy="ask")
+        first, second = self.entities
+        wait_for_state(place, "awaiting_approval", self.entities)
+        self.refused("update", first, "approve it first")
+        self.pnes("reject", second)
+        self.refused("update", second, "is rejected: approve it first")
+        self.refused("reject", second, "is rejected already")
+        self.pnes("approve", first)
+        wait_for_state(place, "keyed", [first])
+        self.refused("approve", first, "waits for no decision: its state is keyed")
+        place.role("pne").terminate()
+        wait_for_state(place, "asleep", [first])
+        before = self.get(f"/v1/pnes/{first}")["epoch"]
+        self.refused("update", first, "when it wakes up")
+        place.start("pne")
+        poll(lambda: self.get(f"/v1/pnes/{first}")["epoch"] != before, what="the next key after the wake-up")
+
+    def test_approve_names_the_list_that_would_reject_the_pne(self):
+        place = self.start(devices=1, policy="ask")
+        entity = self.entities[0]
+        wait_for_state(place, "awaiting_approval", [entity])
+        place.gateway["validation"]["deny"] = [entity]
+        place.write()
+        place.role("gateway").reload()
+        self.refused("approve", entity, "validation.deny of the gateway names the PNE")
+
+
 class Permit(GatewayCase):
     def test_lets_new_pnes_in_but_no_denied_one(self):
         place = self.home(devices=3)
@@ -214,6 +259,85 @@ class Radio(GatewayCase):
         self.assertEqual(len(self.get("/v1/radios")["radios"][0]["links"]), 1)
         self.assertEqual(self.pnes("reopen", "radio").stdout, "done\n")
 
+    def test_goes_on_if_an_address_is_in_use_or_missing(self):
+        place = self.start(devices=1)
+        with socket.socket() as other:
+            other.bind((place.address, 0))
+            other.listen()
+            used = f"{place.address}:{other.getsockname()[1]}"
+            for listen in (used, "192.0.2.1:7000"):
+                refused = self.reopen({"listen": listen})
+                self.assertEqual(refused.code, "plugin-failed", refused.text)
+                self.assertIn("the radio is open as it was before", refused.json["detail"])
+                self.assertIn(listen, refused.json["detail"])
+                self.assertEqual(self.states(), {"radio": ("open", "")})
+        self.assertTrue(self.get("/health/ready")["ready"])
+        since = place.events.mark()
+        self.update_when_in_reach(self.entities[0])
+        place.wait_for_each(since)
+
+    def test_that_waits_for_its_address_makes_the_gateway_not_ready(self):
+        place = self.home(devices=1)
+        self.place = place
+        at = place.listen_at_fixed_port()
+        place.write()
+        host, port = at.split(":")
+        with socket.socket() as other:
+            other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            other.bind((host, int(port)))
+            other.listen()
+            place.start()
+            answer = self.ask("GET", "/health/ready")
+            self.assertEqual((answer.status, answer.json["ready"]), (503, False))
+            self.assertIn("the radio radio is not open: ", answer.json["reasons"][0])
+            self.assertEqual(self.states()["radio"][0], "waiting")
+            refused = self.reopen()
+            self.assertIn("not open either, and waits", refused.json["detail"])
+        poll(lambda: self.get("/v1/radios")["radios"][0]["state"] == "open", what="the radio opens by itself")
+        self.assertEqual(self.get("/health/ready"), {"ready": True, "reasons": []})
+
+    def start_with(self, **radio):
+        self.place.gateway["transports"].insert(0, radio)
+        self.place.write()
+        self.place.start()
+        self.place.wait_for_each()
+
+    def states(self):
+        """State and reason per radio; the list, the status and the metrics say the same."""
+        shown = {r["name"]: r for r in self.get("/v1/radios")["radios"]}
+        status = {r["name"]: r for r in self.get("/v1/status")["radios"]}
+        metrics = self.ask("GET", "/metrics").text
+        for name, radio in shown.items():
+            self.assertEqual({k: radio.get(k) for k in ("state", "reason")}, {k: status[name].get(k) for k in ("state", "reason")})
+            self.assertIn(f'cpns_radio_up{{radio="{name}"}} {int(radio["state"] == "open")}', metrics)
+            self.assertIn(f"  {radio['state']}", self.pnes("radios").stdout)
+        self.assertEqual(set(shown), set(status))
+        return {name: (radio["state"], radio.get("reason", "")) for name, radio in shown.items()}
+
+    def test_that_was_refused_at_the_start_is_closed_until_it_is_opened(self):
+        self.place = self.home(devices=1)
+        file = self.place.folder / "late.so"
+        self.start_with(name="late", plugin=str(file))
+        states = self.states()
+        self.assertEqual([states["late"][0], states["radio"]], ["closed", ("open", "")])
+        self.assertIn("file not found", states["late"][1])
+        self.assertTrue(self.get("/health/ready")["ready"], "the other radio works")
+        shutil.copy(UNRULY, file)
+        self.assertEqual(self.reopen(radio="late").status, 204)
+        self.assertEqual(self.states(), {"late": ("open", ""), "radio": ("open", "")})
+
+    def test_that_cannot_be_opened_again_is_closed(self):
+        self.place = self.home(devices=1)
+        self.start_with(name="deaf", plugin=str(UNRULY), params={"does": "refuse to scan"})
+        self.assertIn("it is closed", self.reopen(radio="deaf").json["detail"])
+        states = self.states()
+        self.assertEqual([states["deaf"][0], states["radio"]], ["closed", ("open", "")])
+        self.assertIn("with its former parameters it cannot be opened either", states["deaf"][1])
+        closed = self.place.events.find(role="gateway", event="radio-closed", transport="deaf")
+        self.assertEqual([line["level"] for line in closed], ["error"])
+        self.assertEqual(self.reopen({"does": "nothing"}, radio="deaf").status, 204)
+        self.assertEqual(self.states(), {"deaf": ("open", ""), "radio": ("open", "")})
+
 
 class Server(GatewayCase):
     def test_link_has_its_state_certificate_and_last_error(self):
@@ -261,7 +385,7 @@ class Password(GatewayCase):
             place.role(name).terminate()
         (place.folder / "password").unlink()
         place.start("gateway", "pne")
-        self.pnes("update", self.entities[0])
+        self.update_when_in_reach(self.entities[0])
         place.wait_for_each(since)
 
 

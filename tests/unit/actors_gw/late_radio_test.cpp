@@ -53,7 +53,7 @@ TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
   int attempts = 0;
   std::vector<std::string> refused;
   auto radio = make_late_radio(
-      "tcp",
+      "tcp", "not there at the start",
       [&]() -> plugins::open_result<std::unique_ptr<transport>> {
         if (++attempts == 1) first.set_value();
         if (attempts < 4) return tl::unexpected{plugins::open_error{{errc::plugin_failed, "no address"}, {}}};
@@ -65,6 +65,7 @@ TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
       milliseconds{1});
   first.get_future().wait();
   EXPECT_EQ(radio->info().name, "tcp");
+  EXPECT_EQ(radio->state().kind, plugins::transport_state::kind_t::waiting);
   EXPECT_GT(radio->info().max_endpoints, 1'000'000u) << "unknown limits keep no role from starting";
   EXPECT_GT(radio->info().max_links, 1'000'000u);
   EXPECT_TRUE(radio->add_endpoint(1, "one"));
@@ -83,6 +84,7 @@ TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
   EXPECT_EQ(received.power, plugins::power_level::saving);
   EXPECT_TRUE(radio->send(7, bytes{1}));
   EXPECT_EQ(radio->info().version, "1.2");
+  EXPECT_EQ(radio->state().kind, plugins::transport_state::kind_t::open);
   EXPECT_EQ(refused, std::vector<std::string>{"no address"}) << "three equal failures are reported once";
   radio.reset();
   EXPECT_TRUE(received.closed);
@@ -90,11 +92,12 @@ TEST(late_radio, forwards_settings_made_before_it_opened_and_all_calls_after) {
 
 TEST(late_radio, closes_at_once_when_it_never_opened) {
   auto radio = make_late_radio(
-      "tcp",
+      "tcp", "not there at the start",
       []() -> plugins::open_result<std::unique_ptr<transport>> {
         return tl::unexpected{plugins::open_error{{errc::plugin_failed, "never"}, {}}};
       },
       {[](const plugins::transport_info&) {}, [](const error&) {}}, std::chrono::hours{1});
+  EXPECT_EQ(radio->state().why, "not there at the start");
   radio->close();
   EXPECT_EQ(radio->scan(true).error().code, errc::state_stopping);
 }

@@ -7,7 +7,9 @@
 #include <utility>
 #include <vector>
 
+#include "actors/late_radio.hpp"
 #include "actors/radio.hpp"
+#include "actors/radio_metrics.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -15,6 +17,7 @@ namespace {
 using plugins::link_id;
 using plugins::transport;
 using plugins::transport_listener;
+using state_kind = plugins::transport_state::kind_t;
 
 /// An instance of a plugin, driven by the test.
 class instance final : public transport {
@@ -22,10 +25,13 @@ class instance final : public transport {
   explicit instance(std::string version) { info_.version = std::move(version); }
   transport_listener* events = nullptr;
   std::vector<link_id> sent, disconnected;
-  bool scanning = false, closed = false;
+  bool scanning = false, closed = false, scans = true;
 
   [[nodiscard]] const plugins::transport_info& info() const override { return info_; }
-  status scan(bool on) override { return scanning = on, status{}; }
+  status scan(bool on) override {
+    if (!scans) return fail(errc::plugin_failed, "no receiver");
+    return scanning = on, status{};
+  }
   status connect(std::string_view) override { return {}; }
   void cancel(std::string_view) override {}
   status add_endpoint(plugins::endpoint_id, std::string_view) override { return {}; }
@@ -85,6 +91,14 @@ struct reopened : testing::Test {
   radio_inbox inbox{0, [] {}};
   std::unique_ptr<reopenable_radio> radio = reopenable_radio::start(opens(first), inbox).value();
 
+  /// Its metric cpns_radio_up.
+  double radio_up() {
+    metrics::registry counted;
+    const std::shared_ptr<radio_inbox> borrowed_inbox{std::shared_ptr<void>{}, &inbox};
+    counted.collect([&](metrics::sheet& to) { add_radio(to, {"home", borrowed_inbox, radio.get()}); });
+    const auto text = counted.text();
+    return text.find("cpns_radio_up{radio=\"home\"} 1") != std::string::npos ? 1 : 0;
+  }
   /// The ids of the links of events of this kind since the last call.
   std::vector<link_id> links(radio_event::kind_t kind) {
     std::vector<link_id> out;
@@ -141,14 +155,67 @@ TEST_F(reopened, a_failure_opens_it_as_it_was_before) {
   EXPECT_TRUE(radio->send(up[0], bytes{1}));
 }
 
+TEST_F(reopened, a_failure_while_its_former_resource_is_missing_says_that_it_waits) {
+  const auto waits = [](transport_listener&) -> result<std::unique_ptr<transport>> {
+    return make_late_radio(
+        "tcp", "no such address",
+        []() -> plugins::open_result<std::unique_ptr<transport>> {
+          return tl::unexpected{plugins::open_error{{errc::plugin_failed, "no such address"}, {}}};
+        },
+        {[](const plugins::transport_info&) {}, [](const error&) {}}, std::chrono::hours{1});
+  };
+  const auto outcome = radio->reopen(fails(), waits);
+  ASSERT_FALSE(outcome);
+  EXPECT_NE(outcome.error().detail.find("not open either, and waits: no such address"), std::string::npos)
+      << outcome.error().detail;
+  EXPECT_EQ(radio->state().kind, state_kind::waiting);
+}
+
 TEST_F(reopened, a_second_failure_leaves_it_closed_until_the_next_call) {
   const auto outcome = radio->reopen(fails(), fails());
   ASSERT_FALSE(outcome);
   EXPECT_NE(outcome.error().detail.find("it is closed"), std::string::npos);
   EXPECT_EQ(radio->scan(true).error().code, errc::plugin_link);
   EXPECT_TRUE(radio->counters().empty());
+  EXPECT_EQ(radio->state().kind, state_kind::closed);
+  EXPECT_NE(radio->state().why.find("no such adapter; with its former parameters"), std::string::npos);
+  EXPECT_EQ(radio_up(), 0);
   ASSERT_TRUE(radio->reopen(opens(second), fails()));
   EXPECT_TRUE(second.scanning);
+  EXPECT_EQ(radio->state().kind, state_kind::open);
+  EXPECT_EQ(radio_up(), 1);
+}
+
+TEST_F(reopened, an_instance_that_opens_but_cannot_scan_leaves_it_closed) {
+  ASSERT_TRUE(radio->scan(true));
+  instance deaf{"1"};
+  deaf.scans = false;
+  ASSERT_FALSE(radio->reopen(fails(), opens(deaf)));
+  EXPECT_TRUE(deaf.closed);
+  EXPECT_EQ(radio->state().kind, state_kind::closed);
+  EXPECT_EQ(radio_up(), 0);
+}
+
+TEST_F(reopened, is_not_up_while_it_is_being_opened) {
+  ASSERT_TRUE(radio->reopen(
+      [this](transport_listener& to) {
+        EXPECT_EQ(radio->state().kind, state_kind::waiting);
+        EXPECT_EQ(radio_up(), 0);
+        return opens(second)(to);
+      },
+      fails()));
+}
+
+TEST_F(reopened, a_radio_that_could_not_be_opened_is_closed_until_the_next_call) {
+  radio = reopenable_radio::start_closed("tcp", "no such adapter", inbox);
+  EXPECT_EQ(radio->state().kind, state_kind::closed);
+  EXPECT_EQ(radio->state().why, "no such adapter");
+  EXPECT_EQ(radio->info().name, "tcp");
+  EXPECT_EQ(radio_up(), 0);
+  EXPECT_FALSE(radio->scan(true));
+  ASSERT_TRUE(radio->reopen(opens(second), fails()));
+  EXPECT_TRUE(second.scanning);
+  EXPECT_EQ(radio_up(), 1);
 }
 
 TEST_F(reopened, it_is_not_opened_twice_at_once_or_after_its_end) {

@@ -1,13 +1,11 @@
 // A PNE role whose key-encryption key changes while its devices use their key files.
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <filesystem>
 
 #include "actors/key_source.hpp"
 #include "actors/pne/pne_role.hpp"
 #include "crypto/suite.hpp"
-#include "plugins/host/loader.hpp"
 #include "storage/secret_file.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -94,11 +92,3 @@ TEST_F(running_pne, refuses_while_a_key_file_needs_another_key) {
 
 }  // namespace
 }  // namespace cpns::pne_actor_tests
-
-/// A radio is probed in a child process, which is this program.
-int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], cpns::plugins::probe_child_flag) == 0)
-    return cpns::plugins::probe_child_main(argc, argv);
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

@@ -159,6 +159,25 @@ TEST_F(log_lines, follow_a_level_that_is_set_at_run_time_until_the_log_is_config
   EXPECT_EQ(texts(), (std::vector<std::string>{"kept 1", "kept 2", "kept 3", "kept 4"}));
 }
 
+TEST_F(log_lines, reach_the_observer_from_level_info_on_whatever_the_thresholds_are) {
+  s.threshold = level::error;
+  s.components["radio"] = level::off;
+  ASSERT_TRUE(configure(s));
+  std::vector<std::string> seen;
+  observe([&seen](std::string_view event, std::string_view) { seen.emplace_back(event); });
+  EXPECT_TRUE(enabled(level::info, "server"));
+  EXPECT_TRUE(enabled(level::error, "radio"));
+  EXPECT_FALSE(enabled(level::debug, "server")) << "neither the log nor the observer takes it";
+  debug("server", "below", "text");
+  info("server", "quiet", "text");
+  error("radio", "silenced", "text");
+  observe({});
+  EXPECT_FALSE(enabled(level::info, "server"));
+  info("server", "unobserved", "text");
+  EXPECT_EQ(seen, (std::vector<std::string>{"quiet", "silenced"}));
+  EXPECT_TRUE(lines().empty());
+}
+
 TEST_F(log_lines, follow_the_configured_levels_after_a_reset) {
   s.components["pne"] = level::warn;
   ASSERT_TRUE(configure(s));

@@ -40,6 +40,7 @@ protocol::pn_gw_settings harness::gw_settings() const {
   st.user = gw_disk.user;
   st.policy = o.policy;
   st.denied = o.denied;
+  st.permit_until = o.permit_until;
   st.lowest_suite = o.suite;
   st.answer_timeout = o.answer_timeout;
   if (o.suite == suite_symmetric) st.lowest_suite = suite_symmetric;
@@ -51,6 +52,12 @@ void harness::power_on(side which) {
     pne.emplace(pne_settings(), pne_disk, crypto::openssl_suite(), pne_random, now);
   else
     gw.emplace(gw_settings(), gw_disk, crypto::openssl_suite(), gw_random, now);
+  drive();
+}
+
+void harness::permit(milliseconds length) {
+  o.permit_until = now + length;
+  gw->handle_settings(now, gw_settings());
   drive();
 }
 

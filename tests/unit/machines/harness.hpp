@@ -28,6 +28,7 @@ struct harness_options {
   bool real_server = false;  ///< the server's own machine instead of honest_server
   protocol::validation_policy policy = protocol::validation_policy::automatic;
   bool denied = false;  ///< by the gateway's deny list
+  time_point permit_until = time_zero;
   gateway_id gw{{1, 2, 3}};
   milliseconds answer_timeout = protocol::answer_timeout_default;
 };
@@ -44,6 +45,8 @@ class harness {
   void factory_reset();
   /// The gateway restarts with a new record that has only entity and user.
   void lose_gateway_disk();
+  /// The gateway's settings change to those of `o`, with a permit window that is open for `length`.
+  void permit(milliseconds length);
   void connect();  ///< a new radio link; the detector begins
   void disconnect();
   /// The PNE leaves its link without notice: the gateway keeps sending on it.

@@ -140,6 +140,9 @@ std::vector<std::function<void(harness&)>> gateway_inputs() {
   all.push_back([](w_t w) { w.gw->handle_issuer_nonce(w.now, nonce16{}); });
   all.push_back([](w_t w) { w.gw->handle_approval(w.now, true); });
   all.push_back([](w_t w) { w.gw->handle_approval(w.now, false); });
+  all.push_back([](w_t w) { w.permit(1h); });
+  all.push_back([](w_t w) { w.permit(0s); });
+  all.push_back([](w_t w) { w.o.policy = validation_policy::ask, w.permit(0s); });
   all.push_back([](w_t w) { w.gw->handle_update_request(w.now); });
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now); });
   all.push_back([](w_t w) { w.gw->handle_timeout(w.now + 24h); });

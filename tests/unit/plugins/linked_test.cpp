@@ -1,8 +1,6 @@
 // A radio that is linked into the program, without a plugin file.
 #include <gtest/gtest.h>
 
-#include <cstring>
-
 #include "plugins/host/loader.hpp"
 #include "tests/unit/plugins/scripted_radio.hpp"
 
@@ -44,10 +42,3 @@ TEST(linked, reports_errors_like_a_file) {
 
 }  // namespace
 }  // namespace cpns::plugins
-
-int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], cpns::plugins::probe_child_flag) == 0)
-    return cpns::plugins::probe_child_main(argc, argv);
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}

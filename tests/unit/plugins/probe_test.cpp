@@ -1,12 +1,17 @@
 // Each kind of bad plugin causes one clear error, and does not affect other plugins.
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <regex>
 
 #include "plugins/host/loader.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -99,6 +104,34 @@ TEST_P(endless, is_killed_when_its_time_is_over) {
 }
 INSTANTIATE_TEST_SUITE_P(plugin, endless, testing::Values("loop_in_open", "hang_in_close"),
                          [](const auto& p) { return std::string{p.param}; });
+
+TEST(probe, gives_the_plugin_no_descriptor_and_no_blocked_signal_of_the_role) {
+  int ends[2];
+  ASSERT_EQ(::pipe(ends), 0);  // without O_CLOEXEC, as a library may open one
+  const int listening = ::socket(AF_INET, SOCK_STREAM, 0), file = ::open("/dev/zero", O_RDONLY);
+  sigset_t alarm, before;
+  sigemptyset(&alarm);
+  sigaddset(&alarm, SIGALRM);
+  ::pthread_sigmask(SIG_BLOCK, &alarm, &before);
+  const auto probed = probe_transport(bad("shows_what_it_has"), 20s);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  for (const int fd : {ends[0], ends[1], listening, file}) ::close(fd);
+  ASSERT_FALSE(probed);
+  const std::regex wanted{"0=/dev/null 1=/dev/null 2=/dev/null [0-9]+=pipe:\\[[0-9]+\\] alarm_blocked=0"};
+  EXPECT_TRUE(std::regex_search(probed.error().detail, wanted)) << probed.error().detail;
+}
+
+TEST(probe, works_without_standard_streams) {
+  const auto pid = ::fork();
+  ASSERT_GE(pid, 0);
+  if (pid == 0) {
+    for (const int fd : {0, 1, 2}) ::close(fd);
+    ::_exit(probe_transport(spec_of("loopback"), 20s) ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(pid, &status, 0);
+  EXPECT_EQ(status, 0);
+}
 
 TEST(probe, refuses_a_file_that_is_not_an_elf_file) {
   const auto file =
@@ -240,10 +273,3 @@ TEST(probe, reports_wrong_parameters) {
 
 }  // namespace
 }  // namespace cpns::plugins
-
-int main(int argc, char** argv) {
-  if (argc > 1 && std::strcmp(argv[1], cpns::plugins::probe_child_flag) == 0)
-    return cpns::plugins::probe_child_main(argc, argv);
-  testing::InitGoogleTest(&argc, argv);
-  return RUN_ALL_TESTS();
-}
