@@ -80,6 +80,7 @@ import_run device_imports::make_run(entry& e) {
                      .random = random_,
                      .now = now_,
                      .stop = stopping_,
+                     .devices = *devices_,
                      .pause = [this](milliseconds time) { pause(time); },
                      .checked =
                          [this, &e](std::uint64_t rows) {

@@ -18,6 +18,7 @@
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
 #include "base/private_file.hpp"
+#include "server/change_turns.hpp"
 #include "server/import_intake.hpp"
 #include "server/import_run.hpp"
 
@@ -57,9 +58,10 @@ struct import_view {
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
-  /// outlive the object. Errors of the store.
-  static result<std::unique_ptr<device_imports>> open(storage::sealed_store& store, const crypto::suite& s,
-                                                      entropy& random, clock_fn now = now_wall);
+  /// outlive the object. `devices`: for all that write devices to this store. Errors of the store.
+  static result<std::unique_ptr<device_imports>>
+  open(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now = now_wall,
+       std::shared_ptr<change_turns> devices = change_turns::make());
   /// As stop().
   ~device_imports();
   device_imports(const device_imports&) = delete;
@@ -108,7 +110,8 @@ class device_imports {
   };
   using entry_ptr = std::shared_ptr<entry>;
 
-  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now);
+  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now,
+                 std::shared_ptr<change_turns> devices);
   status load();
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;
@@ -139,6 +142,7 @@ class device_imports {
   const crypto::suite& suite_;
   entropy& random_;
   const clock_fn now_;
+  const std::shared_ptr<change_turns> devices_;
 
   mutable std::mutex guard_;  ///< of everything below, and of `view` and `by` of the entries
   mutable std::condition_variable changed_;

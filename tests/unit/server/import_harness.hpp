@@ -72,9 +72,9 @@ struct import_harness {
   }
   void start() {
     imports =
-        server::device_imports::open(*sealed, crypto::openssl_suite(), crypto::system_entropy(), [this] {
-          return now;
-        }).value();
+        server::device_imports::open(
+            *sealed, crypto::openssl_suite(), crypto::system_entropy(), [this] { return now; }, device_turns)
+            .value();
     imports->record_in(&log);
   }
   /// As after the end of the process.
@@ -119,6 +119,7 @@ struct import_harness {
   std::unique_ptr<storage::sealed_store> sealed;
   time_point now{seconds(1'800'000'000)};
   decision_log log;
+  std::shared_ptr<server::change_turns> device_turns = server::change_turns::make();
   api::change who{{}, "r-1", "device-import", {}, nullptr, nullptr};
   std::unique_ptr<server::device_imports> imports;  ///< destroyed first
 };
