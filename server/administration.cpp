@@ -11,7 +11,7 @@ namespace cpns::server {
 namespace {
 
 tl::unexpected<error> not_confirmed() {
-  return fail(errc::state_overloaded,
+  return fail(errc::peer_timeout,
               "the store did not confirm the change in time; read the object to see whether it was made");
 }
 
@@ -126,7 +126,7 @@ result<released_entity> administration::end_release(release_outcome outcome, ste
                 {{"entity", done->entity.text()}, {"gw", done->holder.hex()}});
     return done;
   } catch (const std::future_error&) {
-    return fail(errc::state_stopping, "the server ends; read the entity to see whether it was released");
+    return fail(errc::peer_timeout, "the server ends; read the entity to see whether it was released");
   }
 }
 

@@ -24,8 +24,9 @@ struct gateway_name {
   static result<gateway_name> parse(const std::string& text);
 };
 
-/// [thread-safe]. Calls block until the change is durable, at most `change_time`, and as long before for earlier changes
-/// of the same table (state_overloaded, nothing was changed). Not for threads of actors.
+/// [thread-safe]. Calls block until the change is durable, at most `change_time` (peer_timeout: whether it was made is not
+/// known), and as long before for earlier changes of the same table (state_overloaded: nothing was changed). Not for
+/// threads of actors.
 class administration {
  public:
   static constexpr seconds change_time_default{10};

@@ -8,8 +8,7 @@ std::shared_ptr<change_turns::turn> change_turns::next(milliseconds longest) {
   std::unique_lock lock{guard_};
   const auto mine = ++asked_;
   waiting_.push_back(mine);
-  const bool came =
-      changed_.wait_for(lock, longest, [&] { return !taken_ && waiting_.front() == mine; });
+  const bool came = changed_.wait_for(lock, longest, [&] { return !taken_ && waiting_.front() == mine; });
   std::erase(waiting_, mine);
   if (came) taken_ = true;
   lock.unlock();

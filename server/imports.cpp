@@ -91,6 +91,11 @@ void device_imports::record_in(api::change_log* log) {
   log_ = log;
 }
 
+api::change_log* device_imports::recorded_in() const {
+  const std::lock_guard lock{guard_};
+  return log_;
+}
+
 status device_imports::load() {
   CPNS_TRY(const auto names, store_.names());
   for (const auto& name : names) {

@@ -67,7 +67,8 @@ class device_imports {
   device_imports(const device_imports&) = delete;
   device_imports& operator=(const device_imports&) = delete;
 
-  /// The place for the lines of decisions, which outlives its use; nullptr: they are not recorded.
+  /// The place for the lines of decisions, which outlives its use; nullptr: they are not recorded. Before the first
+  /// finish(): a decision needs its line.
   void record_in(api::change_log* log);
 
   /// `name`: 1 to import_name_max letters, digits, '.', '_' and '-'; empty: one is drawn. config_usage: another name;
@@ -133,7 +134,8 @@ class device_imports {
   outcome commit(entry& e, checked_import& found);
   status write_decision(entry& e, const storage::sealed_batch& batch, protocol::import_state wanted);
   status import_rows(entry& e, std::optional<import_verdicts> verdicts);
-  void record_end(api::change_log::number intent, entry& e, const status& done);
+  [[nodiscard]] api::change_log* recorded_in() const;
+  void record_end(api::change_log& to, api::change_log::number intent, entry& e, const status& done);
   result<protocol::import_record> read_again(entry& e, const error& why);
   void pause(milliseconds time);
   import_run make_run(entry& e);

@@ -12,8 +12,7 @@ void reopened_store::look() {
   role_.users.forget_all();
   const auto changed = role_.known_gateways.reload();
   if (!changed) {
-    if (!std::exchange(failed_, true))
-      log::error("server", "blocks-not-read", changed.error().message());
+    if (!std::exchange(failed_, true)) log::error("server", "blocks-not-read", changed.error().message());
     return;
   }
   seen_ = now;

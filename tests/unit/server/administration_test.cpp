@@ -91,8 +91,7 @@ TEST(administration, changes_that_turn_up_when_the_store_is_opened_again_count_w
             link_status::ok)
       << "the user is cached again";
   p.faulty.repair();
-  while (p.role->overview().at("gateways").at("blocked").as_uint64() == 0)
-    std::this_thread::yield();
+  while (p.role->overview().at("gateways").at("blocked").as_uint64() == 0) std::this_thread::yield();
   EXPECT_TRUE(admin.gateway(attic.gw)->at("blocked").as_bool());
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice, assignment_reason::recover))),
             link_status::unknown_user_or_bad_proof);

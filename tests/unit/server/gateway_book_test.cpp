@@ -85,7 +85,8 @@ TEST(gateway_book, goes_on_from_a_row_that_is_on_its_way) {
   harness p;
   p.hold = true;
   p.set_blocked(p.hall, 7);
-  p.book.connected(time_point{seconds{100}}, server::peer_info{p.hall, "urn:cpns:gw:hall", "127.0.0.1:1", {}});
+  p.book.connected(time_point{seconds{100}},
+                   server::peer_info{p.hall, "urn:cpns:gw:hall", "127.0.0.1:1", {}});
   p.set_blocked(p.hall, 9);
   EXPECT_EQ(p.held.size(), 3U);
   while (!p.held.empty()) p.complete();

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -47,6 +48,7 @@ struct decision_log final : api::change_log {
   result<number> begin(const api::change& c) override {
     if (broken) return fail(errc::store_full, "the audit disk is full");
     intents.push_back(c);
+    if (at_begin) at_begin();
     return intents.size();
   }
   void finish(number /*intent*/, const api::problem* refused, const boost::json::value& after) override {
@@ -58,6 +60,7 @@ struct decision_log final : api::change_log {
     boost::json::value after;
   };
   bool broken = false;
+  std::function<void()> at_begin;
   std::vector<api::change> intents;
   std::vector<end> ends;
 };
