@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 
+#include "base/errc.hpp"
 #include "base/named_enum.hpp"
 
 namespace cpns::audit {
@@ -62,6 +63,13 @@ struct change {
       nullptr;  ///< its state now, without secrets; null: it does not exist, or is not known
   boost::json::value after = nullptr;  ///< the intended state, without secrets; null: it is removed
 };
+
+/// Whether a change may be made although it ended with this error: a part did not confirm it in time, or a write of which
+/// the store reports an error, which may turn up when the store is opened again.
+constexpr bool may_be_done(errc e) {
+  return e == errc::peer_timeout || e == errc::store_write_failed || e == errc::store_full ||
+         e == errc::internal;
+}
 
 struct outcome {
   verdict is = verdict::done;

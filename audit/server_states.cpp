@@ -42,6 +42,31 @@ outcome judge(const result<boost::json::value>& now, const boost::json::value& b
   return {verdict::unknown, "the store has another state", *now};
 }
 
+/// The member of the state, null if it has none.
+boost::json::value member(const boost::json::value& state, const char* name) {
+  const auto* o = state.if_object();
+  const auto* found = o == nullptr ? nullptr : o->if_contains(name);
+  return found == nullptr ? boost::json::value(nullptr) : *found;
+}
+
+/// A command knows the row that it writes. The API knows the name alone: a password gets its salt, and so its
+/// password_id, after the intent.
+outcome judge_user(const result<boost::json::value>& now, const unfinished& u) {
+  constexpr const char* id = "password_id";
+  if (!now || !member(u.after, id).is_null()) return judge(now, u.before, u.after);
+  if (*now == u.before) return {verdict::not_done, "the store has the state from before the change", *now};
+  const bool expected = u.action == user_add ? u.before.is_null() : !u.before.is_null() && !now->is_null();
+  if (expected && member(*now, id) != member(u.before, id)) return {verdict::done, {}, *now};
+  return {verdict::unknown, "the store has another state", *now};
+}
+
+/// An interrupted request of the API releases a part of the entities, and does not know how many there are.
+outcome judge_release(const result<boost::json::value>& now, const unfinished& u) {
+  if (!now || !member(u.after, "held").is_null()) return judge(now, u.before, u.after);
+  if (*now == release_state(0)) return {verdict::done, {}, *now};
+  return {verdict::unknown, "a part of the devices may be released; repeat the request for the others", *now};
+}
+
 /// An import is decided by one write of its record; from then on each start of the server goes on with it.
 outcome judge_import(const storage::sealed_store& store, const unfinished& u) {
   const auto* after = u.after.if_object();
@@ -140,14 +165,16 @@ boost::json::value release_state(std::size_t held) {
 resolver resolve_in_store(const storage::sealed_store& store) {
   return [&store](const unfinished& u) -> outcome {
     const auto& a = u.action;
-    if (a == user_add || a == user_password || a == user_remove)
-      return judge(user_state(store, u.object), u.before, u.after);
-    if (a == device_add || a == device_remove) return judge(device_state(store, u.object), u.before, u.after);
+    if (a == user_add || a == user_password) return judge_user(user_state(store, u.object), u);
+    // The body of the request, which has no members, may be there.
+    if (a == user_remove) return judge(user_state(store, u.object), u.before, nullptr);
+    if (a == device_add) return judge(device_state(store, u.object), u.before, u.after);
+    if (a == device_remove) return judge(device_state(store, u.object), u.before, nullptr);
     if (a == device_import) return judge_import(store, u);
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
     if (a == gateway_block || a == gateway_unblock)
       return judge(gateway_state(store, u.object), u.before, u.after);
-    if (a == gateway_release) return judge(held_by(store, u.object), u.before, u.after);
+    if (a == gateway_release) return judge_release(held_by(store, u.object), u);
     return {verdict::unknown, "the store does not tell what became of this change"};
   };
 }

@@ -10,7 +10,8 @@
 
 namespace cpns::audit {
 
-// Actions that resolve_in_store() understands. The object is a User ID, an Entity ID, or as given.
+// Actions that resolve_in_store() understands. The object is a User ID, an Entity ID, or as given. `after` is the state,
+// or, from the API, the body of the request without its secrets.
 inline constexpr const char* user_add = "user-add";
 inline constexpr const char* user_password = "user-password";
 inline constexpr const char* user_remove = "user-remove";
@@ -19,7 +20,7 @@ inline constexpr const char* device_remove = "device-remove";
 inline constexpr const char* device_import =
     "device-import";  ///< object: the batch; `after` names the import, whose record in the store tells its end
 inline constexpr const char* entity_release = "entity-release";  ///< object: an Entity ID
-/// Object: SAN URI or gw_id; `before` and `after` have release_state().
+/// Object: SAN URI or gw_id; `before` and `after` of a command have release_state().
 inline constexpr const char* gateway_release = "gateway-release";
 // Object: SAN URI or gw_id; the states have gateway_state().
 inline constexpr const char* gateway_block = "gateway-block";

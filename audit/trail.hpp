@@ -120,7 +120,8 @@ class trail {
   std::unique_ptr<impl> impl_;
 };
 
-/// The outcome of a change whose function returned this: done, refused (state_exists, state_unknown, ...), or failed.
+/// The outcome of a change whose function returned this: done, refused (state_exists, state_unknown, ...), unknown
+/// (may_be_done), or failed.
 outcome outcome_of(const status& done);
 template <class T>
 outcome outcome_of(const result<T>& done) {

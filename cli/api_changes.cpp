@@ -17,6 +17,18 @@ audit::change line_of(const api::change& c) {
   return out;
 }
 
+/// By its code, which has the name of an errc.
+bool may_be_done(const api::problem& p) {
+  for (const auto code : {errc::peer_timeout, errc::store_write_failed, errc::store_full, errc::internal})
+    if (p.code == api::problem{error{code}}.code) return true;
+  return false;
+}
+
+audit::verdict verdict_of(const api::problem& p) {
+  if (may_be_done(p)) return audit::verdict::unknown;
+  return p.status >= 500 ? audit::verdict::failed : audit::verdict::refused;
+}
+
 }  // namespace
 
 api_changes::api_changes(audit::trail& to) : trail_(to), thread_([this] { run(); }) {}
@@ -50,7 +62,7 @@ void api_changes::finish(number intent, const api::problem* refused, const boost
   audit::outcome o;
   o.after = after;
   if (refused != nullptr) {
-    o.is = refused->status >= 500 ? audit::verdict::failed : audit::verdict::refused;
+    o.is = verdict_of(*refused);
     o.reason = refused->code + ": " + refused->detail;
   }
   static_cast<void>(trail_.finish(std::move(ticket), o));  // logs by itself; the line waits then

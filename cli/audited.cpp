@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "actors/pne/key_files.hpp"
+#include "audit/gateway_states.hpp"
 #include "audit/server_states.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
@@ -63,6 +64,12 @@ audit::outcome resolve_elsewhere(const audit::unfinished& u) {
   return {audit::verdict::unknown, "the process ended before it wrote the outcome"};
 }
 
+audit::resolver resolver_with_rewrap(audit::resolver in_store) {
+  return [in_store = std::move(in_store)](const audit::unfinished& u) {
+    return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
+  };
+}
+
 tl::unexpected<error> while_running(const error& e, config::role_kind role) {
   if (e != errc::store_locked) return fail(e);
   const auto name = std::string(config::word_of(role));
@@ -107,13 +114,12 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
                                                  storage::sealed_store& store) {
   return opened_trail(c.audit.file, audit::store_anchor(store),
-                      [in_store = audit::resolve_in_store(store)](const auto& u) {
-                        return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
-                      });
+                      resolver_with_rewrap(audit::resolve_in_store(store)));
 }
 result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c,
                                                  storage::sealed_store& store) {
-  return opened_trail(c.audit.file, audit::store_anchor(store), resolve_elsewhere);
+  return opened_trail(c.audit.file, audit::store_anchor(store),
+                      resolver_with_rewrap(audit::resolve_in_gateway_store(store)));
 }
 result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c,
                                                  const storage::key_protector& protector) {

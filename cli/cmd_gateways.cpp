@@ -68,7 +68,7 @@ done_or<boost::json::object> one_gateway(server_access& server, const gateways_o
   if (!found)
     return fail(errc::state_unknown,
                 "the gateway " + o.gateway + ": it never connected and was never blocked");
-  return server::view_of(*found);
+  return server::view_of(*found, found->blocked_since != 0);
 }
 
 done_or<int> run_show(gateways_options& o) {

@@ -9,6 +9,7 @@
 #include "actors/pne/pne_routes.hpp"
 #include "api/routes.hpp"
 #include "cli/admin_api.hpp"
+#include "cli/api_changes.hpp"
 #include "cli/commands.hpp"
 #include "cli/live_configuration.hpp"
 #include "cli/live_rewrap.hpp"
@@ -27,11 +28,13 @@ constexpr const char* signals_text =
 /// A role with its API, which is destroyed first: it uses the role.
 template <class Running, class Config>
 struct served : Running {
-  served(Running r, const Config& c) : Running(std::move(r)), configuration(c, this->store.keys()) {}
+  served(Running r, const Config& c)
+      : Running(std::move(r)), configuration(c, this->store.keys()), changes(*this->audit) {}
   live_configuration<Config> configuration;
+  api_changes changes;
   std::unique_ptr<role_api> api;
 };
-/// Imports write their lines through the API, so they stop before it is destroyed.
+/// Imports write lines of their decisions, so they stop before `changes` is destroyed.
 struct served_server : served<running_server, config::server_config> {
   using served::served;
   ~served_server() {
@@ -63,6 +66,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
   CPNS_TRY(auto started, start_server(c));
   const auto running = std::make_shared<served_server>(std::move(started), c);
   auto* role = running->role.get();
+  role->imports().record_in(&running->changes);  // before the first request can decide one
   CPNS_TRY(running->api,
            role_api::start(c.api,
                            {.role = "server",
@@ -71,8 +75,7 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                             .configuration = [of = &running->configuration] { return of->json(); }},
                            with_rewrap(server_routes(*running), config::role_kind::server, c, file,
                                        running->store.keys()),
-                           *running->audit, role->counted()));
-  role->imports().record_in(&running->api->changes());
+                           *running->audit, running->changes, role->counted()));
   return role_handle<config::server_config>{
       .keep_alive = running,
       .ready_text = "the CPNS Server accepts connections",
@@ -104,7 +107,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                             .configuration = [of = &running->configuration] { return of->json(); }},
                            with_rewrap(actors::gateway_routes(*role), config::role_kind::gateway, c, file,
                                        running->store.keys()),
-                           *running->audit, role->counted()));
+                           *running->audit, running->changes, role->counted()));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
       .ready_text = "the PN GW detects PNEs",
@@ -128,6 +131,7 @@ struct running_pne {
   std::unique_ptr<actors::pne_role> role;
   std::unique_ptr<audit::trail> audit;
   std::optional<live_configuration<config::pne_config>> configuration;
+  std::optional<api_changes> changes;
   std::unique_ptr<role_api> api;  // destroyed first: it uses the role
 };
 
@@ -137,6 +141,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
   CPNS_TRY(running->audit, open_running_trail(c));
   auto* role = running->role.get();
   running->configuration.emplace(c, role->keys());
+  running->changes.emplace(*running->audit);
   CPNS_TRY(
       running->api,
       role_api::start(c.api,
@@ -145,7 +150,7 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                        .not_ready = [role] { return role->not_ready(); },
                        .configuration = [of = &*running->configuration] { return of->json(); }},
                       with_rewrap(actors::pne_routes(*role), config::role_kind::pne, c, file, role->keys()),
-                      *running->audit, role->counted()));
+                      *running->audit, *running->changes, role->counted()));
   return role_handle<config::pne_config>{
       .keep_alive = running,
       .ready_text = "the devices are powered on",

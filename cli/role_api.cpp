@@ -8,16 +8,16 @@
 
 namespace cpns::cli {
 
-role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events, audit::trail& trail)
-    : role_(std::move(role)), events_(std::move(events)), changes_(trail) {}
+role_api::role_api(std::string role, std::shared_ptr<api::event_hub> events)
+    : role_(std::move(role)), events_(std::move(events)) {}
 role_api::~role_api() { log::observe({}); }
 
 result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, api::common_parts parts,
                                                   std::vector<api::route> own, audit::trail& trail,
-                                                  metrics::registry& counted) {
+                                                  api_changes& changes, metrics::registry& counted) {
   auto run = to_hex(crypto::system_entropy().draw<4>());
-  auto made = std::unique_ptr<role_api>{
-      new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run)), trail}};
+  auto made =
+      std::unique_ptr<role_api>{new role_api{parts.role, std::make_shared<api::event_hub>(std::move(run))}};
   parts.events = made->events_.get();
   parts.metrics = [&counted] { return counted.text(); };
   collect_process(counted, made->role_, parts.not_ready);
@@ -25,7 +25,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   parts.doors = std::make_shared<api::doors>();
   api::http_parts http{.component = made->role_,
                        .routes = {},
-                       .changes = &made->changes_,
+                       .changes = &changes,
                        .events = parts.events,
                        .doors = parts.doors};
   http.routes.add(std::move(own));

@@ -80,6 +80,7 @@ struct job {
   /// An operator takes the entity from its holder. Through the actor, which has the row in memory.
   struct release {
     std::shared_ptr<release_reply> reply;
+    std::optional<gateway_id> only_from{};  ///< from this holder alone; state_unknown if it has another one
   };
   std::uint64_t number = 0;  ///< unique in this process
   entity_id entity;

@@ -111,14 +111,14 @@ json::object view_of(const protocol::entity_record& r, bool details) {
   return out;
 }
 
-json::object view_of(const protocol::gateway_record& r) {
+json::object view_of(const protocol::gateway_record& r, bool blocked) {
   return {{"gw", r.gw.hex()},
           {"uri", text_or_null(r.uri)},
           {"address", text_or_null(r.address)},
           {"first_connected", time_or_null(r.first_connected)},
           {"last_connected", time_or_null(r.last_connected)},
-          {"blocked", r.blocked_since != 0},
-          {"blocked_since", time_or_null(r.blocked_since)}};
+          {"blocked", blocked},
+          {"blocked_since", time_or_null(blocked ? r.blocked_since : 0)}};
 }
 
 result<json::object> users_page(const storage::sealed_store& store, const page_asked& asked,
@@ -152,13 +152,16 @@ result<json::object> entities_page(const storage::sealed_store& store, const pag
 }
 
 result<json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
-                                   bool blocked_only, const live_view& live) {
+                                   bool blocked_only, const live_gateways& live) {
+  const auto is_blocked = [&](const protocol::gateway_record& r) {
+    return live.blocked ? live.blocked(r.gw) : r.blocked_since != 0;
+  };
   return read_page<protocol::gateway_record>(
       store, storage::table::gateways, "gateways", asked, protocol::decode_gateway_record,
-      [&](const auto& r) { return !blocked_only || r.blocked_since != 0; },
+      [&](const auto& r) { return !blocked_only || is_blocked(r); },
       [&](const auto& r) {
-        auto out = view_of(r);
-        if (live) live(r.gw, out);
+        auto out = view_of(r, is_blocked(r));
+        if (live.connections) live.connections(r.gw, out);
         return out;
       });
 }

@@ -25,8 +25,8 @@ boost::json::object view_of(const protocol::user_record& r);
 boost::json::object view_of(const protocol::device_secret_record& r);
 /// Without `sets` and `answered`, which `details` adds: ids and counts of keys.
 boost::json::object view_of(const protocol::entity_record& r, bool details);
-/// Without what is known of its connections.
-boost::json::object view_of(const protocol::gateway_record& r);
+/// Without what is known of its connections. `blocked`: whether its requests are refused.
+boost::json::object view_of(const protocol::gateway_record& r, bool blocked);
 
 struct user_filter {
   std::string prefix{};  ///< of the User ID; empty: all
@@ -43,8 +43,11 @@ struct entity_filter {
   bool held = false;  ///< only those that a gateway holds
 };
 
-/// Adds to the view of a gateway what is known of its connections. Empty: nothing, as of a stopped server.
-using live_view = std::function<void(const gateway_id&, boost::json::object&)>;
+/// What only a running server knows of a gateway. Empty functions: a stopped one, whose rows say all.
+struct live_gateways {
+  std::function<bool(const gateway_id&)> blocked{};                            ///< its requests are refused
+  std::function<void(const gateway_id&, boost::json::object&)> connections{};  ///< adds them to the view
+};
 
 // {"users": [...], "next": TEXT or null, "unreadable": N}. A row that cannot be decrypted or decoded is counted, logged
 // and left out. config_range if `after` is not the end of a page; errors of the store.
@@ -55,6 +58,6 @@ result<boost::json::object> devices_page(const storage::sealed_store& store, con
 result<boost::json::object> entities_page(const storage::sealed_store& store, const page_asked& asked,
                                           const entity_filter& filter);
 result<boost::json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
-                                          bool blocked_only, const live_view& live);
+                                          bool blocked_only, const live_gateways& live);
 
 }  // namespace cpns::server

@@ -11,7 +11,7 @@ namespace cpns::server {
 namespace {
 
 tl::unexpected<error> not_confirmed() {
-  return fail(errc::state_overloaded,
+  return fail(errc::peer_timeout,
               "the store did not confirm the change in time; read the object to see whether it was made");
 }
 
@@ -24,9 +24,9 @@ class awaited_write {
       state->set_value(s);
     };
   }
-  status wait() {
+  status wait(milliseconds longest) {
     auto outcome = state_->get_future();
-    if (outcome.wait_for(administration::change_time) != std::future_status::ready) return not_confirmed();
+    if (outcome.wait_for(longest) != std::future_status::ready) return not_confirmed();
     return outcome.get();
   }
 
@@ -44,10 +44,6 @@ const std::shared_ptr<const peer_info>& administrator() {
   return who;
 }
 
-tl::unexpected<error> unknown_gateway(const gateway_id& gw) {
-  return fail(errc::state_unknown, "the gateway " + gw.hex() + ": it never connected and was never blocked");
-}
-
 }  // namespace
 
 result<gateway_name> gateway_name::parse(const std::string& text) {
@@ -58,60 +54,71 @@ result<gateway_name> gateway_name::parse(const std::string& text) {
 status administration::write(storage::sealed_batch batch, std::function<void()> then) {
   awaited_write done;
   role_.commit(std::move(batch), done.callback(std::move(then)));
-  return done.wait();
+  return done.wait(change_time_);
 }
 
-durable_write administration::writer(std::function<void()> then) {
-  return
-      [this, then = std::move(then)](storage::sealed_batch batch) { return write(std::move(batch), then); };
+status administration::change(change_turns& of, const std::function<status(const durable_write&)>& make,
+                              std::function<void()> then) {
+  auto turn = of.next(change_time_);
+  if (!turn)
+    return fail(errc::state_overloaded,
+                "earlier changes wait for the store, so nothing was changed; try again later");
+  CPNS_CHECK(role_.store.accepts_writes());
+  return make([&](storage::sealed_batch batch) {
+    // The turn lasts as long as the write, also after a wait that was too short.
+    return write(std::move(batch), [turn = std::move(turn), then = std::move(then)] {
+      if (then) then();
+    });
+  });
 }
 
-durable_write administration::user_writer(const user_id& user) {
+status administration::change_user_row(const user_id& user,
+                                       const std::function<status(const durable_write&)>& make) {
   // The directory outlives the committer, which this object does not.
-  return writer([&users = role_.users, user] { users.forget(user); });
+  return change(*user_turns_, make, [&users = role_.users, user] { users.forget(user); });
 }
 
 status administration::add_user(const user_id& user, const secret_bytes& password) {
   const auto record = make_user(role_.suite, role_.random, user, password, role_.now());
-  const std::lock_guard lock{changing_};
-  return server::add_user(role_.store, user_writer(user), record);
+  return change_user_row(user,
+                         [&](const durable_write& to) { return server::add_user(role_.store, to, record); });
 }
 
 status administration::change_password(const user_id& user, const secret_bytes& password) {
-  auto record = make_user(role_.suite, role_.random, user, password, role_.now());
-  const std::lock_guard lock{changing_};
-  return change_user(role_.store, user_writer(user), std::move(record));
+  const auto record = make_user(role_.suite, role_.random, user, password, role_.now());
+  return change_user_row(user, [&](const durable_write& to) { return change_user(role_.store, to, record); });
 }
 
 status administration::remove_user(const user_id& user) {
-  const std::lock_guard lock{changing_};
-  return server::remove_user(role_.store, user_writer(user), user);
+  return change_user_row(user,
+                         [&](const durable_write& to) { return server::remove_user(role_.store, to, user); });
 }
 
 status administration::add_device(const protocol::device_secret_record& device) {
-  const std::lock_guard lock{changing_};
-  return server::add_device(role_.store, writer(), device);
+  return change(*role_.device_turns,
+                [&](const durable_write& to) { return server::add_device(role_.store, to, device); });
 }
 
 status administration::remove_device(const entity_id& entity) {
-  const std::lock_guard lock{changing_};
-  return server::remove_device(role_.store, writer(), entity);
+  return change(*role_.device_turns,
+                [&](const durable_write& to) { return server::remove_device(role_.store, to, entity); });
 }
 
-administration::release_outcome administration::begin_release(const entity_id& entity) {
+administration::release_outcome administration::begin_release(const entity_id& entity,
+                                                              const std::optional<gateway_id>& only_from) {
   auto reply = std::make_shared<release_reply>();
   auto outcome = reply->outcome();
   job j;
   j.number = role_.next_number++;
   j.entity = entity;
   j.from = administrator();
-  j.what = job::release{std::move(reply)};
+  j.what = job::release{std::move(reply), only_from};
   caf::anon_send(role_.dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
   return outcome;
 }
 
-result<released_entity> administration::end_release(release_outcome outcome) {
-  if (outcome.wait_for(change_time) != std::future_status::ready) return not_confirmed();
+result<released_entity> administration::end_release(release_outcome outcome, steady::time_point until) {
+  if (outcome.wait_until(until) != std::future_status::ready) return not_confirmed();
   try {
     auto done = outcome.get();
     if (done)
@@ -119,7 +126,7 @@ result<released_entity> administration::end_release(release_outcome outcome) {
                 {{"entity", done->entity.text()}, {"gw", done->holder.hex()}});
     return done;
   } catch (const std::future_error&) {
-    return fail(errc::state_stopping, "the server ends; read the entity to see whether it was released");
+    return fail(errc::peer_timeout, "the server ends; read the entity to see whether it was released");
   }
 }
 
@@ -127,7 +134,7 @@ result<released_entity> administration::release(const entity_id& entity) {
   CPNS_TRY(const bool exists, role_.store.has(storage::table::entities, as_bytes(entity.text())));
   if (!exists)
     return fail(errc::state_unknown, "the device " + entity.text() + ": no key was ever assigned to it");
-  return end_release(begin_release(entity));
+  return end_release(begin_release(entity, {}), steady::now() + change_time_);
 }
 
 result<administration::release_page> administration::release_held_by(const gateway_id& gw,
@@ -143,13 +150,14 @@ result<administration::release_page> administration::release_held_by(const gatew
                          },
                          [](const error& e) { log::warn("server", "row-unreadable", e.message()); }));
   std::vector<release_outcome> outcomes;
-  for (const auto& e : held) outcomes.push_back(begin_release(e));
+  const auto until = steady::now() + change_time_;  // of all together
+  for (const auto& e : held) outcomes.push_back(begin_release(e, gw));
   std::optional<error> failed;
   for (auto& o : outcomes) {
-    auto done = end_release(std::move(o));
+    auto done = end_release(std::move(o), until);
     if (done)
       out.released.push_back(std::move(*done));
-    else if (!(done.error() == errc::state_unknown))  // another administrator was faster
+    else if (!(done.error() == errc::state_unknown))  // it has another holder by now, or none
       failed = std::move(done).error();
   }
   if (!failed) return out;
@@ -171,26 +179,27 @@ void administration::add_connections(const gateway_id& gw, boost::json::object& 
 result<boost::json::object> administration::gateway(const gateway_id& gw) const {
   CPNS_TRY(const auto known, role_.known_gateways.find(gw));
   if (!known) return unknown_gateway(gw);
-  auto out = server::view_of(*known);
+  auto out = server::view_of(*known, role_.known_gateways.blocked(gw));
   add_connections(gw, out);
   return out;
 }
 
 result<boost::json::object> administration::gateways(const page_asked& asked, bool blocked_only) const {
-  return gateways_page(role_.store, asked, blocked_only,
-                       [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); });
+  return gateways_page(
+      role_.store, asked, blocked_only,
+      {.blocked = [this](const gateway_id& gw) { return role_.known_gateways.blocked(gw); },
+       .connections = [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); }});
 }
 
 status administration::set_blocked(const gateway_name& who, std::int64_t since) {
   awaited_write done;
   role_.known_gateways.set_blocked(who.gw, who.uri, since, done.callback({}));
-  return done.wait();
+  return done.wait(change_time_);
 }
 
 status administration::block(const gateway_name& who) {
-  const std::lock_guard lock{changing_};
-  CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
-  const bool again = known && known->blocked_since != 0 && role_.known_gateways.blocked(who.gw);
+  CPNS_CHECK(role_.store.accepts_writes());
+  CPNS_TRY(const bool again, role_.known_gateways.blocked_for_good(who.gw));
   if (again) return {};
   CPNS_CHECK(set_blocked(who, unix_seconds(role_.now())));
   log::warn("server", "gateway-blocked",
@@ -202,20 +211,20 @@ status administration::block(const gateway_name& who) {
 }
 
 status administration::unblock(const gateway_name& who) {
-  const std::lock_guard lock{changing_};
-  CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
-  if (!known) return unknown_gateway(who.gw);
   CPNS_CHECK(set_blocked(who, 0));
+  const auto known = role_.known_gateways.find(who.gw);
   log::info("server", "gateway-unblocked", "an operator unblocked a gateway",
-            {{"gateway", known->uri}, {"gw", who.gw.hex()}});
+            {{"gateway", known && *known ? (*known)->uri : who.uri}, {"gw", who.gw.hex()}});
   role_.gateways.close(who.gw, "the gateway is unblocked: it connects again and asks for keys at once");
   return {};
 }
 
 result<std::size_t> administration::disconnect(const gateway_name& who) {
+  const auto closed = role_.gateways.close(who.gw, "an operator disconnected the gateway");
+  if (closed > 0) return closed;
   CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
   if (!known) return unknown_gateway(who.gw);
-  return role_.gateways.close(who.gw, "an operator disconnected the gateway");
+  return closed;
 }
 
 boost::json::object view_of(const released_entity& r) {

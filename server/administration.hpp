@@ -5,7 +5,8 @@
 // those of the assignments, and an entity changes only through its own actor, which has the row in memory.
 
 #include <boost/json/object.hpp>
-#include <mutex>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,16 +24,18 @@ struct gateway_name {
   static result<gateway_name> parse(const std::string& text);
 };
 
-/// [thread-safe]. Calls block until the change is durable, at most change_time: then state_overloaded, and whether the
-/// change was made is not known. Not for threads of actors.
+/// [thread-safe]. Calls block until the change is durable, at most `change_time` (peer_timeout: whether it was made is not
+/// known), and as long before for earlier changes of the same table (state_overloaded: nothing was changed). Not for
+/// threads of actors.
 class administration {
  public:
-  static constexpr seconds change_time{10};
+  static constexpr seconds change_time_default{10};
   /// Entities that one call of release_held_by releases at most.
   static constexpr std::size_t released_max = 256;
 
   /// `role` outlives the object.
-  explicit administration(role_context& role) : role_(role) {}
+  explicit administration(role_context& role, milliseconds change_time = change_time_default)
+      : role_(role), change_time_(change_time) {}
   administration(const administration&) = delete;
   administration& operator=(const administration&) = delete;
 
@@ -47,7 +50,8 @@ class administration {
 
   /// Takes the entity from its holder, after the requests for it that are in work. state_unknown if it has none.
   result<released_entity> release(const entity_id& entity);
-  /// Takes the entities of one page from the gateway that holds them.
+  /// Takes the entities of one page from the gateway, unless they have another holder by then. `change_time` is for the
+  /// whole page.
   struct release_page {
     std::vector<released_entity> released;
     storage::page_end next;  ///< nullopt: no further entity has to be looked at
@@ -69,17 +73,19 @@ class administration {
  private:
   /// Makes the batch durable; `then` is called before the outcome is known to this thread, on any thread.
   status write(storage::sealed_batch batch, std::function<void()> then = {});
-  [[nodiscard]] durable_write writer(std::function<void()> then = {});
-  /// Of a row of this user.
-  durable_write user_writer(const user_id& user);
+  /// Makes a change of a table, which `make` reads first, in a turn; `then` as of write().
+  status change(change_turns& of, const std::function<status(const durable_write&)>& make,
+                std::function<void()> then = {});
+  status change_user_row(const user_id& user, const std::function<status(const durable_write&)>& make);
   using release_outcome = std::future<result<released_entity>>;
-  release_outcome begin_release(const entity_id& entity);
-  result<released_entity> end_release(release_outcome outcome);
+  release_outcome begin_release(const entity_id& entity, const std::optional<gateway_id>& only_from);
+  result<released_entity> end_release(release_outcome outcome, steady::time_point until);
   void add_connections(const gateway_id& gw, boost::json::object& to) const;
   status set_blocked(const gateway_name& who, std::int64_t since);
 
   role_context& role_;
-  std::mutex changing_;  ///< a change reads a row and writes it later
+  const milliseconds change_time_;
+  const std::shared_ptr<change_turns> user_turns_ = change_turns::make();
 };
 
 /// {"entity", "holder": {"gw", "uri", "since"}}

@@ -133,13 +133,16 @@ bool load(assignment_pointer self) {
   return false;
 }
 
-void begin_release(assignment_state& s) {
+void begin_release(assignment_state& s, const job::release& asked) {
   const auto& r = s.machine->record();
-  if (r.holder)
-    s.released = released_entity{s.entity, *r.holder, r.holder_uri, r.holder_since};
+  released_entity taken{s.entity, r.holder.value_or(gateway_id{}), r.holder_uri, r.holder_since};
+  if (s.machine->handle_release(s.began, asked.only_from))
+    s.released = std::move(taken);
   else
-    s.released = fail(errc::state_unknown, "a gateway that holds the device " + s.entity.text());
-  s.machine->handle_release(s.began);
+    s.released = fail(errc::state_unknown, (asked.only_from ? "the gateway " + asked.only_from->hex() +
+                                                                  " does not hold the device "
+                                                            : "a gateway that holds the device ") +
+                                               s.entity.text());
 }
 
 void begin(assignment_pointer self) {
@@ -152,8 +155,8 @@ void begin(assignment_pointer self) {
   const job& j = *s.current;
   if (const auto* a = as_assign(j))
     s.machine->handle_request(s.began, {j.from->gw, j.from->exporter, j.from->uri}, j.id, a->request);
-  else if (as_release(j) != nullptr)
-    begin_release(s);
+  else if (const auto* r = as_release(j))
+    begin_release(s, *r);
   else
     s.outcome = s.machine->handle_report(s.began, j.from->gw, std::get<job::report>(j.what).which);
 }

@@ -11,6 +11,7 @@
 #include "protocol/server/assignment_machine.hpp"
 #include "protocol/server/proof_check.hpp"
 #include "server/actors.hpp"
+#include "server/change_turns.hpp"
 #include "server/gateway_book.hpp"
 #include "server/gateway_register.hpp"
 #include "server/refusal_log.hpp"
@@ -99,6 +100,7 @@ class role_context {
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
   gateway_book known_gateways{store, commit};
+  const std::shared_ptr<change_turns> device_turns = change_turns::make();
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
   server_metrics counted;                     ///< set before the first connection is accepted

@@ -3,12 +3,13 @@
 //
 // A block has to hold after a restart, and it is asked for with every request: so the rows are in the store, and the
 // blocked ones in memory. Connections and operators change the same rows at the same time: each change is made from the
-// newest row, also from one that is on its way to the disk.
+// newest row, also from one that is on its way to the disk. Readers see durable rows only.
 
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "protocol/server/records.hpp"
@@ -16,6 +17,9 @@
 #include "storage/group_commit.hpp"
 
 namespace cpns::server {
+
+/// state_unknown: it never connected and was never blocked.
+tl::unexpected<error> unknown_gateway(const gateway_id& gw);
 
 /// [thread-safe]
 class gateway_book {
@@ -30,20 +34,31 @@ class gateway_book {
   /// Reads which gateways are blocked; before the first connection. Errors of the store, and of a damaged row: a block
   /// that cannot be read must not be lifted by that.
   status load();
+  struct differences {
+    std::vector<gateway_id> blocked, served;  ///< which were not, before the call
+  };
+  /// Reads them again after the store was opened again: a write that failed may have turned up. A row that cannot be read
+  /// lifts no block, and is logged. One call at a time. Errors of the store: nothing changed.
+  result<differences> reload();
   /// Whether requests of this gateway are refused.
   [[nodiscard]] bool blocked(const gateway_id& gw) const;
   [[nodiscard]] std::size_t blocked_count() const;
+  /// Whether it is refused, and stays so after a restart. Errors of find().
+  [[nodiscard]] result<bool> blocked_for_good(const gateway_id& gw) const;
   /// Notes a connection, in the background.
   void connected(time_point now, const peer_info& peer);
-  /// Blocks the gateway from `since` (Unix seconds), or serves it again (0). Takes effect when it is durable, before
-  /// `done` is called, as by group_committer::submit. `uri` may be empty.
+  /// Blocks the gateway from `since` (Unix seconds; the time of an earlier block stays), or serves it again (0). Takes
+  /// effect when it is durable, before `done` is called, as by group_committer::submit. `uri` may be empty. state_unknown:
+  /// there is nothing to serve again, because it never connected and was never blocked.
   void set_blocked(const gateway_id& gw, const std::string& uri, std::int64_t since,
                    storage::commit_done done);
-  /// nullopt: it never connected and was never blocked.
+  /// The durable row. nullopt: it never connected and was never blocked.
   [[nodiscard]] result<std::optional<protocol::gateway_record>> find(const gateway_id& gw) const;
 
  private:
   struct shared;
+  /// Also a row that is on its way; for a change that goes on from it. Call it with order_ held.
+  [[nodiscard]] result<std::optional<protocol::gateway_record>> newest(const gateway_id& gw) const;
   void write(const protocol::gateway_record& r, storage::commit_done done);
 
   const storage::sealed_store& store_;

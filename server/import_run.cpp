@@ -18,6 +18,7 @@ using steady = std::chrono::steady_clock;
 constexpr std::size_t write_rows_max = 500;
 constexpr milliseconds write_every = seconds{1};  ///< for keys that are stretched, which takes long
 constexpr milliseconds pause_max{20};
+constexpr milliseconds turn_poll{100};  ///< so that the end of the server does not wait for a turn
 constexpr std::uint64_t report_every = 4096;
 
 tl::unexpected<error> stopping() { return fail(errc::state_stopping, "the server is about to end"); }
@@ -125,29 +126,61 @@ result<checked_import> import_run::check(const import_record& r) {
   return out;
 }
 
+/// Rows of one write.
+struct import_run::part {
+  std::vector<protocol::device_secret_record> devices;  ///< with their keys
+  import_record then;                                   ///< the place after them
+};
+
+/// Keys may be stretched, which takes long: that is done before the turn, so that an administrator does not wait for it.
+result<import_run::part> import_run::prepare(const import_record& r, const import_verdicts& verdicts,
+                                             const protocol::staged_block& from) const {
+  const auto begin = steady::now();
+  part out{{}, r};
+  auto& place = out.then.next_row;
+  out.devices.reserve(write_rows_max);
+  while (place < from.size() && out.devices.size() < write_rows_max && steady::now() - begin < write_every) {
+    if (with_.stop) return stopping();
+    const auto& d = from[place++];
+    if (!verdicts.why_refused(d, false).empty()) continue;
+    if (d.stretch) {
+      CPNS_TRY(const bool there, exists(r, d.entity));
+      if (there) continue;
+    }
+    out.devices.push_back(device_of(with_.suite, r, d));
+  }
+  if (place >= from.size()) {
+    ++out.then.next_block;
+    place = 0;
+  }
+  return out;
+}
+
+/// In a turn of its own: a device may have been added since the check.
+status import_run::write_part(part& p) const {
+  std::shared_ptr<change_turns::turn> turn;
+  while (!turn) {
+    if (with_.stop) return stopping();
+    turn = with_.devices.next(turn_poll);
+  }
+  CPNS_CHECK(with_.store.accepts_writes());
+  storage::sealed_batch batch;
+  batch.reserve(p.devices.size() + 1);
+  for (const auto& d : p.devices) {
+    CPNS_TRY(const bool there, exists(p.then, d.entity));
+    if (!there) batch.push_back(import_store::put(d));
+  }
+  p.then.imported += batch.size();
+  batch.push_back(import_store::put(p.then));
+  return with_.store.write(batch);
+}
+
 status import_run::write_some(import_record& r, const import_verdicts& verdicts,
                               const protocol::staged_block& from) {
   const auto begin = steady::now();
-  auto next = r;
-  storage::sealed_batch batch;
-  batch.reserve(write_rows_max + 1);
-  while (next.next_row < from.size() && batch.size() < write_rows_max &&
-         steady::now() - begin < write_every) {
-    if (with_.stop) return stopping();
-    const auto& d = from[next.next_row++];
-    // A device may have been added since the check.
-    CPNS_TRY(const bool there, exists(r, d.entity));
-    if (!verdicts.why_refused(d, there).empty()) continue;
-    batch.push_back(import_store::put(device_of(with_.suite, r, d)));
-  }
-  next.imported += batch.size();
-  if (next.next_row >= from.size()) {
-    ++next.next_block;
-    next.next_row = 0;
-  }
-  batch.push_back(import_store::put(next));
-  CPNS_CHECK(with_.store.write(batch));
-  r = std::move(next);
+  CPNS_TRY(auto next, prepare(r, verdicts, from));
+  CPNS_CHECK(write_part(next));
+  r = std::move(next.then);
   with_.written(r);
   const auto took = std::chrono::duration_cast<milliseconds>(steady::now() - begin);
   with_.pause(std::min(took / 2, pause_max));

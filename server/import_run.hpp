@@ -6,6 +6,7 @@
 
 #include "base/clock.hpp"
 #include "base/entropy.hpp"
+#include "server/change_turns.hpp"
 #include "server/import_verdicts.hpp"
 
 namespace cpns::server {
@@ -29,6 +30,7 @@ class import_run {
     entropy& random;
     clock_fn now;
     const std::atomic<bool>& stop;
+    change_turns& devices;
     std::function<void(milliseconds)> pause;                          ///< ends early once `stop` is set
     std::function<void(std::uint64_t rows)> checked;                  ///< progress of check()
     std::function<void(const protocol::import_record& now)> written;  ///< progress of apply()
@@ -45,6 +47,10 @@ class import_run {
  private:
   struct findings;
   status check_row(const checked_import& in, const protocol::staged_device& d, findings& to);
+  struct part;
+  result<part> prepare(const protocol::import_record& r, const import_verdicts& verdicts,
+                       const protocol::staged_block& from) const;
+  status write_part(part& p) const;
   status write_some(protocol::import_record& r, const import_verdicts& verdicts,
                     const protocol::staged_block& from);
   result<bool> exists(const protocol::import_record& r, const entity_id& entity) const;

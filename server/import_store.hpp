@@ -52,6 +52,7 @@ class import_store {
 
   /// Durable on return.
   [[nodiscard]] status write(const storage::sealed_batch& batch) const { return store_.write(batch); }
+  [[nodiscard]] status accepts_writes() const { return store_.accepts_writes(); }
   [[nodiscard]] storage::store_health health() const { return store_.health(); }
 
  private:

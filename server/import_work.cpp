@@ -63,18 +63,20 @@ void device_imports::work(entry& e) {
     done = decide(e);
   }
   e.intake.reset();
-  const auto& r = e.view.record;
+  import_view end;  // the entry may be changed once it is free
   {
     const std::lock_guard lock{guard_};
     e.by = use::free;
     e.view.working = false;
     e.view.problem.reset();
     if (!done) e.view.problem = done.error();
+    end = e.view;
   }
   changed_.notify_all();
+  const auto& r = end.record;
   if (!done && !stopping_)
     log::warn("server", "import-stands-still", done.error().detail, {{"import", r.name}});
-  else if (e.view.ended())
+  else if (end.ended())
     log::info(
         "server", "import-ended", std::string{meaning_of(r.state)},
         {{"import", r.name}, {"imported", std::to_string(r.imported)}, {"left_out", std::to_string(r.bad)}});
@@ -86,6 +88,7 @@ import_run device_imports::make_run(entry& e) {
                      .random = random_,
                      .now = now_,
                      .stop = stopping_,
+                     .devices = *devices_,
                      .pause = [this](milliseconds time) { pause(time); },
                      .checked =
                          [this, &e](std::uint64_t rows) {
@@ -124,9 +127,10 @@ device_imports::outcome device_imports::commit(entry& e, checked_import& found) 
   auto change = e.who;
   change.object = found.record.batch;
   change.wanted = wanted(found);
+  auto* lines = recorded_in();
   api::change_log::number intent = 0;
-  if (log_ != nullptr) {
-    const auto begun = log_->begin(change);
+  if (lines != nullptr) {
+    const auto begun = lines->begin(change);
     if (!begun) return api::refuse(507, "audit-unwritable", begun.error().message());
     intent = *begun;
   }
@@ -144,26 +148,30 @@ device_imports::outcome device_imports::commit(entry& e, checked_import& found) 
   if (done) show(e, r);
   found.results.clear();
   if (done && !refused) done = import_rows(e, std::move(found.verdicts));
-  record_end(intent, e, done);
+  if (lines != nullptr) record_end(*lines, intent, e, done);
   if (!done && !(done.error() == errc::state_stopping)) return fail(api::problem{done.error()});
   return {};
 }
 
-void device_imports::record_end(api::change_log::number intent, entry& e, const status& done) {
-  if (log_ == nullptr) return;
+void device_imports::record_end(api::change_log& to, api::change_log::number intent, entry& e,
+                                const status& done) {
   const auto r = [&] {
     const std::lock_guard lock{guard_};
     return e.view.record;
   }();
   boost::json::object after{{"imported", r.imported}, {"left_out", r.bad}};
   std::optional<api::problem> why;
-  if (!done && !(done.error() == errc::state_stopping && r.state == import_state::importing))
-    why.emplace(done.error());
-  else if (!done)
+  const bool waits = !done && (done.error() == errc::state_stopping || may_pass(done.error()));
+  if (waits && r.state == import_state::importing)
     after["goes_on"] = "at the next start";
+  else if (waits)
+    why.emplace(
+        error{errc::store_write_failed, "the decision is not known to be stored: " + done.error().detail});
+  else if (!done)
+    why.emplace(done.error());
   else if (r.imported == 0 && r.bad > 0)
     why.emplace(409, "state-conflict", rows_text(r.bad));
-  log_->finish(intent, why ? &*why : nullptr, after);
+  to.finish(intent, why ? &*why : nullptr, after);
 }
 
 /// A batch of which a write failed may turn up when the store is opened again.

@@ -61,13 +61,14 @@ std::string_view import_view::state() const {
 }
 
 device_imports::device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
-                               clock_fn now, milliseconds tick)
-    : store_(store), suite_(s), random_(random), now_(std::move(now)), tick_(tick) {}
+                               import_parts p)
+    : store_(store), suite_(s), random_(random), now_(std::move(p.now)), tick_(p.tick),
+      devices_(std::move(p.devices)) {}
 
 result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_store& store,
                                                              const crypto::suite& s, entropy& random,
-                                                             clock_fn now, milliseconds tick) {
-  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(now), tick}};
+                                                             import_parts parts) {
+  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(parts)}};
   CPNS_CHECK(out->load());
   out->thread_ = std::thread{[raw = out.get()] { raw->run(); }};
   return out;
@@ -87,6 +88,11 @@ void device_imports::stop() {
 void device_imports::record_in(api::change_log* log) {
   const std::lock_guard lock{guard_};
   log_ = log;
+}
+
+api::change_log* device_imports::recorded_in() const {
+  const std::lock_guard lock{guard_};
+  return log_;
 }
 
 status device_imports::load() {

@@ -19,6 +19,7 @@
 #include "base/entropy.hpp"
 #include "base/private_file.hpp"
 #include "base/seldom.hpp"
+#include "server/change_turns.hpp"
 #include "server/import_intake.hpp"
 #include "server/import_run.hpp"
 
@@ -50,6 +51,13 @@ struct import_view {
   [[nodiscard]] std::string_view state() const;
 };
 
+/// How imports work beside a running role.
+struct import_parts {
+  clock_fn now = now_wall;
+  milliseconds tick = std::chrono::minutes{1};  ///< imports that were idle for import_idle_max are cancelled once per tick
+  std::shared_ptr<change_turns> devices = change_turns::make();  ///< for all that write devices to the store
+};
+
 /// A list with a million devices takes a minute, its client may break off in the middle, and the server may be killed,
 /// while gateways wait for keys. So an import is an object in the store: it takes bytes by their offset and stages the
 /// rows; finish() checks all of them, decides in one write whether they are imported, then writes the devices in small
@@ -58,16 +66,16 @@ struct import_view {
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
-  /// outlive the object. Once per `tick`, imports that have been idle for import_idle_max are cancelled. Errors of the store.
+  /// outlive the object. Errors of the store.
   static result<std::unique_ptr<device_imports>> open(storage::sealed_store& store, const crypto::suite& s,
-                                                      entropy& random, clock_fn now = now_wall,
-                                                      milliseconds tick = std::chrono::minutes{1});
+                                                      entropy& random, import_parts parts = {});
   /// As stop().
   ~device_imports();
   device_imports(const device_imports&) = delete;
   device_imports& operator=(const device_imports&) = delete;
 
-  /// The place for the lines of decisions, which outlives its use; nullptr: they are not recorded.
+  /// The place for the lines of decisions, which outlives its use; nullptr: they are not recorded. Before the first
+  /// finish(): a decision needs its line.
   void record_in(api::change_log* log);
 
   /// `name`: 1 to import_name_max letters, digits, '.', '_' and '-'; empty: one is drawn. config_usage: another name;
@@ -110,8 +118,8 @@ class device_imports {
   };
   using entry_ptr = std::shared_ptr<entry>;
 
-  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now,
-                 milliseconds tick);
+  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
+                 import_parts parts);
   status load();
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;
@@ -134,7 +142,8 @@ class device_imports {
   outcome commit(entry& e, checked_import& found);
   status write_decision(entry& e, const storage::sealed_batch& batch, protocol::import_state wanted);
   status import_rows(entry& e, std::optional<import_verdicts> verdicts);
-  void record_end(api::change_log::number intent, entry& e, const status& done);
+  [[nodiscard]] api::change_log* recorded_in() const;
+  void record_end(api::change_log& to, api::change_log::number intent, entry& e, const status& done);
   result<protocol::import_record> read_again(entry& e, const error& why);
   void pause(milliseconds time);
   import_run make_run(entry& e);
@@ -145,6 +154,7 @@ class device_imports {
   const clock_fn now_;
   const milliseconds tick_;
   seldom not_forgotten_;  ///< used on the thread
+  const std::shared_ptr<change_turns> devices_;
 
   mutable std::mutex guard_;  ///< of everything below, and of `view` and `by` of the entries
   mutable std::condition_variable changed_;

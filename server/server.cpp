@@ -8,6 +8,7 @@
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
+#include "server/reopened_store.hpp"
 #include "server/session.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -132,6 +133,7 @@ struct server_role::impl {
   std::unique_ptr<storage::group_committer> committer;
   std::shared_ptr<role_context> role;
   administration admin{*role};
+  reopened_store reopened{*role};
   std::shared_ptr<crypto::tls_source> tls;
   std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
@@ -204,7 +206,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
-  CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy()));
+  CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
+                                            {.devices = i->role->device_turns}));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -222,6 +225,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
     raw->look_at_crls();
+    raw->reopened.look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   if (i->sockets->listening())

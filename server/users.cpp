@@ -82,6 +82,13 @@ void user_directory::forget(const user_id& user) {
   index_.erase(at);
 }
 
+void user_directory::forget_all() {
+  std::lock_guard lock{guard_};
+  ++changes_;
+  index_.clear();
+  latest_.clear();
+}
+
 void user_directory::reset(std::size_t cached) {
   std::lock_guard lock{guard_};
   cached_max_ = cached;

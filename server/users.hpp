@@ -25,6 +25,8 @@ class user_directory {
   result<protocol::user_challenge_answer> challenge(const user_id& user);
   /// The row of the user changed: find() reads it again.
   void forget(const user_id& user);
+  /// Any row may have changed.
+  void forget_all();
   /// Clears the cache and sets its size to `cached` users.
   void reset(std::size_t cached);
   /// Users in memory.

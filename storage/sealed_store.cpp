@@ -165,6 +165,8 @@ status sealed_store::write(const sealed_batch& batch) {
   return under_.write(ops);
 }
 
+status sealed_store::accepts_writes() { return health().writable ? status{} : under_.write({}); }
+
 status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit,
                           const damage_visitor& damaged) const {
   status outcome;

@@ -71,6 +71,9 @@ class sealed_store {
   /// memory. The store outlives it. [thread-safe]
   [[nodiscard]] key_place data_key(std::string name);
 
+  /// Fails as a write does while the store accepts none. A write that failed may turn up when the store is opened again:
+  /// a change that reads a row before it writes it calls this before it reads.
+  [[nodiscard]] status accepts_writes();
   /// Health of the underlying store.
   [[nodiscard]] store_health health() const { return under_.health(); }
 

@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 
+#include "actors/command_error.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
@@ -182,7 +183,7 @@ struct gateway_role::impl {
   status tell(Command c) {
     CPNS_TRY(const auto why, ask<std::string>(supervisor, std::move(c),
                                               "not known to be done: the gateway did not answer in time"));
-    if (!why.empty()) return fail(errc::state_conflict, why);
+    if (!why.empty()) return fail(command_error(why));
     return {};
   }
   result<json::object> permit(sup_permit q) {

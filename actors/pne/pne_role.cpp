@@ -5,6 +5,7 @@
 #include <boost/json/value.hpp>
 #include <filesystem>
 
+#include "actors/command_error.hpp"
 #include "actors/key_source.hpp"
 #include "actors/pne/fleet.hpp"
 #include "actors/pne/key_files.hpp"
@@ -192,10 +193,10 @@ status pne_role::command(const std::string& what, const std::string& entity) {
   self->request(impl_->fleet, std::chrono::seconds(8), fleet_command{entity, c})
       .receive(
           [&out](const std::string& wrong) {
-            if (!wrong.empty()) out = fail(errc::state_conflict, wrong);
+            if (!wrong.empty()) out = fail(command_error(wrong));
           },
           [&out](const caf::error&) {
-            out = fail(errc::state_overloaded, "not known to be done: the devices did not answer within 8 s");
+            out = fail(errc::peer_timeout, "not known to be done: the devices did not answer within 8 s");
           });
   return out;
 }

@@ -213,13 +213,13 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
   return d.outcome;
 }
 
-bool assignment_machine::handle_release(time_point) {
+bool assignment_machine::handle_release(time_point, const std::optional<gateway_id>& only_from) {
   impl& m = *impl_;
   if (!m.accepts(trigger::release_received)) {
     m.emit("assignment-rejected", "a release arrived during a request");
     return false;
   }
-  if (!m.stored.holder) return false;
+  if (!m.stored.holder || (only_from && m.stored.holder != only_from)) return false;
   entity_record next = m.stored;
   release_holder(next);
   entity_record row = next;

@@ -76,9 +76,9 @@ class assignment_machine {
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
   /// A report of the gateway `gw`. Returns the outcome; poll for the record to persist. Only when state() is idle.
   report_outcome handle_report(time_point now, const gateway_id& gw, epoch reported);
-  /// An operator takes the entity from its holder. False if it has none; else poll for the record to persist. Only when
-  /// state() is idle.
-  bool handle_release(time_point now);
+  /// An operator takes the entity from its holder. False if it has none, or another one than `only_from`; else poll for
+  /// the record to persist. Only when state() is idle.
+  bool handle_release(time_point now, const std::optional<gateway_id>& only_from = {});
   /// The persist failed: the request is answered `overloaded`, record() stays the stored one.
   void handle_persist_failed(time_point now);
 

@@ -1,4 +1,5 @@
 // Release and block against requests that are in work, one step at a time.
+#include "server/administration.hpp"
 #include "tests/actors/server_harness.hpp"
 
 namespace cpns::server_actor_tests {
@@ -6,14 +7,14 @@ namespace {
 
 using outcome = std::future<result<released_entity>>;
 
-outcome release(harness& p, const headset& h) {
+outcome release(harness& p, const headset& h, const std::optional<gateway_id>& only_from = {}) {
   auto reply = std::make_shared<release_reply>();
   auto out = reply->outcome();
   job j;
   j.number = p.role->next_number++;
   j.entity = h.entity;
   j.from = std::make_shared<const peer_info>(peer_info{{}, "administration", {}, {}});
-  j.what = job::release{std::move(reply)};
+  j.what = job::release{std::move(reply), only_from};
   caf::anon_send(p.root, do_job{std::make_shared<const job>(std::move(j))});
   p.drain();
   return out;
@@ -70,6 +71,38 @@ TEST(server_release, is_used_by_the_request_that_waits_behind_it) {
   EXPECT_TRUE(std::holds_alternative<protocol::assigned_keys>(kitchen.box->answers[0].body))
       << "the other gateway of the user is the holder now";
   EXPECT_EQ(row_of(p, h).holder, kitchen.gw);
+}
+
+TEST(server_release, from_one_gateway_leaves_a_device_that_another_one_took_meanwhile) {
+  harness p;
+  auto h = p.device(1);
+  p.send(p.assignment(h));
+  ASSERT_EQ(p.answer_status(0), link_status::ok);
+  auto kitchen = p.join("urn:cpns:gw:kitchen");
+  ASSERT_TRUE(release(p, h).get());
+  p.send(kitchen, {encode(p.assignment(h, p.alice, kitchen.gw))});
+  ASSERT_EQ(row_of(p, h).holder, kitchen.gw);
+  auto late = release(p, h, p.gw);
+  EXPECT_EQ(late.get().error().code, errc::state_unknown);
+  EXPECT_EQ(row_of(p, h).holder, kitchen.gw);
+  EXPECT_TRUE(release(p, h, kitchen.gw).get());
+}
+
+TEST(server_release, of_a_page_takes_no_longer_than_one_change) {
+  harness p;
+  for (int i = 0; i < 20; ++i) {
+    protocol::entity_record r;
+    r.entity = p.device(i).entity;
+    r.holder = p.gw;
+    p.put(storage::table::entities, r.entity.text(), encode(r));
+  }
+  constexpr milliseconds change_time{100};
+  administration admin{*p.role, change_time};
+  const auto began = steady::now();
+  const auto page = admin.release_held_by(p.gw, {});  // no actor runs
+  EXPECT_EQ(page.error().code, errc::peer_timeout);
+  EXPECT_LT(steady::now() - began, 10 * change_time) << "20 times that, if each one waited";
+  p.drain();
 }
 
 TEST(server_release, fails_with_its_write_and_leaves_the_holder) {
@@ -157,6 +190,22 @@ TEST(server_block, is_kept_by_the_note_of_a_connection_that_overtakes_it) {
   ASSERT_TRUE(restarted.load());
   EXPECT_TRUE(restarted.blocked(garden));
   EXPECT_EQ(restarted.find(garden)->value().uri, "urn:cpns:gw:garden");
+}
+
+TEST(server_changes, wait_for_an_earlier_one_whose_caller_gave_up) {
+  harness p;
+  administration admin{*p.role, milliseconds{20}};
+  headset h{"urn:dev:os:32473-77"};
+  auto other = h.imported();
+  other.batch = "the second";
+  p.hold_writes = true;
+  EXPECT_EQ(admin.add_device(h.imported()).error().code, errc::peer_timeout) << "it may be made later";
+  EXPECT_EQ(admin.add_device(other).error().code, errc::state_overloaded);
+  EXPECT_EQ(p.held.size(), 1U) << "the second would overwrite the first";
+  p.complete();
+  p.hold_writes = false;
+  EXPECT_EQ(admin.add_device(other).error().code, errc::state_exists);
+  EXPECT_EQ(find_device(*p.sealed, h.entity)->value().batch, h.imported().batch);
 }
 
 }  // namespace

@@ -1,7 +1,9 @@
 // The states in the lines, and what the store tells of a change that a crash interrupted.
 
+#include "audit/gateway_states.hpp"
 #include "audit/server_states.hpp"
 #include "crypto/key_schedule.hpp"
+#include "protocol/pn_gw/device_record.hpp"
 #include "protocol/server/import_records.hpp"
 #include "support.hpp"
 
@@ -77,6 +79,24 @@ TEST_F(states, tell_whether_a_user_was_added_changed_or_removed) {
   EXPECT_EQ(became(user_add, "alice", nullptr, state_of(one)).is, verdict::unknown);
 }
 
+TEST_F(states, tell_whether_a_user_was_added_or_changed_by_a_request_that_knows_the_name_alone) {
+  const object body{{"user", "alice"}, {"password", "(hidden)"}}, no_name{{"password", "(hidden)"}};
+  EXPECT_EQ(became(user_add, "alice", nullptr, body).is, verdict::not_done);
+  const auto one = user("alice", 1), two = user("alice", 2);
+  put(one);
+  const auto added = became(user_add, "alice", nullptr, body);
+  EXPECT_EQ(added.is, verdict::done);
+  EXPECT_EQ(added.after, state_of(one));
+  EXPECT_EQ(became(user_add, "alice", state_of(one), body).is, verdict::not_done) << "it was there before";
+  EXPECT_EQ(became(user_password, "alice", state_of(one), no_name).is, verdict::not_done);
+  EXPECT_EQ(became(user_password, "alice", state_of(two), no_name).is, verdict::done);
+  EXPECT_EQ(became(user_password, "alice", nullptr, no_name).is, verdict::unknown);
+  EXPECT_EQ(became(user_password, "bob", state_of(one), no_name).is, verdict::unknown) << "it was removed";
+  EXPECT_EQ(became(user_remove, "alice", state_of(one), object{}).is, verdict::not_done);
+  EXPECT_EQ(became(user_remove, "bob", state_of(one), object{}).is, verdict::done) << "with a body";
+  EXPECT_EQ(became(device_remove, entity, state_of(device("lot7")), object{}).is, verdict::done);
+}
+
 TEST_F(states, tell_what_became_of_an_import_by_its_record) {
   protocol::import_record r;
   r.name = "lot7";
@@ -114,8 +134,10 @@ TEST_F(states, tell_whether_entities_were_released) {
   const auto half = became(gateway_release, gateway, release_state(2), release_state(0));
   EXPECT_EQ(half.is, verdict::unknown);
   EXPECT_EQ(half.after, release_state(1));
+  EXPECT_EQ(became(gateway_release, gateway, nullptr, object{}).is, verdict::unknown) << "a page of the API";
   put_entity("urn:dev:os:1-7", std::nullopt);
   EXPECT_EQ(became(gateway_release, gateway, release_state(2), release_state(0)).is, verdict::done);
+  EXPECT_EQ(became(gateway_release, gateway, nullptr, object{{"after", "p"}}).is, verdict::done);
   EXPECT_EQ(became(gateway_release, "nobody", release_state(2), release_state(0)).is, verdict::unknown);
 }
 
@@ -130,6 +152,37 @@ TEST_F(states, tell_whether_a_gateway_was_blocked) {
   EXPECT_EQ(became(gateway_block, gw.hex(), nullptr, blocked).is, verdict::done) << "by its other name";
   EXPECT_EQ(became(gateway_unblock, gateway, blocked, served).is, verdict::not_done);
   EXPECT_EQ(became(gateway_block, "nobody", served, blocked).is, verdict::unknown);
+}
+
+TEST_F(states, of_a_gateway_tell_what_was_decided_about_a_pne) {
+  const auto became_at = [&](const char* action, const char* before) {
+    const value was = before == nullptr ? value(nullptr) : value(object{{"state", before}});
+    return resolve_in_gateway_store(*sealed)({5, "", action, entity, was, nullptr}).is;
+  };
+  EXPECT_EQ(became_at(pne_approve, "awaiting_approval"), verdict::not_done);
+  EXPECT_EQ(became_at(pne_forget, "keyed"), verdict::done);
+  protocol::device_record r;
+  r.entity = entity_id::parse(entity).value();
+  r.user = user_id::parse("alice").value();
+  const auto put_row = [&] {
+    ASSERT_TRUE(sealed->write({{storage::table::peers, to_bytes(as_bytes(entity)), protocol::encode(r)}}));
+  };
+  put_row();
+  EXPECT_EQ(became_at(pne_reject, "awaiting_approval"), verdict::not_done);
+  EXPECT_EQ(became_at(pne_forget, "keyed"), verdict::unknown) << "it may be a new one";
+  r.approved = true;
+  put_row();
+  EXPECT_EQ(became_at(pne_approve, "awaiting_approval"), verdict::done);
+  EXPECT_EQ(became_at(pne_approve, "keyed"), verdict::unknown) << "it was approved before";
+  r.standing = protocol::device_standing::rejected;
+  r.generation = 4;
+  put_row();
+  EXPECT_EQ(became_at(pne_reject, "keyed"), verdict::done);
+  EXPECT_EQ(became_at(pne_reject, "rejected"), verdict::unknown);
+  EXPECT_EQ(became_at(pne_forget, "keyed"), verdict::not_done);
+  EXPECT_EQ(became_at("pne-update", "keyed"), verdict::unknown);
+  under.fail_reads(errc::store_unavailable);
+  EXPECT_EQ(became_at(pne_forget, "keyed"), verdict::unknown);
 }
 
 TEST_F(states, tell_nothing_of_other_actions) {

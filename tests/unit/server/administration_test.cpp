@@ -75,6 +75,30 @@ TEST(administration, a_change_that_the_store_refuses_is_an_error_and_changes_not
       << "neither the password nor the gateway changed";
 }
 
+TEST(administration, changes_that_turn_up_when_the_store_is_opened_again_count_within_seconds) {
+  role_harness p;
+  auto g = p.connect();
+  auto& admin = p.role->admin();
+  ASSERT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok) << "the user is cached";
+  while (!admin.gateway(hall.gw)) std::this_thread::yield();  // the note of the connection was written
+  p.faulty.fail_write(p.faulty.writes() + 1, storage::fault_point::turns_up_later);
+  p.faulty.fail_write(p.faulty.writes() + 2, storage::fault_point::turns_up_later);
+  EXPECT_EQ(admin.change_password(p.alice.user, secret_of("another horse")).error().code,
+            errc::store_write_failed);
+  const gateway_name attic = gateway_name::parse("urn:cpns:gw:attic").value();
+  EXPECT_EQ(admin.block(attic).error().code, errc::store_write_failed);
+  ASSERT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice, assignment_reason::recover))),
+            link_status::ok)
+      << "the user is cached again";
+  p.faulty.repair();
+  while (p.role->overview().at("gateways").at("blocked").as_uint64() == 0) std::this_thread::yield();
+  EXPECT_TRUE(admin.gateway(attic.gw)->at("blocked").as_bool());
+  EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice, assignment_reason::recover))),
+            link_status::unknown_user_or_bad_proof);
+  const auto now = with_password(p, "alice@example.org", "another horse");
+  EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, now, assignment_reason::recover))), link_status::ok);
+}
+
 TEST(administration, a_device_gets_keys_from_its_addition_to_its_removal) {
   role_harness p;
   auto g = p.connect();

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -48,6 +49,7 @@ struct decision_log final : api::change_log {
   result<number> begin(const api::change& c) override {
     if (broken) return fail(errc::store_full, "the audit disk is full");
     intents.push_back(c);
+    if (at_begin) at_begin();
     return intents.size();
   }
   void finish(number /*intent*/, const api::problem* refused, const boost::json::value& after) override {
@@ -59,6 +61,7 @@ struct decision_log final : api::change_log {
     boost::json::value after;
   };
   bool broken = false;
+  std::function<void()> at_begin;
   std::vector<api::change> intents;
   std::vector<end> ends;
 };
@@ -74,7 +77,8 @@ struct import_harness {
   void start(milliseconds tick = std::chrono::minutes{1}) {
     imports =
         server::device_imports::open(
-            *sealed, crypto::openssl_suite(), crypto::system_entropy(), [this] { return now.load(); }, tick)
+            *sealed, crypto::openssl_suite(), crypto::system_entropy(),
+            {.now = [this] { return now.load(); }, .tick = tick, .devices = device_turns})
             .value();
     imports->record_in(&log);
   }
@@ -120,6 +124,7 @@ struct import_harness {
   std::unique_ptr<storage::sealed_store> sealed;
   std::atomic<time_point> now{time_point{seconds(1'800'000'000)}};
   decision_log log;
+  std::shared_ptr<server::change_turns> device_turns = server::change_turns::make();
   api::change who{{}, "r-1", "device-import", {}, nullptr, nullptr};
   std::unique_ptr<server::device_imports> imports;  ///< destroyed first
 };

@@ -76,6 +76,22 @@ TEST_P(crash_at_each_write, loses_nothing_and_shows_no_half_of_an_import) {
 INSTANTIATE_TEST_SUITE_P(points, crash_at_each_write,
                          testing::Values(fault_point::before_durable, fault_point::after_durable));
 
+TEST(imports, say_that_a_decision_is_not_known_if_the_server_ends_while_the_disk_fails) {
+  import_harness h;
+  h.log.at_begin = [&] { h.faulty.fail_writes(errc::store_write_failed, fault_point::turns_up_later); };
+  ASSERT_TRUE(h.imports->create("lot7", {}));
+  ASSERT_TRUE(h.imports->receive("lot7", 0, source_of(list_of(3))));
+  ASSERT_TRUE(h.imports->finish("lot7", h.who));
+  while (!h.imports->find("lot7")->problem) std::this_thread::yield();
+  h.imports->stop();
+  ASSERT_EQ(h.log.ends.size(), 1U);
+  EXPECT_NE(h.log.ends[0].how.find("not known"), std::string::npos) << h.log.ends[0].how;
+  h.log.at_begin = {};
+  h.faulty.repair();
+  h.restart();
+  EXPECT_EQ(h.imports->wait("lot7")->record.imported, 3U) << "the decision turned up";
+}
+
 TEST(imports, wait_for_a_disk_that_fails_at_each_write) {
   const auto text = list_of(rows);
   for (std::uint64_t n = 1;; ++n) {

@@ -122,6 +122,20 @@ TEST(assignment_table, a_release_is_accepted_only_when_idle_and_counts_when_it_i
   EXPECT_TRUE(w.saw("released"));
 }
 
+TEST(assignment_table, a_release_from_one_holder_leaves_another_one) {
+  harness w;
+  w.first();
+  w.drive();
+  const auto holder = w.record().holder;
+  ASSERT_TRUE(holder.has_value());
+  EXPECT_FALSE(w.machine->handle_release(w.now, gateway_named("urn:cpns:gw:of-before")));
+  EXPECT_EQ(w.machine->state(), assignment_state::idle);
+  EXPECT_EQ(w.record().holder, holder);
+  EXPECT_TRUE(w.machine->handle_release(w.now, holder));
+  w.drive();
+  EXPECT_FALSE(w.record().holder.has_value());
+}
+
 TEST(assignment_table, names_are_those_of_the_enums) {
   EXPECT_EQ(name_of(assignment_state::fetching_temporary_key), "fetching_temporary_key");
   EXPECT_EQ(name_of(assignment_trigger::answer_taken), "answer_taken");

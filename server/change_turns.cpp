@@ -1,0 +1,33 @@
+#include "server/change_turns.hpp"
+
+#include <algorithm>
+
+namespace cpns::server {
+
+std::shared_ptr<change_turns::turn> change_turns::next(milliseconds longest) {
+  std::unique_lock lock{guard_};
+  const auto mine = ++asked_;
+  waiting_.push_back(mine);
+  const bool came = changed_.wait_for(lock, longest, [&] { return !taken_ && waiting_.front() == mine; });
+  std::erase(waiting_, mine);
+  if (came) taken_ = true;
+  lock.unlock();
+  // After a wait without success the one behind may be the first.
+  if (!came) changed_.notify_all();
+  return came ? std::make_shared<turn>(shared_from_this()) : nullptr;
+}
+
+std::size_t change_turns::waiting() const {
+  const std::lock_guard lock{guard_};
+  return waiting_.size();
+}
+
+void change_turns::end() {
+  {
+    const std::lock_guard lock{guard_};
+    taken_ = false;
+  }
+  changed_.notify_all();
+}
+
+}  // namespace cpns::server
