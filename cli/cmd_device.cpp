@@ -6,6 +6,7 @@
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
+#include "base/text.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_import.hpp"
@@ -58,14 +59,14 @@ result<import_request> request_of(const device_options& o, const private_file& l
 
 int report_import(const device_options& o, const import_report& done) {
   if (done.bad == 0) {
-    std::cout << "Imported " << done.imported << " devices.\n";
+    std::cout << "Imported " << plural(done.imported, "device") << ".\n";
     return exit_done;
   }
   if (o.import.partial)
-    std::cout << "Imported " << done.imported << " devices, left out " << done.bad << ".\n";
+    std::cout << "Imported " << plural(done.imported, "device") << ", left out " << done.bad << ".\n";
   else
-    std::cerr << "cpns: nothing was imported: " << done.bad
-              << " rows cannot be used; correct them, or import the others with --partial\n";
+    std::cerr << "cpns: nothing was imported: " << plural(done.bad, "row")
+              << " cannot be used; correct the file, or import the other rows with --partial\n";
   return exit_failed;
 }
 
@@ -92,10 +93,9 @@ result<int> run_import(device_options& o) {
   return import_to(*stopped, std::move(request), o);
 }
 
-std::string line_of(const boost::json::object& d) {
-  return member_text(d, "entity") + "\t" + member_text(d, "strength") + "\t" + member_text(d, "owner") +
-         "\t" + (d.at("presence").as_bool() ? "presence" : "no-presence") + "\t" + member_text(d, "batch") +
-         "\n";
+std::vector<std::string> row_of(const boost::json::object& d) {
+  return {member_text(d, "entity"), member_text(d, "strength"), member_text(d, "owner"),
+          d.at("presence").as_bool() ? "presence" : "no-presence", member_text(d, "batch")};
 }
 
 done_or<int> run_list(device_query& o) {
@@ -108,7 +108,9 @@ done_or<int> run_list(device_query& o) {
     print_answer(boost::json::object{{"devices", std::move(devices)}});
     return exit_done;
   }
-  for (const auto& d : devices) std::cout << line_of(d.as_object());
+  table out{{"ENTITY", "STRENGTH", "OWNER", "PRESENCE", "BATCH"}};
+  for (const auto& d : devices) out.add(row_of(d.as_object()));
+  out.print();
   return exit_done;
 }
 
@@ -236,7 +238,7 @@ void add_device(CLI::App& app, int& code) {
 
   auto* import_command = store_command(
       *device, o, code, "import",
-      "Import the devices of a file with their Temporary Keys, all or none, while the server is stopped",
+      "Import the devices of a file with their Temporary Keys, all or none, on a running or stopped server",
       run_import);
   import_command
       ->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner, encoding")
