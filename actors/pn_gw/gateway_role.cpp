@@ -403,15 +403,15 @@ std::vector<std::string> gateway_role::not_ready() {
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
   if (const auto health = impl_->store.health(); !health.writable)
     out.push_back("the store accepts no writes: " + health.why);
-  if (const auto usable = impl_->tls->context(); !usable)
-    out.push_back("no connection to a server can begin: " + usable.error().detail);
-  if (auto why = not_enrolled(); !why.empty()) out.push_back(std::move(why));
   std::vector<std::string> without_links;
   for (const auto& r : impl_->radios)
     if (const auto now = r.transport->state(); now.kind != plugins::transport_state::kind_t::open)
       without_links.push_back("the radio " + r.name + " is not open: " + now.why);
   if (without_links.size() == impl_->radios.size())
     std::move(without_links.begin(), without_links.end(), std::back_inserter(out));
+  if (const auto usable = impl_->tls->context(); !usable)
+    out.push_back("no connection to a server can begin: " + usable.error().detail);
+  if (auto why = not_enrolled(); !why.empty()) out.push_back(std::move(why));
   return out;
 }
 

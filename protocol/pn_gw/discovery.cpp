@@ -290,7 +290,11 @@ void pn_gw_machine::impl::handle_approval(time_point now, bool approved) {
 
 void pn_gw_machine::impl::handle_update_request(time_point now) {
   woke = true;
-  server_not_before = time_zero;  // what the server refused may be mended, and a person wants to know now
+  if (now < server_not_before) {
+    // What the server refused may be mended, and a person wants to know now.
+    server_not_before = time_zero;
+    for (const auto& link : links) book.accepted(record.entity, claimant(link));
+  }
   begin(now);
 }
 
