@@ -148,7 +148,7 @@ class WrongPassword(E2ECase):
         self.assertEqual(refused["text"], ONE_ANSWER)
         home.events.wait(role="gateway", event="user-refused", timeout=20)
         for event in ("enrolled", "not-enrolled"):
-            self.assertEqual(home.events.find(role="gateway", event=event), [], "the challenge for an unknown user must look like any other")
+            self.assertEqual(home.events.find(role="gateway", event=event), [], "the challenge for an unknown user looks like any other")
         self.assertEqual(home.events.find(role="gateway", event="delivering"), [])
 
 
