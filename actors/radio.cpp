@@ -192,9 +192,19 @@ config::diagnostics check_radio(const config::transport_config& t,
 
 status try_radio(const config::transport_config& t, const std::vector<config::path>& plugin_dirs,
                  plugins::transport_role as) {
-  auto probed = plugins::probe_transport(spec_of(t, plugin_dirs, as));
-  if (probed) return {};
-  return fail(probed.error().code, probed.error().detail);
+  const auto spec = spec_of(t, plugin_dirs, as);
+  const auto done = [&]() -> plugins::open_result<void> {
+    CPNS_CHECK(plugins::probe_transport(spec));
+    // The probe leaves out what only one process can have, such as a port.
+    radio_inbox nobody{0, [] {}};
+    plugins::isolation::isolation_settings settings;
+    settings.name = t.name;
+    CPNS_TRY(const auto opened, plugins::isolation::open_isolated(spec, std::move(settings), nobody));
+    opened->close();
+    return {};
+  }();
+  if (done) return {};
+  return fail(done.error().code, done.error().detail);
 }
 
 result<std::unique_ptr<plugins::transport>> open_radio(const config::transport_config& t,

@@ -115,6 +115,13 @@ level threshold_of(const present_levels& l, std::string_view component) {
   return it == l.components.end() ? l.threshold : it->second;
 }
 
+/// A line for the output of this state.
+void append_for(const state& s, detail::line_buffer& line, level l, component c, std::string_view event,
+                std::string_view text, std::initializer_list<field> fields) {
+  if (s.to->is_journal()) line.append(detail::priority_of(l));
+  detail::append_line(line, s.form, l, c.name(), event, text, fields);
+}
+
 bool observes(const state& s, level l) { return *s.observer && l >= level::info && l < level::off; }
 
 /// A child made by fork has one thread: a mutex that another thread held would stay locked.
@@ -212,15 +219,14 @@ void write(level l, component c, std::string_view event, std::string_view text,
     std::uint64_t left_out = 0;
     const bool granted = log.debug_lines.take(left_out);
     if (left_out > 0) {
-      detail::append_line(line, s->form, level::info, c.name(), "debug-lines-left-out",
-                          "too many debug lines; the others were dropped",
-                          {{"count", std::to_string(left_out)}});
+      append_for(*s, line, level::info, c, "debug-lines-left-out",
+                 "too many debug lines; the others were dropped", {{"count", std::to_string(left_out)}});
       writer.put(s->to, {line.data(), line.size()}, false);
       line.clear();
     }
     if (!granted) return;
   }
-  detail::append_line(line, s->form, l, c.name(), event, text, fields);
+  append_for(*s, line, l, c, event, text, fields);
   writer.put(s->to, {line.data(), line.size()}, l == level::error);
 }
 
@@ -259,6 +265,10 @@ void reset_levels() {
   auto fresh = *log.current;
   fresh.now = fresh.configured;
   former = replace_locked(log, std::move(fresh));
+}
+
+std::string_view journal_priority(level l) {
+  return detail::output::standard_error()->is_journal() ? detail::priority_of(l) : std::string_view{};
 }
 
 std::string_view name_of(level l) { return level_names[static_cast<std::size_t>(l)]; }

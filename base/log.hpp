@@ -79,7 +79,9 @@ struct settings {
   format form = format::text;
   level threshold = level::info;
   std::map<std::string, level, std::less<>> components;  ///< thresholds of single components
-  std::string file;                                      ///< empty: standard error
+  /// Empty: standard error. If the journal of systemd reads that (JOURNAL_STREAM names it), each line begins with its
+  /// priority, "<3>" to "<7>", which the journal removes.
+  std::string file;
 };
 
 /// [thread-safe] Takes effect at once, also for levels that were set at run time; lines logged before go to the file
@@ -151,6 +153,10 @@ using observer_fn = std::function<void(std::string_view event, std::string_view 
 /// [thread-safe] From now on `to` is called too, also after `configure`; an empty function ends it. A call of the former
 /// one may still be under way on another thread.
 void observe(observer_fn to);
+
+/// What a line on standard error that is not one of the log begins with: its priority if the journal of systemd reads
+/// it, else nothing.
+std::string_view journal_priority(level l);
 
 std::string_view name_of(level l);
 /// "debug", "info", "warn", "error" or "off"; config_range otherwise.

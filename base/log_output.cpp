@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <system_error>
@@ -64,6 +65,10 @@ void output::learn_kind() {
   has_reader_ = S_ISFIFO(about.st_mode) || S_ISCHR(about.st_mode) || S_ISSOCK(about.st_mode);
   device_ = about.st_dev;
   inode_ = about.st_ino;
+  // systemd.exec(5): a child whose standard error was redirected has the variable too, but not the numbers.
+  const auto* stream = std::getenv("JOURNAL_STREAM");
+  is_journal_ =
+      path_.empty() && stream != nullptr && std::to_string(device_) + ":" + std::to_string(inode_) == stream;
 }
 
 bool output::reopen_if_renamed() {

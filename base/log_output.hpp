@@ -42,6 +42,8 @@ class output {
   void write_now(std::string_view line) const;
 
   [[nodiscard]] const std::string& path() const { return path_; }
+  /// It is standard error, and the journal of systemd reads it: lines begin with their priority.
+  [[nodiscard]] bool is_journal() const { return is_journal_; }
 
  private:
   output(std::string path, descriptor held, int fd)
@@ -53,6 +55,7 @@ class output {
   descriptor held_;  ///< invalid for standard error
   const int fd_;     ///< stays the same when the file is opened again
   bool has_reader_ = false;
+  bool is_journal_ = false;
   dev_t device_ = 0;
   ino_t inode_ = 0;
   std::chrono::steady_clock::time_point looked_ = std::chrono::steady_clock::now();

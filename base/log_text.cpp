@@ -111,6 +111,17 @@ void put_text(line_buffer& out, level l, std::string_view component, std::string
 
 }  // namespace
 
+std::string_view priority_of(level l) {
+  switch (l) {
+  case level::debug: return "<7>";
+  case level::info: return "<6>";
+  case level::warn: return "<4>";
+  case level::error: return "<3>";
+  case level::off: break;
+  }
+  return {};
+}
+
 void append_line(line_buffer& out, format form, level l, std::string_view component, std::string_view event,
                  std::string_view text, std::initializer_list<field> fields) {
   if (form == format::json)

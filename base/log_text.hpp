@@ -17,6 +17,8 @@ using line_buffer = fmt::memory_buffer;
 /// without control characters, also for hostile names of radios and plugins.
 void append_line(line_buffer& out, format form, level l, std::string_view component, std::string_view event,
                  std::string_view text, std::initializer_list<field> fields);
+/// sd-daemon(3): "<3>" to "<7>", by which the journal knows the level of a line.
+std::string_view priority_of(level l);
 /// Appends ` key=value` for each field.
 void append_fields(line_buffer& out, std::initializer_list<field> fields);
 

@@ -100,6 +100,7 @@ void writer::put(const std::shared_ptr<output>& to, std::string_view line, bool 
 
 void writer::append_own(std::string_view event, std::string_view text, std::initializer_list<field> fields) {
   line_buffer line;
+  if (newest_->is_journal()) line.append(priority_of(level::warn));
   append_line(line, form_, level::warn, "log", event, text, fields);
   append(newest_, {line.data(), line.size()});
 }

@@ -63,6 +63,10 @@ std::string rfc3339_text(time_point t) {
   return out.insert(out.size() - 1, "." + fraction.substr(1));
 }
 
+std::string plural(std::uint64_t n, std::string_view one) {
+  return std::to_string(n) + " " + std::string{one} + (n == 1 ? "" : "s");
+}
+
 bool fits(std::string_view pattern, std::string_view text) {
   return pattern.ends_with('*') ? text.starts_with(pattern.substr(0, pattern.size() - 1)) : text == pattern;
 }

@@ -23,6 +23,9 @@ std::string utc_text(std::int64_t unix_time);
 /// As RFC 3339 in UTC with milliseconds, "2026-11-28T10:00:00.000Z": in the order of time if sorted as text.
 std::string rfc3339_text(time_point t);
 
+/// "1 device", "2 devices".
+std::string plural(std::uint64_t n, std::string_view one);
+
 /// Whether `text` equals `pattern`; a `*` at the end of the pattern stands for any rest.
 bool fits(std::string_view pattern, std::string_view text);
 

@@ -66,6 +66,7 @@ void print(const revoke_outcome& r, bool json) {
       out["already"] = r.already;
     }
     if (!r.name.empty()) out["uri"] = r.name;
+    if (r.others > 0) out["lists_of_other_cas"] = r.others;
     std::cout << boost::json::serialize(out) << "\n";
     return;
   }
@@ -74,6 +75,9 @@ void print(const revoke_outcome& r, bool json) {
               << (r.name.empty() ? "" : " " + r.name) << "\n";
   std::cout << "list              " << r.crl.string() << ", " << r.revoked
             << (r.revoked == 1 ? " certificate" : " certificates") << "\nvalid until       " << ends << "\n";
+  if (r.others > 0)
+    std::cout << "kept              " << r.others
+              << (r.others == 1 ? " list of another CA" : " lists of other CAs") << "\n";
 }
 
 int run_revoke(revoking& o, bool with_days) {
@@ -108,7 +112,8 @@ void add_revoke(CLI::App& ca, int& code) {
   c->footer(
       R"(Servers and gateways refuse the certificates in the file of `tls.crl`, which they read again once a
 minute and at SIGHUP. A server also ends the connections of a certificate that was revoked meanwhile.
-Copy ca.crl to every machine that has a copy of it.
+Copy ca.crl to every machine that has a copy of it. Lists of other CAs in ca.crl are kept; on a machine
+whose file has lists that this one has not, add them again.
 
 NAME.pem is the newest certificate of that name: with `cpns ca issue --replace` revoke the old one first,
 or by its serial number, which the server logs with gateway-connected.

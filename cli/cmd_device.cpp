@@ -6,6 +6,7 @@
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
+#include "base/text.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_import.hpp"
@@ -64,14 +65,14 @@ int report_import(const device_options& o, const import_report& done) {
     return done.bad == 0 ? exit_done : exit_failed;
   }
   if (done.bad == 0) {
-    std::cout << "Imported " << done.imported << " devices.\n";
+    std::cout << "Imported " << plural(done.imported, "device") << ".\n";
     return exit_done;
   }
   if (o.import.partial)
-    std::cout << "Imported " << done.imported << " devices, left out " << done.bad << ".\n";
+    std::cout << "Imported " << plural(done.imported, "device") << ", left out " << done.bad << ".\n";
   else
-    std::cerr << "cpns: nothing was imported: " << done.bad
-              << " rows cannot be used; correct them, or import the others with --partial\n";
+    std::cerr << "cpns: nothing was imported: " << plural(done.bad, "row")
+              << " cannot be used; correct the file, or import the other rows with --partial\n";
   return exit_failed;
 }
 
@@ -98,10 +99,9 @@ result<int> run_import(device_options& o) {
   return import_to(*stopped, std::move(request), o);
 }
 
-std::string line_of(const boost::json::object& d) {
-  return member_text(d, "entity") + "\t" + member_text(d, "strength") + "\t" + member_text(d, "owner") +
-         "\t" + (d.at("presence").as_bool() ? "presence" : "no-presence") + "\t" + member_text(d, "batch") +
-         "\n";
+std::vector<std::string> row_of(const boost::json::object& d) {
+  return {member_text(d, "entity"), member_text(d, "strength"), member_text(d, "owner"),
+          d.at("presence").as_bool() ? "presence" : "no-presence", member_text(d, "batch")};
 }
 
 done_or<int> run_list(device_query& o) {
@@ -114,7 +114,9 @@ done_or<int> run_list(device_query& o) {
     print_answer(boost::json::object{{"devices", std::move(devices)}});
     return exit_done;
   }
-  for (const auto& d : devices) std::cout << line_of(d.as_object());
+  table out{{"ENTITY", "STRENGTH", "OWNER", "PRESENCE", "BATCH"}};
+  for (const auto& d : devices) out.add(row_of(d.as_object()));
+  out.print();
   return exit_done;
 }
 

@@ -6,6 +6,7 @@
 #include <boost/json.hpp>
 #include <iostream>
 
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/doctor/doctor.hpp"
 
@@ -23,10 +24,6 @@ colour colour_of(dr::state_t s) {
   return colour::red;
 }
 
-std::string counted(std::size_t n, const char* one) {
-  return std::to_string(n) + " " + one + (n == 1 ? "" : "s");
-}
-
 void print_lines(const dr::examination& e) {
   constexpr std::size_t state_width = 9, check_width = 15;
   const auto padded = [](std::string_view text, std::size_t width) {
@@ -38,8 +35,8 @@ void print_lines(const dr::examination& e) {
     std::cout << paint(colour_of(f.what.state), padded(dr::name_of(f.what.state), state_width))
               << padded(f.check, check_width) << f.what.text << "\n";
   std::cout << "\n"
-            << counted(e.count(dr::state_t::error), "error") << ", "
-            << counted(e.count(dr::state_t::warning), "warning") << "\n";
+            << plural(e.count(dr::state_t::error), "error") << ", "
+            << plural(e.count(dr::state_t::warning), "warning") << "\n";
 }
 
 void print_object(const dr::examination& e) {

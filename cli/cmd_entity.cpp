@@ -77,12 +77,14 @@ done_or<int> run_list(entity_options& o) {
     print_answer(boost::json::object{{"entities", std::move(held)}});
     return exit_done;
   }
+  table out{{"ENTITY", "HOLDER", "HELD SINCE", "LAST SEEN"}};
   for (const auto& one : held) {
     const auto& r = one.as_object();
     const auto& holder = r.at("holder").as_object();
-    std::cout << member_text(r, "entity") << "\t" << holder_name(r) << "\t"
-              << member_time(holder, "since", "-") << "\t" << member_time(holder, "seen", "-") << "\n";
+    out.add({member_text(r, "entity"), holder_name(r), member_time(holder, "since", "-"),
+             member_time(holder, "seen", "-")});
   }
+  out.print();
   return exit_done;
 }
 

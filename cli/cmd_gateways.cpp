@@ -3,6 +3,7 @@
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/server_access.hpp"
 
@@ -34,6 +35,12 @@ std::string state_of_gateway(const boost::json::object& g) {
   return connections_of(g) > 0 ? "connected" : "known";
 }
 
+/// Of its newest connection, or of its last one: `address` is also that of a command that only tried the handshake.
+std::string address_of_gateway(const boost::json::object& g) {
+  if (connections_of(g) == 0) return member_text(g, "address");
+  return member_text(g.at("connections").as_array().back().as_object(), "address");
+}
+
 done_or<int> run_list(gateways_options& o) {
   CPNS_TRY(auto server, server_access::open(o.config, false));
   CPNS_TRY(auto gateways, server.list("/v1/gateways", o.blocked ? "&blocked=true" : "", "gateways", "gw",
@@ -44,11 +51,13 @@ done_or<int> run_list(gateways_options& o) {
     print_answer(boost::json::object{{"gateways", std::move(gateways)}});
     return exit_done;
   }
+  table out{{"GATEWAY", "STATE", "ADDRESS", "LAST CONNECTED"}};
   for (const auto& one : gateways) {
     const auto& g = one.as_object();
-    std::cout << name_of_gateway(g) << "\t" << state_of_gateway(g) << "\t" << member_text(g, "address")
-              << "\t" << member_time(g, "last_connected", "never") << "\n";
+    out.add({name_of_gateway(g), state_of_gateway(g), address_of_gateway(g),
+             member_time(g, "last_connected", "never")});
   }
+  out.print();
   return exit_done;
 }
 
@@ -91,7 +100,8 @@ done_or<int> run_show(gateways_options& o) {
   for (const auto& one : g.at("connections").as_array()) {
     const auto& c = one.as_object();
     std::cout << "connection        " << member_text(c, "address") << " since "
-              << member_time(c, "since", "-") << ", " << member_text(c, "requests") << " requests\n";
+              << member_time(c, "since", "-") << ", "
+              << plural(c.at("requests").to_number<std::uint64_t>(), "request") << "\n";
   }
   return exit_done;
 }
@@ -140,8 +150,8 @@ done_or<int> run_disconnect(gateways_options& o) {
     print_answer(answer);
     return exit_done;
   }
-  std::cout << "Closed " << member_text(answer.as_object(), "closed") << " connections of " << o.gateway
-            << ". It may connect again.\n";
+  std::cout << "Closed " << plural(answer.at("closed").to_number<std::uint64_t>(), "connection") << " of "
+            << o.gateway << ". It may connect again.\n";
   return exit_done;
 }
 

@@ -227,7 +227,7 @@ void add_pne(CLI::App& app, int& code) {
   c->require_subcommand(0, 1);
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
-            "  cpns pne --config trial/pne.yaml wake urn:dev:mac:0024befffe804ff1");
+            "  cpns pne wake urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
   for (const auto& [name, text] : {std::pair{"sleep", "Put a running PNE to sleep"},
                                    {"wake", "Wake a PNE up"},
                                    {"button", "Press the button of a PNE"},
@@ -239,7 +239,8 @@ void add_pne(CLI::App& app, int& code) {
                         ? "The beginning of Entity IDs; without it: all PNEs of the process"
                         : "The Entity ID; without it: all PNEs of the process");
     sub->add_flag("--json", o->json, "Print the answer as JSON");
-    sub->footer(std::string{"Examples:\n  cpns pne --config trial/pne.yaml "} + name);
+    sub->fallthrough();  // the options of `cpns pne` may stand behind the subcommand, too
+    sub->footer(std::string{"Examples:\n  cpns pne "} + name + " --config trial/pne.yaml");
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();

@@ -111,9 +111,10 @@ done_or<int> run_list(user_options& o) {
     print_answer(boost::json::object{{"users", std::move(users)}});
     return exit_done;
   }
+  table out{{"USER", "ADDED"}};
   for (const auto& u : users)
-    std::cout << member_text(u.as_object(), "user") << "\t" << member_time(u.as_object(), "created", "-")
-              << "\n";
+    out.add({member_text(u.as_object(), "user"), member_time(u.as_object(), "created", "-")});
+  out.print();
   return exit_done;
 }
 

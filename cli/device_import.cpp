@@ -11,6 +11,7 @@
 
 #include "api/routes.hpp"
 #include "audit/line.hpp"
+#include "base/text.hpp"
 #include "cli/server_access.hpp"
 #include "cli/terminal.hpp"
 #include "crypto/suite.hpp"
@@ -271,7 +272,8 @@ class transfer {
       after = text(page, "next");
     } while (!after.empty());
     if (const auto bad = number(now, "bad"); bad > listed)
-      print(r_.file + ": " + std::to_string(bad - listed) + " more rows are left out, and not listed");
+      print(r_.file + ": " + plural(bad - listed, "more row") + (bad - listed == 1 ? " is" : " are") +
+            " left out, and not listed");
     return {};
   }
 

@@ -64,15 +64,15 @@ result<descriptor> lock_ca(const fs::path& folder) {
   return held;
 }
 
-result<crypto::revocation_list> list_in(const fs::path& file, const crypto::identity& ca) {
+result<crypto::crl_file> lists_in(const fs::path& file, const crypto::identity& ca) {
   std::error_code ec;
-  if (!fs::exists(fs::symlink_status(file, ec))) return crypto::revocation_list{};
+  if (!fs::exists(fs::symlink_status(file, ec))) return crypto::crl_file{};
   CPNS_TRY(const auto content, read_private_file(file, crl_file_max, readers::anybody));
-  auto list = crypto::read_crl(ca, as_text(content.expose()));
-  if (!list)
-    return fail(list.error().code,
-                file.string() + ": " + list.error().detail + "; move the file away, or restore it");
-  return list;
+  auto lists = crypto::read_crls(ca, as_text(content.expose()));
+  if (!lists)
+    return fail(lists.error().code,
+                file.string() + ": " + lists.error().detail + "; move the file away, or restore it");
+  return lists;
 }
 
 /// The serial number and, if the certificate itself is there, its name.
@@ -105,7 +105,8 @@ result<revoke_outcome> revoke_certificate(const revoke_options& o, time_point no
   CPNS_TRY(const auto ca, open_ca_in(o.ca, now));
   revoke_outcome out;
   out.crl = o.ca / "ca.crl";
-  CPNS_TRY(auto list, list_in(out.crl, ca.id));
+  CPNS_TRY(auto in_file, lists_in(out.crl, ca.id));
+  auto& list = in_file.own;
   if (!o.name.empty() || !o.certificate.empty() || !o.serial.empty()) {
     CPNS_TRY(auto found, certificate_to_revoke(o, ca.id));
     out.already = std::any_of(list.revoked.begin(), list.revoked.end(),
@@ -118,7 +119,9 @@ result<revoke_outcome> revoke_certificate(const revoke_options& o, time_point no
   list.from = now;
   list.to = std::min(ca.dates.to, now + std::chrono::days{o.days.value_or(crl_days)});
   CPNS_TRY(const auto pem, crypto::make_crl(ca.id, list));
-  CPNS_CHECK(write_together({{out.crl, as_bytes(pem), 0644}}, true));
+  const auto content = pem + in_file.others;  // the roles read all lists of the file
+  CPNS_CHECK(write_together({{out.crl, as_bytes(content), 0644}}, true));
+  out.others = in_file.count;
   out.revoked = list.revoked.size();
   out.to = list.to;
   return out;

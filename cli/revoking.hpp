@@ -30,10 +30,12 @@ struct revoke_outcome {
   std::string name;      ///< its SAN URI; empty if it was named by its serial number
   bool already = false;  ///< it was in the list
   std::size_t revoked = 0;
-  time_point to;  ///< the end of the list
+  std::size_t others = 0;  ///< lists of other CAs in the file, which are kept
+  time_point to;           ///< the end of the list
 };
 
-/// Adds the certificate to ca.crl, which is made if it is missing, and signs the list again. The file is complete and
+/// Adds the certificate to ca.crl, which is made if it is missing, and signs the list again. Lists of other CAs in the file
+/// are kept. The file is complete and
 /// durable before it has its name. config_usage (a bad option), config_file, crypto_certificate (the CA cannot sign, it
 /// did not issue the certificate, or ca.crl is not one of its lists), state_conflict (another call is running).
 result<revoke_outcome> revoke_certificate(const revoke_options& options, time_point now = now_wall());

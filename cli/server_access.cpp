@@ -7,6 +7,7 @@
 #include "api/body.hpp"
 #include "api/routes.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "cli/stores.hpp"
 #include "cli/terminal.hpp"
 
@@ -83,8 +84,8 @@ done_or<boost::json::array> server_access::list(const std::string& path, const s
     asked.after = member_text(got, "next", "");
   } while (!asked.after.empty());
   if (unreadable > 0)
-    std::cerr << "cpns: warning: " << unreadable
-              << " rows cannot be read and are left out; `cpns doctor` on the stopped server says why\n";
+    std::cerr << "cpns: warning: " << plural(unreadable, "row")
+              << " cannot be read, and left out; `cpns doctor` on the stopped server says why\n";
   sort_rows(out, member_of_row);
   return out;
 }

@@ -4,6 +4,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstdio>
@@ -109,13 +110,14 @@ int report(const error& e) {
   log::flush();
   // The detail of a configuration's error begins with its place; the sentence of the code would only repeat it.
   const bool has_place = fault_of(e.code) == fault::config && !e.detail.empty();
-  std::cerr << "cpns: " << (has_place ? e.detail : e.message()) << "\n";
+  std::cerr << log::journal_priority(log::level::error) << "cpns: " << (has_place ? e.detail : e.message())
+            << "\n";
   return e.code == errc::config_usage ? exit_usage : exit_failed;
 }
 
 int report_diagnostics(const std::vector<std::string>& lines) {
   log::flush();
-  for (const auto& line : lines) std::cerr << line << "\n";
+  for (const auto& line : lines) std::cerr << log::journal_priority(log::level::error) << line << "\n";
   return exit_failed;
 }
 
@@ -131,6 +133,33 @@ std::string paint(colour c, std::string_view text) {
   if (!on || c == colour::plain) return std::string{text};
   return "\033[" + std::string{codes[static_cast<std::size_t>(c)]} + "m" + std::string{text} + "\033[0m";
 }
+
+std::string table::for_people() const {
+  std::vector<std::size_t> widths;
+  for (const auto& head : heads_) widths.push_back(head.size());
+  for (const auto& row : rows_)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  const auto line = [&widths](const std::vector<std::string>& row) {
+    std::string out;
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      out += row[i];
+      if (i + 1 < row.size()) out.append(widths[i] - row[i].size() + 2, ' ');
+    }
+    return out;
+  };
+  auto out = paint(colour::bold, line(heads_)) + "\n";
+  for (const auto& row : rows_) out += line(row) + "\n";
+  return out;
+}
+
+std::string table::for_scripts() const {
+  std::string out;
+  for (const auto& row : rows_)
+    for (std::size_t i = 0; i < row.size(); ++i) out += row[i] + (i + 1 < row.size() ? "\t" : "\n");
+  return out;
+}
+
+void table::print() const { std::cout << (stdout_is_terminal() ? for_people() : for_scripts()); }
 
 std::string bar(std::uint64_t done, std::uint64_t all, int width) {
   const auto filled = all == 0 ? 0 : static_cast<int>(done * static_cast<std::uint64_t>(width) / all);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/result.hpp"
@@ -24,6 +25,22 @@ int interrupted(const std::string& outcome);
 enum class colour : std::uint8_t { plain, bold, dim, green, yellow, red, blue };
 /// `text` in a colour; unchanged if standard output is not a terminal or NO_COLOR is set.
 std::string paint(colour c, std::string_view text);
+/// The rows of a list. People see columns with heads on a terminal; a script, which reads a pipe or a file, gets one row
+/// per line without heads, and tabs between the cells.
+class table {
+ public:
+  explicit table(std::vector<std::string> heads) : heads_(std::move(heads)) {}
+  /// As many cells as heads.
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  [[nodiscard]] std::string for_people() const;
+  [[nodiscard]] std::string for_scripts() const;
+  /// On standard output, for whom it is.
+  void print() const;
+
+ private:
+  std::vector<std::string> heads_;
+  std::vector<std::vector<std::string>> rows_;
+};
 /// "[#######---]", `width` characters between the brackets.
 std::string bar(std::uint64_t done, std::uint64_t all, int width = 40);
 /// Rewrites the last line of a terminal; does nothing elsewhere.

@@ -162,7 +162,9 @@ void describe(V& v, log_config& c) {
   v("file", c.file,
     "File to which the log is written, created with its folders. If its name is moved to another file or "
     "removed (logrotate), the role opens the path again within a second of its next line. Without it: "
-    "standard error.",
+    "standard error; under systemd each line then begins with the priority of its level, which the journal "
+    "takes for "
+    "`journalctl -p` and does not show.",
     rules{.reload = true});
 }
 

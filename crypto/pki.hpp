@@ -71,7 +71,14 @@ struct revocation_list {
 };
 /// A CRL, PEM. crypto_certificate if the CA cannot sign, or a serial is not 1 to 20 bytes of hexadecimal digits.
 result<std::string> make_crl(const identity& ca, const revocation_list& list);
-/// The first CRL in this PEM text. crypto_certificate unless `ca` signed it.
-result<revocation_list> read_crl(const identity& ca, std::string_view pem);
+/// What the file of `tls.crl` holds for one CA.
+struct crl_file {
+  revocation_list own;
+  std::string others;     ///< the CRLs of other CAs, PEM; empty: none
+  std::size_t count = 0;  ///< of `others`
+};
+/// All CRLs in this PEM text; of several that `ca` signed, `own` has the entries of all. crypto_certificate if `ca` signed
+/// none of them, or if one is damaged.
+result<crl_file> read_crls(const identity& ca, std::string_view pem);
 
 }  // namespace cpns::crypto

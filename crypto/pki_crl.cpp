@@ -3,6 +3,8 @@
 #include <openssl/err.h>
 #include <openssl/pem.h>
 
+#include <algorithm>
+
 #include "base/text.hpp"
 #include "crypto/pki_internal.hpp"
 #include "crypto/tls_internal.hpp"
@@ -69,6 +71,40 @@ std::string hex_serial(const ASN1_INTEGER* number) {
   return upper_hex({ASN1_STRING_get0_data(number), static_cast<std::size_t>(ASN1_STRING_length(number))});
 }
 
+result<std::string> pem_of(const X509_CRL* crl) {
+  const bio_ptr out{BIO_new(BIO_s_mem())};
+  if (!out || PEM_write_bio_X509_CRL(out.get(), crl) != 1) return unusable("the CRL cannot be written");
+  char* data = nullptr;
+  const long size = BIO_get_mem_data(out.get(), &data);
+  return std::string(data, static_cast<std::size_t>(size));
+}
+
+bool signed_by(X509_CRL* crl, X509* ca) {
+  return X509_NAME_cmp(X509_CRL_get_issuer(crl), X509_get_subject_name(ca)) == 0 &&
+         X509_CRL_verify(crl, X509_get0_pubkey(ca)) == 1;
+}
+
+/// Adds the entries of a CRL that `to` does not have; its dates and number, if they are newer.
+status add_list(X509_CRL* crl, revocation_list& to) {
+  const auto from = time_of(X509_CRL_get0_lastUpdate(crl)), end = time_of(X509_CRL_get0_nextUpdate(crl));
+  if (!from || !end) return unusable("the dates of the CRL cannot be read");
+  if (const auto number = number_of(crl); number >= to.number) {
+    to.number = number;
+    to.from = *from;
+    to.to = *end;
+  }
+  auto* all = X509_CRL_get_REVOKED(crl);
+  for (int i = 0; i < sk_X509_REVOKED_num(all); ++i) {
+    const auto* entry = sk_X509_REVOKED_value(all, i);
+    const auto when = time_of(X509_REVOKED_get0_revocationDate(entry));
+    if (!when) return unusable("a date in the CRL cannot be read");
+    auto serial = hex_serial(X509_REVOKED_get0_serialNumber(entry));
+    if (std::none_of(to.revoked.begin(), to.revoked.end(), [&](const auto& r) { return r.serial == serial; }))
+      to.revoked.push_back({std::move(serial), *when});
+  }
+  return {};
+}
+
 }  // namespace
 
 result<issued_certificate> certificate_of(const identity& ca, std::string_view pem) {
@@ -98,32 +134,31 @@ result<std::string> make_crl(const identity& ca, const revocation_list& list) {
   if (!add_extensions(crl.get(), by.certificate.get(), list.number) ||
       X509_CRL_sign(crl.get(), by.key.get(), EVP_sha256()) == 0)
     return unusable("the CRL cannot be signed");
-  const bio_ptr out{BIO_new(BIO_s_mem())};
-  if (!out || PEM_write_bio_X509_CRL(out.get(), crl.get()) != 1) return unusable("the CRL cannot be written");
-  char* data = nullptr;
-  const long size = BIO_get_mem_data(out.get(), &data);
-  return std::string(data, static_cast<std::size_t>(size));
+  return pem_of(crl.get());
 }
 
-result<revocation_list> read_crl(const identity& ca, std::string_view pem) {
+result<crl_file> read_crls(const identity& ca, std::string_view pem) {
   CPNS_TRY(const auto by, signing_ca_of(ca));
   const auto in = reading(as_bytes(pem));
-  const x509_crl_ptr crl{PEM_read_bio_X509_CRL(in.get(), nullptr, no_password, nullptr)};
-  if (!crl) return unusable("no PEM CRL, or a damaged one");
-  if (X509_NAME_cmp(X509_CRL_get_issuer(crl.get()), X509_get_subject_name(by.certificate.get())) != 0 ||
-      X509_CRL_verify(crl.get(), X509_get0_pubkey(by.certificate.get())) != 1)
-    return unusable("this CA has not signed the CRL");
-  const auto from = time_of(X509_CRL_get0_lastUpdate(crl.get())),
-             to = time_of(X509_CRL_get0_nextUpdate(crl.get()));
-  if (!from || !to) return unusable("the dates of the CRL cannot be read");
-  revocation_list out{number_of(crl.get()), *from, *to, {}};
-  auto* all = X509_CRL_get_REVOKED(crl.get());
-  for (int i = 0; i < sk_X509_REVOKED_num(all); ++i) {
-    const auto* entry = sk_X509_REVOKED_value(all, i);
-    const auto when = time_of(X509_REVOKED_get0_revocationDate(entry));
-    if (!when) return unusable("a date in the CRL cannot be read");
-    out.revoked.push_back({hex_serial(X509_REVOKED_get0_serialNumber(entry)), *when});
+  crl_file out;
+  std::size_t own = 0;
+  for (;;) {
+    ERR_clear_error();
+    const x509_crl_ptr crl{PEM_read_bio_X509_CRL(in.get(), nullptr, no_password, nullptr)};
+    if (!crl && ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE) break;
+    if (!crl) return unusable("no PEM CRL, or a damaged one");
+    if (signed_by(crl.get(), by.certificate.get())) {
+      CPNS_CHECK(add_list(crl.get(), out.own));
+      ++own;
+    } else {
+      CPNS_TRY(const auto text, pem_of(crl.get()));
+      out.others += text;
+      ++out.count;
+    }
   }
+  ERR_clear_error();
+  if (own == 0)
+    return unusable(out.count > 0 ? "this CA has not signed the CRL" : "no PEM CRL, or a damaged one");
   return out;
 }
 

@@ -62,7 +62,10 @@ status check_usage(X509* own, const std::string& path, tls_role role) {
 
 status check_pair(X509* own, EVP_PKEY* key, const tls_files& files) {
   if (X509_check_private_key(own, key) == 1) return {};
-  return unusable("private key", files.key, "does not belong to the certificate in " + files.certificate);
+  return unusable(
+      "private key", files.key,
+      "does not belong to the certificate in " + files.certificate +
+          "; put the key there that the certificate was made for, or the certificate of this key");
 }
 
 }  // namespace

@@ -125,7 +125,8 @@ std::string alert_sentence(int alert, const SSL* ssl) {
   case SSL_AD_CERTIFICATE_EXPIRED:
     return "the peer refused our certificate: it has expired by the peer's clock";
   case SSL_AD_CERTIFICATE_UNKNOWN: return "the peer refused our certificate";
-  case SSL_AD_UNKNOWN_CA: return "the peer refused our certificate: it does not know the CA";
+  case SSL_AD_UNKNOWN_CA:
+    return "the peer refused our certificate: it does not know the CA, or has no revocation list of it";
   case SSL_AD_CERTIFICATE_REQUIRED: return "the peer requires a certificate and got none";
   case SSL_AD_PROTOCOL_VERSION: return "the peer does not speak TLS 1.3";
   case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN " + std::string{wanted_alpn(ssl)};

@@ -55,7 +55,9 @@ void tls_source::use(tls_context fresh) {
   if (context_ && lists != detail::crls_of(context_.get())) {
     ++crl_changes_;
     log::info(component_, "crl-read", "other revocation lists are in use",
-              {{"file", files_.crl}, {"revoked", std::to_string(lists ? lists->entries() : 0)}});
+              {{"file", files_.crl},
+               {"setting", yaml_key()},
+               {"revoked", std::to_string(lists ? lists->entries() : 0)}});
   }
   context_ = std::move(fresh);
   ends_ = detail::ends_of(context_.get());
@@ -82,7 +84,7 @@ void tls_source::read() {
   note_crls(crls.fault);
   if (X509_cmp(SSL_CTX_get0_certificate(fresh->get()), SSL_CTX_get0_certificate(context_.get())) != 0)
     log::info(component_, "certificate-read", "a new certificate was read",
-              {{"file", files_.certificate}, {"valid_until", until(fresh->get())}});
+              {{"file", files_.certificate}, {"setting", yaml_key()}, {"valid_until", until(fresh->get())}});
   use(std::move(*fresh));
 }
 

@@ -69,6 +69,8 @@ class tls_source {
   [[nodiscard]] status in_time();
   void remind();
   void note_crls(const status& fault);
+  /// Where the YAML file names these files: a role reads those of its API by themselves.
+  [[nodiscard]] const char* yaml_key() const { return role_ == tls_role::api_server ? "api.tls" : "tls"; }
 
   const std::string component_;
   const tls_files files_;

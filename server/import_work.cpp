@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "server/imports.hpp"
 
 namespace cpns::server {
@@ -24,7 +25,7 @@ boost::json::object wanted(const checked_import& found) {
           {"sha256", found.record.sha256}};
 }
 
-std::string rows_text(std::uint64_t n) { return std::to_string(n) + " rows cannot be used"; }
+std::string rows_text(std::uint64_t n) { return plural(n, "row") + " cannot be used"; }
 
 /// Whether the store may accept writes later.
 bool may_pass(const error& e) {

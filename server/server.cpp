@@ -256,6 +256,8 @@ std::vector<std::string> server_role::not_ready() const {
   std::vector<std::string> out;
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
   if (!listening()) out.emplace_back("the address of 'listen' does not exist yet: no gateway can connect");
+  if (const auto usable = impl_->tls->context(); !usable)
+    out.push_back("no gateway can connect: " + usable.error().detail);
   if (const auto health = impl_->role->store.health(); !health.writable)
     out.push_back("the store accepts no writes: " + health.why);
   return out;

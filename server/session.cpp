@@ -58,6 +58,19 @@ std::optional<protocol::refused> count(session_pointer self, std::size_t jobs, w
   return std::nullopt;
 }
 
+/// A gateway proves a password with a device that it invents (docs/protocol.md, UserChallenge): nothing is missing.
+bool proves_a_password(const protocol::key_assignment_request& m, link_status answer) {
+  return answer == link_status::unknown_entity && m.reason == protocol::assignment_reason::refill &&
+         !m.known_epoch && !m.set && !m.dreq && m.entity.text().starts_with("urn:uuid:");
+}
+
+void log_proof(session_pointer self, const protocol::key_assignment_request& m) {
+  auto& s = self->state;
+  if (!s.role->refusals.may_log(s.role->now(), s.peer->uri)) return;
+  log::info("server", "password-proven", "a gateway proved the password of its user",
+            {{"user", m.user.text()}, {"gateway", s.peer->uri}, {"gw", s.peer->gw.hex()}});
+}
+
 void refuse_and_log(session_pointer self, const request_id& id, std::string_view about,
                     protocol::refused no) {
   auto& s = self->state;
@@ -125,6 +138,10 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
   if (!no) no = count(self, 1, j.counted);
   if (no) {
     counted.assigned(no->answer.status);
+    if (proves_a_password(m, no->answer.status)) {
+      log_proof(self, m);
+      return answer(self, id, std::move(no->answer));
+    }
     return refuse_and_log(self, id, m.entity.text(), *std::move(no));
   }
   j.entity = m.entity;

@@ -86,7 +86,7 @@ class pn_gw_device {
     if (is_certain()) machine_.handle_server_ready(now());
     apply();
   }
-  /// Answered when every resulting write is durable, or failed.
+  /// Answered when every resulting write is durable, or failed; for a quarantined device, when the server has decided.
   caf::result<std::string> decision(bool approved) {
     reported_unneeded_ = false;
     auto promise = self_->make_response_promise<std::string>();
@@ -95,7 +95,8 @@ class pn_gw_device {
         !why.empty()) {
       promise.deliver(std::move(why));
     } else {
-      undecided_.push_back(promise);
+      const bool released = approved && machine_.state() == pn_gw_state::quarantined;
+      (released ? releasing_ : undecided_).push_back(promise);
       machine_.handle_approval(now(), approved);
     }
     apply();
@@ -167,6 +168,7 @@ class pn_gw_device {
   /// Ends when the pending write has completed.
   void shut_down() {
     ending_ = true;
+    deliver(releasing_, "not known to be done: the gateway is stopping");
     supervisor_ = nullptr;
     uplink_ = nullptr;
     if (!saving_) self_->quit();
@@ -219,9 +221,7 @@ class pn_gw_device {
     forgotten("");
     self_->quit();
   }
-  void forgotten(const std::string& text) {
-    for (auto& promise : std::exchange(forgetting_, {})) promise.deliver(text);
-  }
+  void forgotten(const std::string& text) { deliver(forgetting_, text); }
 
   /// A failed write may still be found when the store is opened again. Until that is known the machine gets no
   /// input; then the record is read again.
@@ -258,8 +258,20 @@ class pn_gw_device {
     }
     for (const auto& m : std::exchange(waiting_, {})) detected_now(m);
   }
+  using promises = std::vector<caf::typed_response_promise<std::string>>;
+  static void deliver(promises& to, const std::string& text) {
+    for (auto& promise : std::exchange(to, {})) promise.deliver(text);
+  }
   void answer(const std::string& text) {
-    for (auto& promise : std::exchange(undecided_, {})) promise.deliver(text);
+    deliver(undecided_, text);
+    deliver(releasing_, text);
+  }
+  /// No write is pending.
+  void answer_decisions() {
+    deliver(undecided_, "");
+    const auto state = machine_.state();
+    if (state == pn_gw_state::requesting || state == pn_gw_state::recovering) return;  // the server decides
+    deliver(releasing_, state == pn_gw_state::quarantined ? why_quarantined_again(machine_.record()) : "");
   }
 
   /// Applies outputs in order; outputs after a write wait until it is durable.
@@ -269,7 +281,7 @@ class pn_gw_device {
       if (!output) break;
       std::visit([this](auto& o) { act(std::move(o)); }, *output);
     }
-    if (!saving_) answer("");
+    if (!saving_) answer_decisions();
     if (!supervisor_) return;
     enter_tally();
     if (const auto next = uncertain_ ? looks_again_ : machine_.next_deadline(); next != deadline_) {
@@ -387,7 +399,8 @@ class pn_gw_device {
   std::vector<gw_link> links_;                ///< its open links
   std::vector<gw_detected> waiting_;          ///< detections deferred while uncertain_
   std::optional<gw_link> proven_;             ///< the link on which a tag verified last
-  std::vector<caf::typed_response_promise<std::string>> undecided_, forgetting_;
+  promises undecided_, forgetting_;
+  promises releasing_;  ///< approvals of a quarantined device that the server has not decided on
   time_point looks_again_ = time_never;  ///< while uncertain_
   time_point deadline_ = time_never;
   time_point began_ = clock_();

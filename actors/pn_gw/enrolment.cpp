@@ -4,6 +4,7 @@
 
 #include "base/private_file.hpp"
 #include "crypto/scram.hpp"
+#include "protocol/codec.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -27,6 +28,13 @@ result<secret_bytes> read_user_password(const std::filesystem::path& file) {
   auto password = read_secret_line(file, user_password_max);
   if (!password) return fail(errc::config_file, "user_password_file " + password.error().detail);
   return password;
+}
+
+byte_array<32> proof_of(const protocol::key_assignment_request& request, const user_credentials& c,
+                        const secret32& exporter) {
+  const auto& suite = crypto::openssl_suite();
+  const auto message = crypto::scram_auth_message(exporter, suite.sha256(encode_for_proof(request)));
+  return crypto::scram_proof(suite, c.client_key, message);
 }
 
 std::int64_t password_time(const std::filesystem::path& file) {

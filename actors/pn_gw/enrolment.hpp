@@ -39,6 +39,10 @@ result<user_credentials> credentials_from_password(const user_id& user,
                                                    const protocol::user_challenge_answer& challenge,
                                                    const std::filesystem::path& file);
 
+/// SCRAM proof of the user for a request on the connection with this exporter secret.
+byte_array<32> proof_of(const protocol::key_assignment_request& request, const user_credentials& c,
+                        const secret32& exporter);
+
 /// Modification time of the password file; 0 if there is none. Only for comparison: another value means that
 /// the user wrote the file again, so the password may have changed.
 std::int64_t password_time(const std::filesystem::path& file);

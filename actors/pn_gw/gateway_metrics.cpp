@@ -37,7 +37,10 @@ std::string_view stored_state(protocol::device_standing standing) {
 }  // namespace
 
 server_link_metrics::server_link_metrics(metrics::registry& in)
-    : connected_(in.make_gauge("cpns_gateway_server_up", "1: the gateway is connected to a server.")),
+    : enrolled(in.make_gauge(
+          "cpns_gateway_enrolled",
+          "1: the server accepted the password of the user. 0: not yet, or it rejects it now.")),
+      connected_(in.make_gauge("cpns_gateway_server_up", "1: the gateway is connected to a server.")),
       connections_(in.make_counter("cpns_gateway_server_connections_total",
                                    "Connections to a server after which both sides were authenticated.")) {
   const auto end = [&in](const char* kind) {

@@ -31,6 +31,7 @@ class server_link_metrics {
   /// The server answered an assignment request.
   void answered(const decltype(protocol::link_answer::body)& body) const;
   metrics::counter unanswered;
+  metrics::gauge enrolled;  ///< 1: the server accepted the password, and has not refused it since
 
  private:
   metrics::gauge connected_;

@@ -382,6 +382,23 @@ json::object gateway_role::overview() {
   return out;
 }
 
+/// Empty: the server accepted the password of the user, and has not refused it since.
+std::string gateway_role::not_enrolled() {
+  const auto link = server();
+  if (!link) return link.error().detail;
+  const auto text = [](const json::value& v) {
+    return std::string{v.as_string().data(), v.as_string().size()};
+  };
+  const auto& now = link->as_object();
+  const auto user = text(now.at("user"));
+  if (user == "enrolled") return {};
+  if (user == "refused") return "the server rejects the user and the password of the gateway";
+  std::string why = "the gateway is not enrolled: the server has not accepted its password yet";
+  if (const auto* last = now.if_contains("last_error"))
+    why += "; the last error: " + text(last->as_object().at("text"));
+  return why;
+}
+
 std::vector<std::string> gateway_role::not_ready() {
   std::vector<std::string> out;
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
@@ -393,6 +410,9 @@ std::vector<std::string> gateway_role::not_ready() {
       without_links.push_back("the radio " + r.name + " is not open: " + now.why);
   if (without_links.size() == impl_->radios.size())
     std::move(without_links.begin(), without_links.end(), std::back_inserter(out));
+  if (const auto usable = impl_->tls->context(); !usable)
+    out.push_back("no connection to a server can begin: " + usable.error().detail);
+  if (auto why = not_enrolled(); !why.empty()) out.push_back(std::move(why));
   return out;
 }
 

@@ -77,6 +77,7 @@ class gateway_role {
   [[nodiscard]] bool failed() const;
 
  private:
+  std::string not_enrolled();
   struct impl;
   explicit gateway_role(std::unique_ptr<impl> i);
   std::unique_ptr<impl> impl_;

@@ -10,7 +10,8 @@ std::string why_not_update(const command_subject& of) {
   switch (of.state) {
   case pn_gw_state::awaiting_approval: return "the PNE waits for approval: approve it first";
   case pn_gw_state::rejected: return "the PNE is rejected: approve it first";
-  case pn_gw_state::quarantined: return "the PNE is in quarantine: approve it to release it";
+  case pn_gw_state::quarantined:
+    return "the PNE is in quarantine: reset it to factory state, and approve it after that";
   case pn_gw_state::revoked: return "the server revoked the PNE: it gets no keys";
   default: break;
   }
@@ -28,7 +29,15 @@ std::string why_not_approve(const command_subject& of) {
     return "validation.deny of the gateway names the PNE: remove it there, and reload the gateway";
   if (of.settings.policy == validation_policy::list && !of.settings.allowed)
     return "validation.allow of the gateway does not name the PNE: add it there, and reload the gateway";
+  if (of.state == pn_gw_state::quarantined && !of.in_reach)
+    return "the PNE is in quarantine and out of reach: the server decides by what the PNE answers; ask again "
+           "when it has a link";
   return {};
+}
+
+std::string why_quarantined_again(const protocol::device_record& r) {
+  return "the server refuses the PNE again, and it stays in quarantine (" + r.standing_reason +
+         "): only a factory reset of the PNE helps; approve it after that";
 }
 
 std::string why_not_reject(const command_subject& of) {

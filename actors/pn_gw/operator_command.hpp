@@ -19,8 +19,11 @@ struct command_subject {
 
 /// Empty: the next key is delivered, or the running exchange is finished first.
 std::string why_not_update(const command_subject& of);
-/// Empty: the device waits for a person, or was refused or quarantined, and an approval changes that.
+/// Empty: the device waits for a person, or was refused or quarantined, and an approval changes that. Whether a
+/// quarantined one is released is then decided by the server.
 std::string why_not_approve(const command_subject& of);
+/// For an operator who approved this quarantined device in vain.
+std::string why_quarantined_again(const protocol::device_record& r);
 /// Empty: a refusal by a person changes something.
 std::string why_not_reject(const command_subject& of);
 

@@ -45,6 +45,11 @@ bool follows_a_right_proof(link_status s) {
   return false;
 }
 
+/// What a gateway has after a new password was not accepted.
+std::string_view afterwards(const password_change::link_state& s) {
+  return s.in_use ? "the former one stays in use" : "the gateway is not enrolled";
+}
+
 }  // namespace
 
 void password_change::reload(std::filesystem::path file) {
@@ -126,12 +131,21 @@ void password_change::challenged(const link_state& s, const user_challenge_answe
     if (done) done(password_outcome{true});
     return;
   }
+  send_proof(s, std::move(*made));
+}
+
+void password_change::enrol(const link_state& s, user_credentials made, enrolled_fn done) {
+  enrols_ = std::move(done);
+  send_proof(s, std::move(made));
+}
+
+void password_change::send_proof(const link_state& s, user_credentials made) {
   key_assignment_request request;
   request.user = user_;
   request.entity = invented_entity();
   request.reason = assignment_reason::refill;
-  request.proof = on_.prove(request, *made);
-  made_ = std::move(*made);
+  request.proof = on_.prove(request, made);
+  made_ = std::move(made);
   asked_ = s.now;
   proof_ = on_.send(std::move(request));
 }
@@ -146,6 +160,10 @@ void password_change::judged(const link_state& s, const refusal& answer) {
 }
 
 void password_change::right(user_credentials made) {
+  if (const auto enrolled = std::exchange(enrols_, {})) {
+    (void)end();
+    return enrolled(std::move(made), seconds{0});
+  }
   waits_for_disk_ = end();
   storing_ = storing_t::new_password;
   wrong_ = 0;
@@ -154,32 +172,36 @@ void password_change::right(user_credentials made) {
 }
 
 void password_change::wrong(const link_state& s, const std::string& reason) {
+  const auto enrolled = std::exchange(enrols_, {});
   const auto done = end();
-  log::error(
-      gateway_component, "password-refused",
-      "the server rejects the new password; the former one stays in use: check `user`, and write the right "
-      "password to user_password_file, or set it again",
-      {{"user", user_.text()}, {"answer", reason}, {"from", done ? "operator" : file_.string()}});
+  if (enrolled) return enrolled(fail(errc::peer_bad_tag, reason), seconds{0});
+  const std::string still{afterwards(s)};
+  log::error(gateway_component, "password-refused",
+             "the server rejects the new password; " + still +
+                 ": check `user`, and write the right password to user_password_file, or set it again",
+             {{"user", user_.text()}, {"answer", reason}, {"from", done ? "operator" : file_.string()}});
   if (!done) {
     not_before_ = time_never;  // until the file changes
     return;
   }
   if (++wrong_ >= free_wrong) operators_not_before_ = s.now + pause;
-  done(fail(errc::peer_bad_tag, "the server rejects this password; the former one stays in use"));
+  done(fail(errc::peer_bad_tag, "the server rejects this password; " + still));
 }
 
 void password_change::undecided(const link_state& s, const error& why, seconds retry_after) {
+  const auto enrolled = std::exchange(enrols_, {});
   const auto done = end();
+  if (enrolled) return enrolled(fail(why), retry_after);
+  const std::string still{afterwards(s)};
   if (done)
-    return done(fail(why.code, why.detail + ", so the password is not verified; the former one stays in use" +
+    return done(fail(why.code, why.detail + ", so the password is not verified; " + still +
                                    (retry_after.count() > 0
                                         ? "; try again in " + std::to_string(retry_after.count()) + " s"
                                         : std::string{})));
   not_before_ = next_look_ = s.now + std::max(pause, retry_after);
   if (trouble_.due(s.now, why.detail))
     log::warn(gateway_component, "password-not-verified",
-              why.detail +
-                  ", so the new password is not verified; the former one stays in use, next attempt in " +
+              why.detail + ", so the new password is not verified; " + still + ", next attempt in " +
                   std::to_string(std::max(pause, retry_after).count()) + " s");
 }
 

@@ -22,10 +22,11 @@ struct password_outcome {
   bool unchanged = false;  ///< the gateway used this password already
 };
 
-/// A wrong password must not cut off a gateway that works: the former credentials stay in use until the server has
-/// accepted a proof with the new ones. The proof needs no device: it is in a refill for an Entity ID that this object
-/// invents, to which `unknown_entity` is the answer if the proof is right (docs/protocol.md, UserChallenge). One
-/// attempt at a time. Part of the server link: not thread-safe.
+/// A wrong password must not cut off a gateway that works, and a gateway that enrols must not keep one: the former
+/// credentials, if there are any, stay in use until the server has accepted a proof with the new ones. The proof needs
+/// no device: it is in a refill for an Entity ID that this object invents, to which `unknown_entity` is the answer if
+/// the proof is right (docs/protocol.md, UserChallenge). One attempt at a time. Part of the server link: not
+/// thread-safe.
 class password_change {
  public:
   static constexpr milliseconds looks_every{60'000};  ///< at the file
@@ -35,6 +36,9 @@ class password_change {
 
   using request_body = decltype(protocol::link_request::body);
   using done_fn = std::function<void(result<password_outcome>)>;
+  /// The credentials, if the server has accepted a proof with them. peer_bad_tag: it rejects them. Another error: it has
+  /// not decided, and the next attempt is not before `retry_after`.
+  using enrolled_fn = std::function<void(result<user_credentials>, seconds retry_after)>;
   struct callbacks {
     std::function<request_id(request_body)> send;  ///< on the current connection, with a new id
     /// SCRAM proof for the current connection.
@@ -64,6 +68,9 @@ class password_change {
   /// (an attempt is pending), config_range (1 to 1024 bytes), peer_policy. After an error of the store the new one is
   /// in use, and its storing is retried.
   void set(const link_state& s, secret_bytes password, done_fn done);
+  /// Proves credentials with which the link enrols. Not while pending(). `done` is called once, at the latest when an
+  /// answer is overdue; adopt() is not.
+  void enrol(const link_state& s, user_credentials made, enrolled_fn done);
   /// Once per second.
   void timer(const link_state& s);
   /// True: the answer belongs to an attempt.
@@ -76,6 +83,7 @@ class password_change {
  private:
   void begin(const link_state& s, secret_bytes password, std::int64_t written, done_fn done);
   void challenged(const link_state& s, const protocol::user_challenge_answer& challenge);
+  void send_proof(const link_state& s, user_credentials made);
   void judged(const link_state& s, const protocol::refusal& answer);
   void right(user_credentials made);
   void wrong(const link_state& s, const std::string& reason);
@@ -94,6 +102,7 @@ class password_change {
   std::int64_t written_ = 0;
   std::optional<user_credentials> made_;
   done_fn done_;
+  enrolled_fn enrols_;  ///< set if the link enrols
 
   enum class storing_t : std::uint8_t { nothing, new_password, new_time };
   storing_t storing_ = storing_t::nothing;

@@ -3,12 +3,12 @@
 #include <algorithm>
 
 #include "actors/pn_gw/enrolment.hpp"
+#include "actors/pn_gw/link_lines.hpp"
 #include "actors/pn_gw/link_view.hpp"
 #include "actors/pn_gw/password_change.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "base/seldom.hpp"
-#include "crypto/scram.hpp"
 #include "protocol/codec.hpp"
 
 namespace cpns::actors {
@@ -25,6 +25,7 @@ class server_link {
       s_.credentials = std::move(*kept);
     else
       log::error(gateway_component, "credentials-unreadable", kept.error().message());
+    s_.parts.counted.enrolled.set(s_.credentials ? 1 : 0);
     s_.last_look = now();
     s_.state_since = s_.wall();
     self_->delayed_send(server_link_actor{self_}, link_period, link_timer{});
@@ -59,8 +60,7 @@ class server_link {
   }
 
   void up(const link_up& m) {
-    log::info(gateway_component, "server-connected", "mutual authentication and key exchange done (step 0)",
-              {{"server", m.server}, {"step", "0"}});
+    link_lines::connected(m.server);
     s_.parts.counted.up();
     forget_connection();
     s_.connection = m.connection;
@@ -78,11 +78,7 @@ class server_link {
 
   void down(const link_down& m) {
     s_.parts.counted.down(m.planned);
-    if (m.planned)
-      log::info(gateway_component, "server-disconnected",
-                "the server closed the connection: idle, or the server is stopping");
-    else
-      log::warn(gateway_component, "server-unreachable", m.why);
+    link_lines::disconnected(m.planned, m.why, s_.credentials.has_value());
     if (!m.planned) s_.note_failure(m.why);
     if (m.connection == s_.connection) lose_connection();
   }
@@ -134,14 +130,11 @@ class server_link {
   void saved(const link_saved& m) {
     s_.saving = false;
     const bool changed = passwords_.saved(m.outcome);
-    if (m.outcome && !changed) {
-      log::info(gateway_component, "enrolled",
-                "ClientKey is stored; the password file is not needed any more");
-    } else if (!m.outcome) {
+    if (m.outcome && !changed) link_lines::enrolled();
+    if (!m.outcome) {
       s_.unsaved = true;
       s_.save_not_before = now() + enrolment_pause;
-      log::error(gateway_component, "credentials-not-written", m.outcome.error().message(),
-                 {{"what", "keep the password file; retrying every 30 s"}});
+      link_lines::credentials_not_written(m.outcome.error().message());
     }
     if (ending_) end();
   }
@@ -153,7 +146,10 @@ class server_link {
 
   [[nodiscard]] gw_view describe() const { return {describe_link(s_)}; }
 
-  void reload(const link_reload& m) { passwords_.reload(m.password_file); }
+  void reload(const link_reload& m) {
+    passwords_.reload(m.password_file);
+    s_.enrol_not_before = time_zero;
+  }
 
   caf::typed_response_promise<link_password_answer> set_password(const link_new_password& m) {
     auto promise = self_->make_response_promise<link_password_answer>();
@@ -187,19 +183,16 @@ class server_link {
               send(id, std::move(body));
               return id;
             },
-            [this](const key_assignment_request& r, const user_credentials& c) { return proof_of(r, c); },
+            [this](const key_assignment_request& r, const user_credentials& c) {
+              return proof_of(r, c, *s_.exporter);
+            },
             [this](user_credentials made) { use(std::move(made)); }};
-  }
-  /// SCRAM proof of `user` for the current connection.
-  [[nodiscard]] byte_array<32> proof_of(const key_assignment_request& r, const user_credentials& c) const {
-    const auto& suite = crypto::openssl_suite();
-    const auto message = crypto::scram_auth_message(*s_.exporter, suite.sha256(encode_for_proof(r)));
-    return crypto::scram_proof(suite, c.client_key, message);
   }
   /// Requests in flight keep the proof that they were sent with; see take(refusal).
   void use(user_credentials made) {
     s_.credentials = std::move(made);
     s_.user_refused = false;
+    s_.parts.counted.enrolled.set(1);
     ++s_.key_number;
     save_credentials();
     notify(s_.wait_for_user);
@@ -301,7 +294,7 @@ class server_link {
 
   /// True without credentials, or if the user wrote the password file again after a refusal.
   [[nodiscard]] bool wants_to_enrol(time_point t) const {
-    if (s_.challenge_request || (s_.credentials && !s_.user_refused)) return false;
+    if (s_.challenge_request || passwords_.pending() || (s_.credentials && !s_.user_refused)) return false;
     const auto written = password_time(passwords_.file());
     if (s_.credentials && (written == 0 || written == s_.credentials->password_time)) return false;
     return written != s_.password_tried || t >= s_.enrol_not_before;
@@ -326,7 +319,7 @@ class server_link {
       if (p.sent != time_zero) continue;
       auto body = *p.body;
       body.user = s_.parts.user;
-      body.proof = proof_of(body, *s_.credentials);
+      body.proof = proof_of(body, *s_.credentials, *s_.exporter);
       p.key = s_.key_number;
       p.sent = now();
       ++p.sends;
@@ -351,15 +344,28 @@ class server_link {
   void take(const link_answer& a, const user_challenge_answer& body) {
     if (s_.challenge_request != a.id) return;
     s_.challenge_request.reset();
-    if (s_.credentials && !s_.user_refused) return;  // an operator was faster
+    if (passwords_.pending() || (s_.credentials && !s_.user_refused)) return;  // an operator was faster
     auto made = credentials_from_password(s_.parts.user, body, passwords_.file());
-    if (!made) {
-      s_.enrol_not_before = now() + enrolment_pause;
-      s_.note_failure("not enrolled: " + made.error().message());
-      return log::error(gateway_component, "not-enrolled", made.error().message(),
-                        {{"what", "no key can be assigned until this is fixed; retrying every 30 s"}});
-    }
-    use(std::move(*made));
+    if (!made)
+      return not_enrolled(made.error().message(), enrolment_pause,
+                          "no key can be assigned until this is fixed; retrying every 30 s");
+    passwords_.enrol(link_state(), std::move(*made),
+                     [this](auto proven, seconds retry_after) { judged(std::move(proven), retry_after); });
+  }
+  void judged(result<user_credentials> proven, seconds retry_after) {
+    if (proven) return use(std::move(*proven));
+    if (ending_) return;
+    if (proven.error() != errc::peer_bad_tag)
+      return not_enrolled(proven.error().detail + ", so the password is not proven yet",
+                          std::max<seconds>(enrolment_pause, retry_after), link_lines::keep_the_file);
+    // Perhaps the user is added to the server, or gets this password, only now.
+    s_.enrol_not_before = now() + refused_enrolment_pause;
+    user_refused();
+  }
+  void not_enrolled(const std::string& why, seconds pause, const char* what) {
+    s_.enrol_not_before = now() + pause;
+    s_.note_failure("not enrolled: " + why);
+    link_lines::not_enrolled(why, what);
   }
 
   void save_credentials() {
@@ -380,10 +386,9 @@ class server_link {
     if (s_.report_request == a.id) return end_report(seconds{body.retry_after});
     if (s_.challenge_request == a.id) {
       s_.challenge_request.reset();
-      s_.enrol_not_before = now() + std::max<seconds>(enrolment_pause, seconds{body.retry_after});
-      s_.note_failure("not enrolled: " + body.reason);
-      return log::error(gateway_component, "not-enrolled", body.reason,
-                        {{"status", std::string{name_of(body.status)}}});
+      return not_enrolled("the server answers " + std::string{name_of(body.status)} + ": " + body.reason,
+                          std::max<seconds>(enrolment_pause, seconds{body.retry_after}),
+                          link_lines::keep_the_file);
     }
     if (signed_again(a.id, body)) return;
     const auto p = finish(a.id);
@@ -412,14 +417,10 @@ class server_link {
   void user_refused() {
     const auto t = now();
     s_.note_failure("the server rejects this user and password");
+    s_.parts.counted.enrolled.set(0);
     if (!std::exchange(s_.user_refused, true) || t - s_.refusal_logged_at >= refusal_pause) {
       s_.refusal_logged_at = t;
-      log::error(
-          gateway_component, "user-refused",
-          "the server rejects this user and password: check `user`; if the password has changed, or the "
-          "user was added to the server again, write the password to user_password_file; the file is "
-          "checked once per second",
-          {{"user", s_.parts.user.text()}, {"user_password_file", passwords_.file().string()}});
+      link_lines::user_refused(s_.parts.user, passwords_.file());
     }
     if (wants_to_enrol(t)) enrol();
   }

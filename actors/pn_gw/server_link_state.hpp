@@ -19,10 +19,11 @@
 namespace cpns::actors {
 
 inline constexpr milliseconds link_period{1000};
-inline constexpr milliseconds report_delay{50};  // reports within this time share a message
-inline constexpr seconds enrolment_pause{30};    // between attempts to enrol
-inline constexpr seconds refusal_pause{60};      // between log lines about the same refusal of the user
-inline constexpr int sends_max = 2;              // per request and connection
+inline constexpr milliseconds report_delay{50};         // reports within this time share a message
+inline constexpr seconds enrolment_pause{30};           // between attempts to enrol
+inline constexpr seconds refused_enrolment_pause{300};  // after a wrong password, if its file does not change
+inline constexpr seconds refusal_pause{60};  // between log lines about the same refusal of the user
+inline constexpr int sends_max = 2;          // per request and connection
 // A device that gets no answer within this time makes a new request.
 inline constexpr seconds request_age_max{30};
 // If no timer ran for this long, the machine was suspended and the connection may be dead.

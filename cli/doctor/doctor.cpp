@@ -109,9 +109,11 @@ std::vector<check> checks_for(const subject& s) {
   for (const auto& t : s.file.transports)
     out.push_back({"radio", [&t](const subject& on) { return check_transport(on, t); }});
   if (s.file.role == config::role_kind::server) out.push_back({"listening", check_listening});
-  if (const auto* gateway = std::get_if<config::gateway_config>(&s.file.config))
+  if (const auto* gateway = std::get_if<config::gateway_config>(&s.file.config)) {
     for (const auto& server : gateway->servers)
       out.push_back({"server", [&server](const subject& on) { return check_server(on, server); }});
+    out.push_back({"enrolment", check_enrolment});
+  }
   return out;
 }
 

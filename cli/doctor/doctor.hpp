@@ -86,6 +86,7 @@ lines check_descriptors(const subject& s);       // machine.cpp: open files of a
 lines check_store(const subject& s);             // store.cpp
 lines check_listening(const subject& s);         // reach.cpp: the address of a server
 lines check_server(const subject& s, const config::address& server);  // reach.cpp: one server of a gateway
+lines check_enrolment(const subject& s);  // enrolment.cpp: the password of a gateway's user
 lines check_transport(const subject& s, const config::transport_config& radio);  // radios.cpp
 
 }  // namespace cpns::cli::doctor

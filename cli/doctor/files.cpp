@@ -65,7 +65,11 @@ lines check_user(const subject& s) {
 
 lines check_files(const subject& s) {
   lines out;
-  for (auto& text : check_named_files(s.file).lines()) out.push_back({state_t::error, std::move(text)});
+  for (auto& text : check_named_files(s.file).lines()) {
+    if (text.ends_with(std::strerror(ENOENT)))
+      text += "; restore the file from a backup, or correct its name in the configuration";
+    out.push_back({state_t::error, std::move(text)});
+  }
   if (out.empty())
     out.push_back({state_t::ok,
                    "the files that the configuration names can be used, and no secret is open to other "

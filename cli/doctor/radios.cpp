@@ -21,8 +21,8 @@ lines check_transport(const subject& s, const config::transport_config& radio) {
   return {{waits ? state_t::warning : state_t::error,
            named + " cannot be opened: " + opened.error().detail +
                (waits ? "; the role starts nevertheless and tries again every 5 s; look for the adapter, its "
-                        "service or "
-                        "its address on this machine"
+                        "service or its address on this machine, and for another process that uses it "
+                        "(`ss -ltnp` shows those with a port)"
                       : "; the role does not start like this")}};
 }
 

@@ -32,6 +32,9 @@ std::optional<line> interrupted(const config::protector_config& c) {
                                   "rewrap --in-place` to finish it, and keep both key files until then"};
 }
 
+constexpr const char* remedy_of_key =
+    "; nobody can open the store without its key: restore the key file from the backup of the secrets";
+
 struct rows {
   std::size_t good = 0, bad = 0;
   bool all = true;  ///< false: the time was over
@@ -66,18 +69,20 @@ line stored_line(const config::store_config& c, const config::protector_config& 
             "the store in " + place + " does not exist yet; the role makes it at its first start"};
   if (!under) return {state_t::error, under.error().message()};
   const auto key = open_protector(protector);
-  if (!key) return {state_t::error, key.error().message()};
+  if (!key) return {state_t::error, key.error().message() + remedy_of_key};
   const auto wrapped = storage::data_key_of(**under, place).read();
   if (!wrapped) return {state_t::error, wrapped.error().message()};
   if (!*wrapped) return {state_t::ok, "the store in " + place + " is empty"};
   const auto sealed = storage::sealed_store::open(**under, **key, crypto::system_entropy());
-  if (!sealed) return {state_t::error, sealed.error().message()};
+  if (!sealed) return {state_t::error, sealed.error().message() + remedy_of_key};
   const auto read = read_rows(**sealed, monotonic::now() + patience);
   if (!read) return {state_t::error, read.error().message()};
   const auto count = std::to_string(read->good + read->bad);
   if (read->bad > 0)
     return {state_t::error, std::to_string(read->bad) + " of " + count + " rows in " + place +
                                 " cannot be read (" + read->why + "); restore the store from a backup"};
+  if (read->all && read->good == 1)
+    return {state_t::ok, "the key opens the store in " + place + ", and its only row can be read"};
   return {state_t::ok, "the key opens the store in " + place + ", and " +
                            (read->all ? "all " + count + " rows"
                                       : "the first " + count + " rows, read in " +

@@ -35,6 +35,7 @@ class claimant_book {
   [[nodiscard]] virtual unsigned refusals(const entity_id& entity, std::string_view claimant) const = 0;
   virtual void refused(time_point now, const entity_id& entity, std::string_view claimant,
                        const claimant_wait& wait, entropy& random) = 0;
+  /// Its refusals are forgotten.
   virtual void accepted(const entity_id& entity, std::string_view claimant) = 0;
   /// One request to the server per entity and request_interval: takes it, or returns false.
   virtual bool take_request(time_point now, const entity_id& entity) = 0;

@@ -310,13 +310,21 @@ void pn_gw_machine::impl::handle_approval(time_point now, bool approved) {
     record.approved = false;
     return fire(pn_gw_trigger::refused_here, now, std::move(what));
   }
-  recover_wanted = recover_wanted || state == pn_gw_state::quarantined;
+  if (state == pn_gw_state::quarantined) {
+    recover_wanted = true;
+    server_not_before = time_zero;
+  }
   fire(pn_gw_trigger::approved, now, std::move(what));
   begin(now);
 }
 
 void pn_gw_machine::impl::handle_update_request(time_point now) {
   woke = true;
+  if (now < server_not_before) {
+    // What the server refused may be mended, and a person wants to know now.
+    server_not_before = time_zero;
+    for (const auto& link : links) book.accepted(record.entity, claimant(link));
+  }
   begin(now);
 }
 

@@ -17,9 +17,10 @@ gateway_choices with_file(const password_file& file) {
   return c;
 }
 
-/// A gateway that enrolled with the file "correct horse".
+/// A gateway that enrols with a file, whose user has the password "correct horse" at the server.
 struct enrolled_gateway {
-  password_file file{"correct horse"};
+  explicit enrolled_gateway(std::string_view password = "correct horse") : file{password} {}
+  password_file file;
   gateway_harness p{with_file(file)};
 
   [[nodiscard]] std::size_t logged(std::string_view event) const {
@@ -140,12 +141,48 @@ TEST(pn_gw_password, is_proven_with_a_device_that_does_not_exist) {
   g.file.write("battery staple");
   ASSERT_TRUE(g.wait_logged("password-changed"));
   const auto all = g.p.assignments();
-  ASSERT_EQ(all.size(), 1u);
-  const auto& probe = std::get<protocol::key_assignment_request>(all[0]->body);
-  EXPECT_TRUE(probe.entity.text().starts_with("urn:uuid:"));
-  EXPECT_EQ(probe.reason, protocol::assignment_reason::refill);
-  EXPECT_FALSE(probe.dreq || probe.drsp || probe.set || probe.known_epoch);
-  EXPECT_FALSE(g.p.sealed->has(storage::table::entities, as_bytes(probe.entity.text())).value());
+  ASSERT_EQ(all.size(), 2u) << "the first one at the enrolment";
+  for (const auto* one : all) {
+    const auto& probe = std::get<protocol::key_assignment_request>(one->body);
+    EXPECT_TRUE(probe.entity.text().starts_with("urn:uuid:"));
+    EXPECT_EQ(probe.reason, protocol::assignment_reason::refill);
+    EXPECT_FALSE(probe.dreq || probe.drsp || probe.set || probe.known_epoch);
+    EXPECT_FALSE(g.p.sealed->has(storage::table::entities, as_bytes(probe.entity.text())).value());
+  }
+  EXPECT_FALSE(g.p.logged("assignment-refused")) << "the server knows such a proof";
+  EXPECT_TRUE(g.p.logged("\"event\":\"password-proven\""));
+}
+
+TEST(pn_gw_password, of_the_first_enrolment_is_proven_before_the_file_is_called_unneeded) {
+  enrolled_gateway g{"wrong horse"};
+  EXPECT_EQ(g.logged("enrolled"), 0u);
+  EXPECT_EQ(g.logged("user-refused"), 1u) << "without any device";
+  EXPECT_FALSE(g.p.logged("is not needed any more"));
+  EXPECT_FALSE(g.p.keys.credentials(g.p.alice.user).value().has_value());
+  EXPECT_EQ(g.p.server_now().at("user").as_string(), "refused");
+  g.p.advance(seconds{200});
+  EXPECT_EQ(g.challenges(), 1) << "a wrong password is not tried again and again";
+  g.p.set_password("wrong horse");
+  EXPECT_TRUE(g.wait_logged("enrolled", 1, seconds{120})) << "the server got this password only now";
+  EXPECT_EQ(g.p.server_now().at("user").as_string(), "enrolled");
+  EXPECT_EQ(g.kept().client_key, g.p.alice.client_key);
+}
+
+TEST(pn_gw_password, of_the_first_enrolment_without_a_verdict_is_not_proven_yet) {
+  enrolled_gateway g{""};
+  g.p.swallows = [](const protocol::link_request& r) {
+    return std::holds_alternative<protocol::key_assignment_request>(r.body);
+  };
+  g.file.write("correct horse");
+  g.p.advance(seconds{5});
+  g.p.cut_server();
+  EXPECT_TRUE(g.p.logged("so the password is not proven yet"));
+  EXPECT_TRUE(g.p.logged("keep the password file"));
+  EXPECT_EQ(g.logged("enrolled"), 0u);
+  EXPECT_EQ(g.p.server_now().at("user").as_string(), "not_enrolled");
+  g.p.swallows = nullptr;
+  g.p.connect_server();
+  EXPECT_TRUE(g.wait_logged("enrolled", 1, seconds{5}));
 }
 
 TEST(pn_gw_password, of_an_operator_is_answered_when_it_is_durable) {

@@ -165,7 +165,7 @@ class Administration(E2ECase):
         gateway = self.ask("GET", f"/v1/gateways/{GATEWAY}").json
         self.assertEqual(len(gateway["connections"]), 1)
         since = self.place.events.mark()
-        self.assertIn("Closed 1 connections", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
+        self.assertIn("Closed 1 connection of", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
         self.place.events.wait(role="gateway", event="server-connected", since=since, timeout=40)
         self.assertEqual(self.cli("gateways", "show", "urn:cpns:gw:none", check=False).returncode, 1)
         self.assertEqual(self.cli("gateways", "show", "none", check=False).returncode, 2)

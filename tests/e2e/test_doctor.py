@@ -142,7 +142,8 @@ class Faulty(DoctorCase):
         (home.folder / "tls/server.pem").unlink()
         (home.folder / "server.kek").chmod(0o644)
         said = self.examine(home, "server", 1)
-        self.line(said, "files", "error", "'tls.certificate': certificate file", "No such file or directory")
+        self.line(said, "files", "error", "'tls.certificate': certificate file",
+                  "No such file or directory; restore the file from a backup")
         self.line(said, "files", "error", "'protector.file': the key file", "chmod 600")
         self.line(said, "certificate", "error", "the TLS files cannot be used")
         self.line(said, "store", "error", "server.kek", "chmod 600")
@@ -202,6 +203,15 @@ class Faulty(DoctorCase):
         home.write()
         self.line(self.examine(home, "server", 0), "listening", "warning", "Cannot assign requested address")
 
+    def test_the_address_of_a_radio_in_use(self):
+        home = self.home(devices=1)
+        home.listen_at_fixed_port()
+        home.write()
+        self.line(self.examine(home, "gateway"), "radio", "ok", "can be opened")
+        with socket.create_server((home.address, home.radio_port)):
+            self.line(self.examine(home, "gateway"), "radio", "warning", "cannot be opened", "Address already in use", "ss -ltnp")
+        self.line(self.examine(home, "gateway"), "radio", "ok", "can be opened")
+
     def test_stores_that_cannot_be_read(self):
         home = self.home(devices=1)
         home.start()
@@ -221,7 +231,10 @@ class Faulty(DoctorCase):
                 kek = home.folder / f"{name}.kek"
                 right = kek.read_text()
                 kek.write_text("0" * 64 + "\n")
-                self.line(self.examine(home, name, 1), "store", "error", f"{name}.kek cannot unwrap the data key")
+                self.line(self.examine(home, name, 1), "store", "error", f"{name}.kek cannot unwrap the data key", "restore the key file")
+                kek.unlink()
+                self.line(self.examine(home, name, 1), "store", "error", "No such file or directory", "restore the key file")
+                kek.touch(0o600)
                 kek.write_text(right)
                 shutil.copy(kek, f"{kek}.rewrap")
                 self.line(self.examine(home, name, 1), "store", "error", f"{kek}.rewrap exists",

@@ -121,7 +121,7 @@ class DeviceLists(E2ECase):
         code, text = self.load(content)
         self.assertEqual(code, 1)
         self.assertIn(f"{self.list}:3: ", text)
-        self.assertIn("nothing was imported: 1 rows cannot be used", text)
+        self.assertIn("nothing was imported: 1 row cannot be used", text)
         self.assertEqual(self.new(), [], "an import takes all rows or none")
         code, text = self.load(content, "--partial")
         self.assertEqual((code, self.new()), (1, [self.entity(1), self.entity(3)]))

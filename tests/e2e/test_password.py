@@ -1,8 +1,10 @@
 """A changed password of the user reaches a running gateway by its file; a wrong one changes nothing."""
 
+import json
 import subprocess
 import unittest
 
+from support.api_home import add_sockets, connect
 from support.case import E2ECase
 
 
@@ -38,6 +40,50 @@ class ChangedPassword(E2ECase):
         self.assertNotIn(self.NEW, (home.folder / "gateway.err").read_text() + (home.folder / "server.err").read_text())
         home.start()
         home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
+
+    def test_of_the_first_enrolment_is_needed_until_the_server_accepts_it(self):
+        home = self.home(devices=1)
+        add_sockets(home)
+        home.write()
+        right = home.password()
+        (home.folder / "password").write_text("not the password\n")
+        home.start("server", "gateway")
+        refused = home.events.wait(role="gateway", event="user-refused", timeout=20)
+        self.assertEqual([e["level"] for e in refused], ["error"])
+        self.assertEqual(self.said(home, "enrolled"), [])
+        gateway = connect(home, "gateway")
+        self.assertEqual(gateway.ask("GET", "/v1/server").json["user"], "refused")
+        ready = gateway.ask("GET", "/health/ready")
+        self.assertEqual((ready.status, ready.json["reasons"]), (503, ["the server rejects the user and the password of the gateway"]))
+        self.assertIn("\ncpns_gateway_enrolled 0\n", gateway.ask("GET", "/metrics").text)
+        self.assertEqual(self.enrolment(home)[0][0], "error")
+        self.assertIn(f"the server rejects the password of {home.user}; write the right password", self.enrolment(home)[0][1])
+        (home.folder / "password").write_text(right + "\n")
+        home.events.wait(role="gateway", event="enrolled", timeout=20)
+        home.events.wait(role="server", event="password-proven", timeout=5)
+        self.assertEqual([e["status"] for e in home.events.find(role="server", event="assignment-refused")], ["unknown_user_or_bad_proof"])
+        self.assertEqual(gateway.ask("GET", "/health/ready").status, 200)
+        self.assertIn("\ncpns_gateway_enrolled 1\n", gateway.ask("GET", "/metrics").text)
+        self.assertIn(("ok", f"the gateway is enrolled for {home.user}"), self.enrolment(home))
+        self.assertEqual(home.role("gateway").terminate(), 0)
+        self.assertIn(("ok", f"the gateway is enrolled for {home.user}"), self.enrolment(home))
+
+    def test_is_not_proven_while_no_server_is_there(self):
+        home = self.home(devices=1)
+        add_sockets(home)
+        home.write()
+        self.assertIn(("ok", "the gateway is not enrolled yet"), self.enrolment(home))
+        home.start("gateway")
+        said = home.events.wait(role="gateway", event="server-unreachable", timeout=20)[0]
+        self.assertIn("the server has not accepted the password of the user yet", said["text"])
+        ready = connect(home, "gateway").ask("GET", "/health/ready")
+        self.assertIn("the gateway is not enrolled: the server has not accepted its password yet", ready.json["reasons"][0])
+        self.assertIn(("error", f"the gateway is not enrolled for {home.user}"), self.enrolment(home))
+
+    def enrolment(self, home) -> list:
+        """State and first words of what the doctor says about it."""
+        said = json.loads(home.cli("doctor", "--config", "gateway.yaml", "--json", check=False).stdout)
+        return [(one["state"], one["text"].split(": ")[0]) for one in said["lines"] if one["check"] == "enrolment"]
 
     def test_that_is_wrong_is_reported_once_and_the_former_one_goes_on(self):
         home = self.home(devices=2, rekey="1s")

@@ -93,6 +93,20 @@ class Restore(E2ECase):
             self.place.events.wait(lambda e: e["status"].startswith("stale"), role="server", event="assignment-refused", entity=entity,
                                    since=since)
         self.assertEqual(self.epochs(), before)
+        entity = self.entities[0]
+        poll(lambda: self.place.pnes()[entity]["state"] == "quarantined", timeout=90, what="the quarantine")
+        self.refused(("approve", entity), "it stays in quarantine (stale_epoch", "only a factory reset of the PNE helps")
+        self.assertEqual(self.place.pnes()[entity]["state"], "quarantined")
+        self.place.cli("pne", "reset", entity, "--config", "pne.yaml")
+        poll(lambda: self.place.cli("pnes", "approve", entity, "--config", "gateway.yaml", check=False).returncode == 0, timeout=30,
+             what="an approval after the reset")
+        poll(lambda: self.epochs()[entity] > before[entity], timeout=30, what="a newer epoch")
+
+    def refused(self, command, *texts):
+        done = self.place.cli("pnes", *command, "--config", "gateway.yaml", check=False)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        for text in texts:
+            self.assertIn(text, done.stderr)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import sys
 import unittest
 
 from support import pki
+from support.api_home import add_sockets, connect
 from support.case import E2ECase
 from support.clocks import Clocks
 from support.home import poll
@@ -68,15 +69,23 @@ class Time(E2ECase):
         ca = pki.Ca(home.folder / "tls")
         for name, uri, usage in (("server", "urn:cpns:server:main", pki.SERVER), ("gateway", "urn:cpns:gw:gw1", pki.CLIENT)):
             ca.issue(home.folder / "tls", name, uri, usage, begin=-2 * pki.DAY, end=-pki.DAY)
+        add_sockets(home)
+        home.write()
         home.start()
         for name in ("server", "gateway"):
             said = home.events.wait(role=name, event="certificate-out-of-time", level="error")[0]
             self.assertIn("expired on", said["text"])
+            ready = connect(home, name).ask("GET", "/health/ready")
+            self.assertEqual(ready.status, 503)
+            self.assertIn("expired on", ready.json["reasons"][0])
+            self.assertIn("\ncpns_ready 0\n", connect(home, name).ask("GET", "/metrics").text)
         for name, uri, usage in (("server", "urn:cpns:server:main", pki.SERVER), ("gateway", "urn:cpns:gw:gw1", pki.CLIENT)):
             ca.issue(home.folder / "tls", name, uri, usage, end=datetime.timedelta(hours=8))
             home.role(name).reload()
             home.events.wait(role=name, event="certificate-in-time")
         self.keyed(home, 0)
+        for name in ("server", "gateway"):
+            self.assertEqual(connect(home, name).ask("GET", "/health/ready").json, {"ready": True, "reasons": []})
 
     def test_a_fault_that_only_a_person_can_mend_ends_the_start(self):
         home = self.home(devices=1)

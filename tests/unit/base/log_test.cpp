@@ -2,8 +2,13 @@
 
 #include <gmock/gmock.h>
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
+#include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <thread>
 
 #include "log_fixture.hpp"
@@ -82,6 +87,66 @@ TEST_F(log_lines, escape_invalid_utf_8_but_not_letters_of_any_script) {
         HasSubstr(
             "K\u00fcche \u97f3 \U0001f3a7|\\u00ff|\\u00c3|\\u00ed\\u00a0\\u0080|\\u0085|\\u00e9t\\u00e9"));
   }
+}
+
+/// Standard error is a pipe, and JOURNAL_STREAM names what `stream` makes of its numbers.
+class journal {
+ public:
+  explicit journal(const std::function<std::string(const struct stat&)>& stream) {
+    EXPECT_EQ(::pipe(ends_), 0);
+    ::dup2(ends_[1], STDERR_FILENO);
+    struct stat about {};
+    EXPECT_EQ(::fstat(STDERR_FILENO, &about), 0);
+    ::setenv("JOURNAL_STREAM", stream(about).c_str(), 1);
+  }
+  ~journal() { end(); }
+  std::string read() {
+    end();
+    std::string out(65536, '\0');
+    out.resize(static_cast<std::size_t>(std::max<ssize_t>(0, ::read(ends_[0], out.data(), out.size()))));
+    return out;
+  }
+
+ private:
+  void end() {
+    flush();
+    ::dup2(before_, STDERR_FILENO);
+    ::unsetenv("JOURNAL_STREAM");
+  }
+  const int before_ = ::dup(STDERR_FILENO);
+  int ends_[2]{};
+};
+
+std::string numbers(const struct stat& about) {
+  return std::to_string(about.st_dev) + ":" + std::to_string(about.st_ino);
+}
+
+TEST_F(log_lines, have_their_priority_for_the_journal_alone) {
+  s.file.clear();
+  s.threshold = level::debug;
+  for (const auto form : {format::text, format::json}) {
+    s.form = form;
+    journal reads{numbers};
+    ASSERT_TRUE(configure(s));
+    EXPECT_EQ(journal_priority(level::error), "<3>");
+    error("server", "e", "one");
+    warn("server", "w", "two");
+    info("server", "i", "three");
+    debug("server", "d", "four");
+    EXPECT_THAT(
+        reads.read(),
+        MatchesRegex("<3>[^<\n]*one[^\n]*\n<4>[^\n]*two[^\n]*\n<6>[^\n]*three[^\n]*\n<7>[^\n]*four[^\n]*\n"));
+  }
+  journal other{[](const struct stat& about) { return numbers(about) + "1"; }};
+  ASSERT_TRUE(configure(s));
+  EXPECT_EQ(journal_priority(level::error), "");
+  error("server", "e", "one");
+  EXPECT_THAT(other.read(), testing::Not(HasSubstr("<3>"))) << "standard error is another file";
+  journal file{numbers};
+  s.file = folder + "/file";
+  ASSERT_TRUE(configure(s));
+  error("server", "e", "one");
+  EXPECT_THAT(lines().at(0), testing::Not(HasSubstr("<3>")));
 }
 
 TEST_F(log_lines, quote_a_field_that_looks_like_two) {

@@ -26,6 +26,12 @@ TEST(fits, compares_a_text_or_its_beginning) {
   EXPECT_TRUE(fits("*", ""));
 }
 
+TEST(plural, has_an_s_unless_there_is_one) {
+  EXPECT_EQ(plural(0, "row"), "0 rows");
+  EXPECT_EQ(plural(1, "row"), "1 row");
+  EXPECT_EQ(plural(2, "device"), "2 devices");
+}
+
 TEST(shown, is_safe_for_a_terminal) {
   EXPECT_EQ(shown("a\x1b[31m\n"), "'a?[31m?'");
   EXPECT_EQ(shown(std::string(100, 'a')).size(), 60 + 5);

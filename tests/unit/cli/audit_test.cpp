@@ -139,7 +139,7 @@ TEST_F(audit_commands, record_an_import_with_counts_and_a_digest_but_no_key) {
                                          ",128bit,alice@example.org\nheadset," + tk + ",128bit,\n");
   ASSERT_EQ(run({"device", "import", file.string(), "--config", yaml()}).code, 1);
   EXPECT_EQ(last(), "device-import lot.csv refused");
-  EXPECT_EQ(text(lines().back(), "reason"), "1 rows cannot be used");
+  EXPECT_EQ(text(lines().back(), "reason"), "1 row cannot be used");
   ASSERT_EQ(run({"device", "import", file.string(), "--config", yaml(), "--partial"}).code, 1);
   EXPECT_EQ(last(), "device-import lot.csv done");
   const auto all = lines();

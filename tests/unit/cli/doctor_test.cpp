@@ -88,7 +88,7 @@ TEST_F(examined, lists_the_checks_of_each_role_in_one_order) {
   EXPECT_EQ(names("server"), (list{"configuration", "user", "files", "certificate", "store", "disk", "clock",
                                    "descriptors", "listening"}));
   EXPECT_EQ(names("gateway"), (list{"configuration", "user", "files", "certificate", "store", "disk", "clock",
-                                    "descriptors", "radio", "server"}));
+                                    "descriptors", "radio", "server", "enrolment"}));
   EXPECT_EQ(names("pne"),
             (list{"configuration", "user", "files", "store", "disk", "clock", "descriptors", "radio"}));
 }

@@ -50,7 +50,8 @@ TEST_F(named_files, reports_tls_files_each_at_its_key) {
                              std::filesystem::copy_options::overwrite_existing);
   EXPECT_EQ(wrong("gateway").at(0),
             "14:8: 'tls.key': private key file H/tls/gateway.key does not belong to the "
-            "certificate in H/tls/gateway.pem");
+            "certificate in H/tls/gateway.pem; put the key there that the certificate was made for, or the "
+            "certificate of this key");
   ::chmod((trial / "tls/gateway.key").c_str(), 0644);
   EXPECT_NE(
       wrong("gateway").at(0).find("14:8: 'tls.key': private key file H/tls/gateway.key: group or others"),

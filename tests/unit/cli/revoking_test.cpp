@@ -32,7 +32,9 @@ class revoking : public test::temp_folder {
   std::string serial_of(const fs::path& file) const {
     return crypto::certificate_of(identity, read(file)).value().serial;
   }
-  crypto::revocation_list list() const { return crypto::read_crl(identity, read(ca / "ca.crl")).value(); }
+  crypto::revocation_list list() const {
+    return crypto::read_crls(identity, read(ca / "ca.crl")).value().own;
+  }
   std::vector<std::string> listed() const {
     std::vector<std::string> out;
     for (const auto& r : list().revoked) out.push_back(r.serial);
@@ -75,6 +77,20 @@ TEST_F(revoking, makes_a_list_that_a_role_accepts_and_adds_to_it) {
   EXPECT_EQ(found, both);
   EXPECT_EQ(list().number, 2U);
   EXPECT_EQ(list().from, now + seconds{5});
+}
+
+TEST_F(revoking, keeps_the_lists_of_other_cas_in_the_file) {
+  const auto other = crypto::make_ca("another CA", 100, now).value();
+  const auto foreign = crypto::make_crl(other, {7, now, now + std::chrono::days{9}, {{"0A", now}}}).value();
+  ASSERT_TRUE(revoke_certificate({.ca = ca, .name = "hall"}, now));
+  write("ca/ca.crl", read(ca / "ca.crl") + foreign, 0644);
+  for (const auto& o : {revoke_options{.ca = ca, .name = "kitchen"}, revoke_options{.ca = ca}}) {
+    const auto done = revoke_certificate(o, now);
+    ASSERT_TRUE(done) << done.error().message();
+    EXPECT_EQ(done->others, 1U);
+    EXPECT_EQ(listed().size(), 2U);
+    EXPECT_EQ(crypto::read_crls(other, read(ca / "ca.crl")).value().own.revoked.at(0).serial, "0A");
+  }
 }
 
 TEST_F(revoking, keeps_the_first_date_of_a_certificate_that_is_revoked_twice) {

@@ -12,5 +12,15 @@ TEST_F(new_password, has_a_minimum_length) {
   EXPECT_TRUE(read_new_password({.file = write("b", "eight888\n")}));
 }
 
+TEST(table, has_columns_for_people_and_tabs_for_scripts) {
+  table t{{"USER", "ADDED"}};
+  EXPECT_EQ(t.for_scripts(), "");
+  t.add({"alice@example.org", "2026-11-24"});
+  t.add({"bob", "-"});
+  EXPECT_EQ(t.for_scripts(), "alice@example.org\t2026-11-24\nbob\t-\n");
+  EXPECT_EQ(t.for_people(),
+            "USER               ADDED\nalice@example.org  2026-11-24\nbob                -\n");
+}
+
 }  // namespace
 }  // namespace cpns::cli

@@ -318,8 +318,9 @@ TEST(development_crl, is_read_back_as_it_was_written) {
   const revocation_list wanted{3, now, now + days{5}, {{"0A", now}, {"F0C1D2", now - days{1}}}};
   const auto pem = make_crl(ca, wanted);
   ASSERT_TRUE(pem) << pem.error().message();
-  const auto back = read_crl(ca, *pem);
-  ASSERT_TRUE(back) << back.error().message();
+  const auto file = read_crls(ca, *pem);
+  ASSERT_TRUE(file) << file.error().message();
+  const auto* back = &file->own;
   EXPECT_EQ(back->number, 3u);
   EXPECT_EQ(back->from, now);
   EXPECT_EQ(back->to, now + days{5});
@@ -328,10 +329,29 @@ TEST(development_crl, is_read_back_as_it_was_written) {
   EXPECT_EQ(back->revoked[1].serial, "F0C1D2");
   EXPECT_EQ(back->revoked[1].when, now - days{1});
   const auto other = make_ca("CA", 10).value();
-  EXPECT_EQ(read_crl(other, *pem).error().code, errc::crypto_certificate);
-  EXPECT_EQ(read_crl(ca, "").error().code, errc::crypto_certificate);
+  EXPECT_EQ(read_crls(other, *pem).error().code, errc::crypto_certificate);
+  EXPECT_EQ(read_crls(ca, "").error().code, errc::crypto_certificate);
   for (const auto* bad : {"", "0", "XY", "0102030405060708090A0B0C0D0E0F101112131415"})
     EXPECT_FALSE(make_crl(ca, {1, now, now + days{1}, {{bad, now}}})) << bad;
+}
+
+TEST(development_crl, is_found_between_those_of_other_cas) {
+  const auto ca = make_ca("CA", 10).value(), other = make_ca("other CA", 10).value();
+  const auto now = std::chrono::floor<seconds>(now_wall());
+  const auto old = make_crl(ca, {1, now - days{2}, now + days{5}, {{"0A", now - days{2}}}}).value();
+  const auto fresh = make_crl(ca, {2, now, now + days{7}, {{"0A", now}, {"0B", now}}}).value();
+  const auto foreign = make_crl(other, {9, now, now + days{5}, {{"0C", now}}}).value();
+  const auto file = read_crls(ca, foreign + old + "a remark\n" + fresh + foreign);
+  ASSERT_TRUE(file) << file.error().message();
+  EXPECT_EQ(file->others, foreign + foreign);
+  EXPECT_EQ(file->count, 2u);
+  EXPECT_EQ(file->own.number, 2u);
+  EXPECT_EQ(file->own.to, now + days{7});
+  ASSERT_EQ(file->own.revoked.size(), 2u) << "no entry of an older list is lost";
+  EXPECT_EQ(file->own.revoked[0].when, now - days{2});
+  EXPECT_FALSE(read_crls(ca, foreign)) << "its own list is missing: that may be the wrong file";
+  EXPECT_FALSE(read_crls(ca, fresh + foreign.substr(0, foreign.size() / 2)))
+      << "half of a list would be lost";
 }
 
 TEST(development_crl, names_only_certificates_of_its_own_ca) {

@@ -49,7 +49,7 @@ TEST(imports, write_nothing_when_a_row_is_bad) {
   EXPECT_TRUE(h.results().at(0).starts_with("3 the entity_id has no known scheme")) << h.results().at(0);
   EXPECT_EQ(h.devices(), 0U);
   ASSERT_EQ(h.log.ends.size(), 1U);
-  EXPECT_EQ(h.log.ends[0].how, "1 rows cannot be used");
+  EXPECT_EQ(h.log.ends[0].how, "1 row cannot be used");
 }
 
 TEST(imports, write_the_good_rows_when_partial) {
