@@ -10,17 +10,10 @@ namespace {
 
 using actors::password_change;
 
-gateway_choices with_file(const password_file& file) {
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  return c;
-}
-
 /// A gateway that enrolled with the file "correct horse".
 struct enrolled_gateway {
   password_file file{"correct horse"};
-  gateway_harness p{with_file(file)};
+  gateway_harness p{not_enrolled(file.path())};
 
   [[nodiscard]] std::size_t logged(std::string_view event) const {
     const auto line = "\"component\":\"gateway\",\"event\":\"" + std::string{event} + "\"";
