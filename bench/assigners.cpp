@@ -26,6 +26,7 @@
 #include <unordered_map>
 
 #include "bench/gateway_files.hpp"
+#include "bench/link_frames.hpp"
 #include "cli/stores.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
@@ -36,7 +37,6 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 using asio::ip::tcp;
 using boost::system::error_code;
-using clock = std::chrono::steady_clock;
 using testing_people::headset;
 using testing_people::person;
 
@@ -46,7 +46,7 @@ constexpr std::size_t rows_a_write = 2000;
 constexpr milliseconds period{1};
 constexpr seconds last_answers{30};
 
-headset device(std::uint64_t number) { return headset{"urn:dev:os:32473-a" + std::to_string(number)}; }
+headset device(std::uint64_t number) { return headset{device_name("a" + std::to_string(number))}; }
 person user() { return person{"load@example.org"}; }
 
 void put(storage::sealed_batch& to, storage::table t, std::string_view row, secret_bytes value) {
@@ -117,9 +117,7 @@ class gateway {
     r.id = crypto::system_entropy().draw_id<request_id>();
     r.body = std::move(body);
     asked_.emplace(r.id, due);
-    const auto frame = encode(r);
-    for (const int shift : {24, 16, 8, 0}) out_.push_back(static_cast<std::uint8_t>(frame.size() >> shift));
-    out_.insert(out_.end(), frame.begin(), frame.end());
+    append_frame(out_, r);
     flush();
   }
 
@@ -160,12 +158,12 @@ class gateway {
 
   void take_frames() {
     std::size_t at = 0;
-    while (used_ - at >= 4) {
-      const auto* b = in_.data() + at;
-      const std::size_t n = std::size_t{b[0]} << 24 | std::size_t{b[1]} << 16 | std::size_t{b[2]} << 8 | b[3];
-      if (used_ - at < 4 + n) break;
-      answered(byte_view{b + 4, n});
-      at += 4 + n;
+    while (used_ - at >= frame_head) {
+      const auto* head = in_.data() + at;
+      const auto n = frame_size(head);
+      if (used_ - at < frame_head + n) break;
+      answered(byte_view{head + frame_head, n});
+      at += frame_head + n;
     }
     std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(used_),
               in_.begin());

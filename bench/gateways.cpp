@@ -20,6 +20,7 @@
 #include <vector>
 
 #include "bench/gateway_files.hpp"
+#include "bench/link_frames.hpp"
 #include "cli/stores.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/codec.hpp"
@@ -32,14 +33,12 @@ namespace asio = boost::asio;
 namespace fs = std::filesystem;
 using asio::ip::tcp;
 using boost::system::error_code;
-using clock = std::chrono::steady_clock;
 
 constexpr std::uint32_t set_keys = 32;
 constexpr seconds timeout{600};
 
 entity_id device_of(int gateway, int device) {
-  return entity_id::parse("urn:dev:os:32473-" + std::to_string(gateway) + "." + std::to_string(device))
-      .value();
+  return entity_id::parse(device_name(std::to_string(gateway) + "." + std::to_string(device))).value();
 }
 /// An entity whose first key was delivered and reported, and whose next key was delivered.
 protocol::entity_record held(const user_id& owner, int gateway, int device) {
@@ -131,10 +130,8 @@ class gateway : public std::enable_shared_from_this<gateway> {
     protocol::link_request r;
     r.id = crypto::system_entropy().draw_id<request_id>();
     r.body = std::move(m);
-    const auto body = encode(r);
     out_.clear();
-    for (const int shift : {24, 16, 8, 0}) out_.push_back(static_cast<std::uint8_t>(body.size() >> shift));
-    out_.insert(out_.end(), body.begin(), body.end());
+    append_frame(out_, r);
     asio::async_write(*stream_, asio::buffer(out_),
                       [self = shared_from_this()](const error_code& ec, std::size_t) {
                         if (ec) return self->again();
@@ -142,14 +139,11 @@ class gateway : public std::enable_shared_from_this<gateway> {
                       });
   }
   void read_head() {
-    in_.resize(4);
+    in_.resize(frame_head);
     asio::async_read(*stream_, asio::buffer(in_),
                      [self = shared_from_this()](const error_code& ec, std::size_t) {
                        if (ec) return self->again();
-                       const auto& b = self->in_;
-                       const std::size_t n = std::size_t{b[0]} << 24 | std::size_t{b[1]} << 16 |
-                                             std::size_t{b[2]} << 8 | std::size_t{b[3]};
-                       self->in_.resize(n);
+                       self->in_.resize(frame_size(self->in_.data()));
                        self->read_body();
                      });
   }

@@ -117,6 +117,16 @@ void pne_tally::erase(const std::string& entity) {
   pnes_.erase(entity);
 }
 
+std::vector<std::string> pne_tally::names(const std::string& prefix, const std::string& after,
+                                          std::size_t count) const {
+  std::vector<std::string> out;
+  const std::lock_guard lock{guard_};
+  auto it = prefix > after ? pnes_.lower_bound(prefix) : pnes_.upper_bound(after);
+  for (; it != pnes_.end() && out.size() < count && it->first.starts_with(prefix); ++it)
+    out.push_back(it->first);
+  return out;
+}
+
 void pne_tally::add_to(metrics::sheet& to, time_point now) const {
   std::map<std::string_view, std::size_t> states{{not_in_reach, 0}};
 #define CPNS_X(id, meaning) states[#id] = 0;

@@ -4,12 +4,13 @@
 #include <array>
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <vector>
 
 #include "base/clock.hpp"
 #include "metrics/registry.hpp"
@@ -66,7 +67,8 @@ struct pne_facts {
 pne_facts facts_of(const protocol::device_record& r, std::string_view state, bool in_reach,
                    std::optional<seconds> rekey);
 
-/// A scrape must not ask a hundred thousand actors. So each of them tells its facts when they change. [thread-safe]
+/// A scrape must not ask a hundred thousand actors, and a page of the list must not decrypt a hundred thousand rows. So each
+/// actor tells its facts when they change, and those of stored PNEs without an actor stay. [thread-safe]
 class pne_tally {
  public:
   /// `low_water`: as of the configuration.
@@ -79,11 +81,15 @@ class pne_tally {
   void set_low_water(std::uint32_t keys) { low_water_ = keys; }
   /// PNEs by state, keys, and updates that are due.
   void add_to(metrics::sheet& to, time_point now) const;
+  /// The first `count` Entity IDs, in their order, that are greater than `after` and begin with `prefix`. Takes as long as
+  /// `count` demands, whatever the number of PNEs.
+  [[nodiscard]] std::vector<std::string> names(const std::string& prefix, const std::string& after,
+                                               std::size_t count) const;
 
  private:
   std::atomic<std::uint32_t> low_water_;
   mutable std::mutex guard_;
-  std::unordered_map<std::string, pne_facts> pnes_;
+  std::map<std::string, pne_facts> pnes_;
 };
 
 /// An update that is due and not done after this time, although the PNE is in reach, is late.

@@ -332,7 +332,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
 }
 
 result<json::object> gateway_role::list(const pnes_wanted& wanted) {
-  return page_of_pnes(impl_->keys, wanted, [this](sup_page q) -> result<json::array> {
+  return page_of_pnes(impl_->keys, *impl_->tally, wanted, [this](sup_page q) -> result<json::array> {
     CPNS_TRY(auto live, impl_->ask(std::move(q)));
     return std::move(live.as_array());
   });

@@ -1,8 +1,6 @@
 #include "actors/pn_gw/key_store.hpp"
 
 #include <algorithm>
-#include <iterator>
-#include <set>
 
 #include "base/cbor.hpp"
 
@@ -66,22 +64,6 @@ void key_store::erase(const entity_id& entity, storage::commit_done done) {
   storage::sealed_batch batch;
   batch.push_back({storage::table::peers, to_bytes(as_bytes(entity.text())), std::nullopt});
   commit_(std::move(batch), std::move(done));
-}
-
-result<std::vector<std::string>> key_store::names(const std::string& prefix, const std::string& after,
-                                                  std::size_t count) const {
-  std::set<std::string> first;
-  CPNS_CHECK(rows_.scan(
-      storage::table::peers, as_bytes(prefix),
-      [&](byte_view row, const secret_bytes&) {
-        const std::string name{as_text(row)};
-        if (name <= after || (first.size() == count && name > *first.rbegin())) return true;
-        first.insert(name);
-        if (first.size() > count) first.erase(std::prev(first.end()));
-        return true;
-      },
-      [](const error&) {}));
-  return std::vector<std::string>{first.begin(), first.end()};
 }
 
 result<stored_devices> key_store::all() const {

@@ -36,10 +36,6 @@ class key_store {
   void save(const protocol::device_record& record, storage::commit_done done);
   /// Erases the record of a device; a missing one is not an error. `done` as of save().
   void erase(const entity_id& entity, storage::commit_done done);
-  /// The first `count` Entity IDs of the table, in their order, that are greater than `after` and begin with `prefix`.
-  /// Decrypts every row, and keeps `count` names in memory. Unreadable rows are left out.
-  result<std::vector<std::string>> names(const std::string& prefix, const std::string& after,
-                                         std::size_t count) const;
   /// Fails only if the store itself cannot be read.
   result<stored_devices> all() const;
 

@@ -19,7 +19,7 @@ std::string text_in(const json::value& row, std::string_view member) {
 }
 
 /// At least the next `count` PNEs, if there are as many.
-result<candidates> candidates_for(const key_store& store, const pnes_wanted& wanted, std::size_t count,
+result<candidates> candidates_for(const pne_tally& known, const pnes_wanted& wanted, std::size_t count,
                                   const live_pnes_fn& live) {
   candidates out;
   CPNS_TRY(auto described, live({wanted.after, wanted.prefix, count}));
@@ -27,17 +27,16 @@ result<candidates> candidates_for(const key_store& store, const pnes_wanted& wan
     auto entity = text_in(row, "entity");
     out.emplace(std::move(entity), std::move(row));
   }
-  CPNS_TRY(auto names, store.names(wanted.prefix, wanted.after, count));
-  for (auto& name : names) out.emplace(std::move(name), nullptr);
+  for (auto& name : known.names(wanted.prefix, wanted.after, count)) out.emplace(std::move(name), nullptr);
   return out;
 }
 
 }  // namespace
 
-result<json::object> page_of_pnes(const key_store& store, const pnes_wanted& wanted,
+result<json::object> page_of_pnes(const key_store& store, const pne_tally& known, const pnes_wanted& wanted,
                                   const live_pnes_fn& live) {
   const auto looked_at = wanted.state.empty() ? wanted.limit : pnes_looked_at_max;
-  CPNS_TRY(auto all, candidates_for(store, wanted, looked_at + 1, live));
+  CPNS_TRY(auto all, candidates_for(known, wanted, looked_at + 1, live));
   json::array rows;
   json::value next = nullptr;
   std::size_t seen = 0;

@@ -9,6 +9,7 @@
 #include <boost/json/object.hpp>
 
 #include "actors/pn_gw/actors.hpp"
+#include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/key_store.hpp"
 #include "base/result.hpp"
 
@@ -27,9 +28,9 @@ inline constexpr std::size_t pnes_looked_at_max = 1000;
 using live_pnes_fn = std::function<result<boost::json::array>(sup_page)>;
 
 /// {"pnes": [describe_device, ...], "next": an Entity ID, or null on the last page}. With a state, a page may have fewer
-/// rows than `limit`, and still a next one. Reads the names of all stored PNEs, in the thread of the caller, and keeps
-/// those of one page in memory. Errors of the store and of `live`.
-result<boost::json::object> page_of_pnes(const key_store& store, const pnes_wanted& wanted,
-                                         const live_pnes_fn& live);
+/// rows than `limit`, and still a next one. `known`: all PNEs of the gateway. Reads the rows of one page alone, in the thread of
+/// the caller. Errors of the store and of `live`.
+result<boost::json::object> page_of_pnes(const key_store& store, const pne_tally& known,
+                                         const pnes_wanted& wanted, const live_pnes_fn& live);
 
 }  // namespace cpns::actors

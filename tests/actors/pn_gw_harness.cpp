@@ -68,6 +68,9 @@ void gateway_harness::start() {
   s.history = history = std::make_shared<actors::pne_history>();
   s.nonces = nonces;
   s.uplink = link;
+  s.tally = tally = std::make_shared<actors::pne_tally>(0);
+  const auto stored = keys.all().value();
+  for (const auto& r : stored.records) tally->put_stored(r, std::nullopt);
   s.clock = [this] { return now; };
   s.failed = [this](std::string why) { failures.push_back(std::move(why)); };
   supervisor = actors::spawn_supervisor(system, std::move(s));
@@ -230,7 +233,7 @@ boost::json::object gateway_harness::show_in_full(const headset_end& h) {
 }
 
 boost::json::object gateway_harness::page(const actors::pnes_wanted& wanted) {
-  return actors::page_of_pnes(keys, wanted,
+  return actors::page_of_pnes(keys, *tally, wanted,
                               [this](actors::sup_page q) -> result<boost::json::array> {
                                 return ask<actors::gw_view>(std::move(q)).json.as_array();
                               })

@@ -36,6 +36,14 @@ inline gateway_choices asking() {
   return c;
 }
 
+/// A gateway that enrols with this file of a password.
+inline gateway_choices not_enrolled(const std::filesystem::path& password_file) {
+  gateway_choices c;
+  c.enrolled = false;
+  c.password_file = password_file;
+  return c;
+}
+
 /// The server's end of the connection: its answers become messages of the link actor.
 class wire final : public server::link_port {
  public:
@@ -67,6 +75,7 @@ struct gateway_harness : server_actor_tests::harness {
                            gw_held.push_back({std::move(b), std::move(done)});
                          }};
   std::shared_ptr<actors::pne_history> history;
+  std::shared_ptr<actors::pne_tally> tally;
   actors::supervisor_actor supervisor;
   actors::server_link_actor link;
   air radio{random, now, [this] {

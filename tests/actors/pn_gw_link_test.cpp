@@ -148,10 +148,7 @@ TEST(pn_gw_link, drops_an_answer_without_a_request) {
 
 TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_password) {
   password_file file{"correct horse\n"};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   EXPECT_TRUE(p.logged("\"event\":\"enrolled\""));
   (void)p.keyed_pne(1);
   file.write("another password");
@@ -167,10 +164,8 @@ TEST(pn_gw_link, the_first_enrolment_reads_the_password_once_and_keeps_no_passwo
 
 TEST(pn_gw_link, refuses_too_few_iterations_and_derives_nothing) {
   password_file file{"correct horse\n"};
-  gateway_choices c;
-  c.enrolled = false;
+  auto c = not_enrolled(file.path());
   c.iterations = 99'999;
-  c.password_file = file.path();
   gateway_harness p{c};
   auto& h = p.pne(1);
   p.radio.link_up(h);
@@ -183,10 +178,7 @@ TEST(pn_gw_link, refuses_too_few_iterations_and_derives_nothing) {
 
 TEST(pn_gw_link, retries_to_enrol_until_the_password_file_exists) {
   password_file file{""};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{5});
@@ -197,10 +189,7 @@ TEST(pn_gw_link, retries_to_enrol_until_the_password_file_exists) {
 
 TEST(pn_gw_link, does_not_report_enrolled_while_the_disk_is_full) {
   password_file file{""};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   p.gw_faulty.fail_writes(errc::store_full);
   file.write("correct horse");
   EXPECT_TRUE(p.advance_until([&] { return p.logged("credentials-not-written"); }, seconds{40}));
@@ -213,10 +202,7 @@ TEST(pn_gw_link, does_not_report_enrolled_while_the_disk_is_full) {
 
 TEST(pn_gw_link, logs_a_wrong_password_and_recovers_when_the_file_is_written_again) {
   password_file file{"wrong horse"};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   auto& h = p.pne(1);
   p.radio.link_up(h);
   p.advance(seconds{20});
@@ -229,10 +215,7 @@ TEST(pn_gw_link, logs_a_wrong_password_and_recovers_when_the_file_is_written_aga
 
 TEST(pn_gw_link, does_not_use_a_changed_salt_until_the_user_writes_the_password_file) {
   password_file file{"correct horse"};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   const auto kept = p.keys.credentials(p.alice.user).value();
   ASSERT_TRUE(kept.has_value());
   p.set_password("battery staple");
@@ -274,10 +257,7 @@ TEST(pn_gw_link, repeats_reports_until_they_are_answered) {
 
 TEST(pn_gw_link, every_device_retries_when_the_refused_password_is_corrected) {
   password_file file{"correct horse"};
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  gateway_harness p{c};
+  gateway_harness p{not_enrolled(file.path())};
   p.set_password("battery staple");
   std::vector<headset_end*> all;
   for (int i = 0; i < 20; ++i) p.radio.link_up(*all.emplace_back(&p.pne(i)));

@@ -10,18 +10,11 @@ namespace {
 
 using actors::password_change;
 
-gateway_choices with_file(const password_file& file) {
-  gateway_choices c;
-  c.enrolled = false;
-  c.password_file = file.path();
-  return c;
-}
-
 /// A gateway that enrols with a file, whose user has the password "correct horse" at the server.
 struct enrolled_gateway {
   explicit enrolled_gateway(std::string_view password = "correct horse") : file{password} {}
   password_file file;
-  gateway_harness p{with_file(file)};
+  gateway_harness p{not_enrolled(file.path())};
 
   [[nodiscard]] std::size_t logged(std::string_view event) const {
     const auto line = "\"component\":\"gateway\",\"event\":\"" + std::string{event} + "\"";

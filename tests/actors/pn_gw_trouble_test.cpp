@@ -92,6 +92,29 @@ INSTANTIATE_TEST_SUITE_P(each_write, lost_write,
                                           testing::Values(storage::fault_point::before_durable,
                                                           storage::fault_point::after_durable)));
 
+/// Collects the KDELs on the air by their epoch, and expects that no index is in two different ones.
+void watch_deliveries(gateway_harness& p, std::map<epoch, bytes>& built) {
+  p.radio.loses = [&built](air::way, byte_view m) {
+    const auto d = protocol::decode_radio(m);
+    if (const auto* k = d ? std::get_if<protocol::key_delivery>(&*d) : nullptr) {
+      const auto [it, fresh] = built.emplace(k->which, to_bytes(m));
+      EXPECT_TRUE(fresh || equal(it->second, m)) << "index " << k->which.text() << " in two KDELs";
+    }
+    return false;
+  };
+}
+
+/// The device comes, and `n` writes of the gateway become durable, one by one; later ones are held.
+void hold_after(gateway_harness& p, headset_end& h, int n) {
+  p.hold_gateway_writes = true;
+  p.radio.link_up(h);
+  p.settle();
+  for (int i = 0; i < n && !p.gw_held.empty(); ++i) {
+    p.complete_gateway();
+    p.settle();
+  }
+}
+
 class writes_that_turn_up : public testing::TestWithParam<int> {};
 
 TEST_P(writes_that_turn_up, are_the_state_from_which_the_device_continues) {
@@ -100,22 +123,9 @@ TEST_P(writes_that_turn_up, are_the_state_from_which_the_device_continues) {
   gateway_harness p{c};
   auto& h = p.pne(1);
   std::map<epoch, bytes> built;
-  p.radio.loses = [&](air::way, byte_view m) {
-    const auto d = protocol::decode_radio(m);
-    if (const auto* k = d ? std::get_if<protocol::key_delivery>(&*d) : nullptr) {
-      const auto [it, fresh] = built.emplace(k->which, to_bytes(m));
-      EXPECT_TRUE(fresh || equal(it->second, m)) << "index " << k->which.text() << " in two KDELs";
-    }
-    return false;
-  };
+  watch_deliveries(p, built);
   // The n-th write of the device and all later ones fail for a while.
-  p.hold_gateway_writes = true;
-  p.radio.link_up(h);
-  p.settle();
-  for (int i = 0; i < GetParam() && !p.gw_held.empty(); ++i) {
-    p.complete_gateway();
-    p.settle();
-  }
+  hold_after(p, h, GetParam());
   p.gw_faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
   p.hold_gateway_writes = false;
   (void)with_redials(
@@ -140,21 +150,8 @@ TEST_P(restart_after_write, no_index_is_given_twice_and_the_pne_ends_keyed) {
   gateway_harness p;
   auto& h = p.pne(1);
   std::map<epoch, bytes> built;
-  p.radio.loses = [&](air::way, byte_view m) {
-    const auto d = protocol::decode_radio(m);
-    if (const auto* k = d ? std::get_if<protocol::key_delivery>(&*d) : nullptr) {
-      const auto [it, fresh] = built.emplace(k->which, to_bytes(m));
-      EXPECT_TRUE(fresh || equal(it->second, m)) << "index " << k->which.text() << " in two KDELs";
-    }
-    return false;
-  };
-  p.hold_gateway_writes = true;
-  p.radio.link_up(h);
-  p.settle();
-  for (int i = 0; i < GetParam() && !p.gw_held.empty(); ++i) {
-    p.complete_gateway();
-    p.settle();
-  }
+  watch_deliveries(p, built);
+  hold_after(p, h, GetParam());
   // The process dies: writes that are not durable are lost.
   for (auto& w : p.gw_held) w.done(fail(errc::store_write_failed, "killed"));
   p.gw_held.clear();

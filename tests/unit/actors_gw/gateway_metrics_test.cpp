@@ -80,6 +80,20 @@ TEST_F(gateway_tally, uses_the_interval_of_the_gateway_before_that_of_the_server
   EXPECT_EQ(facts_of(device_record{}, "found", true, std::nullopt).due, 0) << "without a key";
 }
 
+TEST_F(gateway_tally, names_pnes_in_order_in_pages_and_by_prefix) {
+  for (const auto* name :
+       {"urn:dev:os:32473-3", "urn:dev:os:32473-1", "urn:dev:os:9-1", "urn:dev:os:32473-2"})
+    put(keyed(name, 1, noon), "keyed", true);
+  using names = std::vector<std::string>;
+  EXPECT_EQ(tally.names("", "", 2), (names{"urn:dev:os:32473-1", "urn:dev:os:32473-2"}));
+  EXPECT_EQ(tally.names("", "urn:dev:os:32473-2", 9), (names{"urn:dev:os:32473-3", "urn:dev:os:9-1"}));
+  EXPECT_EQ(tally.names("urn:dev:os:9", "", 9), (names{"urn:dev:os:9-1"}));
+  EXPECT_EQ(tally.names("urn:dev:os:32473", "urn:dev:os:32473-2", 9), (names{"urn:dev:os:32473-3"}));
+  EXPECT_EQ(tally.names("urn:dev:os:32473", "urn:dev:os:9", 9), names{});
+  tally.erase("urn:dev:os:32473-2");
+  EXPECT_EQ(tally.names("", "urn:dev:os:32473-1", 1), (names{"urn:dev:os:32473-3"}));
+}
+
 TEST_F(gateway_tally, counts_pnes_below_low_water) {
   put(keyed("urn:dev:os:32473-1", 7, noon), "keyed", true);
   put(keyed("urn:dev:os:32473-2", 8, noon), "keyed", true);

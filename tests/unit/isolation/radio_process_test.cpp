@@ -133,6 +133,20 @@ TEST_F(isolated, starts_its_process_without_secrets_and_foreign_descriptors) {
   EXPECT_TRUE(hears.link_after(0));
 }
 
+TEST_F(isolated, waits_and_is_not_open_while_its_process_starts_again) {
+  auto s = quick();
+  s.pauses.first = s.pauses.most = 1h;
+  const auto t = open(unruly(), s);
+  EXPECT_EQ(t->state().kind, transport_state::kind_t::open);
+  ASSERT_TRUE(t->scan(true));
+  const auto link = hears.link_after(0);
+  ASSERT_NE(link, 0u);
+  ::kill(only_child(), SIGKILL);
+  EXPECT_FALSE(hears.reason(link).empty()) << "the link is down, so the transport knows of the end";
+  EXPECT_EQ(t->state().kind, transport_state::kind_t::waiting);
+  EXPECT_NE(t->state().why.find("signal 9"), std::string::npos) << t->state().why;
+}
+
 TEST_F(isolated, kills_the_children_of_its_process_too) {
   const auto t = open(unruly({{"does", "fork in scan"}, {"once", (folder / "done").string()}}));
   ASSERT_TRUE(t->scan(true));

@@ -16,27 +16,14 @@
 #include "storage/rocksdb_store.hpp"
 #include "storage/secret_file.hpp"
 #include "support.hpp"
+#include "tests/support/in_process.hpp"
 
 namespace cpns::storage::testing {
 namespace {
 
 namespace fs = std::filesystem;
 
-template <class Act>
-int in_process(Act act) {
-  const auto pid = ::fork();
-  if (pid == 0) {
-    int code = 99;
-    try {
-      code = act();
-    } catch (...) {
-    }
-    ::_exit(code);
-  }
-  int outcome = 0;
-  ::waitpid(pid, &outcome, 0);
-  return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : 98;
-}
+using test::in_process;
 
 std::string row_of(int n) { return "row " + std::to_string(n); }
 
