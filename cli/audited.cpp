@@ -4,6 +4,7 @@
 
 #include "actors/pne/key_files.hpp"
 #include "audit/server_states.hpp"
+#include "cli/restored.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
 #include "storage/file.hpp"
@@ -107,7 +108,8 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
                                                  storage::sealed_store& store) {
   return opened_trail(c.audit.file, audit::store_anchor(store),
-                      [in_store = audit::resolve_in_store(store)](const auto& u) {
+                      [&store, in_store = audit::resolve_in_store(store)](const auto& u) {
+                        if (u.action == store_restored) return resolve_restored(store, u);
                         return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
                       });
 }

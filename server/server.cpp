@@ -8,6 +8,7 @@
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
+#include "server/server_meta.hpp"
 #include "server/session.hpp"
 #include "storage/store_metrics.hpp"
 
