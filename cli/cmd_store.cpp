@@ -1,9 +1,12 @@
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cstdint>
 #include <iostream>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/live_rewrap.hpp"
+#include "cli/restored.hpp"
 #include "cli/rewrap_report.hpp"
 #include "cli/role_client.hpp"
 #include "config/describe.hpp"
@@ -68,10 +71,54 @@ int run_rewrap(const store_options& o) {
   return exit_done;
 }
 
+struct restored_options {
+  std::string config;
+  std::optional<std::uint64_t> incarnation;
+  bool json = false;
+};
+
+int run_restored(const restored_options& o) {
+  const auto raised = raise_incarnation(o.config, o.incarnation);
+  if (!raised) return report(raised.error());
+  if (o.json)
+    std::cout << boost::json::serialize(
+                     boost::json::object{{"before", raised->before}, {"incarnation", raised->now}})
+              << "\n";
+  else
+    std::cout << "The incarnation of the server is " << raised->now << ", and was " << raised->before
+              << ". Start the server: the next generation of each device skips ahead.\n";
+  return exit_done;
+}
+
+void add_restored(CLI::App& store, int& code) {
+  const auto o = std::make_shared<restored_options>();
+  auto* c = store.add_subcommand("restored", "Tell a stopped server that its store is a restored backup");
+  c->add_option("--config", o->config, "The configuration of the server, which names the store")->required();
+  c->add_option("--incarnation", o->incarnation,
+                "The new incarnation, in place of the next one; it must be higher than the present one")
+      ->check(CLI::Range(std::uint64_t{1}, std::uint64_t{UINT32_MAX}));
+  c->add_flag("--json", o->json, "Print the outcome as JSON");
+  c->footer(
+      R"(A restored store does not know the keys that the server assigned after the backup. The command raises the
+incarnation of the server by one: the next generation of each device then begins 16 above the newest one that
+the store, the gateway or the device knows, so that no generation is used for two sets, and reports on keys of
+before are answered `resync`. Call it after each restore, before the server starts.
+
+If the log of the server has `incarnation-behind`, an earlier restore raised the incarnation already, and the
+backup is from before that: stop the server, and call the command with an --incarnation above `seen_incarnation`.
+
+Exit codes: 0 raised, 1 failed: nothing was changed, 2 invalid command line.
+
+Examples:
+  cpns store restored --config trial/server.yaml
+  cpns store restored --config trial/server.yaml --incarnation 7)");
+  c->callback([o, &code] { code = run_restored(*o); });
+}
+
 }  // namespace
 
 void add_store(CLI::App& app, int& code) {
-  auto* store = app.add_subcommand("store", "Change the key of a role's store or key files");
+  auto* store = app.add_subcommand("store", "Change the key of a role's store or key files; after a restore");
   store->require_subcommand(1);
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
@@ -107,6 +154,7 @@ Examples:
   cpns store rewrap --config trial/gateway.yaml --in-place
   cpns store rewrap --config trial/pne.yaml --new-passphrase-file trial/passphrase --json)");
   rewrap->callback([o, &code] { code = run_rewrap(*o); });
+  add_restored(*store, code);
 }
 
 }  // namespace cpns::cli

@@ -9,6 +9,7 @@
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
+#include "server/server_meta.hpp"
 #include "server/session.hpp"
 #include "storage/store_metrics.hpp"
 

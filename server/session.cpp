@@ -229,7 +229,9 @@ void take(session_pointer self, const bytes& frame) {
         s.role->refusals.may_log(s.role->now(), s.peer->uri))
       log::warn("server", "incarnation-behind",
                 "a gateway has seen a later incarnation of this server: was the store restored?",
-                {{"gateway", s.peer->uri}});
+                {{"gateway", s.peer->uri},
+                 {"seen_incarnation", std::to_string(request->incarnation)},
+                 {"own_incarnation", std::to_string(s.role->settings()->assignment.incarnation)}});
     const auto id = request->id;
     if (is_blocked(self)) {
       if (std::holds_alternative<protocol::key_assignment_request>(request->body))

@@ -1,39 +1,8 @@
 #include "server/users.hpp"
 
-#include "base/cbor.hpp"
 #include "crypto/scram.hpp"
 
 namespace cpns::server {
-namespace {
-
-constexpr std::string_view meta_row = "cpns server";
-constexpr std::uint64_t meta_schema = 1;
-
-bytes row_of(std::string_view name) { return to_bytes(as_bytes(name)); }
-
-secret_bytes encode(const server_meta& m) {
-  cbor::writer w{128};
-  w.array(4).uint(meta_schema).bstr(m.issuer_key.expose()).bstr(m.fake_salt_key.expose()).uint(m.incarnation);
-  return secret_bytes{w.take()};
-}
-
-result<server_meta> decode_meta(byte_view in) {
-  cbor::reader r{in};
-  server_meta m;
-  CPNS_CHECK(r.array_of("server meta", 4));
-  CPNS_TRY(const auto schema, r.uint("server meta schema"));
-  if (schema != meta_schema)
-    return fail(errc::store_damaged, "the store was written by another version of the server");
-  CPNS_TRY(const auto issuer, r.bstr("K_iss", 32, 32));
-  m.issuer_key = secret32{issuer.first<32>()};
-  CPNS_TRY(const auto fake, r.bstr("fake salt key", 32, 32));
-  m.fake_salt_key = secret32{fake.first<32>()};
-  CPNS_TRY(m.incarnation, r.uint("incarnation"));
-  CPNS_CHECK(r.end("server meta"));
-  return m;
-}
-
-}  // namespace
 
 user_directory::user_directory(const storage::sealed_store& store, const crypto::suite& s, secret32 fake_key,
                                std::size_t cached)
@@ -110,16 +79,6 @@ result<std::optional<protocol::device_secret_record>> temporary_key_table::find(
   if (!row) return std::optional<protocol::device_secret_record>{};
   CPNS_TRY(auto record, protocol::decode_device_secret_record(row->expose()));
   return std::optional{std::move(record)};
-}
-
-result<server_meta> load_meta(storage::sealed_store& store, entropy& random) {
-  CPNS_TRY(const auto row, store.get(storage::table::meta, as_bytes(meta_row)));
-  if (row) return decode_meta(row->expose());
-  server_meta m{random.draw_secret<32>(), random.draw_secret<32>(), 1};
-  storage::sealed_batch batch;
-  batch.push_back({storage::table::meta, row_of(meta_row), encode(m)});
-  CPNS_CHECK(store.write(batch));
-  return m;
 }
 
 }  // namespace cpns::server

@@ -3,6 +3,7 @@
 
 #include <list>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "crypto/suite.hpp"
@@ -65,14 +66,5 @@ class temporary_key_table final : public temporary_key_source {
  private:
   const storage::sealed_store& store_;
 };
-
-/// Durable identity of a server, shared by all servers of a cluster.
-struct server_meta {
-  secret32 issuer_key;            ///< K_iss
-  secret32 fake_salt_key;         ///< for the salts of unknown users
-  std::uint64_t incarnation = 1;  ///< raised after a restore
-};
-/// Reads it, or draws and stores it at the first start.
-result<server_meta> load_meta(storage::sealed_store& store, entropy& random);
 
 }  // namespace cpns::server

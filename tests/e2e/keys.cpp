@@ -21,6 +21,7 @@
 #include "protocol/pne/pne_record.hpp"
 #include "protocol/server/records.hpp"
 #include "server/device_rows.hpp"
+#include "server/server_meta.hpp"
 #include "server/users.hpp"
 #include "storage/secret_file.hpp"
 

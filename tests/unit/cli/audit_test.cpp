@@ -14,32 +14,17 @@
 #include "cli/trial_folder.hpp"
 #include "crypto/suite.hpp"
 #include "temp_folder.hpp"
+#include "typed_command.hpp"
 
 namespace cpns::cli {
 namespace {
 
 class audit_commands : public test::temp_folder {
  protected:
-  struct outcome {
-    int code = -1;
-    std::string out, err;
-  };
-  outcome run(std::vector<std::string> args) {
-    CLI::App app{"cpns"};
-    app.require_subcommand(1);
-    outcome o;
-    for (const auto add : {add_user, add_device, add_entity, add_store, add_audit}) add(app, o.code);
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    try {
-      std::reverse(args.begin(), args.end());
-      app.parse(args);
-    } catch (const CLI::ParseError& e) {
-      o.code = app.exit(e) == 0 ? exit_done : exit_usage;
-    }
-    o.out = testing::internal::GetCapturedStdout();
-    o.err = testing::internal::GetCapturedStderr();
-    return o;
+  test::typed_outcome run(std::vector<std::string> args) {
+    return test::type_command(std::move(args), [](CLI::App& app, int& code) {
+      for (const auto add : {add_user, add_device, add_entity, add_store, add_audit}) add(app, code);
+    });
   }
   void SetUp() override {
     temp_folder::SetUp();
@@ -68,7 +53,7 @@ class audit_commands : public test::temp_folder {
     const auto all = lines(role);
     return text(all.back(), "action") + " " + text(all.back(), "object") + " " + text(all.back(), "outcome");
   }
-  outcome verify(const std::string& role = "server") {
+  test::typed_outcome verify(const std::string& role = "server") {
     return run({"audit", "verify", "--config", yaml(role)});
   }
   void edit(const std::string& role, const std::string& from, const std::string& to) {

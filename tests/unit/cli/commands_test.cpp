@@ -7,39 +7,20 @@
 #include <fcntl.h>
 
 #include "temp_folder.hpp"
+#include "typed_command.hpp"
 
 namespace cpns::cli {
 namespace {
 
 class commands : public test::temp_folder {
  protected:
-  struct outcome {
-    int code = -1;
-    std::string out, err;
-  };
-  outcome run(std::vector<std::string> args) {
-    CLI::App app{"cpns"};
-    app.require_subcommand(1);
-    outcome o;
-    add_init(app, o.code);
-    add_ca(app, o.code);
-    add_user(app, o.code);
-    add_device(app, o.code);
-    add_gateways(app, o.code);
-    add_status(app, o.code);
-    add_config(app, o.code,
-               [](const auto&, const auto&, config::role_kind) { return config::diagnostics{}; });
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    try {
-      std::reverse(args.begin(), args.end());  // CLI11 takes a vector in reverse
-      app.parse(args);
-    } catch (const CLI::ParseError& e) {
-      o.code = app.exit(e) == 0 ? exit_done : exit_usage;
-    }
-    o.out = testing::internal::GetCapturedStdout();
-    o.err = testing::internal::GetCapturedStderr();
-    return o;
+  test::typed_outcome run(std::vector<std::string> args) {
+    return test::type_command(std::move(args), [](CLI::App& app, int& code) {
+      for (const auto add : {add_init, add_ca, add_user, add_device, add_gateways, add_status})
+        add(app, code);
+      add_config(app, code,
+                 [](const auto&, const auto&, config::role_kind) { return config::diagnostics{}; });
+    });
   }
   std::string trial() {
     const auto dir = (folder / "trial").string();

@@ -11,6 +11,7 @@
 #include "cli/issuing.hpp"
 #include "crypto/tls.hpp"
 #include "temp_folder.hpp"
+#include "typed_command.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -153,26 +154,9 @@ TEST_F(revoking, refuses_a_second_call_at_the_same_time) {
 /// The command as it is typed.
 class revoke_command : public revoking {
  protected:
-  struct outcome {
-    int code = -1;
-    std::string out, err;
-  };
-  outcome run(std::vector<std::string> args) const {
-    CLI::App app{"cpns"};
-    outcome o;
-    add_ca(app, o.code);
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
+  test::typed_outcome run(std::vector<std::string> args) const {
     args.insert(args.begin(), {"ca", "revoke"});
-    std::reverse(args.begin(), args.end());  // CLI11 takes a vector in reverse
-    try {
-      app.parse(args);
-    } catch (const CLI::ParseError& e) {
-      o.code = app.exit(e) == 0 ? exit_done : exit_usage;
-    }
-    o.out = testing::internal::GetCapturedStdout();
-    o.err = testing::internal::GetCapturedStderr();
-    return o;
+    return test::type_command(std::move(args), [](CLI::App& app, int& code) { add_ca(app, code); });
   }
 };
 

@@ -13,29 +13,15 @@
 #include "storage/file.hpp"
 #include "storage/secret_file.hpp"
 #include "temp_folder.hpp"
+#include "tests/support/in_process.hpp"
+#include "typed_command.hpp"
 
 namespace cpns::cli {
 namespace {
 
 namespace fs = std::filesystem;
 
-/// Runs `act` in a process of its own and returns its exit code: a forked process must not inherit the threads of a
-/// store that this one opened. 99: `act` threw or the process was killed.
-template <class Act>
-int in_process(Act act) {
-  const auto pid = ::fork();
-  if (pid == 0) {
-    int code = 99;
-    try {
-      code = act();
-    } catch (...) {
-    }
-    ::_exit(code);
-  }
-  int outcome = 0;
-  ::waitpid(pid, &outcome, 0);
-  return WIFEXITED(outcome) ? WEXITSTATUS(outcome) : 99;
-}
+using test::in_process;
 
 class rewrap : public test::temp_folder {
  protected:
@@ -365,31 +351,15 @@ TEST_F(rewrap_of_a_pne, refuses_key_files_in_use) {
 /// The command as it is typed: output and exit code.
 class rewrap_command : public rewrap {
  protected:
-  struct outcome {
-    int code = -1;
-    std::string out, err;
-  };
-  outcome run(std::vector<std::string> args) const {
-    CLI::App app{"cpns"};
-    outcome o;
-    add_store(app, o.code);
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    try {
-      args.insert(args.end(), {"rewrap", "store"});  // CLI11 takes a vector in reverse
-      app.parse(args);
-    } catch (const CLI::ParseError& e) {
-      o.code = app.exit(e) == 0 ? exit_done : exit_usage;
-    }
-    o.out = testing::internal::GetCapturedStdout();
-    o.err = testing::internal::GetCapturedStderr();
-    return o;
+  test::typed_outcome run(std::vector<std::string> args) const {
+    args.insert(args.begin(), {"store", "rewrap"});
+    return test::type_command(std::move(args), [](CLI::App& app, int& code) { add_store(app, code); });
   }
 };
 
 TEST_F(rewrap_command, prints_the_lines_for_the_configuration) {
   const auto next = file("my key: ${2}.kek");
-  const auto o = run({next.string(), "--new-file", yaml("server").string(), "--config"});
+  const auto o = run({"--config", yaml("server").string(), "--new-file", next.string()});
   EXPECT_EQ(o.code, 0) << o.err;
   const auto printed = o.out.find("  protector:\n    kind: file\n    file: \"");
   ASSERT_NE(printed, std::string::npos) << o.out;
@@ -404,7 +374,7 @@ TEST_F(rewrap_command, prints_the_lines_for_the_configuration) {
 }
 
 TEST_F(rewrap_command, prints_an_object_as_json) {
-  const auto o = run({"--json", "--in-place", yaml("server").string(), "--config"});
+  const auto o = run({"--config", yaml("server").string(), "--in-place", "--json"});
   EXPECT_EQ(o.code, 0) << o.err;
   EXPECT_EQ(
       o.out,
@@ -416,11 +386,11 @@ TEST_F(rewrap_command, prints_an_object_as_json) {
 
 TEST_F(rewrap_command, has_the_exit_codes_of_its_neighbours) {
   const auto config = yaml("server").string();
-  EXPECT_EQ(run({config, "--config"}).code, 2) << "no new key";
-  EXPECT_EQ(run({"--in-place", "x", "--new-file", config, "--config"}).code, 2);
+  EXPECT_EQ(run({"--config", config}).code, 2) << "no new key";
+  EXPECT_EQ(run({"--config", config, "--new-file", "x", "--in-place"}).code, 2);
   EXPECT_EQ(run({"--in-place"}).code, 2);
-  EXPECT_EQ(run({"--in-place", (folder / "none.yaml").string(), "--config"}).code, 1);
-  EXPECT_EQ(run({config, "--new-passphrase-file", config, "--config"}).code, 1) << "others can read it";
+  EXPECT_EQ(run({"--config", (folder / "none.yaml").string(), "--in-place"}).code, 1);
+  EXPECT_EQ(run({"--config", config, "--new-passphrase-file", config}).code, 1) << "others can read it";
   EXPECT_NE(run({"--help"}).out.find("Examples:\n  cpns store rewrap"), std::string::npos);
 }
 

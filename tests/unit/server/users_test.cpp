@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include "server/server_meta.hpp"
 #include "server/users.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
