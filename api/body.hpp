@@ -22,7 +22,7 @@ using checked = tl::expected<T, problem>;
 class json_body {
  public:
   /// An empty body counts as {}. Refuses (400, 415): another content type than application/json, no JSON, no object,
-  /// nesting over 8, members other than `known`. Of a member that occurs twice the last one counts.
+  /// nesting over 8, a member that occurs twice, a number that is too large, members other than `known`.
   static checked<json_body> read(const request& r, std::initializer_list<std::string_view> known);
   ~json_body();
   json_body(json_body&&) noexcept;
@@ -50,8 +50,11 @@ class json_body {
   std::unique_ptr<boost::json::value> value_;
 };
 
-/// The body for the audit log, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
-/// object.
+/// 400 "bad-json" if the body says that it is JSON and json_body::read() would not take it as such.
+checked<void> check_json(const request& r);
+
+/// The body, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
+/// object. Other members may hold anything, so none goes to the audit log before it was read as that which it should be.
 boost::json::value body_without(const request& r, const std::vector<std::string>& secrets);
 
 /// 400 "unknown-parameter" if the query has other names.
