@@ -40,7 +40,8 @@ api::checked<fs::path> allowed_file(const live_rewrap& with, const std::string& 
   return file;
 }
 
-api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::json_body& body) {
+api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {"new_file", "new_passphrase_file", "in_place"}));
   storage::new_key out;
   CPNS_TRY(const auto file, body.optional_text("new_file", path_max));
   CPNS_TRY(const auto passphrase, body.optional_text("new_passphrase_file", path_max));
@@ -60,11 +61,19 @@ api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::jso
 }
 
 api::outcome rewrap_now(const live_rewrap& with, const api::request& r) {
-  CPNS_TRY(const auto body, api::json_body::read(r, {"new_file", "new_passphrase_file", "in_place"}));
-  CPNS_TRY(const auto wanted, wanted_by(with, body));
+  CPNS_TRY(const auto wanted, wanted_by(with, r));
   CPNS_TRY(auto done, with.keys->change(wanted));
   return api::json_response(
       json_of(outcome_of_change(with.role, with.place, std::move(done)), wanted.in_place));
+}
+
+boost::json::value key_to_be(const live_rewrap& with, const api::request& r) {
+  const auto wanted = wanted_by(with, r);
+  if (!wanted) return nullptr;
+  if (wanted->in_place) return boost::json::object{{"in_place", true}};
+  return boost::json::object{
+      {wanted->new_file.empty() ? "new_passphrase_file" : "new_file",
+       (wanted->new_file.empty() ? wanted->new_passphrase_file : wanted->new_file).string()}};
 }
 
 config::api_config api_of(const config::checked_file& file) {
@@ -82,7 +91,9 @@ api::route rewrap_route(live_rewrap with) {
           .action = "store-rewrap",
           .describe = [shared](const api::request&) -> boost::json::value {
             return state_of(shared->keys->current());
-          }};
+          },
+          .foretell = [shared](const api::request& r,
+                               const boost::json::value&) { return key_to_be(*shared, r); }};
 }
 
 tl::expected<rewrap_outcome, api::problem> rewrap_running(const rewrap_options& o) {

@@ -1,6 +1,8 @@
 #include "server/admin_routes.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -207,7 +209,8 @@ json::value block_state(administration& admin, const api::request& r) {
 class routes_of {
  public:
   using call = api::outcome (*)(administration&, const api::request&);
-  explicit routes_of(administration& admin) : admin_(admin) {}
+  /// `is_name`: whether a text can be the name of an object of the changes.
+  routes_of(administration& admin, bool (*is_name)(const std::string&)) : admin_(admin), is_name_(is_name) {}
 
   void get(std::string path, call answer) {
     out_.push_back({.verb = api::verb::get, .path = std::move(path), .handle = bound(answer)});
@@ -220,19 +223,21 @@ class routes_of {
                     .needs = api::level::admin,
                     .handle = std::move(handle),
                     .action = std::move(action),
-                    .object = std::move(object)});
+                    .object = std::move(object),
+                    .is_name = is_name_});
     return out_.back();
   }
   api::route& change(api::verb v, std::string path, call answer, std::string action, std::string object) {
     return change(v, std::move(path), bound(answer), std::move(action), std::move(object));
   }
-  std::vector<api::route> take() { return std::move(out_); }
+  void add_to(std::vector<api::route>& all) { std::move(out_.begin(), out_.end(), std::back_inserter(all)); }
 
  private:
   [[nodiscard]] api::handler bound(call answer) const {
     return [&admin = admin_, answer](const api::request& r) { return answer(admin, r); };
   }
   administration& admin_;
+  bool (*is_name_)(const std::string&);
   std::vector<api::route> out_;
 };
 
@@ -241,6 +246,10 @@ api::describer state_in_path(admin_parts::state_of_name state, std::string name)
   return
       [state = std::move(state), name = std::move(name)](const api::request& r) { return state(r.at(name)); };
 }
+
+bool is_user(const std::string& text) { return user_id::parse(text).has_value(); }
+bool is_entity(const std::string& text) { return entity_id::parse(text).has_value(); }
+bool is_gateway(const std::string& text) { return parse_gateway(text).has_value(); }
 
 /// A text in the body, empty if there is none.
 std::string body_text(const json::value& body, std::string_view member) {
@@ -269,21 +278,22 @@ api::foreteller with_member(std::string member, json::value value) {
       };
 }
 
-/// As the state of a device in the trail.
+/// As the state of a device in the trail, from the members that can be read.
 json::value device_to_be(const api::request& r, const json::value&) {
   const auto body = api::body_without(r, {"temporary_key"});
   const auto* o = body.if_object();
   if (o == nullptr) return nullptr;
-  const auto or_null = [&body](const char* member) -> json::value {
+  const auto if_it = [&body](const char* member, bool (*is_one)(const std::string&)) -> json::value {
     const auto text = body_text(body, member);
-    if (text.empty()) return nullptr;
+    if (!is_one(text)) return nullptr;
     return json::value(text);
   };
   const auto* presence = o->if_contains("presence");
-  return json::object{{"strength", or_null("strength")},
-                      {"owner", or_null("owner")},
-                      {"presence", presence == nullptr || !presence->is_bool() || presence->get_bool()},
-                      {"batch", or_null("batch")}};
+  return json::object{
+      {"strength", if_it("strength", [](const std::string& t) { return t == "128bit" || t == "stretch"; })},
+      {"owner", if_it("owner", is_user)},
+      {"presence", presence == nullptr || !presence->is_bool() || presence->get_bool()},
+      {"batch", if_it("batch", [](const std::string& t) { return !t.empty(); })}};
 }
 
 void add_user_routes(routes_of& to, const admin_parts& p) {
@@ -348,12 +358,15 @@ void add_gateway_routes(routes_of& to, administration& admin) {
 
 std::vector<api::route> admin_routes(administration& admin, admin_parts parts) {
   const auto p = std::make_shared<const admin_parts>(std::move(parts));
-  routes_of out{admin};
-  add_user_routes(out, *p);
-  add_device_routes(out, admin, p);
-  add_entity_routes(out, *p);
-  add_gateway_routes(out, admin);
-  return out.take();
+  std::vector<api::route> all;
+  routes_of users{admin, is_user}, devices{admin, is_entity}, entities{admin, is_entity},
+      gateways{admin, is_gateway};
+  add_user_routes(users, *p);
+  add_device_routes(devices, admin, p);
+  add_entity_routes(entities, *p);
+  add_gateway_routes(gateways, admin);
+  for (auto* some : {&users, &devices, &entities, &gateways}) some->add_to(all);
+  return all;
 }
 
 }  // namespace cpns::server

@@ -167,6 +167,7 @@ api::route post(device_imports& all, std::string path, answer how) {
           .handle = [&all, how](const api::request& r) { return how(all, r); },
           .action = import_action,
           .object = "import",
+          .is_name = is_import_name,
           .records_itself = true};
 }
 
@@ -181,6 +182,7 @@ std::vector<api::route> import_routes(device_imports& imports) {
                   .body_max = rows_body_max,
                   .action = import_action,
                   .object = "import",
+                  .is_name = is_import_name,
                   .records_itself = true};
   api::route cancel{.verb = api::verb::del,
                     .path = "/v1/imports/{import}",
@@ -188,6 +190,7 @@ std::vector<api::route> import_routes(device_imports& imports) {
                     .handle = [&imports](const api::request& r) { return forget(imports, r); },
                     .action = "device-import-delete",
                     .object = "import",
+                    .is_name = is_import_name,
                     .describe = [&imports](const api::request& r) -> json::value {
                       const auto one = imports.find(r.at("import"));
                       if (!one) return nullptr;

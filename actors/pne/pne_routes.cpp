@@ -42,7 +42,11 @@ std::vector<api::route> pne_routes(pne_role& role) {
                    .needs = what == "reset" ? api::level::admin : api::level::operator_,
                    .handle = [&role, what](const api::request& r) { return command_devices(role, what, r); },
                    .action = "device-" + what,
-                   .object = "entity"});
+                   .object = "entity",
+                   .is_name =
+                       [](const std::string& text) {
+                         return text == all_devices || entity_id::parse(text).has_value();
+                       }});
   return out;
 }
 

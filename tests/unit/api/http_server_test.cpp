@@ -81,6 +81,7 @@ route set_password() {
           },
           .action = "user-password",
           .object = "user",
+          .is_name = [](const std::string& name) { return name.size() <= 6; },
           .secret_members = {"password"}};
 }
 
@@ -200,8 +201,8 @@ TEST_F(http_harness, records_the_object_that_the_body_names_and_the_state_that_i
   EXPECT_THAT(post("/v1/users", R"({"user":7})"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(post("/v1/gateways/hall/block", "{}"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(changes.lines, testing::ElementsAre(
-                                 R"x(intent user-password bob {"user":"bob","password":"(secret)"})x",
-                                 "outcome done", R"x(intent user-password  {})x", "outcome done",
+                                 R"x(intent user-password bob {"password":"(secret)"})x", "outcome done",
+                                 R"x(intent user-password  {})x", "outcome done",
                                  R"x(intent user-password hall {"blocked":true,"held":3})x", "outcome done"));
 }
 
