@@ -103,6 +103,14 @@ checked<std::optional<std::string>> json_body::optional_text(std::string_view fi
   return std::optional<std::string>{std::in_place, s.data(), s.size()};
 }
 
+checked<std::optional<std::string>> json_body::optional_name(std::string_view field, std::size_t max) const {
+  auto out = optional_text(field, max);
+  if (out && *out && has_controls(**out))
+    return refuse(400, "out-of-range", "'" + std::string{field} + "' must not have control characters",
+                  std::string{field});
+  return out;
+}
+
 checked<text_map> json_body::texts(std::string_view field) const {
   constexpr std::size_t members_max = 64, bytes_max = 1024;
   text_map out;
@@ -143,6 +151,15 @@ checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min,
                       std::to_string(max) + " bytes",
                   std::string{field});
   return secret_bytes::from_text({s.data(), s.size()});
+}
+
+checked<secret_bytes> json_body::secret_line(std::string_view field, std::size_t min, std::size_t max) const {
+  auto out = secret(field, min, max);
+  if (out && as_text(out->expose()).find_first_of(std::string_view{"\n\r\0", 3}) != std::string_view::npos)
+    return refuse(400, "out-of-range",
+                  "'" + std::string{field} + "' must be one line: other programs read the first line alone",
+                  std::string{field});
+  return out;
 }
 
 checked<bool> json_body::boolean(std::string_view field, bool if_missing) const {
@@ -198,6 +215,9 @@ checked<void> only_parameters(const request& r, std::initializer_list<std::strin
   for (const auto& [name, value] : r.query)
     if (std::find(known.begin(), known.end(), name) == known.end())
       return refuse(400, "unknown-parameter", not_known("parameter", name, known), name);
+  for (const auto& [name, value] : r.query)
+    if (value.empty())
+      return refuse(400, "out-of-range", "'" + name + "' is empty; leave the parameter out", name);
   return {};
 }
 

@@ -113,6 +113,23 @@ TEST(json_body, hides_secret_members_from_the_audit_log) {
   EXPECT_TRUE(body_without(with("hunter2"), {}).is_null());
 }
 
+TEST(json_body, refuses_control_characters_where_people_read) {
+  const auto b =
+      json_body::read(with(R"({"esc":"a\u001b[1m","c1":"a\u009bm","good":"Gr\u00fc\u00dfe","two":"a\nb"})"),
+                      {"esc", "c1", "good", "two"});
+  ASSERT_TRUE(b);
+  for (const auto* field : {"esc", "c1", "two"}) EXPECT_EQ(b->optional_name(field, 99).error().field, field);
+  EXPECT_TRUE(b->optional_name("good", 99).value());
+  EXPECT_EQ(b->secret_line("two", 1, 99).error().code, "out-of-range");
+  EXPECT_TRUE(b->secret_line("esc", 1, 99));
+}
+
+TEST(parameters, must_not_be_empty) {
+  request r;
+  r.query = {{"state", ""}};
+  EXPECT_EQ(only_parameters(r, {"state"}).error().code, "out-of-range");
+}
+
 TEST(parameters, are_checked) {
   request r;
   r.query = {{"limit", "20"}, {"after", "ff00"}};
