@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t request_id_max = 64;
 
+/// HEAD is a GET whose body the session leaves out.
 std::optional<verb> verb_of(std::string_view text) {
+  if (text == "HEAD") return verb::get;
   for (const auto v : {verb::get, verb::post, verb::put, verb::patch, verb::del})
     if (text == name_of(v)) return v;
   return std::nullopt;
@@ -40,11 +42,18 @@ bool is_same_host(std::string_view a, std::string_view b) {
                     [lower](char x, char y) { return lower(x) == lower(y); });
 }
 
+std::string one_of(const std::vector<std::string>& names) {
+  std::string out;
+  for (auto n = names.begin(); n != names.end(); ++n)
+    if (std::find(names.begin(), n, *n) == n) out += (out.empty() ? "" : " or ") + *n;
+  return out;
+}
+
 /// Pages of other sites reach a loopback port under a name of their own (DNS rebinding), with their own Origin.
 std::optional<problem> foreign(const std::vector<std::string>& own, const header_view& h) {
   const auto is_this = [&h](const std::string& host) { return is_same_host(host, h.host); };
   if (!own.empty() && std::none_of(own.begin(), own.end(), is_this))
-    return problem{421, "wrong-host", "the header Host must be " + own.front() + ", not " + shown(h.host),
+    return problem{421, "wrong-host", "the header Host must be " + one_of(own) + ", not " + shown(h.host),
                    "Host"};
   if (!h.origin.empty() && without_scheme(h.origin) != h.host)
     return problem{403, "foreign-origin",
@@ -58,7 +67,8 @@ std::optional<problem> foreign(const std::vector<std::string>& own, const header
 problem no_route(const std::vector<verb>& all, std::string_view path) {
   if (all.empty()) return {404, "no-such-path", "there is nothing at " + shown(path)};
   std::string verbs;
-  for (const auto v : all) verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)};
+  for (const auto v : all)
+    verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)} + (v == verb::get ? ", HEAD" : "");
   problem out{405, "wrong-method", "this path has: " + verbs};
   out.allow = verbs;
   return out;
@@ -187,8 +197,15 @@ void record_refusal(shared_state& shared, const peer& from, const std::string& i
   const auto found = shared.parts.routes.find(*v, path);
   if (found.to == nullptr || found.to->action.empty()) return;
   request asked;
+  asked.from = from;
+  asked.id = id;
   asked.path_values = found.values;
-  shared.parts.changes->refused({from, id, found.to->action, object_of(*found.to, asked), nullptr, nullptr},
+  record_refusal(shared, *found.to, asked, why);
+}
+
+void record_refusal(shared_state& shared, const route& to, const request& asked, const problem& why) {
+  if (shared.parts.changes == nullptr || to.action.empty()) return;
+  shared.parts.changes->refused({asked.from, asked.id, to.action, object_of(to, asked), nullptr, nullptr},
                                 why);
 }
 

@@ -14,6 +14,7 @@
 #include <variant>
 
 #include "api/dispatch.hpp"
+#include "api/wire.hpp"
 #include "base/log.hpp"
 
 namespace cpns::api::detail {
@@ -31,37 +32,12 @@ constexpr std::size_t event_batch = 64 * 1024;
 constexpr std::size_t first_read = 4096;
 constexpr milliseconds farewell_max{2000};
 
-/// Wipes what it frees: bodies hold passwords and Temporary Keys.
-template <class T>
-struct wiping_allocator {
-  using value_type = T;
-  wiping_allocator() = default;
-  template <class U>
-  wiping_allocator(const wiping_allocator<U>&) {}
-  T* allocate(std::size_t n) { return std::allocator<T>{}.allocate(n); }
-  void deallocate(T* p, std::size_t n) {
-    wipe(p, n * sizeof(T));
-    std::allocator<T>{}.deallocate(p, n);
-  }
-  friend bool operator==(const wiping_allocator&, const wiping_allocator&) { return true; }
-};
-
-using whole_body = http::vector_body<std::uint8_t, wiping_allocator<std::uint8_t>>;
-using head_parser = http::request_parser<http::empty_body>;
-using whole_parser = http::request_parser<whole_body>;
-using part_parser = http::request_parser<http::buffer_body>;
-
-std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }
-
-template <class Fields>
-header_view view_of(const Fields& f) {
-  const auto get = [&f](auto name) {
-    const auto it = f.find(name);
-    return it == f.end() ? std::string_view{} : text_of(it->value());
-  };
-  return {text_of(f.method_string()), text_of(f.target()),   get(http::field::host),
-          get(http::field::origin),   get("Sec-Fetch-Site"), get(http::field::content_type),
-          get("Cpns-Request-Id"),     get("Last-Event-ID")};
+problem broken_body(const error_code& ec) {
+  const bool cut = ec == http::error::partial_message || ec == http::error::end_of_stream ||
+                   ec == asio::error::eof || ec == asio::error::connection_reset ||
+                   ec == asio::ssl::error::stream_truncated;
+  if (cut) return {400, "peer-closed", "the body ended early"};
+  return {400, "bad-request", "the body is not a body of HTTP/1.1: " + ec.message()};
 }
 
 unix_stream& socket_of(unix_stream& s) { return s; }
@@ -133,6 +109,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void read_head() {
     if (closed_) return;
+    asked_ = {};
+    head_only_ = false;
     head_ = std::make_shared<head_parser>();
     head_->header_limit(header_max);
     head_->body_limit(boost::none);
@@ -156,6 +134,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void on_head(const error_code& ec) {
     if (closed_) return;
+    asked_.id = id_of({});  // until the client's is known
     if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
       return give_up(problem{431, "headers-too-large", "the request line and headers are limited to 16 KiB"});
     if (ec == http::error::end_of_stream || ec == asio::error::eof || ec == asio::error::connection_reset ||
@@ -167,8 +146,9 @@ class session final : public session_base, public std::enable_shared_from_this<s
     const auto& m = head_->get();
     keep_alive_ = m.keep_alive();
     const auto view = view_of(m);
-    asked_ = {};
+    head_only_ = view.verb == "HEAD";
     asked_.id = id_of(view);
+    if (auto why = doubtful(m)) return refuse_early(std::move(*why));
     auto ready = prepare(shared_, from_, asked_.id, view);
     if (!ready) return refuse_early(std::move(ready).error());
     to_ = ready->to;
@@ -190,6 +170,18 @@ class session final : public session_base, public std::enable_shared_from_this<s
     expect_within(limits().write_time);
     asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
       record_refusal(s->shared_, s->from_.who, s->asked_.id, view_of(s->head_->get()), why);
+      asio::post(s->strand_,
+                 [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
+    });
+  }
+  /// The body of a change does not come as a whole: the client may still read why.
+  void refuse_body(const error_code& ec) {
+    keep_alive_ = false;
+    whole_.reset();
+    expect_within(limits().write_time);
+    auto why = ec == http::error::body_limit ? too_large() : broken_body(ec);
+    asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
+      record_refusal(s->shared_, *s->to_, s->asked_, why);
       asio::post(s->strand_,
                  [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
     });
@@ -218,8 +210,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     whole_->body_limit(to_->body_max);
     http::async_read(stream_, buffer_, *whole_, on_strand([s = self()](const error_code& ec, std::size_t) {
                        if (s->closed_) return;
-                       if (ec == http::error::body_limit) return s->give_up(s->too_large());
-                       if (ec) return s->close();
+                       if (ec) return s->refuse_body(ec);
                        auto& body = s->whole_->get().body();
                        s->asked_.body = secret_bytes{byte_view{body.data(), body.size()}};
                        s->whole_.reset();
@@ -242,11 +233,13 @@ class session final : public session_base, public std::enable_shared_from_this<s
       parts_.reset();
     }
     asked_.body.clear();
-    if (out && out->events != nullptr) return stream_events(*out);
+    const bool events = out && out->events != nullptr;
+    if (events && !head_only_) return stream_events(*out);
     auto m = std::make_shared<http::response<http::string_body>>();
     m->version(11);
     if (out) {
       m->result(out->status);
+      if (events) out->type = "text/event-stream";
       if (!out->type.empty()) m->set(http::field::content_type, out->type);
       for (const auto& [name, value] : out->headers) m->set(name, value);
       m->body() = std::move(out->body);
@@ -265,9 +258,15 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
     keep_alive_ = keep_alive_ && !is_old();
     m->keep_alive(keep_alive_);
-    if (m->result_int() != 204) m->prepare_payload();
+    if (m->result_int() != 204 && !events) m->prepare_payload();
+    if (head_only_) return send(std::make_shared<http::response<http::empty_body>>(std::move(m->base())));
+    send(std::move(m));
+  }
+  template <class Message>
+  void send(std::shared_ptr<Message> m) {
     expect_within(limits().write_time);
-    http::async_write(stream_, *m, on_strand([s = self(), m](const error_code& ec, std::size_t) {
+    auto& message = *m;
+    http::async_write(stream_, message, on_strand([s = self(), m](const error_code& ec, std::size_t) {
                         if (ec || s->closed_ || !s->keep_alive_) return s->close_gently();
                         s->read_head();
                       }));
@@ -397,7 +396,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   std::optional<part_parser> parts_;
   const route* to_ = nullptr;
   request asked_;
-  bool keep_alive_ = false, closed_ = false, leaving_ = false;
+  bool keep_alive_ = false, head_only_ = false, closed_ = false, leaving_ = false;
   const clock::time_point born_ = clock::now();
   std::array<char, 4096> discarded_{};
 
