@@ -6,6 +6,7 @@
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
+#include "base/text.hpp"
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/device_import.hpp"
@@ -49,7 +50,8 @@ result<import_request> request_of(const device_options& o, const private_file& l
   r.file = list.name();
   r.options = o.import;
   r.options.require_presence = !o.no_presence;
-  if (r.options.batch.empty()) r.options.batch = std::filesystem::path(o.file).filename().string();
+  if (r.options.batch.empty())
+    r.options.batch = without_controls(std::filesystem::path(o.file).filename().string());
   CPNS_TRY(r.name, import_name(list, r.options));
   r.source = [&list](std::span<std::uint8_t> to) { return list.read(to); };
   r.seek = [fd = list.fd()](std::uint64_t to) { return ::lseek(fd, static_cast<off_t>(to), SEEK_SET) >= 0; };
@@ -234,10 +236,9 @@ void add_device(CLI::App& app, int& code) {
   device->require_subcommand(1);
   const auto o = std::make_shared<device_options>();
 
-  auto* import_command = store_command(
-      *device, o, code, "import",
-      "Import the devices of a file with their Temporary Keys, all or none, while the server is stopped",
-      run_import);
+  auto* import_command =
+      store_command(*device, o, code, "import",
+                    "Import the devices of a file with their Temporary Keys, all or none", run_import);
   import_command
       ->add_option("FILE", o->file, "CSV or JSON Lines: entity_id, temporary_key, strength, owner, encoding")
       ->required();

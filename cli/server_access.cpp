@@ -7,6 +7,7 @@
 #include "api/body.hpp"
 #include "api/routes.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "cli/terminal.hpp"
 
 namespace cpns::cli {
@@ -103,7 +104,7 @@ std::string member_text(const boost::json::object& o, const char* member, const 
   const auto* v = o.if_contains(member);
   if (v == nullptr || v->is_null()) return otherwise;
   if (!v->is_string()) return boost::json::serialize(*v);
-  return {v->get_string().data(), v->get_string().size()};
+  return without_controls({v->get_string().data(), v->get_string().size()});
 }
 
 std::string member_time(const boost::json::object& o, const char* member, const char* otherwise) {

@@ -30,7 +30,7 @@ api::outcome page_answer(result<json::object> page) {
 api::checked<std::optional<user_id>> owner_parameter(const api::request& r) {
   const auto text = api::text_parameter(r, "owner");
   if (text.empty()) return std::optional<user_id>{};
-  CPNS_TRY(auto user, user_id::parse(text));
+  CPNS_TRY(auto user, api::in_field(user_id::parse(text), "owner"));
   return std::optional{std::move(user)};
 }
 
@@ -52,7 +52,7 @@ api::outcome list_users_page(administration& admin, const api::request& r) {
 
 api::outcome show_user(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_TRY(const auto found, find_user(admin.store(), user));
   if (!found) return fail(api::problem{error{errc::state_unknown, "the user " + user.text()}});
   return api::json_response(view_of(*found));
@@ -61,23 +61,23 @@ api::outcome show_user(administration& admin, const api::request& r) {
 api::outcome post_user(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"user", "password"}));
   CPNS_TRY(const auto name, body.text("user", user_id::max_size));
-  CPNS_TRY(const auto password, body.secret("password", password_min, password_max));
-  CPNS_TRY(const auto user, user_id::parse(name));
+  CPNS_TRY(const auto password, body.secret_line("password", password_min, password_max));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(name), "user"));
   CPNS_CHECK(admin.add_user(user, password));
   return api::empty_response();
 }
 
 api::outcome put_password(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"password"}));
-  CPNS_TRY(const auto password, body.secret("password", password_min, password_max));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto password, body.secret_line("password", password_min, password_max));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_CHECK(admin.change_password(user, password));
   return api::empty_response();
 }
 
 api::outcome delete_user(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_CHECK(admin.remove_user(user));
   return api::empty_response();
 }
@@ -95,7 +95,7 @@ api::outcome list_devices_page(administration& admin, const api::request& r) {
 
 api::outcome show_device(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto found, find_device(admin.store(), entity));
   if (!found) return fail(api::problem{error{errc::state_unknown, "the device " + entity.text()}});
   return api::json_response(view_of(*found));
@@ -103,7 +103,7 @@ api::outcome show_device(administration& admin, const api::request& r) {
 
 api::outcome delete_device(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_CHECK(admin.remove_device(entity));
   return api::empty_response();
 }
@@ -118,14 +118,14 @@ api::outcome list_entities_page(administration& admin, const api::request& r) {
   CPNS_TRY(filter.owner, owner_parameter(r));
   CPNS_TRY(filter.held, flag_parameter(r, "held"));
   if (const auto holder = api::text_parameter(r, "holder"); !holder.empty()) {
-    CPNS_TRY(filter.holder, parse_gateway(holder));
+    CPNS_TRY(filter.holder, api::in_field(parse_gateway(holder), "holder"));
   }
   return page_answer(entities_page(admin.store(), asked, filter));
 }
 
 api::outcome show_entity(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto found, find_entity(admin.store(), entity));
   if (!found)
     return fail(api::problem{
@@ -135,7 +135,7 @@ api::outcome show_entity(administration& admin, const api::request& r) {
 
 api::outcome release_one(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto done, admin.release(entity));
   return api::json_response(view_of(done));
 }
@@ -151,21 +151,21 @@ api::outcome list_gateways_page(administration& admin, const api::request& r) {
 
 api::outcome show_gateway(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_TRY(auto found, admin.gateway(who.gw));
   return api::json_response(std::move(found));
 }
 
 api::outcome disconnect(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_TRY(const auto closed, admin.disconnect(who));
   return api::json_response(json::object{{"closed", closed}});
 }
 
 api::outcome block(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_CHECK(admin.block(who));
   return api::json_response(json::object{
       {"gw", who.gw.hex()},
@@ -176,7 +176,7 @@ api::outcome block(administration& admin, const api::request& r) {
 
 api::outcome unblock(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_CHECK(admin.unblock(who));
   return api::empty_response();
 }
@@ -184,7 +184,7 @@ api::outcome unblock(administration& admin, const api::request& r) {
 api::outcome release_all(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"after"}));
   CPNS_TRY(const auto after, body.optional_text("after"));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   auto page = admin.release_held_by(who.gw, after.value_or(std::string{}));
   if (!page && page.error() == errc::config_range)
     return api::refuse(400, "out-of-range", page.error().detail, "after");

@@ -110,6 +110,7 @@ result<checked_import> import_run::check(const import_record& r) {
       if (++rows % report_every == 0) with_.checked(rows);
     }
   }
+  with_.checked(rows);
   CPNS_TRY(const auto unreadable, with_.store.results(r, 0, results_kept_max));
   out.results = merged(unreadable, found.refused);
   auto& next = out.record;

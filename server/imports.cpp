@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 
 namespace cpns::server {
 namespace {
@@ -43,7 +44,8 @@ import_record make_record(const std::string& name, const import_options& o, std:
 }  // namespace
 
 bool is_import_name(const std::string& text) {
-  return !text.empty() && text.size() <= protocol::import_name_max &&
+  // A client resolves "." and ".." in a path before it sends them.
+  return !text.empty() && text.size() <= protocol::import_name_max && text != "." && text != ".." &&
          std::all_of(text.begin(), text.end(), [](char c) {
            return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
                   c == '_' || c == '-';
@@ -114,7 +116,9 @@ result<import_view> device_imports::create(std::string name, const import_option
   if (!is_import_name(name))
     return fail(errc::config_usage, "the name of an import has 1 to " +
                                         std::to_string(protocol::import_name_max) +
-                                        " letters, digits, '.', '_' and '-'");
+                                        " letters, digits, '.', '_' and '-', and is neither '.' nor '..'");
+  if (has_controls(options.batch))
+    return fail(errc::config_range, "the name of a batch must not have control characters");
   CPNS_CHECK(forget_old());
   {
     const std::lock_guard lock{guard_};

@@ -15,6 +15,7 @@ namespace json = boost::json;
 api::outcome list(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {"limit", "after", "prefix", "state"}));
   CPNS_TRY(const auto page, api::page_of(r));
+  CPNS_CHECK(api::is_after(page.after, entity_id::parse));
   const pnes_wanted wanted{page.limit, page.after, api::text_parameter(r, "prefix"),
                            api::text_parameter(r, "state")};
   if (!wanted.state.empty() && !is_pne_state(wanted.state))
@@ -25,7 +26,7 @@ api::outcome list(gateway_role& role, const api::request& r) {
 
 api::outcome show(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(auto one, role.show(entity, true));
   return api::json_response(one);
 }
@@ -75,7 +76,7 @@ api::outcome close_permit(gateway_role& role, const api::request& r) {
 
 api::outcome change_password(gateway_role& role, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"password"}));
-  CPNS_TRY(auto password, body.secret("password", 1, user_password_max));
+  CPNS_TRY(auto password, body.secret_line("password", 1, user_password_max));
   CPNS_TRY(const auto done, role.change_password(std::move(password)));
   return api::json_response(json::object{{"unchanged", done.unchanged}});
 }
@@ -111,7 +112,7 @@ api::route change_of_pne(gateway_role& role, api::verb verb, const std::string& 
           .needs = needs,
           .handle = [change = std::move(change)](const api::request& r) -> api::outcome {
             CPNS_TRY(const auto body, api::json_body::read(r, {}));
-            CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+            CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
             CPNS_CHECK(change(entity));
             return api::empty_response();
           },
