@@ -94,8 +94,8 @@ class Administration(E2ECase):
                                     ({"temporary_key": "hex:" + "ab" * 16}, "crypto-weak", "temporary_key"),
                                     ({"temporary_key": "text:abc"}, "bad-temporary-key", "temporary_key"),
                                     ({"strength": "strong"}, "out-of-range", "strength"),
-                                    ({"entity": "a b"}, "wire-grammar", None),
-                                    ({"owner": "a b"}, "wire-grammar", None)):
+                                    ({"entity": "a b"}, "wire-grammar", "entity"),
+                                    ({"owner": "a b"}, "wire-grammar", "owner")):
             answer = self.ask("POST", "/v1/devices", {**good, **change})
             self.assertEqual((answer.code, answer.json.get("field")), (code, field), answer.text)
             self.assertNotIn(KEY[:8], answer.text)
