@@ -72,7 +72,7 @@ checked<T> in_field(result<T> value, std::string_view field) {
   return tl::unexpected<problem>(std::move(why));
 }
 
-/// 400 "unknown-parameter" if the query has other names; "out-of-range" if a parameter is empty.
+/// 400 "unknown-parameter" if the query has other names; "out-of-range" if a parameter but `prefix` is empty.
 checked<void> only_parameters(const request& r, std::initializer_list<std::string_view> known);
 /// A number in the query.
 checked<std::uint64_t> number_parameter(const request& r, std::string_view name, std::uint64_t min,

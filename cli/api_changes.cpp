@@ -21,7 +21,7 @@ audit::change line_of(const api::change& c) {
 /// secret there. The code tells enough.
 std::string reason_of(const api::problem& why) {
   constexpr unsigned not_valid = 400, not_found = 404;
-  if (why.status == not_valid || why.status == not_found) return why.code;
+  if ((why.status == not_valid && why.code != "peer-identity") || why.status == not_found) return why.code;
   return why.code + ": " + why.detail;
 }
 
