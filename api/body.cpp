@@ -3,29 +3,15 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <charconv>
-#include <new>
 
+#include "api/strict_json.hpp"
 #include "base/text.hpp"
 
 namespace cpns::api {
 namespace {
 
 namespace json = boost::json;
-
-constexpr std::size_t depth_max = 8;
-
-/// Memory of a JSON document that may hold a password. Boost.JSON asks for at most the default alignment, and does not
-/// always give back the alignment that it asked for.
-class wiping_memory final : public json::memory_resource {
-  void* do_allocate(std::size_t size, std::size_t) override { return ::operator new(size); }
-  void do_deallocate(void* p, std::size_t size, std::size_t) override {
-    wipe(p, size);
-    ::operator delete(p);
-  }
-  [[nodiscard]] bool do_is_equal(const memory_resource& other) const noexcept override {
-    return this == &other;
-  }
-};
+using detail::wiping_memory;
 
 std::string listed(std::initializer_list<std::string_view> names) {
   std::string out;
@@ -45,23 +31,18 @@ std::string not_known(std::string_view what, std::string_view name,
          (near ? "; did you mean '" + std::string{*near} + "'?" : "") + " (it has: " + listed(known) + ")";
 }
 
-tl::expected<json::value, boost::system::error_code> parse(wiping_memory& memory, const secret_bytes& body) {
-  json::parse_options options;
-  options.max_depth = depth_max;
-  json::parser parser{&memory, options};  // its own stack is wiped, too
-  parser.reset(&memory);
-  boost::system::error_code ec;
-  const auto text = as_text(body.expose());
-  parser.write(text.data(), text.size(), ec);
-  if (ec) return tl::unexpected<boost::system::error_code>(ec);
-  return parser.release();
-}
-
 bool is_json(std::string_view type) {
   const auto end = std::min(type.find(';'), type.size());
   auto plain = type.substr(0, end);
   while (!plain.empty() && plain.back() == ' ') plain.remove_suffix(1);
   return plain == "application/json";
+}
+
+tl::unexpected<problem> bad_json(const detail::json_fault& fault) {
+  return refuse(400, "bad-json",
+                fault.member.empty() ? "the body is not JSON: " + fault.text
+                                     : "the member " + shown(fault.member) + " occurs twice in the body",
+                fault.member);
 }
 
 }  // namespace
@@ -84,8 +65,8 @@ checked<json_body> json_body::read(const request& r, std::initializer_list<std::
   if (!is_json(r.content_type))
     return refuse(415, "wrong-content-type",
                   "the body must be JSON, with the header 'Content-Type: application/json'", "Content-Type");
-  auto parsed = parse(out.memory_->of_document, r.body);
-  if (!parsed) return refuse(400, "bad-json", "the body is not JSON: " + parsed.error().message());
+  auto parsed = detail::parse_strictly(out.memory_->of_document, as_text(r.body.expose()));
+  if (!parsed) return bad_json(parsed.error());
   out.value_ =
       std::make_unique<json::value>(std::move(*parsed), json::storage_ptr(&out.memory_->of_document));
   if (!out.value_->is_object()) return refuse(400, "bad-json", "the body must be a JSON object");
@@ -120,6 +101,14 @@ checked<std::optional<std::string>> json_body::optional_text(std::string_view fi
                   "'" + std::string{field} + "' must have 1 to " + std::to_string(max) + " bytes",
                   std::string{field});
   return std::optional<std::string>{std::in_place, s.data(), s.size()};
+}
+
+checked<std::optional<std::string>> json_body::optional_name(std::string_view field, std::size_t max) const {
+  auto out = optional_text(field, max);
+  if (out && *out && has_controls(**out))
+    return refuse(400, "out-of-range", "'" + std::string{field} + "' must not have control characters",
+                  std::string{field});
+  return out;
 }
 
 checked<text_map> json_body::texts(std::string_view field) const {
@@ -164,6 +153,15 @@ checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min,
   return secret_bytes::from_text({s.data(), s.size()});
 }
 
+checked<secret_bytes> json_body::secret_line(std::string_view field, std::size_t min, std::size_t max) const {
+  auto out = secret(field, min, max);
+  if (out && as_text(out->expose()).find_first_of(std::string_view{"\n\r\0", 3}) != std::string_view::npos)
+    return refuse(400, "out-of-range",
+                  "'" + std::string{field} + "' must be one line: other programs read the first line alone",
+                  std::string{field});
+  return out;
+}
+
 checked<bool> json_body::boolean(std::string_view field, bool if_missing) const {
   if (!has(field)) return if_missing;
   const auto& v = value_->get_object().at(field);
@@ -189,9 +187,17 @@ checked<std::uint64_t> json_body::number(std::string_view field, std::uint64_t m
   return n;
 }
 
+checked<void> check_json(const request& r) {
+  if (r.body.empty() || !is_json(r.content_type)) return {};
+  wiping_memory memory;
+  const auto parsed = detail::parse_strictly(memory, as_text(r.body.expose()));
+  if (!parsed) return bad_json(parsed.error());
+  return {};
+}
+
 json::value body_without(const request& r, const std::vector<std::string>& secrets) {
   wiping_memory memory;
-  const auto parsed = parse(memory, r.body);
+  const auto parsed = detail::parse_strictly(memory, as_text(r.body.expose()));
   if (!parsed || !parsed->is_object()) return nullptr;
   json::object out;
   for (const auto& [key, value] : parsed->get_object()) {
@@ -209,6 +215,9 @@ checked<void> only_parameters(const request& r, std::initializer_list<std::strin
   for (const auto& [name, value] : r.query)
     if (std::find(known.begin(), known.end(), name) == known.end())
       return refuse(400, "unknown-parameter", not_known("parameter", name, known), name);
+  for (const auto& [name, value] : r.query)
+    if (value.empty() && name != "prefix")  // every name begins with an empty prefix
+      return refuse(400, "out-of-range", "'" + name + "' is empty; leave the parameter out", name);
   return {};
 }
 

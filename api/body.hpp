@@ -22,7 +22,7 @@ using checked = tl::expected<T, problem>;
 class json_body {
  public:
   /// An empty body counts as {}. Refuses (400, 415): another content type than application/json, no JSON, no object,
-  /// nesting over 8, members other than `known`. Of a member that occurs twice the last one counts.
+  /// nesting over 8, a member that occurs twice, a number that is too large, members other than `known`.
   static checked<json_body> read(const request& r, std::initializer_list<std::string_view> known);
   ~json_body();
   json_body(json_body&&) noexcept;
@@ -36,6 +36,12 @@ class json_body {
   /// nullopt if the field is missing or null.
   [[nodiscard]] checked<std::optional<std::string>> optional_text(std::string_view field,
                                                                   std::size_t max = 1024) const;
+  /// For people: also without control characters, which a terminal would obey.
+  [[nodiscard]] checked<std::optional<std::string>> optional_name(std::string_view field,
+                                                                  std::size_t max) const;
+  /// A secret of one line, as programs read it from a file or a prompt.
+  [[nodiscard]] checked<secret_bytes> secret_line(std::string_view field, std::size_t min,
+                                                  std::size_t max) const;
   /// The members of an object: texts of at most 1024 bytes without control characters, numbers, true and false, all as
   /// text; at most 64. Empty if the field is missing or null.
   [[nodiscard]] checked<text_map> texts(std::string_view field) const;
@@ -50,11 +56,23 @@ class json_body {
   std::unique_ptr<boost::json::value> value_;
 };
 
-/// The body for the audit log, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
-/// object.
+/// 400 "bad-json" if the body says that it is JSON and json_body::read() would not take it as such.
+checked<void> check_json(const request& r);
+
+/// The body, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
+/// object. Other members may hold anything, so none goes to the audit log before it was read as that which it should be.
 boost::json::value body_without(const request& r, const std::vector<std::string>& secrets);
 
-/// 400 "unknown-parameter" if the query has other names.
+/// The value, or the problem of its error at this field.
+template <class T>
+checked<T> in_field(result<T> value, std::string_view field) {
+  if (value) return std::move(*value);
+  problem why{value.error()};
+  why.field = field;
+  return tl::unexpected<problem>(std::move(why));
+}
+
+/// 400 "unknown-parameter" if the query has other names; "out-of-range" if a parameter but `prefix` is empty.
 checked<void> only_parameters(const request& r, std::initializer_list<std::string_view> known);
 /// A number in the query.
 checked<std::uint64_t> number_parameter(const request& r, std::string_view name, std::uint64_t min,
@@ -63,6 +81,13 @@ checked<std::uint64_t> number_parameter(const request& r, std::string_view name,
 std::string text_parameter(const request& r, std::string_view name);
 
 inline constexpr std::uint64_t page_limit_default = 100, page_limit_max = 1000;
+/// For the parameter `after` of a list whose rows are in the order of their names.
+template <class T>
+checked<void> is_after(const std::string& after, result<T> (*parse)(std::string_view)) {
+  if (after.empty() || parse(after)) return {};
+  return refuse(400, "out-of-range", "'after' must be the member 'next' of the page before", "after");
+}
+
 /// The parameters of a list: how many rows, and after which one. `after` is what the page before gave as `next`.
 struct page_wanted {
   std::size_t limit = page_limit_default;

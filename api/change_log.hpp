@@ -15,9 +15,10 @@ namespace cpns::api {
 struct change {
   peer from;
   std::string request_id;
-  std::string action;         ///< stable, kebab-case: "user-add"
-  std::string object;         ///< the user, the device, ...; empty: the role itself
-  boost::json::value wanted;  ///< the body without its secrets, or null
+  std::string action;  ///< stable, kebab-case: "user-add"
+  std::string
+      object;  ///< the user, the device, ...; empty: the role itself, or a text that is not such a name
+  boost::json::value wanted;  ///< what the object is to have, without secrets, or null
   boost::json::value before;  ///< state of the object, without secrets, or null
 };
 

@@ -85,14 +85,32 @@ json::object log_levels() {
           {"write_errors", n.write_errors}};
 }
 
-outcome set_log_level(const request& r) {
+struct level_change {
+  std::string component;  ///< empty: all
+  log::level level;
+};
+
+checked<level_change> wanted_level(const request& r) {
   CPNS_TRY(const auto body, json_body::read(r, {"component", "level"}));
   CPNS_TRY(const auto component, body.optional_text("component"));
   CPNS_TRY(const auto word, body.text("level"));
   const auto level = log::parse_level(word);
   if (!level) return refuse(400, "out-of-range", level.error().detail, "level");
-  CPNS_CHECK(log::set_level(component.value_or(std::string{}), *level));
+  return level_change{component.value_or(std::string{}), *level};
+}
+
+outcome set_log_level(const request& r) {
+  CPNS_TRY(const auto wanted, wanted_level(r));
+  CPNS_CHECK(log::set_level(wanted.component, wanted.level));
   return json_response(log_levels());
+}
+
+json::value level_to_be(const request& r, const json::value&) {
+  const auto wanted = wanted_level(r);
+  if (!wanted) return nullptr;
+  json::object out{{"level", log::name_of(wanted->level)}};
+  if (log::is_component(wanted->component)) out["component"] = wanted->component;
+  return out;
 }
 
 outcome reset_log_levels(const request& r) {
@@ -111,7 +129,8 @@ void add_log_routes(std::vector<route>& to) {
                 .needs = level::operator_,
                 .handle = set_log_level,
                 .action = "log-level",
-                .describe = describe});
+                .describe = describe,
+                .foretell = level_to_be});
   to.push_back({.verb = verb::del,
                 .path = "/v1/log",
                 .needs = level::operator_,

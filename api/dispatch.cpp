@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t request_id_max = 64;
 
+/// HEAD is a GET whose body the session leaves out.
 std::optional<verb> verb_of(std::string_view text) {
+  if (text == "HEAD") return verb::get;
   for (const auto v : {verb::get, verb::post, verb::put, verb::patch, verb::del})
     if (text == name_of(v)) return v;
   return std::nullopt;
@@ -40,11 +42,18 @@ bool is_same_host(std::string_view a, std::string_view b) {
                     [lower](char x, char y) { return lower(x) == lower(y); });
 }
 
+std::string one_of(const std::vector<std::string>& names) {
+  std::string out;
+  for (auto n = names.begin(); n != names.end(); ++n)
+    if (std::find(names.begin(), n, *n) == n) out += (out.empty() ? "" : " or ") + *n;
+  return out;
+}
+
 /// Pages of other sites reach a loopback port under a name of their own (DNS rebinding), with their own Origin.
 std::optional<problem> foreign(const std::vector<std::string>& own, const header_view& h) {
   const auto is_this = [&h](const std::string& host) { return is_same_host(host, h.host); };
   if (!own.empty() && std::none_of(own.begin(), own.end(), is_this))
-    return problem{421, "wrong-host", "the header Host must be " + own.front() + ", not " + shown(h.host),
+    return problem{421, "wrong-host", "the header Host must be " + one_of(own) + ", not " + shown(h.host),
                    "Host"};
   if (!h.origin.empty() && without_scheme(h.origin) != h.host)
     return problem{403, "foreign-origin",
@@ -58,38 +67,38 @@ std::optional<problem> foreign(const std::vector<std::string>& own, const header
 problem no_route(const std::vector<verb>& all, std::string_view path) {
   if (all.empty()) return {404, "no-such-path", "there is nothing at " + shown(path)};
   std::string verbs;
-  for (const auto v : all) verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)};
+  for (const auto v : all)
+    verbs += (verbs.empty() ? "" : ", ") + std::string{name_of(v)} + (v == verb::get ? ", HEAD" : "");
   problem out{405, "wrong-method", "this path has: " + verbs};
   out.allow = verbs;
   return out;
 }
 
-/// The body as the audit log shows it; null if it is not a JSON object. A client may put a secret into a member that the
-/// route does not have. So of a body that may hold secrets only they, hidden, and the name of the object are shown.
-boost::json::value wanted_of(const route& to, const request& asked) {
-  if (asked.body.empty() || asked.content_type.find("json") == std::string::npos) return nullptr;
-  auto all = body_without(asked, to.secret_members);
-  const auto* members = all.if_object();
-  if (to.secret_members.empty() || members == nullptr) return all;
-  boost::json::object out;
-  const auto* object = asked.path_values.contains(to.object) ? nullptr : members->if_contains(to.object);
-  if (object != nullptr && object->is_string()) out[to.object] = *object;
-  for (const auto& name : to.secret_members)
-    if (const auto* hidden = members->if_contains(name)) out[name] = *hidden;
-  return out;
+/// The member `name` of a body that is an object of JSON.
+std::string text_in(const boost::json::value& body, const std::string& name) {
+  const auto* members = body.if_object();
+  const auto* text = members == nullptr ? nullptr : members->if_contains(name);
+  if (text == nullptr || !text->is_string()) return {};
+  return {text->get_string().data(), text->get_string().size()};
 }
 
-/// Empty, and no member of `wanted` any more, if it cannot be one.
-std::string object_of(const route& to, const request& asked, boost::json::value& wanted) {
+/// The name of the object, if it can be one: a client may put a secret in its place.
+std::string object_of(const route& to, const request& asked) {
   const auto it = asked.path_values.find(to.object);
-  if (it != asked.path_values.end()) return it->second;
-  auto* members = wanted.if_object();
-  const auto* name = members == nullptr ? nullptr : members->if_contains(to.object);
-  if (name == nullptr || !name->is_string()) return {};
-  std::string out{name->get_string().data(), name->get_string().size()};
-  if (!to.names_object || to.names_object(out)) return out;
-  members->erase(to.object);
-  return {};
+  auto name =
+      it != asked.path_values.end() ? it->second : text_in(body_without(asked, to.secret_members), to.object);
+  return to.is_name && to.is_name(name) ? name : std::string{};
+}
+
+/// The secrets that the body has, hidden. Any other member may hold a secret, too, until the handler has read it.
+boost::json::value secrets_of(const route& to, const request& asked) {
+  if (to.secret_members.empty() || asked.body.empty()) return nullptr;
+  const auto body = body_without(asked, to.secret_members);
+  boost::json::object out;
+  for (const auto& name : to.secret_members)
+    if (const auto* hidden = body.is_object() ? body.get_object().if_contains(name) : nullptr)
+      out[name] = *hidden;
+  return out;
 }
 
 outcome call(const route& to, const request& asked, body_source* body) {
@@ -101,8 +110,11 @@ outcome call(const route& to, const request& asked, body_source* body) {
 }
 
 outcome call_recorded(change_log& changes, const route& to, const request& asked, body_source* body) {
-  change c{asked.from, asked.id, to.action, {}, wanted_of(to, asked), nullptr};
-  c.object = object_of(to, asked, c.wanted);
+  change c{asked.from, asked.id, to.action, object_of(to, asked), secrets_of(to, asked), nullptr};
+  if (const auto good = check_json(asked); !good) {
+    changes.refused(c, good.error());
+    return tl::unexpected<problem>(good.error());
+  }
   if (to.describe) c.before = to.describe(asked);
   if (to.foretell) c.wanted = to.foretell(asked, c.before);
   const auto intent = changes.begin(c);
@@ -184,10 +196,16 @@ void record_refusal(shared_state& shared, const peer& from, const std::string& i
   const std::string path{h.target.substr(0, std::min(h.target.find('?'), h.target.size()))};
   const auto found = shared.parts.routes.find(*v, path);
   if (found.to == nullptr || found.to->action.empty()) return;
-  const auto object = found.values.find(found.to->object);
-  shared.parts.changes->refused({from, id, found.to->action,
-                                 object == found.values.end() ? std::string{} : object->second, nullptr,
-                                 nullptr},
+  request asked;
+  asked.from = from;
+  asked.id = id;
+  asked.path_values = found.values;
+  record_refusal(shared, *found.to, asked, why);
+}
+
+void record_refusal(shared_state& shared, const route& to, const request& asked, const problem& why) {
+  if (shared.parts.changes == nullptr || to.action.empty()) return;
+  shared.parts.changes->refused({asked.from, asked.id, to.action, object_of(to, asked), nullptr, nullptr},
                                 why);
 }
 

@@ -31,5 +31,7 @@ outcome run(shared_state& shared, const route& to, const request& asked, body_so
 /// Records that a change was refused before its handler ran, if it was one. On a worker thread.
 void record_refusal(shared_state& shared, const peer& from, const std::string& id, const header_view& h,
                     const problem& why);
+/// The same for a request whose route is known.
+void record_refusal(shared_state& shared, const route& to, const request& asked, const problem& why);
 
 }  // namespace cpns::api::detail

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "api/accept.hpp"
+#include "api/dispatch.hpp"
 #include "api/session.hpp"
 #include "api/tls_door.hpp"
 #include "api/unix_socket.hpp"
@@ -33,12 +34,6 @@ constexpr std::size_t farewells_max = 32;
 
 constexpr mode_t own_user_only = 0600, all_users = 0666;
 
-std::string document(std::string_view status, const problem& p) {
-  const auto body = document_of(p, {});
-  return "HTTP/1.1 " + std::string{status} + "\r\nContent-Type: " + std::string{problem_type} +
-         "\r\nContent-Length: " + std::to_string(body.size()) +
-         "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" + body;
-}
 
 }  // namespace
 
@@ -55,11 +50,19 @@ std::string detail::key_of(const peer& p) {
   return p.local ? "uid " + std::to_string(p.process.uid) : p.uri;
 }
 
-const std::string& detail::answer_when_full() {
-  static const auto text =
-      document("503 Service Unavailable",
-               {503, "too-many-connections", "the API has too many connections; close one"});
-  return text;
+std::string detail::answer_when_full(const shared_state& shared) {
+  const auto& most = shared.parts.limits;
+  const bool all = shared.connections >= most.connections;
+  const problem why{503, "too-many-connections",
+                    "all " + std::to_string(all ? most.connections : most.connections_per_peer) +
+                        " connections that " + (all ? "the API" : "one user, or one certificate,") +
+                        " may have are at work, as readers of events always are; close one"};
+  const auto id = id_of({});
+  const auto body = document_of(why, id);
+  return "HTTP/1.1 503 Service Unavailable\r\nContent-Type: " + std::string{problem_type} +
+         "\r\nContent-Length: " + std::to_string(body.size()) +
+         "\r\nRetry-After: " + std::to_string(why.retry_after.value_or(1)) + "\r\nCpns-Request-Id: " + id +
+         "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\nConnection: close\r\n\r\n" + body;
 }
 
 struct http_server::impl {
@@ -75,7 +78,7 @@ struct http_server::impl {
   std::optional<unix_socket> path;  ///< removed after the acceptor is closed
   local::acceptor local_door{io};
   tcp::acceptor probe_door{io};
-  std::string probe_host;
+  std::vector<std::string> probe_hosts;
   detail::places taken;
   std::vector<std::weak_ptr<detail::session_base>> sessions;  ///< used on the io thread
   std::set<std::shared_ptr<asio::steady_timer>> farewells;    ///< used on the io thread
@@ -125,8 +128,9 @@ status http_server::impl::open(const config::api_config& c) {
     if (!ec) probe_door.bind(at, ec);
     if (!ec) probe_door.listen(asio::socket_base::max_listen_connections, ec);
     if (ec) return fail(errc::config_usage, where + ": " + ec.message());
-    probe_host = detail::address_text(probe_door.local_endpoint(ec));
-    show(&doors::places::probes, probe_host);
+    const auto bound = probe_door.local_endpoint(ec);
+    probe_hosts = {detail::address_text(bound), "localhost:" + std::to_string(bound.port())};
+    show(&doors::places::probes, probe_hosts.front());
   }
   return c.listen && c.tls ? open_tls(c) : status{};
 }
@@ -169,7 +173,7 @@ template <class Socket>
 detail::place http_server::impl::place_or_answer(const std::string& key, Socket& s) {
   auto held = place_for(key);
   if (held) return held;
-  const auto& text = detail::answer_when_full();
+  const auto text = detail::answer_when_full(shared);
   (void)::send(s.native_handle(), text.data(), text.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
   close_later(s);
   return nullptr;
@@ -230,9 +234,8 @@ void http_server::impl::begin_probe(tcp::socket s) {
   peer from;
   from.local = false;
   from.address = detail::address_text(remote);
-  remember(
-      detail::make_session(shared, std::move(s),
-                           {detail::door::probes, std::move(from), {probe_host}, "probes", std::move(held)}));
+  remember(detail::make_session(
+      shared, std::move(s), {detail::door::probes, std::move(from), probe_hosts, "probes", std::move(held)}));
 }
 
 http_server::http_server(std::unique_ptr<impl> i) : impl_(std::move(i)) {}

@@ -58,9 +58,14 @@ std::string_view title_of(unsigned status) {
   }
 }
 
+/// The sentences of this group speak of configurations and command lines, which a client of the API does not have.
+std::string detail_of(const error& e) {
+  return fault_of(e.code) == fault::config && !e.detail.empty() ? e.detail : e.message();
+}
+
 }  // namespace
 
-problem::problem(const error& e) : status(status_of(e.code)), code(name_of(e.code)), detail(e.message()) {
+problem::problem(const error& e) : status(status_of(e.code)), code(name_of(e.code)), detail(detail_of(e)) {
   std::replace(code.begin(), code.end(), '_', '-');
   if (status == 503) retry_after = retry_soon;
 }

@@ -22,7 +22,10 @@ struct problem {
   std::string allow{};                         ///< of status 405: the verbs of the path
 
   problem(unsigned http_status, std::string_view stable_code, std::string sentence, std::string at_field = {})
-      : status(http_status), code(stable_code), detail(std::move(sentence)), field(std::move(at_field)) {}
+      : status(http_status), code(stable_code), detail(std::move(sentence)), field(std::move(at_field)) {
+    constexpr unsigned not_at_present = 503;
+    if (status == not_at_present) retry_after = 1;
+  }
   /// The HTTP status follows from the group and the code of the error.
   problem(const error& e);  // NOLINT(google-explicit-constructor): CPNS_TRY converts
 };

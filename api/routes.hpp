@@ -30,14 +30,14 @@ struct route {
   handler handle{};                   ///< of a change: the request has no query
   streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
   std::uint64_t body_max = body_max_default;
-  /// For changes: the action in the audit log, the {NAME} of the object or the member of the body that names it, members
-  /// of the body that are secret, the state of the object before and after, and the one that it is to have; without the
-  /// last one, the audit log has the body.
+  /// For changes: the action in the audit log, the {NAME} of the object or the member of the body that names it, whether
+  /// a text can be such a name (without this, the audit log has no name), members of the body that are secret, the state
+  /// of the object before and after, and the one that it is to have. A client may put a secret into any member, so the
+  /// last one has only values that were read as that which they should be; without it, the audit log has none.
   std::string action{};
   std::string object{};
+  std::function<bool(const std::string&)> is_name{};
   std::vector<std::string> secret_members{};
-  /// Whether a text of the body can name the object. A client may have sent a secret there, so others are not recorded.
-  std::function<bool(std::string_view)> names_object{};
   describer describe{};
   foreteller foretell{};
   /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.

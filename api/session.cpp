@@ -14,7 +14,7 @@
 #include <variant>
 
 #include "api/dispatch.hpp"
-#include "api/session_http.hpp"
+#include "api/wire.hpp"
 #include "base/log.hpp"
 
 namespace cpns::api::detail {
@@ -32,6 +32,14 @@ constexpr std::size_t event_batch = 64 * 1024;
 constexpr std::size_t first_read = 4096;
 constexpr milliseconds farewell_max{2000};
 constexpr std::uint32_t retry_after_too_many = 1;  // seconds
+
+problem broken_body(const error_code& ec) {
+  const bool cut = ec == http::error::partial_message || ec == http::error::end_of_stream ||
+                   ec == asio::error::eof || ec == asio::error::connection_reset ||
+                   ec == asio::ssl::error::stream_truncated;
+  if (cut) return {400, "peer-closed", "the body ended early"};
+  return {400, "bad-request", "the body is not a body of HTTP/1.1: " + ec.message()};
+}
 
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
@@ -109,6 +117,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void read_head() {
     if (closed_) return;
+    asked_ = {};
+    head_only_ = false;
     head_ = std::make_shared<head_parser>();
     head_->header_limit(header_max);
     head_->body_limit(boost::none);
@@ -132,6 +142,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   void on_head(const error_code& ec) {
     if (closed_) return;
+    asked_.id = id_of({});  // until the client's is known
     if (ec == http::error::header_limit || ec == http::error::buffer_overflow)
       return give_up(problem{431, "headers-too-large", "the request line and headers are limited to 16 KiB"});
     if (ec == http::error::end_of_stream || ec == asio::error::eof || ec == asio::error::connection_reset ||
@@ -143,8 +154,9 @@ class session final : public session_base, public std::enable_shared_from_this<s
     const auto& m = head_->get();
     keep_alive_ = m.keep_alive();
     const auto view = view_of(m);
-    asked_ = {};
+    head_only_ = view.verb == "HEAD";
     asked_.id = id_of(view);
+    if (auto why = doubtful(m)) return refuse_early(std::move(*why));
     auto ready = prepare(shared_, from_, asked_.id, view);
     if (!ready) return refuse_early(std::move(ready).error());
     to_ = ready->to;
@@ -179,6 +191,18 @@ class session final : public session_base, public std::enable_shared_from_this<s
                  [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
     });
   }
+  /// The body of a change does not come as a whole: the client may still read why.
+  void refuse_body(const error_code& ec) {
+    keep_alive_ = false;
+    whole_.reset();
+    expect_within(limits().write_time);
+    auto why = ec == http::error::body_limit ? too_large() : broken_body(ec);
+    asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
+      record_refusal(s->shared_, *s->to_, s->asked_, why);
+      asio::post(s->strand_,
+                 [s, why = std::move(why)]() mutable { s->answer(tl::unexpected<problem>(std::move(why))); });
+    });
+  }
   void give_up(problem why) {
     keep_alive_ = false;
     answer(tl::unexpected<problem>(std::move(why)));
@@ -203,8 +227,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     whole_->body_limit(to_->body_max);
     http::async_read(stream_, buffer_, *whole_, on_strand([s = self()](const error_code& ec, std::size_t) {
                        if (s->closed_) return;
-                       if (ec == http::error::body_limit) return s->give_up(s->too_large());
-                       if (ec) return s->close();
+                       if (ec) return s->refuse_body(ec);
                        auto& body = s->whole_->get().body();
                        s->asked_.body = secret_bytes{byte_view{body.data(), body.size()}};
                        s->whole_.reset();
@@ -228,11 +251,13 @@ class session final : public session_base, public std::enable_shared_from_this<s
       parts_.reset();
     }
     asked_.body.clear();
-    if (out && out->events != nullptr) return stream_events(*out);
+    const bool events = out && out->events != nullptr;
+    if (events && !head_only_) return stream_events(*out);
     auto m = std::make_shared<http::response<http::string_body>>();
     m->version(11);
     if (out) {
       m->result(out->status);
+      if (events) out->type = "text/event-stream";
       if (!out->type.empty()) m->set(http::field::content_type, out->type);
       for (const auto& [name, value] : out->headers) m->set(name, value);
       m->body() = std::move(out->body);
@@ -251,9 +276,15 @@ class session final : public session_base, public std::enable_shared_from_this<s
     if (!asked_.id.empty()) m->set("Cpns-Request-Id", asked_.id);
     keep_alive_ = keep_alive_ && !is_old();
     m->keep_alive(keep_alive_);
-    if (m->result_int() != 204) m->prepare_payload();
+    if (m->result_int() != 204 && !events) m->prepare_payload();
+    if (head_only_) return send(std::make_shared<http::response<http::empty_body>>(std::move(m->base())));
+    send(std::move(m));
+  }
+  template <class Message>
+  void send(std::shared_ptr<Message> m) {
     expect_within(limits().write_time);
-    http::async_write(stream_, *m, on_strand([s = self(), m](const error_code& ec, std::size_t) {
+    auto& message = *m;
+    http::async_write(stream_, message, on_strand([s = self(), m](const error_code& ec, std::size_t) {
                         if (ec || s->closed_ || !s->keep_alive_) return s->close_gently();
                         s->read_head();
                       }));
@@ -384,7 +415,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   const route* to_ = nullptr;
   place slot_;  ///< of a request whose route has `at_once`
   request asked_;
-  bool keep_alive_ = false, closed_ = false, leaving_ = false;
+  bool keep_alive_ = false, head_only_ = false, closed_ = false, leaving_ = false;
   bool awaits_part_ = false, part_is_late_ = false;
   const clock::time_point born_ = clock::now();
   std::array<char, 4096> discarded_{};

@@ -92,8 +92,8 @@ using tls_stream = boost::asio::ssl::stream<tcp_stream>;
 std::string key_of(const peer& p);
 /// host:port; an IPv4 address that came in on an IPv6 socket is shown as IPv4.
 std::string address_text(const boost::asio::ip::tcp::endpoint& at);
-/// The whole HTTP answer for a client that has no place.
-const std::string& answer_when_full();
+/// The whole HTTP answer for a client that has no place, with an id of its own.
+std::string answer_when_full(const shared_state& shared);
 
 std::shared_ptr<session_base> make_session(shared_state& shared, unix_stream s, origin from);
 /// Without TLS, for probes.

@@ -182,8 +182,8 @@ class handshake final : public std::enable_shared_from_this<handshake> {
   void turn_away() {
     leaving_ = true;
     expect_within(turn_away_max);
-    const auto& text = answer_when_full();
-    asio::async_write(stream_, asio::buffer(text),
+    farewell_ = answer_when_full(door_.shared);
+    asio::async_write(stream_, asio::buffer(farewell_),
                       [self = shared_from_this()](const error_code& ec, std::size_t) {
                         if (ec || self->over_) return self->end();
                         self->stream_.async_shutdown([self](const error_code&) { self->end(); });
@@ -194,6 +194,7 @@ class handshake final : public std::enable_shared_from_this<handshake> {
   tls_stream stream_;
   asio::steady_timer timer_;
   peer who_;
+  std::string farewell_;
   bool heard_ = false, leaving_ = false, over_ = false;
 };
 

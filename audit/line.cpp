@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 
 #include "base/text.hpp"
 #include "crypto/suite.hpp"
@@ -68,9 +69,13 @@ json::object begin_of(std::string_view kind, const change& c) {
   return out;
 }
 
-/// Too deep a state becomes null: Boost.JSON does not limit the depth of values that a program builds.
+/// Whether JSON has this value: Boost.JSON writes infinity as a word that JSON does not have.
+bool can_be_written(const json::value& v) { return !v.is_double() || std::isfinite(v.get_double()); }
+
+/// Too deep a state becomes null: Boost.JSON does not limit the depth of values that a program builds. So does a number
+/// that JSON cannot express.
 json::value clean_value(const json::value& v, int depth) {
-  if (depth > state_depth_max) return nullptr;
+  if (depth > state_depth_max || !can_be_written(v)) return nullptr;
   if (const auto* s = v.if_string()) return json::value(clean_text(text_of_json(*s), state_max));
   if (const auto* a = v.if_array()) {
     json::array out;
@@ -118,7 +123,7 @@ void append_line(std::string& out, link& at, const json::object& fields, time_po
   json::object o;
   o["number"] = at.number + 1;
   o["time"] = rfc3339_text(now);
-  for (const auto& [name, value] : fields) o[name] = value;
+  for (const auto& [name, value] : fields) o[name] = clean_value(value, 0);
   o["previous"] = to_hex(at.mac);
   auto body = json::serialize(o);
   body.pop_back();  // the closing brace

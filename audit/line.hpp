@@ -44,7 +44,8 @@ struct genuine_line {
   [[nodiscard]] std::uint64_t count(std::string_view key) const;    ///< 0 if it is missing or not a number
 };
 
-/// Appends the line of `fields` to `out` and moves `at` to it. `fields` begins with "kind".
+/// Appends the line of `fields` to `out` and moves `at` to it. `fields` begins with "kind". The line is JSON whatever the
+/// fields are: one line that is not would spoil the check of all lines after it.
 void append_line(std::string& out, link& at, const boost::json::object& fields, time_point now,
                  const secret32& key);
 /// nullopt if the MAC is not that of the line under this key. `line` is without its line end.

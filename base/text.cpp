@@ -46,6 +46,21 @@ std::string shown(std::string_view text) {
   return out + (text.size() > 60 ? "...'" : "'");
 }
 
+std::string without_controls(std::string_view text) {
+  constexpr unsigned char del = 0x7f, c1_lead = 0xc2, c1_first = 0x80, c1_last = 0x9f;
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : del;
+    const bool c1 = c == c1_lead && next >= c1_first && next <= c1_last;
+    out += c1 || c < ' ' || c == del ? '?' : text[i];
+    if (c1) ++i;
+  }
+  return out;
+}
+
+bool has_controls(std::string_view text) { return without_controls(text) != text; }
+
 std::string utc_text(std::int64_t unix_time) {
   const auto t = static_cast<std::time_t>(unix_time);
   std::tm parts{};

@@ -29,6 +29,14 @@ audit::verdict verdict_of(const api::problem& p) {
   return p.status >= 500 ? audit::verdict::failed : audit::verdict::refused;
 }
 
+/// The sentence may quote the client's words if they cannot be understood, or name nothing: a client may have put a
+/// secret there. The code tells enough.
+std::string reason_of(const api::problem& why) {
+  constexpr unsigned not_valid = 400, not_found = 404;
+  if ((why.status == not_valid && why.code != "peer-identity") || why.status == not_found) return why.code;
+  return why.code + ": " + why.detail;
+}
+
 }  // namespace
 
 api_changes::api_changes(audit::trail& to) : trail_(to), thread_([this] { run(); }) {}
@@ -63,13 +71,13 @@ void api_changes::finish(number intent, const api::problem* refused, const boost
   o.after = after;
   if (refused != nullptr) {
     o.is = verdict_of(*refused);
-    o.reason = refused->code + ": " + refused->detail;
+    o.reason = reason_of(*refused);
   }
   static_cast<void>(trail_.finish(std::move(ticket), o));  // logs by itself; the line waits then
 }
 
 void api_changes::refused(const api::change& c, const api::problem& why) {
-  trail_.refused(line_of(c), why.code + ": " + why.detail);
+  trail_.refused(line_of(c), reason_of(why));
 }
 
 void api_changes::run() {

@@ -50,7 +50,8 @@ result<import_request> request_of(const device_options& o, const private_file& l
   r.file = list.name();
   r.options = o.import;
   r.options.require_presence = !o.no_presence;
-  if (r.options.batch.empty()) r.options.batch = std::filesystem::path(o.file).filename().string();
+  if (r.options.batch.empty())
+    r.options.batch = without_controls(std::filesystem::path(o.file).filename().string());
   CPNS_TRY(r.name, import_name(list, r.options));
   r.source = [&list](std::span<std::uint8_t> to) { return list.read(to); };
   r.seek = [fd = list.fd()](std::uint64_t to) { return ::lseek(fd, static_cast<off_t>(to), SEEK_SET) >= 0; };

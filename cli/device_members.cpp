@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/text.hpp"
 #include "cli/secret_json.hpp"
 #include "server/device_rows.hpp"
 #include "server/key_text.hpp"
@@ -51,7 +52,7 @@ api::checked<device_members> read_members(const api::request& r) {
   CPNS_TRY(m.strength, body.text("strength", word_max));
   CPNS_TRY(m.owner, body.optional_text("owner", user_id::max_size));
   CPNS_TRY(m.encoding, body.optional_text("encoding", word_max));
-  CPNS_TRY(m.batch, body.optional_text("batch", batch_max));
+  CPNS_TRY(m.batch, body.optional_name("batch", batch_max));
   CPNS_TRY(m.presence, body.boolean("presence", true));
   CPNS_TRY(m.allow_constant, body.boolean("allow_constant", false));
   return m;
@@ -73,6 +74,8 @@ api::checked<protocol::device_secret_record> make_device(const device_members& m
     return api::refuse(400, "wire-grammar", "'entity' " + wrong, "entity");
   if (const auto wrong = m.owner ? user_id::fault_of(*m.owner) : std::string{}; !wrong.empty())
     return api::refuse(400, "wire-grammar", "'owner' " + wrong, "owner");
+  if (m.batch && has_controls(*m.batch))
+    return api::refuse(400, "out-of-range", "'batch' must not have control characters", "batch");
   if (m.strength != "128bit" && m.strength != "stretch")
     return api::refuse(400, "out-of-range", "'strength' must be '128bit' or 'stretch'", "strength");
   server::key_encoding encoding{};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "api/body.hpp"
+#include "base/text.hpp"
 #include "cli/rewrap_report.hpp"
 #include "cli/role_client.hpp"
 
@@ -23,6 +24,8 @@ bool same_file(const fs::path& a, const fs::path& b) {
 
 api::checked<fs::path> allowed_file(const live_rewrap& with, const std::string& field,
                                     const std::string& text) {
+  if (has_controls(text))
+    return api::refuse(400, "config-usage", "'" + field + "' must not have control characters", field);
   const auto named = (with.folder / text).lexically_normal();
   if (!named.has_filename() || !same_file(named.parent_path(), with.folder))
     return api::refuse(400, "config-usage",
@@ -31,6 +34,11 @@ api::checked<fs::path> allowed_file(const live_rewrap& with, const std::string& 
                            "put the key there, or stop the role and run `cpns store rewrap`",
                        field);
   auto file = with.folder / named.filename();
+  std::error_code ec;
+  if (fs::is_symlink(fs::symlink_status(file, ec)))
+    return api::refuse(400, "config-usage",
+                       file.string() + " is a symbolic link, and may lead to another file of this machine",
+                       field);
   const bool used = std::any_of(with.taken.begin(), with.taken.end(),
                                 [&file](const fs::path& other) { return same_file(file, other); });
   if (used)
@@ -40,7 +48,8 @@ api::checked<fs::path> allowed_file(const live_rewrap& with, const std::string& 
   return file;
 }
 
-api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::json_body& body) {
+api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {"new_file", "new_passphrase_file", "in_place"}));
   storage::new_key out;
   CPNS_TRY(const auto file, body.optional_text("new_file", path_max));
   CPNS_TRY(const auto passphrase, body.optional_text("new_passphrase_file", path_max));
@@ -59,12 +68,34 @@ api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::jso
   return out;
 }
 
+/// A file of the client that cannot be used is a fault of the request, not one of the store.
+api::checked<void> can_be_read(const storage::new_key& wanted) {
+  const bool passphrase = !wanted.new_passphrase_file.empty();
+  const auto& file = passphrase ? wanted.new_passphrase_file : wanted.new_file;
+  std::error_code ec;
+  if (wanted.in_place || (!passphrase && !fs::exists(fs::symlink_status(file, ec)))) return {};
+  const auto kind = passphrase ? storage::protector_kind::passphrase : storage::protector_kind::file;
+  if (const auto opened = storage::open_protector({kind, file}); !opened)
+    return api::refuse(422, "config-file", opened.error().detail,
+                       passphrase ? "new_passphrase_file" : "new_file");
+  return {};
+}
+
 api::outcome rewrap_now(const live_rewrap& with, const api::request& r) {
-  CPNS_TRY(const auto body, api::json_body::read(r, {"new_file", "new_passphrase_file", "in_place"}));
-  CPNS_TRY(const auto wanted, wanted_by(with, body));
+  CPNS_TRY(const auto wanted, wanted_by(with, r));
+  CPNS_CHECK(can_be_read(wanted));
   CPNS_TRY(auto done, with.keys->change(wanted));
   return api::json_response(
       json_of(outcome_of_change(with.role, with.place, std::move(done)), wanted.in_place));
+}
+
+boost::json::value key_to_be(const live_rewrap& with, const api::request& r) {
+  const auto wanted = wanted_by(with, r);
+  if (!wanted) return nullptr;
+  if (wanted->in_place) return boost::json::object{{"in_place", true}};
+  return boost::json::object{
+      {wanted->new_file.empty() ? "new_passphrase_file" : "new_file",
+       (wanted->new_file.empty() ? wanted->new_passphrase_file : wanted->new_file).string()}};
 }
 
 config::api_config api_of(const config::checked_file& file) {
@@ -82,7 +113,9 @@ api::route rewrap_route(live_rewrap with) {
           .action = "store-rewrap",
           .describe = [shared](const api::request&) -> boost::json::value {
             return state_of(shared->keys->current());
-          }};
+          },
+          .foretell = [shared](const api::request& r,
+                               const boost::json::value&) { return key_to_be(*shared, r); }};
 }
 
 tl::expected<rewrap_outcome, api::problem> rewrap_running(const rewrap_options& o) {

@@ -101,7 +101,7 @@ std::string member_text(const boost::json::object& o, const char* member, const 
   const auto* v = o.if_contains(member);
   if (v == nullptr || v->is_null()) return otherwise;
   if (!v->is_string()) return boost::json::serialize(*v);
-  return {v->get_string().data(), v->get_string().size()};
+  return without_controls({v->get_string().data(), v->get_string().size()});
 }
 
 std::string member_time(const boost::json::object& o, const char* member, const char* otherwise) {

@@ -1,6 +1,8 @@
 #include "server/admin_routes.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
+#include <iterator>
 #include <memory>
 #include <utility>
 
@@ -30,7 +32,7 @@ api::outcome page_answer(result<json::object> page) {
 api::checked<std::optional<user_id>> owner_parameter(const api::request& r) {
   const auto text = api::text_parameter(r, "owner");
   if (text.empty()) return std::optional<user_id>{};
-  CPNS_TRY(auto user, user_id::parse(text));
+  CPNS_TRY(auto user, api::in_field(user_id::parse(text), "owner"));
   return std::optional{std::move(user)};
 }
 
@@ -52,7 +54,7 @@ api::outcome list_users_page(administration& admin, const api::request& r) {
 
 api::outcome show_user(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_TRY(const auto found, find_user(admin.store(), user));
   if (!found) return fail(api::problem{error{errc::state_unknown, "the user " + user.text()}});
   return api::json_response(view_of(*found));
@@ -61,23 +63,23 @@ api::outcome show_user(administration& admin, const api::request& r) {
 api::outcome post_user(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"user", "password"}));
   CPNS_TRY(const auto name, body.text("user", user_id::max_size));
-  CPNS_TRY(const auto password, body.secret("password", password_min, password_max));
-  CPNS_TRY(const auto user, user_id::parse(name));
+  CPNS_TRY(const auto password, body.secret_line("password", password_min, password_max));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(name), "user"));
   CPNS_CHECK(admin.add_user(user, password));
   return api::empty_response();
 }
 
 api::outcome put_password(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"password"}));
-  CPNS_TRY(const auto password, body.secret("password", password_min, password_max));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto password, body.secret_line("password", password_min, password_max));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_CHECK(admin.change_password(user, password));
   return api::empty_response();
 }
 
 api::outcome delete_user(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto user, user_id::parse(r.at("user")));
+  CPNS_TRY(const auto user, api::in_field(user_id::parse(r.at("user")), "user"));
   CPNS_CHECK(admin.remove_user(user));
   return api::empty_response();
 }
@@ -95,7 +97,7 @@ api::outcome list_devices_page(administration& admin, const api::request& r) {
 
 api::outcome show_device(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto found, find_device(admin.store(), entity));
   if (!found) return fail(api::problem{error{errc::state_unknown, "the device " + entity.text()}});
   return api::json_response(view_of(*found));
@@ -103,7 +105,7 @@ api::outcome show_device(administration& admin, const api::request& r) {
 
 api::outcome delete_device(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_CHECK(admin.remove_device(entity));
   return api::empty_response();
 }
@@ -118,14 +120,14 @@ api::outcome list_entities_page(administration& admin, const api::request& r) {
   CPNS_TRY(filter.owner, owner_parameter(r));
   CPNS_TRY(filter.held, flag_parameter(r, "held"));
   if (const auto holder = api::text_parameter(r, "holder"); !holder.empty()) {
-    CPNS_TRY(filter.holder, parse_gateway(holder));
+    CPNS_TRY(filter.holder, api::in_field(parse_gateway(holder), "holder"));
   }
   return page_answer(entities_page(admin.store(), asked, filter));
 }
 
 api::outcome show_entity(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto found, find_entity(admin.store(), entity));
   if (!found)
     return fail(api::problem{
@@ -135,7 +137,7 @@ api::outcome show_entity(administration& admin, const api::request& r) {
 
 api::outcome release_one(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(const auto done, admin.release(entity));
   return api::json_response(view_of(done));
 }
@@ -151,21 +153,21 @@ api::outcome list_gateways_page(administration& admin, const api::request& r) {
 
 api::outcome show_gateway(administration& admin, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_TRY(auto found, admin.gateway(who.gw));
   return api::json_response(std::move(found));
 }
 
 api::outcome disconnect(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_TRY(const auto closed, admin.disconnect(who));
   return api::json_response(json::object{{"closed", closed}});
 }
 
 api::outcome block(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_CHECK(admin.block(who));
   return api::json_response(json::object{
       {"gw", who.gw.hex()},
@@ -176,7 +178,7 @@ api::outcome block(administration& admin, const api::request& r) {
 
 api::outcome unblock(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   CPNS_CHECK(admin.unblock(who));
   return api::empty_response();
 }
@@ -184,7 +186,7 @@ api::outcome unblock(administration& admin, const api::request& r) {
 api::outcome release_all(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"after"}));
   CPNS_TRY(const auto after, body.optional_text("after"));
-  CPNS_TRY(const auto who, gateway_name::parse(r.at("gateway")));
+  CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
   auto page = admin.release_held_by(who.gw, after.value_or(std::string{}));
   if (!page && page.error() == errc::config_range)
     return api::refuse(400, "out-of-range", page.error().detail, "after");
@@ -209,7 +211,8 @@ json::value block_state(administration& admin, const api::request& r) {
 class routes_of {
  public:
   using call = api::outcome (*)(administration&, const api::request&);
-  explicit routes_of(administration& admin) : admin_(admin) {}
+  /// `is_name`: whether a text can be the name of an object of the changes.
+  routes_of(administration& admin, bool (*is_name)(const std::string&)) : admin_(admin), is_name_(is_name) {}
 
   void get(std::string path, call answer) {
     out_.push_back({.verb = api::verb::get, .path = std::move(path), .handle = bound(answer)});
@@ -222,19 +225,21 @@ class routes_of {
                     .needs = api::level::admin,
                     .handle = std::move(handle),
                     .action = std::move(action),
-                    .object = std::move(object)});
+                    .object = std::move(object),
+                    .is_name = is_name_});
     return out_.back();
   }
   api::route& change(api::verb v, std::string path, call answer, std::string action, std::string object) {
     return change(v, std::move(path), bound(answer), std::move(action), std::move(object));
   }
-  std::vector<api::route> take() { return std::move(out_); }
+  void add_to(std::vector<api::route>& all) { std::move(out_.begin(), out_.end(), std::back_inserter(all)); }
 
  private:
   [[nodiscard]] api::handler bound(call answer) const {
     return [&admin = admin_, answer](const api::request& r) { return answer(admin, r); };
   }
   administration& admin_;
+  bool (*is_name_)(const std::string&);
   std::vector<api::route> out_;
 };
 
@@ -243,6 +248,10 @@ api::describer state_in_path(admin_parts::state_of_name state, std::string name)
   return
       [state = std::move(state), name = std::move(name)](const api::request& r) { return state(r.at(name)); };
 }
+
+bool is_user(const std::string& text) { return user_id::parse(text).has_value(); }
+bool is_entity(const std::string& text) { return entity_id::parse(text).has_value(); }
+bool is_gateway(const std::string& text) { return parse_gateway(text).has_value(); }
 
 /// A text in the body, empty if there is none.
 std::string body_text(const json::value& body, std::string_view member) {
@@ -271,25 +280,23 @@ api::foreteller with_member(std::string member, json::value value) {
       };
 }
 
-/// As the state of a device in the trail.
+/// As the state of a device in the trail, from the members that can be read.
 json::value device_to_be(const api::request& r, const json::value&) {
   const auto body = api::body_without(r, {"temporary_key"});
   const auto* o = body.if_object();
   if (o == nullptr) return nullptr;
-  const auto or_null = [&body](const char* member) -> json::value {
+  const auto if_it = [&body](const char* member, bool (*is_one)(const std::string&)) -> json::value {
     const auto text = body_text(body, member);
-    if (text.empty()) return nullptr;
+    if (!is_one(text)) return nullptr;
     return json::value(text);
   };
-  // With swapped members any of them may be the Temporary Key.
-  const auto strength = body_text(body, "strength"), owner = body_text(body, "owner");
-  const bool is_strength = strength == "128bit" || strength == "stretch";
-  const bool is_owner = user_id::fault_of(owner).empty() && !looks_like_key(owner);
   const auto* presence = o->if_contains("presence");
-  return json::object{{"strength", is_strength ? json::value(strength) : nullptr},
-                      {"owner", is_owner ? json::value(owner) : nullptr},
-                      {"presence", presence == nullptr || !presence->is_bool() || presence->get_bool()},
-                      {"batch", or_null("batch")}};
+  // With swapped members any of them may be the Temporary Key.
+  return json::object{
+      {"strength", if_it("strength", [](const std::string& t) { return t == "128bit" || t == "stretch"; })},
+      {"owner", if_it("owner", [](const std::string& t) { return is_user(t) && !looks_like_key(t); })},
+      {"presence", presence == nullptr || !presence->is_bool() || presence->get_bool()},
+      {"batch", if_it("batch", [](const std::string& t) { return !t.empty() && !looks_like_key(t); })}};
 }
 
 void add_user_routes(routes_of& to, const admin_parts& p) {
@@ -318,7 +325,6 @@ void add_device_routes(routes_of& to, administration& admin, const shared_parts&
       },
       "device-add", "entity");
   add.secret_members = {"temporary_key"};
-  add.names_object = [](std::string_view text) { return entity_id::fault_of(text).empty(); };
   add.describe = state_in_body(p->device, "entity", "temporary_key");
   add.foretell = device_to_be;
   to.get("/v1/devices/{entity}", show_device);
@@ -355,12 +361,15 @@ void add_gateway_routes(routes_of& to, administration& admin) {
 
 std::vector<api::route> admin_routes(administration& admin, admin_parts parts) {
   const auto p = std::make_shared<const admin_parts>(std::move(parts));
-  routes_of out{admin};
-  add_user_routes(out, *p);
-  add_device_routes(out, admin, p);
-  add_entity_routes(out, *p);
-  add_gateway_routes(out, admin);
-  return out.take();
+  std::vector<api::route> all;
+  routes_of users{admin, is_user}, devices{admin, is_entity}, entities{admin, is_entity},
+      gateways{admin, is_gateway};
+  add_user_routes(users, *p);
+  add_device_routes(devices, admin, p);
+  add_entity_routes(entities, *p);
+  add_gateway_routes(gateways, admin);
+  for (auto* some : {&users, &devices, &entities, &gateways}) some->add_to(all);
+  return all;
 }
 
 }  // namespace cpns::server

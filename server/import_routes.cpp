@@ -63,6 +63,8 @@ json::object document_of(const import_view& v) {
 api::outcome list(device_imports& all, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {"limit", "after"}));
   CPNS_TRY(const auto page, api::page_of(r));
+  if (!page.after.empty() && !is_import_name(page.after))
+    return api::refuse(400, "out-of-range", "'after' must be the member 'next' of the page before", "after");
   const auto found = all.list(page.after, page.limit + 1);
   json::array rows;
   for (std::size_t i = 0; i < std::min(found.size(), page.limit); ++i) rows.push_back(document_of(found[i]));
@@ -77,6 +79,11 @@ api::outcome create(device_imports& all, const api::request& r) {
   import_options o;
   CPNS_TRY(auto name, body.optional_text("import", protocol::import_name_max));
   CPNS_TRY(o.batch, body.text("batch", 255));
+  CPNS_CHECK(body.optional_name("batch", 255));
+  if (name && !is_import_name(*name))
+    return api::refuse(
+        400, "config-usage",
+        "the name of an import has letters, digits, '.', '_' and '-', and is neither '.' nor '..'", "import");
   CPNS_TRY(o.partial, body.boolean("partial", false));
   CPNS_TRY(o.replace, body.boolean("replace", false));
   CPNS_TRY(o.require_presence, body.boolean("presence", true));
@@ -169,6 +176,7 @@ api::route post(device_imports& all, std::string path, answer how) {
           .handle = [&all, how](const api::request& r) { return how(all, r); },
           .action = import_action,
           .object = "import",
+          .is_name = is_import_name,
           .records_itself = true};
 }
 
@@ -183,6 +191,7 @@ std::vector<api::route> import_routes(device_imports& imports) {
                   .body_max = rows_body_max,
                   .action = import_action,
                   .object = "import",
+                  .is_name = is_import_name,
                   .records_itself = true,
                   .at_once = receiving_max};
   api::route cancel{.verb = api::verb::del,
@@ -191,6 +200,7 @@ std::vector<api::route> import_routes(device_imports& imports) {
                     .handle = [&imports](const api::request& r) { return forget(imports, r); },
                     .action = "device-import-delete",
                     .object = "import",
+                    .is_name = is_import_name,
                     .describe = [&imports](const api::request& r) -> json::value {
                       const auto one = imports.find(r.at("import"));
                       if (!one) return nullptr;

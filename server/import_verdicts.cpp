@@ -94,10 +94,12 @@ std::string import_verdicts::why_refused(const protocol::staged_device& row, boo
   if (const auto* first = find(twice_, row.line)) return listed_already(first->other);
   if (exists) return "the device is already in the store; --replace gives it the new key";
   if (!allow_constant_ && is_constant_key(row.temporary_key.expose(), row.stretch))
-    return "the temporary key is a constant, which is easy to guess; --allow-constant accepts it";
+    return "the temporary key is a constant, which is easy to guess; allow_constant (--allow-constant) "
+           "accepts it";
   if (const auto* other = find(shared_, row.line))
     return "the device in line " + std::to_string(other->other) +
-           " has the same temporary key: the key of one opens both; --allow-repeats accepts it";
+           " has the same temporary key: the key of one opens both; allow_repeats (--allow-repeats) accepts "
+           "it";
   return {};
 }
 

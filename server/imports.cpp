@@ -4,20 +4,13 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 
 namespace cpns::server {
 namespace {
 
 using protocol::import_record;
 using protocol::import_state;
-
-bool is_name(std::string_view text) {
-  return !text.empty() && text.size() <= protocol::import_name_max &&
-         std::all_of(text.begin(), text.end(), [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-                  c == '_' || c == '-';
-         });
-}
 
 tl::unexpected<error> unknown(const std::string& name) {
   return fail(errc::state_unknown, "the import " + name);
@@ -49,6 +42,15 @@ import_record make_record(const std::string& name, const import_options& o, std:
 }
 
 }  // namespace
+
+bool is_import_name(const std::string& text) {
+  // A client resolves "." and ".." in a path before it sends them.
+  return !text.empty() && text.size() <= protocol::import_name_max && text != "." && text != ".." &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+                  c == '_' || c == '-';
+         });
+}
 
 bool import_view::ended() const {
   return !working && (record.state == import_state::done || record.state == import_state::refused);
@@ -118,10 +120,12 @@ status device_imports::load() {
 result<import_view> device_imports::create(std::string name, const import_options& options) {
   const std::lock_guard one{changing_};
   if (name.empty()) name = to_hex(random_.draw<6>());
-  if (!is_name(name))
+  if (!is_import_name(name))
     return fail(errc::config_usage, "the name of an import has 1 to " +
                                         std::to_string(protocol::import_name_max) +
-                                        " letters, digits, '.', '_' and '-'");
+                                        " letters, digits, '.', '_' and '-', and is neither '.' nor '..'");
+  if (has_controls(options.batch))
+    return fail(errc::config_range, "the name of a batch must not have control characters");
   CPNS_CHECK(forget_old());
   {
     const std::lock_guard lock{guard_};

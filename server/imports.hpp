@@ -30,6 +30,9 @@ inline constexpr std::size_t imports_kept_max = 64;  ///< the oldest that ended 
 inline constexpr seconds import_idle_max =
     std::chrono::hours(24 * 7);  ///< one that gets no bytes is cancelled
 
+/// 1 to import_name_max letters, digits, '.', '_' and '-', neither "." nor "..".
+bool is_import_name(const std::string& text);
+
 /// How an import treats its rows.
 struct import_options {
   bool partial = false;          ///< import the good rows although there are bad ones

@@ -58,8 +58,7 @@ status add_user(const storage::sealed_store& store, const durable_write& write,
                 const protocol::user_record& user) {
   CPNS_TRY(const bool exists, store.has(table::users, row_of(user.user)));
   if (exists)
-    return fail(errc::state_exists,
-                "the user " + user.user.text() + "; `cpns user passwd` changes the password");
+    return fail(errc::state_exists, "the user " + user.user.text() + "; its password can be changed");
   return write({sealed_op{table::users, row_of(user.user), protocol::encode(user)}});
 }
 

@@ -15,6 +15,7 @@ namespace json = boost::json;
 api::outcome list(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {"limit", "after", "prefix", "state"}));
   CPNS_TRY(const auto page, api::page_of(r));
+  CPNS_CHECK(api::is_after(page.after, entity_id::parse));
   const pnes_wanted wanted{page.limit, page.after, api::text_parameter(r, "prefix"),
                            api::text_parameter(r, "state")};
   if (!wanted.state.empty() && !is_pne_state(wanted.state))
@@ -25,7 +26,7 @@ api::outcome list(gateway_role& role, const api::request& r) {
 
 api::outcome show(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
-  CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
   CPNS_TRY(auto one, role.show(entity, true));
   return api::json_response(one);
 }
@@ -48,11 +49,21 @@ api::outcome permit(gateway_role& role, const api::request& r) {
   return api::json_response(std::move(window));
 }
 
-api::outcome open_permit(gateway_role& role, const api::request& r) {
+api::checked<std::uint64_t> wanted_minutes(const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"minutes"}));
   constexpr auto least = static_cast<std::uint64_t>(permit_window::least.count());
   constexpr auto most = static_cast<std::uint64_t>(permit_window::most.count());
-  CPNS_TRY(const auto minutes, body.number("minutes", least, most));
+  return body.number("minutes", least, most);
+}
+
+json::value permit_to_be(const api::request& r, const json::value&) {
+  const auto minutes = wanted_minutes(r);
+  if (!minutes) return nullptr;
+  return json::object{{"minutes", *minutes}};
+}
+
+api::outcome open_permit(gateway_role& role, const api::request& r) {
+  CPNS_TRY(const auto minutes, wanted_minutes(r));
   CPNS_TRY(auto window, role.open_permit(std::chrono::minutes{minutes}));
   return api::json_response(std::move(window));
 }
@@ -65,14 +76,30 @@ api::outcome close_permit(gateway_role& role, const api::request& r) {
 
 api::outcome change_password(gateway_role& role, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"password"}));
-  CPNS_TRY(auto password, body.secret("password", 1, user_password_max));
+  CPNS_TRY(auto password, body.secret_line("password", 1, user_password_max));
   CPNS_TRY(const auto done, role.change_password(std::move(password)));
   return api::json_response(json::object{{"unchanged", done.unchanged}});
 }
 
-api::outcome reopen(gateway_role& role, const api::request& r) {
+api::checked<api::text_map> wanted_parameters(const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {"parameters"}));
-  CPNS_TRY(const auto parameters, body.texts("parameters"));
+  return body.texts("parameters");
+}
+
+/// The names of the wanted parameters that the radio has now: the plugin has not read the values and other names yet. The
+/// outcome has all parameters.
+json::value parameters_to_be(const api::request& r, const json::value& before) {
+  const auto wanted = wanted_parameters(r);
+  const auto* now = before.if_object();
+  if (!wanted || now == nullptr) return nullptr;
+  json::array names;
+  for (const auto& [name, value] : *wanted)
+    if (now->contains(name)) names.emplace_back(name);
+  return json::object{{"changed", std::move(names)}};
+}
+
+api::outcome reopen(gateway_role& role, const api::request& r) {
+  CPNS_TRY(const auto parameters, wanted_parameters(r));
   CPNS_CHECK(role.reopen(r.at("radio"), parameters));
   return api::empty_response();
 }
@@ -85,12 +112,13 @@ api::route change_of_pne(gateway_role& role, api::verb verb, const std::string& 
           .needs = needs,
           .handle = [change = std::move(change)](const api::request& r) -> api::outcome {
             CPNS_TRY(const auto body, api::json_body::read(r, {}));
-            CPNS_TRY(const auto entity, entity_id::parse(r.at("entity")));
+            CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
             CPNS_CHECK(change(entity));
             return api::empty_response();
           },
           .action = action,
           .object = "entity",
+          .is_name = [](const std::string& text) { return entity_id::parse(text).has_value(); },
           .describe = [&role](const api::request& r) -> json::value {
             const auto entity = entity_id::parse(r.at("entity"));
             if (!entity) return nullptr;
@@ -144,9 +172,12 @@ std::vector<api::route> gateway_routes(gateway_role& role) {
   out.push_back(change_of_pne(role, verb::del, "/v1/pnes/{entity}", level::admin, "pne-forget",
                               [&role](const entity_id& entity) { return role.forget(entity); }));
   out.push_back(change_of_permit(role, verb::put, "permit-open", open_permit));
+  out.back().foretell = permit_to_be;
   out.push_back(change_of_permit(role, verb::del, "permit-close", close_permit));
   auto radio = change(role, verb::post, "/v1/radios/{radio}/reopen", level::admin, "radio-reopen", reopen);
   radio.object = "radio";
+  radio.is_name = [&role](const std::string& name) { return role.parameters_of(name).is_object(); };
+  radio.foretell = parameters_to_be;
   radio.describe = [&role](const api::request& r) { return role.parameters_of(r.at("radio")); };
   out.push_back(std::move(radio));
   auto password = change(role, verb::put, "/v1/password", level::admin, "gateway-password", change_password);

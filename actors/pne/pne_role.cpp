@@ -188,6 +188,15 @@ status pne_role::command(const std::string& what, const std::string& entity) {
     c = pne_command::factory_reset;
   else
     return fail(errc::config_usage, "unknown command " + what + "; expected wake, sleep, button or reset");
+  if (!entity.empty()) {
+    CPNS_TRY(const auto found, list({}, entity, 1));
+    const auto is_it = [&entity](const boost::json::value& row) {
+      const auto& name = row.as_object().at("entity").as_string();
+      return std::string_view{name.data(), name.size()} == entity;
+    };
+    if (found.empty() || !is_it(found.front()))
+      return fail(errc::state_unknown, "this process has no device " + entity);
+  }
   caf::scoped_actor self{impl_->runtime->system()};
   status out;
   self->request(impl_->fleet, std::chrono::seconds(8), fleet_command{entity, c})

@@ -13,6 +13,7 @@ constexpr std::string_view all_devices = "*";
 api::outcome list_devices(pne_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {"limit", "after", "prefix"}));
   CPNS_TRY(const auto page, api::page_of(r));
+  CPNS_CHECK(api::is_after(page.after, entity_id::parse));
   CPNS_TRY(auto rows, role.list(page.after, api::text_parameter(r, "prefix"), page.limit + 1));
   boost::json::value next = nullptr;
   if (rows.size() > page.limit) {
@@ -25,7 +26,7 @@ api::outcome list_devices(pne_role& role, const api::request& r) {
 api::outcome command_devices(pne_role& role, const std::string& what, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
   const auto& which = r.at("entity");
-  if (which != all_devices) CPNS_CHECK(entity_id::parse(which).map([](const entity_id&) {}));
+  if (which != all_devices) CPNS_CHECK(api::in_field(entity_id::parse(which), "entity"));
   CPNS_CHECK(role.command(what, which == all_devices ? std::string{} : which));
   return api::empty_response();
 }
@@ -42,7 +43,11 @@ std::vector<api::route> pne_routes(pne_role& role) {
                    .needs = what == "reset" ? api::level::admin : api::level::operator_,
                    .handle = [&role, what](const api::request& r) { return command_devices(role, what, r); },
                    .action = "device-" + what,
-                   .object = "entity"});
+                   .object = "entity",
+                   .is_name =
+                       [](const std::string& text) {
+                         return text == all_devices || entity_id::parse(text).has_value();
+                       }});
   return out;
 }
 

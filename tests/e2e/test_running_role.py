@@ -143,7 +143,7 @@ class Rewrap(RunningRole):
         (self.place.folder / "notes").chmod(0o600)
         self.start()
         answer = self.ask("server", "POST", "/v1/store/rewrap", {"new_file": "notes"})
-        self.assertEqual(answer.code, "store-key", answer.text)
+        self.assertEqual((answer.code, answer.json["field"]), ("config-file", "new_file"), answer.text)
         self.assertNotIn("secret-note", answer.text)
 
     def test_without_an_api_the_command_says_how_to_go_on(self):

@@ -19,8 +19,6 @@ import document  # noqa: E402  (docs/openapi/document.py)
 
 # Of HTTP itself, on any answer.
 HTTP_HEADERS = {"content-type", "content-length", "connection", "transfer-encoding", "date"}
-# Refused before the role has read the header Cpns-Request-Id.
-WITHOUT_REQUEST_ID = {"bad-request", "headers-too-large", "too-many-connections"}
 STREAM = "text/event-stream"
 
 
@@ -87,7 +85,9 @@ def _check(role, verb, target, status, headers, text):
         if answer is None:
             raise Undocumented("the document does not have this status")
         _check_body(role, answer, target, kind, text)
-    _check_headers(answer, headers, code)
+    _check_headers(answer, headers)
+    if status == 503 and code and "retry-after" not in dict(headers):
+        raise Undocumented("status 503 has no Retry-After")
 
 
 def _check_body(role, answer, target, kind, text):
@@ -128,7 +128,7 @@ def _check_problem(operation, status, headers, problem) -> str:
     return code
 
 
-def _check_headers(answer, headers, code):
+def _check_headers(answer, headers):
     documented = {name.lower(): h for name, h in (answer or _problem_response()).get("headers", {}).items()}
     always = document.common_headers()
     for name, value in headers:
@@ -139,8 +139,7 @@ def _check_headers(answer, headers, code):
             number = schema["schema"].get("type") == "integer"
             _validate(schema["schema"], int(value) if number and value.isdigit() else value, f"the header '{name}'")
     for name in always.keys() - dict(headers).keys():
-        if not (name == "cpns-request-id" and code in WITHOUT_REQUEST_ID):
-            raise Undocumented(f"the header '{name}' is missing")
+        raise Undocumented(f"the header '{name}' is missing")
 
 
 @functools.lru_cache(maxsize=None)

@@ -75,11 +75,59 @@ TEST(json_body, refuses_bodies_that_are_not_what_they_should_be) {
             std::string::npos);
 }
 
+TEST(json_body, refuses_a_number_that_is_not_finite) {
+  for (const auto* number : {"1e400", "-1e400", "[1,{\"a\":1e999}]"}) {
+    const auto r = with(R"({"name":)" + std::string{number} + "}");
+    EXPECT_EQ(json_body::read(r, {"name"}).error().code, "bad-json") << number;
+    EXPECT_EQ(check_json(r).error().code, "bad-json") << number;
+    EXPECT_TRUE(body_without(r, {}).is_null()) << number;
+  }
+  EXPECT_TRUE(json_body::read(with(R"({"name":1e300})"), {"name"}));
+}
+
+TEST(json_body, refuses_a_member_that_occurs_twice) {
+  for (const auto* body : {R"({"name":"a","name":"b"})", R"({"name":1,"n\u0061me":2})",
+                           R"({"other":[{"x":{"name":1,"name":1}}]})"}) {
+    const auto got = json_body::read(with(body), {"name", "other"});
+    ASSERT_FALSE(got) << body;
+    EXPECT_EQ(got.error().code, "bad-json");
+    EXPECT_EQ(got.error().field, "name");
+    EXPECT_EQ(got.error().detail, "the member 'name' occurs twice in the body");
+    EXPECT_FALSE(check_json(with(body))) << body;
+  }
+  EXPECT_TRUE(json_body::read(with(R"({"name":{"a":1},"other":{"a":{"a":1},"b":[{"a":1},{"a":1}]}})"),
+                              {"name", "other"}));
+}
+
+TEST(json_body, is_checked_only_if_it_says_that_it_is_json) {
+  EXPECT_TRUE(check_json(with("")));
+  EXPECT_TRUE(check_json(with("{}")));
+  EXPECT_TRUE(check_json(with("{", "text/csv")));
+  EXPECT_FALSE(check_json(with("{")));
+}
+
 TEST(json_body, hides_secret_members_from_the_audit_log) {
   const auto r = with(R"({"user":"anna","password":"hunter2 hunter2"})");
   EXPECT_EQ(boost::json::serialize(body_without(r, {"password"})),
             R"x({"user":"anna","password":"(secret)"})x");
   EXPECT_TRUE(body_without(with("hunter2"), {}).is_null());
+}
+
+TEST(json_body, refuses_control_characters_where_people_read) {
+  const auto b =
+      json_body::read(with(R"({"esc":"a\u001b[1m","c1":"a\u009bm","good":"Gr\u00fc\u00dfe","two":"a\nb"})"),
+                      {"esc", "c1", "good", "two"});
+  ASSERT_TRUE(b);
+  for (const auto* field : {"esc", "c1", "two"}) EXPECT_EQ(b->optional_name(field, 99).error().field, field);
+  EXPECT_TRUE(b->optional_name("good", 99).value());
+  EXPECT_EQ(b->secret_line("two", 1, 99).error().code, "out-of-range");
+  EXPECT_TRUE(b->secret_line("esc", 1, 99));
+}
+
+TEST(parameters, must_not_be_empty) {
+  request r;
+  r.query = {{"state", ""}};
+  EXPECT_EQ(only_parameters(r, {"state"}).error().code, "out-of-range");
 }
 
 TEST(parameters, are_checked) {

@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "api/body.hpp"
+#include "sample_routes.hpp"
 #include "server_harness.hpp"
 
 namespace cpns::api {
@@ -17,16 +18,6 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
-
-route get(std::string path, handler h) {
-  return {.verb = verb::get, .path = std::move(path), .handle = std::move(h)};
-}
-
-route hello() {
-  return get("/v1/hello", [](const request&) -> outcome {
-    return json_response(boost::json::object{{"hello", "you"}});
-  });
-}
 
 /// Answers with the size of the body.
 route upload(std::uint64_t max) {
@@ -44,44 +35,6 @@ route upload(std::uint64_t max) {
           },
           .body_max = max,
           .action = "upload"};
-}
-
-class recorded_changes final : public change_log {
- public:
-  std::vector<std::string> lines;
-  bool full = false;
-  result<number> begin(const change& c) override {
-    const std::lock_guard lock{guard_};
-    if (full) return fail(errc::store_full, "audit.jsonl");
-    lines.push_back("intent " + c.action + " " + c.object + " " + boost::json::serialize(c.wanted));
-    return lines.size();
-  }
-  void finish(number, const problem* refused, const boost::json::value&) override {
-    const std::lock_guard lock{guard_};
-    lines.push_back("outcome " + (refused == nullptr ? "done" : refused->code + ": " + refused->detail));
-  }
-  void refused(const change& c, const problem& why) override {
-    const std::lock_guard lock{guard_};
-    lines.push_back("refused " + c.action + " " + why.code + ": " + why.detail);
-  }
-
- private:
-  std::mutex guard_;
-};
-
-route set_password() {
-  return {.verb = verb::put,
-          .path = "/v1/users/{user}/password",
-          .needs = level::admin,
-          .handle = [](const request& r) -> outcome {
-            const auto b = json_body::read(r, {"password"});
-            if (!b) return tl::unexpected<problem>(b.error());
-            if (r.at("user") == "nobody") return refuse(404, "state-unknown", "no such user");
-            return empty_response();
-          },
-          .action = "user-password",
-          .object = "user",
-          .secret_members = {"password"}};
 }
 
 constexpr std::string_view plain_get = "GET /v1/hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -114,7 +67,7 @@ TEST_F(http_harness, answers_problems_with_a_document) {
   EXPECT_THAT(unknown, HasSubstr(R"("code":"no-such-path")"));
   const auto wrong_verb = ask("DELETE /v1/hello HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_THAT(wrong_verb, StartsWith("HTTP/1.1 405 "));
-  EXPECT_THAT(wrong_verb, HasSubstr("Allow: GET\r\n"));
+  EXPECT_THAT(wrong_verb, HasSubstr("Allow: GET, HEAD\r\n"));
   EXPECT_THAT(ask("BREW /v1/hello HTTP/1.1\r\nHost: x\r\n\r\n"), StartsWith("HTTP/1.1 405 "));
   EXPECT_THAT(ask("GET /v1/hello?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n"), HasSubstr(R"("code":"bad-query")"));
   EXPECT_THAT(ask("PUT /v1/users/a/password?a=1 HTTP/1.1\r\nHost: x\r\nCpns-Request-Id: r\r\n\r\n"),
@@ -194,8 +147,8 @@ TEST_F(http_harness, records_the_object_that_the_body_names_and_the_state_that_i
   EXPECT_THAT(post("/v1/users", R"({"user":7})"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(post("/v1/gateways/hall/block", "{}"), StartsWith("HTTP/1.1 204 "));
   EXPECT_THAT(changes.lines, testing::ElementsAre(
-                                 R"x(intent user-password bob {"user":"bob","password":"(secret)"})x",
-                                 "outcome done", R"x(intent user-password  {})x", "outcome done",
+                                 R"x(intent user-password bob {"password":"(secret)"})x", "outcome done",
+                                 R"x(intent user-password  {})x", "outcome done",
                                  R"x(intent user-password hall {"blocked":true,"held":3})x", "outcome done"));
 }
 
@@ -283,7 +236,10 @@ TEST_F(http_harness, turns_a_connection_away_while_all_others_work) {
     EXPECT_THAT(busy.back()->receive_until("\r\n\r\n"), StartsWith("HTTP/1.1 100 "));
   }
   raw_client third{path};
-  EXPECT_THAT(third.receive_all(), HasSubstr(R"("code":"too-many-connections")"));
+  const auto turned_away = third.receive_all();
+  EXPECT_THAT(turned_away, HasSubstr(R"("code":"too-many-connections")"));
+  EXPECT_THAT(turned_away, HasSubstr("all 2 connections that the API may have"));
+  EXPECT_THAT(turned_away, HasSubstr("\r\nRetry-After: 1\r\nCpns-Request-Id: "));
   EXPECT_EQ(server->counters().turned_away, 1U);
   busy.front()->send("hello");
   EXPECT_THAT(busy.front()->receive_until("}\n"), HasSubstr(R"({"bytes":5})"));

@@ -210,7 +210,10 @@ TEST_F(tls_door_test, accepts_its_own_hosts_and_no_others) {
   for (const auto& host : {"evil.example" + at, std::string{"localhost:1"}, std::string{"localhost"}}) {
     tls_raw c{port(), context_of(anna)};
     ASSERT_TRUE(c.send(hello(host)));
-    EXPECT_THAT(c.receive_until("}\n"), HasSubstr(R"("code":"wrong-host")")) << host;
+    const auto got = c.receive_until("}\n");
+    EXPECT_THAT(got, HasSubstr(R"("code":"wrong-host")")) << host;
+    EXPECT_THAT(got, HasSubstr("localhost" + at)) << "all hosts are listed";
+    EXPECT_THAT(got, HasSubstr("127.0.0.1" + at));
   }
   tls_raw page{port(), context_of(anna)};
   ASSERT_TRUE(page.send("GET /v1/hello HTTP/1.1\r\nHost: localhost" + at +

@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <limits>
+
 #include "audit/server_states.hpp"
 #include "audit/trail_file.hpp"
 #include "support.hpp"
@@ -408,6 +410,34 @@ TEST_F(trail_test, bounds_every_text_and_keeps_lines_valid) {
   EXPECT_EQ(clean_text("abcdef", 6), "abcdef");
   EXPECT_EQ(clean_text("abcdefg", 6), "abc...");
   EXPECT_EQ(clean_text("\xc3\xa4\xc3\xa4\xc3\xa4\xc3\xa4", 6), "\xc3\xa4...");
+}
+
+TEST_F(trail_test, writes_null_for_a_number_that_json_does_not_have) {
+  const auto t = must_open();
+  const auto infinite = std::numeric_limits<double>::infinity();
+  const boost::json::value odd =
+      boost::json::object{{"a", infinite}, {"b", {-infinite, std::numeric_limits<double>::quiet_NaN(), 1.5}}};
+  change c;
+  c.action = "permit-open";
+  c.before = c.after = odd;
+  auto ticket = t->begin(c);
+  ASSERT_TRUE(ticket) << ticket.error().message();
+  ASSERT_TRUE(t->finish(std::move(*ticket), {verdict::done, {}, odd}));
+  for (const auto& line : lines()) {
+    EXPECT_NO_THROW(parsed(line)) << line;
+  }
+  EXPECT_EQ(boost::json::serialize(parsed(lines()[1]).at("after")), R"({"a":null,"b":[null,null,1.5E0]})");
+  EXPECT_EQ(fault(), "whole");
+}
+
+TEST(line, is_json_whatever_its_fields_are) {
+  std::string out;
+  link at;
+  boost::json::value deep = std::numeric_limits<double>::infinity();
+  for (int i = 0; i < 50; ++i) deep = boost::json::array{deep};
+  append_line(out, at, {{"kind", "x\xff"}, {"a", std::numeric_limits<double>::infinity()}, {"b", deep}}, {},
+              secret32{});
+  EXPECT_TRUE(read_line(out.substr(0, out.size() - 1), secret32{})) << out;
 }
 
 TEST_F(trail_test, lies_in_a_sealed_file_for_a_role_without_a_store) {

@@ -37,4 +37,16 @@ TEST(shown, is_safe_for_a_terminal) {
   EXPECT_EQ(shown(std::string(100, 'a')).size(), 60 + 5);
 }
 
+TEST(text, shows_control_characters_as_question_marks) {
+  EXPECT_EQ(without_controls("a\x1b[1m\n\x7f\xc2\x9b"
+                             "b"),
+            "a?[1m???b");
+  EXPECT_EQ(without_controls("Gr\xc3\xbc\xc3\x9f"
+                             "e \xc2\xb5 \xc2"),
+            "Gr\xc3\xbc\xc3\x9f"
+            "e \xc2\xb5 \xc2");
+  EXPECT_TRUE(has_controls(std::string_view{"\0", 1}));
+  EXPECT_FALSE(has_controls("lot 7"));
+}
+
 }  // namespace

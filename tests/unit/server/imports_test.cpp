@@ -70,12 +70,16 @@ TEST(imports, refuse_constant_and_shared_keys_unless_allowed) {
   EXPECT_EQ(done.record.imported, 1U);
   EXPECT_EQ(
       h.results(),
-      (lines{"2 the temporary key is a constant, which is easy to guess; --allow-constant accepts it",
-             "3 the device in line 5 has the same temporary key: the key of one opens both; --allow-repeats "
+      (lines{"2 the temporary key is a constant, which is easy to guess; allow_constant (--allow-constant) "
              "accepts it",
-             "5 the device in line 3 has the same temporary key: the key of one opens both; --allow-repeats "
+             "3 the device in line 5 has the same temporary key: the key of one opens both; allow_repeats "
+             "(--allow-repeats) "
              "accepts it",
-             "6 the device in line 3 has the same temporary key: the key of one opens both; --allow-repeats "
+             "5 the device in line 3 has the same temporary key: the key of one opens both; allow_repeats "
+             "(--allow-repeats) "
+             "accepts it",
+             "6 the device in line 3 has the same temporary key: the key of one opens both; allow_repeats "
+             "(--allow-repeats) "
              "accepts it",
              "7 the device is in line 4 already"}));
   const auto allowed = h.run(list_head + list_row(1, zeros) + list_row(2, shared) + list_row(4, shared),

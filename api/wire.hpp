@@ -1,9 +1,10 @@
 #pragma once
-// The types of the HTTP library that a connection uses. Private to api/.
+// Requests as Boost.Beast reads them. Private to api/.
 
 #include <boost/beast/http.hpp>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 #include "api/dispatch.hpp"
@@ -33,6 +34,10 @@ using part_parser = boost::beast::http::request_parser<boost::beast::http::buffe
 
 inline std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }
 
+inline unix_stream& socket_of(unix_stream& s) { return s; }
+inline tcp_stream& socket_of(tcp_stream& s) { return s; }
+inline tcp_stream& socket_of(tls_stream& s) { return s.next_layer(); }
+
 /// Valid as long as `f`.
 template <class Fields>
 header_view view_of(const Fields& f) {
@@ -46,8 +51,24 @@ header_view view_of(const Fields& f) {
           get("Cpns-Request-Id"),     get("Last-Event-ID")};
 }
 
-inline unix_stream& socket_of(unix_stream& s) { return s; }
-inline tcp_stream& socket_of(tcp_stream& s) { return s; }
-inline tcp_stream& socket_of(tls_stream& s) { return s.next_layer(); }
+/// A header that two programs could understand differently, or a coding that the API does not undo: a proxy in front of
+/// the role could be made to see another request than the role.
+template <class Fields>
+std::optional<problem> doubtful(const Fields& f) {
+  namespace http = boost::beast::http;
+  if (f.count(http::field::host) > 1)
+    return problem{400, "bad-request", "the request has the header Host twice", "Host"};
+  const auto transfers = f.count(http::field::transfer_encoding);
+  if (transfers > 0 && (transfers > 1 || f.count(http::field::content_length) > 0 ||
+                        !boost::beast::iequals(f[http::field::transfer_encoding], "chunked")))
+    return problem{400, "bad-request",
+                   "a body comes either with Content-Length, or with 'Transfer-Encoding: chunked'",
+                   "Transfer-Encoding"};
+  const auto coding = f.find(http::field::content_encoding);
+  if (coding != f.end() && !boost::beast::iequals(coding->value(), "identity"))
+    return problem{415, "wrong-content-type", "a compressed body is not read; send it as it is",
+                   "Content-Encoding"};
+  return std::nullopt;
+}
 
 }  // namespace cpns::api::detail
