@@ -162,9 +162,8 @@ void add_pnes(CLI::App& app, int& code) {
     auto* c = pnes->add_subcommand(name, text);
     add_role_options(*c, o->gateway);
     c->add_flag("--json", o->json, "Print the answer as JSON");
-    c->footer(std::string{"Examples:\n  cpns pnes "} + name + example +
-              " --config trial/gateway.yaml\n  cpns pnes " + name + example +
-              " --url https://gw.example.org:7480 --cert anna.pem --key anna.key --ca ca.pem");
+    c->footer(std::string{"Examples:\n  cpns pnes "} + name + example + " --config trial/gateway.yaml\n" +
+              url_example(std::string{"pnes "} + name + example, config::role_kind::gateway));
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
     return c;
   };

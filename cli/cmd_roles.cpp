@@ -217,8 +217,7 @@ void add_pne(CLI::App& app, int& code) {
     bool json = false;
   };
   const auto o = std::make_shared<options>();
-  c->add_option("--config", o->role.config, "The YAML file of the PNEs; required to run them");
-  add_remote_options(*c, o->role);
+  add_role_options(*c, o->role, "its API socket; required to run them");
   c->require_subcommand(0, 1);
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
