@@ -169,7 +169,7 @@ int command_pne(const role_options& o, const std::string& what, const std::strin
   auto role = connect_role(o);
   if (!role) return report(role.error());
   if (what == "list")
-    return print_all(*role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+    return print_all(pages_of(*role, "/v1/devices?prefix=" + api::encode_percent(entity)), "devices", json,
                      "ENTITY                                   AWAKE  LINKS  KEY FILE",
                      [](const boost::json::object& row) {
                        std::printf("%-40s %-6s %-6s %s\n", text_of(row, "entity").c_str(),

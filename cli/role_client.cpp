@@ -155,26 +155,30 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
   return parsed;
 }
 
-tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,
-                                             const std::string& member,
-                                             const std::function<void(const boost::json::object&)>& take) {
+page_reader pages_of(api::client& role, const std::string& target) {
   const auto first = target + (target.find('?') == std::string::npos ? "?" : "&") + "limit=1000";
-  for (auto page = first;;) {
-    CPNS_TRY(const auto answer, ask_role(role, api::verb::get, page));
-    const auto& rows = answer.at(member).as_array();
-    for (const auto& row : rows) take(row.as_object());
-    const auto& next = answer.at("next");
-    if (!next.is_string()) return {};
-    const auto& after = next.get_string();
-    page = first + "&after=" + api::encode_percent({after.data(), after.size()});
+  return [&role, first](const std::string& after) {
+    return ask_role(role, api::verb::get,
+                    after.empty() ? first : first + "&after=" + api::encode_percent(after));
+  };
+}
+
+tl::expected<void, api::problem> read_all(const page_reader& pages, const std::string& member,
+                                          const std::function<void(const boost::json::object&)>& take) {
+  for (std::string after;;) {
+    CPNS_TRY(const auto page, pages(after));
+    for (const auto& row : page.at(member).as_array()) take(row.as_object());
+    const auto* next = page.at("next").if_string();
+    if (next == nullptr) return {};
+    after.assign(next->data(), next->size());
   }
 }
 
-int print_all(api::client& role, const std::string& target, const std::string& member, bool as_json,
-              std::string_view heading, const std::function<void(const boost::json::object&)>& print) {
+int print_all(const page_reader& pages, const std::string& member, bool as_json, std::string_view heading,
+              const std::function<void(const boost::json::object&)>& print) {
   std::cout << (as_json ? "{\"" + member + "\": [" : paint(colour::bold, heading) + "\n");
   const char* between = "\n";
-  const auto done = ask_for_all(role, target, member, [&](const boost::json::object& row) {
+  const auto done = read_all(pages, member, [&](const boost::json::object& row) {
     if (!as_json) return print(row);
     std::cout << between << boost::json::serialize(row);
     between = ",\n";

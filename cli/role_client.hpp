@@ -50,16 +50,19 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
                                                         const std::string& target, secret_bytes body);
 
-/// Asks for all pages of a list. `target`: its path, with or without a query. `take` gets each row of `member`, in order,
-/// when its page arrives.
-tl::expected<void, api::problem> ask_for_all(api::client& role, const std::string& target,
-                                             const std::string& member,
-                                             const std::function<void(const boost::json::object&)>& take);
+/// Reads the page of a list that follows a row: its rows, and the member `next`. Empty: the first page.
+using page_reader = std::function<tl::expected<boost::json::value, api::problem>(const std::string& after)>;
+/// The pages of a running role. `target`: the path of the list, with or without a query. `role` outlives the reader.
+page_reader pages_of(api::client& role, const std::string& target);
+
+/// Reads all pages. `take` gets each row of `member`, in order, when its page arrives.
+tl::expected<void, api::problem> read_all(const page_reader& pages, const std::string& member,
+                                          const std::function<void(const boost::json::object&)>& take);
 
 /// The same for a command: prints the rows as `{"MEMBER": [...]}`, a row per line, if `as_json`, else by `print`, after
 /// the line `heading`. Returns the exit code.
-int print_all(api::client& role, const std::string& target, const std::string& member, bool as_json,
-              std::string_view heading, const std::function<void(const boost::json::object&)>& print);
+int print_all(const page_reader& pages, const std::string& member, bool as_json, std::string_view heading,
+              const std::function<void(const boost::json::object&)>& print);
 
 /// A member as text; "-" if it is missing.
 std::string text_of(const boost::json::object& o, std::string_view member);

@@ -90,6 +90,24 @@ class RemoteCommands(OverTls):
             lines = [line for line in told.splitlines() if not line.startswith(("requests ", "connection "))]
             self.assertEqual(self.here(*command).stdout.splitlines(), lines, command)
 
+    def test_the_pnes_of_a_stopped_gateway_are_those_of_the_running_one(self):
+        for role in ("pne", "gateway"):
+            self.assertEqual(self.place.role(role).terminate(), 0)
+        self.place.start("gateway")  # no PNE is in reach, and none has events
+        self.ports["gateway"] = self.door_of("gateway")
+        commands = [("pnes", "list"), ("pnes", "list", "--state", "not_in_reach"), ("pnes", "list", "--prefix", "urn:none"),
+                    ("pnes", "show", self.entity)]
+        running = {c + form: self.there(*c, *form, role="gateway", name="carl").stdout for c in commands for form in ((), ("--json",))}
+        self.assertIn(self.entity, running[commands[0]])
+        self.assertEqual(self.place.role("gateway").terminate(), 0)
+        for command, told in running.items():
+            self.assertEqual(self.place.cli(*command, "--config", "gateway.yaml").stdout, told, command)
+        gateway = ("--config", "gateway.yaml")
+        self.refused(2, "no PNE can be in the state 'happy'", "pnes", "list", "--state", "happy", *gateway)
+        self.refused(1, "the gateway has no device urn:dev:os:1-1", "pnes", "show", "urn:dev:os:1-1", *gateway)
+        self.refused(1, "no role listens at", "pnes", "update", self.entity, *gateway)
+        self.refused(1, "no role listens at", "pnes", "list", "--socket", "state/gateway.sock")
+
     def test_what_only_a_running_role_tells_is_the_same_by_url_and_by_socket(self):
         self.calm()
         for *command, name in (("status", "carl"), ("log", "show", "carl"), ("config", "show", "carl"), ("audit", "verify", "anna")):
