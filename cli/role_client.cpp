@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <iostream>
+#include <utility>
 
 #include "api/routes.hpp"
 #include "cli/terminal.hpp"
@@ -176,9 +177,15 @@ tl::expected<void, api::problem> read_all(const page_reader& pages, const std::s
 
 int print_all(const page_reader& pages, const std::string& member, bool as_json, std::string_view heading,
               const std::function<void(const boost::json::object&)>& print) {
-  std::cout << (as_json ? "{\"" + member + "\": [" : paint(colour::bold, heading) + "\n");
+  bool begun = false;
+  const page_reader after_heading = [&](const std::string& after) {
+    auto page = pages(after);
+    if (page && !std::exchange(begun, true))
+      std::cout << (as_json ? "{\"" + member + "\": [" : paint(colour::bold, heading) + "\n");
+    return page;
+  };
   const char* between = "\n";
-  const auto done = read_all(pages, member, [&](const boost::json::object& row) {
+  const auto done = read_all(after_heading, member, [&](const boost::json::object& row) {
     if (!as_json) return print(row);
     std::cout << between << boost::json::serialize(row);
     between = ",\n";

@@ -20,7 +20,7 @@ class stopped_gateway {
   /// of opened_store::open.
   static result<stopped_gateway> open(const config::gateway_config& c);
 
-  /// As GET /v1/pnes answers. config_usage if no PNE can be in `wanted.state`.
+  /// As GET /v1/pnes answers. config_range if no PNE can be in `wanted.state`.
   result<boost::json::object> page(const actors::pnes_wanted& wanted) const;
   /// As GET /v1/pnes/{entity} answers after a start: without events. state_unknown if the store does not have it.
   result<boost::json::object> show(const std::string& entity) const;

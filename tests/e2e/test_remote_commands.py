@@ -107,7 +107,7 @@ class RemoteCommands(OverTls):
             self.assertEqual(live.sub("", stopped).split(), live.sub("", told).split(), command)
         self.assertIn(self.entity, self.place.cli("pnes", "list", "--state", "not_in_reach", "--config", "gateway.yaml").stdout)
         gateway = ("--config", "gateway.yaml")
-        self.refused(2, "no PNE can be in the state 'happy'", "pnes", "list", "--state", "happy", *gateway)
+        self.refused(1, "no PNE can be in the state 'happy'", "pnes", "list", "--state", "happy", *gateway)
         self.refused(1, "the gateway has no device urn:dev:os:1-1", "pnes", "show", "urn:dev:os:1-1", *gateway)
         self.refused(1, "no role listens at", "pnes", "update", self.entity, *gateway)
         self.refused(1, "no role listens at", "pnes", "list", "--socket", "state/gateway.sock")
