@@ -122,6 +122,13 @@ api::route audit_verify_route(audit::trail& trail) {
           }};
 }
 
+tl::expected<audit::verify_report, api::problem> verify_running(api::client& role, const std::string& older) {
+  const auto query = older.empty() ? std::string{} : "?older=" + api::encode_percent(older);
+  CPNS_TRY(const auto answer, ask_role(role, api::verb::get, "/v1/audit/verify" + query));
+  CPNS_TRY(auto out, verify_report_of(answer));
+  return out;
+}
+
 tl::expected<audit::verify_report, api::problem> verify_running(const config::checked_file& file,
                                                                 const std::vector<fs::path>& older) {
   const auto [settings, trail] = std::visit(
@@ -139,10 +146,7 @@ tl::expected<audit::verify_report, api::problem> verify_running(const config::ch
     names += (names.empty() ? "" : ",") + name;
   }
   CPNS_TRY(auto role, connect_role(settings));
-  const auto query = names.empty() ? std::string{} : "?older=" + api::encode_percent(names);
-  CPNS_TRY(const auto answer, ask_role(role, api::verb::get, "/v1/audit/verify" + query));
-  CPNS_TRY(auto out, verify_report_of(answer));
-  return out;
+  return verify_running(role, names);
 }
 
 }  // namespace cpns::cli

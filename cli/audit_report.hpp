@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "api/client.hpp"
 #include "api/routes.hpp"
 #include "audit/trail.hpp"
 #include "config/loader.hpp"
@@ -21,6 +22,8 @@ result<audit::verify_report> verify_report_of(const boost::json::value& v);
 /// the route.
 api::route audit_verify_route(audit::trail& trail);
 
+/// The same check by the API of a running role. `older`: names of files in the folder of the trail, commas between them.
+tl::expected<audit::verify_report, api::problem> verify_running(api::client& role, const std::string& older);
 /// The same check by the API of the role of `file`, which runs. `older`: paths, as audit::verify takes them.
 tl::expected<audit::verify_report, api::problem>
 verify_running(const config::checked_file& file, const std::vector<std::filesystem::path>& older);

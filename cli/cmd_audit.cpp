@@ -18,7 +18,7 @@ namespace cpns::cli {
 namespace {
 
 struct audit_options {
-  std::string config;
+  role_options role{.role = std::nullopt};
   std::vector<std::string> files;
   bool json = false;
   std::string since, object, action;
@@ -48,7 +48,7 @@ void print_report(const audit::verify_report& r) {
 
 /// By this process. store_locked if the role runs, which holds the key of its trail.
 result<audit::verify_report> verify_stopped(const audit_options& o) {
-  CPNS_TRY(const auto role, load_chain(o.config));
+  CPNS_TRY(const auto role, load_chain(o.role.config));
   if (role.file.empty())
     return fail(errc::state_unknown,
                 "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
@@ -58,21 +58,42 @@ result<audit::verify_report> verify_stopped(const audit_options& o) {
   return audit::verify(paths_of(o.files), role.file, *role.chain);
 }
 
-result<int> run_verify(const audit_options& o) {
-  auto report = verify_stopped(o);
-  if (!report && report.error() == errc::store_locked) {
-    const auto file = config::check_file(o.config);
-    if (!file) return fail(file.error().as_error());
-    auto live = verify_running(*file, paths_of(o.files));
-    if (!live) return report_running(report.error(), live.error());
-    report = std::move(*live);
+/// With commas between them. A role on another machine knows no paths of this one.
+result<std::string> names_of(const std::vector<std::string>& files) {
+  std::string out;
+  for (const auto& name : files) {
+    if (name.find_first_of("/,") != std::string::npos)
+      return fail(errc::config_usage, shown(name) +
+                                          ": with --url and --socket, name an older file without its folder; "
+                                          "it must be in the folder of the trail");
+    out += (out.empty() ? "" : ",") + name;
   }
-  if (!report) return fail(report.error());
+  return out;
+}
+
+int print_verdict(const audit_options& o, const audit::verify_report& r) {
   if (o.json)
-    std::cout << boost::json::serialize(json_of(*report)) << "\n";
+    std::cout << boost::json::serialize(json_of(r)) << "\n";
   else
-    print_report(*report);
-  return report->whole() ? exit_done : exit_failed;
+    print_report(r);
+  return r.whole() ? exit_done : exit_failed;
+}
+
+result<int> run_verify(const audit_options& o) {
+  CPNS_CHECK(check_naming(o.role));
+  if (o.role.names_running()) {
+    CPNS_TRY(const auto older, names_of(o.files));
+    CPNS_TRY(auto role, connect_role(o.role));
+    const auto live = verify_running(role, older);
+    return live ? print_verdict(o, *live) : report(live.error());
+  }
+  const auto stopped = verify_stopped(o);
+  if (stopped) return print_verdict(o, *stopped);
+  if (stopped.error() != errc::store_locked) return fail(stopped.error());
+  const auto file = config::check_file(o.role.config);
+  if (!file) return fail(file.error().as_error());
+  const auto live = verify_running(*file, paths_of(o.files));
+  return live ? print_verdict(o, *live) : report_running(stopped.error(), live.error());
 }
 
 /// For a terminal: texts may come from a hostile client.
@@ -186,7 +207,7 @@ status show_file(const std::filesystem::path& file, const line_filter& filter, b
 result<int> run_show(const audit_options& o) {
   CPNS_TRY(auto since, read_since(o.since));
   const line_filter filter(o, std::move(since));
-  CPNS_TRY(const auto newest, trail_of(o.config));
+  CPNS_TRY(const auto newest, trail_of(o.role.config));
   if (newest.empty())
     return fail(errc::state_unknown,
                 "an audit trail of this role: it keeps its store in memory, and audit.file is not set");
@@ -198,8 +219,6 @@ result<int> run_show(const audit_options& o) {
 CLI::App* audit_command(CLI::App& parent, const std::shared_ptr<audit_options>& o, int& code,
                         const char* name, const char* help, result<int> (*run)(const audit_options&)) {
   auto* c = parent.add_subcommand(name, help);
-  c->add_option("--config", o->config, "The role's configuration, which names the file and the store")
-      ->required();
   c->add_flag("--json", o->json, "Print JSON");
   c->callback([o, run, &code] {
     const auto done = run(*o);
@@ -218,24 +237,29 @@ void add_audit(CLI::App& app, int& code) {
   auto* verify =
       audit_command(*audit, o, code, "verify",
                     "Check that the lines are those that the role wrote, all of them, in order", run_verify);
+  add_role_options(*verify, o->role, "the file of the trail, the store and the API socket");
   verify->add_option("FILES", o->files,
                      "Older files of the trail after a rotation, in any order, not compressed");
   verify->footer(
-      R"(Each line has a MAC over itself and the line before, under a key that lies sealed in the store, and the
+      std::string{
+          R"(Each line has a MAC over itself and the line before, under a key that lies sealed in the store, and the
 store knows the last line. So a changed line, a gap, a cut end and a chain under another key show. A person
 with the key of the store can write a chain that passes; so can one who restores file and store together.
 
 A running role makes the check itself, asked over its API (level admin), for at most 30 seconds; older files
-must then be in the folder of the trail. Of a stopped role the command opens the store: run it as its user.
+must then be in the folder of the trail, and with --socket or --url their names are given without it. Of a
+stopped role the command opens the store: run it as its user.
 
 Exit codes: 0 the chain is whole, 1 it is not, or another error, 2 invalid command line.
 
 Examples:
   cpns audit verify --config trial/server.yaml
   cpns audit verify --config trial/server.yaml trial/state/server.audit.jsonl.*
-  cpns audit verify --config trial/gateway.yaml --json)");
+  cpns audit verify --config trial/gateway.yaml --json
+)"} + url_example("audit verify"));
 
   auto* show = audit_command(*audit, o, code, "show", "Show the lines, also while the role runs", run_show);
+  show->add_option("--config", o->role.config, "The role's configuration, which names the file")->required();
   show->add_option("--since", o->since,
                    "Only lines from this time on: 2h, 7d, 2026-11-28 or 2026-11-28T10:00 (UTC)");
   show->add_option("--object", o->object,

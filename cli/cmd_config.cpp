@@ -192,15 +192,16 @@ int schema(const std::string& role, bool markdown) {
   return exit_done;
 }
 
-/// As the file is now; with `running`, as the role uses it.
-int show_configuration(const std::string& file, bool running) {
-  const auto checked = config::check_file(file);
-  if (!checked) return report_diagnostics(checked.error().lines());
-  if (!running) {
+/// As the file is now; with `running`, or if a running role is named, as the role uses it.
+int show_configuration(const role_options& o, bool running) {
+  if (!running && !o.names_running()) {
+    if (const auto named = check_naming(o); !named) return report(named.error());
+    const auto checked = config::check_file(o.config);
+    if (!checked) return report_diagnostics(checked.error().lines());
     std::cout << indented(config::effective(*checked));
     return exit_done;
   }
-  auto role = connect_role(std::visit([](const auto& c) { return c.api; }, checked->config));
+  auto role = connect_role(o);
   if (!role) return report(role.error());
   const auto answer = ask_role(*role, api::verb::get, "/v1/config");
   if (!answer) return report(answer.error());
@@ -245,7 +246,7 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
     std::vector<std::string> files;
     std::string role = "server";
     bool markdown = false;
-    std::string shown;
+    role_options shown{.role = std::nullopt};
     bool running = false;
   };
   const auto o = std::make_shared<options>();
@@ -271,14 +272,16 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
   schema_command->callback([o, &code] { code = schema(o->role, o->markdown); });
 
   auto* show = config->add_subcommand("show", "Print the configuration with all defaults, as JSON");
-  show->add_option("--config", o->shown, "The configuration of any role")->required();
-  show->add_flag("--running", o->running, "Ask the running role for the configuration that it uses");
+  add_role_options(*show, o->shown, "its settings, and its API socket");
+  show->add_flag("--running", o->running,
+                 "Ask the running role for the configuration that it uses, as --socket and --url do");
   show->footer(
       "The file is read as the role would read it: each setting has its value or its default, and paths are "
       "absolute.\nIt holds no secrets, only the paths of files with secrets. A running role uses settings "
       "that take a\nrestart as they were at its start; the API gives the same at GET /v1/config.\n\n"
       "Examples:\n  cpns config show --config gateway.yaml\n"
-      "  cpns config show --config gateway.yaml --running");
+      "  cpns config show --config gateway.yaml --running\n" +
+      url_example("config show"));
   show->callback([o, &code] { code = show_configuration(o->shown, o->running); });
 }
 

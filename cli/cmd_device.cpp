@@ -19,17 +19,17 @@ namespace cpns::cli {
 namespace {
 
 struct device_options {
-  std::string config = "server.yaml";
+  role_options role{.config = server_file};
   std::string file;
   std::string entity;
   server::import_options import;
-  role_options role{};
   bool no_presence = false;
+  bool json = false;
 };
 
 /// Of the commands on one device or on all, which work on a running server, too.
 struct device_query {
-  std::string config = "server.yaml";
+  role_options role{.config = server_file};
   std::string entity, key_file, owner, batch;
   std::string strength = "128bit";
   bool standard_input = false, no_presence = false, allow_constant = false;
@@ -59,16 +59,19 @@ result<import_request> request_of(const device_options& o, const private_file& l
 }
 
 int report_import(const device_options& o, const import_report& done) {
+  if (o.json) print_answer(boost::json::object{{"imported", done.imported}, {"bad", done.bad}});
   if (!done.ended_before.empty()) {
-    std::cout << o.file << " was imported before (" << done.ended_before << "): " << done.imported
-              << " devices, and " << done.bad << " rows were left out. To import it again: touch " << o.file
-              << "\n";
+    if (!o.json)
+      std::cout << o.file << " was imported before (" << done.ended_before << "): " << done.imported
+                << " devices, and " << done.bad << " rows were left out. To import it again: touch " << o.file
+                << "\n";
     return done.bad == 0 ? exit_done : exit_failed;
   }
   if (done.bad == 0) {
-    std::cout << "Imported " << plural(done.imported, "device") << ".\n";
+    if (!o.json) std::cout << "Imported " << plural(done.imported, "device") << ".\n";
     return exit_done;
   }
+  if (o.json && done.imported > 0) return exit_failed;
   if (o.import.partial)
     std::cout << "Imported " << plural(done.imported, "device") << ", left out " << done.bad << ".\n";
   else
@@ -77,25 +80,25 @@ int report_import(const device_options& o, const import_report& done) {
   return exit_failed;
 }
 
-int import_to(imports_end& to, import_request r, const device_options& o) {
-  const auto done =
-      import_devices(to, std::move(r), [](const std::string& row) { std::cerr << row << "\n"; });
-  if (!done) return report(done.error());
-  return report_import(o, *done);
+done_or<int> import_to(imports_end& to, import_request r, const device_options& o) {
+  CPNS_TRY(const auto done,
+           import_devices(to, std::move(r), [](const std::string& row) { std::cerr << row << "\n"; }));
+  return report_import(o, done);
 }
 
-result<int> run_import(device_options& o) {
+done_or<int> run_import(device_options& o) {
+  CPNS_CHECK(check_naming(o.role));
   CPNS_TRY(const auto list, open_list(o.file));
   CPNS_TRY(auto request, request_of(o, list));
-  if (o.role.remote() || !o.role.socket.empty()) {
+  if (o.role.names_running()) {
     CPNS_TRY(const auto named, running_imports(o.role));
     return import_to(*named, std::move(request), o);
   }
-  const auto c = config::load_server(o.config);
-  if (!c) return fail(c.error().as_error());
+  const auto c = config::load_server(o.role.config);
+  if (!c) return fail(command_failed{c.error().as_error()});
   CPNS_TRY(const auto running, running_imports(*c));
   if (running) return import_to(*running, std::move(request), o);
-  CPNS_TRY(auto opened, open_audited_server(o.config));
+  CPNS_TRY(auto opened, open_audited_server(o.role.config));
   CPNS_TRY(const auto stopped, stopped_imports(opened));
   return import_to(*stopped, std::move(request), o);
 }
@@ -106,7 +109,7 @@ std::vector<std::string> row_of(const boost::json::object& d) {
 }
 
 done_or<int> run_list(device_query& o) {
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(auto devices,
            server.list("/v1/devices", {}, "devices", "entity", [](const auto& store, const auto& asked) {
              return server::devices_page(store, asked, {});
@@ -139,7 +142,7 @@ result<entity_id> named_entity(const std::string& text) {
 
 done_or<int> run_show(device_query& o) {
   CPNS_TRY(const auto entity, named_entity(o.entity));
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(const auto d, one_device(server, entity));
   if (o.json) {
     print_answer(d);
@@ -181,7 +184,7 @@ done_or<int> run_add_device(device_query& o) {
   m.allow_constant = o.allow_constant;
   CPNS_TRY(m.temporary_key, key_text_of(o));
   CPNS_TRY(const auto device, make_device(m));
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(server.ask(api::verb::post, "/v1/devices", body_of(m)));
   } else {
@@ -201,7 +204,7 @@ status remove_from_store(server_access& server, const entity_id& entity) {
 
 done_or<int> run_remove(device_query& o) {
   CPNS_TRY(const auto entity, named_entity(o.entity));
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(server.ask(api::verb::del, "/v1/devices/" + api::encode_percent(entity.text())));
   } else {
@@ -232,7 +235,8 @@ void add_add_command(CLI::App& device, const std::shared_ptr<device_query>& q, i
       "every user of the machine can read command lines.\n\nExamples:\n"
       "  cpns device add urn:dev:mac:0024befffe804ff9 --key-file key --config trial/server.yaml\n"
       "  echo 'text:correct horse' | cpns device add urn:dev:mac:0024befffe804ff9 --stdin --strength "
-      "stretch");
+      "stretch\n" +
+      url_example("device add urn:dev:mac:0024befffe804ff9 --key-file key"));
 }
 
 }  // namespace
@@ -243,7 +247,7 @@ void add_device(CLI::App& app, int& code) {
   device->require_subcommand(1);
   const auto o = std::make_shared<device_options>();
 
-  auto* import_command = store_command(
+  auto* import_command = server_command(
       *device, o, code, "import",
       "Import the devices of a file with their Temporary Keys, all or none, into a running or stopped server",
       run_import);
@@ -260,8 +264,7 @@ void add_device(CLI::App& app, int& code) {
   import_command->add_flag("--allow-repeats", o->import.allow_repeats,
                            "Accept one key for several devices of the file");
   import_command->add_option("--batch", o->import.batch, "The name of this batch; default: the file's name");
-  add_remote_options(*import_command, o->role);
-  import_command->footer(R"(A CSV file has the names of its columns in the first line:
+  import_command->footer(std::string{R"(A CSV file has the names of its columns in the first line:
   entity_id,temporary_key,strength,owner
   urn:dev:mac:0024befffe804ff1,8f14e45fceea167a5a36dedd4bea2543,128bit,alice@example.org
   urn:dev:mac:0024befffe804ff2,text:correct horse,stretch,
@@ -283,25 +286,30 @@ that it has imported, with the same options, the command prints the counts and c
 
 Exit codes: 0 all rows are imported, 1 a row is bad, or another error, 2 invalid command line.
 
+--json prints the numbers of devices that were imported and of rows that are bad.
+
 Examples:
   cpns device import devices.csv --config trial/server.yaml
-  cpns device import lot7.jsonl --partial --batch lot7)");
+  cpns device import lot7.jsonl --partial --batch lot7
+)"} + url_example("device import devices.csv"));
 
   const auto q = std::make_shared<device_query>();
   auto* list = server_command(*device, q, code, "list", "List the devices: strength, owner, presence, batch",
                               run_list);
-  list->footer("Example:\n  cpns device list --config trial/server.yaml");
+  list->footer("Examples:\n  cpns device list --config trial/server.yaml\n" + url_example("device list"));
 
   auto* show = server_command(*device, q, code, "show", "Show one device, but never its key", run_show);
   show->add_option("ENTITY", q->entity, "The Entity ID")->required();
-  show->footer("Example:\n  cpns device show urn:dev:mac:0024befffe804ff1");
+  show->footer("Examples:\n  cpns device show urn:dev:mac:0024befffe804ff1\n" +
+               url_example("device show urn:dev:mac:0024befffe804ff1"));
 
   add_add_command(*device, q, code);
 
   auto* remove = server_command(*device, q, code, "remove",
                                 "Remove a device; no gateway gets keys for it any more", run_remove);
   remove->add_option("ENTITY", q->entity, "The Entity ID")->required();
-  remove->footer("Example:\n  cpns device remove urn:dev:mac:0024befffe804ff1");
+  remove->footer("Examples:\n  cpns device remove urn:dev:mac:0024befffe804ff1\n" +
+                 url_example("device remove urn:dev:mac:0024befffe804ff1"));
 }
 
 }  // namespace cpns::cli

@@ -11,7 +11,7 @@ namespace cpns::cli {
 namespace {
 
 struct entity_options {
-  std::string config = "server.yaml";
+  role_options role{.config = server_file};
   std::string entity, gateway;
   bool json = false;
 };
@@ -44,7 +44,7 @@ done_or<boost::json::object> one_entity(server_access& server, const entity_id& 
 
 done_or<int> run_show(entity_options& o) {
   CPNS_TRY(const auto entity, checked_entity(o.entity));
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(const auto r, one_entity(server, entity));
   if (o.json) {
     print_answer(r);
@@ -67,7 +67,7 @@ done_or<int> run_list(entity_options& o) {
   if (!o.gateway.empty()) {
     CPNS_TRY(filter.holder, parse_gateway(o.gateway));
   }
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   const auto query = "&held=true" + (o.gateway.empty() ? "" : "&holder=" + api::encode_percent(o.gateway));
   CPNS_TRY(auto held, server.list("/v1/entities", query, "entities", "entity",
                                   [&filter](const auto& store, const auto& asked) {
@@ -165,7 +165,7 @@ done_or<int> run_release(entity_options& o) {
   } else {
     CPNS_CHECK(checked_entity(o.entity));
   }
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   CPNS_TRY(auto done, do_release(server, o, gw));
   if (o.json) {
     print_answer(boost::json::object{{"released", std::move(done)}});
@@ -193,12 +193,14 @@ void add_entity(CLI::App& app, int& code) {
   auto* show =
       server_command(*entity, o, code, "show", "Show the owner and the holder of one device", run_show);
   show->add_option("ENTITY", o->entity, "The Entity ID")->required();
-  show->footer("Example:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml");
+  show->footer("Examples:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml\n" +
+               url_example("entity show urn:dev:mac:0024befffe804ff1"));
 
   auto* list = server_command(*entity, o, code, "list",
                               "List the held devices: gateway, held since, last seen", run_list);
   list->add_option("--held-by", o->gateway, gateway_text);
-  list->footer("Example:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml");
+  list->footer("Examples:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml\n" +
+               url_example("entity list --held-by urn:cpns:gw:gw1"));
 
   auto* release = server_command(
       *entity, o, code, "release",
@@ -207,7 +209,8 @@ void add_entity(CLI::App& app, int& code) {
   release->add_option("--held-by", o->gateway,
                       std::string{gateway_text} + "; all of its devices are released");
   release->footer(
-      R"(For a gateway that does not come back. The next gateway of the owner that shows the device becomes
+      std::string{
+          R"(For a gateway that does not come back. The next gateway of the owner that shows the device becomes
 its holder; the old keys end with the first key that it delivers. If the old gateway comes back later,
 the server answers that another gateway holds the device, and the old one leaves it alone; if it comes
 back first, it holds the device again.
@@ -216,7 +219,8 @@ Exit codes: 0 released, 1 nothing was released, 2 invalid command line.
 
 Examples:
   cpns entity release urn:dev:mac:0024befffe804ff1 --config trial/server.yaml
-  cpns entity release --held-by urn:cpns:gw:gw1 --config trial/server.yaml)");
+  cpns entity release --held-by urn:cpns:gw:gw1 --config trial/server.yaml
+)"} + url_example("entity release urn:dev:mac:0024befffe804ff1"));
 }
 
 }  // namespace cpns::cli

@@ -11,7 +11,7 @@ namespace cpns::cli {
 namespace {
 
 struct gateways_options {
-  std::string config = "server.yaml";
+  role_options role{.config = server_file};
   std::string gateway;
   bool blocked = false;
   bool json = false;
@@ -42,7 +42,7 @@ std::string address_of_gateway(const boost::json::object& g) {
 }
 
 done_or<int> run_list(gateways_options& o) {
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(auto gateways, server.list("/v1/gateways", o.blocked ? "&blocked=true" : "", "gateways", "gw",
                                       [&o](const auto& store, const auto& asked) {
                                         return server::gateways_page(store, asked, o.blocked, {});
@@ -82,7 +82,7 @@ done_or<boost::json::object> one_gateway(server_access& server, const gateways_o
 
 done_or<int> run_show(gateways_options& o) {
   CPNS_TRY(const auto gw, gateway_asked(o));
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(const auto g, one_gateway(server, o, gw));
   if (o.json) {
     print_answer(g);
@@ -124,7 +124,7 @@ status block_in_store(server_access& server, const gateways_options& o, const ga
 
 done_or<int> set_blocked(gateways_options& o, bool blocked, const std::string& said) {
   CPNS_TRY(const auto gw, gateway_asked(o));
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(server.ask(api::verb::post, target_of(o, blocked ? "/block" : "/unblock")));
   } else {
@@ -143,7 +143,7 @@ done_or<int> run_unblock(gateways_options& o) {
 
 done_or<int> run_disconnect(gateways_options& o) {
   CPNS_CHECK(gateway_asked(o));
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   if (!server.running()) return fail(errc::state_conflict, "the server is stopped, and has no connections");
   CPNS_TRY(const auto answer, server.ask(api::verb::post, target_of(o, "/disconnect")));
   if (o.json) {
@@ -167,13 +167,14 @@ void add_gateways(CLI::App& app, int& code) {
     c->add_option("GATEWAY", o->gateway,
                   "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log")
         ->required();
-    c->footer(note + "Example:\n  cpns gateways " + name + " urn:cpns:gw:gw1 --config trial/server.yaml");
+    const auto example = std::string{"gateways "} + name + " urn:cpns:gw:gw1";
+    c->footer(note + "Examples:\n  cpns " + example + " --config trial/server.yaml\n" + url_example(example));
   };
   auto* list = server_command(
       *gateways, o, code, "list",
       "List the gateways that connected or are blocked: state, address, last connected", run_list);
   list->add_flag("--blocked", o->blocked, "Only blocked gateways");
-  list->footer("Example:\n  cpns gateways list --config trial/server.yaml");
+  list->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n" + url_example("gateways list"));
   add("show", "Show one gateway, and its connections if the server runs", run_show, {});
   add("block", "Refuse all requests of a gateway", run_block,
       std::string{

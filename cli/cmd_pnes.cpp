@@ -1,4 +1,4 @@
-// `cpns pnes`: the PNEs, radios, permit window and server link of a running gateway.
+// `cpns pnes`: the PNEs, radios, permit window and server link of a running gateway; the PNEs of a stopped one, too.
 
 #include <boost/json.hpp>
 #include <cstdio>
@@ -8,6 +8,8 @@
 #include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/role_client.hpp"
+#include "cli/stopped_gateway.hpp"
+#include "config/loader.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -15,6 +17,8 @@ namespace {
 namespace json = boost::json;
 using api::verb;
 using answer = tl::expected<json::value, api::problem>;
+
+constexpr std::size_t stopped_page_rows = 1000;
 
 struct pnes_options {
   role_options gateway{.role = config::role_kind::gateway};
@@ -87,10 +91,13 @@ void print_permit(const json::object& p) {
 
 // ---- the commands
 
-int list(api::client& gateway, const pnes_options& o) {
-  auto target = "/v1/pnes?prefix=" + api::encode_percent(o.prefix);
-  if (!o.state.empty()) target += "&state=" + api::encode_percent(o.state);
-  return print_all(gateway, target, "pnes", o.json,
+std::string target_of_list(const pnes_options& o) {
+  return "/v1/pnes?prefix=" + api::encode_percent(o.prefix) +
+         (o.state.empty() ? "" : "&state=" + api::encode_percent(o.state));
+}
+
+int list(const page_reader& pages, const pnes_options& o) {
+  return print_all(pages, "pnes", o.json,
                    "ENTITY                                   STATE              EPOCH      UNUSED  ADDRESS",
                    print_row);
 }
@@ -141,32 +148,57 @@ void print(const std::string& what, const json::value& got) {
     std::cout << "done\n";
 }
 
+int print_answer_to(const pnes_options& o, const std::string& what, const json::value& got) {
+  if (o.json)
+    std::cout << json::serialize(got.is_null() ? json::object{{"done", true}} : got) << "\n";
+  else
+    print(what, got);
+  return exit_done;
+}
+
+/// Of the store, while the gateway is stopped.
+result<int> run_stopped(const pnes_options& o, const std::string& what) {
+  const auto c = config::load_gateway(o.gateway.config);
+  if (!c) return fail(c.error().as_error());
+  CPNS_TRY(const auto gateway, stopped_gateway::open(*c));
+  if (what == "show") {
+    CPNS_TRY(const auto one, gateway.show(o.entity));
+    return print_answer_to(o, what, one);
+  }
+  return list(
+      [&](const std::string& after) -> answer {
+        CPNS_TRY(auto page, gateway.page({stopped_page_rows, after, o.prefix, o.state}));
+        return page;
+      },
+      o);
+}
+
 int run(const pnes_options& o, const std::string& what) {
   auto gateway = connect_role(o.gateway);
-  if (!gateway) return report(gateway.error());
-  if (what == "list") return list(*gateway, o);
+  if (!gateway) {
+    const bool stopped = !o.gateway.names_running() && gateway.error() == errc::peer_closed;
+    if (!stopped || (what != "list" && what != "show")) return report(gateway.error());
+    const auto done = run_stopped(o, what);
+    return done ? *done : report(done.error());
+  }
+  if (what == "list") return list(pages_of(*gateway, target_of_list(o)), o);
   const auto got = ask(*gateway, what, o);
-  if (!got) return report(got.error());
-  if (o.json)
-    std::cout << json::serialize(got->is_null() ? json::object{{"done", true}} : *got) << "\n";
-  else
-    print(what, *got);
-  return exit_done;
+  return got ? print_answer_to(o, what, *got) : report(got.error());
 }
 
 }  // namespace
 
 void add_pnes(CLI::App& app, int& code) {
-  auto* pnes = app.add_subcommand("pnes", "Work with the PNEs, radios and server link of a running gateway");
+  auto* pnes = app.add_subcommand(
+      "pnes", "Work with the PNEs, radios and server link of a running gateway; list those of a stopped one");
   pnes->require_subcommand(1);
   const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, const std::string& example = {}) {
     auto* c = pnes->add_subcommand(name, text);
     add_role_options(*c, o->gateway);
     c->add_flag("--json", o->json, "Print the answer as JSON");
-    c->footer(std::string{"Examples:\n  cpns pnes "} + name + example +
-              " --config trial/gateway.yaml\n  cpns pnes " + name + example +
-              " --url https://gw.example.org:7480 --cert anna.pem --key anna.key --ca ca.pem");
+    c->footer(std::string{"Examples:\n  cpns pnes "} + name + example + " --config trial/gateway.yaml\n" +
+              url_example(std::string{"pnes "} + name + example, config::role_kind::gateway));
     c->callback([o, name = std::string{name}, &code] { code = run(*o, name); });
     return c;
   };

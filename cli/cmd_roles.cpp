@@ -174,7 +174,7 @@ int command_pne(const role_options& o, const std::string& what, const std::strin
   auto role = connect_role(o);
   if (!role) return report(role.error());
   if (what == "list")
-    return print_all(*role, "/v1/devices?prefix=" + api::encode_percent(entity), "devices", json,
+    return print_all(pages_of(*role, "/v1/devices?prefix=" + api::encode_percent(entity)), "devices", json,
                      "ENTITY                                   AWAKE  LINKS  KEY FILE",
                      [](const boost::json::object& row) {
                        std::printf("%-40s %-6s %-6s %s\n", text_of(row, "entity").c_str(),
@@ -222,8 +222,7 @@ void add_pne(CLI::App& app, int& code) {
     bool json = false;
   };
   const auto o = std::make_shared<options>();
-  c->add_option("--config", o->role.config, "The YAML file of the PNEs; required to run them");
-  add_remote_options(*c, o->role);
+  add_role_options(*c, o->role, "its API socket; required to run them");
   c->require_subcommand(0, 1);
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"

@@ -9,15 +9,9 @@ namespace cpns::cli {
 namespace {
 
 struct status_options {
-  std::string config;
+  role_options role{.role = std::nullopt};
   bool json = false;
 };
-
-done_or<config::api_config> api_of(const std::string& file) {
-  const auto checked = config::check_file(file);
-  if (!checked) return fail(command_failed{checked.error().as_error()});
-  return std::visit([](const auto& c) { return c.api; }, checked->config);
-}
 
 std::string value_text(const boost::json::value& v) {
   if (v.is_string()) return {v.get_string().data(), v.get_string().size()};
@@ -49,8 +43,7 @@ done_or<boost::json::value> readiness(api::client& role) {
 }
 
 done_or<int> run_status(const status_options& o) {
-  CPNS_TRY(const auto api, api_of(o.config));
-  CPNS_TRY(auto role, connect_role(api));
+  CPNS_TRY(auto role, connect_role(o.role));
   CPNS_TRY(auto state, ask_role(role, api::verb::get, "/v1/status"));
   CPNS_TRY(const auto health, readiness(role));
   const auto& ready = health.as_object();
@@ -72,10 +65,11 @@ done_or<int> run_status(const status_options& o) {
 void add_status(CLI::App& app, int& code) {
   auto* c = app.add_subcommand("status", "Show the state of a running server, gateway or process of PNEs");
   const auto o = std::make_shared<status_options>();
-  c->add_option("--config", o->config, "The YAML file of the role, which names its API socket")->required();
+  add_role_options(*c, o->role);
   c->add_flag("--json", o->json, "Print the answer as JSON");
   c->footer("Exit codes: 0 the role is ready, 1 it is not ready or does not run, 2 invalid command line.\n\n"
-            "Example:\n  cpns status --config trial/server.yaml");
+            "Examples:\n  cpns status --config trial/server.yaml\n" +
+            url_example("status"));
   c->callback([o, &code] {
     const auto done = run_status(*o);
     code = done ? *done : report(done.error());

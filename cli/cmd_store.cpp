@@ -15,7 +15,8 @@ namespace cpns::cli {
 namespace {
 
 struct store_options {
-  std::string config, new_file, new_passphrase_file;
+  role_options role{.role = std::nullopt};
+  std::string new_file, new_passphrase_file;
   bool in_place = false;
   bool json = false;
 };
@@ -47,28 +48,38 @@ void print_text(const rewrap_outcome& r, bool in_place) {
             << " is still in " << r.old_key.string() << ": backups from before need it.\n";
 }
 
+int print_outcome(const store_options& o, const rewrap_outcome& done) {
+  if (o.json)
+    std::cout << boost::json::serialize(json_of(done, o.in_place)) << "\n";
+  else
+    print_text(done, o.in_place);
+  return exit_done;
+}
+
 int run_rewrap(const store_options& o) {
+  if (const auto named = check_naming(o.role); !named) return report(named.error());
   rewrap_options r;
-  r.config = o.config;
+  r.config = o.role.config;
   r.new_file = o.new_file;
   r.new_passphrase_file = o.new_passphrase_file;
   r.in_place = o.in_place;
   r.progress = [&o](std::size_t done, std::size_t all) {
     if (!o.json && all > 1) show_status(bar(done, all) + " " + std::to_string(done) + " of " + count_of(all));
   };
-  auto done = rewrap_role(r);
-  if (!o.json) clear_status();
-  if (!done && done.error() == errc::store_locked) {
-    auto live = rewrap_running(r);
-    if (!live) return report_running(done.error(), live.error());
-    done = std::move(*live);
+  if (o.role.names_running()) {
+    auto role = connect_role(o.role);
+    if (!role) return report(role.error());
+    const auto live = rewrap_running(*role, r, o.role.remote());
+    return live ? print_outcome(o, *live) : report(live.error());
   }
-  if (!done) return report(done.error());
-  if (o.json)
-    std::cout << boost::json::serialize(json_of(*done, o.in_place)) << "\n";
-  else
-    print_text(*done, o.in_place);
-  return exit_done;
+  const auto done = rewrap_role(r);
+  if (!o.json) clear_status();
+  if (done) return print_outcome(o, *done);
+  if (done.error() != errc::store_locked) return report(done.error());
+  auto role = connect_role(o.role);
+  if (!role) return report_running(done.error(), role.error());
+  const auto live = rewrap_running(*role, r, false);
+  return live ? print_outcome(o, *live) : report_running(done.error(), live.error());
 }
 
 struct restored_options {
@@ -123,8 +134,7 @@ void add_store(CLI::App& app, int& code) {
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");
-  rewrap->add_option("--config", o->config, "The role's configuration, which names the store and the old key")
-      ->required();
+  add_role_options(*rewrap, o->role, "the store, the old key and the API socket");
   auto* file = rewrap->add_option("--new-file", o->new_file,
                                   "The new key file; it is made, with mode 0600, if it does not exist");
   auto* passphrase = rewrap->add_option("--new-passphrase-file", o->new_passphrase_file,
@@ -135,7 +145,8 @@ void add_store(CLI::App& app, int& code) {
   passphrase->excludes(in_place);
   rewrap->add_flag("--json", o->json, "Print the outcome as JSON");
   rewrap->footer(
-      R"(The data key of the store stays; it is wrapped for the new key, and no row is encrypted again. So a
+      std::string{
+          R"(The data key of the store stays; it is wrapped for the new key, and no row is encrypted again. So a
 person who had the old key and a copy of the store keeps access to that copy.
 
 The command never edits the configuration: with --new-file and --new-passphrase-file it prints the lines
@@ -143,16 +154,19 @@ that the configuration must have. --in-place needs no change there, but is not f
 roles share: each of the others opens only with FILE.old afterwards.
 A role that runs changes its key itself, asked over its API: it goes on working, and takes a new key only
 from the folder protector.new_keys (by default that of the old key), so that a client cannot make it read
-another file. If the role is stopped, the command does it, as the user of the role. If it is interrupted,
-repeat the same command; keep both keys until it succeeds. Each key file of a PNE is
-rewrapped by itself, so a repetition leaves out those that are done.
+another file. With --url the new file is named without that folder.
+
+If the role is stopped, the command does it, as the user of the role. If it is interrupted, repeat the same
+command; keep both keys until it succeeds. Each key file of a PNE is rewrapped by itself, so a repetition
+leaves out those that are done.
 
 Exit codes: 0 rewrapped, 1 failed: nothing was changed, unless the error says so, 2 invalid command line.
 
 Examples:
-  cpns store rewrap --config trial/server.yaml --new-file trial/server-2.kek
+  cpns store rewrap --config trial/server.yaml --new-file trial/keys/server/2.kek
   cpns store rewrap --config trial/gateway.yaml --in-place
-  cpns store rewrap --config trial/pne.yaml --new-passphrase-file trial/passphrase --json)");
+  cpns store rewrap --config trial/pne.yaml --new-passphrase-file trial/passphrase --json
+)"} + url_example("store rewrap --new-file 3.kek"));
   rewrap->callback([o, &code] { code = run_rewrap(*o); });
   add_restored(*store, code);
 }

@@ -70,7 +70,8 @@ void add_support_bundle(CLI::App& app, int& code, const doctor::tools& with, con
   c->add_option("--config", o->config, "The configuration of a server, a gateway or PNEs")->required();
   c->add_option("--output", o->output,
                 "The file to write, which must not exist; by default cpns-support-TIME.json in this folder");
-  c->add_flag("--with-ids", o->with_ids, "Do not replace User IDs, Entity IDs, addresses and URIs");
+  c->add_flag("--with-ids", o->with_ids,
+              "Do not replace User IDs, Entity IDs, groups, addresses, URIs and certificate subjects");
   c->add_flag("--yes", o->yes, "Write the file without a question");
   c->footer(
       R"(One JSON document: version, operating system, the configuration with all defaults, status, counts, radios
@@ -78,8 +79,8 @@ and their counters, log levels, the check of the audit trail, the lines of `cpns
 lines by their event, without their sentences. It is made from a list of allowed fields, never from a copy
 of a file. The role may run or be stopped. Run it as the user of the role.
 
-User IDs, Entity IDs, addresses and URIs are replaced by pseudonyms, the same ones in the whole bundle, and
-others in the next one. Names that you gave to roles, radios, files and folders stay.
+User IDs, Entity IDs, groups, addresses, URIs and subjects of certificates are replaced by pseudonyms, the
+same ones in the whole bundle, and others in the next one. Names that you gave to roles, radios, files and folders stay.
 
 It is printed first, and written after you agreed, with mode 0600. Nothing is sent anywhere.
 

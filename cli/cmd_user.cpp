@@ -11,7 +11,7 @@ namespace cpns::cli {
 namespace {
 
 struct user_options {
-  std::string config = "server.yaml";
+  role_options role{.config = server_file};
   std::string user;
   password_source password;
   std::string password_file;
@@ -59,7 +59,7 @@ status change_in_store(server_access& server, const user_options& o, const secre
 
 done_or<int> run_add(user_options& o) {
   CPNS_TRY(const auto password, new_password(o));
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(send_password(server, o, password, true));
   } else {
@@ -71,7 +71,7 @@ done_or<int> run_add(user_options& o) {
 
 done_or<int> run_passwd(user_options& o) {
   CPNS_TRY(const auto password, new_password(o));
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(send_password(server, o, password, false));
   } else {
@@ -91,7 +91,7 @@ status remove_from_store(server_access& server, const user_id& user) {
 done_or<int> run_remove(user_options& o) {
   const auto user = user_id::parse(o.user);
   if (!user) return fail(errc::config_usage, user.error().detail);
-  CPNS_TRY(auto server, server_access::open(o.config, true));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
   if (server.running()) {
     CPNS_CHECK(server.ask(api::verb::del, "/v1/users/" + api::encode_percent(o.user)));
   } else {
@@ -102,7 +102,7 @@ done_or<int> run_remove(user_options& o) {
 }
 
 done_or<int> run_list(user_options& o) {
-  CPNS_TRY(auto server, server_access::open(o.config, false));
+  CPNS_TRY(auto server, server_access::open(o.role, false));
   CPNS_TRY(auto users,
            server.list("/v1/users", {}, "users", "user", [](const auto& store, const auto& asked) {
              return server::users_page(store, asked, {});
@@ -143,21 +143,24 @@ void add_user(CLI::App& app, int& code) {
   add_user_argument(add, o);
   add_password_options(add, o);
   add->footer("Examples:\n  cpns user add alice@example.org --config trial/server.yaml\n"
-              "  pwgen 20 1 | cpns user add bob@example.org --stdin\n"
+              "  pwgen 20 1 | cpns user add bob@example.org --stdin\n" +
+              url_example("user add bob@example.org --password-file password") + "\n" +
               "The password itself is never an argument: every user of the machine can read command lines.");
 
   auto* passwd = server_command(*user, o, code, "passwd", "Change a user's password", run_passwd);
   add_user_argument(passwd, o);
   add_password_options(passwd, o);
-  passwd->footer("Example:\n  cpns user passwd alice@example.org --password-file new-password");
+  passwd->footer("Examples:\n  cpns user passwd alice@example.org --password-file new-password\n" +
+                 url_example("user passwd alice@example.org --password-file new-password"));
 
   auto* list = server_command(*user, o, code, "list", "List the users and when they were added", run_list);
-  list->footer("Example:\n  cpns user list --config trial/server.yaml");
+  list->footer("Examples:\n  cpns user list --config trial/server.yaml\n" + url_example("user list"));
 
   auto* remove =
       server_command(*user, o, code, "remove", "Remove a user; its gateways get no more keys", run_remove);
   add_user_argument(remove, o);
-  remove->footer("Example:\n  cpns user remove alice@example.org");
+  remove->footer("Examples:\n  cpns user remove alice@example.org\n" +
+                 url_example("user remove alice@example.org"));
 }
 
 }  // namespace cpns::cli

@@ -23,6 +23,7 @@ void add_device(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
 void add_gateways(CLI::App& app, int& code);
 void add_status(CLI::App& app, int& code);
+void add_log(CLI::App& app, int& code);
 void add_store(CLI::App& app, int& code);
 void add_audit(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);
@@ -51,19 +52,5 @@ void add_support_bundle(CLI::App& app, int& code, const doctor::tools& with, con
 config::diagnostics check_named_files(const config::checked_file& checked);
 /// Warnings, which are not errors: certificates of a role that ended, or that end within 30 days of `now`.
 config::diagnostics remarks_on_named_files(const config::checked_file& checked, time_point now);
-
-/// Declares a subcommand that works on the server's store: with --config, and `run` returning the exit code.
-template <class Options>
-CLI::App* store_command(CLI::App& parent, const std::shared_ptr<Options>& o, int& code, const char* name,
-                        const char* help, result<int> (*run)(Options&)) {
-  auto* c = parent.add_subcommand(name, help);
-  c->add_option("--config", o->config, "The server's configuration, which names the store")
-      ->capture_default_str();
-  c->callback([o, run, &code] {
-    const auto done = run(*o);
-    code = done ? *done : report(done.error());
-  });
-  return c;
-}
 
 }  // namespace cpns::cli

@@ -98,10 +98,6 @@ boost::json::value key_to_be(const live_rewrap& with, const api::request& r) {
        (wanted->new_file.empty() ? wanted->new_passphrase_file : wanted->new_file).string()}};
 }
 
-config::api_config api_of(const config::checked_file& file) {
-  return std::visit([](const auto& c) { return c.api; }, file.config);
-}
-
 }  // namespace
 
 api::route rewrap_route(live_rewrap with) {
@@ -118,14 +114,14 @@ api::route rewrap_route(live_rewrap with) {
                                const boost::json::value&) { return key_to_be(*shared, r); }};
 }
 
-tl::expected<rewrap_outcome, api::problem> rewrap_running(const rewrap_options& o) {
-  const auto file = config::check_file(o.config);
-  if (!file) return fail(file.error().as_error());
-  CPNS_TRY(auto role, connect_role(api_of(*file)));
+tl::expected<rewrap_outcome, api::problem> rewrap_running(api::client& role, const rewrap_options& o,
+                                                          bool remote) {
   boost::json::object body;
-  const auto absolute = [](const fs::path& p) { return fs::absolute(p).lexically_normal().string(); };
-  if (!o.new_file.empty()) body["new_file"] = absolute(o.new_file);
-  if (!o.new_passphrase_file.empty()) body["new_passphrase_file"] = absolute(o.new_passphrase_file);
+  const auto named = [remote](const fs::path& p) {
+    return remote ? p.string() : fs::absolute(p).lexically_normal().string();
+  };
+  if (!o.new_file.empty()) body["new_file"] = named(o.new_file);
+  if (!o.new_passphrase_file.empty()) body["new_passphrase_file"] = named(o.new_passphrase_file);
   if (o.in_place) body["in_place"] = true;
   CPNS_TRY(const auto answer, ask_role(role, api::verb::post, "/v1/store/rewrap", body));
   CPNS_TRY(auto out, rewrap_outcome_of(answer));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "api/client.hpp"
 #include "api/routes.hpp"
 #include "cli/rewrap.hpp"
 #include "config/effective.hpp"
@@ -37,7 +38,9 @@ live_rewrap live_rewrap_of(config::role_kind role, const Config& c, const std::f
 /// POST /v1/store/rewrap.
 api::route rewrap_route(live_rewrap with);
 
-/// The same as rewrap_role() of rewrap.hpp by the API of the role, which runs.
-tl::expected<rewrap_outcome, api::problem> rewrap_running(const rewrap_options& o);
+/// The same as rewrap_role() of rewrap.hpp by the API of a running role; `o.config` does not count. A relative path is one
+/// of this process; of a role that is `remote`, one in its `protector.new_keys`.
+tl::expected<rewrap_outcome, api::problem> rewrap_running(api::client& role, const rewrap_options& o,
+                                                          bool remote);
 
 }  // namespace cpns::cli

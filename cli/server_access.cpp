@@ -44,10 +44,16 @@ int report(const command_failed& why) {
   return why.code;
 }
 
-done_or<server_access> server_access::open(const std::string& config_file, bool changes) {
-  const auto c = config::load_server(config_file);
-  if (!c) return fail(command_failed{c.error().as_error()});
+done_or<server_access> server_access::open(const role_options& o, bool changes) {
+  CPNS_CHECK(check_naming(o));
   server_access out;
+  if (o.names_running()) {
+    CPNS_TRY(auto connected, connect_role(o));
+    out.role_ = std::move(connected);
+    return out;
+  }
+  const auto c = config::load_server(o.config);
+  if (!c) return fail(command_failed{c.error().as_error()});
   CPNS_TRY(out.role_, connect_if_running(c->api));
   if (out.role_) return out;
   CPNS_TRY(auto store, open_server_store(*c));

@@ -38,9 +38,9 @@ result<std::optional<api::client>> connect_if_running(const config::api_config& 
 /// Either the connection to a running server, or the open store of a stopped one. Movable.
 class server_access {
  public:
-  /// A server that answers at its socket is running. If nobody listens there, the store is opened: with the audit trail
-  /// if `changes`. Errors of config::load_server, api::client::connect and open_server_store.
-  static done_or<server_access> open(const std::string& config_file, bool changes);
+  /// A server that answers at its socket is running. If nobody listens at the socket of --config, the store is opened: with
+  /// the audit trail if `changes`. Errors of connect_role, config::load_server and open_server_store.
+  static done_or<server_access> open(const role_options& o, bool changes);
 
   [[nodiscard]] bool running() const { return role_.has_value(); }
   /// A request to the running server, and the JSON of its answer.
@@ -61,14 +61,16 @@ class server_access {
   std::optional<audited_server> stopped_;
 };
 
-/// Declares a subcommand that works on a running or stopped server: with --config and --json, and `run` returning the exit
-/// code.
+/// The file that commands for a server take without --config.
+inline constexpr const char* server_file = "server.yaml";
+
+/// Declares a subcommand that works on a running or stopped server: with the options of `o->role` and --json, and `run`
+/// returning the exit code.
 template <class Options>
 CLI::App* server_command(CLI::App& parent, const std::shared_ptr<Options>& o, int& code, const char* name,
                          const char* help, done_or<int> (*run)(Options&)) {
   auto* c = parent.add_subcommand(name, help);
-  c->add_option("--config", o->config, "The server's configuration, which names its API socket and its store")
-      ->capture_default_str();
+  add_role_options(*c, o->role, "its API socket and its store");
   c->add_flag("--json", o->json, "Print the answer as JSON");
   c->callback([o, run, &code] {
     const auto done = run(*o);

@@ -211,6 +211,13 @@ std::string transports(const trial_options& o, std::map<std::string, std::string
   return out;
 }
 
+/// The folder of the key file has a password and devices, whose first lines a client of the API must not make the key of
+/// the store. So new keys have a folder of their own.
+std::string protector(const std::string& role) {
+  return "\nprotector:\n  kind: file\n  file: " + role + ".kek\n  new_keys: keys/" + role +
+         "  # for `cpns store rewrap` of the running role\n";
+}
+
 std::string links(const trial_options& o) {
   return exceeds_defaults(o) ? "\nlimits:\n  links: " + std::to_string(links_of(o)) + "\n" : "";
 }
@@ -239,8 +246,8 @@ std::string server_yaml(const trial_options& o) {
          "\n\ntls:\n  certificate: tls/server.pem\n  key: tls/server.key\n  ca: tls/ca.pem\n  crl: "
          "tls/ca.crl\n\nstore:\n" +
          (o.memory_server ? "  kind: memory\n" : "  kind: rocksdb\n  path: state/server\n") +
-         "\nprotector:\n  kind: file\n  file: server.kek\n\nkeys:\n  rekey: " +
-         config::duration_text(o.rekey) + "\n\napi:\n  socket: state/server.sock\n" + tail(o, "server");
+         protector("server") + "\nkeys:\n  rekey: " + config::duration_text(o.rekey) +
+         "\n\napi:\n  socket: state/server.sock\n" + tail(o, "server");
 }
 
 std::string gateway_yaml(const trial_options& o) {
@@ -252,15 +259,15 @@ std::string gateway_yaml(const trial_options& o) {
          "\n\ntls:\n  certificate: tls/gateway.pem\n  key: tls/gateway.key\n  ca: tls/ca.pem\n  crl: "
          "tls/ca.crl\n\nstore:\n  "
          "kind: rocksdb\n"
-         "  path: state/gateway\n\nprotector:\n  kind: file\n  file: gateway.kek\n" +
-         transports(o, params) + links(o) +
+         "  path: state/gateway\n" +
+         protector("gateway") + transports(o, params) + links(o) +
          "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" + tail(o, "gateway");
 }
 
 std::string pne_yaml(const trial_options& o) {
   const auto params = o.pne_params.empty() && o.plugin == "tcp" ? default_pne_params() : o.pne_params;
   return head("pne", "A bench of PNEs in one process") + "devices_file: devices.csv\nkeys_dir: state/pne\n" +
-         transports(o, params) + "\nprotector:\n  kind: file\n  file: pne.kek\n" + tail(o, "pne");
+         transports(o, params) + protector("pne") + tail(o, "pne");
 }
 
 result<trial_report> make_trial_folder(const trial_options& o) {
@@ -275,8 +282,11 @@ result<trial_report> make_trial_folder(const trial_options& o) {
   CPNS_CHECK(make_folder(folder / "tls"));
   CPNS_CHECK(make_folder(folder / "state"));
   CPNS_CHECK(make_certificates(o, folder / "tls"));
-  for (const auto* role : {"server", "gateway", "pne"})
+  CPNS_CHECK(make_folder(folder / "keys"));
+  for (const auto* role : {"server", "gateway", "pne"}) {
+    CPNS_CHECK(make_folder(folder / "keys" / role));
     CPNS_CHECK(storage::create_key_file(folder / (std::string{role} + ".kek"), random));
+  }
 
   trial_report files{folder / "server.yaml", folder / "gateway.yaml", folder / "pne.yaml",
                      folder / "devices.csv", folder / "user",         folder / "password"};

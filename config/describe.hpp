@@ -18,6 +18,7 @@ namespace cpns::config {
 enum class form : std::uint8_t {
   any,
   name,     ///< 1 to 64 letters, digits, '.', '_' and '-'
+  group,    ///< the name of a group of the machine, of the same characters
   user,     ///< a CPNS User ID
   entity,   ///< an Entity ID
   pattern,  ///< an Entity ID, or a prefix of Entity IDs and '*'
@@ -170,7 +171,7 @@ void describe(V& v, log_config& c) {
 
 template <class V>
 void describe(V& v, api_levels& c) {
-  const rules list{.max = 100, .text = form::name, .reload = true};
+  const rules list{.max = 100, .text = form::group, .reload = true};
   v("viewer", c.viewer, "May read everything but secrets, which nobody reads.", list);
   v("operator", c.operator_,
     "May also work with devices (approve, update, put to sleep, wake), and change log levels.", list);

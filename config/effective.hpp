@@ -22,6 +22,7 @@ enum class text_kind : std::uint8_t {
   user,       ///< a CPNS User ID
   entity,     ///< an Entity ID, or the beginning of Entity IDs and '*'
   uri,        ///< a SAN URI, or the beginning of SAN URIs and '*'
+  group,      ///< of the machine; people often have one with their name
   address,    ///< host:port
   file,       ///< an absolute path
   parameter,  ///< of a radio, as its plugin reads it

@@ -225,7 +225,8 @@ std::string form_text(form f) {
   case form::user: return "CPNS User ID";
   case form::entity: return "Entity ID";
   case form::pattern: return "Entity ID, or a prefix and `*`";
-  case form::name: return "name";
+  case form::name:
+  case form::group: return "name";
   case form::uri: return "URI";
   case form::uris: return "URI, or a prefix and `*`";
   case form::any:

@@ -106,7 +106,8 @@ std::string wrong_uris(std::string_view text) {
 std::string wrong_form(form f, std::string_view text) {
   switch (f) {
   case form::any: return {};
-  case form::name: return wrong_name(text);
+  case form::name:
+  case form::group: return wrong_name(text);
   case form::user: {
     const auto id = user_id::parse(text);
     return id ? std::string{} : id.error().detail;

@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
+#include "config/effective.hpp"
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
@@ -60,60 +61,6 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
 
 crypto::tls_files files_of(const config::tls_files& f) {
   return {f.ca.string(), f.certificate.string(), f.key.string(), f.crl.string()};
-}
-
-reload_report compare(const config::server_config& a, const config::server_config& b) {
-  reload_report r;
-  const auto note = [](std::vector<std::string>& list, bool differs, std::string_view key) {
-    if (differs) list.emplace_back(key);
-  };
-  note(r.changed, a.gateway_uris != b.gateway_uris, "gateway_uris");
-  note(r.changed, a.limits.connections != b.limits.connections, "limits.connections");
-  note(r.changed, a.limits.requests_in_flight != b.limits.requests_in_flight, "limits.requests_in_flight");
-  note(r.changed, a.limits.entities_live != b.limits.entities_live, "limits.entities_live");
-  note(r.changed, a.limits.jobs != b.limits.jobs, "limits.jobs");
-  note(r.changed, a.limits.jobs_per_gateway != b.limits.jobs_per_gateway, "limits.jobs_per_gateway");
-  note(r.changed, a.limits.users_cached != b.limits.users_cached, "limits.users_cached");
-  note(r.changed, a.keys.set_size != b.keys.set_size, "keys.set_size");
-  note(r.changed, a.keys.rekey != b.keys.rekey, "keys.rekey");
-  note(r.changed, a.keys.lifetime != b.keys.lifetime, "keys.lifetime");
-  note(r.changed, a.adopt_after != b.adopt_after, "adopt_after");
-  note(r.changed, a.idle_timeout != b.idle_timeout, "idle_timeout");
-  note(r.changed, a.probe != b.probe, "probe");
-  note(r.changed, a.connection_lifetime != b.connection_lifetime, "connection_lifetime");
-  note(r.changed, a.handshake_timeout != b.handshake_timeout, "handshake_timeout");
-  note(r.changed, a.entity_idle != b.entity_idle, "entity_idle");
-  note(r.changed, a.drain != b.drain, "drain");
-  note(r.ignored, a.name != b.name, "name");
-  note(r.ignored, !(a.listen == b.listen), "listen");
-  note(r.ignored,
-       a.tls.certificate != b.tls.certificate || a.tls.key != b.tls.key || a.tls.ca != b.tls.ca ||
-           a.tls.crl != b.tls.crl,
-       "tls");
-  note(r.ignored,
-       a.store.kind != b.store.kind || a.store.path != b.store.path ||
-           a.store.give_up_after != b.store.give_up_after,
-       "store");
-  note(r.ignored, a.protector.kind != b.protector.kind || a.protector.file != b.protector.file, "protector");
-  note(r.ignored, a.temporary_key_release != b.temporary_key_release, "temporary_key_release");
-  note(r.ignored, a.require_presence != b.require_presence, "require_presence");
-  note(r.ignored, a.ready_file != b.ready_file, "ready_file");
-  return r;
-}
-
-/// `running`, with the settings of `fresh` that may change at run time.
-config::server_config merge(config::server_config running, const config::server_config& fresh) {
-  running.gateway_uris = fresh.gateway_uris;
-  running.limits = fresh.limits;
-  running.keys = fresh.keys;
-  running.adopt_after = fresh.adopt_after;
-  running.idle_timeout = fresh.idle_timeout;
-  running.probe = fresh.probe;
-  running.connection_lifetime = fresh.connection_lifetime;
-  running.handshake_timeout = fresh.handshake_timeout;
-  running.entity_idle = fresh.entity_idle;
-  running.drain = fresh.drain;
-  return running;
 }
 
 }  // namespace
@@ -273,15 +220,13 @@ void server_role::drain(milliseconds timeout) {
   impl_->sockets->drain(timeout);
 }
 
-reload_report server_role::reload(const config::server_config& c) {
+void server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
   impl_->tls->read_again();
-  auto report = compare(impl_->config, c);
-  impl_->config = merge(impl_->config, c);
+  config::apply_reloadable(impl_->config, c);
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
   impl_->users.reset(impl_->config.limits.users_cached);
-  return report;
 }
 
 }  // namespace cpns::server

@@ -14,12 +14,6 @@
 
 namespace cpns::server {
 
-/// Effect of a reloaded configuration on a running role, by YAML key.
-struct reload_report {
-  std::vector<std::string> changed;
-  std::vector<std::string> ignored;  ///< differs, but requires a restart
-};
-
 class administration;
 
 class server_role {
@@ -54,8 +48,9 @@ class server_role {
   /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
   /// `timeout`.
   void drain(milliseconds timeout);
-  /// Applies the settings that may change at run time; the caller applies those of the log. [thread-safe]
-  reload_report reload(const config::server_config& c);
+  /// Applies the settings that may change at run time; the caller applies those of the log and the API, and tells the
+  /// differences (config::differences). [thread-safe]
+  void reload(const config::server_config& c);
   /// A part that is not restarted has died: the process should exit. [thread-safe]
   [[nodiscard]] bool failed() const;
 

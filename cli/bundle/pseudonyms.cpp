@@ -1,7 +1,10 @@
 #include "cli/bundle/pseudonyms.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cctype>
 #include <regex>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -20,6 +23,8 @@ constexpr std::string_view word_of_subject(subject_kind is) {
   case subject_kind::entity: return "entity";
   case subject_kind::gateway: return "gateway";
   case subject_kind::uri: return "uri";
+  case subject_kind::group: return "group";
+  case subject_kind::certificate: return "certificate";
   case subject_kind::address: return "address";
   case subject_kind::parameter: break;
   }
@@ -40,6 +45,30 @@ std::pair<std::string, std::string> split_address(const std::string& text) {
 bool is_harmless(const std::string& parameter) {
   static const std::regex form(R"(\d{1,6}(ms|s|m|h|d)?|true|false|on|off|yes|no|auto|none)");
   return std::regex_match(parameter, form);
+}
+
+/// Of packaging/sysusers.conf, and that of the administrator: everybody has them.
+bool is_group_of_packages(const std::string& name) {
+  constexpr std::array<std::string_view, 7> known{"root",        "cpns-server",   "cpns-gateway", "cpns-pne",
+                                                  "cpns-viewer", "cpns-operator", "cpns-admin"};
+  return std::find(known.begin(), known.end(), name) != known.end();
+}
+
+/// A subject or issuer as OpenSSL writes it in a line, up to the words that our sentences have after one.
+constexpr const char* distinguished_name =
+    R"(/[a-z][a-z0-9.]*=.*?(?=)"
+    R"( \(serial | ends on | ended on | is an? | is signed | has an? | comes from | are damaged)"
+    R"(|, which is |, valid |, issued by |, serial |\)|$))";
+
+bool is_of_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '-'; }
+
+void replace_words(std::string& text, const std::string& from, const std::string& to) {
+  for (auto at = text.find(from); at != std::string::npos; at = text.find(from, at + 1)) {
+    const auto end = at + from.size();
+    if ((at > 0 && is_of_word(text[at - 1])) || (end < text.size() && is_of_word(text[end]))) continue;
+    text.replace(at, from.size(), to);
+    at += to.size() - 1;
+  }
 }
 
 subject_kind kind_of_urn(const std::string& urn) {
@@ -67,6 +96,10 @@ std::string pseudonyms::of(subject_kind is, const std::string& name) {
     if (is_harmless(name)) return name;
     if (split_address(name).second.empty()) return known_[name] = made(word_of_subject(is), name);
     is = subject_kind::address;
+  }
+  if (is == subject_kind::group) {
+    if (is_group_of_packages(name)) return name;
+    return groups_[name] = made(word_of_subject(is), name);
   }
   if (is == subject_kind::address) {
     const auto [host, port] = split_address(name);
@@ -104,6 +137,8 @@ std::string pseudonyms::in_text(std::string text) {
   std::sort(names.begin(), names.end(),
             [](const auto* a, const auto* b) { return a->first.size() > b->first.size(); });
   for (const auto* entry : names) replace_all(text, entry->first, entry->second);
+  for (const auto& [name, pseudonym] : groups_) replace_words(text, name, pseudonym);
+  replace_pattern(text, distinguished_name, subject_kind::certificate);
   replace_pattern(text, R"(\burn[:_][a-z0-9][a-z0-9:_.%+-]*)", subject_kind::entity);
   replace_pattern(text, R"([a-z0-9._%+-]+@[a-z0-9.-]+)", subject_kind::user);
   replace_pattern(text, R"(\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b)", subject_kind::address);
@@ -119,6 +154,7 @@ config::text_filter pseudonyms::filter() {
     case config::text_kind::user: return of(subject_kind::user, text);
     case config::text_kind::entity: return of(subject_kind::entity, text);
     case config::text_kind::uri: return of(subject_kind::uri, text);
+    case config::text_kind::group: return of(subject_kind::group, text);
     case config::text_kind::address: return of(subject_kind::address, text);
     case config::text_kind::parameter: return of(subject_kind::parameter, text);
     case config::text_kind::file: break;

@@ -13,7 +13,7 @@
 namespace cpns::cli::bundle {
 
 /// What a text names.
-enum class subject_kind : std::uint8_t { user, entity, gateway, uri, address, parameter };
+enum class subject_kind : std::uint8_t { user, entity, gateway, uri, group, certificate, address, parameter };
 
 /// A bundle goes to strangers, who must see that two lines are about the same device, but not which one. So a name is
 /// replaced by a MAC of it, under a key that is drawn for one bundle and kept nowhere. Not thread-safe.
@@ -22,10 +22,11 @@ class pseudonyms {
   /// `with_ids`: nothing is replaced.
   pseudonyms(entropy& random, bool with_ids);
 
-  /// "entity-3f0a91c2"; an address keeps its port. Empty stays empty. The name is also replaced in later texts.
+  /// "entity-3f0a91c2"; an address keeps its port, and a group that the packages make stays. Empty stays empty. The name is
+  /// also replaced in later texts, a group as a whole word.
   std::string of(subject_kind is, const std::string& name);
-  /// Replaces names that of() was given, and everything that looks like a User ID with an '@', a URN, an IP address or a
-  /// hardware address.
+  /// Replaces names that of() was given, and everything that looks like a User ID with an '@', a URN, an IP address, a
+  /// hardware address or the subject of a certificate ("/C=DE/CN=Anna").
   [[nodiscard]] std::string in_text(std::string text);
   /// For config::effective().
   config::text_filter filter();
@@ -37,6 +38,7 @@ class pseudonyms {
   bool with_ids_;
   secret32 key_;
   std::map<std::string, std::string, std::less<>> known_;
+  std::map<std::string, std::string, std::less<>> groups_;
 };
 
 }  // namespace cpns::cli::bundle

@@ -24,6 +24,7 @@ from support.case import E2ECase  # noqa: E402
 from support.keys import ROLES, copied, halted, read_keys  # noqa: E402
 
 USER = "canary@example.org"
+GROUP = "games"  # of every Debian
 
 
 def private_file(path: pathlib.Path, text: str) -> pathlib.Path:
@@ -83,6 +84,11 @@ class Canary(E2ECase):
         self.place.server["keys"]["set_size"] = 2
         self.place.gateway["rekey"] = {"low_water": 2}
         self.place.gateway["healing_reserve"] = 1
+        # Names of people that a support bundle could show: a group, and the subject of the CA, which sentences about its CRL quote.
+        for role in ROLES:
+            getattr(self.place, role).setdefault("api", {"socket": f"state/{role}.sock"})["groups"] = {"viewer": [GROUP]}
+        for role in ("server", "gateway"):
+            getattr(self.place, role)["tls"]["crl"] = "tls/ca.crl"
         self.place.write()
         self.derive_from(password)
 
@@ -154,8 +160,12 @@ class Canary(E2ECase):
             for name, more in ((f"{role}-{state}.json", ()), (f"{role}-{state}-ids.json", ("--with-ids",))):
                 self.assertEqual(self.command("support-bundle", "--config", f"{role}.yaml", "--output", name, "--yes", *more), 0)
             text = (self.place.folder / f"{role}-{state}.json").read_text()
-            names = [USER, self.place.address, *self.entities, *(e.removeprefix("urn:dev:mac:") for e in self.entities), "urn:cpns:gw:"]
+            names = [USER, GROUP, self.place.address, *self.entities, *(e.removeprefix("urn:dev:mac:") for e in self.entities),
+                     "urn:cpns:gw:", "development CA"]
             self.assertEqual([n for n in names if n in text], [], f"{role}, {state}")
+            open_text = (self.place.folder / f"{role}-{state}-ids.json").read_text()
+            self.assertIn(GROUP, open_text, "or the search for it shows nothing")
+            self.assertEqual("/CN=cpns development CA" in open_text, role != "pne")
 
     def refusals(self):
         """Makes mistakes with secrets in the input: the error messages must not repeat them."""

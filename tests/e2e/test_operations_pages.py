@@ -31,7 +31,7 @@ class Commands(unittest.TestCase):
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         # Parallel tests must not meet, so the ports and the network of the pages are replaced.
         self.ports = {"7443": str(free_port(socket.SOCK_STREAM)), "7450": str(free_port(socket.SOCK_STREAM)),
-                      "7451": str(free_port(socket.SOCK_DGRAM))}
+                      "7451": str(free_port(socket.SOCK_DGRAM)), "7480": str(free_port(socket.SOCK_STREAM))}
 
     def run_page(self, page: str, before="", leave_out=()):
         blocks = blocks_of(page)
@@ -71,6 +71,13 @@ class Commands(unittest.TestCase):
         self.assertEqual(said.count("rewrapped 1 data key"), 3, said)
         self.assertIn('"file":', said)
         self.assertIn("alice@example.org", said)
+
+    def test_a_server_is_administered_from_another_machine(self):
+        said = self.run_page("remote.md")
+        self.assertIn("Added the user bob@example.org.", said)
+        self.assertIn("urn:cpns:admin:anna at 127.", said)
+        self.assertIn("urn:cpns:admin:carl at 127.", said)
+        self.assertIn("is viewer; this request needs admin", said)
 
     def test_certificates_of_an_own_ca_are_made_and_revoked(self):
         """The configuration is one of a trial, and the certificate that is revoked is that of the server."""

@@ -130,12 +130,12 @@ class Rewrap(RunningRole):
         self.rewrap("server", "--new-file", "elsewhere/new.kek")
 
     def test_takes_a_key_from_the_folder_of_the_configuration(self):
-        (self.place.folder / "keys").mkdir()
-        self.place.server["protector"]["new_keys"] = "keys"
+        (self.place.folder / "new-keys").mkdir()
+        self.place.server["protector"]["new_keys"] = "new-keys"
         self.place.write()
         self.start()
         self.assertEqual(self.ask("server", "POST", "/v1/store/rewrap", {"new_file": "new.kek"}).json["protector"]["file"],
-                         str(self.place.folder / "keys/new.kek"))
+                         str(self.place.folder / "new-keys/new.kek"))
         self.assertEqual(self.ask("server", "POST", "/v1/store/rewrap", {"new_file": str(self.place.folder / "b.kek")}).code, PROBLEM)
 
     def test_does_not_show_the_content_of_a_file_that_is_not_a_key(self):

@@ -56,6 +56,28 @@ TEST_F(bundle_names, replace_a_known_name_of_any_form_in_later_texts) {
   EXPECT_TRUE(hides("bob-the-builder", "bob-the-builder is unknown"));
 }
 
+TEST_F(bundle_names, replace_the_subject_of_a_certificate_and_leave_the_sentence) {
+  for (const auto* rest :
+       {" ends on 2029-03-02 13:15:00 UTC, in 823 days", " (serial 7C0E) ends on 2029-03-02 13:15:00 UTC",
+        ", which is in tls.ca: add its CRL", " is a delta CRL; give the complete one", ""}) {
+    const auto shown =
+        names.in_text("the CRL of /C=DE/O=Smith & Sons, Ltd/CN=Anna Smith" + std::string{rest});
+    EXPECT_EQ(shown.find("Smith"), std::string::npos) << shown;
+    EXPECT_TRUE(shown.starts_with("the CRL of certificate-")) << shown;
+    EXPECT_TRUE(shown.ends_with(rest)) << shown;
+  }
+  EXPECT_TRUE(hides("Anna", "expired (/CN=Anna, issued by /CN=Anna CA)"));
+  EXPECT_EQ(names.in_text("/etc/cpns/server.yaml: no error"), "/etc/cpns/server.yaml: no error");
+}
+
+TEST_F(bundle_names, replace_a_group_unless_the_packages_make_it) {
+  const auto filter = names.filter();
+  const auto anna = filter(config::text_kind::group, "anna");
+  EXPECT_TRUE(anna.starts_with("group-")) << anna;
+  EXPECT_EQ(filter(config::text_kind::group, "cpns-viewer"), "cpns-viewer");
+  EXPECT_EQ(names.in_text("the group anna, not annabelle"), "the group " + anna + ", not annabelle");
+}
+
 TEST_F(bundle_names, stay_if_they_are_wanted) {
   pseudonyms open(crypto::system_entropy(), true);
   EXPECT_EQ(open.of(user, "alice@example.org"), "alice@example.org");

@@ -69,6 +69,21 @@ TEST_F(trial_folder, has_a_server_store_with_the_user_and_the_devices_of_the_pne
   EXPECT_EQ(list_devices(opened->sealed()).value().size(), 5U);
 }
 
+TEST_F(trial_folder, has_an_empty_folder_for_the_new_keys_of_each_role) {
+  const auto made = make_trial_folder({.folder = folder / "trial"});
+  ASSERT_TRUE(made) << made.error().message();
+  const auto check = [this](const auto& loaded, const std::string& role) {
+    ASSERT_TRUE(loaded) << why(loaded.error());
+    const auto place = folder / "trial/keys" / role;
+    EXPECT_EQ(loaded->protector.new_keys, place);
+    EXPECT_TRUE(fs::is_empty(place));
+    EXPECT_EQ(fs::status(place).permissions(), fs::perms::owner_all);
+  };
+  check(config::load_server(made->server_yaml), "server");
+  check(config::load_gateway(made->gateway_yaml), "gateway");
+  check(config::load_pne(made->pne_yaml), "pne");
+}
+
 TEST_F(trial_folder, is_never_the_same_twice) {
   const auto a = make_trial_folder({.folder = folder / "a"});
   const auto b = make_trial_folder({.folder = folder / "b"});
