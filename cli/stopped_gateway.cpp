@@ -31,8 +31,7 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
 result<boost::json::object> stopped_gateway::page(const actors::pnes_wanted& wanted) const {
   if (!wanted.state.empty() && !actors::is_pne_state(wanted.state))
     return fail(errc::config_usage, "no PNE can be in the state " + shown(wanted.state));
-  return actors::page_of_pnes(*pnes_, wanted,
-                              [](const actors::sup_page&) { return boost::json::array{}; });
+  return actors::page_of_pnes(*pnes_, wanted, [](const actors::sup_page&) { return boost::json::array{}; });
 }
 
 result<boost::json::object> stopped_gateway::show(const std::string& entity) const {
