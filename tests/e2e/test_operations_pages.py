@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """docs/operations: the commands of its pages do what they say, word for word, and its list of events is the program's."""
 
+import json
 import os
 import pathlib
 import re
@@ -18,6 +19,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 PAGES = ROOT / "docs/operations"
 # Each block of a page goes on where the one before ended; roles are jobs of this shell, and end with it.
 PROLOGUE = 'set -eu\ntrap \'kill $(jobs -p) 2>/dev/null || true; wait\' EXIT\n'
+GATEWAY = """cpns gateway --config trial/gateway.yaml >gateway.log 2>&1 &
+until cpns pnes server --config trial/gateway.yaml 2>/dev/null | grep 'user: enrolled'; do sleep 1; done
+"""
 MODULES = ("actors", "api", "audit", "base", "cli", "crypto", "plugins/host", "plugins/isolation", "server", "storage")
 
 
@@ -33,13 +37,14 @@ class Commands(unittest.TestCase):
         self.ports = {"7443": str(free_port(socket.SOCK_STREAM)), "7450": str(free_port(socket.SOCK_STREAM)),
                       "7451": str(free_port(socket.SOCK_DGRAM)), "7480": str(free_port(socket.SOCK_STREAM))}
 
-    def run_page(self, page: str, before="", leave_out=()):
+    def run_page(self, page: str, before="", leave_out=("/etc/cpns",), after=""):
+        """The packages have other commands, with /etc/cpns; tests/packages runs those."""
         blocks = blocks_of(page)
         self.assertGreater(len(blocks), 3)
         kept = [b for b in blocks if not any(x in b for x in leave_out)]
-        script = PROLOGUE + before + "".join(f"echo '--- block {n}'\n{b}" for n, b in enumerate(kept))
-        script = script.replace("-revoke hall.pem", "-revoke server.pem")
+        script = PROLOGUE + before + "".join(f"echo '--- block {n}'\n{b}" for n, b in enumerate(kept)) + after
         script = script.replace("cpns init trial", "cpns init trial --listen 127.0.0.1:7443")
+        script = script.replace("DNS:cpns.example.org,IP:192.0.2.7", "DNS:localhost,IP:127.0.0.1")
         for known, own in self.ports.items():
             script = script.replace(known, own)
         path = f"{pathlib.Path(cpns_binary()).parent}:{os.environ['PATH']}"
@@ -63,8 +68,21 @@ class Commands(unittest.TestCase):
 
     def test_a_backup_can_be_restored(self):
         said = self.run_page("backup.md")
-        self.assertRegex(said, r"all \d+ rows can be read")
+        self.assertRegex(said, r"opens the store in /\S+/check/state/server, and all \d+ rows can be read")
+        self.assertRegex(said, r"/check/state/server\.audit\.jsonl: \d+ lines")
         self.assertIn("The chain is whole", said)
+        self.assertIn("user-add bob@example.org done", said)
+        self.assertNotIn("user-add alice", said, "older than the backup")
+
+    def test_a_user_is_added_changed_and_removed(self):
+        before = "".join(blocks_of("remote.md")[:2]) + GATEWAY
+        said = self.run_page("users.md", before, after="cpns user list --config trial/server.yaml --json\n")
+        self.assertIn("password-changed", said)
+        self.assertIn('{"unchanged":false}', said)
+        self.assertIn("Removed the user carl@example.org.", said)
+        left = next(line for line in said.splitlines() if line.startswith('{"users"'))
+        self.assertEqual([u["user"] for u in json.loads(left)["users"]], ["alice@example.org"])
+        self.assertNotIn("user-refused", (self.folder / "gateway.log").read_text())
 
     def test_a_key_is_changed_in_each_way(self):
         said = self.run_page("rewrap.md")
@@ -80,12 +98,19 @@ class Commands(unittest.TestCase):
         self.assertIn("is viewer; this request needs admin", said)
 
     def test_certificates_of_an_own_ca_are_made_and_revoked(self):
-        """The configuration is one of a trial, and the certificate that is revoked is that of the server."""
-        before = ("cpns init trial >/dev/null; cp trial/server.yaml trial/server.kek .; mkdir state\n"
-                  "sed -i -e 's,tls/,,' -e '/crl:/d' server.yaml\n")
-        said = self.run_page("certificates.md", before, leave_out=("systemctl", "cpns ca issue"))
-        self.assertIn("server.yaml: ok", said)
-        self.assertIn("BEGIN X509 CRL", (self.folder / "ca.crl").read_text())
+        """The configuration is one of a trial. In the end the server serves with these certificates, and has the list."""
+        before = ("cpns init base --listen 127.0.0.1:7443 >/dev/null\ncp base/server.yaml base/server.kek .\n"
+                  "mkdir -p -m 700 state keys/server\nsed -i -e 's,tls/,,' -e '/crl:/d' server.yaml\n")
+        curl = "curl -sS --retry 20 --retry-delay 1 --retry-all-errors --cert anna.pem --key anna.key --cacert ca.pem"
+        after = ("sed -i -e 's,  ca: ca.pem,&\\n  crl: ca.crl,' -e '/^api:/r /dev/stdin' server.yaml <<END\n"
+                 "  listen: 127.0.0.1:7480\n  tls: {certificate: api.pem, key: api.key, ca: ca.pem, crl: ca.crl}\n"
+                 "  certificates: {\"urn:cpns:admin:anna\": admin}\nEND\n"
+                 f"cpns config check server.yaml\ncpns server --config server.yaml &\n{curl} https://localhost:7480/v1/status\n")
+        said = self.run_page("certificates.md", before, ("systemctl", "/etc/cpns"), after)
+        self.assertEqual(said.count("server.yaml: ok"), 2)
+        self.assertIn("Serial Number", said)
+        self.assertIn('"role":"server"', said)
+        self.assertIn("BEGIN X509 CRL", (self.folder / "trial/tls/ca.crl").read_text())
 
 
 def events_of_the_program() -> set:
