@@ -61,12 +61,13 @@ std::string_view import_view::state() const {
 }
 
 device_imports::device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
-                               clock_fn now)
-    : store_(store), suite_(s), random_(random), now_(std::move(now)) {}
+                               clock_fn now, durable_write write)
+    : store_(store, std::move(write)), suite_(s), random_(random), now_(std::move(now)) {}
 
-result<std::unique_ptr<device_imports>>
-device_imports::open(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now) {
-  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(now)}};
+result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_store& store,
+                                                             const crypto::suite& s, entropy& random,
+                                                             clock_fn now, durable_write write) {
+  std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(now), std::move(write)}};
   CPNS_CHECK(out->load());
   out->thread_ = std::thread{[raw = out.get()] { raw->run(); }};
   return out;

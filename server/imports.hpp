@@ -57,9 +57,10 @@ struct import_view {
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
-  /// outlive the object. Errors of the store.
+  /// outlive the object. `write`: as of import_store. Errors of the store.
   static result<std::unique_ptr<device_imports>> open(storage::sealed_store& store, const crypto::suite& s,
-                                                      entropy& random, clock_fn now = now_wall);
+                                                      entropy& random, clock_fn now = now_wall,
+                                                      durable_write write = {});
   /// As stop().
   ~device_imports();
   device_imports(const device_imports&) = delete;
@@ -108,7 +109,8 @@ class device_imports {
   };
   using entry_ptr = std::shared_ptr<entry>;
 
-  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now);
+  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, clock_fn now,
+                 durable_write write);
   status load();
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;

@@ -204,7 +204,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
-  CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy()));
+  CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
+                                            now_wall, write_beside_others(i->role->commit)));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
