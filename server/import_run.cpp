@@ -15,9 +15,9 @@ using protocol::import_result;
 using protocol::import_results;
 using steady = std::chrono::steady_clock;
 
-constexpr std::size_t write_rows_max = 500;
+constexpr std::size_t write_rows_max = 200;
 constexpr milliseconds write_every = seconds{1};  ///< for keys that are stretched, which takes long
-constexpr milliseconds pause_max{20};
+constexpr milliseconds pause_max{50};
 constexpr milliseconds turn_poll{100};  ///< so that the end of the server does not wait for a turn
 constexpr std::uint64_t report_every = 4096;
 
@@ -183,7 +183,7 @@ status import_run::write_some(import_record& r, const import_verdicts& verdicts,
   r = std::move(next.then);
   with_.written(r);
   const auto took = std::chrono::duration_cast<milliseconds>(steady::now() - begin);
-  with_.pause(std::min(took / 2, pause_max));
+  with_.pause(std::min(took, pause_max));
   return {};
 }
 

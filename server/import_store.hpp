@@ -8,6 +8,7 @@
 
 #include "protocol/server/import_records.hpp"
 #include "protocol/server/records.hpp"
+#include "server/store_admin.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
@@ -21,7 +22,9 @@ inline constexpr std::size_t results_kept_max =
 class import_store {
  public:
   /// `store` must outlive it.
-  explicit import_store(storage::sealed_store& store) : store_(store) {}
+  /// `write` of batches; by default into `store`, of a role that is stopped.
+  explicit import_store(storage::sealed_store& store, durable_write write = {})
+      : store_(store), write_(write ? std::move(write) : write_to(store)) {}
 
   /// In the order in which they were created.
   [[nodiscard]] result<std::vector<std::string>> names() const;
@@ -51,12 +54,13 @@ class import_store {
   static void erase(storage::sealed_batch& to, const protocol::import_record& r);
 
   /// Durable on return.
-  [[nodiscard]] status write(const storage::sealed_batch& batch) const { return store_.write(batch); }
+  [[nodiscard]] status write(const storage::sealed_batch& batch) const { return write_(batch); }
   [[nodiscard]] status accepts_writes() const { return store_.accepts_writes(); }
   [[nodiscard]] storage::store_health health() const { return store_.health(); }
 
  private:
   storage::sealed_store& store_;
+  const durable_write write_;
 };
 
 }  // namespace cpns::server

@@ -64,7 +64,7 @@ std::string_view import_view::state() const {
 
 device_imports::device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
                                import_parts p)
-    : store_(store), suite_(s), random_(random), now_(std::move(p.now)), tick_(p.tick),
+    : store_(store, std::move(p.write)), suite_(s), random_(random), now_(std::move(p.now)), tick_(p.tick),
       devices_(std::move(p.devices)) {}
 
 result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_store& store,

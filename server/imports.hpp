@@ -59,6 +59,7 @@ struct import_parts {
   clock_fn now = now_wall;
   milliseconds tick = std::chrono::minutes{1};  ///< imports that were idle for import_idle_max are cancelled once per tick
   std::shared_ptr<change_turns> devices = change_turns::make();  ///< for all that write devices to the store
+  durable_write write{};                                         ///< as of import_store
 };
 
 /// A list with a million devices takes a minute, its client may break off in the middle, and the server may be killed,
@@ -69,7 +70,7 @@ struct import_parts {
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
-  /// outlive the object. Errors of the store.
+  /// outlive the object. `write`: as of import_store. Errors of the store.
   static result<std::unique_ptr<device_imports>> open(storage::sealed_store& store, const crypto::suite& s,
                                                       entropy& random, import_parts parts = {});
   /// As stop().

@@ -155,7 +155,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
-                                            {.devices = i->role->device_turns}));
+                                            {.devices = i->role->device_turns,
+                                             .write = write_beside_others(i->role->commit)}));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {

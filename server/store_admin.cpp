@@ -1,6 +1,9 @@
 #include "server/store_admin.hpp"
 
 #include <algorithm>
+#include <future>
+#include <memory>
+#include <thread>
 
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
@@ -40,6 +43,21 @@ constexpr std::size_t release_rows_max = 256;
 
 durable_write write_to(storage::sealed_store& store) {
   return [&store](storage::sealed_batch batch) { return store.write(batch); };
+}
+
+durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit) {
+  return [commit = std::move(commit)](const storage::sealed_batch& batch) -> status {
+    constexpr milliseconds pause{50};
+    constexpr int pauses_max = 600;
+    for (int n = 0;; ++n) {
+      const auto written = std::make_shared<std::promise<status>>();
+      auto done = written->get_future();
+      commit(batch, [written](const status& s) { written->set_value(s); });
+      auto outcome = done.get();
+      if (outcome || !(outcome.error() == errc::state_overloaded) || n == pauses_max) return outcome;
+      std::this_thread::sleep_for(pause);
+    }
+  };
 }
 
 protocol::user_record make_user(const crypto::suite& s, entropy& random, const user_id& user,

@@ -13,6 +13,7 @@
 #include "base/result.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
+#include "storage/group_commit.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
@@ -21,6 +22,10 @@ namespace cpns::server {
 using durable_write = std::function<status(storage::sealed_batch)>;
 /// Of a store that nobody else uses. `store` outlives it.
 durable_write write_to(storage::sealed_store& store);
+/// Of a store that a running server uses: through `commit` of its committer, which outlives it, so that a thread of low
+/// priority never holds up the rows of others in the engine. Waits while too many rows are queued; state_overloaded after
+/// 30 s of it.
+durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit);
 
 // A change reads the row and writes it later: the caller makes one change of a table at a time.
 

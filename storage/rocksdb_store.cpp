@@ -9,6 +9,7 @@
 #include <rocksdb/db.h>
 #include <rocksdb/env.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/sst_file_manager.h>
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 #include <thread>
@@ -25,6 +26,7 @@ using steady = std::chrono::steady_clock;
 constexpr milliseconds retry_first{500};
 constexpr milliseconds retry_longest{10'000};  ///< a failed opening leaves files behind
 constexpr seconds reminder{60};
+constexpr std::int64_t released_per_second = 64 << 20;  ///< bytes of table files that are deleted
 constexpr milliseconds reader_poll{2};  ///< interval of the check for the last reader of the old database
 
 /// RocksDB's own logger ends the process when the disk is full; this one logs errors and drops the rest.
@@ -66,6 +68,12 @@ rocksdb::Options options_for(bool create) {
   o.write_buffer_size = 8U << 20;
   o.max_open_files = 256;
   o.max_background_jobs = 2;
+  // A durable row must not wait for a whole table file that a compaction left to the kernel to write, or to release.
+  o.bytes_per_sync = 1U << 20;
+  o.strict_bytes_per_sync = true;
+  o.sst_file_manager.reset(rocksdb::NewSstFileManager(o.env, nullptr, {}, released_per_second));
+  // Compactions take the time that assignments leave.
+  o.env->LowerThreadPoolCPUPriority(rocksdb::Env::LOW);
   // On a full disk, preallocated space would be missing for the flush that frees the log.
   o.allow_fallocate = false;
   return o;
