@@ -34,7 +34,6 @@ constexpr std::size_t farewells_max = 32;
 
 constexpr mode_t own_user_only = 0600, all_users = 0666;
 
-
 }  // namespace
 
 std::string detail::address_text(const tcp::endpoint& at) {

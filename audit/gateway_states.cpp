@@ -50,7 +50,8 @@ outcome judge_pne(const storage::sealed_store& store, const unfinished& u) {
   if (*r) now = boost::json::object{{"approved", is_approved}, {"rejected", is_rejected}};
   const auto before = state_before(u);
   if (u.action == pne_approve) return judge_decision(is_approved, before == "awaiting_approval", now);
-  if (u.action == pne_reject) return judge_decision(is_rejected, !before.empty() && before != "rejected", now);
+  if (u.action == pne_reject)
+    return judge_decision(is_rejected, !before.empty() && before != "rejected", now);
   return judge_forgotten(*r, now);
 }
 

@@ -114,10 +114,11 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
 
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
                                                  storage::sealed_store& store) {
-  return opened_trail(c.audit.file, audit::store_anchor(store),
-                      [&store, in_store = resolver_with_rewrap(audit::resolve_in_store(store))](const auto& u) {
-                         return u.action == store_restored ? resolve_restored(store, u) : in_store(u);
-                       });
+  return opened_trail(
+      c.audit.file, audit::store_anchor(store),
+      [&store, in_store = resolver_with_rewrap(audit::resolve_in_store(store))](const auto& u) {
+        return u.action == store_restored ? resolve_restored(store, u) : in_store(u);
+      });
 }
 result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c,
                                                  storage::sealed_store& store) {

@@ -30,7 +30,8 @@ result<restored_incarnation> raise_incarnation(const std::filesystem::path& conf
     return fail(errc::config_range, "the incarnation is " + std::to_string(out.before) +
                                         " already, and only a higher one can follow");
   meta.incarnation = out.now;
-  const auto change = change_by_command(store_restored, {}, incarnation_state(out.before), incarnation_state(out.now));
+  const auto change =
+      change_by_command(store_restored, {}, incarnation_state(out.before), incarnation_state(out.now));
   CPNS_CHECK(with_audit(*server.trail, change, [&] { return server::save_meta(store, meta); }));
   return out;
 }

@@ -5,9 +5,9 @@
 #include <filesystem>
 #include <optional>
 
+#include "audit/entry.hpp"
 #include "base/result.hpp"
 #include "storage/sealed_store.hpp"
-#include "audit/entry.hpp"
 
 namespace cpns::cli {
 

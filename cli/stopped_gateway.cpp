@@ -25,13 +25,17 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
   if (!std::filesystem::exists(c.store.path, ec))
     return fail(errc::state_unknown, "a store of this gateway: there is nothing at " + c.store.path.string());
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
-  return stopped_gateway{std::move(store)};
+  stopped_gateway out{std::move(store)};
+  CPNS_TRY(const auto stored, out.pnes_->all());
+  for (const auto& r : stored.records) out.known_->put_stored(r, {});
+  return out;
 }
 
 result<boost::json::object> stopped_gateway::page(const actors::pnes_wanted& wanted) const {
   if (!wanted.state.empty() && !actors::is_pne_state(wanted.state))
     return fail(errc::config_range, "no PNE can be in the state " + shown(wanted.state));
-  return actors::page_of_pnes(*pnes_, wanted, [](const actors::sup_page&) { return boost::json::array{}; });
+  return actors::page_of_pnes(*pnes_, *known_, wanted,
+                              [](const actors::sup_page&) { return boost::json::array{}; });
 }
 
 result<boost::json::object> stopped_gateway::show(const std::string& entity) const {

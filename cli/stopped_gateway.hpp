@@ -29,6 +29,8 @@ class stopped_gateway {
   explicit stopped_gateway(opened_store store);
   opened_store store_;
   std::unique_ptr<actors::key_store> pnes_;
+  std::unique_ptr<actors::pne_tally> known_ =
+      std::make_unique<actors::pne_tally>(0);  ///< all rows of `pnes_`
 };
 
 }  // namespace cpns::cli

@@ -57,7 +57,8 @@ struct import_view {
 /// How imports work beside a running role.
 struct import_parts {
   clock_fn now = now_wall;
-  milliseconds tick = std::chrono::minutes{1};  ///< imports that were idle for import_idle_max are cancelled once per tick
+  milliseconds tick =
+      std::chrono::minutes{1};  ///< imports that were idle for import_idle_max are cancelled once per tick
   std::shared_ptr<change_turns> devices = change_turns::make();  ///< for all that write devices to the store
   durable_write write{};                                         ///< as of import_store
 };
@@ -122,8 +123,7 @@ class device_imports {
   };
   using entry_ptr = std::shared_ptr<entry>;
 
-  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
-                 import_parts parts);
+  device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, import_parts parts);
   status load();
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;

@@ -19,14 +19,8 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-route hello(std::string path) {
-  return {.verb = verb::get, .path = std::move(path), .handle = [](const request&) -> outcome {
-            return json_response(boost::json::object{{"hello", "you"}});
-          }};
-}
-
 /// Answers with the size of the body.
-route upload() {
+route slow_upload() {
   return {.verb = verb::put,
           .path = "/v1/upload",
           .handle_stream = [](const request&, body_source& body) -> outcome {
@@ -53,7 +47,7 @@ std::string upload_of(std::size_t size) {
 }
 
 TEST_F(http_harness, tells_a_third_upload_to_try_later_and_answers_others_while_two_are_slow) {
-  start(with({upload(), hello("/v1/hello")}));
+  start(with({slow_upload(), hello()}));
   raw_client first{path}, second{path};
   for (auto* c : {&first, &second}) {
     c->send(upload_of(5));
@@ -79,7 +73,7 @@ TEST_F(http_harness, tells_a_third_upload_to_try_later_and_answers_others_while_
 }
 
 TEST_F(http_harness, gives_the_place_of_an_upload_that_broke_off_to_another) {
-  start(with({upload()}));
+  start(with({slow_upload()}));
   for (int i = 0; i < 6; ++i) {
     raw_client c{path};
     c.send(upload_of(5) + "h");
@@ -97,7 +91,7 @@ TEST_F(http_harness, gives_the_place_of_an_upload_that_broke_off_to_another) {
 }
 
 TEST_F(http_harness, refuses_a_body_that_comes_too_slowly_and_says_so) {
-  start(with({upload()}), {.part_time = milliseconds{300}, .part_size = 1000});
+  start(with({slow_upload()}), {.part_time = milliseconds{300}, .part_size = 1000});
   raw_client slow{path};
   slow.send(upload_of(100'000));
   slow.receive_until("\r\n\r\n");
@@ -111,7 +105,7 @@ TEST_F(http_harness, refuses_a_body_that_comes_too_slowly_and_says_so) {
 }
 
 TEST_F(http_harness, takes_a_long_body_that_comes_fast_enough) {
-  start(with({upload()}), {.part_time = milliseconds{2000}, .part_size = 1000});
+  start(with({slow_upload()}), {.part_time = milliseconds{2000}, .part_size = 1000});
   raw_client c{path};
   c.send(upload_of(6000));
   c.receive_until("\r\n\r\n");
@@ -161,7 +155,7 @@ TEST_F(http_harness, answers_probes_while_all_other_requests_hang) {
 }
 
 TEST_F(http_harness, closes_connections_that_were_refused_and_stay_for_a_new_one) {
-  start(with({hello("/v1/hello")}), {.connections = 2});
+  start(with({hello()}), {.connections = 2});
   raw_client refused{path}, also_refused{path};
   for (auto* c : {&refused, &also_refused}) {
     c->send(get_of("/v1/nothing"));

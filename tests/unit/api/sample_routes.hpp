@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/body.hpp"
@@ -16,8 +17,8 @@ inline route get(std::string path, handler h) {
   return {.verb = verb::get, .path = std::move(path), .handle = std::move(h)};
 }
 
-inline route hello() {
-  return get("/v1/hello", [](const request&) -> outcome {
+inline route hello(std::string path = "/v1/hello") {
+  return get(std::move(path), [](const request&) -> outcome {
     return json_response(boost::json::object{{"hello", "you"}});
   });
 }

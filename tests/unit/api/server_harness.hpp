@@ -15,14 +15,9 @@
 
 #include "api/http_server.hpp"
 #include "base/descriptor.hpp"
+#include "sample_routes.hpp"
 
 namespace cpns::api {
-
-inline route_table with(std::vector<route> all) {
-  route_table t;
-  t.add(std::move(all));
-  return t;
-}
 
 class raw_client {
  public:

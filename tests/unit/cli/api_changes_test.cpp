@@ -33,9 +33,8 @@ TEST_F(api_changes_lines, say_failed_only_of_a_change_that_was_not_made) {
 }
 
 TEST_F(api_changes_lines, agree_with_those_of_commands) {
-  for (const auto code :
-       {errc::state_exists, errc::store_unavailable, errc::peer_timeout, errc::store_write_failed,
-        errc::store_full, errc::internal})
+  for (const auto code : {errc::state_exists, errc::store_unavailable, errc::peer_timeout,
+                          errc::store_write_failed, errc::store_full, errc::internal})
     EXPECT_EQ(outcome_after(code), name_of(audit::outcome_of(status{fail(code)}).is));
 }
 

@@ -75,11 +75,10 @@ struct import_harness {
     start();
   }
   void start(milliseconds tick = std::chrono::minutes{1}) {
-    imports =
-        server::device_imports::open(
-            *sealed, crypto::openssl_suite(), crypto::system_entropy(),
-            {.now = [this] { return now.load(); }, .tick = tick, .devices = device_turns})
-            .value();
+    imports = server::device_imports::open(
+                  *sealed, crypto::openssl_suite(), crypto::system_entropy(),
+                  {.now = [this] { return now.load(); }, .tick = tick, .devices = device_turns})
+                  .value();
     imports->record_in(&log);
   }
   /// As after the end of the process.
