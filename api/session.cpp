@@ -13,6 +13,7 @@
 #include <type_traits>
 #include <variant>
 
+#include "api/body_problems.hpp"
 #include "api/dispatch.hpp"
 #include "api/wire.hpp"
 #include "base/log.hpp"
@@ -31,15 +32,6 @@ constexpr std::size_t event_batch = 64 * 1024;
 /// Buffer of a client that has not begun its next request.
 constexpr std::size_t first_read = 4096;
 constexpr milliseconds farewell_max{2000};
-constexpr std::uint32_t retry_after_too_many = 1;  // seconds
-
-problem broken_body(const error_code& ec) {
-  const bool cut = ec == http::error::partial_message || ec == http::error::end_of_stream ||
-                   ec == asio::error::eof || ec == asio::error::connection_reset ||
-                   ec == asio::ssl::error::stream_truncated;
-  if (cut) return {400, "peer-closed", "the body ended early"};
-  return {400, "bad-request", "the body is not a body of HTTP/1.1: " + ec.message()};
-}
 
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
@@ -162,23 +154,10 @@ class session final : public session_base, public std::enable_shared_from_this<s
     to_ = ready->to;
     asked_ = std::move(ready->asked);
     const auto length = head_->content_length();
-    if (length && *length > to_->body_max) return refuse_early(too_large());
-    if (to_->at_once != 0 && !(slot_ = shared_.slot_for(*to_))) return refuse_early(too_many());
+    if (length && *length > to_->body_max) return refuse_early(body_too_large(*to_));
+    if (to_->at_once != 0 && !(slot_ = shared_.slot_for(*to_))) return refuse_early(too_many_at_once(*to_));
     if (http::token_list{m[http::field::expect]}.exists("100-continue")) return send_continue();
     read_body();
-  }
-
-  problem too_large() const {
-    return {413, "body-too-large",
-            "the body of this request is limited to " + std::to_string(to_->body_max) + " bytes"};
-  }
-
-  problem too_many() const {
-    problem out{503, "too-many-at-once",
-                "nothing was done: the role works on " + std::to_string(to_->at_once) +
-                    " requests of this kind at a time, and has as many; try again later"};
-    out.retry_after = retry_after_too_many;
-    return out;
   }
 
   /// The audit line of a refused change is written by a worker, then the answer follows.
@@ -196,7 +175,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     keep_alive_ = false;
     whole_.reset();
     expect_within(limits().write_time);
-    auto why = ec == http::error::body_limit ? too_large() : broken_body(ec);
+    auto why = ec == http::error::body_limit ? body_too_large(*to_) : broken_body(ec);
     asio::post(shared_.workers, [s = self(), why = std::move(why)]() mutable {
       record_refusal(s->shared_, *s->to_, s->asked_, why);
       asio::post(s->strand_,
@@ -467,8 +446,8 @@ class session<Stream>::source final : public body_source {
     s.expect_nothing();
     s.awaits_part_ = false;
     if (s.closed_) return finish(fail(errc::state_stopping, "the role ends"));
-    if (s.part_is_late_) return finish(fail(errc::peer_timeout, too_slow()));
-    if (ec == http::error::body_limit) return finish(fail(errc::wire_oversized, s.too_large().detail));
+    if (s.part_is_late_) return finish(fail(errc::peer_timeout, slow_body_text(s.limits())));
+    if (ec == http::error::body_limit) return finish(fail(errc::wire_oversized, body_too_large(*s.to_).detail));
     if (ec && ec != http::error::need_buffer)
       return finish(fail(errc::peer_closed, "the body ended early: " + ec.message()));
     const auto n = to.size() - s.parts_->get().body().size;
@@ -483,11 +462,6 @@ class session<Stream>::source final : public body_source {
     if (got_of_part_ < session_->limits().part_size) return;
     got_of_part_ = 0;
     waited_ = {};
-  }
-  std::string too_slow() const {
-    const auto& most = session_->limits();
-    return "the body came too slowly: each " + std::to_string(most.part_size) + " bytes of it have " +
-           std::to_string(most.part_time.count() / 1000) + " s";
   }
   void finish(result<std::size_t> got) {
     std::lock_guard lock{guard_};

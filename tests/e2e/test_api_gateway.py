@@ -8,7 +8,7 @@ import shutil
 import socket
 import unittest
 
-from support.api_home import connect, wait_for_state
+from support.api_home import connect, metrics_with, wait_for_state
 from support.case import E2ECase
 from support.home import poll
 from support.process import cpns_binary
@@ -306,10 +306,11 @@ class Radio(GatewayCase):
         """State and reason per radio; the list, the status and the metrics say the same."""
         shown = {r["name"]: r for r in self.get("/v1/radios")["radios"]}
         status = {r["name"]: r for r in self.get("/v1/status")["radios"]}
-        metrics = self.ask("GET", "/metrics").text
+        up = {name: f'cpns_radio_up{{radio="{name}"}} {int(radio["state"] == "open")}' for name, radio in shown.items()}
+        metrics = metrics_with(self, up.values())
         for name, radio in shown.items():
             self.assertEqual({k: radio.get(k) for k in ("state", "reason")}, {k: status[name].get(k) for k in ("state", "reason")})
-            self.assertIn(f'cpns_radio_up{{radio="{name}"}} {int(radio["state"] == "open")}', metrics)
+            self.assertIn(up[name], metrics)
             self.assertIn(f"  {radio['state']}", self.pnes("radios").stdout)
         self.assertEqual(set(shown), set(status))
         return {name: (radio["state"], radio.get("reason", "")) for name, radio in shown.items()}

@@ -4,7 +4,7 @@ import json
 import subprocess
 import unittest
 
-from support.api_home import add_sockets, connect
+from support.api_home import add_sockets, connect, metrics_with
 from support.case import E2ECase
 
 
@@ -55,7 +55,7 @@ class ChangedPassword(E2ECase):
         self.assertEqual(gateway.ask("GET", "/v1/server").json["user"], "refused")
         ready = gateway.ask("GET", "/health/ready")
         self.assertEqual((ready.status, ready.json["reasons"]), (503, ["the server rejects the user and the password of the gateway"]))
-        self.assertIn("\ncpns_gateway_enrolled 0\n", gateway.ask("GET", "/metrics").text)
+        self.assertIn("\ncpns_gateway_enrolled 0\n", metrics_with(gateway, ["cpns_gateway_enrolled 0"]))
         self.assertEqual(self.enrolment(home)[0][0], "error")
         self.assertIn(f"the server rejects the password of {home.user}; write the right password", self.enrolment(home)[0][1])
         (home.folder / "password").write_text(right + "\n")
@@ -63,7 +63,7 @@ class ChangedPassword(E2ECase):
         home.events.wait(role="server", event="password-proven", timeout=5)
         self.assertEqual([e["status"] for e in home.events.find(role="server", event="assignment-refused")], ["unknown_user_or_bad_proof"])
         self.assertEqual(gateway.ask("GET", "/health/ready").status, 200)
-        self.assertIn("\ncpns_gateway_enrolled 1\n", gateway.ask("GET", "/metrics").text)
+        self.assertIn("\ncpns_gateway_enrolled 1\n", metrics_with(gateway, ["cpns_gateway_enrolled 1"]))
         self.assertIn(("ok", f"the gateway is enrolled for {home.user}"), self.enrolment(home))
         self.assertEqual(home.role("gateway").terminate(), 0)
         self.assertIn(("ok", f"the gateway is enrolled for {home.user}"), self.enrolment(home))

@@ -101,7 +101,7 @@ class Locked(StoreCase):
             self.assertTrue(running.running())
         command = home.cli("device", "list", "--config", "server.yaml", check=False)
         self.assertEqual(command.returncode, 1)
-        self.assertIn("the server is running; stop it", command.stderr)
+        self.assertIn("the server is running", command.stderr)
         home.events.wait(role="gateway", event="confirmed", timeout=20)
 
     def second_of(self, home, name):

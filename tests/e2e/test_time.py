@@ -9,7 +9,7 @@ import sys
 import unittest
 
 from support import pki
-from support.api_home import add_sockets, connect
+from support.api_home import add_sockets, connect, metrics_with
 from support.case import E2ECase
 from support.clocks import Clocks
 from support.home import poll
@@ -78,7 +78,7 @@ class Time(E2ECase):
             ready = connect(home, name).ask("GET", "/health/ready")
             self.assertEqual(ready.status, 503)
             self.assertIn("expired on", ready.json["reasons"][0])
-            self.assertIn("\ncpns_ready 0\n", connect(home, name).ask("GET", "/metrics").text)
+            self.assertIn("\ncpns_ready 0\n", metrics_with(connect(home, name), ["cpns_ready 0"]))
         for name, uri, usage in (("server", "urn:cpns:server:main", pki.SERVER), ("gateway", "urn:cpns:gw:gw1", pki.CLIENT)):
             ca.issue(home.folder / "tls", name, uri, usage, end=datetime.timedelta(hours=8))
             home.role(name).reload()

@@ -3,6 +3,7 @@
 Its PNEs wait for approval."""
 
 import pathlib
+import time
 
 from support import openapi
 from support.home import Home, poll
@@ -31,6 +32,16 @@ def socket_of(home: Home, role: str) -> pathlib.Path:
 
 def connect(home: Home, role: str, **peer) -> Connection:
     return Connection(role, socket_of(home, role), **peer)
+
+
+def metrics_with(role, lines, timeout=5.0) -> str:
+    """The text of /metrics once it has all of the lines; the last one otherwise. A role gives its text again for a second."""
+    until = time.monotonic() + timeout
+    while True:
+        text = role.ask("GET", "/metrics").text
+        if all(f"\n{line}\n" in text for line in lines) or time.monotonic() > until:
+            return text
+        time.sleep(0.2)
 
 
 def wait_for_state(home: Home, state: str, entities) -> None:
