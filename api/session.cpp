@@ -32,6 +32,7 @@ constexpr std::size_t event_batch = 64 * 1024;
 /// Buffer of a client that has not begun its next request.
 constexpr std::size_t first_read = 4096;
 constexpr milliseconds farewell_max{2000};
+constexpr milliseconds give_up_again{1000};
 
 template <class Stream>
 class session final : public session_base, public std::enable_shared_from_this<session<Stream>> {
@@ -96,6 +97,8 @@ class session final : public session_base, public std::enable_shared_from_this<s
     part_is_late_ = true;
     error_code ignored;
     socket_of(stream_).cancel(ignored);
+    // A TLS stream that had the bytes of a part of a record reads on: it is cancelled again.
+    expect_within(give_up_again);
   }
 
   void close() {
@@ -447,7 +450,8 @@ class session<Stream>::source final : public body_source {
     s.awaits_part_ = false;
     if (s.closed_) return finish(fail(errc::state_stopping, "the role ends"));
     if (s.part_is_late_) return finish(fail(errc::peer_timeout, slow_body_text(s.limits())));
-    if (ec == http::error::body_limit) return finish(fail(errc::wire_oversized, body_too_large(*s.to_).detail));
+    if (ec == http::error::body_limit)
+      return finish(fail(errc::wire_oversized, body_too_large(*s.to_).detail));
     if (ec && ec != http::error::need_buffer)
       return finish(fail(errc::peer_closed, "the body ended early: " + ec.message()));
     const auto n = to.size() - s.parts_->get().body().size;

@@ -1,5 +1,7 @@
 #include "cli/api_changes.hpp"
 
+#include "cli/audited.hpp"
+
 namespace cpns::cli {
 namespace {
 
@@ -15,18 +17,6 @@ audit::change line_of(const api::change& c) {
   out.before = c.before;
   out.after = c.wanted;
   return out;
-}
-
-/// By its code, which has the name of an errc.
-bool may_be_done(const api::problem& p) {
-  for (const auto code : {errc::peer_timeout, errc::store_write_failed, errc::store_full, errc::internal})
-    if (p.code == api::problem{error{code}}.code) return true;
-  return false;
-}
-
-audit::verdict verdict_of(const api::problem& p) {
-  if (may_be_done(p)) return audit::verdict::unknown;
-  return p.status >= 500 ? audit::verdict::failed : audit::verdict::refused;
 }
 
 /// The sentence may quote the client's words if they cannot be understood, or name nothing: a client may have put a

@@ -110,7 +110,19 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
   return {};
 }
 
+/// By its code, which has the name of an errc.
+bool may_be_done(const api::problem& p) {
+  for (const auto code : {errc::peer_timeout, errc::store_write_failed, errc::store_full, errc::internal})
+    if (p.code == api::problem{error{code}}.code) return true;
+  return false;
+}
+
 }  // namespace
+
+audit::verdict verdict_of(const api::problem& p) {
+  if (may_be_done(p)) return audit::verdict::unknown;
+  return p.status >= 500 ? audit::verdict::failed : audit::verdict::refused;
+}
 
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
                                                  storage::sealed_store& store) {

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/problem.hpp"
 #include "audit/trail.hpp"
 #include "base/descriptor.hpp"
 #include "cli/stores.hpp"
@@ -49,6 +50,9 @@ result<audited_server> open_audited_server(const std::filesystem::path& config_f
 /// A change by this command.
 audit::change change_by_command(const char* action, std::string object, boost::json::value before,
                                 boost::json::value after);
+
+/// Of a change that was answered with `p`: refused, failed, or unknown if it may have been made all the same.
+audit::verdict verdict_of(const api::problem& p);
 
 /// Records the intent, then calls `act`, which returns a status or a result, then records its outcome: that of the
 /// error, or `ended(value)`. If the intent cannot be recorded, `act` is not called, and this error is returned.

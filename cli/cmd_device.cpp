@@ -71,7 +71,7 @@ int report_import(const device_options& o, const import_report& done) {
     if (!o.json) std::cout << "Imported " << plural(done.imported, "device") << ".\n";
     return exit_done;
   }
-  if (o.json && done.imported > 0) return exit_failed;
+  if (o.json && (done.imported > 0 || o.import.partial)) return exit_failed;
   if (o.import.partial)
     std::cout << "Imported " << plural(done.imported, "device") << ", left out " << done.bad << ".\n";
   else

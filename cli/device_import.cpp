@@ -326,7 +326,7 @@ class command_log final : public api::change_log {
     audit::outcome o;
     o.after = after;
     if (refused != nullptr) {
-      o.is = refused->status >= 500 ? audit::verdict::failed : audit::verdict::refused;
+      o.is = verdict_of(*refused);
       o.reason = refused->detail;
     }
     static_cast<void>(trail_.finish(std::move(ticket_), o));  // logs by itself; the line waits then

@@ -2,6 +2,7 @@
 
 #include <boost/json.hpp>
 #include <filesystem>
+#include <iostream>
 #include <utility>
 
 #include "actors/pn_gw/history.hpp"
@@ -27,6 +28,7 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   stopped_gateway out{std::move(store)};
   CPNS_TRY(const auto stored, out.pnes_->all());
+  for (const auto& e : stored.unreadable) std::cerr << "cpns: warning: left out: " << e.message() << "\n";
   for (const auto& r : stored.records) out.known_->put_stored(r, {});
   return out;
 }

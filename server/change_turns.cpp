@@ -3,12 +3,28 @@
 #include <algorithm>
 
 namespace cpns::server {
+namespace {
+
+constexpr milliseconds stop_poll{100};
+
+}  // namespace
 
 std::shared_ptr<change_turns::turn> change_turns::next(milliseconds longest) {
+  return wait(longest, [] { return true; });
+}
+
+std::shared_ptr<change_turns::turn> change_turns::next(const std::atomic<bool>& stop) {
+  return wait(stop_poll, [&stop] { return stop.load(); });
+}
+
+std::shared_ptr<change_turns::turn> change_turns::wait(milliseconds part, const std::function<bool()>& ends) {
   std::unique_lock lock{guard_};
   const auto mine = ++asked_;
   waiting_.push_back(mine);
-  const bool came = changed_.wait_for(lock, longest, [&] { return !taken_ && waiting_.front() == mine; });
+  const auto is_mine = [&] { return !taken_ && waiting_.front() == mine; };
+  bool came = false;
+  do came = changed_.wait_for(lock, part, is_mine);
+  while (!came && !ends());
   std::erase(waiting_, mine);
   if (came) taken_ = true;
   lock.unlock();

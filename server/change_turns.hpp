@@ -1,9 +1,11 @@
 #pragma once
 // Changes of one table of the store, one at a time.
 
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 
@@ -33,10 +35,14 @@ class change_turns : public std::enable_shared_from_this<change_turns> {
   static std::shared_ptr<change_turns> make() { return std::make_shared<change_turns>(); }
   /// Waits until all turns that were asked for before have ended; nullptr after `longest`.
   std::shared_ptr<turn> next(milliseconds longest);
+  /// The same without a limit; nullptr once `stop` is set, which is looked at every 100 ms.
+  std::shared_ptr<turn> next(const std::atomic<bool>& stop);
   /// Calls that wait for their turn now.
   [[nodiscard]] std::size_t waiting() const;
 
  private:
+  /// Waits in parts of `part` until `ends`.
+  std::shared_ptr<turn> wait(milliseconds part, const std::function<bool()>& ends);
   void end();
 
   mutable std::mutex guard_;

@@ -18,7 +18,6 @@ using steady = std::chrono::steady_clock;
 constexpr std::size_t write_rows_max = 200;
 constexpr milliseconds write_every = seconds{1};  ///< for keys that are stretched, which takes long
 constexpr milliseconds pause_max{50};
-constexpr milliseconds turn_poll{100};  ///< so that the end of the server does not wait for a turn
 constexpr std::uint64_t report_every = 4096;
 
 tl::unexpected<error> stopping() { return fail(errc::state_stopping, "the server is about to end"); }
@@ -158,11 +157,8 @@ result<import_run::part> import_run::prepare(const import_record& r, const impor
 
 /// In a turn of its own: a device may have been added since the check.
 status import_run::write_part(part& p) const {
-  std::shared_ptr<change_turns::turn> turn;
-  while (!turn) {
-    if (with_.stop) return stopping();
-    turn = with_.devices.next(turn_poll);
-  }
+  const auto turn = with_.devices.next(with_.stop);
+  if (!turn) return stopping();
   CPNS_CHECK(with_.store.accepts_writes());
   storage::sealed_batch batch;
   batch.reserve(p.devices.size() + 1);

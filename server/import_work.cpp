@@ -29,7 +29,8 @@ std::string rows_text(std::uint64_t n) { return plural(n, "row") + " cannot be u
 
 /// Whether the store may accept writes later.
 bool may_pass(const error& e) {
-  return e == errc::store_full || e == errc::store_write_failed || e == errc::store_unavailable;
+  return e == errc::store_full || e == errc::store_write_failed || e == errc::store_unavailable ||
+         e == errc::state_overloaded;
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ durable_write write_to(storage::sealed_store& store) {
 durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit) {
   return [commit = std::move(commit)](const storage::sealed_batch& batch) -> status {
     constexpr milliseconds pause{50};
-    constexpr int pauses_max = 600;
+    constexpr int pauses_max = 40;
     for (int n = 0;; ++n) {
       const auto written = std::make_shared<std::promise<status>>();
       auto done = written->get_future();

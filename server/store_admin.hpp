@@ -24,7 +24,7 @@ using durable_write = std::function<status(storage::sealed_batch)>;
 durable_write write_to(storage::sealed_store& store);
 /// Of a store that a running server uses: through `commit` of its committer, which outlives it, so that a thread of low
 /// priority never holds up the rows of others in the engine. Waits while too many rows are queued; state_overloaded after
-/// 30 s of it.
+/// 2 s of it.
 durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit);
 
 // A change reads the row and writes it later: the caller makes one change of a table at a time.

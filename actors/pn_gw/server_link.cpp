@@ -70,7 +70,7 @@ class server_link {
     s_.state_since = s_.wall();
     if (s_.credentials)
       ask_nonce();
-    else
+    else if (wants_to_enrol(now()))
       enrol();
     pump();
     flush_reports();
