@@ -120,7 +120,7 @@ outcome call_recorded(change_log& changes, const route& to, const request& asked
   const auto intent = changes.begin(c);
   if (!intent)
     return refuse(507, "audit-unwritable",
-                  "nothing was changed, because the audit log cannot be written: " +
+                  "nothing was changed, because the audit trail cannot be written: " +
                       intent.error().message());
   auto answer = call(to, asked, body);
   changes.finish(*intent, answer ? nullptr : &answer.error(),

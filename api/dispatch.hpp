@@ -25,7 +25,7 @@ std::string id_of(const header_view& h);
 tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from, const std::string& id,
                                         const header_view& h);
 
-/// Runs the handler of the route, with the lines of the audit log around it. On a worker thread.
+/// Runs the handler of the route, with the lines of the audit trail around it. On a worker thread.
 outcome run(shared_state& shared, const route& to, const request& asked, body_source* body);
 
 /// Records that a change was refused before its handler ran, if it was one. On a worker thread.

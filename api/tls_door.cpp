@@ -36,7 +36,7 @@ constexpr std::uint16_t https_port = 443;
 
 constexpr std::uint32_t lines_per_client = 20;
 constexpr seconds line_period{10};
-/// Refusals that wait for the audit log.
+/// Refusals that wait for the audit trail.
 constexpr std::size_t unrecorded_max = 64;
 
 }  // namespace
@@ -295,7 +295,7 @@ void tls_door::impl::refuse(const peer& who, const problem& why) {
   if (lines.take(now_anchored(), who.uri))
     log::warn(component(), "api-client-refused", why.detail,
               {{"peer", who.address}, {"certificate", who.uri}});
-  // The audit log has its own bounds and counts; only those that a slow disk holds up are bounded here.
+  // The audit trail has its own bounds and counts; only those that a slow disk holds up are bounded here.
   if (shared.parts.changes == nullptr || unrecorded >= unrecorded_max) return;
   ++unrecorded;
   asio::post(shared.workers, [this, who, why] {
