@@ -245,6 +245,8 @@ void add_device(CLI::App& app, int& code) {
   auto* device =
       app.add_subcommand("device", "Manage the manufactured devices of a server, running or stopped");
   device->require_subcommand(1);
+  device->footer("Examples:\n  cpns device import devices.csv --config trial/server.yaml\n  cpns device list "
+                 "--config trial/server.yaml");
   const auto o = std::make_shared<device_options>();
 
   auto* import_command = server_command(

@@ -186,6 +186,8 @@ void add_entity(CLI::App& app, int& code) {
   auto* entity = app.add_subcommand(
       "entity", "Show or release the gateway that holds a device, on a running or stopped server");
   entity->require_subcommand(1);
+  entity->footer("Examples:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml\n  "
+                 "cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml");
   const auto o = std::make_shared<entity_options>();
   constexpr const char* gateway_text =
       "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log";

@@ -160,6 +160,8 @@ done_or<int> run_disconnect(gateways_options& o) {
 void add_gateways(CLI::App& app, int& code) {
   auto* gateways = app.add_subcommand("gateways", "Show, block or disconnect the gateways of a server");
   gateways->require_subcommand(1);
+  gateways->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n  cpns gateways block "
+                   "urn:cpns:gw:hall --config trial/server.yaml");
   const auto o = std::make_shared<gateways_options>();
   const auto add = [&](const char* name, const char* help, done_or<int> (*run)(gateways_options&),
                        const std::string& note) {

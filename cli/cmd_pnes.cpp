@@ -192,6 +192,8 @@ void add_pnes(CLI::App& app, int& code) {
   auto* pnes = app.add_subcommand(
       "pnes", "Work with the PNEs, radios and server link of a running gateway; list those of a stopped one");
   pnes->require_subcommand(1);
+  pnes->footer("Examples:\n  cpns pnes list --config trial/gateway.yaml\n  cpns pnes approve "
+               "urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
   const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, const std::string& example = {}) {
     auto* c = pnes->add_subcommand(name, text);

@@ -131,6 +131,8 @@ Examples:
 void add_store(CLI::App& app, int& code) {
   auto* store = app.add_subcommand("store", "Change the key of a role's store or key files; after a restore");
   store->require_subcommand(1);
+  store->footer("Examples:\n  cpns store rewrap --config trial/server.yaml --in-place\n"
+                "  cpns store restored --config trial/server.yaml");
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");

@@ -137,6 +137,8 @@ void add_password_options(CLI::App* c, const std::shared_ptr<user_options>& o) {
 void add_user(CLI::App& app, int& code) {
   auto* user = app.add_subcommand("user", "Manage the users of a server, running or stopped");
   user->require_subcommand(1);
+  user->footer("Examples:\n  cpns user add alice@example.org --config trial/server.yaml\n  cpns user list "
+               "--config trial/server.yaml");
   const auto o = std::make_shared<user_options>();
 
   auto* add = server_command(*user, o, code, "add", "Add a user; prompts for the password", run_add);
