@@ -167,7 +167,11 @@ struct verdict {
 
 verdict examined(const std::string& file, const radio_check& radio) {
   const auto checked = config::check_file(file);
-  if (!checked) return {std::nullopt, checked.error(), {file, {}}};
+  if (!checked) {
+    verdict out{std::nullopt, checked.error(), {file, {}}};
+    out.errors.sort();
+    return out;
+  }
   verdict out{checked->role, check_named_files(*checked), remarks_on_named_files(*checked, now_wall())};
   for (const auto& t : checked->transports)
     for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) out.errors.all.push_back(std::move(p));
