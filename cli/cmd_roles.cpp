@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/live_configuration.hpp"
 #include "cli/live_rewrap.hpp"
+#include "cli/radio_text.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
@@ -169,10 +170,21 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
       .failed = [role] { return role->failed(); }};
 }
 
+int show_radios(api::client& role, bool json) {
+  const auto got = ask_role(role, api::verb::get, "/v1/radios");
+  if (!got) return report(got.error());
+  if (json)
+    std::cout << boost::json::serialize(*got) << "\n";
+  else
+    print_radios(*got);
+  return exit_done;
+}
+
 /// `cpns pne wake` and its siblings.
 int command_pne(const role_options& o, const std::string& what, const std::string& entity, bool json) {
   auto role = connect_role(o);
   if (!role) return report(role.error());
+  if (what == "radios") return show_radios(*role, json);
   if (what == "list")
     return print_all(pages_of(*role, "/v1/devices?prefix=" + api::encode_percent(entity)), "devices", json,
                      "ENTITY                                   AWAKE  LINKS  KEY FILE",
@@ -227,19 +239,22 @@ void add_pne(CLI::App& app, int& code) {
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
             "  cpns pne wake urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
-  for (const auto& [name, text] : {std::pair{"sleep", "Put a running PNE to sleep"},
-                                   {"wake", "Wake a PNE up"},
-                                   {"button", "Press the button of a PNE"},
-                                   {"reset", "Reset a PNE to factory settings: it erases its keys"},
-                                   {"list", "List the PNEs of the process"}}) {
+  for (const auto& [name, text] :
+       {std::pair{"sleep", "Put a running PNE to sleep"},
+        {"wake", "Wake a PNE up"},
+        {"button", "Press the button of a PNE"},
+        {"reset", "Reset a PNE to factory settings: it erases its keys"},
+        {"list", "List the PNEs of the process"},
+        {"radios", "Show the radios of the process: state, counters, and links"}}) {
     auto* sub = c->add_subcommand(name, text);
-    sub->add_option("ENTITY", o->entity,
-                    std::string{name} == "list"
-                        ? "The beginning of Entity IDs; without it: all PNEs of the process"
-                        : "The Entity ID; without it: all PNEs of the process");
+    const std::string command{name};
+    if (command != "radios")
+      sub->add_option("ENTITY", o->entity,
+                      command == "list" ? "The beginning of Entity IDs; without it: all PNEs of the process"
+                                        : "The Entity ID; without it: all PNEs of the process");
     sub->add_flag("--json", o->json, "Print the answer as JSON");
     sub->fallthrough();  // the options of `cpns pne` may stand behind the subcommand, too
-    sub->footer(std::string{"Examples:\n  cpns pne "} + name + " --config trial/pne.yaml");
+    sub->footer("Examples:\n  cpns pne " + command + " --config trial/pne.yaml");
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();

@@ -11,6 +11,7 @@
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
+#include "actors/radio_view.hpp"
 #include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"

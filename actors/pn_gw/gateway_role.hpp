@@ -54,7 +54,7 @@ class gateway_role {
   status reopen(const std::string& radio, const std::map<std::string, std::string, std::less<>>& parameters);
   /// The parameters with which the radio was opened last, by name; null: no radio has this name.
   boost::json::value parameters_of(const std::string& radio);
-  /// describe_radios and describe_counts of views.hpp.
+  /// describe_radios of radio_view.hpp, and describe_counts of views.hpp.
   result<boost::json::value> radios();
   result<boost::json::value> counts();
   /// For /v1/status: counts, and whether the role accepts writes.

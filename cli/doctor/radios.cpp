@@ -8,9 +8,10 @@ lines check_transport(const subject& s, const config::transport_config& radio) {
   lines out;
   const auto named = "the radio " + radio.name + " (" + radio.plugin + ")";
   if (s.running())
-    return {{state_t::ok,
-             named + " is not opened here, because the running role uses it; `cpns pnes radios` shows the "
-                     "radios of a gateway"}};
+    return {
+        {state_t::ok, named + " is not opened here, because the running role uses it; `" +
+                          (s.file.role == config::role_kind::pne ? "cpns pne radios" : "cpns pnes radios") +
+                          "` shows it"}};
   for (auto& text : s.with.check_radio(radio, s.file.plugin_dirs, s.file.role).lines())
     out.push_back({state_t::error, std::move(text)});
   if (!out.empty()) return out;
