@@ -290,6 +290,10 @@ std::uint16_t http_server::probe_port() const {
 
 std::uint16_t http_server::tls_port() const { return impl_->tls ? impl_->tls->port() : std::uint16_t{0}; }
 
+std::map<std::string, time_point> http_server::certificate_ends() const {
+  return impl_->tls ? impl_->shared.tls->ends() : std::map<std::string, time_point>{};
+}
+
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
   http_counters out{s.requests,

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -75,6 +76,8 @@ class http_server {
   /// That of the port with TLS; 0 without it, and while its address does not exist.
   [[nodiscard]] std::uint16_t tls_port() const;
   [[nodiscard]] http_counters counters() const;
+  /// The ends of the certificates and CRLs of `c.tls`, as of crypto::tls_source::ends; empty without the port with TLS.
+  [[nodiscard]] std::map<std::string, time_point> certificate_ends() const;
 
  private:
   struct impl;

@@ -24,6 +24,20 @@ TEST_F(tls_door_test, gives_a_client_the_level_of_the_longest_pattern) {
               HasSubstr("is viewer; this request needs operator (api.certificates)"));
 }
 
+TEST_F(tls_door_test, knows_the_ends_of_the_certificates_that_it_uses) {
+  revoke({});
+  start();
+  const auto ends = server->certificate_ends();
+  const auto now = now_wall();
+  for (const auto* part : {"own", "ca", "crl"}) {
+    ASSERT_TRUE(ends.contains(part)) << part;
+    EXPECT_GT(ends.at(part), now) << part;
+  }
+  settings.listen.reset();
+  start();
+  EXPECT_TRUE(server->certificate_ends().empty());
+}
+
 TEST(access, prefers_an_exact_uri_and_gives_a_gateway_nothing) {
   config::api_config c;
   c.certificates = {{"urn:cpns:admin:anna", config::api_level::viewer},
