@@ -151,7 +151,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     const auto view = view_of(m);
     head_only_ = view.verb == "HEAD";
     asked_.id = id_of(view);
-    if (auto why = doubtful(m)) return refuse_early(std::move(*why));
+    if (auto why = doubtful(m, m.version())) return refuse_early(std::move(*why));
     auto ready = prepare(shared_, from_, asked_.id, view);
     if (!ready) return refuse_early(std::move(ready).error());
     to_ = ready->to;
