@@ -20,6 +20,8 @@ struct http_limits {
   std::size_t connections = 128;
   std::size_t connections_per_peer = 32;  ///< of one user of this machine, or one certificate
   std::size_t event_readers = 64;
+  /// Of one user or certificate: fewer than its connections, so that its commands always find a place.
+  std::size_t event_readers_per_peer = 24;
   std::size_t workers = 4;  ///< threads that run handlers
   std::size_t probe_workers =
       2;  ///< the same for routes of probes, which answer while all other workers wait

@@ -317,6 +317,11 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   // Server-sent events.
   void stream_events(const response& first) {
+    auto held = shared_.readers.take_below(key, limits().event_readers_per_peer);
+    if (!held)
+      return give_up(problem{503, "too-many-readers",
+                             "this role serves " + std::to_string(limits().event_readers_per_peer) +
+                                 " readers of events of one user, or one certificate, at most"});
     if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
       --shared_.event_readers;
       return give_up(problem{503, "too-many-readers",
@@ -324,6 +329,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
                                  " readers of events at most"});
     }
     reading_events_ = true;
+    reader_place_ = std::move(held);
     shared_.count_answer(200);
     hub_ = first.events;
     place_ = first.after;
@@ -403,6 +409,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   std::array<char, 4096> discarded_{};
 
   bool reading_events_ = false, writing_ = false;
+  place reader_place_;
   std::atomic<bool> wake_posted_ = false;
   event_hub* hub_ = nullptr;
   std::uint64_t place_ = 0;

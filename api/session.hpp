@@ -30,6 +30,7 @@ struct shared_state {
   boost::asio::thread_pool& workers;
   boost::asio::thread_pool& probe_workers;  ///< for the routes of probes
   places running;                           ///< requests of routes with a bound, by verb and path
+  places readers;                           ///< readers of events, by key_of
   std::mutex guard;
   std::shared_ptr<const access_rules> access;
   std::shared_ptr<crypto::tls_source> tls;  ///< of `api.listen`; set before the first connection
