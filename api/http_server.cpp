@@ -304,9 +304,10 @@ http_counters http_server::counters() const {
                     {},
                     s.connections,
                     s.event_readers,
-                    s.handshakes_refused,
+                    {},
                     impl_->tls ? impl_->tls->handshakes() : 0};
   for (std::size_t i = 0; i < out.answers.size(); ++i) out.answers[i] = s.answers[i];
+  for (std::size_t i = 0; i < out.handshake_ends.size(); ++i) out.handshake_ends[i] = s.handshake_ends[i];
   return out;
 }
 

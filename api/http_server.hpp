@@ -11,6 +11,7 @@
 #include "api/change_log.hpp"
 #include "api/doors.hpp"
 #include "api/events.hpp"
+#include "api/handshake_ends.hpp"
 #include "api/routes.hpp"
 #include "base/clock.hpp"
 
@@ -44,7 +45,8 @@ struct http_counters {
   std::uint64_t requests = 0, problems = 0, forbidden = 0, turned_away = 0, readers_cut_off = 0;
   std::array<std::uint64_t, 6> answers{};  ///< by status / 100
   std::size_t connections = 0, event_readers = 0;
-  std::uint64_t handshakes_refused = 0;
+  /// At the port with TLS, by index_of(handshake_end). Connections that end before their first byte do not count.
+  std::array<std::uint64_t, handshake_end_names.size()> handshake_ends{};
   std::size_t handshakes = 0;  ///< in progress
 };
 

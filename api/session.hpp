@@ -37,10 +37,11 @@ struct shared_state {
   seldom full;
   std::atomic<std::size_t> connections = 0, event_readers = 0;
   std::atomic<std::uint64_t> requests = 0, problems = 0, forbidden = 0, turned_away = 0, cut_off = 0;
-  std::atomic<std::uint64_t> handshakes_refused = 0;
+  std::array<std::atomic<std::uint64_t>, handshake_end_names.size()> handshake_ends{};
   std::array<std::atomic<std::uint64_t>, 6> answers{};  ///< by status / 100
 
   void count_answer(unsigned status) { ++answers[std::min<std::size_t>(status / 100, answers.size() - 1)]; }
+  void count_handshake(handshake_end e) { ++handshake_ends[index_of(e)]; }
   /// nullptr if as many requests of the route run as may.
   place slot_for(const route& r) {
     return running.take_below(std::string{name_of(r.verb)} + " " + r.path, r.at_once);

@@ -61,8 +61,8 @@ std::optional<problem> doubtful(const Fields& f, unsigned version) {
   if (f.count(http::field::host) > 1)
     return problem{400, "bad-request", "the request has the header Host twice", "Host"};
   if (version >= http_1_1 && f.count(http::field::host) == 0)
-    return problem{400, "bad-request", "a request of HTTP/1.1 has the header Host (RFC 9112), this one does not",
-                   "Host"};
+    return problem{400, "bad-request",
+                   "a request of HTTP/1.1 has the header Host (RFC 9112), this one does not", "Host"};
   const auto transfers = f.count(http::field::transfer_encoding);
   if (transfers > 0 && (transfers > 1 || f.count(http::field::content_length) > 0 ||
                         !boost::beast::iequals(f[http::field::transfer_encoding], "chunked")))

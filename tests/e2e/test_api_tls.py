@@ -126,6 +126,8 @@ class Refused(OverTls):
         with socket.create_connection((self.place.address, self.ports["server"])) as s:
             s.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.place.events.wait(lambda e: "does not speak TLS" in e.get("text", ""), role="server", event="api-client-refused")
+            self.assertRegex(self.ask("server", "anna", "GET", "/metrics").text,
+                             r'cpns_api_tls_handshakes_total\{outcome="accepted"\} [1-9](.|\n)*outcome="protocol"\} 1\n')
         held = [socket.create_connection((self.place.address, self.ports["server"])) for _ in range(50)]
         try:
             for s in held:
