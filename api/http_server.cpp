@@ -303,7 +303,7 @@ http_counters http_server::counters() const {
                     s.cut_off,
                     {},
                     s.connections,
-                    s.event_readers,
+                    s.readers.of(detail::all_readers),
                     {},
                     impl_->tls ? impl_->tls->handshakes() : 0};
   for (std::size_t i = 0; i < out.answers.size(); ++i) out.answers[i] = s.answers[i];

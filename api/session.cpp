@@ -42,10 +42,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
         strand_(asio::make_strand(stream_.get_executor())), timer_(strand_), from_(std::move(from)) {
     ++shared_.connections;
   }
-  ~session() override {
-    --shared_.connections;
-    if (reading_events_) --shared_.event_readers;
-  }
+  ~session() override { --shared_.connections; }
 
   void start() override {
     asio::post(strand_, [self = this->shared_from_this()] { self->read_head(); });
@@ -317,19 +314,10 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   // Server-sent events.
   void stream_events(const response& first) {
-    auto held = shared_.readers.take_below(key, limits().event_readers_per_peer);
-    if (!held)
-      return give_up(problem{503, "too-many-readers",
-                             "this role serves " + std::to_string(limits().event_readers_per_peer) +
-                                 " readers of events of one user, or one certificate, at most"});
-    if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
-      --shared_.event_readers;
-      return give_up(problem{503, "too-many-readers",
-                             "this role serves " + std::to_string(limits().event_readers) +
-                                 " readers of events at most"});
-    }
+    auto held = shared_.place_for_reader(key);
+    if (!held) return give_up(std::move(held).error());
     reading_events_ = true;
-    reader_place_ = std::move(held);
+    reader_place_ = std::move(*held);
     shared_.count_answer(200);
     hub_ = first.events;
     place_ = first.after;
