@@ -290,6 +290,10 @@ std::uint16_t http_server::probe_port() const {
 
 std::uint16_t http_server::tls_port() const { return impl_->tls ? impl_->tls->port() : std::uint16_t{0}; }
 
+std::map<std::string, time_point> http_server::certificate_ends() const {
+  return impl_->tls ? impl_->shared.tls->ends() : std::map<std::string, time_point>{};
+}
+
 http_counters http_server::counters() const {
   const auto& s = impl_->shared;
   http_counters out{s.requests,
@@ -299,10 +303,11 @@ http_counters http_server::counters() const {
                     s.cut_off,
                     {},
                     s.connections,
-                    s.event_readers,
-                    s.handshakes_refused,
+                    s.readers.of(detail::all_readers),
+                    {},
                     impl_->tls ? impl_->tls->handshakes() : 0};
   for (std::size_t i = 0; i < out.answers.size(); ++i) out.answers[i] = s.answers[i];
+  for (std::size_t i = 0; i < out.handshake_ends.size(); ++i) out.handshake_ends[i] = s.handshake_ends[i];
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -10,6 +11,7 @@
 #include "api/change_log.hpp"
 #include "api/doors.hpp"
 #include "api/events.hpp"
+#include "api/handshake_ends.hpp"
 #include "api/routes.hpp"
 #include "base/clock.hpp"
 
@@ -19,6 +21,8 @@ struct http_limits {
   std::size_t connections = 128;
   std::size_t connections_per_peer = 32;  ///< of one user of this machine, or one certificate
   std::size_t event_readers = 64;
+  /// Of one user or certificate: fewer than its connections, so that its commands always find a place.
+  std::size_t event_readers_per_peer = 24;
   std::size_t workers = 4;  ///< threads that run handlers
   std::size_t probe_workers =
       2;  ///< the same for routes of probes, which answer while all other workers wait
@@ -41,7 +45,8 @@ struct http_counters {
   std::uint64_t requests = 0, problems = 0, forbidden = 0, turned_away = 0, readers_cut_off = 0;
   std::array<std::uint64_t, 6> answers{};  ///< by status / 100
   std::size_t connections = 0, event_readers = 0;
-  std::uint64_t handshakes_refused = 0;
+  /// At the port with TLS, by index_of(handshake_end). Connections that end before their first byte do not count.
+  std::array<std::uint64_t, handshake_end_names.size()> handshake_ends{};
   std::size_t handshakes = 0;  ///< in progress
 };
 
@@ -75,6 +80,8 @@ class http_server {
   /// That of the port with TLS; 0 without it, and while its address does not exist.
   [[nodiscard]] std::uint16_t tls_port() const;
   [[nodiscard]] http_counters counters() const;
+  /// The ends of the certificates and CRLs of `c.tls`, as of crypto::tls_source::ends; empty without the port with TLS.
+  [[nodiscard]] std::map<std::string, time_point> certificate_ends() const;
 
  private:
   struct impl;

@@ -12,6 +12,9 @@ namespace cpns::api::detail {
 /// A place that is taken; it is given back when the last copy is destroyed.
 using place = std::shared_ptr<void>;
 
+/// The name under which all readers of events are counted together.
+inline const std::string all_readers = "all";
+
 /// Counts the places that are taken under each name. [thread-safe]
 class places {
  public:

@@ -42,10 +42,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
         strand_(asio::make_strand(stream_.get_executor())), timer_(strand_), from_(std::move(from)) {
     ++shared_.connections;
   }
-  ~session() override {
-    --shared_.connections;
-    if (reading_events_) --shared_.event_readers;
-  }
+  ~session() override { --shared_.connections; }
 
   void start() override {
     asio::post(strand_, [self = this->shared_from_this()] { self->read_head(); });
@@ -151,7 +148,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     const auto view = view_of(m);
     head_only_ = view.verb == "HEAD";
     asked_.id = id_of(view);
-    if (auto why = doubtful(m)) return refuse_early(std::move(*why));
+    if (auto why = doubtful(m, m.version())) return refuse_early(std::move(*why));
     auto ready = prepare(shared_, from_, asked_.id, view);
     if (!ready) return refuse_early(std::move(ready).error());
     to_ = ready->to;
@@ -317,13 +314,10 @@ class session final : public session_base, public std::enable_shared_from_this<s
 
   // Server-sent events.
   void stream_events(const response& first) {
-    if (shared_.event_readers.fetch_add(1) >= limits().event_readers) {
-      --shared_.event_readers;
-      return give_up(problem{503, "too-many-readers",
-                             "this role serves " + std::to_string(limits().event_readers) +
-                                 " readers of events at most"});
-    }
+    auto held = shared_.place_for_reader(key);
+    if (!held) return give_up(std::move(held).error());
     reading_events_ = true;
+    reader_place_ = std::move(*held);
     shared_.count_answer(200);
     hub_ = first.events;
     place_ = first.after;
@@ -403,6 +397,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
   std::array<char, 4096> discarded_{};
 
   bool reading_events_ = false, writing_ = false;
+  place reader_place_;
   std::atomic<bool> wake_posted_ = false;
   event_hub* hub_ = nullptr;
   std::uint64_t place_ = 0;

@@ -30,16 +30,20 @@ struct shared_state {
   boost::asio::thread_pool& workers;
   boost::asio::thread_pool& probe_workers;  ///< for the routes of probes
   places running;                           ///< requests of routes with a bound, by verb and path
+  places readers, readers_of_peers;         ///< of events: all together, and by key_of
   std::mutex guard;
   std::shared_ptr<const access_rules> access;
   std::shared_ptr<crypto::tls_source> tls;  ///< of `api.listen`; set before the first connection
   seldom full;
-  std::atomic<std::size_t> connections = 0, event_readers = 0;
+  std::atomic<std::size_t> connections = 0;
   std::atomic<std::uint64_t> requests = 0, problems = 0, forbidden = 0, turned_away = 0, cut_off = 0;
-  std::atomic<std::uint64_t> handshakes_refused = 0;
+  std::array<std::atomic<std::uint64_t>, handshake_end_names.size()> handshake_ends{};
   std::array<std::atomic<std::uint64_t>, 6> answers{};  ///< by status / 100
 
   void count_answer(unsigned status) { ++answers[std::min<std::size_t>(status / 100, answers.size() - 1)]; }
+  /// For one more reader of events of this key (key_of), or why there is none.
+  tl::expected<place, problem> place_for_reader(const std::string& key);
+  void count_handshake(handshake_end e) { ++handshake_ends[index_of(e)]; }
   /// nullptr if as many requests of the route run as may.
   place slot_for(const route& r) {
     return running.take_below(std::string{name_of(r.verb)} + " " + r.path, r.at_once);

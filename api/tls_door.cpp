@@ -39,6 +39,16 @@ constexpr seconds line_period{10};
 /// Refusals that wait for the audit trail.
 constexpr std::size_t unrecorded_max = 64;
 
+handshake_end end_for(crypto::handshake_fault fault) {
+  switch (fault) {
+  case crypto::handshake_fault::protocol: return handshake_end::protocol;
+  case crypto::handshake_fault::certificate: return handshake_end::certificate;
+  case crypto::handshake_fault::revoked: return handshake_end::revoked;
+  case crypto::handshake_fault::closed: break;
+  }
+  return handshake_end::closed;
+}
+
 }  // namespace
 
 class handshake;
@@ -109,6 +119,11 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     socket().shutdown(asio::socket_base::shutdown_both, ignored);
     socket().close(ignored);
   }
+  /// The same, for a newer handshake.
+  void give_way() {
+    if (heard_ && !leaving_ && !over_) door_.shared.count_handshake(handshake_end::displaced);
+    end();
+  }
 
  private:
   tcp_stream& socket() { return stream_.next_layer(); }
@@ -122,7 +137,7 @@ class handshake final : public std::enable_shared_from_this<handshake> {
   void on_late() {
     if (over_) return;
     if (!heard_ || leaving_) return end();
-    refuse("the handshake took too long");
+    refuse(handshake_end::timeout, "the handshake took too long");
   }
 
   /// A health check that only opens the port is not a client and not a fault.
@@ -140,17 +155,22 @@ class handshake final : public std::enable_shared_from_this<handshake> {
     if (over_) return;
     if (!ec) return identify();
     const bool tls = ec.category() == asio::error::get_ssl_category();
-    refuse(tls ? crypto::tls_refusal(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
-           : ec == asio::error::eof ? std::string{"the peer closed the connection during the handshake"}
-                                    : ec.message());
+    const auto kind =
+        tls ? end_for(crypto::fault_of(stream_.native_handle(), static_cast<unsigned long>(ec.value())))
+            : handshake_end::closed;
+    refuse(kind, tls ? crypto::tls_refusal(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
+                 : ec == asio::error::eof ? std::string{"the peer closed the connection during the handshake"}
+                                          : ec.message());
   }
 
   void identify() {
     auto uri = crypto::peer_uri(stream_.native_handle());
-    if (!uri) return refuse(uri.error().detail);
+    if (!uri) return refuse(handshake_end::identity, uri.error().detail);
     who_.uri = std::move(*uri);
     // The CRLs may have been read again while the handshake ran with the former ones.
-    if (const auto why = door_.source->revoked(stream_.native_handle())) return refuse(*why);
+    if (const auto why = door_.source->revoked(stream_.native_handle()))
+      return refuse(handshake_end::revoked, *why);
+    door_.shared.count_handshake(handshake_end::accepted);
     who_.level = door_.shared.rules()->level_of(who_.uri);
     auto key = key_of(who_);
     auto held = door_.with.admit(key);
@@ -173,8 +193,8 @@ class handshake final : public std::enable_shared_from_this<handshake> {
                      {door::tls, std::move(who_), std::move(hosts), std::move(key), std::move(held)});
   }
 
-  void refuse(std::string why) {
-    ++door_.shared.handshakes_refused;
+  void refuse(handshake_end kind, std::string why) {
+    door_.shared.count_handshake(kind);
     door_.refuse(who_, {400, "peer-identity", std::move(why)});
     end();
   }
@@ -263,7 +283,7 @@ void tls_door::impl::accepted(tcp_stream s) {
       log::warn(component(), "api-full", "too many handshakes are in progress; the oldest ones are closed",
                 {{"handshakes", std::to_string(pending.size())}});
     const auto oldest = pending.front();
-    oldest->end();
+    oldest->give_way();
   }
   asio::ssl::context tls{made->release()};
   pending.push_back(std::make_shared<handshake>(*this, std::move(s), tls));

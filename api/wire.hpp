@@ -32,6 +32,8 @@ using head_parser = boost::beast::http::request_parser<boost::beast::http::empty
 using whole_parser = boost::beast::http::request_parser<whole_body>;
 using part_parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 
+constexpr unsigned http_1_1 = 11;  ///< as Boost.Beast counts versions
+
 inline std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }
 
 inline unix_stream& socket_of(unix_stream& s) { return s; }
@@ -54,10 +56,13 @@ header_view view_of(const Fields& f) {
 /// A header that two programs could understand differently, or a coding that the API does not undo: a proxy in front of
 /// the role could be made to see another request than the role.
 template <class Fields>
-std::optional<problem> doubtful(const Fields& f) {
+std::optional<problem> doubtful(const Fields& f, unsigned version) {
   namespace http = boost::beast::http;
   if (f.count(http::field::host) > 1)
     return problem{400, "bad-request", "the request has the header Host twice", "Host"};
+  if (version >= http_1_1 && f.count(http::field::host) == 0)
+    return problem{400, "bad-request",
+                   "a request of HTTP/1.1 has the header Host (RFC 9112), this one does not", "Host"};
   const auto transfers = f.count(http::field::transfer_encoding);
   if (transfers > 0 && (transfers > 1 || f.count(http::field::content_length) > 0 ||
                         !boost::beast::iequals(f[http::field::transfer_encoding], "chunked")))

@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/log.hpp"
+#include "metrics/certificates.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -60,6 +61,11 @@ void collect_api(metrics::registry& to, const api::http_server& server) {
               static_cast<double>(n.readers_cut_off));
     s.gauge("cpns_api_connections", "Connections of the HTTP API.", static_cast<double>(n.connections));
     s.gauge("cpns_api_event_readers", "Readers of events.", static_cast<double>(n.event_readers));
+    for (std::size_t i = 0; i < n.handshake_ends.size(); ++i)
+      s.counter("cpns_api_tls_handshakes_total",
+                "TLS handshakes of clients of api.listen by outcome: accepted, or the class of the refusal.",
+                static_cast<double>(n.handshake_ends[i]), {{"outcome", api::handshake_end_names[i]}});
+    metrics::add_certificate_ends(s, "api.tls", server.certificate_ends());
   });
 }
 

@@ -127,8 +127,7 @@ struct server_role::impl {
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
-    for (const auto& [part, end] : tls->ends())
-      metrics::add_certificate_end(to, part, static_cast<double>(unix_seconds(end)));
+    metrics::add_certificate_ends(to, "tls", tls->ends());
   }
   /// Ends connections whose certificate was revoked by CRLs that were read since.
   void look_at_crls() {

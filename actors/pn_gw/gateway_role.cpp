@@ -168,8 +168,7 @@ struct gateway_role::impl {
     counted.collect([this](metrics::sheet& to) {
       tally->add_to(to, now_wall());
       for (const auto& r : radios) add_radio(to, r);
-      for (const auto& [part, end] : tls->ends())
-        metrics::add_certificate_end(to, part, static_cast<double>(unix_seconds(end)));
+      metrics::add_certificate_ends(to, "tls", tls->ends());
     });
   }
   /// A question to the supervisor whose answer is a gw_view.

@@ -3,8 +3,10 @@
 role runs. Every answer is checked against docs/openapi."""
 
 import json
+import re
 import socket
 import subprocess
+import time
 import unittest
 
 from support import pki
@@ -25,6 +27,19 @@ class Served(OverTls):
                 events = self.curl(role, "carl", "-N", "--max-time", "2", self.url(role) + "/v1/events")
                 self.assertEqual(events.returncode, 28, events.stderr)
                 self.assertIn(b"event: snapshot", events.stdout)
+
+    def test_the_metrics_of_each_role_have_the_end_of_each_of_its_certificates(self):
+        now = time.time()
+        for role in document.ROLES:
+            settings = ["api.tls"] if role == "pne" else ["tls", "api.tls"]
+            text = self.ask(role, "carl", "GET", "/metrics").text
+            ends = {(setting, part): float(end) for part, setting, end in
+                    re.findall(r'^cpns_certificate_end_time_seconds\{part="(\w+)",setting="([\w.]+)"\} (\S+)$', text, re.M)}
+            with self.subTest(role):
+                self.assertEqual({setting for setting, _ in ends}, set(settings), text)
+                for setting in settings:
+                    for part in ("own", "ca", "crl"):
+                        self.assertGreater(ends[setting, part], now, part)
 
     def test_levels_follow_from_the_certificate_and_the_audit_trail_names_it(self):
         level = ["--json", '{"component": "audit", "level": "debug"}']
@@ -111,6 +126,8 @@ class Refused(OverTls):
         with socket.create_connection((self.place.address, self.ports["server"])) as s:
             s.sendall(b"GET /v1/status HTTP/1.1\r\nHost: localhost\r\n\r\n")
             self.place.events.wait(lambda e: "does not speak TLS" in e.get("text", ""), role="server", event="api-client-refused")
+            self.assertRegex(self.ask("server", "anna", "GET", "/metrics").text,
+                             r'cpns_api_tls_handshakes_total\{outcome="accepted"\} [1-9](.|\n)*outcome="protocol"\} 1\n')
         held = [socket.create_connection((self.place.address, self.ports["server"])) for _ in range(50)]
         try:
             for s in held:

@@ -362,6 +362,33 @@ TEST_F(http_harness, bounds_the_readers_of_events) {
   EXPECT_THAT(second.receive_all(), HasSubstr(R"("code":"too-many-readers")"));
 }
 
+TEST_F(http_harness, leaves_places_for_commands_of_a_user_with_many_readers) {
+  start(with({hello(), events(hub)}));
+  constexpr std::string_view get_events = "GET /v1/events HTTP/1.1\r\nHost: x\r\n\r\n";
+  std::vector<raw_client> readers;
+  for (int i = 0; i < 24; ++i) {
+    readers.emplace_back(path);
+    readers.back().send(get_events);
+    ASSERT_THAT(readers.back().receive_until("snapshot"), StartsWith("HTTP/1.1 200 ")) << i;
+  }
+  for (int i = 0; i < 10; ++i) {
+    raw_client one_more{path};
+    one_more.send(get_events);
+    EXPECT_THAT(one_more.receive_all(), HasSubstr(R"("code":"too-many-readers")")) << i;
+  }
+  raw_client command{path};
+  command.send(plain_get);
+  EXPECT_THAT(command.receive_until("}\n"), StartsWith("HTTP/1.1 200 "));
+  readers.pop_back();
+  // The server notices the end of a reader a moment later.
+  const auto until = std::chrono::steady_clock::now() + seconds{10};
+  while (server->counters().event_readers == 24 && std::chrono::steady_clock::now() < until)
+    std::this_thread::yield();
+  raw_client next{path};
+  next.send(get_events);
+  EXPECT_THAT(next.receive_until("snapshot"), StartsWith("HTTP/1.1 200 "));
+}
+
 TEST_F(http_harness, ends_while_handlers_wait_and_readers_listen) {
   start(with({events(hub), upload(1 << 20)}));
   raw_client reader{path}, sender{path};

@@ -85,6 +85,20 @@ TEST_F(http_harness, refuses_headers_that_programs_understand_differently) {
               HasSubstr(R"("field":"Content-Encoding")"));
 }
 
+TEST_F(http_harness, refuses_http_1_1_without_a_host) {
+  start(with({hello()}));
+  const auto ask = [this](const std::string& first_line) {
+    raw_client c{path};
+    c.send(first_line + "\r\n\r\n");
+    return c.receive_all();
+  };
+  const auto refused = ask("GET /v1/hello HTTP/1.1");
+  EXPECT_THAT(refused, StartsWith("HTTP/1.1 400 "));
+  EXPECT_THAT(refused, HasSubstr(R"("code":"bad-request")"));
+  EXPECT_THAT(refused, HasSubstr(R"("field":"Host")"));
+  EXPECT_THAT(ask("GET /v1/hello HTTP/1.0"), StartsWith("HTTP/1.1 200 ")) << "HTTP/1.0 has no such rule";
+}
+
 TEST_F(http_harness, gives_each_early_answer_an_id_of_its_own) {
   start(with({hello()}));
   for (const auto& text :

@@ -54,6 +54,9 @@ TEST_F(tls_door_test, closes_a_handshake_that_is_too_slow) {
   EXPECT_TRUE(was_closed(slow));
   EXPECT_TRUE(log.says("the handshake took too long"));
   EXPECT_EQ(server->counters().handshakes, 0U);
+  auto wanted = decltype(http_counters::handshake_ends){};
+  wanted[index_of(handshake_end::timeout)] = 1;
+  EXPECT_EQ(server->counters().handshake_ends, wanted);
 }
 
 TEST_F(tls_door_test, lets_a_client_in_while_others_hold_all_handshakes) {
@@ -64,6 +67,8 @@ TEST_F(tls_door_test, lets_a_client_in_while_others_hold_all_handshakes) {
   EXPECT_TRUE(log.says("too many handshakes are in progress"));
   EXPECT_LE(server->counters().handshakes, 4U);
   EXPECT_TRUE(was_closed(held.front()));
+  EXPECT_EQ(server->counters().handshake_ends[index_of(handshake_end::accepted)], 1U);
+  EXPECT_GE(server->counters().handshake_ends[index_of(handshake_end::displaced)], 1U);
 }
 
 TEST_F(tls_door_test, turns_a_client_away_whose_other_connections_all_work) {

@@ -24,6 +24,20 @@ TEST_F(tls_door_test, gives_a_client_the_level_of_the_longest_pattern) {
               HasSubstr("is viewer; this request needs operator (api.certificates)"));
 }
 
+TEST_F(tls_door_test, knows_the_ends_of_the_certificates_that_it_uses) {
+  revoke({});
+  start();
+  const auto ends = server->certificate_ends();
+  const auto now = now_wall();
+  for (const auto* part : {"own", "ca", "crl"}) {
+    ASSERT_TRUE(ends.contains(part)) << part;
+    EXPECT_GT(ends.at(part), now) << part;
+  }
+  settings.listen.reset();
+  start();
+  EXPECT_TRUE(server->certificate_ends().empty());
+}
+
 TEST(access, prefers_an_exact_uri_and_gives_a_gateway_nothing) {
   config::api_config c;
   c.certificates = {{"urn:cpns:admin:anna", config::api_level::viewer},
@@ -58,7 +72,8 @@ TEST_F(tls_door_test, answers_several_requests_on_one_connection_and_names_the_c
 /// Refused in the handshake: the client gets no answer, and log and audit name the reason.
 class tls_refuses : public tls_door_test {
  protected:
-  void expect_refused(crypto::tls_context context, std::string_view why) {
+  void expect_refused(crypto::tls_context context, std::string_view why,
+                      handshake_end kind = handshake_end::certificate) {
     tls_raw c{port(), std::move(context)};
     if (c.connected()) {
       (void)c.send(hello());
@@ -66,7 +81,9 @@ class tls_refuses : public tls_door_test {
     }
     EXPECT_TRUE(log.says(why)) << log.text();
     EXPECT_THAT(changes.wait_for(why), HasSubstr("connect by a client at 127.0.0.1:"));
-    EXPECT_EQ(server->counters().handshakes_refused, 1U);
+    auto wanted = decltype(http_counters::handshake_ends){};
+    wanted[index_of(kind)] = 1;
+    EXPECT_EQ(server->counters().handshake_ends, wanted);
     EXPECT_EQ(server->counters().requests, 0U);
   }
   /// The policy of the client without its own verification of files: any certificate, with this ALPN.
@@ -110,7 +127,7 @@ TEST_F(tls_refuses, a_revoked_certificate) {
   const auto anna = admin("anna");
   revoke({anna});
   start();
-  expect_refused(context_of(anna), "was revoked");
+  expect_refused(context_of(anna), "was revoked", handshake_end::revoked);
 }
 
 TEST_F(tls_refuses, a_servers_certificate) {
@@ -123,7 +140,7 @@ TEST_F(tls_refuses, a_certificate_with_two_uris) {
   auto r = crypto::request_for(crypto::certificate_usage::client, "urn:cpns:admin:anna");
   r.uris.emplace_back("urn:cpns:admin:root");
   const auto files = files_of("two", r);
-  expect_refused(any(&files, "http/1.1"), "must have one SAN URI, it has 2");
+  expect_refused(any(&files, "http/1.1"), "must have one SAN URI, it has 2", handshake_end::identity);
 }
 
 TEST_F(tls_refuses, tls_1_2) {
@@ -131,13 +148,13 @@ TEST_F(tls_refuses, tls_1_2) {
   const auto anna = admin("anna");
   auto old = any(&anna, "http/1.1");
   ASSERT_EQ(SSL_CTX_set_max_proto_version(old.get(), TLS1_2_VERSION), 1);
-  expect_refused(std::move(old), "does not speak TLS 1.3");
+  expect_refused(std::move(old), "does not speak TLS 1.3", handshake_end::protocol);
 }
 
 TEST_F(tls_refuses, another_protocol) {
   start();
   const auto anna = admin("anna");
-  expect_refused(any(&anna, "cpns/1"), "does not offer ALPN http/1.1");
+  expect_refused(any(&anna, "cpns/1"), "does not offer ALPN http/1.1", handshake_end::protocol);
 }
 
 TEST_F(tls_refuses, plain_http) {

@@ -66,7 +66,7 @@ TEST(server_metrics, show_the_store_and_the_certificate) {
   EXPECT_THAT(text, HasSubstr("cpns_store_writable 1\n"));
   EXPECT_THAT(text, HasSubstr("cpns_server_listening 1\n"));
   EXPECT_THAT(text, HasSubstr("cpns_server_connections 1\n"));
-  EXPECT_THAT(text, HasSubstr("cpns_certificate_end_time_seconds{part=\"own\"}"));
+  EXPECT_THAT(text, HasSubstr("cpns_certificate_end_time_seconds{part=\"own\",setting=\"tls\"}"));
   EXPECT_THAT(text, HasSubstr("cpns_server_tls_handshakes_total{outcome=\"accepted\"} 1\n"));
 }
 
