@@ -101,7 +101,8 @@ done_or<int> run_show(gateways_options& o) {
     const auto& c = one.as_object();
     std::cout << "connection        " << member_text(c, "address") << " since "
               << member_time(c, "since", "-") << ", "
-              << plural(c.at("requests").to_number<std::uint64_t>(), "request") << "\n";
+              << plural(c.at("requests").to_number<std::uint64_t>(), "request") << ", protocol "
+              << member_text(c, "protocol") << "\n";
   }
   return exit_done;
 }

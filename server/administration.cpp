@@ -169,8 +169,10 @@ void administration::add_connections(const gateway_id& gw, boost::json::object& 
   const auto traffic = role_.gateways.traffic(role_.now(), gw);
   boost::json::array connections;
   for (const auto& c : traffic.connections)
-    connections.push_back(boost::json::object{
-        {"address", c.address}, {"since", rfc3339_text(c.since)}, {"requests", c.requests}});
+    connections.push_back(boost::json::object{{"address", c.address},
+                                              {"since", rfc3339_text(c.since)},
+                                              {"requests", c.requests},
+                                              {"protocol", c.protocol}});
   to["connections"] = std::move(connections);
   to["requests_per_minute"] = traffic.requests_per_minute;
   to["in_flight"] = role_.work->of(gw);

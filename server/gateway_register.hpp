@@ -28,6 +28,7 @@ class gateway_register {
     std::string address;
     time_point since;
     std::uint64_t requests = 0;
+    std::string protocol{};  ///< as peer_info::protocol
   };
   /// Of one identity.
   struct traffic_view {
@@ -58,6 +59,7 @@ class gateway_register {
     time_point since;
     std::uint64_t requests = 0;
     bool in_use = false;
+    std::string protocol{};
   };
   /// Requests in this minute and in the one before.
   struct meter {

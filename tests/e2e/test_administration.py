@@ -133,6 +133,12 @@ class Administration(E2ECase):
         self.assertEqual(keys["holder"]["uri"], GATEWAY)
         self.assertEqual(keys["owner"], self.place.user)
         self.assertGreater(keys["sets"][-1]["keys"], 0)
+        shown = self.cli("entity", "show", self.entities[0]).stdout
+        self.assertIn(f"generation        {keys['generation']}\n", shown)
+        last, granted = keys["sets"][-1], keys["answered"][-1]
+        self.assertIn(f"set               {last['set']} of generation {last['generation']} for gw {last['issued_to']}, "
+                      f"keeps {last['keys']} key", shown)
+        self.assertIn(f"of generation {granted['generation']} from index {granted['first_index']} to gw {granted['gw']}\n", shown)
         listed = self.ask("GET", f"/v1/entities?holder={GATEWAY}&owner={self.place.user}").json["entities"]
         self.assertEqual({e["entity"] for e in listed}, set(self.entities))
         self.assertEqual(self.ask("GET", "/v1/entities?holder=urn:cpns:gw:other").json["entities"], [])
@@ -164,6 +170,8 @@ class Administration(E2ECase):
     def test_a_gateway_is_disconnected_and_comes_back(self):
         gateway = self.ask("GET", f"/v1/gateways/{GATEWAY}").json
         self.assertEqual(len(gateway["connections"]), 1)
+        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1")
+        self.assertIn(", protocol cpns/1\n", self.cli("gateways", "show", GATEWAY).stdout)
         since = self.place.events.mark()
         self.assertIn("Closed 1 connection of", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
         self.place.events.wait(role="gateway", event="server-connected", since=since, timeout=40)
