@@ -186,10 +186,12 @@ result<boost::json::object> administration::gateway(const gateway_id& gw) const 
   return out;
 }
 
-result<boost::json::object> administration::gateways(const page_asked& asked, bool blocked_only) const {
+result<boost::json::object> administration::gateways(const page_asked& asked,
+                                                     const gateway_filter& filter) const {
   return gateways_page(
-      role_.store, asked, blocked_only,
+      role_.store, asked, filter,
       {.blocked = [this](const gateway_id& gw) { return role_.known_gateways.blocked(gw); },
+       .connected = [this](const gateway_id& gw) { return role_.gateways.connected(gw); },
        .connections = [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); }});
 }
 

@@ -74,6 +74,11 @@ std::size_t gateway_register::connected() const {
   return identities_.size();
 }
 
+bool gateway_register::connected(const gateway_id& gw) const {
+  std::lock_guard lock{guard_};
+  return identities_.contains(gw);
+}
+
 std::size_t gateway_register::close(const gateway_id& gw, const std::string& why) {
   std::vector<std::shared_ptr<link_port>> ports;
   {

@@ -44,6 +44,7 @@ class gateway_register {
   [[nodiscard]] traffic_view traffic(time_point now, const gateway_id& gw) const;
   /// Number of identities that are connected.
   [[nodiscard]] std::size_t connected() const;
+  [[nodiscard]] bool connected(const gateway_id& gw) const;
   /// Closes the connections of one identity; `why` is logged. Returns their number.
   std::size_t close(const gateway_id& gw, const std::string& why);
 
