@@ -76,7 +76,9 @@ int run_rewrap(const store_options& o) {
   if (!o.json) clear_status();
   if (done) return print_outcome(o, *done);
   if (done.error() != errc::store_locked) return report(done.error());
-  auto role = connect_role(o.role);
+  const auto file = config::check_file(r.config);
+  if (!file) return report(file.error().as_error());
+  auto role = connect_role(std::visit([](const auto& c) { return c.api; }, file->config));
   if (!role) return report_running(done.error(), role.error());
   const auto live = rewrap_running(*role, r, false);
   return live ? print_outcome(o, *live) : report_running(done.error(), live.error());
