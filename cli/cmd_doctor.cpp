@@ -72,7 +72,8 @@ can be reached: a gateway does a TLS handshake with each of its servers, a serve
 address. Each line is ok, a warning, or an error with the remedy. Nothing is changed, no secret is shown,
 and the command ends within 20 seconds. Run it as the user of the role.
 
-A role that runs keeps its store and its radios, so these are not opened a second time.
+A role that runs keeps its store and its radios, so these are not opened a second time. It is asked instead
+whether it is ready, through its API.
 
 Exit codes: 0 no error (warnings alone are 0), 1 errors, 2 invalid command line.
 

@@ -9,6 +9,7 @@ import subprocess
 import time
 import unittest
 
+from support.api_home import add_sockets
 from support.case import E2ECase
 from support.mount import Tmpfs
 from support.process import cpns_binary
@@ -96,13 +97,15 @@ class Healthy(DoctorCase):
                 said = self.examine(home, name, 0)
                 self.assertTrue(said["running"])
                 self.assertEqual(said["pid"], home.role(name).pid)
+                self.line(said, "ready", "ok", f"the {name} says that it is ready")
                 self.line(said, "store", "ok", f"runs (process {home.role(name).pid})")
                 self.line(said, "descriptors", "ok" if name != "gateway" else self.descriptors(said),
                           f"process {home.role(name).pid} may open ")
         gateway, server = self.examine(home, "gateway", 0), self.examine(home, "server", 0)
         self.line(gateway, "server", "ok", f"connected to {home.address}:{home.server_port} in ",
                   "TLS handshake in ", " as urn:cpns:server:main, whose certificate ends on ")
-        self.line(gateway, "radio", "ok", "is not opened here, because the running role uses it")
+        self.line(gateway, "radio", "ok", "is open in the running gateway")
+        self.line(self.examine(home, "pne", 0), "radio", "ok", "is not opened here, because the running role uses it")
         self.line(gateway, "certificate", "ok", "the CRL of /CN=cpns development CA ends on ", "revoked certificates in all CRLs: 0")
         self.line(server, "listening", "ok", f"the server listens at {home.address}:{home.server_port}")
         since = home.events.mark()
@@ -211,6 +214,36 @@ class Faulty(DoctorCase):
         with socket.create_server((home.address, home.radio_port)):
             self.line(self.examine(home, "gateway"), "radio", "warning", "cannot be opened", "Address already in use", "ss -ltnp")
         self.line(self.examine(home, "gateway"), "radio", "ok", "can be opened")
+
+    def test_a_running_gateway_whose_radio_is_not_open(self):
+        home = self.home(devices=1)
+        home.listen_at_fixed_port()
+        home.write()
+        home.start("server")
+        with socket.create_server((home.address, home.radio_port)):
+            home.start("gateway")
+            home.events.wait("enrolled", role="gateway", timeout=20)
+            said = self.examine(home, "gateway", 1)
+            self.line(said, "ready", "error", "the gateway is not ready: the radio radio is not open", "ss -ltnp")
+            self.line(said, "radio", "error", "is not open in the running gateway: ", "Address already in use", "ss -ltnp")
+        self.assertEqual(home.role("gateway").terminate(), 0)
+
+    def test_a_running_server_whose_store_accepts_no_writes(self):
+        home = self.home(devices=1)
+        disk = Tmpfs(home.folder / "disk", "40m")
+        self.addCleanup(disk.close)
+        shutil.move(home.folder / "state/server", disk.folder / "server")
+        home.server["store"]["path"] = "disk/server"
+        add_sockets(home)
+        home.write()
+        home.start("server")
+        self.line(self.examine(home, "server"), "ready", "ok", "says that it is ready")
+        disk.fill()
+        added = home.cli("user", "add", "bob@example.org", "--stdin", "--config", "server.yaml", stdin="a long password\n", check=False)
+        self.assertNotEqual(added.returncode, 0, added.stdout)
+        said = self.examine(home, "server", 1)
+        self.line(said, "ready", "error", "the store accepts no writes", "free space on the disk of the store")
+        self.line(said, "store", "error", "but it accepts no writes", "the line `ready`")
 
     def test_stores_that_cannot_be_read(self):
         home = self.home(devices=1)
