@@ -88,9 +88,11 @@ lines check_user(const subject& s);              // files.cpp: whether it runs w
 lines check_disk(const subject& s);              // machine.cpp: space
 lines check_clock(const subject& s);             // machine.cpp
 lines check_descriptors(const subject& s);       // machine.cpp: open files of a process
+lines check_audit(const subject& s);             // audit.cpp: the file of the audit trail
 lines check_store(const subject& s);             // store.cpp
 lines check_ready(const subject& s);             // ready.cpp: what a running role says about itself
 lines check_listening(const subject& s);         // reach.cpp: the address of a server
+lines check_api_addresses(const subject& s);     // reach.cpp: the ports of the API of a stopped role
 lines check_server(const subject& s, const config::address& server);  // reach.cpp: one server of a gateway
 lines check_enrolment(const subject& s);  // enrolment.cpp: the password of a gateway's user
 lines check_transport(const subject& s, const config::transport_config& radio);  // radios.cpp

@@ -15,13 +15,15 @@ struct remedy {
 };
 /// By the reasons of the three roles. A new reason gets the general remedy until it has a line here.
 constexpr std::array remedies{
-    remedy{"the store accepts no writes", "free space on the disk of the store, or look for disk errors in the "
-                                          "kernel's log; the role goes on by itself when writes succeed"},
+    remedy{"the store accepts no writes",
+           "free space on the disk of the store, or look for disk errors in the "
+           "kernel's log; the role goes on by itself when writes succeed"},
     remedy{"the address of 'listen' does not exist", "give the machine that address, or correct listen"},
     remedy{"no gateway can connect", "look at the lines about certificates"},
     remedy{"no connection to a server can begin", "look at the lines about certificates"},
-    remedy{"the radio ", "look for its adapter, its service or its address, and for another process that uses it "
-                         "(`ss -ltnp` shows those with a port); the role tries again every 5 s"},
+    remedy{"the radio ",
+           "look for its adapter, its service or its address, and for another process that uses it "
+           "(`ss -ltnp` shows those with a port); the role tries again every 5 s"},
     remedy{"not enrolled", "look at the lines about enrolment and the server"},
     remedy{"rejects the user", "look at the line about enrolment"}};
 

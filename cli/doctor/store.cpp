@@ -94,9 +94,11 @@ line stored_line(const config::store_config& c, const config::protector_config& 
 line running_store_line(const subject& s, const std::string& runs) {
   const auto now = status_of_role(s);
   const auto* store = now ? now->if_contains("store") : nullptr;
-  const auto* writable = store != nullptr && store->is_object() ? store->as_object().if_contains("writable") : nullptr;
+  const auto* writable =
+      store != nullptr && store->is_object() ? store->as_object().if_contains("writable") : nullptr;
   if (writable != nullptr && writable->is_bool() && !writable->as_bool())
-    return {state_t::error, runs + "but it accepts no writes; the line `ready` gives the reason and the remedy"};
+    return {state_t::error,
+            runs + "but it accepts no writes; the line `ready` gives the reason and the remedy"};
   return {state_t::ok, runs + "so it is not read here"};
 }
 
