@@ -38,12 +38,14 @@ lines check_audit(const subject& s) {
   const auto damage = audit::damage_before_start(file, chain);
   if (!damage) return {{state_t::error, "'audit.file': " + damage.error().detail}};
   if (!damage->empty() && !s.running())
-    return {{state_t::warning, "the audit file " + file.string() + ": " + *damage +
-                                   "; run `cpns audit verify` before the next start, which records the damage"}};
+    return {
+        {state_t::warning, "the audit file " + file.string() + ": " + *damage +
+                               "; run `cpns audit verify` before the next start, which records the damage"}};
   std::error_code ec;
   if (!fs::exists(file, ec))
     return {{state_t::ok, "the audit file " + file.string() + " does not exist; the role makes it"}};
-  return {{state_t::ok, "the audit file " + file.string() + " has the right mode, and lines can be appended"}};
+  return {
+      {state_t::ok, "the audit file " + file.string() + " has the right mode, and lines can be appended"}};
 }
 
 }  // namespace cpns::cli::doctor

@@ -5,6 +5,7 @@
 
 #include "cli/doctor/doctor.hpp"
 #include "cli/role_client.hpp"
+#include "config/describe.hpp"
 
 namespace cpns::cli::doctor {
 namespace {
