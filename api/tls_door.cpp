@@ -237,7 +237,7 @@ result<bool> tls_door::impl::bind_to(const tcp::resolver::results_type& found, e
   if (ec) {
     acceptor.close(ignored);
     if (ec.value() == EADDRNOTAVAIL) return wait_for_address(where + ": not an address of this machine");
-    return fail(errc::config_usage, where + ": " + ec.message() + "; does another program use this port?");
+    return fail(errc::state_conflict, where + ": " + ec.message() + "; does another program use this port?");
   }
   const auto got = acceptor.local_endpoint(ignored);
   bound_port = got.port();

@@ -168,6 +168,16 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
   return parsed;
 }
 
+tl::expected<boost::json::value, api::problem> ask_readiness(api::client& role) {
+  CPNS_TRY(const auto answer, role.ask(api::verb::get, "/health/ready"));
+  boost::system::error_code ec;
+  auto parsed = boost::json::parse(answer.body, ec);
+  const auto* members = ec ? nullptr : parsed.if_object();
+  if (members == nullptr || !members->contains("ready") || !members->contains("reasons"))
+    return api::refuse(500, "internal", "the role's answer about its health is not the documented one");
+  return parsed;
+}
+
 page_reader pages_of(api::client& role, const std::string& target) {
   const auto first = target + (target.find('?') == std::string::npos ? "?" : "&") + "limit=1000";
   return [&role, first](const std::string& after) {
