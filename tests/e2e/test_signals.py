@@ -191,7 +191,7 @@ class Reload(E2ECase):
                 said = home.role(name).reload()
                 self.assertEqual(said["event"], "reload-refused", said)
                 self.assertRegex(said["text"], rf"{name}\.yaml:\d+:\d+: 'api.groups.viewer\[0\]': this machine has no group 'nogrp9'")
-                checked = home.cli("config", "check", f"{name}.yaml", check=False)
+                checked = home.cli("config", "check", home.folder / f"{name}.yaml", check=False)
                 self.assertEqual((checked.returncode, checked.stderr.strip()), (1, said["text"]))
                 self.assertIn("has no group 'nogrp9'", home.cli("doctor", "--config", f"{name}.yaml", check=False).stdout)
                 shown = json.loads(home.cli("config", "show", "--running", "--config", f"{name}.yaml").stdout)
