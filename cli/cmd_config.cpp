@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "api/access.hpp"
 #include "base/private_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/json_text.hpp"
@@ -112,6 +113,14 @@ class file_checks {
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
     written("audit.file", c.audit.file, S_IFREG);
     if (c.api.tls) tls("api.", *c.api.tls, crypto::tls_role::api_server);
+    groups("api.groups.viewer", c.api.groups.viewer);
+    groups("api.groups.operator", c.api.groups.operator_);
+    groups("api.groups.admin", c.api.groups.admin);
+  }
+  void groups(const std::string& key, const std::vector<std::string>& names) {
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (const auto there = api::check_group(names[i]); !there)
+        bad(key + "[" + std::to_string(i) + "]", there.error().code, there.error().detail);
   }
 
   /// A folder that exists, or that the role can create.

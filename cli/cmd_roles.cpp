@@ -79,18 +79,18 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                            *running->audit, running->changes, role->counted()));
   return role_handle<config::server_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the CPNS Server accepts connections",
       .ready_line = [role]() -> std::optional<std::string> {
         if (!role->listening()) return std::nullopt;
         return role->address();
       },
-      .reload =
-          [running](const config::server_config& fresh) {
-            running->role->reload(fresh);
-            running->configuration.reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::server_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->role->reload(fresh);
+        running->configuration.reload(fresh);
+        return {};
+      },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
@@ -111,15 +111,15 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                            *running->audit, running->changes, role->counted()));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the PN GW detects PNEs",
       .ready_line = [at = socket_text(c.api)] { return std::optional{at}; },
-      .reload =
-          [running](const config::gateway_config& fresh) {
-            running->role->reload(fresh);
-            running->configuration.reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::gateway_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->role->reload(fresh);
+        running->configuration.reload(fresh);
+        return {};
+      },
       .drain =
           [running](const config::gateway_config&) {
             running->api.reset();
@@ -154,14 +154,14 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                       *running->audit, *running->changes, role->counted()));
   return role_handle<config::pne_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
-      .reload =
-          [running](const config::pne_config& fresh) {
-            running->configuration->reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::pne_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->configuration->reload(fresh);
+        return {};
+      },
       .drain =
           [running](const config::pne_config&) {
             running->api.reset();

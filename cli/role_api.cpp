@@ -51,10 +51,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   return made;
 }
 
-void role_api::reload(const config::api_config& c) {
-  if (const auto done = server_->reload(c); !done)
-    log::error(role_, "reload-refused", done.error().message());
-}
+status role_api::reload(const config::api_config& c) { return server_->reload(c); }
 
 std::string socket_text(const config::api_config& c) {
   return c.socket ? c.socket->string() : "no api.socket";

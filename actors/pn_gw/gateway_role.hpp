@@ -23,9 +23,10 @@ namespace cpns::actors {
 class gateway_role {
  public:
   /// Starts scanning and connecting. `store` is opened by the caller and outlives the role. A transport that
-  /// fails to open is logged and left out. An error if none is left, or from the TLS files or the store.
-  static result<std::unique_ptr<gateway_role>> start(const config::gateway_config& c,
-                                                     storage::sealed_store& store);
+  /// fails to open is logged and left out. The functions of `record` outlive the role. An error if no transport is left, or
+  /// from the TLS files or the store.
+  static result<std::unique_ptr<gateway_role>>
+  start(const config::gateway_config& c, storage::sealed_store& store, password_record record = {});
   ~gateway_role();
 
   // For the API. [thread-safe], blocking; peer_timeout if the actors do not answer within 8 s.
