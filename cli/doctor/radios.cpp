@@ -8,10 +8,9 @@
 namespace cpns::cli::doctor {
 namespace {
 
-/// The radio as a running gateway shows it. A process of PNEs does not show its radios.
+/// The radio as the running role shows it.
 line running_radio(const subject& s, const std::string& name, const std::string& named) {
   const line not_opened{state_t::ok, named + " is not opened here, because the running role uses it"};
-  if (s.file.role != config::role_kind::gateway) return not_opened;
   const auto now = status_of_role(s);
   const auto* all = now ? now->if_contains("radios") : nullptr;
   if (all == nullptr || !all->is_array()) return not_opened;  // the line `ready` says why
@@ -19,13 +18,16 @@ line running_radio(const subject& s, const std::string& name, const std::string&
     const auto& radio = one.as_object();
     if (text_of(radio, "name") != name) continue;
     if (text_of(radio, "state") == "open")
-      return {state_t::ok, named + " is open in the running gateway; `cpns pnes radios` shows its links"};
-    return {state_t::error, named + " is not open in the running gateway: " + text_of(radio, "reason") +
+      return {state_t::ok,
+              named + " is open in the running role; `" +
+                  (s.file.role == config::role_kind::pne ? "cpns pne radios" : "cpns pnes radios") +
+                  "` shows its links"};
+    return {state_t::error, named + " is not open in the running role: " + text_of(radio, "reason") +
                                 "; look for its adapter, its service or its address, and for another process "
                                 "that uses it (`ss -ltnp` shows those with a port)"};
   }
   return {state_t::error,
-          named + " is not a radio of the running gateway, which has an older configuration; start it again"};
+          named + " is not a radio of the running role, which has an older configuration; start it again"};
 }
 
 }  // namespace

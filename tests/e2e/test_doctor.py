@@ -105,7 +105,7 @@ class Healthy(DoctorCase):
         gateway, server = self.examine(home, "gateway", 0), self.examine(home, "server", 0)
         self.line(gateway, "server", "ok", f"connected to {home.address}:{home.server_port} in ",
                   "TLS handshake in ", " as urn:cpns:server:main, whose certificate ends on ")
-        self.line(gateway, "radio", "ok", "is open in the running gateway")
+        self.line(gateway, "radio", "ok", "is open in the running role")
         self.line(self.examine(home, "pne", 0), "radio", "ok", "is not opened here, because the running role uses it")
         self.line(gateway, "certificate", "ok", "the CRL of /CN=cpns development CA ends on ", "revoked certificates in all CRLs: 0")
         self.line(server, "listening", "ok", f"the server listens at {home.address}:{home.server_port}")
@@ -276,7 +276,7 @@ class Faulty(DoctorCase):
             home.events.wait(role="gateway", event="enrolled", timeout=20)
             said = self.examine(home, "gateway", 1)
             self.line(said, "ready", "error", "the gateway is not ready: the radio radio is not open", "ss -ltnp")
-            self.line(said, "radio", "error", "is not open in the running gateway: ", "Address already in use", "ss -ltnp")
+            self.line(said, "radio", "error", "is not open in the running role: ", "Address already in use", "ss -ltnp")
         self.assertEqual(home.role("gateway").terminate(), 0)
 
     def test_a_running_server_whose_store_accepts_no_writes(self):

@@ -3,7 +3,6 @@
 Its PNEs wait for approval."""
 
 import pathlib
-import time
 
 from support import openapi
 from support.home import Home, poll
@@ -36,12 +35,17 @@ def connect(home: Home, role: str, **peer) -> Connection:
 
 def metrics_with(role, lines, timeout=5.0) -> str:
     """The text of /metrics once it has all of the lines; the last one otherwise. A role gives its text again for a second."""
-    until = time.monotonic() + timeout
-    while True:
-        text = role.ask("GET", "/metrics").text
-        if all(f"\n{line}\n" in text for line in lines) or time.monotonic() > until:
-            return text
-        time.sleep(0.2)
+    texts = []
+
+    def complete():
+        texts.append(role.ask("GET", "/metrics").text)
+        return all(f"\n{line}\n" in texts[-1] for line in lines)
+
+    try:
+        poll(complete, timeout=timeout, every=0.2)
+    except AssertionError:
+        pass  # the test shows what is missing
+    return texts[-1]
 
 
 def wait_for_state(home: Home, state: str, entities) -> None:
