@@ -89,7 +89,7 @@ std::string_view take_line(std::string_view& from) {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static boost::asio::thread_pool workers{1};
-  static detail::shared_state shared{http_parts{.component = "server", .routes = table()}, workers};
+  static detail::shared_state shared{http_parts{.component = "server", .routes = table()}, workers, workers};
   std::string_view rest{reinterpret_cast<const char*>(data), size};
   std::array<std::string_view, 9> lines;
   for (auto& line : lines) line = take_line(rest);

@@ -1,4 +1,6 @@
 // Readers see durable rows, changes go on from the newest, and blocks follow a store that was opened again.
+#include <gtest/gtest.h>
+
 #include <deque>
 
 #include "server/gateway_book.hpp"
