@@ -37,9 +37,9 @@ result<gid_t> group_named(const std::string& name) {
       continue;
     }
     if (found != nullptr) return found->gr_gid;
-    return fail(errc::config_range, "api.groups: this machine has no group " + shown(name) +
+    return fail(errc::config_range, "this machine has no group " + shown(name) +
                                         (rc != 0 ? std::string{" ("} + std::strerror(rc) + ")" : "") +
-                                        "; make it with `groupadd`, or remove it from the list");
+                                        "; make it with `groupadd`, or remove it from api.groups");
   }
 }
 
@@ -58,6 +58,11 @@ result<std::vector<gid_t>> groups_of(int socket) {
 }
 
 }  // namespace
+
+status check_group(const std::string& name) {
+  CPNS_TRY([[maybe_unused]] const auto gid, group_named(name));
+  return {};
+}
 
 std::string_view word_of(level l) { return l == level::operator_ ? "operator" : name_of(l); }
 

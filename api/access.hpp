@@ -45,6 +45,9 @@ struct peer {
   [[nodiscard]] std::string text() const;
 };
 
+/// config_range if this machine has no such group. [thread-safe]
+status check_group(const std::string& name);
+
 /// Maps peers to levels. Immutable, [thread-safe].
 class access_rules {
  public:

@@ -60,7 +60,7 @@ class json_body {
 checked<void> check_json(const request& r);
 
 /// The body, in which the members of `secrets` are replaced by "(secret)"; null if it is not a JSON
-/// object. Other members may hold anything, so none goes to the audit log before it was read as that which it should be.
+/// object. Other members may hold anything, so none goes to the audit trail before it was read as that which it should be.
 boost::json::value body_without(const request& r, const std::vector<std::string>& secrets);
 
 /// The value, or the problem of its error at this field.

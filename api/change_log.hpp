@@ -1,5 +1,5 @@
 #pragma once
-// The place where the API says which changes it makes and refuses; the audit log implements it.
+// The place where the API says which changes it makes and refuses; the audit trail implements it.
 
 #include <boost/json/value.hpp>
 #include <cstdint>

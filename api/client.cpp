@@ -207,7 +207,7 @@ result<client> client::connect(const std::string& path) {
     return client{std::make_unique<impl>(path, "localhost", std::move(fd))};
   const std::string why = std::strerror(errno);
   if (errno == ECONNREFUSED || errno == ENOENT)
-    return fail(errc::peer_closed, "no role listens at " + path + " (" + why + "): is it running?");
+    return fail(errc::peer_closed, "no role listens at " + path + " (" + why + ")");
   return fail(errc::config_file,
               path + ": " + why +
                   (errno == EACCES ? "; the role gives rights to groups, see api.groups" : ""));

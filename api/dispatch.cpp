@@ -15,6 +15,7 @@ namespace cpns::api::detail {
 namespace {
 
 constexpr std::size_t request_id_max = 64;
+constexpr unsigned forbidden_status = 403;
 
 /// HEAD is a GET whose body the session leaves out.
 std::optional<verb> verb_of(std::string_view text) {
@@ -120,7 +121,7 @@ outcome call_recorded(change_log& changes, const route& to, const request& asked
   const auto intent = changes.begin(c);
   if (!intent)
     return refuse(507, "audit-unwritable",
-                  "nothing was changed, because the audit log cannot be written: " +
+                  "nothing was changed, because the audit trail cannot be written: " +
                       intent.error().message());
   auto answer = call(to, asked, body);
   changes.finish(*intent, answer ? nullptr : &answer.error(),
@@ -192,10 +193,14 @@ outcome run(shared_state& shared, const route& to, const request& asked, body_so
 void record_refusal(shared_state& shared, const peer& from, const std::string& id, const header_view& h,
                     const problem& why) {
   const auto v = verb_of(h.verb);
-  if (shared.parts.changes == nullptr || !v || !changes(*v)) return;
+  if (shared.parts.changes == nullptr || !v || (!changes(*v) && why.status != forbidden_status)) return;
   const std::string path{h.target.substr(0, std::min(h.target.find('?'), h.target.size()))};
   const auto found = shared.parts.routes.find(*v, path);
-  if (found.to == nullptr || found.to->action.empty()) return;
+  if (found.to == nullptr) return;
+  // The pattern of the path: a client may put a secret into the path itself.
+  if (!changes(*v))
+    return shared.parts.changes->refused({from, id, "read", found.to->path, nullptr, nullptr}, why);
+  if (found.to->action.empty()) return;
   request asked;
   asked.from = from;
   asked.id = id;

@@ -25,10 +25,10 @@ std::string id_of(const header_view& h);
 tl::expected<prepared, problem> prepare(shared_state& shared, const origin& from, const std::string& id,
                                         const header_view& h);
 
-/// Runs the handler of the route, with the lines of the audit log around it. On a worker thread.
+/// Runs the handler of the route, with the lines of the audit trail around it. On a worker thread.
 outcome run(shared_state& shared, const route& to, const request& asked, body_source* body);
 
-/// Records that a change was refused before its handler ran, if it was one. On a worker thread.
+/// Records that a change was refused before its handler ran, or a read for want of rights (403). On a worker thread.
 void record_refusal(shared_state& shared, const peer& from, const std::string& id, const header_view& h,
                     const problem& why);
 /// The same for a request whose route is known.

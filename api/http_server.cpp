@@ -126,7 +126,9 @@ status http_server::impl::open(const config::api_config& c) {
     if (!ec) probe_door.set_option(tcp::acceptor::reuse_address{true}, ec);
     if (!ec) probe_door.bind(at, ec);
     if (!ec) probe_door.listen(asio::socket_base::max_listen_connections, ec);
-    if (ec) return fail(errc::config_usage, where + ": " + ec.message());
+    if (ec)
+      return fail(errc::state_conflict,
+                  where + ": " + ec.message() + "; does another program use this port?");
     const auto bound = probe_door.local_endpoint(ec);
     probe_hosts = {detail::address_text(bound), "localhost:" + std::to_string(bound.port())};
     show(&doors::places::probes, probe_hosts.front());

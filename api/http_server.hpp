@@ -65,7 +65,7 @@ class http_server {
  public:
   /// Opens the Unix socket `c.socket`, the plain port `c.probes` and the port with TLS `c.listen`, each if it is set. While
   /// the address of `c.listen` does not exist, that is retried. Errors: of access_rules::make, unix_socket::listen and
-  /// crypto::tls_source::for_api; config_usage if a port cannot be opened.
+  /// crypto::tls_source::for_api; state_conflict if a port cannot be opened.
   static result<std::unique_ptr<http_server>> start(const config::api_config& c, http_parts parts);
   /// Closes all connections at once and waits for the handlers that run.
   ~http_server();

@@ -16,9 +16,9 @@ namespace cpns::api {
 /// Called on one of the API's worker threads; may block for some seconds.
 using handler = std::function<outcome(const request&)>;
 using streaming_handler = std::function<outcome(const request&, body_source&)>;
-/// The state of the object that a request names, for the audit log: without secrets, null if it does not exist.
+/// The state of the object that a request names, for the audit trail: without secrets, null if it does not exist.
 using describer = std::function<boost::json::value(const request&)>;
-/// The state that the object is to have, from the request and its state before; for the audit log, without secrets.
+/// The state that the object is to have, from the request and its state before; for the audit trail, without secrets.
 using foreteller = std::function<boost::json::value(const request&, const boost::json::value& before)>;
 
 inline constexpr std::size_t body_max_default = 64 * 1024;  ///< bytes
@@ -30,10 +30,10 @@ struct route {
   handler handle{};                   ///< of a change: the request has no query
   streaming_handler handle_stream{};  ///< in place of `handle`: reads the body itself
   std::uint64_t body_max = body_max_default;
-  /// For changes: the action in the audit log, the {NAME} of the object or the member of the body that names it, whether
-  /// a text can be such a name (without this, the audit log has no name), members of the body that are secret, the state
+  /// For changes: the action in the audit trail, the {NAME} of the object or the member of the body that names it, whether
+  /// a text can be such a name (without this, the audit trail has no name), members of the body that are secret, the state
   /// of the object before and after, and the one that it is to have. A client may put a secret into any member, so the
-  /// last one has only values that were read as that which they should be; without it, the audit log has none.
+  /// last one has only values that were read as that which they should be; without it, the audit trail has none.
   std::string action{};
   std::string object{};
   std::function<bool(const std::string&)> is_name{};

@@ -36,7 +36,7 @@ constexpr std::uint16_t https_port = 443;
 
 constexpr std::uint32_t lines_per_client = 20;
 constexpr seconds line_period{10};
-/// Refusals that wait for the audit log.
+/// Refusals that wait for the audit trail.
 constexpr std::size_t unrecorded_max = 64;
 
 handshake_end end_for(crypto::handshake_fault fault) {
@@ -237,7 +237,7 @@ result<bool> tls_door::impl::bind_to(const tcp::resolver::results_type& found, e
   if (ec) {
     acceptor.close(ignored);
     if (ec.value() == EADDRNOTAVAIL) return wait_for_address(where + ": not an address of this machine");
-    return fail(errc::config_usage, where + ": " + ec.message() + "; does another program use this port?");
+    return fail(errc::state_conflict, where + ": " + ec.message() + "; does another program use this port?");
   }
   const auto got = acceptor.local_endpoint(ignored);
   bound_port = got.port();
@@ -315,7 +315,7 @@ void tls_door::impl::refuse(const peer& who, const problem& why) {
   if (lines.take(now_anchored(), who.uri))
     log::warn(component(), "api-client-refused", why.detail,
               {{"peer", who.address}, {"certificate", who.uri}});
-  // The audit log has its own bounds and counts; only those that a slow disk holds up are bounded here.
+  // The audit trail has its own bounds and counts; only those that a slow disk holds up are bounded here.
   if (shared.parts.changes == nullptr || unrecorded >= unrecorded_max) return;
   ++unrecorded;
   asio::post(shared.workers, [this, who, why] {

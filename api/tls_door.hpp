@@ -27,7 +27,7 @@ class handshake;
 class tls_door {
  public:
   /// Opens `c.listen` with `c.tls`, which are set, and begins to accept; `io` does not run yet. While the address does not
-  /// exist, this is retried. Errors of crypto::tls_source::for_api; config_range, config_usage if it cannot be bound.
+  /// exist, this is retried. Errors of crypto::tls_source::for_api; config_range, state_conflict if it cannot be bound.
   static result<std::unique_ptr<tls_door>> open(boost::asio::io_context& io, shared_state& shared,
                                                 const config::api_config& c, tls_door_hooks hooks);
   ~tls_door();

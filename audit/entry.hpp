@@ -17,7 +17,8 @@ namespace cpns::audit {
 #define CPNS_AUDIT_CHANNELS(X)                                            \
   X(socket,  "the Unix socket of a role")                                 \
   X(tcp,     "a TLS connection with a client certificate")                \
-  X(command, "a command that opened the store of a stopped role")
+  X(command, "a command that opened the store of a stopped role")         \
+  X(file,    "a file that the running role read again")
 #define CPNS_AUDIT_VERDICTS(X)                                            \
   X(done,     "the change is durable")                                    \
   X(failed,   "an error prevented the change, or a part of it")           \

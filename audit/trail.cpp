@@ -108,6 +108,11 @@ struct trail::impl {
   std::deque<late_line> late;
   std::size_t open_bytes = 0, open = 0;
   refusals budget;
+  /// Counts a refusal whose line could not be written.
+  void leave_out() {
+    ++counted.left_out;
+    ++unwritten;
+  }
   std::uint64_t unwritten = 0;  ///< refusals whose line or count could not be written
   trail_statistics counted;
   trail_health health;
@@ -289,10 +294,13 @@ result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
   unfinished of{j.number, c.request, c.action, c.object, nullptr, nullptr};
   if (done) return of;
   const std::lock_guard lock{guard};
-  if (j.appended)
+  if (j.appended) {
     late.push_back({outcome_fields(of, never_begun(), false), reserved});
-  else
+  } else {
     release(reserved);
+    ++counted.refusals;
+    leave_out();
+  }
   return fail(done.error().code,
               "the audit trail cannot record the change, so it was not made: " + done.error().detail);
 }
@@ -322,8 +330,7 @@ void trail::impl::refuse(const change& c, std::string_view reason) {
   j.fields = refusal_fields(c, reason);
   if (submit(j) || j.appended) return;
   const std::lock_guard lock{guard};
-  ++counted.left_out;
-  ++unwritten;
+  leave_out();
 }
 
 void trail::impl::write_counts(bool last) {
@@ -485,15 +492,6 @@ trail_statistics trail::statistics() const {
 trail_health trail::health() const {
   const std::lock_guard lock{impl_->guard};
   return impl_->health;
-}
-
-outcome outcome_of(const status& done) {
-  if (done) return {};
-  const auto code = done.error().code;
-  if (may_be_done(code)) return {verdict::unknown, done.error().message()};
-  const bool rule =
-      fault_of(code) == fault::state || fault_of(code) == fault::config || fault_of(code) == fault::peer;
-  return {rule ? verdict::refused : verdict::failed, done.error().message()};
 }
 
 }  // namespace cpns::audit

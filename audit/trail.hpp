@@ -64,6 +64,12 @@ struct trail_statistics {
   std::size_t late = 0;        ///< outcomes that wait for the disk
 };
 
+/// What a role that is stopped would find in the file of its trail at its next start: empty if nothing, or a clause
+/// about the damage, which the start records. `c`: the chain in the store; nullopt: it is not known, and only an
+/// incomplete line is seen. A file that does not exist has no damage. Reads only, takes no lock. Errors: those of the
+/// file with which the role cannot start, as of trail::open. [thread-safe]
+result<std::string> damage_before_start(const std::filesystem::path& path, const std::optional<chain>& c);
+
 struct trail_health {
   bool writable = true;  ///< false: begin() failed last, and a change is refused until a line can be written
   std::string why;       ///< if not writable: the reason and the remedy

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <system_error>
 
+#include "audit/trail.hpp"
 #include "crypto/sha256_stream.hpp"
 #include "storage/file.hpp"
 
@@ -40,6 +41,15 @@ status check_kind(int fd, const std::filesystem::path& path) {
   if ((about.st_mode & (S_IWGRP | S_IXGRP | S_IRWXO)) != 0)
     return bad_file(path, "others may read it, or its group may write it; run: chmod 640 " + path.string());
   return {};
+}
+
+/// Opens the file as a role does, which may also create it.
+result<descriptor> open_to_append(const std::filesystem::path& path, int create) {
+  descriptor opened(::open(
+      path.c_str(), O_RDWR | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC | create, 0600));
+  if (!opened.valid()) return open_failed(path, errno);
+  CPNS_CHECK(check_kind(opened.get(), path));
+  return opened;
 }
 
 /// The last line of the file if it ends with a line end.
@@ -179,10 +189,7 @@ bool trail_file::is_open_under_its_name() const {
 
 result<bool> trail_file::ensure_open() {
   if (is_open_under_its_name()) return false;
-  descriptor opened(::open(
-      path_.c_str(), O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK | O_CLOEXEC, 0600));
-  if (!opened.valid()) return open_failed(path_, errno);
-  CPNS_CHECK(check_kind(opened.get(), path_));
+  CPNS_TRY(auto opened, open_to_append(path_, O_CREAT));
   // flock, since a lock of fcntl ends when this process closes any other descriptor of the file, as after a check.
   if (::flock(opened.get(), LOCK_EX | LOCK_NB) != 0)
     return fail(errc::store_locked,
@@ -213,6 +220,23 @@ result<descriptor> open_to_read(const std::filesystem::path& path) {
   if (::fstat(opened.get(), &about) != 0) return bad_file(path, std::generic_category().message(errno));
   if (!S_ISREG(about.st_mode)) return bad_file(path, "this is not a regular file");
   return opened;
+}
+
+result<std::string> damage_before_start(const std::filesystem::path& path, const std::optional<chain>& c) {
+  std::error_code ec;
+  if (std::filesystem::symlink_status(path, ec).type() == std::filesystem::file_type::not_found)
+    return std::string{};
+  CPNS_TRY(const auto opened, open_to_append(path, 0));
+  if (!c) {
+    CPNS_TRY(const auto size, size_of(opened.get(), path));
+    CPNS_TRY(const auto last, last_line(opened.get(), size, path));
+    return size == 0 || last ? std::string{} : "its last line is incomplete";
+  }
+  CPNS_TRY(const auto end, examine(opened.get(), *c, path));
+  if (end.remains > 0 || !end.ended)
+    return "its last " + std::to_string(end.remains) + " bytes are not a line of the role";
+  if (end.jumped || !end.holds_head) return std::string{"lines are missing that the store knows"};
+  return std::string{};
 }
 
 }  // namespace cpns::audit

@@ -232,6 +232,8 @@ CLI::App* audit_command(CLI::App& parent, const std::shared_ptr<audit_options>& 
 void add_audit(CLI::App& app, int& code) {
   auto* audit = app.add_subcommand("audit", "Check or show the audit trail of a role: who changed what");
   audit->require_subcommand(1);
+  audit->footer("Examples:\n  cpns audit verify --config trial/server.yaml\n  cpns audit show --config "
+                "trial/server.yaml --since 7d");
   const auto o = std::make_shared<audit_options>();
 
   auto* verify =

@@ -133,6 +133,7 @@ void add_ca(CLI::App& app, int& code) {
   auto* ca =
       app.add_subcommand("ca", "Issue and revoke certificates of the development CA that cpns init makes");
   ca->require_subcommand(1);
+  ca->footer("Examples:\n  cpns ca issue gateway hall --ca trial/tls\n  cpns ca revoke hall --ca trial/tls");
   add_revoke(*ca, code);
   const auto o = std::make_shared<ca_options>();
 

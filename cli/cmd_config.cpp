@@ -2,11 +2,14 @@
 
 #include <sys/stat.h>
 
+#include <boost/json.hpp>
 #include <cerrno>
 #include <cstring>
 #include <iostream>
+#include <optional>
 #include <set>
 
+#include "api/access.hpp"
 #include "base/private_file.hpp"
 #include "cli/commands.hpp"
 #include "cli/json_text.hpp"
@@ -110,6 +113,14 @@ class file_checks {
     if (c.api.socket && !c.api.socket_is_default) written("api.socket", *c.api.socket, S_IFSOCK);
     written("audit.file", c.audit.file, S_IFREG);
     if (c.api.tls) tls("api.", *c.api.tls, crypto::tls_role::api_server);
+    groups("api.groups.viewer", c.api.groups.viewer);
+    groups("api.groups.operator", c.api.groups.operator_);
+    groups("api.groups.admin", c.api.groups.admin);
+  }
+  void groups(const std::string& key, const std::vector<std::string>& names) {
+    for (std::size_t i = 0; i < names.size(); ++i)
+      if (const auto there = api::check_group(names[i]); !there)
+        bad(key + "[" + std::to_string(i) + "]", there.error().code, there.error().detail);
   }
 
   /// A folder that exists, or that the role can create.
@@ -157,28 +168,65 @@ class file_checks {
   std::set<fs::path> made_;  ///< folders that the role creates
 };
 
-int check(const std::vector<std::string>& files, const radio_check& radio) {
-  int code = exit_done;
-  for (const auto& file : files) {
-    const auto checked = config::check_file(file);
-    config::diagnostics wrong{file, {}};
-    if (!checked) {
-      wrong = checked.error();
-    } else {
-      wrong = check_named_files(*checked);
-      for (const auto& t : checked->transports)
-        for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) wrong.all.push_back(std::move(p));
-    }
-    if (checked)
-      for (const auto& line : remarks_on_named_files(*checked, now_wall()).lines()) std::cerr << line << "\n";
-    if (wrong.none()) {
-      std::cout << file << ": ok, a " << config::word_of(checked->role) << "\n";
-      continue;
-    }
-    wrong.sort();
-    for (const auto& line : wrong.lines()) std::cerr << line << "\n";
-    code = exit_failed;
+/// What `config check` found in one file.
+struct verdict {
+  std::optional<config::role_kind> role;  ///< none: the file cannot be read as a configuration
+  config::diagnostics errors, warnings;
+};
+
+verdict examined(const std::string& file, const radio_check& radio) {
+  const auto checked = config::check_file(file);
+  if (!checked) {
+    verdict out{std::nullopt, checked.error(), {file, {}}};
+    out.errors.sort();
+    return out;
   }
+  verdict out{checked->role, check_named_files(*checked), remarks_on_named_files(*checked, now_wall())};
+  for (const auto& t : checked->transports)
+    for (auto& p : radio(t, checked->plugin_dirs, checked->role).all) out.errors.all.push_back(std::move(p));
+  out.errors.sort();
+  return out;
+}
+
+boost::json::array json_of(const config::diagnostics& found) {
+  boost::json::array out;
+  for (const auto& d : found.all) {
+    // The whole file has no line.
+    const auto number = [&d](std::size_t n) { return d.at.line > 0 ? boost::json::value(n) : nullptr; };
+    out.push_back(boost::json::object{{"file", found.file.string()},
+                                      {"line", number(d.at.line)},
+                                      {"column", number(d.at.column)},
+                                      {"text", d.text}});
+  }
+  return out;
+}
+
+boost::json::object json_of(const std::string& file, const verdict& v) {
+  return {{"file", file},
+          {"role", v.role ? boost::json::value(std::string{config::word_of(*v.role)}) : nullptr},
+          {"ok", v.errors.none()},
+          {"errors", json_of(v.errors)},
+          {"warnings", json_of(v.warnings)}};
+}
+
+void print(const std::string& file, const verdict& v) {
+  for (const auto& line : v.warnings.lines()) std::cerr << line << "\n";
+  if (v.errors.none()) std::cout << file << ": ok, a " << config::word_of(*v.role) << "\n";
+  for (const auto& line : v.errors.lines()) std::cerr << line << "\n";
+}
+
+int check(const std::vector<std::string>& files, const radio_check& radio, bool json) {
+  int code = exit_done;
+  boost::json::array objects;
+  for (const auto& file : files) {
+    const auto found = examined(file, radio);
+    if (!found.errors.none()) code = exit_failed;
+    if (json)
+      objects.emplace_back(json_of(file, found));
+    else
+      print(file, found);
+  }
+  if (json) std::cout << boost::json::serialize(objects) << "\n";
   return code;
 }
 
@@ -241,11 +289,13 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
 void add_config(CLI::App& app, int& code, const radio_check& radio) {
   auto* config = app.add_subcommand("config", "Check and show configuration files, and print their schema");
   config->require_subcommand(1);
+  config->footer("Examples:\n  cpns config check gateway.yaml\n  cpns config show --config gateway.yaml");
 
   struct options {
     std::vector<std::string> files;
     std::string role = "server";
     bool markdown = false;
+    bool json = false;
     role_options shown{.role = std::nullopt};
     bool running = false;
   };
@@ -254,12 +304,15 @@ void add_config(CLI::App& app, int& code, const radio_check& radio) {
   auto* check_command = config->add_subcommand(
       "check", "Report every error in a file, and in the files that it names, as FILE:LINE:COLUMN");
   check_command->add_option("FILE", o->files, "Configurations of any role")->required();
+  check_command->add_flag("--json", o->json,
+                          "Print a list with the role, the errors and the warnings of each file");
   check_command->footer(
       "Run it as the user of the role, which must be able to read the files that the configuration names.\n"
       "A certificate that ends within 30 days is a warning, not an error.\n\n"
       "Examples:\n  cpns config check gateway.yaml\n"
+      "  cpns config check server.yaml gateway.yaml --json\n"
       "  cpns config check *.yaml && systemctl reload cpns-server");
-  check_command->callback([o, radio, &code] { code = check(o->files, radio); });
+  check_command->callback([o, radio, &code] { code = check(o->files, radio, o->json); });
 
   auto* schema_command =
       config->add_subcommand("schema", "Print the JSON Schema of a role's file, for editors");

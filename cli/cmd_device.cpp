@@ -30,7 +30,7 @@ struct device_options {
 /// Of the commands on one device or on all, which work on a running server, too.
 struct device_query {
   role_options role{.config = server_file};
-  std::string entity, key_file, owner, batch;
+  std::string entity, key_file, owner, batch, prefix;
   std::string strength = "128bit";
   bool standard_input = false, no_presence = false, allow_constant = false;
   bool json = false;
@@ -110,10 +110,10 @@ std::vector<std::string> row_of(const boost::json::object& d) {
 
 done_or<int> run_list(device_query& o) {
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  CPNS_TRY(auto devices,
-           server.list("/v1/devices", {}, "devices", "entity", [](const auto& store, const auto& asked) {
-             return server::devices_page(store, asked, {});
-           }));
+  CPNS_TRY(auto devices, server.list("/v1/devices", "&prefix=" + api::encode_percent(o.prefix), "devices",
+                                     "entity", [&o](const auto& store, const auto& asked) {
+                                       return server::devices_page(store, asked, {.prefix = o.prefix});
+                                     }));
   if (o.json) {
     print_answer(boost::json::object{{"devices", std::move(devices)}});
     return exit_done;
@@ -245,6 +245,8 @@ void add_device(CLI::App& app, int& code) {
   auto* device =
       app.add_subcommand("device", "Manage the manufactured devices of a server, running or stopped");
   device->require_subcommand(1);
+  device->footer("Examples:\n  cpns device import devices.csv --config trial/server.yaml\n  cpns device list "
+                 "--config trial/server.yaml");
   const auto o = std::make_shared<device_options>();
 
   auto* import_command = server_command(
@@ -296,6 +298,7 @@ Examples:
   const auto q = std::make_shared<device_query>();
   auto* list = server_command(*device, q, code, "list", "List the devices: strength, owner, presence, batch",
                               run_list);
+  list->add_option("--prefix", q->prefix, "Only Entity IDs that begin with this text");
   list->footer("Examples:\n  cpns device list --config trial/server.yaml\n" + url_example("device list"));
 
   auto* show = server_command(*device, q, code, "show", "Show one device, but never its key", run_show);

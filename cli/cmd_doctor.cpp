@@ -67,12 +67,13 @@ void add_doctor(CLI::App& app, int& code, const doctor::tools& with) {
   c->add_flag("--json", o->json, "Print one JSON object");
   c->footer(
       R"(Checks the configuration, the files that it names and their modes, certificates and revocation lists, the
-store or the key files, disk space, the clock, the limit of open files, radios, and whether the other side
+store or the key files, the audit file, disk space, the clock, the limit of open files, radios, and whether the other side
 can be reached: a gateway does a TLS handshake with each of its servers, a server connects to its own
 address. Each line is ok, a warning, or an error with the remedy. Nothing is changed, no secret is shown,
 and the command ends within 20 seconds. Run it as the user of the role.
 
-A role that runs keeps its store and its radios, so these are not opened a second time.
+A role that runs keeps its store and its radios, so these are not opened a second time. It is asked instead
+whether it is ready, through its API.
 
 Exit codes: 0 no error (warnings alone are 0), 1 errors, 2 invalid command line.
 

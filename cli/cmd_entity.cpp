@@ -3,6 +3,7 @@
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
+#include "base/text.hpp"
 #include "cli/commands.hpp"
 #include "cli/secret_json.hpp"
 #include "cli/server_access.hpp"
@@ -42,6 +43,25 @@ done_or<boost::json::object> one_entity(server_access& server, const entity_id& 
   return server::view_of(*found, true);
 }
 
+void print_keys(const boost::json::object& r) {
+  std::cout << "generation        " << member_text(r, "generation") << "\n";
+  for (const auto& one : r.at("sets").as_array()) {
+    const auto& s = one.as_object();
+    std::cout << "set               " << member_text(s, "set") << " of generation "
+              << member_text(s, "generation") << " for gw " << member_text(s, "issued_to") << ", keeps "
+              << plural(s.at("keys").to_number<std::uint64_t>(), "key") << " from index "
+              << member_text(s, "first_index") << ", next index " << member_text(s, "next_index") << ", ends "
+              << member_time(s, "not_after", "never") << "\n";
+  }
+  for (const auto& one : r.at("answered").as_array()) {
+    const auto& a = one.as_object();
+    std::cout << "granted request   " << plural(a.at("keys").to_number<std::uint64_t>(), "key")
+              << " of generation " << member_text(a, "generation") << " from index "
+              << member_text(a, "first_index") << " to gw " << member_text(a, "gw") << "\n";
+  }
+  std::cout << "transcripts       " << member_text(r, "transcripts") << " used in the last three minutes\n";
+}
+
 done_or<int> run_show(entity_options& o) {
   CPNS_TRY(const auto entity, checked_entity(o.entity));
   CPNS_TRY(auto server, server_access::open(o.role, false));
@@ -58,6 +78,7 @@ done_or<int> run_show(entity_options& o) {
               << member_time(*holder, "seen", "never") << "\n";
   std::cout << "last report       " << member_text(r, "last_report", "none") << "\nfactory resets    "
             << member_text(r, "resets") << "\n";
+  print_keys(r);
   return exit_done;
 }
 
@@ -186,12 +207,15 @@ void add_entity(CLI::App& app, int& code) {
   auto* entity = app.add_subcommand(
       "entity", "Show or release the gateway that holds a device, on a running or stopped server");
   entity->require_subcommand(1);
+  entity->footer("Examples:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml\n  "
+                 "cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml");
   const auto o = std::make_shared<entity_options>();
   constexpr const char* gateway_text =
       "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log";
 
   auto* show =
-      server_command(*entity, o, code, "show", "Show the owner and the holder of one device", run_show);
+      server_command(*entity, o, code, "show",
+                     "Show one device: owner, holder, key sets without keys, granted requests", run_show);
   show->add_option("ENTITY", o->entity, "The Entity ID")->required();
   show->footer("Examples:\n  cpns entity show urn:dev:mac:0024befffe804ff1 --config trial/server.yaml\n" +
                url_example("entity show urn:dev:mac:0024befffe804ff1"));

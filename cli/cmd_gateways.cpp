@@ -12,7 +12,7 @@ namespace {
 
 struct gateways_options {
   role_options role{.config = server_file};
-  std::string gateway;
+  std::string gateway, prefix, state;
   bool blocked = false;
   bool json = false;
 };
@@ -41,11 +41,25 @@ std::string address_of_gateway(const boost::json::object& g) {
   return member_text(g.at("connections").as_array().back().as_object(), "address");
 }
 
+result<server::gateway_filter> filter_of(const gateways_options& o) {
+  server::gateway_filter out{o.prefix, server::gateway_state_named(o.state)};
+  if (!o.state.empty() && !out.state)
+    return fail(errc::config_usage, "--state takes connected, known or blocked, not " + shown(o.state));
+  if (!o.blocked) return out;
+  if (out.state && out.state != server::gateway_state::blocked)
+    return fail(errc::config_usage, "--blocked and --state ask for different gateways; leave one out");
+  out.state = server::gateway_state::blocked;
+  return out;
+}
+
 done_or<int> run_list(gateways_options& o) {
+  CPNS_TRY(const auto filter, filter_of(o));
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  CPNS_TRY(auto gateways, server.list("/v1/gateways", o.blocked ? "&blocked=true" : "", "gateways", "gw",
-                                      [&o](const auto& store, const auto& asked) {
-                                        return server::gateways_page(store, asked, o.blocked, {});
+  const auto query = "&prefix=" + api::encode_percent(o.prefix) +
+                     (o.state.empty() ? "" : "&state=" + o.state) + (o.blocked ? "&blocked=true" : "");
+  CPNS_TRY(auto gateways, server.list("/v1/gateways", query, "gateways", "gw",
+                                      [&filter](const auto& store, const auto& asked) {
+                                        return server::gateways_page(store, asked, filter, {});
                                       }));
   if (o.json) {
     print_answer(boost::json::object{{"gateways", std::move(gateways)}});
@@ -101,7 +115,8 @@ done_or<int> run_show(gateways_options& o) {
     const auto& c = one.as_object();
     std::cout << "connection        " << member_text(c, "address") << " since "
               << member_time(c, "since", "-") << ", "
-              << plural(c.at("requests").to_number<std::uint64_t>(), "request") << "\n";
+              << plural(c.at("requests").to_number<std::uint64_t>(), "request") << ", protocol "
+              << member_text(c, "protocol") << "\n";
   }
   return exit_done;
 }
@@ -160,6 +175,8 @@ done_or<int> run_disconnect(gateways_options& o) {
 void add_gateways(CLI::App& app, int& code) {
   auto* gateways = app.add_subcommand("gateways", "Show, block or disconnect the gateways of a server");
   gateways->require_subcommand(1);
+  gateways->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n  cpns gateways block "
+                   "urn:cpns:gw:hall --config trial/server.yaml");
   const auto o = std::make_shared<gateways_options>();
   const auto add = [&](const char* name, const char* help, done_or<int> (*run)(gateways_options&),
                        const std::string& note) {
@@ -174,6 +191,10 @@ void add_gateways(CLI::App& app, int& code) {
       *gateways, o, code, "list",
       "List the gateways that connected or are blocked: state, address, last connected", run_list);
   list->add_flag("--blocked", o->blocked, "Only blocked gateways");
+  list->add_option("--prefix", o->prefix, "Only gateways whose SAN URI begins with this text");
+  list->add_option("--state", o->state,
+                   "Only gateways in this state: connected, known or blocked; a stopped server has no "
+                   "connections");
   list->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n" + url_example("gateways list"));
   add("show", "Show one gateway, and its connections if the server runs", run_show, {});
   add("block", "Refuse all requests of a gateway", run_block,

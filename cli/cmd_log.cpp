@@ -61,6 +61,8 @@ done_or<int> run_log(const log_options& o, log_request ask) {
 void add_log(CLI::App& app, int& code) {
   auto* log = app.add_subcommand("log", "Show or change the log levels of a running role");
   log->require_subcommand(1);
+  log->footer("Examples:\n  cpns log show --config trial/server.yaml\n"
+              "  cpns log level debug --component store --config trial/server.yaml");
   const auto o = std::make_shared<log_options>();
   const auto add = [&](const char* name, const char* help, log_request ask, const std::string& values,
                        const std::string& note) {

@@ -7,6 +7,7 @@
 #include "api/routes.hpp"
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/radio_text.hpp"
 #include "cli/role_client.hpp"
 #include "cli/stopped_gateway.hpp"
 #include "config/loader.hpp"
@@ -58,27 +59,6 @@ void print_members(const json::object& o, const std::string& prefix = {}) {
     } else {
       std::cout << name << ": " << text_of(o, key) << "\n";
     }
-  }
-}
-
-void print_radio(const json::object& r) {
-  const auto reason = r.contains("reason") ? ": " + text_of(r, "reason") : std::string{};
-  std::printf("%s  %s %s  %s%s\n", paint(colour::bold, text_of(r, "name")).c_str(),
-              text_of(r, "plugin").c_str(), text_of(r, "version").c_str(), text_of(r, "state").c_str(),
-              reason.c_str());
-  for (const auto& [key, value] : r.at("counters").as_object())
-    std::printf("  %-32s %s\n", std::string{key}.c_str(), json::serialize(value).c_str());
-  const auto& links = r.at("links").as_array();
-  if (links.empty()) return;
-  std::printf(
-      "  %s\n",
-      paint(colour::bold,
-            "ADDRESS                          ENTITY                                   dBm   SECURITY")
-          .c_str());
-  for (const auto& one : links) {
-    const auto& l = one.as_object();
-    std::printf("  %-32s %-40s %-5s %s\n", text_of(l, "address").c_str(), text_of(l, "entity").c_str(),
-                text_of(l, "rssi_dbm").c_str(), text_of(l, "security").c_str());
   }
 }
 
@@ -139,7 +119,7 @@ answer ask(api::client& gateway, const std::string& what, const pnes_options& o)
 
 void print(const std::string& what, const json::value& got) {
   if (what == "radios")
-    for (const auto& one : got.as_object().at("radios").as_array()) print_radio(one.as_object());
+    print_radios(got);
   else if (what == "permit")
     print_permit(got.as_object());
   else if (what == "show" || what == "server")
@@ -192,6 +172,8 @@ void add_pnes(CLI::App& app, int& code) {
   auto* pnes = app.add_subcommand(
       "pnes", "Work with the PNEs, radios and server link of a running gateway; list those of a stopped one");
   pnes->require_subcommand(1);
+  pnes->footer("Examples:\n  cpns pnes list --config trial/gateway.yaml\n  cpns pnes approve "
+               "urn:dev:mac:0024befffe804ff1 --config trial/gateway.yaml");
   const auto o = std::make_shared<pnes_options>();
   const auto add = [&](const char* name, const char* text, const std::string& example = {}) {
     auto* c = pnes->add_subcommand(name, text);

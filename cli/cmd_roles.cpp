@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/live_configuration.hpp"
 #include "cli/live_rewrap.hpp"
+#include "cli/radio_text.hpp"
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
@@ -78,18 +79,18 @@ result<role_handle<config::server_config>> server_handle(const config::server_co
                            *running->audit, running->changes, role->counted()));
   return role_handle<config::server_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the CPNS Server accepts connections",
       .ready_line = [role]() -> std::optional<std::string> {
         if (!role->listening()) return std::nullopt;
         return role->address();
       },
-      .reload =
-          [running](const config::server_config& fresh) {
-            running->role->reload(fresh);
-            running->configuration.reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::server_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->role->reload(fresh);
+        running->configuration.reload(fresh);
+        return {};
+      },
       .drain = [role](const config::server_config& latest) { role->drain(latest.drain); },
       .failed = [running] { return running->role->failed() || running->store.lost(); }};
 }
@@ -110,15 +111,15 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
                            *running->audit, running->changes, role->counted()));
   return role_handle<config::gateway_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the PN GW detects PNEs",
       .ready_line = [at = socket_text(c.api)] { return std::optional{at}; },
-      .reload =
-          [running](const config::gateway_config& fresh) {
-            running->role->reload(fresh);
-            running->configuration.reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::gateway_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->role->reload(fresh);
+        running->configuration.reload(fresh);
+        return {};
+      },
       .drain =
           [running](const config::gateway_config&) {
             running->api.reset();
@@ -153,14 +154,14 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
                       *running->audit, *running->changes, role->counted()));
   return role_handle<config::pne_config>{
       .keep_alive = running,
+      .trail = running->audit.get(),
       .ready_text = "the devices are powered on",
       .ready_line = [role] { return std::optional{std::to_string(role->devices()) + " devices"}; },
-      .reload =
-          [running](const config::pne_config& fresh) {
-            running->configuration->reload(fresh);
-            running->api->reload(fresh.api);
-            reopen_trail(*running->audit);
-          },
+      .reload = [running](const config::pne_config& fresh) -> status {
+        CPNS_CHECK(running->api->reload(fresh.api));
+        running->configuration->reload(fresh);
+        return {};
+      },
       .drain =
           [running](const config::pne_config&) {
             running->api.reset();
@@ -169,10 +170,21 @@ result<role_handle<config::pne_config>> pne_handle(const config::pne_config& c, 
       .failed = [role] { return role->failed(); }};
 }
 
+int show_radios(api::client& role, bool json) {
+  const auto got = ask_role(role, api::verb::get, "/v1/radios");
+  if (!got) return report(got.error());
+  if (json)
+    std::cout << boost::json::serialize(*got) << "\n";
+  else
+    print_radios(*got);
+  return exit_done;
+}
+
 /// `cpns pne wake` and its siblings.
 int command_pne(const role_options& o, const std::string& what, const std::string& entity, bool json) {
   auto role = connect_role(o);
   if (!role) return report(role.error());
+  if (what == "radios") return show_radios(*role, json);
   if (what == "list")
     return print_all(pages_of(*role, "/v1/devices?prefix=" + api::encode_percent(entity)), "devices", json,
                      "ENTITY                                   AWAKE  LINKS  KEY FILE",
@@ -227,19 +239,22 @@ void add_pne(CLI::App& app, int& code) {
   c->footer("Runs the PNEs unless a subcommand is given. " + std::string{signals_text} +
             "  cpns pne --config trial/pne.yaml\n"
             "  cpns pne wake urn:dev:mac:0024befffe804ff1 --config trial/pne.yaml");
-  for (const auto& [name, text] : {std::pair{"sleep", "Put a running PNE to sleep"},
-                                   {"wake", "Wake a PNE up"},
-                                   {"button", "Press the button of a PNE"},
-                                   {"reset", "Reset a PNE to factory settings: it erases its keys"},
-                                   {"list", "List the PNEs of the process"}}) {
+  for (const auto& [name, text] :
+       {std::pair{"sleep", "Put a running PNE to sleep"},
+        {"wake", "Wake a PNE up"},
+        {"button", "Press the button of a PNE"},
+        {"reset", "Reset a PNE to factory settings: it erases its keys"},
+        {"list", "List the PNEs of the process"},
+        {"radios", "Show the radios of the process: state, counters, and links"}}) {
     auto* sub = c->add_subcommand(name, text);
-    sub->add_option("ENTITY", o->entity,
-                    std::string{name} == "list"
-                        ? "The beginning of Entity IDs; without it: all PNEs of the process"
-                        : "The Entity ID; without it: all PNEs of the process");
+    const std::string command{name};
+    if (command != "radios")
+      sub->add_option("ENTITY", o->entity,
+                      command == "list" ? "The beginning of Entity IDs; without it: all PNEs of the process"
+                                        : "The Entity ID; without it: all PNEs of the process");
     sub->add_flag("--json", o->json, "Print the answer as JSON");
     sub->fallthrough();  // the options of `cpns pne` may stand behind the subcommand, too
-    sub->footer(std::string{"Examples:\n  cpns pne "} + name + " --config trial/pne.yaml");
+    sub->footer("Examples:\n  cpns pne " + command + " --config trial/pne.yaml");
   }
   c->callback([c, o, &code] {
     const auto subs = c->get_subcommands();

@@ -32,20 +32,10 @@ void print_members(const boost::json::object& o, const std::string& prefix) {
   }
 }
 
-/// /health/ready answers 503 with the same document as 200.
-done_or<boost::json::value> readiness(api::client& role) {
-  CPNS_TRY(const auto answer, role.ask(api::verb::get, "/health/ready"));
-  boost::system::error_code ec;
-  auto parsed = boost::json::parse(answer.body, ec);
-  if (ec || !parsed.is_object() || !parsed.as_object().contains("ready"))
-    return fail(errc::internal, "the role's answer about its health is not the documented one");
-  return parsed;
-}
-
 done_or<int> run_status(const status_options& o) {
   CPNS_TRY(auto role, connect_role(o.role));
   CPNS_TRY(auto state, ask_role(role, api::verb::get, "/v1/status"));
-  CPNS_TRY(const auto health, readiness(role));
+  CPNS_TRY(const auto health, ask_readiness(role));
   const auto& ready = health.as_object();
   const int code = ready.at("ready").as_bool() ? exit_done : exit_failed;
   if (o.json) {

@@ -76,7 +76,9 @@ int run_rewrap(const store_options& o) {
   if (!o.json) clear_status();
   if (done) return print_outcome(o, *done);
   if (done.error() != errc::store_locked) return report(done.error());
-  auto role = connect_role(o.role);
+  const auto file = config::check_file(r.config);
+  if (!file) return report(file.error().as_error());
+  auto role = connect_role(std::visit([](const auto& c) { return c.api; }, file->config));
   if (!role) return report_running(done.error(), role.error());
   const auto live = rewrap_running(*role, r, false);
   return live ? print_outcome(o, *live) : report_running(done.error(), live.error());
@@ -131,6 +133,8 @@ Examples:
 void add_store(CLI::App& app, int& code) {
   auto* store = app.add_subcommand("store", "Change the key of a role's store or key files; after a restore");
   store->require_subcommand(1);
+  store->footer("Examples:\n  cpns store rewrap --config trial/server.yaml --in-place\n"
+                "  cpns store restored --config trial/server.yaml");
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");

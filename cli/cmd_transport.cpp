@@ -32,9 +32,11 @@ std::string preset_of(const parameter_description& p) {
   return !p.preset ? "required" : p.preset->empty() ? "empty" : *p.preset;
 }
 
-std::string interface_of(const plugin_description& d) {
-  return "interface " + std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor);
+std::string number_of(const plugin_description& d) {
+  return std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor);
 }
+
+std::string interface_of(const plugin_description& d) { return "interface " + number_of(d); }
 
 std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(text.size(), width), ' ');
@@ -79,7 +81,7 @@ boost::json::object as_json(const plugin_description& d) {
   return {{"name", d.name},
           {"version", d.version},
           {"description", d.description},
-          {"interface", std::to_string(d.abi_major) + "." + std::to_string(d.abi_minor)},
+          {"interface", number_of(d)},
           {"declares", d.declares},
           {"parameters", std::move(parameters)}};
 }
@@ -118,18 +120,35 @@ int show(const std::vector<std::string>& names, const std::string& format) {
   return exit_done;
 }
 
-int list() {
+/// `file`: null for a plugin that is built into this program.
+boost::json::object listed(const std::string& name, const boost::json::value& file,
+                           const result<plugin_description>& d) {
+  if (!d) return {{"name", name}, {"file", file}, {"error", d.error().message()}};
+  return {{"name", name},
+          {"file", file},
+          {"version", d->version},
+          {"interface", number_of(*d)},
+          {"description", d->description}};
+}
+
+int list(bool json) {
   std::set<std::string> seen;
+  boost::json::array objects;
   int code = exit_done;
-  const auto row = [&code](const std::string& name, const std::string& plugin, const std::string& where) {
+  const auto row = [&](const std::string& name, const std::string& plugin, const boost::json::value& file) {
     const auto d = described(plugin);
     if (!d) code = exit_failed;
+    if (json) {
+      objects.emplace_back(listed(name, file, d));
+      return;
+    }
+    const std::string where = file.is_null() ? "built into this program" : plugin;
     std::cout << paint(d ? colour::bold : colour::red, padded(name, 12)) << "  "
               << (d ? padded(d->version, 8) + "  " + d->description : d.error().message())
               << "\n              " << paint(colour::dim, where) << "\n";
   };
   for (const auto& name : plugins::linked_transports())
-    if (seen.insert(name).second) row(name, name, "built into this program");
+    if (seen.insert(name).second) row(name, name, nullptr);
   for (const auto& folder : plugins::default_plugin_dirs()) {
     std::set<fs::path> files;
     std::error_code wrong;
@@ -137,7 +156,7 @@ int list() {
       if (e.path().extension() == ".so") files.insert(e.path());
     for (const auto& file : files) {
       if (!seen.insert(file.stem().string()).second) continue;  // the plugin of an earlier folder is used
-      row(file.stem().string(), file.string(), file.string());
+      row(file.stem().string(), file.string(), boost::json::string(file.string()));
     }
   }
   if (seen.empty()) {
@@ -146,6 +165,7 @@ int list() {
       searched += (searched.empty() ? "" : ", ") + folder;
     return report({errc::plugin_load, "no plugin was found in " + searched});
   }
+  if (json) std::cout << boost::json::serialize(objects) << "\n";
   return code;
 }
 
@@ -236,26 +256,32 @@ int create(const new_options& o) {
 
 void add_list(CLI::App& transport, int& code) {
   auto* c = transport.add_subcommand("list", "List the plugins that are found by name");
-  c->footer("The folders of CPNS_PLUGIN_PATH (separated by colons) are searched, then lib/cpns/transports\n"
-            "beside this program's folder.\n\nExamples:\n  cpns transport list\n"
-            "  CPNS_PLUGIN_PATH=build cpns transport list");
-  c->callback([&code] { code = list(); });
+  c->footer(
+      "The folders of CPNS_PLUGIN_PATH (separated by colons) are searched, then lib/cpns/transports\n"
+      "beside this program's folder. With --json, a plugin that cannot be loaded has the member `error`.\n\n"
+      "Examples:\n  cpns transport list\n  cpns transport list --json\n"
+      "  CPNS_PLUGIN_PATH=build cpns transport list");
+  const auto json = std::make_shared<bool>(false);
+  c->add_flag("--json", *json, "Print the plugins as JSON");
+  c->callback([json, &code] { code = list(*json); });
 }
 
 void add_show(CLI::App& transport, int& code) {
   struct options {
     std::vector<std::string> names;
     std::string format = "text";
+    bool json = false;
   };
   const auto o = std::make_shared<options>();
   auto* c = transport.add_subcommand("show", "Show a plugin and its parameters");
   c->add_option("PLUGIN", o->names, "The name of an installed plugin, or FILE.so (a path with a '/')")
       ->required();
-  c->add_option("--format", o->format, "text, json or markdown")
-      ->check(CLI::IsMember({"text", "json", "markdown"}))
-      ->capture_default_str();
-  c->footer("Examples:\n  cpns transport show tcp\n  cpns transport show ./libradio.so --format json");
-  c->callback([o, &code] { code = show(o->names, o->format); });
+  auto* format = c->add_option("--format", o->format, "text, json or markdown")
+                     ->check(CLI::IsMember({"text", "json", "markdown"}))
+                     ->capture_default_str();
+  c->add_flag("--json", o->json, "The same as --format json")->excludes(format);
+  c->footer("Examples:\n  cpns transport show tcp\n  cpns transport show ./libradio.so --json");
+  c->callback([o, &code] { code = show(o->names, o->json ? "json" : o->format); });
 }
 
 void add_new(CLI::App& transport, int& code) {
@@ -275,6 +301,7 @@ void add_new(CLI::App& transport, int& code) {
 void add_transport(CLI::App& app, int& code) {
   auto* transport = app.add_subcommand("transport", "List, show, write and check radio plugins");
   transport->require_subcommand(1);
+  transport->footer("Examples:\n  cpns transport list\n  cpns transport show tcp");
   add_list(*transport, code);
   add_show(*transport, code);
   add_transport_check(*transport, code);

@@ -12,7 +12,7 @@ namespace {
 
 struct user_options {
   role_options role{.config = server_file};
-  std::string user;
+  std::string user, prefix;
   password_source password;
   std::string password_file;
   bool json = false;
@@ -103,10 +103,10 @@ done_or<int> run_remove(user_options& o) {
 
 done_or<int> run_list(user_options& o) {
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  CPNS_TRY(auto users,
-           server.list("/v1/users", {}, "users", "user", [](const auto& store, const auto& asked) {
-             return server::users_page(store, asked, {});
-           }));
+  CPNS_TRY(auto users, server.list("/v1/users", "&prefix=" + api::encode_percent(o.prefix), "users", "user",
+                                   [&o](const auto& store, const auto& asked) {
+                                     return server::users_page(store, asked, {.prefix = o.prefix});
+                                   }));
   if (o.json) {
     print_answer(boost::json::object{{"users", std::move(users)}});
     return exit_done;
@@ -137,6 +137,8 @@ void add_password_options(CLI::App* c, const std::shared_ptr<user_options>& o) {
 void add_user(CLI::App& app, int& code) {
   auto* user = app.add_subcommand("user", "Manage the users of a server, running or stopped");
   user->require_subcommand(1);
+  user->footer("Examples:\n  cpns user add alice@example.org --config trial/server.yaml\n  cpns user list "
+               "--config trial/server.yaml");
   const auto o = std::make_shared<user_options>();
 
   auto* add = server_command(*user, o, code, "add", "Add a user; prompts for the password", run_add);
@@ -154,6 +156,7 @@ void add_user(CLI::App& app, int& code) {
                  url_example("user passwd alice@example.org --password-file new-password"));
 
   auto* list = server_command(*user, o, code, "list", "List the users and when they were added", run_list);
+  list->add_option("--prefix", o->prefix, "Only User IDs that begin with this text");
   list->footer("Examples:\n  cpns user list --config trial/server.yaml\n" + url_example("user list"));
 
   auto* remove =

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <memory>
+#include <system_error>
 #include <utility>
 
 #include "api/body.hpp"
@@ -68,12 +69,26 @@ api::checked<storage::new_key> wanted_by(const live_rewrap& with, const api::req
   return out;
 }
 
+std::string unreachable(const fs::path& file, const std::error_code& why) {
+  auto out = file.string() + ": " + why.message();
+  if (why == std::errc::permission_denied)
+    out += "; the user of the role may not look into " + file.parent_path().string() +
+           ": set protector.new_keys to a folder that belongs to this user, and restart the role";
+  return out;
+}
+
 /// A file of the client that cannot be used is a fault of the request, not one of the store.
 api::checked<void> can_be_read(const storage::new_key& wanted) {
   const bool passphrase = !wanted.new_passphrase_file.empty();
   const auto& file = passphrase ? wanted.new_passphrase_file : wanted.new_file;
+  if (wanted.in_place) return {};
   std::error_code ec;
-  if (wanted.in_place || (!passphrase && !fs::exists(fs::symlink_status(file, ec)))) return {};
+  const bool there = fs::exists(fs::symlink_status(file, ec));
+  // A folder that is closed to the role may have the file, so it must not look like one to make.
+  if (ec && ec != std::errc::no_such_file_or_directory)
+    return api::refuse(422, "config-file", unreachable(file, ec),
+                       passphrase ? "new_passphrase_file" : "new_file");
+  if (!passphrase && !there) return {};
   const auto kind = passphrase ? storage::protector_kind::passphrase : storage::protector_kind::file;
   if (const auto opened = storage::open_protector({kind, file}); !opened)
     return api::refuse(422, "config-file", opened.error().detail,

@@ -33,7 +33,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   http.routes.add(api::common_routes(std::move(parts)));
   http.routes.add(api::list_of_routes(http.routes));
   auto started = api::http_server::start(c, http);
-  if (!started && c.socket_is_default && !(started.error() == errc::config_usage)) {
+  if (!started && c.socket_is_default && !(started.error() == errc::state_conflict)) {
     auto without_socket = c;
     without_socket.socket.reset();
     auto second = api::http_server::start(without_socket, std::move(http));
@@ -51,10 +51,7 @@ result<std::unique_ptr<role_api>> role_api::start(const config::api_config& c, a
   return made;
 }
 
-void role_api::reload(const config::api_config& c) {
-  if (const auto done = server_->reload(c); !done)
-    log::error(role_, "reload-refused", done.error().message());
-}
+status role_api::reload(const config::api_config& c) { return server_->reload(c); }
 
 std::string socket_text(const config::api_config& c) {
   return c.socket ? c.socket->string() : "no api.socket";

@@ -26,8 +26,8 @@ class role_api {
   role_api(const role_api&) = delete;
   role_api& operator=(const role_api&) = delete;
 
-  /// Applies the reloadable keys; an error is logged, and the former settings stay.
-  void reload(const config::api_config& c);
+  /// Applies the reloadable keys; after an error the former settings stay. Errors of api::http_server::reload.
+  status reload(const config::api_config& c);
 
  private:
   role_api(std::string role, std::shared_ptr<api::event_hub> events);

@@ -34,6 +34,14 @@ result<api::client> connect_remote(const role_options& o) {
   return api::client::connect(at, crypto::tls_files{o.ca, o.cert, o.key});
 }
 
+result<api::client> connect_socket(const std::string& path) {
+  auto connected = api::client::connect(path);
+  if (!connected && connected.error() == errc::peer_closed)
+    return fail(errc::peer_closed,
+                connected.error().detail + "; start the role, or name the socket of a running one");
+  return connected;
+}
+
 result<config::api_config> api_of(const std::string& file, std::optional<config::role_kind> role) {
   const auto api = [](const auto& loaded) -> result<config::api_config> {
     if (!loaded) return fail(loaded.error().as_error());
@@ -113,9 +121,13 @@ result<api::client> connect_role(const role_options& o) {
   CPNS_CHECK(check_naming(o));
   if (!o.names_running()) {
     CPNS_TRY(const auto c, api_of(o.config, o.role));
-    return connect_role(c);
+    auto connected = connect_role(c);
+    if (!connected && connected.error() == errc::peer_closed)
+      return fail(errc::peer_closed, "the " + role_text(o.role) + " of " + o.config + " is stopped: " +
+                                         connected.error().detail + "; start it, and repeat the command");
+    return connected;
   }
-  CPNS_TRY(auto connected, o.remote() ? connect_remote(o) : api::client::connect(o.socket));
+  CPNS_TRY(auto connected, o.remote() ? connect_remote(o) : connect_socket(o.socket));
   CPNS_CHECK(check_role(connected, o));
   return connected;
 }
@@ -153,6 +165,16 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
   boost::system::error_code ec;
   auto parsed = boost::json::parse(answer.body, ec);
   if (ec) return api::refuse(500, "internal", "the answer of the role is not JSON");
+  return parsed;
+}
+
+tl::expected<boost::json::value, api::problem> ask_readiness(api::client& role) {
+  CPNS_TRY(const auto answer, role.ask(api::verb::get, "/health/ready"));
+  boost::system::error_code ec;
+  auto parsed = boost::json::parse(answer.body, ec);
+  const auto* members = ec ? nullptr : parsed.if_object();
+  if (members == nullptr || !members->contains("ready") || !members->contains("reasons"))
+    return api::refuse(500, "internal", "the role's answer about its health is not the documented one");
   return parsed;
 }
 

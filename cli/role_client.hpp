@@ -50,6 +50,9 @@ tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::
 tl::expected<boost::json::value, api::problem> ask_role(api::client& role, api::verb v,
                                                         const std::string& target, secret_bytes body);
 
+/// The document of /health/ready, which answers 503 with the same members as 200: `ready` and `reasons`.
+tl::expected<boost::json::value, api::problem> ask_readiness(api::client& role);
+
 /// Reads the page of a list that follows a row: its rows, and the member `next`. Empty: the first page.
 using page_reader = std::function<tl::expected<boost::json::value, api::problem>(const std::string& after)>;
 /// The pages of a running role. `target`: the path of the list, with or without a query. `role` outlives the reader.

@@ -39,9 +39,10 @@ void collect_audit(metrics::registry& to, const audit::trail& trail) {
               static_cast<double>(n.lines));
     s.counter("cpns_audit_failures_total", "Batches of audit lines that could not be written.",
               static_cast<double>(n.failures));
-    s.counter("cpns_audit_refusals_total",
-              "Changes that were refused before they began, with or without a line.",
-              static_cast<double>(n.refusals));
+    s.counter(
+        "cpns_audit_refusals_total",
+        "Changes that were refused before they began, and reads without rights, with or without a line.",
+        static_cast<double>(n.refusals));
     s.gauge("cpns_audit_late_outcomes", "Outcomes of changes that wait for the disk.",
             static_cast<double>(n.late));
     s.gauge("cpns_audit_writable", "0: changes are refused, because the audit trail cannot be written.",

@@ -1,5 +1,7 @@
 #include "cli/role_process.hpp"
 
+#include <boost/json.hpp>
+
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
 #include "cli/rewrap.hpp"
@@ -25,6 +27,40 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
   return out;
 }
 
+/// Lines for a password that a gateway finds in its file. `trail` outlives the functions.
+actors::password_record record_in(audit::trail& trail) {
+  const auto line = [] {
+    return audit::change{
+        audit::this_process(), audit::channel::file, {}, "gateway-password", {}, nullptr, nullptr};
+  };
+  using finish_fn = actors::password_record::finish_fn;
+  return {.begin = [&trail, line]() -> result<finish_fn> {
+            CPNS_TRY(auto ticket, trail.begin(line()));
+            return finish_fn{
+                [&trail, kept = std::make_shared<audit::ticket>(std::move(ticket))](const status& done) {
+                  static_cast<void>(trail.finish(std::move(*kept), audit::outcome_of(done)));
+                }};
+          },
+          .refused = [&trail, line](const std::string& reason) { trail.refused(line(), reason); }};
+}
+
+/// {"limits.users_cached": 5, ...} from {"limits": {"users_cached": 5, ...}, ...}
+boost::json::object values_of(const std::vector<std::string>& keys, const boost::json::object& settings) {
+  boost::json::object out;
+  for (const auto& key : keys) {
+    const auto* in = &settings;
+    auto rest = std::string_view{key};
+    for (auto dot = rest.find('.'); in != nullptr && dot != std::string_view::npos; dot = rest.find('.')) {
+      const auto* section = in->if_contains(rest.substr(0, dot));
+      in = section == nullptr ? nullptr : section->if_object();
+      rest.remove_prefix(dot + 1);
+    }
+    const auto* value = in == nullptr ? nullptr : in->if_contains(rest);
+    out[key] = value == nullptr ? boost::json::value{} : *value;
+  }
+  return out;
+}
+
 }  // namespace
 
 result<running_server> start_server(const config::server_config& c) {
@@ -39,7 +75,7 @@ result<running_gateway> start_gateway(const config::gateway_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   running_gateway out{std::move(store), nullptr, nullptr};
   CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
-  CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed()));
+  CPNS_TRY(out.role, actors::gateway_role::start(c, out.store.sealed(), record_in(*out.audit)));
   return out;
 }
 
@@ -68,18 +104,35 @@ std::string joined(const std::vector<std::string>& words) {
   return out;
 }
 
-int not_started(const std::string& role, const std::string& file, const error& why) {
-  std::vector<std::string> lines;
+status recorded_reload(audit::trail& trail, const std::string& file, const changed_settings& c,
+                       const std::function<status()>& apply) {
+  if (c.keys.empty()) return apply();
+  std::error_code ec;
+  const auto path = std::filesystem::absolute(file, ec);
+  return with_audit(trail,
+                    {audit::this_process(),
+                     audit::channel::file,
+                     {},
+                     "configuration-reload",
+                     ec ? file : path.string(),
+                     values_of(c.keys, c.before),
+                     values_of(c.keys, c.after)},
+                    apply);
+}
+
+std::vector<std::string> lines_of(const std::string& file, const error& why) {
   if (const auto checked = config::check_file(file)) {
     auto wrong = check_named_files(*checked);
     std::erase_if(wrong.all, [&why](const auto& p) { return p.text.find(why.detail) == std::string::npos; });
-    lines = wrong.lines();
+    if (!wrong.none()) return wrong.lines();
   }
-  if (lines.empty()) {
-    log::error(role, "not-started", why.message());
-    return report(why);
-  }
+  return {why.message()};
+}
+
+int not_started(const std::string& role, const std::string& file, const error& why) {
+  const auto lines = lines_of(file, why);
   for (const auto& line : lines) log::error(role, "not-started", line);
+  if (lines.front() == why.message()) return report(why);
   return report_diagnostics(lines);
 }
 

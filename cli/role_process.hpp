@@ -2,6 +2,7 @@
 // A role as a process, the same for all three: read the file, start, report ready, serve signals, reload. The demo
 // starts the roles of one process with the same functions.
 
+#include <boost/json/object.hpp>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -15,6 +16,7 @@
 #include "cli/daemon.hpp"
 #include "cli/stores.hpp"
 #include "cli/terminal.hpp"
+#include "config/effective.hpp"
 #include "config/loader.hpp"
 #include "server/server.hpp"
 
@@ -43,16 +45,31 @@ void reopen_trail(audit::trail& trail);
 template <class Config>
 struct role_handle {
   std::shared_ptr<void> keep_alive;  ///< owns the role
+  audit::trail* trail = nullptr;     ///< of the role, which owns it
   std::string ready_text;            ///< for the log
   /// The first line of `ready_file` as soon as the role can be reached; polled until then.
   std::function<std::optional<std::string>()> ready_line;
-  std::function<void(const Config& fresh)> reload;  ///< applies the reloadable keys
+  /// Applies the reloadable keys. After an error none of them is applied.
+  std::function<status(const Config& fresh)> reload;
   std::function<void(const Config& latest)> drain;
   std::function<bool()> failed;
 };
 
 /// The words with commas between them.
 std::string joined(const std::vector<std::string>& words);
+
+/// The keys of a file that a running role applies at SIGHUP, with their values as GET /v1/config shows them.
+struct changed_settings {
+  std::vector<std::string> keys;
+  boost::json::object before, after;  ///< all settings
+};
+/// Calls `apply`, with an intent and an outcome in the trail if a key changed. If the intent cannot be written, `apply` is
+/// not called, and this error is returned.
+status recorded_reload(audit::trail& trail, const std::string& file, const changed_settings& c,
+                       const std::function<status()>& apply);
+
+/// Why a role cannot use `file`: the lines of `cpns config check` that give this reason, or the reason itself.
+std::vector<std::string> lines_of(const std::string& file, const error& why);
 
 /// Prints and logs why a role did not start. If a named file is at fault, its key in `file` is given. Returns the
 /// exit code.
@@ -93,17 +110,27 @@ int run_role(const std::string& role, const std::string& file, Load load, Start 
       for (const auto& line : fresh.error().lines()) log::error(role, "reload-refused", line);
       return;
     }
-    if (const auto logs = log::configure(fresh->log.settings()); !logs)
-      log::error(role, "reload-refused", logs.error().message());
-    handle->reload(*fresh);
-    std::vector<std::string> changed, ignored;
+    changed_settings changed{{}, config::effective(latest), config::effective(*fresh)};
     for (const auto& d : config::differences(latest, *fresh))
-      if (d.reloadable) changed.push_back(d.key);
+      if (d.reloadable) changed.keys.push_back(d.key);
+    // The log is first: it can be put back.
+    const auto apply = [&]() -> status {
+      CPNS_CHECK(log::configure(fresh->log.settings()));
+      auto done = handle->reload(*fresh);
+      if (!done) static_cast<void>(log::configure(latest.log.settings()));
+      return done;
+    };
+    reopen_trail(*handle->trail);
+    if (const auto done = recorded_reload(*handle->trail, file, changed, apply); !done) {
+      for (const auto& line : lines_of(file, done.error())) log::error(role, "reload-refused", line);
+      return;
+    }
+    std::vector<std::string> ignored;
     for (const auto& d : config::differences(*config, *fresh))
       if (!d.reloadable) ignored.push_back(d.key);
     latest = std::move(*fresh);
     log::info(role, "reloaded", "the configuration was read again",
-              {{"changed", joined(changed)}, {"ignored_until_restart", joined(ignored)}});
+              {{"changed", joined(changed.keys)}, {"ignored_until_restart", joined(ignored)}});
   };
   const auto failed = [&] {
     if (!is_ready)

@@ -31,7 +31,7 @@ result<std::optional<api::client>> connect_if_running(const config::api_config& 
 }
 
 command_failed::command_failed(const error& e) : text(e.message()) {
-  if (fault_of(e.code) == fault::config && !e.detail.empty()) text = e.detail;
+  if (says_all(e)) text = e.detail;
   if (e.code == errc::config_usage) code = exit_usage;
 }
 command_failed::command_failed(const api::problem& p) : text(p.detail) {

@@ -106,11 +106,13 @@ result<secret_bytes> ask_twice() {
 
 }  // namespace
 
+bool says_all(const error& e) {
+  return (fault_of(e.code) == fault::config || e == errc::peer_closed) && !e.detail.empty();
+}
+
 int report(const error& e) {
   log::flush();
-  // The detail of a configuration's error begins with its place; the sentence of the code would only repeat it.
-  const bool has_place = fault_of(e.code) == fault::config && !e.detail.empty();
-  std::cerr << log::journal_priority(log::level::error) << "cpns: " << (has_place ? e.detail : e.message())
+  std::cerr << log::journal_priority(log::level::error) << "cpns: " << (says_all(e) ? e.detail : e.message())
             << "\n";
   return e.code == errc::config_usage ? exit_usage : exit_failed;
 }

@@ -15,6 +15,9 @@ namespace cpns::cli {
 
 enum exit_code : int { exit_done = 0, exit_failed = 1, exit_usage = 2, exit_interrupted = 130 };
 
+/// Whether the detail is the whole sentence: that of a configuration's error begins with its place, that of peer_closed names the
+/// role. The sentence of the code would only repeat it.
+bool says_all(const error& e);
 /// Prints "cpns: ERROR" on standard error, after the log lines of before. Returns exit_usage for config_usage, else exit_failed.
 int report(const error& e);
 /// Prints the diagnostics of a configuration on standard error, one per line. Returns exit_failed.

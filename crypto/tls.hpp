@@ -81,6 +81,8 @@ std::vector<certificate_note> certificate_notes(const tls_files& files, tls_role
 
 // The functions below are for a connection whose handshake is done, in the thread that drives it.
 
+/// The ALPN that both agreed on; empty: none.
+std::string agreed_alpn(const ssl_st* ssl);
 /// peer_policy unless the peer agreed on ALPN "cpns/1": the handshake itself accepts a peer without ALPN.
 status check_alpn(const ssl_st* ssl);
 /// The only SAN URI of the peer's certificate, 1 to 255 printable ASCII characters; peer_identity otherwise.

@@ -136,13 +136,17 @@ std::string alert_sentence(int alert, const SSL* ssl) {
 
 }  // namespace
 
-status check_alpn(const ssl_st* ssl) {
+std::string agreed_alpn(const ssl_st* ssl) {
   const unsigned char* data = nullptr;
   unsigned size = 0;
   SSL_get0_alpn_selected(ssl, &data, &size);
-  if (size == 0) return fail(errc::peer_policy, "the peer offers no ALPN, expected cpns/1");
-  if (as_text({data, size}) != tls_alpn)
-    return fail(errc::peer_policy, "the peer chose another ALPN than cpns/1");
+  return std::string{as_text({data, size})};
+}
+
+status check_alpn(const ssl_st* ssl) {
+  const auto agreed = agreed_alpn(ssl);
+  if (agreed.empty()) return fail(errc::peer_policy, "the peer offers no ALPN, expected cpns/1");
+  if (agreed != tls_alpn) return fail(errc::peer_policy, "the peer chose another ALPN than cpns/1");
   return {};
 }
 

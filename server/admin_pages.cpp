@@ -151,14 +151,27 @@ result<json::object> entities_page(const storage::sealed_store& store, const pag
       [](const auto& r) { return view_of(r, false); });
 }
 
+std::optional<gateway_state> gateway_state_named(std::string_view name) {
+  if (name == "connected") return gateway_state::connected;
+  if (name == "known") return gateway_state::known;
+  if (name == "blocked") return gateway_state::blocked;
+  return std::nullopt;
+}
+
 result<json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
-                                   bool blocked_only, const live_gateways& live) {
+                                   const gateway_filter& filter, const live_gateways& live) {
   const auto is_blocked = [&](const protocol::gateway_record& r) {
     return live.blocked ? live.blocked(r.gw) : r.blocked_since != 0;
   };
+  const auto state_of = [&](const protocol::gateway_record& r) {
+    if (is_blocked(r)) return gateway_state::blocked;
+    return live.connected && live.connected(r.gw) ? gateway_state::connected : gateway_state::known;
+  };
   return read_page<protocol::gateway_record>(
       store, storage::table::gateways, "gateways", asked, protocol::decode_gateway_record,
-      [&](const auto& r) { return !blocked_only || is_blocked(r); },
+      [&](const auto& r) {
+        return r.uri.starts_with(filter.prefix) && (!filter.state || state_of(r) == *filter.state);
+      },
       [&](const auto& r) {
         auto out = view_of(r, is_blocked(r));
         if (live.connections) live.connections(r.gw, out);

@@ -3,9 +3,11 @@
 // which read a bounded slice of the store and hold no lock.
 
 #include <boost/json/object.hpp>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "base/result.hpp"
 #include "protocol/server/records.hpp"
@@ -43,9 +45,19 @@ struct entity_filter {
   bool held = false;  ///< only those that a gateway holds
 };
 
+/// `connected` has open connections; `known` is neither blocked nor connected. A blocked one is `blocked`, connected or not.
+enum class gateway_state : std::uint8_t { connected, known, blocked };
+/// nullopt: no state has this name.
+std::optional<gateway_state> gateway_state_named(std::string_view name);
+struct gateway_filter {
+  std::string prefix{};  ///< of the SAN URI
+  std::optional<gateway_state> state{};
+};
+
 /// What only a running server knows of a gateway. Empty functions: a stopped one, whose rows say all.
 struct live_gateways {
-  std::function<bool(const gateway_id&)> blocked{};                            ///< its requests are refused
+  std::function<bool(const gateway_id&)> blocked{};  ///< its requests are refused
+  std::function<bool(const gateway_id&)> connected{};
   std::function<void(const gateway_id&, boost::json::object&)> connections{};  ///< adds them to the view
 };
 
@@ -58,6 +70,6 @@ result<boost::json::object> devices_page(const storage::sealed_store& store, con
 result<boost::json::object> entities_page(const storage::sealed_store& store, const page_asked& asked,
                                           const entity_filter& filter);
 result<boost::json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
-                                          bool blocked_only, const live_gateways& live);
+                                          const gateway_filter& filter, const live_gateways& live);
 
 }  // namespace cpns::server

@@ -145,10 +145,20 @@ api::outcome release_one(administration& admin, const api::request& r) {
 // ---- gateways
 
 api::outcome list_gateways_page(administration& admin, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {"limit", "after", "blocked"}));
+  CPNS_CHECK(api::only_parameters(r, {"limit", "after", "prefix", "state", "blocked"}));
   CPNS_TRY(const auto asked, asked_page(r));
+  gateway_filter filter{api::text_parameter(r, "prefix"), {}};
+  if (const auto text = api::text_parameter(r, "state"); !text.empty()) {
+    filter.state = gateway_state_named(text);
+    if (!filter.state)
+      return api::refuse(400, "out-of-range", "'state' must be connected, known or blocked", "state");
+  }
   CPNS_TRY(const bool blocked, flag_parameter(r, "blocked"));
-  return page_answer(admin.gateways(asked, blocked));
+  if (blocked && filter.state.value_or(gateway_state::blocked) != gateway_state::blocked)
+    return api::refuse(400, "out-of-range", "'blocked' and 'state' ask for different gateways; leave one out",
+                       "blocked");
+  if (blocked) filter.state = gateway_state::blocked;
+  return page_answer(admin.gateways(asked, filter));
 }
 
 api::outcome show_gateway(administration& admin, const api::request& r) {

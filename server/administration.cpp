@@ -169,8 +169,10 @@ void administration::add_connections(const gateway_id& gw, boost::json::object& 
   const auto traffic = role_.gateways.traffic(role_.now(), gw);
   boost::json::array connections;
   for (const auto& c : traffic.connections)
-    connections.push_back(boost::json::object{
-        {"address", c.address}, {"since", rfc3339_text(c.since)}, {"requests", c.requests}});
+    connections.push_back(boost::json::object{{"address", c.address},
+                                              {"since", rfc3339_text(c.since)},
+                                              {"requests", c.requests},
+                                              {"protocol", c.protocol}});
   to["connections"] = std::move(connections);
   to["requests_per_minute"] = traffic.requests_per_minute;
   to["in_flight"] = role_.work->of(gw);
@@ -184,10 +186,12 @@ result<boost::json::object> administration::gateway(const gateway_id& gw) const 
   return out;
 }
 
-result<boost::json::object> administration::gateways(const page_asked& asked, bool blocked_only) const {
+result<boost::json::object> administration::gateways(const page_asked& asked,
+                                                     const gateway_filter& filter) const {
   return gateways_page(
-      role_.store, asked, blocked_only,
+      role_.store, asked, filter,
       {.blocked = [this](const gateway_id& gw) { return role_.known_gateways.blocked(gw); },
+       .connected = [this](const gateway_id& gw) { return role_.gateways.connected(gw); },
        .connections = [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); }});
 }
 

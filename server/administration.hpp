@@ -61,7 +61,7 @@ class administration {
 
   /// state_unknown if it never connected and was never blocked.
   result<boost::json::object> gateway(const gateway_id& gw) const;
-  result<boost::json::object> gateways(const page_asked& asked, bool blocked_only) const;
+  result<boost::json::object> gateways(const page_asked& asked, const gateway_filter& filter) const;
   /// From the return on each of its requests is answered `gateway_blocked`, also on open connections. A gateway that
   /// never connected can be blocked, too.
   status block(const gateway_name& who);

@@ -134,6 +134,7 @@ result<peer_info> connection::identify() {
   CPNS_TRY(p.exporter, crypto::tls_exporter(ssl));
   p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, p.uri);
   p.address = address_;
+  p.protocol = crypto::agreed_alpn(ssl);
   return p;
 }
 

@@ -42,7 +42,7 @@ gateway_register::ticket gateway_register::enter(time_point now, const peer_info
       all.erase(all.begin());
     }
     mine = next_++;
-    all.push_back({mine, peer.address, std::move(port), now, 0, false});
+    all.push_back({mine, peer.address, std::move(port), now, 0, false, peer.protocol});
   }
   if (oldest)
     oldest->close("this gateway has " + std::to_string(connections_max) +
@@ -63,7 +63,8 @@ gateway_register::traffic_view gateway_register::traffic(time_point now, const g
   std::lock_guard lock{guard_};
   const auto found = identities_.find(gw);
   if (found == identities_.end()) return out;
-  for (const auto& p : found->second.places) out.connections.push_back({p.address, p.since, p.requests});
+  for (const auto& p : found->second.places)
+    out.connections.push_back({p.address, p.since, p.requests, p.protocol});
   out.requests_per_minute = found->second.requests.rate(now);
   return out;
 }
@@ -71,6 +72,11 @@ gateway_register::traffic_view gateway_register::traffic(time_point now, const g
 std::size_t gateway_register::connected() const {
   std::lock_guard lock{guard_};
   return identities_.size();
+}
+
+bool gateway_register::connected(const gateway_id& gw) const {
+  std::lock_guard lock{guard_};
+  return identities_.contains(gw);
 }
 
 std::size_t gateway_register::close(const gateway_id& gw, const std::string& why) {

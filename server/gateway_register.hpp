@@ -28,6 +28,7 @@ class gateway_register {
     std::string address;
     time_point since;
     std::uint64_t requests = 0;
+    std::string protocol{};  ///< as peer_info::protocol
   };
   /// Of one identity.
   struct traffic_view {
@@ -43,6 +44,7 @@ class gateway_register {
   [[nodiscard]] traffic_view traffic(time_point now, const gateway_id& gw) const;
   /// Number of identities that are connected.
   [[nodiscard]] std::size_t connected() const;
+  [[nodiscard]] bool connected(const gateway_id& gw) const;
   /// Closes the connections of one identity; `why` is logged. Returns their number.
   std::size_t close(const gateway_id& gw, const std::string& why);
 
@@ -58,6 +60,7 @@ class gateway_register {
     time_point since;
     std::uint64_t requests = 0;
     bool in_use = false;
+    std::string protocol{};
   };
   /// Requests in this minute and in the one before.
   struct meter {

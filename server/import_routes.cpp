@@ -4,6 +4,8 @@
 #include <array>
 #include <boost/json.hpp>
 #include <charconv>
+#include <iterator>
+#include <string_view>
 #include <utility>
 
 #include "api/body.hpp"
@@ -60,12 +62,23 @@ json::object document_of(const import_view& v) {
           {"problem", problem_of(v)}};
 }
 
+/// Empty: any state.
+api::checked<std::string> state_parameter(const api::request& r) {
+  auto state = api::text_parameter(r, "state");
+  constexpr std::string_view states[] = {"receiving", "checking", "importing", "done", "refused"};
+  if (!state.empty() && std::find(std::begin(states), std::end(states), state) == std::end(states))
+    return api::refuse(400, "out-of-range", "'state' must be receiving, checking, importing, done or refused",
+                       "state");
+  return state;
+}
+
 api::outcome list(device_imports& all, const api::request& r) {
-  CPNS_CHECK(api::only_parameters(r, {"limit", "after"}));
+  CPNS_CHECK(api::only_parameters(r, {"limit", "after", "state"}));
+  CPNS_TRY(const auto state, state_parameter(r));
   CPNS_TRY(const auto page, api::page_of(r));
   if (!page.after.empty() && !is_import_name(page.after))
     return api::refuse(400, "out-of-range", "'after' must be the member 'next' of the page before", "after");
-  const auto found = all.list(page.after, page.limit + 1);
+  const auto found = all.list(page.after, page.limit + 1, state);
   json::array rows;
   for (std::size_t i = 0; i < std::min(found.size(), page.limit); ++i) rows.push_back(document_of(found[i]));
   const bool more = found.size() > page.limit;

@@ -215,11 +215,12 @@ result<import_view> device_imports::find(const std::string& name) const {
   return it->second->view;
 }
 
-std::vector<import_view> device_imports::list(const std::string& after, std::size_t limit) const {
+std::vector<import_view> device_imports::list(const std::string& after, std::size_t limit,
+                                              const std::string& state) const {
   const std::lock_guard lock{guard_};
   std::vector<import_view> out;
   for (auto it = all_.upper_bound(after); it != all_.end() && out.size() < limit; ++it)
-    out.push_back(it->second->view);
+    if (state.empty() || it->second->view.state() == state) out.push_back(it->second->view);
   return out;
 }
 

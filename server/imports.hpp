@@ -88,8 +88,9 @@ class device_imports {
   result<import_view> create(std::string name, const import_options& options);
   /// state_unknown.
   [[nodiscard]] result<import_view> find(const std::string& name) const;
-  /// By name, after `after`.
-  [[nodiscard]] std::vector<import_view> list(const std::string& after, std::size_t limit) const;
+  /// By name, after `after`; with `state`, only those in this state.
+  [[nodiscard]] std::vector<import_view> list(const std::string& after, std::size_t limit,
+                                              const std::string& state = {}) const;
 
   /// Takes all bytes of `from`, the first of which has the number `offset` in the list; bytes that were taken before are
   /// skipped. All are durable on return, after an error of `from` also those before it. state_unknown; state_conflict:

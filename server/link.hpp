@@ -19,9 +19,10 @@ namespace cpns::server {
 /// A gateway whose certificate was accepted (step 0).
 struct peer_info {
   gateway_id gw;
-  std::string uri;      ///< the SAN URI from which `gw` is derived
-  std::string address;  ///< host:port, for the log
-  secret32 exporter;    ///< tls_exporter of this connection
+  std::string uri;         ///< the SAN URI from which `gw` is derived
+  std::string address;     ///< host:port, for the log
+  secret32 exporter;       ///< tls_exporter of this connection
+  std::string protocol{};  ///< the version of the protocol that both agreed on (ALPN), "cpns/1"
 };
 
 /// Sends to the gateway. [thread-safe]

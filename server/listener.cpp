@@ -114,7 +114,7 @@ result<bool> listener::impl::open() {
     acceptor.close(ignored);
     if (ec.value() == EADDRNOTAVAIL)
       return wait_for_address("listen: " + where + ": not an address of this machine"), false;
-    return fail(errc::config_usage,
+    return fail(errc::state_conflict,
                 "listen: " + where + ": " + ec.message() + "; is another server running there?");
   }
   std::lock_guard lock{guard};

@@ -13,7 +13,7 @@ class listener {
  public:
   /// Binds and starts accepting. Port 0: chosen by the system. `contexts` is called per connection; if it
   /// fails, the connection is closed unanswered. While `host` is not an address of this machine, or does not
-  /// resolve, binding is retried. config_range if `host` is not an address or a name, config_usage if it cannot
+  /// resolve, binding is retried. config_range if `host` is not an address or a name, state_conflict if it cannot
   /// be bound.
   static result<std::unique_ptr<listener>> start(const std::string& host, std::uint16_t port,
                                                  crypto::tls_supply contexts, const link_limits& limits,

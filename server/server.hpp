@@ -19,7 +19,7 @@ class administration;
 class server_role {
  public:
   /// Starts listening, or retries until its address exists. `store` is opened by the caller and outlives the
-  /// role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range, config_usage),
+  /// role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range, state_conflict),
   /// the store. While the certificate is outside its validity, connections are closed unanswered.
   static result<std::unique_ptr<server_role>> start(const config::server_config& c,
                                                     storage::sealed_store& store, clock_fn now = now_wall);

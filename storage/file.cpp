@@ -130,7 +130,8 @@ status replace_file(const std::filesystem::path& path, byte_view content, if_exi
   temporary += rule == if_exists::refuse ? ".creating" : ".new";
   // A crash may leave this file behind; its content was never acknowledged.
   if (::unlink(temporary.c_str()) != 0 && errno != ENOENT)
-    return fail(file_error(errno, errc::store_unavailable, "cannot replace", path));
+    return fail(file_error(errno, errc::store_unavailable,
+                           rule == if_exists::refuse ? "cannot create" : "cannot replace", path));
   if (auto written = write_new(temporary, content, step); !written) {
     ::unlink(temporary.c_str());
     return written;

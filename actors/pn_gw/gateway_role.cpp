@@ -11,6 +11,7 @@
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
+#include "actors/radio_view.hpp"
 #include "actors/reopenable_radio.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -249,8 +250,8 @@ status gateway_role::impl::reopen(const std::string& name,
 gateway_role::gateway_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 gateway_role::~gateway_role() { drain(); }
 
-result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_config& c,
-                                                          storage::sealed_store& store) {
+result<std::unique_ptr<gateway_role>>
+gateway_role::start(const config::gateway_config& c, storage::sealed_store& store, password_record record) {
   const auto& suite = crypto::openssl_suite();
   CPNS_TRY(auto tls, crypto::tls_source::for_client(std::string{gateway_component},
                                                     {c.tls.ca.string(), c.tls.certificate.string(),
@@ -275,6 +276,7 @@ result<std::unique_ptr<gateway_role>> gateway_role::start(const config::gateway_
   }
   link.counted = server_link_metrics{m.counted};
   link.password_file = c.user_password_file;
+  link.record = std::move(record);
   link.request_timeout = c.timers.request_timeout;
   link.requests_max = c.limits.requests_in_flight;
   link.clock = now_anchored;

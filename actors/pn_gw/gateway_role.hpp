@@ -23,9 +23,10 @@ namespace cpns::actors {
 class gateway_role {
  public:
   /// Starts scanning and connecting. `store` is opened by the caller and outlives the role. A transport that
-  /// fails to open is logged and left out. An error if none is left, or from the TLS files or the store.
-  static result<std::unique_ptr<gateway_role>> start(const config::gateway_config& c,
-                                                     storage::sealed_store& store);
+  /// fails to open is logged and left out. The functions of `record` outlive the role. An error if no transport is left, or
+  /// from the TLS files or the store.
+  static result<std::unique_ptr<gateway_role>>
+  start(const config::gateway_config& c, storage::sealed_store& store, password_record record = {});
   ~gateway_role();
 
   // For the API. [thread-safe], blocking; peer_timeout if the actors do not answer within 8 s.
@@ -54,7 +55,7 @@ class gateway_role {
   status reopen(const std::string& radio, const std::map<std::string, std::string, std::less<>>& parameters);
   /// The parameters with which the radio was opened last, by name; null: no radio has this name.
   boost::json::value parameters_of(const std::string& radio);
-  /// describe_radios and describe_counts of views.hpp.
+  /// describe_radios of radio_view.hpp, and describe_counts of views.hpp.
   result<boost::json::value> radios();
   result<boost::json::value> counts();
   /// For /v1/status: counts, and whether the role accepts writes.

@@ -34,6 +34,10 @@ api::outcome show(gateway_role& role, const api::request& r) {
 api::outcome radios(gateway_role& role, const api::request& r) {
   CPNS_CHECK(api::only_parameters(r, {}));
   CPNS_TRY(auto all, role.radios());
+  for (auto& one : all.at("radios").as_array()) {
+    auto& radio = one.as_object();
+    radio["parameters"] = role.parameters_of(json::value_to<std::string>(radio.at("name")));
+  }
   return api::json_response(all);
 }
 

@@ -152,17 +152,24 @@ void password_change::send_proof(const link_state& s, user_credentials made) {
 
 void password_change::judged(const link_state& s, const refusal& answer) {
   if (proof_ && answer.status == link_status::unknown_user_or_bad_proof) return wrong(s, answer.reason);
-  if (proof_ && follows_a_right_proof(answer.status)) return right(std::move(*made_));
+  if (proof_ && follows_a_right_proof(answer.status)) return right(s, std::move(*made_));
   undecided(s,
             {errc::state_overloaded,
              "the server answers " + std::string{name_of(answer.status)} + ": " + answer.reason},
             seconds{answer.retry_after});
 }
 
-void password_change::right(user_credentials made) {
+void password_change::right(const link_state& s, user_credentials made) {
   if (const auto enrolled = std::exchange(enrols_, {})) {
     (void)end();
     return enrolled(std::move(made), seconds{0});
+  }
+  if (!done_ && record_.begin) {
+    auto finish = record_.begin();
+    if (!finish) return undecided(s, finish.error());
+    done_ = [finish = std::move(*finish)](const result<password_outcome>& outcome) {
+      finish(outcome ? status{} : status{tl::unexpect, outcome.error()});
+    };
   }
   waits_for_disk_ = end();
   storing_ = storing_t::new_password;
@@ -182,6 +189,7 @@ void password_change::wrong(const link_state& s, const std::string& reason) {
              {{"user", user_.text()}, {"answer", reason}, {"from", done ? "operator" : file_.string()}});
   if (!done) {
     not_before_ = time_never;  // until the file changes
+    if (record_.refused) record_.refused("the server rejects the password: " + reason);
     return;
   }
   if (++wrong_ >= free_wrong) operators_not_before_ = s.now + pause;

@@ -22,6 +22,15 @@ struct password_outcome {
   bool unchanged = false;  ///< the gateway used this password already
 };
 
+/// Lines of the audit trail for a password that came by file: no request records it. A function that is not set records
+/// nothing. Both block until the line is durable, which is seldom: a file is tried once. [thread-safe]
+struct password_record {
+  using finish_fn = std::function<void(const status&)>;
+  /// Records the intent, and returns the function that records the outcome. After an error the password is not used.
+  std::function<result<finish_fn>()> begin;
+  std::function<void(const std::string& reason)> refused;
+};
+
 /// A wrong password must not cut off a gateway that works, and a gateway that enrols must not keep one: the former
 /// credentials, if there are any, stay in use until the server has accepted a proof with the new ones. The proof needs
 /// no device: it is in a refill for an Entity ID that this object invents, to which `unknown_entity` is the answer if
@@ -54,8 +63,8 @@ class password_change {
     bool refused = false;  ///< the server rejects those in use: the link itself enrols with the file
   };
 
-  password_change(user_id user, std::filesystem::path file, callbacks on)
-      : user_(std::move(user)), file_(std::move(file)), on_(std::move(on)) {}
+  password_change(user_id user, std::filesystem::path file, callbacks on, password_record record = {})
+      : user_(std::move(user)), file_(std::move(file)), on_(std::move(on)), record_(std::move(record)) {}
 
   [[nodiscard]] const std::filesystem::path& file() const { return file_; }
   [[nodiscard]] bool pending() const { return challenge_ || proof_; }
@@ -85,7 +94,7 @@ class password_change {
   void challenged(const link_state& s, const protocol::user_challenge_answer& challenge);
   void send_proof(const link_state& s, user_credentials made);
   void judged(const link_state& s, const protocol::refusal& answer);
-  void right(user_credentials made);
+  void right(const link_state& s, user_credentials made);
   void wrong(const link_state& s, const std::string& reason);
   void undecided(const link_state& s, const error& why, seconds retry_after = seconds{0});
   /// Forgets the attempt; the caller of set(), or null if it came from the file.
@@ -94,6 +103,7 @@ class password_change {
   const user_id user_;
   std::filesystem::path file_;
   const callbacks on_;
+  const password_record record_;
 
   // The attempt that is pending:
   std::optional<request_id> challenge_, proof_;

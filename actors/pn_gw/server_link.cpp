@@ -19,7 +19,7 @@ using namespace protocol;
 class server_link {
  public:
   server_link(server_link_actor::pointer self, server_link_parts parts)
-      : self_(self), passwords_(parts.user, parts.password_file, changes()) {
+      : self_(self), passwords_(parts.user, parts.password_file, changes(), parts.record) {
     s_.parts = std::move(parts);
     if (auto kept = s_.parts.store->credentials(s_.parts.user); kept)
       s_.credentials = std::move(*kept);

@@ -10,6 +10,7 @@
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
 #include "actors/pn_gw/key_store.hpp"
+#include "actors/pn_gw/password_change.hpp"
 #include "actors/pn_gw/uplink.hpp"
 
 namespace cpns::actors {
@@ -49,6 +50,7 @@ struct server_link_parts {
   std::function<void(connection_number, std::string why)> give_up;
   std::function<void(connection_number, std::size_t)> taken;
   server_link_metrics counted{};
+  password_record record{};
 };
 
 server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts parts);

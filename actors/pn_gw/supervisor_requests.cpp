@@ -2,6 +2,7 @@
 #include "actors/pn_gw/gathering.hpp"
 #include "actors/pn_gw/supervisor_impl.hpp"
 #include "actors/pn_gw/views.hpp"
+#include "actors/radio_view.hpp"
 #include "base/log.hpp"
 
 namespace cpns::actors {
@@ -16,10 +17,10 @@ gw_view supervisor_state::stats() const {
 }
 
 gw_view supervisor_state::radios() const {
-  std::vector<link_line> links;
+  radio_links links(parts_.radios.size());
   for (const auto& [link, r] : routes_) {
     const auto d = devices_.find(r.device);
-    links.push_back({link, r.address, d == devices_.end() ? std::string{} : d->second.entity});
+    links.add(link.transport, link.link, r.address, d == devices_.end() ? std::string{} : d->second.entity);
   }
   return {describe_radios(parts_.radios, links)};
 }

@@ -2,6 +2,7 @@
 // Every message of the PNE role. Frames hold secrets only encrypted; key files are never sent.
 
 #include <boost/json/array.hpp>
+#include <boost/json/object.hpp>
 #include <caf/all.hpp>
 #include <cstdint>
 #include <string>
@@ -72,6 +73,11 @@ struct fleet_page {
 struct fleet_view {
   boost::json::array devices;
 };
+struct fleet_radios {};
+/// describe_radios of radio_view.hpp.
+struct fleet_radios_view {
+  boost::json::object json;
+};
 
 /// pne/<entity>: drives one pne_machine and its key file.
 using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // a gateway connected
@@ -92,6 +98,7 @@ using fleet_actor =
                      // "" once the command is done and durable, otherwise the error.
                      caf::replies_to<fleet_command>::with<std::string>,
                      caf::replies_to<fleet_page>::with<fleet_view>,
+                     caf::replies_to<fleet_radios>::with<fleet_radios_view>,
                      caf::replies_to<fleet_stop>::with<bool>>;  // drains
 
 }  // namespace cpns::actors
@@ -111,3 +118,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_command)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_page)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_view)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_radios)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_radios_view)

@@ -7,6 +7,7 @@
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
+#include "actors/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 
@@ -102,6 +103,13 @@ class fleet {
     return out;
   }
 
+  [[nodiscard]] fleet_radios_view radios() const {
+    radio_links links(radios_.size());
+    for (const auto& [key, to] : links_)
+      links.add(key.first, key.second, to.address, members_[to.device].entity);
+    return {describe_radios(radios_, links)};
+  }
+
   /// As after a power cut: the device restarts from its key file; its links are closed so that the gateway
   /// connects again.
   void died(const caf::down_msg& m) {
@@ -150,6 +158,7 @@ class fleet {
 
   struct leads_to {
     std::uint64_t device = 0;
+    std::string address;    ///< of the gateway
     waiting_count waiting;  ///< messages pending in its mailbox
   };
 
@@ -199,7 +208,7 @@ class fleet {
     switch (e.kind) {
     case radio_event::kind_t::link_up:
       if (e.endpoint == 0 || e.endpoint > members_.size() || !members_[e.endpoint - 1].actor) return;
-      links_[key] = {e.endpoint - 1, {}};
+      links_[key] = {e.endpoint - 1, std::move(e.text), {}};
       return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
     case radio_event::kind_t::link_down:
       if (const auto it = links_.find(key); it != links_.end()) {
@@ -310,6 +319,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
         [f](const fleet_timer& m) { f->timer(m); },
         [f, self](const fleet_command& m) { return command(self, *f, m); },
         [f](const fleet_page& m) { return f->page(m); },
+        [f](const fleet_radios&) { return f->radios(); },
         [f](const fleet_stop&) { return f->stop(); },
     };
   });

@@ -11,6 +11,7 @@
 #include "actors/pne/key_files.hpp"
 #include "actors/radio.hpp"
 #include "actors/radio_metrics.hpp"
+#include "actors/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
@@ -79,6 +80,7 @@ struct pne_role::impl {
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
   std::vector<std::unique_ptr<plugins::transport>> transports;
+  std::vector<open_radio_entry> radios;  ///< all of `transports`, in their order
   std::unique_ptr<actor_runtime> runtime;
   fleet_actor fleet;
   std::shared_ptr<std::atomic<fleet_actor*>> wake_target =
@@ -164,6 +166,7 @@ result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
     m.transports.push_back(std::move(opened));
   }
   CPNS_CHECK(check_capacity(devices.size(), parts.radios));
+  m.radios = parts.radios;
   parts.failed = [&m](const std::string&) { m.failed = true; };
   parts.counted = pne_metrics{m.counted};
   m.counted.collect([role = made.get(), radios = parts.radios](metrics::sheet& to) {
@@ -219,6 +222,14 @@ result<boost::json::array> pne_role::list(const std::string& after, const std::s
   return out;
 }
 
+result<boost::json::object> pne_role::radios() {
+  caf::scoped_actor self{impl_->runtime->system()};
+  result<boost::json::object> out = fail(errc::peer_timeout, "the radios did not answer within 5 s");
+  self->request(impl_->fleet, std::chrono::seconds(5), fleet_radios{})
+      .receive([&out](fleet_radios_view& got) { out = std::move(got.json); }, [](const caf::error&) {});
+  return out;
+}
+
 void pne_role::add_devices(metrics::sheet& to) {
   double awake = 0, unreadable = 0, links = 0;
   const auto all = list({}, {}, devices());
@@ -237,7 +248,9 @@ void pne_role::add_devices(metrics::sheet& to) {
 
 metrics::registry& pne_role::counted() const { return impl_->counted; }
 
-boost::json::object pne_role::overview() { return {{"devices", devices()}}; }
+boost::json::object pne_role::overview() {
+  return {{"devices", devices()}, {"radios", describe_radio_states(impl_->radios)}};
+}
 
 std::vector<std::string> pne_role::not_ready() {
   if (failed()) return {"a radio failed, or no key file can be read, and the role ends"};
@@ -260,6 +273,7 @@ void pne_role::drain() {
     m.fleet = nullptr;
   }
   m.runtime.reset();
+  m.radios.clear();
   m.transports.clear();
 }
 

@@ -41,7 +41,9 @@ class pne_role {
   /// One JSON object per device: the first `count` in the order of their Entity IDs, whose Entity ID is greater than
   /// `after` and begins with `prefix`. peer_timeout. [thread-safe]
   result<boost::json::array> list(const std::string& after, const std::string& prefix, std::size_t count);
-  /// For /v1/status. [thread-safe]
+  /// describe_radios of radio_view.hpp. peer_timeout. [thread-safe]
+  result<boost::json::object> radios();
+  /// For /v1/status. Calls the plugins. [thread-safe]
   boost::json::object overview();
   /// Lives as long as the role; its text() not after drain(). [thread-safe]
   [[nodiscard]] metrics::registry& counted() const;

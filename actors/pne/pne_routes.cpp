@@ -23,6 +23,12 @@ api::outcome list_devices(pne_role& role, const api::request& r) {
   return api::json_response(boost::json::object{{"devices", std::move(rows)}, {"next", std::move(next)}});
 }
 
+api::outcome show_radios(pne_role& role, const api::request& r) {
+  CPNS_CHECK(api::only_parameters(r, {}));
+  CPNS_TRY(auto all, role.radios());
+  return api::json_response(std::move(all));
+}
+
 api::outcome command_devices(pne_role& role, const std::string& what, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
   const auto& which = r.at("entity");
@@ -36,7 +42,10 @@ api::outcome command_devices(pne_role& role, const std::string& what, const api:
 std::vector<api::route> pne_routes(pne_role& role) {
   std::vector<api::route> out{{.verb = api::verb::get,
                                .path = "/v1/devices",
-                               .handle = [&role](const api::request& r) { return list_devices(role, r); }}};
+                               .handle = [&role](const api::request& r) { return list_devices(role, r); }},
+                              {.verb = api::verb::get,
+                               .path = "/v1/radios",
+                               .handle = [&role](const api::request& r) { return show_radios(role, r); }}};
   for (const std::string what : {"sleep", "wake", "button", "reset"})
     out.push_back({.verb = api::verb::post,
                    .path = "/v1/devices/{entity}/" + what,

@@ -37,6 +37,7 @@ constexpr auto of_radios = [] {
                                  {"radios[].plugin", word},
                                  {"radios[].version", word},
                                  {"radios[].counters.*", number},
+                                 {"radios[].link_count", number},
                                  {"radios[].links[].address", address},
                                  {"radios[].links[].entity", entity},
                                  {"radios[].links[].rssi_dbm", number},

@@ -104,6 +104,8 @@ std::vector<check> checks_for(const subject& s) {
                          {"descriptors", check_descriptors}};
   const bool has_api_tls = std::visit([](const auto& c) { return c.api.tls.has_value(); }, s.file.config);
   if (has_api_tls) out.insert(out.begin() + 3, check{"api-certificate", check_api_certificates});
+  out.push_back({"audit", check_audit});
+  out.push_back(s.running() ? check{"ready", check_ready} : check{"api-address", check_api_addresses});
   if (s.file.role == config::role_kind::pne)
     std::erase_if(out, [](const check& c) { return c.name == "certificate"; });
   for (const auto& t : s.file.transports)

@@ -15,6 +15,8 @@
 #include <string_view>
 #include <vector>
 
+#include <boost/json/object.hpp>
+
 #include "base/clock.hpp"
 #include "cli/commands.hpp"
 #include "config/loader.hpp"
@@ -74,6 +76,9 @@ struct examination {
 /// Examines the role of a configuration file. Ends after `longest` at the latest.
 examination examine(const std::string& config_file, const tools& with, milliseconds longest = seconds{20});
 
+/// What a running role says in /v1/status. Errors of connect_role, and the problem of the role as text.
+result<boost::json::object> status_of_role(const subject& s);
+
 // The checks, by source file. All of them write nothing.
 
 lines check_files(const subject& s);  // files.cpp: the files that the configuration names, and their modes
@@ -83,8 +88,11 @@ lines check_user(const subject& s);              // files.cpp: whether it runs w
 lines check_disk(const subject& s);              // machine.cpp: space
 lines check_clock(const subject& s);             // machine.cpp
 lines check_descriptors(const subject& s);       // machine.cpp: open files of a process
+lines check_audit(const subject& s);             // audit.cpp: the file of the audit trail
 lines check_store(const subject& s);             // store.cpp
+lines check_ready(const subject& s);             // ready.cpp: what a running role says about itself
 lines check_listening(const subject& s);         // reach.cpp: the address of a server
+lines check_api_addresses(const subject& s);     // reach.cpp: the ports of the API of a stopped role
 lines check_server(const subject& s, const config::address& server);  // reach.cpp: one server of a gateway
 lines check_enrolment(const subject& s);  // enrolment.cpp: the password of a gateway's user
 lines check_transport(const subject& s, const config::transport_config& radio);  // radios.cpp

@@ -1,6 +1,7 @@
 // The machine of a role: space on its disks, its clock, the open files of its process.
 
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/timex.h>
 
@@ -47,11 +48,21 @@ std::vector<std::pair<std::string, fs::path>> written_places(const config::check
           out.emplace_back("keys_dir", c.keys_dir);
           for (const auto& d : c.devices) out.emplace_back("key_file", d.key_file.parent_path());
         }
+        out.emplace_back("audit.file", c.audit.file.parent_path());
         out.emplace_back("log.file", c.log.file.parent_path());
       },
       file.config);
   std::erase_if(out, [](const auto& p) { return p.second.empty(); });
   return out;
+}
+
+/// What becomes of a role whose disk is full, by the setting of the place.
+std::string when_full(const std::string& key) {
+  if (key == "log.file")
+    return "the role goes on, and drops log lines until there is space; free some, or move the log";
+  if (key == "audit.file")
+    return "the role refuses changes until there is space; free some, or move the audit file";
+  return "the role answers overloaded until there is space; free some, or move the store";
 }
 
 line disk_line(const std::string& key, const fs::path& place) {
@@ -66,8 +77,7 @@ line disk_line(const std::string& key, const fs::path& place) {
   const auto room = static_cast<std::uint64_t>(disk.f_bavail) * disk.f_frsize;
   const auto left = size_text(room) + " are left on the disk of " + where;
   if (room < space_needed)
-    return {state_t::error,
-            left + ": the role answers overloaded until there is space; free some, or move the store"};
+    return {key == "log.file" ? state_t::warning : state_t::error, left + ": " + when_full(key)};
   if (room < space_wanted) return {state_t::warning, left + "; free some space"};
   if (disk.f_files != 0 && disk.f_favail < inodes_wanted)
     return {state_t::warning,
@@ -105,9 +115,15 @@ need files_needed(const config::checked_file& file) {
 
 lines check_disk(const subject& s) {
   lines out;
-  std::set<fs::path> seen;
-  for (const auto& [key, place] : written_places(s.file))
-    if (seen.insert(existing(place)).second) out.push_back(disk_line(key, place));
+  std::set<std::pair<dev_t, unsigned long>> seen;  // a disk may be mounted twice, once read-only
+  for (const auto& [key, place] : written_places(s.file)) {
+    const auto there = existing(place);
+    struct stat about {};
+    struct statvfs disk {};
+    const bool known = ::stat(there.c_str(), &about) == 0 && ::statvfs(there.c_str(), &disk) == 0 &&
+                       !seen.insert({about.st_dev, disk.f_flag & ST_RDONLY}).second;
+    if (!known) out.push_back(disk_line(key, place));
+  }
   if (out.empty()) out.push_back({state_t::ok, "the role writes nothing to a disk"});
   return out;
 }

@@ -12,6 +12,7 @@
 #include "base/dial.hpp"
 #include "base/text.hpp"
 #include "cli/doctor/doctor.hpp"
+#include "config/describe.hpp"
 #include "config/values.hpp"
 #include "crypto/tls_probe.hpp"
 
@@ -67,29 +68,28 @@ line running_server(const config::server_config& c, milliseconds patience) {
   return {state_t::ok, "the server listens at " + met->address + " (connected in " + in_ms(met->took) + ")"};
 }
 
-/// Binds the address for a moment, without listening: nobody can connect to it.
-line stopped_server(const config::server_config& c) {
-  const auto all = resolve(c.listen.host, c.listen.port);
-  if (!all) return {state_t::warning, "listen: " + all.error().detail + "; until then the server waits"};
+/// Binds the address of a stopped role for a moment, without listening: nobody can connect to it. `key`: its setting.
+line stopped_address(const std::string& key, const config::address& at, const std::string& role) {
+  const auto all = resolve(at.host, at.port);
+  if (!all)
+    return {state_t::warning, key + ": " + all.error().detail + "; until then the " + role + " waits"};
   const auto& a = **all;
   const descriptor s(::socket(a.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int on = 1;
   if (!s.valid()) return {state_t::error, "a socket cannot be made: " + std::string{std::strerror(errno)}};
   (void)::setsockopt(s.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   if (::bind(s.get(), a.ai_addr, a.ai_addrlen) == 0)
-    return {state_t::ok, "the server does not run, and its address " + c.listen.text() + " is free"};
-  const auto why = c.listen.text() + ": " + std::strerror(errno);
+    return {state_t::ok,
+            "the " + role + " does not run, and its address " + at.text() + " (" + key + ") is free"};
+  const auto why = key + ": " + at.text() + ": " + std::strerror(errno);
   if (errno == EADDRINUSE)
-    return {state_t::error, "listen: " + why +
-                                "; another process uses the port: `ss -ltnp` shows it; stop it, or choose "
-                                "another port"};
+    return {state_t::error, why + "; another process uses the port: `ss -ltnp` shows it; stop it, or choose "
+                                  "another port"};
   if (errno == EADDRNOTAVAIL)
-    return {state_t::warning, "listen: " + why +
-                                  "; the machine does not have this address now, and the server waits "
-                                  "until it has"};
-  return {state_t::warning, "listen: " + why +
-                                "; run the command with the rights of the server, or choose a port of "
-                                "1024 or higher"};
+    return {state_t::warning,
+            why + "; the machine does not have this address now, and the " + role + " waits until it has"};
+  return {state_t::warning,
+          why + "; run the command with the rights of the " + role + ", or choose a port of 1024 or higher"};
 }
 
 }  // namespace
@@ -98,7 +98,17 @@ lines check_listening(const subject& s) {
   const auto& c = std::get<config::server_config>(s.file.config);
   // A server with its store in memory may run unseen.
   if (s.running()) return {running_server(c, s.patience)};
-  return {stopped_server(c)};
+  return {stopped_address("listen", c.listen, "server")};
+}
+
+lines check_api_addresses(const subject& s) {
+  const auto& api =
+      std::visit([](const auto& c) -> const config::api_config& { return c.api; }, s.file.config);
+  const std::string role{config::word_of(s.file.role)};
+  lines out;
+  if (api.probes) out.push_back(stopped_address("api.probes", *api.probes, role));
+  if (api.listen) out.push_back(stopped_address("api.listen", *api.listen, role));
+  return out;
 }
 
 lines check_server(const subject& s, const config::address& server) {

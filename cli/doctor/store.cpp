@@ -1,5 +1,6 @@
 // The store of a role, or the key files of a PNE.
 
+#include <boost/json.hpp>
 #include <chrono>
 
 #include "actors/key_source.hpp"
@@ -90,6 +91,17 @@ line stored_line(const config::store_config& c, const config::protector_config& 
                            " can be read"};
 }
 
+line running_store_line(const subject& s, const std::string& runs) {
+  const auto now = status_of_role(s);
+  const auto* store = now ? now->if_contains("store") : nullptr;
+  const auto* writable =
+      store != nullptr && store->is_object() ? store->as_object().if_contains("writable") : nullptr;
+  if (writable != nullptr && writable->is_bool() && !writable->as_bool())
+    return {state_t::error,
+            runs + "but it accepts no writes; the line `ready` gives the reason and the remedy"};
+  return {state_t::ok, runs + "so it is not read here"};
+}
+
 template <class Config>
 lines check_rocksdb(const subject& s, const Config& c) {
   lines out;
@@ -100,8 +112,8 @@ lines check_rocksdb(const subject& s, const Config& c) {
                    "the store is in memory: the " + role +
                        " loses everything when it ends; set store.kind to rocksdb, except for trials"});
   else if (s.running())
-    out.push_back({state_t::ok, "the " + role + " runs" + by_process(s) + " and has the store in " +
-                                    c.store.path.string() + " open, so it is not read here"});
+    out.push_back(running_store_line(s, "the " + role + " runs" + by_process(s) + " and has the store in " +
+                                            c.store.path.string() + " open, "));
   else
     out.push_back(stored_line(c.store, c.protector, s.patience));
   return out;

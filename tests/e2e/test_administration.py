@@ -53,14 +53,17 @@ class Administration(E2ECase):
         self.assertIn("already exists", again.stderr)
         self.cli("user", "passwd", "bob@example.org", "--stdin", stdin=PASSWORD + "!\n")
         self.cli("device", "add", NEW_DEVICE, "--stdin", "--owner", "bob@example.org", stdin=f"hex:{KEY}\n")
-        commands = [("user", "list"), ("device", "list"), ("device", "show", NEW_DEVICE), ("entity", "list", "--held-by", GATEWAY),
+        commands = [("user", "list"), ("device", "list"), ("device", "show", NEW_DEVICE), ("user", "list", "--prefix", "bob"),
+                    ("device", "list", "--prefix", NEW_DEVICE), ("entity", "list", "--held-by", GATEWAY),
                     ("gateways", "show", GATEWAY, "--json")]
-        json_too = [(*c, "--json") for c in commands[:3]]
+        json_too = [(*c, "--json") for c in commands[:5]]
         running = {c: self.cli(*c).stdout for c in commands + json_too}
         self.assertIn("bob@example.org\t20", running["user", "list"])
         self.assertEqual(len(running["device", "list"].splitlines()), 4)
         self.assertEqual(self.place.role("server").terminate(), 0)
-        for command in [*commands[:3], *json_too]:
+        for command in ("user", "device"):
+            self.assertEqual(len(running[next(c for c in commands if c[0] == command and "--prefix" in c)].splitlines()), 1)
+        for command in [*commands[:5], *json_too]:
             self.assertEqual(self.cli(*command).stdout, running[command], command)
         live = {"connections", "requests_per_minute", "in_flight"}
         before = json.loads(running["gateways", "show", GATEWAY, "--json"])
@@ -133,6 +136,12 @@ class Administration(E2ECase):
         self.assertEqual(keys["holder"]["uri"], GATEWAY)
         self.assertEqual(keys["owner"], self.place.user)
         self.assertGreater(keys["sets"][-1]["keys"], 0)
+        shown = self.cli("entity", "show", self.entities[0]).stdout
+        self.assertIn(f"generation        {keys['generation']}\n", shown)
+        last, granted = keys["sets"][-1], keys["answered"][-1]
+        self.assertIn(f"set               {last['set']} of generation {last['generation']} for gw {last['issued_to']}, "
+                      f"keeps {last['keys']} key", shown)
+        self.assertIn(f"of generation {granted['generation']} from index {granted['first_index']} to gw {granted['gw']}\n", shown)
         listed = self.ask("GET", f"/v1/entities?holder={GATEWAY}&owner={self.place.user}").json["entities"]
         self.assertEqual({e["entity"] for e in listed}, set(self.entities))
         self.assertEqual(self.ask("GET", "/v1/entities?holder=urn:cpns:gw:other").json["entities"], [])
@@ -164,6 +173,18 @@ class Administration(E2ECase):
     def test_a_gateway_is_disconnected_and_comes_back(self):
         gateway = self.ask("GET", f"/v1/gateways/{GATEWAY}").json
         self.assertEqual(len(gateway["connections"]), 1)
+        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1")
+        for query, rows in {"state=connected": 1, "state=known": 0, "state=blocked": 0,
+                            f"prefix={GATEWAY[:-1]}": 1, "prefix=urn:x": 0}.items():
+            self.assertEqual(len(self.ask("GET", f"/v1/gateways?{query}").json["gateways"]), rows, query)
+        for query, field in {"state=open": "state", "state=known&blocked=true": "blocked"}.items():
+            wrong = self.ask("GET", f"/v1/gateways?{query}")
+            self.assertEqual((wrong.status, wrong.code, wrong.json["field"]), (400, "out-of-range", field), query)
+        for options, there in {("--state", "connected"): True, ("--state", "blocked"): False, ("--prefix", "urn:x"): False}.items():
+            self.assertEqual(GATEWAY in self.cli("gateways", "list", *options).stdout, there, options)
+        for options in (("--state", "open"), ("--state", "known", "--blocked")):
+            self.assertEqual(self.cli("gateways", "list", *options, check=False).returncode, 2, options)
+        self.assertIn(", protocol cpns/1\n", self.cli("gateways", "show", GATEWAY).stdout)
         since = self.place.events.mark()
         self.assertIn("Closed 1 connection of", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
         self.place.events.wait(role="gateway", event="server-connected", since=since, timeout=40)
@@ -205,6 +226,8 @@ class Administration(E2ECase):
         self.assertEqual(self.place.role("server").terminate(), 0)
         stopped = self.place.cli("status", "--config", "server.yaml", check=False)
         self.assertEqual((stopped.returncode, stopped.stdout), (1, ""))
+        self.assertRegex(stopped.stderr, r"\Acpns: the role of server.yaml is stopped: no role listens at .*server.sock "
+                                         r"\(No such file or directory\); start it, and repeat the command\n\Z")
 
 
 if __name__ == "__main__":

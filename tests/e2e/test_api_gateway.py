@@ -236,6 +236,7 @@ class Radio(GatewayCase):
         self.assertEqual(place.events.find(role="gateway", event="asleep", since=since), [], "the PNEs are on the other radio")
         since = place.events.mark()
         self.assertEqual(self.reopen({"announce_ms": 50}).status, 204)
+        self.assertEqual(self.get("/v1/radios")["radios"][0]["parameters"]["announce_ms"], "50")
         place.events.wait(role="gateway", event="asleep", count=2, since=since)
         poll(lambda: len(self.get("/v1/radios")["radios"][0]["links"]) == 2, what="the links of the radio")
         for entity in sorted(e for e, _ in place.devices):

@@ -4,6 +4,7 @@ without rights. The requests are made from the documents."""
 
 import grp
 import http.client
+import json
 import os
 import pathlib
 import shutil
@@ -156,6 +157,19 @@ class Rights(E2ECase):
                 self.assertEqual(answer.get("code"), None if o.node.get("x-probe") else "no-such-path")
         self.assertEqual(ask("GET", "/health/live", host="evil.example")[1]["code"], "wrong-host")
         self.assertEqual(ask("GET", "/health/live", host=f"localhost:{self.port}")[0], 200)
+
+    def test_a_refused_read_is_in_the_audit_trail_within_its_bounds(self):
+        """The minute may end in the middle: then a line has the count, and the next lines have a minute of their own."""
+        read = next(o for o in document.document("server").operations if o.id == "listUsers")
+        for _ in range(30):
+            self.assertEqual(self.ask_as("", "server", read).code, "forbidden")
+        lines = [json.loads(line) for line in (self.place.folder / "state/server.audit.jsonl").read_text().splitlines()]
+        refused = [line for line in lines if line["kind"] == "refused"]
+        self.assertIn(len(refused), range(10, 21))
+        for line in refused:
+            self.assertEqual((line["via"], line["action"], line["object"], line["who"]["uid"]), ("socket", "read", "/v1/users", NOBODY))
+            self.assertRegex(line["reason"], "^forbidden: uid .* needs viewer")
+        self.assertIn("\ncpns_audit_refusals_total 30\n", connect(self.place, "server").ask("GET", "/metrics").text)
 
     def ask_as(self, level, role, operation):
         group = grp.getgrnam(GROUPS[level]).gr_gid if level else NOBODY

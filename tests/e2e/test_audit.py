@@ -176,6 +176,56 @@ class Audit(E2ECase):
                          "the refused change left no line, and each other one has its outcome")
         self.assertEqual(len(kept), 2 * len(changes))
 
+    def reloaded_with(self, home, set_size: int) -> dict:
+        home.server["keys"] = {"set_size": set_size}
+        home.write()
+        return home.role("server").reload()
+
+    def test_has_what_a_reload_changed(self):
+        home = self.home(devices=1)
+        home.start("server")
+        before = len(self.lines(home))
+        self.assertEqual(self.reloaded_with(home, 7)["event"], "reloaded")
+        intent, outcome = self.lines(home)[before:]
+        self.assertEqual((intent["action"], intent["via"], intent["object"]),
+                         ("configuration-reload", "file", str(home.folder / "server.yaml")))
+        self.assertEqual((intent["who"]["uid"], intent["who"]["pid"]), (os.getuid(), home.role("server").pid))
+        self.assertEqual((list(intent["before"]), intent["after"]), (["keys.set_size"], {"keys.set_size": 7}))
+        self.assertEqual((outcome["intent"], outcome["outcome"]), (intent["number"], "done"))
+        self.assertEqual(self.reloaded_with(home, 7)["event"], "reloaded")
+        self.assertEqual(len(self.lines(home)), before + 2, "nothing changed")
+        home.server["api"] = {**home.server.get("api", {}), "groups": {"viewer": ["nogrp9"]}}
+        self.assertEqual(self.reloaded_with(home, 7)["event"], "reload-refused")
+        intent, outcome = self.lines(home)[before + 2:]
+        self.assertEqual((intent["after"], outcome["outcome"]), ({"api.groups.viewer": ["nogrp9"]}, "refused"))
+        self.assertIn("no group 'nogrp9'", outcome["reason"])
+        self.assertEqual(home.role("server").terminate(), 0)
+        self.assertTrue(self.verify(home)["whole"])
+
+    def test_a_full_disk_refuses_a_reload_and_counts_it(self):
+        home = self.home(devices=1)
+        disk = Tmpfs(home.folder / "disk", "256k")
+        self.addCleanup(disk.close)
+        shutil.move(self.trail(home), disk.folder / "server.jsonl")
+        home.server["audit"] = {"file": "disk/server.jsonl"}
+        home.write()
+        home.start("server")
+        disk.fill()
+        said = [self.reloaded_with(home, 5)]
+        # The last page of the file has room for a few lines.
+        while said[-1]["event"] == "reloaded":
+            said.append(self.reloaded_with(home, 5 + len(said)))
+            self.assertLess(len(said), 20)
+        self.assertIn("the audit trail cannot record the change, so it was not made: ", said[-1]["text"])
+        shown = json.loads(home.cli("config", "show", "--running", "--config", "server.yaml").stdout)
+        self.assertNotEqual(shown["keys"]["set_size"], home.server["keys"]["set_size"])
+        disk.make_room()
+        file = disk.folder / "server.jsonl"
+        poll(lambda: '"unwritten":true' in file.read_text(), what="the count")
+        counted = next(line for line in map(json.loads, file.read_text().splitlines()) if line["kind"] == "refusals")
+        self.assertEqual(counted["left_out"], 1)
+        self.assertEqual(self.reloaded_with(home, 5 + len(said))["event"], "reloaded")
+
     def test_two_roles_may_not_share_a_file(self):
         home = self.home(devices=1)
         home.server["audit"] = home.gateway["audit"] = {"file": "state/shared.jsonl"}

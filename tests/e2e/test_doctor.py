@@ -9,7 +9,9 @@ import subprocess
 import time
 import unittest
 
+from support.api_home import add_sockets
 from support.case import E2ECase
+from support.home import free_port
 from support.mount import Tmpfs
 from support.process import cpns_binary
 
@@ -96,13 +98,15 @@ class Healthy(DoctorCase):
                 said = self.examine(home, name, 0)
                 self.assertTrue(said["running"])
                 self.assertEqual(said["pid"], home.role(name).pid)
+                self.line(said, "ready", "ok", f"the {name} says that it is ready")
                 self.line(said, "store", "ok", f"runs (process {home.role(name).pid})")
                 self.line(said, "descriptors", "ok" if name != "gateway" else self.descriptors(said),
                           f"process {home.role(name).pid} may open ")
         gateway, server = self.examine(home, "gateway", 0), self.examine(home, "server", 0)
         self.line(gateway, "server", "ok", f"connected to {home.address}:{home.server_port} in ",
                   "TLS handshake in ", " as urn:cpns:server:main, whose certificate ends on ")
-        self.line(gateway, "radio", "ok", "is not opened here, because the running role uses it")
+        self.line(gateway, "radio", "ok", "is open in the running gateway")
+        self.line(self.examine(home, "pne", 0), "radio", "ok", "is not opened here, because the running role uses it")
         self.line(gateway, "certificate", "ok", "the CRL of /CN=cpns development CA ends on ", "revoked certificates in all CRLs: 0")
         self.line(server, "listening", "ok", f"the server listens at {home.address}:{home.server_port}")
         since = home.events.mark()
@@ -203,6 +207,56 @@ class Faulty(DoctorCase):
         home.write()
         self.line(self.examine(home, "server", 0), "listening", "warning", "Cannot assign requested address")
 
+    def test_addresses_of_the_api_in_use(self):
+        home = self.home(devices=1)
+        ports = {"probes": free_port(socket.SOCK_STREAM, home.address), "listen": free_port(socket.SOCK_STREAM, home.address)}
+        home.server["api"] = {"socket": "none", "tls": home.server["tls"], "certificates": {"urn:cpns:admin:*": "admin"},
+                              **{key: f"{home.address}:{port}" for key, port in ports.items()}}
+        home.write()
+        for key, port in ports.items():
+            with self.subTest(key), socket.create_server((home.address, port)):
+                self.line(self.examine(home, "server", 1), "api-address", "error", f"api.{key}: ", "Address already in use", "ss -ltnp")
+                self.ends_at_its_start(home, f"api.{key}")
+            self.line(self.examine(home, "server", 0), "api-address", "ok", f"(api.{key}) is free")
+        with socket.create_server((home.address, home.server_port)):
+            self.ends_at_its_start(home, "listen: ")
+
+    def ends_at_its_start(self, home, setting: str):
+        done = home.cli("server", "--config", "server.yaml", check=False)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertRegex(done.stderr, f"cpns: conflicts with the current state: {setting}.*Address already in use")
+
+    def test_the_audit_file(self):
+        home = self.home(devices=1)
+        self.line(self.examine(home, "gateway"), "audit", "ok", "does not exist; the role makes it")
+        home.add_user("bob@example.org", "a long password")
+        file = home.folder / "state/server.audit.jsonl"
+        sound = file.read_bytes()
+        self.line(self.examine(home, "server", 0), "audit", "ok", "has the right mode")
+        file.chmod(0o644)
+        self.line(self.examine(home, "server", 1), "audit", "error", "'audit.file': ", f"run: chmod 640 {file}")
+        self.assertEqual(home.cli("server", "--config", "server.yaml", check=False).returncode, 1)
+        file.chmod(0o600)
+        for content, text in ((sound + b'{"number":', "its last 10 bytes are not a line"), (sound[:-1], "its last "),
+                              (sound[:sound[:-1].rindex(b"\n") + 1], "lines are missing that the store knows")):
+            file.write_bytes(content)
+            self.line(self.examine(home, "server", 0), "audit", "warning", text, "run `cpns audit verify`")
+            self.assertEqual(file.read_bytes(), content)
+        self.assertEqual(home.cli("audit", "verify", "--config", "server.yaml", check=False).returncode, 1)
+        file.write_bytes(sound)
+        self.line(self.examine(home, "server", 0), "audit", "ok", "has the right mode")
+
+    def test_full_disks_of_the_audit_trail_and_of_the_log(self):
+        home = self.home(devices=1)
+        for key, state, text in (("audit", "error", "the role refuses changes until there is space"),
+                                 ("log", "warning", "the role goes on, and drops log lines")):
+            disk = Tmpfs(home.folder / key, "4m")
+            self.addCleanup(disk.close)
+            home.server.setdefault(key, {})["file"] = f"{key}/lines"
+            home.write()
+            disk.fill()
+            self.line(self.examine(home, "server", 1), "disk", state, f"({key}.file)", text)
+
     def test_the_address_of_a_radio_in_use(self):
         home = self.home(devices=1)
         home.listen_at_fixed_port()
@@ -211,6 +265,39 @@ class Faulty(DoctorCase):
         with socket.create_server((home.address, home.radio_port)):
             self.line(self.examine(home, "gateway"), "radio", "warning", "cannot be opened", "Address already in use", "ss -ltnp")
         self.line(self.examine(home, "gateway"), "radio", "ok", "can be opened")
+
+    def test_a_running_gateway_whose_radio_is_not_open(self):
+        home = self.home(devices=1)
+        home.listen_at_fixed_port()
+        home.write()
+        home.start("server")
+        with socket.create_server((home.address, home.radio_port)):
+            home.start("gateway")
+            home.events.wait(role="gateway", event="enrolled", timeout=20)
+            said = self.examine(home, "gateway", 1)
+            self.line(said, "ready", "error", "the gateway is not ready: the radio radio is not open", "ss -ltnp")
+            self.line(said, "radio", "error", "is not open in the running gateway: ", "Address already in use", "ss -ltnp")
+        self.assertEqual(home.role("gateway").terminate(), 0)
+
+    def test_a_running_server_whose_store_accepts_no_writes(self):
+        home = self.home(devices=1)
+        disk = Tmpfs(home.folder / "disk", "40m")
+        self.addCleanup(disk.close)
+        shutil.move(home.folder / "state/server", disk.folder / "server")
+        home.server["store"]["path"] = "disk/server"
+        home.server["audit"] = {"file": "state/audit.jsonl"}  # on another disk, so that changes reach the store
+        add_sockets(home)
+        home.write()
+        home.start("server")
+        self.line(self.examine(home, "server"), "ready", "ok", "says that it is ready")
+        disk.fill()
+        for n in range(100):  # the last page of a file may have room for some rows
+            if home.cli("user", "add", f"bob{n}@example.org", "--stdin", "--config", "server.yaml", stdin="a long password\n",
+                        check=False).returncode:
+                break
+        said = self.examine(home, "server", 1)
+        self.line(said, "ready", "error", "the store accepts no writes", "free space on the disk of the store")
+        self.line(said, "store", "error", "but it accepts no writes", "the line `ready`")
 
     def test_stores_that_cannot_be_read(self):
         home = self.home(devices=1)

@@ -207,6 +207,10 @@ class Imports(E2ECase):
         self.create()
         self.send(rows(3000))
         self.assertEqual(self.ask("POST", "", json.dumps({"import": "lot7", "batch": "x"}), JSON).code, "state-exists")
+        for state, count in {"receiving": 1, "done": 0}.items():
+            self.assertEqual(len(self.ask("GET", f"?state={state}").json["imports"]), count, state)
+        wrong = self.ask("GET", "?state=open")
+        self.assertEqual((wrong.status, wrong.code, wrong.json["field"]), (400, "out-of-range", "state"))
         self.assertEqual(self.ask("DELETE", "/lot7").status, 204)
         self.assertEqual(self.ask("GET", "/lot7").code, "state-unknown")
         self.assertEqual(self.ask("GET", "").json, {"imports": [], "next": None})

@@ -20,6 +20,11 @@ class ChangedPassword(E2ECase):
     def said(self, home, event):
         return home.events.find(role="gateway", event=event)
 
+    def recorded(self, home) -> list:
+        """The lines of the gateway's audit trail."""
+        lines = (home.folder / "state/gateway.audit.jsonl").read_text().splitlines()
+        return [line for line in map(json.loads, lines) if line.get("action") == "gateway-password"]
+
     def test_in_the_file_is_proven_and_used_without_a_restart(self):
         home = self.home(devices=2)
         home.start("server", "gateway")
@@ -30,6 +35,9 @@ class ChangedPassword(E2ECase):
         home.role("gateway").reload()
         home.events.wait(role="gateway", event="password-changed", timeout=10)
         self.assertEqual(self.said(home, "user-refused"), [])
+        intent, outcome = self.recorded(home)
+        self.assertEqual((intent["kind"], intent["via"], intent["who"]["pid"]), ("intent", "file", home.role("gateway").pid))
+        self.assertEqual((outcome["intent"], outcome["outcome"]), (intent["number"], "done"))
         home.start("pne")
         home.wait_for_each()
         # The new credentials are durable, and the file is not needed any more.
@@ -100,6 +108,7 @@ class ChangedPassword(E2ECase):
         self.assertEqual([e["status"] for e in refused], ["unknown_user_or_bad_proof"])
         self.assertEqual(self.said(home, "user-refused"), [])
         self.assertEqual(len(self.said(home, "password-refused")), 1)
+        self.assertEqual([(line["kind"], line["via"]) for line in self.recorded(home)], [("refused", "file")])
 
     def test_of_an_unreadable_file_is_left(self):
         home = self.home(devices=1)

@@ -1,7 +1,9 @@
 """A broken radio is refused with one clear line, while the working one next to it serves its PNEs."""
 
+import json
 import os
 import pathlib
+import subprocess
 import time
 import unittest
 
@@ -22,6 +24,30 @@ REFUSED = {  # name of the bad plugin, and the message of the gateway
 
 
 class Plugins(E2ECase):
+    def transport(self, *words, folder=""):
+        env = {**os.environ, "CPNS_PLUGIN_PATH": str(folder)}
+        done = subprocess.run([cpns_binary(), "transport", *words], env=env, capture_output=True, text=True, timeout=60)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_list_and_show_print_json(self):
+        folder = self.home(devices=1).folder / "radios"
+        folder.mkdir()
+        (folder / "script.so").write_text("#!/bin/sh\n")
+        code, said, _ = self.transport("list", "--json", folder=folder)
+        self.assertEqual(code, 1, "one radio cannot be loaded")
+        radios = {r["name"]: r for r in json.loads(said)}
+        self.assertEqual(radios["script"]["file"], str(folder / "script.so"))
+        self.assertIn("it is not a shared object", radios["script"]["error"])
+        self.assertNotIn("error", radios["tcp"])
+        code, said, _ = self.transport("show", "tcp", "--json")
+        self.assertEqual(code, 0)
+        shown = json.loads(said)
+        self.assertEqual([(r["name"], r["version"], r["interface"]) for r in shown],
+                         [("tcp", radios["tcp"]["version"], radios["tcp"]["interface"])])
+        self.assertIn("listen", [p["name"] for p in shown[0]["parameters"]])
+        self.assertEqual(self.transport("show", "tcp", "--format", "json")[1], said)
+        self.assertEqual(self.transport("show", "tcp", "--json", "--format", "text")[0], 2)
+
     def test_broken_radios_do_not_disturb_a_working_one(self):
         home = self.home(devices=2)
         good = home.gateway["transports"]

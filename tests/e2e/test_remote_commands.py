@@ -109,8 +109,9 @@ class RemoteCommands(OverTls):
         gateway = ("--config", "gateway.yaml")
         self.refused(1, "no PNE can be in the state 'happy'", "pnes", "list", "--state", "happy", *gateway)
         self.refused(1, "the gateway has no device urn:dev:os:1-1", "pnes", "show", "urn:dev:os:1-1", *gateway)
-        self.refused(1, "no role listens at", "pnes", "update", self.entity, *gateway)
-        self.refused(1, "no role listens at", "pnes", "list", "--socket", "state/gateway.sock")
+        for command in ("approve", "reject", "update", "forget"):
+            self.refused(1, "cpns: the gateway of gateway.yaml is stopped: no role listens at", "pnes", command, self.entity, *gateway)
+        self.refused(1, "start the role, or name the socket of a running one", "pnes", "list", "--socket", "state/gateway.sock")
 
     def test_what_only_a_running_role_tells_is_the_same_by_url_and_by_socket(self):
         self.calm()

@@ -138,6 +138,12 @@ class Rewrap(RunningRole):
                          str(self.place.folder / "new-keys/new.kek"))
         self.assertEqual(self.ask("server", "POST", "/v1/store/rewrap", {"new_file": str(self.place.folder / "b.kek")}).code, PROBLEM)
 
+    def test_says_why_it_cannot_look_at_the_new_key(self):
+        self.start()
+        answer = self.ask("server", "POST", "/v1/store/rewrap", {"new_file": "k" * 300})
+        self.assertEqual((answer.code, answer.json["field"]), ("config-file", "new_file"), answer.text)
+        self.assertIn("File name too long", answer.text)
+
     def test_does_not_show_the_content_of_a_file_that_is_not_a_key(self):
         (self.place.folder / "notes").write_text("my-secret-note-of-today\n")
         (self.place.folder / "notes").chmod(0o600)

@@ -1,5 +1,6 @@
 """Signals to the roles and to the demo, and exit codes."""
 
+import json
 import os
 import pathlib
 import shutil
@@ -176,6 +177,30 @@ class Reload(E2ECase):
         since = home.events.mark()
         home.events.wait(role="gateway", event="confirmed", count=2, since=since)
         self.assertEqual([home.role(n).terminate() for n in reversed(ROLES)], [0, 0, 0])
+
+    def test_a_file_with_an_unknown_group_is_refused_as_a_whole(self):
+        home = self.home(devices=1)
+        home.start()
+        for name in ROLES:
+            getattr(home, name).setdefault("api", {})["groups"] = {"viewer": ["nogrp9"]}
+            getattr(home, name)["log"]["level"] = "debug"
+        home.write()
+        for name in ROLES:
+            with self.subTest(name):
+                since = home.events.mark()
+                said = home.role(name).reload()
+                self.assertEqual(said["event"], "reload-refused", said)
+                self.assertRegex(said["text"], rf"{name}\.yaml:\d+:\d+: 'api.groups.viewer\[0\]': this machine has no group 'nogrp9'")
+                checked = home.cli("config", "check", home.folder / f"{name}.yaml", check=False)
+                self.assertEqual((checked.returncode, checked.stderr.strip()), (1, said["text"]))
+                self.assertIn("has no group 'nogrp9'", home.cli("doctor", "--config", f"{name}.yaml", check=False).stdout)
+                shown = json.loads(home.cli("config", "show", "--running", "--config", f"{name}.yaml").stdout)
+                self.assertEqual((shown["api"]["groups"]["viewer"], shown["log"]["level"]), ([], "info"))
+                self.assertEqual(home.events.find(role=name, event="reloaded", since=since), [])
+                del getattr(home, name)["api"]["groups"]
+        home.write()
+        for name in ROLES:
+            self.assertEqual(self.changed(home.role(name).reload()), ["log.level"], "the refused file changed nothing")
 
 
 class CtrlC(unittest.TestCase):

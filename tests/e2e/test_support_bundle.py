@@ -41,7 +41,8 @@ class SupportBundle(E2ECase):
                 self.assertIn("ready", [line["event"] for line in made["lines"]])
                 self.assertNotIn("text", {key for line in made["lines"] for key in line})
                 self.assertTrue({"configuration", "store"} <= {line["check"] for line in made["doctor"]})
-        self.assertEqual([r["plugin"] for r in self.made("gateway")["radios"]["radios"]], ["tcp"])
+        for role in ("gateway", "pne"):
+            self.assertEqual([r["plugin"] for r in self.made(role)["radios"]["radios"]], ["tcp"])
 
     def test_of_a_stopped_role_counts_its_rows_and_has_the_end_of_its_log_file(self):
         for form in ("text", "json"):

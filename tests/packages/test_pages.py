@@ -54,6 +54,16 @@ class Pages(unittest.TestCase):
                         self.assertIn(pages.roff(entry.names[-1]), text)
                         self.assertIn(pages.roff(entry.text), text)
 
+    def test_each_group_shows_examples_of_its_own_commands(self):
+        groups = [c for c in self.tree.walk() if c.path and c.subcommands]
+        self.assertGreater(len(groups), 10)
+        for group in groups:
+            with self.subTest(group.name):
+                said = subprocess.run([CPNS, *group.path, "--help"], capture_output=True, text=True, timeout=20).stdout
+                examples = [line.strip() for line in said.partition("Examples:\n")[2].splitlines() if line.strip()]
+                self.assertTrue(examples)
+                self.assertEqual([e for e in examples if not e.startswith(group.name + " ")], [])
+
     def test_a_page_is_the_same_each_time(self):
         again = self.folder.parent / "again"
         self.assertEqual(make(CPNS, again).returncode, 0)

@@ -94,7 +94,20 @@ TEST_F(http_harness, refuses_a_browser_that_comes_from_another_page) {
               StartsWith("HTTP/1.1 200 "));
   EXPECT_THAT(ask("PUT /v1/users/anna/password HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"),
               HasSubstr(R"("code":"no-request-id")"));
-  EXPECT_THAT(changes.lines, testing::ElementsAre(HasSubstr("refused user-password no-request-id")));
+  EXPECT_THAT(changes.lines, testing::ElementsAre(HasSubstr("refused read foreign-origin"),
+                                                  HasSubstr("refused read foreign-origin"),
+                                                  HasSubstr("refused user-password no-request-id")));
+}
+
+TEST_F(http_harness, records_no_read_that_names_nothing) {
+  recorded_changes changes;
+  start(with({hello()}), {}, &changes);
+  for (const std::string target : {"/v1/nothing", "/v1/hello?a=1&a=2"}) {
+    raw_client c{path};
+    c.send("GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    EXPECT_THAT(c.receive_until("}\n"), HasSubstr("HTTP/1.1 40"));
+  }
+  EXPECT_THAT(changes.lines, testing::IsEmpty());
 }
 
 TEST_F(http_harness, records_a_change_before_and_after_it_without_its_secrets) {

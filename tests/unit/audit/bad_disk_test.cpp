@@ -85,6 +85,21 @@ TEST_F(bad_audit_disk, counts_refusals_that_it_could_not_write) {
   EXPECT_TRUE(last.at("unwritten").as_bool());
 }
 
+TEST_F(bad_audit_disk, counts_changes_that_were_refused_because_it_could_not_write) {
+  const auto t = must_open();
+  fail("write", ENOSPC);
+  for (int i = 0; i < 3; ++i) EXPECT_FALSE(t->begin(add("alice")));
+  t->refused(add("bob"), "no rights");
+  EXPECT_EQ(t->statistics().refusals, 4U);
+  EXPECT_EQ(t->statistics().left_out, 4U);
+  work_again();
+  t->tick();
+  const auto last = objects().back();
+  EXPECT_EQ(text(last, "kind"), "refusals");
+  EXPECT_EQ(last.at("left_out").as_int64(), 4);
+  EXPECT_TRUE(last.at("unwritten").as_bool());
+}
+
 TEST_F(bad_audit_disk, does_not_stop_a_start_and_is_written_later) {
   killed([this] {
     const auto t = must_open();

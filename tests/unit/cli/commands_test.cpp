@@ -1,6 +1,7 @@
 // The commands as they are typed: output and exit codes.
 
 #include <algorithm>
+#include <boost/json.hpp>
 
 #include "cli/commands.hpp"
 
@@ -206,6 +207,32 @@ TEST_F(commands, config_check_prints_every_error) {
   const auto user = run({"user", "list", "--config", file});
   EXPECT_EQ(user.code, 1);
   EXPECT_NE(user.err.find(":2:1: 'lisen'"), std::string::npos) << user.err;
+}
+
+TEST_F(commands, config_check_prints_errors_and_warnings_as_json) {
+  const auto good = trial();
+  const auto tls = (folder / "trial/tls").string();
+  const auto bad = write("s.yaml", "role: server\nlisen: 1\n").string();
+  EXPECT_EQ(run({"ca", "issue", "server", "server", "--ca", tls, "--replace", "--days", "20"}).code, 0);
+  const auto text_of = [](const boost::json::value& v, const char* name) {
+    return boost::json::value_to<std::string>(v.at(name));
+  };
+  const auto o = run({"config", "check", good, bad, (folder / "none.yaml").string(), "--json"});
+  EXPECT_EQ(o.code, 1);
+  EXPECT_EQ(o.err, "");
+  const auto files = boost::json::parse(o.out).as_array();
+  ASSERT_EQ(files.size(), 3U);
+  EXPECT_EQ(text_of(files[0], "file"), good);
+  EXPECT_EQ(text_of(files[0], "role"), "server");
+  EXPECT_TRUE(files[0].at("ok").as_bool());
+  EXPECT_TRUE(files[0].at("errors").as_array().empty());
+  ASSERT_EQ(files[0].at("warnings").as_array().size(), 1U) << o.out;
+  EXPECT_FALSE(files[1].at("ok").as_bool());
+  EXPECT_TRUE(files[1].at("role").is_null());
+  const auto& error = files[1].at("errors").as_array().at(0);
+  EXPECT_EQ(text_of(error, "file"), bad);
+  EXPECT_EQ(error.at("line").to_number<int>(), 1) << o.out;
+  EXPECT_TRUE(files[2].at("errors").as_array().at(0).at("line").is_null()) << o.out;
 }
 
 TEST_F(commands, config_schema_prints_one_role_or_the_page) {

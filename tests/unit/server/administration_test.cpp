@@ -172,14 +172,25 @@ TEST(administration, shows_the_connections_of_a_gateway_and_closes_them) {
   const auto& connections = seen.at("connections").as_array();
   ASSERT_EQ(connections.size(), 1u);
   EXPECT_EQ(connections[0].at("requests").as_uint64(), 3u);
+  EXPECT_EQ(connections[0].at("protocol").as_string(), "cpns/1");
   EXPECT_GE(seen.at("requests_per_minute").as_uint64(), 1u);
   EXPECT_EQ(seen.at("in_flight").as_uint64(), 0u);
   EXPECT_EQ(admin.disconnect(hall).value(), 1u);
   EXPECT_TRUE(g->wait_closed());
   g = p.connect();
   EXPECT_EQ(status_of(g->ask(p.request(protocol::issuer_nonce_request{}))), link_status::ok);
-  EXPECT_EQ(admin.gateways({}, false)->at("gateways").as_array().size(), 1u);
-  EXPECT_EQ(admin.gateways({}, true)->at("gateways").as_array().size(), 0u);
+  const auto rows = [&admin](const server::gateway_filter& filter) {
+    return admin.gateways({}, filter)->at("gateways").as_array().size();
+  };
+  EXPECT_EQ(rows({}), 1u);
+  EXPECT_EQ(rows({hall.uri, server::gateway_state::connected}), 1u);
+  EXPECT_EQ(rows({hall.uri + "x", {}}), 0u);
+  EXPECT_EQ(rows({{}, server::gateway_state::known}), 0u);
+  EXPECT_EQ(rows({{}, server::gateway_state::blocked}), 0u);
+  ASSERT_TRUE(admin.block(hall));
+  EXPECT_EQ(rows({{}, server::gateway_state::blocked}), 1u);
+  EXPECT_EQ(rows({{}, server::gateway_state::connected}), 0u)
+      << "a blocked gateway counts as blocked, connected or not";
 }
 
 TEST(administration, a_release_is_durable_and_names_the_holder) {

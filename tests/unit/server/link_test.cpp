@@ -473,7 +473,7 @@ TEST(link, reports_an_address_in_use) {
   const auto again = server::listener::start("127.0.0.1", p.at->port(),
                                              crypto::make_server_tls(p.home.server).value(), {}, {});
   ASSERT_FALSE(again.has_value());
-  EXPECT_EQ(again.error().code, errc::config_usage);
+  EXPECT_EQ(again.error().code, errc::state_conflict);
   EXPECT_NE(again.error().detail.find(std::to_string(p.at->port())), std::string::npos);
   const auto nowhere =
       server::listener::start("not an address", 1, crypto::make_server_tls(p.home.server).value(), {}, {});

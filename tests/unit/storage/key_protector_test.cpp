@@ -34,6 +34,15 @@ TEST(key_file, is_created_once_and_only_for_its_owner) {
   EXPECT_NE(content_of(dir / "other"), content);
 }
 
+TEST(key_file, error_speaks_of_creating_when_the_path_cannot_be_used) {
+  const temporary_folder dir;
+  const auto made = create_key_file(dir / std::string(300, 'k'), random_source());
+  ASSERT_FALSE(made);
+  const auto& said = made.error().detail;
+  EXPECT_NE(said.find("cannot create " + dir.path().string()), std::string::npos) << said;
+  EXPECT_EQ(said.find("replace"), std::string::npos) << said;
+}
+
 TEST(key_file, is_created_without_removing_a_file_of_a_similar_name) {
   const temporary_folder dir;
   ASSERT_OK(create_key_file(dir / "key.new", random_source()));
