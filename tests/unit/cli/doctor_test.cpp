@@ -86,11 +86,11 @@ TEST_F(examined, lists_the_checks_of_each_role_in_one_order) {
   };
   using list = std::vector<std::string>;
   EXPECT_EQ(names("server"), (list{"configuration", "user", "files", "certificate", "store", "disk", "clock",
-                                   "descriptors", "listening"}));
+                                   "descriptors", "audit", "listening"}));
   EXPECT_EQ(names("gateway"), (list{"configuration", "user", "files", "certificate", "store", "disk", "clock",
-                                    "descriptors", "radio", "server", "enrolment"}));
-  EXPECT_EQ(names("pne"),
-            (list{"configuration", "user", "files", "store", "disk", "clock", "descriptors", "radio"}));
+                                    "descriptors", "audit", "radio", "server", "enrolment"}));
+  EXPECT_EQ(names("pne"), (list{"configuration", "user", "files", "store", "disk", "clock", "descriptors",
+                                "audit", "radio"}));
 }
 
 TEST_F(examined, has_one_error_for_each_mistake_in_a_configuration) {
