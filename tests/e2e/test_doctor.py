@@ -106,7 +106,7 @@ class Healthy(DoctorCase):
         self.line(gateway, "server", "ok", f"connected to {home.address}:{home.server_port} in ",
                   "TLS handshake in ", " as urn:cpns:server:main, whose certificate ends on ")
         self.line(gateway, "radio", "ok", "is open in the running role")
-        self.line(self.examine(home, "pne", 0), "radio", "ok", "is not opened here, because the running role uses it")
+        self.line(self.examine(home, "pne", 0), "radio", "ok", "is open in the running role; `cpns pne radios` shows its links")
         self.line(gateway, "certificate", "ok", "the CRL of /CN=cpns development CA ends on ", "revoked certificates in all CRLs: 0")
         self.line(server, "listening", "ok", f"the server listens at {home.address}:{home.server_port}")
         since = home.events.mark()
