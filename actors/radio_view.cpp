@@ -26,9 +26,9 @@ const char* word_of(plugins::transport_state::kind_t k) {
 }
 
 boost::json::object state_of(const open_radio_entry& radio) {
-  auto now = radio.transport->state();
+  const auto now = radio.transport->state();
   boost::json::object o{{"name", radio.name}, {"state", word_of(now.kind)}};
-  if (!now.why.empty()) o["reason"] = std::move(now.why);
+  if (!now.why.empty()) o["reason"] = now.why;
   return o;
 }
 

@@ -165,7 +165,7 @@ status reopenable_radio::reopen(const open_fn& fresh, const open_fn& former) {
   now()->end("the radio is opened again");
   const auto opened = open(fresh);
   if (opened) return {};
-  const auto why = opened.error();
+  const auto& why = opened.error();
   now()->end("the radio could not be used");
   const auto again = open(former);
   if (const auto now = state(); again && now.kind == transport_state::kind_t::waiting)

@@ -112,7 +112,7 @@ done_or<int> run_list(entity_options& o) {
 /// The views of the entities that were released, as they were before.
 using released = result<boost::json::array>;
 
-released release_in_store(storage::sealed_store& store, std::vector<protocol::entity_record> held) {
+released release_in_store(storage::sealed_store& store, const std::vector<protocol::entity_record>& held) {
   CPNS_CHECK(release_entities(store, held));
   boost::json::array out;
   for (const auto& r : held) out.push_back(server::view_of(r, false));

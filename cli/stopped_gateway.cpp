@@ -14,7 +14,7 @@ namespace cpns::cli {
 stopped_gateway::stopped_gateway(opened_store store)
     : store_(std::move(store)),
       pnes_(std::make_unique<actors::key_store>(
-          store_.sealed(), [](storage::sealed_batch, const storage::commit_done& done) {
+          store_.sealed(), [](const storage::sealed_batch&, const storage::commit_done& done) {
             done(fail(errc::internal, "this command only reads the store"));
           })) {}
 

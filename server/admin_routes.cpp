@@ -273,7 +273,8 @@ std::string body_text(const json::value& body, std::string_view member) {
 
 /// The state of the object that `member` of the body names.
 api::describer state_in_body(admin_parts::state_of_name state, std::string member, std::string secret) {
-  return [=](const api::request& r) -> json::value {
+  return [state = std::move(state), member = std::move(member),
+          secret = std::move(secret)](const api::request& r) -> json::value {
     const auto name = body_text(api::body_without(r, {secret}), member);
     if (name.empty()) return nullptr;
     return state(name);

@@ -335,7 +335,7 @@ status line_splitter::feed(byte_view part, const taker& take) {
 
 status line_splitter::end(const taker& take) {
   if (rest_.empty()) return {};
-  const auto done = pass(rest_, take);
+  auto done = pass(rest_, take);
   wipe(rest_);
   return done;
 }

@@ -189,7 +189,7 @@ void device_imports::forget_old_now() {
 
 /// The caller has claimed the entry, and holds changing_.
 status device_imports::erase(const std::string& name) {
-  const auto done = [&]() -> status {
+  auto done = [&]() -> status {
     // After a failed write more may be in the store than the entry shows.
     CPNS_TRY(const auto record, store_.find(name));
     storage::sealed_batch batch{import_store::put(names_with({}, name))};

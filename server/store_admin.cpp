@@ -42,7 +42,7 @@ constexpr std::size_t release_rows_max = 256;
 }  // namespace
 
 durable_write write_to(storage::sealed_store& store) {
-  return [&store](storage::sealed_batch batch) { return store.write(batch); };
+  return [&store](const storage::sealed_batch& batch) { return store.write(batch); };
 }
 
 durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit) {

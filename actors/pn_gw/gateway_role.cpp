@@ -236,8 +236,7 @@ status gateway_role::impl::reopen(const std::string& name,
     return fail(wrong.all.front().code, wrong.all.front().text);
   log::info(gateway_component, "radio-reopened", "the radio is closed, and opened again",
             {{"transport", name}});
-  if (const auto done = transports[*at]->reopen(opener_of(fresh, if_missing::refuse), opener_of(former));
-      !done) {
+  if (auto done = transports[*at]->reopen(opener_of(fresh, if_missing::refuse), opener_of(former)); !done) {
     if (is_closed({name, nullptr, transports[*at].get()}))
       log::error(gateway_component, "radio-closed", done.error().message(), {{"transport", name}});
     return done;

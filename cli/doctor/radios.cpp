@@ -10,7 +10,7 @@ namespace {
 
 /// The radio as the running role shows it.
 line running_radio(const subject& s, const std::string& name, const std::string& named) {
-  const line not_opened{state_t::ok, named + " is not opened here, because the running role uses it"};
+  line not_opened{state_t::ok, named + " is not opened here, because the running role uses it"};
   const auto now = status_of_role(s);
   const auto* all = now ? now->if_contains("radios") : nullptr;
   if (all == nullptr || !all->is_array()) return not_opened;  // the line `ready` says why
