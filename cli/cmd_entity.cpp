@@ -145,7 +145,7 @@ released release_of(server_access& server, const std::string& gateway, const gat
                                         audit::release_state(0));
   return with_audit(server.trail(), change, [&]() -> released {
     if (held.empty()) return holds_nothing(gateway);
-    return release_in_store(store, std::move(held));
+    return release_in_store(store, held);
   });
 }
 
