@@ -19,22 +19,10 @@ namespace {
 using testing::HasSubstr;
 using testing::StartsWith;
 
-/// Answers with the size of the body.
 route slow_upload() {
-  return {.verb = verb::put,
-          .path = "/v1/upload",
-          .handle_stream = [](const request&, body_source& body) -> outcome {
-            std::uint64_t n = 0;
-            bytes part(100);
-            for (;;) {
-              CPNS_TRY(const auto got, body.read(part));
-              if (got == 0) return json_response(boost::json::object{{"bytes", n}});
-              n += got;
-            }
-          },
-          .body_max = 1 << 20,
-          .action = "upload",
-          .at_once = 2};
+  auto out = upload();
+  out.at_once = 2;
+  return out;
 }
 
 std::string get_of(std::string_view path) {

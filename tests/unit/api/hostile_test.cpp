@@ -35,17 +35,7 @@ route_table hostile_table() {
                boost::json::object{{"thing", r.at("thing")}, {"name", name}, {"count", count}});
          },
          .action = "thing-put"});
-  t.add({.verb = verb::post,
-         .path = "/v1/upload",
-         .handle_stream = [](const request&, body_source& body) -> outcome {
-           bytes part(100);
-           for (;;) {
-             CPNS_TRY(const auto n, body.read(part));
-             if (n == 0) return empty_response();
-           }
-         },
-         .body_max = 10'000,
-         .action = "upload"});
+  t.add(upload(10'000));
   return t;
 }
 

@@ -19,24 +19,6 @@ using testing::HasSubstr;
 using testing::Not;
 using testing::StartsWith;
 
-/// Answers with the size of the body.
-route upload(std::uint64_t max) {
-  return {.verb = verb::put,
-          .path = "/v1/upload",
-          .handle_stream = [](const request&, body_source& body) -> outcome {
-            std::uint64_t n = 0;
-            bytes part(1000);
-            for (;;) {
-              CPNS_TRY(const auto got, body.read(part));
-              if (got == 0) break;
-              n += got;
-            }
-            return json_response(boost::json::object{{"bytes", n}});
-          },
-          .body_max = max,
-          .action = "upload"};
-}
-
 constexpr std::string_view plain_get = "GET /v1/hello HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 TEST_F(http_harness, answers_several_requests_on_one_connection) {

@@ -23,6 +23,23 @@ inline route hello(std::string path = "/v1/hello") {
   });
 }
 
+/// Takes a body as it comes, and answers with its size.
+inline route upload(std::uint64_t max = 1 << 20) {
+  return {.verb = verb::put,
+          .path = "/v1/upload",
+          .handle_stream = [](const request&, body_source& body) -> outcome {
+            std::uint64_t n = 0;
+            bytes part(100);
+            for (;;) {
+              CPNS_TRY(const auto got, body.read(part));
+              if (got == 0) return json_response(boost::json::object{{"bytes", n}});
+              n += got;
+            }
+          },
+          .body_max = max,
+          .action = "upload"};
+}
+
 class recorded_changes final : public change_log {
  public:
   std::vector<std::string> lines;

@@ -20,6 +20,7 @@
 #include "api/body.hpp"
 #include "api/client.hpp"
 #include "api/http_server.hpp"
+#include "sample_routes.hpp"
 #include "tests/unit/crypto/tls_pair.hpp"
 #include "tests/unit/server/captured_log.hpp"
 
@@ -177,17 +178,7 @@ class tls_door_test : public testing::Test {
                return out;
              },
              .action = std::string{path}.substr(4)});
-    t.add({.verb = verb::put,
-           .path = "/v1/upload",
-           .handle_stream = [](const request&, body_source& body) -> outcome {
-             bytes part(100);
-             for (;;) {
-               CPNS_TRY(const auto n, body.read(part));
-               if (n == 0) return empty_response();
-             }
-           },
-           .body_max = 1 << 20,
-           .action = "upload"});
+    t.add(upload());
     t.add({.verb = verb::get, .path = "/v1/events", .handle = [&hub](const request&) -> outcome {
              response out;
              out.events = &hub;
