@@ -6,7 +6,6 @@ import hmac
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import unittest
@@ -14,7 +13,7 @@ import unittest
 from support.case import E2ECase
 from support.home import poll
 from support.keys import read_keys
-from support.mount import Tmpfs
+from support.mount import audit_on_small_disk
 from support.process import cpns_binary
 
 PASSWORD = "correct horse battery"
@@ -151,11 +150,7 @@ class Audit(E2ECase):
 
     def test_a_full_disk_refuses_changes_and_stops_no_assignment(self):
         home = self.home(devices=2)
-        disk = Tmpfs(home.folder / "disk", "256k")
-        self.addCleanup(disk.close)
-        shutil.move(self.trail(home), disk.folder / "server.jsonl")
-        home.server["audit"] = {"file": "disk/server.jsonl"}
-        home.write()
+        disk = audit_on_small_disk(self, home, self.trail(home))
         disk.fill()
         changes = []
         # The last page of the file has room for a few lines.
@@ -204,11 +199,7 @@ class Audit(E2ECase):
 
     def test_a_full_disk_refuses_a_reload_and_counts_it(self):
         home = self.home(devices=1)
-        disk = Tmpfs(home.folder / "disk", "256k")
-        self.addCleanup(disk.close)
-        shutil.move(self.trail(home), disk.folder / "server.jsonl")
-        home.server["audit"] = {"file": "disk/server.jsonl"}
-        home.write()
+        disk = audit_on_small_disk(self, home, self.trail(home))
         home.start("server")
         disk.fill()
         said = [self.reloaded_with(home, 5)]

@@ -12,7 +12,7 @@ import unittest
 from support.api_home import add_sockets
 from support.case import E2ECase
 from support.home import free_port
-from support.mount import Tmpfs
+from support.mount import Tmpfs, server_store_on_disk
 from support.process import cpns_binary
 
 ROLES = ("server", "gateway", "pne")
@@ -281,10 +281,7 @@ class Faulty(DoctorCase):
 
     def test_a_running_server_whose_store_accepts_no_writes(self):
         home = self.home(devices=1)
-        disk = Tmpfs(home.folder / "disk", "40m")
-        self.addCleanup(disk.close)
-        shutil.move(home.folder / "state/server", disk.folder / "server")
-        home.server["store"]["path"] = "disk/server"
+        disk = server_store_on_disk(self, home, "40m")
         home.server["audit"] = {"file": "state/audit.jsonl"}  # on another disk, so that changes reach the store
         add_sockets(home)
         home.write()
@@ -334,10 +331,7 @@ class Faulty(DoctorCase):
 
     def test_a_full_disk_and_a_read_only_one(self):
         home = self.home(devices=1)
-        disk = Tmpfs(home.folder / "disk", "32m")
-        self.addCleanup(disk.close)
-        shutil.move(home.folder / "state/server", disk.folder / "server")
-        home.server["store"]["path"] = "disk/server"
+        disk = server_store_on_disk(self, home, "32m")
         home.write()
         self.line(self.examine(home, "server", 0), "disk", "warning", " MiB are left on the disk of ", "free some space")
         disk.fill(leave=8 << 20)

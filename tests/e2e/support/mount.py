@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import shutil
 import subprocess
 import tempfile
 import unittest
@@ -10,6 +11,25 @@ import unittest
 def _mount(*args) -> str:
     done = subprocess.run(["mount", *(str(a) for a in args)], capture_output=True, text=True)
     return done.stderr.strip() if done.returncode else ""
+
+
+def audit_on_small_disk(case, home, trail):
+    """Moves the file `trail` of the server to a small disk of its own, which it returns; writes the configuration."""
+    disk = Tmpfs(home.folder / "disk", "256k")
+    case.addCleanup(disk.close)
+    shutil.move(trail, disk.folder / "server.jsonl")
+    home.server["audit"] = {"file": "disk/server.jsonl"}
+    home.write()
+    return disk
+
+
+def server_store_on_disk(case, home, size):
+    """Moves the store of the server to a disk of `size`, which it returns. The caller writes the configuration."""
+    disk = Tmpfs(home.folder / "disk", size)
+    case.addCleanup(disk.close)
+    shutil.move(home.folder / "state/server", disk.folder / "server")
+    home.server["store"]["path"] = "disk/server"
+    return disk
 
 
 class Tmpfs:
