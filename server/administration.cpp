@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "server/awaited_write.hpp"
 
 namespace cpns::server {
 namespace {
@@ -15,24 +16,11 @@ tl::unexpected<error> not_confirmed() {
               "the store did not confirm the change in time; read the object to see whether it was made");
 }
 
-/// Waits for one outcome of the committer. The state is shared: the outcome may come after the wait.
-class awaited_write {
- public:
-  storage::commit_done callback(std::function<void()> then) {
-    return [state = state_, then = std::move(then)](const status& s) {
-      if (then) then();
-      state->set_value(s);
-    };
-  }
-  status wait(milliseconds longest) {
-    auto outcome = state_->get_future();
-    if (outcome.wait_for(longest) != std::future_status::ready) return not_confirmed();
-    return outcome.get();
-  }
-
- private:
-  std::shared_ptr<std::promise<status>> state_ = std::make_shared<std::promise<status>>();
-};
+status confirmed(awaited_write& change, milliseconds longest) {
+  auto outcome = change.wait(longest);
+  if (!outcome) return not_confirmed();
+  return std::move(*outcome);
+}
 
 boost::json::value time_text(std::int64_t unix_time) {
   if (unix_time == 0) return nullptr;
@@ -54,7 +42,7 @@ result<gateway_name> gateway_name::parse(const std::string& text) {
 status administration::write(storage::sealed_batch batch, std::function<void()> then) {
   awaited_write done;
   role_.commit(std::move(batch), done.callback(std::move(then)));
-  return done.wait(change_time_);
+  return confirmed(done, change_time_);
 }
 
 status administration::change(change_turns& of, const std::function<status(const durable_write&)>& make,
@@ -197,8 +185,8 @@ result<boost::json::object> administration::gateways(const page_asked& asked,
 
 status administration::set_blocked(const gateway_name& who, std::int64_t since) {
   awaited_write done;
-  role_.known_gateways.set_blocked(who.gw, who.uri, since, done.callback({}));
-  return done.wait(change_time_);
+  role_.known_gateways.set_blocked(who.gw, who.uri, since, done.callback());
+  return confirmed(done, change_time_);
 }
 
 status administration::block(const gateway_name& who) {

@@ -1,13 +1,12 @@
 #include "server/store_admin.hpp"
 
 #include <algorithm>
-#include <future>
-#include <memory>
 #include <thread>
 
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
+#include "server/awaited_write.hpp"
 
 namespace cpns::server {
 namespace {
@@ -50,10 +49,9 @@ durable_write write_beside_others(std::function<void(storage::sealed_batch, stor
     constexpr milliseconds pause{50};
     constexpr int pauses_max = 40;
     for (int n = 0;; ++n) {
-      const auto written = std::make_shared<std::promise<status>>();
-      auto done = written->get_future();
-      commit(batch, [written](const status& s) { written->set_value(s); });
-      auto outcome = done.get();
+      awaited_write done;
+      commit(batch, done.callback());
+      auto outcome = done.wait();
       if (outcome || !(outcome.error() == errc::state_overloaded) || n == pauses_max) return outcome;
       std::this_thread::sleep_for(pause);
     }
