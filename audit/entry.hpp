@@ -2,6 +2,8 @@
 // What a line of the audit trail says: who asks for which change of what, and how it ended. docs/audit.md describes
 // the lines. No field may hold a secret: callers pass states without keys and passwords.
 
+#include <algorithm>
+#include <array>
 #include <boost/json/value.hpp>
 #include <cstdint>
 #include <functional>
@@ -65,11 +67,12 @@ struct change {
   boost::json::value after = nullptr;  ///< the intended state, without secrets; null: it is removed
 };
 
-/// Whether a change may be made although it ended with this error: a part did not confirm it in time, or a write of which
-/// the store reports an error, which may turn up when the store is opened again.
+/// Errors after which a change may be made nevertheless: a part did not confirm it in time, or the store reports an error
+/// of a write, which may turn up when the store is opened again.
+inline constexpr std::array may_be_done_errors{errc::peer_timeout, errc::store_write_failed, errc::store_full,
+                                               errc::internal};
 constexpr bool may_be_done(errc e) {
-  return e == errc::peer_timeout || e == errc::store_write_failed || e == errc::store_full ||
-         e == errc::internal;
+  return std::find(may_be_done_errors.begin(), may_be_done_errors.end(), e) != may_be_done_errors.end();
 }
 
 struct outcome {

@@ -112,7 +112,7 @@ status load_from_files(const config::pne_config& c, role_chain& out) {
 
 /// By its code, which has the name of an errc.
 bool may_be_done(const api::problem& p) {
-  for (const auto code : {errc::peer_timeout, errc::store_write_failed, errc::store_full, errc::internal})
+  for (const auto code : audit::may_be_done_errors)
     if (p.code == api::problem{error{code}}.code) return true;
   return false;
 }
