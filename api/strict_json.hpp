@@ -26,9 +26,9 @@ struct json_fault {
   std::string member{};  ///< that occurs twice; empty: another fault
 };
 
-/// A parser that keeps the last of two members, or reads a number that is too large as infinity, would act on another
-/// document than the one that its sender meant, or that another program saw. So both are faults here, as are no JSON
-/// and nesting over 8. The value lies in `memory`.
+/// Of a member that occurs twice, one program takes the first value and another one the last. A number that is too large
+/// becomes infinity, which JSON cannot write. Both are faults here, and so are a text that is not JSON and a nesting over
+/// 8. The value lies in `memory`.
 tl::expected<boost::json::value, json_fault> parse_strictly(wiping_memory& memory, std::string_view text);
 
 }  // namespace cpns::api::detail
