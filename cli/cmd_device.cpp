@@ -62,9 +62,9 @@ int report_import(const device_options& o, const import_report& done) {
   if (o.json) print_answer(boost::json::object{{"imported", done.imported}, {"bad", done.bad}});
   if (!done.ended_before.empty()) {
     if (!o.json)
-      std::cout << o.file << " was imported before (" << done.ended_before << "): " << done.imported
-                << " devices, and " << done.bad << " rows were left out. To import it again: touch " << o.file
-                << "\n";
+      std::cout << o.file << " was imported before (" << done.ended_before
+                << "): " << plural(done.imported, "device") << ", and " << plural(done.bad, "row")
+                << " left out. To import it again: touch " << o.file << "\n";
     return done.bad == 0 ? exit_done : exit_failed;
   }
   if (done.bad == 0) {
