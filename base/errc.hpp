@@ -50,6 +50,7 @@ namespace cpns {
   X(store_write_failed,    504, "the write to the store failed")                                             \
   X(store_sealed,          505, "a sealed record cannot be decrypted with this key")                         \
   X(store_key,             506, "the store's key cannot be used")                                            \
+  X(store_conflict,        507, "another writer changed the row")                                            \
   /* 600 config and command line */                                                                          \
   X(config_syntax,         600, "syntax error")                                                              \
   X(config_unknown_key,    601, "unknown key")                                                               \

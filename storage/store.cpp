@@ -2,9 +2,17 @@
 
 namespace cpns::storage {
 
-void slice_builder::add(byte_view row, byte_view value) {
-  size_ += row.size() + value.size();
-  rows_.push_back({to_bytes(row), to_bytes(value)});
+result<std::optional<stored_value>> store::get(table t, byte_view row) const {
+  const row_name name{t, to_bytes(row)};
+  CPNS_TRY(auto found, read({&name, 1}));
+  return std::move(found.front());
+}
+
+status store::write_one(write_batch batch) { return std::move(write({&batch, 1}).front()); }
+
+void slice_builder::add(stored_row row) {
+  size_ += row.row.size() + row.value.size();
+  rows_.push_back(std::move(row));
 }
 
 status check_batch(const write_batch& batch) {

@@ -1,9 +1,10 @@
 #pragma once
-// Durable key-value store interface: rows of bytes in tables, written in batches that are atomic and on the
-// disk when the call returns. Roles write through sealed_store.hpp, which encrypts the rows.
+// Durable key-value store interface: rows of bytes with versions in tables, written in batches that are atomic and
+// durable when the call returns. Roles write through sealed_store.hpp, which encrypts the rows.
 
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -40,21 +41,41 @@ inline constexpr table all_tables[] = {
 inline constexpr std::size_t max_row_size = 512;            ///< bytes of the name of a row
 inline constexpr std::size_t max_value_size = 1024 * 1024;  ///< bytes of the value of a row
 
-/// Writes or erases one row.
+/// The place of one row.
+struct row_name {
+  storage::table table{};
+  bytes row;
+};
+
+/// A value as it is stored. Every write of a row raises its version by one, so a writer that read version n loses if
+/// another one was faster. Versions begin at 1; 0 is a row that a store of schema 1 wrote, or one that does not exist.
+struct stored_value {
+  std::uint64_t version = 0;
+  bytes value;
+};
+
+/// Writes or removes one row if it still has the version that the writer read.
 struct write_op {
   storage::table table{};
   bytes row;
-  std::optional<bytes> value;  ///< nullopt: erase; a missing row is not an error
+  std::uint64_t expected = 0;  ///< version of the row now; 0: it does not exist, or has no version yet
+  /// The new value, which gets the version expected + 1; nullopt: removes the row, and its version with it, so that a
+  /// row that others may still write is not removed but gets a value that says so (sealed_store.hpp).
+  std::optional<bytes> value;
 };
+/// At most one op per row.
 using write_batch = std::vector<write_op>;
-
-/// Called for one row; returns false to end the scan. The views are valid during the call. May call the store.
-using row_visitor = std::function<bool(byte_view row, byte_view value)>;
 
 /// A row as it is stored.
 struct stored_row {
-  bytes row, value;
+  bytes row;
+  std::uint64_t version = 0;
+  bytes value;
 };
+
+/// Called for one row; returns false to end the scan. The row is valid during the call. May call the store.
+using row_visitor = std::function<bool(const stored_row& row)>;
+
 /// A slice ends after this many bytes of names and values, but has at least one row.
 inline constexpr std::size_t slice_bytes_max = 4 * 1024 * 1024;
 
@@ -66,21 +87,25 @@ struct store_health {
   std::string why;             ///< if not writable: the reason and the remedy
 };
 
-/// [thread-safe] Errors are from the store group of errc.
+/// The seam between cpns and a database. Calls block, and take many rows at once: the threads of group_commit.hpp and
+/// group_read.hpp make them, so that no actor waits for a disk or a network. [thread-safe] Errors are from the store
+/// group of errc.
 class store {
  public:
   virtual ~store() = default;
 
-  /// The value of a row; nullopt if the row does not exist. store_damaged, store_unavailable.
-  virtual result<std::optional<bytes>> get(table t, byte_view row) const = 0;
+  /// The rows in the order of `names`; nullopt: the row does not exist. store_damaged, store_unavailable.
+  virtual result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const = 0;
 
-  /// Atomic, durable on return; of two ops on one row the later one counts. After an error the outcome is unknown:
-  /// the whole batch may appear when the store is reopened, so a caller with a copy of the row must read it again
-  /// once the store is writable. store_full: no space; reads still work, and writes work again by themselves as
-  /// soon as there is space.
-  virtual status write(const write_batch& batch) = 0;
+  /// The outcome of each batch, in their order. A batch is atomic; the batches are not, but one wait for the disk serves
+  /// them all: they are durable on return. A batch sees those before it. store_conflict: a row has another version than
+  /// the op expects, and nothing of the batch is written. After any other error the outcome is unknown: the batch may
+  /// appear later, so a caller with a copy of the row must read it again once the store is writable. store_full: no
+  /// space; reads still work, and writes work again by themselves as soon as there is space. An empty batch tells
+  /// whether the store accepts writes.
+  virtual std::vector<status> write(std::span<const write_batch> batches) = 0;
 
-  /// The rows whose names begin with `prefix`, in byte order, from one consistent snapshot.
+  /// The rows whose names begin with `prefix`, in byte order. An embedded store visits one consistent snapshot.
   virtual status scan(table t, byte_view prefix, const row_visitor& visit) const = 0;
 
   /// The first rows of a table after the name `after`, which need not exist, in byte order: at most `limit`, and at most
@@ -89,6 +114,11 @@ class store {
   virtual result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const = 0;
 
   [[nodiscard]] virtual store_health health() const { return {}; }
+
+  /// One row, as read().
+  [[nodiscard]] result<std::optional<stored_value>> get(table t, byte_view row) const;
+  /// One batch, as write().
+  status write_one(write_batch batch);
 };
 
 /// Collects the rows of a slice up to its bounds.
@@ -96,7 +126,7 @@ class slice_builder {
  public:
   explicit slice_builder(std::size_t limit) : limit_(limit) {}
   [[nodiscard]] bool full() const { return rows_.size() >= limit_ || size_ >= slice_bytes_max; }
-  void add(byte_view row, byte_view value);
+  void add(stored_row row);
   std::vector<stored_row> take() { return std::move(rows_); }
 
  private:
@@ -105,7 +135,8 @@ class slice_builder {
   std::vector<stored_row> rows_;
 };
 
-/// store_write_failed if a name is empty or longer than max_row_size, or a value is longer than max_value_size.
+/// store_write_failed if a name is empty or longer than max_row_size, a value is longer than max_value_size, or two ops
+/// are on one row.
 status check_batch(const write_batch& batch);
 
 }  // namespace cpns::storage
