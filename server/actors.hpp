@@ -49,8 +49,8 @@ struct rows_read {
 
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
-    caf::typed_actor<caf::reacts_to<frames_came>,      // decodes requests, answers each or reads what it needs
-                     caf::reacts_to<rows_read>,        // answers or routes the request
+    caf::typed_actor<caf::reacts_to<frames_came>,  // decodes requests, answers each or reads what it needs
+                     caf::reacts_to<rows_read>,    // answers or routes the request
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<link_closed>>;     // ends
@@ -81,7 +81,8 @@ class release_reply {
 struct request_rows {
   result<storage::sealed_value> entity;
   result<std::optional<protocol::user_record>> user = std::optional<protocol::user_record>{};
-  result<std::optional<protocol::device_secret_record>> device = std::optional<protocol::device_secret_record>{};
+  result<std::optional<protocol::device_secret_record>> device =
+      std::optional<protocol::device_secret_record>{};
 };
 
 /// Work for one entity.
@@ -104,10 +105,10 @@ struct job {
   request_id id;
   std::variant<assign, report, release> what;
   std::shared_ptr<const request_rows> rows;  ///< none: the assignment actor reads them
-  session_actor reply_to;        ///< none for a release
-  work_permit counted;           ///< released with the job
-  steady::time_point arrived{};  ///< of the request
-  steady::time_point queued{};   ///< after the checks of the session
+  session_actor reply_to;                    ///< none for a release
+  work_permit counted;                       ///< released with the job
+  steady::time_point arrived{};              ///< of the request
+  steady::time_point queued{};               ///< after the checks of the session
 };
 struct do_job {
   std::shared_ptr<const job> what;
@@ -138,8 +139,8 @@ struct row_stored {
 };
 
 /// assignment/<entity>: drives one assignment_machine.
-using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,      // queued; one runs at a time
-                                          caf::reacts_to<rows_read>,   // continues after a read of its own
+using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one runs at a time
+                                          caf::reacts_to<rows_read>,    // continues after a read of its own
                                           caf::reacts_to<row_stored>>;  // continues after the write
 
 }  // namespace cpns::server

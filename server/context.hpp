@@ -87,8 +87,8 @@ class role_context {
   role_context(storage::sealed_store& rows, commit_fn make_durable, read_fn read_rows, user_directory& people,
                temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
                clock_fn clock, std::shared_ptr<const actor_settings> first)
-      : store(rows), commit(std::move(make_durable)), read(std::move(read_rows)), users(people), temporary_keys(devices),
-        suite(crypto_suite), random(source), now(std::move(clock)),
+      : store(rows), commit(std::move(make_durable)), read(std::move(read_rows)), users(people),
+        temporary_keys(devices), suite(crypto_suite), random(source), now(std::move(clock)),
         proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
 
   storage::sealed_store& store;

@@ -120,9 +120,10 @@ void handle(session_pointer self, const request_id& id, protocol::user_challenge
   // Pending reads are bounded like other work.
   auto counted = std::make_shared<work_permit>();
   if (auto no = count(self, 1, *counted)) return refuse_and_log(self, id, {}, *std::move(no));
-  read(self, {name_of_user(m.user)}, [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
-    answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
-  });
+  read(self, {name_of_user(m.user)},
+       [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
+         answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
+       });
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
@@ -154,7 +155,8 @@ void refuse_assignment(session_pointer self, const request_id& id, const protoco
 }
 
 /// The rows of the request were read.
-void continue_assignment(session_pointer self, job j, const user_directory::lookup& known, storage::rows_found rows) {
+void continue_assignment(session_pointer self, job j, const user_directory::lookup& known,
+                         storage::rows_found rows) {
   auto& role = *self->state.role;
   auto& m = std::get<job::assign>(j.what).request;
   request_rows found{std::move(rows[0])};
@@ -169,8 +171,9 @@ void continue_assignment(session_pointer self, job j, const user_directory::look
 
 void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
   auto& s = self->state;
-  log::debug("server", "assignment-requested", "KeyAssignmentRequest (step 4)",
-             {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
+  log::debug(
+      "server", "assignment-requested", "KeyAssignmentRequest (step 4)",
+      {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
   auto j = std::make_shared<job>();
   j->arrived = steady::now();
   if (const auto wait = s.role->delays.wait(s.role->now(), s.peer->gw, m.user); wait > 0)
@@ -235,9 +238,8 @@ void begin_entry(session_pointer self, const request_id& id, session_state::repo
   j->what = job::report{entry, which};
   j->counted = r.counted.one();
   ++self->state.entries_pending;
-  read(self, {name_of_entity(entity)}, [self, j](storage::rows_found rows) {
-    continue_entry(self, std::move(*j), std::move(rows.front()));
-  });
+  read(self, {name_of_entity(entity)},
+       [self, j](storage::rows_found rows) { continue_entry(self, std::move(*j), std::move(rows.front())); });
 }
 
 void work_on_reports(session_pointer self) {

@@ -41,10 +41,9 @@ result<std::optional<protocol::user_record>> user_directory::find(const user_id&
   return found(user, began, store_.read_one(name.table, name.row));
 }
 
-protocol::user_challenge_answer user_directory::challenge(
-    const user_id& user, const std::optional<protocol::user_record>& found) const {
-  if (!found)
-    return {crypto::scram_fake_salt(s_, fake_key_, user), crypto::scram_iterations_default};
+protocol::user_challenge_answer
+user_directory::challenge(const user_id& user, const std::optional<protocol::user_record>& found) const {
+  if (!found) return {crypto::scram_fake_salt(s_, fake_key_, user), crypto::scram_iterations_default};
   return {found->salt, found->iterations};
 }
 
@@ -76,8 +75,8 @@ std::size_t user_directory::cached() const {
   return latest_.size();
 }
 
-result<std::optional<protocol::device_secret_record>> temporary_key_table::find(
-    const entity_id& /*entity*/, const result<storage::sealed_value>& row) {
+result<std::optional<protocol::device_secret_record>>
+temporary_key_table::find(const entity_id& /*entity*/, const result<storage::sealed_value>& row) {
   if (!row) return fail(row.error());
   if (!row->value) return std::optional<protocol::device_secret_record>{};
   CPNS_TRY(auto record, protocol::decode_device_secret_record(row->value->expose()));

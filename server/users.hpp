@@ -33,8 +33,8 @@ class user_directory {
   /// Both steps; waits for the store.
   result<std::optional<protocol::user_record>> find(const user_id& user);
   /// Salt and iteration count; for an unknown user a stable fake that looks real.
-  [[nodiscard]] protocol::user_challenge_answer challenge(
-      const user_id& user, const std::optional<protocol::user_record>& found) const;
+  [[nodiscard]] protocol::user_challenge_answer
+  challenge(const user_id& user, const std::optional<protocol::user_record>& found) const;
   /// The row of the user changed: find() reads it again.
   void forget(const user_id& user);
   /// Any row may have changed.
@@ -63,15 +63,15 @@ class temporary_key_source {
   virtual ~temporary_key_source() = default;
   /// `row`: that of the device in the imported table. nullopt: unknown device. Does not wait. The error of `row`, and
   /// store_damaged.
-  virtual result<std::optional<protocol::device_secret_record>> find(
-      const entity_id& entity, const result<storage::sealed_value>& row) = 0;
+  virtual result<std::optional<protocol::device_secret_record>>
+  find(const entity_id& entity, const result<storage::sealed_value>& row) = 0;
 };
 
 /// The imported table.
 class temporary_key_table final : public temporary_key_source {
  public:
-  result<std::optional<protocol::device_secret_record>> find(
-      const entity_id& entity, const result<storage::sealed_value>& row) override;
+  result<std::optional<protocol::device_secret_record>>
+  find(const entity_id& entity, const result<storage::sealed_value>& row) override;
 };
 
 /// Names of rows.

@@ -22,7 +22,8 @@ group_reader::~group_reader() {
   wake_.notify_one();
   thread_.join();
   for (auto& e : queue_)
-    e.done(all_failed(e.names.size(), {errc::state_stopping, "the store is closing and answers no more reads"}));
+    e.done(
+        all_failed(e.names.size(), {errc::state_stopping, "the store is closing and answers no more reads"}));
 }
 
 void group_reader::submit(std::vector<row_name> names, read_done done) {
@@ -32,9 +33,9 @@ void group_reader::submit(std::vector<row_name> names, read_done done) {
     if (stopping_)
       refused.emplace(errc::state_stopping, "the store is closing and answers no more reads");
     else if (names.size() > limits_.queued_rows - queued_rows_)
-      refused.emplace(errc::state_overloaded,
-                      std::to_string(queued_rows_) + " rows wait to be read, the limit is " +
-                          std::to_string(limits_.queued_rows));
+      refused.emplace(errc::state_overloaded, std::to_string(queued_rows_) +
+                                                  " rows wait to be read, the limit is " +
+                                                  std::to_string(limits_.queued_rows));
     else {
       queued_rows_ += names.size();
       queue_.push_back({std::move(names), std::move(done)});

@@ -162,9 +162,8 @@ void assignment_machine::impl::grant(pending_request p, detail::granted g) {
     return;
   }
   entity_record row = g.next;
-  if (fire(trigger::keys_granted,
-           in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)}, std::move(g.events),
-                      std::move(p)}))
+  if (fire(trigger::keys_granted, in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)},
+                                             std::move(g.events), std::move(p)}))
     outputs.push_back(assignment_persist{std::move(row)});
 }
 
@@ -209,7 +208,8 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
   auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
   if (d.next) {
     entity_record row = *d.next;
-    if (m.fire(trigger::report_received, in_storing{*std::move(d.next), std::nullopt, {std::move(d.event)}, std::nullopt}))
+    if (m.fire(trigger::report_received,
+               in_storing{*std::move(d.next), std::nullopt, {std::move(d.event)}, std::nullopt}))
       m.outputs.push_back(assignment_persist{std::move(row)});
   } else {
     m.outputs.push_back(std::move(d.event));
@@ -228,7 +228,8 @@ bool assignment_machine::handle_release(time_point, const std::optional<gateway_
   release_holder(next);
   entity_record row = next;
   assignment_event said{"released", "an operator took the entity from " + m.stored.holder->hex(), true};
-  if (m.fire(trigger::release_received, in_storing{std::move(next), std::nullopt, {std::move(said)}, std::nullopt}))
+  if (m.fire(trigger::release_received,
+             in_storing{std::move(next), std::nullopt, {std::move(said)}, std::nullopt}))
     m.outputs.push_back(assignment_persist{std::move(row)});
   return true;
 }

@@ -19,8 +19,8 @@ using server::gateway_book;
 class hooked_store final : public storage::store {
  public:
   explicit hooked_store(storage::store& under) : under_(under) {}
-  result<std::vector<std::optional<storage::stored_value>>> read(
-      std::span<const storage::row_name> names) const override {
+  result<std::vector<std::optional<storage::stored_value>>>
+  read(std::span<const storage::row_name> names) const override {
     return under_.read(names);
   }
   std::vector<status> write(std::span<const storage::write_batch> batches) override {

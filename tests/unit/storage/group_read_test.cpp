@@ -39,7 +39,8 @@ class group_read : public ::testing::Test {
 
 TEST_F(group_read, finds_rows_of_several_tables_in_the_order_of_the_request) {
   group_reader r(*store_);
-  EXPECT_EQ(read(r, {{table::devices, b("d")}, {table::users, b("eve")}, {table::users, b("ann")}}), "2 (none) 1");
+  EXPECT_EQ(read(r, {{table::devices, b("d")}, {table::users, b("eve")}, {table::users, b("ann")}}),
+            "2 (none) 1");
   EXPECT_EQ(read(r, {}), "");
 }
 
@@ -55,7 +56,8 @@ TEST_F(group_read, fails_the_row_that_cannot_be_decrypted_alone) {
 TEST_F(group_read, fails_all_rows_while_the_store_cannot_be_read) {
   group_reader r(*store_);
   under_.fail_reads(errc::store_unavailable);
-  EXPECT_EQ(read(r, {{table::users, b("ann")}, {table::devices, b("d")}}), "store_unavailable store_unavailable");
+  EXPECT_EQ(read(r, {{table::users, b("ann")}, {table::devices, b("d")}}),
+            "store_unavailable store_unavailable");
   under_.repair();
   EXPECT_EQ(read(r, {{table::users, b("ann")}}), "1");
 }
@@ -72,7 +74,8 @@ TEST_F(group_read, answers_in_the_order_of_the_calls_and_refuses_over_its_bound)
     });
     reached.get_future().wait();
     for (const auto* row : {"ann", "eve"})
-      r.submit({{table::users, b(row)}}, [&seen, row](const rows_found& f) { seen.push_back(row + (" " + text(f))); });
+      r.submit({{table::users, b(row)}},
+               [&seen, row](const rows_found& f) { seen.push_back(row + (" " + text(f))); });
     r.submit({{table::users, b("ann")}}, [&refused](const rows_found& f) { refused = text(f); });
     EXPECT_EQ(refused, "state_overloaded");
     go_on.set_value();
