@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::size_t rows_at_once = 256;
 
-result<migrated_rows> migrate_rows(storage::sealed_store& store, const std::function<void(std::size_t)>& progress) {
+result<migrated_rows> migrate_rows(storage::sealed_store& store,
+                                   const std::function<void(std::size_t)>& progress) {
   migrated_rows out;
   std::size_t looked_at = 0;
   const auto damaged = [&out](const error& e) {
@@ -37,7 +38,8 @@ template <class Config>
 result<migrated_rows> migrate_role(const Config& c, config::role_kind role,
                                    const std::function<void(std::size_t)>& progress) {
   if (c.store.kind == config::store_kind::memory)
-    return fail(errc::config_usage, "the " + std::string(config::word_of(role)) + " keeps its store in memory");
+    return fail(errc::config_usage,
+                "the " + std::string(config::word_of(role)) + " keeps its store in memory");
   // Opening would create a store.
   std::error_code ec;
   if (!std::filesystem::exists(c.store.path, ec))
@@ -50,10 +52,12 @@ result<migrated_rows> migrate_role(const Config& c, config::role_kind role,
   CPNS_TRY(const auto trail, open_trail(c, store->sealed()));
   const auto ended = [](const result<migrated_rows>& done) {
     if (done->complete) return audit::outcome{};
-    return audit::outcome{audit::verdict::failed, std::to_string(done->unreadable) + " rows cannot be decrypted"};
+    return audit::outcome{audit::verdict::failed,
+                          std::to_string(done->unreadable) + " rows cannot be decrypted"};
   };
-  return with_audit(*trail, change_by_command(store_migrate, {}, {}, {}),
-                    [&] { return migrate_rows(store->sealed(), progress); }, ended);
+  return with_audit(
+      *trail, change_by_command(store_migrate, {}, {}, {}),
+      [&] { return migrate_rows(store->sealed(), progress); }, ended);
 }
 
 }  // namespace

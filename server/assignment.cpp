@@ -20,6 +20,7 @@ void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
   if (s.uncertain) s.machine.reset();
+  s.rows.reset();  // they hold keys
   self->send(s.dispatcher, job_done{std::move(s.current)});
   s.current.reset();
 }

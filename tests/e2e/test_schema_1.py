@@ -8,7 +8,7 @@ import tarfile
 import tempfile
 import unittest
 
-from support.process import CPNS_BIN
+from support.process import cpns_binary
 
 MADE_BEFORE = pathlib.Path(__file__).parent / "data/schema-1.tar.gz"
 ENTITIES = ["urn:dev:mac:025d2c03a1000000", "urn:dev:mac:025d2c03a1000001"]
@@ -23,7 +23,7 @@ class Schema1(unittest.TestCase):
             archive.extractall(self.folder)
 
     def cpns(self, *args, code=0):
-        done = subprocess.run([CPNS, *args], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([cpns_binary(), *args], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stdout
 
@@ -56,7 +56,7 @@ class Schema1(unittest.TestCase):
         self.cpns("audit", "verify", "--config", "pne.yaml")
 
     def error(self, *args, code):
-        done = subprocess.run([CPNS, *args], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([cpns_binary(), *args], cwd=self.folder, capture_output=True, text=True, timeout=60, check=False)
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stderr
 

@@ -1,4 +1,9 @@
 // Two servers, one entity: every interleaving of their reads and writes.
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
 #include "tests/unit/server_machine/harness.hpp"
 
 namespace cpns::testing_people {
@@ -136,11 +141,12 @@ TEST(two_servers, issue_no_index_twice_for_two_first_requests_of_one_gateway) {
   const auto ask = [](harness& w) {
     return request(w, w.gw, assignment_reason::first, w.random.draw_id<request_id>());
   };
-  in_every_order([](harness&) {}, ask, ask, [](const outcome& o, harness&, const std::string&) {
-    EXPECT_EQ(name_of(status_of(*o.first)), name_of(link_status::ok));
-    EXPECT_EQ(name_of(status_of(*o.second)), name_of(link_status::ok));
-    expect_no_index_twice(o);
-  });
+  in_every_order([](harness&) {}, ask, ask,
+                 [](const outcome& o, harness&, const std::string&) {
+                   EXPECT_EQ(name_of(status_of(*o.first)), name_of(link_status::ok));
+                   EXPECT_EQ(name_of(status_of(*o.second)), name_of(link_status::ok));
+                   expect_no_index_twice(o);
+                 });
 }
 
 TEST(two_servers, give_one_set_for_one_request_that_reaches_both) {
@@ -150,12 +156,13 @@ TEST(two_servers, give_one_set_for_one_request_that_reaches_both) {
     return made = request(w, w.gw, assignment_reason::first, w.random.draw_id<request_id>());
   };
   const auto repeat = [&made](harness&) { return made; };
-  in_every_order([](harness&) {}, ask, repeat, [](const outcome& o, harness&, const std::string&) {
-    expect_no_index_twice(o);
-    EXPECT_EQ(keys_of(*o.first).set, keys_of(*o.second).set);
-    EXPECT_EQ(keys_of(*o.first).eukeys, keys_of(*o.second).eukeys);
-    EXPECT_EQ(o.row.sets.size(), 1U) << "one set was made";
-  });
+  in_every_order([](harness&) {}, ask, repeat,
+                 [](const outcome& o, harness&, const std::string&) {
+                   expect_no_index_twice(o);
+                   EXPECT_EQ(keys_of(*o.first).set, keys_of(*o.second).set);
+                   EXPECT_EQ(keys_of(*o.first).eukeys, keys_of(*o.second).eukeys);
+                   EXPECT_EQ(o.row.sets.size(), 1U) << "one set was made";
+                 });
 }
 
 TEST(two_servers, let_one_of_two_gateways_hold_a_device) {
@@ -169,22 +176,24 @@ TEST(two_servers, let_one_of_two_gateways_hold_a_device) {
                    const bool first = status_of(*o.first) == link_status::ok;
                    EXPECT_NE(first, status_of(*o.second) == link_status::ok) << "one of them holds it";
                    EXPECT_EQ(o.row.holder, first ? w.gw : w.other_gw);
-                   EXPECT_EQ(name_of(status_of(first ? *o.second : *o.first)), name_of(link_status::held_by_other));
+                   EXPECT_EQ(name_of(status_of(first ? *o.second : *o.first)),
+                             name_of(link_status::held_by_other));
                    expect_no_index_twice(o);
                  });
 }
 
 TEST(two_servers, lose_no_report_and_no_refill) {
-  in_every_order([](harness& w) { w.deliver(w.first(), 0); },
-                 [](harness& w) { return request(w, w.gw, assignment_reason::refill, w.random.draw_id<request_id>()); },
-                 [](harness& w) -> std::function<void(assignment_machine&)> {
-                   return [&w](assignment_machine& m) { m.handle_report(w.now, w.gw, {1, 0}); };
-                 },
-                 [](const outcome& o, harness&, const std::string&) {
-                   EXPECT_EQ(name_of(status_of(*o.first)), name_of(link_status::ok));
-                   EXPECT_EQ(o.row.last_report, (epoch{1, 0})) << "the report is in the row";
-                   expect_no_index_twice(o);
-                 });
+  in_every_order(
+      [](harness& w) { w.deliver(w.first(), 0); },
+      [](harness& w) { return request(w, w.gw, assignment_reason::refill, w.random.draw_id<request_id>()); },
+      [](harness& w) -> std::function<void(assignment_machine&)> {
+        return [&w](assignment_machine& m) { m.handle_report(w.now, w.gw, {1, 0}); };
+      },
+      [](const outcome& o, harness&, const std::string&) {
+        EXPECT_EQ(name_of(status_of(*o.first)), name_of(link_status::ok));
+        EXPECT_EQ(o.row.last_report, (epoch{1, 0})) << "the report is in the row";
+        expect_no_index_twice(o);
+      });
 }
 
 TEST(two_servers, ask_the_gateway_to_come_again_after_too_many_lost_races) {

@@ -18,7 +18,8 @@ class schema_1 : public ::testing::Test {
   }
   [[nodiscard]] secret32 derived(std::string_view label) const {
     secret32 out;
-    crypto::openssl_suite().expand(data_key_, cbor::writer().array(1).tstr(label).view(), out.expose_mutable());
+    crypto::openssl_suite().expand(data_key_, cbor::writer().array(1).tstr(label).view(),
+                                   out.expose_mutable());
     return out;
   }
   [[nodiscard]] bytes stored_name(table t, std::string_view row) const {
