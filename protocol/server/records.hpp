@@ -29,6 +29,8 @@ struct device_secret_record {
   secret32 temporary_key;  ///< TK'
   bool stretched = false;
   bool require_presence = true;
+  bool always_require_presence =
+      false;                     ///< also against the settings: its key comes from a batch; not stored
   std::optional<user_id> owner;  ///< named by the import
   std::string batch;             ///< file or batch of the import, for people
 };
