@@ -131,6 +131,12 @@ boost::json::value state_of(const protocol::device_secret_record& r) {
                              {"batch", text_or_null(r.batch)}};
 }
 
+boost::json::value state_of(const protocol::batch_record& r) {
+  boost::json::array ids;
+  for (const auto& id : r.ids) ids.emplace_back(id.text());
+  return boost::json::object{{"entities", std::move(ids)}};
+}
+
 boost::json::value state_of(const protocol::entity_record& r) {
   std::string holder;
   if (r.holder) holder = r.holder_uri.empty() ? r.holder->hex() : r.holder_uri;
@@ -154,6 +160,9 @@ result<boost::json::value> user_state(const storage::sealed_store& store, const 
 result<boost::json::value> device_state(const storage::sealed_store& store, const std::string& entity) {
   return state_in(store, storage::table::devices, entity, protocol::decode_device_secret_record);
 }
+result<boost::json::value> batch_state(const storage::sealed_store& store, const std::string& batch) {
+  return state_in(store, storage::table::batches, batch, protocol::decode_batch_record);
+}
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity) {
   return state_in(store, storage::table::entities, entity, protocol::decode_entity_record);
 }
@@ -170,6 +179,9 @@ resolver resolve_in_store(const storage::sealed_store& store) {
     if (a == user_remove) return judge(user_state(store, u.object), u.before, nullptr);
     if (a == device_add) return judge(device_state(store, u.object), u.before, u.after);
     if (a == device_remove) return judge(device_state(store, u.object), u.before, nullptr);
+    if (a == batch_add) return judge(batch_state(store, u.object), u.before, u.after);
+    if (a == batch_remove) return judge(batch_state(store, u.object), u.before, nullptr);
+    if (a == batch_export) return {verdict::unknown, "the Temporary Keys may have been read"};
     if (a == device_import) return judge_import(store, u);
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
     if (a == gateway_block || a == gateway_unblock)
