@@ -232,12 +232,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     asked_.body.clear();
     const bool events = out && out->events != nullptr;
     if (events && !head_only_) return stream_events(*out);
-    const bool secret = out && out->secret;
-    const std::shared_ptr<http::response<http::string_body>> m{new http::response<http::string_body>,
-                                                               [secret](auto* sent) {
-                                                                 if (secret) wipe(sent->body());
-                                                                 delete sent;
-                                                               }};
+    const auto m = new_answer(out && out->secret);
     m->version(11);
     if (out) {
       m->result(out->status);
