@@ -125,6 +125,7 @@ boost::json::value state_of(const protocol::user_record& r) {
 }
 
 boost::json::value state_of(const protocol::device_secret_record& r) {
+  if (r.blocked) return boost::json::object{{"blocked", true}};
   return boost::json::object{{"strength", r.stretched ? "stretch" : "128bit"},
                              {"owner", owner_of(r.owner)},
                              {"presence", r.require_presence},
@@ -177,7 +178,7 @@ resolver resolve_in_store(const storage::sealed_store& store) {
     if (a == user_add || a == user_password) return judge_user(user_state(store, u.object), u);
     // The body of the request, which has no members, may be there.
     if (a == user_remove) return judge(user_state(store, u.object), u.before, nullptr);
-    if (a == device_add) return judge(device_state(store, u.object), u.before, u.after);
+    if (a == device_add || a == device_block) return judge(device_state(store, u.object), u.before, u.after);
     if (a == device_remove) return judge(device_state(store, u.object), u.before, nullptr);
     if (a == batch_add) return judge(batch_state(store, u.object), u.before, u.after);
     if (a == batch_remove) return judge(batch_state(store, u.object), u.before, nullptr);

@@ -18,6 +18,7 @@ inline constexpr const char* user_password = "user-password";
 inline constexpr const char* user_remove = "user-remove";
 inline constexpr const char* device_add = "device-add";
 inline constexpr const char* device_remove = "device-remove";
+inline constexpr const char* device_block = "device-block";
 inline constexpr const char* device_import =
     "device-import";  ///< object: the batch; `after` names the import, whose record in the store tells its end
 // Object: the batch_id. `after` of an export names the devices whose keys were read.
@@ -34,7 +35,7 @@ inline constexpr const char* gateway_unblock = "gateway-unblock";
 /// {"created", "iterations", "password_id"}: password_id differs for each password that is set, and is derived from
 /// the salt, which every gateway may read.
 boost::json::value state_of(const protocol::user_record& r);
-/// {"strength", "owner", "presence", "batch"}. Nothing of the key, not even a digest: a weak one could be guessed.
+/// {"strength", "owner", "presence", "batch"}, or {"blocked": true}. Nothing of the key, not even a digest: a weak one could be guessed.
 boost::json::value state_of(const protocol::device_secret_record& r);
 /// {"entities"}: its ranges.
 boost::json::value state_of(const protocol::batch_record& r);

@@ -92,6 +92,11 @@ status administration::remove_device(const entity_id& entity) {
                 [&](const durable_write& to) { return server::remove_device(role_.store, to, entity); });
 }
 
+status administration::block_device(const entity_id& entity) {
+  return change(*role_.device_turns,
+                [&](const durable_write& to) { return server::block_device(to, entity); });
+}
+
 status administration::add_batch(const std::string& batch, const std::vector<std::string>& ids) {
   CPNS_TRY(auto made, make_batch(role_.random, batch, ids, role_.now()));
   const auto record = std::make_shared<const protocol::batch_record>(std::move(made));

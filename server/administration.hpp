@@ -48,6 +48,7 @@ class administration {
   status remove_user(const user_id& user);
   status add_device(const protocol::device_secret_record& device);
   status remove_device(const entity_id& entity);
+  status block_device(const entity_id& entity);
 
   [[nodiscard]] const batch_book& batches() const { return *role_.batches; }
   /// As the functions of batch_book.hpp, with a fresh master key. Requests that arrive after the call use it.

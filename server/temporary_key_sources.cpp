@@ -10,6 +10,7 @@ result<bool> temporary_key_sources::knows(const entity_id& entity) {
 
 result<std::optional<protocol::device_secret_record>> temporary_key_sources::find(const entity_id& entity) {
   CPNS_TRY(auto imported, imported_.find(entity));
+  if (imported && imported->blocked) return std::optional<protocol::device_secret_record>{};
   if (imported) return imported;
   const auto batch = batches_.of(entity);
   if (!batch) return std::optional<protocol::device_secret_record>{};

@@ -1,6 +1,6 @@
 #pragma once
-// Where the server finds the Temporary Key of a device (step 7): the record of the imported device, else its batch. An
-// error of one of them is an error: no source stands in for another one.
+// Where the server finds the Temporary Key of a device (step 7): the record of the imported device, else its batch. A
+// device whose record says that it is blocked is unknown. An error of one source is an error: none stands in for another.
 
 #include "server/batch_book.hpp"
 #include "server/users.hpp"

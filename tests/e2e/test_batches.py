@@ -3,6 +3,7 @@
 
 import csv
 import json
+import shutil
 import stat
 import unittest
 
@@ -69,6 +70,14 @@ class Batches(E2ECase):
         self.cli("device", "remove", row)
         place.tell_pne("wake", row)
         place.wait_for_each(entities=[row], since=since, timeout=60)
+
+        self.cli("device", "block", INSIDE[2])
+        self.assertIn(f"{INSIDE[2]}\tblocked\t", self.cli("device", "list").stdout)
+        since = place.events.mark()
+        self.assertEqual(place.role("gateway").terminate(), 0)
+        shutil.rmtree(place.folder / "state/gateway")
+        place.start("gateway")  # without its keys, it asks for all devices
+        self.refused(INSIDE[2], "unknown_entity", since)
 
         self.assertEqual(place.role("server").terminate(), 0)
         said = str(place.events.find(role="server") + place.events.find(role="gateway"))

@@ -72,6 +72,16 @@ TEST_F(states, tell_what_became_of_a_batch) {
             verdict::unknown);
 }
 
+TEST_F(states, tell_whether_a_device_was_blocked) {
+  auto d = device("lot7");
+  put(d);
+  EXPECT_EQ(became(device_block, entity, state_of(d), object{{"blocked", true}}).is, verdict::not_done);
+  const auto before = state_of(d);
+  d.blocked = true;
+  put(d);
+  EXPECT_EQ(became(device_block, entity, before, object{{"blocked", true}}).is, verdict::done);
+}
+
 TEST_F(states, have_no_secret) {
   const auto u = boost::json::serialize(state_of(user("alice")));
   EXPECT_EQ(u, R"({"created":"2027-01-15T08:00:00.000Z","iterations":10000,"password_id":")" +

@@ -225,6 +225,20 @@ TEST(batches_of_a_role, give_way_to_the_row_of_a_device) {
   EXPECT_EQ(status_of(g->ask(p.assignment(*g, other_key, p.alice))), link_status::ok);
 }
 
+TEST(batches_of_a_role, give_no_key_to_a_device_that_is_blocked) {
+  role_harness p;
+  auto g = p.connect();
+  auto& admin = p.role->admin();
+  ASSERT_TRUE(admin.add_batch("lot7", {"urn:dev:os:32473-7000..urn:dev:os:32473-7999"}));
+  auto h = made_device(admin, "lot7", "urn:dev:os:32473-7001");
+  ASSERT_TRUE(admin.block_device(h.entity));
+  EXPECT_EQ(status_of(g->ask(p.assignment(*g, h, p.alice))), link_status::unknown_entity);
+  ASSERT_TRUE(admin.remove_device(h.entity));
+  EXPECT_EQ(status_of(g->ask(p.assignment(*g, h, p.alice))), link_status::ok);
+  ASSERT_TRUE(admin.block_device(p.device.entity)) << "an imported one";
+  EXPECT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::unknown_entity);
+}
+
 TEST(batches_of_a_role, that_the_store_refuses_are_an_error_and_change_nothing) {
   role_harness p;
   auto& admin = p.role->admin();
