@@ -119,17 +119,18 @@ std::size_t batch_book::unreadable() const {
 }
 
 status batch_book::accepts(const protocol::batch_record& batch) const {
-  const std::lock_guard lock{guard_};
-  if (index_.names.contains(batch.batch))
+  if (named(batch.batch))
     return fail(errc::state_exists, "the batch " + batch.batch + "; choose another name");
-  if (index_.names.size() >= batches_max)
+  // A copy, because requests need the book meanwhile.
+  const auto all = list({}, {}, batches_max);
+  if (all.size() >= batches_max)
     return fail(errc::state_conflict, "the server has " + std::to_string(batches_max) + " batches already");
-  for (const auto& [name, other] : index_.names)
+  for (const auto& other : all)
     for (const auto& theirs : other->ids)
       for (const auto& ours : batch.ids)
         if (ours.overlaps(theirs))
           return fail(errc::state_conflict,
-                      "'" + ours.text() + "' overlaps '" + theirs.text() + "' of the batch " + name);
+                      "'" + ours.text() + "' overlaps '" + theirs.text() + "' of the batch " + other->batch);
   return {};
 }
 

@@ -52,7 +52,7 @@ class batch_book {
   [[nodiscard]] std::size_t size() const;
   [[nodiscard]] std::size_t unreadable() const;
   /// Whether the batch can be added: state_exists; state_conflict: an Entity ID of it belongs to another batch, or there are
-  /// batches_max.
+  /// batches_max. One change at a time: nothing is reserved.
   [[nodiscard]] status accepts(const protocol::batch_record& batch) const;
 
   /// The row is durable, or gone.

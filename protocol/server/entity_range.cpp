@@ -127,7 +127,9 @@ bool entity_range::overlaps(const entity_range& other) const {
     return first_.size() == other.first_.size() && first_ <= other.last_ && other.first_ <= last_;
   if (!is_prefix()) return other.overlaps(*this);
   const auto n = first_.size();
-  return n < other.first_.size() && other.first_.substr(0, n) <= first_ && first_ <= other.last_.substr(0, n);
+  const auto from = std::string_view{other.first_}.substr(0, n),
+             to = std::string_view{other.last_}.substr(0, n);
+  return n < other.first_.size() && from <= first_ && first_ <= to;
 }
 
 result<entity_series> entity_series::between(const entity_id& from, const entity_id& to, std::uint64_t most) {

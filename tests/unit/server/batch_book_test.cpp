@@ -80,6 +80,25 @@ TEST(batch_book, refuses_a_name_twice_and_an_entity_in_two_batches) {
   EXPECT_TRUE(r.add("lot8", {"urn:dev:mac:0024bf*"}));
 }
 
+TEST(batch_book, is_bounded_and_finds_the_last_overlap_in_a_full_book) {
+  batch_rows r;
+  const auto full = [&](const std::string& scheme, std::size_t batches) {
+    for (std::size_t i = 0; i < batches; ++i) {
+      std::vector<std::string> ids;
+      for (std::size_t k = 0; k < protocol::batch_ranges_max; ++k)
+        ids.push_back(scheme + std::to_string(100'000 + i) + "-" + std::to_string(10 + k) + "*");
+      r.book.put(std::make_shared<const protocol::batch_record>(r.made("b" + std::to_string(i), ids)));
+    }
+  };
+  full("urn:dev:os:", batch_book::batches_max - 1);
+  EXPECT_TRUE(r.book.accepts(r.made("new", {"urn:dev:os:109999-*"})));
+  EXPECT_EQ(r.book.accepts(r.made("new", {"urn:dev:os:1-*", "urn:dev:os:109998-25x*"})).error().code,
+            errc::state_conflict);
+  EXPECT_EQ(r.of("urn:dev:os:109998-25x"), "b9998");
+  ASSERT_TRUE(r.add("last", {"urn:dev:os:1-*"}));
+  EXPECT_EQ(r.add("more", {"urn:dev:os:2-*"}).error().code, errc::state_conflict);
+}
+
 TEST(batch_book, lists_by_name_in_pages) {
   batch_rows r;
   for (const std::string name : {"b", "a2", "a1", "c", "a3"})
