@@ -139,6 +139,26 @@ checked<text_map> json_body::texts(std::string_view field) const {
   return out;
 }
 
+checked<std::vector<std::string>> json_body::text_list(std::string_view field, std::size_t items_max,
+                                                       std::size_t bytes_max) const {
+  const std::string name{field};
+  if (!has(field)) return refuse(400, "missing-field", "'" + name + "' is missing", name);
+  const auto* a = value_->get_object().at(field).if_array();
+  if (a == nullptr) return wrong_type(field, "an array of texts");
+  std::vector<std::string> out;
+  for (const auto& v : *a) {
+    if (!v.is_string()) return wrong_type(field, "an array of texts");
+    out.emplace_back(v.get_string().data(), v.get_string().size());
+  }
+  const auto bad = [bytes_max](const auto& text) { return text.empty() || text.size() > bytes_max; };
+  if (out.empty() || out.size() > items_max || std::any_of(out.begin(), out.end(), bad))
+    return refuse(400, "out-of-range",
+                  "'" + name + "' must have 1 to " + std::to_string(items_max) + " texts of 1 to " +
+                      std::to_string(bytes_max) + " bytes",
+                  name);
+  return out;
+}
+
 checked<secret_bytes> json_body::secret(std::string_view field, std::size_t min, std::size_t max) const {
   if (!has(field))
     return refuse(400, "missing-field", "'" + std::string{field} + "' is missing", std::string{field});

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "api/http.hpp"
 
@@ -45,6 +46,9 @@ class json_body {
   /// The members of an object: texts of at most 1024 bytes without control characters, numbers, true and false, all as
   /// text; at most 64. Empty if the field is missing or null.
   [[nodiscard]] checked<text_map> texts(std::string_view field) const;
+  /// An array of 1 to `items_max` texts of 1 to `bytes_max` bytes; missing: 400 "missing-field".
+  [[nodiscard]] checked<std::vector<std::string>> text_list(std::string_view field, std::size_t items_max,
+                                                            std::size_t bytes_max) const;
   [[nodiscard]] checked<bool> boolean(std::string_view field, bool if_missing) const;
   [[nodiscard]] checked<std::uint64_t> number(std::string_view field, std::uint64_t min, std::uint64_t max,
                                               std::optional<std::uint64_t> if_missing = {}) const;

@@ -47,6 +47,7 @@ struct response {
   unsigned status = 200;
   std::string type = "application/json";
   std::string body;
+  bool secret = false;  ///< the body is wiped after it was sent
   std::vector<std::pair<std::string, std::string>> headers;
   /// Set: the answer is a stream of this hub's events: first `body`, events as text, then those after `after`. The
   /// hub outlives the server.

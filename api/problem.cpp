@@ -10,7 +10,8 @@ unsigned status_of(errc e) {
   switch (e) {
   case errc::state_unknown: return 404;
   case errc::state_exists:
-  case errc::state_conflict: return 409;
+  case errc::state_conflict:
+  case errc::store_conflict: return 409;
   case errc::state_exhausted:
   case errc::state_overloaded:
   case errc::state_stopping:

@@ -232,7 +232,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     asked_.body.clear();
     const bool events = out && out->events != nullptr;
     if (events && !head_only_) return stream_events(*out);
-    auto m = std::make_shared<http::response<http::string_body>>();
+    const auto m = new_answer(out && out->secret);
     m->version(11);
     if (out) {
       m->result(out->status);
@@ -257,7 +257,7 @@ class session final : public session_base, public std::enable_shared_from_this<s
     m->keep_alive(keep_alive_);
     if (m->result_int() != 204 && !events) m->prepare_payload();
     if (head_only_) return send(std::make_shared<http::response<http::empty_body>>(std::move(m->base())));
-    send(std::move(m));
+    send(m);
   }
   template <class Message>
   void send(std::shared_ptr<Message> m) {

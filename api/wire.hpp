@@ -32,6 +32,16 @@ using head_parser = boost::beast::http::request_parser<boost::beast::http::empty
 using whole_parser = boost::beast::http::request_parser<whole_body>;
 using part_parser = boost::beast::http::request_parser<boost::beast::http::buffer_body>;
 
+using text_answer = boost::beast::http::response<boost::beast::http::string_body>;
+
+/// Wipes the body after the answer was sent, if it is `secret`.
+inline std::shared_ptr<text_answer> new_answer(bool secret) {
+  return {new text_answer, [secret](text_answer* sent) {
+            if (secret) wipe(sent->body());
+            delete sent;
+          }};
+}
+
 constexpr unsigned http_1_1 = 11;  ///< as Boost.Beast counts versions
 
 inline std::string_view text_of(boost::beast::string_view s) { return {s.data(), s.size()}; }

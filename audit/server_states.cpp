@@ -125,10 +125,17 @@ boost::json::value state_of(const protocol::user_record& r) {
 }
 
 boost::json::value state_of(const protocol::device_secret_record& r) {
+  if (r.blocked) return boost::json::object{{"blocked", true}};
   return boost::json::object{{"strength", r.stretched ? "stretch" : "128bit"},
                              {"owner", owner_of(r.owner)},
                              {"presence", r.require_presence},
                              {"batch", text_or_null(r.batch)}};
+}
+
+boost::json::value state_of(const protocol::batch_record& r) {
+  boost::json::array ids;
+  for (const auto& id : r.ids) ids.emplace_back(id.text());
+  return boost::json::object{{"entities", std::move(ids)}};
 }
 
 boost::json::value state_of(const protocol::entity_record& r) {
@@ -154,6 +161,9 @@ result<boost::json::value> user_state(const storage::sealed_store& store, const 
 result<boost::json::value> device_state(const storage::sealed_store& store, const std::string& entity) {
   return state_in(store, storage::table::devices, entity, protocol::decode_device_secret_record);
 }
+result<boost::json::value> batch_state(const storage::sealed_store& store, const std::string& batch) {
+  return state_in(store, storage::table::batches, batch, protocol::decode_batch_record);
+}
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity) {
   return state_in(store, storage::table::entities, entity, protocol::decode_entity_record);
 }
@@ -168,8 +178,11 @@ resolver resolve_in_store(const storage::sealed_store& store) {
     if (a == user_add || a == user_password) return judge_user(user_state(store, u.object), u);
     // The body of the request, which has no members, may be there.
     if (a == user_remove) return judge(user_state(store, u.object), u.before, nullptr);
-    if (a == device_add) return judge(device_state(store, u.object), u.before, u.after);
+    if (a == device_add || a == device_block) return judge(device_state(store, u.object), u.before, u.after);
     if (a == device_remove) return judge(device_state(store, u.object), u.before, nullptr);
+    if (a == batch_add) return judge(batch_state(store, u.object), u.before, u.after);
+    if (a == batch_remove) return judge(batch_state(store, u.object), u.before, nullptr);
+    if (a == batch_export) return {verdict::unknown, "the Temporary Keys may have been read"};
     if (a == device_import) return judge_import(store, u);
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
     if (a == gateway_block || a == gateway_unblock)

@@ -5,6 +5,7 @@
 #include <boost/json/value.hpp>
 
 #include "audit/entry.hpp"
+#include "protocol/server/batch_record.hpp"
 #include "protocol/server/records.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -17,8 +18,13 @@ inline constexpr const char* user_password = "user-password";
 inline constexpr const char* user_remove = "user-remove";
 inline constexpr const char* device_add = "device-add";
 inline constexpr const char* device_remove = "device-remove";
+inline constexpr const char* device_block = "device-block";
 inline constexpr const char* device_import =
     "device-import";  ///< object: the batch; `after` names the import, whose record in the store tells its end
+// Object: the batch_id. `after` of an export names the devices whose keys were read.
+inline constexpr const char* batch_add = "batch-add";
+inline constexpr const char* batch_remove = "batch-remove";
+inline constexpr const char* batch_export = "batch-export";
 inline constexpr const char* entity_release = "entity-release";  ///< object: an Entity ID
 /// Object: SAN URI or gw_id; `before` and `after` of a command have release_state().
 inline constexpr const char* gateway_release = "gateway-release";
@@ -29,8 +35,10 @@ inline constexpr const char* gateway_unblock = "gateway-unblock";
 /// {"created", "iterations", "password_id"}: password_id differs for each password that is set, and is derived from
 /// the salt, which every gateway may read.
 boost::json::value state_of(const protocol::user_record& r);
-/// {"strength", "owner", "presence", "batch"}. Nothing of the key, not even a digest: a weak one could be guessed.
+/// {"strength", "owner", "presence", "batch"}, or {"blocked": true}. Nothing of the key, not even a digest: a weak one could be guessed.
 boost::json::value state_of(const protocol::device_secret_record& r);
+/// {"entities"}: its ranges.
+boost::json::value state_of(const protocol::batch_record& r);
 /// {"owner", "holder"}.
 boost::json::value state_of(const protocol::entity_record& r);
 /// {"blocked"}: whether its requests are refused.
@@ -38,6 +46,7 @@ boost::json::value state_of(const protocol::gateway_record& r);
 /// The state of a row in the store; null: there is none.
 result<boost::json::value> user_state(const storage::sealed_store& store, const std::string& user);
 result<boost::json::value> device_state(const storage::sealed_store& store, const std::string& entity);
+result<boost::json::value> batch_state(const storage::sealed_store& store, const std::string& batch);
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity);
 result<boost::json::value> gateway_state(const storage::sealed_store& store, const std::string& gateway);
 

@@ -15,6 +15,7 @@ server::admin_parts admin_parts_of(const storage::sealed_store& store) {
   return {.user = state(audit::user_state),
           .device = state(audit::device_state),
           .entity = state(audit::entity_state),
+          .batch = state(audit::batch_state),
           .read_device = [](const api::request& r) -> api::checked<protocol::device_secret_record> {
             CPNS_TRY(const auto m, read_members(r));
             return make_device(m);

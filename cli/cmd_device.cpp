@@ -104,7 +104,8 @@ done_or<int> run_import(device_options& o) {
 }
 
 std::vector<std::string> row_of(const boost::json::object& d) {
-  return {member_text(d, "entity"), member_text(d, "strength"), member_text(d, "owner"),
+  const bool blocked = d.at("blocked").as_bool();
+  return {member_text(d, "entity"), blocked ? "blocked" : member_text(d, "strength"), member_text(d, "owner"),
           d.at("presence").as_bool() ? "presence" : "no-presence", member_text(d, "batch")};
 }
 
@@ -146,6 +147,11 @@ done_or<int> run_show(device_query& o) {
   CPNS_TRY(const auto d, one_device(server, entity));
   if (o.json) {
     print_answer(d);
+    return exit_done;
+  }
+  if (d.at("blocked").as_bool()) {
+    std::cout << "entity            " << member_text(d, "entity")
+              << "\nblocked           no gateway gets keys for it\n";
     return exit_done;
   }
   std::cout << "entity            " << member_text(d, "entity") << "\nstrength          "
@@ -211,6 +217,26 @@ done_or<int> run_remove(device_query& o) {
     CPNS_CHECK(remove_from_store(server, entity));
   }
   print_done(o.json, "Removed the device " + o.entity + ". It keeps the key that it has.");
+  return exit_done;
+}
+
+status block_in_store(server_access& server, const entity_id& entity) {
+  CPNS_TRY(auto before, audit::device_state(server.store(), entity.text()));
+  const auto change = change_by_command(audit::device_block, entity.text(), std::move(before),
+                                        boost::json::object{{"blocked", true}});
+  return with_audit(server.trail(), change,
+                    [&] { return server::block_device(server::write_to(server.store()), entity); });
+}
+
+done_or<int> run_block(device_query& o) {
+  CPNS_TRY(const auto entity, named_entity(o.entity));
+  CPNS_TRY(auto server, server_access::open(o.role, true));
+  if (server.running()) {
+    CPNS_CHECK(server.ask(api::verb::post, "/v1/devices/" + api::encode_percent(entity.text()) + "/block"));
+  } else {
+    CPNS_CHECK(block_in_store(server, entity));
+  }
+  print_done(o.json, "Blocked the device " + o.entity + ". It keeps the key that it has.");
   return exit_done;
 }
 
@@ -307,6 +333,15 @@ Examples:
                url_example("device show urn:dev:mac:0024befffe804ff1"));
 
   add_add_command(*device, q, code);
+
+  auto* block = server_command(*device, q, code, "block",
+                               "Block a device, also one of a batch; no gateway gets keys for it", run_block);
+  block->add_option("ENTITY", q->entity, "The Entity ID")->required();
+  block->footer(
+      "Its Temporary Key, if it was imported, is erased. To end the block, remove the device (it then has\n"
+      "the key of its batch, if it is in one) or import it again with --replace.\n\nExamples:\n"
+      "  cpns device block urn:dev:mac:0024befffe804ff1\n" +
+      url_example("device block urn:dev:mac:0024befffe804ff1"));
 
   auto* remove = server_command(*device, q, code, "remove",
                                 "Remove a device; no gateway gets keys for it any more", run_remove);

@@ -17,6 +17,7 @@
 #include "cli/role_api.hpp"
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
+#include "server/batch_routes.hpp"
 #include "server/import_routes.hpp"
 
 namespace cpns::cli {
@@ -56,7 +57,9 @@ std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_ki
 
 /// Administration, and imports of devices.
 std::vector<api::route> server_routes(served_server& running) {
-  auto out = server::admin_routes(running.role->admin(), admin_parts_of(running.store.sealed()));
+  const auto parts = admin_parts_of(running.store.sealed());
+  auto out = server::admin_routes(running.role->admin(), parts);
+  for (auto& r : server::batch_routes(running.role->admin(), parts.batch)) out.push_back(std::move(r));
   for (auto& r : server::import_routes(running.role->imports())) out.push_back(std::move(r));
   return out;
 }

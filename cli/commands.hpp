@@ -20,6 +20,7 @@ void add_init(CLI::App& app, int& code);
 void add_ca(CLI::App& app, int& code);
 void add_user(CLI::App& app, int& code);
 void add_device(CLI::App& app, int& code);
+void add_batch(CLI::App& app, int& code);
 void add_entity(CLI::App& app, int& code);
 void add_gateways(CLI::App& app, int& code);
 void add_status(CLI::App& app, int& code);

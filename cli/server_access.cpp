@@ -69,6 +69,16 @@ done_or<boost::json::value> server_access::ask(api::verb v, const std::string& t
   return answer;
 }
 
+done_or<secret_bytes> server_access::ask_secret(api::verb v, const std::string& target, secret_bytes body) {
+  api::sent_body sent;
+  sent.content = std::move(body);
+  CPNS_TRY(auto answer, role_->ask(v, target, sent));
+  if (!answer.good()) return fail(command_failed{api::problem_of(answer)});
+  auto out = secret_bytes::from_text(answer.body);
+  wipe(answer.body);
+  return out;
+}
+
 done_or<boost::json::array> server_access::list(const std::string& path, const std::string& query,
                                                 const char* rows, const char* member_of_row,
                                                 const page_reader& page) {

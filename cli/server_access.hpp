@@ -45,6 +45,8 @@ class server_access {
   [[nodiscard]] bool running() const { return role_.has_value(); }
   /// A request to the running server, and the JSON of its answer.
   done_or<boost::json::value> ask(api::verb v, const std::string& target, secret_bytes body = {});
+  /// The same for an answer that is a text with secrets.
+  done_or<secret_bytes> ask_secret(api::verb v, const std::string& target, secret_bytes body);
   [[nodiscard]] storage::sealed_store& store() { return stopped_->store.sealed(); }
   [[nodiscard]] audit::trail& trail() { return *stopped_->trail; }
 

@@ -264,7 +264,9 @@ void describe(V& v, server_config& c) {
     rules{});
   v("require_presence", c.require_presence,
     "Release keys only if the device itself has just answered the gateway. An import may switch this off for "
-    "a batch of devices; `false` here switches it off for all.",
+    "a batch of devices; `false` here switches it off for all imported devices. Devices that only a batch "
+    "with "
+    "a master key names always have to answer.",
     rules{});
   v("adopt_after", c.adopt_after,
     "Waiting time reported to a gateway that asks for a device held by another gateway of the same user.",

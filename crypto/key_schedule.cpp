@@ -62,6 +62,15 @@ byte_array<16> derive_issuer_nonce(const suite& s, const secret32& k_iss, const 
   return mac16(s, k_iss, labelled("cpns/1 issuer", 2).bstr(gw.view()).uint(slot).view()).value;
 }
 
+secret16 derive_batch_temporary_key(const suite& s, const secret32& batch_master_key,
+                                    std::string_view batch_id, const entity_id& entity) {
+  // TK = X(BMK, ["cpns/1 batch", batch_id, entity_id], 16)
+  secret16 out;
+  s.expand(batch_master_key, labelled("cpns/1 batch", 2).tstr(batch_id).tstr(entity.text()).view(),
+           out.expose_mutable());
+  return out;
+}
+
 secret32 derive_temporary_key(const suite& s, const entity_id& entity, byte_view tk) {
   // TK' = Extract(S, TK)
   return s.extract(temporary_key_salt(entity), tk);

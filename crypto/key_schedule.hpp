@@ -23,6 +23,9 @@ gateway_id derive_gateway_id(const suite& s, gateway_kind kind, std::string_view
 byte_array<16> derive_issuer_nonce(const suite& s, const secret32& k_iss, const gateway_id& gw,
                                    std::uint64_t slot);
 
+/// TK = X(BMK, ["cpns/1 batch", batch_id, entity_id], 16), of a device whose batch has a master key
+secret16 derive_batch_temporary_key(const suite& s, const secret32& batch_master_key,
+                                    std::string_view batch_id, const entity_id& entity);
 /// TK' = Extract(E(["cpns/1 temporary key", entity_id]), TK)
 secret32 derive_temporary_key(const suite& s, const entity_id& entity, byte_view tk);
 /// stretch: TK' = Extract(S, PBKDF2-HMAC-SHA256(TK, S, 600000, 32)). About 150 ms.

@@ -89,11 +89,12 @@ json::object view_of(const protocol::user_record& r) {
 }
 
 json::object view_of(const protocol::device_secret_record& r) {
-  return {{"entity", r.entity.text()},
-          {"strength", r.stretched ? "stretch" : "128bit"},
-          {"owner", owner_text(r.owner)},
-          {"presence", r.require_presence},
-          {"batch", text_or_null(r.batch)}};
+  if (r.blocked)
+    return {{"entity", r.entity.text()}, {"strength", nullptr}, {"owner", nullptr},
+            {"presence", true},          {"batch", nullptr},    {"blocked", true}};
+  return {{"entity", r.entity.text()},      {"strength", r.stretched ? "stretch" : "128bit"},
+          {"owner", owner_text(r.owner)},   {"presence", r.require_presence},
+          {"batch", text_or_null(r.batch)}, {"blocked", false}};
 }
 
 json::object view_of(const protocol::entity_record& r, bool details) {

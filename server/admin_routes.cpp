@@ -110,6 +110,13 @@ api::outcome delete_device(administration& admin, const api::request& r) {
   return api::empty_response();
 }
 
+api::outcome post_device_block(administration& admin, const api::request& r) {
+  CPNS_TRY(const auto body, api::json_body::read(r, {}));
+  CPNS_TRY(const auto entity, api::in_field(entity_id::parse(r.at("entity")), "entity"));
+  CPNS_CHECK(admin.block_device(entity));
+  return api::empty_response();
+}
+
 // ---- entities
 
 api::outcome list_entities_page(administration& admin, const api::request& r) {
@@ -339,6 +346,11 @@ void add_device_routes(routes_of& to, administration& admin, const shared_parts&
   add.describe = state_in_body(p->device, "entity", "temporary_key");
   add.foretell = device_to_be;
   to.get("/v1/devices/{entity}", show_device);
+  auto& blocking = to.change(post, "/v1/devices/{entity}/block", post_device_block, "device-block", "entity");
+  blocking.describe = state_in_path(p->device, "entity");
+  blocking.foretell = [](const api::request&, const json::value&) -> json::value {
+    return json::object{{"blocked", true}};
+  };
   to.change(del, "/v1/devices/{entity}", delete_device, "device-remove", "entity").describe =
       state_in_path(p->device, "entity");
 }

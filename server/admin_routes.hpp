@@ -15,7 +15,7 @@ namespace cpns::server {
 struct admin_parts {
   /// The state of the object of this name for the audit trail, without secrets; null if it does not exist.
   using state_of_name = std::function<boost::json::value(const std::string& name)>;
-  state_of_name user, device, entity;
+  state_of_name user, device, entity, batch;
   /// Reads the body of POST /v1/devices: a row of `cpns device import`, with the same checks.
   std::function<api::checked<protocol::device_secret_record>(const api::request&)> read_device;
 };

@@ -39,14 +39,14 @@ result<gateway_name> gateway_name::parse(const std::string& text) {
   return gateway_name{gw, text.find(':') == std::string::npos ? std::string{} : text};
 }
 
-status administration::write(storage::sealed_batch batch, std::function<void()> then) {
+status administration::write(storage::sealed_batch batch, storage::commit_done then) {
   awaited_write done;
   role_.commit(std::move(batch), done.callback(std::move(then)));
   return confirmed(done, change_time_);
 }
 
 status administration::change(change_turns& of, const std::function<status(const durable_write&)>& make,
-                              std::function<void()> then) {
+                              storage::commit_done then) {
   auto turn = of.next(change_time_);
   if (!turn)
     return fail(errc::state_overloaded,
@@ -54,8 +54,8 @@ status administration::change(change_turns& of, const std::function<status(const
   CPNS_CHECK(role_.store.accepts_writes());
   return make([&](storage::sealed_batch batch) {
     // The turn lasts as long as the write, also after a wait that was too short.
-    return write(std::move(batch), [turn = std::move(turn), then = std::move(then)] {
-      if (then) then();
+    return write(std::move(batch), [turn = std::move(turn), then = std::move(then)](const status& done) {
+      if (then) then(done);
     });
   });
 }
@@ -63,7 +63,7 @@ status administration::change(change_turns& of, const std::function<status(const
 status administration::change_user_row(const user_id& user,
                                        const std::function<status(const durable_write&)>& make) {
   // The directory outlives the committer, which this object does not.
-  return change(*user_turns_, make, [&users = role_.users, user] { users.forget(user); });
+  return change(*user_turns_, make, [&users = role_.users, user](const status&) { users.forget(user); });
 }
 
 status administration::add_user(const user_id& user, const secret_bytes& password) {
@@ -90,6 +90,38 @@ status administration::add_device(const protocol::device_secret_record& device) 
 status administration::remove_device(const entity_id& entity) {
   return change(*role_.device_turns,
                 [&](const durable_write& to) { return server::remove_device(role_.store, to, entity); });
+}
+
+status administration::block_device(const entity_id& entity) {
+  return change(*role_.device_turns,
+                [&](const durable_write& to) { return server::block_device(to, entity); });
+}
+
+status administration::add_batch(const std::string& batch, const std::vector<std::string>& ids) {
+  CPNS_TRY(auto made, make_batch(role_.random, batch, ids, role_.now()));
+  const auto record = std::make_shared<const protocol::batch_record>(std::move(made));
+  return change(
+      *batch_turns_,
+      [&](const durable_write& to) { return server::add_batch(role_.store, *role_.batches, to, *record); },
+      [book = role_.batches, record](const status& done) {
+        if (done) book->put(record);
+      });
+}
+
+status administration::remove_batch(const std::string& batch) {
+  return change(
+      *batch_turns_, [&](const durable_write& to) { return server::remove_batch(*role_.batches, to, batch); },
+      [book = role_.batches, batch](const status& done) {
+        if (done) book->erase(batch);
+      });
+}
+
+result<secret_bytes> administration::export_batch(const std::string& batch, const std::string& from,
+                                                  const std::string& to, std::uint64_t most) const {
+  const auto found = role_.batches->named(batch);
+  if (!found) return unknown_batch(batch);
+  CPNS_TRY(auto devices, devices_between(*found, from, to, most));
+  return batch_list(role_.suite, *found, std::move(devices));
 }
 
 administration::release_outcome administration::begin_release(const entity_id& entity,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "server/admin_pages.hpp"
+#include "server/batch_book.hpp"
 #include "server/context.hpp"
 #include "server/store_admin.hpp"
 
@@ -47,6 +48,15 @@ class administration {
   status remove_user(const user_id& user);
   status add_device(const protocol::device_secret_record& device);
   status remove_device(const entity_id& entity);
+  status block_device(const entity_id& entity);
+
+  [[nodiscard]] const batch_book& batches() const { return *role_.batches; }
+  /// As the functions of batch_book.hpp, with a fresh master key. Requests that arrive after the call use it.
+  status add_batch(const std::string& batch, const std::vector<std::string>& ids);
+  status remove_batch(const std::string& batch);
+  /// Temporary Keys of devices of a batch, as batch_list(). state_unknown; errors of devices_between().
+  result<secret_bytes> export_batch(const std::string& batch, const std::string& from, const std::string& to,
+                                    std::uint64_t most) const;
 
   /// Takes the entity from its holder, after the requests for it that are in work. state_unknown if it has none.
   result<released_entity> release(const entity_id& entity);
@@ -71,11 +81,11 @@ class administration {
   result<std::size_t> disconnect(const gateway_name& who);
 
  private:
-  /// Makes the batch durable; `then` is called before the outcome is known to this thread, on any thread.
-  status write(storage::sealed_batch batch, std::function<void()> then = {});
+  /// Makes the batch durable; `then` is called with the outcome before that is known to this thread, on any thread.
+  status write(storage::sealed_batch batch, storage::commit_done then = {});
   /// Makes a change of a table, which `make` reads first, in a turn; `then` as of write().
   status change(change_turns& of, const std::function<status(const durable_write&)>& make,
-                std::function<void()> then = {});
+                storage::commit_done then = {});
   status change_user_row(const user_id& user, const std::function<status(const durable_write&)>& make);
   using release_outcome = std::future<result<released_entity>>;
   release_outcome begin_release(const entity_id& entity, const std::optional<gateway_id>& only_from);
@@ -86,6 +96,7 @@ class administration {
   role_context& role_;
   const milliseconds change_time_;
   const std::shared_ptr<change_turns> user_turns_ = change_turns::make();
+  const std::shared_ptr<change_turns> batch_turns_ = change_turns::make();
 };
 
 /// {"entity", "holder": {"gw", "uri", "since"}}

@@ -205,7 +205,9 @@ void apply(assignment_pointer self, protocol::assignment_fetch_device&& /*o*/) {
   note(s, "user-verified", "the proof matches the user's password (step 5)");
   const auto& device = s.rows->device;
   if (device && *device)
-    note(s, "temporary-key-obtained", "the device is in the manufacturer's table (step 7)");
+    note(s, "temporary-key-obtained",
+         (*device)->always_require_presence ? "the key follows from the batch of the device (step 7)"
+                                            : "the device is in the manufacturer's table (step 7)");
   s.machine->handle_device(s.role->now(), device);
 }
 

@@ -15,10 +15,10 @@ namespace cpns::server {
 /// callback. For one thread; not for those of actors.
 class awaited_write {
  public:
-  /// `then` is called before the outcome is known to the waiting thread, on any thread.
-  storage::commit_done callback(std::function<void()> then = {}) {
+  /// `then` is called with the outcome before that is known to the waiting thread, on any thread.
+  storage::commit_done callback(storage::commit_done then = {}) {
     return [to = to_, then = std::move(then)](const status& s) {
-      if (then) then();
+      if (then) then(s);
       to->set_value(s);
     };
   }

@@ -16,6 +16,7 @@
 #include "server/gateway_register.hpp"
 #include "server/refusal_log.hpp"
 #include "server/server_metrics.hpp"
+#include "server/temporary_key_sources.hpp"
 #include "server/users.hpp"
 #include "storage/group_commit.hpp"
 
@@ -88,14 +89,16 @@ class role_context {
                temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
                clock_fn clock, std::shared_ptr<const actor_settings> first)
       : store(rows), commit(std::move(make_durable)), read(std::move(read_rows)), users(people),
-        temporary_keys(devices), suite(crypto_suite), random(source), now(std::move(clock)),
+        batches(std::make_shared<batch_book>(rows)), temporary_keys(devices, *batches, crypto_suite),
+        suite(crypto_suite), random(source), now(std::move(clock)),
         proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
 
   storage::sealed_store& store;
   const commit_fn commit;
   const read_fn read;
   user_directory& users;
-  temporary_key_source& temporary_keys;
+  const std::shared_ptr<batch_book> batches;  ///< completions of writes may come after the context
+  temporary_key_sources temporary_keys;
   const crypto::suite& suite;
   entropy& random;  ///< thread-safe
   const clock_fn now;

@@ -10,6 +10,11 @@ void reopened_store::look() {
   const auto now = role_.store.health().reopened;
   if (now == seen_) return;
   role_.users.forget_all();
+  const auto batches = role_.batches->reload();
+  if (!batches) {
+    if (!std::exchange(failed_, true)) log::error("server", "batches-not-read", batches.error().message());
+    return;
+  }
   const auto changed = role_.known_gateways.reload();
   if (!changed) {
     if (!std::exchange(failed_, true)) log::error("server", "blocks-not-read", changed.error().message());

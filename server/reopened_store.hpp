@@ -6,7 +6,7 @@
 namespace cpns::server {
 
 /// After an error of the disk, a write that was reported as failed may turn up when the store is opened again. Then the
-/// blocked gateways and the users in memory are out of date: a gateway that is blocked in the store would get keys until
+/// blocked gateways, the batches and the users in memory are out of date: a gateway that is blocked in the store would get keys until
 /// the next start. Not thread-safe.
 class reopened_store {
  public:

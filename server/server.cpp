@@ -158,6 +158,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
+  CPNS_CHECK(i->role->batches->load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit)}));

@@ -123,6 +123,13 @@ status remove_device(const storage::sealed_store& store, const durable_write& wr
   return write({sealed_op{table::devices, row_of(entity), std::nullopt}});
 }
 
+status block_device(const durable_write& write, const entity_id& entity) {
+  protocol::device_secret_record row;
+  row.entity = entity;
+  row.blocked = true;
+  return write({sealed_op{table::devices, row_of(entity), protocol::encode(row)}});
+}
+
 result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
                                                                   const entity_id& entity) {
   CPNS_TRY(const auto found, store.get(table::devices, row_of(entity)));

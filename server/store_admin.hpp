@@ -61,6 +61,9 @@ status add_device(const storage::sealed_store& store, const durable_write& write
                   const protocol::device_secret_record& device);
 /// state_unknown if the device is not in the store. The keys that were assigned to it stay in the table of entities.
 status remove_device(const storage::sealed_store& store, const durable_write& write, const entity_id& entity);
+/// Replaces its row, and with it the key, by one without a key: no gateway gets keys for it, also if a batch names it.
+/// remove_device() ends that.
+status block_device(const durable_write& write, const entity_id& entity);
 /// nullopt if the device is not in the store.
 result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
                                                                   const entity_id& entity);

@@ -28,7 +28,8 @@ namespace cpns::storage {
   X(credentials, 7, "gateway: the credentials of its user")                                                  \
   X(revocations, 8, "server: revoked entities")                                                              \
   X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
-  X(imports,     10, "server: imports of devices, with the rows that they stage")
+  X(imports,     10, "server: imports of devices, with the rows that they stage")                            \
+  X(batches,     12, "server: one row per batch of devices, with its master key")
 // clang-format on
 CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
 

@@ -33,7 +33,8 @@ step check_evidence(const assignment_case& c, proven& p) {
   const secret32 k_pres = crypto::derive_presence_key(c.s, c.device.temporary_key);
   const tag16 expected = crypto::presence_tag(c.s, k_pres, e.th1, e.drsp.possession);
   p.presence = e.drsp.presence && equal_constant_time(e.drsp.presence->view(), expected.view());
-  if (!p.presence && c.settings.require_presence && c.device.require_presence)
+  const bool required = c.settings.require_presence && c.device.require_presence;
+  if (!p.presence && (required || c.device.always_require_presence))
     return refuse(link_status::presence_failed, retry_presence,
                   "the device did not prove its presence with its Temporary Key", "presence-failed",
                   e.drsp.presence ? "the presence tag is wrong" : "the presence tag is missing");

@@ -10,6 +10,9 @@ namespace {
 
 constexpr std::uint64_t user_schema = 1;
 constexpr std::uint64_t device_schema = 1;
+// Of a device that is blocked: its name alone.
+constexpr std::uint64_t blocked_device_schema = 2;
+constexpr std::size_t device_fields = 7, blocked_device_fields = 2;
 constexpr std::uint64_t entity_schema = 2;
 constexpr std::uint64_t gateway_schema = 1;
 // Schema 1 is read, too: it lacks the holder's name and since when it is the holder.
@@ -164,7 +167,11 @@ result<user_record> decode_user_record(byte_view in) {
 
 secret_bytes encode(const device_secret_record& d) {
   cbor::writer w{512};
-  w.array(7)
+  if (d.blocked) {
+    w.array(blocked_device_fields).uint(blocked_device_schema).tstr(d.entity.text());
+    return secret_bytes{w.take()};
+  }
+  w.array(device_fields)
       .uint(device_schema)
       .tstr(d.entity.text())
       .bstr(d.temporary_key.expose())
@@ -178,9 +185,17 @@ secret_bytes encode(const device_secret_record& d) {
 result<device_secret_record> decode_device_secret_record(byte_view in) {
   cbor::reader r{in};
   device_secret_record d;
-  CPNS_CHECK(r.array_of("device record", 7));
-  CPNS_CHECK(read_schema(r, "device record", device_schema));
+  CPNS_TRY(const auto length, r.array("device record", blocked_device_fields, device_fields));
+  d.blocked = length == blocked_device_fields;
+  CPNS_CHECK(read_schema(r, "device record", d.blocked ? blocked_device_schema : device_schema));
   CPNS_TRY(d.entity, read_entity(r, "entity"));
+  if (d.blocked) {
+    CPNS_CHECK(r.end("device record"));
+    return d;
+  }
+  if (length != device_fields)
+    return fail(errc::wire_length,
+                "device record has " + std::to_string(length) + " fields, expected 2 or 7");
   CPNS_TRY(d.temporary_key, read_secret(r, "temporary key"));
   CPNS_TRY(d.stretched, r.boolean("stretched"));
   CPNS_TRY(d.require_presence, r.boolean("require_presence"));

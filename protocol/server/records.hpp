@@ -29,8 +29,12 @@ struct device_secret_record {
   secret32 temporary_key;  ///< TK'
   bool stretched = false;
   bool require_presence = true;
+  bool always_require_presence =
+      false;                     ///< also against the settings: its key comes from a batch; not stored
   std::optional<user_id> owner;  ///< named by the import
   std::string batch;             ///< file or batch of the import, for people
+  /// No gateway gets keys for it, also if a batch names it. Such a row has the name alone, and no key.
+  bool blocked = false;
 };
 
 /// One generation of EUKeys of an entity (step 6).

@@ -84,6 +84,14 @@ class Commands(unittest.TestCase):
         self.assertEqual([u["user"] for u in json.loads(left)["users"]], ["alice@example.org"])
         self.assertNotIn("user-refused", (self.folder / "gateway.log").read_text())
 
+    def test_a_batch_is_added_exported_and_ended(self):
+        said = self.run_page("batches.md")
+        self.assertIn("Wrote the Temporary Keys of 100 devices to sensors.csv, mode 0600.", said)
+        self.assertRegex(said, r"batch-export sensor-2026-07 done")
+        self.assertIn("blocked           no gateway gets keys for it", said)
+        self.assertEqual(len(re.findall(r"(?m)^urn:dev:mac:0024bf00000\d\t128bit\t", said)), 10, said)
+        self.assertEqual(list(self.folder.glob("*.csv")), [])
+
     def test_a_key_is_changed_in_each_way(self):
         said = self.run_page("rewrap.md")
         self.assertEqual(said.count("rewrapped 1 data key"), 3, said)

@@ -74,6 +74,18 @@ TEST(key_schedule_vectors, agree_on_temporary_keys) {
             3u);
 }
 
+TEST(key_schedule_vectors, agree_on_the_temporary_keys_of_a_batch) {
+  EXPECT_EQ(each("BatchTemporaryKey",
+                 [](const test_case& t) {
+                   const auto id = entity_id::parse(t.text("entity_id"));
+                   ASSERT_TRUE(id.has_value());
+                   const auto tk = derive_batch_temporary_key(s(), t.key("bmk"), t.text("batch_id"), *id);
+                   EXPECT_EQ(to_hex(tk.expose()), t.text("tk"));
+                   EXPECT_EQ(hex(derive_temporary_key(s(), *id, tk.expose())), t.text("tk_prime"));
+                 }),
+            5u);
+}
+
 TEST(key_schedule_vectors, agree_on_transcripts_and_delivery_keys) {
   EXPECT_EQ(each("Transcript2",
                  [](const test_case& t) {

@@ -100,7 +100,7 @@ def _check_body(role, answer, target, kind, text):
         raise Undocumented(f"the content type '{kind}' is not documented")
     if kind == STREAM:
         check_events(role, target, text)
-    elif kind == "text/plain":
+    elif kind in ("text/plain", "text/csv"):
         for line in text.splitlines():
             if not re.fullmatch(content[kind]["x-lines"], line):
                 raise Undocumented(f"the line is not documented: {line}")

@@ -40,6 +40,22 @@ TEST(json_body, reads_an_object_of_simple_values_as_texts) {
   EXPECT_EQ(b->texts("nul").error().code, "out-of-range");
 }
 
+TEST(json_body, reads_a_list_of_texts) {
+  const auto b = json_body::read(with(R"({"l":["a","bb"],"none":[],"o":{},"mixed":["a",1],"empty":[""]})"),
+                                 {"l", "none", "o", "mixed", "empty"});
+  ASSERT_TRUE(b);
+  EXPECT_EQ(b->text_list("l", 2, 2).value(), (std::vector<std::string>{"a", "bb"}));
+  EXPECT_EQ(b->text_list("l", 1, 2).error().code, "out-of-range");
+  EXPECT_EQ(b->text_list("l", 2, 1).error().code, "out-of-range");
+  for (const auto* field : {"none", "empty"})
+    EXPECT_EQ(b->text_list(field, 9, 9).error().code, "out-of-range") << field;
+  for (const auto* field : {"o", "mixed"})
+    EXPECT_EQ(b->text_list(field, 9, 9).error().code, "wrong-type") << field;
+  const auto missing = b->text_list("missing", 9, 9);
+  EXPECT_EQ(missing.error().code, "missing-field");
+  EXPECT_EQ(missing.error().field, "missing");
+}
+
 TEST(json_body, names_the_field_at_fault) {
   const auto b =
       json_body::read(with(R"({"name":5,"n":-1,"long":"aaaa","on":"yes"})"), {"name", "n", "long", "on"})

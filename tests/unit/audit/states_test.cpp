@@ -53,6 +53,35 @@ class states : public trail_test {
   gateway_id gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, gateway);
 };
 
+TEST_F(states, tell_what_became_of_a_batch) {
+  protocol::batch_record b;
+  b.batch = "lot7";
+  b.ids = protocol::parse_ranges({"urn:dev:mac:0024be*", "urn:dev:os:1-10..urn:dev:os:1-19"}).value();
+  for (auto& byte : b.master_key.expose_mutable()) byte = 0xcd;
+  const auto state = state_of(b);
+  EXPECT_EQ(boost::json::serialize(state),
+            R"({"entities":["urn:dev:mac:0024be*","urn:dev:os:1-10..urn:dev:os:1-19"]})");
+  EXPECT_EQ(became(batch_add, "lot7", nullptr, state).is, verdict::not_done);
+  ASSERT_TRUE(sealed->write({{storage::table::batches, to_bytes(as_bytes(b.batch)), encode(b)}}));
+  EXPECT_EQ(batch_state(*sealed, "lot7").value(), state);
+  EXPECT_EQ(became(batch_add, "lot7", nullptr, state).is, verdict::done);
+  EXPECT_EQ(became(batch_remove, "lot7", state, object{}).is, verdict::not_done);
+  ASSERT_TRUE(sealed->write({{storage::table::batches, to_bytes(as_bytes(b.batch)), std::nullopt}}));
+  EXPECT_EQ(became(batch_remove, "lot7", state, object{}).is, verdict::done);
+  EXPECT_EQ(became(batch_export, "lot7", nullptr, object{{"from", entity}, {"to", entity}}).is,
+            verdict::unknown);
+}
+
+TEST_F(states, tell_whether_a_device_was_blocked) {
+  auto d = device("lot7");
+  put(d);
+  EXPECT_EQ(became(device_block, entity, state_of(d), object{{"blocked", true}}).is, verdict::not_done);
+  const auto before = state_of(d);
+  d.blocked = true;
+  put(d);
+  EXPECT_EQ(became(device_block, entity, before, object{{"blocked", true}}).is, verdict::done);
+}
+
 TEST_F(states, have_no_secret) {
   const auto u = boost::json::serialize(state_of(user("alice")));
   EXPECT_EQ(u, R"({"created":"2027-01-15T08:00:00.000Z","iterations":10000,"password_id":")" +

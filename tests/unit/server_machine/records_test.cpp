@@ -34,6 +34,13 @@ TEST(server_records, survive_encoding) {
   EXPECT_EQ(encode(device_back), device);
   EXPECT_EQ(device_back.owner, w.bob.user);
   EXPECT_TRUE(device_back.stretched);
+  d.blocked = true;
+  const auto blocked = encode(d);
+  const auto blocked_back = decode_device_secret_record(blocked.expose()).value();
+  EXPECT_TRUE(blocked_back.blocked);
+  EXPECT_EQ(blocked_back.temporary_key, secret32{}) << "a blocked device has no key";
+  EXPECT_EQ(encode(blocked_back), blocked);
+  EXPECT_LT(blocked.size(), device.size());
 }
 
 TEST(server_records, can_be_read_again_although_a_long_text_was_cut_in_the_middle_of_a_character) {

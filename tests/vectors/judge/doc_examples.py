@@ -5,7 +5,8 @@ A comment in the document names a vector; the code block after it is generated f
 blocks; --check fails if one differs from its vector, or if a message has no example.
 
   <!-- vector FILE COMMENT -->      one message, one element per line
-  <!-- exchange COMMENT -->         every value of the key schedule in one exchange"""
+  <!-- exchange COMMENT -->         every value of the key schedule in one exchange
+  <!-- derivation COMMENT -->       the values of one derivation"""
 
 import json
 import pathlib
@@ -16,7 +17,7 @@ import cbor2
 
 import wire
 
-MARK = re.compile(r"(<!-- (vector|exchange) (.+?) -->\n)```[a-z]*\n(.*?)```\n", re.S)
+MARK = re.compile(r"(<!-- (vector|exchange|derivation) (.+?) -->\n)```[a-z]*\n(.*?)```\n", re.S)
 WIDTH = 26
 
 
@@ -61,6 +62,11 @@ def exchange_lines(t: dict) -> list:
     return [line if len(line) <= 110 else "\n".join(fold(line)) for line in lines]
 
 
+def derivation_lines(t: dict) -> list:
+    values = {k: v for k, v in t.items() if k not in ("tcId", "comment", "flags", "result")}
+    return ["\n".join(fold(f"{key:<19}{v}")) for key, v in values.items()]
+
+
 def fold(line: str) -> list:
     head, body = line[:19], line[19:]
     return [(head if i == 0 else " " * 19) + body[i:i + 90] for i in range(0, len(body), 90)]
@@ -87,6 +93,8 @@ def main():
             seen.add(t["message"])
             lines = message_lines(bytes.fromhex(t["msg"]))
             assert bytes.fromhex("".join(line.split("#")[0] for line in lines)).hex() == t["msg"], comment
+        elif kind == "derivation":
+            lines = derivation_lines(find(files["key_schedule.json"], what))
         else:
             lines = exchange_lines(find(files["key_schedule.json"], what))
         return mark + "```text\n" + "\n".join(lines) + "\n```\n"
@@ -96,7 +104,7 @@ def main():
     missing = {name for table in (wire.RADIO, wire.REQUESTS, wire.ANSWERS) for name, _ in table.values()} - seen
     if missing:
         sys.exit(f"{path.name} has no example of {', '.join(sorted(missing))}")
-    if old.count("<!-- vector ") + old.count("<!-- exchange ") != len(MARK.findall(old)):
+    if sum(old.count(f"<!-- {kind} ") for kind in ("vector", "exchange", "derivation")) != len(MARK.findall(old)):
         sys.exit(f"{path.name}: a mark is not followed by a code block")
     if mode == "--write":
         path.write_text(new)

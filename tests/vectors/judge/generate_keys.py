@@ -132,6 +132,19 @@ def openings(f: File):
         f.add("gw_share of low order", ["LowOrder"], "invalid", **{**base, "gw_share": share})
 
 
+def batches(f: File):
+    f.group("BatchTemporaryKey")
+    for comment, batch, entity in (
+            ("the Temporary Key of a device of a batch", "headset-2026-07", "urn:dev:mac:0024befffe804ff1"),
+            ("the next device of the batch", "headset-2026-07", "urn:dev:mac:0024befffe804ff2"),
+            ("the same device in another batch", "headset-2026-08", "urn:dev:mac:0024befffe804ff1"),
+            ("a batch_id of 64 bytes, an IMEI", "b" * 64, "urn:gsma:imei:35209900-176148-1"),
+            ("a batch_id of 1 byte, a serial of 47 characters", "7", "urn:dev:os:32473-" + "x" * 47)):
+        tk = keys.batch_temporary_key(fill("bmk", 32), batch, entity)
+        f.add(comment, ["Edge" if len(batch) in (1, 64) else "Normal"], "valid", bmk=fill("bmk", 32).hex(), batch_id=batch,
+              entity_id=entity, info=keys.batch_info(batch, entity).hex(), tk=tk.hex(), tk_prime=keys.temporary_key(entity, tk).hex())
+
+
 def make() -> File:
     f = File("CPNS key schedule", [
         "Names are those of docs/protocol.md. Byte strings are in hexadecimal, null is null, text and numbers are themselves.",
@@ -140,4 +153,5 @@ def make() -> File:
     derivations(f)
     exchanges(f)
     openings(f)
+    batches(f)
     return f

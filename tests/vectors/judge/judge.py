@@ -64,6 +64,12 @@ def delivery(t):
     return (key.hex(), nonce.hex()) == (t["key"], t["nonce"])
 
 
+def batch_key(t):
+    tk = keys.batch_temporary_key(hx(t["bmk"]), t["batch_id"], t["entity_id"])
+    got = (keys.batch_info(t["batch_id"], t["entity_id"]).hex(), tk.hex(), keys.temporary_key(t["entity_id"], tk).hex())
+    return got == (t["info"], t["tk"], t["tk_prime"])
+
+
 def opening(t):
     th2 = keys.transcript2(hx(t["th1"]), opt(t["possession"]), opt(t["presence"]), t["epoch"], t["chained"], hx(t["gw_share"]))
     try:
@@ -106,6 +112,7 @@ CHECKS = {
     "ScramProof": scram,
     "Exchange": exchange_of,
     "Open": opening,
+    "BatchTemporaryKey": batch_key,
 }
 
 

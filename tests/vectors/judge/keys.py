@@ -39,6 +39,14 @@ def issuer_nonce(k_iss: bytes, gw: bytes, slot: int) -> bytes:
     return M(k_iss, E(["cpns/1 issuer", gw, slot]))[:16]
 
 
+def batch_info(batch_id: str, entity: str) -> bytes:
+    return E(["cpns/1 batch", batch_id, entity])
+
+
+def batch_temporary_key(bmk: bytes, batch_id: str, entity: str) -> bytes:
+    return HKDFExpand(hashes.SHA256(), 16, batch_info(batch_id, entity)).derive(bmk)
+
+
 def temporary_key(entity: str, tk: bytes, stretch: bool = False) -> bytes:
     salt = E(["cpns/1 temporary key", entity])
     if stretch:
