@@ -245,6 +245,20 @@ void describe(V& v, server_keys& c) {
 }
 
 template <class V>
+void describe(V& v, server_cluster& c) {
+  v("advertise", c.advertise,
+    "Address `host:port` at which gateways reach this server; it may differ from `listen`. Gateways learn "
+    "it.",
+    rules{.reload = true});
+  v("nodes", c.nodes,
+    "Addresses `host:port` of the servers with the same users and devices, at most 32 together with "
+    "`advertise`. "
+    "Gateways learn them, beside those of their own file, and use them when this server is drained or does "
+    "not answer.",
+    rules{.max = 32, .reload = true});
+}
+
+template <class V>
 void describe(V& v, server_config& c) {
   v("name", c.name, "Name of this server in logs.", rules{.text = form::name});
   v("listen", c.listen,
@@ -258,6 +272,7 @@ void describe(V& v, server_config& c) {
   v("protector", c.protector, "Protects the key that encrypts the database.", rules{.required = true});
   v("limits", c.limits, "Limits on pending work.", rules{});
   v("keys", c.keys, "The EUKeys that the server generates.", rules{});
+  v("cluster", c.cluster, "The servers that gateways may use in place of this one.", rules{});
   v("temporary_key_release", c.temporary_key_release,
     "The key that a gateway receives in step 8: `derived` for one gateway and one generation, or TK' itself "
     "(`literal`, as in the change request).",
@@ -282,7 +297,10 @@ void describe(V& v, server_config& c) {
     rules{.min = 100, .max = bound::minute, .reload = true});
   v("entity_idle", c.entity_idle, "An entity without work is removed from memory after this time.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
-  v("drain", c.drain, "How long a server that is stopping still answers requests.",
+  v("drain", c.drain,
+    "How long a server that is stopping, or that `cpns server drain` takes out of service, still answers "
+    "requests. Its "
+    "gateways are asked to go to other servers within three quarters of this time.",
     rules{.max = 10 * bound::minute, .reload = true});
   v("api", c.api, "The HTTP API: status, health, events, log levels (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
@@ -352,7 +370,7 @@ void describe(V& v, gateway_timers& c) {
   v("request_timeout", c.request_timeout,
     "Time to wait for the server's answer to a request. Then the request is sent once more, and fails after "
     "the same time again. A connection with waiting requests that receives nothing for twice this time is "
-    "dropped, and the next server is tried.",
+    "dropped, and the next server is tried; with several servers `timers.node_timeout` is shorter.",
     rules{.min = 100, .max = 10 * bound::minute});
   v("reconnect_min", c.reconnect_min,
     "First pause before the gateway connects to a server again; it doubles each time.",
@@ -364,6 +382,12 @@ void describe(V& v, gateway_timers& c) {
     "the server's machine does not answer within half of this time, or does not acknowledge data within this "
     "time.",
     rules{.min = bound::second, .max = bound::hour});
+  v("node_timeout", c.node_timeout,
+    "A server that sends nothing for this long, although a request waits for its answer, is left for another "
+    "one, if the "
+    "gateway knows one. After half of the time the gateway asks it for a sign of life, which needs no "
+    "database.",
+    rules{.min = 200, .max = bound::minute});
 }
 
 template <class V>
@@ -389,8 +413,11 @@ void describe(V& v, gateway_config& c) {
     "then uses it; looked at once a minute and at SIGHUP.",
     rules{.reload = true});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the first "
-    "one, so that many gateways spread over all of them. Each address of a host name is tried.",
+    "CPNS Servers, `host:port`, tried in turn, in an order that follows from the SAN URI of the gateway's "
+    "certificate, so "
+    "that many gateways spread over all of them. Each address of a host name is tried. A server may name "
+    "further ones "
+    "(`cluster.nodes`), which never replace these.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",

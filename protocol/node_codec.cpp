@@ -20,7 +20,8 @@ constexpr std::size_t node_address_max = node_host_max + 1 + port_digits_max;
 bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 bool is_hex(char c) { return is_decimal(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
 bool is_in_name(char c) {
-  return is_decimal(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' || c == '-';
+  return is_decimal(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
+         c == '-';
 }
 
 bool is_port(std::string_view text) {
@@ -34,7 +35,8 @@ bool is_host(std::string_view text) {
     return !text.empty() && text.size() <= node_host_max && std::all_of(text.begin(), text.end(), is_in_name);
   if (!text.ends_with(']')) return false;
   const auto inside = text.substr(1, text.size() - 2);
-  return inside.size() >= ipv6_min && inside.size() <= ipv6_max && inside.find(':') != std::string_view::npos &&
+  return inside.size() >= ipv6_min && inside.size() <= ipv6_max &&
+         inside.find(':') != std::string_view::npos &&
          std::all_of(inside.begin(), inside.end(), [](char c) { return is_hex(c) || c == ':' || c == '.'; });
 }
 
@@ -69,8 +71,8 @@ result<node_opening> read_node_opening(reader& r, byte_view in, node_type first,
   CPNS_TRY(o.elements, r.array("server link message", 3, 4));
   CPNS_TRY(o.type, r.uint("server link message type"));
   if (o.type != static_cast<std::uint64_t>(first) && o.type != static_cast<std::uint64_t>(second))
-    return fail(errc::wire_unknown_message, "server link message type " + std::to_string(o.type) +
-                                                " is not of this direction");
+    return fail(errc::wire_unknown_message,
+                "server link message type " + std::to_string(o.type) + " is not of this direction");
   CPNS_TRY(o.id.value, r.bstr_of<16>("request_id"));
   CPNS_TRY(o.incarnation, r.uint("incarnation"));
   return o;
@@ -139,7 +141,8 @@ bytes encode(const node_acknowledgement& a) { return begin_node(a.type, 3, a.id,
 
 result<node_acknowledgement> decode_node_acknowledgement(byte_view in) {
   reader r{in};
-  CPNS_TRY(const auto o, read_node_opening(r, in, node_type::drain_acknowledged, node_type::nodes_acknowledged));
+  CPNS_TRY(const auto o,
+           read_node_opening(r, in, node_type::drain_acknowledged, node_type::nodes_acknowledged));
   CPNS_CHECK(expect_elements(o, "an acknowledgement", 3));
   CPNS_CHECK(r.end("server link message"));
   return node_acknowledgement{o.id, o.incarnation, static_cast<node_type>(o.type)};

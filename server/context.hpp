@@ -14,6 +14,7 @@
 #include "server/change_turns.hpp"
 #include "server/gateway_book.hpp"
 #include "server/gateway_register.hpp"
+#include "server/node_notices.hpp"
 #include "server/refusal_log.hpp"
 #include "server/server_metrics.hpp"
 #include "server/users.hpp"
@@ -86,7 +87,8 @@ class role_context {
                clock_fn clock, std::shared_ptr<const actor_settings> first)
       : store(rows), commit(std::move(make_durable)), users(people), temporary_keys(devices),
         suite(crypto_suite), random(source), now(std::move(clock)),
-        proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
+        proof(crypto_suite, first->assignment.issuer_key), notices(source, first->assignment.incarnation),
+        settings_(std::move(first)) {}
 
   storage::sealed_store& store;
   const commit_fn commit;
@@ -99,6 +101,7 @@ class role_context {
   shared_proof_delays delays;
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
+  node_notices notices;
   gateway_book known_gateways{store, commit};
   const std::shared_ptr<change_turns> device_turns = change_turns::make();
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/node_codec.hpp"
 
 namespace cpns::server {
 namespace {
@@ -221,8 +222,20 @@ void handle(session_pointer self, const request_id& id, protocol::epoch_report&&
   work_on_reports(self);
 }
 
+/// Takes an acknowledgement of what the server sent by itself; one that nobody waits for changes nothing.
+bool take_acknowledgement(session_pointer self, const bytes& frame) {
+  auto& s = self->state;
+  if (!can_be_asked(*s.peer) || !protocol::begins_node_acknowledgement(frame)) return false;
+  const auto a = protocol::decode_node_acknowledgement(frame);
+  if (!a) return false;
+  s.role->notices.acknowledged(s.place, *a);
+  s.port->needs_no_answer();
+  return true;
+}
+
 void take(session_pointer self, const bytes& frame) {
   auto& s = self->state;
+  if (take_acknowledgement(self, frame)) return;
   auto request = protocol::decode_link_request(frame);
   if (request) {
     if (request->incarnation > s.role->settings()->assignment.incarnation &&
@@ -291,10 +304,12 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   s.port = port;
   s.place = s.role->gateways.enter(s.role->now(), *s.peer, port);
   s.role->known_gateways.connected(s.role->now(), *s.peer);
+  s.role->notices.enter(s.place, *s.peer, port);
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   // However this actor ends, its connection is closed, and the gateway connects again.
   self->attach_functor([port = std::move(port), context = s.role, gw = s.peer->gw, place = s.place] {
     context->gateways.leave(gw, place);
+    context->notices.leave(place);
     port->close("the session ended");
   });
   return {

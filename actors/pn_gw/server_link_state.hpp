@@ -52,6 +52,16 @@ struct server_link_state {
     std::string text;
   };
 
+  /// What belonged to the connection is to be sent again.
+  void forget_connection(time_point now);
+  /// Requests without an answer after all repetitions. The others are to be repeated with the same id: the server returns
+  /// the same answer, and no index is spent.
+  std::vector<request_id> overdue(time_point now);
+  [[nodiscard]] std::vector<request_id> old_requests(time_point now) const;
+  /// True: the server refused the proof of former credentials, and the request is to be sent again with the present ones.
+  bool signed_again(const request_id& id, const protocol::refusal& body);
+  /// Takes a request out; nullopt: there is none with this id.
+  std::optional<pending> finish(const request_id& id);
   [[nodiscard]] time_point wall() const { return parts.wall ? parts.wall() : parts.clock(); }
   void note_failure(std::string text) { last_failure = failure{wall(), std::move(text)}; }
 

@@ -173,7 +173,7 @@ class Administration(E2ECase):
     def test_a_gateway_is_disconnected_and_comes_back(self):
         gateway = self.ask("GET", f"/v1/gateways/{GATEWAY}").json
         self.assertEqual(len(gateway["connections"]), 1)
-        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1")
+        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1.1")
         for query, rows in {"state=connected": 1, "state=known": 0, "state=blocked": 0,
                             f"prefix={GATEWAY[:-1]}": 1, "prefix=urn:x": 0}.items():
             self.assertEqual(len(self.ask("GET", f"/v1/gateways?{query}").json["gateways"]), rows, query)

@@ -13,7 +13,8 @@ TEST(quiet_link, each_end_probes_after_its_configured_time) {
   limits.probe = seconds{7};
   echo_server server{home.server, 0, limits};
   actors::uplink_settings s;
-  s.servers.push_back({"127.0.0.1", server.port()});
+  s.servers = std::make_shared<actors::node_list>(std::vector<config::address>{{"127.0.0.1", server.port()}},
+                                                  gateway_id{});
   s.server_uri = "urn:cpns:server:one";
   s.probe = seconds{12};
   actors::uplink up{std::move(s), crypto::make_client_tls(home.client).value(), heard};

@@ -19,8 +19,8 @@ NAMES = {"DREQ": "dreq", "DRSP": "drsp", "KDEL": "kdel", "KCNF": "kcnf", "KRET":
          "UserChallenge": "user-challenge", "UserChallengeAnswer": "user-challenge-answer", "IssuerNonce": "issuer-nonce",
          "IssuerNonceAnswer": "issuer-nonce-answer", "KeyAssignmentRequest": "key-assignment-request",
          "KeyAssignmentResponse": "key-assignment-response", "EpochReport": "epoch-report",
-         "EpochReportAnswer": "epoch-report-answer", "Refusal": "refusal", "Drain": "drain", "DrainAcknowledgement": "drain-acknowledgement",
-         "Nodes": "nodes", "NodesAcknowledgement": "nodes-acknowledgement"}
+         "EpochReportAnswer": "epoch-report-answer", "Refusal": "refusal", "Drain": "drain",
+         "DrainAcknowledgement": "drain-acknowledgement", "Nodes": "nodes", "NodesAcknowledgement": "nodes-acknowledgement"}
 
 
 def is_beyond(t: dict) -> bool:
