@@ -34,9 +34,11 @@ done_or<int> run_drain(drain_options& o) {
 
 void add_server_drain(CLI::App& server, int& code) {
   const auto o = std::make_shared<drain_options>();
-  auto* c = server_command(server, o, code, "drain",
-                           "Take a running server out of service: its gateways go to other servers", run_drain);
-  c->footer("No request is refused meanwhile. Without another server the gateways wait until this one is started again.\n"
+  auto* c =
+      server_command(server, o, code, "drain",
+                     "Take a running server out of service: its gateways go to other servers", run_drain);
+  c->footer("No request is refused meanwhile. Without another server the gateways wait until this one is "
+            "started again.\n"
             "A server that is stopped (SIGTERM) does the same by itself.\n\n"
             "Examples:\n  cpns server drain --config trial/server.yaml\n" +
             url_example("server drain"));

@@ -287,9 +287,9 @@ void describe(V& v, server_config& c) {
   v("idle_timeout", c.idle_timeout, "A connection without traffic is closed after this time.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("probe", c.probe,
-    "A connection that receives nothing for this long is probed (TCP keepalive). It is closed if the "
-    "gateway's machine does not answer within half of this time, or does not acknowledge data within this "
-    "time.",
+    "A connection that receives nothing for half of this time is probed (TCP keepalive). It is closed when "
+    "nothing came from "
+    "the gateway's machine, or data was not acknowledged, for all of this time (at least 2s).",
     rules{.min = bound::second, .max = bound::hour, .reload = true});
   v("connection_lifetime", c.connection_lifetime, "A connection is renewed after this at the latest.",
     rules{.min = bound::minute, .max = bound::day, .reload = true});
@@ -378,9 +378,9 @@ void describe(V& v, gateway_timers& c) {
   v("reconnect_max", c.reconnect_max, "Longest pause before the gateway connects again.",
     rules{.min = 10, .max = bound::day});
   v("probe", c.probe,
-    "A connection to a server that receives nothing for this long is probed (TCP keepalive). It is closed if "
-    "the server's machine does not answer within half of this time, or does not acknowledge data within this "
-    "time.",
+    "A connection to a server that receives nothing for half of this time is probed (TCP keepalive). It is "
+    "closed when nothing "
+    "came from the server's machine, or data was not acknowledged, for all of this time (at least 2s).",
     rules{.min = bound::second, .max = bound::hour});
   v("node_timeout", c.node_timeout,
     "A server that sends nothing for this long, although a request waits for its answer, is left for another "

@@ -38,12 +38,15 @@ struct report_done {
   std::optional<protocol::report_outcome> outcome;
 };
 struct link_closed {};
+/// Some requests may be slow.
+struct slow_look {};
 
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
     caf::typed_actor<caf::reacts_to<frames_came>,      // decodes requests, answers or routes each
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
+                     caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
                      caf::reacts_to<link_closed>>;     // ends
 
 /// An entity that an operator took from its holder, with the holder that it had.
@@ -129,6 +132,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::frames_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignment_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::report_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::slow_look)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)

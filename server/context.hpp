@@ -28,6 +28,7 @@ struct actor_settings {
   std::uint32_t entities_live = 100'000;
   work_ledger::bounds jobs{262'144, 1024};
   milliseconds entity_idle = seconds{30};
+  milliseconds slow_answer{1500};  ///< a KeyAssignmentRequest in work for longer is answered "overloaded"
 };
 
 /// Pending jobs per entity. A gateway has one; a second gateway and repetitions add a few.

@@ -54,9 +54,10 @@ void node_notices::set_drain(std::chrono::steady_clock::time_point until) {
 
 node_notices::counts node_notices::of_drain() const {
   const std::lock_guard lock{guard_};
-  return {places_.size(), static_cast<std::size_t>(
-                              std::count_if(places_.begin(), places_.end(),
-                                            [](const auto& one) { return one.second.drain.acknowledged; }))};
+  return {places_.size(),
+          static_cast<std::size_t>(std::count_if(places_.begin(), places_.end(), [](const auto& one) {
+            return one.second.drain.acknowledged;
+          }))};
 }
 
 void node_notices::push_drain(place& p) {

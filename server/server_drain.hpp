@@ -34,7 +34,7 @@ class server_drain {
 
  private:
   struct times {
-    time_point since;          ///< by the wall clock
+    time_point since;                             ///< by the wall clock
     std::chrono::steady_clock::time_point until;  ///< what is left then is closed
     milliseconds within{};
   };

@@ -126,6 +126,27 @@ std::optional<protocol::refused> check_early(session_pointer self,
   return std::nullopt;
 }
 
+/// Often enough that an answer leaves within 4/3 of the time.
+void look_later(session_pointer self) {
+  auto& s = self->state;
+  if (s.assignments.empty() || std::exchange(s.look_armed, true)) return;
+  self->delayed_send(session_actor{self}, s.role->settings()->slow_answer / 3, slow_look{});
+}
+
+void answer_slow(session_pointer self) {
+  auto& s = self->state;
+  s.look_armed = false;
+  for (const auto& id : s.assignments.overdue(steady::now() - s.role->settings()->slow_answer)) {
+    s.role->counted.assigned(link_status::overloaded);
+    if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
+      log::warn("server", "store-slow",
+                "the store does not answer in time; the gateway is asked to repeat its request",
+                {{"gateway", s.peer->uri}});
+    answer(self, id, refusal{link_status::overloaded, retry_soon, "the store of the server is slow"});
+  }
+  look_later(self);
+}
+
 void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
   log::debug("server", "assignment-requested", "KeyAssignmentRequest (step 4)",
              {{"entity", m.entity.text()},
@@ -148,6 +169,8 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
   j.entity = m.entity;
   j.id = id;
   j.what = job::assign{std::move(m)};
+  self->state.assignments.begin(id, j.arrived);
+  look_later(self);
   route(self, std::move(j));
 }
 
@@ -262,6 +285,7 @@ void take(session_pointer self, const bytes& frame) {
 }
 
 void assignment_is_done(session_pointer self, const assignment_done& m) {
+  if (!self->state.assignments.end(m.id, m.arrived)) return;  // answered as slow
   const auto& counted = self->state.role->counted;
   // Blocked while the request was in work: it gets no keys after that.
   if (is_blocked(self)) {
@@ -319,6 +343,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },
+      [self](const slow_look&) { answer_slow(self); },
       [self](const link_closed&) { self->quit(); },
   };
 }

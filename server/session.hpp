@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "server/context.hpp"
+#include "server/slow_requests.hpp"
 
 namespace cpns::server {
 
@@ -25,6 +26,8 @@ struct session_state {
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
+  slow_requests assignments;
+  bool look_armed = false;  ///< a slow_look is on its way
   std::uint64_t nonce_slot = 0;
   protocol::nonce16 nonce{};
 };

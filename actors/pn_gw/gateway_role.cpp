@@ -384,6 +384,7 @@ json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
   if (auto all = counts()) out["counts"] = std::move(*all);
   if (auto window = permit()) out["permit"] = std::move(*window);
+  if (auto link = server()) out["server"] = std::move(*link);
   out["radios"] = describe_radio_states(impl_->radios);
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;

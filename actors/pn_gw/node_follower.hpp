@@ -29,7 +29,8 @@ class node_follower {
 
   /// A frame of the server that is a request: obeys it and returns the acknowledgement to send. nullopt: it is an answer.
   /// Errors of the codec: it was not obeyed.
-  std::optional<result<bytes>> take(byte_view frame, time_point now, std::uint64_t incarnation, entropy& random);
+  std::optional<result<bytes>> take(byte_view frame, time_point now, std::uint64_t incarnation,
+                                    entropy& random);
 
   /// New requests wait for the next connection; as soon as all others are answered, the owner leaves.
   [[nodiscard]] bool leaving(time_point now) const { return leave_at_ && now >= *leave_at_; }

@@ -23,12 +23,14 @@ void node_list::add(config::address where, bool configured, time_point confirmed
   const auto text = as_bytes(n.text);
   in.insert(in.end(), text.begin(), text.end());
   n.place = crypto::openssl_suite().sha256(in);
-  const auto at = std::find_if(nodes_.begin(), nodes_.end(), [&n](const node& o) { return n.place < o.place; });
+  const auto at =
+      std::find_if(nodes_.begin(), nodes_.end(), [&n](const node& o) { return n.place < o.place; });
   nodes_.insert(at, std::move(n));
 }
 
 node_list::node* node_list::find(const std::string& text) {
-  const auto at = std::find_if(nodes_.begin(), nodes_.end(), [&text](const node& n) { return n.text == text; });
+  const auto at =
+      std::find_if(nodes_.begin(), nodes_.end(), [&text](const node& n) { return n.text == text; });
   return at == nodes_.end() ? nullptr : &*at;
 }
 
@@ -46,10 +48,10 @@ void node_list::forget_old(time_point now) {
 config::address node_list::next(time_point now) {
   const std::lock_guard lock{guard_};
   forget_old(now);
-  const auto found = std::find_if(nodes_.begin(), nodes_.end(), [this](const node& n) { return n.text == last_; });
+  const auto found =
+      std::find_if(nodes_.begin(), nodes_.end(), [this](const node& n) { return n.text == last_; });
   std::size_t at = 0;
-  if (!from_first_ && found != nodes_.end())
-    at = static_cast<std::size_t>(found - nodes_.begin()) + 1;
+  if (!from_first_ && found != nodes_.end()) at = static_cast<std::size_t>(found - nodes_.begin()) + 1;
   const bool all = failures_ >= usable();  // the others were tried
   for (std::size_t step = 0; step < nodes_.size(); ++step) {
     const auto& n = nodes_[(at + step) % nodes_.size()];

@@ -53,7 +53,7 @@ class node_list {
     std::string text;
     byte_array<32> place{};  ///< in the order
     bool configured = false;
-    time_point confirmed = time_zero;    ///< named by a server
+    time_point confirmed = time_zero;   ///< named by a server
     std::optional<time_point> drained;  ///< it drains, and a server that names it later ends that
   };
   void add(config::address where, bool configured, time_point confirmed);

@@ -337,7 +337,7 @@ class server_link {
     for (const auto& id : s_.order) {
       if (s_.in_flight >= s_.parts.requests_max) return;
       auto& p = s_.requests.at(id);
-      if (p.sent != time_zero) continue;
+      if (p.sent != time_zero || p.not_before > now()) continue;
       auto body = *p.body;
       body.user = s_.parts.user;
       body.proof = proof_of(body, *s_.credentials, *s_.exporter);
@@ -411,7 +411,7 @@ class server_link {
                           std::max<seconds>(enrolment_pause, seconds{body.retry_after}),
                           link_lines::keep_the_file);
     }
-    if (s_.signed_again(a.id, body)) return;  // frames() pumps
+    if (s_.signed_again(a.id, body) || s_.asked_again(a.id, body, now())) return;  // frames() pumps
     const auto p = s_.finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});

@@ -8,6 +8,7 @@ void server_link_state::forget_connection(time_point now) {
   for (auto& [id, p] : requests) {
     p.sent = time_zero;
     p.sends = 0;
+    p.not_before = time_zero;
   }
   in_flight = 0;
   last_frame = time_zero;
@@ -53,13 +54,27 @@ bool server_link_state::signed_again(const request_id& id, const protocol::refus
   return true;
 }
 
+bool server_link_state::asked_again(const request_id& id, const protocol::refusal& body, time_point now) {
+  const auto it = requests.find(id);
+  if (body.status != protocol::link_status::overloaded || body.retry_after == 0 || it == requests.end() ||
+      it->second.sent == time_zero)
+    return false;
+  auto& p = it->second;
+  const auto again = now + seconds{body.retry_after};
+  if (again - p.asked >= request_age_max) return false;
+  p.sent = time_zero;
+  p.sends = 0;
+  p.not_before = again;
+  --in_flight;
+  return true;
+}
+
 std::optional<server_link_state::pending> server_link_state::finish(const request_id& id) {
   const auto it = requests.find(id);
   if (it == requests.end()) return std::nullopt;
   auto out = std::move(it->second);
   if (out.sent != time_zero) --in_flight;
-  if (const auto latest = by_entity.find(out.body->entity);
-      latest != by_entity.end() && latest->second == id)
+  if (const auto latest = by_entity.find(out.body->entity); latest != by_entity.end() && latest->second == id)
     by_entity.erase(latest);
   requests.erase(it);
   order.erase(std::find(order.begin(), order.end(), id));

@@ -40,10 +40,11 @@ struct server_link_state {
   struct pending {
     device_actor device;
     std::shared_ptr<const protocol::key_assignment_request> body;
-    time_point asked;             ///< by the device
-    time_point sent = time_zero;  ///< time_zero: not sent on this connection, or to be sent again
-    int sends = 0;                ///< on this connection
-    std::uint64_t key = 0;        ///< `key_number` of its proof
+    time_point asked;                   ///< by the device
+    time_point sent = time_zero;        ///< time_zero: not sent on this connection, or to be sent again
+    int sends = 0;                      ///< on this connection
+    std::uint64_t key = 0;              ///< `key_number` of its proof
+    time_point not_before = time_zero;  ///< the server was overloaded
   };
 
   /// The last failure of the link or of the user, for people.
@@ -60,6 +61,9 @@ struct server_link_state {
   [[nodiscard]] std::vector<request_id> old_requests(time_point now) const;
   /// True: the server refused the proof of former credentials, and the request is to be sent again with the present ones.
   bool signed_again(const request_id& id, const protocol::refusal& body);
+  /// True: the server was overloaded, and the request is to be sent again with the same id when the server has said, so that
+  /// no index is spent if the first one was stored nevertheless. False: its device would have given up by then.
+  bool asked_again(const request_id& id, const protocol::refusal& body, time_point now);
   /// Takes a request out; nullopt: there is none with this id.
   std::optional<pending> finish(const request_id& id);
   [[nodiscard]] time_point wall() const { return parts.wall ? parts.wall() : parts.clock(); }

@@ -166,5 +166,29 @@ TEST(pn_gw_nodes, a_silent_server_is_not_left_early_if_no_other_one_is_known) {
   EXPECT_FALSE(p.given_up.empty());
 }
 
+TEST(pn_gw_nodes, asks_an_overloaded_server_again_with_the_same_request) {
+  gateway_harness p;
+  p.know_another_server();
+  auto settings = std::make_shared<server::actor_settings>(*p.role->settings());
+  settings->slow_answer = milliseconds{0};
+  p.role->replace_settings(settings);
+  p.hold_writes = true;
+  auto& h = p.pne(1);
+  p.radio.link_up(h);
+  p.advance(seconds{12});
+  EXPECT_FALSE(h.key().has_value());
+  p.hold_writes = false;
+  p.complete_all();
+  settings = std::make_shared<server::actor_settings>(*settings);
+  settings->slow_answer = seconds{60};
+  p.role->replace_settings(settings);
+  EXPECT_TRUE(p.advance_until([&] { return h.key().has_value(); }, seconds{4}));
+  EXPECT_TRUE(p.given_up.empty()) << "it stays";
+  const auto all = p.assignments();
+  EXPECT_GE(all.size(), 5u);
+  for (const auto* r : all) EXPECT_EQ(r->id, all.front()->id);
+  EXPECT_EQ(h.key()->index(), 0u) << "no index was spent";
+}
+
 }  // namespace
 }  // namespace cpns::gateway_actor_tests

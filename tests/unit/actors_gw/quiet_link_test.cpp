@@ -26,8 +26,8 @@ TEST(quiet_link, each_end_probes_after_its_configured_time) {
     ++(accepted ? servers : gateways);
     const auto options = probing_of(c.number);
     EXPECT_EQ(options.at("on"), 1) << accepted;
-    EXPECT_EQ(options.at("idle"), accepted ? 7 : 12);
-    EXPECT_EQ(options.at("interval"), accepted ? 2 : 3);
+    EXPECT_EQ(options.at("idle"), accepted ? 5 : 6);
+    EXPECT_EQ(options.at("interval"), accepted ? 1 : 3);
     EXPECT_EQ(options.at("count"), 2) << accepted;
     EXPECT_EQ(options.at("unacknowledged"), accepted ? 7000 : 12'000);
   }

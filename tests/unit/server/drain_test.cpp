@@ -141,7 +141,8 @@ TEST(server_nodes, tells_a_gateway_the_addresses_after_the_handshake_and_when_th
   const auto first = asked(*g);
   EXPECT_THAT(addresses(first), ElementsAre("node1:7443", "[::1]:7443"));
   EXPECT_TRUE(acknowledge(*g, first));
-  EXPECT_TRUE(g->ask(p.request(protocol::issuer_nonce_request{})).has_value()) << "an acknowledgement is not a request";
+  EXPECT_TRUE(g->ask(p.request(protocol::issuer_nonce_request{})).has_value())
+      << "an acknowledgement is not a request";
   p.reload_nodes({{"node3", 1}});
   const auto second = asked(*g);
   EXPECT_THAT(addresses(second), ElementsAre("node1:7443", "node3:1"));
