@@ -24,9 +24,9 @@ void disconnected(bool planned, const std::string& why, bool proven) {
 
 void asked_to_leave(const std::string& server, milliseconds within, bool another) {
   log::info(gateway_component, "server-draining",
-            another
-                ? "the server asks its gateways to leave; going to another one"
-                : "the server asks its gateways to leave; no other one is known, so it is tried again later",
+            another ? "the server asks its gateways to leave; going to another one"
+                    : "the server asks its gateways to leave; no other one is known, so the gateway backs "
+                      "off and connects to it again",
             {{"server", server}, {"within_ms", std::to_string(within.count())}});
 }
 
