@@ -35,6 +35,11 @@ void moving(const std::string& server) {
             "all requests to the server are answered; the connection is closed", {{"server", server}});
 }
 
+void overloaded(const std::string& server, const std::string& why) {
+  log::warn(gateway_component, "server-overloaded", why + "; the requests are sent again with the same ids",
+            {{"server", server}});
+}
+
 void enrolled() {
   log::info(gateway_component, "enrolled",
             "the server accepts the password, and its ClientKey is stored; the password file is not needed "

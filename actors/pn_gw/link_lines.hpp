@@ -19,6 +19,7 @@ void disconnected(bool planned, const std::string& why, bool proven);
 /// `another`: it knows a server to go to.
 void asked_to_leave(const std::string& server, milliseconds within, bool another);
 void moving(const std::string& server);
+void overloaded(const std::string& server, const std::string& why);
 void enrolled();
 /// `what`: the consequence, and what follows.
 void not_enrolled(const std::string& why, const char* what);

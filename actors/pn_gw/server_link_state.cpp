@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "actors/pn_gw/link_lines.hpp"
+
 namespace cpns::actors {
 
 void server_link_state::forget_connection(time_point now) {
@@ -66,6 +68,7 @@ bool server_link_state::asked_again(const request_id& id, const protocol::refusa
   p.sends = 0;
   p.not_before = again;
   --in_flight;
+  if (overloads.due(now, body.reason)) link_lines::overloaded(server, body.reason);
   return true;
 }
 

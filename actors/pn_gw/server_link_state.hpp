@@ -15,6 +15,7 @@
 #include "actors/pn_gw/report_queue.hpp"
 #include "actors/pn_gw/server_block.hpp"
 #include "actors/pn_gw/server_link.hpp"
+#include "base/seldom.hpp"
 
 namespace cpns::actors {
 
@@ -102,6 +103,7 @@ struct server_link_state {
   std::optional<request_id> report_request;
   time_point report_sent{};
   bool flush_armed = false;
+  seldom overloads;
 };
 
 }  // namespace cpns::actors

@@ -184,7 +184,7 @@ class Administration(E2ECase):
             self.assertEqual(GATEWAY in self.cli("gateways", "list", *options).stdout, there, options)
         for options in (("--state", "open"), ("--state", "known", "--blocked")):
             self.assertEqual(self.cli("gateways", "list", *options, check=False).returncode, 2, options)
-        self.assertIn(", protocol cpns/1\n", self.cli("gateways", "show", GATEWAY).stdout)
+        self.assertIn(", protocol cpns/1.1\n", self.cli("gateways", "show", GATEWAY).stdout)
         since = self.place.events.mark()
         self.assertIn("Closed 1 connection of", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
         self.place.events.wait(role="gateway", event="server-connected", since=since, timeout=40)
