@@ -55,7 +55,7 @@ config::address node_list::next(time_point now) {
   const bool all = failures_ >= usable();  // the others were tried
   for (std::size_t step = 0; step < nodes_.size(); ++step) {
     const auto& n = nodes_[(at + step) % nodes_.size()];
-    if (n.drained && !all) continue;
+    if (n.drained && !all && !(after_fault_ && now >= *n.drained)) continue;
     last_ = n.text;
     from_first_ = false;
     return n.where;
@@ -67,17 +67,20 @@ void node_list::reached() {
   const std::lock_guard lock{guard_};
   failures_ = 0;
   up_ = true;
+  after_fault_ = false;
   if (auto* n = find(last_)) n->drained.reset();
 }
 
 void node_list::failed() {
   const std::lock_guard lock{guard_};
   if (!std::exchange(up_, false)) ++failures_;
+  after_fault_ = true;
 }
 
 void node_list::ended() {
   const std::lock_guard lock{guard_};
   up_ = false;
+  after_fault_ = false;
   from_first_ = true;
 }
 
@@ -107,7 +110,8 @@ void node_list::drain(const std::string& address, time_point now, milliseconds w
 bool node_list::knows_another(time_point now) const {
   const std::lock_guard lock{guard_};
   return std::any_of(nodes_.begin(), nodes_.end(), [&](const node& n) {
-    return n.text != last_ && !n.drained && (n.configured || now - n.confirmed < protocol::node_memory);
+    return n.text != last_ && (!n.drained || now >= *n.drained) &&
+           (n.configured || now - n.confirmed < protocol::node_memory);
   });
 }
 

@@ -68,6 +68,7 @@ class node_list {
   bool from_first_ = true;
   std::size_t failures_ = 0;  ///< since a server was reached
   bool up_ = false;
+  bool after_fault_ = false;  ///< a server whose drain is over may be back, and is better than a dead one
 };
 
 }  // namespace cpns::actors

@@ -102,6 +102,21 @@ TEST(node_list, passes_over_a_server_that_drains_until_it_is_named_after_the_dra
   EXPECT_EQ(try_one(l), first);
 }
 
+TEST(node_list, a_server_whose_drain_is_over_is_there_for_a_fault_of_the_other_one) {
+  node_list l{hosts({"a", "b"}), gateway(1)};
+  const auto first = try_one(l);
+  l.reached();
+  l.drain(first + ":7443", start, seconds{10});
+  l.failed();
+  const auto other = try_one(l);
+  l.reached();
+  EXPECT_FALSE(l.knows_another(start + seconds{9}));
+  EXPECT_TRUE(l.knows_another(start + seconds{10}));
+  l.failed();
+  EXPECT_EQ(try_one(l, start + seconds{10}), first);
+  EXPECT_NE(other, first);
+}
+
 TEST(node_list, tries_a_server_that_drains_when_no_other_one_is_there) {
   node_list l{hosts({"a", "b"}), gateway(1)};
   const auto first = try_one(l);
