@@ -32,9 +32,11 @@ std::uint16_t free_port(int kind) {
 void probe_when_quiet(int socket, milliseconds quiet) {
   const long whole = std::chrono::ceil<seconds>(quiet).count();
   // The kernel takes at most 32767 s.
-  const long idle = std::min(whole, 32'767L);
-  set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, idle);
-  set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, (idle + 3) / 4);
+  const long most = std::min(whole, 32'767L);
+  const long interval = std::max(most / 4, 1L);
+  // With TCP_USER_TIMEOUT the kernel closes at the first probe that is due after that time.
+  set_option(socket, IPPROTO_TCP, TCP_KEEPIDLE, most - 2 * interval);
+  set_option(socket, IPPROTO_TCP, TCP_KEEPINTVL, interval);
   set_option(socket, IPPROTO_TCP, TCP_KEEPCNT, 2);
   set_option(socket, IPPROTO_TCP, TCP_USER_TIMEOUT, quiet.count());
   set_option(socket, SOL_SOCKET, SO_KEEPALIVE, 1);

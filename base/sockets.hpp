@@ -12,10 +12,10 @@ namespace cpns {
 std::uint16_t free_port(int kind);
 
 /// Detects a peer that is gone without a word: a power cut, a NAT that forgot, a cable. The kernel probes the
-/// peer of the TCP connection after `quiet` without data and closes the connection if no answer comes: an idle
-/// connection to a dead peer ends within 1.5 times `quiet`, unacknowledged data ends it after `quiet`. Rounded
-/// up to whole seconds; an option that the kernel refuses keeps its value. A frozen process still acknowledges:
-/// it is detected only by its silence.
+/// peer of the TCP connection after about half of `quiet` without data. It closes the connection when nothing was
+/// received for `quiet`, at least 2 s, or data was not acknowledged for so long. Rounded up to whole seconds; an
+/// option that the kernel refuses keeps its value. A frozen process still acknowledges: it is detected only by its
+/// silence.
 void probe_when_quiet(int socket, milliseconds quiet);
 
 }  // namespace cpns

@@ -18,6 +18,7 @@
 #include "cli/role_client.hpp"
 #include "cli/role_process.hpp"
 #include "server/batch_routes.hpp"
+#include "server/drain_routes.hpp"
 #include "server/import_routes.hpp"
 
 namespace cpns::cli {
@@ -55,12 +56,15 @@ std::vector<api::route> with_rewrap(std::vector<api::route> own, config::role_ki
   return own;
 }
 
-/// Administration, and imports of devices.
+/// Administration, imports of devices, and the drain.
 std::vector<api::route> server_routes(served_server& running) {
   const auto parts = admin_parts_of(running.store.sealed());
   auto out = server::admin_routes(running.role->admin(), parts);
   for (auto& r : server::batch_routes(running.role->admin(), parts.batch)) out.push_back(std::move(r));
   for (auto& r : server::import_routes(running.role->imports())) out.push_back(std::move(r));
+  auto* role = running.role.get();
+  for (auto& r : server::drain_routes(role->leaving(), [role] { return role->drain_limit(); }))
+    out.push_back(std::move(r));
   return out;
 }
 
@@ -206,9 +210,15 @@ int command_pne(const role_options& o, const std::string& what, const std::strin
 void add_server(CLI::App& app, int& code) {
   auto* c = app.add_subcommand("server", "Run the CPNS Server: verifies users, generates and stores EUKeys");
   const auto file = std::make_shared<std::string>();
-  c->add_option("--config", *file, "The server's YAML file")->required();
-  c->footer(signals_text + std::string{"  cpns init trial && cpns server --config trial/server.yaml"});
-  c->callback([file, &code] {
+  c->add_option("--config", *file, "The server's YAML file; required to run it");
+  c->require_subcommand(0, 1);
+  c->footer("Runs the server unless a subcommand is given. " + std::string{signals_text} +
+            "  cpns init trial && cpns server --config trial/server.yaml\n"
+            "  cpns server drain --config trial/server.yaml");
+  add_server_drain(*c, code);
+  c->callback([c, file, &code] {
+    if (!c->get_subcommands().empty()) return;  // it has a callback of its own
+    if (file->empty()) throw CLI::RequiredError("--config");
     code = run_role(
         "server", *file, [](const std::string& f) { return config::load_server(f); },
         [&file](const config::server_config& loaded) { return server_handle(loaded, *file); });

@@ -29,6 +29,8 @@ void add_store(CLI::App& app, int& code);
 void add_audit(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);
 void add_server(CLI::App& app, int& code);
+/// `cpns server drain`.
+void add_server_drain(CLI::App& server, int& code);
 void add_gateway(CLI::App& app, int& code);
 void add_pne(CLI::App& app, int& code);
 void add_pnes(CLI::App& app, int& code);

@@ -11,6 +11,7 @@ namespace cpns::config {
 namespace {
 
 constexpr milliseconds exchange_min{2000};
+constexpr std::size_t addresses_max = 32;  // of the message Nodes
 /// Certificates of gateways never have a level of the API, whatever the server's gateway_uris are.
 constexpr std::string_view gateway_uris_default = "urn:cpns:gw:*";
 
@@ -161,9 +162,30 @@ void check_written(const Config& c, const report_fn& report) {
   check_written(paths_of(c), written, report);
 }
 
+/// What the message Nodes can hold.
+void check_cluster(const server_cluster& c, const report_fn& report) {
+  const auto usable = [&report](const address& a, const std::string& key) {
+    if (a.port == 0) report(key, errc::config_range, "'" + key + "' must have a port from 1 to 65535, not 0");
+    if (a.host.find('%') != std::string::npos)
+      report(key, errc::config_range,
+             "'" + key +
+                 "' has a zone (%), which means nothing to other machines; write an address without it");
+  };
+  if (c.advertise) usable(*c.advertise, "cluster.advertise");
+  for (std::size_t i = 0; i < c.nodes.size(); ++i)
+    usable(c.nodes[i], "cluster.nodes[" + std::to_string(i) + "]");
+  const bool own_is_extra =
+      c.advertise && std::find(c.nodes.begin(), c.nodes.end(), *c.advertise) == c.nodes.end();
+  if (own_is_extra && c.nodes.size() >= addresses_max)
+    report(
+        "cluster.nodes", errc::config_range,
+        "'cluster.nodes' has 32 addresses besides 'cluster.advertise': gateways learn 32 in all; remove one");
+}
+
 }  // namespace
 
 void check(const server_config& c, const report_fn& report) {
+  check_cluster(c.cluster, report);
   check_written(c, report);
   check_api(c.api, report);
   auto gateways = c.gateway_uris;

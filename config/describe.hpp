@@ -258,6 +258,7 @@ void describe(V& v, server_config& c) {
   v("protector", c.protector, "Protects the key that encrypts the database.", rules{.required = true});
   v("limits", c.limits, "Limits on pending work.", rules{});
   v("keys", c.keys, "The EUKeys that the server generates.", rules{});
+  v("cluster", c.cluster, "The servers that gateways may use in place of this one.", rules{});
   v("temporary_key_release", c.temporary_key_release,
     "The key that a gateway receives in step 8: `derived` for one gateway and one generation, or TK' itself "
     "(`literal`, as in the change request).",
@@ -274,9 +275,9 @@ void describe(V& v, server_config& c) {
   v("idle_timeout", c.idle_timeout, "A connection without traffic is closed after this time.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
   v("probe", c.probe,
-    "A connection that receives nothing for this long is probed (TCP keepalive). It is closed if the "
-    "gateway's machine does not answer within half of this time, or does not acknowledge data within this "
-    "time.",
+    "A connection that receives nothing for half of this time is probed (TCP keepalive). It is closed when "
+    "nothing came from "
+    "the gateway's machine, or data was not acknowledged, for all of this time (at least 2s).",
     rules{.min = bound::second, .max = bound::hour, .reload = true});
   v("connection_lifetime", c.connection_lifetime, "A connection is renewed after this at the latest.",
     rules{.min = bound::minute, .max = bound::day, .reload = true});
@@ -284,7 +285,10 @@ void describe(V& v, server_config& c) {
     rules{.min = 100, .max = bound::minute, .reload = true});
   v("entity_idle", c.entity_idle, "An entity without work is removed from memory after this time.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
-  v("drain", c.drain, "How long a server that is stopping still answers requests.",
+  v("drain", c.drain,
+    "How long a server that is stopping, or that `cpns server drain` takes out of service, still answers "
+    "requests. Its "
+    "gateways are asked to go to other servers within three quarters of this time.",
     rules{.max = 10 * bound::minute, .reload = true});
   v("api", c.api, "The HTTP API: status, health, events, log levels (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
@@ -340,35 +344,6 @@ void describe(V& v, gateway_rekey& c) {
 }
 
 template <class V>
-void describe(V& v, gateway_timers& c) {
-  v("answer_timeout", c.answer_timeout,
-    "Time to wait for a PNE's answer before a message is sent again. Multiplied by (`timers.retries` + 1), "
-    "it must be at least 2s.",
-    rules{.min = 50, .max = bound::minute, .reload = true});
-  v("retries", c.retries, "How often a message is sent again before the link backs off.",
-    rules{.max = 100, .reload = true});
-  v("backoff_min", c.backoff_min, "First pause of a link after a failure; it doubles each time.",
-    rules{.min = 10, .max = bound::hour, .reload = true});
-  v("backoff_max", c.backoff_max, "Longest pause of a link.",
-    rules{.min = 10, .max = bound::day, .reload = true});
-  v("request_timeout", c.request_timeout,
-    "Time to wait for the server's answer to a request. Then the request is sent once more, and fails after "
-    "the same time again. A connection with waiting requests that receives nothing for twice this time is "
-    "dropped, and the next server is tried.",
-    rules{.min = 100, .max = 10 * bound::minute});
-  v("reconnect_min", c.reconnect_min,
-    "First pause before the gateway connects to a server again; it doubles each time.",
-    rules{.min = 10, .max = bound::hour});
-  v("reconnect_max", c.reconnect_max, "Longest pause before the gateway connects again.",
-    rules{.min = 10, .max = bound::day});
-  v("probe", c.probe,
-    "A connection to a server that receives nothing for this long is probed (TCP keepalive). It is closed if "
-    "the server's machine does not answer within half of this time, or does not acknowledge data within this "
-    "time.",
-    rules{.min = bound::second, .max = bound::hour});
-}
-
-template <class V>
 void describe(V& v, gateway_limits& c) {
   v("devices", c.devices,
     "Devices in memory: those in reach, and those with pending reports to the server. Others are evicted; "
@@ -391,8 +366,11 @@ void describe(V& v, gateway_config& c) {
     "then uses it; looked at once a minute and at SIGHUP.",
     rules{.reload = true});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn. The SAN URI of the gateway's certificate determines the first "
-    "one, so that many gateways spread over all of them. Each address of a host name is tried.",
+    "CPNS Servers, `host:port`, tried in turn, in an order that follows from the SAN URI of the gateway's "
+    "certificate, so "
+    "that many gateways spread over all of them. Each address of a host name is tried. A server may name "
+    "further ones "
+    "(`cluster.nodes`), which never replace these.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,
     "SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",
@@ -498,3 +476,5 @@ std::string json_schema(role_kind role);
 std::string reference_markdown();  ///< the whole of docs/config.md
 
 }  // namespace cpns::config
+
+#include "config/describe_link.hpp"

@@ -102,6 +102,12 @@ struct server_keys {
   milliseconds lifetime = std::chrono::hours(24 * 90);
 };
 
+/// Several servers with the same users and devices.
+struct server_cluster {
+  std::optional<address> advertise;  ///< at which gateways reach this server
+  std::vector<address> nodes;        ///< of all servers; this one may be among them
+};
+
 struct server_config {
   std::string name = "cpns-server";
   address listen{"127.0.0.1", 7443};
@@ -111,6 +117,7 @@ struct server_config {
   protector_config protector;
   server_limits limits;
   server_keys keys;
+  server_cluster cluster;
   key_release temporary_key_release = key_release::derived;
   bool require_presence = true;
   milliseconds adopt_after = seconds(60);
@@ -165,6 +172,8 @@ struct gateway_timers {
   milliseconds reconnect_min = milliseconds(200);
   milliseconds reconnect_max = seconds(30);
   milliseconds probe = seconds(30);  ///< a server connection that receives nothing for so long is probed
+  /// A server that is silent for so long, with a request in hand, is left if another one is known.
+  milliseconds node_timeout = milliseconds(1500);
 };
 
 struct gateway_limits {

@@ -10,7 +10,9 @@ namespace {
 using namespace detail;
 
 /// RFC 7301 section 3.1: length, then name.
-constexpr std::string_view link_alpn_list{"\x06"
+constexpr std::string_view link_alpn_list{"\x08"
+                                          "cpns/1.1"
+                                          "\x06"
                                           "cpns/1"};
 constexpr std::string_view api_alpn_list{"\x08"
                                          "http/1.1"};
@@ -126,12 +128,18 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role, 
   return owner;
 }
 
-std::string_view detail::wanted_alpn(const SSL* ssl) {
+std::string detail::wanted_alpn(const SSL* ssl) {
   const auto* list =
       ssl == nullptr
           ? nullptr
           : static_cast<const std::string_view*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), alpn_index()));
-  return (list == nullptr ? link_alpn_list : *list).substr(1);
+  std::string out;
+  for (auto rest = list == nullptr ? link_alpn_list : *list; !rest.empty();) {
+    const auto size = static_cast<std::size_t>(rest.front());
+    out += (out.empty() ? "" : " or ") + std::string{rest.substr(1, size)};
+    rest.remove_prefix(1 + size);
+  }
+  return out;
 }
 
 namespace {

@@ -2,7 +2,7 @@
 // The one TLS policy, of the server link (step 0) and of the HTTP API, on OpenSSL's own types so that crypto/ needs no Asio:
 //   auto made = make_server_tls(files);  boost::asio::ssl::context context{made->release()};
 // TLS 1.3 only, both sides with certificates, extended key usage required, no tickets, no resumption, no early data,
-// one file of trusted CAs, and one of their revocation lists. On the server link ALPN is "cpns/1": after a handshake call
+// one file of trusted CAs, and one of their revocation lists. On the server link ALPN is "cpns/1.1" or "cpns/1": after a handshake call
 // check_alpn, then peer_uri (server) or expect_uri (gateway). On the API ALPN is "http/1.1", if the client offers ALPN
 // at all; its client calls name_host before the handshake (tls_hosts.hpp).
 
@@ -22,6 +22,8 @@ struct ssl_st;
 namespace cpns::crypto {
 
 inline constexpr std::string_view tls_alpn = "cpns/1";
+/// The server link with requests of a server to a gateway; preferred if both offer it.
+inline constexpr std::string_view tls_alpn_nodes = "cpns/1.1";
 inline constexpr std::string_view tls_api_alpn = "http/1.1";
 inline constexpr std::string_view tls_exporter_label = "EXPERIMENTAL cpns user proof";
 
@@ -83,7 +85,7 @@ std::vector<certificate_note> certificate_notes(const tls_files& files, tls_role
 
 /// The ALPN that both agreed on; empty: none.
 std::string agreed_alpn(const ssl_st* ssl);
-/// peer_policy unless the peer agreed on ALPN "cpns/1": the handshake itself accepts a peer without ALPN.
+/// peer_policy unless the peer agreed on ALPN "cpns/1.1" or "cpns/1": the handshake itself accepts a peer without ALPN.
 status check_alpn(const ssl_st* ssl);
 /// The only SAN URI of the peer's certificate, 1 to 255 printable ASCII characters; peer_identity otherwise.
 result<std::string> peer_uri(const ssl_st* ssl);

@@ -16,7 +16,7 @@ namespace cpns::crypto::detail {
 constexpr bool is_server(tls_role role) { return role == tls_role::server || role == tls_role::api_server; }
 
 /// The ALPN that the policy of this connection wants; that of the server link without one.
-std::string_view wanted_alpn(const SSL* ssl);
+std::string wanted_alpn(const SSL* ssl);
 
 struct tls_material {
   std::vector<x509_ptr> roots;  ///< one or more

@@ -129,7 +129,7 @@ std::string alert_sentence(int alert, const SSL* ssl) {
     return "the peer refused our certificate: it does not know the CA, or has no revocation list of it";
   case SSL_AD_CERTIFICATE_REQUIRED: return "the peer requires a certificate and got none";
   case SSL_AD_PROTOCOL_VERSION: return "the peer does not speak TLS 1.3";
-  case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN " + std::string{wanted_alpn(ssl)};
+  case SSL_AD_NO_APPLICATION_PROTOCOL: return "the peer does not speak ALPN " + wanted_alpn(ssl);
   default: return "the peer ended the handshake with TLS alert " + std::to_string(alert);
   }
 }
@@ -146,7 +146,8 @@ std::string agreed_alpn(const ssl_st* ssl) {
 status check_alpn(const ssl_st* ssl) {
   const auto agreed = agreed_alpn(ssl);
   if (agreed.empty()) return fail(errc::peer_policy, "the peer offers no ALPN, expected cpns/1");
-  if (agreed != tls_alpn) return fail(errc::peer_policy, "the peer chose another ALPN than cpns/1");
+  if (agreed != tls_alpn && agreed != tls_alpn_nodes)
+    return fail(errc::peer_policy, "the peer chose another ALPN than cpns/1 and cpns/1.1");
   return {};
 }
 
@@ -252,7 +253,7 @@ std::string tls_refusal(const ssl_st* ssl, unsigned long code) {
   case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return "the peer sent no certificate";
   case SSL_R_UNSUPPORTED_PROTOCOL:
   case SSL_R_VERSION_TOO_LOW: return "the peer does not speak TLS 1.3";
-  case SSL_R_NO_APPLICATION_PROTOCOL: return "the peer does not offer ALPN " + std::string{wanted_alpn(ssl)};
+  case SSL_R_NO_APPLICATION_PROTOCOL: return "the peer does not offer ALPN " + wanted_alpn(ssl);
   case SSL_R_WRONG_VERSION_NUMBER:
   case SSL_R_BAD_RECORD_TYPE:
   case SSL_R_HTTP_REQUEST:

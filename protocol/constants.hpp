@@ -49,4 +49,9 @@ inline constexpr seconds rekey_default = 24h;
 inline constexpr std::uint32_t keys_in_response_max = 256;
 inline constexpr std::size_t reports_in_message_max = 256;
 
+// Several servers with the same devices.
+inline constexpr std::size_t nodes_max = 32;          ///< addresses in Nodes, and addresses that a GW learns
+inline constexpr milliseconds drain_within_max = 1h;  ///< of Drain
+inline constexpr seconds node_memory = 24h;  ///< a learned address that no server confirms is forgotten
+
 }  // namespace cpns::protocol

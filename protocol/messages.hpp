@@ -185,4 +185,32 @@ struct link_answer {
   std::variant<user_challenge_answer, issuer_nonce_answer, assigned_keys, epoch_report_answer, refusal> body;
 };
 
+// ---- server link, from a server to a gateway that agreed on cpns/1.1 (node_codec.hpp)
+
+enum class node_type : std::uint8_t {
+  drain = 16,
+  drain_acknowledged = 17,
+  nodes = 18,
+  nodes_acknowledged = 19
+};
+
+/// Drain: the gateway leaves this server for another one within this time.
+struct drain_order {
+  std::uint32_t within_ms = 0;  ///< at most drain_within_max
+};
+/// Nodes: the addresses at which this server, and servers with the same devices, can be reached.
+struct node_list {
+  std::vector<std::string> addresses;  ///< at most nodes_max, each one is_node_address, none twice
+};
+struct node_request {
+  request_id id;
+  std::uint64_t incarnation = 0;  ///< of the server
+  std::variant<drain_order, node_list> body;
+};
+struct node_acknowledgement {
+  request_id id;                  ///< of the request
+  std::uint64_t incarnation = 0;  ///< of the server, as last received; 0: none yet
+  node_type type = node_type::drain_acknowledged;
+};
+
 }  // namespace cpns::protocol

@@ -40,6 +40,8 @@ struct report_done {
   std::optional<protocol::report_outcome> outcome;
 };
 struct link_closed {};
+/// Some requests may be slow.
+struct slow_look {};
 
 /// Rows that an actor asked for.
 struct rows_read {
@@ -53,6 +55,7 @@ using session_actor =
                      caf::reacts_to<rows_read>,    // answers or routes the request
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
+                     caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
                      caf::reacts_to<link_closed>>;     // ends
 
 /// An entity that an operator took from its holder, with the holder that it had.
@@ -149,6 +152,7 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::frames_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignment_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::report_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::slow_look)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)

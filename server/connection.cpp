@@ -103,6 +103,7 @@ void connection::on_handshake(const error_code& ec) {
   limits_.handshakes.accepted.add();
   handshaken_ = true;
   last_traffic_ = clock::now();
+  can_be_asked_ = peer->protocol == crypto::tls_alpn_nodes;
   log_line(log::level::info, "gateway-connected", "mutual authentication and key exchange done (step 0)",
            {{"gateway", uri_},
             {"gw", peer->gw.hex()},
@@ -216,6 +217,26 @@ void connection::send(secret_bytes answer) {
   if (over_) return;
   outbox_bytes_ += header_size + answer.size();
   outbox_.push_back(std::move(answer));
+  ++answered_;
+  flush_later();
+}
+
+void connection::notify(bytes message) {
+  std::lock_guard lock{outbox_guard_};
+  if (over_) return;
+  outbox_bytes_ += header_size + message.size();
+  outbox_.emplace_back(std::move(message));
+  flush_later();
+}
+
+void connection::needs_no_answer() {
+  std::lock_guard lock{outbox_guard_};
+  if (over_) return;
+  ++answered_;
+  flush_later();
+}
+
+void connection::flush_later() {
   if (!std::exchange(flush_posted_, true))
     asio::post(strand_, [self = shared_from_this()] { self->flush(); });
 }
@@ -232,14 +253,22 @@ void connection::flush() {
     return;
   }
   std::vector<secret_bytes> answers;
-  std::size_t size = 0;
+  std::size_t size = 0, answered = 0;
   {
     std::lock_guard lock{outbox_guard_};
     answers.swap(outbox_);
     size = std::exchange(outbox_bytes_, 0);
+    answered = std::exchange(answered_, 0);
     flush_posted_ = false;
   }
-  if (answers.empty()) return end_if_drained();
+  for (; answered > 0 && !unanswered_.empty(); --answered) {
+    unanswered_bytes_ -= unanswered_.front();
+    unanswered_.pop_front();
+  }
+  if (answers.empty()) {
+    read();  // frames that needed no answer may have stopped it
+    return end_if_drained();
+  }
   bytes out;
   out.reserve(size);
   for (const auto& a : answers) {
@@ -247,10 +276,6 @@ void connection::flush() {
     for (const int shift : {24, 16, 8, 0}) out.push_back(static_cast<std::uint8_t>(n >> shift));
     const auto body = a.expose();
     out.insert(out.end(), body.begin(), body.end());
-  }
-  for (std::size_t i = 0; i < answers.size() && !unanswered_.empty(); ++i) {
-    unanswered_bytes_ -= unanswered_.front();
-    unanswered_.pop_front();
   }
   writing_now_ = secret_bytes{std::move(out)};
   writing_ = true;
@@ -289,6 +314,14 @@ void connection::abandon() {
 
 void connection::drain() {
   asio::post(strand_, [self = shared_from_this()] {
+    self->draining_ = true;
+    self->end_if_drained();
+  });
+}
+
+void connection::leave() {
+  asio::post(strand_, [self = shared_from_this()] {
+    if (self->can_be_asked_) return;
     self->draining_ = true;
     self->end_if_drained();
   });

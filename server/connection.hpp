@@ -33,10 +33,15 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   void start();
   /// Stops reading; closes once every frame is answered. [thread-safe]
   void drain();
+  /// The gateway is asked to leave: closes as drain() does if it cannot be asked, because it agreed on an older protocol or
+  /// is in its handshake. [thread-safe]
+  void leave();
   /// Ends the connection if link_limits::revoked refuses it now. [thread-safe]
   void end_if_revoked();
 
   void send(secret_bytes answer) override;
+  void notify(bytes message) override;
+  void needs_no_answer() override;
   void close(std::string why) override;
   /// Closes at once, without a log line. [thread-safe]
   void abandon();
@@ -47,6 +52,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   void on_first_byte(const boost::system::error_code& ec);
   void on_handshake(const boost::system::error_code& ec);
   [[nodiscard]] result<peer_info> identify();
+  /// With outbox_guard_ held.
+  void flush_later();
   void read();
   void on_read(const boost::system::error_code& ec, std::size_t n);
   /// Takes complete frames out of the buffer, up to the limit in flight. False: a header announces a size out
@@ -88,7 +95,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand, with outbox_guard_
   bool handshaken_ = false, heard_ = false;
-  bool old_ = false;  ///< it reached its lifetime; frames in flight are still answered
+  bool can_be_asked_ = false;  ///< it agreed on cpns/1.1
+  bool old_ = false;           ///< it reached its lifetime; frames in flight are still answered
   clock::time_point born_, last_traffic_;
   clock::time_point frame_began_ = clock::time_point::max();
   clock::time_point write_began_ = clock::time_point::max();
@@ -97,6 +105,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::mutex outbox_guard_;
   std::vector<secret_bytes> outbox_;
   std::size_t outbox_bytes_ = 0;
+  std::size_t answered_ = 0;  ///< frames that the outbox, or needs_no_answer, answers
   bool flush_posted_ = false;
 };
 

@@ -14,6 +14,7 @@
 #include "server/change_turns.hpp"
 #include "server/gateway_book.hpp"
 #include "server/gateway_register.hpp"
+#include "server/node_notices.hpp"
 #include "server/refusal_log.hpp"
 #include "server/server_metrics.hpp"
 #include "server/temporary_key_sources.hpp"
@@ -28,6 +29,7 @@ struct actor_settings {
   std::uint32_t entities_live = 100'000;
   work_ledger::bounds jobs{262'144, 1024};
   milliseconds entity_idle = seconds{30};
+  milliseconds slow_answer{1500};  ///< a KeyAssignmentRequest in work for longer is answered "overloaded"
 };
 
 /// Pending jobs per entity. A gateway has one; a second gateway and repetitions add a few.
@@ -91,7 +93,8 @@ class role_context {
       : store(rows), commit(std::move(make_durable)), read(std::move(read_rows)), users(people),
         batches(std::make_shared<batch_book>(rows)), temporary_keys(devices, *batches, crypto_suite),
         suite(crypto_suite), random(source), now(std::move(clock)),
-        proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
+        proof(crypto_suite, first->assignment.issuer_key), notices(source, first->assignment.incarnation),
+        settings_(std::move(first)) {}
 
   storage::sealed_store& store;
   const commit_fn commit;
@@ -106,6 +109,7 @@ class role_context {
   shared_proof_delays delays;
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
+  node_notices notices;
   gateway_book known_gateways{store, commit};
   const std::shared_ptr<change_turns> device_turns = change_turns::make();
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();

@@ -22,7 +22,7 @@ struct peer_info {
   std::string uri;         ///< the SAN URI from which `gw` is derived
   std::string address;     ///< host:port, for the log
   secret32 exporter;       ///< tls_exporter of this connection
-  std::string protocol{};  ///< the version of the protocol that both agreed on (ALPN), "cpns/1"
+  std::string protocol{};  ///< the version of the protocol that both agreed on (ALPN), "cpns/1.1" or "cpns/1"
 };
 
 /// Sends to the gateway. [thread-safe]
@@ -31,6 +31,10 @@ class link_port {
   virtual ~link_port() = default;
   /// Sends one answer to one frame. Does nothing if the connection is gone.
   virtual void send(secret_bytes answer) = 0;
+  /// Sends a message that answers no frame. Does nothing if the connection is gone.
+  virtual void notify(bytes message) = 0;
+  /// One frame needs no answer.
+  virtual void needs_no_answer() = 0;
   /// Closes the connection; `why` is logged.
   virtual void close(std::string why) = 0;
 };
@@ -39,7 +43,8 @@ class link_port {
 class link_session {
  public:
   virtual ~link_session() = default;
-  /// Frames without their length, in order. Each is answered once by link_port::send, or the port is closed.
+  /// Frames without their length, in order. Each is answered once by link_port::send, is one of link_port::needs_no_answer, or the port is
+  /// closed.
   virtual void frames(std::vector<bytes> batch) = 0;
   /// The last call.
   virtual void closed() = 0;

@@ -66,6 +66,7 @@ struct listener::impl {
   link_limits limits;
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
+  bool leaving = false;        ///< accepts nothing
   bool paused = false;         ///< at limits.connections
   bool accept_failed = false;  ///< an error was logged, and no accept has succeeded since; used on the strand
   std::uint64_t silent = 0;    ///< connections that ended before their first byte, not yet reported
@@ -87,6 +88,7 @@ struct listener::impl {
   /// With the guard held: accepts again if fewer than limits.connections are open.
   void resume();
   void arm_ticker();
+  void stop_accepting();
   std::vector<std::shared_ptr<connection>> all();
 };
 
@@ -136,7 +138,7 @@ void listener::impl::begin() {
     if (stop) return;
     {
       std::lock_guard lock{guard};
-      if (stopping) return;
+      if (stopping || leaving) return;
     }
     if (const auto opened = open(); !opened) wait_for_address(opened.error().message());
     if (is_bound) log::info("server", "server-listening", "the address exists now; gateways can connect");
@@ -147,7 +149,7 @@ void listener::impl::begin() {
 void listener::impl::accept() {
   {
     std::lock_guard lock{guard};
-    if (stopping) return;
+    if (stopping || leaving) return;
     paused = live.size() >= limits.connections;
     if (paused) {
       const auto taken = std::to_string(live.size());
@@ -181,7 +183,7 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
   std::shared_ptr<connection> c;
   {
     std::lock_guard lock{guard};
-    if (stopping) return;
+    if (stopping || leaving) return;
     // The session factory lives as long as this object, which outlives its connections.
     c = std::make_shared<connection>(
         shared_io, std::move(s), tls, limits, lines,
@@ -214,7 +216,7 @@ void listener::impl::count_silent() {
 }
 
 void listener::impl::resume() {
-  if (!paused || stopping || live.size() >= limits.connections) return;
+  if (!paused || stopping || leaving || live.size() >= limits.connections) return;
   paused = false;
   asio::post(strand, [this] { accept(); });
 }
@@ -302,19 +304,40 @@ void listener::end_revoked() {
   for (const auto& c : impl_->all()) c->end_if_revoked();
 }
 
+void listener::impl::stop_accepting() {
+  asio::post(strand, [this] {
+    error_code ignored;
+    acceptor.close(ignored);
+    if (!is_bound) pause.cancel();
+  });
+}
+
+void listener::leave() {
+  {
+    std::lock_guard lock{impl_->guard};
+    impl_->leaving = true;
+  }
+  impl_->stop_accepting();
+  for (const auto& c : impl_->all()) c->leave();
+}
+
+void listener::wait_empty(milliseconds timeout) {
+  std::unique_lock lock{impl_->guard};
+  impl_->empty.wait_for(lock, timeout, [this] { return impl_->live.empty(); });
+}
+
+void listener::end_all() {
+  for (const auto& c : impl_->all()) c->drain();
+}
+
 void listener::drain(milliseconds timeout) {
   {
     std::lock_guard lock{impl_->guard};
     impl_->stopping = true;
   }
-  asio::post(impl_->strand, [i = impl_.get()] {
-    error_code ignored;
-    i->acceptor.close(ignored);
-    if (!i->is_bound) i->pause.cancel();
-  });
-  for (const auto& c : impl_->all()) c->drain();
-  std::unique_lock lock{impl_->guard};
-  impl_->empty.wait_for(lock, timeout, [this] { return impl_->live.empty(); });
+  impl_->stop_accepting();
+  end_all();
+  wait_empty(timeout);
 }
 
 void listener::every(milliseconds period, std::function<void()> tick) {

@@ -39,6 +39,13 @@ class listener {
   void set_limits(const link_limits& limits);
   /// Ends each connection that link_limits::revoked refuses now. Returns before it is done. [thread-safe]
   void end_revoked();
+  /// Stops accepting, and closes connections that cannot be asked to leave (connection::leave). drain() may follow.
+  /// [thread-safe]
+  void leave();
+  /// Returns once all connections are closed, or after `timeout`. [thread-safe]
+  void wait_empty(milliseconds timeout);
+  /// Ends all connections as drain() does, but does not wait. [thread-safe]
+  void end_all();
   /// Stops accepting and reading; returns once every frame read so far is answered and all connections are
   /// closed, or after `timeout`. [thread-safe]
   void drain(milliseconds timeout);

@@ -1,5 +1,6 @@
 #include "server/server.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
@@ -10,6 +11,7 @@
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
+#include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
 #include "server/session.hpp"
 #include "storage/store_metrics.hpp"
@@ -39,6 +41,15 @@ link_limits limits_of(const config::server_config& c) {
   l.probe = c.probe;
   l.gateway_uris = std::make_shared<const std::vector<std::string>>(c.gateway_uris);
   return l;
+}
+
+/// The addresses for Nodes: the own one, then the others.
+std::vector<std::string> nodes_of(const config::server_config& c) {
+  std::vector<std::string> out;
+  if (c.cluster.advertise) out.push_back(c.cluster.advertise->text());
+  for (const auto& a : c.cluster.nodes)
+    if (std::find(out.begin(), out.end(), a.text()) == out.end()) out.push_back(a.text());
+  return out;
 }
 
 seconds whole_seconds(milliseconds t) { return std::chrono::ceil<seconds>(t); }
@@ -86,6 +97,7 @@ struct server_role::impl {
   std::shared_ptr<crypto::tls_source> tls;
   std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
+  std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
@@ -173,6 +185,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(i->sockets, listener::start(
                            c.listen.host, c.listen.port, [tls] { return tls->context(); },
                            i->current_limits(), std::move(make_session)));
+  i->leaving = std::make_unique<server_drain>(*i->sockets, i->role->notices);
+  i->role->notices.set_nodes(nodes_of(c));
   storage::collect_store(i->counted, store, *i->committer, c.store.path);
   i->counted.collect([raw](metrics::sheet& to) { raw->collect(to); });
   // `raw` outlives the listener, whose thread runs this.
@@ -180,6 +194,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     raw->tls->look();
     raw->look_at_crls();
     raw->reopened.look();
+    raw->leaving->look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   if (i->sockets->listening())
@@ -195,13 +210,16 @@ std::size_t server_role::connections() const { return impl_->sockets->connection
 bool server_role::failed() const { return *impl_->dead; }
 
 boost::json::object server_role::overview() const {
-  return {{"address", address()},
-          {"listening", listening()},
-          {"connections", connections()},
-          {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
-                                           {"blocked", impl_->role->known_gateways.blocked_count()}}},
-          {"jobs", impl_->role->work->total()},
-          {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  boost::json::object out{
+      {"address", address()},
+      {"listening", listening()},
+      {"connections", connections()},
+      {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
+                                       {"blocked", impl_->role->known_gateways.blocked_count()}}},
+      {"jobs", impl_->role->work->total()},
+      {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
+  return out;
 }
 
 metrics::registry& server_role::counted() const { return impl_->counted; }
@@ -209,6 +227,7 @@ metrics::registry& server_role::counted() const { return impl_->counted; }
 std::vector<std::string> server_role::not_ready() const {
   std::vector<std::string> out;
   if (failed()) out.emplace_back("a part of the role failed, and the role ends");
+  if (impl_->leaving->begun()) out.emplace_back("draining: the gateways go to other servers");
   if (!listening()) out.emplace_back("the address of 'listen' does not exist yet: no gateway can connect");
   if (const auto usable = impl_->tls->context(); !usable)
     out.push_back("no gateway can connect: " + usable.error().detail);
@@ -222,8 +241,13 @@ device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
-  log::info("server", "server-draining", "no new connections; answering pending requests");
-  impl_->sockets->drain(timeout);
+  impl_->leaving->finish(timeout);
+}
+
+server_drain& server_role::leaving() { return *impl_->leaving; }
+milliseconds server_role::drain_limit() const {
+  std::lock_guard lock{impl_->guard};
+  return impl_->config.drain;
 }
 
 void server_role::reload(const config::server_config& c) {
@@ -233,6 +257,7 @@ void server_role::reload(const config::server_config& c) {
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
   impl_->users.reset(impl_->config.limits.users_cached);
+  impl_->role->notices.set_nodes(nodes_of(impl_->config));
 }
 
 }  // namespace cpns::server

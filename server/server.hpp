@@ -15,6 +15,7 @@
 namespace cpns::server {
 
 class administration;
+class server_drain;
 
 class server_role {
  public:
@@ -45,9 +46,13 @@ class server_role {
   device_imports& imports();
   /// Lives as long as the role. [thread-safe]
   [[nodiscard]] metrics::registry& counted() const;
-  /// Stops accepting, answers pending requests, closes the connections; returns when done, at the latest after
-  /// `timeout`.
+  /// Stops accepting, asks the gateways to leave, answers their requests, closes the connections; returns when done, at the
+  /// latest after `timeout`.
   void drain(milliseconds timeout);
+  /// The drain, for a server that goes on running. Lives as long as the role. [thread-safe]
+  [[nodiscard]] server_drain& leaving();
+  /// How long it may last, by the configuration. [thread-safe]
+  [[nodiscard]] milliseconds drain_limit() const;
   /// Applies the settings that may change at run time; the caller applies those of the log and the API, and tells the
   /// differences (config::differences). [thread-safe]
   void reload(const config::server_config& c);

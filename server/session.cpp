@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/node_codec.hpp"
 
 namespace cpns::server {
 namespace {
@@ -144,6 +145,27 @@ std::optional<protocol::refused> check_early(session_pointer self, const protoco
   return std::nullopt;
 }
 
+/// Often enough that an answer leaves within 4/3 of the time.
+void look_later(session_pointer self) {
+  auto& s = self->state;
+  if (s.assignments.empty() || std::exchange(s.look_armed, true)) return;
+  self->delayed_send(session_actor{self}, s.role->settings()->slow_answer / 3, slow_look{});
+}
+
+void answer_slow(session_pointer self) {
+  auto& s = self->state;
+  s.look_armed = false;
+  for (const auto& id : s.assignments.overdue(steady::now() - s.role->settings()->slow_answer)) {
+    s.role->counted.assigned(link_status::overloaded);
+    if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
+      log::warn("server", "store-slow",
+                "the store does not answer in time; the gateway is asked to repeat its request",
+                {{"gateway", s.peer->uri}});
+    answer(self, id, refusal{link_status::overloaded, retry_soon, "the store of the server is slow"});
+  }
+  look_later(self);
+}
+
 void refuse_assignment(session_pointer self, const request_id& id, const protocol::key_assignment_request& m,
                        protocol::refused no) {
   self->state.role->counted.assigned(no.answer.status);
@@ -164,7 +186,10 @@ void continue_assignment(session_pointer self, job j, const user_directory::look
   found.user = known.record ? known.record : role.users.found(m.user, known, rows[2]);
   auto no = check_early(self, m, found);
   role.counted.checked.observe(steady::now() - j.arrived);
-  if (no) return refuse_assignment(self, j.id, m, *std::move(no));
+  if (no) {
+    if (!self->state.assignments.end(j.id, j.arrived)) return;  // answered as slow
+    return refuse_assignment(self, j.id, m, *std::move(no));
+  }
   j.rows = std::make_shared<const request_rows>(std::move(found));
   route(self, std::move(j));
 }
@@ -185,6 +210,8 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
   j->entity = m.entity;
   j->id = id;
   j->what = job::assign{std::move(m)};
+  s.assignments.begin(id, j->arrived);
+  look_later(self);
   read(self, std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
     continue_assignment(self, std::move(*j), known, std::move(rows));
   });
@@ -271,8 +298,20 @@ void handle(session_pointer self, const request_id& id, protocol::epoch_report&&
   work_on_reports(self);
 }
 
+/// Takes an acknowledgement of what the server sent by itself; one that nobody waits for changes nothing.
+bool take_acknowledgement(session_pointer self, const bytes& frame) {
+  auto& s = self->state;
+  if (!can_be_asked(*s.peer) || !protocol::begins_node_acknowledgement(frame)) return false;
+  const auto a = protocol::decode_node_acknowledgement(frame);
+  if (!a) return false;
+  s.role->notices.acknowledged(s.place, *a);
+  s.port->needs_no_answer();
+  return true;
+}
+
 void take(session_pointer self, const bytes& frame) {
   auto& s = self->state;
+  if (take_acknowledgement(self, frame)) return;
   auto request = protocol::decode_link_request(frame);
   if (request) {
     if (request->incarnation > s.role->settings()->assignment.incarnation &&
@@ -299,6 +338,7 @@ void take(session_pointer self, const bytes& frame) {
 }
 
 void assignment_is_done(session_pointer self, const assignment_done& m) {
+  if (!self->state.assignments.end(m.id, m.arrived)) return;  // answered as slow
   const auto& counted = self->state.role->counted;
   // Blocked while the request was in work: it gets no keys after that.
   if (is_blocked(self)) {
@@ -341,10 +381,12 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   s.port = port;
   s.place = s.role->gateways.enter(s.role->now(), *s.peer, port);
   s.role->known_gateways.connected(s.role->now(), *s.peer);
+  s.role->notices.enter(s.place, *s.peer, port);
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   // However this actor ends, its connection is closed, and the gateway connects again.
   self->attach_functor([port = std::move(port), context = s.role, gw = s.peer->gw, place = s.place] {
     context->gateways.leave(gw, place);
+    context->notices.leave(place);
     port->close("the session ended");
   });
   return {
@@ -357,6 +399,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },
+      [self](const slow_look&) { answer_slow(self); },
       [self](const link_closed&) { self->quit(); },
   };
 }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "server/context.hpp"
+#include "server/slow_requests.hpp"
 
 namespace cpns::server {
 
@@ -27,6 +28,8 @@ struct session_state {
   std::size_t entries_pending = 0;
   /// What follows a read, by its number.
   std::unordered_map<std::uint64_t, std::function<void(storage::rows_found)>> reads;
+  slow_requests assignments;
+  bool look_armed = false;  ///< a slow_look is on its way
   std::uint64_t nonce_slot = 0;
   protocol::nonce16 nonce{};
 };

@@ -118,12 +118,15 @@ struct link_up {
   std::shared_ptr<const secret32> exporter;
   std::string server;
   crypto::peer_certificate certificate{};
+  bool may_ask = false;
 };
 struct link_down {
   std::uint64_t connection;
   std::string why;
   bool planned;
+  bool moving = false;
 };
+struct link_look {};
 struct link_frames {
   std::uint64_t connection;
   std::shared_ptr<const std::vector<secret_bytes>> batch;
@@ -155,6 +158,7 @@ using server_link_actor =
                      caf::reacts_to<link_down>,        // a connection ended, or an attempt failed
                      caf::reacts_to<link_frames>,      // answers
                      caf::reacts_to<link_timer>,       // timeouts
+                     caf::reacts_to<link_look>,        // the server may have to be left: node_follower
                      caf::reacts_to<link_flush>,       // sends collected reports
                      caf::reacts_to<link_saved>,       // the write of ClientKey ended
                      caf::reacts_to<link_shut_down>,
@@ -272,6 +276,7 @@ CPNS_GW_MESSAGE(link_up)
 CPNS_GW_MESSAGE(link_down)
 CPNS_GW_MESSAGE(link_frames)
 CPNS_GW_MESSAGE(link_timer)
+CPNS_GW_MESSAGE(link_look)
 CPNS_GW_MESSAGE(link_flush)
 CPNS_GW_MESSAGE(link_saved)
 CPNS_GW_MESSAGE(link_shut_down)

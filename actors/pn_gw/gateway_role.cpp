@@ -81,6 +81,10 @@ class uplink_gate {
     std::lock_guard lock{guard_};
     if (to_ != nullptr) to_->give_up(connection, std::move(why));
   }
+  void leave(connection_number connection) {
+    std::lock_guard lock{guard_};
+    if (to_ != nullptr) to_->leave(connection);
+  }
 
  private:
   std::mutex guard_;
@@ -283,6 +287,10 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   link.store = &m.keys;
   link.nonces = nonces;
   link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
+  link.node_timeout = c.timers.node_timeout;
+  link.servers = std::make_shared<node_list>(c.servers, m.gw);
+  const auto servers = link.servers;
+  link.leave = [gate = m.gate](connection_number n) { gate->leave(n); };
   link.taken = [gate = m.gate](connection_number n, std::size_t size) { gate->taken(n, size); };
   link.give_up = [gate = m.gate](connection_number n, std::string why) { gate->give_up(n, std::move(why)); };
   m.link = spawn_server_link(m.runtime->system(), std::move(link));
@@ -308,8 +316,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   m.supervisor = spawn_supervisor(m.runtime->system(), std::move(parts));
 
   uplink_settings up;
-  up.servers = c.servers;
-  up.first_server = first_server_of(m.gw);
+  up.servers = servers;
   up.server_uri = c.server_uri;
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
@@ -377,6 +384,7 @@ json::object gateway_role::overview() {
   json::object out{{"name", impl_->config.name}, {"user", impl_->config.user}, {"gateway", impl_->gw.hex()}};
   if (auto all = counts()) out["counts"] = std::move(*all);
   if (auto window = permit()) out["permit"] = std::move(*window);
+  if (auto link = server()) out["server"] = std::move(*link);
   out["radios"] = describe_radio_states(impl_->radios);
   out["store"] = json::object{{"writable", impl_->store.health().writable}};
   return out;

@@ -22,6 +22,24 @@ void disconnected(bool planned, const std::string& why, bool proven) {
                            "assigned: keep the password file");
 }
 
+void asked_to_leave(const std::string& server, milliseconds within, bool another) {
+  log::info(gateway_component, "server-draining",
+            another ? "the server asks its gateways to leave; going to another one"
+                    : "the server asks its gateways to leave; no other one is known, so the gateway backs "
+                      "off and connects to it again",
+            {{"server", server}, {"within_ms", std::to_string(within.count())}});
+}
+
+void moving(const std::string& server) {
+  log::info(gateway_component, "server-left",
+            "all requests to the server are answered; the connection is closed", {{"server", server}});
+}
+
+void overloaded(const std::string& server, const std::string& why) {
+  log::warn(gateway_component, "server-overloaded", why + "; the requests are sent again with the same ids",
+            {{"server", server}});
+}
+
 void enrolled() {
   log::info(gateway_component, "enrolled",
             "the server accepts the password, and its ClientKey is stored; the password file is not needed "

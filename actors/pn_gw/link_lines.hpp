@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <string>
 
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 
 namespace cpns::actors::link_lines {
@@ -15,6 +16,10 @@ inline constexpr const char* keep_the_file =
 void connected(const std::string& server);
 /// `proven`: the gateway has credentials that a server accepted.
 void disconnected(bool planned, const std::string& why, bool proven);
+/// `another`: it knows a server to go to.
+void asked_to_leave(const std::string& server, milliseconds within, bool another);
+void moving(const std::string& server);
+void overloaded(const std::string& server, const std::string& why);
 void enrolled();
 /// `what`: the consequence, and what follows.
 void not_enrolled(const std::string& why, const char* what);

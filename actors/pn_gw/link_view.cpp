@@ -20,12 +20,14 @@ boost::json::object as_json(const crypto::peer_certificate& c) {
 
 }  // namespace
 
-boost::json::object describe_link(const server_link_state& s) {
+boost::json::object describe_link(const server_link_state& s, const node_follower& follower, time_point now) {
   boost::json::object out{{"state", s.exporter ? "connected" : "connecting"},
                           {"since", rfc3339_text(s.state_since)},
                           {"user", user_word(s)},
                           {"requests_in_flight", s.in_flight},
-                          {"requests_waiting", s.requests.size() - s.in_flight}};
+                          {"requests_waiting", s.requests.size() - s.in_flight},
+                          {"draining", follower.drains()},
+                          {"servers", follower.servers().view(now)}};
   if (!s.server.empty()) out["server"] = s.server;
   if (!s.certificate.serial.empty()) out["certificate"] = as_json(s.certificate);
   if (s.last_failure)

@@ -5,6 +5,7 @@
 #include "actors/pn_gw/enrolment.hpp"
 #include "actors/pn_gw/link_lines.hpp"
 #include "actors/pn_gw/link_view.hpp"
+#include "actors/pn_gw/node_follower.hpp"
 #include "actors/pn_gw/password_change.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
@@ -19,7 +20,8 @@ using namespace protocol;
 class server_link {
  public:
   server_link(server_link_actor::pointer self, server_link_parts parts)
-      : self_(self), passwords_(parts.user, parts.password_file, changes(), parts.record) {
+      : self_(self), passwords_(parts.user, parts.password_file, changes(), parts.record),
+        follower_(parts.servers, parts.node_timeout) {
     s_.parts = std::move(parts);
     if (auto kept = s_.parts.store->credentials(s_.parts.user); kept)
       s_.credentials = std::move(*kept);
@@ -34,13 +36,13 @@ class server_link {
   void want_nonce(const link_want_nonce& m) {
     if (const auto nonce = s_.parts.nonces->fresh(now())) return self_->send(m.device, gw_nonce{nonce});
     s_.wants_nonce.push_back(m.device);
-    if (!s_.exporter) return fail_nonces();
-    if (!s_.nonce_request) ask_nonce();
+    if (!s_.exporter && !moving_) return fail_nonces();
+    if (s_.exporter && !s_.nonce_request && !follower_.leaving(now())) ask_nonce();
   }
 
   void ask(const link_ask& m) {
     auto& latest = s_.by_entity[m.body->entity];
-    if (latest != m.id) (void)finish(std::exchange(latest, m.id));
+    if (latest != m.id) (void)s_.finish(std::exchange(latest, m.id));
     const auto [at, fresh] = s_.requests.try_emplace(m.id);
     if (fresh) s_.order.push_back(m.id);
     auto& p = at->second;
@@ -63,12 +65,14 @@ class server_link {
     link_lines::connected(m.server);
     s_.parts.counted.up();
     forget_connection();
+    moving_ = false;
+    follower_.up(m.server, m.may_ask);
     s_.connection = m.connection;
     s_.exporter = m.exporter;
     s_.server = m.server;
     s_.certificate = m.certificate;
     s_.state_since = s_.wall();
-    if (s_.credentials)
+    if (s_.credentials || !s_.wants_nonce.empty())
       ask_nonce();
     else if (wants_to_enrol(now()))
       enrol();
@@ -77,10 +81,12 @@ class server_link {
   }
 
   void down(const link_down& m) {
-    s_.parts.counted.down(m.planned);
+    s_.parts.counted.down(m.planned || m.moving);
+    if (m.moving) return;  // move() has done the rest
     link_lines::disconnected(m.planned, m.why, s_.credentials.has_value());
     if (!m.planned) s_.note_failure(m.why);
     if (m.connection == s_.connection) lose_connection();
+    if (std::exchange(moving_, false)) fail_nonces();
   }
 
   void frames(const link_frames& m) {
@@ -90,16 +96,20 @@ class server_link {
     if (m.connection != s_.connection) return;  // of an old connection; its requests were repeated
     s_.last_frame = now();
     for (const auto& f : *m.batch) {
+      if (auto ack = follower_.take(f.expose(), now(), s_.parts.incarnation, crypto::system_entropy())) {
+        acknowledge(*ack);
+        continue;
+      }
       auto answer = decode_link_answer(f.expose());
       if (!answer) {
-        if (bad_answers_.due(now(), answer.error().message()))
-          log::error(gateway_component, "bad-answer", answer.error().message());
+        log_bad(answer.error());
         continue;
       }
       take(*answer);
     }
     s_.unanswered_since = waits_for_an_answer() ? s_.last_frame : time_never;
     pump();
+    look();
     if (!s_.block.active() && !std::exchange(s_.answers, true)) notify(s_.wait_for_server);
   }
 
@@ -109,7 +119,8 @@ class server_link {
     if (s_.unsaved && t >= s_.save_not_before) save_credentials();
     passwords_.timer(link_state());
     drop_old_requests(t);
-    if (s_.exporter && t - s_.unanswered_since >= 2 * s_.parts.request_timeout) give_up_connection();
+    if (s_.exporter && t - s_.unanswered_since >= 2 * s_.parts.request_timeout)
+      give_up_connection(2 * s_.parts.request_timeout);
     if (s_.exporter) {
       look_at_requests(t);
       if (s_.nonce_request && t - s_.nonce_asked > s_.parts.request_timeout) {
@@ -125,6 +136,20 @@ class server_link {
       flush_reports();
     }
     self_->delayed_send(server_link_actor{self_}, link_period, link_timer{});
+  }
+
+  /// Leaves the server if it asked for that, or if it is silent; or asks it for a sign of life.
+  void look(bool by_timer = false) {
+    if (by_timer) look_at_ = time_never;
+    if (!s_.exporter) return;
+    const auto t = now();
+    switch (follower_.judge(t, s_.unanswered_since)) {
+    case node_follower::silence_t::leave: return give_up_connection(follower_.silence());
+    case node_follower::silence_t::ask: ask_nonce(); break;
+    case node_follower::silence_t::nothing: break;
+    }
+    if (follower_.leaving(t) && !waits_for_an_answer()) return move();
+    look_later();
   }
 
   void saved(const link_saved& m) {
@@ -144,7 +169,7 @@ class server_link {
     flush_reports();
   }
 
-  [[nodiscard]] gw_view describe() const { return {describe_link(s_)}; }
+  [[nodiscard]] gw_view describe() const { return {describe_link(s_, follower_, now())}; }
 
   void reload(const link_reload& m) {
     passwords_.reload(m.password_file);
@@ -200,25 +225,36 @@ class server_link {
 
   void send(const request_id& id, decltype(link_request::body) body) {
     if (s_.unanswered_since == time_never) s_.unanswered_since = now();
+    look_later();
     s_.parts.send(s_.connection, encode(link_request{id, s_.parts.incarnation, std::move(body)}));
+  }
+  void acknowledge(result<bytes>& frame) {
+    if (!frame) return log_bad(frame.error());
+    s_.parts.send(s_.connection, std::move(*frame));
+  }
+  void log_bad(const error& why) {
+    if (bad_answers_.due(now(), why.message())) log::error(gateway_component, "bad-answer", why.message());
+  }
+  void look_later() {
+    const auto t = now();
+    const auto at = follower_.next_look(t, s_.unanswered_since);
+    if (at >= look_at_) return;
+    look_at_ = at;
+    self_->delayed_send(server_link_actor{self_}, std::max(milliseconds{0}, at - t), link_look{});
+  }
+  /// To the next server: requests and wishes for a nonce wait for that connection.
+  void move() {
+    link_lines::moving(s_.server);
+    s_.parts.leave(s_.connection);
+    moving_ = true;
+    lose_connection();
   }
   request_id fresh_id() { return crypto::system_entropy().draw_id<request_id>(); }
 
   void forget_connection() {
     passwords_.interrupted(link_state());
-    for (auto& [id, p] : s_.requests) {
-      p.sent = time_zero;
-      p.sends = 0;
-    }
-    s_.in_flight = 0;
-    s_.last_frame = time_zero;
-    s_.unanswered_since = time_never;
-    s_.answers = false;
-    s_.nonce_request.reset();
-    s_.challenge_request.reset();
-    s_.enrol_not_before = time_zero;
-    s_.report_request.reset();
-    s_.reports.interrupted(now());
+    follower_.down();
+    s_.forget_connection(now());
   }
 
   void lose_connection() {
@@ -226,13 +262,12 @@ class server_link {
     s_.exporter.reset();
     s_.connection = 0;
     forget_connection();
-    fail_nonces();
+    if (!moving_) fail_nonces();
   }
 
   /// The server is frozen or the network dropped the connection. The uplink reports the end.
-  void give_up_connection() {
-    s_.parts.give_up(s_.connection, "no data from the server for " +
-                                        std::to_string(2 * s_.parts.request_timeout.count()) +
+  void give_up_connection(milliseconds silence) {
+    s_.parts.give_up(s_.connection, "no data from the server for " + std::to_string(silence.count()) +
                                         " ms with requests pending; trying the next server");
     lose_connection();
   }
@@ -242,23 +277,11 @@ class server_link {
            passwords_.pending();
   }
 
-  /// An unanswered request is repeated once with the same id: the server returns the same answer, and no index
-  /// is spent. After that only this request fails.
+  /// Repeats unanswered requests once; after that only these fail.
   void look_at_requests(time_point t) {
-    std::vector<request_id> failed;
-    for (auto& [id, p] : s_.requests) {
-      if (p.sent == time_zero || t - p.sent <= s_.parts.request_timeout) continue;
-      if (p.sends >= sends_max) {
-        s_.parts.counted.unanswered.add();
-        failed.push_back(id);
-        continue;
-      }
-      p.sent = time_zero;
-      --s_.in_flight;
-    }
     const auto again = std::chrono::ceil<seconds>(s_.parts.request_timeout);
-    for (const auto& id : failed)
-      if (auto p = finish(id))
+    for (const auto& id : s_.overdue(t))
+      if (auto p = s_.finish(id))
         self_->send(p->device, gw_refusal{id,
                                           {link_status::overloaded, static_cast<std::uint32_t>(again.count()),
                                            "the server does not answer this request"}});
@@ -266,11 +289,9 @@ class server_link {
 
   /// Their devices have given up: an answer now would spend an index that no device waits for.
   void drop_old_requests(time_point t) {
-    std::vector<request_id> old;
-    for (const auto& [id, p] : s_.requests)
-      if (t - p.asked > request_age_max) old.push_back(id);
-    for (const auto& id : old)
-      if (auto p = finish(id)) add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
+    for (const auto& id : s_.old_requests(t))
+      if (auto p = s_.finish(id))
+        add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
   }
 
   void notify(waiting_devices& list) {
@@ -310,13 +331,13 @@ class server_link {
 
   /// Sends pending requests, as far as the connection, the credentials and requests_max allow.
   void pump() {
-    if (!s_.exporter || !s_.credentials) return;
+    if (!s_.exporter || !s_.credentials || follower_.leaving(now())) return;
     // A wrong proof would make the server delay the verdict on the new password.
     if (s_.user_refused && passwords_.pending()) return;
     for (const auto& id : s_.order) {
       if (s_.in_flight >= s_.parts.requests_max) return;
       auto& p = s_.requests.at(id);
-      if (p.sent != time_zero) continue;
+      if (p.sent != time_zero || p.not_before > now()) continue;
       auto body = *p.body;
       body.user = s_.parts.user;
       body.proof = proof_of(body, *s_.credentials, *s_.exporter);
@@ -377,7 +398,7 @@ class server_link {
   }
 
   void take(const link_answer& a, assigned_keys& body) {
-    if (auto p = finish(a.id))
+    if (auto p = s_.finish(a.id))
       self_->send(p->device,
                   gw_response{a.id, std::make_shared<const assigned_keys>(std::move(body)), a.incarnation});
   }
@@ -390,26 +411,14 @@ class server_link {
                           std::max<seconds>(enrolment_pause, seconds{body.retry_after}),
                           link_lines::keep_the_file);
     }
-    if (signed_again(a.id, body)) return;
-    const auto p = finish(a.id);
+    if (s_.signed_again(a.id, body) || s_.asked_again(a.id, body, now())) return;  // frames() pumps
+    const auto p = s_.finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
     if (body.status == link_status::gateway_blocked) add_waiting(s_.wait_for_server, p->device);
     if (body.status != link_status::unknown_user_or_bad_proof) return;
     add_waiting(s_.wait_for_user, p->device);
     user_refused();
-  }
-
-  /// True: the server refused the proof of former credentials, and the request is sent again with the present ones.
-  bool signed_again(const request_id& id, const refusal& body) {
-    const auto it = s_.requests.find(id);
-    if (body.status != link_status::unknown_user_or_bad_proof || it == s_.requests.end() ||
-        it->second.sent == time_zero || it->second.key == s_.key_number)
-      return false;
-    it->second.sent = time_zero;
-    it->second.sends = 0;
-    --s_.in_flight;
-    return true;  // frames() pumps
   }
 
   /// The gateway ignores a salt that it did not ask for, and asks for none by itself now: only the user can start
@@ -438,21 +447,8 @@ class server_link {
     flush_reports();
   }
 
-  std::optional<server_link_state::pending> finish(const request_id& id) {
-    const auto it = s_.requests.find(id);
-    if (it == s_.requests.end()) return std::nullopt;
-    auto out = std::move(it->second);
-    if (out.sent != time_zero) --s_.in_flight;
-    if (const auto latest = s_.by_entity.find(out.body->entity);
-        latest != s_.by_entity.end() && latest->second == id)
-      s_.by_entity.erase(latest);
-    s_.requests.erase(it);
-    s_.order.erase(std::find(s_.order.begin(), s_.order.end(), id));
-    return out;
-  }
-
   void flush_reports() {
-    if (!s_.exporter || s_.report_request) return;
+    if (!s_.exporter || s_.report_request || follower_.leaving(now())) return;
     epoch_report m;
     m.entries = s_.reports.take(now(), reports_in_message_max);
     if (m.entries.empty()) return;
@@ -468,6 +464,9 @@ class server_link {
   server_link_actor::pointer self_;
   server_link_state s_;
   password_change passwords_;
+  node_follower follower_;
+  bool moving_ = false;  ///< from a server that drains to another one
+  time_point look_at_ = time_never;
   seldom bad_answers_;
   bool ending_ = false;
 };
@@ -487,6 +486,7 @@ server_link_actor spawn_server_link(caf::actor_system& system, server_link_parts
         [l](const link_down& m) { l->down(m); },
         [l](const link_frames& m) { l->frames(m); },
         [l](const link_timer&) { l->timer(); },
+        [l](const link_look&) { l->look(true); },
         [l](const link_flush&) { l->flush(); },
         [l](const link_saved& m) { l->saved(m); },
         [l](const link_shut_down&) { l->shut_down(); },

@@ -39,16 +39,19 @@ struct server_link_parts {
   user_id user;
   std::filesystem::path password_file;   ///< read to enrol and when it changes; may be empty
   milliseconds request_timeout{10'000};  ///< the connection is given up after twice this without a frame
+  milliseconds node_timeout{1500};       ///< as of node_follower
   std::size_t requests_max = 128;        ///< in flight; further ones wait
   std::uint64_t incarnation = 0;         ///< the latest one in the store
   clock_fn clock;
   clock_fn wall;               ///< for dates that people see; empty: `clock`
   key_store* store = nullptr;  ///< outlives the actor
   std::shared_ptr<nonce_cache> nonces;
+  std::shared_ptr<node_list> servers;  ///< of the uplink
   /// [thread-safe] As the members of uplink with these names.
   std::function<void(connection_number, bytes)> send;
   std::function<void(connection_number, std::string why)> give_up;
   std::function<void(connection_number, std::size_t)> taken;
+  std::function<void(connection_number)> leave;
   server_link_metrics counted{};
   password_record record{};
 };
@@ -61,10 +64,10 @@ class uplink_to_actor final : public uplink_listener {
   explicit uplink_to_actor(server_link_actor to) : to_(std::move(to)) {}
   void up(connection_number connection, secret32 exporter, uplink_peer peer) override {
     caf::anon_send(to_, link_up{connection, std::make_shared<const secret32>(std::move(exporter)),
-                                std::move(peer.server), std::move(peer.certificate)});
+                                std::move(peer.server), std::move(peer.certificate), peer.may_ask});
   }
   void down(connection_number connection, uplink_end end) override {
-    caf::anon_send(to_, link_down{connection, std::move(end.why), end.planned});
+    caf::anon_send(to_, link_down{connection, std::move(end.why), end.planned, end.moving});
   }
   void frames(connection_number connection, std::vector<secret_bytes> batch) override {
     caf::anon_send(

@@ -15,6 +15,7 @@
 #include "actors/pn_gw/report_queue.hpp"
 #include "actors/pn_gw/server_block.hpp"
 #include "actors/pn_gw/server_link.hpp"
+#include "base/seldom.hpp"
 
 namespace cpns::actors {
 
@@ -40,10 +41,11 @@ struct server_link_state {
   struct pending {
     device_actor device;
     std::shared_ptr<const protocol::key_assignment_request> body;
-    time_point asked;             ///< by the device
-    time_point sent = time_zero;  ///< time_zero: not sent on this connection, or to be sent again
-    int sends = 0;                ///< on this connection
-    std::uint64_t key = 0;        ///< `key_number` of its proof
+    time_point asked;                   ///< by the device
+    time_point sent = time_zero;        ///< time_zero: not sent on this connection, or to be sent again
+    int sends = 0;                      ///< on this connection
+    std::uint64_t key = 0;              ///< `key_number` of its proof
+    time_point not_before = time_zero;  ///< the server was overloaded
   };
 
   /// The last failure of the link or of the user, for people.
@@ -52,6 +54,19 @@ struct server_link_state {
     std::string text;
   };
 
+  /// What belonged to the connection is to be sent again.
+  void forget_connection(time_point now);
+  /// Requests without an answer after all repetitions. The others are to be repeated with the same id: the server returns
+  /// the same answer, and no index is spent.
+  std::vector<request_id> overdue(time_point now);
+  [[nodiscard]] std::vector<request_id> old_requests(time_point now) const;
+  /// True: the server refused the proof of former credentials, and the request is to be sent again with the present ones.
+  bool signed_again(const request_id& id, const protocol::refusal& body);
+  /// True: the server was overloaded, and the request is to be sent again with the same id when the server has said, so that
+  /// no index is spent if the first one was stored nevertheless. False: its device would have given up by then.
+  bool asked_again(const request_id& id, const protocol::refusal& body, time_point now);
+  /// Takes a request out; nullopt: there is none with this id.
+  std::optional<pending> finish(const request_id& id);
   [[nodiscard]] time_point wall() const { return parts.wall ? parts.wall() : parts.clock(); }
   void note_failure(std::string text) { last_failure = failure{wall(), std::move(text)}; }
 
@@ -88,6 +103,7 @@ struct server_link_state {
   std::optional<request_id> report_request;
   time_point report_sent{};
   bool flush_armed = false;
+  seldom overloads;
 };
 
 }  // namespace cpns::actors

@@ -9,6 +9,7 @@
 #include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <random>
@@ -37,10 +38,11 @@ constexpr milliseconds farewell_max{500};
 /// One attempt and the connection that results. Handlers that run after the end find `closed` set and do
 /// nothing.
 struct connection {
-  connection(connection_number n, std::size_t server_place, asio::io_context& io, asio::ssl::context& context)
-      : number(n), server(server_place), stream(io, context), in(input_max) {}
+  connection(connection_number n, config::address where, asio::io_context& io, asio::ssl::context& context)
+      : number(n), server(std::move(where)), name(server.text()), stream(io, context), in(input_max) {}
   const connection_number number;
-  const std::size_t server;  ///< index in the list
+  const config::address server;
+  const std::string name;  ///< of the server
   tls_stream stream;
   std::shared_ptr<address_race> race;
   bytes in;
@@ -57,8 +59,7 @@ using connection_ptr = std::shared_ptr<connection>;
 struct uplink::impl {
   impl(uplink_settings s, crypto::tls_supply c, uplink_listener& l)
       : settings(std::move(s)), contexts(std::move(c)), listener(l), resolver(io), timer(io), deadline(io),
-        next_look(io), next_server(settings.first_server % settings.servers.size()),
-        addresses(settings.servers.size()) {}
+        next_look(io) {}
 
   uplink_settings settings;
   asio::io_context io{1};
@@ -69,9 +70,8 @@ struct uplink::impl {
   tcp::resolver resolver;
   asio::steady_timer timer, deadline, next_look;
   connection_ptr now;
-  std::size_t next_server = 0;
   connection_number numbers = 0;
-  std::vector<std::size_t> addresses;  ///< per server: index of the first address to try
+  std::map<std::string, std::size_t> addresses;  ///< per server: index of the first address to try
   unsigned failures = 0;
   bool stopping = false;
   std::string last_why;
@@ -95,8 +95,7 @@ struct uplink::impl {
   void end_if_revoked() {
     const auto c = now;
     if (!c || !c->up || c->closed || !settings.revoked) return;
-    if (const auto why = settings.revoked(c->stream.native_handle()))
-      end(c, settings.servers[c->server].text() + ": " + *why);
+    if (const auto why = settings.revoked(c->stream.native_handle())) end(c, c->name + ": " + *why);
   }
 
   void begin() {
@@ -108,48 +107,53 @@ struct uplink::impl {
       return try_later(0, {tls.error().message()}, false);
     }
     asio::ssl::context context{tls->release()};
-    const auto place = std::exchange(next_server, (next_server + 1) % settings.servers.size());
-    const auto server = settings.servers[place];
-    auto c = now = std::make_shared<connection>(++numbers, place, io, context);
-    deadline.expires_after(settings.connect_timeout);
-    deadline.async_wait([this, c](const failure& cancelled) {
+    auto c = now =
+        std::make_shared<connection>(++numbers, settings.servers->next(now_anchored()), io, context);
+    const auto most = time_to_connect();
+    deadline.expires_after(most);
+    deadline.async_wait([this, c, most](const failure& cancelled) {
       if (!cancelled && !c->up)
-        end(c, "no connection within " + std::to_string(settings.connect_timeout.count()) + " ms");
+        end(c, c->name + ": no connection within " + std::to_string(most.count()) + " ms");
     });
-    resolver.async_resolve(server.host, std::to_string(server.port),
-                           [this, c, server](const failure& wrong, const tcp::resolver::results_type& found) {
+    resolver.async_resolve(c->server.host, std::to_string(c->server.port),
+                           [this, c](const failure& wrong, const tcp::resolver::results_type& found) {
                              if (c->closed) return;
-                             if (wrong) return end(c, server.text() + ": " + wrong.message());
-                             reach(c, server, found);
+                             if (wrong) return end(c, c->name + ": " + wrong.message());
+                             reach(c, found);
                            });
   }
 
-  void reach(const connection_ptr& c, const config::address& server,
-             const tcp::resolver::results_type& found) {
+  /// A server that was cut off must not hold the gateway for long while another one may be there.
+  [[nodiscard]] milliseconds time_to_connect() const {
+    if (!settings.servers->knows_another(now_anchored())) return settings.connect_timeout;
+    return std::min(settings.connect_timeout, settings.first_connect_timeout * (1 << rounds()));
+  }
+
+  void reach(const connection_ptr& c, const tcp::resolver::results_type& found) {
     std::vector<tcp::endpoint> all;
     for (const auto& entry : found) all.push_back(entry.endpoint());
-    auto& first = addresses[c->server];
+    auto& first = addresses[c->name];
     first %= std::max<std::size_t>(all.size(), 1);
     c->race = address_race::start(
         io, in_turn(all, first), settings.next_address_after,
-        [this, c, server, n = all.size()](const failure& refused, tcp::socket reached, std::size_t at) {
+        [this, c, n = all.size()](const failure& refused, tcp::socket reached, std::size_t at) {
           if (c->closed) return;
-          if (refused) return end(c, server.text() + ": " + refused.message());
-          addresses[c->server] = (addresses[c->server] + at) % n;
+          if (refused) return end(c, c->name + ": " + refused.message());
+          addresses[c->name] = (addresses[c->name] + at) % n;
           c->stream.next_layer() = std::move(reached);
           failure ignored;
           c->stream.next_layer().set_option(tcp::no_delay{true}, ignored);
           probe_when_quiet(c->stream.next_layer().native_handle(), settings.probe);
-          handshake(c, server);
+          handshake(c);
         });
   }
 
-  void handshake(const connection_ptr& c, const config::address& server) {
-    c->stream.async_handshake(asio::ssl::stream_base::client, [this, c, server](const failure& wrong) {
+  void handshake(const connection_ptr& c) {
+    c->stream.async_handshake(asio::ssl::stream_base::client, [this, c](const failure& wrong) {
       if (c->closed) return;
       if (wrong) {
         const bool tls = wrong.category() == asio::error::get_ssl_category();
-        return end(c, server.text() + ": " +
+        return end(c, c->name + ": " +
                           (tls ? crypto::tls_refusal(c->stream.native_handle(),
                                                      static_cast<unsigned long>(wrong.value()))
                                : wrong.message()));
@@ -157,17 +161,20 @@ struct uplink::impl {
       auto* ssl = c->stream.native_handle();
       auto checked = crypto::check_alpn(ssl);
       if (checked) checked = crypto::expect_uri(ssl, settings.server_uri);
-      if (!checked) return end(c, server.text() + ": " + checked.error().message());
+      if (!checked) return end(c, c->name + ": " + checked.error().message());
       auto exporter = crypto::tls_exporter(ssl);
-      if (!exporter) return end(c, server.text() + ": " + exporter.error().message());
+      if (!exporter) return end(c, c->name + ": " + exporter.error().message());
       c->up = true;
+      settings.servers->reached();
       deadline.cancel();
       {
         std::lock_guard lock{guard};
         queued.clear();
         open = c->number;
       }
-      listener.up(c->number, std::move(*exporter), {server.text(), crypto::peer_certificate_of(ssl)});
+      listener.up(
+          c->number, std::move(*exporter),
+          {c->name, crypto::peer_certificate_of(ssl), crypto::agreed_alpn(ssl) == crypto::tls_alpn_nodes});
       read(c);
     });
   }
@@ -242,7 +249,7 @@ struct uplink::impl {
     });
   }
 
-  enum class ending { broken, planned };
+  enum class ending { broken, planned, moving };
 
   void end(const connection_ptr& c, const std::string& why, ending how = ending::broken) {
     if (std::exchange(c->closed, true)) return;
@@ -255,15 +262,22 @@ struct uplink::impl {
     resolver.cancel();
     deadline.cancel();
     wipe(c->in.data(), c->in.size());
-    if (how == ending::planned && c->up && !c->writing) {
+    if (how != ending::broken && c->up && !c->writing) {
       farewell(c);
     } else {
       failure ignored;
       c->stream.next_layer().close(ignored);
     }
     // After a failure the server's next address is tried.
-    if (how == ending::broken) ++addresses[c->server];
-    if (!stopping) try_later(c->number, {why, how == ending::planned}, c->up);
+    if (how == ending::broken) ++addresses[c->name];
+    how == ending::planned ? settings.servers->ended() : settings.servers->failed();
+    if (stopping) return;
+    try_later(c->number, {why, how == ending::planned, how == ending::moving}, c->up);
+  }
+
+  /// Rounds over all servers since one sent a frame: the pauses grow with each.
+  [[nodiscard]] unsigned rounds() const {
+    return std::min(failures / static_cast<unsigned>(settings.servers->size()), 10u);
   }
 
   /// Sends the TLS close_notify, then closes the socket.
@@ -285,10 +299,12 @@ struct uplink::impl {
   void try_later(connection_number number, const uplink_end& how, bool was_up) {
     if (was_up || how.why != last_why) listener.down(number, how);  // the same failure is reported once
     last_why = was_up ? std::string{} : how.why;
-    const auto longest =
-        std::min(settings.reconnect_max, settings.reconnect_min * (1 << std::min(failures++, 10u)));
-    timer.expires_after(longest / 2 +
-                        milliseconds{dice() % static_cast<unsigned long>(longest.count() / 2 + 1)});
+    const auto longest = std::min(settings.reconnect_max, settings.reconnect_min * (1 << rounds()));
+    ++failures;
+    const bool at_once = how.moving && settings.servers->knows_another(now_anchored());
+    timer.expires_after(
+        at_once ? milliseconds{0}
+                : longest / 2 + milliseconds{dice() % static_cast<unsigned long>(longest.count() / 2 + 1)});
     timer.async_wait([this](const failure& cancelled) {
       if (!cancelled) begin();
     });
@@ -340,10 +356,11 @@ void uplink::give_up(connection_number connection, std::string why) {
   });
 }
 
-std::size_t first_server_of(const gateway_id& gw) {
-  std::uint64_t n = 0;
-  for (std::size_t i = 0; i < sizeof n; ++i) n = n << 8 | gw.value[i];
-  return static_cast<std::size_t>(n);
+void uplink::leave(connection_number connection) {
+  asio::post(impl_->io, [i = impl_.get(), connection] {
+    if (i->now && i->now->number == connection && i->now->up)
+      i->end(i->now, "the server asked its gateways to leave", impl::ending::moving);
+  });
 }
 
 }  // namespace cpns::actors

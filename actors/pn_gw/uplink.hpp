@@ -9,12 +9,11 @@
 #include <string>
 #include <vector>
 
+#include "actors/pn_gw/node_list.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
-#include "base/ids.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
-#include "config/schema.hpp"
 #include "crypto/tls.hpp"
 
 namespace cpns::actors {
@@ -28,12 +27,14 @@ struct uplink_end {
   std::string why;
   /// The server closed it with a TLS close_notify: idle, or the server is stopping. Not a fault.
   bool planned = false;
+  bool moving = false;  ///< by uplink::leave
 };
 
 /// The server at the other end of a connection.
 struct uplink_peer {
   std::string server;  ///< host:port, as configured
   crypto::peer_certificate certificate{};
+  bool may_ask = false;  ///< it agreed on cpns/1.1, and may send requests to the gateway
 };
 
 /// Called in the uplink's thread; must not block. Must outlive the uplink.
@@ -49,11 +50,12 @@ class uplink_listener {
 };
 
 struct uplink_settings {
-  std::vector<config::address> servers;  ///< tried in turn, at least one
-  std::size_t first_server = 0;          ///< index to begin with, modulo their number
-  std::string server_uri;                ///< the only SAN URI that a server may have
+  std::shared_ptr<node_list> servers;  ///< not null
+  std::string server_uri;              ///< the only SAN URI that a server may have
   milliseconds reconnect_min{200}, reconnect_max{30'000};
   milliseconds connect_timeout{10'000};  ///< name, TCP and TLS together
+  /// The same for the first attempt if another server is known; doubles with each round over all servers.
+  milliseconds first_connect_timeout{2000};
   /// Head start of an address before the next one is tried in parallel.
   milliseconds next_address_after{250};
   milliseconds probe{30'000};  ///< see probe_when_quiet in base/sockets.hpp
@@ -64,9 +66,6 @@ struct uplink_settings {
   /// (tls_source::revoked). May be empty.
   std::function<std::optional<std::string>(const ssl_st*)> revoked{};
 };
-
-/// uplink_settings::first_server from the gw_id, a digest: spreads many gateways over all servers.
-std::size_t first_server_of(const gateway_id& gw);
 
 /// [thread-safe]
 class uplink {
@@ -89,6 +88,8 @@ class uplink {
   void taken(connection_number connection, std::size_t size);
   /// Ends this connection if it is still up, and connects to the next server. `why` is passed to the listener.
   void give_up(connection_number connection, std::string why);
+  /// Closes this connection with a TLS close_notify, if it is still up, and connects to the next server at once.
+  void leave(connection_number connection);
 
  private:
   struct impl;

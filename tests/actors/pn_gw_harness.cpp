@@ -44,6 +44,8 @@ void gateway_harness::start() {
   l.clock = [this] { return now; };
   l.store = &keys;
   l.nonces = nonces;
+  l.servers = servers;
+  l.leave = [this](actors::connection_number n) { left.push_back(n); };
   l.send = [this](actors::connection_number n, bytes frame) { to_server(n, std::move(frame)); };
   l.taken = [](actors::connection_number, std::size_t) {};
   l.give_up = [this](actors::connection_number n, std::string why) {
@@ -88,12 +90,22 @@ void gateway_harness::stop() {
   settle();
 }
 
+void gateway_harness::know_another_server() { servers->learn({"other:1"}, now); }
+
+void gateway_harness::order(decltype(protocol::node_request::body) body) {
+  connection->notify(encode(protocol::node_request{random.draw_id<request_id>(), 1, std::move(body)}));
+  settle();
+}
+
 void gateway_harness::connect_server() {
+  (void)servers->next(now);
+  servers->reached();
   const auto bound = random.draw_secret<32>();
   connection = std::make_shared<wire>(link, ++connected);
   session = system.spawn(server::session, role, server::peer_info{gw, "urn:cpns:gw:phone", "test", bound},
                          connection);
-  caf::anon_send(link, actors::link_up{connected, std::make_shared<const secret32>(bound), "test"});
+  caf::anon_send(link,
+                 actors::link_up{connected, std::make_shared<const secret32>(bound), "test:1", {}, true});
   settle();
 }
 
@@ -107,6 +119,7 @@ void gateway_harness::cut_server() {
 
 void gateway_harness::to_server(actors::connection_number n, bytes frame) {
   if (n != connected) return late.push_back(n);
+  if (auto a = protocol::decode_node_acknowledgement(frame)) return acknowledged.push_back(*a);
   auto r = protocol::decode_link_request(frame);
   ASSERT_TRUE(r.has_value()) << r.error().message();
   const bool lost = !session || (swallows && swallows(*r));

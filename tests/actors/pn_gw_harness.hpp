@@ -54,6 +54,8 @@ class wire final : public server::link_port {
     caf::anon_send(to_, actors::link_frames{number_, std::make_shared<const std::vector<secret_bytes>>(
                                                          std::vector<secret_bytes>{std::move(answer)})});
   }
+  void notify(bytes message) override { send(secret_bytes{std::move(message)}); }
+  void needs_no_answer() override {}
   void close(std::string) override { to_ = nullptr; }
   void cut() { to_ = nullptr; }
 
@@ -78,6 +80,8 @@ struct gateway_harness : server_actor_tests::harness {
   std::shared_ptr<actors::pne_tally> tally;
   actors::supervisor_actor supervisor;
   actors::server_link_actor link;
+  const std::shared_ptr<actors::node_list> servers =
+      std::make_shared<actors::node_list>(std::vector<config::address>{{"test", 1}}, gw);
   air radio{random, now, [this] {
               if (supervisor) caf::anon_send(supervisor, actors::sup_radio_ready{});
             }};
@@ -88,6 +92,8 @@ struct gateway_harness : server_actor_tests::harness {
   std::vector<std::string> failures;
   actors::connection_number connected = 0;  ///< the number of the newest connection
   std::vector<std::pair<actors::connection_number, std::string>> given_up;
+  std::vector<protocol::node_acknowledgement> acknowledged;
+  std::vector<actors::connection_number> left;  ///< by uplink::leave
   std::vector<actors::connection_number> late;  ///< connections of frames that were sent too late
 
   explicit gateway_harness(gateway_choices c = {});
@@ -100,6 +106,10 @@ struct gateway_harness : server_actor_tests::harness {
   /// Drains and stops the gateway.
   void stop();
 
+  /// A second server that the gateway may use.
+  void know_another_server();
+  /// The server sends a request to the gateway by itself.
+  void order(decltype(protocol::node_request::body) body);
   void connect_server();
   void cut_server();
   void to_server(actors::connection_number connection, bytes frame);

@@ -261,7 +261,7 @@ TEST(pn_gw_server, is_described_with_its_state_and_last_error) {
   gateway_harness p;
   auto now = p.server_now();
   EXPECT_EQ(now.at("state").as_string(), "connected");
-  EXPECT_EQ(now.at("server").as_string(), "test");
+  EXPECT_EQ(now.at("server").as_string(), "test:1");
   EXPECT_EQ(now.at("user").as_string(), "enrolled");
   EXPECT_FALSE(now.contains("last_error"));
   p.advance(seconds{10});

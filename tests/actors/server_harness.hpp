@@ -6,6 +6,7 @@
 #include <caf/scheduler/test_coordinator.hpp>
 #include <deque>
 
+#include "protocol/node_codec.hpp"
 #include "server/dispatcher.hpp"
 #include "server/session.hpp"
 #include "storage/faulty_store.hpp"
@@ -26,12 +27,20 @@ struct testing_config : caf::actor_system_config {
 class inbox final : public link_port {
  public:
   std::vector<protocol::link_answer> answers;
+  std::vector<protocol::node_request> requests;
+  std::size_t settled = 0;  ///< frames that needed no answer
   std::vector<std::string> closed;
   void send(secret_bytes answer) override {
     auto a = protocol::decode_link_answer(answer.expose());
     ASSERT_TRUE(a.has_value()) << a.error().message();
     answers.push_back(std::move(*a));
   }
+  void notify(bytes message) override {
+    auto r = protocol::decode_node_request(message);
+    ASSERT_TRUE(r.has_value()) << r.error().message();
+    requests.push_back(std::move(*r));
+  }
+  void needs_no_answer() override { ++settled; }
   void close(std::string why) override { closed.push_back(std::move(why)); }
 };
 

@@ -44,6 +44,34 @@ TEST(server_actors, the_same_request_twice_at_once_gets_the_same_keys_twice) {
   EXPECT_EQ(p.keys(0).eukeys, p.keys(1).eukeys);
 }
 
+TEST(server_actors, answers_a_request_whose_write_hangs_overloaded_and_its_repetition_with_the_same_keys) {
+  harness p;
+  auto settings = std::make_shared<actor_settings>(*p.role->settings());
+  settings->slow_answer = milliseconds{0};
+  p.role->replace_settings(settings);
+  auto h = p.device(1);
+  p.hold_writes = true;
+  const auto r = encode(p.assignment(h));
+  p.send({r});
+  ASSERT_EQ(p.held.size(), 1u);
+  EXPECT_TRUE(p.scheduler.clock().trigger_timeouts() > 0);
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  EXPECT_EQ(std::get<protocol::refusal>(p.box->answers[0].body).retry_after, 1u);
+  p.complete();
+  p.drain();
+  EXPECT_EQ(p.box->answers.size(), 1u) << "each frame is answered once";
+  settings = std::make_shared<actor_settings>(*settings);
+  settings->slow_answer = seconds{60};
+  p.role->replace_settings(settings);
+  p.send({r});
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 2u);
+  EXPECT_EQ(p.keys(1).first_index, 0) << "no index was spent";
+  EXPECT_TRUE(p.held.empty());
+}
+
 TEST(server_actors, answers_overloaded_after_a_failed_write_and_serves_the_next_request) {
   harness p;
   auto h = p.device(1);
@@ -155,6 +183,8 @@ TEST(server_actors, idle_entities_cost_no_timer_and_no_actor) {
   const auto before = p.system.registry().running();
   p.advance(seconds{60});
   EXPECT_EQ(p.system.registry().running(), before - 1);
+  p.scheduler.clock().trigger_timeouts();  // of the session, which looked for slow requests once
+  p.drain();
   EXPECT_TRUE(p.scheduler.clock().schedule().empty());
 }
 

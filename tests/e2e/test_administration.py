@@ -173,7 +173,7 @@ class Administration(E2ECase):
     def test_a_gateway_is_disconnected_and_comes_back(self):
         gateway = self.ask("GET", f"/v1/gateways/{GATEWAY}").json
         self.assertEqual(len(gateway["connections"]), 1)
-        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1")
+        self.assertEqual(gateway["connections"][0]["protocol"], "cpns/1.1")
         for query, rows in {"state=connected": 1, "state=known": 0, "state=blocked": 0,
                             f"prefix={GATEWAY[:-1]}": 1, "prefix=urn:x": 0}.items():
             self.assertEqual(len(self.ask("GET", f"/v1/gateways?{query}").json["gateways"]), rows, query)
@@ -184,7 +184,7 @@ class Administration(E2ECase):
             self.assertEqual(GATEWAY in self.cli("gateways", "list", *options).stdout, there, options)
         for options in (("--state", "open"), ("--state", "known", "--blocked")):
             self.assertEqual(self.cli("gateways", "list", *options, check=False).returncode, 2, options)
-        self.assertIn(", protocol cpns/1\n", self.cli("gateways", "show", GATEWAY).stdout)
+        self.assertIn(", protocol cpns/1.1\n", self.cli("gateways", "show", GATEWAY).stdout)
         since = self.place.events.mark()
         self.assertIn("Closed 1 connection of", self.cli("gateways", "disconnect", gateway["gw"]).stdout)
         self.place.events.wait(role="gateway", event="server-connected", since=since, timeout=40)

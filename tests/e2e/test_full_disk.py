@@ -33,7 +33,7 @@ class FullDisk(E2ECase):
         """Waits until `trouble` was logged `count` times since `since`, by `logged_by` or the role, which must run and use little CPU."""
         process = home.role(role)
         used = hostile.cpu_seconds(process.pid)
-        seen = home.events.wait(trouble, role=logged_by or role, since=since, count=count, timeout=30)
+        seen = home.events.wait(trouble, role=logged_by or role, since=since, count=count, timeout=60)
         span = max(1.0, seen[-1]["seen"] - seen[0]["seen"])
         self.assertLess(hostile.cpu_seconds(process.pid) - used, 0.5 * span + 0.5, "no busy loop")
         self.assertTrue(process.running())
@@ -64,10 +64,11 @@ class FullDisk(E2ECase):
         disk.fill()
         since = home.events.mark()
         home.start("pne")
-        # The server logs refusals at a limited rate; the gateway receives each of them.
+        # The server logs refusals at a limited rate. The gateway repeats each request for 30 s, then its device backs off.
         def is_overloaded(e):
             return e["event"] == "server-refused" and e["text"].startswith("overloaded")
 
+        home.events.wait(role="gateway", event="server-overloaded", since=since)
         full = self.watched(home, "server", is_overloaded, count=DEVICES, since=since, logged_by="gateway")
         self.assertTrue(home.events.find(lambda e: "free some space" in e.get("text", ""), role="server", event="write-failed"))
         self.assertEqual(len(home.events.find(role="server", event="store-write-failed")), 1, "logged once")

@@ -47,7 +47,8 @@ class RemoteCommands(OverTls):
             (("entity", "release", self.entity), "", "entity-release"),
             (("log", "level", "debug", "--component", "audit"), "", "log-level"),
             (("log", "reset"), "", "log-level"),
-            (("store", "rewrap", "--new-file", "server-2.kek"), "", "store-rewrap")]
+            (("store", "rewrap", "--new-file", "server-2.kek"), "", "store-rewrap"),
+            (("server", "drain"), "", "server-drain")]
 
     def list_of_devices(self):
         file = self.place.folder / "more.csv"

@@ -5,7 +5,8 @@ import json
 import pathlib
 import sys
 
-TARGETS = {"RadioCodec": "radio", "LinkRequestCodec": "link_request", "LinkAnswerCodec": "link_answer"}
+TARGETS = {"RadioCodec": "radio", "LinkRequestCodec": "link_request", "LinkAnswerCodec": "link_answer", "NodeRequestCodec": "node_frame",
+           "NodeAcknowledgementCodec": "node_frame"}
 
 # Verb, target, Host, Origin, Sec-Fetch-Site, Content-Type, Cpns-Request-Id, Last-Event-ID, level, body: see fuzz_api_request.cpp.
 JSON = "application/json; charset=utf-8"
@@ -34,7 +35,7 @@ def write_requests(folder: pathlib.Path):
 def main():
     vectors, out = map(pathlib.Path, sys.argv[1:3])
     write_requests(out / "api_request")
-    for name in ("radio_codec.json", "link_codec.json"):
+    for name in ("radio_codec.json", "link_codec.json", "node_codec.json"):
         for group in json.loads((vectors / name).read_text())["testGroups"]:
             if group["type"] not in TARGETS:
                 continue

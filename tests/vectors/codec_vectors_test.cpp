@@ -1,8 +1,9 @@
-// The codecs against radio_codec.json and link_codec.json.
+// The codecs against radio_codec.json, link_codec.json and node_codec.json.
 
 #include <gtest/gtest.h>
 
 #include "protocol/codec.hpp"
+#include "protocol/node_codec.hpp"
 #include "tests/vectors/message_fields.hpp"
 #include "tests/vectors/vector_file.hpp"
 
@@ -15,6 +16,9 @@ bytes encoded(const protocol::radio_message& m) {
 }
 bytes encoded(const protocol::link_request& m) { return protocol::encode(m); }
 bytes encoded(const protocol::link_answer& m) { return to_bytes(protocol::encode(m).expose()); }
+
+bytes encoded(const protocol::node_request& m) { return protocol::encode(m); }
+bytes encoded(const protocol::node_acknowledgement& m) { return protocol::encode(m); }
 
 template <class Decoded>
 void check(const test_case& t, const result<Decoded>& decoded) {
@@ -50,6 +54,19 @@ TEST(codec_vectors, agree_with_the_codec_of_link_answers) {
   EXPECT_GT(for_each_case("link_codec.json", "LinkAnswerCodec",
                           [](const test_case& t) { check(t, protocol::decode_link_answer(t.hex("msg"))); }),
             100u);
+}
+
+TEST(codec_vectors, agree_with_the_codec_of_requests_of_a_server) {
+  EXPECT_GT(for_each_case("node_codec.json", "NodeRequestCodec",
+                          [](const test_case& t) { check(t, protocol::decode_node_request(t.hex("msg"))); }),
+            100u);
+}
+
+TEST(codec_vectors, agree_with_the_codec_of_acknowledgements) {
+  EXPECT_GT(for_each_case(
+                "node_codec.json", "NodeAcknowledgementCodec",
+                [](const test_case& t) { check(t, protocol::decode_node_acknowledgement(t.hex("msg"))); }),
+            50u);
 }
 
 TEST(codec_vectors, agree_with_the_hashed_request) {

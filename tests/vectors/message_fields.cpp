@@ -148,4 +148,21 @@ named_fields fields_of(const link_answer& m) {
   return std::visit(answer_fields{head}, m.body);
 }
 
+named_fields fields_of(const node_request& m) {
+  object head{{"request_id", hex(m.id)}, {"incarnation", m.incarnation}};
+  if (const auto* drain = std::get_if<drain_order>(&m.body)) {
+    head["within_ms"] = drain->within_ms;
+    return {"Drain", head};
+  }
+  array addresses;
+  for (const auto& a : std::get<node_list>(m.body).addresses) addresses.emplace_back(a);
+  head["addresses"] = addresses;
+  return {"Nodes", head};
+}
+
+named_fields fields_of(const node_acknowledgement& m) {
+  return {m.type == node_type::nodes_acknowledged ? "NodesAcknowledgement" : "DrainAcknowledgement",
+          object{{"request_id", hex(m.id)}, {"incarnation", m.incarnation}}};
+}
+
 }  // namespace cpns::vectors

@@ -14,5 +14,7 @@ using named_fields = std::pair<std::string, boost::json::object>;
 named_fields fields_of(const protocol::radio_message& m);
 named_fields fields_of(const protocol::link_request& m);
 named_fields fields_of(const protocol::link_answer& m);
+named_fields fields_of(const protocol::node_request& m);
+named_fields fields_of(const protocol::node_acknowledgement& m);
 
 }  // namespace cpns::vectors

@@ -13,7 +13,8 @@ TEST(quiet_link, each_end_probes_after_its_configured_time) {
   limits.probe = seconds{7};
   echo_server server{home.server, 0, limits};
   actors::uplink_settings s;
-  s.servers.push_back({"127.0.0.1", server.port()});
+  s.servers = std::make_shared<actors::node_list>(std::vector<config::address>{{"127.0.0.1", server.port()}},
+                                                  gateway_id{});
   s.server_uri = "urn:cpns:server:one";
   s.probe = seconds{12};
   actors::uplink up{std::move(s), crypto::make_client_tls(home.client).value(), heard};
@@ -25,8 +26,8 @@ TEST(quiet_link, each_end_probes_after_its_configured_time) {
     ++(accepted ? servers : gateways);
     const auto options = probing_of(c.number);
     EXPECT_EQ(options.at("on"), 1) << accepted;
-    EXPECT_EQ(options.at("idle"), accepted ? 7 : 12);
-    EXPECT_EQ(options.at("interval"), accepted ? 2 : 3);
+    EXPECT_EQ(options.at("idle"), accepted ? 5 : 6);
+    EXPECT_EQ(options.at("interval"), accepted ? 1 : 3);
     EXPECT_EQ(options.at("count"), 2) << accepted;
     EXPECT_EQ(options.at("unacknowledged"), accepted ? 7000 : 12'000);
   }

@@ -30,7 +30,8 @@ struct revoked_link : testing::Test {
   }
   static actors::uplink_settings to(std::uint16_t port) {
     actors::uplink_settings s;
-    s.servers.push_back({"127.0.0.1", port});
+    s.servers =
+        std::make_shared<actors::node_list>(std::vector<config::address>{{"127.0.0.1", port}}, gateway_id{});
     s.server_uri = "urn:cpns:server:one";
     s.reconnect_min = milliseconds{20};
     s.reconnect_max = milliseconds{40};

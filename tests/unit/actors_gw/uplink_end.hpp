@@ -27,11 +27,13 @@ class recorder final : public actors::uplink_listener {
     exporters_.push_back(std::move(exporter));
     servers_.push_back(std::move(peer.server));
     certificates_.push_back(std::move(peer.certificate));
+    may_ask_ = peer.may_ask;
     changed_.notify_all();
   }
   void down(actors::connection_number, actors::uplink_end end) override {
     std::lock_guard lock{guard_};
     planned_ += end.planned ? 1 : 0;
+    moves_ += end.moving ? 1 : 0;
     downs_.push_back(std::move(end.why));
     changed_.notify_all();
   }
@@ -66,6 +68,15 @@ class recorder final : public actors::uplink_listener {
     std::lock_guard lock{guard_};
     return planned_;
   }
+  [[nodiscard]] std::size_t moves() const {
+    std::lock_guard lock{guard_};
+    return moves_;
+  }
+  /// Of the connection that was up last.
+  [[nodiscard]] bool may_ask() const {
+    std::lock_guard lock{guard_};
+    return may_ask_;
+  }
   [[nodiscard]] std::vector<std::string> downs() const {
     std::lock_guard lock{guard_};
     return downs_;
@@ -92,7 +103,8 @@ class recorder final : public actors::uplink_listener {
   mutable std::mutex guard_;
   std::condition_variable changed_;
   actors::connection_number latest_ = 0;
-  std::size_t planned_ = 0;
+  std::size_t planned_ = 0, moves_ = 0;
+  bool may_ask_ = false;
   std::vector<secret32> exporters_;
   std::vector<std::string> servers_, downs_;
   std::vector<crypto::peer_certificate> certificates_;

@@ -24,7 +24,9 @@ struct uplink_harness {
 
   [[nodiscard]] uplink_settings settings(std::vector<std::uint16_t> ports) const {
     uplink_settings s;
-    for (const auto port : ports) s.servers.push_back({"127.0.0.1", port});
+    std::vector<config::address> all;
+    for (const auto port : ports) all.push_back({"127.0.0.1", port});
+    s.servers = std::make_shared<actors::node_list>(std::move(all), gateway_id{});
     s.server_uri = "urn:cpns:server:one";
     s.reconnect_min = milliseconds{10};
     s.reconnect_max = milliseconds{40};
@@ -357,23 +359,57 @@ TEST(uplink, connects_to_the_next_server_after_give_up) {
   up->give_up(p.heard.latest(), "nothing comes");
   ASSERT_TRUE(p.heard.wait_up(2));
   EXPECT_EQ(p.heard.downs(), std::vector<std::string>{"nothing comes"});
-  EXPECT_EQ(p.heard.servers().at(1), "127.0.0.1:" + std::to_string(two.port()));
+  EXPECT_NE(p.heard.servers().at(1), p.heard.servers().at(0));
 }
 
-TEST(uplink, gateways_begin_at_servers_chosen_by_their_gw_id) {
+TEST(uplink, leaves_a_server_with_a_tls_close_and_goes_to_another_one_at_once) {
   uplink_harness p;
   echo_server one{p.home.server}, two{p.home.server};
   auto s = p.settings({one.port(), two.port()});
-  s.first_server = 3;
+  s.reconnect_min = s.reconnect_max = milliseconds{60'000};
+  const auto known = s.servers;
   auto up = p.connect(std::move(s));
   ASSERT_TRUE(p.heard.wait_up());
-  EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(two.port()));
-  std::array<int, 3> begin_at{};
-  for (int i = 0; i < 300; ++i)
-    ++begin_at[actors::first_server_of(crypto::derive_gateway_id(
-                   crypto::openssl_suite(), crypto::gateway_kind::x509, "urn:cpns:gw:" + std::to_string(i))) %
-               3];
-  for (const int n : begin_at) EXPECT_GT(n, 60);
+  up->leave(p.heard.latest() + 1);
+  known->drain(p.heard.servers().at(0), now_anchored(), seconds{10});
+  up->leave(p.heard.latest());
+  ASSERT_TRUE(p.heard.wait_up(2)) << "without the pause of a fault";
+  EXPECT_NE(p.heard.servers().at(1), p.heard.servers().at(0));
+  EXPECT_EQ(p.heard.moves(), 1u);
+}
+
+TEST(uplink, agrees_on_the_version_in_which_a_server_may_ask) {
+  uplink_harness p;
+  echo_server server{p.home.server};
+  auto up = p.connect(server.port());
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_TRUE(p.heard.may_ask());
+  uplink_harness q;
+  auto context = crypto::careless(true, &q.home.server);
+  SSL_CTX_set_alpn_select_cb(
+      context.get(),
+      [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char*, unsigned, void*) {
+        *out = reinterpret_cast<const unsigned char*>("cpns/1");
+        *size = 6;
+        return SSL_TLSEXT_ERR_OK;
+      },
+      nullptr);
+  rude_server old{std::move(context), [](auto& s) { rude_server::wait_gone(s); }};
+  auto other = q.connect(old.port());
+  ASSERT_TRUE(q.heard.wait_up());
+  EXPECT_FALSE(q.heard.may_ask());
+}
+
+TEST(uplink, is_not_held_by_a_server_that_accepts_and_is_silent_while_another_one_is_known) {
+  uplink_harness p;
+  rude_server frozen{nullptr, [](auto& s) { rude_server::wait_gone(s); }};
+  echo_server server{p.home.server};
+  auto s = p.settings({frozen.port(), server.port()});
+  s.connect_timeout = std::chrono::minutes{10};
+  s.first_connect_timeout = milliseconds{50};
+  auto up = p.connect(std::move(s));
+  ASSERT_TRUE(p.heard.wait_up());
+  EXPECT_EQ(p.heard.servers().at(0), "127.0.0.1:" + std::to_string(server.port()));
 }
 
 }  // namespace

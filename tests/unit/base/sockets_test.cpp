@@ -23,20 +23,20 @@ std::map<std::string, int> expected(int idle, int interval, int unacknowledged) 
       {"on", 1}, {"idle", idle}, {"interval", interval}, {"count", 2}, {"unacknowledged", unacknowledged}};
 }
 
-TEST(probe_when_quiet, probes_after_the_time_and_twice_within_half_of_it) {
-  EXPECT_EQ(probing_after(seconds{2}), expected(2, 1, 2000));
-  EXPECT_EQ(probing_after(seconds{30}), expected(30, 8, 30'000));
-  EXPECT_EQ(probing_after(std::chrono::hours{1}), expected(3600, 900, 3'600'000));
+TEST(probe_when_quiet, probes_after_half_of_the_time_and_ends_with_it) {
+  EXPECT_EQ(probing_after(seconds{4}), expected(2, 1, 4000));
+  EXPECT_EQ(probing_after(seconds{30}), expected(16, 7, 30'000));
+  EXPECT_EQ(probing_after(std::chrono::hours{1}), expected(1800, 900, 3'600'000));
 }
 
 TEST(probe_when_quiet, rounds_times_up_to_at_least_one_second) {
-  EXPECT_EQ(probing_after(milliseconds{1500}), expected(2, 1, 1500));
+  EXPECT_EQ(probing_after(milliseconds{1500}), expected(1, 1, 1500));
   EXPECT_EQ(probing_after(milliseconds{1}), expected(1, 1, 1));
   EXPECT_EQ(probing_after(milliseconds{0}), expected(1, 1, 1));
 }
 
 TEST(probe_when_quiet, limits_times_to_the_maximum_of_the_kernel) {
-  EXPECT_EQ(probing_after(std::chrono::hours{1000}), expected(32'767, 8192, 1'000'000'000));
+  EXPECT_EQ(probing_after(std::chrono::hours{1000}), expected(16'385, 8191, 1'000'000'000));
 }
 
 TEST(probe_when_quiet, ignores_a_descriptor_that_is_not_a_socket) {

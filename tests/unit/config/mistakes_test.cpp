@@ -280,6 +280,32 @@ TEST(diagnostics, cover_the_rules_between_limits_of_a_server) {
             (lines{"s.yaml:5:16: 'limits.jobs' (300) must be at least 'limits.jobs_per_gateway' (400)"}));
 }
 
+TEST(diagnostics, refuse_addresses_of_a_cluster_that_gateways_cannot_use) {
+  const auto of = [](const std::string& cluster) {
+    return parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
+                        "protector: {file: k}\ncluster: " +
+                            cluster + "\n",
+                        "s.yaml", no_environment);
+  };
+  const auto good = of("{advertise: 'node1:7443', nodes: ['node1:7443', '[::1]:7443']}");
+  ASSERT_TRUE(good) << good.error().lines().front();
+  EXPECT_EQ(good->cluster.nodes.at(1).text(), "[::1]:7443");
+  EXPECT_EQ(
+      of("{advertise: 'node1:0', nodes: ['[fe80::1%eth0]:1', 'node2']}").error().lines(),
+      (lines{
+          "s.yaml:5:22: 'cluster.advertise' must have a port from 1 to 65535, not 0",
+          "s.yaml:5:41: 'cluster.nodes[0]' has a zone (%), which means nothing to other machines; write an "
+          "address without it",
+          "s.yaml:5:61: 'cluster.nodes[1]': 'node2' is not an address: the port is missing; write host:port "
+          "or "
+          "[IPv6]:port"}));
+  std::string many;
+  for (int i = 0; i < 32; ++i) many += "'node" + std::to_string(i) + ":1', ";
+  EXPECT_TRUE(of("{nodes: [" + many + "]}"));
+  EXPECT_TRUE(of("{advertise: 'node7:1', nodes: [" + many + "]}"));
+  EXPECT_EQ(of("{advertise: 'other:1', nodes: [" + many + "]}").error().lines().size(), 1u);
+}
+
 TEST(diagnostics, refuse_gateway_uris_that_match_too_much_or_nothing) {
   const auto of = [](std::string_view uris) {
     return parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"

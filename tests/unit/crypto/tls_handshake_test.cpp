@@ -154,8 +154,34 @@ TEST_F(tls_handshake, another_alpn_is_refused) {
     const auto bad = careless(false, &home.client);
     ASSERT_EQ(SSL_CTX_set_alpn_protos(bad.get(), as_bytes(wrong).data(), static_cast<unsigned>(wrong.size())),
               0);
-    refused_by_server(bad.get(), "does not offer ALPN cpns/1");
+    refused_by_server(bad.get(), "does not offer ALPN cpns/1.1 or cpns/1");
   }
+}
+
+TEST_F(tls_handshake, both_versions_of_the_server_link_are_spoken_and_the_newer_one_is_preferred) {
+  const auto agreed = [](SSL_CTX* client_side, SSL_CTX* server_side) {
+    const tls_pair pair{client_side, server_side};
+    EXPECT_TRUE(pair.client_ok && pair.server_ok) << pair.client_why << pair.server_why;
+    EXPECT_TRUE(check_alpn(pair.client.get()) && check_alpn(pair.server.get()));
+    EXPECT_EQ(agreed_alpn(pair.client.get()), agreed_alpn(pair.server.get()));
+    return agreed_alpn(pair.server.get());
+  };
+  EXPECT_EQ(agreed(client.get(), server.get()), "cpns/1.1");
+  EXPECT_EQ(agreed(careless(false, &home.client).get(), server.get()), "cpns/1") << "an old gateway";
+  const auto old_server = make_server_tls(home.server).value();
+  SSL_CTX_set_alpn_select_cb(
+      old_server.get(),
+      [](SSL*, const unsigned char** out, unsigned char* size, const unsigned char* in, unsigned in_size,
+         void*) {
+        static const auto only = as_bytes("\x06"
+                                          "cpns/1");
+        unsigned char* chosen = nullptr;
+        const int found = SSL_select_next_proto(&chosen, size, only.data(), 7, in, in_size);
+        *out = chosen;
+        return found == OPENSSL_NPN_NEGOTIATED ? SSL_TLSEXT_ERR_OK : SSL_TLSEXT_ERR_ALERT_FATAL;
+      },
+      nullptr);
+  EXPECT_EQ(agreed(client.get(), old_server.get()), "cpns/1") << "an old server";
 }
 
 TEST_F(tls_handshake, a_peer_without_alpn_passes_the_handshake_but_not_the_check_after_it) {

@@ -103,6 +103,17 @@ std::vector<sample> answers() {
            bytes_of({an_id, 1, nonce, refusal{link_status::held_by_other, 60, "renewed by the kitchen"}})}};
 }
 
+std::vector<sample> node_requests() {
+  return {{"Drain", encode(node_request{an_id, 7, drain_order{300}})},
+          {"Nodes",
+           encode(node_request{an_id, 7, node_list{{"node1.example.org:7443", "[2001:db8::7]:65535"}}})}};
+}
+
+std::vector<sample> node_acknowledgements() {
+  return {{"Drain acknowledgement", encode(node_acknowledgement{an_id, 300, node_type::drain_acknowledged})},
+          {"Nodes acknowledgement", encode(node_acknowledgement{an_id, 7, node_type::nodes_acknowledged})}};
+}
+
 std::vector<head> heads_of(const bytes& encoded) {
   std::vector<head> out;
   element_end(encoded, 0, out);

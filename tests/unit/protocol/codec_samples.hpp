@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "protocol/codec.hpp"
+#include "protocol/node_codec.hpp"
 
 namespace cpns::protocol::samples {
 
@@ -16,6 +17,8 @@ struct sample {
 std::vector<sample> radio();
 std::vector<sample> requests();
 std::vector<sample> answers();
+std::vector<sample> node_requests();
+std::vector<sample> node_acknowledgements();
 
 /// The offset of an element in an encoded value, and its head.
 struct head {

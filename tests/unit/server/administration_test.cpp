@@ -172,7 +172,7 @@ TEST(administration, shows_the_connections_of_a_gateway_and_closes_them) {
   const auto& connections = seen.at("connections").as_array();
   ASSERT_EQ(connections.size(), 1u);
   EXPECT_EQ(connections[0].at("requests").as_uint64(), 3u);
-  EXPECT_EQ(connections[0].at("protocol").as_string(), "cpns/1");
+  EXPECT_EQ(connections[0].at("protocol").as_string(), "cpns/1.1");
   EXPECT_GE(seen.at("requests_per_minute").as_uint64(), 1u);
   EXPECT_EQ(seen.at("in_flight").as_uint64(), 0u);
   EXPECT_EQ(admin.disconnect(hall).value(), 1u);

@@ -36,8 +36,7 @@ def shown(value) -> str:
 
 def message_lines(msg: bytes) -> list:
     value = cbor2.loads(msg)
-    tables = (wire.RADIO, wire.REQUESTS, wire.ANSWERS)
-    name, elements = next(t[value[0]] for t in tables if value[0] in t and t[value[0]][0] == message_lines.name)
+    name, elements = next(t[value[0]] for t in wire.TABLES if value[0] in t and t[value[0]][0] == message_lines.name)
     lines = wrapped(msg[:1], f"array of {len(value)}: {name}") + wrapped(wire.E(value[0]), "type")
     for (key, _), v in zip(elements, value[1:]):
         if key == "sealed":
@@ -101,7 +100,7 @@ def main():
 
     old = path.read_text()
     new = MARK.sub(made, old)
-    missing = {name for table in (wire.RADIO, wire.REQUESTS, wire.ANSWERS) for name, _ in table.values()} - seen
+    missing = {name for table in wire.TABLES for name, _ in table.values()} - seen
     if missing:
         sys.exit(f"{path.name} has no example of {', '.join(sorted(missing))}")
     if sum(old.count(f"<!-- {kind} ") for kind in ("vector", "exchange", "derivation")) != len(MARK.findall(old)):

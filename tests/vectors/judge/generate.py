@@ -8,9 +8,11 @@ import generate_fragments
 import generate_ids
 import generate_keys
 import generate_link
+import generate_nodes
 import generate_radio
 
-FILES = {"radio_codec.json": generate_radio, "link_codec.json": generate_link, "key_schedule.json": generate_keys,
+FILES = {"radio_codec.json": generate_radio, "link_codec.json": generate_link, "node_codec.json": generate_nodes,
+         "key_schedule.json": generate_keys,
          "entity_id.json": generate_ids, "fragments.json": generate_fragments}
 
 

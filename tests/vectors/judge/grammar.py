@@ -12,13 +12,15 @@ import wire
 from cddl import Grammar
 
 ROOTS = {"RadioCodec": ("radio-message", wire.RADIO_MAX), "LinkRequestCodec": ("link-request", wire.LINK_MAX),
-         "LinkAnswerCodec": ("link-answer", wire.LINK_MAX)}
+         "LinkAnswerCodec": ("link-answer", wire.LINK_MAX), "NodeRequestCodec": ("node-request", wire.LINK_MAX),
+         "NodeAcknowledgementCodec": ("node-acknowledgement", wire.LINK_MAX)}
 BEYOND = {"CrossField", "Grammar"}
 NAMES = {"DREQ": "dreq", "DRSP": "drsp", "KDEL": "kdel", "KCNF": "kcnf", "KRET": "kret", "NOTE": "note", "FAIL": "fail",
          "UserChallenge": "user-challenge", "UserChallengeAnswer": "user-challenge-answer", "IssuerNonce": "issuer-nonce",
          "IssuerNonceAnswer": "issuer-nonce-answer", "KeyAssignmentRequest": "key-assignment-request",
          "KeyAssignmentResponse": "key-assignment-response", "EpochReport": "epoch-report",
-         "EpochReportAnswer": "epoch-report-answer", "Refusal": "refusal"}
+         "EpochReportAnswer": "epoch-report-answer", "Refusal": "refusal", "Drain": "drain",
+         "DrainAcknowledgement": "drain-acknowledgement", "Nodes": "nodes", "NodesAcknowledgement": "nodes-acknowledgement"}
 
 
 def is_beyond(t: dict) -> bool:
@@ -28,7 +30,7 @@ def is_beyond(t: dict) -> bool:
 def main():
     grammar = Grammar(pathlib.Path(sys.argv[1]).read_text())
     wrong = matched = refused = 0
-    for name in ("radio_codec.json", "link_codec.json"):
+    for name in ("radio_codec.json", "link_codec.json", "node_codec.json"):
         for group in json.loads((pathlib.Path(sys.argv[2]) / name).read_text())["testGroups"]:
             if group["type"] == "HashedRequest":
                 for t in group["tests"]:

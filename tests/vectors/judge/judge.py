@@ -98,6 +98,8 @@ CHECKS = {
     "RadioCodec": codec(wire.decode_radio),
     "LinkRequestCodec": codec(wire.decode_request),
     "LinkAnswerCodec": codec(wire.decode_answer),
+    "NodeRequestCodec": codec(wire.decode_node_request),
+    "NodeAcknowledgementCodec": codec(wire.decode_node_acknowledgement),
     "HashedRequest": hashed_request,
     "EntityId": lambda t: ids.is_entity_id(t["text"]) == (t["result"] == "valid"),
     "GatewayId": equal("gw_id", lambda t: keys.gateway_id(t["kind"], t["name"])),

@@ -1,6 +1,8 @@
 """The messages of docs/protocol.md as Python values, on cbor2. cbor2 also accepts encodings that are not
 deterministic, so every decoded value is encoded again and compared with its bytes."""
 
+import re
+
 import cbor2
 
 from ids import is_entity_id, is_user_id
@@ -144,6 +146,26 @@ ANSWERS = {
 }
 
 
+NODE_ADDRESS = re.compile(r"([A-Za-z0-9._-]{1,253}|\[(?=[^\]]*:)[0-9A-Fa-f:.]{2,45}\]):([1-9][0-9]{0,4})")
+
+
+def node_address(v):
+    text(3, 259)(v)
+    match = NODE_ADDRESS.fullmatch(v)
+    need(match and int(match.group(2)) <= 65535, f"not an address: {v!r}")
+    return v
+
+
+NODE_REQUESTS = {
+    16: ("Drain", _HEAD + [("within_ms", uint(0, 3_600_000))]),
+    18: ("Nodes", _HEAD + [("addresses", list_of(node_address, 0, 32))]),
+}
+
+NODE_ACKNOWLEDGEMENTS = {17: ("DrainAcknowledgement", _HEAD), 19: ("NodesAcknowledgement", _HEAD)}
+
+TABLES = (RADIO, REQUESTS, ANSWERS, NODE_REQUESTS, NODE_ACKNOWLEDGEMENTS)
+
+
 def cross_rules(name: str, f: dict):
     if name == "DREQ":
         need(all(a < b for a, b in zip(f["suites"], f["suites"][1:])), "suites do not ascend")
@@ -155,6 +177,8 @@ def cross_rules(name: str, f: dict):
         need(f["drsp"] is not None or f["reason"] == 1, "only a refill may omit DREQ and DRSP")
     if name == "KeyAssignmentResponse":
         need(f["first_index"] + len(f["eukeys"]) <= 65536, "the keys exceed the generation")
+    if name == "Nodes":
+        need(len(set(f["addresses"])) == len(f["addresses"]), "an address twice")
 
 
 def _decode(data: bytes, limit: int, table: dict):
@@ -180,6 +204,14 @@ def decode_answer(data: bytes):
     return _decode(data, LINK_MAX, ANSWERS)
 
 
+def decode_node_request(data: bytes):
+    return _decode(data, LINK_MAX, NODE_REQUESTS)
+
+
+def decode_node_acknowledgement(data: bytes):
+    return _decode(data, LINK_MAX, NODE_ACKNOWLEDGEMENTS)
+
+
 _BYTES = {"gw_id", "gw_nonce", "issuer_nonce", "gw_nonce_echo", "pne_nonce", "pne_share", "possession", "presence",
           "gw_share", "confirm", "retire", "request_id", "proof", "set_id", "dreq", "drsp", "salt", "temporary_key",
           "chain", "owner_tag"}
@@ -187,7 +219,7 @@ _BYTES = {"gw_id", "gw_nonce", "issuer_nonce", "gw_nonce_echo", "pne_nonce", "pn
 
 def encode(name: str, fields: dict) -> bytes:
     """The bytes of a message from its JSON form."""
-    for table in (RADIO, REQUESTS, ANSWERS):
+    for table in TABLES:
         for number, (known, elements) in table.items():
             if known != name:
                 continue
