@@ -35,6 +35,7 @@ void count_fault(const handshake_metrics& in, crypto::handshake_fault fault) {
   case crypto::handshake_fault::protocol: return in.protocol.add();
   case crypto::handshake_fault::certificate: return in.certificate.add();
   case crypto::handshake_fault::revoked: return in.revoked.add();
+  case crypto::handshake_fault::psk: return in.psk.add();
   case crypto::handshake_fault::closed: return in.closed.add();
   }
 }
