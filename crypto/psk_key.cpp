@@ -7,22 +7,10 @@
 namespace cpns::crypto {
 namespace {
 
-constexpr std::size_t name_max = 64;
-
-bool is_name_char(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '_' ||
-         c == '-';
-}
 bool is_digit(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
 std::uint8_t value_of(char c) { return static_cast<std::uint8_t>(c <= '9' ? c - '0' : c - 'a' + 10); }
 
 }  // namespace
-
-bool is_psk_identity(std::string_view text) {
-  if (!text.starts_with(psk_identity_prefix)) return false;
-  const auto name = text.substr(psk_identity_prefix.size());
-  return !name.empty() && name.size() <= name_max && std::all_of(name.begin(), name.end(), is_name_char);
-}
 
 psk_key psk_key::draw(entropy& random) {
   return psk_key{secret_bytes{byte_view{random.draw_secret<psk_key_min>().expose()}}};

@@ -1,5 +1,5 @@
 #pragma once
-// The name and the key of a gateway without a certificate (tls_psk.hpp).
+// The key of a gateway without a certificate (tls_psk.hpp).
 
 #include <cstdint>
 #include <filesystem>
@@ -7,17 +7,19 @@
 #include <string_view>
 
 #include "base/entropy.hpp"
+#include "base/psk_identity.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
+#include "crypto/key_schedule.hpp"
 
 namespace cpns::crypto {
 
-/// All identities begin so, and no SAN URI of a gateway does: one name is one gateway, of one kind.
-inline constexpr std::string_view psk_identity_prefix = "urn:cpns:psk:";
 inline constexpr std::size_t psk_key_min = 32, psk_key_max = 64;
 
-/// The prefix, then 1 to 64 of the characters A-Z a-z 0-9 . _ -
-bool is_psk_identity(std::string_view text);
+/// The kind of the gateway that a name means: psk for an identity, x509 for all else.
+inline gateway_kind kind_of_gateway(std::string_view name) {
+  return is_psk_identity(name) ? gateway_kind::psk : gateway_kind::x509;
+}
 
 /// A random key of one gateway, 32 to 64 bytes; equal ones compare in constant time.
 class psk_key {
