@@ -11,10 +11,10 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* path = "/v1/gateways/{gateway}/key";
+constexpr const char* path = "/v1/gateways/{identity}/key";
 
 api::checked<std::string> identity_of(const api::request& r) {
-  return api::in_field(parse_psk_identity(r.at("gateway")), "gateway");
+  return api::in_field(parse_psk_identity(r.at("identity")), "identity");
 }
 
 api::outcome put_key(administration& admin, const api::request& r) {
@@ -37,7 +37,7 @@ api::outcome delete_key(administration& admin, const api::request& r) {
 json::value state(bool has_key) { return json::object{{"key", has_key}}; }
 
 json::value state_in_path(const administration& admin, const api::request& r) {
-  const auto who = gateway_name::parse(r.at("gateway"));
+  const auto who = gateway_name::parse(r.at("identity"));
   if (!who) return nullptr;
   const auto found = admin.gateway(who->gw);
   if (!found) return found.error() == errc::state_unknown ? state(false) : json::value(nullptr);
@@ -55,7 +55,7 @@ std::vector<api::route> gateway_key_routes(administration& admin) {
         .needs = api::level::admin,
         .handle = [&admin, answer](const api::request& r) { return answer(admin, r); },
         .action = action,
-        .object = "gateway",
+        .object = "identity",
         .is_name = [](const std::string& text) { return is_psk_identity(text); },
         .describe = [&admin](const api::request& r) { return state_in_path(admin, r); },
         .foretell = [has_key](const api::request&, const json::value&) { return state(has_key); }};

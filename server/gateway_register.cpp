@@ -46,7 +46,7 @@ gateway_register::ticket gateway_register::enter(time_point now, const peer_info
   }
   if (oldest)
     oldest->close("this gateway has " + std::to_string(connections_max) +
-                  " newer connections: it loses its connections, or several gateways use its certificate");
+                  " newer connections: it loses its connections, or several gateways use its certificate or key");
   return mine;
 }
 

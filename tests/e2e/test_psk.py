@@ -7,7 +7,7 @@ import ssl
 import struct
 import unittest
 
-from support import yaml
+from support import pki, yaml
 from support.case import E2ECase
 from support.home import free_port
 from support.process import Role
@@ -130,7 +130,7 @@ class PreSharedKey(E2ECase):
         since = home.events.mark()
         home.start("server")
         home.events.wait(role="gateway", event="server-connected", since=since, timeout=10)
-        home.role("server").kill()
+        home.role("server").kill9()
         since = home.events.mark()
         home.start("server")
         home.events.wait(role="gateway", event="server-connected", since=since, timeout=10)
@@ -188,7 +188,7 @@ class PreSharedKey(E2ECase):
         home = self.place()
         home.server["gateway_uris"] = ["urn:cpns:*"]
         home.write()
-        home.cli("ca", "issue", "gateway", "fake", "--ca", "tls", "--uri", HALL)
+        pki.Ca(home.folder / "tls").issue(home.folder / "tls", "fake", HALL, pki.CLIENT)
         del home.gateway["psk"]
         home.gateway |= {"server_uri": "urn:cpns:server:main",
                          "tls": {"certificate": "tls/fake.pem", "key": "tls/fake.key", "ca": "tls/ca.pem"}}
