@@ -25,8 +25,8 @@ done_or<bool> has_key(server_access& server, const std::string& identity) {
     CPNS_TRY(const auto state, audit::gateway_key_state(server.store(), identity));
     return state == audit::gateway_key_state(true);
   }
-  CPNS_TRY(const auto found, server.list("/v1/gateways", "&prefix=" + api::encode_percent(identity),
-                                         "gateways", "gw", {}));
+  CPNS_TRY(const auto found,
+           server.list("/v1/gateways", "&prefix=" + api::encode_percent(identity), "gateways", "gw", {}));
   for (const auto& one : found)
     if (member_text(one.as_object(), "uri") == identity)
       return member_text(one.as_object(), "key_since", "") != "";
@@ -85,10 +85,11 @@ done_or<int> give_gateway_key(const role_options& role, const std::string& ident
     print_answer(boost::json::object{{"identity", identity}, {"key_file", file.string()}});
     return exit_done;
   }
-  std::cout << "identity          " << identity << "\nkey file          " << file.string()
-            << "\n\nMove the file to the gateway, and put into its configuration instead of tls and server_uri:\n"
-               "psk:\n  identity: "
-            << identity << "\n  key_file: " << file.filename().string() << "\n";
+  std::cout
+      << "identity          " << identity << "\nkey file          " << file.string()
+      << "\n\nMove the file to the gateway, and put into its configuration instead of tls and server_uri:\n"
+         "psk:\n  identity: "
+      << identity << "\n  key_file: " << file.filename().string() << "\n";
   return exit_done;
 }
 

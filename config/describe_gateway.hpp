@@ -26,7 +26,8 @@ void describe(V& v, gateway_config& c) {
     "then uses it; looked at once a minute and at SIGHUP.",
     rules{.reload = true});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn. The name of the gateway in step 0 determines the first one, so "
+    "CPNS Servers, `host:port`, tried in turn. The name of the gateway in step 0 determines the first one, "
+    "so "
     "that many gateways spread over all of them. Each address of a host name is tried.",
     rules{.required = true, .min = 1, .max = 16});
   v("server_uri", c.server_uri,

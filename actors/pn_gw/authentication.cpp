@@ -18,9 +18,9 @@ result<std::shared_ptr<authentication>> authentication::open(const config::gatew
     name = c.psk->identity;
   } else if (c.tls) {
     made->server_uri_ = c.server_uri;
-    CPNS_TRY(made->tls_, crypto::tls_source::for_client(
-                             component, {c.tls->ca.string(), c.tls->certificate.string(),
-                                         c.tls->key.string(), c.tls->crl.string()}));
+    CPNS_TRY(made->tls_,
+             crypto::tls_source::for_client(component, {c.tls->ca.string(), c.tls->certificate.string(),
+                                                        c.tls->key.string(), c.tls->crl.string()}));
     CPNS_TRY(name, made->tls_->uri());
     kind = crypto::gateway_kind::x509;
   } else {

@@ -84,6 +84,14 @@ class Commands(unittest.TestCase):
         self.assertEqual([u["user"] for u in json.loads(left)["users"]], ["alice@example.org"])
         self.assertNotIn("user-refused", (self.folder / "gateway.log").read_text())
 
+    def test_a_hub_connects_by_key_and_loses_it(self):
+        before = "cpns init trial >/dev/null\ncpns server --config trial/server.yaml &\nuntil cpns status --config trial/server.yaml; do sleep 1; done\n"
+        said = self.run_page("hubs.md", before, after="grep gateway-revoked trial/server.log || true\n")
+        self.assertIn("server-connected", said)
+        self.assertRegex(said, r"has +key\n")
+        self.assertEqual(said.count("Removed the key of urn:cpns:psk:hall"), 2)
+        self.assertRegex(said.splitlines()[-1] + said, r"urn:cpns:psk:hall +known +no key")
+
     def test_a_key_is_changed_in_each_way(self):
         said = self.run_page("rewrap.md")
         self.assertEqual(said.count("rewrapped 1 data key"), 3, said)
