@@ -191,8 +191,9 @@ void add_key_commands(CLI::App& gateways, const std::shared_ptr<gateways_options
   key->add_option("--out", o->out, "The file for the key, which must not exist; it gets mode 0600")
       ->required();
   key->footer(
-      "The gateway needs no certificate then, and no CA. Give each gateway a key of its own: whoever has the "
-      "key of a\ngateway can act as it, and as the server towards it. The server keeps the key sealed in its "
+      "The gateway needs no certificate then, and no CA. Give each gateway a key of its own: a person who "
+      "has the key\nof a gateway can act as it, and as the server towards it. The server keeps the key "
+      "sealed in its "
       "store.\n\nExamples:\n  cpns gateways key urn:cpns:psk:hall --out hall.psk --config "
       "trial/server.yaml\n" +
       url_example("gateways key urn:cpns:psk:hall --out hall.psk"));

@@ -182,7 +182,7 @@ status gateway_book::may_add(const std::string& identity, const crypto::psk_key&
   if (shared_->keys.size() + shared_->on_its_way.size() >= keys_max)
     return fail(errc::state_exhausted, "the server has keys of " + std::to_string(shared_->keys.size()) +
                                            " gateways; remove those that are not in use");
-  // RFC 9257: whoever shares a key can speak for the other. Not for a repetition, which the caller has refused.
+  // RFC 9257: two gateways with one key could each speak for the other.
   const auto same = [&](byte_view other) { return equal_constant_time(other, key.expose()); };
   for (const auto& [other, entry] : shared_->keys)
     if (other != identity && same(entry.key.expose()))

@@ -2,8 +2,9 @@
 // The gateways that the server knows, which of them are blocked, and the pre-shared keys of those without a certificate.
 //
 // A block has to hold after a restart, and it is asked for with every request; a key is asked for in every handshake, in
-// a thread that must not wait for the disk: so the rows are in the store, and the blocked ones and the keys in memory. Connections and operators change the same rows at the same time: each change is made from the
-// newest row, also from one that is on its way to the disk. Readers see durable rows only.
+// a thread that must not wait for the disk: so the rows are in the store, and the blocked ones and the keys in memory.
+// Connections and operators change the same rows at the same time: each change is made from the newest row, also from one
+// that is on its way to the disk. Readers see durable rows only.
 
 #include <functional>
 #include <memory>
