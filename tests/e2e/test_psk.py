@@ -83,8 +83,10 @@ class PreSharedKey(E2ECase):
         self.assertTrue(listed[HALL]["key_since"])
         self.assertIsNone(listed["urn:cpns:gw:gw1"]["key_since"])
         self.assertEqual(len(listed[HALL]["connections"]), 1)
-        # The same name is another gateway if it has a certificate.
-        self.assertNotEqual(listed[HALL]["gw"], listed["urn:cpns:gw:gw1"]["gw"])
+        # The doctor reaches the server by key while the hub runs.
+        said = home.cli("doctor", "--config", "gateway.yaml", check=False).stdout
+        self.assertIn(f"by the pre-shared key of {HALL}", said)
+        self.assertIn("the gateway has a pre-shared key instead of a certificate", said)
 
     def test_a_removed_key_ends_the_connection_and_another_key_lets_the_hub_in_again(self):
         home = self.place(running=True)
