@@ -74,11 +74,11 @@ done_or<int> run_list(gateways_options& o) {
     print_answer(boost::json::object{{"gateways", std::move(gateways)}});
     return exit_done;
   }
-  table out{{"GATEWAY", "STATE", "HAS", "ADDRESS", "LAST CONNECTED"}};
+  table out{{"GATEWAY", "STATE", "ADDRESS", "LAST CONNECTED", "HAS"}};
   for (const auto& one : gateways) {
     const auto& g = one.as_object();
-    out.add({name_of_gateway(g), state_of_gateway(g), kind_of_gateway(g), address_of_gateway(g),
-             member_time(g, "last_connected", "never")});
+    out.add({name_of_gateway(g), state_of_gateway(g), address_of_gateway(g),
+             member_time(g, "last_connected", "never"), kind_of_gateway(g)});
   }
   out.print();
   return exit_done;
