@@ -41,6 +41,7 @@ constexpr std::size_t unrecorded_max = 64;
 
 handshake_end end_for(crypto::handshake_fault fault) {
   switch (fault) {
+  case crypto::handshake_fault::psk:  // never asked for here
   case crypto::handshake_fault::protocol: return handshake_end::protocol;
   case crypto::handshake_fault::certificate: return handshake_end::certificate;
   case crypto::handshake_fault::revoked: return handshake_end::revoked;

@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "base/text.hpp"
-#include "crypto/key_schedule.hpp"
+#include "crypto/psk_key.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/import_records.hpp"
 
@@ -91,7 +91,7 @@ outcome judge_import(const storage::sealed_store& store, const unfinished& u) {
 /// nullopt if it is neither the URI of a certificate nor a gw_id in hexadecimal.
 std::optional<gateway_id> gateway_in(const std::string& name) {
   if (name.find(':') != std::string::npos)
-    return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, name);
+    return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::kind_of_gateway(name), name);
   const auto raw = from_hex(name);
   if (!raw || raw->size() != gateway_id::size) return std::nullopt;
   return gateway_id{first<gateway_id::size>(*raw)};
@@ -168,6 +168,17 @@ result<boost::json::value> entity_state(const storage::sealed_store& store, cons
   return state_in(store, storage::table::entities, entity, protocol::decode_entity_record);
 }
 
+boost::json::value gateway_key_state(bool has_key) { return boost::json::object{{"key", has_key}}; }
+
+result<boost::json::value> gateway_key_state(const storage::sealed_store& store, const std::string& gateway) {
+  const auto gw = gateway_in(gateway);
+  if (!gw) return fail(errc::config_usage, "the name of the gateway is not known");
+  CPNS_TRY(const auto found, store.get(storage::table::gateways, gw->value));
+  if (!found) return gateway_key_state(false);
+  CPNS_TRY(const auto record, protocol::decode_gateway_record(found->expose()));
+  return gateway_key_state(record.psk.has_value());
+}
+
 boost::json::value release_state(std::size_t held) {
   return boost::json::object{{"held", static_cast<std::int64_t>(held)}};
 }
@@ -187,6 +198,8 @@ resolver resolve_in_store(const storage::sealed_store& store) {
     if (a == entity_release) return judge(entity_state(store, u.object), u.before, u.after);
     if (a == gateway_block || a == gateway_unblock)
       return judge(gateway_state(store, u.object), u.before, u.after);
+    if (a == gateway_key_add || a == gateway_key_remove)
+      return judge(gateway_key_state(store, u.object), u.before, u.after);
     if (a == gateway_release) return judge_release(held_by(store, u.object), u);
     return {verdict::unknown, "the store does not tell what became of this change"};
   };

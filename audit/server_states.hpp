@@ -31,6 +31,9 @@ inline constexpr const char* gateway_release = "gateway-release";
 // Object: SAN URI or gw_id; the states have gateway_state().
 inline constexpr const char* gateway_block = "gateway-block";
 inline constexpr const char* gateway_unblock = "gateway-unblock";
+// Object: an identity; the states have gateway_key_state().
+inline constexpr const char* gateway_key_add = "gateway-key-add";
+inline constexpr const char* gateway_key_remove = "gateway-key-remove";
 
 /// {"created", "iterations", "password_id"}: password_id differs for each password that is set, and is derived from
 /// the salt, which every gateway may read.
@@ -49,6 +52,10 @@ result<boost::json::value> device_state(const storage::sealed_store& store, cons
 result<boost::json::value> batch_state(const storage::sealed_store& store, const std::string& batch);
 result<boost::json::value> entity_state(const storage::sealed_store& store, const std::string& entity);
 result<boost::json::value> gateway_state(const storage::sealed_store& store, const std::string& gateway);
+
+/// {"key": true} or {"key": false}: whether the gateway may connect by pre-shared key.
+boost::json::value gateway_key_state(bool has_key);
+result<boost::json::value> gateway_key_state(const storage::sealed_store& store, const std::string& gateway);
 
 /// {"held": N}: the number of entities that a gateway holds.
 boost::json::value release_state(std::size_t held);

@@ -18,6 +18,7 @@
 #include "config/describe.hpp"
 #include "config/effective.hpp"
 #include "config/loader.hpp"
+#include "crypto/psk_key.hpp"
 #include "crypto/tls.hpp"
 #include "server/device_rows.hpp"
 
@@ -48,7 +49,8 @@ class file_checks {
     common(c);
   }
   void visit(const config::gateway_config& c) {
-    tls("", c.tls, crypto::tls_role::client);
+    if (c.tls) tls("", *c.tls, crypto::tls_role::client);
+    if (c.psk) note("psk.key_file", crypto::psk_key::read(c.psk->key_file));
     store(c.store);
     protector(c.protector);
     password(c.user_password_file);
@@ -276,7 +278,7 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
   if (const auto* server = std::get_if<config::server_config>(&checked.config))
     tls(server->tls, crypto::tls_role::server);
   if (const auto* gateway = std::get_if<config::gateway_config>(&checked.config))
-    tls(gateway->tls, crypto::tls_role::client);
+    if (gateway->tls) tls(*gateway->tls, crypto::tls_role::client);
   std::visit(
       [&tls](const auto& c) {
         if (c.api.tls) tls(*c.api.tls, crypto::tls_role::api_server, "api.");

@@ -5,6 +5,7 @@
 #include "audit/server_states.hpp"
 #include "base/text.hpp"
 #include "cli/commands.hpp"
+#include "cli/gateway_keys.hpp"
 #include "cli/server_access.hpp"
 
 namespace cpns::cli {
@@ -12,7 +13,7 @@ namespace {
 
 struct gateways_options {
   role_options role{.config = server_file};
-  std::string gateway, prefix, state;
+  std::string gateway, prefix, state, out;
   bool blocked = false;
   bool json = false;
 };
@@ -33,6 +34,14 @@ std::size_t connections_of(const boost::json::object& g) {
 std::string state_of_gateway(const boost::json::object& g) {
   if (g.at("blocked").as_bool()) return "blocked";
   return connections_of(g) > 0 ? "connected" : "known";
+}
+
+/// "certificate" or "key"; "-" if only its gw is known. A gateway whose key was removed has none.
+std::string kind_of_gateway(const boost::json::object& g) {
+  const auto kind = member_text(g, "kind");
+  if (kind == "x509") return "certificate";
+  if (kind == "psk") return member_text(g, "key_since", "").empty() ? "no key" : "key";
+  return kind;
 }
 
 /// Of its newest connection, or of its last one: `address` is also that of a command that only tried the handshake.
@@ -65,11 +74,11 @@ done_or<int> run_list(gateways_options& o) {
     print_answer(boost::json::object{{"gateways", std::move(gateways)}});
     return exit_done;
   }
-  table out{{"GATEWAY", "STATE", "ADDRESS", "LAST CONNECTED"}};
+  table out{{"GATEWAY", "STATE", "ADDRESS", "LAST CONNECTED", "HAS"}};
   for (const auto& one : gateways) {
     const auto& g = one.as_object();
     out.add({name_of_gateway(g), state_of_gateway(g), address_of_gateway(g),
-             member_time(g, "last_connected", "never")});
+             member_time(g, "last_connected", "never"), kind_of_gateway(g)});
   }
   out.print();
   return exit_done;
@@ -103,8 +112,9 @@ done_or<int> run_show(gateways_options& o) {
     return exit_done;
   }
   std::cout << "gateway           " << name_of_gateway(g) << "\ngw                " << member_text(g, "gw")
-            << "\nstate             " << state_of_gateway(g) << "\nblocked since     "
-            << member_time(g, "blocked_since", "-") << "\nfirst connected   "
+            << "\nhas               " << kind_of_gateway(g) << "\nkey since         "
+            << member_time(g, "key_since", "-") << "\nstate             " << state_of_gateway(g)
+            << "\nblocked since     " << member_time(g, "blocked_since", "-") << "\nfirst connected   "
             << member_time(g, "first_connected", "never") << "\nlast connected    "
             << member_time(g, "last_connected", "never") << "\naddress           "
             << member_text(g, "address") << "\n";
@@ -156,6 +166,9 @@ done_or<int> run_unblock(gateways_options& o) {
   return set_blocked(o, false, "The server serves the gateway " + o.gateway + " again.");
 }
 
+done_or<int> run_key(gateways_options& o) { return give_gateway_key(o.role, o.gateway, o.out, o.json); }
+done_or<int> run_remove_key(gateways_options& o) { return take_gateway_key(o.role, o.gateway, o.json); }
+
 done_or<int> run_disconnect(gateways_options& o) {
   CPNS_CHECK(gateway_asked(o));
   CPNS_TRY(auto server, server_access::open(o.role, false));
@@ -170,6 +183,29 @@ done_or<int> run_disconnect(gateways_options& o) {
   return exit_done;
 }
 
+void add_key_commands(CLI::App& gateways, const std::shared_ptr<gateways_options>& o, int& code) {
+  constexpr const char* identity = "The gateway: urn:cpns:psk: and 1 to 64 letters, digits, '.', '_' and '-'";
+  auto* key = server_command(gateways, o, code, "key",
+                             "Draw a pre-shared key for a gateway without a certificate", run_key);
+  key->add_option("IDENTITY", o->gateway, identity)->required();
+  key->add_option("--out", o->out, "The file for the key, which must not exist; it gets mode 0600")
+      ->required();
+  key->footer(
+      "The gateway needs no certificate then, and no CA. Give each gateway a key of its own: a person who "
+      "has the key\nof a gateway can act as it, and as the server towards it. The server keeps the key "
+      "sealed in its "
+      "store.\n\nExamples:\n  cpns gateways key urn:cpns:psk:hall --out hall.psk --config "
+      "trial/server.yaml\n" +
+      url_example("gateways key urn:cpns:psk:hall --out hall.psk"));
+  auto* remove = server_command(gateways, o, code, "remove-key", "Take the pre-shared key of a gateway away",
+                                run_remove_key);
+  remove->add_option("IDENTITY", o->gateway, identity)->required();
+  remove->footer(std::string{"Its connections end within a second, and it cannot connect again.\n"} +
+                 block_note +
+                 "\n\nExamples:\n  cpns gateways remove-key urn:cpns:psk:hall --config trial/server.yaml\n" +
+                 url_example("gateways remove-key urn:cpns:psk:hall"));
+}
+
 }  // namespace
 
 void add_gateways(CLI::App& app, int& code) {
@@ -181,8 +217,9 @@ void add_gateways(CLI::App& app, int& code) {
   const auto add = [&](const char* name, const char* help, done_or<int> (*run)(gateways_options&),
                        const std::string& note) {
     auto* c = server_command(*gateways, o, code, name, help, run);
-    c->add_option("GATEWAY", o->gateway,
-                  "The gateway: its certificate's SAN URI, or the 32 digits of gw in the log")
+    c->add_option(
+         "GATEWAY", o->gateway,
+         "The gateway: its certificate's SAN URI, the identity of its key, or the 32 digits of gw in the log")
         ->required();
     const auto example = std::string{"gateways "} + name + " urn:cpns:gw:gw1";
     c->footer(note + "Examples:\n  cpns " + example + " --config trial/server.yaml\n" + url_example(example));
@@ -203,6 +240,7 @@ void add_gateways(CLI::App& app, int& code) {
           block_note + "\nTo end that, too, release its devices (cpns entity release --held-by).\n\n");
   add("unblock", "Serve a gateway again", run_unblock, {});
   add("disconnect", "Close the connections of a gateway, which may connect again", run_disconnect, {});
+  add_key_commands(*gateways, o, code);
 }
 
 }  // namespace cpns::cli

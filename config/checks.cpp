@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <type_traits>
 
 #include "base/text.hpp"
 #include "config/reading.hpp"
@@ -114,21 +115,23 @@ void check_log(const log_config& c, const report_fn& report) {
   }
 }
 
+void add_tls(std::vector<named_path>& to, const std::string& key, const tls_files& c) {
+  to.insert(to.end(), {{key + ".certificate", c.certificate},
+                       {key + ".key", c.key},
+                       {key + ".ca", c.ca},
+                       {key + ".crl", c.crl}});
+}
+
 template <class Config>
 std::vector<named_path> paths_of(const Config& c) {
   std::vector<named_path> out{{"protector.file", c.protector.file}};
-  if constexpr (requires { c.tls; }) {
-    out.insert(out.end(), {{"tls.certificate", c.tls.certificate},
-                           {"tls.key", c.tls.key},
-                           {"tls.ca", c.tls.ca},
-                           {"tls.crl", c.tls.crl}});
-    out.emplace_back("store.path", c.store.path);
+  if constexpr (std::is_same_v<Config, server_config>) add_tls(out, "tls", c.tls);
+  if constexpr (std::is_same_v<Config, gateway_config>) {
+    if (c.tls) add_tls(out, "tls", *c.tls);
+    if (c.psk) out.emplace_back("psk.key_file", c.psk->key_file);
   }
-  if (c.api.tls)
-    out.insert(out.end(), {{"api.tls.certificate", c.api.tls->certificate},
-                           {"api.tls.key", c.api.tls->key},
-                           {"api.tls.ca", c.api.tls->ca},
-                           {"api.tls.crl", c.api.tls->crl}});
+  if constexpr (requires { c.store; }) out.emplace_back("store.path", c.store.path);
+  if (c.api.tls) add_tls(out, "api.tls", *c.api.tls);
   if constexpr (requires { c.user_password_file; })
     out.emplace_back("user_password_file", c.user_password_file);
   if constexpr (requires { c.devices_file; }) {
@@ -141,6 +144,24 @@ std::vector<named_path> paths_of(const Config& c) {
     }
   }
   return out;
+}
+
+/// Step 0: by certificate or by pre-shared key.
+void check_step0(const gateway_config& c, const report_fn& report) {
+  if (!c.tls && !c.psk)
+    report("tls", errc::config_missing,
+           "'tls' is missing: a gateway has a certificate ('tls') or a pre-shared key ('psk')");
+  if (c.tls && c.psk)
+    report("psk", errc::config_range,
+           "'psk' and 'tls' exclude each other: a gateway has a pre-shared key or a certificate; remove one");
+  if (c.tls && c.server_uri.empty())
+    report("server_uri", errc::config_missing,
+           "'server_uri' is missing: with 'tls' the gateway accepts the certificate of this server alone");
+  if (c.psk && !c.tls && !c.server_uri.empty())
+    report(
+        "server_uri", errc::config_range,
+        "'server_uri' has no meaning with 'psk': the server shows that it has the key, and no certificate; "
+        "remove it");
 }
 
 /// A store refuses a folder with foreign files.
@@ -205,6 +226,7 @@ void check(const server_config& c, const report_fn& report) {
 }
 
 void check(const gateway_config& c, const report_fn& report) {
+  check_step0(c, report);
   check_written(c, report);
   check_log(c.log, report);
   check_store(c.store, report);

@@ -17,14 +17,15 @@ namespace cpns::config {
 /// Syntax of a text setting.
 enum class form : std::uint8_t {
   any,
-  name,     ///< 1 to 64 letters, digits, '.', '_' and '-'
-  group,    ///< the name of a group of the machine, of the same characters
-  user,     ///< a CPNS User ID
-  entity,   ///< an Entity ID
-  pattern,  ///< an Entity ID, or a prefix of Entity IDs and '*'
-  uri,      ///< a SAN URI of a certificate
-  uris,     ///< a SAN URI, or a prefix of SAN URIs and '*'
-  plugin,   ///< a name, or a path that ends in ".so" and is relative to the file
+  name,      ///< 1 to 64 letters, digits, '.', '_' and '-'
+  group,     ///< the name of a group of the machine, of the same characters
+  user,      ///< a CPNS User ID
+  entity,    ///< an Entity ID
+  pattern,   ///< an Entity ID, or a prefix of Entity IDs and '*'
+  uri,       ///< a SAN URI of a certificate
+  uris,      ///< a SAN URI, or a prefix of SAN URIs and '*'
+  identity,  ///< the name of a gateway with a pre-shared key
+  plugin,    ///< a name, or a path that ends in ".so" and is relative to the file
 };
 
 struct rules {
@@ -357,57 +358,6 @@ void describe(V& v, gateway_limits& c) {
 }
 
 template <class V>
-void describe(V& v, gateway_config& c) {
-  v("name", c.name, "Name of this gateway in logs.", rules{.required = true, .text = form::name});
-  v("user", c.user, "CPNS User ID of the owner of the devices.", rules{.required = true, .text = form::user});
-  v("user_password_file", c.user_password_file,
-    "File with the user's password in its first line, UTF-8. Secret file, see `tls.key`. Read at enrolment; "
-    "remove it afterwards. When it is written again, the gateway proves the new password to the server, and "
-    "then uses it; looked at once a minute and at SIGHUP.",
-    rules{.reload = true});
-  v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn, in an order that follows from the SAN URI of the gateway's "
-    "certificate, so "
-    "that many gateways spread over all of them. Each address of a host name is tried. A server may name "
-    "further ones "
-    "(`cluster.nodes`), which never replace these.",
-    rules{.required = true, .min = 1, .max = 16});
-  v("server_uri", c.server_uri,
-    "SAN URI that the server's certificate must have, for example `urn:cpns:server:main`.",
-    rules{.required = true, .text = form::uri});
-  v("tls", c.tls, "Certificates of the server link (TLS 1.3, both sides).", rules{.required = true});
-  v("store", c.store, "The gateway's key store.", rules{});
-  v("protector", c.protector, "Protects the key that encrypts the key store.", rules{.required = true});
-  v("plugin_dirs", c.plugin_dirs,
-    "Folders in which plugins are looked up by name, in this order. Without it: those in the environment "
-    "variable `CPNS_PLUGIN_PATH`, then the program's own folder of plugins.",
-    rules{.max = 16});
-  v("transports", c.transports, "The radios.", rules{.required = true, .min = 1, .max = 32});
-  v("validation", c.validation, "Which new devices are accepted (step 3).", rules{});
-  v("rekey", c.rekey, "When keys are renewed.", rules{});
-  v("timers", c.timers, "Timeouts, retries and pauses.", rules{});
-  v("limits", c.limits, "Limits on pending work.", rules{});
-  v("lowest_suite", c.lowest_suite,
-    "Weakest delivery suite that is accepted: 2 has forward secrecy (X25519), 1 has not.",
-    rules{.min = 1, .max = 2, .reload = true});
-  v("amnesia_budget", c.amnesia_budget,
-    "Deliveries per day to a device that claims to have lost its key, before the server is asked to verify "
-    "the device.",
-    rules{.max = 1000, .reload = true});
-  v("healing_reserve", c.healing_reserve,
-    "Unused keys that are never spent on such deliveries. Less than `rekey.low_water`.",
-    rules{.max = 254, .reload = true});
-  v("api", c.api, "The HTTP API, which `cpns pnes` uses, too (docs/api.md).", rules{});
-  v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
-  v("log", c.log, "The log.", rules{});
-  v("ready_file", c.ready_file,
-    "Written when the transports are open: the path of the API's socket in one line, then `pid N`. Locked by "
-    "the process while it runs. Removed when the process ends or, after a crash, at the very beginning of "
-    "the next start.",
-    rules{});
-}
-
-template <class V>
 void describe(V& v, pne_device& c) {
   v("entity", c.entity, "The Entity ID.", rules{.required = true, .text = form::entity});
   v("temporary_key_file", c.temporary_key_file,
@@ -478,3 +428,4 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 }  // namespace cpns::config
 
 #include "config/describe_link.hpp"
+#include "config/describe_gateway.hpp"  // needs the above

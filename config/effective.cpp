@@ -20,6 +20,7 @@ text_kind kind_of(form f) {
   case form::entity:
   case form::pattern: return text_kind::entity;
   case form::uri:
+  case form::identity:
   case form::uris: return text_kind::uri;
   case form::group: return text_kind::group;
   case form::any:

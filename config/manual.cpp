@@ -228,6 +228,7 @@ std::string form_text(form f) {
   case form::name:
   case form::group: return "name";
   case form::uri: return "URI";
+  case form::identity: return "identity";
   case form::uris: return "URI, or a prefix and `*`";
   case form::any:
   case form::plugin: break;

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "base/ids.hpp"
+#include "base/psk_identity.hpp"
 
 namespace cpns::config {
 namespace {
@@ -74,6 +75,12 @@ bool take_number(reading& r, const std::string& key, const yaml_node& n, const r
   return true;
 }
 
+std::string wrong_identity(std::string_view text) {
+  if (is_psk_identity(text)) return {};
+  return shown(text) + " is not an identity: write " + std::string{psk_identity_prefix} +
+         " and 1 to 64 letters, digits, '.', '_' and '-'";
+}
+
 std::string wrong_pattern(std::string_view text) {
   if (text.ends_with('*')) {
     const auto beginning = text.substr(0, text.size() - 1);
@@ -118,6 +125,7 @@ std::string wrong_form(form f, std::string_view text) {
   }
   case form::pattern: return wrong_pattern(text);
   case form::uri: return wrong_uri(text);
+  case form::identity: return wrong_identity(text);
   case form::uris: return wrong_uris(text);
   case form::plugin:
     return text.find('/') != std::string_view::npos || text.ends_with(".so") ? std::string{}

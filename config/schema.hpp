@@ -43,6 +43,12 @@ struct tls_files {
   path crl{};        ///< PEM, their revocation lists; empty: none
 };
 
+/// A gateway without a certificate.
+struct psk_config {
+  std::string identity;  ///< see base/psk_identity.hpp
+  path key_file;
+};
+
 struct store_config {
   store_kind kind = store_kind::rocksdb;
   config::path path;  ///< empty for memory
@@ -188,8 +194,9 @@ struct gateway_config {
   path
       user_password_file;  ///< read when it changes, to derive and store the ClientKey; may be left out afterwards
   std::vector<address> servers;
-  std::string server_uri;  ///< the only SAN URI that the server's certificate may have
-  tls_files tls;
+  std::string server_uri;  ///< the only SAN URI that the server's certificate may have; empty with `psk`
+  std::optional<tls_files> tls;  ///< either this or `psk`
+  std::optional<psk_config> psk;
   store_config store;
   protector_config protector;
   std::vector<path> plugin_dirs;

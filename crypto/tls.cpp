@@ -83,8 +83,7 @@ status use(SSL_CTX* ctx, const tls_material& m) {
 
 }  // namespace
 
-result<tls_context> detail::make_context(const tls_files& files, tls_role role, crl_choice* again) {
-  CPNS_TRY(const auto material, load_material(files, role, again));
+result<tls_context> detail::new_context(tls_role role) {
   const bool server = is_server(role);
   tls_context owner{SSL_CTX_new(server ? TLS_server_method() : TLS_client_method())};
   SSL_CTX* ctx = owner.get();
@@ -105,6 +104,22 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role, 
   // Most connections are idle.
   SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS);
 
+  // OpenSSL takes a pointer to anything; the list is never changed.
+  void* alpn = const_cast<std::string_view*>(&alpn_list_of(role));
+  if (SSL_CTX_set_ex_data(ctx, alpn_index(), alpn) != 1) return no_context("ALPN cannot be set");
+  if (server)
+    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, alpn);
+  else if (const auto list = as_bytes(alpn_list_of(role));
+           SSL_CTX_set_alpn_protos(ctx, list.data(), static_cast<unsigned>(list.size())) != 0)
+    return no_context("ALPN cannot be set");
+  return owner;
+}
+
+result<tls_context> detail::make_context(const tls_files& files, tls_role role, crl_choice* again) {
+  CPNS_TRY(const auto material, load_material(files, role, again));
+  CPNS_TRY(auto owner, new_context(role));
+  SSL_CTX* ctx = owner.get();
+  const bool server = is_server(role);
   X509_VERIFY_PARAM* param = SSL_CTX_get0_param(ctx);
   if (X509_VERIFY_PARAM_set_purpose(param, server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER) != 1)
     return no_context("the purpose cannot be set");
@@ -112,19 +127,10 @@ result<tls_context> detail::make_context(const tls_files& files, tls_role role, 
   SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
                      server ? verify_client : verify_server);
   CPNS_CHECK(use(ctx, material));
-
-  // OpenSSL takes a pointer to anything; the list is never changed.
-  void* alpn = const_cast<std::string_view*>(&alpn_list_of(role));
-  if (SSL_CTX_set_ex_data(ctx, alpn_index(), alpn) != 1) return no_context("ALPN cannot be set");
-  if (server) {
-    SSL_CTX_set_alpn_select_cb(ctx, choose_alpn, alpn);
-    // Tells a client with several certificates which one to send.
-    for (const auto& root : material.roots)
-      if (SSL_CTX_add_client_CA(ctx, root.get()) != 1) return no_context("a CA's name cannot be added");
-  } else if (const auto list = as_bytes(alpn_list_of(role));
-             SSL_CTX_set_alpn_protos(ctx, list.data(), static_cast<unsigned>(list.size())) != 0) {
-    return no_context("ALPN cannot be set");
-  }
+  if (!server) return owner;
+  // Tells a client with several certificates which one to send.
+  for (const auto& root : material.roots)
+    if (SSL_CTX_add_client_CA(ctx, root.get()) != 1) return no_context("a CA's name cannot be added");
   return owner;
 }
 

@@ -116,6 +116,7 @@ enum class handshake_fault : std::uint8_t {
   protocol,     ///< TLS version, ALPN, no TLS, an alert of the peer
   certificate,  ///< of the peer: missing, or it does not verify
   revoked,      ///< the peer's certificate
+  psk,          ///< the peer does not have the pre-shared key
   closed        ///< by the peer
 };
 /// Call it before tls_refusal; `code` as there. Leaves the queue as it is.

@@ -33,6 +33,10 @@ struct crl_choice {
 
 /// Reads and checks the files, except for the dates of the certificate; errors as in tls.hpp.
 result<tls_material> load_material(const tls_files& files, tls_role role, crl_choice* again = nullptr);
+/// A context with the policy, without certificates and without a check of the peer.
+result<tls_context> new_context(tls_role role);
+/// Whether the own side offers a pre-shared key (tls_psk.hpp). `ssl` may be null.
+bool is_psk_client(const SSL* ssl);
 /// A context with the policy from the files; same errors.
 result<tls_context> make_context(const tls_files& files, tls_role role, crl_choice* again = nullptr);
 /// crypto_certificate if `own`, read from `path`, is expired or not yet valid at `when`.
@@ -74,7 +78,9 @@ std::string shown_name(X509* certificate);
 
 /// Stores the name of a certificate that did not verify in `ssl`, for tls_refusal.
 void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept;
-/// " (NAME, valid until DATE)", or nothing.
+/// Stores a text in `ssl` for tls_refusal. May throw bad_alloc.
+void note(SSL* ssl, std::string text);
+/// The text of note(), or " (NAME, valid until DATE)" of note_refused, or nothing.
 std::string refused_note(const SSL* ssl);
 
 }  // namespace cpns::crypto::detail

@@ -55,6 +55,15 @@ std::string shown_name(X509* certificate) {
   return printable(subject);
 }
 
+void note(SSL* ssl, std::string text) {
+  auto kept = std::make_unique<std::string>(std::move(text));
+  delete static_cast<std::string*>(SSL_get_ex_data(ssl, note_index()));
+  if (SSL_set_ex_data(ssl, note_index(), kept.get()) == 1)
+    (void)kept.release();
+  else
+    SSL_set_ex_data(ssl, note_index(), nullptr);
+}
+
 void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept try {
   if (ssl == nullptr || certificate == nullptr) return;
   std::string text = " (" + shown_name(certificate);
@@ -70,12 +79,7 @@ void note_refused(SSL* ssl, X509* certificate, int verify_error) noexcept try {
       X509_NAME_oneline(X509_get_issuer_name(certificate), issuer, sizeof issuer);
       return printable(issuer);
     }();
-  auto note = std::make_unique<std::string>(std::move(text) + ")");
-  delete static_cast<std::string*>(SSL_get_ex_data(ssl, note_index()));
-  if (SSL_set_ex_data(ssl, note_index(), note.get()) == 1)
-    (void)note.release();
-  else
-    SSL_set_ex_data(ssl, note_index(), nullptr);
+  note(ssl, std::move(text) + ")");
 } catch (...) {
   // The refusal is logged without the name then.
 }
@@ -92,6 +96,9 @@ namespace {
 using namespace detail;
 
 std::string verify_sentence(const SSL* ssl) {
+  if (is_psk_client(ssl))
+    return "the server answered with a certificate instead of the pre-shared key: it takes no such keys, or "
+           "is another server";
   const auto who = refused_note(ssl);
   switch (const long verdict = SSL_get_verify_result(ssl)) {
   case X509_V_ERR_CERT_HAS_EXPIRED: return "the peer's certificate has expired" + who;
@@ -117,6 +124,10 @@ std::string verify_sentence(const SSL* ssl) {
 
 /// The meaning of an alert from the peer (RFC 8446 section 6.2).
 std::string alert_sentence(int alert, const SSL* ssl) {
+  // A server that did not find the identity may say so by the first two.
+  if (is_psk_client(ssl) && (alert == SSL_AD_UNKNOWN_PSK_IDENTITY || alert == SSL_AD_DECRYPT_ERROR ||
+                             alert == SSL_AD_ILLEGAL_PARAMETER))
+    return "the server refused the pre-shared key: it does not know this identity, or has another key of it";
   switch (alert) {
   case SSL_AD_BAD_CERTIFICATE:
     return "the peer refused our certificate: it is damaged or does not verify there";
@@ -171,6 +182,8 @@ result<std::string> only_uri(const X509* certificate, const std::string& whose) 
 }  // namespace detail
 
 result<std::string> peer_uri(const ssl_st* ssl) {
+  // No certificate is checked then; the policy has neither tickets nor a cache.
+  if (SSL_session_reused(ssl) == 1) return fail(errc::peer_identity, "the peer resumed a session");
   const X509* certificate = SSL_get0_peer_certificate(ssl);
   if (certificate == nullptr) return fail(errc::peer_identity, "the peer has no certificate");
   return only_uri(certificate, "the peer's");
@@ -232,6 +245,7 @@ handshake_fault fault_of(const ssl_st* ssl, unsigned long code) {
                ? handshake_fault::revoked
                : handshake_fault::certificate;
   case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return handshake_fault::certificate;
+  case SSL_R_BINDER_DOES_NOT_VERIFY: return handshake_fault::psk;
   case SSL_R_UNEXPECTED_EOF_WHILE_READING: return handshake_fault::closed;
   default: return handshake_fault::protocol;
   }
@@ -251,6 +265,8 @@ std::string tls_refusal(const ssl_st* ssl, unsigned long code) {
   case SSL_R_CERTIFICATE_VERIFY_FAILED:
     return ssl != nullptr ? verify_sentence(ssl) : "the peer's certificate does not verify";
   case SSL_R_PEER_DID_NOT_RETURN_A_CERTIFICATE: return "the peer sent no certificate";
+  case SSL_R_BINDER_DOES_NOT_VERIFY:
+    return "the peer does not have the pre-shared key" + (ssl != nullptr ? refused_note(ssl) : std::string{});
   case SSL_R_UNSUPPORTED_PROTOCOL:
   case SSL_R_VERSION_TOO_LOW: return "the peer does not speak TLS 1.3";
   case SSL_R_NO_APPLICATION_PROTOCOL: return "the peer does not offer ALPN " + wanted_alpn(ssl);

@@ -14,6 +14,7 @@
 #include <openssl/sslerr.h>
 
 #include "crypto/tls_internal.hpp"
+#include "crypto/tls_psk.hpp"
 
 namespace cpns::crypto {
 namespace {
@@ -63,7 +64,7 @@ tl::unexpected<error> broken(SSL* ssl, int n) {
 
 }  // namespace
 
-result<tls_greeting> try_handshake(int fd, const tls_context& context, std::string_view server_uri,
+result<tls_greeting> try_handshake(int fd, const tls_context& context, std::string_view expected,
                                    milliseconds timeout) {
   const auto until = monotonic::now() + timeout;
   const int flags = ::fcntl(fd, F_GETFL);
@@ -77,9 +78,10 @@ result<tls_greeting> try_handshake(int fd, const tls_context& context, std::stri
   if (!connected) return late("no TLS handshake", timeout);
   if (*connected != 1) return broken(ssl, *connected);
   CPNS_CHECK(check_alpn(ssl));
-  CPNS_CHECK(expect_uri(ssl, server_uri));
-  tls_greeting out{std::string{server_uri},
-                   time_of(X509_get0_notAfter(SSL_get0_peer_certificate(ssl))).value_or(time_never)};
+  const bool by_key = is_psk_identity(expected);
+  CPNS_CHECK(by_key ? expect_psk(ssl, expected) : expect_uri(ssl, expected));
+  tls_greeting out{std::string{expected}, {}};
+  if (!by_key) out.ends = time_of(X509_get0_notAfter(SSL_get0_peer_certificate(ssl))).value_or(time_never);
 
   const auto said_goodbye = run_tls(ssl, fd, until, [](SSL* s) { return SSL_shutdown(s) < 0 ? -1 : 1; });
   if (!said_goodbye) return late("the end of the connection was not sent", timeout);
@@ -100,8 +102,9 @@ result<tls_greeting> try_handshake(int fd, const tls_context& context, std::stri
     ERR_clear_error();
     return fail(
         errc::peer_closed,
-        "the server dropped the connection after the handshake: the SAN URI of this certificate is not "
-        "one of its gateway_uris, or the server is stopping");
+        by_key ? "the server dropped the connection after the handshake: it is stopping"
+               : "the server dropped the connection after the handshake: the SAN URI of this certificate is "
+                 "not one of its gateway_uris, or the server is stopping");
   }
 }
 

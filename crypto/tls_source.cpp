@@ -73,6 +73,8 @@ void tls_source::read() {
       own_uri(fresh->get()).value_or(std::string{}) != own_uri(context_.get()).value_or(std::string{}))
     fresh = fail(errc::crypto_certificate,
                  "certificate file " + files_.certificate + " names another gateway now; restart to use it");
+  if (fresh && psk_)
+    if (auto taken = crypto::accept_psk(fresh->get(), psk_); !taken) fresh = fail(std::move(taken).error());
   if (!fresh) {
     const auto why = fresh.error().message();
     if (unusable_.due(timer_(), why))
@@ -134,6 +136,12 @@ void tls_source::remind() {
     (void)own_revoked_.over();
   else if (own_revoked_.due(timer_(), *revocation_, reminds_every))
     log::error(component_, "certificate-revoked", *revocation_, {{"file", files_.certificate}});
+}
+
+status tls_source::accept_psk(psk_lookup lookup) {
+  const std::lock_guard lock{guard_};
+  psk_ = std::make_shared<const psk_lookup>(std::move(lookup));
+  return crypto::accept_psk(context_.get(), psk_);
 }
 
 result<tls_context> tls_source::context() {

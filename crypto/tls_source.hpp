@@ -10,6 +10,7 @@
 #include "base/clock.hpp"
 #include "base/seldom.hpp"
 #include "crypto/tls.hpp"
+#include "crypto/tls_psk.hpp"
 
 namespace cpns::crypto {
 
@@ -39,6 +40,8 @@ class tls_source {
   static result<std::shared_ptr<tls_source>> for_api(std::string component, tls_files files,
                                                      clock_fn wall = now_wall, clock_fn timer = now_anchored);
 
+  /// Lets gateways in by pre-shared key, too (accept_psk): call it once, before the first connection.
+  [[nodiscard]] status accept_psk(psk_lookup lookup);
   /// For a new connection. crypto_certificate while the own certificate is expired or not yet valid.
   [[nodiscard]] result<tls_context> context();
   /// Reads the files now. If they cannot be used, that is logged and the former context stays. Certificates that
@@ -78,6 +81,7 @@ class tls_source {
   const clock_fn wall_, timer_;
   mutable std::mutex guard_;
   tls_context context_;
+  std::shared_ptr<const psk_lookup> psk_;      ///< null: certificates alone
   std::vector<detail::certificate_end> ends_;  ///< of the certificates in `context_`
   time_point next_read_;
   seldom unusable_, crl_unusable_, out_of_time_, own_revoked_;

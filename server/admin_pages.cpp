@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "crypto/psk_key.hpp"
 
 namespace cpns::server {
 namespace {
@@ -82,6 +83,12 @@ result<json::object> read_page(const storage::sealed_store& store, storage::tabl
   return out;
 }
 
+/// How it authenticates in step 0; null if only its gw is known.
+json::value kind_view(const std::string& uri) {
+  if (uri.empty()) return nullptr;
+  return crypto::kind_of_gateway(uri) == crypto::gateway_kind::psk ? "psk" : "x509";
+}
+
 }  // namespace
 
 json::object view_of(const protocol::user_record& r) {
@@ -118,6 +125,8 @@ json::object view_of(const protocol::gateway_record& r, bool blocked) {
           {"address", text_or_null(r.address)},
           {"first_connected", time_or_null(r.first_connected)},
           {"last_connected", time_or_null(r.last_connected)},
+          {"kind", kind_view(r.uri)},
+          {"key_since", time_or_null(r.psk ? r.psk_since : 0)},
           {"blocked", blocked},
           {"blocked_since", time_or_null(blocked ? r.blocked_since : 0)}};
 }

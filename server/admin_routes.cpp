@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "server/gateway_key_routes.hpp"
 #include "server/key_text.hpp"
 
 namespace cpns::server {
@@ -392,6 +393,7 @@ std::vector<api::route> admin_routes(administration& admin, admin_parts parts) {
   add_entity_routes(entities, *p);
   add_gateway_routes(gateways, admin);
   for (auto* some : {&users, &devices, &entities, &gateways}) some->add_to(all);
+  for (auto& r : gateway_key_routes(admin)) all.push_back(std::move(r));
   return all;
 }
 

@@ -243,6 +243,29 @@ status administration::unblock(const gateway_name& who) {
   return {};
 }
 
+status administration::add_key(const std::string& identity, const crypto::psk_key& key) {
+  CPNS_CHECK(parse_psk_identity(identity));
+  CPNS_CHECK(role_.store.accepts_writes());
+  awaited_write done;
+  role_.known_gateways.add_key(identity, key, unix_seconds(role_.now()), done.callback());
+  CPNS_CHECK(confirmed(done, change_time_));
+  log::info("server", "gateway-key-added", "an operator lets a gateway connect by pre-shared key",
+            {{"gateway", identity}});
+  return {};
+}
+
+status administration::remove_key(const std::string& identity) {
+  CPNS_CHECK(parse_psk_identity(identity));
+  CPNS_CHECK(role_.store.accepts_writes());
+  awaited_write done;
+  role_.known_gateways.remove_key(identity, done.callback());
+  CPNS_CHECK(confirmed(done, change_time_));
+  log::warn("server", "gateway-key-removed",
+            "an operator removed the pre-shared key of a gateway: its connections end, and it cannot connect",
+            {{"gateway", identity}});
+  return {};
+}
+
 result<std::size_t> administration::disconnect(const gateway_name& who) {
   const auto closed = role_.gateways.close(who.gw, "an operator disconnected the gateway");
   if (closed > 0) return closed;

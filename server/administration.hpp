@@ -77,6 +77,11 @@ class administration {
   status block(const gateway_name& who);
   /// Serves it again, and closes its connections, so that it asks again at once. state_unknown as of gateway().
   status unblock(const gateway_name& who);
+  /// Lets the gateway `identity` connect by this key. Errors of gateway_book::add_key; config_usage if it is not an
+  /// identity.
+  status add_key(const std::string& identity, const crypto::psk_key& key);
+  /// Takes its key away; its connections end within a second. state_unknown if it has none.
+  status remove_key(const std::string& identity);
   /// Closes its connections and returns their number; it may connect again. state_unknown as of gateway().
   result<std::size_t> disconnect(const gateway_name& who);
 

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
 #include "crypto/tls.hpp"
+#include "crypto/tls_psk.hpp"
 #include "protocol/constants.hpp"
 
 namespace cpns::server {
@@ -35,6 +36,7 @@ void count_fault(const handshake_metrics& in, crypto::handshake_fault fault) {
   case crypto::handshake_fault::protocol: return in.protocol.add();
   case crypto::handshake_fault::certificate: return in.certificate.add();
   case crypto::handshake_fault::revoked: return in.revoked.add();
+  case crypto::handshake_fault::psk: return in.psk.add();
   case crypto::handshake_fault::closed: return in.closed.add();
   }
 }
@@ -108,6 +110,7 @@ void connection::on_handshake(const error_code& ec) {
            {{"gateway", uri_},
             {"gw", peer->gw.hex()},
             {"peer", address_},
+            {"kind", kind_ == crypto::gateway_kind::psk ? "psk" : "x509"},
             {"serial", crypto::peer_serial(stream_.native_handle())}});
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
@@ -120,23 +123,35 @@ result<peer_info> connection::identify() {
   auto* ssl = stream_.native_handle();
   CPNS_CHECK(crypto::check_alpn(ssl));
   peer_info p;
-  CPNS_TRY(p.uri, crypto::peer_uri(ssl));
+  if (auto psk = crypto::psk_of(ssl)) {
+    p.uri = std::move(psk->identity);
+    kind_ = crypto::gateway_kind::psk;
+  } else {
+    CPNS_TRY(p.uri, crypto::peer_uri(ssl));
+  }
   uri_ = p.uri;
-  // The CRLs may have been read again while the handshake ran with the former ones.
+  // The CRLs, or the keys, may have changed while the handshake ran with the former ones.
   if (limits_.revoked)
     if (auto why = limits_.revoked(ssl)) return fail(errc::peer_identity, std::move(*why));
-  if (crypto::has_own_uri(ssl))
-    return fail(errc::peer_identity, "the peer's certificate has the URI of this server");
-  const auto& let_in = *limits_.gateway_uris;
-  if (std::none_of(let_in.begin(), let_in.end(), [&p](const auto& pattern) { return fits(pattern, p.uri); }))
-    return fail(errc::peer_policy, "the SAN URI " + p.uri +
-                                       " is not one of a gateway; if it is one, add it to gateway_uris in "
-                                       "the server's configuration");
+  if (kind_ == crypto::gateway_kind::x509) CPNS_CHECK(check_uri(ssl));
   CPNS_TRY(p.exporter, crypto::tls_exporter(ssl));
-  p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, p.uri);
+  p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), kind_, p.uri);
   p.address = address_;
   p.protocol = crypto::agreed_alpn(ssl);
   return p;
+}
+
+status connection::check_uri(ssl_st* ssl) const {
+  if (uri_.starts_with(psk_identity_prefix))
+    return fail(errc::peer_identity, "the SAN URI " + uri_ + " is a name of gateways without a certificate");
+  if (crypto::has_own_uri(ssl))
+    return fail(errc::peer_identity, "the peer's certificate has the URI of this server");
+  const auto& let_in = *limits_.gateway_uris;
+  if (std::none_of(let_in.begin(), let_in.end(), [this](const auto& pattern) { return fits(pattern, uri_); }))
+    return fail(errc::peer_policy, "the SAN URI " + uri_ +
+                                       " is not one of a gateway; if it is one, add it to gateway_uris in "
+                                       "the server's configuration");
+  return {};
 }
 
 void connection::read() {

@@ -13,6 +13,7 @@
 #include <mutex>
 
 #include "base/log.hpp"
+#include "crypto/key_schedule.hpp"
 #include "server/link.hpp"
 #include "server/refusal_log.hpp"
 
@@ -54,6 +55,8 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   [[nodiscard]] result<peer_info> identify();
   /// With outbox_guard_ held.
   void flush_later();
+  /// Whether a certificate with this URI may be the one of a gateway.
+  [[nodiscard]] status check_uri(ssl_st* ssl) const;
   void read();
   void on_read(const boost::system::error_code& ec, std::size_t n);
   /// Takes complete frames out of the buffer, up to the limit in flight. False: a header announces a size out
@@ -87,6 +90,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::function<void(const connection*)> done_;
   std::shared_ptr<link_session> session_;
   std::string address_, uri_;
+  crypto::gateway_kind kind_ = crypto::gateway_kind::x509;
 
   bytes input_;
   std::size_t used_ = 0;                ///< received bytes in input_

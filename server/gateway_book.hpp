@@ -1,9 +1,10 @@
 #pragma once
-// The gateways that the server knows, and which of them are blocked.
+// The gateways that the server knows, which of them are blocked, and the pre-shared keys of those without a certificate.
 //
-// A block has to hold after a restart, and it is asked for with every request: so the rows are in the store, and the
-// blocked ones in memory. Connections and operators change the same rows at the same time: each change is made from the
-// newest row, also from one that is on its way to the disk. Readers see durable rows only.
+// A block has to hold after a restart, and it is asked for with every request; a key is asked for in every handshake, in
+// a thread that must not wait for the disk: so the rows are in the store, and the blocked ones and the keys in memory.
+// Connections and operators change the same rows at the same time: each change is made from the newest row, also from one
+// that is on its way to the disk. Readers see durable rows only.
 
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <vector>
 
 #include "base/clock.hpp"
+#include "crypto/tls_psk.hpp"
 #include "protocol/server/records.hpp"
 #include "server/link.hpp"
 #include "storage/group_commit.hpp"
@@ -20,6 +22,8 @@ namespace cpns::server {
 
 /// state_unknown: it never connected and was never blocked.
 tl::unexpected<error> unknown_gateway(const gateway_id& gw);
+/// state_unknown: it has no pre-shared key.
+tl::unexpected<error> unknown_key(const std::string& identity);
 
 /// [thread-safe]
 class gateway_book {
@@ -27,6 +31,9 @@ class gateway_book {
   /// Between two notes of the last connection of a gateway, so that a gateway that reconnects often costs no writes.
   static constexpr seconds note_interval = std::chrono::hours{1};
   using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
+
+  /// Keys in memory at most.
+  static constexpr std::size_t keys_max = 65'536;
 
   /// `store` outlives the book; `commit` makes rows durable and may call back later than that.
   gateway_book(const storage::sealed_store& store, commit_fn commit);
@@ -52,6 +59,18 @@ class gateway_book {
   /// there is nothing to serve again, because it never connected and was never blocked.
   void set_blocked(const gateway_id& gw, const std::string& uri, std::int64_t since,
                    storage::commit_done done);
+  /// Lets the gateway `identity` connect by this key from `since` on (Unix seconds). Takes effect when it is durable,
+  /// before `done` is called. state_exists: it has a key. state_conflict: another gateway has this key. state_exhausted:
+  /// there are keys_max keys.
+  void add_key(const std::string& identity, const crypto::psk_key& key, std::int64_t since,
+               storage::commit_done done);
+  /// Takes the key away; the gateway stays known. state_unknown: it has none.
+  void remove_key(const std::string& identity, storage::commit_done done);
+  /// The keys that are durable, for TLS handshakes; may outlive the book. An entry's number is another one for each key
+  /// that was ever in its place.
+  [[nodiscard]] crypto::psk_lookup keys() const;
+  /// Grows whenever a key is removed: then the server looks at its open connections.
+  [[nodiscard]] std::uint64_t keys_removed() const;
   /// The durable row. nullopt: it never connected and was never blocked.
   [[nodiscard]] result<std::optional<protocol::gateway_record>> find(const gateway_id& gw) const;
 
@@ -60,6 +79,7 @@ class gateway_book {
   /// Also a row that is on its way; for a change that goes on from it. Call it with order_ held.
   [[nodiscard]] result<std::optional<protocol::gateway_record>> newest(const gateway_id& gw) const;
   void write(const protocol::gateway_record& r, storage::commit_done done);
+  [[nodiscard]] status may_add(const std::string& identity, const crypto::psk_key& key) const;
 
   const storage::sealed_store& store_;
   const commit_fn commit_;

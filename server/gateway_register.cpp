@@ -45,8 +45,9 @@ gateway_register::ticket gateway_register::enter(time_point now, const peer_info
     all.push_back({mine, peer.address, std::move(port), now, 0, false, peer.protocol});
   }
   if (oldest)
-    oldest->close("this gateway has " + std::to_string(connections_max) +
-                  " newer connections: it loses its connections, or several gateways use its certificate");
+    oldest->close(
+        "this gateway has " + std::to_string(connections_max) +
+        " newer connections: it loses its connections, or several gateways use its certificate or key");
   return mine;
 }
 

@@ -10,6 +10,7 @@ struct handshake_metrics {
   metrics::counter accepted;
   metrics::counter certificate;  ///< it does not verify
   metrics::counter revoked;
+  metrics::counter psk;       ///< the gateway does not have the pre-shared key that it names
   metrics::counter protocol;  ///< TLS version, ALPN, or no TLS at all
   metrics::counter identity;  ///< a SAN URI that is missing, or that gateway_uris does not accept
   metrics::counter closed;    ///< by the peer
@@ -21,8 +22,8 @@ struct handshake_metrics {
                              "TLS handshakes of gateways by outcome: accepted, or the class of the refusal.",
                              {{"outcome", name}});
     };
-    return {outcome("accepted"), outcome("certificate"), outcome("revoked"), outcome("protocol"),
-            outcome("identity"), outcome("closed"),      outcome("timeout")};
+    return {outcome("accepted"), outcome("certificate"), outcome("revoked"), outcome("psk"),
+            outcome("protocol"), outcome("identity"),    outcome("closed"),  outcome("timeout")};
   }
 };
 

@@ -16,10 +16,10 @@ struct ssl_st;
 
 namespace cpns::server {
 
-/// A gateway whose certificate was accepted (step 0).
+/// A gateway whose certificate or pre-shared key was accepted (step 0).
 struct peer_info {
   gateway_id gw;
-  std::string uri;         ///< the SAN URI from which `gw` is derived
+  std::string uri;         ///< the SAN URI, or the identity, from which `gw` is derived
   std::string address;     ///< host:port, for the log
   secret32 exporter;       ///< tls_exporter of this connection
   std::string protocol{};  ///< the version of the protocol that both agreed on (ALPN), "cpns/1.1" or "cpns/1"
@@ -67,8 +67,8 @@ struct link_limits {
   /// Patterns, of which a gateway's URI must match one; see fits() in base/text.hpp.
   std::shared_ptr<const std::vector<std::string>> gateway_uris =
       std::make_shared<const std::vector<std::string>>(1, "urn:cpns:gw:*");
-  /// Why a peer is refused although the handshake accepted its certificate (tls_source::revoked); asked after the
-  /// handshake and by listener::end_revoked. Empty: none is. [thread-safe]
+  /// Why a peer is refused although the handshake accepted its certificate (tls_source::revoked) or its key (it was
+  /// removed since); asked after the handshake and by listener::end_revoked. Empty: none is. [thread-safe]
   std::function<std::optional<std::string>(const ssl_st*)> revoked{};
   handshake_metrics handshakes{};
 };

@@ -5,6 +5,7 @@
 
 #include "base/log.hpp"
 #include "config/effective.hpp"
+#include "crypto/tls_psk.hpp"
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
@@ -70,6 +71,13 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   return s;
 }
 
+/// Why a connection by key has to end although its handshake succeeded.
+std::optional<std::string> removed(const crypto::psk_proof& used, const crypto::psk_lookup& keys) {
+  const auto now = keys(used.identity);
+  if (now && now->number == used.number) return std::nullopt;
+  return "the pre-shared key of " + used.identity + " was removed";
+}
+
 crypto::tls_files files_of(const config::tls_files& f) {
   return {f.ca.string(), f.certificate.string(), f.key.string(), f.crl.string()};
 }
@@ -95,7 +103,8 @@ struct server_role::impl {
   administration admin{*role};
   reopened_store reopened{*role};
   std::shared_ptr<crypto::tls_source> tls;
-  std::uint64_t crl_changes = 0;  ///< for which the open connections were checked; on the listener's strand
+  std::uint64_t trust_changes =
+      0;  ///< of CRLs and keys, for which the open connections were checked; on the listener's strand
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
@@ -128,10 +137,14 @@ struct server_role::impl {
   impl(const impl&) = delete;
   impl& operator=(const impl&) = delete;
 
-  /// As of limits_of; the listener refuses certificates that were revoked since their handshake.
+  /// As of limits_of; the listener refuses certificates that were revoked, and keys that were removed, since their
+  /// handshake.
   [[nodiscard]] link_limits current_limits() const {
     auto l = limits_of(config);
-    l.revoked = [source = tls](const ssl_st* ssl) { return source->revoked(ssl); };
+    l.revoked = [source = tls, keys = role->known_gateways.keys()](const ssl_st* ssl) {
+      const auto psk = crypto::psk_of(ssl);
+      return psk ? removed(*psk, keys) : source->revoked(ssl);
+    };
     l.handshakes = handshakes;
     return l;
   }
@@ -146,10 +159,10 @@ struct server_role::impl {
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
   }
-  /// Ends connections whose certificate was revoked by CRLs that were read since.
-  void look_at_crls() {
-    const auto now = tls->crl_changes();
-    if (std::exchange(crl_changes, now) != now) sockets->end_revoked();
+  /// Ends connections whose certificate was revoked by CRLs that were read since, or whose key was removed.
+  void look_at_trust() {
+    const auto now = tls->crl_changes() + role->known_gateways.keys_removed();
+    if (std::exchange(trust_changes, now) != now) sockets->end_revoked();
   }
 
   ~impl() {
@@ -181,6 +194,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     return std::make_shared<actor_link>(
         raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
   };
+  CPNS_CHECK(tls->accept_psk(i->role->known_gateways.keys()));
   i->tls = tls;
   CPNS_TRY(i->sockets, listener::start(
                            c.listen.host, c.listen.port, [tls] { return tls->context(); },
@@ -192,7 +206,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
-    raw->look_at_crls();
+    raw->look_at_trust();
     raw->reopened.look();
     raw->leaving->look();
     caf::anon_send(raw->role->dispatcher(), tick{});

@@ -366,7 +366,7 @@ void note_use(session_pointer self, std::size_t requests) {
   log::warn(
       "server", "gateway-connected-twice",
       "one gateway identity is connected twice, and both connections are in use: two gateways have the "
-      "same certificate, or a copy of one is running; give each gateway its own certificate",
+      "same certificate or key, or a copy of one is running; give each gateway its own",
       {{"gateway", s.peer->uri}, {"gw", s.peer->gw.hex()}, {"peer", s.peer->address}, {"other", *other}});
 }
 

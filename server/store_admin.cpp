@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "base/text.hpp"
-#include "crypto/key_schedule.hpp"
+#include "crypto/psk_key.hpp"
 #include "crypto/scram.hpp"
 #include "server/awaited_write.hpp"
 
@@ -183,13 +183,21 @@ status release_entities(storage::sealed_store& store, std::vector<protocol::enti
   return {};
 }
 
+result<std::string> parse_psk_identity(std::string_view text) {
+  if (is_psk_identity(text)) return std::string{text};
+  return fail(errc::config_usage, shown(text) + " is not the identity of a gateway with a pre-shared key: " +
+                                      std::string{psk_identity_prefix} +
+                                      " and 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+}
+
 /// No certificate with another URI is accepted.
 constexpr std::size_t gateway_uri_max = 255;
 
 result<gateway_id> parse_gateway(std::string_view text) {
   const bool is_uri = text.size() <= gateway_uri_max && text.find(':') != std::string_view::npos &&
                       std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < 0x7f; });
-  if (is_uri) return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::x509, text);
+  if (is_uri && text.starts_with(psk_identity_prefix)) CPNS_CHECK(parse_psk_identity(text));
+  if (is_uri) return crypto::derive_gateway_id(crypto::openssl_suite(), crypto::kind_of_gateway(text), text);
   if (const auto bytes = from_hex(text); bytes && bytes->size() == gateway_id::size) {
     gateway_id gw;
     std::copy(bytes->begin(), bytes->end(), gw.value.begin());

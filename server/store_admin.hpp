@@ -80,15 +80,18 @@ result<std::vector<protocol::entity_record>> held_entities(const storage::sealed
 /// the server is stopped: a running one has rows in memory (administration::release).
 status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities);
 
-/// A gateway by its certificate's SAN URI, or by the 32 hexadecimal digits of gw_id. config_usage otherwise.
+/// A gateway by its certificate's SAN URI, by the identity of its pre-shared key, or by the 32 hexadecimal digits of
+/// gw_id. config_usage otherwise.
 result<gateway_id> parse_gateway(std::string_view text);
+/// The identity of a gateway with a pre-shared key; config_usage if it is another text.
+result<std::string> parse_psk_identity(std::string_view text);
 /// The name of its row.
 bytes gateway_row(const gateway_id& gw);
 /// Blocks it from `since` (Unix seconds), or serves it again (0); `uri` may be empty. Only while the server is stopped
 /// (administration::block).
 status block_gateway(storage::sealed_store& store, const gateway_id& gw, const std::string& uri,
                      std::int64_t since);
-/// nullopt if it never connected, and was never blocked.
+/// nullopt if it never connected, was never blocked, and never had a key.
 result<std::optional<protocol::gateway_record>> find_gateway(const storage::sealed_store& store,
                                                              const gateway_id& gw);
 

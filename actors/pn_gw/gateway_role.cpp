@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "actors/command_error.hpp"
+#include "actors/pn_gw/authentication.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
@@ -17,8 +18,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "config/loader.hpp"
-#include "crypto/key_schedule.hpp"
-#include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -137,7 +136,7 @@ struct gateway_role::impl {
   server_link_actor link;
   std::unique_ptr<uplink_to_actor> from_uplink;
   std::shared_ptr<uplink_gate> gate = std::make_shared<uplink_gate>();
-  std::shared_ptr<crypto::tls_source> tls;
+  std::shared_ptr<authentication> step0;
   std::unique_ptr<uplink> up;
   bool down = false;
 
@@ -172,7 +171,7 @@ struct gateway_role::impl {
     counted.collect([this](metrics::sheet& to) {
       tally->add_to(to, now_wall());
       for (const auto& r : radios) add_radio(to, r);
-      metrics::add_certificate_ends(to, "tls", tls->ends());
+      metrics::add_certificate_ends(to, "tls", step0->certificate_ends());
     });
   }
   /// A question to the supervisor whose answer is a gw_view.
@@ -255,16 +254,12 @@ gateway_role::~gateway_role() { drain(); }
 
 result<std::unique_ptr<gateway_role>>
 gateway_role::start(const config::gateway_config& c, storage::sealed_store& store, password_record record) {
-  const auto& suite = crypto::openssl_suite();
-  CPNS_TRY(auto tls, crypto::tls_source::for_client(std::string{gateway_component},
-                                                    {c.tls.ca.string(), c.tls.certificate.string(),
-                                                     c.tls.key.string(), c.tls.crl.string()}));
-  CPNS_TRY(const auto own_name, tls->uri());
+  CPNS_TRY(auto step0, authentication::open(c));
 
   auto made = std::unique_ptr<gateway_role>{new gateway_role{std::make_unique<impl>(c, store)}};
   auto& m = *made->impl_;
-  m.tls = tls;
-  m.gw = crypto::derive_gateway_id(suite, crypto::gateway_kind::x509, own_name);
+  m.step0 = step0;
+  m.gw = step0->gateway();
   CPNS_TRY(auto rules, rules_of(c, m.gw));
   m.runtime = std::make_unique<actor_runtime>();
   CPNS_CHECK(m.open_radios());
@@ -317,17 +312,13 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
 
   uplink_settings up;
   up.servers = servers;
-  up.server_uri = c.server_uri;
   up.reconnect_min = c.timers.reconnect_min;
   up.reconnect_max = c.timers.reconnect_max;
   up.probe = c.timers.probe;
-  // A connection may last for weeks, and without one the files would be read only when it ends.
-  up.look = [tls] { tls->look(); };
-  up.look_every = crypto::tls_source::reads_every;
-  up.revoked = [tls](const ssl_st* ssl) { return tls->revoked(ssl); };
+  step0->set(up);
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
-        std::move(up), [tls] { return tls->context(); }, *m.from_uplink);
+        std::move(up), [step0] { return step0->context(); }, *m.from_uplink);
   });
 
   m.wake_target->store(&m.supervisor, std::memory_order_release);
@@ -418,7 +409,7 @@ std::vector<std::string> gateway_role::not_ready() {
       without_links.push_back("the radio " + r.name + " is not open: " + now.why);
   if (without_links.size() == impl_->radios.size())
     std::move(without_links.begin(), without_links.end(), std::back_inserter(out));
-  if (const auto usable = impl_->tls->context(); !usable)
+  if (const auto usable = impl_->step0->context(); !usable)
     out.push_back("no connection to a server can begin: " + usable.error().detail);
   if (auto why = not_enrolled(); !why.empty()) out.push_back(std::move(why));
   return out;
@@ -435,7 +426,7 @@ status gateway_role::forget(const entity_id& entity) {
 }
 
 void gateway_role::reload(const config::gateway_config& c) {
-  impl_->tls->read_again();
+  impl_->step0->read_again();
   caf::anon_send(impl_->link, link_reload{c.user_password_file});
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());

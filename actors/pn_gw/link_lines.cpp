@@ -8,7 +8,7 @@ namespace cpns::actors::link_lines {
 void connected(const std::string& server) {
   log::info(gateway_component, "server-connected",
             "the server is authenticated, and the key exchange is done (step 0); the server may still refuse "
-            "the gateway's certificate",
+            "the gateway",
             {{"server", server}, {"step", "0"}});
 }
 

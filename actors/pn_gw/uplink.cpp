@@ -17,6 +17,7 @@
 
 #include "actors/pn_gw/address_race.hpp"
 #include "base/sockets.hpp"
+#include "crypto/tls_psk.hpp"
 #include "protocol/constants.hpp"
 
 namespace cpns::actors {
@@ -160,7 +161,9 @@ struct uplink::impl {
       }
       auto* ssl = c->stream.native_handle();
       auto checked = crypto::check_alpn(ssl);
-      if (checked) checked = crypto::expect_uri(ssl, settings.server_uri);
+      if (checked)
+        checked = settings.psk_identity.empty() ? crypto::expect_uri(ssl, settings.server_uri)
+                                                : crypto::expect_psk(ssl, settings.psk_identity);
       if (!checked) return end(c, c->name + ": " + checked.error().message());
       auto exporter = crypto::tls_exporter(ssl);
       if (!exporter) return end(c, c->name + ": " + exporter.error().message());

@@ -52,6 +52,7 @@ class uplink_listener {
 struct uplink_settings {
   std::shared_ptr<node_list> servers;  ///< not null
   std::string server_uri;              ///< the only SAN URI that a server may have
+  std::string psk_identity{};          ///< not empty: the server proves the key of this identity instead
   milliseconds reconnect_min{200}, reconnect_max{30'000};
   milliseconds connect_timeout{10'000};  ///< name, TCP and TLS together
   /// The same for the first attempt if another server is known; doubles with each round over all servers.
@@ -72,7 +73,7 @@ class uplink {
  public:
   /// Starts connecting in the background. `contexts` is called per connection, in the uplink's thread.
   uplink(uplink_settings settings, crypto::tls_supply contexts, uplink_listener& listener);
-  /// `context`: from make_client_tls.
+  /// `context`: from make_client_tls, or from make_psk_client_tls.
   uplink(uplink_settings settings, crypto::tls_context context, uplink_listener& listener)
       : uplink(std::move(settings), crypto::always(std::move(context)), listener) {}
   /// Closes the connection and joins the thread; the listener is not called afterwards.

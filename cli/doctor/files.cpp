@@ -79,9 +79,10 @@ lines check_files(const subject& s) {
 
 lines check_certificates(const subject& s) {
   const auto* server = std::get_if<config::server_config>(&s.file.config);
-  return server != nullptr ? lines_of("tls", server->tls, crypto::tls_role::server, s.now)
-                           : lines_of("tls", std::get<config::gateway_config>(s.file.config).tls,
-                                      crypto::tls_role::client, s.now);
+  if (server != nullptr) return lines_of("tls", server->tls, crypto::tls_role::server, s.now);
+  const auto& gateway = std::get<config::gateway_config>(s.file.config);
+  if (gateway.tls) return lines_of("tls", *gateway.tls, crypto::tls_role::client, s.now);
+  return {{state_t::ok, "the gateway has a pre-shared key instead of a certificate"}};
 }
 
 lines check_api_certificates(const subject& s) {

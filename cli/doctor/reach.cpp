@@ -15,6 +15,7 @@
 #include "config/describe.hpp"
 #include "config/values.hpp"
 #include "crypto/tls_probe.hpp"
+#include "crypto/tls_psk.hpp"
 
 namespace cpns::cli::doctor {
 namespace {
@@ -92,6 +93,14 @@ line stopped_address(const std::string& key, const config::address& at, const st
           why + "; run the command with the rights of the " + role + ", or choose a port of 1024 or higher"};
 }
 
+result<crypto::tls_context> context_of(const config::gateway_config& c) {
+  if (c.tls)
+    return crypto::make_client_tls(
+        {c.tls->ca.string(), c.tls->certificate.string(), c.tls->key.string(), c.tls->crl.string()});
+  CPNS_TRY(const auto key, crypto::psk_key::read(c.psk->key_file));
+  return crypto::make_psk_client_tls(c.psk->identity, key);
+}
+
 }  // namespace
 
 lines check_listening(const subject& s) {
@@ -117,23 +126,25 @@ lines check_server(const subject& s, const config::address& server) {
   auto met = reach(server, until);
   if (!met) return {{state_t::error, server.text() + ": " + met.error().detail}};
   const auto tcp = server.text() + ": connected to " + met->address + " in " + in_ms(met->took);
-  const auto context = crypto::make_client_tls(
-      {c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string(), c.tls.crl.string()});
+  const auto context = context_of(c);
   if (!context)
-    return {{state_t::warning,
-             tcp + ", but there was no handshake, because the own TLS files cannot be used; the lines "
-                   "about files and certificates give the reason"}};
+    return {
+        {state_t::warning,
+         tcp + ", but there was no handshake, because the own TLS files or the key cannot be used; the lines "
+               "about files and certificates give the reason"}};
   const auto begun = monotonic::now();
   const auto left = std::max(milliseconds{1}, std::chrono::duration_cast<milliseconds>(until - begun));
-  const auto greeting = crypto::try_handshake(met->socket.get(), *context, c.server_uri, left);
+  const auto greeting =
+      crypto::try_handshake(met->socket.get(), *context, c.psk ? c.psk->identity : c.server_uri, left);
   if (!greeting)
-    return {
-        {state_t::error, tcp + "; TLS handshake: " + greeting.error().detail +
-                             "; compare tls.ca, tls.certificate and server_uri with the other side, and read "
-                             "gateway-refused in the server's log"}};
-  return {{state_t::ok, tcp + ", TLS handshake in " + in_ms(monotonic::now() - begun) + " as " +
-                            greeting->uri + ", whose certificate ends on " +
-                            utc_text(unix_seconds(greeting->ends))}};
+    return {{state_t::error,
+             tcp + "; TLS handshake: " + greeting.error().detail + "; compare " +
+                 (c.psk ? "psk.identity and psk.key_file" : "tls.ca, tls.certificate and server_uri") +
+                 " with the other side, and read gateway-refused in the server's log"}};
+  const auto done = tcp + ", TLS handshake in " + in_ms(monotonic::now() - begun);
+  if (!greeting->ends) return {{state_t::ok, done + " by the pre-shared key of " + greeting->name}};
+  return {{state_t::ok, done + " as " + greeting->name + ", whose certificate ends on " +
+                            utc_text(unix_seconds(*greeting->ends))}};
 }
 
 }  // namespace cpns::cli::doctor

@@ -14,7 +14,10 @@ constexpr std::uint64_t device_schema = 1;
 constexpr std::uint64_t blocked_device_schema = 2;
 constexpr std::size_t device_fields = 7, blocked_device_fields = 2;
 constexpr std::uint64_t entity_schema = 2;
-constexpr std::uint64_t gateway_schema = 1;
+constexpr std::uint64_t gateway_schema_1 = 1;  ///< without a key: older servers read these rows, too
+constexpr std::uint64_t gateway_schema = 2;
+constexpr std::size_t gateway_fields_1 = 7, gateway_fields = 9;
+constexpr std::size_t psk_max = 64;
 // Schema 1 is read, too: it lacks the holder's name and since when it is the holder.
 constexpr std::size_t entity_fields = 15, entity_fields_1 = 13;
 
@@ -246,28 +249,38 @@ result<entity_record> decode_entity_record(byte_view in) {
 
 secret_bytes encode(const gateway_record& g) {
   cbor::writer w{640};
-  w.array(7)
-      .uint(gateway_schema)
+  w.array(g.psk ? gateway_fields : gateway_fields_1)
+      .uint(g.psk ? gateway_schema : gateway_schema_1)
       .bstr(g.gw.value)
       .tstr(cut_text(g.uri, uri_max))
       .tstr(cut_text(g.address, address_max))
       .uint(time_field(g.first_connected))
       .uint(time_field(g.last_connected))
       .uint(time_field(g.blocked_since));
+  if (g.psk) w.bstr(g.psk->expose()).uint(time_field(g.psk_since));
   return secret_bytes{w.take()};
 }
 
 result<gateway_record> decode_gateway_record(byte_view in) {
   cbor::reader r{in};
   gateway_record g;
-  CPNS_CHECK(r.array_of("gateway record", 7));
-  CPNS_CHECK(read_schema(r, "gateway record", gateway_schema));
+  CPNS_TRY(const auto length, r.array("gateway record", gateway_fields_1, gateway_fields));
+  const bool first = length == gateway_fields_1;
+  if (!first && length != gateway_fields)
+    return fail(errc::wire_length,
+                "gateway record has " + std::to_string(length) + " fields, expected 7 or 9");
+  CPNS_CHECK(read_schema(r, "gateway record", first ? gateway_schema_1 : gateway_schema));
   CPNS_TRY(g.gw, read_id<gateway_id>(r, "gw_id"));
   CPNS_TRY(g.uri, read_text(r, "uri", uri_max));
   CPNS_TRY(g.address, read_text(r, "address", address_max));
   CPNS_TRY(g.first_connected, read_time(r, "first_connected"));
   CPNS_TRY(g.last_connected, read_time(r, "last_connected"));
   CPNS_TRY(g.blocked_since, read_time(r, "blocked_since"));
+  if (!first) {
+    CPNS_TRY(const auto key, r.bstr("psk", 1, psk_max));
+    g.psk = secret_bytes{key};
+    CPNS_TRY(g.psk_since, read_time(r, "psk_since"));
+  }
   CPNS_CHECK(r.end("gateway record"));
   return g;
 }

@@ -82,14 +82,17 @@ struct entity_record {
   std::vector<used_transcript> used;       ///< bounded; over the bound: throttled
 };
 
-/// A gateway that connected once, or that an operator blocked. Times are Unix seconds, 0 for never.
+/// A gateway that connected once, that an operator blocked, or that has a pre-shared key. Times are Unix seconds, 0 for never.
 struct gateway_record {
   gateway_id gw;
-  std::string uri;      ///< of its certificate; empty if it was blocked by its gw and never connected
+  std::string uri;      ///< of its certificate, or its identity; empty: blocked by its gw and never connected
   std::string address;  ///< host:port of its last noted connection
   std::int64_t first_connected = 0;
   std::int64_t last_connected = 0;  ///< noted at most once per hour
   std::int64_t blocked_since = 0;   ///< 0: it is served
+  std::optional<secret_bytes>
+      psk{};                   ///< its pre-shared key (crypto/psk_key.hpp); nullopt: it needs a certificate
+  std::int64_t psk_since = 0;  ///< when `psk` was set
 };
 
 /// Removes the holder: the next gateway of the owner that proves the device's presence becomes the holder.

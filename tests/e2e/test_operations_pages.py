@@ -92,6 +92,16 @@ class Commands(unittest.TestCase):
         self.assertEqual(len(re.findall(r"(?m)^urn:dev:mac:0024bf00000\d\t128bit\t", said)), 10, said)
         self.assertEqual(list(self.folder.glob("*.csv")), [])
 
+    def test_a_hub_connects_by_key_and_loses_it(self):
+        before = ("cpns init trial >/dev/null\ncpns server --config trial/server.yaml &\n"
+                  "until cpns status --config trial/server.yaml 2>/dev/null; do sleep 1; done\n"
+                  "cpns pne --config trial/pne.yaml >pne.log 2>&1 &\n")
+        said = self.run_page("hubs.md", before)
+        self.assertIn("server-connected", said)
+        self.assertRegex(said, r"has +key\n")
+        self.assertEqual(said.count("Removed the key of urn:cpns:psk:hall"), 2)
+        self.assertRegex(said, r"urn:cpns:psk:hall\t(known|connected)\t.*\tno key")
+
     def test_a_key_is_changed_in_each_way(self):
         said = self.run_page("rewrap.md")
         self.assertEqual(said.count("rewrapped 1 data key"), 3, said)

@@ -12,7 +12,8 @@ document = openapi.document
 
 # Well-formed values that no role has, for the parameters of paths.
 UNKNOWN = {"entity": "urn:dev:mac:fe00000000000000", "radio": "no-such-radio", "user": "nobody-here",
-           "gateway": "urn:cpns:gw:no-such-gateway", "import": "no-such-import", "batch": "no-such-batch"}
+           "gateway": "urn:cpns:gw:no-such-gateway", "identity": "urn:cpns:psk:no-such-hub",
+           "import": "no-such-import", "batch": "no-such-batch"}
 
 
 def add_sockets(home: Home):

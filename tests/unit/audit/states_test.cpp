@@ -183,6 +183,22 @@ TEST_F(states, tell_whether_a_gateway_was_blocked) {
   EXPECT_EQ(became(gateway_block, "nobody", served, blocked).is, verdict::unknown);
 }
 
+TEST_F(states, tell_whether_a_gateway_has_a_key) {
+  const std::string hub = "urn:cpns:psk:hall";
+  const auto id = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::psk, hub);
+  const auto without = gateway_key_state(false), with = gateway_key_state(true);
+  EXPECT_EQ(became(gateway_key_add, hub, without, with).is, verdict::not_done) << "without a row";
+  protocol::gateway_record r;
+  r.gw = id;
+  r.psk = secret_bytes{bytes(32, 0xab)};
+  ASSERT_TRUE(sealed->write({{storage::table::gateways, to_bytes(id.value), encode(r)}}));
+  const auto done = became(gateway_key_add, hub, without, with);
+  EXPECT_EQ(done.is, verdict::done);
+  EXPECT_EQ(done.after, with) << "nothing of the key itself";
+  EXPECT_EQ(became(gateway_key_remove, hub, with, without).is, verdict::not_done);
+  EXPECT_EQ(became(gateway_key_remove, "nobody", with, without).is, verdict::unknown);
+}
+
 TEST_F(states, of_a_gateway_tell_what_was_decided_about_a_pne) {
   const auto became_at = [&](const char* action, const char* before) {
     const value was = before == nullptr ? value(nullptr) : value(object{{"state", before}});

@@ -32,11 +32,11 @@ TEST_F(trial_folder, has_configurations_that_load_and_files_that_are_private) {
 
   EXPECT_EQ(mode(folder / "trial"), 0700U);
   for (const auto& file :
-       {server->tls.key, gateway->tls.key, server->protector.file, gateway->protector.file,
+       {server->tls.key, gateway->tls->key, server->protector.file, gateway->protector.file,
         pne->protector.file, made->password_file, made->devices_csv, folder / "trial/tls/ca.key"})
     EXPECT_EQ(mode(file), 0600U) << file;
   for (const auto& file :
-       {server->tls.certificate, server->tls.ca, gateway->tls.certificate, gateway->tls.ca})
+       {server->tls.certificate, server->tls.ca, gateway->tls->certificate, gateway->tls->ca})
     EXPECT_TRUE(read(file).starts_with("-----BEGIN CERTIFICATE-----")) << file;
 }
 

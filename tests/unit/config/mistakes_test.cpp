@@ -271,6 +271,36 @@ TEST(diagnostics, cover_the_rules_between_settings_of_a_gateway) {
                    "g.yaml:15:15: 'lowest_suite' must be from 1 to 2, not '3'"}));
 }
 
+TEST(diagnostics, name_the_certificate_and_the_key_of_a_gateway_that_has_both_or_neither) {
+  const auto said = [](const std::string& step0) {
+    const auto c = parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:1]\nstore: {kind: memory}\n"
+                                 "protector: {file: k}\ntransports: [{name: a, plugin: tcp}]\n" +
+                                     step0,
+                                 "g.yaml", no_environment);
+    return c ? lines{} : c.error().lines();
+  };
+  const std::string tls = "tls: {certificate: a, key: b, ca: c}\n",
+                    psk = "psk: {identity: \"urn:cpns:psk:hall\", key_file: f}\n", uri = "server_uri: a:b\n";
+  EXPECT_EQ(said(tls + uri), lines{});
+  EXPECT_EQ(said(psk), lines{});
+  EXPECT_EQ(
+      said(""),
+      lines{"g.yaml:1:1: 'tls' is missing: a gateway has a certificate ('tls') or a pre-shared key ('psk')"});
+  EXPECT_EQ(said(tls + uri + psk), lines{"g.yaml:10:6: 'psk' and 'tls' exclude each other: a gateway has a "
+                                         "pre-shared key or a certificate; remove one"});
+  EXPECT_EQ(said(tls),
+            lines{"g.yaml:1:1: 'server_uri' is missing: with 'tls' the gateway accepts the certificate "
+                  "of this server alone"});
+  EXPECT_EQ(said(psk + uri),
+            lines{"g.yaml:9:13: 'server_uri' has no meaning with 'psk': the server shows that it "
+                  "has the key, and no certificate; remove it"});
+  EXPECT_EQ(
+      said("psk: {identity: hall, key_file: f}\n"),
+      lines{
+          "g.yaml:8:17: 'psk.identity': 'hall' is not an identity: write urn:cpns:psk: and 1 to 64 letters, "
+          "digits, '.', '_' and '-'"});
+}
+
 TEST(diagnostics, cover_the_rules_between_limits_of_a_server) {
   const auto c = parse_server("role: server\ntls: {certificate: a, key: b, ca: c}\nstore: {kind: memory}\n"
                               "protector: {file: k}\nlimits: {jobs: 300, jobs_per_gateway: 400}\n",

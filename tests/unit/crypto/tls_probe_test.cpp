@@ -60,7 +60,7 @@ TEST_F(tls_probe, greets_a_server_and_leaves_it_properly) {
   serve(home.server, wait_for_goodbye);
   const auto met = probe();
   ASSERT_TRUE(met) << met.error().message();
-  EXPECT_EQ(met->uri, "urn:cpns:server:one");
+  EXPECT_EQ(met->name, "urn:cpns:server:one");
   EXPECT_GT(met->ends, now_wall());
 }
 

@@ -136,6 +136,32 @@ TEST(gateway_record, is_read_as_it_was_written_and_refused_if_it_is_cut) {
   EXPECT_EQ(read->blocked_since, g.blocked_since);
   for (std::size_t n = 0; n < written.size(); ++n)
     EXPECT_FALSE(decode_gateway_record(written.expose().first(n))) << n;
+  EXPECT_EQ(server::view_of(g, true).at("kind"), "x509");
+  EXPECT_TRUE(server::view_of(g, true).at("key_since").is_null());
+}
+
+TEST(gateway_record, with_a_key_is_read_as_it_was_written_and_never_shows_the_key) {
+  gateway_record g;
+  g.gw = gateway_named("urn:cpns:gw:hall");
+  g.uri = "urn:cpns:psk:hall";
+  const auto without = encode(g);
+  g.psk = secret_bytes{bytes(64, 0xab)};
+  g.psk_since = 1'800'000'000;
+  const auto written = encode(g);
+  const auto read = decode_gateway_record(written.expose());
+  ASSERT_TRUE(read) << read.error().message();
+  EXPECT_EQ(read->psk, g.psk);
+  EXPECT_EQ(read->psk_since, g.psk_since);
+  for (std::size_t n = 0; n < written.size(); ++n)
+    EXPECT_FALSE(decode_gateway_record(written.expose().first(n))) << n;
+  EXPECT_EQ(decode_gateway_record(without.expose())->psk, std::nullopt);
+  EXPECT_EQ(without.expose()[0], 0x87) << "older servers read rows without a key";
+  const auto view = server::view_of(g, false);
+  EXPECT_EQ(view.at("kind"), "psk");
+  EXPECT_EQ(view.at("key_since"), "2027-01-15T08:00:00.000Z");
+  EXPECT_EQ(boost::json::serialize(view).find("abab"), std::string::npos);
+  g.psk = secret_bytes{bytes(65, 1)};
+  EXPECT_FALSE(decode_gateway_record(encode(g).expose()));
 }
 
 }  // namespace

@@ -148,6 +148,113 @@ TEST(gateway_book, keeps_changes_that_are_durable_while_it_reads_the_blocks_agai
   EXPECT_TRUE(p.book.blocked(p.hall));
 }
 
+struct keyed : harness {
+  const std::string cellar = "urn:cpns:psk:cellar", garage = "urn:cpns:psk:garage";
+  crypto::psk_lookup keys = book.keys();
+
+  crypto::psk_key drawn() { return crypto::psk_key::draw(random); }
+  void add(const std::string& identity, const crypto::psk_key& key) {
+    book.add_key(identity, key, 1'800'000'000, [this](const status& s) { last = s; });
+  }
+  void remove(const std::string& identity) {
+    book.remove_key(identity, [this](const status& s) { last = s; });
+  }
+};
+
+TEST(gateway_keys, count_when_they_are_durable) {
+  keyed p;
+  p.hold = true;
+  const auto key = p.drawn();
+  p.add(p.cellar, key);
+  EXPECT_FALSE(p.keys(p.cellar));
+  p.complete();
+  ASSERT_TRUE(p.last);
+  ASSERT_TRUE(p.keys(p.cellar));
+  EXPECT_EQ(p.keys(p.cellar)->key, key);
+  EXPECT_FALSE(p.keys(p.garage));
+  p.remove(p.cellar);
+  EXPECT_TRUE(p.keys(p.cellar)) << "until its end is durable";
+  EXPECT_EQ(p.book.keys_removed(), 0U);
+  p.complete();
+  EXPECT_FALSE(p.keys(p.cellar));
+  EXPECT_EQ(p.book.keys_removed(), 1U);
+}
+
+TEST(gateway_keys, stay_over_a_restart_beside_what_else_is_known_of_the_gateway) {
+  keyed p;
+  const auto key = p.drawn();
+  const auto gw = crypto::derive_gateway_id(crypto::openssl_suite(), crypto::gateway_kind::psk, p.cellar);
+  p.add(p.cellar, key);
+  p.book.connected(time_point{seconds{1'800'000'100}}, server::peer_info{gw, p.cellar, "127.0.0.1:1", {}});
+  p.set_blocked(gw, 7);
+  gateway_book again{*p.sealed, [](const storage::sealed_batch&, const storage::commit_done&) {}};
+  ASSERT_TRUE(again.load());
+  EXPECT_EQ(again.keys()(p.cellar).value().key, key);
+  EXPECT_TRUE(again.blocked(gw));
+  const auto row = again.find(gw)->value();
+  EXPECT_EQ(row.address, "127.0.0.1:1");
+  EXPECT_EQ(row.psk_since, 1'800'000'000);
+  p.remove(p.cellar);
+  EXPECT_EQ(p.book.find(gw)->value().blocked_since, 7);
+  EXPECT_EQ(p.book.find(gw)->value().psk, std::nullopt);
+}
+
+TEST(gateway_keys, are_never_shared_and_never_replaced) {
+  keyed p;
+  const auto key = p.drawn();
+  p.add(p.cellar, key);
+  p.add(p.garage, key);
+  EXPECT_EQ(p.last.error().code, errc::state_conflict);
+  p.add(p.cellar, p.drawn());
+  EXPECT_EQ(p.last.error().code, errc::state_exists);
+  EXPECT_EQ(p.keys(p.cellar)->key, key);
+  EXPECT_FALSE(p.keys(p.garage));
+  p.hold = true;
+  const auto other = p.drawn();
+  p.add("urn:cpns:psk:attic", other);
+  p.add(p.garage, other);
+  EXPECT_EQ(p.last.error().code, errc::state_conflict) << "the first one is on its way to the disk";
+  EXPECT_EQ(p.held.size(), 1U);
+}
+
+TEST(gateway_keys, have_another_number_each_time) {
+  keyed p;
+  p.add(p.cellar, p.drawn());
+  const auto first = p.keys(p.cellar)->number;
+  EXPECT_NE(first, 0U);
+  p.remove(p.cellar);
+  p.remove(p.cellar);
+  EXPECT_EQ(p.last.error().code, errc::state_unknown);
+  p.add(p.cellar, p.drawn());
+  EXPECT_NE(p.keys(p.cellar)->number, first) << "a connection by the former key ends";
+}
+
+TEST(gateway_keys, follow_a_store_that_was_opened_again) {
+  keyed p;
+  const auto key = p.drawn();
+  p.add(p.cellar, key);
+  p.faulty.fail_writes(errc::store_write_failed, storage::fault_point::turns_up_later);
+  p.remove(p.cellar);
+  EXPECT_FALSE(p.last);
+  p.add(p.garage, p.drawn());
+  EXPECT_FALSE(p.last);
+  p.faulty.repair();
+  EXPECT_TRUE(p.keys(p.cellar));
+  ASSERT_TRUE(p.book.reload());
+  EXPECT_FALSE(p.keys(p.cellar));
+  EXPECT_TRUE(p.keys(p.garage));
+  EXPECT_EQ(p.book.keys_removed(), 1U);
+}
+
+TEST(gateway_keys, that_are_too_short_end_the_start) {
+  keyed p;
+  protocol::gateway_record r;
+  r.uri = p.cellar;
+  r.psk = secret_bytes{bytes(16, 1)};
+  ASSERT_TRUE(p.sealed->write({{storage::table::gateways, to_bytes(r.gw.value), protocol::encode(r)}}));
+  EXPECT_EQ(p.book.load().error().code, errc::crypto_weak);
+}
+
 TEST(gateway_book, lifts_no_block_when_the_rows_cannot_be_read) {
   harness p;
   p.set_blocked(p.attic, 3);
