@@ -1,0 +1,57 @@
+#pragma once
+// A real PostgreSQL for the tests of one program.
+
+#include <sys/types.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "storage/postgres/settings.hpp"
+#include "tests/support/temporary_folder.hpp"
+
+namespace cpns::test {
+
+/// Waits until `met` returns true, at most 20 seconds, and returns its last result.
+bool comes_true(const std::function<bool()>& met);
+
+/// A server in a temporary folder, started at the first use and stopped at the end of the program; the kernel stops it
+/// if the program crashes. A test that runs as root starts it as the user postgres or nobody. Listens on a Unix socket
+/// and on a port of 127.0.0.1 that was free. Aborts the program if there is no PostgreSQL: scripts/install-deps.
+class postgres_server {
+ public:
+  static postgres_server& instance();
+  ~postgres_server();
+  postgres_server(const postgres_server&) = delete;
+  postgres_server& operator=(const postgres_server&) = delete;
+
+  /// A new, empty database; settings that reach it over the Unix socket as its owner.
+  storage::postgres_settings fresh_database();
+  /// The same with the tables of a store.
+  storage::postgres_settings fresh_store();
+
+  /// Executes SQL as superuser; the first column of the first row, or an empty text. A failure fails the test.
+  std::string sql(const std::string& database, const std::string& text) const;
+  /// Process ids of the connections of stores to a database.
+  [[nodiscard]] std::vector<pid_t> backends(const std::string& database) const;
+  /// True when as many connections of stores wait for an event of pg_stat_activity, such as "SyncRep".
+  [[nodiscard]] bool waits_for(const std::string& database, const std::string& event, int connections = 1) const;
+  /// Commits wait for a standby that does not exist, or not.
+  void wait_for_standby(bool on) const;
+
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] std::string folder() const { return folder_.path().string(); }
+
+ private:
+  postgres_server();
+  void initialise();
+  void start();
+
+  temporary_folder folder_;
+  std::uint16_t port_ = 0;
+  pid_t process_ = 0;
+  int databases_ = 0;
+};
+
+}  // namespace cpns::test
