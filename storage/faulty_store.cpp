@@ -29,7 +29,7 @@ void faulty_store::repair() {
   always_.reset();
   reads_.reset();
   rows_.clear();
-  for (const auto& batch : std::exchange(later_, {})) (void)under_.write(batch);
+  for (const auto& batch : std::exchange(later_, {})) (void)under_.write_one(batch);
   ++reopened_;
 }
 
@@ -38,11 +38,15 @@ std::uint64_t faulty_store::writes() const {
   return writes_;
 }
 
-std::optional<faulty_store::fault> faulty_store::next_fault(const write_batch& batch) {
+std::optional<faulty_store::fault> faulty_store::next_fault() {
   const std::lock_guard lock(mutex_);
   ++writes_;
   if (const auto planned = script_.extract(writes_)) return planned.mapped();
-  if (always_) return always_;
+  return always_;
+}
+
+std::optional<faulty_store::fault> faulty_store::fault_of(const write_batch& batch) const {
+  const std::lock_guard lock(mutex_);
   for (const auto& op : batch)
     if (const auto bad = rows_.find({op.table, op.row}); bad != rows_.end())
       return fault{fault_point::before_durable, bad->second};
@@ -54,20 +58,28 @@ std::optional<errc> faulty_store::read_fault() const {
   return reads_;
 }
 
-result<std::optional<bytes>> faulty_store::get(table t, byte_view row) const {
+result<std::vector<std::optional<stored_value>>> faulty_store::read(std::span<const row_name> names) const {
   if (const auto code = read_fault()) return fail(*code, "injected failure");
-  return under_.get(t, row);
+  return under_.read(names);
 }
 
-status faulty_store::write(const write_batch& batch) {
-  const auto planned = next_fault(batch);
-  if (!planned) return under_.write(batch);
-  if (planned->point == fault_point::after_durable) CPNS_CHECK(under_.write(batch));
-  if (planned->point == fault_point::turns_up_later) {
+std::vector<status> faulty_store::write(std::span<const write_batch> batches) {
+  const auto planned = next_fault();
+  std::vector<status> out;
+  for (const auto& batch : batches) {
+    const auto own = planned ? planned : fault_of(batch);
+    out.push_back(own ? write_faulty(batch, *own) : under_.write_one(batch));
+  }
+  return out;
+}
+
+status faulty_store::write_faulty(const write_batch& batch, const fault& planned) {
+  if (planned.point == fault_point::after_durable) CPNS_CHECK(under_.write_one(batch));
+  if (planned.point == fault_point::turns_up_later) {
     const std::lock_guard lock(mutex_);
     later_.push_back(batch);
   }
-  return fail(planned->code, "injected failure");
+  return fail(planned.code, "injected failure");
 }
 
 status faulty_store::scan(table t, byte_view prefix, const row_visitor& visit) const {

@@ -23,9 +23,9 @@ class faulty_store final : public store {
   void fail_write(std::uint64_t n, fault_point point, errc code = errc::store_write_failed);
   /// Every write fails from now on, as on a full disk, until repair(); health() reports it.
   void fail_writes(errc code, fault_point point = fault_point::before_durable);
-  /// Every write that contains this row fails until repair().
+  /// Every batch that contains this row fails until repair().
   void fail_row(table t, bytes row, errc code = errc::store_write_failed);
-  /// Every get, scan and slice fails from now on, until repair().
+  /// Every read, scan and slice fails from now on, until repair().
   void fail_reads(errc code);
   /// Ends the failures, as when a store is opened again; failures of later single writes stay planned.
   void repair();
@@ -33,8 +33,8 @@ class faulty_store final : public store {
   /// Number of writes so far, failed ones included.
   [[nodiscard]] std::uint64_t writes() const;
 
-  result<std::optional<bytes>> get(table t, byte_view row) const override;
-  status write(const write_batch& batch) override;
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override;
+  std::vector<status> write(std::span<const write_batch> batches) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
@@ -44,7 +44,10 @@ class faulty_store final : public store {
     fault_point point;
     errc code;
   };
-  std::optional<fault> next_fault(const write_batch& batch);
+  /// The fault of the next call of write().
+  std::optional<fault> next_fault();
+  [[nodiscard]] std::optional<fault> fault_of(const write_batch& batch) const;
+  status write_faulty(const write_batch& batch, const fault& planned);
   [[nodiscard]] std::optional<errc> read_fault() const;
 
   store& under_;

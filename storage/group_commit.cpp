@@ -18,7 +18,8 @@ group_committer::~group_committer() {
 }
 
 void group_committer::submit(sealed_batch batch, commit_done done) {
-  entry e{std::move(batch), std::move(done)};
+  const auto rows = batch.size();
+  entry e{std::move(batch), std::move(done), rows};
   auto accepted = check_batch(e.batch);
   if (accepted) accepted = queue(e);
   if (!accepted)
@@ -77,40 +78,38 @@ std::vector<group_committer::entry> group_committer::take() {
   return group;
 }
 
-std::vector<status> group_committer::commit(const std::vector<entry>& group) {
-  sealed_batch all;
-  for (const auto& e : group) all.insert(all.end(), e.batch.begin(), e.batch.end());
-  const auto together = write(all);
-  if (together || group.size() == 1 || together.error() == errc::store_full)
-    return std::vector<status>(group.size(), together);
-  std::vector<status> outcomes;
-  outcomes.reserve(group.size());
-  for (const auto& e : group) outcomes.push_back(write(e.batch));
-  return outcomes;
-}
-
-status group_committer::write(const sealed_batch& batch) {
-  if (batch.empty()) return {};
+std::vector<status> group_committer::commit(std::vector<entry>& group) {
+  std::vector<sealed_batch> batches;
+  std::size_t rows = 0;
+  for (auto& e : group) {
+    rows += e.rows;
+    batches.push_back(std::move(e.batch));
+  }
+  if (rows == 0) return std::vector<status>(group.size());
   {
     const std::lock_guard lock(mutex_);
     ++stats_.writes;
   }
   const auto began = std::chrono::steady_clock::now();
-  auto done = to_.write(batch);
+  auto outcomes = to_.write_all(batches);
   measured_.time.observe(std::chrono::steady_clock::now() - began);
-  measured_.rows.observe(static_cast<double>(batch.size()));
-  return done;
+  measured_.rows.observe(static_cast<double>(rows));
+  return outcomes;
 }
 
 void group_committer::count(const std::vector<entry>& group, const std::vector<status>& outcomes) {
   const std::lock_guard lock(mutex_);
   for (std::size_t i = 0; i < group.size(); ++i) {
+    if (!outcomes[i] && outcomes[i].error() == errc::store_conflict) {
+      ++stats_.lost;
+      continue;
+    }
     if (!outcomes[i]) {
       ++stats_.failed;
       continue;
     }
     ++stats_.batches;
-    stats_.rows += group[i].batch.size();
+    stats_.rows += group[i].rows;
   }
 }
 

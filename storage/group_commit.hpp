@@ -24,6 +24,7 @@ struct commit_statistics {
   std::uint64_t writes = 0;         ///< durable writes, failed ones included
   std::uint64_t batches = 0;        ///< batches that became durable
   std::uint64_t rows = 0;           ///< rows in them
+  std::uint64_t lost = 0;           ///< batches that lost a race for their row
   std::uint64_t failed = 0;         ///< batches that failed in the store
   std::uint64_t refused = 0;        ///< batches refused because the queue was full
   std::size_t queued_rows = 0;      ///< rows waiting now
@@ -48,8 +49,8 @@ class group_committer {
   /// Queues a batch. `done` is called on the committer's thread, in the order of submission, after the batch is
   /// durable or has failed; it must not block, and may submit. If the batch is refused, `done` is called on the
   /// caller's thread before submit returns: state_overloaded (queue full), state_stopping (the committer is being
-  /// destroyed), store_write_failed (a row exceeds the limits of a store). If a shared write fails, its batches
-  /// are retried one by one, so that a bad batch fails alone; on a full disk all of them fail at once.
+  /// destroyed), store_write_failed (a row exceeds the limits of a store). store_conflict: the batch lost a race, and
+  /// nothing of it is written.
   void submit(sealed_batch batch, commit_done done);
 
   [[nodiscard]] commit_statistics statistics() const;
@@ -58,15 +59,15 @@ class group_committer {
   struct entry {
     sealed_batch batch;
     commit_done done;
+    std::size_t rows;
   };
   void run();
   /// Moves from `e` only if it is accepted.
   status queue(entry& e);
   /// The batches of the next write. Call with mutex_ held.
   std::vector<entry> take();
-  std::vector<status> commit(const std::vector<entry>& group);
+  std::vector<status> commit(std::vector<entry>& group);
   void count(const std::vector<entry>& group, const std::vector<status>& outcomes);
-  status write(const sealed_batch& batch);
 
   sealed_store& to_;
   const commit_limits limits_;

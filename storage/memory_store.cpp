@@ -2,40 +2,54 @@
 
 #include <mutex>
 
+#include "storage/version_check.hpp"
+
 namespace cpns::storage {
 
-result<std::optional<bytes>> memory_store::get(table t, byte_view row) const {
+result<std::vector<std::optional<stored_value>>> memory_store::read(std::span<const row_name> names) const {
+  std::vector<std::optional<stored_value>> out;
+  out.reserve(names.size());
   const std::shared_lock lock(mutex_);
-  const auto found = rows_.find({t, to_bytes(row)});
-  if (found == rows_.end()) return std::optional<bytes>{};
-  return std::optional<bytes>(found->second);
+  for (const auto& n : names) {
+    const auto found = rows_.find({n.table, n.row});
+    out.push_back(found == rows_.end() ? std::nullopt : std::optional(found->second));
+  }
+  return out;
 }
 
-status memory_store::write(const write_batch& batch) {
-  CPNS_CHECK(check_batch(batch));
+std::vector<status> memory_store::write(std::span<const write_batch> batches) {
+  std::vector<status> out;
   const std::unique_lock lock(mutex_);
-  for (const auto& op : batch) {
-    if (op.value)
-      rows_.insert_or_assign({op.table, op.row}, *op.value);
-    else
-      rows_.erase({op.table, op.row});
+  version_check versions([this](table t, byte_view row) -> result<std::uint64_t> {
+    const auto found = rows_.find({t, to_bytes(row)});
+    return found == rows_.end() ? 0 : found->second.version;
+  });
+  for (const auto& batch : batches) {
+    out.push_back(versions.admit(batch));
+    if (!out.back()) continue;
+    for (const auto& op : batch) {
+      if (op.value)
+        rows_.insert_or_assign({op.table, op.row}, stored_value{op.expected + 1, *op.value});
+      else
+        rows_.erase({op.table, op.row});
+    }
   }
-  return {};
+  return out;
 }
 
 status memory_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
-  std::vector<std::pair<bytes, bytes>> found;
+  std::vector<stored_row> found;
   {
     const std::shared_lock lock(mutex_);
     for (auto it = rows_.lower_bound({t, to_bytes(prefix)}); it != rows_.end() && it->first.first == t;
          ++it) {
       const auto& row = it->first.second;
       if (row.size() < prefix.size() || !equal(byte_view(row).first(prefix.size()), prefix)) break;
-      found.emplace_back(row, it->second);
+      found.push_back({row, it->second.version, it->second.value});
     }
   }
-  for (const auto& [row, value] : found)
-    if (!visit(row, value)) break;
+  for (const auto& row : found)
+    if (!visit(row)) break;
   return {};
 }
 
@@ -44,8 +58,16 @@ result<std::vector<stored_row>> memory_store::slice(table t, byte_view after, st
   const std::shared_lock lock(mutex_);
   for (auto it = rows_.upper_bound({t, to_bytes(after)});
        it != rows_.end() && it->first.first == t && !out.full(); ++it)
-    out.add(it->first.second, it->second);
+    out.add({it->first.second, it->second.version, it->second.value});
   return out.take();
+}
+
+void memory_store::put_back(table t, byte_view row, std::optional<stored_value> value) {
+  const std::unique_lock lock(mutex_);
+  if (value)
+    rows_.insert_or_assign({t, to_bytes(row)}, *std::move(value));
+  else
+    rows_.erase({t, to_bytes(row)});
 }
 
 }  // namespace cpns::storage

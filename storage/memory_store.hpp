@@ -11,15 +11,18 @@ namespace cpns::storage {
 /// [thread-safe]
 class memory_store final : public store {
  public:
-  result<std::optional<bytes>> get(table t, byte_view row) const override;
-  status write(const write_batch& batch) override;
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override;
+  std::vector<status> write(std::span<const write_batch> batches) override;
   /// Copies the rows first, so that the visitor may call the store.
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
 
+  /// Sets a row to any version and value, or removes it: an attacker who holds the database, in a test.
+  void put_back(table t, byte_view row, std::optional<stored_value> value);
+
  private:
   mutable std::shared_mutex mutex_;
-  std::map<std::pair<table, bytes>, bytes> rows_;
+  std::map<std::pair<table, bytes>, stored_value> rows_;
 };
 
 }  // namespace cpns::storage

@@ -1,6 +1,7 @@
 #include "storage/rocksdb_store.hpp"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstdarg>
@@ -17,7 +18,9 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "storage/row_locks.hpp"
 #include "storage/store_folder.hpp"
+#include "storage/version_check.hpp"
 
 namespace cpns::storage {
 
@@ -135,13 +138,67 @@ tl::unexpected<error> read_failed(const std::filesystem::path& folder, const roc
   return fail(code, "cannot read the store in " + folder.string() + ": " + why.ToString());
 }
 
-result<std::optional<bytes>> get_from(rocksdb::DB& db, const std::filesystem::path& folder, table t,
-                                      byte_view row) {
+/// In front of the version of a value, eight bytes, the most significant first. A value of schema 1 has neither; it begins
+/// with the id of its key, which is as random as this.
+constexpr std::array<std::uint8_t, 8> version_follows{0xc9, 0x52, 0x1e, 0x8d, 0x07, 0xf3, 0x6a, 0xb4};
+constexpr std::size_t version_head = version_follows.size() + 8;
+
+bytes value_of(std::uint64_t version, byte_view value) {
+  bytes out(version_follows.begin(), version_follows.end());
+  out.reserve(version_head + value.size());
+  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(version >> shift));
+  out.insert(out.end(), value.begin(), value.end());
+  return out;
+}
+
+bool has_version(byte_view raw) {
+  return raw.size() >= version_head && equal(raw.first(version_follows.size()), version_follows);
+}
+
+std::uint64_t version_of(byte_view raw) {
+  std::uint64_t out = 0;
+  if (has_version(raw))
+    for (const auto byte : raw.subspan(version_follows.size(), 8)) out = out << 8 | byte;
+  return out;
+}
+
+stored_value decoded(byte_view raw) {
+  return {version_of(raw), to_bytes(has_version(raw) ? raw.subspan(version_head) : raw)};
+}
+
+stored_row row_at(const rocksdb::Iterator& it) {
+  auto value = decoded(view(it.value()));
+  return {to_bytes(view(it.key()).subspan(1)), value.version, std::move(value.value)};
+}
+
+result<std::vector<std::optional<stored_value>>>
+read_from(rocksdb::DB& db, const std::filesystem::path& folder, std::span<const row_name> names) {
+  std::vector<bytes> keys;
+  keys.reserve(names.size());
+  for (const auto& n : names) keys.push_back(key_of(n.table, n.row));
+  std::vector<rocksdb::Slice> slices;
+  slices.reserve(keys.size());
+  for (const auto& k : keys) slices.push_back(bytes_of(k));
+  std::vector<rocksdb::PinnableSlice> values(keys.size());
+  std::vector<rocksdb::Status> outcomes(keys.size());
+  db.MultiGet({}, db.DefaultColumnFamily(), keys.size(), slices.data(), values.data(), outcomes.data());
+  std::vector<std::optional<stored_value>> out(keys.size());
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    if (outcomes[i].IsNotFound()) continue;
+    if (!outcomes[i].ok()) return read_failed(folder, outcomes[i]);
+    out[i] = decoded(view(values[i]));
+  }
+  return out;
+}
+
+/// 0 if the row does not exist. Copies no value.
+result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t,
+                                 byte_view row) {
   rocksdb::PinnableSlice value;
   const auto done = db.Get({}, db.DefaultColumnFamily(), bytes_of(key_of(t, row)), &value);
-  if (done.IsNotFound()) return std::optional<bytes>{};
+  if (done.IsNotFound()) return 0;
   if (!done.ok()) return read_failed(folder, done);
-  return std::optional<bytes>(to_bytes(view(value)));
+  return version_of(view(value));
 }
 
 status scan_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, byte_view prefix,
@@ -151,7 +208,7 @@ status scan_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, by
   once.fill_cache = false;
   const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(once));
   for (it->Seek(bytes_of(from)); it->Valid() && it->key().starts_with(bytes_of(from)); it->Next())
-    if (!visit(view(it->key()).subspan(1), view(it->value()))) return {};
+    if (!visit(row_at(*it))) return {};
   if (!it->status().ok()) return read_failed(folder, it->status());
   return {};
 }
@@ -165,9 +222,19 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
   const std::unique_ptr<rocksdb::Iterator> it(db.NewIterator(once));
   for (it->Seek(bytes_of(from)); it->Valid() && it->key()[0] == static_cast<char>(t) && !out.full();
        it->Next())
-    if (it->key() != bytes_of(from)) out.add(view(it->key()).subspan(1), view(it->value()));
+    if (it->key() != bytes_of(from)) out.add(row_at(*it));
   if (!it->status().ok()) return read_failed(folder, it->status());
   return out.take();
+}
+
+status add_to(rocksdb::WriteBatch& ops, const write_batch& batch) {
+  for (const auto& op : batch) {
+    const auto key = key_of(op.table, op.row);
+    const auto added = op.value ? ops.Put(bytes_of(key), bytes_of(value_of(op.expected + 1, *op.value)))
+                                : ops.Delete(bytes_of(key));
+    if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
+  }
+  return {};
 }
 
 /// For open_rocksdb_store_for_reading.
@@ -175,11 +242,13 @@ class rocksdb_reader final : public store {
  public:
   rocksdb_reader(std::filesystem::path folder, std::shared_ptr<rocksdb::DB> db)
       : folder_(std::move(folder)), db_(std::move(db)) {}
-  result<std::optional<bytes>> get(table t, byte_view row) const override {
-    return get_from(*db_, folder_, t, row);
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override {
+    return read_from(*db_, folder_, names);
   }
-  status write(const write_batch& /*batch*/) override {
-    return fail(errc::store_unavailable, folder_.string() + " was opened for a check, which writes nothing");
+  std::vector<status> write(std::span<const write_batch> batches) override {
+    return std::vector<status>(
+        batches.size(),
+        fail(errc::store_unavailable, folder_.string() + " was opened for a check, which writes nothing"));
   }
   status scan(table t, byte_view prefix, const row_visitor& visit) const override {
     return scan_in(*db_, folder_, t, prefix, visit);
@@ -207,14 +276,15 @@ class rocksdb_store final : public store {
   rocksdb_store(const rocksdb_store&) = delete;
   rocksdb_store& operator=(const rocksdb_store&) = delete;
 
-  result<std::optional<bytes>> get(table t, byte_view row) const override;
-  status write(const write_batch& batch) override;
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override;
+  std::vector<status> write(std::span<const write_batch> batches) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
 
  private:
   [[nodiscard]] std::shared_ptr<rocksdb::DB> current() const;
+  status write_durably(rocksdb::DB& db, rocksdb::WriteBatch& ops);
   error note_failure(const rocksdb::Status& why);
   void heal_when_needed();
   void heal();
@@ -228,6 +298,7 @@ class rocksdb_store final : public store {
   store_folder claim_;  // outlives the database, to lock out other processes until it is closed
   const std::filesystem::path folder_;
   const milliseconds timeout_;
+  row_locks in_write_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<rocksdb::DB> db_;          ///< while not writable: read-only, or failed
@@ -259,8 +330,8 @@ store_health rocksdb_store::health() const {
   return out;
 }
 
-result<std::optional<bytes>> rocksdb_store::get(table t, byte_view row) const {
-  return get_from(*current(), folder_, t, row);
+result<std::vector<std::optional<stored_value>>> rocksdb_store::read(std::span<const row_name> names) const {
+  return read_from(*current(), folder_, names);
 }
 
 status rocksdb_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
@@ -272,26 +343,37 @@ result<std::vector<stored_row>> rocksdb_store::slice(table t, byte_view after, s
   return slice_of(*current(), folder_, t, after, limit);
 }
 
-status rocksdb_store::write(const write_batch& batch) {
-  CPNS_CHECK(check_batch(batch));
-  rocksdb::WriteBatch ops;
-  for (const auto& op : batch) {
-    const auto key = key_of(op.table, op.row);
-    const auto added = op.value ? ops.Put(bytes_of(key), bytes_of(*op.value)) : ops.Delete(bytes_of(key));
-    if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
-  }
+std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
   std::shared_ptr<rocksdb::DB> db;
   {
     const std::lock_guard lock(mutex_);
-    if (!health_.writable) return fail(refusal_);
+    if (!health_.writable) return std::vector<status>(batches.size(), fail(refusal_));
     db = db_;
   }
+  const auto locked = in_write_.lock(batches);
+  version_check versions([&](table t, byte_view row) { return version_in(*db, folder_, t, row); });
+  rocksdb::WriteBatch ops;
+  std::vector<status> out;
+  out.reserve(batches.size());
+  for (const auto& batch : batches) {
+    out.push_back(versions.admit(batch));
+    if (out.back()) out.back() = add_to(ops, batch);
+  }
+  if (std::none_of(out.begin(), out.end(), [](const status& s) { return s.has_value(); })) return out;
+  const auto done = write_durably(*db, ops);
+  if (!done)
+    for (auto& s : out)
+      if (s) s = done;
+  return out;
+}
+
+status rocksdb_store::write_durably(rocksdb::DB& db, rocksdb::WriteBatch& ops) {
   rocksdb::WriteOptions durable;
   durable.sync = true;
-  const auto done = db->Write(durable, &ops);
+  const auto done = db.Write(durable, &ops);
   if (!done.ok()) return fail(note_failure(done));
   const std::lock_guard lock(mutex_);
-  acknowledged_ = std::max(acknowledged_, db->GetLatestSequenceNumber());
+  acknowledged_ = std::max(acknowledged_, db.GetLatestSequenceNumber());
   return {};
 }
 

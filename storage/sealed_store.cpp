@@ -1,126 +1,71 @@
 #include "storage/sealed_store.hpp"
 
 #include <algorithm>
+#include <map>
 
 #include "base/cbor.hpp"
-#include "crypto/suite.hpp"
-#include "crypto/xaes.hpp"
+#include "storage/sealed_keys.hpp"
 
 namespace cpns::storage {
 
 namespace {
 
-constexpr std::uint64_t schema = 1;
-constexpr std::size_t key_id_size = 8;
 /// Of a page, read at once.
 constexpr std::size_t slice_rows = 256;
+/// Of a batch with ops that replace any version, when another writer was faster.
+constexpr int write_tries = 8;
 constexpr std::string_view data_key_purpose = "cpns/1 store";
 /// Shorter than the name of any sealed row (32 bytes), so they cannot collide.
 constexpr std::string_view data_key_row = "data key";
+/// Sealed: no row without a version is valid any more.
+constexpr std::string_view schema_row = "store schema";
 
-secret32 derive(const secret32& data_key, std::string_view label) {
-  secret32 out;
-  crypto::openssl_suite().expand(data_key, cbor::writer().array(1).tstr(label).view(), out.expose_mutable());
-  return out;
-}
-
-/// E([row, value]), in a buffer of fixed size: a reallocation would leave an unwiped copy behind.
-secret_bytes plain_row(byte_view row, const secret_bytes& value) {
-  constexpr std::size_t heads = 1 + 5 + 5;
-  return secret_bytes(
-      cbor::writer(heads + row.size() + value.size()).array(2).bstr(row).bstr(value.expose()).take());
-}
+/// The rows of an import are many, short-lived and written by one thread: they are removed, and leave nothing behind.
+bool leaves_erased_row(table t) { return t != table::imports; }
 
 /// True if there is a row in any table.
 result<bool> holds_rows(const store& s) {
   for (const auto t : all_tables) {
-    bool found = false;
-    CPNS_CHECK(s.scan(t, {}, [&found](byte_view, byte_view) {
-      found = true;
-      return false;
-    }));
-    if (found) return true;
+    CPNS_TRY(const auto first, s.slice(t, {}, 1));
+    if (!first.empty()) return true;
   }
   return false;
 }
 
-/// The wrapped data key; nullopt if the store is empty.
-result<std::optional<bytes>> read_data_key(const store& s) {
+/// The wrapped data key with its version; nullopt if the store is empty.
+result<std::optional<stored_value>> read_data_key(const store& s) {
   CPNS_TRY(auto wrapped, s.get(table::meta, as_bytes(data_key_row)));
   if (wrapped) return wrapped;
   CPNS_TRY(const bool used, holds_rows(s));
-  if (used)
+  if (!used) return wrapped;
+  // Another node may have written its first rows since.
+  CPNS_TRY(wrapped, s.get(table::meta, as_bytes(data_key_row)));
+  if (!wrapped)
     return fail(errc::store_damaged, "the store holds rows but not their data key; restore it from a backup");
   return wrapped;
 }
 
-status write_data_key(store& s, const bytes& wrapped) {
-  return s.write({{table::meta, to_bytes(as_bytes(data_key_row)), wrapped}});
+write_op data_key_op(const bytes& wrapped, std::uint64_t expected) {
+  return {table::meta, to_bytes(as_bytes(data_key_row)), expected, wrapped};
+}
+
+bool any_version(const sealed_batch& batch) {
+  return std::any_of(batch.begin(), batch.end(), [](const sealed_op& op) { return !op.expected; });
+}
+
+secret_bytes schema_value() { return secret_bytes{cbor::writer().array(1).uint(2).take()}; }
+
+bool is_schema_row(table t, byte_view row) { return t == table::meta && equal(row, as_bytes(schema_row)); }
+
+/// The stored name that the end of a page names.
+result<bytes> place_of(std::string_view after) {
+  auto last = from_hex(after);
+  if (!last || last->size() > max_row_size)
+    return fail(errc::config_range, "'after' is not the end of a page; take it from the page before");
+  return *std::move(last);
 }
 
 }  // namespace
-
-struct sealed_store::keys {
-  secret32 seal;                   ///< X(data key, ["cpns/1 store seal"])
-  secret32 rows;                   ///< X(data key, ["cpns/1 store rows"])
-  byte_array<key_id_size> key_id;  ///< X(data key, ["cpns/1 store key id"])[..8]
-
-  explicit keys(const secret32& k)
-      : seal(derive(k, "cpns/1 store seal")), rows(derive(k, "cpns/1 store rows")),
-        key_id(first<key_id_size>(derive(k, "cpns/1 store key id").expose())) {}
-
-  [[nodiscard]] bytes stored_row(table t, byte_view row) const {
-    const auto name = cbor::writer().array(2).uint(static_cast<std::uint64_t>(t)).bstr(row).take();
-    return to_bytes(crypto::openssl_suite().hmac(rows.expose(), name).expose());
-  }
-
-  [[nodiscard]] bytes aad(table t, byte_view stored) const {
-    return cbor::writer()
-        .array(5)
-        .tstr("cpns/1 row")
-        .uint(static_cast<std::uint64_t>(t))
-        .bstr(stored)
-        .bstr(key_id)
-        .uint(schema)
-        .take();
-  }
-
-  [[nodiscard]] bytes seal_value(table t, byte_view stored, byte_view row, const secret_bytes& value,
-                                 entropy& random) const {
-    const auto sealed = crypto::xaes_seal(seal, random, aad(t, stored), plain_row(row, value).expose());
-    bytes out;
-    out.reserve(key_id_size + sealed.size());
-    out.insert(out.end(), key_id.begin(), key_id.end());
-    out.insert(out.end(), sealed.begin(), sealed.end());
-    return out;
-  }
-
-  struct opened {
-    bytes row;
-    secret_bytes value;
-  };
-
-  [[nodiscard]] result<opened> open_value(table t, byte_view stored, byte_view value) const {
-    const auto refuse = [&](const std::string& what) {
-      return fail(errc::store_sealed, "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) +
-                                          "... of table " + std::string(name_of(t)) + " " + what);
-    };
-    if (value.size() < key_id_size) return refuse("is too short to be sealed");
-    if (!equal(value.first(key_id_size), key_id))
-      return refuse("is sealed under data key " + to_hex(value.first(key_id_size)) + ", but the store has " +
-                    to_hex(key_id));
-    const auto plain = crypto::xaes_open(seal, aad(t, stored), value.subspan(key_id_size));
-    if (!plain) return refuse("cannot be decrypted: it was changed, or copied from another place");
-    cbor::reader r(plain->expose());
-    if (!r.array_of("row", 2)) return refuse("decrypts to a malformed row");
-    const auto row = r.bstr("row name", 1, max_sealed_row_size);
-    if (!row) return refuse("decrypts to a malformed row");
-    const auto content = r.bstr("row value", 0, max_sealed_value_size);
-    if (!content || !r.end("row")) return refuse("decrypts to a malformed row");
-    if (!equal(stored_row(t, *row), stored)) return refuse("holds the content of another row");
-    return opened{to_bytes(*row), secret_bytes(*content)};
-  }
-};
 
 sealed_store::sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k)
     : under_(under), random_(random), keys_(std::move(k)) {}
@@ -128,51 +73,166 @@ sealed_store::~sealed_store() = default;
 
 result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key_protector& protector,
                                                          entropy& random) {
-  CPNS_TRY(const auto wrapped, read_data_key(under));
-  secret32 data_key;
-  if (wrapped) {
-    CPNS_TRY(data_key, protector.unwrap(*wrapped, data_key_purpose));
-  } else {
-    data_key = random.draw_secret<secret32::size>();
+  CPNS_TRY(auto wrapped, read_data_key(under));
+  if (!wrapped) {
+    const auto data_key = random.draw_secret<secret32::size>();
     CPNS_TRY(const auto fresh, protector.wrap(data_key, data_key_purpose, random));
-    CPNS_CHECK(write_data_key(under, fresh));
+    const auto k = keys(data_key);
+    const auto row = k.stored_row(table::meta, as_bytes(schema_row));
+    const auto done =
+        under.write_one({data_key_op(fresh, 0),
+                         {table::meta, row, 0,
+                          k.seal_value(table::meta, row, 1, as_bytes(schema_row), schema_value(), random)}});
+    // Of two nodes that start with an empty database, the slower one takes the key of the other.
+    if (!done && done.error() != errc::store_conflict) return fail(done.error());
+    CPNS_TRY(wrapped, read_data_key(under));
+    if (!wrapped) return fail(errc::store_damaged, "the store lost its new data key");
   }
-  return std::unique_ptr<sealed_store>(
-      new sealed_store(under, random, std::make_unique<const keys>(data_key)));
+  CPNS_TRY(const auto data_key, protector.unwrap(wrapped->value, data_key_purpose));
+  std::unique_ptr<sealed_store> out(new sealed_store(under, random, std::make_unique<const keys>(data_key)));
+  CPNS_TRY(out->refuses_schema_1_, out->has(table::meta, as_bytes(schema_row)));
+  return out;
+}
+
+result<sealed_store::plain_row> sealed_store::open_row(table t, byte_view stored, std::uint64_t version,
+                                                       byte_view value) const {
+  if (version == 0 && refuses_schema_1_)
+    return fail(errc::store_sealed,
+                "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) + "... of table " +
+                    std::string(name_of(t)) +
+                    " has no version, but every row of this store has one: it was put back");
+  return keys_->open_value(t, stored, version, value);
+}
+
+std::vector<result<sealed_value>> sealed_store::read(std::span<const row_name> names) const {
+  std::vector<row_name> stored;
+  stored.reserve(names.size());
+  for (const auto& n : names) stored.push_back({n.table, keys_->stored_row(n.table, n.row)});
+  auto found = under_.read(stored);
+  if (!found) return std::vector<result<sealed_value>>(names.size(), fail(found.error()));
+  std::vector<result<sealed_value>> out;
+  out.reserve(names.size());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    const auto& value = (*found)[i];
+    if (!value) {
+      out.emplace_back(sealed_value{});
+      continue;
+    }
+    auto row = open_row(stored[i].table, stored[i].row, value->version, value->value);
+    if (row)
+      out.emplace_back(sealed_value{value->version, std::move(row->value)});
+    else
+      out.emplace_back(fail(std::move(row).error()));
+  }
+  return out;
+}
+
+result<sealed_value> sealed_store::read_one(table t, byte_view row) const {
+  const row_name name{t, to_bytes(row)};
+  return std::move(read({&name, 1}).front());
 }
 
 result<std::optional<secret_bytes>> sealed_store::get(table t, byte_view row) const {
-  const auto stored = keys_->stored_row(t, row);
-  CPNS_TRY(const auto value, under_.get(t, stored));
-  if (!value) return std::optional<secret_bytes>{};
-  CPNS_TRY(auto opened, keys_->open_value(t, stored, *value));
-  return std::optional<secret_bytes>(std::move(opened.value));
+  CPNS_TRY(auto found, read_one(t, row));
+  return std::move(found.value);
 }
 
 result<bool> sealed_store::has(table t, byte_view row) const {
-  CPNS_TRY(const auto value, under_.get(t, keys_->stored_row(t, row)));
-  return value.has_value();
+  CPNS_TRY(const auto found, read_one(t, row));
+  return found.value.has_value();
 }
 
-status sealed_store::write(const sealed_batch& batch) {
-  CPNS_CHECK(check_batch(batch));
-  write_batch ops;
-  ops.reserve(batch.size());
-  for (const auto& op : batch) {
-    auto& out = ops.emplace_back(write_op{op.table, keys_->stored_row(op.table, op.row), std::nullopt});
-    if (op.value) out.value = keys_->seal_value(op.table, out.row, op.row, *op.value, random_);
+/// Seals batches. Ops without an expected version expect that of the engine, or of the batch before.
+struct sealed_store::sealing {
+  const sealed_store& to;
+  std::map<std::pair<table, bytes>, std::optional<std::uint64_t>> now{};  ///< nullopt: the row does not exist
+
+  status read_versions(const std::vector<const sealed_batch*>& batches) {
+    std::vector<row_name> names;
+    for (const auto* batch : batches)
+      for (const auto& op : *batch)
+        if (!op.expected) names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
+    if (names.empty()) return {};
+    CPNS_TRY(const auto found, to.under_.read(names));
+    for (std::size_t i = 0; i < names.size(); ++i)
+      now.insert_or_assign({names[i].table, std::move(names[i].row)},
+                           found[i] ? std::optional(found[i]->version) : std::nullopt);
+    return {};
   }
-  return under_.write(ops);
+
+  write_batch seal(const sealed_batch& batch) {
+    std::map<std::pair<table, byte_view>, const sealed_op*, name_order> last;
+    for (const auto& op : batch) last.insert_or_assign({op.table, op.row}, &op);
+    write_batch out;
+    out.reserve(last.size());
+    for (const auto& [name, op] : last) add(out, *op);
+    return out;
+  }
+
+ private:
+  struct name_order {
+    bool operator()(const std::pair<table, byte_view>& a, const std::pair<table, byte_view>& b) const {
+      if (a.first != b.first) return a.first < b.first;
+      return std::lexicographical_compare(a.second.begin(), a.second.end(), b.second.begin(), b.second.end());
+    }
+  };
+
+  void add(write_batch& out, const sealed_op& op) {
+    auto stored = to.keys_->stored_row(op.table, op.row);
+    auto& version = now.try_emplace({op.table, stored}, op.expected).first->second;
+    if (op.expected) version = op.expected;
+    if (!op.value && !version) return;  // nothing to erase
+    const auto expected = version.value_or(0);
+    if (!op.value && !leaves_erased_row(op.table)) {
+      version.reset();
+      out.push_back({op.table, std::move(stored), expected, std::nullopt});
+      return;
+    }
+    version = expected + 1;
+    auto sealed = to.keys_->seal_value(op.table, stored, *version, op.row, op.value, to.random_);
+    out.push_back({op.table, std::move(stored), expected, std::move(sealed)});
+  }
+};
+
+std::vector<status> sealed_store::write_all(std::span<const sealed_batch> batches) {
+  std::vector<status> out(batches.size());
+  std::vector<std::size_t> left;
+  for (std::size_t i = 0; i < batches.size(); ++i) {
+    out[i] = check_batch(batches[i]);
+    if (out[i]) left.push_back(i);
+  }
+  for (int tries = 0; tries < write_tries && !left.empty(); ++tries) {
+    std::vector<const sealed_batch*> now;
+    for (const auto i : left) now.push_back(&batches[i]);
+    sealing s{*this};
+    auto outcomes = std::vector<status>(left.size(), s.read_versions(now));
+    if (outcomes.front()) {
+      std::vector<write_batch> sealed;
+      sealed.reserve(now.size());
+      for (const auto* batch : now) sealed.push_back(s.seal(*batch));
+      outcomes = under_.write(sealed);
+    }
+    std::vector<std::size_t> again;
+    for (std::size_t k = 0; k < left.size(); ++k) {
+      if (!outcomes[k] && outcomes[k].error() == errc::store_conflict && any_version(*now[k]))
+        again.push_back(left[k]);
+      out[left[k]] = std::move(outcomes[k]);
+    }
+    left = std::move(again);
+  }
+  return out;
 }
 
-status sealed_store::accepts_writes() { return health().writable ? status{} : under_.write({}); }
+status sealed_store::write(const sealed_batch& batch) { return std::move(write_all({&batch, 1}).front()); }
+
+status sealed_store::accepts_writes() { return health().writable ? status{} : under_.write_one({}); }
 
 status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit,
                           const damage_visitor& damaged) const {
   status outcome;
-  CPNS_CHECK(under_.scan(t, {}, [&](byte_view stored, byte_view value) {
-    if (t == table::meta && equal(stored, as_bytes(data_key_row))) return true;
-    const auto opened = keys_->open_value(t, stored, value);
+  CPNS_CHECK(under_.scan(t, {}, [&](const stored_row& stored) {
+    if (t == table::meta && equal(stored.row, as_bytes(data_key_row))) return true;
+    const auto opened = open_row(t, stored.row, stored.version, stored.value);
     if (!opened && damaged) {
       damaged(opened.error());
       return true;
@@ -181,41 +241,75 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
       outcome = fail(opened.error());
       return false;
     }
-    if (opened->row.size() < prefix.size() || !equal(byte_view(opened->row).first(prefix.size()), prefix))
+    if (!opened->value || opened->row.size() < prefix.size() ||
+        !equal(byte_view(opened->row).first(prefix.size()), prefix) || is_schema_row(t, opened->row))
       return true;
-    return visit(opened->row, opened->value);
+    return visit(opened->row, *opened->value);
   }));
   return outcome;
 }
 
 result<page_end> sealed_store::page(table t, std::string_view after, std::size_t limit,
                                     const sealed_visitor& visit, const damage_visitor& damaged) const {
-  auto last = from_hex(after);
-  if (!last || last->size() > max_row_size)
-    return fail(errc::config_range, "'after' is not the end of a page; take it from the page before");
+  CPNS_TRY(auto last, place_of(after));
   bool more = true;
   while (more && limit > 0) {
-    CPNS_TRY(auto rows, under_.slice(t, *last, std::min(limit, slice_rows)));
+    CPNS_TRY(auto rows, under_.slice(t, last, std::min(limit, slice_rows)));
     if (rows.empty()) return page_end{};
     for (auto& r : rows) {
-      *last = std::move(r.row);
+      last = std::move(r.row);
       --limit;
-      if (t == table::meta && equal(*last, as_bytes(data_key_row))) continue;
-      const auto opened = keys_->open_value(t, *last, r.value);
+      if (t == table::meta && equal(last, as_bytes(data_key_row))) continue;
+      const auto opened = open_row(t, last, r.version, r.value);
       if (!opened) damaged(opened.error());
-      more = !opened || visit(opened->row, opened->value);
+      if (opened && opened->value && !is_schema_row(t, opened->row))
+        more = visit(opened->row, *opened->value);
       if (!more) break;
     }
   }
-  CPNS_TRY(const auto next, under_.slice(t, *last, 1));
-  return next.empty() ? page_end{} : page_end{to_hex(*last)};
+  CPNS_TRY(const auto next, under_.slice(t, last, 1));
+  return next.empty() ? page_end{} : page_end{to_hex(last)};
+}
+
+result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
+                                       const damage_visitor& damaged) {
+  CPNS_TRY(const auto last, place_of(after));
+  CPNS_TRY(const auto rows, under_.slice(t, last, limit));
+  std::vector<write_batch> batches;
+  for (const auto& r : rows) {
+    if (r.version != 0 || (t == table::meta && equal(r.row, as_bytes(data_key_row)))) continue;
+    const auto opened = open_row(t, r.row, 0, r.value);
+    if (opened)
+      batches.push_back({{t, r.row, 0, keys_->seal_value(t, r.row, 1, opened->row, opened->value, random_)}});
+    else
+      damaged(opened.error());
+  }
+  for (const auto& outcome : under_.write(batches)) {
+    if (!outcome && outcome.error() != errc::store_conflict) return fail(outcome.error());
+    done += outcome ? 1 : 0;
+  }
+  return rows.empty() ? page_end{} : page_end{to_hex(rows.back().row)};
+}
+
+status sealed_store::refuse_schema_1() {
+  CPNS_CHECK(write({{table::meta, to_bytes(as_bytes(schema_row)), schema_value()}}));
+  refuses_schema_1_ = true;
+  return {};
 }
 
 key_place sealed_store::data_key(std::string name) { return data_key_of(under_, std::move(name)); }
 
 key_place data_key_of(store& under, std::string name) {
-  return {std::move(name), std::string(data_key_purpose), [&under] { return read_data_key(under); },
-          [&under](const bytes& wrapped) { return write_data_key(under, wrapped); }};
+  return {std::move(name), std::string(data_key_purpose),
+          [&under]() -> result<std::optional<bytes>> {
+            CPNS_TRY(auto found, read_data_key(under));
+            if (!found) return std::optional<bytes>{};
+            return std::optional(std::move(found->value));
+          },
+          [&under](const bytes& wrapped) -> status {
+            CPNS_TRY(const auto found, read_data_key(under));
+            return under.write_one({data_key_op(wrapped, found ? found->version : 0)});
+          }};
 }
 
 status check_batch(const sealed_batch& batch) {

@@ -4,10 +4,15 @@
 // Each store has one random data key, which is kept in wrapped form in the table `meta`. HKDF-Expand derives the
 // sealing key and the row key from it. A row with the plain name `row` has the stored name
 // HMAC(row key, E([table, row])) (32 bytes). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
-// AAD = E(["cpns/1 row", table, stored name, key_id, schema]).
-// Not hidden: number and sizes of rows. Not prevented: restoring an older version of a row.
+// AAD = E(["cpns/1 row", table, stored name, key_id, 2, version]). The version is that of the row in the engine, so a
+// database that passes an old value off as a new one is found out. An erased row is E([row, null]): it goes on counting
+// its versions. A store of schema 1 has rows without a version, with AAD = E(["cpns/1 row", table, stored name, key_id,
+// 1]); they are read until each row is written again (storage/migrate.hpp).
+// Not hidden: number and sizes of rows. Not prevented: restoring a whole older row with its version, or removing a row.
 
+#include <atomic>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "base/entropy.hpp"
@@ -22,8 +27,18 @@ struct sealed_op {
   storage::table table{};
   bytes row;                          ///< plain name, 1 to max_sealed_row_size bytes
   std::optional<secret_bytes> value;  ///< at most max_sealed_value_size bytes; nullopt: erase
+  /// The version that the writer read: if the row has another one, the batch fails with store_conflict. nullopt: the op
+  /// replaces any version, for rows that one thread of the role writes.
+  std::optional<std::uint64_t> expected{};
 };
+/// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
+
+/// A row with the version that a change of it must expect.
+struct sealed_value {
+  std::uint64_t version = 0;          ///< 0: the row never existed, or was written by schema 1
+  std::optional<secret_bytes> value;  ///< nullopt: the row does not exist, or was erased
+};
 
 inline constexpr std::size_t max_sealed_row_size = max_row_size;
 inline constexpr std::size_t max_sealed_value_size = max_value_size - 1024;  ///< minus the sealing overhead
@@ -31,7 +46,7 @@ inline constexpr std::size_t max_sealed_value_size = max_value_size - 1024;  ///
 /// Called for one row; returns false to end the scan. The arguments are valid during the call
 /// only. The visitor may call the store.
 using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& value)>;
-/// Called for each row that cannot be decrypted (store_sealed, as in get()); its name is unknown.
+/// Called for each row that cannot be decrypted (store_sealed, as in read()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;
 
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
@@ -48,11 +63,18 @@ class sealed_store {
   sealed_store(const sealed_store&) = delete;
   sealed_store& operator=(const sealed_store&) = delete;
 
-  /// store_sealed if the row was changed, copied from another place, or sealed under another data key.
+  /// Rows by their plain names, in the order of `names`; each has an error of its own. store_sealed if the row was
+  /// changed, copied from another place, or sealed under another data key; errors of store::read for all of them.
+  [[nodiscard]] std::vector<result<sealed_value>> read(std::span<const row_name> names) const;
+  /// The same for one row.
+  [[nodiscard]] result<sealed_value> read_one(table t, byte_view row) const;
+  /// The value of one row alone.
   result<std::optional<secret_bytes>> get(table t, byte_view row) const;
-  /// True if the row exists; it is not decrypted.
+  /// True if the row exists.
   result<bool> has(table t, byte_view row) const;
-  /// As store::write: all or nothing, durable on return.
+  /// As store::write: the outcome of each batch; a batch is atomic. Durable on return.
+  std::vector<status> write_all(std::span<const sealed_batch> batches);
+  /// The same for one batch.
   status write(const sealed_batch& batch);
   /// The rows of a table whose plain names begin with `prefix`, in no particular order. Decrypts every row of the
   /// table. A row that cannot be decrypted is reported to `damaged` and skipped; without `damaged` its error
@@ -67,6 +89,16 @@ class sealed_store {
   result<page_end> page(table t, std::string_view after, std::size_t limit, const sealed_visitor& visit,
                         const damage_visitor& damaged) const;
 
+  /// Seals all rows of a table again that have no version: reads at most `limit` rows after the one that `after` names.
+  /// Counts them in `done`. Rows that cannot be decrypted are reported to `damaged` and stay. Errors of page() and write.
+  result<page_end> migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
+                           const damage_visitor& damaged);
+  /// From now on, and after each later start, a row without a version is refused with store_sealed: nobody can put an old
+  /// row back. Only when no such row is left. Durable on return.
+  status refuse_schema_1();
+  /// False: rows without a version are read.
+  [[nodiscard]] bool refuses_schema_1() const { return refuses_schema_1_; }
+
   /// The place of the data key of this store, which stays open: a change of its wrapping changes no row and nothing in
   /// memory. The store outlives it. [thread-safe]
   [[nodiscard]] key_place data_key(std::string name);
@@ -79,11 +111,16 @@ class sealed_store {
 
  private:
   struct keys;
+  struct plain_row;
+  struct sealing;
   sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k);
+  [[nodiscard]] result<plain_row> open_row(table t, byte_view stored, std::uint64_t version,
+                                           byte_view value) const;
 
   store& under_;
   entropy& random_;
   std::unique_ptr<const keys> keys_;
+  std::atomic<bool> refuses_schema_1_ = false;
 };
 
 /// The place of the data key in a store, for storage/rewrap.hpp; `name` is for messages. Its `read` fails with

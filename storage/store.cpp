@@ -1,5 +1,7 @@
 #include "storage/store.hpp"
 
+#include <set>
+
 namespace cpns::storage {
 
 result<std::optional<stored_value>> store::get(table t, byte_view row) const {
@@ -15,7 +17,13 @@ void slice_builder::add(stored_row row) {
   rows_.push_back(std::move(row));
 }
 
+error lost_race(table t, std::uint64_t expected, std::uint64_t found) {
+  return {errc::store_conflict, "a row of table " + std::string(name_of(t)) + " has version " +
+                                    std::to_string(found) + ", not " + std::to_string(expected)};
+}
+
 status check_batch(const write_batch& batch) {
+  std::set<std::pair<table, bytes>> names;
   for (const auto& op : batch) {
     if (op.row.empty() || op.row.size() > max_row_size)
       return fail(errc::store_write_failed, "the name of a row in table " + std::string(name_of(op.table)) +
@@ -25,6 +33,9 @@ status check_batch(const write_batch& batch) {
       return fail(errc::store_write_failed, "a value for table " + std::string(name_of(op.table)) + " has " +
                                                 std::to_string(op.value->size()) + " bytes; the limit is " +
                                                 std::to_string(max_value_size));
+    if (batch.size() > 1 && !names.emplace(op.table, op.row).second)
+      return fail(errc::store_write_failed,
+                  "a batch has two ops on one row of table " + std::string(name_of(op.table)));
   }
   return {};
 }

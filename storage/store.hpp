@@ -135,6 +135,9 @@ class slice_builder {
   std::vector<stored_row> rows_;
 };
 
+/// The error of a batch that lost: `found` is the version of the row, which the op expected to be `expected`.
+error lost_race(table t, std::uint64_t expected, std::uint64_t found);
+
 /// store_write_failed if a name is empty or longer than max_row_size, a value is longer than max_value_size, or two ops
 /// are on one row.
 status check_batch(const write_batch& batch);

@@ -11,9 +11,12 @@ namespace cpns::storage {
 
 namespace {
 
-// Equal length, so that one write within a sector changes the marker from one to the other.
-constexpr std::string_view marker_begun = "cpns store, schema 1, begun \n";
-constexpr std::string_view marker_complete = "cpns store, schema 1, whole \n";
+// Equal length, so that one write within a sector changes the marker from one to the other. Schema 1 has rows without a
+// version; a program that knows schema 1 alone cannot read the rows of schema 2.
+constexpr std::string_view marker_begun = "cpns store, schema 2, begun \n";
+constexpr std::string_view marker_complete = "cpns store, schema 2, whole \n";
+constexpr std::string_view marker_begun_1 = "cpns store, schema 1, begun \n";
+constexpr std::string_view marker_complete_1 = "cpns store, schema 1, whole \n";
 constexpr std::string_view marker_family = "cpns store, schema ";
 static_assert(marker_begun.size() == marker_complete.size());
 constexpr std::size_t max_marker_size = 256;
@@ -98,6 +101,7 @@ result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
   // Check again: the previous holder of the lock may just have created the store.
   CPNS_TRY(const auto now, look_into(folder));
   CPNS_CHECK(claimed.read_marker(now.others, now.current));
+  if (claimed.older_) CPNS_CHECK(claimed.write_marker(marker_complete));
   return claimed;
 }
 
@@ -128,15 +132,16 @@ status store_folder::read_marker(bool others, bool current) {
   const auto path = folder_ / store_marker_name;
   CPNS_TRY(const auto raw, read_all(marker_.get(), max_marker_size, errc::store_damaged, path));
   const auto text = as_text(raw);
-  if (text == marker_complete) {
+  if (text == marker_complete || text == marker_complete_1) {
     if (!current)
       return fail(errc::store_damaged,
                   "the store in " + folder_.string() +
                       " lost its file CURRENT; restore it from a backup (a store is never recreated)");
     complete_ = true;
+    older_ = text == marker_complete_1;
     return {};
   }
-  if (text == marker_begun) return {};
+  if (text == marker_begun || text == marker_begun_1) return {};
   // A crash between creating the marker and writing it leaves an empty marker and no other file.
   if (text.empty() && !others && !current) {
     CPNS_CHECK(write_marker(marker_begun));

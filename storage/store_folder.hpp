@@ -35,6 +35,7 @@ class store_folder {
   std::filesystem::path folder_;
   descriptor marker_;
   bool complete_ = false;
+  bool older_ = false;  ///< complete, with the marker of schema 1
 };
 
 }  // namespace cpns::storage

@@ -31,11 +31,14 @@ void add_commits(metrics::sheet& s, const commit_statistics& n) {
   s.counter("cpns_store_writes_total", "Durable writes, each of one or more batches, failed ones included.",
             static_cast<double>(n.writes));
   const auto batch = [&s](const char* outcome, std::uint64_t count) {
-    s.counter("cpns_store_batches_total",
-              "Batches of rows by outcome: written, failed (the store), refused (the queue was full).",
-              static_cast<double>(count), {{"outcome", outcome}});
+    s.counter(
+        "cpns_store_batches_total",
+        "Batches of rows by outcome: written, lost (another writer was faster), failed (the store), refused "
+        "(the queue was full).",
+        static_cast<double>(count), {{"outcome", outcome}});
   };
   batch("written", n.batches);
+  batch("lost", n.lost);
   batch("failed", n.failed);
   batch("refused", n.refused);
   s.gauge("cpns_store_queued_rows", "Rows that wait for a write.", static_cast<double>(n.queued_rows));

@@ -57,7 +57,8 @@ struct account {
 
   status write(store& s) {
     const auto number = std::to_string(next++);
-    auto done = s.write({put(table::peers, number, "left " + number), put(table::users, number, "right")});
+    auto done =
+        testing::write(s, {put(table::peers, number, "left " + number), put(table::users, number, "right")});
     if (done)
       acknowledged.emplace(number, "left " + number);
     else
@@ -239,11 +240,11 @@ TEST(bad_disk, does_not_end_a_running_scan_when_it_fails) {
   for (int i = 0; i < 20; ++i) ASSERT_OK(a.write(**s));
   disk.fail("sync", EIO, " once");
   std::size_t seen = 0;
-  ASSERT_OK((*s)->scan(table::peers, {}, [&](byte_view row, byte_view) {
+  ASSERT_OK((*s)->scan(table::peers, {}, [&](const stored_row& row) {
     if (seen++ == 5) {
       EXPECT_FALSE(a.write(**s));
     }
-    EXPECT_EQ(read(**s, table::users, as_text(row)), "right");
+    EXPECT_EQ(read(**s, table::users, as_text(row.row)), "right");
     return true;
   }));
   EXPECT_EQ(seen, 20U);

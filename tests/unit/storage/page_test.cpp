@@ -108,7 +108,7 @@ TEST_P(pages, report_and_skip_rows_that_cannot_be_decrypted) {
   auto rows = under_->slice(table::devices, {}, 2).value();
   for (auto& r : rows) {
     r.value.back() ^= 1;
-    ASSERT_OK(under_->write({{table::devices, r.row, r.value}}));
+    ASSERT_OK(under_->write_one({{table::devices, r.row, r.version, r.value}}));
   }
   EXPECT_FALSE(read_page("", 100).has_value());
   EXPECT_EQ(seen_.size(), 8U);

@@ -29,8 +29,8 @@ TEST(store_for_reading, shows_the_rows_and_changes_nothing) {
   {
     const auto s = open_rocksdb_store(folder);
     ASSERT_OK(s);
-    ASSERT_OK((*s)->write(
-        {put(table::users, "ann", "1"), put(table::users, "bob", "2"), put(table::meta, "x", "3")}));
+    ASSERT_OK(write(
+        **s, {put(table::users, "ann", "1"), put(table::users, "bob", "2"), put(table::meta, "x", "3")}));
   }
   const auto before = files_of(folder);
   {
@@ -39,7 +39,7 @@ TEST(store_for_reading, shows_the_rows_and_changes_nothing) {
     EXPECT_EQ(read(**s, table::users, "ann"), "1");
     EXPECT_EQ(read(**s, table::users, "eve"), "(none)");
     EXPECT_EQ(scan(**s, table::users), (rows{{"ann", "1"}, {"bob", "2"}}));
-    EXPECT_EQ(code((*s)->write({put(table::users, "eve", "4")})), "store_unavailable");
+    EXPECT_EQ(code(write(**s, {put(table::users, "eve", "4")})), "store_unavailable");
   }
   EXPECT_EQ(files_of(folder), before);
 }

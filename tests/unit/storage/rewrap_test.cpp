@@ -90,7 +90,7 @@ TEST_F(rewrapped, stores_without_a_data_key_are_counted_or_damaged) {
   EXPECT_EQ(done->absent, 1U);
   EXPECT_TRUE(scan(under, table::meta).empty());
   EXPECT_EQ(check_keys({place}, *old_).value(), 0U);
-  ASSERT_OK(under.write({put(table::users, "ann", "1")}));
+  ASSERT_OK(write(under, {put(table::users, "ann", "1")}));
   EXPECT_EQ(code(rewrap_keys({place}, *old_, *next_, random_source())), "store_damaged");
 }
 

@@ -25,13 +25,17 @@ class sealed : public ::testing::Test {
     return opened ? std::move(*opened) : nullptr;
   }
   /// The stored rows of one table without the wrapped data key.
-  static write_batch stored(const store& under, table t) {
-    write_batch found;
-    EXPECT_OK(under.scan(t, {}, [&](byte_view row, byte_view value) {
-      if (row.size() == 32) found.push_back({t, to_bytes(row), to_bytes(value)});
+  static std::vector<stored_row> stored(const store& under, table t) {
+    std::vector<stored_row> found;
+    EXPECT_OK(under.scan(t, {}, [&](const stored_row& row) {
+      if (row.row.size() == 32) found.push_back(row);
       return true;
     }));
     return found;
+  }
+  /// As somebody who holds the database would.
+  static void put_back(memory_store& under, table t, const stored_row& row) {
+    under.put_back(t, row.row, stored_value{row.version, row.value});
   }
   temporary_folder dir_;
   std::unique_ptr<key_protector> protector_;
@@ -81,7 +85,90 @@ TEST_F(sealed, has_its_rows_again_with_the_same_key) {
   EXPECT_EQ(read(*s, table::meta, "data key"), "2") << "the caller may use this name";
   int seen = 0;
   EXPECT_OK(s->scan(table::meta, {}, [&seen](byte_view, const secret_bytes&) { return ++seen > 0; }));
-  EXPECT_EQ(seen, 1) << "the wrapped data key is not a row of the caller";
+  EXPECT_EQ(seen, 1) << "the wrapped data key and the schema are not rows of the caller";
+}
+
+TEST_F(sealed, refuses_an_old_value_under_a_new_version) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "old")}));
+  auto old = stored(under, table::users).at(0);
+  ASSERT_OK(s->write({seal(table::users, "ann", "new")}));
+  EXPECT_EQ(old.version, 1U);
+  old.version = 2;
+  put_back(under, table::users, old);
+  EXPECT_EQ(code(s->get(table::users, as_bytes("ann"))), "store_sealed");
+}
+
+TEST_F(sealed, keeps_the_versions_of_an_erased_row) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
+  ASSERT_OK(s->write({{table::users, b("ann"), std::nullopt}}));
+  EXPECT_EQ(read(*s, table::users, "ann"), "(none)");
+  EXPECT_FALSE(s->has(table::users, as_bytes("ann")).value());
+  EXPECT_EQ(s->read_one(table::users, as_bytes("ann"))->version, 2U);
+  int seen = 0;
+  EXPECT_OK(s->scan(table::users, {}, [&seen](byte_view, const secret_bytes&) { return ++seen > 0; }));
+  EXPECT_EQ(seen, 0);
+  auto late = seal(table::users, "ann", "2");
+  late.expected = 1;
+  EXPECT_EQ(code(s->write({late})), "store_conflict");
+  late.expected = 2;
+  ASSERT_OK(s->write({late}));
+  EXPECT_EQ(read(*s, table::users, "ann"), "2");
+}
+
+TEST_F(sealed, removes_the_rows_of_imports) {
+  memory_store under;
+  const auto s = open(under);
+  ASSERT_OK(s->write({seal(table::imports, "a", "1")}));
+  ASSERT_OK(s->write({{table::imports, b("a"), std::nullopt}, {table::imports, b("b"), std::nullopt}}));
+  EXPECT_TRUE(stored(under, table::imports).empty());
+}
+
+TEST_F(sealed, lets_one_of_two_writers_win) {
+  memory_store under;
+  const auto one = open(under), two = open(under);
+  ASSERT_OK(one->write({seal(table::users, "ann", "1")}));
+  const auto read_by_both = one->read_one(table::users, as_bytes("ann"))->version;
+  auto first = seal(table::users, "ann", "one"), second = seal(table::users, "ann", "two");
+  first.expected = second.expected = read_by_both;
+  ASSERT_OK(one->write({first}));
+  EXPECT_EQ(code(two->write({second, seal(table::users, "bob", "2")})), "store_conflict");
+  EXPECT_EQ(read(*two, table::users, "ann"), "one");
+  EXPECT_EQ(read(*two, table::users, "bob"), "(none)") << "of a batch that lost, nothing is written";
+}
+
+TEST_F(sealed, takes_the_data_key_of_the_node_that_started_first) {
+  memory_store memory;
+  std::unique_ptr<sealed_store> other;
+  /// Another node starts between the first read of this one and its write.
+  struct slow final : store {
+    memory_store& under;
+    std::function<void()> before_write;
+    explicit slow(memory_store& s) : under(s) {}
+    result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override {
+      return under.read(names);
+    }
+    std::vector<status> write(std::span<const write_batch> batches) override {
+      std::exchange(before_write, [] {})();
+      return under.write(batches);
+    }
+    status scan(table t, byte_view prefix, const row_visitor& visit) const override {
+      return under.scan(t, prefix, visit);
+    }
+    result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override {
+      return under.slice(t, after, limit);
+    }
+  } s(memory);
+  s.before_write = [&] {
+    other = open(memory);
+    ASSERT_OK(other->write({seal(table::users, "ann", "1")}));
+  };
+  const auto own = open(s);
+  ASSERT_NE(own, nullptr);
+  EXPECT_EQ(read(*own, table::users, "ann"), "1");
 }
 
 TEST_F(sealed, is_refused_with_another_key) {
@@ -99,7 +186,7 @@ TEST_F(sealed, is_refused_with_another_key) {
 TEST_F(sealed, is_refused_when_its_data_key_is_gone) {
   memory_store under;
   ASSERT_OK(open(under)->write({seal(table::revocations, "ann", "1")}));
-  ASSERT_OK(under.write({erase(table::meta, "data key")}));
+  under.put_back(table::meta, as_bytes("data key"), std::nullopt);
   EXPECT_EQ(code(sealed_store::open(under, *protector_, random_source())), "store_damaged");
 }
 
@@ -123,7 +210,7 @@ TEST_F(sealed, refuses_a_row_that_replaced_another) {
   auto found = stored(under, table::users);
   ASSERT_EQ(found.size(), 2U);
   std::swap(found[0].value, found[1].value);
-  ASSERT_OK(under.write(found));
+  for (const auto& row : found) put_back(under, table::users, row);
   for (const auto* name : {"ann", "bob"})
     EXPECT_EQ(code(s->get(table::users, as_bytes(name))), "store_sealed");
   EXPECT_EQ(code(s->scan(table::users, {}, [](byte_view, const secret_bytes&) { return true; })),
@@ -136,8 +223,8 @@ TEST_F(sealed, scans_past_damaged_rows_when_they_are_reported) {
   ASSERT_OK(s->write({seal(table::users, "mallory", "1")}));
   auto found = stored(under, table::users);
   ASSERT_EQ(found.size(), 1U);
-  found[0].value->back() ^= 1;
-  ASSERT_OK(under.write(found));
+  found[0].value.back() ^= 1;
+  put_back(under, table::users, found[0]);
   ASSERT_OK(s->write({seal(table::users, "bob", "2"), seal(table::users, "eve", "3")}));
   std::vector<std::string> names, damages;
   EXPECT_OK(s->scan(
@@ -160,8 +247,7 @@ TEST_F(sealed, refuses_a_row_that_was_moved_to_another_table) {
   ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
   auto found = stored(under, table::users);
   ASSERT_EQ(found.size(), 1U);
-  found[0].table = table::devices;
-  ASSERT_OK(under.write(found));
+  put_back(under, table::devices, found[0]);
   EXPECT_EQ(code(s->scan(table::devices, {}, [](byte_view, const secret_bytes&) { return true; })),
             "store_sealed");
 }
@@ -179,7 +265,7 @@ TEST_F(sealed, refuses_a_row_of_another_store) {
   ASSERT_EQ(to.size(), 1U);
   EXPECT_NE(from[0].row, to[0].row) << "two stores hide the same name in the same way";
   to[0].value = from[0].value;
-  ASSERT_OK(two.write(to));
+  put_back(two, table::users, to[0]);
   const auto refused = second->get(table::users, as_bytes("ann"));
   EXPECT_EQ(code(refused), "store_sealed");
   EXPECT_EQ(refused.error().detail.find("ann"), std::string::npos)
@@ -191,16 +277,16 @@ TEST_F(sealed, refuses_a_row_with_a_changed_or_missing_byte) {
   const auto s = open(under);
   ASSERT_OK(s->write({seal(table::users, "ann", "1")}));
   const auto good = stored(under, table::users).at(0);
-  for (std::size_t i = 0; i < good.value->size(); ++i) {
+  for (std::size_t i = 0; i < good.value.size(); ++i) {
     auto bad = good;
-    (*bad.value)[i] ^= 1;
-    ASSERT_OK(under.write({bad}));
+    bad.value[i] ^= 1;
+    put_back(under, table::users, bad);
     EXPECT_EQ(code(s->get(table::users, as_bytes("ann"))), "store_sealed") << i;
-    bad.value = bytes(good.value->begin(), good.value->begin() + static_cast<std::ptrdiff_t>(i));
-    ASSERT_OK(under.write({bad}));
+    bad.value = bytes(good.value.begin(), good.value.begin() + static_cast<std::ptrdiff_t>(i));
+    put_back(under, table::users, bad);
     EXPECT_EQ(code(s->get(table::users, as_bytes("ann"))), "store_sealed") << i;
   }
-  ASSERT_OK(under.write({good}));
+  put_back(under, table::users, good);
   EXPECT_EQ(read(*s, table::users, "ann"), "1");
 }
 

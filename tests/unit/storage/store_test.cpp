@@ -1,5 +1,7 @@
 // The contract of storage::store, tested with each implementation, bare and sealed.
 
+#include <thread>
+
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"
 #include "storage/store.hpp"
@@ -20,22 +22,31 @@ class sealed_view final : public store {
     if (!opened) std::abort();
     sealed_ = std::move(*opened);
   }
-  result<std::optional<bytes>> get(table t, byte_view row) const override {
-    CPNS_TRY(const auto value, sealed_->get(t, row));
-    if (!value) return std::optional<bytes>{};
-    return std::optional<bytes>(to_bytes(value->expose()));
-  }
-  status write(const write_batch& batch) override {
-    sealed_batch sealed;
-    for (const auto& op : batch) {
-      auto& out = sealed.emplace_back(sealed_op{op.table, op.row, std::nullopt});
-      if (op.value) out.value = secret_bytes(byte_view(*op.value));
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override {
+    std::vector<std::optional<stored_value>> out;
+    for (auto& found : sealed_->read(names)) {
+      if (!found) return fail(found.error());
+      out.emplace_back();
+      if (found->value) out.back() = stored_value{found->version, to_bytes(found->value->expose())};
     }
-    return sealed_->write(sealed);
+    return out;
+  }
+  std::vector<status> write(std::span<const write_batch> batches) override {
+    std::vector<sealed_batch> sealed;
+    for (const auto& batch : batches) {
+      auto& to = sealed.emplace_back();
+      for (const auto& op : batch) {
+        auto& out = to.emplace_back(sealed_op{op.table, op.row, std::nullopt, op.expected});
+        if (op.value) out.value = secret_bytes(byte_view(*op.value));
+        if (op.expected == 0) out.expected = version_of_erased(op);
+      }
+    }
+    return sealed_->write_all(sealed);
   }
   status scan(table t, byte_view prefix, const row_visitor& visit) const override {
-    return sealed_->scan(
-        t, prefix, [&](byte_view row, const secret_bytes& value) { return visit(row, value.expose()); });
+    return sealed_->scan(t, prefix, [&](byte_view row, const secret_bytes& value) {
+      return visit({to_bytes(row), 0, to_bytes(value.expose())});
+    });
   }
   /// Stored names are not those of the rows: pages of a sealed store have tests of their own.
   result<std::vector<stored_row>> slice(table, byte_view, std::size_t) const override {
@@ -43,6 +54,11 @@ class sealed_view final : public store {
   }
 
  private:
+  /// An erased row of a sealed store goes on counting.
+  [[nodiscard]] std::uint64_t version_of_erased(const write_op& op) const {
+    const auto now = sealed_->read_one(op.table, op.row);
+    return now && !now->value ? now->version : 0;
+  }
   std::unique_ptr<store> under_;
   std::unique_ptr<sealed_store> sealed_;
 };
@@ -72,28 +88,90 @@ class every_store : public ::testing::TestWithParam<kind> {
 };
 
 TEST_P(every_store, returns_the_written_value) {
-  ASSERT_OK(store_->write({put(table::users, "ann", "1"), put(table::users, "empty", "")}));
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1"), put(table::users, "empty", "")}));
   EXPECT_EQ(read(*store_, table::users, "ann"), "1");
   EXPECT_EQ(read(*store_, table::users, "empty"), "");
   EXPECT_EQ(read(*store_, table::users, "bob"), "(none)");
 }
 
 TEST_P(every_store, replaces_and_erases_rows) {
-  ASSERT_OK(store_->write({put(table::users, "ann", "1"), put(table::users, "bob", "2")}));
-  ASSERT_OK(
-      store_->write({put(table::users, "ann", "3"), erase(table::users, "bob"), erase(table::users, "eve")}));
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1"), put(table::users, "bob", "2")}));
+  ASSERT_OK(write(*store_,
+                  {put(table::users, "ann", "3"), erase(table::users, "bob"), erase(table::users, "eve")}));
   EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "3"}}));
 }
 
-TEST_P(every_store, applies_the_later_op_on_a_row) {
-  ASSERT_OK(
-      store_->write({put(table::users, "a", "1"), put(table::users, "a", "2"), put(table::users, "b", "1"),
-                     erase(table::users, "b"), erase(table::users, "c"), put(table::users, "c", "1")}));
-  EXPECT_EQ(scan(*store_, table::users), (rows{{"a", "2"}, {"c", "1"}}));
+TEST_P(every_store, gives_each_write_of_a_row_the_next_version) {
+  for (std::uint64_t version = 0; version < 3; ++version) {
+    ASSERT_OK(store_->write_one({{table::users, b("ann"), version, b(std::to_string(version))}}));
+    const auto got = store_->get(table::users, as_bytes("ann"));
+    ASSERT_OK(got);
+    EXPECT_EQ(got->value().version, version + 1);
+  }
+}
+
+TEST_P(every_store, refuses_the_write_of_a_row_that_has_another_version) {
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1")}));
+  for (const std::uint64_t expected : {0, 2, 7})
+    EXPECT_EQ(code(store_->write_one({{table::users, b("ann"), expected, b("x")}})), "store_conflict")
+        << expected;
+  EXPECT_EQ(code(store_->write_one({{table::users, b("ann"), 2, std::nullopt}})), "store_conflict");
+  EXPECT_EQ(code(store_->write_one({{table::users, b("eve"), 7, b("x")}})), "store_conflict")
+      << "a row that does not exist";
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "1"}}));
+}
+
+TEST_P(every_store, writes_nothing_of_a_batch_that_lost) {
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1"), put(table::devices, "d", "1")}));
+  EXPECT_EQ(code(store_->write_one({{table::devices, b("d"), 1, b("2")},
+                                    {table::users, b("ann"), 0, b("2")},
+                                    {table::users, b("bob"), 0, b("2")}})),
+            "store_conflict");
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "1"}}));
+  EXPECT_EQ(scan(*store_, table::devices), (rows{{"d", "1"}}));
+}
+
+TEST_P(every_store, applies_the_batches_of_a_call_in_order_and_each_for_itself) {
+  const std::vector<write_batch> batches{
+      {{table::users, b("ann"), 0, b("1")}},
+      {{table::users, b("ann"), 1, b("2")}, {table::users, b("bob"), 0, b("1")}},
+      {{table::users, b("ann"), 1, b("late")}},
+      {},
+      {{table::users, b("eve"), 0, b("1")}},
+      {{table::users, b("ann"), 2, b("3")}}};
+  std::string outcomes;
+  for (const auto& s : store_->write(batches)) outcomes += code(s) + " ";
+  EXPECT_EQ(outcomes, "ok ok store_conflict ok ok ok ");
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "3"}, {"bob", "1"}, {"eve", "1"}}));
+}
+
+TEST_P(every_store, reads_many_rows_of_many_tables_in_order) {
+  ASSERT_OK(write(*store_, {put(table::users, "x", "user"), put(table::devices, "y", "device")}));
+  const std::vector<row_name> names{
+      {table::devices, b("y")}, {table::users, b("y")}, {table::users, b("x")}, {table::devices, b("y")}};
+  const auto got = store_->read(names);
+  ASSERT_OK(got);
+  ASSERT_EQ(got->size(), 4U);
+  EXPECT_EQ(got->at(0)->value, b("device"));
+  EXPECT_FALSE(got->at(1));
+  EXPECT_EQ(got->at(2)->value, b("user"));
+  EXPECT_EQ(got->at(3)->value, b("device"));
+  EXPECT_TRUE(store_->read({})->empty());
+}
+
+TEST_P(every_store, lets_each_version_have_one_writer) {
+  constexpr int writers = 4, wins_each = 50;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < writers; ++i)
+    threads.emplace_back([this] {
+      for (int won = 0; won < wins_each;) won += write(*store_, {put(table::users, "ann", "v")}) ? 1 : 0;
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(store_->get(table::users, as_bytes("ann"))->value().version, std::uint64_t{writers} * wins_each);
 }
 
 TEST_P(every_store, keeps_tables_apart) {
-  ASSERT_OK(store_->write({put(table::users, "x", "user"), put(table::devices, "x", "device")}));
+  ASSERT_OK(write(*store_, {put(table::users, "x", "user"), put(table::devices, "x", "device")}));
   EXPECT_EQ(read(*store_, table::users, "x"), "user");
   EXPECT_EQ(read(*store_, table::devices, "x"), "device");
   EXPECT_EQ(read(*store_, table::peers, "x"), "(none)");
@@ -101,14 +179,14 @@ TEST_P(every_store, keeps_tables_apart) {
 }
 
 TEST_P(every_store, scans_a_prefix_and_stops_when_the_visitor_returns_false) {
-  ASSERT_OK(
-      store_->write({put(table::peers, "a", "1"), put(table::peers, "ab", "2"), put(table::peers, "abc", "3"),
-                     put(table::peers, "b", "4"), put(table::requests, "ab", "5")}));
+  ASSERT_OK(write(*store_,
+                  {put(table::peers, "a", "1"), put(table::peers, "ab", "2"), put(table::peers, "abc", "3"),
+                   put(table::peers, "b", "4"), put(table::requests, "ab", "5")}));
   EXPECT_EQ(scan(*store_, table::peers, "ab"), (rows{{"ab", "2"}, {"abc", "3"}}));
   EXPECT_EQ(scan(*store_, table::peers, "c"), rows{});
   EXPECT_EQ(scan(*store_, table::peers).size(), 4U);
   int seen = 0;
-  ASSERT_OK(store_->scan(table::peers, {}, [&seen](byte_view, byte_view) { return ++seen < 2; }));
+  ASSERT_OK(store_->scan(table::peers, {}, [&seen](const stored_row&) { return ++seen < 2; }));
   EXPECT_EQ(seen, 2);
 }
 
@@ -116,34 +194,34 @@ TEST_P(every_store, accepts_all_byte_values) {
   bytes all;
   for (int i = 0; i < 256; ++i) all.push_back(static_cast<std::uint8_t>(i));
   const bytes high(3, 0xff);
-  ASSERT_OK(store_->write({{table::meta, all, all}, {table::revocations, high, all}}));
+  ASSERT_OK(store_->write_one({{table::meta, all, 0, all}, {table::revocations, high, 0, all}}));
   const auto got = store_->get(table::meta, all);
   ASSERT_OK(got);
-  EXPECT_EQ(got->value(), all);
+  EXPECT_EQ(got->value().value, all);
   EXPECT_EQ(scan(*store_, table::revocations, std::string(2, '\xff')).size(), 1U);
 }
 
 TEST_P(every_store, refuses_the_whole_batch_when_one_op_is_out_of_bounds) {
   const std::string long_row(max_row_size + 1, 'r');
   const std::string large(max_value_size + 1, 'v');
-  EXPECT_EQ(code(store_->write({put(table::users, "a", "1"), put(table::users, "", "x")})),
+  EXPECT_EQ(code(write(*store_, {put(table::users, "a", "1"), put(table::users, "", "x")})),
             "store_write_failed");
-  EXPECT_EQ(code(store_->write({put(table::users, "a", "1"), put(table::users, long_row, "x")})),
+  EXPECT_EQ(code(write(*store_, {put(table::users, "a", "1"), put(table::users, long_row, "x")})),
             "store_write_failed");
-  EXPECT_EQ(code(store_->write({put(table::users, "a", "1"), put(table::users, "b", large)})),
+  EXPECT_EQ(code(write(*store_, {put(table::users, "a", "1"), put(table::users, "b", large)})),
             "store_write_failed");
   EXPECT_EQ(scan(*store_, table::users), rows{});
   const std::string most_row(max_row_size, 'r');
   const std::string most(max_sealed_value_size, 'v');
-  ASSERT_OK(store_->write({put(table::users, most_row, most)}));
+  ASSERT_OK(write(*store_, {put(table::users, most_row, most)}));
   EXPECT_EQ(read(*store_, table::users, most_row), most);
 }
 
 TEST_P(every_store, may_be_called_while_it_is_scanned) {
-  ASSERT_OK(store_->write({put(table::users, "a", "1"), put(table::users, "b", "2")}));
-  ASSERT_OK(store_->scan(table::users, {}, [&](byte_view row, byte_view) {
-    EXPECT_OK(store_->write({{table::users, to_bytes(row), std::nullopt}, put(table::devices, "d", "1")}));
-    EXPECT_EQ(read(*store_, table::users, as_text(row)), "(none)");
+  ASSERT_OK(write(*store_, {put(table::users, "a", "1"), put(table::users, "b", "2")}));
+  ASSERT_OK(store_->scan(table::users, {}, [&](const stored_row& row) {
+    EXPECT_OK(write(*store_, {erase(table::users, as_text(row.row)), put(table::devices, "d", "1")}));
+    EXPECT_EQ(read(*store_, table::users, as_text(row.row)), "(none)");
     return true;
   }));
   EXPECT_EQ(scan(*store_, table::users), rows{});
@@ -158,11 +236,11 @@ INSTANTIATE_TEST_SUITE_P(stores, every_store,
 class bare_store : public every_store {};
 
 TEST_P(bare_store, scans_in_byte_order) {
-  ASSERT_OK(store_->write({put(table::peers, "b", ""), put(table::peers, "\xff", ""),
-                           put(table::peers, "a", ""), put(table::peers, "aa", "")}));
+  ASSERT_OK(write(*store_, {put(table::peers, "b", ""), put(table::peers, "\xff", ""),
+                            put(table::peers, "a", ""), put(table::peers, "aa", "")}));
   std::string order;
-  ASSERT_OK(store_->scan(table::peers, {}, [&order](byte_view row, byte_view) {
-    order += std::string(as_text(row)) + ".";
+  ASSERT_OK(store_->scan(table::peers, {}, [&order](const stored_row& row) {
+    order += std::string(as_text(row.row)) + ".";
     return true;
   }));
   EXPECT_EQ(order, "a.aa.b.\xff.");
@@ -179,9 +257,9 @@ std::string slice_text(const store& s, table t, std::string_view after, std::siz
 }
 
 TEST_P(bare_store, slices_a_table_in_byte_order_after_a_name) {
-  ASSERT_OK(store_->write({put(table::users, "z", ""), put(table::devices, "b", "2"),
-                           put(table::devices, "a", "1"), put(table::devices, "\xff", "4"),
-                           put(table::devices, "bb", "3"), put(table::entities, "a", "")}));
+  ASSERT_OK(write(*store_, {put(table::users, "z", ""), put(table::devices, "b", "2"),
+                            put(table::devices, "a", "1"), put(table::devices, "\xff", "4"),
+                            put(table::devices, "bb", "3"), put(table::entities, "a", "")}));
   EXPECT_EQ(slice_text(*store_, table::devices, "", 10), "a.b.bb.\xff.") << "of its own table alone";
   EXPECT_EQ(slice_text(*store_, table::devices, "", 2), "a.b.");
   EXPECT_EQ(slice_text(*store_, table::devices, "b", 2), "bb.\xff.") << "not the row itself";
@@ -194,7 +272,7 @@ TEST_P(bare_store, slices_a_table_in_byte_order_after_a_name) {
 TEST_P(bare_store, ends_a_slice_at_its_bound_of_bytes_but_not_before_its_first_row) {
   const std::string large(max_value_size, 'v');
   for (const auto* row : {"a", "b", "c", "d", "e", "f"})
-    ASSERT_OK(store_->write({put(table::devices, row, large)}));
+    ASSERT_OK(write(*store_, {put(table::devices, row, large)}));
   EXPECT_EQ(slice_text(*store_, table::devices, "", 100), "a.b.c.d.");
   EXPECT_EQ(slice_text(*store_, table::devices, "d", 100), "e.f.");
 }

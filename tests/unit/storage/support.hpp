@@ -18,8 +18,19 @@ using test::temporary_folder;
 inline entropy& random_source() { return crypto::system_entropy(); }
 
 inline bytes b(std::string_view text) { return to_bytes(as_bytes(text)); }
-inline write_op put(table t, std::string_view row, std::string_view value) { return {t, b(row), b(value)}; }
-inline write_op erase(table t, std::string_view row) { return {t, b(row), std::nullopt}; }
+/// An op for write() below, which expects the version that the row has.
+inline write_op put(table t, std::string_view row, std::string_view value) {
+  return {t, b(row), 0, b(value)};
+}
+inline write_op erase(table t, std::string_view row) { return {t, b(row), 0, std::nullopt}; }
+/// One batch of ops that replace any version.
+inline status write(store& s, write_batch batch) {
+  for (auto& op : batch) {
+    CPNS_TRY(const auto now, s.get(op.table, op.row));
+    op.expected = now ? now->version : 0;
+  }
+  return s.write_one(std::move(batch));
+}
 inline sealed_op seal(table t, std::string_view row, std::string_view value) {
   return {t, b(row), secret_bytes::from_text(value)};
 }
@@ -28,7 +39,7 @@ inline sealed_op seal(table t, std::string_view row, std::string_view value) {
 inline std::string read(const store& s, table t, std::string_view row) {
   const auto got = s.get(t, as_bytes(row));
   if (!got) return "(error) " + got.error().message();
-  return *got ? std::string(as_text(**got)) : "(none)";
+  return *got ? std::string(as_text((*got)->value)) : "(none)";
 }
 inline std::string read(const sealed_store& s, table t, std::string_view row) {
   const auto got = s.get(t, as_bytes(row));
@@ -39,8 +50,8 @@ inline std::string read(const sealed_store& s, table t, std::string_view row) {
 using rows = std::map<std::string, std::string>;
 inline rows scan(const store& s, table t, std::string_view prefix = {}) {
   rows found;
-  const auto done = s.scan(t, as_bytes(prefix), [&](byte_view row, byte_view value) {
-    found.emplace(as_text(row), as_text(value));
+  const auto done = s.scan(t, as_bytes(prefix), [&](const stored_row& row) {
+    found.emplace(as_text(row.row), as_text(row.value));
     return true;
   });
   EXPECT_TRUE(done) << done.error().message();
