@@ -44,14 +44,19 @@ bytes sealed_store::keys::stored_row(table t, byte_view row) const {
 
 bytes sealed_store::keys::aad(table t, byte_view stored, std::uint64_t version) const {
   cbor::writer w;
-  w.array(version == 0 ? 5 : 6).tstr("cpns/1 row").uint(static_cast<std::uint64_t>(t)).bstr(stored).bstr(key_id);
+  w.array(version == 0 ? 5 : 6)
+      .tstr("cpns/1 row")
+      .uint(static_cast<std::uint64_t>(t))
+      .bstr(stored)
+      .bstr(key_id);
   if (version == 0) return w.uint(schema_without_versions).take();
   return w.uint(schema).uint(version).take();
 }
 
 bytes sealed_store::keys::seal_value(table t, byte_view stored, std::uint64_t version, byte_view row,
                                      const std::optional<secret_bytes>& value, entropy& random) const {
-  const auto sealed = crypto::xaes_seal(seal, random, aad(t, stored, version), encoded_row(row, value).expose());
+  const auto sealed =
+      crypto::xaes_seal(seal, random, aad(t, stored, version), encoded_row(row, value).expose());
   bytes out;
   out.reserve(key_id_size + sealed.size());
   out.insert(out.end(), key_id.begin(), key_id.end());
@@ -59,8 +64,8 @@ bytes sealed_store::keys::seal_value(table t, byte_view stored, std::uint64_t ve
   return out;
 }
 
-result<sealed_store::plain_row> sealed_store::keys::open_value(table t, byte_view stored, std::uint64_t version,
-                                                            byte_view value) const {
+result<sealed_store::plain_row> sealed_store::keys::open_value(table t, byte_view stored,
+                                                               std::uint64_t version, byte_view value) const {
   const auto refuse = [&](const std::string& what) {
     return fail(errc::store_sealed, "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) +
                                         "... of table " + std::string(name_of(t)) + " " + what);

@@ -28,7 +28,7 @@ struct sealed_store::keys {
                                  const std::optional<secret_bytes>& value, entropy& random) const;
   /// Version 0: a row of schema 1. store_sealed.
   [[nodiscard]] result<plain_row> open_value(table t, byte_view stored, std::uint64_t version,
-                                          byte_view value) const;
+                                             byte_view value) const;
 
  private:
   [[nodiscard]] bytes aad(table t, byte_view stored, std::uint64_t version) const;

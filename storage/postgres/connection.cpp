@@ -24,9 +24,11 @@ std::string session_options(const postgres_settings& s) {
                     " -c default_transaction_isolation=read\\ committed -c synchronous_commit=on";
   if (s.statements == postgres_statements::portable) return out;
   // Rows are locked in the order of the arrays only by a nested loop over them, whatever the statistics say.
-  out += " -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off -c enable_mergejoin=off -c enable_seqscan=off";
+  out += " -c plan_cache_mode=force_generic_plan -c enable_hashjoin=off -c enable_mergejoin=off -c "
+         "enable_seqscan=off";
   // The server lets go of the locks of a client that is cut off.
-  return out + " -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c tcp_user_timeout=6000";
+  return out + " -c tcp_keepalives_idle=2 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=2 -c "
+               "tcp_user_timeout=6000";
 }
 
 /// Everything that libpq would otherwise take from the environment or from files.
@@ -101,7 +103,8 @@ outcome<std::unique_ptr<connection>> connection::dial(const postgres_settings& s
   std::unique_ptr<connection> out(new connection(std::move(raw), host, where));
   PQsetNoticeReceiver(out->raw_.get(), take_notice, out.get());
   const auto unreachable = [&](const std::string& why) {
-    return fail(failure{trouble::unreachable, errc::store_unavailable, "cannot connect to " + where + ": " + why});
+    return fail(
+        failure{trouble::unreachable, errc::store_unavailable, "cannot connect to " + where + ": " + why});
   };
   for (auto step = PGRES_POLLING_WRITING; step != PGRES_POLLING_OK;) {
     if (step == PGRES_POLLING_FAILED || PQstatus(out->raw_.get()) == CONNECTION_BAD)
@@ -116,7 +119,8 @@ outcome<std::unique_ptr<connection>> connection::dial(const postgres_settings& s
 }
 
 void connection::take_notice(void* self, const PGresult* notice) {
-  if (field_of(notice, PG_DIAG_SEVERITY_NONLOCALIZED) == "WARNING") static_cast<connection*>(self)->warned_ = true;
+  if (field_of(notice, PG_DIAG_SEVERITY_NONLOCALIZED) == "WARNING")
+    static_cast<connection*>(self)->warned_ = true;
 }
 
 bool connection::wait(short events, steady::time_point until) const {
@@ -164,7 +168,8 @@ bool connection::pipeline::send(const query& q) {
   }
   if (what.name.empty()) {
     sent_.push_back({&q});
-    return PQsendQueryParams(c_, what.sql.c_str(), count, nullptr, values.data(), lengths.data(), formats.data(), 1) == 1;
+    return PQsendQueryParams(c_, what.sql.c_str(), count, nullptr, values.data(), lengths.data(),
+                             formats.data(), 1) == 1;
   }
   const auto under_way = [&what](const sent& s) { return s.preparation && s.what->what == &what; };
   if (!on_.prepared_.contains(what.name) && std::none_of(sent_.begin(), sent_.end(), under_way)) {
@@ -172,7 +177,8 @@ bool connection::pipeline::send(const query& q) {
     if (PQsendPrepare(c_, what.name.c_str(), what.sql.c_str(), 0, nullptr) != 1) return false;
   }
   sent_.push_back({&q});
-  return PQsendQueryPrepared(c_, what.name.c_str(), count, values.data(), lengths.data(), formats.data(), 1) == 1;
+  return PQsendQueryPrepared(c_, what.name.c_str(), count, values.data(), lengths.data(), formats.data(),
+                             1) == 1;
 }
 
 bool connection::pipeline::send(std::span<const query> queries) {
@@ -220,7 +226,8 @@ outcome<std::vector<reply>> connection::pipeline::receive() {
     if (PQflush(c_) > 0 || PQisBusy(c_) == 1) {
       const bool alive = more();
       // What came before the end of the connection still counts.
-      if (!alive && PQisBusy(c_) == 1) return fail(lost(steady::now() >= until_ ? "no answer in time" : "it was closed"));
+      if (!alive && PQisBusy(c_) == 1)
+        return fail(lost(steady::now() >= until_ ? "no answer in time" : "it was closed"));
       continue;
     }
     if (reply r{PQgetResult(c_)})
@@ -239,11 +246,14 @@ failure connection::end(failure why) {
 }
 
 outcome<std::vector<reply>> connection::run(std::span<const query> queries, milliseconds limit) {
-  if (!raw_) return fail(failure{trouble::lost, errc::store_unavailable, "the connection to " + where_ + " is closed"});
+  if (!raw_)
+    return fail(
+        failure{trouble::lost, errc::store_unavailable, "the connection to " + where_ + " is closed"});
   warned_ = false;
   pipeline all(*this, steady::now() + limit);
   if (!all.send(queries))
-    return fail(end({trouble::lost, errc::store_unavailable, "cannot send to " + where_ + ": it was closed", true}));
+    return fail(
+        end({trouble::lost, errc::store_unavailable, "cannot send to " + where_ + ": it was closed", true}));
   auto replies = all.receive();
   if (!replies) return fail(end(std::move(replies).error()));
   return replies;

@@ -14,16 +14,12 @@ std::string first_line(std::string_view text) {
   return without_controls(text.substr(0, std::min(text.find('\n'), said_bytes_max)));
 }
 
-std::string remedy_of(std::string_view sqlstate) {
-  if (sqlstate == "42501")
-    return "; the role lacks rights on the tables of cpns: run `cpns store migrate --node-role` with the migrator's role";
-  return "; run `cpns store migrate` with the migrator's role";
-}
-
 }  // namespace
 
 trouble trouble_of(std::string_view sqlstate) {
   const auto group = sqlstate.substr(0, 2);
+  // Two migrators at a time: the other one was faster.
+  if (sqlstate == "42710" || sqlstate == "42P07") return trouble::again;
   // A cancelled statement (57014) was not committed: a cancelled wait for a standby is a warning.
   if (sqlstate == "40001" || sqlstate == "40P01" || sqlstate == "57014") return trouble::again;
   if (sqlstate == "55P03") return trouble::locked;
@@ -39,7 +35,8 @@ failure server_failure(std::string_view sqlstate, std::string_view said) {
   const auto text = "the database says: " + first_line(said) + " (SQLSTATE " + std::string(sqlstate) + ")";
   switch (kind) {
   case trouble::full: return {kind, errc::store_full, text + "; free some space on the database's disk"};
-  case trouble::schema: return {kind, errc::store_unavailable, text + remedy_of(sqlstate)};
+  case trouble::schema:
+    return {kind, errc::store_unavailable, text + "; run `cpns store migrate` with the migrator's role"};
   case trouble::data:
   case trouble::other: return {kind, errc::store_write_failed, text};
   default: return {kind, errc::store_unavailable, text};

@@ -23,7 +23,8 @@ enum class trouble : std::uint8_t {
 /// Nothing of the transaction was done, unless in_doubt.
 struct failure : error {
   trouble kind = trouble::other;
-  bool in_doubt = false;  ///< a commit was sent, and its answer is missing or says that standbys may not have it
+  bool in_doubt =
+      false;  ///< a commit was sent, and its answer is missing or says that standbys may not have it
 
   failure(trouble k, errc c, std::string text, bool doubt = false)
       : error(c, std::move(text)), kind(k), in_doubt(doubt) {}

@@ -9,7 +9,8 @@ namespace cpns::storage::postgres {
 
 dialer::dialer(const postgres_settings& s) : settings_(s), order_(s.hosts.size()) {
   std::iota(order_.begin(), order_.end(), std::size_t{0});
-  for (auto i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[crypto::system_entropy().below(i)]);
+  for (auto i = order_.size(); i > 1; --i)
+    std::swap(order_[i - 1], order_[crypto::system_entropy().below(i)]);
 }
 
 std::size_t dialer::place_of(std::size_t attempt) const {
@@ -18,7 +19,8 @@ std::size_t dialer::place_of(std::size_t attempt) const {
 }
 
 outcome<std::unique_ptr<connection>> dialer::dial() {
-  outcome<std::unique_ptr<connection>> last = fail(failure{trouble::unreachable, errc::store_unavailable, ""});
+  outcome<std::unique_ptr<connection>> last =
+      fail(failure{trouble::unreachable, errc::store_unavailable, ""});
   const auto first = place_of(0);
   for (std::size_t i = 0; i < order_.size(); ++i) {
     const auto place = (first + i) % order_.size();
@@ -57,7 +59,8 @@ outcome<connection_pool::lease> connection_pool::take(steady::time_point until) 
   {
     std::unique_lock lock(mutex_);
     if (!returned_.wait_until(lock, until, [this] { return in_use_ < limit_; }))
-      return fail(failure{trouble::unreachable, errc::store_unavailable, "all connections to the database are in use"});
+      return fail(failure{trouble::unreachable, errc::store_unavailable,
+                          "all connections to the database are in use"});
     std::erase_if(idle_, [since](const idle& i) { return i.since != since; });
     ++in_use_;
     if (!idle_.empty()) {

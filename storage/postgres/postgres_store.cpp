@@ -42,7 +42,8 @@ class postgres_store final : public store {
   [[nodiscard]] store_health health() const override;
 
  private:
-  result<std::vector<stored_row>> page(table t, const bytes& first, const bytes& end, std::size_t limit) const;
+  result<std::vector<stored_row>> page(table t, const bytes& first, const bytes& end,
+                                       std::size_t limit) const;
   void note(const std::vector<status>& outcomes);
   void note_failure(const error& why);
   void note_success();
@@ -75,9 +76,8 @@ status postgres_store::check_tables() {
 }
 
 result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<const row_name> names) const {
-  auto rows = with_connection(readers_, settings_, [&](connection& on) {
-    return read_rows(on, *sql_, names, settings_.statement);
-  });
+  auto rows = with_connection(
+      readers_, settings_, [&](connection& on) { return read_rows(on, *sql_, names, settings_.statement); });
   if (!rows) return fail(plain(rows.error()));
   return std::move(*rows);
 }
@@ -88,7 +88,8 @@ std::vector<status> postgres_store::write(std::span<const write_batch> batches) 
   return outcomes;
 }
 
-result<std::vector<stored_row>> postgres_store::page(table t, const bytes& first, const bytes& end, std::size_t limit) const {
+result<std::vector<stored_row>> postgres_store::page(table t, const bytes& first, const bytes& end,
+                                                     std::size_t limit) const {
   auto rows = with_connection(readers_, settings_, [&](connection& on) {
     return read_page(on, *sql_, t, first, end, limit, settings_.statement);
   });
@@ -133,7 +134,8 @@ void postgres_store::note_failure(const error& why) {
     health_.why = why.detail;
     if (!std::exchange(health_.writable, false)) return;
   }
-  log::error("store", "store-write-failed", "the database accepts no writes; trying until it does", {{"why", why.detail}});
+  log::error("store", "store-write-failed", "the database accepts no writes; trying until it does",
+             {{"why", why.detail}});
   wake_.notify_all();
 }
 

@@ -22,8 +22,8 @@ stored_row row_at(const reply& r, int i) {
 
 }  // namespace
 
-outcome<std::vector<std::optional<stored_value>>> read_rows(connection& on, const statement_set& sql,
-                                                            std::span<const row_name> names, milliseconds limit) {
+outcome<std::vector<std::optional<stored_value>>>
+read_rows(connection& on, const statement_set& sql, std::span<const row_name> names, milliseconds limit) {
   std::map<const row_name*, std::optional<stored_value>, in_order> found;
   for (const auto& n : names) found.emplace(&n, std::nullopt);
   std::vector<const row_name*> asked;
@@ -37,7 +37,8 @@ outcome<std::vector<std::optional<stored_value>>> read_rows(connection& on, cons
     for (int row = 0; row < PQntuples(replies[i].get()); ++row) {
       auto r = row_at(replies[i], row);
       const row_name name{reads[i].table, std::move(r.row)};
-      if (const auto at = found.find(&name); at != found.end()) at->second = stored_value{r.version, std::move(r.value)};
+      if (const auto at = found.find(&name); at != found.end())
+        at->second = stored_value{r.version, std::move(r.value)};
     }
   std::vector<std::optional<stored_value>> out;
   out.reserve(names.size());
@@ -45,14 +46,17 @@ outcome<std::vector<std::optional<stored_value>>> read_rows(connection& on, cons
   return out;
 }
 
-outcome<std::vector<stored_row>> read_page(connection& on, const statement_set& sql, table t, const bytes& first,
-                                           const bytes& end, std::size_t limit, milliseconds time) {
+outcome<std::vector<stored_row>> read_page(connection& on, const statement_set& sql, table t,
+                                           const bytes& first, const bytes& end, std::size_t limit,
+                                           milliseconds time) {
   slice_builder out(limit);
   std::size_t rows = 0, size = 0;
   auto from = first;
   while (!out.full()) {
     // As many rows as fit, judged by those before.
-    const auto guess = rows == 0 ? first_rows : std::clamp(bytes_per_query * rows / (size + 1), std::size_t{1}, rows_per_query);
+    const auto guess = rows == 0
+                           ? first_rows
+                           : std::clamp(bytes_per_query * rows / (size + 1), std::size_t{1}, rows_per_query);
     const auto want = std::min(guess, limit - rows);
     const query q = sql.page(t, from, end, want);
     CPNS_TRY(const auto replies, on.run({&q, 1}, time));

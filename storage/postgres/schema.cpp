@@ -34,7 +34,8 @@ std::vector<std::string> first_tables(postgres_statements dialect) {
   for (const auto t : all_tables) {
     const bool tuned = dialect == postgres_statements::batch;
     out.push_back("CREATE TABLE IF NOT EXISTS " + table_name(t) +
-                  " (row bytea PRIMARY KEY, version bigint NOT NULL, value bytea NOT NULL)" + (tuned ? storage_of(t) : ""));
+                  " (row bytea PRIMARY KEY, version bigint NOT NULL, value bytea NOT NULL)" +
+                  (tuned ? storage_of(t) : ""));
     if (tuned) out.push_back("ALTER TABLE " + table_name(t) + " ALTER COLUMN value SET STORAGE EXTERNAL");
   }
   return out;
@@ -44,7 +45,8 @@ constexpr migration migrations[] = {{1, 1, first_tables}};
 static_assert(std::end(migrations)[-1].version == postgres_schema_version);
 
 std::vector<std::string> before_all() {
-  return {"CREATE TABLE IF NOT EXISTS cpns_schema (id integer PRIMARY KEY, version bigint NOT NULL, oldest bigint NOT NULL)",
+  return {"CREATE TABLE IF NOT EXISTS cpns_schema (id integer PRIMARY KEY, version bigint NOT NULL, oldest "
+          "bigint NOT NULL)",
           "INSERT INTO cpns_schema (id, version, oldest) VALUES (1, 0, 0) ON CONFLICT (id) DO NOTHING"};
 }
 
@@ -87,10 +89,11 @@ struct present_schema {
 
 status check_not_too_new(const present_schema& found) {
   if (found.oldest <= postgres_schema_version) return {};
-  return fail(errc::store_unavailable,
-              "the database has schema " + std::to_string(found.version) + ", which needs a cpns that knows schema " +
-                  std::to_string(found.oldest) + "; this one knows " + std::to_string(postgres_schema_version) +
-                  ": install a newer release of cpns");
+  return fail(errc::store_unavailable, "the database has schema " + std::to_string(found.version) +
+                                           ", which needs a cpns that knows schema " +
+                                           std::to_string(found.oldest) + "; this one knows " +
+                                           std::to_string(postgres_schema_version) +
+                                           ": install a newer release of cpns");
 }
 
 outcome<present_schema> look(connection& on, const std::string& how) {
@@ -100,7 +103,8 @@ outcome<present_schema> look(connection& on, const std::string& how) {
 }
 
 /// In a transaction.
-outcome<schema_change> bring_up(connection& on, postgres_statements dialect, const std::optional<std::string>& node_role) {
+outcome<schema_change> bring_up(connection& on, postgres_statements dialect,
+                                const std::optional<std::string>& node_role) {
   CPNS_TRY(const auto found, look(on, " FOR UPDATE"));
   if (const auto usable = check_not_too_new(found); !usable)
     return fail(failure{trouble::other, usable.error().code, usable.error().detail});
@@ -113,7 +117,8 @@ outcome<schema_change> bring_up(connection& on, postgres_statements dialect, con
   return schema_change{found.version, std::max(found.version, postgres_schema_version)};
 }
 
-outcome<schema_change> migrate(connection& on, postgres_statements dialect, const std::optional<std::string>& node_role) {
+outcome<schema_change> migrate(connection& on, postgres_statements dialect,
+                               const std::optional<std::string>& node_role) {
   CPNS_CHECK(run_all(on, before_all()));
   CPNS_CHECK(run_one(on, "BEGIN"));
   auto done = bring_up(on, dialect, node_role);
@@ -139,21 +144,24 @@ status check_schema(connection& on, milliseconds limit) {
   if (!replies) {
     if (replies.error().kind == trouble::schema)
       return fail(errc::store_unavailable,
-                  "the database has no tables of cpns, or its role may not read them" + std::string(migrate_remedy));
+                  "the database has no tables of cpns, or its role may not read them" +
+                      std::string(migrate_remedy));
     return fail(replies.error().code, replies.error().detail);
   }
   present_schema found;
   const auto& r = replies->front();
   if (PQntuples(r.get()) > 0) found = {int_at(r, 0, 0), int_at(r, 0, 1)};
   if (found.version < postgres_schema_version)
-    return fail(errc::store_unavailable, "the database has schema " + std::to_string(found.version) + ", and this cpns needs " +
-                                             std::to_string(postgres_schema_version) + std::string(migrate_remedy));
+    return fail(errc::store_unavailable,
+                "the database has schema " + std::to_string(found.version) + ", and this cpns needs " +
+                    std::to_string(postgres_schema_version) + std::string(migrate_remedy));
   return check_not_too_new(found);
 }
 
 }  // namespace postgres
 
-result<schema_change> migrate_postgres_schema(const postgres_settings& s, const std::optional<std::string>& node_role) {
+result<schema_change> migrate_postgres_schema(const postgres_settings& s,
+                                              const std::optional<std::string>& node_role) {
   CPNS_CHECK(check(s));
   postgres::dialer hosts(s);
   for (int attempt = 1;; ++attempt) {
@@ -162,16 +170,18 @@ result<schema_change> migrate_postgres_schema(const postgres_settings& s, const 
     if (done) return *done;
     const auto& why = done.error();
     if (why.kind == postgres::trouble::schema)
-      return fail(errc::store_unavailable, "the role cannot change the schema: it must own the tables of cpns, and needs "
-                                           "CREATE on their schema; " + why.detail);
-    if (!postgres::passes(why.kind) || attempt == postgres::migration_attempts) return fail(why.code, why.detail);
+      return fail(errc::store_unavailable,
+                  why.detail + ": that role must own the tables of cpns, and needs CREATE on their schema");
+    if (!postgres::passes(why.kind) || attempt == postgres::migration_attempts)
+      return fail(why.code, why.detail);
   }
 }
 
 std::string postgres_schema_text(postgres_statements dialect) {
-  std::string out = "-- Tables of cpns, schema " + std::to_string(postgres_schema_version) + ", for " +
-                    (dialect == postgres_statements::batch ? "PostgreSQL" : "engines that speak PostgreSQL's protocol") +
-                    ". May be repeated.\n";
+  std::string out =
+      "-- Tables of cpns, schema " + std::to_string(postgres_schema_version) + ", for " +
+      (dialect == postgres_statements::batch ? "PostgreSQL" : "engines that speak PostgreSQL's protocol") +
+      ". May be repeated.\n";
   const auto add = [&out](const std::vector<std::string>& statements, std::string_view before = "") {
     for (const auto& sql : statements) out += std::string(before) + sql + ";\n";
   };

@@ -20,7 +20,8 @@ struct schema_change {
 /// Brings the schema to postgres_schema_version, in one transaction, while nodes run; does nothing if it is there. The
 /// role in `s` owns the tables and needs CREATE on their schema; `node_role`, if given, gets the rights that a node
 /// needs, and no more. Errors as open_postgres_store; store_unavailable if the schema is too new for this program.
-result<schema_change> migrate_postgres_schema(const postgres_settings& s, const std::optional<std::string>& node_role);
+result<schema_change> migrate_postgres_schema(const postgres_settings& s,
+                                              const std::optional<std::string>& node_role);
 
 /// The same as SQL, for an operator who lets no program change a schema.
 std::string postgres_schema_text(postgres_statements dialect);

@@ -32,7 +32,8 @@ status check_host(const postgres_settings& s, std::size_t index) {
   if (h.port == 0) return fail(errc::config_range, where + ": the port must not be 0");
   if (!is_local(h.host) && s.tls != postgres_tls::verify_full)
     return fail(errc::config_range,
-                where + " is on another machine, which needs verify-full, not " + std::string(name_of(s.tls)) +
+                where + " is on another machine, which needs verify-full, not " +
+                    std::string(name_of(s.tls)) +
                     ": others could read and change rows on their way, or take the place of the server");
   return {};
 }
@@ -59,8 +60,9 @@ status check(const postgres_settings& s) {
   if (s.hosts.empty()) return fail(errc::config_missing, "name at least one host of the database");
   for (std::size_t i = 0; i < s.hosts.size(); ++i) CPNS_CHECK(check_host(s, i));
   if (!is_plain(s.database) || !is_plain(s.user))
-    return fail(errc::config_range, "the names of the database and of its user have 1 to 255 bytes, and no comma, "
-                                    "equals sign or line break");
+    return fail(errc::config_range,
+                "the names of the database and of its user have 1 to 255 bytes, and no comma, "
+                "equals sign or line break");
   if (s.readers == 0 || s.writers == 0)
     return fail(errc::config_range, "a store needs at least one connection for reads and one for writes");
   const bool remote = std::any_of(s.hosts.begin(), s.hosts.end(), is_remote);

@@ -39,9 +39,10 @@ struct postgres_settings {
   milliseconds dial{2000};       ///< limit of one attempt to connect to one host
   milliseconds statement{2000};  ///< limit of one round trip; the connection is closed after it
   milliseconds retry{2000};      ///< a call that changed nothing yet is tried again for this time
-  milliseconds doubt{10'000};    ///< so long a write without an answer is repeated before its outcome is left open
-  std::size_t readers = 2;       ///< connections for reads, at most
-  std::size_t writers = 2;       ///< connections for writes, at most
+  milliseconds doubt{
+      10'000};              ///< so long a write without an answer is repeated before its outcome is left open
+  std::size_t readers = 2;  ///< connections for reads, at most
+  std::size_t writers = 2;  ///< connections for writes, at most
 };
 
 /// config_range, with the remedy: no host, a text that libpq would not take as it is, or a TLS mode other than

@@ -72,35 +72,43 @@ class batch_statements final : public statement_set {
   void add_table(std::span<const write_op* const> ops, std::size_t from, std::size_t to,
                  std::vector<write_query>& out) const {
     std::array<columns, 4> by_change;
-    for (std::size_t i = from; i < to; ++i) by_change[static_cast<std::size_t>(change_of(*ops[i]))].add(*ops[i], i);
+    for (std::size_t i = from; i < to; ++i)
+      by_change[static_cast<std::size_t>(change_of(*ops[i]))].add(*ops[i], i);
     const auto t = ops[from]->table;
     const auto& [inserted, updated, removed, unversioned] = by_change;
     if (!inserted.ops.empty())
-      out.push_back({{&insert_[t], {bytea_array(inserted.rows), bytea_array(inserted.values)}}, verdict::returned, inserted.ops});
+      out.push_back({{&insert_[t], {bytea_array(inserted.rows), bytea_array(inserted.values)}},
+                     verdict::returned,
+                     inserted.ops});
     if (!updated.ops.empty())
-      out.push_back({{&update_[t], {bytea_array(updated.rows), int8_array(updated.expected), bytea_array(updated.values)}},
-                     verdict::returned, updated.ops});
+      out.push_back({{&update_[t],
+                      {bytea_array(updated.rows), int8_array(updated.expected), bytea_array(updated.values)}},
+                     verdict::returned,
+                     updated.ops});
     if (!removed.ops.empty())
-      out.push_back({{&remove_[t], {bytea_array(removed.rows), int8_array(removed.expected)}}, verdict::returned, removed.ops});
+      out.push_back({{&remove_[t], {bytea_array(removed.rows), int8_array(removed.expected)}},
+                     verdict::returned,
+                     removed.ops});
     if (unversioned.ops.empty()) return;
-    out.push_back({{&remove_[t], {bytea_array(unversioned.rows), int8_array(unversioned.expected)}}, verdict::returned, {}});
+    out.push_back({{&remove_[t], {bytea_array(unversioned.rows), int8_array(unversioned.expected)}},
+                   verdict::returned,
+                   {}});
     out.push_back({{&present_[t], {bytea_array(unversioned.rows)}}, verdict::absent, unversioned.ops});
   }
 
   const per_table read_{"read", "SELECT row, version, value FROM @ WHERE row = ANY($1::bytea[])"};
   const per_table present_{"present", "SELECT row FROM @ WHERE row = ANY($1::bytea[])"};
-  const per_table insert_{"insert",
-                          "INSERT INTO @ AS t (row, version, value) SELECT n.k, 1, n.v FROM unnest($1::bytea[], $2::bytea[]) "
-                          "AS n(k, v) ON CONFLICT (row) DO UPDATE SET version = 1, value = excluded.value "
-                          "WHERE t.version = 0 RETURNING t.row"};
+  const per_table insert_{
+      "insert",
+      "INSERT INTO @ AS t (row, version, value) SELECT n.k, 1, n.v FROM unnest($1::bytea[], $2::bytea[]) "
+      "AS n(k, v) ON CONFLICT (row) DO UPDATE SET version = 1, value = excluded.value "
+      "WHERE t.version = 0 RETURNING t.row"};
   // Not by INSERT .. ON CONFLICT, which would bring back a row that was removed.
-  const per_table update_{"update",
-                          "UPDATE @ AS t SET version = n.e + 1, value = n.v "
-                          "FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) AS n(k, e, v) "
-                          "WHERE t.row = n.k AND t.version = n.e RETURNING t.row"};
-  const per_table remove_{"remove",
-                          "DELETE FROM @ AS t USING unnest($1::bytea[], $2::bigint[]) AS n(k, e) "
-                          "WHERE t.row = n.k AND t.version = n.e RETURNING t.row"};
+  const per_table update_{"update", "UPDATE @ AS t SET version = n.e + 1, value = n.v "
+                                    "FROM unnest($1::bytea[], $2::bigint[], $3::bytea[]) AS n(k, e, v) "
+                                    "WHERE t.row = n.k AND t.version = n.e RETURNING t.row"};
+  const per_table remove_{"remove", "DELETE FROM @ AS t USING unnest($1::bytea[], $2::bigint[]) AS n(k, e) "
+                                    "WHERE t.row = n.k AND t.version = n.e RETURNING t.row"};
 };
 
 class portable_statements final : public statement_set {
@@ -126,7 +134,8 @@ class portable_statements final : public statement_set {
       out.push_back({{&insert_[op.table], {row, bytea_parameter(*op.value)}}, verdict::counted, {index}});
       return;
     case change::update:
-      out.push_back({{&update_[op.table], {row, expected, bytea_parameter(*op.value)}}, verdict::counted, {index}});
+      out.push_back(
+          {{&update_[op.table], {row, expected, bytea_parameter(*op.value)}}, verdict::counted, {index}});
       return;
     case change::remove:
       out.push_back({{&remove_[op.table], {row, expected}}, verdict::counted, {index}});
@@ -139,11 +148,12 @@ class portable_statements final : public statement_set {
 
   const per_table read_{"read", "SELECT row, version, value FROM @ WHERE row = $1::bytea"};
   const per_table present_{"present", "SELECT row FROM @ WHERE row = $1::bytea"};
-  const per_table insert_{"insert",
-                          "INSERT INTO @ AS t (row, version, value) VALUES ($1::bytea, 1, $2::bytea) ON CONFLICT (row) "
-                          "DO UPDATE SET version = 1, value = excluded.value WHERE t.version = 0"};
-  const per_table update_{"update",
-                          "UPDATE @ SET version = version + 1, value = $3::bytea WHERE row = $1::bytea AND version = $2::bigint"};
+  const per_table insert_{
+      "insert", "INSERT INTO @ AS t (row, version, value) VALUES ($1::bytea, 1, $2::bytea) ON CONFLICT (row) "
+                "DO UPDATE SET version = 1, value = excluded.value WHERE t.version = 0"};
+  const per_table update_{
+      "update",
+      "UPDATE @ SET version = version + 1, value = $3::bytea WHERE row = $1::bytea AND version = $2::bigint"};
   const per_table remove_{"remove", "DELETE FROM @ WHERE row = $1::bytea AND version = $2::bigint"};
 };
 
@@ -153,15 +163,18 @@ std::string table_name(table t) { return "cpns_" + std::string(name_of(t)); }
 
 statement_set::statement_set() {
   for (const auto t : all_tables)
-    pages_[static_cast<std::size_t>(t)] = {"page_" + std::string(name_of(t)),
-                                           "SELECT row, version, value FROM " + table_name(t) +
-                                               " WHERE row >= $1::bytea AND row < $2::bytea ORDER BY row LIMIT $3::bigint"};
-  prove_ = {"prove", "INSERT INTO " + table_name(table::meta) + " (row, version, value) VALUES ($1::bytea, 0, '')"};
+    pages_[static_cast<std::size_t>(t)] = {
+        "page_" + std::string(name_of(t)),
+        "SELECT row, version, value FROM " + table_name(t) +
+            " WHERE row >= $1::bytea AND row < $2::bytea ORDER BY row LIMIT $3::bigint"};
+  prove_ = {"prove",
+            "INSERT INTO " + table_name(table::meta) + " (row, version, value) VALUES ($1::bytea, 0, '')"};
   disprove_ = {"disprove", "DELETE FROM " + table_name(table::meta) + " WHERE row = $1::bytea"};
 }
 
 query statement_set::page(table t, byte_view from, byte_view end, std::size_t limit) const {
-  return {&pages_[static_cast<std::size_t>(t)], {bytea_parameter(from), bytea_parameter(end), int8_parameter(limit)}};
+  return {&pages_[static_cast<std::size_t>(t)],
+          {bytea_parameter(from), bytea_parameter(end), int8_parameter(limit)}};
 }
 
 std::vector<query> statement_set::proof(byte_view name) const {

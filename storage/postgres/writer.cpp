@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t rows_per_unit = 1024;
 constexpr std::size_t bytes_per_unit = 8U << 20;
-constexpr std::uint64_t longest_pause = 50;       ///< milliseconds
+constexpr std::uint64_t longest_pause = 50;        ///< milliseconds
 constexpr std::uint64_t longest_dial_pause = 250;  ///< milliseconds
 
 using op_pointers = std::vector<const write_op*>;
@@ -69,7 +69,8 @@ std::vector<query> queries_of(const std::vector<write_query>& writes) {
 }
 
 /// Sets `to` for the ops of `w` whose rows are in the reply.
-void mark_returned(const write_query& w, const reply& r, const op_pointers& ops, bool to, std::vector<bool>& won) {
+void mark_returned(const write_query& w, const reply& r, const op_pointers& ops, bool to,
+                   std::vector<bool>& won) {
   for (int i = 0; i < PQntuples(r.get()); ++i) {
     const auto row = bytes_at(r, i, 0);
     const auto before = [&ops](std::size_t op, byte_view name) {
@@ -82,7 +83,8 @@ void mark_returned(const write_query& w, const reply& r, const op_pointers& ops,
 }
 
 /// Which ops took effect. `first`: the reply to the first of the writes.
-std::vector<bool> won_ops(const std::vector<write_query>& writes, std::span<const reply> replies, const op_pointers& ops) {
+std::vector<bool> won_ops(const std::vector<write_query>& writes, std::span<const reply> replies,
+                          const op_pointers& ops) {
   std::vector<bool> won(ops.size());
   for (std::size_t i = 0; i < writes.size(); ++i) {
     const auto& w = writes[i];
@@ -167,8 +169,8 @@ void writer::run(unit u) {
 }
 
 bool writer::may_retry(const failure& why, bool doubtful) {
-  const bool passes = why.kind == trouble::unreachable || why.ends_connection() || why.kind == trouble::again ||
-                      why.kind == trouble::locked;
+  const bool passes = why.kind == trouble::unreachable || why.ends_connection() ||
+                      why.kind == trouble::again || why.kind == trouble::locked;
   if (!passes) return false;
   // The owner of a lock may be a write in doubt of another node.
   const auto limit = doubtful || why.kind == trouble::locked ? settings_.doubt : settings_.retry;

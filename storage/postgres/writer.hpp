@@ -11,7 +11,8 @@ namespace cpns::storage::postgres {
 /// The batches of one transaction, by index.
 struct unit {
   std::vector<std::size_t> batches;  ///< in the order of their rows
-  bool alone = false;     ///< one batch of several rows, all of which or none change; otherwise each batch has one row
+  bool alone =
+      false;  ///< one batch of several rows, all of which or none change; otherwise each batch has one row
   bool doubtful = false;  ///< an attempt may have taken effect
 };
 

@@ -27,8 +27,10 @@ TEST_P(postgres_statements_of, raises_the_version_with_each_write) {
 
 TEST_P(postgres_statements_of, refuses_a_write_that_expects_another_version) {
   ASSERT_EQ(outcomes(*store_, {{put("ann", 0, "a")}, {put("bob", 0, "b")}}), "ok ok");
-  EXPECT_EQ(outcomes(*store_, {{put("ann", 0, "x")}, {put("bob", 1, "c")}, {put("eve", 0, "e")}, {put("ann", 2, "x")}}),
-            "conflict ok ok conflict");
+  EXPECT_EQ(
+      outcomes(*store_,
+               {{put("ann", 0, "x")}, {put("bob", 1, "c")}, {put("eve", 0, "e")}, {put("ann", 2, "x")}}),
+      "conflict ok ok conflict");
   EXPECT_EQ(read(*store_, "ann") + read(*store_, "bob") + read(*store_, "eve"), "1:a2:c1:e");
 }
 
@@ -57,7 +59,8 @@ TEST_P(postgres_statements_of, changes_all_rows_of_a_batch_or_none) {
   const write_batch lost{put("bob", 0, "b"), put("ann", 0, "x"), put("eve", 0, "e", table::devices)};
   EXPECT_EQ(outcomes(*store_, {lost}), "conflict");
   EXPECT_EQ(read(*store_, "bob") + read(*store_, "eve", table::devices), "(none)(none)");
-  const write_batch won{put("bob", 0, "b"), put("ann", 1, "x"), put("eve", 0, "e", table::devices), erase("dan", 0)};
+  const write_batch won{put("bob", 0, "b"), put("ann", 1, "x"), put("eve", 0, "e", table::devices),
+                        erase("dan", 0)};
   EXPECT_EQ(outcomes(*store_, {won, {put("zoe", 0, "z")}}), "ok ok");
   EXPECT_EQ(read(*store_, "bob") + read(*store_, "ann") + read(*store_, "eve", table::devices), "1:b2:x1:e");
 }
@@ -76,14 +79,17 @@ TEST_P(postgres_statements_of, shows_each_batch_the_ones_before_it) {
 }
 
 TEST_P(postgres_statements_of, refuses_a_batch_with_two_ops_on_a_row_and_writes_the_others) {
-  EXPECT_EQ(outcomes(*store_, {{put("ann", 0, "a"), put("ann", 1, "b")}, {put("bob", 0, "b")}}), "store_write_failed ok");
+  EXPECT_EQ(outcomes(*store_, {{put("ann", 0, "a"), put("ann", 1, "b")}, {put("bob", 0, "b")}}),
+            "store_write_failed ok");
   EXPECT_EQ(read(*store_, "ann"), "(none)");
 }
 
 TEST_P(postgres_statements_of, reads_many_rows_of_many_tables_in_the_order_of_their_names) {
   ASSERT_EQ(outcomes(*store_, {{put("ann", 0, "a")}, {put("ann", 0, "d", table::devices)}}), "ok ok");
-  const std::vector<row_name> names{
-      {table::devices, b("ann")}, {table::users, b("nobody")}, {table::users, b("ann")}, {table::devices, b("ann")}};
+  const std::vector<row_name> names{{table::devices, b("ann")},
+                                    {table::users, b("nobody")},
+                                    {table::users, b("ann")},
+                                    {table::devices, b("ann")}};
   const auto got = store_->read(names);
   ASSERT_TRUE(got) << got.error().message();
   ASSERT_EQ(got->size(), 4U);
@@ -102,13 +108,15 @@ TEST_P(postgres_statements_of, keeps_all_byte_values_and_the_largest_rows) {
   EXPECT_EQ(store_->get(table::meta, all)->value().value, all);
   EXPECT_EQ(read(*store_, most_row), "1:" + most);
   int seen = 0;
-  EXPECT_TRUE(store_->scan(table::users, as_bytes("\xff\xff"), [&](const stored_row& r) { return ++seen, r.version == 1; }));
+  EXPECT_TRUE(store_->scan(table::users, as_bytes("\xff\xff"),
+                           [&](const stored_row& r) { return ++seen, r.version == 1; }));
   EXPECT_EQ(seen, 1);
 }
 
 TEST_P(postgres_statements_of, visits_thousands_of_rows_in_byte_order_and_lets_the_visitor_write) {
   std::vector<write_batch> batches;
-  for (int i = 0; i < 3000; ++i) batches.push_back({put("r" + std::to_string(10'000 + i), 0, std::string(300, 'v'))});
+  for (int i = 0; i < 3000; ++i)
+    batches.push_back({put("r" + std::to_string(10'000 + i), 0, std::string(300, 'v'))});
   for (const auto& o : store_->write(batches)) ASSERT_TRUE(o) << o.error().message();
   std::vector<std::string> order;
   ASSERT_TRUE(store_->scan(table::users, as_bytes("r1"), [&](const stored_row& r) {

@@ -18,7 +18,8 @@ using test::postgres_server;
 inline postgres_server& server() { return postgres_server::instance(); }
 
 inline bytes b(std::string_view text) { return to_bytes(as_bytes(text)); }
-inline write_op put(std::string_view row, std::uint64_t expected, std::string_view value, table t = table::users) {
+inline write_op put(std::string_view row, std::uint64_t expected, std::string_view value,
+                    table t = table::users) {
   return {t, b(row), expected, b(value)};
 }
 inline write_op erase(std::string_view row, std::uint64_t expected, table t = table::users) {
@@ -35,6 +36,10 @@ std::string said(const result<T>& r) {
   return r ? "ok" : r.error().message();
 }
 
+inline bool has(const std::string& text, const std::string& part) {
+  return text.find(part) != std::string::npos;
+}
+
 /// "3:value"; "(none)" if the row does not exist.
 inline std::string read(const store& s, std::string_view row, table t = table::users) {
   const auto got = s.get(t, as_bytes(row));
@@ -46,7 +51,9 @@ inline std::string read(const store& s, std::string_view row, table t = table::u
 inline std::string outcomes(store& s, const std::vector<write_batch>& batches) {
   std::string out;
   for (const auto& o : s.write(batches)) {
-    const auto text = o ? "ok" : o.error() == errc::store_conflict ? "conflict" : std::string(name_of(o.error().code));
+    const auto text = o                                   ? "ok"
+                      : o.error() == errc::store_conflict ? "conflict"
+                                                          : std::string(name_of(o.error().code));
     out += (out.empty() ? "" : " ") + text;
   }
   return out;

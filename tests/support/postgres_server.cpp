@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <gtest/gtest.h>
-#include <libpq-fe.h>
 #include <poll.h>
 #include <pwd.h>
 #include <sys/prctl.h>
@@ -60,7 +59,8 @@ pid_t start_program(const std::vector<std::string>& words, const std::string& lo
   const int out = ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
   ::dup2(out, 1);
   ::dup2(out, 2);
-  if (user != nullptr && (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
+  if (user != nullptr &&
+      (::setgroups(0, nullptr) != 0 || ::setgid(user->pw_gid) != 0 || ::setuid(user->pw_uid) != 0))
     ::_exit(97);
   ::prctl(PR_SET_PDEATHSIG, SIGQUIT);
   ::execv(arguments[0], arguments.data());
@@ -73,16 +73,23 @@ std::string content(const std::string& file) {
   return out.str();
 }
 
-using session = std::unique_ptr<PGconn, decltype(&PQfinish)>;
+}  // namespace
 
-session connect(const std::string& folder, std::uint16_t port, const std::string& database) {
+sql_session::sql_session(const std::string& folder, std::uint16_t port, const std::string& database)
+    : raw_(nullptr, &PQfinish) {
   const auto number = std::to_string(port);
   const char* names[] = {"host", "port", "dbname", "user", nullptr};
   const char* values[] = {folder.c_str(), number.c_str(), database.c_str(), superuser, nullptr};
-  return {PQconnectdbParams(names, values, 0), &PQfinish};
+  raw_.reset(PQconnectdbParams(names, values, 0));
 }
 
-}  // namespace
+std::string sql_session::sql(const std::string& text) {
+  const std::unique_ptr<PGresult, decltype(&PQclear)> r(PQexec(raw_.get(), text.c_str()), &PQclear);
+  const auto kind = PQresultStatus(r.get());
+  EXPECT_TRUE(kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK)
+      << PQerrorMessage(raw_.get()) << " in " << text;
+  return PQntuples(r.get()) == 0 || PQnfields(r.get()) == 0 ? "" : PQgetvalue(r.get(), 0, 0);
+}
 
 bool comes_true(const std::function<bool()>& met) {
   for (int i = 0; i < 2000; ++i) {
@@ -104,31 +111,31 @@ postgres_server::postgres_server() {
 
 void postgres_server::initialise() {
   std::filesystem::permissions(folder_.path(), std::filesystem::perms(0711));
-  const auto data = folder_ / "data";
-  std::filesystem::create_directory(data);
+  std::filesystem::create_directory(data());
   if (const auto* user = other_user())
-    if (::chown(data.c_str(), user->pw_uid, user->pw_gid) != 0) give_up("chown failed");
+    if (::chown(data().c_str(), user->pw_uid, user->pw_gid) != 0) give_up("chown failed");
   const auto log = folder_ / "initdb.log";
-  const auto child = start_program({programs() / "initdb", "-D", data, "-U", superuser, "-A", "trust", "-E", "UTF8",
-                                    "--locale=C", "--no-sync", "--no-instructions"},
+  const auto child = start_program({programs() / "initdb", "-D", data(), "-U", superuser, "-A", "trust", "-E",
+                                    "UTF8", "--locale=C", "--no-sync", "--no-instructions"},
                                    log);
   int outcome = 0;
   ::waitpid(child, &outcome, 0);
   if (outcome != 0) give_up("initdb failed: " + content(log));
-  std::ofstream(data / "pg_hba.conf", std::ios::trunc) << "local all all trust\n"
-                                                          "host all with_password 127.0.0.1/32 scram-sha-256\n"
-                                                          "host all all 127.0.0.1/32 trust\n";
+  std::ofstream(data() + "/pg_hba.conf", std::ios::trunc)
+      << "local all all trust\n"
+         "host all with_password 127.0.0.1/32 scram-sha-256\n"
+         "host all all 127.0.0.1/32 trust\n";
 }
 
 void postgres_server::start() {
   port_ = free_port(SOCK_STREAM);
-  const auto data = (folder_ / "data").string();
   const auto log = folder_ / "server.log";
-  process_ = start_program({programs() / "postgres", "-D", data, "-c", "listen_addresses=127.0.0.1", "-c",
-                            "port=" + std::to_string(port_), "-c", "unix_socket_directories=" + data, "-c", "fsync=off",
-                            "-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c", "deadlock_timeout=100ms"},
+  process_ = start_program({programs() / "postgres", "-D", data(), "-c", "listen_addresses=127.0.0.1", "-c",
+                            "port=" + std::to_string(port_), "-c", "unix_socket_directories=" + data(), "-c",
+                            "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c",
+                            "deadlock_timeout=100ms"},
                            log);
-  const auto accepts = [this] { return PQstatus(connect(folder() + "/data", port_, "postgres").get()) == CONNECTION_OK; };
+  const auto accepts = [this] { return session("postgres").connected(); };
   if (!comes_true(accepts)) give_up("the server does not start: " + content(log));
 }
 
@@ -139,7 +146,7 @@ postgres_server::~postgres_server() {
 
 storage::postgres_settings postgres_server::fresh_database() {
   storage::postgres_settings out;
-  out.hosts = {{folder() + "/data", port_}};
+  out.hosts = {{data(), port_}};
   out.database = "test_" + std::to_string(++databases_);
   out.user = superuser;
   sql("postgres", "CREATE DATABASE " + out.database);
@@ -154,29 +161,28 @@ storage::postgres_settings postgres_server::fresh_store() {
 }
 
 std::string postgres_server::sql(const std::string& database, const std::string& text) const {
-  const auto on = connect(folder() + "/data", port_, database);
-  const std::unique_ptr<PGresult, decltype(&PQclear)> r(PQexec(on.get(), text.c_str()), &PQclear);
-  const auto kind = PQresultStatus(r.get());
-  EXPECT_TRUE(kind == PGRES_COMMAND_OK || kind == PGRES_TUPLES_OK) << PQerrorMessage(on.get()) << " in " << text;
-  if (PQntuples(r.get()) == 0) return "";
-  return PQgetvalue(r.get(), 0, 0);
+  return session(database).sql(text);
 }
 
 std::vector<pid_t> postgres_server::backends(const std::string& database) const {
-  std::istringstream all(sql(database, "SELECT coalesce(string_agg(pid::text, ' '), '') FROM pg_stat_activity WHERE datname = '" +
-                                           database + "' AND application_name = 'cpns'"));
+  std::istringstream all(sql(
+      database, "SELECT coalesce(string_agg(pid::text, ' '), '') FROM pg_stat_activity WHERE datname = '" +
+                    database + "' AND application_name = 'cpns'"));
   std::vector<pid_t> out;
   for (pid_t p = 0; all >> p;) out.push_back(p);
   return out;
 }
 
-bool postgres_server::waits_for(const std::string& database, const std::string& event, int connections) const {
-  return sql(database, "SELECT count(*) >= " + std::to_string(connections) + " FROM pg_stat_activity WHERE datname = '" + database +
+bool postgres_server::waits_for(const std::string& database, const std::string& event,
+                                int connections) const {
+  return sql(database, "SELECT count(*) >= " + std::to_string(connections) +
+                           " FROM pg_stat_activity WHERE datname = '" + database +
                            "' AND application_name = 'cpns' AND wait_event = '" + event + "'") == "t";
 }
 
 void postgres_server::wait_for_standby(bool on) const {
-  sql("postgres", on ? "ALTER SYSTEM SET synchronous_standby_names = 'nobody'" : "ALTER SYSTEM RESET synchronous_standby_names");
+  sql("postgres", on ? "ALTER SYSTEM SET synchronous_standby_names = 'nobody'"
+                     : "ALTER SYSTEM RESET synchronous_standby_names");
   sql("postgres", "SELECT pg_reload_conf()");
   const std::string wanted = on ? "nobody" : "";
   if (!comes_true([&] { return sql("postgres", "SHOW synchronous_standby_names") == wanted; }))

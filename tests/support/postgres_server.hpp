@@ -1,6 +1,7 @@
 #pragma once
 // A real PostgreSQL for the tests of one program.
 
+#include <libpq-fe.h>
 #include <sys/types.h>
 
 #include <functional>
@@ -15,6 +16,18 @@ namespace cpns::test {
 
 /// Waits until `met` returns true, at most 20 seconds, and returns its last result.
 bool comes_true(const std::function<bool()>& met);
+
+/// One connection of a superuser.
+class sql_session {
+ public:
+  sql_session(const std::string& folder, std::uint16_t port, const std::string& database);
+  /// Executes SQL; the first column of the first row, or an empty text. A failure fails the test.
+  std::string sql(const std::string& text);
+  [[nodiscard]] bool connected() const { return PQstatus(raw_.get()) == CONNECTION_OK; }
+
+ private:
+  std::unique_ptr<PGconn, decltype(&PQfinish)> raw_;
+};
 
 /// A server in a temporary folder, started at the first use and stopped at the end of the program; the kernel stops it
 /// if the program crashes. A test that runs as root starts it as the user postgres or nobody. Listens on a Unix socket
@@ -31,17 +44,20 @@ class postgres_server {
   /// The same with the tables of a store.
   storage::postgres_settings fresh_store();
 
-  /// Executes SQL as superuser; the first column of the first row, or an empty text. A failure fails the test.
+  [[nodiscard]] sql_session session(const std::string& database) const { return {data(), port_, database}; }
+  /// In a session of its own.
   std::string sql(const std::string& database, const std::string& text) const;
   /// Process ids of the connections of stores to a database.
   [[nodiscard]] std::vector<pid_t> backends(const std::string& database) const;
   /// True when as many connections of stores wait for an event of pg_stat_activity, such as "SyncRep".
-  [[nodiscard]] bool waits_for(const std::string& database, const std::string& event, int connections = 1) const;
+  [[nodiscard]] bool waits_for(const std::string& database, const std::string& event,
+                               int connections = 1) const;
   /// Commits wait for a standby that does not exist, or not.
   void wait_for_standby(bool on) const;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  [[nodiscard]] std::string folder() const { return folder_.path().string(); }
+  /// The folder of the Unix socket.
+  [[nodiscard]] std::string data() const { return (folder_ / "data").string(); }
 
  private:
   postgres_server();
