@@ -17,7 +17,6 @@
 namespace cpns::storage::testing {
 namespace {
 
-
 /// A port that accepts connections and never answers: a frozen server, whose kernel still works.
 class silent_host {
  public:
@@ -47,7 +46,8 @@ TEST(postgres_settings, refuse_other_machines_without_a_verified_name) {
   for (const auto mode : {postgres_tls::disable, postgres_tls::require, postgres_tls::verify_ca}) {
     s.tls = mode;
     EXPECT_EQ(code(check(s)), "config_range") << name_of(mode);
-    EXPECT_TRUE(has(said(check(s)), "database host 1 of 2 is on another machine, which needs verify-full")) << said(check(s));
+    EXPECT_TRUE(has(said(check(s)), "database host 1 of 2 is on another machine, which needs verify-full"))
+        << said(check(s));
   }
   s.hosts = {{"/run/postgresql"}, {"127.0.0.5"}, {"::1"}, {"localhost"}};
   EXPECT_EQ(code(check(s)), "ok");
@@ -128,15 +128,18 @@ TEST(postgres_hosts, that_become_read_only_are_left) {
   auto s = impatient(server().fresh_store());
   const auto store = open(s);
   ASSERT_EQ(outcomes(*store, {{put("ann", 0, "a")}}), "ok");
-  server().sql(s.database, "CREATE FUNCTION turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                           "SET LOCAL transaction_read_only = on; RETURN NEW; END $$;"
-                           "CREATE TRIGGER turning BEFORE UPDATE ON cpns_users FOR EACH STATEMENT EXECUTE FUNCTION turn()");
+  server().sql(
+      s.database,
+      "CREATE FUNCTION turn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
+      "SET LOCAL transaction_read_only = on; RETURN NEW; END $$;"
+      "CREATE TRIGGER turning BEFORE UPDATE ON cpns_users FOR EACH STATEMENT EXECUTE FUNCTION turn()");
   const auto before = server().backends(s.database);
   const auto refused = store->write_one({put("ann", 1, "b"), put("bob", 0, "b", table::devices)});
   EXPECT_EQ(code(refused), "store_unavailable") << said(refused);
   const auto now = server().backends(s.database);
-  EXPECT_TRUE(std::none_of(before.begin(), before.end(), [&](pid_t p) { return std::count(now.begin(), now.end(), p) > 0; }))
-      << "each attempt used a new connection";
+  EXPECT_TRUE(std::none_of(before.begin(), before.end(), [&](pid_t p) {
+    return std::count(now.begin(), now.end(), p) > 0;
+  })) << "each attempt used a new connection";
 }
 
 class postgres_password : public ::testing::Test {
@@ -183,7 +186,8 @@ TEST_F(postgres_password, is_in_no_message_nor_is_anything_else_of_the_connectio
   const auto missing = said(open_postgres_store(settings_));
   EXPECT_TRUE(has(missing, "does not exist")) << missing;
   for (const auto& text : {wrong, missing})
-    for (const auto& secret : {"wrong-Cup-99", "tea-Pot-4711", "with_password", "no_such_database", "127.0.0.1", "test_"})
+    for (const auto& secret :
+         {"wrong-Cup-99", "tea-Pot-4711", "with_password", "no_such_database", "127.0.0.1", "test_"})
       EXPECT_FALSE(has(text, secret)) << text;
 }
 

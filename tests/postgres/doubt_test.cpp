@@ -1,5 +1,6 @@
 // Writes without an answer.
 
+#include <algorithm>
 #include <atomic>
 #include <csignal>
 #include <future>
@@ -22,7 +23,8 @@ class postgres_doubt : public ::testing::TestWithParam<postgres_statements> {
 
   /// Starts a write on a thread.
   std::future<std::string> writing(std::vector<write_batch> batches) {
-    return std::async(std::launch::async, [this, all = std::move(batches)] { return outcomes(*store_, all); });
+    return std::async(std::launch::async,
+                      [this, all = std::move(batches)] { return outcomes(*store_, all); });
   }
   bool is_stuck(const std::future<std::string>& f) {
     return f.wait_for(milliseconds(700)) == std::future_status::timeout;
@@ -41,7 +43,8 @@ TEST_P(postgres_doubt, decides_by_repeating_a_write_that_still_waits_for_a_stand
   auto wrote = writing({{put("ann", 1, "2")}, {put("bob", 0, "1")}});
   ASSERT_TRUE(waits_for("SyncRep"));
   ASSERT_TRUE(waits_for("transactionid")) << "the repeated write waits for the first";
-  EXPECT_EQ(server().sql(settings_.database, "SELECT max(version) FROM cpns_users"), "1") << "not visible yet";
+  EXPECT_EQ(server().sql(settings_.database, "SELECT max(version) FROM cpns_users"), "1")
+      << "not visible yet";
   server().wait_for_standby(false);
   EXPECT_EQ(wrote.get(), "ok ok");
   EXPECT_EQ(read(*store_, "ann") + " " + read(*store_, "bob"), "2:2 1:1") << "written once";
@@ -62,8 +65,10 @@ TEST_P(postgres_doubt, does_not_confirm_a_write_that_stopped_waiting_for_a_stand
   server().wait_for_standby(true);
   auto wrote = writing({{put("ann", 1, "2")}});
   ASSERT_TRUE(waits_for("SyncRep"));
-  server().sql("postgres", "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = '" +
-                               settings_.database + "'");
+  server().sql(
+      "postgres",
+      "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = '" +
+          settings_.database + "'");
   ASSERT_TRUE(comes_true([&] { return read(*store_, "ann") == "2:2"; })) << "committed here";
   EXPECT_TRUE(is_stuck(wrote)) << "acknowledged without a standby";
   server().wait_for_standby(false);
@@ -76,8 +81,10 @@ TEST_P(postgres_doubt, does_not_confirm_a_write_whose_server_process_was_ended_w
   server().wait_for_standby(true);
   auto wrote = writing({{put("ann", 1, "2")}});
   ASSERT_TRUE(waits_for("SyncRep"));
-  server().sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = '" +
-                               settings_.database + "'");
+  server().sql(
+      "postgres",
+      "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND datname = '" +
+          settings_.database + "'");
   ASSERT_TRUE(comes_true([&] { return read(*store_, "ann") == "2:2"; }));
   EXPECT_TRUE(is_stuck(wrote)) << "acknowledged without a standby";
   server().wait_for_standby(false);
@@ -100,12 +107,14 @@ TEST_P(postgres_doubt, reports_an_unknown_outcome_when_the_time_is_over) {
 TEST_P(postgres_doubt, leaves_a_frozen_server_process_whose_late_write_then_loses) {
   const auto frozen = server().backends(settings_.database);
   for (const auto p : frozen) ASSERT_EQ(::kill(p, SIGSTOP), 0);
-  EXPECT_EQ(outcomes(*store_, {{put("ann", 1, "2")}, {put("bob", 0, "1")}}), "ok ok") << "on another connection";
+  EXPECT_EQ(outcomes(*store_, {{put("ann", 1, "2")}, {put("bob", 0, "1")}}), "ok ok")
+      << "on another connection";
   EXPECT_EQ(outcomes(*store_, {{put("ann", 2, "3")}}), "ok");
   for (const auto p : frozen) ASSERT_EQ(::kill(p, SIGCONT), 0);
   const auto ended = [&] {
     const auto now = server().backends(settings_.database);
-    return std::none_of(frozen.begin(), frozen.end(), [&](pid_t p) { return std::count(now.begin(), now.end(), p) > 0; });
+    return std::none_of(frozen.begin(), frozen.end(),
+                        [&](pid_t p) { return std::count(now.begin(), now.end(), p) > 0; });
   };
   ASSERT_TRUE(comes_true(ended)) << "they do what they had received, and see the end of their connection";
   EXPECT_EQ(read(*store_, "ann") + " " + read(*store_, "bob"), "3:3 1:1");

@@ -57,7 +57,8 @@ TEST_P(postgres_race, raises_a_version_once_per_won_row) {
   EXPECT_GT(all.lost, 0U) << "the threads did not meet";
 }
 
-INSTANTIATE_TEST_SUITE_P(kinds, postgres_race, ::testing::Values(postgres_statements::batch, postgres_statements::portable),
+INSTANTIATE_TEST_SUITE_P(kinds, postgres_race,
+                         ::testing::Values(postgres_statements::batch, postgres_statements::portable),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
 
 }  // namespace

@@ -52,13 +52,15 @@ TEST(postgres_schema, waits_for_no_node_that_writes) {
 TEST(postgres_schema, is_refused_when_it_is_too_old_or_too_new_and_used_when_it_only_grew) {
   const auto s = server().fresh_store();
   server().sql(s.database, "UPDATE cpns_schema SET version = 0");
-  EXPECT_TRUE(has(why_not_opened(s), "has schema 0, and this cpns needs 1; run `cpns store migrate`")) << why_not_opened(s);
+  EXPECT_TRUE(has(why_not_opened(s), "has schema 0, and this cpns needs 1; run `cpns store migrate`"))
+      << why_not_opened(s);
   server().sql(s.database, "UPDATE cpns_schema SET version = 3, oldest = 1");
   EXPECT_EQ(why_not_opened(s), "ok") << "a later release that only added";
   EXPECT_TRUE(migrate_postgres_schema(s, std::nullopt)) << "leaves it";
   EXPECT_EQ(server().sql(s.database, "SELECT version FROM cpns_schema"), "3");
   server().sql(s.database, "UPDATE cpns_schema SET oldest = 2");
-  EXPECT_TRUE(has(why_not_opened(s), "needs a cpns that knows schema 2; this one knows 1: install a newer release"))
+  EXPECT_TRUE(
+      has(why_not_opened(s), "needs a cpns that knows schema 2; this one knows 1: install a newer release"))
       << why_not_opened(s);
   const auto refused = migrate_postgres_schema(s, std::nullopt);
   EXPECT_TRUE(has(said(refused), "install a newer release")) << said(refused);
@@ -66,7 +68,8 @@ TEST(postgres_schema, is_refused_when_it_is_too_old_or_too_new_and_used_when_it_
 
 TEST(postgres_schema, gives_the_role_of_the_nodes_no_more_than_rows) {
   auto s = server().fresh_database();
-  const std::string role = "node of \"" + s.database + "\"", quoted = "\"node of \"\"" + s.database + "\"\"\"";
+  const std::string role = "node of \"" + s.database + "\"",
+                    quoted = "\"node of \"\"" + s.database + "\"\"\"";
   server().sql("postgres", "CREATE ROLE " + quoted + " LOGIN");
   ASSERT_TRUE(migrate_postgres_schema(s, std::nullopt));
   auto node = s;
@@ -74,7 +77,9 @@ TEST(postgres_schema, gives_the_role_of_the_nodes_no_more_than_rows) {
   EXPECT_TRUE(has(why_not_opened(node), "its role may not read them")) << why_not_opened(node);
   ASSERT_TRUE(migrate_postgres_schema(s, role));
   const auto store = open(node);
-  EXPECT_EQ(outcomes(*store, {{put("ann", 0, "a")}, {put("bob", 0, "b"), put("d", 0, "d", table::devices)}, {}}), "ok ok ok");
+  EXPECT_EQ(
+      outcomes(*store, {{put("ann", 0, "a")}, {put("bob", 0, "b"), put("d", 0, "d", table::devices)}, {}}),
+      "ok ok ok");
   EXPECT_EQ(outcomes(*store, {{erase("ann", 1)}}), "ok");
   const auto refused = migrate_postgres_schema(node, std::nullopt);
   EXPECT_TRUE(has(said(refused), "that role must own the tables of cpns")) << said(refused);

@@ -16,9 +16,12 @@ class postgres_errors : public ::testing::TestWithParam<postgres_statements> {
     server().sql(settings_.database,
                  "DROP SEQUENCE IF EXISTS failures; CREATE SEQUENCE failures;"
                  "CREATE OR REPLACE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN "
-                 "IF NEW.row = 'bad' AND nextval('failures') <= " + std::to_string(times) +
-                 " THEN RAISE EXCEPTION 'raised by the test' USING ERRCODE = '" + state + "'; END IF; RETURN NEW; END $$;"
-                 "CREATE OR REPLACE TRIGGER failing BEFORE INSERT OR UPDATE ON cpns_users FOR EACH ROW EXECUTE FUNCTION fail()");
+                 "IF NEW.row = 'bad' AND nextval('failures') <= " +
+                     std::to_string(times) + " THEN RAISE EXCEPTION 'raised by the test' USING ERRCODE = '" +
+                     state +
+                     "'; END IF; RETURN NEW; END $$;"
+                     "CREATE OR REPLACE TRIGGER failing BEFORE INSERT OR UPDATE ON cpns_users FOR EACH ROW "
+                     "EXECUTE FUNCTION fail()");
   }
   postgres_settings settings_;
   std::unique_ptr<store> store_;
@@ -32,7 +35,8 @@ TEST_P(postgres_errors, repeats_what_can_succeed_now) {
     EXPECT_EQ(outcomes(*store_, {{put("bad", v, state)}, {put("good", v, state)}}), "ok ok");
     EXPECT_EQ(read(*store_, "bad"), std::to_string(v + 1) + ":" + state);
     EXPECT_EQ(outcomes(*store_, {{put("a", v, ""), put("bad", v + 1, state)}}), "ok") << "of several rows";
-    EXPECT_EQ(outcomes(*store_, {{erase("bad", v + 2)}, {erase("good", v + 1)}, {erase("a", v + 1)}}), "ok ok ok");
+    EXPECT_EQ(outcomes(*store_, {{erase("bad", v + 2)}, {erase("good", v + 1)}, {erase("a", v + 1)}}),
+              "ok ok ok");
   }
 }
 
@@ -40,7 +44,10 @@ TEST_P(postgres_errors, fails_only_the_batch_that_the_server_refuses) {
   for (const auto* state : {"22021", "23514", "54000", "XX000"}) {
     SCOPED_TRACE(state);
     raise(state, 1000);
-    EXPECT_EQ(outcomes(*store_, {{put("x", 0, "")}, {put("bad", 0, "")}, {put("y", 0, "")}, {put("z", 0, ""), put("bad", 0, "")}}),
+    EXPECT_EQ(outcomes(*store_, {{put("x", 0, "")},
+                                 {put("bad", 0, "")},
+                                 {put("y", 0, "")},
+                                 {put("z", 0, ""), put("bad", 0, "")}}),
               "ok store_write_failed ok store_write_failed");
     EXPECT_EQ(read(*store_, "z"), "(none)");
     EXPECT_EQ(outcomes(*store_, {{erase("x", 1)}, {erase("y", 1)}}), "ok ok");
@@ -49,16 +56,18 @@ TEST_P(postgres_errors, fails_only_the_batch_that_the_server_refuses) {
 }
 
 TEST_P(postgres_errors, reports_a_full_disk_and_resumes_when_there_is_space) {
-  server().sql(settings_.database,
-               "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space' "
-               "USING ERRCODE = '53100'; END $$;"
-               "CREATE TRIGGER full_users BEFORE INSERT ON cpns_users EXECUTE FUNCTION full_disk();"
-               "CREATE TRIGGER full_meta BEFORE INSERT ON cpns_meta EXECUTE FUNCTION full_disk()");
+  server().sql(
+      settings_.database,
+      "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space' "
+      "USING ERRCODE = '53100'; END $$;"
+      "CREATE TRIGGER full_users BEFORE INSERT ON cpns_users EXECUTE FUNCTION full_disk();"
+      "CREATE TRIGGER full_meta BEFORE INSERT ON cpns_meta EXECUTE FUNCTION full_disk()");
   EXPECT_EQ(outcomes(*store_, {{put("a", 0, "")}, {put("b", 0, "")}}), "store_full store_full");
   EXPECT_FALSE(store_->health().writable);
   EXPECT_NE(store_->health().why.find("free some space"), std::string::npos) << store_->health().why;
   EXPECT_EQ(read(*store_, "a"), "(none)") << "reads still work";
-  server().sql(settings_.database, "DROP TRIGGER full_users ON cpns_users; DROP TRIGGER full_meta ON cpns_meta");
+  server().sql(settings_.database,
+               "DROP TRIGGER full_users ON cpns_users; DROP TRIGGER full_meta ON cpns_meta");
   EXPECT_TRUE(comes_true([&] { return store_->health().writable; }));
   EXPECT_EQ(store_->health().reopened, 1U);
   EXPECT_EQ(outcomes(*store_, {{put("a", 0, "")}}), "ok");
@@ -70,7 +79,8 @@ TEST_P(postgres_errors, delays_no_other_row_when_one_is_locked) {
   ASSERT_EQ(outcomes(*store_, {{put("a", 0, "")}, {put("b", 0, "")}, {put("c", 0, "")}}), "ok ok ok");
   auto other = server().session(settings_.database);
   other.sql("BEGIN; SELECT FROM cpns_users WHERE row = 'b' FOR UPDATE");
-  EXPECT_EQ(outcomes(*store_, {{put("a", 1, "x")}, {put("b", 1, "x")}, {put("c", 1, "x")}}), "ok store_unavailable ok");
+  EXPECT_EQ(outcomes(*store_, {{put("a", 1, "x")}, {put("b", 1, "x")}, {put("c", 1, "x")}}),
+            "ok store_unavailable ok");
   other.sql("ROLLBACK");
   EXPECT_EQ(outcomes(*store_, {{put("b", 1, "x")}}), "ok");
 }

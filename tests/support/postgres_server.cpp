@@ -37,7 +37,7 @@ std::filesystem::path programs() {
   std::error_code none;
   for (const auto& version : std::filesystem::directory_iterator("/usr/lib/postgresql", none))
     if (std::filesystem::exists(version.path() / "bin/initdb")) found.push_back(version.path() / "bin");
-  if (found.empty()) give_up("there is no PostgreSQL; scripts/install-deps installs it");
+  if (found.empty()) give_up("PostgreSQL is not installed; scripts/install-deps installs it");
   return *std::max_element(found.begin(), found.end());
 }
 

@@ -31,7 +31,7 @@ class sql_session {
 
 /// A server in a temporary folder, started at the first use and stopped at the end of the program; the kernel stops it
 /// if the program crashes. A test that runs as root starts it as the user postgres or nobody. Listens on a Unix socket
-/// and on a port of 127.0.0.1 that was free. Aborts the program if there is no PostgreSQL: scripts/install-deps.
+/// and on a port of 127.0.0.1 that was free. Aborts the program if PostgreSQL is not installed: scripts/install-deps.
 class postgres_server {
  public:
   static postgres_server& instance();
