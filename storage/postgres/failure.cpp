@@ -37,6 +37,8 @@ failure server_failure(std::string_view sqlstate, std::string_view said) {
   case trouble::full: return {kind, errc::store_full, text + "; free some space on the database's disk"};
   case trouble::schema:
     return {kind, errc::store_unavailable, text + "; run `cpns store migrate` with the migrator's role"};
+  case trouble::again:
+  case trouble::locked:
   case trouble::data:
   case trouble::other: return {kind, errc::store_write_failed, text};
   default: return {kind, errc::store_unavailable, text};

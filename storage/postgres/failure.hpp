@@ -32,6 +32,8 @@ struct failure : error {
   [[nodiscard]] bool ends_connection() const { return kind == trouble::lost || kind == trouble::leave; }
 };
 
+inline error plain(const failure& why) { return {why.code, why.detail}; }
+
 template <class T>
 using outcome = tl::expected<T, failure>;
 

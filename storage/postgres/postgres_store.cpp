@@ -22,7 +22,8 @@ bool stops_writes(const status& s) {
   return !s && (s.error() == errc::store_unavailable || s.error() == errc::store_full);
 }
 
-error plain(const failure& why) { return {why.code, why.detail}; }
+/// No read fails because of its values.
+error read_failed(const failure& why) { return {errc::store_unavailable, why.detail}; }
 
 class postgres_store final : public store {
  public:
@@ -78,7 +79,7 @@ status postgres_store::check_tables() {
 result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<const row_name> names) const {
   auto rows = with_connection(
       readers_, settings_, [&](connection& on) { return read_rows(on, *sql_, names, settings_.statement); });
-  if (!rows) return fail(plain(rows.error()));
+  if (!rows) return fail(read_failed(rows.error()));
   return std::move(*rows);
 }
 
@@ -93,7 +94,7 @@ result<std::vector<stored_row>> postgres_store::page(table t, const bytes& first
   auto rows = with_connection(readers_, settings_, [&](connection& on) {
     return read_page(on, *sql_, t, first, end, limit, settings_.statement);
   });
-  if (!rows) return fail(plain(rows.error()));
+  if (!rows) return fail(read_failed(rows.error()));
   return std::move(*rows);
 }
 

@@ -161,11 +161,19 @@ void writer::run(unit u) {
       return;
     }
     if (may_retry(why, u.doubtful)) continue;
-    auto detail = why.detail;
-    if (u.doubtful) detail += "; the outcome of the write is unknown";
-    for (const auto b : u.batches) outcomes_[b] = fail(why.code, detail);
+    give_up(u, why);
     return;
   }
+}
+
+/// A row that stays locked is not a failure of the database, except if our first attempt holds the lock.
+void writer::give_up(const unit& u, const failure& why) {
+  auto out = plain(why);
+  if (u.doubtful) {
+    if (out == errc::store_write_failed) out.code = errc::store_unavailable;
+    out.detail += "; the outcome of the write is unknown";
+  }
+  for (const auto b : u.batches) outcomes_[b] = fail(out);
 }
 
 bool writer::may_retry(const failure& why, bool doubtful) {
@@ -268,7 +276,7 @@ status writer::prove() {
       done = fail(std::move(on).error());
     }
     if (done) return {};
-    if (!may_retry(done.error(), false)) return fail(done.error().code, done.error().detail);
+    if (!may_retry(done.error(), false)) return fail(plain(done.error()));
   }
 }
 

@@ -51,6 +51,7 @@ class writer {
   outcome<flags> find_taken(connection& on, const std::vector<std::size_t>& refused);
   outcome<void> prove(connection& on);
   status prove();
+  void give_up(const unit& u, const failure& why);
   /// Waits before the next attempt. False: the time is over, or the failure does not pass.
   bool may_retry(const failure& why, bool doubtful);
 

@@ -5,13 +5,13 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <atomic>
 #include <csignal>
 #include <fstream>
-#include <thread>
+#include <set>
 
 #include "base/descriptor.hpp"
 #include "base/sockets.hpp"
+#include "storage/postgres/pool.hpp"
 #include "tests/postgres/support.hpp"
 
 namespace cpns::storage::testing {
@@ -98,13 +98,69 @@ TEST(postgres_hosts, are_named_by_number_when_none_answers) {
 TEST(postgres_hosts, begin_behind_the_one_that_missed_a_limit) {
   auto s = impatient(server().fresh_store());
   s.doubt = milliseconds(8000);
-  const auto own = s.hosts.front();
   const auto store = open(s);
   const auto before = server().backends(s.database);
   for (const auto p : before) ASSERT_EQ(::kill(p, SIGSTOP), 0);
   EXPECT_EQ(outcomes(*store, {{put("ann", 0, "a")}}), "ok");
   EXPECT_EQ(read(*store, "ann"), "1:a") << "idle connections to the suspect were closed, too";
   for (const auto p : before) ASSERT_EQ(::kill(p, SIGCONT), 0);
+}
+
+TEST(postgres_hosts, are_tried_behind_a_suspect_and_not_again_from_the_first) {
+  auto s = server().fresh_store();
+  s.hosts.push_back({"127.0.0.1", server().port()});
+  s.tls = postgres_tls::disable;
+  std::set<std::size_t> beginnings;
+  for (int i = 0; i < 30; ++i) {
+    postgres::dialer hosts(s);
+    const auto first = hosts.dial().value()->host();
+    beginnings.insert(first);
+    EXPECT_EQ(hosts.dial().value()->host(), first);
+    hosts.suspect(first);
+    hosts.suspect(first);
+    EXPECT_EQ(hosts.dial().value()->host(), 1 - first);
+    EXPECT_EQ(hosts.dial().value()->host(), 1 - first) << "it stays there";
+  }
+  EXPECT_EQ(beginnings.size(), 2U) << "not every node begins with the same host";
+}
+
+TEST(postgres_hosts, lose_their_idle_connections_with_a_suspicion) {
+  const auto s = server().fresh_store();
+  postgres::dialer hosts(s);
+  postgres::connection_pool pool(hosts, 2);
+  const auto soon = postgres::connection::steady::now() + seconds(5);
+  {
+    const auto one = pool.take(soon), other = pool.take(soon);
+    ASSERT_TRUE(one && other);
+    EXPECT_FALSE(pool.take(postgres::connection::steady::now())) << "both are in use";
+  }
+  const auto before = server().backends(s.database);
+  ASSERT_EQ(before.size(), 2U);
+  pool.take(soon)->give_up();
+  EXPECT_TRUE(pool.take(soon));
+  ASSERT_TRUE(comes_true([&] { return server().backends(s.database).size() == 1; }));
+  EXPECT_EQ(std::count(before.begin(), before.end(), server().backends(s.database).front()), 0);
+}
+
+TEST(postgres_tls_mode, verify_full_accepts_the_name_of_the_certificate_and_no_other) {
+  auto s = server().fresh_store();
+  s.tls = postgres_tls::verify_full;
+  s.root_certificate = server().ca();
+  s.hosts = {{"localhost", server().port()}};
+  const auto store = open(s);
+  ASSERT_TRUE(store);
+  const std::string large(max_value_size, 'v');
+  EXPECT_EQ(outcomes(*store, {{put("ann", 0, large)}, {put("bob", 0, large)}}), "ok ok");
+  EXPECT_EQ(read(*store, "bob"), "1:" + large);
+  EXPECT_EQ(server().sql(s.database,
+                         "SELECT bool_and(ssl) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) "
+                         "WHERE application_name = 'cpns' AND datname = current_database()"),
+            "t");
+  s.hosts = {{"127.0.0.1", server().port()}};
+  EXPECT_TRUE(has(said(open_postgres_store(s)), "does not match host name")) << said(open_postgres_store(s));
+  s.hosts = {{"localhost", server().port()}};
+  s.root_certificate = server().other_ca();
+  EXPECT_TRUE(has(said(open_postgres_store(s)), "certificate verify failed")) << said(open_postgres_store(s));
 }
 
 TEST(postgres_hosts, that_are_read_only_are_not_used) {

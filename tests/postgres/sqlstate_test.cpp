@@ -80,7 +80,8 @@ TEST_P(postgres_errors, delays_no_other_row_when_one_is_locked) {
   auto other = server().session(settings_.database);
   other.sql("BEGIN; SELECT FROM cpns_users WHERE row = 'b' FOR UPDATE");
   EXPECT_EQ(outcomes(*store_, {{put("a", 1, "x")}, {put("b", 1, "x")}, {put("c", 1, "x")}}),
-            "ok store_unavailable ok");
+            "ok store_write_failed ok");
+  EXPECT_TRUE(store_->health().writable);
   other.sql("ROLLBACK");
   EXPECT_EQ(outcomes(*store_, {{put("b", 1, "x")}}), "ok");
 }

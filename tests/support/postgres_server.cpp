@@ -18,6 +18,7 @@
 #include <sstream>
 
 #include "base/sockets.hpp"
+#include "crypto/pki.hpp"
 #include "storage/postgres/schema.hpp"
 
 namespace cpns::test {
@@ -106,6 +107,7 @@ postgres_server& postgres_server::instance() {
 
 postgres_server::postgres_server() {
   initialise();
+  make_certificate();
   start();
 }
 
@@ -127,13 +129,33 @@ void postgres_server::initialise() {
          "host all all 127.0.0.1/32 trust\n";
 }
 
+/// Of a CA that `ca.pem` names, for localhost.
+void postgres_server::make_certificate() {
+  crypto::certificate_request asked;
+  asked.common_name = "localhost";
+  asked.dns = {"localhost"};
+  asked.usage = crypto::certificate_usage::server;
+  asked.not_before = now_wall() - std::chrono::hours(1);
+  asked.not_after = now_wall() + std::chrono::hours(24);
+  const auto ca = crypto::make_ca("tests", 1).value();
+  const auto own = crypto::issue(ca, asked).value();
+  std::ofstream(folder_ / "ca.pem") << ca.certificate_pem;
+  std::ofstream(folder_ / "other.pem") << crypto::make_ca("others", 1).value().certificate_pem;
+  std::ofstream(data() + "/server.crt") << own.certificate_pem;
+  const auto key = data() + "/server.key";
+  std::ofstream(key) << as_text(own.key_pem.expose());
+  std::filesystem::permissions(key, std::filesystem::perms(0600));
+  if (const auto* user = other_user())
+    if (::chown(key.c_str(), user->pw_uid, user->pw_gid) != 0) give_up("chown failed");
+}
+
 void postgres_server::start() {
   port_ = free_port(SOCK_STREAM);
   const auto log = folder_ / "server.log";
   process_ = start_program({programs() / "postgres", "-D", data(), "-c", "listen_addresses=127.0.0.1", "-c",
                             "port=" + std::to_string(port_), "-c", "unix_socket_directories=" + data(), "-c",
-                            "fsync=off", "-c", "shared_buffers=32MB", "-c", "max_connections=60", "-c",
-                            "deadlock_timeout=100ms"},
+                            "fsync=off", "-c", "ssl=on", "-c", "shared_buffers=32MB", "-c",
+                            "max_connections=60", "-c", "deadlock_timeout=100ms"},
                            log);
   const auto accepts = [this] { return session("postgres").connected(); };
   if (!comes_true(accepts)) give_up("the server does not start: " + content(log));

@@ -56,12 +56,16 @@ class postgres_server {
   void wait_for_standby(bool on) const;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  /// The certificate of the CA of its own certificate, which is for localhost.
+  [[nodiscard]] std::string ca() const { return (folder_ / "ca.pem").string(); }
+  [[nodiscard]] std::string other_ca() const { return (folder_ / "other.pem").string(); }
   /// The folder of the Unix socket.
   [[nodiscard]] std::string data() const { return (folder_ / "data").string(); }
 
  private:
   postgres_server();
   void initialise();
+  void make_certificate();
   void start();
 
   temporary_folder folder_;
