@@ -45,6 +45,10 @@ failure server_failure(std::string_view sqlstate, std::string_view said) {
   }
 }
 
+error plain(const failure& why) {
+  return {fault_of(why.code) == fault::store ? why.code : errc::store_unavailable, why.detail};
+}
+
 std::string masked(std::string_view said) {
   constexpr std::string_view before_cause = "failed: ";
   if (const auto at = said.rfind(before_cause); at != std::string_view::npos)

@@ -32,7 +32,8 @@ struct failure : error {
   [[nodiscard]] bool ends_connection() const { return kind == trouble::lost || kind == trouble::leave; }
 };
 
-inline error plain(const failure& why) { return {why.code, why.detail}; }
+/// For a caller of a store: all of its errors are of the store group.
+error plain(const failure& why);
 
 template <class T>
 using outcome = tl::expected<T, failure>;

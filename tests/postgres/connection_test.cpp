@@ -233,6 +233,18 @@ TEST_F(postgres_password, is_refused_in_a_file_that_others_may_read) {
   EXPECT_EQ(code(open_postgres_store(settings_)), "config_file");
 }
 
+TEST_F(postgres_password, whose_file_is_lost_stops_the_store_until_it_is_back) {
+  write_password("tea-Pot-4711");
+  const auto store = open(settings_);
+  ASSERT_TRUE(store);
+  std::filesystem::remove(settings_.password_file);
+  for (const auto p : server().backends(settings_.database)) ::kill(p, SIGTERM);
+  EXPECT_EQ(code(store->write_one({put("ann", 0, "a")})), "store_unavailable");
+  EXPECT_FALSE(store->health().writable);
+  write_password("tea-Pot-4711");
+  EXPECT_TRUE(comes_true([&] { return store->health().writable; })) << store->health().why;
+}
+
 TEST_F(postgres_password, is_in_no_message_nor_is_anything_else_of_the_connection) {
   write_password("wrong-Cup-99");
   const auto wrong = said(open_postgres_store(settings_));

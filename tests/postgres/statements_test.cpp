@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "storage/postgres/statements.hpp"
 #include "tests/postgres/support.hpp"
 
 namespace cpns::storage::testing {
@@ -129,6 +130,28 @@ TEST_P(postgres_statements_of, visits_thousands_of_rows_in_byte_order_and_lets_t
   ASSERT_TRUE(slice);
   ASSERT_EQ(slice->size(), 1U) << "behind the name, which is not in it";
   EXPECT_EQ(as_text(slice->front().row), "r12999");
+}
+
+/// Without statistics PostgreSQL would read a small table in its own order, and lock the rows in that order.
+TEST(postgres_batch_statements, lock_rows_in_the_order_of_their_array_in_a_table_without_statistics) {
+  const auto s = server().fresh_store();
+  const auto on = postgres::connection::dial(s, 0);
+  ASSERT_TRUE(on) << said(on);
+  const auto op = put("ann", 1, "x");
+  const write_op* const ops[] = {&op};
+  const auto sql = postgres::make_statements(postgres_statements::batch);
+  const auto updates = sql->write(ops);
+  ASSERT_EQ(updates.size(), 1U);
+  const postgres::statement explained{"", "EXPLAIN (COSTS OFF) " + updates.front().what.what->sql};
+  const postgres::query q{&explained, updates.front().what.parameters};
+  const auto replies = (*on)->run({&q, 1}, seconds(5));
+  ASSERT_TRUE(replies) << said(replies);
+  std::string plan;
+  for (int i = 0; i < PQntuples(replies->front().get()); ++i)
+    plan += std::string(as_text(postgres::bytes_at(replies->front(), i, 0))) + "\n";
+  const auto loop = plan.find("Nested Loop"), array = plan.find("Function Scan on n"),
+             rows = plan.find("Index Scan using");
+  EXPECT_TRUE(loop < array && array < rows && rows != std::string::npos) << plan;
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, postgres_statements_of,

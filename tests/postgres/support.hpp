@@ -26,13 +26,13 @@ inline write_op erase(std::string_view row, std::uint64_t expected, table t = ta
   return {t, b(row), expected, std::nullopt};
 }
 
-/// "ok", or the name of the error's code.
+/// Of a result: "ok", or the name of the error's code.
 template <class T>
-std::string code(const result<T>& r) {
+std::string code(const T& r) {
   return r ? "ok" : std::string(name_of(r.error().code));
 }
 template <class T>
-std::string said(const result<T>& r) {
+std::string said(const T& r) {
   return r ? "ok" : r.error().message();
 }
 
