@@ -10,7 +10,7 @@
 namespace cpns::storage::testing {
 namespace {
 
-constexpr int rows = 40;
+constexpr std::uint64_t hot_rows = 40;
 constexpr int rounds = 60;
 
 struct tally {
@@ -24,7 +24,7 @@ void race(store& s, std::uint64_t seed, tally& all) {
   test::seeded_entropy random(seed);
   for (int round = 0; round < rounds; ++round) {
     std::map<std::string, std::uint64_t> chosen;
-    while (chosen.size() < 12) chosen[name(random.below(rows))] = 0;
+    while (chosen.size() < 12) chosen[name(random.below(hot_rows))] = 0;
     std::vector<row_name> names;
     for (const auto& [n, version] : chosen) names.push_back({table::users, b(n)});
     const auto read = s.read(names);

@@ -150,8 +150,8 @@ TEST(postgres_batch_statements, lock_rows_in_the_order_of_their_array_in_a_table
   for (int i = 0; i < PQntuples(replies->front().get()); ++i)
     plan += std::string(as_text(postgres::bytes_at(replies->front(), i, 0))) + "\n";
   const auto loop = plan.find("Nested Loop"), array = plan.find("Function Scan on n"),
-             rows = plan.find("Index Scan using");
-  EXPECT_TRUE(loop < array && array < rows && rows != std::string::npos) << plan;
+             index = plan.find("Index Scan using");
+  EXPECT_TRUE(loop < array && array < index && index != std::string::npos) << plan;
 }
 
 INSTANTIATE_TEST_SUITE_P(kinds, postgres_statements_of,
