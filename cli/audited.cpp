@@ -5,6 +5,7 @@
 #include "actors/pne/key_files.hpp"
 #include "audit/gateway_states.hpp"
 #include "audit/server_states.hpp"
+#include "cli/migrate.hpp"
 #include "cli/restored.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
@@ -60,14 +61,16 @@ opened_trail(const fs::path& file, std::unique_ptr<audit::anchor> anchor, const 
 }
 
 audit::outcome resolve_elsewhere(const audit::unfinished& u) {
-  if (u.action == "store-rewrap")
-    return {audit::verdict::unknown, "`cpns store rewrap` was interrupted; a repetition finishes it"};
+  if (u.action == "store-rewrap" || u.action == store_migrate)
+    return {audit::verdict::unknown,
+            "`cpns store " + u.action.substr(6) + "` was interrupted; a repetition finishes it"};
   return {audit::verdict::unknown, "the process ended before it wrote the outcome"};
 }
 
 audit::resolver resolver_with_rewrap(audit::resolver in_store) {
   return [in_store = std::move(in_store)](const audit::unfinished& u) {
-    return u.action == "store-rewrap" ? resolve_elsewhere(u) : in_store(u);
+    const bool elsewhere = u.action == "store-rewrap" || u.action == store_migrate;
+    return elsewhere ? resolve_elsewhere(u) : in_store(u);
   };
 }
 

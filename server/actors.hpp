@@ -13,9 +13,11 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
+#include "protocol/server/records.hpp"
 #include "server/link.hpp"
 #include "server/server_metrics.hpp"
 #include "server/work_ledger.hpp"
+#include "storage/group_read.hpp"
 
 namespace cpns::server {
 
@@ -39,9 +41,16 @@ struct report_done {
 };
 struct link_closed {};
 
+/// Rows that an actor asked for.
+struct rows_read {
+  std::uint64_t number = 0;
+  std::shared_ptr<storage::rows_found> rows;
+};
+
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
-    caf::typed_actor<caf::reacts_to<frames_came>,      // decodes requests, answers or routes each
+    caf::typed_actor<caf::reacts_to<frames_came>,  // decodes requests, answers each or reads what it needs
+                     caf::reacts_to<rows_read>,    // answers or routes the request
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<link_closed>>;     // ends
@@ -68,6 +77,14 @@ class release_reply {
   std::promise<result<released_entity>> promise_;
 };
 
+/// The rows that a request needs, read in one go after it came.
+struct request_rows {
+  result<storage::sealed_value> entity;
+  result<std::optional<protocol::user_record>> user = std::optional<protocol::user_record>{};
+  result<std::optional<protocol::device_secret_record>> device =
+      std::optional<protocol::device_secret_record>{};
+};
+
 /// Work for one entity.
 struct job {
   struct assign {
@@ -87,10 +104,11 @@ struct job {
   std::shared_ptr<const peer_info> from;
   request_id id;
   std::variant<assign, report, release> what;
-  session_actor reply_to;        ///< none for a release
-  work_permit counted;           ///< released with the job
-  steady::time_point arrived{};  ///< of the request
-  steady::time_point queued{};   ///< after the checks of the session
+  std::shared_ptr<const request_rows> rows;  ///< none: the assignment actor reads them
+  session_actor reply_to;                    ///< none for a release
+  work_permit counted;                       ///< released with the job
+  steady::time_point arrived{};              ///< of the request
+  steady::time_point queued{};               ///< after the checks of the session
 };
 struct do_job {
   std::shared_ptr<const job> what;
@@ -117,10 +135,12 @@ using dispatcher_actor =
 struct row_stored {
   std::uint64_t number = 0;
   bool ok = false;
+  bool lost = false;  ///< another server changed the row first, and nothing was written
 };
 
 /// assignment/<entity>: drives one assignment_machine.
 using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one runs at a time
+                                          caf::reacts_to<rows_read>,    // continues after a read of its own
                                           caf::reacts_to<row_stored>>;  // continues after the write
 
 }  // namespace cpns::server
@@ -133,4 +153,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::rows_read)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::row_stored)

@@ -20,6 +20,7 @@ void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
   if (s.uncertain) s.machine.reset();
+  s.rows.reset();  // they hold keys
   self->send(s.dispatcher, job_done{std::move(s.current)});
   s.current.reset();
 }
@@ -88,14 +89,6 @@ void log_answer(assignment_state& s, const answer_body& body) {
              {"ms", std::to_string((s.role->now() - s.began).count())}});
 }
 
-result<protocol::entity_record> read_record(const assignment_state& s) {
-  CPNS_TRY(const auto row, s.role->store.get(storage::table::entities, as_bytes(s.entity.text())));
-  if (row) return protocol::decode_entity_record(row->expose());
-  protocol::entity_record fresh;
-  fresh.entity = s.entity;
-  return fresh;
-}
-
 void refuse_job(assignment_pointer self, refusal no, error why) {
   if (const auto* r = as_release(*self->state.current))
     r->reply->answer(fail(std::move(why)));
@@ -106,31 +99,56 @@ void refuse_job(assignment_pointer self, refusal no, error why) {
   finish_job(self);
 }
 
-/// If the record cannot be read, the current job is refused, and the next job reads it again. After a failed
-/// write it is read only once the store is writable: until then the write may still take effect.
-bool load(assignment_pointer self) {
+void refuse_unreadable(assignment_pointer self, error why) {
   auto& s = self->state;
-  auto settings = s.role->settings();
-  // The configuration was reloaded since. No entity is evicted for that: with many of them, requests would wait.
-  if (s.machine && s.made_with != settings) s.machine.reset();
-  if (s.machine) return true;
-  if (s.uncertain && !s.role->store.health().writable) {
-    refuse_job(self, refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"},
-               {errc::state_overloaded, "the store accepts no writes at present"});
-    return false;
-  }
-  auto record = read_record(s);
-  if (record) {
-    s.uncertain = false;
-    s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
-    s.made_with = std::move(settings);
-    return true;
-  }
-  auto no = protocol::unreadable(record.error(), "the device");
+  auto no = protocol::unreadable(why, "the device");
   if (s.role->refusals.may_log(s.role->now(), s.current->from->uri))
     write_line(s, log::level::error, no.event, no.why);
-  refuse_job(self, std::move(no.answer), std::move(record).error());
-  return false;
+  refuse_job(self, std::move(no.answer), std::move(why));
+}
+
+/// Reads the rows of the current job again. The numbers of reads and writes are different ones.
+void read_rows(assignment_pointer self) {
+  auto& s = self->state;
+  const auto number = s.role->next_number++;
+  s.read = number;
+  std::vector<storage::row_name> names{name_of_entity(s.entity)};
+  if (const auto* a = as_assign(*s.current)) {
+    names.push_back(name_of_device(s.entity));
+    names.push_back(name_of_user(a->request.user));
+  }
+  s.role->read(std::move(names), [me = assignment_actor{self}, number](storage::rows_found rows) {
+    caf::anon_send(me, rows_read{number, std::make_shared<storage::rows_found>(std::move(rows))});
+  });
+}
+
+result<protocol::entity_record> record_of(const assignment_state& s, const storage::sealed_value& row) {
+  if (row.value) return protocol::decode_entity_record(row.value->expose());
+  protocol::entity_record fresh;
+  fresh.entity = s.entity;
+  return fresh;
+}
+
+/// Gives the machine the newest record that is known here. False: the current job was refused.
+bool load(assignment_pointer self) {
+  auto& s = self->state;
+  const auto& row = s.rows->entity;
+  if (!row) return refuse_unreadable(self, row.error()), false;
+  const auto settings = s.role->settings();
+  std::optional<protocol::entity_record> record;
+  if (!s.machine || s.uncertain || row->version > s.version) {
+    auto decoded = record_of(s, *row);
+    if (!decoded) return refuse_unreadable(self, std::move(decoded).error()), false;
+    record = *std::move(decoded);
+    s.version = row->version;
+    s.uncertain = false;
+  } else if (s.made_with != settings) {
+    record = s.machine->record();  // the configuration was reloaded since
+  }
+  if (!record) return true;
+  s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
+  s.made_with = settings;
+  return true;
 }
 
 void begin_release(assignment_state& s, const job::release& asked) {
@@ -145,12 +163,9 @@ void begin_release(assignment_state& s, const job::release& asked) {
                                                s.entity.text());
 }
 
-void begin(assignment_pointer self) {
+/// The rows of the current job are here.
+void decide(assignment_pointer self) {
   auto& s = self->state;
-  s.current = std::move(s.waiting.front());
-  s.waiting.pop_front();
-  s.began = s.role->now();
-  if (as_assign(*s.current) != nullptr) s.role->counted.queued.observe(steady::now() - s.current->queued);
   if (!load(self)) return;
   const job& j = *s.current;
   if (const auto* a = as_assign(j))
@@ -161,17 +176,34 @@ void begin(assignment_pointer self) {
     s.outcome = s.machine->handle_report(s.began, j.from->gw, std::get<job::report>(j.what).which);
 }
 
-// One function per output of the machine.
-
-void apply(assignment_pointer self, protocol::assignment_fetch_user&& o) {
+/// After a failed write the row is read only once the store is writable: until then the write may still take effect.
+void begin(assignment_pointer self) {
   auto& s = self->state;
-  s.machine->handle_user(s.role->now(), s.role->users.find(o.user));
+  s.current = std::move(s.waiting.front());
+  s.waiting.pop_front();
+  s.began = s.role->now();
+  s.conflicts = 0;
+  s.rows = s.current->rows;
+  if (as_assign(*s.current) != nullptr) s.role->counted.queued.observe(steady::now() - s.current->queued);
+  if (s.uncertain && !s.role->store.health().writable)
+    return refuse_job(self,
+                      refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"},
+                      {errc::state_overloaded, "the store accepts no writes at present"});
+  if (!s.rows || s.uncertain) return read_rows(self);
+  decide(self);
 }
 
-void apply(assignment_pointer self, protocol::assignment_fetch_device&& o) {
+// One function per output of the machine.
+
+void apply(assignment_pointer self, protocol::assignment_fetch_user&& /*o*/) {
+  auto& s = self->state;
+  s.machine->handle_user(s.role->now(), s.rows->user);
+}
+
+void apply(assignment_pointer self, protocol::assignment_fetch_device&& /*o*/) {
   auto& s = self->state;
   note(s, "user-verified", "the proof matches the user's password (step 5)");
-  const auto device = s.role->temporary_keys.find(o.entity);
+  const auto& device = s.rows->device;
   if (device && *device)
     note(s, "temporary-key-obtained", "the device is in the manufacturer's table (step 7)");
   s.machine->handle_device(s.role->now(), device);
@@ -183,16 +215,18 @@ void submit(assignment_pointer self, storage::sealed_batch batch) {
   s.write = number;
   s.submitted = steady::now();
   s.role->commit(std::move(batch), [me = assignment_actor{self}, number](const status& written) {
-    if (!written) log::error("server", "write-failed", written.error().message());
-    caf::anon_send(me, row_stored{number, written.has_value()});
+    const bool lost = !written && written.error() == errc::store_conflict;
+    if (!written && !lost) log::error("server", "write-failed", written.error().message());
+    caf::anon_send(me, row_stored{number, written.has_value(), lost});
   });
 }
 
 void apply(assignment_pointer self, protocol::assignment_persist&& o) {
-  write_lines(self->state);
+  auto& s = self->state;
+  write_lines(s);
   storage::sealed_batch batch;
   batch.push_back(
-      {storage::table::entities, to_bytes(as_bytes(self->state.entity.text())), encode(o.record)});
+      {storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version});
   submit(self, std::move(batch));
 }
 
@@ -211,10 +245,10 @@ void apply(assignment_pointer self, protocol::assignment_event&& o) {
     write_line(s, level, o.id, o.text);
 }
 
-/// Polls the machine until it waits for a write or the job is done; called again after the write.
+/// Polls the machine until it waits for a read or a write, or the job is done; called again after them.
 void pump(assignment_pointer self) {
   auto& s = self->state;
-  while (s.current && !s.write) {
+  while (s.current && !s.write && !s.read) {
     auto out = s.machine->poll_output();
     if (out) {
       std::visit([self](auto& o) { apply(self, std::move(o)); }, *out);
@@ -228,10 +262,18 @@ void pump(assignment_pointer self) {
 void work(assignment_pointer self) {
   auto& s = self->state;
   if (std::exchange(s.wait_for_writes, false)) submit(self, {});  // completions come in order
-  while (!s.current && !s.write && !s.waiting.empty()) {
+  while (!s.current && !s.write && !s.read && !s.waiting.empty()) {
     begin(self);
     pump(self);
   }
+}
+
+void write_failed(assignment_state& s) {
+  s.uncertain = true;
+  s.machine->handle_persist_failed(s.role->now());
+  s.outcome.reset();
+  s.released =
+      fail(errc::store_write_failed, "the release could not be stored; read the entity to see its holder");
 }
 
 void after_write(assignment_pointer self, const row_stored& m) {
@@ -240,15 +282,46 @@ void after_write(assignment_pointer self, const row_stored& m) {
   s.write.reset();
   if (!s.current) return work(self);
   if (as_assign(*s.current) != nullptr) s.role->counted.stored.observe(steady::now() - s.submitted);
+  if (m.lost && ++s.conflicts <= protocol::conflicts_max) return read_rows(self);
   if (!m.ok) {
-    s.uncertain = true;
-    s.machine->handle_persist_failed(s.role->now());
-    s.outcome.reset();
-    s.released =
-        fail(errc::store_write_failed, "the release could not be stored; read the entity to see its holder");
-  } else if (as_assign(*s.current) != nullptr) {
-    log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
+    write_failed(s);
+  } else {
+    ++s.version;
+    if (as_assign(*s.current) != nullptr)
+      log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
   }
+  pump(self);
+  work(self);
+}
+
+/// Another server was faster: the machine decides again with the record as it is now.
+void after_conflict(assignment_pointer self) {
+  auto& s = self->state;
+  auto record = s.rows->entity ? record_of(s, *s.rows->entity) : fail(s.rows->entity.error());
+  if (!record) {
+    log::error("server", "row-unreadable", record.error().message(), {{"entity", s.entity.text()}});
+    return write_failed(s);
+  }
+  s.version = s.rows->entity->version;
+  s.machine->handle_conflict(s.role->now(), *std::move(record));
+  if (as_assign(*s.current) == nullptr) decide(self);
+}
+
+void after_read(assignment_pointer self, const rows_read& m) {
+  auto& s = self->state;
+  if (s.read != m.number) return;
+  s.read.reset();
+  auto& rows = *m.rows;
+  request_rows found{std::move(rows[0])};
+  if (const auto* a = as_assign(*s.current)) {
+    found.device = s.role->temporary_keys.find(s.entity, rows[1]);
+    found.user = s.role->users.found(a->request.user, s.role->users.begin(a->request.user), rows[2]);
+  }
+  s.rows = std::make_shared<const request_rows>(std::move(found));
+  if (s.conflicts > 0)
+    after_conflict(self);
+  else
+    decide(self);
   pump(self);
   work(self);
 }
@@ -261,13 +334,14 @@ assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<as
   self->state.role = role;
   self->state.entity = std::move(entity);
   self->state.dispatcher = std::move(dispatcher);
-  self->state.wait_for_writes = after_crash;
+  self->state.wait_for_writes = self->state.uncertain = after_crash;
   self->set_exception_handler([](std::exception_ptr&) -> caf::error { return caf::sec::runtime_error; });
   return {
       [self](const do_job& m) {
         self->state.waiting.push_back(m.what);
         work(self);
       },
+      [self](const rows_read& m) { after_read(self, m); },
       [self](const row_stored& m) { after_write(self, m); },
   };
 }

@@ -21,11 +21,15 @@ struct assignment_state {
   entity_id entity;
   dispatcher_actor dispatcher;
   std::optional<protocol::assignment_machine> machine;
+  std::uint64_t version = 0;                        ///< of the row from which the record of `machine` comes
   std::shared_ptr<const actor_settings> made_with;  ///< the settings of `machine`
   std::deque<std::shared_ptr<const job>> waiting;
   std::shared_ptr<const job> current;
   std::optional<protocol::report_outcome> outcome;          ///< of the current report
   result<released_entity> released = fail(errc::internal);  ///< of the current release
+  std::shared_ptr<const request_rows> rows;                 ///< of the current job
+  int conflicts = 0;                                        ///< that the current job lost
+  std::optional<std::uint64_t> read;                        ///< number of the pending read
   std::optional<std::uint64_t> write;                       ///< number of the pending write
   bool wait_for_writes = false;        ///< a predecessor died: its last write may be pending
   std::vector<assignment_line> lines;  ///< of the current job, not written yet
@@ -34,8 +38,8 @@ struct assignment_state {
   steady::time_point submitted;  ///< the pending write
 };
 
-/// `role` outlives the actor. The row is read at the first job; `after_crash` of the predecessor, only after
-/// every write that was queued before.
+/// `role` outlives the actor. Uses the rows that came with a job; reads them itself where none came, after a failed
+/// write, and after a conflict; `after_crash` of the predecessor, only after every write that was queued before.
 assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<assignment_state> self,
                                            role_context* role, entity_id entity, dispatcher_actor dispatcher,
                                            bool after_crash);

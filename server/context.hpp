@@ -65,6 +65,9 @@ class shared_proof_delays {
 /// storage::group_committer::submit in production; tests delay writes.
 using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
 
+/// storage::group_reader::submit in production; tests delay reads.
+using read_fn = std::function<void(std::vector<storage::row_name>, storage::read_done)>;
+
 /// Messages that an actor handles before another one has its turn.
 inline constexpr std::size_t messages_a_turn = 32;
 
@@ -81,15 +84,16 @@ struct system_config : caf::actor_system_config {
 
 class role_context {
  public:
-  role_context(storage::sealed_store& rows, commit_fn make_durable, user_directory& people,
+  role_context(storage::sealed_store& rows, commit_fn make_durable, read_fn read_rows, user_directory& people,
                temporary_key_source& devices, const crypto::suite& crypto_suite, entropy& source,
                clock_fn clock, std::shared_ptr<const actor_settings> first)
-      : store(rows), commit(std::move(make_durable)), users(people), temporary_keys(devices),
-        suite(crypto_suite), random(source), now(std::move(clock)),
+      : store(rows), commit(std::move(make_durable)), read(std::move(read_rows)), users(people),
+        temporary_keys(devices), suite(crypto_suite), random(source), now(std::move(clock)),
         proof(crypto_suite, first->assignment.issuer_key), settings_(std::move(first)) {}
 
   storage::sealed_store& store;
   const commit_fn commit;
+  const read_fn read;
   user_directory& users;
   temporary_key_source& temporary_keys;
   const crypto::suite& suite;

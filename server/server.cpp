@@ -79,6 +79,7 @@ struct server_role::impl {
   system_config caf_config;
   caf::actor_system system{caf_config};
   std::unique_ptr<storage::group_committer> committer;
+  std::unique_ptr<storage::group_reader> reader;
   std::shared_ptr<role_context> role;
   administration admin{*role};
   reopened_store reopened{*role};
@@ -89,13 +90,17 @@ struct server_role::impl {
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
-        users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached), devices(store),
+        users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached),
         committer(std::make_unique<storage::group_committer>(store, storage::commit_limits{},
                                                              storage::make_commit_metrics(counted))),
+        reader(std::make_unique<storage::group_reader>(store)),
         role(std::make_shared<role_context>(
             store,
             [to = committer.get()](storage::sealed_batch b, storage::commit_done done) {
               to->submit(std::move(b), std::move(done));
+            },
+            [from = reader.get()](std::vector<storage::row_name> names, storage::read_done done) {
+              from->submit(std::move(names), std::move(done));
             },
             users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
             settings_of(c, meta))) {

@@ -40,6 +40,17 @@ void route(session_pointer self, job j) {
   self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
 }
 
+/// Reads rows, then calls `then` in this actor.
+void read(session_pointer self, std::vector<storage::row_name> names,
+          std::function<void(storage::rows_found)> then) {
+  auto& s = self->state;
+  const auto number = s.role->next_number++;
+  s.reads.emplace(number, std::move(then));
+  s.role->read(std::move(names), [me = session_actor{self}, number](storage::rows_found rows) {
+    caf::anon_send(me, rows_read{number, std::make_shared<storage::rows_found>(std::move(rows))});
+  });
+}
+
 /// Takes a permit for `jobs` jobs; if there is none, `to` stays empty and the refusal is returned.
 std::optional<protocol::refused> count(session_pointer self, std::size_t jobs, work_permit& to) {
   auto& role = *self->state.role;
@@ -96,10 +107,23 @@ protocol::refused blocked_gateway() {
           "it is refused until an operator unblocks it (cpns gateways unblock)"};
 }
 
+void answer_challenge(session_pointer self, const request_id& id, const user_id& user,
+                      const result<std::optional<protocol::user_record>>& found) {
+  if (!found) return refuse_and_log(self, id, {}, protocol::unreadable(found.error(), "the user"));
+  answer(self, id, self->state.role->users.challenge(user, *found));
+}
+
 void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
-  auto found = self->state.role->users.challenge(m.user);
-  if (found) return answer(self, id, *found);
-  refuse_and_log(self, id, {}, protocol::unreadable(found.error(), "the user"));
+  auto& s = self->state;
+  auto known = s.role->users.begin(m.user);
+  if (known.record) return answer_challenge(self, id, m.user, std::move(known.record));
+  // Pending reads are bounded like other work.
+  auto counted = std::make_shared<work_permit>();
+  if (auto no = count(self, 1, *counted)) return refuse_and_log(self, id, {}, *std::move(no));
+  read(self, {name_of_user(m.user)},
+       [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
+         answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
+       });
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
@@ -108,46 +132,62 @@ void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_r
 
 /// Checks before any actor is made: a request without a valid proof, or for a device that was not imported,
 /// costs none.
-std::optional<protocol::refused> check_early(session_pointer self,
-                                             const protocol::key_assignment_request& m) {
+std::optional<protocol::refused> check_early(session_pointer self, const protocol::key_assignment_request& m,
+                                             const request_rows& rows) {
   auto& s = self->state;
   auto& role = *s.role;
-  const auto now = role.now();
-  if (const auto wait = role.delays.wait(now, s.peer->gw, m.user); wait > 0)
-    return protocol::proof_delayed(wait);
-  const auto user = role.users.find(m.user);
-  if (!user) return protocol::unreadable(user.error(), "the user");
-  auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *user);
-  role.delays.record(now, s.peer->gw, m.user, !no);
+  if (!rows.user) return protocol::unreadable(rows.user.error(), "the user");
+  auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *rows.user);
+  role.delays.record(role.now(), s.peer->gw, m.user, !no);
   if (no) return no;
-  const auto known = role.temporary_keys.knows(m.entity);
-  if (known && !*known) return protocol::unknown_entity();
+  if (rows.device && !*rows.device) return protocol::unknown_entity();
   return std::nullopt;
 }
 
-void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
-  log::debug("server", "assignment-requested", "KeyAssignmentRequest (step 4)",
-             {{"entity", m.entity.text()},
-              {"gw", self->state.peer->gw.hex()},
-              {"reason", std::string{name_of(m.reason)}}});
-  const auto& counted = self->state.role->counted;
-  job j;
-  j.arrived = steady::now();
-  auto no = check_early(self, m);
-  counted.checked.observe(steady::now() - j.arrived);
-  if (!no) no = count(self, 1, j.counted);
-  if (no) {
-    counted.assigned(no->answer.status);
-    if (proves_a_password(m, no->answer.status)) {
-      log_proof(self, m);
-      return answer(self, id, std::move(no->answer));
-    }
-    return refuse_and_log(self, id, m.entity.text(), *std::move(no));
+void refuse_assignment(session_pointer self, const request_id& id, const protocol::key_assignment_request& m,
+                       protocol::refused no) {
+  self->state.role->counted.assigned(no.answer.status);
+  if (proves_a_password(m, no.answer.status)) {
+    log_proof(self, m);
+    return answer(self, id, std::move(no.answer));
   }
-  j.entity = m.entity;
-  j.id = id;
-  j.what = job::assign{std::move(m)};
+  refuse_and_log(self, id, m.entity.text(), std::move(no));
+}
+
+/// The rows of the request were read.
+void continue_assignment(session_pointer self, job j, const user_directory::lookup& known,
+                         storage::rows_found rows) {
+  auto& role = *self->state.role;
+  auto& m = std::get<job::assign>(j.what).request;
+  request_rows found{std::move(rows[0])};
+  found.device = role.temporary_keys.find(m.entity, rows[1]);
+  found.user = known.record ? known.record : role.users.found(m.user, known, rows[2]);
+  auto no = check_early(self, m, found);
+  role.counted.checked.observe(steady::now() - j.arrived);
+  if (no) return refuse_assignment(self, j.id, m, *std::move(no));
+  j.rows = std::make_shared<const request_rows>(std::move(found));
   route(self, std::move(j));
+}
+
+void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
+  auto& s = self->state;
+  log::debug(
+      "server", "assignment-requested", "KeyAssignmentRequest (step 4)",
+      {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
+  auto j = std::make_shared<job>();
+  j->arrived = steady::now();
+  if (const auto wait = s.role->delays.wait(s.role->now(), s.peer->gw, m.user); wait > 0)
+    return refuse_assignment(self, id, m, protocol::proof_delayed(wait));
+  if (auto no = count(self, 1, j->counted)) return refuse_assignment(self, id, m, *std::move(no));
+  auto known = s.role->users.begin(m.user);
+  std::vector<storage::row_name> names{name_of_entity(m.entity), name_of_device(m.entity)};
+  if (!known.record) names.push_back(name_of_user(m.user));
+  j->entity = m.entity;
+  j->id = id;
+  j->what = job::assign{std::move(m)};
+  read(self, std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
+    continue_assignment(self, std::move(*j), known, std::move(rows));
+  });
 }
 
 void finish_report(session_pointer self, const request_id& id, const session_state::report& r) {
@@ -175,21 +215,31 @@ void entry_is_done(session_pointer self, const request_id& id, std::size_t entry
   finish_report(self, id, r);
 }
 
+void work_on_reports(session_pointer self);
+
 /// An entity without a row has no holder: its entry is answered here with resync, without an actor.
-void begin_entry(session_pointer self, const request_id& id, session_state::report& r) {
+void continue_entry(session_pointer self, job j, result<storage::sealed_value> row) {
   auto& s = self->state;
+  if (row && !row->value) {
+    --s.entries_pending;
+    entry_is_done(self, j.id, std::get<job::report>(j.what).entry, protocol::report_outcome::resync);
+    return work_on_reports(self);
+  }
+  j.rows = std::make_shared<const request_rows>(request_rows{std::move(row)});
+  route(self, std::move(j));
+}
+
+void begin_entry(session_pointer self, const request_id& id, session_state::report& r) {
   const std::size_t entry = r.begun++;
   const auto& [entity, which] = r.asked.entries[entry];
-  work_permit counted = r.counted.one();
-  const auto known = s.role->store.has(storage::table::entities, as_bytes(entity.text()));
-  if (known && !*known) return entry_is_done(self, id, entry, protocol::report_outcome::resync);
-  job j;
-  j.entity = entity;
-  j.id = id;
-  j.what = job::report{entry, which};
-  j.counted = std::move(counted);
-  ++s.entries_pending;
-  route(self, std::move(j));
+  auto j = std::make_shared<job>();
+  j->entity = entity;
+  j->id = id;
+  j->what = job::report{entry, which};
+  j->counted = r.counted.one();
+  ++self->state.entries_pending;
+  read(self, {name_of_entity(entity)},
+       [self, j](storage::rows_found rows) { continue_entry(self, std::move(*j), std::move(rows.front())); });
 }
 
 void work_on_reports(session_pointer self) {
@@ -301,6 +351,9 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       [self](const frames_came& m) {
         note_use(self, m.frames->size());
         for (const auto& f : *m.frames) take(self, f);
+      },
+      [self](const rows_read& m) {
+        if (const auto read = self->state.reads.extract(m.number)) read.mapped()(std::move(*m.rows));
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },

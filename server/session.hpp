@@ -25,6 +25,8 @@ struct session_state {
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
+  /// What follows a read, by its number.
+  std::unordered_map<std::uint64_t, std::function<void(storage::rows_found)>> reads;
   std::uint64_t nonce_slot = 0;
   protocol::nonce16 nonce{};
 };

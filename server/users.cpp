@@ -8,22 +8,22 @@ user_directory::user_directory(const storage::sealed_store& store, const crypto:
                                std::size_t cached)
     : store_(store), s_(s), fake_key_(std::move(fake_key)), cached_max_(cached) {}
 
-result<std::optional<protocol::user_record>> user_directory::find(const user_id& user) {
-  std::uint64_t changes = 0;
-  {
-    std::lock_guard lock{guard_};
-    changes = changes_;
-    if (const auto at = index_.find(user); at != index_.end()) {
-      latest_.splice(latest_.begin(), latest_, at->second);
-      return std::optional{at->second->second};
-    }
-  }
-  // Unknown names are not cached: guessed names would evict real ones.
-  CPNS_TRY(const auto row, store_.get(storage::table::users, as_bytes(user.text())));
-  if (!row) return std::optional<protocol::user_record>{};
-  CPNS_TRY(auto record, protocol::decode_user_record(row->expose()));
+user_directory::lookup user_directory::begin(const user_id& user) {
   std::lock_guard lock{guard_};
-  if (cached_max_ == 0 || changes_ != changes || index_.count(user) != 0)
+  const auto at = index_.find(user);
+  if (at == index_.end()) return {std::nullopt, changes_};
+  latest_.splice(latest_.begin(), latest_, at->second);
+  return {at->second->second, changes_};
+}
+
+result<std::optional<protocol::user_record>> user_directory::found(const user_id& user, const lookup& began,
+                                                                   const result<storage::sealed_value>& row) {
+  if (!row) return fail(row.error());
+  // Unknown names are not cached: guessed names would evict real ones.
+  if (!row->value) return std::optional<protocol::user_record>{};
+  CPNS_TRY(auto record, protocol::decode_user_record(row->value->expose()));
+  std::lock_guard lock{guard_};
+  if (cached_max_ == 0 || changes_ != began.changes || index_.count(user) != 0)
     return std::optional{std::move(record)};
   if (latest_.size() >= cached_max_) {
     index_.erase(latest_.back().first);
@@ -34,12 +34,17 @@ result<std::optional<protocol::user_record>> user_directory::find(const user_id&
   return std::optional{std::move(record)};
 }
 
-result<protocol::user_challenge_answer> user_directory::challenge(const user_id& user) {
-  CPNS_TRY(const auto found, find(user));
-  protocol::user_challenge_answer fake{crypto::scram_fake_salt(s_, fake_key_, user),
-                                       crypto::scram_iterations_default};
-  if (!found) return fake;
-  return protocol::user_challenge_answer{found->salt, found->iterations};
+result<std::optional<protocol::user_record>> user_directory::find(const user_id& user) {
+  auto began = begin(user);
+  if (began.record) return std::move(began.record);
+  const auto name = name_of_user(user);
+  return found(user, began, store_.read_one(name.table, name.row));
+}
+
+protocol::user_challenge_answer
+user_directory::challenge(const user_id& user, const std::optional<protocol::user_record>& found) const {
+  if (!found) return {crypto::scram_fake_salt(s_, fake_key_, user), crypto::scram_iterations_default};
+  return {found->salt, found->iterations};
 }
 
 void user_directory::forget(const user_id& user) {
@@ -70,15 +75,22 @@ std::size_t user_directory::cached() const {
   return latest_.size();
 }
 
-result<bool> temporary_key_table::knows(const entity_id& entity) {
-  return store_.has(storage::table::devices, as_bytes(entity.text()));
+result<std::optional<protocol::device_secret_record>>
+temporary_key_table::find(const entity_id& /*entity*/, const result<storage::sealed_value>& row) {
+  if (!row) return fail(row.error());
+  if (!row->value) return std::optional<protocol::device_secret_record>{};
+  CPNS_TRY(auto record, protocol::decode_device_secret_record(row->value->expose()));
+  return std::optional{std::move(record)};
 }
 
-result<std::optional<protocol::device_secret_record>> temporary_key_table::find(const entity_id& entity) {
-  CPNS_TRY(const auto row, store_.get(storage::table::devices, as_bytes(entity.text())));
-  if (!row) return std::optional<protocol::device_secret_record>{};
-  CPNS_TRY(auto record, protocol::decode_device_secret_record(row->expose()));
-  return std::optional{std::move(record)};
+storage::row_name name_of_user(const user_id& user) {
+  return {storage::table::users, to_bytes(as_bytes(user.text()))};
+}
+storage::row_name name_of_device(const entity_id& entity) {
+  return {storage::table::devices, to_bytes(as_bytes(entity.text()))};
+}
+storage::row_name name_of_entity(const entity_id& entity) {
+  return {storage::table::entities, to_bytes(as_bytes(entity.text()))};
 }
 
 }  // namespace cpns::server

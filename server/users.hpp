@@ -20,10 +20,21 @@ class user_directory {
   user_directory(const storage::sealed_store& store, const crypto::suite& s, secret32 fake_key,
                  std::size_t cached);
 
-  /// nullopt: unknown user. Errors of the store, and store_damaged.
+  /// A look-up in two steps, so that no actor waits for the store: without a record, the caller reads name_of_user(user) and
+  /// passes it to found().
+  struct lookup {
+    std::optional<protocol::user_record> record;  ///< in memory
+    std::uint64_t changes = 0;                    ///< of rows, when the look-up began
+  };
+  lookup begin(const user_id& user);
+  /// The user from the row that was read after `began`. nullopt: unknown user. The error of `row`, and store_damaged.
+  result<std::optional<protocol::user_record>> found(const user_id& user, const lookup& began,
+                                                     const result<storage::sealed_value>& row);
+  /// Both steps; waits for the store.
   result<std::optional<protocol::user_record>> find(const user_id& user);
   /// Salt and iteration count; for an unknown user a stable fake that looks real.
-  result<protocol::user_challenge_answer> challenge(const user_id& user);
+  [[nodiscard]] protocol::user_challenge_answer
+  challenge(const user_id& user, const std::optional<protocol::user_record>& found) const;
   /// The row of the user changed: find() reads it again.
   void forget(const user_id& user);
   /// Any row may have changed.
@@ -50,21 +61,22 @@ class user_directory {
 class temporary_key_source {
  public:
   virtual ~temporary_key_source() = default;
-  /// Whether the device is known; cheaper than `find`.
-  virtual result<bool> knows(const entity_id& entity) = 0;
-  /// nullopt: unknown device.
-  virtual result<std::optional<protocol::device_secret_record>> find(const entity_id& entity) = 0;
+  /// `row`: that of the device in the imported table. nullopt: unknown device. Does not wait. The error of `row`, and
+  /// store_damaged.
+  virtual result<std::optional<protocol::device_secret_record>>
+  find(const entity_id& entity, const result<storage::sealed_value>& row) = 0;
 };
 
 /// The imported table.
 class temporary_key_table final : public temporary_key_source {
  public:
-  explicit temporary_key_table(const storage::sealed_store& store) : store_(store) {}
-  result<bool> knows(const entity_id& entity) override;
-  result<std::optional<protocol::device_secret_record>> find(const entity_id& entity) override;
-
- private:
-  const storage::sealed_store& store_;
+  result<std::optional<protocol::device_secret_record>>
+  find(const entity_id& entity, const result<storage::sealed_value>& row) override;
 };
+
+/// Names of rows.
+storage::row_name name_of_user(const user_id& user);
+storage::row_name name_of_device(const entity_id& entity);
+storage::row_name name_of_entity(const entity_id& entity);
 
 }  // namespace cpns::server

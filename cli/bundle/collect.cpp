@@ -65,7 +65,7 @@ json::object count_rows(const config::store_config& c) {
   bool all = true;
   for (const auto t : storage::all_tables) {
     std::size_t n = 0;
-    const auto done = (*store)->scan(t, {}, [&](byte_view, byte_view) {
+    const auto done = (*store)->scan(t, {}, [&](const storage::stored_row&) {
       ++n;
       all = std::chrono::steady_clock::now() < until;
       return all;

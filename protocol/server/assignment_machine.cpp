@@ -19,6 +19,7 @@ struct pending_request {
   key_assignment_request request;
   crypto::digest content_hash{};
   std::optional<evidence> shown;
+  int conflicts = 0;
 };
 
 // The data of each state; leaving a state wipes it.
@@ -33,6 +34,7 @@ struct in_storing {
   entity_record next;
   std::optional<assignment_answer> answer;  ///< none: a report
   std::vector<assignment_event> events;     ///< emitted when the record is durable
+  std::optional<pending_request> request;   ///< to be decided again after a conflict
 };
 struct in_answered {};
 using state_data = std::variant<in_idle, in_authenticating, in_fetching, in_storing, in_answered>;
@@ -90,7 +92,7 @@ struct assignment_machine::impl {
   void handle_request(const requester& who, const request_id& id, const key_assignment_request& request);
   void handle_user(const result<std::optional<user_record>>& user);
   void handle_device(time_point now, const result<std::optional<device_secret_record>>& device);
-  void grant(const request_id& id, detail::granted g);
+  void grant(pending_request p, detail::granted g);
   bool stored_now();
 };
 
@@ -149,18 +151,19 @@ void assignment_machine::impl::handle_device(time_point now,
                                  p.content_hash, p.shown, **device, stored});
   if (auto* no = std::get_if<refused>(&decided))
     return refuse(trigger::request_refused, p.id, std::move(*no));
-  grant(p.id, std::get<detail::granted>(std::move(decided)));
+  grant(std::move(p), std::get<detail::granted>(std::move(decided)));
 }
 
-void assignment_machine::impl::grant(const request_id& id, detail::granted g) {
+void assignment_machine::impl::grant(pending_request p, detail::granted g) {
+  const auto id = p.id;
   if (g.repeated) {
     for (auto& e : g.events) outputs.push_back(std::move(e));
     if (fire(trigger::keys_repeated, in_answered{})) answer(id, std::move(g.keys));
     return;
   }
   entity_record row = g.next;
-  if (fire(trigger::keys_granted,
-           in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)}, std::move(g.events)}))
+  if (fire(trigger::keys_granted, in_storing{std::move(g.next), assignment_answer{id, std::move(g.keys)},
+                                             std::move(g.events), std::move(p)}))
     outputs.push_back(assignment_persist{std::move(row)});
 }
 
@@ -205,7 +208,8 @@ report_outcome assignment_machine::handle_report(time_point now, const gateway_i
   auto d = detail::decide_report(m.stored, m.settings, now, gw, reported);
   if (d.next) {
     entity_record row = *d.next;
-    if (m.fire(trigger::report_received, in_storing{*std::move(d.next), std::nullopt, {std::move(d.event)}}))
+    if (m.fire(trigger::report_received,
+               in_storing{*std::move(d.next), std::nullopt, {std::move(d.event)}, std::nullopt}))
       m.outputs.push_back(assignment_persist{std::move(row)});
   } else {
     m.outputs.push_back(std::move(d.event));
@@ -224,7 +228,8 @@ bool assignment_machine::handle_release(time_point, const std::optional<gateway_
   release_holder(next);
   entity_record row = next;
   assignment_event said{"released", "an operator took the entity from " + m.stored.holder->hex(), true};
-  if (m.fire(trigger::release_received, in_storing{std::move(next), std::nullopt, {std::move(said)}}))
+  if (m.fire(trigger::release_received,
+             in_storing{std::move(next), std::nullopt, {std::move(said)}, std::nullopt}))
     m.outputs.push_back(assignment_persist{std::move(row)});
   return true;
 }
@@ -243,6 +248,20 @@ void assignment_machine::handle_persist_failed(time_point) {
   if (m.fire(trigger::store_failed, in_answered{}))
     m.answer(reply->id, refusal{link_status::overloaded, detail::retry_overloaded,
                                 "the server cannot store at present"});
+}
+
+void assignment_machine::handle_conflict(time_point now, entity_record fresh) {
+  impl& m = *impl_;
+  auto* in = std::get_if<in_storing>(&m.data);
+  if (in == nullptr) return m.emit("assignment-rejected", "unexpected conflict");
+  m.stored = std::move(fresh);
+  if (!in->request || ++in->request->conflicts > conflicts_max) return handle_persist_failed(now);
+  m.outputs.clear();
+  pending_request p = *std::move(in->request);
+  const user_id user = p.request.user;
+  m.emit("conflict", "another server changed the record of the device first; deciding again");
+  if (m.fire(trigger::conflicted, in_authenticating{std::move(p)}))
+    m.outputs.push_back(assignment_fetch_user{user});
 }
 
 std::optional<assignment_output> assignment_machine::poll_output() {

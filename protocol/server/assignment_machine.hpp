@@ -56,6 +56,9 @@ struct assignment_event {
 using assignment_output = std::variant<assignment_fetch_user, assignment_fetch_device, assignment_persist,
                                        assignment_answer, assignment_event>;
 
+/// Races that a request may lose before it is answered `overloaded`.
+inline constexpr int conflicts_max = 3;
+
 class assignment_machine {
  public:
   /// `record`: the stored one, or a new one that names the entity.
@@ -81,6 +84,10 @@ class assignment_machine {
   bool handle_release(time_point now, const std::optional<gateway_id>& only_from = {});
   /// The persist failed: the request is answered `overloaded`, record() stays the stored one.
   void handle_persist_failed(time_point now);
+  /// The persist lost a race: another server changed the record, and nothing of this change was written. `fresh` is the
+  /// record as it is stored now. A request is decided again, with the user and the device as they are now; after
+  /// conflicts_max conflicts it is answered `overloaded`. A report or a release is dropped: the driver handles it again.
+  void handle_conflict(time_point now, entity_record fresh);
 
   std::optional<assignment_output> poll_output();
   [[nodiscard]] assignment_state state() const;

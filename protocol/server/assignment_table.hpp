@@ -30,6 +30,7 @@ namespace cpns::protocol {
   X(report_stored,       "the report or the release is durable")                                             \
   X(store_failed,        "the granted keys could not be written")                                            \
   X(report_store_failed, "the report or the release could not be written")                                   \
+  X(conflicted,          "another server changed the record first: nothing of the change was written")       \
   X(answer_taken,        "the driver took the answer")
 
 #define CPNS_ASSIGNMENT_ACTIONS(X)                                                                           \
@@ -39,7 +40,8 @@ namespace cpns::protocol {
   X(persist,      "hand the changed record to the store")                                                    \
   X(answer,       "hand out the answer")                                                                     \
   X(adopt_record, "use the record that is durable now")                                                      \
-  X(drop_change,  "go on with the record before the change")
+  X(drop_change,  "go on with the record before the change")                                                 \
+  X(decide_again, "drop the change, use the record of the other server, and ask for the user record again")
 // clang-format on
 
 CPNS_NAMED_ENUM(assignment_state, CPNS_ASSIGNMENT_STATES)
@@ -84,6 +86,8 @@ inline constexpr auto assignment_lines = [] {
     {e::store_failed,        not_in(storing),                reject, a::none,         stays,                  not_awaited},
     {e::report_store_failed, {storing},                      accept, a::drop_change,  idle,                   "Server link"},
     {e::report_store_failed, not_in(storing),                reject, a::none,         stays,                  not_awaited},
+    {e::conflicted,          {storing},                      accept, a::decide_again, authenticating,         "At rest"},
+    {e::conflicted,          not_in(storing),                reject, a::none,         stays,                  not_awaited},
     {e::answer_taken,        {answered},                     accept, a::none,         idle,                   "8"},
     {e::answer_taken,        not_in(answered),               reject, a::none,         stays,                  not_awaited},
   });

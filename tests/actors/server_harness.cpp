@@ -13,6 +13,7 @@ harness::harness(std::uint32_t entities_live) {
         held.push_back({std::move(b), std::move(done)});
         if (!hold_writes) complete();
       },
+      [this](std::vector<storage::row_name> names, storage::read_done done) { done(sealed->read(names)); },
       users, devices, suite(), random, [this] { return now; }, s);
   put(storage::table::users, alice.user.text(), encode(alice.record));
   root = system.spawn(dispatcher, role.get());

@@ -49,7 +49,7 @@ struct harness {
   std::unique_ptr<storage::sealed_store> sealed =
       storage::sealed_store::open(faulty, *protector, random).value();
   user_directory users{*sealed, suite(), secret32{}, 10};
-  temporary_key_table devices{*sealed};
+  temporary_key_table devices;
   struct write {
     storage::sealed_batch batch;
     storage::commit_done done;

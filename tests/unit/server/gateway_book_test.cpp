@@ -19,10 +19,13 @@ using server::gateway_book;
 class hooked_store final : public storage::store {
  public:
   explicit hooked_store(storage::store& under) : under_(under) {}
-  result<std::optional<bytes>> get(storage::table t, byte_view row) const override {
-    return under_.get(t, row);
+  result<std::vector<std::optional<storage::stored_value>>>
+  read(std::span<const storage::row_name> names) const override {
+    return under_.read(names);
   }
-  status write(const storage::write_batch& batch) override { return under_.write(batch); }
+  std::vector<status> write(std::span<const storage::write_batch> batches) override {
+    return under_.write(batches);
+  }
   status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
     auto done = under_.scan(t, prefix, visit);
     if (const auto now = std::exchange(hook, {})) now();

@@ -105,7 +105,7 @@ struct import_harness {
   }
   std::size_t rows_in(storage::table t) const {
     std::size_t n = 0;
-    EXPECT_TRUE(under.scan(t, {}, [&n](byte_view, byte_view) { return ++n > 0; }));
+    EXPECT_TRUE(under.scan(t, {}, [&n](const storage::stored_row&) { return ++n > 0; }));
     return n;
   }
   std::size_t devices() const { return rows_in(storage::table::devices); }

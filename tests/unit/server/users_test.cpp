@@ -53,18 +53,35 @@ TEST(user_directory, a_failing_store_is_not_an_unknown_user) {
   EXPECT_FALSE(users.find(nobody).value().has_value());
   r.faulty.fail_reads(errc::store_unavailable);
   EXPECT_FALSE(users.find(nobody).has_value());
-  EXPECT_FALSE(users.challenge(nobody).has_value());
+}
+
+TEST(user_directory, keeps_no_row_that_was_read_before_a_change) {
+  rows r;
+  person a{"a"};
+  r.add(a);
+  server::user_directory users{*r.sealed, suite(), secret32{}, 2};
+  const auto began = users.begin(a.user);
+  ASSERT_FALSE(began.record);
+  const auto row = r.sealed->read_one(storage::table::users, as_bytes(a.user.text()));
+  users.forget(a.user);
+  EXPECT_TRUE(users.found(a.user, began, row).value()) << "what was read is the answer";
+  EXPECT_EQ(users.cached(), 0U);
+  EXPECT_TRUE(users.found(a.user, users.begin(a.user), row).value());
+  EXPECT_TRUE(users.begin(a.user).record) << "in memory";
 }
 
 TEST(temporary_key_table, finds_what_was_imported) {
   rows r;
   const headset h{"urn:dev:os:32473-1"};
-  server::temporary_key_table table{*r.sealed};
-  EXPECT_FALSE(table.find(h.entity).value().has_value());
+  server::temporary_key_table table;
+  const auto find = [&] {
+    return table.find(h.entity, r.sealed->read_one(storage::table::devices, as_bytes(h.entity.text())));
+  };
+  EXPECT_FALSE(find().value().has_value());
   r.put(storage::table::devices, h.entity.text(), encode(h.imported()));
-  EXPECT_EQ(table.find(h.entity).value()->temporary_key, h.temporary_key);
+  EXPECT_EQ(find().value()->temporary_key, h.temporary_key);
   r.put(storage::table::devices, h.entity.text(), secret_bytes::from_text("junk"));
-  EXPECT_FALSE(table.find(h.entity).has_value());
+  EXPECT_FALSE(find().has_value());
 }
 
 TEST(server_meta, is_drawn_once) {

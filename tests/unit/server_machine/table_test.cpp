@@ -47,6 +47,7 @@ void call(harness& w, int which) {
   case 5: w.machine->handle_device(w.now, std::optional<device_secret_record>{}); break;
   case 6: w.machine->handle_device(w.now, fail(errc::store_unavailable, "down")); break;
   case 7: w.machine->handle_persist_failed(w.now); break;
+  case 8: w.machine->handle_conflict(w.now, w.record()); break;
   default: w.machine->handle_report(w.now, w.gw, {1, 0}); break;
   }
 }
@@ -55,11 +56,12 @@ constexpr assignment_trigger trigger_of[] = {
     assignment_trigger::request_received, assignment_trigger::request_malformed,
     assignment_trigger::user_verified,    assignment_trigger::user_refused,
     assignment_trigger::keys_granted,     assignment_trigger::request_refused,
-    assignment_trigger::request_refused,  assignment_trigger::store_failed};
+    assignment_trigger::request_refused,  assignment_trigger::store_failed,
+    assignment_trigger::conflicted};
 
 TEST(assignment_table, every_call_in_every_state_follows_the_table) {
   for (const auto s : all_states)
-    for (int which = 0; which < 8; ++which) {
+    for (int which = 0; which < 9; ++which) {
       harness w;
       bring_to(w, s);
       const auto& row = fsm::find(assignment_table, s, trigger_of[which]);
@@ -71,7 +73,7 @@ TEST(assignment_table, every_call_in_every_state_follows_the_table) {
 
 TEST(assignment_table, a_call_at_the_wrong_time_changes_no_record_and_ends_no_request) {
   for (const auto s : all_states)
-    for (int which = 0; which < 8; ++which) {
+    for (int which = 0; which < 9; ++which) {
       if (fsm::find(assignment_table, s, trigger_of[which]).what == fsm::verdict::accept) continue;
       harness w;
       bring_to(w, s);

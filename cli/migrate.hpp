@@ -1,0 +1,29 @@
+#pragma once
+// `cpns store migrate`: gives each row of a store a version, so that no older row can be put back.
+
+#include <cstddef>
+#include <filesystem>
+#include <functional>
+
+#include "base/result.hpp"
+
+namespace cpns::cli {
+
+struct migrated_rows {
+  std::size_t rows = 0;        ///< that got a version by this call
+  std::size_t unreadable = 0;  ///< that cannot be decrypted, and stay as they are
+  /// Every row has a version, and from now on the store refuses one without. False only if rows are unreadable.
+  bool complete = false;
+};
+
+/// Seals the rows of a stopped server or gateway again that were written by schema 1; durable on return, and recorded in
+/// the audit trail. `progress` is told the number of rows that were looked at. A repetition goes on where an interrupted
+/// call ended. store_locked if the role runs; config_usage for a PNE, whose key files have no rows, and for a store in
+/// memory; errors of the configuration, the store and the trail.
+result<migrated_rows> migrate_store(const std::filesystem::path& config_file,
+                                    const std::function<void(std::size_t)>& progress);
+
+/// The action in the audit trail.
+inline constexpr const char* store_migrate = "store-migrate";
+
+}  // namespace cpns::cli
