@@ -60,6 +60,8 @@ stored_row row_at(const rocksdb::Iterator& it) {
   return {to_bytes(view(it.key()).subspan(1)), value.version, std::move(value.value)};
 }
 
+}  // namespace
+
 result<std::vector<std::optional<stored_value>>>
 read_from(rocksdb::DB& db, const std::filesystem::path& folder, std::span<const row_name> names) {
   std::vector<bytes> keys;
@@ -80,7 +82,6 @@ read_from(rocksdb::DB& db, const std::filesystem::path& folder, std::span<const 
   return out;
 }
 
-/// 0 if the row does not exist. Copies no value.
 result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t,
                                  byte_view row) {
   rocksdb::PinnableSlice value;

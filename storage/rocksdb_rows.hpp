@@ -20,15 +20,16 @@ namespace cpns::storage {
 
 // As store::read, scan and slice. `folder` is for messages. store_damaged, store_unavailable.
 
-result<std::vector<std::optional<stored_value>>> read_from(rocksdb::DB& db, const std::filesystem::path& folder,
-                                                           std::span<const row_name> names);
+result<std::vector<std::optional<stored_value>>>
+read_from(rocksdb::DB& db, const std::filesystem::path& folder, std::span<const row_name> names);
 status scan_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, byte_view prefix,
                const row_visitor& visit);
 result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem::path& folder, table t,
                                          byte_view after, std::size_t limit);
 
 /// 0 if the row does not exist, or has no version. Copies no value.
-result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t, byte_view row);
+result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t,
+                                 byte_view row);
 
 /// Adds the ops of a batch, whose versions were checked. store_write_failed.
 status add_to(rocksdb::WriteBatch& ops, const write_batch& batch);
