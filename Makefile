@@ -32,6 +32,7 @@ demo: deps $(BUILD)/CMakeCache.txt
 	@$(BUILD)/bin/cpns demo $(DEMO)
 
 test: build
+	@scripts/install-deps --tests
 	@ctest --test-dir $(BUILD) --output-on-failure -j $(TESTS) -LE e2e_ble
 
 test-ble: build

@@ -3,9 +3,11 @@
 #include <thread>
 
 #include "storage/memory_store.hpp"
+#include "storage/postgres/postgres_store.hpp"
 #include "storage/rocksdb_store.hpp"
 #include "storage/store.hpp"
 #include "support.hpp"
+#include "tests/support/postgres_server.hpp"
 
 namespace cpns::storage::testing {
 namespace {
@@ -63,21 +65,31 @@ class sealed_view final : public store {
   std::unique_ptr<sealed_store> sealed_;
 };
 
+enum class engine : std::uint8_t { memory, rocksdb, postgres_batch, postgres_portable };
+
 struct kind {
   const char* name;
-  bool on_disk;
+  testing::engine engine;
   bool sealed;
 };
+
+std::unique_ptr<store> open_engine(engine e, const std::filesystem::path& folder) {
+  if (e == engine::memory) return std::make_unique<memory_store>();
+  const auto open = [&] {
+    if (e == engine::rocksdb) return open_rocksdb_store(folder);
+    auto s = test::postgres_server::instance().fresh_store();
+    s.statements = e == engine::postgres_batch ? postgres_statements::batch : postgres_statements::portable;
+    return open_postgres_store(s);
+  };
+  auto opened = open();
+  if (!opened) std::abort();
+  return std::move(*opened);
+}
 
 class every_store : public ::testing::TestWithParam<kind> {
  protected:
   every_store() {
-    std::unique_ptr<store> bare = std::make_unique<memory_store>();
-    if (GetParam().on_disk) {
-      auto opened = open_rocksdb_store(folder_ / "store");
-      if (!opened) std::abort();
-      bare = std::move(*opened);
-    }
+    auto bare = open_engine(GetParam().engine, folder_ / "store");
     if (GetParam().sealed)
       store_ = std::make_unique<sealed_view>(std::move(bare), folder_ / "key");
     else
@@ -228,9 +240,14 @@ TEST_P(every_store, may_be_called_while_it_is_scanned) {
 }
 
 INSTANTIATE_TEST_SUITE_P(stores, every_store,
-                         ::testing::Values(kind{"memory", false, false}, kind{"rocksdb", true, false},
-                                           kind{"sealed_memory", false, true},
-                                           kind{"sealed_rocksdb", true, true}),
+                         ::testing::Values(kind{"memory", engine::memory, false},
+                                           kind{"rocksdb", engine::rocksdb, false},
+                                           kind{"postgres_batch", engine::postgres_batch, false},
+                                           kind{"postgres_portable", engine::postgres_portable, false},
+                                           kind{"sealed_memory", engine::memory, true},
+                                           kind{"sealed_rocksdb", engine::rocksdb, true},
+                                           kind{"sealed_postgres_batch", engine::postgres_batch, true},
+                                           kind{"sealed_postgres_portable", engine::postgres_portable, true}),
                          [](const auto& tested) { return tested.param.name; });
 
 class bare_store : public every_store {};
@@ -278,7 +295,10 @@ TEST_P(bare_store, ends_a_slice_at_its_bound_of_bytes_but_not_before_its_first_r
 }
 
 INSTANTIATE_TEST_SUITE_P(stores, bare_store,
-                         ::testing::Values(kind{"memory", false, false}, kind{"rocksdb", true, false}),
+                         ::testing::Values(kind{"memory", engine::memory, false},
+                                           kind{"rocksdb", engine::rocksdb, false},
+                                           kind{"postgres_batch", engine::postgres_batch, false},
+                                           kind{"postgres_portable", engine::postgres_portable, false}),
                          [](const auto& tested) { return tested.param.name; });
 
 TEST(tables, have_distinct_names) {

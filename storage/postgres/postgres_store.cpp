@@ -1,0 +1,176 @@
+#include "storage/postgres/postgres_store.hpp"
+
+#include <algorithm>
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "base/log.hpp"
+#include "storage/postgres/writer.hpp"
+
+namespace cpns::storage {
+
+namespace postgres {
+
+namespace {
+
+constexpr milliseconds heal_interval{500};
+constexpr std::size_t rows_per_page = 1000;
+
+/// Errors after which other writes would fail, too.
+bool stops_writes(const status& s) {
+  return !s && (s.error() == errc::store_unavailable || s.error() == errc::store_full);
+}
+
+/// No read fails because of its values.
+error read_failed(const failure& why) { return {errc::store_unavailable, why.detail}; }
+
+class postgres_store final : public store {
+ public:
+  explicit postgres_store(postgres_settings s)
+      : settings_(std::move(s)), sql_(make_statements(settings_.statements)), dialer_(settings_),
+        readers_(dialer_, settings_.readers), writers_(dialer_, settings_.writers),
+        healer_([this] { heal_when_needed(); }) {}
+  ~postgres_store() override;
+  postgres_store(const postgres_store&) = delete;
+  postgres_store& operator=(const postgres_store&) = delete;
+
+  status check_tables();
+  result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const override;
+  std::vector<status> write(std::span<const write_batch> batches) override;
+  status scan(table t, byte_view prefix, const row_visitor& visit) const override;
+  result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
+  [[nodiscard]] store_health health() const override;
+
+ private:
+  result<std::vector<stored_row>> page(table t, const bytes& first, const bytes& end,
+                                       std::size_t limit) const;
+  void note(const std::vector<status>& outcomes);
+  void note_failure(const error& why);
+  void note_success();
+  void heal_when_needed();
+
+  const postgres_settings settings_;
+  const std::unique_ptr<statement_set> sql_;
+  dialer dialer_;
+  mutable connection_pool readers_;
+  connection_pool writers_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  store_health health_;
+  bool stopping_ = false;
+  std::thread healer_;
+};
+
+postgres_store::~postgres_store() {
+  {
+    const std::lock_guard lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.notify_all();
+  healer_.join();
+}
+
+status postgres_store::check_tables() {
+  CPNS_TRY(const auto on, writers_.take(connection::steady::now() + settings_.retry));
+  return check_schema(*on, settings_.statement);
+}
+
+result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<const row_name> names) const {
+  auto rows = with_connection(
+      readers_, settings_, [&](connection& on) { return read_rows(on, *sql_, names, settings_.statement); });
+  if (!rows) return fail(read_failed(rows.error()));
+  return std::move(*rows);
+}
+
+std::vector<status> postgres_store::write(std::span<const write_batch> batches) {
+  auto outcomes = writer(writers_, *sql_, settings_).write(batches);
+  note(outcomes);
+  return outcomes;
+}
+
+result<std::vector<stored_row>> postgres_store::page(table t, const bytes& first, const bytes& end,
+                                                     std::size_t limit) const {
+  auto rows = with_connection(readers_, settings_, [&](connection& on) {
+    return read_page(on, *sql_, t, first, end, limit, settings_.statement);
+  });
+  if (!rows) return fail(read_failed(rows.error()));
+  return std::move(*rows);
+}
+
+status postgres_store::scan(table t, byte_view prefix, const row_visitor& visit) const {
+  auto first = to_bytes(prefix);
+  const auto end = end_of_prefix(prefix);
+  while (true) {
+    CPNS_TRY(const auto rows, page(t, first, end, rows_per_page));
+    if (rows.empty()) return {};
+    for (const auto& row : rows)
+      if (!visit(row)) return {};
+    first = rows.back().row;
+    first.push_back(0);
+  }
+}
+
+result<std::vector<stored_row>> postgres_store::slice(table t, byte_view after, std::size_t limit) const {
+  auto first = to_bytes(after);
+  first.push_back(0);
+  return page(t, first, end_of_prefix({}), limit);
+}
+
+store_health postgres_store::health() const {
+  const std::lock_guard lock(mutex_);
+  return health_;
+}
+
+void postgres_store::note(const std::vector<status>& outcomes) {
+  const auto failed = std::find_if(outcomes.begin(), outcomes.end(), stops_writes);
+  if (failed != outcomes.end()) return note_failure(failed->error());
+  const auto decided = [](const status& s) { return s || s.error() == errc::store_conflict; };
+  if (std::any_of(outcomes.begin(), outcomes.end(), decided)) note_success();
+}
+
+void postgres_store::note_failure(const error& why) {
+  {
+    const std::lock_guard lock(mutex_);
+    health_.why = why.detail;
+    if (!std::exchange(health_.writable, false)) return;
+  }
+  log::error("store", "store-write-failed", "the database accepts no writes; trying until it does",
+             {{"why", why.detail}});
+  wake_.notify_all();
+}
+
+void postgres_store::note_success() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (std::exchange(health_.writable, true)) return;
+    health_.why.clear();
+    ++health_.reopened;
+  }
+  log::info("store", "store-resumed", "the database accepts writes again");
+}
+
+void postgres_store::heal_when_needed() {
+  std::unique_lock lock(mutex_);
+  while (!stopping_) {
+    wake_.wait(lock, [this] { return stopping_ || !health_.writable; });
+    if (wake_.wait_for(lock, heal_interval, [this] { return stopping_; })) return;
+    lock.unlock();
+    const write_batch nothing;
+    write({&nothing, 1});
+    lock.lock();
+  }
+}
+
+}  // namespace
+
+}  // namespace postgres
+
+result<std::unique_ptr<store>> open_postgres_store(postgres_settings s) {
+  CPNS_CHECK(check(s));
+  auto out = std::make_unique<postgres::postgres_store>(std::move(s));
+  CPNS_CHECK(out->check_tables());
+  return out;
+}
+
+}  // namespace cpns::storage
