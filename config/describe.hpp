@@ -427,5 +427,5 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 
 }  // namespace cpns::config
 
-#include "config/describe_link.hpp"
 #include "config/describe_gateway.hpp"  // needs the above
+#include "config/describe_link.hpp"

@@ -26,7 +26,8 @@ void describe(V& v, gateway_config& c) {
     "then uses it; looked at once a minute and at SIGHUP.",
     rules{.reload = true});
   v("servers", c.servers,
-    "CPNS Servers, `host:port`, tried in turn, in an order that follows from the name of the gateway in step 0, "
+    "CPNS Servers, `host:port`, tried in turn, in an order that follows from the name of the gateway in step "
+    "0, "
     "so that many gateways spread over all of them. Each address of a host name is tried. A server may name "
     "further ones (`cluster.nodes`), which never replace these.",
     rules{.required = true, .min = 1, .max = 16});

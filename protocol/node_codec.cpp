@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <string>
 
+#include "base/ascii.hpp"
 #include "base/cbor.hpp"
 
 namespace cpns::protocol {
@@ -17,16 +18,11 @@ constexpr std::size_t port_digits_max = 5;
 constexpr std::size_t node_address_min = 3;
 constexpr std::size_t node_address_max = node_host_max + 1 + port_digits_max;
 
-bool is_decimal(char c) { return c >= '0' && c <= '9'; }
-bool is_hex(char c) { return is_decimal(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F'); }
-bool is_in_name(char c) {
-  return is_decimal(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '.' || c == '_' ||
-         c == '-';
-}
+bool is_in_name(char c) { return is_alnum(c) || c == '.' || c == '_' || c == '-'; }
 
 bool is_port(std::string_view text) {
   if (text.empty() || text.size() > port_digits_max || text.front() == '0') return false;
-  if (!std::all_of(text.begin(), text.end(), is_decimal)) return false;
+  if (!std::all_of(text.begin(), text.end(), is_digit)) return false;
   return std::stoul(std::string{text}) <= UINT16_MAX;
 }
 

@@ -2,8 +2,8 @@
 
 namespace cpns::server {
 
-result<std::optional<protocol::device_secret_record>> temporary_key_sources::find(
-    const entity_id& entity, const result<storage::sealed_value>& row) {
+result<std::optional<protocol::device_secret_record>>
+temporary_key_sources::find(const entity_id& entity, const result<storage::sealed_value>& row) {
   CPNS_TRY(auto imported, imported_.find(entity, row));
   if (imported && imported->blocked) return std::optional<protocol::device_secret_record>{};
   if (imported) return imported;

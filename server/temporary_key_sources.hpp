@@ -12,8 +12,8 @@ class temporary_key_sources final : public temporary_key_source {
   /// All outlive the object.
   temporary_key_sources(temporary_key_source& imported, const batch_book& batches, const crypto::suite& s)
       : imported_(imported), batches_(batches), s_(s) {}
-  result<std::optional<protocol::device_secret_record>> find(
-      const entity_id& entity, const result<storage::sealed_value>& row) override;
+  result<std::optional<protocol::device_secret_record>>
+  find(const entity_id& entity, const result<storage::sealed_value>& row) override;
 
  private:
   temporary_key_source& imported_;

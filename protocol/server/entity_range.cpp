@@ -4,14 +4,14 @@
 #include <array>
 #include <utility>
 
+#include "base/ascii.hpp"
+
 namespace cpns::protocol {
 namespace {
 
 constexpr std::string_view mac_scheme = "urn:dev:mac:", imei_scheme = "urn:gsma:imei:",
                            uuid_scheme = "urn:uuid:", os_scheme = "urn:dev:os:", between_ends = "..urn:";
 constexpr std::size_t imei_check_digit = imei_scheme.size() + 16;
-
-bool is_decimal(char c) { return c >= '0' && c <= '9'; }
 
 tl::unexpected<error> no_range(std::string_view text, std::string_view why) {
   constexpr std::size_t shown_max = 2 * entity_id::max_size + 2;
@@ -61,7 +61,7 @@ std::size_t common_length(std::string_view a, std::string_view b) {
 /// Serials of dev:os may have letters: only those with digits where FROM and TO differ are between them.
 bool has_digits_after(std::string_view text, std::size_t from) {
   return !text.starts_with(os_scheme) ||
-         std::all_of(text.begin() + static_cast<std::ptrdiff_t>(from), text.end(), is_decimal);
+         std::all_of(text.begin() + static_cast<std::ptrdiff_t>(from), text.end(), is_digit);
 }
 
 /// The fault of FROM..TO, empty if there is none.
@@ -87,7 +87,7 @@ std::vector<std::size_t> counting_places(std::string_view from, std::string_view
   return out;
 }
 
-unsigned digit_value(char c) { return static_cast<unsigned>(is_decimal(c) ? c - '0' : c - 'a' + 10); }
+unsigned digit_value(char c) { return static_cast<unsigned>(is_digit(c) ? c - '0' : c - 'a' + 10); }
 
 }  // namespace
 

@@ -148,8 +148,7 @@ TEST(temporary_key_sources, ask_the_row_of_the_device_first_and_never_replace_an
   EXPECT_FALSE(imported->always_require_presence);
 
   r.faulty.fail_reads(errc::store_unavailable);
-  EXPECT_FALSE(find(h.entity).has_value())
-      << "the batch must not stand in for a row that cannot be read";
+  EXPECT_FALSE(find(h.entity).has_value()) << "the batch must not stand in for a row that cannot be read";
   r.faulty.repair();
   ASSERT_TRUE(r.sealed->write(
       {{storage::table::devices, to_bytes(as_bytes(h.entity.text())), secret_bytes::from_text("junk")}}));
