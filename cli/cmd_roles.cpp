@@ -213,7 +213,7 @@ void add_server(CLI::App& app, int& code) {
   c->add_option("--config", *file, "The server's YAML file; required to run it");
   c->require_subcommand(0, 1);
   c->footer("Runs the server unless a subcommand is given. " + std::string{signals_text} +
-            "  cpns init trial && cpns server --config trial/server.yaml\n"
+            "  cpns server --config trial/server.yaml\n"
             "  cpns server drain --config trial/server.yaml");
   add_server_drain(*c, code);
   c->callback([c, file, &code] {

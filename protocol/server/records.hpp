@@ -14,8 +14,16 @@
 
 namespace cpns::protocol {
 
-/// A CPNS User. The password itself is not stored (RFC 5802: StoredKey).
+/// A CPNS User. The password itself is not stored (RFC 5802: StoredKey). Requests have copies of it, which leave nothing
+/// behind.
 struct user_record {
+  user_record() = default;
+  user_record(const user_record&) = default;
+  user_record(user_record&&) = default;
+  user_record& operator=(const user_record&) = default;
+  user_record& operator=(user_record&&) = default;
+  ~user_record() { wipe(stored_key.data(), stored_key.size()); }
+
   user_id user;
   byte_array<16> salt{};
   std::uint32_t iterations = 0;

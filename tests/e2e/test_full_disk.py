@@ -33,7 +33,7 @@ class FullDisk(E2ECase):
         """Waits until `trouble` was logged `count` times since `since`, by `logged_by` or the role, which must run and use little CPU."""
         process = home.role(role)
         used = hostile.cpu_seconds(process.pid)
-        seen = home.events.wait(trouble, role=logged_by or role, since=since, count=count, timeout=60)
+        seen = home.events.wait(trouble, role=logged_by or role, since=since, count=count, timeout=100)
         span = max(1.0, seen[-1]["seen"] - seen[0]["seen"])
         self.assertLess(hostile.cpu_seconds(process.pid) - used, 0.5 * span + 0.5, "no busy loop")
         self.assertTrue(process.running())
