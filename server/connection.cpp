@@ -4,6 +4,8 @@
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
+#include <cerrno>
+#include <sys/socket.h>
 #include <utility>
 
 #include "base/log.hpp"
@@ -65,18 +67,26 @@ void connection::start() {
     self->stream_.next_layer().set_option(asio::ip::tcp::no_delay{true}, ignored);
     probe_when_quiet(self->stream_.next_layer().native_handle(), self->limits_.probe);
     self->arm();
-    self->stream_.next_layer().async_wait(
-        socket::wait_read,
-        asio::bind_executor(self->strand_, [self](const error_code& ec) { self->on_first_byte(ec); }));
+    self->await_first_byte();
   });
+}
+
+void connection::await_first_byte() {
+  stream_.next_layer().async_wait(
+      socket::wait_read, asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
+        self->on_first_byte(ec);
+      }));
 }
 
 /// A health check that only opens the port is not a gateway and not a fault. The listener counts such
 /// connections.
 void connection::on_first_byte(const error_code& ec) {
   if (over_) return;
-  error_code unknown;
-  if (ec || stream_.next_layer().available(unknown) == 0 || unknown) return finish({}, {});
+  char byte = 0;
+  const auto n = ec ? -1 : ::recv(stream_.next_layer().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  // An event of a closed connection whose descriptor this one has wakes it, too: that is not an end.
+  if (!ec && n < 0 && (errno == EAGAIN || errno == EINTR)) return await_first_byte();
+  if (n <= 0) return finish({}, {});
   heard_ = true;
   stream_.async_handshake(asio::ssl::stream_base::server,
                           asio::bind_executor(strand_, [self = shared_from_this()](const error_code& wrong) {

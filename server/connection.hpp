@@ -50,6 +50,7 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   [[nodiscard]] bool heard() const { return heard_; }
 
  private:
+  void await_first_byte();
   void on_first_byte(const boost::system::error_code& ec);
   void on_handshake(const boost::system::error_code& ec);
   [[nodiscard]] result<peer_info> identify();
