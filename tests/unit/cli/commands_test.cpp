@@ -171,9 +171,9 @@ TEST_F(commands, device_add_reads_the_key_from_a_file_and_checks_it_like_a_row) 
   EXPECT_EQ(run({"device", "add", entity, "--key-file", good, "--batch", "one", "--config", yaml}).code, 0);
   EXPECT_EQ(run({"device", "add", entity, "--key-file", good, "--config", yaml}).code, 1) << "it exists";
   const auto shown = run({"device", "show", entity, "--json", "--config", yaml});
-  EXPECT_EQ(shown.out,
-            "{\"entity\":\"" + entity +
-                "\",\"strength\":\"128bit\",\"owner\":null,\"presence\":true,\"batch\":\"one\",\"blocked\":false}\n");
+  EXPECT_EQ(shown.out, "{\"entity\":\"" + entity +
+                           "\",\"strength\":\"128bit\",\"owner\":null,\"presence\":true,\"batch\":\"one\","
+                           "\"blocked\":false}\n");
   EXPECT_EQ(run({"device", "remove", entity, "--config", yaml}).code, 0);
   EXPECT_EQ(run({"device", "show", entity, "--config", yaml}).code, 1);
   EXPECT_EQ(run({"device", "remove", entity, "--config", yaml}).code, 1);
