@@ -38,7 +38,7 @@ std::string state_of_gateway(const boost::json::object& g) {
 
 /// "certificate" or "key"; "-" if only its gw is known. A gateway whose key was removed has none.
 std::string kind_of_gateway(const boost::json::object& g) {
-  const auto kind = member_text(g, "kind");
+  auto kind = member_text(g, "kind");
   if (kind == "x509") return "certificate";
   if (kind == "psk") return member_text(g, "key_since", "").empty() ? "no key" : "key";
   return kind;

@@ -141,7 +141,7 @@ std::string detail::wanted_alpn(const SSL* ssl) {
           : static_cast<const std::string_view*>(SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), alpn_index()));
   std::string out;
   for (auto rest = list == nullptr ? link_alpn_list : *list; !rest.empty();) {
-    const auto size = static_cast<std::size_t>(rest.front());
+    const auto size = static_cast<std::size_t>(static_cast<unsigned char>(rest.front()));
     out += (out.empty() ? "" : " or ") + std::string{rest.substr(1, size)};
     rest.remove_prefix(1 + size);
   }

@@ -134,7 +134,7 @@ status batch_book::accepts(const protocol::batch_record& batch) const {
   return {};
 }
 
-void batch_book::put(shared_batch batch) {
+void batch_book::put(const shared_batch& batch) {
   const std::lock_guard lock{guard_};
   ++changes_;
   index_.put(batch);

@@ -56,7 +56,7 @@ class batch_book {
   [[nodiscard]] status accepts(const protocol::batch_record& batch) const;
 
   /// The row is durable, or gone.
-  void put(shared_batch batch);
+  void put(const shared_batch& batch);
   void erase(const std::string& batch);
 
  private:

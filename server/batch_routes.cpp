@@ -120,7 +120,7 @@ api::route batch_change(administration& admin, api::verb v, std::string path, ba
 
 }  // namespace
 
-std::vector<api::route> batch_routes(administration& admin, batch_state state) {
+std::vector<api::route> batch_routes(administration& admin, const batch_state& state) {
   using enum api::verb;
   const std::string one = "/v1/batches/{batch}";
   const auto in_path = [state](const api::request& r) { return state(r.at("batch")); };

@@ -12,6 +12,6 @@ namespace cpns::server {
 
 /// `state`: of the batch of this name, for the audit trail; null if there is none. `admin` outlives the routes.
 std::vector<api::route> batch_routes(administration& admin,
-                                     std::function<boost::json::value(const std::string& name)> state);
+                                     const std::function<boost::json::value(const std::string& name)>& state);
 
 }  // namespace cpns::server

@@ -202,7 +202,7 @@ void gateway_book::add_key(const std::string& identity, const crypto::psk_key& k
   auto r = known->value_or(protocol::gateway_record{});
   if (r.psk)
     return done(fail(errc::state_exists, "the key of " + identity + "; remove it first to give it another"));
-  if (auto may = may_add(identity, key); !may) return done(std::move(may));
+  if (const auto may = may_add(identity, key); !may) return done(may);
   r.gw = gw;
   r.uri = identity;
   r.psk = secret_bytes{key.expose()};

@@ -27,22 +27,23 @@ group_reader::~group_reader() {
 }
 
 void group_reader::submit(std::vector<row_name> names, read_done done) {
-  std::optional<error> refused;
-  {
-    const std::lock_guard lock(mutex_);
-    if (stopping_)
-      refused.emplace(errc::state_stopping, "the store is closing and answers no more reads");
-    else if (names.size() > limits_.queued_rows - queued_rows_)
-      refused.emplace(errc::state_overloaded, std::to_string(queued_rows_) +
-                                                  " rows wait to be read, the limit is " +
-                                                  std::to_string(limits_.queued_rows));
-    else {
-      queued_rows_ += names.size();
-      queue_.push_back({std::move(names), std::move(done)});
-    }
-  }
-  if (refused) return done(all_failed(names.size(), *refused));
-  wake_.notify_one();
+  entry e{std::move(names), std::move(done)};
+  if (const auto accepted = queue(e); !accepted)
+    e.done(all_failed(e.names.size(), accepted.error()));
+  else
+    wake_.notify_one();
+}
+
+status group_reader::queue(entry& e) {
+  const std::lock_guard lock(mutex_);
+  if (stopping_) return fail(errc::state_stopping, "the store is closing and answers no more reads");
+  if (e.names.size() > limits_.queued_rows - queued_rows_)
+    return fail(errc::state_overloaded, std::to_string(queued_rows_) +
+                                            " rows wait to be read, the limit is " +
+                                            std::to_string(limits_.queued_rows));
+  queued_rows_ += e.names.size();
+  queue_.push_back(std::move(e));
+  return {};
 }
 
 void group_reader::run() {

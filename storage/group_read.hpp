@@ -43,6 +43,8 @@ class group_reader {
     read_done done;
   };
   void run();
+  /// Moves from `e` only if it is accepted.
+  status queue(entry& e);
   /// The requests of the next read. Call with mutex_ held.
   std::vector<entry> take();
   void read(std::vector<entry>& group);
