@@ -97,10 +97,11 @@ struct actor_harness : assignment_harness {
   std::unique_ptr<storage::store> rocks = storage::open_rocksdb_store(folder / "store").value();
   std::unique_ptr<storage::sealed_store> store = seal(*rocks);
   server::user_directory users{*store, suite(), secret32{}, 100};
-  server::temporary_key_table devices{*store};
+  server::temporary_key_table devices;
   actors::actor_runtime runtime;
   metrics::registry registry;
   storage::group_committer committer;
+  storage::group_reader reader{*store};
   std::shared_ptr<server::role_context> role;
   std::shared_ptr<inbox> answers = std::make_shared<inbox>();
   server::session_actor session;
@@ -119,6 +120,9 @@ struct actor_harness : assignment_harness {
         *store,
         [this](storage::sealed_batch b, storage::commit_done done) {
           committer.submit(std::move(b), std::move(done));
+        },
+        [this](std::vector<storage::row_name> names, storage::read_done done) {
+          reader.submit(std::move(names), std::move(done));
         },
         users, devices, suite(), random, [this] { return now; }, std::move(s));
     if (counted) role->counted = server::server_metrics{registry};

@@ -41,9 +41,9 @@ void durable_rows(benchmark::State& state) {
     state.PauseTiming();
     storage::write_batch batch;
     for (std::size_t i = 0; i < rows; ++i)
-      batch.push_back({storage::table::entities, to_bytes(random.draw<32>()), bytes(row_size)});
+      batch.push_back({storage::table::entities, to_bytes(random.draw<32>()), 0, bytes(row_size)});
     state.ResumeTiming();
-    if (const auto wrote = (*opened)->write(batch); !wrote)
+    if (const auto wrote = (*opened)->write_one(std::move(batch)); !wrote)
       return state.SkipWithError(wrote.error().message().c_str());
   }
   state.SetItemsProcessed(state.iterations() * state.range(0));

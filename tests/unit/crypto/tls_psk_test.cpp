@@ -3,6 +3,7 @@
 #include "crypto/tls_psk.hpp"
 
 #include <gmock/gmock.h>
+#include <openssl/err.h>
 #include <openssl/sslerr.h>
 
 #include <algorithm>
