@@ -68,6 +68,8 @@ class inbox final : public server::link_port {
     answers_.push_back(std::move(answer));
     if (answers_.size() == wanted_) wake_.notify_one();
   }
+  void notify(bytes) override {}
+  void needs_no_answer() override {}
   void close(std::string) override {}
   std::vector<secret_bytes> wait_for(std::size_t count) {
     std::unique_lock lock{guard_};
