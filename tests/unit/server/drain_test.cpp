@@ -16,8 +16,11 @@ using protocol::node_acknowledgement;
 using protocol::node_list;
 using protocol::node_request;
 using protocol::node_type;
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::Gt;
 using testing::HasSubstr;
+using testing::Le;
 
 /// A gateway of a version that agrees on cpns/1 alone.
 crypto::tls_context old_gateway(const crypto::tls_files& files) {
@@ -84,7 +87,7 @@ TEST(server_drain, asks_a_gateway_to_leave_answers_it_until_then_and_ends_when_i
   const auto began = std::chrono::steady_clock::now();
   p.drain(seconds{60});
   const auto drain = asked(*g);
-  EXPECT_EQ(std::get<drain_order>(drain.body).within_ms, 1000u);
+  EXPECT_THAT(std::get<drain_order>(drain.body).within_ms, AllOf(Gt(0u), Le(1000u)));
   EXPECT_TRUE(acknowledge(*g, drain));
   EXPECT_EQ(status_of(g->ask(r)), link_status::ok) << "a request that comes during the drain";
   EXPECT_THAT(p.role->not_ready(), ElementsAre(HasSubstr("draining")));
@@ -101,7 +104,7 @@ TEST(server_drain, closes_a_gateway_that_stays_after_the_time) {
   auto g = p.connect();
   EXPECT_TRUE(g->ask(p.request(protocol::issuer_nonce_request{})).has_value());
   p.drain(milliseconds{400});
-  EXPECT_EQ(std::get<drain_order>(asked(*g).body).within_ms, 300u);
+  EXPECT_THAT(std::get<drain_order>(asked(*g).body).within_ms, AllOf(Gt(0u), Le(300u)));
   EXPECT_TRUE(g->wait_closed());
   EXPECT_TRUE(g->ended_properly());
 }
