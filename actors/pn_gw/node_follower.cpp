@@ -58,7 +58,9 @@ node_follower::silence_t node_follower::judge(time_point now, time_point unanswe
 time_point node_follower::next_look(time_point now, time_point unanswered_since) const {
   auto at = time_never;
   if (leave_at_ && *leave_at_ > now) at = *leave_at_;
-  if (unanswered_since == time_never || !servers_->knows_another(now)) return at;
+  // A server whose drain is over by then is another one.
+  if (unanswered_since == time_never || !servers_->knows_another(std::max(now, unanswered_since + silence_)))
+    return at;
   return std::min(at, unanswered_since + (asked_for_ == unanswered_since ? silence_ : silence_ / 2));
 }
 
