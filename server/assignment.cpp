@@ -116,6 +116,8 @@ void read_rows(assignment_pointer self) {
   if (const auto* a = as_assign(*s.current)) {
     names.push_back(name_of_device(s.entity));
     names.push_back(name_of_user(a->request.user));
+    s.user =
+        s.role->users.begin(a->request.user);  // before the read: a user who changes meanwhile is not cached
   }
   s.role->read(std::move(names), [me = assignment_actor{self}, number](storage::rows_found rows) {
     caf::anon_send(me, rows_read{number, std::make_shared<storage::rows_found>(std::move(rows))});
@@ -317,7 +319,7 @@ void after_read(assignment_pointer self, const rows_read& m) {
   request_rows found{std::move(rows[0])};
   if (const auto* a = as_assign(*s.current)) {
     found.device = s.role->temporary_keys.find(s.entity, rows[1]);
-    found.user = s.role->users.found(a->request.user, s.role->users.begin(a->request.user), rows[2]);
+    found.user = s.role->users.found(a->request.user, std::exchange(s.user, {}), rows[2]);
   }
   s.rows = std::make_shared<const request_rows>(std::move(found));
   if (s.conflicts > 0)

@@ -30,6 +30,7 @@ struct assignment_state {
   std::shared_ptr<const request_rows> rows;                 ///< of the current job
   int conflicts = 0;                                        ///< that the current job lost
   std::optional<std::uint64_t> read;                        ///< number of the pending read
+  user_directory::lookup user;                              ///< of the pending read
   std::optional<std::uint64_t> write;                       ///< number of the pending write
   bool wait_for_writes = false;        ///< a predecessor died: its last write may be pending
   std::vector<assignment_line> lines;  ///< of the current job, not written yet

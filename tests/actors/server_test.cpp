@@ -152,6 +152,51 @@ TEST(server_actors, refuses_the_jobs_of_a_dead_actor_and_continues_from_the_stor
   EXPECT_EQ(p.keys(2).eukeys, made) << "the durable set is repeated, not made again";
 }
 
+/// Another server writes the row of the device.
+void write_elsewhere(harness& p, const headset& h) {
+  protocol::entity_record r;
+  r.entity = h.entity;
+  p.put(storage::table::entities, h.entity.text(), encode(r));
+}
+
+TEST(server_actors, decide_again_when_another_server_changed_the_row_first) {
+  harness p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  p.send(p.assignment(h));
+  ASSERT_EQ(p.held.size(), 1u);
+  write_elsewhere(p, h);
+  p.complete();
+  p.drain();
+  EXPECT_TRUE(p.box->answers.empty()) << "nothing was written, so nothing is answered";
+  ASSERT_EQ(p.held.size(), 1u) << "the change for the row as it is now";
+  EXPECT_EQ(p.held.front().batch.at(0).expected, 1u);
+  const auto made =
+      protocol::decode_entity_record(p.held.front().batch.at(0).value->expose()).value().sets.at(0).eukeys;
+  p.complete();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.keys(0).eukeys, made);
+}
+
+TEST(server_actors, ask_the_gateway_to_come_again_after_too_many_lost_races) {
+  harness p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  p.send(p.assignment(h));
+  for (int lost = 0; lost <= protocol::conflicts_max; ++lost) {
+    ASSERT_EQ(p.held.size(), 1u) << lost;
+    write_elsewhere(p, h);
+    p.complete();
+    p.drain();
+  }
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  p.hold_writes = false;
+  p.send(p.assignment(h));
+  EXPECT_EQ(p.answer_status(1), link_status::ok);
+}
+
 TEST(server_actors, evicts_idle_entities_and_keeps_busy_ones) {
   harness p;
   auto a = p.device(1), b = p.device(2);
