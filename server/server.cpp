@@ -11,6 +11,7 @@
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/listener.hpp"
+#include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
@@ -108,6 +109,7 @@ struct server_role::impl {
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
+  std::unique_ptr<other_servers> others;  ///< if the store is shared
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -187,6 +189,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit)}));
+  if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -207,7 +210,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
     raw->look_at_trust();
-    raw->reopened.look();
+    if (!raw->others) raw->reopened.look();
     raw->leaving->look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });

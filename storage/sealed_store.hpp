@@ -108,6 +108,8 @@ class sealed_store {
   [[nodiscard]] status accepts_writes();
   /// Health of the underlying store.
   [[nodiscard]] store_health health() const { return under_.health(); }
+  /// As store::shared().
+  [[nodiscard]] bool shared() const { return under_.shared(); }
 
  private:
   struct keys;

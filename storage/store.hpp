@@ -116,6 +116,9 @@ class store {
 
   [[nodiscard]] virtual store_health health() const { return {}; }
 
+  /// Whether other processes write to it at the same time: then what a role keeps in memory grows old by itself.
+  [[nodiscard]] virtual bool shared() const { return false; }
+
   /// One row, as read().
   [[nodiscard]] result<std::optional<stored_value>> get(table t, byte_view row) const;
   /// One batch, as write().

@@ -15,8 +15,11 @@ namespace cpns::test {
 /// Whose call of the store is next. Calls beyond the order go on at once. [thread-safe]
 class step_order {
  public:
-  explicit step_order(const std::vector<int>& order) : order_(order.begin(), order.end()) {}
-
+  /// Until then, all calls go on at once.
+  void begin(const std::vector<int>& order) {
+    const std::lock_guard lock{guard_};
+    order_.assign(order.begin(), order.end());
+  }
   /// Runs `call` when it is the turn of `who`.
   template <class Call>
   auto step(int who, const Call& call) {
@@ -79,6 +82,8 @@ class stepped_store final : public storage::store {
     if (t != storage::table::meta) return under_.slice(t, after, limit);
     return order_.step(who_, [&] { return under_.slice(t, after, limit); });
   }
+
+  [[nodiscard]] bool shared() const override { return under_.shared(); }
 
  private:
   storage::store& under_;

@@ -22,7 +22,8 @@ using test::stepped_store;
 template <class Start>
 std::array<std::optional<server_meta>, 2> both(storage::store& under, const std::vector<int>& order,
                                                const Start& start) {
-  step_order steps{order};
+  step_order steps;
+  steps.begin(order);
   std::array<std::optional<server_meta>, 2> out;
   const auto run = [&](int who) {
     stepped_store mine{under, steps, who};
@@ -40,7 +41,8 @@ std::string text_of(const std::vector<int>& order) {
   return out;
 }
 
-void expect_one_identity(const std::array<std::optional<server_meta>, 2>& found, const std::vector<int>& order) {
+void expect_one_identity(const std::array<std::optional<server_meta>, 2>& found,
+                         const std::vector<int>& order) {
   ASSERT_TRUE(found[0] && found[1]) << text_of(order);
   EXPECT_EQ(found[0]->issuer_key, found[1]->issuer_key) << text_of(order);
   EXPECT_EQ(found[0]->fake_salt_key, found[1]->fake_salt_key) << text_of(order);
@@ -63,7 +65,8 @@ struct first_start : ::testing::Test {
 TEST_F(first_start, gives_two_servers_one_data_key_in_every_order) {
   for (const auto& order : step_order::all(4)) {
     storage::memory_store memory;
-    expect_one_identity(both(memory, order, [this](auto& under, int who) { return start(under, who); }), order);
+    expect_one_identity(both(memory, order, [this](auto& under, int who) { return start(under, who); }),
+                        order);
   }
 }
 
@@ -71,7 +74,8 @@ TEST_F(first_start, gives_two_servers_one_issuer_key_in_every_order) {
   for (const auto& order : step_order::all(5)) {
     storage::memory_store memory;
     ASSERT_TRUE(storage::sealed_store::open(memory, *protector, random)) << "the data key is there";
-    expect_one_identity(both(memory, order, [this](auto& under, int who) { return start(under, who); }), order);
+    expect_one_identity(both(memory, order, [this](auto& under, int who) { return start(under, who); }),
+                        order);
   }
 }
 
