@@ -28,7 +28,8 @@ void other_servers::run() {
     const auto done = look();
     if (!done && !std::exchange(failed_, true))
       log::error("server", "changes-not-read",
-                 "changes of other servers are not seen until the store can be read: " + done.error().message());
+                 "changes of other servers are not seen until the store can be read: " +
+                     done.error().message());
     if (done && std::exchange(failed_, false))
       log::info("server", "changes-read", "changes of other servers are seen again");
     lock.lock();

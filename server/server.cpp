@@ -188,7 +188,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_CHECK(i->role->batches->load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
-                                             .write = write_beside_others(i->role->commit)}));
+                                             .write = write_beside_others(i->role->commit),
+                                             .server = c.name}));
   if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,

@@ -115,14 +115,14 @@ TEST_F(lost_races, give_no_key_to_a_device_that_was_blocked) {
 TEST_F(lost_races, let_no_batches_overlap) {
   in_every_order(5, [this](two_writers& w, const auto& order) {
     const auto add = [this](const std::string& name, const std::string& ids) {
-      return [batch = server::make_batch(random, name, {ids}, time_zero).value()](storage::sealed_store& s) -> status {
+      return [batch = server::make_batch(random, name, {ids}, time_zero).value()](
+                 storage::sealed_store& s) -> status {
         batch_book book{s};
         CPNS_CHECK(book.load());
         return server::add_batch(s, book, server::write_to(s), batch);
       };
     };
-    const auto done =
-        w.race(order, add("lot7", "urn:dev:os:32473-7*"), add("lot8", "urn:dev:os:32473-70*"));
+    const auto done = w.race(order, add("lot7", "urn:dev:os:32473-7*"), add("lot8", "urn:dev:os:32473-70*"));
     ASSERT_NE(done[0].has_value(), done[1].has_value()) << code(done[0]);
     EXPECT_EQ(code(done[done[0] ? 1 : 0]), "state_conflict");
     batch_book both{*w.rows[0]};
@@ -145,12 +145,11 @@ TEST_F(lost_races, keep_each_change_of_a_gateway) {
         return out;
       };
     };
-    const auto done = w.race(order, with_book([&](gateway_book& book, auto then) {
-                               book.set_blocked(gw, cellar, 7, then);
-                             }),
-                             with_book([&](gateway_book& book, auto then) {
-                               book.add_key(cellar, crypto::psk_key::draw(crypto::system_entropy()), 8, then);
-                             }));
+    const auto done = w.race(
+        order, with_book([&](gateway_book& book, auto then) { book.set_blocked(gw, cellar, 7, then); }),
+        with_book([&](gateway_book& book, auto then) {
+          book.add_key(cellar, crypto::psk_key::draw(crypto::system_entropy()), 8, then);
+        }));
     ASSERT_EQ(code(done[0]), "ok");
     ASSERT_EQ(code(done[1]), "ok");
     const auto row = server::find_gateway(*w.rows[0], gw).value().value();
