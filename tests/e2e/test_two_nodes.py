@@ -68,7 +68,7 @@ class TwoNodes(E2ECase):
                     ids = f"urn:dev:os:32473-8{n}*" if node == "server" else f"urn:dev:os:32473-8{n}7*"
                     return self.ask(node, "POST", "/v1/batches", json.dumps({"batch": f"{node}-{n}", "entities": [ids]}))
                 done = list(both.map(add, ("server", "node2")))
-            self.assertEqual(sorted(d.status for d in done), [201, 409], [d.text for d in done])
+            self.assertEqual(sorted(d.status for d in done), [204, 409], [d.text for d in done])
 
         def batches(node):
             return [b["batch"] for b in self.ask(node, "GET", "/v1/batches").json["batches"]]
