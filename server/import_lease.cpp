@@ -18,8 +18,8 @@ storage::row_name lease_row() { return {storage::table::meta, to_bytes(as_bytes(
 
 import_lease::import_lease(const storage::sealed_store& store, durable_write write, entropy& random,
                            std::string server, times t, steady_fn now)
-    : store_(store), write_(std::move(write)), me_{to_bytes(random.draw<id_size>()), std::move(server)}, times_(t),
-      now_(std::move(now)), held_(!store.shared()) {}
+    : store_(store), write_(std::move(write)), me_{to_bytes(random.draw<id_size>()), std::move(server)},
+      times_(t), now_(std::move(now)), held_(!store.shared()) {}
 
 secret_bytes import_lease::encode(const holder& h) {
   return secret_bytes{cbor::writer().array(3).uint(schema).bstr(h.id).tstr(h.server).take()};
@@ -31,7 +31,8 @@ result<import_lease::holder> import_lease::decode(const storage::sealed_value& r
   cbor::reader r{row.value->expose()};
   CPNS_CHECK(r.array_of("imports lease", 3));
   CPNS_TRY(const auto found, r.uint("schema of the imports lease"));
-  if (found != schema) return fail(errc::store_damaged, "another version of the server has the imports of the store");
+  if (found != schema)
+    return fail(errc::store_damaged, "another version of the server has the imports of the store");
   CPNS_TRY(const auto id, r.bstr("holder of the imports", 0, id_size));
   out.id = to_bytes(id);
   CPNS_TRY(const auto name, r.tstr("server of the imports", 0, name_max));
@@ -58,9 +59,10 @@ bool import_lease::may_take() const {
 }
 
 tl::unexpected<error> import_lease::elsewhere() const {
-  return fail(errc::state_conflict, "the server " + seen_.server +
-                                        " works on the imports of this store; send the request there, or wait until "
-                                        "they have ended");
+  return fail(errc::state_conflict,
+              "the server " + seen_.server +
+                  " works on the imports of this store; send the request there, or wait until "
+                  "they have ended");
 }
 
 bool import_lease::available() const {
@@ -85,8 +87,8 @@ status import_lease::take() {
   CPNS_CHECK(done);
   held_ = true;
   if (lapsed)
-    log::warn("server", "imports-taken-over", "the server that worked on the imports does not answer any more",
-              {{"before", before}});
+    log::warn("server", "imports-taken-over",
+              "the server that worked on the imports does not answer any more", {{"before", before}});
   return {};
 }
 
@@ -110,9 +112,11 @@ status import_lease::write(storage::sealed_batch batch) {
   CPNS_TRY(const bool moved, observe());
   if (!moved) return done;
   if (seen_.id == me_.id)
-    return fail(errc::store_write_failed, "an earlier write of an import, which had failed, turned up in the store");
+    return fail(errc::store_write_failed,
+                "an earlier write of an import, which had failed, turned up in the store");
   held_ = false;
-  log::warn("server", "imports-lost", "another server works on the imports by now", {{"server", seen_.server}});
+  log::warn("server", "imports-lost", "another server works on the imports by now",
+            {{"server", seen_.server}});
   return elsewhere();
 }
 

@@ -22,8 +22,9 @@ class import_lease {
  public:
   using steady_fn = std::function<std::chrono::steady_clock::time_point()>;
   struct times {
-    milliseconds renew = seconds{5};   ///< after the last write
-    milliseconds lapse = seconds{15};  ///< another server may take it when the holder did not write for so long
+    milliseconds renew = seconds{5};  ///< after the last write
+    milliseconds lapse =
+        seconds{15};  ///< another server may take it when the holder did not write for so long
   };
 
   /// `store` outlives it. `write`: of batches, durable on return. `server`: its name for people.

@@ -63,7 +63,8 @@ void device_imports::look_at_lease() {
     return {};
   }();
   if (!done && lease_unread_.due(now_anchored(), done.error().message()))
-    log::warn("server", "imports-lease", "the imports of other servers are not followed: " + done.error().message());
+    log::warn("server", "imports-lease",
+              "the imports of other servers are not followed: " + done.error().message());
 }
 
 }  // namespace cpns::server

@@ -33,7 +33,7 @@ durable_write write_beside_others(std::function<void(storage::sealed_batch, stor
 inline constexpr int lost_races_max = 3;
 /// Makes a change that reads what it needs and writes conditionally, until it does not fail with store_conflict.
 status until_not_lost(const std::function<status()>& change);
-/// The new value of a row from the present one; nullopt: there is no row, or it is erased.
+/// The new value of a row from the present one; nullopt: the row does not exist, or was erased.
 using row_decision =
     std::function<result<std::optional<secret_bytes>>(const std::optional<secret_bytes>& now)>;
 /// One row as above. Errors of `decide`, which then changes nothing, and of the store.

@@ -1,4 +1,4 @@
-// Two servers that start with one empty store at the same time have the same keys, whoever is faster.
+// Two servers that start with one empty store at the same time have the same keys in every order of their calls.
 #include <gtest/gtest.h>
 
 #include <array>

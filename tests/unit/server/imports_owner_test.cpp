@@ -16,7 +16,7 @@ testing::AssertionResult soon(const std::function<bool()>& holds) {
   const auto until = std::chrono::steady_clock::now() + seconds{30};
   while (std::chrono::steady_clock::now() < until) {
     if (holds()) return testing::AssertionSuccess();
-    std::this_thread::sleep_for(milliseconds{5});
+    std::this_thread::yield();
   }
   return testing::AssertionFailure() << "not within 30 seconds";
 }
@@ -24,16 +24,19 @@ testing::AssertionResult soon(const std::function<bool()>& holds) {
 /// 0 if the store does not answer.
 std::size_t devices_in(const storage::sealed_store& store) {
   std::size_t n = 0;
-  const auto done = store.scan(storage::table::devices, {}, [&n](byte_view, const secret_bytes&) { return ++n > 0; });
+  const auto done =
+      store.scan(storage::table::devices, {}, [&n](byte_view, const secret_bytes&) { return ++n > 0; });
   return done ? n : 0;
 }
 
 /// A server of the store, which may be cut off from it.
 struct importer {
   importer(storage::store& memory, const storage::key_protector& protector, const std::string& name)
-      : faulty(memory), sealed(storage::sealed_store::open(faulty, protector, crypto::system_entropy()).value()) {
-    imports = device_imports::open(*sealed, crypto::openssl_suite(), crypto::system_entropy(),
-                                   {.write = write(), .server = name, .lease = {milliseconds{50}, milliseconds{500}}})
+      : faulty(memory),
+        sealed(storage::sealed_store::open(faulty, protector, crypto::system_entropy()).value()) {
+    imports = device_imports::open(
+                  *sealed, crypto::openssl_suite(), crypto::system_entropy(),
+                  {.write = write(), .server = name, .lease = {milliseconds{50}, milliseconds{500}}})
                   .value();
     imports->record_in(&log);
   }
@@ -71,10 +74,11 @@ struct two_importers : ::testing::Test {
 TEST_F(two_importers, show_the_imports_of_each_other_and_change_them_at_one_server) {
   ASSERT_TRUE(one.imports->create("lot7", {}));
   ASSERT_TRUE(one.imports->receive("lot7", 0, source_of(list_of(10))));
-  EXPECT_TRUE(soon([&] { return two.imports->find("lot7") && two.imports->find("lot7")->record.good == 10; }));
-  for (const auto& refused : {status{two.imports->forget("lot7")},
-                              two.imports->create("lot8", {}).map([](const auto&) {}),
-                              two.imports->finish("lot7", who).map([](const auto&) {})}) {
+  EXPECT_TRUE(
+      soon([&] { return two.imports->find("lot7") && two.imports->find("lot7")->record.good == 10; }));
+  for (const auto& refused :
+       {status{two.imports->forget("lot7")}, two.imports->create("lot8", {}).map([](const auto&) {}),
+        two.imports->finish("lot7", who).map([](const auto&) {})}) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::state_conflict);
     EXPECT_NE(refused.error().detail.find("north"), std::string::npos) << refused.error().detail;
