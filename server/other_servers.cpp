@@ -1,6 +1,7 @@
 #include "server/other_servers.hpp"
 
-#include <array>
+#include <future>
+#include <memory>
 #include <utility>
 
 #include "base/log.hpp"
@@ -37,8 +38,11 @@ void other_servers::run() {
 }
 
 status other_servers::look() {
-  const std::array names{changes_row(changes_of::gateways), changes_row(changes_of::batches)};
-  const auto rows = role_.store.read(names);
+  // As a request reads: rows of a database that is not the primary any more do not count.
+  const auto found = std::make_shared<std::promise<storage::rows_found>>();
+  role_.read({changes_row(changes_of::gateways), changes_row(changes_of::batches)},
+             [found](storage::rows_found rows) { found->set_value(std::move(rows)); });
+  const auto rows = found->get_future().get();
   for (const auto& row : rows)
     if (!row) return fail(row.error());
   if (role_.known_gateways.behind(rows[0]->version))

@@ -51,8 +51,13 @@ struct two_servers : role_harness {
   counting_store counted{memory};
   std::unique_ptr<storage::sealed_store> rows =
       storage::sealed_store::open(counted, *protector, crypto::system_entropy()).value();
-  std::unique_ptr<server::server_role> second = server::server_role::start(config, *rows).value();
+  std::unique_ptr<server::server_role> second = server::server_role::start(named_second(), *rows).value();
 
+  [[nodiscard]] config::server_config named_second() const {
+    auto out = config;
+    out.name = "second";
+    return out;
+  }
   server::administration& first() { return role->admin(); }
   std::unique_ptr<gateway_end> connect_to_second() {
     auto made = std::make_unique<gateway_end>(second->port(), crypto::make_client_tls(home.client).value());
