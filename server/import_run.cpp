@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/device_rows.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::server {
 namespace {
@@ -161,12 +162,14 @@ status import_run::write_part(part& p) const {
   if (!turn) return stopping();
   CPNS_CHECK(with_.store.accepts_writes());
   storage::sealed_batch batch;
-  batch.reserve(p.devices.size() + 1);
+  batch.reserve(3 * p.devices.size() + 1);
   for (const auto& d : p.devices) {
     CPNS_TRY(const bool there, exists(p.then, d.entity));
-    if (!there) batch.push_back(import_store::put(d));
+    if (there) continue;
+    batch.push_back(import_store::put(d));
+    add_index_rows(batch, d);
+    ++p.then.imported;
   }
-  p.then.imported += batch.size();
   batch.push_back(import_store::put(p.then));
   return with_.store.write(batch);
 }

@@ -10,6 +10,7 @@
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
+#include "server/index_build.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
@@ -108,6 +109,7 @@ struct server_role::impl {
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
+  std::unique_ptr<index_build> indexing;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -187,6 +189,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit)}));
+  i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -255,6 +258,7 @@ device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
+  impl_->indexing->stop();
   impl_->leaving->finish(timeout);
 }
 

@@ -15,8 +15,8 @@ result<index_entry> read_index_row(byte_view row) {
   index_entry out;
   CPNS_CHECK(r.array_of("index row", 3));
   CPNS_TRY(out.group.index, r.uint("index"));
-  CPNS_TRY(const auto group, r.bstr("group", 0, index_text_max));
-  CPNS_TRY(const auto member, r.bstr("member", 1, index_text_max));
+  CPNS_TRY(const auto group, r.bstr("group", 0, index_group_max));
+  CPNS_TRY(const auto member, r.bstr("member", 1, index_member_max));
   CPNS_CHECK(r.end("index row"));
   out.group.name = to_bytes(group);
   out.member = to_bytes(member);

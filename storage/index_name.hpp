@@ -12,14 +12,15 @@ namespace cpns::storage {
 /// Which list of members, of which group. The numbers of indexes are those of the role.
 struct index_group {
   std::uint64_t index = 0;
-  bytes name;  ///< of an owner, a holder or a batch; at most index_text_max bytes
+  bytes name;  ///< of an owner, a holder or a batch; at most index_group_max bytes
 };
 
-inline constexpr std::size_t index_text_max = 200;  ///< bytes of the name of a group, and of a member
+inline constexpr std::size_t index_group_max = 255;   ///< bytes of the name of a group
+inline constexpr std::size_t index_member_max = 128;  ///< bytes of a member
 
 struct index_entry {
   index_group group;
-  bytes member;  ///< 1 to index_text_max bytes
+  bytes member;  ///< 1 to index_member_max bytes
 };
 
 /// E([index, group]), the part of the name that all members of a group share.

@@ -278,27 +278,31 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
   return next.empty() ? page_end{} : page_end{to_hex(last)};
 }
 
-result<page_end> sealed_store::members(const index_group& of, std::string_view after, std::size_t limit,
-                                       const member_visitor& visit, const damage_visitor& damaged) const {
-  CPNS_TRY(const auto place, place_of(after));
+result<member_page> sealed_store::members(const index_group& of, std::string_view after, std::size_t limit,
+                                          const damage_visitor& damaged) const {
+  CPNS_TRY(const auto begin, place_of(after));
   const auto group = keys_->stored_group(of);
   auto last = group;
-  last.insert(last.end(), place.begin(), place.end());
+  last.insert(last.end(), begin.begin(), begin.end());
   CPNS_TRY(const auto rows, under_.slice(table::indexes, last, limit + 1));
+  member_page out;
   std::size_t seen = 0;
+  std::string place;
   for (const auto& r : rows) {
-    if (r.row.size() <= group.size() || !equal(byte_view(r.row).first(group.size()), group))
-      return page_end{};
-    if (seen++ == limit) return page_end{to_hex(byte_view(last).subspan(group.size()))};
-    last = r.row;
+    if (r.row.size() <= group.size() || !equal(byte_view(r.row).first(group.size()), group)) return out;
+    if (seen++ == limit) {
+      out.next = std::move(place);
+      return out;
+    }
+    place = to_hex(byte_view(r.row).subspan(group.size()));
     const auto opened = open_row(table::indexes, r.row, r.version, r.value);
-    const auto entry = opened ? read_index_row(opened->row) : fail(opened.error());
+    auto entry = opened ? read_index_row(opened->row) : fail(opened.error());
     if (entry)
-      visit(entry->member, r.version);
+      out.rows.push_back({std::move(entry->member), r.version, place});
     else
       damaged(entry.error());
   }
-  return page_end{};
+  return out;
 }
 
 result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,

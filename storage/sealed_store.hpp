@@ -56,6 +56,16 @@ using damage_visitor = std::function<void(const error&)>;
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
 using page_end = std::optional<std::string>;
 
+struct group_member {
+  bytes member;
+  std::uint64_t version = 0;  ///< of its row
+  std::string place;          ///< the `after` of a page that begins behind it
+};
+struct member_page {
+  std::vector<group_member> rows;
+  page_end next;
+};
+
 /// [thread-safe] if the entropy that was passed to open() is thread-safe.
 class sealed_store {
  public:
@@ -93,11 +103,9 @@ class sealed_store {
   result<page_end> page(table t, std::string_view after, std::size_t limit, const sealed_visitor& visit,
                         const damage_visitor& damaged) const;
 
-  /// The same for the members of a group, whose rows are in the table `indexes`: at most `limit` after the one that `after`
-  /// names. `visit` gets the member, and the version of its row.
-  using member_visitor = std::function<void(byte_view member, std::uint64_t version)>;
-  result<page_end> members(const index_group& of, std::string_view after, std::size_t limit,
-                           const member_visitor& visit, const damage_visitor& damaged) const;
+  /// The same for the members of a group, whose rows are in the table `indexes`: at most `limit` after `after`.
+  [[nodiscard]] result<member_page> members(const index_group& of, std::string_view after, std::size_t limit,
+                                            const damage_visitor& damaged) const;
 
   /// Seals all rows of a table again that have no version: reads at most `limit` rows after the one that `after` names.
   /// Counts them in `done`. Rows that cannot be decrypted are reported to `damaged` and stay. Errors of page() and write.
