@@ -72,7 +72,8 @@ void index_build::run() {
   done.push_back(index_complete_op());
   while (!write_(done))
     if (!pause(pause_of_trouble)) return;
-  if (looked_at_ > 0) report("every row is in its lists; lists of an owner, a holder or a batch are fast from now on");
+  if (looked_at_ > 0)
+    report("every row is in its lists; lists of an owner, a holder or a batch are fast from now on");
 }
 
 bool index_build::go_through(storage::table t) {
@@ -85,7 +86,8 @@ bool index_build::go_through(storage::table t) {
                 {{"why", done.error().message()}});
     const auto took = std::chrono::duration_cast<milliseconds>(steady::now() - begun);
     if (!pause(done ? std::min(took, pause_max) : pause_of_trouble)) return false;
-    if (steady::now() - reported_ >= report_every) report("lists scan their table until every row is in its lists");
+    if (steady::now() - reported_ >= report_every)
+      report("lists scan their table until every row is in its lists");
   }
   return true;
 }

@@ -29,8 +29,8 @@ bool has(const std::vector<index_group>& all, const index_group& g) {
 }
 
 void add(storage::sealed_batch& to, const index_group& g, const entity_id& member) {
-  to.push_back({table::indexes, storage::index_row(g, as_bytes(member.text())), secret_bytes{}, std::nullopt,
-                true});
+  to.push_back(
+      {table::indexes, storage::index_row(g, as_bytes(member.text())), secret_bytes{}, std::nullopt, true});
 }
 
 }  // namespace
@@ -46,8 +46,7 @@ index_group devices_of_owner(const user_id& owner) {
 }
 index_group devices_of_batch(const std::string& batch) {
   // As a record stores it.
-  return group(row_index::devices_of_batch,
-               as_bytes(protocol::cut_text(batch, storage::index_group_max)));
+  return group(row_index::devices_of_batch, as_bytes(protocol::cut_text(batch, storage::index_group_max)));
 }
 
 std::vector<index_group> groups_of(const protocol::entity_record& r) {
@@ -65,9 +64,7 @@ std::vector<index_group> groups_of(const protocol::device_secret_record& r) {
 }
 
 bool is_member(const protocol::entity_record& r, const index_group& g) { return has(groups_of(r), g); }
-bool is_member(const protocol::device_secret_record& r, const index_group& g) {
-  return has(groups_of(r), g);
-}
+bool is_member(const protocol::device_secret_record& r, const index_group& g) { return has(groups_of(r), g); }
 
 void add_index_rows(storage::sealed_batch& to, const protocol::device_secret_record& r) {
   for (const auto& g : groups_of(r)) add(to, g, r.entity);
@@ -85,7 +82,8 @@ result<bool> index_complete(const storage::sealed_store& store) {
 }
 
 storage::sealed_op index_complete_op() {
-  return {table::meta, to_bytes(as_bytes(complete_row)), secret_bytes{cbor::writer().array(1).uint(1).take()}};
+  return {table::meta, to_bytes(as_bytes(complete_row)),
+          secret_bytes{cbor::writer().array(1).uint(1).take()}};
 }
 
 std::vector<listed_row> read_members(const storage::sealed_store& store, table t,
@@ -108,8 +106,8 @@ std::vector<listed_row> read_members(const storage::sealed_store& store, table t
 storage::sealed_batch drop_of(table t, const index_group& group, const listed_row& stale) {
   storage::sealed_batch out;
   out.push_back({t, stale.member.member, stale.row.value, stale.row.version});
-  out.push_back({table::indexes, storage::index_row(group, stale.member.member), std::nullopt,
-                 stale.member.version});
+  out.push_back(
+      {table::indexes, storage::index_row(group, stale.member.member), std::nullopt, stale.member.version});
   return out;
 }
 

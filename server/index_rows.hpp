@@ -4,7 +4,7 @@
 //
 // The row is written with the row that it lists, in one batch, if it is absent. So a row that is listed has its index row
 // after any crash and any race. The reverse does not hold: when a holder changes, its index row stays. A list compares
-// each row with the record, and drops a stale one in a batch that also writes the record again, unchanged: whoever wrote
+// each row with the record, and drops a stale one in a batch that also writes the record again, unchanged: a server that wrote
 // the record meanwhile wins, and the index row stays.
 
 #include <functional>

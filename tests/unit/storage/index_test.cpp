@@ -1,5 +1,6 @@
 // Groups of the table `indexes`: pages of the members of one group, and what their stored names show.
 
+#include <algorithm>
 #include <set>
 
 #include "base/cbor.hpp"
