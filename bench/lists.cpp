@@ -38,7 +38,9 @@ gateway_id gateway(std::uint64_t n) {
   return testing_people::gateway_named("urn:cpns:gw:" + std::to_string(n % gateways));
 }
 std::string batch(std::uint64_t n) { return "lot " + std::to_string(n / devices_per_batch); }
-entity_id device(std::uint64_t n) { return entity_id::parse("urn:dev:os:32473-" + std::to_string(n)).value(); }
+entity_id device(std::uint64_t n) {
+  return entity_id::parse("urn:dev:os:32473-" + std::to_string(n)).value();
+}
 
 double seconds_since(steady::time_point begun) {
   return std::chrono::duration<double>(steady::now() - begun).count();
@@ -135,12 +137,10 @@ status run(storage::store& under, std::uint64_t rows, std::size_t pages) {
   const auto protector = test::key_file_protector(random);
   CPNS_TRY(const auto store, storage::sealed_store::open(under, *protector, random));
   const auto half = rows / 2;
-  CPNS_TRY(const auto alone, fill(*store, 0, half, [](auto& to, auto n) {
-             put(to, table::devices, device_row(n), false);
-           }));
-  CPNS_TRY(const auto listed, fill(*store, half, rows, [](auto& to, auto n) {
-             put(to, table::devices, device_row(n), true);
-           }));
+  CPNS_TRY(const auto alone,
+           fill(*store, 0, half, [](auto& to, auto n) { put(to, table::devices, device_row(n), false); }));
+  CPNS_TRY(const auto listed,
+           fill(*store, half, rows, [](auto& to, auto n) { put(to, table::devices, device_row(n), true); }));
   std::printf("devices per second: %.0f alone, %.0f with their index rows\n", alone, listed);
   CPNS_TRY(const auto entities, fill(*store, 0, rows, [&](auto& to, auto n) {
              put(to, table::entities, entity_row(n), n >= half);
@@ -175,8 +175,9 @@ int main(int argc, char** argv) {
   }
   const cpns::test::temporary_folder folder;
   auto opened = cpns::bench::open_engine(kind, folder / "store");
-  auto done = opened ? cpns::bench::run(**opened, std::stoull(argv[2]), argc > 3 ? std::stoull(argv[3]) : 1000)
-                     : cpns::status{cpns::fail(opened.error())};
+  auto done = opened
+                  ? cpns::bench::run(**opened, std::stoull(argv[2]), argc > 3 ? std::stoull(argv[3]) : 1000)
+                  : cpns::status{cpns::fail(opened.error())};
   if (done) return 0;
   std::fprintf(stderr, "bench_lists: %s\n", done.error().message().c_str());
   return 1;

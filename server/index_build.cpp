@@ -14,7 +14,7 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-constexpr std::size_t rows_at_once = 256;
+constexpr std::size_t indexed_at_once = 256;
 constexpr int low_priority = 10;  ///< of the thread, in steps of nice(2)
 constexpr milliseconds pause_max{50};
 constexpr milliseconds pause_of_trouble = seconds{1};
@@ -100,7 +100,7 @@ status index_build::add_page(storage::table t, storage::page_end& after) {
     log::warn("server", "row-unreadable", e.message(), {{"table", std::string{name_of(t)}}});
   };
   CPNS_TRY(auto next, store_.page(
-                          t, *after, rows_at_once,
+                          t, *after, indexed_at_once,
                           [&](byte_view, const secret_bytes& value) {
                             ++seen;
                             if (const auto added = add_of(t, value, batch); !added) damaged(added.error());

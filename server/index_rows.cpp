@@ -12,7 +12,7 @@ using storage::index_group;
 using storage::table;
 
 /// Stored in names of rows: never reuse a number.
-enum class row_index : std::uint8_t {
+enum class row_index : std::uint64_t {
   entities_of_owner = 1,
   entities_of_holder = 2,
   devices_of_owner = 3,
@@ -61,6 +61,16 @@ std::vector<index_group> groups_of(const protocol::device_secret_record& r) {
   if (r.owner) out.push_back(devices_of_owner(*r.owner));
   if (!r.batch.empty()) out.push_back(devices_of_batch(r.batch));
   return out;
+}
+
+std::optional<table> table_of(const index_group& g) {
+  switch (static_cast<row_index>(g.index)) {
+  case row_index::entities_of_owner:
+  case row_index::entities_of_holder: return table::entities;
+  case row_index::devices_of_owner:
+  case row_index::devices_of_batch: return table::devices;
+  }
+  return std::nullopt;
 }
 
 bool is_member(const protocol::entity_record& r, const index_group& g) { return has(groups_of(r), g); }

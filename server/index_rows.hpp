@@ -8,6 +8,7 @@
 // the record meanwhile wins, and the index row stays.
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,8 @@ storage::index_group devices_of_batch(const std::string& batch);
 std::vector<storage::index_group> groups_of(const protocol::entity_record& r);
 std::vector<storage::index_group> groups_of(const protocol::device_secret_record& r);
 
+/// The table of the members of a group; nullopt: no index of this release has this number.
+std::optional<storage::table> table_of(const storage::index_group& g);
 bool is_member(const protocol::entity_record& r, const storage::index_group& g);
 bool is_member(const protocol::device_secret_record& r, const storage::index_group& g);
 

@@ -305,6 +305,11 @@ result<member_page> sealed_store::members(const index_group& of, std::string_vie
   return out;
 }
 
+std::string sealed_store::hidden_name(table t, byte_view row) const {
+  constexpr std::size_t shown_bytes = 8;
+  return to_hex(byte_view(keys_->stored_row(t, row)).first(shown_bytes)) + "...";
+}
+
 result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
                                        const damage_visitor& damaged) {
   CPNS_TRY(const auto last, place_of(after));

@@ -107,6 +107,9 @@ class sealed_store {
   [[nodiscard]] result<member_page> members(const index_group& of, std::string_view after, std::size_t limit,
                                             const damage_visitor& damaged) const;
 
+  /// The beginning of the stored name of a row, as messages show it: "1f0a...".
+  [[nodiscard]] std::string hidden_name(table t, byte_view row) const;
+
   /// Seals all rows of a table again that have no version: reads at most `limit` rows after the one that `after` names.
   /// Counts them in `done`. Rows that cannot be decrypted are reported to `damaged` and stay. Errors of page() and write.
   result<page_end> migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
