@@ -54,6 +54,7 @@ protocol::entity_record entity_row(std::uint64_t n) {
   r.holder = gateway(n * 11);
   r.holder_uri = "urn:cpns:gw:" + std::to_string(n * 11 % gateways);
   r.sets.emplace_back();
+  r.sets.back().next_index = 32;
   r.sets.back().eukeys.resize(32);
   return r;
 }
@@ -101,6 +102,8 @@ status measure(const char* name, std::size_t pages, const read_list& read) {
     const auto begun = steady::now();
     CPNS_TRY(const auto page, read(chosen, after));
     times.push_back(seconds_since(begun) * 1000);
+    if (page.at("unreadable").to_number<std::uint64_t>() > 0)
+      return fail(errc::internal, "a page has rows that cannot be read");
     rows += page.begin()->value().as_array().size();
     after = page.at("next").is_null() ? "" : std::string{page.at("next").as_string().c_str()};
   }
