@@ -122,8 +122,9 @@ done_or<int> run_list(device_query& o) {
     CPNS_TRY(filter.owner, named_user(o.owner));
   }
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  const auto query = "&prefix=" + api::encode_percent(o.prefix) + "&owner=" + api::encode_percent(o.owner) +
-                     "&batch=" + api::encode_percent(o.batch);
+  const auto query = "&prefix=" + api::encode_percent(o.prefix) +
+                     (o.owner.empty() ? "" : "&owner=" + api::encode_percent(o.owner)) +
+                     (o.batch.empty() ? "" : "&batch=" + api::encode_percent(o.batch));
   CPNS_TRY(auto devices, server.list(
                              "/v1/devices", query, "devices", "entity",
                              [&filter](const auto& store, const auto& asked) {
