@@ -43,10 +43,10 @@ def make_home(cpns, home):
 
 
 class Server:
-    def __init__(self, cpns, home):
+    def __init__(self, cpns, home, config="server.yaml", ready_file="ready"):
         with open(home / "server.log", "a") as log:  # raised levels write much
-            self.process = subprocess.Popen([cpns, "server", "--config", home / "server.yaml"], stdin=subprocess.DEVNULL, stderr=log)
-        ready = home / "ready"
+            self.process = subprocess.Popen([cpns, "server", "--config", home / config], stdin=subprocess.DEVNULL, stderr=log)
+        ready = home / ready_file
         until = time.monotonic() + READY
         while not ready.exists() and self.process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)

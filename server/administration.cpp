@@ -39,6 +39,10 @@ result<gateway_name> gateway_name::parse(const std::string& text) {
   return gateway_name{gw, text.find(':') == std::string::npos ? std::string{} : text};
 }
 
+stale_row_sink administration::drop_stale() const {
+  return [this](storage::sealed_batch batch) { role_.commit(std::move(batch), [](const status&) {}); };
+}
+
 status administration::write(storage::sealed_batch batch, storage::commit_done then) {
   awaited_write done;
   role_.commit(std::move(batch), done.callback(std::move(then)));
@@ -160,19 +164,12 @@ result<released_entity> administration::release(const entity_id& entity) {
 
 result<administration::release_page> administration::release_held_by(const gateway_id& gw,
                                                                      const std::string& after) {
-  std::vector<entity_id> held;
+  CPNS_TRY(const auto page, held_entities_page(role_.store, {released_max, after}, gw, drop_stale()));
   release_page out;
-  CPNS_TRY(out.next, role_.store.page(
-                         storage::table::entities, after, page_rows_read_max,
-                         [&](byte_view, const secret_bytes& value) {
-                           const auto r = protocol::decode_entity_record(value.expose());
-                           if (r && r->holder == gw) held.push_back(r->entity);
-                           return held.size() < released_max;
-                         },
-                         [](const error& e) { log::warn("server", "row-unreadable", e.message()); }));
+  out.next = page.next;
   std::vector<release_outcome> outcomes;
   const auto until = steady::now() + change_time_;  // of all together
-  for (const auto& e : held) outcomes.push_back(begin_release(e, gw));
+  for (const auto& e : page.held) outcomes.push_back(begin_release(e.entity, gw));
   std::optional<error> failed;
   for (auto& o : outcomes) {
     auto done = end_release(std::move(o), until);

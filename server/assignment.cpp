@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::server {
 namespace {
@@ -231,6 +232,7 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version});
+  add_index_rows(batch, o.record, s.machine->record());
   submit(self, std::move(batch));
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/device_rows.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::server {
 namespace {
@@ -165,12 +166,14 @@ status import_run::write_part(part& p) const {
     auto now = with_.store.rows_of(p.devices);
     auto then = p.then;
     storage::sealed_batch batch;
-    batch.reserve(p.devices.size() + 1);
+    batch.reserve(3 * p.devices.size() + 1);
     for (std::size_t i = 0; i < now.size(); ++i) {
       CPNS_TRY(const auto row, std::move(now[i]));
-      if (!row.value || then.replace) batch.push_back(import_store::put(p.devices[i], row.version));
+      if (row.value && !then.replace) continue;
+      batch.push_back(import_store::put(p.devices[i], row.version));
+      add_index_rows(batch, p.devices[i]);
+      ++then.imported;
     }
-    then.imported += batch.size();
     batch.push_back(import_store::put(then));
     CPNS_CHECK(with_.store.write(batch));
     p.then = std::move(then);

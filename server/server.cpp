@@ -11,6 +11,7 @@
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
 #include "server/heartbeat.hpp"
+#include "server/index_build.hpp"
 #include "server/listener.hpp"
 #include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
@@ -129,6 +130,7 @@ struct server_role::impl {
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
   std::unique_ptr<other_servers> others;  ///< if the store is shared
+  std::unique_ptr<index_build> indexing;
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -261,6 +263,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
                                              .write = write_beside_others(i->role->commit),
                                              .server = c.name}));
   if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
+  i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -333,6 +336,7 @@ device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
+  impl_->indexing->stop();
   impl_->leaving->finish(timeout);
 }
 

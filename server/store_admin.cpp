@@ -1,12 +1,15 @@
 #include "server/store_admin.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "base/text.hpp"
 #include "crypto/psk_key.hpp"
 #include "crypto/scram.hpp"
+#include "server/admin_pages.hpp"
 #include "server/awaited_write.hpp"
+#include "server/index_rows.hpp"
 #include "server/shared_changes.hpp"
 
 namespace cpns::server {
@@ -17,6 +20,8 @@ using storage::table;
 
 bytes row_of(const user_id& user) { return to_bytes(as_bytes(user.text())); }
 bytes row_of(const entity_id& entity) { return to_bytes(as_bytes(entity.text())); }
+
+constexpr std::size_t held_at_once = 256;
 
 template <class Record>
 result<std::vector<Record>> read_all(const storage::sealed_store& store, table t,
@@ -38,6 +43,22 @@ result<std::vector<Record>> read_all(const storage::sealed_store& store, table t
 
 /// Of a row_decision.
 using next_value = result<std::optional<secret_bytes>>;
+bool comes_before(const protocol::entity_record& a, const protocol::entity_record& b) {
+  return a.entity < b.entity;
+}
+
+result<std::vector<protocol::entity_record>> held_by(const storage::sealed_store& store,
+                                                     const gateway_id& holder) {
+  std::vector<protocol::entity_record> out;
+  storage::page_end after{std::string{}};
+  while (after) {
+    CPNS_TRY(auto page, held_entities_page(store, {held_at_once, *after}, holder));
+    std::move(page.held.begin(), page.held.end(), std::back_inserter(out));
+    after = std::move(page.next);
+  }
+  std::sort(out.begin(), out.end(), comes_before);
+  return out;
+}
 
 /// The rows of entities are large: a release writes them in parts.
 constexpr std::size_t release_rows_max = 256;
@@ -133,13 +154,16 @@ result<std::vector<protocol::user_record>> list_users(const storage::sealed_stor
 
 status add_device(const storage::sealed_store& store, const durable_write& write,
                   const protocol::device_secret_record& device) {
-  return change_row(store, write, {table::devices, row_of(device.entity)},
-                    [&](const auto& now) -> next_value {
-                      if (now)
-                        return fail(errc::state_exists, "the device " + device.entity.text() +
-                                                            "; remove it first to give it another key");
-                      return protocol::encode(device);
-                    });
+  return until_not_lost([&]() -> status {
+    CPNS_TRY(const auto found, store.read_one(table::devices, row_of(device.entity)));
+    if (found.value)
+      return fail(errc::state_exists,
+                  "the device " + device.entity.text() + "; remove it first to give it another key");
+    storage::sealed_batch batch;
+    batch.push_back({table::devices, row_of(device.entity), protocol::encode(device), found.version});
+    add_index_rows(batch, device);
+    return write(std::move(batch));
+  });
 }
 
 status remove_device(const storage::sealed_store& store, const durable_write& write,
@@ -183,6 +207,8 @@ result<std::optional<protocol::entity_record>> find_entity(const storage::sealed
 result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
                                                            const std::optional<gateway_id>& holder) {
   std::vector<protocol::entity_record> out;
+  CPNS_TRY(const bool listed, index_complete(store));
+  if (holder && listed) return held_by(store, *holder);
   status damaged;
   CPNS_CHECK(store.scan(storage::table::entities, {}, [&](byte_view, const secret_bytes& value) {
     auto record = protocol::decode_entity_record(value.expose());
@@ -194,7 +220,7 @@ result<std::vector<protocol::entity_record>> held_entities(const storage::sealed
     return true;
   }));
   CPNS_CHECK(std::move(damaged));
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.entity < b.entity; });
+  std::sort(out.begin(), out.end(), comes_before);
   return out;
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 // A server role with its store, a user and devices, and gateways that connect over real TLS.
 
+#include "server/index_rows.hpp"
 #include "server/server.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
@@ -35,6 +36,7 @@ struct role_harness {
     config.listen = {"127.0.0.1", 0};
     config.tls = {home.server.certificate, home.server.key, home.server.ca};
     open();
+    EXPECT_TRUE(sealed->write({server::index_complete_op()}).has_value());
     put(storage::table::users, alice.user.text(), encode(alice.record));
     import(device);
     start();
@@ -57,6 +59,8 @@ struct role_harness {
   }
   void put(storage::table t, std::string_view row, secret_bytes value) {
     storage::sealed_batch b;
+    if (t == storage::table::entities)
+      if (const auto r = protocol::decode_entity_record(value.expose())) server::add_index_rows(b, *r);
     b.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
     EXPECT_TRUE(sealed->write(b).has_value());
   }
