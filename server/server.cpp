@@ -10,6 +10,7 @@
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
+#include "server/key_services.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
@@ -108,6 +109,7 @@ struct server_role::impl {
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
+  std::unique_ptr<key_services> services;  ///< their threads send to actors, so that they end before `system`
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -158,6 +160,7 @@ struct server_role::impl {
              static_cast<double>(role->work->total()));
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
+    services->collect(to);
   }
   /// Ends connections whose certificate was revoked by CRLs that were read since, or whose key was removed.
   void look_at_trust() {
@@ -184,6 +187,10 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
+  CPNS_TRY(i->services,
+           key_services::open(c.temporary_keys, {crypto::openssl_suite(), i->role->now, i->counted}));
+  CPNS_CHECK(i->services->accepts(*i->role->batches));
+  i->role->temporary_keys.use(*i->services);
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit)}));
@@ -206,6 +213,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
+    raw->services->look();
     raw->look_at_trust();
     raw->reopened.look();
     raw->leaving->look();
@@ -232,6 +240,7 @@ boost::json::object server_role::overview() const {
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   return out;
 }
@@ -267,6 +276,7 @@ milliseconds server_role::drain_limit() const {
 void server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
   impl_->tls->read_again();
+  impl_->services->read_again();
   config::apply_reloadable(impl_->config, c);
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
