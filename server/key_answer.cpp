@@ -5,7 +5,6 @@
 #include "api/body.hpp"
 #include "base/ascii.hpp"
 #include "crypto/key_schedule.hpp"
-#include "server/device_rows.hpp"
 #include "server/key_text.hpp"
 
 namespace cpns::server {
@@ -62,7 +61,7 @@ result<secret32> read_key_answer(const crypto::suite& s, const entity_id& entity
   if (const auto wrong = read_key_text(digits, encoding, false, key); !wrong.empty()) return broken(wrong);
   if (is_constant_key(key.expose(), false))
     return broken("the key was chosen rather than drawn at random; it is not used");
-  if (!derived) return kept_key(s, entity, key.expose(), false);
+  if (!derived) return crypto::derive_temporary_key(s, entity, key.expose());
   if (key.size() != kept_key_size) return broken("a key of the form 'derived' has 32 bytes");
   return secret32{key.expose().first<kept_key_size>()};
 }
