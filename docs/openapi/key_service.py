@@ -84,6 +84,7 @@ class Service(http.server.ThreadingHTTPServer):
     """`devices` may be replaced while it runs. `prefix`: the path in the URL of the service."""
 
     daemon_threads = True
+    request_queue_size = 128  # a server opens several connections at once
 
     def __init__(self, address, context: ssl.SSLContext, devices: dict, handler=Handler, prefix=""):
         super().__init__(address, handler)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Temporary Keys from the service of a manufacturer: devices are keyed from it alone, and each way in which it fails ends in one refusal."""
 
-import json
 import re
 import secrets
+import threading
 import urllib.request
 import unittest
 
@@ -17,6 +17,9 @@ RANGE = "urn:dev:os:32473-*"
 
 
 class KeyService(E2ECase):
+    def setUp(self):
+        self.let_go = threading.Event()  # ends answers that hang
+
     def begin(self, devices=1, **settings):
         """The devices of the trial are taken out of the server's table; the manufacturer has them."""
         self.place = place = self.home(devices=devices)
@@ -25,6 +28,7 @@ class KeyService(E2ECase):
         keys = {entity: bytes.fromhex(text.removeprefix("hex:")) for entity, text in place.devices}
         self.service = MakersService(place.folder / "maker", keys)
         self.addCleanup(self.service.stop)
+        self.addCleanup(self.let_go.set)
         self.service.start()
         self.entity = place.devices[0][0]
         place.server["temporary_keys"] = {"services": [self.service.settings([self.prefix()], **settings)]}
@@ -80,9 +84,12 @@ class KeyService(E2ECase):
             self.assertNotIn(text.removeprefix("hex:"), said)
 
     def test_each_failure_is_one_refusal_and_one_line(self):
-        place = self.begin(timeout="600ms", breaker={"failures": 1000}, cache={"keep_unknown": "1s"})
-        place.start()
-        let_go = self.service.let_go
+        key = secrets.token_hex(32)
+        let_go = self.let_go
+
+        def hang(handler, entity):
+            let_go.wait(20)
+            handler.close()
 
         def trickle(handler, entity):
             handler.send_response(200)
@@ -95,51 +102,79 @@ class KeyService(E2ECase):
             handler.send_raw(handler.good(entity)[:30], length=200)
             handler.close()
 
-        def twice(handler, entity):
-            handler.send_raw(handler.good(entity)[:-1] + b', "entity": "x"}')
+        def no_http(handler, entity):
+            handler.wfile.write(b"\0" * 100)
+            handler.close()
 
-        other = self.entity[:-1] + ("1" if self.entity[-1] != "1" else "2")
-        key = secrets.token_hex(32)
+        def changed(**changes):
+            return lambda h, e: h.send_raw(h.good(e, **changes))
+
         faults = [
-            ("timeout", "time limit", lambda h, e: let_go.wait(20)),
-            ("timeout", "time limit", trickle),
-            ("other_entity", "another Entity ID", lambda h, e: h.send_raw(h.good(e, entity=other))),
-            ("bad_answer", "'encoding' is neither", lambda h, e: h.send_raw(h.good(e, encoding="text"))),
-            ("bad_answer", "base64", lambda h, e: h.send_raw(h.good(e, encoding="base64", key="*" * 44))),
-            ("bad_answer", "32 bytes", lambda h, e: h.send_raw(h.good(e, key=key[:32]))),
-            ("bad_answer", "chosen rather", lambda h, e: h.send_raw(h.good(e, key="00" * 32))),
-            ("bad_answer", "does not have", lambda h, e: h.send_raw(h.good(e, **{key: 1}))),
-            ("bad_answer", "each member once", twice),
-            ("bad_answer", "one JSON object", lambda h, e: h.send_raw(b"<html>" + key.encode())),
+            ("timeout", "the time limit passed while it should answer", hang),
+            ("timeout", "the time limit passed while it should answer", trickle),
+            ("other_entity", "for another Entity ID", changed(named="urn:dev:mac:0024befffe804ff1")),
+            ("bad_answer", "'encoding' is neither", changed(encoding="text")),
+            ("bad_answer", "not base64", changed(encoding="base64", key="*" * 44)),
+            ("bad_answer", "has 32 bytes", changed(key=key[:32])),
+            ("bad_answer", "chosen rather than drawn", changed(key="00" * 32)),
+            ("bad_answer", "a member that the contract does not have", changed(**{key: 1})),
+            ("bad_answer", "each member once", lambda h, e: h.send_raw(h.good(e)[:-1] + b', "form": "derived"}')),
+            ("bad_answer", "not one JSON object", lambda h, e: h.send_raw(b"<html>" + key.encode())),
             ("bad_answer", "it is empty", lambda h, e: h.send_raw(b"")),
             ("bad_answer", "Content-Type", lambda h, e: h.send_raw(h.good(e), kind="text/plain")),
-            ("bad_answer", "larger than", lambda h, e: h.send_raw(h.good(e) + b" " * 5000)),
-            ("bad_answer", "not HTTP", lambda h, e: (h.wfile.write(b"\0" * 100), h.close())),
-            ("status", "status 500", lambda h, e: h.send_raw(h.good(e), status=500)),
-            ("status", "status 302", lambda h, e: h.send_raw(h.good(e), status=302, more=[("Location", "/elsewhere")])),
-            ("closed", "in the middle", cut),
+            ("bad_answer", "larger than 4096 bytes", lambda h, e: h.send_raw(h.good(e) + b" " * 5000)),
+            ("bad_answer", "not HTTP", no_http),
+            ("status", "HTTP status 500", lambda h, e: h.send_raw(h.good(e), status=500)),
+            ("status", "HTTP status 302", lambda h, e: h.send_raw(h.good(e), status=302, more=[("Location", "/elsewhere")])),
+            ("closed", "in the middle of its answer", cut),
         ]
-        for outcome, why, fault in faults:
+        place = self.begin(devices=len(faults) + 1, timeout="800ms", connections=20, breaker={"failures": 1000}, cache={"keep_unknown": "1s"})
+        entities = [entity for entity, _ in place.devices]
+        by_entity = dict(zip(entities, faults))
+        stranger = entities[-1]
+        known = self.service.devices.pop(stranger)
+        self.service.server.fault = lambda h, e: by_entity[e][2](h, e) if e in by_entity else h.send_raw(b"", status=404)
+        place.start()
+        place.wait_for_each(entities=entities, role="server", event="assignment-refused")
+        for entity, (outcome, why, _) in by_entity.items():
             with self.subTest(why):
-                since = place.events.mark()
-                let_go.clear()
-                self.service.server.fault = fault
-                line = place.events.wait(lambda e: why in e["text"], role="server", event="key-service-failed", outcome=outcome, since=since)[0]
-                self.assertEqual(line["service"], "maker")
-                no = self.refused("temporary_key_unavailable", since)[0]
-                self.assertIn("Temporary Key", no["text"])
-                let_go.set()
-        self.assertEqual(place.events.find(role="gateway", event="confirmed"), [])
+                no, = place.events.find(role="server", event="assignment-refused", entity=entity)
+                self.assertEqual(no["status"], "temporary_key_unavailable")
+                line, = place.events.find(role="server", event="temporary-key-unavailable", entity=entity)
+                self.assertIn("the service maker of the manufacturer: ", line["text"])
+                self.assertIn(why, line["text"])
+        no, = place.events.find(role="server", event="assignment-refused", entity=stranger)
+        self.assertEqual(no["status"], "unknown_entity")
+        counted = {k.split('"')[1]: v for k, v in self.metric("queries_total").items()}
+        for outcome in {outcome for outcome, _, _ in faults}:
+            self.assertEqual(counted[outcome], sum(o == outcome for o, _, _ in faults), outcome)
         said = str(place.events.find(role="server")) + str(self.status())
-        self.assertNotIn(key, said)
-        self.service.server.fault = lambda h, e: h.send_raw(b"", status=404)
-        self.refused("unknown_entity", place.events.mark())
+        for digits in (key, key[:32]):
+            self.assertNotIn(digits, said)
+        self.assertEqual(place.events.find(role="gateway", event="confirmed"), [])
+        let_go.set()
         self.service.server.fault = None
-        since = place.events.mark()
-        place.tell_pne("wake", self.entity, check=False)
+        self.service.devices[stranger] = known
+        self.restart_gateway()
         place.wait_for_each(timeout=60)
         place.events.wait(role="server", event="key-service-works")
-        self.assertEqual(self.service.server.at_once_max, 1, "one query at a time for an entity")
+
+    def restart_gateway(self):
+        """It asks again at once."""
+        self.assertEqual(self.place.role("gateway").terminate(), 0)
+        self.place.start("gateway")
+
+    def test_requests_share_one_query(self):
+        place = self.begin(timeout="25s")
+        self.service.server.fault = lambda h, e: (self.let_go.wait(20), h.send_raw(h.good(e)))
+        place.start()
+        poll(lambda: self.service.server.asked, what="a query")
+        since = place.events.mark()
+        self.restart_gateway()
+        place.events.wait(role="server", event="store-slow", since=since)
+        self.let_go.set()
+        place.wait_for_each(timeout=40)
+        self.assertEqual(len(self.service.server.asked), 1)
 
     def test_a_failing_service_is_left_alone_and_tried_by_one_query(self):
         place = self.begin(timeout="300ms", breaker={"failures": 2, "pause": "2s"})
@@ -151,6 +186,9 @@ class KeyService(E2ECase):
         doctor = self.cli("doctor", check=False)
         self.assertIn("left alone", doctor.stdout)
         self.service.server.fault = None
+        poll(lambda: self.status()["failures"] == 1, what="the only failure")
+        threading.Event().wait(3)  # what Retry-After asks for
+        self.restart_gateway()
         place.wait_for_each(timeout=60)
         self.assertEqual(self.status()["breaker"], "closed")
         self.assertEqual(len(self.service.server.asked), 2, "Retry-After opened the breaker at once, then one query tried it")
@@ -167,8 +205,8 @@ class KeyService(E2ECase):
         for name, why in (("stranger", "certificate"), ("expired", "expired"), ("elsewhere", "certificate")):
             with self.subTest(name):
                 since = place.events.mark()
-                service.let_go.clear()
                 service.start(name)
+                self.restart_gateway()
                 line = place.events.wait(role="server", event="key-service-failed", outcome="tls", since=since)[0]
                 self.assertIn(why, line["text"])
                 doctor = self.cli("doctor", check=False)
@@ -176,8 +214,8 @@ class KeyService(E2ECase):
                 self.assertRegex(doctor.stdout, r"key-service .*maker")
                 service.stop()
         self.assertEqual(place.events.find(role="gateway", event="confirmed"), [])
-        service.let_go.clear()
         service.start()
+        self.restart_gateway()
         place.wait_for_each(timeout=60)
         doctor = self.cli("doctor", check=False)
         self.assertRegex(doctor.stdout, r"key-service .*maker.* answers")
@@ -213,7 +251,7 @@ class KeyService(E2ECase):
 
     def test_a_slow_answer_is_kept_for_the_repetition(self):
         place = self.begin(timeout="10s")
-        self.service.server.fault = lambda h, e: (self.service.let_go.wait(3), h.send_raw(h.good(e)))
+        self.service.server.fault = lambda h, e: (self.let_go.wait(3), h.send_raw(h.good(e)))
         place.start()
         place.events.wait(role="server", event="store-slow")
         place.wait_for_each(timeout=40)
@@ -227,7 +265,7 @@ class KeyService(E2ECase):
             place.server["temporary_keys"]["services"] = [{**good, **changes}, *more]
             place.server["require_presence"] = require_presence
             place.write()
-            done = self.cli("config", "check", "server.yaml", check=False) if False else place.cli("config", "check", "server.yaml", check=False)
+            done = place.cli("config", "check", "server.yaml", check=False)
             self.assertEqual(done.returncode, 1, why)
             self.assertRegex(done.stdout + done.stderr, rf"server.yaml:\d+:\d+: .*{why}")
 
@@ -243,8 +281,6 @@ class KeyService(E2ECase):
         del place.server["require_presence"]
         place.write()
         place.cli("config", "check", "server.yaml")
-        self.assertEqual(json.loads(place.cli("config", "show", "server.yaml", "--json", check=False).stdout or "{}").get("role", "server"),
-                         "server")
         # A batch of the store that the service would hide.
         place.server.pop("temporary_keys")
         place.write()

@@ -17,16 +17,9 @@ class Faulty(reference.Handler):
     """`server.fault` is a function of the handler that answers in place of the reference, or None."""
 
     def answer_key(self, entity):
-        with self.server.guard:
-            self.server.asked.append(entity)
-            self.server.at_once += 1
-            self.server.at_once_max = max(self.server.at_once_max, self.server.at_once)
-        try:
-            fault = self.server.fault
-            return fault(self, entity) if fault else super().answer_key(entity)
-        finally:
-            with self.server.guard:
-                self.server.at_once -= 1
+        self.server.asked.append(entity)
+        fault = self.server.fault
+        return fault(self, entity) if fault else super().answer_key(entity)
 
     def send_raw(self, raw: bytes, status=200, length=None, kind="application/json", more=()):
         self.send_response(status)
@@ -36,9 +29,9 @@ class Faulty(reference.Handler):
         self.wfile.write(raw)
         self.wfile.flush()
 
-    def good(self, entity, **changes) -> bytes:
+    def good(self, entity, named="", **changes) -> bytes:
         key = reference.derived_key(entity, self.server.devices.get(entity, bytes(range(7, 39))))
-        return json.dumps({"entity": entity, "form": "derived", "encoding": "hex", "key": key.hex(), **changes}).encode()
+        return json.dumps({"entity": named or entity, "form": "derived", "encoding": "hex", "key": key.hex(), **changes}).encode()
 
     def close(self):
         self.close_connection = True
@@ -55,21 +48,17 @@ class MakersService:
         self.ca.issue(folder, "client", "urn:maker:client:cpns", CLIENT)
         self.server = None
         self.port = 0
-        self.let_go = threading.Event()  # ends faults that hang
 
     def start(self, certificate="service"):
         context = reference.tls(self.folder / f"{certificate}.pem", self.folder / f"{certificate}.key", self.folder / "ca.pem")
         self.server = reference.Service(("127.0.0.1", self.port), context, self.devices, Faulty, self.prefix)
-        self.server.fault, self.server.asked, self.server.guard = None, [], threading.Lock()
-        self.server.at_once = self.server.at_once_max = 0
-        self.server.let_go = self.let_go
+        self.server.fault, self.server.asked = None, []
         self.port = self.server.server_port
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
         self.thread.start()
         return self
 
     def stop(self):
-        self.let_go.set()
         if self.server is not None:
             self.server.shutdown()
             self.server.server_close()
