@@ -211,14 +211,15 @@ class line final : public std::enable_shared_from_this<line> {
   }
 
   void broken(const error_code& ec) {
-    if (ec == http::error::body_limit || ec == http::error::header_limit || ec == http::error::buffer_overflow)
-      return fail(https_fault::oversized, "its answer is larger than " +
-                                              std::to_string(owner_.settings.body_max) + " bytes");
+    if (ec == http::error::body_limit || ec == http::error::header_limit ||
+        ec == http::error::buffer_overflow)
+      return fail(https_fault::oversized,
+                  "its answer is larger than " + std::to_string(owner_.settings.body_max) + " bytes");
     if (ec == http::error::end_of_stream || ec == http::error::partial_message || ec == asio::error::eof ||
         ec == asio::ssl::error::stream_truncated || ec.category() == boost::system::system_category())
-      return fail(https_fault::closed,
-                  parser_ && parser_->got_some() ? "it closed the connection in the middle of its answer"
-                                                 : "it closed the connection without an answer");
+      return fail(https_fault::closed, parser_ && parser_->got_some()
+                                           ? "it closed the connection in the middle of its answer"
+                                           : "it closed the connection without an answer");
     if (ec.category() == asio::error::get_ssl_category()) return fail(https_fault::tls, why(ec));
     fail(https_fault::malformed, "its answer is not HTTP (" + ec.message() + ")");
   }

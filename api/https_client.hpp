@@ -21,7 +21,7 @@ namespace cpns::api {
 
 struct https_answer {
   unsigned status = 0;
-  std::string type;                       ///< Content-Type
+  std::string type;                      ///< Content-Type
   std::optional<seconds> retry_after{};  ///< Retry-After, if it is a number
   secret_bytes body;
 };

@@ -56,8 +56,8 @@ void check_key_services(const server_config& c, const report_fn& report) {
     check_ranges(s, i, seen, report);
     if (s.cache.keep_unknown > s.cache.keep)
       report(key_of(i, "cache.keep_unknown"), errc::config_range,
-             "'cache.keep_unknown' (" + duration_text(s.cache.keep_unknown) + ") is longer than 'cache.keep' (" +
-                 duration_text(s.cache.keep) + ")");
+             "'cache.keep_unknown' (" + duration_text(s.cache.keep_unknown) +
+                 ") is longer than 'cache.keep' (" + duration_text(s.cache.keep) + ")");
   }
 }
 

@@ -31,7 +31,8 @@ void describe(V& v, key_service_config& c) {
   v("name", c.name, "Name of the service in logs, metrics and `cpns status`.",
     rules{.required = true, .text = form::name});
   v("entities", c.entities,
-    "The Entity IDs that this service answers for, as `PREFIX*` or `FROM..TO`, in the form of a batch. No two "
+    "The Entity IDs that this service answers for, as `PREFIX*` or `FROM..TO`, in the form of a batch. No "
+    "two "
     "of all "
     "services may overlap, nor overlap a batch of the store.",
     rules{.required = true, .min = 1, .max = 64, .text = form::range});

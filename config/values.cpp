@@ -80,8 +80,9 @@ result<address> parse_address(std::string_view text) {
 result<https_url> parse_https_url(std::string_view text) {
   constexpr std::string_view scheme = "https://";
   if (text.starts_with("http://"))
-    return fail(errc::config_type, shown(text) + " is plain HTTP, and Temporary Keys go over TLS alone; write "
-                                                 "https://host:port/path");
+    return fail(errc::config_type, shown(text) +
+                                       " is plain HTTP, and Temporary Keys go over TLS alone; write "
+                                       "https://host:port/path");
   if (!text.starts_with(scheme))
     return fail(errc::config_type, shown(text) + " is not a URL; write https://host:port/path");
   const auto rest = text.substr(scheme.size());
@@ -99,7 +100,8 @@ result<https_url> parse_https_url(std::string_view text) {
   if (!has_port) host += ":443";
   auto at = parse_address(host);
   if (!at) return fail(std::move(at).error());
-  if (at->port == 0) return fail(errc::config_type, shown(text) + " has port 0; write a port from 1 to 65535");
+  if (at->port == 0)
+    return fail(errc::config_type, shown(text) + " has port 0; write a port from 1 to 65535");
   return https_url{*std::move(at), std::string{below}};
 }
 

@@ -26,8 +26,9 @@ tls_source::tls_source(std::string component, tls_files files, tls_role role, st
 result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_files files, tls_role role,
                                                      std::string setting, clock_fn wall, clock_fn timer) {
   CPNS_TRY(auto first, detail::make_context(files, role));
-  auto made = std::shared_ptr<tls_source>{new tls_source{
-      std::move(component), std::move(files), role, std::move(setting), std::move(first), std::move(wall), std::move(timer)}};
+  auto made = std::shared_ptr<tls_source>{new tls_source{std::move(component), std::move(files), role,
+                                                         std::move(setting), std::move(first),
+                                                         std::move(wall), std::move(timer)}};
   const std::lock_guard lock{made->guard_};
   (void)made->in_time();  // logs it
   made->remind();
@@ -36,12 +37,14 @@ result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_
 
 result<std::shared_ptr<tls_source>> tls_source::for_server(std::string component, tls_files files,
                                                            clock_fn wall, clock_fn timer) {
-  return open(std::move(component), std::move(files), tls_role::server, "tls", std::move(wall), std::move(timer));
+  return open(std::move(component), std::move(files), tls_role::server, "tls", std::move(wall),
+              std::move(timer));
 }
 
 result<std::shared_ptr<tls_source>> tls_source::for_client(std::string component, tls_files files,
                                                            clock_fn wall, clock_fn timer) {
-  return open(std::move(component), std::move(files), tls_role::client, "tls", std::move(wall), std::move(timer));
+  return open(std::move(component), std::move(files), tls_role::client, "tls", std::move(wall),
+              std::move(timer));
 }
 
 result<std::shared_ptr<tls_source>> tls_source::for_api(std::string component, tls_files files, clock_fn wall,

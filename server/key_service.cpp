@@ -17,8 +17,8 @@ constexpr double tokens_max = 10;
 /// A service that wants to be left alone for longer is tried nevertheless.
 constexpr seconds retry_after_max{300};
 
-constexpr std::array outcomes{"ok",     "unknown",   "timeout",    "unreachable", "tls",
-                              "closed", "status",    "bad_answer", "other_entity", "busy"};
+constexpr std::array outcomes{"ok",     "unknown", "timeout",    "unreachable",  "tls",
+                              "closed", "status",  "bad_answer", "other_entity", "busy"};
 constexpr std::array places{"cached", "cached_unknown", "shared", "asked", "left_alone"};
 
 std::string_view outcome_of(api::https_fault kind) {
@@ -160,12 +160,11 @@ void key_service::ask(const entity_id& entity, done_fn done, bool again) {
   lookups_.find(place)->second.add();
   if (known) return done(record_of(entity, *known));
   if (place == "left_alone")
-    return done(fail(errc::peer_closed, "the service " + name_ +
-                                            " of the manufacturer failed and is left alone for a time"));
+    return done(fail(errc::peer_closed,
+                     "the service " + name_ + " of the manufacturer failed and is left alone for a time"));
   if (place == "asked")
-    client_->get(path_ + key_target(entity), timeout_, [this, entity](api::https_outcome outcome) {
-      finish(entity, std::move(outcome));
-    });
+    client_->get(path_ + key_target(entity), timeout_,
+                 [this, entity](api::https_outcome outcome) { finish(entity, std::move(outcome)); });
 }
 
 key_service::ending key_service::read(const entity_id& entity, api::https_outcome outcome) const {
@@ -177,7 +176,8 @@ key_service::ending key_service::read(const entity_id& entity, api::https_outcom
   if (outcome->status == not_found) return {"unknown", key_cache::known{}};
   if (outcome->status != good) {
     const bool waits = outcome->status == too_many || outcome->status == not_now;
-    const auto wait = waits ? std::min(outcome->retry_after.value_or(seconds{0}), retry_after_max) : seconds{0};
+    const auto wait =
+        waits ? std::min(outcome->retry_after.value_or(seconds{0}), retry_after_max) : seconds{0};
     return {"status",
             fail(errc::peer_bad_state,
                  "it answers with HTTP status " + std::to_string(outcome->status) +
@@ -212,10 +212,11 @@ void key_service::judge(const ending& how) {
               "a query to the service of a manufacturer failed: " + last_failure_,
               {{"service", name_}, {"outcome", std::string{how.outcome}}});
   if (opened)
-    log::error("server", "key-service-left-alone",
-               "the service of a manufacturer failed too often; until it answers, devices without a key in memory "
-               "get none",
-               {{"service", name_}, {"until", rfc3339_text(breaker_.until())}});
+    log::error(
+        "server", "key-service-left-alone",
+        "the service of a manufacturer failed too often; until it answers, devices without a key in memory "
+        "get none",
+        {{"service", name_}, {"until", rfc3339_text(breaker_.until())}});
 }
 
 void key_service::finish(const entity_id& entity, api::https_outcome outcome) {
@@ -228,10 +229,11 @@ void key_service::finish(const entity_id& entity, api::https_outcome outcome) {
     if (how.answer) cache_.put(now_(), entity, *how.answer, f.again);
   }
   seconds_.observe(std::chrono::steady_clock::now() - f.began);
-  const auto found = how.answer ? record_of(entity, *how.answer)
-                                : found_key{fail(how.answer.error().code, "the service " + name_ +
-                                                                              " of the manufacturer: " +
-                                                                              how.answer.error().detail)};
+  const auto found =
+      how.answer
+          ? record_of(entity, *how.answer)
+          : found_key{fail(how.answer.error().code,
+                           "the service " + name_ + " of the manufacturer: " + how.answer.error().detail)};
   for (const auto& done : f.waiting) done(found);
 }
 
@@ -249,7 +251,8 @@ boost::json::object key_service::view() const {
 
 void key_service::collect(metrics::sheet& to) const {
   const std::lock_guard lock{guard_};
-  to.gauge("cpns_server_key_service_breaker", "0: the service is asked, 1: it is left alone, 2: one query tries it.",
+  to.gauge("cpns_server_key_service_breaker",
+           "0: the service is asked, 1: it is left alone, 2: one query tries it.",
            static_cast<double>(breaker_.state()), {{"service", name_}});
   to.gauge("cpns_server_key_service_keys", "Temporary Keys of the service in memory.",
            static_cast<double>(cache_.keys()), {{"service", name_}});

@@ -23,7 +23,7 @@
 
 namespace cpns::server {
 
-/// The record of the device; nullopt: the service does not know it. An error of the group `peer`: there is no answer now.
+/// The record of the device; nullopt: the service does not know it. An error of the group `peer`: the service gave no answer.
 using found_key = result<std::optional<protocol::device_secret_record>>;
 
 /// A user who has proved a password may ask for any Entity ID of the manufacturer, as often as the server lets him, and each

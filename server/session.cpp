@@ -159,9 +159,10 @@ void answer_slow(session_pointer self) {
     s.role->counted.assigned(link_status::overloaded);
     if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
       log::warn("server", "store-slow",
-                s.keys.empty() ? "the store does not answer in time; the gateway is asked to repeat its request"
-                               : "the store or the service of a manufacturer does not answer in time; the "
-                                 "gateway is asked to repeat its request",
+                s.keys.empty()
+                    ? "the store does not answer in time; the gateway is asked to repeat its request"
+                    : "the store or the service of a manufacturer does not answer in time; the "
+                      "gateway is asked to repeat its request",
                 {{"gateway", s.peer->uri}});
     answer(self, id,
            refusal{link_status::overloaded, retry_soon,

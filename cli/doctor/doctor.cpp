@@ -113,7 +113,8 @@ std::vector<check> checks_for(const subject& s) {
   if (const auto* server = std::get_if<config::server_config>(&s.file.config)) {
     out.push_back({"listening", check_listening});
     for (const auto& service : server->temporary_keys.services)
-      out.push_back({"key-service", [&service](const subject& on) { return check_key_service(on, service); }});
+      out.push_back(
+          {"key-service", [&service](const subject& on) { return check_key_service(on, service); }});
   }
   if (const auto* gateway = std::get_if<config::gateway_config>(&s.file.config)) {
     for (const auto& server : gateway->servers)

@@ -19,7 +19,8 @@ std::string_view remedy_of(api::https_fault kind) {
   case api::https_fault::timeout:
     return "look whether the service runs at that url, and for firewalls between the machines";
   case api::https_fault::tls:
-    return "compare tls.ca and tls.certificate of the service with what its manufacturer has named, and the host in "
+    return "compare tls.ca and tls.certificate of the service with what its manufacturer has named, and the "
+           "host in "
            "url with the certificate of the service";
   default: return "tell the manufacturer; the contract is docs/openapi/key-service.yaml";
   }
@@ -31,7 +32,8 @@ line answer_of(const config::key_service_config& c, milliseconds patience) {
   auto tls = crypto::make_api_client_tls(
       {c.tls.ca.string(), c.tls.certificate.string(), c.tls.key.string(), c.tls.crl.string()});
   if (!url || !tls)
-    return {state_t::error, named + " cannot be asked: " + (url ? tls.error().message() : url.error().message())};
+    return {state_t::error,
+            named + " cannot be asked: " + (url ? tls.error().message() : url.error().message())};
   const auto got = std::make_shared<std::promise<api::https_outcome>>();
   auto outcome = got->get_future();
   const auto begun = std::chrono::steady_clock::now();
@@ -41,7 +43,8 @@ line answer_of(const config::key_service_config& c, milliseconds patience) {
   const auto answer = outcome.get();
   const auto ms = std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun).count();
   if (!answer)
-    return {state_t::error, named + ": " + answer.error().why + "; " + std::string{remedy_of(answer.error().kind)}};
+    return {state_t::error,
+            named + ": " + answer.error().why + "; " + std::string{remedy_of(answer.error().kind)}};
   constexpr unsigned good = 200;
   if (answer->status != good)
     return {state_t::error, named + " answers /v1/health with HTTP status " + std::to_string(answer->status) +
@@ -60,8 +63,8 @@ std::optional<line> state_at_the_server(const subject& s, const std::string& nam
   const auto* all = status->if_contains("key_services");
   const auto* one = all != nullptr && all->is_object() ? all->get_object().if_contains(name) : nullptr;
   if (one == nullptr)
-    return line{state_t::warning,
-                "the running server does not know the service " + name + "; restart it to read the configuration"};
+    return line{state_t::warning, "the running server does not know the service " + name +
+                                      "; restart it to read the configuration"};
   if (one->at("breaker").as_string() == "closed") return std::nullopt;
   const auto* last = one->at("last_failure").if_object();
   const auto why = last == nullptr ? std::string{} : boost::json::value_to<std::string>(last->at("why"));

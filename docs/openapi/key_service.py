@@ -3,8 +3,8 @@
 
     python3 key_service.py --listen 127.0.0.1:8443 --certificate service.pem --key service.key --clients ca.pem --devices devices.csv
 
-`--clients` is the CA whose certificates may ask; `--devices` is a list as `cpns device import` reads it: the columns entity_id and temporary_key, with keys
-as `hex:...` of at least 16 random bytes. Needs the standard library alone. It prints `listening HOST:PORT`, and ends at SIGTERM.
+`--clients` is the CA whose certificates may ask; `--devices` is a list as `cpns device import` reads it: the columns entity_id and
+temporary_key, with keys as `hex:...` of at least 16 random bytes. Needs the standard library alone. It prints `listening HOST:PORT`, and ends at SIGTERM.
 
 It answers with TK' (form `derived`), so that the Temporary Key itself never leaves the manufacturer.
 """
@@ -33,7 +33,7 @@ def cbor_text(text: str) -> bytes:
 
 
 def derived_key(entity: str, temporary_key: bytes) -> bytes:
-    """TK' = Extract(S, TK), see "Key schedule" in docs/protocol.md: HMAC-SHA-256 with the key S = E(["cpns/1 temporary key", entity_id])."""
+    """TK' = Extract(S, TK), "Key schedule" in docs/protocol.md: HMAC-SHA-256 with the key S = E(["cpns/1 temporary key", entity_id])."""
     salt = b"\x82" + cbor_text("cpns/1 temporary key") + cbor_text(entity)
     return hmac.new(salt, temporary_key, hashlib.sha256).digest()
 

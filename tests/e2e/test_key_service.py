@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Temporary Keys from the service of a manufacturer: devices are keyed from it alone, and each way in which it fails ends in one refusal."""
+"""Temporary Keys from the service of a manufacturer: devices are keyed from it alone, and each of its faults ends in one refusal."""
 
 import re
 import secrets
@@ -128,7 +128,8 @@ class KeyService(E2ECase):
             ("status", "HTTP status 302", lambda h, e: h.send_raw(h.good(e), status=302, more=[("Location", "/elsewhere")])),
             ("closed", "in the middle of its answer", cut),
         ]
-        place = self.begin(devices=len(faults) + 1, timeout="800ms", connections=20, breaker={"failures": 1000}, cache={"keep_unknown": "1s"})
+        place = self.begin(devices=len(faults) + 1, timeout="800ms", connections=20, breaker={"failures": 1000},
+                           cache={"keep_unknown": "1s"})
         entities = [entity for entity, _ in place.devices]
         by_entity = dict(zip(entities, faults))
         stranger = entities[-1]

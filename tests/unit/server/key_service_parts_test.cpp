@@ -21,8 +21,8 @@ result<secret32> read(const std::string& body, std::string_view type = "applicat
 }
 std::string answer(const std::string& form, const std::string& encoding, const std::string& key,
                    const std::string& more = {}) {
-  return R"({"entity": ")" + device + R"(", "form": ")" + form + R"(", "encoding": ")" + encoding + R"(", "key": ")" +
-         key + "\"" + more + "}";
+  return R"({"entity": ")" + device + R"(", "form": ")" + form + R"(", "encoding": ")" + encoding +
+         R"(", "key": ")" + key + "\"" + more + "}";
 }
 
 TEST(key_answer, gives_the_derived_key_as_it_is) {
@@ -44,9 +44,9 @@ TEST(key_answer, refuses_what_the_contract_does_not_have) {
         answer("derived", "hex", derived_hex, ", \"strength\": \"128bit\""),
         answer("derived", "hex", derived_hex, ", \"key\": \"00\""), answer("derived", "text", derived_hex),
         answer("weak", "hex", derived_hex), answer("derived", "hex", derived_hex.substr(2)),
-        answer("derived", "hex", std::string(64, '0')), answer("derived", "base64", derived_hex.substr(0, 30)),
-        answer("literal", "hex", "0011"), answer("literal", "hex", "hex:" + derived_hex),
-        answer("derived", "hex", derived_hex) + "x"}) {
+        answer("derived", "hex", std::string(64, '0')),
+        answer("derived", "base64", derived_hex.substr(0, 30)), answer("literal", "hex", "0011"),
+        answer("literal", "hex", "hex:" + derived_hex), answer("derived", "hex", derived_hex) + "x"}) {
     const auto key = read(body);
     ASSERT_FALSE(key.has_value()) << body;
     EXPECT_EQ(key.error(), errc::peer_bad_state) << body;
@@ -76,7 +76,9 @@ secret32 key_of(std::uint8_t n) {
 struct memory {
   key_cache cache{{.keys = 2, .keep = seconds{100}, .unknown = 2, .keep_unknown = seconds{10}}};
   time_point now = time_zero + seconds{1000};
-  std::optional<key_cache::known> find(const std::string& serial) { return cache.find(now, id(device + serial)); }
+  std::optional<key_cache::known> find(const std::string& serial) {
+    return cache.find(now, id(device + serial));
+  }
   void put(const std::string& serial, const key_cache::known& known, bool again = false) {
     cache.put(now, id(device + serial), known, again);
   }
