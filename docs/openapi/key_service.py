@@ -4,7 +4,8 @@
     python3 key_service.py --listen 127.0.0.1:8443 --certificate service.pem --key service.key --clients ca.pem --devices devices.csv
 
 `--clients` is the CA whose certificates may ask; `--devices` is a list as `cpns device import` reads it: the columns entity_id and
-temporary_key, with keys as `hex:...` of at least 16 random bytes. Needs the standard library alone. It prints `listening HOST:PORT`, and ends at SIGTERM.
+temporary_key, with keys as `hex:...` of at least 16 random bytes. Needs the standard library alone. It prints `listening HOST:PORT`,
+and ends at SIGTERM.
 
 It answers with TK' (form `derived`), so that the Temporary Key itself never leaves the manufacturer.
 """
