@@ -17,9 +17,7 @@ struct named_range {
   std::string service;
 };
 
-std::string key_of(std::size_t service, const std::string& member) {
-  return "temporary_keys.services[" + std::to_string(service) + "]." + member;
-}
+std::string key_of(std::size_t service, const std::string& member) { return service_key(service) + member; }
 
 /// Each Entity ID has one source at most, whatever the order of the list is.
 void check_ranges(const key_service_config& c, std::size_t at, std::vector<named_range>& seen,

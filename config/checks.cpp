@@ -122,8 +122,7 @@ std::vector<named_path> paths_of(const Config& c) {
   if constexpr (std::is_same_v<Config, server_config>) {
     add_tls(out, "tls", c.tls);
     for (std::size_t i = 0; i < c.temporary_keys.services.size(); ++i)
-      add_tls(out, "temporary_keys.services[" + std::to_string(i) + "].tls",
-              c.temporary_keys.services[i].tls);
+      add_tls(out, service_key(i) + "tls", c.temporary_keys.services[i].tls);
   }
   if constexpr (std::is_same_v<Config, gateway_config>) {
     if (c.tls) add_tls(out, "tls", *c.tls);

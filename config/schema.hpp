@@ -155,6 +155,11 @@ struct key_service_config {
   key_service_breaker breaker;
 };
 
+/// Where a file has the entry `i` of temporary_keys.services, with the '.' before its members.
+inline std::string service_key(std::size_t i) {
+  return "temporary_keys.services[" + std::to_string(i) + "].";
+}
+
 /// The sources of Temporary Keys besides the store.
 struct temporary_keys_config {
   std::vector<key_service_config> services;

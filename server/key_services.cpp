@@ -9,7 +9,7 @@ result<std::unique_ptr<key_services>> key_services::open(const config::temporary
                                                          const key_service::parts& with) {
   auto out = std::make_unique<key_services>();
   for (std::size_t i = 0; i < c.services.size(); ++i) {
-    const auto setting = "temporary_keys.services[" + std::to_string(i) + "].tls";
+    const auto setting = config::service_key(i) + "tls";
     CPNS_TRY(auto one, key_service::open(c.services[i], setting, with));
     out->all_.push_back(std::move(one));
   }

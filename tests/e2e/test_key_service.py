@@ -278,6 +278,7 @@ class KeyService(E2ECase):
         check("names must be unique", more=[{**good, "entities": ["urn:dev:mac:0024be*"]}])
         check("too short", entities=["urn:dev:mac:*"])
         check("is missing", url="https://127.0.0.1:1", tls={"certificate": "maker/client.pem", "key": "maker/client.key"})
+        check("none.key", tls={**good["tls"], "key": "maker/none.key"})
         place.server["temporary_keys"]["services"] = [good]
         del place.server["require_presence"]
         place.write()
