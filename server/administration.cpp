@@ -103,6 +103,7 @@ status administration::block_device(const entity_id& entity) {
 
 status administration::add_batch(const std::string& batch, const std::vector<std::string>& ids) {
   CPNS_TRY(auto made, make_batch(role_.random, batch, ids, role_.now()));
+  if (const auto* services = role_.temporary_keys.services()) CPNS_CHECK(services->accepts(made.ids));
   const auto record = std::make_shared<const protocol::batch_record>(std::move(made));
   return change(
       *batch_turns_,

@@ -12,6 +12,7 @@
 #include "server/dispatcher.hpp"
 #include "server/heartbeat.hpp"
 #include "server/index_build.hpp"
+#include "server/key_services.hpp"
 #include "server/listener.hpp"
 #include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
@@ -131,6 +132,7 @@ struct server_role::impl {
   std::unique_ptr<device_imports> imports;
   std::unique_ptr<other_servers> others;  ///< if the store is shared
   std::unique_ptr<index_build> indexing;
+  std::unique_ptr<key_services> services;  ///< their threads send to actors, so that they end before `system`
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -185,6 +187,7 @@ struct server_role::impl {
     if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
+    services->collect(to);
   }
   void count_nodes(metrics::sheet& to) const {
     constexpr double per_second = 1000;
@@ -258,6 +261,10 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_CHECK(i->begin_heartbeat(store, std::move(key)));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
+  CPNS_TRY(i->services,
+           key_services::open(c.temporary_keys, {crypto::openssl_suite(), i->role->now, i->counted}));
+  CPNS_CHECK(i->services->accepts(*i->role->batches));
+  i->role->temporary_keys.use(*i->services);
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit),
@@ -283,6 +290,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
+    raw->services->look();
     raw->look_at_trust();
     if (!raw->others) raw->reopened.look();
     raw->leaving->look();
@@ -310,6 +318,7 @@ boost::json::object server_role::overview() const {
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   if (impl_->beat) out["nodes"] = impl_->beat->view();
   return out;
@@ -349,6 +358,7 @@ milliseconds server_role::drain_limit() const {
 void server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
   impl_->tls->read_again();
+  impl_->services->read_again();
   config::apply_reloadable(impl_->config, c);
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));

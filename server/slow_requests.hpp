@@ -27,6 +27,11 @@ class slow_requests {
     in_work_.erase(at);
     return true;
   }
+  /// False: overdue() took it.
+  [[nodiscard]] bool in_work(const request_id& id, steady::time_point arrived) const {
+    return std::any_of(in_work_.begin(), in_work_.end(),
+                       [&](const entry& e) { return e.arrived == arrived && e.id == id; });
+  }
   /// Takes out those that arrived before `limit`.
   std::vector<request_id> overdue(steady::time_point limit) {
     std::vector<request_id> out;
