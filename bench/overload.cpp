@@ -6,8 +6,8 @@
 //
 // HOME is a folder of `cpns init`; its server must be stopped for `fill`. Requests become due as a Poisson process and
 // each belongs to a random gateway, whatever the server answers; a gateway repeats a refused or unanswered request as a
-// real one does. A command ends with its time; what is pending then is waited for, up to request_age_max, and is not
-// counted. `drive` answers each command with a line of JSON. Exit codes: 0 done, 1 an error, 2 usage.
+// real one does. A command ends with its time; what is pending then is waited for at the beginning of the next one, up to
+// request_age_max, and is not counted. `drive` answers each command with a line of JSON. Exit codes: 0 done, 1 an error, 2 usage.
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -93,6 +93,7 @@ class fleet {
   }
 
   json::object run(const command& c) {
+    settle();
     totals_ = {};
     std::mt19937_64 random{c.seed};
     std::exponential_distribution<double> gap{c.rate};
@@ -113,7 +114,6 @@ class fleet {
     }
     auto result = said(c, std::chrono::duration_cast<milliseconds>(late), granted);
     result["next_device"] = device;
-    settle();
     return result;
   }
 

@@ -156,7 +156,7 @@ class patient_gateway {
     const auto now = clock::now();
     if (const auto* no = std::get_if<protocol::refusal>(&a.body)) return refused(order, q, *no, now);
     ++totals_.granted;
-    totals_.accepted.push_back(units(now - q.sent));
+    if (q.sent != clock::time_point{}) totals_.accepted.push_back(units(now - q.sent));
     totals_.whole.push_back(units(now - q.due));
     finish(order);
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <cmath>
 
 #include "base/log.hpp"
 #include "config/effective.hpp"
@@ -10,6 +11,7 @@
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
+#include "server/front_desk.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
@@ -19,18 +21,6 @@
 
 namespace cpns::server {
 namespace {
-
-class actor_link final : public link_session {
- public:
-  explicit actor_link(session_actor a) : actor_(std::move(a)) {}
-  void frames(std::vector<bytes> batch) override {
-    caf::anon_send(actor_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(batch))});
-  }
-  void closed() override { caf::anon_send(actor_, link_closed{}); }
-
- private:
-  session_actor actor_;
-};
 
 link_limits limits_of(const config::server_config& c) {
   link_limits l;
@@ -67,8 +57,20 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.incarnation = meta.incarnation;
   s->entities_live = c.limits.entities_live;
   s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
+  s->work = {c.limits.jobs_in_work, c.limits.wait};
+  s->jobs_per_user = c.limits.jobs_per_user;
+  s->jobs_per_entity = c.limits.jobs_per_entity;
   s->entity_idle = c.entity_idle;
   return s;
+}
+
+boost::json::object admission_view(const admission::view& v) {
+  return {{"in_work", v.in_work},
+          {"waiting", v.waiting},
+          {"gateways_waiting", v.gateways_waiting},
+          {"oldest_ms", v.oldest.count()},
+          {"jobs_per_second", std::llround(v.per_second)},
+          {"returns", v.returns}};
 }
 
 /// Why a connection by key has to end although its handshake succeeded.
@@ -156,6 +158,18 @@ struct server_role::impl {
              static_cast<double>(sockets->connections()));
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
+    const auto door = role->door->look();
+    to.gauge("cpns_server_jobs_in_work", "Requests and reported epochs that are worked on.",
+             static_cast<double>(door.in_work));
+    to.gauge("cpns_server_jobs_waiting", "Requests for keys that wait for their turn.",
+             static_cast<double>(door.waiting));
+    to.gauge("cpns_server_wait_seconds", "The longest time for which a waiting request has waited.",
+             std::chrono::duration<double>(door.oldest).count());
+    to.gauge("cpns_server_jobs_per_second",
+             "The rate at which jobs were done when requests last waited; 0: none has waited.",
+             door.per_second);
+    to.gauge("cpns_server_returns", "Refused requests whose retry_after ends within the next 30 s.",
+             static_cast<double>(door.returns));
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
   }
@@ -191,8 +205,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
     if (*raw->stopping) return nullptr;
-    return std::make_shared<actor_link>(
-        raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
+    auto made = raw->system.spawn(session, raw->role, peer, port);
+    return front_desk::open(raw->role, std::move(peer), std::move(port), std::move(made));
   };
   CPNS_CHECK(tls->accept_psk(i->role->known_gateways.keys()));
   i->tls = tls;
@@ -209,6 +223,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     raw->look_at_trust();
     raw->reopened.look();
     raw->leaving->look();
+    raw->role->door->end_long_waits();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   if (i->sockets->listening())
@@ -231,6 +246,7 @@ boost::json::object server_role::overview() const {
       {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
+      {"admission", admission_view(impl_->role->door->look())},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   return out;
