@@ -8,6 +8,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "actors/pn_gw/send_window.hpp"
 #include "bench/gateway_files.hpp"
 #include "bench/gateway_link.hpp"
 #include "tests/unit/server_machine/people.hpp"
@@ -37,7 +38,7 @@ class patient_gateway {
   static constexpr std::size_t requests_max = 128;
   static constexpr int sends_max = 2;
   static constexpr seconds request_age_max{30}, request_timeout{10};
-  static constexpr seconds link_period{1};
+  static constexpr seconds link_period{1}, unsent_age_max{5};
 
   patient_gateway(boost::asio::io_context& io, crypto::tls_context tls, int number, overload_totals& t)
       : link_(io, std::move(tls),
@@ -83,7 +84,8 @@ class patient_gateway {
     next_look_ = now + link_period;
     std::vector<std::uint64_t> over;
     for (auto& [order, q] : requests_)
-      if (now - q.due > request_age_max || is_overdue(order, q, now)) over.push_back(order);
+      if (now - q.due > request_age_max || is_hopeless(q, now) || is_overdue(order, q, now))
+        over.push_back(order);
     for (const auto order : over) give_up(order);
     pump(now);
   }
@@ -100,6 +102,9 @@ class patient_gateway {
   };
   using later = std::pair<clock::time_point, std::uint64_t>;
 
+  [[nodiscard]] bool is_hopeless(const request& q, clock::time_point now) const {
+    return window_.reduced() && !q.signed_ && now - q.due > unsent_age_max;
+  }
   /// True: it was unanswered for the last time.
   bool is_overdue(std::uint64_t order, request& q, clock::time_point now) {
     if (q.sent == clock::time_point{} || now - q.sent <= request_timeout) return false;
@@ -128,7 +133,7 @@ class patient_gateway {
   void pump(clock::time_point now) {
     for (; !delayed_.empty() && delayed_.top().first <= now; delayed_.pop())
       if (requests_.count(delayed_.top().second) != 0) can_go_.insert(delayed_.top().second);
-    while (nonce_ && !lost_ && !can_go_.empty() && in_flight_ < requests_max) {
+    while (nonce_ && !lost_ && !can_go_.empty() && in_flight_ < window_.limit()) {
       auto& q = requests_.at(*can_go_.begin());
       can_go_.erase(can_go_.begin());
       if (!q.signed_) sign(q);
@@ -155,6 +160,7 @@ class patient_gateway {
     auto& q = requests_.at(order);
     const auto now = clock::now();
     if (const auto* no = std::get_if<protocol::refusal>(&a.body)) return refused(order, q, *no, now);
+    window_.answered();
     ++totals_.granted;
     if (q.sent != clock::time_point{}) totals_.accepted.push_back(units(now - q.sent));
     totals_.whole.push_back(units(now - q.due));
@@ -169,6 +175,7 @@ class patient_gateway {
     ++totals_.refused;
     totals_.asked_for += no.retry_after;
     totals_.refusals.push_back(units(now - q.sent));
+    window_.refused(q.sent, now);
     const auto again = now + seconds{no.retry_after};
     if (again - q.due >= request_age_max) return give_up(order);
     land(q);
@@ -194,6 +201,7 @@ class patient_gateway {
   std::set<std::uint64_t> can_go_;  ///< the oldest is sent first
   std::priority_queue<later, std::vector<later>, std::greater<>> delayed_;
   std::size_t in_flight_ = 0;
+  actors::send_window<clock::time_point> window_{requests_max};
   std::uint64_t next_ = 0;
   clock::time_point next_look_{};
   bool lost_ = false;

@@ -11,7 +11,7 @@ namespace {
 constexpr milliseconds sample{100};
 constexpr double weight_of_sample = 0.3;
 /// Of the rate, that refused requests may use when they come back; the rest is for new ones.
-constexpr double share_of_returns = 0.5;
+constexpr double share_of_returns = 0.25;
 constexpr std::size_t waiting_least = 32;
 constexpr std::uint32_t returns_least = 64;  ///< in a second
 
