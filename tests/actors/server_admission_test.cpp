@@ -4,11 +4,6 @@
 namespace cpns::server_actor_tests {
 namespace {
 
-link_status status_of(const harness::connection& c, std::size_t i) {
-  const auto* no = std::get_if<refusal>(&c.box->answers.at(i).body);
-  return no == nullptr ? link_status::ok : no->status;
-}
-
 void bound_work(harness& p, std::size_t in_work) {
   auto s = std::make_shared<actor_settings>(*p.role->settings());
   s->work.in_work = in_work;

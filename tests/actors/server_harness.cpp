@@ -150,4 +150,9 @@ const protocol::assigned_keys& harness::keys(std::size_t i) const {
   return std::get<protocol::assigned_keys>(box->answers.at(i).body);
 }
 
+link_status status_of(const harness::connection& c, std::size_t i) {
+  const auto* no = std::get_if<refusal>(&c.box->answers.at(i).body);
+  return no == nullptr ? link_status::ok : no->status;
+}
+
 }  // namespace cpns::server_actor_tests

@@ -119,4 +119,7 @@ struct harness {
   const protocol::assigned_keys& keys(std::size_t i) const;
 };
 
+/// Of the answer with this number to another connection; ok: it has keys, or outcomes of reports.
+link_status status_of(const harness::connection& c, std::size_t i);
+
 }  // namespace cpns::server_actor_tests

@@ -8,7 +8,7 @@ namespace cpns::actors {
 namespace {
 
 using window = send_window<time_point>;
-const time_point start{seconds{100}};
+const time_point t0{seconds{100}};
 
 TEST(send_window, is_full_until_the_server_refuses) {
   window w{128};
@@ -19,21 +19,21 @@ TEST(send_window, is_full_until_the_server_refuses) {
 
 TEST(send_window, is_halved_once_for_all_requests_that_were_on_their_way) {
   window w{128};
-  for (int i = 0; i < 128; ++i) w.refused(start, start + seconds{1});
+  for (int i = 0; i < 128; ++i) w.refused(t0, t0 + seconds{1});
   EXPECT_EQ(w.limit(), 64u);
-  w.refused(start + seconds{1}, start + seconds{2});
+  w.refused(t0 + seconds{1}, t0 + seconds{2});
   EXPECT_EQ(w.limit(), 32u);
 }
 
 TEST(send_window, never_closes) {
   window w{128};
-  for (int i = 0; i < 20; ++i) w.refused(start + seconds{i}, start + seconds{i});
+  for (int i = 0; i < 20; ++i) w.refused(t0 + seconds{i}, t0 + seconds{i});
   EXPECT_EQ(w.limit(), 1u);
 }
 
 TEST(send_window, grows_by_one_per_window_of_answers) {
   window w{8};
-  w.refused(start, start);
+  w.refused(t0, t0);
   EXPECT_EQ(w.limit(), 4u);
   for (int i = 0; i < 3; ++i) w.answered();
   EXPECT_EQ(w.limit(), 4u);
