@@ -43,9 +43,9 @@ TEST(server_admission, refuses_before_a_request_is_decoded_or_its_proof_checked)
 TEST(server_admission, a_gateway_with_one_request_does_not_wait_for_one_with_many) {
   harness p;
   bound_work(p, 1);
+  auto hall = p.join("urn:cpns:gw:hall");
   p.hold_writes = true;
   const auto taken = fill_the_door(p);
-  auto hall = p.join("urn:cpns:gw:hall");
   auto its = p.device(600);
   p.send(hall, {encode(p.assignment(its, p.alice, hall.gw))});
   EXPECT_TRUE(hall.box->answers.empty()) << "it waits, though the other one was refused";

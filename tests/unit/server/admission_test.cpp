@@ -40,7 +40,10 @@ struct door {
     if (p) places.push_back(std::move(p));
     return v;
   }
-  void finish_oldest() { places.erase(places.begin()); }
+  void finish_oldest() {
+    const auto done = std::move(places.front());  // its end gives a turn, which adds a place
+    places.erase(places.begin());
+  }
   /// Requests of the gateway until one is refused; how many were taken.
   std::size_t flood(const gateway_id& gw) {
     std::size_t n = 0;
