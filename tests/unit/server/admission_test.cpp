@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <deque>
 #include <map>
 #include <vector>
 
@@ -21,7 +23,7 @@ struct door {
   testing_people::seeded_entropy random{5};
   std::shared_ptr<admission> at = std::make_shared<admission>(random, [this] { return now; });
   admission::bounds most{2, milliseconds{250}};
-  std::vector<work_place> places;       ///< in work, the oldest first
+  std::deque<work_place> places;        ///< in work, the oldest first
   std::vector<std::uint64_t> turns;     ///< numbers, in the order of their turns
   std::vector<std::uint64_t> too_long;  ///< numbers that waited for too long
   std::uint64_t next = 0;
@@ -42,7 +44,10 @@ struct door {
   }
   void finish_oldest() {
     const auto done = std::move(places.front());  // its end gives a turn, which adds a place
-    places.erase(places.begin());
+    places.pop_front();
+  }
+  ~door() {
+    while (!places.empty()) finish_oldest();
   }
   /// Requests of the gateway until one is refused; how many were taken.
   std::size_t flood(const gateway_id& gw) {
