@@ -239,6 +239,20 @@ void describe(V& v, server_limits& c) {
     rules{.min = 256, .max = 100'000'000, .reload = true});
   v("jobs_per_gateway", c.jobs_per_gateway, "The same per gateway, over all of its connections.",
     rules{.min = 256, .max = 1'000'000, .reload = true});
+  v("jobs_per_user", c.jobs_per_user, "Pending requests with a right proof per user, over all gateways.",
+    rules{.min = 16, .max = 1'000'000, .reload = true});
+  v("jobs_per_entity", c.jobs_per_entity,
+    "Pending requests and report entries per Entity ID. A gateway has one; repetitions and other gateways "
+    "add some.",
+    rules{.min = 9, .max = 1024, .reload = true});
+  v("jobs_in_work", c.jobs_in_work,
+    "Requests that are worked on at a time. Others wait, and are taken from each gateway in turn.",
+    rules{.min = 16, .max = 100'000, .reload = true});
+  v("wait", c.wait,
+    "A request that would wait for its turn for longer, at the rate at which requests are answered, is "
+    "answered "
+    "`overloaded` at once.",
+    rules{.min = 10, .max = 1000, .reload = true});
   v("users_cached", c.users_cached, "User records kept in memory.", rules{.max = 10'000'000, .reload = true});
 }
 

@@ -114,6 +114,10 @@ struct server_limits {
   std::uint32_t users_cached = 10000;
   std::uint32_t jobs = 262'144;  ///< pending requests and entries of reports
   std::uint32_t jobs_per_gateway = 1024;
+  std::uint32_t jobs_per_user = 1024;  ///< with a right proof
+  std::uint32_t jobs_per_entity = 16;
+  std::uint32_t jobs_in_work = 512;       ///< further ones wait for their turn
+  milliseconds wait = milliseconds(250);  ///< for the turn, as far as it can be foreseen
 };
 
 struct server_keys {

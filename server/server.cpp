@@ -9,7 +9,9 @@
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
+#include "server/admission_view.hpp"
 #include "server/dispatcher.hpp"
+#include "server/front_desk.hpp"
 #include "server/heartbeat.hpp"
 #include "server/index_build.hpp"
 #include "server/key_services.hpp"
@@ -23,18 +25,6 @@
 
 namespace cpns::server {
 namespace {
-
-class actor_link final : public link_session {
- public:
-  explicit actor_link(session_actor a) : actor_(std::move(a)) {}
-  void frames(std::vector<bytes> batch) override {
-    caf::anon_send(actor_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(batch))});
-  }
-  void closed() override { caf::anon_send(actor_, link_closed{}); }
-
- private:
-  session_actor actor_;
-};
 
 link_limits limits_of(const config::server_config& c) {
   link_limits l;
@@ -87,6 +77,9 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.incarnation = meta.incarnation;
   s->entities_live = c.limits.entities_live;
   s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
+  s->work = {c.limits.jobs_in_work, c.limits.wait};
+  s->jobs_per_user = c.limits.jobs_per_user;
+  s->jobs_per_entity = c.limits.jobs_per_entity;
   s->entity_idle = c.entity_idle;
   return s;
 }
@@ -184,6 +177,7 @@ struct server_role::impl {
              static_cast<double>(sockets->connections()));
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
+    count_admission(to, role->door->look());
     if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
@@ -275,8 +269,8 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
     if (*raw->stopping) return nullptr;
-    return std::make_shared<actor_link>(
-        raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
+    auto made = raw->system.spawn(session, raw->role, peer, port);
+    return front_desk::open(raw->role, std::move(peer), std::move(port), std::move(made));
   };
   CPNS_CHECK(tls->accept_psk(i->role->known_gateways.keys()));
   i->tls = tls;
@@ -294,6 +288,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     raw->look_at_trust();
     if (!raw->others) raw->reopened.look();
     raw->leaving->look();
+    raw->role->door->end_long_waits();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   i->run_heartbeat();
@@ -317,6 +312,7 @@ boost::json::object server_role::overview() const {
       {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
+      {"admission", describe(impl_->role->door->look())},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
   if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
