@@ -1,6 +1,7 @@
 """Server nodes, gateways and PNEs of one folder, over one database."""
 
 import csv
+import datetime
 import json
 import os
 import pathlib
@@ -42,9 +43,9 @@ def free_ports(address: str, count: int, kind=socket.SOCK_STREAM) -> list:
     return ports
 
 
-def layout(nodes=3, databases=3, gateways=1, pnes=20, proxy=True, rekey="1d", log="text", more_addresses=()) -> dict:
-    """What a cluster consists of, with addresses and ports that are free now: the content of cluster.json. The database listens at
-    `more_addresses`, too."""
+def layout(nodes=3, databases=3, gateways=1, pnes=20, proxy=True, rekey="1d", log="text", busy=False, more_addresses=()) -> dict:
+    """What a cluster consists of, with addresses and ports that are free now: the content of cluster.json. `busy`: the sets are the smallest, so that
+    nearly each key needs an assignment. The database listens at `more_addresses`, too."""
     address = fresh_address()
     ports = iter(free_ports(address, 3 + 2 * databases + nodes + gateways))
     names = [f"p{i + 1}" for i in range(databases)]
@@ -54,7 +55,7 @@ def layout(nodes=3, databases=3, gateways=1, pnes=20, proxy=True, rekey="1d", lo
                      "members": {n: {"sql": next(ports), "rest": next(ports)} for n in names}},
         "nodes": {f"node{i + 1}": {"listen": f"{address}:{next(ports)}"} for i in range(nodes)},
         "gateways": {f"gw{i + 1}": {"radio": f"{address}:{next(ports)}"} for i in range(gateways)},
-        "pnes": pnes, "rekey": rekey, "log": log,
+        "pnes": pnes, "rekey": rekey, "log": log, "busy": busy,
     }
 
 
@@ -119,23 +120,25 @@ class Cluster:
     def server(self, name: str, account: str, password: str) -> dict:
         node = self.layout["nodes"].get(name, {"listen": f"{self.database.address}:1"})
         nodes = [n["listen"] for n in self.layout["nodes"].values()]
+        busy = {"set_size": 2} if self.layout["busy"] else {}
         return {"role": "server", "name": name, "listen": node["listen"],
                 "cluster": {"advertise": node["listen"], "nodes": nodes},
                 "tls": {"certificate": "tls/server.pem", "key": "tls/server.key", "ca": "tls/ca.pem"},
-                "store": {"kind": "postgresql", "postgresql": {
+                "store": {"kind": "postgresql", "path": f"state/{name}", "postgresql": {
                     "hosts": self.database.hosts(node.get("database")), "database": "cpns", "user": account,
                     "password_file": password, "tls": "verify-full", "ca": "tls/ca.pem"}},
-                "keys": {"rekey": self.layout["rekey"]}, **self._common(f"{name}.server", "server.kek")}
+                "keys": {"rekey": self.layout["rekey"], **busy}, **self._common(f"{name}.server", "server.kek")}
 
     def gateway(self, name: str) -> dict:
         certificate = "gateway" if name == "gw1" else name
+        busy = {"rekey": {"low_water": 2}, "healing_reserve": 1} if self.layout["busy"] else {}
         return {"role": "gateway", "name": name, "user": USER, "user_password_file": "password",
                 "servers": [n["listen"] for n in self.layout["nodes"].values()][:16], "server_uri": "urn:cpns:server:main",
                 "tls": {"certificate": f"tls/{certificate}.pem", "key": f"tls/{certificate}.key", "ca": "tls/ca.pem"},
                 "store": {"kind": "rocksdb", "path": f"state/{name}"},
                 "transports": [{"name": "radio", "plugin": "tcp", "params": {
                     "listen": self.layout["gateways"][name]["radio"], "network": name}}],
-                "validation": {"policy": "auto"}, **self._common(f"{name}.gateway", "gateway.kek")}
+                "validation": {"policy": "auto"}, "timers": {"reconnect_max": "1s"}, **busy, **self._common(f"{name}.gateway", "gateway.kek")}
 
     def pne(self, name: str) -> dict:
         return {"role": "pne", "devices_file": f"{name}.csv", "keys_dir": f"state/{name}.pne",
@@ -180,8 +183,12 @@ class Cluster:
             self.wait_ready(f"{name}.gateway")
             self.start(f"{name}.pne", "pne")
 
-    def start_node(self, name: str, prefix=()):
-        self.start(f"{name}.server", "server", prefix)
+    def prefix_of(self, node: str) -> list:
+        """Words in front of the command of a node: a test can put it on a simulated machine."""
+        return []
+
+    def start_node(self, name: str):
+        self.start(f"{name}.server", "server", self.prefix_of(name))
 
     def start(self, role: str, kind: str, prefix=()):
         plugins = self.binary.parents[1] / "lib/cpns/transports"
@@ -209,8 +216,32 @@ class Cluster:
         used = [s["address"] for s in server.get("servers", []) if s["in_use"]]
         return next((n for n, node in self.layout["nodes"].items() if used and node["listen"] == used[0]), "")
 
+    def pnes(self) -> list:
+        """What the gateways know about their PNEs."""
+        return [p for g in self.gateways for p in self.ask(f"{g}.gateway", "pnes", "list").get("pnes", [])]
+
     def keyed(self) -> int:
-        return sum(p["state"] == "keyed" for g in self.gateways for p in self.ask(f"{g}.gateway", "pnes", "list").get("pnes", []))
+        return sum(p["state"] == "keyed" for p in self.pnes())
+
+    def wait_keyed(self):
+        pnes = self.layout["pnes"]
+        wait_for(lambda: self.keyed() == pnes, 60 + pnes / 20, f"{pnes} PNEs are keyed", every=0.3)
+        self.say(f"{pnes} PNEs are keyed")
+
+    def events(self, role: str) -> list:
+        """The JSON lines that the role logged; a line that a kill cut off is left out."""
+        out = []
+        for line in self.processes.log(role).read_text(errors="replace").splitlines():
+            try:
+                out.append(json.loads(line))
+            except ValueError:
+                pass
+        return [e for e in out if isinstance(e, dict) and "event" in e]
+
+
+def seconds_of(event: dict) -> float:
+    """When the role wrote the line, since the epoch of Unix."""
+    return datetime.datetime.fromisoformat(event["time"].replace("Z", "+00:00")).timestamp()
 
 
 def run_cpns(*args, cwd=None, stdin="", check=True, timeout=120) -> subprocess.CompletedProcess:
