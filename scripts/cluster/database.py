@@ -14,6 +14,7 @@ import subprocess
 
 from cluster.processes import Processes, Trouble, as_user, children_of, program, wait_for
 
+PROGRAMS = {"etcd": "etcd-server", "patroni": "patroni", "haproxy": "haproxy"}  # and their packages
 # Of Patroni's store in etcd. A primary that died is replaced after `ttl`; Patroni wants ttl >= loop_wait + 2 * retry_timeout.
 DCS = {
     "ttl": 5,
@@ -101,6 +102,13 @@ def database_user() -> str | None:
     raise Trouble("PostgreSQL refuses to run as root, and this machine has no user postgres; scripts/install-deps --cluster makes it")
 
 
+def check_packages():
+    """Trouble, with the remedy, if a program of the cluster is missing."""
+    postgres_programs()
+    for name, package in PROGRAMS.items():
+        program(name, package)
+
+
 class Database:
     """`layout` is a part of FOLDER/cluster.json: `members` is {name: {sql, rest}} with ports at `address`; `proxy` is a port, or null."""
 
@@ -109,8 +117,8 @@ class Database:
         self.address, self.members = layout["address"], layout["members"]
         self.user = database_user()
         self.postgres = postgres_programs()
-        self.etcd, self.patroni = program("etcd", "etcd-server"), program("patroni", "patroni")
-        self.haproxy = program("haproxy", "haproxy") if layout["proxy"] else ""
+        self.etcd, self.patroni = (program(name, PROGRAMS[name]) for name in ("etcd", "patroni"))
+        self.haproxy = program("haproxy", PROGRAMS["haproxy"]) if layout["proxy"] else ""
 
     # ---- files
 
@@ -302,9 +310,9 @@ class Database:
 
     def sql(self, text: str, database="postgres") -> str:
         """Runs the statements in the primary as its superuser. They arrive by standard input: an argument is public."""
-        ports = [str(m["sql"]) for m in self.members.values()]
-        hosts = ",".join([self.address] * len(ports))
-        target = f"host={hosts} port={','.join(ports)} user=postgres dbname={database} target_session_attrs=read-write connect_timeout=2"
+        # The primary alone: a standby that has not got a new database yet refuses, and psql would not ask the next host.
+        port = self.members[wait_for(self.primary, 30, "a primary")]["sql"]
+        target = f"host={self.address} port={port} user=postgres dbname={database} connect_timeout=2"
         done = subprocess.run([str(self.postgres / "psql"), "-XAtq", "-v", "ON_ERROR_STOP=1", target], input=text, capture_output=True,
                               text=True, timeout=60, env={"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8",
                                                           "PGPASSWORD": (self.folder / "superuser").read_text().strip()})

@@ -9,7 +9,8 @@ from support.events import Events  # noqa: E402
 from support.keys import Account, parsed, read_keys  # noqa: E402
 
 # Events that say that a device or a store went back in time. None of them may happen, because nothing is restored here.
-ALARMS = ("gateway-rolled-back", "stale-epoch", "quarantined", "row-unreadable", "incarnation-behind", "presence-failed", "bad-answer", "bad-frame")
+ALARMS = ("gateway-rolled-back", "stale-epoch", "quarantined", "row-unreadable", "incarnation-behind", "presence-failed", "bad-answer",
+          "bad-frame")
 ASSIGNED = ("answered", "refilled")
 
 
@@ -21,8 +22,8 @@ class Place:
 
 
 class Books:
-    """`logs`: {name of a role: its log lines}, names end with .server, .gateway or .pne. `held`: {kind: keys, as e2e_keys prints them}. `reports`: the
-    newest reported epoch of each Entity ID, as the server has it. check() fills `faults`."""
+    """`logs`: {name of a role: its log lines}, names end with .server, .gateway or .pne. `held`: {kind: keys, as e2e_keys prints them}.
+    `reports`: the newest reported epoch of each Entity ID, as the server has it. check() fills `faults`."""
 
     def __init__(self, devices: list, logs: dict, held: dict, reports: dict):
         self.devices, self.logs, self.held, self.reports = devices, logs, held, reports
@@ -39,7 +40,7 @@ class Books:
         return self.faults
 
     def _as_one_installation(self):
-        """The checks of a killed role (tests/e2e): PNE, gateway and server agree, no acknowledged key is lost, no index is delivered twice."""
+        """The checks of tests/e2e: PNE, gateway and server agree, no acknowledged key is lost, no index is delivered twice."""
         place = Place(self.devices)
         account = Account(place)
         for kind in ("gateway", "pne"):
@@ -83,7 +84,8 @@ class Books:
         for name, lines in self.logs.items():
             found = [e for e in lines if e["event"] in ALARMS]
             if found:
-                self.faults.append(f"{name} logged {found[0]['event']} {len(found)} times: {found[0].get('text')}, {found[0].get('entity')}")
+                first = found[0]
+                self.faults.append(f"{name} logged {first['event']} {len(found)} times: {first.get('text')}, {first.get('entity')}")
 
 
 def read_held(cluster) -> dict:

@@ -5,6 +5,7 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -42,7 +43,20 @@ def isolate():
         sys.stdout.flush()
         os.execvpe("unshare", words, {**os.environ, INSIDE: "1"})
     if INSIDE in os.environ:
-        os.system("ip link set lo up")
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    if os.getpid() == 1:
+        wait_for_orphans(os.fork())
+
+
+def wait_for_orphans(child: int):
+    """Process 1 of the namespace: it gets the processes whose parents ended, and Patroni waits until they are gone. Returns in the child."""
+    if child == 0:
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ended = 0
+    while ended != child:
+        ended, status = os.wait()
+    os._exit(max(1, os.waitstatus_to_exitcode(status)) if status else 0)
 
 
 class Trial:
@@ -57,8 +71,8 @@ class Trial:
         return [*self.machine.prefix(), "--"] if self.machine and node == self.schedule.cut else []
 
     def run(self):
-        what = layout(self.size.nodes, self.size.databases, self.size.gateways, self.size.pnes, self.schedule.proxy, self.size.rekey, "json",
-                      busy=True, more_addresses=[self.machine.here] if self.machine else [])
+        size, more = self.size, [self.machine.here] if self.machine else []
+        what = layout(size.nodes, size.databases, size.gateways, size.pnes, self.schedule.proxy, size.rekey, "json", True, more)
         if self.machine:
             port = what["nodes"][self.schedule.cut]["listen"].rpartition(":")[2]
             what["nodes"][self.schedule.cut] = {"listen": f"{self.machine.address}:{port}", "database": self.machine.here}
@@ -173,8 +187,8 @@ class Trial:
         given = sorted(seconds_of(e) for e in books.of("gateway", *ASSIGNED) if began <= seconds_of(e) <= healed)
         times = [began, *given, healed]
         gap = max(b - a for a, b in zip(times, times[1:]))
-        return (f"{len(given)} assignments in {healed - began:.0f} s, {len(given) / (healed - began):.1f} per second; longest time without one "
-                f"{gap:.1f} s; {books.names} keys compared")
+        return (f"{len(given)} assignments in {healed - began:.0f} s, {len(given) / (healed - began):.1f} per second; "
+                f"longest time without one {gap:.1f} s; {books.names} keys compared")
 
     def close(self, keep: bool):
         if self.cluster:
