@@ -97,9 +97,8 @@ class Cluster:
         for name in ("owner", "node"):
             with open(os.open(self.folder / f"secrets/{name}", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
                 file.write(secrets.token_urlsafe(24) + "\n")
-        self.write("owner.server", self.server("owner", "cpns_owner", "secrets/owner"))
         for name in self.nodes:
-            self.write(f"{name}.server", self.server(name, "cpns_node", "secrets/node"))
+            self.write(f"{name}.server", self.server(name))
         with open(self.folder / "devices.csv", newline="") as file:
             rows = list(csv.reader(file))
         for number, name in enumerate(self.gateways):
@@ -117,16 +116,16 @@ class Cluster:
         return {"protector": {"kind": "file", "file": kek}, "api": {"socket": f"state/{name}.sock"},
                 "audit": {"file": f"state/{name}.audit.jsonl"}, "log": {"format": self.layout["log"]}}
 
-    def server(self, name: str, account: str, password: str) -> dict:
-        node = self.layout["nodes"].get(name, {"listen": f"{self.database.address}:1"})
+    def server(self, name: str) -> dict:
+        node = self.layout["nodes"][name]
         nodes = [n["listen"] for n in self.layout["nodes"].values()]
         busy = {"set_size": 2} if self.layout["busy"] else {}
         return {"role": "server", "name": name, "listen": node["listen"],
                 "cluster": {"advertise": node["listen"], "nodes": nodes},
                 "tls": {"certificate": "tls/server.pem", "key": "tls/server.key", "ca": "tls/ca.pem"},
                 "store": {"kind": "postgresql", "path": f"state/{name}", "postgresql": {
-                    "hosts": self.database.hosts(node.get("database")), "database": "cpns", "user": account,
-                    "password_file": password, "tls": "verify-full", "ca": "tls/ca.pem"}},
+                    "hosts": self.database.hosts(node.get("database")), "database": "cpns", "user": "cpns_node",
+                    "password_file": "secrets/node", "tls": "verify-full", "ca": "tls/ca.pem"}},
                 "keys": {"rekey": self.layout["rekey"], **busy}, **self._common(f"{name}.server", "server.kek")}
 
     def gateway(self, name: str) -> dict:
@@ -166,9 +165,9 @@ class Cluster:
         self.database.start(self.say)
         passwords = [(self.folder / f"secrets/{name}").read_text().strip() for name in ("owner", "node")]
         self.database.make_roles(*passwords)
-        self.cpns("store", "migrate", "--config", "owner.server.yaml", "--node-role", "cpns_node")
-        self.say(f"the database: {', '.join(self.database.hosts())}" + (", HAProxy" if database["proxy"] else ""))
         first = f"{self.nodes[0]}.server.yaml"
+        self.cpns("store", "migrate", "--config", first, "--user", "cpns_owner", "--password-file", "secrets/owner", "--node-role", "cpns_node")
+        self.say(f"the database: {', '.join(self.database.hosts())}" + (", HAProxy" if database["proxy"] else ""))
         self.cpns("user", "add", USER, "--stdin", "--config", first, stdin=(self.folder / "password").read_text())
         self.cpns("device", "import", "devices.csv", "--config", first)
         self.say(f"the user {USER} and {self.layout['pnes']} devices are in it")

@@ -15,7 +15,8 @@ class Fault:
     harder: bool  # a killed primary: with its Patroni, as if the machine had lost its power
 
     def __str__(self) -> str:
-        return f"{self.at:.1f} s {self.what}" + (f" ({self.node})" if self.node else " (with Patroni)" if self.harder else "")
+        how = self.node or ("and its Patroni" if self.harder and self.what == "primary killed" else "")
+        return f"{self.at:.1f} s {self.what}" + (f" ({how})" if how else "")
 
 
 class Schedule:
