@@ -37,19 +37,21 @@ result<chain> read_chain(cbor::reader& r) {
 
 class anchor_in_store final : public anchor {
  public:
-  explicit anchor_in_store(storage::sealed_store& store) : store_(store) {}
+  anchor_in_store(storage::sealed_store& store, const std::string& node)
+      : store_(store), row_(std::string(chain_row) + (node.empty() ? "" : " of " + node)) {}
   result<std::optional<chain>> load() override {
-    CPNS_TRY(const auto row, store_.get(storage::table::meta, as_bytes(chain_row)));
+    CPNS_TRY(const auto row, store_.get(storage::table::meta, as_bytes(row_)));
     if (!row) return std::optional<chain>{};
     CPNS_TRY(auto c, decode_chain(row->expose()));
     return std::optional(std::move(c));
   }
   status save(const chain& c) override {
-    return store_.write({{storage::table::meta, to_bytes(as_bytes(chain_row)), encode(c)}});
+    return store_.write({{storage::table::meta, to_bytes(as_bytes(row_)), encode(c)}});
   }
 
  private:
   storage::sealed_store& store_;
+  const std::string row_;
 };
 
 class anchor_in_file final : public anchor {
@@ -105,8 +107,8 @@ result<chain> decode_chain(byte_view in) {
   return c;
 }
 
-std::unique_ptr<anchor> store_anchor(storage::sealed_store& store) {
-  return std::make_unique<anchor_in_store>(store);
+std::unique_ptr<anchor> store_anchor(storage::sealed_store& store, const std::string& node) {
+  return std::make_unique<anchor_in_store>(store, node);
 }
 std::unique_ptr<anchor> file_anchor(storage::sealed_file file) {
   return std::make_unique<anchor_in_file>(std::move(file));

@@ -50,8 +50,9 @@ class anchor {
   virtual status save(const chain& c) = 0;
 };
 
-/// A row in the table `meta`. `store` must outlive the anchor.
-std::unique_ptr<anchor> store_anchor(storage::sealed_store& store);
+/// A row in the table `meta`: of `node`, if the store is shared by nodes, each of which has a trail. `store` must outlive
+/// the anchor.
+std::unique_ptr<anchor> store_anchor(storage::sealed_store& store, const std::string& node = {});
 /// A sealed file. Its data key must lie in a file of its own (storage::open_data_key), because a change of the
 /// key-encryption key must not be undone by the next save.
 std::unique_ptr<anchor> file_anchor(storage::sealed_file file);

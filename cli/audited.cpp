@@ -93,7 +93,7 @@ status load_from_store(const Config& c, role_chain& out) {
   auto opened = opened_store::open(c.store, c.protector);
   if (!opened) return while_running(opened.error(), out.role);
   out.store = std::move(*opened);
-  CPNS_TRY(out.chain, audit::store_anchor(out.store->sealed())->load());
+  CPNS_TRY(out.chain, chain_anchor(c, out.store->sealed())->load());
   return {};
 }
 
@@ -122,6 +122,13 @@ bool may_be_done(const api::problem& p) {
 
 }  // namespace
 
+std::unique_ptr<audit::anchor> chain_anchor(const config::server_config& c, storage::sealed_store& store) {
+  return audit::store_anchor(store, c.store.kind == config::store_kind::postgresql ? c.name : std::string{});
+}
+std::unique_ptr<audit::anchor> chain_anchor(const config::gateway_config&, storage::sealed_store& store) {
+  return audit::store_anchor(store);
+}
+
 audit::verdict verdict_of(const api::problem& p) {
   if (may_be_done(p)) return audit::verdict::unknown;
   return p.status >= 500 ? audit::verdict::failed : audit::verdict::refused;
@@ -130,14 +137,14 @@ audit::verdict verdict_of(const api::problem& p) {
 result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
                                                  storage::sealed_store& store) {
   return opened_trail(
-      c.audit.file, audit::store_anchor(store),
+      c.audit.file, chain_anchor(c, store),
       [&store, in_store = resolver_with_rewrap(audit::resolve_in_store(store))](const auto& u) {
         return u.action == store_restored ? resolve_restored(store, u) : in_store(u);
       });
 }
 result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c,
                                                  storage::sealed_store& store) {
-  return opened_trail(c.audit.file, audit::store_anchor(store),
+  return opened_trail(c.audit.file, chain_anchor(c, store),
                       resolver_with_rewrap(audit::resolve_in_gateway_store(store)));
 }
 result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c,

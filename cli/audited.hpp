@@ -31,6 +31,10 @@ result<std::unique_ptr<audit::trail>> open_trail(const config::gateway_config& c
 result<std::unique_ptr<audit::trail>> open_trail(const config::pne_config& c,
                                                  const storage::key_protector& protector);
 
+/// The chain of a role in its open store, which must outlive the result.
+std::unique_ptr<audit::anchor> chain_anchor(const config::server_config& c, storage::sealed_store& store);
+std::unique_ptr<audit::anchor> chain_anchor(const config::gateway_config& c, storage::sealed_store& store);
+
 /// A file that a running PNE locks, and the resource for which it stands.
 struct pne_lock {
   std::filesystem::path file, resource;

@@ -85,7 +85,15 @@ class file_checks {
   }
   void protector(const config::protector_config& c) { note("protector.file", open_protector(c)); }
   void store(const config::store_config& c) {
-    if (c.kind == config::store_kind::rocksdb) folder("store.path", c.path);
+    if (c.kind != config::store_kind::memory) folder("store.path", c.path);
+    if (c.postgresql) database(*c.postgresql);
+  }
+  void database(const config::postgresql_config& c) {
+    constexpr std::size_t longest = 1024;
+    if (!c.password_file.empty())
+      note("store.postgresql.password_file", read_secret_line(c.password_file, longest));
+    constexpr std::size_t largest = 1 << 20;
+    if (!c.ca.empty()) note("store.postgresql.ca", read_private_file(c.ca, largest, readers::anybody));
   }
   void password(const fs::path& file) {
     std::error_code ec;

@@ -6,7 +6,6 @@
 
 #include "cli/commands.hpp"
 #include "cli/live_rewrap.hpp"
-#include "cli/migrate.hpp"
 #include "cli/restored.hpp"
 #include "cli/rewrap_report.hpp"
 #include "cli/role_client.hpp"
@@ -129,65 +128,18 @@ Examples:
   c->callback([o, &code] { code = run_restored(*o); });
 }
 
-struct migrate_options {
-  std::string config;
-  bool json = false;
-};
-
-int run_migrate(const migrate_options& o) {
-  const auto done = migrate_store(o.config, [&o](std::size_t rows) {
-    if (!o.json) show_status(std::to_string(rows) + " rows read");
-  });
-  if (!o.json) clear_status();
-  if (!done) return report(done.error());
-  if (o.json)
-    std::cout << boost::json::serialize(boost::json::object{{"migrated", done->rows},
-                                                            {"unreadable", done->unreadable},
-                                                            {"complete", done->complete}})
-              << "\n";
-  else if (done->complete)
-    std::cout << "Migrated " << done->rows << (done->rows == 1 ? " row" : " rows")
-              << ". Every row has a version, and the store refuses a row without one.\n";
-  else
-    std::cout
-        << "Migrated " << done->rows << (done->rows == 1 ? " row; " : " rows; ") << done->unreadable
-        << " cannot be decrypted and stay, so the store goes on reading rows without a version. Restore a "
-           "backup, or remove what they belong to.\n";
-  return done->complete ? exit_done : exit_failed;
-}
-
-void add_migrate(CLI::App& store, int& code) {
-  const auto o = std::make_shared<migrate_options>();
-  auto* c = store.add_subcommand("migrate", "Give each row of a store from an older release a version");
-  c->add_option("--config", o->config, "The configuration of a server or a gateway, which names the store")
-      ->required();
-  c->add_flag("--json", o->json, "Print the outcome as JSON");
-  c->footer(
-      R"(Releases before this one wrote rows without a version (schema 1). They are read as they are, and get a version
-when they are written the next time. Until the last one has it, somebody who can write to the disk can put an old
-row without a version back, for example an older set of keys. The command rewrites them all; then the store
-refuses such rows for good. An older release cannot open the store any more, as after each start of this one.
-
-Stop the role first. If the command is interrupted, repeat it. A store that a release with versions made needs
-no migration; the command then changes nothing.
-
-Exit codes: 0 every row has a version, 1 failed, or rows cannot be decrypted, 2 invalid command line.
-
-Examples:
-  cpns store migrate --config trial/server.yaml
-  cpns store migrate --config trial/gateway.yaml --json)");
-  c->callback([o, &code] { code = run_migrate(*o); });
-}
-
 }  // namespace
 
 void add_store(CLI::App& app, int& code) {
   auto* store = app.add_subcommand(
-      "store", "Change the key of a role's store or key files; after a restore; after an upgrade");
+      "store",
+      "Change the key of a role's store or key files; after a restore; after an upgrade; the tables of a "
+      "database");
   store->require_subcommand(1);
   store->footer("Examples:\n  cpns store rewrap --config trial/server.yaml --in-place\n"
                 "  cpns store restored --config trial/server.yaml\n"
-                "  cpns store migrate --config trial/server.yaml");
+                "  cpns store migrate --config trial/server.yaml\n"
+                "  cpns store schema --dialect postgresql");
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");
@@ -226,7 +178,7 @@ Examples:
 )"} + url_example("store rewrap --new-file 3.kek"));
   rewrap->callback([o, &code] { code = run_rewrap(*o); });
   add_restored(*store, code);
-  add_migrate(*store, code);
+  add_store_migrate(*store, code);
 }
 
 }  // namespace cpns::cli

@@ -62,6 +62,17 @@ result<migrated_rows> migrate_role(const Config& c, config::role_kind role,
 
 }  // namespace
 
+result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner) {
+  if (owner.user.empty() && !owner.password_file.empty())
+    return fail(errc::config_usage, "--password-file needs --user, the role that has this password");
+  auto s = database_of(c.store);
+  if (!owner.user.empty()) {
+    s.user = owner.user;
+    s.password_file = owner.password_file;
+  }
+  return storage::migrate_postgres_schema(s, owner.node_role);
+}
+
 result<migrated_rows> migrate_store(const std::filesystem::path& config_file,
                                     const std::function<void(std::size_t)>& progress) {
   const auto checked = config::check_file(config_file);

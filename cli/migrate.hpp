@@ -1,11 +1,16 @@
 #pragma once
-// `cpns store migrate`: gives each row of a store a version, so that no older row can be put back.
+// `cpns store migrate`: gives each row of a store a version, so that no older row can be put back; or brings the tables
+// of a database to this release.
 
 #include <cstddef>
 #include <filesystem>
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "base/result.hpp"
+#include "config/schema.hpp"
+#include "storage/postgres/schema.hpp"
 
 namespace cpns::cli {
 
@@ -22,6 +27,18 @@ struct migrated_rows {
 /// memory; errors of the configuration, the store and the trail.
 result<migrated_rows> migrate_store(const std::filesystem::path& config_file,
                                     const std::function<void(std::size_t)>& progress);
+
+/// The role of a database that owns the tables of cpns, if it is another one than that of the nodes.
+struct database_owner {
+  std::string user;                     ///< empty: that of the configuration
+  std::filesystem::path password_file;  ///< with `user`; empty: none
+  std::optional<std::string> node_role;
+  [[nodiscard]] bool given() const { return !user.empty() || !password_file.empty() || node_role; }
+};
+
+/// Brings the tables to this release, while servers run. Not in the audit trail, which belongs to the servers: the log
+/// of the database has it. config_usage: a password without a user; errors of storage::migrate_postgres_schema.
+result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner);
 
 /// The action in the audit trail.
 inline constexpr const char* store_migrate = "store-migrate";

@@ -53,7 +53,7 @@ result<role_keys> keys_of(const config::store_config& c, std::string_view role) 
   if (!is_there(c.path) || fs::is_empty(c.path, ec)) return storage::nothing_to_rewrap(c.path.string());
   role_keys out;
   CPNS_TRY(out.store, unless_running(open_raw_store(c), c.path.string(), role));
-  out.places.push_back(storage::data_key_of(*out.store, c.path.string()));
+  out.places.push_back(storage::data_key_of(*out.store, place_of_store(c)));
   return out;
 }
 

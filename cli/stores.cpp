@@ -2,8 +2,7 @@
 
 #include "api/unix_socket.hpp"
 
-#include <algorithm>
-#include <map>
+#include <charconv>
 
 #include "actors/key_source.hpp"
 #include "base/text.hpp"
@@ -11,10 +10,30 @@
 #include "config/describe.hpp"
 #include "config/loader.hpp"
 #include "storage/memory_store.hpp"
+#include "storage/postgres/postgres_store.hpp"
 #include "storage/rocksdb_store.hpp"
+#include "storage/store_folder.hpp"
 
 namespace cpns::cli {
 namespace {
+
+/// The name of the file ends with the port.
+storage::postgres_host host_of_socket(const std::filesystem::path& socket) {
+  const auto name = socket.filename().string();
+  std::uint16_t port = 0;
+  std::from_chars(name.data() + name.rfind('.') + 1, name.data() + name.size(), port);
+  return {socket.parent_path().string(), port};
+}
+
+storage::postgres_tls tls_of(config::database_tls tls) {
+  switch (tls) {
+  case config::database_tls::disable: return storage::postgres_tls::disable;
+  case config::database_tls::require: return storage::postgres_tls::require;
+  case config::database_tls::verify_ca: return storage::postgres_tls::verify_ca;
+  case config::database_tls::verify_full: break;
+  }
+  return storage::postgres_tls::verify_full;
+}
 
 /// `e`, with the cause if `cpns store rewrap --in-place` was interrupted.
 error with_rewrap_hint(error e, storage::store& under, const config::protector_config& c) {
@@ -33,8 +52,41 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
 }
 
 result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c) {
-  if (c.kind == config::store_kind::rocksdb) return storage::open_rocksdb_store(c.path, c.give_up_after);
+  switch (c.kind) {
+  case config::store_kind::rocksdb: return storage::open_rocksdb_store(c.path, c.give_up_after);
+  case config::store_kind::postgresql: {
+    CPNS_TRY(auto node, storage::claim_node_folder(c.path));
+    return storage::open_postgres_store(database_of(c), std::move(node));
+  }
+  case config::store_kind::memory: break;
+  }
   return std::unique_ptr<storage::store>(std::make_unique<storage::memory_store>());
+}
+
+result<std::unique_ptr<storage::store>> open_store_for_reading(const config::store_config& c) {
+  if (c.kind == config::store_kind::postgresql) return storage::open_postgres_store(database_of(c));
+  return storage::open_rocksdb_store_for_reading(c.path);
+}
+
+storage::postgres_settings database_of(const config::store_config& c) {
+  const auto& from = *c.postgresql;
+  storage::postgres_settings out;
+  for (const auto& h : from.hosts) out.hosts.push_back({h.host, h.port});
+  if (!from.socket.empty()) out.hosts.push_back(host_of_socket(from.socket));
+  out.database = from.database;
+  out.user = from.user;
+  out.password_file = from.password_file;
+  out.root_certificate = from.ca;
+  // A Unix socket has no TLS, which the default asks for.
+  out.tls = from.socket.empty() ? tls_of(from.tls) : storage::postgres_tls::disable;
+  out.statements = from.statements == config::database_statements::portable
+                       ? storage::postgres_statements::portable
+                       : storage::postgres_statements::batch;
+  return out;
+}
+
+std::string place_of_store(const config::store_config& c) {
+  return c.kind == config::store_kind::postgresql ? "the database" : c.path.string();
 }
 
 result<opened_store> opened_store::open(const config::store_config& store,
@@ -46,7 +98,8 @@ result<opened_store> opened_store::open(const config::store_config& store,
   if (!sealed) return fail(with_rewrap_hint(std::move(sealed).error(), *out.under_, protector));
   out.sealed_ = std::move(*sealed);
   std::vector<storage::key_place> places;
-  if (store.kind == config::store_kind::rocksdb) places.push_back(out.sealed_->data_key(store.path.string()));
+  if (store.kind != config::store_kind::memory)
+    places.push_back(out.sealed_->data_key(place_of_store(store)));
   out.keys_ = std::make_unique<storage::key_changer>(actors::key_source_of(protector), std::move(places),
                                                      store.path.string(), std::string{config::word_of(role)});
   return out;

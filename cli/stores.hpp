@@ -17,6 +17,7 @@
 #include "protocol/server/records.hpp"
 #include "server/store_admin.hpp"
 #include "storage/key_change.hpp"
+#include "storage/postgres/settings.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/store.hpp"
 
@@ -25,8 +26,16 @@ namespace cpns::cli {
 /// Errors of storage::open_protector.
 result<std::unique_ptr<storage::key_protector>> open_protector(const config::protector_config& c);
 
-/// The store as it is on the disk, without the layer that seals it. Errors of storage::open_rocksdb_store.
+/// The store without the layer that seals it. Errors of storage::open_rocksdb_store, or of storage::open_postgres_store
+/// and storage::claim_node_folder.
 result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c);
+/// The same for a check, while the role is stopped: it changes nothing and takes no lock. state_unknown: the folder of a
+/// RocksDB store has none yet.
+result<std::unique_ptr<storage::store>> open_store_for_reading(const config::store_config& c);
+/// `c` must have the section `postgresql`.
+storage::postgres_settings database_of(const config::store_config& c);
+/// For messages: the folder, or "the database".
+std::string place_of_store(const config::store_config& c);
 
 /// A store with the layer that seals it, destroyed in the right order. Movable.
 class opened_store {

@@ -6,6 +6,7 @@
 
 #include "base/text.hpp"
 #include "config/reading.hpp"
+#include "config/store_checks.hpp"
 #include "config/values.hpp"
 
 namespace cpns::config {
@@ -15,13 +16,6 @@ constexpr milliseconds exchange_min{2000};
 constexpr std::size_t addresses_max = 32;  // of the message Nodes
 /// Certificates of gateways never have a level of the API, whatever the server's gateway_uris are.
 constexpr std::string_view gateway_uris_default = "urn:cpns:gw:*";
-
-void check_store(const store_config& c, const report_fn& report) {
-  if (c.kind == store_kind::rocksdb && c.path.empty())
-    report("store.path", errc::config_missing, "'store.path' is missing: a rocksdb store needs a folder");
-  if (c.kind == store_kind::memory && !c.path.empty())
-    report("store.path", errc::config_range, "'store.path' has no meaning for a memory store; remove it");
-}
 
 void check_transports(const std::vector<transport_config>& list, const report_fn& report) {
   std::set<std::string> names;
@@ -130,7 +124,13 @@ std::vector<named_path> paths_of(const Config& c) {
     if (c.tls) add_tls(out, "tls", *c.tls);
     if (c.psk) out.emplace_back("psk.key_file", c.psk->key_file);
   }
-  if constexpr (requires { c.store; }) out.emplace_back("store.path", c.store.path);
+  if constexpr (requires { c.store; }) {
+    out.emplace_back("store.path", c.store.path);
+    if (c.store.postgresql) {
+      out.emplace_back("store.postgresql.password_file", c.store.postgresql->password_file);
+      out.emplace_back("store.postgresql.ca", c.store.postgresql->ca);
+    }
+  }
   if (c.api.tls) add_tls(out, "api.tls", *c.api.tls);
   if constexpr (requires { c.user_password_file; })
     out.emplace_back("user_password_file", c.user_password_file);
@@ -213,7 +213,7 @@ void check(const server_config& c, const report_fn& report) {
   gateways.emplace_back(gateway_uris_default);
   check_listen(c.api, gateways, report);
   check_log(c.log, report);
-  check_store(c.store, report);
+  check_server_store(c.store, report);
   if (c.limits.jobs < c.limits.jobs_per_gateway)
     report("limits.jobs", errc::config_range,
            "'limits.jobs' (" + std::to_string(c.limits.jobs) +
@@ -229,7 +229,7 @@ void check(const gateway_config& c, const report_fn& report) {
   check_step0(c, report);
   check_written(c, report);
   check_log(c.log, report);
-  check_store(c.store, report);
+  check_gateway_store(c.store, report);
   check_transports(c.transports, report);
   check_api(c.api, report);
   check_listen(c.api, {std::string{gateway_uris_default}}, report);

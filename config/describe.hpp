@@ -50,8 +50,23 @@ struct enum_words<role_kind> {
 };
 template <>
 struct enum_words<store_kind> {
-  static constexpr std::array<std::pair<store_kind, std::string_view>, 2> all{
-      {{store_kind::rocksdb, "rocksdb"}, {store_kind::memory, "memory"}}};
+  static constexpr std::array<std::pair<store_kind, std::string_view>, 3> all{
+      {{store_kind::rocksdb, "rocksdb"},
+       {store_kind::memory, "memory"},
+       {store_kind::postgresql, "postgresql"}}};
+};
+template <>
+struct enum_words<database_tls> {
+  static constexpr std::array<std::pair<database_tls, std::string_view>, 4> all{
+      {{database_tls::disable, "disable"},
+       {database_tls::require, "require"},
+       {database_tls::verify_ca, "verify-ca"},
+       {database_tls::verify_full, "verify-full"}}};
+};
+template <>
+struct enum_words<database_statements> {
+  static constexpr std::array<std::pair<database_statements, std::string_view>, 2> all{
+      {{database_statements::batch, "batch"}, {database_statements::portable, "portable"}}};
 };
 template <>
 struct enum_words<protector_kind> {
@@ -123,17 +138,6 @@ void describe(V& v, tls_files& c) {
     "so is one whose authority has no list in the file. Without this key no certificate counts as revoked. "
     "Read again once a minute and at SIGHUP.",
     rules{});
-}
-
-template <class V>
-void describe(V& v, store_config& c) {
-  v("kind", c.kind,
-    "How the role stores durable data. `memory` loses everything at exit and is meant for trials.", rules{});
-  v("path", c.path, "Folder of the store, created if missing. Required for `rocksdb`.", rules{});
-  v("give_up_after", c.give_up_after,
-    "If the disk accepts no writes for this long, the role ends with exit code 1. If the disk is full, the "
-    "role waits without limit.",
-    rules{.min = bound::second, .max = 365 * bound::day});
 }
 
 template <class V>
@@ -429,3 +433,4 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 
 #include "config/describe_gateway.hpp"  // needs the above
 #include "config/describe_link.hpp"
+#include "config/describe_store.hpp"

@@ -19,7 +19,9 @@ namespace cpns::config {
 using path = std::filesystem::path;
 
 enum class role_kind : std::uint8_t { server, gateway, pne };
-enum class store_kind : std::uint8_t { rocksdb, memory };
+enum class store_kind : std::uint8_t { rocksdb, memory, postgresql };
+enum class database_tls : std::uint8_t { disable, require, verify_ca, verify_full };
+enum class database_statements : std::uint8_t { batch, portable };
 enum class protector_kind : std::uint8_t { file, passphrase };
 enum class key_release : std::uint8_t { derived, literal };
 enum class approval : std::uint8_t { automatic, ask, list };  ///< "auto", "ask", "list"
@@ -49,9 +51,22 @@ struct psk_config {
   path key_file;
 };
 
+/// A database that the nodes of a cluster share.
+struct postgresql_config {
+  std::vector<address> hosts;  ///< either these, or `socket`
+  path socket;                 ///< the file of a Unix socket
+  std::string database = "cpns";
+  std::string user = "cpns";
+  path password_file;  ///< empty: the database asks for no password
+  database_tls tls = database_tls::verify_full;
+  path ca;
+  database_statements statements = database_statements::batch;
+};
+
 struct store_config {
   store_kind kind = store_kind::rocksdb;
-  config::path path;  ///< empty for memory
+  config::path path;  ///< empty for memory; for postgresql the folder of this node's own files
+  std::optional<postgresql_config> postgresql{};
   /// The role ends if the disk accepts no writes for so long.
   milliseconds give_up_after = std::chrono::minutes(5);
 };

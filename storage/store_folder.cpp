@@ -18,6 +18,7 @@ constexpr std::string_view marker_complete = "cpns store, schema 2, whole \n";
 constexpr std::string_view marker_begun_1 = "cpns store, schema 1, begun \n";
 constexpr std::string_view marker_complete_1 = "cpns store, schema 1, whole \n";
 constexpr std::string_view marker_family = "cpns store, schema ";
+constexpr std::string_view marker_node = "cpns node of a database\n";
 static_assert(marker_begun.size() == marker_complete.size());
 constexpr std::size_t max_marker_size = 256;
 constexpr std::string_view probe_name = "CPNS_PROBE";
@@ -71,6 +72,37 @@ status close_to_others(const std::filesystem::path& folder) {
   return {};
 }
 
+/// Creates it if it is missing.
+status private_folder(const std::filesystem::path& folder) {
+  struct stat info {};
+  if (::stat(folder.c_str(), &info) != 0) {
+    if (errno != ENOENT)
+      return fail(
+          file_error(errno, errc::store_unavailable, "cannot read the attributes of the folder", folder));
+    CPNS_CHECK(make_folder(folder));
+  }
+  return close_to_others(folder);
+}
+
+result<descriptor> locked_marker(const std::filesystem::path& folder) {
+  const auto path = folder / store_marker_name;
+  descriptor marker(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!marker.valid())
+    return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", path));
+  CPNS_CHECK(lock_against_others(marker, folder));
+  return marker;
+}
+
+status write_whole(const descriptor& marker, std::string_view text, const std::filesystem::path& path) {
+  const auto n = ::pwrite(marker.get(), text.data(), text.size(), 0);
+  if (n < 0) return fail(file_error(errno, errc::store_unavailable, "cannot write", path));
+  if (static_cast<std::size_t>(n) != text.size())
+    return fail(errc::store_full, "could only write a part of " + path.string());
+  if (::fsync(marker.get()) != 0)
+    return fail(file_error(errno, errc::store_unavailable, "cannot sync", path));
+  return {};
+}
+
 error no_marker(const std::filesystem::path& folder) {
   return {errc::store_damaged, "the folder " + folder.string() + " holds files but no " +
                                    std::string(store_marker_name) +
@@ -81,23 +113,11 @@ error no_marker(const std::filesystem::path& folder) {
 }  // namespace
 
 result<store_folder> store_folder::claim(const std::filesystem::path& folder) {
-  struct stat info {};
-  if (::stat(folder.c_str(), &info) != 0) {
-    if (errno != ENOENT)
-      return fail(
-          file_error(errno, errc::store_unavailable, "cannot read the attributes of the folder", folder));
-    CPNS_CHECK(make_folder(folder));
-  }
-  CPNS_CHECK(close_to_others(folder));
-
+  CPNS_CHECK(private_folder(folder));
   CPNS_TRY(const auto before, look_into(folder));
   if (!before.marker && (before.others || before.current)) return fail(no_marker(folder));
-  const auto path = folder / store_marker_name;
-  store_folder claimed(folder,
-                       descriptor(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600)));
-  if (!claimed.marker_.valid())
-    return fail(file_error(errno, errc::store_unavailable, "cannot open for writing", path));
-  CPNS_CHECK(lock_against_others(claimed.marker_, folder));
+  CPNS_TRY(auto marker, locked_marker(folder));
+  store_folder claimed(folder, std::move(marker));
   // Check again: the previous holder of the lock may just have created the store.
   CPNS_TRY(const auto now, look_into(folder));
   CPNS_CHECK(claimed.read_marker(now.others, now.current));
@@ -147,6 +167,10 @@ status store_folder::read_marker(bool others, bool current) {
     CPNS_CHECK(write_marker(marker_begun));
     return sync_folder(folder_);
   }
+  if (text == marker_node)
+    return fail(errc::store_damaged, "the folder " + folder_.string() +
+                                         " is that of a node whose rows are in a database; name another one "
+                                         "for a rocksdb store");
   if (text.starts_with(marker_family) && text.size() == marker_complete.size())
     return fail(errc::store_unavailable,
                 "the store in " + folder_.string() +
@@ -157,14 +181,7 @@ status store_folder::read_marker(bool others, bool current) {
 }
 
 status store_folder::write_marker(std::string_view text) {
-  const auto path = folder_ / store_marker_name;
-  const auto n = ::pwrite(marker_.get(), text.data(), text.size(), 0);
-  if (n < 0) return fail(file_error(errno, errc::store_unavailable, "cannot write", path));
-  if (static_cast<std::size_t>(n) != text.size())
-    return fail(errc::store_full, "could only write a part of " + path.string());
-  if (::fsync(marker_.get()) != 0)
-    return fail(file_error(errno, errc::store_unavailable, "cannot sync", path));
-  return {};
+  return write_whole(marker_, text, folder_ / store_marker_name);
 }
 
 status store_folder::mark_complete() {
@@ -185,6 +202,25 @@ status store_folder::probe() const {
   // Both calls, since a disk may fail only one of them; RocksDB syncs its log with the first.
   if (::fdatasync(fd.get()) != 0 || ::fsync(fd.get()) != 0 || ::unlink(path.c_str()) != 0) return failed();
   return sync_folder(folder_);
+}
+
+result<descriptor> claim_node_folder(const std::filesystem::path& folder) {
+  CPNS_CHECK(private_folder(folder));
+  CPNS_TRY(const auto found, look_into(folder));
+  if (found.current || found.others)
+    return fail(errc::store_damaged, "the folder " + folder.string() +
+                                         " holds other files, such as those of a rocksdb store; a node whose "
+                                         "rows are in a database needs an empty one");
+  CPNS_TRY(auto marker, locked_marker(folder));
+  const auto path = folder / store_marker_name;
+  CPNS_TRY(const auto text, read_all(marker.get(), max_marker_size, errc::store_damaged, path));
+  if (as_text(text) == marker_node) return marker;
+  if (!text.empty())
+    return fail(errc::store_damaged,
+                "the marker " + path.string() + " is not that of a node; name an empty folder");
+  CPNS_CHECK(write_whole(marker, marker_node, path));
+  CPNS_CHECK(sync_folder(folder));
+  return marker;
 }
 
 }  // namespace cpns::storage

@@ -1,5 +1,6 @@
 #pragma once
-// Checks and locks the folder of a RocksDB store before RocksDB opens it: a cpns store, complete, not in use.
+// Checks and locks the folder of a RocksDB store before RocksDB opens it: a cpns store, complete, not in use. And the
+// folder of a node, whose rows are in a database.
 
 #include <filesystem>
 
@@ -37,5 +38,10 @@ class store_folder {
   bool complete_ = false;
   bool older_ = false;  ///< complete, with the marker of schema 1
 };
+
+/// Locks the folder of a node until the result is closed, so that a node is not started twice; creates it with mode 0700
+/// and its marker if it is missing. store_locked; store_damaged: it holds something else, such as a RocksDB store;
+/// store_unavailable, store_full.
+result<descriptor> claim_node_folder(const std::filesystem::path& folder);
 
 }  // namespace cpns::storage

@@ -13,8 +13,8 @@
 #include "cli/bundle/fields.hpp"
 #include "cli/bundle/log_lines.hpp"
 #include "cli/role_client.hpp"
+#include "cli/stores.hpp"
 #include "config/describe.hpp"
-#include "storage/rocksdb_store.hpp"
 
 namespace cpns::cli::bundle {
 namespace {
@@ -58,7 +58,7 @@ json::array findings_of(const doctor::examination& e, pseudonyms& names) {
 /// Rows of each table of a stopped role's store; their names and contents stay sealed.
 json::object count_rows(const config::store_config& c) {
   if (c.kind == config::store_kind::memory) return missing("the store is in memory");
-  const auto store = storage::open_rocksdb_store_for_reading(c.path);
+  const auto store = open_store_for_reading(c);
   if (!store) return missing("the store cannot be opened, or does not exist yet");
   const auto until = std::chrono::steady_clock::now() + count_longest;
   json::object out;

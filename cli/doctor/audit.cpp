@@ -1,10 +1,10 @@
 // The file of the audit trail, as the role examines it at its start.
 
 #include "audit/trail.hpp"
+#include "cli/audited.hpp"
 #include "cli/doctor/doctor.hpp"
 #include "cli/stores.hpp"
 #include "crypto/suite.hpp"
-#include "storage/rocksdb_store.hpp"
 
 namespace cpns::cli::doctor {
 namespace {
@@ -17,12 +17,12 @@ template <class Config>
 std::optional<audit::chain> chain_of(const Config& c) {
   if constexpr (requires { c.store; }) {
     if (c.store.kind == config::store_kind::memory) return std::nullopt;
-    const auto under = storage::open_rocksdb_store_for_reading(c.store.path);
+    const auto under = open_store_for_reading(c.store);
     const auto key = open_protector(c.protector);
     if (!under || !key) return std::nullopt;
     const auto sealed = storage::sealed_store::open(**under, **key, crypto::system_entropy());
     if (!sealed) return std::nullopt;
-    return audit::store_anchor(**sealed)->load().value_or(std::nullopt);
+    return chain_anchor(c, **sealed)->load().value_or(std::nullopt);
   }
   return std::nullopt;
 }

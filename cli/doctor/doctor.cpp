@@ -62,7 +62,7 @@ std::optional<pid_t> process_in(const fs::path& ready) {
 }
 
 std::optional<pid_t> holder(const config::store_config& store, const fs::path& ready) {
-  if (store.kind == config::store_kind::rocksdb)
+  if (store.kind != config::store_kind::memory)
     return storage::lock_holder(store.path / storage::store_marker_name);
   return ready.empty() ? std::nullopt : process_in(ready);
 }

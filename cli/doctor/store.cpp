@@ -9,7 +9,6 @@
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
-#include "storage/rocksdb_store.hpp"
 #include "storage/secret_file.hpp"
 
 namespace cpns::cli::doctor {
@@ -63,8 +62,8 @@ result<rows> read_rows(const storage::sealed_store& store, monotonic::time_point
 
 line stored_line(const config::store_config& c, const config::protector_config& protector,
                  milliseconds patience) {
-  const auto place = c.path.string();
-  auto under = storage::open_rocksdb_store_for_reading(c.path);
+  const auto place = place_of_store(c);
+  auto under = open_store_for_reading(c);
   if (!under && under.error() == errc::state_unknown)
     return {state_t::ok,
             "the store in " + place + " does not exist yet; the role makes it at its first start"};
@@ -103,7 +102,7 @@ line running_store_line(const subject& s, const std::string& runs) {
 }
 
 template <class Config>
-lines check_rocksdb(const subject& s, const Config& c) {
+lines check_opened_store(const subject& s, const Config& c) {
   lines out;
   if (auto half = interrupted(c.protector)) out.push_back(std::move(*half));
   const std::string role{config::word_of(s.file.role)};
@@ -113,7 +112,7 @@ lines check_rocksdb(const subject& s, const Config& c) {
                        " loses everything when it ends; set store.kind to rocksdb, except for trials"});
   else if (s.running())
     out.push_back(running_store_line(s, "the " + role + " runs" + by_process(s) + " and has the store in " +
-                                            c.store.path.string() + " open, "));
+                                            place_of_store(c.store) + " open, "));
   else
     out.push_back(stored_line(c.store, c.protector, s.patience));
   return out;
@@ -169,9 +168,9 @@ lines check_key_files(const subject& s, const config::pne_config& c) {
 
 lines check_store(const subject& s) {
   if (const auto* server = std::get_if<config::server_config>(&s.file.config))
-    return check_rocksdb(s, *server);
+    return check_opened_store(s, *server);
   if (const auto* gateway = std::get_if<config::gateway_config>(&s.file.config))
-    return check_rocksdb(s, *gateway);
+    return check_opened_store(s, *gateway);
   return check_key_files(s, std::get<config::pne_config>(s.file.config));
 }
 

@@ -21,7 +21,7 @@ refused unreadable(const error& fault, std::string_view whose) {
   return {{damaged ? link_status::internal : link_status::overloaded,
            damaged ? retry_damaged : retry_unavailable,
            "the server cannot read its record of " + std::string{whose}},
-          "row-unreadable",
+          damaged ? "row-unreadable" : "store-not-read",
           "the record of " + std::string{whose} + ": " + fault.message()};
 }
 

@@ -22,14 +22,11 @@ bool stops_writes(const status& s) {
   return !s && (s.error() == errc::store_unavailable || s.error() == errc::store_full);
 }
 
-/// No read fails because of its values.
-error read_failed(const failure& why) { return {errc::store_unavailable, why.detail}; }
-
 class postgres_store final : public store {
  public:
-  explicit postgres_store(postgres_settings s)
-      : settings_(std::move(s)), sql_(make_statements(settings_.statements)), dialer_(settings_),
-        readers_(dialer_, settings_.readers), writers_(dialer_, settings_.writers),
+  postgres_store(postgres_settings s, descriptor node)
+      : node_(std::move(node)), settings_(std::move(s)), sql_(make_statements(settings_.statements)),
+        dialer_(settings_), readers_(dialer_, settings_.readers), writers_(dialer_, settings_.writers),
         healer_([this] { heal_when_needed(); }) {}
   ~postgres_store() override;
   postgres_store(const postgres_store&) = delete;
@@ -45,19 +42,22 @@ class postgres_store final : public store {
  private:
   result<std::vector<stored_row>> page(table t, const bytes& first, const bytes& end,
                                        std::size_t limit) const;
+  /// No read fails because of its values: writes would fail, too.
+  tl::unexpected<error> not_read(const failure& why) const;
   void note(const std::vector<status>& outcomes);
-  void note_failure(const error& why);
+  void note_failure(const error& why) const;
   void note_success();
   void heal_when_needed();
 
+  const descriptor node_;
   const postgres_settings settings_;
   const std::unique_ptr<statement_set> sql_;
   dialer dialer_;
   mutable connection_pool readers_;
   connection_pool writers_;
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
-  store_health health_;
+  mutable std::condition_variable wake_;
+  mutable store_health health_;
   bool stopping_ = false;
   std::thread healer_;
 };
@@ -79,7 +79,7 @@ status postgres_store::check_tables() {
 result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<const row_name> names) const {
   auto rows = with_connection(
       readers_, settings_, [&](connection& on) { return read_rows(on, *sql_, names, settings_.statement); });
-  if (!rows) return fail(read_failed(rows.error()));
+  if (!rows) return not_read(rows.error());
   return std::move(*rows);
 }
 
@@ -94,7 +94,7 @@ result<std::vector<stored_row>> postgres_store::page(table t, const bytes& first
   auto rows = with_connection(readers_, settings_, [&](connection& on) {
     return read_page(on, *sql_, t, first, end, limit, settings_.statement);
   });
-  if (!rows) return fail(read_failed(rows.error()));
+  if (!rows) return not_read(rows.error());
   return std::move(*rows);
 }
 
@@ -129,7 +129,13 @@ void postgres_store::note(const std::vector<status>& outcomes) {
   if (std::any_of(outcomes.begin(), outcomes.end(), decided)) note_success();
 }
 
-void postgres_store::note_failure(const error& why) {
+tl::unexpected<error> postgres_store::not_read(const failure& why) const {
+  error e{errc::store_unavailable, why.detail};
+  note_failure(e);
+  return fail(std::move(e));
+}
+
+void postgres_store::note_failure(const error& why) const {
   {
     const std::lock_guard lock(mutex_);
     health_.why = why.detail;
@@ -166,9 +172,9 @@ void postgres_store::heal_when_needed() {
 
 }  // namespace postgres
 
-result<std::unique_ptr<store>> open_postgres_store(postgres_settings s) {
+result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, descriptor node) {
   CPNS_CHECK(check(s));
-  auto out = std::make_unique<postgres::postgres_store>(std::move(s));
+  auto out = std::make_unique<postgres::postgres_store>(std::move(s), std::move(node));
   CPNS_CHECK(out->check_tables());
   return out;
 }

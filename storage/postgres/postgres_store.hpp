@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "base/descriptor.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/settings.hpp"
 #include "storage/store.hpp"
@@ -17,7 +18,8 @@ namespace cpns::storage {
 /// hosts. A lost connection is replaced at the next call; a write without an answer is repeated until its outcome is
 /// known. After settings.doubt it fails with store_unavailable, and may appear later. A write that took effect without
 /// an answer, and on which another writer already built, fails with store_conflict. While writes fail, a thread tries
-/// one every 0.5 s. A scan is not a snapshot: it visits pages.
-result<std::unique_ptr<store>> open_postgres_store(postgres_settings s);
+/// one every 0.5 s. A scan is not a snapshot: it visits pages. The lock of the node's folder (store_folder.hpp) is held
+/// as long as the store is open.
+result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, descriptor node = {});
 
 }  // namespace cpns::storage

@@ -1,0 +1,114 @@
+"""Servers whose rows are in a PostgreSQL: the tables, two servers on one database, and a database that fails."""
+
+import json
+import unittest
+
+from support.case import E2ECase
+from support.home import poll
+from support.nodes_home import NodesHome
+from support.postgres import PASSWORD
+
+
+class Database(E2ECase):
+    def place(self, **choices) -> NodesHome:
+        home = NodesHome(**choices)
+        self._homes.append(home)
+        return home
+
+    def refused(self, home, *words, code=1, config="server.yaml", command=("server",)):
+        done = home.cli(*command, "--config", config, check=False)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        for word in words:
+            self.assertIn(word, done.stdout + done.stderr)
+        self.assertNotIn(PASSWORD, done.stdout + done.stderr)
+
+    def test_the_owner_makes_the_tables_and_a_server_without_that_right_uses_them(self):
+        home = self.place(filled=False)
+        self.refused(home, "the database has no tables of cpns", "cpns store migrate")
+        self.refused(home, "must own the tables", command=("store", "migrate"))
+        made = home.make_tables()
+        self.assertIn("schema 1 now, and had none before", made.stdout)
+        self.assertIn("has schema 1 already", home.make_tables().stdout)
+        home.role("server").start()
+        rights = home.database.sql("cpns", "SELECT has_schema_privilege('cpns_node', 'public', 'CREATE')")
+        self.assertEqual(rights, "f")
+        home.role("server").terminate()
+        printed = home.cli("store", "schema").stdout
+        home.database.sql("postgres", "CREATE DATABASE by_hand OWNER cpns_owner")
+        home.database.sql("by_hand", "SET ROLE cpns_owner", printed)
+        tables = "SELECT string_agg(table_name, ' ' ORDER BY table_name) FROM information_schema.tables WHERE table_schema = 'public'"
+        self.assertEqual(home.database.sql("by_hand", tables), home.database.sql("cpns", tables))
+
+    def test_a_gateway_goes_from_one_server_to_the_other_and_its_devices_keep_their_keys(self):
+        home = self.place(devices=5)
+        home.gateway["servers"] = [home.server["listen"], home.node2["listen"]]
+        home.write()
+        home.start("server", "node2", "gateway", "pne")
+        home.wait_for_each()
+        first = {e: p["epoch"] for e, p in home.pnes().items()}
+        self.assertEqual(len(first), 5)
+        held = json.loads(home.cli("entity", "list", "--json", "--config", "node2.yaml").stdout)
+        self.assertEqual({e["entity"] for e in held["entities"]}, set(first))
+        at = home.events.find(role="gateway", event="server-connected")[-1]["server"]
+        since = home.events.mark()
+        home.role("server" if at == home.server["listen"] else "node2").kill9()
+        for entity, _ in home.devices:
+            home.tell_pne("sleep", entity)
+            home.tell_pne("wake", entity)
+        home.wait_for_each(since=since, timeout=60)
+        self.assertFalse(home.events.find(event="amnesia", since=since))
+        self.assertEqual(set(home.pnes()), set(first))
+
+    def test_one_node_is_started_once_and_a_folder_with_another_store_is_refused(self):
+        home = self.place()
+        home.role("server").start()
+        self.refused(home, "in use by another process")
+        self.refused(home, "", command=("user", "list"), code=0)
+        home.node2["store"]["path"] = "state/gateway"
+        home.gateway["store"]["path"] = "state/node2"
+        home.write()
+        home.role("gateway").start()
+        home.role("gateway").terminate()
+        home.node2["store"]["path"] = "state/node2"
+        home.write()
+        self.refused(home, "holds other files", config="node2.yaml")
+
+    def test_a_server_whose_database_is_away_is_not_ready_and_goes_on_when_it_is_back(self):
+        home = self.place()
+        home.start("server", "gateway", "pne")
+        home.wait_for_each()
+        home.database.stop()
+        self.refused(home, "database", config="node2.yaml")
+        home.cli("user", "add", "bob@example.org", "--config", "server.yaml", "--stdin", stdin="a long password\n", check=False)
+
+        def ready():
+            return home.cli("status", "--config", "server.yaml", check=False).returncode == 0
+
+        poll(lambda: not ready(), timeout=40, what="the server is not ready")
+        status = home.cli("status", "--config", "server.yaml", check=False).stdout
+        self.assertIn("the database", status)
+        home.database.start()
+        poll(ready, timeout=40, what="the server is ready")
+        home.cli("user", "add", "carol@example.org", "--config", "server.yaml", "--stdin", stdin="a long password\n")
+        self.assertTrue(home.role("server").running())
+
+    def test_the_password_and_the_place_of_the_database_are_in_no_output(self):
+        home = self.place()
+        port = home.database.port
+        home.server["store"]["postgresql"] = {"hosts": [f"127.0.0.1:{port}"], "user": "cpns_node", "tls": "disable",
+                                              "password_file": "node.password"}
+        home.write()
+        home.role("server").start()
+        home.cli("support-bundle", "--config", "server.yaml", "--output", "bundle.tar.gz", check=False)
+        seen = home.cli("status", "--config", "server.yaml", check=False).stdout
+        seen += (home.folder / "server.err").read_text() + (home.folder / "server.out").read_text()
+        seen += home.cli("doctor", "--config", "server.yaml", check=False).stdout
+        self.assertNotIn(PASSWORD, seen)
+        home.role("server").terminate()
+        home.secret("node.password", "another password")
+        self.refused(home, "database")
+        self.assertNotIn("another password", (home.folder / "server.err").read_text())
+
+
+if __name__ == "__main__":
+    unittest.main()
