@@ -160,7 +160,7 @@ class Cluster:
 
     # ---- processes
 
-    def up(self):
+    def up(self, between_pnes=lambda: None):
         database = self.layout["database"]
         self.database.start(self.say)
         passwords = [(self.folder / f"secrets/{name}").read_text().strip() for name in ("owner", "node")]
@@ -180,7 +180,9 @@ class Cluster:
             self.start(f"{name}.gateway", "gateway")
         for name in self.gateways:
             self.wait_ready(f"{name}.gateway")
+        for name in self.gateways:
             self.start(f"{name}.pne", "pne")
+            between_pnes()
 
     def prefix_of(self, node: str) -> list:
         """Words in front of the command of a node: a test can put it on a simulated machine."""

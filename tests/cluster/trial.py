@@ -1,6 +1,7 @@
 """One trial: a cluster under load, its faults, and the count afterwards."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import shutil
@@ -29,11 +30,11 @@ class Size:
     gateways: int
     pnes: int
     span: float  # s
-    rekey: str
+    rekey: int  # s between two keys of a PNE
 
 
-FULL = Size(3, 3, 8, 500, 60, "6s")
-SHORT = Size(3, 2, 2, 30, 50, "2s")
+FULL = Size(3, 3, 8, 500, 60, 4)
+SHORT = Size(3, 2, 2, 30, 40, 2)
 
 
 def isolate():
@@ -59,32 +60,55 @@ def wait_for_orphans(child: int):
     os._exit(max(1, os.waitstatus_to_exitcode(status)) if status else 0)
 
 
+def after(given: list, begin: float, until: float) -> str:
+    """What gateways noticed of a fault. `given`: (time, seconds since the request) of each answer."""
+    inside = [begin, *(t for t, _ in given if begin < t < until), until]
+    took = sorted(s for t, s in given if begin <= t - s <= min(begin + 10, until))
+    text = f"longest time without an assignment {max(b - a for a, b in zip(inside, inside[1:])):.1f} s"
+    if took:
+        p99 = took[math.ceil(0.99 * len(took)) - 1]
+        text += f"; of {len(took)} that began in the next 10 s, p99 {p99:.2f} s, worst {took[-1]:.2f} s"
+    return text
+
+
 class Trial:
     def __init__(self, seed: int, size: Size, say):
         self.seed, self.size, self.say = seed, size, say
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="cpns-chaos-"))
         self.machine = Machine(MACHINE) if INSIDE in os.environ else None
         self.schedule = Schedule(seed, [f"node{i + 1}" for i in range(size.nodes)], size.span)
-        self.cluster, self.faults, self.mending = None, [], []
+        self.cluster, self.faults, self.mending, self.happened = None, [], [], []
+        self.phases, self.since = [], time.monotonic()
 
     def prefix_of(self, node: str) -> list:
         return [*self.machine.prefix(), "--"] if self.machine and node == self.schedule.cut else []
 
     def run(self):
         size, more = self.size, [self.machine.here] if self.machine else []
-        what = layout(size.nodes, size.databases, size.gateways, size.pnes, self.schedule.proxy, size.rekey, "json", True, more)
+        what = layout(size.nodes, size.databases, size.gateways, size.pnes, self.schedule.proxy, f"{size.rekey}s", "json", True, more)
         if self.machine:
             port = what["nodes"][self.schedule.cut]["listen"].rpartition(":")[2]
             what["nodes"][self.schedule.cut] = {"listen": f"{self.machine.address}:{port}", "database": self.machine.here}
         self.cluster = Cluster.make(self.folder, what)
         self.cluster.prefix_of = self.prefix_of
-        self.cluster.up()
+        self.cluster.up(between_pnes=lambda: self.pause(2 * size.rekey / size.gateways))  # one assignment per two keys: spread over that time
         self.cluster.wait_keyed()
+        self.phase("start")
         began = time.time()
         self.disturb()
-        healed = time.time()
-        self.all_keyed_again(healed)
-        return self.count(began, healed)
+        ended = time.time()
+        self.phase("faults")
+        self.cluster.database.wait_for_standbys(60)
+        self.all_keyed_again(time.time())
+        self.phase("a key for each PNE")
+        result = self.count(began, ended)
+        self.phase("count")
+        return f"{result}; {', '.join(self.phases)}"
+
+    def phase(self, name: str):
+        now = time.monotonic()
+        self.phases.append(f"{name} {now - self.since:.0f} s")
+        self.since = now
 
     # ---- faults
 
@@ -96,6 +120,7 @@ class Trial:
                 self.mend(lambda f=fault: f.what.startswith("primary"))
                 self.cluster.database.wait_for_standbys(60)
             victim = fault.node or self.cluster.database.primary()
+            self.happened.append((fault.what, time.time()))
             self.say(f"  {time.monotonic() - began:5.1f} s {fault.what}: {victim}")
             undo = getattr(self, "_" + fault.what.replace(" ", "_"))(victim, fault)
             timer = threading.Timer(fault.lasts, self.guarded, [undo])
@@ -103,7 +128,6 @@ class Trial:
             self.mending.append((fault, timer))
         self.pause(began + self.size.span - time.monotonic())
         self.mend(lambda fault: True)
-        self.cluster.database.wait_for_standbys(60)
 
     def guarded(self, undo):
         try:
@@ -172,7 +196,7 @@ class Trial:
         except Trouble as late:
             self.faults.append(f"{late}: {missing()} of {self.size.pnes} are without")
 
-    def count(self, began: float, healed: float) -> str:
+    def count(self, began: float, ended: float) -> str:
         cluster = self.cluster
         for kind in ("pne", "gateway"):
             cluster.processes.end([f"{g}.{kind}" for g in cluster.gateways])
@@ -184,11 +208,11 @@ class Trial:
             devices = [line.partition(",")[0] for line in file.read().splitlines()[1:]]
         books = Books(devices, logs, read_held(cluster), reports)
         self.faults += books.check()
-        given = sorted(seconds_of(e) for e in books.of("gateway", *ASSIGNED) if began <= seconds_of(e) <= healed)
-        times = [began, *given, healed]
-        gap = max(b - a for a, b in zip(times, times[1:]))
-        return (f"{len(given)} assignments in {healed - began:.0f} s, {len(given) / (healed - began):.1f} per second; "
-                f"longest time without one {gap:.1f} s; {books.names} keys compared")
+        given = sorted((seconds_of(e), int(e["ms"]) / 1000) for e in books.of("gateway", *ASSIGNED))
+        for (what, t), until in zip(self.happened, [*(t for _, t in self.happened[1:]), ended]):
+            self.say(f"    {what}: {after(given, t, until)}")
+        number = sum(began <= t <= ended for t, _ in given)
+        return f"{number} assignments in {ended - began:.0f} s, {number / (ended - began):.1f} per second; {books.names} keys compared"
 
     def close(self, keep: bool):
         if self.cluster:
@@ -201,7 +225,7 @@ class Trial:
             shutil.rmtree(self.folder)
 
 
-def one(seed: int, size: Size, number="1/1", say=lambda line: print(line, flush=True)) -> bool:
+def one(seed: int, size: Size, number="1/1", keep=False, say=lambda line: print(line, flush=True)) -> bool:
     """Runs a trial and prints its result; True: nothing was lost."""
     t = Trial(seed, size, say)
     say(f"{number} seed {seed}: {t.schedule}")
@@ -212,6 +236,6 @@ def one(seed: int, size: Size, number="1/1", say=lambda line: print(line, flush=
         t.faults.append(str(failed))
     finally:
         good = bool(result) and not t.faults
-        t.close(keep=not good)
+        t.close(keep or not good)
     say(f"{number} seed {seed}: {result or 'FAILED'}; {len(t.faults)} faults" + "".join(f"\n  {f}" for f in t.faults[:20]))
     return good
