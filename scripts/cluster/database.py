@@ -198,7 +198,14 @@ class Database:
         say(f"{self.primary()} is the primary")
         if self.layout["proxy"]:
             self._start("haproxy", [self.haproxy, "-db", "-f", self.folder / "haproxy.cfg"])
+        self._wait(self._writable, 60, "the primary takes writes", everybody)  # Patroni promotes it after it has named it
         self.wait_for_standbys()
+
+    def _writable(self) -> bool:
+        try:
+            return self.sql("SELECT NOT pg_is_in_recovery()") == "t"
+        except Trouble:
+            return False
 
     def wait_for_standbys(self, seconds=90.0):
         wanted = len(self.members) - 1

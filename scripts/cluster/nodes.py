@@ -161,16 +161,23 @@ class Cluster:
     # ---- processes
 
     def up(self, between_pnes=lambda: None):
-        database = self.layout["database"]
+        """The first start of all."""
         self.database.start(self.say)
+        self._fill()
+        self.start_roles(between_pnes)
+
+    def _fill(self):
+        """Tables, the user and the devices."""
         passwords = [(self.folder / f"secrets/{name}").read_text().strip() for name in ("owner", "node")]
         self.database.make_roles(*passwords)
         first = f"{self.nodes[0]}.server.yaml"
         self.cpns("store", "migrate", "--config", first, "--user", "cpns_owner", "--password-file", "secrets/owner", "--node-role", "cpns_node")
-        self.say(f"the database: {', '.join(self.database.hosts())}" + (", HAProxy" if database["proxy"] else ""))
+        self.say(f"the database: {', '.join(self.database.hosts())}" + (", HAProxy" if self.layout["database"]["proxy"] else ""))
         self.cpns("user", "add", USER, "--stdin", "--config", first, stdin=(self.folder / "password").read_text())
         self.cpns("device", "import", "devices.csv", "--config", first)
         self.say(f"the user {USER} and {self.layout['pnes']} devices are in it")
+
+    def start_roles(self, between_pnes=lambda: None):
         for name in self.nodes:
             self.start_node(name)
         for name in self.nodes:
