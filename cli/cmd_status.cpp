@@ -18,13 +18,27 @@ std::string value_text(const boost::json::value& v) {
   return boost::json::serialize(v);
 }
 
-/// One line for each member; members of an object in an object are named "outer.inner".
+/// "name=value name=value"
+std::string row_text(const boost::json::object& o) {
+  std::string out;
+  for (const auto& [key, value] : o)
+    out += (out.empty() ? "" : " ") + std::string{key} + "=" + value_text(value);
+  return out;
+}
+
+/// One line for each member; members of an object in an object are named "outer.inner"; a list has a line for each entry.
 void print_members(const boost::json::object& o, const std::string& prefix) {
   constexpr std::size_t width = 28;
   for (const auto& [key, value] : o) {
     const auto name = prefix + std::string{key.data(), key.size()};
     if (const auto* inner = value.if_object()) {
       print_members(*inner, name + ".");
+      continue;
+    }
+    if (const auto* list = value.if_array(); list != nullptr && !list->empty() && list->front().is_object()) {
+      for (const auto& entry : *list)
+        std::cout << name << std::string(name.size() < width ? width - name.size() : 1, ' ')
+                  << (entry.is_object() ? row_text(entry.as_object()) : value_text(entry)) << "\n";
       continue;
     }
     std::cout << name << std::string(name.size() < width ? width - name.size() : 1, ' ') << value_text(value)

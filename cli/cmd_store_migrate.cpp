@@ -35,7 +35,6 @@ int migrate_tables(const migrate_options& o, const config::server_config& c) {
   return exit_done;
 }
 
-
 int migrate_rows_of(const migrate_options& o) {
   const auto done = migrate_store(o.config, [&o](std::size_t rows) {
     if (!o.json) show_status(std::to_string(rows) + " rows read");
@@ -72,12 +71,16 @@ int run_migrate(const migrate_options& o) {
 
 void add_migrate(CLI::App& store, int& code) {
   const auto o = std::make_shared<migrate_options>();
-  auto* c = store.add_subcommand("migrate", "After an upgrade: bring a store to this release; make the tables of a database");
+  auto* c = store.add_subcommand(
+      "migrate", "After an upgrade: bring a store to this release; make the tables of a database");
   c->add_option("--config", o->config, "The configuration of a server or a gateway, which names the store")
       ->required();
-  c->add_option("--user", o->owner.user, "Database: the role that owns the tables, in place of that of the configuration");
-  c->add_option("--password-file", o->owner.password_file, "Database: the first line of this file of mode 0600 is its password");
-  c->add_option("--node-role", o->owner.node_role, "Database: give this role the rights that a server needs, and no more");
+  c->add_option("--user", o->owner.user,
+                "Database: the role that owns the tables, in place of that of the configuration");
+  c->add_option("--password-file", o->owner.password_file,
+                "Database: the first line of this file of mode 0600 is its password");
+  c->add_option("--node-role", o->owner.node_role,
+                "Database: give this role the rights that a server needs, and no more");
   c->add_flag("--json", o->json, "Print the outcome as JSON");
   c->footer(
       R"(A store in a folder (rocksdb): releases before this one wrote rows without a version (schema 1). They are read

@@ -55,7 +55,7 @@ result<std::unique_ptr<storage::store>> open_raw_store(const config::store_confi
   switch (c.kind) {
   case config::store_kind::rocksdb: return storage::open_rocksdb_store(c.path, c.give_up_after);
   case config::store_kind::postgresql: {
-    CPNS_TRY(auto node, storage::claim_node_folder(c.path));
+    CPNS_TRY(auto node, storage::claim_node_folder(c.path, crypto::system_entropy()));
     return storage::open_postgres_store(database_of(c), std::move(node));
   }
   case config::store_kind::memory: break;

@@ -10,6 +10,7 @@
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
 #include "server/dispatcher.hpp"
+#include "server/heartbeat.hpp"
 #include "server/listener.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
@@ -44,13 +45,29 @@ link_limits limits_of(const config::server_config& c) {
   return l;
 }
 
-/// The addresses for Nodes: the own one, then the others.
-std::vector<std::string> nodes_of(const config::server_config& c) {
+/// The addresses for Nodes: the own one, then the others of the configuration, then those of nodes that live.
+std::vector<std::string> nodes_of(const config::server_config& c, const std::vector<std::string>& alive) {
   std::vector<std::string> out;
-  if (c.cluster.advertise) out.push_back(c.cluster.advertise->text());
-  for (const auto& a : c.cluster.nodes)
-    if (std::find(out.begin(), out.end(), a.text()) == out.end()) out.push_back(a.text());
+  const auto add = [&out](std::string a) {
+    if (out.size() < protocol::nodes_max && std::find(out.begin(), out.end(), a) == out.end())
+      out.push_back(std::move(a));
+  };
+  if (c.cluster.advertise) add(c.cluster.advertise->text());
+  for (const auto& a : c.cluster.nodes) add(a.text());
+  for (const auto& a : alive) add(a);
   return out;
+}
+
+/// At which gateways reach this server; empty if its configuration does not tell: it listens at all addresses.
+std::string address_of(const config::server_config& c, std::string bound) {
+  if (c.cluster.advertise) return c.cluster.advertise->text();
+  return c.listen.host == "0.0.0.0" || c.listen.host == "::" ? std::string{} : std::move(bound);
+}
+
+/// Rows that nobody may act on: the database may be a former primary.
+storage::rows_found untrusted(std::size_t rows) {
+  return storage::rows_found(
+      rows, fail(errc::store_unavailable, "the database acknowledges no heartbeat, so its rows may be old"));
 }
 
 seconds whole_seconds(milliseconds t) { return std::chrono::ceil<seconds>(t); }
@@ -93,6 +110,8 @@ struct server_role::impl {
   const handshake_metrics handshakes = handshake_metrics::make(counted);
   user_directory users;
   temporary_key_table devices;
+  std::unique_ptr<heartbeat> beat;  ///< if the store is shared; ended first, destroyed after all that ask it
+  std::vector<std::string> alive;   ///< addresses of nodes; with `guard`
   std::shared_ptr<std::atomic<bool>> stopping = std::make_shared<std::atomic<bool>>(false);
   std::shared_ptr<std::atomic<bool>> dead = std::make_shared<std::atomic<bool>>(false);
   system_config caf_config;
@@ -120,8 +139,11 @@ struct server_role::impl {
             [to = committer.get()](storage::sealed_batch b, storage::commit_done done) {
               to->submit(std::move(b), std::move(done));
             },
-            [from = reader.get()](std::vector<storage::row_name> names, storage::read_done done) {
-              from->submit(std::move(names), std::move(done));
+            [this, from = reader.get()](std::vector<storage::row_name> names, storage::read_done done) {
+              const auto n = names.size();
+              from->submit(std::move(names), [this, n, done = std::move(done)](storage::rows_found rows) {
+                done(beat && !beat->fresh() ? untrusted(n) : std::move(rows));
+              });
             },
             users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
             settings_of(c, meta))) {
@@ -156,8 +178,21 @@ struct server_role::impl {
              static_cast<double>(sockets->connections()));
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
+    if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
+  }
+  void count_nodes(metrics::sheet& to) const {
+    constexpr double per_second = 1000;
+    const auto nodes = beat->nodes();
+    for (const auto life : {seen_node::life::alive, seen_node::life::silent, seen_node::life::stopped})
+      to.gauge("cpns_server_nodes", "Servers that share the database, by what their heartbeats tell.",
+               static_cast<double>(std::count_if(nodes.begin(), nodes.end(),
+                                                 [life](const seen_node& n) { return n.is == life; })),
+               {{"state", std::string(name_of(life))}});
+    to.gauge("cpns_server_heartbeat_age_seconds",
+             "Time since the begin of the last heartbeat that the database acknowledged.",
+             static_cast<double>(beat->age().count()) / per_second);
   }
   /// Ends connections whose certificate was revoked by CRLs that were read since, or whose key was removed.
   void look_at_trust() {
@@ -165,8 +200,37 @@ struct server_role::impl {
     if (std::exchange(trust_changes, now) != now) sockets->end_revoked();
   }
 
+  /// Before the first connection. Errors of heartbeat::begin.
+  status begin_heartbeat(storage::sealed_store& store) {
+    if (!store.shared()) return {};
+    node_row own;
+    own.name = config.name;
+    own.version = CPNS_VERSION;
+    own.address = address_of(config, config.listen.text());
+    CPNS_TRY(beat, heartbeat::begin(
+                       {.store = &store, .commit = role->commit, .now = role->now, .random = &role->random},
+                       std::move(own)));
+    return {};
+  }
+  void run_heartbeat() {
+    if (!beat) return;
+    beat->run(
+        [this] {
+          const std::lock_guard lock{guard};
+          return heartbeat::load{address_of(config, sockets->address()), sockets->connections(),
+                                 role->work->total(),
+                                 leaving->begun() ? node_state::draining : node_state::running};
+        },
+        [this](std::vector<std::string> now) {
+          const std::lock_guard lock{guard};
+          alive = std::move(now);
+          role->notices.set_nodes(nodes_of(config, alive));
+        });
+  }
+
   ~impl() {
     *stopping = true;
+    if (beat) beat->end();
     if (sockets) sockets->stop();
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
     system.await_all_actors_done();
@@ -182,6 +246,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
+  CPNS_CHECK(i->begin_heartbeat(store));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
@@ -200,7 +265,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
                            c.listen.host, c.listen.port, [tls] { return tls->context(); },
                            i->current_limits(), std::move(make_session)));
   i->leaving = std::make_unique<server_drain>(*i->sockets, i->role->notices);
-  i->role->notices.set_nodes(nodes_of(c));
+  i->role->notices.set_nodes(nodes_of(c, {}));
   storage::collect_store(i->counted, store, *i->committer, c.store.path);
   i->counted.collect([raw](metrics::sheet& to) { raw->collect(to); });
   // `raw` outlives the listener, whose thread runs this.
@@ -211,6 +276,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     raw->leaving->look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
+  i->run_heartbeat();
   if (i->sockets->listening())
     log::info("server", "server-listening", "gateways can connect",
               {{"address", i->sockets->address()}, {"name", c.name}});
@@ -233,6 +299,7 @@ boost::json::object server_role::overview() const {
       {"jobs", impl_->role->work->total()},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
+  if (impl_->beat) out["nodes"] = impl_->beat->view();
   return out;
 }
 
@@ -247,6 +314,8 @@ std::vector<std::string> server_role::not_ready() const {
     out.push_back("no gateway can connect: " + usable.error().detail);
   if (const auto health = impl_->role->store.health(); !health.writable)
     out.push_back("the store accepts no writes: " + health.why);
+  if (impl_->beat)
+    for (auto& why : impl_->beat->not_ready()) out.push_back(std::move(why));
   return out;
 }
 
@@ -271,7 +340,7 @@ void server_role::reload(const config::server_config& c) {
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));
   impl_->users.reset(impl_->config.limits.users_cached);
-  impl_->role->notices.set_nodes(nodes_of(impl_->config));
+  impl_->role->notices.set_nodes(nodes_of(impl_->config, impl_->alive));
 }
 
 }  // namespace cpns::server

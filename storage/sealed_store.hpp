@@ -108,6 +108,12 @@ class sealed_store {
   [[nodiscard]] status accepts_writes();
   /// Health of the underlying store.
   [[nodiscard]] store_health health() const { return under_.health(); }
+  /// As store::shared().
+  [[nodiscard]] bool shared() const { return under_.shared(); }
+  /// As store::clock().
+  [[nodiscard]] result<std::optional<time_point>> clock() const { return under_.clock(); }
+  /// As store::node().
+  [[nodiscard]] std::string node() const { return under_.node(); }
 
  private:
   struct keys;

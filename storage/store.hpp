@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/bytes.hpp"
+#include "base/clock.hpp"
 #include "base/named_enum.hpp"
 #include "base/result.hpp"
 
@@ -29,7 +30,8 @@ namespace cpns::storage {
   X(revocations, 8, "server: revoked entities")                                                              \
   X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
   X(imports,     10, "server: imports of devices, with the rows that they stage")                            \
-  X(batches,     12, "server: one row per batch of devices, with its master key")
+  X(batches,     12, "server: one row per batch of devices, with its master key")                            \
+  X(nodes,       14, "server: one row per server of a shared store, with its last heartbeat")
 // clang-format on
 CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
 
@@ -115,6 +117,15 @@ class store {
   virtual result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const = 0;
 
   [[nodiscard]] virtual store_health health() const { return {}; }
+
+  /// Whether other processes write to it at the same time: then what a role keeps in memory grows old by itself.
+  [[nodiscard]] virtual bool shared() const { return false; }
+  /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
+  [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
+    return std::optional<time_point>{};
+  }
+  /// The identity of the folder that a node of a shared store has locked; empty if there is none.
+  [[nodiscard]] virtual std::string node() const { return {}; }
 
   /// One row, as read().
   [[nodiscard]] result<std::optional<stored_value>> get(table t, byte_view row) const;

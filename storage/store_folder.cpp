@@ -18,7 +18,7 @@ constexpr std::string_view marker_complete = "cpns store, schema 2, whole \n";
 constexpr std::string_view marker_begun_1 = "cpns store, schema 1, begun \n";
 constexpr std::string_view marker_complete_1 = "cpns store, schema 1, whole \n";
 constexpr std::string_view marker_family = "cpns store, schema ";
-constexpr std::string_view marker_node = "cpns node of a database\n";
+constexpr std::string_view marker_node = "cpns node of a database, ";  // its identity and a line end follow
 static_assert(marker_begun.size() == marker_complete.size());
 constexpr std::size_t max_marker_size = 256;
 constexpr std::string_view probe_name = "CPNS_PROBE";
@@ -167,7 +167,7 @@ status store_folder::read_marker(bool others, bool current) {
     CPNS_CHECK(write_marker(marker_begun));
     return sync_folder(folder_);
   }
-  if (text == marker_node)
+  if (text.starts_with(marker_node))
     return fail(errc::store_damaged, "the folder " + folder_.string() +
                                          " is that of a node whose rows are in a database; name another one "
                                          "for a rocksdb store");
@@ -204,7 +204,8 @@ status store_folder::probe() const {
   return sync_folder(folder_);
 }
 
-result<descriptor> claim_node_folder(const std::filesystem::path& folder) {
+result<node_folder> claim_node_folder(const std::filesystem::path& folder, entropy& random) {
+  constexpr std::size_t identity_digits = 32;
   CPNS_CHECK(private_folder(folder));
   CPNS_TRY(const auto found, look_into(folder));
   if (found.current || found.others)
@@ -213,14 +214,17 @@ result<descriptor> claim_node_folder(const std::filesystem::path& folder) {
                                          "rows are in a database needs an empty one");
   CPNS_TRY(auto marker, locked_marker(folder));
   const auto path = folder / store_marker_name;
-  CPNS_TRY(const auto text, read_all(marker.get(), max_marker_size, errc::store_damaged, path));
-  if (as_text(text) == marker_node) return marker;
+  CPNS_TRY(const auto raw, read_all(marker.get(), max_marker_size, errc::store_damaged, path));
+  const auto text = as_text(raw);
+  if (text.starts_with(marker_node) && text.size() == marker_node.size() + identity_digits + 1)
+    return node_folder{std::move(marker), std::string(text.substr(marker_node.size(), identity_digits))};
   if (!text.empty())
     return fail(errc::store_damaged,
                 "the marker " + path.string() + " is not that of a node; name an empty folder");
-  CPNS_CHECK(write_whole(marker, marker_node, path));
+  auto identity = to_hex(random.draw<identity_digits / 2>());
+  CPNS_CHECK(write_whole(marker, std::string(marker_node) + identity + "\n", path));
   CPNS_CHECK(sync_folder(folder));
-  return marker;
+  return node_folder{std::move(marker), std::move(identity)};
 }
 
 }  // namespace cpns::storage

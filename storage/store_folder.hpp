@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include "base/entropy.hpp"
 #include "base/result.hpp"
 #include "storage/file.hpp"
 
@@ -39,9 +40,13 @@ class store_folder {
   bool older_ = false;  ///< complete, with the marker of schema 1
 };
 
-/// Locks the folder of a node until the result is closed, so that a node is not started twice; creates it with mode 0700
-/// and its marker if it is missing. store_locked; store_damaged: it holds something else, such as a RocksDB store;
-/// store_unavailable, store_full.
-result<descriptor> claim_node_folder(const std::filesystem::path& folder);
+/// The folder of a node, locked until it is destroyed.
+struct node_folder {
+  descriptor lock;
+  std::string identity;  ///< drawn when the folder was made: 32 hexadecimal digits
+};
+/// Locks the folder of a node, so that a node is not started twice; creates it with mode 0700 and its marker if it is
+/// missing. store_locked; store_damaged: it holds something else, such as a RocksDB store; store_unavailable, store_full.
+result<node_folder> claim_node_folder(const std::filesystem::path& folder, entropy& random);
 
 }  // namespace cpns::storage

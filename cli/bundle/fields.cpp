@@ -20,7 +20,14 @@ constexpr auto of_status = [] {
                                  {"connections", number},
                                  {"devices", number},
                                  {"counts.*", number},
-                                 {"store.writable", number}});
+                                 {"store.writable", number},
+                                 {"nodes[].name", word},
+                                 {"nodes[].state", word},
+                                 {"nodes[].self", number},
+                                 {"nodes[].version", word},
+                                 {"nodes[].age_ms", number},
+                                 {"nodes[].connections", number},
+                                 {"nodes[].jobs", number}});
 }();
 constexpr auto of_log = [] {
   using enum shown_as;

@@ -24,7 +24,7 @@ bool stops_writes(const status& s) {
 
 class postgres_store final : public store {
  public:
-  postgres_store(postgres_settings s, descriptor node)
+  postgres_store(postgres_settings s, node_folder node)
       : node_(std::move(node)), settings_(std::move(s)), sql_(make_statements(settings_.statements)),
         dialer_(settings_), readers_(dialer_, settings_.readers), writers_(dialer_, settings_.writers),
         healer_([this] { heal_when_needed(); }) {}
@@ -38,6 +38,9 @@ class postgres_store final : public store {
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
+  [[nodiscard]] bool shared() const override { return true; }
+  [[nodiscard]] result<std::optional<time_point>> clock() const override;
+  [[nodiscard]] std::string node() const override { return node_.identity; }
 
  private:
   result<std::vector<stored_row>> page(table t, const bytes& first, const bytes& end,
@@ -49,7 +52,7 @@ class postgres_store final : public store {
   void note_success();
   void heal_when_needed();
 
-  const descriptor node_;
+  const node_folder node_;
   const postgres_settings settings_;
   const std::unique_ptr<statement_set> sql_;
   dialer dialer_;
@@ -129,6 +132,17 @@ void postgres_store::note(const std::vector<status>& outcomes) {
   if (std::any_of(outcomes.begin(), outcomes.end(), decided)) note_success();
 }
 
+result<std::optional<time_point>> postgres_store::clock() const {
+  static const statement ask{"clock", "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"};
+  auto told = with_connection(readers_, settings_, [&](connection& on) -> outcome<std::uint64_t> {
+    const query q{&ask, {}};
+    CPNS_TRY(const auto replies, on.run({&q, 1}, settings_.statement));
+    return int_at(replies.front(), 0, 0);
+  });
+  if (!told) return not_read(told.error());
+  return time_point(milliseconds(*told));
+}
+
 tl::unexpected<error> postgres_store::not_read(const failure& why) const {
   error e{errc::store_unavailable, why.detail};
   note_failure(e);
@@ -172,7 +186,7 @@ void postgres_store::heal_when_needed() {
 
 }  // namespace postgres
 
-result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, descriptor node) {
+result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, node_folder node) {
   CPNS_CHECK(check(s));
   auto out = std::make_unique<postgres::postgres_store>(std::move(s), std::move(node));
   CPNS_CHECK(out->check_tables());

@@ -3,10 +3,10 @@
 
 #include <memory>
 
-#include "base/descriptor.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/postgres/settings.hpp"
 #include "storage/store.hpp"
+#include "storage/store_folder.hpp"
 
 namespace cpns::storage {
 
@@ -20,6 +20,6 @@ namespace cpns::storage {
 /// an answer, and on which another writer already built, fails with store_conflict. While writes fail, a thread tries
 /// one every 0.5 s. A scan is not a snapshot: it visits pages. The lock of the node's folder (store_folder.hpp) is held
 /// as long as the store is open.
-result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, descriptor node = {});
+result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, node_folder node = {});
 
 }  // namespace cpns::storage

@@ -1,8 +1,10 @@
 """Servers whose rows are in a PostgreSQL: the tables, two servers on one database, and a database that fails."""
 
+import contextlib
 import json
 import unittest
 
+from support import unix_http
 from support.case import E2ECase
 from support.home import poll
 from support.nodes_home import NodesHome
@@ -58,6 +60,65 @@ class Database(E2ECase):
         home.wait_for_each(since=since, timeout=60)
         self.assertFalse(home.events.find(event="amnesia", since=since))
         self.assertEqual(set(home.pnes()), set(first))
+
+    def nodes(self, home, config="server.yaml") -> dict:
+        status = json.loads(home.cli("status", "--json", "--config", config, check=False).stdout)
+        return {n["name"]: n for n in status["nodes"]}
+
+    def test_each_server_shows_all_of_them_and_notices_the_end_of_one(self):
+        home = self.place()
+        home.gateway["servers"] = [home.server["listen"]]
+        home.write()
+        home.start("server", "node2", "gateway")
+
+        def states(config="server.yaml"):
+            return {name: n["state"] for name, n in self.nodes(home, config).items()}
+
+        both = {"node1": "running", "node2": "running"}
+        poll(lambda: states() == both and states("node2.yaml") == both, what="both servers show both")
+        shown = self.nodes(home)
+        self.assertEqual([n["self"] for n in shown.values()], [True, False])
+        self.assertEqual(shown["node2"]["address"], home.node2["listen"])
+        learned = poll(lambda: [s for s in self.link(home)["servers"] if s["source"] == "learned"], what="the gateway learns node2")
+        self.assertEqual([s["address"] for s in learned], [home.node2["listen"]])
+        home.role("node2").kill9()
+        poll(lambda: states()["node2"] == "silent", what="node2 is silent")
+        home.role("node2").start()
+        poll(lambda: states() == both, what="node2 is back")
+        home.role("node2").terminate()
+        poll(lambda: states()["node2"] == "stopped", what="node2 has stopped")
+        with contextlib.closing(unix_http.Connection("server", home.folder / "server.sock")) as role:
+            metrics = role.ask("GET", "/metrics").text
+        self.assertIn('cpns_server_nodes{state="alive"} 1\n', metrics)
+        self.assertIn("cpns_server_heartbeat_age_seconds ", metrics)
+
+    def link(self, home) -> dict:
+        return json.loads(home.cli("status", "--json", "--config", "gateway.yaml").stdout)["server"]
+
+    def test_a_second_server_with_the_name_of_one_that_lives_is_refused(self):
+        home = self.place()
+        home.role("server").start()
+        home.node2["name"] = "node1"
+        home.write()
+        self.refused(home, "has the name 'node1' and the same database", home.server["listen"], config="node2.yaml")
+
+    def test_a_frozen_database_makes_servers_say_overloaded_and_nothing_is_lost(self):
+        home = self.place()
+        home.start("server", "gateway", "pne")
+        home.wait_for_each()
+        epochs = {e: p["epoch"] for e, p in home.pnes().items()}
+        since = home.events.mark()
+        home.database.freeze(True)
+        poll(lambda: "acknowledged no heartbeat" in home.cli("status", "--config", "server.yaml", check=False).stdout, timeout=30,
+             what="it is not ready")
+        home.database.freeze(False)
+        poll(lambda: home.cli("status", "--config", "server.yaml", check=False).returncode == 0, timeout=30, what="it is ready")
+        for entity, _ in home.devices:
+            home.tell_pne("sleep", entity)
+            home.tell_pne("wake", entity)
+        home.wait_for_each(since=since, timeout=60)
+        self.assertEqual(set(home.pnes()), set(epochs))
+        self.assertFalse(home.events.find(event="amnesia", since=since))
 
     def test_one_node_is_started_once_and_a_folder_with_another_store_is_refused(self):
         home = self.place()

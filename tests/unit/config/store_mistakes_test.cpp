@@ -33,19 +33,21 @@ TEST(store_settings, of_a_database_name_its_hosts_or_its_socket) {
             lines{"s.yaml:4:51: 'store.postgresql' must have either 'hosts' or 'socket'"});
   EXPECT_EQ(with_database("hosts: [\"[::1]:1\"], socket: /run/.s.PGSQL.1"),
             lines{"s.yaml:4:51: 'store.postgresql' must have either 'hosts' or 'socket'"});
-  const std::string form = "s.yaml:4:60: 'store.postgresql.socket' must be the file of PostgreSQL's socket, whose "
-                           "name is .s.PGSQL. and the port, for example /run/postgresql/.s.PGSQL.5432";
+  const std::string form =
+      "s.yaml:4:60: 'store.postgresql.socket' must be the file of PostgreSQL's socket, whose "
+      "name is .s.PGSQL. and the port, for example /run/postgresql/.s.PGSQL.5432";
   EXPECT_EQ(with_database("socket: /run/postgresql"), lines{form});
   EXPECT_EQ(with_database("socket: /run/.s.PGSQL.0"), lines{form});
   EXPECT_EQ(with_database("socket: /run/.s.PGSQL.5x"), lines{form});
 }
 
 TEST(store_settings, of_a_database_on_another_machine_need_its_certificate_verified) {
-  EXPECT_EQ(with_database("hosts: [\"db.example.org:5432\"], tls: require"),
-            (lines{"s.yaml:4:51: 'store.postgresql.ca' is missing: verify-full needs the authority that signed "
-                   "the certificate of db.example.org:5432",
-                   "s.yaml:4:89: 'store.postgresql.tls' must be verify-full, because db.example.org:5432 is "
-                   "another machine: without it others could take the place of the database"}));
+  EXPECT_EQ(
+      with_database("hosts: [\"db.example.org:5432\"], tls: require"),
+      (lines{"s.yaml:4:51: 'store.postgresql.ca' is missing: verify-full needs the authority that signed "
+             "the certificate of db.example.org:5432",
+             "s.yaml:4:89: 'store.postgresql.tls' must be verify-full, because db.example.org:5432 is "
+             "another machine: without it others could take the place of the database"}));
   EXPECT_EQ(with_database("hosts: [\"127.evil.example:5432\"], tls: disable, ca: ca.pem").size(), 1U);
 }
 
@@ -61,16 +63,18 @@ TEST(store_settings, of_a_database_are_for_servers_that_use_one) {
   EXPECT_EQ(printed_store("{path: db, postgresql: {socket: /run/.s.PGSQL.1}}"),
             lines{"s.yaml:4:31: 'store.postgresql' has no meaning for a rocksdb store; remove it, or set "
                   "'store.kind' to postgresql"});
-  EXPECT_EQ(printed_store("{kind: postgresql, postgresql: {socket: /run/.s.PGSQL.1}}"),
-            lines{"s.yaml:4:8: 'store.path' is missing: a server with a database needs a folder for its lock"});
-  const auto gateway = parse_gateway(
-      "role: gateway\nname: g\nuser: u\nservers: [h:1]\nprotector: {file: k}\nserver_uri: a:b\n"
-      "tls: {certificate: a, key: b, ca: c}\ntransports: [{name: a, plugin: tcp}]\n"
-      "store: {kind: postgresql, path: p, postgresql: {socket: /run/.s.PGSQL.1}}\n",
-      "g.yaml", no_environment);
+  EXPECT_EQ(
+      printed_store("{kind: postgresql, postgresql: {socket: /run/.s.PGSQL.1}}"),
+      lines{"s.yaml:4:8: 'store.path' is missing: a server with a database needs a folder for its lock"});
+  const auto gateway =
+      parse_gateway("role: gateway\nname: g\nuser: u\nservers: [h:1]\nprotector: {file: k}\nserver_uri: a:b\n"
+                    "tls: {certificate: a, key: b, ca: c}\ntransports: [{name: a, plugin: tcp}]\n"
+                    "store: {kind: postgresql, path: p, postgresql: {socket: /run/.s.PGSQL.1}}\n",
+                    "g.yaml", no_environment);
   ASSERT_FALSE(gateway);
-  EXPECT_EQ(gateway.error().lines(), lines{"g.yaml:9:15: 'store': a gateway keeps its keys on its own machine; "
-                                           "'postgresql' is for servers, use rocksdb"});
+  EXPECT_EQ(gateway.error().lines(),
+            lines{"g.yaml:9:15: 'store': a gateway keeps its keys on its own machine; "
+                  "'postgresql' is for servers, use rocksdb"});
 }
 
 }  // namespace
