@@ -92,10 +92,11 @@ class Processes:
 
     def alive(self, name: str) -> bool:
         """The process that was started under this name, and not another one with its number."""
-        if name in self._children:
-            self._children[name].poll()
         record = self._read(name)
-        return bool(record) and record["started"] is not None and start_of(record["pid"]) == record["started"]
+        living = bool(record) and record["started"] is not None and start_of(record["pid"]) == record["started"]
+        if not living and name in self._children:
+            self._children.pop(name).wait()
+        return living
 
     def signal(self, name: str, number: int) -> bool:
         if not self.alive(name):

@@ -57,8 +57,7 @@ class Restore(unittest.TestCase):
             shutil.rmtree(database / name)
             (self.folder / "copy" / name).rename(database / name)
         cluster.database.start()
-        said = cluster.cpns("store", "restored", "--config", "node1.server.yaml").stdout
-        self.assertIn("2", said)
+        cluster.cpns("store", "restored", "--config", "node1.server.yaml")
         since = time.time()
         cluster.start_roles()
         self.keyed_since(since, 1 + SKIPPED)
