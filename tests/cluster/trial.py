@@ -50,7 +50,7 @@ def isolate():
 
 
 def wait_for_orphans(child: int):
-    """Process 1 of the namespace: it gets the processes whose parents ended, and Patroni waits until they are gone. Returns in the child."""
+    """Process 1 of the namespace: it reaps processes whose parents ended, since Patroni waits until they are gone. Returns in the child."""
     if child == 0:
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -91,7 +91,8 @@ class Trial:
             what["nodes"][self.schedule.cut] = {"listen": f"{self.machine.address}:{port}", "database": self.machine.here}
         self.cluster = Cluster.make(self.folder, what)
         self.cluster.prefix_of = self.prefix_of
-        self.cluster.up(between_pnes=lambda: self.pause(2 * size.rekey / size.gateways))  # one assignment per two keys: spread over that time
+        # Two keys need one assignment: the assignments are spread over that time.
+        self.cluster.up(between_pnes=lambda: self.pause(2 * size.rekey / size.gateways))
         self.cluster.wait_keyed()
         self.phase("start")
         began = time.time()
