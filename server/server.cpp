@@ -201,15 +201,18 @@ struct server_role::impl {
   }
 
   /// Before the first connection. Errors of heartbeat::begin.
-  status begin_heartbeat(storage::sealed_store& store) {
+  status begin_heartbeat(storage::sealed_store& store, std::function<std::string()> key) {
     if (!store.shared()) return {};
     node_row own;
     own.name = config.name;
     own.version = CPNS_VERSION;
     own.address = address_of(config, config.listen.text());
-    CPNS_TRY(beat, heartbeat::begin(
-                       {.store = &store, .commit = role->commit, .now = role->now, .random = &role->random},
-                       std::move(own)));
+    CPNS_TRY(beat, heartbeat::begin({.store = &store,
+                                     .commit = role->commit,
+                                     .now = role->now,
+                                     .random = &role->random,
+                                     .key = std::move(key)},
+                                    std::move(own)));
     return {};
   }
   void run_heartbeat() {
@@ -242,11 +245,12 @@ server_role::server_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 server_role::~server_role() = default;
 
 result<std::unique_ptr<server_role>> server_role::start(const config::server_config& c,
-                                                        storage::sealed_store& store, clock_fn now) {
+                                                        storage::sealed_store& store, clock_fn now,
+                                                        std::function<std::string()> key) {
   CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
-  CPNS_CHECK(i->begin_heartbeat(store));
+  CPNS_CHECK(i->begin_heartbeat(store, std::move(key)));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
