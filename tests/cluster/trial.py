@@ -164,7 +164,8 @@ class Trial:
     def _node_drained(self, victim, fault):
         role = f"{victim}.server"
         # While the primary changes a drain is refused, because its line in the audit trail cannot be recorded.
-        wait_for(lambda: self.cluster.cpns("server", "drain", "--config", f"{role}.yaml", check=False).returncode == 0, 30, f"{victim} drains")
+        words = ("server", "drain", "--config", f"{role}.yaml")
+        wait_for(lambda: self.cluster.cpns(*words, check=False).returncode == 0, 30, f"{victim} drains")
 
         def again():
             self.cluster.processes.end([role])
