@@ -33,12 +33,13 @@ status write_beside_before(store& under, const bytes& wrapped) {
   CPNS_TRY(const auto now, read_data_key(under));
   CPNS_TRY(const auto before, key_before(under));
   if (!before.value.empty())
-    return fail(errc::state_conflict,
-                "the change of the key before this one is not finished: a server still has the key of before it; "
-                "give each server the new key (`cpns status` shows which have it), then repeat the command");
+    return fail(
+        errc::state_conflict,
+        "the change of the key before this one is not finished: a server still has the key of before it; "
+        "give each server the new key (`cpns status` shows which have it), then repeat the command");
   if (!now) return under.write_one({key_op(data_key_row, wrapped, 0)});
-  return under.write_one({key_op(data_key_row, wrapped, now->version),
-                          key_op(key_before_row, now->value, before.version)});
+  return under.write_one(
+      {key_op(data_key_row, wrapped, now->version), key_op(key_before_row, now->value, before.version)});
 }
 
 }  // namespace
@@ -97,7 +98,8 @@ status forget_key_before(store& s, const std::string& id) {
   CPNS_TRY(const auto before, key_before(s));
   if (before.value.empty() || !now || data_key_id(*now) != id) return {};
   // The row of the present key is written, too, so that a change of the key at the same time makes this one fail.
-  return s.write_one({key_op(data_key_row, now->value, now->version), key_op(key_before_row, {}, before.version)});
+  return s.write_one(
+      {key_op(data_key_row, now->value, now->version), key_op(key_before_row, {}, before.version)});
 }
 
 result<bool> keeps_key_before(const store& s) {
