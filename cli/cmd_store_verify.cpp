@@ -96,7 +96,8 @@ result<server::store_findings> verify(const config::checked_file& file, const co
   CPNS_TRY(const auto under, open_store_for_reading(store));
   CPNS_TRY(const auto key, open_protector(protector));
   CPNS_TRY(const auto wrapped, storage::data_key_of(*under, place_of_store(store)).read());
-  if (!wrapped) return fail(errc::state_unknown, "a row: the store in " + place_of_store(store) + " is empty");
+  if (!wrapped)
+    return fail(errc::state_unknown, "a row: the store in " + place_of_store(store) + " is empty");
   CPNS_TRY(const auto sealed, storage::sealed_store::open(*under, *key, crypto::system_entropy()));
   const bool is_server = file.role == config::role_kind::server;
   auto found = server::check_rows(

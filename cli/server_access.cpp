@@ -110,8 +110,9 @@ done_or<boost::json::array> server_access::list(const std::string& path, const s
 }
 
 void add_page_options(CLI::App& c, list_page& to) {
-  auto* limit = c.add_option("--limit", to.limit, "One page of at most this many rows, in the order of the store")
-                    ->check(CLI::Range(std::size_t{1}, std::size_t{api::page_limit_max}));
+  auto* limit =
+      c.add_option("--limit", to.limit, "One page of at most this many rows, in the order of the store")
+          ->check(CLI::Range(std::size_t{1}, std::size_t{api::page_limit_max}));
   c.add_option("--after", to.after, "The page behind the one that ended with this `next`")->needs(limit);
 }
 
@@ -122,7 +123,8 @@ void print_rows(const char* rows, boost::json::array found, const list_page& one
 }
 
 void print_next(const list_page& one) {
-  if (!one.next.empty()) std::cerr << "more rows follow: --limit " << one.limit << " --after " << one.next << "\n";
+  if (!one.next.empty())
+    std::cerr << "more rows follow: --limit " << one.limit << " --after " << one.next << "\n";
 }
 
 void print_answer(const boost::json::value& v) { std::cout << boost::json::serialize(v) << "\n"; }

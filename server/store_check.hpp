@@ -18,13 +18,13 @@ struct row_fault {
 };
 
 struct table_check {
-  std::uint64_t rows = 0;    ///< with those at fault
+  std::uint64_t rows = 0;  ///< with those at fault
   std::uint64_t faults = 0;
 };
 
 struct store_findings {
   std::map<storage::table, table_check> tables;  ///< those with rows
-  std::uint64_t stale = 0;      ///< index rows of a former holder, owner or batch; no fault
+  std::uint64_t stale = 0;                       ///< index rows of a former holder, owner or batch; no fault
   bool index_complete = false;  ///< else missing index rows are no fault: the server still has to write them
 
   [[nodiscard]] std::uint64_t rows() const;
