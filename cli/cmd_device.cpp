@@ -241,8 +241,9 @@ status block_in_store(server_access& server, const entity_id& entity) {
   CPNS_TRY(auto before, audit::device_state(server.store(), entity.text()));
   const auto change = change_by_command(audit::device_block, entity.text(), std::move(before),
                                         boost::json::object{{"blocked", true}});
-  return with_audit(server.trail(), change,
-                    [&] { return server::block_device(server::write_to(server.store()), entity); });
+  return with_audit(server.trail(), change, [&] {
+    return server::block_device(server.store(), server::write_to(server.store()), entity);
+  });
 }
 
 done_or<int> run_block(device_query& o) {

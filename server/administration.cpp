@@ -58,7 +58,7 @@ status administration::change(change_turns& of, const std::function<status(const
   CPNS_CHECK(role_.store.accepts_writes());
   return make([&](storage::sealed_batch batch) {
     // The turn lasts as long as the write, also after a wait that was too short.
-    return write(std::move(batch), [turn = std::move(turn), then = std::move(then)](const status& done) {
+    return write(std::move(batch), [turn, then](const status& done) {
       if (then) then(done);
     });
   });
@@ -98,11 +98,12 @@ status administration::remove_device(const entity_id& entity) {
 
 status administration::block_device(const entity_id& entity) {
   return change(*role_.device_turns,
-                [&](const durable_write& to) { return server::block_device(to, entity); });
+                [&](const durable_write& to) { return server::block_device(role_.store, to, entity); });
 }
 
 status administration::add_batch(const std::string& batch, const std::vector<std::string>& ids) {
   CPNS_TRY(auto made, make_batch(role_.random, batch, ids, role_.now()));
+  if (const auto* services = role_.temporary_keys.services()) CPNS_CHECK(services->accepts(made.ids));
   const auto record = std::make_shared<const protocol::batch_record>(std::move(made));
   return change(
       *batch_turns_,
@@ -114,7 +115,8 @@ status administration::add_batch(const std::string& batch, const std::vector<std
 
 status administration::remove_batch(const std::string& batch) {
   return change(
-      *batch_turns_, [&](const durable_write& to) { return server::remove_batch(*role_.batches, to, batch); },
+      *batch_turns_,
+      [&](const durable_write& to) { return server::remove_batch(role_.store, *role_.batches, to, batch); },
       [book = role_.batches, batch](const status& done) {
         if (done) book->erase(batch);
       });

@@ -123,6 +123,8 @@ class sealed_store {
   /// The place of the data key of this store, which stays open: a change of its wrapping changes no row and nothing in
   /// memory. The store outlives it. [thread-safe]
   [[nodiscard]] key_place data_key(std::string name);
+  /// The store whose rows this one seals, for storage/data_key.hpp.
+  [[nodiscard]] store& under() const { return under_; }
 
   /// Fails as a write does while the store accepts none. A write that failed may turn up when the store is opened again:
   /// a change that reads a row before it writes it calls this before it reads.
@@ -149,10 +151,6 @@ class sealed_store {
   std::unique_ptr<const keys> keys_;
   std::atomic<bool> refuses_schema_1_ = false;
 };
-
-/// The place of the data key in a store, for storage/rewrap.hpp; `name` is for messages. Its `read` fails with
-/// store_damaged if there are rows but no data key.
-key_place data_key_of(store& under, std::string name);
 
 /// store_write_failed if a name is empty or too long, or a value is too long.
 status check_batch(const sealed_batch& batch);

@@ -30,7 +30,7 @@ struct role_harness {
   std::unique_ptr<server::server_role> role;
   std::uint64_t next_id = 1;
 
-  explicit role_harness(bool on_disk = false) : on_disk_(on_disk) {
+  explicit role_harness(bool on_disk = false, bool shared = false) : memory(shared), on_disk_(on_disk) {
     EXPECT_TRUE(storage::create_key_file(home.folder() + "/kek", crypto::system_entropy()).has_value());
     protector = storage::open_key_file(home.folder() + "/kek").value();
     config.listen = {"127.0.0.1", 0};
