@@ -13,6 +13,7 @@
 #include "config/loader.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "server/store_check.hpp"
+#include "storage/data_key.hpp"
 
 namespace cpns::cli {
 namespace {

@@ -52,9 +52,9 @@ std::vector<std::string> nodes_of(const config::server_config& c, const std::vec
 }
 
 /// At which gateways reach this server; empty if its configuration does not tell: it listens at all addresses.
-std::string address_of(const config::server_config& c, std::string bound) {
+std::string address_of(const config::server_config& c, std::string bound_to) {
   if (c.cluster.advertise) return c.cluster.advertise->text();
-  return c.listen.host == "0.0.0.0" || c.listen.host == "::" ? std::string{} : std::move(bound);
+  return c.listen.host == "0.0.0.0" || c.listen.host == "::" ? std::string{} : std::move(bound_to);
 }
 
 /// Rows that nobody may act on: the database may be a former primary.
