@@ -6,9 +6,10 @@ JOBS   ?= 2
 TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo test test-ble bench packages format lint docs clean
+.PHONY: help deps build demo demo-cluster test test-ble bench packages format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
+	@echo "make demo-cluster  a cluster that loses a node and its primary, and no key; installs PostgreSQL, Patroni, etcd and HAProxy"
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
@@ -30,6 +31,11 @@ build: deps $(BUILD)/CMakeCache.txt
 demo: deps $(BUILD)/CMakeCache.txt
 	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports
 	@$(BUILD)/bin/cpns demo $(DEMO)
+
+demo-cluster: deps $(BUILD)/CMakeCache.txt
+	@scripts/install-deps --cluster
+	@scripts/quietly cmake --build $(BUILD) -j $(JOBS) --target cpns transports
+	@CPNS_BIN=$(CURDIR)/$(BUILD)/bin/cpns scripts/cluster-demo $(DEMO)
 
 test: build
 	@scripts/install-deps --tests

@@ -12,6 +12,7 @@
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
+#include "storage/data_key.hpp"
 #include "storage/file.hpp"
 #include "storage/sealed_store.hpp"
 #include "storage/secret_file.hpp"

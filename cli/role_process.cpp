@@ -67,7 +67,9 @@ result<running_server> start_server(const config::server_config& c) {
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector));
   running_server out{std::move(store), nullptr, nullptr};
   CPNS_TRY(out.audit, open_trail(c, out.store.sealed()));
-  CPNS_TRY(out.role, server::server_role::start(c, out.store.sealed()));
+  auto watch = std::make_shared<storage::key_watch>(out.store.sealed().under(), out.store.keys());
+  CPNS_TRY(out.role,
+           server::server_role::start(c, out.store.sealed(), now_wall, [watch] { return watch->id(); }));
   return out;
 }
 

@@ -25,6 +25,8 @@ enum class form : std::uint8_t {
   uri,       ///< a SAN URI of a certificate
   uris,      ///< a SAN URI, or a prefix of SAN URIs and '*'
   identity,  ///< the name of a gateway with a pre-shared key
+  range,     ///< a prefix of Entity IDs and '*', or FROM..TO (base/entity_range.hpp)
+  https,     ///< the URL of a service
   plugin,    ///< a name, or a path that ends in ".so" and is relative to the file
 };
 
@@ -288,6 +290,8 @@ void describe(V& v, server_config& c) {
     "with "
     "a master key names always have to answer.",
     rules{});
+  v("temporary_keys", c.temporary_keys,
+    "Sources of Temporary Keys besides the imported devices and the batches of the store.", rules{});
   v("adopt_after", c.adopt_after,
     "Waiting time reported to a gateway that asks for a device held by another gateway of the same user.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
@@ -446,5 +450,6 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 }  // namespace cpns::config
 
 #include "config/describe_gateway.hpp"  // needs the above
+#include "config/describe_keys.hpp"
 #include "config/describe_link.hpp"
 #include "config/describe_store.hpp"

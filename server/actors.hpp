@@ -63,11 +63,18 @@ struct rows_read {
   std::shared_ptr<storage::rows_found> rows;
 };
 
+/// The answer of a manufacturer's service that an actor asked for.
+struct key_came {
+  std::uint64_t number = 0;
+  std::shared_ptr<result<std::optional<protocol::device_secret_record>>> found;
+};
+
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
     caf::typed_actor<caf::reacts_to<frames_came>,   // decodes requests, answers each or reads what it needs
                      caf::reacts_to<request_came>,  // decodes it, reads what it needs
                      caf::reacts_to<rows_read>,     // answers or routes the request
+                     caf::reacts_to<key_came>,      // the same
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
@@ -161,6 +168,7 @@ struct row_stored {
 /// assignment/<entity>: drives one assignment_machine.
 using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one runs at a time
                                           caf::reacts_to<rows_read>,    // continues after a read of its own
+                                          caf::reacts_to<key_came>,     // decides again with another key
                                           caf::reacts_to<row_stored>>;  // continues after the write
 
 }  // namespace cpns::server
@@ -176,4 +184,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::rows_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::key_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::row_stored)

@@ -112,7 +112,7 @@ class role_context {
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
   node_notices notices;
-  gateway_book known_gateways{store, commit};
+  gateway_book known_gateways{store, commit, read};
   const std::shared_ptr<change_turns> device_turns = change_turns::make();
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
   const std::shared_ptr<admission> door = std::make_shared<admission>(random);

@@ -6,6 +6,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "storage/data_key.hpp"
 
 namespace cpns::server {
 namespace {
@@ -65,8 +66,8 @@ struct heartbeat::shared {
   std::condition_variable done;
   std::uint64_t version = 0;
   bool on_its_way = false;
-  bool unclear = false;  ///< the last write may have taken effect, or lost
-  std::optional<std::string> taken;  ///< another process writes this row: why
+  bool unclear = false;                   ///< the last write may have taken effect, or lost
+  std::optional<std::string> taken;       ///< another process writes this row: why
   steady_clock::time_point acknowledged;  ///< begin of the last beat that was
 };
 
@@ -82,7 +83,8 @@ result<std::unique_ptr<heartbeat>> heartbeat::begin(parts p, node_row own) {
   own.started = own.beat = unix_milliseconds(p.now());
   CPNS_TRY(auto before, find_row(*p.store, own.name));
   const auto lives = [&own](const found_row& f) {
-    return f.row && f.row->state != node_state::stopped && (f.row->folder.empty() || f.row->folder != own.folder);
+    return f.row && f.row->state != node_state::stopped &&
+           (f.row->folder.empty() || f.row->folder != own.folder);
   };
   const auto until = steady_clock::now() + p.times.silent;
   std::mutex alone;
@@ -145,11 +147,29 @@ void heartbeat::beat_and_look() {
   own_.connections = l.connections;
   own_.jobs = l.jobs;
   own_.state = l.state;
+  if (parts_.key) own_.key = parts_.key();
   find_own_row();
   beat();
   look();
   compare_clocks();
   tell_addresses();
+  forget_key_before();
+}
+
+void heartbeat::forget_key_before() {
+  if (own_.key.empty() || own_.key == forgotten_for_ || !fresh()) return;
+  const auto all = nodes();
+  const auto has_it = [this](const seen_node& n) { return n.row.key == own_.key; };
+  if (all.empty() || !std::all_of(all.begin(), all.end(), has_it)) return;
+  auto& under = parts_.store->under();
+  const auto kept = storage::keeps_key_before(under);
+  if (!kept) return;
+  if (*kept) {
+    if (!storage::forget_key_before(under, own_.key)) return;  // the next beat tries again
+    log::info("server", "key-before-forgotten",
+              "every server has the new key of the store: the key before it opens nothing any more");
+  }
+  forgotten_for_ = own_.key;
 }
 
 void heartbeat::beat() {
@@ -161,18 +181,17 @@ void heartbeat::beat() {
     shared_->on_its_way = true;
     version = shared_->version;
   }
-  parts_.commit(write_of(own_, version),
-                [to = shared_, began = steady_clock::now()](const status& written) {
-                  const std::lock_guard lock{to->guard};
-                  to->on_its_way = false;
-                  if (written) {
-                    ++to->version;
-                    to->acknowledged = began;
-                  } else if (!(written.error() == errc::state_overloaded)) {
-                    to->unclear = true;
-                  }
-                  to->done.notify_all();
-                });
+  parts_.commit(write_of(own_, version), [to = shared_, began = steady_clock::now()](const status& written) {
+    const std::lock_guard lock{to->guard};
+    to->on_its_way = false;
+    if (written) {
+      ++to->version;
+      to->acknowledged = began;
+    } else if (!(written.error() == errc::state_overloaded)) {
+      to->unclear = true;
+    }
+    to->done.notify_all();
+  });
 }
 
 void heartbeat::find_own_row() {
@@ -206,7 +225,8 @@ void heartbeat::see(std::map<std::string, observed>& to, const std::string& name
   if (before != seen_.end() && before->second.version == row.version)
     o.changed = before->second.changed;
   else if (before == seen_.end())  // its own clock is all that is known of it
-    o.changed = now - std::min(difference(parts_.now(), time_point(milliseconds(o.node.row.beat))), parts_.times.hidden);
+    o.changed = now - std::min(difference(parts_.now(), time_point(milliseconds(o.node.row.beat))),
+                               parts_.times.hidden);
   o.node.age = std::chrono::duration_cast<milliseconds>(now - o.changed);
   o.node.self = o.node.row.start == own_.start;
   if (o.node.row.state == node_state::stopped)
@@ -244,8 +264,8 @@ void heartbeat::compare_clocks() {
             " apart; set both by NTP";
   else
     for (const auto& n : nodes())
-      if (const auto its = time_point(milliseconds(n.row.beat)); n.is == seen_node::life::alive && !n.self &&
-                                                                 difference(its, **database) > parts_.times.apart)
+      if (const auto its = time_point(milliseconds(n.row.beat));
+          n.is == seen_node::life::alive && !n.self && difference(its, **database) > parts_.times.apart)
         if (apart_.due(parts_.now(), n.row.name))
           log::warn("server", "node-clock-apart",
                     "the clock of another server differs from that of the database; set both by NTP",
@@ -296,16 +316,17 @@ std::vector<seen_node> heartbeat::nodes() const {
 boost::json::array heartbeat::view() const {
   boost::json::array out;
   for (const auto& n : nodes())
-    out.push_back(boost::json::object{
-        {"name", n.row.name},
-        {"state", n.is == seen_node::life::alive ? name_of(n.row.state) : name_of(n.is)},
-        {"self", n.self},
-        {"address", n.row.address},
-        {"version", n.row.version},
-        {"started", rfc3339_text(time_point(milliseconds(n.row.started)))},
-        {"age_ms", n.self ? age().count() : n.age.count()},
-        {"connections", n.row.connections},
-        {"jobs", n.row.jobs}});
+    out.push_back(
+        boost::json::object{{"name", n.row.name},
+                            {"state", n.is == seen_node::life::alive ? name_of(n.row.state) : name_of(n.is)},
+                            {"self", n.self},
+                            {"address", n.row.address},
+                            {"version", n.row.version},
+                            {"started", rfc3339_text(time_point(milliseconds(n.row.started)))},
+                            {"age_ms", n.self ? age().count() : n.age.count()},
+                            {"connections", n.row.connections},
+                            {"jobs", n.row.jobs},
+                            {"key", n.row.key}});
   return out;
 }
 

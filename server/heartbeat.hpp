@@ -28,9 +28,9 @@ namespace cpns::server {
 
 struct heartbeat_times {
   milliseconds interval{1000};
-  milliseconds fresh{3000};     ///< reads are trusted for so long after the begin of the last acknowledged beat
-  milliseconds silent{3500};    ///< a node whose row does not change for so long counts as silent
-  milliseconds apart{30'000};   ///< between two clocks
+  milliseconds fresh{3000};   ///< reads are trusted for so long after the begin of the last acknowledged beat
+  milliseconds silent{3500};  ///< a node whose row does not change for so long counts as silent
+  milliseconds apart{30'000};       ///< between two clocks
   milliseconds hidden{86'400'000};  ///< a node without a beat for so long is not shown any more
 };
 
@@ -52,7 +52,8 @@ class heartbeat {
     storage::sealed_store* store = nullptr;  ///< shared; outlives the heartbeat
     commit_fn commit;
     clock_fn now;
-    entropy* random = nullptr;  ///< used by begin() alone
+    entropy* random = nullptr;           ///< used by begin() alone
+    std::function<std::string()> key{};  ///< for node_row::key; called before each beat; empty: always ""
     heartbeat_times times{};
   };
   /// What changes from beat to beat.
@@ -107,12 +108,15 @@ class heartbeat {
   void see(std::map<std::string, observed>& to, const std::string& name, const storage::sealed_value& row);
   void compare_clocks();
   void tell_addresses();
+  /// Removes the data key as it was wrapped before, once each node could open the new one.
+  void forget_key_before();
 
   const parts parts_;
   node_row own_;
   std::function<load()> load_;
   std::function<void(std::vector<std::string>)> changed_;
   std::vector<std::string> told_;
+  std::string forgotten_for_;  ///< the data key before this one is removed
   seldom damaged_, apart_;
   const std::shared_ptr<shared> shared_;
   mutable std::mutex guard_;

@@ -10,7 +10,7 @@ constexpr std::size_t text_max = 512;
 
 result<node_row> read_node_row(cbor::reader& r) {
   node_row out;
-  CPNS_CHECK(r.array_of("node", 11));
+  CPNS_CHECK(r.array_of("node", 12));
   CPNS_TRY(const auto schema, r.uint("schema"));
   if (schema != row_schema)
     return fail(errc::wire_range, "schema " + std::to_string(schema) + " is not known");
@@ -25,6 +25,7 @@ result<node_row> read_node_row(cbor::reader& r) {
   out.beat = static_cast<std::int64_t>(beat);
   CPNS_TRY(out.connections, r.uint("connections"));
   CPNS_TRY(out.jobs, r.uint("jobs"));
+  CPNS_TRY(out.key, r.tstr("key", 0, text_max));
   CPNS_TRY(const auto state, r.uint("state", UINT8_MAX));
   out.state = static_cast<node_state>(state);
   if (name_of(out.state) == "unknown")
@@ -37,9 +38,9 @@ result<node_row> read_node_row(cbor::reader& r) {
 
 secret_bytes encode(const node_row& r) {
   cbor::writer w{256};
-  w.array(11).uint(row_schema).tstr(r.name).bstr(r.start).tstr(r.folder).tstr(r.address).tstr(r.version);
+  w.array(12).uint(row_schema).tstr(r.name).bstr(r.start).tstr(r.folder).tstr(r.address).tstr(r.version);
   w.uint(static_cast<std::uint64_t>(r.started)).uint(static_cast<std::uint64_t>(r.beat));
-  w.uint(r.connections).uint(r.jobs).uint(static_cast<std::uint64_t>(r.state));
+  w.uint(r.connections).uint(r.jobs).tstr(r.key).uint(static_cast<std::uint64_t>(r.state));
   return secret_bytes{w.take()};
 }
 

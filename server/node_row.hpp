@@ -22,13 +22,15 @@ namespace cpns::server {
 CPNS_NUMBERED_ENUM(node_state, CPNS_NODE_STATES)
 
 struct node_row {
-  std::string name;      ///< of its configuration; the name of the row, too
-  byte_array<16> start;  ///< drawn at each start of the process
-  std::string folder;    ///< identity of its folder (storage/store_folder.hpp)
-  std::string address;   ///< at which gateways reach it
-  std::string version;   ///< of cpns
+  std::string name;                    ///< of its configuration; the name of the row, too
+  byte_array<16> start;                ///< drawn at each start of the process
+  std::string folder;                  ///< identity of its folder (storage/store_folder.hpp)
+  std::string address;                 ///< at which gateways reach it
+  std::string version;                 ///< of cpns
   std::int64_t started = 0, beat = 0;  ///< Unix milliseconds, by its own clock
   std::uint64_t connections = 0, jobs = 0;
+  std::string
+      key;  ///< storage::data_key_id of the data key that it could open at a start; empty: an older one
   node_state state = node_state::running;
 };
 

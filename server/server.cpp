@@ -13,7 +13,10 @@
 #include "server/dispatcher.hpp"
 #include "server/front_desk.hpp"
 #include "server/heartbeat.hpp"
+#include "server/index_build.hpp"
+#include "server/key_services.hpp"
 #include "server/listener.hpp"
+#include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
@@ -120,6 +123,9 @@ struct server_role::impl {
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
+  std::unique_ptr<other_servers> others;  ///< if the store is shared
+  std::unique_ptr<index_build> indexing;
+  std::unique_ptr<key_services> services;  ///< their threads send to actors, so that they end before `system`
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -175,6 +181,7 @@ struct server_role::impl {
     if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
+    services->collect(to);
   }
   void count_nodes(metrics::sheet& to) const {
     constexpr double per_second = 1000;
@@ -195,15 +202,18 @@ struct server_role::impl {
   }
 
   /// Before the first connection. Errors of heartbeat::begin.
-  status begin_heartbeat(storage::sealed_store& store) {
+  status begin_heartbeat(storage::sealed_store& store, std::function<std::string()> key) {
     if (!store.shared()) return {};
     node_row own;
     own.name = config.name;
     own.version = CPNS_VERSION;
     own.address = address_of(config, config.listen.text());
-    CPNS_TRY(beat, heartbeat::begin(
-                       {.store = &store, .commit = role->commit, .now = role->now, .random = &role->random},
-                       std::move(own)));
+    CPNS_TRY(beat, heartbeat::begin({.store = &store,
+                                     .commit = role->commit,
+                                     .now = role->now,
+                                     .random = &role->random,
+                                     .key = std::move(key)},
+                                    std::move(own)));
     return {};
   }
   void run_heartbeat() {
@@ -224,6 +234,7 @@ struct server_role::impl {
 
   ~impl() {
     *stopping = true;
+    others.reset();
     if (beat) beat->end();
     if (sockets) sockets->stop();
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
@@ -236,16 +247,24 @@ server_role::server_role(std::unique_ptr<impl> i) : impl_(std::move(i)) {}
 server_role::~server_role() = default;
 
 result<std::unique_ptr<server_role>> server_role::start(const config::server_config& c,
-                                                        storage::sealed_store& store, clock_fn now) {
+                                                        storage::sealed_store& store, clock_fn now,
+                                                        std::function<std::string()> key) {
   CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
-  CPNS_CHECK(i->begin_heartbeat(store));
+  CPNS_CHECK(i->begin_heartbeat(store, std::move(key)));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
+  CPNS_TRY(i->services,
+           key_services::open(c.temporary_keys, {crypto::openssl_suite(), i->role->now, i->counted}));
+  CPNS_CHECK(i->services->accepts(*i->role->batches));
+  i->role->temporary_keys.use(*i->services);
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
-                                             .write = write_beside_others(i->role->commit)}));
+                                             .write = write_beside_others(i->role->commit),
+                                             .server = c.name}));
+  if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
+  i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -265,8 +284,9 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
+    raw->services->look();
     raw->look_at_trust();
-    raw->reopened.look();
+    if (!raw->others) raw->reopened.look();
     raw->leaving->look();
     raw->role->door->end_long_waits();
     caf::anon_send(raw->role->dispatcher(), tick{});
@@ -294,6 +314,7 @@ boost::json::object server_role::overview() const {
       {"jobs", impl_->role->work->total()},
       {"admission", describe(impl_->role->door->look())},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   if (impl_->beat) out["nodes"] = impl_->beat->view();
   return out;
@@ -320,6 +341,7 @@ device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
+  impl_->indexing->stop();
   impl_->leaving->finish(timeout);
 }
 
@@ -332,6 +354,7 @@ milliseconds server_role::drain_limit() const {
 void server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
   impl_->tls->read_again();
+  impl_->services->read_again();
   config::apply_reloadable(impl_->config, c);
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));

@@ -2,6 +2,7 @@
 // The CPNS Server as a role: listener, sessions, assignment actors and group commit around one sealed store.
 
 #include <boost/json/object.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -22,8 +23,10 @@ class server_role {
   /// Starts listening, or retries until its address exists. `store` is opened by the caller and outlives the
   /// role. Errors: the TLS files (config_file, crypto_certificate), the address (config_range, state_conflict),
   /// the store. While the certificate is outside its validity, connections are closed unanswered.
+  /// `key`: for the heartbeat of a shared store (storage::key_watch); called on its thread.
   static result<std::unique_ptr<server_role>> start(const config::server_config& c,
-                                                    storage::sealed_store& store, clock_fn now = now_wall);
+                                                    storage::sealed_store& store, clock_fn now = now_wall,
+                                                    std::function<std::string()> key = {});
   /// Closes at once all connections that are not drained.
   ~server_role();
   server_role(const server_role&) = delete;

@@ -98,14 +98,14 @@ void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_r
 /// Checks before any actor is made: a request without a valid proof, or for a device that was not imported,
 /// costs none.
 std::optional<protocol::refused> check_early(session_pointer self, const protocol::key_assignment_request& m,
-                                             const request_rows& rows) {
+                                             const request_rows& rows, const key_service* service) {
   auto& s = self->state;
   auto& role = *s.role;
   if (!rows.user) return protocol::unreadable(rows.user.error(), "the user");
   auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *rows.user);
   role.delays.record(role.now(), s.peer->gw, m.user, !no);
   if (no) return no;
-  if (rows.device && !*rows.device) return protocol::unknown_entity();
+  if (rows.device && !*rows.device && service == nullptr) return protocol::unknown_entity();
   return std::nullopt;
 }
 
@@ -124,9 +124,14 @@ void answer_slow(session_pointer self) {
     s.role->counted.refused(server_metrics::bound::slow);
     if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
       log::warn("server", "store-slow",
-                "the store does not answer in time; the gateway is asked to repeat its request",
+                s.keys.empty()
+                    ? "the store does not answer in time; the gateway is asked to repeat its request"
+                    : "the store or the service of a manufacturer does not answer in time; the "
+                      "gateway is asked to repeat its request",
                 {{"gateway", s.peer->uri}});
-    answer(self, id, refusal{link_status::overloaded, retry_soon, "the store of the server is slow"});
+    answer(self, id,
+           refusal{link_status::overloaded, retry_soon,
+                   s.keys.empty() ? "the store of the server is slow" : "a source of the server is slow"});
   }
   look_later(self);
 }
@@ -139,6 +144,29 @@ void refuse_assignment(session_pointer self, const request_id& id, const protoco
     return answer(self, id, std::move(no.answer));
   }
   refuse_and_log(self, id, m.entity.text(), std::move(no));
+}
+
+/// Asks the manufacturer, whose user has proved the password. A request that was answered as slow meanwhile ends here: its
+/// rows are old, and its repetition finds the key in memory.
+void ask_service(session_pointer self, std::shared_ptr<job> j, request_rows rows, key_service& service) {
+  auto& s = self->state;
+  const auto number = s.role->next_number++;
+  const auto entity = j->entity;
+  s.keys.emplace(number, [self, j = std::move(j), rows = std::move(rows)](found_key found) mutable {
+    auto& in_work = self->state.assignments;
+    if (!in_work.in_work(j->id, j->arrived)) return;
+    if (found && !*found) {
+      in_work.end(j->id, j->arrived);
+      return refuse_assignment(self, j->id, std::get<job::assign>(j->what).request,
+                               protocol::unknown_entity());
+    }
+    rows.device = std::move(found);
+    j->rows = std::make_shared<const request_rows>(std::move(rows));
+    route(self, std::move(*j));
+  });
+  service.ask(entity, [me = session_actor{self}, number](found_key found) {
+    caf::anon_send(me, key_came{number, std::make_shared<found_key>(std::move(found))});
+  });
 }
 
 /// Once the proof is right.
@@ -162,13 +190,16 @@ void continue_assignment(session_pointer self, job j, const user_directory::look
   request_rows found{std::move(rows[0])};
   found.device = role.temporary_keys.find(m.entity, rows[1]);
   found.user = known.record ? known.record : role.users.found(m.user, known, rows[2]);
-  auto no = check_early(self, m, found);
+  auto* service = role.temporary_keys.service_of(m.entity, rows[1]);
+  auto no = check_early(self, m, found, service);
   role.counted.checked.observe(steady::now() - j.arrived);
   if (!no) no = count_for_user(self, m.user, j.of_user);
   if (no) {
     if (!self->state.assignments.end(j.id, j.arrived)) return;  // answered as slow
     return refuse_assignment(self, j.id, m, *std::move(no));
   }
+  if (service != nullptr)
+    return ask_service(self, std::make_shared<job>(std::move(j)), std::move(found), *service);
   j.rows = std::make_shared<const request_rows>(std::move(found));
   route(self, std::move(j));
 }
@@ -407,6 +438,9 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       },
       [self](const rows_read& m) {
         if (const auto read = self->state.reads.extract(m.number)) read.mapped()(std::move(*m.rows));
+      },
+      [self](const key_came& m) {
+        if (const auto ask = self->state.keys.extract(m.number)) ask.mapped()(std::move(*m.found));
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },

@@ -30,6 +30,8 @@ struct session_state {
   std::size_t entries_pending = 0;
   /// What follows a read, by its number.
   std::unordered_map<std::uint64_t, std::function<void(storage::rows_found)>> reads;
+  /// What follows the answer of a manufacturer's service, by its number.
+  std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;
   slow_requests assignments;
   bool look_armed = false;  ///< a slow_look is on its way
 };

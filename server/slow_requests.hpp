@@ -26,6 +26,7 @@ class slow_requests {
     in_work_.erase(at);
     return true;
   }
+  /// False: overdue() took it.
   [[nodiscard]] bool in_work(const request_id& id, steady::time_point arrived) const {
     return find(id, arrived) != in_work_.end();
   }

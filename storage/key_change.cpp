@@ -8,6 +8,7 @@
 
 #include "base/private_file.hpp"
 #include "crypto/suite.hpp"
+#include "storage/data_key.hpp"
 #include "storage/file.hpp"
 
 namespace cpns::storage {
@@ -189,6 +190,23 @@ status key_changer::rewrap(const new_key& wanted, const key_source& to, key_chan
                                  }));
   if (out.keys.absent == places_.size()) return nothing_to_rewrap(place_);
   return {};
+}
+
+std::string key_watch::id() {
+  constexpr seconds again{10};
+  const auto now = std::chrono::steady_clock::now();
+  const auto wrapped = read_data_key(store_);
+  if (!wrapped || !*wrapped) return opened_;
+  const auto newest = data_key_id(**wrapped);
+  const auto source = keys_.current();
+  if (newest == opened_ && source.file == from_) return opened_;
+  if (newest == seen_ && source.file == from_ && now < again_) return {};
+  seen_ = newest;
+  from_ = source.file;
+  again_ = now + again;
+  const auto key = open_protector(source);
+  opened_ = key && (*key)->unwrap((*wrapped)->value, data_key_purpose) ? newest : std::string{};
+  return opened_;
 }
 
 }  // namespace cpns::storage

@@ -9,6 +9,7 @@
 //   4. with `in_place` alone: the new key, FILE.rewrap until now, is renamed to FILE
 // Between 2 and 4 the role would open with FILE.rewrap alone. Its start and the commands say so.
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <functional>
@@ -20,6 +21,7 @@
 #include "base/result.hpp"
 #include "storage/key_protector.hpp"
 #include "storage/rewrap.hpp"
+#include "storage/store.hpp"
 
 namespace cpns::storage {
 
@@ -98,6 +100,24 @@ class key_changer {
   std::mutex changing_;  ///< held during a change
   mutable std::mutex guard_;
   key_source current_;  ///< guarded
+};
+
+/// Tells the others which data key this node could open if it were started again. A node of a shared store may still have
+/// the key-encryption key of before a change. Not thread-safe; `s` and `keys` outlive it.
+class key_watch {
+ public:
+  key_watch(store& s, const key_changer& keys) : store_(s), keys_(keys) {}
+  /// data_key_id() of the data key as it is wrapped now, if the source of this node's key opens it; empty: it does not,
+  /// or cannot be read. Blocks for a read of the store, and for 150 ms with a passphrase when the data key or the source
+  /// changed, or every ten seconds while it does not open it.
+  std::string id();
+
+ private:
+  store& store_;
+  const key_changer& keys_;
+  std::string seen_, opened_;  ///< ids: the newest, and the one that was opened
+  std::filesystem::path from_;
+  std::chrono::steady_clock::time_point again_{};
 };
 
 }  // namespace cpns::storage

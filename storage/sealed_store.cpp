@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/cbor.hpp"
+#include "storage/data_key.hpp"
 #include "storage/sealed_keys.hpp"
 
 namespace cpns::storage {
@@ -14,43 +15,16 @@ namespace {
 constexpr std::size_t slice_rows = 256;
 /// Of a batch with ops that replace any version, when another writer was faster.
 constexpr int write_tries = 8;
-constexpr std::string_view data_key_purpose = "cpns/1 store";
-/// Shorter than the name of any sealed row (32 bytes), so they cannot collide.
-constexpr std::string_view data_key_row = "data key";
 /// Sealed: no row without a version is valid any more.
 constexpr std::string_view schema_row = "store schema";
 
-/// The rows of an import are many, short-lived and written by one thread: they are removed, and leave nothing behind.
-bool leaves_erased_row(table t) { return t != table::imports; }
-
-/// True if there is a row in any table.
-result<bool> holds_rows(const store& s) {
-  for (const auto t : all_tables) {
-    CPNS_TRY(const auto first, s.slice(t, {}, 1));
-    if (!first.empty()) return true;
-  }
-  return false;
-}
-
-/// The wrapped data key with its version; nullopt if the store is empty.
-result<std::optional<stored_value>> read_data_key(const store& s) {
-  CPNS_TRY(auto wrapped, s.get(table::meta, as_bytes(data_key_row)));
-  if (wrapped) return wrapped;
-  CPNS_TRY(const bool used, holds_rows(s));
-  if (!used) return wrapped;
-  // Another node may have written its first rows since.
-  CPNS_TRY(wrapped, s.get(table::meta, as_bytes(data_key_row)));
-  if (!wrapped)
-    return fail(errc::store_damaged, "the store holds rows but not their data key; restore it from a backup");
-  return wrapped;
-}
-
-write_op data_key_op(const bytes& wrapped, std::uint64_t expected) {
-  return {table::meta, to_bytes(as_bytes(data_key_row)), expected, wrapped};
-}
+/// The rows of an import are many, short-lived and written by one thread; a row of an index has one value, and is written
+/// again if it is absent. They are removed, and leave nothing behind.
+bool leaves_erased_row(table t) { return t != table::imports && t != table::indexes; }
 
 bool any_version(const sealed_batch& batch) {
-  return std::any_of(batch.begin(), batch.end(), [](const sealed_op& op) { return !op.expected; });
+  return std::any_of(batch.begin(), batch.end(),
+                     [](const sealed_op& op) { return !op.expected && !op.if_absent; });
 }
 
 secret_bytes schema_value() { return secret_bytes{cbor::writer().array(1).uint(2).take()}; }
@@ -80,7 +54,7 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
     const auto k = keys(data_key);
     const auto row = k.stored_row(table::meta, as_bytes(schema_row));
     const auto done =
-        under.write_one({data_key_op(fresh, 0),
+        under.write_one({first_data_key_op(fresh),
                          {table::meta, row, 0,
                           k.seal_value(table::meta, row, 1, as_bytes(schema_row), schema_value(), random)}});
     // Of two nodes that start with an empty database, the slower one takes the key of the other.
@@ -88,7 +62,7 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
     CPNS_TRY(wrapped, read_data_key(under));
     if (!wrapped) return fail(errc::store_damaged, "the store lost its new data key");
   }
-  CPNS_TRY(const auto data_key, protector.unwrap(wrapped->value, data_key_purpose));
+  CPNS_TRY(const auto data_key, unwrap_data_key(under, *wrapped, protector));
   std::unique_ptr<sealed_store> out(new sealed_store(under, random, std::make_unique<const keys>(data_key)));
   CPNS_TRY(out->refuses_schema_1_, out->has(table::meta, as_bytes(schema_row)));
   return out;
@@ -151,7 +125,8 @@ struct sealed_store::sealing {
     std::vector<row_name> names;
     for (const auto* batch : batches)
       for (const auto& op : *batch)
-        if (!op.expected) names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
+        if (!op.expected && !op.if_absent)
+          names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
     if (names.empty()) return {};
     CPNS_TRY(const auto found, to.under_.read(names));
     for (std::size_t i = 0; i < names.size(); ++i)
@@ -179,6 +154,10 @@ struct sealed_store::sealing {
 
   void add(write_batch& out, const sealed_op& op) {
     auto stored = to.keys_->stored_row(op.table, op.row);
+    if (op.if_absent) {
+      auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
+      return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true});
+    }
     auto& version = now.try_emplace({op.table, stored}, op.expected).first->second;
     if (op.expected) version = op.expected;
     if (!op.value && !version) return;  // nothing to erase
@@ -231,7 +210,7 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
                           const damage_visitor& damaged) const {
   status outcome;
   CPNS_CHECK(under_.scan(t, {}, [&](const stored_row& stored) {
-    if (t == table::meta && equal(stored.row, as_bytes(data_key_row))) return true;
+    if (is_data_key_row(t, stored.row)) return true;
     const auto opened = open_row(t, stored.row, stored.version, stored.value);
     if (!opened && damaged) {
       damaged(opened.error());
@@ -259,7 +238,7 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
     for (auto& r : rows) {
       last = std::move(r.row);
       --limit;
-      if (t == table::meta && equal(last, as_bytes(data_key_row))) continue;
+      if (is_data_key_row(t, last)) continue;
       const auto opened = open_row(t, last, r.version, r.value);
       if (!opened) damaged(opened.error());
       if (opened && opened->value && !is_schema_row(t, opened->row))
@@ -271,13 +250,45 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
   return next.empty() ? page_end{} : page_end{to_hex(last)};
 }
 
+result<member_page> sealed_store::members(const index_group& of, std::string_view after, std::size_t limit,
+                                          const damage_visitor& damaged) const {
+  CPNS_TRY(const auto begin, place_of(after));
+  const auto group = keys_->stored_group(of);
+  auto last = group;
+  last.insert(last.end(), begin.begin(), begin.end());
+  CPNS_TRY(const auto rows, under_.slice(table::indexes, last, limit + 1));
+  member_page out;
+  std::size_t seen = 0;
+  std::string place;
+  for (const auto& r : rows) {
+    if (r.row.size() <= group.size() || !equal(byte_view(r.row).first(group.size()), group)) return out;
+    if (seen++ == limit) {
+      out.next = std::move(place);
+      return out;
+    }
+    place = to_hex(byte_view(r.row).subspan(group.size()));
+    const auto opened = open_row(table::indexes, r.row, r.version, r.value);
+    auto entry = opened ? read_index_row(opened->row) : fail(opened.error());
+    if (entry)
+      out.rows.push_back({std::move(entry->member), r.version, place});
+    else
+      damaged(entry.error());
+  }
+  return out;
+}
+
+std::string sealed_store::hidden_name(table t, byte_view row) const {
+  constexpr std::size_t shown_bytes = 8;
+  return to_hex(byte_view(keys_->stored_row(t, row)).first(shown_bytes)) + "...";
+}
+
 result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
                                        const damage_visitor& damaged) {
   CPNS_TRY(const auto last, place_of(after));
   CPNS_TRY(const auto rows, under_.slice(t, last, limit));
   std::vector<write_batch> batches;
   for (const auto& r : rows) {
-    if (r.version != 0 || (t == table::meta && equal(r.row, as_bytes(data_key_row)))) continue;
+    if (r.version != 0 || is_data_key_row(t, r.row)) continue;
     const auto opened = open_row(t, r.row, 0, r.value);
     if (opened)
       batches.push_back({{t, r.row, 0, keys_->seal_value(t, r.row, 1, opened->row, opened->value, random_)}});
@@ -298,19 +309,6 @@ status sealed_store::refuse_schema_1() {
 }
 
 key_place sealed_store::data_key(std::string name) { return data_key_of(under_, std::move(name)); }
-
-key_place data_key_of(store& under, std::string name) {
-  return {std::move(name), std::string(data_key_purpose),
-          [&under]() -> result<std::optional<bytes>> {
-            CPNS_TRY(auto found, read_data_key(under));
-            if (!found) return std::optional<bytes>{};
-            return std::optional(std::move(found->value));
-          },
-          [&under](const bytes& wrapped) -> status {
-            CPNS_TRY(const auto found, read_data_key(under));
-            return under.write_one({data_key_op(wrapped, found ? found->version : 0)});
-          }};
-}
 
 status check_batch(const sealed_batch& batch) {
   for (const auto& op : batch) {

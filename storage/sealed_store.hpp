@@ -3,7 +3,8 @@
 //
 // Each store has one random data key, which is kept in wrapped form in the table `meta`. HKDF-Expand derives the
 // sealing key and the row key from it. A row with the plain name `row` has the stored name
-// HMAC(row key, E([table, row])) (32 bytes). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
+// HMAC(row key, E([table, row])) (32 bytes); in the table `indexes` it stands behind HMAC(index key, E([index, group])), so
+// that the rows of a group follow each other (index_name.hpp). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
 // AAD = E(["cpns/1 row", table, stored name, key_id, 2, version]). The version is that of the row in the engine, so a
 // database that passes an old value off as a new one is found out. An erased row is E([row, null]): it goes on counting
 // its versions. A store of schema 1 has rows without a version, with AAD = E(["cpns/1 row", table, stored name, key_id,
@@ -17,6 +18,7 @@
 
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
+#include "storage/index_name.hpp"
 #include "storage/key_protector.hpp"
 #include "storage/rewrap.hpp"
 #include "storage/store.hpp"
@@ -30,6 +32,8 @@ struct sealed_op {
   /// The version that the writer read: if the row has another one, the batch fails with store_conflict. nullopt: the op
   /// replaces any version, for rows that one thread of the role writes.
   std::optional<std::uint64_t> expected{};
+  /// As of write_op; `expected` is ignored. In tables whose rows are removed, not erased: `imports` and `indexes`.
+  bool if_absent = false;
 };
 /// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
@@ -51,6 +55,16 @@ using damage_visitor = std::function<void(const error&)>;
 
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
 using page_end = std::optional<std::string>;
+
+struct group_member {
+  bytes member;
+  std::uint64_t version = 0;  ///< of its row
+  std::string place;          ///< the `after` of a page that begins behind it
+};
+struct member_page {
+  std::vector<group_member> rows;
+  page_end next;
+};
 
 /// [thread-safe] if the entropy that was passed to open() is thread-safe.
 class sealed_store {
@@ -89,6 +103,13 @@ class sealed_store {
   result<page_end> page(table t, std::string_view after, std::size_t limit, const sealed_visitor& visit,
                         const damage_visitor& damaged) const;
 
+  /// The same for the members of a group, whose rows are in the table `indexes`: at most `limit` after `after`.
+  [[nodiscard]] result<member_page> members(const index_group& of, std::string_view after, std::size_t limit,
+                                            const damage_visitor& damaged) const;
+
+  /// The beginning of the stored name of a row, as messages show it: "1f0a...".
+  [[nodiscard]] std::string hidden_name(table t, byte_view row) const;
+
   /// Seals all rows of a table again that have no version: reads at most `limit` rows after the one that `after` names.
   /// Counts them in `done`. Rows that cannot be decrypted are reported to `damaged` and stay. Errors of page() and write.
   result<page_end> migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
@@ -102,6 +123,8 @@ class sealed_store {
   /// The place of the data key of this store, which stays open: a change of its wrapping changes no row and nothing in
   /// memory. The store outlives it. [thread-safe]
   [[nodiscard]] key_place data_key(std::string name);
+  /// The store whose rows this one seals, for storage/data_key.hpp.
+  [[nodiscard]] store& under() const { return under_; }
 
   /// Fails as a write does while the store accepts none. A write that failed may turn up when the store is opened again:
   /// a change that reads a row before it writes it calls this before it reads.
@@ -128,10 +151,6 @@ class sealed_store {
   std::unique_ptr<const keys> keys_;
   std::atomic<bool> refuses_schema_1_ = false;
 };
-
-/// The place of the data key in a store, for storage/rewrap.hpp; `name` is for messages. Its `read` fails with
-/// store_damaged if there are rows but no data key.
-key_place data_key_of(store& under, std::string name);
 
 /// store_write_failed if a name is empty or too long, or a value is too long.
 status check_batch(const sealed_batch& batch);

@@ -9,6 +9,7 @@
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
+#include "storage/data_key.hpp"
 #include "storage/secret_file.hpp"
 
 namespace cpns::cli::doctor {

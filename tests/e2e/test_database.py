@@ -120,6 +120,30 @@ class Database(E2ECase):
         self.assertEqual(set(home.pnes()), set(epochs))
         self.assertFalse(home.events.find(event="amnesia", since=since))
 
+    def test_both_keys_open_the_database_until_each_server_has_the_new_one(self):
+        home = self.place()
+        home.secret("node2.kek", (home.folder / "server.kek").read_text().rstrip())
+        home.node2["protector"]["file"] = "node2.kek"
+        home.write()
+        home.start("server", "node2")
+        home.cli("store", "rewrap", "--config", "server.yaml", "--new-file", "next.kek")
+        home.role("node2").terminate()
+        home.role("node2").start()
+        keys = poll(lambda: (k := {n["name"]: n["key"] for n in self.nodes(home).values()})["node1"] and k, what="node1 has the new key")
+        self.assertEqual(keys["node2"], "")
+        again = home.cli("store", "rewrap", "--config", "server.yaml", "--new-file", "third.kek", check=False)
+        self.assertIn("a server still has the key", again.stderr)
+        self.assertEqual(again.returncode, 1)
+        home.secret("node2.next.kek", (home.folder / "next.kek").read_text().rstrip())
+        home.cli("store", "rewrap", "--config", "node2.yaml", "--new-file", "node2.next.kek")
+        home.events.wait(event="key-before-forgotten", timeout=30)
+        home.role("node2").terminate()
+        self.refused(home, "the data key", config="node2.yaml")
+        home.node2["protector"]["file"] = "node2.next.kek"
+        home.write()
+        home.role("node2").start()
+        home.cli("user", "list", "--config", "node2.yaml")
+
     def test_one_node_is_started_once_and_a_folder_with_another_store_is_refused(self):
         home = self.place()
         home.role("server").start()

@@ -64,7 +64,10 @@ struct cluster {
             [this](storage::sealed_batch b, storage::commit_done done) {
               if (!cut) done(sealed->write(b));
             },
-            now_wall, &random, times};
+            now_wall,
+            &random,
+            {},
+            times};
   }
   static node_row row(const std::string& name) {
     node_row out;
@@ -73,8 +76,8 @@ struct cluster {
     out.address = name + ".example:7443";
     return out;
   }
-  result<std::unique_ptr<heartbeat>> start(const std::string& name,
-                                           std::function<void(std::vector<std::string>)> changed = [](auto) {}) {
+  result<std::unique_ptr<heartbeat>> start(
+      const std::string& name, std::function<void(std::vector<std::string>)> changed = [](auto) {}) {
     CPNS_TRY(auto made, heartbeat::begin(parts(), row(name)));
     made->run(
         [name] {
@@ -101,11 +104,12 @@ TEST(heartbeat, shows_the_nodes_of_a_store_and_their_addresses) {
   std::mutex guard;
   std::vector<std::string> addresses;
   const auto a = c.start("a", [&](std::vector<std::string> now) {
-                     const std::lock_guard lock{guard};
-                     addresses = std::move(now);
-                   }).value();
+                    const std::lock_guard lock{guard};
+                    addresses = std::move(now);
+                  }).value();
   auto b = c.start("b").value();
-  ASSERT_TRUE(comes([&] { return is(*a, "b", seen_node::life::alive) && is(*b, "a", seen_node::life::alive); }));
+  ASSERT_TRUE(
+      comes([&] { return is(*a, "b", seen_node::life::alive) && is(*b, "a", seen_node::life::alive); }));
   EXPECT_TRUE(comes([&] {
     const std::lock_guard lock{guard};
     return addresses == std::vector<std::string>{"a.example:7443", "b.example:7443"};
@@ -191,6 +195,7 @@ TEST(node_row, is_read_as_it_was_written_and_nothing_else_is_a_row) {
   row.beat = 2;
   row.connections = 3;
   row.jobs = 4;
+  row.key = "k";
   row.state = node_state::draining;
   const auto encoded = encode(row);
   const auto back = decode_node_row(encoded.expose()).value();

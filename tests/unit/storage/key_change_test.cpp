@@ -11,6 +11,7 @@
 #include <thread>
 #include <unistd.h>
 
+#include "storage/data_key.hpp"
 #include "storage/group_commit.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/rocksdb_store.hpp"

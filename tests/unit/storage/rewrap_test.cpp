@@ -3,6 +3,7 @@
 
 #include "storage/rewrap.hpp"
 
+#include "storage/data_key.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/secret_file.hpp"
