@@ -191,7 +191,7 @@ TEST(index_rows, list_devices_by_batch_and_owner_until_they_are_removed) {
   EXPECT_EQ(p.devices({.owner = p.alice}).size(), 6U);
   EXPECT_EQ(p.devices({.owner = p.alice, .batch = "lot1"}).size(), 3U);
   const auto write = server::write_to(*p.store);
-  ASSERT_TRUE(server::block_device(write, device_number(0).entity));
+  ASSERT_TRUE(server::block_device(*p.store, write, device_number(0).entity));
   ASSERT_TRUE(server::remove_device(*p.store, write, device_number(2).entity));
   EXPECT_EQ(p.devices({.batch = "lot1"}).size(), 3U);
   ASSERT_EQ(p.drops.size(), 2U);

@@ -117,7 +117,7 @@ TEST(store_check, finds_a_row_whose_index_row_is_gone_once_they_are_complete) {
 
 TEST(store_check, counts_stale_index_rows_without_a_fault) {
   checked_store p;
-  EXPECT_TRUE(server::block_device(server::write_to(*p.store), checked_store::device(3)));
+  EXPECT_TRUE(server::block_device(*p.store, server::write_to(*p.store), checked_store::device(3)));
   EXPECT_TRUE(server::remove_device(*p.store, server::write_to(*p.store), checked_store::device(4)));
   auto held = server::held_entities(*p.store, p.hall_gw).value();
   held.resize(10);
