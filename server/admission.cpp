@@ -28,7 +28,7 @@ std::size_t admission::budget(double per_second, const bounds& most) {
   return std::max(waiting_least, static_cast<std::size_t>(per_second * in_seconds(most.longest_wait)));
 }
 
-/// Half of the budget is for whoever comes first. In the other half each gateway has the same share, at least one
+/// Half of the budget is for the first requests that come. In the other half each gateway has the same share, at least one
 /// request, so that a gateway is let in however many requests others have sent.
 bool admission::may_wait(std::size_t own, const bounds& most) const {
   const auto all = budget(rate(now_()), most);
@@ -70,7 +70,7 @@ work_place admission::enter() {
 std::uint32_t admission::retry_after() {
   std::lock_guard lock{guard_};
   const auto now = now_();
-  // Not rate(): who comes back after a fail-over of the store finds the server as it was before.
+  // Not rate(): a gateway that comes back after a fail-over of the store finds the server as it was before.
   const auto usable = per_second_ > 0 ? per_second_ * share_of_returns : static_cast<double>(most_.in_work);
   return returns_.take(now, std::max(returns_least, static_cast<std::uint32_t>(usable)));
 }

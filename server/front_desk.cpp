@@ -5,7 +5,6 @@
 namespace cpns::server {
 namespace {
 
-using bound = server_metrics::bound;
 using protocol::link_status;
 
 protocol::refused busy() {
@@ -65,7 +64,7 @@ void front_desk::knock(const request_id& id, bytes frame) {
   case admission::verdict::refuse: break;
   }
   lock.unlock();
-  role_->counted.refused(bound::wait);
+  role_->counted.refused(server_metrics::bound::wait);
   turn_away(id, busy());
 }
 
@@ -85,7 +84,7 @@ void front_desk::turn(std::uint64_t number, work_place place) {
     r.held.place = std::move(place);
     return let_in(std::move(r));
   }
-  role_->counted.refused(bound::slow);
+  role_->counted.refused(server_metrics::bound::slow);
   turn_away(r.id, busy());
 }
 

@@ -17,7 +17,7 @@ namespace cpns::server {
 /// Not thread-safe. Time is an argument.
 class return_calendar {
  public:
-  /// Gateways keep a request for 30 s (docs/protocol.md): who finds no place before that is sent away for longer.
+  /// Gateways keep a request for 30 s (docs/protocol.md): one without a place before that is sent away for longer.
   static constexpr std::uint32_t horizon = 30;  ///< seconds
   static constexpr std::uint32_t later = 30;  ///< seconds after the horizon, over which the others are spread
 
