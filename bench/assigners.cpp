@@ -8,13 +8,10 @@
 // per second with each latency (in units of 10 us, from the moment at which the request was due), and a last one with
 // the totals; SIGTERM ends it early. Exit codes: 0 every request was granted, 1 not every one, or another error, 2 usage.
 
-#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/json.hpp>
 #include <csignal>
 #include <cstdio>
@@ -26,7 +23,7 @@
 #include <unordered_map>
 
 #include "bench/gateway_files.hpp"
-#include "bench/link_frames.hpp"
+#include "bench/gateway_link.hpp"
 #include "cli/stores.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
@@ -81,18 +78,13 @@ struct totals {
 class gateway {
  public:
   gateway(asio::io_context& io, crypto::tls_context tls, int number, totals& t)
-      : tls_(tls.release()), stream_(io, tls_), gw_(testing_people::gateway_named(uri_of(number))),
-        totals_(t) {}
+      : link_(io, std::move(tls),
+              {[this](protocol::link_answer& a) { answered(a); }, [this] { pump(); }, [this] { lose(); }}),
+        gw_(testing_people::gateway_named(uri_of(number))), totals_(t) {}
 
   status connect(const tcp::endpoint& to) {
-    error_code ec;
-    stream_.next_layer().connect(to, ec);
-    if (!ec) stream_.handshake(asio::ssl::stream_base::client, ec);
-    if (ec) return fail(errc::peer_closed, "cannot connect to the server: " + ec.message());
-    stream_.next_layer().set_option(tcp::no_delay{true}, ec);
-    CPNS_TRY(exporter_, crypto::tls_exporter(stream_.native_handle()));
+    CPNS_TRY(exporter_, link_.connect(to));
     send(protocol::issuer_nonce_request{}, clock::now());
-    read();
     return {};
   }
 
@@ -117,8 +109,7 @@ class gateway {
     r.id = crypto::system_entropy().draw_id<request_id>();
     r.body = std::move(body);
     asked_.emplace(r.id, due);
-    append_frame(out_, r);
-    flush();
+    link_.send(r);
   }
 
   void pump() {
@@ -132,55 +123,15 @@ class gateway {
     }
   }
 
-  void flush() {
-    if (writing_ || out_.empty() || lost_) return;
-    writing_ = true;
-    on_the_way_.swap(out_);
-    asio::async_write(stream_, asio::buffer(on_the_way_), [this](const error_code& ec, std::size_t) {
-      writing_ = false;
-      on_the_way_.clear();
-      if (ec) return lose(ec);
-      flush();
-    });
-  }
-
-  void read() {
-    if (in_.size() < used_ + 65'536) in_.resize(used_ + 131'072);
-    stream_.async_read_some(asio::buffer(in_.data() + used_, in_.size() - used_),
-                            [this](const error_code& ec, std::size_t n) {
-                              if (ec) return lose(ec);
-                              used_ += n;
-                              take_frames();
-                              pump();
-                              read();
-                            });
-  }
-
-  void take_frames() {
-    std::size_t at = 0;
-    while (used_ - at >= frame_head) {
-      const auto* head = in_.data() + at;
-      const auto n = frame_size(head);
-      if (used_ - at < frame_head + n) break;
-      answered(byte_view{head + frame_head, n});
-      at += frame_head + n;
-    }
-    std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(used_),
-              in_.begin());
-    used_ -= at;
-  }
-
-  void answered(byte_view frame) {
-    const auto a = protocol::decode_link_answer(frame);
-    if (!a) return lose(error_code{EBADMSG, boost::system::generic_category()});
-    nonce_ = a->issuer_nonce;
-    const auto at = asked_.find(a->id);
+  void answered(protocol::link_answer& a) {
+    nonce_ = a.issuer_nonce;
+    const auto at = asked_.find(a.id);
     if (at == asked_.end()) return;
     const auto due = at->second;
     asked_.erase(at);
-    if (std::holds_alternative<protocol::issuer_nonce_answer>(a->body)) return;
+    if (std::holds_alternative<protocol::issuer_nonce_answer>(a.body)) return;
     if (closed_loop_) due_.push_back(clock::now());
-    if (const auto* no = std::get_if<protocol::refusal>(&a->body)) {
+    if (const auto* no = std::get_if<protocol::refusal>(&a.body)) {
       ++totals_.refused[std::string{name_of(no->status)}];
       return;
     }
@@ -189,16 +140,13 @@ class gateway {
     totals_.latencies.push_back(static_cast<std::uint32_t>(took / 10));
   }
 
-  void lose(const error_code& why) {
-    if (std::exchange(lost_, true)) return;
-    std::fprintf(stderr, "bench_assigners: a connection is lost: %s\n", why.message().c_str());
+  void lose() {
     totals_.lost += asked_.size();
     asked_.clear();
     ask_no_more();
   }
 
-  asio::ssl::context tls_;
-  asio::ssl::stream<tcp::socket> stream_;
+  gateway_link link_;
   const gateway_id gw_;
   const person user_ = user();
   totals& totals_;
@@ -206,9 +154,7 @@ class gateway {
   std::optional<protocol::nonce16> nonce_;
   std::unordered_map<request_id, clock::time_point> asked_;
   std::deque<clock::time_point> due_;
-  bytes out_, on_the_way_, in_;
-  std::size_t used_ = 0;
-  bool writing_ = false, closed_loop_ = false, lost_ = false;
+  bool closed_loop_ = false;
 };
 
 /// Gives requests to the gateways at a constant rate, or as fast as they are answered.

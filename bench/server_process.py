@@ -43,10 +43,13 @@ def make_home(cpns, home):
 
 
 class Server:
-    def __init__(self, cpns, home):
+    def __init__(self, cpns, home, config="server.yaml", ready_file="ready", core=None):
+        """core: the one that the server may use; all if None."""
+        pinned = [] if core is None else ["taskset", "--cpu-list", str(core)]
+        command = [*pinned, cpns, "server", "--config", home / config]
         with open(home / "server.log", "a") as log:  # raised levels write much
-            self.process = subprocess.Popen([cpns, "server", "--config", home / "server.yaml"], stdin=subprocess.DEVNULL, stderr=log)
-        ready = home / "ready"
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
+        ready = home / ready_file
         until = time.monotonic() + READY
         while not ready.exists() and self.process.poll() is None and time.monotonic() < until:
             time.sleep(0.02)

@@ -122,8 +122,9 @@ status remove_batch_from_store(server_access& server, const std::string& batch) 
   CPNS_TRY(const auto book, stored_batches(server));
   CPNS_TRY(auto before, audit::batch_state(server.store(), batch));
   const auto change = change_by_command(audit::batch_remove, batch, std::move(before), nullptr);
-  return with_audit(server.trail(), change,
-                    [&] { return server::remove_batch(*book, server::write_to(server.store()), batch); });
+  return with_audit(server.trail(), change, [&] {
+    return server::remove_batch(server.store(), *book, server::write_to(server.store()), batch);
+  });
 }
 
 done_or<int> run_remove_batch(batch_options& o) {

@@ -44,6 +44,8 @@ class file_checks {
 
   void visit(const config::server_config& c) {
     tls("", c.tls, crypto::tls_role::server);
+    for (std::size_t i = 0; i < c.temporary_keys.services.size(); ++i)
+      tls(config::service_key(i), c.temporary_keys.services[i].tls, crypto::tls_role::api_client);
     store(c.store);
     protector(c.protector);
     common(c);
@@ -283,8 +285,12 @@ config::diagnostics remarks_on_named_files(const config::checked_file& checked, 
       out.add(config::place_in(checked.places, key), f.what.code, "warning: '" + key + "': " + f.what.detail);
     }
   };
-  if (const auto* server = std::get_if<config::server_config>(&checked.config))
+  if (const auto* server = std::get_if<config::server_config>(&checked.config)) {
     tls(server->tls, crypto::tls_role::server);
+    const auto& services = server->temporary_keys.services;
+    for (std::size_t i = 0; i < services.size(); ++i)
+      tls(services[i].tls, crypto::tls_role::api_client, config::service_key(i));
+  }
   if (const auto* gateway = std::get_if<config::gateway_config>(&checked.config))
     if (gateway->tls) tls(*gateway->tls, crypto::tls_role::client);
   std::visit(

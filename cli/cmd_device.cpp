@@ -33,6 +33,7 @@ struct device_query {
   std::string entity, key_file, owner, batch, prefix;
   std::string strength = "128bit";
   bool standard_input = false, no_presence = false, allow_constant = false;
+  list_page page;
   bool json = false;
 };
 
@@ -109,19 +110,35 @@ std::vector<std::string> row_of(const boost::json::object& d) {
           d.at("presence").as_bool() ? "presence" : "no-presence", member_text(d, "batch")};
 }
 
+result<user_id> named_user(const std::string& text) {
+  auto user = user_id::parse(text);
+  if (!user) return fail(errc::config_usage, user.error().detail);
+  return user;
+}
+
 done_or<int> run_list(device_query& o) {
+  server::device_filter filter{.prefix = o.prefix, .batch = o.batch};
+  if (!o.owner.empty()) {
+    CPNS_TRY(filter.owner, named_user(o.owner));
+  }
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  CPNS_TRY(auto devices, server.list("/v1/devices", "&prefix=" + api::encode_percent(o.prefix), "devices",
-                                     "entity", [&o](const auto& store, const auto& asked) {
-                                       return server::devices_page(store, asked, {.prefix = o.prefix});
-                                     }));
+  const auto query = "&prefix=" + api::encode_percent(o.prefix) +
+                     (o.owner.empty() ? "" : "&owner=" + api::encode_percent(o.owner)) +
+                     (o.batch.empty() ? "" : "&batch=" + api::encode_percent(o.batch));
+  CPNS_TRY(auto devices, server.list(
+                             "/v1/devices", query, "devices", "entity",
+                             [&filter](const auto& store, const auto& asked) {
+                               return server::devices_page(store, asked, filter);
+                             },
+                             &o.page));
   if (o.json) {
-    print_answer(boost::json::object{{"devices", std::move(devices)}});
+    print_rows("devices", std::move(devices), o.page);
     return exit_done;
   }
   table out{{"ENTITY", "STRENGTH", "OWNER", "PRESENCE", "BATCH"}};
   for (const auto& d : devices) out.add(row_of(d.as_object()));
   out.print();
+  print_next(o.page);
   return exit_done;
 }
 
@@ -224,8 +241,9 @@ status block_in_store(server_access& server, const entity_id& entity) {
   CPNS_TRY(auto before, audit::device_state(server.store(), entity.text()));
   const auto change = change_by_command(audit::device_block, entity.text(), std::move(before),
                                         boost::json::object{{"blocked", true}});
-  return with_audit(server.trail(), change,
-                    [&] { return server::block_device(server::write_to(server.store()), entity); });
+  return with_audit(server.trail(), change, [&] {
+    return server::block_device(server.store(), server::write_to(server.store()), entity);
+  });
 }
 
 done_or<int> run_block(device_query& o) {
@@ -325,7 +343,12 @@ Examples:
   auto* list = server_command(*device, q, code, "list", "List the devices: strength, owner, presence, batch",
                               run_list);
   list->add_option("--prefix", q->prefix, "Only Entity IDs that begin with this text");
-  list->footer("Examples:\n  cpns device list --config trial/server.yaml\n" + url_example("device list"));
+  list->add_option("--owner", q->owner, "Only devices whose import names this user as the owner");
+  list->add_option("--batch", q->batch, "Only devices of this batch, or file, of an import");
+  add_page_options(*list, q->page);
+  list->footer("Examples:\n  cpns device list --config trial/server.yaml\n"
+               "  cpns device list --batch lot7 --limit 1000 --config trial/server.yaml\n" +
+               url_example("device list"));
 
   auto* show = server_command(*device, q, code, "show", "Show one device, but never its key", run_show);
   show->add_option("ENTITY", q->entity, "The Entity ID")->required();

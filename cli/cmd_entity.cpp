@@ -13,7 +13,8 @@ namespace {
 
 struct entity_options {
   role_options role{.config = server_file};
-  std::string entity, gateway;
+  std::string entity, gateway, owner;
+  list_page page;
   bool json = false;
 };
 
@@ -84,28 +85,39 @@ done_or<int> run_show(entity_options& o) {
 
 done_or<int> run_list(entity_options& o) {
   server::entity_filter filter;
-  filter.held = true;
+  filter.held = o.owner.empty();
+  if (!o.owner.empty()) {
+    auto owner = user_id::parse(o.owner);
+    if (!owner) return fail(command_failed{error{errc::config_usage, owner.error().detail}});
+    filter.owner = *std::move(owner);
+  }
   if (!o.gateway.empty()) {
     CPNS_TRY(filter.holder, parse_gateway(o.gateway));
   }
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  const auto query = "&held=true" + (o.gateway.empty() ? "" : "&holder=" + api::encode_percent(o.gateway));
-  CPNS_TRY(auto held, server.list("/v1/entities", query, "entities", "entity",
-                                  [&filter](const auto& store, const auto& asked) {
-                                    return server::entities_page(store, asked, filter);
-                                  }));
+  const auto query = std::string{filter.held ? "&held=true" : ""} +
+                     (o.gateway.empty() ? "" : "&holder=" + api::encode_percent(o.gateway)) +
+                     (o.owner.empty() ? "" : "&owner=" + api::encode_percent(o.owner));
+  CPNS_TRY(auto held, server.list(
+                          "/v1/entities", query, "entities", "entity",
+                          [&filter](const auto& store, const auto& asked) {
+                            return server::entities_page(store, asked, filter);
+                          },
+                          &o.page));
   if (o.json) {
-    print_answer(boost::json::object{{"entities", std::move(held)}});
+    print_rows("entities", std::move(held), o.page);
     return exit_done;
   }
   table out{{"ENTITY", "HOLDER", "HELD SINCE", "LAST SEEN"}};
   for (const auto& one : held) {
     const auto& r = one.as_object();
-    const auto& holder = r.at("holder").as_object();
-    out.add({member_text(r, "entity"), holder_name(r), member_time(holder, "since", "-"),
-             member_time(holder, "seen", "-")});
+    const auto* holder = r.at("holder").if_object();
+    out.add({member_text(r, "entity"), holder_name(r),
+             holder == nullptr ? "-" : member_time(*holder, "since", "-"),
+             holder == nullptr ? "-" : member_time(*holder, "seen", "-")});
   }
   out.print();
+  print_next(o.page);
   return exit_done;
 }
 
@@ -223,7 +235,10 @@ void add_entity(CLI::App& app, int& code) {
   auto* list = server_command(*entity, o, code, "list",
                               "List the held devices: gateway, held since, last seen", run_list);
   list->add_option("--held-by", o->gateway, gateway_text);
-  list->footer("Examples:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml\n" +
+  list->add_option("--owner", o->owner, "Devices of this user, held or not");
+  add_page_options(*list, o->page);
+  list->footer("Examples:\n  cpns entity list --held-by urn:cpns:gw:gw1 --config trial/server.yaml\n"
+               "  cpns entity list --owner alice@example.org --limit 1000 --config trial/server.yaml\n" +
                url_example("entity list --held-by urn:cpns:gw:gw1"));
 
   auto* release = server_command(

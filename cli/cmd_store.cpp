@@ -139,7 +139,8 @@ void add_store(CLI::App& app, int& code) {
   store->footer("Examples:\n  cpns store rewrap --config trial/server.yaml --in-place\n"
                 "  cpns store restored --config trial/server.yaml\n"
                 "  cpns store migrate --config trial/server.yaml\n"
-                "  cpns store schema --dialect postgresql");
+                "  cpns store schema --dialect postgresql\n"
+                "  cpns store verify --config trial/server.yaml");
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");
@@ -179,6 +180,7 @@ Examples:
   rewrap->callback([o, &code] { code = run_rewrap(*o); });
   add_restored(*store, code);
   add_store_migrate(*store, code);
+  add_store_verify(*store, code);
 }
 
 }  // namespace cpns::cli

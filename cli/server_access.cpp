@@ -81,15 +81,17 @@ done_or<secret_bytes> server_access::ask_secret(api::verb v, const std::string& 
 
 done_or<boost::json::array> server_access::list(const std::string& path, const std::string& query,
                                                 const char* rows, const char* member_of_row,
-                                                const page_reader& page) {
+                                                const page_reader& page, list_page* one) {
   boost::json::array out;
   std::uint64_t unreadable = 0;
   server::page_asked asked{api::page_limit_max, {}};
+  const bool single = one != nullptr && one->limit > 0;
+  if (single) asked = {one->limit, one->after};
   do {
     boost::json::object got;
     if (running()) {
       const auto target = path + "?limit=" + std::to_string(asked.limit) + query +
-                          (asked.after.empty() ? "" : "&after=" + asked.after);
+                          (asked.after.empty() ? "" : "&after=" + api::encode_percent(asked.after));
       CPNS_TRY(auto answer, ask(api::verb::get, target));
       got = std::move(answer.as_object());
     } else {
@@ -98,12 +100,29 @@ done_or<boost::json::array> server_access::list(const std::string& path, const s
     for (auto& row : got.at(rows).as_array()) out.push_back(std::move(row));
     unreadable += got.at("unreadable").to_number<std::uint64_t>();
     asked.after = member_text(got, "next", "");
-  } while (!asked.after.empty());
+  } while (!asked.after.empty() && !single);
+  if (single) one->next = asked.after;
   if (unreadable > 0)
     std::cerr << "cpns: warning: " << plural(unreadable, "row")
               << " cannot be read, and left out; `cpns doctor` on the stopped server says why\n";
   sort_rows(out, member_of_row);
   return out;
+}
+
+void add_page_options(CLI::App& c, list_page& to) {
+  auto* limit = c.add_option("--limit", to.limit, "One page of at most this many rows, in the order of the store")
+                    ->check(CLI::Range(std::size_t{1}, std::size_t{api::page_limit_max}));
+  c.add_option("--after", to.after, "The page behind the one that ended with this `next`")->needs(limit);
+}
+
+void print_rows(const char* rows, boost::json::array found, const list_page& one) {
+  boost::json::object out{{rows, std::move(found)}};
+  if (one.limit > 0) out["next"] = one.next.empty() ? boost::json::value() : boost::json::value(one.next);
+  print_answer(out);
+}
+
+void print_next(const list_page& one) {
+  if (!one.next.empty()) std::cerr << "more rows follow: --limit " << one.limit << " --after " << one.next << "\n";
 }
 
 void print_answer(const boost::json::value& v) { std::cout << boost::json::serialize(v) << "\n"; }

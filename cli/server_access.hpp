@@ -35,6 +35,15 @@ int report(const command_failed& why);
 /// of api::client::connect.
 result<std::optional<api::client>> connect_if_running(const config::api_config& c);
 
+/// Of `--limit` and `--after`: one page of a list in place of all rows.
+struct list_page {
+  std::size_t limit = 0;  ///< 0: all rows
+  std::string after{};
+  std::string next{};  ///< after list(): the `after` of the page behind it; empty: none
+};
+/// Declares --limit and --after.
+void add_page_options(CLI::App& c, list_page& to);
+
 /// Either the connection to a running server, or the open store of a stopped one. Movable.
 class server_access {
  public:
@@ -54,9 +63,10 @@ class server_access {
   using page_reader =
       std::function<result<boost::json::object>(const storage::sealed_store&, const server::page_asked&)>;
   /// All rows of a list, sorted by `member_of_row`: over all pages of `path`?`query`, or of `page`. Tells on standard error
-  /// how many rows cannot be read.
+  /// how many rows cannot be read. With a limit in `one`: the rows of that page alone.
   done_or<boost::json::array> list(const std::string& path, const std::string& query, const char* rows,
-                                   const char* member_of_row, const page_reader& page);
+                                   const char* member_of_row, const page_reader& page,
+                                   list_page* one = nullptr);
 
  private:
   std::optional<api::client> role_;
@@ -81,6 +91,10 @@ CLI::App* server_command(CLI::App& parent, const std::shared_ptr<Options>& o, in
   return c;
 }
 
+/// Prints {ROWS: rows}, with "next" for one page.
+void print_rows(const char* rows, boost::json::array found, const list_page& one);
+/// Says on standard error how to ask for the next page.
+void print_next(const list_page& one);
 /// Prints one line of JSON.
 void print_answer(const boost::json::value& v);
 /// {"done": true} as JSON, or the text.

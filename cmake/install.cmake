@@ -6,6 +6,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS cpns RUNTIME DESTINATION bin)
 install(FILES docs/config.md docs/glossary.md docs/transports.md docs/ble.md DESTINATION share/doc/cpns)
 install(DIRECTORY docs/operations DESTINATION share/doc/cpns)
+install(FILES docs/openapi/key-service.yaml docs/openapi/key_service.py DESTINATION share/doc/cpns/openapi)
 
 install(DIRECTORY plugins/abi plugins/sdk DESTINATION include/cpns COMPONENT sdk FILES_MATCHING PATTERN "*.h" PATTERN "*.hpp")
 install(DIRECTORY plugins/examples/ DESTINATION share/cpns/examples COMPONENT sdk USE_SOURCE_PERMISSIONS)

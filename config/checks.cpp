@@ -119,7 +119,11 @@ void add_tls(std::vector<named_path>& to, const std::string& key, const tls_file
 template <class Config>
 std::vector<named_path> paths_of(const Config& c) {
   std::vector<named_path> out{{"protector.file", c.protector.file}};
-  if constexpr (std::is_same_v<Config, server_config>) add_tls(out, "tls", c.tls);
+  if constexpr (std::is_same_v<Config, server_config>) {
+    add_tls(out, "tls", c.tls);
+    for (std::size_t i = 0; i < c.temporary_keys.services.size(); ++i)
+      add_tls(out, service_key(i) + "tls", c.temporary_keys.services[i].tls);
+  }
   if constexpr (std::is_same_v<Config, gateway_config>) {
     if (c.tls) add_tls(out, "tls", *c.tls);
     if (c.psk) out.emplace_back("psk.key_file", c.psk->key_file);
@@ -207,6 +211,7 @@ void check_cluster(const server_cluster& c, const report_fn& report) {
 
 void check(const server_config& c, const report_fn& report) {
   check_cluster(c.cluster, report);
+  check_key_services(c, report);
   check_written(c, report);
   check_api(c.api, report);
   auto gateways = c.gateway_uris;

@@ -25,6 +25,8 @@ enum class form : std::uint8_t {
   uri,       ///< a SAN URI of a certificate
   uris,      ///< a SAN URI, or a prefix of SAN URIs and '*'
   identity,  ///< the name of a gateway with a pre-shared key
+  range,     ///< a prefix of Entity IDs and '*', or FROM..TO (base/entity_range.hpp)
+  https,     ///< the URL of a service
   plugin,    ///< a name, or a path that ends in ".so" and is relative to the file
 };
 
@@ -237,6 +239,20 @@ void describe(V& v, server_limits& c) {
     rules{.min = 256, .max = 100'000'000, .reload = true});
   v("jobs_per_gateway", c.jobs_per_gateway, "The same per gateway, over all of its connections.",
     rules{.min = 256, .max = 1'000'000, .reload = true});
+  v("jobs_per_user", c.jobs_per_user, "Pending requests with a right proof per user, over all gateways.",
+    rules{.min = 16, .max = 1'000'000, .reload = true});
+  v("jobs_per_entity", c.jobs_per_entity,
+    "Pending requests and report entries per Entity ID. A gateway has one; repetitions and other gateways "
+    "add some.",
+    rules{.min = 9, .max = 1024, .reload = true});
+  v("jobs_in_work", c.jobs_in_work,
+    "Requests that are worked on at a time. Others wait, and are taken from each gateway in turn.",
+    rules{.min = 16, .max = 100'000, .reload = true});
+  v("wait", c.wait,
+    "A request that would wait for its turn for longer, at the rate at which requests are answered, is "
+    "answered "
+    "`overloaded` at once.",
+    rules{.min = 10, .max = 1000, .reload = true});
   v("users_cached", c.users_cached, "User records kept in memory.", rules{.max = 10'000'000, .reload = true});
 }
 
@@ -274,6 +290,8 @@ void describe(V& v, server_config& c) {
     "with "
     "a master key names always have to answer.",
     rules{});
+  v("temporary_keys", c.temporary_keys,
+    "Sources of Temporary Keys besides the imported devices and the batches of the store.", rules{});
   v("adopt_after", c.adopt_after,
     "Waiting time reported to a gateway that asks for a device held by another gateway of the same user.",
     rules{.min = bound::second, .max = bound::day, .reload = true});
@@ -432,5 +450,6 @@ std::string reference_markdown();  ///< the whole of docs/config.md
 }  // namespace cpns::config
 
 #include "config/describe_gateway.hpp"  // needs the above
+#include "config/describe_keys.hpp"
 #include "config/describe_link.hpp"
 #include "config/describe_store.hpp"

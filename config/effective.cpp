@@ -18,7 +18,9 @@ text_kind kind_of(form f) {
   switch (f) {
   case form::user: return text_kind::user;
   case form::entity:
+  case form::range:
   case form::pattern: return text_kind::entity;
+  case form::https:
   case form::uri:
   case form::identity:
   case form::uris: return text_kind::uri;

@@ -230,6 +230,8 @@ std::string form_text(form f) {
   case form::uri: return "URI";
   case form::identity: return "identity";
   case form::uris: return "URI, or a prefix and `*`";
+  case form::range: return "`PREFIX*` or `FROM..TO`";
+  case form::https: return "https URL";
   case form::any:
   case form::plugin: break;
   }

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 
+#include "base/entity_range.hpp"
 #include "base/ids.hpp"
 #include "base/psk_identity.hpp"
 
@@ -127,6 +128,14 @@ std::string wrong_form(form f, std::string_view text) {
   case form::uri: return wrong_uri(text);
   case form::identity: return wrong_identity(text);
   case form::uris: return wrong_uris(text);
+  case form::range: {
+    const auto range = entity_range::parse(text);
+    return range ? std::string{} : range.error().detail;
+  }
+  case form::https: {
+    const auto url = parse_https_url(text);
+    return url ? std::string{} : url.error().detail;
+  }
   case form::plugin:
     return text.find('/') != std::string_view::npos || text.ends_with(".so") ? std::string{}
                                                                              : wrong_name(text);

@@ -171,5 +171,7 @@ using report_fn = std::function<void(std::string_view key, errc code, std::strin
 void check(const server_config& c, const report_fn& report);
 void check(const gateway_config& c, const report_fn& report);
 void check(const pne_config& c, const report_fn& report);
+/// A part of check(): the sources of Temporary Keys.
+void check_key_services(const server_config& c, const report_fn& report);
 
 }  // namespace cpns::config

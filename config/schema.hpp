@@ -114,6 +114,10 @@ struct server_limits {
   std::uint32_t users_cached = 10000;
   std::uint32_t jobs = 262'144;  ///< pending requests and entries of reports
   std::uint32_t jobs_per_gateway = 1024;
+  std::uint32_t jobs_per_user = 1024;  ///< with a right proof
+  std::uint32_t jobs_per_entity = 16;
+  std::uint32_t jobs_in_work = 512;       ///< further ones wait for their turn
+  milliseconds wait = milliseconds(250);  ///< for the turn, as far as it can be foreseen
 };
 
 struct server_keys {
@@ -129,6 +133,42 @@ struct server_cluster {
   std::vector<address> nodes;        ///< of all servers; this one may be among them
 };
 
+/// The answers of a manufacturer's service that stay in memory.
+struct key_service_cache {
+  std::uint32_t keys = 10'000;
+  milliseconds keep = std::chrono::hours(1);
+  std::uint32_t unknown = 10'000;
+  milliseconds keep_unknown = std::chrono::minutes(1);
+};
+
+/// When a service that fails is left alone, and for how long.
+struct key_service_breaker {
+  std::uint32_t failures = 5;
+  milliseconds pause = seconds(10);
+};
+
+/// A manufacturer's HTTPS service that answers with the Temporary Keys of its devices.
+struct key_service_config {
+  std::string name;
+  std::vector<std::string> entities;  ///< as entity_range
+  std::string url;                    ///< as https_url
+  tls_files tls;
+  milliseconds timeout = seconds(1);
+  std::uint32_t connections = 4;
+  key_service_cache cache;
+  key_service_breaker breaker;
+};
+
+/// Where a file has the entry `i` of temporary_keys.services, with the '.' before its members.
+inline std::string service_key(std::size_t i) {
+  return "temporary_keys.services[" + std::to_string(i) + "].";
+}
+
+/// The sources of Temporary Keys besides the store.
+struct temporary_keys_config {
+  std::vector<key_service_config> services;
+};
+
 struct server_config {
   std::string name = "cpns-server";
   address listen{"127.0.0.1", 7443};
@@ -141,6 +181,7 @@ struct server_config {
   server_cluster cluster;
   key_release temporary_key_release = key_release::derived;
   bool require_presence = true;
+  temporary_keys_config temporary_keys;
   milliseconds adopt_after = seconds(60);
   milliseconds idle_timeout = std::chrono::minutes(5);  ///< of a connection
   milliseconds probe = seconds(30);  ///< a connection that receives nothing for so long is probed

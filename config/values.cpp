@@ -77,6 +77,34 @@ result<address> parse_address(std::string_view text) {
   return address{std::string{host}, port};
 }
 
+result<https_url> parse_https_url(std::string_view text) {
+  constexpr std::string_view scheme = "https://";
+  if (text.starts_with("http://"))
+    return fail(errc::config_type, shown(text) +
+                                       " is plain HTTP, and Temporary Keys go over TLS alone; write "
+                                       "https://host:port/path");
+  if (!text.starts_with(scheme))
+    return fail(errc::config_type, shown(text) + " is not a URL; write https://host:port/path");
+  const auto rest = text.substr(scheme.size());
+  const auto slash = std::min(rest.find('/'), rest.size());
+  std::string host{rest.substr(0, slash)};
+  auto below = rest.substr(slash);
+  while (below.ends_with('/')) below.remove_suffix(1);
+  if (!std::all_of(below.begin(), below.end(), [](char c) {
+        return is_digit(c) || is_letter(c) || std::string_view{"/-._~"}.find(c) != std::string_view::npos;
+      }))
+    return fail(errc::config_type, shown(text) + " has a path with other characters than letters, digits, "
+                                                 "'/', '-', '.', '_' and '~'");
+  const bool has_port =
+      host.ends_with(']') ? false : host.rfind(':') != std::string::npos && !host.ends_with(':');
+  if (!has_port) host += ":443";
+  auto at = parse_address(host);
+  if (!at) return fail(std::move(at).error());
+  if (at->port == 0)
+    return fail(errc::config_type, shown(text) + " has port 0; write a port from 1 to 65535");
+  return https_url{*std::move(at), std::string{below}};
+}
+
 std::string wrong_name(std::string_view text) {
   const auto fits = [](char c) { return is_letter(c) || is_digit(c) || c == '.' || c == '_' || c == '-'; };
   if (text.empty() || text.size() > 64 || !std::all_of(text.begin(), text.end(), fits))

@@ -21,6 +21,14 @@ std::string duration_text(milliseconds d);
 /// "host:port" or "[IPv6]:port"; host name, IPv4 or IPv6 address, port 0 to 65535. config_type otherwise.
 result<address> parse_address(std::string_view text);
 
+/// Where a service is asked.
+struct https_url {
+  address at;        ///< port 443 if the text has none
+  std::string path;  ///< without a '/' at its end; may be empty
+};
+/// "https://host[:port][/path]", without user, query and fragment. config_type for anything else.
+result<https_url> parse_https_url(std::string_view text);
+
 /// The error in the name of a role or of a transport; empty if there is none.
 std::string wrong_name(std::string_view text);
 

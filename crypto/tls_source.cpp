@@ -16,18 +16,19 @@ std::string until(const ssl_ctx_st* context) {
 
 }  // namespace
 
-tls_source::tls_source(std::string component, tls_files files, tls_role role, tls_context first,
-                       clock_fn wall, clock_fn timer)
-    : component_(std::move(component)), files_(std::move(files)), role_(role), wall_(std::move(wall)),
-      timer_(std::move(timer)), next_read_(timer_() + reads_every) {
+tls_source::tls_source(std::string component, tls_files files, tls_role role, std::string setting,
+                       tls_context first, clock_fn wall, clock_fn timer)
+    : component_(std::move(component)), files_(std::move(files)), role_(role), setting_(std::move(setting)),
+      wall_(std::move(wall)), timer_(std::move(timer)), next_read_(timer_() + reads_every) {
   use(std::move(first));
 }
 
 result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_files files, tls_role role,
-                                                     clock_fn wall, clock_fn timer) {
+                                                     std::string setting, clock_fn wall, clock_fn timer) {
   CPNS_TRY(auto first, detail::make_context(files, role));
-  auto made = std::shared_ptr<tls_source>{new tls_source{
-      std::move(component), std::move(files), role, std::move(first), std::move(wall), std::move(timer)}};
+  auto made = std::shared_ptr<tls_source>{new tls_source{std::move(component), std::move(files), role,
+                                                         std::move(setting), std::move(first),
+                                                         std::move(wall), std::move(timer)}};
   const std::lock_guard lock{made->guard_};
   (void)made->in_time();  // logs it
   made->remind();
@@ -36,18 +37,27 @@ result<std::shared_ptr<tls_source>> tls_source::open(std::string component, tls_
 
 result<std::shared_ptr<tls_source>> tls_source::for_server(std::string component, tls_files files,
                                                            clock_fn wall, clock_fn timer) {
-  return open(std::move(component), std::move(files), tls_role::server, std::move(wall), std::move(timer));
+  return open(std::move(component), std::move(files), tls_role::server, "tls", std::move(wall),
+              std::move(timer));
 }
 
 result<std::shared_ptr<tls_source>> tls_source::for_client(std::string component, tls_files files,
                                                            clock_fn wall, clock_fn timer) {
-  return open(std::move(component), std::move(files), tls_role::client, std::move(wall), std::move(timer));
+  return open(std::move(component), std::move(files), tls_role::client, "tls", std::move(wall),
+              std::move(timer));
 }
 
 result<std::shared_ptr<tls_source>> tls_source::for_api(std::string component, tls_files files, clock_fn wall,
                                                         clock_fn timer) {
-  return open(std::move(component), std::move(files), tls_role::api_server, std::move(wall),
+  return open(std::move(component), std::move(files), tls_role::api_server, "api.tls", std::move(wall),
               std::move(timer));
+}
+
+result<std::shared_ptr<tls_source>> tls_source::for_service(std::string component, tls_files files,
+                                                            std::string setting, clock_fn wall,
+                                                            clock_fn timer) {
+  return open(std::move(component), std::move(files), tls_role::api_client, std::move(setting),
+              std::move(wall), std::move(timer));
 }
 
 void tls_source::use(tls_context fresh) {
@@ -56,7 +66,7 @@ void tls_source::use(tls_context fresh) {
     ++crl_changes_;
     log::info(component_, "crl-read", "other revocation lists are in use",
               {{"file", files_.crl},
-               {"setting", yaml_key()},
+               {"setting", setting_},
                {"revoked", std::to_string(lists ? lists->entries() : 0)}});
   }
   context_ = std::move(fresh);
@@ -86,7 +96,7 @@ void tls_source::read() {
   note_crls(crls.fault);
   if (X509_cmp(SSL_CTX_get0_certificate(fresh->get()), SSL_CTX_get0_certificate(context_.get())) != 0)
     log::info(component_, "certificate-read", "a new certificate was read",
-              {{"file", files_.certificate}, {"setting", yaml_key()}, {"valid_until", until(fresh->get())}});
+              {{"file", files_.certificate}, {"setting", setting_}, {"valid_until", until(fresh->get())}});
   use(std::move(*fresh));
 }
 

@@ -39,6 +39,10 @@ class tls_source {
   /// Of the listener of a role's HTTP API.
   static result<std::shared_ptr<tls_source>> for_api(std::string component, tls_files files,
                                                      clock_fn wall = now_wall, clock_fn timer = now_anchored);
+  /// Of a client of a service with a host name. `setting`: where the YAML file names the files.
+  static result<std::shared_ptr<tls_source>> for_service(std::string component, tls_files files,
+                                                         std::string setting, clock_fn wall = now_wall,
+                                                         clock_fn timer = now_anchored);
 
   /// Lets gateways in by pre-shared key, too (accept_psk): call it once, before the first connection.
   [[nodiscard]] status accept_psk(psk_lookup lookup);
@@ -62,22 +66,20 @@ class tls_source {
   [[nodiscard]] std::uint64_t crl_changes() const;
 
  private:
-  tls_source(std::string component, tls_files files, tls_role role, tls_context first, clock_fn wall,
-             clock_fn timer);
+  tls_source(std::string component, tls_files files, tls_role role, std::string setting, tls_context first,
+             clock_fn wall, clock_fn timer);
   static result<std::shared_ptr<tls_source>> open(std::string component, tls_files files, tls_role role,
-                                                  clock_fn wall, clock_fn timer);
+                                                  std::string setting, clock_fn wall, clock_fn timer);
   // With the guard held:
   void use(tls_context fresh);
   void read();
   [[nodiscard]] status in_time();
   void remind();
   void note_crls(const status& fault);
-  /// Where the YAML file names these files: a role reads those of its API by themselves.
-  [[nodiscard]] const char* yaml_key() const { return role_ == tls_role::api_server ? "api.tls" : "tls"; }
-
   const std::string component_;
   const tls_files files_;
   const tls_role role_;
+  const std::string setting_;  ///< where the YAML file names these files
   const clock_fn wall_, timer_;
   mutable std::mutex guard_;
   tls_context context_;

@@ -41,5 +41,7 @@ secret_bytes encode(const link_answer& a);
 result<link_answer> decode_link_answer(byte_view in);
 /// The request_id of a frame that cannot be decoded, so that the refusal can carry it.
 std::optional<request_id> peek_request_id(byte_view in);
+/// The same of a frame that says that it is a KeyAssignmentRequest, and of no other.
+std::optional<request_id> peek_assignment_request(byte_view in);
 
 }  // namespace cpns::protocol

@@ -334,4 +334,11 @@ std::optional<request_id> peek_request_id(byte_view in) {
   return id ? std::optional<request_id>{request_id{*id}} : std::nullopt;
 }
 
+std::optional<request_id> peek_assignment_request(byte_view in) {
+  reader r{in};
+  if (!r.array("server link message", 3, UINT32_MAX)) return std::nullopt;
+  if (const auto type = r.uint("type"); !type || *type != type_key_assignment) return std::nullopt;
+  return peek_request_id(in);
+}
+
 }  // namespace cpns::protocol

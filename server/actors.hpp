@@ -14,8 +14,10 @@
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
 #include "protocol/server/records.hpp"
+#include "server/admission.hpp"
 #include "server/link.hpp"
 #include "server/server_metrics.hpp"
+#include "server/user_work.hpp"
 #include "server/work_ledger.hpp"
 #include "storage/group_read.hpp"
 
@@ -40,6 +42,18 @@ struct report_done {
   std::optional<protocol::report_outcome> outcome;
 };
 struct link_closed {};
+/// What a request holds from the door until it is answered.
+struct admitted {
+  steady::time_point arrived{};
+  work_permit counted;
+  work_place place;
+};
+/// A KeyAssignmentRequest that is worked on now.
+struct request_came {
+  request_id id;
+  bytes frame;
+  std::shared_ptr<admitted> held;  ///< given back if the message is not handled
+};
 /// Some requests may be slow.
 struct slow_look {};
 
@@ -49,10 +63,18 @@ struct rows_read {
   std::shared_ptr<storage::rows_found> rows;
 };
 
+/// The answer of a manufacturer's service that an actor asked for.
+struct key_came {
+  std::uint64_t number = 0;
+  std::shared_ptr<result<std::optional<protocol::device_secret_record>>> found;
+};
+
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
-    caf::typed_actor<caf::reacts_to<frames_came>,  // decodes requests, answers each or reads what it needs
-                     caf::reacts_to<rows_read>,    // answers or routes the request
+    caf::typed_actor<caf::reacts_to<frames_came>,   // decodes requests, answers each or reads what it needs
+                     caf::reacts_to<request_came>,  // decodes it, reads what it needs
+                     caf::reacts_to<rows_read>,     // answers or routes the request
+                     caf::reacts_to<key_came>,      // the same
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
@@ -110,6 +132,8 @@ struct job {
   std::shared_ptr<const request_rows> rows;  ///< none: the assignment actor reads them
   session_actor reply_to;                    ///< none for a release
   work_permit counted;                       ///< released with the job
+  work_place place;                          ///< the same
+  user_work::permit of_user;                 ///< the same
   steady::time_point arrived{};              ///< of the request
   steady::time_point queued{};               ///< after the checks of the session
 };
@@ -144,6 +168,7 @@ struct row_stored {
 /// assignment/<entity>: drives one assignment_machine.
 using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queued; one runs at a time
                                           caf::reacts_to<rows_read>,    // continues after a read of its own
+                                          caf::reacts_to<key_came>,     // decides again with another key
                                           caf::reacts_to<row_stored>>;  // continues after the write
 
 }  // namespace cpns::server
@@ -152,10 +177,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::frames_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignment_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::report_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::request_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::slow_look)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::rows_read)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::key_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::row_stored)

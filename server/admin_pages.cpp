@@ -56,29 +56,139 @@ json::array answered_view(const protocol::entity_record& r) {
 template <class Record>
 using decoder = result<Record> (*)(byte_view);
 
+/// Counts rows that cannot be read.
+class unreadable_rows {
+ public:
+  explicit unreadable_rows(storage::table t) : table_(t) {}
+  void operator()(const error& e) {
+    ++count_;
+    log::warn("server", "row-unreadable", e.message(), {{"table", std::string{name_of(table_)}}});
+  }
+  [[nodiscard]] std::size_t count() const { return count_; }
+
+ private:
+  const storage::table table_;
+  std::size_t count_ = 0;
+};
+
+/// What a page wants of its rows.
+template <class Record>
+struct page_rows {
+  storage::table table{};
+  decoder<Record> decode{};
+  std::function<bool(const Record&)> wanted{};
+  std::function<void(Record&&)> take{};
+};
+
 /// Reads rows until `asked.limit` of them fit, or the bound of a page is reached.
-template <class Record, class Fits, class View>
-result<json::object> read_page(const storage::sealed_store& store, storage::table t, const char* member,
-                               const page_asked& asked, decoder<Record> decode, const Fits& wanted,
-                               const View& view) {
+template <class Record>
+result<storage::page_end> scan_page(const storage::sealed_store& store, const page_asked& asked,
+                                    const page_rows<Record>& of, unreadable_rows& damaged) {
+  std::size_t taken = 0;
+  return store.page(
+      of.table, asked.after, page_rows_read_max,
+      [&](byte_view, const secret_bytes& value) {
+        auto record = of.decode(value.expose());
+        if (!record) {
+          damaged(record.error());
+        } else if (of.wanted(*record)) {
+          of.take(std::move(*record));
+          ++taken;
+        }
+        return taken < asked.limit;
+      },
+      [&damaged](const error& e) { damaged(e); });
+}
+
+/// In front of the place in a group, which is not a place in the table.
+constexpr std::string_view in_index = "i";
+constexpr std::size_t members_at_once_min = 64, members_at_once_max = 256;
+
+storage::page_end place_in_index(std::string_view place) {
+  return std::string{in_index} + std::string{place};
+}
+
+/// Of one page of a group, or of a part of it.
+template <class Record>
+class index_reader {
+ public:
+  index_reader(const storage::sealed_store& store, const storage::index_group& group,
+               const page_rows<Record>& of, unreadable_rows& damaged, const stale_row_sink& drop)
+      : store_(store), group_(group), of_(of), damaged_(damaged), drop_(drop) {}
+
+  result<storage::page_end> read(std::string_view after, std::size_t limit) {
+    std::string place{after};
+    const auto at_once = std::clamp(limit, members_at_once_min, members_at_once_max);
+    for (std::size_t looked_at = 0; looked_at < page_rows_read_max; looked_at += at_once) {
+      CPNS_TRY(auto page, store_.members(group_, place, at_once, report()));
+      const auto end = page.next;
+      const auto last = page.rows.empty() ? std::string{} : page.rows.back().place;
+      for (auto& r : read_members(store_, of_.table, std::move(page.rows), report())) {
+        if (look(r) && ++taken_ == limit)
+          return end || r.member.place != last ? place_in_index(r.member.place) : storage::page_end{};
+      }
+      if (!end) return storage::page_end{};
+      place = *end;
+    }
+    return place_in_index(place);
+  }
+
+ private:
+  storage::damage_visitor report() {
+    return [this](const error& e) { damaged_(e); };
+  }
+  /// True: the record is in the page.
+  bool look(const listed_row& r) {
+    auto record = r.row.value ? of_.decode(r.row.value->expose()) : result<Record>{Record{}};
+    if (!record) {
+      damaged_(record.error());
+      return false;
+    }
+    if (!is_member(*record, group_)) {
+      if (drop_) drop_(drop_of(of_.table, group_, r));
+      return false;
+    }
+    if (!of_.wanted(*record)) return false;
+    of_.take(std::move(*record));
+    return true;
+  }
+
+  const storage::sealed_store& store_;
+  const storage::index_group& group_;
+  const page_rows<Record>& of_;
+  unreadable_rows& damaged_;
+  const stale_row_sink& drop_;
+  std::size_t taken_ = 0;
+};
+
+/// A page of a group if there is one and its index rows are complete, else of the table.
+template <class Record>
+result<storage::page_end> any_page(const storage::sealed_store& store, const page_asked& asked,
+                                   const std::optional<storage::index_group>& group,
+                                   const page_rows<Record>& of, unreadable_rows& damaged,
+                                   const stale_row_sink& drop) {
+  if constexpr (requires(const Record& r) { groups_of(r); }) {
+    const bool goes_on = asked.after.starts_with(in_index);
+    bool by_index = group && (goes_on || asked.after.empty());
+    if (by_index) {
+      CPNS_TRY(by_index, index_complete(store));
+    }
+    if (by_index)
+      return index_reader<Record>{store, *group, of, damaged, drop}.read(
+          std::string_view{asked.after}.substr(goes_on ? in_index.size() : 0), asked.limit);
+  }
+  return scan_page(store, asked, of, damaged);
+}
+
+template <class Record, class View>
+result<json::object> read_page(const storage::sealed_store& store, const char* member,
+                               const page_asked& asked, const std::optional<storage::index_group>& group,
+                               page_rows<Record> of, const View& view, const stale_row_sink& drop = {}) {
   json::array rows;
-  std::size_t unreadable = 0;
-  const auto damaged = [&](const error& e) {
-    ++unreadable;
-    log::warn("server", "row-unreadable", e.message(), {{"table", std::string{name_of(t)}}});
-  };
-  CPNS_TRY(const auto next, store.page(
-                                t, asked.after, page_rows_read_max,
-                                [&](byte_view, const secret_bytes& value) {
-                                  const auto record = decode(value.expose());
-                                  if (!record)
-                                    damaged(record.error());
-                                  else if (wanted(*record))
-                                    rows.push_back(view(*record));
-                                  return rows.size() < asked.limit;
-                                },
-                                damaged));
-  json::object out{{member, std::move(rows)}, {"next", nullptr}, {"unreadable", unreadable}};
+  of.take = [&](Record&& r) { rows.push_back(view(r)); };
+  unreadable_rows damaged{of.table};
+  CPNS_TRY(const auto next, any_page(store, asked, group, of, damaged, drop));
+  json::object out{{member, std::move(rows)}, {"next", nullptr}, {"unreadable", damaged.count()}};
   if (next) out["next"] = *next;
   return out;
 }
@@ -134,31 +244,60 @@ json::object view_of(const protocol::gateway_record& r, bool blocked) {
 result<json::object> users_page(const storage::sealed_store& store, const page_asked& asked,
                                 const user_filter& filter) {
   return read_page<protocol::user_record>(
-      store, storage::table::users, "users", asked, protocol::decode_user_record,
-      [&](const auto& r) { return r.user.text().starts_with(filter.prefix); },
+      store, "users", asked, {},
+      {.table = storage::table::users,
+       .decode = protocol::decode_user_record,
+       .wanted = [&](const auto& r) { return r.user.text().starts_with(filter.prefix); }},
       [](const auto& r) { return view_of(r); });
 }
 
 result<json::object> devices_page(const storage::sealed_store& store, const page_asked& asked,
-                                  const device_filter& filter) {
+                                  const device_filter& filter, const stale_row_sink& drop) {
+  std::optional<storage::index_group> group;
+  if (!filter.batch.empty()) group = devices_of_batch(filter.batch);
+  if (filter.owner) group = devices_of_owner(*filter.owner);
   return read_page<protocol::device_secret_record>(
-      store, storage::table::devices, "devices", asked, protocol::decode_device_secret_record,
-      [&](const auto& r) {
-        return r.entity.text().starts_with(filter.prefix) && (!filter.owner || r.owner == filter.owner) &&
-               (filter.batch.empty() || r.batch == filter.batch);
-      },
-      [](const auto& r) { return view_of(r); });
+      store, "devices", asked, group,
+      {.table = storage::table::devices,
+       .decode = protocol::decode_device_secret_record,
+       .wanted =
+           [&](const auto& r) {
+             return r.entity.text().starts_with(filter.prefix) &&
+                    (!filter.owner || r.owner == filter.owner) &&
+                    (filter.batch.empty() || r.batch == filter.batch);
+           }},
+      [](const auto& r) { return view_of(r); }, drop);
 }
 
 result<json::object> entities_page(const storage::sealed_store& store, const page_asked& asked,
-                                   const entity_filter& filter) {
+                                   const entity_filter& filter, const stale_row_sink& drop) {
+  std::optional<storage::index_group> group;
+  if (filter.owner) group = entities_of_owner(*filter.owner);
+  if (filter.holder) group = entities_of_holder(*filter.holder);
   return read_page<protocol::entity_record>(
-      store, storage::table::entities, "entities", asked, protocol::decode_entity_record,
-      [&](const auto& r) {
-        return r.entity.text().starts_with(filter.prefix) && (!filter.owner || r.owner == filter.owner) &&
-               (!filter.holder || r.holder == filter.holder) && (!filter.held || r.holder);
-      },
-      [](const auto& r) { return view_of(r, false); });
+      store, "entities", asked, group,
+      {.table = storage::table::entities,
+       .decode = protocol::decode_entity_record,
+       .wanted =
+           [&](const auto& r) {
+             return r.entity.text().starts_with(filter.prefix) &&
+                    (!filter.owner || r.owner == filter.owner) &&
+                    (!filter.holder || r.holder == filter.holder) && (!filter.held || r.holder);
+           }},
+      [](const auto& r) { return view_of(r, false); }, drop);
+}
+
+result<held_page> held_entities_page(const storage::sealed_store& store, const page_asked& asked,
+                                     const gateway_id& holder, const stale_row_sink& drop) {
+  held_page out;
+  const page_rows<protocol::entity_record> of{
+      .table = storage::table::entities,
+      .decode = protocol::decode_entity_record,
+      .wanted = [&holder](const auto& r) { return r.holder == holder; },
+      .take = [&out](protocol::entity_record&& r) { out.held.push_back(std::move(r)); }};
+  unreadable_rows damaged{of.table};
+  CPNS_TRY(out.next, any_page(store, asked, std::optional{entities_of_holder(holder)}, of, damaged, drop));
+  return out;
 }
 
 std::optional<gateway_state> gateway_state_named(std::string_view name) {
@@ -177,16 +316,19 @@ result<json::object> gateways_page(const storage::sealed_store& store, const pag
     if (is_blocked(r)) return gateway_state::blocked;
     return live.connected && live.connected(r.gw) ? gateway_state::connected : gateway_state::known;
   };
-  return read_page<protocol::gateway_record>(
-      store, storage::table::gateways, "gateways", asked, protocol::decode_gateway_record,
-      [&](const auto& r) {
-        return r.uri.starts_with(filter.prefix) && (!filter.state || state_of(r) == *filter.state);
-      },
-      [&](const auto& r) {
-        auto out = view_of(r, is_blocked(r));
-        if (live.connections) live.connections(r.gw, out);
-        return out;
-      });
+  return read_page<protocol::gateway_record>(store, "gateways", asked, {},
+                                             {.table = storage::table::gateways,
+                                              .decode = protocol::decode_gateway_record,
+                                              .wanted =
+                                                  [&](const auto& r) {
+                                                    return r.uri.starts_with(filter.prefix) &&
+                                                           (!filter.state || state_of(r) == *filter.state);
+                                                  }},
+                                             [&](const auto& r) {
+                                               auto out = view_of(r, is_blocked(r));
+                                               if (live.connections) live.connections(r.gw, out);
+                                               return out;
+                                             });
 }
 
 }  // namespace cpns::server

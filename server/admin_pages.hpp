@@ -11,12 +11,13 @@
 
 #include "base/result.hpp"
 #include "protocol/server/records.hpp"
+#include "server/index_rows.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
 
 /// Rows that one page reads at most: with a filter it may have fewer rows than asked for, even none, and a next page.
-inline constexpr std::size_t page_rows_read_max = 4096;
+inline constexpr std::size_t page_rows_read_max = 1024;
 
 struct page_asked {
   std::size_t limit = 100;  ///< rows in the answer
@@ -65,11 +66,21 @@ struct live_gateways {
 // and left out. config_range if `after` is not the end of a page; errors of the store.
 result<boost::json::object> users_page(const storage::sealed_store& store, const page_asked& asked,
                                        const user_filter& filter);
+// With an owner, a batch or a holder: a range of index rows, once they are complete; `drop` takes stale ones. A list that
+// began before that goes on as a scan of the table.
 result<boost::json::object> devices_page(const storage::sealed_store& store, const page_asked& asked,
-                                         const device_filter& filter);
+                                         const device_filter& filter, const stale_row_sink& drop = {});
 result<boost::json::object> entities_page(const storage::sealed_store& store, const page_asked& asked,
-                                          const entity_filter& filter);
+                                          const entity_filter& filter, const stale_row_sink& drop = {});
 result<boost::json::object> gateways_page(const storage::sealed_store& store, const page_asked& asked,
                                           const gateway_filter& filter, const live_gateways& live);
+
+struct held_page {
+  std::vector<protocol::entity_record> held;
+  storage::page_end next;
+};
+/// At most `asked.limit` entities that a gateway holds. Rows that cannot be read are logged and left out.
+result<held_page> held_entities_page(const storage::sealed_store& store, const page_asked& asked,
+                                     const gateway_id& holder, const stale_row_sink& drop = {});
 
 }  // namespace cpns::server

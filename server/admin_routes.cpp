@@ -93,7 +93,8 @@ api::outcome list_devices_page(administration& admin, const api::request& r) {
   CPNS_TRY(auto owner, owner_parameter(r));
   return page_answer(
       devices_page(admin.store(), asked,
-                   {api::text_parameter(r, "prefix"), std::move(owner), api::text_parameter(r, "batch")}));
+                   {api::text_parameter(r, "prefix"), std::move(owner), api::text_parameter(r, "batch")},
+                   admin.drop_stale()));
 }
 
 api::outcome show_device(administration& admin, const api::request& r) {
@@ -130,7 +131,7 @@ api::outcome list_entities_page(administration& admin, const api::request& r) {
   if (const auto holder = api::text_parameter(r, "holder"); !holder.empty()) {
     CPNS_TRY(filter.holder, api::in_field(parse_gateway(holder), "holder"));
   }
-  return page_answer(entities_page(admin.store(), asked, filter));
+  return page_answer(entities_page(admin.store(), asked, filter, admin.drop_stale()));
 }
 
 api::outcome show_entity(administration& admin, const api::request& r) {

@@ -39,6 +39,10 @@ result<gateway_name> gateway_name::parse(const std::string& text) {
   return gateway_name{gw, text.find(':') == std::string::npos ? std::string{} : text};
 }
 
+stale_row_sink administration::drop_stale() const {
+  return [this](storage::sealed_batch batch) { role_.commit(std::move(batch), [](const status&) {}); };
+}
+
 status administration::write(storage::sealed_batch batch, storage::commit_done then) {
   awaited_write done;
   role_.commit(std::move(batch), done.callback(std::move(then)));
@@ -54,7 +58,7 @@ status administration::change(change_turns& of, const std::function<status(const
   CPNS_CHECK(role_.store.accepts_writes());
   return make([&](storage::sealed_batch batch) {
     // The turn lasts as long as the write, also after a wait that was too short.
-    return write(std::move(batch), [turn = std::move(turn), then = std::move(then)](const status& done) {
+    return write(std::move(batch), [turn, then](const status& done) {
       if (then) then(done);
     });
   });
@@ -94,11 +98,12 @@ status administration::remove_device(const entity_id& entity) {
 
 status administration::block_device(const entity_id& entity) {
   return change(*role_.device_turns,
-                [&](const durable_write& to) { return server::block_device(to, entity); });
+                [&](const durable_write& to) { return server::block_device(role_.store, to, entity); });
 }
 
 status administration::add_batch(const std::string& batch, const std::vector<std::string>& ids) {
   CPNS_TRY(auto made, make_batch(role_.random, batch, ids, role_.now()));
+  if (const auto* services = role_.temporary_keys.services()) CPNS_CHECK(services->accepts(made.ids));
   const auto record = std::make_shared<const protocol::batch_record>(std::move(made));
   return change(
       *batch_turns_,
@@ -110,7 +115,8 @@ status administration::add_batch(const std::string& batch, const std::vector<std
 
 status administration::remove_batch(const std::string& batch) {
   return change(
-      *batch_turns_, [&](const durable_write& to) { return server::remove_batch(*role_.batches, to, batch); },
+      *batch_turns_,
+      [&](const durable_write& to) { return server::remove_batch(role_.store, *role_.batches, to, batch); },
       [book = role_.batches, batch](const status& done) {
         if (done) book->erase(batch);
       });
@@ -159,19 +165,12 @@ result<released_entity> administration::release(const entity_id& entity) {
 
 result<administration::release_page> administration::release_held_by(const gateway_id& gw,
                                                                      const std::string& after) {
-  std::vector<entity_id> held;
+  CPNS_TRY(const auto page, held_entities_page(role_.store, {released_max, after}, gw, drop_stale()));
   release_page out;
-  CPNS_TRY(out.next, role_.store.page(
-                         storage::table::entities, after, page_rows_read_max,
-                         [&](byte_view, const secret_bytes& value) {
-                           const auto r = protocol::decode_entity_record(value.expose());
-                           if (r && r->holder == gw) held.push_back(r->entity);
-                           return held.size() < released_max;
-                         },
-                         [](const error& e) { log::warn("server", "row-unreadable", e.message()); }));
+  out.next = page.next;
   std::vector<release_outcome> outcomes;
   const auto until = steady::now() + change_time_;  // of all together
-  for (const auto& e : held) outcomes.push_back(begin_release(e, gw));
+  for (const auto& e : page.held) outcomes.push_back(begin_release(e.entity, gw));
   std::optional<error> failed;
   for (auto& o : outcomes) {
     auto done = end_release(std::move(o), until);

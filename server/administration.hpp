@@ -41,6 +41,8 @@ class administration {
   administration& operator=(const administration&) = delete;
 
   [[nodiscard]] const storage::sealed_store& store() const { return role_.store; }
+  /// For lists: drops stale index rows, and waits for nothing.
+  [[nodiscard]] stale_row_sink drop_stale() const;
 
   /// As the functions of store_admin.hpp. Requests that arrive after the call use the new row.
   status add_user(const user_id& user, const secret_bytes& password);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::server {
 namespace {
@@ -185,6 +186,7 @@ void begin(assignment_pointer self) {
   s.waiting.pop_front();
   s.began = s.role->now();
   s.conflicts = 0;
+  s.asked_again = false;
   s.rows = s.current->rows;
   if (as_assign(*s.current) != nullptr) s.role->counted.queued.observe(steady::now() - s.current->queued);
   if (s.uncertain && !s.role->store.health().writable)
@@ -208,8 +210,9 @@ void apply(assignment_pointer self, protocol::assignment_fetch_device&& /*o*/) {
   const auto& device = s.rows->device;
   if (device && *device)
     note(s, "temporary-key-obtained",
-         (*device)->always_require_presence ? "the key follows from the batch of the device (step 7)"
-                                            : "the device is in the manufacturer's table (step 7)");
+         (*device)->from_service              ? "the key came from the service of the manufacturer (step 7)"
+         : (*device)->always_require_presence ? "the key follows from the batch of the device (step 7)"
+                                              : "the device is in the manufacturer's table (step 7)");
   s.machine->handle_device(s.role->now(), device);
 }
 
@@ -231,10 +234,33 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   storage::sealed_batch batch;
   batch.push_back(
       {storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version});
+  add_index_rows(batch, o.record, s.machine->record());
   submit(self, std::move(batch));
 }
 
+/// A device that did not prove its presence may have got another key from its manufacturer, who is asked once more. True: the
+/// answer waits for that.
+bool ask_again(assignment_pointer self, answer_body& body) {
+  auto& s = self->state;
+  const auto* no = std::get_if<refusal>(&body);
+  const auto& device = s.rows->device;
+  if (no == nullptr || no->status != link_status::presence_failed || s.asked_again || !device || !*device ||
+      !(*device)->from_service)
+    return false;
+  auto* service = s.role->temporary_keys.services()->of(s.entity);
+  const auto number = s.role->next_number++;
+  const auto came = [me = assignment_actor{self}, number](found_key found) {
+    caf::anon_send(me, key_came{number, std::make_shared<found_key>(std::move(found))});
+  };
+  if (service == nullptr || !service->ask_again(s.entity, (*device)->temporary_key, came)) return false;
+  s.asked_again = true;
+  s.ask = number;
+  s.refused = std::move(body);
+  return true;
+}
+
 void apply(assignment_pointer self, protocol::assignment_answer&& o) {
+  if (ask_again(self, o.body)) return;
   log_answer(self->state, o.body);
   send_answer(self, std::move(o.body));
 }
@@ -252,7 +278,7 @@ void apply(assignment_pointer self, protocol::assignment_event&& o) {
 /// Polls the machine until it waits for a read or a write, or the job is done; called again after them.
 void pump(assignment_pointer self) {
   auto& s = self->state;
-  while (s.current && !s.write && !s.read) {
+  while (s.current && !s.write && !s.read && !s.ask) {
     auto out = s.machine->poll_output();
     if (out) {
       std::visit([self](auto& o) { apply(self, std::move(o)); }, *out);
@@ -266,7 +292,7 @@ void pump(assignment_pointer self) {
 void work(assignment_pointer self) {
   auto& s = self->state;
   if (std::exchange(s.wait_for_writes, false)) submit(self, {});  // completions come in order
-  while (!s.current && !s.write && !s.read && !s.waiting.empty()) {
+  while (!s.current && !s.write && !s.read && !s.ask && !s.waiting.empty()) {
     begin(self);
     pump(self);
   }
@@ -318,7 +344,9 @@ void after_read(assignment_pointer self, const rows_read& m) {
   auto& rows = *m.rows;
   request_rows found{std::move(rows[0])};
   if (const auto* a = as_assign(*s.current)) {
-    found.device = s.role->temporary_keys.find(s.entity, rows[1]);
+    // The key of a manufacturer came with the job, or by ask_again().
+    const bool asked = s.rows && s.role->temporary_keys.service_of(s.entity, rows[1]) != nullptr;
+    found.device = asked ? s.rows->device : s.role->temporary_keys.find(s.entity, rows[1]);
     found.user = s.role->users.found(a->request.user, std::exchange(s.user, {}), rows[2]);
   }
   s.rows = std::make_shared<const request_rows>(std::move(found));
@@ -326,6 +354,28 @@ void after_read(assignment_pointer self, const rows_read& m) {
     after_conflict(self);
   else
     decide(self);
+  pump(self);
+  work(self);
+}
+
+/// The answer to ask_again(): the machine decides the request again, if the key is another one.
+void after_key(assignment_pointer self, const key_came& m) {
+  auto& s = self->state;
+  if (s.ask != m.number) return;
+  s.ask.reset();
+  auto refused = *std::exchange(s.refused, {});
+  const auto& found = *m.found;
+  const bool other = found && (!*found || !((*found)->temporary_key == (**s.rows->device).temporary_key));
+  if (other) {
+    note(s, "temporary-key-changed", "the service of the manufacturer answers otherwise now (step 7)");
+    auto rows = *s.rows;
+    rows.device = found;
+    s.rows = std::make_shared<const request_rows>(std::move(rows));
+    decide(self);
+  } else {
+    log_answer(s, refused);
+    send_answer(self, std::move(refused));
+  }
   pump(self);
   work(self);
 }
@@ -346,6 +396,7 @@ assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<as
         work(self);
       },
       [self](const rows_read& m) { after_read(self, m); },
+      [self](const key_came& m) { after_key(self, m); },
       [self](const row_stored& m) { after_write(self, m); },
   };
 }

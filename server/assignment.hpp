@@ -29,9 +29,12 @@ struct assignment_state {
   result<released_entity> released = fail(errc::internal);  ///< of the current release
   std::shared_ptr<const request_rows> rows;                 ///< of the current job
   int conflicts = 0;                                        ///< that the current job lost
+  bool asked_again = false;                                 ///< the manufacturer, for the current job
   std::optional<std::uint64_t> read;                        ///< number of the pending read
   user_directory::lookup user;                              ///< of the pending read
   std::optional<std::uint64_t> write;                       ///< number of the pending write
+  std::optional<std::uint64_t> ask;                         ///< number of the pending query to a manufacturer
+  std::optional<answer_body> refused;                       ///< if that query brings no other key
   bool wait_for_writes = false;        ///< a predecessor died: its last write may be pending
   std::vector<assignment_line> lines;  ///< of the current job, not written yet
   bool uncertain = false;              ///< the last write failed, but may be in the store

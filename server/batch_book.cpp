@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "crypto/key_schedule.hpp"
+#include "server/shared_changes.hpp"
 
 namespace cpns::server {
 namespace {
@@ -57,6 +58,8 @@ status batch_book::load() {
     const std::lock_guard lock{guard_};
     before = changes_;
   }
+  // Changes that come while the rows are read may be missing, and have a later version.
+  CPNS_TRY(const auto seen, changes_seen(store_, changes_of::batches));
   index found;
   std::size_t damaged = 0;
   const auto unreadable = [&damaged](const error& e) {
@@ -82,7 +85,20 @@ status batch_book::load() {
   if (changes_ != before) return fail(errc::state_conflict, "batches changed while they were read again");
   index_ = std::move(found);
   unreadable_ = damaged;
+  seen_ = seen;
   return {};
+}
+
+bool batch_book::behind(std::uint64_t version) const { return seen() != version; }
+
+std::uint64_t batch_book::seen() const {
+  const std::lock_guard lock{guard_};
+  return seen_;
+}
+
+status batch_book::catch_up() {
+  CPNS_TRY(const auto now, changes_seen(store_, changes_of::batches));
+  return behind(now) ? reload() : status{};
 }
 
 shared_batch batch_book::of(const entity_id& entity) const {
@@ -159,18 +175,33 @@ result<protocol::batch_record> make_batch(entropy& random, const std::string& ba
   return r;
 }
 
-status add_batch(const storage::sealed_store& store, const batch_book& book, const durable_write& write,
+status add_batch(const storage::sealed_store& store, batch_book& book, const durable_write& write,
                  const protocol::batch_record& batch) {
-  CPNS_CHECK(book.accepts(batch));
-  // A row that cannot be read is not in the book; its key must not be overwritten.
-  CPNS_TRY(const bool exists, store.has(table::batches, batch_row(batch.batch)));
-  if (exists) return fail(errc::state_exists, "the batch " + batch.batch + "; choose another name");
-  return write({sealed_op{table::batches, batch_row(batch.batch), protocol::encode(batch)}});
+  return until_not_lost([&]() -> status {
+    CPNS_CHECK(book.catch_up());
+    const auto seen = book.seen();
+    CPNS_CHECK(book.accepts(batch));
+    // A row that cannot be read is not in the book; its key must not be overwritten.
+    CPNS_TRY(const auto row, store.read_one(table::batches, batch_row(batch.batch)));
+    if (row.value) return fail(errc::state_exists, "the batch " + batch.batch + "; choose another name");
+    storage::sealed_batch change{
+        {table::batches, batch_row(batch.batch), protocol::encode(batch), row.version}};
+    tell_change(store, change, changes_of::batches, seen);
+    return write(std::move(change));
+  });
 }
 
-status remove_batch(const batch_book& book, const durable_write& write, const std::string& batch) {
-  if (!book.named(batch)) return unknown_batch(batch);
-  return write({sealed_op{table::batches, batch_row(batch), std::nullopt}});
+status remove_batch(const storage::sealed_store& store, batch_book& book, const durable_write& write,
+                    const std::string& batch) {
+  return until_not_lost([&]() -> status {
+    CPNS_CHECK(book.catch_up());
+    const auto seen = book.seen();
+    if (!book.named(batch)) return unknown_batch(batch);
+    CPNS_TRY(const auto row, store.read_one(table::batches, batch_row(batch)));
+    storage::sealed_batch change{{table::batches, batch_row(batch), std::nullopt, row.version}};
+    tell_change(store, change, changes_of::batches, seen);
+    return write(std::move(change));
+  });
 }
 
 protocol::device_secret_record device_of(const crypto::suite& s, const protocol::batch_record& batch,

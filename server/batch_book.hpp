@@ -41,6 +41,12 @@ class batch_book {
   /// The same after the store was opened again: a write that failed may have turned up. Changes that become durable
   /// meanwhile are kept. An error changes nothing.
   status reload() { return load(); }
+  /// Whether other servers changed batches after load() by what `version` says, that of changes_row(changes_of::batches).
+  [[nodiscard]] bool behind(std::uint64_t version) const;
+  /// Reads them again if so. Errors of load().
+  status catch_up();
+  /// The version of changes_row() before the rows were read.
+  [[nodiscard]] std::uint64_t seen() const;
 
   /// The batch of this Entity ID; nullptr if it has none.
   [[nodiscard]] shared_batch of(const entity_id& entity) const;
@@ -73,17 +79,21 @@ class batch_book {
   mutable std::mutex guard_;
   index index_;
   std::uint64_t changes_ = 0;  ///< while the rows are read again
+  std::uint64_t seen_ = 0;     ///< changes of all servers, of which the index knows
   std::size_t unreadable_ = 0;
 };
 
 /// A fresh master key for it. Errors of protocol::parse_ranges; config_range: the name.
 result<protocol::batch_record> make_batch(entropy& random, const std::string& batch,
                                           const std::vector<std::string>& ids, time_point now);
-/// Errors of batch_book::accepts; state_exists also if the row cannot be read. The caller puts it into the book.
-status add_batch(const storage::sealed_store& store, const batch_book& book, const durable_write& write,
+/// Of several servers that change batches at the same time one wins; the others catch up and decide again, so that no two
+/// batches overlap. Errors of batch_book::accepts; state_exists also if the row cannot be read; state_conflict. The caller
+/// puts it into the book.
+status add_batch(const storage::sealed_store& store, batch_book& book, const durable_write& write,
                  const protocol::batch_record& batch);
-/// state_unknown.
-status remove_batch(const batch_book& book, const durable_write& write, const std::string& batch);
+/// state_unknown, state_conflict.
+status remove_batch(const storage::sealed_store& store, batch_book& book, const durable_write& write,
+                    const std::string& batch);
 
 /// The record that a device gets from its batch.
 protocol::device_secret_record device_of(const crypto::suite& s, const protocol::batch_record& batch,

@@ -18,6 +18,7 @@
 #include "server/refusal_log.hpp"
 #include "server/server_metrics.hpp"
 #include "server/temporary_key_sources.hpp"
+#include "server/undelivered.hpp"
 #include "server/users.hpp"
 #include "storage/group_commit.hpp"
 
@@ -28,19 +29,20 @@ struct actor_settings {
   protocol::assignment_settings assignment;
   std::uint32_t entities_live = 100'000;
   work_ledger::bounds jobs{262'144, 1024};
+  admission::bounds work;
+  std::size_t jobs_per_user = 1024;
+  std::size_t jobs_per_entity = 16;
   milliseconds entity_idle = seconds{30};
   milliseconds slow_answer{1500};  ///< a KeyAssignmentRequest in work for longer is answered "overloaded"
 };
 
-/// Pending jobs per entity. A gateway has one; a second gateway and repetitions add a few.
-inline constexpr std::size_t jobs_per_entity_max = 16;
-
 /// Report entries of one connection that are processed at a time; the others wait in the session, so that long
-/// reports do not delay short ones. Below jobs_per_entity_max, so that a report with many entries of one device
+/// reports do not delay short ones. Below actor_settings::jobs_per_entity, so that a report with many entries of one device
 /// loses none.
 inline constexpr std::size_t entries_at_once = 8;
 
-// retry_after of a refusal, in seconds: transient; too many jobs of the gateway; too many jobs of the server.
+// retry_after of refused reports, in seconds, and of requests that were interrupted: transient; too many jobs of the
+// gateway; too many jobs of the server.
 inline constexpr std::uint32_t retry_soon = 1;
 inline constexpr std::uint32_t retry_enough = 5;
 inline constexpr std::uint32_t retry_full = 10;
@@ -110,9 +112,12 @@ class role_context {
   refusal_log refusals{"refused requests"};
   gateway_register gateways;
   node_notices notices;
-  gateway_book known_gateways{store, commit};
+  gateway_book known_gateways{store, commit, read};
   const std::shared_ptr<change_turns> device_turns = change_turns::make();
   const std::shared_ptr<work_ledger> work = std::make_shared<work_ledger>();
+  const std::shared_ptr<admission> door = std::make_shared<admission>(random);
+  const std::shared_ptr<user_work> users_work = std::make_shared<user_work>();
+  undelivered_answers undelivered;
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
   server_metrics counted;                     ///< set before the first connection is accepted
 

@@ -65,11 +65,14 @@ void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
     if (s.role->refusals.may_log(s.role->now(), j->from->uri))
       log::warn("server", "entities-full", "too many entities have pending jobs",
                 {{"live", std::to_string(live(s))}, {"gateway", j->from->uri}});
+    s.role->counted.refused(server_metrics::bound::entities);
     return refuse(self, *j, retry_full, "the server has too much pending work");
   }
   auto& e = **at;
-  if (e.pending.size() >= jobs_per_entity_max)
+  if (e.pending.size() >= s.role->settings()->jobs_per_entity) {
+    s.role->counted.refused(server_metrics::bound::entity);
     return refuse(self, *j, retry_soon, "too many requests for this device at once");
+  }
   if (e.pending.empty()) s.busy.splice(s.busy.begin(), s.idle, *at);
   e.pending.push_back(j);
   self->send(e.actor, do_job{j});

@@ -3,8 +3,8 @@
 //
 // A block has to hold after a restart, and it is asked for with every request; a key is asked for in every handshake, in
 // a thread that must not wait for the disk: so the rows are in the store, and the blocked ones and the keys in memory.
-// Connections and operators change the same rows at the same time: each change is made from the newest row, also from one
-// that is on its way to the disk. Readers see durable rows only.
+// Connections, operators and other servers change the same rows at the same time: the changes of one gateway are made one
+// after the other, each from the row in the store, and again if another server was faster. No caller waits for a read.
 
 #include <functional>
 #include <memory>
@@ -17,6 +17,7 @@
 #include "protocol/server/records.hpp"
 #include "server/link.hpp"
 #include "storage/group_commit.hpp"
+#include "storage/group_read.hpp"
 
 namespace cpns::server {
 
@@ -31,12 +32,18 @@ class gateway_book {
   /// Between two notes of the last connection of a gateway, so that a gateway that reconnects often costs no writes.
   static constexpr seconds note_interval = std::chrono::hours{1};
   using commit_fn = std::function<void(storage::sealed_batch, storage::commit_done)>;
+  using read_fn = std::function<void(std::vector<storage::row_name>, storage::read_done)>;
 
   /// Keys in memory at most.
   static constexpr std::size_t keys_max = 65'536;
 
-  /// `store` outlives the book; `commit` makes rows durable and may call back later than that.
-  gateway_book(const storage::sealed_store& store, commit_fn commit);
+  /// `store` outlives the book; `commit` makes rows durable, `read` reads them; both may call back later than that, and
+  /// are not called after the end of the book. Without `read`, the calling thread reads.
+  gateway_book(const storage::sealed_store& store, commit_fn commit, read_fn read = {});
+  /// Changes that are not submitted to the store yet fail with state_stopping.
+  ~gateway_book();
+  gateway_book(const gateway_book&) = delete;
+  gateway_book& operator=(const gateway_book&) = delete;
 
   /// Reads which gateways are blocked; before the first connection. Errors of the store, and of a damaged row: a block
   /// that cannot be read must not be lifted by that.
@@ -47,6 +54,9 @@ class gateway_book {
   /// Reads them again after the store was opened again: a write that failed may have turned up. A row that cannot be read
   /// lifts no block, and is logged. One call at a time. Errors of the store: nothing changed.
   result<differences> reload();
+  /// Whether other servers changed blocks or keys after load() or reload() by what `version` says, that of
+  /// changes_row(changes_of::gateways).
+  [[nodiscard]] bool behind(std::uint64_t version) const;
   /// Whether requests of this gateway are refused.
   [[nodiscard]] bool blocked(const gateway_id& gw) const;
   [[nodiscard]] std::size_t blocked_count() const;
@@ -55,8 +65,9 @@ class gateway_book {
   /// Notes a connection, in the background.
   void connected(time_point now, const peer_info& peer);
   /// Blocks the gateway from `since` (Unix seconds; the time of an earlier block stays), or serves it again (0). Takes
-  /// effect when it is durable, before `done` is called, as by group_committer::submit. `uri` may be empty. state_unknown:
-  /// there is nothing to serve again, because it never connected and was never blocked.
+  /// effect when it is durable, before `done` is called on any thread; it must not block. `uri` may be empty.
+  /// state_unknown: there is nothing to serve again, because it never connected and was never blocked. state_conflict:
+  /// other servers changed the gateway at the same time, again and again.
   void set_blocked(const gateway_id& gw, const std::string& uri, std::int64_t since,
                    storage::commit_done done);
   /// Lets the gateway `identity` connect by this key from `since` on (Unix seconds). Takes effect when it is durable,
@@ -75,15 +86,13 @@ class gateway_book {
   [[nodiscard]] result<std::optional<protocol::gateway_record>> find(const gateway_id& gw) const;
 
  private:
+  struct change;
   struct shared;
-  /// Also a row that is on its way; for a change that goes on from it. Call it with order_ held.
-  [[nodiscard]] result<std::optional<protocol::gateway_record>> newest(const gateway_id& gw) const;
-  void write(const protocol::gateway_record& r, storage::commit_done done);
-  [[nodiscard]] status may_add(const std::string& identity, const crypto::psk_key& key) const;
+  /// The row from the present one; nullopt: it stays. Called again after a lost race.
+  using decision = std::function<result<std::optional<protocol::gateway_record>>(
+      const std::optional<protocol::gateway_record>& known)>;
+  void change_row(const gateway_id& gw, decision decide, storage::commit_done done);
 
-  const storage::sealed_store& store_;
-  const commit_fn commit_;
-  std::mutex order_;  ///< held from reading a row to submitting it: submissions have the order of the changes
   std::shared_ptr<shared> shared_;  ///< completions may come after the book
 };
 

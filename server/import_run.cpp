@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "server/device_rows.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::server {
 namespace {
@@ -160,15 +161,24 @@ status import_run::write_part(part& p) const {
   const auto turn = with_.devices.next(with_.stop);
   if (!turn) return stopping();
   CPNS_CHECK(with_.store.accepts_writes());
-  storage::sealed_batch batch;
-  batch.reserve(p.devices.size() + 1);
-  for (const auto& d : p.devices) {
-    CPNS_TRY(const bool there, exists(p.then, d.entity));
-    if (!there) batch.push_back(import_store::put(d));
-  }
-  p.then.imported += batch.size();
-  batch.push_back(import_store::put(p.then));
-  return with_.store.write(batch);
+  // An administrator of another server may add one between the read and the write.
+  return until_not_lost([&]() -> status {
+    auto now = with_.store.rows_of(p.devices);
+    auto then = p.then;
+    storage::sealed_batch batch;
+    batch.reserve(3 * p.devices.size() + 1);
+    for (std::size_t i = 0; i < now.size(); ++i) {
+      CPNS_TRY(const auto row, std::move(now[i]));
+      if (row.value && !then.replace) continue;
+      batch.push_back(import_store::put(p.devices[i], row.version));
+      add_index_rows(batch, p.devices[i]);
+      ++then.imported;
+    }
+    batch.push_back(import_store::put(then));
+    CPNS_CHECK(with_.store.write(batch));
+    p.then = std::move(then);
+    return {};
+  });
 }
 
 status import_run::write_some(import_record& r, const import_verdicts& verdicts,

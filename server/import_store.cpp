@@ -69,6 +69,13 @@ result<protocol::import_results> import_store::results(const import_record& of, 
   return out;
 }
 
+std::vector<result<storage::sealed_value>>
+import_store::rows_of(const std::vector<protocol::device_secret_record>& devices) const {
+  std::vector<storage::row_name> names;
+  names.reserve(devices.size());
+  for (const auto& d : devices) names.push_back({table::devices, row(d.entity.text())});
+  return store_.read(names);
+}
 result<bool> import_store::has_device(const entity_id& entity) const {
   return store_.has(table::devices, as_bytes(entity.text()));
 }
@@ -85,8 +92,8 @@ sealed_op import_store::put(const import_record& r) {
 sealed_op import_store::put(const std::string& name, std::uint64_t n, const protocol::staged_block& b) {
   return {table::imports, block_row(name, n), protocol::encode(b)};
 }
-sealed_op import_store::put(const protocol::device_secret_record& device) {
-  return {table::devices, row(device.entity.text()), protocol::encode(device)};
+sealed_op import_store::put(const protocol::device_secret_record& device, std::uint64_t expected) {
+  return {table::devices, row(device.entity.text()), protocol::encode(device), expected};
 }
 
 void import_store::put_results(storage::sealed_batch& to, const std::string& name, std::uint64_t n,

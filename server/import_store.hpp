@@ -35,6 +35,9 @@ class import_store {
   /// Results `from` and up to `most` - 1 after it; fewer at the end.
   [[nodiscard]] result<protocol::import_results> results(const protocol::import_record& of,
                                                          std::uint64_t from, std::size_t most) const;
+  /// The present rows of devices, in their order.
+  [[nodiscard]] std::vector<result<storage::sealed_value>>
+  rows_of(const std::vector<protocol::device_secret_record>& devices) const;
   [[nodiscard]] result<bool> has_device(const entity_id& entity) const;
   [[nodiscard]] result<bool> has_user(const user_id& user) const;
 
@@ -42,7 +45,8 @@ class import_store {
   static storage::sealed_op put(const std::vector<std::string>& names);
   static storage::sealed_op put(const protocol::import_record& r);
   static storage::sealed_op put(const std::string& name, std::uint64_t n, const protocol::staged_block& b);
-  static storage::sealed_op put(const protocol::device_secret_record& device);
+  /// If its row still has the version `expected`.
+  static storage::sealed_op put(const protocol::device_secret_record& device, std::uint64_t expected);
   /// All results in blocks.
   static void put_results(storage::sealed_batch& to, const std::string& name,
                           const protocol::import_results& all);

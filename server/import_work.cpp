@@ -164,7 +164,10 @@ void device_imports::record_end(api::change_log& to, api::change_log::number int
   boost::json::object after{{"imported", r.imported}, {"left_out", r.bad}};
   std::optional<api::problem> why;
   const bool waits = !done && (done.error() == errc::state_stopping || may_pass(done.error()));
-  if (waits && r.state == import_state::importing)
+  const bool elsewhere = !done && !lease_.held();
+  if (elsewhere && r.state == import_state::importing)
+    after["goes_on"] = "at another server";
+  else if (waits && r.state == import_state::importing)
     after["goes_on"] = "at the next start";
   else if (waits)
     why.emplace(

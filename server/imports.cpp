@@ -64,8 +64,10 @@ std::string_view import_view::state() const {
 
 device_imports::device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random,
                                import_parts p)
-    : store_(store, std::move(p.write)), suite_(s), random_(random), now_(std::move(p.now)), tick_(p.tick),
-      devices_(std::move(p.devices)) {}
+    : lease_(store, p.write ? p.write : write_to(store), random, std::move(p.server), p.lease),
+      lease_tick_(p.lease.renew / 5),
+      store_(store, [this](storage::sealed_batch batch) { return lease_.write(std::move(batch)); }),
+      suite_(s), random_(random), now_(std::move(p.now)), tick_(p.tick), devices_(std::move(p.devices)) {}
 
 result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_store& store,
                                                              const crypto::suite& s, entropy& random,
@@ -73,6 +75,7 @@ result<std::unique_ptr<device_imports>> device_imports::open(storage::sealed_sto
   std::unique_ptr<device_imports> out{new device_imports{store, s, random, std::move(parts)}};
   CPNS_CHECK(out->load());
   out->thread_ = std::thread{[raw = out.get()] { raw->run(); }};
+  if (store.shared()) out->lease_thread_ = std::thread{[raw = out.get()] { raw->follow_lease(); }};
   return out;
 }
 
@@ -85,6 +88,8 @@ void device_imports::stop() {
   }
   changed_.notify_all();
   if (thread_.joinable()) thread_.join();
+  if (lease_thread_.joinable()) lease_thread_.join();
+  lease_.release();
 }
 
 void device_imports::record_in(api::change_log* log) {
@@ -97,28 +102,45 @@ api::change_log* device_imports::recorded_in() const {
   return log_;
 }
 
+/// Reads the imports of the store; entries that are in use stay as they are. With the lease, those that were decided go on.
 status device_imports::load() {
-  CPNS_TRY(const auto names, store_.names());
+  const bool working = lease_.held();
+  CPNS_TRY(auto names, store_.names());
+  std::map<std::string, entry_ptr> found;
   for (const auto& name : names) {
-    CPNS_TRY(auto record, store_.load(name));
-    auto e = std::make_shared<entry>();
-    e->view.record = std::move(record);
-    e->view.record.rest.clear();
-    if (e->view.record.state == import_state::importing) {
-      e->by = use::working;
-      e->view.working = true;
-      jobs_.push_back(e);
-      log::info("server", "import-resumed", "the import goes on that the former process had begun",
-                {{"import", name}, {"imported", std::to_string(e->view.record.imported)}});
+    auto record = store_.find(name);
+    if (!record) return fail(std::move(record).error());
+    if (!*record) {
+      if (working) return fail(errc::state_unknown, "the import " + name);
+      continue;  // another server forgot it meanwhile
     }
-    all_.emplace(name, std::move(e));
-    order_.push_back(name);
+    auto e = std::make_shared<entry>();
+    e->view.record = std::move(**record);
+    e->view.record.rest.clear();
+    found.emplace(name, std::move(e));
   }
+  const std::lock_guard lock{guard_};
+  for (const auto& [name, e] : all_)
+    if (e->by != use::free) found[name] = e;
+  std::erase_if(names, [&](const auto& name) { return !found.contains(name); });
+  all_ = std::move(found);
+  order_ = std::move(names);
+  if (!working) return {};
+  for (const auto& [name, e] : all_) {
+    if (e->view.record.state != import_state::importing || e->by != use::free) continue;
+    e->by = use::working;
+    e->view.working = true;
+    jobs_.push_back(e);
+    log::info("server", "import-resumed", "the import goes on that the former process had begun",
+              {{"import", name}, {"imported", std::to_string(e->view.record.imported)}});
+  }
+  changed_.notify_all();
   return {};
 }
 
 result<import_view> device_imports::create(std::string name, const import_options& options) {
   const std::lock_guard one{changing_};
+  CPNS_CHECK(own());
   if (name.empty()) name = to_hex(random_.draw<6>());
   if (!is_import_name(name))
     return fail(errc::config_usage, "the name of an import has 1 to " +
@@ -180,6 +202,7 @@ status device_imports::forget_old() {
 
 /// On the thread.
 void device_imports::forget_old_now() {
+  if (!lease_.held()) return;
   const std::lock_guard one{changing_};
   const auto done = forget_old();
   if (!done && not_forgotten_.due(now_anchored(), done.error().message()))
@@ -264,6 +287,7 @@ void device_imports::show(entry& e, const import_record& r) {
 
 status device_imports::forget(const std::string& name) {
   const std::lock_guard one{changing_};
+  CPNS_CHECK(own());
   CPNS_TRY(const auto e, claim(name, use::working));
   if (e->view.record.state == import_state::importing) {
     give_back(*e);
@@ -284,6 +308,7 @@ result<import_view> device_imports::wait(const std::string& name) const {
 
 result<import_view> device_imports::receive(const std::string& name, std::uint64_t offset,
                                             const byte_source& from) {
+  CPNS_CHECK(own());
   CPNS_TRY(const auto e, claim(name, use::receiving));
   const auto done = receive_into(*e, offset, from);
   give_back(*e);
@@ -355,6 +380,7 @@ status device_imports::refuse_list(entry& e, const error& why) {
 
 result<import_view> device_imports::finish(const std::string& name, const api::change& who,
                                            std::optional<std::uint64_t> bytes) {
+  CPNS_CHECK(own());
   const std::lock_guard lock{guard_};
   const auto it = all_.find(name);
   if (it == all_.end()) return unknown(name);

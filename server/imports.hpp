@@ -21,6 +21,7 @@
 #include "base/seldom.hpp"
 #include "server/change_turns.hpp"
 #include "server/import_intake.hpp"
+#include "server/import_lease.hpp"
 #include "server/import_run.hpp"
 
 namespace cpns::server {
@@ -61,13 +62,17 @@ struct import_parts {
       std::chrono::minutes{1};  ///< imports that were idle for import_idle_max are cancelled once per tick
   std::shared_ptr<change_turns> devices = change_turns::make();  ///< for all that write devices to the store
   durable_write write{};                                         ///< as of import_store
+  std::string server{"a command"};                               ///< its name, for people at other servers
+  import_lease::times lease{};                                   ///< of a store that is shared
 };
 
 /// A list with a million devices takes a minute, its client may break off in the middle, and the server may be killed,
 /// while gateways wait for keys. So an import is an object in the store: it takes bytes by their offset and stages the
 /// rows; finish() checks all of them, decides in one write whether they are imported, then writes the devices in small
 /// parts with pauses, on one thread of low priority. After that decision a start of the server goes on. Without it, no
-/// device is visible, and the import can be cancelled. [thread-safe]
+/// device is visible, and the import can be cancelled. Of several servers of one store one works on all imports, the others
+/// show them: import_lease.hpp. A change at another one fails with state_conflict until the imports have ended, or until
+/// the server that works on them is gone. [thread-safe]
 class device_imports {
  public:
   /// Reads the imports in the store and goes on with those that were decided. `store` and `random` (thread-safe)
@@ -126,6 +131,11 @@ class device_imports {
 
   device_imports(storage::sealed_store& store, const crypto::suite& s, entropy& random, import_parts parts);
   status load();
+  status own();
+  void follow_lease();
+  void look_at_lease();
+  [[nodiscard]] bool any_open() const;
+  [[nodiscard]] bool any_decided() const;
   [[nodiscard]] std::vector<std::string> names_with(const std::string& added,
                                                     const std::string& removed) const;
   result<entry_ptr> claim(const std::string& name, use by);
@@ -153,6 +163,8 @@ class device_imports {
   void pause(milliseconds time);
   import_run make_run(entry& e);
 
+  import_lease lease_;
+  const milliseconds lease_tick_;
   const import_store store_;
   const crypto::suite& suite_;
   entropy& random_;
@@ -169,7 +181,9 @@ class device_imports {
   api::change_log* log_ = nullptr;
   std::atomic<bool> stopping_ = false;
   std::mutex changing_;  ///< one change of the index at a time
-  std::thread thread_;
+  std::mutex owning_;    ///< one reading of all imports at a time
+  seldom lease_unread_;  ///< used on the thread of the lease
+  std::thread thread_, lease_thread_;
 };
 
 }  // namespace cpns::server

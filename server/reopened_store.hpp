@@ -23,4 +23,12 @@ class reopened_store {
   bool failed_ = false;  ///< logged once
 };
 
+/// Why the gateways in the store differ from those in memory, for the log.
+struct gateway_reasons {
+  std::string_view blocked, served;
+};
+/// Reads the gateways again, and closes the connections of those that are not blocked any more. One call at a time. Errors
+/// of gateway_book::reload.
+status read_gateways_again(role_context& role, const gateway_reasons& why);
+
 }  // namespace cpns::server

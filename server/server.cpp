@@ -9,9 +9,14 @@
 #include "crypto/tls_source.hpp"
 #include "metrics/certificates.hpp"
 #include "server/administration.hpp"
+#include "server/admission_view.hpp"
 #include "server/dispatcher.hpp"
+#include "server/front_desk.hpp"
 #include "server/heartbeat.hpp"
+#include "server/index_build.hpp"
+#include "server/key_services.hpp"
 #include "server/listener.hpp"
+#include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
@@ -20,18 +25,6 @@
 
 namespace cpns::server {
 namespace {
-
-class actor_link final : public link_session {
- public:
-  explicit actor_link(session_actor a) : actor_(std::move(a)) {}
-  void frames(std::vector<bytes> batch) override {
-    caf::anon_send(actor_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(batch))});
-  }
-  void closed() override { caf::anon_send(actor_, link_closed{}); }
-
- private:
-  session_actor actor_;
-};
 
 link_limits limits_of(const config::server_config& c) {
   link_limits l;
@@ -84,6 +77,9 @@ std::shared_ptr<const actor_settings> settings_of(const config::server_config& c
   s->assignment.incarnation = meta.incarnation;
   s->entities_live = c.limits.entities_live;
   s->jobs = {c.limits.jobs, c.limits.jobs_per_gateway};
+  s->work = {c.limits.jobs_in_work, c.limits.wait};
+  s->jobs_per_user = c.limits.jobs_per_user;
+  s->jobs_per_entity = c.limits.jobs_per_entity;
   s->entity_idle = c.entity_idle;
   return s;
 }
@@ -127,6 +123,9 @@ struct server_role::impl {
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
+  std::unique_ptr<other_servers> others;  ///< if the store is shared
+  std::unique_ptr<index_build> indexing;
+  std::unique_ptr<key_services> services;  ///< their threads send to actors, so that they end before `system`
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
@@ -178,9 +177,11 @@ struct server_role::impl {
              static_cast<double>(sockets->connections()));
     to.gauge("cpns_server_jobs", "Requests and reported epochs that are not answered yet.",
              static_cast<double>(role->work->total()));
+    count_admission(to, role->door->look());
     if (beat) count_nodes(to);
     to.gauge("cpns_server_users_cached", "Users in memory.", static_cast<double>(users.cached()));
     metrics::add_certificate_ends(to, "tls", tls->ends());
+    services->collect(to);
   }
   void count_nodes(metrics::sheet& to) const {
     constexpr double per_second = 1000;
@@ -233,6 +234,7 @@ struct server_role::impl {
 
   ~impl() {
     *stopping = true;
+    others.reset();
     if (beat) beat->end();
     if (sockets) sockets->stop();
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
@@ -253,15 +255,22 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   CPNS_CHECK(i->begin_heartbeat(store, std::move(key)));
   CPNS_CHECK(i->role->known_gateways.load());
   CPNS_CHECK(i->role->batches->load());
+  CPNS_TRY(i->services,
+           key_services::open(c.temporary_keys, {crypto::openssl_suite(), i->role->now, i->counted}));
+  CPNS_CHECK(i->services->accepts(*i->role->batches));
+  i->role->temporary_keys.use(*i->services);
   CPNS_TRY(i->imports, device_imports::open(store, crypto::openssl_suite(), crypto::system_entropy(),
                                             {.devices = i->role->device_turns,
-                                             .write = write_beside_others(i->role->commit)}));
+                                             .write = write_beside_others(i->role->commit),
+                                             .server = c.name}));
+  if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
+  i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
     if (*raw->stopping) return nullptr;
-    return std::make_shared<actor_link>(
-        raw->system.spawn(session, raw->role, std::move(peer), std::move(port)));
+    auto made = raw->system.spawn(session, raw->role, peer, port);
+    return front_desk::open(raw->role, std::move(peer), std::move(port), std::move(made));
   };
   CPNS_CHECK(tls->accept_psk(i->role->known_gateways.keys()));
   i->tls = tls;
@@ -275,9 +284,11 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
   // `raw` outlives the listener, whose thread runs this.
   i->sockets->every(seconds{1}, [raw] {
     raw->tls->look();
+    raw->services->look();
     raw->look_at_trust();
-    raw->reopened.look();
+    if (!raw->others) raw->reopened.look();
     raw->leaving->look();
+    raw->role->door->end_long_waits();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   i->run_heartbeat();
@@ -301,7 +312,9 @@ boost::json::object server_role::overview() const {
       {"gateways", boost::json::object{{"connected", impl_->role->gateways.connected()},
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
+      {"admission", describe(impl_->role->door->look())},
       {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+  if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   if (impl_->beat) out["nodes"] = impl_->beat->view();
   return out;
@@ -328,6 +341,7 @@ device_imports& server_role::imports() { return *impl_->imports; }
 
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
+  impl_->indexing->stop();
   impl_->leaving->finish(timeout);
 }
 
@@ -340,6 +354,7 @@ milliseconds server_role::drain_limit() const {
 void server_role::reload(const config::server_config& c) {
   std::lock_guard lock{impl_->guard};
   impl_->tls->read_again();
+  impl_->services->read_again();
   config::apply_reloadable(impl_->config, c);
   impl_->sockets->set_limits(impl_->current_limits());
   impl_->role->replace_settings(settings_of(impl_->config, impl_->meta));

@@ -30,27 +30,40 @@ result<server_meta> decode_meta(byte_view in) {
   return m;
 }
 
+result<server_meta> meta_of(const storage::sealed_value& row) {
+  CPNS_TRY(auto meta, decode_meta(row.value->expose()));
+  meta.version = row.version;
+  return meta;
+}
+
 }  // namespace
 
 result<server_meta> load_meta(storage::sealed_store& store, entropy& random) {
+  CPNS_TRY(const auto row, store.read_one(storage::table::meta, as_bytes(meta_row)));
+  if (row.value) return meta_of(row);
+  server_meta m{random.draw_secret<32>(), random.draw_secret<32>(), 1, row.version};
+  const auto done = save_meta(store, m);
+  if (!done && !(done.error() == errc::state_conflict)) return fail(done.error());
+  // Of two servers that start with a new store, the slower one takes the keys of the other.
   CPNS_TRY(auto kept, find_meta(store));
-  if (kept) return std::move(*kept);
-  server_meta m{random.draw_secret<32>(), random.draw_secret<32>(), 1};
-  CPNS_CHECK(save_meta(store, m));
-  return m;
+  if (!kept)
+    return fail(errc::store_damaged, "the store lost the keys of the server; restore it from a backup");
+  return std::move(*kept);
 }
 
 result<std::optional<server_meta>> find_meta(const storage::sealed_store& store) {
-  CPNS_TRY(const auto row, store.get(storage::table::meta, as_bytes(meta_row)));
-  if (!row) return std::optional<server_meta>{};
-  CPNS_TRY(auto meta, decode_meta(row->expose()));
+  CPNS_TRY(const auto row, store.read_one(storage::table::meta, as_bytes(meta_row)));
+  if (!row.value) return std::optional<server_meta>{};
+  CPNS_TRY(auto meta, meta_of(row));
   return std::optional{std::move(meta)};
 }
 
 status save_meta(storage::sealed_store& store, const server_meta& meta) {
-  storage::sealed_batch batch;
-  batch.push_back({storage::table::meta, to_bytes(as_bytes(meta_row)), encode(meta)});
-  return store.write(batch);
+  auto done = store.write({{storage::table::meta, to_bytes(as_bytes(meta_row)), encode(meta), meta.version}});
+  if (!done && done.error() == errc::store_conflict)
+    return fail(errc::state_conflict,
+                "another process changed the incarnation of the store; read it and try again");
+  return done;
 }
 
 }  // namespace cpns::server

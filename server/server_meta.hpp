@@ -15,12 +15,13 @@ struct server_meta {
   secret32 issuer_key;            ///< K_iss
   secret32 fake_salt_key;         ///< for the salts of unknown users
   std::uint64_t incarnation = 1;  ///< raised after a restore
+  std::uint64_t version = 0;      ///< of its row; 0: not stored yet
 };
-/// Reads it, or draws and stores it at the first start.
+/// Reads it, or draws and stores it at the first start; of servers that do so at the same time, all get what one stored.
 result<server_meta> load_meta(storage::sealed_store& store, entropy& random);
 /// nullopt: no server has started with this store.
 result<std::optional<server_meta>> find_meta(const storage::sealed_store& store);
-/// Durable on return. A running server does not read it again.
+/// Durable on return. A running server does not read it again. state_conflict: its row is newer than `meta`.
 status save_meta(storage::sealed_store& store, const server_meta& meta);
 
 }  // namespace cpns::server

@@ -15,6 +15,8 @@ constexpr protocol::link_status all_statuses[] = {
 constexpr const char* report_outcomes[] = {"ok", "not_holder", "resync", "not_done"};
 constexpr std::size_t not_done = 3;
 
+constexpr const char* bounds[] = {"wait", "gateway", "server", "user", "entity", "entities", "slow"};
+
 }  // namespace
 
 server_metrics::server_metrics(metrics::registry& in)
@@ -32,13 +34,22 @@ server_metrics::server_metrics(metrics::registry& in)
         in.make_counter("cpns_server_report_entries_total",
                         "Reported epochs by outcome; not_done: the gateway reports them again.",
                         {{"outcome", report_outcomes[i]}});
+  static_assert(std::size(bounds) == std::tuple_size_v<decltype(refused_)>);
+  for (std::size_t i = 0; i < refused_.size(); ++i)
+    refused_[i] = in.make_counter(
+        "cpns_server_refused_total",
+        "Requests that were answered overloaded, by the bound: wait (limits.wait), gateway "
+        "(limits.jobs_per_gateway), server (limits.jobs), user (limits.jobs_per_user), entity "
+        "(limits.jobs_per_entity), entities (limits.entities_live), slow (the store does not answer).",
+        {{"bound", bounds[i]}});
   const auto step = [&in](const char* name) {
-    return in.make_histogram(
-        "cpns_server_assignment_seconds",
-        "Time of the steps of a key assignment: proof (until the user's proof is checked), "
-        "queue (until the entity's turn), store (until the set is durable), whole.",
-        metrics::seconds_buckets, {{"step", name}});
+    return in.make_histogram("cpns_server_assignment_seconds",
+                             "Time of the steps of a key assignment: wait (for the turn), proof (until the "
+                             "user's proof is checked), "
+                             "queue (until the entity's turn), store (until the set is durable), whole.",
+                             metrics::seconds_buckets, {{"step", name}});
   };
+  waited = step("wait");
   checked = step("proof");
   queued = step("queue");
   stored = step("store");

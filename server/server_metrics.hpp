@@ -23,6 +23,7 @@ class server_metrics {
   void reported(std::optional<protocol::report_outcome> outcome, std::uint64_t entries = 1) const;
 
   /// The steps of an assignment.
+  metrics::histogram waited;   ///< at the door, for the turn
   metrics::histogram checked;  ///< until the proof is checked
   metrics::histogram queued;   ///< from there to the entity's actor
   metrics::histogram stored;   ///< the write, with its wait for the one before
@@ -30,9 +31,14 @@ class server_metrics {
   metrics::gauge entities;
   metrics::counter bad_frames;
 
+  /// The bound that made the server answer "overloaded".
+  enum class bound : std::uint8_t { wait, gateway, server, user, entity, entities, slow };
+  void refused(bound why) const { refused_[static_cast<std::size_t>(why)].add(); }
+
  private:
   static constexpr std::size_t statuses = 15;
   std::array<metrics::counter, statuses> assignments_{};
+  std::array<metrics::counter, 7> refused_{};
   std::array<metrics::counter, 4> report_entries_{};  ///< the last one: not done
 };
 

@@ -1,7 +1,6 @@
 #include "server/session.hpp"
 
 #include "base/log.hpp"
-#include "crypto/key_schedule.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/node_codec.hpp"
 
@@ -14,22 +13,9 @@ using protocol::refusal;
 
 constexpr std::uint32_t retry_store = 5;
 
-/// Every answer holds the server's incarnation and the current issuer nonce.
 template <class Body>
 void answer(session_pointer self, const request_id& id, Body body) {
-  auto& s = self->state;
-  const auto settings = s.role->settings();
-  const auto slot = static_cast<std::uint64_t>(unix_seconds(s.role->now()) / protocol::issuer_slot.count());
-  if (slot != s.nonce_slot) {
-    s.nonce = crypto::derive_issuer_nonce(s.role->suite, settings->assignment.issuer_key, s.peer->gw, slot);
-    s.nonce_slot = slot;
-  }
-  protocol::link_answer a;
-  a.id = id;
-  a.incarnation = settings->assignment.incarnation;
-  a.issuer_nonce = s.nonce;
-  a.body = std::move(body);
-  s.port->send(encode(a));
+  self->state.answers->send(id, std::move(body));
 }
 
 void route(session_pointer self, job j) {
@@ -52,22 +38,9 @@ void read(session_pointer self, std::vector<storage::row_name> names,
   });
 }
 
-/// Takes a permit for `jobs` jobs; if there is none, `to` stays empty and the refusal is returned.
+/// As count_jobs.
 std::optional<protocol::refused> count(session_pointer self, std::size_t jobs, work_permit& to) {
-  auto& role = *self->state.role;
-  switch (role.work->take(self->state.peer->gw, jobs, role.settings()->jobs, to)) {
-  case work_ledger::verdict::taken: break;
-  case work_ledger::verdict::gateway_full:
-    return protocol::refused{
-        {link_status::overloaded, retry_enough, "too many requests of this gateway are pending"},
-        "gateway-full",
-        "its pending requests and report entries reach limits.jobs_per_gateway"};
-  case work_ledger::verdict::server_full:
-    return protocol::refused{{link_status::overloaded, retry_full, "the server has too much pending work"},
-                             "jobs-full",
-                             "the pending requests and report entries of all gateways reach limits.jobs"};
-  }
-  return std::nullopt;
+  return count_jobs(*self->state.role, self->state.peer->gw, jobs, to);
 }
 
 /// A gateway proves a password with a device that it invents (docs/protocol.md, UserChallenge): nothing is missing.
@@ -85,17 +58,7 @@ void log_proof(session_pointer self, const protocol::key_assignment_request& m) 
 
 void refuse_and_log(session_pointer self, const request_id& id, std::string_view about,
                     protocol::refused no) {
-  auto& s = self->state;
-  if (s.role->refusals.may_log(s.role->now(), s.peer->uri)) {
-    const auto level = no.event == "row-unreadable" ? log::level::error : log::level::info;
-    log::write(level, "server", no.event, no.why, {{"entity", std::string{about}}, {"gw", s.peer->gw.hex()}});
-    log::warn("server", about.empty() ? "request-refused" : "assignment-refused", no.answer.reason,
-              {{"entity", std::string{about}},
-               {"gateway", s.peer->uri},
-               {"gw", s.peer->gw.hex()},
-               {"status", std::string{name_of(no.answer.status)}}});
-  }
-  answer(self, id, std::move(no.answer));
+  self->state.answers->refuse(id, about, std::move(no));
 }
 
 bool is_blocked(session_pointer self) {
@@ -114,7 +77,7 @@ void answer_challenge(session_pointer self, const request_id& id, const user_id&
   answer(self, id, self->state.role->users.challenge(user, *found));
 }
 
-void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m) {
+void handle(session_pointer self, const request_id& id, protocol::user_challenge&& m, admitted&& /*none*/) {
   auto& s = self->state;
   auto known = s.role->users.begin(m.user);
   if (known.record) return answer_challenge(self, id, m.user, std::move(known.record));
@@ -127,21 +90,22 @@ void handle(session_pointer self, const request_id& id, protocol::user_challenge
        });
 }
 
-void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&) {
+void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&,
+            admitted&& /*none*/) {
   answer(self, id, protocol::issuer_nonce_answer{});
 }
 
 /// Checks before any actor is made: a request without a valid proof, or for a device that was not imported,
 /// costs none.
 std::optional<protocol::refused> check_early(session_pointer self, const protocol::key_assignment_request& m,
-                                             const request_rows& rows) {
+                                             const request_rows& rows, const key_service* service) {
   auto& s = self->state;
   auto& role = *s.role;
   if (!rows.user) return protocol::unreadable(rows.user.error(), "the user");
   auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *rows.user);
   role.delays.record(role.now(), s.peer->gw, m.user, !no);
   if (no) return no;
-  if (rows.device && !*rows.device) return protocol::unknown_entity();
+  if (rows.device && !*rows.device && service == nullptr) return protocol::unknown_entity();
   return std::nullopt;
 }
 
@@ -157,11 +121,17 @@ void answer_slow(session_pointer self) {
   s.look_armed = false;
   for (const auto& id : s.assignments.overdue(steady::now() - s.role->settings()->slow_answer)) {
     s.role->counted.assigned(link_status::overloaded);
+    s.role->counted.refused(server_metrics::bound::slow);
     if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
       log::warn("server", "store-slow",
-                "the store does not answer in time; the gateway is asked to repeat its request",
+                s.keys.empty()
+                    ? "the store does not answer in time; the gateway is asked to repeat its request"
+                    : "the store or the service of a manufacturer does not answer in time; the "
+                      "gateway is asked to repeat its request",
                 {{"gateway", s.peer->uri}});
-    answer(self, id, refusal{link_status::overloaded, retry_soon, "the store of the server is slow"});
+    answer(self, id,
+           refusal{link_status::overloaded, retry_soon,
+                   s.keys.empty() ? "the store of the server is slow" : "a source of the server is slow"});
   }
   look_later(self);
 }
@@ -176,6 +146,42 @@ void refuse_assignment(session_pointer self, const request_id& id, const protoco
   refuse_and_log(self, id, m.entity.text(), std::move(no));
 }
 
+/// Asks the manufacturer, whose user has proved the password. A request that was answered as slow meanwhile ends here: its
+/// rows are old, and its repetition finds the key in memory.
+void ask_service(session_pointer self, std::shared_ptr<job> j, request_rows rows, key_service& service) {
+  auto& s = self->state;
+  const auto number = s.role->next_number++;
+  const auto entity = j->entity;
+  s.keys.emplace(number, [self, j = std::move(j), rows = std::move(rows)](found_key found) mutable {
+    auto& in_work = self->state.assignments;
+    if (!in_work.in_work(j->id, j->arrived)) return;
+    if (found && !*found) {
+      in_work.end(j->id, j->arrived);
+      return refuse_assignment(self, j->id, std::get<job::assign>(j->what).request,
+                               protocol::unknown_entity());
+    }
+    rows.device = std::move(found);
+    j->rows = std::make_shared<const request_rows>(std::move(rows));
+    route(self, std::move(*j));
+  });
+  service.ask(entity, [me = session_actor{self}, number](found_key found) {
+    caf::anon_send(me, key_came{number, std::make_shared<found_key>(std::move(found))});
+  });
+}
+
+/// Once the proof is right.
+std::optional<protocol::refused> count_for_user(session_pointer self, const user_id& user,
+                                                user_work::permit& to) {
+  auto& role = *self->state.role;
+  to = role.users_work->take(user, role.settings()->jobs_per_user);
+  if (to) return std::nullopt;
+  role.counted.refused(server_metrics::bound::user);
+  return protocol::refused{
+      {link_status::overloaded, role.door->retry_after(), "too many requests of this user are pending"},
+      "user-full",
+      "the pending requests of the user at all gateways reach limits.jobs_per_user"};
+}
+
 /// The rows of the request were read.
 void continue_assignment(session_pointer self, job j, const user_directory::lookup& known,
                          storage::rows_found rows) {
@@ -184,34 +190,41 @@ void continue_assignment(session_pointer self, job j, const user_directory::look
   request_rows found{std::move(rows[0])};
   found.device = role.temporary_keys.find(m.entity, rows[1]);
   found.user = known.record ? known.record : role.users.found(m.user, known, rows[2]);
-  auto no = check_early(self, m, found);
+  auto* service = role.temporary_keys.service_of(m.entity, rows[1]);
+  auto no = check_early(self, m, found, service);
   role.counted.checked.observe(steady::now() - j.arrived);
+  if (!no) no = count_for_user(self, m.user, j.of_user);
   if (no) {
     if (!self->state.assignments.end(j.id, j.arrived)) return;  // answered as slow
     return refuse_assignment(self, j.id, m, *std::move(no));
   }
+  if (service != nullptr)
+    return ask_service(self, std::make_shared<job>(std::move(j)), std::move(found), *service);
   j.rows = std::make_shared<const request_rows>(std::move(found));
   route(self, std::move(j));
 }
 
-void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m) {
+/// Its turn has come.
+void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m,
+            admitted&& held) {
   auto& s = self->state;
   log::debug(
       "server", "assignment-requested", "KeyAssignmentRequest (step 4)",
       {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
-  auto j = std::make_shared<job>();
-  j->arrived = steady::now();
-  if (const auto wait = s.role->delays.wait(s.role->now(), s.peer->gw, m.user); wait > 0)
+  if (const auto wait = s.role->delays.wait(s.role->now(), s.peer->gw, m.user); wait > 0) {
+    s.assignments.end(id, held.arrived);
     return refuse_assignment(self, id, m, protocol::proof_delayed(wait));
-  if (auto no = count(self, 1, j->counted)) return refuse_assignment(self, id, m, *std::move(no));
+  }
+  auto j = std::make_shared<job>();
+  j->arrived = held.arrived;
+  j->counted = std::move(held.counted);
+  j->place = std::move(held.place);
   auto known = s.role->users.begin(m.user);
   std::vector<storage::row_name> names{name_of_entity(m.entity), name_of_device(m.entity)};
   if (!known.record) names.push_back(name_of_user(m.user));
   j->entity = m.entity;
   j->id = id;
   j->what = job::assign{std::move(m)};
-  s.assignments.begin(id, j->arrived);
-  look_later(self);
   read(self, std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
     continue_assignment(self, std::move(*j), known, std::move(rows));
   });
@@ -264,6 +277,7 @@ void begin_entry(session_pointer self, const request_id& id, session_state::repo
   j->id = id;
   j->what = job::report{entry, which};
   j->counted = r.counted.one();
+  j->place = self->state.role->door->enter();
   ++self->state.entries_pending;
   read(self, {name_of_entity(entity)},
        [self, j](storage::rows_found rows) { continue_entry(self, std::move(*j), std::move(rows.front())); });
@@ -279,7 +293,7 @@ void work_on_reports(session_pointer self) {
   }
 }
 
-void handle(session_pointer self, const request_id& id, protocol::epoch_report&& m) {
+void handle(session_pointer self, const request_id& id, protocol::epoch_report&& m, admitted&& /*none*/) {
   auto& s = self->state;
   if (m.entries.empty()) return answer(self, id, protocol::epoch_report_answer{});
   if (s.reports.count(id) != 0)
@@ -309,9 +323,9 @@ bool take_acknowledgement(session_pointer self, const bytes& frame) {
   return true;
 }
 
-void take(session_pointer self, const bytes& frame) {
+/// Decodes a request and begins its work. `held`: of a KeyAssignmentRequest.
+void open(session_pointer self, const bytes& frame, admitted held = {}) {
   auto& s = self->state;
-  if (take_acknowledgement(self, frame)) return;
   auto request = protocol::decode_link_request(frame);
   if (request) {
     if (request->incarnation > s.role->settings()->assignment.incarnation &&
@@ -323,22 +337,45 @@ void take(session_pointer self, const bytes& frame) {
                  {"own_incarnation", std::to_string(s.role->settings()->assignment.incarnation)}});
     const auto id = request->id;
     if (is_blocked(self)) {
+      s.assignments.end(id, held.arrived);
       if (std::holds_alternative<protocol::key_assignment_request>(request->body))
         s.role->counted.assigned(link_status::gateway_blocked);
       return refuse_and_log(self, id, {}, blocked_gateway());
     }
-    return std::visit([self, &id](auto& m) { handle(self, id, std::move(m)); }, request->body);
+    return std::visit([self, &id, &held](auto& m) { handle(self, id, std::move(m), std::move(held)); },
+                      request->body);
   }
   s.role->counted.bad_frames.add();
   if (s.role->refusals.may_log(s.role->now(), s.peer->uri))
     log::warn("server", "bad-request", request.error().message(), {{"gateway", s.peer->uri}});
-  if (const auto id = protocol::peek_request_id(frame))
-    return answer(self, *id, refusal{link_status::bad_request, 0, "the request cannot be decoded"});
+  const auto id = protocol::peek_request_id(frame);
+  if (id) s.assignments.end(*id, held.arrived);
+  if (id) return answer(self, *id, refusal{link_status::bad_request, 0, "the request cannot be decoded"});
   s.port->close("a frame is not a request");
 }
 
+/// A KeyAssignmentRequest that was let in.
+void take_admitted(session_pointer self, const request_id& id, const bytes& frame, admitted held) {
+  self->state.assignments.begin(id, held.arrived);
+  look_later(self);
+  open(self, frame, std::move(held));
+}
+
+void take(session_pointer self, const bytes& frame) {
+  if (take_acknowledgement(self, frame)) return;
+  const auto id = protocol::peek_assignment_request(frame);
+  if (!id || is_blocked(self)) return open(self, frame);
+  // The gateway was blocked when the front desk passed it on.
+  admitted held{steady::now(), {}, self->state.role->door->enter()};
+  if (auto no = count(self, 1, held.counted)) return refuse_and_log(self, *id, {}, *std::move(no));
+  take_admitted(self, *id, frame, std::move(held));
+}
+
 void assignment_is_done(session_pointer self, const assignment_done& m) {
-  if (!self->state.assignments.end(m.id, m.arrived)) return;  // answered as slow
+  if (!self->state.assignments.end(m.id, m.arrived)) {  // answered as slow
+    if (std::holds_alternative<protocol::assigned_keys>(*m.body)) self->state.role->undelivered.put(m.id);
+    return;
+  }
   const auto& counted = self->state.role->counted;
   // Blocked while the request was in work: it gets no keys after that.
   if (is_blocked(self)) {
@@ -379,6 +416,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   s.role = std::move(role);
   s.peer = std::make_shared<const peer_info>(std::move(peer));
   s.port = port;
+  s.answers = std::make_unique<answer_port>(s.role, s.peer, s.port);
   s.place = s.role->gateways.enter(s.role->now(), *s.peer, port);
   s.role->known_gateways.connected(s.role->now(), *s.peer);
   s.role->notices.enter(s.place, *s.peer, port);
@@ -394,8 +432,15 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         note_use(self, m.frames->size());
         for (const auto& f : *m.frames) take(self, f);
       },
+      [self](const request_came& m) {
+        note_use(self, 1);
+        take_admitted(self, m.id, m.frame, std::move(*m.held));
+      },
       [self](const rows_read& m) {
         if (const auto read = self->state.reads.extract(m.number)) read.mapped()(std::move(*m.rows));
+      },
+      [self](const key_came& m) {
+        if (const auto ask = self->state.keys.extract(m.number)) ask.mapped()(std::move(*m.found));
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
       [self](const report_done& m) { report_is_done(self, m); },

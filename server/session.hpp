@@ -5,6 +5,7 @@
 #include <deque>
 #include <unordered_map>
 
+#include "server/answer_port.hpp"
 #include "server/context.hpp"
 #include "server/slow_requests.hpp"
 
@@ -22,16 +23,17 @@ struct session_state {
   std::shared_ptr<role_context> role;
   std::shared_ptr<const peer_info> peer;
   std::shared_ptr<link_port> port;
+  std::unique_ptr<answer_port> answers;
   gateway_register::ticket place = 0;
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
   /// What follows a read, by its number.
   std::unordered_map<std::uint64_t, std::function<void(storage::rows_found)>> reads;
+  /// What follows the answer of a manufacturer's service, by its number.
+  std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;
   slow_requests assignments;
   bool look_armed = false;  ///< a slow_look is on its way
-  std::uint64_t nonce_slot = 0;
-  protocol::nonce16 nonce{};
 };
 
 session_actor::behavior_type session(session_actor::stateful_pointer<session_state> self,

@@ -21,11 +21,14 @@ class slow_requests {
   void begin(const request_id& id, steady::time_point arrived) { in_work_.push_back({arrived, id}); }
   /// The outcome is here. False: the request was taken by overdue().
   bool end(const request_id& id, steady::time_point arrived) {
-    const auto at = std::find_if(in_work_.begin(), in_work_.end(),
-                                 [&](const entry& e) { return e.arrived == arrived && e.id == id; });
+    const auto at = find(id, arrived);
     if (at == in_work_.end()) return false;
     in_work_.erase(at);
     return true;
+  }
+  /// False: overdue() took it.
+  [[nodiscard]] bool in_work(const request_id& id, steady::time_point arrived) const {
+    return find(id, arrived) != in_work_.end();
   }
   /// Takes out those that arrived before `limit`.
   std::vector<request_id> overdue(steady::time_point limit) {
@@ -41,6 +44,11 @@ class slow_requests {
     steady::time_point arrived;
     request_id id;
   };
+  [[nodiscard]] std::deque<entry>::const_iterator find(const request_id& id,
+                                                       steady::time_point arrived) const {
+    return std::find_if(in_work_.begin(), in_work_.end(),
+                        [&](const entry& e) { return e.arrived == arrived && e.id == id; });
+  }
   std::deque<entry> in_work_;
 };
 

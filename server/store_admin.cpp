@@ -1,12 +1,16 @@
 #include "server/store_admin.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <thread>
 
 #include "base/text.hpp"
 #include "crypto/psk_key.hpp"
 #include "crypto/scram.hpp"
+#include "server/admin_pages.hpp"
 #include "server/awaited_write.hpp"
+#include "server/index_rows.hpp"
+#include "server/shared_changes.hpp"
 
 namespace cpns::server {
 namespace {
@@ -16,6 +20,8 @@ using storage::table;
 
 bytes row_of(const user_id& user) { return to_bytes(as_bytes(user.text())); }
 bytes row_of(const entity_id& entity) { return to_bytes(as_bytes(entity.text())); }
+
+constexpr std::size_t held_at_once = 256;
 
 template <class Record>
 result<std::vector<Record>> read_all(const storage::sealed_store& store, table t,
@@ -32,6 +38,25 @@ result<std::vector<Record>> read_all(const storage::sealed_store& store, table t
     return true;
   }));
   CPNS_CHECK(std::move(damaged));
+  return out;
+}
+
+/// Of a row_decision.
+using next_value = result<std::optional<secret_bytes>>;
+bool comes_before(const protocol::entity_record& a, const protocol::entity_record& b) {
+  return a.entity < b.entity;
+}
+
+result<std::vector<protocol::entity_record>> held_by(const storage::sealed_store& store,
+                                                     const gateway_id& holder) {
+  std::vector<protocol::entity_record> out;
+  storage::page_end after{std::string{}};
+  while (after) {
+    CPNS_TRY(auto page, held_entities_page(store, {held_at_once, *after}, holder));
+    std::move(page.held.begin(), page.held.end(), std::back_inserter(out));
+    after = std::move(page.next);
+  }
+  std::sort(out.begin(), out.end(), comes_before);
   return out;
 }
 
@@ -70,27 +95,47 @@ protocol::user_record make_user(const crypto::suite& s, entropy& random, const u
   return r;
 }
 
+status until_not_lost(const std::function<status()>& change) {
+  for (int tries = 0; tries < lost_races_max; ++tries) {
+    auto done = change();
+    if (done || !(done.error() == errc::store_conflict)) return done;
+  }
+  return fail(errc::state_conflict, "other servers changed the same object at the same time; try again");
+}
+
+status change_row(const storage::sealed_store& store, const durable_write& write,
+                  const storage::row_name& name, const row_decision& decide) {
+  return until_not_lost([&]() -> status {
+    CPNS_TRY(const auto found, store.read_one(name.table, name.row));
+    CPNS_TRY(auto next, decide(found.value));
+    return write({sealed_op{name.table, name.row, std::move(next), found.version}});
+  });
+}
+
 status add_user(const storage::sealed_store& store, const durable_write& write,
                 const protocol::user_record& user) {
-  CPNS_TRY(const bool exists, store.has(table::users, row_of(user.user)));
-  if (exists)
-    return fail(errc::state_exists, "the user " + user.user.text() + "; its password can be changed");
-  return write({sealed_op{table::users, row_of(user.user), protocol::encode(user)}});
+  return change_row(store, write, {table::users, row_of(user.user)}, [&](const auto& now) -> next_value {
+    if (now)
+      return fail(errc::state_exists, "the user " + user.user.text() + "; its password can be changed");
+    return protocol::encode(user);
+  });
 }
 
 status change_user(const storage::sealed_store& store, const durable_write& write,
                    protocol::user_record user) {
-  CPNS_TRY(const auto found, store.get(table::users, row_of(user.user)));
-  if (!found) return fail(errc::state_unknown, "the user " + user.user.text());
-  CPNS_TRY(const auto before, protocol::decode_user_record(found->expose()));
-  user.created = before.created;
-  return write({sealed_op{table::users, row_of(user.user), protocol::encode(user)}});
+  return change_row(store, write, {table::users, row_of(user.user)}, [&](const auto& now) -> next_value {
+    if (!now) return fail(errc::state_unknown, "the user " + user.user.text());
+    CPNS_TRY(const auto before, protocol::decode_user_record(now->expose()));
+    user.created = before.created;
+    return protocol::encode(user);
+  });
 }
 
 status remove_user(const storage::sealed_store& store, const durable_write& write, const user_id& user) {
-  CPNS_TRY(const bool exists, store.has(table::users, row_of(user)));
-  if (!exists) return fail(errc::state_unknown, "the user " + user.text());
-  return write({sealed_op{table::users, row_of(user), std::nullopt}});
+  return change_row(store, write, {table::users, row_of(user)}, [&](const auto& now) -> next_value {
+    if (!now) return fail(errc::state_unknown, "the user " + user.text());
+    return std::nullopt;
+  });
 }
 
 result<std::optional<protocol::user_record>> find_user(const storage::sealed_store& store,
@@ -109,25 +154,32 @@ result<std::vector<protocol::user_record>> list_users(const storage::sealed_stor
 
 status add_device(const storage::sealed_store& store, const durable_write& write,
                   const protocol::device_secret_record& device) {
-  CPNS_TRY(const bool exists, store.has(table::devices, row_of(device.entity)));
-  if (exists)
-    return fail(errc::state_exists,
-                "the device " + device.entity.text() + "; remove it first to give it another key");
-  return write({sealed_op{table::devices, row_of(device.entity), protocol::encode(device)}});
+  return until_not_lost([&]() -> status {
+    CPNS_TRY(const auto found, store.read_one(table::devices, row_of(device.entity)));
+    if (found.value)
+      return fail(errc::state_exists,
+                  "the device " + device.entity.text() + "; remove it first to give it another key");
+    storage::sealed_batch batch;
+    batch.push_back({table::devices, row_of(device.entity), protocol::encode(device), found.version});
+    add_index_rows(batch, device);
+    return write(std::move(batch));
+  });
 }
 
 status remove_device(const storage::sealed_store& store, const durable_write& write,
                      const entity_id& entity) {
-  CPNS_TRY(const bool exists, store.has(table::devices, row_of(entity)));
-  if (!exists) return fail(errc::state_unknown, "the device " + entity.text());
-  return write({sealed_op{table::devices, row_of(entity), std::nullopt}});
+  return change_row(store, write, {table::devices, row_of(entity)}, [&](const auto& now) -> next_value {
+    if (!now) return fail(errc::state_unknown, "the device " + entity.text());
+    return std::nullopt;
+  });
 }
 
-status block_device(const durable_write& write, const entity_id& entity) {
+status block_device(const storage::sealed_store& store, const durable_write& write, const entity_id& entity) {
   protocol::device_secret_record row;
   row.entity = entity;
   row.blocked = true;
-  return write({sealed_op{table::devices, row_of(entity), protocol::encode(row)}});
+  return change_row(store, write, {table::devices, row_of(entity)},
+                    [&](const auto&) -> next_value { return protocol::encode(row); });
 }
 
 result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
@@ -155,6 +207,8 @@ result<std::optional<protocol::entity_record>> find_entity(const storage::sealed
 result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
                                                            const std::optional<gateway_id>& holder) {
   std::vector<protocol::entity_record> out;
+  CPNS_TRY(const bool listed, index_complete(store));
+  if (holder && listed) return held_by(store, *holder);
   status damaged;
   CPNS_CHECK(store.scan(storage::table::entities, {}, [&](byte_view, const secret_bytes& value) {
     auto record = protocol::decode_entity_record(value.expose());
@@ -166,19 +220,39 @@ result<std::vector<protocol::entity_record>> held_entities(const storage::sealed
     return true;
   }));
   CPNS_CHECK(std::move(damaged));
-  std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.entity < b.entity; });
+  std::sort(out.begin(), out.end(), comes_before);
   return out;
 }
 
-status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities) {
+namespace {
+
+status release_part(storage::sealed_store& store, std::span<const protocol::entity_record> entities) {
+  std::vector<storage::row_name> names;
+  for (const auto& e : entities) names.push_back({table::entities, row_of(e.entity)});
+  auto rows = store.read(names);
   storage::sealed_batch batch;
-  for (std::size_t i = 0; i < entities.size(); ++i) {
-    auto& e = entities[i];
-    protocol::release_holder(e);
-    batch.push_back({storage::table::entities, to_bytes(as_bytes(e.entity.text())), protocol::encode(e)});
-    if (batch.size() < release_rows_max && i + 1 < entities.size()) continue;
-    CPNS_CHECK(store.write(batch));
-    batch.clear();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    CPNS_TRY(const auto row, std::move(rows[i]));
+    const auto& e = entities[i];
+    if (!row.value) return fail(errc::state_unknown, "the device " + e.entity.text());
+    CPNS_TRY(auto now, protocol::decode_entity_record(row.value->expose()));
+    if (now.holder != e.holder)
+      return fail(errc::state_conflict, "the device " + e.entity.text() +
+                                            " has another holder by now; list the devices and try again");
+    protocol::release_holder(now);
+    batch.push_back({table::entities, names[i].row, protocol::encode(now), row.version});
+  }
+  return store.write(batch);
+}
+
+}  // namespace
+
+status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities) {
+  std::span<const protocol::entity_record> rest{entities};
+  while (!rest.empty()) {
+    const auto part = rest.first(std::min(rest.size(), release_rows_max));
+    CPNS_CHECK(until_not_lost([&] { return release_part(store, part); }));
+    rest = rest.subspan(part.size());
   }
   return {};
 }
@@ -219,12 +293,19 @@ result<std::optional<protocol::gateway_record>> find_gateway(const storage::seal
 
 status block_gateway(storage::sealed_store& store, const gateway_id& gw, const std::string& uri,
                      std::int64_t since) {
-  CPNS_TRY(const auto known, find_gateway(store, gw));
-  auto r = known.value_or(protocol::gateway_record{});
-  r.gw = gw;
-  if (r.uri.empty()) r.uri = uri;
-  r.blocked_since = since;
-  return store.write({sealed_op{table::gateways, gateway_row(gw), protocol::encode(r)}});
+  return until_not_lost([&]() -> status {
+    CPNS_TRY(const auto found, store.read_one(table::gateways, gateway_row(gw)));
+    protocol::gateway_record r;
+    if (found.value) {
+      CPNS_TRY(r, protocol::decode_gateway_record(found.value->expose()));
+    }
+    r.gw = gw;
+    if (r.uri.empty()) r.uri = uri;
+    r.blocked_since = since;
+    storage::sealed_batch batch{{table::gateways, gateway_row(gw), protocol::encode(r), found.version}};
+    tell_change(store, batch, changes_of::gateways);
+    return store.write(batch);
+  });
 }
 
 }  // namespace cpns::server

@@ -27,7 +27,18 @@ durable_write write_to(storage::sealed_store& store);
 /// 2 s of it.
 durable_write write_beside_others(std::function<void(storage::sealed_batch, storage::commit_done)> commit);
 
-// A change reads the row and writes it later: the caller makes one change of a table at a time.
+// A change reads a row, decides, and writes the row if it still has the version that was read. If another server was
+// faster, all of it is made again, lost_races_max times in all; then it is state_conflict, and nothing was changed.
+
+inline constexpr int lost_races_max = 3;
+/// Makes a change that reads what it needs and writes conditionally, until it does not fail with store_conflict.
+status until_not_lost(const std::function<status()>& change);
+/// The new value of a row from the present one; nullopt: the row does not exist, or was erased.
+using row_decision =
+    std::function<result<std::optional<secret_bytes>>(const std::optional<secret_bytes>& now)>;
+/// One row as above. Errors of `decide`, which then changes nothing, and of the store.
+status change_row(const storage::sealed_store& store, const durable_write& write,
+                  const storage::row_name& name, const row_decision& decide);
 
 /// The record of a user: a fresh salt, and StoredKey of the password.
 protocol::user_record make_user(const crypto::suite& s, entropy& random, const user_id& user,
@@ -63,7 +74,7 @@ status add_device(const storage::sealed_store& store, const durable_write& write
 status remove_device(const storage::sealed_store& store, const durable_write& write, const entity_id& entity);
 /// Replaces its row, and with it the key, by one without a key: no gateway gets keys for it, also if a batch names it.
 /// remove_device() ends that.
-status block_device(const durable_write& write, const entity_id& entity);
+status block_device(const storage::sealed_store& store, const durable_write& write, const entity_id& entity);
 /// nullopt if the device is not in the store.
 result<std::optional<protocol::device_secret_record>> find_device(const storage::sealed_store& store,
                                                                   const entity_id& entity);
@@ -76,8 +87,8 @@ result<std::optional<protocol::entity_record>> find_entity(const storage::sealed
 /// Entities that a gateway holds, by Entity ID; of all gateways without `holder`.
 result<std::vector<protocol::entity_record>> held_entities(const storage::sealed_store& store,
                                                            const std::optional<gateway_id>& holder);
-/// Takes the holder from each of them, durably. Rows written before an error stay; call it again for the rest. Only while
-/// the server is stopped: a running one has rows in memory (administration::release).
+/// Takes the holder from each of them, durably. Rows written before an error stay; call it again for the rest.
+/// state_conflict: one has another holder by now. A running server releases by administration::release.
 status release_entities(storage::sealed_store& store, std::vector<protocol::entity_record> entities);
 
 /// A gateway by its certificate's SAN URI, by the identity of its pre-shared key, or by the 32 hexadecimal digits of
@@ -87,8 +98,8 @@ result<gateway_id> parse_gateway(std::string_view text);
 result<std::string> parse_psk_identity(std::string_view text);
 /// The name of its row.
 bytes gateway_row(const gateway_id& gw);
-/// Blocks it from `since` (Unix seconds), or serves it again (0); `uri` may be empty. Only while the server is stopped
-/// (administration::block).
+/// Blocks it from `since` (Unix seconds), or serves it again (0); `uri` may be empty. A running server blocks by
+/// administration::block.
 status block_gateway(storage::sealed_store& store, const gateway_id& gw, const std::string& uri,
                      std::int64_t since);
 /// nullopt if it never connected, was never blocked, and never had a key.

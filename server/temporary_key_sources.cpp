@@ -12,4 +12,10 @@ temporary_key_sources::find(const entity_id& entity, const result<storage::seale
   return std::optional{device_of(s_, *batch, entity)};
 }
 
+key_service* temporary_key_sources::service_of(const entity_id& entity,
+                                               const result<storage::sealed_value>& row) const {
+  if (services_ == nullptr || !row || row->value || batches_.of(entity)) return nullptr;
+  return services_->of(entity);
+}
+
 }  // namespace cpns::server

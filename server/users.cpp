@@ -5,15 +5,29 @@
 namespace cpns::server {
 
 user_directory::user_directory(const storage::sealed_store& store, const crypto::suite& s, secret32 fake_key,
-                               std::size_t cached)
-    : store_(store), s_(s), fake_key_(std::move(fake_key)), cached_max_(cached) {}
+                               std::size_t cached, steady_fn now)
+    : store_(store), s_(s), fake_key_(std::move(fake_key)), now_(std::move(now)), cached_max_(cached) {}
+
+bool user_directory::is_old(const entry& e, steady::time_point now) const {
+  return store_.shared() && now - e.read >= shared_for;
+}
+
+void user_directory::drop(std::unordered_map<user_id, order::iterator>::iterator at) {
+  latest_.erase(at->second);
+  index_.erase(at);
+}
 
 user_directory::lookup user_directory::begin(const user_id& user) {
+  const auto now = now_();
   std::lock_guard lock{guard_};
   const auto at = index_.find(user);
-  if (at == index_.end()) return {std::nullopt, changes_};
+  if (at == index_.end()) return {std::nullopt, changes_, now};
+  if (is_old(*at->second, now)) {
+    drop(at);
+    return {std::nullopt, changes_, now};
+  }
   latest_.splice(latest_.begin(), latest_, at->second);
-  return {at->second->second, changes_};
+  return {at->second->record, changes_, now};
 }
 
 result<std::optional<protocol::user_record>> user_directory::found(const user_id& user, const lookup& began,
@@ -26,10 +40,10 @@ result<std::optional<protocol::user_record>> user_directory::found(const user_id
   if (cached_max_ == 0 || changes_ != began.changes || index_.count(user) != 0)
     return std::optional{std::move(record)};
   if (latest_.size() >= cached_max_) {
-    index_.erase(latest_.back().first);
+    index_.erase(latest_.back().user);
     latest_.pop_back();
   }
-  latest_.emplace_front(user, record);
+  latest_.push_front({user, record, began.when});
   index_.emplace(user, latest_.begin());
   return std::optional{std::move(record)};
 }
@@ -51,9 +65,7 @@ void user_directory::forget(const user_id& user) {
   std::lock_guard lock{guard_};
   ++changes_;
   const auto at = index_.find(user);
-  if (at == index_.end()) return;
-  latest_.erase(at->second);
-  index_.erase(at);
+  if (at != index_.end()) drop(at);
 }
 
 void user_directory::forget_all() {

@@ -1,30 +1,40 @@
 #pragma once
 // The user directory (step 5) and the table of Temporary Keys (step 7), both in the store.
 
+#include <chrono>
+#include <functional>
 #include <list>
 #include <mutex>
 #include <optional>
 #include <unordered_map>
 
+#include "base/clock.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/server/records.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::server {
 
-/// Reads users from the store and caches the most recently used. [thread-safe]
+/// Reads users from the store and caches the most recently used. Another server of a shared store may change or remove a
+/// user, so a row in memory is then used for `shared_for` alone. [thread-safe]
 class user_directory {
  public:
+  static constexpr milliseconds shared_for{1000};
+  using steady = std::chrono::steady_clock;
+  /// [thread-safe]
+  using steady_fn = std::function<steady::time_point()>;
+
   /// `store` outlives the directory. The salts of unknown users are derived from `fake_key`. `cached`: users in
   /// memory.
   user_directory(const storage::sealed_store& store, const crypto::suite& s, secret32 fake_key,
-                 std::size_t cached);
+                 std::size_t cached, steady_fn now = steady::now);
 
   /// A look-up in two steps, so that no actor waits for the store: without a record, the caller reads name_of_user(user) and
   /// passes it to found().
   struct lookup {
     std::optional<protocol::user_record> record;  ///< in memory
     std::uint64_t changes = 0;                    ///< of rows, when the look-up began
+    steady::time_point when{};                    ///< it began
   };
   lookup begin(const user_id& user);
   /// The user from the row that was read after `began`. nullopt: unknown user. The error of `row`, and store_damaged.
@@ -45,10 +55,19 @@ class user_directory {
   [[nodiscard]] std::size_t cached() const;
 
  private:
-  using order = std::list<std::pair<user_id, protocol::user_record>>;
+  struct entry {
+    user_id user;
+    protocol::user_record record;
+    steady::time_point read;  ///< not before
+  };
+  using order = std::list<entry>;
+  [[nodiscard]] bool is_old(const entry& e, steady::time_point now) const;
+  /// With guard_ held.
+  void drop(std::unordered_map<user_id, order::iterator>::iterator at);
   const storage::sealed_store& store_;
   const crypto::suite& s_;
   const secret32 fake_key_;
+  const steady_fn now_;
   mutable std::mutex guard_;
   std::size_t cached_max_;
   std::uint64_t changes_ = 0;  ///< of rows: a row that was read before the last change is not cached

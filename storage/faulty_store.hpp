@@ -38,6 +38,7 @@ class faulty_store final : public store {
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
+  [[nodiscard]] bool shared() const override { return under_.shared(); }
 
  private:
   struct fault {

@@ -25,13 +25,14 @@ std::vector<status> memory_store::write(std::span<const write_batch> batches) {
     return found == rows_.end() ? 0 : found->second.version;
   });
   for (const auto& batch : batches) {
-    out.push_back(versions.admit(batch));
-    if (!out.back()) continue;
-    for (const auto& op : batch) {
-      if (op.value)
-        rows_.insert_or_assign({op.table, op.row}, stored_value{op.expected + 1, *op.value});
+    const auto ops = versions.admit(batch);
+    out.push_back(ops ? status{} : fail(ops.error()));
+    if (!ops) continue;
+    for (const auto* op : *ops) {
+      if (op->value)
+        rows_.insert_or_assign({op->table, op->row}, stored_value{op->expected + 1, *op->value});
       else
-        rows_.erase({op.table, op.row});
+        rows_.erase({op->table, op->row});
     }
   }
   return out;

@@ -117,11 +117,11 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
   return out.take();
 }
 
-status add_to(rocksdb::WriteBatch& ops, const write_batch& batch) {
-  for (const auto& op : batch) {
-    const auto key = key_of(op.table, op.row);
-    const auto added = op.value ? ops.Put(bytes_of(key), bytes_of(value_of(op.expected + 1, *op.value)))
-                                : ops.Delete(bytes_of(key));
+status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted) {
+  for (const auto* op : admitted) {
+    const auto key = key_of(op->table, op->row);
+    const auto added = op->value ? ops.Put(bytes_of(key), bytes_of(value_of(op->expected + 1, *op->value)))
+                                 : ops.Delete(bytes_of(key));
     if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
   }
   return {};

@@ -31,7 +31,7 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
 result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t,
                                  byte_view row);
 
-/// Adds the ops of a batch, whose versions were checked. store_write_failed.
-status add_to(rocksdb::WriteBatch& ops, const write_batch& batch);
+/// Adds ops whose versions were checked. store_write_failed.
+status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted);
 
 }  // namespace cpns::storage

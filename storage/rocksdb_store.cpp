@@ -239,8 +239,8 @@ std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
   std::vector<status> out;
   out.reserve(batches.size());
   for (const auto& batch : batches) {
-    out.push_back(versions.admit(batch));
-    if (out.back()) out.back() = add_to(ops, batch);
+    const auto admitted = versions.admit(batch);
+    out.push_back(admitted ? add_to(ops, *admitted) : fail(admitted.error()));
   }
   if (std::none_of(out.begin(), out.end(), [](const status& s) { return s.has_value(); })) return out;
   const auto done = write_durably(*db, ops);

@@ -35,11 +35,22 @@ secret_bytes encoded_row(byte_view row, const std::optional<secret_bytes>& value
 
 sealed_store::keys::keys(const secret32& k)
     : seal(derive(k, "cpns/1 store seal")), rows(derive(k, "cpns/1 store rows")),
+      indexes(derive(k, "cpns/1 store indexes")),
       key_id(first<key_id_size>(derive(k, "cpns/1 store key id").expose())) {}
 
 bytes sealed_store::keys::stored_row(table t, byte_view row) const {
   const auto name = cbor::writer().array(2).uint(static_cast<std::uint64_t>(t)).bstr(row).take();
-  return to_bytes(crypto::openssl_suite().hmac(rows.expose(), name).expose());
+  auto own = to_bytes(crypto::openssl_suite().hmac(rows.expose(), name).expose());
+  if (t != table::indexes) return own;
+  const auto entry = read_index_row(row);
+  if (!entry) return own;
+  auto out = stored_group(entry->group);
+  out.insert(out.end(), own.begin(), own.end());
+  return out;
+}
+
+bytes sealed_store::keys::stored_group(const index_group& g) const {
+  return to_bytes(crypto::openssl_suite().hmac(indexes.expose(), encode(g)).expose());
 }
 
 bytes sealed_store::keys::aad(table t, byte_view stored, std::uint64_t version) const {

@@ -3,6 +3,7 @@
 
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
+#include "storage/index_name.hpp"
 #include "storage/sealed_store.hpp"
 
 namespace cpns::storage {
@@ -17,12 +18,15 @@ struct sealed_store::plain_row {
 struct sealed_store::keys {
   secret32 seal;                   ///< X(data key, ["cpns/1 store seal"])
   secret32 rows;                   ///< X(data key, ["cpns/1 store rows"])
+  secret32 indexes;                ///< X(data key, ["cpns/1 store indexes"])
   byte_array<key_id_size> key_id;  ///< X(data key, ["cpns/1 store key id"])[..8]
 
   explicit keys(const secret32& data_key);
 
-  /// HMAC(row key, E([table, row]))
+  /// HMAC(row key, E([table, row])); in the table `indexes` behind stored_group() of the row's group.
   [[nodiscard]] bytes stored_row(table t, byte_view row) const;
+  /// HMAC(index key, E([index, group]))
+  [[nodiscard]] bytes stored_group(const index_group& g) const;
   /// nullopt: an erased row. `version` is the one that the row gets, at least 1.
   [[nodiscard]] bytes seal_value(table t, byte_view stored, std::uint64_t version, byte_view row,
                                  const std::optional<secret_bytes>& value, entropy& random) const;

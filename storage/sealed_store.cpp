@@ -18,11 +18,13 @@ constexpr int write_tries = 8;
 /// Sealed: no row without a version is valid any more.
 constexpr std::string_view schema_row = "store schema";
 
-/// The rows of an import are many, short-lived and written by one thread: they are removed, and leave nothing behind.
-bool leaves_erased_row(table t) { return t != table::imports; }
+/// The rows of an import are many, short-lived and written by one thread; a row of an index has one value, and is written
+/// again if it is absent. They are removed, and leave nothing behind.
+bool leaves_erased_row(table t) { return t != table::imports && t != table::indexes; }
 
 bool any_version(const sealed_batch& batch) {
-  return std::any_of(batch.begin(), batch.end(), [](const sealed_op& op) { return !op.expected; });
+  return std::any_of(batch.begin(), batch.end(),
+                     [](const sealed_op& op) { return !op.expected && !op.if_absent; });
 }
 
 secret_bytes schema_value() { return secret_bytes{cbor::writer().array(1).uint(2).take()}; }
@@ -123,7 +125,8 @@ struct sealed_store::sealing {
     std::vector<row_name> names;
     for (const auto* batch : batches)
       for (const auto& op : *batch)
-        if (!op.expected) names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
+        if (!op.expected && !op.if_absent)
+          names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
     if (names.empty()) return {};
     CPNS_TRY(const auto found, to.under_.read(names));
     for (std::size_t i = 0; i < names.size(); ++i)
@@ -151,6 +154,10 @@ struct sealed_store::sealing {
 
   void add(write_batch& out, const sealed_op& op) {
     auto stored = to.keys_->stored_row(op.table, op.row);
+    if (op.if_absent) {
+      auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
+      return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true});
+    }
     auto& version = now.try_emplace({op.table, stored}, op.expected).first->second;
     if (op.expected) version = op.expected;
     if (!op.value && !version) return;  // nothing to erase
@@ -241,6 +248,38 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
   }
   CPNS_TRY(const auto next, under_.slice(t, last, 1));
   return next.empty() ? page_end{} : page_end{to_hex(last)};
+}
+
+result<member_page> sealed_store::members(const index_group& of, std::string_view after, std::size_t limit,
+                                          const damage_visitor& damaged) const {
+  CPNS_TRY(const auto begin, place_of(after));
+  const auto group = keys_->stored_group(of);
+  auto last = group;
+  last.insert(last.end(), begin.begin(), begin.end());
+  CPNS_TRY(const auto rows, under_.slice(table::indexes, last, limit + 1));
+  member_page out;
+  std::size_t seen = 0;
+  std::string place;
+  for (const auto& r : rows) {
+    if (r.row.size() <= group.size() || !equal(byte_view(r.row).first(group.size()), group)) return out;
+    if (seen++ == limit) {
+      out.next = std::move(place);
+      return out;
+    }
+    place = to_hex(byte_view(r.row).subspan(group.size()));
+    const auto opened = open_row(table::indexes, r.row, r.version, r.value);
+    auto entry = opened ? read_index_row(opened->row) : fail(opened.error());
+    if (entry)
+      out.rows.push_back({std::move(entry->member), r.version, place});
+    else
+      damaged(entry.error());
+  }
+  return out;
+}
+
+std::string sealed_store::hidden_name(table t, byte_view row) const {
+  constexpr std::size_t shown_bytes = 8;
+  return to_hex(byte_view(keys_->stored_row(t, row)).first(shown_bytes)) + "...";
 }
 
 result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,

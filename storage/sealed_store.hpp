@@ -3,7 +3,8 @@
 //
 // Each store has one random data key, which is kept in wrapped form in the table `meta`. HKDF-Expand derives the
 // sealing key and the row key from it. A row with the plain name `row` has the stored name
-// HMAC(row key, E([table, row])) (32 bytes). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
+// HMAC(row key, E([table, row])) (32 bytes); in the table `indexes` it stands behind HMAC(index key, E([index, group])), so
+// that the rows of a group follow each other (index_name.hpp). The stored value is key_id(8) || XAES-256-GCM of E([row, value]) with
 // AAD = E(["cpns/1 row", table, stored name, key_id, 2, version]). The version is that of the row in the engine, so a
 // database that passes an old value off as a new one is found out. An erased row is E([row, null]): it goes on counting
 // its versions. A store of schema 1 has rows without a version, with AAD = E(["cpns/1 row", table, stored name, key_id,
@@ -17,6 +18,7 @@
 
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
+#include "storage/index_name.hpp"
 #include "storage/key_protector.hpp"
 #include "storage/rewrap.hpp"
 #include "storage/store.hpp"
@@ -30,6 +32,8 @@ struct sealed_op {
   /// The version that the writer read: if the row has another one, the batch fails with store_conflict. nullopt: the op
   /// replaces any version, for rows that one thread of the role writes.
   std::optional<std::uint64_t> expected{};
+  /// As of write_op; `expected` is ignored. In tables whose rows are removed, not erased: `imports` and `indexes`.
+  bool if_absent = false;
 };
 /// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
@@ -51,6 +55,16 @@ using damage_visitor = std::function<void(const error&)>;
 
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
 using page_end = std::optional<std::string>;
+
+struct group_member {
+  bytes member;
+  std::uint64_t version = 0;  ///< of its row
+  std::string place;          ///< the `after` of a page that begins behind it
+};
+struct member_page {
+  std::vector<group_member> rows;
+  page_end next;
+};
 
 /// [thread-safe] if the entropy that was passed to open() is thread-safe.
 class sealed_store {
@@ -88,6 +102,13 @@ class sealed_store {
   /// slice of the store. config_range if `after` is not the end of a page.
   result<page_end> page(table t, std::string_view after, std::size_t limit, const sealed_visitor& visit,
                         const damage_visitor& damaged) const;
+
+  /// The same for the members of a group, whose rows are in the table `indexes`: at most `limit` after `after`.
+  [[nodiscard]] result<member_page> members(const index_group& of, std::string_view after, std::size_t limit,
+                                            const damage_visitor& damaged) const;
+
+  /// The beginning of the stored name of a row, as messages show it: "1f0a...".
+  [[nodiscard]] std::string hidden_name(table t, byte_view row) const;
 
   /// Seals all rows of a table again that have no version: reads at most `limit` rows after the one that `after` names.
   /// Counts them in `done`. Rows that cannot be decrypted are reported to `damaged` and stay. Errors of page() and write.

@@ -33,6 +33,10 @@ status check_batch(const write_batch& batch) {
       return fail(errc::store_write_failed, "a value for table " + std::string(name_of(op.table)) + " has " +
                                                 std::to_string(op.value->size()) + " bytes; the limit is " +
                                                 std::to_string(max_value_size));
+    if (op.if_absent && (op.expected != 0 || !op.value))
+      return fail(errc::store_write_failed,
+                  "a row of table " + std::string(name_of(op.table)) +
+                      " that is written if it is absent has a value and no version");
     if (batch.size() > 1 && !names.emplace(op.table, op.row).second)
       return fail(errc::store_write_failed,
                   "a batch has two ops on one row of table " + std::string(name_of(op.table)));

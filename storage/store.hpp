@@ -31,6 +31,7 @@ namespace cpns::storage {
   X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
   X(imports,     10, "server: imports of devices, with the rows that they stage")                            \
   X(batches,     12, "server: one row per batch of devices, with its master key")                            \
+  X(indexes,     13, "server: one row per entity and holder, entity and owner, device and batch or owner")     \
   X(nodes,       14, "server: one row per server of a shared store, with its last heartbeat")
 // clang-format on
 CPNS_NUMBERED_ENUM(table, CPNS_TABLES)
@@ -65,6 +66,9 @@ struct write_op {
   /// The new value, which gets the version expected + 1; nullopt: removes the row, and its version with it, so that a
   /// row that others may still write is not removed but gets a value that says so (sealed_store.hpp).
   std::optional<bytes> value;
+  /// Only with a value and without an expected version: the row is written if it does not exist, else it stays as it is,
+  /// and the batch does not lose by it. Such a row is durable if its batch is; it may also appear if its batch loses.
+  bool if_absent = false;
 };
 /// At most one op per row.
 using write_batch = std::vector<write_op>;
@@ -150,8 +154,8 @@ class slice_builder {
 /// The error of a batch that lost: `found` is the version of the row, which the op expected to be `expected`.
 error lost_race(table t, std::uint64_t expected, std::uint64_t found);
 
-/// store_write_failed if a name is empty or longer than max_row_size, a value is longer than max_value_size, or two ops
-/// are on one row.
+/// store_write_failed if a name is empty or longer than max_row_size, a value is longer than max_value_size, two ops are
+/// on one row, or an op with `if_absent` has a version or no value.
 status check_batch(const write_batch& batch);
 
 }  // namespace cpns::storage

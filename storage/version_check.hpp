@@ -18,9 +18,10 @@ class version_check {
 
   explicit version_check(lookup find) : find_(std::move(find)) {}
 
-  /// store_conflict if an op expects another version than the row has, after all batches that were admitted before; an
-  /// error of `find` or of check_batch. The batch counts as written from then on.
-  status admit(const write_batch& batch);
+  /// The ops to apply: all but those with `if_absent` whose row exists. store_conflict if an op expects another version
+  /// than the row has, after all batches that were admitted before; an error of `find` or of check_batch. The batch
+  /// counts as written from then on.
+  result<std::vector<const write_op*>> admit(const write_batch& batch);
 
  private:
   const lookup find_;

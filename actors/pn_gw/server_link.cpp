@@ -23,6 +23,7 @@ class server_link {
       : self_(self), passwords_(parts.user, parts.password_file, changes(), parts.record),
         follower_(parts.servers, parts.node_timeout) {
     s_.parts = std::move(parts);
+    s_.window = send_window<time_point>{s_.parts.requests_max};
     if (auto kept = s_.parts.store->credentials(s_.parts.user); kept)
       s_.credentials = std::move(*kept);
     else
@@ -121,8 +122,8 @@ class server_link {
     drop_old_requests(t);
     if (s_.exporter && t - s_.unanswered_since >= 2 * s_.parts.request_timeout)
       give_up_connection(2 * s_.parts.request_timeout);
+    for (auto& [device, no] : s_.give_up(t)) self_->send(device, std::move(no));
     if (s_.exporter) {
-      look_at_requests(t);
       if (s_.nonce_request && t - s_.nonce_asked > s_.parts.request_timeout) {
         s_.nonce_request.reset();
         fail_nonces();
@@ -277,16 +278,6 @@ class server_link {
            passwords_.pending();
   }
 
-  /// Repeats unanswered requests once; after that only these fail.
-  void look_at_requests(time_point t) {
-    const auto again = std::chrono::ceil<seconds>(s_.parts.request_timeout);
-    for (const auto& id : s_.overdue(t))
-      if (auto p = s_.finish(id))
-        self_->send(p->device, gw_refusal{id,
-                                          {link_status::overloaded, static_cast<std::uint32_t>(again.count()),
-                                           "the server does not answer this request"}});
-  }
-
   /// Their devices have given up: an answer now would spend an index that no device waits for.
   void drop_old_requests(time_point t) {
     for (const auto& id : s_.old_requests(t))
@@ -329,13 +320,13 @@ class server_link {
     send(*s_.challenge_request, user_challenge{s_.parts.user});
   }
 
-  /// Sends pending requests, as far as the connection, the credentials and requests_max allow.
+  /// Sends pending requests, as far as the connection, the credentials and the window allow.
   void pump() {
     if (!s_.exporter || !s_.credentials || follower_.leaving(now())) return;
     // A wrong proof would make the server delay the verdict on the new password.
     if (s_.user_refused && passwords_.pending()) return;
     for (const auto& id : s_.order) {
-      if (s_.in_flight >= s_.parts.requests_max) return;
+      if (s_.in_flight >= s_.window.limit()) return;
       auto& p = s_.requests.at(id);
       if (p.sent != time_zero || p.not_before > now()) continue;
       auto body = *p.body;
@@ -343,6 +334,7 @@ class server_link {
       body.proof = proof_of(body, *s_.credentials, *s_.exporter);
       p.key = s_.key_number;
       p.sent = now();
+      p.known = true;
       ++p.sends;
       ++s_.in_flight;
       send(id, std::move(body));
@@ -398,6 +390,7 @@ class server_link {
   }
 
   void take(const link_answer& a, assigned_keys& body) {
+    s_.window.answered();
     if (auto p = s_.finish(a.id))
       self_->send(p->device,
                   gw_response{a.id, std::make_shared<const assigned_keys>(std::move(body)), a.incarnation});

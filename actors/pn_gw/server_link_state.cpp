@@ -13,6 +13,7 @@ void server_link_state::forget_connection(time_point now) {
     p.not_before = time_zero;
   }
   in_flight = 0;
+  window = send_window<time_point>{parts.requests_max};  // another server may have time
   last_frame = time_zero;
   unanswered_since = time_never;
   answers = false;
@@ -45,6 +46,28 @@ std::vector<request_id> server_link_state::old_requests(time_point now) const {
   return old;
 }
 
+std::vector<request_id> server_link_state::hopeless(time_point now) const {
+  std::vector<request_id> out;
+  if (!window.reduced()) return out;
+  for (const auto& [id, p] : requests)
+    if (!p.known && now - p.asked > unsent_age_max) out.push_back(id);
+  return out;
+}
+
+std::vector<std::pair<device_actor, gw_refusal>> server_link_state::give_up(time_point now) {
+  std::vector<std::pair<device_actor, gw_refusal>> out;
+  const auto refuse = [&](const std::vector<request_id>& ids, seconds again, const char* why) {
+    const auto retry_after = static_cast<std::uint32_t>(again.count());
+    for (const auto& id : ids)
+      if (auto p = finish(id))
+        out.emplace_back(p->device, gw_refusal{id, {protocol::link_status::overloaded, retry_after, why}});
+  };
+  refuse(overdue(now), std::chrono::ceil<seconds>(parts.request_timeout),
+         "the server does not answer this request");
+  refuse(hopeless(now), last_retry_after, "the server is overloaded");
+  return out;
+}
+
 bool server_link_state::signed_again(const request_id& id, const protocol::refusal& body) {
   const auto it = requests.find(id);
   if (body.status != protocol::link_status::unknown_user_or_bad_proof || it == requests.end() ||
@@ -62,6 +85,8 @@ bool server_link_state::asked_again(const request_id& id, const protocol::refusa
       it->second.sent == time_zero)
     return false;
   auto& p = it->second;
+  window.refused(p.sent, now);
+  last_retry_after = seconds{body.retry_after};
   const auto again = now + seconds{body.retry_after};
   if (again - p.asked >= request_age_max) return false;
   p.sent = time_zero;

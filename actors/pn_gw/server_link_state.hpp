@@ -13,6 +13,7 @@
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/enrolment.hpp"
 #include "actors/pn_gw/report_queue.hpp"
+#include "actors/pn_gw/send_window.hpp"
 #include "actors/pn_gw/server_block.hpp"
 #include "actors/pn_gw/server_link.hpp"
 #include "base/seldom.hpp"
@@ -27,6 +28,8 @@ inline constexpr seconds refusal_pause{60};  // between log lines about the same
 inline constexpr int sends_max = 2;          // per request and connection
 // A device that gets no answer within this time makes a new request.
 inline constexpr seconds request_age_max{30};
+// A request that no server knows waits for so long while the servers have too many; then its device backs off.
+inline constexpr seconds unsent_age_max{5};
 // If no timer ran for this long, the machine was suspended and the connection may be dead.
 inline constexpr seconds asleep_after{10};
 
@@ -46,6 +49,7 @@ struct server_link_state {
     int sends = 0;                      ///< on this connection
     std::uint64_t key = 0;              ///< `key_number` of its proof
     time_point not_before = time_zero;  ///< the server was overloaded
+    bool known = false;                 ///< to a server: it was sent on some connection
   };
 
   /// The last failure of the link or of the user, for people.
@@ -56,10 +60,14 @@ struct server_link_state {
 
   /// What belonged to the connection is to be sent again.
   void forget_connection(time_point now);
+  /// Requests that fail, with what their devices are told; they try again, each at a moment of its own.
+  std::vector<std::pair<device_actor, gw_refusal>> give_up(time_point now);
   /// Requests without an answer after all repetitions. The others are to be repeated with the same id: the server returns
   /// the same answer, and no index is spent.
   std::vector<request_id> overdue(time_point now);
   [[nodiscard]] std::vector<request_id> old_requests(time_point now) const;
+  /// Requests that were never sent, and for which the server will have no time soon.
+  [[nodiscard]] std::vector<request_id> hopeless(time_point now) const;
   /// True: the server refused the proof of former credentials, and the request is to be sent again with the present ones.
   bool signed_again(const request_id& id, const protocol::refusal& body);
   /// True: the server was overloaded, and the request is to be sent again with the same id when the server has said, so that
@@ -88,6 +96,8 @@ struct server_link_state {
   std::map<entity_id, request_id> by_entity;  ///< one request per device; a new one replaces it
   std::deque<request_id> order;               ///< oldest first
   std::size_t in_flight = 0;
+  send_window<time_point> window{128};  ///< requests_max, unless the server has too many
+  seconds last_retry_after{1};          ///< of the last "overloaded"
   std::vector<device_actor> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
   time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};

@@ -110,7 +110,12 @@ std::vector<check> checks_for(const subject& s) {
     std::erase_if(out, [](const check& c) { return c.name == "certificate"; });
   for (const auto& t : s.file.transports)
     out.push_back({"radio", [&t](const subject& on) { return check_transport(on, t); }});
-  if (s.file.role == config::role_kind::server) out.push_back({"listening", check_listening});
+  if (const auto* server = std::get_if<config::server_config>(&s.file.config)) {
+    out.push_back({"listening", check_listening});
+    for (const auto& service : server->temporary_keys.services)
+      out.push_back(
+          {"key-service", [&service](const subject& on) { return check_key_service(on, service); }});
+  }
   if (const auto* gateway = std::get_if<config::gateway_config>(&s.file.config)) {
     for (const auto& server : gateway->servers)
       out.push_back({"server", [&server](const subject& on) { return check_server(on, server); }});

@@ -94,6 +94,8 @@ lines check_ready(const subject& s);             // ready.cpp: what a running ro
 lines check_listening(const subject& s);         // reach.cpp: the address of a server
 lines check_api_addresses(const subject& s);     // reach.cpp: the ports of the API of a stopped role
 lines check_server(const subject& s, const config::address& server);  // reach.cpp: one server of a gateway
+lines check_key_service(const subject& s,
+                        const config::key_service_config& service);  // key_services.cpp
 lines check_enrolment(const subject& s);  // enrolment.cpp: the password of a gateway's user
 lines check_transport(const subject& s, const config::transport_config& radio);  // radios.cpp
 

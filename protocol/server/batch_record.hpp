@@ -7,11 +7,14 @@
 #include <string_view>
 #include <vector>
 
+#include "base/entity_range.hpp"
 #include "base/result.hpp"
 #include "base/secret.hpp"
-#include "protocol/server/entity_range.hpp"
 
 namespace cpns::protocol {
+
+using cpns::entity_range;
+using cpns::entity_series;
 
 inline constexpr std::size_t batch_id_max = 64;  ///< bytes
 inline constexpr std::size_t batch_ranges_max =

@@ -38,7 +38,8 @@ struct device_secret_record {
   bool stretched = false;
   bool require_presence = true;
   bool always_require_presence =
-      false;                     ///< also against the settings: its key comes from a batch; not stored
+      false;  ///< also against the settings: its key comes from a batch or a service; not stored
+  bool from_service = false;     ///< of the manufacturer; not stored
   std::optional<user_id> owner;  ///< named by the import
   std::string batch;             ///< file or batch of the import, for people
   /// No gateway gets keys for it, also if a batch names it. Such a row has the name alone, and no key.

@@ -23,17 +23,29 @@ struct op_order {
 
 std::size_t size_of(const write_op& op) { return op.row.size() + (op.value ? op.value->size() : 0); }
 
-/// Collects batches of one row.
+std::size_t size_of(const write_batch& batch) {
+  std::size_t out = 0;
+  for (const auto& op : batch) out += size_of(op);
+  return out;
+}
+
+/// Whether rows of the batch can be refused one by one: then a transaction of its own has to refuse all of them.
+bool needs_all(const write_batch& batch) {
+  return std::count_if(batch.begin(), batch.end(), [](const write_op& op) { return !op.if_absent; }) > 1;
+}
+
+/// Collects batches of which at most one row can be refused.
 class shared_unit {
  public:
   explicit shared_unit(std::span<const write_batch> batches) : batches_(batches) {}
-  [[nodiscard]] bool accepts(const write_op& op) const {
-    return rows_.size() < rows_per_unit && size_ + size_of(op) <= bytes_per_unit && !rows_.contains(&op);
+  [[nodiscard]] bool accepts(const write_batch& batch) const {
+    if (rows_.empty()) return true;
+    if (rows_.size() + batch.size() > rows_per_unit || size_ + size_of(batch) > bytes_per_unit) return false;
+    return std::none_of(batch.begin(), batch.end(), [this](const auto& op) { return rows_.contains(&op); });
   }
   void add(std::size_t batch) {
-    const auto& op = batches_[batch].front();
-    rows_.insert(&op);
-    size_ += size_of(op);
+    for (const auto& op : batches_[batch]) rows_.insert(&op);
+    size_ += size_of(batches_[batch]);
     unit_.batches.push_back(batch);
   }
   void flush_to(std::vector<unit>& out) {
@@ -98,11 +110,26 @@ std::vector<bool> won_ops(const std::vector<write_query>& writes, std::span<cons
   return won;
 }
 
-/// Whether the rows are as `batch` leaves them. All of its rows change or none, so one that has its bytes is enough.
+/// The outcome of each batch of `u`: none of its rows was refused but those that are written if absent.
+std::vector<bool> won_batches(std::span<const write_batch> batches, const unit& u, const op_pointers& ops,
+                              const std::vector<bool>& won) {
+  std::set<const write_op*> refused;
+  for (std::size_t i = 0; i < ops.size(); ++i)
+    if (!won[i] && !ops[i]->if_absent) refused.insert(ops[i]);
+  std::vector<bool> out;
+  for (const auto b : u.batches)
+    out.push_back(std::none_of(batches[b].begin(), batches[b].end(),
+                               [&](const write_op& op) { return refused.contains(&op); }));
+  return out;
+}
+
+/// Whether the rows are as `batch` leaves them. All of its rows change or none, so one that has its bytes is enough. A row
+/// that is written if absent proves nothing: it may appear although its batch lost.
 bool took_effect(const write_batch& batch, std::span<const std::optional<stored_value>> rows) {
   bool writes = false, gone = true;
   for (std::size_t i = 0; i < batch.size(); ++i) {
     const auto& [op, row] = std::tie(batch[i], rows[i]);
+    if (op.if_absent) continue;
     if (op.value && row && row->version == op.expected + 1 && row->value == *op.value) return true;
     writes = writes || op.value;
     gone = gone && !row;
@@ -125,8 +152,8 @@ std::vector<unit> units_of(std::span<const write_batch> batches, const std::vect
   shared_unit shared(batches);
   for (std::size_t i = 0; i < batches.size(); ++i) {
     if (!checked[i] || batches[i].empty()) continue;
-    const bool alone = batches[i].size() > 1;
-    if (alone || !shared.accepts(batches[i].front())) shared.flush_to(out);
+    const bool alone = needs_all(batches[i]);
+    if (alone || !shared.accepts(batches[i])) shared.flush_to(out);
     if (alone)
       out.push_back({{i}, true});
     else
@@ -219,7 +246,7 @@ outcome<writer::flags> writer::send(connection& on, const unit& u) {
   const auto ops = ops_of(batches_, u);
   const auto writes = sql_.write(ops);
   CPNS_TRY(const auto replies, on.run(queries_of(writes), settings_.statement));
-  return won_ops(writes, replies, ops);
+  return won_batches(batches_, u, ops, won_ops(writes, replies, ops));
 }
 
 outcome<writer::flags> writer::send_alone(connection& on, const unit& u) {
@@ -236,7 +263,7 @@ outcome<writer::flags> writer::send_alone(connection& on, const unit& u) {
     return fail(std::move(why));
   }
   const auto won = won_ops(writes, std::span(*replies).subspan(1), ops);
-  const bool all = std::find(won.begin(), won.end(), false) == won.end();
+  const bool all = won_batches(batches_, u, ops, won).front();
   auto ended = on.run({all ? &commit : &rollback, 1}, settings_.statement);
   if (!ended) {
     auto why = std::move(ended).error();

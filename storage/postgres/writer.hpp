@@ -12,12 +12,12 @@ namespace cpns::storage::postgres {
 struct unit {
   std::vector<std::size_t> batches;  ///< in the order of their rows
   bool alone =
-      false;  ///< one batch of several rows, all of which or none change; otherwise each batch has one row
+      false;  ///< one batch of several rows, all of which or none change; otherwise one row of a batch can be refused
   bool doubtful = false;  ///< an attempt may have taken effect
 };
 
-/// The transactions of a call, in an order in which each batch sees those before it. Batches of one row share one until a
-/// row comes again. Skips the empty batches and those that `checked` refuses.
+/// The transactions of a call, in an order in which each batch sees those before it. Batches of which one row can be refused
+/// share one until a row comes again. Skips the empty batches and those that `checked` refuses.
 std::vector<unit> units_of(std::span<const write_batch> batches, const std::vector<status>& checked);
 
 /// A write of which no answer came may be committed, or may be committed later, by a server that still waits for a

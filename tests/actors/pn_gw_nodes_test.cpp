@@ -190,5 +190,29 @@ TEST(pn_gw_nodes, asks_an_overloaded_server_again_with_the_same_request) {
   EXPECT_EQ(h.key()->index(), 0u) << "no index was spent";
 }
 
+TEST(pn_gw_nodes, keeps_fewer_requests_in_flight_to_an_overloaded_server_and_serves_all_in_the_end) {
+  gateway_choices c;
+  c.requests_max = 16;
+  gateway_harness p{c};
+  auto settings = std::make_shared<server::actor_settings>(*p.role->settings());
+  settings->slow_answer = milliseconds{0};
+  p.role->replace_settings(settings);
+  p.hold_writes = true;
+  std::vector<headset_end*> all;
+  for (int i = 0; i < 40; ++i) all.push_back(&p.pne(i));
+  for (auto* h : all) p.radio.link_up(*h);
+  p.settle();
+  EXPECT_EQ(p.server_now().at("requests_in_flight").to_number<int>(), 16);
+  p.advance(seconds{7});
+  EXPECT_LE(p.server_now().at("requests_in_flight").to_number<int>(), 4);
+  p.hold_writes = false;
+  p.complete_all();
+  settings = std::make_shared<server::actor_settings>(*settings);
+  settings->slow_answer = seconds{60};
+  p.role->replace_settings(settings);
+  const auto is_keyed = [](const auto* h) { return h->key().has_value(); };
+  EXPECT_TRUE(p.advance_until([&] { return std::all_of(all.begin(), all.end(), is_keyed); }, seconds{120}));
+}
+
 }  // namespace
 }  // namespace cpns::gateway_actor_tests

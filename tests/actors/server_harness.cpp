@@ -18,7 +18,9 @@ harness::harness(std::uint32_t entities_live) {
   put(storage::table::users, alice.user.text(), encode(alice.record));
   root = system.spawn(dispatcher, role.get());
   role->replace_dispatcher(root);
-  gateway = system.spawn(session, role, peer_info{gw, "urn:cpns:gw:phone", "test", exporter}, box);
+  const peer_info phone{gw, "urn:cpns:gw:phone", "test", exporter};
+  gateway = system.spawn(session, role, phone, box);
+  desk = front_desk::open(role, phone, box, gateway);
   drain();
 }
 
@@ -29,6 +31,7 @@ harness::~harness() {
   drain();
   scheduler.clock().cancel_all();
   joined.clear();
+  desk.reset();
   gateway = session_actor{};
   root = dispatcher_actor{};
   role->replace_dispatcher({});
@@ -80,19 +83,22 @@ protocol::link_request harness::assignment(headset& h, const person& who, const 
 harness::connection harness::join(const std::string& uri, const std::string& address) {
   connection c;
   c.gw = gateway_named(uri);
-  c.session = system.spawn(session, role, peer_info{c.gw, uri, address, exporter}, c.box);
+  const peer_info peer{c.gw, uri, address, exporter};
+  c.session = system.spawn(session, role, peer, c.box);
+  c.desk = front_desk::open(role, peer, c.box, c.session);
   joined.push_back(c.session);
   drain();
   return c;
 }
 
 void harness::send(const connection& c, std::vector<bytes> frames) {
-  caf::anon_send(c.session, frames_came{std::make_shared<const std::vector<bytes>>(std::move(frames))});
+  c.desk->frames(std::move(frames));
   drain();
 }
 
 void harness::leave(connection& c) {
-  caf::anon_send(c.session, link_closed{});
+  c.desk->closed();
+  c.desk.reset();
   c.session = session_actor{};
   drain();
 }
@@ -111,7 +117,7 @@ void harness::complete_all() {
 }
 
 void harness::send(std::vector<bytes> frames) {
-  caf::anon_send(gateway, frames_came{std::make_shared<const std::vector<bytes>>(std::move(frames))});
+  desk->frames(std::move(frames));
   drain();
 }
 
@@ -142,6 +148,11 @@ link_status harness::answer_status(std::size_t i) const {
 
 const protocol::assigned_keys& harness::keys(std::size_t i) const {
   return std::get<protocol::assigned_keys>(box->answers.at(i).body);
+}
+
+link_status status_of(const harness::connection& c, std::size_t i) {
+  const auto* no = std::get_if<refusal>(&c.box->answers.at(i).body);
+  return no == nullptr ? link_status::ok : no->status;
 }
 
 }  // namespace cpns::server_actor_tests

@@ -8,6 +8,7 @@
 
 #include "protocol/node_codec.hpp"
 #include "server/dispatcher.hpp"
+#include "server/front_desk.hpp"
 #include "server/session.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
@@ -71,6 +72,7 @@ struct harness {
   secret32 exporter = random.draw_secret<32>();
   gateway_id gw = gateway_named("urn:cpns:gw:phone");
   session_actor gateway;
+  std::shared_ptr<front_desk> desk;   ///< before `gateway`
   std::vector<session_actor> joined;  ///< all other connections
 
   explicit harness(std::uint32_t entities_live = 100);
@@ -99,6 +101,7 @@ struct harness {
     std::shared_ptr<inbox> box = std::make_shared<inbox>();
     gateway_id gw;
     session_actor session;
+    std::shared_ptr<front_desk> desk;
   };
   connection join(const std::string& uri, const std::string& address = "other");
   void send(const connection& c, std::vector<bytes> frames);
@@ -115,5 +118,8 @@ struct harness {
   [[nodiscard]] link_status answer_status(std::size_t i) const;
   const protocol::assigned_keys& keys(std::size_t i) const;
 };
+
+/// Of the answer with this number to another connection; ok: it has keys, or outcomes of reports.
+link_status status_of(const harness::connection& c, std::size_t i);
 
 }  // namespace cpns::server_actor_tests

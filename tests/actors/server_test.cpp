@@ -256,7 +256,8 @@ TEST(server_actors, bounds_the_pending_requests_of_one_entity) {
   auto h = p.device(1);
   p.hold_writes = true;
   std::vector<bytes> many;
-  for (std::size_t i = 0; i < jobs_per_entity_max + 3; ++i) many.push_back(encode(p.assignment(h)));
+  for (std::size_t i = 0; i < p.role->settings()->jobs_per_entity + 3; ++i)
+    many.push_back(encode(p.assignment(h)));
   p.send(many);
   EXPECT_EQ(p.box->answers.size(), 3u);
   for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(p.answer_status(i), link_status::overloaded);

@@ -5,11 +5,6 @@
 namespace cpns::server_actor_tests {
 namespace {
 
-link_status status_of(const harness::connection& c, std::size_t i) {
-  const auto* no = std::get_if<refusal>(&c.box->answers.at(i).body);
-  return no == nullptr ? link_status::ok : no->status;
-}
-
 protocol::epoch_report report_of(const std::vector<headset>& devices) {
   protocol::epoch_report r;
   for (const auto& d : devices) r.entries.emplace_back(d.entity, epoch{1, 0});

@@ -60,7 +60,18 @@ class Administration(E2ECase):
         running = {c: self.cli(*c).stdout for c in commands + json_too}
         self.assertIn("bob@example.org\t20", running["user", "list"])
         self.assertEqual(len(running["device", "list"].splitlines()), 4)
+        pages = [("device", "list", "--owner", "bob@example.org", "--json"), ("entity", "list", "--owner", "alice@example.org", "--json"),
+                 ("device", "list", "--limit", "2", "--json")]
+        running.update({c: self.cli(*c).stdout for c in pages})
+        self.assertEqual([d["entity"] for d in json.loads(running[pages[0]])["devices"]], [NEW_DEVICE])
+        self.assertGreaterEqual(len(json.loads(running[pages[1]])["entities"]), 1)
+        first = json.loads(running[pages[2]])
+        rest = json.loads(self.cli("device", "list", "--limit", "3", "--after", first["next"], "--json").stdout)
+        self.assertIsNone(rest["next"])
+        self.assertEqual(len({d["entity"] for d in first["devices"] + rest["devices"]}), 4)
         self.assertEqual(self.place.role("server").terminate(), 0)
+        for command in pages:
+            self.assertEqual(self.cli(*command).stdout, running[command], command)
         for command in ("user", "device"):
             self.assertEqual(len(running[next(c for c in commands if c[0] == command and "--prefix" in c)].splitlines()), 1)
         for command in [*commands[:5], *json_too]:

@@ -92,6 +92,11 @@ class Commands(unittest.TestCase):
         self.assertEqual(len(re.findall(r"(?m)^urn:dev:mac:0024bf00000\d\t128bit\t", said)), 10, said)
         self.assertEqual(list(self.folder.glob("*.csv")), [])
 
+    def test_a_manufacturers_service_is_tried_and_asked(self):
+        said = self.run_page("key-services.md", before=f"export CPNS_DOCS={ROOT / 'docs'}\n")
+        self.assertRegex(said, r"key-service +the service maker at https://127\.0\.0\.1:\d+ answers")
+        self.assertRegex(said, r"key_services\.maker\.breaker +closed")
+
     def test_a_hub_connects_by_key_and_loses_it(self):
         before = ("cpns init trial >/dev/null\ncpns server --config trial/server.yaml &\n"
                   "until cpns status --config trial/server.yaml 2>/dev/null; do sleep 1; done\n"

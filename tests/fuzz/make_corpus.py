@@ -26,6 +26,20 @@ REQUESTS = (
 )
 
 
+KEY = "3f1c9a6be20d4875c1f05e7a938b2d46e1a70c5938fd624b8e91d3a05c7f2b68"
+ANSWER = {"entity": "urn:dev:os:32473-1", "form": "derived", "encoding": "hex", "key": KEY}
+ANSWERS = (ANSWER, {**ANSWER, "form": "literal"}, {**ANSWER, "form": "literal", "encoding": "base64", "key": "j9xOJ5KqtHaMAfWzYxLOSg=="},
+           {**ANSWER, "entity": "urn:dev:os:32473-2"}, {**ANSWER, "key": "hex:" + KEY}, {**ANSWER, KEY: 1}, {"entity": None}, [])
+
+
+def write_answers(folder: pathlib.Path):
+    """Of the service of a manufacturer: see fuzz_key_answer.cpp."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, answer in enumerate(ANSWERS):
+        (folder / f"seed-{number}").write_text("application/json\n" + json.dumps(answer))
+    (folder / "seed-text").write_text("text/plain\n" + json.dumps(ANSWER))
+
+
 def write_requests(folder: pathlib.Path):
     folder.mkdir(parents=True, exist_ok=True)
     for number, request in enumerate(REQUESTS):
@@ -35,6 +49,7 @@ def write_requests(folder: pathlib.Path):
 def main():
     vectors, out = map(pathlib.Path, sys.argv[1:3])
     write_requests(out / "api_request")
+    write_answers(out / "key_answer")
     for name in ("radio_codec.json", "link_codec.json", "node_codec.json"):
         for group in json.loads((vectors / name).read_text())["testGroups"]:
             if group["type"] not in TARGETS:

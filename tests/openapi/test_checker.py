@@ -11,7 +11,8 @@ sys.path.insert(0, str(ROOT / "tests/e2e"))
 from support import openapi  # noqa: E402
 
 STATUS = {"role": "server", "address": "127.0.0.1:7440", "listening": True, "connections": 0, "gateways": {"connected": 0, "blocked": 0},
-          "jobs": 0, "store": {"writable": True}, "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
+          "jobs": 0, "admission": {"in_work": 0, "waiting": 0, "gateways_waiting": 0, "oldest_ms": 0, "jobs_per_second": 0, "returns": 0},
+          "store": {"writable": True}, "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
 HEADERS = {"Content-Type": "application/json", "Content-Length": "1", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
            "Cpns-Request-Id": "r-1"}
 PROBLEM_HEADERS = {**HEADERS, "Content-Type": "application/problem+json"}

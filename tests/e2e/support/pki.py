@@ -1,6 +1,7 @@
 """Wrong certificates, as made by mistake or on purpose: another CA, another purpose, expired."""
 
 import datetime
+import ipaddress
 import pathlib
 
 from cryptography import x509
@@ -35,13 +36,17 @@ class Ca:
                             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
                             .sign(self.key, hashes.SHA256()))
 
-    def issue(self, folder: pathlib.Path, file: str, uri: str, usage, begin=-DAY, end=DAY):
+    def pem(self) -> bytes:
+        return self.certificate.public_bytes(serialization.Encoding.PEM)
+
+    def issue(self, folder: pathlib.Path, file: str, uri: str, usage, begin=-DAY, end=DAY, ip=""):
         """Writes FILE.pem and FILE.key; `begin` and `end` are offsets from now. Returns the options of openssl for them."""
         key = ec.generate_private_key(ec.SECP256R1())
+        names = [x509.UniformResourceIdentifier(uri), *([x509.IPAddress(ipaddress.ip_address(ip))] if ip else [])]
         certificate = (x509.CertificateBuilder().subject_name(_name(file)).issuer_name(self.certificate.subject)
                        .public_key(key.public_key()).serial_number(x509.random_serial_number())
                        .not_valid_before(_now() + begin).not_valid_after(_now() + end)
-                       .add_extension(x509.SubjectAlternativeName([x509.UniformResourceIdentifier(uri)]), critical=False)
+                       .add_extension(x509.SubjectAlternativeName(names), critical=False)
                        .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
                        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
                        .sign(self.key, hashes.SHA256()))

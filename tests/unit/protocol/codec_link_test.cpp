@@ -68,6 +68,20 @@ TEST(codec_link, finds_the_request_id_of_an_unknown_message) {
   EXPECT_EQ(peek_request_id(byte_view{good}.first(19)), id);
 }
 
+TEST(codec_link, tells_a_key_assignment_request_from_other_frames_without_decoding_it) {
+  std::size_t found = 0;
+  for (const auto& s : samples::requests()) {
+    const auto r = decode_link_request(s.encoded);
+    if (!r) continue;
+    const bool is = std::holds_alternative<key_assignment_request>(r->body);
+    EXPECT_EQ(peek_assignment_request(s.encoded), is ? std::optional{r->id} : std::nullopt);
+    found += is ? 1 : 0;
+    for (std::size_t n = 0; is && n < 19; ++n)
+      EXPECT_EQ(peek_assignment_request(byte_view{s.encoded}.first(n)), std::nullopt) << n;
+  }
+  EXPECT_GE(found, 1u);
+}
+
 TEST(codec_link, largest_messages_fit_their_bound) {
   assigned_keys k;
   k.chain = secret32{};

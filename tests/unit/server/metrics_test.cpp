@@ -39,7 +39,7 @@ TEST(server_metrics, measure_each_step_of_an_assignment) {
                 HasSubstr("cpns_server_assignment_seconds_count{step=\"" + std::string{step} + "\"} 1\n"));
   // The row of the gateway, and that of the entity; one write may have both.
   EXPECT_THAT(text, testing::ContainsRegex("cpns_store_write_seconds_count [12]\n"));
-  EXPECT_THAT(text, HasSubstr("cpns_store_write_rows_sum 2\n"));
+  EXPECT_THAT(text, HasSubstr("cpns_store_write_rows_sum 4\n"));
   EXPECT_THAT(text, HasSubstr("cpns_store_batches_total{outcome=\"written\"} 2\n"));
   EXPECT_THAT(text, HasSubstr("cpns_server_entities_live 1\n"));
 }

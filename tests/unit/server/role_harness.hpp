@@ -1,6 +1,7 @@
 #pragma once
 // A server role with its store, a user and devices, and gateways that connect over real TLS.
 
+#include "server/index_rows.hpp"
 #include "server/server.hpp"
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
@@ -29,12 +30,13 @@ struct role_harness {
   std::unique_ptr<server::server_role> role;
   std::uint64_t next_id = 1;
 
-  explicit role_harness(bool on_disk = false) : on_disk_(on_disk) {
+  explicit role_harness(bool on_disk = false, bool shared = false) : memory(shared), on_disk_(on_disk) {
     EXPECT_TRUE(storage::create_key_file(home.folder() + "/kek", crypto::system_entropy()).has_value());
     protector = storage::open_key_file(home.folder() + "/kek").value();
     config.listen = {"127.0.0.1", 0};
     config.tls = {home.server.certificate, home.server.key, home.server.ca};
     open();
+    EXPECT_TRUE(sealed->write({server::index_complete_op()}).has_value());
     put(storage::table::users, alice.user.text(), encode(alice.record));
     import(device);
     start();
@@ -57,6 +59,8 @@ struct role_harness {
   }
   void put(storage::table t, std::string_view row, secret_bytes value) {
     storage::sealed_batch b;
+    if (t == storage::table::entities)
+      if (const auto r = protocol::decode_entity_record(value.expose())) server::add_index_rows(b, *r);
     b.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
     EXPECT_TRUE(sealed->write(b).has_value());
   }

@@ -55,6 +55,30 @@ TEST(user_directory, a_failing_store_is_not_an_unknown_user) {
   EXPECT_FALSE(users.find(nobody).has_value());
 }
 
+TEST(user_directory, reads_a_user_of_a_shared_store_again_after_a_second) {
+  for (const bool shared : {true, false}) {
+    seeded_entropy random{3};
+    storage::memory_store memory{shared};
+    const auto protector = test::key_file_protector(random);
+    const auto sealed = storage::sealed_store::open(memory, *protector, random).value();
+    std::chrono::steady_clock::time_point now{seconds{100}};
+    server::user_directory users{*sealed, suite(), secret32{}, 2, [&now] { return now; }};
+    const person a{"a"};
+    const auto change = [&](std::optional<secret_bytes> value) {
+      ASSERT_TRUE(
+          sealed->write({{storage::table::users, to_bytes(as_bytes(a.user.text())), std::move(value)}}));
+    };
+    change(encode(a.record));
+    ASSERT_TRUE(users.find(a.user).value());
+    change(std::nullopt);
+    now += server::user_directory::shared_for - milliseconds{1};
+    EXPECT_TRUE(users.begin(a.user).record) << "in memory";
+    now += milliseconds{1};
+    EXPECT_EQ(users.find(a.user).value().has_value(), !shared) << "another server may have removed the user";
+    EXPECT_EQ(users.cached(), shared ? 0U : 1U);
+  }
+}
+
 TEST(user_directory, keeps_no_row_that_was_read_before_a_change) {
   rows r;
   person a{"a"};

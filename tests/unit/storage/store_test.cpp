@@ -40,6 +40,7 @@ class sealed_view final : public store {
       for (const auto& op : batch) {
         auto& out = to.emplace_back(sealed_op{op.table, op.row, std::nullopt, op.expected});
         if (op.value) out.value = secret_bytes(byte_view(*op.value));
+        out.if_absent = op.if_absent;
         if (op.expected == 0) out.expected = version_of_erased(op);
       }
     }
@@ -131,6 +132,42 @@ TEST_P(every_store, refuses_the_write_of_a_row_that_has_another_version) {
   EXPECT_EQ(code(store_->write_one({{table::users, b("eve"), 7, b("x")}})), "store_conflict")
       << "a row that does not exist";
   EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "1"}}));
+}
+
+/// A row with a list of its own, which is written if it is absent.
+write_op listed(std::string_view row, std::string_view value) {
+  return {table::imports, b(row), 0, b(value), true};
+}
+
+TEST_P(every_store, leaves_a_row_that_is_written_if_absent_as_it_is) {
+  ASSERT_OK(store_->write_one({{table::users, b("ann"), 0, b("1")}, listed("a", "1")}));
+  ASSERT_OK(store_->write_one({{table::users, b("ann"), 1, b("2")}, listed("a", "2"), listed("b", "2")}));
+  const std::vector<write_batch> group{{listed("b", "3"), listed("c", "3")},
+                                       {{table::users, b("ann"), 2, b("3")}, listed("c", "4")},
+                                       {listed("d", "5")}};
+  for (const auto& done : store_->write(group)) ASSERT_OK(done);
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "3"}}));
+  EXPECT_EQ(scan(*store_, table::imports), (rows{{"a", "1"}, {"b", "2"}, {"c", "3"}, {"d", "5"}}));
+}
+
+TEST_P(every_store, refuses_a_batch_by_its_other_rows_when_one_is_written_if_absent) {
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1")}));
+  const std::vector<write_batch> group{
+      {{table::users, b("ann"), 7, b("2")}, listed("a", "2")},
+      {{table::users, b("ann"), 1, b("3")}, {table::devices, b("d"), 7, b("3")}, listed("a", "3")}};
+  for (const auto& done : store_->write(group)) EXPECT_EQ(code(done), "store_conflict");
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "1"}}));
+  ASSERT_OK(store_->write_one({{table::users, b("ann"), 1, b("4")}, listed("a", "4")}));
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "4"}}));
+  EXPECT_EQ(scan(*store_, table::imports).count("a"), 1U);
+}
+
+TEST_P(every_store, writes_a_row_again_that_was_removed) {
+  ASSERT_OK(store_->write_one({listed("a", "1")}));
+  ASSERT_OK(store_->write_one({{table::imports, b("a"), 1, std::nullopt}}));
+  EXPECT_EQ(scan(*store_, table::imports), rows{});
+  ASSERT_OK(store_->write_one({listed("a", "2")}));
+  EXPECT_EQ(scan(*store_, table::imports), (rows{{"a", "2"}}));
 }
 
 TEST_P(every_store, writes_nothing_of_a_batch_that_lost) {

@@ -1,5 +1,5 @@
 #pragma once
-// Sets of Entity IDs in one text each, for a batch of devices (docs/protocol.md, "Batches"):
+// Sets of Entity IDs in one text each, for a source of Temporary Keys (docs/protocol.md, "Batches"):
 //
 //   PREFIX*    all Entity IDs that begin with PREFIX and are longer
 //   FROM..TO   all Entity IDs of this length from FROM to TO, which differ in digits at their end
@@ -15,7 +15,7 @@
 #include "base/ids.hpp"
 #include "base/result.hpp"
 
-namespace cpns::protocol {
+namespace cpns {
 
 class entity_range {
  public:
@@ -56,4 +56,4 @@ class entity_series {
   std::uint64_t size_ = 1, left_ = 0;
 };
 
-}  // namespace cpns::protocol
+}  // namespace cpns

@@ -1,4 +1,4 @@
-#include "protocol/server/entity_range.hpp"
+#include "base/entity_range.hpp"
 
 #include <algorithm>
 #include <array>
@@ -6,7 +6,7 @@
 
 #include "base/ascii.hpp"
 
-namespace cpns::protocol {
+namespace cpns {
 namespace {
 
 constexpr std::string_view mac_scheme = "urn:dev:mac:", imei_scheme = "urn:gsma:imei:",
@@ -168,4 +168,4 @@ bool entity_series::advance() {
   return true;
 }
 
-}  // namespace cpns::protocol
+}  // namespace cpns

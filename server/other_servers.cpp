@@ -1,0 +1,55 @@
+#include "server/other_servers.hpp"
+
+#include <future>
+#include <memory>
+#include <utility>
+
+#include "base/log.hpp"
+#include "server/shared_changes.hpp"
+
+namespace cpns::server {
+
+other_servers::other_servers(role_context& role, reopened_store& reopened, milliseconds interval)
+    : role_(role), reopened_(reopened), interval_(interval), thread_([this] { run(); }) {}
+
+other_servers::~other_servers() {
+  {
+    const std::lock_guard lock{guard_};
+    stopping_ = true;
+  }
+  wake_.notify_one();
+  thread_.join();
+}
+
+void other_servers::run() {
+  std::unique_lock lock{guard_};
+  while (!wake_.wait_for(lock, interval_, [this] { return stopping_; })) {
+    lock.unlock();
+    reopened_.look();
+    const auto done = look();
+    if (!done && !std::exchange(failed_, true))
+      log::error("server", "changes-not-read",
+                 "changes of other servers are not seen until the store can be read: " +
+                     done.error().message());
+    if (done && std::exchange(failed_, false))
+      log::info("server", "changes-read", "changes of other servers are seen again");
+    lock.lock();
+  }
+}
+
+status other_servers::look() {
+  // As a request reads: rows of a database that is not the primary any more do not count.
+  const auto found = std::make_shared<std::promise<storage::rows_found>>();
+  role_.read({changes_row(changes_of::gateways), changes_row(changes_of::batches)},
+             [found](storage::rows_found rows) { found->set_value(std::move(rows)); });
+  const auto rows = found->get_future().get();
+  for (const auto& row : rows)
+    if (!row) return fail(row.error());
+  if (role_.known_gateways.behind(rows[0]->version))
+    CPNS_CHECK(read_gateways_again(role_, {"an operator blocked a gateway at another server",
+                                           "an operator unblocked a gateway at another server"}));
+  if (role_.batches->behind(rows[1]->version)) CPNS_CHECK(role_.batches->reload());
+  return {};
+}
+
+}  // namespace cpns::server
