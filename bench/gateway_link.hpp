@@ -11,6 +11,7 @@
 #include "bench/link_frames.hpp"
 #include "crypto/tls.hpp"
 #include "protocol/codec.hpp"
+#include "protocol/node_codec.hpp"
 
 namespace cpns::bench {
 
@@ -78,10 +79,12 @@ class gateway_link {
       const auto* head = in_.data() + at;
       const auto n = frame_size(head);
       if (used_ - at < frame_head + n) break;
-      auto a = protocol::decode_link_answer(byte_view{head + frame_head, n});
+      const byte_view frame{head + frame_head, n};
+      at += frame_head + n;
+      if (protocol::begins_node_request(frame)) continue;  // of a cluster; it asks again later
+      auto a = protocol::decode_link_answer(frame);
       if (!a) return lose(error_code{EBADMSG, boost::system::generic_category()});
       then_.answered(*a);
-      at += frame_head + n;
     }
     std::copy(in_.begin() + static_cast<std::ptrdiff_t>(at), in_.begin() + static_cast<std::ptrdiff_t>(used_),
               in_.begin());

@@ -152,6 +152,7 @@ void ask_service(session_pointer self, std::shared_ptr<job> j, request_rows rows
   auto& s = self->state;
   const auto number = s.role->next_number++;
   const auto entity = j->entity;
+  j->place = {};  // a service that hangs must not keep the requests for other devices from their turns
   s.keys.emplace(number, [self, j = std::move(j), rows = std::move(rows)](found_key found) mutable {
     auto& in_work = self->state.assignments;
     if (!in_work.in_work(j->id, j->arrived)) return;
