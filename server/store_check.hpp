@@ -25,7 +25,8 @@ struct table_check {
 struct store_findings {
   std::map<storage::table, table_check> tables;  ///< those with rows
   std::uint64_t stale = 0;                       ///< index rows of a former holder, owner or batch; no fault
-  bool index_complete = false;  ///< else missing index rows are no fault: the server still has to write them
+  bool index_complete =
+      false;  ///< false: the server still writes index rows, and a missing one is not a fault
 
   [[nodiscard]] std::uint64_t rows() const;
   [[nodiscard]] std::uint64_t faults() const;
