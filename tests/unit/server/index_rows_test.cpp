@@ -5,6 +5,8 @@
 #include <future>
 #include <set>
 
+#include "server/admin_pages.hpp"
+#include "server/administration.hpp"
 #include "server/index_build.hpp"
 #include "tests/support/key_file.hpp"
 #include "tests/unit/server/role_harness.hpp"
