@@ -50,6 +50,17 @@ std::string address_of_gateway(const boost::json::object& g) {
   return member_text(g.at("connections").as_array().back().as_object(), "address");
 }
 
+/// To which it is connected, the newest connection last: "node1", "node1, node2".
+std::string nodes_of_gateway(const boost::json::object& g) {
+  std::string out;
+  if (const auto* all = g.if_contains("connections"))
+    for (const auto& c : all->as_array()) {
+      const auto node = member_text(c.as_object(), "node");
+      if (out.find(node) == std::string::npos) out += (out.empty() ? "" : ", ") + node;
+    }
+  return out.empty() ? "-" : out;
+}
+
 result<server::gateway_filter> filter_of(const gateways_options& o) {
   server::gateway_filter out{o.prefix, server::gateway_state_named(o.state)};
   if (!o.state.empty() && !out.state)
@@ -74,10 +85,10 @@ done_or<int> run_list(gateways_options& o) {
     print_answer(boost::json::object{{"gateways", std::move(gateways)}});
     return exit_done;
   }
-  table out{{"GATEWAY", "STATE", "ADDRESS", "LAST CONNECTED", "HAS"}};
+  table out{{"GATEWAY", "STATE", "SERVER", "ADDRESS", "LAST CONNECTED", "HAS"}};
   for (const auto& one : gateways) {
     const auto& g = one.as_object();
-    out.add({name_of_gateway(g), state_of_gateway(g), address_of_gateway(g),
+    out.add({name_of_gateway(g), state_of_gateway(g), nodes_of_gateway(g), address_of_gateway(g),
              member_time(g, "last_connected", "never"), kind_of_gateway(g)});
   }
   out.print();
@@ -123,8 +134,8 @@ done_or<int> run_show(gateways_options& o) {
             << member_text(g, "in_flight") << " in work\n";
   for (const auto& one : g.at("connections").as_array()) {
     const auto& c = one.as_object();
-    std::cout << "connection        " << member_text(c, "address") << " since "
-              << member_time(c, "since", "-") << ", "
+    std::cout << "connection        " << member_text(c, "address") << " to " << member_text(c, "node")
+              << " since " << member_time(c, "since", "-") << ", "
               << plural(c.at("requests").to_number<std::uint64_t>(), "request") << ", protocol "
               << member_text(c, "protocol") << "\n";
   }
@@ -180,6 +191,10 @@ done_or<int> run_disconnect(gateways_options& o) {
   }
   std::cout << "Closed " << plural(answer.at("closed").to_number<std::uint64_t>(), "connection") << " of "
             << o.gateway << ". It may connect again.\n";
+  for (const auto& node : answer.at("unconfirmed").as_array())
+    std::cout
+        << "The server " << node.as_string().c_str()
+        << " did not confirm that it closed its connections; it does so when it can read the database.\n";
   return exit_done;
 }
 
@@ -226,7 +241,9 @@ void add_gateways(CLI::App& app, int& code) {
   };
   auto* list = server_command(
       *gateways, o, code, "list",
-      "List the gateways that connected or are blocked: state, address, last connected", run_list);
+      "List the gateways that connected or are blocked, of all servers of the database: state, server, "
+      "address, last connected",
+      run_list);
   list->add_flag("--blocked", o->blocked, "Only blocked gateways");
   list->add_option("--prefix", o->prefix, "Only gateways whose SAN URI begins with this text");
   list->add_option("--state", o->state,
@@ -239,7 +256,8 @@ void add_gateways(CLI::App& app, int& code) {
           "It takes effect at once, also on open connections, and stays over restarts of the server.\n"} +
           block_note + "\nTo end that, too, release its devices (cpns entity release --held-by).\n\n");
   add("unblock", "Serve a gateway again", run_unblock, {});
-  add("disconnect", "Close the connections of a gateway, which may connect again", run_disconnect, {});
+  add("disconnect", "Close the connections of a gateway, which may connect again", run_disconnect,
+      "At all servers that share the database. It takes effect within a second.\n\n");
   add_key_commands(*gateways, o, code);
 }
 

@@ -180,8 +180,10 @@ api::outcome show_gateway(administration& admin, const api::request& r) {
 api::outcome disconnect(administration& admin, const api::request& r) {
   CPNS_TRY(const auto body, api::json_body::read(r, {}));
   CPNS_TRY(const auto who, api::in_field(gateway_name::parse(r.at("gateway")), "gateway"));
-  CPNS_TRY(const auto closed, admin.disconnect(who));
-  return api::json_response(json::object{{"closed", closed}});
+  CPNS_TRY(const auto done, admin.disconnect(who));
+  return api::json_response(
+      json::object{{"closed", done.closed},
+                   {"unconfirmed", json::array(done.unconfirmed.begin(), done.unconfirmed.end())}});
 }
 
 api::outcome block(administration& admin, const api::request& r) {

@@ -2,11 +2,13 @@
 
 #include <boost/json.hpp>
 #include <chrono>
+#include <map>
 #include <utility>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "server/awaited_write.hpp"
+#include "server/gateway_orders.hpp"
 
 namespace cpns::server {
 namespace {
@@ -30,6 +32,12 @@ boost::json::value time_text(std::int64_t unix_time) {
 const std::shared_ptr<const peer_info>& administrator() {
   static const auto who = std::make_shared<const peer_info>(peer_info{{}, "administration", {}, {}});
   return who;
+}
+
+const std::vector<gateway_place>& places_of(const other_gateways::places& all, const gateway_id& gw) {
+  static const std::vector<gateway_place> none;
+  const auto at = all.find(gw);
+  return at == all.end() ? none : at->second;
 }
 
 }  // namespace
@@ -184,34 +192,55 @@ result<administration::release_page> administration::release_held_by(const gatew
   return fail(std::move(*failed));
 }
 
-void administration::add_connections(const gateway_id& gw, boost::json::object& to) const {
-  const auto traffic = role_.gateways.traffic(role_.now(), gw);
-  boost::json::array connections;
-  for (const auto& c : traffic.connections)
-    connections.push_back(boost::json::object{{"address", c.address},
-                                              {"since", rfc3339_text(c.since)},
-                                              {"requests", c.requests},
-                                              {"protocol", c.protocol}});
-  to["connections"] = std::move(connections);
-  to["requests_per_minute"] = traffic.requests_per_minute;
-  to["in_flight"] = role_.work->of(gw);
+result<std::shared_ptr<const other_gateways::places>> administration::elsewhere() const {
+  if (!role_.elsewhere) return std::make_shared<const other_gateways::places>();
+  return role_.elsewhere->look();
+}
+
+void administration::add_connections(const gateway_id& gw, const std::vector<gateway_place>& elsewhere,
+                                     boost::json::object& to) const {
+  auto traffic = role_.gateways.traffic(role_.now(), gw);
+  std::vector<gateway_place> places(elsewhere);
+  places.push_back(
+      {role_.name, {gw, std::move(traffic.connections), traffic.requests_per_minute, role_.work->of(gw)}});
+  std::multimap<time_point, boost::json::object> connections;
+  std::uint64_t requests_per_minute = 0, in_flight = 0;
+  for (const auto& p : places) {
+    requests_per_minute += p.what.requests_per_minute;
+    in_flight += p.what.in_flight;
+    for (const auto& c : p.what.connections)
+      connections.emplace(c.since, boost::json::object{{"node", p.node},
+                                                       {"address", c.address},
+                                                       {"since", rfc3339_text(c.since)},
+                                                       {"requests", c.requests},
+                                                       {"protocol", c.protocol}});
+  }
+  boost::json::array listed;
+  for (auto& [since, c] : connections) listed.push_back(std::move(c));
+  to["connections"] = std::move(listed);
+  to["requests_per_minute"] = requests_per_minute;
+  to["in_flight"] = in_flight;
 }
 
 result<boost::json::object> administration::gateway(const gateway_id& gw) const {
   CPNS_TRY(const auto known, role_.known_gateways.find(gw));
   if (!known) return unknown_gateway(gw);
+  CPNS_TRY(const auto others, elsewhere());
   auto out = server::view_of(*known, role_.known_gateways.blocked(gw));
-  add_connections(gw, out);
+  add_connections(gw, places_of(*others, gw), out);
   return out;
 }
 
 result<boost::json::object> administration::gateways(const page_asked& asked,
                                                      const gateway_filter& filter) const {
+  CPNS_TRY(const auto others, elsewhere());
   return gateways_page(
       role_.store, asked, filter,
       {.blocked = [this](const gateway_id& gw) { return role_.known_gateways.blocked(gw); },
-       .connected = [this](const gateway_id& gw) { return role_.gateways.connected(gw); },
-       .connections = [this](const gateway_id& gw, boost::json::object& to) { add_connections(gw, to); }});
+       .connected =
+           [&](const gateway_id& gw) { return role_.gateways.connected(gw) || others->contains(gw); },
+       .connections = [&](const gateway_id& gw,
+                          boost::json::object& to) { add_connections(gw, places_of(*others, gw), to); }});
 }
 
 status administration::set_blocked(const gateway_name& who, std::int64_t since) {
@@ -265,12 +294,15 @@ status administration::remove_key(const std::string& identity) {
   return {};
 }
 
-result<std::size_t> administration::disconnect(const gateway_name& who) {
-  const auto closed = role_.gateways.close(who.gw, "an operator disconnected the gateway");
-  if (closed > 0) return closed;
+result<administration::disconnected> administration::disconnect(const gateway_name& who) {
+  disconnected out{role_.gateways.close(who.gw, "an operator disconnected the gateway")};
   CPNS_TRY(const auto known, role_.known_gateways.find(who.gw));
-  if (!known) return unknown_gateway(who.gw);
-  return closed;
+  if (!known && out.closed == 0) return unknown_gateway(who.gw);
+  if (!role_.orders) return out;
+  CPNS_TRY(auto others, role_.orders->close(who.gw, change_time_));
+  out.closed += others.closed;
+  out.unconfirmed = std::move(others.unconfirmed);
+  return out;
 }
 
 boost::json::object view_of(const released_entity& r) {

@@ -13,6 +13,7 @@
 #include "server/admin_pages.hpp"
 #include "server/batch_book.hpp"
 #include "server/context.hpp"
+#include "server/other_gateways.hpp"
 #include "server/store_admin.hpp"
 
 namespace cpns::server {
@@ -84,8 +85,13 @@ class administration {
   status add_key(const std::string& identity, const crypto::psk_key& key);
   /// Takes its key away; its connections end within a second. state_unknown if it has none.
   status remove_key(const std::string& identity);
-  /// Closes its connections and returns their number; it may connect again. state_unknown as of gateway().
-  result<std::size_t> disconnect(const gateway_name& who);
+  struct disconnected {
+    std::size_t closed = 0;                  ///< connections, at all servers
+    std::vector<std::string> unconfirmed{};  ///< names of other servers that live and did not confirm in time
+  };
+  /// Closes its connections at all servers; it may connect again. state_unknown as of gateway(); errors of
+  /// gateway_orders::close, after its connections at this server are closed.
+  result<disconnected> disconnect(const gateway_name& who);
 
  private:
   /// Makes the batch durable; `then` is called with the outcome before that is known to this thread, on any thread.
@@ -97,7 +103,9 @@ class administration {
   using release_outcome = std::future<result<released_entity>>;
   release_outcome begin_release(const entity_id& entity, const std::optional<gateway_id>& only_from);
   result<released_entity> end_release(release_outcome outcome, steady::time_point until);
-  void add_connections(const gateway_id& gw, boost::json::object& to) const;
+  void add_connections(const gateway_id& gw, const std::vector<gateway_place>& elsewhere,
+                       boost::json::object& to) const;
+  [[nodiscard]] result<std::shared_ptr<const other_gateways::places>> elsewhere() const;
   status set_blocked(const gateway_name& who, std::int64_t since);
 
   role_context& role_;

@@ -24,6 +24,9 @@
 
 namespace cpns::server {
 
+class gateway_orders;
+class other_gateways;
+
 /// Bounds and times for the actors; replaced as a whole when the configuration is reloaded.
 struct actor_settings {
   protocol::assignment_settings assignment;
@@ -120,6 +123,10 @@ class role_context {
   undelivered_answers undelivered;
   std::atomic<std::uint64_t> next_number{1};  ///< for jobs and writes
   server_metrics counted;                     ///< set before the first connection is accepted
+  // The same holds for these.
+  std::string name;                           ///< of this server
+  std::shared_ptr<other_gateways> elsewhere;  ///< if the store is shared
+  std::shared_ptr<gateway_orders> orders;     ///< the same
 
   [[nodiscard]] std::shared_ptr<const actor_settings> settings() const {
     std::lock_guard lock{guard_};

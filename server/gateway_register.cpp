@@ -59,14 +59,25 @@ void gateway_register::leave(const gateway_id& gw, ticket t) {
   if (found->second.places.empty()) identities_.erase(found);
 }
 
-gateway_register::traffic_view gateway_register::traffic(time_point now, const gateway_id& gw) const {
+gateway_register::traffic_view gateway_register::view_of(time_point now, const identity& i) {
   traffic_view out;
+  for (const auto& p : i.places) out.connections.push_back({p.address, p.since, p.requests, p.protocol});
+  out.requests_per_minute = i.requests.rate(now);
+  return out;
+}
+
+gateway_register::traffic_view gateway_register::traffic(time_point now, const gateway_id& gw) const {
   std::lock_guard lock{guard_};
   const auto found = identities_.find(gw);
-  if (found == identities_.end()) return out;
-  for (const auto& p : found->second.places)
-    out.connections.push_back({p.address, p.since, p.requests, p.protocol});
-  out.requests_per_minute = found->second.requests.rate(now);
+  return found == identities_.end() ? traffic_view{} : view_of(now, found->second);
+}
+
+std::vector<std::pair<gateway_id, gateway_register::traffic_view>>
+gateway_register::all(time_point now) const {
+  std::vector<std::pair<gateway_id, traffic_view>> out;
+  std::lock_guard lock{guard_};
+  out.reserve(identities_.size());
+  for (const auto& [gw, i] : identities_) out.emplace_back(gw, view_of(now, i));
   return out;
 }
 

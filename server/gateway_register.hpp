@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -42,6 +43,8 @@ class gateway_register {
   void leave(const gateway_id& gw, ticket t);
   /// Its connections; none if it is not connected.
   [[nodiscard]] traffic_view traffic(time_point now, const gateway_id& gw) const;
+  /// Of all that are connected.
+  [[nodiscard]] std::vector<std::pair<gateway_id, traffic_view>> all(time_point now) const;
   /// Number of identities that are connected.
   [[nodiscard]] std::size_t connected() const;
   [[nodiscard]] bool connected(const gateway_id& gw) const;
@@ -71,6 +74,8 @@ class gateway_register {
     /// The share of the minute before that is within the last 60 s, and this minute.
     [[nodiscard]] std::uint64_t rate(time_point now) const;
   };
+  struct identity;
+  static traffic_view view_of(time_point now, const identity& i);
   struct identity {
     std::vector<place> places;  ///< the newest last
     meter requests;

@@ -80,6 +80,8 @@ class heartbeat {
   /// afterwards.
   void end();
 
+  /// node_row::start of this process.
+  [[nodiscard]] const byte_array<16>& start() const { return own_.start; }
   /// Whether reads can be trusted.
   [[nodiscard]] bool fresh() const;
   /// Sentences; empty: ready.

@@ -5,14 +5,23 @@
 #include <utility>
 
 #include "base/log.hpp"
+#include "server/gateway_orders.hpp"
 #include "server/shared_changes.hpp"
 
 namespace cpns::server {
 
-other_servers::other_servers(role_context& role, reopened_store& reopened, milliseconds interval)
-    : role_(role), reopened_(reopened), interval_(interval), thread_([this] { run(); }) {}
+other_servers::other_servers(role_context& role, reopened_store& reopened, presence_writer own,
+                             milliseconds interval)
+    : role_(role), reopened_(reopened), own_gateways_(std::move(own)), interval_(interval),
+      hints_(role.store.listen([this] {
+        const std::lock_guard lock{guard_};
+        hinted_ = true;
+        wake_.notify_one();
+      })),
+      thread_([this] { run(); }) {}
 
 other_servers::~other_servers() {
+  hints_.reset();
   {
     const std::lock_guard lock{guard_};
     stopping_ = true;
@@ -23,9 +32,15 @@ other_servers::~other_servers() {
 
 void other_servers::run() {
   std::unique_lock lock{guard_};
-  while (!wake_.wait_for(lock, interval_, [this] { return stopping_; })) {
+  while (true) {
+    wake_.wait_for(lock, interval_, [this] { return stopping_ || hinted_; });
+    const bool hinted = std::exchange(hinted_, false);
+    if (stopping_) return;
     lock.unlock();
+    // No row of changes stands for users: one of them may be the change.
+    if (hinted) role_.users.forget_all();
     reopened_.look();
+    own_gateways_.look();
     const auto done = look();
     if (!done && !std::exchange(failed_, true))
       log::error("server", "changes-not-read",
@@ -34,13 +49,14 @@ void other_servers::run() {
     if (done && std::exchange(failed_, false))
       log::info("server", "changes-read", "changes of other servers are seen again");
     lock.lock();
+    if (hinted) wake_.wait_for(lock, hint_pause, [this] { return stopping_; });
   }
 }
 
 status other_servers::look() {
   // As a request reads: rows of a database that is not the primary any more do not count.
   const auto found = std::make_shared<std::promise<storage::rows_found>>();
-  role_.read({changes_row(changes_of::gateways), changes_row(changes_of::batches)},
+  role_.read({changes_row(changes_of::gateways), changes_row(changes_of::batches), orders_row()},
              [found](storage::rows_found rows) { found->set_value(std::move(rows)); });
   const auto rows = found->get_future().get();
   for (const auto& row : rows)
@@ -49,6 +65,7 @@ status other_servers::look() {
     CPNS_CHECK(read_gateways_again(role_, {"an operator blocked a gateway at another server",
                                            "an operator unblocked a gateway at another server"}));
   if (role_.batches->behind(rows[1]->version)) CPNS_CHECK(role_.batches->reload());
+  if (role_.orders->behind(rows[2]->version)) CPNS_CHECK(role_.orders->obey());
   return {};
 }
 

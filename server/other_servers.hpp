@@ -6,21 +6,26 @@
 #include <thread>
 
 #include "server/context.hpp"
+#include "server/presence_writer.hpp"
 #include "server/reopened_store.hpp"
 
 namespace cpns::server {
 
 /// A gateway that was blocked at another server, or a batch that was removed there, would get keys here until the next
 /// start, because both are in memory. So a thread reads twice per second whether something changed (shared_changes.hpp),
-/// and then reads the gateways or the batches again, so that each change counts here within two seconds. If the store
+/// and then reads the gateways or the batches again, so that each change counts here within two seconds, and at once if the store hints at it. If the store
 /// cannot be read, nothing changes, and it tries again: no key is granted meanwhile, because a grant reads and writes the
-/// same store. [thread-safe]
+/// same store. It also does what the others order (gateway_orders.hpp), and tells them of the gateways that are connected here.
+/// [thread-safe]
 class other_servers {
  public:
   static constexpr milliseconds interval_default{500};
+  static constexpr milliseconds hint_pause{20};  ///< a flood of hints causes no more looks
 
-  /// All outlive the object, which calls reopened_store::look(), too. After both books were loaded.
-  other_servers(role_context& role, reopened_store& reopened, milliseconds interval = interval_default);
+  /// `role`, which has `orders`, and `reopened` outlive the object, which calls reopened_store::look(), too. After both
+  /// books were loaded. `own`: of this role.
+  other_servers(role_context& role, reopened_store& reopened, presence_writer own,
+                milliseconds interval = interval_default);
   ~other_servers();
   other_servers(const other_servers&) = delete;
   other_servers& operator=(const other_servers&) = delete;
@@ -31,11 +36,13 @@ class other_servers {
 
   role_context& role_;
   reopened_store& reopened_;
+  presence_writer own_gateways_;
   const milliseconds interval_;
   bool failed_ = false;  ///< logged once
   std::mutex guard_;
   std::condition_variable wake_;
-  bool stopping_ = false;
+  bool stopping_ = false, hinted_ = false;
+  std::shared_ptr<void> hints_;
   std::thread thread_;
 };
 

@@ -12,10 +12,12 @@
 #include "server/admission_view.hpp"
 #include "server/dispatcher.hpp"
 #include "server/front_desk.hpp"
+#include "server/gateway_orders.hpp"
 #include "server/heartbeat.hpp"
 #include "server/index_build.hpp"
 #include "server/key_services.hpp"
 #include "server/listener.hpp"
+#include "server/other_gateways.hpp"
 #include "server/other_servers.hpp"
 #include "server/reopened_store.hpp"
 #include "server/server_drain.hpp"
@@ -147,6 +149,7 @@ struct server_role::impl {
             users, devices, crypto::openssl_suite(), crypto::system_entropy(), std::move(now),
             settings_of(c, meta))) {
     role->counted = server_metrics{counted};
+    role->name = config.name;
     auto made = system.spawn(dispatcher, role.get());
     made->attach_functor([is_stopping = stopping, is_dead = dead](const caf::error&) {
       if (*is_stopping) return;
@@ -216,6 +219,17 @@ struct server_role::impl {
                                     std::move(own)));
     return {};
   }
+  /// After both books were loaded.
+  status begin_with_others(storage::sealed_store& store) {
+    if (!beat) return {};
+    const auto nodes = [this] { return beat->nodes(); };
+    role->elsewhere = std::make_shared<other_gateways>(store, nodes);
+    role->orders = std::make_shared<gateway_orders>(*role, config.name, beat->start(), nodes);
+    CPNS_CHECK(role->orders->begin());
+    others =
+        std::make_unique<other_servers>(*role, reopened, presence_writer{*role, config.name, beat->start()});
+    return {};
+  }
   void run_heartbeat() {
     if (!beat) return;
     beat->run(
@@ -263,7 +277,7 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
                                             {.devices = i->role->device_turns,
                                              .write = write_beside_others(i->role->commit),
                                              .server = c.name}));
-  if (store.shared()) i->others = std::make_unique<other_servers>(*i->role, i->reopened);
+  CPNS_CHECK(i->begin_with_others(store));
   i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,

@@ -31,8 +31,8 @@ void tell_change(const storage::sealed_store& store, storage::sealed_batch& chan
   if (!store.shared()) return;
   auto row = changes_row(kind);
   constexpr std::uint64_t schema = 1;
-  change.push_back(
-      {row.table, std::move(row.row), secret_bytes{cbor::writer().array(1).uint(schema).take()}, expected});
+  change.push_back({row.table, std::move(row.row), secret_bytes{cbor::writer().array(1).uint(schema).take()},
+                    expected, false, true});
 }
 
 }  // namespace cpns::server

@@ -108,7 +108,9 @@ status change_row(const storage::sealed_store& store, const durable_write& write
   return until_not_lost([&]() -> status {
     CPNS_TRY(const auto found, store.read_one(name.table, name.row));
     CPNS_TRY(auto next, decide(found.value));
-    return write({sealed_op{name.table, name.row, std::move(next), found.version}});
+    sealed_op op{name.table, name.row, std::move(next), found.version};
+    op.announce = name.table == table::users;
+    return write({std::move(op)});
   });
 }
 

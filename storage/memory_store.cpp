@@ -18,6 +18,12 @@ result<std::vector<std::optional<stored_value>>> memory_store::read(std::span<co
 }
 
 std::vector<status> memory_store::write(std::span<const write_batch> batches) {
+  auto out = apply(batches);
+  if (announces(batches, out)) board_.ring();
+  return out;
+}
+
+std::vector<status> memory_store::apply(std::span<const write_batch> batches) {
   std::vector<status> out;
   const std::unique_lock lock(mutex_);
   version_check versions([this](table t, byte_view row) -> result<std::uint64_t> {

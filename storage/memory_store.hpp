@@ -4,6 +4,7 @@
 #include <map>
 #include <shared_mutex>
 
+#include "storage/hint_board.hpp"
 #include "storage/store.hpp"
 
 namespace cpns::storage {
@@ -19,12 +20,18 @@ class memory_store final : public store {
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] bool shared() const override { return shared_; }
+  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) override {
+    return board_.add(std::move(heard));
+  }
 
   /// Sets a row to any version and value, or removes it: an attacker who holds the database, in a test.
   void put_back(table t, byte_view row, std::optional<stored_value> value);
 
  private:
+  std::vector<status> apply(std::span<const write_batch> batches);
+
   const bool shared_;
+  hint_board board_;
   mutable std::shared_mutex mutex_;
   std::map<std::pair<table, bytes>, stored_value> rows_;
 };

@@ -156,7 +156,7 @@ struct sealed_store::sealing {
     auto stored = to.keys_->stored_row(op.table, op.row);
     if (op.if_absent) {
       auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
-      return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true});
+      return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true, op.announce});
     }
     auto& version = now.try_emplace({op.table, stored}, op.expected).first->second;
     if (op.expected) version = op.expected;
@@ -169,7 +169,7 @@ struct sealed_store::sealing {
     }
     version = expected + 1;
     auto sealed = to.keys_->seal_value(op.table, stored, *version, op.row, op.value, to.random_);
-    out.push_back({op.table, std::move(stored), expected, std::move(sealed)});
+    out.push_back({op.table, std::move(stored), expected, std::move(sealed), false, op.announce});
   }
 };
 

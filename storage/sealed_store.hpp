@@ -34,6 +34,7 @@ struct sealed_op {
   std::optional<std::uint64_t> expected{};
   /// As of write_op; `expected` is ignored. In tables whose rows are removed, not erased: `imports` and `indexes`.
   bool if_absent = false;
+  bool announce = false;  ///< as of write_op
 };
 /// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
@@ -133,6 +134,10 @@ class sealed_store {
   [[nodiscard]] store_health health() const { return under_.health(); }
   /// As store::shared().
   [[nodiscard]] bool shared() const { return under_.shared(); }
+  /// As store::listen().
+  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) const {
+    return under_.listen(std::move(heard));
+  }
   /// As store::clock().
   [[nodiscard]] result<std::optional<time_point>> clock() const { return under_.clock(); }
   /// As store::node().

@@ -1,5 +1,6 @@
 #include "storage/store.hpp"
 
+#include <algorithm>
 #include <set>
 
 namespace cpns::storage {
@@ -11,6 +12,14 @@ result<std::optional<stored_value>> store::get(table t, byte_view row) const {
 }
 
 status store::write_one(write_batch batch) { return std::move(write({&batch, 1}).front()); }
+
+bool announces(std::span<const write_batch> batches, const std::vector<status>& outcomes) {
+  for (std::size_t i = 0; i < batches.size(); ++i)
+    if (outcomes[i] &&
+        std::any_of(batches[i].begin(), batches[i].end(), [](const write_op& op) { return op.announce; }))
+      return true;
+  return false;
+}
 
 void slice_builder::add(stored_row row) {
   size_ += row.row.size() + row.value.size();

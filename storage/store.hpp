@@ -3,6 +3,7 @@
 // durable when the call returns. Roles write through sealed_store.hpp, which encrypts the rows.
 
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -69,6 +70,8 @@ struct write_op {
   /// Only with a value and without an expected version: the row is written if it does not exist, else it stays as it is,
   /// and the batch does not lose by it. Such a row is durable if its batch is; it may also appear if its batch loses.
   bool if_absent = false;
+  /// Other processes have this row in memory, or what it stands for: those that listen() are told after the write.
+  bool announce = false;
 };
 /// At most one op per row.
 using write_batch = std::vector<write_op>;
@@ -124,6 +127,13 @@ class store {
 
   /// Whether other processes write to it at the same time: then what a role keeps in memory grows old by itself.
   [[nodiscard]] virtual bool shared() const { return false; }
+  /// Calls `heard` soon after another process of a shared store wrote a row with write_op::announce, until the result is
+  /// destroyed. Only a hint: it may be lost, late, or called without a write, and some engines have none, so that callers
+  /// look often anyway. On a thread of the store; must not block and must not call the store. The store outlives the
+  /// result.
+  [[nodiscard]] virtual std::shared_ptr<void> listen([[maybe_unused]] std::function<void()> heard) {
+    return {};
+  }
   /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};
@@ -136,6 +146,9 @@ class store {
   /// One batch, as write().
   status write_one(write_batch batch);
 };
+
+/// Whether a batch that took effect has a row with write_op::announce.
+bool announces(std::span<const write_batch> batches, const std::vector<status>& outcomes);
 
 /// Collects the rows of a slice up to its bounds.
 class slice_builder {

@@ -245,6 +245,28 @@ failure connection::end(failure why) {
   return why;
 }
 
+outcome<std::vector<std::string>> connection::notifications(int wake, steady::time_point until) {
+  const auto closed = [this] {
+    return fail(end({trouble::lost, errc::store_unavailable, "lost the connection to " + where_}));
+  };
+  if (!raw_) return closed();
+  std::vector<std::string> out;
+  const auto take = [&] {
+    while (PGnotify* n = PQnotifies(raw_.get())) {
+      out.emplace_back(n->extra == nullptr ? "" : n->extra);
+      PQfreemem(n);
+    }
+  };
+  take();  // they may have come with the answer of a statement
+  const auto left = std::chrono::ceil<milliseconds>(until - steady::now());
+  if (!out.empty() || left.count() <= 0) return out;
+  std::array<pollfd, 2> waiting{pollfd{PQsocket(raw_.get()), POLLIN, 0}, pollfd{wake, POLLIN, 0}};
+  ::poll(waiting.data(), waiting.size(), static_cast<int>(left.count()));
+  if (waiting[0].revents != 0 && PQconsumeInput(raw_.get()) != 1) return closed();
+  take();
+  return out;
+}
+
 outcome<std::vector<reply>> connection::run(std::span<const query> queries, milliseconds limit) {
   if (!raw_)
     return fail(

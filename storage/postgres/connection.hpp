@@ -47,6 +47,10 @@ class connection {
   /// cancelled, because a cancelled wait for a standby looks like success.
   outcome<std::vector<reply>> run(std::span<const query> queries, milliseconds limit);
 
+  /// Payloads of notifications that this connection listens to: those that have come, else waits for the first one, for
+  /// `until`, or until the descriptor `wake` can be read. trouble::lost.
+  outcome<std::vector<std::string>> notifications(int wake, steady::time_point until);
+
   [[nodiscard]] std::size_t host() const { return host_; }
   [[nodiscard]] bool open() const { return raw_ != nullptr; }
 

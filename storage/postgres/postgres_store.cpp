@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "storage/postgres/hints.hpp"
 #include "storage/postgres/writer.hpp"
 
 namespace cpns::storage {
@@ -27,7 +28,7 @@ class postgres_store final : public store {
   postgres_store(postgres_settings s, node_folder node)
       : node_(std::move(node)), settings_(std::move(s)), sql_(make_statements(settings_.statements)),
         dialer_(settings_), readers_(dialer_, settings_.readers), writers_(dialer_, settings_.writers),
-        healer_([this] { heal_when_needed(); }) {}
+        hints_(settings_, dialer_), healer_([this] { heal_when_needed(); }) {}
   ~postgres_store() override;
   postgres_store(const postgres_store&) = delete;
   postgres_store& operator=(const postgres_store&) = delete;
@@ -39,6 +40,9 @@ class postgres_store final : public store {
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
   [[nodiscard]] bool shared() const override { return true; }
+  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) override {
+    return hints_.listen(std::move(heard));
+  }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
   [[nodiscard]] std::string node() const override { return node_.identity; }
 
@@ -58,6 +62,7 @@ class postgres_store final : public store {
   dialer dialer_;
   mutable connection_pool readers_;
   connection_pool writers_;
+  hints hints_;
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable store_health health_;
@@ -89,6 +94,7 @@ result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<
 std::vector<status> postgres_store::write(std::span<const write_batch> batches) {
   auto outcomes = writer(writers_, *sql_, settings_).write(batches);
   note(outcomes);
+  if (announces(batches, outcomes)) hints_.tell();
   return outcomes;
 }
 

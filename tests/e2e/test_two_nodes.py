@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import hashlib
 import json
+import time
 import unittest
 
 from support.case import E2ECase
@@ -59,6 +60,50 @@ class TwoNodes(E2ECase):
         self.cli(other, "gateways", "unblock", uri)
         poll(lambda: not blocked(at), SOON, what="the end of the block at the other server")
         self.place.events.wait(role="gateway", event="server-connected", since=since)
+
+    def test_a_gateway_is_listed_and_disconnected_at_the_other_server(self):
+        at, other = self.start()
+        name = "node2" if at == "node2" else "node1"
+
+        def gateway():
+            listed = json.loads(self.cli(other, "gateways", "list", "--state", "connected", "--json").stdout)["gateways"]
+            return listed[0] if listed else None
+
+        seen = poll(gateway, SOON, what="the gateway at the server that it is not connected to")
+        self.assertEqual([c["node"] for c in seen["connections"]], [name])
+        self.assertEqual(seen["connections"][0]["protocol"], "cpns/1.1")
+        shown = self.cli(other, "gateways", "show", seen["uri"]).stdout
+        self.assertIn(f" to {name} since ", shown)
+        self.assertIn(name, self.cli(other, "gateways", "list").stdout)
+        since = self.place.events.mark()
+        answer = self.ask(other, "POST", f"/v1/gateways/{seen['gw']}/disconnect")
+        self.assertEqual(answer.json, {"closed": 1, "unconfirmed": []}, answer.text)
+        self.place.events.wait(role="server", event="gateway-disconnect-ordered", since=since)
+        self.place.events.wait(role="gateway", event="server-connected", since=since)
+
+    def test_a_block_counts_within_two_seconds_with_hints_and_without(self):
+        for statements in ("batch", "portable"):
+            with self.subTest(statements=statements):
+                for node in ("server", "node2"):
+                    getattr(self.place, node)["store"]["postgresql"]["statements"] = statements
+                self.place.write()
+                self.place.start("server", "node2")
+                uri = "urn:cpns:gw:" + statements
+
+                def blocked(node):
+                    found = self.ask(node, "GET", f"/v1/gateways/{uri}")
+                    return found.status == 200 and found.json["blocked"]
+
+                times = []
+                for _ in range(5):
+                    for verb, want in (("block", True), ("unblock", False)):
+                        self.assertLess(self.ask("server", "POST", f"/v1/gateways/{uri}/{verb}").status, 300)
+                        began = time.monotonic()
+                        poll(lambda want=want: blocked("node2") == want, SOON, 0.005, f"the {verb} at the other server")
+                        times.append(time.monotonic() - began)
+                print(f"{statements}: a change at the other server after {sorted(times)[len(times) // 2] * 1000:.0f} ms, at most {max(times) * 1000:.0f} ms")
+                for node in ("server", "node2"):
+                    self.place.role(node).terminate()
 
     def test_changes_at_both_servers_at_once_are_made_once(self):
         self.place.start("server", "node2")
