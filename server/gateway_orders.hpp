@@ -49,9 +49,9 @@ class gateway_orders {
   const byte_array<16> start_;
   const std::function<std::vector<seen_node>()> nodes_;
   mutable std::mutex guard_;
-  std::uint64_t seen_ = 0;                   ///< version of the row
+  std::uint64_t seen_ = 0;                    ///< version of the row
   std::unordered_set<order_id> known_, own_;  ///< done or older than this process; given by this server
-  std::vector<order_done> done_;             ///< on the thread of obey()
+  std::vector<order_done> done_;              ///< on the thread of obey()
 };
 
 }  // namespace cpns::server

@@ -53,9 +53,7 @@ result<T> or_orders_damaged(result<T> r) {
 
 }  // namespace
 
-storage::row_name orders_row() {
-  return {storage::table::meta, to_bytes(as_bytes("orders to all servers"))};
-}
+storage::row_name orders_row() { return {storage::table::meta, to_bytes(as_bytes("orders to all servers"))}; }
 
 storage::row_name orders_done_row(std::string_view node) {
   return {storage::table::meta, to_bytes(as_bytes("orders done by " + std::string(node)))};

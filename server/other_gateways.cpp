@@ -10,7 +10,7 @@ namespace {
 constexpr std::size_t presence_rows_per_read = 256;
 
 std::vector<result<storage::sealed_value>> read_presence_rows(const storage::sealed_store& store,
-                                                     const std::vector<storage::row_name>& names) {
+                                                              const std::vector<storage::row_name>& names) {
   std::vector<result<storage::sealed_value>> out;
   for (std::size_t i = 0; i < names.size(); i += presence_rows_per_read) {
     const auto count = std::min(presence_rows_per_read, names.size() - i);

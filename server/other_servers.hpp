@@ -13,10 +13,10 @@ namespace cpns::server {
 
 /// A gateway that was blocked at another server, or a batch that was removed there, would get keys here until the next
 /// start, because both are in memory. So a thread reads twice per second whether something changed (shared_changes.hpp),
-/// and then reads the gateways or the batches again, so that each change counts here within two seconds, and at once if the store hints at it. If the store
-/// cannot be read, nothing changes, and it tries again: no key is granted meanwhile, because a grant reads and writes the
-/// same store. It also does what the others order (gateway_orders.hpp), and tells them of the gateways that are connected here.
-/// [thread-safe]
+/// and then reads the gateways or the batches again, so that each change counts here within two seconds, and at once if the
+/// store hints at it. If the store cannot be read, nothing changes, and it tries again: no key is granted meanwhile, because
+/// a grant reads and writes the same store. It also does what the others order (gateway_orders.hpp), and tells them of the
+/// gateways that are connected here. [thread-safe]
 class other_servers {
  public:
   static constexpr milliseconds interval_default{500};

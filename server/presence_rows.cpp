@@ -83,7 +83,8 @@ result<presence_page> decode_presence_page(byte_view in) {
   cbor::reader r{in};
   auto out = read_presence_page(r);
   if (!out)
-    return fail(errc::store_damaged, "a page of connected gateways is damaged (" + out.error().message() + ")");
+    return fail(errc::store_damaged,
+                "a page of connected gateways is damaged (" + out.error().message() + ")");
   return out;
 }
 

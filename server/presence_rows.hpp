@@ -27,8 +27,9 @@ struct present_gateway {
 
 struct presence_page {
   static constexpr std::uint8_t bits_max = 12;
-  byte_array<16> start{};  ///< node_row::start of the process that wrote it; pages of other processes do not count
-  std::uint8_t bits = 0;   ///< there are 2^bits pages; in each page, though page 0 alone counts
+  byte_array<16>
+      start{};  ///< node_row::start of the process that wrote it; pages of other processes do not count
+  std::uint8_t bits = 0;  ///< there are 2^bits pages; in each page, though page 0 alone counts
   std::vector<present_gateway> gateways{};
 };
 

@@ -7,7 +7,7 @@
 
 namespace cpns::storage {
 
-/// Whoever holds what add() gave is called at each ring(). A subscriber may end while another thread rings, and must not
+/// A caller that holds what add() gave is called at each ring(). It may end while another thread rings, and must not
 /// be called after that. [thread-safe]
 class hint_board {
  public:

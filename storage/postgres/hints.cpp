@@ -3,6 +3,8 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include <algorithm>
+
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
 
@@ -19,7 +21,7 @@ constexpr milliseconds suspicion_interval{500};
 std::string drawn_name() { return to_hex(crypto::system_entropy().draw<8>()); }
 
 outcome<void> run_hint_statement(connection& on, const statement& what, std::vector<std::string> parameters,
-                      milliseconds limit) {
+                                 milliseconds limit) {
   const query q{&what, std::move(parameters)};
   CPNS_CHECK(on.run({&q, 1}, limit));
   return {};

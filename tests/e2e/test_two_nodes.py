@@ -101,7 +101,8 @@ class TwoNodes(E2ECase):
                         began = time.monotonic()
                         poll(lambda want=want: blocked("node2") == want, SOON, 0.005, f"the {verb} at the other server")
                         times.append(time.monotonic() - began)
-                print(f"{statements}: a change at the other server after {sorted(times)[len(times) // 2] * 1000:.0f} ms, at most {max(times) * 1000:.0f} ms")
+                middle, most = sorted(times)[len(times) // 2] * 1000, max(times) * 1000
+                print(f"{statements}: a change at the other server after {middle:.0f} ms, at most {most:.0f} ms")
                 for node in ("server", "node2"):
                     self.place.role(node).terminate()
 

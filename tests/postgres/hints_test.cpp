@@ -19,10 +19,11 @@ write_op announced(std::string_view row, std::uint64_t expected, std::string_vie
 struct listener {
   std::atomic<int> heard = 0;
   std::shared_ptr<void> held;
-  explicit listener(store& at)
-      : held(at.listen([this] { ++heard; })) {}
+  explicit listener(store& at) : held(at.listen([this] { ++heard; })) {}
   /// After the hint of its new connection.
-  bool begins() { return comes_true([this] { return heard > 0; }); }
+  bool begins() {
+    return comes_true([this] { return heard > 0; });
+  }
 };
 
 TEST(postgres_hints, tell_other_nodes_of_announced_rows_and_of_no_others) {
@@ -110,8 +111,9 @@ TEST(postgres_hints, are_off_with_portable_statements) {
   const auto a = open(s);
   EXPECT_EQ(a->listen([] {}), nullptr);
   ASSERT_EQ(outcomes(*a, {{announced("ann", 0)}}), "ok");
-  EXPECT_EQ(server().sql(s.database, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-                                     "AND query LIKE '%cpns_changes%' AND query NOT LIKE '%pg_stat_activity%'"),
+  EXPECT_EQ(server().sql(s.database,
+                         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                         "AND query LIKE '%cpns_changes%' AND query NOT LIKE '%pg_stat_activity%'"),
             "0");
 }
 

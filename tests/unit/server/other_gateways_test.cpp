@@ -1,4 +1,5 @@
 // Servers of one store tell each other of their gateways, and close connections for each other.
+#include <algorithm>
 #include <boost/json.hpp>
 #include <thread>
 
@@ -86,8 +87,7 @@ struct one_server {
             [&s](const std::vector<storage::row_name>& names, const storage::read_done& done) {
               done(s.sealed->read(names));
             },
-            users, devices, crypto::openssl_suite(), s.random, now_wall,
-            std::make_shared<actor_settings>()),
+            users, devices, crypto::openssl_suite(), s.random, now_wall, std::make_shared<actor_settings>()),
         writer(role, name, start, s.clock()), others(*s.sealed, s.seen_by(name), s.clock()),
         orders(role, name, start, s.seen_by(name)) {
     seen_node seen;
@@ -275,8 +275,7 @@ TEST(other_gateways, are_listed_and_disconnected_at_any_server) {
   role_harness p{false, true};
   auto config = p.config;
   config.name = "second";
-  const auto rows =
-      storage::sealed_store::open(p.memory, *p.protector, crypto::system_entropy()).value();
+  const auto rows = storage::sealed_store::open(p.memory, *p.protector, crypto::system_entropy()).value();
   const auto second = server_role::start(config, *rows).value();
   gateway_end g{second->port(), crypto::make_client_tls(p.home.client).value()};
   ASSERT_TRUE(g.connected()) << g.error();
