@@ -52,11 +52,12 @@ class TwoNodes(E2ECase):
         def blocked(node):
             return json.loads(self.cli(node, "gateways", "show", uri, "--json").stdout)["blocked"]
 
+        since = self.place.events.mark()
         self.cli(other, "gateways", "block", uri)
         poll(lambda: blocked(at), SOON, what="the block at the other server")
-        since = self.place.events.mark()
         self.cli("gateway", "pnes", "update", self.place.devices[0][0])
         self.place.events.wait(role="gateway", event="gateway-blocked", since=since)
+        since = self.place.events.mark()
         self.cli(other, "gateways", "unblock", uri)
         poll(lambda: not blocked(at), SOON, what="the end of the block at the other server")
         self.place.events.wait(role="gateway", event="server-connected", since=since)
