@@ -79,7 +79,7 @@ class TwoNodes(E2ECase):
         since = self.place.events.mark()
         answer = self.ask(other, "POST", f"/v1/gateways/{seen['gw']}/disconnect")
         self.assertEqual(answer.json, {"closed": 1, "unconfirmed": []}, answer.text)
-        self.place.events.wait(role="server", event="gateway-disconnect-ordered", since=since)
+        self.place.events.wait(role=at, event="gateway-disconnect-ordered", since=since)
         self.place.events.wait(role="gateway", event="server-connected", since=since)
 
     def test_a_block_counts_within_two_seconds_with_hints_and_without(self):
