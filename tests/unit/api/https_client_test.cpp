@@ -125,7 +125,8 @@ class https_client_test : public testing::Test {
     connect();
   }
   void connect() {
-    client.emplace(settings, [files = home.client] { return crypto::make_api_client_tls(files); }, revoked);
+    client.emplace(
+        settings, [files = home.client] { return crypto::make_api_client_tls(files); }, revoked);
   }
   std::future<https_outcome> begin(const std::string& target, milliseconds limit = seconds{20}) {
     auto promised = std::make_shared<std::promise<https_outcome>>();
@@ -256,7 +257,8 @@ TEST_F(https_client_test, refuses_an_answer_beyond_its_bound) {
   const std::string large(101, 'x');
   serve({[&](tls_stream& s) { answer_all(s, good(large)); },
          [&](tls_stream& s) {
-           answer_all(s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + large + "\r\n0\r\n\r\n");
+           answer_all(s, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n65\r\n" + large +
+                             "\r\n0\r\n\r\n");
          },
          [&](tls_stream& s) { answer_all(s, "HTTP/1.1 200 OK\r\n\r\n" + large); },
          [](tls_stream& s) { answer_all(s, good("1", "Filler: " + std::string(9000, 'x') + "\r\n")); },
