@@ -186,12 +186,15 @@ class line final : public std::enable_shared_from_this<line> {
   }
   void answered() {
     const auto& m = parser_->get();
+    constexpr unsigned switching = 101, final_from = 200;
+    // An informational answer; the one that counts follows. The time limit goes on.
+    if (m.result_int() < final_from && m.result_int() != switching) return read();
     https_answer out;
     out.status = m.result_int();
     out.type = std::string{detail::text_of(m[http::field::content_type])};
     out.retry_after = seconds_in(m[http::field::retry_after]);
     out.body = secret_bytes{byte_view{m.body().data(), m.body().size()}};
-    const bool keep = parser_->keep_alive() && buffer_.size() == 0;
+    const bool keep = parser_->keep_alive() && buffer_.size() == 0 && out.status >= final_from;
     parser_.reset();
     const auto q = std::exchange(query_, {});
     if (keep)

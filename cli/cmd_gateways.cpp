@@ -14,6 +14,7 @@ namespace {
 struct gateways_options {
   role_options role{.config = server_file};
   std::string gateway, prefix, state, out;
+  list_page page;
   bool blocked = false;
   bool json = false;
 };
@@ -77,12 +78,14 @@ done_or<int> run_list(gateways_options& o) {
   CPNS_TRY(auto server, server_access::open(o.role, false));
   const auto query = "&prefix=" + api::encode_percent(o.prefix) +
                      (o.state.empty() ? "" : "&state=" + o.state) + (o.blocked ? "&blocked=true" : "");
-  CPNS_TRY(auto gateways, server.list("/v1/gateways", query, "gateways", "gw",
-                                      [&filter](const auto& store, const auto& asked) {
-                                        return server::gateways_page(store, asked, filter, {});
-                                      }));
+  CPNS_TRY(auto gateways, server.list(
+                              "/v1/gateways", query, "gateways", "gw",
+                              [&filter](const auto& store, const auto& asked) {
+                                return server::gateways_page(store, asked, filter, {});
+                              },
+                              &o.page));
   if (o.json) {
-    print_answer(boost::json::object{{"gateways", std::move(gateways)}});
+    print_rows("gateways", std::move(gateways), o.page);
     return exit_done;
   }
   table out{{"GATEWAY", "STATE", "SERVER", "ADDRESS", "LAST CONNECTED", "HAS"}};
@@ -92,6 +95,7 @@ done_or<int> run_list(gateways_options& o) {
              member_time(g, "last_connected", "never"), kind_of_gateway(g)});
   }
   out.print();
+  print_next(o.page);
   return exit_done;
 }
 
@@ -249,7 +253,10 @@ void add_gateways(CLI::App& app, int& code) {
   list->add_option("--state", o->state,
                    "Only gateways in this state: connected, known or blocked; a stopped server has no "
                    "connections");
-  list->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n" + url_example("gateways list"));
+  add_page_options(*list, o->page);
+  list->footer("Examples:\n  cpns gateways list --config trial/server.yaml\n"
+               "  cpns gateways list --state known --limit 1000 --config trial/server.yaml\n" +
+               url_example("gateways list"));
   add("show", "Show one gateway, and its connections if the server runs", run_show, {});
   add("block", "Refuse all requests of a gateway", run_block,
       std::string{

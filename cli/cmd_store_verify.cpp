@@ -152,7 +152,7 @@ device. It changes nothing. A row is named by the beginning of its hidden name, 
 
 Stop the role first, except for a server on a database (postgresql), which may run meanwhile. A whole old row
 that was put back with its version, and a row that was removed together with its index rows, cannot be noticed.
-Rows of indexes that are out of date are no fault: they belong to a former holder.
+An index row of a former owner or holder is counted, and is not a fault: lists leave it out and remove it.
 
 Exit codes: 0 no fault, 1 faults, or the store cannot be read, 2 invalid command line.
 

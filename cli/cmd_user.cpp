@@ -15,6 +15,7 @@ struct user_options {
   std::string user, prefix;
   password_source password;
   std::string password_file;
+  list_page page;
   bool json = false;
 };
 
@@ -103,18 +104,21 @@ done_or<int> run_remove(user_options& o) {
 
 done_or<int> run_list(user_options& o) {
   CPNS_TRY(auto server, server_access::open(o.role, false));
-  CPNS_TRY(auto users, server.list("/v1/users", "&prefix=" + api::encode_percent(o.prefix), "users", "user",
-                                   [&o](const auto& store, const auto& asked) {
-                                     return server::users_page(store, asked, {.prefix = o.prefix});
-                                   }));
+  CPNS_TRY(auto users, server.list(
+                           "/v1/users", "&prefix=" + api::encode_percent(o.prefix), "users", "user",
+                           [&o](const auto& store, const auto& asked) {
+                             return server::users_page(store, asked, {.prefix = o.prefix});
+                           },
+                           &o.page));
   if (o.json) {
-    print_answer(boost::json::object{{"users", std::move(users)}});
+    print_rows("users", std::move(users), o.page);
     return exit_done;
   }
   table out{{"USER", "ADDED"}};
   for (const auto& u : users)
     out.add({member_text(u.as_object(), "user"), member_time(u.as_object(), "created", "-")});
   out.print();
+  print_next(o.page);
   return exit_done;
 }
 
@@ -157,7 +161,10 @@ void add_user(CLI::App& app, int& code) {
 
   auto* list = server_command(*user, o, code, "list", "List the users and when they were added", run_list);
   list->add_option("--prefix", o->prefix, "Only User IDs that begin with this text");
-  list->footer("Examples:\n  cpns user list --config trial/server.yaml\n" + url_example("user list"));
+  add_page_options(*list, o->page);
+  list->footer("Examples:\n  cpns user list --config trial/server.yaml\n"
+               "  cpns user list --limit 1000 --config trial/server.yaml\n" +
+               url_example("user list"));
 
   auto* remove =
       server_command(*user, o, code, "remove", "Remove a user; its gateways get no more keys", run_remove);

@@ -74,7 +74,8 @@ done_or<int> give_gateway_key(const role_options& role, const std::string& ident
   if (auto added = add_key(server, identity, key); !added) {
     const auto there = has_key(server, identity);
     std::error_code ignored;
-    if (there && !*there)
+    // Another administrator was faster: the key that is there is another one.
+    if (added.error().exists || (there && !*there))
       std::filesystem::remove(file, ignored);
     else
       added.error().text += "; " + file.string() +

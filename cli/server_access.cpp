@@ -30,11 +30,11 @@ result<std::optional<api::client>> connect_if_running(const config::api_config& 
   return fail(std::move(connected).error());
 }
 
-command_failed::command_failed(const error& e) : text(e.message()) {
+command_failed::command_failed(const error& e) : text(e.message()), exists(e == errc::state_exists) {
   if (says_all(e)) text = e.detail;
   if (e.code == errc::config_usage) code = exit_usage;
 }
-command_failed::command_failed(const api::problem& p) : text(p.detail) {
+command_failed::command_failed(const api::problem& p) : text(p.detail), exists(p.code == "state-exists") {
   if (p.code == "config-usage") code = exit_usage;
 }
 

@@ -22,6 +22,7 @@ namespace cpns::cli {
 struct command_failed {
   std::string text;
   int code = exit_failed;
+  bool exists = false;                    ///< the thing to add is there already: nothing was changed
   command_failed(const error& e);         // NOLINT(google-explicit-constructor): CPNS_TRY converts
   command_failed(const api::problem& p);  // NOLINT(google-explicit-constructor)
 };

@@ -21,8 +21,8 @@ void describe(V& v, key_service_breaker& c) {
   v("failures", c.failures, "Failed queries in a row after which the service is left alone.",
     rules{.min = 1, .max = 1000});
   v("pause", c.pause,
-    "How long it is left alone. Then a single query tries it, and the others wait for its outcome elsewhere: "
-    "they are refused until it succeeds.",
+    "How long it is left alone. Then a single query tries it; the others are refused until that one "
+    "succeeds.",
     rules{.min = 100, .max = bound::hour});
 }
 
@@ -31,10 +31,8 @@ void describe(V& v, key_service_config& c) {
   v("name", c.name, "Name of the service in logs, metrics and `cpns status`.",
     rules{.required = true, .text = form::name});
   v("entities", c.entities,
-    "The Entity IDs that this service answers for, as `PREFIX*` or `FROM..TO`, in the form of a batch. No "
-    "two "
-    "of all "
-    "services may overlap, nor overlap a batch of the store.",
+    "The Entity IDs that this service answers for, as `PREFIX*` or `FROM..TO`, in the form of a batch. They "
+    "may not overlap those of another service or of a batch of the store.",
     rules{.required = true, .min = 1, .max = 64, .text = form::range});
   v("url", c.url,
     "`https://host:port/path` in front of the paths of the contract (docs/openapi/key-service.yaml). The "
@@ -58,8 +56,7 @@ template <class V>
 void describe(V& v, temporary_keys_config& c) {
   v("services", c.services,
     "HTTPS services of manufacturers (docs/operations/key-services.md). A device that was imported does not "
-    "need "
-    "its service; the key of every other device with a listed Entity ID comes from there alone. Needs "
+    "need its service; the key of every other device with a listed Entity ID comes from there alone. Needs "
     "`require_presence: true`.",
     rules{.max = 16});
 }

@@ -13,7 +13,7 @@ namespace cpns::server {
 other_servers::other_servers(role_context& role, reopened_store& reopened, presence_writer own,
                              milliseconds interval)
     : role_(role), reopened_(reopened), own_gateways_(std::move(own)), interval_(interval),
-      hints_(role.store.listen([this] {
+      batches_checked_(role.batches->seen()), hints_(role.store.listen([this] {
         const std::lock_guard lock{guard_};
         hinted_ = true;
         wake_.notify_one();
@@ -66,7 +66,20 @@ status other_servers::look() {
                                            "an operator unblocked a gateway at another server"}));
   if (role_.batches->behind(rows[1]->version)) CPNS_CHECK(role_.batches->reload());
   if (role_.orders->behind(rows[2]->version)) CPNS_CHECK(role_.orders->obey());
+  // A change by an administrator of this server may have read them again, too.
+  const auto seen = role_.batches->seen();
+  if (std::exchange(batches_checked_, seen) != seen) warn_of_overlaps();
   return {};
+}
+
+/// A server without the service in its file lets such a batch in; here it is refused only at a start.
+void other_servers::warn_of_overlaps() const {
+  const auto* services = role_.temporary_keys.services();
+  if (services == nullptr) return;
+  if (const auto good = services->accepts(*role_.batches); !good)
+    log::error("server", "batch-overlaps-service",
+               "another server added a batch that this one would refuse, and its keys are used: " +
+                   good.error().detail);
 }
 
 }  // namespace cpns::server

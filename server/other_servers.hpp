@@ -33,12 +33,15 @@ class other_servers {
  private:
   void run();
   status look();
+  void warn_of_overlaps() const;
 
   role_context& role_;
   reopened_store& reopened_;
   presence_writer own_gateways_;
   const milliseconds interval_;
   bool failed_ = false;  ///< logged once
+  std::uint64_t
+      batches_checked_;  ///< batch_book::seen() when the batches were compared with the key services
   std::mutex guard_;
   std::condition_variable wake_;
   bool stopping_ = false, hinted_ = false;

@@ -10,7 +10,7 @@
 namespace cpns::storage {
 
 /// [thread-safe]
-class memory_store final : public store {
+class memory_store : public store {
  public:
   /// `shared`: it says that it is, for tests with several servers.
   explicit memory_store(bool shared = false) : shared_(shared) {}

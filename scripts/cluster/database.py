@@ -1,5 +1,6 @@
 """etcd, PostgreSQL under Patroni, and HAProxy."""
 
+import functools
 import http.client
 import importlib.util
 import json
@@ -115,15 +116,38 @@ class Database:
     def __init__(self, folder: pathlib.Path, processes: Processes, layout: dict):
         self.folder, self.processes, self.layout = folder / "database", processes, layout
         self.address, self.members = layout["address"], layout["members"]
-        self.user = database_user()
-        self.postgres = postgres_programs()
-        self.etcd, self.patroni = (program(name, PROGRAMS[name]) for name in ("etcd", "patroni"))
-        self.haproxy = program("haproxy", PROGRAMS["haproxy"]) if layout["proxy"] else ""
+
+    # Looked for when they are needed: a cluster can be ended after its packages were removed.
+
+    @functools.cached_property
+    def user(self) -> str | None:
+        return database_user()
+
+    @functools.cached_property
+    def postgres(self) -> pathlib.Path:
+        return postgres_programs()
+
+    @functools.cached_property
+    def etcd(self) -> str:
+        return program("etcd", PROGRAMS["etcd"])
+
+    @functools.cached_property
+    def patroni(self) -> str:
+        return program("patroni", PROGRAMS["patroni"])
+
+    @functools.cached_property
+    def haproxy(self) -> str:
+        return program("haproxy", PROGRAMS["haproxy"])
+
+    def find_programs(self) -> list:
+        """Trouble, with the remedy, if one is missing."""
+        return [self.postgres, self.etcd, self.patroni, *([self.haproxy] if self.layout["proxy"] else [])]
 
     # ---- files
 
     def configure(self, certificate: pathlib.Path, key: pathlib.Path):
         """Makes the folder, owned by the user of the database, who alone can read it."""
+        self.find_programs()  # before the first one runs
         self.folder.mkdir(mode=0o700)
         passwords = {name: secrets.token_urlsafe(24) for name in ("superuser", "replication", "rewind")}
         for name, member in self.members.items():

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import functools
 import json
 import os
 import pathlib
@@ -72,7 +73,10 @@ class Cluster:
         self.processes = Processes(folder)
         self.database = Database(folder, self.processes, self.layout["database"])
         self.nodes, self.gateways = list(self.layout["nodes"]), list(self.layout["gateways"])
-        self.binary = cpns_binary()
+
+    @functools.cached_property
+    def binary(self) -> pathlib.Path:
+        return cpns_binary()
 
     @classmethod
     def make(cls, folder: pathlib.Path, what: dict, say=lambda line: None):

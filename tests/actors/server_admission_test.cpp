@@ -1,5 +1,11 @@
 // The door of the server: what is refused before it costs anything, and what is let in.
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include "base/descriptor.hpp"
+#include "server/key_services.hpp"
 #include "tests/actors/server_harness.hpp"
+#include "tests/unit/crypto/tls_pair.hpp"
 
 namespace cpns::server_actor_tests {
 namespace {
@@ -18,6 +24,40 @@ std::size_t fill_the_door(harness& p) {
     if (!p.box->answers.empty()) return static_cast<std::size_t>(i);
   }
 }
+
+/// The service of a manufacturer that accepts connections and never says a word; it is asked for "urn:dev:os:32473-9...".
+class silent_service {
+ public:
+  explicit silent_service(harness& p) {
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof at;
+    auto* address = reinterpret_cast<sockaddr*>(&at);
+    EXPECT_EQ(::bind(socket_.get(), address, size), 0);
+    EXPECT_EQ(::listen(socket_.get(), 4), 0);
+    EXPECT_EQ(::getsockname(socket_.get(), address, &size), 0);
+    config::temporary_keys_config c;
+    auto& one = c.services.emplace_back();
+    one.name = "maker";
+    one.entities = {"urn:dev:os:32473-9*"};
+    one.url = "https://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+    one.tls = {home_.client.certificate, home_.client.key, home_.client.ca};
+    one.timeout = seconds{60};
+    auto made = key_services::open(c, {suite(), p.role->now, counted_});
+    EXPECT_TRUE(made) << made.error().message();
+    services_ = std::move(*made);
+    p.role->temporary_keys.use(*services_);
+  }
+  /// Ends its query with a failure. No query may begin afterwards.
+  void end() { services_.reset(); }
+
+ private:
+  const crypto::tls_home home_;
+  metrics::registry counted_;
+  const descriptor socket_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+  std::unique_ptr<key_services> services_;
+};
 
 TEST(server_admission, refuses_before_a_request_is_decoded_or_its_proof_checked) {
   harness p;
@@ -144,6 +184,28 @@ TEST(server_admission, bounds_the_requests_of_a_user_over_all_gateways_once_the_
   p.send(hall, {encode(p.assignment(b, p.alice, hall.gw))});
   p.complete_all();
   EXPECT_EQ(status_of(hall, 1), link_status::ok);
+}
+
+TEST(server_admission, a_request_that_waits_for_a_key_service_gives_its_place_back) {
+  harness p;
+  bound_work(p, 1);
+  silent_service maker{p};
+  headset its{"urn:dev:os:32473-9001"};
+  p.send(p.assignment(its));
+  EXPECT_TRUE(p.box->answers.empty()) << "the service does not answer";
+  EXPECT_EQ(p.role->door->look().in_work, 0u);
+  EXPECT_EQ(p.role->work->total(), 1u) << "it is pending all the same";
+  auto imported = p.device(1);
+  p.send(p.assignment(imported));
+  ASSERT_EQ(p.box->answers.size(), 1u) << "the only place is free";
+  EXPECT_EQ(p.answer_status(0), link_status::ok);
+  maker.end();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 2u);
+  EXPECT_EQ(p.answer_status(1), link_status::temporary_key_unavailable);
+  EXPECT_EQ(p.role->door->look().in_work, 0u);
+  EXPECT_EQ(p.role->work->total(), 0u);
+  EXPECT_EQ(p.role->users_work->users(), 0u);
 }
 
 }  // namespace

@@ -12,7 +12,7 @@ import unittest
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from cluster.database import DCS, PARAMETERS, check_packages  # noqa: E402
-from cluster.nodes import Cluster  # noqa: E402
+from cluster.nodes import Cluster, layout  # noqa: E402
 from cluster.processes import Processes, Trouble, program, start_of  # noqa: E402
 
 try:
@@ -22,8 +22,9 @@ except Trouble as missing:
     MISSING = str(missing)
 
 
-def command(name: str, *args) -> subprocess.CompletedProcess:
-    return subprocess.run([ROOT / "scripts" / name, *(str(a) for a in args)], capture_output=True, text=True, timeout=110, cwd="/")
+def command(name: str, *args, **env) -> subprocess.CompletedProcess:
+    return subprocess.run([ROOT / "scripts" / name, *(str(a) for a in args)], capture_output=True, text=True, timeout=110, cwd="/",
+                          env={**os.environ, **env})
 
 
 def running_in(folder: pathlib.Path) -> list:
@@ -123,6 +124,17 @@ class Started(Folder):
         processes.end(["polite", "stubborn"], seconds=1)
         self.assertFalse(processes.alive("polite") or processes.alive("stubborn"))
         self.assertEqual(processes.names(), [])
+
+
+    def test_a_cluster_ends_although_the_program_is_not_there_any_more(self):
+        self.folder.mkdir()
+        (self.folder / "cluster.json").write_text(json.dumps(layout()))
+        processes = Processes(self.folder)
+        processes.prepare()
+        processes.start("node1.server", ["sleep", "100"])
+        self.addCleanup(processes.end, ["node1.server"])
+        down = command("cluster-down", self.folder, CPNS_BIN="/nonexistent")
+        self.assertEqual((down.returncode, down.stdout), (0, "ended 1 programs: node1.server\n"), down.stderr)
 
 
 class Page(unittest.TestCase):

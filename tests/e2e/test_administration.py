@@ -61,7 +61,7 @@ class Administration(E2ECase):
         self.assertIn("bob@example.org\t20", running["user", "list"])
         self.assertEqual(len(running["device", "list"].splitlines()), 4)
         pages = [("device", "list", "--owner", "bob@example.org", "--json"), ("entity", "list", "--owner", "alice@example.org", "--json"),
-                 ("device", "list", "--limit", "2", "--json")]
+                 ("device", "list", "--limit", "2", "--json"), ("user", "list", "--limit", "1", "--json")]
         running.update({c: self.cli(*c).stdout for c in pages})
         self.assertEqual([d["entity"] for d in json.loads(running[pages[0]])["devices"]], [NEW_DEVICE])
         self.assertGreaterEqual(len(json.loads(running[pages[1]])["entities"]), 1)
@@ -69,6 +69,11 @@ class Administration(E2ECase):
         rest = json.loads(self.cli("device", "list", "--limit", "3", "--after", first["next"], "--json").stdout)
         self.assertIsNone(rest["next"])
         self.assertEqual(len({d["entity"] for d in first["devices"] + rest["devices"]}), 4)
+        first = json.loads(running[pages[3]])
+        rest = json.loads(self.cli("user", "list", "--limit", "1", "--after", first["next"], "--json").stdout)
+        self.assertEqual({u["user"] for u in first["users"] + rest["users"]}, {"alice@example.org", "bob@example.org"})
+        gateways = json.loads(self.cli("gateways", "list", "--limit", "1", "--json").stdout)
+        self.assertEqual((len(gateways["gateways"]), gateways["next"]), (1, None))
         self.assertEqual(self.place.role("server").terminate(), 0)
         for command in pages:
             self.assertEqual(self.cli(*command).stdout, running[command], command)

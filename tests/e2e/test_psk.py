@@ -1,5 +1,6 @@
 """Step 0 by pre-shared key: a hub without a certificate beside one with a certificate, at one server."""
 
+import concurrent.futures
 import json
 import os
 import socket
@@ -123,6 +124,16 @@ class PreSharedKey(E2ECase):
         for key in (text.strip(), (home.folder / "hall.psk").read_text().strip()):
             self.assertNotIn(key.encode(), trail)
             self.assertEqual(home.events.find(lambda e, k=key: k in json.dumps(e)), [])
+
+    def test_of_two_administrators_who_give_one_hub_a_key_at_once_one_gets_it(self):
+        home = self.place(running=True)
+        for turn in range(4):
+            identity, files = f"urn:cpns:psk:hub{turn}", [f"hub{turn}-{i}.psk" for i in range(4)]
+            with concurrent.futures.ThreadPoolExecutor(len(files)) as at_once:
+                done = list(at_once.map(lambda out, i=identity: self.give_key(home, i, out, check=False), files))
+            won = [f for f, d in zip(files, done) if d.returncode == 0]
+            self.assertEqual(len(won), 1, [d.stderr for d in done])
+            self.assertEqual([f for f in files if (home.folder / f).exists()], won, "no other file has a key that counts")
 
     def test_a_key_holds_over_a_restart_and_can_be_removed_while_the_server_is_stopped(self):
         home = self.place()

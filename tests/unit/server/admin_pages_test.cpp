@@ -4,8 +4,7 @@
 
 #include "server/admin_pages.hpp"
 #include "server/store_admin.hpp"
-#include "storage/memory_store.hpp"
-#include "tests/support/key_file.hpp"
+#include "tests/support/sealed_memory.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
 namespace cpns::server_tests {
@@ -14,18 +13,8 @@ namespace {
 using namespace testing_people;
 using storage::table;
 
-struct pages_harness {
-  seeded_entropy random{3};
-  storage::memory_store memory;
-  std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
-  std::unique_ptr<storage::sealed_store> store =
-      storage::sealed_store::open(memory, *protector, random).value();
-
-  void put(table t, std::string_view row, secret_bytes value) {
-    storage::sealed_batch b;
-    b.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
-    ASSERT_TRUE(store->write(b));
-  }
+struct pages_harness : test::sealed_memory {
+  pages_harness() : sealed_memory(3) {}
   entity_record entity(int i) {
     entity_record r;
     r.entity = entity_id::parse("urn:dev:os:1-" + std::to_string(i)).value();

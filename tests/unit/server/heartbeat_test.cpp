@@ -17,31 +17,14 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
-/// A store that several roles use; a test stops its writes, as a primary that was cut off from its cluster does.
-class shared_memory final : public storage::store {
+/// A store that several roles use, with a clock that a test sets.
+class shared_memory final : public storage::memory_store {
  public:
-  result<std::vector<std::optional<storage::stored_value>>>
-  read(std::span<const storage::row_name> names) const override {
-    return rows_.read(names);
-  }
-  std::vector<status> write(std::span<const storage::write_batch> batches) override {
-    return rows_.write(batches);
-  }
-  status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
-    return rows_.scan(t, prefix, visit);
-  }
-  result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
-                                                 std::size_t limit) const override {
-    return rows_.slice(t, after, limit);
-  }
-  [[nodiscard]] bool shared() const override { return true; }
+  shared_memory() : memory_store(true) {}
   [[nodiscard]] result<std::optional<time_point>> clock() const override {
     return std::optional{now_wall() + clock_off.load()};
   }
   std::atomic<milliseconds> clock_off{milliseconds{0}};
-
- private:
-  storage::memory_store rows_;
 };
 
 bool comes(const std::function<bool()>& met) {

@@ -5,8 +5,7 @@
 #include "server/index_rows.hpp"
 #include "server/store_admin.hpp"
 #include "server/store_check.hpp"
-#include "storage/memory_store.hpp"
-#include "tests/support/key_file.hpp"
+#include "tests/support/sealed_memory.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
 namespace cpns::server_tests {
@@ -15,17 +14,12 @@ namespace {
 using namespace testing_people;
 using storage::table;
 
-struct checked_store {
-  seeded_entropy random{8};
-  storage::memory_store memory;
-  std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
-  std::unique_ptr<storage::sealed_store> store =
-      storage::sealed_store::open(memory, *protector, random).value();
+struct checked_store : test::sealed_memory {
   std::vector<server::row_fault> faults;
   const user_id alice = user_id::parse("alice").value();
   const gateway_id hall_gw = gateway_named("urn:cpns:gw:hall");
 
-  checked_store() {
+  checked_store() : sealed_memory(8) {
     const person who{"alice", "correct horse"};
     put(table::users, "alice", encode(who.record));
     for (int i = 0; i < 600; ++i) add(i);
@@ -45,9 +39,6 @@ struct checked_store {
     b.push_back({table::entities, to_bytes(as_bytes(r.entity.text())), encode(r)});
     server::add_index_rows(b, r);
     EXPECT_TRUE(store->write(b));
-  }
-  void put(table t, std::string_view row, secret_bytes value) {
-    ASSERT_TRUE(store->write({{t, to_bytes(as_bytes(row)), std::move(value)}}));
   }
   server::store_findings check() {
     faults.clear();

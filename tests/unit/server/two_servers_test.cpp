@@ -162,6 +162,27 @@ TEST(two_servers, let_no_batches_overlap) {
   EXPECT_EQ(p.second->admin().remove_batch("lot8").error().code, errc::state_unknown);
 }
 
+TEST(two_servers, report_a_batch_of_the_other_one_that_overlaps_a_key_service) {
+  two_servers p;
+  p.second.reset();
+  auto c = p.named_second();
+  auto& maker = c.temporary_keys.services.emplace_back();
+  maker.name = "maker";
+  maker.entities = {"urn:dev:os:32473-7*"};
+  maker.url = "https://127.0.0.1:9";
+  maker.tls = {p.home.client.certificate, p.home.client.key, p.home.client.ca};
+  p.second = server::server_role::start(c, *p.rows).value();
+  EXPECT_EQ(p.second->admin().add_batch("lot6", {"urn:dev:os:32473-7*"}).error().code, errc::state_conflict);
+  ASSERT_TRUE(p.first().add_batch("lot7", {"urn:dev:os:32473-70*"})) << "its file has no service";
+  EXPECT_TRUE(p.log.says("batch-overlaps-service"));
+  EXPECT_TRUE(
+      p.log.says("batch lot7: 'urn:dev:os:32473-70*' overlaps 'urn:dev:os:32473-7*' of the service maker"));
+  p.second.reset();
+  const auto again = server::server_role::start(c, *p.rows);
+  ASSERT_FALSE(again) << "a start is refused";
+  EXPECT_EQ(again.error().code, errc::state_conflict);
+}
+
 TEST(two_servers, know_and_forget_the_keys_of_gateways_of_each_other) {
   two_servers p;
   const std::string cellar = "urn:cpns:psk:cellar";
