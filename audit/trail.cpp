@@ -1,6 +1,7 @@
 #include "audit/trail.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/json.hpp>
 #include <condition_variable>
 #include <deque>
@@ -24,6 +25,7 @@ constexpr std::size_t queue_max = 1024;
 /// A line that a caller waits for.
 struct job {
   json::object fields;       ///< empty: only lines that are late are written
+  bool in_file = false;      ///< it does not wait for the anchor
   std::uint64_t number = 0;  ///< of the line
   bool appended = false;     ///< it is in the file
   bool over = false;
@@ -61,8 +63,8 @@ struct trail::impl {
         budget(options.refusals_per_peer, options.refusals) {}
 
   [[nodiscard]] bool off() const { return file.path().empty(); }
-  result<unfinished> begin(const change& c, std::size_t& reserved);
-  status finish(const unfinished& of, std::size_t reserved, const outcome& o);
+  result<unfinished> begin(const change& c, bool in_file, std::size_t& reserved);
+  status finish(const unfinished& of, std::size_t reserved, bool in_file, const outcome& o);
   void refuse(const change& c, std::string_view reason);
   void write_counts(bool last);
   status submit(job& j);
@@ -70,9 +72,11 @@ struct trail::impl {
 
   // By the thread that leads, without the mutex.
   status prepare();
+  status prepare_file();
   void take_over(const file_end& end);
   status save_head();
-  written write(const std::deque<late_line>& first, const std::vector<job*>& jobs);
+  written write(const std::deque<late_line>& first, const std::vector<job*>& jobs, bool in_file);
+  void take_jobs(std::vector<job*>& jobs, std::size_t room, bool in_file);
   void close_unacknowledged(const std::vector<open_change>& known);
 
   /// Waits until no other thread leads. `lock` holds the mutex.
@@ -95,8 +99,9 @@ struct trail::impl {
   // Used by the thread that leads.
   trail_file file;
   std::unique_ptr<anchor> with;
-  chain now;                 ///< up to the last line in the file
-  bool head_behind = false;  ///< the anchor does not have now.head yet; it must have it before the next line
+  chain now;                              ///< up to the last line in the file
+  std::atomic<bool> head_behind = false;  ///< the anchor does not have now.head yet
+  std::size_t lines_behind = 0;  ///< since the head of the anchor; a start takes batch_lines_max of them in
   std::optional<json::object> repair;  ///< a line about the file, before all others
   bool needs_line_end = false;         ///< before `repair`
   bool started = false;                ///< open() has resolved the open changes
@@ -122,11 +127,12 @@ struct trail::impl {
 status trail::impl::save_head() {
   auto done = with->save(now);
   head_behind = !done;
+  if (done) lines_behind = 0;
   return done;
 }
 
-/// Opens the file under its name if necessary, and brings the anchor up to date.
-status trail::impl::prepare() {
+/// Opens the file under its name if necessary.
+status trail::impl::prepare_file() {
   CPNS_TRY(const bool opened, file.ensure_open());
   if (opened) {
     const auto end = examine(file.fd(), now, file.path());
@@ -136,6 +142,12 @@ status trail::impl::prepare() {
     }
     take_over(*end);
   }
+  return {};
+}
+
+/// The same, and brings the anchor up to date.
+status trail::impl::prepare() {
+  CPNS_CHECK(prepare_file());
   if (head_behind) return save_head();
   return {};
 }
@@ -157,6 +169,7 @@ void trail::impl::take_over(const file_end& end) {
   if (end.taken > 0) {
     const auto known = std::exchange(now, end.reached).open;
     head_behind = true;
+    lines_behind += end.taken;
     if (started) close_unacknowledged(known);
   }
   repair.reset();
@@ -184,9 +197,11 @@ void trail::impl::close_unacknowledged(const std::vector<open_change>& known) {
   }
 }
 
-written trail::impl::write(const std::deque<late_line>& first, const std::vector<job*>& jobs) {
+written trail::impl::write(const std::deque<late_line>& first, const std::vector<job*>& jobs, bool in_file) {
   written out;
-  out.done = prepare();
+  // A store that is away holds such lines up only when a start would not take more of them in.
+  const bool without_head = in_file && lines_behind + jobs.size() < batch_lines_max;
+  out.done = without_head ? prepare_file() : prepare();
   if (!out.done) return out;
   std::string text;
   auto next = now;
@@ -209,9 +224,13 @@ written trail::impl::write(const std::deque<late_line>& first, const std::vector
   for (auto* j : jobs) j->appended = true;
   if (text.empty()) return out;
   now = std::move(next);
+  lines_behind += out.lines;
   repair.reset();
   needs_line_end = false;
-  out.done = save_head();
+  if (in_file)
+    head_behind = true;
+  else
+    out.done = save_head();
   return out;
 }
 
@@ -234,28 +253,41 @@ void trail::impl::note(const status& done, std::size_t lines) {
                {{"file", file.path().string()}});
 }
 
+/// Those that wait for the anchor, or those that do not.
+void trail::impl::take_jobs(std::vector<job*>& jobs, std::size_t room, bool in_file) {
+  std::size_t size = 0;
+  for (auto it = queue.begin(); it != queue.end() && jobs.size() < room && size < batch_bytes;) {
+    if ((*it)->in_file != in_file) {
+      ++it;
+      continue;
+    }
+    size += json::serialize((*it)->fields).size();
+    jobs.push_back(*it);
+    it = queue.erase(it);
+  }
+}
+
 /// Writes one batch for all that wait. `lock` holds the mutex, and this thread leads.
 void trail::impl::write_batch(std::unique_lock<std::mutex>& lock) {
   std::deque<late_line> first;
-  std::size_t size = 0;
-  while (!late.empty() && first.size() < batch_lines_max / 2) {
+  const bool in_file = std::any_of(queue.begin(), queue.end(), [](const job* j) { return j->in_file; });
+  while (!in_file && !late.empty() && first.size() < batch_lines_max / 2) {
     first.push_back(std::move(late.front()));
     late.pop_front();
   }
   std::vector<job*> jobs;
-  while (!queue.empty() && first.size() + jobs.size() + 1 < batch_lines_max && size < batch_bytes) {
-    size += json::serialize(queue.front()->fields).size();
-    jobs.push_back(queue.front());
-    queue.pop_front();
-  }
+  take_jobs(jobs, batch_lines_max - 1 - first.size(), in_file);
   lock.unlock();
-  const auto w = write(first, jobs);
+  const auto w = write(first, jobs, in_file);
   lock.lock();
   if (w.appended)
     for (const auto& l : first) release(l.reserved);
   else
     late.insert(late.begin(), std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
-  note(w.done, w.lines);
+  if (in_file && w.done)
+    counted.lines += w.lines;  // it says nothing about the store
+  else
+    note(w.done, w.lines);
   for (auto* j : jobs) {
     j->result = w.done;
     j->over = true;
@@ -278,8 +310,9 @@ status trail::impl::submit(job& j) {
   return j.result;
 }
 
-result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
+result<unfinished> trail::impl::begin(const change& c, bool in_file, std::size_t& reserved) {
   job j;
+  j.in_file = in_file;
   j.fields = intent_fields(c);
   reserved = reserved_for(open_text(j.fields));
   {
@@ -305,8 +338,9 @@ result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
               "the audit trail cannot record the change, so it was not made: " + done.error().detail);
 }
 
-status trail::impl::finish(const unfinished& of, std::size_t reserved, const outcome& o) {
+status trail::impl::finish(const unfinished& of, std::size_t reserved, bool in_file, const outcome& o) {
   job j;
+  j.in_file = in_file;
   j.fields = outcome_fields(of, o, false);
   auto done = submit(j);
   const std::lock_guard lock{guard};
@@ -342,7 +376,7 @@ void trail::impl::write_counts(bool last) {
     if (unwritten > 0)
       counts.push_back(
           json::object{{"kind", "refusals"}, {"left_out", std::exchange(unwritten, 0)}, {"unwritten", true}});
-    waiting = !late.empty();
+    waiting = !late.empty() || head_behind;
   }
   if (counts.empty() && !waiting) return;
   if (counts.empty()) counts.emplace_back();
@@ -377,13 +411,15 @@ void trail::impl::resolve_open(const resolver& resolve) {
 }
 
 ticket::ticket(ticket&& other) noexcept
-    : in_(std::exchange(other.in_, nullptr)), of_(std::move(other.of_)), reserved_(other.reserved_) {}
+    : in_(std::exchange(other.in_, nullptr)), of_(std::move(other.of_)), reserved_(other.reserved_),
+      in_file_(other.in_file_) {}
 ticket& ticket::operator=(ticket&& other) noexcept {
   if (this == &other) return *this;
   if (in_ != nullptr) in_->abandon(*this);
   in_ = std::exchange(other.in_, nullptr);
   of_ = std::move(other.of_);
   reserved_ = other.reserved_;
+  in_file_ = other.in_file_;
   return *this;
 }
 ticket::~ticket() {
@@ -404,6 +440,7 @@ result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::uniq
   CPNS_TRY(auto there, i.with->load());
   // A new key is durable before the first line that it protects.
   i.head_behind = !there;
+  if (!there) i.lines_behind = batch_lines_max;
   if (there)
     i.now = std::move(*there);
   else
@@ -416,22 +453,23 @@ result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::uniq
   return made;
 }
 
-result<ticket> trail::begin(const change& c) {
+result<ticket> trail::begin(const change& c, durable where) {
   ticket t;
   if (impl_->off()) return t;
-  CPNS_TRY(t.of_, impl_->begin(c, t.reserved_));
+  t.in_file_ = where == durable::in_file;
+  CPNS_TRY(t.of_, impl_->begin(c, t.in_file_, t.reserved_));
   t.in_ = this;
   return t;
 }
 
 status trail::finish(ticket t, const outcome& o) {
   if (std::exchange(t.in_, nullptr) == nullptr) return {};
-  return impl_->finish(t.of_, t.reserved_, o);
+  return impl_->finish(t.of_, t.reserved_, t.in_file_, o);
 }
 
 void trail::abandon(ticket& t) noexcept {
   t.in_ = nullptr;
-  static_cast<void>(impl_->finish(t.of_, t.reserved_,
+  static_cast<void>(impl_->finish(t.of_, t.reserved_, t.in_file_,
                                   {verdict::unknown, "the program that made the change gave no outcome"}));
 }
 

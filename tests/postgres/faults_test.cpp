@@ -88,7 +88,8 @@ std::vector<work> all_work() {
 /// A database behind a proxy.
 class place {
  public:
-  place() : direct_(server().fresh_store()), sql_(server().session(direct_.database)), proxy_(server().port()) {}
+  place()
+      : direct_(server().fresh_store()), sql_(server().session(direct_.database)), proxy_(server().port()) {}
 
   std::string run(const work& w, postgres_statements dialect, const std::vector<postgres_fault>& faults);
   [[nodiscard]] std::vector<postgres_message> heard() const { return proxy_.heard(); }
@@ -103,17 +104,21 @@ class place {
 
 void place::reset() {
   sql_.sql("DELETE FROM cpns_users; DELETE FROM cpns_devices; DELETE FROM cpns_meta;"
-           "INSERT INTO cpns_users VALUES ('ann', 1, '1'), ('eve', 1, '1'); INSERT INTO cpns_devices VALUES ('dan', 1, '1')");
+           "INSERT INTO cpns_users VALUES ('ann', 1, '1'), ('eve', 1, '1'); INSERT INTO cpns_devices VALUES "
+           "('dan', 1, '1')");
 }
 
 std::string place::rows() {
-  return sql_.sql("SELECT string_agg(t || ' ' || convert_from(row, 'UTF8') || ' ' || version || ' ' || convert_from(value, 'UTF8'), "
-                  "', ' ORDER BY t, row) FROM (SELECT 'users' t, * FROM cpns_users UNION ALL SELECT 'devices', * FROM cpns_devices "
+  return sql_.sql("SELECT string_agg(t || ' ' || convert_from(row, 'UTF8') || ' ' || version || ' ' || "
+                  "convert_from(value, 'UTF8'), "
+                  "', ' ORDER BY t, row) FROM (SELECT 'users' t, * FROM cpns_users UNION ALL SELECT "
+                  "'devices', * FROM cpns_devices "
                   "UNION ALL SELECT 'meta', * FROM cpns_meta) AS of");
 }
 
 /// The outcome. Fails the test if the rows are not those of the work, or a fault did not happen.
-std::string place::run(const work& w, postgres_statements dialect, const std::vector<postgres_fault>& faults) {
+std::string place::run(const work& w, postgres_statements dialect,
+                       const std::vector<postgres_fault>& faults) {
   reset();
   auto s = proxy_.through(direct_);
   s.statements = dialect;
@@ -148,8 +153,9 @@ struct trial {
 std::string shown(const trial& t) {
   std::string out;
   for (const auto& f : t.faults)
-    out += std::string(1, f.at.type) + " " + f.at.statement + " after " + std::to_string(f.after) + ": deed " +
-           std::to_string(static_cast<int>(f.does)) + " " + f.sqlstate + (f.fatal ? " fatal" : "") + "; ";
+    out += std::string(1, f.at.type) + " " + f.at.statement + " after " + std::to_string(f.after) +
+           ": deed " + std::to_string(static_cast<int>(f.does)) + " " + f.sqlstate +
+           (f.fatal ? " fatal" : "") + "; ";
   return out;
 }
 
@@ -166,8 +172,7 @@ std::vector<postgres_fault> passing() {
   std::vector<postgres_fault> out;
   for (const auto* state : {"40001", "40P01", "55P03", "57014", "25006", "57P03", "53300", "08006"})
     out.push_back(fault(deed::refuse, state));
-  for (const auto* state : {"57P01", "53300", "XX000"})
-    out.push_back(fault(deed::refuse, state, true));
+  for (const auto* state : {"57P01", "53300", "XX000"}) out.push_back(fault(deed::refuse, state, true));
   out.push_back(fault(deed::lose));
   out.push_back(fault(deed::report, "57P01"));
   out.push_back(fault(deed::warn));
@@ -179,14 +184,15 @@ postgres_fault at(const std::vector<postgres_message>& heard, std::size_t index,
   const auto counts = [&](const postgres_message& m) {
     return m.type == f.at.type && (f.at.statement.empty() || m.statement == f.at.statement);
   };
-  f.after = static_cast<std::size_t>(std::count_if(
-      heard.begin(), heard.begin() + static_cast<std::ptrdiff_t>(index), counts));
+  f.after = static_cast<std::size_t>(
+      std::count_if(heard.begin(), heard.begin() + static_cast<std::ptrdiff_t>(index), counts));
   return f;
 }
 
 /// Whether the server may have committed when it answers the message.
 bool commits(const postgres_message& m) {
-  return m.type == 'S' ? m.statement != "begin" && m.statement != "rollback" : m == postgres_message{'E', "commit"};
+  return m.type == 'S' ? m.statement != "begin" && m.statement != "rollback"
+                       : m == postgres_message{'E', "commit"};
 }
 
 /// `all`: each fault where the server works, else two; two at the messages that only prepare it.
@@ -261,13 +267,14 @@ TEST_P(postgres_faults, at_any_message_after_a_lost_answer_lose_nothing) {
   run_all(trials);
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    works, postgres_faults,
-    ::testing::Combine(::testing::ValuesIn(all_work()),
-                       ::testing::Values(postgres_statements::batch, postgres_statements::portable)),
-    [](const auto& p) {
-      return std::string(std::get<0>(p.param).name) + "_" + std::string(name_of(std::get<1>(p.param)));
-    });
+INSTANTIATE_TEST_SUITE_P(works, postgres_faults,
+                         ::testing::Combine(::testing::ValuesIn(all_work()),
+                                            ::testing::Values(postgres_statements::batch,
+                                                              postgres_statements::portable)),
+                         [](const auto& p) {
+                           return std::string(std::get<0>(p.param).name) + "_" +
+                                  std::string(name_of(std::get<1>(p.param)));
+                         });
 
 }  // namespace
 }  // namespace cpns::storage::testing

@@ -192,7 +192,8 @@ postgres_message postgres_proxy::link::read(const std::string& m) {
 
 bool postgres_proxy::link::refuse(const postgres_fault& f) {
   open.push_back({'P', f});
-  return send_all(server.get(), message('P', std::string(1, '\0') + "a fault of the test" + '\0' + number(0, 2)));
+  return send_all(server.get(),
+                  message('P', std::string(1, '\0') + "a fault of the test" + '\0' + number(0, 2)));
 }
 
 bool postgres_proxy::link::take_from_client(const std::string& m) {
