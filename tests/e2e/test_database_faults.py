@@ -66,7 +66,8 @@ class DatabaseFaults(E2ECase):
 
     def test_a_full_database_makes_a_server_overloaded_until_there_is_space(self):
         def fill(database):
-            database.sql("cpns", FULL, ALL_TABLES.format("CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON %I EXECUTE FUNCTION no_space()"))
+            trigger = "CREATE TRIGGER no_space BEFORE INSERT OR UPDATE ON %I EXECUTE FUNCTION no_space()"
+            database.sql("cpns", FULL, ALL_TABLES.format(trigger))
 
         def make_room(database):
             database.sql("cpns", "DROP FUNCTION no_space CASCADE")
@@ -75,8 +76,9 @@ class DatabaseFaults(E2ECase):
 
     def test_commits_of_two_seconds_make_a_server_overloaded_until_they_are_faster(self):
         def slow(database):
-            database.sql("cpns", SLOW, ALL_TABLES.format(
-                "CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON %I DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()"))
+            trigger = ("CREATE CONSTRAINT TRIGGER slow AFTER INSERT OR UPDATE ON %I DEFERRABLE INITIALLY DEFERRED "
+                       "FOR EACH ROW EXECUTE FUNCTION slow()")
+            database.sql("cpns", SLOW, ALL_TABLES.format(trigger))
 
         def fast(database):
             # Its lock waits for commits, and holds others up meanwhile.

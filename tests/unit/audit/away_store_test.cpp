@@ -89,7 +89,8 @@ TEST_F(away_store, bounds_the_lines_that_it_does_not_know) {
   make_change(*t, "bob");
   EXPECT_EQ(fault(), "whole");
   const auto all = objects();
-  EXPECT_TRUE(std::none_of(all.begin(), all.end(), [](const auto& l) { return text(l, "kind") == "repaired"; }));
+  EXPECT_TRUE(
+      std::none_of(all.begin(), all.end(), [](const auto& l) { return text(l, "kind") == "repaired"; }));
 }
 
 }  // namespace
