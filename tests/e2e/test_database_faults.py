@@ -160,7 +160,7 @@ class DatabaseFaults(E2ECase):
         home.cli("server", "drain", "--config", "server.yaml")
         home.events.wait(role="gateway", event="server-left", since=since)
         recorded = [json.loads(line) for line in (home.folder / "state/node1.audit").read_text().splitlines()]
-        (intent,) = (line for line in recorded if line.get("action") == "server-drain")
+        (intent,) = (line for line in recorded if line["kind"] == "intent" and line.get("action") == "server-drain")
         self.assertTrue([line for line in recorded if line.get("intent") == intent["number"]], "and its outcome")
         self.assertEqual(home.role("server").terminate(timeout=25), 0)
         home.database.start()

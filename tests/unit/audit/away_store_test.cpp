@@ -38,7 +38,7 @@ TEST_F(away_store, holds_up_changes_in_it_and_no_others) {
   EXPECT_FALSE(t->health().writable);
   EXPECT_TRUE(drains(*t)) << "other lines wait";
   EXPECT_FALSE(t->health().writable) << "the store is still away";
-  EXPECT_EQ(drain_lines(), 2U) << "the outcomes have no action";
+  EXPECT_EQ(drain_lines(), 4U) << "two intents with their outcomes";
   under.repair();
   t->tick();
   EXPECT_TRUE(t->health().writable);
