@@ -20,6 +20,7 @@ struct change {
       object;  ///< the user, the device, ...; empty: the role itself, or a text that is not such a name
   boost::json::value wanted;  ///< what the object is to have, without secrets, or null
   boost::json::value before;  ///< state of the object, without secrets, or null
+  bool needs_store = true;    ///< false: a change of the role alone, which goes on while its store is away
 };
 
 /// [thread-safe] Calls block until the line is durable.

@@ -111,7 +111,8 @@ outcome call(const route& to, const request& asked, body_source* body) {
 }
 
 outcome call_recorded(change_log& changes, const route& to, const request& asked, body_source* body) {
-  change c{asked.from, asked.id, to.action, object_of(to, asked), secrets_of(to, asked), nullptr};
+  change c{asked.from, asked.id,      to.action, object_of(to, asked), secrets_of(to, asked),
+           nullptr,    to.needs_store};
   if (const auto good = check_json(asked); !good) {
     changes.refused(c, good.error());
     return tl::unexpected<problem>(good.error());

@@ -40,6 +40,8 @@ struct route {
   std::vector<std::string> secret_members{};
   describer describe{};
   foreteller foretell{};
+  /// False: it changes the running role alone, so it is done while the store of the role is away, too.
+  bool needs_store = true;
   /// The handler, or work that it begins, writes the lines of its change. A refusal before it is recorded as any other.
   bool records_itself = false;
   /// Not 0: so many of its requests are worked on at a time, others are refused. For handlers that keep a worker for long.

@@ -1,219 +1,26 @@
-#include "audit/trail.hpp"
+#include "audit/trail_impl.hpp"
 
 #include <algorithm>
 #include <boost/json.hpp>
-#include <condition_variable>
-#include <deque>
-#include <mutex>
 #include <utility>
 
-#include "audit/refusals.hpp"
-#include "audit/trail_file.hpp"
 #include "base/log.hpp"
-#include "base/seldom.hpp"
 
 namespace cpns::audit {
 namespace {
 
 namespace json = boost::json;
+using namespace trail_parts;
 
-constexpr std::string_view component = "audit";
 constexpr std::size_t batch_bytes = 256 * 1024;  ///< a batch ends with the line that reaches this size
 constexpr std::size_t queue_max = 1024;
-
-/// A line that a caller waits for.
-struct job {
-  json::object fields;       ///< empty: only lines that are late are written
-  std::uint64_t number = 0;  ///< of the line
-  bool appended = false;     ///< it is in the file
-  bool over = false;
-  status result{};
-};
-
-/// The outcome of a change, which no caller waits for.
-struct late_line {
-  json::object fields;
-  std::size_t reserved = 0;  ///< bytes of the open change that it closes
-};
-
-std::size_t reserved_for(std::string_view open) { return open_bytes({{}, {}, {{0, std::string(open)}}}); }
-
-struct written {
-  bool appended = false;  ///< all lines are in the file
-  std::size_t lines = 0;
-  status done{};
-};
 
 /// The disk or the store may take lines later.
 bool may_pass_later(const error& e) {
   return e == errc::store_full || e == errc::store_write_failed || e == errc::store_unavailable;
 }
 
-outcome never_begun() {
-  return {verdict::not_done, "the intent could not be recorded in time, so the change was refused"};
-}
-
 }  // namespace
-
-struct trail::impl {
-  impl(std::filesystem::path path, std::unique_ptr<anchor> a, trail_options o)
-      : options(std::move(o)), file(std::move(path)), with(std::move(a)),
-        budget(options.refusals_per_peer, options.refusals) {}
-
-  [[nodiscard]] bool off() const { return file.path().empty(); }
-  result<unfinished> begin(const change& c, std::size_t& reserved);
-  status finish(const unfinished& of, std::size_t reserved, const outcome& o);
-  void refuse(const change& c, std::string_view reason);
-  void write_counts(bool last);
-  status submit(job& j);
-  void resolve_open(const resolver& resolve);
-
-  // By the thread that leads, without the mutex.
-  status prepare();
-  void take_over(const file_end& end);
-  status save_head();
-  written write(const std::deque<late_line>& first, const std::vector<job*>& jobs);
-  void close_unacknowledged(const std::vector<open_change>& known);
-
-  /// Waits until no other thread leads. `lock` holds the mutex.
-  void lead_from_now(std::unique_lock<std::mutex>& lock) {
-    changed.wait(lock, [this] { return !leading; });
-    leading = true;
-  }
-  void lead_no_more() {
-    leading = false;
-    changed.notify_all();
-  }
-  void write_batch(std::unique_lock<std::mutex>& lock);
-  void note(const status& done, std::size_t lines);
-  void release(std::size_t reserved) {
-    open_bytes -= reserved;
-    --open;
-  }
-
-  const trail_options options;
-  // Used by the thread that leads.
-  trail_file file;
-  std::unique_ptr<anchor> with;
-  chain now;                 ///< up to the last line in the file
-  bool head_behind = false;  ///< the anchor does not have now.head yet; it must have it before the next line
-  std::optional<json::object> repair;  ///< a line about the file, before all others
-  bool needs_line_end = false;         ///< before `repair`
-  bool started = false;                ///< open() has resolved the open changes
-
-  mutable std::mutex guard;
-  std::condition_variable changed;
-  bool leading = false;
-  std::deque<job*> queue;
-  std::deque<late_line> late;
-  std::size_t open_bytes = 0, open = 0;
-  refusals budget;
-  /// Counts a refusal whose line could not be written.
-  void leave_out() {
-    ++counted.left_out;
-    ++unwritten;
-  }
-  std::uint64_t unwritten = 0;  ///< refusals whose line or count could not be written
-  trail_statistics counted;
-  trail_health health;
-  seldom reported;
-};
-
-status trail::impl::save_head() {
-  auto done = with->save(now);
-  head_behind = !done;
-  return done;
-}
-
-/// Opens the file under its name if necessary, and brings the anchor up to date.
-status trail::impl::prepare() {
-  CPNS_TRY(const bool opened, file.ensure_open());
-  if (opened) {
-    const auto end = examine(file.fd(), now, file.path());
-    if (!end) {
-      file.close();
-      return fail(end.error());
-    }
-    take_over(*end);
-  }
-  if (head_behind) return save_head();
-  return {};
-}
-
-void trail::impl::take_over(const file_end& end) {
-  const auto knew = now.head.number;
-  json::object found;
-  if (end.remains > 0) {
-    found["incomplete_bytes"] = end.remains;
-    found["sha256"] = to_hex(end.digest);
-  }
-  if (end.jumped || end.taken > batch_lines_max)
-    found["store_knew_line"] = knew;
-  else if (!end.holds_head && knew > 0)
-    found["lines_end_with"] = end.last_seen;
-  else if (!end.holds_head)
-    found["foreign_bytes"] = end.size;
-  needs_line_end = end.remains > 0 || !end.ended;
-  if (end.taken > 0) {
-    const auto known = std::exchange(now, end.reached).open;
-    head_behind = true;
-    if (started) close_unacknowledged(known);
-  }
-  repair.reset();
-  const bool begins = now.head.number == 0;
-  if (begins) repair = json::object{{"kind", "began"}};
-  if (found.empty()) return;
-  log::warn(component, "audit-file-repaired",
-            "the audit file is not as the store knows it; a line says so, and `cpns audit verify` checks it",
-            {{"file", file.path().string()}, {"found", json::serialize(found)}});
-  if (!begins) repair = json::object{{"kind", "repaired"}};
-  (*repair)["found"] = std::move(found);
-}
-
-/// Lines of a failed batch that turned up in the file again. No caller went on with one of their changes.
-void trail::impl::close_unacknowledged(const std::vector<open_change>& known) {
-  for (const auto& o : now.open) {
-    if (std::find(known.begin(), known.end(), o) != known.end()) continue;
-    const auto u =
-        read_open_text(o.number, o.text).value_or(unfinished{o.number, {}, {}, {}, nullptr, nullptr});
-    const auto reserved = reserved_for(o.text);
-    const std::lock_guard lock{guard};
-    open_bytes += reserved;
-    ++open;
-    late.push_back({outcome_fields(u, never_begun(), true), reserved});
-  }
-}
-
-written trail::impl::write(const std::deque<late_line>& first, const std::vector<job*>& jobs) {
-  written out;
-  out.done = prepare();
-  if (!out.done) return out;
-  std::string text;
-  auto next = now;
-  const auto time = options.clock();
-  const auto add = [&](const json::object& fields) {
-    const auto previous = next.head.mac;
-    append_line(text, next.head, fields, time, next.key);
-    advance(next, {next.head, previous, fields});
-    return next.head.number;
-  };
-  if (needs_line_end && repair) text += '\n';
-  if (repair) add(*repair);
-  for (const auto& l : first) add(l.fields);
-  for (auto* j : jobs)
-    if (!j->fields.empty()) j->number = add(j->fields);
-  if (!text.empty()) out.done = file.append(text);
-  if (!out.done) return out;
-  out.appended = true;
-  out.lines = next.head.number - now.head.number;
-  for (auto* j : jobs) j->appended = true;
-  if (text.empty()) return out;
-  now = std::move(next);
-  repair.reset();
-  needs_line_end = false;
-  out.done = save_head();
-  return out;
-}
 
 void trail::impl::note(const status& done, std::size_t lines) {
   if (done) {
@@ -234,28 +41,41 @@ void trail::impl::note(const status& done, std::size_t lines) {
                {{"file", file.path().string()}});
 }
 
+/// Those that wait for the anchor, or those that do not.
+void trail::impl::take_jobs(std::vector<job*>& jobs, std::size_t room, bool in_file) {
+  std::size_t size = 0;
+  for (auto it = queue.begin(); it != queue.end() && jobs.size() < room && size < batch_bytes;) {
+    if ((*it)->in_file != in_file) {
+      ++it;
+      continue;
+    }
+    size += json::serialize((*it)->fields).size();
+    jobs.push_back(*it);
+    it = queue.erase(it);
+  }
+}
+
 /// Writes one batch for all that wait. `lock` holds the mutex, and this thread leads.
 void trail::impl::write_batch(std::unique_lock<std::mutex>& lock) {
   std::deque<late_line> first;
-  std::size_t size = 0;
-  while (!late.empty() && first.size() < batch_lines_max / 2) {
+  const bool in_file = std::any_of(queue.begin(), queue.end(), [](const job* j) { return j->in_file; });
+  while (!in_file && !late.empty() && first.size() < batch_lines_max / 2) {
     first.push_back(std::move(late.front()));
     late.pop_front();
   }
   std::vector<job*> jobs;
-  while (!queue.empty() && first.size() + jobs.size() + 1 < batch_lines_max && size < batch_bytes) {
-    size += json::serialize(queue.front()->fields).size();
-    jobs.push_back(queue.front());
-    queue.pop_front();
-  }
+  take_jobs(jobs, batch_lines_max - 1 - first.size(), in_file);
   lock.unlock();
-  const auto w = write(first, jobs);
+  const auto w = write(first, jobs, in_file);
   lock.lock();
   if (w.appended)
     for (const auto& l : first) release(l.reserved);
   else
     late.insert(late.begin(), std::make_move_iterator(first.begin()), std::make_move_iterator(first.end()));
-  note(w.done, w.lines);
+  if (in_file && w.done)
+    counted.lines += w.lines;  // it says nothing about the store
+  else
+    note(w.done, w.lines);
   for (auto* j : jobs) {
     j->result = w.done;
     j->over = true;
@@ -278,8 +98,9 @@ status trail::impl::submit(job& j) {
   return j.result;
 }
 
-result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
+result<unfinished> trail::impl::begin(const change& c, bool in_file, std::size_t& reserved) {
   job j;
+  j.in_file = in_file;
   j.fields = intent_fields(c);
   reserved = reserved_for(open_text(j.fields));
   {
@@ -305,8 +126,9 @@ result<unfinished> trail::impl::begin(const change& c, std::size_t& reserved) {
               "the audit trail cannot record the change, so it was not made: " + done.error().detail);
 }
 
-status trail::impl::finish(const unfinished& of, std::size_t reserved, const outcome& o) {
+status trail::impl::finish(const unfinished& of, std::size_t reserved, bool in_file, const outcome& o) {
   job j;
+  j.in_file = in_file;
   j.fields = outcome_fields(of, o, false);
   auto done = submit(j);
   const std::lock_guard lock{guard};
@@ -342,7 +164,7 @@ void trail::impl::write_counts(bool last) {
     if (unwritten > 0)
       counts.push_back(
           json::object{{"kind", "refusals"}, {"left_out", std::exchange(unwritten, 0)}, {"unwritten", true}});
-    waiting = !late.empty();
+    waiting = !late.empty() || head_behind;
   }
   if (counts.empty() && !waiting) return;
   if (counts.empty()) counts.emplace_back();
@@ -377,13 +199,15 @@ void trail::impl::resolve_open(const resolver& resolve) {
 }
 
 ticket::ticket(ticket&& other) noexcept
-    : in_(std::exchange(other.in_, nullptr)), of_(std::move(other.of_)), reserved_(other.reserved_) {}
+    : in_(std::exchange(other.in_, nullptr)), of_(std::move(other.of_)), reserved_(other.reserved_),
+      in_file_(other.in_file_) {}
 ticket& ticket::operator=(ticket&& other) noexcept {
   if (this == &other) return *this;
   if (in_ != nullptr) in_->abandon(*this);
   in_ = std::exchange(other.in_, nullptr);
   of_ = std::move(other.of_);
   reserved_ = other.reserved_;
+  in_file_ = other.in_file_;
   return *this;
 }
 ticket::~ticket() {
@@ -404,6 +228,7 @@ result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::uniq
   CPNS_TRY(auto there, i.with->load());
   // A new key is durable before the first line that it protects.
   i.head_behind = !there;
+  if (!there) i.lines_behind = batch_lines_max;
   if (there)
     i.now = std::move(*there);
   else
@@ -416,22 +241,23 @@ result<std::unique_ptr<trail>> trail::open(std::filesystem::path file, std::uniq
   return made;
 }
 
-result<ticket> trail::begin(const change& c) {
+result<ticket> trail::begin(const change& c, durable where) {
   ticket t;
   if (impl_->off()) return t;
-  CPNS_TRY(t.of_, impl_->begin(c, t.reserved_));
+  t.in_file_ = where == durable::in_file;
+  CPNS_TRY(t.of_, impl_->begin(c, t.in_file_, t.reserved_));
   t.in_ = this;
   return t;
 }
 
 status trail::finish(ticket t, const outcome& o) {
   if (std::exchange(t.in_, nullptr) == nullptr) return {};
-  return impl_->finish(t.of_, t.reserved_, o);
+  return impl_->finish(t.of_, t.reserved_, t.in_file_, o);
 }
 
 void trail::abandon(ticket& t) noexcept {
   t.in_ = nullptr;
-  static_cast<void>(impl_->finish(t.of_, t.reserved_,
+  static_cast<void>(impl_->finish(t.of_, t.reserved_, t.in_file_,
                                   {verdict::unknown, "the program that made the change gave no outcome"}));
 }
 

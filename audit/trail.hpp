@@ -46,6 +46,7 @@ class ticket {
   trail* in_ = nullptr;
   unfinished of_;
   std::size_t reserved_ = 0;
+  bool in_file_ = false;
 };
 
 struct trail_options {
@@ -69,6 +70,14 @@ struct trail_statistics {
 /// incomplete line is seen. A file that does not exist has no damage. Reads only, takes no lock. Errors: those of the
 /// file with which the role cannot start, as of trail::open. [thread-safe]
 result<std::string> damage_before_start(const std::filesystem::path& path, const std::optional<chain>& c);
+
+/// When a line counts as recorded.
+enum class durable : std::uint8_t {
+  anchored,  ///< the anchor names it, too
+  /// It is in the file; the anchor follows within a second, or when the store takes writes again. For changes that need no
+  /// store. Until then a person with the file can remove the line.
+  in_file,
+};
 
 struct trail_health {
   bool writable = true;  ///< false: begin() failed last, and a change is refused until a line can be written
@@ -95,7 +104,7 @@ class trail {
   /// Writes the intent, durable on return. After an error the change must not happen. store_full, store_write_failed
   /// and other errors of the file or the anchor: the line cannot be recorded; state_overloaded: too many changes are
   /// open or wait.
-  result<ticket> begin(const change& c);
+  result<ticket> begin(const change& c, durable where = durable::anchored);
   /// Writes the outcome of a change, durable on return. After an error the line waits in memory, is written before
   /// the next line, and the log says so; the change itself is as it is.
   status finish(ticket t, const outcome& o);

@@ -41,7 +41,8 @@ api_changes::~api_changes() {
 }
 
 result<api::change_log::number> api_changes::begin(const api::change& c) {
-  CPNS_TRY(auto ticket, trail_.begin(line_of(c)));
+  CPNS_TRY(auto ticket,
+           trail_.begin(line_of(c), c.needs_store ? audit::durable::anchored : audit::durable::in_file));
   const std::lock_guard lock{guard_};
   const auto mine = next_++;
   open_.emplace(mine, std::move(ticket));

@@ -22,7 +22,8 @@ std::vector<api::route> drain_routes(server_drain& leaving, std::function<millis
                    },
                    .foretell = [](const api::request&, const boost::json::value&) -> boost::json::value {
                      return boost::json::object{{"draining", true}};
-                   }};
+                   },
+                   .needs_store = false};
   return {std::move(drain)};
 }
 

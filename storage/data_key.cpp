@@ -68,9 +68,11 @@ result<secret32> unwrap_data_key(const store& s, const stored_value& wrapped,
   auto key = protector.unwrap(wrapped.value, data_key_purpose);
   if (key || !(key.error() == errc::store_key)) return key;
   CPNS_TRY(const auto before, key_before(s));
-  if (before.value.empty()) return key;
-  auto older = protector.unwrap(before.value, data_key_purpose);
-  return older ? older : key;
+  if (!before.value.empty())
+    if (auto older = protector.unwrap(before.value, data_key_purpose)) return older;
+  if (!s.shared()) return key;
+  return fail(key.error().code, key.error().detail + "; servers that work show the id of this data key, " +
+                                    data_key_id(wrapped) + ", as `key` in `cpns status`");
 }
 
 key_place data_key_of(store& under, std::string name) {

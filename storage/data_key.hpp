@@ -23,7 +23,8 @@ bool is_data_key_row(table t, byte_view stored_row);
 result<std::optional<stored_value>> read_data_key(const store& s);
 /// Writes the first data key.
 write_op first_data_key_op(const bytes& wrapped);
-/// The data key that `wrapped` holds, or the row of the key before. store_key: `protector` opens none of them.
+/// The data key that `wrapped` holds, or the row of the key before. store_key: `protector` opens none of them; of a shared
+/// store the error names data_key_id(), by which the operator finds a server that has the right key.
 result<secret32> unwrap_data_key(const store& s, const stored_value& wrapped, const key_protector& protector);
 
 /// The place of the data key in a store, for storage/rewrap.hpp; `name` is for messages. Its `read` fails with

@@ -14,6 +14,10 @@ std::string first_line(std::string_view text) {
   return without_controls(text.substr(0, std::min(text.find('\n'), said_bytes_max)));
 }
 
+/// Whether the transaction may be committed although the answer is an error: connection exceptions, and "statement completion
+/// unknown".
+bool says_unknown(std::string_view sqlstate) { return sqlstate.substr(0, 2) == "08" || sqlstate == "40003"; }
+
 }  // namespace
 
 trouble trouble_of(std::string_view sqlstate) {
@@ -24,7 +28,9 @@ trouble trouble_of(std::string_view sqlstate) {
   if (sqlstate == "40001" || sqlstate == "40P01" || sqlstate == "57014") return trouble::again;
   if (sqlstate == "55P03") return trouble::locked;
   if (sqlstate == "53100") return trouble::full;
-  if (sqlstate == "25006" || group == "57" || group == "08" || group == "53") return trouble::leave;
+  // Others that speak the protocol say so when they lost the server behind them, or the majority, during a commit.
+  if (says_unknown(sqlstate)) return trouble::leave;
+  if (sqlstate == "25006" || group == "57" || group == "53") return trouble::leave;
   if (group == "42" || group == "3F") return trouble::schema;
   if (group == "22" || group == "23" || group == "54" || group == "21") return trouble::data;
   return trouble::other;
@@ -33,6 +39,7 @@ trouble trouble_of(std::string_view sqlstate) {
 failure server_failure(std::string_view sqlstate, std::string_view said) {
   const auto kind = trouble_of(sqlstate);
   const auto text = "the database says: " + first_line(said) + " (SQLSTATE " + std::string(sqlstate) + ")";
+  if (says_unknown(sqlstate)) return {kind, errc::store_unavailable, text, true};
   switch (kind) {
   case trouble::full: return {kind, errc::store_full, text + "; free some space on the database's disk"};
   case trouble::schema:

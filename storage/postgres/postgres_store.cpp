@@ -80,8 +80,10 @@ postgres_store::~postgres_store() {
 }
 
 status postgres_store::check_tables() {
-  CPNS_TRY(const auto on, writers_.take(connection::steady::now() + settings_.retry));
-  return check_schema(*on, settings_.statement);
+  const auto good = with_connection(writers_, settings_,
+                                    [this](connection& on) { return check_schema(on, settings_.statement); });
+  if (!good) return fail(good.error().code, good.error().detail);
+  return {};
 }
 
 result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<const row_name> names) const {

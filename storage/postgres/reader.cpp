@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <map>
+#include <thread>
+
+#include "crypto/suite.hpp"
 
 namespace cpns::storage::postgres {
 
@@ -11,6 +14,7 @@ namespace {
 constexpr std::size_t first_rows = 16;
 constexpr std::size_t bytes_per_query = 1U << 20;
 constexpr std::size_t rows_per_query = 1000;
+constexpr std::uint64_t longest_dial_pause = 250;  ///< milliseconds
 
 struct in_order {
   bool operator()(const row_name* a, const row_name* b) const { return comes_before(a, b); }
@@ -21,6 +25,10 @@ stored_row row_at(const reply& r, int i) {
 }
 
 }  // namespace
+
+void pause_before_dial() {
+  std::this_thread::sleep_for(milliseconds(1 + crypto::system_entropy().below(longest_dial_pause)));
+}
 
 outcome<std::vector<std::optional<stored_value>>>
 read_rows(connection& on, const statement_set& sql, std::span<const row_name> names, milliseconds limit) {

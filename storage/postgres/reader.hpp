@@ -22,6 +22,9 @@ outcome<std::vector<stored_row>> read_page(connection& on, const statement_set& 
 /// The first name behind all that begin with `prefix`.
 bytes end_of_prefix(byte_view prefix);
 
+/// Before a host is dialled again that refused; other nodes do the same.
+void pause_before_dial();
+
 /// Calls `act` with a connection, again after failures that can pass, for settings.retry.
 template <class Act>
 auto with_connection(connection_pool& pool, const postgres_settings& s, Act act)
@@ -29,7 +32,12 @@ auto with_connection(connection_pool& pool, const postgres_settings& s, Act act)
   const auto until = connection::steady::now() + s.retry;
   while (true) {
     auto lease = pool.take(until);
-    if (!lease) return fail(std::move(lease).error());
+    if (!lease) {
+      if (lease.error().kind != trouble::unreachable || connection::steady::now() >= until)
+        return fail(std::move(lease).error());
+      pause_before_dial();
+      continue;
+    }
     auto done = act(**lease);
     if (done) return done;
     const auto kind = done.error().kind;

@@ -87,13 +87,16 @@ struct present_schema {
   std::uint64_t oldest = 0;
 };
 
-status check_not_too_new(const present_schema& found) {
+tl::unexpected<failure> unusable(std::string why) {
+  return fail(failure{trouble::schema, errc::store_unavailable, std::move(why)});
+}
+
+outcome<void> check_not_too_new(const present_schema& found) {
   if (found.oldest <= postgres_schema_version) return {};
-  return fail(errc::store_unavailable, "the database has schema " + std::to_string(found.version) +
-                                           ", which needs a cpns that knows schema " +
-                                           std::to_string(found.oldest) + "; this one knows " +
-                                           std::to_string(postgres_schema_version) +
-                                           ": install a newer release of cpns");
+  return unusable("the database has schema " + std::to_string(found.version) +
+                  ", which needs a cpns that knows schema " + std::to_string(found.oldest) +
+                  "; this one knows " + std::to_string(postgres_schema_version) +
+                  ": install a newer release of cpns");
 }
 
 outcome<present_schema> look(connection& on, const std::string& how) {
@@ -107,7 +110,7 @@ outcome<schema_change> bring_up(connection& on, postgres_statements dialect,
                                 const std::optional<std::string>& node_role) {
   CPNS_TRY(const auto found, look(on, " FOR UPDATE"));
   if (const auto usable = check_not_too_new(found); !usable)
-    return fail(failure{trouble::other, usable.error().code, usable.error().detail});
+    return fail(failure{trouble::other, errc::store_unavailable, usable.error().detail});
   for (const auto& m : migrations) {
     if (m.version <= found.version) continue;
     CPNS_CHECK(run_all(on, m.statements(dialect)));
@@ -137,23 +140,21 @@ bool passes(trouble kind) {
 
 }  // namespace
 
-status check_schema(connection& on, milliseconds limit) {
+outcome<void> check_schema(connection& on, milliseconds limit) {
   const statement once{"", "SELECT version, oldest FROM cpns_schema WHERE id = 1"};
   const query q{&once, {}};
   const auto replies = on.run({&q, 1}, limit);
   if (!replies) {
     if (replies.error().kind == trouble::schema)
-      return fail(errc::store_unavailable,
-                  "the database has no tables of cpns, or its role may not read them" +
+      return unusable("the database has no tables of cpns, or its role may not read them" +
                       std::string(migrate_remedy));
-    return fail(replies.error().code, replies.error().detail);
+    return fail(replies.error());
   }
   present_schema found;
   const auto& r = replies->front();
   if (PQntuples(r.get()) > 0) found = {int_at(r, 0, 0), int_at(r, 0, 1)};
   if (found.version < postgres_schema_version)
-    return fail(errc::store_unavailable,
-                "the database has schema " + std::to_string(found.version) + ", and this cpns needs " +
+    return unusable("the database has schema " + std::to_string(found.version) + ", and this cpns needs " +
                     std::to_string(postgres_schema_version) + std::string(migrate_remedy));
   return check_not_too_new(found);
 }

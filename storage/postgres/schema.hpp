@@ -5,7 +5,7 @@
 #include <optional>
 #include <string>
 
-#include "storage/postgres/settings.hpp"
+#include "storage/postgres/connection.hpp"
 
 namespace cpns::storage {
 
@@ -27,9 +27,8 @@ result<schema_change> migrate_postgres_schema(const postgres_settings& s,
 std::string postgres_schema_text(postgres_statements dialect);
 
 namespace postgres {
-class connection;
 /// store_unavailable, with the remedy: no schema, too old, or too new for this program.
-status check_schema(connection& on, milliseconds limit);
+outcome<void> check_schema(connection& on, milliseconds limit);
 }  // namespace postgres
 
 }  // namespace cpns::storage

@@ -12,8 +12,7 @@ namespace {
 
 constexpr std::size_t rows_per_unit = 1024;
 constexpr std::size_t bytes_per_unit = 8U << 20;
-constexpr std::uint64_t longest_pause = 50;        ///< milliseconds
-constexpr std::uint64_t longest_dial_pause = 250;  ///< milliseconds
+constexpr std::uint64_t longest_pause = 50;  ///< milliseconds
 
 using op_pointers = std::vector<const write_op*>;
 
@@ -137,9 +136,7 @@ bool took_effect(const write_batch& batch, std::span<const std::optional<stored_
   return !writes && gone;
 }
 
-void pause(std::uint64_t most) {
-  std::this_thread::sleep_for(milliseconds(1 + crypto::system_entropy().below(most)));
-}
+void pause() { std::this_thread::sleep_for(milliseconds(1 + crypto::system_entropy().below(longest_pause))); }
 
 status conflict(const write_batch& batch) {
   return fail(errc::store_conflict, "a row in table " + std::string(name_of(batch.front().table)));
@@ -213,7 +210,7 @@ bool writer::may_retry(const failure& why, bool doubtful) {
     if (why.kind == trouble::unreachable) down_ = why;
     return false;
   }
-  pause(why.kind == trouble::unreachable ? longest_dial_pause : longest_pause);
+  why.kind == trouble::unreachable ? pause_before_dial() : pause();
   return true;
 }
 
@@ -259,7 +256,7 @@ outcome<writer::flags> writer::send_alone(connection& on, const unit& u) {
   if (!replies) {
     auto why = std::move(replies).error();
     why.in_doubt = false;  // a transaction without a COMMIT ends with its connection
-    if (!why.ends_connection()) static_cast<void>(on.run({&rollback, 1}, settings_.statement));
+    leave_transaction(on);
     return fail(std::move(why));
   }
   const auto won = won_ops(writes, std::span(*replies).subspan(1), ops);
@@ -267,10 +264,17 @@ outcome<writer::flags> writer::send_alone(connection& on, const unit& u) {
   auto ended = on.run({all ? &commit : &rollback, 1}, settings_.statement);
   if (!ended) {
     auto why = std::move(ended).error();
-    why.in_doubt = why.in_doubt && all;
+    why.in_doubt = all;
+    leave_transaction(on);
     return fail(std::move(why));
   }
   return flags{all};
+}
+
+/// The next one to use the connection must not find a transaction that failed. Closes the connection if there is none.
+void writer::leave_transaction(connection& on) {
+  const query rollback{&sql_.rollback, {}};
+  if (on.open()) static_cast<void>(on.run({&rollback, 1}, settings_.statement));
 }
 
 outcome<writer::flags> writer::find_taken(connection& on, const std::vector<std::size_t>& refused) {

@@ -47,6 +47,7 @@ class writer {
   /// Which batches of `u` took effect.
   outcome<flags> send(connection& on, const unit& u);
   outcome<flags> send_alone(connection& on, const unit& u);
+  void leave_transaction(connection& on);
   /// Which of the refused batches took effect by an attempt before.
   outcome<flags> find_taken(connection& on, const std::vector<std::size_t>& refused);
   outcome<void> prove(connection& on);
