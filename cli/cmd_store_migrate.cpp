@@ -24,17 +24,16 @@ int migrate_tables(const migrate_options& o, const config::server_config& c) {
   const auto done = migrate_database(c, o.owner, o.contract);
   if (!done) return report(done.error());
   if (o.json)
-    std::cout << boost::json::serialize(
-                     boost::json::object{
-                         {"schema_before", done->before}, {"schema", done->now}, {"oldest", done->oldest}})
+    std::cout << boost::json::serialize(boost::json::object{
+                     {"schema_before", done->before}, {"schema", done->now}, {"oldest", done->oldest}})
               << "\n";
   else if (done->before == done->now && !o.contract)
     std::cout << "The database has schema " << done->now << " already; nothing was changed"
               << (o.owner.node_role ? " but the rights of " + *o.owner.node_role : std::string{}) << ".\n";
   else
     std::cout << "The database has schema " << done->now << " now, and had "
-              << (done->before == 0 ? "none" : "schema " + std::to_string(done->before)) << " before. A server must know schema "
-              << done->oldest << " to use it.\n";
+              << (done->before == 0 ? "none" : "schema " + std::to_string(done->before))
+              << " before. A server must know schema " << done->oldest << " to use it.\n";
   return exit_done;
 }
 
@@ -67,8 +66,9 @@ int run_migrate(const migrate_options& o) {
   if (server != nullptr && server->store.kind == config::store_kind::postgresql)
     return migrate_tables(o, *server);
   if (o.owner.given() || o.contract)
-    return report({errc::config_usage, "--user, --password-file, --node-role and --contract are for a server whose "
-                                       "'store.kind' is postgresql"});
+    return report({errc::config_usage,
+                   "--user, --password-file, --node-role and --contract are for a server whose "
+                   "'store.kind' is postgresql"});
   return migrate_rows_of(o);
 }
 

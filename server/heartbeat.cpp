@@ -104,7 +104,8 @@ result<std::unique_ptr<heartbeat>> heartbeat::begin(parts p, node_row own) {
   CPNS_CHECK(std::move(done));
   const auto began = steady_clock::now();
   auto& under = p.store->under();
-  CPNS_TRY(const bool allowed, under.allows_this_program());  // also of a release that came since it was opened
+  CPNS_TRY(const bool allowed,
+           under.allows_this_program());  // also of a release that came since it was opened
   if (!allowed) return fail(errc::store_unavailable, under.health().why);
   std::unique_ptr<heartbeat> out(new heartbeat(std::move(p), std::move(own), before.version + 1));
   out->shared_->acknowledged = began;

@@ -42,7 +42,13 @@ result<node_row> read_node_row(cbor::reader& r) {
 
 secret_bytes encode(const node_row& r) {
   cbor::writer w{256};
-  w.array(elements).uint(row_schema).tstr(r.name).bstr(r.start).tstr(r.folder).tstr(r.address).tstr(r.version);
+  w.array(elements)
+      .uint(row_schema)
+      .tstr(r.name)
+      .bstr(r.start)
+      .tstr(r.folder)
+      .tstr(r.address)
+      .tstr(r.version);
   w.uint(static_cast<std::uint64_t>(r.started)).uint(static_cast<std::uint64_t>(r.beat));
   w.uint(r.connections).uint(r.jobs).tstr(r.key).uint(static_cast<std::uint64_t>(r.state));
   w.uint(r.schema);

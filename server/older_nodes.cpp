@@ -29,8 +29,8 @@ result<rows_by_name> older_rows(const storage::sealed_store& store, std::uint64_
 }
 
 error still_runs(const node_row& n, std::uint64_t oldest) {
-  return {errc::state_conflict, "the server " + shown(n.name) + " (version " + n.version + ", at " + n.address +
-                                    ") runs and knows schema " + std::to_string(n.schema) +
+  return {errc::state_conflict, "the server " + shown(n.name) + " (version " + n.version + ", at " +
+                                    n.address + ") runs and knows schema " + std::to_string(n.schema) +
                                     " alone; stop it, or replace it by a release that knows schema " +
                                     std::to_string(oldest) + ", then repeat the command"};
 }

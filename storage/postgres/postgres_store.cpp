@@ -88,9 +88,8 @@ result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<
 }
 
 result<bool> postgres_store::allows_this_program() {
-  auto refused = with_connection(readers_, settings_, [&](connection& on) {
-    return refusal_by_schema(on, settings_.statement);
-  });
+  auto refused = with_connection(readers_, settings_,
+                                 [&](connection& on) { return refusal_by_schema(on, settings_.statement); });
   if (!refused) return not_read(refused.error());
   if (!*refused) return true;
   const std::lock_guard lock(mutex_);

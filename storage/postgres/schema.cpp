@@ -177,9 +177,8 @@ status check_schema(connection& on, milliseconds limit) {
   const auto refused = refusal_by_schema(on, limit);
   if (refused) return *refused ? status(fail(**refused)) : status{};
   if (refused.error().kind == trouble::schema)
-    return fail(errc::store_unavailable,
-                "the database has no tables of cpns, or its role may not read them" +
-                    std::string(migrate_remedy));
+    return fail(errc::store_unavailable, "the database has no tables of cpns, or its role may not read them" +
+                                             std::string(migrate_remedy));
   return fail(refused.error().code, refused.error().detail);
 }
 
@@ -200,7 +199,8 @@ schema_step::statements first_tables(postgres_statements dialect) {
     out.push_back("CREATE TABLE IF NOT EXISTS " + postgres::table_name(t) +
                   " (row bytea PRIMARY KEY, version bigint NOT NULL, value bytea NOT NULL)" +
                   (tuned ? postgres::storage_of(t) : ""));
-    if (tuned) out.push_back("ALTER TABLE " + postgres::table_name(t) + " ALTER COLUMN value SET STORAGE EXTERNAL");
+    if (tuned)
+      out.push_back("ALTER TABLE " + postgres::table_name(t) + " ALTER COLUMN value SET STORAGE EXTERNAL");
   }
   return out;
 }
@@ -236,7 +236,8 @@ std::string postgres_schema_text(postgres_statements dialect) {
     add(step.expand(dialect));
     add({postgres::set_version(step)});
     if (step.version == 1) continue;
-    out += "-- When no server runs any more that knows schema " + std::to_string(step.version - 1) + " alone:\n";
+    out +=
+        "-- When no server runs any more that knows schema " + std::to_string(step.version - 1) + " alone:\n";
     add({postgres::raise_oldest(step)}, "-- ");
     if (step.contract != nullptr) add(step.contract(dialect), "-- ");
   }

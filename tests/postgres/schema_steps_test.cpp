@@ -19,7 +19,8 @@ schema_step::statements add_index(postgres_statements) {
   return {"CREATE INDEX IF NOT EXISTS cpns_users_note ON cpns_users (note)"};
 }
 
-constexpr schema_step all[] = {{1, first_tables, nullptr}, {2, add_note, require_note}, {3, add_index, nullptr}};
+constexpr schema_step all[] = {
+    {1, first_tables, nullptr}, {2, add_note, require_note}, {3, add_index, nullptr}};
 
 }  // namespace
 
@@ -43,8 +44,9 @@ std::string migrated_by(std::size_t n, const postgres_settings& s, const contrac
 }
 
 bool note_required(const postgres_settings& s) {
-  return server().sql(s.database, "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'cpns_users'::regclass "
-                                  "AND attname = 'note'") == "t";
+  return server().sql(s.database,
+                      "SELECT attnotnull FROM pg_attribute WHERE attrelid = 'cpns_users'::regclass "
+                      "AND attname = 'note'") == "t";
 }
 
 TEST(schema_steps, let_the_release_before_run_until_the_version_is_contracted) {
@@ -126,8 +128,9 @@ TEST(schema_steps, are_printed_with_the_contraction_as_a_comment) {
   known = 2;
   const auto text = postgres_schema_text(postgres_statements::batch);
   EXPECT_TRUE(has(text, "\nALTER TABLE cpns_users ADD COLUMN")) << text;
-  EXPECT_TRUE(has(text, "\n-- When no server runs any more that knows schema 1 alone:\n-- UPDATE cpns_schema SET "
-                        "oldest = 2 WHERE id = 1 AND oldest < 2;\n-- ALTER TABLE cpns_users ALTER COLUMN note"))
+  EXPECT_TRUE(has(text,
+                  "\n-- When no server runs any more that knows schema 1 alone:\n-- UPDATE cpns_schema SET "
+                  "oldest = 2 WHERE id = 1 AND oldest < 2;\n-- ALTER TABLE cpns_users ALTER COLUMN note"))
       << text;
   const auto s = server().fresh_database();
   server().sql(s.database, text);
