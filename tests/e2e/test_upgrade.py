@@ -81,10 +81,11 @@ class Upgrade(E2ECase):
 
     def test_two_nodes_are_replaced_under_load_and_the_schema_is_contracted_when_no_old_one_runs(self):
         home = self.place(server=BEFORE, node2=BEFORE, gateway=BEFORE)
-        home.start("server", "node2", "gateway", "pne")
-        home.wait_for_each()
+        home.start("server")
         early = home.cli_of(NEXT, "server", "--config", "node2.yaml", check=False)
         self.assertIn("has schema 1, and this cpns needs 2", early.stderr + early.stdout)
+        home.start("node2", "gateway", "pne")
+        home.wait_for_each()
         self.assertIn("schema 2 now, and had schema 1 before. A server must know schema 1", self.migrate(home).stdout)
         self.replace(home, "server", BEFORE)  # a restart in the middle of the upgrade
         self.replace(home, "server", NEXT)
@@ -107,8 +108,9 @@ class Upgrade(E2ECase):
             self.assertEqual(home.role(name).terminate(), 0, name)
         old = home.cli_of(BEFORE, "server", "--config", "server.yaml", check=False)
         self.assertEqual(old.returncode, 1)
-        said = [line for line in (old.stdout + old.stderr).splitlines() if "needs a cpns that knows schema 2; this one knows 1" in line]
-        self.assertEqual(len(said), 1, old.stdout + old.stderr)
+        said = [line for line in old.stderr.splitlines() if line.startswith("cpns: ")]
+        self.assertEqual(len(said), 1, old.stderr)
+        self.assertIn("needs a cpns that knows schema 2; this one knows 1", said[0])
         self.balance(home, {e["entity"]: e["last_report"] for e in listed})
 
     def test_a_node_of_before_that_is_frozen_over_the_contraction_ends_when_it_wakes(self):
@@ -127,12 +129,11 @@ class Upgrade(E2ECase):
         home.wait_for_each()
         self.assertEqual(self.protocol_at(home), "cpns/1")
         first = self.node_of(home)
-        drained = json.loads(home.cli("server", "drain", "--json", "--config", f"{first}.yaml").stdout)
-        self.assertEqual(drained["connections"], 0, "of gateways that can be asked")
         since = home.events.mark()
-        self.assertEqual(home.role(first).terminate(), 0)
+        home.cli("server", "drain", "--config", f"{first}.yaml")
         home.events.wait(role="gateway", event="server-connected", since=since)
-        self.assertNotEqual(self.node_of(home), first)
+        self.assertEqual(home.role(first).terminate(), 0)
+        poll(lambda: self.node_of(home) != first, what="the gateway is at the other node")
         home.wait_for_each(since=home.events.mark())
         self.no_alarms(home)
 
