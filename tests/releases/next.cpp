@@ -5,12 +5,12 @@
 namespace cpns::storage {
 namespace {
 
-/// Programs that know version 1 alone insert rows without it.
+/// Programs that know version 1 alone go on, and insert rows without it.
 schema_step::statements add_origin(postgres_statements) {
   return {"ALTER TABLE cpns_entities ADD COLUMN IF NOT EXISTS origin bigint"};
 }
 
-/// A program that knows version 1 alone would insert rows that the constraint does not allow; this one relies on the default.
+/// Only when no program leaves rows without an origin any more.
 schema_step::statements require_origin(postgres_statements) {
   return {"ALTER TABLE cpns_entities ALTER COLUMN origin SET DEFAULT 1",
           "UPDATE cpns_entities SET origin = 1 WHERE origin IS NULL",
