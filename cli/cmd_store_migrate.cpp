@@ -16,22 +16,24 @@ namespace {
 struct migrate_options {
   std::string config;
   database_owner owner;
+  bool contract = false;
   bool json = false;
 };
 
 int migrate_tables(const migrate_options& o, const config::server_config& c) {
-  const auto done = migrate_database(c, o.owner);
+  const auto done = migrate_database(c, o.owner, o.contract);
   if (!done) return report(done.error());
   if (o.json)
-    std::cout << boost::json::serialize(
-                     boost::json::object{{"schema_before", done->before}, {"schema", done->now}})
+    std::cout << boost::json::serialize(boost::json::object{
+                     {"schema_before", done->before}, {"schema", done->now}, {"oldest", done->oldest}})
               << "\n";
-  else if (done->before == done->now)
+  else if (done->before == done->now && !o.contract)
     std::cout << "The database has schema " << done->now << " already; nothing was changed"
               << (o.owner.node_role ? " but the rights of " + *o.owner.node_role : std::string{}) << ".\n";
   else
     std::cout << "The database has schema " << done->now << " now, and had "
-              << (done->before == 0 ? "none" : "schema " + std::to_string(done->before)) << " before.\n";
+              << (done->before == 0 ? "none" : "schema " + std::to_string(done->before))
+              << " before. A server must know schema " << done->oldest << " to use it.\n";
   return exit_done;
 }
 
@@ -63,9 +65,10 @@ int run_migrate(const migrate_options& o) {
   const auto* server = std::get_if<config::server_config>(&c->config);
   if (server != nullptr && server->store.kind == config::store_kind::postgresql)
     return migrate_tables(o, *server);
-  if (o.owner.given())
-    return report({errc::config_usage, "--user, --password-file and --node-role are for a server whose "
-                                       "'store.kind' is postgresql"});
+  if (o.owner.given() || o.contract)
+    return report({errc::config_usage,
+                   "--user, --password-file, --node-role and --contract are for a server whose "
+                   "'store.kind' is postgresql"});
   return migrate_rows_of(o);
 }
 
@@ -81,6 +84,8 @@ void add_migrate(CLI::App& store, int& code) {
                 "Database: the first line of this file of mode 0600 is its password");
   c->add_option("--node-role", o->owner.node_role,
                 "Database: give this role the rights that a server needs, and no more");
+  c->add_flag("--contract", o->contract,
+              "Database: also remove what only servers of the release before need, when none of them runs");
   c->add_flag("--json", o->json, "Print the outcome as JSON");
   c->footer(
       R"(A store in a folder (rocksdb): releases before this one wrote rows without a version (schema 1). They are read
@@ -90,9 +95,12 @@ rewrites them all; then the store refuses such rows for good. An older release c
 after each start of this one. Stop the role first. If the command is interrupted, repeat it. A store that a
 release with versions made needs no migration; the command then changes nothing.
 
-A database (postgresql): the command makes the tables, or adds to them, in one transaction. Servers may run
-meanwhile; an older one goes on with the newer schema. Only the role that owns the tables needs the right to do
-so: name it with --user, and the role of the servers with --node-role.
+A database (postgresql): the command makes the tables, or adds to them. Servers may run meanwhile; one of the
+release before goes on with the newer schema, and can be restarted. Only the role that owns the tables needs the
+right to do so: name it with --user, and the role of the servers with --node-role.
+What only the release before needs is removed by the next release, before it adds its own, or by --contract. From
+then on a server of the release before is refused. The command refuses to do so while the heartbeat of such a
+server is fresh, and names it; it reads the heartbeats with the key of the configuration.
 
 Exit codes: 0 every row has a version, or the tables are there, 1 failed, or rows cannot be decrypted,
 2 invalid command line.
@@ -100,7 +108,8 @@ Exit codes: 0 every row has a version, or the tables are there, 1 failed, or row
 Examples:
   cpns store migrate --config trial/server.yaml
   cpns store migrate --config trial/gateway.yaml --json
-  cpns store migrate --config node1.yaml --user cpns_owner --password-file owner.password --node-role cpns_node)");
+  cpns store migrate --config node1.yaml --user cpns_owner --password-file owner.password --node-role cpns_node
+  cpns store migrate --config node1.yaml --user cpns_owner --password-file owner.password --contract)");
   c->callback([o, &code] { code = run_migrate(*o); });
 }
 

@@ -7,6 +7,10 @@
 #include "cli/audited.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
+#include "server/heartbeat.hpp"
+#include "server/older_nodes.hpp"
+#include "storage/data_key.hpp"
+#include "storage/postgres/postgres_store.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -60,9 +64,20 @@ result<migrated_rows> migrate_role(const Config& c, config::role_kind role,
       [&] { return migrate_rows(store->sealed(), progress); }, ended);
 }
 
+status check_no_older_server(const config::server_config& c, const storage::postgres_settings& s,
+                             std::uint64_t oldest) {
+  CPNS_TRY(const auto under, storage::open_postgres_store_in_migration(s));
+  CPNS_TRY(const auto wrapped, storage::data_key_of(*under, place_of_store(c.store)).read());
+  if (!wrapped) return {};  // no server has started yet
+  CPNS_TRY(const auto key, open_protector(c.protector));
+  CPNS_TRY(const auto sealed, storage::sealed_store::open(*under, *key, crypto::system_entropy()));
+  return server::check_no_older_node(*sealed, oldest, server::heartbeat_times{}.silent);
+}
+
 }  // namespace
 
-result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner) {
+result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner,
+                                                bool contract) {
   if (owner.user.empty() && !owner.password_file.empty())
     return fail(errc::config_usage, "--password-file needs --user, the role that has this password");
   auto s = database_of(c.store);
@@ -70,7 +85,11 @@ result<storage::schema_change> migrate_database(const config::server_config& c, 
     s.user = owner.user;
     s.password_file = owner.password_file;
   }
-  return storage::migrate_postgres_schema(s, owner.node_role);
+  return storage::migrate_postgres_schema(
+      s, owner.node_role,
+      {.newest = contract,
+       .nobody_older = [&](std::uint64_t oldest) { return check_no_older_server(c, s, oldest); },
+       .notice = server::heartbeat_times{}.fresh});
 }
 
 result<migrated_rows> migrate_store(const std::filesystem::path& config_file,

@@ -36,9 +36,12 @@ struct database_owner {
   [[nodiscard]] bool given() const { return !user.empty() || !password_file.empty() || node_role; }
 };
 
-/// Brings the tables to this release, while servers run. Not in the audit trail, which belongs to the servers: the log
-/// of the database has it. config_usage: a password without a user; errors of storage::migrate_postgres_schema.
-result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner);
+/// Brings the tables to this release, while servers run; with `contract` it also removes what only the release before
+/// needs. Not in the audit trail, which belongs to the servers: the log of the database has it. config_usage: a password
+/// without a user; errors of storage::migrate_postgres_schema and server::check_no_older_node, for which the heartbeats
+/// are opened with the key of `c`.
+result<storage::schema_change> migrate_database(const config::server_config& c, const database_owner& owner,
+                                                bool contract);
 
 /// The action in the audit trail.
 inline constexpr const char* store_migrate = "store-migrate";

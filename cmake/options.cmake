@@ -4,6 +4,7 @@ option(CPNS_UNITY "Compile the sources of each target as one: a build from scrat
 option(CPNS_CCACHE "Use ccache where it is installed" ON)
 option(CPNS_BENCH "Build the benchmarks" OFF)
 option(CPNS_FUZZ "Build the fuzz targets (clang)" OFF)
+option(CPNS_TEST_RELEASES "Build cpns_before and cpns_next, with which the test of an upgrade runs" ON)
 option(CPNS_CORE_ONLY "Build base, crypto and protocol alone (for the fuzz targets)" OFF)
 set(CPNS_SANITIZE "" CACHE STRING "Sanitizers: empty, address,undefined or thread")
 

@@ -9,11 +9,7 @@ namespace {
 
 using namespace detail;
 
-/// RFC 7301 section 3.1: length, then name.
-constexpr std::string_view link_alpn_list{"\x08"
-                                          "cpns/1.1"
-                                          "\x06"
-                                          "cpns/1"};
+/// As link_alpn_list.
 constexpr std::string_view api_alpn_list{"\x08"
                                          "http/1.1"};
 const std::string_view& alpn_list_of(tls_role role) {

@@ -3,6 +3,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/clock.hpp"
@@ -15,6 +16,9 @@ namespace cpns::crypto::detail {
 
 constexpr bool is_server(tls_role role) { return role == tls_role::server || role == tls_role::api_server; }
 
+/// What a side of the server link offers, as RFC 7301 section 3.1 writes it: length, then name. In an object of its own: a
+/// program of the tests that has another definition is another release.
+extern const std::string_view link_alpn_list;
 /// The ALPN that the policy of this connection wants; that of the server link without one.
 std::string wanted_alpn(const SSL* ssl);
 

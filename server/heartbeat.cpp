@@ -102,7 +102,14 @@ result<std::unique_ptr<heartbeat>> heartbeat::begin(parts p, node_row own) {
     return fail(name_taken(own.name, now.row.value_or(node_row{})));
   }
   CPNS_CHECK(std::move(done));
-  return std::unique_ptr<heartbeat>(new heartbeat(std::move(p), std::move(own), before.version + 1));
+  const auto began = steady_clock::now();
+  auto& under = p.store->under();
+  CPNS_TRY(const bool allowed,
+           under.allows_this_program());  // also of a release that came since it was opened
+  if (!allowed) return fail(errc::store_unavailable, under.health().why);
+  std::unique_ptr<heartbeat> out(new heartbeat(std::move(p), std::move(own), before.version + 1));
+  out->shared_->acknowledged = began;
+  return out;
 }
 
 heartbeat::~heartbeat() { end(); }
@@ -173,6 +180,12 @@ void heartbeat::forget_key_before() {
 }
 
 void heartbeat::beat() {
+  // The order matters: a migration refuses this program, waits until no such heartbeat is fresh, and changes the tables.
+  const auto began = steady_clock::now();
+  if (own_.state != node_state::stopped) {
+    const auto allowed = parts_.store->under().allows_this_program();
+    if (!allowed || !*allowed) return;
+  }
   own_.beat = unix_milliseconds(parts_.now());
   std::uint64_t version = 0;
   {
@@ -181,7 +194,7 @@ void heartbeat::beat() {
     shared_->on_its_way = true;
     version = shared_->version;
   }
-  parts_.commit(write_of(own_, version), [to = shared_, began = steady_clock::now()](const status& written) {
+  parts_.commit(write_of(own_, version), [to = shared_, began](const status& written) {
     const std::lock_guard lock{to->guard};
     to->on_its_way = false;
     if (written) {

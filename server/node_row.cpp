@@ -6,11 +6,12 @@ namespace cpns::server {
 namespace {
 
 constexpr std::uint64_t row_schema = 1;
+constexpr std::size_t elements = 13, elements_before = 12, elements_max = 64;
 constexpr std::size_t text_max = 512;
 
 result<node_row> read_node_row(cbor::reader& r) {
   node_row out;
-  CPNS_CHECK(r.array_of("node", 12));
+  CPNS_TRY(const auto size, r.array("node", elements_before, elements_max));
   CPNS_TRY(const auto schema, r.uint("schema"));
   if (schema != row_schema)
     return fail(errc::wire_range, "schema " + std::to_string(schema) + " is not known");
@@ -30,7 +31,10 @@ result<node_row> read_node_row(cbor::reader& r) {
   out.state = static_cast<node_state>(state);
   if (name_of(out.state) == "unknown")
     return fail(errc::wire_range, "state " + std::to_string(state) + " is not known");
-  CPNS_CHECK(r.end("node"));
+  if (size > elements_before) {
+    CPNS_TRY(out.schema, r.uint("schema of the tables"));
+  }
+  if (size <= elements) CPNS_CHECK(r.end("node"));
   return out;
 }
 
@@ -38,9 +42,16 @@ result<node_row> read_node_row(cbor::reader& r) {
 
 secret_bytes encode(const node_row& r) {
   cbor::writer w{256};
-  w.array(12).uint(row_schema).tstr(r.name).bstr(r.start).tstr(r.folder).tstr(r.address).tstr(r.version);
+  w.array(elements)
+      .uint(row_schema)
+      .tstr(r.name)
+      .bstr(r.start)
+      .tstr(r.folder)
+      .tstr(r.address)
+      .tstr(r.version);
   w.uint(static_cast<std::uint64_t>(r.started)).uint(static_cast<std::uint64_t>(r.beat));
   w.uint(r.connections).uint(r.jobs).tstr(r.key).uint(static_cast<std::uint64_t>(r.state));
+  w.uint(r.schema);
   return secret_bytes{w.take()};
 }
 

@@ -32,10 +32,11 @@ struct node_row {
   std::string
       key;  ///< storage::data_key_id of the data key that it could open at a start; empty: an older one
   node_state state = node_state::running;
+  std::uint64_t schema = 1;  ///< storage::postgres_schema_version of its program
 };
 
 secret_bytes encode(const node_row& r);
-/// store_damaged.
+/// A later release may append elements, which this one does not read. store_damaged.
 result<node_row> decode_node_row(byte_view in);
 bytes name_of_node(std::string_view name);
 

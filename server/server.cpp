@@ -23,6 +23,7 @@
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
 #include "server/session.hpp"
+#include "storage/postgres/schema.hpp"
 #include "storage/store_metrics.hpp"
 
 namespace cpns::server {
@@ -210,6 +211,7 @@ struct server_role::impl {
     node_row own;
     own.name = config.name;
     own.version = CPNS_VERSION;
+    own.schema = storage::postgres_schema_version();
     own.address = address_of(config, config.listen.text());
     CPNS_TRY(beat, heartbeat::begin({.store = &store,
                                      .commit = role->commit,

@@ -138,6 +138,9 @@ class store {
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};
   }
+  /// Asks a shared store whether this program may go on with it: a later release can end that. False: health() says why,
+  /// and that the store is lost. Errors of read.
+  [[nodiscard]] virtual result<bool> allows_this_program() { return true; }
   /// The identity of the folder that a node of a shared store has locked; empty if there is none.
   [[nodiscard]] virtual std::string node() const { return {}; }
 

@@ -44,6 +44,7 @@ class postgres_store final : public store {
     return hints_.listen(std::move(heard));
   }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
+  [[nodiscard]] result<bool> allows_this_program() override;
   [[nodiscard]] std::string node() const override { return node_.identity; }
 
  private:
@@ -93,7 +94,20 @@ result<std::vector<std::optional<stored_value>>> postgres_store::read(std::span<
   return std::move(*rows);
 }
 
+result<bool> postgres_store::allows_this_program() {
+  auto refused = with_connection(readers_, settings_,
+                                 [&](connection& on) { return refusal_by_schema(on, settings_.statement); });
+  if (!refused) return not_read(refused.error());
+  if (!*refused) return true;
+  const std::lock_guard lock(mutex_);
+  health_.why = (*refused)->detail;
+  health_.writable = false;
+  if (!std::exchange(health_.lost, true)) log::error("store", "schema-refused", (*refused)->message());
+  return false;
+}
+
 std::vector<status> postgres_store::write(std::span<const write_batch> batches) {
+  if (const auto h = health(); h.lost) return {batches.size(), fail(errc::store_unavailable, h.why)};
   auto outcomes = writer(writers_, *sql_, settings_).write(batches);
   note(outcomes);
   if (announces(batches, outcomes)) hints_.tell();
@@ -160,6 +174,7 @@ tl::unexpected<error> postgres_store::not_read(const failure& why) const {
 void postgres_store::note_failure(const error& why) const {
   {
     const std::lock_guard lock(mutex_);
+    if (health_.lost) return;
     health_.why = why.detail;
     if (!std::exchange(health_.writable, false)) return;
   }
@@ -171,7 +186,7 @@ void postgres_store::note_failure(const error& why) const {
 void postgres_store::note_success() {
   {
     const std::lock_guard lock(mutex_);
-    if (std::exchange(health_.writable, true)) return;
+    if (health_.lost || std::exchange(health_.writable, true)) return;
     health_.why.clear();
     ++health_.reopened;
   }
@@ -181,7 +196,7 @@ void postgres_store::note_success() {
 void postgres_store::heal_when_needed() {
   std::unique_lock lock(mutex_);
   while (!stopping_) {
-    wake_.wait(lock, [this] { return stopping_ || !health_.writable; });
+    wake_.wait(lock, [this] { return stopping_ || (!health_.writable && !health_.lost); });
     if (wake_.wait_for(lock, heal_interval, [this] { return stopping_; })) return;
     lock.unlock();
     const write_batch nothing;
@@ -199,6 +214,11 @@ result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, node_fol
   auto out = std::make_unique<postgres::postgres_store>(std::move(s), std::move(node));
   CPNS_CHECK(out->check_tables());
   return out;
+}
+
+result<std::unique_ptr<store>> open_postgres_store_in_migration(postgres_settings s) {
+  CPNS_CHECK(check(s));
+  return std::make_unique<postgres::postgres_store>(std::move(s), node_folder{});
 }
 
 }  // namespace cpns::storage

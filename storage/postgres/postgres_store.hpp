@@ -21,5 +21,7 @@ namespace cpns::storage {
 /// one every 0.5 s. A scan is not a snapshot: it visits pages. The lock of the node's folder (store_folder.hpp) is held
 /// as long as the store is open.
 result<std::unique_ptr<store>> open_postgres_store(postgres_settings s, node_folder node = {});
+/// The same without the check of the schema and for reads, while migrate_postgres_schema works at the database.
+result<std::unique_ptr<store>> open_postgres_store_in_migration(postgres_settings s);
 
 }  // namespace cpns::storage

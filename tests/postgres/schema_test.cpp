@@ -21,11 +21,11 @@ TEST(postgres_schema, is_made_once_and_keeps_the_rows_when_it_is_made_again) {
   auto first = migrate_postgres_schema(s, std::nullopt);
   ASSERT_TRUE(first) << said(first);
   EXPECT_EQ(first->before, 0U);
-  EXPECT_EQ(first->now, postgres_schema_version);
+  EXPECT_EQ(first->now, postgres_schema_version());
   EXPECT_EQ(outcomes(*open(s), {{put("ann", 0, "a")}}), "ok");
   auto second = migrate_postgres_schema(s, std::nullopt);
   ASSERT_TRUE(second) << said(second);
-  EXPECT_EQ(second->before, postgres_schema_version);
+  EXPECT_EQ(second->before, postgres_schema_version());
   EXPECT_EQ(read(*open(s), "ann"), "1:a");
 }
 
@@ -95,7 +95,7 @@ TEST(postgres_schema, is_the_same_when_an_operator_executes_its_text) {
     EXPECT_EQ(why_not_opened(s), "ok");
     const auto made = migrate_postgres_schema(s, std::nullopt);
     ASSERT_TRUE(made) << said(made);
-    EXPECT_EQ(made->before, postgres_schema_version) << "nothing was left to do";
+    EXPECT_EQ(made->before, postgres_schema_version()) << "nothing was left to do";
     EXPECT_EQ(server().sql(s.database, "SELECT count(*) FROM pg_tables WHERE tablename LIKE 'cpns\\_%'"),
               std::to_string(std::size(all_tables) + 1));
     EXPECT_EQ(has(text, "fillfactor"), dialect == postgres_statements::batch);

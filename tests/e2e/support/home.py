@@ -80,8 +80,12 @@ class Home:
 
     # ---- the command line
 
-    def cli(self, *args, check=True, stdin=None, timeout=60, env=None) -> subprocess.CompletedProcess:
-        done = subprocess.run([cpns_binary(), *(str(a) for a in args)], capture_output=True, text=True, timeout=timeout,
+    def cli(self, *args, **options) -> subprocess.CompletedProcess:
+        return self.cli_of(cpns_binary(), *args, **options)
+
+    def cli_of(self, program, *args, check=True, stdin=None, timeout=60, env=None) -> subprocess.CompletedProcess:
+        """The same by another build of cpns."""
+        done = subprocess.run([program, *(str(a) for a in args)], capture_output=True, text=True, timeout=timeout,
                               input=stdin if stdin is not None else "", cwd=self.folder, env={**os.environ, **(env or {})})
         if check and done.returncode != 0:
             raise AssertionError(f"cpns {' '.join(str(a) for a in args)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")

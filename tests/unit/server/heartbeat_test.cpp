@@ -7,6 +7,7 @@
 
 #include <atomic>
 
+#include "server/older_nodes.hpp"
 #include "storage/memory_store.hpp"
 #include "tests/support/key_file.hpp"
 #include "tests/support/seeded_entropy.hpp"
@@ -24,7 +25,12 @@ class shared_memory final : public storage::memory_store {
   [[nodiscard]] result<std::optional<time_point>> clock() const override {
     return std::optional{now_wall() + clock_off.load()};
   }
+  [[nodiscard]] result<bool> allows_this_program() override { return allows.load(); }
+  [[nodiscard]] storage::store_health health() const override {
+    return {allows, !allows, 0, allows ? "" : "install a newer release of cpns"};
+  }
   std::atomic<milliseconds> clock_off{milliseconds{0}};
+  std::atomic<bool> allows = true;
 };
 
 bool comes(const std::function<bool()>& met) {
@@ -187,8 +193,55 @@ TEST(node_row, is_read_as_it_was_written_and_nothing_else_is_a_row) {
   for (std::size_t n = 0; n < whole.size(); ++n)
     EXPECT_EQ(decode_node_row(byte_view{whole}.first(n)).error().code, errc::store_damaged) << n;
   auto state = whole;
-  state.back() = 9;
+  state[state.size() - 2] = 9;
   EXPECT_FALSE(decode_node_row(state));
+}
+
+TEST(node_row, is_read_with_what_a_later_release_appends_and_without_the_schema_of_an_earlier_one) {
+  auto row = cluster::row("node1");
+  row.schema = 7;
+  auto later = to_bytes(encode(row).expose());
+  ASSERT_EQ(later.front(), 0x8d);
+  auto earlier = later;
+  later.front() = 0x8e;
+  later.push_back(0x01);
+  EXPECT_EQ(decode_node_row(later).value().schema, 7U);
+  earlier.front() = 0x8c;
+  earlier.pop_back();
+  EXPECT_EQ(decode_node_row(earlier).value().schema, 1U);
+}
+
+TEST(heartbeat, is_not_fresh_when_the_store_refuses_this_program_and_does_not_begin_then) {
+  cluster c;
+  const auto a = c.start("a").value();
+  ASSERT_TRUE(comes([&] { return a->fresh(); }));
+  c.memory.allows = false;
+  EXPECT_TRUE(comes([&] { return !a->fresh(); }));
+  const auto b = c.start("b");
+  ASSERT_FALSE(b);
+  EXPECT_THAT(b.error().message(), HasSubstr("install a newer release"));
+}
+
+TEST(older_nodes, are_named_while_they_live_and_not_when_they_are_silent_or_stopped) {
+  cluster c;
+  const milliseconds silent{200};
+  EXPECT_TRUE(check_no_older_node(*c.sealed, 2, silent)) << "no node";
+  auto a = c.start("a").value();
+  EXPECT_TRUE(check_no_older_node(*c.sealed, 1, silent)) << "it knows 1";
+  const auto refused = check_no_older_node(*c.sealed, 2, silent);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, errc::state_conflict);
+  EXPECT_THAT(refused.error().message(), HasSubstr("the server 'a' (version 1.2.3, at a.example:7443) runs"));
+  c.cut = true;
+  EXPECT_TRUE(comes([&] { return !a->fresh(); }));
+  EXPECT_TRUE(check_no_older_node(*c.sealed, 2, silent)) << "silent";
+  c.cut = false;
+  a.reset();
+  EXPECT_TRUE(check_no_older_node(*c.sealed, 2, silent)) << "stopped";
+  storage::sealed_batch bad;
+  bad.push_back({storage::table::nodes, name_of_node("z"), secret_bytes::from_text("no row")});
+  ASSERT_TRUE(c.sealed->write(bad));
+  EXPECT_EQ(check_no_older_node(*c.sealed, 2, silent).error().code, errc::store_damaged);
 }
 
 }  // namespace
