@@ -127,7 +127,8 @@ class load_ledger {
     CPNS_CHECK(store.scan(storage::table::entities, {}, [&](byte_view, const secret_bytes& value) {
       const auto record = protocol::decode_entity_record(value.expose());
       if (!record) return true;  // it is missing then
-      if (const auto at = given_.find(record->entity.text()); at != given_.end()) judge(*record, at->second, out);
+      if (const auto at = given_.find(record->entity.text()); at != given_.end())
+        judge(*record, at->second, out);
       return true;
     }));
     out.missing += given_.size() - out.compared;
@@ -148,8 +149,8 @@ class load_ledger {
   }
   static void judge(const protocol::entity_record& record, const given_keys& g, store_faults& out) {
     ++out.compared;
-    const auto at = std::find_if(record.sets.begin(), record.sets.end(),
-                                 [&g](const auto& s) { return s.set == g.set; });
+    const auto at =
+        std::find_if(record.sets.begin(), record.sets.end(), [&g](const auto& s) { return s.set == g.set; });
     if (at == record.sets.end()) {
       ++out.missing;
       return;

@@ -38,8 +38,7 @@ inline status fill_store(const std::filesystem::path& home, int gateways,
   CPNS_TRY(auto opened, cli::open_server_store(home / "server.yaml"));
   storage::sealed_batch batch;
   for (const auto& who : users)
-    batch.push_back(
-        {storage::table::users, to_bytes(as_bytes(who.user.text())), encode(who.record)});
+    batch.push_back({storage::table::users, to_bytes(as_bytes(who.user.text())), encode(who.record)});
   batch.push_back(server::index_complete_op());
   for (std::uint64_t n = 0; n < devices; ++n) {
     const auto row = device(n).imported();

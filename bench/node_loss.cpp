@@ -30,6 +30,7 @@
 #include "bench/radioless_gateway.hpp"
 #include "config/loader.hpp"
 #include "config/values.hpp"
+#include "metrics/registry.hpp"
 
 namespace cpns::bench {
 namespace {
@@ -40,9 +41,7 @@ constexpr milliseconds period{1};
 constexpr seconds connected_within{20}, warm_up{2};
 constexpr seconds last_answers{35};  ///< longer than a gateway keeps a request
 
-double seconds_of(clock::time_point t) {
-  return std::chrono::duration<double>(t.time_since_epoch()).count();
-}
+double seconds_of(clock::time_point t) { return std::chrono::duration<double>(t.time_since_epoch()).count(); }
 clock::duration since(double s) {
   return std::chrono::duration_cast<clock::duration>(std::chrono::duration<double>(s));
 }
@@ -53,6 +52,7 @@ class fleet {
       : home_(std::move(home)), gateways_(gateways), settings_(std::move(settings)) {
     events_->granted = [this](const auto& m) { ledger_.granted(m); };
     events_->refused = [this](const auto& m) { ledger_.refused(m); };
+    events_->counted = actors::server_link_metrics{counted_};
     events_->connected = [this](int g, const auto& server) { ledger_.connected(g, server); };
   }
 
@@ -101,6 +101,7 @@ class fleet {
     std::mt19937_64 random{seed};
     std::exponential_distribution<double> gap{rate};
     std::uniform_int_distribution<int> which{0, gateways_ - 1};
+    const auto overloaded_before = overloaded();
     const auto begun = clock::now();
     std::cout << json::object{{"begun", seconds_of(begun)}} << std::endl;
     const auto ends = begun + since(time_s);
@@ -117,6 +118,7 @@ class fleet {
     for (const auto& r : ledger_.take()) requests.push_back(row(r));
     return json::object{{"requests", std::move(requests)},
                         {"arrivals", arrivals()},
+                        {"overloaded", overloaded() - overloaded_before},
                         {"late_s", std::chrono::duration<double>(late).count()},
                         {"next_device", first}};
   }
@@ -145,6 +147,13 @@ class fleet {
       }
     return {};
   }
+  /// Answers "overloaded" so far, after which a gateway asks again by itself.
+  [[nodiscard]] std::uint64_t overloaded() const {
+    const auto text = counted_.text();
+    const std::string series = "cpns_gateway_assignments_total{outcome=\"overloaded\"} ";
+    const auto at = text.find(series);
+    return at == std::string::npos ? 0 : std::stoull(text.substr(at + series.size()));
+  }
   void wait_for_answers() const {
     const auto until = clock::now() + last_answers;
     while (ledger_.open() > 0 && clock::now() < until) std::this_thread::sleep_for(milliseconds{10});
@@ -166,6 +175,7 @@ class fleet {
   const int gateways_;
   const config::gateway_config settings_;
   load_ledger ledger_;
+  metrics::registry counted_;
   const std::shared_ptr<gateway_events> events_ = std::make_shared<gateway_events>();
   std::unique_ptr<actors::actor_runtime> runtime_;
   std::vector<std::unique_ptr<radioless_gateway>> all_;
@@ -217,8 +227,7 @@ int main(int argc, char** argv) {
                      fill_store(args[1], gateways, users_of(gateways), std::stoull(args[3])));
   }
   if (args.size() >= 4 && args[0] == "drive")
-    return exit_code("bench_node_loss",
-                     drive(args[1], std::stoi(args[2]), {args.begin() + 3, args.end()}));
+    return exit_code("bench_node_loss", drive(args[1], std::stoi(args[2]), {args.begin() + 3, args.end()}));
   return usage("usage: bench_node_loss fill HOME GATEWAYS DEVICES\n"
                "       bench_node_loss drive HOME GATEWAYS NODE...\n");
 }

@@ -23,6 +23,7 @@ struct gateway_events {
   std::function<void(const actors::gw_response&)> granted;
   std::function<void(const actors::gw_refusal&)> refused;  ///< its device would ask again, with a new request
   std::function<void(int gateway, const std::string& server)> connected;
+  actors::server_link_metrics counted;  ///< of all gateways
 };
 
 /// Used on one thread.
@@ -63,8 +64,9 @@ class radioless_gateway {
     auto h = device(device_number);
     auto shown = h.answer(gw_, nonces_->fresh(now_anchored()));
     auto body = make_request(user_, h, protocol::assignment_reason::first, shown);
-    caf::anon_send(link_, actors::link_ask{devices_, id,
-                                           std::make_shared<const protocol::key_assignment_request>(std::move(body))});
+    caf::anon_send(
+        link_, actors::link_ask{devices_, id,
+                                std::make_shared<const protocol::key_assignment_request>(std::move(body))});
   }
 
  private:
@@ -116,6 +118,7 @@ class radioless_gateway {
     }));
     auto link = actors::server_link_of(c, gw_, *keys_, gate_);
     link.user = user_.user;
+    link.counted = events->counted;
     nonces_ = link.nonces;
     auto up = actors::uplink_of(c, link, *step0);
     link_ = actors::spawn_server_link(system, std::move(link));
