@@ -47,11 +47,18 @@ class Nodes:
         file.write_text(base)
         return file
 
+    def checkpoints(self):
+        """That the database has begun so far."""
+        return (self.database.folder / "log").read_text(errors="replace").count("checkpoint starting")
+
     def run(self, *words):
         subprocess.run([self.cpns, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
     def start(self):
-        if self.database:  # or it does so with the rows that were filled in at some moment of a measurement
+        if self.database:
+            # As in docs/operations/cluster.md.
+            self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "SELECT pg_reload_conf()")
+            # Or it does so with the rows that were filled in at some moment of a measurement.
             self.database.sql("cpns", "VACUUM ANALYZE", "CHECKPOINT")
         self.servers = [self._server(n) for n in range(len(self.configs))]
 
