@@ -24,7 +24,8 @@
 
 #include "bench/gateway_files.hpp"
 #include "bench/gateway_link.hpp"
-#include "cli/stores.hpp"
+#include "bench/load_rows.hpp"
+#include "bench/program.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
 namespace cpns::bench {
@@ -34,37 +35,14 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 using asio::ip::tcp;
 using boost::system::error_code;
-using testing_people::headset;
 using testing_people::person;
 
 constexpr int gateways = 8;
 constexpr std::size_t in_flight_max = 256 / gateways;
-constexpr std::size_t rows_a_write = 2000;
 constexpr milliseconds period{1};
 constexpr seconds last_answers{30};
 
-headset device(std::uint64_t number) { return headset{device_name("a" + std::to_string(number))}; }
 person user() { return person{"load@example.org"}; }
-
-void put(storage::sealed_batch& to, storage::table t, std::string_view row, secret_bytes value) {
-  to.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
-}
-
-status fill(const std::filesystem::path& home, std::uint64_t devices) {
-  CPNS_CHECK(certify(home, gateways));
-  CPNS_TRY(auto opened, cli::open_server_store(home / "server.yaml"));
-  storage::sealed_batch batch;
-  const auto who = user();
-  put(batch, storage::table::users, who.user.text(), encode(who.record));
-  for (std::uint64_t n = 0; n < devices; ++n) {
-    const auto h = device(n);
-    put(batch, storage::table::devices, h.entity.text(), encode(h.imported()));
-    if (batch.size() < rows_a_write) continue;
-    CPNS_CHECK(opened.sealed().write(batch));
-    batch.clear();
-  }
-  return batch.empty() ? status{} : opened.sealed().write(batch);
-}
 
 /// What all connections count.
 struct totals {
@@ -279,18 +257,16 @@ int main(int argc, char** argv) {
   const std::vector<std::string> args(argv + 1, argv + argc);
   cpns::result<bool> done = true;
   if (args.size() == 3 && args[0] == "fill") {
-    if (const auto filled = cpns::bench::fill(args[1], std::stoull(args[2])); !filled)
-      done = cpns::fail(filled.error());
+    using namespace cpns::bench;
+    return exit_code("bench_assigners", fill_store(args[1], gateways, {user()}, std::stoull(args[2])));
   } else if (args.size() == 7 && args[0] == "drive") {
     done = cpns::bench::drive(
         args[1], {boost::asio::ip::make_address(args[2]), static_cast<std::uint16_t>(std::stoi(args[3]))},
         std::stoull(args[4]), std::stod(args[5]), cpns::seconds{std::stoi(args[6])});
   } else {
-    return std::fputs("usage: bench_assigners fill HOME DEVICES\n"
-                      "       bench_assigners drive HOME HOST PORT FIRST RATE SECONDS\n",
-                      stderr),
-           2;
+    return cpns::bench::usage("usage: bench_assigners fill HOME DEVICES\n"
+                              "       bench_assigners drive HOME HOST PORT FIRST RATE SECONDS\n");
   }
-  if (!done) std::fprintf(stderr, "bench_assigners: %s\n", done.error().message().c_str());
-  return done && *done ? 0 : 1;
+  if (!done) return cpns::bench::exit_code("bench_assigners", cpns::fail(done.error()));
+  return *done ? 0 : 1;
 }

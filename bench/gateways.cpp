@@ -21,10 +21,12 @@
 
 #include "bench/gateway_files.hpp"
 #include "bench/link_frames.hpp"
+#include "bench/program.hpp"
 #include "cli/stores.hpp"
 #include "crypto/key_schedule.hpp"
 #include "protocol/codec.hpp"
 #include "protocol/server/records.hpp"
+#include "server/index_rows.hpp"
 
 namespace cpns::bench {
 namespace {
@@ -67,10 +69,11 @@ status fill(const fs::path& home, int gateways, int devices) {
   CPNS_TRY(auto opened, cli::open_server_store(home / "server.yaml"));
   CPNS_TRY(const auto owner, user_id::parse("alice@example.org"));
   for (int g = 0; g < gateways; ++g) {
-    storage::sealed_batch batch;
+    storage::sealed_batch batch{server::index_complete_op()};
     for (int d = 0; d < devices; ++d) {
       const auto e = held(owner, g, d);
       batch.push_back({storage::table::entities, to_bytes(as_bytes(e.entity.text())), encode(e)});
+      server::add_index_rows(batch, e);
     }
     CPNS_CHECK(opened.sealed().write(batch));
   }
@@ -210,18 +213,13 @@ status drive(const fs::path& home, int gateways, int devices, const std::string&
 }  // namespace cpns::bench
 
 int main(int argc, char** argv) {
+  using namespace cpns::bench;
   const std::vector<std::string> args(argv + 1, argv + argc);
-  cpns::status done;
   if (args.size() == 4 && args[0] == "fill")
-    done = cpns::bench::fill(args[1], std::stoi(args[2]), std::stoi(args[3]));
-  else if (args.size() == 6 && args[0] == "drive")
-    done = cpns::bench::drive(args[1], std::stoi(args[2]), std::stoi(args[3]), args[4], args[5]);
-  else
-    return std::fputs("usage: bench_gateways fill HOME GATEWAYS DEVICES\n"
-                      "       bench_gateways drive HOME GATEWAYS DEVICES HOST PORT\n",
-                      stderr),
-           2;
-  if (done) return 0;
-  std::fprintf(stderr, "bench_gateways: %s\n", done.error().message().c_str());
-  return 1;
+    return exit_code("bench_gateways", fill(args[1], std::stoi(args[2]), std::stoi(args[3])));
+  if (args.size() == 6 && args[0] == "drive")
+    return exit_code("bench_gateways",
+                     drive(args[1], std::stoi(args[2]), std::stoi(args[3]), args[4], args[5]));
+  return usage("usage: bench_gateways fill HOME GATEWAYS DEVICES\n"
+               "       bench_gateways drive HOME GATEWAYS DEVICES HOST PORT\n");
 }

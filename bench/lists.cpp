@@ -13,6 +13,7 @@
 #include <functional>
 #include <string>
 
+#include "bench/program.hpp"
 #include "server/admin_pages.hpp"
 #include "server/index_build.hpp"
 #include "server/store_admin.hpp"
@@ -172,16 +173,12 @@ result<std::unique_ptr<storage::store>> open_engine(const std::string& kind,
 
 int main(int argc, char** argv) {
   const std::string kind = argc > 1 ? argv[1] : "";
-  if ((kind != "rocksdb" && kind != "postgresql") || argc < 3) {
-    std::fputs("usage: bench_lists rocksdb|postgresql ROWS [PAGES]\n", stderr);
-    return 2;
-  }
+  if ((kind != "rocksdb" && kind != "postgresql") || argc < 3)
+    return cpns::bench::usage("usage: bench_lists rocksdb|postgresql ROWS [PAGES]\n");
   const cpns::test::temporary_folder folder;
   auto opened = cpns::bench::open_engine(kind, folder / "store");
-  auto done = opened
-                  ? cpns::bench::run(**opened, std::stoull(argv[2]), argc > 3 ? std::stoull(argv[3]) : 1000)
-                  : cpns::status{cpns::fail(opened.error())};
-  if (done) return 0;
-  std::fprintf(stderr, "bench_lists: %s\n", done.error().message().c_str());
-  return 1;
+  return cpns::bench::exit_code("bench_lists", opened
+                                                   ? cpns::bench::run(**opened, std::stoull(argv[2]),
+                                                                      argc > 3 ? std::stoull(argv[3]) : 1000)
+                                                   : cpns::status{cpns::fail(opened.error())});
 }

@@ -13,14 +13,13 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/json.hpp>
-#include <cstdio>
 #include <iostream>
 #include <memory>
 #include <random>
-#include <sstream>
 
+#include "bench/load_rows.hpp"
 #include "bench/patient_gateway.hpp"
-#include "cli/stores.hpp"
+#include "bench/program.hpp"
 
 namespace cpns::bench {
 namespace {
@@ -29,34 +28,7 @@ namespace asio = boost::asio;
 namespace json = boost::json;
 using tcp = gateway_link::tcp;
 
-constexpr std::size_t rows_a_write = 2000;
 constexpr milliseconds period{1};
-
-void put(storage::sealed_batch& to, storage::table t, std::string_view row, secret_bytes value) {
-  to.push_back({t, to_bytes(as_bytes(row)), std::move(value)});
-}
-
-status fill(const std::filesystem::path& home, int gateways, std::uint64_t devices) {
-  CPNS_CHECK(certify(home, gateways));
-  CPNS_TRY(auto opened, cli::open_server_store(home / "server.yaml"));
-  storage::sealed_batch batch;
-  const auto write = [&]() -> status {
-    const auto written = batch.empty() ? status{} : opened.sealed().write(batch);
-    batch.clear();
-    return written;
-  };
-  for (int g = 0; g < gateways; ++g) {
-    const auto who = patient_gateway::user_of(g);
-    put(batch, storage::table::users, who.user.text(), encode(who.record));
-  }
-  CPNS_CHECK(write());
-  for (std::uint64_t n = 0; n < devices; ++n) {
-    const auto h = patient_gateway::device(n);
-    put(batch, storage::table::devices, h.entity.text(), encode(h.imported()));
-    if (batch.size() >= rows_a_write) CPNS_CHECK(write());
-  }
-  return write();
-}
 
 double percentile_ms(std::vector<std::uint32_t>& of, double share) {
   if (of.empty()) return 0;
@@ -180,20 +152,17 @@ status drive(const std::filesystem::path& home, int gateways, const tcp::endpoin
 }  // namespace cpns::bench
 
 int main(int argc, char** argv) {
+  using namespace cpns::bench;
   const std::vector<std::string> args(argv + 1, argv + argc);
-  cpns::status done;
-  if (args.size() == 4 && args[0] == "fill")
-    done = cpns::bench::fill(args[1], std::stoi(args[2]), std::stoull(args[3]));
-  else if (args.size() == 5 && args[0] == "drive")
-    done = cpns::bench::drive(
-        args[1], std::stoi(args[2]),
-        {boost::asio::ip::make_address(args[3]), static_cast<std::uint16_t>(std::stoi(args[4]))});
-  else
-    return std::fputs("usage: bench_overload fill HOME GATEWAYS DEVICES\n"
-                      "       bench_overload drive HOME GATEWAYS HOST PORT\n",
-                      stderr),
-           2;
-  if (done) return 0;
-  std::fprintf(stderr, "bench_overload: %s\n", done.error().message().c_str());
-  return 1;
+  if (args.size() == 4 && args[0] == "fill") {
+    const int gateways = std::stoi(args[2]);
+    return exit_code("bench_overload",
+                     fill_store(args[1], gateways, users_of(gateways), std::stoull(args[3])));
+  }
+  if (args.size() == 5 && args[0] == "drive")
+    return exit_code("bench_overload", drive(args[1], std::stoi(args[2]),
+                                             {boost::asio::ip::make_address(args[3]),
+                                              static_cast<std::uint16_t>(std::stoi(args[4]))}));
+  return usage("usage: bench_overload fill HOME GATEWAYS DEVICES\n"
+               "       bench_overload drive HOME GATEWAYS HOST PORT\n");
 }

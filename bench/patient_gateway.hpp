@@ -11,6 +11,7 @@
 #include "actors/pn_gw/send_window.hpp"
 #include "bench/gateway_files.hpp"
 #include "bench/gateway_link.hpp"
+#include "bench/load_rows.hpp"
 #include "tests/unit/server_machine/people.hpp"
 
 namespace cpns::bench {
@@ -45,14 +46,6 @@ class patient_gateway {
               {[this](protocol::link_answer& a) { answered(a); }, [this] { pump(clock::now()); },
                [this] { lose(); }}),
         gw_(testing_people::gateway_named(uri_of(number))), user_(user_of(number)), totals_(t) {}
-
-  /// Each gateway has a user of its own.
-  static testing_people::person user_of(int number) {
-    return testing_people::person{"load-" + std::to_string(number) + "@example.org"};
-  }
-  static testing_people::headset device(std::uint64_t number) {
-    return testing_people::headset{device_name("a" + std::to_string(number))};
-  }
 
   status connect(const gateway_link::tcp::endpoint& to) {
     CPNS_TRY(exporter_, link_.connect(to));

@@ -9,6 +9,7 @@
 
 #include "actors/command_error.hpp"
 #include "actors/pn_gw/authentication.hpp"
+#include "actors/pn_gw/server_side.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/radio_metrics.hpp"
@@ -52,43 +53,6 @@ result<std::shared_ptr<const supervisor_rules>> rules_of(const config::gateway_c
   r->links_max = c.limits.links;
   return std::shared_ptr<const supervisor_rules>{std::move(r)};
 }
-
-/// Access to the uplink while it exists; calls before and after do nothing. [thread-safe]
-class uplink_gate {
- public:
-  /// Calls from the new uplink's thread wait until `make` has returned.
-  template <class Make>
-  std::unique_ptr<uplink> open(Make make) {
-    std::lock_guard lock{guard_};
-    auto made = make();
-    to_ = made.get();
-    return made;
-  }
-  void shut() {
-    std::lock_guard lock{guard_};
-    to_ = nullptr;
-  }
-  void send(connection_number connection, bytes frame) {
-    std::lock_guard lock{guard_};
-    if (to_ != nullptr) to_->send(connection, std::move(frame));
-  }
-  void taken(connection_number connection, std::size_t size) {
-    std::lock_guard lock{guard_};
-    if (to_ != nullptr) to_->taken(connection, size);
-  }
-  void give_up(connection_number connection, std::string why) {
-    std::lock_guard lock{guard_};
-    if (to_ != nullptr) to_->give_up(connection, std::move(why));
-  }
-  void leave(connection_number connection) {
-    std::lock_guard lock{guard_};
-    if (to_ != nullptr) to_->leave(connection);
-  }
-
- private:
-  std::mutex guard_;
-  uplink* to_ = nullptr;
-};
 
 bool is_closed(const open_radio_entry& r) {
   return r.transport->state().kind == plugins::transport_state::kind_t::closed;
@@ -264,30 +228,17 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   m.runtime = std::make_unique<actor_runtime>();
   CPNS_CHECK(m.open_radios());
 
-  const auto nonces = std::make_shared<nonce_cache>();
   CPNS_TRY(const auto stored, m.keys.all());
-  server_link_parts link;
+  auto link = server_link_of(c, m.gw, m.keys, m.gate);
   CPNS_TRY(link.user, user_id::parse(c.user));
   for (const auto& r : stored.records) {
     link.incarnation = std::max(link.incarnation, r.incarnation);
     m.tally->put_stored(r, rules->device.rekey_override);
   }
   link.counted = server_link_metrics{m.counted};
-  link.password_file = c.user_password_file;
   link.record = std::move(record);
-  link.request_timeout = c.timers.request_timeout;
-  link.requests_max = c.limits.requests_in_flight;
-  link.clock = now_anchored;
-  link.wall = now_wall;
-  link.store = &m.keys;
-  link.nonces = nonces;
-  link.send = [gate = m.gate](connection_number n, bytes frame) { gate->send(n, std::move(frame)); };
-  link.node_timeout = c.timers.node_timeout;
-  link.servers = std::make_shared<node_list>(c.servers, m.gw);
-  const auto servers = link.servers;
-  link.leave = [gate = m.gate](connection_number n) { gate->leave(n); };
-  link.taken = [gate = m.gate](connection_number n, std::size_t size) { gate->taken(n, size); };
-  link.give_up = [gate = m.gate](connection_number n, std::string why) { gate->give_up(n, std::move(why)); };
+  auto up = uplink_of(c, link, *step0);
+  const auto nonces = link.nonces;
   m.link = spawn_server_link(m.runtime->system(), std::move(link));
   m.from_uplink = std::make_unique<uplink_to_actor>(m.link);
 
@@ -310,12 +261,6 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   };
   m.supervisor = spawn_supervisor(m.runtime->system(), std::move(parts));
 
-  uplink_settings up;
-  up.servers = servers;
-  up.reconnect_min = c.timers.reconnect_min;
-  up.reconnect_max = c.timers.reconnect_max;
-  up.probe = c.timers.probe;
-  step0->set(up);
   m.up = m.gate->open([&] {
     return std::make_unique<uplink>(
         std::move(up), [step0] { return step0->context(); }, *m.from_uplink);
