@@ -65,6 +65,15 @@ bool has_name(const descriptor& opened, const std::filesystem::path& path) {
          file.st_ino == named.st_ino && file.st_dev == named.st_dev;
 }
 
+/// Not an error of a store: nobody has to look for the change later.
+error cannot(std::string_view what, const std::filesystem::path& file) {
+  return {errc::config_file, file_error(errno, errc::config_file, what, file).detail};
+}
+status write_to(const descriptor& open, byte_view content, const std::filesystem::path& file) {
+  auto done = write_all(open.get(), content, file);
+  return done ? std::move(done) : fail(errc::config_file, std::move(done).error().detail);
+}
+
 tl::unexpected<error> already(const std::filesystem::path& file) {
   return fail(errc::state_exists, file.string() + "; name another file, or replace it with --force");
 }
@@ -92,14 +101,14 @@ result<std::unique_ptr<export_writer>> export_writer::begin(std::filesystem::pat
   const auto& path = out->temporary_;
   // A crash may have left one behind. A process that still writes it has it locked.
   descriptor opened(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!opened.valid()) return fail(file_error(errno, errc::store_write_failed, "cannot create", path));
+  if (!opened.valid()) return fail(cannot("cannot create", path));
   CPNS_CHECK(lock_against_others(opened, path));
   if (!has_name(opened, path))
     return fail(errc::store_locked, path.string() + ": another export just finished it");
   out->open_ = std::move(opened);
   if (::ftruncate(out->open_.get(), 0) != 0 || ::fchmod(out->open_.get(), 0600) != 0)
-    return fail(file_error(errno, errc::store_write_failed, "cannot write", path));
-  CPNS_CHECK(write_all(out->open_.get(), as_bytes(export_format::magic), path));
+    return fail(cannot("cannot write", path));
+  CPNS_CHECK(write_to(out->open_, as_bytes(export_format::magic), path));
   const auto header = export_format::encode(h);
   out->header_digest_ = export_format::digest_of(header);
   CPNS_CHECK(out->write_frame(header));
@@ -107,8 +116,8 @@ result<std::unique_ptr<export_writer>> export_writer::begin(std::filesystem::pat
 }
 
 status export_writer::write_frame(byte_view content) {
-  CPNS_CHECK(write_all(open_.get(), export_format::encode_length(content.size()), temporary_));
-  return write_all(open_.get(), content, temporary_);
+  CPNS_CHECK(write_to(open_, export_format::encode_length(content.size()), temporary_));
+  return write_to(open_, content, temporary_);
 }
 
 status export_writer::write_sealed(byte_view plain) {
@@ -134,12 +143,11 @@ status export_writer::add(exported_row row) {
 status export_writer::finish() {
   CPNS_CHECK(write_chunk());
   CPNS_CHECK(write_sealed(export_format::encode(counts_).expose()));
-  if (::fsync(open_.get()) != 0)
-    return fail(file_error(errno, errc::store_write_failed, "cannot sync", temporary_));
+  if (::fsync(open_.get()) != 0) return fail(cannot("cannot sync", temporary_));
   const unsigned flags = rule_ == if_exists::refuse ? RENAME_NOREPLACE : 0U;
   if (::renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, file_.c_str(), flags) != 0) {
     if (errno == EEXIST) return already(file_);
-    return fail(file_error(errno, errc::store_write_failed, "cannot rename to", file_));
+    return fail(cannot("cannot rename to", file_));
   }
   finished_ = true;
   const auto folder = file_.parent_path();

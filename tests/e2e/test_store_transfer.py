@@ -8,6 +8,7 @@ import unittest
 from support import yaml
 from support.case import E2ECase
 from support.home import poll
+from support.mount import Tmpfs
 from support.nodes_home import NodesHome
 from support.process import Process, cpns_binary
 
@@ -125,6 +126,17 @@ class Transfer(E2ECase):
         home.role("server").start()
         self.refused("export", "other", "--config", "server.yaml", text="the server is running")
         self.assertFalse((home.folder / "other").exists())
+
+    def test_a_full_disk_leaves_no_file(self):
+        home = self.place
+        disk = Tmpfs(home.folder / "disk", "16k")
+        self.addCleanup(disk.close)
+        rows = [f"urn:dev:mac:02000000{n:08x},{n:032x},128bit" for n in range(1, 1001)]
+        home.secret("many.csv", "\n".join(["entity_id,temporary_key,strength", *rows]))
+        home.cli("device", "import", "many.csv", "--config", "server.yaml")
+        self.refused("export", "disk/x", "--config", "server.yaml", text="cannot write disk/x.creating: No space left on device")
+        self.assertEqual(list(disk.folder.iterdir()), [])
+        self.assertRegex(home.cli("audit", "show", "--config", "server.yaml").stdout, r"store-export disk/x (failed|refused|not_done)")
 
     def test_a_database_in_use_is_neither_exported_nor_imported_into(self):
         home = self.place

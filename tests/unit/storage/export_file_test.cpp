@@ -188,7 +188,7 @@ TEST_F(export_file, does_not_replace_one_that_was_made_meanwhile) {
 TEST_F(export_file, names_a_folder_in_which_nothing_can_be_made) {
   const auto out =
       export_writer::begin(folder.path() / "missing" / "x", if_exists::refuse, *key, {}, random_source());
-  EXPECT_EQ(code(out), "store_write_failed");
+  EXPECT_EQ(code(out), "config_file");
   EXPECT_NE(out.error().detail.find("missing/x"), std::string::npos);
 }
 
