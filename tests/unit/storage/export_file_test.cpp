@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::unique_ptr<key_protector> passphrase(std::string_view text = "a long passphrase") {
+std::unique_ptr<key_protector> export_passphrase(std::string_view text = "a long passphrase") {
   return make_passphrase_protector(secret_bytes::from_text(text)).value();
 }
 
@@ -140,12 +140,12 @@ TEST_F(export_file, opens_with_its_own_key_alone) {
   write(1);
   key = test::key_file_protector(random_source());
   EXPECT_EQ(code(read()), "store_key");
-  key = passphrase();
+  key = export_passphrase();
   EXPECT_EQ(code(read()), "store_key");
   fs::remove(file);
   write(2);
   EXPECT_EQ(message(), "2 rows");
-  key = passphrase("another passphrase");
+  key = export_passphrase("another passphrase");
   EXPECT_EQ(code(read()), "store_key");
   EXPECT_NE(message().find("--passphrase-file"), std::string::npos);
 }
