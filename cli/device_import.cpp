@@ -108,6 +108,11 @@ class transfer {
     }
   }
 
+  [[nodiscard]] status go_on() const {
+    if (r_.stop && r_.stop()) return fail(errc::state_stopping, "interrupted");
+    return {};
+  }
+
   tl::expected<void, api::problem> reconnect(const api::problem& why) {
     if (!std::exchange(said_broken_, true)) {
       clear_status();
@@ -162,6 +167,7 @@ class transfer {
     CPNS_CHECK(skip_to(offset, part));
     answer now = json::value{};
     for (;;) {
+      CPNS_CHECK(go_on());
       if (offset == part.end()) {
         CPNS_TRY(const bool more, part.read(r_.source));
         if (!more) break;
@@ -226,6 +232,7 @@ class transfer {
   answer wait_for_end(json::value now) {
     auto every = poll_first;
     for (;;) {
+      CPNS_CHECK(go_on());
       const auto state = text(now, "state");
       if (state == "done" || state == "refused") return now;
       const auto* why = now.as_object().at("problem").if_object();

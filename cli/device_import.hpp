@@ -49,6 +49,8 @@ struct import_request {
   byte_source source;
   /// Moves `source` to a byte of the list. Without this function the bytes before it are read.
   std::function<bool(std::uint64_t)> seek{};
+  /// Asked between requests; true ends the transfer with state-stopping, and the import stands where it is. May be empty.
+  std::function<bool()> stop{};
 };
 
 struct import_report {

@@ -163,13 +163,17 @@ status fill_server_store(const trial_options& o, const trial_report& files, cons
   CPNS_CHECK(with_audit(*opened.trail, change, [&] { return add_user(store, record); }));
   if (o.devices == 0) return {};
   CPNS_TRY(const auto list, private_file::open(files.devices_csv));
-  import_request request{
-      .name = "development", .file = list.name(), .options = {.batch = "development"}, .source = {}};
+  import_request request{.name = "development",
+                         .file = list.name(),
+                         .options = {.batch = "development"},
+                         .source = {},
+                         .stop = cancelled};
   request.source = [&list](std::span<std::uint8_t> to) { return list.read(to); };
   CPNS_TRY(const auto imports, stopped_imports(opened));
   std::string wrong;
   const auto done =
       import_devices(*imports, std::move(request), [&wrong](const std::string& row) { wrong = row; });
+  if (!done && cancelled()) return fail(errc::state_stopping, "interrupted");
   if (!done) return fail(errc::internal, "the new devices cannot be imported: " + done.error().detail);
   if (done->bad > 0) return fail(errc::internal, "a new device cannot be imported: " + wrong);
   return {};

@@ -11,7 +11,7 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr const char* path = "/v1/gateways/{identity}/key";
+constexpr const char* key_path = "/v1/gateways/{identity}/key";
 
 api::checked<std::string> identity_of(const api::request& r) {
   return api::in_field(parse_psk_identity(r.at("identity")), "identity");
@@ -51,7 +51,7 @@ std::vector<api::route> gateway_key_routes(administration& admin) {
                                const char* action, bool has_key) {
     return api::route{
         .verb = v,
-        .path = path,
+        .path = key_path,
         .needs = api::level::admin,
         .handle = [&admin, answer](const api::request& r) { return answer(admin, r); },
         .action = action,

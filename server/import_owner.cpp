@@ -57,7 +57,7 @@ void device_imports::look_at_lease() {
     }
     if (any_decided() && lease_.available()) {
       // Another server may be faster, which is as good.
-      const auto mine = own();
+      auto mine = own();
       if (!mine && !(mine.error() == errc::state_conflict)) return mine;
     }
     return {};

@@ -19,7 +19,7 @@ constexpr seconds retry_after_max{300};
 
 constexpr std::array outcomes{"ok",     "unknown", "timeout",    "unreachable",  "tls",
                               "closed", "status",  "bad_answer", "other_entity", "busy"};
-constexpr std::array places{"cached", "cached_unknown", "shared", "asked", "left_alone"};
+constexpr std::array query_kinds{"cached", "cached_unknown", "shared", "asked", "left_alone"};
 
 std::string_view outcome_of(api::https_fault kind) {
   switch (kind) {
@@ -81,7 +81,7 @@ key_service::key_service(const config::key_service_config& c, std::vector<entity
     queries_[o] = with.counted.make_counter("cpns_server_key_service_queries_total",
                                             "Queries to a manufacturer's service by outcome.",
                                             {{"service", c.name}, {"outcome", o}});
-  for (const auto* p : places)
+  for (const auto* p : query_kinds)
     lookups_[p] = with.counted.make_counter(
         "cpns_server_key_service_lookups_total",
         "Requests for a Temporary Key of a manufacturer's service, by where the answer was.",

@@ -11,7 +11,7 @@ import unittest
 
 from support import pki
 from support.api_home import connect, document
-from support.home import free_port
+from support.home import free_port, poll
 from support.tls_case import OverTls
 
 class Served(OverTls):
@@ -109,7 +109,8 @@ class Refused(OverTls):
             self.assertEqual((answer.status, answer.code), (403, "forbidden"))
             self.assertIn(f"{uri}", answer.json["detail"])
             self.assertIn("is nobody; this request needs viewer (api.certificates)", answer.json["detail"])
-            self.assertEqual(self.audit("server", uri)[0]["action"], "connect")
+            # Two threads write the lines of the connection and of its request.
+            poll(lambda of=uri: "connect" in {line["action"] for line in self.audit("server", of)}, what="the line of the connection")
         # The gateway itself is served by the server link, which has the same CA.
         self.place.wait_for_each()
 
