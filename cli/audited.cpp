@@ -7,6 +7,7 @@
 #include "audit/server_states.hpp"
 #include "cli/migrate.hpp"
 #include "cli/restored.hpp"
+#include "cli/transfer.hpp"
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
 #include "storage/file.hpp"
@@ -139,6 +140,7 @@ result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
   return opened_trail(
       c.audit.file, chain_anchor(c, store),
       [&store, in_store = resolver_with_rewrap(audit::resolve_in_store(store))](const auto& u) {
+        if (u.action == store_import) return resolve_import(store);
         return u.action == store_restored ? resolve_restored(store, u) : in_store(u);
       });
 }

@@ -134,13 +134,15 @@ void add_store(CLI::App& app, int& code) {
   auto* store = app.add_subcommand(
       "store",
       "Change the key of a role's store or key files; after a restore; after an upgrade; the tables of a "
-      "database");
+      "database; move a store to another engine");
   store->require_subcommand(1);
   store->footer("Examples:\n  cpns store rewrap --config trial/server.yaml --in-place\n"
                 "  cpns store restored --config trial/server.yaml\n"
                 "  cpns store migrate --config trial/server.yaml\n"
                 "  cpns store schema --dialect postgresql\n"
-                "  cpns store verify --config trial/server.yaml");
+                "  cpns store verify --config trial/server.yaml\n"
+                "  cpns store export server.export --config trial/server.yaml\n"
+                "  cpns store import server.export --config node1.yaml");
   const auto o = std::make_shared<store_options>();
   auto* rewrap = store->add_subcommand(
       "rewrap", "Protect the store, or the key files of a PNE, with another key or passphrase");
@@ -181,6 +183,7 @@ Examples:
   add_restored(*store, code);
   add_store_migrate(*store, code);
   add_store_verify(*store, code);
+  add_store_transfer(*store, code);
 }
 
 }  // namespace cpns::cli

@@ -29,6 +29,7 @@ void add_store(CLI::App& app, int& code);
 /// Of `cpns store`.
 void add_store_migrate(CLI::App& store, int& code);
 void add_store_verify(CLI::App& store, int& code);
+void add_store_transfer(CLI::App& store, int& code);
 void add_audit(CLI::App& app, int& code);
 void add_demo(CLI::App& app, int& code);
 void add_server(CLI::App& app, int& code);

@@ -9,6 +9,7 @@
 #include "cli/terminal.hpp"
 #include "config/describe.hpp"
 #include "config/loader.hpp"
+#include "server/unfinished_import.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/postgres/postgres_store.hpp"
 #include "storage/rocksdb_store.hpp"
@@ -128,6 +129,7 @@ result<opened_store> open_server_store(const config::server_config& c) {
   if (!opened && opened.error().code == errc::store_locked)
     return fail(errc::store_locked, c.store.path.string() + ": the server is running" + why_no_api(c.api) +
                                         "; stop it, repeat the command, start it again");
+  if (opened) CPNS_CHECK(server::check_import_finished(opened->sealed()));
   return opened;
 }
 

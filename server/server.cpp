@@ -23,6 +23,7 @@
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
 #include "server/session.hpp"
+#include "server/unfinished_import.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/store_metrics.hpp"
 
@@ -266,7 +267,10 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
                                                         storage::sealed_store& store, clock_fn now,
                                                         std::function<std::string()> key) {
   CPNS_TRY(auto tls, crypto::tls_source::for_server("server", files_of(c.tls)));
+  CPNS_CHECK(check_import_finished(store));
   CPNS_TRY(auto meta, load_meta(store, crypto::system_entropy()));
+  // An import that began since then sees the row of load_meta(), or its mark is seen here.
+  CPNS_CHECK(check_import_finished(store));
   auto i = std::make_unique<impl>(c, std::move(meta), store, std::move(now));
   CPNS_CHECK(i->begin_heartbeat(store, std::move(key)));
   CPNS_CHECK(i->role->known_gateways.load());

@@ -14,7 +14,15 @@ secret_bytes encode(const server_meta& m) {
   return secret_bytes{w.take()};
 }
 
-result<server_meta> decode_meta(byte_view in) {
+result<server_meta> meta_of(const storage::sealed_value& row) {
+  CPNS_TRY(auto meta, decode_server_meta(row.value->expose()));
+  meta.version = row.version;
+  return meta;
+}
+
+}  // namespace
+
+result<server_meta> decode_server_meta(byte_view in) {
   cbor::reader r{in};
   server_meta m;
   CPNS_CHECK(r.array_of("server meta", 4));
@@ -30,13 +38,11 @@ result<server_meta> decode_meta(byte_view in) {
   return m;
 }
 
-result<server_meta> meta_of(const storage::sealed_value& row) {
-  CPNS_TRY(auto meta, decode_meta(row.value->expose()));
-  meta.version = row.version;
-  return meta;
-}
+bytes server_meta_row() { return to_bytes(as_bytes(meta_row)); }
 
-}  // namespace
+storage::sealed_op op_of(const server_meta& meta) {
+  return {storage::table::meta, server_meta_row(), encode(meta), meta.version};
+}
 
 result<server_meta> load_meta(storage::sealed_store& store, entropy& random) {
   CPNS_TRY(const auto row, store.read_one(storage::table::meta, as_bytes(meta_row)));
@@ -59,7 +65,7 @@ result<std::optional<server_meta>> find_meta(const storage::sealed_store& store)
 }
 
 status save_meta(storage::sealed_store& store, const server_meta& meta) {
-  auto done = store.write({{storage::table::meta, to_bytes(as_bytes(meta_row)), encode(meta), meta.version}});
+  auto done = store.write({op_of(meta)});
   if (!done && done.error() == errc::store_conflict)
     return fail(errc::state_conflict,
                 "another process changed the incarnation of the store; read it and try again");

@@ -21,6 +21,12 @@ struct server_meta {
 result<server_meta> load_meta(storage::sealed_store& store, entropy& random);
 /// nullopt: no server has started with this store.
 result<std::optional<server_meta>> find_meta(const storage::sealed_store& store);
+/// The name of its row in the table `meta`.
+bytes server_meta_row();
+/// Its record as the row has it; the version is 0. store_damaged.
+result<server_meta> decode_server_meta(byte_view in);
+/// The op that writes it if its row has the version of `meta`.
+storage::sealed_op op_of(const server_meta& meta);
 /// Durable on return. A running server does not read it again. state_conflict: its row is newer than `meta`.
 status save_meta(storage::sealed_store& store, const server_meta& meta);
 
