@@ -39,7 +39,9 @@ struct late_line {
 };
 
 /// What an open change counts against open_bytes_max.
-inline std::size_t reserved_for(std::string_view open) { return open_bytes({{}, {}, {{0, std::string(open)}}}); }
+inline std::size_t reserved_for(std::string_view open) {
+  return open_bytes({{}, {}, {{0, std::string(open)}}});
+}
 
 struct written {
   bool appended = false;  ///< all lines are in the file
@@ -103,8 +105,8 @@ struct trail::impl {
   std::atomic<bool> head_behind = false;  ///< the anchor does not have now.head yet
   std::size_t lines_behind = 0;  ///< since the head of the anchor; a start takes batch_lines_max of them in
   std::optional<boost::json::object> repair;  ///< a line about the file, before all others
-  bool needs_line_end = false;         ///< before `repair`
-  bool started = false;                ///< open() has resolved the open changes
+  bool needs_line_end = false;                ///< before `repair`
+  bool started = false;                       ///< open() has resolved the open changes
 
   mutable std::mutex guard;
   std::condition_variable changed;

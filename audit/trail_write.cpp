@@ -83,7 +83,8 @@ void trail::impl::close_unacknowledged(const std::vector<open_change>& known) {
   }
 }
 
-trail_parts::written trail::impl::write(const std::deque<late_line>& first, const std::vector<job*>& jobs, bool in_file) {
+trail_parts::written trail::impl::write(const std::deque<late_line>& first, const std::vector<job*>& jobs,
+                                        bool in_file) {
   written out;
   // A store that is away holds such lines up only when a start would not take more of them in.
   const bool without_head = in_file && lines_behind + jobs.size() < batch_lines_max;
