@@ -181,8 +181,9 @@ outcome<void> check_schema(connection& on, milliseconds limit) {
   const auto refused = refusal_by_schema(on, limit);
   if (refused) return *refused ? outcome<void>(unusable(**refused)) : outcome<void>();
   if (refused.error().kind == trouble::schema)
-    return unusable({errc::store_unavailable, "the database has no tables of cpns, or its role may not read them" +
-                                                  std::string(migrate_remedy)});
+    return unusable(
+        {errc::store_unavailable,
+         "the database has no tables of cpns, or its role may not read them" + std::string(migrate_remedy)});
   return fail(refused.error());
 }
 
