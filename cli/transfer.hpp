@@ -9,6 +9,7 @@
 #include "audit/entry.hpp"
 #include "base/result.hpp"
 #include "storage/export_file.hpp"
+#include "storage/sealed_store.hpp"
 
 namespace cpns::cli {
 

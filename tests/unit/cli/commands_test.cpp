@@ -188,7 +188,7 @@ TEST_F(commands, gateways_are_blocked_in_the_store_of_a_stopped_server) {
   EXPECT_EQ(blocked.code, 0) << blocked.err;
   EXPECT_NE(blocked.out.find("can still deliver the keys that it holds"), std::string::npos);
   EXPECT_EQ(run({"gateways", "list", "--blocked", "--config", yaml}).out,
-            uri + "\tblocked\t-\tnever\tcertificate\n");
+            uri + "\tblocked\t-\t-\tnever\tcertificate\n");
   EXPECT_EQ(run({"gateways", "unblock", uri, "--config", yaml}).code, 0);
   EXPECT_EQ(run({"gateways", "list", "--blocked", "--config", yaml}).out, "");
   EXPECT_EQ(run({"gateways", "show", "hall", "--config", yaml}).code, 2);
