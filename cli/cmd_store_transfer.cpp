@@ -79,7 +79,7 @@ int run_import(const command_options& o) {
 }
 
 std::shared_ptr<command_options> add_common(CLI::App& c, const char* config, const char* file) {
-  const auto o = std::make_shared<command_options>();
+  auto o = std::make_shared<command_options>();
   c.add_option("FILE", o->file, file)->required();
   c.add_option("--config", o->config, config)->required();
   c.add_option(

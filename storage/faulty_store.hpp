@@ -39,8 +39,8 @@ class faulty_store final : public store {
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
   [[nodiscard]] bool shared() const override { return under_.shared(); }
-  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) override {
-    return under_.listen(std::move(heard));
+  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
+    return under_.listen(heard);
   }
 
  private:

@@ -20,8 +20,8 @@ class memory_store : public store {
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] bool shared() const override { return shared_; }
-  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) override {
-    return board_.add(std::move(heard));
+  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
+    return board_.add(heard);
   }
 
   /// Sets a row to any version and value, or removes it: an attacker who holds the database, in a test.

@@ -135,8 +135,8 @@ class sealed_store {
   /// As store::shared().
   [[nodiscard]] bool shared() const { return under_.shared(); }
   /// As store::listen().
-  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) const {
-    return under_.listen(std::move(heard));
+  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) const {
+    return under_.listen(heard);
   }
   /// As store::clock().
   [[nodiscard]] result<std::optional<time_point>> clock() const { return under_.clock(); }

@@ -131,9 +131,7 @@ class store {
   /// destroyed. Only a hint: it may be lost, late, or called without a write, and some engines have none, so that callers
   /// look often anyway. On a thread of the store; must not block and must not call the store. The store outlives the
   /// result.
-  [[nodiscard]] virtual std::shared_ptr<void> listen([[maybe_unused]] std::function<void()> heard) {
-    return {};
-  }
+  [[nodiscard]] virtual std::shared_ptr<void> listen(const std::function<void()>& /*heard*/) { return {}; }
   /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};

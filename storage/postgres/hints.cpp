@@ -58,9 +58,9 @@ void hints::tell() {
   if (!told_.exchange(true)) start();
 }
 
-std::shared_ptr<void> hints::listen(std::function<void()> heard) {
+std::shared_ptr<void> hints::listen(const std::function<void()>& heard) {
   if (!can_ || !wake_.valid()) return {};
-  auto out = board_.add(std::move(heard));
+  auto out = board_.add(heard);
   listens_ = true;
   start();
   return out;

@@ -32,7 +32,7 @@ class hints {
   /// A change was committed: the listeners of other nodes are called soon. Waits for nothing.
   void tell();
   /// As store::listen(). Also called after each new connection, since hints may have been missed.
-  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard);
+  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard);
 
  private:
   using steady = connection::steady;

@@ -40,8 +40,8 @@ class postgres_store final : public store {
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
   [[nodiscard]] bool shared() const override { return true; }
-  [[nodiscard]] std::shared_ptr<void> listen(std::function<void()> heard) override {
-    return hints_.listen(std::move(heard));
+  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
+    return hints_.listen(heard);
   }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
   [[nodiscard]] result<bool> allows_this_program() override;
