@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <future>
 #include <sstream>
 
 #include "base/sockets.hpp"
@@ -209,6 +210,19 @@ void postgres_server::wait_for_standby(bool on) const {
   const std::string wanted = on ? "nobody" : "";
   if (!comes_true([&] { return sql("postgres", "SHOW synchronous_standby_names") == wanted; }))
     ADD_FAILURE() << "the server does not read its settings again";
+  // Commits go by what the checkpointer has read, and it may be the last one to do so.
+  if (on && !comes_true([&] { return commit_waits(); })) ADD_FAILURE() << "commits do not wait for a standby";
+}
+
+bool postgres_server::commit_waits() const {
+  const auto commit = std::async(
+      std::launch::async, [this] { sql("postgres", "SELECT pg_logical_emit_message(true, 'cpns', '')"); });
+  while (commit.wait_for(milliseconds{5}) == std::future_status::timeout)
+    if (sql("postgres",
+            "SELECT count(pg_cancel_backend(pid)) > 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep' AND "
+            "datname = 'postgres'") == "t")
+      return true;
+  return false;
 }
 
 }  // namespace cpns::test

@@ -66,6 +66,8 @@ class postgres_server {
   postgres_server();
   void initialise();
   void make_certificate();
+  /// Tries one; a commit that waits is let through.
+  [[nodiscard]] bool commit_waits() const;
   void start();
 
   temporary_folder folder_;
