@@ -48,7 +48,7 @@ class hints {
   const postgres_settings& settings_;
   dialer& hosts_;
   const bool can_ = false;
-  const std::string own_;  ///< payload: own notifications are no news
+  const std::string own_;  ///< payload, by which the object ignores its own notifications
   const descriptor wake_;
   hint_board board_;
   std::atomic<bool> listens_ = false, told_ = false, stopping_ = false;

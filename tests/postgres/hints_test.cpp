@@ -37,7 +37,7 @@ TEST(postgres_hints, tell_other_nodes_of_announced_rows_and_of_no_others) {
   ASSERT_EQ(outcomes(*a, {{put("cid", 0, "c"), announced("bob", 0)}}), "ok");
   EXPECT_TRUE(comes_true([&] { return at_b.heard > before; }));
   EXPECT_EQ(at_b.heard, before + 1) << "of three batches one was announced, and took effect";
-  EXPECT_EQ(at_a.heard, own) << "its own changes are no news";
+  EXPECT_EQ(at_a.heard, own) << "it ignores its own changes";
 }
 
 TEST(postgres_hints, of_many_changes_become_few) {
