@@ -1,5 +1,6 @@
 #include <boost/json.hpp>
 #include <iostream>
+#include <set>
 
 #include "api/routes.hpp"
 #include "audit/server_states.hpp"
@@ -54,10 +55,11 @@ std::string address_of_gateway(const boost::json::object& g) {
 /// To which it is connected, the newest connection last: "node1", "node1, node2".
 std::string nodes_of_gateway(const boost::json::object& g) {
   std::string out;
+  std::set<std::string> named;
   if (const auto* all = g.if_contains("connections"))
     for (const auto& c : all->as_array()) {
       const auto node = member_text(c.as_object(), "node");
-      if (out.find(node) == std::string::npos) out += (out.empty() ? "" : ", ") + node;
+      if (named.insert(node).second) out += (out.empty() ? "" : ", ") + node;
     }
   return out.empty() ? "-" : out;
 }
