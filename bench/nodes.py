@@ -57,7 +57,7 @@ class Nodes:
     def start(self):
         if self.database:
             # As in docs/operations/cluster.md.
-            self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "SELECT pg_reload_conf()")
+            self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "ALTER SYSTEM SET backend_flush_after = '1MB'", "SELECT pg_reload_conf()")
             # Or it does so with the rows that were filled in at some moment of a measurement.
             self.database.sql("cpns", "VACUUM ANALYZE", "CHECKPOINT")
         self.servers = [self._server(n) for n in range(len(self.configs))]

@@ -7,8 +7,8 @@
 namespace cpns::server {
 namespace {
 
-/// A sample of the rate: long enough for several writes of the store.
-constexpr milliseconds sample{100};
+/// A sample of the rate, at least: longer than a usual write of the store. The jobs of a write end together.
+constexpr milliseconds sample{250};
 constexpr double weight_of_sample = 0.3;
 /// Of the rate, that refused requests may use when they come back; the rest is for new ones.
 constexpr double share_of_returns = 0.25;
@@ -28,13 +28,13 @@ std::size_t admission::budget(double per_second, const bounds& most) {
   return std::max(waiting_least, static_cast<std::size_t>(per_second * in_seconds(most.longest_wait)));
 }
 
-/// Half of the budget is for the first requests that come. In the other half each gateway has the same share, at least one
-/// request, so that a gateway is let in however many requests others have sent.
+/// Half of the budget is for the first requests that come. The other half is for gateways that have not yet their share of
+/// all, at least one request, so that a gateway is let in however many requests others have sent.
 bool admission::may_wait(std::size_t own, const bounds& most) const {
-  const auto all = budget(rate(now_()), most);
+  const auto all = room(now_(), most);
   if (waiting_ < all / 2) return true;
   const auto gateways = lines_.size() + (own == 0 ? 1 : 0);
-  return waiting_ < 2 * all && own < std::max<std::size_t>(1, all / 2 / gateways);
+  return waiting_ < 2 * all && own < std::max<std::size_t>(1, all / gateways);
 }
 
 admission::verdict admission::ask(const gateway_id& gw, const bounds& most, const turn_taker& taker,
@@ -54,6 +54,7 @@ admission::verdict admission::ask(const gateway_id& gw, const bounds& most, cons
       return verdict::wait;
     }
     ++in_work_;
+    moved_ = now_();
   }
   to = work_place{shared_from_this()};
   return verdict::work;
@@ -71,7 +72,8 @@ std::uint32_t admission::retry_after() {
   std::lock_guard lock{guard_};
   const auto now = now_();
   // Not rate(): a gateway that comes back after a fail-over of the store finds the server as it was before.
-  const auto usable = per_second_ > 0 ? per_second_ * share_of_returns : static_cast<double>(most_.in_work);
+  const auto usable = per_second_ > 0 ? std::max(per_second_, lately_) * share_of_returns
+                                      : static_cast<double>(most_.in_work);
   return returns_.take(now, std::max(returns_least, static_cast<std::uint32_t>(usable)));
 }
 
@@ -95,7 +97,9 @@ std::optional<admission::waiting_request> admission::next() {
 void admission::leave() {
   std::unique_lock lock{guard_};
   --in_work_;
-  if (waiting_ > 0) count_done(now_());
+  moved_ = now_();
+  count_lately(moved_);
+  if (waiting_ > 0) count_done(moved_);
   if (std::exchange(handing_out_, true)) return;
   while (auto turn = next()) {
     lock.unlock();
@@ -146,23 +150,43 @@ void admission::pause_count(steady::time_point now) {
   counted_since_ = {};
 }
 
+/// The jobs of one write end together, so a sample is from the first job of one write until the first of another.
 void admission::count_done(steady::time_point now) {
-  ++done_;
   const auto passed = counted_before_ + (now - counted_since_);
-  if (passed < sample) return;
-  const auto seen = static_cast<double>(done_) / in_seconds(passed);
-  per_second_ = per_second_ == 0 ? seen : per_second_ + weight_of_sample * (seen - per_second_);
-  counted_since_ = now;
-  counted_before_ = {};
-  done_ = 0;
+  if (passed >= sample) {
+    const auto seen = static_cast<double>(done_) / in_seconds(passed);
+    per_second_ = per_second_ == 0 ? seen : per_second_ + weight_of_sample * (seen - per_second_);
+    counted_since_ = now;
+    counted_before_ = {};
+    done_ = 0;
+  }
+  ++done_;
 }
 
-/// Work that stands still is noticed before it goes on.
+void admission::count_lately(steady::time_point now) {
+  if (const auto passed = now - lately_since_; passed >= seconds{1}) {
+    const auto seen = static_cast<double>(done_lately_) / in_seconds(passed);
+    // A second in which the disk stood still does not count alone.
+    lately_ = passed < seconds{3} ? std::max(seen, lately_ / 2) : seen;
+    lately_since_ = now;
+    done_lately_ = 0;
+  }
+  ++done_lately_;
+}
+
+/// Not before the first of the waiting requests is refused: a disk or a database that stops for some tenths of a second goes
+/// on sooner than a refused request comes back.
+bool admission::stands_still(steady::time_point now) const {
+  return counted_since_ != steady::time_point{} && now - moved_ >= 2 * most_.longest_wait;
+}
+
 double admission::rate(steady::time_point now) const {
-  if (counted_since_ == steady::time_point{}) return per_second_;
-  const auto passed = counted_before_ + (now - counted_since_);
-  if (passed < 2 * sample) return per_second_;
-  return std::min(per_second_, static_cast<double>(done_ + 1) / in_seconds(passed));
+  return stands_still(now) ? std::min(per_second_, 1 / in_seconds(now - moved_)) : per_second_;
+}
+
+std::size_t admission::room(steady::time_point now, const bounds& most) const {
+  if (stands_still(now)) return waiting_least;
+  return std::max(budget(per_second_, most), budget(std::max(per_second_, lately_), most));
 }
 
 admission::view admission::look() const {

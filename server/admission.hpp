@@ -107,8 +107,11 @@ class admission : public std::enable_shared_from_this<admission> {
   std::optional<waiting_request> next();
   /// With guard_ held.
   [[nodiscard]] bool may_wait(std::size_t own, const bounds& most) const;
+  [[nodiscard]] std::size_t room(steady::time_point now, const bounds& most) const;
+  [[nodiscard]] bool stands_still(steady::time_point now) const;
   [[nodiscard]] double rate(steady::time_point now) const;
   void count_done(steady::time_point now);
+  void count_lately(steady::time_point now);
   void pause_count(steady::time_point now);
 
   const clock_fn now_;
@@ -125,6 +128,12 @@ class admission : public std::enable_shared_from_this<admission> {
   steady::time_point counted_since_{};  ///< zero: none waits
   steady::duration counted_before_{};   ///< of this sample, until the line was empty
   std::uint64_t done_ = 0;              ///< in this sample
+  steady::time_point moved_{};          ///< a job began or was done
+
+  // Jobs that were done lately, whether or not others waited: the server can do at least as many.
+  double lately_ = 0;  ///< per second
+  steady::time_point lately_since_{};
+  std::uint64_t done_lately_ = 0;  ///< since then
 };
 
 }  // namespace cpns::server

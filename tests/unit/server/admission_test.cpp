@@ -115,11 +115,58 @@ TEST(admission, takes_as_many_as_have_their_turn_in_time_at_the_measured_rate) {
   EXPECT_NEAR(d.at->look().per_second, 2000, 20);
   d.flood(gateway(1));
   const auto fast = d.at->look().waiting;
-  EXPECT_EQ(fast, 250u) << "one gateway may fill half of the line";
+  EXPECT_EQ(fast, 500u) << "one gateway may fill the line";
   EXPECT_EQ(admission::budget(2000, d.most), 500u);
-  d.work_at(200, gateway(1), seconds{5});
+  d.work_at(200, gateway(1), seconds{10});
   EXPECT_NEAR(d.at->look().per_second, 200, 2);
   EXPECT_LT(d.at->look().waiting, fast) << "slower work takes fewer";
+}
+
+TEST(admission, waits_for_writes_that_take_some_tenths_of_a_second) {
+  door d;
+  d.most.in_work = 512;
+  // All jobs in work end with a write; requests come all the time.
+  const auto write_takes = [&d](steady::duration time, int requests) {
+    int refused = 0;
+    for (int i = 0; i < requests; ++i) {
+      d.now += time / requests;
+      refused += d.ask(gateway(i % 20)) == verdict::refuse ? 1 : 0;
+    }
+    for (auto n = d.places.size(); n > 0; --n) d.finish_oldest();
+    return refused;
+  };
+  EXPECT_EQ(write_takes(milliseconds{150}, 700), 0);
+  for (int i = 0; i < 20; ++i) EXPECT_EQ(write_takes(milliseconds{130}, 512), 0) << i;
+  EXPECT_NEAR(d.at->look().per_second, 512 / 0.13, 400);
+  EXPECT_EQ(write_takes(milliseconds{400}, 1200), 0) << "a stop that ends sooner than a refused request returns";
+}
+
+TEST(admission, does_not_take_a_stop_for_the_rate_if_none_has_waited_before) {
+  door d;
+  d.most.in_work = 512;
+  for (int i = 0; i < 8000; ++i) {  // 4,000 jobs in a second, of which none waits
+    d.now += std::chrono::microseconds{250};
+    EXPECT_EQ(d.ask(gateway(i % 20)), verdict::work);
+    d.finish_oldest();
+  }
+  int refused = 0;
+  for (int i = 0; i < 1400; ++i) {
+    d.now += std::chrono::microseconds{250};
+    refused += d.ask(gateway(i % 20)) == verdict::refuse ? 1 : 0;
+  }
+  EXPECT_EQ(refused, 0);
+}
+
+TEST(admission, refuses_at_once_while_writes_take_seconds) {
+  door d;
+  d.most.in_work = 512;
+  d.flood(gateway(1));
+  d.work_at(4000, gateway(1));
+  d.now += milliseconds{600};
+  d.at->end_long_waits();
+  std::size_t taken = 0;
+  for (int g = 0; g < 500; ++g) taken += d.ask(gateway(g)) == verdict::wait ? 1 : 0;
+  EXPECT_LE(taken, 64u);
 }
 
 TEST(admission, notices_work_that_stands_still) {
