@@ -329,7 +329,9 @@ void after_conflict(assignment_pointer self) {
   auto& s = self->state;
   auto record = s.rows->entity ? record_of(s, *s.rows->entity) : fail(s.rows->entity.error());
   if (!record) {
-    log::error("server", "row-unreadable", record.error().message(), {{"entity", s.entity.text()}});
+    const auto no = protocol::unreadable(record.error(), "the device");
+    const auto level = protocol::is_damage(record.error()) ? log::level::error : log::level::info;
+    log::write(level, "server", no.event, no.why, {{"entity", s.entity.text()}});
     return write_failed(s);
   }
   s.version = s.rows->entity->version;

@@ -1,5 +1,6 @@
 // Sessions, dispatcher and assignment actors, one step at a time.
 #include "tests/actors/server_harness.hpp"
+#include "tests/unit/server/captured_log.hpp"
 
 namespace cpns::server_actor_tests {
 namespace {
@@ -195,6 +196,23 @@ TEST(server_actors, ask_the_gateway_to_come_again_after_too_many_lost_races) {
   p.hold_writes = false;
   p.send(p.assignment(h));
   EXPECT_EQ(p.answer_status(1), link_status::ok);
+}
+
+TEST(server_actors, does_not_call_a_row_damaged_that_cannot_be_read_after_a_lost_race) {
+  server_tests::captured_log log;
+  harness p;
+  auto h = p.device(1);
+  p.hold_writes = true;
+  p.send(p.assignment(h));
+  ASSERT_EQ(p.held.size(), 1u);
+  write_elsewhere(p, h);
+  p.faulty.fail_reads(errc::store_unavailable);
+  p.complete();
+  p.drain();
+  ASSERT_EQ(p.box->answers.size(), 1u);
+  EXPECT_EQ(p.answer_status(0), link_status::overloaded);
+  EXPECT_NE(log.text().find("store-not-read"), std::string::npos);
+  EXPECT_EQ(log.text().find("row-unreadable"), std::string::npos);
 }
 
 TEST(server_actors, evicts_idle_entities_and_keeps_busy_ones) {
