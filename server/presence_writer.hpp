@@ -43,8 +43,8 @@ class presence_writer {
   const byte_array<16> start_;
   const std::function<steady::time_point()> now_;
   std::uint8_t bits_ = 0;
-  std::size_t named_ = 0;   ///< pages that page 0 tells of, durably
-  std::size_t naming_ = 0;  ///< pages that it told of when it was submitted last
+  std::size_t named_ = 0;   ///< pages that the durable page 0 names
+  std::size_t naming_ = 0;  ///< pages that the last submitted page 0 names
   std::optional<steady::time_point> looked_;
   std::vector<std::shared_ptr<page>> pages_;
 };

@@ -1,5 +1,7 @@
 // Errors that a server reports, raised by a trigger in the table.
 
+#include <future>
+
 #include "tests/postgres/support.hpp"
 
 namespace cpns::storage::testing {
@@ -71,6 +73,25 @@ TEST_P(postgres_errors, reports_a_full_disk_and_resumes_when_there_is_space) {
   EXPECT_TRUE(comes_true([&] { return store_->health().writable; }));
   EXPECT_EQ(store_->health().reopened, 1U);
   EXPECT_EQ(outcomes(*store_, {{put("a", 0, "")}}), "ok");
+}
+
+TEST_P(postgres_errors, are_not_over_when_an_older_write_succeeds) {
+  ASSERT_EQ(outcomes(*store_, {{put("slow", 0, "")}}), "ok");
+  auto other = server().session(settings_.database);
+  other.sql("BEGIN; SELECT FROM cpns_users WHERE row = 'slow' FOR UPDATE");
+  auto slow = std::async(std::launch::async, [&] { return outcomes(*store_, {{put("slow", 1, "x")}}); });
+  ASSERT_TRUE(comes_true([&] { return server().waits_for(settings_.database, "transactionid"); }));
+  server().sql(
+      settings_.database,
+      "CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no space' "
+      "USING ERRCODE = '53100'; END $$;"
+      "CREATE TRIGGER full_meta BEFORE INSERT ON cpns_meta EXECUTE FUNCTION full_disk()");
+  EXPECT_EQ(outcomes(*store_, {{}}), "store_full");
+  other.sql("ROLLBACK");
+  EXPECT_EQ(slow.get(), "ok");
+  EXPECT_FALSE(store_->health().writable) << "it began before the failure";
+  server().sql(settings_.database, "DROP TRIGGER full_meta ON cpns_meta");
+  EXPECT_TRUE(comes_true([&] { return store_->health().writable; }));
 }
 
 TEST_P(postgres_errors, delays_no_other_row_when_one_is_locked) {

@@ -62,7 +62,6 @@ TEST_P(postgres_two_writers, leave_each_row_as_its_last_change) {
         all.change(shared ? "shared" + std::to_string(i % shared_rows)
                           : std::to_string(t) + "/" + std::to_string(i % 150),
                    i % 2 == 0);
-        if (i % 100 == 99) std::this_thread::sleep_for(milliseconds(5));
       }
     });
   under.wait_for_writes(2);  // or the first writer could be done before many rows wait

@@ -73,14 +73,12 @@ class two_writers : public ::testing::Test {
 TEST_F(two_writers, write_at_a_time_when_enough_rows_wait) {
   begin("first");
   for (const auto* row : {"a", "b", "c"}) submit(row);
-  std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(under_.sizes().size(), 1U) << "three rows wait";
   submit("d");
   under_.wait_for_writes(2);
   EXPECT_EQ(under_.sizes(), (std::vector<std::size_t>{1, 4}));
   for (const auto* row : {"e", "f", "g", "h"}) submit(row);
-  std::this_thread::sleep_for(milliseconds(20));
-  EXPECT_EQ(under_.sizes().size(), 2U) << "there is no third writer";
+  EXPECT_EQ(under_.sizes().size(), 2U) << "both writers are busy";
   EXPECT_EQ(committer_->statistics().queued_rows, 4U);
   EXPECT_EQ(end().size(), 9U);
   EXPECT_EQ(under_.at_a_time(), 2);
@@ -90,7 +88,6 @@ TEST_F(two_writers, are_one_unless_the_limits_say_so) {
   committer_ = std::make_unique<group_committer>(*store_);
   begin("first");
   for (int i = 0; i < 200; ++i) submit("row" + std::to_string(i));
-  std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(under_.sizes().size(), 1U);
   EXPECT_EQ(end().size(), 201U);
   EXPECT_EQ(under_.at_a_time(), 1);
@@ -151,7 +148,6 @@ TEST_F(two_writers, count_rows_of_two_tables_as_two_rows) {
 TEST_F(two_writers, wait_when_all_that_waits_has_the_same_row) {
   begin("a");
   for (std::uint64_t n = 2; n < 8; ++n) submit_version("a", n);
-  std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(under_.sizes().size(), 1U);
   for (const auto* row : {"b", "c"}) submit(row);
   EXPECT_EQ(end().size(), 9U);
@@ -166,7 +162,6 @@ TEST_F(two_writers, go_on_when_the_second_one_ends_after_the_first_one) {
   under_.let_go(1);
   first.wait();
   const auto next = submit_version("x", 2);
-  std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(under_.sizes().size(), 2U) << "the first writer waits for x";
   under_.let_go(2);
   under_.let_go(3);
@@ -182,7 +177,6 @@ TEST_F(two_writers, call_an_empty_batch_after_all_before_it) {
   under_.wait_for_writes(2);
   under_.let_go(2);
   submit("f");
-  std::this_thread::sleep_for(milliseconds(20));
   EXPECT_EQ(empty.wait_for(milliseconds(0)), std::future_status::timeout) << "a is not written";
   EXPECT_EQ(end().size(), 7U);
   const auto place = [&](const char* name) {
@@ -231,7 +225,6 @@ TEST_F(two_writers, commit_all_that_waits_before_they_end) {
   submit_version("a", 2);
   submit("empty", {});
   std::thread ending([this] { committer_.reset(); });
-  std::this_thread::sleep_for(milliseconds(20));
   under_.let_all_go();
   ending.join();
   EXPECT_EQ(outcomes_.size(), 107U);
