@@ -34,7 +34,7 @@ result<std::unique_ptr<storage::key_protector>> protector_of_file(const transfer
   return storage::open_protector({storage::protector_kind::passphrase, o.passphrase_file});
 }
 
-json::object file_state(const storage::export_header& h) { return {{"file_id", to_hex(h.id)}}; }
+json::object file_state(const byte_array<16>& file_id) { return {{"file_id", to_hex(file_id)}}; }
 
 std::uint64_t sum(const storage::row_counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
@@ -106,7 +106,7 @@ result<transferred> export_store(const transfer_options& o) {
                               o.file, o.force ? storage::if_exists::replace : storage::if_exists::refuse,
                               *protector, now_wall(), crypto::system_entropy()));
   return with_audit(
-      *trail, change_by_command(store_export, o.file.string(), {}, file_state(to->header())),
+      *trail, change_by_command(store_export, o.file.string(), {}, file_state(to->header().id)),
       [&] { return write_file(o, store.sealed(), *to); }, done_with);
 }
 
@@ -116,26 +116,31 @@ result<transferred> import_store(const transfer_options& o) {
   CPNS_TRY(const auto from, storage::export_reader::open(o.file, *protector));
   CPNS_TRY(const auto content, server::check_export(*from, shown(o, "checked", from->size())));
   CPNS_TRY(auto store, open_target(c));
-  CPNS_TRY(const auto begun, server::check_target(store.sealed(), from->header()));
+  CPNS_TRY(const auto target, server::check_target(store.sealed(), from->header()));
+  // It also adds the outcome of an import that was killed before it wrote the outcome itself.
   CPNS_TRY(const auto trail, open_trail(c, store.sealed()));
+  if (target.finished)
+    return transferred{to_hex(from->header().id), content.counts, *target.finished, false, true};
   return with_audit(
-      *trail, change_by_command(store_import, o.file.string(), {}, file_state(from->header())),
+      *trail, change_by_command(store_import, o.file.string(), {}, file_state(from->header().id)),
       [&]() -> result<transferred> {
         CPNS_TRY(const auto incarnation,
                  server::import_rows(store.sealed(), *from, content, shown(o, "imported", from->size())));
-        return transferred{to_hex(from->header().id), content.counts, incarnation, begun.has_value()};
+        return transferred{to_hex(from->header().id), content.counts, incarnation, target.begun};
       },
       done_with);
 }
 
-audit::outcome resolve_import(const storage::sealed_store& store) {
+audit::outcome resolve_import(const storage::sealed_store& store, const audit::unfinished& u) {
+  const auto finished = server::find_finished_import(store);
+  if (!finished) return {audit::verdict::unknown, finished.error().message()};
+  if (*finished && json::value(file_state((*finished)->file)) == u.after) return {};
   const auto mark = server::find_import_mark(store);
   if (!mark) return {audit::verdict::unknown, mark.error().message()};
   if (mark->now)
     return {audit::verdict::not_done,
             "the import was interrupted; a repetition of the command goes on with it"};
-  if (mark->version == 0) return {audit::verdict::not_done, "nothing was imported"};
-  return {};
+  return {audit::verdict::not_done, "nothing was imported"};
 }
 
 }  // namespace cpns::cli
