@@ -109,7 +109,7 @@ imports of devices that were not decided, and the key of the store, because the 
 
 Stop the server first; on a database, stop all servers. The command waits 3.5 s if the database does not say that
 each of them ended in order. FILE gets its name when it is complete: an interrupted export leaves no FILE, and has to be
-repeated from the beginning.
+repeated from the beginning. One that was killed leaves FILE.creating, which the next export to FILE replaces.
 
 Exit codes: 0 exported, 1 failed: no new file is left, 2 invalid command line, 130 interrupted.
 

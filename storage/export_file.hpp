@@ -48,7 +48,8 @@ using row_counts = std::map<table, std::uint64_t>;
 /// Not thread-safe. Keeps one chunk in memory.
 class export_writer {
  public:
-  /// Begins `file`.creating with mode 0600, which finish() renames; a living process has it locked. state_exists:
+  /// Begins `file`.creating with mode 0600, which finish() renames; a living process has it locked, and the one that a
+  /// killed process left is replaced. state_exists:
   /// there is `file`, and `rule` does not replace it; store_locked; config_file: it cannot be written, or the disk is full,
   /// here and in the calls below. `random` outlives it.
   static result<std::unique_ptr<export_writer>> begin(std::filesystem::path file, if_exists rule,

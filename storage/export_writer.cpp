@@ -69,6 +69,13 @@ bool has_name(const descriptor& opened, const std::filesystem::path& path) {
 error cannot(std::string_view what, const std::filesystem::path& file) {
   return {errc::config_file, file_error(errno, errc::config_file, what, file).detail};
 }
+/// The name may be taken by the part that a killed export of another user left, or by something else.
+error cannot_create(const std::filesystem::path& file) {
+  auto out = cannot("cannot create", file);
+  if (name_is_taken(file))
+    out.detail += "; there is one that cannot be replaced: remove it, or name another FILE";
+  return out;
+}
 status write_to(const descriptor& open, byte_view content, const std::filesystem::path& file) {
   auto done = write_all(open.get(), content, file);
   return done ? std::move(done) : fail(errc::config_file, std::move(done).error().detail);
@@ -101,7 +108,7 @@ result<std::unique_ptr<export_writer>> export_writer::begin(std::filesystem::pat
   const auto& path = out->temporary_;
   // A crash may have left one behind. A process that still writes it has it locked.
   descriptor opened(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!opened.valid()) return fail(cannot("cannot create", path));
+  if (!opened.valid()) return fail(cannot_create(path));
   CPNS_CHECK(lock_against_others(opened, path));
   if (!has_name(opened, path))
     return fail(errc::store_locked, path.string() + ": another export just finished it");
