@@ -36,6 +36,19 @@ result<std::unique_ptr<storage::key_protector>> protector_of_file(const transfer
 
 json::object file_state(const byte_array<16>& file_id) { return {{"file_id", to_hex(file_id)}}; }
 
+/// The command and the next start may run in different folders.
+json::object export_state(const transfer_options& o, const storage::export_header& h) {
+  std::error_code ec;
+  const auto file = fs::absolute(o.file, ec);
+  return {{"file_id", to_hex(h.id)}, {"file", (ec ? o.file : file).string()}};
+}
+
+std::string text_in(const json::value& in, const char* name) {
+  const auto* o = in.if_object();
+  const auto* v = o == nullptr ? nullptr : o->if_contains(name);
+  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string{};
+}
+
 std::uint64_t sum(const storage::row_counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
                          [](std::uint64_t n, const auto& t) { return n + t.second; });
@@ -106,7 +119,7 @@ result<transferred> export_store(const transfer_options& o) {
                               o.file, o.force ? storage::if_exists::replace : storage::if_exists::refuse,
                               *protector, now_wall(), crypto::system_entropy()));
   return with_audit(
-      *trail, change_by_command(store_export, o.file.string(), {}, file_state(to->header().id)),
+      *trail, change_by_command(store_export, o.file.string(), {}, export_state(o, to->header())),
       [&] { return write_file(o, store.sealed(), *to); }, done_with);
 }
 
@@ -129,6 +142,20 @@ result<transferred> import_store(const transfer_options& o) {
         return transferred{to_hex(from->header().id), content.counts, incarnation, target.begun};
       },
       done_with);
+}
+
+audit::outcome resolve_export(const audit::unfinished& u) {
+  const auto file = text_in(u.after, "file"), id = text_in(u.after, "file_id");
+  const auto has_id = [&id](const fs::path& name) {
+    const auto h = storage::export_reader::header_of(name);
+    return h && to_hex(h->id) == id;
+  };
+  if (has_id(file)) return {};
+  const auto part = storage::export_part(file).string();
+  if (has_id(part))
+    return {audit::verdict::not_done, "the export was interrupted, and " + part + " is a part of it"};
+  return {audit::verdict::unknown,
+          "the export was interrupted, and " + file + " is not there, cannot be read, or is another file"};
 }
 
 audit::outcome resolve_import(const storage::sealed_store& store, const audit::unfinished& u) {

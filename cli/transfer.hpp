@@ -38,9 +38,11 @@ result<transferred> export_store(const transfer_options& o);
 /// if an import of this file was complete before.
 result<transferred> import_store(const transfer_options& o);
 
-// The actions in the audit trail; the object is the file.
+// The actions in the audit trail; the object is the file, as it was typed.
 inline constexpr const char* store_export = "store-export";
 inline constexpr const char* store_import = "store-import";
+/// What became of an export whose outcome is missing, by the file that its intent names.
+audit::outcome resolve_export(const audit::unfinished& u);
 /// What became of an import whose outcome is missing.
 audit::outcome resolve_import(const storage::sealed_store& store, const audit::unfinished& u);
 

@@ -47,11 +47,6 @@ secret_bytes encode(const row_counts& counts) {
 
 namespace {
 
-std::filesystem::path with_suffix(std::filesystem::path file, const char* suffix) {
-  file += suffix;
-  return file;
-}
-
 bool name_is_taken(const std::filesystem::path& file) {
   std::error_code ec;
   return std::filesystem::exists(std::filesystem::symlink_status(file, ec));
@@ -87,9 +82,13 @@ tl::unexpected<error> already(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::filesystem::path export_part(std::filesystem::path file) {
+  file += ".creating";
+  return file;
+}
+
 export_writer::export_writer(std::filesystem::path file, if_exists rule, const secret32& key, entropy& random)
-    : file_(std::move(file)), temporary_(with_suffix(file_, ".creating")), rule_(rule), key_(key),
-      random_(random) {}
+    : file_(std::move(file)), temporary_(export_part(file_)), rule_(rule), key_(key), random_(random) {}
 
 export_writer::~export_writer() {
   if (open_.valid() && !finished_) ::unlink(temporary_.c_str());

@@ -97,5 +97,35 @@ TEST_F(transfer_commands, repeat_an_import_that_was_killed_before_its_message) {
   EXPECT_NE(other.err.find("an import needs an empty one"), std::string::npos) << other.err;
 }
 
+TEST_F(transfer_commands, find_out_what_became_of_an_export_that_was_killed) {
+  const auto begun = trail("server").size();
+  const auto killed = [this](bool finished, bool moved) {
+    ASSERT_TRUE(in_process([&] {
+      const auto c = config::load_server(yaml("server")).value();
+      const auto key = open_protector(c.protector).value();
+      auto store = opened_store::open(c.store, c.protector).value();
+      const auto trail = open_trail(c, store.sealed()).value();
+      const auto to = storage::export_writer::begin(file, storage::if_exists::replace, *key, now_wall(),
+                                                    crypto::system_entropy())
+                          .value();
+      const auto ticket = trail->begin(
+          change_by_command(store_export, "x.export", nullptr,
+                            boost::json::object{{"file_id", to_hex(to->header().id)}, {"file", file}}));
+      const bool written = !finished || to->finish();
+      if (moved) std::filesystem::rename(file, file + ".moved");
+      die(ticket && written);
+    }));
+  };
+  killed(true, false);
+  killed(true, true);
+  killed(false, false);
+  ASSERT_EQ(run("export", "server").code, 0);
+  auto all = trail("server");
+  all.erase(all.begin(), all.begin() + static_cast<std::ptrdiff_t>(begun));
+  EXPECT_EQ(all, (std::vector<std::string>{"store-export -", "store-export done", "store-export -",
+                                           "store-export unknown", "store-export -", "store-export not_done",
+                                           "store-export -", "store-export done"}));
+}
+
 }  // namespace
 }  // namespace cpns::cli
