@@ -94,6 +94,9 @@ class Database(E2ECase):
             metrics = role.ask("GET", "/metrics").text
         self.assertIn('cpns_server_nodes{state="alive"} 1\n', metrics)
         self.assertIn("cpns_server_heartbeat_age_seconds ", metrics)
+        self.assertIn("cpns_store_hints_listening 1\n", metrics)
+        for counter in ("sent", "heard"):
+            self.assertRegex(metrics, rf"cpns_store_hints_{counter}_total \d")
 
     def link(self, home) -> dict:
         return json.loads(home.cli("status", "--json", "--config", "gateway.yaml").stdout)["server"]
