@@ -10,13 +10,13 @@ import server_process
 
 
 def options(name, words, defaults, programs):
-    """`defaults`: of each option that takes a number, and None for one that is computed; "json": False, if there is --json."""
+    """`defaults`: of each option that takes a number, and None for one that is computed; False for one that takes nothing."""
     given, build = dict(defaults), None
     words = list(words)
     while words:
         word = words.pop(0)
-        if word == "--json" and "json" in defaults:
-            given["json"] = True
+        if word[:2] == "--" and defaults.get(word[2:]) is False:
+            given[word[2:]] = True
         elif word[:2] == "--" and word[2:] in defaults and words and words[0].isdigit() and int(words[0]) > 0:
             given[word[2:]] = int(words.pop(0))
         elif word.startswith("-") or build:

@@ -54,12 +54,16 @@ class Nodes:
     def run(self, *words):
         subprocess.run([self.cpns, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
+    def tune(self):
+        """As docs/operations/cluster.md says. Without the second setting the kernel writes rows of half a minute at once: commits wait."""
+        self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "ALTER SYSTEM SET backend_flush_after = '1MB'",
+                          "SELECT pg_reload_conf()")
+        # Or it does so with the rows that were filled in at some moment of a measurement.
+        self.database.sql("cpns", "VACUUM ANALYZE", "CHECKPOINT")
+
     def start(self):
         if self.database:
-            # As in docs/operations/cluster.md.
-            self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "ALTER SYSTEM SET backend_flush_after = '1MB'", "SELECT pg_reload_conf()")
-            # Or it does so with the rows that were filled in at some moment of a measurement.
-            self.database.sql("cpns", "VACUUM ANALYZE", "CHECKPOINT")
+            self.tune()
         self.servers = [self._server(n) for n in range(len(self.configs))]
 
     def _server(self, number):

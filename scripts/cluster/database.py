@@ -35,6 +35,8 @@ PARAMETERS = {
     "max_replication_slots": 8,
     "wal_keep_size": "256MB",
     "max_wal_size": "2GB",
+    # Or the kernel writes the rows of half a minute at once, and commits wait.
+    "backend_flush_after": "1MB",
     "shared_buffers": "64MB",
     "synchronous_commit": "on",
     # A standby whose slot does not exist yet would wait for 5 s, and all writes with it.

@@ -41,8 +41,8 @@ class Upgrade(E2ECase):
         home.role(name).args[0] = str(program)
 
     @staticmethod
-    def migrate(home, *options, check=True):
-        return home.cli_of(NEXT, "store", "migrate", "--config", "server.yaml", "--user", OWNER, "--node-role", NODES,
+    def migrate(home, *options, check=True, by=NEXT):
+        return home.cli_of(by, "store", "migrate", "--config", "server.yaml", "--user", OWNER, "--node-role", NODES,
                                      *options, check=check)
 
     def replace(self, home, name: str, program, keyed=True):
@@ -66,10 +66,12 @@ class Upgrade(E2ECase):
     def no_alarms(self, home):
         self.assertEqual(home.events.find(lambda e: e.get("event") in ALARMS), [])
 
-    def balance(self, home, reports: dict):
-        """All roles have ended. The keys of PNEs, gateway and database agree, nothing that was given is lost, no epoch was issued twice."""
-        os.environ["CPNS_E2E_KEYS"] = str(RELEASES / "e2e_keys_next")
-        self.addCleanup(os.environ.pop, "CPNS_E2E_KEYS")
+    def end_and_balance(self, home):
+        """The keys of PNEs, gateway and database agree, nothing that was given is lost, no epoch was issued twice."""
+        listed = json.loads(home.cli("entity", "list", "--json", "--config", "server.yaml").stdout)["entities"]
+        for name in ("pne", "gateway", "node2", "server"):
+            self.assertEqual(home.role(name).terminate(), 0, name)
+        reports = {e["entity"]: e["last_report"] for e in listed}
         held = {kind: [k for k in read_keys(home.folder, kind) if k["what"] == "eukey"] for kind in ("server", "gateway", "pne")}
         logs = {"gw1.gateway": home.events.find(role="gateway"), "gw1.pne": home.events.find(role="pne"),
                 "node1.server": home.events.find(role="server"), "node2.server": home.events.find(role="node2")}
@@ -105,15 +107,14 @@ class Upgrade(E2ECase):
         self.assertEqual(home.role("gateway").terminate(), 0)
         home.role("gateway").start()
         home.wait_for_each(since=home.events.mark(), timeout=40)
-        listed = json.loads(home.cli("entity", "list", "--json", "--config", "server.yaml").stdout)["entities"]
-        for name in ("pne", "gateway", "node2", "server"):
-            self.assertEqual(home.role(name).terminate(), 0, name)
+        os.environ["CPNS_E2E_KEYS"] = str(RELEASES / "e2e_keys_next")
+        self.addCleanup(os.environ.pop, "CPNS_E2E_KEYS")
+        self.end_and_balance(home)
         old = home.cli_of(BEFORE, "server", "--config", "server.yaml", check=False)
         self.assertEqual(old.returncode, 1)
         said = [line for line in old.stderr.splitlines() if line.startswith("cpns: ")]
         self.assertEqual(len(said), 1, old.stderr)
         self.assertIn("needs a cpns that knows schema 2; this one knows 1", said[0])
-        self.balance(home, {e["entity"]: e["last_report"] for e in listed})
 
     def test_a_node_of_before_that_is_frozen_over_the_contraction_ends_when_it_wakes(self):
         home = self.place(devices=1, node2=BEFORE)
