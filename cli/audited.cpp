@@ -140,7 +140,8 @@ result<std::unique_ptr<audit::trail>> open_trail(const config::server_config& c,
   return opened_trail(
       c.audit.file, chain_anchor(c, store),
       [&store, in_store = resolver_with_rewrap(audit::resolve_in_store(store))](const auto& u) {
-        if (u.action == store_import) return resolve_import(store);
+        if (u.action == store_export) return resolve_export(u);
+        if (u.action == store_import) return resolve_import(store, u);
         return u.action == store_restored ? resolve_restored(store, u) : in_store(u);
       });
 }

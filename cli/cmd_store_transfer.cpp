@@ -65,15 +65,20 @@ int run_import(const command_options& o) {
   if (o.json) {
     auto out = json_of(*done, o.file);
     out["resumed"] = done->resumed;
+    out["complete_before"] = done->complete_before;
     out["incarnation"] = done->incarnation == 0 ? json::value(nullptr) : json::value(done->incarnation);
     std::cout << json::serialize(out) << "\n";
     return exit_done;
   }
-  std::cout << "Imported " << done->rows() << " rows from " << o.file << " (" << list_of(done->counts) << ")"
-            << (done->resumed ? "; an earlier call had begun" : "") << ".\n";
+  if (done->complete_before)
+    std::cout << "An earlier call imported " << o.file << " completely (" << list_of(done->counts)
+              << "). This one wrote nothing, and changes since then stay.\n";
+  else
+    std::cout << "Imported " << done->rows() << " rows from " << o.file << " (" << list_of(done->counts)
+              << ")" << (done->resumed ? "; an earlier call had begun" : "") << ".\n";
   if (done->incarnation != 0)
-    std::cout << "The incarnation of the server is " << done->incarnation
-              << " now: the next generation of each device skips ahead. Never start a server with the old "
+    std::cout << "The import raised the incarnation of the server to " << done->incarnation
+              << ": the next generation of each device skips ahead. Never start a server with the old "
                  "store again.\n";
   return exit_done;
 }
@@ -104,7 +109,7 @@ imports of devices that were not decided, and the key of the store, because the 
 
 Stop the server first; on a database, stop all servers. The command waits 3.5 s if the database does not say that
 each of them ended in order. FILE gets its name when it is complete: an interrupted export leaves no FILE, and has to be
-repeated from the beginning.
+repeated from the beginning. One that was killed leaves FILE.creating, which the next export to FILE replaces.
 
 Exit codes: 0 exported, 1 failed: no new file is left, 2 invalid command line, 130 interrupted.
 
@@ -126,6 +131,7 @@ no index of a key is issued twice, even if the old server ran on after the expor
 
 If the import is interrupted, even by a power cut, repeat the same command: it goes on behind the last rows that
 were written. Until it is complete, a server refuses to start with the store, and so do commands that change it.
+After that the command says that the import is complete, and writes nothing.
 
 The audit trail begins again: give the new server an 'audit.file' of its own, and keep the old one.
 Never start a server with the old store again: both would issue keys for the same devices.

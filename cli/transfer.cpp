@@ -34,7 +34,20 @@ result<std::unique_ptr<storage::key_protector>> protector_of_file(const transfer
   return storage::open_protector({storage::protector_kind::passphrase, o.passphrase_file});
 }
 
-json::object file_state(const storage::export_header& h) { return {{"file_id", to_hex(h.id)}}; }
+json::object file_state(const byte_array<16>& file_id) { return {{"file_id", to_hex(file_id)}}; }
+
+/// The command and the next start may run in different folders.
+json::object export_state(const transfer_options& o, const storage::export_header& h) {
+  std::error_code ec;
+  const auto file = fs::absolute(o.file, ec);
+  return {{"file_id", to_hex(h.id)}, {"file", (ec ? o.file : file).string()}};
+}
+
+std::string text_in(const json::value& in, const char* name) {
+  const auto* o = in.if_object();
+  const auto* v = o == nullptr ? nullptr : o->if_contains(name);
+  return v != nullptr && v->is_string() ? std::string(v->get_string()) : std::string{};
+}
 
 std::uint64_t sum(const storage::row_counts& counts) {
   return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0},
@@ -106,7 +119,7 @@ result<transferred> export_store(const transfer_options& o) {
                               o.file, o.force ? storage::if_exists::replace : storage::if_exists::refuse,
                               *protector, now_wall(), crypto::system_entropy()));
   return with_audit(
-      *trail, change_by_command(store_export, o.file.string(), {}, file_state(to->header())),
+      *trail, change_by_command(store_export, o.file.string(), {}, export_state(o, to->header())),
       [&] { return write_file(o, store.sealed(), *to); }, done_with);
 }
 
@@ -116,26 +129,45 @@ result<transferred> import_store(const transfer_options& o) {
   CPNS_TRY(const auto from, storage::export_reader::open(o.file, *protector));
   CPNS_TRY(const auto content, server::check_export(*from, shown(o, "checked", from->size())));
   CPNS_TRY(auto store, open_target(c));
-  CPNS_TRY(const auto begun, server::check_target(store.sealed(), from->header()));
+  CPNS_TRY(const auto target, server::check_target(store.sealed(), from->header()));
+  // It also adds the outcome of an import that was killed before it wrote the outcome itself.
   CPNS_TRY(const auto trail, open_trail(c, store.sealed()));
+  if (target.finished)
+    return transferred{to_hex(from->header().id), content.counts, *target.finished, false, true};
   return with_audit(
-      *trail, change_by_command(store_import, o.file.string(), {}, file_state(from->header())),
+      *trail, change_by_command(store_import, o.file.string(), {}, file_state(from->header().id)),
       [&]() -> result<transferred> {
         CPNS_TRY(const auto incarnation,
                  server::import_rows(store.sealed(), *from, content, shown(o, "imported", from->size())));
-        return transferred{to_hex(from->header().id), content.counts, incarnation, begun.has_value()};
+        return transferred{to_hex(from->header().id), content.counts, incarnation, target.begun};
       },
       done_with);
 }
 
-audit::outcome resolve_import(const storage::sealed_store& store) {
+audit::outcome resolve_export(const audit::unfinished& u) {
+  const auto file = text_in(u.after, "file"), id = text_in(u.after, "file_id");
+  const auto has_id = [&id](const fs::path& name) {
+    const auto h = storage::export_reader::header_of(name);
+    return h && to_hex(h->id) == id;
+  };
+  if (has_id(file)) return {};
+  const auto part = storage::export_part(file).string();
+  if (has_id(part))
+    return {audit::verdict::not_done, "the export was interrupted, and " + part + " is a part of it"};
+  return {audit::verdict::unknown,
+          "the export was interrupted, and " + file + " is not there, cannot be read, or is another file"};
+}
+
+audit::outcome resolve_import(const storage::sealed_store& store, const audit::unfinished& u) {
+  const auto finished = server::find_finished_import(store);
+  if (!finished) return {audit::verdict::unknown, finished.error().message()};
+  if (*finished && json::value(file_state((*finished)->file)) == u.after) return {};
   const auto mark = server::find_import_mark(store);
   if (!mark) return {audit::verdict::unknown, mark.error().message()};
   if (mark->now)
     return {audit::verdict::not_done,
             "the import was interrupted; a repetition of the command goes on with it"};
-  if (mark->version == 0) return {audit::verdict::not_done, "nothing was imported"};
-  return {};
+  return {audit::verdict::not_done, "nothing was imported"};
 }
 
 }  // namespace cpns::cli

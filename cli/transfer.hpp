@@ -26,6 +26,7 @@ struct transferred {
   storage::row_counts counts;
   std::uint64_t incarnation = 0;  ///< of an import: the new one; 0: no server ever started with the rows
   bool resumed = false;           ///< of an import: it went on with an interrupted one
+  bool complete_before = false;   ///< of an import: an earlier one was complete, and this one wrote nothing
   [[nodiscard]] std::uint64_t rows() const;
 };
 
@@ -33,13 +34,16 @@ struct transferred {
 /// state_stopping if the command was interrupted, it leaves no file. store_locked or state_conflict if a server runs.
 result<transferred> export_store(const transfer_options& o);
 /// Writes the rows of a file into the empty store of a server that has not started yet, recorded in the audit trail. Nothing
-/// is written if the file has a fault. After state_stopping, or an error of the store, the same call goes on.
+/// is written if the file has a fault. After state_stopping, or an error of the store, the same call goes on. Records nothing
+/// if an import of this file was complete before.
 result<transferred> import_store(const transfer_options& o);
 
-// The actions in the audit trail; the object is the file.
+// The actions in the audit trail; the object is the file, as it was typed.
 inline constexpr const char* store_export = "store-export";
 inline constexpr const char* store_import = "store-import";
+/// What became of an export whose outcome is missing, by the file that its intent names.
+audit::outcome resolve_export(const audit::unfinished& u);
 /// What became of an import whose outcome is missing.
-audit::outcome resolve_import(const storage::sealed_store& store);
+audit::outcome resolve_import(const storage::sealed_store& store, const audit::unfinished& u);
 
 }  // namespace cpns::cli

@@ -335,6 +335,7 @@ boost::json::array heartbeat::view() const {
                             {"self", n.self},
                             {"address", n.row.address},
                             {"version", n.row.version},
+                            {"schema", n.row.schema},
                             {"started", rfc3339_text(time_point(milliseconds(n.row.started)))},
                             {"age_ms", n.self ? age().count() : n.age.count()},
                             {"connections", n.row.connections},

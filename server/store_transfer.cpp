@@ -102,9 +102,8 @@ tl::unexpected<error> not_empty() {
 }
 
 /// A server that starts at the same time either sees the mark or has written its row before.
-result<import_mark> begin(storage::sealed_store& store, const storage::export_header& file) {
-  CPNS_TRY(const auto at, check_target(store, file));
-  if (!at) {
+result<import_mark> begin(storage::sealed_store& store, const storage::export_header& file, bool begun) {
+  if (!begun) {
     CPNS_TRY(const auto before, find_import_mark(store));
     CPNS_CHECK(store.write({set_import_mark(unfinished_import{file.id, 0}, before.version)}));
   }
@@ -114,11 +113,11 @@ result<import_mark> begin(storage::sealed_store& store, const storage::export_he
 }
 
 /// The batch of the last rows: the store is complete with it.
-storage::sealed_batch end_of(const export_content& content, std::uint64_t mark) {
-  storage::sealed_batch out{index_complete_op(), set_import_mark(std::nullopt, mark)};
+storage::sealed_batch end_of(const finished_import& done, const export_content& content, std::uint64_t mark) {
+  storage::sealed_batch out{index_complete_op(), set_import_mark(std::nullopt, mark), op_of(done)};
   if (!content.meta) return out;
   auto meta = *content.meta;
-  ++meta.incarnation;
+  meta.incarnation = done.incarnation;
   out.push_back(op_of(meta));
   return out;
 }
@@ -180,15 +179,16 @@ result<export_content> check_export(storage::export_reader& from, const transfer
   }
 }
 
-result<std::optional<std::uint64_t>> check_target(const storage::sealed_store& store,
-                                                  const storage::export_header& file) {
+result<import_target> check_target(const storage::sealed_store& store, const storage::export_header& file) {
   CPNS_TRY(const auto mark, find_import_mark(store));
   if (mark.now && mark.now->file != file.id)
     return fail(errc::state_exists,
                 "a part of another file (file id " + to_hex(mark.now->file) + ", this one has " +
                     to_hex(file.id) +
                     "); repeat the import of that file, or name another folder or database");
-  if (mark.now) return std::optional{mark.now->chunks};
+  if (mark.now) return import_target{true, {}};
+  CPNS_TRY(const auto done, find_finished_import(store));
+  if (done && done->file == file.id) return import_target{false, done->incarnation};
   for (const auto t : storage::all_tables) {
     if (t == table::meta) continue;
     CPNS_TRY(const auto first, store.under().slice(t, {}, 1));
@@ -196,12 +196,14 @@ result<std::optional<std::uint64_t>> check_target(const storage::sealed_store& s
   }
   CPNS_TRY(const auto meta, find_meta(store));
   if (meta) return not_empty();
-  return std::optional<std::uint64_t>{};
+  return import_target{};
 }
 
 result<std::uint64_t> import_rows(storage::sealed_store& store, storage::export_reader& from,
                                   const export_content& content, const transfer_progress& progress) {
-  CPNS_TRY(auto mark, begin(store, from.header()));
+  CPNS_TRY(const auto target, check_target(store, from.header()));
+  if (target.finished) return *target.finished;
+  CPNS_TRY(auto mark, begin(store, from.header(), target.begun));
   if (!mark.now) return fail(errc::store_damaged, "the store lost the mark of the import");
   CPNS_CHECK(from.rewind());
   while (true) {
@@ -216,8 +218,9 @@ result<std::uint64_t> import_rows(storage::sealed_store& store, storage::export_
     batch.push_back(set_import_mark(mark.now, mark.version++));
     CPNS_CHECK(store.write(batch));
   }
-  CPNS_CHECK(store.write(end_of(content, mark.version)));
-  return content.meta ? content.meta->incarnation + 1 : 0;
+  const finished_import done{from.header().id, content.meta ? content.meta->incarnation + 1 : 0};
+  CPNS_CHECK(store.write(end_of(done, content, mark.version)));
+  return done.incarnation;
 }
 
 }  // namespace cpns::server

@@ -45,15 +45,19 @@ struct export_content {
 /// config_file; store_damaged.
 result<export_content> check_export(storage::export_reader& from, const transfer_progress& progress);
 
-/// state_exists: the store has rows, and not by an interrupted import of this file. The number of chunks of this file
-/// that it has already; nullopt: no import was begun.
-result<std::optional<std::uint64_t>> check_target(const storage::sealed_store& store,
-                                                  const storage::export_header& file);
+/// A store into which a file may be imported.
+struct import_target {
+  bool begun = false;  ///< by an import of this file, which is not complete
+  /// An import of this file was complete before; the incarnation that it wrote, as import_rows() returns it.
+  std::optional<std::uint64_t> finished;
+};
+/// state_exists: the store has rows, and not by an import of this file.
+result<import_target> check_target(const storage::sealed_store& store, const storage::export_header& file);
 
 /// Imports a file that check_export() found good, or goes on with it; progress gets bytes. The last batch writes the keys of
 /// the servers with an incarnation that is higher by one, as after a restore. Durable on return. Errors of check_target and
-/// of the store; after one the call can be repeated. Returns the new incarnation; 0: no server started with the store of
-/// the file.
+/// of the store; after one the call can be repeated. Writes nothing if an import of this file was complete before. Returns
+/// the incarnation that the import wrote; 0: no server started with the store of the file.
 result<std::uint64_t> import_rows(storage::sealed_store& store, storage::export_reader& from,
                                   const export_content& content, const transfer_progress& progress);
 

@@ -45,10 +45,14 @@ struct export_header {
 
 using row_counts = std::map<table, std::uint64_t>;
 
+/// The name of a file until it is finished.
+std::filesystem::path export_part(std::filesystem::path file);
+
 /// Not thread-safe. Keeps one chunk in memory.
 class export_writer {
  public:
-  /// Begins `file`.creating with mode 0600, which finish() renames; a living process has it locked. state_exists:
+  /// Begins `file`.creating with mode 0600, which finish() renames; a living process has it locked, and the one that a
+  /// killed process left is replaced. state_exists:
   /// there is `file`, and `rule` does not replace it; store_locked; config_file: it cannot be written, or the disk is full,
   /// here and in the calls below. `random` outlives it.
   static result<std::unique_ptr<export_writer>> begin(std::filesystem::path file, if_exists rule,
@@ -92,6 +96,8 @@ class export_reader {
   /// store_key: `protector` does not open it. config_file, also for a file of a later format.
   static result<std::unique_ptr<export_reader>> open(const std::filesystem::path& file,
                                                      const key_protector& protector);
+  /// The header of a file, or of the part that is not finished, without its key: it is not known to be genuine. config_file.
+  static result<export_header> header_of(const std::filesystem::path& file);
 
   /// The rows of the next chunk, which are genuine; nullopt at the end, and then the file is whole.
   result<std::optional<std::vector<exported_row>>> next();
@@ -110,7 +116,9 @@ class export_reader {
   [[nodiscard]] tl::unexpected<error> wrong(const std::string& what) const;
   status read_exactly(std::span<std::uint8_t> to);
   result<bytes> read_frame(std::size_t max);
-  status read_header(const key_protector& protector);
+  static result<std::unique_ptr<export_reader>> open_with_header(const std::filesystem::path& file);
+  status read_header();
+  status open_key(const key_protector& protector);
   result<std::vector<exported_row>> rows_of(byte_view plain);
   status check_end(byte_view plain);
 

@@ -69,17 +69,28 @@ result<bytes> export_reader::read_frame(std::size_t max) {
 
 result<std::unique_ptr<export_reader>> export_reader::open(const std::filesystem::path& file,
                                                            const key_protector& protector) {
+  CPNS_TRY(auto out, open_with_header(file));
+  CPNS_CHECK(out->open_key(protector));
+  return out;
+}
+
+result<export_header> export_reader::header_of(const std::filesystem::path& file) {
+  CPNS_TRY(const auto opened, open_with_header(file));
+  return opened->header_;
+}
+
+result<std::unique_ptr<export_reader>> export_reader::open_with_header(const std::filesystem::path& file) {
   // Sealed, so its readers do not matter.
   CPNS_TRY(auto opened, private_file::open(file, pipes::refuse, readers::anybody));
   std::unique_ptr<export_reader> out(new export_reader(std::move(opened)));
   struct stat about {};
   if (::fstat(out->open_.fd(), &about) != 0) return out->wrong(std::strerror(errno));
   out->size_ = static_cast<std::uint64_t>(about.st_size);
-  CPNS_CHECK(out->read_header(protector));
+  CPNS_CHECK(out->read_header());
   return out;
 }
 
-status export_reader::read_header(const key_protector& protector) {
+status export_reader::read_header() {
   bytes begin(export_format::magic.size());
   const auto read = read_exactly(begin);
   if (!read || as_text(begin) != export_format::magic)
@@ -98,6 +109,12 @@ status export_reader::read_header(const key_protector& protector) {
   const auto wrapped = made ? r.bstr("wrapped key", 1, export_format::header_max) : fail(made.error());
   if (*format != export_format_version || !wrapped || !r.end("header")) return damaged();
   header_ = {*id, time_point(seconds(*made)), to_bytes(*wrapped)};
+  header_digest_ = export_format::digest_of(header);
+  first_chunk_ = position_;
+  return {};
+}
+
+status export_reader::open_key(const key_protector& protector) {
   auto key = protector.unwrap(header_.wrapped_key, export_format::key_purpose);
   if (!key)
     return fail(errc::store_key,
@@ -105,8 +122,6 @@ status export_reader::read_header(const key_protector& protector) {
                     ": it was sealed for another one, or changed. Name the passphrase of the export with "
                     "--passphrase-file, or a configuration whose 'protector' is that of the export");
   key_ = *key;
-  header_digest_ = export_format::digest_of(header);
-  first_chunk_ = position_;
   return {};
 }
 

@@ -47,11 +47,6 @@ secret_bytes encode(const row_counts& counts) {
 
 namespace {
 
-std::filesystem::path with_suffix(std::filesystem::path file, const char* suffix) {
-  file += suffix;
-  return file;
-}
-
 bool name_is_taken(const std::filesystem::path& file) {
   std::error_code ec;
   return std::filesystem::exists(std::filesystem::symlink_status(file, ec));
@@ -69,6 +64,13 @@ bool has_name(const descriptor& opened, const std::filesystem::path& path) {
 error cannot(std::string_view what, const std::filesystem::path& file) {
   return {errc::config_file, file_error(errno, errc::config_file, what, file).detail};
 }
+/// The name may be taken by the part that a killed export of another user left, or by something else.
+error cannot_create(const std::filesystem::path& file) {
+  auto out = cannot("cannot create", file);
+  if (name_is_taken(file))
+    out.detail += "; there is one that cannot be replaced: remove it, or name another FILE";
+  return out;
+}
 status write_to(const descriptor& open, byte_view content, const std::filesystem::path& file) {
   auto done = write_all(open.get(), content, file);
   return done ? std::move(done) : fail(errc::config_file, std::move(done).error().detail);
@@ -80,9 +82,13 @@ tl::unexpected<error> already(const std::filesystem::path& file) {
 
 }  // namespace
 
+std::filesystem::path export_part(std::filesystem::path file) {
+  file += ".creating";
+  return file;
+}
+
 export_writer::export_writer(std::filesystem::path file, if_exists rule, const secret32& key, entropy& random)
-    : file_(std::move(file)), temporary_(with_suffix(file_, ".creating")), rule_(rule), key_(key),
-      random_(random) {}
+    : file_(std::move(file)), temporary_(export_part(file_)), rule_(rule), key_(key), random_(random) {}
 
 export_writer::~export_writer() {
   if (open_.valid() && !finished_) ::unlink(temporary_.c_str());
@@ -101,7 +107,7 @@ result<std::unique_ptr<export_writer>> export_writer::begin(std::filesystem::pat
   const auto& path = out->temporary_;
   // A crash may have left one behind. A process that still writes it has it locked.
   descriptor opened(::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!opened.valid()) return fail(cannot("cannot create", path));
+  if (!opened.valid()) return fail(cannot_create(path));
   CPNS_CHECK(lock_against_others(opened, path));
   if (!has_name(opened, path))
     return fail(errc::store_locked, path.string() + ": another export just finished it");

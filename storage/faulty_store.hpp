@@ -42,6 +42,7 @@ class faulty_store final : public store {
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
     return under_.listen(heard);
   }
+  [[nodiscard]] std::optional<hint_statistics> hints() const override { return under_.hints(); }
 
  private:
   struct fault {

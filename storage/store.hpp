@@ -97,6 +97,12 @@ struct store_health {
   std::string why;             ///< if not writable: the reason and the remedy
 };
 
+/// Of store::listen(), since the store was opened.
+struct hint_statistics {
+  bool listening = false;  ///< a connection waits for those of other processes
+  std::uint64_t sent = 0, heard = 0;
+};
+
 /// The seam between cpns and a database. Calls block, and take many rows at once: the threads of group_commit.hpp and
 /// group_read.hpp make them, so that no actor waits for a disk or a network. [thread-safe] Errors are from the store
 /// group of errc.
@@ -132,6 +138,8 @@ class store {
   /// look often anyway. On a thread of the store; must not block and must not call the store. The store outlives the
   /// result.
   [[nodiscard]] virtual std::shared_ptr<void> listen(const std::function<void()>& /*heard*/) { return {}; }
+  /// nullopt: the engine has no hints, or they are off.
+  [[nodiscard]] virtual std::optional<hint_statistics> hints() const { return {}; }
   /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};

@@ -44,6 +44,14 @@ void add_commits(metrics::sheet& s, const commit_statistics& n) {
   s.gauge("cpns_store_queued_rows", "Rows that wait for a write.", static_cast<double>(n.queued_rows));
 }
 
+void add_hints(metrics::sheet& s, const hint_statistics& n) {
+  s.gauge("cpns_store_hints_listening", "1: the role hears at once that other servers changed something.",
+          n.listening ? 1 : 0);
+  s.counter("cpns_store_hints_sent_total", "Hints to other servers that this one changed something.",
+            static_cast<double>(n.sent));
+  s.counter("cpns_store_hints_heard_total", "Hints of other servers.", static_cast<double>(n.heard));
+}
+
 }  // namespace
 
 commit_metrics make_commit_metrics(metrics::registry& in) {
@@ -61,6 +69,7 @@ void collect_store(metrics::registry& to, const sealed_store& store, const group
     s.counter("cpns_store_reopened_total", "How often the store was opened again after a failed write.",
               static_cast<double>(health.reopened));
     add_commits(s, commits.statistics());
+    if (const auto hints = store.hints()) add_hints(s, *hints);
     if (!folder.empty()) add_disk(s, folder);
   });
 }

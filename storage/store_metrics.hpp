@@ -11,7 +11,7 @@ namespace cpns::storage {
 
 commit_metrics make_commit_metrics(metrics::registry& in);
 
-/// Adds health, size and free space of `store`, and the counters of `commits`; all outlive the last text() of `to`.
+/// Adds health, hints, size and free space of `store`, and the counters of `commits`; all outlive the last text() of `to`.
 /// `folder`: of the store; empty: it is in memory.
 void collect_store(metrics::registry& to, const sealed_store& store, const group_committer& commits,
                    std::filesystem::path folder);

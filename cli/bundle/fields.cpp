@@ -25,6 +25,7 @@ constexpr auto of_status = [] {
                                  {"nodes[].state", word},
                                  {"nodes[].self", number},
                                  {"nodes[].version", word},
+                                 {"nodes[].schema", number},
                                  {"nodes[].age_ms", number},
                                  {"nodes[].connections", number},
                                  {"nodes[].jobs", number}});

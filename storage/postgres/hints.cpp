@@ -66,6 +66,11 @@ std::shared_ptr<void> hints::listen(const std::function<void()>& heard) {
   return out;
 }
 
+std::optional<hint_statistics> hints::statistics() const {
+  if (!can_ || !wake_.valid()) return std::nullopt;
+  return hint_statistics{listening_, notified_, heard_};
+}
+
 void hints::rest(milliseconds time) {
   const auto until = steady::now() + time;
   while (!stopping_) {
@@ -83,6 +88,7 @@ void hints::run() {
   while (true) {
     const auto began = steady::now();
     const auto why = serve();
+    listening_ = false;
     if (!why || stopping_) return;
     const bool refused = !why->ends_connection() && why->kind != trouble::unreachable;
     if (refused)
@@ -101,7 +107,10 @@ outcome<void> hints::notify(connection& on) {
   told_ = false;
   auto done = run_hint_statement(on, tell_all, {own_}, settings_.statement);
   sent_ = steady::now();
-  if (!done) told_ = true;
+  if (done)
+    ++notified_;
+  else
+    told_ = true;
   return done;
 }
 
@@ -109,16 +118,22 @@ outcome<void> hints::hear(connection& on, steady::time_point until) {
   CPNS_TRY(const auto payloads, on.notifications(wake_.get(), until));
   std::uint64_t count = 0;
   [[maybe_unused]] const auto got = ::read(wake_.get(), &count, sizeof count);
-  for (const auto& p : payloads)
-    if (p != own_) {
-      board_.ring();
-      break;
-    }
+  const auto of_others =
+      std::count_if(payloads.begin(), payloads.end(), [this](const auto& p) { return p != own_; });
+  heard_ += static_cast<std::uint64_t>(of_others);
+  if (of_others > 0) board_.ring();
+  return {};
+}
+
+outcome<void> hints::begin_to_listen(connection& on) {
+  static const statement listen_to{"", "LISTEN " + std::string(channel)};
+  CPNS_CHECK(run_hint_statement(on, listen_to, {}, settings_.statement));
+  listening_ = true;
+  board_.ring();
   return {};
 }
 
 std::optional<failure> hints::serve() {
-  static const statement listen_to{"", "LISTEN " + std::string(channel)};
   static const statement probe{"", "SELECT 1"};
   const auto suspicions = hosts_.suspicions();
   auto on = hosts_.dial();
@@ -130,8 +145,7 @@ std::optional<failure> hints::serve() {
     const auto now = steady::now();
     if (listens_ && !listens) {
       listens = true;
-      done = run_hint_statement(**on, listen_to, {}, settings_.statement);
-      if (done) board_.ring();
+      done = begin_to_listen(**on);
     } else if (told_ && (stopping_ || now - sent_ >= gap)) {
       done = notify(**on);
     } else if (stopping_) {

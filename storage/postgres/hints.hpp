@@ -33,11 +33,14 @@ class hints {
   void tell();
   /// As store::listen(). Also called after each new connection, since hints may have been missed.
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard);
+  /// As store::hints().
+  [[nodiscard]] std::optional<hint_statistics> statistics() const;
 
  private:
   using steady = connection::steady;
   void start();
   void run();
+  outcome<void> begin_to_listen(connection& on);
   /// Until the connection ends or is not to be used any more. nullopt: the object ends.
   std::optional<failure> serve();
   outcome<void> notify(connection& on);
@@ -52,6 +55,8 @@ class hints {
   const descriptor wake_;
   hint_board board_;
   std::atomic<bool> listens_ = false, told_ = false, stopping_ = false;
+  std::atomic<bool> listening_ = false;  ///< on a connection that has not failed
+  std::atomic<std::uint64_t> notified_ = 0, heard_ = 0;
   steady::time_point sent_;
   std::mutex guard_;
   std::thread thread_;  ///< with guard_

@@ -43,6 +43,7 @@ class postgres_store final : public store {
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
     return hints_.listen(heard);
   }
+  [[nodiscard]] std::optional<hint_statistics> hints() const override { return hints_.statistics(); }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
   [[nodiscard]] result<bool> allows_this_program() override;
   [[nodiscard]] std::string node() const override { return node_.identity; }
@@ -64,7 +65,7 @@ class postgres_store final : public store {
   dialer dialer_;
   mutable connection_pool readers_;
   connection_pool writers_;
-  hints hints_;
+  postgres::hints hints_;
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable store_health health_;

@@ -79,6 +79,9 @@ class Database(E2ECase):
         shown = self.nodes(home)
         self.assertEqual([n["self"] for n in shown.values()], [True, False])
         self.assertEqual(shown["node2"]["address"], home.node2["listen"])
+        schema = int(home.database.sql("cpns", "SELECT version FROM cpns_schema"))
+        self.assertEqual([n["schema"] for n in shown.values()], [schema, schema])
+        self.assertIn(f" schema={schema} ", home.cli("status", "--config", "server.yaml").stdout)
         learned = poll(lambda: [s for s in self.link(home)["servers"] if s["source"] == "learned"], what="the gateway learns node2")
         self.assertEqual([s["address"] for s in learned], [home.node2["listen"]])
         home.role("node2").kill9()
@@ -91,6 +94,9 @@ class Database(E2ECase):
             metrics = role.ask("GET", "/metrics").text
         self.assertIn('cpns_server_nodes{state="alive"} 1\n', metrics)
         self.assertIn("cpns_server_heartbeat_age_seconds ", metrics)
+        self.assertIn("cpns_store_hints_listening 1\n", metrics)
+        for counter in ("sent", "heard"):
+            self.assertRegex(metrics, rf"cpns_store_hints_{counter}_total \d")
 
     def link(self, home) -> dict:
         return json.loads(home.cli("status", "--json", "--config", "gateway.yaml").stdout)["server"]

@@ -176,6 +176,8 @@ class Transfer(E2ECase):
         done = json.loads(home.cli("store", "import", "many", "--config", "node2.yaml", "--json").stdout)
         self.assertEqual((done["resumed"], done["tables"]["devices"]), (True, 60_003))
         self.assertEqual(devices(), 60_003)
+        again = json.loads(home.cli("store", "import", "many", "--config", "node2.yaml", "--json").stdout)
+        self.assertEqual((again["complete_before"], again["resumed"], again["tables"]), (True, False, done["tables"]))
         home.role("node2").start()
         home.role("node2").terminate()
         trail = home.cli("audit", "show", "--config", "node2.yaml").stdout

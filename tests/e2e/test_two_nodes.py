@@ -8,6 +8,7 @@ import json
 import time
 import unittest
 
+from support import hostile
 from support.case import E2ECase
 from support.home import poll
 from support.nodes_home import NodesHome
@@ -81,6 +82,20 @@ class TwoNodes(E2ECase):
         self.assertEqual(answer.json, {"closed": 1, "unconfirmed": []}, answer.text)
         self.place.events.wait(role=at, event="gateway-disconnect-ordered", since=since)
         self.place.events.wait(role="gateway", event="server-connected", since=since)
+
+    def test_servers_are_both_listed_if_the_name_of_one_begins_with_that_of_the_other(self):
+        self.place.node2["name"] = "node10"
+        self.place.write()
+        self.place.start("server", "node2")
+
+        def servers() -> str:
+            lines = self.cli("server", "gateways", "list").stdout.splitlines()
+            return lines[0].split("\t")[2] if lines else ""
+
+        with hostile.dial_tls(self.place, at=self.place.node2["listen"]):
+            poll(lambda: servers() == "node10", SOON, what="the connection to node10")
+            with hostile.dial_tls(self.place, at=self.place.server["listen"]):
+                poll(lambda: servers() == "node10, node1", SOON, what="both servers, that of the newest connection last")
 
     def test_a_block_counts_within_two_seconds_with_hints_and_without(self):
         for statements in ("batch", "portable"):

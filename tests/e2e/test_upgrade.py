@@ -91,6 +91,8 @@ class Upgrade(E2ECase):
         self.assertIn("schema 2 now, and had schema 1 before. A server must know schema 1", self.migrate(home).stdout)
         self.replace(home, "server", BEFORE)  # a restart in the middle of the upgrade
         self.replace(home, "server", NEXT)
+        nodes = json.loads(home.cli("status", "--json", "--config", "server.yaml").stdout)["nodes"]
+        self.assertEqual({n["name"]: n["schema"] for n in nodes}, {"node1": 2, "node2": 1})
         refused = self.migrate(home, "--contract", check=False)
         self.assertEqual(refused.returncode, 1)
         self.assertIn("the server 'node2'", refused.stderr)

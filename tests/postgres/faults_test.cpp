@@ -174,6 +174,7 @@ std::vector<postgres_fault> passing() {
     out.push_back(fault(deed::refuse, state));
   for (const auto* state : {"57P01", "53300", "XX000"}) out.push_back(fault(deed::refuse, state, true));
   out.push_back(fault(deed::lose));
+  out.push_back(fault(deed::half));
   out.push_back(fault(deed::report, "57P01"));
   out.push_back(fault(deed::warn));
   return out;

@@ -215,6 +215,7 @@ bool postgres_proxy::link::take_from_client(const std::string& m) {
 bool postgres_proxy::link::answer(const std::string& m, const postgres_fault& f) {
   switch (f.does) {
   case deed::lose: end_with(""); return false;
+  case deed::half: end_with(m.substr(0, m.size() - 1)); return false;
   case deed::report: end_with(report('E', "FATAL", f.sqlstate)); return false;
   case deed::warn: return send_all(client.get(), report('N', "WARNING", "01000") + m);
   case deed::hold: ::poll(nullptr, 0, static_cast<int>(f.time.count())); return send_all(client.get(), m);

@@ -30,6 +30,7 @@ struct postgres_fault {
   enum class deed : std::uint8_t {
     refuse,  ///< the server does not do it, and reports `sqlstate`; everything up to the synchronisation is skipped
     lose,    ///< the server does it, and the connection ends instead of the answer
+    half,    ///< the server does it, and the connection ends in the middle of the last message of the answer
     report,  ///< as lose, with an error that ends the connection: `sqlstate`
     doubt,   ///< the server does it, and the answer is the error `sqlstate`
     warn,    ///< the server does it, and warns before the answer

@@ -25,14 +25,15 @@ def dial(at: str, timeout=10.0) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout)
 
 
-def dial_tls(home, timeout=10.0, name="gateway") -> ssl.SSLSocket:
-    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open."""
+def dial_tls(home, timeout=10.0, name="gateway", at="") -> ssl.SSLSocket:
+    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open; to the home's server, or
+    to the one `at` an address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the server's name is a URI
     context.load_verify_locations(home.folder / "tls/ca.pem")
     context.load_cert_chain(home.folder / f"tls/{name}.pem", home.folder / f"tls/{name}.key")
     context.set_alpn_protocols(["cpns/1"])
-    return context.wrap_socket(dial(f"{home.address}:{home.server_port}", timeout))
+    return context.wrap_socket(dial(at or f"{home.address}:{home.server_port}", timeout))
 
 
 def dial_unix(path: pathlib.Path, timeout=10.0) -> socket.socket:

@@ -1,5 +1,7 @@
 // A file of `cpns store export`: what is written is read again, and any byte that is changed, missing or added is noticed.
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <filesystem>
 
@@ -174,6 +176,50 @@ TEST_F(export_file, is_written_whole_or_not_at_all) {
   auto out = begin(if_exists::replace);
   ASSERT_OK(out->finish());
   EXPECT_EQ(message(), "0 rows");
+}
+
+/// Runs `act` in a process that then ends without destructors, as by SIGKILL.
+template <class Act>
+bool in_killed_process(Act act) {
+  const auto pid = ::fork();
+  if (pid == 0) {
+    act([](bool good) { ::_exit(good ? 7 : 1); });
+    ::_exit(1);
+  }
+  int ended = 0;
+  ::waitpid(pid, &ended, 0);
+  return WEXITSTATUS(ended) == 7;
+}
+
+TEST_F(export_file, replaces_the_part_that_a_killed_process_left) {
+  const fs::path part = file.string() + ".creating";
+  ASSERT_TRUE(in_killed_process([this](const auto& die) {
+    auto out = begin();
+    bool good = true;
+    for (int i = 0; i < 600; ++i)
+      good = good && out->add({table::users, b("left " + std::to_string(i)), secret_bytes(bytes(40))});
+    die(good);
+  }));
+  ASSERT_GT(fs::file_size(part), 500U * 40);
+  ::chmod(part.c_str(), 0644);
+  auto out = begin();
+  EXPECT_EQ(fs::status(part).permissions(), fs::perms::owner_read | fs::perms::owner_write);
+  EXPECT_TRUE(in_killed_process([this](const auto& die) {
+    die(code(export_writer::begin(file, if_exists::refuse, *key, {}, random_source())) == "store_locked");
+  })) << "a living process has the part";
+  ASSERT_OK(out->finish());
+  EXPECT_EQ(message(), "0 rows");
+  EXPECT_FALSE(fs::exists(part));
+}
+
+TEST_F(export_file, says_that_its_part_cannot_be_replaced) {
+  const fs::path part = file.string() + ".creating";
+  fs::create_directory(part);
+  const auto out = export_writer::begin(file, if_exists::refuse, *key, {}, random_source());
+  EXPECT_EQ(code(out), "config_file");
+  EXPECT_NE(out.error().detail.find(part.string() + ": Is a directory; there is one that cannot be replaced"),
+            std::string::npos)
+      << out.error().detail;
 }
 
 TEST_F(export_file, does_not_replace_one_that_was_made_meanwhile) {

@@ -289,6 +289,28 @@ INSTANTIATE_TEST_SUITE_P(stores, every_store,
 
 class bare_store : public every_store {};
 
+/// Of two ops on one row a sealed store takes the last one.
+TEST_P(bare_store, refuses_a_batch_that_names_a_row_twice_and_writes_the_others_of_the_call) {
+  ASSERT_OK(write(*store_, {put(table::users, "ann", "1")}));
+  const write_batch twice[] = {
+      {{table::users, b("bob"), 0, b("1")}, {table::users, b("bob"), 1, b("2")}},
+      {{table::users, b("ann"), 1, b("2")}, {table::users, b("ann"), 2, std::nullopt}},
+      {listed("eve", "1"), listed("eve", "1")}};
+  for (const auto& batch : twice) {
+    const std::vector<write_batch> batches{
+        {{table::devices, b("first"), 0, b("1")}}, batch, {{table::devices, b("last"), 0, b("1")}}};
+    const auto outcomes = store_->write(batches);
+    ASSERT_EQ(outcomes.size(), 3U);
+    EXPECT_EQ(code(outcomes[0]) + " " + code(outcomes[1]) + " " + code(outcomes[2]),
+              "ok store_write_failed ok");
+    EXPECT_NE(outcomes[1].error().detail.find("two ops on one row"), std::string::npos);
+    EXPECT_EQ(scan(*store_, table::devices), (rows{{"first", "1"}, {"last", "1"}}));
+    ASSERT_OK(write(*store_, {erase(table::devices, "first"), erase(table::devices, "last")}));
+  }
+  EXPECT_EQ(scan(*store_, table::users), (rows{{"ann", "1"}}));
+  EXPECT_EQ(scan(*store_, table::imports), rows{});
+}
+
 TEST_P(bare_store, scans_in_byte_order) {
   ASSERT_OK(write(*store_, {put(table::peers, "b", ""), put(table::peers, "\xff", ""),
                             put(table::peers, "a", ""), put(table::peers, "aa", "")}));
