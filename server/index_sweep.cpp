@@ -13,7 +13,8 @@ namespace {
 using storage::table;
 
 constexpr std::size_t swept_at_once = 256;
-constexpr int rest_per_work = 4;  ///< so that a sweep takes a fifth of one processor and of one reader at most
+/// So that a sweep takes a fifth of one processor and of one reader at most.
+constexpr int rest_per_work = 4;
 constexpr milliseconds rest_min{20}, rest_max{1000}, rest_in_trouble = seconds{1};
 
 /// Whether the record of an index row says otherwise. A record that cannot be read says nothing.
@@ -103,8 +104,7 @@ status index_sweep::drop(const std::vector<storage::index_entry>& stale) {
     auto record = parts_.store->read_one(t, e.member);
     if (!record && !(record.error() == errc::store_sealed)) return fail(record.error());
     if (!index.value || !is_stale(t, record, e.group)) continue;
-    const auto done =
-        parts_.write(drop_of(t, e.group, {{e.member, index.version, {}}, *std::move(record)}));
+    const auto done = parts_.write(drop_of(t, e.group, {{e.member, index.version, {}}, *std::move(record)}));
     if (!done && !(done.error() == errc::store_conflict)) return done;
     if (!done) continue;
     ++dropped_;

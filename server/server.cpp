@@ -24,6 +24,7 @@
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
 #include "server/session.hpp"
+#include "server/store_view.hpp"
 #include "server/unfinished_import.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/store_metrics.hpp"
@@ -106,6 +107,7 @@ crypto::tls_files files_of(const config::tls_files& f) {
 struct server_role::impl {
   std::mutex guard;  ///< of `config`
   config::server_config config;
+  const config::store_kind kind = config.store.kind;
   server_meta meta;
   metrics::registry counted;
   const handshake_metrics handshakes = handshake_metrics::make(counted);
@@ -341,7 +343,8 @@ boost::json::object server_role::overview() const {
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
       {"admission", describe(impl_->role->door->look())},
-      {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+      {"store", store_view(impl_->kind, impl_->role->store,
+                           impl_->beat ? std::optional{impl_->beat->age()} : std::nullopt)}};
   if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   if (impl_->beat) out["nodes"] = impl_->beat->view();

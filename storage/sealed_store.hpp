@@ -138,6 +138,8 @@ class sealed_store {
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) const {
     return under_.listen(heard);
   }
+  /// As store::database().
+  [[nodiscard]] std::optional<database_view> database() const { return under_.database(); }
   /// As store::clock().
   [[nodiscard]] result<std::optional<time_point>> clock() const { return under_.clock(); }
   /// As store::node().

@@ -15,6 +15,7 @@
 #include "base/clock.hpp"
 #include "base/named_enum.hpp"
 #include "base/result.hpp"
+#include "storage/write_times.hpp"
 
 namespace cpns::storage {
 
@@ -97,6 +98,24 @@ struct store_health {
   std::string why;             ///< if not writable: the reason and the remedy
 };
 
+/// Whether nodes of one database hear of each other's changes at once (store::listen).
+enum class hint_state : std::uint8_t {
+  off,      ///< the engine has none, or nobody listens
+  away,     ///< no connection at the moment
+  refused,  ///< the database, or a pooler before it, refuses them
+  on
+};
+
+/// How a store uses its database. Without addresses and names: it is shown to people who may not know them.
+struct database_view {
+  std::string_view statements;  ///< of the configuration: "batch", "portable"
+  hint_state hints = hint_state::off;
+  std::size_t hosts = 0;  ///< that are configured
+  std::optional<std::size_t>
+      host{};                   ///< at which new connections begin, counted from 0; nullopt: none worked yet
+  write_times::summary writes;  ///< the last ones, failed ones included
+};
+
 /// The seam between cpns and a database. Calls block, and take many rows at once: the threads of group_commit.hpp and
 /// group_read.hpp make them, so that no actor waits for a disk or a network. [thread-safe] Errors are from the store
 /// group of errc.
@@ -132,6 +151,8 @@ class store {
   /// look often anyway. On a thread of the store; must not block and must not call the store. The store outlives the
   /// result.
   [[nodiscard]] virtual std::shared_ptr<void> listen(const std::function<void()>& /*heard*/) { return {}; }
+  /// nullopt: the store is not in a database.
+  [[nodiscard]] virtual std::optional<database_view> database() const { return std::nullopt; }
   /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};

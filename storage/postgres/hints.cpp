@@ -66,6 +66,8 @@ std::shared_ptr<void> hints::listen(const std::function<void()>& heard) {
   return out;
 }
 
+hint_state hints::state() const { return can_ && listens_ ? hears_.load() : hint_state::off; }
+
 void hints::rest(milliseconds time) {
   const auto until = steady::now() + time;
   while (!stopping_) {
@@ -85,6 +87,7 @@ void hints::run() {
     const auto why = serve();
     if (!why || stopping_) return;
     const bool refused = !why->ends_connection() && why->kind != trouble::unreachable;
+    hears_ = refused ? hint_state::refused : hint_state::away;
     if (refused)
       log::info("store", "hints-refused",
                 "the database takes no hints, so changes of other servers count a little later",
@@ -131,7 +134,10 @@ std::optional<failure> hints::serve() {
     if (listens_ && !listens) {
       listens = true;
       done = run_hint_statement(**on, listen_to, {}, settings_.statement);
-      if (done) board_.ring();
+      if (done) {
+        hears_ = hint_state::on;
+        board_.ring();
+      }
     } else if (told_ && (stopping_ || now - sent_ >= gap)) {
       done = notify(**on);
     } else if (stopping_) {

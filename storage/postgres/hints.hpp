@@ -7,6 +7,7 @@
 #include "base/descriptor.hpp"
 #include "storage/hint_board.hpp"
 #include "storage/postgres/pool.hpp"
+#include "storage/store.hpp"
 
 namespace cpns::storage::postgres {
 
@@ -33,6 +34,7 @@ class hints {
   void tell();
   /// As store::listen(). Also called after each new connection, since hints may have been missed.
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard);
+  [[nodiscard]] hint_state state() const;
 
  private:
   using steady = connection::steady;
@@ -51,6 +53,7 @@ class hints {
   const std::string own_;  ///< payload, by which the object ignores its own notifications
   const descriptor wake_;
   hint_board board_;
+  std::atomic<hint_state> hears_ = hint_state::away;
   std::atomic<bool> listens_ = false, told_ = false, stopping_ = false;
   steady::time_point sent_;
   std::mutex guard_;

@@ -43,6 +43,10 @@ class postgres_store final : public store {
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
     return hints_.listen(heard);
   }
+  [[nodiscard]] std::optional<database_view> database() const override {
+    return database_view{name_of(settings_.statements), hints_.state(), settings_.hosts.size(),
+                         dialer_.in_use(), written_.last()};
+  }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
   [[nodiscard]] result<bool> allows_this_program() override;
   [[nodiscard]] std::string node() const override { return node_.identity; }
@@ -64,6 +68,7 @@ class postgres_store final : public store {
   mutable connection_pool readers_;
   connection_pool writers_;
   hints hints_;
+  write_times written_;
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable store_health health_;
@@ -108,7 +113,9 @@ result<bool> postgres_store::allows_this_program() {
 
 std::vector<status> postgres_store::write(std::span<const write_batch> batches) {
   if (const auto h = health(); h.lost) return {batches.size(), fail(errc::store_unavailable, h.why)};
+  const auto begun = std::chrono::steady_clock::now();
   auto outcomes = writer(writers_, *sql_, settings_).write(batches);
+  written_.add(std::chrono::steady_clock::now() - begun);
   note(outcomes);
   if (announces(batches, outcomes)) hints_.tell();
   return outcomes;

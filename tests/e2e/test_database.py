@@ -78,6 +78,13 @@ class Database(E2ECase):
         poll(lambda: states() == both and states("node2.yaml") == both, what="both servers show both")
         shown = self.nodes(home)
         self.assertEqual([n["self"] for n in shown.values()], [True, False])
+        self.assertEqual(self.store(home)["kind"], "postgresql")
+        poll(lambda: self.store(home)["hints"] == "on", what="hints come")
+        store = self.store(home)
+        self.assertEqual((store["writable"], store["statements"], store["hosts"], store["host"]), (True, "batch", 1, 1))
+        self.assertLess(store["proof_age_ms"], 3000)
+        self.assertGreater(store["write_median_ms"], 0)
+        self.assertRegex(home.cli("status", "--config", "server.yaml").stdout, r"(?m)^store\.hints +on$")
         self.assertEqual(shown["node2"]["address"], home.node2["listen"])
         learned = poll(lambda: [s for s in self.link(home)["servers"] if s["source"] == "learned"], what="the gateway learns node2")
         self.assertEqual([s["address"] for s in learned], [home.node2["listen"]])
@@ -91,6 +98,9 @@ class Database(E2ECase):
             metrics = role.ask("GET", "/metrics").text
         self.assertIn('cpns_server_nodes{state="alive"} 1\n', metrics)
         self.assertIn("cpns_server_heartbeat_age_seconds ", metrics)
+
+    def store(self, home) -> dict:
+        return json.loads(home.cli("status", "--json", "--config", "server.yaml", check=False).stdout)["store"]
 
     def link(self, home) -> dict:
         return json.loads(home.cli("status", "--json", "--config", "gateway.yaml").stdout)["server"]
@@ -111,6 +121,7 @@ class Database(E2ECase):
         home.database.freeze(True)
         poll(lambda: "acknowledged no heartbeat" in home.cli("status", "--config", "server.yaml", check=False).stdout, timeout=30,
              what="it is not ready")
+        self.assertGreater(self.store(home)["proof_age_ms"], 3000)
         home.database.freeze(False)
         poll(lambda: home.cli("status", "--config", "server.yaml", check=False).returncode == 0, timeout=30, what="it is ready")
         for entity, _ in home.devices:

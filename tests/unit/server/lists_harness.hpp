@@ -12,7 +12,8 @@ namespace cpns::server_tests {
 
 using storage::table;
 
-inline const gateway_id hall_gw = gateway_named("urn:cpns:gw:hall"), attic_gw = gateway_named("urn:cpns:gw:attic");
+inline const gateway_id hall_gw = gateway_named("urn:cpns:gw:hall"),
+                        attic_gw = gateway_named("urn:cpns:gw:attic");
 
 struct lists_harness {
   seeded_entropy random{5};
