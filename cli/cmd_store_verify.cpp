@@ -72,7 +72,9 @@ void print_counts(const server::store_findings& found, const std::string& place)
     std::cout << name_of(t) << ": " << n.rows << (n.rows == 1 ? " row" : " rows")
               << (n.faults == 0 ? "" : ", " + std::to_string(n.faults) + " at fault") << "\n";
   if (found.stale > 0)
-    std::cout << found.stale << " rows of indexes are out of date; lists leave them out and drop them.\n";
+    std::cout << found.stale
+              << " rows of indexes are out of date; lists leave them out, and a running server drops them "
+                 "within a day.\n";
   if (found.faults() == 0)
     std::cout << "The store in " << place << " is good: " << found.rows() << " rows.\n";
   else

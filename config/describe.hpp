@@ -27,6 +27,7 @@ enum class form : std::uint8_t {
   identity,  ///< the name of a gateway with a pre-shared key
   range,     ///< a prefix of Entity IDs and '*', or FROM..TO (base/entity_range.hpp)
   https,     ///< the URL of a service
+  database,  ///< where a database is, or a name in it; a path or an address, too
   plugin,    ///< a name, or a path that ends in ".so" and is relative to the file
 };
 

@@ -11,16 +11,16 @@ void describe(V& v, postgresql_config& c) {
     "Addresses `host:port` of the database's servers, or of a proxy before them. They are tried one after "
     "the other, "
     "and the one that accepts writes is used. Either these or `socket`.",
-    rules{.max = 32});
+    rules{.max = 32, .text = form::database});
   v("socket", c.socket,
     "File of the database's Unix socket, for example `/run/postgresql/.s.PGSQL.5432`. Either this or "
     "`hosts`.",
-    rules{});
-  v("database", c.database, "Name of the database.", rules{});
+    rules{.text = form::database});
+  v("database", c.database, "Name of the database.", rules{.text = form::database});
   v("user", c.user,
     "Role of the database that this server uses. It needs no right to change tables; see `cpns store "
     "migrate`.",
-    rules{});
+    rules{.text = form::database});
   v("password_file", c.password_file,
     "File with the password of `user` in its first line. Without it: none, as with the methods `peer` and "
     "`trust`. "

@@ -25,6 +25,7 @@ text_kind kind_of(form f) {
   case form::identity:
   case form::uris: return text_kind::uri;
   case form::group: return text_kind::group;
+  case form::database: return text_kind::database;
   case form::any:
   case form::name:
   case form::plugin: break;
@@ -65,9 +66,12 @@ class writer {
   json::value single(int v, const rules&) const { return v; }
   json::value single(std::uint32_t v, const rules&) const { return v; }
   json::value single(milliseconds v, const rules&) const { return json::value(duration_text(v)); }
-  json::value single(const path& v, const rules&) const { return text(text_kind::file, v.string()); }
-  json::value single(const address& v, const rules&) const {
-    return v.host.empty() ? json::value{} : text(text_kind::address, v.text());
+  json::value single(const path& v, const rules& is) const {
+    return text(is.text == form::database ? text_kind::database : text_kind::file, v.string());
+  }
+  json::value single(const address& v, const rules& is) const {
+    if (v.host.empty()) return nullptr;
+    return text(is.text == form::database ? text_kind::database : text_kind::address, v.text());
   }
   template <class T>
   json::value single(std::optional<T>& v, const rules& is) const {

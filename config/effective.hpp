@@ -25,6 +25,7 @@ enum class text_kind : std::uint8_t {
   group,      ///< of the machine; people often have one with their name
   address,    ///< host:port
   file,       ///< an absolute path
+  database,   ///< where the database is (host:port, or its socket), or a name in it
   parameter,  ///< of a radio, as its plugin reads it
 };
 /// Returns the text that is shown in place of `text`.

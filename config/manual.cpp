@@ -233,6 +233,7 @@ std::string form_text(form f) {
   case form::range: return "`PREFIX*` or `FROM..TO`";
   case form::https: return "https URL";
   case form::any:
+  case form::database:
   case form::plugin: break;
   }
   return "text";

@@ -113,7 +113,8 @@ std::string wrong_uris(std::string_view text) {
 /// The error in `text`; empty if there is none.
 std::string wrong_form(form f, std::string_view text) {
   switch (f) {
-  case form::any: return {};
+  case form::any:
+  case form::database: return {};
   case form::name:
   case form::group: return wrong_name(text);
   case form::user: {

@@ -1,7 +1,5 @@
 #include "server/index_build.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <chrono>
 #include <utility>
@@ -15,7 +13,6 @@ namespace {
 using steady = std::chrono::steady_clock;
 
 constexpr std::size_t indexed_at_once = 256;
-constexpr int low_priority = 10;  ///< of the thread, in steps of nice(2)
 constexpr milliseconds pause_max{50};
 constexpr milliseconds pause_of_trouble = seconds{1};
 constexpr seconds report_every{10};
@@ -38,40 +35,16 @@ index_build::index_build(const storage::sealed_store& store, durable_write write
     : store_(store), write_(std::move(write)) {
   const auto complete = index_complete(store_);
   if (complete && *complete) return;
-  thread_ = std::thread([this] { run(); });
-}
-
-index_build::~index_build() {
-  stop();
-  wait();
-}
-
-void index_build::stop() {
-  {
-    const std::lock_guard lock{guard_};
-    stopping_ = true;
-  }
-  wake_.notify_all();
-}
-
-void index_build::wait() {
-  if (thread_.joinable()) thread_.join();
-}
-
-bool index_build::pause(milliseconds time) {
-  std::unique_lock lock{guard_};
-  return !wake_.wait_for(lock, time, [this] { return stopping_; });
+  work_.start([this] { run(); });
 }
 
 void index_build::run() {
-  // On Linux this is the thread alone. Without the right the thread works at the usual priority.
-  static_cast<void>(::setpriority(PRIO_PROCESS, 0, low_priority));
   for (const auto t : {storage::table::entities, storage::table::devices})
     if (!go_through(t)) return;
   storage::sealed_batch done;
   done.push_back(index_complete_op());
   while (!write_(done))
-    if (!pause(pause_of_trouble)) return;
+    if (!work_.pause(pause_of_trouble)) return;
   if (looked_at_ > 0)
     report("every row is in its lists; lists of an owner, a holder or a batch are fast from now on");
 }
@@ -85,7 +58,7 @@ bool index_build::go_through(storage::table t) {
       log::warn("server", "index-build-waits", "lists scan their table until the store can be written",
                 {{"why", done.error().message()}});
     const auto took = std::chrono::duration_cast<milliseconds>(steady::now() - begun);
-    if (!pause(done ? std::min(took, pause_max) : pause_of_trouble)) return false;
+    if (!work_.pause(done ? std::min(took, pause_max) : pause_of_trouble)) return false;
     if (steady::now() - reported_ >= report_every)
       report("lists scan their table until every row is in its lists");
   }

@@ -2,10 +2,8 @@
 // Index rows for the rows of a store that an older server wrote: their lists would miss them.
 
 #include <chrono>
-#include <condition_variable>
-#include <mutex>
-#include <thread>
 
+#include "server/background_work.hpp"
 #include "server/store_admin.hpp"
 #include "storage/sealed_store.hpp"
 
@@ -19,14 +17,13 @@ class index_build {
   /// Does nothing if the index rows are complete. `store` outlives it; `write` as for imports, so that a low priority
   /// delays nobody.
   index_build(const storage::sealed_store& store, durable_write write);
-  ~index_build();
   index_build(const index_build&) = delete;
   index_build& operator=(const index_build&) = delete;
 
   /// Ends the thread soon; it may be called again.
-  void stop();
+  void stop() { work_.stop(); }
   /// Waits for the end of the thread, whether it is done or not.
-  void wait();
+  void wait() { work_.wait(); }
 
  private:
   void run();
@@ -34,18 +31,13 @@ class index_build {
   bool go_through(storage::table t);
   /// One page after `after`, which is then its end. Errors of the store.
   status add_page(storage::table t, storage::page_end& after);
-  /// False: stopped.
-  bool pause(milliseconds time);
   void report(const char* text);
 
   const storage::sealed_store& store_;
   const durable_write write_;
-  std::mutex guard_;
-  std::condition_variable wake_;
-  bool stopping_ = false;
   std::size_t looked_at_ = 0, unreadable_ = 0;
   std::chrono::steady_clock::time_point reported_ = std::chrono::steady_clock::now();
-  std::thread thread_;
+  background_work work_;
 };
 
 }  // namespace cpns::server

@@ -15,6 +15,7 @@
 #include "server/gateway_orders.hpp"
 #include "server/heartbeat.hpp"
 #include "server/index_build.hpp"
+#include "server/index_sweep.hpp"
 #include "server/key_services.hpp"
 #include "server/listener.hpp"
 #include "server/other_gateways.hpp"
@@ -23,6 +24,7 @@
 #include "server/server_drain.hpp"
 #include "server/server_meta.hpp"
 #include "server/session.hpp"
+#include "server/store_view.hpp"
 #include "server/unfinished_import.hpp"
 #include "storage/postgres/schema.hpp"
 #include "storage/store_metrics.hpp"
@@ -105,6 +107,7 @@ crypto::tls_files files_of(const config::tls_files& f) {
 struct server_role::impl {
   std::mutex guard;  ///< of `config`
   config::server_config config;
+  const config::store_kind kind = config.store.kind;
   server_meta meta;
   metrics::registry counted;
   const handshake_metrics handshakes = handshake_metrics::make(counted);
@@ -129,6 +132,7 @@ struct server_role::impl {
   std::unique_ptr<device_imports> imports;
   std::unique_ptr<other_servers> others;  ///< if the store is shared
   std::unique_ptr<index_build> indexing;
+  std::unique_ptr<index_sweep> sweeping;
   std::unique_ptr<key_services> services;  ///< their threads send to actors, so that they end before `system`
 
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
@@ -285,6 +289,12 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
                                              .server = c.name}));
   CPNS_CHECK(i->begin_with_others(store));
   i->indexing = std::make_unique<index_build>(store, write_beside_others(i->role->commit));
+  i->sweeping = std::make_unique<index_sweep>(index_sweep::parts{
+      .store = &store,
+      .write = write_beside_others(i->role->commit),
+      .random = &crypto::system_entropy(),
+      .swept = i->counted.make_counter("cpns_server_index_rows_swept_total",
+                                       "Index rows that were out of date and were dropped by the sweep.")});
   auto* raw = i.get();
   auto make_session = [raw](peer_info peer,
                             std::shared_ptr<link_port> port) -> std::shared_ptr<link_session> {
@@ -333,7 +343,8 @@ boost::json::object server_role::overview() const {
                                        {"blocked", impl_->role->known_gateways.blocked_count()}}},
       {"jobs", impl_->role->work->total()},
       {"admission", describe(impl_->role->door->look())},
-      {"store", boost::json::object{{"writable", impl_->role->store.health().writable}}}};
+      {"store", store_view(impl_->kind, impl_->role->store,
+                           impl_->beat ? std::optional{impl_->beat->age()} : std::nullopt)}};
   if (!impl_->services->empty()) out["key_services"] = impl_->services->view();
   if (auto drain = impl_->leaving->view()) out["drain"] = std::move(*drain);
   if (impl_->beat) out["nodes"] = impl_->beat->view();

@@ -39,6 +39,7 @@ class faulty_store final : public store {
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
   [[nodiscard]] bool shared() const override { return under_.shared(); }
+  [[nodiscard]] std::optional<database_view> database() const override { return under_.database(); }
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
     return under_.listen(heard);
   }

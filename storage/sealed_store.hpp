@@ -140,6 +140,8 @@ class sealed_store {
   }
   /// As store::hints().
   [[nodiscard]] std::optional<hint_statistics> hints() const { return under_.hints(); }
+  /// As store::database().
+  [[nodiscard]] std::optional<database_view> database() const { return under_.database(); }
   /// As store::clock().
   [[nodiscard]] result<std::optional<time_point>> clock() const { return under_.clock(); }
   /// As store::node().

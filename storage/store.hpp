@@ -15,6 +15,7 @@
 #include "base/clock.hpp"
 #include "base/named_enum.hpp"
 #include "base/result.hpp"
+#include "storage/write_times.hpp"
 
 namespace cpns::storage {
 
@@ -97,10 +98,28 @@ struct store_health {
   std::string why;             ///< if not writable: the reason and the remedy
 };
 
+/// Whether nodes of one database hear of each other's changes at once (store::listen).
+enum class hint_state : std::uint8_t {
+  off,      ///< the engine has none, or nobody listens
+  away,     ///< no connection at the moment
+  refused,  ///< the database, or a pooler before it, refuses them
+  on
+};
+
 /// Of store::listen(), since the store was opened.
 struct hint_statistics {
-  bool listening = false;  ///< a connection waits for those of other processes
+  hint_state state = hint_state::off;
   std::uint64_t sent = 0, heard = 0;
+};
+
+/// How a store uses its database. Without addresses and names: it is shown to people who may not know them.
+struct database_view {
+  std::string_view statements;  ///< of the configuration: "batch", "portable"
+  hint_state hints = hint_state::off;
+  std::size_t hosts = 0;  ///< that are configured
+  std::optional<std::size_t>
+      host{};                   ///< at which new connections begin, counted from 0; nullopt: none worked yet
+  write_times::summary writes;  ///< the last ones, failed ones included
 };
 
 /// The seam between cpns and a database. Calls block, and take many rows at once: the threads of group_commit.hpp and
@@ -140,6 +159,8 @@ class store {
   [[nodiscard]] virtual std::shared_ptr<void> listen(const std::function<void()>& /*heard*/) { return {}; }
   /// nullopt: the engine has no hints, or they are off.
   [[nodiscard]] virtual std::optional<hint_statistics> hints() const { return {}; }
+  /// nullopt: the store is not in a database.
+  [[nodiscard]] virtual std::optional<database_view> database() const { return std::nullopt; }
   /// The clock of the database's machine; nullopt: it is that of this one. store_unavailable.
   [[nodiscard]] virtual result<std::optional<time_point>> clock() const {
     return std::optional<time_point>{};

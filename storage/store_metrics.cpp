@@ -46,7 +46,7 @@ void add_commits(metrics::sheet& s, const commit_statistics& n) {
 
 void add_hints(metrics::sheet& s, const hint_statistics& n) {
   s.gauge("cpns_store_hints_listening", "1: the role hears at once that other servers changed something.",
-          n.listening ? 1 : 0);
+          n.state == hint_state::on ? 1 : 0);
   s.counter("cpns_store_hints_sent_total", "Hints to other servers that this one changed something.",
             static_cast<double>(n.sent));
   s.counter("cpns_store_hints_heard_total", "Hints of other servers.", static_cast<double>(n.heard));

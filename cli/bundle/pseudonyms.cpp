@@ -15,6 +15,7 @@ namespace cpns::cli::bundle {
 namespace {
 
 constexpr std::size_t digits_bytes = 4;  // of a pseudonym; a bundle has some thousand names
+constexpr std::string_view word_of_sentences = "cpns";
 constexpr std::size_t replaced_min = 4;  // bytes; a shorter name would be found inside of other words
 
 constexpr std::string_view word_of_subject(subject_kind is) {
@@ -26,6 +27,7 @@ constexpr std::string_view word_of_subject(subject_kind is) {
   case subject_kind::group: return "group";
   case subject_kind::certificate: return "certificate";
   case subject_kind::address: return "address";
+  case subject_kind::database: return "database";
   case subject_kind::parameter: break;
   }
   return "value";
@@ -101,11 +103,23 @@ std::string pseudonyms::of(subject_kind is, const std::string& name) {
     if (is_group_of_packages(name)) return name;
     return groups_[name] = made(word_of_subject(is), name);
   }
+  if (is == subject_kind::database) return of_database(name);
   if (is == subject_kind::address) {
     const auto [host, port] = split_address(name);
     return (known_[host] = made(word_of_subject(is), host)) + port;
   }
   return known_[name] = made(word_of_subject(is), name);
+}
+
+std::string pseudonyms::of_database(const std::string& name) {
+  const auto learn = [this](const std::string& part) {
+    auto shown = made(word_of_subject(subject_kind::database), part);
+    if (part != word_of_sentences) databases_[part] = shown;
+    return shown;
+  };
+  if (!split_address(name).second.empty()) learn(split_address(name).first);
+  if (name.rfind('/') != std::string::npos && name.rfind('/') > 0) learn(name.substr(0, name.rfind('/')));
+  return learn(name);
 }
 
 void pseudonyms::replace_pattern(std::string& text, const char* pattern, subject_kind is) {
@@ -131,6 +145,8 @@ void pseudonyms::replace_pattern(std::string& text, const char* pattern, subject
 
 std::string pseudonyms::in_text(std::string text) {
   if (with_ids_) return text;
+  // Backwards, so that "10.0.0.1:5432" goes before "10.0.0.1".
+  for (auto d = databases_.rbegin(); d != databases_.rend(); ++d) replace_words(text, d->first, d->second);
   std::vector<const std::pair<const std::string, std::string>*> names;
   for (const auto& entry : known_)
     if (entry.first.size() >= replaced_min) names.push_back(&entry);
@@ -156,6 +172,7 @@ config::text_filter pseudonyms::filter() {
     case config::text_kind::uri: return of(subject_kind::uri, text);
     case config::text_kind::group: return of(subject_kind::group, text);
     case config::text_kind::address: return of(subject_kind::address, text);
+    case config::text_kind::database: return of(subject_kind::database, text);
     case config::text_kind::parameter: return of(subject_kind::parameter, text);
     case config::text_kind::file: break;
     }

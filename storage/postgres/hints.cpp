@@ -68,8 +68,10 @@ std::shared_ptr<void> hints::listen(const std::function<void()>& heard) {
 
 std::optional<hint_statistics> hints::statistics() const {
   if (!can_ || !wake_.valid()) return std::nullopt;
-  return hint_statistics{listening_, notified_, heard_};
+  return hint_statistics{state(), notified_, heard_};
 }
+
+hint_state hints::state() const { return can_ && listens_ ? hears_.load() : hint_state::off; }
 
 void hints::rest(milliseconds time) {
   const auto until = steady::now() + time;
@@ -88,9 +90,9 @@ void hints::run() {
   while (true) {
     const auto began = steady::now();
     const auto why = serve();
-    listening_ = false;
     if (!why || stopping_) return;
     const bool refused = !why->ends_connection() && why->kind != trouble::unreachable;
+    hears_ = refused ? hint_state::refused : hint_state::away;
     if (refused)
       log::info("store", "hints-refused",
                 "the database takes no hints, so changes of other servers count a little later",
@@ -128,7 +130,7 @@ outcome<void> hints::hear(connection& on, steady::time_point until) {
 outcome<void> hints::begin_to_listen(connection& on) {
   static const statement listen_to{"", "LISTEN " + std::string(channel)};
   CPNS_CHECK(run_hint_statement(on, listen_to, {}, settings_.statement));
-  listening_ = true;
+  hears_ = hint_state::on;
   board_.ring();
   return {};
 }

@@ -7,6 +7,7 @@
 #include "base/descriptor.hpp"
 #include "storage/hint_board.hpp"
 #include "storage/postgres/pool.hpp"
+#include "storage/store.hpp"
 
 namespace cpns::storage::postgres {
 
@@ -35,6 +36,7 @@ class hints {
   [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard);
   /// As store::hints().
   [[nodiscard]] std::optional<hint_statistics> statistics() const;
+  [[nodiscard]] hint_state state() const;
 
  private:
   using steady = connection::steady;
@@ -54,8 +56,8 @@ class hints {
   const std::string own_;  ///< payload, by which the object ignores its own notifications
   const descriptor wake_;
   hint_board board_;
+  std::atomic<hint_state> hears_ = hint_state::away;
   std::atomic<bool> listens_ = false, told_ = false, stopping_ = false;
-  std::atomic<bool> listening_ = false;  ///< on a connection that has not failed
   std::atomic<std::uint64_t> notified_ = 0, heard_ = 0;
   steady::time_point sent_;
   std::mutex guard_;

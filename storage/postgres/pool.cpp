@@ -27,7 +27,10 @@ outcome<std::unique_ptr<connection>> dialer::dial() {
     last = connection::dial(settings_, order_[place]);
     if (last) {
       const std::lock_guard lock(mutex_);
-      if (first_ == first) first_ = place;
+      if (first_ == first) {
+        first_ = place;
+        works_ = true;
+      }
     }
     if (last || last.error().kind != trouble::unreachable) return last;
   }
@@ -37,7 +40,15 @@ outcome<std::unique_ptr<connection>> dialer::dial() {
 void dialer::suspect(std::size_t host) {
   const std::lock_guard lock(mutex_);
   ++suspicions_;
-  if (order_[first_] == host) first_ = (first_ + 1) % order_.size();
+  if (order_[first_] != host) return;
+  first_ = (first_ + 1) % order_.size();
+  works_ = false;
+}
+
+std::optional<std::size_t> dialer::in_use() const {
+  const std::lock_guard lock(mutex_);
+  if (!works_) return std::nullopt;
+  return order_[first_];
 }
 
 std::uint64_t dialer::suspicions() const {

@@ -4,6 +4,7 @@
 #include <condition_variable>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "storage/postgres/connection.hpp"
@@ -21,6 +22,8 @@ class dialer {
   outcome<std::unique_ptr<connection>> dial();
   /// The host failed: the next attempts begin behind it, and connections to it are not used again.
   void suspect(std::size_t host);
+  /// The host with which the next attempts begin; nullopt: it did not work since it was chosen.
+  [[nodiscard]] std::optional<std::size_t> in_use() const;
   /// Rises with each suspicion.
   [[nodiscard]] std::uint64_t suspicions() const;
 
@@ -30,6 +33,7 @@ class dialer {
   mutable std::mutex mutex_;
   std::vector<std::size_t> order_;  ///< hosts, shuffled: the nodes of a cluster do not all begin with one
   std::size_t first_ = 0;           ///< index into order_
+  bool works_ = false;              ///< a connection to it was made, and it was not suspected since
   std::uint64_t suspicions_ = 0;
 };
 

@@ -44,6 +44,10 @@ class postgres_store final : public store {
     return hints_.listen(heard);
   }
   [[nodiscard]] std::optional<hint_statistics> hints() const override { return hints_.statistics(); }
+  [[nodiscard]] std::optional<database_view> database() const override {
+    return database_view{name_of(settings_.statements), hints_.state(), settings_.hosts.size(),
+                         dialer_.in_use(), written_.last()};
+  }
   [[nodiscard]] result<std::optional<time_point>> clock() const override;
   [[nodiscard]] result<bool> allows_this_program() override;
   [[nodiscard]] std::string node() const override { return node_.identity; }
@@ -66,6 +70,7 @@ class postgres_store final : public store {
   mutable connection_pool readers_;
   connection_pool writers_;
   postgres::hints hints_;
+  write_times written_;
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable store_health health_;
@@ -116,7 +121,9 @@ std::vector<status> postgres_store::write(std::span<const write_batch> batches) 
     if (health_.lost) return {batches.size(), fail(errc::store_unavailable, health_.why)};
     failures = failures_;
   }
+  const auto begun = std::chrono::steady_clock::now();
   auto outcomes = writer(writers_, *sql_, settings_).write(batches);
+  written_.add(std::chrono::steady_clock::now() - begun);
   note(outcomes, failures);
   if (announces(batches, outcomes)) hints_.tell();
   return outcomes;

@@ -8,7 +8,7 @@ from support import unix_http
 from support.case import E2ECase
 from support.home import poll
 from support.nodes_home import NodesHome
-from support.postgres import PASSWORD
+from support.postgres import NODES, PASSWORD
 
 
 class Database(E2ECase):
@@ -78,6 +78,13 @@ class Database(E2ECase):
         poll(lambda: states() == both and states("node2.yaml") == both, what="both servers show both")
         shown = self.nodes(home)
         self.assertEqual([n["self"] for n in shown.values()], [True, False])
+        self.assertEqual(self.store(home)["kind"], "postgresql")
+        poll(lambda: self.store(home)["hints"] == "on", what="hints come")
+        store = self.store(home)
+        self.assertEqual((store["writable"], store["statements"], store["hosts"], store["host"]), (True, "batch", 1, 1))
+        self.assertLess(store["proof_age_ms"], 3000)
+        self.assertGreater(store["write_median_ms"], 0)
+        self.assertRegex(home.cli("status", "--config", "server.yaml").stdout, r"(?m)^store\.hints +on$")
         self.assertEqual(shown["node2"]["address"], home.node2["listen"])
         schema = int(home.database.sql("cpns", "SELECT version FROM cpns_schema"))
         self.assertEqual([n["schema"] for n in shown.values()], [schema, schema])
@@ -98,6 +105,9 @@ class Database(E2ECase):
         for counter in ("sent", "heard"):
             self.assertRegex(metrics, rf"cpns_store_hints_{counter}_total \d")
 
+    def store(self, home) -> dict:
+        return json.loads(home.cli("status", "--json", "--config", "server.yaml", check=False).stdout)["store"]
+
     def link(self, home) -> dict:
         return json.loads(home.cli("status", "--json", "--config", "gateway.yaml").stdout)["server"]
 
@@ -117,6 +127,7 @@ class Database(E2ECase):
         home.database.freeze(True)
         poll(lambda: "acknowledged no heartbeat" in home.cli("status", "--config", "server.yaml", check=False).stdout, timeout=30,
              what="it is not ready")
+        self.assertGreater(self.store(home)["proof_age_ms"], 3000)
         home.database.freeze(False)
         poll(lambda: home.cli("status", "--config", "server.yaml", check=False).returncode == 0, timeout=30, what="it is ready")
         for entity, _ in home.devices:
@@ -183,22 +194,54 @@ class Database(E2ECase):
         home.cli("user", "add", "carol@example.org", "--config", "server.yaml", "--stdin", stdin="a long password\n")
         self.assertTrue(home.role("server").running())
 
+    def bundle(self, home, name) -> str:
+        home.cli("support-bundle", "--config", "server.yaml", "--output", name, "--yes")
+        return (home.folder / name).read_text()
+
+    def told(self, home) -> dict:
+        """What a running server and the commands tell others of it."""
+        out = {"status": home.cli("status", "--config", "server.yaml").stdout,
+               "status --json": home.cli("status", "--json", "--config", "server.yaml").stdout,
+               "doctor": home.cli("doctor", "--config", "server.yaml", check=False).stdout,
+               "bundle": self.bundle(home, f"bundle-{len(list(home.folder.glob('bundle-*')))}.json")}
+        self.assertTrue(json.loads(out["bundle"])["running"])
+        self.assertIn("writable", json.loads(out["bundle"])["status"]["store"])
+        return out
+
+    def assert_in_none(self, names, told):
+        self.assertEqual([(name, where) for where, text in told.items() for name in names if name in text], [])
+
+    def logged(self, home) -> dict:
+        return {name: (home.folder / name).read_text() for name in ("server.err", "server.out")}
+
     def test_the_password_and_the_place_of_the_database_are_in_no_output(self):
         home = self.place()
         port = home.database.port
-        home.server["store"]["postgresql"] = {"hosts": [f"127.0.0.1:{port}"], "user": "cpns_node", "tls": "disable",
-                                              "password_file": "node.password"}
+        home.database.sql("postgres", "ALTER DATABASE cpns RENAME TO ledger")
+        hidden = [PASSWORD, "ledger", NODES, "127.0.0.1", f":{port}", str(home.database.socket.parent), f"PGSQL.{port}"]
+        by_port = {"hosts": [f"127.0.0.1:{port}"], "user": NODES, "tls": "disable", "password_file": "node.password"}
+        by_socket = {"socket": str(home.database.socket), "user": NODES}
+        home.server["log"] = {**home.server["log"], "level": "debug"}
+        for place in (by_port, by_socket):
+            home.server["store"]["postgresql"] = {**place, "database": "ledger"}
+            home.write()
+            home.role("server").start()
+            self.assert_in_none(hidden, self.told(home))
+            self.assert_in_none(hidden, self.logged(home))
+            shown = home.cli("config", "show", "--config", "server.yaml").stdout
+            self.assertIn("ledger", shown, "the operator sees it")
+            home.role("server").terminate()
+            stopped = self.bundle(home, f"stopped-{len(place)}.json")
+            self.assertGreater(json.loads(stopped)["counts"]["devices"], 0, "the database was read")
+            self.assert_in_none(hidden, {"bundle": stopped})
+        home.server["store"]["postgresql"] = {**by_port, "database": "ledger"}
         home.write()
-        home.role("server").start()
-        home.cli("support-bundle", "--config", "server.yaml", "--output", "bundle.tar.gz", check=False)
-        seen = home.cli("status", "--config", "server.yaml", check=False).stdout
-        seen += (home.folder / "server.err").read_text() + (home.folder / "server.out").read_text()
-        seen += home.cli("doctor", "--config", "server.yaml", check=False).stdout
-        self.assertNotIn(PASSWORD, seen)
-        home.role("server").terminate()
         home.secret("node.password", "another password")
-        self.refused(home, "database")
-        self.assertNotIn("another password", (home.folder / "server.err").read_text())
+        refused = home.cli("server", "--config", "server.yaml", check=False)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("database", refused.stderr)
+        told = {"refused": refused.stdout + refused.stderr, "bundle": self.bundle(home, "refused.json")}
+        self.assert_in_none([*hidden, "another password"], told)
 
 
 if __name__ == "__main__":

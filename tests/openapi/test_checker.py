@@ -12,7 +12,7 @@ from support import openapi  # noqa: E402
 
 STATUS = {"role": "server", "address": "127.0.0.1:7440", "listening": True, "connections": 0, "gateways": {"connected": 0, "blocked": 0},
           "jobs": 0, "admission": {"in_work": 0, "waiting": 0, "gateways_waiting": 0, "oldest_ms": 0, "jobs_per_second": 0, "returns": 0},
-          "store": {"writable": True}, "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
+          "store": {"writable": True, "kind": "rocksdb"}, "doors": {"socket": "/run/server.sock", "listen": None, "probes": None}}
 HEADERS = {"Content-Type": "application/json", "Content-Length": "1", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
            "Cpns-Request-Id": "r-1"}
 PROBLEM_HEADERS = {**HEADERS, "Content-Type": "application/problem+json"}
@@ -50,7 +50,7 @@ class Checker(unittest.TestCase):
     def test_a_member_that_is_missing_added_or_of_another_type(self):
         self.fault("'address' is a required", body={n: v for n, v in STATUS.items() if n != "address"})
         self.fault("'extra'", body={**STATUS, "extra": 1})
-        self.fault("'extra'", body={**STATUS, "store": {"writable": True, "extra": 1}})
+        self.fault("'extra'", body={**STATUS, "store": {"writable": True, "kind": "rocksdb", "extra": 1}})
         self.fault("is not of type 'integer'", body={**STATUS, "connections": "0"})
         self.fault("is less than the minimum", body={**STATUS, "connections": -1})
         self.fault("occurs twice", body=json.dumps(STATUS)[:-1] + ', "role": "server"}')

@@ -43,19 +43,19 @@ TEST(postgres_hints, tell_other_nodes_of_announced_rows_and_of_no_others) {
 TEST(postgres_hints, are_counted) {
   const auto s = server().fresh_store();
   const auto a = open(s), b = open(s);
-  EXPECT_FALSE(b->hints()->listening) << "nobody asked for them";
+  EXPECT_NE(b->hints()->state, hint_state::on) << "nobody asked for them";
   listener at_b(*b);
   ASSERT_TRUE(at_b.begins());
-  EXPECT_TRUE(b->hints()->listening);
+  EXPECT_EQ(b->hints()->state, hint_state::on);
   EXPECT_EQ(b->hints()->heard, 0U);
   ASSERT_EQ(outcomes(*a, {{announced("ann", 0)}}), "ok");
   EXPECT_TRUE(comes_true([&] { return b->hints()->heard == 1 && a->hints()->sent == 1; }));
   EXPECT_EQ(b->hints()->sent, 0U);
-  EXPECT_FALSE(a->hints()->listening);
+  EXPECT_NE(a->hints()->state, hint_state::on);
   const auto before = server().backends(s.database);
   server().sql("postgres", "ALTER DATABASE " + s.database + " ALLOW_CONNECTIONS false");
   for (const auto p : before) ::kill(p, SIGTERM);
-  EXPECT_TRUE(comes_true([&] { return !b->hints()->listening; }));
+  EXPECT_TRUE(comes_true([&] { return b->hints()->state != hint_state::on; }));
 }
 
 TEST(postgres_hints, of_many_changes_become_few) {

@@ -78,6 +78,19 @@ TEST_F(bundle_names, replace_a_group_unless_the_packages_make_it) {
   EXPECT_EQ(names.in_text("the group anna, not annabelle"), "the group " + anna + ", not annabelle");
 }
 
+TEST_F(bundle_names, of_a_database_hide_its_place_with_the_port_and_its_names) {
+  const auto filter = names.filter();
+  for (const auto* name : {"127.0.0.1:5433", "db.example.org:5432", "/run/pg/.s.PGSQL.5434", "keys", "cpns"})
+    EXPECT_TRUE(filter(config::text_kind::database, name).starts_with("database-")) << name;
+  names.of(address, "127.0.0.1:7443");
+  EXPECT_TRUE(hides("5433", "127.0.0.1:5433: Connection refused"));
+  EXPECT_TRUE(hides("db.example.org", "db.example.org is not known"));
+  EXPECT_TRUE(hides("5434", "no socket /run/pg/.s.PGSQL.5434"));
+  EXPECT_TRUE(hides("/run/pg", "the folder /run/pg is missing"));
+  EXPECT_TRUE(hides("keys", "database keys does not exist"));
+  EXPECT_EQ(names.in_text("run `cpns store migrate`, monkeys"), "run `cpns store migrate`, monkeys");
+}
+
 TEST_F(bundle_names, stay_if_they_are_wanted) {
   pseudonyms open(crypto::system_entropy(), true);
   EXPECT_EQ(open.of(user, "alice@example.org"), "alice@example.org");
