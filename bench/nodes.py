@@ -55,7 +55,7 @@ class Nodes:
         subprocess.run([self.cpns, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
     def tune(self):
-        """As in docs/operations/cluster.md. Without the second one the kernel writes all rows of half a minute at once, and commits wait."""
+        """As docs/operations/cluster.md says. Without the second setting the kernel writes rows of half a minute at once: commits wait."""
         self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "ALTER SYSTEM SET backend_flush_after = '1MB'",
                           "SELECT pg_reload_conf()")
         # Or it does so with the rows that were filled in at some moment of a measurement.

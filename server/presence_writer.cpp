@@ -7,8 +7,8 @@
 namespace cpns::server {
 namespace {
 
-/// The pages that page 0 does not name yet are written before it, and the others lose gateways to them only after that, so
-/// that no reader misses one.
+/// The pages that page 0 does not name yet are durable before it is submitted, and the others lose gateways to them only after
+/// it is durable, so that no reader misses one: a committer may write a later batch before an earlier one.
 std::vector<std::size_t> pages_in_order(std::size_t named, std::size_t pages) {
   std::vector<std::size_t> out(pages);
   std::iota(out.begin(), out.end(), std::size_t{0});
@@ -22,6 +22,7 @@ std::vector<std::size_t> pages_in_order(std::size_t named, std::size_t pages) {
 struct presence_writer::page {
   std::mutex guard;
   bool on_its_way = false;
+  bool durable = false;              ///< since the object was made, in some state
   std::optional<bytes> steady_part;  ///< without loads; none: nothing, or not known
   bytes whole;
   steady::time_point written;
@@ -53,9 +54,10 @@ void presence_writer::look() {
   looked_ = now;
   const auto pages = pages_now();
   while (pages_.size() < pages.size()) pages_.push_back(std::make_shared<page>());
+  follow_page_0();
   std::size_t submitted = 0;
   for (const auto i : pages_in_order(named_, pages.size())) {
-    if (submitted == pages_at_once) return;
+    if (submitted == pages_at_once || !in_turn(i)) return;
     auto steady_part = to_bytes(encode(pages[i], false).expose());
     auto whole = encode(pages[i]);
     {
@@ -65,10 +67,26 @@ void presence_writer::look() {
       const bool same = p.steady_part == steady_part;
       if (same && (now - p.written < load_interval || equal(p.whole, whole.expose()))) continue;
     }
+    if (i == 0) naming_ = pages.size();
     write(i, std::move(whole), std::move(steady_part));
-    if (i == 0) named_ = pages.size();
     ++submitted;
   }
+}
+
+void presence_writer::follow_page_0() {
+  const std::lock_guard lock{pages_[0]->guard};
+  if (!pages_[0]->on_its_way && pages_[0]->steady_part) named_ = naming_;
+}
+
+bool presence_writer::in_turn(std::size_t number) {
+  follow_page_0();
+  if (named_ == pages_.size()) return true;
+  if (number != 0) return number >= named_;
+  return std::all_of(pages_.begin() + static_cast<std::ptrdiff_t>(std::max(named_, std::size_t{1})),
+                     pages_.end(), [](const auto& p) {
+                       const std::lock_guard lock{p->guard};
+                       return p->durable;
+                     });
 }
 
 void presence_writer::write(std::size_t number, secret_bytes whole, bytes steady_part) {
@@ -86,6 +104,7 @@ void presence_writer::write(std::size_t number, secret_bytes whole, bytes steady
   role_.commit(std::move(batch), [p](const status& done) {
     const std::lock_guard lock{p->guard};
     p->on_its_way = false;
+    p->durable = p->durable || done;
     if (!done) p->steady_part.reset();  // the next look writes it again
   });
 }

@@ -32,6 +32,9 @@ class presence_writer {
  private:
   struct page;
   void write(std::size_t number, secret_bytes whole, bytes steady_part);
+  void follow_page_0();
+  /// Whether page `number` may be written now: page 0 may tell of fewer pages than there are.
+  bool in_turn(std::size_t number);
   /// The pages as they are now. Their number never falls.
   std::vector<presence_page> pages_now();
 
@@ -40,7 +43,8 @@ class presence_writer {
   const byte_array<16> start_;
   const std::function<steady::time_point()> now_;
   std::uint8_t bits_ = 0;
-  std::size_t named_ = 0;  ///< pages that page 0 tells of
+  std::size_t named_ = 0;   ///< pages that page 0 tells of, durably
+  std::size_t naming_ = 0;  ///< pages that it told of when it was submitted last
   std::optional<steady::time_point> looked_;
   std::vector<std::shared_ptr<page>> pages_;
 };

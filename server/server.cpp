@@ -134,7 +134,7 @@ struct server_role::impl {
   impl(const config::server_config& c, server_meta m, storage::sealed_store& store, clock_fn now)
       : config(c), meta(std::move(m)),
         users(store, crypto::openssl_suite(), meta.fake_salt_key, c.limits.users_cached),
-        committer(std::make_unique<storage::group_committer>(store, storage::commit_limits{},
+        committer(std::make_unique<storage::group_committer>(store, storage::commit_limits_for(store),
                                                              storage::make_commit_metrics(counted))),
         reader(std::make_unique<storage::group_reader>(store)),
         role(std::make_shared<role_context>(

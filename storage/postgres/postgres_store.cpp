@@ -52,9 +52,10 @@ class postgres_store final : public store {
                                        std::size_t limit) const;
   /// No read fails because of its values: writes would fail, too.
   tl::unexpected<error> not_read(const failure& why) const;
-  void note(const std::vector<status>& outcomes);
+  /// `failures`: before the write.
+  void note(const std::vector<status>& outcomes, std::uint64_t failures);
   void note_failure(const error& why) const;
-  void note_success();
+  void note_success(std::uint64_t failures);
   void heal_when_needed();
 
   const node_folder node_;
@@ -67,6 +68,7 @@ class postgres_store final : public store {
   mutable std::mutex mutex_;
   mutable std::condition_variable wake_;
   mutable store_health health_;
+  mutable std::uint64_t failures_ = 0;
   bool stopping_ = false;
   std::thread healer_;
 };
@@ -107,9 +109,14 @@ result<bool> postgres_store::allows_this_program() {
 }
 
 std::vector<status> postgres_store::write(std::span<const write_batch> batches) {
-  if (const auto h = health(); h.lost) return {batches.size(), fail(errc::store_unavailable, h.why)};
+  std::uint64_t failures = 0;
+  {
+    const std::lock_guard lock(mutex_);
+    if (health_.lost) return {batches.size(), fail(errc::store_unavailable, health_.why)};
+    failures = failures_;
+  }
   auto outcomes = writer(writers_, *sql_, settings_).write(batches);
-  note(outcomes);
+  note(outcomes, failures);
   if (announces(batches, outcomes)) hints_.tell();
   return outcomes;
 }
@@ -147,11 +154,11 @@ store_health postgres_store::health() const {
   return health_;
 }
 
-void postgres_store::note(const std::vector<status>& outcomes) {
+void postgres_store::note(const std::vector<status>& outcomes, std::uint64_t failures) {
   const auto failed = std::find_if(outcomes.begin(), outcomes.end(), stops_writes);
   if (failed != outcomes.end()) return note_failure(failed->error());
   const auto decided = [](const status& s) { return s || s.error() == errc::store_conflict; };
-  if (std::any_of(outcomes.begin(), outcomes.end(), decided)) note_success();
+  if (std::any_of(outcomes.begin(), outcomes.end(), decided)) note_success(failures);
 }
 
 result<std::optional<time_point>> postgres_store::clock() const {
@@ -175,6 +182,7 @@ void postgres_store::note_failure(const error& why) const {
   {
     const std::lock_guard lock(mutex_);
     if (health_.lost) return;
+    ++failures_;
     health_.why = why.detail;
     if (!std::exchange(health_.writable, false)) return;
   }
@@ -183,10 +191,11 @@ void postgres_store::note_failure(const error& why) const {
   wake_.notify_all();
 }
 
-void postgres_store::note_success() {
+/// A write that began before another one failed says nothing of what that one left behind.
+void postgres_store::note_success(std::uint64_t failures) {
   {
     const std::lock_guard lock(mutex_);
-    if (health_.lost || std::exchange(health_.writable, true)) return;
+    if (health_.lost || failures != failures_ || std::exchange(health_.writable, true)) return;
     health_.why.clear();
     ++health_.reopened;
   }

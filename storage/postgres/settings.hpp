@@ -42,7 +42,8 @@ struct postgres_settings {
   milliseconds doubt{
       10'000};              ///< so long a write without an answer is repeated before its outcome is left open
   std::size_t readers = 2;  ///< connections for reads, at most
-  std::size_t writers = 2;  ///< connections for writes, at most
+  /// Connections for writes, at most: two of the committer, and one that asks whether the database accepts writes.
+  std::size_t writers = 3;
 };
 
 /// config_range, with the remedy: no host, a text that libpq would not take as it is, or a TLS mode other than

@@ -163,9 +163,7 @@ class Trial:
 
     def _node_drained(self, victim, fault):
         role = f"{victim}.server"
-        # While the primary changes a drain is refused, because its line in the audit trail cannot be recorded.
-        words = ("server", "drain", "--config", f"{role}.yaml")
-        wait_for(lambda: self.cluster.cpns(*words, check=False).returncode == 0, 30, f"{victim} drains")
+        self.cluster.cpns("server", "drain", "--config", f"{role}.yaml")  # needs no database
 
         def again():
             self.cluster.processes.end([role])

@@ -108,7 +108,8 @@ TEST_P(nodes, refuse_a_gateway_within_two_seconds_of_its_block_at_another_one) {
         << "a new connection, too";
     ASSERT_TRUE(p_.first().unblock(name));
     ASSERT_TRUE(p_.gateway->wait_closed()) << "so that the gateway asks again at once";
-    p_.gateway = std::make_unique<gateway_end>(p_.second->port(), crypto::make_client_tls(p_.home.client).value());
+    p_.gateway =
+        std::make_unique<gateway_end>(p_.second->port(), crypto::make_client_tls(p_.home.client).value());
   }
 }
 
@@ -143,7 +144,8 @@ TEST_P(nodes, refuse_an_old_password_within_two_seconds_of_its_change_at_another
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(kinds, nodes, ::testing::Values(postgres_statements::batch, postgres_statements::portable),
+INSTANTIATE_TEST_SUITE_P(kinds, nodes,
+                         ::testing::Values(postgres_statements::batch, postgres_statements::portable),
                          [](const auto& tested) { return std::string(name_of(tested.param)); });
 
 }  // namespace

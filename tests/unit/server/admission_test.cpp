@@ -138,7 +138,8 @@ TEST(admission, waits_for_writes_that_take_some_tenths_of_a_second) {
   EXPECT_EQ(write_takes(milliseconds{150}, 700), 0);
   for (int i = 0; i < 20; ++i) EXPECT_EQ(write_takes(milliseconds{130}, 512), 0) << i;
   EXPECT_NEAR(d.at->look().per_second, 512 / 0.13, 400);
-  EXPECT_EQ(write_takes(milliseconds{400}, 1200), 0) << "a stop that ends sooner than a refused request returns";
+  EXPECT_EQ(write_takes(milliseconds{400}, 1200), 0)
+      << "a stop that ends sooner than a refused request returns";
 }
 
 TEST(admission, does_not_take_a_stop_for_the_rate_if_none_has_waited_before) {

@@ -49,6 +49,8 @@ struct shared_rows {
   steady_point now{std::chrono::hours{1}};
   int commits = 0;
   bool fails = false;
+  bool holds = false;
+  std::vector<std::function<void()>> held;  ///< writes that are not durable yet
 
   std::function<steady_point()> clock() {
     return [this] { return now; };
@@ -82,6 +84,7 @@ struct one_server {
             *s.sealed,
             [&s](storage::sealed_batch b, storage::commit_done done) {
               ++s.commits;
+              if (s.holds) return s.held.push_back([&s, b, done] { done(s.sealed->write(b)); });
               done(s.fails ? status{fail(errc::store_unavailable, "gone")} : s.sealed->write(b));
             },
             [&s](const std::vector<storage::row_name>& names, const storage::read_done& done) {
@@ -178,6 +181,27 @@ TEST(other_gateways, are_all_seen_while_the_number_of_pages_grows) {
   }
   EXPECT_EQ(seen, herd);
   EXPECT_LE(looks, 5) << "128 pages, 32 in each look";
+}
+
+TEST(other_gateways, are_all_seen_when_later_writes_are_durable_first) {
+  shared_rows s;
+  one_server a{s, "a"}, b{s, "b"};
+  constexpr std::size_t few = 100, herd = 1500;
+  for (std::size_t i = 0; i < few; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+  b.look();
+  for (std::size_t i = few; i < herd; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+  s.holds = true;
+  int looks = 0;
+  for (; looks < 10 && a.seen_elsewhere() < herd; ++looks) {
+    b.look();
+    for (; !s.held.empty(); s.now += other_gateways::kept) {
+      const auto last = std::move(s.held.back());
+      s.held.pop_back();
+      last();
+      EXPECT_GE(a.seen_elsewhere(), few) << "none is missed on the way";
+    }
+  }
+  EXPECT_LE(looks, 4) << "new pages, the first page, the others";
 }
 
 TEST(other_gateways, are_written_again_after_a_failed_write) {
