@@ -10,8 +10,11 @@
 namespace cpns::server_tests {
 namespace {
 
-TEST(index_rows, list_the_entities_of_an_owner_and_of_a_holder_in_pages) {
-  lists_harness p;
+class index_rows : public ::testing::TestWithParam<test::engine> {};
+INSTANTIATE_TEST_SUITE_P(engines, index_rows, test::every_engine(), test::engine_name);
+
+TEST_P(index_rows, list_the_entities_of_an_owner_and_of_a_holder_in_pages) {
+  lists_harness p{GetParam()};
   p.complete();
   for (int i = 0; i < 300; ++i)
     p.assign(lists_harness::entity(i, i % 3 == 0 ? p.alice : p.bob, i % 2 == 0 ? hall_gw : attic_gw));
@@ -25,22 +28,22 @@ TEST(index_rows, list_the_entities_of_an_owner_and_of_a_holder_in_pages) {
   EXPECT_TRUE(p.drops.empty());
 }
 
-TEST(index_rows, read_no_row_of_another_owner) {
-  lists_harness p;
+TEST_P(index_rows, read_no_row_of_another_owner) {
+  lists_harness p{GetParam()};
   p.complete();
   for (int i = 0; i < 20; ++i) p.assign(lists_harness::entity(i, i == 3 ? p.alice : p.bob, hall_gw));
-  const auto stored = p.memory.slice(table::entities, {}, 100).value();
+  const auto stored = p.under->slice(table::entities, {}, 100).value();
   for (const auto& row : stored) {
     auto bad = row.value;
     bad.back() ^= 1;
-    p.memory.put_back(table::entities, row.row, storage::stored_value{row.version, bad});
+    ASSERT_TRUE(p.under->write_one({{table::entities, row.row, row.version, bad}}));
   }
   const auto page = server::entities_page(*p.store, {}, {.owner = p.alice}).value();
   EXPECT_EQ(page.at("unreadable").as_uint64(), 1U) << "of the twenty damaged rows one is read";
 }
 
-TEST(index_rows, are_written_only_when_the_owner_or_the_holder_changes) {
-  lists_harness p;
+TEST_P(index_rows, are_written_only_when_the_owner_or_the_holder_changes) {
+  lists_harness p{GetParam()};
   auto r = lists_harness::entity(1, p.alice, hall_gw);
   p.assign(r);
   EXPECT_EQ(p.index_rows(), 2U);
@@ -53,8 +56,8 @@ TEST(index_rows, are_written_only_when_the_owner_or_the_holder_changes) {
   EXPECT_EQ(p.index_rows(), 3U);
 }
 
-TEST(index_rows, that_are_stale_are_left_out_and_dropped) {
-  lists_harness p;
+TEST_P(index_rows, that_are_stale_are_left_out_and_dropped) {
+  lists_harness p{GetParam()};
   p.complete();
   for (int i = 0; i < 10; ++i) p.assign(lists_harness::entity(i, p.alice, hall_gw));
   for (int i = 0; i < 4; ++i) p.assign(lists_harness::entity(i, p.alice, attic_gw));
@@ -69,8 +72,8 @@ TEST(index_rows, that_are_stale_are_left_out_and_dropped) {
   EXPECT_TRUE(p.drops.empty());
 }
 
-TEST(index_rows, stay_when_the_holder_comes_back_before_the_drop) {
-  lists_harness p;
+TEST_P(index_rows, stay_when_the_holder_comes_back_before_the_drop) {
+  lists_harness p{GetParam()};
   p.complete();
   p.assign(lists_harness::entity(1, p.alice, hall_gw));
   p.assign(lists_harness::entity(1, p.alice, attic_gw));
@@ -81,8 +84,8 @@ TEST(index_rows, stay_when_the_holder_comes_back_before_the_drop) {
   EXPECT_EQ(p.entities({.holder = hall_gw}).size(), 1U);
 }
 
-TEST(index_rows, are_written_again_when_the_drop_comes_first) {
-  lists_harness p;
+TEST_P(index_rows, are_written_again_when_the_drop_comes_first) {
+  lists_harness p{GetParam()};
   p.complete();
   p.assign(lists_harness::entity(1, p.alice, hall_gw));
   p.assign(lists_harness::entity(1, p.alice, attic_gw));
@@ -99,8 +102,8 @@ TEST(index_rows, are_written_again_when_the_drop_comes_first) {
   EXPECT_EQ(p.entities({.holder = hall_gw}).size(), 1U);
 }
 
-TEST(index_rows, list_devices_by_batch_and_owner_until_they_are_removed) {
-  lists_harness p;
+TEST_P(index_rows, list_devices_by_batch_and_owner_until_they_are_removed) {
+  lists_harness p{GetParam()};
   p.complete();
   for (int i = 0; i < 12; ++i) {
     device_secret_record d;
@@ -124,8 +127,8 @@ TEST(index_rows, list_devices_by_batch_and_owner_until_they_are_removed) {
   EXPECT_FALSE(server::find_device(*p.store, device_number(2).entity).value().has_value());
 }
 
-TEST(index_rows, do_not_serve_a_list_that_began_as_a_scan) {
-  lists_harness p;
+TEST_P(index_rows, do_not_serve_a_list_that_began_as_a_scan) {
+  lists_harness p{GetParam()};
   for (int i = 0; i < 40; ++i) p.assign(lists_harness::entity(i, p.alice, hall_gw));
   std::set<std::string> seen;
   server::page_asked asked{10, {}};
@@ -139,8 +142,8 @@ TEST(index_rows, do_not_serve_a_list_that_began_as_a_scan) {
   EXPECT_EQ(seen.size(), 40U);
 }
 
-TEST(index_build, lists_the_rows_of_an_older_server) {
-  lists_harness p;
+TEST_P(index_rows, are_built_from_the_rows_of_an_older_server) {
+  lists_harness p{GetParam()};
   for (int i = 0; i < 700; ++i) {
     const auto r = lists_harness::entity(i, i % 2 == 0 ? p.alice : p.bob, hall_gw);
     p.write_alone(table::entities, r.entity, encode(r));
@@ -204,7 +207,7 @@ TEST(index_build, begins_again_after_it_was_stopped) {
   EXPECT_EQ(p.index_rows(), 1200U);
 }
 
-TEST(index_rows, of_a_server_follow_the_holder_of_a_device) {
+TEST(index_rows_of_a_server, follow_the_holder_of_a_device) {
   role_harness p;
   auto g = p.connect();
   ASSERT_EQ(status_of(g->ask(p.assignment(*g, p.device, p.alice))), link_status::ok);

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "server/admin_pages.hpp"
+#include "tests/support/engines.hpp"
 #include "tests/support/key_file.hpp"
 #include "tests/unit/server/role_harness.hpp"
 
@@ -16,9 +17,12 @@ inline const gateway_id hall_gw = gateway_named("urn:cpns:gw:hall"),
                         attic_gw = gateway_named("urn:cpns:gw:attic");
 
 struct lists_harness {
+  explicit lists_harness(test::engine e = test::engine::memory)
+      : under(test::open_engine(e, folder / "store")) {}
   seeded_entropy random{5};
-  storage::memory_store memory;
-  storage::faulty_store faulty{memory};
+  test::temporary_folder folder;
+  std::unique_ptr<storage::store> under;
+  storage::faulty_store faulty{*under};
   std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
   std::unique_ptr<storage::sealed_store> store =
       storage::sealed_store::open(faulty, *protector, random).value();
@@ -47,7 +51,7 @@ struct lists_harness {
     ASSERT_TRUE(store->write({{t, to_bytes(as_bytes(entity.text())), std::move(value)}}));
   }
   void complete() { ASSERT_TRUE(store->write({server::index_complete_op()})); }
-  std::size_t index_rows() { return memory.slice(table::indexes, {}, 100'000).value().size(); }
+  std::size_t index_rows() { return under->slice(table::indexes, {}, 100'000).value().size(); }
   server::stale_row_sink sink() {
     return [this](storage::sealed_batch b) { drops.push_back(std::move(b)); };
   }

@@ -25,12 +25,19 @@ struct role_harness {
   std::unique_ptr<storage::key_protector> protector;
   storage::memory_store memory;
   storage::faulty_store faulty{memory};
-  std::unique_ptr<storage::store> rocks;
+  std::unique_ptr<storage::store> database;  ///< instead of `memory`
   std::unique_ptr<storage::sealed_store> sealed;
   std::unique_ptr<server::server_role> role;
   std::uint64_t next_id = 1;
 
   explicit role_harness(bool on_disk = false, bool shared = false) : memory(shared), on_disk_(on_disk) {
+    begin();
+  }
+  /// On an empty store, as the first of its servers.
+  explicit role_harness(std::unique_ptr<storage::store> on) : database(std::move(on)), on_disk_(false) {
+    begin();
+  }
+  void begin() {
     EXPECT_TRUE(storage::create_key_file(home.folder() + "/kek", crypto::system_entropy()).has_value());
     protector = storage::open_key_file(home.folder() + "/kek").value();
     config.listen = {"127.0.0.1", 0};
@@ -42,9 +49,9 @@ struct role_harness {
     start();
   }
   void open() {
-    if (on_disk_) rocks = storage::open_rocksdb_store(home.folder() + "/db").value();
-    sealed =
-        storage::sealed_store::open(on_disk_ ? *rocks : faulty, *protector, crypto::system_entropy()).value();
+    if (on_disk_) database = storage::open_rocksdb_store(home.folder() + "/db").value();
+    sealed = storage::sealed_store::open(database ? *database : faulty, *protector, crypto::system_entropy())
+                 .value();
   }
   void start() { role = server::server_role::start(config, *sealed).value(); }
   /// As after kill -9: a new role starts from the durable state.
@@ -52,7 +59,7 @@ struct role_harness {
     role.reset();
     if (on_disk_) {
       sealed.reset();
-      rocks.reset();
+      database.reset();
       open();
     }
     start();

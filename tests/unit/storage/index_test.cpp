@@ -6,9 +6,8 @@
 #include "base/cbor.hpp"
 #include "crypto/suite.hpp"
 #include "storage/index_name.hpp"
-#include "storage/memory_store.hpp"
-#include "storage/rocksdb_store.hpp"
 #include "support.hpp"
+#include "tests/support/engines.hpp"
 
 namespace cpns::storage::testing {
 namespace {
@@ -19,10 +18,9 @@ sealed_op member_of(const index_group& g, std::string_view member) {
   return {table::indexes, index_row(g, as_bytes(member)), secret_bytes{}, std::nullopt, true};
 }
 
-class index_rows : public ::testing::TestWithParam<bool> {
+class index_rows : public ::testing::TestWithParam<test::engine> {
  protected:
   index_rows() {
-    if (GetParam()) under_ = std::move(open_rocksdb_store(dir_ / "store").value());
     EXPECT_OK(create_key_file(dir_ / "kek", random_source()));
     const auto key = open_key_file(dir_ / "kek");
     store_ = std::move(sealed_store::open(*under_, **key, random_source()).value());
@@ -46,7 +44,7 @@ class index_rows : public ::testing::TestWithParam<bool> {
   std::vector<stored_row> stored() { return under_->slice(table::indexes, {}, 10'000).value(); }
 
   test::temporary_folder dir_;
-  std::unique_ptr<store> under_ = std::make_unique<memory_store>();
+  std::unique_ptr<store> under_ = test::open_engine(GetParam(), dir_ / "store");
   std::unique_ptr<sealed_store> store_;
   std::set<std::string> seen_;
   std::vector<error> damaged_;
@@ -132,8 +130,7 @@ TEST_P(index_rows, have_the_stored_names_of_the_protocol) {
   EXPECT_EQ(to_hex(stored().front().row), to_hex(name));
 }
 
-INSTANTIATE_TEST_SUITE_P(engines, index_rows, ::testing::Bool(),
-                         [](const auto& p) { return p.param ? "rocksdb" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(engines, index_rows, test::every_engine(), test::engine_name);
 
 TEST(index_name, is_refused_when_it_has_another_form) {
   const auto good = index_row(ann, as_bytes("e"));

@@ -4,16 +4,15 @@
 
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
-#include "storage/rocksdb_store.hpp"
 #include "support.hpp"
+#include "tests/support/engines.hpp"
 
 namespace cpns::storage::testing {
 namespace {
 
-class pages : public ::testing::TestWithParam<bool> {
+class pages : public ::testing::TestWithParam<test::engine> {
  protected:
   pages() {
-    if (GetParam()) under_ = std::move(open_rocksdb_store(dir_ / "store").value());
     EXPECT_OK(create_key_file(dir_ / "kek", random_source()));
     const auto key = open_key_file(dir_ / "kek");
     store_ = std::move(sealed_store::open(*under_, **key, random_source()).value());
@@ -36,7 +35,7 @@ class pages : public ::testing::TestWithParam<bool> {
     return end.value_or(page_end{});
   }
   test::temporary_folder dir_;
-  std::unique_ptr<store> under_ = std::make_unique<memory_store>();
+  std::unique_ptr<store> under_ = test::open_engine(GetParam(), dir_ / "store");
   std::unique_ptr<sealed_store> store_;
   std::map<std::string, int> seen_;
   std::vector<error> damaged_;
@@ -125,8 +124,7 @@ TEST_P(pages, refuse_an_end_that_no_page_had) {
         << after;
 }
 
-INSTANTIATE_TEST_SUITE_P(stores, pages, ::testing::Bool(),
-                         [](const auto& tested) { return tested.param ? "rocksdb" : "memory"; });
+INSTANTIATE_TEST_SUITE_P(engines, pages, test::every_engine(), test::engine_name);
 
 TEST(page_of_a_failing_store, is_an_error) {
   const test::temporary_folder dir;

@@ -2,12 +2,9 @@
 
 #include <thread>
 
-#include "storage/memory_store.hpp"
-#include "storage/postgres/postgres_store.hpp"
-#include "storage/rocksdb_store.hpp"
 #include "storage/store.hpp"
 #include "support.hpp"
-#include "tests/support/postgres_server.hpp"
+#include "tests/support/engines.hpp"
 
 namespace cpns::storage::testing {
 namespace {
@@ -66,26 +63,14 @@ class sealed_view final : public store {
   std::unique_ptr<sealed_store> sealed_;
 };
 
-enum class engine : std::uint8_t { memory, rocksdb, postgres_batch, postgres_portable };
+using test::engine;
+using test::open_engine;
 
 struct kind {
   const char* name;
-  testing::engine engine;
+  test::engine engine;
   bool sealed;
 };
-
-std::unique_ptr<store> open_engine(engine e, const std::filesystem::path& folder) {
-  if (e == engine::memory) return std::make_unique<memory_store>();
-  const auto open = [&] {
-    if (e == engine::rocksdb) return open_rocksdb_store(folder);
-    auto s = test::postgres_server::instance().fresh_store();
-    s.statements = e == engine::postgres_batch ? postgres_statements::batch : postgres_statements::portable;
-    return open_postgres_store(s);
-  };
-  auto opened = open();
-  if (!opened) std::abort();
-  return std::move(*opened);
-}
 
 class every_store : public ::testing::TestWithParam<kind> {
  protected:
