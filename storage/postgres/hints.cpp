@@ -84,7 +84,7 @@ void hints::run() {
     const auto began = steady::now();
     const auto why = serve();
     if (!why || stopping_) return;
-    const bool refused = !why->ends_connection() && why->kind != trouble::unreachable;
+    const bool refused = why->kind == trouble::schema || why->kind == trouble::other;
     if (refused)
       log::info("store", "hints-refused",
                 "the database takes no hints, so changes of other servers count a little later",

@@ -7,14 +7,12 @@
 #include <ostream>
 #include <thread>
 
+#include "tests/postgres/passing_faults.hpp"
 #include "tests/postgres/support.hpp"
-#include "tests/support/postgres_proxy.hpp"
 
 namespace cpns::storage::testing {
 namespace {
 
-using test::postgres_fault;
-using test::postgres_message;
 using deed = postgres_fault::deed;
 
 /// What a role does with a store.
@@ -158,47 +156,8 @@ struct trial {
 
 std::string shown(const trial& t) {
   std::string out;
-  for (const auto& f : t.faults)
-    out += std::string(1, f.at.type) + " " + f.at.statement + " after " + std::to_string(f.after) +
-           ": deed " + std::to_string(static_cast<int>(f.does)) + " " + f.sqlstate +
-           (f.fatal ? " fatal" : "") + "; ";
+  for (const auto& f : t.faults) out += fault_text(f) + "; ";
   return out;
-}
-
-postgres_fault fault(deed does, std::string sqlstate = {}, bool fatal = false) {
-  postgres_fault out;
-  out.does = does;
-  out.sqlstate = std::move(sqlstate);
-  out.fatal = fatal;
-  return out;
-}
-
-/// What a database can do at any message, with success when it is repeated.
-std::vector<postgres_fault> passing() {
-  std::vector<postgres_fault> out;
-  for (const auto* state : {"40001", "40P01", "55P03", "57014", "25006", "57P03", "53300", "08006"})
-    out.push_back(fault(deed::refuse, state));
-  for (const auto* state : {"57P01", "53300", "XX000"}) out.push_back(fault(deed::refuse, state, true));
-  out.push_back(fault(deed::lose));
-  out.push_back(fault(deed::report, "57P01"));
-  out.push_back(fault(deed::warn));
-  return out;
-}
-
-postgres_fault at(const std::vector<postgres_message>& heard, std::size_t index, postgres_fault f) {
-  f.at = heard[index];
-  const auto counts = [&](const postgres_message& m) {
-    return m.type == f.at.type && (f.at.statement.empty() || m.statement == f.at.statement);
-  };
-  f.after = static_cast<std::size_t>(
-      std::count_if(heard.begin(), heard.begin() + static_cast<std::ptrdiff_t>(index), counts));
-  return f;
-}
-
-/// Whether the server may have committed when it answers the message.
-bool commits(const postgres_message& m) {
-  return m.type == 'S' ? m.statement != "begin" && m.statement != "rollback"
-                       : m == postgres_message{'E', "commit"};
 }
 
 /// Each fault where the server works; two at the messages that only prepare it.
