@@ -59,7 +59,8 @@ std::string migrated_place::schema() {
 }
 
 void migrated_place::clear() {
-  const auto tables = sql_.sql("SELECT string_agg(tablename, ',') FROM pg_tables WHERE tablename LIKE 'cpns\\_%'");
+  const auto tables =
+      sql_.sql("SELECT string_agg(tablename, ',') FROM pg_tables WHERE tablename LIKE 'cpns\\_%'");
   if (!tables.empty()) sql_.sql("DROP TABLE " + tables);
 }
 

@@ -25,7 +25,8 @@ inline std::vector<postgres_fault> passing() {
   std::vector<postgres_fault> out;
   for (const auto* state : {"40001", "40P01", "55P03", "57014", "25006", "57P03", "53300", "08006"})
     out.push_back(fault(postgres_fault::deed::refuse, state));
-  for (const auto* state : {"57P01", "53300", "XX000"}) out.push_back(fault(postgres_fault::deed::refuse, state, true));
+  for (const auto* state : {"57P01", "53300", "XX000"})
+    out.push_back(fault(postgres_fault::deed::refuse, state, true));
   out.push_back(fault(postgres_fault::deed::lose));
   out.push_back(fault(postgres_fault::deed::report, "57P01"));
   out.push_back(fault(postgres_fault::deed::warn));

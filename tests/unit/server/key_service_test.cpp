@@ -107,7 +107,8 @@ struct manufacturer {
     auto told = std::make_shared<std::promise<void>>();
     auto came = told->get_future();
     const auto wrong = key_of(n);
-    const bool asked = service->ask_again(made_device(n), wrong, [told](const found_key&) { told->set_value(); });
+    const bool asked =
+        service->ask_again(made_device(n), wrong, [told](const found_key&) { told->set_value(); });
     if (asked) came.get();
     return asked;
   }
