@@ -276,16 +276,30 @@ void heartbeat::compare_clocks() {
     fault = "the clock of this machine and that of the database are " + seconds_text(apart) +
             " apart; set both by NTP";
   else
-    for (const auto& n : nodes())
-      if (const auto its = time_point(milliseconds(n.row.beat));
-          n.is == seen_node::life::alive && !n.self && difference(its, **database) > parts_.times.apart)
-        if (apart_.due(parts_.now(), n.row.name))
-          log::warn("server", "node-clock-apart",
-                    "the clock of another server differs from that of the database; set both by NTP",
-                    {{"node", n.row.name}, {"apart", seconds_text(difference(its, **database))}});
+    compare_other_clocks(**database);
   const std::lock_guard lock{guard_};
   if (!fault.empty() && clock_fault_.empty()) log::error("server", "clock-apart", fault);
   clock_fault_ = std::move(fault);
+}
+
+void heartbeat::compare_other_clocks(time_point database) {
+  std::map<std::string, std::string> apart;
+  std::string names;
+  for (const auto& n : nodes())
+    if (const auto by = difference(time_point(milliseconds(n.row.beat)), database);
+        n.is == seen_node::life::alive && !n.self && by > parts_.times.apart) {
+      apart.emplace(n.row.name, seconds_text(by));
+      names += n.row.name + ' ';
+    }
+  // The line of one server must not be a reason to repeat that of another one.
+  if (apart.empty()) {
+    apart_.over();
+  } else if (apart_.due(parts_.now(), names)) {
+    for (const auto& [name, by] : apart)
+      log::warn("server", "node-clock-apart",
+                "the clock of another server differs from that of the database; set both by NTP",
+                {{"node", name}, {"apart", by}});
+  }
 }
 
 void heartbeat::tell_addresses() {

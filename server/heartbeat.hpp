@@ -109,6 +109,7 @@ class heartbeat {
   void look();
   void see(std::map<std::string, observed>& to, const std::string& name, const storage::sealed_value& row);
   void compare_clocks();
+  void compare_other_clocks(time_point database);
   void tell_addresses();
   /// Removes the data key as it was wrapped before, once each node could open the new one.
   void forget_key_before();

@@ -91,7 +91,7 @@ void hints::run() {
     const auto began = steady::now();
     const auto why = serve();
     if (!why || stopping_) return;
-    const bool refused = !why->ends_connection() && why->kind != trouble::unreachable;
+    const bool refused = why->kind == trouble::schema || why->kind == trouble::other;
     hears_ = refused ? hint_state::refused : hint_state::away;
     if (refused)
       log::info("store", "hints-refused",

@@ -7,14 +7,12 @@
 #include <ostream>
 #include <thread>
 
+#include "tests/postgres/passing_faults.hpp"
 #include "tests/postgres/support.hpp"
-#include "tests/support/postgres_proxy.hpp"
 
 namespace cpns::storage::testing {
 namespace {
 
-using test::postgres_fault;
-using test::postgres_message;
 using deed = postgres_fault::deed;
 
 /// What a role does with a store.
@@ -81,6 +79,12 @@ std::vector<work> all_work() {
       {"slice", slice, "ann eve ", "", "store_unavailable"},
       {"scan", scanned, "ann eve ", "", "store_unavailable"},
       {"clock", [](store& s) { return code(s.clock()); }, "ok", "", "store_unavailable"},
+      {"question_whether_the_schema_allows_this_program",
+       [](store& s) {
+         const auto allows = s.allows_this_program();
+         return allows ? std::string(*allows ? "yes" : "no") : code(allows);
+       },
+       "yes", "", "store_unavailable"},
       {"start", {}, "ok", "", "", true},
   };
 }
@@ -152,59 +156,19 @@ struct trial {
 
 std::string shown(const trial& t) {
   std::string out;
-  for (const auto& f : t.faults)
-    out += std::string(1, f.at.type) + " " + f.at.statement + " after " + std::to_string(f.after) +
-           ": deed " + std::to_string(static_cast<int>(f.does)) + " " + f.sqlstate +
-           (f.fatal ? " fatal" : "") + "; ";
+  for (const auto& f : t.faults) out += fault_text(f) + "; ";
   return out;
 }
 
-postgres_fault fault(deed does, std::string sqlstate = {}, bool fatal = false) {
-  postgres_fault out;
-  out.does = does;
-  out.sqlstate = std::move(sqlstate);
-  out.fatal = fatal;
-  return out;
-}
-
-/// What a database can do at any message, with success when it is repeated.
-std::vector<postgres_fault> passing() {
-  std::vector<postgres_fault> out;
-  for (const auto* state : {"40001", "40P01", "55P03", "57014", "25006", "57P03", "53300", "08006"})
-    out.push_back(fault(deed::refuse, state));
-  for (const auto* state : {"57P01", "53300", "XX000"}) out.push_back(fault(deed::refuse, state, true));
-  out.push_back(fault(deed::lose));
-  out.push_back(fault(deed::half));
-  out.push_back(fault(deed::report, "57P01"));
-  out.push_back(fault(deed::warn));
-  return out;
-}
-
-postgres_fault at(const std::vector<postgres_message>& heard, std::size_t index, postgres_fault f) {
-  f.at = heard[index];
-  const auto counts = [&](const postgres_message& m) {
-    return m.type == f.at.type && (f.at.statement.empty() || m.statement == f.at.statement);
-  };
-  f.after = static_cast<std::size_t>(
-      std::count_if(heard.begin(), heard.begin() + static_cast<std::ptrdiff_t>(index), counts));
-  return f;
-}
-
-/// Whether the server may have committed when it answers the message.
-bool commits(const postgres_message& m) {
-  return m.type == 'S' ? m.statement != "begin" && m.statement != "rollback"
-                       : m == postgres_message{'E', "commit"};
-}
-
-/// `all`: each fault where the server works, else two; two at the messages that only prepare it.
-std::vector<trial> trials_of(const std::vector<postgres_message>& heard, bool all, bool with_full) {
+/// Each fault where the server works; two at the messages that only prepare it.
+std::vector<trial> trials_of(const std::vector<postgres_message>& heard, bool with_full) {
   std::vector<trial> out;
   const auto faults = passing();
   std::size_t turn = 0;
   for (std::size_t i = 0; i < heard.size(); ++i) {
     const bool works = std::string_view("ESA").find(heard[i].type) != std::string_view::npos;
-    for (std::size_t f = 0; f < (all && works ? faults.size() : 2); ++f)
-      out.push_back({{at(heard, i, faults[all && works ? f : turn++ % faults.size()])}});
+    for (std::size_t f = 0; f < (works ? faults.size() : 2); ++f)
+      out.push_back({{at(heard, i, faults[works ? f : turn++ % faults.size()])}});
     if (commits(heard[i]))
       for (const auto* state : {"08006", "08007", "40003"})
         out.push_back({{at(heard, i, fault(deed::doubt, state))}});
@@ -248,7 +212,7 @@ class postgres_faults : public ::testing::TestWithParam<std::tuple<work, postgre
 TEST_P(postgres_faults, at_any_message_lose_nothing_and_write_nothing_twice) {
   const auto heard = heard_with({});
   ASSERT_FALSE(heard.empty());
-  run_all(trials_of(heard, dialect() == postgres_statements::batch, !tested().opens));
+  run_all(trials_of(heard, !tested().opens));
 }
 
 /// While the store finds out what became of a write, the next fault comes.

@@ -1,13 +1,14 @@
 // How versions of the schema follow each other, with releases that do not exist yet: this program has its own steps.
 #include "storage/postgres/schema_steps.hpp"
 
+#include "tests/postgres/later_steps.hpp"
 #include "tests/postgres/support.hpp"
 
 namespace cpns::storage {
-namespace {
 
-/// The version that the running release knows.
-std::size_t known = 1;
+std::size_t testing::known = 1;
+
+namespace {
 
 schema_step::statements add_note(postgres_statements) {
   return {"ALTER TABLE cpns_users ADD COLUMN IF NOT EXISTS note bigint DEFAULT 1"};
@@ -20,11 +21,11 @@ schema_step::statements add_index(postgres_statements) {
 }
 
 constexpr schema_step all[] = {
-    {1, first_tables, nullptr}, {2, add_note, require_note}, {3, add_index, nullptr}};
+    {1, first_tables, nullptr}, {2, add_note, require_note}, {testing::last_release, add_index, nullptr}};
 
 }  // namespace
 
-std::span<const schema_step> schema_steps() { return std::span{all}.first(known); }
+std::span<const schema_step> schema_steps() { return std::span{all}.first(testing::known); }
 
 namespace testing {
 namespace {

@@ -6,11 +6,13 @@
 #include <poll.h>
 
 #include <atomic>
+#include <sstream>
 
 #include "server/older_nodes.hpp"
 #include "storage/memory_store.hpp"
 #include "tests/support/key_file.hpp"
 #include "tests/support/seeded_entropy.hpp"
+#include "tests/unit/server/captured_log.hpp"
 
 namespace cpns::server {
 namespace {
@@ -242,6 +244,40 @@ TEST(older_nodes, are_named_while_they_live_and_not_when_they_are_silent_or_stop
   bad.push_back({storage::table::nodes, name_of_node("z"), secret_bytes::from_text("no row")});
   ASSERT_TRUE(c.sealed->write(bad));
   EXPECT_EQ(check_no_older_node(*c.sealed, 2, silent).error().code, errc::store_damaged);
+}
+
+TEST(heartbeat, warns_once_of_each_server_whose_clock_differs_from_that_of_the_database) {
+  const server_tests::captured_log log;
+  cluster c;
+  const auto begin = [&c](const std::string& name, milliseconds off) {
+    auto with = c.parts();
+    with.now = [off] { return now_wall() + off; };
+    auto made = heartbeat::begin(std::move(with), cluster::row(name)).value();
+    made->run([] { return heartbeat::load{"x:1", 0, 0, node_state::running}; }, [](auto) {});
+    return made;
+  };
+  const auto a = c.start("a").value();
+  const auto near = begin("b", seconds{-20}), slow = begin("y", seconds{-45}), fast = begin("z", seconds{60});
+  const auto named = [&log](const std::string& node) {
+    std::istringstream lines{log.text()};
+    std::ptrdiff_t count = 0;
+    for (std::string line; std::getline(lines, line);)
+      if (line.find("\"node-clock-apart\"") != std::string::npos && line.find(node) != std::string::npos) {
+        EXPECT_THAT(line, HasSubstr(R"("level":"warn")"));
+        EXPECT_THAT(line, HasSubstr("set both by NTP"));
+        ++count;
+      }
+    return count;
+  };
+  const std::string of_near = R"("node":"b")", of_slow = R"("node":"y")", of_fast = R"("node":"z")";
+  ASSERT_TRUE(comes([&] { return named(of_slow) >= 2 && named(of_fast) >= 2; })) << "by a and b";
+  const auto all = named("");
+  const auto beat = one(*a, "z")->row.beat;
+  ASSERT_TRUE(comes([&] { return one(*a, "z")->row.beat > beat + 200; })) << "ten intervals later";
+  EXPECT_EQ(named(""), all);
+  EXPECT_EQ(named(of_near), 0);
+  EXPECT_TRUE(a->not_ready().empty()) << "its own clock is right";
+  EXPECT_THAT(slow->not_ready(), ElementsAre(HasSubstr("set both by NTP")));
 }
 
 }  // namespace
