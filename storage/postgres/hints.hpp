@@ -2,11 +2,13 @@
 // Hints by LISTEN and NOTIFY: a node that changed what the others have in memory asks them to look now.
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "base/descriptor.hpp"
 #include "storage/hint_board.hpp"
 #include "storage/postgres/pool.hpp"
+#include "storage/store.hpp"
 
 namespace cpns::storage::postgres {
 
