@@ -2,6 +2,7 @@
 // Hints by LISTEN and NOTIFY: a node that changed what the others have in memory asks them to look now.
 
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "base/descriptor.hpp"
