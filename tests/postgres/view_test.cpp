@@ -32,7 +32,8 @@ TEST(postgres_view, has_the_time_of_a_write_that_missed_a_limit) {
   const auto frozen = server().backends(s.database);
   for (const auto p : frozen) ASSERT_EQ(::kill(p, SIGSTOP), 0);
   EXPECT_EQ(outcomes(*store, {{put("ann", 0, "a")}}), "ok") << "on a new connection";
-  EXPECT_GE(store->database()->writes.p99_ms, static_cast<double>(s.statement.count())) << "a limit was missed";
+  EXPECT_GE(store->database()->writes.p99_ms, static_cast<double>(s.statement.count()))
+      << "a limit was missed";
   EXPECT_TRUE(store->database()->host.has_value());
   for (const auto p : frozen) ASSERT_EQ(::kill(p, SIGCONT), 0);
 }
