@@ -293,6 +293,23 @@ class KeyService(E2ECase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("batch lot1", done.stdout + done.stderr)
 
+    def test_a_request_with_a_wrong_proof_asks_for_nothing(self):
+        place = self.begin()
+        place.start("server", "gateway")
+        place.events.wait(role="gateway", event="enrolled", timeout=20)
+        asked = self.service.server.asked
+        self.assertEqual(place.role("server").terminate(), 0)
+        self.cli("user", "passwd", place.user, "--stdin", stdin="battery staple 9\n")
+        place.start("server", "pne")  # the gateway proves the password of before
+        self.refused("unknown_user_or_bad_proof")
+        self.refused("unknown_user_or_bad_proof", place.events.mark())
+        self.assertEqual(asked, [])
+        self.assertEqual(sum(self.metric("lookups_total").values()), 0, "nor was it looked for in memory")
+        (place.folder / "password").write_text("battery staple 9\n")
+        place.role("gateway").reload()
+        place.wait_for_each(timeout=60)
+        self.assertEqual(asked, [self.entity])
+
 
 if __name__ == "__main__":
     unittest.main()
