@@ -26,8 +26,8 @@ def dial(at: str, timeout=10.0) -> socket.socket:
 
 
 def dial_tls(home, timeout=10.0, name="gateway", at="") -> ssl.SSLSocket:
-    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open; to the home's server, or
-    to the one `at` an address."""
+    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open. To the address `at`, by
+    default that of the home's server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the server's name is a URI
     context.load_verify_locations(home.folder / "tls/ca.pem")

@@ -115,7 +115,8 @@ TEST_F(index_sweep, leaves_the_rows_of_a_record_that_cannot_be_read) {
   const auto stored = p.under->slice(table::entities, {}, 10).value().at(0);
   auto bad = stored.value;
   bad.back() ^= 1;
-  dynamic_cast<storage::memory_store&>(*p.under).put_back(table::entities, stored.row, storage::stored_value{stored.version, bad});
+  dynamic_cast<storage::memory_store&>(*p.under).put_back(table::entities, stored.row,
+                                                          storage::stored_value{stored.version, bad});
   p.write_alone(table::entities, device_number(1).entity, secret_bytes::from_text("not a record"));
   storage::sealed_batch listed;
   server::add_index_rows(listed, lists_harness::entity(1, p.alice, hall_gw));
