@@ -26,7 +26,7 @@ def dial(at: str, timeout=10.0) -> socket.socket:
 
 
 def dial_tls(home, timeout=10.0, name="gateway", at="") -> ssl.SSLSocket:
-    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open. To the address `at`, by
+    """A server link with the certificate `name`, by default that of the home's gateway, as a thief of it could open. `at`: an address, by
     default that of the home's server."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False  # the server's name is a URI
