@@ -43,7 +43,7 @@ def run(name, text, words, defaults, programs, work, more=lambda given: given):
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"cpns-{name.replace('_', '-')}-"))
     try:
         return work(given, folder)
-    except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as wrong:
+    except (RuntimeError, OSError, ValueError, AssertionError, subprocess.SubprocessError) as wrong:  # AssertionError: of tests/e2e/support
         print(f"bench/{name}: {wrong}", file=sys.stderr)
         return 1
     finally:

@@ -21,13 +21,13 @@ class Nodes:
         # An address of its own: no other program uses a port there, also while a node is down.
         host = f"127.{random.randrange(16, 250)}.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.addresses = [f"{host}:{free_port(socket.SOCK_STREAM, host)}" for _ in range(count)]
-        self.database = Postgres() if engine else None
         base = (home / "server.yaml").read_text()
-        self.configs = [self._config(base, n) for n in range(count)]
-        if not engine:
-            return
         try:
-            self.run("store", "migrate", "--config", self.configs[0], "--user", OWNER, "--node-role", NODES)
+            if engine:
+                self.database = Postgres()
+            self.configs = [self._config(base, n) for n in range(count)]
+            if engine:
+                self.run("store", "migrate", "--config", self.configs[0], "--user", OWNER, "--node-role", NODES)
         except BaseException:
             self.close()
             raise
@@ -55,10 +55,11 @@ class Nodes:
         subprocess.run([self.cpns, *map(str, words)], check=True, stdout=subprocess.DEVNULL)
 
     def tune(self):
-        """As docs/operations/cluster.md says. Without the second setting the kernel writes rows of half a minute at once: commits wait."""
+        """As docs/operations/cluster.md says. Without the second setting the kernel writes all rows of half a minute at once, and commits
+        wait."""
         self.database.sql("cpns", "ALTER SYSTEM SET max_wal_size = '2GB'", "ALTER SYSTEM SET backend_flush_after = '1MB'",
                           "SELECT pg_reload_conf()")
-        # Or it does so with the rows that were filled in at some moment of a measurement.
+        # Otherwise the kernel writes the rows that were filled in during a measurement.
         self.database.sql("cpns", "VACUUM ANALYZE", "CHECKPOINT")
 
     def start(self):

@@ -74,7 +74,7 @@ void print_counts(const server::store_findings& found, const std::string& place)
   if (found.stale > 0)
     std::cout << found.stale
               << " rows of indexes are out of date; lists leave them out, and a running server drops them "
-                 "within a day.\n";
+                 "about once a day.\n";
   if (found.faults() == 0)
     std::cout << "The store in " << place << " is good: " << found.rows() << " rows.\n";
   else

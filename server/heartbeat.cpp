@@ -291,7 +291,7 @@ void heartbeat::compare_other_clocks(time_point database) {
       apart.emplace(n.row.name, seconds_text(by));
       names += n.row.name + ' ';
     }
-  // The line of one server must not be a reason to repeat that of another one.
+  // One reason for all: with a reason per server, the line of one would repeat that of the others.
   if (apart.empty()) {
     apart_.over();
   } else if (apart_.due(parts_.now(), names)) {

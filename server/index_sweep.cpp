@@ -105,7 +105,7 @@ status index_sweep::drop(const std::vector<storage::index_entry>& stale) {
     if (!record && !(record.error() == errc::store_sealed)) return fail(record.error());
     if (!index.value || !is_stale(t, record, e.group)) continue;
     const auto done = parts_.write(drop_of(t, e.group, {{e.member, index.version, {}}, *std::move(record)}));
-    if (!done && !(done.error() == errc::store_conflict)) return done;
+    if (!done && !(done.error() == errc::store_conflict)) return fail(done.error());
     if (!done) continue;
     ++dropped_;
     parts_.swept.add();
