@@ -167,6 +167,9 @@ audit::outcome resolve_import(const storage::sealed_store& store, const audit::u
   if (mark->now)
     return {audit::verdict::not_done,
             "the import was interrupted; a repetition of the command goes on with it"};
+  // An earlier release left no row that names the file.
+  if (mark->version > 0)
+    return {audit::verdict::unknown, "an import into this store ended, of this file or another one"};
   return {audit::verdict::not_done, "nothing was imported"};
 }
 

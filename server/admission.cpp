@@ -63,7 +63,8 @@ admission::verdict admission::ask(const gateway_id& gw, const bounds& most, cons
 work_place admission::enter() {
   {
     std::lock_guard lock{guard_};
-    ++in_work_;
+    // While all places are taken it must not hide that the work stands still.
+    if (in_work_++ < most_.in_work) moved_ = now_();
   }
   return work_place{shared_from_this()};
 }
@@ -72,8 +73,8 @@ std::uint32_t admission::retry_after() {
   std::lock_guard lock{guard_};
   const auto now = now_();
   // Not rate(): a gateway that comes back after a fail-over of the store finds the server as it was before.
-  const auto usable = per_second_ > 0 ? std::max(per_second_, lately_) * share_of_returns
-                                      : static_cast<double>(most_.in_work);
+  const auto known = std::max(per_second_, lately_);
+  const auto usable = known > 0 ? known * share_of_returns : static_cast<double>(most_.in_work);
   return returns_.take(now, std::max(returns_least, static_cast<std::uint32_t>(usable)));
 }
 

@@ -15,7 +15,7 @@ using storage::table;
 constexpr std::size_t swept_at_once = 256;
 /// So that a sweep takes a fifth of one processor and of one reader at most.
 constexpr int rest_per_work = 4;
-constexpr milliseconds rest_min{20}, rest_max{1000}, rest_in_trouble = seconds{1};
+constexpr milliseconds rest_min{20}, rest_in_trouble = seconds{1};
 
 /// Whether the record of an index row says otherwise. A record that cannot be read says nothing.
 bool is_stale(table t, const result<storage::sealed_value>& row, const storage::index_group& group) {
@@ -61,7 +61,7 @@ bool index_sweep::sweep() {
                  {{"why", done.error().message()}});
     const auto took =
         std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun) * rest_per_work;
-    if (!work_.pause(done ? std::clamp(took, rest_min, rest_max) : rest_in_trouble)) return false;
+    if (!work_.pause(done ? std::max(took, rest_min) : rest_in_trouble)) return false;
   }
   log::debug("server", "index-swept", "index rows that were out of date are gone",
              {{"rows", std::to_string(looked_at_)}, {"dropped", std::to_string(dropped_)}});
@@ -97,6 +97,7 @@ status index_sweep::sweep_page(storage::page_end& after) {
 
 status index_sweep::drop(const std::vector<storage::index_entry>& stale) {
   for (const auto& e : stale) {
+    if (!work_.pause(milliseconds{0})) return {};
     const auto t = *table_of(e.group);
     // The index row is read first: one that a writer makes later has a record that changed since.
     const auto row = storage::index_row(e.group, e.member);

@@ -33,6 +33,9 @@ class index_sweep {
   index_sweep(const index_sweep&) = delete;
   index_sweep& operator=(const index_sweep&) = delete;
 
+  /// Ends the sweep soon; it may be called again. The destructor does the same, and waits for the end.
+  void stop() { work_.stop(); }
+
  private:
   void run();
   /// The whole table. False: stopped.

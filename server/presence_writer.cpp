@@ -7,12 +7,12 @@
 namespace cpns::server {
 namespace {
 
-/// The pages that page 0 does not name yet are durable before it is submitted, and the others lose gateways to them only after
-/// it is durable, so that no reader misses one: a committer may write a later batch before an earlier one.
-std::vector<std::size_t> pages_in_order(std::size_t named, std::size_t pages) {
+/// The new pages, from number `told` on, are durable before page 0 tells of them, and the others lose gateways to them only
+/// after page 0 is durable, so that no reader misses one: a committer may write a later batch before an earlier one.
+std::vector<std::size_t> pages_in_order(std::size_t told, std::size_t pages) {
   std::vector<std::size_t> out(pages);
   std::iota(out.begin(), out.end(), std::size_t{0});
-  std::rotate(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(std::min(named, pages)), out.end());
+  std::rotate(out.begin(), out.begin() + static_cast<std::ptrdiff_t>(told), out.end());
   return out;
 }
 
@@ -56,14 +56,15 @@ void presence_writer::look() {
   while (pages_.size() < pages.size()) pages_.push_back(std::make_shared<page>());
   follow_page_0();
   std::size_t submitted = 0;
-  for (const auto i : pages_in_order(named_, pages.size())) {
+  for (const auto i : pages_in_order(told(), pages.size())) {
     if (submitted == pages_at_once || !in_turn(i)) return;
     auto steady_part = to_bytes(encode(pages[i], false).expose());
     auto whole = encode(pages[i]);
     {
       const std::lock_guard lock{pages_[i]->guard};
       const auto& p = *pages_[i];
-      if (p.on_its_way) continue;
+      // A new page that changed again waits until all of them are told of.
+      if (p.on_its_way || (i >= told() && p.durable)) continue;
       const bool same = p.steady_part == steady_part;
       if (same && (now - p.written < load_interval || equal(p.whole, whole.expose()))) continue;
     }
@@ -78,15 +79,16 @@ void presence_writer::follow_page_0() {
   if (!pages_[0]->on_its_way && pages_[0]->steady_part) named_ = naming_;
 }
 
+std::size_t presence_writer::told() const { return std::max({named_, naming_, std::size_t{1}}); }
+
 bool presence_writer::in_turn(std::size_t number) {
   follow_page_0();
   if (named_ == pages_.size()) return true;
-  if (number != 0) return number >= named_;
-  return std::all_of(pages_.begin() + static_cast<std::ptrdiff_t>(std::max(named_, std::size_t{1})),
-                     pages_.end(), [](const auto& p) {
-                       const std::lock_guard lock{p->guard};
-                       return p->durable;
-                     });
+  if (number != 0) return number >= told();
+  return std::all_of(pages_.begin() + static_cast<std::ptrdiff_t>(told()), pages_.end(), [](const auto& p) {
+    const std::lock_guard lock{p->guard};
+    return p->durable;
+  });
 }
 
 void presence_writer::write(std::size_t number, secret_bytes whole, bytes steady_part) {

@@ -33,6 +33,8 @@ class presence_writer {
   struct page;
   void write(std::size_t number, secret_bytes whole, bytes steady_part);
   void follow_page_0();
+  /// Pages that page 0 tells of, or will tell of if its last write is durable. Those behind them are new.
+  [[nodiscard]] std::size_t told() const;
   /// Whether page `number` may be written now: page 0 may tell of fewer pages than there are.
   bool in_turn(std::size_t number);
   /// The pages as they are now. Their number never falls.

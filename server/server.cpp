@@ -256,6 +256,9 @@ struct server_role::impl {
   ~impl() {
     *stopping = true;
     others.reset();
+    // What writes in the background ends before the heartbeat says that this server has stopped.
+    sweeping.reset();
+    indexing.reset();
     if (beat) beat->end();
     if (sockets) sockets->stop();
     caf::anon_send_exit(role->dispatcher(), caf::exit_reason::user_shutdown);
@@ -373,6 +376,7 @@ device_imports& server_role::imports() { return *impl_->imports; }
 void server_role::drain(milliseconds timeout) {
   impl_->imports->stop();
   impl_->indexing->stop();
+  if (impl_->sweeping) impl_->sweeping->stop();
   impl_->leaving->finish(timeout);
 }
 

@@ -149,14 +149,14 @@ bool group_committer::has_work(std::size_t who) const {
 }
 
 bool group_committer::wait_for_group(std::size_t who, std::unique_lock<std::mutex>& lock) {
-  // All that waits has to wait for the other writer.
+  // All that waited then has to wait for the other writer.
   std::optional<std::uint64_t> stuck_at;
   while (true) {
-    wake_[who].wait(lock, [&] { return has_work(who) ? stuck_at != turns_ : stopping_; });
+    wake_[who].wait(lock, [&] { return has_work(who) ? stuck_at != turns_ + submitted_ : stopping_; });
     if (!has_work(who)) return false;
     take(who);
     if (!groups_[who].batches.empty()) return true;
-    stuck_at = turns_;
+    stuck_at = turns_ + submitted_;
   }
 }
 

@@ -88,10 +88,10 @@ TEST_P(postgres_network, writes_nothing_of_a_batch_of_several_rows_that_began_wh
 }
 
 TEST_P(postgres_network, waits_for_an_answer_that_comes_within_the_limit) {
-  proxy_.arm({at_next_answer(deed::hold, milliseconds(200))});
+  proxy_.arm({at_next_answer(deed::hold, milliseconds(100))});
   const auto began = std::chrono::steady_clock::now();
   EXPECT_EQ(outcomes(*store_, {{put("ann", 1, "2")}}), "ok");
-  EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(200));
+  EXPECT_GE(std::chrono::steady_clock::now() - began, milliseconds(100));
   EXPECT_EQ(proxy_.left(), 0U);
   const auto heard = proxy_.heard();
   EXPECT_EQ(std::count_if(heard.begin(), heard.end(), [](const auto& m) { return m.type == 'A'; }), 0)

@@ -8,6 +8,7 @@
 #include <atomic>
 #include <sstream>
 
+#include "crypto/suite.hpp"
 #include "server/older_nodes.hpp"
 #include "storage/memory_store.hpp"
 #include "tests/support/key_file.hpp"
@@ -44,8 +45,9 @@ struct cluster {
   test::seeded_entropy random{7};
   shared_memory memory;
   std::unique_ptr<storage::key_protector> protector = test::key_file_protector(random);
+  // The heartbeats seal in threads of their own.
   std::unique_ptr<storage::sealed_store> sealed =
-      storage::sealed_store::open(memory, *protector, random).value();
+      storage::sealed_store::open(memory, *protector, crypto::system_entropy()).value();
   heartbeat_times times{milliseconds{20}, milliseconds{300}, milliseconds{400}, milliseconds{30'000},
                         std::chrono::hours{24}};
   std::atomic<bool> cut = false;  ///< writes get no answer
@@ -56,7 +58,7 @@ struct cluster {
               if (!cut) done(sealed->write(b));
             },
             now_wall,
-            &random,
+            &crypto::system_entropy(),
             {},
             times};
   }
@@ -249,6 +251,7 @@ TEST(older_nodes, are_named_while_they_live_and_not_when_they_are_silent_or_stop
 TEST(heartbeat, warns_once_of_each_server_whose_clock_differs_from_that_of_the_database) {
   const server_tests::captured_log log;
   cluster c;
+  c.times.silent = seconds{30};  // a server that is silent on a busy machine would begin anew
   const auto begin = [&c](const std::string& name, milliseconds off) {
     auto with = c.parts();
     with.now = [off] { return now_wall() + off; };

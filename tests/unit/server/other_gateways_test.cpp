@@ -204,6 +204,43 @@ TEST(other_gateways, are_all_seen_when_later_writes_are_durable_first) {
   EXPECT_LE(looks, 4) << "new pages, the first page, the others";
 }
 
+TEST(other_gateways, are_seen_if_they_fill_many_pages_before_the_first_one_is_durable) {
+  constexpr std::size_t herd = 1500;
+  for (const bool fails : {false, true}) {
+    shared_rows s;
+    one_server a{s, "a"}, b{s, "b"};
+    s.fails = fails;
+    if (fails) b.look();
+    s.fails = false;
+    for (std::size_t i = 0; i < herd; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+    for (int looks = 0; looks < 4; ++looks) b.look();
+    EXPECT_EQ(a.seen_elsewhere(), herd) << fails;
+  }
+}
+
+TEST(other_gateways, miss_none_while_the_first_page_is_late) {
+  shared_rows s;
+  one_server a{s, "a"}, b{s, "b"};
+  constexpr std::size_t few = 100, herd = 1500, more = 3000;
+  for (std::size_t i = 0; i < few; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+  b.look();
+  for (std::size_t i = few; i < herd; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+  b.look();  // page 0 comes last, and is held up
+  s.holds = true;
+  b.look();
+  for (std::size_t i = herd; i < more; ++i) b.enter("urn:cpns:gw:" + std::to_string(i));
+  for (int looks = 0; looks < 6; ++looks) {
+    b.look();
+    for (; !s.held.empty(); s.now += other_gateways::kept) {
+      const auto last = std::move(s.held.back());
+      s.held.pop_back();
+      last();
+      EXPECT_GE(a.seen_elsewhere(), few) << "none is missed on the way";
+    }
+  }
+  EXPECT_EQ(a.seen_elsewhere(), more);
+}
+
 TEST(other_gateways, are_written_again_after_a_failed_write) {
   shared_rows s;
   one_server a{s, "a"}, b{s, "b"};

@@ -169,6 +169,21 @@ TEST_F(two_writers, go_on_when_the_second_one_ends_after_the_first_one) {
   EXPECT_EQ(end().back(), "x2");
 }
 
+TEST_F(two_writers, write_new_rows_while_all_older_ones_wait_for_the_other_writer) {
+  const auto first = begin("a");
+  for (const auto* row : {"b", "c", "d"}) submit(row);
+  submit_version("x", 1);
+  under_.wait_for_writes(2);
+  under_.let_go(1);
+  first.wait();
+  submit_version("x", 2);
+  const auto beat = submit("beat");
+  under_.wait_for_writes(3);
+  under_.let_go(3);
+  beat.wait();
+  EXPECT_EQ(end().back(), "x2");
+}
+
 TEST_F(two_writers, call_an_empty_batch_after_all_before_it) {
   begin("a");
   submit("b");
