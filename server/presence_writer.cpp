@@ -63,7 +63,7 @@ void presence_writer::look() {
     {
       const std::lock_guard lock{pages_[i]->guard};
       const auto& p = *pages_[i];
-      // A new page that changed again waits until all of them are told of.
+      // A new page that changed again waits until page 0 tells of all new ones.
       if (p.on_its_way || (i >= told() && p.durable)) continue;
       const bool same = p.steady_part == steady_part;
       if (same && (now - p.written < load_interval || equal(p.whole, whole.expose()))) continue;

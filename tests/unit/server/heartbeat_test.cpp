@@ -251,7 +251,7 @@ TEST(older_nodes, are_named_while_they_live_and_not_when_they_are_silent_or_stop
 TEST(heartbeat, warns_once_of_each_server_whose_clock_differs_from_that_of_the_database) {
   const server_tests::captured_log log;
   cluster c;
-  c.times.silent = seconds{30};  // a server that is silent on a busy machine would begin anew
+  c.times.silent = seconds{30};  // a server that is silent on a busy machine would be warned of again
   const auto begin = [&c](const std::string& name, milliseconds off) {
     auto with = c.parts();
     with.now = [off] { return now_wall() + off; };
