@@ -118,7 +118,7 @@ struct database_view {
   hint_state hints = hint_state::off;
   std::size_t hosts = 0;  ///< that are configured
   std::optional<std::size_t>
-      host{};                   ///< at which new connections begin, counted from 0; nullopt: none worked yet
+      host{};  ///< at which new connections begin, counted from 0; nullopt: it did not work yet, or not lately
   write_times::summary writes;  ///< the last ones, failed ones included
 };
 

@@ -27,7 +27,7 @@ outcome<std::unique_ptr<connection>> dialer::dial() {
     last = connection::dial(settings_, order_[place]);
     if (last) {
       const std::lock_guard lock(mutex_);
-      if (first_ == first) {
+      if (first_ == first || first_ == place) {
         first_ = place;
         works_ = true;
       }

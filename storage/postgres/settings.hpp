@@ -42,7 +42,8 @@ struct postgres_settings {
   milliseconds doubt{
       10'000};              ///< so long a write without an answer is repeated before its outcome is left open
   std::size_t readers = 2;  ///< connections for reads, at most
-  /// Connections for writes, at most: two of the committer, and one that asks whether the database accepts writes.
+  /// Connections for writes, at most: two for the committer, and one for short calls, such as the question whether the
+  /// database accepts writes.
   std::size_t writers = 3;
 };
 

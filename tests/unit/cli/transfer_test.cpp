@@ -1,10 +1,6 @@
 // `cpns store export` and `import` after a process that was killed in the middle: the files, the store and the audit trail.
 
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <boost/json.hpp>
-#include <functional>
 
 #include "cli/audited.hpp"
 #include "cli/commands.hpp"
@@ -13,6 +9,7 @@
 #include "crypto/suite.hpp"
 #include "server/store_transfer.hpp"
 #include "temp_folder.hpp"
+#include "tests/support/killed_process.hpp"
 #include "typed_command.hpp"
 
 namespace cpns::cli {
@@ -53,24 +50,12 @@ class transfer_commands : public test::temp_folder {
     }
     return out;
   }
-  /// Runs `act` in a process, which it ends by die() with `good`: as by SIGKILL, no destructor runs.
-  static bool in_process(const std::function<void()>& act) {
-    const auto pid = ::fork();
-    if (pid == 0) {
-      act();
-      ::_exit(1);
-    }
-    int ended = 0;
-    ::waitpid(pid, &ended, 0);
-    return WEXITSTATUS(ended) == 7;
-  }
-  static void die(bool good) { ::_exit(good ? 7 : 1); }
   std::string file;
 };
 
 TEST_F(transfer_commands, repeat_an_import_that_was_killed_before_its_message) {
   ASSERT_EQ(run("export", "server").code, 0);
-  ASSERT_TRUE(in_process([this] {
+  ASSERT_TRUE(test::in_killed_process([this](const auto& die) {
     const auto c = config::load_server(yaml("new")).value();
     const auto key = open_protector(c.protector).value();
     const auto from = storage::export_reader::open(file, *key).value();
@@ -100,7 +85,7 @@ TEST_F(transfer_commands, repeat_an_import_that_was_killed_before_its_message) {
 TEST_F(transfer_commands, find_out_what_became_of_an_export_that_was_killed) {
   const auto begun = trail("server").size();
   const auto killed = [this](bool finished, bool moved) {
-    ASSERT_TRUE(in_process([&] {
+    ASSERT_TRUE(test::in_killed_process([&](const auto& die) {
       const auto c = config::load_server(yaml("server")).value();
       const auto key = open_protector(c.protector).value();
       auto store = opened_store::open(c.store, c.protector).value();

@@ -1,13 +1,12 @@
 // A file of `cpns store export`: what is written is read again, and any byte that is changed, missing or added is noticed.
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <filesystem>
 
 #include "base/cbor.hpp"
 #include "storage/export_file.hpp"
 #include "tests/support/key_file.hpp"
+#include "tests/support/killed_process.hpp"
 #include "tests/unit/storage/support.hpp"
 
 namespace cpns::storage::testing {
@@ -178,22 +177,9 @@ TEST_F(export_file, is_written_whole_or_not_at_all) {
   EXPECT_EQ(message(), "0 rows");
 }
 
-/// Runs `act` in a process that then ends without destructors, as by SIGKILL.
-template <class Act>
-bool in_killed_process(Act act) {
-  const auto pid = ::fork();
-  if (pid == 0) {
-    act([](bool good) { ::_exit(good ? 7 : 1); });
-    ::_exit(1);
-  }
-  int ended = 0;
-  ::waitpid(pid, &ended, 0);
-  return WEXITSTATUS(ended) == 7;
-}
-
 TEST_F(export_file, replaces_the_part_that_a_killed_process_left) {
   const fs::path part = file.string() + ".creating";
-  ASSERT_TRUE(in_killed_process([this](const auto& die) {
+  ASSERT_TRUE(test::in_killed_process([this](const auto& die) {
     auto out = begin();
     bool good = true;
     for (int i = 0; i < 600; ++i)
@@ -204,7 +190,7 @@ TEST_F(export_file, replaces_the_part_that_a_killed_process_left) {
   ::chmod(part.c_str(), 0644);
   auto out = begin();
   EXPECT_EQ(fs::status(part).permissions(), fs::perms::owner_read | fs::perms::owner_write);
-  EXPECT_TRUE(in_killed_process([this](const auto& die) {
+  EXPECT_TRUE(test::in_killed_process([this](const auto& die) {
     die(code(export_writer::begin(file, if_exists::refuse, *key, {}, random_source())) == "store_locked");
   })) << "a living process has the part";
   ASSERT_OK(out->finish());
