@@ -10,8 +10,9 @@ import tempfile
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
+FILES = ROOT / "docs/operations/cluster"
 sys.path.insert(0, str(ROOT / "scripts"))
-from cluster.database import DCS, PARAMETERS, check_packages  # noqa: E402
+from cluster.database import DCS, HAPROXY, PARAMETERS, check_packages  # noqa: E402
 from cluster.nodes import Cluster, layout  # noqa: E402
 from cluster.processes import Processes, Trouble, program, start_of  # noqa: E402
 
@@ -145,7 +146,7 @@ class Page(unittest.TestCase):
         page = (ROOT / "docs/operations/cluster.md").read_text()
         rows = dict(line.strip("| ").split(" | ")[:2] for line in page.splitlines() if line.startswith("| `"))
         shown = {name.strip("`"): value for name, value in rows.items()}
-        file = yaml.safe_load((ROOT / "docs/operations/cluster/patroni.yaml").read_text())["bootstrap"]["dcs"]
+        file = yaml.safe_load((FILES / "patroni.yaml").read_text())["bootstrap"]["dcs"]
         parameters = file["postgresql"]["parameters"]
         for name, value in {**DCS, **PARAMETERS}.items():
             with self.subTest(name):
@@ -155,6 +156,30 @@ class Page(unittest.TestCase):
             self.assertEqual((shown[name], file[name]), ("true", True))
         self.assertEqual((shown["synchronous_node_count"], file["synchronous_node_count"]), ("2", 2))
         self.assertEqual(set(parameters), set(PARAMETERS))
+
+    def test_the_files_for_engines_of_containers_name_the_parts_of_a_cluster(self):
+        import yaml
+        compose = yaml.safe_load((FILES / "compose.yaml").read_text())
+        self.assertEqual(set(compose["services"]),
+                         {"etcd", "db1", "db2", "db3", "haproxy", "node1", "node2", "node3", "gateway", "pne"})
+        for name, service in compose["services"].items():
+            with self.subTest(name):
+                used = {volume.split(":")[0] for volume in service["volumes"] if not volume.startswith(".")}
+                self.assertLessEqual(used, set(compose["volumes"]))
+                self.assertLessEqual(set(service.get("depends_on", [])), set(compose["services"]))
+        kinds = [part["kind"] for part in yaml.safe_load_all((FILES / "kubernetes.yaml").read_text())]
+        self.assertEqual(kinds, ["ConfigMap", "Service", "StatefulSet", "PodDisruptionBudget"])
+
+    def test_haproxy_takes_the_file_of_the_page_which_is_that_of_the_scripts(self):
+        file = (FILES / "haproxy.cfg").read_text()
+        lines = {line.strip().removesuffix(" init-addr last,libc,none") for line in file.splitlines()}
+        made = {line.strip() for line in HAPROXY.splitlines() if line.strip() and not line.startswith("#") and "{" not in line}
+        self.assertLessEqual(made, lines)
+        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+        if not program:
+            self.skipTest("haproxy is not installed; scripts/install-deps --cluster installs it")
+        checked = subprocess.run([program, "-c", "-f", FILES / "haproxy.cfg"], capture_output=True, text=True, timeout=20, check=False)
+        self.assertEqual(checked.returncode, 0, checked.stdout + checked.stderr)
 
 
 if __name__ == "__main__":
