@@ -146,8 +146,11 @@ class Database(E2ECase):
         home.cli("store", "rewrap", "--config", "server.yaml", "--new-file", "next.kek")
         home.role("node2").terminate()
         home.role("node2").start()
-        keys = poll(lambda: (k := {n["name"]: n["key"] for n in self.nodes(home).values()})["node1"] and k, what="node1 has the new key")
-        self.assertEqual(keys["node2"], "")
+
+        def keys():
+            return {n["name"]: n["key"] for n in self.nodes(home).values()}
+
+        poll(lambda: keys().get("node1") and keys().get("node2") == "", what="node1 has the new key, and node2 has not")
         again = home.cli("store", "rewrap", "--config", "server.yaml", "--new-file", "third.kek", check=False)
         self.assertIn("a server still has the key", again.stderr)
         self.assertEqual(again.returncode, 1)
