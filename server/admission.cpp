@@ -73,8 +73,9 @@ std::uint32_t admission::retry_after() {
   std::lock_guard lock{guard_};
   const auto now = now_();
   // Not rate(): a gateway that comes back after a fail-over of the store finds the server as it was before.
-  const auto known = std::max(per_second_, lately_);
-  const auto usable = known > 0 ? known * share_of_returns : static_cast<double>(most_.in_work);
+  // lately_ alone says how many came, not how many the server can do.
+  const auto usable = per_second_ > 0 ? std::max(per_second_, lately_) * share_of_returns
+                                      : static_cast<double>(most_.in_work);
   return returns_.take(now, std::max(returns_least, static_cast<std::uint32_t>(usable)));
 }
 

@@ -57,7 +57,8 @@ bool index_sweep::sweep() {
     const auto begun = std::chrono::steady_clock::now();
     const auto done = sweep_page(after);
     if (!done)
-      log::debug("server", "index-sweep-waits", "index rows that are out of date stay for now",
+      log::debug("server", "index-sweep-waits",
+                 "the store cannot be read or written; the sweep goes on when it can",
                  {{"why", done.error().message()}});
     const auto took =
         std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - begun) * rest_per_work;

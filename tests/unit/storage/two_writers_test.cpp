@@ -54,6 +54,15 @@ class two_writers : public ::testing::Test {
     under_.wait_for_writes(1);
     return out;
   }
+  /// The second writer is in its write, with x and others; the first one has ended its own.
+  void begin_both_and_end_the_first() {
+    const auto first = begin("a");
+    for (const auto* row : {"b", "c", "d"}) submit(row);
+    submit_version("x", 1);
+    under_.wait_for_writes(2);
+    under_.let_go(1);
+    first.wait();
+  }
   /// All completions in the order of their calls.
   names end() {
     under_.let_all_go();
@@ -155,12 +164,7 @@ TEST_F(two_writers, wait_when_all_that_waits_has_the_same_row) {
 }
 
 TEST_F(two_writers, go_on_when_the_second_one_ends_after_the_first_one) {
-  const auto first = begin("a");
-  for (const auto* row : {"b", "c", "d"}) submit(row);
-  submit_version("x", 1);
-  under_.wait_for_writes(2);
-  under_.let_go(1);
-  first.wait();
+  begin_both_and_end_the_first();
   const auto next = submit_version("x", 2);
   EXPECT_EQ(under_.sizes().size(), 2U) << "the first writer waits for x";
   under_.let_go(2);
@@ -170,12 +174,7 @@ TEST_F(two_writers, go_on_when_the_second_one_ends_after_the_first_one) {
 }
 
 TEST_F(two_writers, write_new_rows_while_all_older_ones_wait_for_the_other_writer) {
-  const auto first = begin("a");
-  for (const auto* row : {"b", "c", "d"}) submit(row);
-  submit_version("x", 1);
-  under_.wait_for_writes(2);
-  under_.let_go(1);
-  first.wait();
+  begin_both_and_end_the_first();
   submit_version("x", 2);
   const auto beat = submit("beat");
   under_.wait_for_writes(3);
