@@ -77,7 +77,8 @@ class waiting_gateway {
     protocol::epoch_report report;
     for (std::size_t d = 0; d < protocol::reports_in_message_max; ++d)
       report.entries.emplace_back(
-          entity_id::parse(device_name(std::to_string(number_) + "." + std::to_string(d))).value(), epoch{1, 1});
+          entity_id::parse(device_name(std::to_string(number_) + "." + std::to_string(d))).value(),
+          epoch{1, 1});
     r.id = crypto::system_entropy().draw_id<request_id>();
     r.body = std::move(report);
     append_frame(out, r);
@@ -125,7 +126,8 @@ class waiting_gateway {
 
 using gateways = std::vector<std::unique_ptr<waiting_gateway>>;
 
-status do_step(const std::string& step, gateways& all, const std::filesystem::path& home, const sockaddr_in& to) {
+status do_step(const std::string& step, gateways& all, const std::filesystem::path& home,
+               const sockaddr_in& to) {
   if (step == "leave" || step == "handshake")
     for (auto& g : all) g->leave();
   if (step == "silent")
