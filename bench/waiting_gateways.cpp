@@ -5,7 +5,7 @@
 //
 // Steps: `silent` opens a TCP connection for each gateway and sends nothing; `handshake` closes those, connects all gateways
 // and does the handshakes; `burst` sends 16 small requests and a report of 256 entities from each gateway at once, then reads
-// all answers; `leave` closes all connections.
+// all answers, of which some may be refusals of a server that is busy; `leave` closes all connections.
 
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
@@ -94,9 +94,7 @@ class waiting_gateway {
       body.resize(frame_size(head.data()));
       CPNS_CHECK(read(body));
       if (protocol::begins_node_request(body)) continue;  // of a cluster
-      CPNS_TRY(const auto a, protocol::decode_link_answer(body));
-      if (const auto* no = std::get_if<protocol::refusal>(&a.body))
-        return lost(number_, "is refused: " + no->reason);
+      if (const auto a = protocol::decode_link_answer(body); !a) return fail(a.error());
       ++n;
     }
     return {};

@@ -173,7 +173,8 @@ tls_channel::outcome tls_channel::push() {
     const auto n = ::send(socket_, unsent_.data() + sent, unsent_.size() - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) {
-      out = would_wait(errno) ? outcome{state::writable} : outcome{state::io_fault, 0, static_cast<unsigned long>(errno)};
+      out = would_wait(errno) ? outcome{state::writable}
+                              : outcome{state::io_fault, 0, static_cast<unsigned long>(errno)};
       break;
     }
     sent += static_cast<std::size_t>(n);

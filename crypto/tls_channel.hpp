@@ -29,7 +29,7 @@ class tls_channel {
     closed,     ///< the peer closed the connection by close_notify
     truncated,  ///< the peer ended TCP without one
     tls_fault,  ///< `code` is OpenSSL's, for fault_of and tls_refusal; the peer was sent an alert, if the socket took it
-    io_fault    ///< `code` is an errno
+    io_fault  ///< `code` is an errno
   };
   struct outcome {
     state what = state::done;
@@ -85,11 +85,11 @@ class tls_channel {
   const int socket_;
   bool heard_ = false;
   bool said_farewell_ = false;
-  bool has_record_ = false;      ///< rest_ begins with a whole record
-  byte_view input_;              ///< for OpenSSL, in the buffer of the thread; empty between calls
-  bytes rest_;                   ///< received, not a whole record yet, except after the handshake
-  bytes unsent_;                 ///< encrypted
-  std::optional<outcome> end_;   ///< comes after what was received
+  bool has_record_ = false;     ///< rest_ begins with a whole record
+  byte_view input_;             ///< for OpenSSL, in the buffer of the thread; empty between calls
+  bytes rest_;                  ///< received, not a whole record yet, except after the handshake
+  bytes unsent_;                ///< encrypted
+  std::optional<outcome> end_;  ///< comes after what was received
 };
 
 }  // namespace cpns::crypto

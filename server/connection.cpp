@@ -294,7 +294,7 @@ bool connection::write() {
     return false;
   }
   write_began_ = clock::time_point::max();
-  writing_now_.clear();
+  writing_now_ = {};  // not clear(), which keeps the memory
   if (over_) return false;
   if (o.what != state::done) return finish(o), false;
   last_traffic_ = clock::now();
@@ -304,7 +304,8 @@ bool connection::write() {
 void connection::write_on() {
   if (over_) {
     writing_ = false;
-    return writing_now_.clear();
+    writing_now_ = {};
+    return;
   }
   if (write()) flush();
 }
