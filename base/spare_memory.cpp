@@ -47,7 +47,8 @@ bool spare_memory::due(time_point now, milliseconds cpu, std::size_t resident_by
   }
   const auto passed = now - *looked_;
   if (passed < looks_every) return false;
-  const bool idle = static_cast<double>((cpu - cpu_).count()) < idle_share * static_cast<double>(passed.count());
+  const bool idle =
+      static_cast<double>((cpu - cpu_).count()) < idle_share * static_cast<double>(passed.count());
   looked_ = now;
   cpu_ = cpu;
   least_ = std::min(least_, resident_bytes);
