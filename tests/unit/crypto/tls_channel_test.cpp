@@ -254,7 +254,7 @@ TEST_F(tls_channel_of, a_client_without_a_certificate_is_told_so) {
   EXPECT_FALSE(e.shake_hands());
   std::uint8_t byte = 0;
   ERR_clear_error();
-  EXPECT_EQ(SSL_read(e.client.get(), &byte, 1), -1);
+  EXPECT_LE(SSL_read(e.client.get(), &byte, 1), 0);
   EXPECT_EQ(tls_refusal(e.client.get()), "the peer requires a certificate and got none");
 }
 
