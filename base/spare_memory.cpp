@@ -42,6 +42,8 @@ bool spare_memory::due(time_point now, milliseconds cpu, std::size_t resident_by
   if (!looked_) {
     looked_ = now;
     cpu_ = cpu;
+    given_ = now;
+    given_cpu_ = cpu;
     least_ = resident_bytes;
     return false;
   }
@@ -52,7 +54,11 @@ bool spare_memory::due(time_point now, milliseconds cpu, std::size_t resident_by
   looked_ = now;
   cpu_ = cpu;
   least_ = std::min(least_, resident_bytes);
-  if (!idle || resident_bytes < least_ + worth_bytes) return false;
+  const bool grown = resident_bytes >= least_ + worth_bytes;
+  const bool worked = cpu - given_cpu_ >= worth_cpu && now - given_ >= tries_every;
+  if (!idle || (!grown && !worked)) return false;
+  given_ = now;
+  given_cpu_ = cpu;
   least_ = resident_bytes;
   return true;
 }

@@ -21,7 +21,12 @@ class spare_memory {
   /// Growth since the last time, for which it is worth the work.
   static constexpr std::size_t worth_bytes = std::size_t{8} << 20;
 
-  /// Call it about every second. Gives memory back if the process was idle since the last look and has grown. True: it did.
+  /// What was freed cannot be seen from outside: after this much work, and this time, it is tried without growth.
+  static constexpr milliseconds worth_cpu{100};
+  static constexpr seconds tries_every{20};
+
+  /// Call it about every second. Gives memory back if the process was idle since the last look, and has grown or worked since the last
+  /// time. True: it did.
   bool look();
   /// The same with given figures, except for the work itself. True: now is the time. `cpu`: used by the process up to now.
   bool due(time_point now, milliseconds cpu, std::size_t resident_bytes);
@@ -33,7 +38,10 @@ class spare_memory {
  private:
   std::optional<time_point> looked_;
   milliseconds cpu_{};
-  std::size_t least_ = 0;  ///< after the last time
+  // After the last time:
+  time_point given_{};
+  milliseconds given_cpu_{};
+  std::size_t least_ = 0;
 };
 
 }  // namespace cpns

@@ -29,6 +29,14 @@ TEST(spare_memory, is_left_alone_when_there_was_nothing_to_give_back) {
   EXPECT_TRUE(m.due(begin + seconds{25}, {}, 68 * mib)) << "it grew again";
 }
 
+TEST(spare_memory, is_given_back_after_work_that_may_have_freed_it) {
+  spare_memory m;
+  EXPECT_FALSE(m.due(begin, {}, 300 * mib));
+  EXPECT_FALSE(m.due(begin + seconds{5}, milliseconds{200}, 300 * mib)) << "the last time is not long ago";
+  EXPECT_TRUE(m.due(begin + seconds{20}, milliseconds{200}, 300 * mib));
+  EXPECT_FALSE(m.due(begin + seconds{40}, milliseconds{250}, 300 * mib)) << "it did nothing";
+}
+
 // glibc gives back by itself what lies at the end of an arena; the blocks that stay are spread over all of it.
 TEST(spare_memory, is_given_back_from_between_blocks_that_stay) {
   constexpr std::size_t block = 4000, blocks = 64 * mib / block, stays_each = 64;
