@@ -2,6 +2,7 @@
 import json
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -10,13 +11,16 @@ import server_process
 
 
 def options(name, words, defaults, programs):
-    """`defaults`: of each option that takes a number, and None for one that is computed; False for one that takes nothing."""
+    """`defaults`: of each option that takes a number, and None for one that is computed; False for one that takes nothing, a text for one
+    that takes a text."""
     given, build = dict(defaults), None
     words = list(words)
     while words:
         word = words.pop(0)
         if word[:2] == "--" and defaults.get(word[2:]) is False:
             given[word[2:]] = True
+        elif word[:2] == "--" and isinstance(defaults.get(word[2:]), str) and words:
+            given[word[2:]] = words.pop(0)
         elif word[:2] == "--" and word[2:] in defaults and words and words[0].isdigit() and int(words[0]) > 0:
             given[word[2:]] = int(words.pop(0))
         elif word.startswith("-") or build:
@@ -40,12 +44,16 @@ def run(name, text, words, defaults, programs, work, more=lambda given: given):
         print(f"bench/{name}: {wrong}", file=sys.stderr)
         return 2
     server_process.raise_descriptors()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it stops what it started, as with Ctrl-C
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"cpns-{name.replace('_', '-')}-"))
     try:
         return work(given, folder)
     except (RuntimeError, OSError, ValueError, AssertionError, subprocess.SubprocessError) as wrong:  # AssertionError: of tests/e2e/support
         print(f"bench/{name}: {wrong}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"bench/{name}: stopped", file=sys.stderr)
+        return 130
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
