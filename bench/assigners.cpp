@@ -9,9 +9,9 @@
 // HOME is a folder of `cpns init`; its server must be stopped for all but `drive`. RATE is in requests per second; 0 asks as
 // fast as 256 requests in flight allow. DEVICES ends the load as soon as so many were asked for. With ENTITIES every second
 // request, at random, is a refill of one of those of `known` instead, at random. Proofs and presence tags are computed in the
-// timed run. `drive` prints a line of JSON per second with each latency (in units of 10 us, from the moment at which the
-// request was due), and a last one with the totals; SIGTERM ends it early. Exit codes: 0 every request was granted, 1 not
-// every one, or another error, 2 usage.
+// timed run. `drive` prints a line of JSON per second, and for the rest of one, with each latency (in units of 10 us, from the
+// moment at which the request was due), and a last line with the totals; SIGTERM ends it early. Exit codes: 0 every request
+// was granted, 1 not every one, or another error, 2 usage.
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -196,6 +196,10 @@ class load {
   [[nodiscard]] bool done() const { return ended_ && pending() == 0; }
   /// From the first request to the last answer.
   [[nodiscard]] double took_s() const { return std::chrono::duration<double>(clock::now() - begun_).count(); }
+  /// The latencies of the last, shorter second.
+  void print_rest() {
+    if (!totals_.latencies.empty()) print_second(clock::now());
+  }
   [[nodiscard]] std::size_t pending() const {
     std::size_t n = 0;
     for (const auto& g : gateways_in_turn) n += g->pending();
@@ -275,6 +279,7 @@ result<bool> drive(const std::filesystem::path& home, const tcp::endpoint& to, d
   l.begin();
   run_until(io, time + last_answers, [&l] { return l.done(); });
   const auto took = l.took_s();
+  l.print_rest();
   json::object refused;
   std::uint64_t refusals = 0;
   for (const auto& [name, n] : t.refused) {

@@ -44,7 +44,8 @@ def run(name, text, words, defaults, programs, work, more=lambda given: given):
         print(f"bench/{name}: {wrong}", file=sys.stderr)
         return 2
     server_process.raise_descriptors()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # it stops what it started, as with Ctrl-C
+    for stop in (signal.SIGINT, signal.SIGTERM):  # a shell lets what it runs in the background ignore the first
+        signal.signal(stop, signal.default_int_handler)
     folder = pathlib.Path(tempfile.mkdtemp(prefix=f"cpns-{name.replace('_', '-')}-"))
     try:
         return work(given, folder)

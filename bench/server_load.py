@@ -64,7 +64,7 @@ class Subject:
     """A store that is filled, and the server on it: a new process for each round."""
 
     def __init__(self, given, folder, engine):
-        """`given`: programs, seconds, entities, log."""
+        """`given`: programs, seconds, devices, entities, log."""
         self.given, (cpns, self.helper) = given, given["programs"]
         folder.mkdir()
         settings = {"keys:\n  rekey: 1d\n": f"keys:\n  rekey: 1d\n  set_size: {SET_SIZE}\n",
@@ -78,7 +78,7 @@ class Subject:
             if given["entities"]:
                 begun = time.monotonic()
                 self.fill("known", given["entities"], SET_SIZE)
-                self.known = {"fill_s": time.monotonic() - begun, "disk_mib": self.disk_mib()}
+                self.known = {"fill_s": time.monotonic() - begun}
         except BaseException:
             self.close()
             raise
@@ -91,14 +91,12 @@ class Subject:
             return int(self.nodes.database.sql("cpns", "SELECT pg_database_size('cpns')")) / 2**20
         return sum(f.stat().st_size for f in (self.nodes.home / "state/server").rglob("*") if f.is_file()) / 2**20
 
-    def fill_for(self, seconds, rate):
-        """Devices for a load: the server must be stopped."""
-        wanted = int(seconds * rate)
-        missing = self.next_device + wanted - self.filled
+    def fill_for(self, devices):
+        """So many that were not asked for yet. The server must be stopped."""
+        missing = self.next_device + devices - self.filled
         if missing > 0:
             self.fill("more", self.filled, missing)
             self.filled += missing
-        return wanted
 
     def drive(self, rate, seconds, devices):
         server = self.nodes.servers[0]
@@ -122,20 +120,27 @@ class Subject:
 
     def calibrate(self):
         """A first rate, so that later enough devices are filled in, and not many more."""
-        devices = self.fill_for(1, FIRST_GUESS)
+        self.fill_for(WARM_S * FIRST_GUESS)
         self.start()
-        totals, _ = self.drive(0, WARM_S, devices)
+        totals, _ = self.drive(0, WARM_S, WARM_S * FIRST_GUESS)
         self.rate = totals["granted"] / totals["seconds"]
         self.nodes.stop()
 
-    def round(self):
+    def shares(self):
+        """Devices to warm up with, for the peak, and for half of it."""
+        if self.given["devices"]:
+            return (self.given["devices"],) * 3
         if self.rate is None:
             self.calibrate()
+        return tuple(int(s * self.rate * MARGIN) + GATEWAYS for s in (WARM_S, self.given["seconds"], self.given["seconds"] / 2))
+
+    def round(self):
         seconds = self.given["seconds"]
-        warm, peak = (int(s * self.rate * MARGIN) for s in (WARM_S, seconds))
-        half = int(seconds * self.rate * MARGIN / 2) + GATEWAYS
-        self.fill_for(1, warm + peak + half)
+        warm, peak, half = self.shares()
+        self.fill_for(warm + peak + half)
         self.start()
+        if self.known:
+            self.known["disk_mib"] = self.disk_mib()
         server = self.nodes.servers[0]
         idle = server_process.memory_mib(server.pid, "VmRSS")
         self.drive(0, WARM_S, warm)
@@ -144,7 +149,7 @@ class Subject:
         out = cost.per(totals["granted"])
         self.rate = totals["granted"] / totals["seconds"]
         cost = Cost(server, self.nodes.database)
-        at_half, half_latencies = self.drive(int(self.rate / 2), seconds, half)
+        at_half, half_latencies = self.drive(max(1, int(self.rate / 2)), seconds, half)
         out |= {"per_cpu_second": 1e6 / out["server_us"], "granted": totals["granted"], "wall_rate": self.rate,
                 "peak_p50_ms": command.percentile(latencies, 0.5), "peak_p99_ms": command.percentile(latencies, 0.99),
                 "half_rate": at_half["granted"] / at_half["seconds"], "half_p50_ms": command.percentile(half_latencies, 0.5),
