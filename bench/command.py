@@ -3,6 +3,7 @@ import json
 import pathlib
 import shutil
 import signal
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -65,6 +66,20 @@ def show(given, result, as_text):
         print(json.dumps(result))
     else:
         as_text(result)
+
+
+def median_and_range(values, digits):
+    """For people; empty if nothing was measured."""
+    if not any(values):
+        return ""
+    low, middle, high = (f"{v:,.{digits}f}" for v in (min(values), statistics.median(values), max(values)))
+    return middle if len(values) == 1 else f"{middle} ({low} to {high})"
+
+
+def show_table(rows):
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(text.ljust(width) for text, width in zip(row, widths)).rstrip())
 
 
 def percentile(values, share):

@@ -134,7 +134,8 @@ class Subject:
             self.calibrate()
         return tuple(int(s * self.rate * MARGIN) + GATEWAYS for s in (WARM_S, self.given["seconds"], self.given["seconds"] / 2))
 
-    def round(self):
+    def round(self, and_half=True):
+        """The figures of a new process. Without `and_half` the load at half of the peak is left out."""
         seconds = self.given["seconds"]
         warm, peak, half = self.shares()
         self.fill_for(warm + peak + half)
@@ -148,15 +149,19 @@ class Subject:
         totals, latencies = self.drive(0, seconds, peak)
         out = cost.per(totals["granted"])
         self.rate = totals["granted"] / totals["seconds"]
-        cost = Cost(server, self.nodes.database)
-        at_half, half_latencies = self.drive(max(1, int(self.rate / 2)), seconds, half)
-        out |= {"per_cpu_second": 1e6 / out["server_us"], "granted": totals["granted"], "wall_rate": self.rate,
-                "peak_p50_ms": command.percentile(latencies, 0.5), "peak_p99_ms": command.percentile(latencies, 0.99),
-                "half_rate": at_half["granted"] / at_half["seconds"], "half_p50_ms": command.percentile(half_latencies, 0.5),
-                "half_p99_ms": command.percentile(half_latencies, 0.99), "half_server_us": cost.per(at_half["granted"])["server_us"],
-                "idle_rss_mib": idle, "rss_mib": server_process.memory_mib(server.pid, "VmRSS")}
+        out |= {"per_cpu_second": 1e6 / out["server_us"], "granted": totals["granted"], "wall_rate": self.rate, "idle_rss_mib": idle,
+                "peak_p50_ms": command.percentile(latencies, 0.5), "peak_p99_ms": command.percentile(latencies, 0.99)}
+        if and_half:
+            out |= self.at_half(half)
+        out["rss_mib"] = server_process.memory_mib(server.pid, "VmRSS")
         self.nodes.stop()
         return out
+
+    def at_half(self, devices):
+        cost = Cost(self.nodes.servers[0], self.nodes.database)
+        totals, latencies = self.drive(max(1, int(self.rate / 2)), self.given["seconds"], devices)
+        return {"half_rate": totals["granted"] / totals["seconds"], "half_p50_ms": command.percentile(latencies, 0.5),
+                "half_p99_ms": command.percentile(latencies, 0.99), "half_server_us": cost.per(totals["granted"])["server_us"]}
 
     def close(self):
         self.nodes.close()

@@ -54,6 +54,21 @@ class Smoke(unittest.TestCase):
                 self.assertGreater(measured[figure], 0, figure)
         self.assertGreater(engines["PostgreSQL"]["rounds"][0]["database_us"], 0)
 
+    def test_peers_are_measured_or_their_packages_named(self):
+        words = [BENCH / "peers", BUILD, "--seconds", "1", "--times", "1", "--out", self.folder / "out.json"]
+        done = subprocess.run([*map(str, words)], capture_output=True, text=True, timeout=100, check=False,
+                              env={**os.environ, "TMPDIR": str(self.folder)})
+        if "not installed" in done.stderr:
+            self.assertEqual(done.returncode, 2)
+            self.assertIn("apt-get install --no-remove krb5-kdc", done.stderr)
+            return
+        self.assertEqual(done.returncode, 0, done.stderr)
+        servers = json.loads((self.folder / "out.json").read_text())["servers"]
+        self.assertEqual(len(servers), 3)
+        for rounds in servers.values():
+            self.assertGreater(rounds[0]["granted"], 0)
+            self.assertGreater(rounds[0]["us"], 0)
+
     def test_gateways_return_and_devices_are_imported(self):
         returned = json.loads(run(BENCH / "many_gateways", BUILD, "--gateways", 4, "--devices", 4, folder=self.folder).splitlines()[-1])
         self.assertEqual(returned["sigterm_code"], 0)
