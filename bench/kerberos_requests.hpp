@@ -83,7 +83,8 @@ class kerberos_cipher {
   kerberos_cipher(byte_view key, std::uint8_t usage) : integrity_(derive(key, usage, 0x55)) {
     const auto secret = derive(key, usage, 0xaa);
     char mode[] = OSSL_CIPHER_CTS_MODE_CS3;
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_CIPHER_PARAM_CTS_MODE, mode, 0), OSSL_PARAM_END};
+    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_CIPHER_PARAM_CTS_MODE, mode, 0),
+                                 OSSL_PARAM_END};
     static const std::unique_ptr<EVP_CIPHER, decltype(&EVP_CIPHER_free)> cts{
         EVP_CIPHER_fetch(nullptr, "AES-256-CBC-CTS", nullptr), EVP_CIPHER_free};
     if (EVP_EncryptInit_ex2(context_.get(), cts.get(), secret.data(), zero, params) != 1) fail_here();
@@ -98,7 +99,8 @@ class kerberos_cipher {
         EVP_EncryptUpdate(context_.get(), out.data(), &n, in.data(), static_cast<int>(in.size())) != 1)
       fail_here();
     std::uint8_t sum[20];
-    HMAC(EVP_sha1(), integrity_.data(), static_cast<int>(integrity_.size()), in.data(), in.size(), sum, nullptr);
+    HMAC(EVP_sha1(), integrity_.data(), static_cast<int>(integrity_.size()), in.data(), in.size(), sum,
+         nullptr);
     std::copy_n(sum, 12, out.begin() + static_cast<std::ptrdiff_t>(in.size()));
     return out;
   }
@@ -106,7 +108,9 @@ class kerberos_cipher {
  private:
   using context = std::unique_ptr<EVP_CIPHER_CTX, decltype(&EVP_CIPHER_CTX_free)>;
   static constexpr std::uint8_t zero[16] = {};
-  [[noreturn]] static void fail_here() { throw std::runtime_error("OpenSSL has no AES with ciphertext stealing"); }
+  [[noreturn]] static void fail_here() {
+    throw std::runtime_error("OpenSSL has no AES with ciphertext stealing");
+  }
 
   /// n-fold of RFC 3961: the sum, with end-around carry, of copies that are each rotated by 13 bits more.
   static bytes fold(byte_view in) {
@@ -116,12 +120,14 @@ class kerberos_cipher {
     for (std::size_t c = 0; c < copies; ++c) {
       bytes one(in.size());
       for (std::size_t i = 0; i < in.size() * 8; ++i)
-        one[i / 8] |= static_cast<std::uint8_t>(bit((i + in.size() * 8 * 13 - 13 * c) % (in.size() * 8)) << (7 - i % 8));
+        one[i / 8] |= static_cast<std::uint8_t>(bit((i + in.size() * 8 * 13 - 13 * c) % (in.size() * 8))
+                                                << (7 - i % 8));
       stretched.insert(stretched.end(), one.begin(), one.end());
     }
     bytes out(16);
     unsigned carry = 0;
-    for (std::size_t from = 0; from < stretched.size(); from += 16) carry = add(out, stretched.data() + from, carry);
+    for (std::size_t from = 0; from < stretched.size(); from += 16)
+      carry = add(out, stretched.data() + from, carry);
     const bytes nothing(16);
     while (carry != 0) carry = add(out, nothing.data(), carry);
     return out;
@@ -159,7 +165,8 @@ class kerberos_cipher {
 class kerberos_requests {
  public:
   /// `names` with their keys, which are of aes256-cts-hmac-sha1-96.
-  kerberos_requests(std::string realm, const std::vector<std::pair<std::string, bytes>>& names) : realm_(std::move(realm)) {
+  kerberos_requests(std::string realm, const std::vector<std::pair<std::string, bytes>>& names)
+      : realm_(std::move(realm)) {
     for (const auto& [name, key] : names)
       clients_.push_back({name, std::make_unique<kerberos_cipher>(key, kerberos_cipher::timestamp_usage)});
   }
@@ -169,16 +176,22 @@ class kerberos_requests {
     const auto now = now_wall().time_since_epoch();
     const auto whole = std::chrono::duration_cast<seconds>(now);
     const auto rest = std::chrono::duration_cast<std::chrono::microseconds>(now - whole).count();
-    const auto stamp = who.cipher->encrypt(
-        der::sequence({der::field(0, der::time(whole.count())), der::field(1, der::integer(static_cast<std::uint32_t>(rest)))}));
-    const auto proof = der::sequence({der::field(0, der::integer(kerberos_cipher::number)), der::field(2, der::octets(stamp))});
-    return request(who.name, der::sequence({der::sequence({der::field(1, der::integer(2)), der::field(2, der::octets(proof))})}),
-                   whole.count());
+    const auto stamp =
+        who.cipher->encrypt(der::sequence({der::field(0, der::time(whole.count())),
+                                           der::field(1, der::integer(static_cast<std::uint32_t>(rest)))}));
+    const auto proof = der::sequence(
+        {der::field(0, der::integer(kerberos_cipher::number)), der::field(2, der::octets(stamp))});
+    return request(
+        who.name,
+        der::sequence({der::sequence({der::field(1, der::integer(2)), der::field(2, der::octets(proof))})}),
+        whole.count());
   }
   /// A request that does not show the key.
   bytes without_proof() { return request(clients_.front().name, {}, unix_seconds(now_wall())); }
   /// An AS-REP, which only a client that showed its key gets.
-  [[nodiscard]] bool granted(std::size_t /*lane*/, byte_view answer) const { return !answer.empty() && answer[0] == 0x6b; }
+  [[nodiscard]] bool granted(std::size_t /*lane*/, byte_view answer) const {
+    return !answer.empty() && answer[0] == 0x6b;
+  }
 
  private:
   struct client {
@@ -193,13 +206,15 @@ class kerberos_requests {
     std::uint32_t nonce = 0;
     RAND_bytes(reinterpret_cast<unsigned char*>(&nonce), sizeof nonce);
     const std::uint8_t no_options[] = {0, 0, 0, 0, 0};
-    const auto body = der::sequence(
-        {der::field(0, der::value(0x03, no_options)), der::field(1, principal(1, {der::text(name)})),
-         der::field(2, der::text(realm_)), der::field(3, principal(2, {der::text("krbtgt"), der::text(realm_)})),
-         der::field(5, der::time(now + 36'000)), der::field(7, der::integer(nonce >> 1)),
-         der::field(8, der::sequence({der::integer(kerberos_cipher::number)}))});
-    return der::application(10, der::sequence({der::field(1, der::integer(5)), der::field(2, der::integer(10)),
-                                               proofs.empty() ? bytes{} : der::field(3, proofs), der::field(4, body)}));
+    const auto body =
+        der::sequence({der::field(0, der::value(0x03, no_options)),
+                       der::field(1, principal(1, {der::text(name)})), der::field(2, der::text(realm_)),
+                       der::field(3, principal(2, {der::text("krbtgt"), der::text(realm_)})),
+                       der::field(5, der::time(now + 36'000)), der::field(7, der::integer(nonce >> 1)),
+                       der::field(8, der::sequence({der::integer(kerberos_cipher::number)}))});
+    return der::application(
+        10, der::sequence({der::field(1, der::integer(5)), der::field(2, der::integer(10)),
+                           proofs.empty() ? bytes{} : der::field(3, proofs), der::field(4, body)}));
   }
 
   std::string realm_;

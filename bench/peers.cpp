@@ -47,7 +47,8 @@ class ports {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(static_cast<std::uint16_t>(port));
-    if (inet_pton(AF_INET, host, &to.sin_addr) != 1) throw std::runtime_error(std::string{host} + " is not an IPv4 address");
+    if (inet_pton(AF_INET, host, &to.sin_addr) != 1)
+      throw std::runtime_error(std::string{host} + " is not an IPv4 address");
     for (std::size_t i = 0; i < lanes; ++i) {
       const int fd = ::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
       if (fd < 0 || ::connect(fd, reinterpret_cast<const sockaddr*>(&to), sizeof to) != 0)
@@ -113,7 +114,8 @@ void check_that_the_key_is_needed(kerberos_requests& requests, ports& to) {
   to.send(0, requests.without_proof());
   if (!to.wait(answer_within)) throw std::runtime_error("the KDC does not answer");
   const auto answer = to.receive(0);
-  if (!answer || requests.granted(0, *answer)) throw std::runtime_error("the KDC answers without the client's key");
+  if (!answer || requests.granted(0, *answer))
+    throw std::runtime_error("the KDC answers without the client's key");
 }
 
 users read_users(const std::string& file) {
@@ -121,8 +123,10 @@ users read_users(const std::string& file) {
   std::ifstream in{file};
   for (std::string line; std::getline(in, line);) {
     const auto tab = line.find('\t');
-    const auto key = tab == std::string::npos ? std::nullopt : from_hex(std::string_view{line}.substr(tab + 1));
-    if (!key || key->empty()) throw std::runtime_error(file + ": a line is not a name, a tab and hexadecimal digits");
+    const auto key =
+        tab == std::string::npos ? std::nullopt : from_hex(std::string_view{line}.substr(tab + 1));
+    if (!key || key->empty())
+      throw std::runtime_error(file + ": a line is not a name, a tab and hexadecimal digits");
     out.emplace_back(line.substr(0, tab), *key);
   }
   if (out.empty()) throw std::runtime_error(file + " has no user");
@@ -138,7 +142,8 @@ counts run(const std::vector<std::string>& args) {
     return drive(requests, to, time);
   }
   for (const auto& [name, key] : names)
-    if (key.size() != 32) throw std::runtime_error("the key of " + name + " is not one of aes256-cts-hmac-sha1-96");
+    if (key.size() != 32)
+      throw std::runtime_error("the key of " + name + " is not one of aes256-cts-hmac-sha1-96");
   kerberos_requests requests{args[1], names};
   check_that_the_key_is_needed(requests, to);
   return drive(requests, to, time);
@@ -154,8 +159,9 @@ int main(int argc, char** argv) {
                               "       bench_peers radius   SECRET HOST PORT USERS SECONDS\n");
   try {
     const auto c = cpns::bench::run(args);
-    std::printf("{\"granted\": %llu, \"refused\": %llu, \"lost\": %llu, \"seconds\": %.3f}\n", static_cast<unsigned long long>(c.granted),
-                static_cast<unsigned long long>(c.refused), static_cast<unsigned long long>(c.lost), c.took_s);
+    std::printf("{\"granted\": %llu, \"refused\": %llu, \"lost\": %llu, \"seconds\": %.3f}\n",
+                static_cast<unsigned long long>(c.granted), static_cast<unsigned long long>(c.refused),
+                static_cast<unsigned long long>(c.lost), c.took_s);
     return c.granted > 0 && c.refused + c.lost == 0 ? 0 : 1;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "bench_peers: %s\n", e.what());

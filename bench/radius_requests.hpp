@@ -39,7 +39,8 @@ class radius_requests {
     add(out, 80, bytes(16));
     out[2] = static_cast<std::uint8_t>(out.size() >> 8);
     out[3] = static_cast<std::uint8_t>(out.size());
-    HMAC(EVP_md5(), secret_.data(), static_cast<int>(secret_.size()), out.data(), out.size(), out.data() + out.size() - 16, nullptr);
+    HMAC(EVP_md5(), secret_.data(), static_cast<int>(secret_.size()), out.data(), out.size(),
+         out.data() + out.size() - 16, nullptr);
     return out;
   }
 
@@ -78,7 +79,8 @@ class radius_requests {
     byte_array<16> before = asked;
     for (std::size_t from = 0; from < out.size(); from += 16) {
       const auto mask = md5(as_bytes(secret_), before);
-      for (std::size_t i = 0; i < 16; ++i) before[i] = out[from + i] = static_cast<std::uint8_t>(out[from + i] ^ mask[i]);
+      for (std::size_t i = 0; i < 16; ++i)
+        before[i] = out[from + i] = static_cast<std::uint8_t>(out[from + i] ^ mask[i]);
     }
     return out;
   }

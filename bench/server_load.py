@@ -1,6 +1,7 @@
 """One server under a closed loop of key assignments: what one assignment costs, and the floor of that cost."""
 import json
 import pathlib
+import resource
 import subprocess
 import tempfile
 import time
@@ -20,7 +21,8 @@ ENGINES = {"RocksDB": None, "PostgreSQL": "postgresql"}
 
 
 def run_load(words):
-    """The totals of bench_assigners, and all latencies in ms."""
+    """The totals of bench_assigners with its CPU in seconds (`cpu`), and all latencies in ms."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     load = subprocess.Popen([*map(str, words)], stdout=subprocess.PIPE, text=True)
     try:
         lines = [json.loads(line) for line in load.communicate()[0].splitlines()]
@@ -29,6 +31,8 @@ def run_load(words):
         load.wait()
     if not lines or load.returncode != 0:
         raise RuntimeError(f"not every request was granted: {lines[-1] if lines else 'the load ended with an error'}")
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    lines[-1]["cpu"] = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return lines[-1], [v / 100 for line in lines for v in line.get("latencies", ())]
 
 
@@ -150,6 +154,7 @@ class Subject:
         out = cost.per(totals["granted"])
         self.rate = totals["granted"] / totals["seconds"]
         out |= {"per_cpu_second": 1e6 / out["server_us"], "granted": totals["granted"], "wall_rate": self.rate, "idle_rss_mib": idle,
+                "generator_us": totals["cpu"] / totals["granted"] * 1e6,
                 "peak_p50_ms": command.percentile(latencies, 0.5), "peak_p99_ms": command.percentile(latencies, 0.99)}
         if and_half:
             out |= self.at_half(half)
