@@ -120,7 +120,9 @@ class Subject:
             before = server_process.cpu_seconds(pid)
             time.sleep(0.5)
             if server_process.cpu_seconds(pid) - before < 0.02:
-                return
+                break
+        if self.known:
+            self.known.setdefault("disk_mib", self.disk_mib())
 
     def calibrate(self):
         """A first rate, so that later enough devices are filled in, and not many more."""
@@ -144,8 +146,6 @@ class Subject:
         warm, peak, half = self.shares()
         self.fill_for(warm + peak + half)
         self.start()
-        if self.known:
-            self.known["disk_mib"] = self.disk_mib()
         server = self.nodes.servers[0]
         idle = server_process.memory_mib(server.pid, "VmRSS")
         self.drive(0, WARM_S, warm)
