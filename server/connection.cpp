@@ -3,9 +3,7 @@
 #include <algorithm>
 #include <boost/asio/bind_executor.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-#include <cerrno>
-#include <sys/socket.h>
+#include <boost/asio/ssl/error.hpp>
 #include <utility>
 
 #include "base/log.hpp"
@@ -22,16 +20,10 @@ namespace {
 namespace asio = boost::asio;
 using boost::system::error_code;
 
-constexpr std::size_t header_size = 4;
-/// Buffer of a gateway without a frame in transfer.
-constexpr std::size_t first_buffer = 4096;
 /// Time limit for the TLS close_notify.
 constexpr milliseconds farewell_max{500};
 
-std::uint32_t announced(const bytes& b, std::size_t at) {
-  return std::uint32_t{b[at]} << 24 | std::uint32_t{b[at + 1]} << 16 | std::uint32_t{b[at + 2]} << 8 |
-         b[at + 3];
-}
+using state = crypto::tls_channel::state;
 
 void count_fault(const handshake_metrics& in, crypto::handshake_fault fault) {
   switch (fault) {
@@ -50,69 +42,74 @@ std::string address_of(const connection::socket& s) {
   return at.address().to_string() + ":" + std::to_string(at.port());
 }
 
+/// Of an error that is neither of the protocol nor of the peer.
+std::string text_of(const crypto::tls_channel::outcome& fault) {
+  const auto& category =
+      fault.what == state::tls_fault ? asio::error::get_ssl_category() : boost::system::system_category();
+  return error_code{static_cast<int>(fault.code), category}.message();
+}
+
 }  // namespace
 
-connection::connection(std::shared_ptr<asio::io_context> io, socket s, asio::ssl::context& tls,
-                       const link_limits& limits, std::shared_ptr<refusal_log> lines,
+connection::connection(std::shared_ptr<asio::io_context> io, socket s, crypto::tls_context tls,
+                       std::shared_ptr<const link_limits> limits, std::shared_ptr<refusal_log> lines,
                        session_factory make_session, std::function<void(const connection*)> done)
-    : io_(std::move(io)), strand_(asio::make_strand(s.get_executor())), stream_(std::move(s), tls),
-      timer_(strand_), limits_(limits), lines_(std::move(lines)), make_session_(std::move(make_session)),
-      done_(std::move(done)), address_(address_of(stream_.next_layer())), born_(clock::now()),
-      last_traffic_(born_) {}
+    : io_(std::move(io)), strand_(asio::make_strand(s.get_executor())), socket_(std::move(s)),
+      tls_(std::move(tls), socket_.native_handle()), timer_(strand_), limits_(std::move(limits)),
+      lines_(std::move(lines)), make_session_(std::move(make_session)), done_(std::move(done)),
+      address_(address_of(socket_)), born_(clock::now()), last_traffic_(born_) {}
 
 void connection::start() {
   asio::post(strand_, [self = shared_from_this()] {
     if (self->over_) return;  // the listener stopped before this ran
     error_code ignored;
-    self->stream_.next_layer().set_option(asio::ip::tcp::no_delay{true}, ignored);
-    probe_when_quiet(self->stream_.next_layer().native_handle(), self->limits_.probe);
+    self->socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
+    probe_when_quiet(self->socket_.native_handle(), self->limits_->probe);
     self->arm();
-    self->await_first_byte();
+    self->await(socket::wait_read, &connection::shake_hands);
   });
 }
 
-void connection::await_first_byte() {
-  stream_.next_layer().async_wait(
-      socket::wait_read, asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
-        self->on_first_byte(ec);
-      }));
+void connection::await(socket::wait_type what, void (connection::*then)()) {
+  socket_.async_wait(what,
+                     asio::bind_executor(strand_, [self = shared_from_this(), then](const error_code& ec) {
+                       if (ec != asio::error::operation_aborted) ((*self).*then)();
+                     }));
 }
 
-/// A health check that only opens the port is not a gateway and not a fault. The listener counts such
-/// connections.
-void connection::on_first_byte(const error_code& ec) {
-  if (over_) return;
-  char byte = 0;
-  const auto n = ec ? -1 : ::recv(stream_.next_layer().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-  // An event of a closed connection whose descriptor this one has wakes it, too: that is not an end.
-  if (!ec && n < 0 && (errno == EAGAIN || errno == EINTR)) return await_first_byte();
-  if (n <= 0) return finish({}, {});
-  heard_ = true;
-  stream_.async_handshake(asio::ssl::stream_base::server,
-                          asio::bind_executor(strand_, [self = shared_from_this()](const error_code& wrong) {
-                            self->on_handshake(wrong);
-                          }));
+bool connection::await(const crypto::tls_channel::outcome& o, void (connection::*then)()) {
+  if (o.what != state::readable && o.what != state::writable) return false;
+  await(o.what == state::readable ? socket::wait_read : socket::wait_write, then);
+  return true;
 }
 
-void connection::on_handshake(const error_code& ec) {
+void connection::shake_hands() {
   if (over_) return;
-  if (ec) {
-    const bool tls = ec.category() == asio::error::get_ssl_category();
-    count_fault(limits_.handshakes,
-                tls ? crypto::fault_of(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
-                    : crypto::handshake_fault::closed);
-    const auto why =
-        tls ? crypto::tls_refusal(stream_.native_handle(), static_cast<unsigned long>(ec.value()))
-        : ec == asio::error::eof ? std::string{"the peer closed the connection during the handshake"}
-                                 : ec.message();
-    return finish("gateway-refused", why);
-  }
+  const auto o = tls_.handshake();
+  if (await(o, &connection::shake_hands)) return;
+  // A health check that only opens the port is not a gateway and not a fault. The listener counts such connections.
+  if (!heard()) return finish({}, {});
+  if (o.what != state::done) return refuse_handshake(o);
+  on_handshake();
+}
+
+void connection::refuse_handshake(const crypto::tls_channel::outcome& why) {
+  const bool tls = why.what == state::tls_fault;
+  count_fault(limits_->handshakes,
+              tls ? crypto::fault_of(tls_.native(), why.code) : crypto::handshake_fault::closed);
+  finish("gateway-refused", tls ? crypto::tls_refusal(tls_.native(), why.code)
+                            : why.what == state::io_fault
+                                ? text_of(why)
+                                : std::string{"the peer closed the connection during the handshake"});
+}
+
+void connection::on_handshake() {
   auto peer = identify();
   if (!peer) {
-    limits_.handshakes.identity.add();
+    limits_->handshakes.identity.add();
     return finish("gateway-refused", peer.error().message());
   }
-  limits_.handshakes.accepted.add();
+  limits_->handshakes.accepted.add();
   handshaken_ = true;
   last_traffic_ = clock::now();
   can_be_asked_ = peer->protocol == crypto::tls_alpn_nodes;
@@ -121,16 +118,16 @@ void connection::on_handshake(const error_code& ec) {
             {"gw", peer->gw.hex()},
             {"peer", address_},
             {"kind", kind_ == crypto::gateway_kind::psk ? "psk" : "x509"},
-            {"serial", crypto::peer_serial(stream_.native_handle())}});
+            {"serial", crypto::peer_serial(tls_.native())}});
+  tls_.drop_sent_chain();
   session_ = make_session_(*std::move(peer), shared_from_this());
   if (!session_) return finish("gateway-refused", "the server is stopping");
-  input_.resize(first_buffer);
   arm();
   read();
 }
 
 result<peer_info> connection::identify() {
-  auto* ssl = stream_.native_handle();
+  auto* ssl = tls_.native();
   CPNS_CHECK(crypto::check_alpn(ssl));
   peer_info p;
   if (auto psk = crypto::psk_of(ssl)) {
@@ -141,8 +138,8 @@ result<peer_info> connection::identify() {
   }
   uri_ = p.uri;
   // The CRLs, or the keys, may have changed while the handshake ran with the former ones.
-  if (limits_.revoked)
-    if (auto why = limits_.revoked(ssl)) return fail(errc::peer_identity, std::move(*why));
+  if (limits_->revoked)
+    if (auto why = limits_->revoked(ssl)) return fail(errc::peer_identity, std::move(*why));
   if (kind_ == crypto::gateway_kind::x509) CPNS_CHECK(check_uri(ssl));
   CPNS_TRY(p.exporter, crypto::tls_exporter(ssl));
   p.gw = crypto::derive_gateway_id(crypto::openssl_suite(), kind_, p.uri);
@@ -156,7 +153,7 @@ status connection::check_uri(ssl_st* ssl) const {
     return fail(errc::peer_identity, "the SAN URI " + uri_ + " is a name of gateways without a certificate");
   if (crypto::has_own_uri(ssl))
     return fail(errc::peer_identity, "the peer's certificate has the URI of this server");
-  const auto& let_in = *limits_.gateway_uris;
+  const auto& let_in = *limits_->gateway_uris;
   if (std::none_of(let_in.begin(), let_in.end(), [this](const auto& pattern) { return fits(pattern, uri_); }))
     return fail(errc::peer_policy, "the SAN URI " + uri_ +
                                        " is not one of a gateway; if it is one, add it to gateway_uris in "
@@ -172,63 +169,43 @@ void connection::read() {
   // Over the limit of requests in flight, data stays in the socket.
   if (has_enough()) return;
   reading_ = true;
-  stream_.async_read_some(
-      asio::buffer(input_.data() + used_, input_.size() - used_),
-      asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec, std::size_t n) {
-        self->reading_ = false;
-        self->on_read(ec, n);
-      }));
+  if (tls_.has_input()) return receive();
+  await(socket::wait_read, &connection::receive);
 }
 
-void connection::on_read(const error_code& ec, std::size_t n) {
+void connection::receive() {
+  reading_ = false;
   if (over_) return;
-  if (ec) {
-    if (ec == asio::error::eof)
-      return finish_properly("gateway-disconnected", "the gateway closed the connection");
-    return finish("gateway-disconnected", ec == asio::ssl::error::stream_truncated
-                                              ? "the gateway dropped the connection without a TLS close"
-                                              : ec.message());
-  }
-  used_ += n;
-  last_traffic_ = clock::now();
+  const auto o = tls_.receive(input_.end());
+  if (o.what != state::readable) return finish(o);
+  if (o.size > 0) last_traffic_ = clock::now();
   read();
 }
 
+void connection::finish(const crypto::tls_channel::outcome& end) {
+  switch (end.what) {
+  case state::closed: return finish_properly("gateway-disconnected", "the gateway closed the connection");
+  case state::truncated:
+    return finish("gateway-disconnected", "the gateway dropped the connection without a TLS close");
+  default: return finish("gateway-disconnected", text_of(end));
+  }
+}
+
 bool connection::has_enough() const {
-  return unanswered_.size() >= limits_.requests_in_flight || unanswered_bytes_ >= limits_.bytes_in_flight;
+  return unanswered_.count() >= limits_->requests_in_flight ||
+         unanswered_.total_bytes() >= limits_->bytes_in_flight;
 }
 
 bool connection::take_frames(std::vector<bytes>& out) {
-  std::size_t at = 0;
-  std::size_t missing = 0;
-  bool partial = false;
-  while (!has_enough() && used_ > at) {
-    partial = true;
-    if (used_ - at < header_size) break;
-    const std::size_t n = announced(input_, at);
-    if (n == 0 || n > protocol::link_message_max) return false;
-    if (used_ - at < header_size + n) {
-      missing = header_size + n;
-      break;
-    }
-    const auto from = input_.begin() + static_cast<std::ptrdiff_t>(at + header_size);
-    out.emplace_back(from, from + static_cast<std::ptrdiff_t>(n));
-    at += header_size + n;
-    unanswered_.push_back(n);
-    unanswered_bytes_ += n;
-    partial = false;
-  }
-  if (at != 0) {
-    std::move(input_.begin() + static_cast<std::ptrdiff_t>(at),
-              input_.begin() + static_cast<std::ptrdiff_t>(used_), input_.begin());
-    used_ -= at;
-  }
-  // The buffer grows for a frame that has begun and shrinks after it.
-  const std::size_t wanted = std::max({first_buffer, missing, used_});
-  if (input_.size() != wanted) input_.resize(wanted);
-  if (!partial) {
+  const auto rest = input_.take([this] { return !has_enough(); },
+                                [this, &out](bytes frame) {
+                                  unanswered_.add(frame.size());
+                                  out.push_back(std::move(frame));
+                                });
+  if (rest == frame_buffer::rest::bad) return false;
+  if (rest == frame_buffer::rest::none) {
     frame_began_ = clock::time_point::max();
-  } else if (at != 0 || frame_began_ == clock::time_point::max()) {
+  } else if (!out.empty() || frame_began_ == clock::time_point::max()) {
     frame_began_ = clock::now();
     arm();
   }
@@ -240,7 +217,7 @@ bool connection::take_frames(std::vector<bytes>& out) {
 void connection::send(secret_bytes answer) {
   std::lock_guard lock{outbox_guard_};
   if (over_) return;
-  outbox_bytes_ += header_size + answer.size();
+  outbox_bytes_ += frame_header_size + answer.size();
   outbox_.push_back(std::move(answer));
   ++answered_;
   flush_later();
@@ -249,7 +226,7 @@ void connection::send(secret_bytes answer) {
 void connection::notify(bytes message) {
   std::lock_guard lock{outbox_guard_};
   if (over_) return;
-  outbox_bytes_ += header_size + message.size();
+  outbox_bytes_ += frame_header_size + message.size();
   outbox_.emplace_back(std::move(message));
   flush_later();
 }
@@ -271,7 +248,7 @@ void connection::flush() {
     // The pending write flushes again when it completes; meanwhile only the limit is checked.
     std::lock_guard lock{outbox_guard_};
     flush_posted_ = false;
-    if (!over_ && outbox_bytes_ > limits_.unsent_bytes)
+    if (!over_ && outbox_bytes_ > limits_->unsent_bytes)
       asio::post(strand_, [self = shared_from_this()] {
         self->finish("slow-gateway", "the gateway does not read its answers");
       });
@@ -286,10 +263,7 @@ void connection::flush() {
     answered = std::exchange(answered_, 0);
     flush_posted_ = false;
   }
-  for (; answered > 0 && !unanswered_.empty(); --answered) {
-    unanswered_bytes_ -= unanswered_.front();
-    unanswered_.pop_front();
-  }
+  for (; answered > 0; --answered) unanswered_.answered();
   if (answers.empty()) {
     read();  // frames that needed no answer may have stopped it
     return end_if_drained();
@@ -303,24 +277,37 @@ void connection::flush() {
     out.insert(out.end(), body.begin(), body.end());
   }
   writing_now_ = secret_bytes{std::move(out)};
-  writing_ = true;
+  written_ = 0;
   write_began_ = clock::now();
-  arm();
-  asio::async_write(
-      stream_, asio::buffer(writing_now_.expose().data(), writing_now_.size()),
-      asio::bind_executor(
-          strand_, [self = shared_from_this()](const error_code& ec, std::size_t) { self->on_written(ec); }));
+  const bool all = write();
   read();
+  if (all) end_if_drained();
 }
 
-void connection::on_written(const error_code& ec) {
-  writing_ = false;
+bool connection::write() {
+  const auto o = tls_.send(writing_now_.expose().subspan(written_));
+  written_ += o.size;
+  writing_ = o.what == state::writable;
+  if (writing_) {
+    arm();
+    await(o, &connection::write_on);
+    return false;
+  }
   write_began_ = clock::time_point::max();
-  writing_now_.clear();
-  if (over_) return;
-  if (ec) return finish("gateway-disconnected", ec.message());
+  writing_now_ = {};  // not clear(), which keeps the memory
+  if (over_) return false;
+  if (o.what != state::done) return finish(o), false;
   last_traffic_ = clock::now();
-  flush();
+  return true;
+}
+
+void connection::write_on() {
+  if (over_) {
+    writing_ = false;
+    writing_now_ = {};
+    return;
+  }
+  if (write()) flush();
 }
 
 void connection::close(std::string why) {
@@ -355,8 +342,8 @@ void connection::leave() {
 void connection::end_if_revoked() {
   asio::post(strand_, [self = shared_from_this()] {
     // A connection in its handshake is judged at the end of that.
-    if (self->over_ || !self->handshaken_ || !self->limits_.revoked) return;
-    if (const auto why = self->limits_.revoked(self->stream_.native_handle()))
+    if (self->over_ || !self->handshaken_ || !self->limits_->revoked) return;
+    if (const auto why = self->limits_->revoked(self->tls_.native()))
       self->finish("gateway-revoked", *why + "; its connection was closed");
   });
 }
@@ -404,24 +391,28 @@ void connection::finish_properly(std::string_view event, std::string_view why) {
   timer_.async_wait(asio::bind_executor(strand_, [self = shared_from_this()](const error_code& ec) {
     if (ec != asio::error::operation_aborted) self->close_socket();
   }));
-  stream_.async_shutdown(
-      asio::bind_executor(strand_, [self = shared_from_this()](const error_code&) { self->close_socket(); }));
+  shut_down();
+}
+
+void connection::shut_down() {
+  if (!socket_.is_open()) return;
+  if (!await(tls_.shut_down(), &connection::shut_down)) close_socket();
 }
 
 void connection::close_socket() {
   timer_.cancel();
   error_code ignored;
-  stream_.next_layer().shutdown(socket::shutdown_both, ignored);
-  stream_.next_layer().close(ignored);
+  socket_.shutdown(socket::shutdown_both, ignored);
+  socket_.close(ignored);
   if (auto done = std::exchange(done_, {})) done(this);
 }
 
 connection::clock::time_point connection::deadline() const {
-  if (!handshaken_) return born_ + limits_.handshake_timeout;
-  if (old_) return born_ + limits_.lifetime + limits_.frame_timeout;
-  auto at = std::min(born_ + limits_.lifetime, last_traffic_ + limits_.idle_timeout);
-  if (frame_began_ != clock::time_point::max()) at = std::min(at, frame_began_ + limits_.frame_timeout);
-  if (write_began_ != clock::time_point::max()) at = std::min(at, write_began_ + limits_.frame_timeout);
+  if (!handshaken_) return born_ + limits_->handshake_timeout;
+  if (old_) return born_ + limits_->lifetime + limits_->frame_timeout;
+  auto at = std::min(born_ + limits_->lifetime, last_traffic_ + limits_->idle_timeout);
+  if (frame_began_ != clock::time_point::max()) at = std::min(at, frame_began_ + limits_->frame_timeout);
+  if (write_began_ != clock::time_point::max()) at = std::min(at, write_began_ + limits_->frame_timeout);
   return at;
 }
 
@@ -439,17 +430,17 @@ void connection::on_timer() {
   if (over_) return;
   const auto now = clock::now();
   if (now < deadline()) return arm();
-  if (!heard_) return finish({}, {});
+  if (!heard()) return finish({}, {});
   if (!handshaken_) {
-    limits_.handshakes.timeout.add();
+    limits_->handshakes.timeout.add();
     return finish("gateway-refused", "the handshake took too long");
   }
   if (old_) return finish("gateway-closed", "the connection reached its lifetime with requests pending");
-  if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_.frame_timeout)
+  if (frame_began_ != clock::time_point::max() && now >= frame_began_ + limits_->frame_timeout)
     return finish("slow-gateway", "a frame took too long to arrive");
-  if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_.frame_timeout)
+  if (write_began_ != clock::time_point::max() && now >= write_began_ + limits_->frame_timeout)
     return finish("slow-gateway", "the gateway does not read its answers");
-  if (now < born_ + limits_.lifetime) return finish_properly("gateway-closed", "the connection was idle");
+  if (now < born_ + limits_->lifetime) return finish_properly("gateway-closed", "the connection was idle");
   old_ = draining_ = true;
   arm();
   end_if_drained();

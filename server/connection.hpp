@@ -5,15 +5,15 @@
 #include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/ssl.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/strand.hpp>
-#include <deque>
 #include <functional>
 #include <mutex>
 
 #include "base/log.hpp"
 #include "crypto/key_schedule.hpp"
+#include "crypto/tls_channel.hpp"
+#include "server/frame_buffer.hpp"
 #include "server/link.hpp"
 #include "server/refusal_log.hpp"
 
@@ -24,11 +24,10 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   using socket = boost::asio::ip::tcp::socket;
   using clock = std::chrono::steady_clock;
 
-  /// `io`: the io_context of `s`, kept alive. `limits` is copied. `done` is called once, on the strand, when
-  /// the connection is over.
-  connection(std::shared_ptr<boost::asio::io_context> io, socket s, boost::asio::ssl::context& tls,
-             const link_limits& limits, std::shared_ptr<refusal_log> lines, session_factory make_session,
-             std::function<void(const connection*)> done);
+  /// `io`: the io_context of `s`, kept alive. `done` is called once, on the strand, when the connection is over.
+  connection(std::shared_ptr<boost::asio::io_context> io, socket s, crypto::tls_context tls,
+             std::shared_ptr<const link_limits> limits, std::shared_ptr<refusal_log> lines,
+             session_factory make_session, std::function<void(const connection*)> done);
 
   /// Begins the handshake.
   void start();
@@ -47,29 +46,38 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   /// Closes at once, without a log line. [thread-safe]
   void abandon();
   /// Whether a byte was received. On the strand.
-  [[nodiscard]] bool heard() const { return heard_; }
+  [[nodiscard]] bool heard() const { return tls_.heard(); }
 
  private:
-  void await_first_byte();
-  void on_first_byte(const boost::system::error_code& ec);
-  void on_handshake(const boost::system::error_code& ec);
+  /// Calls `then` when the socket is ready, unless the connection is over.
+  void await(socket::wait_type what, void (connection::*then)());
+  /// The same for a call of TLS that has to be made again. False: it is not one.
+  bool await(const crypto::tls_channel::outcome& o, void (connection::*then)());
+  void shake_hands();
+  void refuse_handshake(const crypto::tls_channel::outcome& why);
+  void on_handshake();
   [[nodiscard]] result<peer_info> identify();
   /// With outbox_guard_ held.
   void flush_later();
   /// Whether a certificate with this URI may be the one of a gateway.
   [[nodiscard]] status check_uri(ssl_st* ssl) const;
   void read();
-  void on_read(const boost::system::error_code& ec, std::size_t n);
+  void receive();
   /// Takes complete frames out of the buffer, up to the limit in flight. False: a header announces a size out
   /// of bounds.
   bool take_frames(std::vector<bytes>& out);
   [[nodiscard]] bool has_enough() const;
   void flush();
-  void on_written(const boost::system::error_code& ec);
+  /// Sends what the socket takes of writing_now_. True: all of it.
+  bool write();
+  void write_on();
+  /// TLS ended after the handshake.
+  void finish(const crypto::tls_channel::outcome& end);
   /// Ends the connection without a TLS close, so that the peer sees a fault.
   void finish(std::string_view event, std::string_view why);
   /// Ends the connection with a TLS close_notify.
   void finish_properly(std::string_view event, std::string_view why);
+  void shut_down();
   /// A log line, limited per gateway; peers without a handshake share one limit.
   void log_line(log::level l, std::string_view event, std::string_view text,
                 std::initializer_list<log::field> fields) const;
@@ -83,9 +91,10 @@ class connection final : public link_port, public std::enable_shared_from_this<c
 
   const std::shared_ptr<boost::asio::io_context> io_;
   boost::asio::strand<boost::asio::any_io_executor> strand_;
-  boost::asio::ssl::stream<socket> stream_;
+  socket socket_;
+  crypto::tls_channel tls_;
   boost::asio::steady_timer timer_;
-  const link_limits limits_;
+  const std::shared_ptr<const link_limits> limits_;
   const std::shared_ptr<refusal_log> lines_;
   session_factory make_session_;
   std::function<void(const connection*)> done_;
@@ -93,19 +102,18 @@ class connection final : public link_port, public std::enable_shared_from_this<c
   std::string address_, uri_;
   crypto::gateway_kind kind_ = crypto::gateway_kind::x509;
 
-  bytes input_;
-  std::size_t used_ = 0;                ///< received bytes in input_
-  std::deque<std::size_t> unanswered_;  ///< sizes of frames; an answer counts for the oldest one
-  std::size_t unanswered_bytes_ = 0;
+  frame_buffer input_;
+  unanswered_frames unanswered_;
   bool reading_ = false, writing_ = false, draining_ = false;
   std::atomic<bool> over_ = false;  ///< written on the strand, with outbox_guard_
-  bool handshaken_ = false, heard_ = false;
+  bool handshaken_ = false;
   bool can_be_asked_ = false;  ///< it agreed on cpns/1.1
   bool old_ = false;           ///< it reached its lifetime; frames in flight are still answered
   clock::time_point born_, last_traffic_;
   clock::time_point frame_began_ = clock::time_point::max();
   clock::time_point write_began_ = clock::time_point::max();
   secret_bytes writing_now_;
+  std::size_t written_ = 0;  ///< of writing_now_
 
   std::mutex outbox_guard_;
   std::vector<secret_bytes> outbox_;

@@ -63,7 +63,7 @@ struct listener::impl {
 
   mutable std::mutex guard;
   std::condition_variable empty;
-  link_limits limits;
+  std::shared_ptr<const link_limits> limits;
   std::map<const connection*, std::weak_ptr<connection>> live;
   bool stopping = false;
   bool leaving = false;        ///< accepts nothing
@@ -73,7 +73,8 @@ struct listener::impl {
   std::optional<connection::clock::time_point> silent_reported;
 
   impl(crypto::tls_supply tls, const link_limits& l, session_factory make)
-      : contexts(std::move(tls)), make_session(std::move(make)), limits(l) {}
+      : contexts(std::move(tls)), make_session(std::move(make)),
+        limits(std::make_shared<const link_limits>(l)) {}
 
   /// True: bound; false: the address does not exist yet.
   result<bool> open();
@@ -150,7 +151,7 @@ void listener::impl::accept() {
   {
     std::lock_guard lock{guard};
     if (stopping || leaving) return;
-    paused = live.size() >= limits.connections;
+    paused = live.size() >= limits->connections;
     if (paused) {
       const auto taken = std::to_string(live.size());
       if (connections_full.due(now_anchored(), taken))
@@ -179,14 +180,13 @@ void listener::impl::on_accepted(const error_code& ec, tcp::socket s) {
     s.close();
     return accept();
   }
-  asio::ssl::context tls{made->release()};
   std::shared_ptr<connection> c;
   {
     std::lock_guard lock{guard};
     if (stopping || leaving) return;
     // The session factory lives as long as this object, which outlives its connections.
     c = std::make_shared<connection>(
-        shared_io, std::move(s), tls, limits, lines,
+        shared_io, std::move(s), *std::move(made), limits, lines,
         [this](peer_info p, std::shared_ptr<link_port> port) {
           return make_session(std::move(p), std::move(port));
         },
@@ -216,7 +216,7 @@ void listener::impl::count_silent() {
 }
 
 void listener::impl::resume() {
-  if (!paused || stopping || leaving || live.size() >= limits.connections) return;
+  if (!paused || stopping || leaving || live.size() >= limits->connections) return;
   paused = false;
   asio::post(strand, [this] { accept(); });
 }
@@ -296,7 +296,7 @@ std::size_t listener::connections() const {
 
 void listener::set_limits(const link_limits& limits) {
   std::lock_guard lock{impl_->guard};
-  impl_->limits = limits;
+  impl_->limits = std::make_shared<const link_limits>(limits);
   impl_->resume();
 }
 
