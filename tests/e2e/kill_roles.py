@@ -22,9 +22,11 @@ SIGNS_OF_LIFE = {"server": ("server", "assignment-answered"), "gateway": ("gatew
 
 
 class Round:
-    def __init__(self, role: str, pnes: int, rekey: str, draw: random.Random):
+    def __init__(self, role: str, pnes: int, rekey: str, draw: random.Random, own_key_files=False):
         self.role, self.pnes, self.draw = role, pnes, draw
         self.home = Home(devices=pnes, rekey=rekey)
+        if own_key_files:
+            self.home.give_own_key_files("state")
         self.account = Account(self.home)
         # The smallest sets, to cause refills all the time.
         self.home.server["keys"]["set_size"] = 2
@@ -78,9 +80,9 @@ class Round:
         assert not ends, f"a process died: {ends}"
 
 
-def rounds(role: str, times: int, seed: int, pnes=40, rekey="1s", say=print) -> bool:
+def rounds(role: str, times: int, seed: int, pnes=40, rekey="1s", say=print, own_key_files=False) -> bool:
     for number in range(1, times + 1):
-        one = Round(role, pnes, rekey, random.Random(f"{seed}/{role}/{number}"))
+        one = Round(role, pnes, rekey, random.Random(f"{seed}/{role}/{number}"), own_key_files)
         good = False
         try:
             report = one.run()
@@ -103,8 +105,10 @@ def main():
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     p.add_argument("--pnes", type=int, default=40)
     p.add_argument("--rekey", default="1s", help="how often each PNE gets its next key")
+    p.add_argument("--own-key-files", action="store_true", help="each PNE has a key file of its own, in place of a row in a store")
     a = p.parse_args()
-    sys.exit(0 if rounds(a.role, a.times, a.seed, a.pnes, a.rekey, lambda line: print(line, flush=True)) else 1)
+    good = rounds(a.role, a.times, a.seed, a.pnes, a.rekey, lambda line: print(line, flush=True), a.own_key_files)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":
