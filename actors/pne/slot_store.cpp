@@ -1,6 +1,7 @@
 #include "actors/pne/slot_store.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <future>
 
 #include "actors/pne/key_files.hpp"
@@ -12,6 +13,8 @@ namespace {
 
 /// Read at once.
 constexpr std::size_t rows_per_read = 1024;
+/// Each device has one write pending at most, so the queue needs no bound of its own.
+constexpr storage::commit_limits one_row_per_device{.queued_rows = SIZE_MAX};
 
 bytes row_of(const entity_id& device) { return to_bytes(as_bytes(device.text())); }
 
@@ -30,7 +33,7 @@ result<stored_slots> decoded(const storage::sealed_value& found) {
 slot_store::slot_store(std::filesystem::path folder, std::unique_ptr<storage::store> under,
                        std::unique_ptr<storage::sealed_store> rows, metrics::registry& measured)
     : folder_(std::move(folder)), under_(std::move(under)), rows_(std::move(rows)),
-      commits_(*rows_, {}, storage::make_commit_metrics(measured)) {
+      commits_(*rows_, one_row_per_device, storage::make_commit_metrics(measured)) {
   storage::collect_store(measured, *rows_, commits_, folder_);
 }
 
