@@ -31,7 +31,7 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
 /// A PNE waits for its disk for ever: it needs nothing from it until a gateway has a new key for it.
 result<std::unique_ptr<storage::store>> open_slots(const std::filesystem::path& folder) {
   constexpr std::chrono::hours for_ever{24 * 365 * 100};
-  return storage::open_rocksdb_store(folder, for_ever);
+  return storage::open_rocksdb_store(folder, {.timeout = for_ever});
 }
 
 /// Lines for a password that a gateway finds in its file. `trail` outlives the functions.
