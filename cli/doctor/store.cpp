@@ -178,7 +178,8 @@ lines check_key_files(const subject& s, const config::pne_config& c) {
       out.push_back({state_t::error, opened.error().message()});
     found += there ? 1 : 0;
   }
-  if (out.empty())
+  const bool good = out.empty();
+  if (good)
     out.push_back({state_t::ok, found == 0
                                     ? "the key files do not exist yet; the role makes them at its first start"
                                     : "the key opens " + std::to_string(found) + " of " +
@@ -186,7 +187,7 @@ lines check_key_files(const subject& s, const config::pne_config& c) {
                                           " key files; the others do not exist yet"});
   // Without its file, opening the data key would make one.
   std::error_code ec;
-  if (!c.keys_dir.empty() && fs::exists(actors::shared_key_file(c.keys_dir), ec))
+  if (good && !c.keys_dir.empty() && fs::exists(actors::shared_key_file(c.keys_dir), ec))
     out.push_back(slots_line(c.keys_dir, **key, s.patience));
   return out;
 }
