@@ -27,7 +27,7 @@ namespace cpns::storage {
   X(devices,     3, "server: one row per manufactured device, with its Temporary Key")                       \
   X(entities,    4, "server: one row per entity with its assigned keys")                                     \
   X(requests,    5, "server: idempotency records, one per request id")                                       \
-  X(peers,       6, "gateway: one row per PNE with its key set")                                             \
+  X(peers,       6, "gateway: one row per PNE with its key set; PNE: one row per device with its key slots")   \
   X(credentials, 7, "gateway: the credentials of its user")                                                  \
   X(revocations, 8, "server: revoked entities")                                                              \
   X(gateways,    9, "server: one row per gateway that connected or was blocked")                             \
