@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "cli/rewrap.hpp"
 #include "server/device_rows.hpp"
+#include "storage/rocksdb_store.hpp"
 
 namespace cpns::cli {
 namespace {
@@ -25,6 +26,12 @@ result<std::vector<actors::manufactured_device>> devices_of(const config::pne_co
     out.push_back({entity, server::kept_key(suite, row), d.key_file.string()});
   }
   return out;
+}
+
+/// A PNE waits for its disk for ever: it needs nothing from it until a gateway has a new key for it.
+result<std::unique_ptr<storage::store>> open_slots(const std::filesystem::path& folder) {
+  constexpr std::chrono::hours for_ever{24 * 365 * 100};
+  return storage::open_rocksdb_store(folder, {.timeout = for_ever});
 }
 
 /// Lines for a password that a gateway finds in its file. `trail` outlives the functions.
@@ -87,7 +94,7 @@ result<std::unique_ptr<actors::pne_role>> start_pne(const config::pne_config& c)
   CPNS_TRY(const auto devices, devices_of(c));
   std::vector<storage::key_place> of_trail;
   if (auto key = anchor_key_place(c)) of_trail.push_back(std::move(*key));
-  return actors::pne_role::start(c, *protector, devices, std::move(of_trail));
+  return actors::pne_role::start(c, *protector, devices, open_slots, std::move(of_trail));
 }
 
 result<std::unique_ptr<audit::trail>> open_running_trail(const config::pne_config& c) {

@@ -406,7 +406,9 @@ void describe(V& v, pne_config& c) {
     "CSV or JSON Lines with many devices, in the form that `cpns device import` reads. Secret file: mode "
     "0600, or 0440 or 0640 if root owns it.",
     rules{});
-  v("keys_dir", c.keys_dir, "Folder for the key files of the devices in `devices_file`.", rules{});
+  v("keys_dir", c.keys_dir,
+    "Folder for the keys of the devices in `devices_file`, in one store with a row for each of them.",
+    rules{});
   v("plugin_dirs", c.plugin_dirs,
     "Folders in which plugins are looked up by name, in this order. Without it: those in the environment "
     "variable `CPNS_PLUGIN_PATH`, then the program's own folder of plugins.",
@@ -424,7 +426,8 @@ void describe(V& v, pne_config& c) {
     rules{.min = bound::second, .max = 30 * bound::day, .none = "always"});
   v("suites", c.suites, "Delivery suites on offer, in order of preference.", rules{.min = 1, .max = 2});
   v("wake", c.wake, "Sleep and wake-up.", rules{});
-  v("protector", c.protector, "Protects the key that encrypts the key files.", rules{.required = true});
+  v("protector", c.protector, "Protects the key that encrypts the keys of the devices.",
+    rules{.required = true});
   v("api", c.api, "The HTTP API, which the commands of `cpns pne` use, too (docs/api.md).", rules{});
   v("audit", c.audit, "The audit trail of changes by people and programs.", rules{});
   v("log", c.log, "The log.", rules{});

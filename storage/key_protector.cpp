@@ -181,6 +181,10 @@ result<std::unique_ptr<key_protector>> open_key_file(const std::filesystem::path
   return std::make_unique<file_protector>(path, kek);
 }
 
+std::unique_ptr<key_protector> make_key_protector(const secret32& key, std::filesystem::path source) {
+  return std::make_unique<file_protector>(std::move(source), key);
+}
+
 result<std::unique_ptr<key_protector>> make_passphrase_protector(secret_bytes passphrase) {
   if (passphrase.empty()) return fail(errc::store_key, "the passphrase is empty");
   return std::make_unique<passphrase_protector>(std::move(passphrase));

@@ -41,6 +41,9 @@ status create_key_file(const std::filesystem::path& path, entropy& random);
 /// (base/private_file.hpp), or does not contain exactly 64 hexadecimal digits.
 result<std::unique_ptr<key_protector>> open_key_file(const std::filesystem::path& path);
 
+/// Wraps under `key`, which the caller has from `source`, such as a data key that wraps others.
+std::unique_ptr<key_protector> make_key_protector(const secret32& key, std::filesystem::path source);
+
 inline constexpr std::uint32_t passphrase_iterations = 600'000;
 
 /// PBKDF2-HMAC-SHA-256 with 600,000 iterations: about 150 ms at the first use of each salt; the wrapped key

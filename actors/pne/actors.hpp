@@ -12,6 +12,7 @@
 #include "actors/waiting.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
+#include "base/result.hpp"
 
 namespace cpns::actors {
 
@@ -43,6 +44,10 @@ struct pne_order {
   pne_command what;
 };
 struct pne_tick {};
+/// The write of its keys became durable, or failed.
+struct pne_saved {
+  status outcome;
+};
 struct pne_shut_down {};
 
 struct fleet_radio_ready {};  ///< a radio's inbox holds events
@@ -54,6 +59,10 @@ struct fleet_deadline {
 struct fleet_wakes {
   std::uint64_t device;
   bool awake;
+};
+/// The outcome of each write of a device whose actor ended is known.
+struct fleet_settled {
+  std::uint64_t device;
 };
 struct fleet_timer {
   time_point at;
@@ -79,7 +88,7 @@ struct fleet_radios_view {
   boost::json::object json;
 };
 
-/// pne/<entity>: drives one pne_machine and its key file.
+/// pne/<entity>: drives one pne_machine and its keys.
 using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // a gateway connected
                                    caf::reacts_to<pne_link_down>,  // the link is gone
                                    caf::reacts_to<pne_frame>,      // one message of the gateway
@@ -87,6 +96,7 @@ using pne_actor = caf::typed_actor<caf::reacts_to<pne_link_up>,    // a gateway 
                                    // "" once it is done and durable, otherwise the error.
                                    caf::replies_to<pne_order>::with<std::string>,
                                    caf::reacts_to<pne_tick>,        // its deadline has passed
+                                   caf::reacts_to<pne_saved>,       // the write of its keys ended
                                    caf::reacts_to<pne_shut_down>>;  // the role ends
 
 /// fleet: owns radios, timers and all devices of the process.
@@ -94,6 +104,7 @@ using fleet_actor =
     caf::typed_actor<caf::reacts_to<fleet_radio_ready>,  // drains the inboxes, routes to devices
                      caf::reacts_to<fleet_deadline>,     // the next deadline of a device
                      caf::reacts_to<fleet_wakes>,        // a device joins or leaves the radio
+                     caf::reacts_to<fleet_settled>,      // a device whose actor ended can restart
                      caf::reacts_to<fleet_timer>,        // the earliest deadline
                      // "" once the command is done and durable, otherwise the error.
                      caf::replies_to<fleet_command>::with<std::string>,
@@ -109,10 +120,12 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_frame)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_do)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_order)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_tick)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_saved)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::pne_shut_down)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_radio_ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_deadline)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_wakes)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_settled)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_timer)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_stop)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::actors::fleet_command)

@@ -16,7 +16,7 @@ namespace {
 
 using link_key = std::pair<std::uint64_t, std::uint64_t>;  // transport, link
 
-constexpr seconds read_again_after{30};  // between attempts to read an unreadable key file
+constexpr seconds read_again_after{30};  // between attempts to read unreadable keys
 
 class fleet {
  public:
@@ -70,7 +70,7 @@ class fleet {
   [[nodiscard]] std::vector<std::string> troubles() const {
     std::vector<std::string> out;
     for (const auto& d : members_)
-      if (!d.actor) out.push_back(d.trouble);
+      if (!d.actor) out.push_back(d.why_off());
     return out;
   }
   /// The devices that a command addresses; an error if `entity` is not one of them or is off the radio.
@@ -84,7 +84,7 @@ class fleet {
     const auto it = by_entity_.find(entity);
     if (it == by_entity_.end()) return fail(errc::state_unknown, "this process has no device " + entity);
     const auto& device = members_[it->second];
-    if (!device.actor) return fail(errc::store_unavailable, device.trouble);
+    if (!device.actor) return fail(errc::store_unavailable, device.why_off());
     out.push_back(device.actor);
     return out;
   }
@@ -97,7 +97,7 @@ class fleet {
     for (; it != by_entity_.end() && out.devices.size() < q.count && it->first.starts_with(q.prefix); ++it) {
       const auto& m = members_[it->second];
       boost::json::object o{{"entity", m.entity}, {"awake", m.awake}, {"links", links[it->second]}};
-      if (!m.actor) o["key_file"] = "unreadable";
+      if (!m.trouble.empty()) o["key_file"] = "unreadable";
       out.devices.push_back(std::move(o));
     }
     return out;
@@ -110,8 +110,8 @@ class fleet {
     return {describe_radios(radios_, links)};
   }
 
-  /// As after a power cut: the device restarts from its key file; its links are closed so that the gateway
-  /// connects again.
+  /// As after a power cut: the device restarts from its stored keys, when its pending writes have ended; its links are
+  /// closed so that the gateway connects again.
   void died(const caf::down_msg& m) {
     const auto who = by_actor_.find(m.source.id());
     if (stopping_ || who == by_actor_.end()) return;
@@ -120,7 +120,7 @@ class fleet {
     by_actor_.erase(who);
     device.actor = nullptr;
     log::error(pne_component, "device-died",
-               "the actor of the device ended unexpectedly; the device restarts from its key file",
+               "the actor of the device ended unexpectedly; the device restarts from its stored keys",
                {{"entity", device.entity}});
     for (auto it = links_.begin(); it != links_.end();) {
       if (it->second.device != index) {
@@ -130,11 +130,14 @@ class fleet {
       radios_[it->first.first].transport->disconnect(it->first.second);
       it = links_.erase(it);
     }
-    auto record = load_pne_record(*device.keys);
-    if (record) return begin(index, std::move(*record));
-    leave_out(index, record.error());
-    if (std::none_of(members_.begin(), members_.end(), [](const member& other) { return bool{other.actor}; }))
-      failed_("no device has a readable key file");
+    device.keys->after_saves(
+        [fleet = fleet_actor{self_}, index] { caf::anon_send(fleet, fleet_settled{index}); });
+  }
+  void settled(const fleet_settled& m) {
+    if (stopping_ || members_[m.device].actor) return;
+    read_again(m.device);
+    const auto is_unreadable = [](const member& d) { return !d.trouble.empty(); };
+    if (std::all_of(members_.begin(), members_.end(), is_unreadable)) failed_("no device has readable keys");
   }
 
   bool stop() {
@@ -150,10 +153,14 @@ class fleet {
   struct member {
     std::string entity;
     protocol::pne_settings settings;
-    std::optional<storage::sealed_file> keys;
-    pne_actor actor;  ///< null while the key file is unreadable
+    std::shared_ptr<device_keys> keys;
+    pne_actor actor;  ///< null while its keys are unreadable, or writes of its former actor are pending
     bool awake = false;
-    std::string trouble;  ///< error of the key file
+    std::string trouble;  ///< why its keys are unreadable
+
+    [[nodiscard]] std::string why_off() const {
+      return trouble.empty() ? "the device " + entity + " restarts; repeat the command" : trouble;
+    }
   };
 
   struct leads_to {
@@ -166,7 +173,7 @@ class fleet {
     auto& m = members_[index];
     m.actor = spawn_pne_device(self_->system(), {.index = index,
                                                  .settings = m.settings,
-                                                 .keys = *m.keys,
+                                                 .keys = m.keys,
                                                  .record = std::move(record),
                                                  .clock = clock_,
                                                  .send = send_,
@@ -178,8 +185,8 @@ class fleet {
     set_awake({index, true});
   }
 
-  /// An unreadable key file takes only its own device off the radio. Reading is retried: the file may be
-  /// restored, or the disk may recover.
+  /// Unreadable keys take only their own device off the radio. Reading is retried: a file may be restored, or the
+  /// disk may recover.
   void leave_out(std::uint64_t index, const error& why) {
     auto& m = members_[index];
     if (m.trouble != why.message())
@@ -195,9 +202,11 @@ class fleet {
   }
   void read_again(std::uint64_t index) {
     auto& m = members_[index];
-    auto record = load_pne_record(*m.keys);
+    auto record = m.keys->load();
     if (!record) return leave_out(index, record.error());
-    log::info(pne_component, "key-file-readable", "the device is on the radio again", {{"entity", m.entity}});
+    if (!m.trouble.empty())
+      log::info(pne_component, "key-file-readable", "the device is on the radio again",
+                {{"entity", m.entity}});
     m.trouble.clear();
     begin(index, std::move(*record));
   }
@@ -207,7 +216,9 @@ class fleet {
     const link_key key{e.transport, e.link};
     switch (e.kind) {
     case radio_event::kind_t::link_up:
-      if (e.endpoint == 0 || e.endpoint > members_.size() || !members_[e.endpoint - 1].actor) return;
+      if (e.endpoint == 0 || e.endpoint > members_.size()) return;
+      // The gateway connects again.
+      if (!members_[e.endpoint - 1].actor) return radios_[e.transport].transport->disconnect(e.link);
       links_[key] = {e.endpoint - 1, std::move(e.text), {}};
       return self_->send(members_[e.endpoint - 1].actor, pne_link_up{e.transport, e.link});
     case radio_event::kind_t::link_down:
@@ -316,6 +327,7 @@ fleet_actor spawn_fleet(caf::actor_system& system, fleet_parts parts) {
         [f](const fleet_radio_ready&) { f->drain_inboxes(); },
         [f](const fleet_deadline& m) { f->set_deadline(m); },
         [f](const fleet_wakes& m) { f->set_awake(m); },
+        [f](const fleet_settled& m) { f->settled(m); },
         [f](const fleet_timer& m) { f->timer(m); },
         [f, self](const fleet_command& m) { return command(self, *f, m); },
         [f](const fleet_page& m) { return f->page(m); },

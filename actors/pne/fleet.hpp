@@ -20,8 +20,8 @@ struct fleet_parts {
   /// pne_device_parts without `index`, `send` and `fleet`, which the fleet sets.
   struct member {
     protocol::pne_settings settings;
-    std::optional<storage::sealed_file> keys;  ///< nullopt: it cannot be opened, `record` is the error
-    result<protocol::pne_record> record;       ///< an error keeps the device off the radio
+    std::shared_ptr<device_keys> keys;    ///< null: they cannot be opened, `record` is the error
+    result<protocol::pne_record> record;  ///< an error keeps the device off the radio
   };
   std::vector<member> members;
   std::vector<open_radio_entry> radios;

@@ -15,9 +15,10 @@ class pne_metrics {
  public:
   pne_metrics() = default;
   explicit pne_metrics(metrics::registry& in)
-      : failed_writes(
-            in.make_counter("cpns_pne_key_file_failures_total",
-                            "Writes of a key file that failed; the device is silent until one succeeds.")) {
+      : failed_writes(in.make_counter(
+            "cpns_pne_key_file_failures_total",
+            "Writes of keys that failed, to a key file or to the store; the device is silent until "
+            "one succeeds.")) {
     for (const auto s : states)
       in_state_.at(static_cast<std::size_t>(s)) = in.make_gauge(
           "cpns_pne_devices", "Devices by the state of their machine.", {{"state", std::string{name_of(s)}}});

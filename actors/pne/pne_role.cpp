@@ -3,34 +3,24 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/json/value.hpp>
-#include <filesystem>
 
 #include "actors/command_error.hpp"
 #include "actors/key_source.hpp"
 #include "actors/pne/fleet.hpp"
-#include "actors/pne/key_files.hpp"
 #include "actors/radio.hpp"
 #include "actors/radio_metrics.hpp"
 #include "actors/radio_view.hpp"
 #include "actors/system.hpp"
 #include "base/log.hpp"
 #include "crypto/suite.hpp"
-#include "storage/file.hpp"
 #include "storage/key_protector.hpp"
 
 namespace cpns::actors {
 namespace {
 
-/// A device's actor blocks until its key file is on the disk, and overlapping writes share the flush: with 2
-/// workers a thousand devices took twice as long as with 16.
-constexpr std::size_t workers_for(std::size_t devices) { return std::clamp<std::size_t>(devices, 2, 16); }
-
-/// A file name for an Entity ID. Colons are replaced: other file systems do not allow them.
-std::string file_name_of(const entity_id& e) {
-  std::string out = e.text();
-  std::replace(out.begin(), out.end(), ':', '_');
-  return out + ".key";
-}
+/// The actor of a device with a key file of its own blocks until that is on the disk, and overlapping writes share the
+/// flush: with 2 workers a thousand such devices took twice as long as with 16.
+constexpr std::size_t workers_for(std::size_t files) { return std::clamp<std::size_t>(files, 2, 16); }
 
 protocol::pne_settings settings_of(const config::pne_config& c, const manufactured_device& d) {
   protocol::pne_settings s;
@@ -74,9 +64,10 @@ status check_capacity(std::size_t devices, const std::vector<open_radio_entry>& 
 }  // namespace
 
 struct pne_role::impl {
-  std::vector<descriptor> locks;  ///< held so that no other process writes these key files
   metrics::registry counted;
   // In the order of construction; torn down in reverse by drain().
+  std::vector<descriptor> locks;
+  std::unique_ptr<slot_store> slots;  ///< null without a `keys_dir`
   std::atomic<bool> failed{false};
   std::vector<std::shared_ptr<radio_inbox>> inboxes;
   std::vector<std::unique_ptr<plugins::transport>> transports;
@@ -96,64 +87,29 @@ pne_role::~pne_role() { drain(); }
 result<std::unique_ptr<pne_role>> pne_role::start(const config::pne_config& c,
                                                   const storage::key_protector& protector,
                                                   const std::vector<manufactured_device>& devices,
+                                                  const open_store_fn& open_store,
                                                   std::vector<storage::key_place> more_keys) {
-  auto& random = crypto::system_entropy();
-  std::vector<descriptor> locks;
-  const auto claim = [&locks](const std::filesystem::path& lock,
-                              const std::filesystem::path& what) -> status {
-    CPNS_TRY(auto held, storage::hold_lock(lock, what));
-    locks.push_back(std::move(held));
-    return {};
-  };
+  auto made = std::unique_ptr<pne_role>{new pne_role{std::make_unique<impl>()}};
+  auto& m = *made->impl_;
+  CPNS_TRY(auto own, open_keys(c, protector, devices, open_store, crypto::system_entropy(), m.counted));
   fleet_parts parts;
   parts.wake = c.wake;
   parts.clock = now_anchored;
-
-  std::vector<storage::key_place> places;
-  std::optional<secret32> shared_key;
-  if (!c.keys_dir.empty()) {
-    places.push_back(storage::data_key_file_place(shared_key_file(c.keys_dir), shared_key_purpose));
-    std::error_code wrong;
-    std::filesystem::create_directories(c.keys_dir, wrong);
-    if (wrong)
-      return fail(errc::store_unavailable, "keys_dir " + c.keys_dir.string() + ": " + wrong.message());
-    std::filesystem::permissions(c.keys_dir, std::filesystem::perms::owner_all, wrong);
-    CPNS_CHECK(claim(lock_of_folder(c.keys_dir), c.keys_dir));
-    CPNS_TRY(shared_key,
-             storage::open_data_key(shared_key_file(c.keys_dir), shared_key_purpose, protector, random));
+  for (std::size_t i = 0; i < devices.size(); ++i) {
+    auto& d = own.devices[i];
+    parts.members.push_back({settings_of(c, devices[i]), std::move(d.keys), std::move(d.record)});
   }
-  for (const auto& d : devices) {
-    const auto purpose = key_file_purpose(d.entity);
-    if (!d.key_file.empty()) CPNS_CHECK(claim(lock_of_file(d.key_file), d.key_file));
-    auto file = !d.key_file.empty() ? storage::sealed_file::open(d.key_file, purpose, protector, random)
-                                    : result<storage::sealed_file>{storage::sealed_file::with_data_key(
-                                          c.keys_dir / file_name_of(d.entity), purpose, *shared_key, random)};
-    // A file that cannot be opened refuses a change of the key: it would need the old one for ever.
-    if (!d.key_file.empty())
-      places.push_back(file ? file->place() : storage::sealed_file_place(d.key_file, purpose));
-    if (!file) {
-      parts.members.push_back({settings_of(c, d), std::nullopt, fail(file.error())});
-      continue;
-    }
-    auto record = load_pne_record(*file);
-    parts.members.push_back({settings_of(c, d), std::move(*file), std::move(record)});
-  }
-  // A damaged file costs only its own device; without any readable file the role does not start.
-  const auto readable = [](const fleet_parts::member& m) { return m.record.has_value(); };
-  if (!parts.members.empty() && std::none_of(parts.members.begin(), parts.members.end(), readable))
-    return fail(parts.members.front().record.error());
-
-  auto made = std::unique_ptr<pne_role>{new pne_role{std::make_unique<impl>()}};
-  auto& m = *made->impl_;
   m.count = devices.size();
-  m.locks = std::move(locks);
+  m.locks = std::move(own.locks);
+  m.slots = std::move(own.slots);
+  auto& places = own.places;
   auto place = !c.keys_dir.empty() ? c.keys_dir.string()
                : places.empty()    ? std::string{}
                                    : places.front().name;
   for (auto& key : more_keys) places.push_back(std::move(key));
   m.keys = std::make_unique<storage::key_changer>(key_source_of(c.protector), std::move(places),
                                                   std::move(place), "pne");
-  m.runtime = std::make_unique<actor_runtime>(workers_for(devices.size()));
+  m.runtime = std::make_unique<actor_runtime>(workers_for(own.files));
   for (const auto& t : c.transports) {
     const auto number = m.transports.size();
     m.inboxes.push_back(std::make_shared<radio_inbox>(number, [target = m.wake_target] {
@@ -242,18 +198,23 @@ void pne_role::add_devices(metrics::sheet& to) {
   }
   to.gauge("cpns_pne_awake", "Devices that are awake, so that the radios present them.", awake);
   to.gauge("cpns_pne_links", "Links of the devices to gateways.", links);
-  to.gauge("cpns_pne_unreadable", "Devices that are off the radio, because their key file cannot be read.",
+  to.gauge("cpns_pne_unreadable", "Devices that are off the radio, because their keys cannot be read.",
            unreadable);
 }
 
 metrics::registry& pne_role::counted() const { return impl_->counted; }
 
 boost::json::object pne_role::overview() {
-  return {{"devices", devices()}, {"radios", describe_radio_states(impl_->radios)}};
+  boost::json::object out{{"devices", devices()}, {"radios", describe_radio_states(impl_->radios)}};
+  if (impl_->slots) out["store"] = boost::json::object{{"writable", impl_->slots->health().writable}};
+  return out;
 }
 
 std::vector<std::string> pne_role::not_ready() {
-  if (failed()) return {"a radio failed, or no key file can be read, and the role ends"};
+  if (failed()) return {"a radio failed, or no keys can be read, and the role ends"};
+  if (!impl_->slots) return {};
+  if (const auto health = impl_->slots->health(); !health.writable)
+    return {"the store accepts no writes: " + health.why};
   return {};
 }
 
@@ -271,13 +232,14 @@ void pne_role::drain() {
     self->request(m.fleet, std::chrono::seconds(5), fleet_stop{})
         .receive([](bool) {}, [](const caf::error&) {});
     m.fleet = nullptr;
+    if (m.slots) m.slots->wait_for_saves();  // their completions use actors
   }
   m.runtime.reset();
   m.radios.clear();
   m.transports.clear();
 }
 
-bool pne_role::failed() const { return impl_->failed; }
+bool pne_role::failed() const { return impl_->failed || (impl_->slots && impl_->slots->health().lost); }
 std::size_t pne_role::devices() const { return impl_->count; }
 
 }  // namespace cpns::actors

@@ -1,5 +1,5 @@
 #pragma once
-// The PNE role of a process: one or more devices. Owns its actor system, radios and key files.
+// The PNE role of a process: one or more devices. Owns its actor system, radios and the keys of its devices.
 
 #include <boost/json/array.hpp>
 #include <boost/json/object.hpp>
@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "base/ids.hpp"
+#include "actors/pne/opened_keys.hpp"
 #include "base/result.hpp"
-#include "base/secret.hpp"
 #include "config/schema.hpp"
 #include "metrics/registry.hpp"
 #include "storage/key_change.hpp"
@@ -17,21 +16,16 @@
 
 namespace cpns::actors {
 
-/// A device as the manufacturer delivers it. The Temporary Key is TK', already derived.
-struct manufactured_device {
-  entity_id entity;
-  secret32 temporary_key;
-  std::string key_file;  ///< empty: in `keys_dir`, named after the entity
-};
-
 class pne_role {
  public:
-  /// Opens key files and radios and powers the devices on. Errors name the file, radio or device. An unreadable
-  /// key file keeps its own device off the radio; an error if no file is readable. `protector` is used only
-  /// during the call. `more_keys`: data keys of others that the same protector wraps, so keys() changes them, too.
+  /// Opens keys and radios and powers the devices on. Errors name the file, radio or device. Unreadable keys
+  /// keep their own device off the radio; an error if no device has readable ones. `protector` is used only
+  /// during the call. `open_store` opens the store in `keys_dir`. `more_keys`: data keys of others that the same
+  /// protector wraps, so keys() changes them, too.
   static result<std::unique_ptr<pne_role>> start(const config::pne_config& c,
                                                  const storage::key_protector& protector,
                                                  const std::vector<manufactured_device>& devices,
+                                                 const open_store_fn& open_store,
                                                  std::vector<storage::key_place> more_keys = {});
   ~pne_role();
 
@@ -53,7 +47,7 @@ class pne_role {
   storage::key_changer& keys();
   /// Closes the radios and stops all actors. May be called twice.
   void drain();
-  /// The role cannot continue: a radio failed, or no key file is readable. [thread-safe]
+  /// The role cannot continue: a radio failed, the store is lost, or no device has readable keys. [thread-safe]
   [[nodiscard]] bool failed() const;
   [[nodiscard]] std::size_t devices() const;
 

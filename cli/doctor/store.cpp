@@ -10,6 +10,7 @@
 #include "config/describe.hpp"
 #include "crypto/suite.hpp"
 #include "storage/data_key.hpp"
+#include "storage/rocksdb_store.hpp"
 #include "storage/secret_file.hpp"
 
 namespace cpns::cli::doctor {
@@ -61,20 +62,13 @@ result<rows> read_rows(const storage::sealed_store& store, monotonic::time_point
   return out;
 }
 
-line stored_line(const config::store_config& c, const config::protector_config& protector,
-                 milliseconds patience) {
-  const auto place = place_of_store(c);
-  auto under = open_store_for_reading(c);
-  if (!under && under.error() == errc::state_unknown)
-    return {state_t::ok,
-            "the store in " + place + " does not exist yet; the role makes it at its first start"};
-  if (!under) return {state_t::error, under.error().message()};
-  const auto key = open_protector(protector);
-  if (!key) return {state_t::error, key.error().message() + remedy_of_key};
-  const auto wrapped = storage::data_key_of(**under, place).read();
+/// The rows in `under`, by a key that the files of the role name.
+line rows_line(storage::store& under, const storage::key_protector& key, const std::string& place,
+               milliseconds patience) {
+  const auto wrapped = storage::data_key_of(under, place).read();
   if (!wrapped) return {state_t::error, wrapped.error().message()};
   if (!*wrapped) return {state_t::ok, "the store in " + place + " is empty"};
-  const auto sealed = storage::sealed_store::open(**under, **key, crypto::system_entropy());
+  const auto sealed = storage::sealed_store::open(under, key, crypto::system_entropy());
   if (!sealed) return {state_t::error, sealed.error().message() + remedy_of_key};
   const auto read = read_rows(**sealed, monotonic::now() + patience);
   if (!read) return {state_t::error, read.error().message()};
@@ -89,6 +83,34 @@ line stored_line(const config::store_config& c, const config::protector_config& 
                                       : "the first " + count + " rows, read in " +
                                             std::to_string(patience.count() / 1000) + " s,") +
                            " can be read"};
+}
+
+line not_made_yet(const std::string& place) {
+  return {state_t::ok, "the store in " + place + " does not exist yet; the role makes it at its first start"};
+}
+
+line stored_line(const config::store_config& c, const config::protector_config& protector,
+                 milliseconds patience) {
+  const auto place = place_of_store(c);
+  auto under = open_store_for_reading(c);
+  if (!under && under.error() == errc::state_unknown) return not_made_yet(place);
+  if (!under) return {state_t::error, under.error().message()};
+  const auto key = open_protector(protector);
+  if (!key) return {state_t::error, key.error().message() + remedy_of_key};
+  return rows_line(**under, **key, place, patience);
+}
+
+/// The store of the devices in `keys_dir`, whose data key `protector` opens.
+line slots_line(const fs::path& keys_dir, const storage::key_protector& protector, milliseconds patience) {
+  const auto place = actors::slot_store_folder(keys_dir);
+  auto under = storage::open_rocksdb_store_for_reading(place);
+  if (!under && under.error() == errc::state_unknown) return not_made_yet(place.string());
+  if (!under) return {state_t::error, under.error().message()};
+  const auto file = actors::shared_key_file(keys_dir);
+  const auto data_key =
+      storage::open_data_key(file, actors::shared_key_purpose, protector, crypto::system_entropy());
+  if (!data_key) return {state_t::error, data_key.error().message()};
+  return rows_line(**under, *storage::make_key_protector(*data_key, file), place.string(), patience);
 }
 
 line running_store_line(const subject& s, const std::string& runs) {
@@ -156,12 +178,17 @@ lines check_key_files(const subject& s, const config::pne_config& c) {
       out.push_back({state_t::error, opened.error().message()});
     found += there ? 1 : 0;
   }
-  if (out.empty())
+  const bool good = out.empty();
+  if (good)
     out.push_back({state_t::ok, found == 0
                                     ? "the key files do not exist yet; the role makes them at its first start"
                                     : "the key opens " + std::to_string(found) + " of " +
                                           std::to_string(places.size()) +
                                           " key files; the others do not exist yet"});
+  // Without its file, opening the data key would make one.
+  std::error_code ec;
+  if (good && !c.keys_dir.empty() && fs::exists(actors::shared_key_file(c.keys_dir), ec))
+    out.push_back(slots_line(c.keys_dir, **key, s.patience));
   return out;
 }
 

@@ -5,15 +5,20 @@
 // One JSON line per secret: "what", "entity", "epoch", "set", "use", as far as they apply, and "sha256" of the
 // secret, or with --reveal the secret itself in hexadecimal ("value"). It uses the protector in the configuration,
 // so it reveals nothing that its user could not read anyway.
+// With --to-key-files it turns the store of a PNE process into the key files of an earlier version; with --damage it
+// spoils the row of one device.
 
-#include <algorithm>
 #include <cstdio>
-#include <cstring>
+#include <filesystem>
+#include <functional>
 #include <initializer_list>
 #include <string>
 #include <utility>
 
 #include "actors/pn_gw/key_store.hpp"
+#include "actors/pne/device_keys.hpp"
+#include "actors/pne/key_files.hpp"
+#include "actors/pne/slot_store.hpp"
 #include "audit/anchor.hpp"
 #include "cli/stores.hpp"
 #include "config/loader.hpp"
@@ -23,6 +28,7 @@
 #include "server/device_rows.hpp"
 #include "server/server_meta.hpp"
 #include "server/users.hpp"
+#include "storage/rocksdb_store.hpp"
 #include "storage/secret_file.hpp"
 
 namespace cpns::test {
@@ -127,32 +133,108 @@ status gateway_keys(const config::gateway_config& c, const printer& out) {
   return {};
 }
 
-/// Only for a `devices_file`, whose devices share the data key of their folder.
-status pne_keys(const config::pne_config& c, const printer& out) {
-  auto& random = crypto::system_entropy();
+/// The data key of `keys_dir`; nullopt: the role never ran.
+result<std::optional<secret32>> data_key_of(const config::pne_config& c) {
+  const auto file = actors::shared_key_file(c.keys_dir);
+  if (!std::filesystem::exists(file)) return std::optional<secret32>{};
   CPNS_TRY(const auto protector, cli::open_protector(c.protector));
+  CPNS_TRY(const auto key,
+           storage::open_data_key(file, actors::shared_key_purpose, *protector, crypto::system_entropy()));
+  return std::optional{key};
+}
+
+storage::sealed_file key_file_of(const config::pne_config& c, const entity_id& entity,
+                                 const secret32& data_key) {
+  return storage::sealed_file::with_data_key(c.keys_dir / actors::key_file_name(entity),
+                                             actors::key_file_purpose(entity), data_key,
+                                             crypto::system_entropy());
+}
+
+/// Of each device of a `devices_file` with its record, as the role would use it.
+status each_pne(const config::pne_config& c, const secret32& data_key,
+                const std::function<status(const entity_id&, const protocol::pne_record&)>& each) {
   CPNS_TRY(const auto listed, server::load_device_rows(c.devices_file));
-  if (!std::filesystem::exists(c.keys_dir / "data.key")) return {};  // the role never ran
-  CPNS_TRY(const auto data_key,
-           storage::open_data_key(c.keys_dir / "data.key", "pne keys", *protector, random));
-  const auto head = storage::sealed_file::with_data_key(c.keys_dir / "audit.head", audit::file_anchor_purpose,
-                                                        data_key, random);
-  CPNS_CHECK(audit_key(*audit::file_anchor(head), out));
+  std::unique_ptr<actors::slot_store> slots;
+  metrics::registry counted;
+  if (std::filesystem::exists(actors::slot_store_folder(c.keys_dir))) {
+    const auto open = [](const auto& folder) { return storage::open_rocksdb_store(folder); };
+    CPNS_TRY(slots, actors::slot_store::open(c.keys_dir, open, data_key, crypto::system_entropy(), counted));
+  }
   for (const auto& row : listed.good) {
-    const std::string entity{row.entity.text()};
-    auto name = entity + ".key";
-    std::replace(name.begin(), name.end(), ':', '_');
-    const auto file =
-        storage::sealed_file::with_data_key(c.keys_dir / name, "pne keys " + entity, data_key, random);
-    CPNS_TRY(const auto kept, file.load());
-    if (!kept) continue;
-    CPNS_TRY(const auto record, protocol::decode_pne_record(kept->expose()));
-    for (const auto& [slot, key] : {std::pair{"current", &record.current}, {"pending", &record.pending}})
-      if (*key)
-        out.print("eukey", {{"entity", entity}, {"epoch", (*key)->which.text()}, {"use", slot}},
-                  (*key)->eukey.expose());
+    std::optional<protocol::pne_record> record;
+    if (slots) {
+      CPNS_TRY(auto stored, slots->load(row.entity));
+      record = std::move(stored.record);
+    }
+    if (!record) {
+      CPNS_TRY(record, actors::read_key_file(key_file_of(c, row.entity, data_key)));
+    }
+    if (record) CPNS_CHECK(each(row.entity, *record));
   }
   return {};
+}
+
+void print(const printer& out, const entity_id& entity, const protocol::pne_record& record) {
+  for (const auto& [slot, key] : {std::pair{"current", &record.current}, {"pending", &record.pending}})
+    if (*key)
+      out.print("eukey", {{"entity", entity.text()}, {"epoch", (*key)->which.text()}, {"use", slot}},
+                (*key)->eukey.expose());
+}
+
+/// Of a list of devices, each with a key file of its own.
+status own_files(const config::pne_config& c, const printer& out) {
+  CPNS_TRY(const auto protector, cli::open_protector(c.protector));
+  for (const auto& d : c.devices) {
+    CPNS_TRY(const auto entity, entity_id::parse(d.entity));
+    CPNS_TRY(const auto file, storage::sealed_file::open(d.key_file, actors::key_file_purpose(entity),
+                                                         *protector, crypto::system_entropy()));
+    CPNS_TRY(const auto record, actors::read_key_file(file));
+    if (record) print(out, entity, *record);
+  }
+  return {};
+}
+
+status pne_keys(const config::pne_config& c, const printer& out) {
+  CPNS_CHECK(own_files(c, out));
+  if (c.keys_dir.empty()) return {};
+  CPNS_TRY(const auto data_key, data_key_of(c));
+  if (!data_key) return {};
+  const auto head = storage::sealed_file::with_data_key(c.keys_dir / "audit.head", audit::file_anchor_purpose,
+                                                        *data_key, crypto::system_entropy());
+  CPNS_CHECK(audit_key(*audit::file_anchor(head), out));
+  return each_pne(c, *data_key, [&out](const entity_id& entity, const protocol::pne_record& record) {
+    print(out, entity, record);
+    return status{};
+  });
+}
+
+/// Writes key files as an earlier version did, in place of the store.
+status to_key_files(const config::pne_config& c, const printer&) {
+  CPNS_TRY(const auto data_key, data_key_of(c));
+  if (!data_key) return fail(errc::state_unknown, "the role never ran");
+  CPNS_CHECK(each_pne(c, *data_key, [&](const entity_id& entity, const protocol::pne_record& record) {
+    return key_file_of(c, entity, *data_key).save(encode(record).expose());
+  }));
+  std::filesystem::remove_all(actors::slot_store_folder(c.keys_dir));
+  return {};
+}
+
+/// Changes the row of a device, so that nobody can decrypt it.
+status damage_row(const config::pne_config& c, const std::string& entity) {
+  CPNS_TRY(const auto data_key, data_key_of(c));
+  if (!data_key) return fail(errc::state_unknown, "the role never ran");
+  CPNS_TRY(const auto store, storage::open_rocksdb_store(actors::slot_store_folder(c.keys_dir)));
+  const auto key = storage::make_key_protector(*data_key, actors::shared_key_file(c.keys_dir));
+  CPNS_TRY(const auto rows, storage::sealed_store::open(*store, *key, crypto::system_entropy()));
+  const auto beginning = rows->hidden_name(storage::table::peers, as_bytes(entity));
+  std::optional<storage::stored_row> found;
+  CPNS_CHECK(store->scan(storage::table::peers, {}, [&](const storage::stored_row& r) {
+    if (beginning.starts_with(to_hex(r.row).substr(0, beginning.find('.')))) found = r;
+    return !found;
+  }));
+  if (!found) return fail(errc::state_unknown, "no row of " + entity);
+  found->value.back() ^= 1;
+  return store->write_one({{storage::table::peers, found->row, found->version, found->value}});
 }
 
 template <class Config, class Read>
@@ -173,14 +255,24 @@ int run(const Config& config, Read read, const printer& out) {
 
 int main(int argc, char** argv) {
   using namespace cpns;
-  const bool reveal = argc == 3 && std::strcmp(argv[2], "--reveal") == 0;
-  if (argc != 2 && !reveal) {
-    std::fprintf(stderr, "usage: e2e_keys server.yaml|gateway.yaml|pne.yaml [--reveal]\n");
+  const std::string option{argc > 2 ? argv[2] : ""};
+  const bool reveal = option == "--reveal", old = option == "--to-key-files", damage = option == "--damage";
+  if (argc < 2 ||
+      argc != (damage           ? 4
+               : option.empty() ? 2
+                                : 3) ||
+      (!option.empty() && !reveal && !old && !damage)) {
+    std::fprintf(stderr, "usage: e2e_keys server.yaml|gateway.yaml|pne.yaml [--reveal]\n"
+                         "       e2e_keys pne.yaml --to-key-files|--damage ENTITY\n");
     return 2;
   }
   const std::string file{argv[1]};
   const test::printer out{reveal};
   if (file.ends_with("server.yaml")) return test::run(config::load_server(file), test::server_keys, out);
   if (file.ends_with("gateway.yaml")) return test::run(config::load_gateway(file), test::gateway_keys, out);
-  return test::run(config::load_pne(file), test::pne_keys, out);
+  const auto pne = config::load_pne(file);
+  if (damage)
+    return test::run(
+        pne, [&](const config::pne_config& c, const auto&) { return test::damage_row(c, argv[3]); }, out);
+  return test::run(pne, old ? test::to_key_files : test::pne_keys, out);
 }

@@ -2,6 +2,7 @@
 """Kills one role with kill -9 during key assignments and updates, then restarts it: in the end all PNEs are keyed, and no key is lost.
 
   kill_roles.py --role gateway --times 20 --seed 7
+  kill_roles.py --role pne --times 5 --pnes 10000 --rekey 30s
 
 Each round has its own home. The seed determines the moment of the kill: a number of events of the gateway, and some milliseconds more.
 The stores are read after the kill, after the recovery and at the end, and compared with each other, with earlier readings, and with the
@@ -17,15 +18,24 @@ import time
 from support.home import Home
 from support.keys import ROLES, Account
 
+LINKS_AT_FIRST = 4096  # unverified ones by default
 # The event that each restarted role logs for every device that it serves again.
 SIGNS_OF_LIFE = {"server": ("server", "assignment-answered"), "gateway": ("gateway", "confirmed"), "pne": ("pne", "key-accepted")}
 
 
 class Round:
-    def __init__(self, role: str, pnes: int, rekey: str, draw: random.Random):
+    def __init__(self, role: str, pnes: int, rekey: str, draw: random.Random, own_key_files=False):
         self.role, self.pnes, self.draw = role, pnes, draw
         self.home = Home(devices=pnes, rekey=rekey)
+        if own_key_files:
+            self.home.give_own_key_files("state")
         self.account = Account(self.home)
+        self.patience = max(60, pnes / 50)  # s
+        if pnes > LINKS_AT_FIRST:
+            links = pnes + 64
+            self.home.gateway["limits"] = {"links": 2 * links}  # half of them for unverified ones
+            for role in (self.home.gateway, self.home.pne):
+                role["transports"][0]["params"]["max_links"] = str(links)
         # The smallest sets, to cause refills all the time.
         self.home.server["keys"]["set_size"] = 2
         self.home.gateway["rekey"] = {"low_water": 2}
@@ -37,7 +47,7 @@ class Round:
         home.start()
         # A first contact is six events of a device, an update four.
         events, pause = self.draw.randint(1, 14 * self.pnes), self.draw.uniform(0, 0.02)
-        home.events.wait(lambda e: "entity" in e, role="gateway", count=events, timeout=60)
+        home.events.wait(lambda e: "entity" in e, role="gateway", count=events, timeout=self.patience)
         threading.Event().wait(pause)
         keyed = len({e["entity"] for e in home.events.find(role="gateway", event="confirmed")})
         code = home.role(self.role).kill9()
@@ -69,7 +79,7 @@ class Round:
                 left.discard(event["entity"])
             return not any(missing.values())
 
-        self.home.events.wait_until(done, since=since, timeout=90, what=f"a new key for each of {self.pnes} PNEs")
+        self.home.events.wait_until(done, since=since, timeout=1.5 * self.patience, what=f"a new key for each of {self.pnes} PNEs")
 
     def no_errors_logged(self):
         bad = self.home.events.find(lambda e: e.get("level") == "error" or e["event"] == "raw")
@@ -78,9 +88,9 @@ class Round:
         assert not ends, f"a process died: {ends}"
 
 
-def rounds(role: str, times: int, seed: int, pnes=40, rekey="1s", say=print) -> bool:
+def rounds(role: str, times: int, seed: int, pnes=40, rekey="1s", say=print, own_key_files=False) -> bool:
     for number in range(1, times + 1):
-        one = Round(role, pnes, rekey, random.Random(f"{seed}/{role}/{number}"))
+        one = Round(role, pnes, rekey, random.Random(f"{seed}/{role}/{number}"), own_key_files)
         good = False
         try:
             report = one.run()
@@ -103,8 +113,10 @@ def main():
     p.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31))
     p.add_argument("--pnes", type=int, default=40)
     p.add_argument("--rekey", default="1s", help="how often each PNE gets its next key")
+    p.add_argument("--own-key-files", action="store_true", help="each PNE has a key file of its own, in place of a row in a store")
     a = p.parse_args()
-    sys.exit(0 if rounds(a.role, a.times, a.seed, a.pnes, a.rekey, lambda line: print(line, flush=True)) else 1)
+    good = rounds(a.role, a.times, a.seed, a.pnes, a.rekey, lambda line: print(line, flush=True), a.own_key_files)
+    sys.exit(0 if good else 1)
 
 
 if __name__ == "__main__":

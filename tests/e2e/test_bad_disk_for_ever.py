@@ -1,4 +1,4 @@
-"""A disk that fails once or permanently, and damaged key files: a role that cannot continue logs the reason and ends; a command that
+"""A disk that fails once or permanently, and damaged keys: a role that cannot continue logs the reason and ends; a command that
 reports success has succeeded."""
 
 import errno
@@ -6,7 +6,7 @@ import unittest
 
 from support.bad_disk import DEVICES, BadDiskCase
 from support.home import poll
-from support.keys import Account
+from support.keys import Account, change_pne_keys
 
 
 class BadDiskOnceAndForEver(BadDiskCase):
@@ -88,25 +88,24 @@ class BadDiskOfPnes(BadDiskCase):
         self.assertTrue(home.role("pne").running())
         self.assertEqual(home.role("pne").terminate(), 0)
 
-    def test_one_damaged_key_file_affects_only_its_device(self):
+    def test_one_damaged_row_affects_only_its_device(self):
         home = self.place("pne")
         home.start()
         home.wait_for_each(0, 40)
         self.assertEqual(home.role("pne").terminate(), 0)
         entity = home.devices[0][0]
-        file = home.folder / "state/pne" / (entity.replace(":", "_") + ".key")
-        whole = file.read_bytes()
-        file.write_bytes(whole[:40])
+        change_pne_keys(home.folder, "--damage", entity)
         home.role("pne").start()
         said = home.events.wait(role="pne", run=2, event="key-file-unreadable")
         self.assertEqual([e["entity"] for e in said], [entity])
+        self.assertIn("restore the folder from a backup", said[0]["text"])
         since = home.events.mark()
         home.wait_for_each(since, 40, entities=[e for e, _ in home.devices[1:]])
         self.assertEqual(home.events.find(role="gateway", event="confirmed", entity=entity, since=since), [])
         self.assertEqual(home.tell_pne("reset", entity, check=False).returncode, 1)
         self.assertEqual(home.role("pne").terminate(), 0)
         for other, _ in home.devices[1:]:
-            (home.folder / "state/pne" / (other.replace(":", "_") + ".key")).write_bytes(b"damaged")
+            change_pne_keys(home.folder, "--damage", other)
         home.role("pne").spawn()
         self.assertEqual(home.role("pne").wait(), 1, "no device is left")
 

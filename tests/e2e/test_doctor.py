@@ -12,6 +12,7 @@ import unittest
 from support.api_home import add_sockets
 from support.case import E2ECase
 from support.home import free_port
+from support.keys import change_pne_keys
 from support.mount import Tmpfs, server_store_on_disk
 from support.process import cpns_binary
 
@@ -326,6 +327,9 @@ class Faulty(DoctorCase):
                 pathlib.Path(f"{kek}.rewrap").unlink()
         shared = home.folder / "state/pne/data.key"
         self.line(self.examine(home, "pne"), "store", "ok", "the key opens 1 of 1 key files")
+        self.line(self.examine(home, "pne"), "store", "ok", "the key opens the store in", "state/pne/store", "can be read")
+        change_pne_keys(home.folder, "--damage", home.devices[0][0])
+        self.line(self.examine(home, "pne", 1), "store", "error", "state/pne/store", "cannot be read", "restore the store from a backup")
         shared.write_bytes(shared.read_bytes()[:-1])
         self.line(self.examine(home, "pne", 1), "store", "error", "data.key")
 

@@ -14,13 +14,15 @@ ROOM = 10 << 20  # RocksDB must first write its buffer of 8 MiB to a table file
 
 
 class FullDisk(E2ECase):
-    def place(self, disk_of: str, size: str, **options):
+    def place(self, disk_of: str, size: str, own_key_files=False, **options):
         """A home in which the role `disk_of` has its state on a small separate disk."""
         home = self.home(devices=DEVICES, **options)
         home.gateway["timers"]["backoff_max"] = "2s"
         disk = Tmpfs(home.folder / "disk", size)
         self.addCleanup(disk.close)
-        if disk_of == "pne":
+        if own_key_files:
+            home.give_own_key_files("disk")
+        elif disk_of == "pne":
             home.pne["keys_dir"] = "disk/keys"
         else:
             if (there := home.folder / "state" / disk_of).exists():
@@ -58,7 +60,7 @@ class FullDisk(E2ECase):
         return [e["event"] for e in home.events.find(role=role, entity=entity) if e["event"] in kinds]
 
     def test_of_the_server(self):
-        home, disk = self.place("server", "28m")
+        home, disk = self.place("server", "28m", level="debug")
         home.start("server", "gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
         disk.fill()
@@ -109,17 +111,36 @@ class FullDisk(E2ECase):
         self.end_well(home)
 
     def test_of_the_pnes(self):
-        home, disk = self.place("pne", "256k", rekey="2s")
+        home, disk = self.place("pne", "28m", rekey="1s")
         home.start()
         home.wait_for_each()
-        before = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
+        since = home.events.mark()
+        # Fill repeatedly: RocksDB has room of its own for some rows.
+        poll(lambda: disk.fill() or home.events.find(role="pne", event="key-file-not-written", since=since), timeout=60,
+             what="a failed write")
+        said = self.watched(home, "pne", lambda e: e["event"] == "key-file-not-written", count=DEVICES, since=since)
+        self.assertIn("free some space", said[0]["text"])
+        self.assertIn(str(disk.folder), said[0]["text"])
+        self.assertEqual(len(home.events.find(role="pne", event="store-write-failed")), 1, "logged once")
+        self.assertEqual(self.account(home).faults, [], "accepted and confirmed keys are on the disk")
+        since = home.events.mark()
+        disk.make_room()
+        home.wait_for_each(since)
+        self.assertTrue(home.events.find(role="pne", event="store-resumed"))
+        self.end_well(home)
+
+    def test_of_pnes_with_key_files(self):
+        home, disk = self.place("pne", "256k", own_key_files=True, rekey="2s")
+        home.start()
+        home.wait_for_each()
+        before = {p.name: p.read_bytes() for p in disk.folder.glob("*.keys")}
         # Fill repeatedly: a file that was just being replaced frees its space again.
         poll(lambda: disk.fill() or len(home.events.find(role="pne", event="key-file-not-written")) >= 3, timeout=15, what="failed writes")
         said = home.events.find(role="pne", event="key-file-not-written")[0]
         self.assertIn("No space left on device", said["text"])
         self.assertIn(str(disk.folder), said["text"])
         self.assertEqual(self.account(home).faults, [], "accepted and confirmed keys are on the disk")
-        kept = {p.name: p.read_bytes() for p in (disk.folder / "keys").glob("*.key")}
+        kept = {p.name: p.read_bytes() for p in disk.folder.glob("*.keys")}
         self.assertEqual(set(kept), set(before), "the earlier files are intact")
         self.assertEqual([n for n, content in kept.items() if len(content) < len(before[n]) // 2], [])
         since = home.events.mark()

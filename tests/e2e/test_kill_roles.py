@@ -12,10 +12,10 @@ ENTITY = "urn:dev:mac:0024befffe804ff1"
 
 
 class KillRoles(unittest.TestCase):
-    def some_rounds(self, role: str):
+    def some_rounds(self, role: str, **options):
         seed = int(os.environ.get("CPNS_E2E_SEED", random.SystemRandom().randrange(1 << 31)))
         said = []
-        self.assertTrue(kill_roles.rounds(role, times=2, seed=seed, pnes=20, say=said.append), "\n".join(said))
+        self.assertTrue(kill_roles.rounds(role, times=2, seed=seed, pnes=20, say=said.append, **options), "\n".join(said))
         print("\n".join(said), flush=True)
 
     def test_the_server_is_killed(self):
@@ -26,6 +26,9 @@ class KillRoles(unittest.TestCase):
 
     def test_the_pnes_are_killed(self):
         self.some_rounds("pne")
+
+    def test_pnes_with_key_files_are_killed(self):
+        self.some_rounds("pne", own_key_files=True)
 
 
 class Planted(E2ECase):

@@ -6,7 +6,7 @@ import shutil
 import unittest
 
 from support.case import E2ECase
-from support.keys import read_keys
+from support.keys import change_pne_keys, read_keys
 from support.mount import Tmpfs
 from support.process import Process, cpns_binary
 
@@ -231,9 +231,10 @@ class Rewrapped(StoreCase):
         home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
 
 
-class KeyFileOfAPne(StoreCase):
+class OldKeyFileOfAPne(StoreCase):
     def test_a_damaged_file_is_refused_and_not_recreated(self):
         home = self.keyed()
+        change_pne_keys(home.folder, "--to-key-files")
         file = next((home.folder / "state/pne").glob("urn_*.key"))
         sound = file.read_bytes()
         hurts = {"a byte": bytes([*sound[:60], sound[60] ^ 1, *sound[61:]]), "cut": sound[:-1], "empty": b"", "other": b"hello"}
@@ -253,6 +254,8 @@ class KeyFileOfAPne(StoreCase):
         home.start()
         home.events.wait(role="gateway", event="confirmed", since=home.role("gateway").since, timeout=20)
         self.assertEqual(home.events.find(event="amnesia"), [], "the device still had its key")
+        self.assertFalse(file.exists(), "its keys are in the store")
+        self.assertFalse(file.with_name(file.name + ".new").exists())
 
 
 if __name__ == "__main__":

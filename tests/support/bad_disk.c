@@ -4,8 +4,9 @@
      CALLS ERRNO TEXT [once]
 
    CALLS is "sync" (fsync, fdatasync), "write" (write, pwrite, writev, and calls that create, rename or remove
-   files) or "all" of them; ERRNO is a number, or 0 for a call that never returns; TEXT is a part of the affected
-   paths. With "once" the file is removed after the first failure. Only regular files and folders are affected; reads never fail. */
+   files) or "all" of them; ERRNO is a number, or 0 for a call that never returns, which makes a file
+   $CPNS_BAD_DISK.hangs; TEXT is a part of the affected paths. With "once" the file is removed after the first
+   failure. Only regular files and folders are affected; reads never fail. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -39,6 +40,15 @@ static int read_script(const char* path, struct script* s) {
   return 1;
 }
 
+/* Never returns; tells the test by a file. */
+static void hang(const char* script_file) {
+  char mark[4096];
+  snprintf(mark, sizeof mark, "%s.hangs", script_file);
+  const int fd = (int)syscall(SYS_openat, AT_FDCWD, mark, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  if (fd >= 0) syscall(SYS_close, fd);
+  for (;;) pause();
+}
+
 /* True, with errno set, if this call must fail. */
 static int fails(int call, const char* path) {
   struct script s;
@@ -46,7 +56,7 @@ static int fails(int call, const char* path) {
   if (file == NULL || !read_script(file, &s) || (s.calls & call) == 0 || strstr(path, s.text) == NULL)
     return 0;
   if (s.once) syscall(SYS_unlinkat, AT_FDCWD, file, 0);
-  while (s.number == 0) pause();
+  if (s.number == 0) hang(file);
   errno = s.number;
   return 1;
 }

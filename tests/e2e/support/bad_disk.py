@@ -9,11 +9,11 @@ DEVICES = 3
 
 
 class BadDiskCase(E2ECase):
-    def place(self, role: str):
+    def place(self, role: str, devices=DEVICES, rekey="2s"):
         shim = os.environ.get("CPNS_BAD_DISK_SHIM", "")
         if not pathlib.Path(shim).is_file():
             self.skipTest("the library bad_disk was not built (CPNS_BAD_DISK_SHIM)")
-        home = self.home(devices=DEVICES, rekey="2s")
+        home = self.home(devices=devices, rekey=rekey)
         home.gateway["timers"]["backoff_max"] = "1s"
         home.write()
         self.script = home.folder / "bad-disk"

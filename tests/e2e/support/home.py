@@ -66,6 +66,16 @@ class Home:
         self.gateway["transports"][0]["params"]["listen"] = f"{self.address}:{self.radio_port}"
         return f"{self.address}:{self.radio_port}"
 
+    def give_own_key_files(self, folder: str):
+        """Each PNE of the process gets a key file of its own, `folder`/N.keys, in place of a row in the store of `keys_dir`."""
+        for name in ("devices_file", "keys_dir"):
+            del self.pne[name]
+        self.pne["devices"] = []
+        for number, (entity, key) in enumerate(self.devices):
+            with open(os.open(self.folder / f"{number}.tk", os.O_WRONLY | os.O_CREAT, 0o600), "w") as out:
+                out.write(key + "\n")
+            self.pne["devices"].append({"entity": entity, "temporary_key_file": f"{number}.tk", "key_file": f"{folder}/{number}.keys"})
+
     def write(self):
         for name in ("server", "gateway", "pne"):
             (self.folder / f"{name}.yaml").write_text(yaml.dump(getattr(self, name)))

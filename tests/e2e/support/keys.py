@@ -27,6 +27,12 @@ def read_keys(folder: pathlib.Path, role: str, reveal=False) -> list:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
+def change_pne_keys(folder: pathlib.Path, *options, pne="pne"):
+    """--to-key-files: as an earlier version left them; --damage ENTITY: its row cannot be read. Only while the process does not run."""
+    done = subprocess.run([keys_program(), str(folder / f"{pne}.yaml"), *options], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
 @contextlib.contextmanager
 def halted(home):
     """Stops every process of the home meanwhile, so that no file changes."""

@@ -6,6 +6,7 @@
 #include "actors/key_source.hpp"
 #include "actors/pne/pne_role.hpp"
 #include "crypto/suite.hpp"
+#include "storage/rocksdb_store.hpp"
 #include "storage/secret_file.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -34,7 +35,8 @@ class running_pne : public testing::Test {
       if (!shared) c.devices.push_back({entity.text(), {}, file_of(n)});
     }
     CPNS_TRY(const auto protector, storage::open_protector(actors::key_source_of(c.protector)));
-    return actors::pne_role::start(c, *protector, devices);
+    const auto open_store = [](const fs::path& folder) { return storage::open_rocksdb_store(folder); };
+    return actors::pne_role::start(c, *protector, devices, open_store);
   }
   void changes_its_key_and_starts_only_with_the_new_one(bool shared) {
     {
