@@ -13,6 +13,7 @@ help:
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
+	@echo "make bench-gateway  measure one gateway of many PNEs (BENCH='--pnes 100000', BENCH='--quick')"
 	@echo "make packages build the Debian packages, into build/packages"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan for the others)"
 	@echo "make docs     write the generated pages again"
@@ -48,6 +49,11 @@ test-ble: build
 bench:
 	@$(MAKE) build PRESET=bench
 	@bench/run build/bench $(BENCH)
+
+.PHONY: bench-gateway
+bench-gateway:
+	@$(MAKE) build PRESET=bench
+	@bench/gateway build/bench $(BENCH)
 
 packages:
 	@scripts/install-deps --packages

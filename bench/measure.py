@@ -54,10 +54,13 @@ class Parts:
                 self.memory[name] = row["resident_kib"], row["own_kib"]
 
 
-def parts(build, quick):
+PARTS = ("bench_parts", "bench_store", "bench_assignment", "bench_isolation")
+
+
+def parts(build, quick, programs=PARTS):
     out = Parts()
     with tempfile.TemporaryDirectory(prefix="cpns-bench-") as folder:
-        for program in ("bench_parts", "bench_store", "bench_assignment", "bench_isolation"):
+        for program in programs:
             show_progress(program)
             printed = json.loads(output_of([
                 str(build / "bin" / program), "--benchmark_format=json", "--benchmark_report_aggregates_only=true",
