@@ -1,6 +1,7 @@
 """The processes of bench/gateway: a server whose store is in memory, a gateway, and a process of PNEs."""
 import http.client
 import json
+import pathlib
 import signal
 import socket
 import subprocess
@@ -23,6 +24,14 @@ def write_devices(path, devices):
         out.write("entity_id,temporary_key,strength\n")
         for n in range(devices):
             out.write(f"urn:dev:os:32473-g{n},{(n + 1) * 0x9e3779b97f4a7c15f39cc0605cedc835 % 2**128:032x},128bit\n")
+
+
+def radio_of(programs):
+    """The radio of the build of these programs. ValueError: it is missing."""
+    radio = pathlib.Path(programs[0]).parents[1] / "lib/bench/bundle.so"
+    if not radio.is_file():
+        raise ValueError(f"{radio.parent} has no bundle.so; build it with: make build PRESET=bench")
+    return str(radio)
 
 
 def replaced(text, *pairs):
@@ -109,7 +118,7 @@ class Gateway:
                     return
             except OSError:
                 pass
-            time.sleep(0.05)
+            time.sleep(0.01)
         raise RuntimeError(f"the gateway did not become ready; see {self.home}/gateway.log")
 
     @property
