@@ -51,13 +51,16 @@ class progress {
     less_.wait(lock, [this] { return begun_ == ended_; });
     if (failure_) return fail(*failure_);
     const auto took = std::chrono::duration<double>(clock::now() - began_).count();
-    std::cout << boost::json::object{{"written", ended_}, {"seconds", took}, {"per_s", static_cast<double>(ended_) / took}}
+    std::cout << boost::json::object{{"written", ended_},
+                                     {"seconds", took},
+                                     {"per_s", static_cast<double>(ended_) / took}}
               << std::endl;
     return {};
   }
 
  private:
-  static constexpr std::uint64_t on_the_way_max = 8192;  ///< each of at most 7 rows: fewer than a committer takes
+  static constexpr std::uint64_t on_the_way_max =
+      8192;  ///< each of at most 7 rows: fewer than a committer takes
 
   void tell() {
     const auto now = clock::now();

@@ -3,8 +3,8 @@
 
 #include <random>
 
-#include "bench/link_frames.hpp"
 #include "bench/gateway_files.hpp"
+#include "bench/link_frames.hpp"
 #include "bench/load_rows.hpp"
 #include "crypto/suite.hpp"
 #include "protocol/pn_gw/device_record.hpp"
@@ -40,7 +40,8 @@ class gateway_past {
     r.keyed_since = unix_milliseconds(now) - below(day_ms);
     if (below(100) == 0) r.keyed_since -= below(30 * day_ms);
     const auto own = static_cast<std::uint16_t>(below(filled_set_size * 3 / 4));
-    r.not_after = r.keyed_since / 1000 + std::int64_t{90} * filled_rekey_s - std::int64_t{own} * filled_rekey_s;
+    r.not_after =
+        r.keyed_since / 1000 + std::int64_t{90} * filled_rekey_s - std::int64_t{own} * filled_rekey_s;
     for (std::uint16_t i = own; i < filled_set_size; ++i)
       r.keys.push_back({epoch{1, i}, r.set, random.draw_secret<32>(),
                         i == own ? protocol::key_use::own : protocol::key_use::unused});
@@ -68,8 +69,8 @@ inline protocol::device_secret_record filled_device(std::uint64_t number) {
   return d;
 }
 /// The entity of that device as its first assignment and the report leave it.
-inline protocol::entity_record filled_entity(const protocol::device_secret_record& device, std::uint64_t number,
-                                             const user_id& owner) {
+inline protocol::entity_record filled_entity(const protocol::device_secret_record& device,
+                                             std::uint64_t number, const user_id& owner) {
   auto& random = crypto::system_entropy();
   const auto now = unix_seconds(now_wall());
   const auto gateway = static_cast<int>(number % filled_gateways);

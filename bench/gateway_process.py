@@ -2,6 +2,7 @@
 import http.client
 import json
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 import server_process
 
 READY = 60  # s
+METRICS_AGE = 1.2  # s; a role answers questions for its metrics from a text of up to a second
 USER = "alice@example.org"
 
 
@@ -98,13 +100,14 @@ class Gateway:
             self.process.send_signal(signal.SIGHUP)
 
     def get(self, path):
+        """Status, and the body as text."""
         link = http.client.HTTPConnection("localhost", timeout=30)
         link.sock = socket.socket(socket.AF_UNIX)
         try:
             link.sock.connect(str(self.socket))
             link.request("GET", path)
             answer = link.getresponse()
-            return answer.status, json.loads(answer.read())
+            return answer.status, answer.read().decode()
         finally:
             link.close()
 
@@ -127,6 +130,12 @@ class Gateway:
 
     def cpu(self):
         return cpu_seconds(self.pid)
+
+    def rows_and_writes(self):
+        """Rows that became durable, and durable writes, since the start. Waits until the metrics are not those of a moment ago."""
+        time.sleep(METRICS_AGE)
+        found = dict(re.findall(r"(?m)^cpns_store_write_rows_(sum|count) ([0-9.e+]+)$", self.get("/metrics")[1]))
+        return float(found["sum"]), float(found["count"])
 
     def memory_kib(self):
         return server_process.memory_mib(self.pid, "VmRSS") * 1024
