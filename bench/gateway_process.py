@@ -95,7 +95,7 @@ class Gateway:
 
     def set_rekey(self, interval):
         """When keys are renewed; at once if it runs."""
-        (self.home / "bench.yaml").write_text(self.text + f"rekey:\n  interval: {interval}\n")
+        (self.home / "bench.yaml").write_text(self.text + f"rekey:\n  interval: {interval}\n  jitter_percent: 0\n")
         if self.process:
             self.process.send_signal(signal.SIGHUP)
 

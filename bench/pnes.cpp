@@ -5,14 +5,16 @@
 // Each PNE is the machine of a real one with real cryptography; its record is in memory alone, so nothing here waits for
 // a disk. Commands are lines on standard input, and each is answered with one line of JSON when it is done:
 //
-//   key AT_ONCE SECONDS     brings up the links of PNEs, as many as AT_ONCE until their first exchange is over, until all are keyed
-//   updated SECONDS         waits until each PNE has a newer key than when the last command was answered
+//   key AT_ONCE SECONDS [RATE]   brings up the links of PNEs, as many as AT_ONCE until their first exchange is over, until all are keyed;
+//                           with RATE no more than so many per second
+//   updated SECONDS [DUE]   waits until each PNE has a newer key than when the last command was answered; with DUE the times are those
+//                           from DUE seconds after the last confirmation of a PNE to the next one
 //   sleep SECONDS           puts all PNEs to sleep: each says so, and its link goes down
 //   wake AT_ONCE SECONDS    wakes all up, as many as AT_ONCE until their exchange is over
 //   idle SECONDS            waits, and answers what the gateway asks
 //
-// An exchange is over when the PNE has erased the older key (KRET). The times p50_ms and p99_ms are from the begin of a PNE
-// (its link is offered) to its confirmation. SECONDS: after that the command ends, whatever is missing. Exit codes: 0
+// An exchange is over when the PNE has erased the older key (KRET). The times p50_ms, p99_ms and most_ms are from the begin of a
+// PNE (its link is offered) to its confirmation. SECONDS: after that the command ends, whatever is missing. Exit codes: 0
 // standard input has ended, 1 an error, 2 usage.
 
 #include <algorithm>
@@ -88,7 +90,7 @@ class inbox final : public plugins::transport_listener {
 struct one_pne {
   pne_machine machine;
   plugins::link_id link = 0;
-  clock::time_point begun{};
+  clock::time_point begun{}, keyed{};    ///< keyed: its last confirmation
   bool awaited = false;                  ///< the command that runs waits for its exchange
   bool confirmed = false, over = false;  ///< since that command began
 };
@@ -108,7 +110,7 @@ class pnes {
 
   void run() {
     while (!ended_) {
-      for (auto& i : in_.take(clock::now() + milliseconds{100})) hear(i);
+      for (auto& i : in_.take(clock::now() + milliseconds{running_.empty() ? 100 : 10})) hear(i);
       if (clock::now() >= next_sweep_) sweep();
       if (!running_.empty()) go_on();
     }
@@ -154,14 +156,21 @@ class pnes {
   void heard(one_pne& p, const pne_event& e) {
     if (e.kind == pne_event::kind_t::rejected && rejected_++ == 0)
       std::fprintf(stderr, "bench_pnes: a message was dropped: %s\n", e.why.c_str());
-    if (e.kind == pne_event::kind_t::confirmed) {
-      ++confirmations_;
-      if (p.awaited && !std::exchange(p.confirmed, true))
-        latencies_.push_back(std::chrono::duration<double, std::milli>(clock::now() - p.begun).count());
-    }
+    if (e.kind == pne_event::kind_t::confirmed) confirmed(p);
     if (e.kind != pne_event::kind_t::retired || std::exchange(p.over, true)) return;
     ++over_;
     if (std::exchange(p.awaited, false)) --awaited_;
+  }
+  void confirmed(one_pne& p) {
+    using ms = std::chrono::duration<double, std::milli>;
+    const auto now = clock::now();
+    ++confirmations_;
+    last_ = now;
+    if (!std::exchange(p.confirmed, true)) {
+      if (p.awaited) latencies_.push_back(ms(now - p.begun).count());
+      if (running_ == "updated" && due_ > seconds{0}) latencies_.push_back(ms(now - p.keyed - due_).count());
+    }
+    p.keyed = now;
   }
   void sweep() {
     const auto now = now_anchored();
@@ -179,10 +188,17 @@ class pnes {
     words >> running_;
     if (running_ == "key" || running_ == "wake") words >> at_once_;
     words >> most;
+    const bool read = !words.fail();
+    int more = 0;
+    if (!(words >> more)) more = 0;
+    rate_ = running_ == "key" ? more : 0;
+    due_ = seconds{running_ == "updated" ? more : 0};
+    first_due_ = clock::time_point::max();
+    for (const auto& p : all_) first_due_ = std::min(first_due_, p.keyed + due_);
     began_ = clock::now();
     until_ = began_ + seconds{most};
     next_ = 0;
-    if (words.fail() || most <= 0) fail_command("cannot read the command " + line);
+    if (!read || most <= 0) fail_command("cannot read the command " + line);
   }
   void fail_command(const std::string& why) {
     running_.clear();
@@ -191,16 +207,19 @@ class pnes {
 
   void go_on() {
     if (running_ == "key" || running_ == "wake") {
-      while (next_ < all_.size() && awaited_ < at_once_) wake(next_++);
+      while (next_ < all_.size() && awaited_ < at_once_ && (rate_ == 0 || is_due(rate_))) wake(next_++);
     } else if (running_ == "sleep") {
       // The notes of all at once would be more than the radio takes.
-      const auto wanted = std::chrono::duration<double>(clock::now() - began_).count() * sleep_rate;
-      while (next_ < all_.size() && static_cast<double>(next_) < wanted) put_to_sleep(next_++);
+      while (next_ < all_.size() && is_due(sleep_rate)) put_to_sleep(next_++);
       if (next_ == all_.size()) over_ = all_.size();
     } else if (running_ != "updated" && running_ != "idle") {
       return fail_command("unknown command " + running_);
     }
     if ((over_ == all_.size() && running_ != "idle") || clock::now() >= until_) end_command();
+  }
+  /// Whether the next PNE may begin, if that many begin per second.
+  [[nodiscard]] bool is_due(double rate) const {
+    return static_cast<double>(next_) < std::chrono::duration<double>(clock::now() - began_).count() * rate;
   }
   void wake(std::size_t n) {
     auto& p = all_[n];
@@ -226,6 +245,8 @@ class pnes {
                               {"seconds", std::chrono::duration<double>(clock::now() - began_).count()},
                               {"p50_ms", percentile(0.5)},
                               {"p99_ms", percentile(0.99)},
+                              {"most_ms", percentile(1)},
+                              {"last_after_due_s", std::chrono::duration<double>(last_ - first_due_).count()},
                               {"unsent", unsent_},
                               {"rejected", rejected_}}
               << std::endl;
@@ -249,7 +270,9 @@ class pnes {
   std::string running_;  ///< the command; empty: none
   std::size_t at_once_ = 0, next_ = 0, awaited_ = 0, over_ = 0, confirmations_ = 0, unsent_ = 0,
               rejected_ = 0;
-  clock::time_point began_{}, until_{}, next_sweep_{};
+  double rate_ = 0;
+  seconds due_{};
+  clock::time_point began_{}, until_{}, next_sweep_{}, first_due_{}, last_{};
   std::vector<double> latencies_;
   bool ended_ = false;
 };
