@@ -44,7 +44,8 @@ struct assignment_state {
 };
 
 /// `role` outlives the actor. Uses the rows that came with a job; reads them itself where none came, after a failed
-/// write, and after a conflict; `after_crash` of the predecessor, only after every write that was queued before.
+/// write, and after a conflict; `after_crash` of the predecessor, only after every write that was queued before. A job for
+/// another entity makes it the actor of that one: the dispatcher sends it only while the actor has no other job.
 assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<assignment_state> self,
                                            role_context* role, entity_id entity, dispatcher_actor dispatcher,
                                            bool after_crash);

@@ -127,6 +127,7 @@ class one_process final : public deployment {
     before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
+    logs.components["server"] = log::level::debug;  // the steps of an assignment
     logs.file = folder_ + "/demo.log";
     CPNS_CHECK(log::configure(logs));
     CPNS_TRY(const auto server, loaded_or_error(config::load_server(trial.server_yaml)));

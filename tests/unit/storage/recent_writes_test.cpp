@@ -24,7 +24,7 @@ TEST(recent_writes, counts_a_write_from_its_begin_until_its_end) {
   const auto during = r.now();
   slow.reset();
   EXPECT_FALSE(r.unchanged_since(during, 1)) << "the row was read while it was written";
-  EXPECT_FALSE(r.unchanged_since(during, 2)) << "no moment lies between two writes at a time";
+  EXPECT_FALSE(r.unchanged_since(during, 2)) << "two writes at a time have one moment";
   EXPECT_TRUE(r.unchanged_since(r.now(), 1));
 }
 
@@ -34,7 +34,7 @@ TEST(recent_writes, knows_nothing_of_reads_before_the_engine_was_opened_again) {
   r.forget();
   EXPECT_FALSE(r.unchanged_since(before, 1));
   EXPECT_TRUE(r.unchanged_since(r.now(), 1));
-  EXPECT_FALSE(r.unchanged_since(0, 1)) << "0 is no moment";
+  EXPECT_FALSE(r.unchanged_since(0, 1)) << "0 stands for none";
 }
 
 /// A store that believed the moment alone would let the second writer win.
