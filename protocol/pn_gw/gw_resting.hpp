@@ -7,6 +7,7 @@
 #include <string>
 
 #include "base/clock.hpp"
+#include "base/entropy.hpp"
 #include "protocol/pn_gw/gw_event.hpp"
 
 namespace cpns::protocol {
@@ -40,5 +41,12 @@ struct gw_resting {
   /// As pn_gw_machine::next_deadline().
   [[nodiscard]] time_point next_deadline() const { return link ? update_due : time_never; }
 };
+
+struct pn_gw_settings;
+
+/// When the next key is due after a confirmation at `since`: one interval later, jitter makes it earlier, never later.
+/// `rekey_seconds`: of the server. time_never: by request alone.
+time_point update_due_after(time_point since, std::uint32_t rekey_seconds, const pn_gw_settings& settings,
+                            entropy& random);
 
 }  // namespace cpns::protocol

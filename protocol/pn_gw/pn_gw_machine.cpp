@@ -190,17 +190,9 @@ bool pn_gw_machine::impl::is_expired(time_point now, std::int64_t not_after) con
   return not_after != 0 && unix_seconds(latest_date(now)) > not_after;
 }
 
-/// The next key is due one interval after the last confirmation; jitter makes it earlier, never later.
 void pn_gw_machine::impl::schedule_update(time_point since) {
   updated_at = since;
-  const milliseconds interval =
-      settings.rekey_override ? *settings.rekey_override : seconds{record.rekey_seconds};
-  if (interval <= milliseconds::zero()) {
-    update_due = time_never;
-    return;
-  }
-  const auto most = static_cast<std::uint64_t>(interval.count()) / 100 * settings.rekey_jitter_percent;
-  update_due = since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
+  update_due = update_due_after(since, record.rekey_seconds, settings, random);
 }
 
 void pn_gw_machine::impl::handle_settings(time_point now, pn_gw_settings fresh) {

@@ -12,6 +12,14 @@ std::uint8_t narrow(int n, int most) { return static_cast<std::uint8_t>(std::min
 
 }  // namespace
 
+time_point update_due_after(time_point since, std::uint32_t rekey_seconds, const pn_gw_settings& settings,
+                            entropy& random) {
+  const milliseconds interval = settings.rekey_override ? *settings.rekey_override : seconds{rekey_seconds};
+  if (interval <= milliseconds::zero()) return time_never;
+  const auto most = static_cast<std::uint64_t>(interval.count()) / 100 * settings.rekey_jitter_percent;
+  return since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
+}
+
 /// Each member of the machine is in gw_resting, follows from the record, or has a value here that it always has at rest.
 std::optional<gw_resting> pn_gw_machine::impl::rest(time_point now) const {
   using st = pn_gw_state;

@@ -1,0 +1,48 @@
+#include "actors/pn_gw/device_records.hpp"
+
+#include <utility>
+
+#include "base/log.hpp"
+
+namespace cpns::actors {
+
+using namespace protocol;
+
+bool read_record(device_parts& parts) {
+  const auto entity = parts.record.entity;
+  auto kept = parts.store->load(entity);
+  if (kept && *kept) {
+    parts.record = std::move(**kept);
+    return true;
+  }
+  log::error(gateway_component, "record-unreadable",
+             kept ? "the store has no record of a device that rested" : kept.error().message(),
+             {{"entity", entity.text()}});
+  return false;
+}
+
+bool stands_as(pn_gw_state state, device_standing standing) {
+  return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
+         (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
+         (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
+         (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
+}
+
+std::vector<device_record> unfinished_devices(const key_store& store) {
+  std::vector<device_record> out;
+  auto all = store.all();
+  if (!all) {
+    log::error(gateway_component, "store-unreadable", all.error().message());
+    return out;
+  }
+  for (const auto& e : all->unreadable)
+    log::error(gateway_component, "record-unreadable",
+               e.message() + "; its device is not served until the store is restored from a backup");
+  for (auto& r : all->records)
+    if (owes_server(r)) out.push_back(std::move(r));
+  log::info(gateway_component, "store-loaded", "the secure store is loaded",
+            {{"devices", std::to_string(all->records.size())}});
+  return out;
+}
+
+}  // namespace cpns::actors
