@@ -242,17 +242,17 @@ struct sup_stop {};
 
 /// supervisor: links, detectors, devices, one timer.
 using supervisor_actor = caf::typed_actor<
-    caf::reacts_to<sup_radio_ready>,             // drains the inboxes
-    caf::reacts_to<sup_deadline>,                // the next deadline of a device
-    caf::reacts_to<sup_close_link>,              // a device closes a link
-    caf::reacts_to<sup_link_proven>,             // a tag received over the link verified
-    caf::reacts_to<sup_unneeded>,                // a device may leave memory
-    caf::reacts_to<sup_evicted>,                 // its answer to gw_evict
-    caf::reacts_to<sup_may_rest>,                // a device needs no actor at present
-    caf::reacts_to<sup_rested>,                  // its answer to gw_rest
-    caf::reacts_to<sup_unreadable>,              // the record of a device at rest cannot be read, and its new actor ends
-    caf::reacts_to<sup_timer>,                   // the earliest deadline
-    caf::reacts_to<sup_settings>,                // the configuration was read again
+    caf::reacts_to<sup_radio_ready>,  // drains the inboxes
+    caf::reacts_to<sup_deadline>,     // the next deadline of a device
+    caf::reacts_to<sup_close_link>,   // a device closes a link
+    caf::reacts_to<sup_link_proven>,  // a tag received over the link verified
+    caf::reacts_to<sup_unneeded>,     // a device may leave memory
+    caf::reacts_to<sup_evicted>,      // its answer to gw_evict
+    caf::reacts_to<sup_may_rest>,     // a device needs no actor at present
+    caf::reacts_to<sup_rested>,       // its answer to gw_rest
+    caf::reacts_to<sup_unreadable>,   // the record of a device at rest cannot be read, and its new actor ends
+    caf::reacts_to<sup_timer>,        // the earliest deadline
+    caf::reacts_to<sup_settings>,     // the configuration was read again
     caf::replies_to<sup_stats>::with<gw_view>,   // describe_counts, see views.hpp
     caf::replies_to<sup_radios>::with<gw_view>,  // describe_radios
     // An array of describe_device, and of note_of_rest for those at rest (views.hpp): of the devices in memory whose

@@ -18,15 +18,17 @@ class eviction_order {
  public:
   static constexpr std::size_t claimed_max = 256;
   struct place {
-    bool claimed_only;
+    enum class list_t : std::uint8_t { none, claimed, away };
     std::list<std::uint64_t>::iterator at;
+    list_t in = list_t::none;
+    explicit operator bool() const { return in != list_t::none; }
   };
   place put(std::uint64_t device, sup_unneeded::kind_t kind) {
     const bool claimed_only = kind == sup_unneeded::kind_t::awaits_person;
     auto& list = claimed_only ? claimed_ : away_;
-    return {claimed_only, list.insert(list.end(), device)};
+    return {list.insert(list.end(), device), claimed_only ? place::list_t::claimed : place::list_t::away};
   }
-  void take(const place& p) { (p.claimed_only ? claimed_ : away_).erase(p.at); }
+  void take(const place& p) { (p.in == place::list_t::claimed ? claimed_ : away_).erase(p.at); }
   /// The oldest claimed device if there are more than claimed_max: the operator is asked about each, and any
   /// peer in range can invent one.
   [[nodiscard]] std::optional<std::uint64_t> surplus() const {

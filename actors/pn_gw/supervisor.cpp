@@ -119,8 +119,8 @@ std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record rec
   parts.index = index;
   parts.record = std::move(record);
   parts.stored = stored;
-  by_entity_.emplace(entity.text(), index);
-  devices_.emplace(index, device_entry{entity.text(), start_actor(std::move(parts))});
+  const auto it = devices_.emplace(index, device_entry{entity.text(), start_actor(std::move(parts))}).first;
+  by_entity_.emplace(it->second.entity, index);
   return index;
 }
 
@@ -160,7 +160,7 @@ void supervisor_state::evict(std::uint64_t device) {
   if (!d.held) self_->send(d.actor, gw_evict{});
 }
 void supervisor_state::keep_alive(device_entry& d) {
-  if (d.evictable) evictable_.take(*std::exchange(d.evictable, {}));
+  if (d.evictable) evictable_.take(std::exchange(d.evictable, {}));
 }
 bool supervisor_state::make_room() {
   if (devices_.size() - evicting_ < parts_.rules->devices_max) return true;

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
@@ -49,19 +50,19 @@ class supervisor_state {
   /// What remains of a device while it has no actor.
   struct at_rest {
     protocol::gw_resting machine;
-    std::string same_id;
+    std::unique_ptr<const std::string> same_id;  ///< none: empty
   };
   /// Messages for a device whose actor was asked to rest: it may end before it has them.
   using held_messages = std::vector<std::function<void(const device_actor&)>>;
   struct device_entry {
     std::string entity;
-    device_actor actor;                                ///< none: it rests
-    std::unique_ptr<at_rest> rested{};                 ///< set while there is no actor
-    std::unique_ptr<held_messages> held{};             ///< set while its actor was asked to rest
-    std::size_t links = 0;                             ///< its open links
-    waiting_count waiting{};                           ///< new links pending in its mailbox
-    bool evicting = false;                             ///< gw_evict was sent
-    std::optional<eviction_order::place> evictable{};  ///< set while it may be evicted
+    device_actor actor;                     ///< none: it rests
+    std::unique_ptr<at_rest> rested{};      ///< set while it rests
+    std::unique_ptr<held_messages> held{};  ///< set while its actor was asked to rest
+    waiting_count waiting{};                ///< new links pending in its mailbox
+    eviction_order::place evictable{};      ///< set while it may be evicted
+    std::uint32_t links = 0;                ///< its open links
+    bool evicting = false;                  ///< gw_evict was sent
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
   /// The receiver of a link's messages: a detector until a device answers, then that device.
@@ -96,7 +97,8 @@ class supervisor_state {
   /// Sends `m` to the actor of the device, which goes on if it rests.
   template <class Message>
   void tell(std::uint64_t device, Message m) {
-    with_actor(device, [this, m = std::move(m)](const device_actor& a) mutable { self_->send(a, std::move(m)); });
+    with_actor(device,
+               [this, m = std::move(m)](const device_actor& a) mutable { self_->send(a, std::move(m)); });
   }
   /// The answer of the device's actor to `m`.
   template <class Message>
@@ -106,7 +108,7 @@ class supervisor_state {
   void wake(std::uint64_t index, device_entry& d);
   void ask_to_rest(std::uint64_t device);
   void ask_due_to_rest();
-  void rests_now(devices_t::iterator it, const sup_rested& m);
+  void rests_now(devices_t::iterator it, const sup_rested& m, bool idle);
   [[nodiscard]] gw_view note_of(const device_entry& d) const;
 
   void route(radio_event& e);
@@ -125,7 +127,7 @@ class supervisor_state {
   radio_send_fn send_;
   radio_rssi_fn rssi_;
   devices_t devices_;
-  std::map<std::string, std::uint64_t, std::less<>> by_entity_;  ///< in the order of the pages
+  std::map<std::string_view, std::uint64_t> by_entity_;  ///< in the order of the pages; the names are in devices_
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   recent_deaths deaths_lately_;
   std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;

@@ -30,7 +30,8 @@ caf::result<gw_view> supervisor_state::page(const sup_page& m) const {
   std::vector<device_actor> found;
   boost::json::array notes;
   auto it = m.prefix > m.after ? by_entity_.lower_bound(m.prefix) : by_entity_.upper_bound(m.after);
-  for (; it != by_entity_.end() && found.size() + notes.size() < m.count && it->first.starts_with(m.prefix); ++it) {
+  for (; it != by_entity_.end() && found.size() + notes.size() < m.count && it->first.starts_with(m.prefix);
+       ++it) {
     const auto d = devices_.find(it->second);
     if (d == devices_.end()) continue;
     if (d->second.rested)
@@ -44,7 +45,8 @@ caf::result<gw_view> supervisor_state::page(const sup_page& m) const {
 caf::result<gw_view> supervisor_state::show(const sup_show& m) const {
   const auto it = by_entity_.find(m.entity);
   const auto d = it == by_entity_.end() ? devices_.end() : devices_.find(it->second);
-  if (d != devices_.end() && !d->second.rested) return self_->delegate(d->second.actor, gw_describe{m.in_full});
+  if (d != devices_.end() && !d->second.rested)
+    return self_->delegate(d->second.actor, gw_describe{m.in_full});
   auto stored = d == devices_.end() ? show_stored_device(*parts_.store, m.entity)
                                     : show_device_at_rest(*parts_.store, note_of(d->second).json.as_object());
   if (!m.in_full || !stored.is_object()) return gw_view{std::move(stored)};

@@ -31,7 +31,7 @@ void supervisor_state::rested(const sup_rested& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end() || !it->second.held) return;
   const auto held = std::move(it->second.held);
-  if (m.rested) rests_now(it, m);
+  if (m.rested) rests_now(it, m, held->empty());
   // make_room() chose the device while its actor was asked.
   if (it->second.evicting) {
     if (m.rested && held->empty()) return evict(m.device);
@@ -43,14 +43,20 @@ void supervisor_state::rested(const sup_rested& m) {
   for (auto& use : *held) with_actor(m.device, std::move(use));
 }
 
-/// Its actor has ended; its deadline and its links stay.
-void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m) {
+/// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
+void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bool idle) {
   auto& d = it->second;
   self_->demonitor(d.actor.address());
   by_actor_.erase(d.actor.id());
   d.actor = nullptr;
-  d.rested = std::make_unique<at_rest>(at_rest{*m.rested, m.same_id});
+  d.rested = std::make_unique<at_rest>(at_rest{*m.rested, nullptr});
+  if (!m.same_id.empty()) d.rested->same_id = std::make_unique<const std::string>(m.same_id);
   ++resting_;
+  if (idle) {
+    d.waiting = {};
+    if (m.rested->link)
+      if (const auto route = routes_.find(*m.rested->link); route != routes_.end()) route->second.waiting = {};
+  }
   if (d.links == 0 && !d.evictable && !d.evicting)
     d.evictable = evictable_.put(it->first, sup_unneeded::kind_t::away);
 }
@@ -74,7 +80,7 @@ void supervisor_state::wake(std::uint64_t index, device_entry& d) {
   if (const auto& on = rested->machine.link)
     if (const auto route = routes_.find(*on); route != routes_.end())
       parts.place = {parts_.radios[on->transport].name, route->second.address};
-  parts.same_id = std::move(rested->same_id);
+  if (rested->same_id) parts.same_id = *rested->same_id;
   parts.rested = std::move(rested->machine);
   d.actor = start_actor(std::move(parts));
 }
@@ -114,7 +120,7 @@ gw_view supervisor_state::note_of(const device_entry& d) const {
   if (machine.link)
     if (const auto route = routes_.find(*machine.link); route != routes_.end())
       where = gw_place{parts_.radios[machine.link->transport].name, route->second.address};
-  return {note_of_rest(d.entity, machine, where, d.rested->same_id)};
+  return {note_of_rest(d.entity, machine, where, d.rested->same_id ? *d.rested->same_id : std::string{})};
 }
 
 }  // namespace cpns::actors

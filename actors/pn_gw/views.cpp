@@ -55,10 +55,11 @@ boost::json::value show_stored_device(const key_store& store, const std::string&
 
 boost::json::object note_of_rest(const std::string& entity, const protocol::gw_resting& rested,
                                  const std::optional<protocol::gw_place>& where, const std::string& same_id) {
-  boost::json::object o{{"entity", entity},
-                        {"state", name_of(rested.asleep ? protocol::pn_gw_state::asleep : protocol::pn_gw_state::keyed)},
-                        {"resets", rested.resets},
-                        {"reported", true}};
+  boost::json::object o{
+      {"entity", entity},
+      {"state", name_of(rested.asleep ? protocol::pn_gw_state::asleep : protocol::pn_gw_state::keyed)},
+      {"resets", rested.resets},
+      {"reported", true}};
   if (where) {
     o["radio"] = where->transport;
     o["address"] = where->address;
@@ -70,7 +71,8 @@ boost::json::object note_of_rest(const std::string& entity, const protocol::gw_r
 bool is_note_of_rest(const boost::json::object& row) { return !row.contains("generation"); }
 
 boost::json::value show_device_at_rest(const key_store& store, const boost::json::object& note) {
-  auto out = show_stored_device(store, {note.at("entity").as_string().data(), note.at("entity").as_string().size()});
+  auto out =
+      show_stored_device(store, {note.at("entity").as_string().data(), note.at("entity").as_string().size()});
   if (out.is_object())
     for (const auto& [member, value] : note) out.get_object()[member] = value;
   return out;

@@ -38,7 +38,8 @@ void pn_gw_machine::impl::add_link(gw_link link, gw_place place) {
 }
 
 void pn_gw_machine::impl::seen_at(const gw_place& place) {
-  place_changed = place_changed || record.last_transport != place.transport || record.last_address != place.address;
+  place_changed =
+      place_changed || record.last_transport != place.transport || record.last_address != place.address;
   record.last_transport = place.transport;
   record.last_address = place.address;
 }

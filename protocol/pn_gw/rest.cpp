@@ -29,7 +29,8 @@ std::optional<gw_resting> pn_gw_machine::impl::rest(time_point now) const {
   if (record.to_report || record.request || refill || aside || amnesia) return std::nullopt;
   if (!timers.none_but(gw_timer::update) || waits_for_server || now < server_not_before) return std::nullopt;
   // A second link is that of a stranger, or the device moves to it.
-  if (!links.empty() && (links.size() > 1 || proven != links.front() || now >= update_due)) return std::nullopt;
+  if (!links.empty() && (links.size() > 1 || proven != links.front() || now >= update_due))
+    return std::nullopt;
 
   gw_resting out;
   if (!links.empty()) out.link = links.front();

@@ -1,4 +1,6 @@
 // Devices that wait for nothing but their next update: their actors end, and go on when they are needed.
+#include <malloc.h>
+
 #include <boost/json.hpp>
 
 #include "tests/actors/pn_gw_harness.hpp"
@@ -20,9 +22,7 @@ struct resting_harness : gateway_harness {
     advance(soon_at_rest);
     return h;
   }
-  std::string state_of(const headset_end& h) {
-    return std::string{show_in_full(h).at("state").as_string()};
-  }
+  std::string state_of(const headset_end& h) { return std::string{show_in_full(h).at("state").as_string()}; }
 };
 
 gateway_choices every_minute() {
@@ -193,6 +193,33 @@ TEST(pn_gw_rest, a_record_that_became_unreadable_costs_its_own_link_alone) {
   EXPECT_TRUE(p.failures.empty());
   EXPECT_FALSE(p.logged("device-died"));
 }
+
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+/// What the end of a gateway gives back is what it held: its actors, tables, counts and events. Not the radio's memory.
+TEST(pn_gw_rest, an_idle_pne_takes_little_memory_with_its_events) {
+  constexpr int pnes = 1000;
+  constexpr std::size_t most = 1280;  // bytes, what malloc() adds included
+  gateway_choices c = every_minute();
+  c.devices_max = c.links_max = 2 * pnes;
+  c.requests_max = pnes;
+  resting_harness p{c};
+  for (int i = 1; i <= pnes; ++i) p.radio.link_up(p.pne(i));
+  EXPECT_TRUE(p.advance_until([&] { return p.at_rest() == pnes; }, seconds{40}));
+  p.advance(seconds{60});
+  ASSERT_TRUE(p.advance_until([&] { return p.at_rest() == pnes; }, seconds{40})) << "after an update";
+  // The gateway forgets the requests of the last second when it sends the next one.
+  p.keyed_pne(pnes + 1);
+  p.advance(soon_at_rest);
+  const auto with = mallinfo2().uordblks;
+  p.stop();
+  p.history.reset();
+  p.tally.reset();
+  const auto bytes_each = (with - mallinfo2().uordblks) / pnes;
+  RecordProperty("bytes_per_idle_pne", static_cast<int>(bytes_each));
+  EXPECT_LT(bytes_each, most);
+  EXPECT_GT(bytes_each, 100u) << "it holds at least a name and its events";
+}
+#endif
 
 TEST(pn_gw_rest, many_that_are_done_rest_earlier) {
   rest_queue q;

@@ -169,7 +169,8 @@ void harness::rest_gw() {
   const auto rested = gw->rest(now);
   if (!rested) return;
   ++rests;
-  if (rested->next_deadline() != gw->next_deadline()) faults.push_back("a machine at rest has another deadline");
+  if (rested->next_deadline() != gw->next_deadline())
+    faults.push_back("a machine at rest has another deadline");
   auto stored = decode_device_record(encode(gw_disk).expose());
   gw.emplace(gw_settings(), std::move(*stored), *rested, gw_place{}, crypto::openssl_suite(), gw_random, now,
              gw_dates{now}, &book);

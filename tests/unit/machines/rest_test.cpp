@@ -1,6 +1,8 @@
 // A machine that rests and goes on behaves as one that never rested.
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "tests/unit/machines/keyed_harness.hpp"
 #include "tests/unit/machines/storms.hpp"
 
@@ -22,8 +24,8 @@ std::string text_of(const gw_output& out) {
   if (const auto* c = std::get_if<gw_close_link>(&out)) return "close " + on(c->link) + " " + c->why;
   if (const auto* p = std::get_if<gw_link_proven>(&out)) return "proven " + on(p->link);
   if (const auto* e = std::get_if<gw_event>(&out))
-    return "event " + std::string{describe_event(e->kind).id} + (e->which ? " " + e->which->text() : "") + " " +
-           e->why + (e->unproven ? " unproven" : "");
+    return "event " + std::string{describe_event(e->kind).id} + (e->which ? " " + e->which->text() : "") +
+           " " + e->why + (e->unproven ? " unproven" : "");
   return std::to_string(out.index());
 }
 
