@@ -40,8 +40,10 @@ struct device_parts {
 /// A device with a report or a request for the server continues before its PNE is seen again.
 inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
 
-/// All stored devices that owe the server something. Records that cannot be read are logged.
-std::vector<protocol::device_record> unfinished_devices(const key_store& store);
+/// All stored devices that owe the server something; `each` is called with every record. Records that cannot be read are
+/// logged. Fails only if the store itself cannot be read.
+result<std::vector<protocol::device_record>>
+unfinished_devices(const key_store& store, const std::function<void(const protocol::device_record&)>& each);
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts);
 

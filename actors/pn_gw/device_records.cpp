@@ -28,20 +28,22 @@ bool stands_as(pn_gw_state state, device_standing standing) {
          (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
 }
 
-std::vector<device_record> unfinished_devices(const key_store& store) {
+result<std::vector<device_record>> unfinished_devices(const key_store& store,
+                                                      const std::function<void(const device_record&)>& each) {
   std::vector<device_record> out;
-  auto all = store.all();
-  if (!all) {
-    log::error(gateway_component, "store-unreadable", all.error().message());
-    return out;
-  }
-  for (const auto& e : all->unreadable)
-    log::error(gateway_component, "record-unreadable",
-               e.message() + "; its device is not served until the store is restored from a backup");
-  for (auto& r : all->records)
-    if (owes_server(r)) out.push_back(std::move(r));
+  std::size_t count = 0;
+  CPNS_CHECK(store.visit(
+      [&](device_record r) {
+        ++count;
+        each(r);
+        if (owes_server(r)) out.push_back(std::move(r));
+      },
+      [](const error& e) {
+        log::error(gateway_component, "record-unreadable",
+                   e.message() + "; its device is not served until the store is restored from a backup");
+      }));
   log::info(gateway_component, "store-loaded", "the secure store is loaded",
-            {{"devices", std::to_string(all->records.size())}});
+            {{"devices", std::to_string(count)}});
   return out;
 }
 

@@ -101,7 +101,14 @@ bool supervisor_state::stop() {
 }
 
 void supervisor_state::load_unfinished() {
-  for (auto& r : unfinished_devices(*parts_.store)) {
+  if (!parts_.unfinished) {
+    auto found = unfinished_devices(*parts_.store, [](const device_record&) {});
+    if (!found) return log::error(gateway_component, "store-unreadable", found.error().message());
+    parts_.unfinished = std::move(*found);
+  }
+  auto all = std::move(*parts_.unfinished);
+  parts_.unfinished.reset();
+  for (auto& r : all) {
     const auto entity = r.entity;
     spawn(entity, std::move(r));
   }

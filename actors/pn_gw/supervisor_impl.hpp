@@ -127,7 +127,8 @@ class supervisor_state {
   radio_send_fn send_;
   radio_rssi_fn rssi_;
   devices_t devices_;
-  std::map<std::string_view, std::uint64_t> by_entity_;  ///< in the order of the pages; the names are in devices_
+  std::map<std::string_view, std::uint64_t>
+      by_entity_;  ///< in the order of the pages; the names are in devices_
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   recent_deaths deaths_lately_;
   std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;

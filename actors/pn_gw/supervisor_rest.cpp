@@ -55,7 +55,8 @@ void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bo
   if (idle) {
     d.waiting = {};
     if (m.rested->link)
-      if (const auto route = routes_.find(*m.rested->link); route != routes_.end()) route->second.waiting = {};
+      if (const auto route = routes_.find(*m.rested->link); route != routes_.end())
+        route->second.waiting = {};
   }
   if (d.links == 0 && !d.evictable && !d.evicting)
     d.evictable = evictable_.put(it->first, sup_unneeded::kind_t::away);
