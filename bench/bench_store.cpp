@@ -5,8 +5,11 @@
 #include <unistd.h>
 
 #include "crypto/suite.hpp"
+#include "storage/index_name.hpp"
 #include "storage/rocksdb_store.hpp"
+#include "storage/sealed_store.hpp"
 #include "storage/secret_file.hpp"
+#include "tests/support/key_file.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace {
@@ -49,6 +52,37 @@ void durable_rows(benchmark::State& state) {
   state.SetItemsProcessed(state.iterations() * state.range(0));
 }
 
+/// First assignments as the group committer writes them: sealed, conditional, with rows of indexes of their own. The
+/// arguments are the assignments per write and the index rows of each. CPU time of all threads.
+void stored_assignments(benchmark::State& state) {
+  const test::temporary_folder folder;
+  auto opened = storage::open_rocksdb_store(folder / "store");
+  if (!opened) return state.SkipWithError(opened.error().message().c_str());
+  auto& random = crypto::system_entropy();
+  const auto protector = test::key_file_protector(random);
+  const auto store = storage::sealed_store::open(**opened, *protector, random).value();
+  std::uint64_t number = 0;
+  for (auto _ : state) {
+    state.PauseTiming();
+    std::vector<storage::sealed_batch> batches(static_cast<std::size_t>(state.range(0)));
+    for (auto& batch : batches) {
+      const auto name = "urn:dev:os:32473-" + std::to_string(++number);
+      const auto found = store->read_one(storage::table::entities, as_bytes(name)).value();
+      batch.push_back({storage::table::entities, to_bytes(as_bytes(name)), secret_bytes(bytes(row_size)), 0,
+                       false, false, found.read_at});
+      for (std::int64_t i = 0; i < state.range(1); ++i) {
+        const storage::index_group group{static_cast<std::uint64_t>(i + 1), to_bytes(as_bytes("a group"))};
+        batch.push_back({storage::table::indexes, storage::index_row(group, as_bytes(name)), secret_bytes{},
+                         std::nullopt, true});
+      }
+    }
+    state.ResumeTiming();
+    for (const auto& wrote : store->write_all(batches))
+      if (!wrote) return state.SkipWithError(wrote.error().message().c_str());
+  }
+  state.SetItemsProcessed(state.iterations() * state.range(0));
+}
+
 /// A key change of a PNE: writes a new file, syncs, renames, and syncs the folder.
 void key_file_saved(benchmark::State& state) {
   const test::temporary_folder folder;
@@ -63,6 +97,7 @@ void key_file_saved(benchmark::State& state) {
 
 BENCHMARK(bare_fdatasync)->UseRealTime();
 BENCHMARK(durable_rows)->Arg(1)->Arg(16)->Arg(64)->Arg(256)->MeasureProcessCPUTime()->UseRealTime();
+BENCHMARK(stored_assignments)->ArgsProduct({{1, 64}, {0, 2}})->MeasureProcessCPUTime()->UseRealTime();
 BENCHMARK(key_file_saved)->UseRealTime();
 
 }  // namespace

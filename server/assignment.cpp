@@ -148,6 +148,7 @@ bool load(assignment_pointer self) {
   } else if (s.made_with != settings) {
     record = s.machine->record();  // the configuration was reloaded since
   }
+  if (row->version == s.version) s.read_at = row->read_at;
   if (!record) return true;
   s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
   s.made_with = settings;
@@ -232,8 +233,8 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   auto& s = self->state;
   write_lines(s);
   storage::sealed_batch batch;
-  batch.push_back(
-      {storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version});
+  batch.push_back({storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version,
+                   false, false, s.read_at});
   add_index_rows(batch, o.record, s.machine->record());
   submit(self, std::move(batch));
 }
@@ -335,6 +336,7 @@ void after_conflict(assignment_pointer self) {
     return write_failed(s);
   }
   s.version = s.rows->entity->version;
+  s.read_at = s.rows->entity->read_at;
   s.machine->handle_conflict(s.role->now(), *std::move(record));
   if (as_assign(*s.current) == nullptr) decide(self);
 }

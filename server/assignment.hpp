@@ -22,6 +22,7 @@ struct assignment_state {
   dispatcher_actor dispatcher;
   std::optional<protocol::assignment_machine> machine;
   std::uint64_t version = 0;                        ///< of the row from which the record of `machine` comes
+  std::uint64_t read_at = 0;                        ///< the same, as of storage::sealed_value
   std::shared_ptr<const actor_settings> made_with;  ///< the settings of `machine`
   std::deque<std::shared_ptr<const job>> waiting;
   std::shared_ptr<const job> current;
