@@ -9,6 +9,7 @@
 
 #include "actors/command_error.hpp"
 #include "actors/pn_gw/authentication.hpp"
+#include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/server_side.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -228,13 +229,12 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   m.runtime = std::make_unique<actor_runtime>();
   CPNS_CHECK(m.open_radios());
 
-  CPNS_TRY(const auto stored, m.keys.all());
   auto link = server_link_of(c, m.gw, m.keys, m.gate);
   CPNS_TRY(link.user, user_id::parse(c.user));
-  for (const auto& r : stored.records) {
-    link.incarnation = std::max(link.incarnation, r.incarnation);
-    m.tally->put_stored(r, rules->device.rekey_override);
-  }
+  CPNS_TRY(auto unfinished, unfinished_devices(m.keys, [&](const protocol::device_record& r) {
+             link.incarnation = std::max(link.incarnation, r.incarnation);
+             m.tally->put_stored(r, rules->device.rekey_override);
+           }));
   link.counted = server_link_metrics{m.counted};
   link.record = std::move(record);
   auto up = uplink_of(c, link, *step0);
@@ -250,6 +250,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.rules = std::move(rules);
   parts.radios = m.radios;
   parts.store = &m.keys;
+  parts.unfinished = std::move(unfinished);
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
   parts.uplink = m.link;
