@@ -4,7 +4,6 @@
 #include <boost/json.hpp>
 
 #include "base/log.hpp"
-#include "base/spare_memory.hpp"
 #include "config/effective.hpp"
 #include "crypto/tls_psk.hpp"
 #include "crypto/tls_source.hpp"
@@ -128,7 +127,6 @@ struct server_role::impl {
   std::shared_ptr<crypto::tls_source> tls;
   std::uint64_t trust_changes =
       0;  ///< of CRLs and keys, for which the open connections were checked; on the listener's strand
-  spare_memory spare;  ///< on the listener's strand
   std::unique_ptr<listener> sockets;
   std::unique_ptr<server_drain> leaving;
   std::unique_ptr<device_imports> imports;
@@ -324,7 +322,6 @@ result<std::unique_ptr<server_role>> server_role::start(const config::server_con
     if (!raw->others) raw->reopened.look();
     raw->leaving->look();
     raw->role->door->end_long_waits();
-    (void)raw->spare.look();
     caf::anon_send(raw->role->dispatcher(), tick{});
   });
   i->run_heartbeat();
