@@ -43,6 +43,11 @@ trial_options trial_of(const demo_options& o, const std::string& folder) {
   return t;
 }
 
+constexpr const char* starting_server = "starting the server";
+constexpr const char* starting_gateway = "starting the gateway";
+constexpr const char* starting_pnes = "starting the PNEs";
+std::string making(const demo_options& o) { return "making " + std::to_string(o.pnes) + " devices"; }
+
 /// `what` with the last error of the log, because the log is removed with the folder of the demo.
 std::string with_last_error(const std::string& what, const std::string& log) {
   const auto last = last_error(log);
@@ -55,12 +60,16 @@ class processes final : public deployment {
       : options_(o), folder_(std::move(folder)), cancelled_(std::move(cancelled)) {}
   ~processes() override { processes::stop(); }
 
-  status start() override {
+  status start(const part_fn& part) override {
+    part(making(options_));
     CPNS_TRY(const auto trial, make_trial_folder(trial_of(options_, folder_)));
+    part(starting_server);
     CPNS_CHECK(begin("server", trial.server_yaml));
     CPNS_CHECK(ready("server"));
+    part(starting_gateway);
     CPNS_CHECK(begin("gateway", trial.gateway_yaml));
     CPNS_CHECK(ready("gateway"));
+    part(starting_pnes);
     CPNS_CHECK(begin("pne", trial.pne_yaml));
     CPNS_CHECK(ready("pne"));
     return {};
@@ -102,13 +111,15 @@ class processes final : public deployment {
   }
   status ready(const std::string& role) {
     const auto file = folder_ + "/state/" + role + ".ready";
-    for (int i = 0; i < 2000; ++i) {
+    const auto limit = seconds{20 + options_.pnes / 200};
+    for (const auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;) {
       if (fs::exists(file)) return {};
       if (const auto why = broken(); !why.empty()) return fail(errc::internal, why);
       if (cancelled_()) return fail(errc::state_stopping, "cancelled");
       std::this_thread::sleep_for(milliseconds{10});
     }
-    return fail(errc::peer_timeout, "the " + role + " was not ready within 20 s; its log is " + log_of(role));
+    return fail(errc::peer_timeout, "the " + role + " was not ready within " + std::to_string(limit.count()) +
+                                        " s; its log is " + log_of(role));
   }
 
   demo_options options_;
@@ -122,19 +133,23 @@ class one_process final : public deployment {
   one_process(const demo_options& o, std::string folder) : options_(o), folder_(std::move(folder)) {}
   ~one_process() override { one_process::stop(); }
 
-  status start() override {
+  status start(const part_fn& part) override {
+    part(making(options_));
     CPNS_TRY(const auto trial, make_trial_folder(trial_of(options_, folder_)));
     before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
     logs.file = folder_ + "/demo.log";
     CPNS_CHECK(log::configure(logs));
+    part(starting_server);
     CPNS_TRY(const auto server, loaded_or_error(config::load_server(trial.server_yaml)));
     CPNS_TRY(auto s, start_server(server));
     server_ = std::make_unique<running_server>(std::move(s));
+    part(starting_gateway);
     CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(trial.gateway_yaml)));
     CPNS_TRY(auto g, start_gateway(gateway));
     gateway_ = std::make_unique<running_gateway>(std::move(g));
+    part(starting_pnes);
     CPNS_TRY(const auto pne, loaded_or_error(config::load_pne(trial.pne_yaml)));
     CPNS_TRY(pne_, start_pne(pne));
     return {};
