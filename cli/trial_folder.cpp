@@ -242,6 +242,11 @@ std::string links(const trial_options& o) {
   return exceeds_defaults(o) ? "\nlimits:\n  links: " + std::to_string(links_of(o)) + "\n" : "";
 }
 
+std::string timers(const trial_options& o) {
+  if (o.answer_timeout == config::gateway_timers{}.answer_timeout) return {};
+  return "\ntimers:\n  answer_timeout: " + config::duration_text(o.answer_timeout) + "\n";
+}
+
 std::string tail(const trial_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
   // A store in memory begins another chain at each start, which would not continue the file.
@@ -280,7 +285,7 @@ std::string gateway_yaml(const trial_options& o) {
          "tls/ca.crl\n\nstore:\n  "
          "kind: rocksdb\n"
          "  path: state/gateway\n" +
-         protector("gateway") + transports(o, params) + links(o) +
+         protector("gateway") + transports(o, params) + links(o) + timers(o) +
          "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" + tail(o, "gateway");
 }
 

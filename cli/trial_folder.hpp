@@ -35,6 +35,7 @@ struct trial_options {
   std::map<std::string, std::string> pne_params{};
   std::vector<std::filesystem::path> plugin_dirs{};
   milliseconds rekey = std::chrono::hours(24);
+  milliseconds answer_timeout = config::gateway_timers{}.answer_timeout;  ///< of the gateway
   bool json_logs = false;
   bool ready_files = false;    ///< each role writes state/ROLE.ready
   bool isolated = false;       ///< each radio runs in a child process

@@ -14,7 +14,7 @@ namespace cpns::cli {
 /// after each `interval`; a short step adds none. Not thread-safe.
 class progress {
  public:
-  static constexpr std::chrono::seconds first{10}, interval{5};
+  static constexpr std::chrono::seconds first{6}, interval{5};
   /// `quiet_output`: standard output is for a program, so the lines go to standard error.
   explicit progress(bool quiet_output) : quiet_(quiet_output) {}
   /// A step begins.

@@ -13,7 +13,8 @@ constexpr std::uint64_t other_ports = 100;  // of the roles among each other, an
 
 status refuse(const demo_options& o, const std::string& why) {
   const auto count = std::to_string(o.pnes);
-  return fail(errc::state_exhausted, "--pnes " + count + ": " + count + " devices need as many links, " + why);
+  return fail(errc::state_exhausted,
+              "--pnes " + count + ": " + count + " devices need as many links, " + why);
 }
 
 /// Ports that the kernel gives to connections to one address and port; 0 if it does not say.

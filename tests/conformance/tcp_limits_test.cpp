@@ -90,7 +90,8 @@ TEST(tcp_limits, refuses_more_links_than_the_open_files_allow) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().code, errc::config_range);
   EXPECT_EQ(refused.error().parameter, "max_links");
-  for (const auto* word : {"at most 896, not 897", "may open 1024 files", "128 are for other things", "ulimit -n"})
+  for (const auto* word :
+       {"at most 896, not 897", "may open 1024 files", "128 are for other things", "ulimit -n"})
     EXPECT_NE(refused.error().detail.find(word), std::string::npos) << refused.error().detail;
 }
 
@@ -117,8 +118,7 @@ TEST(tcp_limits, keeps_no_buffer_for_an_idle_link) {
   const auto port = free_port(SOCK_STREAM);
   const auto network = fresh_network();
   listener hears;
-  auto gateway =
-      open_central({{"listen", "127.0.0.1:" + std::to_string(port)}, {"network", network}}, hears);
+  auto gateway = open_central({{"listen", "127.0.0.1:" + std::to_string(port)}, {"network", network}}, hears);
   ASSERT_TRUE(gateway && (*gateway)->scan(true));
   std::vector<descriptor> held;
   held.reserve(links + 1);

@@ -121,7 +121,7 @@ class Descriptors(E2ECase):
             with self.subTest(isolation):
                 home.gateway["transports"][0]["isolation"] = isolation
                 home.write()
-                self.assert_refused(home, r"gateway.yaml:\d+:\d+: .*max_links: it must be at most 64, not 65: this process may open 128 files")
+                self.assert_refused(home, r"gateway.yaml:\d+:\d+: .*max_links: it must be at most 64, not 65", "may open 128 files")
 
     def assert_refused(self, home, *words):
         """The gateway ends at its start, with one error that has these words."""

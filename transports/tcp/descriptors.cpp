@@ -13,7 +13,8 @@ namespace cpns::tcp {
 namespace {
 
 constexpr std::uint64_t reserved_files = 128;  // for the rest of the process; at most half of the limit
-constexpr std::uint64_t files_enough = 2'000'000;  // a process without a limit declares no more links than this
+constexpr std::uint64_t files_enough =
+    2'000'000;  // a process without a limit declares no more links than this
 
 std::atomic<std::uint64_t> connections{0};
 std::mutex kept_guard;
@@ -29,8 +30,7 @@ std::uint64_t open_files_max() {
   throw sdk::bad_parameter{
       "max_links", "it must be at most " + std::to_string(left) + ", not " + std::to_string(max_links) +
                        ": this process may open " + std::to_string(open_files_max()) + " files, of which " +
-                       std::to_string(open_files_max() - connections_that_fit()) +
-                       " are for other things" +
+                       std::to_string(open_files_max() - connections_that_fit()) + " are for other things" +
                        (kept == 0 ? "" : " and " + std::to_string(kept) + " for its other tcp radios") +
                        "; lower it, raise the limit (ulimit -n, LimitNOFILE), or use several radios with "
                        "isolation: process, each of which has a limit of its own"};

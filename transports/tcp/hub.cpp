@@ -12,8 +12,8 @@ constexpr std::size_t read_size = 16 * 1024;
 }  // namespace
 
 hub::hub(sdk::host out, settings s, bool probe)
-    : out_(out), settings_(std::move(s)),
-      base_{settings_, counters_, *this, std::vector<std::uint8_t>(read_size)},
+    : out_(out),
+      settings_(std::move(s)), base_{settings_, counters_, *this, std::vector<std::uint8_t>(read_size)},
       share_(settings_.max_links, probe) {}
 
 void hub::run() {

@@ -1,5 +1,7 @@
 #include "cli/trial_folder.hpp"
 
+#include <algorithm>
+
 #include "base/private_file.hpp"
 #include "cli/daemon.hpp"
 #include "cli/stores.hpp"
@@ -181,6 +183,12 @@ TEST_F(trial_folder, gives_the_gateway_no_more_links_than_a_tcp_radio_can_hold) 
         << yaml;
   else
     EXPECT_EQ(yaml.find("limits:"), std::string::npos) << yaml;
+}
+
+TEST_F(trial_folder, writes_the_timeout_of_answers_only_if_it_is_not_the_usual_one) {
+  EXPECT_EQ(gateway_yaml({.folder = folder}).find("timers"), std::string::npos);
+  EXPECT_NE(gateway_yaml({.folder = folder, .answer_timeout = seconds{10}}).find("answer_timeout: 10s"),
+            std::string::npos);
 }
 
 TEST_F(trial_folder, keeps_a_given_number_of_links) {
