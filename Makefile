@@ -6,13 +6,15 @@ JOBS   ?= 2
 TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo demo-cluster test test-ble bench packages format lint docs clean
+.PHONY: help deps build demo demo-cluster test test-ble bench bench-server bench-peers packages format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make demo-cluster  a cluster that loses a node and its primary, and no key; installs PostgreSQL, Patroni, etcd and HAProxy"
 	@echo "make test     build everything and run the tests"
 	@echo "make test-ble run the tests over Bluetooth, in an emulated machine: some minutes, and 163 MB once"
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
+	@echo "make bench-server  measure what an assignment costs a server, on RocksDB and PostgreSQL (BENCH=--quick, BENCH=--help)"
+	@echo "make bench-peers   the same beside a KDC of MIT Kerberos and FreeRADIUS, which you install (BENCH=--help)"
 	@echo "make packages build the Debian packages, into build/packages"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan for the others)"
 	@echo "make docs     write the generated pages again"
@@ -48,6 +50,15 @@ test-ble: build
 bench:
 	@$(MAKE) build PRESET=bench
 	@bench/run build/bench $(BENCH)
+
+bench-server:
+	@$(MAKE) build PRESET=bench
+	@scripts/install-deps --tests
+	@bench/server build/bench $(BENCH)
+
+bench-peers:
+	@$(MAKE) build PRESET=bench
+	@bench/peers build/bench $(BENCH)
 
 packages:
 	@scripts/install-deps --packages

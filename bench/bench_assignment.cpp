@@ -43,10 +43,11 @@ secret_bytes serve(assignment_harness& p, storage::sealed_store& store, protocol
   return answer;
 }
 
-/// Decoding, proof, presence, a set of 32 keys, the sealed row, the encoded answer: on one core, without a
-/// disk.
+/// Decoding, proof, presence, a set of keys (the argument is their number), the sealed row, the encoded answer: on one core,
+/// without a disk.
 void assignment_computed(benchmark::State& state) {
   assignment_harness p;
+  p.settings.set_size = static_cast<std::uint32_t>(state.range(0));
   storage::memory_store memory;
   const auto store = p.seal(memory);
   auto device = assignment_harness::device(1);
@@ -191,7 +192,7 @@ void assignment_metrics(benchmark::State& state) {
   }
 }
 
-BENCHMARK(assignment_computed);
+BENCHMARK(assignment_computed)->Arg(16)->Arg(32);
 BENCHMARK(assignment_metrics);
 BENCHMARK(assignment_through_actors)->Arg(1)->Arg(16)->Arg(128)->MeasureProcessCPUTime()->UseRealTime();
 BENCHMARK(assignment_without_metrics)->Arg(1)->Arg(16)->Arg(128)->MeasureProcessCPUTime()->UseRealTime();

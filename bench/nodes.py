@@ -12,16 +12,24 @@ from support.home import free_port  # noqa: E402
 from support.postgres import NODES, OWNER, Postgres  # noqa: E402
 
 
-class Nodes:
-    """`server.yaml` is that of the first node; the commands that fill the store read it. With `engine` None the store is RocksDB."""
+def replaced(text, changes):
+    for before, after in changes.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    return text
 
-    def __init__(self, cpns, home, count, engine="postgresql"):
+
+class Nodes:
+    """`server.yaml` is that of the first node; the commands that fill the store read it. With `engine` None the store is RocksDB.
+    `settings`: text of a configuration, and what replaces it."""
+
+    def __init__(self, cpns, home, count, engine="postgresql", settings=None):
         self.cpns, self.home, self.database, self.servers = cpns, home, None, []
         server_process.make_home(cpns, home)
         # An address of its own: no other program uses a port there, also while a node is down.
         host = f"127.{random.randrange(16, 250)}.{random.randrange(256)}.{random.randrange(1, 255)}"
         self.addresses = [f"{host}:{free_port(socket.SOCK_STREAM, host)}" for _ in range(count)]
-        base = (home / "server.yaml").read_text()
+        base = replaced((home / "server.yaml").read_text(), settings or {})
         try:
             if engine:
                 self.database = Postgres()
@@ -33,16 +41,14 @@ class Nodes:
             raise
 
     def _config(self, base, number):
-        replaced = {"name: 'main'": f"name: node{number}", "ready_file: ready\n": f"ready_file: ready{number}\n",
-                    "listen: 127.0.0.1:0\n": f"listen: {self.addresses[number]}\n", "state/server.sock": f"state/node{number}.sock",
-                    "state/server.audit": f"state/node{number}.audit"}
+        changes = {"name: 'main'": f"name: node{number}", "ready_file: ready\n": f"ready_file: ready{number}\n",
+                   "listen: 127.0.0.1:0\n": f"listen: {self.addresses[number]}\n", "state/server.sock": f"state/node{number}.sock",
+                   "state/server.audit": f"state/node{number}.audit"}
         if self.database:
-            replaced["  kind: rocksdb\n  path: state/server\n"] = (
+            changes["  kind: rocksdb\n  path: state/server\n"] = (
                 f"  kind: postgresql\n  path: state/node{number}\n  postgresql: {{socket: {self.database.socket}, user: {NODES}}}\n")
             base += f"cluster:\n  advertise: {self.addresses[number]}\n  nodes: [{', '.join(self.addresses)}]\n"
-        for before, after in replaced.items():
-            assert base.count(before) == 1, before
-            base = base.replace(before, after)
+        base = replaced(base, changes)
         file = self.home / ("server.yaml" if number == 0 else f"node{number}.yaml")
         file.write_text(base)
         return file

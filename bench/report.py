@@ -81,7 +81,7 @@ def durable(parts):
 
 def assignment(parts):
     floor = crypto(parts, SERVER_CRYPTO)
-    measured = parts.cpu["assignment_computed"]
+    measured = parts.cpu["assignment_computed/32"]
     rows = [("computed: frame decoded, steps 5 to 8, row sealed, answer encoded", span(measured),
              f"{1e9 / measured:,.0f} per core", f"{span(floor)}, crypto", above(measured, floor))]
     for name in parts.wall:

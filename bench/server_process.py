@@ -31,6 +31,24 @@ def cpu_seconds(pid, ended_children=False):
     return sum(map(int, fields[11:15 if ended_children else 13])) / os.sysconf("SC_CLK_TCK")
 
 
+def cpu_of_tree(pid):
+    """Of a process and its children, those that ended included."""
+    while True:
+        try:
+            children = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+            return cpu_seconds(pid, ended_children=True) + sum(map(cpu_seconds, children))
+        except FileNotFoundError:
+            continue  # a child ended meanwhile, and is one of those that ended now
+
+
+def switches(pid):
+    """Context switches of the threads of a process."""
+    total = 0
+    for status in pathlib.Path(f"/proc/{pid}/task").glob("*/status"):
+        total += sum(int(line.split()[1]) for line in status.read_text().splitlines() if "voluntary_ctxt_switches" in line)
+    return total
+
+
 def raise_descriptors():
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -52,9 +52,14 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
   return storage::open_protector(actors::key_source_of(c));
 }
 
-result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c) {
+result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c,
+                                                       config::role_kind role) {
   switch (c.kind) {
-  case config::store_kind::rocksdb: return storage::open_rocksdb_store(c.path, c.give_up_after);
+  case config::store_kind::rocksdb: {
+    auto s = role == config::role_kind::server ? storage::busy_store : storage::rocksdb_settings{};
+    s.timeout = c.give_up_after;
+    return storage::open_rocksdb_store(c.path, s);
+  }
   case config::store_kind::postgresql: {
     CPNS_TRY(auto node, storage::claim_node_folder(c.path, crypto::system_entropy()));
     return storage::open_postgres_store(database_of(c), std::move(node));
@@ -94,7 +99,7 @@ result<opened_store> opened_store::open(const config::store_config& store,
                                         const config::protector_config& protector, config::role_kind role) {
   opened_store out;
   CPNS_TRY(const auto key, open_protector(protector));
-  CPNS_TRY(out.under_, open_raw_store(store));
+  CPNS_TRY(out.under_, open_raw_store(store, role));
   auto sealed = storage::sealed_store::open(*out.under_, *key, crypto::system_entropy());
   if (!sealed) return fail(with_rewrap_hint(std::move(sealed).error(), *out.under_, protector));
   out.sealed_ = std::move(*sealed);

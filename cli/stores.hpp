@@ -28,7 +28,8 @@ result<std::unique_ptr<storage::key_protector>> open_protector(const config::pro
 
 /// The store without the layer that seals it. Errors of storage::open_rocksdb_store, or of storage::open_postgres_store
 /// and storage::claim_node_folder.
-result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c);
+result<std::unique_ptr<storage::store>> open_raw_store(const config::store_config& c,
+                                                       config::role_kind role = config::role_kind::server);
 /// The same for a check, while the role is stopped: it changes nothing and takes no lock. state_unknown: the folder of a
 /// RocksDB store has none yet.
 result<std::unique_ptr<storage::store>> open_store_for_reading(const config::store_config& c);

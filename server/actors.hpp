@@ -49,15 +49,19 @@ struct admitted {
   work_place place;
 };
 /// A KeyAssignmentRequest that is worked on now.
-struct request_came {
+struct admitted_request {
   request_id id;
   bytes frame;
-  std::shared_ptr<admitted> held;  ///< given back if the message is not handled
+  admitted held;
+};
+/// Those of one read from the connection.
+struct requests_came {
+  std::shared_ptr<std::vector<admitted_request>> all;  ///< given back if the message is not handled
 };
 /// Some requests may be slow.
 struct slow_look {};
 
-/// Rows that an actor asked for.
+/// Rows that an actor asked for, for one or more of its jobs.
 struct rows_read {
   std::uint64_t number = 0;
   std::shared_ptr<storage::rows_found> rows;
@@ -71,10 +75,10 @@ struct key_came {
 
 /// session/<gateway>: one connection of one gateway.
 using session_actor =
-    caf::typed_actor<caf::reacts_to<frames_came>,   // decodes requests, answers each or reads what it needs
-                     caf::reacts_to<request_came>,  // decodes it, reads what it needs
-                     caf::reacts_to<rows_read>,     // answers or routes the request
-                     caf::reacts_to<key_came>,      // the same
+    caf::typed_actor<caf::reacts_to<frames_came>,    // decodes requests, answers each or reads what it needs
+                     caf::reacts_to<requests_came>,  // decodes them, reads what they need
+                     caf::reacts_to<rows_read>,      // answers or routes the request
+                     caf::reacts_to<key_came>,       // the same
                      caf::reacts_to<assignment_done>,  // answers the gateway
                      caf::reacts_to<report_done>,      // answers when all entries of the report are done
                      caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
@@ -140,9 +144,14 @@ struct job {
 struct do_job {
   std::shared_ptr<const job> what;
 };
+/// The jobs that a session has at once.
+struct do_jobs {
+  std::shared_ptr<const std::vector<std::shared_ptr<const job>>> all;
+};
 /// The assignment actor has answered.
 struct job_done {
   std::shared_ptr<const job> what;
+  bool uncertain = false;  ///< whether the last write of the entity took effect is not known
 };
 /// Sent once per second.
 struct tick {};
@@ -151,9 +160,10 @@ struct sweep_on {
   time_point limit;
 };
 
-/// dispatcher: makes one actor per entity on demand and evicts it when idle.
+/// dispatcher: finds or makes one actor per entity on demand; an idle one goes on with another entity, or is evicted.
 using dispatcher_actor =
-    caf::typed_actor<caf::reacts_to<do_job>,  // routes to assignment/<entity>, or refuses it over the bounds
+    caf::typed_actor<caf::reacts_to<do_job>,   // routes to assignment/<entity>, or refuses it over the bounds
+                     caf::reacts_to<do_jobs>,  // the same for each
                      caf::reacts_to<job_done>,  // one job less is pending
                      caf::reacts_to<tick>,      // evicts entities idle for too long
                      caf::reacts_to<sweep_on>>;
@@ -177,9 +187,10 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::frames_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignment_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::report_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::request_came)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::requests_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::slow_look)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_jobs)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)

@@ -22,7 +22,7 @@ void finish_job(assignment_pointer self) {
   s.lines.clear();
   if (s.uncertain) s.machine.reset();
   s.rows.reset();  // they hold keys
-  self->send(s.dispatcher, job_done{std::move(s.current)});
+  self->send(s.dispatcher, job_done{std::move(s.current), s.uncertain});
   s.current.reset();
 }
 
@@ -56,9 +56,9 @@ void write_line(const assignment_state& s, log::level level, std::string_view ev
 }
 
 /// Keeps a line until it is known whether the job is granted.
-void note(assignment_state& s, std::string_view event, std::string text,
-          log::level level = log::level::info) {
-  s.lines.push_back({level, event, std::move(text)});
+void note(assignment_state& s, std::string_view event, std::string_view text,
+          log::level level = log::level::debug) {
+  if (log::enabled(level, "server")) s.lines.push_back({level, event, std::string{text}});
 }
 
 void write_lines(assignment_state& s) {
@@ -79,6 +79,7 @@ void log_refusal(assignment_state& s, const refusal& no) {
 void log_answer(assignment_state& s, const answer_body& body) {
   if (const auto* no = std::get_if<refusal>(&body)) return log_refusal(s, *no);
   write_lines(s);
+  if (!log::enabled(log::level::info, "server")) return;
   const auto& keys = std::get<protocol::assigned_keys>(body);
   log::info("server", "assignment-answered", "KeyAssignmentResponse (step 8)",
             {{"entity", s.entity.text()},
@@ -148,6 +149,7 @@ bool load(assignment_pointer self) {
   } else if (s.made_with != settings) {
     record = s.machine->record();  // the configuration was reloaded since
   }
+  if (row->version == s.version) s.read_at = row->read_at;
   if (!record) return true;
   s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
   s.made_with = settings;
@@ -179,11 +181,21 @@ void decide(assignment_pointer self) {
     s.outcome = s.machine->handle_report(s.began, j.from->gw, std::get<job::report>(j.what).which);
 }
 
+/// What is known of one entity says nothing of another one.
+void become(assignment_state& s, const entity_id& entity) {
+  if (s.entity == entity) return;
+  s.entity = entity;
+  s.machine.reset();
+  s.version = s.read_at = 0;
+  s.uncertain = false;
+}
+
 /// After a failed write the row is read only once the store is writable: until then the write may still take effect.
 void begin(assignment_pointer self) {
   auto& s = self->state;
   s.current = std::move(s.waiting.front());
   s.waiting.pop_front();
+  become(s, s.current->entity);
   s.began = s.role->now();
   s.conflicts = 0;
   s.asked_again = false;
@@ -232,8 +244,8 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   auto& s = self->state;
   write_lines(s);
   storage::sealed_batch batch;
-  batch.push_back(
-      {storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version});
+  batch.push_back({storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version,
+                   false, false, s.read_at});
   add_index_rows(batch, o.record, s.machine->record());
   submit(self, std::move(batch));
 }
@@ -270,7 +282,7 @@ void apply(assignment_pointer self, protocol::assignment_event&& o) {
   const auto level = o.routine ? log::level::debug : log::level::info;
   // A report is never refused, so its lines have no other limit.
   if (as_assign(*s.current) != nullptr)
-    note(s, o.id, std::move(o.text), level);
+    note(s, o.id, o.text, level);
   else if (o.routine || s.role->refusals.may_log(s.role->now(), s.current->from->uri))
     write_line(s, level, o.id, o.text);
 }
@@ -317,8 +329,8 @@ void after_write(assignment_pointer self, const row_stored& m) {
     write_failed(s);
   } else {
     ++s.version;
-    if (as_assign(*s.current) != nullptr)
-      log::info("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
+    if (as_assign(*s.current) != nullptr && log::enabled(log::level::debug, "server"))
+      log::debug("server", "set-stored", "a set of EUKeys is stored (step 6)", {{"entity", s.entity.text()}});
   }
   pump(self);
   work(self);
@@ -335,6 +347,7 @@ void after_conflict(assignment_pointer self) {
     return write_failed(s);
   }
   s.version = s.rows->entity->version;
+  s.read_at = s.rows->entity->read_at;
   s.machine->handle_conflict(s.role->now(), *std::move(record));
   if (as_assign(*s.current) == nullptr) decide(self);
 }

@@ -22,6 +22,7 @@ struct assignment_state {
   dispatcher_actor dispatcher;
   std::optional<protocol::assignment_machine> machine;
   std::uint64_t version = 0;                        ///< of the row from which the record of `machine` comes
+  std::uint64_t read_at = 0;                        ///< the same, as of storage::sealed_value
   std::shared_ptr<const actor_settings> made_with;  ///< the settings of `machine`
   std::deque<std::shared_ptr<const job>> waiting;
   std::shared_ptr<const job> current;
@@ -43,7 +44,8 @@ struct assignment_state {
 };
 
 /// `role` outlives the actor. Uses the rows that came with a job; reads them itself where none came, after a failed
-/// write, and after a conflict; `after_crash` of the predecessor, only after every write that was queued before.
+/// write, and after a conflict; `after_crash` of the predecessor, only after every write that was queued before. A job for
+/// another entity makes it the actor of that one: the dispatcher sends it only while the actor has no other job.
 assignment_actor::behavior_type assignment(assignment_actor::stateful_pointer<assignment_state> self,
                                            role_context* role, entity_id entity, dispatcher_actor dispatcher,
                                            bool after_crash);

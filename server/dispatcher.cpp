@@ -10,6 +10,8 @@ using dispatcher_pointer = dispatcher_actor::stateful_pointer<dispatcher_state>;
 using entries = dispatcher_state::entries;
 
 constexpr std::size_t evictions_at_once = 64;
+/// Over it, a new entity takes the actor of the one that is idle for longest.
+constexpr std::size_t idle_kept = 256;
 
 void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, std::string reason) {
   if (const auto* r = std::get_if<job::report>(&j.what))
@@ -45,9 +47,21 @@ bool make_room(dispatcher_pointer self) {
   return true;
 }
 
+/// Not if the actor must read what its last write did.
+bool take_over(dispatcher_state& s, const entity_id& entity) {
+  if (s.idle.size() < idle_kept || s.idle.back().uncertain) return false;
+  const auto at = std::prev(s.idle.end());
+  auto place = s.by_entity.extract(at->entity);
+  place.key() = at->entity = entity;
+  s.by_entity.insert(std::move(place));
+  s.idle.splice(s.idle.begin(), s.idle, at);
+  return true;
+}
+
 std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const entity_id& entity) {
   auto& s = self->state;
   if (const auto found = s.by_entity.find(entity); found != s.by_entity.end()) return found->second;
+  if (!s.crashed.contains(entity) && take_over(s, entity)) return s.idle.begin();
   if (live(s) >= s.role->settings()->entities_live && !make_room(self)) return std::nullopt;
   const bool after_crash = s.crashed.erase(entity) != 0;
   auto actor = self->spawn<caf::monitored>(assignment, s.role, entity, dispatcher_actor{self}, after_crash);
@@ -78,12 +92,14 @@ void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   self->send(e.actor, do_job{j});
 }
 
-void finished(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
+void finished(dispatcher_pointer self, const job_done& m) {
   auto& s = self->state;
+  const auto& j = m.what;
   const auto found = s.by_entity.find(j->entity);
   if (found == s.by_entity.end()) return;
   auto& e = *found->second;
   e.last_used = s.role->now();
+  e.uncertain = m.uncertain;
   if (std::erase_if(e.pending, [&j](const auto& other) { return other->number == j->number; }) == 0) return;
   if (e.pending.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
 }
@@ -129,7 +145,10 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
   });
   return {
       [self](const do_job& m) { route(self, m.what); },
-      [self](const job_done& m) { finished(self, m.what); },
+      [self](const do_jobs& m) {
+        for (const auto& j : *m.all) route(self, j);
+      },
+      [self](const job_done& m) { finished(self, m); },
       [self, role](const tick&) {
         sweep(self, role->now() - role->settings()->entity_idle);
         role->refusals.tick(role->now());

@@ -16,6 +16,7 @@ struct dispatcher_state {
     assignment_actor actor;
     std::vector<std::shared_ptr<const job>> pending;
     time_point last_used;
+    bool uncertain = false;  ///< as of job_done
   };
   using entries = std::list<entry>;
 

@@ -28,14 +28,16 @@ std::shared_ptr<front_desk> front_desk::open(std::shared_ptr<role_context> role,
 
 void front_desk::frames(std::vector<bytes> batch) {
   std::vector<bytes> others;
+  requests in;
   const bool blocked = role_->known_gateways.blocked(peer_->gw);  // the session tells it so
   for (auto& f : batch) {
     const auto id = blocked ? std::nullopt : protocol::peek_assignment_request(f);
     if (id)
-      knock(*id, std::move(f));
+      knock(*id, std::move(f), in);
     else
       others.push_back(std::move(f));
   }
+  if (!in.empty()) let_in(std::move(in));
   if (!others.empty())
     caf::anon_send(session_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(others))});
 }
@@ -49,18 +51,18 @@ void front_desk::closed() {
   caf::anon_send(session_, link_closed{});
 }
 
-void front_desk::knock(const request_id& id, bytes frame) {
-  request r{std::move(frame), id, {steady::now(), {}, {}}};
+void front_desk::knock(const request_id& id, bytes frame, requests& in) {
+  admitted_request r{id, std::move(frame), {steady::now(), {}, {}}};
   if (auto no = count_jobs(*role_, peer_->gw, 1, r.held.counted)) return turn_away(id, *std::move(no));
   if (role_->undelivered.take(id)) {
     r.held.place = role_->door->enter();
-    return let_in(std::move(r));
+    return in.push_back(std::move(r));
   }
   const auto number = role_->next_number++;
   std::unique_lock lock{guard_};  // the turn may come before the request is kept
   switch (role_->door->ask(peer_->gw, role_->settings()->work, turns_, number, r.held.place)) {
   case admission::verdict::wait: waiting_.emplace(number, std::move(r)); return;
-  case admission::verdict::work: lock.unlock(); return let_in(std::move(r));
+  case admission::verdict::work: return in.push_back(std::move(r));
   case admission::verdict::refuse: break;
   }
   lock.unlock();
@@ -68,10 +70,10 @@ void front_desk::knock(const request_id& id, bytes frame) {
   turn_away(id, busy());
 }
 
-void front_desk::let_in(request r) {
-  role_->counted.waited.observe(steady::now() - r.held.arrived);
-  caf::anon_send(session_,
-                 request_came{r.id, std::move(r.frame), std::make_shared<admitted>(std::move(r.held))});
+void front_desk::let_in(requests in) {
+  const auto now = steady::now();
+  for (const auto& r : in) role_->counted.waited.observe(now - r.held.arrived);
+  caf::anon_send(session_, requests_came{std::make_shared<requests>(std::move(in))});
 }
 
 void front_desk::turn(std::uint64_t number, work_place place) {
@@ -82,7 +84,9 @@ void front_desk::turn(std::uint64_t number, work_place place) {
   auto& r = found.mapped();
   if (place) {
     r.held.place = std::move(place);
-    return let_in(std::move(r));
+    requests one;
+    one.push_back(std::move(r));
+    return let_in(std::move(one));
   }
   role_->counted.refused(server_metrics::bound::slow);
   turn_away(r.id, busy());

@@ -22,18 +22,15 @@ class front_desk final : public link_session, public std::enable_shared_from_thi
   void closed() override;
 
  private:
-  struct request {
-    bytes frame;
-    request_id id;
-    admitted held;
-  };
+  using requests = std::vector<admitted_request>;
   front_desk(std::shared_ptr<role_context> role, std::shared_ptr<const peer_info> peer,
              std::shared_ptr<link_port> port, session_actor to)
       : role_(std::move(role)), peer_(peer), session_(std::move(to)),
         answers_(role_, std::move(peer), std::move(port)) {}
 
-  void knock(const request_id& id, bytes frame);
-  void let_in(request r);
+  /// Adds the request to `in` if it is let in now.
+  void knock(const request_id& id, bytes frame, requests& in);
+  void let_in(requests in);
   /// A request that waited has its turn. Without a place: it has waited for too long.
   void turn(std::uint64_t number, work_place place);
   void turn_away(const request_id& id, protocol::refused no);
@@ -44,7 +41,7 @@ class front_desk final : public link_session, public std::enable_shared_from_thi
   admission::turn_taker turns_;
   std::mutex guard_;
   answer_port answers_;
-  std::unordered_map<std::uint64_t, request> waiting_;
+  std::unordered_map<std::uint64_t, admitted_request> waiting_;
 };
 
 }  // namespace cpns::server

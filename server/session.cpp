@@ -24,18 +24,50 @@ void route(session_pointer self, job j) {
   j.from = s.peer;
   j.reply_to = session_actor{self};
   j.queued = steady::now();
-  self->send(s.role->dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
+  s.to_route.push_back(std::make_shared<const job>(std::move(j)));
+}
+
+void send_jobs(session_pointer self) {
+  auto& s = self->state;
+  if (s.to_route.empty()) return;
+  using jobs = std::vector<std::shared_ptr<const job>>;
+  self->send(s.role->dispatcher(), do_jobs{std::make_shared<const jobs>(std::exchange(s.to_route, {}))});
+}
+
+void begin_read(session_pointer self) {
+  auto& s = self->state;
+  if (!s.being_read.empty() || s.readers.empty()) return;
+  s.being_read = std::exchange(s.readers, {});
+  s.role->read(std::exchange(s.to_read, {}), [me = session_actor{self}](storage::rows_found rows) {
+    caf::anon_send(me, rows_read{0, std::make_shared<storage::rows_found>(std::move(rows))});
+  });
 }
 
 /// Reads rows, then calls `then` in this actor.
 void read(session_pointer self, std::vector<storage::row_name> names,
           std::function<void(storage::rows_found)> then) {
   auto& s = self->state;
-  const auto number = s.role->next_number++;
-  s.reads.emplace(number, std::move(then));
-  s.role->read(std::move(names), [me = session_actor{self}, number](storage::rows_found rows) {
-    caf::anon_send(me, rows_read{number, std::make_shared<storage::rows_found>(std::move(rows))});
-  });
+  s.readers.push_back({names.size(), std::move(then)});
+  std::move(names.begin(), names.end(), std::back_inserter(s.to_read));
+}
+
+/// The next read runs beside the work on these rows.
+void after_read(session_pointer self, storage::rows_found rows) {
+  auto& s = self->state;
+  const auto readers = std::exchange(s.being_read, {});
+  begin_read(self);
+  auto next = rows.begin();
+  for (const auto& r : readers) {
+    const auto end = next + static_cast<std::ptrdiff_t>(r.rows);
+    r.then(storage::rows_found(std::make_move_iterator(next), std::make_move_iterator(end)));
+    next = end;
+  }
+}
+
+/// What the handling of one message left to send.
+void flush(session_pointer self) {
+  begin_read(self);
+  send_jobs(self);
 }
 
 /// As count_jobs.
@@ -209,9 +241,10 @@ void continue_assignment(session_pointer self, job j, const user_directory::look
 void handle(session_pointer self, const request_id& id, protocol::key_assignment_request&& m,
             admitted&& held) {
   auto& s = self->state;
-  log::debug(
-      "server", "assignment-requested", "KeyAssignmentRequest (step 4)",
-      {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
+  if (log::enabled(log::level::debug, "server"))
+    log::debug(
+        "server", "assignment-requested", "KeyAssignmentRequest (step 4)",
+        {{"entity", m.entity.text()}, {"gw", s.peer->gw.hex()}, {"reason", std::string{name_of(m.reason)}}});
   if (const auto wait = s.role->delays.wait(s.role->now(), s.peer->gw, m.user); wait > 0) {
     s.assignments.end(id, held.arrived);
     return refuse_assignment(self, id, m, protocol::proof_delayed(wait));
@@ -432,19 +465,26 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
       [self](const frames_came& m) {
         note_use(self, m.frames->size());
         for (const auto& f : *m.frames) take(self, f);
+        flush(self);
       },
-      [self](const request_came& m) {
-        note_use(self, 1);
-        take_admitted(self, m.id, m.frame, std::move(*m.held));
+      [self](const requests_came& m) {
+        note_use(self, m.all->size());
+        for (auto& r : *m.all) take_admitted(self, r.id, r.frame, std::move(r.held));
+        flush(self);
       },
       [self](const rows_read& m) {
-        if (const auto read = self->state.reads.extract(m.number)) read.mapped()(std::move(*m.rows));
+        after_read(self, std::move(*m.rows));
+        flush(self);
       },
       [self](const key_came& m) {
         if (const auto ask = self->state.keys.extract(m.number)) ask.mapped()(std::move(*m.found));
+        flush(self);
       },
       [self](const assignment_done& m) { assignment_is_done(self, m); },
-      [self](const report_done& m) { report_is_done(self, m); },
+      [self](const report_done& m) {
+        report_is_done(self, m);
+        flush(self);
+      },
       [self](const slow_look&) { answer_slow(self); },
       [self](const link_closed&) { self->quit(); },
   };

@@ -28,8 +28,16 @@ struct session_state {
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
-  /// What follows a read, by its number.
-  std::unordered_map<std::uint64_t, std::function<void(storage::rows_found)>> reads;
+  /// Rows for one job, and what follows their read.
+  struct read {
+    std::size_t rows = 0;
+    std::function<void(storage::rows_found)> then;
+  };
+  /// All that is asked for while one read runs is read by the next one.
+  std::vector<storage::row_name> to_read;
+  std::vector<read> readers;                         ///< of `to_read`
+  std::vector<read> being_read;                      ///< of the running read; empty: none runs
+  std::vector<std::shared_ptr<const job>> to_route;  ///< of the current message
   /// What follows the answer of a manufacturer's service, by its number.
   std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;
   slow_requests assignments;

@@ -17,6 +17,7 @@
 #include <thread>
 
 #include "base/log.hpp"
+#include "storage/recent_writes.hpp"
 #include "storage/rocksdb_rows.hpp"
 #include "storage/row_locks.hpp"
 #include "storage/store_folder.hpp"
@@ -32,6 +33,7 @@ constexpr milliseconds retry_first{500};
 constexpr milliseconds retry_longest{10'000};  ///< a failed opening leaves files behind
 constexpr seconds reminder{60};
 constexpr double filter_bits_per_row = 10;
+constexpr double filter_of_buffer = 0.02;               ///< part of the write buffer
 constexpr std::int64_t released_per_second = 64 << 20;  ///< bytes of table files that are deleted
 constexpr milliseconds reader_poll{2};  ///< interval of the check for the last reader of the old database
 
@@ -60,7 +62,7 @@ class no_automatic_resume final : public rocksdb::EventListener {
   }
 };
 
-rocksdb::Options options_for(bool create) {
+rocksdb::Options options_for(bool create, const rocksdb_settings& of = {}) {
   rocksdb::Options o;
   o.listeners.push_back(std::make_shared<no_automatic_resume>());
   o.info_log = std::make_shared<quiet_logger>();
@@ -71,12 +73,16 @@ rocksdb::Options options_for(bool create) {
   // only an incomplete last record, which a power cut leaves.
   o.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
   // Also the space needed to recover from a full disk: the buffer must be written to a table file first.
-  o.write_buffer_size = 8U << 20;
+  o.write_buffer_size = of.write_buffer;
+  o.level0_file_num_compaction_trigger = of.tables_to_compact;
   // A first assignment and an import ask for rows that are not there: without a filter, each such read searches a
   // block of every table file. With ten bits per row, one read in a hundred does so.
   rocksdb::BlockBasedTableOptions tables;
   tables.filter_policy.reset(rocksdb::NewBloomFilterPolicy(filter_bits_per_row));
   o.table_factory.reset(rocksdb::NewBlockBasedTableFactory(tables));
+  // The same for the rows that are not in a table file yet.
+  o.memtable_whole_key_filtering = true;
+  o.memtable_prefix_bloom_size_ratio = filter_of_buffer;
   o.max_open_files = 256;
   o.max_background_jobs = 2;
   // A durable row must not wait for a whole table file that a compaction left to the kernel to write, or to release.
@@ -103,9 +109,10 @@ error open_error(const std::filesystem::path& folder, const rocksdb::Status& ope
 }
 
 /// `create`: creates the database if the folder contains none. Errors as open_rocksdb_store.
-result<std::shared_ptr<rocksdb::DB>> open_for_writing(const std::filesystem::path& folder, bool create) {
+result<std::shared_ptr<rocksdb::DB>> open_for_writing(const std::filesystem::path& folder, bool create,
+                                                      const rocksdb_settings& of) {
   rocksdb::DB* raw = nullptr;
-  const auto opened = rocksdb::DB::Open(options_for(create), folder.string(), &raw);
+  const auto opened = rocksdb::DB::Open(options_for(create, of), folder.string(), &raw);
   std::shared_ptr<rocksdb::DB> db(raw);
   if (!opened.ok()) return fail(open_error(folder, opened));
   return db;
@@ -152,8 +159,8 @@ std::string whole_seconds(steady::duration d) {
 class rocksdb_store final : public store {
  public:
   rocksdb_store(store_folder claim, std::filesystem::path folder, std::shared_ptr<rocksdb::DB> db,
-                milliseconds timeout)
-      : claim_(std::move(claim)), folder_(std::move(folder)), timeout_(timeout), db_(std::move(db)),
+                const rocksdb_settings& s)
+      : claim_(std::move(claim)), folder_(std::move(folder)), settings_(s), db_(std::move(db)),
         acknowledged_(db_->GetLatestSequenceNumber()), healer_([this] { heal_when_needed(); }) {}
   ~rocksdb_store() override;
   rocksdb_store(const rocksdb_store&) = delete;
@@ -163,6 +170,7 @@ class rocksdb_store final : public store {
   std::vector<status> write(std::span<const write_batch> batches) override;
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
+  [[nodiscard]] std::uint64_t moment() const override { return recent_.now(); }
   [[nodiscard]] store_health health() const override;
 
  private:
@@ -180,8 +188,9 @@ class rocksdb_store final : public store {
 
   store_folder claim_;  // outlives the database, to lock out other processes until it is closed
   const std::filesystem::path folder_;
-  const milliseconds timeout_;
+  const rocksdb_settings settings_;
   row_locks in_write_;
+  recent_writes recent_;
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::shared_ptr<rocksdb::DB> db_;          ///< while not writable: read-only, or failed
@@ -234,7 +243,11 @@ std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
     db = db_;
   }
   const auto locked = in_write_.lock(batches);
-  version_check versions([&](table t, byte_view row) { return version_in(*db, folder_, t, row); });
+  version_check versions([&](table t, byte_view row) { return version_in(*db, folder_, t, row); },
+                         [&](const write_op& op) {
+                           return op.read_at != 0 &&
+                                  recent_.unchanged_since(op.read_at, hash_of(op.table, op.row));
+                         });
   rocksdb::WriteBatch ops;
   std::vector<status> out;
   out.reserve(batches.size());
@@ -243,6 +256,7 @@ std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
     out.push_back(admitted ? add_to(ops, *admitted) : fail(admitted.error()));
   }
   if (std::none_of(out.begin(), out.end(), [](const status& s) { return s.has_value(); })) return out;
+  const recent_writes::write running(recent_, locked.rows());
   const auto done = write_durably(*db, ops);
   if (!done)
     for (auto& s : out)
@@ -305,7 +319,7 @@ void rocksdb_store::heal() {
     const auto& why = done.error();
     if (why == errc::state_stopping) return;
     if (why == errc::store_full) failing_since = now;
-    if (why == errc::store_damaged || now - failing_since >= timeout_) return give_up(why);
+    if (why == errc::store_damaged || now - failing_since >= settings_.timeout) return give_up(why);
     if (why == errc::store_unavailable) pause = std::min(2 * pause, retry_longest);
     {
       const std::lock_guard lock(mutex_);
@@ -359,7 +373,7 @@ status rocksdb_store::reopen() {
   CPNS_CHECK(claim_.probe());
   CPNS_TRY(auto reading, open_for_reading(folder_));
   CPNS_CHECK(replace(std::move(reading)));
-  CPNS_TRY(auto fresh, open_for_writing(folder_, false));
+  CPNS_TRY(auto fresh, open_for_writing(folder_, false, settings_));
   const auto found = fresh->GetLatestSequenceNumber();
   const std::lock_guard lock(mutex_);
   if (found < acknowledged_)
@@ -368,6 +382,7 @@ status rocksdb_store::reopen() {
                                          std::to_string(acknowledged_) + ", the last one found is " +
                                          std::to_string(found) +
                                          "; restore the store from a backup, on another disk");
+  recent_.forget();
   db_ = std::move(fresh);
   acknowledged_ = found;
   health_.writable = true;
@@ -377,11 +392,12 @@ status rocksdb_store::reopen() {
 
 }  // namespace
 
-result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder, milliseconds timeout) {
+result<std::unique_ptr<store>> open_rocksdb_store(const std::filesystem::path& folder,
+                                                  const rocksdb_settings& of) {
   CPNS_TRY(auto claim, store_folder::claim(folder));
-  CPNS_TRY(auto db, open_for_writing(folder, !claim.complete()));
+  CPNS_TRY(auto db, open_for_writing(folder, !claim.complete(), of));
   if (!claim.complete()) CPNS_CHECK(claim.mark_complete());
-  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), timeout);
+  return std::make_unique<rocksdb_store>(std::move(claim), folder, std::move(db), of);
 }
 
 result<std::unique_ptr<store>> open_rocksdb_store_for_reading(const std::filesystem::path& folder) {

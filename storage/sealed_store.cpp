@@ -82,6 +82,7 @@ std::vector<result<sealed_value>> sealed_store::read(std::span<const row_name> n
   std::vector<row_name> stored;
   stored.reserve(names.size());
   for (const auto& n : names) stored.push_back({n.table, keys_->stored_row(n.table, n.row)});
+  const auto read_at = under_.moment();
   auto found = under_.read(stored);
   if (!found) return std::vector<result<sealed_value>>(names.size(), fail(found.error()));
   std::vector<result<sealed_value>> out;
@@ -89,12 +90,12 @@ std::vector<result<sealed_value>> sealed_store::read(std::span<const row_name> n
   for (std::size_t i = 0; i < stored.size(); ++i) {
     const auto& value = (*found)[i];
     if (!value) {
-      out.emplace_back(sealed_value{});
+      out.emplace_back(sealed_value{0, std::nullopt, read_at});
       continue;
     }
     auto row = open_row(stored[i].table, stored[i].row, value->version, value->value);
     if (row)
-      out.emplace_back(sealed_value{value->version, std::move(row->value)});
+      out.emplace_back(sealed_value{value->version, std::move(row->value), read_at});
     else
       out.emplace_back(fail(std::move(row).error()));
   }
@@ -119,7 +120,10 @@ result<bool> sealed_store::has(table t, byte_view row) const {
 /// Seals batches. Ops without an expected version expect that of the engine, or of the batch before.
 struct sealed_store::sealing {
   const sealed_store& to;
-  std::map<std::pair<table, bytes>, std::optional<std::uint64_t>> now{};  ///< nullopt: the row does not exist
+  /// Only if an op has no expected version; nullopt: the row does not exist.
+  std::map<std::pair<table, bytes>, std::optional<std::uint64_t>> now{};
+  bool follows_versions = false;
+  std::uint64_t read_at = 0;  ///< of `now`
 
   status read_versions(const std::vector<const sealed_batch*>& batches) {
     std::vector<row_name> names;
@@ -127,7 +131,9 @@ struct sealed_store::sealing {
       for (const auto& op : *batch)
         if (!op.expected && !op.if_absent)
           names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
+    follows_versions = !names.empty();
     if (names.empty()) return {};
+    read_at = to.under_.moment();
     CPNS_TRY(const auto found, to.under_.read(names));
     for (std::size_t i = 0; i < names.size(); ++i)
       now.insert_or_assign({names[i].table, std::move(names[i].row)},
@@ -136,21 +142,26 @@ struct sealed_store::sealing {
   }
 
   write_batch seal(const sealed_batch& batch) {
-    std::map<std::pair<table, byte_view>, const sealed_op*, name_order> last;
-    for (const auto& op : batch) last.insert_or_assign({op.table, op.row}, &op);
     write_batch out;
-    out.reserve(last.size());
-    for (const auto& [name, op] : last) add(out, *op);
+    out.reserve(batch.size());
+    for (const auto* op : last_of_each_row(batch)) add(out, *op);
     return out;
   }
 
  private:
-  struct name_order {
-    bool operator()(const std::pair<table, byte_view>& a, const std::pair<table, byte_view>& b) const {
-      if (a.first != b.first) return a.first < b.first;
-      return std::lexicographical_compare(a.second.begin(), a.second.end(), b.second.begin(), b.second.end());
-    }
-  };
+  /// In the order of their names, in which all writers of a database lock the rows.
+  static std::vector<const sealed_op*> last_of_each_row(const sealed_batch& batch) {
+    std::vector<const sealed_op*> out;
+    out.reserve(batch.size());
+    for (const auto& op : batch) out.push_back(&op);
+    const auto name = [](const sealed_op* op) { return std::pair(op->table, as_text(op->row)); };
+    std::stable_sort(out.begin(), out.end(), [&](const auto* a, const auto* b) { return name(a) < name(b); });
+    // From the end, for the later one counts.
+    const auto first = std::unique(out.rbegin(), out.rend(),
+                                   [&](const auto* a, const auto* b) { return name(a) == name(b); });
+    out.erase(out.begin(), first.base());
+    return out;
+  }
 
   void add(write_batch& out, const sealed_op& op) {
     auto stored = to.keys_->stored_row(op.table, op.row);
@@ -158,18 +169,20 @@ struct sealed_store::sealing {
       auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
       return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true, op.announce});
     }
-    auto& version = now.try_emplace({op.table, stored}, op.expected).first->second;
+    auto own = op.expected;
+    auto& version = follows_versions ? now.try_emplace({op.table, stored}, op.expected).first->second : own;
     if (op.expected) version = op.expected;
     if (!op.value && !version) return;  // nothing to erase
     const auto expected = version.value_or(0);
+    const auto read = op.expected ? op.read_at : read_at;
     if (!op.value && !leaves_erased_row(op.table)) {
       version.reset();
-      out.push_back({op.table, std::move(stored), expected, std::nullopt});
+      out.push_back({op.table, std::move(stored), expected, std::nullopt, false, false, read});
       return;
     }
     version = expected + 1;
     auto sealed = to.keys_->seal_value(op.table, stored, *version, op.row, op.value, to.random_);
-    out.push_back({op.table, std::move(stored), expected, std::move(sealed), false, op.announce});
+    out.push_back({op.table, std::move(stored), expected, std::move(sealed), false, op.announce, read});
   }
 };
 

@@ -34,7 +34,8 @@ struct sealed_op {
   std::optional<std::uint64_t> expected{};
   /// As of write_op; `expected` is ignored. In tables whose rows are removed, not erased: `imports` and `indexes`.
   bool if_absent = false;
-  bool announce = false;  ///< as of write_op
+  bool announce = false;      ///< as of write_op
+  std::uint64_t read_at = 0;  ///< sealed_value::read_at of the row with the version `expected`
 };
 /// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
@@ -43,6 +44,7 @@ using sealed_batch = std::vector<sealed_op>;
 struct sealed_value {
   std::uint64_t version = 0;          ///< 0: the row never existed, or was written by schema 1
   std::optional<secret_bytes> value;  ///< nullopt: the row does not exist, or was erased
+  std::uint64_t read_at = 0;          ///< as of write_op
 };
 
 inline constexpr std::size_t max_sealed_row_size = max_row_size;

@@ -73,6 +73,8 @@ struct write_op {
   bool if_absent = false;
   /// Other processes have this row in memory, or what it stands for: those that listen() are told after the write.
   bool announce = false;
+  /// store::moment() before the row was read with the version `expected`; 0: not known. Spares some engines a second read.
+  std::uint64_t read_at = 0;
 };
 /// At most one op per row.
 using write_batch = std::vector<write_op>;
@@ -131,6 +133,9 @@ class store {
 
   /// The rows in the order of `names`; nullopt: the row does not exist. store_damaged, store_unavailable.
   virtual result<std::vector<std::optional<stored_value>>> read(std::span<const row_name> names) const = 0;
+
+  /// For write_op::read_at: a number that the engine gives for the moment, to be taken before a read. 0: it has none.
+  [[nodiscard]] virtual std::uint64_t moment() const { return 0; }
 
   /// The outcome of each batch, in their order. A batch is atomic; the batches are not, but one wait for the disk serves
   /// them all: they are durable on return. A batch sees those before it. store_conflict: a row has another version than

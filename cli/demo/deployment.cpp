@@ -144,6 +144,7 @@ class one_process final : public deployment {
     before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
+    logs.components["server"] = log::level::debug;  // the steps of an assignment
     logs.file = folder_ + "/demo.log";
     CPNS_CHECK(log::configure(logs));
     part(starting_server);

@@ -58,7 +58,7 @@ class FullDisk(E2ECase):
         return [e["event"] for e in home.events.find(role=role, entity=entity) if e["event"] in kinds]
 
     def test_of_the_server(self):
-        home, disk = self.place("server", "28m")
+        home, disk = self.place("server", "28m", level="debug")
         home.start("server", "gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
         disk.fill()
