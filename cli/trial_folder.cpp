@@ -249,6 +249,7 @@ std::string timers(const trial_options& o) {
 
 std::string tail(const trial_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
+  if (role == "server" && o.server_steps) out += "  components:\n    server: debug\n";
   // A store in memory begins another chain at each start, which would not continue the file.
   if (role != "server" || !o.memory_server) out += "\naudit:\n  file: state/" + role + ".audit.jsonl\n";
   if (o.ready_files) out += "\nready_file: state/" + role + ".ready\n";

@@ -29,6 +29,9 @@ namespace fs = std::filesystem;
 constexpr std::uint32_t pnes_in_time = 5000;  ///< so many answer within the usual timeout
 constexpr seconds patient_timeout{10};
 
+/// The steps of an assignment are lines at debug. With more PNEs they would cost more than they show.
+bool shows_server_steps(const demo_options& o) { return o.pnes <= 1000; }
+
 trial_options trial_of(const demo_options& o, const std::string& folder) {
   trial_options t;
   t.folder = folder;
@@ -40,6 +43,7 @@ trial_options trial_of(const demo_options& o, const std::string& folder) {
   // All PNEs are detected at the same moment, so answers wait in a queue; repetitions would make it longer.
   if (o.pnes > pnes_in_time) t.answer_timeout = patient_timeout;
   t.json_logs = true;
+  t.server_steps = shows_server_steps(o);
   t.ready_files = true;
   t.isolated = o.isolation == "process";
   t.plugin = o.transport;
@@ -144,7 +148,7 @@ class one_process final : public deployment {
     before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
-    logs.components["server"] = log::level::debug;  // the steps of an assignment
+    if (shows_server_steps(options_)) logs.components["server"] = log::level::debug;
     logs.file = folder_ + "/demo.log";
     CPNS_CHECK(log::configure(logs));
     part(starting_server);

@@ -69,6 +69,16 @@ class Demo(unittest.TestCase):
         self.assertRegex(said.decode(), r"\r\x1b\[Kupdated \[-{20}\] 0 of 2, \d+ per second; the first is due in about \d s")
         self.assertNotIn("  ... ", said.decode(), "no lines besides it")
 
+    def test_all_steps_are_shown(self):
+        for transport in ("tcp", "loopback"):
+            with self.subTest(transport):
+                ended = subprocess.run([cpns_binary(), "demo", "--rekey", "2", "--transport", transport], capture_output=True, text=True,
+                                       timeout=60)
+                self.assertEqual(ended.returncode, 0, ended.stderr)
+                for step in range(11):
+                    self.assertRegex(ended.stdout, rf"ms  step {step:2}  ")
+                self.assertNotIn("  ... ", ended.stdout, "no progress of a short run")
+
     def test_a_role_that_ends(self):
         for role in ("server", "gateway", "pne"):
             with self.subTest(role), tempfile.TemporaryDirectory() as folder:
