@@ -6,7 +6,7 @@ JOBS   ?= 2
 TESTS  ?= 3
 MAKEFLAGS += --no-print-directory
 
-.PHONY: help deps build demo demo-cluster test test-ble bench bench-server bench-peers packages format lint docs clean
+.PHONY: help deps build demo demo-cluster test test-ble bench bench-server bench-peers bench-gateway packages format lint docs clean
 help:
 	@echo "make demo     carry PNEs through steps 0 to 10 with real processes (DEMO='--pnes 20' to change it)"
 	@echo "make demo-cluster  a cluster that loses a node and its primary, and no key; installs PostgreSQL, Patroni, etcd and HAProxy"
@@ -15,6 +15,7 @@ help:
 	@echo "make bench    measure; the figures of docs/performance.md (BENCH='--quick', BENCH='--write')"
 	@echo "make bench-server  measure what an assignment costs a server, on RocksDB and PostgreSQL (BENCH=--quick, BENCH=--help)"
 	@echo "make bench-peers   the same beside a KDC of MIT Kerberos and FreeRADIUS, which you install (BENCH=--help)"
+	@echo "make bench-gateway  measure one gateway of many PNEs (BENCH='--pnes 100000', BENCH='--quick')"
 	@echo "make packages build the Debian packages, into build/packages"
 	@echo "make build    build what users run (PRESET=dev, asan, tsan for the others)"
 	@echo "make docs     write the generated pages again"
@@ -59,6 +60,10 @@ bench-server:
 bench-peers:
 	@$(MAKE) build PRESET=bench
 	@bench/peers build/bench $(BENCH)
+
+bench-gateway:
+	@$(MAKE) build PRESET=bench
+	@bench/gateway build/bench $(BENCH)
 
 packages:
 	@scripts/install-deps --packages

@@ -3,9 +3,10 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <map>
+#include <functional>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -20,36 +21,62 @@ inline constexpr std::size_t ticks_at_once = 512;
 /// do not.
 inline constexpr seconds look_again{5};
 
+/// A hundred thousand devices wait for their next deadline, so it takes few bytes of each: a deadline that was replaced
+/// stays in the heap until its time, or until the replaced ones are the most.
 class deadline_heap {
  public:
   using key = std::uint64_t;
 
   /// `at` replaces the earlier deadline of `k`; time_never removes it.
   void set(key k, time_point at) {
-    if (const auto it = current_.find(k); it != current_.end()) {
-      order_.erase({it->second, k});
-      current_.erase(it);
+    if (at == time_never) {
+      current_.erase(k);
+    } else {
+      current_[k] = at;
+      push({at, k});
     }
-    if (at == time_never) return;
-    current_.emplace(k, at);
-    order_.emplace(at, k);
+    drop_replaced();
   }
   /// Removes and returns at most `most` keys whose deadline is at or before `now`, the earliest first.
   std::vector<key> take_due(time_point now, std::size_t most) {
     std::vector<key> out;
-    while (!order_.empty() && order_.begin()->first <= now && out.size() < most) {
-      out.push_back(order_.begin()->second);
+    while (!heap_.empty() && heap_.front().first <= now && out.size() < most) {
+      out.push_back(heap_.front().second);
       current_.erase(out.back());
-      order_.erase(order_.begin());
+      drop_replaced();
     }
     return out;
   }
-  [[nodiscard]] time_point next() const { return order_.empty() ? time_never : order_.begin()->first; }
-  [[nodiscard]] std::size_t size() const { return order_.size(); }
+  [[nodiscard]] time_point next() const { return heap_.empty() ? time_never : heap_.front().first; }
+  [[nodiscard]] std::size_t size() const { return current_.size(); }
 
  private:
-  std::map<key, time_point> current_;
-  std::set<std::pair<time_point, key>> order_;
+  using entry = std::pair<time_point, key>;
+  static constexpr std::size_t replaced_min = 64;
+
+  [[nodiscard]] bool is_current(const entry& e) const {
+    const auto it = current_.find(e.second);
+    return it != current_.end() && it->second == e.first;
+  }
+  void push(entry e) {
+    heap_.push_back(e);
+    std::push_heap(heap_.begin(), heap_.end(), std::greater<>{});
+  }
+  /// Then the first of the heap is current.
+  void drop_replaced() {
+    if (heap_.size() > 2 * current_.size() + replaced_min) {
+      std::erase_if(heap_, [this](const entry& e) { return !is_current(e); });
+      std::sort(heap_.begin(), heap_.end());
+      heap_.erase(std::unique(heap_.begin(), heap_.end()), heap_.end());
+    }
+    while (!heap_.empty() && !is_current(heap_.front())) {
+      std::pop_heap(heap_.begin(), heap_.end(), std::greater<>{});
+      heap_.pop_back();
+    }
+  }
+
+  std::unordered_map<key, time_point> current_;
+  std::vector<entry> heap_;  ///< all of current_, and replaced ones; one may be there twice
 };
 
 /// A delayed message that an actor sends to itself cannot be cancelled. This class tracks the pending ones, so

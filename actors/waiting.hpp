@@ -8,20 +8,23 @@
 
 namespace cpns::actors {
 
-/// Pending messages of one source in a mailbox: the sender adds, the receiver takes. Copies share the count.
-/// [thread-safe]
+/// Pending messages of one source in a mailbox: the sender adds, the receiver takes. Copies that are made after the first
+/// add() share the count; before it takes no memory, since most sources are idle. take() is thread-safe.
 class waiting_count {
  public:
   /// False, and nothing is added, if `most` are pending: the caller drops the message.
-  [[nodiscard]] bool add(std::uint32_t most) const {
+  [[nodiscard]] bool add(std::uint32_t most) {
+    if (!n_) n_ = std::make_shared<std::atomic<std::uint32_t>>(0);
     if (n_->load(std::memory_order_relaxed) >= most) return false;
     n_->fetch_add(1, std::memory_order_relaxed);
     return true;
   }
-  void take() const { n_->fetch_sub(1, std::memory_order_relaxed); }
+  void take() const {
+    if (n_) n_->fetch_sub(1, std::memory_order_relaxed);
+  }
 
  private:
-  std::shared_ptr<std::atomic<std::uint32_t>> n_ = std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::shared_ptr<std::atomic<std::uint32_t>> n_;
 };
 
 /// Pending messages per link: an exchange has two.

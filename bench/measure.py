@@ -54,14 +54,19 @@ class Parts:
                 self.memory[name] = row["resident_kib"], row["own_kib"]
 
 
-def parts(build, quick):
+PARTS = ("bench_parts", "bench_store", "bench_assignment", "bench_isolation")
+
+
+def parts(build, quick, programs=PARTS, only=None):
+    """`only`: names of benchmarks with their arguments; all of the programs if None."""
     out = Parts()
+    wanted = [f"--benchmark_filter=^({'|'.join(only)})(/|$)"] if only else []
     with tempfile.TemporaryDirectory(prefix="cpns-bench-") as folder:
-        for program in ("bench_parts", "bench_store", "bench_assignment", "bench_isolation"):
+        for program in programs:
             show_progress(program)
             printed = json.loads(output_of([
                 str(build / "bin" / program), "--benchmark_format=json", "--benchmark_report_aggregates_only=true",
-                f"--benchmark_repetitions={3 if quick else 9}", f"--benchmark_min_time={0.01 if quick else 0.2}"],
+                f"--benchmark_repetitions={3 if quick else 9}", f"--benchmark_min_time={0.01 if quick else 0.2}", *wanted],
                 {"TMPDIR": folder}))
             out.raw[program] = printed["benchmarks"]
             out.take(printed)

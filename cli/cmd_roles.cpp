@@ -122,6 +122,7 @@ result<role_handle<config::gateway_config>> gateway_handle(const config::gateway
       .ready_text = "the PN GW detects PNEs",
       .ready_line = [at = socket_text(c.api)] { return std::optional{at}; },
       .reload = [running](const config::gateway_config& fresh) -> status {
+        CPNS_CHECK(running->role->check(fresh));
         CPNS_CHECK(running->api->reload(fresh.api));
         running->role->reload(fresh);
         running->configuration.reload(fresh);

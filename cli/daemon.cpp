@@ -18,6 +18,7 @@
 #include <cstring>
 #include <ctime>
 #include <exception>
+#include <limits>
 #include <memory>
 
 #include "base/log.hpp"
@@ -77,6 +78,8 @@ void notify_service_manager(const std::string& state) {
   ::close(fd);
 }
 
+constexpr std::uint64_t other_files = 128;  // stores, logs, control sockets
+
 }  // namespace
 
 void forbid_core_files() {
@@ -106,13 +109,17 @@ std::uint64_t raise_file_limit() {
   return limit.rlim_cur;
 }
 
-void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections) {
-  constexpr std::uint64_t others = 128;  // stores, logs, control sockets
+std::uint64_t connections_of_process() {
   const auto most = raise_file_limit();
-  if (most == 0 || connections + others <= most) return;
+  return most == 0 ? std::numeric_limits<std::uint32_t>::max() : most - std::min(other_files, most / 2);
+}
+
+void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections) {
+  const auto most = raise_file_limit();
+  if (most == 0 || connections + other_files <= most) return;
   log::warn(role, "limits-contradict",
             key + " is " + std::to_string(connections) + ", and this process may open " +
-                std::to_string(most) + " files, of which it needs " + std::to_string(others) +
+                std::to_string(most) + " files, of which it needs " + std::to_string(other_files) +
                 " for other things: raise its limit (ulimit -n, LimitNOFILE) or lower " + key);
 }
 

@@ -24,6 +24,10 @@ void write_log_before_terminate();
 /// Raises the soft limit of open files to the hard one and returns it; 0 if it is unknown.
 std::uint64_t raise_file_limit();
 
+/// How many connections a process of a role may hold: the hard limit of open files, less 128 for its other work (at most
+/// half of the limit). The tcp radio counts in the same way.
+std::uint64_t connections_of_process();
+
 /// Logs a warning if `connections`, the value of `key` in the YAML, exceed the files that this process may open.
 void warn_of_files(const std::string& role, const std::string& key, std::uint64_t connections);
 

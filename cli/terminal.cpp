@@ -17,11 +17,6 @@
 namespace cpns::cli {
 namespace {
 
-bool stdout_is_terminal() {
-  static const bool yes = ::isatty(STDOUT_FILENO) == 1;
-  return yes;
-}
-
 /// Switches off echo, signals and line editing of a terminal for its scope.
 class quiet_terminal {
  public:
@@ -130,7 +125,7 @@ int interrupted(const std::string& outcome) {
 }
 
 std::string paint(colour c, std::string_view text) {
-  static const bool on = stdout_is_terminal() && std::getenv("NO_COLOR") == nullptr;
+  static const bool on = on_terminal() && std::getenv("NO_COLOR") == nullptr;
   constexpr std::array<std::string_view, 7> codes{"0", "1", "2", "32", "33", "31", "34"};
   if (!on || c == colour::plain) return std::string{text};
   return "\033[" + std::string{codes[static_cast<std::size_t>(c)]} + "m" + std::string{text} + "\033[0m";
@@ -161,7 +156,7 @@ std::string table::for_scripts() const {
   return out;
 }
 
-void table::print() const { std::cout << (stdout_is_terminal() ? for_people() : for_scripts()); }
+void table::print() const { std::cout << (on_terminal() ? for_people() : for_scripts()); }
 
 std::string bar(std::uint64_t done, std::uint64_t all, int width) {
   const auto filled = all == 0 ? 0 : static_cast<int>(done * static_cast<std::uint64_t>(width) / all);
@@ -169,8 +164,13 @@ std::string bar(std::uint64_t done, std::uint64_t all, int width) {
          std::string(static_cast<std::size_t>(width - filled), '-') + "]";
 }
 
+bool on_terminal() {
+  static const bool yes = ::isatty(STDOUT_FILENO) == 1;
+  return yes;
+}
+
 void show_status(std::string_view line) {
-  if (!stdout_is_terminal()) return;
+  if (!on_terminal()) return;
   std::fprintf(stdout, "\r\033[K%.*s", static_cast<int>(line.size()), line.data());
   std::fflush(stdout);
 }

@@ -46,6 +46,8 @@ class table {
 };
 /// "[#######---]", `width` characters between the brackets.
 std::string bar(std::uint64_t done, std::uint64_t all, int width = 40);
+/// Whether standard output is a terminal.
+bool on_terminal();
 /// Rewrites the last line of a terminal; does nothing elsewhere.
 void show_status(std::string_view line);
 void clear_status();

@@ -4,8 +4,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
+#include <limits>
 
 #include "audit/server_states.hpp"
 #include "base/bytes.hpp"
@@ -179,9 +182,23 @@ status fill_server_store(const trial_options& o, const trial_report& files, cons
   return {};
 }
 
-/// Links of the gateway and of the tcp radios: 100 more than devices, because a device may connect again before
-/// its old link closes; twice that, because unproven links, as all are at first, may take half of them.
-std::size_t links_of(const trial_options& o) { return 2 * (o.devices + 100); }
+/// The most that the gateway's radio allows: its max_links, or for tcp the open files of its process.
+std::size_t links_of_radio(const trial_options& o) {
+  std::size_t most = std::numeric_limits<std::uint32_t>::max();
+  if (o.plugin == "tcp") most = connections_of_process();
+  if (const auto set = o.gateway_params.find("max_links"); set != o.gateway_params.end()) {
+    std::size_t links = 0;
+    std::from_chars(set->second.data(), set->second.data() + set->second.size(), links);
+    if (links != 0) most = std::min(most, links);
+  }
+  return most;
+}
+
+/// Links of the gateway: 100 more than devices, because a device may connect again before its old link closes; twice
+/// that, because unproven links, as all are at first, may take half of them.
+std::size_t links_of(const trial_options& o) {
+  return std::min(2 * (std::size_t{o.devices} + 100), links_of_radio(o));
+}
 bool exceeds_defaults(const trial_options& o) { return links_of(o) > config::gateway_limits{}.links; }
 
 /// A YAML text in single quotes, where only the quote itself is special; "${" is protected from expansion.
@@ -201,8 +218,7 @@ std::string head(std::string_view role, std::string_view title) {
          std::string{role} + ".yaml\nrole: " + std::string{role} + "\n";
 }
 
-std::string transports(const trial_options& o, std::map<std::string, std::string> params) {
-  if (o.plugin == "tcp" && exceeds_defaults(o)) params.emplace("max_links", std::to_string(links_of(o)));
+std::string transports(const trial_options& o, const std::map<std::string, std::string>& params) {
   std::string out;
   if (!o.plugin_dirs.empty()) {
     out += "\nplugin_dirs:\n";
@@ -226,8 +242,14 @@ std::string links(const trial_options& o) {
   return exceeds_defaults(o) ? "\nlimits:\n  links: " + std::to_string(links_of(o)) + "\n" : "";
 }
 
+std::string timers(const trial_options& o) {
+  if (o.answer_timeout == config::gateway_timers{}.answer_timeout) return {};
+  return "\ntimers:\n  answer_timeout: " + config::duration_text(o.answer_timeout) + "\n";
+}
+
 std::string tail(const trial_options& o, const std::string& role) {
   std::string out = "\nlog:\n  format: " + std::string{o.json_logs ? "json" : "text"} + "\n";
+  if (role == "server" && o.server_steps) out += "  components:\n    server: debug\n";
   // A store in memory begins another chain at each start, which would not continue the file.
   if (role != "server" || !o.memory_server) out += "\naudit:\n  file: state/" + role + ".audit.jsonl\n";
   if (o.ready_files) out += "\nready_file: state/" + role + ".ready\n";
@@ -264,7 +286,7 @@ std::string gateway_yaml(const trial_options& o) {
          "tls/ca.crl\n\nstore:\n  "
          "kind: rocksdb\n"
          "  path: state/gateway\n" +
-         protector("gateway") + transports(o, params) + links(o) +
+         protector("gateway") + transports(o, params) + links(o) + timers(o) +
          "\nvalidation:\n  policy: auto\n\napi:\n  socket: state/gateway.sock\n" + tail(o, "gateway");
 }
 

@@ -35,7 +35,9 @@ struct trial_options {
   std::map<std::string, std::string> pne_params{};
   std::vector<std::filesystem::path> plugin_dirs{};
   milliseconds rekey = std::chrono::hours(24);
+  milliseconds answer_timeout = config::gateway_timers{}.answer_timeout;  ///< of the gateway
   bool json_logs = false;
+  bool server_steps = false;   ///< the server logs each step of an assignment
   bool ready_files = false;    ///< each role writes state/ROLE.ready
   bool isolated = false;       ///< each radio runs in a child process
   bool memory_server = false;  ///< the server's store is in memory, without the user and the devices

@@ -374,7 +374,9 @@ void describe(V& v, gateway_limits& c) {
     "their records stay.",
     rules{.min = 1, .max = 10'000'000, .reload = true});
   v("links", c.links,
-    "Concurrent radio links over all transports; unverified ones may take at most half of them.",
+    "Concurrent radio links over all transports; unverified ones may take at most half of them. If it is "
+    "set, the radios "
+    "must hold so many together.",
     rules{.min = 1, .max = 1'000'000, .reload = true});
   v("requests_in_flight", c.requests_in_flight, "Unanswered requests to the server.",
     rules{.min = 1, .max = 65'536});

@@ -67,6 +67,9 @@ T read_tree(reading& r, const yaml_node& root) {
   r.places.emplace("", root.at);
   take_section(r, "", root, out, role_key);
   if constexpr (requires { out.transports; }) remember_places(r, out.transports);
+  if constexpr (requires { out.links_origin; })
+    if (r.places.find("limits.links") != r.places.end())
+      out.links_origin = {r.found.file, r.place_of("limits.links")};
   out.api.socket_is_default = out.api.socket && out.api.socket->empty();
   if (out.api.socket_is_default) out.api.socket = default_socket(r.found.file);
   if constexpr (requires { out.audit; })

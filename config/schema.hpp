@@ -212,6 +212,12 @@ struct transport_config {
   power_kind power = power_kind::full;
 };
 
+/// Position of a key in its file, for an error that only the running role can detect.
+struct key_origin {
+  path file;
+  mark at;
+};
+
 struct validation_config {
   approval policy = approval::automatic;
   std::vector<std::string> allow;  ///< Entity IDs, or prefixes that end in "*"
@@ -261,6 +267,8 @@ struct gateway_config {
   gateway_rekey rekey;
   gateway_timers timers;
   gateway_limits limits;
+  std::optional<key_origin>
+      links_origin{};  ///< not a setting: where the file sets limits.links; none: it does not
   std::uint32_t lowest_suite = 2;
   std::uint32_t amnesia_budget = 24;
   std::uint32_t healing_reserve = 4;

@@ -70,6 +70,7 @@ struct gw_describe {
 };
 struct gw_forget {};
 struct gw_evict {};
+struct gw_rest {};
 struct gw_shut_down {};
 
 /// JSON for people, without any key.
@@ -98,6 +99,7 @@ using device_actor = caf::typed_actor<
     // Erases its record, then ends: "" once that is durable, otherwise the error, and it goes on.
     caf::replies_to<gw_forget>::with<std::string>,
     caf::reacts_to<gw_evict>,       // leave memory; answered by sup_evicted
+    caf::reacts_to<gw_rest>,        // end until it is needed again; answered by sup_rested
     caf::reacts_to<gw_shut_down>>;  // the role ends
 
 struct link_want_nonce {
@@ -192,6 +194,17 @@ struct sup_evicted {
   std::uint64_t device;
   bool gone;  ///< false: an event arrived first, and the device stays
 };
+struct sup_may_rest {
+  std::uint64_t device;
+};
+struct sup_rested {
+  std::uint64_t device;
+  std::optional<protocol::gw_resting> rested;  ///< none: an event arrived first, and the actor stays
+  std::string same_id;                         ///< of the actor, see describe_device()
+};
+struct sup_unreadable {
+  std::uint64_t device;
+};
 struct sup_timer {
   time_point at;
 };
@@ -229,18 +242,21 @@ struct sup_stop {};
 
 /// supervisor: links, detectors, devices, one timer.
 using supervisor_actor = caf::typed_actor<
-    caf::reacts_to<sup_radio_ready>,             // drains the inboxes
-    caf::reacts_to<sup_deadline>,                // the next deadline of a device
-    caf::reacts_to<sup_close_link>,              // a device closes a link
-    caf::reacts_to<sup_link_proven>,             // a tag received over the link verified
-    caf::reacts_to<sup_unneeded>,                // a device may leave memory
-    caf::reacts_to<sup_evicted>,                 // its answer to gw_evict
-    caf::reacts_to<sup_timer>,                   // the earliest deadline
-    caf::reacts_to<sup_settings>,                // the configuration was read again
+    caf::reacts_to<sup_radio_ready>,  // drains the inboxes
+    caf::reacts_to<sup_deadline>,     // the next deadline of a device
+    caf::reacts_to<sup_close_link>,   // a device closes a link
+    caf::reacts_to<sup_link_proven>,  // a tag received over the link verified
+    caf::reacts_to<sup_unneeded>,     // a device may leave memory
+    caf::reacts_to<sup_evicted>,      // its answer to gw_evict
+    caf::reacts_to<sup_may_rest>,     // a device needs no actor at present
+    caf::reacts_to<sup_rested>,       // its answer to gw_rest
+    caf::reacts_to<sup_unreadable>,   // the record of a device at rest cannot be read, and its new actor ends
+    caf::reacts_to<sup_timer>,        // the earliest deadline
+    caf::reacts_to<sup_settings>,     // the configuration was read again
     caf::replies_to<sup_stats>::with<gw_view>,   // describe_counts, see views.hpp
     caf::replies_to<sup_radios>::with<gw_view>,  // describe_radios
-    // An array of describe_device: of the devices with an actor whose Entity ID is greater than `after` and begins with
-    // `prefix` the first `count`, in no particular order.
+    // An array of describe_device, and of note_of_rest for those at rest (views.hpp): of the devices in memory whose
+    // Entity ID is greater than `after` and begins with `prefix` the first `count`, in no particular order.
     caf::replies_to<sup_page>::with<gw_view>,
     caf::replies_to<sup_show>::with<gw_view>,  // describe_device; null if unknown
     // "" once the command is done and durable, otherwise the error.
@@ -268,6 +284,7 @@ CPNS_GW_MESSAGE(gw_describe)
 CPNS_GW_MESSAGE(gw_forget)
 CPNS_GW_MESSAGE(gw_view)
 CPNS_GW_MESSAGE(gw_evict)
+CPNS_GW_MESSAGE(gw_rest)
 CPNS_GW_MESSAGE(gw_shut_down)
 CPNS_GW_MESSAGE(link_want_nonce)
 CPNS_GW_MESSAGE(link_ask)
@@ -290,6 +307,9 @@ CPNS_GW_MESSAGE(sup_close_link)
 CPNS_GW_MESSAGE(sup_link_proven)
 CPNS_GW_MESSAGE(sup_unneeded)
 CPNS_GW_MESSAGE(sup_evicted)
+CPNS_GW_MESSAGE(sup_may_rest)
+CPNS_GW_MESSAGE(sup_rested)
+CPNS_GW_MESSAGE(sup_unreadable)
 CPNS_GW_MESSAGE(sup_timer)
 CPNS_GW_MESSAGE(sup_settings)
 CPNS_GW_MESSAGE(sup_stats)

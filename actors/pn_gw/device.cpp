@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "actors/pn_gw/device_records.hpp"
 #include "actors/pn_gw/operator_command.hpp"
 #include "actors/pn_gw/views.hpp"
 #include "actors/system.hpp"
@@ -18,14 +19,6 @@ using namespace protocol;
 constexpr seconds store_glance{1};  // interval at which a device checks the store after a failed write
 constexpr std::size_t links_waiting_max = 16;  // links that wait for the store
 
-/// Whether a record with this standing belongs to a machine in this state.
-bool stands_as(pn_gw_state state, device_standing standing) {
-  return (state == pn_gw_state::held_elsewhere) == (standing == device_standing::held_elsewhere) &&
-         (state == pn_gw_state::quarantined) == (standing == device_standing::quarantined) &&
-         (state == pn_gw_state::rejected) == (standing == device_standing::rejected) &&
-         (state == pn_gw_state::revoked) == (standing == device_standing::revoked);
-}
-
 class pn_gw_device {
  public:
   pn_gw_device(device_actor::pointer self, device_parts parts)
@@ -35,8 +28,13 @@ class pn_gw_device {
         supervisor_(std::move(parts.supervisor)), settings_(std::move(parts.settings)),
         claimants_(std::move(parts.claimants)), lines_(std::move(parts.lines)),
         history_(std::move(parts.history)), counted_(std::move(parts.counted)),
-        tally_(std::move(parts.tally)), stored_(parts.stored), machine_(made_from(std::move(parts.record))) {
-    apply();
+        tally_(std::move(parts.tally)), stored_(parts.stored),
+        machine_(parts.rested ? gone_on(parts) : made_from(std::move(parts.record))),
+        same_id_(std::move(parts.same_id)) {
+    if (parts.rested)
+      take_over(*parts.rested, parts.place.address);  // a message follows
+    else
+      apply();
   }
 
   void detected(const gw_detected& m) {
@@ -165,6 +163,20 @@ class pn_gw_device {
     uplink_ = nullptr;
     self_->quit();
   }
+  /// All earlier messages were handled. If the actor still waits for nothing but its deadline, the supervisor has all of
+  /// its state that is not in the record.
+  void rest() {
+    if (ending_) return;
+    auto rested = may_rest();
+    const bool ends = rested.has_value();
+    self_->send(supervisor_, sup_rested{index_, std::move(rested), same_id_});
+    reported_rest_ = false;
+    if (!ends) return apply();
+    ending_ = true;
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+    self_->quit();
+  }
   /// Ends when the pending write has completed.
   void shut_down() {
     ending_ = true;
@@ -178,6 +190,36 @@ class pn_gw_device {
   [[nodiscard]] pn_gw_machine made_from(device_record record) const {
     return {settings_, std::move(record), crypto::openssl_suite(), crypto::system_entropy(),
             clock_(),  dates(),           claimants_.get()};
+  }
+  [[nodiscard]] pn_gw_machine gone_on(device_parts& parts) const {
+    return {settings_,
+            std::move(parts.record),
+            *parts.rested,
+            parts.place,
+            crypto::openssl_suite(),
+            crypto::system_entropy(),
+            clock_(),
+            dates(),
+            claimants_.get()};
+  }
+  void take_over(const gw_resting& rested, const std::string& address) {
+    if (rested.link) {
+      links_ = {*rested.link};
+      addresses_[*rested.link] = address;
+    }
+    proven_ = rested.link;
+    deadline_ = rested.next_deadline();  // the supervisor has it
+    facts_ = facts_now();
+  }
+  /// What it needs to go on later, if it waits for nothing but its deadline.
+  [[nodiscard]] std::optional<gw_resting> may_rest() const {
+    if (saving_ || uncertain_ || ending_ || !stored_ || !waiting_.empty() || !undecided_.empty() ||
+        !releasing_.empty() || !forgetting_.empty() || links_.size() > 1)
+      return std::nullopt;
+    auto rested = machine_.rest(clock_());
+    // The machine forgets a link that it closes; the radio reports its end a moment later.
+    if (rested && rested->link.has_value() == links_.empty()) return std::nullopt;
+    return rested;
   }
   void detected_now(const gw_detected& m) {
     began_ = clock_();
@@ -291,10 +333,15 @@ class pn_gw_device {
     const bool unneeded = is_unneeded();
     if (unneeded && !reported_unneeded_) self_->send(supervisor_, sup_unneeded{index_, unneeded_as()});
     reported_unneeded_ = unneeded;
+    const bool rests = may_rest().has_value();
+    if (rests && !reported_rest_) self_->send(supervisor_, sup_may_rest{index_});
+    reported_rest_ = rests;
+  }
+  [[nodiscard]] pne_facts facts_now() const {
+    return facts_of(machine_.record(), name_of(machine_.state()), !links_.empty(), settings_.rekey_override);
   }
   void enter_tally() {
-    const auto facts =
-        facts_of(machine_.record(), name_of(machine_.state()), !links_.empty(), settings_.rekey_override);
+    const auto facts = facts_now();
     if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
   }
   /// Before the supervisor may make another actor of this device.
@@ -411,32 +458,22 @@ class pn_gw_device {
   bool logged_unreadable_ = false;
   bool ending_ = false;
   bool reported_unneeded_ = false;
+  bool reported_rest_ = false;
 };
 
 }  // namespace
-
-std::vector<device_record> unfinished_devices(const key_store& store) {
-  std::vector<device_record> out;
-  auto all = store.all();
-  if (!all) {
-    log::error(gateway_component, "store-unreadable", all.error().message());
-    return out;
-  }
-  for (const auto& e : all->unreadable)
-    log::error(gateway_component, "record-unreadable",
-               e.message() + "; its device is not served until the store is restored from a backup");
-  for (auto& r : all->records)
-    if (owes_server(r)) out.push_back(std::move(r));
-  log::info(gateway_component, "store-loaded", "the secure store is loaded",
-            {{"devices", std::to_string(all->records.size())}});
-  return out;
-}
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   auto shared = std::make_shared<device_parts>(std::move(parts));
   return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
     report_exceptions(self, "device/" + shared->record.entity.text());
-    auto d = std::make_shared<pn_gw_device>(self, std::move(*shared));
+    std::shared_ptr<pn_gw_device> d;
+    if (shared->rested && !read_record(*shared)) {
+      self->send(shared->supervisor, sup_unreadable{shared->index});
+      self->quit();  // no message is handled
+    } else {
+      d = std::make_shared<pn_gw_device>(self, std::move(*shared));
+    }
     return {
         [d](const gw_detected& m) { d->detected(m); },
         [d](const gw_frame& m) { d->frame(m); },
@@ -454,6 +491,7 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
         [d](const gw_decision& m) { return d->decision(m.approved); },
         [d](const gw_forget&) { return d->forget(); },
         [d](const gw_evict&) { d->evict(); },
+        [d](const gw_rest&) { d->rest(); },
         [d](const gw_shut_down&) { d->shut_down(); },
     };
   });

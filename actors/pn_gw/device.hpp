@@ -2,6 +2,8 @@
 // device/<entity>: the actor of one PNE in the gateway.
 
 #include <functional>
+#include <optional>
+#include <string>
 
 #include "actors/pn_gw/actors.hpp"
 #include "actors/pn_gw/gateway_metrics.hpp"
@@ -29,13 +31,19 @@ struct device_parts {
   std::shared_ptr<const supervisor_metrics> counted = std::make_shared<supervisor_metrics>();
   std::shared_ptr<pne_tally> tally = std::make_shared<pne_tally>(0);
   bool stored = false;  ///< whether the store has the record
+  /// Of a device that rested: it goes on. Of `record` only the Entity ID counts; the actor reads the stored one.
+  std::optional<protocol::gw_resting> rested{};
+  protocol::gw_place place{};  ///< of its link, if it rested with one
+  std::string same_id{};       ///< as it was when the device began to rest
 };
 
 /// A device with a report or a request for the server continues before its PNE is seen again.
 inline bool owes_server(const protocol::device_record& r) { return r.to_report || r.request; }
 
-/// All stored devices that owe the server something. Records that cannot be read are logged.
-std::vector<protocol::device_record> unfinished_devices(const key_store& store);
+/// All stored devices that owe the server something; `each` is called with every record. Records that cannot be read are
+/// logged. Fails only if the store itself cannot be read.
+result<std::vector<protocol::device_record>>
+unfinished_devices(const key_store& store, const std::function<void(const protocol::device_record&)>& each);
 
 device_actor spawn_device(caf::actor_system& system, device_parts parts);
 

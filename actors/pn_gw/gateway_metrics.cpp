@@ -112,6 +112,17 @@ void pne_tally::put(const std::string& entity, const pne_facts& facts) {
 void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
   put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));
 }
+void pne_tally::out_of_memory(const std::string& entity) {
+  const std::lock_guard lock{guard_};
+  const auto it = pnes_.find(entity);
+  if (it == pnes_.end()) return;
+  it->second.state = not_in_reach;
+  it->second.in_reach = false;
+}
+void pne_tally::set_due(const std::string& entity, std::int64_t due) {
+  const std::lock_guard lock{guard_};
+  if (const auto it = pnes_.find(entity); it != pnes_.end()) it->second.due = due;
+}
 void pne_tally::erase(const std::string& entity) {
   const std::lock_guard lock{guard_};
   pnes_.erase(entity);

@@ -9,6 +9,7 @@
 
 #include "actors/command_error.hpp"
 #include "actors/pn_gw/authentication.hpp"
+#include "actors/pn_gw/device.hpp"
 #include "actors/pn_gw/server_side.hpp"
 #include "actors/pn_gw/supervisor.hpp"
 #include "actors/pn_gw/views.hpp"
@@ -58,16 +59,26 @@ bool is_closed(const open_radio_entry& r) {
   return r.transport->state().kind == plugins::transport_state::kind_t::closed;
 }
 
-/// Warns if limits.links was set higher than all radios together allow.
-void warn_of_links(std::uint32_t wanted, const std::vector<open_radio_entry>& radios) {
+/// An error if limits.links is set higher than all radios together allow. A radio that waits for its resource allows any
+/// number.
+status check_links(const config::gateway_config& c, const std::vector<open_radio_entry>& radios) {
+  if (!c.links_origin) return {};
   std::uint64_t room = 0;
-  for (const auto& r : radios)
-    if (!is_closed(r)) room += r.transport->info().max_links;
-  if (wanted <= room || wanted == config::gateway_limits{}.links) return;
-  log::warn(gateway_component, "limits-contradict",
-            "limits.links is " + std::to_string(wanted) + ", but the radios allow " + std::to_string(room) +
-                " links (limited by their parameters and by the open files of this process: ulimit -n, "
-                "LimitNOFILE)");
+  std::string each;
+  for (const auto& r : radios) {
+    if (is_closed(r)) continue;
+    const std::uint64_t links = r.transport->info().max_links;
+    room += links;
+    each += (each.empty() ? "" : ", ") + r.name + " " + std::to_string(links);
+  }
+  if (c.limits.links <= room) return {};
+  config::diagnostics wrong{c.links_origin->file, {}};
+  wrong.add(c.links_origin->at, errc::config_range,
+            "'limits.links' is " + std::to_string(c.limits.links) + ", but the radios allow " +
+                std::to_string(room) + " links (" + each +
+                "); lower it, or give the radios more: by their parameters, and by the open files of each "
+                "process (ulimit -n, LimitNOFILE)");
+  return fail(wrong.as_error());
 }
 
 }  // namespace
@@ -180,8 +191,7 @@ status gateway_role::impl::open_radios() {
   }
   if (std::all_of(radios.begin(), radios.end(), is_closed))
     return fail(errc::plugin_failed, "no transport can be used: " + last);
-  warn_of_links(config.limits.links, radios);
-  return {};
+  return check_links(config, radios);
 }
 
 status gateway_role::impl::reopen(const std::string& name,
@@ -228,13 +238,12 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   m.runtime = std::make_unique<actor_runtime>();
   CPNS_CHECK(m.open_radios());
 
-  CPNS_TRY(const auto stored, m.keys.all());
   auto link = server_link_of(c, m.gw, m.keys, m.gate);
   CPNS_TRY(link.user, user_id::parse(c.user));
-  for (const auto& r : stored.records) {
-    link.incarnation = std::max(link.incarnation, r.incarnation);
-    m.tally->put_stored(r, rules->device.rekey_override);
-  }
+  CPNS_TRY(auto unfinished, unfinished_devices(m.keys, [&](const protocol::device_record& r) {
+             link.incarnation = std::max(link.incarnation, r.incarnation);
+             m.tally->put_stored(r, rules->device.rekey_override);
+           }));
   link.counted = server_link_metrics{m.counted};
   link.record = std::move(record);
   auto up = uplink_of(c, link, *step0);
@@ -250,6 +259,7 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
   parts.rules = std::move(rules);
   parts.radios = m.radios;
   parts.store = &m.keys;
+  parts.unfinished = std::move(unfinished);
   parts.history = std::make_shared<pne_history>();
   parts.nonces = nonces;
   parts.uplink = m.link;
@@ -369,6 +379,8 @@ status gateway_role::forget(const entity_id& entity) {
   CPNS_CHECK(show(entity));
   return impl_->tell(sup_forget{entity.text()});
 }
+
+status gateway_role::check(const config::gateway_config& c) const { return check_links(c, impl_->radios); }
 
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->step0->read_again();

@@ -10,12 +10,13 @@
 
 namespace cpns::actors {
 
-/// Requests gw_describe from all of `devices` for `self`; answers after the last reply with the replies. A device that
-/// does not reply within 5 s is left out.
-inline caf::result<gw_view> gather(supervisor_actor::pointer self, const std::vector<device_actor>& devices) {
+/// Requests gw_describe from all of `devices` for `self`; answers after the last reply with `others` and the replies. A
+/// device that does not reply within 5 s is left out.
+inline caf::result<gw_view> gather(supervisor_actor::pointer self, const std::vector<device_actor>& devices,
+                                   boost::json::array others) {
   auto promise = self->make_response_promise<gw_view>();
   if (devices.empty()) {
-    promise.deliver(gw_view{boost::json::array{}});
+    promise.deliver(gw_view{std::move(others)});
     return promise;
   }
   struct gathering {
@@ -26,7 +27,7 @@ inline caf::result<gw_view> gather(supervisor_actor::pointer self, const std::ve
       if (--missing == 0) promise.deliver(gw_view{std::move(out)});
     }
   };
-  auto g = std::make_shared<gathering>(gathering{promise, {}, devices.size()});
+  auto g = std::make_shared<gathering>(gathering{promise, std::move(others), devices.size()});
   for (const auto& d : devices)
     self->request(d, std::chrono::seconds(5), gw_describe{})
         .then([g](gw_view& v) { g->out.push_back(std::move(v.json)), g->one_less(); },

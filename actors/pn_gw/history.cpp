@@ -1,49 +1,15 @@
 #include "actors/pn_gw/history.hpp"
 
-#include <algorithm>
 #include <boost/json.hpp>
+#include <string_view>
 
 #include "base/text.hpp"
 
 namespace cpns::actors {
 namespace {
 
-using kind_t = protocol::gw_event::kind_t;
-
-/// Of an entry, without its events: the lists, the index, the name and the last failure.
-constexpr std::size_t entry_bytes = 512;
-
-constexpr log::event_line write_failed{"record-not-written", log::level::error, "",
-                                       "the record of the PNE could not be written"};
-
-log::event_line line_of(const pne_history::event& e) {
-  return e.kind ? protocol::describe_event(*e.kind) : write_failed;
-}
-
-bool is_failure(const pne_history::event& e) {
-  return line_of(e).level >= log::level::warn || e.kind == kind_t::backing_off || e.kind == kind_t::rejected;
-}
-
-/// Makes room for `e` in a full ring.
-void drop_one(std::vector<pne_history::event>& events, const pne_history::event& e) {
-  auto oldest = events.begin();
-  const auto is_unproven = [](const auto& other) { return other.unproven; };
-  const auto unproven = static_cast<std::size_t>(std::count_if(events.begin(), events.end(), is_unproven));
-  if (e.unproven && unproven >= pne_history::unproven_max)
-    oldest = std::find_if(events.begin(), events.end(), is_unproven);
-  else if (events.size() < pne_history::events_max)
-    return;
-  events.erase(oldest);
-}
-
-/// At most why_max bytes, and whole characters.
-std::string cut(std::string why) {
-  if (why.size() <= pne_history::why_max) return why;
-  auto end = pne_history::why_max;
-  while (end > 0 && (static_cast<unsigned char>(why[end]) & 0xc0U) == 0x80U) --end;
-  why.resize(end);
-  return why;
-}
+/// Of an entry, without its events: the lists, the index and the name.
+constexpr std::size_t entry_bytes = 256;
 
 boost::json::object as_json(const pne_history::event& e) {
   const auto line = line_of(e);
@@ -58,22 +24,18 @@ boost::json::object as_json(const pne_history::event& e) {
 
 }  // namespace
 
-void pne_history::add(const std::string& entity, event e, bool keyed) {
+void pne_history::add(const std::string& entity, const event& e, bool keyed) {
   if (line_of(e).level == log::level::debug) return;
-  e.why = cut(std::move(e.why));
   std::lock_guard lock{guard_};
   const auto at = entry_of(entity, keyed);
-  auto& recent = at->recent;
-  if (is_failure(e)) recent.failure = e;
-  drop_one(recent.events, e);
-  recent.events.push_back(std::move(e));
+  at->events.add(e);
   count_again(*at);
   shrink(keyed);
 }
 
 void pne_history::contact(const std::string& entity, time_point at) {
   std::lock_guard lock{guard_};
-  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) it->second->recent.seen = at;
+  if (const auto it = by_entity_.find(entity); it != by_entity_.end()) it->second->seen = at;
 }
 
 void pne_history::forget(const std::string& entity) {
@@ -84,7 +46,9 @@ void pne_history::forget(const std::string& entity) {
 pne_history::past pne_history::of(const std::string& entity) const {
   std::lock_guard lock{guard_};
   const auto it = by_entity_.find(entity);
-  return it == by_entity_.end() ? past{} : it->second->recent;
+  if (it == by_entity_.end()) return {};
+  const auto& e = *it->second;
+  return {e.events.all(), e.events.failure(), e.seen == time_zero ? std::nullopt : std::optional{e.seen}};
 }
 
 pne_history::bounds pne_history::held() const {
@@ -103,16 +67,17 @@ pne_history::order::iterator pne_history::entry_of(const std::string& entity, bo
     at->keyed = keyed;
     return at;
   }
-  const auto at = to.insert(to.end(), entry{entity, {}, keyed, 0});
+  const auto at = to.emplace(to.end());
+  at->entity = entity;
+  at->keyed = keyed;
   by_entity_.emplace(at->entity, at);
   return at;
 }
 
 void pne_history::count_again(entry& e) {
-  std::size_t now = entry_bytes + e.recent.events.capacity() * sizeof(event);
-  for (const auto& one : e.recent.events) now += one.why.capacity();
+  const auto now = entry_bytes + e.events.bytes();
   bytes_of(e.keyed) = bytes_of(e.keyed) - e.bytes + now;
-  e.bytes = now;
+  e.bytes = static_cast<std::uint32_t>(now);
 }
 
 void pne_history::shrink(bool keyed) {

@@ -12,10 +12,9 @@
 
 #include <boost/json/object.hpp>
 
+#include "actors/pn_gw/packed_events.hpp"
 #include "base/clock.hpp"
 #include "base/ids.hpp"
-#include "base/log.hpp"
-#include "protocol/pn_gw/gw_event.hpp"
 
 namespace cpns::actors {
 
@@ -26,24 +25,17 @@ namespace cpns::actors {
 /// own, and events of unverified peers cannot fill the whole ring of a PNE. [thread-safe]
 class pne_history {
  public:
-  static constexpr std::size_t events_max = 32;    ///< per PNE
-  static constexpr std::size_t unproven_max = 24;  ///< of these, caused by unverified peers
-  static constexpr std::size_t why_max = 200;      ///< bytes of an event's own sentence
+  static constexpr std::size_t events_max = packed_events::events_max;  ///< per PNE
+  static constexpr std::size_t unproven_max = packed_events::unproven_max;
+  static constexpr std::size_t why_max = packed_events::why_max;
 
   /// Bytes of memory, for all PNEs together.
   struct bounds {
-    std::size_t keyed = 32U << 20;     ///< of PNEs for which the gateway holds or held keys
+    std::size_t keyed = 64U << 20;     ///< of PNEs for which the gateway holds or held keys
     std::size_t strangers = 2U << 20;  ///< of all others
   };
 
-  /// `kind` nullopt: the record of the PNE could not be written.
-  struct event {
-    time_point at;  ///< by the wall clock
-    std::optional<protocol::gw_event::kind_t> kind;
-    std::uint64_t epoch = 0;  ///< epoch::value(), 0: none
-    std::string why;          ///< in place of the sentence of the kind
-    bool unproven = false;
-  };
+  using event = pne_event_line;
   struct past {
     std::vector<event> events;       ///< the oldest first
     std::optional<event> failure;    ///< the last one, also if it is not among `events` any more
@@ -54,7 +46,7 @@ class pne_history {
   explicit pne_history(bounds most) : most_(most) {}
 
   /// Events of level debug are left out. `keyed`: the gateway holds or held keys for it.
-  void add(const std::string& entity, event e, bool keyed);
+  void add(const std::string& entity, const event& e, bool keyed);
   /// Only for a PNE that has events.
   void contact(const std::string& entity, time_point at);
   void forget(const std::string& entity);
@@ -65,9 +57,10 @@ class pne_history {
  private:
   struct entry {
     std::string entity;
-    past recent;
+    packed_events events{};
+    time_point seen = time_zero;  ///< time_zero: never
+    std::uint32_t bytes = 0;
     bool keyed = false;
-    std::size_t bytes = 0;
   };
   using order = std::list<entry>;  ///< the oldest last event first
 

@@ -66,21 +66,26 @@ void key_store::erase(const entity_id& entity, storage::commit_done done) {
   commit_(std::move(batch), std::move(done));
 }
 
-result<stored_devices> key_store::all() const {
-  stored_devices out;
-  CPNS_CHECK(rows_.scan(
+status key_store::visit(const record_visitor& each, const error_visitor& unreadable) const {
+  return rows_.scan(
       storage::table::peers, {},
       [&](byte_view row, const secret_bytes& value) {
         auto record = protocol::decode_device_record(value.expose());
         if (record) {
           note_date(*record);
-          out.records.push_back(std::move(*record));
-        } else
-          out.unreadable.emplace_back(record.error().code,
-                                      std::string{as_text(row)} + ": " + record.error().detail);
+          each(std::move(*record));
+        } else {
+          unreadable({record.error().code, std::string{as_text(row)} + ": " + record.error().detail});
+        }
         return true;
       },
-      [&out](const error& e) { out.unreadable.push_back(e); }));
+      unreadable);
+}
+
+result<stored_devices> key_store::all() const {
+  stored_devices out;
+  CPNS_CHECK(visit([&out](protocol::device_record r) { out.records.push_back(std::move(r)); },
+                   [&out](const error& e) { out.unreadable.push_back(e); }));
   return out;
 }
 

@@ -36,6 +36,12 @@ class key_store {
   void save(const protocol::device_record& record, storage::commit_done done);
   /// Erases the record of a device; a missing one is not an error. `done` as of save().
   void erase(const entity_id& entity, storage::commit_done done);
+  using record_visitor = std::function<void(protocol::device_record)>;
+  using error_visitor = std::function<void(const error&)>;
+  /// Calls `each` for each record, and `unreadable` for each row that cannot be read, one after the other: all records of a
+  /// large store do not fit into memory. The error names its device if the row could be decrypted. Fails only if the store
+  /// itself cannot be read.
+  status visit(const record_visitor& each, const error_visitor& unreadable) const;
   /// Fails only if the store itself cannot be read.
   result<stored_devices> all() const;
 

@@ -10,12 +10,18 @@ namespace cpns::actors {
 namespace {
 
 namespace json = boost::json;
-/// By Entity ID; null: without an actor.
+/// By Entity ID; null: not in memory.
 using candidates = std::map<std::string, json::value>;
 
 std::string text_in(const json::value& row, std::string_view member) {
   const auto& text = row.as_object().at(member).as_string();
   return {text.data(), text.size()};
+}
+
+/// A row of the page; null: there is none.
+json::value described(const key_store& store, const std::string& entity, json::value known) {
+  if (known.is_null()) return show_stored_device(store, entity);
+  return is_note_of_rest(known.as_object()) ? show_device_at_rest(store, known.as_object()) : known;
 }
 
 /// At least the next `count` PNEs, if there are as many.
@@ -46,7 +52,7 @@ result<json::object> page_of_pnes(const key_store& store, const pne_tally& known
       break;
     }
     ++seen;
-    auto row = it->second.is_null() ? show_stored_device(store, it->first) : std::move(it->second);
+    auto row = described(store, it->first, std::move(it->second));
     if (!row.is_null() && (wanted.state.empty() || text_in(row, "state") == wanted.state))
       rows.push_back(std::move(row));
   }

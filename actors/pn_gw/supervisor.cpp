@@ -29,10 +29,10 @@ void supervisor_state::set_deadline(const sup_deadline& m) {
 void supervisor_state::unneeded(const sup_unneeded& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end() || it->second.links > 0 || it->second.evicting) return;
-  if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->second);
+  if (m.kind == sup_unneeded::kind_t::nothing_kept) return evict(it->first);
   keep_alive(it->second);
   it->second.evictable = evictable_.put(it->first, m.kind);
-  if (const auto one = evictable_.surplus()) evict(devices_.at(*one));
+  if (const auto one = evictable_.surplus()) evict(*one);
 }
 
 void supervisor_state::evicted(const sup_evicted& m) {
@@ -65,14 +65,19 @@ void supervisor_state::timer(const sup_timer& m) {
   armed_.fired(m.at);
   if (stopping_) return;
   const auto now = clock();
-  for (auto k : deadlines_.take_due(now, ticks_at_once)) self_->send(devices_.at(k).actor, gw_tick{});
+  for (auto k : deadlines_.take_due(now, ticks_at_once)) tell(k, gw_tick{});
+  ask_due_to_rest();
   for (auto k : detections_.take_due(now, ticks_at_once)) detect(k, now);
   if (permit_.is_over(now)) close_permit("permit-ended", "the time of the permit window is over");
   arm();
 }
 
 void supervisor_state::settings(const sup_settings& m) {
+  const auto& former = parts_.rules->device;
+  const bool other_updates = former.rekey_override != m.rules->device.rekey_override ||
+                             former.rekey_jitter_percent != m.rules->device.rekey_jitter_percent;
   parts_.rules = m.rules;
+  if (other_updates) reschedule_updates();
   parts_.tally->set_low_water(m.rules->device.low_water);
   if (permit_.is_open() && m.rules->device.policy != validation_policy::ask)
     return close_permit("permit-closed", "validation.policy is not `ask` any more");
@@ -80,12 +85,14 @@ void supervisor_state::settings(const sup_settings& m) {
 }
 
 void supervisor_state::send_settings() {
-  for (const auto& [number, d] : devices_) self_->send(d.actor, gw_settings{settings_for(d.entity)});
+  for (const auto& [number, d] : devices_)
+    if (d.actor) self_->send(d.actor, gw_settings{settings_for(d.entity)});
 }
 
 bool supervisor_state::stop() {
   stopping_ = true;
-  for (auto& [number, d] : devices_) self_->send(d.actor, gw_shut_down{});
+  for (auto& [number, d] : devices_)
+    if (d.actor) self_->send(d.actor, gw_shut_down{});
   devices_.clear();
   self_->send(parts_.uplink, link_shut_down{});
   parts_.uplink = nullptr;
@@ -94,7 +101,14 @@ bool supervisor_state::stop() {
 }
 
 void supervisor_state::load_unfinished() {
-  for (auto& r : unfinished_devices(*parts_.store)) {
+  if (!parts_.unfinished) {
+    auto found = unfinished_devices(*parts_.store, [](const device_record&) {});
+    if (!found) return log::error(gateway_component, "store-unreadable", found.error().message());
+    parts_.unfinished = std::move(*found);
+  }
+  auto all = std::move(*parts_.unfinished);
+  parts_.unfinished.reset();
+  for (auto& r : all) {
     const auto entity = r.entity;
     spawn(entity, std::move(r));
   }
@@ -108,54 +122,84 @@ pn_gw_settings supervisor_state::settings_for(const std::string& entity) const {
 
 std::uint64_t supervisor_state::spawn(const entity_id& entity, device_record record, bool stored) {
   const auto index = ++next_device_;
-  auto actor = spawn_device(self_->system(), {.index = index,
-                                              .settings = settings_for(entity.text()),
-                                              .record = std::move(record),
-                                              .clock = parts_.clock,
-                                              .dates = parts_.dates,
-                                              .send = send_,
-                                              .rssi = rssi_,
-                                              .store = parts_.store,
-                                              .uplink = parts_.uplink,
-                                              .supervisor = supervisor_actor{self_},
-                                              .claimants = claimants_,
-                                              .lines = lines_,
-                                              .history = parts_.history,
-                                              .counted = parts_.counted,
-                                              .tally = parts_.tally,
-                                              .stored = stored});
-  self_->monitor(actor);
-  by_actor_.emplace(actor.id(), index);
-  by_entity_.emplace(entity.text(), index);
-  devices_.emplace(index, device_entry{entity.text(), std::move(actor)});
+  device_parts parts;
+  parts.index = index;
+  parts.record = std::move(record);
+  parts.stored = stored;
+  const auto it = devices_.emplace(index, device_entry{entity.text(), start_actor(std::move(parts))}).first;
+  by_entity_.emplace(it->second.entity, index);
   return index;
 }
 
-void supervisor_state::evict(device_entry& d) {
+/// `parts`: those of the device; the others are added.
+device_actor supervisor_state::start_actor(device_parts parts) {
+  const auto index = parts.index;
+  parts.settings = settings_for(parts.record.entity.text());
+  parts.clock = parts_.clock;
+  parts.dates = parts_.dates;
+  parts.send = send_;
+  parts.rssi = rssi_;
+  parts.store = parts_.store;
+  parts.uplink = parts_.uplink;
+  parts.supervisor = supervisor_actor{self_};
+  parts.claimants = claimants_;
+  parts.lines = lines_;
+  parts.history = parts_.history;
+  parts.counted = parts_.counted;
+  parts.tally = parts_.tally;
+  auto actor = spawn_device(self_->system(), std::move(parts));
+  self_->monitor(actor);
+  by_actor_.emplace(actor.id(), index);
+  return actor;
+}
+
+/// A device at rest leaves at once. If its actor was asked to rest, that is answered first.
+void supervisor_state::evict(std::uint64_t device) {
+  const auto it = devices_.find(device);
+  auto& d = it->second;
   keep_alive(d);
+  if (d.rested) {
+    parts_.tally->out_of_memory(d.entity);
+    return remove(it);
+  }
   d.evicting = true;
   ++evicting_;
-  self_->send(d.actor, gw_evict{});
+  if (!d.held) self_->send(d.actor, gw_evict{});
 }
 void supervisor_state::keep_alive(device_entry& d) {
-  if (d.evictable) evictable_.take(*std::exchange(d.evictable, {}));
+  if (d.evictable) evictable_.take(std::exchange(d.evictable, {}));
 }
 bool supervisor_state::make_room() {
   if (devices_.size() - evicting_ < parts_.rules->devices_max) return true;
   const auto next = evictable_.first();
   if (!next) return false;
-  evict(devices_.at(*next));
+  evict(*next);
   return true;
 }
 
 void supervisor_state::remove(devices_t::iterator it) {
   keep_alive(it->second);
   if (it->second.evicting) --evicting_;
-  self_->demonitor(it->second.actor.address());
-  by_actor_.erase(it->second.actor.id());
+  if (it->second.rested) --resting_;
+  if (const auto& actor = it->second.actor) {
+    self_->demonitor(actor.address());
+    by_actor_.erase(actor.id());
+  }
   by_entity_.erase(it->second.entity);
   deadlines_.set(it->first, time_never);
   devices_.erase(it);
+}
+
+void supervisor_state::close_links(std::uint64_t device) {
+  for (auto it = routes_.begin(); it != routes_.end();) {
+    if (it->second.device != device) {
+      ++it;
+      continue;
+    }
+    parts_.radios[it->first.transport].transport->disconnect(it->first.link);
+    unproven_.remove(it->first);
+    it = routes_.erase(it);
+  }
 }
 
 /// Closes the device's links, so that its PNE connects again. If the stored record has an open request or
@@ -173,15 +217,7 @@ void supervisor_state::died(const caf::down_msg& m) {
   log::error(gateway_component, "device-died",
              "the actor of the device ended unexpectedly; the device continues from the stored record",
              {{"entity", entity}});
-  for (auto it = routes_.begin(); it != routes_.end();) {
-    if (it->second.device != number) {
-      ++it;
-      continue;
-    }
-    parts_.radios[it->first.transport].transport->disconnect(it->first.link);
-    unproven_.remove(it->first);
-    it = routes_.erase(it);
-  }
+  close_links(number);
   remove(at);
   parts_.tally->erase(entity);
   if (deaths_lately_.again(entity, clock())) return;
@@ -193,7 +229,8 @@ void supervisor_state::died(const caf::down_msg& m) {
 }
 
 void supervisor_state::arm() {
-  if (const auto t = armed_.arm(clock(), std::min({deadlines_.next(), detections_.next(), permit_.until()})))
+  const auto next = std::min({deadlines_.next(), detections_.next(), permit_.until(), may_rest_.next()});
+  if (const auto t = armed_.arm(clock(), next))
     self_->delayed_send(supervisor_actor{self_}, t->wait, sup_timer{t->at});
 }
 
@@ -212,6 +249,9 @@ supervisor_actor spawn_supervisor(caf::actor_system& system, supervisor_parts pa
         [s](const sup_link_proven& m) { s->link_proven(m); },
         [s](const sup_unneeded& m) { s->unneeded(m); },
         [s](const sup_evicted& m) { s->evicted(m); },
+        [s](const sup_may_rest& m) { s->may_rest(m); },
+        [s](const sup_rested& m) { s->rested(m); },
+        [s](const sup_unreadable& m) { s->unreadable(m); },
         [s](const sup_timer& m) { s->timer(m); },
         [s](const sup_settings& m) { s->settings(m); },
         [s](const sup_stats&) { return s->stats(); },

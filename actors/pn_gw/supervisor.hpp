@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -42,6 +43,8 @@ struct supervisor_parts {
   std::shared_ptr<const supervisor_rules> rules;
   std::vector<open_radio_entry> radios;
   key_store* store = nullptr;  ///< outlives the actor
+  /// Those that owe the server something; none: the supervisor looks for them in the store.
+  std::optional<std::vector<protocol::device_record>> unfinished;
   std::shared_ptr<pne_history> history;
   std::shared_ptr<nonce_cache> nonces;
   server_link_actor uplink;

@@ -1,9 +1,13 @@
 #pragma once
 // The implementation of the supervisor: supervisor.cpp (devices, timers), supervisor_links.cpp (radios, links, detection),
-// supervisor_requests.cpp (questions and commands of the API). Private to actors/pn_gw/.
+// supervisor_requests.cpp (questions and commands of the API), supervisor_rest.cpp (devices without an actor). Private to
+// actors/pn_gw/.
 
+#include <functional>
 #include <map>
+#include <memory>
 #include <optional>
+#include <string_view>
 #include <unordered_map>
 
 #include "actors/deadline_heap.hpp"
@@ -25,6 +29,9 @@ class supervisor_state {
   void set_deadline(const sup_deadline& m);
   void unneeded(const sup_unneeded& m);
   void evicted(const sup_evicted& m);
+  void may_rest(const sup_may_rest& m);
+  void rested(const sup_rested& m);
+  void unreadable(const sup_unreadable& m);
   void close_link(const sup_close_link& m);
   void link_proven(const sup_link_proven& m) { unproven_.remove(m.link); }
   void timer(const sup_timer& m);
@@ -40,13 +47,22 @@ class supervisor_state {
   gw_permit permit(const sup_permit& m);
 
  private:
+  /// What remains of a device while it has no actor.
+  struct at_rest {
+    protocol::gw_resting machine;
+    std::unique_ptr<const std::string> same_id;  ///< none: empty
+  };
+  /// Messages for a device whose actor was asked to rest: it may end before it has them.
+  using held_messages = std::vector<std::function<void(const device_actor&)>>;
   struct device_entry {
     std::string entity;
-    device_actor actor;
-    std::size_t links = 0;                             ///< its open links
-    waiting_count waiting{};                           ///< new links pending in its mailbox
-    bool evicting = false;                             ///< gw_evict was sent
-    std::optional<eviction_order::place> evictable{};  ///< set while it may be evicted
+    device_actor actor;                     ///< none: it rests
+    std::unique_ptr<at_rest> rested{};      ///< set while it rests
+    std::unique_ptr<held_messages> held{};  ///< set while its actor was asked to rest
+    waiting_count waiting{};                ///< new links pending in its mailbox
+    eviction_order::place evictable{};      ///< set while it may be evicted
+    std::uint32_t links = 0;                ///< its open links
+    bool evicting = false;                  ///< gw_evict was sent
   };
   using devices_t = std::unordered_map<std::uint64_t, device_entry>;
   /// The receiver of a link's messages: a detector until a device answers, then that device.
@@ -65,15 +81,35 @@ class supervisor_state {
   void load_unfinished();
   [[nodiscard]] protocol::pn_gw_settings settings_for(const std::string& entity) const;
   void send_settings();
+  void reschedule_updates();
   std::uint64_t spawn(const entity_id& entity, protocol::device_record record, bool stored = true);
-  result<device_entry*> present(const std::string& entity);
-  void evict(device_entry& d);
+  device_actor start_actor(device_parts parts);
+  result<std::uint64_t> present(const std::string& entity);
+  void evict(std::uint64_t device);
   void keep_alive(device_entry& d);
   bool make_room();
   void remove(devices_t::iterator it);
   void let_go(devices_t::iterator it);
+  void close_links(std::uint64_t device);
   void died(const caf::down_msg& m);
   void close_permit(std::string_view event, std::string_view text);
+
+  /// Sends `m` to the actor of the device, which goes on if it rests.
+  template <class Message>
+  void tell(std::uint64_t device, Message m) {
+    with_actor(device,
+               [this, m = std::move(m)](const device_actor& a) mutable { self_->send(a, std::move(m)); });
+  }
+  /// The answer of the device's actor to `m`.
+  template <class Message>
+  caf::result<std::string> ask(std::uint64_t device, Message m);
+  /// Calls `use` now, or when it is known whether the actor ends.
+  void with_actor(std::uint64_t device, std::function<void(const device_actor&)> use);
+  void wake(std::uint64_t index, device_entry& d);
+  void ask_to_rest(std::uint64_t device);
+  void ask_due_to_rest();
+  void rests_now(devices_t::iterator it, const sup_rested& m, bool idle);
+  [[nodiscard]] gw_view note_of(const device_entry& d) const;
 
   void route(radio_event& e);
   void connect(const radio_event& e);
@@ -91,12 +127,14 @@ class supervisor_state {
   radio_send_fn send_;
   radio_rssi_fn rssi_;
   devices_t devices_;
-  std::map<std::string, std::uint64_t, std::less<>> by_entity_;  ///< in the order of the pages
+  std::map<std::string_view, std::uint64_t>
+      by_entity_;  ///< in the order of the pages; the names are in devices_
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
   recent_deaths deaths_lately_;
   std::uint64_t next_device_ = 0, deaths_ = 0, dropped_ = 0;
   eviction_order evictable_;
-  std::size_t evicting_ = 0;
+  std::size_t evicting_ = 0, resting_ = 0;
+  rest_queue may_rest_;
   seldom no_room_;
   std::map<protocol::gw_link, route_t> routes_;
   std::unordered_map<std::uint64_t, protocol::gw_link> by_number_;

@@ -113,7 +113,7 @@ void supervisor_state::message(gw_link link, bytes& message) {
   auto& peer = it->second;
   if (peer.device != 0) {
     if (!peer.waiting.add(link_messages_max)) return void(++dropped_);
-    return self_->send(devices_.at(peer.device).actor, gw_frame{link, std::move(message), peer.waiting});
+    return tell(peer.device, gw_frame{link, std::move(message), peer.waiting});
   }
   if (!peer.probe) return;  // the link is being closed
   std::string why;
@@ -130,8 +130,8 @@ void supervisor_state::message(gw_link link, bytes& message) {
   peer.device = *index;
   ++device.links;
   keep_alive(device);
-  self_->send(device.actor, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
-                                        parts_.radios[link.transport].name, peer.address, device.waiting});
+  tell(*index, gw_detected{link, std::move(found->dreq), std::move(found->drsp),
+                           parts_.radios[link.transport].name, peer.address, device.waiting});
 }
 
 std::optional<std::uint64_t> supervisor_state::device_of(const entity_id& entity) {
@@ -169,7 +169,7 @@ void supervisor_state::forget(gw_link link, const std::string& why) {
     auto& d = devices_.at(it->second.device);
     --d.links;
     lines_->write(clock(), log::level::debug, "link-down", why, {{"entity", d.entity}});
-    self_->send(d.actor, gw_link_lost{link});
+    tell(it->second.device, gw_link_lost{link});
   } else {
     forget_detection(it->second);
   }

@@ -13,7 +13,7 @@ gw_view supervisor_state::stats() const {
   std::uint64_t dropped = dropped_;
   for (const auto& r : parts_.radios) dropped += r.inbox->dropped();
   return {describe_counts({devices_.size(), routes_.size(), by_number_.size(), unproven_.size(), dropped,
-                           lines_->left_out(), deaths_})};
+                           lines_->left_out(), deaths_, resting_})};
 }
 
 gw_view supervisor_state::radios() const {
@@ -28,23 +28,38 @@ gw_view supervisor_state::radios() const {
 /// The work is bounded by `count`, whatever the number of devices.
 caf::result<gw_view> supervisor_state::page(const sup_page& m) const {
   std::vector<device_actor> found;
+  boost::json::array notes;
   auto it = m.prefix > m.after ? by_entity_.lower_bound(m.prefix) : by_entity_.upper_bound(m.after);
-  for (; it != by_entity_.end() && found.size() < m.count && it->first.starts_with(m.prefix); ++it)
-    if (const auto d = devices_.find(it->second); d != devices_.end()) found.push_back(d->second.actor);
-  return gather(self_, found);
+  for (; it != by_entity_.end() && found.size() + notes.size() < m.count && it->first.starts_with(m.prefix);
+       ++it) {
+    const auto d = devices_.find(it->second);
+    if (d == devices_.end()) continue;
+    if (d->second.rested)
+      notes.push_back(note_of(d->second).json);
+    else
+      found.push_back(d->second.actor);
+  }
+  return gather(self_, found, std::move(notes));
 }
 
 caf::result<gw_view> supervisor_state::show(const sup_show& m) const {
-  if (const auto it = by_entity_.find(m.entity); it != by_entity_.end())
-    if (const auto d = devices_.find(it->second); d != devices_.end())
-      return self_->delegate(d->second.actor, gw_describe{m.in_full});
-  auto stored = show_stored_device(*parts_.store, m.entity);
-  if (m.in_full && stored.is_object()) describe_past(stored.get_object(), parts_.history->of(m.entity));
+  const auto it = by_entity_.find(m.entity);
+  const auto d = it == by_entity_.end() ? devices_.end() : devices_.find(it->second);
+  if (d != devices_.end() && !d->second.rested)
+    return self_->delegate(d->second.actor, gw_describe{m.in_full});
+  auto stored = d == devices_.end() ? show_stored_device(*parts_.store, m.entity)
+                                    : show_device_at_rest(*parts_.store, note_of(d->second).json.as_object());
+  if (!m.in_full || !stored.is_object()) return gw_view{std::move(stored)};
+  if (d != devices_.end() && d->second.rested->machine.link) {
+    const auto on = *d->second.rested->machine.link;
+    if (const auto dbm = rssi_(on.transport, on.link)) stored.get_object()["rssi_dbm"] = *dbm;
+  }
+  describe_past(stored.get_object(), parts_.history->of(m.entity));
   return gw_view{std::move(stored)};
 }
 
-/// The device, which is loaded from the store if it has no actor; an error for the operator if there is none.
-result<supervisor_state::device_entry*> supervisor_state::present(const std::string& entity) {
+/// The device, which is loaded from the store if it is not in memory; an error for the operator if there is none.
+result<std::uint64_t> supervisor_state::present(const std::string& entity) {
   CPNS_TRY(const auto id, entity_id::parse(entity));
   auto it = by_entity_.find(entity);
   if (it == by_entity_.end()) {
@@ -56,38 +71,51 @@ result<supervisor_state::device_entry*> supervisor_state::present(const std::str
   auto& device = devices_.at(it->second);
   if (device.evicting) return fail(errc::state_conflict, entity + " is being evicted from memory; try again");
   keep_alive(device);
-  return &device;
+  return it->second;
+}
+
+template <class Message>
+caf::result<std::string> supervisor_state::ask(std::uint64_t device, Message m) {
+  auto promise = self_->make_response_promise<std::string>();
+  with_actor(device, [this, promise, m](const device_actor& actor) mutable {
+    self_->request(actor, caf::infinite, m)
+        .then([promise](const std::string& why) mutable { promise.deliver(why); },
+              [promise](const caf::error&) mutable {
+                promise.deliver(std::string{"not known to be done: the actor of the device ended"});
+              });
+  });
+  return promise;
 }
 
 /// The device's actor replies: to "approve" and "reject" after the decision is durable.
 caf::result<std::string> supervisor_state::command(const sup_command& m) {
   const auto device = present(m.entity);
   if (!device) return device.error().detail;
-  const auto& actor = (*device)->actor;
-  if (m.what == "update") return self_->delegate(actor, gw_update{});
+  if (m.what == "update") return ask(*device, gw_update{});
   if (m.what != "approve" && m.what != "reject") return "unknown command " + m.what;
-  return self_->delegate(actor, gw_decision{m.what == "approve"});
+  return ask(*device, gw_decision{m.what == "approve"});
 }
 
 caf::result<std::string> supervisor_state::forget_device(const sup_forget& m) {
   const auto device = present(m.entity);
   if (!device) return device.error().detail;
-  const auto number = by_entity_.at(m.entity);
   auto promise = self_->make_response_promise<std::string>();
-  self_->request((*device)->actor, caf::infinite, gw_forget{})
-      .then(
-          [this, promise, number, entity = m.entity](const std::string& why) mutable {
-            if (why.empty()) {
-              log::info(gateway_component, "forgotten", "the record and the keys of the PNE are erased",
-                        {{"entity", entity}});
-              parts_.history->forget(entity);
-              if (const auto it = devices_.find(number); it != devices_.end()) let_go(it);
-            }
-            promise.deliver(why);
-          },
-          [promise](const caf::error&) mutable {
-            promise.deliver(std::string{"not known to be done: the actor of the device ended"});
-          });
+  with_actor(*device, [this, promise, number = *device, entity = m.entity](const device_actor& actor) {
+    self_->request(actor, caf::infinite, gw_forget{})
+        .then(
+            [this, promise, number, entity](const std::string& why) mutable {
+              if (why.empty()) {
+                log::info(gateway_component, "forgotten", "the record and the keys of the PNE are erased",
+                          {{"entity", entity}});
+                parts_.history->forget(entity);
+                if (const auto it = devices_.find(number); it != devices_.end()) let_go(it);
+              }
+              promise.deliver(why);
+            },
+            [promise](const caf::error&) mutable {
+              promise.deliver(std::string{"not known to be done: the actor of the device ended"});
+            });
+  });
   return promise;
 }
 

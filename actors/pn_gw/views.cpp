@@ -53,9 +53,35 @@ boost::json::value show_stored_device(const key_store& store, const std::string&
   return describe_stored(**record);
 }
 
+boost::json::object note_of_rest(const std::string& entity, const protocol::gw_resting& rested,
+                                 const std::optional<protocol::gw_place>& where, const std::string& same_id) {
+  boost::json::object o{
+      {"entity", entity},
+      {"state", name_of(rested.asleep ? protocol::pn_gw_state::asleep : protocol::pn_gw_state::keyed)},
+      {"resets", rested.resets},
+      {"reported", true}};
+  if (where) {
+    o["radio"] = where->transport;
+    o["address"] = where->address;
+  }
+  if (!same_id.empty()) o["same_id"] = same_id;
+  return o;
+}
+
+bool is_note_of_rest(const boost::json::object& row) { return !row.contains("generation"); }
+
+boost::json::value show_device_at_rest(const key_store& store, const boost::json::object& note) {
+  auto out =
+      show_stored_device(store, {note.at("entity").as_string().data(), note.at("entity").as_string().size()});
+  if (out.is_object())
+    for (const auto& [member, value] : note) out.get_object()[member] = value;
+  return out;
+}
+
 boost::json::object describe_counts(const supervisor_counts& c) {
   boost::json::object o;
   o["devices"] = c.devices;
+  o["devices_at_rest"] = c.devices_at_rest;
   o["links"] = c.links;
   o["links_without_device"] = c.links_without_device;
   o["links_unproven"] = c.links_unproven;

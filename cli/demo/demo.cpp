@@ -1,11 +1,14 @@
 #include "cli/demo/demo.hpp"
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
+#include <map>
 #include <optional>
+#include <string_view>
 #include <thread>
 
 #include "base/clock.hpp"
@@ -14,6 +17,8 @@
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/demo/deployment.hpp"
+#include "cli/demo/progress.hpp"
+#include "cli/demo/room.hpp"
 #include "cli/demo/timeline.hpp"
 #include "cli/plugin_argument.hpp"
 #include "plugins/host/moniker.hpp"
@@ -30,7 +35,7 @@ constexpr milliseconds poll_interval{30};
 class demonstration {
  public:
   explicit demonstration(const demo_options& o)
-      : options_(o), timeline_([this](const timeline_line& l) { print(l); }) {}
+      : options_(o), progress_(o.json), timeline_([this](const timeline_line& l) { print(l); }) {}
 
   int run() {
     raise_file_limit();
@@ -66,29 +71,34 @@ class demonstration {
         (options_.pnes == 1 ? " PNE" : " PNEs") + " over " + options_.transport +
         (one_process ? "; all roles run in one process"
                      : "; server, gateway and PNEs run in separate processes"));
-    if (const auto started = deployment_->start(); !started) {
+    const auto began = steady::now();
+    if (const auto started = start(); !started) {
       if (cancelled()) return stop_early();
       return report(started.error());
     }
+    started_in_ = steady::now() - began;
     follower_ = std::make_unique<log_follower>(deployment_->logs());
+    follower_->only([this](std::string_view line) { return timeline_.needs(line); });
     say("");
+    growth keyed;
     if (!wait_for(
             "the first keys of all PNEs", base_timeout + seconds{options_.pnes / 20},
             [this] { return timeline_.keyed() >= options_.pnes; },
-            [this] {
-              return "keyed " + bar(timeline_.keyed(), options_.pnes) + " " +
-                     std::to_string(timeline_.keyed()) + " of " + std::to_string(options_.pnes);
-            }))
+            [&] { return counted("keyed", timeline_.keyed(), options_.pnes, keyed); }))
       return failed_code_;
     settle();
     used_ = deployment_->usage();
+    growth updated;
     // If the first keys of all took longer than that, the update has happened already.
     say("\n" + paint(colour::bold, "Periodic update") + " of the first PNE, " +
         std::to_string(rekey_of(options_)) + " s after its key");
     if (!wait_for(
             "the periodic update", seconds{rekey_of(options_) * 2} + base_timeout,
-            [&] { return timeline_.confirmations(timeline_.first()) > 1; },
-            [] { return std::string{"waiting for the timer"}; }))
+            [&] {
+              return timeline_.confirmations(timeline_.first()) > 1 &&
+                     timeline_.updated() >= part_of(options_.pnes);
+            },
+            [&] { return counted("updated", timeline_.updated(), part_of(options_.pnes), updated) + due(); }))
       return failed_code_;
     settle();
     if (!wake_up()) return failed_code_;
@@ -109,17 +119,70 @@ class demonstration {
       settle();
     }
     return wait_for(
-        "the wake-up", base_timeout, [&] { return timeline_.confirmations(timeline_.first()) > before; },
-        [] { return std::string{"waiting for the new key"}; });
+               "the wake-up", base_timeout,
+               [&] { return timeline_.confirmations(timeline_.first()) > before; },
+               [] { return std::string{"waiting for the new key"}; }) &&
+           wake_others();
+  }
+
+  /// Of many PNEs one in a thousand wakes up, all at the same moment.
+  bool wake_others() {
+    woken_ = 1;
+    std::map<std::string, std::size_t> before;
+    for (const auto& entity : timeline_.others(options_.pnes / 1000))
+      before.emplace(entity, timeline_.confirmations(entity));
+    if (before.empty()) return true;
+    say("\n" + paint(colour::bold, "Wake-up") + " of " + std::to_string(before.size()) + " others");
+    for (const char* what : {"sleep", "wake"})
+      for (const auto& [entity, count] : before)
+        if (const auto done = deployment_->command_pne(what, entity); !done) {
+          failed_code_ = report(done.error());
+          return false;
+        }
+    growth woken;
+    const auto now_woken = [&] {
+      return static_cast<std::size_t>(std::count_if(before.begin(), before.end(), [this](const auto& b) {
+        return timeline_.confirmations(b.first) > b.second;
+      }));
+    };
+    if (!wait_for(
+            "the wake-up of " + std::to_string(before.size()) + " PNEs", base_timeout,
+            [&] { return now_woken() == before.size(); },
+            [&] { return counted("woken", now_woken(), before.size(), woken); }))
+      return false;
+    woken_ += before.size();
+    return true;
+  }
+
+  /// So many PNEs must be updated: all of them would take as long as their timers.
+  static std::size_t part_of(std::size_t all) { return std::max<std::size_t>(1, all / 100); }
+
+  static std::string counted(const std::string& what, std::size_t now, std::size_t all, growth& over) {
+    return what + " " + bar(std::min(now, all), all, 20) + " " + std::to_string(now) + " of " +
+           std::to_string(all) + ", " + std::to_string(over.per_second(now)) + " per second";
+  }
+
+  /// The time until the first PNE's update, so that nobody waits for a timer that is not shown.
+  [[nodiscard]] std::string due() const {
+    if (timeline_.confirmations(timeline_.first()) > 1 || !timeline_.first_keyed_at()) return {};
+    const auto left = *timeline_.first_keyed_at() / 1000 + rekey_of(options_) - unix_seconds(now_wall());
+    return left > 0 ? "; the first is due in about " + std::to_string(left) + " s" : "; the first is due";
+  }
+
+  status start() {
+    progress_.begin();
+    step_clock clock{progress_};
+    return deployment_->start([&clock](const std::string& part) { clock.now(part); });
   }
 
   template <class Done, class Status>
   bool wait_for(const std::string& what, seconds timeout, Done done, Status line) {
     const auto deadline = steady::now() + timeout;
+    progress_.begin();
     for (;;) {
       look();
       if (done()) {
-        clear_status();
+        progress_.clear();
         return true;
       }
       std::string wrong = deployment_->broken();
@@ -133,12 +196,12 @@ class demonstration {
                 std::to_string(timeline_.keyed()) + " of " + std::to_string(options_.pnes) +
                 " PNEs are keyed";
       if (!wrong.empty()) {
-        clear_status();
+        progress_.clear();
         std::cerr << "cpns: " << wrong << "\n";
         failed_code_ = exit_failed;
         return false;
       }
-      if (!options_.json) show_status(line());
+      progress_.show(line());
       std::this_thread::sleep_for(poll_interval);
     }
   }
@@ -153,7 +216,7 @@ class demonstration {
     for (const auto& e : events) {
       timeline_.take(e);
       if (e.level == "error") {
-        clear_status();
+        progress_.clear();
         std::cerr << paint(colour::red, e.component + ": " + e.text) << "\n";
       }
       if (give_up_reason_.empty() && cannot_serve_all(e))
@@ -171,10 +234,13 @@ class demonstration {
 
   void print(const timeline_line& l) {
     if (options_.json) return;
-    clear_status();
+    progress_.clear();
     std::printf("  %s  %s  %-22s %s\n", paint(colour::dim, fmt_ms(l.ms)).c_str(),
                 paint(colour::blue, step_text(l.step)).c_str(), l.from_to.c_str(), l.what.c_str());
     std::fflush(stdout);
+  }
+  static std::int64_t ms_of(steady::duration d) {
+    return std::chrono::duration_cast<std::chrono::milliseconds>(d).count();
   }
   static std::string fmt_ms(std::int64_t ms) {
     char text[32];
@@ -200,6 +266,8 @@ class demonstration {
                                                               {"keyed", f.keyed},
                                                               {"failed", f.failed},
                                                               {"updated", f.updated},
+                                                              {"woken", woken_},
+                                                              {"start_ms", ms_of(started_in_)},
                                                               {"all_keyed_ms", f.all_keyed},
                                                               {"p50_ms", f.p50},
                                                               {"p99_ms", f.p99},
@@ -223,7 +291,7 @@ class demonstration {
   }
 
   int stop_early() {
-    clear_status();
+    progress_.clear();
     return interrupted("all roles have ended");
   }
   void say(const std::string& text) {
@@ -231,13 +299,16 @@ class demonstration {
   }
 
   demo_options options_;
+  progress progress_;
   timeline timeline_;
   std::optional<temporary_folder> temporary_;  ///< without --keep
   std::string folder_;
   std::unique_ptr<deployment> deployment_;
   std::unique_ptr<log_follower> follower_;
   std::vector<role_usage> used_;  ///< when all were keyed
-  std::string give_up_reason_;    ///< why waiting is useless
+  steady::duration started_in_{0};
+  std::size_t woken_ = 0;
+  std::string give_up_reason_;  ///< why waiting is useless
   int failed_code_ = exit_failed;
 };
 
@@ -246,6 +317,7 @@ int demo(demo_options o) {
   auto on = read_plugin_argument(o.transport, {}, o.params, o.peer_params);
   if (!on) return report(on.error());
   o.transport = plugins::parse_moniker(o.transport)->plugin;
+  if (const auto fits = check_room(o); !fits) return report(fits.error());
   if (o.isolation == "process" && o.transport == "loopback")
     return report(
         {errc::config_usage,
@@ -269,7 +341,7 @@ void add_demo(CLI::App& app, int& code) {
   auto* c =
       app.add_subcommand("demo", "Show key assignment, steps 0 to 10, with real roles in a temporary folder");
   const auto o = std::make_shared<demo_options>();
-  c->add_option("--pnes", o->pnes, "Number of PNEs")->check(CLI::Range(1, 20000))->capture_default_str();
+  c->add_option("--pnes", o->pnes, "Number of PNEs")->check(CLI::Range(1, 100000))->capture_default_str();
   c->add_option("--transport", o->transport,
                 "tcp (each role in its own process), another plugin or FILE.so with a '/' (all roles in one "
                 "process); an ADDRESS and parameters may follow: NAME:ADDRESS,NAME=VALUE")
@@ -287,9 +359,13 @@ void add_demo(CLI::App& app, int& code) {
   add_parameters(*c, "--param", o->params, "A parameter of the gateway's radio");
   add_parameters(*c, "--peer-param", o->peer_params, "A parameter of the PNEs' radio");
   c->add_flag("--json", o->json, "Print only the figures, as one JSON object");
-  c->footer("Exit codes: 0 every PNE was keyed, one updated and one woken; 1 otherwise; 130 interrupted.\n\n"
+  c->footer("Exit codes: 0 every PNE was keyed, and a part of them updated and woken; 1 otherwise; 130 "
+            "interrupted.\n\n"
+            "With tcp each PNE needs a descriptor in two processes, and a port; --pnes is refused if they do "
+            "not fit.\n\n"
             "Examples:\n  cpns demo\n  cpns demo --pnes 1000\n"
             "  cpns demo --transport loopback --rekey 2\n"
+            "  cpns demo --pnes 100000 --transport loopback\n"
             "  cpns demo --transport tcp:127.0.0.1:7000,mtu=200\n  cpns demo --keep trial --json");
   c->callback([o, &code] { code = demo(*o); });
 }

@@ -26,6 +26,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr std::uint32_t pnes_in_time = 5000;  ///< so many answer within the usual timeout
+constexpr seconds patient_timeout{10};
+
+/// The steps of an assignment are lines at debug. With more PNEs they would cost more than they show.
+bool shows_server_steps(const demo_options& o) { return o.pnes <= 1000; }
+
 trial_options trial_of(const demo_options& o, const std::string& folder) {
   trial_options t;
   t.folder = folder;
@@ -34,7 +40,10 @@ trial_options trial_of(const demo_options& o, const std::string& folder) {
   t.gateway_name = "demo";
   t.listen = {"127.0.0.1", free_port(SOCK_STREAM)};
   t.rekey = seconds{rekey_of(o)};
+  // All PNEs are detected at the same moment, so answers wait in a queue; repetitions would make it longer.
+  if (o.pnes > pnes_in_time) t.answer_timeout = patient_timeout;
   t.json_logs = true;
+  t.server_steps = shows_server_steps(o);
   t.ready_files = true;
   t.isolated = o.isolation == "process";
   t.plugin = o.transport;
@@ -42,6 +51,11 @@ trial_options trial_of(const demo_options& o, const std::string& folder) {
   t.pne_params = o.peer_params;
   return t;
 }
+
+constexpr const char* starting_server = "starting the server";
+constexpr const char* starting_gateway = "starting the gateway";
+constexpr const char* starting_pnes = "starting the PNEs";
+std::string making(const demo_options& o) { return "making " + std::to_string(o.pnes) + " devices"; }
 
 /// `what` with the last error of the log, because the log is removed with the folder of the demo.
 std::string with_last_error(const std::string& what, const std::string& log) {
@@ -55,12 +69,16 @@ class processes final : public deployment {
       : options_(o), folder_(std::move(folder)), cancelled_(std::move(cancelled)) {}
   ~processes() override { processes::stop(); }
 
-  status start() override {
+  status start(const part_fn& part) override {
+    part(making(options_));
     CPNS_TRY(const auto trial, make_trial_folder(trial_of(options_, folder_)));
+    part(starting_server);
     CPNS_CHECK(begin("server", trial.server_yaml));
     CPNS_CHECK(ready("server"));
+    part(starting_gateway);
     CPNS_CHECK(begin("gateway", trial.gateway_yaml));
     CPNS_CHECK(ready("gateway"));
+    part(starting_pnes);
     CPNS_CHECK(begin("pne", trial.pne_yaml));
     CPNS_CHECK(ready("pne"));
     return {};
@@ -102,13 +120,15 @@ class processes final : public deployment {
   }
   status ready(const std::string& role) {
     const auto file = folder_ + "/state/" + role + ".ready";
-    for (int i = 0; i < 2000; ++i) {
+    const auto limit = seconds{20 + options_.pnes / 200};
+    for (const auto end = std::chrono::steady_clock::now() + limit; std::chrono::steady_clock::now() < end;) {
       if (fs::exists(file)) return {};
       if (const auto why = broken(); !why.empty()) return fail(errc::internal, why);
       if (cancelled_()) return fail(errc::state_stopping, "cancelled");
       std::this_thread::sleep_for(milliseconds{10});
     }
-    return fail(errc::peer_timeout, "the " + role + " was not ready within 20 s; its log is " + log_of(role));
+    return fail(errc::peer_timeout, "the " + role + " was not ready within " + std::to_string(limit.count()) +
+                                        " s; its log is " + log_of(role));
   }
 
   demo_options options_;
@@ -122,20 +142,24 @@ class one_process final : public deployment {
   one_process(const demo_options& o, std::string folder) : options_(o), folder_(std::move(folder)) {}
   ~one_process() override { one_process::stop(); }
 
-  status start() override {
+  status start(const part_fn& part) override {
+    part(making(options_));
     CPNS_TRY(const auto trial, make_trial_folder(trial_of(options_, folder_)));
     before_ = usage_of(::getpid()).cpu;
     log::settings logs;
     logs.form = log::format::json;
-    logs.components["server"] = log::level::debug;  // the steps of an assignment
+    if (shows_server_steps(options_)) logs.components["server"] = log::level::debug;
     logs.file = folder_ + "/demo.log";
     CPNS_CHECK(log::configure(logs));
+    part(starting_server);
     CPNS_TRY(const auto server, loaded_or_error(config::load_server(trial.server_yaml)));
     CPNS_TRY(auto s, start_server(server));
     server_ = std::make_unique<running_server>(std::move(s));
+    part(starting_gateway);
     CPNS_TRY(const auto gateway, loaded_or_error(config::load_gateway(trial.gateway_yaml)));
     CPNS_TRY(auto g, start_gateway(gateway));
     gateway_ = std::make_unique<running_gateway>(std::move(g));
+    part(starting_pnes);
     CPNS_TRY(const auto pne, loaded_or_error(config::load_pne(trial.pne_yaml)));
     CPNS_TRY(pne_, start_pne(pne));
     return {};

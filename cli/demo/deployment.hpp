@@ -57,8 +57,10 @@ struct role_usage {
 class deployment {
  public:
   virtual ~deployment() = default;
-  /// Starts server, gateway and PNEs, each after the former is ready.
-  virtual status start() = 0;
+  /// Called at each part of the start: "starting the server".
+  using part_fn = std::function<void(const std::string&)>;
+  /// Makes the devices, then starts server, gateway and PNEs, each after the former is ready.
+  virtual status start(const part_fn& part) = 0;
   /// The JSON log files of the roles.
   [[nodiscard]] virtual std::vector<std::string> logs() const = 0;
   /// A role that ended although it should run, with its last error; empty if all run.

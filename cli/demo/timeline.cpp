@@ -125,6 +125,7 @@ void log_follower::read(source& s, std::vector<log_event>& out) {
   for (auto end = s.partial.find('\n'); end != std::string::npos; end = s.partial.find('\n', begin)) {
     const auto line = s.partial.substr(begin, end - begin);
     begin = end + 1;
+    if (wanted_ && !wanted_(line)) continue;
     if (auto e = parse_line(line)) out.push_back(std::move(*e));
   }
   s.partial.erase(0, begin);
@@ -191,7 +192,8 @@ void timeline::take(const log_event& e) {
     return;
   }
   if (e.component == "gateway" && e.event == "confirmed") {
-    ++d.confirmations;
+    if (++d.confirmations == 2) ++updated_;
+    if (entity == first_ && !first_keyed_at_) first_keyed_at_ = e.at;
     d.epoch = e.field("epoch");
     if (!d.first_key_ms) {
       d.first_key_ms = e.at - (d.detected != 0 ? d.detected : e.at);
@@ -204,6 +206,24 @@ void timeline::take(const log_event& e) {
 std::size_t timeline::confirmations(const std::string& entity) const {
   const auto it = devices_.find(entity);
   return it == devices_.end() ? 0 : it->second.confirmations;
+}
+
+std::vector<std::string> timeline::others(std::size_t count) const {
+  std::vector<std::string> out;
+  for (const auto& [entity, d] : devices_) {
+    if (out.size() >= count) break;
+    if (entity != first_ && d.first_key_ms) out.push_back(entity);
+  }
+  return out;
+}
+
+bool timeline::needs(std::string_view line) const {
+  if (first_.empty()) return true;
+  constexpr std::array<std::string_view, 6> always{R"("server-connected")",  R"("detected")",
+                                                   R"("confirmed")",         R"("error")",
+                                                   R"("limits-contradict")", R"("not-presented")"};
+  const auto has = [line](std::string_view word) { return line.find(word) != std::string_view::npos; };
+  return has(first_) || std::any_of(always.begin(), always.end(), has);
 }
 
 figures timeline::sum_up(std::size_t expected) const {

@@ -7,6 +7,8 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 namespace cpns::cli {
@@ -31,6 +33,9 @@ std::string last_error(const std::string& file);
 class log_follower {
  public:
   explicit log_follower(std::vector<std::string> files);
+  using line_filter = std::function<bool(std::string_view line)>;
+  /// From now on only lines that it accepts are parsed.
+  void only(line_filter wanted) { wanted_ = std::move(wanted); }
   /// The events written since the last call, by time. Lines that are not JSON are skipped.
   std::vector<log_event> poll();
 
@@ -42,6 +47,7 @@ class log_follower {
   };
   void read(source& s, std::vector<log_event>& out);
   std::vector<source> sources_;
+  line_filter wanted_;
 };
 
 /// One line: a step of the change request, its sender and receiver, its text.
@@ -71,6 +77,15 @@ class timeline {
   /// The Entity ID whose steps are printed: the first one detected. Empty before that.
   [[nodiscard]] const std::string& first() const { return first_; }
   [[nodiscard]] std::size_t keyed() const { return keyed_; }
+  /// PNEs with more than one confirmation.
+  [[nodiscard]] std::size_t updated() const { return updated_; }
+  /// When the first key of the first PNE was confirmed, in Unix milliseconds; nullopt before.
+  [[nodiscard]] std::optional<std::int64_t> first_keyed_at() const { return first_keyed_at_; }
+  /// Up to `count` keyed PNEs besides the first one.
+  [[nodiscard]] std::vector<std::string> others(std::size_t count) const;
+  /// Whether take() needs a line of a log, which is much cheaper to know than to parse it: most lines are steps of the
+  /// other PNEs.
+  [[nodiscard]] bool needs(std::string_view line) const;
   /// Confirmations of `entity` so far.
   [[nodiscard]] std::size_t confirmations(const std::string& entity) const;
   [[nodiscard]] figures sum_up(std::size_t expected) const;
@@ -96,7 +111,8 @@ class timeline {
   std::string first_;
   std::int64_t start_ = 0;
   std::optional<std::int64_t> last_detecting_;
-  std::size_t keyed_ = 0;
+  std::optional<std::int64_t> first_keyed_at_;
+  std::size_t keyed_ = 0, updated_ = 0;
 };
 
 }  // namespace cpns::cli

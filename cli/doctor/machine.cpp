@@ -105,8 +105,13 @@ need files_needed(const config::checked_file& file) {
   if (const auto* server = std::get_if<config::server_config>(&file.config))
     return {"limits.connections is " + std::to_string(server->limits.connections),
             server->limits.connections};
-  if (const auto* gateway = std::get_if<config::gateway_config>(&file.config))
+  if (const auto* gateway = std::get_if<config::gateway_config>(&file.config)) {
+    const bool all_isolated = std::all_of(file.transports.begin(), file.transports.end(), [](const auto& t) {
+      return t.isolation == config::isolation_kind::process;
+    });
+    if (all_isolated) return {"its radios have processes and limits of their own", 0};
     return {"limits.links is " + std::to_string(gateway->limits.links), gateway->limits.links};
+  }
   const auto& pne = std::get<config::pne_config>(file.config);
   return {std::to_string(pne.devices.size()) + " devices are configured one by one", pne.devices.size()};
 }

@@ -3,7 +3,7 @@
 // call back after close().
 
 #include <atomic>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <set>
@@ -98,9 +98,9 @@ class checked_core {
     std::mutex guard;
     fragmenter out;
     reassembler in;
-    std::deque<bytes> queue;  ///< frames to send
-    bool pumping = false;     ///< a thread is in pump()
-    bool again = false;       ///< the plugin called writable while pump() was in send
+    std::list<bytes> queue;  ///< frames to send; a deque would hold half a KiB for each idle link
+    bool pumping = false;    ///< a thread is in pump()
+    bool again = false;      ///< the plugin called writable while pump() was in send
   };
   using link_ptr = std::shared_ptr<link_state>;
 

@@ -6,6 +6,7 @@ namespace cpns::plugins {
 namespace {
 
 constexpr std::uint8_t last_bit = 0x80, reserved_bit = 0x40, index_mask = 0x3f;
+constexpr std::size_t partials_max = 4;
 
 }  // namespace
 
@@ -31,32 +32,29 @@ result<std::vector<bytes>> fragmenter::split(byte_view message) {
 
 void reassembler::partial::begin(std::uint8_t n, std::uint64_t at) {
   pieces.assign(fragments_max, {});
-  used = true;
   number = n;
   age = at;
   count.reset();
   have = size = 0;
 }
 
-void reassembler::partial::end() {
-  used = false;
-  pieces = {};
+void reassembler::end(const partial& p) {
+  partials_.erase(partials_.begin() + (&p - partials_.data()));
+  if (partials_.empty()) std::vector<partial>{}.swap(partials_);
 }
 
 reassembler::partial& reassembler::find_or_begin(std::uint8_t number) {
   for (auto& p : partials_)
-    if (p.used && p.number == number) return p;
-  auto* free = &partials_[0];
-  for (auto& p : partials_) {
-    if (!p.used) {
-      free = &p;
-      break;
-    }
-    if (p.age < free->age) free = &p;
+    if (p.number == number) return p;
+  auto* place = &partials_.emplace_back();
+  if (partials_.size() > partials_max) {
+    partials_.pop_back();
+    place = &*std::min_element(partials_.begin(), partials_.end(),
+                               [](const partial& a, const partial& b) { return a.age < b.age; });
+    ++given_up_;
   }
-  if (free->used) ++given_up_;
-  free->begin(number, ++clock_);
-  return *free;
+  place->begin(number, ++clock_);
+  return *place;
 }
 
 result<std::optional<bytes>> reassembler::take(byte_view frame) {
@@ -79,7 +77,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
     p.begin(frame[0], ++clock_);
   }
   if ((p.count && index >= *p.count) || (last && p.count) || p.size + piece.size() > message_max) {
-    p.end();
+    end(p);
     ++given_up_;
     return fail(errc::wire_length, "the fragments of a message contradict each other");
   }
@@ -89,7 +87,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
   if (last) {
     for (std::size_t i = index + 1; i < fragments_max; ++i)
       if (!p.pieces[i].empty()) {
-        p.end();
+        end(p);
         ++given_up_;
         return fail(errc::wire_length, "a fragment has a higher index than the last fragment");
       }
@@ -100,7 +98,7 @@ result<std::optional<bytes>> reassembler::take(byte_view frame) {
   whole.reserve(p.size);
   for (std::size_t i = 0; i < *p.count; ++i)
     whole.insert(whole.end(), p.pieces[i].begin(), p.pieces[i].end());
-  p.end();
+  end(p);
   return std::optional<bytes>{std::move(whole)};
 }
 

@@ -10,7 +10,6 @@
 // unfinished messages per link, and drops the oldest of them for a fifth. A lost fragment costs only its own
 // message.
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -50,19 +49,18 @@ class reassembler {
 
  private:
   struct partial {
-    bool used = false;
     std::uint8_t number = 0;
     std::uint64_t age = 0;
     std::optional<std::size_t> count;  ///< known once the last fragment has arrived
     std::size_t have = 0, size = 0;
-    /// Allocated only while `used`: most messages have one fragment, and a gateway has many links.
     std::vector<bytes> pieces;
     void begin(std::uint8_t n, std::uint64_t at);
-    void end();
   };
   partial& find_or_begin(std::uint8_t number);
+  void end(const partial& p);
 
-  std::array<partial, 4> partials_;
+  /// At most four. Empty between messages, and for those of one fragment, because a gateway has many links.
+  std::vector<partial> partials_;
   std::uint64_t clock_ = 0, given_up_ = 0;
 };
 

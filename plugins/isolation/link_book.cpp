@@ -69,7 +69,7 @@ status link_book::quality(const quality_report& r) {
 
 void link_book::opened(std::uint32_t max_links, milliseconds now) {
   max_links_ = max_links;
-  ups_left_ = ups_burst;
+  ups_left_ = ups_most_ = std::max(max_links, ups_burst);
   ups_counted_ = now;
 }
 
@@ -81,7 +81,7 @@ result<std::optional<link_id>> link_book::up(const up_report& r, milliseconds no
     return broken("a link came up with an endpoint in the central role");
   const auto earned = static_cast<std::uint64_t>((now - ups_counted_).count()) * ups_per_second / 1000;
   if (earned != 0) {
-    ups_left_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(ups_left_ + earned, ups_burst));
+    ups_left_ = static_cast<std::uint32_t>(std::min<std::uint64_t>(ups_left_ + earned, ups_most_));
     ups_counted_ = now;
   }
   if (ups_left_ == 0) return broken("links came up faster than any radio can make them");

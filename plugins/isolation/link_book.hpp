@@ -20,7 +20,8 @@ class link_book {
   static constexpr std::uint32_t window = 128;               ///< messages pending in the child per link
   static constexpr std::uint32_t window_of_all = 16 * 1024;  ///< the same for all links together
   static constexpr std::size_t connects_max = 1024;          ///< pending at once
-  static constexpr std::uint32_t ups_burst = 16 * 1024;      ///< links that may come up at once
+  static constexpr std::uint32_t ups_burst =
+      16 * 1024;  ///< links that may come up at once; or all of max_links
   static constexpr std::uint32_t ups_per_second = 4 * 1024;  ///< sustained rate of links that come up
 
   explicit link_book(transport_role role) : role_(role) {}
@@ -83,7 +84,7 @@ class link_book {
   std::unordered_map<link_id, link_id> child_of_;
   std::deque<std::string> connecting_;
   link_id highest_ = 0;
-  std::uint32_t max_links_ = 0, pending_ = 0, ups_left_ = ups_burst;
+  std::uint32_t max_links_ = 0, pending_ = 0, ups_left_ = ups_burst, ups_most_ = ups_burst;
   milliseconds ups_counted_{0};
 };
 

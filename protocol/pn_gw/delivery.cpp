@@ -200,6 +200,13 @@ void pn_gw_machine::impl::send_kret(const crypto::digest& th1, gw_link to) {
 pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s,
                              entropy& random, time_point now, const gw_dates& dates, claimant_book* book)
     : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, now, dates, book)) {}
+pn_gw_machine::pn_gw_machine(pn_gw_settings settings, device_record record, const gw_resting& rested,
+                             gw_place place, const crypto::suite& s, entropy& random, time_point now,
+                             const gw_dates& dates, claimant_book* book)
+    : impl_(std::make_unique<impl>(std::move(settings), std::move(record), s, random, book)) {
+  impl_->note_dates(now, dates);
+  impl_->resume(rested, std::move(place));
+}
 pn_gw_machine::~pn_gw_machine() = default;
 pn_gw_machine::pn_gw_machine(pn_gw_machine&&) noexcept = default;
 pn_gw_machine& pn_gw_machine::operator=(pn_gw_machine&&) noexcept = default;
@@ -236,6 +243,7 @@ void pn_gw_machine::handle_timeout(time_point now) { impl_->handle_timeout(now);
 void pn_gw_machine::handle_persist_failed(time_point now) { impl_->handle_persist_failed(now); }
 time_point pn_gw_machine::next_deadline() const { return impl_->next_deadline(); }
 std::optional<gw_output> pn_gw_machine::poll_output() { return impl_->poll_output(); }
+std::optional<gw_resting> pn_gw_machine::rest(time_point now) const { return impl_->rest(now); }
 pn_gw_state pn_gw_machine::state() const { return impl_->state; }
 const device_record& pn_gw_machine::record() const { return impl_->record; }
 std::optional<epoch> pn_gw_machine::own_epoch() const {

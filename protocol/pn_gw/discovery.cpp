@@ -70,6 +70,7 @@ void pn_gw_machine::impl::send_dreq(time_point now, std::shared_ptr<const gw_dre
   std::erase_if(open.answers, [&](const gw_answer& a) { return !nonce || !a.response.presence; });
   open.dreq = std::move(x);
   open.sends_left = settings.retries;
+  same_id.forget_answers();
   claimed = false;
   emit(kind_t::detecting);
   for (const auto& link : links)
@@ -165,7 +166,8 @@ void pn_gw_machine::impl::on(time_point now, gw_link link, const pne_notice& m) 
     if (was_keyed) emit(kind_t::asleep, {}, "the device goes to sleep");
     return;
   }
-  if (!notices.take(now)) return noise(now, "NOTE over the rate");
+  if (now < notice_not_before) return noise(now, "NOTE over the rate");
+  notice_not_before = now + notice_interval;
   woke = woke || has_own();
   if (state == st::keyed || state == st::asleep || state == st::backing_off) start(now);
 }

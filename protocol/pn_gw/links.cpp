@@ -24,6 +24,8 @@ std::string pn_gw_machine::impl::claimant(gw_link link) const {
 }
 
 void pn_gw_machine::impl::add_link(gw_link link, gw_place place) {
+  // The peer on it was never asked by a DREQ whose exchange is over.
+  if (!open.dreq) same_id.forget_answers();
   places[link] = std::move(place);
   prefer(link);
   if (links.size() > claims_max) {
@@ -32,15 +34,20 @@ void pn_gw_machine::impl::add_link(gw_link link, gw_place place) {
       if (!is_needed(l)) strangers.push_back(l);
     drop_link(strangers[random.below(strangers.size())], "the device has too many links");
   }
-  if (!has_own() && !proven && has_link(link)) {
-    record.last_transport = places[link].transport;
-    record.last_address = places[link].address;
-  }
+  if (!has_own() && !proven && has_link(link)) seen_at(places[link]);
+}
+
+void pn_gw_machine::impl::seen_at(const gw_place& place) {
+  place_changed =
+      place_changed || record.last_transport != place.transport || record.last_address != place.address;
+  record.last_transport = place.transport;
+  record.last_address = place.address;
 }
 
 void pn_gw_machine::impl::forget_link(gw_link link) {
   if (proven == link) proven.reset();
   places.erase(link);
+  same_id.forget_answers(link);
   links.erase(std::remove(links.begin(), links.end(), link), links.end());
   std::erase_if(open.answers, [link](const gw_answer& a) { return a.link == link; });
 }
@@ -63,9 +70,7 @@ void pn_gw_machine::impl::make_good(time_point now, gw_link link) {
   if (proven != link) outputs.emplace_back(gw_link_proven{link});
   proven = link;
   prefer(link);
-  const auto& place = places[link];
-  record.last_transport = place.transport;
-  record.last_address = place.address;
+  seen_at(places[link]);
 }
 
 void pn_gw_machine::impl::drop_link(gw_link link, std::string why) {

@@ -15,7 +15,6 @@
 #include "protocol/pn_gw/classify.hpp"
 #include "protocol/pn_gw/pn_gw_machine.hpp"
 #include "protocol/pn_gw/same_id.hpp"
-#include "protocol/rate.hpp"
 
 namespace cpns::protocol {
 
@@ -40,6 +39,12 @@ class gw_timers {
   void stop(gw_timer t) { at_[index(t)] = time_never; }
   [[nodiscard]] time_point at(gw_timer t) const { return at_[index(t)]; }
   [[nodiscard]] time_point next() const { return *std::min_element(at_.begin(), at_.end()); }
+  /// Whether no timer but `t` runs.
+  [[nodiscard]] bool none_but(gw_timer t) const {
+    for (std::size_t i = 0; i < at_.size(); ++i)
+      if (i != index(t) && at_[i] != time_never) return false;
+    return true;
+  }
   /// Stops `t`; true if it had expired.
   bool take(gw_timer t, time_point now) {
     if (at(t) > now) return false;
@@ -107,6 +112,11 @@ using gw_activity =
 struct pn_gw_machine::impl {
   impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
        time_point now, const gw_dates& dates, claimant_book* book_in);
+  /// For the other constructor, and for a machine that goes on after it rested: without side effects.
+  impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in, entropy& random_in,
+       claimant_book* book_in);
+  void resume(const gw_resting& rested, gw_place place);
+  [[nodiscard]] std::optional<gw_resting> rest(time_point now) const;
 
   // The arguments of a trigger's action.
   struct subject {
@@ -166,6 +176,7 @@ struct pn_gw_machine::impl {
   std::optional<device_record> saved;      ///< the durable record during a write; none: equal to `record`
   std::optional<device_record> in_flight;  ///< the write that the driver polled last
   std::uint64_t dropped = 0;
+  bool place_changed = false;  ///< the stored record may name an earlier place
 
   bool let_in = false;          ///< without an approval; only while the settings let it in
   bool woke = false;            ///< a wake-up or a person requested the next key
@@ -183,7 +194,7 @@ struct pn_gw_machine::impl {
   time_point updated_at = time_zero;  ///< the last confirmation, in the clock of `now`
   time_point update_due = time_never;
   time_point server_not_before = time_zero;  ///< end of a wait that the server or a failure demanded
-  rate_limit notices;
+  time_point notice_not_before = time_zero;  ///< one NOTE is accepted per notice_interval
   same_id_watch same_id;
   std::optional<request_id> refill;
   std::optional<request_id> aside;  ///< sent before the device proved itself elsewhere
@@ -193,6 +204,7 @@ struct pn_gw_machine::impl {
 
   // links.cpp
   void add_link(gw_link link, gw_place place);
+  void seen_at(const gw_place& place);
   void forget_link(gw_link link);
   void prefer(gw_link link);
   void prove(time_point now, gw_link link);

@@ -27,10 +27,14 @@ pn_gw_state first_state(const device_record& r) {
 }  // namespace
 
 pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in,
-                          entropy& random_in, time_point now, const gw_dates& dates, claimant_book* book_in)
+                          entropy& random_in, claimant_book* book_in)
     : settings(std::move(settings_in)), record(std::move(record_in)), s(s_in), random(random_in),
       state(first_state(record)), own_book(book_in == nullptr ? std::make_unique<claimants>() : nullptr),
-      book(book_in != nullptr ? *book_in : *own_book), notices(notice_interval, 1) {
+      book(book_in != nullptr ? *book_in : *own_book) {}
+
+pn_gw_machine::impl::impl(pn_gw_settings settings_in, device_record record_in, const crypto::suite& s_in,
+                          entropy& random_in, time_point now, const gw_dates& dates, claimant_book* book_in)
+    : impl(std::move(settings_in), std::move(record_in), s_in, random_in, book_in) {
   note_dates(now, dates);
   if (record.own() != nullptr) schedule_update(confirmed_at(now));
   if (record.request && record.request_is_refill) refill = record.request;
@@ -186,17 +190,9 @@ bool pn_gw_machine::impl::is_expired(time_point now, std::int64_t not_after) con
   return not_after != 0 && unix_seconds(latest_date(now)) > not_after;
 }
 
-/// The next key is due one interval after the last confirmation; jitter makes it earlier, never later.
 void pn_gw_machine::impl::schedule_update(time_point since) {
   updated_at = since;
-  const milliseconds interval =
-      settings.rekey_override ? *settings.rekey_override : seconds{record.rekey_seconds};
-  if (interval <= milliseconds::zero()) {
-    update_due = time_never;
-    return;
-  }
-  const auto most = static_cast<std::uint64_t>(interval.count()) / 100 * settings.rekey_jitter_percent;
-  update_due = since + interval - milliseconds{static_cast<std::int64_t>(most > 0 ? random.below(most) : 0)};
+  update_due = update_due_after(since, record.rekey_seconds, settings, random);
 }
 
 void pn_gw_machine::impl::handle_settings(time_point now, pn_gw_settings fresh) {
@@ -237,7 +233,10 @@ void pn_gw_machine::impl::about_to_change() {
   if (!saved) saved = record;
 }
 
-void pn_gw_machine::impl::persist_record() { outputs.emplace_back(gw_persist{record}); }
+void pn_gw_machine::impl::persist_record() {
+  place_changed = false;
+  outputs.emplace_back(gw_persist{record});
+}
 
 std::optional<gw_output> pn_gw_machine::impl::poll_output() {
   if (in_flight) {
@@ -264,6 +263,7 @@ void pn_gw_machine::impl::handle_persist_failed(time_point now) {
   std::erase_if(outputs, [](const gw_output& o) { return !std::holds_alternative<gw_close_link>(o); });
   if (saved) record = std::move(*saved);
   saved.reset();
+  place_changed = true;
   refill = record.request_is_refill ? record.request : std::nullopt;
   aside.reset();
   activity = gw_idle{};

@@ -15,6 +15,7 @@
 #include "protocol/pn_gw/claimants.hpp"
 #include "protocol/pn_gw/device_record.hpp"
 #include "protocol/pn_gw/gw_event.hpp"
+#include "protocol/pn_gw/gw_resting.hpp"
 #include "protocol/pn_gw/pn_gw_table.hpp"
 
 namespace cpns::protocol {
@@ -44,12 +45,6 @@ struct pn_gw_settings {
 struct gw_dates {
   time_point wall;                ///< the system's clock
   time_point newest = time_zero;  ///< the newest date in the gateway's store: a clock before it is wrong
-};
-
-/// The far end of a link: for people, and to recognise a claimant.
-struct gw_place {
-  std::string transport;  ///< its name
-  std::string address;
 };
 
 // Outputs for the driver.
@@ -96,6 +91,11 @@ class pn_gw_machine {
   pn_gw_machine(pn_gw_settings settings, device_record record, const crypto::suite& s, entropy& random,
                 time_point now, claimant_book* book = nullptr)
       : pn_gw_machine(std::move(settings), std::move(record), s, random, now, gw_dates{now}, book) {}
+  /// A machine that rested with `rested` goes on. `record`: the stored one. `place`: the far end of its link, if it has
+  /// one. It draws nothing from `random`, and has no output yet.
+  pn_gw_machine(pn_gw_settings settings, device_record record, const gw_resting& rested, gw_place place,
+                const crypto::suite& s, entropy& random, time_point now, const gw_dates& dates,
+                claimant_book* book);
   ~pn_gw_machine();
   pn_gw_machine(pn_gw_machine&&) noexcept;
   pn_gw_machine& operator=(pn_gw_machine&&) noexcept;
@@ -131,6 +131,10 @@ class pn_gw_machine {
 
   [[nodiscard]] time_point next_deadline() const;
   std::optional<gw_output> poll_output();
+  /// What the machine needs to go on later, if it may be put away now: its device holds a key and has at most the link
+  /// over which it proved that, no exchange is under way, nothing is owed to the server, all outputs were polled, and
+  /// no timer runs but that of the next update. The record that was polled last is durable.
+  [[nodiscard]] std::optional<gw_resting> rest(time_point now) const;
 
   [[nodiscard]] pn_gw_state state() const;
   [[nodiscard]] const device_record& record() const;

@@ -32,6 +32,16 @@ class same_id_watch {
     return other;
   }
 
+  /// The answers so far are not compared with later ones.
+  void forget_answers() { answers_.clear(); }
+  /// `link` is gone.
+  void forget_answers(gw_link link) {
+    std::erase_if(answers_, [link](const auto& a) { return a.first == link; });
+  }
+  /// When two devices may be reported again.
+  [[nodiscard]] time_point not_before() const { return not_before_; }
+  void set_not_before(time_point t) { not_before_ = t; }
+
  private:
   static constexpr std::size_t answers_max = 8;
   byte_array<4> echo_{};

@@ -75,6 +75,17 @@ class Smoke(unittest.TestCase):
         imported = json.loads(run(BENCH / "imports", BUILD, "--devices", 200, "--owners", 2, "--pages", 2, "--json", folder=self.folder))
         self.assertEqual(imported["devices"], 200)
 
+    def test_a_gateway_keys_its_pnes_and_starts_with_a_filled_store(self):
+        out = self.folder / "out.json"
+        run(BENCH / "gateway", BUILD, "--quick", "--pnes", 20, "--seconds", 1, "--out", out, folder=self.folder)
+        (measured,) = json.loads(out.read_text())["rounds"]
+        for figure in ("first_us", "update_us", "wake_us", "first_rows", "update_rows", "first_p99_ms"):
+            self.assertGreater(measured[figure], 0, figure)
+        run(BENCH / "start_up", BUILD, "--records", 50, "--times", 1, "--out", out, folder=self.folder)
+        self.assertEqual({len(starts) for starts in json.loads(out.read_text())["rounds"].values()}, {1})
+        filled = json.loads(run(BENCH / "fill", BUILD, "server", self.folder / "home", 50, folder=self.folder))
+        self.assertEqual(filled["written"], 50)
+
 
 if __name__ == "__main__":
     unittest.main()

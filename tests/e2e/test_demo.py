@@ -1,11 +1,14 @@
-"""The demo ends by itself, with a message, if the requested setup is not possible."""
+"""The demo ends by itself, with a message, if the requested setup is not possible; of a long run it shows the progress."""
 
+import contextlib
 import json
 import os
 import pathlib
+import pty
 import signal
 import subprocess
 import tempfile
+import time
 import unittest
 
 from support.home import poll
@@ -35,6 +38,46 @@ class Demo(unittest.TestCase):
 
     def test_more_pnes_than_open_files(self):
         self.assert_ends_with(self.run_demo("--pnes", "300", limit=200), "300 devices", "ulimit -n")
+
+    def test_more_pnes_than_ports_or_links_is_refused_before_anything_starts(self):
+        begun = time.monotonic()
+        self.assert_ends_with(self.run_demo("--pnes", "10000", limit=4096), "10000 devices need as many links", "at most", "ulimit -n")
+        self.assert_ends_with(self.run_demo("--pnes", "300", "--transport", "loopback", "--param", "max_links=200"),
+                              "300 devices", "--param max_links=200 allows fewer")
+        self.assertLess(time.monotonic() - begun, 5, "no role was started, no device made")
+
+    def test_a_long_run_shows_its_progress_and_ends_when_a_part_is_updated_and_woken(self):
+        ended = self.run_demo("--pnes", "3000", "--transport", "loopback", "--rekey", "13")
+        self.assertEqual(ended.returncode, 0, ended.stderr)
+        figures = json.loads(ended.stdout)
+        self.assertEqual((figures["keyed"], figures["failed"], figures["woken"]), (3000, 0, 4))
+        self.assertGreaterEqual(figures["updated"], 30)
+        # One of the two steps lasts longer than six seconds, whichever speed the machine has.
+        self.assertRegex(ended.stderr, r"\.\.\. (keyed|updated) \[[#-]{20}\] \d+ of \d+, \d+ per second")
+
+    def test_a_terminal_shows_one_line_that_is_rewritten(self):
+        ours, theirs = pty.openpty()
+        demo = subprocess.Popen([cpns_binary(), "demo", "--pnes", "200", "--transport", "loopback"], stdout=theirs, stderr=theirs)
+        os.close(theirs)
+        self.addCleanup(demo.kill)
+        said = b""
+        with contextlib.suppress(OSError):  # EIO: the demo has ended
+            while chunk := os.read(ours, 65536):
+                said += chunk
+        os.close(ours)
+        self.assertEqual(demo.wait(timeout=60), 0, said)
+        self.assertRegex(said.decode(), r"\r\x1b\[Kupdated \[-{20}\] 0 of 2, \d+ per second; the first is due in about \d s")
+        self.assertNotIn("  ... ", said.decode(), "no lines besides it")
+
+    def test_all_steps_are_shown(self):
+        for transport in ("tcp", "loopback"):
+            with self.subTest(transport):
+                ended = subprocess.run([cpns_binary(), "demo", "--rekey", "2", "--transport", transport], capture_output=True, text=True,
+                                       timeout=60)
+                self.assertEqual(ended.returncode, 0, ended.stderr)
+                for step in range(11):
+                    self.assertRegex(ended.stdout, rf"ms  step {step:2}  ")
+                self.assertNotIn("  ... ", ended.stdout, "no progress of a short run")
 
     def test_a_role_that_ends(self):
         for role in ("server", "gateway", "pne"):

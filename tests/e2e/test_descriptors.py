@@ -2,10 +2,14 @@
 
 import contextlib
 import pathlib
+import socket
+import subprocess
 import unittest
 
 from support import hostile
 from support.case import E2ECase
+from support.home import free_port
+from support.process import cpns_binary
 
 SOFT, HARD = 64, 128
 
@@ -39,7 +43,10 @@ class Descriptors(E2ECase):
         return len(list(pathlib.Path(f"/proc/{role.pid}/fd").iterdir()))
 
     def end_well(self, home):
-        for name in ("pne", "gateway", "server"):
+        self.end_well_of(home, "pne", "gateway", "server")
+
+    def end_well_of(self, home, *names):
+        for name in names:
             self.assertEqual(home.role(name).terminate(), 0, name)
         self.assertEqual(home.events.find(event="device-died"), [])
 
@@ -73,7 +80,7 @@ class Descriptors(E2ECase):
         home.start("server")
         gateway = self.start_low(home, "gateway")
         home.events.wait(role="gateway", event="server-connected", timeout=10)
-        at_start = "max_links is 8192, but the limit on open files of this process allows only 64 connections"
+        at_start = "accepts at most 64 connections: the limit on open files of this process"
         self.assertTrue(home.events.find(lambda e: at_start in e.get("text", ""), role="gateway"))
         self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [], "the configuration sets no number of links")
         held = self.dial(self.radio)
@@ -90,20 +97,55 @@ class Descriptors(E2ECase):
         home.events.wait(role="gateway", event="confirmed", timeout=20)
         self.end_well(home)
 
-    def test_a_gateway_warns_if_limits_links_exceeds_its_radios(self):
+    def test_a_gateway_refuses_more_links_than_its_radios_allow(self):
         home = self.place(devices=1)
         home.gateway["limits"] = {"links": 65}
         home.write()
-        gateway = self.start_low(home, "gateway")
-        said = home.events.find(role="gateway", event="limits-contradict")
-        self.assertEqual([e["level"] for e in said], ["warn"])
-        self.assertIn("limits.links is 65, but the radios allow 64 links", said[0]["text"])
-        self.assertIn("LimitNOFILE", said[0]["text"])
-        self.assertEqual(gateway.terminate(), 0)
+        self.assert_refused(home, r"gateway.yaml:\d+:\d+: 'limits.links' is 65, but the radios allow 64 links \(radio 64\)", "LimitNOFILE")
         home.gateway["limits"] = {"links": 64}
         home.write()
-        self.assertEqual(self.start_low(home, "gateway").terminate(), 0)
-        self.assertEqual(home.events.find(role="gateway", event="limits-contradict", run=2), [], "limits.links equals that of the radios")
+        gateway = self.start_low(home, "gateway")
+        self.assertEqual(home.events.find(role="gateway", event="limits-contradict"), [])
+        home.gateway["limits"] = {"links": 65}
+        home.write()
+        refused = gateway.reload()
+        self.assertEqual(refused["event"], "reload-refused")
+        self.assertIn("'limits.links' is 65, but the radios allow 64 links", refused["text"])
+        self.assertEqual(gateway.terminate(), 0)
+
+    def test_a_gateway_refuses_a_radio_with_more_links_than_open_files(self):
+        home = self.place(devices=1)
+        home.gateway["transports"][0]["params"]["max_links"] = "65"
+        home.write()
+        for isolation in ("none", "process"):
+            with self.subTest(isolation):
+                home.gateway["transports"][0]["isolation"] = isolation
+                home.write()
+                self.assert_refused(home, r"gateway.yaml:\d+:\d+: .*max_links: it must be at most 64, not 65", "may open 128 files")
+
+    def assert_refused(self, home, *words):
+        """The gateway ends at its start, with one error that has these words."""
+        ended = subprocess.run(["sh", "-c", f'ulimit -n {HARD} && exec "$@"', "sh", cpns_binary(), "gateway", "--config",
+                                home.folder / "gateway.yaml"], capture_output=True, text=True, timeout=30)
+        self.assertNotEqual(ended.returncode, 0)
+        for word in words:
+            self.assertRegex(ended.stderr, word)
+
+    def test_two_radios_of_a_gateway_share_its_descriptors(self):
+        home = self.place(devices=1)
+        second = f"{home.address}:{free_port(socket.SOCK_STREAM, home.address)}"
+        home.gateway["transports"].append({"name": "second", "plugin": "tcp",
+                                           "params": {"listen": second, "network": home.network, "handshake_ms": "60000"}})
+        home.write()
+        home.start("server")
+        gateway = self.start_low(home, "gateway")
+        held = self.dial(self.radio, 50) + self.dial(second, 50)
+        home.events.wait(lambda e: "closing further connections: the limit on open files" in e.get("text", ""), role="gateway", timeout=10)
+        self.assertEqual(sum(not hostile.closed_by_peer(s, 0.01) for s in held), 64, "the limit holds for both together")
+        self.assertLess(self.open_files(gateway), HARD)
+        home.events.wait(role="gateway", event="server-connected", timeout=15)
+        self.flood.close()
+        self.end_well_of(home, "gateway", "server")
 
     def test_a_process_of_many_pnes_serves_as_many_as_fit_and_then_the_others(self):
         home = self.place(devices=60)

@@ -15,7 +15,7 @@ constexpr std::array specs{
     sdk::text("network", "A name; instances of one process with the same name reach each other.", "loopback",
               1, 64, CPNS_PARAMETER_OF_BOTH | CPNS_PARAMETER_IS_ADDRESS),
     sdk::number("mtu", "Bytes of a frame.", "512", 23, 1026),
-    sdk::number("max_links", "Links at the same time.", "100000", 1, 100'000),
+    sdk::number("max_links", "Links at the same time.", "1000000", 1, 1'000'000),
     sdk::number("loss", "Frames lost, per thousand.", "0", 0, 1000),
     sdk::number("duplicate", "Frames that arrive twice, per thousand.", "0", 0, 1000),
     sdk::number("reorder", "Frames that later ones overtake, per thousand.", "0", 0, 1000),
@@ -43,7 +43,7 @@ class loopback_radio final : public sdk::radio, public loopback::station {
   void limits(cpns_limits& l) override {
     l.mtu = mtu_;
     l.max_links = max_links_;
-    l.max_endpoints = role_ == CPNS_ROLE_PERIPHERAL ? 100'000 : 0;
+    l.max_endpoints = role_ == CPNS_ROLE_PERIPHERAL ? 1'000'000 : 0;
     l.traits = traits_ | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
   }
   cpns_status scan(bool on) override {

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "plugins/sdk/seldom.hpp"
 #include "transports/tcp/connection.hpp"
 #include "transports/tcp/names.hpp"
 

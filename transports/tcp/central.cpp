@@ -13,7 +13,7 @@ constexpr std::chrono::milliseconds accept_pause{100};
 }  // namespace
 
 central::central(sdk::host out, settings s, bool probe)
-    : hub(out, std::move(s)), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_, counters_) {
+    : hub(out, std::move(s), probe), acceptor_(io_), pause_(io_), beacon_(io_, settings_, out_, counters_) {
   boost::system::error_code wrong;
   const auto& own = settings_.listen;
   const asio::ip::tcp::endpoint at{asio::ip::make_address(own.host), probe ? std::uint16_t{0} : own.port};
@@ -25,11 +25,10 @@ central::central(sdk::host out, settings s, bool probe)
   if (!wrong) acceptor_.bind(at, wrong);
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
   if (wrong) throw sdk::unavailable{"cannot listen on " + text_of(own) + ": " + wrong.message()};
-  if (!probe && links_max_ < settings_.max_links)
-    out_.log(CPNS_LOG_WARN, "max_links is " + std::to_string(settings_.max_links) +
-                                ", but the limit on open files of this process allows only " +
-                                std::to_string(links_max_) +
-                                " connections; raise that limit (ulimit -n, LimitNOFILE) or lower max_links");
+  if (!probe && settings_.max_links == 0)
+    out_.log(CPNS_LOG_INFO, "accepts at most " + std::to_string(links_max()) +
+                                " connections: the limit on open files of this process (ulimit -n, "
+                                "LimitNOFILE), less those for its other work");
 }
 
 void central::scan(bool on) {
@@ -57,7 +56,7 @@ void central::save_power(bool on) {
 void central::accept() {
   if (accepting_) return;
   accepting_ = true;
-  acceptor_.async_accept([this](const boost::system::error_code& wrong, asio::ip::tcp::socket socket) {
+  acceptor_.async_accept([this](const boost::system::error_code& wrong, stream socket) {
     accepting_ = false;
     if (stopping_) return;
     if (wrong && wrong != asio::error::operation_aborted) {
@@ -72,8 +71,8 @@ void central::accept() {
     }
     if (!wrong) {
       accept_failed_ = false;
-      if (link_count() + strangers_.size() < links_max_)
-        greet(std::make_shared<connection>(std::move(socket), settings_, counters_));
+      if (fits_one_more(strangers_.size()))
+        greet(std::make_shared<connection>(std::move(socket), base_));
       else
         refuse(socket);
     }
@@ -81,36 +80,39 @@ void central::accept() {
   });
 }
 
-void central::refuse(const asio::ip::tcp::socket& socket) {
-  if (links_max_ < settings_.max_links && !std::exchange(files_reported_, true))
+void central::refuse(const stream& socket) {
+  const bool by_files = settings_.max_links == 0 || !counted_connection::fits();
+  if (by_files && !std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
              "closing further connections: the limit on open files of this process allows only " +
-                 std::to_string(links_max_) + "; raise that limit (ulimit -n, LimitNOFILE)");
+                 std::to_string(connections_that_fit()) + "; raise that limit (ulimit -n, LimitNOFILE)");
   boost::system::error_code gone;
   const auto from = socket.remote_endpoint(gone);
   turned_away(counters_.strangers_over_limit, gone ? "a peer" : text_of(from),
-              "the limit of " + std::to_string(links_max_) + " connections is reached");
+              "the limit of " + std::to_string(by_files ? connections_that_fit() : links_max()) +
+                  " connections is reached");
 }
 
 void central::greet(const std::shared_ptr<connection>& c) {
   strangers_.emplace(c.get(), c);
-  const auto address = c->peer();
-  auto* key = c.get();
-  c->expect_hello(
-      [this, key, address](std::span<const std::uint8_t> data) {
-        const auto self = strangers_.at(key);
-        const std::string_view text{reinterpret_cast<const char*>(data.data()), data.size()};
-        if (text != magic + settings_.network) {
-          const bool is_hello = text.substr(0, magic.size()) == magic;
-          turned_away(is_hello ? counters_.strangers_other_network : counters_.strangers_bad_hello, address,
-                      is_hello ? "it belongs to another network" : "its first frame is not a hello");
-          return self->close(CPNS_DOWN_BAD_FRAME, "the first frame is not a hello of this network");
-        }
-        strangers_.erase(key);
-        adopt(self, 0, "tcp:" + address, {});
-      },
-      [this, key] { strangers_.erase(key); });
+  c->expect_hello();
 }
+
+void central::hello_in(connection& c, std::span<const std::uint8_t> body) {
+  const auto address = c.peer();
+  const std::string_view text{reinterpret_cast<const char*>(body.data()), body.size()};
+  if (text != magic + settings_.network) {
+    const bool is_hello = text.substr(0, magic.size()) == magic;
+    turned_away(is_hello ? counters_.strangers_other_network : counters_.strangers_bad_hello, address,
+                is_hello ? "it belongs to another network" : "its first frame is not a hello");
+    return c.close(CPNS_DOWN_BAD_FRAME, "the first frame is not a hello of this network");
+  }
+  const auto self = strangers_.at(&c);
+  strangers_.erase(&c);
+  adopt(self, 0, "tcp:" + address);
+}
+
+void central::stranger_gone(const connection& c) { strangers_.erase(&c); }
 
 void central::shut() {
   boost::system::error_code ignored;

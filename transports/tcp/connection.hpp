@@ -1,6 +1,5 @@
 #pragma once
-// One TCP connection that carries frames, and the hub that all connections of an instance share. Everything except
-// `send` runs in the instance's thread.
+// One TCP connection that carries frames. Everything except `send` runs in the instance's thread.
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
@@ -8,22 +7,25 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <string>
-#include <thread>
-#include <unordered_map>
 #include <vector>
 
-#include "plugins/sdk/seldom.hpp"
 #include "plugins/sdk/transport.hpp"
+#include "transports/tcp/descriptors.hpp"
 #include "transports/tcp/settings.hpp"
 
 namespace cpns::tcp {
 
 namespace asio = boost::asio;
+
+// With the executor of an io_context instead of any executor, a socket has half the size.
+using executor = asio::io_context::executor_type;
+using stream = asio::basic_stream_socket<asio::ip::tcp, executor>;
+using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, executor>;
 
 /// Counted since the instance was opened. [any-thread]
 struct counters {
@@ -42,20 +44,40 @@ struct counters {
   counter connects_failed{0};
 };
 
+class connection;
+
+/// Hears of the connections of an instance. Called in the instance's thread.
+class connection_listener {
+ public:
+  connection_listener() = default;
+  connection_listener(const connection_listener&) = delete;
+  connection_listener& operator=(const connection_listener&) = delete;
+  virtual ~connection_listener() = default;
+  /// The first frame after expect_hello(). Calls start() or close().
+  virtual void hello_in(connection& c, std::span<const std::uint8_t> body) = 0;
+  virtual void frame_in(connection& c, std::span<const std::uint8_t> body) = 0;
+  /// Once, as the last call.
+  virtual void closed(connection& c, cpns_down_reason why, const std::string& detail) = 0;
+  virtual void writable(connection& c) = 0;
+};
+
+/// What all connections of an instance use. Outlives them.
+struct connection_base {
+  const settings& rules;
+  counters& counted;
+  connection_listener& listener;
+  std::vector<std::uint8_t> buffer;  ///< into which each of them reads in its turn
+};
+
+/// Most links are idle most of the time, and a gateway has tens of thousands, so a connection holds memory for bytes and
+/// for timers only while a frame is under way.
 class connection : public std::enable_shared_from_this<connection> {
  public:
-  /// Called in the instance's thread. `closed` is called once, as the last one.
-  struct events {
-    std::function<void(std::span<const std::uint8_t>)> frame_in;
-    std::function<void(cpns_down_reason, const std::string&)> closed;
-    std::function<void()> writable;
-  };
-
-  connection(asio::ip::tcp::socket socket, const settings& s, counters& n);
-  /// Reads the first frame, which must arrive within `handshake_ms`, and passes it to `hello`, which calls start()
-  /// or close(). `gone` is called if the connection closes before.
-  void expect_hello(std::function<void(std::span<const std::uint8_t>)> hello, std::function<void()> gone);
-  void start(events e);
+  connection(stream socket, connection_base& base);
+  /// Reads the first frame, which must arrive within `handshake_ms`.
+  void expect_hello();
+  /// From now on it is this link of this endpoint, and its frames are reported.
+  void start(std::uint64_t link, std::uint64_t endpoint);
   /// [any-thread] CPNS_OK, or CPNS_WOULD_BLOCK if the queue is full.
   cpns_status send(std::span<const std::uint8_t> data);
   void close(cpns_down_reason why, const std::string& detail);
@@ -63,70 +85,34 @@ class connection : public std::enable_shared_from_this<connection> {
   /// and not if the peer was heard within the last second.
   void probe();
   [[nodiscard]] std::string peer() const;
+  /// 0 before start().
+  [[nodiscard]] std::uint64_t link() const { return link_; }
+  [[nodiscard]] std::uint64_t endpoint() const { return endpoint_; }
 
  private:
   void failed(const boost::system::error_code& wrong);
+  void wait_for_bytes();
   void read();
-  void take_frames();
+  void take(std::span<const std::uint8_t> bytes);
+  /// Reports the whole frames at the begin of `bytes`; returns their size.
+  std::size_t take_frames(std::span<const std::uint8_t> bytes);
   void write();
   void start_timeout(std::uint64_t ms);
 
-  asio::ip::tcp::socket socket_;
-  asio::steady_timer timeout_, probing_;
+  [[no_unique_address]] counted_connection counted_;
+  stream socket_;
+  connection_base& base_;
+  std::uint64_t link_ = 0, endpoint_ = 0;
+  std::unique_ptr<timer> timeout_, probing_;  ///< null unless one runs
   std::chrono::steady_clock::time_point may_probe_;
-  const settings& settings_;
-  counters& counters_;
-  events events_;
-  std::function<void(std::span<const std::uint8_t>)> hello_;
-  std::vector<std::uint8_t> in_;
-  std::size_t have_ = 0;
-  bool reading_ = false, waiting_ = false, closed_ = false;  ///< waiting_: timeout_ runs
+  std::vector<std::uint8_t> partial_;  ///< the begin of a frame whose rest has not arrived
+  bool reading_ = false, closed_ = false;
+  bool stranger_ = false;  ///< its hello has not arrived
 
-  std::mutex guard_;  // protects the three below
-  std::vector<std::uint8_t> queued_;
+  // Guarded by guard_, except out_, which only the instance's thread uses.
   bool writing_ = false, blocked_ = false;
-  std::vector<std::uint8_t> out_;
-};
-
-/// The io_context of an instance, its thread, and its links by id.
-class hub {
- public:
-  hub(sdk::host out, settings s);
-  virtual ~hub() = default;
-
-  cpns_status send(std::uint64_t link, std::span<const std::uint8_t> data);
-  void disconnect(std::uint64_t link);
-  /// Starts the instance's thread.
-  void run();
-  /// Closes all links and ends the thread.
-  void stop();
-  [[nodiscard]] const counters& counted() const { return counters_; }
-
- protected:
-  /// Reports the connection to the host as a link and keeps it until it is closed; then calls `gone`.
-  void adopt(const std::shared_ptr<connection>& c, std::uint64_t endpoint, const std::string& address,
-             std::function<void()> gone);
-  [[nodiscard]] std::size_t link_count();
-  /// Counts a refused connection, and logs at most one line per minute. Runs in the instance's thread.
-  void turned_away(counters::counter& which, const std::string& address, const std::string& why);
-  std::shared_ptr<connection> find(std::uint64_t link);
-  /// Ends acceptors and timers. Runs in the instance's thread.
-  virtual void shut() = 0;
-
-  sdk::host out_;
-  settings settings_;
-  counters counters_;
-  std::uint64_t links_max_;  ///< settings_.max_links, lowered to links_that_fit()
-  asio::io_context io_{1};
-  bool stopping_ = false;
-
- private:
-  sdk::seldom turned_away_logged_;
   std::mutex guard_;
-  std::unordered_map<std::uint64_t, std::shared_ptr<connection>> links_;
-  std::uint64_t next_link_ = 0;
-  std::unique_ptr<asio::io_context::work> work_;
-  std::thread thread_;
+  std::vector<std::uint8_t> queued_, out_;
 };
 
 }  // namespace cpns::tcp

@@ -8,6 +8,9 @@ namespace cpns::tcp {
 namespace {
 
 constexpr std::size_t gateways_max = 8;
+// Attempts at once. A gateway queues 4,096 connections that it has not accepted; the kernel drops further ones, and
+// repeats each of them only seconds later.
+constexpr std::size_t dials_max = 1024;
 constexpr unsigned doublings_max = 6;
 constexpr std::chrono::seconds silence{2};  // a beacon after a longer silence means that the gateway is back
 constexpr std::chrono::seconds settled{5};  // a link that lived this long resets the back-off
@@ -15,7 +18,7 @@ constexpr std::chrono::seconds settled{5};  // a link that lived this long reset
 }  // namespace
 
 peripheral::peripheral(sdk::host out, settings s, bool probe)
-    : hub(out, std::move(s)), names_(io_, [this] { dial_all(); }) {
+    : hub(out, std::move(s), probe), names_(io_, [this] { dial_all(); }) {
   for (const auto& at : settings_.connect) gateways_.push_back({at, {}});
   if (settings_.discover != 0 && !probe)
     beacons_ = std::make_unique<beacon_listener>(io_, settings_, counters_,
@@ -30,7 +33,7 @@ bool peripheral::add(std::uint64_t endpoint) {
   }
   asio::post(io_, [this, endpoint] {
     if (stopping_) return;
-    presences_[endpoint].pause = std::make_unique<asio::steady_timer>(io_);
+    presences_.try_emplace(endpoint);
     dial(endpoint);
   });
   return true;
@@ -47,8 +50,8 @@ void peripheral::remove(std::uint64_t endpoint) {
     auto last = std::move(it->second);
     presences_.erase(it);
     boost::system::error_code ignored;
-    last.pause->cancel();
-    if (last.dialling) last.dialling->close(ignored);
+    last.pause.reset();
+    if (last.dialling) last.dialling->socket.close(ignored);
     if (last.link) last.link->close(CPNS_DOWN_CLOSED, "the PNE was removed");
   });
 }
@@ -105,59 +108,84 @@ void peripheral::dial(std::uint64_t endpoint) {
   if (stopping_ || it == presences_.end() || gateways_.empty()) return;
   auto& p = it->second;
   if (p.link || p.dialling) return;
-  if (!fits_one_more()) return retry_later(endpoint);
+  if (!has_room()) return retry_later(endpoint);
+  if (dialling_ >= dials_max) {
+    if (!std::exchange(p.in_line, true)) line_.push_back(endpoint);
+    return;
+  }
   const auto to = next_address(p);
   if (!to) return retry_later(endpoint);
   p.at = *to;
-  p.dialling = std::make_shared<asio::ip::tcp::socket>(io_);
+  p.dialling = std::make_shared<attempt>(io_);
   ++dialling_;
   // Without this, a gateway that does not answer would block the others for two minutes.
-  p.pause->expires_after(std::chrono::milliseconds(settings_.connect_ms));
-  p.pause->async_wait([socket = p.dialling](const boost::system::error_code& cancelled) {
-    boost::system::error_code ignored;
-    if (!cancelled) socket->close(ignored);
-  });
-  p.dialling->async_connect(*to,
-                            [this, endpoint, socket = p.dialling](const boost::system::error_code& failed) {
-                              --dialling_;
-                              const auto found = presences_.find(endpoint);
-                              if (stopping_ || found == presences_.end() || found->second.dialling != socket)
-                                return;
-                              if (failed || !socket->is_open()) {
-                                ++counters_.connects_failed;
-                                found->second.dialling.reset();
-                                return retry_later(endpoint);
-                              }
-                              connected(endpoint);
-                            });
+  pause_of(p, std::chrono::milliseconds(settings_.connect_ms))
+      .async_wait([one = p.dialling](const boost::system::error_code& cancelled) {
+        boost::system::error_code ignored;
+        if (!cancelled) one->socket.close(ignored);
+      });
+  p.dialling->socket.async_connect(
+      *to, [this, endpoint, one = p.dialling](const boost::system::error_code& failed) {
+        --dialling_;
+        const auto found = presences_.find(endpoint);
+        if (!stopping_ && found != presences_.end() && found->second.dialling == one) {
+          if (failed || !one->socket.is_open()) {
+            ++counters_.connects_failed;
+            found->second.dialling.reset();
+            retry_later(endpoint);
+          } else {
+            connected(endpoint);
+          }
+        }
+        dial_next();
+      });
+}
+
+void peripheral::dial_next() {
+  while (!stopping_ && !line_.empty() && dialling_ < dials_max) {
+    const auto endpoint = line_.front();
+    line_.pop_front();
+    const auto it = presences_.find(endpoint);
+    if (it == presences_.end() || !std::exchange(it->second.in_line, false)) continue;
+    dial(endpoint);
+  }
 }
 
 void peripheral::connected(std::uint64_t endpoint) {
   auto& p = presences_[endpoint];
-  p.pause->cancel();
-  const auto c = std::make_shared<connection>(std::move(*p.dialling), settings_, counters_);
+  p.pause.reset();
+  const auto c = std::make_shared<connection>(std::move(p.dialling->socket), base_);
   p.dialling.reset();
   p.link = c;
   p.up_since = clock::now();
   const auto hello = magic + settings_.network;
   c->send({reinterpret_cast<const std::uint8_t*>(hello.data()), hello.size()});
-  adopt(c, endpoint, "tcp:" + text_of(p.at), [this, endpoint, c] {
-    const auto it = presences_.find(endpoint);
-    if (it == presences_.end() || it->second.link != c) return;
-    it->second.link.reset();
-    if (clock::now() - it->second.up_since >= settled) it->second.failures = 0;
-    retry_later(endpoint);
-  });
+  adopt(c, endpoint, "tcp:" + text_of(p.at));
 }
 
-bool peripheral::fits_one_more() {
-  if (link_count() + dialling_ < links_max_) return true;
+void peripheral::gone(const connection& c) {
+  const auto it = presences_.find(c.endpoint());
+  if (it == presences_.end() || it->second.link.get() != &c) return;
+  auto& p = it->second;
+  if (clock::now() - p.up_since >= settled) p.failures = 0;
+  p.link.reset();
+  retry_later(it->first);
+}
+
+bool peripheral::has_room() {
+  if (fits_one_more(dialling_)) return true;
   if (!std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
-             "the limit of " + std::to_string(links_max_) +
+             "the limit of " + std::to_string(std::min(links_max(), connections_that_fit())) +
                  " connections is reached (max_links, and the files that this process may open: ulimit -n, "
                  "LimitNOFILE); the other PNEs wait until one ends");
   return false;
+}
+
+timer& peripheral::pause_of(presence& p, std::chrono::milliseconds length) {
+  if (!p.pause) p.pause = std::make_unique<timer>(io_);
+  p.pause->expires_after(length);
+  return *p.pause;
 }
 
 /// Exponential back-off with jitter, so that a thousand PNEs do not reconnect at the same moment.
@@ -166,10 +194,10 @@ void peripheral::retry_later(std::uint64_t endpoint) {
   if (stopping_ || it == presences_.end()) return;
   auto& p = it->second;
   const auto longest = settings_.retry_ms << std::min(p.failures++, doublings_max);
-  p.pause->expires_after(std::chrono::milliseconds(longest / 2 + dice_() % (longest / 2 + 1)));
-  p.pause->async_wait([this, endpoint](const boost::system::error_code& cancelled) {
-    if (!cancelled) dial(endpoint);
-  });
+  pause_of(p, std::chrono::milliseconds(longest / 2 + dice_() % (longest / 2 + 1)))
+      .async_wait([this, endpoint](const boost::system::error_code& cancelled) {
+        if (!cancelled) dial(endpoint);
+      });
 }
 
 void peripheral::shut() {
@@ -177,8 +205,8 @@ void peripheral::shut() {
   if (beacons_) beacons_->stop();
   boost::system::error_code ignored;
   for (auto& [endpoint, p] : presences_) {
-    p.pause->cancel();
-    if (p.dialling) p.dialling->close(ignored);
+    p.pause.reset();
+    if (p.dialling) p.dialling->socket.close(ignored);
   }
 }
 

@@ -1,7 +1,5 @@
 #include "transports/tcp/settings.hpp"
 
-#include <sys/resource.h>
-
 #include <algorithm>
 #include <boost/asio/ip/address.hpp>
 
@@ -32,16 +30,7 @@ void check_reach(const settings& s) {
   }
 }
 
-constexpr std::uint64_t reserved_files = 128;  // for the rest of the process; at most half of the limit
-
 }  // namespace
-
-std::uint64_t links_that_fit(std::uint64_t max_links) {
-  rlimit files{};
-  if (::getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur == RLIM_INFINITY) return max_links;
-  const std::uint64_t most = files.rlim_cur;
-  return std::min(max_links, most - std::min(reserved_files, most / 2));
-}
 
 settings read_settings(const sdk::parameters& p, cpns_role as) {
   settings s;

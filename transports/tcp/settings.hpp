@@ -46,7 +46,11 @@ inline constexpr std::array parameters{
         "200", 10, 600'000, CPNS_PARAMETER_OF_PERIPHERAL),
     sdk::text("network", "A name; gateways and PNEs of other networks are ignored.", "cpns", 1, 64),
     sdk::number("mtu", "Bytes of a frame; the same on both sides.", "1026", 23, 65535),
-    sdk::number("max_links", "Links at the same time.", "8192", 1, 1'000'000),
+    sdk::number(
+        "max_links",
+        "Links at the same time; 0: as many as the open files of the process allow, less 128 for its other "
+        "work.",
+        "0", 0, 1'000'000),
     sdk::number("frame_ms", "Milliseconds within which a frame must arrive whole.", "5000", 10, 600'000),
     sdk::number(
         "dead_ms",
@@ -73,10 +77,6 @@ struct settings {
 
 /// Throws sdk::bad_parameter.
 settings read_settings(const sdk::parameters& p, cpns_role as);
-
-/// How many of `max_links` fit into this process's file limit. Some descriptors are reserved for stores and other
-/// sockets, so that peers cannot exhaust them merely by connecting.
-std::uint64_t links_that_fit(std::uint64_t max_links);
 
 /// The prefix of hello and beacon: "cpns-tcp/1" and a zero byte.
 inline const std::string magic{"cpns-tcp/1\0", 11};

@@ -9,10 +9,14 @@ namespace {
 using namespace cpns;
 using namespace cpns::tcp;
 
+// Without max_links a process may present more PNEs than it has links; the others wait.
+constexpr std::uint32_t endpoints_of_one = 1'000'000;
+
 class tcp_radio final : public sdk::radio {
  public:
   tcp_radio(sdk::host out, cpns_role as, const settings& s, bool probe)
-      : mtu_(s.mtu), max_links_(static_cast<std::uint32_t>(s.max_links)) {
+      : mtu_(s.mtu),
+        endpoints_max_(s.max_links == 0 ? endpoints_of_one : static_cast<std::uint32_t>(s.max_links)) {
     if (as == CPNS_ROLE_CENTRAL)
       hub_ = central_ = new central{out, s, probe};
     else
@@ -23,8 +27,8 @@ class tcp_radio final : public sdk::radio {
 
   void limits(cpns_limits& l) override {
     l.mtu = mtu_;
-    l.max_links = static_cast<std::uint32_t>(links_that_fit(max_links_));
-    l.max_endpoints = peripheral_ != nullptr ? max_links_ : 0;
+    l.max_links = static_cast<std::uint32_t>(hub_->links_max());
+    l.max_endpoints = peripheral_ != nullptr ? endpoints_max_ : 0;
     l.traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
   }
   cpns_status scan(bool on) override {
@@ -72,7 +76,7 @@ class tcp_radio final : public sdk::radio {
   }
 
  private:
-  std::uint32_t mtu_, max_links_;
+  std::uint32_t mtu_, endpoints_max_;
   central* central_ = nullptr;
   peripheral* peripheral_ = nullptr;
   hub* hub_ = nullptr;

@@ -1,6 +1,9 @@
 #include "cli/trial_folder.hpp"
 
+#include <algorithm>
+
 #include "base/private_file.hpp"
+#include "cli/daemon.hpp"
 #include "cli/stores.hpp"
 #include "cli/terminal.hpp"
 #include "config/loader.hpp"
@@ -159,13 +162,33 @@ TEST_F(trial_folder, refuses_to_open_a_memory_store_from_outside) {
             errc::config_usage);
 }
 
-TEST_F(trial_folder, gives_the_gateway_and_both_tcp_radios_links_for_all_devices) {
-  const trial_options few{.folder = folder, .devices = 3996}, many{.folder = folder, .devices = 8193};
+TEST_F(trial_folder, gives_the_gateway_links_for_all_devices) {
+  const trial_options few{.folder = folder, .devices = 3996};
+  trial_options many{.folder = folder, .devices = 8193, .plugin = "loopback"};
   for (const auto& yaml : {gateway_yaml(few), pne_yaml(few)})
     EXPECT_EQ(yaml.find("links"), std::string::npos) << yaml;
   EXPECT_NE(gateway_yaml(many).find(" links: 16586"), std::string::npos) << "all links are unproven at first";
-  for (const auto& yaml : {gateway_yaml(many), pne_yaml(many)})
-    EXPECT_NE(yaml.find("max_links: '16586'"), std::string::npos) << yaml;
+  many.gateway_params = {{"max_links", "9000"}};
+  EXPECT_NE(gateway_yaml(many).find(" links: 9000"), std::string::npos) << "the radio allows no more";
+}
+
+TEST_F(trial_folder, gives_the_gateway_no_more_links_than_a_tcp_radio_can_hold) {
+  const trial_options o{.folder = folder, .devices = 190'000};
+  const auto most = connections_of_process();
+  const auto yaml = gateway_yaml(o);
+  EXPECT_EQ(yaml.find("max_links"), std::string::npos) << "a radio takes as many as it can hold";
+  if (most > config::gateway_limits{}.links)
+    EXPECT_NE(yaml.find(" links: " + std::to_string(std::min<std::uint64_t>(most, 380'200)) + "\n"),
+              std::string::npos)
+        << yaml;
+  else
+    EXPECT_EQ(yaml.find("limits:"), std::string::npos) << yaml;
+}
+
+TEST_F(trial_folder, writes_the_timeout_of_answers_only_if_it_is_not_the_usual_one) {
+  EXPECT_EQ(gateway_yaml({.folder = folder}).find("timers"), std::string::npos);
+  EXPECT_NE(gateway_yaml({.folder = folder, .answer_timeout = seconds{10}}).find("answer_timeout: 10s"),
+            std::string::npos);
 }
 
 TEST_F(trial_folder, keeps_a_given_number_of_links) {

@@ -51,7 +51,7 @@ void harness::power_on(side which) {
   if (which == side::pne)
     pne.emplace(pne_settings(), pne_disk, crypto::openssl_suite(), pne_random, now);
   else
-    gw.emplace(gw_settings(), gw_disk, crypto::openssl_suite(), gw_random, now);
+    gw.emplace(gw_settings(), gw_disk, crypto::openssl_suite(), gw_random, now, &(book = claimants{}));
   drive();
 }
 
@@ -161,6 +161,19 @@ void harness::drive() {
     if (detector && gw)
       if (auto dreq = detector->poll_send(now)) transmit(side::pne, std::move(*dreq));
   }
+  rest_gw();
+}
+
+void harness::rest_gw() {
+  if (!o.gw_rests || !gw) return;
+  const auto rested = gw->rest(now);
+  if (!rested) return;
+  ++rests;
+  if (rested->next_deadline() != gw->next_deadline())
+    faults.push_back("a machine at rest has another deadline");
+  auto stored = decode_device_record(encode(gw_disk).expose());
+  gw.emplace(gw_settings(), std::move(*stored), *rested, gw_place{}, crypto::openssl_suite(), gw_random, now,
+             gw_dates{now}, &book);
 }
 
 bool harness::write_fails() {
@@ -223,6 +236,7 @@ bool harness::drive_gw() {
 }
 
 bool harness::apply(gw_output& out) {
+  if (on_gw_output) on_gw_output(out);
   if (auto* p = std::get_if<gw_persist>(&out)) {
     if (write_fails()) {
       gw->handle_persist_failed(now);

@@ -31,6 +31,7 @@ struct harness_options {
   time_point permit_until = time_zero;
   gateway_id gw{{1, 2, 3}};
   milliseconds answer_timeout = protocol::answer_timeout_default;
+  bool gw_rests = false;  ///< the gateway's machine is put away between any two steps, whenever it can rest
 };
 
 class harness {
@@ -68,6 +69,8 @@ class harness {
   [[nodiscard]] protocol::nonce16 issuer_nonce() const;
   /// Sends a message on the air.
   void inject(side to, bytes message);
+  /// Called with each output of the gateway before it is applied.
+  std::function<void(const protocol::gw_output& out)> on_gw_output;
   /// Called before output number `n` of a side, counted from 0. True: the side crashes instead.
   std::function<bool(side s, int n)> before_output;
 
@@ -80,6 +83,7 @@ class harness {
   time_point now;
   protocol::pne_record pne_disk;
   protocol::device_record gw_disk;
+  protocol::claimants book;  ///< of the gateway; does not survive its crash
   std::optional<protocol::pne_machine> pne;
   std::optional<protocol::pn_gw_machine> gw;
   std::optional<protocol::detector> detector;
@@ -93,6 +97,7 @@ class harness {
   std::vector<protocol::pne_event> pne_events;
   std::map<epoch, bytes> deliveries;  ///< all KDELs sent
   int outputs[2] = {0, 0};
+  int rests = 0;  ///< how often the gateway's machine was put away
 
  private:
   struct flight {
@@ -106,6 +111,7 @@ class harness {
   void drive();
   bool drive_pne();
   bool drive_gw();
+  void rest_gw();
   bool apply(protocol::gw_output& out);
   bool write_fails();
   void ask(const request_id& id, const protocol::key_assignment_request& body);

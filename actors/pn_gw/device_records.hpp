@@ -1,0 +1,14 @@
+#pragma once
+// What a device actor does with stored records beside its own writes. Private to actors/pn_gw/.
+
+#include "actors/pn_gw/device.hpp"
+
+namespace cpns::actors {
+
+/// Reads the record of a device that goes on after a rest into `parts`; false: it cannot be read, which is logged.
+bool read_record(device_parts& parts);
+
+/// Whether a record with this standing belongs to a machine in this state.
+bool stands_as(protocol::pn_gw_state state, protocol::device_standing standing);
+
+}  // namespace cpns::actors

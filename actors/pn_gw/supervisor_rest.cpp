@@ -1,0 +1,127 @@
+// Devices that wait for nothing but their next update have no actor: it ends, and is made again from the stored record
+// and the device's gw_resting when a message, the deadline or a person needs it.
+#include "actors/pn_gw/supervisor_impl.hpp"
+#include "actors/pn_gw/views.hpp"
+#include "crypto/suite.hpp"
+
+namespace cpns::actors {
+
+using namespace protocol;
+
+void supervisor_state::may_rest(const sup_may_rest& m) {
+  if (devices_.find(m.device) == devices_.end()) return;
+  may_rest_.put(m.device, clock());
+  ask_due_to_rest();
+  arm();
+}
+
+void supervisor_state::ask_due_to_rest() {
+  const auto now = clock();
+  while (const auto device = may_rest_.take(now)) ask_to_rest(*device);
+}
+
+void supervisor_state::ask_to_rest(std::uint64_t device) {
+  const auto it = devices_.find(device);
+  if (it == devices_.end() || !it->second.actor || it->second.evicting || it->second.held) return;
+  it->second.held = std::make_unique<held_messages>();
+  self_->send(it->second.actor, gw_rest{});
+}
+
+void supervisor_state::rested(const sup_rested& m) {
+  const auto it = devices_.find(m.device);
+  if (it == devices_.end() || !it->second.held) return;
+  const auto held = std::move(it->second.held);
+  if (m.rested) rests_now(it, m, held->empty());
+  // make_room() chose the device while its actor was asked.
+  if (it->second.evicting) {
+    if (m.rested && held->empty()) return evict(m.device);
+    if (!m.rested)
+      self_->send(it->second.actor, gw_evict{});
+    else
+      it->second.evicting = false, --evicting_;
+  }
+  for (auto& use : *held) with_actor(m.device, std::move(use));
+}
+
+/// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
+void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bool idle) {
+  auto& d = it->second;
+  self_->demonitor(d.actor.address());
+  by_actor_.erase(d.actor.id());
+  d.actor = nullptr;
+  d.rested = std::make_unique<at_rest>(at_rest{*m.rested, nullptr});
+  if (!m.same_id.empty()) d.rested->same_id = std::make_unique<const std::string>(m.same_id);
+  ++resting_;
+  if (idle) {
+    d.waiting = {};
+    if (m.rested->link)
+      if (const auto route = routes_.find(*m.rested->link); route != routes_.end())
+        route->second.waiting = {};
+  }
+  if (d.links == 0 && !d.evictable && !d.evicting)
+    d.evictable = evictable_.put(it->first, sup_unneeded::kind_t::away);
+}
+
+void supervisor_state::with_actor(std::uint64_t device, std::function<void(const device_actor&)> use) {
+  auto& d = devices_.at(device);
+  if (d.held) return d.held->push_back(std::move(use));
+  if (d.rested) wake(device, d);
+  use(d.actor);
+}
+
+/// The actor reads the record itself, so that many that are due at once do not stop the supervisor.
+void supervisor_state::wake(std::uint64_t index, device_entry& d) {
+  const auto rested = std::move(d.rested);
+  --resting_;
+  keep_alive(d);
+  device_parts parts;
+  parts.index = index;
+  parts.record.entity = entity_id::parse(d.entity).value();
+  parts.stored = true;
+  if (const auto& on = rested->machine.link)
+    if (const auto route = routes_.find(*on); route != routes_.end())
+      parts.place = {parts_.radios[on->transport].name, route->second.address};
+  if (rested->same_id) parts.same_id = *rested->same_id;
+  parts.rested = std::move(rested->machine);
+  d.actor = start_actor(std::move(parts));
+}
+
+/// As after the end of an actor: its PNE connects again.
+void supervisor_state::unreadable(const sup_unreadable& m) {
+  const auto it = devices_.find(m.device);
+  if (it == devices_.end()) return;
+  const auto entity = it->second.entity;
+  close_links(m.device);
+  remove(it);
+  parts_.tally->erase(entity);
+}
+
+/// As a machine that does not rest does with other settings.
+void supervisor_state::reschedule_updates() {
+  const auto now = clock();
+  const auto ahead = (parts_.dates ? parts_.dates().wall : now) - now;
+  const auto& settings = parts_.rules->device;
+  for (auto& [index, d] : devices_) {
+    if (!d.rested) continue;
+    auto& machine = d.rested->machine;
+    machine.update_due =
+        update_due_after(machine.updated_at, machine.rekey_seconds, settings, crypto::system_entropy());
+    deadlines_.set(index, machine.next_deadline());
+    const auto interval = settings.rekey_override.value_or(seconds{machine.rekey_seconds});
+    parts_.tally->set_due(
+        d.entity, interval > seconds::zero() ? unix_milliseconds(machine.updated_at + ahead + interval) : 0);
+  }
+  arm();
+}
+
+gw_view supervisor_state::note_of(const device_entry& d) const {
+  const auto& machine = d.rested->machine;
+  std::optional<gw_place> where;
+  if (machine.place) where = *machine.place;
+  if (machine.link)
+    if (const auto route = routes_.find(*machine.link); route != routes_.end())
+      where = gw_place{parts_.radios[machine.link->transport].name, route->second.address};
+  return {note_of_rest(d.entity, machine, where, d.rested->same_id ? *d.rested->same_id : std::string{})};
+}
+
+}  // namespace cpns::actors
