@@ -180,7 +180,7 @@ TEST(bad_disk, keeps_the_store_locked_while_it_fails_and_afterwards) {
 TEST(bad_disk, makes_the_store_lost_but_readable_when_it_fails_longer_than_the_timeout) {
   const temporary_folder dir;
   bad_disk disk(dir);
-  auto s = open_rocksdb_store(dir / "store", milliseconds{600});
+  auto s = open_rocksdb_store(dir / "store", {.timeout = milliseconds{600}});
   ASSERT_OK(s);
   account a;
   ASSERT_OK(a.write(**s));
@@ -198,7 +198,7 @@ TEST(bad_disk, makes_the_store_lost_but_readable_when_it_fails_longer_than_the_t
 TEST(bad_disk, is_waited_for_without_limit_when_it_is_full) {
   const temporary_folder dir;
   bad_disk disk(dir);
-  auto s = open_rocksdb_store(dir / "store", milliseconds{1});
+  auto s = open_rocksdb_store(dir / "store", {.timeout = milliseconds{1}});
   ASSERT_OK(s);
   account a;
   disk.fail("write", ENOSPC);
