@@ -1,6 +1,7 @@
 #include <cstring>
 
 #include "actors/radio.hpp"
+#include "cli/allocator.hpp"
 #include "cli/commands.hpp"
 #include "cli/daemon.hpp"
 #include "cli/doctor/doctor.hpp"
@@ -17,8 +18,10 @@ int main(int argc, char** argv) {
     return plugins::probe_child_main(argc, argv);
   if (argc > 1 && std::strcmp(argv[1], plugins::isolation::radio_child_flag) == 0)
     return plugins::isolation::radio_child_main(argc, argv);
-  if (argc > 1 && std::strcmp(argv[1], conformance::check_child_flag) == 0)
+  if (argc > 1 && std::strcmp(argv[1], conformance::check_child_flag) == 0) {
+    cli::give_memory_back_without_a_thread();
     return conformance::check_child_main(argc, argv, cli::transport_tests());
+  }
 
   CLI::App app{"Key assignment for devices without a screen (OMA CPNS)", "cpns"};
   app.set_version_flag("--version", std::string{CPNS_VERSION});

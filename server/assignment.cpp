@@ -382,7 +382,8 @@ void after_key(assignment_pointer self, const key_came& m) {
   const auto& found = *m.found;
   const bool other = found && (!*found || !((*found)->temporary_key == (**s.rows->device).temporary_key));
   if (other) {
-    note(s, "temporary-key-changed", "the service of the manufacturer answers otherwise now (step 7)");
+    note(s, "temporary-key-changed", "the service of the manufacturer answers otherwise now (step 7)",
+         log::level::info);
     auto rows = *s.rows;
     rows.device = found;
     s.rows = std::make_shared<const request_rows>(std::move(rows));

@@ -404,6 +404,11 @@ void connection::close_socket() {
   error_code ignored;
   socket_.shutdown(socket::shutdown_both, ignored);
   socket_.close(ignored);
+  writing_now_ = {};  // keys that nobody takes any more; the session may hold this object for some time
+  {
+    std::lock_guard lock{outbox_guard_};
+    outbox_.clear();
+  }
   if (auto done = std::exchange(done_, {})) done(this);
 }
 

@@ -12,6 +12,8 @@ using protocol::link_status;
 using protocol::refusal;
 
 constexpr std::uint32_t retry_store = 5;
+/// Of one session, so that others do not wait for a long read.
+constexpr std::size_t rows_at_once = 192;
 
 template <class Body>
 void answer(session_pointer self, const request_id& id, Body body) {
@@ -37,8 +39,16 @@ void send_jobs(session_pointer self) {
 void begin_read(session_pointer self) {
   auto& s = self->state;
   if (!s.being_read.empty() || s.readers.empty()) return;
-  s.being_read = std::exchange(s.readers, {});
-  s.role->read(std::exchange(s.to_read, {}), [me = session_actor{self}](storage::rows_found rows) {
+  std::size_t rows = 0;
+  auto end = s.readers.begin();
+  for (; end != s.readers.end() && (rows == 0 || rows + end->rows <= rows_at_once); ++end) rows += end->rows;
+  s.being_read.assign(std::make_move_iterator(s.readers.begin()), std::make_move_iterator(end));
+  s.readers.erase(s.readers.begin(), end);
+  const auto last = s.to_read.begin() + static_cast<std::ptrdiff_t>(rows);
+  std::vector<storage::row_name> names(std::make_move_iterator(s.to_read.begin()),
+                                       std::make_move_iterator(last));
+  s.to_read.erase(s.to_read.begin(), last);
+  s.role->read(std::move(names), [me = session_actor{self}](storage::rows_found rows) {
     caf::anon_send(me, rows_read{0, std::make_shared<storage::rows_found>(std::move(rows))});
   });
 }

@@ -33,7 +33,7 @@ struct session_state {
     std::size_t rows = 0;
     std::function<void(storage::rows_found)> then;
   };
-  /// All that is asked for while one read runs is read by the next one.
+  /// What is asked for while one read runs is read by the next ones, many at a time.
   std::vector<storage::row_name> to_read;
   std::vector<read> readers;                         ///< of `to_read`
   std::vector<read> being_read;                      ///< of the running read; empty: none runs

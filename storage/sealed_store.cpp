@@ -120,8 +120,12 @@ result<bool> sealed_store::has(table t, byte_view row) const {
 /// Seals batches. Ops without an expected version expect that of the engine, or of the batch before.
 struct sealed_store::sealing {
   const sealed_store& to;
-  /// Only if an op has no expected version; nullopt: the row does not exist.
-  std::map<std::pair<table, bytes>, std::optional<std::uint64_t>> now{};
+  struct known {
+    std::optional<std::uint64_t> version;  ///< nullopt: the row does not exist
+    bool as_read = true;                   ///< no batch of this call has changed it
+  };
+  /// Only if an op has no expected version.
+  std::map<std::pair<table, bytes>, known> now{};
   bool follows_versions = false;
   std::uint64_t read_at = 0;  ///< of `now`
 
@@ -137,7 +141,7 @@ struct sealed_store::sealing {
     CPNS_TRY(const auto found, to.under_.read(names));
     for (std::size_t i = 0; i < names.size(); ++i)
       now.insert_or_assign({names[i].table, std::move(names[i].row)},
-                           found[i] ? std::optional(found[i]->version) : std::nullopt);
+                           known{found[i] ? std::optional(found[i]->version) : std::nullopt});
     return {};
   }
 
@@ -169,12 +173,14 @@ struct sealed_store::sealing {
       auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
       return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true, op.announce});
     }
-    auto own = op.expected;
-    auto& version = follows_versions ? now.try_emplace({op.table, stored}, op.expected).first->second : own;
+    known own{op.expected};
+    auto& row = follows_versions ? now.try_emplace({op.table, stored}, own).first->second : own;
+    auto& version = row.version;
     if (op.expected) version = op.expected;
     if (!op.value && !version) return;  // nothing to erase
     const auto expected = version.value_or(0);
-    const auto read = op.expected ? op.read_at : read_at;
+    // If the batch before loses, this version is none that the row had when it was read.
+    const auto read = !std::exchange(row.as_read, false) ? 0 : op.expected ? op.read_at : read_at;
     if (!op.value && !leaves_erased_row(op.table)) {
       version.reset();
       out.push_back({op.table, std::move(stored), expected, std::nullopt, false, false, read});

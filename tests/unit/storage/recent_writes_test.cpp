@@ -2,6 +2,7 @@
 
 #include "storage/rocksdb_store.hpp"
 #include "support.hpp"
+#include "tests/support/key_file.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace cpns::storage::testing {
@@ -64,6 +65,25 @@ TEST(recent_writes, let_a_batch_see_the_one_before_it) {
   EXPECT_FALSE(outcomes[1]);
   EXPECT_OK(outcomes[2]);
   EXPECT_EQ(store->get(table::entities, b("one")).value()->version, 2U);
+}
+
+/// The version that a batch leaves does not count for the next batch of the same write if it loses.
+TEST(recent_writes, do_not_believe_a_batch_that_lost) {
+  const test::temporary_folder folder;
+  const auto under = open_rocksdb_store(folder / "store").value();
+  const auto protector = test::key_file_protector(random_source());
+  const auto store = sealed_store::open(*under, *protector, random_source()).value();
+  const auto row = seal(table::entities, "one", "1");
+  EXPECT_OK(store->write({row}));
+  const std::vector<sealed_batch> both{
+      {row, {table::entities, b("two"), secret_bytes{}, 7}},  // two has no version 7
+      {seal(table::entities, "one", "2")}};
+  const auto outcomes = store->write_all(both);
+  ASSERT_FALSE(outcomes[0]);
+  EXPECT_EQ(outcomes[0].error(), errc::store_conflict);
+  EXPECT_OK(outcomes[1]);
+  const auto found = store->read_one(table::entities, as_bytes("one")).value();
+  EXPECT_EQ(found.version, 2U) << "one of two writes took effect";
 }
 
 }  // namespace
