@@ -23,6 +23,13 @@ struct resting_harness : gateway_harness {
     return h;
   }
   std::string state_of(const headset_end& h) { return std::string{show_in_full(h).at("state").as_string()}; }
+  void set_interval(seconds of_updates) {
+    auto rules = std::make_shared<actors::supervisor_rules>();
+    rules->device.gw = gw;
+    rules->device.user = alice.user;
+    rules->device.rekey_override = of_updates;
+    caf::anon_send(supervisor, actors::sup_settings{rules});
+  }
 };
 
 gateway_choices every_minute() {
@@ -129,6 +136,12 @@ TEST_P(pn_gw_rest_steps, a_command_is_not_lost) {
   p.advance(soon_at_rest);
   EXPECT_EQ(p.at_rest(), 1);
 }
+
+TEST_P(pn_gw_rest_steps, another_interval_of_updates_is_not_lost) {
+  go_to_the_step();
+  p.set_interval(seconds{60});
+  EXPECT_TRUE(p.advance_until([&] { return h->key() == epoch{1, 1}; }, seconds{60}));
+}
 INSTANTIATE_TEST_SUITE_P(each_step, pn_gw_rest_steps, testing::Range(0, 8));
 
 TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
@@ -136,11 +149,7 @@ TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
   c.rekey = seconds{86'400};
   resting_harness p{c};
   auto& h = p.rested_pne(1);
-  auto rules = std::make_shared<actors::supervisor_rules>();
-  rules->device.gw = p.gw;
-  rules->device.user = p.alice.user;
-  rules->device.rekey_override = seconds{60};
-  caf::anon_send(p.supervisor, actors::sup_settings{rules});
+  p.set_interval(seconds{60});
   p.settle();
   EXPECT_EQ(p.at_rest(), 1);
   EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{60}));
