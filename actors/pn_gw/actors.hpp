@@ -204,6 +204,7 @@ struct sup_rested {
 };
 struct sup_unreadable {
   std::uint64_t device;
+  bool for_now;  ///< the record may be read later: it is neither damaged nor gone
 };
 struct sup_timer {
   time_point at;

@@ -468,8 +468,9 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
     report_exceptions(self, "device/" + shared->record.entity.text());
     std::shared_ptr<pn_gw_device> d;
-    if (shared->rested && !read_record(*shared)) {
-      self->send(shared->supervisor, sup_unreadable{shared->index});
+    const auto read = shared->rested ? read_record(*shared) : status{};
+    if (!read) {
+      self->send(shared->supervisor, sup_unreadable{shared->index, may_be_read_later(read.error())});
       self->quit();  // no message is handled
     } else {
       d = std::make_shared<pn_gw_device>(self, std::move(*shared));

@@ -86,14 +86,17 @@ void supervisor_state::wake(std::uint64_t index, device_entry& d) {
   d.actor = start_actor(std::move(parts));
 }
 
-/// As after the end of an actor: its PNE connects again.
+/// As after the end of an actor: its PNE connects again. It stays in the list if its record may be read then.
 void supervisor_state::unreadable(const sup_unreadable& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end()) return;
   const auto entity = it->second.entity;
   close_links(m.device);
   remove(it);
-  parts_.tally->erase(entity);
+  if (m.for_now)
+    parts_.tally->out_of_memory(entity);
+  else
+    parts_.tally->erase(entity);
 }
 
 /// As a machine that does not rest does with other settings.

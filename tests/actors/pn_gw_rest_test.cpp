@@ -201,6 +201,22 @@ TEST(pn_gw_rest, a_record_that_became_unreadable_costs_its_own_link_alone) {
   EXPECT_EQ(other.key(), (epoch{1, 1}));
   EXPECT_TRUE(p.failures.empty());
   EXPECT_FALSE(p.logged("device-died"));
+  EXPECT_EQ(p.tally->names("", "", 3), std::vector{other.entity.text()}) << "as after a restart";
+}
+
+TEST(pn_gw_rest, a_read_that_fails_for_a_while_costs_the_link_and_not_the_place_in_the_list) {
+  resting_harness p{every_minute()};
+  auto& h = p.rested_pne(1);
+  ASSERT_EQ(p.at_rest(), 1);
+  p.gw_faulty.fail_reads(errc::store_unavailable);
+  p.advance(seconds{61});
+  EXPECT_TRUE(p.logged("record-unreadable"));
+  EXPECT_EQ(h.link, 0u);
+  p.gw_faulty.repair();
+  ASSERT_EQ(p.list().size(), 1u);
+  EXPECT_EQ(p.state_of(h), "not_in_reach");
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{5}));
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
