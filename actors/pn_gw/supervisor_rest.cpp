@@ -33,14 +33,13 @@ void supervisor_state::rested(const sup_rested& m) {
   const auto held = std::move(it->second.held);
   if (m.rested) rests_now(it, m, held->empty());
   // make_room() chose the device while its actor was asked.
-  if (it->second.evicting) {
-    if (m.rested && held->empty()) return evict(m.device);
-    if (!m.rested)
-      self_->send(it->second.actor, gw_evict{});
-    else
-      it->second.evicting = false, --evicting_;
+  if (it->second.evicting && m.rested) {
+    if (held->empty()) return evict(m.device);
+    it->second.evicting = false, --evicting_;
   }
   for (auto& use : *held) with_actor(m.device, std::move(use));
+  // After the held messages: the actor stays if one of them needs it, and answers with sup_evicted.
+  if (it->second.evicting) self_->send(it->second.actor, gw_evict{});
 }
 
 /// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
