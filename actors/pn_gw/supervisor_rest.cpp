@@ -51,12 +51,12 @@ void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bo
   d.rested = std::make_unique<at_rest>(at_rest{*m.rested, nullptr});
   if (!m.same_id.empty()) d.rested->same_id = std::make_unique<const std::string>(m.same_id);
   ++resting_;
-  if (idle) {
-    d.waiting = {};
-    if (m.rested->link)
-      if (const auto route = routes_.find(*m.rested->link); route != routes_.end())
-        route->second.waiting = {};
-  }
+  if (idle) d.waiting = {};
+  if (m.rested->link)
+    if (const auto route = routes_.find(*m.rested->link); route != routes_.end()) {
+      d.rested->machine.place.reset();  // the route has the address
+      if (idle) route->second.waiting = {};
+    }
   if (d.links == 0 && !d.evictable && !d.evicting)
     d.evictable = evictable_.put(it->first, sup_unneeded::kind_t::away);
 }
@@ -77,6 +77,7 @@ void supervisor_state::wake(std::uint64_t index, device_entry& d) {
   parts.index = index;
   parts.record.entity = entity_id::parse(d.entity).value();
   parts.stored = true;
+  if (rested->machine.place) parts.place = *rested->machine.place;  // if its link went down meanwhile
   if (const auto& on = rested->machine.link)
     if (const auto route = routes_.find(*on); route != routes_.end())
       parts.place = {parts_.radios[on->transport].name, route->second.address};

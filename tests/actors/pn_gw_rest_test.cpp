@@ -142,6 +142,16 @@ TEST_P(pn_gw_rest_steps, another_interval_of_updates_is_not_lost) {
   p.set_interval(seconds{60});
   EXPECT_TRUE(p.advance_until([&] { return h->key() == epoch{1, 1}; }, seconds{60}));
 }
+
+TEST_P(pn_gw_rest_steps, the_last_place_is_kept_when_the_link_goes_down) {
+  go_to_the_step();
+  p.radio.link_down(*h);
+  p.advance(soon_at_rest);
+  const auto after = p.show_in_full(*h);
+  EXPECT_EQ(after.at("state"), "asleep");
+  EXPECT_EQ(std::string{after.at("address").as_string()}, h->address);
+  EXPECT_EQ(after.at("radio"), "air");
+}
 INSTANTIATE_TEST_SUITE_P(each_step, pn_gw_rest_steps, testing::Range(0, 8));
 
 TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
