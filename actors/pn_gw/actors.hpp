@@ -104,6 +104,7 @@ using device_actor = caf::typed_actor<
 
 struct link_want_nonce {
   device_actor device;
+  entity_id entity;
 };
 struct link_ask {
   device_actor device;

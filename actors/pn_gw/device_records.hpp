@@ -5,8 +5,8 @@
 
 namespace cpns::actors {
 
-/// Reads the record of a device that goes on after a rest into `parts`. An error is logged; errc::state_unknown: there is no
-/// record.
+/// Reads the record of a device that goes on after a rest into `parts`. An error is logged; errc::state_unknown: the
+/// record is missing.
 status read_record(device_parts& parts);
 
 /// Whether a record that cannot be read now may be read later; otherwise it is damaged or gone.
