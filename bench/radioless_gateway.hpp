@@ -56,7 +56,7 @@ class radioless_gateway {
   /// False: it has no issuer nonce for DREQ yet, and asks the server for one.
   bool ready() {
     if (nonces_->fresh(now_anchored())) return true;
-    caf::anon_send(link_, actors::link_want_nonce{devices_});
+    caf::anon_send(link_, actors::link_want_nonce{devices_, entity_id{}});
     return false;
   }
   /// Asks for the first keys of a device that it has just validated.

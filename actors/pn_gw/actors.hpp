@@ -104,6 +104,7 @@ using device_actor = caf::typed_actor<
 
 struct link_want_nonce {
   device_actor device;
+  entity_id entity;
 };
 struct link_ask {
   device_actor device;
@@ -204,6 +205,7 @@ struct sup_rested {
 };
 struct sup_unreadable {
   std::uint64_t device;
+  bool for_now;  ///< the record may be read later: it is neither damaged nor gone
 };
 struct sup_timer {
   time_point at;

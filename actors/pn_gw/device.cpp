@@ -383,7 +383,7 @@ class pn_gw_device {
     });
   }
   void act(gw_send&& o) { send_(o.to.transport, o.to.link, o.message); }
-  void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}}); }
+  void act(gw_want_nonce&&) { self_->send(uplink_, link_want_nonce{device_actor{self_}, entity_}); }
   void act(gw_request&& o) {
     self_->send(uplink_, link_ask{device_actor{self_}, o.id,
                                   std::make_shared<const key_assignment_request>(std::move(o.body))});
@@ -468,8 +468,8 @@ device_actor spawn_device(caf::actor_system& system, device_parts parts) {
   return system.spawn([shared](device_actor::pointer self) -> device_actor::behavior_type {
     report_exceptions(self, "device/" + shared->record.entity.text());
     std::shared_ptr<pn_gw_device> d;
-    if (shared->rested && !read_record(*shared)) {
-      self->send(shared->supervisor, sup_unreadable{shared->index});
+    if (const auto read = shared->rested ? read_record(*shared) : status{}; !read) {
+      self->send(shared->supervisor, sup_unreadable{shared->index, may_be_read_later(read.error())});
       self->quit();  // no message is handled
     } else {
       d = std::make_shared<pn_gw_device>(self, std::move(*shared));

@@ -8,17 +8,22 @@ namespace cpns::actors {
 
 using namespace protocol;
 
-bool read_record(device_parts& parts) {
+status read_record(device_parts& parts) {
   const auto entity = parts.record.entity;
   auto kept = parts.store->load(entity);
   if (kept && *kept) {
     parts.record = std::move(**kept);
-    return true;
+    return {};
   }
-  log::error(gateway_component, "record-unreadable",
-             kept ? "the store has no record of a device that rested" : kept.error().message(),
+  auto why =
+      kept ? error{errc::state_unknown, "the store has no record of a device that rested"} : kept.error();
+  log::error(gateway_component, "record-unreadable", kept ? why.detail : why.message(),
              {{"entity", entity.text()}});
-  return false;
+  return fail(std::move(why));
+}
+
+bool may_be_read_later(const error& why) {
+  return fault_of(why.code) == fault::store && why != errc::store_damaged && why != errc::store_sealed;
 }
 
 bool stands_as(pn_gw_state state, device_standing standing) {

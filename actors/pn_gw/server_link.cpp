@@ -36,7 +36,7 @@ class server_link {
 
   void want_nonce(const link_want_nonce& m) {
     if (const auto nonce = s_.parts.nonces->fresh(now())) return self_->send(m.device, gw_nonce{nonce});
-    s_.wants_nonce.push_back(m.device);
+    s_.wants_nonce.push_back(m);
     if (!s_.exporter && !moving_) return fail_nonces();
     if (s_.exporter && !s_.nonce_request && !follower_.leaving(now())) ask_nonce();
   }
@@ -282,7 +282,7 @@ class server_link {
   void drop_old_requests(time_point t) {
     for (const auto& id : s_.old_requests(t))
       if (auto p = s_.finish(id))
-        add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->device);
+        add_waiting(s_.credentials ? s_.wait_for_server : s_.wait_for_user, p->body->entity, p->device);
   }
 
   void notify(waiting_devices& list) {
@@ -295,13 +295,14 @@ class server_link {
     send(*s_.nonce_request, issuer_nonce_request{});
   }
   void fail_nonces() {
-    for (auto& d : std::exchange(s_.wants_nonce, {})) {
-      add_waiting(s_.wait_for_server, d);
-      self_->send(d, gw_nonce{std::nullopt});
+    for (auto& m : std::exchange(s_.wants_nonce, {})) {
+      add_waiting(s_.wait_for_server, m.entity, m.device);
+      self_->send(m.device, gw_nonce{std::nullopt});
     }
   }
   void answer_nonces() {
-    for (auto& d : std::exchange(s_.wants_nonce, {})) self_->send(d, gw_nonce{s_.parts.nonces->fresh(now())});
+    for (auto& m : std::exchange(s_.wants_nonce, {}))
+      self_->send(m.device, gw_nonce{s_.parts.nonces->fresh(now())});
   }
 
   /// True without credentials, or if the user wrote the password file again after a refusal.
@@ -408,9 +409,10 @@ class server_link {
     const auto p = s_.finish(a.id);
     if (!p) return;
     self_->send(p->device, gw_refusal{a.id, body});
-    if (body.status == link_status::gateway_blocked) add_waiting(s_.wait_for_server, p->device);
+    if (body.status == link_status::gateway_blocked)
+      add_waiting(s_.wait_for_server, p->body->entity, p->device);
     if (body.status != link_status::unknown_user_or_bad_proof) return;
-    add_waiting(s_.wait_for_user, p->device);
+    add_waiting(s_.wait_for_user, p->body->entity, p->device);
     user_refused();
   }
 

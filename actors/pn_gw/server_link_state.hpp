@@ -33,11 +33,12 @@ inline constexpr seconds unsent_age_max{5};
 // If no timer ran for this long, the machine was suspended and the connection may be dead.
 inline constexpr seconds asleep_after{10};
 
-using waiting_devices = std::map<caf::actor_id, device_actor>;
+/// By Entity ID, not by actor: a device has a new actor after each rest, and those that ended would fill the list.
+using waiting_devices = std::map<entity_id, device_actor>;
 /// Devices that are notified when the server can serve them again; the others retry after their own back-off.
 inline constexpr std::size_t waiting_max = 16'384;
-inline void add_waiting(waiting_devices& list, const device_actor& d) {
-  if (list.size() < waiting_max) list.emplace(d.id(), d);
+inline void add_waiting(waiting_devices& list, const entity_id& entity, const device_actor& d) {
+  if (list.size() < waiting_max || list.contains(entity)) list.insert_or_assign(entity, d);
 }
 
 struct server_link_state {
@@ -98,7 +99,7 @@ struct server_link_state {
   std::size_t in_flight = 0;
   send_window<time_point> window{128};  ///< requests_max, unless the server has too many
   seconds last_retry_after{1};          ///< of the last "overloaded"
-  std::vector<device_actor> wants_nonce;
+  std::vector<link_want_nonce> wants_nonce;
   std::optional<request_id> nonce_request, challenge_request;
   time_point nonce_asked{}, challenge_asked{}, enrol_not_before{}, save_not_before{};
   std::int64_t password_tried = 0;  ///< password_time() at the last attempt to enrol

@@ -84,9 +84,10 @@ void supervisor_state::settings(const sup_settings& m) {
   send_settings();
 }
 
+/// A device at rest reads them when it goes on.
 void supervisor_state::send_settings() {
   for (const auto& [number, d] : devices_)
-    if (d.actor) self_->send(d.actor, gw_settings{settings_for(d.entity)});
+    if (!d.rested) tell(number, gw_settings{settings_for(d.entity)});
 }
 
 bool supervisor_state::stop() {

@@ -33,14 +33,13 @@ void supervisor_state::rested(const sup_rested& m) {
   const auto held = std::move(it->second.held);
   if (m.rested) rests_now(it, m, held->empty());
   // make_room() chose the device while its actor was asked.
-  if (it->second.evicting) {
-    if (m.rested && held->empty()) return evict(m.device);
-    if (!m.rested)
-      self_->send(it->second.actor, gw_evict{});
-    else
-      it->second.evicting = false, --evicting_;
+  if (it->second.evicting && m.rested) {
+    if (held->empty()) return evict(m.device);
+    it->second.evicting = false, --evicting_;
   }
   for (auto& use : *held) with_actor(m.device, std::move(use));
+  // After the held messages: the actor stays if one of them needs it, and answers with sup_evicted.
+  if (it->second.evicting) self_->send(it->second.actor, gw_evict{});
 }
 
 /// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
@@ -52,12 +51,12 @@ void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bo
   d.rested = std::make_unique<at_rest>(at_rest{*m.rested, nullptr});
   if (!m.same_id.empty()) d.rested->same_id = std::make_unique<const std::string>(m.same_id);
   ++resting_;
-  if (idle) {
-    d.waiting = {};
-    if (m.rested->link)
-      if (const auto route = routes_.find(*m.rested->link); route != routes_.end())
-        route->second.waiting = {};
-  }
+  if (idle) d.waiting = {};
+  if (m.rested->link)
+    if (const auto route = routes_.find(*m.rested->link); route != routes_.end()) {
+      d.rested->machine.place.reset();  // the route has the address
+      if (idle) route->second.waiting = {};
+    }
   if (d.links == 0 && !d.evictable && !d.evicting)
     d.evictable = evictable_.put(it->first, sup_unneeded::kind_t::away);
 }
@@ -78,6 +77,7 @@ void supervisor_state::wake(std::uint64_t index, device_entry& d) {
   parts.index = index;
   parts.record.entity = entity_id::parse(d.entity).value();
   parts.stored = true;
+  if (rested->machine.place) parts.place = *rested->machine.place;  // if its link went down meanwhile
   if (const auto& on = rested->machine.link)
     if (const auto route = routes_.find(*on); route != routes_.end())
       parts.place = {parts_.radios[on->transport].name, route->second.address};
@@ -86,14 +86,17 @@ void supervisor_state::wake(std::uint64_t index, device_entry& d) {
   d.actor = start_actor(std::move(parts));
 }
 
-/// As after the end of an actor: its PNE connects again.
+/// As after the end of an actor: its PNE connects again. It stays in the list if its record may be read then.
 void supervisor_state::unreadable(const sup_unreadable& m) {
   const auto it = devices_.find(m.device);
   if (it == devices_.end()) return;
   const auto entity = it->second.entity;
   close_links(m.device);
   remove(it);
-  parts_.tally->erase(entity);
+  if (m.for_now)
+    parts_.tally->out_of_memory(entity);
+  else
+    parts_.tally->erase(entity);
 }
 
 /// As a machine that does not rest does with other settings.

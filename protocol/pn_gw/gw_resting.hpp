@@ -35,7 +35,8 @@ struct gw_resting {
   bool recover_wanted : 1 = false;
   bool claimed : 1 = false;
   bool request_is_refill : 1 = false;
-  /// Without a link: where the device was last seen, if the stored record does not have it.
+  /// Of the link, until it is known that the link outlives the request to rest; without a link: where the device was last
+  /// seen, if the stored record does not have it.
   std::shared_ptr<const gw_place> place;
 
   /// As pn_gw_machine::next_deadline().

@@ -50,7 +50,7 @@ std::optional<gw_resting> pn_gw_machine::impl::rest(time_point now) const {
   out.recover_wanted = recover_wanted;
   out.claimed = claimed;
   out.request_is_refill = record.request_is_refill;
-  if (!out.link && place_changed)
+  if (out.link || place_changed)
     out.place = std::make_shared<const gw_place>(gw_place{record.last_transport, record.last_address});
   return out;
 }

@@ -23,6 +23,13 @@ struct resting_harness : gateway_harness {
     return h;
   }
   std::string state_of(const headset_end& h) { return std::string{show_in_full(h).at("state").as_string()}; }
+  void set_interval(seconds of_updates) {
+    auto rules = std::make_shared<actors::supervisor_rules>();
+    rules->device.gw = gw;
+    rules->device.user = alice.user;
+    rules->device.rekey_override = of_updates;
+    caf::anon_send(supervisor, actors::sup_settings{rules});
+  }
 };
 
 gateway_choices every_minute() {
@@ -129,6 +136,22 @@ TEST_P(pn_gw_rest_steps, a_command_is_not_lost) {
   p.advance(soon_at_rest);
   EXPECT_EQ(p.at_rest(), 1);
 }
+
+TEST_P(pn_gw_rest_steps, another_interval_of_updates_is_not_lost) {
+  go_to_the_step();
+  p.set_interval(seconds{60});
+  EXPECT_TRUE(p.advance_until([&] { return h->key() == epoch{1, 1}; }, seconds{60}));
+}
+
+TEST_P(pn_gw_rest_steps, the_last_place_is_kept_when_the_link_goes_down) {
+  go_to_the_step();
+  p.radio.link_down(*h);
+  p.advance(soon_at_rest);
+  const auto after = p.show_in_full(*h);
+  EXPECT_EQ(after.at("state"), "asleep");
+  EXPECT_EQ(std::string{after.at("address").as_string()}, h->address);
+  EXPECT_EQ(after.at("radio"), "air");
+}
 INSTANTIATE_TEST_SUITE_P(each_step, pn_gw_rest_steps, testing::Range(0, 8));
 
 TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
@@ -136,11 +159,7 @@ TEST(pn_gw_rest, another_interval_of_updates_counts_for_devices_at_rest) {
   c.rekey = seconds{86'400};
   resting_harness p{c};
   auto& h = p.rested_pne(1);
-  auto rules = std::make_shared<actors::supervisor_rules>();
-  rules->device.gw = p.gw;
-  rules->device.user = p.alice.user;
-  rules->device.rekey_override = seconds{60};
-  caf::anon_send(p.supervisor, actors::sup_settings{rules});
+  p.set_interval(seconds{60});
   p.settle();
   EXPECT_EQ(p.at_rest(), 1);
   EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{60}));
@@ -192,6 +211,22 @@ TEST(pn_gw_rest, a_record_that_became_unreadable_costs_its_own_link_alone) {
   EXPECT_EQ(other.key(), (epoch{1, 1}));
   EXPECT_TRUE(p.failures.empty());
   EXPECT_FALSE(p.logged("device-died"));
+  EXPECT_EQ(p.tally->names("", "", 3), std::vector{other.entity.text()}) << "as after a restart";
+}
+
+TEST(pn_gw_rest, a_read_that_fails_for_a_while_costs_the_link_and_not_the_place_in_the_list) {
+  resting_harness p{every_minute()};
+  auto& h = p.rested_pne(1);
+  ASSERT_EQ(p.at_rest(), 1);
+  p.gw_faulty.fail_reads(errc::store_unavailable);
+  p.advance(seconds{61});
+  EXPECT_TRUE(p.logged("record-unreadable"));
+  EXPECT_EQ(h.link, 0u);
+  p.gw_faulty.repair();
+  ASSERT_EQ(p.list().size(), 1u);
+  EXPECT_EQ(p.state_of(h), "not_in_reach");
+  p.radio.link_up(h);
+  EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{5}));
 }
 
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
