@@ -59,14 +59,13 @@ bool is_closed(const open_radio_entry& r) {
   return r.transport->state().kind == plugins::transport_state::kind_t::closed;
 }
 
-/// An error if limits.links is set higher than all radios together allow. A radio that waits for its resource allows any
-/// number.
+/// An error if limits.links is set higher than all radios together allow. A radio that waits for its resource, or is
+/// closed, allows any number: what it will hold is not known before it opens.
 status check_links(const config::gateway_config& c, const std::vector<open_radio_entry>& radios) {
-  if (!c.links_origin) return {};
+  if (!c.links_origin || std::any_of(radios.begin(), radios.end(), is_closed)) return {};
   std::uint64_t room = 0;
   std::string each;
   for (const auto& r : radios) {
-    if (is_closed(r)) continue;
     const std::uint64_t links = r.transport->info().max_links;
     room += links;
     each += (each.empty() ? "" : ", ") + r.name + " " + std::to_string(links);
@@ -114,6 +113,7 @@ struct gateway_role::impl {
   std::shared_ptr<authentication> step0;
   std::unique_ptr<uplink> up;
   bool down = false;
+  std::uint64_t links_max = config.limits.links;  ///< as it was applied last
 
   status open_radios();
   [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t,
@@ -380,7 +380,11 @@ status gateway_role::forget(const entity_id& entity) {
   return impl_->tell(sup_forget{entity.text()});
 }
 
-status gateway_role::check(const config::gateway_config& c) const { return check_links(c, impl_->radios); }
+status gateway_role::check(const config::gateway_config& c) const {
+  // Radios may have closed since, or hold fewer links: no reason to refuse a change of something else.
+  if (c.limits.links == impl_->links_max) return {};
+  return check_links(c, impl_->radios);
+}
 
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->step0->read_again();
@@ -388,6 +392,7 @@ void gateway_role::reload(const config::gateway_config& c) {
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
+  impl_->links_max = c.limits.links;
 }
 
 result<password_outcome> gateway_role::change_password(secret_bytes password) {
