@@ -113,6 +113,24 @@ class Descriptors(E2ECase):
         self.assertIn("'limits.links' is 65, but the radios allow 64 links", refused["text"])
         self.assertEqual(gateway.terminate(), 0)
 
+    def test_a_gateway_refuses_more_links_than_radios_hold_that_share_its_descriptors(self):
+        home = self.place(devices=1)
+        first = home.gateway["transports"][0]
+        second = {"name": "second", "plugin": "tcp", "params": {
+            "listen": f"{home.address}:{free_port(socket.SOCK_STREAM, home.address)}", "network": home.network}}
+        kept = second | {"params": second["params"] | {"max_links": "14"}}
+        share = "; the tcp radios in this process share its open files"
+        for radios, each in (([first, second], "radio 64, second 64"), ([first, kept], "radio 64, second 14"),
+                             ([kept, first], "second 14, radio 64")):
+            with self.subTest(each):
+                home.gateway |= {"transports": radios, "limits": {"links": 65}}
+                home.write()
+                self.assert_refused(home, rf"'limits.links' is 65, but the radios allow 64 links \({each}{share}\)")
+        home.gateway["transports"][1] |= {"isolation": "process"}
+        home.write()
+        gateway = self.start_low(home, "gateway")
+        self.assertEqual(gateway.terminate(), 0)
+
     def test_a_gateway_starts_although_only_a_radio_that_cannot_open_gives_the_links(self):
         home = self.place(devices=1)
         second = f"{home.address}:{free_port(socket.SOCK_STREAM, home.address)}"
