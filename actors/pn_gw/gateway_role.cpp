@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/json.hpp>
+#include <charconv>
 #include <iterator>
 #include <mutex>
 #include <optional>
@@ -59,19 +60,48 @@ bool is_closed(const open_radio_entry& r) {
   return r.transport->state().kind == plugins::transport_state::kind_t::closed;
 }
 
-/// An error if limits.links is set higher than all radios together allow. A radio that waits for its resource allows any
-/// number.
-status check_links(const config::gateway_config& c, const std::vector<open_radio_entry>& radios) {
-  if (!c.links_origin) return {};
-  std::uint64_t room = 0;
+/// The tcp radios in the process of the gateway share its open files.
+bool shares_files(const open_radio_entry& r, const config::transport_config& as) {
+  return as.isolation == config::isolation_kind::none && r.transport->info().name == "tcp";
+}
+
+bool sets_links(const config::transport_config& t) {
+  const auto set = t.params.find("max_links");
+  if (set == t.params.end()) return false;
+  std::uint64_t links = 0;
+  std::from_chars(set->second.data(), set->second.data() + set->second.size(), links);
+  return links != 0;
+}
+
+/// The links that all radios hold together. `as`: how each was opened. Of those that share their files, one without
+/// max_links declares all that the process can hold, and the others have theirs within that.
+std::uint64_t links_together(const std::vector<open_radio_entry>& radios,
+                             const std::vector<config::transport_config>& as) {
+  std::uint64_t alone = 0, shared = 0, fit = 0;
+  for (std::size_t i = 0; i < radios.size(); ++i) {
+    const std::uint64_t links = radios[i].transport->info().max_links;
+    const bool shares = shares_files(radios[i], as[i]);
+    (shares ? shared : alone) += links;
+    if (shares && !sets_links(as[i])) fit = std::max(fit, links);
+  }
+  return alone + (fit == 0 ? shared : std::min(shared, fit));
+}
+
+/// An error if limits.links is set higher than all radios together allow. A radio that waits for its resource, or is
+/// closed, allows any number: what it will hold is not known before it opens.
+status check_links(const config::gateway_config& c, const std::vector<open_radio_entry>& radios,
+                   const std::vector<config::transport_config>& as) {
+  if (!c.links_origin || std::any_of(radios.begin(), radios.end(), is_closed)) return {};
+  const auto room = links_together(radios, as);
+  if (c.limits.links <= room) return {};
   std::string each;
+  std::uint64_t sum = 0;
   for (const auto& r : radios) {
-    if (is_closed(r)) continue;
     const std::uint64_t links = r.transport->info().max_links;
-    room += links;
+    sum += links;
     each += (each.empty() ? "" : ", ") + r.name + " " + std::to_string(links);
   }
-  if (c.limits.links <= room) return {};
+  if (sum > room) each += "; the tcp radios in this process share its open files";
   config::diagnostics wrong{c.links_origin->file, {}};
   wrong.add(c.links_origin->at, errc::config_range,
             "'limits.links' is " + std::to_string(c.limits.links) + ", but the radios allow " +
@@ -114,6 +144,7 @@ struct gateway_role::impl {
   std::shared_ptr<authentication> step0;
   std::unique_ptr<uplink> up;
   bool down = false;
+  std::uint64_t links_max = config.limits.links;  ///< as it was applied last
 
   status open_radios();
   [[nodiscard]] reopenable_radio::open_fn opener_of(const config::transport_config& t,
@@ -191,7 +222,7 @@ status gateway_role::impl::open_radios() {
   }
   if (std::all_of(radios.begin(), radios.end(), is_closed))
     return fail(errc::plugin_failed, "no transport can be used: " + last);
-  return check_links(config, radios);
+  return check_links(config, radios, config.transports);
 }
 
 status gateway_role::impl::reopen(const std::string& name,
@@ -380,7 +411,12 @@ status gateway_role::forget(const entity_id& entity) {
   return impl_->tell(sup_forget{entity.text()});
 }
 
-status gateway_role::check(const config::gateway_config& c) const { return check_links(c, impl_->radios); }
+status gateway_role::check(const config::gateway_config& c) const {
+  // Radios may have closed since, or hold fewer links: no reason to refuse a change of something else.
+  if (c.limits.links == impl_->links_max) return {};
+  std::lock_guard lock{impl_->opened_guard};
+  return check_links(c, impl_->radios, impl_->opened);
+}
 
 void gateway_role::reload(const config::gateway_config& c) {
   impl_->step0->read_again();
@@ -388,6 +424,7 @@ void gateway_role::reload(const config::gateway_config& c) {
   auto rules = rules_of(c, impl_->gw);
   if (!rules) return log::error(gateway_component, "reload-refused", rules.error().message());
   caf::anon_send(impl_->supervisor, sup_settings{std::move(*rules)});
+  impl_->links_max = c.limits.links;
 }
 
 result<password_outcome> gateway_role::change_password(secret_bytes password) {

@@ -72,7 +72,8 @@ class gateway_role {
   result<password_outcome> change_password(secret_bytes password);
   /// Stops detecting, lets writes finish, closes links. May be called twice.
   void drain();
-  /// Whether reload() may be called with these settings: config_range if limits.links exceeds what the radios allow.
+  /// Whether reload() may be called with these settings: config_range if they change limits.links to more than the radios
+  /// allow. Not concurrently with reload().
   [[nodiscard]] status check(const config::gateway_config& c) const;
   /// Applies the settings that may change while the role runs. Not concurrently with itself.
   void reload(const config::gateway_config& c);

@@ -107,10 +107,44 @@ TEST(tcp_limits, counts_the_links_of_all_radios_of_a_process) {
   EXPECT_TRUE(open_central({{"max_links", "396"}}, hears));
   const auto rest = open_central({}, hears);
   ASSERT_TRUE(rest);
-  EXPECT_EQ((*rest)->info().max_links, 396u);
+  EXPECT_EQ((*rest)->info().max_links, 896u) << "it may use them all, once the others are closed";
   (*one)->close();
   one->reset();
   EXPECT_TRUE(open_central({{"max_links", "400"}}, hears)) << "the links of a closed radio are free again";
+}
+
+TEST(tcp_limits, keeps_the_links_of_a_radio_free_for_it_when_it_opens_after_those_without_a_number) {
+  const open_files most{1024};
+  const auto network = fresh_network();
+  std::vector<listener> hear(3);
+  std::vector<std::uint16_t> ports;
+  std::vector<std::unique_ptr<transport>> radios;
+  for (std::size_t i = 0; i < 3; ++i) {
+    ports.push_back(free_port(SOCK_STREAM));
+    params p{{"listen", "127.0.0.1:" + std::to_string(ports[i])}, {"network", network}};
+    if (i == 2) p["max_links"] = "880";
+    auto radio = open_central(p, hear[i]);
+    ASSERT_TRUE(radio && (*radio)->scan(true));
+    radios.push_back(std::move(*radio));
+  }
+  std::vector<descriptor> held;
+  const auto dial = [&](std::size_t radio, int count) {
+    for (int i = 0; i < count; ++i) held.push_back(link_to(ports[radio], network));
+  };
+  dial(0, 10);
+  ASSERT_TRUE(hear[0].wait_for_links(10));
+  dial(1, 6);
+  ASSERT_TRUE(hear[1].wait_for_links(6));
+  for (std::size_t i = 0; i < 2; ++i)
+    EXPECT_TRUE(closed_by_peer(link_to(ports[i], network))) << "880 of 896 are kept for the third radio";
+  dial(2, 20);
+  EXPECT_TRUE(hear[2].wait_for_links(20));
+  radios[2]->close();
+  radios[2].reset();
+  dial(0, 20);
+  EXPECT_TRUE(hear[0].wait_for_links(30)) << "the links of a closed radio are free again";
+  for (const auto& r : radios)
+    if (r) r->close();
 }
 
 TEST(tcp_limits, keeps_no_buffer_for_an_idle_link) {

@@ -113,6 +113,53 @@ class Descriptors(E2ECase):
         self.assertIn("'limits.links' is 65, but the radios allow 64 links", refused["text"])
         self.assertEqual(gateway.terminate(), 0)
 
+    def test_a_gateway_refuses_more_links_than_radios_hold_that_share_its_descriptors(self):
+        home = self.place(devices=1)
+        first = home.gateway["transports"][0]
+        second = {"name": "second", "plugin": "tcp", "params": {
+            "listen": f"{home.address}:{free_port(socket.SOCK_STREAM, home.address)}", "network": home.network}}
+        kept = second | {"params": second["params"] | {"max_links": "14"}}
+        share = "; the tcp radios in this process share its open files"
+        for radios, each in (([first, second], "radio 64, second 64"), ([first, kept], "radio 64, second 14"),
+                             ([kept, first], "second 14, radio 64")):
+            with self.subTest(each):
+                home.gateway |= {"transports": radios, "limits": {"links": 65}}
+                home.write()
+                self.assert_refused(home, rf"'limits.links' is 65, but the radios allow 64 links \({each}{share}\)")
+        home.gateway["transports"][1] |= {"isolation": "process"}
+        home.write()
+        gateway = self.start_low(home, "gateway")
+        self.assertEqual(gateway.terminate(), 0)
+
+    def test_a_gateway_starts_although_only_a_radio_that_cannot_open_gives_the_links(self):
+        home = self.place(devices=1)
+        second = f"{home.address}:{free_port(socket.SOCK_STREAM, home.address)}"
+        home.gateway["transports"].append({"name": "second", "plugin": "tcp",
+                                           "params": {"listen": second, "network": home.network, "max_links": "65"}})
+        home.gateway["limits"] = {"links": 100}
+        home.write()
+        gateway = self.start_low(home, "gateway")
+        self.assertIn("at most 64, not 65", home.events.find(role="gateway", event="radio-refused")[0]["text"])
+        self.assertEqual(gateway.reload()["event"], "reloaded")
+        self.assertEqual(gateway.terminate(), 0)
+
+    def test_a_gateway_takes_its_unchanged_file_after_a_radio_holds_fewer_links(self):
+        home = self.place(devices=1)
+        home.gateway["limits"] = {"links": 64}
+        home.write()
+        gateway = self.start_low(home, "gateway")
+        home.cli("pnes", "reopen", "radio", "--set", "max_links=10", "--config", "gateway.yaml")
+        self.assertEqual(gateway.reload()["event"], "reloaded")
+        home.gateway["limits"] = {"links": 63}
+        home.write()
+        refused = gateway.reload()
+        self.assertEqual(refused["event"], "reload-refused")
+        self.assertIn("'limits.links' is 63, but the radios allow 10 links", refused["text"])
+        home.gateway["limits"] = {"links": 10}
+        home.write()
+        self.assertEqual(gateway.reload()["event"], "reloaded")
+        self.assertEqual(gateway.terminate(), 0)
+
     def test_a_gateway_refuses_a_radio_with_more_links_than_open_files(self):
         home = self.place(devices=1)
         home.gateway["transports"][0]["params"]["max_links"] = "65"

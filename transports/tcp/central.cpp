@@ -26,9 +26,10 @@ central::central(sdk::host out, settings s, bool probe)
   if (!wrong) acceptor_.listen(asio::socket_base::max_listen_connections, wrong);
   if (wrong) throw sdk::unavailable{"cannot listen on " + text_of(own) + ": " + wrong.message()};
   if (!probe && settings_.max_links == 0)
-    out_.log(CPNS_LOG_INFO, "accepts at most " + std::to_string(links_max()) +
-                                " connections: the limit on open files of this process (ulimit -n, "
-                                "LimitNOFILE), less those for its other work");
+    out_.log(CPNS_LOG_INFO,
+             "accepts at most " + std::to_string(links_declared()) +
+                 " connections: the limit on open files of this process (ulimit -n, "
+                 "LimitNOFILE), less those for its other work; fewer while other tcp radios keep some");
 }
 
 void central::scan(bool on) {
@@ -82,15 +83,15 @@ void central::accept() {
 
 void central::refuse(const stream& socket) {
   const bool by_files = settings_.max_links == 0 || !counted_connection::fits();
+  const auto most = by_files && settings_.max_links != 0 ? connections_that_fit() : links_max();
   if (by_files && !std::exchange(files_reported_, true))
     out_.log(CPNS_LOG_WARN,
              "closing further connections: the limit on open files of this process allows only " +
-                 std::to_string(connections_that_fit()) + "; raise that limit (ulimit -n, LimitNOFILE)");
+                 std::to_string(most) + "; raise that limit (ulimit -n, LimitNOFILE)");
   boost::system::error_code gone;
   const auto from = socket.remote_endpoint(gone);
   turned_away(counters_.strangers_over_limit, gone ? "a peer" : text_of(from),
-              "the limit of " + std::to_string(by_files ? connections_that_fit() : links_max()) +
-                  " connections is reached");
+              "the limit of " + std::to_string(most) + " connections is reached");
 }
 
 void central::greet(const std::shared_ptr<connection>& c) {

@@ -62,7 +62,8 @@ void release(std::vector<std::uint8_t>& bytes) { std::vector<std::uint8_t>{}.swa
 
 }  // namespace
 
-connection::connection(stream socket, connection_base& base) : socket_(std::move(socket)), base_(base) {
+connection::connection(stream socket, connection_base& base)
+    : counted_(base.rules.max_links != 0), socket_(std::move(socket)), base_(base) {
   boost::system::error_code ignored;
   socket_.set_option(asio::ip::tcp::no_delay{true}, ignored);
   socket_.non_blocking(true, ignored);

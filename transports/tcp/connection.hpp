@@ -99,7 +99,7 @@ class connection : public std::enable_shared_from_this<connection> {
   void write();
   void start_timeout(std::uint64_t ms);
 
-  [[no_unique_address]] counted_connection counted_;
+  counted_connection counted_;
   stream socket_;
   connection_base& base_;
   std::uint64_t link_ = 0, endpoint_ = 0;

@@ -17,6 +17,7 @@ constexpr std::uint64_t files_enough =
     2'000'000;  // a process without a limit declares no more links than this
 
 std::atomic<std::uint64_t> connections{0};
+std::atomic<std::uint64_t> unkept_connections{0};  ///< those of instances without a number of links
 std::mutex kept_guard;
 std::uint64_t kept_by_all = 0;  ///< by instances with a number of links that somebody set
 
@@ -36,6 +37,13 @@ std::uint64_t open_files_max() {
                        "isolation: process, each of which has a limit of its own"};
 }
 
+/// What the numbers of links that somebody set leave to the instances without one.
+std::uint64_t left_by_kept() {
+  std::lock_guard lock{kept_guard};
+  const auto fit = connections_that_fit();
+  return fit - std::min(kept_by_all, fit);
+}
+
 }  // namespace
 
 std::uint64_t connections_that_fit() {
@@ -43,22 +51,34 @@ std::uint64_t connections_that_fit() {
   return most - std::min(reserved_files, most / 2);
 }
 
-counted_connection::counted_connection() { ++connections; }
-counted_connection::~counted_connection() { --connections; }
+counted_connection::counted_connection(bool kept) : kept_(kept) {
+  ++connections;
+  if (!kept_) ++unkept_connections;
+}
+counted_connection::~counted_connection() {
+  if (!kept_) --unkept_connections;
+  --connections;
+}
 bool counted_connection::fits() { return connections < connections_that_fit(); }
 
-link_share::link_share(std::uint64_t max_links, bool probe) {
+link_share::link_share(std::uint64_t max_links, bool probe) : set_(max_links != 0) {
   std::lock_guard lock{kept_guard};
   const auto fit = connections_that_fit();
   const auto left = fit - std::min(kept_by_all, fit);
   if (max_links > left && !probe) refuse(max_links, left, kept_by_all);
-  links_ = std::max<std::uint64_t>(max_links == 0 ? left : max_links, 1);
+  declared_ = std::max<std::uint64_t>(set_ ? max_links : fit, 1);
   if (!probe) kept_by_all += kept_ = max_links;
 }
 
 link_share::~link_share() {
   std::lock_guard lock{kept_guard};
   kept_by_all -= kept_;
+}
+
+std::uint64_t link_share::links() const { return set_ ? declared_ : std::min(declared_, left_by_kept()); }
+
+bool link_share::fits_one_more() const {
+  return counted_connection::fits() && (set_ || unkept_connections < left_by_kept());
 }
 
 }  // namespace cpns::tcp

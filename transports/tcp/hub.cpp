@@ -51,7 +51,7 @@ void hub::turned_away(counters::counter& which, const std::string& address, cons
 
 bool hub::fits_one_more(std::size_t others) {
   std::lock_guard lock{guard_};
-  return links_.size() + others < share_.links() && counted_connection::fits();
+  return links_.size() + others < share_.links() && share_.fits_one_more();
 }
 
 std::shared_ptr<connection> hub::find(std::uint64_t link) {

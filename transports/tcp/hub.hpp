@@ -24,7 +24,9 @@ class hub : private connection_listener {
   /// Closes all links and ends the thread.
   void stop();
   [[nodiscard]] const counters& counted() const { return counters_; }
-  /// Links at the same time.
+  /// Links at the same time, for the host: never more, but perhaps fewer now.
+  [[nodiscard]] std::uint64_t links_declared() const { return share_.declared(); }
+  /// Links at the same time, as other instances of this process allow now.
   [[nodiscard]] std::uint64_t links_max() const { return share_.links(); }
 
  protected:

@@ -116,7 +116,7 @@ void peripheral::dial(std::uint64_t endpoint) {
   const auto to = next_address(p);
   if (!to) return retry_later(endpoint);
   p.at = *to;
-  p.dialling = std::make_shared<attempt>(io_);
+  p.dialling = std::make_shared<attempt>(io_, settings_.max_links != 0);
   ++dialling_;
   // Without this, a gateway that does not answer would block the others for two minutes.
   pause_of(p, std::chrono::milliseconds(settings_.connect_ms))

@@ -31,8 +31,8 @@ class peripheral final : public hub {
     clock::time_point heard;  ///< last beacon; never for a configured gateway
   };
   struct attempt {
-    explicit attempt(asio::io_context& io) : socket(io) {}
-    [[no_unique_address]] counted_connection counted;
+    attempt(asio::io_context& io, bool kept) : counted(kept), socket(io) {}
+    counted_connection counted;
     stream socket;
   };
   struct presence {

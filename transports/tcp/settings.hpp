@@ -49,7 +49,7 @@ inline constexpr std::array parameters{
     sdk::number(
         "max_links",
         "Links at the same time; 0: as many as the open files of the process allow, less 128 for its other "
-        "work.",
+        "work, and those that its other tcp radios keep by this parameter.",
         "0", 0, 1'000'000),
     sdk::number("frame_ms", "Milliseconds within which a frame must arrive whole.", "5000", 10, 600'000),
     sdk::number(

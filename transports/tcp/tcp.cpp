@@ -27,7 +27,7 @@ class tcp_radio final : public sdk::radio {
 
   void limits(cpns_limits& l) override {
     l.mtu = mtu_;
-    l.max_links = static_cast<std::uint32_t>(hub_->links_max());
+    l.max_links = static_cast<std::uint32_t>(hub_->links_declared());
     l.max_endpoints = peripheral_ != nullptr ? endpoints_max_ : 0;
     l.traits = CPNS_TRAIT_RELIABLE | CPNS_TRAIT_ORDERED | CPNS_TRAIT_MAY_SCAN_WHILE_CONNECTED;
   }
