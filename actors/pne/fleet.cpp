@@ -136,6 +136,7 @@ class fleet {
   void settled(const fleet_settled& m) {
     if (stopping_ || members_[m.device].actor) return;
     read_again(m.device);
+    arm();
     const auto is_unreadable = [](const member& d) { return !d.trouble.empty(); };
     if (std::all_of(members_.begin(), members_.end(), is_unreadable)) failed_("no device has readable keys");
   }
@@ -183,6 +184,7 @@ class fleet {
     by_actor_[m.actor.id()] = index;
     deadlines_.set(index, time_never);
     set_awake({index, true});
+    plan_nap(index);  // one that fell due while the device had no actor is gone
   }
 
   /// Unreadable keys take only their own device off the radio. Reading is retried: a file may be restored, or the
