@@ -52,8 +52,8 @@ class slots_test : public testing::Test {
   void open() {
     slots_.reset();
     auto opened = actors::slot_store::open(
-        dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_, damaged_); }, data_key_,
-        random_, counted_);
+        dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_, damaged_); },
+        data_key_, random_, counted_);
     ASSERT_TRUE(opened) << opened.error().message();
     slots_ = std::move(*opened);
   }
