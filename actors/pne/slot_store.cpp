@@ -34,7 +34,7 @@ result<stored_slots> decoded(const storage::sealed_value& found) {
 status data_key_is_there(const std::filesystem::path& keys_dir) {
   const auto key = shared_key_file(keys_dir), folder = slot_store_folder(keys_dir);
   std::error_code wrong;
-  if (std::filesystem::exists(key, wrong) || wrong) return {};  // its reader names what is wrong
+  if (std::filesystem::exists(key, wrong) || wrong) return {};  // its reader names the error
   const auto store = storage::store_folder::inspect(folder);
   if (!store && store.error() == errc::state_unknown) return {};  // there is nothing to open
   CPNS_CHECK(store);
