@@ -64,7 +64,9 @@ result<std::unique_ptr<slot_store>> slot_store::open(const std::filesystem::path
 
 error slot_store::about(const entity_id& device, error e) const {
   e.detail = "the keys of " + device.text() + " in " + folder_.string() + ": " + e.detail;
-  if (e == errc::store_sealed || e == errc::store_damaged) e.detail += "; restore the folder from a backup";
+  if (e == errc::store_sealed || e == errc::store_damaged)
+    e.detail += "; `cpns pne reset " + device.text() +
+                "` gives this device an empty row (docs/operations/troubleshooting.md)";
   return e;
 }
 

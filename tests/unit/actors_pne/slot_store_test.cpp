@@ -47,8 +47,10 @@ TEST_F(slot_store_test, a_damaged_row_is_an_error_of_its_device_alone) {
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code, errc::store_sealed);
   EXPECT_NE(got.error().detail.find("urn:dev:os:1-1"), std::string::npos) << got.error().detail;
-  EXPECT_NE(got.error().detail.find("restore the folder from a backup"), std::string::npos);
+  EXPECT_NE(got.error().detail.find("`cpns pne reset urn:dev:os:1-1`"), std::string::npos);
   EXPECT_EQ(stored(2), 4);
+  ASSERT_TRUE(save(1, {})) << "as the reset does";
+  EXPECT_EQ(slots_->load(device(1))->record->highest(), nullptr);
 }
 
 TEST_F(slot_store_test, a_damaged_block_is_an_error_of_its_device_alone) {
