@@ -46,8 +46,8 @@ class key_file final : public device_keys {
 
 class key_row final : public device_keys {
  public:
-  /// `in` outlives it. `unread`: the device has no row, but an old key file that could not be read; load() tries it
-  /// again.
+  /// `in` outlives it. `unread`: an old key file that was not taken into the store, because it or the row could not be
+  /// read; load() tries both again.
   key_row(slot_store& in, entity_id device, std::optional<storage::sealed_file> unread = {})
       : in_(in), device_(std::move(device)), unread_(std::move(unread)) {}
   [[nodiscard]] result<protocol::pne_record> load() override;

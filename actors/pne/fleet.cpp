@@ -136,8 +136,31 @@ class fleet {
   void settled(const fleet_settled& m) {
     if (stopping_ || members_[m.device].actor) return;
     read_again(m.device);
+    arm();
+    if (auto pending = resets_.extract(m.device)) answer(pending.mapped(), members_[m.device]);
     const auto is_unreadable = [](const member& d) { return !d.trouble.empty(); };
     if (std::all_of(members_.begin(), members_.end(), is_unreadable)) failed_("no device has readable keys");
+  }
+
+  /// True if `m` is the reset of a device whose keys cannot be read: it has no actor that could do it.
+  [[nodiscard]] bool resets_unreadable(const fleet_command& m) const {
+    const auto it = by_entity_.find(m.entity);
+    if (m.what != pne_command::factory_reset || it == by_entity_.end()) return false;
+    const auto& d = members_[it->second];
+    return !d.trouble.empty() && d.keys && !resets_.contains(it->second);
+  }
+  /// Its keys are replaced by an empty record; the device begins as after a loss of its memory. The answer is that of
+  /// fleet_command, when the outcome of the write is known.
+  caf::result<std::string> reset_unreadable(const fleet_command& m) {
+    const auto index = by_entity_.at(m.entity);
+    auto& d = members_[index];
+    repairs_.set(index, time_never);  // no actor may begin with the old record meanwhile
+    auto promise = self_->make_response_promise<std::string>();
+    const auto outcome = std::make_shared<status>();
+    resets_.emplace(index, pending_reset{promise, outcome});
+    d.keys->save({}, [outcome](const status& saved) { *outcome = saved; });
+    d.keys->after_saves([fleet = fleet_actor{self_}, index] { caf::anon_send(fleet, fleet_settled{index}); });
+    return promise;
   }
 
   bool stop() {
@@ -163,6 +186,21 @@ class fleet {
     }
   };
 
+  struct pending_reset {
+    caf::typed_response_promise<std::string> answer;
+    std::shared_ptr<status> outcome;  ///< of the write; known at fleet_settled
+  };
+  static void answer(pending_reset& r, const member& d) {
+    std::string trouble;
+    if (!*r.outcome)
+      trouble = "not known to be done: " + r.outcome->error().message();
+    else if (!d.actor)
+      trouble = d.why_off();
+    else
+      log::info(pne_component, "factory-reset", "command executed", {{"entity", d.entity}});
+    r.answer.deliver(std::move(trouble));
+  }
+
   struct leads_to {
     std::uint64_t device = 0;
     std::string address;    ///< of the gateway
@@ -183,6 +221,7 @@ class fleet {
     by_actor_[m.actor.id()] = index;
     deadlines_.set(index, time_never);
     set_awake({index, true});
+    plan_nap(index);  // one that fell due while the device had no actor is gone
   }
 
   /// Unreadable keys take only their own device off the radio. Reading is retried: a file may be restored, or the
@@ -280,6 +319,7 @@ class fleet {
   radio_send_fn send_;
   std::vector<member> members_;
   std::unordered_map<caf::actor_id, std::uint64_t> by_actor_;
+  std::map<std::uint64_t, pending_reset> resets_;   ///< of devices whose keys cannot be read
   std::map<std::string, std::uint64_t> by_entity_;  ///< in the order of the pages
   std::map<link_key, leads_to> links_;
   deadline_heap deadlines_, naps_, repairs_;
@@ -288,7 +328,8 @@ class fleet {
 };
 
 /// Answered when every addressed device has answered.
-caf::result<std::string> command(fleet_actor::pointer self, const fleet& f, const fleet_command& m) {
+caf::result<std::string> command(fleet_actor::pointer self, fleet& f, const fleet_command& m) {
+  if (f.resets_unreadable(m)) return f.reset_unreadable(m);
   const auto all = f.addressed(m.entity);
   if (!all) return all.error().detail;
   if (!m.entity.empty()) return self->delegate(all->front(), pne_order{m.what});

@@ -23,13 +23,13 @@ class key_import {
   key_import(slot_store& store, const std::function<void(import_step)>& at) : store_(store), at_(at) {}
 
   status look_at(device_slots& d) {
-    if (!d.file) return {};
+    // While the row cannot be read, nobody knows whether it exists: the file may be the only one with the key.
+    if (!d.file || !d.stored) return {};
     auto in_file = read_key_file(*d.file);
     if (in_file && !*in_file) return d.file.reset(), status{};  // it is gone
-    const bool has_row = !d.stored || d.stored->record;
-    if (has_row) {
+    if (d.stored->record) {
       // After a crash the row holds the record of the file. It is written again: it may not be durable yet.
-      if (d.stored && in_file && same(**in_file, *d.stored->record)) return add(d, std::move(**in_file));
+      if (in_file && same(**in_file, *d.stored->record)) return add(d, std::move(**in_file));
       return leave(d);
     }
     if (in_file) return add(d, std::move(**in_file));

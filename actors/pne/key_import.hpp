@@ -25,9 +25,10 @@ struct device_slots {
 enum class import_step : std::uint8_t { rows_durable, file_removed, folder_synced };
 
 /// Takes the records of the files whose devices have no row into `store`, in groups: durable rows first, then the files
-/// are removed, durably. After it `file` is set only of a device without a row whose file cannot be read; `stored` is its
-/// error. A file whose device has a row with another record stays where it is and is not used, which a warning says.
-/// Other errors, of the store or of a removal: the rest is as before, and the call can be repeated.
+/// are removed, durably. After it `file` is set only of a device whose row or file cannot be read; `stored` is its error. A
+/// row that cannot be read may not exist, so its file is neither used nor forgotten. A file whose device has a row with
+/// another record stays where it is and is not used, which a warning says. Other errors, of the store or of a removal: the
+/// rest is as before, and the call can be repeated.
 status import_key_files(slot_store& store, std::span<device_slots> devices,
                         const std::function<void(import_step)>& at = {});
 

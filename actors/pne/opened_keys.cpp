@@ -48,6 +48,7 @@ class opening {
   status open_slots(const open_store_fn& open_store, metrics::registry& measured) {
     CPNS_CHECK(make_folder(c_.keys_dir));
     CPNS_CHECK(claim(lock_of_folder(c_.keys_dir), c_.keys_dir));
+    CPNS_CHECK(data_key_is_there(c_.keys_dir));
     const auto key_file = shared_key_file(c_.keys_dir);
     out_.places.push_back(storage::data_key_file_place(key_file, shared_key_purpose));
     CPNS_TRY(const auto data_key, storage::open_data_key(key_file, shared_key_purpose, protector_, random_));

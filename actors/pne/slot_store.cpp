@@ -6,6 +6,7 @@
 
 #include "actors/pne/key_files.hpp"
 #include "storage/key_protector.hpp"
+#include "storage/store_folder.hpp"
 #include "storage/store_metrics.hpp"
 
 namespace cpns::actors {
@@ -30,6 +31,18 @@ result<stored_slots> decoded(const storage::sealed_value& found) {
 
 }  // namespace
 
+status data_key_is_there(const std::filesystem::path& keys_dir) {
+  const auto key = shared_key_file(keys_dir), folder = slot_store_folder(keys_dir);
+  std::error_code wrong;
+  if (std::filesystem::exists(key, wrong) || wrong) return {};  // its reader names the error
+  const auto store = storage::store_folder::inspect(folder);
+  if (!store && store.error() == errc::state_unknown) return {};  // there is nothing to open
+  CPNS_CHECK(store);
+  return fail(errc::store_key, "the file " + key.string() +
+                                   " is missing, and without it nothing can read the keys in " +
+                                   folder.string() + ": put it back from a backup of " + keys_dir.string());
+}
+
 slot_store::slot_store(std::filesystem::path folder, std::unique_ptr<storage::store> under,
                        std::unique_ptr<storage::sealed_store> rows, metrics::registry& measured)
     : folder_(std::move(folder)), under_(std::move(under)), rows_(std::move(rows)),
@@ -51,7 +64,9 @@ result<std::unique_ptr<slot_store>> slot_store::open(const std::filesystem::path
 
 error slot_store::about(const entity_id& device, error e) const {
   e.detail = "the keys of " + device.text() + " in " + folder_.string() + ": " + e.detail;
-  if (e == errc::store_sealed || e == errc::store_damaged) e.detail += "; restore the folder from a backup";
+  if (e == errc::store_sealed || e == errc::store_damaged)
+    e.detail += "; `cpns pne reset " + device.text() +
+                "` gives this device an empty row (docs/operations/troubleshooting.md)";
   return e;
 }
 
@@ -63,8 +78,10 @@ std::vector<result<stored_slots>> slot_store::load(std::span<const entity_id> de
     std::vector<storage::row_name> names;
     names.reserve(part.size());
     for (const auto& d : part) names.push_back({storage::table::peers, row_of(d)});
-    const auto found = rows_->read(names);
+    auto found = rows_->read(names);
     for (std::size_t i = 0; i < part.size(); ++i) {
+      // One damaged block of the disk fails the read of all names.
+      if (!found[i] && part.size() > 1) found[i] = rows_->read_one(names[i].table, names[i].row);
       auto slots = found[i] ? decoded(*found[i]) : fail(found[i].error());
       if (slots)
         out.push_back(std::move(slots));

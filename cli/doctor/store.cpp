@@ -5,6 +5,7 @@
 
 #include "actors/key_source.hpp"
 #include "actors/pne/key_files.hpp"
+#include "actors/pne/slot_store.hpp"
 #include "cli/doctor/doctor.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
@@ -171,6 +172,9 @@ lines check_key_files(const subject& s, const config::pne_config& c) {
   for (const auto& d : c.devices)
     if (const auto entity = entity_id::parse(d.entity))
       places.push_back(storage::sealed_file_place(d.key_file, actors::key_file_purpose(*entity)));
+  if (!c.keys_dir.empty())
+    if (const auto data_key = actors::data_key_is_there(c.keys_dir); !data_key)
+      out.push_back({state_t::error, data_key.error().message()});
   std::size_t found = 0;
   for (const auto& place : places) {
     bool there = false;

@@ -60,8 +60,7 @@ TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_i
   EXPECT_EQ(p.radio.presented.size(), 1u);
   EXPECT_EQ(p.radio.presented.count(2), 1u);
   EXPECT_NE(p.log.text().find("key-file-unreadable"), std::string::npos);
-  EXPECT_NE(p.command(first, actors::pne_command::factory_reset).find("is not a sealed file"),
-            std::string::npos);
+  EXPECT_NE(p.command(first, actors::pne_command::button).find("is not a sealed file"), std::string::npos);
   EXPECT_EQ(p.command(second, actors::pne_command::wake), "");
   EXPECT_NE(p.command("", actors::pne_command::button).find("failed for 1 devices: "), std::string::npos);
   const auto size = p.log.text().size();
@@ -74,6 +73,25 @@ TEST(pne_fleet, a_damaged_key_file_keeps_its_own_device_off_the_radio_until_it_i
   p.detect(1);
   ASSERT_TRUE(p.answer().has_value());
   EXPECT_EQ(p.answer()->highest, p.held);
+  EXPECT_TRUE(p.failures.empty());
+}
+
+TEST(pne_fleet, a_reset_replaces_keys_that_cannot_be_read) {
+  fleet_harness p{{}, true};
+  EXPECT_NE(p.command(first, actors::pne_command::button), "");
+  EXPECT_NE(p.command("", actors::pne_command::factory_reset), "") << "only a device that is named";
+  EXPECT_EQ(p.radio.presented.count(1), 0u);
+  {
+    const fleet_harness::blocked disk{p, "0"};
+    EXPECT_NE(p.command(first, actors::pne_command::factory_reset), "") << "nothing was written";
+    EXPECT_EQ(p.radio.presented.count(1), 0u);
+  }
+  EXPECT_EQ(p.command(first, actors::pne_command::factory_reset), "");
+  EXPECT_EQ(p.radio.presented.count(1), 1u);
+  p.link_up(1, 1);
+  p.detect(1);
+  ASSERT_TRUE(p.answer().has_value());
+  EXPECT_EQ(p.answer()->highest, std::nullopt) << "it has no key";
   EXPECT_TRUE(p.failures.empty());
 }
 

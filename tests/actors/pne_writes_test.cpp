@@ -39,12 +39,13 @@ class slow_keys final : public actors::device_keys {
 
 /// The first device has slow keys; links 1 and 2 lead to it, link 3 to the second device.
 struct slow_fleet {
+  config::pne_wake wake;
   std::shared_ptr<slow_keys> keys;
-  fleet_harness p{{}, false, [this](std::shared_ptr<actors::device_keys> under) {
+  fleet_harness p{wake, false, [this](std::shared_ptr<actors::device_keys> under) {
                     return keys = std::make_shared<slow_keys>(std::move(under));
                   }};
 
-  slow_fleet() {
+  explicit slow_fleet(config::pne_wake w = {}) : wake(w) {
     p.link_up(1, 1);
     p.link_up(2, 1);
     p.link_up(3, 2);
@@ -140,6 +141,18 @@ TEST(pne_writes, a_device_restarts_when_the_writes_of_its_former_actor_have_ende
   ASSERT_TRUE(f.p.answer().has_value());
   EXPECT_EQ(f.p.answer()->highest, f.p.held);
   EXPECT_TRUE(f.p.failures.empty());
+}
+
+TEST(pne_writes, a_nap_that_fell_due_before_a_device_restarted_comes_later) {
+  slow_fleet f{{std::chrono::hours{1}, std::chrono::hours{3}}};
+  f.p.radio.breaks = 1;
+  f.p.detect(1);
+  ASSERT_EQ(f.keys->pending(), 1u) << "it restarts when its writes have ended";
+  f.p.advance(std::chrono::hours{1} + seconds{2});
+  f.let_one_go();
+  ASSERT_EQ(f.p.radio.presented.count(1), 1u);
+  f.p.advance(std::chrono::hours{1} + seconds{2});
+  EXPECT_EQ(f.p.radio.presented.count(1), 0u) << "it sleeps";
 }
 
 TEST(pne_writes, a_process_ends_when_the_last_write_has_ended) {

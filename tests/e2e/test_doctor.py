@@ -330,7 +330,11 @@ class Faulty(DoctorCase):
         self.line(self.examine(home, "pne"), "store", "ok", "the key opens the store in", "state/pne/store", "can be read")
         change_pne_keys(home.folder, "--damage", home.devices[0][0])
         self.line(self.examine(home, "pne", 1), "store", "error", "state/pne/store", "cannot be read", "restore the store from a backup")
-        shared.write_bytes(shared.read_bytes()[:-1])
+        content = shared.read_bytes()
+        shared.unlink()
+        self.line(self.examine(home, "pne", 1), "store", "error", f"the file {shared} is missing", "put it back from a backup")
+        self.assertFalse(shared.exists())
+        shared.write_bytes(content[:-1])
         self.line(self.examine(home, "pne", 1), "store", "error", "data.key")
 
     def test_a_full_disk_and_a_read_only_one(self):

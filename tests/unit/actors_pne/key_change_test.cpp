@@ -70,6 +70,21 @@ TEST_F(running_pne, changes_the_key_that_its_devices_share) {
   changes_its_key_and_starts_only_with_the_new_one(true);
 }
 
+TEST_F(running_pne, makes_no_new_data_key_for_a_store_that_needs_the_lost_one) {
+  ASSERT_TRUE(start(kek(), true));
+  const auto data_key = dir_ / "keys/data.key", saved = dir_ / "saved";
+  fs::rename(data_key, saved);
+  const auto without = start(kek(), true);
+  ASSERT_FALSE(without);
+  EXPECT_EQ(without.error().code, errc::store_key);
+  EXPECT_NE(without.error().detail.find("the file " + data_key.string() + " is missing"), std::string::npos)
+      << without.error().detail;
+  EXPECT_FALSE(fs::exists(data_key));
+  fs::rename(saved, data_key);
+  const auto again = start(kek(), true);
+  EXPECT_TRUE(again) << again.error().message();
+}
+
 TEST_F(running_pne, refuses_while_a_key_file_needs_another_key) {
   {
     auto role = start(kek(), false);

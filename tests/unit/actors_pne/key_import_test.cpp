@@ -168,9 +168,48 @@ TEST_F(key_import, does_not_use_a_file_in_place_of_a_damaged_row) {
   ASSERT_TRUE(actors::import_key_files(*slots_, all));
   ASSERT_FALSE(all[0].stored);
   EXPECT_EQ(all[0].stored.error().code, errc::store_sealed);
-  EXPECT_FALSE(all[0].file);
-  actors::key_row row(*slots_, device(0));
+  actors::key_row row(*slots_, device(0), std::move(all[0].file));
   EXPECT_FALSE(row.load());
+  EXPECT_FALSE(row.load());
+  EXPECT_TRUE(fs::exists(path(0)));
+  EXPECT_EQ(log_.text().find("are not used"), std::string::npos) << "the row may not exist";
+}
+
+TEST_F(key_import, keeps_a_file_whose_row_could_not_be_read_until_the_store_answers) {
+  write_file(0, 3);
+  disk_.fail_reads(errc::store_unavailable);
+  auto all = devices(1);
+  ASSERT_TRUE(actors::import_key_files(*slots_, all));
+  ASSERT_FALSE(all[0].stored);
+  actors::key_row row(*slots_, device(0), std::move(all[0].file));
+  EXPECT_FALSE(row.load());
+  EXPECT_FALSE(row.load());
+  disk_.repair();
+  const auto read = row.load();
+  ASSERT_TRUE(read) << read.error().message();
+  ASSERT_TRUE(read->current) << "an empty record here is a lost key";
+  EXPECT_EQ(read->highest()->which, (epoch{1, 3}));
+  EXPECT_EQ(stored(0), 3);
+  EXPECT_FALSE(fs::exists(path(0)));
+}
+
+TEST_F(key_import, keeps_a_damaged_file_when_a_later_read_of_its_row_fails) {
+  write_file(0, 3);
+  const auto whole = path(0).string() + ".backup";
+  fs::copy_file(path(0), whole);
+  std::ofstream(path(0), std::ios::trunc) << "something else";
+  auto all = devices(1);
+  ASSERT_TRUE(actors::import_key_files(*slots_, all));
+  actors::key_row row(*slots_, device(0), std::move(all[0].file));
+  disk_.fail_reads(errc::store_unavailable);
+  EXPECT_FALSE(row.load());
+  disk_.repair();
+  EXPECT_FALSE(row.load()) << "the file is damaged still";
+  fs::copy_file(whole, path(0), fs::copy_options::overwrite_existing);
+  const auto restored = row.load();
+  ASSERT_TRUE(restored) << restored.error().message();
+  ASSERT_TRUE(restored->current);
+  EXPECT_EQ(restored->highest()->which, (epoch{1, 3}));
 }
 
 TEST_F(key_import, a_damaged_file_keeps_only_its_device_and_is_read_when_it_is_restored) {

@@ -47,8 +47,28 @@ TEST_F(slot_store_test, a_damaged_row_is_an_error_of_its_device_alone) {
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().code, errc::store_sealed);
   EXPECT_NE(got.error().detail.find("urn:dev:os:1-1"), std::string::npos) << got.error().detail;
-  EXPECT_NE(got.error().detail.find("restore the folder from a backup"), std::string::npos);
+  EXPECT_NE(got.error().detail.find("`cpns pne reset urn:dev:os:1-1`"), std::string::npos);
   EXPECT_EQ(stored(2), 4);
+  ASSERT_TRUE(save(1, {})) << "as the reset does";
+  EXPECT_EQ(slots_->load(device(1))->record->highest(), nullptr);
+}
+
+TEST_F(slot_store_test, a_damaged_block_is_an_error_of_its_device_alone) {
+  ASSERT_TRUE(save(1, record(4)));
+  ASSERT_TRUE(memory_.scan(storage::table::peers, {}, [this](const storage::stored_row& r) {
+    damaged_ = r.row;
+    return false;
+  }));
+  ASSERT_TRUE(save(2, record(5)));
+  const std::vector<entity_id> all{device(2), device(1), device(3)};
+  const auto got = slots_->load(all);
+  ASSERT_TRUE(got[0]) << got[0].error().message();
+  EXPECT_EQ(got[0]->record->highest()->which, (epoch{1, 5}));
+  ASSERT_FALSE(got[1]);
+  EXPECT_EQ(got[1].error().code, errc::store_damaged);
+  EXPECT_NE(got[1].error().detail.find("urn:dev:os:1-1"), std::string::npos) << got[1].error().detail;
+  ASSERT_TRUE(got[2]);
+  EXPECT_FALSE(got[2]->record);
 }
 
 TEST_F(slot_store_test, says_that_a_write_failed_and_keeps_the_row) {
@@ -78,7 +98,7 @@ TEST_F(slot_store_test, is_opened_only_with_the_data_key_of_its_folder) {
   ASSERT_TRUE(save(1, record(4)));
   slots_.reset();
   const auto other = actors::slot_store::open(
-      dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_); },
+      dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_, damaged_); },
       random_.draw_secret<32>(), random_, counted_);
   ASSERT_FALSE(other);
   EXPECT_EQ(other.error().code, errc::store_key);

@@ -20,9 +20,13 @@ namespace cpns::pne_actor_tests {
 /// Forwards to a store that lives on, as files do.
 class lasting_store final : public storage::store {
  public:
-  explicit lasting_store(storage::store& under) : under_(under) {}
+  /// A read that asks for `damaged` fails for all its names, as that of a damaged block of RocksDB.
+  explicit lasting_store(storage::store& under, const std::optional<bytes>& damaged)
+      : under_(under), damaged_(damaged) {}
   result<std::vector<std::optional<storage::stored_value>>>
   read(std::span<const storage::row_name> names) const override {
+    for (const auto& n : names)
+      if (n.row == damaged_) return fail(errc::store_damaged, "a block of the disk is damaged");
     return under_.read(names);
   }
   std::vector<status> write(std::span<const storage::write_batch> batches) override {
@@ -39,6 +43,7 @@ class lasting_store final : public storage::store {
 
  private:
   storage::store& under_;
+  const std::optional<bytes>& damaged_;
 };
 
 class slots_test : public testing::Test {
@@ -47,8 +52,8 @@ class slots_test : public testing::Test {
   void open() {
     slots_.reset();
     auto opened = actors::slot_store::open(
-        dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_); }, data_key_,
-        random_, counted_);
+        dir_.path(), [this](const auto&) { return std::make_unique<lasting_store>(disk_, damaged_); },
+        data_key_, random_, counted_);
     ASSERT_TRUE(opened) << opened.error().message();
     slots_ = std::move(*opened);
   }
@@ -90,6 +95,7 @@ class slots_test : public testing::Test {
   metrics::registry counted_;
   storage::memory_store memory_;
   storage::faulty_store disk_{memory_};
+  std::optional<bytes> damaged_;  ///< the stored name of a row
   std::unique_ptr<actors::slot_store> slots_;
 };
 
