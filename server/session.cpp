@@ -12,8 +12,6 @@ using protocol::link_status;
 using protocol::refusal;
 
 constexpr std::uint32_t retry_store = 5;
-/// Of one session, so that others do not wait for a long read.
-constexpr std::size_t rows_at_once = 192;
 
 template <class Body>
 void answer(session_pointer self, const request_id& id, Body body) {
@@ -38,40 +36,11 @@ void send_jobs(session_pointer self) {
 
 void begin_read(session_pointer self) {
   auto& s = self->state;
-  if (!s.being_read.empty() || s.readers.empty()) return;
-  std::size_t rows = 0;
-  auto end = s.readers.begin();
-  for (; end != s.readers.end() && (rows == 0 || rows + end->rows <= rows_at_once); ++end) rows += end->rows;
-  s.being_read.assign(std::make_move_iterator(s.readers.begin()), std::make_move_iterator(end));
-  s.readers.erase(s.readers.begin(), end);
-  const auto last = s.to_read.begin() + static_cast<std::ptrdiff_t>(rows);
-  std::vector<storage::row_name> names(std::make_move_iterator(s.to_read.begin()),
-                                       std::make_move_iterator(last));
-  s.to_read.erase(s.to_read.begin(), last);
+  auto names = s.reads.begin();
+  if (names.empty()) return;
   s.role->read(std::move(names), [me = session_actor{self}](storage::rows_found rows) {
     caf::anon_send(me, rows_read{0, std::make_shared<storage::rows_found>(std::move(rows))});
   });
-}
-
-/// Reads rows, then calls `then` in this actor.
-void read(session_pointer self, std::vector<storage::row_name> names,
-          std::function<void(storage::rows_found)> then) {
-  auto& s = self->state;
-  s.readers.push_back({names.size(), std::move(then)});
-  std::move(names.begin(), names.end(), std::back_inserter(s.to_read));
-}
-
-/// The next read runs beside the work on these rows.
-void after_read(session_pointer self, storage::rows_found rows) {
-  auto& s = self->state;
-  const auto readers = std::exchange(s.being_read, {});
-  begin_read(self);
-  auto next = rows.begin();
-  for (const auto& r : readers) {
-    const auto end = next + static_cast<std::ptrdiff_t>(r.rows);
-    r.then(storage::rows_found(std::make_move_iterator(next), std::make_move_iterator(end)));
-    next = end;
-  }
 }
 
 /// What the handling of one message left to send.
@@ -126,10 +95,10 @@ void handle(session_pointer self, const request_id& id, protocol::user_challenge
   // Pending reads are bounded like other work.
   auto counted = std::make_shared<work_permit>();
   if (auto no = count(self, 1, *counted)) return refuse_and_log(self, id, {}, *std::move(no));
-  read(self, {name_of_user(m.user)},
-       [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
-         answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
-       });
+  self->state.reads.add(
+      {name_of_user(m.user)}, [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
+        answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
+      });
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&,
@@ -269,7 +238,7 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
   j->entity = m.entity;
   j->id = id;
   j->what = job::assign{std::move(m)};
-  read(self, std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
+  self->state.reads.add(std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
     continue_assignment(self, std::move(*j), known, std::move(rows));
   });
 }
@@ -323,8 +292,9 @@ void begin_entry(session_pointer self, const request_id& id, session_state::repo
   j->counted = r.counted.one();
   j->place = self->state.role->door->enter();
   ++self->state.entries_pending;
-  read(self, {name_of_entity(entity)},
-       [self, j](storage::rows_found rows) { continue_entry(self, std::move(*j), std::move(rows.front())); });
+  self->state.reads.add({name_of_entity(entity)}, [self, j](storage::rows_found rows) {
+    continue_entry(self, std::move(*j), std::move(rows.front()));
+  });
 }
 
 void work_on_reports(session_pointer self) {
@@ -483,7 +453,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         flush(self);
       },
       [self](const rows_read& m) {
-        after_read(self, std::move(*m.rows));
+        self->state.reads.finish(std::move(*m.rows), [self] { begin_read(self); });
         flush(self);
       },
       [self](const key_came& m) {

@@ -7,6 +7,7 @@
 
 #include "server/answer_port.hpp"
 #include "server/context.hpp"
+#include "server/read_queue.hpp"
 #include "server/slow_requests.hpp"
 
 namespace cpns::server {
@@ -28,15 +29,7 @@ struct session_state {
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
-  /// Rows for one job, and what follows their read.
-  struct read {
-    std::size_t rows = 0;
-    std::function<void(storage::rows_found)> then;
-  };
-  /// What is asked for while one read runs is read by the next ones, many at a time.
-  std::vector<storage::row_name> to_read;
-  std::vector<read> readers;                         ///< of `to_read`
-  std::vector<read> being_read;                      ///< of the running read; empty: none runs
+  read_queue reads;
   std::vector<std::shared_ptr<const job>> to_route;  ///< of the current message
   /// What follows the answer of a manufacturer's service, by its number.
   std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;
