@@ -6,6 +6,8 @@
 #include <string>
 
 #include "base/ids.hpp"
+#include "base/result.hpp"
+#include "storage/store_folder.hpp"
 
 namespace cpns::actors {
 
@@ -18,6 +20,19 @@ inline constexpr const char* shared_key_purpose = "pne keys";
 /// The store with the slots of these devices, in `keys_dir`.
 inline std::filesystem::path slot_store_folder(const std::filesystem::path& keys_dir) {
   return keys_dir / "store";
+}
+/// store_key: `keys_dir` has a store, but not the data key that opens it; a new one would open nothing. Other errors of
+/// store_folder::inspect, of a folder without the data key. Changes nothing.
+inline status data_key_is_there(const std::filesystem::path& keys_dir) {
+  const auto key = shared_key_file(keys_dir), folder = slot_store_folder(keys_dir);
+  std::error_code wrong;
+  if (std::filesystem::exists(key, wrong) || wrong) return {};  // its reader names the error
+  const auto store = storage::store_folder::inspect(folder);
+  if (!store && store.error() == errc::state_unknown) return {};  // there is nothing to open
+  CPNS_CHECK(store);
+  return fail(errc::store_key, "the file " + key.string() +
+                                   " is missing, and without it nothing can read the keys in " +
+                                   folder.string() + ": put it back from a backup of " + keys_dir.string());
 }
 /// The key file in `keys_dir` that earlier versions wrote for each device. Colons are replaced: other file systems do not
 /// allow them.

@@ -6,7 +6,6 @@
 
 #include "actors/pne/key_files.hpp"
 #include "storage/key_protector.hpp"
-#include "storage/store_folder.hpp"
 #include "storage/store_metrics.hpp"
 
 namespace cpns::actors {
@@ -30,18 +29,6 @@ result<stored_slots> decoded(const storage::sealed_value& found) {
 }
 
 }  // namespace
-
-status data_key_is_there(const std::filesystem::path& keys_dir) {
-  const auto key = shared_key_file(keys_dir), folder = slot_store_folder(keys_dir);
-  std::error_code wrong;
-  if (std::filesystem::exists(key, wrong) || wrong) return {};  // its reader names the error
-  const auto store = storage::store_folder::inspect(folder);
-  if (!store && store.error() == errc::state_unknown) return {};  // there is nothing to open
-  CPNS_CHECK(store);
-  return fail(errc::store_key, "the file " + key.string() +
-                                   " is missing, and without it nothing can read the keys in " +
-                                   folder.string() + ": put it back from a backup of " + keys_dir.string());
-}
 
 slot_store::slot_store(std::filesystem::path folder, std::unique_ptr<storage::store> under,
                        std::unique_ptr<storage::sealed_store> rows, metrics::registry& measured)

@@ -32,10 +32,6 @@ struct stored_slots {
   std::optional<protocol::pne_record> record;  ///< nullopt: the row does not exist
 };
 
-/// store_key: `keys_dir` has a store, but not the data key that opens it; a new one would open nothing. Other errors of
-/// store_folder::inspect, of a folder without the data key. Changes nothing.
-status data_key_is_there(const std::filesystem::path& keys_dir);
-
 /// [thread-safe]
 class slot_store {
  public:

@@ -5,7 +5,6 @@
 
 #include "actors/key_source.hpp"
 #include "actors/pne/key_files.hpp"
-#include "actors/pne/slot_store.hpp"
 #include "cli/doctor/doctor.hpp"
 #include "cli/stores.hpp"
 #include "config/describe.hpp"
