@@ -3,6 +3,7 @@
 
 #include <boost/json.hpp>
 
+#include "actors/pn_gw/device_book.hpp"
 #include "tests/actors/pn_gw_harness.hpp"
 
 namespace cpns::gateway_actor_tests {
