@@ -27,6 +27,8 @@ bool any_version(const sealed_batch& batch) {
                      [](const sealed_op& op) { return !op.expected && !op.if_absent; });
 }
 
+bool lost(const status& s) { return !s && s.error() == errc::store_conflict; }
+
 secret_bytes schema_value() { return secret_bytes{cbor::writer().array(1).uint(2).take()}; }
 
 bool is_schema_row(table t, byte_view row) { return t == table::meta && equal(row, as_bytes(schema_row)); }
@@ -192,31 +194,30 @@ struct sealed_store::sealing {
   }
 };
 
+std::vector<status> sealed_store::write_together(const std::vector<const sealed_batch*>& batches) {
+  sealing s{*this};
+  if (const auto read = s.read_versions(batches); !read) return std::vector<status>(batches.size(), read);
+  std::vector<write_batch> sealed;
+  sealed.reserve(batches.size());
+  for (const auto* batch : batches) sealed.push_back(s.seal(*batch));
+  return under_.write(sealed);
+}
+
 std::vector<status> sealed_store::write_all(std::span<const sealed_batch> batches) {
   std::vector<status> out(batches.size());
-  std::vector<std::size_t> left;
+  std::vector<const sealed_batch*> valid;
   for (std::size_t i = 0; i < batches.size(); ++i) {
     out[i] = check_batch(batches[i]);
-    if (out[i]) left.push_back(i);
+    if (out[i]) valid.push_back(&batches[i]);
   }
-  for (int tries = 0; tries < write_tries && !left.empty(); ++tries) {
-    std::vector<const sealed_batch*> now;
-    for (const auto i : left) now.push_back(&batches[i]);
-    sealing s{*this};
-    auto outcomes = std::vector<status>(left.size(), s.read_versions(now));
-    if (outcomes.front()) {
-      std::vector<write_batch> sealed;
-      sealed.reserve(now.size());
-      for (const auto* batch : now) sealed.push_back(s.seal(*batch));
-      outcomes = under_.write(sealed);
-    }
-    std::vector<std::size_t> again;
-    for (std::size_t k = 0; k < left.size(); ++k) {
-      if (!outcomes[k] && outcomes[k].error() == errc::store_conflict && any_version(*now[k]))
-        again.push_back(left[k]);
-      out[left[k]] = std::move(outcomes[k]);
-    }
-    left = std::move(again);
+  if (valid.empty()) return out;
+  auto outcomes = write_together(valid);
+  for (std::size_t k = 0; k < valid.size(); ++k) {
+    auto& outcome = outcomes[k];
+    // Alone, for a batch that loses again would make those behind it lose, too.
+    for (int tries = 1; tries < write_tries && lost(outcome) && any_version(*valid[k]); ++tries)
+      outcome = std::move(write_together({valid[k]}).front());
+    out[static_cast<std::size_t>(valid[k] - batches.data())] = std::move(outcome);
   }
   return out;
 }

@@ -154,6 +154,8 @@ class sealed_store {
   struct plain_row;
   struct sealing;
   sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k);
+  /// In one call of the store under this one; the batches are valid.
+  std::vector<status> write_together(const std::vector<const sealed_batch*>& batches);
   [[nodiscard]] result<plain_row> open_row(table t, byte_view stored, std::uint64_t version,
                                            byte_view value) const;
 
