@@ -230,9 +230,9 @@ TEST(pn_gw_rest, a_read_that_fails_for_a_while_costs_the_link_and_not_the_place_
   EXPECT_TRUE(p.advance_until([&] { return h.key() == epoch{1, 1}; }, seconds{5}));
 }
 
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
 /// What the end of a gateway gives back is what it held: its actors, tables, counts and events. Not the radio's memory.
 TEST(pn_gw_rest, an_idle_pne_takes_little_memory_with_its_events) {
+  if (mallinfo2().uordblks == 0) GTEST_SKIP() << "a sanitizer has its own allocator";
   constexpr int pnes = 1000;
   constexpr std::size_t most = 1280;  // bytes, what malloc() adds included
   gateway_choices c = every_minute();
@@ -255,7 +255,6 @@ TEST(pn_gw_rest, an_idle_pne_takes_little_memory_with_its_events) {
   EXPECT_LT(bytes_each, most);
   EXPECT_GT(bytes_each, 100u) << "it holds at least a name and its events";
 }
-#endif
 
 TEST(pn_gw_rest, many_that_are_done_rest_earlier) {
   rest_queue q;
