@@ -181,15 +181,10 @@ void timeline::take(const log_event& e) {
       began.at = last_detecting_.value_or(e.at);
       show(began);
       show(e);
-      if (const auto early = early_.find(entity); early != early_.end()) show(early->second);
+      for (const auto& early : early_[entity]) show(early);
       early_.clear();
       return;
     }
-  }
-  // The gateway logs step 3 before step 2: it validates the Entity ID before the rest of the answer.
-  if (first_.empty() && e.component == "gateway" && e.event == "validated") {
-    early_.emplace(entity, e);
-    return;
   }
   if (e.component == "gateway" && e.event == "confirmed") {
     if (++d.confirmations == 2) ++updated_;
@@ -200,7 +195,10 @@ void timeline::take(const log_event& e) {
       ++keyed_;
     }
   }
-  if (entity == first_) show(e);
+  if (entity == first_) return show(e);
+  // The gateway logs step 3 before step 2: it validates the Entity ID before the rest of the answer. And the log of the server
+  // may be read before that of the gateway, with lines of the same millisecond.
+  if (first_.empty()) early_[entity].push_back(e);
 }
 
 std::size_t timeline::confirmations(const std::string& entity) const {

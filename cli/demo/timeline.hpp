@@ -107,7 +107,7 @@ class timeline {
   std::vector<waiting_line> waiting_;
   std::int64_t newest_ = 0;
   std::map<std::string, device> devices_;
-  std::map<std::string, log_event> early_;
+  std::map<std::string, std::vector<log_event>> early_;  ///< of PNEs, until the first one is detected
   std::string first_;
   std::int64_t start_ = 0;
   std::optional<std::int64_t> last_detecting_;
