@@ -4,7 +4,7 @@
 #include <map>
 #include <mutex>
 
-#include "storage/store.hpp"
+#include "storage/forwarding_store.hpp"
 
 namespace cpns::storage {
 
@@ -15,9 +15,9 @@ enum class fault_point : std::uint8_t {
 };
 
 /// Forwards every call to `under`, which must outlive it, except the calls that are set to fail. [thread-safe]
-class faulty_store final : public store {
+class faulty_store final : public forwarding_store {
  public:
-  explicit faulty_store(store& under) : under_(under) {}
+  explicit faulty_store(store& under) : forwarding_store(under) {}
 
   /// The n-th write, counted from 1, fails once.
   void fail_write(std::uint64_t n, fault_point point, errc code = errc::store_write_failed);
@@ -38,12 +38,6 @@ class faulty_store final : public store {
   status scan(table t, byte_view prefix, const row_visitor& visit) const override;
   result<std::vector<stored_row>> slice(table t, byte_view after, std::size_t limit) const override;
   [[nodiscard]] store_health health() const override;
-  [[nodiscard]] bool shared() const override { return under_.shared(); }
-  [[nodiscard]] std::optional<database_view> database() const override { return under_.database(); }
-  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
-    return under_.listen(heard);
-  }
-  [[nodiscard]] std::optional<hint_statistics> hints() const override { return under_.hints(); }
 
  private:
   struct fault {
@@ -56,7 +50,6 @@ class faulty_store final : public store {
   status write_faulty(const write_batch& batch, const fault& planned);
   [[nodiscard]] std::optional<errc> read_fault() const;
 
-  store& under_;
   mutable std::mutex mutex_;
   std::uint64_t writes_ = 0;
   std::map<std::uint64_t, fault> script_;

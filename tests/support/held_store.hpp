@@ -7,15 +7,15 @@
 #include <set>
 #include <vector>
 
-#include "storage/store.hpp"
+#include "storage/forwarding_store.hpp"
 
 namespace cpns::test {
 
 /// Forwards each call to `under`, which must outlive it; writes wait before. They have numbers from 1 on, in the order in which
 /// they begin. [thread-safe]
-class held_store final : public storage::store {
+class held_store final : public storage::forwarding_store {
  public:
-  explicit held_store(storage::store& under) : under_(under) {}
+  explicit held_store(storage::store& under) : forwarding_store(under) {}
 
   /// From now on writes wait.
   void hold() {
@@ -63,25 +63,8 @@ class held_store final : public storage::store {
     --running_;
     return out;
   }
-  result<std::vector<std::optional<storage::stored_value>>>
-  read(std::span<const storage::row_name> names) const override {
-    return under_.read(names);
-  }
-  status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
-    return under_.scan(t, prefix, visit);
-  }
-  result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
-                                                 std::size_t limit) const override {
-    return under_.slice(t, after, limit);
-  }
-  [[nodiscard]] storage::store_health health() const override { return under_.health(); }
-  [[nodiscard]] bool shared() const override { return under_.shared(); }
-  [[nodiscard]] std::shared_ptr<void> listen(const std::function<void()>& heard) override {
-    return under_.listen(heard);
-  }
 
  private:
-  storage::store& under_;
   mutable std::mutex guard_;
   std::condition_variable changed_;
   bool all_go_ = true;

@@ -8,7 +8,7 @@
 #include <set>
 #include <vector>
 
-#include "storage/store.hpp"
+#include "storage/forwarding_store.hpp"
 
 namespace cpns::test {
 
@@ -59,10 +59,10 @@ class step_order {
 };
 
 /// The calls of `who`: reads, writes, and slices of the table meta are steps.
-class stepped_store final : public storage::store {
+class stepped_store final : public storage::forwarding_store {
  public:
   stepped_store(storage::store& under, step_order& order, int who)
-      : under_(under), order_(order), who_(who) {}
+      : forwarding_store(under), order_(order), who_(who) {}
   ~stepped_store() override { order_.ended(who_); }
   stepped_store(const stepped_store&) = delete;
   stepped_store& operator=(const stepped_store&) = delete;
@@ -74,19 +74,13 @@ class stepped_store final : public storage::store {
   std::vector<status> write(std::span<const storage::write_batch> batches) override {
     return order_.step(who_, [&] { return under_.write(batches); });
   }
-  status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
-    return under_.scan(t, prefix, visit);
-  }
   result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
                                                  std::size_t limit) const override {
     if (t != storage::table::meta) return under_.slice(t, after, limit);
     return order_.step(who_, [&] { return under_.slice(t, after, limit); });
   }
 
-  [[nodiscard]] bool shared() const override { return under_.shared(); }
-
  private:
-  storage::store& under_;
   step_order& order_;
   const int who_;
 };

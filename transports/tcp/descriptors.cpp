@@ -37,11 +37,16 @@ std::uint64_t open_files_max() {
                        "isolation: process, each of which has a limit of its own"};
 }
 
+/// With kept_guard held.
+std::uint64_t left() {
+  const auto fit = connections_that_fit();
+  return fit - std::min(kept_by_all, fit);
+}
+
 /// What the numbers of links that somebody set leave to the instances without one.
 std::uint64_t left_by_kept() {
   std::lock_guard lock{kept_guard};
-  const auto fit = connections_that_fit();
-  return fit - std::min(kept_by_all, fit);
+  return left();
 }
 
 }  // namespace
@@ -63,10 +68,8 @@ bool counted_connection::fits() { return connections < connections_that_fit(); }
 
 link_share::link_share(std::uint64_t max_links, bool probe) : set_(max_links != 0) {
   std::lock_guard lock{kept_guard};
-  const auto fit = connections_that_fit();
-  const auto left = fit - std::min(kept_by_all, fit);
-  if (max_links > left && !probe) refuse(max_links, left, kept_by_all);
-  declared_ = std::max<std::uint64_t>(set_ ? max_links : fit, 1);
+  if (max_links > left() && !probe) refuse(max_links, left(), kept_by_all);
+  declared_ = std::max<std::uint64_t>(set_ ? max_links : connections_that_fit(), 1);
   if (!probe) kept_by_all += kept_ = max_links;
 }
 

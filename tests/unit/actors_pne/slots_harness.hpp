@@ -10,6 +10,7 @@
 #include "actors/pne/slot_store.hpp"
 #include "crypto/suite.hpp"
 #include "storage/faulty_store.hpp"
+#include "storage/forwarding_store.hpp"
 #include "storage/memory_store.hpp"
 #include "storage/secret_file.hpp"
 #include "tests/support/seeded_entropy.hpp"
@@ -18,31 +19,19 @@
 namespace cpns::pne_actor_tests {
 
 /// Forwards to a store that lives on, as files do.
-class lasting_store final : public storage::store {
+class lasting_store final : public storage::forwarding_store {
  public:
   /// A read that asks for `damaged` fails for all its names, as that of a damaged block of RocksDB.
   explicit lasting_store(storage::store& under, const std::optional<bytes>& damaged)
-      : under_(under), damaged_(damaged) {}
+      : forwarding_store(under), damaged_(damaged) {}
   result<std::vector<std::optional<storage::stored_value>>>
   read(std::span<const storage::row_name> names) const override {
     for (const auto& n : names)
       if (n.row == damaged_) return fail(errc::store_damaged, "a block of the disk is damaged");
     return under_.read(names);
   }
-  std::vector<status> write(std::span<const storage::write_batch> batches) override {
-    return under_.write(batches);
-  }
-  status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
-    return under_.scan(t, prefix, visit);
-  }
-  result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
-                                                 std::size_t limit) const override {
-    return under_.slice(t, after, limit);
-  }
-  [[nodiscard]] storage::store_health health() const override { return under_.health(); }
 
  private:
-  storage::store& under_;
   const std::optional<bytes>& damaged_;
 };
 

@@ -5,6 +5,7 @@
 
 #include "server/gateway_book.hpp"
 #include "storage/faulty_store.hpp"
+#include "storage/forwarding_store.hpp"
 #include "storage/memory_store.hpp"
 #include "tests/support/key_file.hpp"
 #include "tests/unit/server_machine/people.hpp"
@@ -16,29 +17,15 @@ using namespace testing_people;
 using server::gateway_book;
 
 /// Calls `hook` once, after a scan has visited all rows.
-class hooked_store final : public storage::store {
+class hooked_store final : public storage::forwarding_store {
  public:
-  explicit hooked_store(storage::store& under) : under_(under) {}
-  result<std::vector<std::optional<storage::stored_value>>>
-  read(std::span<const storage::row_name> names) const override {
-    return under_.read(names);
-  }
-  std::vector<status> write(std::span<const storage::write_batch> batches) override {
-    return under_.write(batches);
-  }
+  explicit hooked_store(storage::store& under) : forwarding_store(under) {}
   status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
     auto done = under_.scan(t, prefix, visit);
     if (const auto now = std::exchange(hook, {})) now();
     return done;
   }
-  result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
-                                                 std::size_t limit) const override {
-    return under_.slice(t, after, limit);
-  }
   mutable std::function<void()> hook;
-
- private:
-  storage::store& under_;
 };
 
 struct harness {

@@ -6,6 +6,7 @@
 
 #include "crypto/tls_psk.hpp"
 #include "server/administration.hpp"
+#include "storage/forwarding_store.hpp"
 #include "tests/unit/server/role_harness.hpp"
 
 namespace cpns::server_tests {
@@ -16,9 +17,9 @@ using server::gateway_name;
 const gateway_name blocked_one = gateway_name::parse("urn:cpns:gw:hall").value();
 
 /// Counts the reads that name a row of this table.
-class counting_store final : public storage::store {
+class counting_store final : public storage::forwarding_store {
  public:
-  explicit counting_store(storage::store& under) : under_(under) {}
+  explicit counting_store(storage::store& under) : forwarding_store(under) {}
   result<std::vector<std::optional<storage::stored_value>>>
   read(std::span<const storage::row_name> names) const override {
     const auto has = [&](storage::table t) {
@@ -28,21 +29,7 @@ class counting_store final : public storage::store {
     if (has(storage::table::users)) ++of_users;
     return under_.read(names);
   }
-  std::vector<status> write(std::span<const storage::write_batch> batches) override {
-    return under_.write(batches);
-  }
-  status scan(storage::table t, byte_view prefix, const storage::row_visitor& visit) const override {
-    return under_.scan(t, prefix, visit);
-  }
-  result<std::vector<storage::stored_row>> slice(storage::table t, byte_view after,
-                                                 std::size_t limit) const override {
-    return under_.slice(t, after, limit);
-  }
-  [[nodiscard]] bool shared() const override { return under_.shared(); }
   mutable std::atomic<int> reads = 0, of_users = 0;
-
- private:
-  storage::store& under_;
 };
 
 /// The role of the harness is the first server.
