@@ -6,6 +6,7 @@ import unittest
 
 from support.api_home import add_sockets, connect, metrics_with
 from support.case import E2ECase
+from support.home import poll
 
 
 class ChangedPassword(E2ECase):
@@ -20,10 +21,15 @@ class ChangedPassword(E2ECase):
     def said(self, home, event):
         return home.events.find(role="gateway", event=event)
 
-    def recorded(self, home) -> list:
-        """The lines of the gateway's audit trail."""
-        lines = (home.folder / "state/gateway.audit.jsonl").read_text().splitlines()
-        return [line for line in map(json.loads, lines) if line.get("action") == "gateway-password"]
+    def recorded(self, home, count) -> list:
+        """The lines of the gateway's audit trail; waits for `count`, since an outcome is written after its event."""
+        file = home.folder / "state/gateway.audit.jsonl"
+
+        def lines():
+            return [line for line in map(json.loads, file.read_text().splitlines()) if line.get("action") == "gateway-password"]
+
+        poll(lambda: len(lines()) >= count, what=f"{count} lines in {file.name}")
+        return lines()
 
     def test_in_the_file_is_proven_and_used_without_a_restart(self):
         home = self.home(devices=2)
@@ -35,7 +41,7 @@ class ChangedPassword(E2ECase):
         home.role("gateway").reload()
         home.events.wait(role="gateway", event="password-changed", timeout=10)
         self.assertEqual(self.said(home, "user-refused"), [])
-        intent, outcome = self.recorded(home)
+        intent, outcome = self.recorded(home, 2)
         self.assertEqual((intent["kind"], intent["via"], intent["who"]["pid"]), ("intent", "file", home.role("gateway").pid))
         self.assertEqual((outcome["intent"], outcome["outcome"]), (intent["number"], "done"))
         home.start("pne")
@@ -108,7 +114,7 @@ class ChangedPassword(E2ECase):
         self.assertEqual([e["status"] for e in refused], ["unknown_user_or_bad_proof"])
         self.assertEqual(self.said(home, "user-refused"), [])
         self.assertEqual(len(self.said(home, "password-refused")), 1)
-        self.assertEqual([(line["kind"], line["via"]) for line in self.recorded(home)], [("refused", "file")])
+        self.assertEqual([(line["kind"], line["via"]) for line in self.recorded(home, 1)], [("refused", "file")])
 
     def test_of_an_unreadable_file_is_left(self):
         home = self.home(devices=1)
