@@ -24,6 +24,11 @@ bool is_utf8(byte_view b) {
 
 writer::~writer() { wipe(out_); }
 
+writer& writer::clear() {
+  wipe(out_);
+  return *this;
+}
+
 void writer::make_room(std::size_t more) {
   if (out_.capacity() - out_.size() >= more) return;
   bytes larger;

@@ -35,6 +35,9 @@ class writer {
   /// Appends elements that are encoded already.
   writer& raw(byte_view encoded);
 
+  /// Begins again, and keeps the memory.
+  writer& clear();
+
   [[nodiscard]] const bytes& view() const { return out_; }
   [[nodiscard]] bytes take() { return std::move(out_); }
 

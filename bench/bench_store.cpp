@@ -77,7 +77,7 @@ void stored_assignments(benchmark::State& state) {
       for (std::int64_t i = 0; i < state.range(1); ++i) {
         const storage::index_group group{static_cast<std::uint64_t>(i + 1), to_bytes(as_bytes("a group"))};
         batch.push_back({storage::table::indexes, storage::index_row(group, as_bytes(name)), secret_bytes{},
-                         std::nullopt, true});
+                         std::nullopt, true, false, found.read_at});
       }
     }
     state.ResumeTiming();

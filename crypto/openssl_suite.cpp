@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <climits>
 
+#include "crypto/gcm.hpp"
 #include "crypto/openssl_handles.hpp"
 #include "crypto/suite.hpp"
 
@@ -13,7 +14,7 @@ namespace {
 
 using namespace detail;
 
-constexpr std::size_t hash_size = 32, gcm_tag_size = 16;
+constexpr std::size_t hash_size = 32;
 /// RFC 5869 section 2.3: at most 255 blocks.
 constexpr std::size_t expand_max = 255 * hash_size;
 
@@ -21,10 +22,9 @@ constexpr std::size_t expand_max = 255 * hash_size;
 struct algorithms {
   md_ptr sha256{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
   mac_ptr hmac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
-  cipher_ptr gcm{EVP_CIPHER_fetch(nullptr, "AES-256-GCM", nullptr)};
 
   algorithms() {
-    if (!sha256 || !hmac || !gcm) out_of_crypto("SHA256, HMAC or AES-256-GCM is unavailable");
+    if (!sha256 || !hmac) out_of_crypto("SHA256 or HMAC is unavailable");
   }
 };
 
@@ -38,16 +38,13 @@ const algorithms& fetched() {
 struct contexts {
   md_ctx_ptr hash{EVP_MD_CTX_new()};
   mac_ctx_ptr mac{EVP_MAC_CTX_new(fetched().hmac.get())};
-  cipher_ctx_ptr seal{EVP_CIPHER_CTX_new()};
-  cipher_ctx_ptr open{EVP_CIPHER_CTX_new()};
+  gcm aead;
 
   contexts() {
     char name[] = "SHA256";
     const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
                                  OSSL_PARAM_construct_end()};
-    if (!hash || !mac || !seal || !open || EVP_MAC_CTX_set_params(mac.get(), params) != 1 ||
-        EVP_EncryptInit_ex2(seal.get(), fetched().gcm.get(), nullptr, nullptr, nullptr) != 1 ||
-        EVP_DecryptInit_ex2(open.get(), fetched().gcm.get(), nullptr, nullptr, nullptr) != 1)
+    if (!hash || !mac || EVP_MAC_CTX_set_params(mac.get(), params) != 1)
       out_of_crypto("cannot create a context");
   }
 };
@@ -82,8 +79,7 @@ void mac_finish(EVP_MAC_CTX* mac, std::span<std::uint8_t, hash_size> out) {
 }
 
 int int_size(byte_view b) {
-  if (b.size() > static_cast<std::size_t>(INT_MAX) - gcm_tag_size)
-    out_of_crypto("more than 2 GiB in one message");
+  if (b.size() > static_cast<std::size_t>(INT_MAX)) out_of_crypto("more than 2 GiB in one message");
   return static_cast<int>(b.size());
 }
 
@@ -144,47 +140,20 @@ class suite_on_openssl final : public suite {
 
   [[nodiscard]] bytes gcm_seal(const secret32& key, const byte_array<12>& nonce, byte_view aad,
                                byte_view plain) const override {
-    EVP_CIPHER_CTX* c = mine().seal.get();
-    const forgetful end{[c] {
-      if (EVP_EncryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
-        out_of_crypto("AES-256-GCM rejects the key");
-    }};
+    const gcm& aead = mine().aead;
+    const forgetful end{[&aead] { aead.forget(); }};
     bytes out(plain.size() + gcm_tag_size);
-    int n = 0;
-    // A null cipher keeps the one of the context, at half the cost of naming it again.
-    if (EVP_EncryptInit_ex2(c, nullptr, key.expose().data(), nonce.data(), nullptr) != 1 ||
-        (!aad.empty() && EVP_EncryptUpdate(c, nullptr, &n, aad.data(), int_size(aad)) != 1) ||
-        (!plain.empty() && EVP_EncryptUpdate(c, out.data(), &n, plain.data(), int_size(plain)) != 1) ||
-        EVP_EncryptFinal_ex(c, out.data() + plain.size(), &n) != 1 ||
-        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, gcm_tag_size, out.data() + plain.size()) != 1)
-      out_of_crypto("AES-256-GCM failed");
+    aead.seal(key, nonce, aad, plain, out);
     return out;
   }
 
   [[nodiscard]] result<secret_bytes> gcm_open(const secret32& key, const byte_array<12>& nonce, byte_view aad,
                                               byte_view sealed) const override {
     if (sealed.size() < gcm_tag_size) return fail(errc::crypto_open_failed, "shorter than its tag");
-    const auto text = sealed.first(sealed.size() - gcm_tag_size);
-    auto tag = first<gcm_tag_size>(sealed.last(gcm_tag_size));
-    EVP_CIPHER_CTX* c = mine().open.get();
-    const forgetful end{[c] {
-      if (EVP_DecryptInit_ex2(c, nullptr, no_key.data(), nullptr, nullptr) != 1)
-        out_of_crypto("AES-256-GCM rejects the key");
-    }};
-    bytes plain(text.size());
-    std::uint8_t none = 0;
-    int n = 0;
-    if (EVP_DecryptInit_ex2(c, nullptr, key.expose().data(), nonce.data(), nullptr) != 1 ||
-        (!aad.empty() && EVP_DecryptUpdate(c, nullptr, &n, aad.data(), int_size(aad)) != 1) ||
-        (!text.empty() && EVP_DecryptUpdate(c, plain.data(), &n, text.data(), int_size(text)) != 1) ||
-        EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, gcm_tag_size, tag.data()) != 1)
-      out_of_crypto("AES-256-GCM failed");
-    if (EVP_DecryptFinal_ex(c, plain.empty() ? &none : plain.data(), &n) != 1) {
-      // Plaintext with a wrong tag must not leave this function.
-      wipe(plain);
-      ERR_clear_error();
-      return fail(errc::crypto_open_failed);
-    }
+    const gcm& aead = mine().aead;
+    const forgetful end{[&aead] { aead.forget(); }};
+    bytes plain(sealed.size() - gcm_tag_size);
+    if (!aead.open(key, nonce, aad, sealed, plain)) return fail(errc::crypto_open_failed);
     return secret_bytes{std::move(plain)};
   }
 

@@ -246,7 +246,9 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   storage::sealed_batch batch;
   batch.push_back({storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version,
                    false, false, s.read_at});
-  add_index_rows(batch, o.record, s.machine->record());
+  const auto& before = s.machine->record();
+  const bool first = s.version == 0 && before.sets.empty();  // not of schema 1
+  add_index_rows(batch, o.record, before, first ? s.read_at : 0);
   submit(self, std::move(batch));
 }
 

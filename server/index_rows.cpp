@@ -28,9 +28,10 @@ bool has(const std::vector<index_group>& all, const index_group& g) {
                      [&g](const index_group& a) { return a.index == g.index && a.name == g.name; });
 }
 
-void add(storage::sealed_batch& to, const index_group& g, const entity_id& member) {
-  to.push_back(
-      {table::indexes, storage::index_row(g, as_bytes(member.text())), secret_bytes{}, std::nullopt, true});
+void add(storage::sealed_batch& to, const index_group& g, const entity_id& member,
+         std::uint64_t read_at = 0) {
+  to.push_back({table::indexes, storage::index_row(g, as_bytes(member.text())), secret_bytes{}, std::nullopt,
+                true, false, read_at});
 }
 
 }  // namespace
@@ -81,10 +82,10 @@ void add_index_rows(storage::sealed_batch& to, const protocol::device_secret_rec
 }
 
 void add_index_rows(storage::sealed_batch& to, const protocol::entity_record& r,
-                    const protocol::entity_record& before) {
+                    const protocol::entity_record& before, std::uint64_t read_at) {
   const auto known = groups_of(before);
   for (const auto& g : groups_of(r))
-    if (!has(known, g)) add(to, g, r.entity);
+    if (!has(known, g)) add(to, g, r.entity, read_at);
 }
 
 result<bool> index_complete(const storage::sealed_store& store) {

@@ -33,9 +33,10 @@ bool is_member(const protocol::device_secret_record& r, const storage::index_gro
 
 /// Adds the index rows of a row to the batch that writes it.
 void add_index_rows(storage::sealed_batch& to, const protocol::device_secret_record& r);
-/// Those that `before`, the record that is stored, does not have.
+/// Those that `before`, the record that is stored, does not have. `read_at`: sealed_value::read_at of the row of `before`, if
+/// that did not exist then; so its index rows did not either, and some engines need not look for them. 0: not known.
 void add_index_rows(storage::sealed_batch& to, const protocol::entity_record& r,
-                    const protocol::entity_record& before = {});
+                    const protocol::entity_record& before = {}, std::uint64_t read_at = 0);
 
 /// True once every row of entities and devices has its index rows (index_build.hpp). Until then lists scan the table.
 result<bool> index_complete(const storage::sealed_store& store);

@@ -3,6 +3,7 @@
 // holder, a device to its batch.
 
 #include <cstdint>
+#include <optional>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
@@ -27,6 +28,9 @@ struct index_entry {
 bytes encode(const index_group& g);
 /// The plain name of a row: E([index, group, member]).
 bytes index_row(const index_group& group, byte_view member);
+/// The elements index and group of a plain name, as encode() has them behind its head; a view of `row`. nullopt: it is not
+/// such a name.
+std::optional<byte_view> group_in(byte_view row);
 /// wire_* if it is not such a name.
 result<index_entry> read_index_row(byte_view row);
 

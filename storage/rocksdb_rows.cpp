@@ -1,7 +1,9 @@
 #include "storage/rocksdb_rows.hpp"
 
+#include <algorithm>
 #include <array>
 #include <memory>
+#include <numeric>
 #include <rocksdb/db.h>
 #include <rocksdb/write_batch.h>
 
@@ -32,11 +34,10 @@ tl::unexpected<error> read_failed(const std::filesystem::path& folder, const roc
 constexpr std::array<std::uint8_t, 8> version_follows{0xc9, 0x52, 0x1e, 0x8d, 0x07, 0xf3, 0x6a, 0xb4};
 constexpr std::size_t version_head = version_follows.size() + 8;
 
-bytes value_of(std::uint64_t version, byte_view value) {
-  bytes out(version_follows.begin(), version_follows.end());
-  out.reserve(version_head + value.size());
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<std::uint8_t>(version >> shift));
-  out.insert(out.end(), value.begin(), value.end());
+std::array<std::uint8_t, version_head> head_of(std::uint64_t version) {
+  std::array<std::uint8_t, version_head> out{};
+  auto at = std::copy(version_follows.begin(), version_follows.end(), out.begin());
+  for (int shift = 56; shift >= 0; shift -= 8) *at++ = static_cast<std::uint8_t>(version >> shift);
   return out;
 }
 
@@ -64,15 +65,20 @@ stored_row row_at(const rocksdb::Iterator& it) {
 
 result<std::vector<std::optional<stored_value>>>
 read_from(rocksdb::DB& db, const std::filesystem::path& folder, std::span<const row_name> names) {
-  std::vector<bytes> keys;
+  bytes all;  // keys
+  all.reserve(std::accumulate(names.begin(), names.end(), names.size(),
+                              [](std::size_t sum, const row_name& n) { return sum + n.row.size(); }));
+  std::vector<rocksdb::Slice> keys;
   keys.reserve(names.size());
-  for (const auto& n : names) keys.push_back(key_of(n.table, n.row));
-  std::vector<rocksdb::Slice> slices;
-  slices.reserve(keys.size());
-  for (const auto& k : keys) slices.push_back(bytes_of(k));
+  for (const auto& n : names) {
+    const auto from = all.size();
+    all.push_back(static_cast<std::uint8_t>(n.table));
+    all.insert(all.end(), n.row.begin(), n.row.end());
+    keys.push_back(bytes_of(byte_view(all).subspan(from)));
+  }
   std::vector<rocksdb::PinnableSlice> values(keys.size());
   std::vector<rocksdb::Status> outcomes(keys.size());
-  db.MultiGet({}, db.DefaultColumnFamily(), keys.size(), slices.data(), values.data(), outcomes.data());
+  db.MultiGet({}, db.DefaultColumnFamily(), keys.size(), keys.data(), values.data(), outcomes.data());
   std::vector<std::optional<stored_value>> out(keys.size());
   for (std::size_t i = 0; i < keys.size(); ++i) {
     if (outcomes[i].IsNotFound()) continue;
@@ -119,12 +125,30 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
 
 status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted) {
   for (const auto* op : admitted) {
-    const auto key = key_of(op->table, op->row);
-    const auto added = op->value ? ops.Put(bytes_of(key), bytes_of(value_of(op->expected + 1, *op->value)))
-                                 : ops.Delete(bytes_of(key));
+    const auto t = static_cast<std::uint8_t>(op->table);
+    const std::array key{bytes_of({&t, 1}), bytes_of(op->row)};
+    const rocksdb::SliceParts key_parts(key.data(), key.size());
+    rocksdb::Status added;
+    if (op->value) {
+      const auto head = head_of(op->expected + 1);
+      const std::array value{bytes_of(head), bytes_of(*op->value)};
+      added = ops.Put(key_parts, rocksdb::SliceParts(value.data(), value.size()));
+    } else {
+      added = ops.Delete(key_parts);
+    }
     if (!added.ok()) return fail(errc::store_write_failed, added.ToString());
   }
   return {};
+}
+
+std::size_t size_in_log(std::span<const write_batch> batches) {
+  constexpr std::size_t of_batch = 12;          // a number and a count
+  constexpr std::size_t of_op = 1 + 2 * 5 + 1;  // its kind, two lengths, the table
+  std::size_t out = of_batch;
+  for (const auto& batch : batches)
+    for (const auto& op : batch)
+      out += of_op + op.row.size() + (op.value ? version_head + op.value->size() : 0);
+  return out;
 }
 
 }  // namespace cpns::storage

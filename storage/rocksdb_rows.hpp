@@ -33,5 +33,7 @@ result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& f
 
 /// Adds ops whose versions were checked. store_write_failed.
 status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted);
+/// Bytes that a rocksdb::WriteBatch has with all ops of these batches, or a few more.
+std::size_t size_in_log(std::span<const write_batch> batches);
 
 }  // namespace cpns::storage

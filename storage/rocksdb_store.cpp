@@ -247,8 +247,9 @@ std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
                          [&](const write_op& op) {
                            return op.read_at != 0 &&
                                   recent_.unchanged_since(op.read_at, hash_of(op.table, op.row));
-                         });
-  rocksdb::WriteBatch ops;
+                         },
+                         each_once(locked.rows()));
+  rocksdb::WriteBatch ops(size_in_log(batches));
   std::vector<status> out;
   out.reserve(batches.size());
   for (const auto& batch : batches) {

@@ -27,6 +27,8 @@ std::uint64_t hash_of(table t, byte_view row) {
   return std::hash<std::string_view>{}(as_text(row)) ^ (static_cast<std::uint64_t>(t) * odd);
 }
 
+bool each_once(const row_hashes& rows) { return std::adjacent_find(rows.begin(), rows.end()) == rows.end(); }
+
 row_locks::guard::guard(row_locks& of, row_hashes rows) : of_(of), rows_(std::move(rows)) {
   std::unique_lock lock(of_.mutex_);
   of_.freed_.wait(lock, [this] { return of_.free(rows_); });

@@ -15,6 +15,8 @@ namespace cpns::storage {
 using row_hashes = std::vector<std::uint64_t>;
 
 std::uint64_t hash_of(table t, byte_view row);
+/// Whether no row has the short name of another one; so no row is among them twice.
+bool each_once(const row_hashes& rows);
 
 /// Between the check of a row's version and its write, no other thread may write the row. One mutex for all writes would
 /// do, but a thread of low priority would hold it during a sync, and every key would wait for that thread. So a write

@@ -53,12 +53,12 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
   if (!wrapped) {
     const auto data_key = random.draw_secret<secret32::size>();
     CPNS_TRY(const auto fresh, protector.wrap(data_key, data_key_purpose, random));
-    const auto k = keys(data_key);
-    const auto row = k.stored_row(table::meta, as_bytes(schema_row));
+    sealer by{keys(data_key)};
+    const auto row = by.stored_row(table::meta, as_bytes(schema_row));
     const auto done =
         under.write_one({first_data_key_op(fresh),
                          {table::meta, row, 0,
-                          k.seal_value(table::meta, row, 1, as_bytes(schema_row), schema_value(), random)}});
+                          by.seal_value(table::meta, row, 1, as_bytes(schema_row), schema_value(), random)}});
     // Of two nodes that start with an empty database, the slower one takes the key of the other.
     if (!done && done.error() != errc::store_conflict) return fail(done.error());
     CPNS_TRY(wrapped, read_data_key(under));
@@ -70,36 +70,43 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
   return out;
 }
 
-result<sealed_store::plain_row> sealed_store::open_row(table t, byte_view stored, std::uint64_t version,
-                                                       byte_view value) const {
-  if (version == 0 && refuses_schema_1_)
-    return fail(errc::store_sealed,
-                "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) + "... of table " +
-                    std::string(name_of(t)) +
-                    " has no version, but every row of this store has one: it was put back");
-  return keys_->open_value(t, stored, version, value);
+status sealed_store::admits(table t, byte_view stored, std::uint64_t version) const {
+  if (version != 0 || !refuses_schema_1_) return {};
+  return fail(errc::store_sealed,
+              "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) + "... of table " +
+                  std::string(name_of(t)) +
+                  " has no version, but every row of this store has one: it was put back");
+}
+
+result<sealed_store::plain_row> sealed_store::open_row(sealer& by, table t, byte_view stored,
+                                                       std::uint64_t version, byte_view value) const {
+  CPNS_CHECK(admits(t, stored, version));
+  return by.open_value(t, stored, version, value);
 }
 
 std::vector<result<sealed_value>> sealed_store::read(std::span<const row_name> names) const {
+  const auto by = keys_->take_sealer();
   std::vector<row_name> stored;
   stored.reserve(names.size());
-  for (const auto& n : names) stored.push_back({n.table, keys_->stored_row(n.table, n.row)});
+  for (const auto& n : names) stored.push_back({n.table, by->stored_row(n.table, n.row)});
   const auto read_at = under_.moment();
   auto found = under_.read(stored);
   if (!found) return std::vector<result<sealed_value>>(names.size(), fail(found.error()));
   std::vector<result<sealed_value>> out;
   out.reserve(names.size());
   for (std::size_t i = 0; i < stored.size(); ++i) {
-    const auto& value = (*found)[i];
-    if (!value) {
+    const auto& row = (*found)[i];
+    if (!row) {
       out.emplace_back(sealed_value{0, std::nullopt, read_at});
       continue;
     }
-    auto row = open_row(stored[i].table, stored[i].row, value->version, value->value);
-    if (row)
-      out.emplace_back(sealed_value{value->version, std::move(row->value), read_at});
+    auto admitted = admits(names[i].table, stored[i].row, row->version);
+    auto value = admitted ? by->open_value_of(names[i], stored[i].row, row->version, row->value)
+                          : fail(std::move(admitted).error());
+    if (value)
+      out.emplace_back(sealed_value{row->version, *std::move(value), read_at});
     else
-      out.emplace_back(fail(std::move(row).error()));
+      out.emplace_back(fail(std::move(value).error()));
   }
   return out;
 }
@@ -122,6 +129,7 @@ result<bool> sealed_store::has(table t, byte_view row) const {
 /// Seals batches. Ops without an expected version expect that of the engine, or of the batch before.
 struct sealed_store::sealing {
   const sealed_store& to;
+  const std::unique_ptr<sealer, keys::returned> by = to.keys_->take_sealer();
   struct known {
     std::optional<std::uint64_t> version;  ///< nullopt: the row does not exist
     bool as_read = true;                   ///< no batch of this call has changed it
@@ -135,8 +143,7 @@ struct sealed_store::sealing {
     std::vector<row_name> names;
     for (const auto* batch : batches)
       for (const auto& op : *batch)
-        if (!op.expected && !op.if_absent)
-          names.push_back({op.table, to.keys_->stored_row(op.table, op.row)});
+        if (!op.expected && !op.if_absent) names.push_back({op.table, by->stored_row(op.table, op.row)});
     follows_versions = !names.empty();
     if (names.empty()) return {};
     read_at = to.under_.moment();
@@ -160,8 +167,11 @@ struct sealed_store::sealing {
     std::vector<const sealed_op*> out;
     out.reserve(batch.size());
     for (const auto& op : batch) out.push_back(&op);
+    if (out.size() < 2) return out;
     const auto name = [](const sealed_op* op) { return std::pair(op->table, as_text(op->row)); };
-    std::stable_sort(out.begin(), out.end(), [&](const auto* a, const auto* b) { return name(a) < name(b); });
+    // Ops on one row stay in their order, which is that of their addresses.
+    std::sort(out.begin(), out.end(),
+              [&](const auto* a, const auto* b) { return std::pair(name(a), a) < std::pair(name(b), b); });
     // From the end, for the later one counts.
     const auto first = std::unique(out.rbegin(), out.rend(),
                                    [&](const auto* a, const auto* b) { return name(a) == name(b); });
@@ -170,10 +180,11 @@ struct sealed_store::sealing {
   }
 
   void add(write_batch& out, const sealed_op& op) {
-    auto stored = to.keys_->stored_row(op.table, op.row);
+    auto stored = by->stored_row(op.table, op.row);
     if (op.if_absent) {
-      auto sealed = to.keys_->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
-      return out.push_back({op.table, std::move(stored), 0, std::move(sealed), true, op.announce});
+      auto sealed = by->seal_value(op.table, stored, 1, op.row, op.value, to.random_);
+      return out.push_back(
+          {op.table, std::move(stored), 0, std::move(sealed), true, op.announce, op.read_at});
     }
     known own{op.expected};
     auto& row = follows_versions ? now.try_emplace({op.table, stored}, own).first->second : own;
@@ -189,18 +200,24 @@ struct sealed_store::sealing {
       return;
     }
     version = expected + 1;
-    auto sealed = to.keys_->seal_value(op.table, stored, *version, op.row, op.value, to.random_);
+    auto sealed = by->seal_value(op.table, stored, *version, op.row, op.value, to.random_);
     out.push_back({op.table, std::move(stored), expected, std::move(sealed), false, op.announce, read});
   }
 };
 
-std::vector<status> sealed_store::write_together(const std::vector<const sealed_batch*>& batches) {
+result<std::vector<write_batch>> sealed_store::sealed(const std::vector<const sealed_batch*>& batches) {
   sealing s{*this};
-  if (const auto read = s.read_versions(batches); !read) return std::vector<status>(batches.size(), read);
-  std::vector<write_batch> sealed;
-  sealed.reserve(batches.size());
-  for (const auto* batch : batches) sealed.push_back(s.seal(*batch));
-  return under_.write(sealed);
+  CPNS_CHECK(s.read_versions(batches));
+  std::vector<write_batch> out;
+  out.reserve(batches.size());
+  for (const auto* batch : batches) out.push_back(s.seal(*batch));
+  return out;
+}
+
+std::vector<status> sealed_store::write_together(const std::vector<const sealed_batch*>& batches) {
+  const auto ready = sealed(batches);
+  if (!ready) return std::vector<status>(batches.size(), fail(ready.error()));
+  return under_.write(*ready);
 }
 
 std::vector<status> sealed_store::write_all(std::span<const sealed_batch> batches) {
@@ -229,9 +246,10 @@ status sealed_store::accepts_writes() { return health().writable ? status{} : un
 status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit,
                           const damage_visitor& damaged) const {
   status outcome;
+  const auto by = keys_->take_sealer();
   CPNS_CHECK(under_.scan(t, {}, [&](const stored_row& stored) {
     if (is_data_key_row(t, stored.row)) return true;
-    const auto opened = open_row(t, stored.row, stored.version, stored.value);
+    const auto opened = open_row(*by, t, stored.row, stored.version, stored.value);
     if (!opened && damaged) {
       damaged(opened.error());
       return true;
@@ -251,6 +269,7 @@ status sealed_store::scan(table t, byte_view prefix, const sealed_visitor& visit
 result<page_end> sealed_store::page(table t, std::string_view after, std::size_t limit,
                                     const sealed_visitor& visit, const damage_visitor& damaged) const {
   CPNS_TRY(auto last, place_of(after));
+  const auto by = keys_->take_sealer();
   bool more = true;
   while (more && limit > 0) {
     CPNS_TRY(auto rows, under_.slice(t, last, std::min(limit, slice_rows)));
@@ -259,7 +278,7 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
       last = std::move(r.row);
       --limit;
       if (is_data_key_row(t, last)) continue;
-      const auto opened = open_row(t, last, r.version, r.value);
+      const auto opened = open_row(*by, t, last, r.version, r.value);
       if (!opened) damaged(opened.error());
       if (opened && opened->value && !is_schema_row(t, opened->row))
         more = visit(opened->row, *opened->value);
@@ -273,7 +292,8 @@ result<page_end> sealed_store::page(table t, std::string_view after, std::size_t
 result<member_page> sealed_store::members(const index_group& of, std::string_view after, std::size_t limit,
                                           const damage_visitor& damaged) const {
   CPNS_TRY(const auto begin, place_of(after));
-  const auto group = keys_->stored_group(of);
+  const auto by = keys_->take_sealer();
+  const auto group = by->stored_group(of);
   auto last = group;
   last.insert(last.end(), begin.begin(), begin.end());
   CPNS_TRY(const auto rows, under_.slice(table::indexes, last, limit + 1));
@@ -287,7 +307,7 @@ result<member_page> sealed_store::members(const index_group& of, std::string_vie
       return out;
     }
     place = to_hex(byte_view(r.row).subspan(group.size()));
-    const auto opened = open_row(table::indexes, r.row, r.version, r.value);
+    const auto opened = open_row(*by, table::indexes, r.row, r.version, r.value);
     auto entry = opened ? read_index_row(opened->row) : fail(opened.error());
     if (entry)
       out.rows.push_back({std::move(entry->member), r.version, place});
@@ -299,19 +319,20 @@ result<member_page> sealed_store::members(const index_group& of, std::string_vie
 
 std::string sealed_store::hidden_name(table t, byte_view row) const {
   constexpr std::size_t shown_bytes = 8;
-  return to_hex(byte_view(keys_->stored_row(t, row)).first(shown_bytes)) + "...";
+  return to_hex(byte_view(keys_->take_sealer()->stored_row(t, row)).first(shown_bytes)) + "...";
 }
 
 result<page_end> sealed_store::migrate(table t, std::string_view after, std::size_t limit, std::size_t& done,
                                        const damage_visitor& damaged) {
   CPNS_TRY(const auto last, place_of(after));
   CPNS_TRY(const auto rows, under_.slice(t, last, limit));
+  const auto by = keys_->take_sealer();
   std::vector<write_batch> batches;
   for (const auto& r : rows) {
     if (r.version != 0 || is_data_key_row(t, r.row)) continue;
-    const auto opened = open_row(t, r.row, 0, r.value);
+    const auto opened = open_row(*by, t, r.row, 0, r.value);
     if (opened)
-      batches.push_back({{t, r.row, 0, keys_->seal_value(t, r.row, 1, opened->row, opened->value, random_)}});
+      batches.push_back({{t, r.row, 0, by->seal_value(t, r.row, 1, opened->row, opened->value, random_)}});
     else
       damaged(opened.error());
   }

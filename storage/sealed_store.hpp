@@ -34,8 +34,9 @@ struct sealed_op {
   std::optional<std::uint64_t> expected{};
   /// As of write_op; `expected` is ignored. In tables whose rows are removed, not erased: `imports` and `indexes`.
   bool if_absent = false;
-  bool announce = false;      ///< as of write_op
-  std::uint64_t read_at = 0;  ///< sealed_value::read_at of the row with the version `expected`
+  bool announce = false;  ///< as of write_op
+  /// sealed_value::read_at of the row with the version `expected`, or, with `if_absent`, when it did not exist
+  std::uint64_t read_at = 0;
 };
 /// Of two ops on one row the later one counts.
 using sealed_batch = std::vector<sealed_op>;
@@ -152,12 +153,17 @@ class sealed_store {
  private:
   struct keys;
   struct plain_row;
+  class sealer;
   struct sealing;
   sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k);
+  /// As the store under this one gets them; the batches are valid. Errors of store::read.
+  result<std::vector<write_batch>> sealed(const std::vector<const sealed_batch*>& batches);
   /// In one call of the store under this one; the batches are valid.
   std::vector<status> write_together(const std::vector<const sealed_batch*>& batches);
-  [[nodiscard]] result<plain_row> open_row(table t, byte_view stored, std::uint64_t version,
+  [[nodiscard]] result<plain_row> open_row(sealer& by, table t, byte_view stored, std::uint64_t version,
                                            byte_view value) const;
+  /// store_sealed: no row may have this version any more.
+  [[nodiscard]] status admits(table t, byte_view stored, std::uint64_t version) const;
 
   store& under_;
   entropy& random_;

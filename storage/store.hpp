@@ -73,7 +73,8 @@ struct write_op {
   bool if_absent = false;
   /// Other processes have this row in memory, or what it stands for: those that listen() are told after the write.
   bool announce = false;
-  /// store::moment() before the row was read with the version `expected`; 0: not known. Spares some engines a second read.
+  /// store::moment() before the row was read with the version `expected`, or, with `if_absent`, before it was known not to
+  /// exist; 0: not known. Spares some engines a second read.
   std::uint64_t read_at = 0;
 };
 /// At most one op per row.

@@ -20,6 +20,7 @@ result<std::vector<const write_op*>> version_check::admit(const write_batch& bat
     else if (!op.if_absent)
       return fail(lost_race(op.table, op.expected, now));
   }
+  if (each_once_) return out;
   for (const auto* op : out)
     next_.insert_or_assign({op->table, as_text(op->row)}, op->value ? op->expected + 1 : 0);
   return out;

@@ -20,8 +20,9 @@ class version_check {
   /// Whether the row of an op has the version that the op expects, as far as that is known without a lookup.
   using shortcut = std::function<bool(const write_op&)>;
 
-  explicit version_check(lookup find, shortcut known = {})
-      : find_(std::move(find)), known_(std::move(known)) {}
+  /// `each_once`: no row is in two batches of the call, which spares a table of them.
+  explicit version_check(lookup find, shortcut known = {}, bool each_once = false)
+      : find_(std::move(find)), known_(std::move(known)), each_once_(each_once) {}
 
   /// The ops to apply: all but those with `if_absent` whose row exists. store_conflict if an op expects another version
   /// than the row has, after all batches that were admitted before; an error of `find` or of check_batch. The batch
@@ -41,6 +42,7 @@ class version_check {
 
   const lookup find_;
   const shortcut known_;
+  const bool each_once_;
   std::unordered_map<name, std::uint64_t, name_hash> next_;
 };
 

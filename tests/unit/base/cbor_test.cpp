@@ -38,6 +38,12 @@ TEST(cbor_writer, writes_elements_of_every_kind) {
   EXPECT_EQ(to_hex(writer{}.array(256).view()), "990100");
 }
 
+TEST(cbor_writer, begins_again_without_the_elements_before) {
+  writer w;
+  w.array(2).uint(1).tstr("a longer text");
+  EXPECT_EQ(to_hex(w.clear().array(1).uint(2).view()), "8102");
+}
+
 TEST(cbor_reader, reads_the_writers_output) {
   writer w;
   w.array(6).uint(300).bstr(hex("ff")).tstr("text").null().boolean(true).empty_map();

@@ -1,5 +1,8 @@
 // A thread may be idle for hours after an operation: its contexts must not keep the key.
 
+#include <openssl/evp.h>
+
+#include <algorithm>
 #include <cstring>
 #include <fstream>
 #include <functional>
@@ -8,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "crypto/hmac_key.hpp"
 #include "crypto/suite.hpp"
 #include "crypto/xaes.hpp"
 
@@ -67,6 +71,18 @@ const use uses[] = {
      }},
     {"opening with XAES",
      [](const suite&, const secret32& k) { (void)xaes_open(k, as_bytes("aad"), bytes(80)); }},
+    {"HMAC with a key that stayed",
+     [](const suite&, const secret32& k) {
+       byte_array<32> tag{};
+       hmac_key{k}.tag(as_bytes("message"), tag);
+     }},
+    {"XAES with a key that stayed",
+     [](const suite&, const secret32& k) {
+       xaes_key kept{k};
+       bytes record(xaes_overhead + 5), plain(5);
+       kept.seal(as_bytes("aad"), record);
+       (void)kept.open(as_bytes("aad"), record, plain);
+     }},
     {"X25519", [](const suite& s, const secret32& k) { (void)s.x25519(k, s.x25519_public(k)); }},
 };
 
@@ -84,6 +100,35 @@ TEST(left_keys, do_not_exist_after_any_operation) {
     u.of(openssl_suite(), key);
     EXPECT_EQ(copies_of(key), 0) << u.name;
   }
+}
+
+/// Kx of docs: AES-CMAC of two blocks, by OpenSSL's own CMAC.
+secret32 record_key(const secret32& key, byte_view nonce) {
+  secret32 out;
+  for (std::uint8_t half = 0; half < 2; ++half) {
+    bytes m{0, static_cast<std::uint8_t>(half + 1), 'X', 0};
+    m.insert(m.end(), nonce.begin(), nonce.begin() + 12);
+    std::size_t size = 0;
+    EXPECT_NE(EVP_Q_mac(nullptr, "CMAC", nullptr, "AES-256-CBC", nullptr, key.expose().data(), secret32::size,
+                        m.data(), m.size(), out.expose_mutable().data() + 16 * half, 16, &size),
+              nullptr);
+  }
+  return out;
+}
+
+TEST(left_keys, do_not_exist_of_a_record_after_it_was_forgotten) {
+  const auto key = system_entropy().draw_secret<32>();
+  xaes_key kept{key};
+  const auto nonce = system_entropy().draw<xaes_nonce_size>();
+  const auto of_record = record_key(key, nonce);
+  bytes record(xaes_overhead + 5), plain(5);
+  std::copy(nonce.begin(), nonce.end(), record.begin());
+  EXPECT_EQ(copies_of(of_record), 0);
+  kept.seal(as_bytes("aad"), record);
+  EXPECT_GT(copies_of(of_record), 0) << "the test does not find it";
+  EXPECT_TRUE(kept.open(as_bytes("aad"), record, plain));
+  kept.forget_record();
+  EXPECT_EQ(copies_of(of_record), 0);
 }
 
 TEST(left_keys, do_not_exist_of_computed_secrets) {

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "crypto/hmac_key.hpp"
 #include "crypto_test.hpp"
 
 namespace cpns::crypto {
@@ -41,6 +42,18 @@ TEST(hmac, does_not_take_an_empty_key_as_the_former_one) {
   EXPECT_EQ(s.hmac({}, as_bytes("message")), empty);
   EXPECT_NE(s.hmac(bytes(32, 7), as_bytes("message")), empty);
   EXPECT_EQ(shown(s.hmac({}, {})), "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad");
+}
+
+TEST(hmac, is_the_same_with_a_key_that_stays) {
+  hmac_key one{filled(1)}, other{filled(2)};
+  byte_array<32> tag{};
+  for (std::size_t n = 0; n < 200; ++n) {
+    const bytes message(n, static_cast<std::uint8_t>(n));
+    one.tag(message, tag);
+    ASSERT_EQ(to_hex(tag), shown(s.hmac(filled(1).expose(), message))) << n;
+    other.tag(message, tag);
+    ASSERT_EQ(to_hex(tag), shown(s.hmac(filled(2).expose(), message))) << n;
+  }
 }
 
 TEST(hkdf, agrees_with_rfc_5869_case_1) {

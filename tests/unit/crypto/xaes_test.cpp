@@ -55,6 +55,26 @@ TEST(xaes, agrees_with_the_accumulated_vectors_of_c2sp) {
   EXPECT_EQ(to_hex(shake128(all, 32)), "e6b9edf2df6cec60c8cbd864e2211b597fb69a529160cd040d56c0c210081939");
 }
 
+TEST(xaes, seals_and_opens_many_records_with_a_key_that_stays) {
+  xaes_key kept{filled(3)};
+  for (std::size_t n = 0; n < 300; ++n) {
+    const auto nonce = system_entropy().draw<xaes_nonce_size>();
+    const bytes plain(n, static_cast<std::uint8_t>(n)), aad(n % 7, 1);
+    bytes record(nonce.begin(), nonce.end());
+    record.insert(record.end(), plain.begin(), plain.end());
+    record.resize(n + xaes_overhead);
+    kept.seal(aad, record);
+    ASSERT_EQ(record, xaes_seal_with(filled(3), nonce, aad, plain)) << n;
+    bytes opened(n);
+    ASSERT_TRUE(kept.open(aad, record, opened)) << n;
+    ASSERT_EQ(opened, plain);
+    record.back() ^= 1;
+    ASSERT_FALSE(kept.open(aad, record, opened)) << n;
+    ASSERT_EQ(opened, bytes(n)) << "plaintext with a wrong tag must not stay";
+    if (n % 5 == 0) kept.forget_record();
+  }
+}
+
 TEST(xaes, never_uses_a_nonce_twice) {
   const auto a = xaes_seal(filled(1), system_entropy(), {}, as_bytes("row"));
   const auto b = xaes_seal(filled(1), system_entropy(), {}, as_bytes("row"));

@@ -130,6 +130,24 @@ TEST_P(index_rows, have_the_stored_names_of_the_protocol) {
   EXPECT_EQ(to_hex(stored().front().row), to_hex(name));
 }
 
+/// The stored names of groups are kept for the next rows, but not of so many.
+TEST_P(index_rows, of_many_groups_are_found_by_another_process) {
+  constexpr int groups = 300;
+  const auto group = [](int n) { return index_group{1, b("group " + std::to_string(n))}; };
+  for (int turn = 0; turn < 2; ++turn) {
+    sealed_batch batch;
+    for (int n = 0; n < groups; ++n) batch.push_back(member_of(group(n), "entity " + std::to_string(turn)));
+    ASSERT_OK(store_->write(batch));
+  }
+  const auto key = open_key_file(dir_ / "kek");
+  const auto other = std::move(sealed_store::open(*under_, **key, random_source()).value());
+  for (int n = 0; n < groups; ++n) {
+    const auto found = other->members(group(n), "", 10, [](const error& e) { ADD_FAILURE() << e.message(); });
+    ASSERT_OK(found);
+    EXPECT_EQ(found->rows.size(), 2U) << n;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(engines, index_rows, test::every_engine(), test::engine_name);
 
 TEST(index_name, is_refused_when_it_has_another_form) {
@@ -138,7 +156,16 @@ TEST(index_name, is_refused_when_it_has_another_form) {
   EXPECT_EQ(read_index_row(good)->group.name, b("ann"));
   for (const auto& bad : {bytes{}, b("ann"), encode(ann), index_row(ann, {}),
                           index_row(ann, bytes(index_member_max + 1)), bytes(good.begin(), good.end() - 1)})
-    EXPECT_FALSE(read_index_row(bad)) << to_hex(bad);
+    EXPECT_FALSE(read_index_row(bad) || group_in(bad)) << to_hex(bad);
+}
+
+TEST(index_name, has_the_encoded_group_in_it) {
+  for (const auto& g : {ann, index_group{300, bytes(index_group_max, 7)}, index_group{4, {}}}) {
+    const auto row = index_row(g, as_bytes("entity"));
+    const auto found = group_in(row);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(to_hex(cbor::writer().array(2).raw(*found).view()), to_hex(encode(g)));
+  }
 }
 
 }  // namespace

@@ -52,6 +52,24 @@ TEST(recent_writes, let_only_one_of_two_writers_win_that_read_at_the_same_moment
   EXPECT_OK(store->write_one({{table::entities, b("one"), 1, b("third"), false, false, store->moment()}}));
 }
 
+TEST(recent_writes, keep_a_row_that_appeared_since_it_was_absent) {
+  const test::temporary_folder folder;
+  const auto store = open_rocksdb_store(folder / "store").value();
+  const auto absent = [&](std::string_view value, std::uint64_t read_at) {
+    return write_batch{{table::indexes, b("one"), 0, b(value), true, false, read_at}};
+  };
+  const auto before = store->moment();
+  EXPECT_OK(store->write_one(absent("first", before)));
+  EXPECT_OK(store->write_one(absent("second", before)));
+  EXPECT_EQ(store->get(table::indexes, b("one")).value()->value, b("first"));
+  const std::vector<write_batch> both{absent("third", before), absent("fourth", before)};
+  for (const auto& outcome : store->write(both)) EXPECT_OK(outcome);
+  EXPECT_EQ(store->get(table::indexes, b("one")).value()->value, b("first"));
+  EXPECT_OK(store->write_one({{table::indexes, b("one"), 1, std::nullopt}}));
+  EXPECT_OK(store->write_one(absent("fifth", store->moment())));
+  EXPECT_EQ(store->get(table::indexes, b("one")).value()->value, b("fifth"));
+}
+
 /// Two batches of one write: the second one expects what the first one writes.
 TEST(recent_writes, let_a_batch_see_the_one_before_it) {
   const test::temporary_folder folder;

@@ -1,6 +1,8 @@
 // The seal: the files show no content, changed rows are refused, and only the right key opens the store.
 
 #include <algorithm>
+#include <atomic>
+#include <thread>
 
 #include "storage/faulty_store.hpp"
 #include "storage/memory_store.hpp"
@@ -288,6 +290,54 @@ TEST_F(sealed, refuses_a_row_with_a_changed_or_missing_byte) {
   }
   put_back(under, table::users, good);
   EXPECT_EQ(read(*s, table::users, "ann"), "1");
+}
+
+TEST_F(sealed, keeps_rows_of_every_size_apart) {
+  memory_store under;
+  const auto s = open(under);
+  const std::size_t sizes[] = {0, 1, 1000, 70'000, max_sealed_value_size, 20, 0};
+  sealed_batch batch;
+  std::vector<row_name> names;
+  for (const auto size : sizes) {
+    const auto name = "row " + std::to_string(names.size());
+    batch.push_back(seal(table::users, name, std::string(size, static_cast<char>('a' + names.size()))));
+    names.push_back({table::users, b(name)});
+  }
+  ASSERT_OK(s->write(batch));
+  const auto found = s->read(names);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    ASSERT_OK(found[i]);
+    ASSERT_TRUE(found[i]->value);
+    EXPECT_EQ(as_text(found[i]->value->expose()), std::string(sizes[i], static_cast<char>('a' + i)));
+  }
+}
+
+TEST_F(sealed, serves_many_threads_and_visitors_that_call_it) {
+  memory_store under;
+  const auto s = open(under);
+  std::vector<std::thread> threads;
+  std::atomic<int> good = 0;
+  constexpr int writers = 6, rows_each = 100;
+  for (int t = 0; t < writers; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 0; i < rows_each; ++i) {
+        const auto name = std::to_string(t) + " of " + std::to_string(i);
+        good += s->write({seal(table::users, name, "value of " + name)}) &&
+                        read(*s, table::users, name) == "value of " + name
+                    ? 1
+                    : 0;
+      }
+    });
+  for (auto& t : threads) t.join();
+  EXPECT_EQ(good, writers * rows_each);
+  int seen = 0;
+  EXPECT_OK(s->scan(table::users, {}, [&](byte_view row, const secret_bytes& value) {
+    const std::string name(as_text(row));
+    EXPECT_EQ(read(*s, table::users, name), as_text(value.expose()));
+    ++seen;
+    return true;
+  }));
+  EXPECT_EQ(seen, writers * rows_each);
 }
 
 }  // namespace
