@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "base/secret.hpp"
 
@@ -22,33 +23,61 @@ bool is_utf8(byte_view b) {
 
 }  // namespace
 
-writer::~writer() { wipe(out_); }
+writer::writer(writer&& other) noexcept
+    : heap_(std::move(other.heap_)), room_(other.room_), size_(other.size_) {
+  if (heap_.empty()) std::copy_n(other.inline_.begin(), size_, inline_.begin());
+  other.wipe_all();
+}
 
 writer& writer::clear() {
-  wipe(out_);
+  wipe(heap_.empty() ? inline_.data() : heap_.data(), size_);
+  size_ = 0;
   return *this;
 }
 
-void writer::make_room(std::size_t more) {
-  if (out_.capacity() - out_.size() >= more) return;
-  bytes larger;
-  larger.reserve(std::max(2 * out_.capacity(), out_.size() + more));
-  larger.assign(out_.begin(), out_.end());
-  out_.swap(larger);
-  wipe(larger);
+void writer::wipe_all() noexcept {
+  wipe(heap_.empty() ? inline_.data() : heap_.data(), size_);
+  heap_ = {};
+  room_ = inline_room;
+  size_ = 0;
+}
+
+bytes writer::take() {
+  if (heap_.empty()) {
+    bytes out(inline_.begin(), inline_.begin() + static_cast<std::ptrdiff_t>(size_));
+    wipe_all();
+    return out;
+  }
+  heap_.resize(size_);
+  size_ = 0;
+  room_ = inline_room;
+  return std::exchange(heap_, {});
+}
+
+void writer::grow(std::size_t more) {
+  bytes larger(std::max(2 * room_, size_ + more));
+  std::copy_n(data(), size_, larger.begin());
+  const auto size = size_;
+  wipe_all();
+  heap_ = std::move(larger);
+  room_ = heap_.size();
+  size_ = size;
+}
+
+std::uint8_t* writer::room_for(std::size_t more) {
+  if (room_ - size_ < more) grow(more);
+  auto* const at = (heap_.empty() ? inline_.data() : heap_.data()) + size_;
+  size_ += more;
+  return at;
 }
 
 void writer::head(std::uint8_t major, std::uint64_t v) {
-  make_room(9);
   const auto m = static_cast<std::uint8_t>(major << 5);
   const int width = v < 24 ? 0 : v <= 0xff ? 1 : v <= 0xffff ? 2 : v <= 0xffffffff ? 4 : 8;
-  if (width == 0) {
-    out_.push_back(static_cast<std::uint8_t>(m | v));
-    return;
-  }
-  out_.push_back(static_cast<std::uint8_t>(m | (width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27)));
-  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8)
-    out_.push_back(static_cast<std::uint8_t>(v >> shift));
+  if (width == 0) return put(static_cast<std::uint8_t>(m | v));
+  auto* at = room_for(1 + static_cast<std::size_t>(width));
+  *at++ = static_cast<std::uint8_t>(m | (width == 1 ? 24 : width == 2 ? 25 : width == 4 ? 26 : 27));
+  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8) *at++ = static_cast<std::uint8_t>(v >> shift);
 }
 
 writer& writer::uint(std::uint64_t v) {
@@ -72,18 +101,15 @@ writer& writer::empty_map() {
   return *this;
 }
 writer& writer::null() {
-  make_room(1);
-  out_.push_back(byte_null);
+  put(byte_null);
   return *this;
 }
 writer& writer::boolean(bool b) {
-  make_room(1);
-  out_.push_back(b ? byte_true : byte_false);
+  put(b ? byte_true : byte_false);
   return *this;
 }
 writer& writer::raw(byte_view encoded) {
-  make_room(encoded.size());
-  out_.insert(out_.end(), encoded.begin(), encoded.end());
+  std::copy(encoded.begin(), encoded.end(), room_for(encoded.size()));
   return *this;
 }
 

@@ -3,6 +3,7 @@
 // integers, byte and text strings, arrays, null, booleans and the empty map; shortest forms and definite
 // lengths only.
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -12,16 +13,17 @@
 
 namespace cpns::cbor {
 
-/// The output may be secret: the buffer is wiped when it grows and on destruction.
+/// Most outputs are the input of a hash or a MAC, have some hundred bytes, and are gone at once: those stay within the object, and
+/// take no memory of the heap. The output may be secret: what held it is wiped when it grows and on destruction.
 class writer {
  public:
   writer() = default;
-  /// Reserves `expected` bytes.
-  explicit writer(std::size_t expected) { out_.reserve(expected); }
-  ~writer();
+  /// Reserves `expected` bytes, so that take() copies nothing.
+  explicit writer(std::size_t expected) : heap_(expected), room_(expected) {}
+  ~writer() { wipe_all(); }
   writer(const writer&) = delete;
   writer& operator=(const writer&) = delete;
-  writer(writer&&) noexcept = default;
+  writer(writer&& other) noexcept;
   writer& operator=(writer&&) = delete;
 
   writer& uint(std::uint64_t v);
@@ -38,13 +40,24 @@ class writer {
   /// Begins again, and keeps the memory.
   writer& clear();
 
-  [[nodiscard]] const bytes& view() const { return out_; }
-  [[nodiscard]] bytes take() { return std::move(out_); }
+  /// Valid until the next element is written.
+  [[nodiscard]] byte_view view() const { return {data(), size_}; }
+  /// The writer is empty then.
+  [[nodiscard]] bytes take();
 
  private:
+  static constexpr std::size_t inline_room = 256;
+  [[nodiscard]] const std::uint8_t* data() const { return heap_.empty() ? inline_.data() : heap_.data(); }
   void head(std::uint8_t major, std::uint64_t v);
-  void make_room(std::size_t more);
-  bytes out_;
+  /// Where the next `more` bytes go; they are counted.
+  std::uint8_t* room_for(std::size_t more);
+  void grow(std::size_t more);
+  void put(std::uint8_t b) { *room_for(1) = b; }
+  void wipe_all() noexcept;
+
+  std::array<std::uint8_t, inline_room> inline_;  ///< until it is full
+  bytes heap_;                                    ///< as large as its room
+  std::size_t room_ = inline_room, size_ = 0;
 };
 
 /// Reads elements in order. Every error names the element (`at`), its offset and the fault; do not use a reader
