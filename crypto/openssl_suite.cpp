@@ -14,38 +14,25 @@ namespace {
 
 using namespace detail;
 
-constexpr std::size_t hash_size = 32;
+constexpr std::size_t hash_size = 32, hash_block = 64;
 /// RFC 5869 section 2.3: at most 255 blocks.
 constexpr std::size_t expand_max = 255 * hash_size;
 
-/// A fetch costs more than the operation that follows it, so each algorithm is fetched once per process.
-struct algorithms {
-  md_ptr sha256{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
-  mac_ptr hmac{EVP_MAC_fetch(nullptr, "HMAC", nullptr)};
-
-  algorithms() {
-    if (!sha256 || !hmac) out_of_crypto("SHA256 or HMAC is unavailable");
-  }
-};
-
-const algorithms& fetched() {
-  static const algorithms a;
-  return a;
+/// A fetch costs more than the operation that follows it, so it is done once per process.
+const EVP_MD* fetched_sha256() {
+  static const md_ptr m{EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+  if (!m) out_of_crypto("SHA256 is unavailable");
+  return m.get();
 }
 
 /// One set per thread, because creating a context costs more than most operations. None keeps a key between
 /// operations: see forgetful.
 struct contexts {
   md_ctx_ptr hash{EVP_MD_CTX_new()};
-  mac_ctx_ptr mac{EVP_MAC_CTX_new(fetched().hmac.get())};
   gcm aead;
 
   contexts() {
-    char name[] = "SHA256";
-    const OSSL_PARAM params[] = {OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, name, 0),
-                                 OSSL_PARAM_construct_end()};
-    if (!hash || !mac || EVP_MAC_CTX_set_params(mac.get(), params) != 1)
-      out_of_crypto("cannot create a context");
+    if (!hash) out_of_crypto("cannot create a context");
   }
 };
 
@@ -54,29 +41,60 @@ contexts& mine() {
   return c;
 }
 
-/// Replaces a key after use.
-constexpr byte_array<32> no_key{};
-
-void mac_start(EVP_MAC_CTX* mac, byte_view key) {
-  // OpenSSL keeps the former key if the pointer is null, so an empty key needs a pointer.
-  static constexpr std::uint8_t empty_key = 0;
-  const std::uint8_t* data = key.empty() ? &empty_key : key.data();
-  if (EVP_MAC_init(mac, data, key.size(), nullptr) != 1) out_of_crypto("HMAC rejects the key");
+void hash_start(EVP_MD_CTX* hash) {
+  if (EVP_DigestInit_ex2(hash, fetched_sha256(), nullptr) != 1) out_of_crypto("SHA-256 failed");
 }
 
-void mac_restart(EVP_MAC_CTX* mac) {
-  if (EVP_MAC_init(mac, nullptr, 0, nullptr) != 1) out_of_crypto("HMAC cannot restart");
+void hash_update(EVP_MD_CTX* hash, byte_view m) {
+  if (!m.empty() && EVP_DigestUpdate(hash, m.data(), m.size()) != 1) out_of_crypto("SHA-256 failed");
 }
 
-void mac_update(EVP_MAC_CTX* mac, byte_view m) {
-  if (!m.empty() && EVP_MAC_update(mac, m.data(), m.size()) != 1) out_of_crypto("HMAC failed");
+void hash_finish(EVP_MD_CTX* hash, std::span<std::uint8_t, hash_size> out) {
+  if (EVP_DigestFinal_ex(hash, out.data(), nullptr) != 1) out_of_crypto("SHA-256 failed");
 }
 
-void mac_finish(EVP_MAC_CTX* mac, std::span<std::uint8_t, hash_size> out) {
-  std::size_t size = 0;
-  if (EVP_MAC_final(mac, out.data(), &size, out.size()) != 1 || size != hash_size)
-    out_of_crypto("HMAC failed");
+/// The context ends with a digest, which may be a key.
+auto forget_hash(EVP_MD_CTX* hash) {
+  return forgetful{[hash] { EVP_DigestInit_ex2(hash, nullptr, nullptr); }};
 }
+
+/// HMAC-SHA-256 (RFC 2104) on the hash alone: for the short messages of the protocol EVP_MAC spends more time on its parameters and
+/// copies of contexts than on the hashes. Leaves the last digest in the context.
+class keyed_hash {
+ public:
+  keyed_hash(EVP_MD_CTX* hash, byte_view key) : hash_(hash) {
+    const auto pad = pad_.expose_mutable();
+    if (key.size() <= hash_block) {
+      std::copy(key.begin(), key.end(), pad.begin());
+    } else {
+      hash_start(hash);
+      hash_update(hash, key);
+      hash_finish(hash, pad.first<hash_size>());
+    }
+    turn(inner);
+  }
+  void start() {
+    hash_start(hash_);
+    hash_update(hash_, pad_.expose());
+  }
+  void update(byte_view m) { hash_update(hash_, m); }
+  void finish(std::span<std::uint8_t, hash_size> out) {
+    hash_finish(hash_, out);
+    turn(inner ^ outer);
+    start();
+    hash_update(hash_, out);
+    hash_finish(hash_, out);
+    turn(inner ^ outer);
+  }
+
+ private:
+  static constexpr std::uint8_t inner = 0x36, outer = 0x5c;
+  void turn(std::uint8_t by) {
+    for (auto& b : pad_.expose_mutable()) b = static_cast<std::uint8_t>(b ^ by);
+  }
+  EVP_MD_CTX* hash_;
+  secret<hash_block> pad_;  ///< the key, xor `inner`
+};
 
 int int_size(byte_view b) {
   if (b.size() > static_cast<std::size_t>(INT_MAX)) out_of_crypto("more than 2 GiB in one message");
@@ -88,40 +106,38 @@ class suite_on_openssl final : public suite {
   [[nodiscard]] digest sha256(byte_view m) const override {
     digest out;
     EVP_MD_CTX* hash = mine().hash.get();
-    // The context ends with the digest, which may be a StoredKey.
-    const forgetful end{[hash] { EVP_DigestInit_ex2(hash, nullptr, nullptr); }};
-    if (EVP_DigestInit_ex2(hash, fetched().sha256.get(), nullptr) != 1 ||
-        EVP_DigestUpdate(hash, m.data(), m.size()) != 1 || EVP_DigestFinal_ex(hash, out.data(), nullptr) != 1)
-      out_of_crypto("SHA-256 failed");
+    const auto end = forget_hash(hash);
+    hash_start(hash);
+    hash_update(hash, m);
+    hash_finish(hash, out);
     return out;
   }
 
   [[nodiscard]] secret32 hmac(byte_view key, byte_view m) const override {
     secret32 out;
-    EVP_MAC_CTX* mac = mine().mac.get();
-    const forgetful end{[mac] { mac_start(mac, no_key); }};
-    mac_start(mac, key);
-    mac_update(mac, m);
-    mac_finish(mac, out.expose_mutable());
+    EVP_MD_CTX* hash = mine().hash.get();
+    const auto end = forget_hash(hash);
+    keyed_hash mac{hash, key};
+    mac.start();
+    mac.update(m);
+    mac.finish(out.expose_mutable());
     return out;
   }
 
   void expand(const secret32& prk, byte_view info, std::span<std::uint8_t> out) const override {
     if (out.empty() || out.size() > expand_max) out_of_crypto("HKDF-Expand returns 1 to 8160 bytes");
-    EVP_MAC_CTX* mac = mine().mac.get();
-    const forgetful end{[mac] { mac_start(mac, no_key); }};
-    mac_start(mac, prk.expose());
+    EVP_MD_CTX* hash = mine().hash.get();
+    const auto end = forget_hash(hash);
+    keyed_hash mac{hash, prk.expose()};
     secret32 block;
     std::uint8_t counter = 0;
     for (std::size_t done = 0; done < out.size(); done += hash_size) {
       // T(0) = empty;  T(i) = HMAC(PRK, T(i-1) | info | i)
-      if (counter != 0) {
-        mac_restart(mac);
-        mac_update(mac, block.expose());
-      }
-      mac_update(mac, info);
-      mac_update(mac, {&++counter, 1});
-      mac_finish(mac, block.expose_mutable());
+      mac.start();
+      if (counter != 0) mac.update(block.expose());
+      mac.update(info);
+      mac.update({&++counter, 1});
+      mac.finish(block.expose_mutable());
       // OKM = first L octets of T(1) | T(2) | ...
       const std::size_t n = std::min(hash_size, out.size() - done);
       std::copy_n(block.expose().begin(), n, out.begin() + static_cast<std::ptrdiff_t>(done));
@@ -132,7 +148,7 @@ class suite_on_openssl final : public suite {
     secret32 out;
     const auto rounds = static_cast<int>(std::clamp<std::uint32_t>(iterations, 1, INT_MAX));
     if (PKCS5_PBKDF2_HMAC(reinterpret_cast<const char*>(password.data()), int_size(password), salt.data(),
-                          int_size(salt), rounds, fetched().sha256.get(), hash_size,
+                          int_size(salt), rounds, fetched_sha256(), hash_size,
                           out.expose_mutable().data()) != 1)
       out_of_crypto("PBKDF2 failed");
     return out;
