@@ -61,9 +61,9 @@ class component {
   std::string_view name_;
 };
 
+/// Of one call: it owns nothing, so none is kept. A text that is made for it lives until the call returns.
 struct field {
-  std::string_view key;
-  std::string value;
+  std::string_view key, value;
 };
 
 /// The log line of a machine's event: its stable id in kebab-case, its level, the step of the change request, and
