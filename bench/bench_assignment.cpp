@@ -24,9 +24,10 @@ using bench::suite;
 /// Applies the outputs of a machine as a role would, with a sealed store in memory. Returns the frame of the answer.
 secret_bytes serve(assignment_harness& p, storage::sealed_store& store, protocol::assignment_machine& machine,
                    byte_view frame, const protocol::device_secret_record& device) {
-  const auto request = protocol::decode_link_request(frame).value();
-  machine.handle_request(p.now, {p.gw, p.exporter}, request.id,
-                         std::get<protocol::key_assignment_request>(request.body));
+  auto request = protocol::decode_link_request(frame).value();
+  machine.handle_request(
+      p.now, testing_people::received({p.gw, p.exporter}, request.id,
+                                      std::get<protocol::key_assignment_request>(std::move(request.body))));
   secret_bytes answer;
   while (auto out = machine.poll_output()) {
     if (std::get_if<protocol::assignment_fetch_user>(&*out) != nullptr)
@@ -35,7 +36,7 @@ secret_bytes serve(assignment_harness& p, storage::sealed_store& store, protocol
       machine.handle_device(p.now, std::optional{device});
     else if (auto* row = std::get_if<protocol::assignment_persist>(&*out))
       (void)store.write(
-          {assignment_harness::row(storage::table::entities, device.entity.text(), encode(row->record))});
+          {assignment_harness::row(storage::table::entities, device.entity.text(), encode(*row->record))});
     else if (auto* a = std::get_if<protocol::assignment_answer>(&*out))
       if (auto* keys = std::get_if<protocol::assigned_keys>(&a->body))
         answer = encode(protocol::link_answer{a->id, 1, {}, std::move(*keys)});

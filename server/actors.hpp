@@ -13,8 +13,10 @@
 #include "base/bytes.hpp"
 #include "base/result.hpp"
 #include "protocol/messages.hpp"
+#include "protocol/server/proof_check.hpp"
 #include "protocol/server/records.hpp"
 #include "server/admission.hpp"
+#include "server/gathered.hpp"
 #include "server/link.hpp"
 #include "server/server_metrics.hpp"
 #include "server/user_work.hpp"
@@ -32,9 +34,11 @@ struct frames_came {
 /// The outcome of one KeyAssignmentRequest.
 struct assignment_done {
   request_id id;
-  std::shared_ptr<const answer_body> body;
+  answer_body body;
   steady::time_point arrived;  ///< of the request
 };
+/// Some assignments are done; session_mail has their outcomes.
+struct assignments_done {};
 /// The outcome of one entry of an EpochReport; nullopt: not done, the gateway reports it again.
 struct report_done {
   request_id id;
@@ -79,10 +83,10 @@ using session_actor =
                      caf::reacts_to<requests_came>,  // decodes them, reads what they need
                      caf::reacts_to<rows_read>,      // answers or routes the request
                      caf::reacts_to<key_came>,       // the same
-                     caf::reacts_to<assignment_done>,  // answers the gateway
-                     caf::reacts_to<report_done>,      // answers when all entries of the report are done
-                     caf::reacts_to<slow_look>,        // answers slow requests "overloaded"
-                     caf::reacts_to<link_closed>>;     // ends
+                     caf::reacts_to<assignments_done>,  // answers the gateway
+                     caf::reacts_to<report_done>,       // answers when all entries of the report are done
+                     caf::reacts_to<slow_look>,         // answers slow requests "overloaded"
+                     caf::reacts_to<link_closed>>;      // ends
 
 /// An entity that an operator took from its holder, with the holder that it had.
 struct released_entity {
@@ -114,11 +118,23 @@ struct request_rows {
       std::optional<protocol::device_secret_record>{};
 };
 
-/// Work for one entity.
+/// The outcomes of the assignments of one session. [thread-safe]
+class session_mail {
+ public:
+  explicit session_mail(session_actor to) : to_(std::move(to)) {}
+  void put(assignment_done outcome) {
+    if (in_.put(std::move(outcome))) caf::anon_send(to_, assignments_done{});
+  }
+  std::vector<assignment_done> take() { return in_.take(); }
+
+ private:
+  const session_actor to_;
+  gathered<assignment_done> in_;
+};
+
+/// Work for one entity. Made for a request when that is decoded, and shared with all that waits or decides.
 struct job {
-  struct assign {
-    protocol::key_assignment_request request;
-  };
+  using assign = protocol::received_request;
   struct report {
     std::size_t entry = 0;
     epoch which;
@@ -132,14 +148,15 @@ struct job {
   entity_id entity;
   std::shared_ptr<const peer_info> from;
   request_id id;
-  std::variant<assign, report, release> what;
-  std::shared_ptr<const request_rows> rows;  ///< none: the assignment actor reads them
-  session_actor reply_to;                    ///< none for a release
-  work_permit counted;                       ///< released with the job
-  work_place place;                          ///< the same
-  user_work::permit of_user;                 ///< the same
-  steady::time_point arrived{};              ///< of the request
-  steady::time_point queued{};               ///< after the checks of the session
+  std::variant<std::monostate, assign, report, release> what;  ///< never std::monostate once it is sent
+  std::optional<request_rows> rows;                            ///< none: the assignment actor reads them
+  session_actor reply_to;                                      ///< of a report
+  std::shared_ptr<session_mail> mail;                          ///< of a request for keys
+  work_permit counted;                                         ///< released with the job
+  work_place place;                                            ///< the same
+  user_work::permit of_user;                                   ///< the same
+  steady::time_point arrived{};                                ///< of the request
+  steady::time_point queued{};                                 ///< after the checks of the session
 };
 struct do_job {
   std::shared_ptr<const job> what;
@@ -153,6 +170,8 @@ struct job_done {
   std::shared_ptr<const job> what;
   bool uncertain = false;  ///< whether the last write of the entity took effect is not known
 };
+/// Some jobs are done; role_context::jobs_done has them.
+struct look_at_done {};
 /// Sent once per second.
 struct tick {};
 /// The rest of the entities that are idle for too long.
@@ -164,8 +183,8 @@ struct sweep_on {
 using dispatcher_actor =
     caf::typed_actor<caf::reacts_to<do_job>,   // routes to assignment/<entity>, or refuses it over the bounds
                      caf::reacts_to<do_jobs>,  // the same for each
-                     caf::reacts_to<job_done>,  // one job less is pending
-                     caf::reacts_to<tick>,      // evicts entities idle for too long
+                     caf::reacts_to<look_at_done>,  // some jobs less are pending
+                     caf::reacts_to<tick>,          // evicts entities idle for too long
                      caf::reacts_to<sweep_on>>;
 
 /// The outcome of the pending write.
@@ -184,14 +203,14 @@ using assignment_actor = caf::typed_actor<caf::reacts_to<do_job>,       // queue
 }  // namespace cpns::server
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::frames_came)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignment_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::assignments_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::report_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::link_closed)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::requests_came)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::slow_look)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_job)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::do_jobs)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::job_done)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::look_at_done)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::tick)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::sweep_on)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(cpns::server::rows_read)

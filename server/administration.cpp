@@ -142,12 +142,12 @@ administration::release_outcome administration::begin_release(const entity_id& e
                                                               const std::optional<gateway_id>& only_from) {
   auto reply = std::make_shared<release_reply>();
   auto outcome = reply->outcome();
-  job j;
-  j.number = role_.next_number++;
-  j.entity = entity;
-  j.from = administrator();
-  j.what = job::release{std::move(reply), only_from};
-  caf::anon_send(role_.dispatcher(), do_job{std::make_shared<const job>(std::move(j))});
+  auto j = std::make_shared<job>();
+  j->number = role_.next_number++;
+  j->entity = entity;
+  j->from = administrator();
+  j->what = job::release{std::move(reply), only_from};
+  caf::anon_send(role_.dispatcher(), do_job{std::move(j)});
   return outcome;
 }
 

@@ -20,16 +20,16 @@ const job::release* as_release(const job& j) { return std::get_if<job::release>(
 void finish_job(assignment_pointer self) {
   auto& s = self->state;
   s.lines.clear();
-  if (s.uncertain) s.machine.reset();
-  s.rows.reset();  // they hold keys
-  self->send(s.dispatcher, job_done{std::move(s.current), s.uncertain});
-  s.current.reset();
+  if (s.uncertain) s.known = false;
+  s.rows = nullptr;
+  s.own_rows.reset();  // they hold keys
+  if (s.role->jobs_done.put({std::exchange(s.current, nullptr), s.uncertain}))
+    self->send(s.dispatcher, look_at_done{});
 }
 
 void send_answer(assignment_pointer self, answer_body body) {
   const job& j = *self->state.current;
-  self->send(j.reply_to,
-             assignment_done{j.id, std::make_shared<const answer_body>(std::move(body)), j.arrived});
+  j.mail->put({j.id, std::move(body), j.arrived});
 }
 
 void send_report_outcome(assignment_pointer self, std::optional<protocol::report_outcome> outcome) {
@@ -72,7 +72,7 @@ void log_refusal(assignment_state& s, const refusal& no) {
             {{"entity", s.entity.text()},
              {"gateway", s.current->from->uri},
              {"gw", s.current->from->gw.hex()},
-             {"status", std::string{name_of(no.status)}},
+             {"status", name_of(no.status)},
              {"ms", std::to_string((s.role->now() - s.began).count())}});
 }
 
@@ -140,7 +140,7 @@ bool load(assignment_pointer self) {
   if (!row) return refuse_unreadable(self, row.error()), false;
   const auto settings = s.role->settings();
   std::optional<protocol::entity_record> record;
-  if (!s.machine || s.uncertain || row->version > s.version) {
+  if (!s.known || s.uncertain || row->version > s.version) {
     auto decoded = record_of(s, *row);
     if (!decoded) return refuse_unreadable(self, std::move(decoded).error()), false;
     record = *std::move(decoded);
@@ -151,8 +151,12 @@ bool load(assignment_pointer self) {
   }
   if (row->version == s.version) s.read_at = row->read_at;
   if (!record) return true;
-  s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
+  if (s.machine && s.made_with == settings && s.machine->state() == protocol::assignment_state::idle)
+    s.machine->load(*std::move(record));
+  else
+    s.machine.emplace(settings->assignment, *std::move(record), s.role->suite, s.role->random);
   s.made_with = settings;
+  s.known = true;
   return true;
 }
 
@@ -174,7 +178,7 @@ void decide(assignment_pointer self) {
   if (!load(self)) return;
   const job& j = *s.current;
   if (const auto* a = as_assign(j))
-    s.machine->handle_request(s.began, {j.from->gw, j.from->exporter, j.from->uri}, j.id, a->request);
+    s.machine->handle_request(s.began, std::shared_ptr<const job::assign>{s.current, a});
   else if (const auto* r = as_release(j))
     begin_release(s, *r);
   else
@@ -185,7 +189,7 @@ void decide(assignment_pointer self) {
 void become(assignment_state& s, const entity_id& entity) {
   if (s.entity == entity) return;
   s.entity = entity;
-  s.machine.reset();
+  s.known = false;
   s.version = s.read_at = 0;
   s.uncertain = false;
 }
@@ -194,18 +198,18 @@ void become(assignment_state& s, const entity_id& entity) {
 void begin(assignment_pointer self) {
   auto& s = self->state;
   s.current = std::move(s.waiting.front());
-  s.waiting.pop_front();
+  s.waiting.erase(s.waiting.begin());
   become(s, s.current->entity);
   s.began = s.role->now();
   s.conflicts = 0;
   s.asked_again = false;
-  s.rows = s.current->rows;
+  s.rows = s.current->rows ? &*s.current->rows : nullptr;
   if (as_assign(*s.current) != nullptr) s.role->counted.queued.observe(steady::now() - s.current->queued);
   if (s.uncertain && !s.role->store.health().writable)
     return refuse_job(self,
                       refusal{link_status::overloaded, retry_unwritten, "the server cannot store at present"},
                       {errc::state_overloaded, "the store accepts no writes at present"});
-  if (!s.rows || s.uncertain) return read_rows(self);
+  if (s.rows == nullptr || s.uncertain) return read_rows(self);
   decide(self);
 }
 
@@ -244,11 +248,12 @@ void apply(assignment_pointer self, protocol::assignment_persist&& o) {
   auto& s = self->state;
   write_lines(s);
   storage::sealed_batch batch;
-  batch.push_back({storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(o.record), s.version,
-                   false, false, s.read_at});
+  batch.reserve(3);  // and two rows of indexes
+  batch.push_back({storage::table::entities, to_bytes(as_bytes(s.entity.text())), encode(*o.record),
+                   s.version, false, false, s.read_at});
   const auto& before = s.machine->record();
   const bool first = s.version == 0 && before.sets.empty();  // not of schema 1
-  add_index_rows(batch, o.record, before, first ? s.read_at : 0);
+  add_index_rows(batch, *o.record, before, first ? s.read_at : 0);
   submit(self, std::move(batch));
 }
 
@@ -362,11 +367,11 @@ void after_read(assignment_pointer self, const rows_read& m) {
   request_rows found{std::move(rows[0])};
   if (const auto* a = as_assign(*s.current)) {
     // The key of a manufacturer came with the job, or by ask_again().
-    const bool asked = s.rows && s.role->temporary_keys.service_of(s.entity, rows[1]) != nullptr;
+    const bool asked = s.rows != nullptr && s.role->temporary_keys.service_of(s.entity, rows[1]) != nullptr;
     found.device = asked ? s.rows->device : s.role->temporary_keys.find(s.entity, rows[1]);
     found.user = s.role->users.found(a->request.user, std::exchange(s.user, {}), rows[2]);
   }
-  s.rows = std::make_shared<const request_rows>(std::move(found));
+  s.rows = &s.own_rows.emplace(std::move(found));
   if (s.conflicts > 0)
     after_conflict(self);
   else
@@ -388,7 +393,7 @@ void after_key(assignment_pointer self, const key_came& m) {
          log::level::info);
     auto rows = *s.rows;
     rows.device = found;
-    s.rows = std::make_shared<const request_rows>(std::move(rows));
+    s.rows = &s.own_rows.emplace(std::move(rows));
     decide(self);
   } else {
     log_answer(s, refused);

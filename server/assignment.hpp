@@ -1,8 +1,6 @@
 #pragma once
 // assignment/<entity>: the actor of one assignment_machine and its row in the store.
 
-#include <deque>
-
 #include "base/log.hpp"
 #include "server/context.hpp"
 
@@ -20,15 +18,17 @@ struct assignment_state {
   role_context* role = nullptr;
   entity_id entity;
   dispatcher_actor dispatcher;
-  std::optional<protocol::assignment_machine> machine;
+  std::optional<protocol::assignment_machine> machine;  ///< it serves one entity after the other
+  bool known = false;                                   ///< `machine` has the record of `entity`
   std::uint64_t version = 0;                        ///< of the row from which the record of `machine` comes
   std::uint64_t read_at = 0;                        ///< the same, as of storage::sealed_value
   std::shared_ptr<const actor_settings> made_with;  ///< the settings of `machine`
-  std::deque<std::shared_ptr<const job>> waiting;
+  std::vector<std::shared_ptr<const job>> waiting;  ///< few: limits.jobs_per_entity
   std::shared_ptr<const job> current;
   std::optional<protocol::report_outcome> outcome;          ///< of the current report
   result<released_entity> released = fail(errc::internal);  ///< of the current release
-  std::shared_ptr<const request_rows> rows;                 ///< of the current job
+  const request_rows* rows = nullptr;                       ///< of the current job
+  std::optional<request_rows> own_rows;                     ///< `rows`, if they did not come with the job
   int conflicts = 0;                                        ///< that the current job lost
   bool asked_again = false;                                 ///< the manufacturer, for the current job
   std::optional<std::uint64_t> read;                        ///< number of the pending read

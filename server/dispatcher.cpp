@@ -18,11 +18,8 @@ void refuse(dispatcher_pointer self, const job& j, std::uint32_t retry_after, st
     return self->send(j.reply_to, report_done{j.id, r->entry, std::nullopt});
   if (const auto* r = std::get_if<job::release>(&j.what))
     return r->reply->answer(fail(errc::state_overloaded, std::move(reason)));
-  self->send(j.reply_to,
-             assignment_done{j.id,
-                             std::make_shared<const answer_body>(protocol::refusal{
-                                 protocol::link_status::overloaded, retry_after, std::move(reason)}),
-                             j.arrived});
+  j.mail->put({j.id, protocol::refusal{protocol::link_status::overloaded, retry_after, std::move(reason)},
+               j.arrived});
 }
 
 std::size_t live(const dispatcher_state& s) { return s.busy.size() + s.idle.size(); }
@@ -92,16 +89,20 @@ void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
   self->send(e.actor, do_job{j});
 }
 
-void finished(dispatcher_pointer self, const job_done& m) {
-  auto& s = self->state;
+void finished(dispatcher_state& s, const job_done& m, time_point now) {
   const auto& j = m.what;
   const auto found = s.by_entity.find(j->entity);
   if (found == s.by_entity.end()) return;
   auto& e = *found->second;
-  e.last_used = s.role->now();
+  e.last_used = now;
   e.uncertain = m.uncertain;
   if (std::erase_if(e.pending, [&j](const auto& other) { return other->number == j->number; }) == 0) return;
   if (e.pending.empty()) s.idle.splice(s.idle.begin(), s.busy, found->second);
+}
+
+void finish_all(dispatcher_state& s) {
+  const auto now = s.role->now();
+  for (const auto& done : s.role->jobs_done.take()) finished(s, done, now);
 }
 
 /// Evicts idle entities last used at or before `limit`: a part of them at a time, so that requests do not wait for
@@ -117,6 +118,7 @@ void sweep(dispatcher_pointer self, time_point limit) {
 /// An assignment actor died: its row is as last stored, and the gateways repeat their requests.
 void lost(dispatcher_pointer self, const caf::down_msg& m) {
   auto& s = self->state;
+  finish_all(s);  // the actor may have answered before it died
   const auto found = s.by_actor.find(m.source.id());
   if (found == s.by_actor.end()) return;
   const auto at = found->second;
@@ -148,7 +150,7 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
       [self](const do_jobs& m) {
         for (const auto& j : *m.all) route(self, j);
       },
-      [self](const job_done& m) { finished(self, m); },
+      [self](const look_at_done&) { finish_all(self->state); },
       [self, role](const tick&) {
         sweep(self, role->now() - role->settings()->entity_idle);
         role->refusals.tick(role->now());

@@ -18,13 +18,12 @@ void answer(session_pointer self, const request_id& id, Body body) {
   self->state.answers->send(id, std::move(body));
 }
 
-void route(session_pointer self, job j) {
+void route(session_pointer self, std::shared_ptr<job> j) {
   auto& s = self->state;
-  j.number = s.role->next_number++;
-  j.from = s.peer;
-  j.reply_to = session_actor{self};
-  j.queued = steady::now();
-  s.to_route.push_back(std::make_shared<const job>(std::move(j)));
+  j->number = s.role->next_number++;
+  j->from = s.peer;
+  j->queued = steady::now();
+  s.to_route.push_back(std::move(j));
 }
 
 void send_jobs(session_pointer self) {
@@ -93,12 +92,10 @@ void handle(session_pointer self, const request_id& id, protocol::user_challenge
   auto known = s.role->users.begin(m.user);
   if (known.record) return answer_challenge(self, id, m.user, std::move(known.record));
   // Pending reads are bounded like other work.
-  auto counted = std::make_shared<work_permit>();
-  if (auto no = count(self, 1, *counted)) return refuse_and_log(self, id, {}, *std::move(no));
-  self->state.reads.add(
-      {name_of_user(m.user)}, [self, id, user = m.user, known, counted](const storage::rows_found& rows) {
-        answer_challenge(self, id, user, self->state.role->users.found(user, known, rows.front()));
-      });
+  work_permit counted;
+  if (auto no = count(self, 1, counted)) return refuse_and_log(self, id, {}, *std::move(no));
+  auto name = name_of_user(m.user);
+  s.reads.add(std::move(name), challenge_read{id, std::move(m.user), std::move(known), std::move(counted)});
 }
 
 void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_request&&,
@@ -108,13 +105,13 @@ void handle(session_pointer self, const request_id& id, protocol::issuer_nonce_r
 
 /// Checks before any actor is made: a request without a valid proof, or for a device that was not imported,
 /// costs none.
-std::optional<protocol::refused> check_early(session_pointer self, const protocol::key_assignment_request& m,
+std::optional<protocol::refused> check_early(session_pointer self, job::assign& asked,
                                              const request_rows& rows, const key_service* service) {
   auto& s = self->state;
   auto& role = *s.role;
   if (!rows.user) return protocol::unreadable(rows.user.error(), "the user");
-  auto no = role.proof(s.peer->exporter, m, role.suite.sha256(encode_for_proof(m)), *rows.user);
-  role.delays.record(role.now(), s.peer->gw, m.user, !no);
+  auto no = role.proof.check_first(asked, *rows.user);
+  role.delays.record(role.now(), s.peer->gw, asked.request.user, !no);
   if (no) return no;
   if (rows.device && !*rows.device && service == nullptr) return protocol::unknown_entity();
   return std::nullopt;
@@ -159,12 +156,12 @@ void refuse_assignment(session_pointer self, const request_id& id, const protoco
 
 /// Asks the manufacturer, whose user has proved the password. A request that was answered as slow meanwhile ends here: its
 /// rows are old, and its repetition finds the key in memory.
-void ask_service(session_pointer self, std::shared_ptr<job> j, request_rows rows, key_service& service) {
+void ask_service(session_pointer self, std::shared_ptr<job> j, key_service& service) {
   auto& s = self->state;
   const auto number = s.role->next_number++;
   const auto entity = j->entity;
   j->place = {};  // a service that hangs must not keep the requests for other devices from their turns
-  s.keys.emplace(number, [self, j = std::move(j), rows = std::move(rows)](found_key found) mutable {
+  s.keys.emplace(number, [self, j = std::move(j)](found_key found) mutable {
     auto& in_work = self->state.assignments;
     if (!in_work.in_work(j->id, j->arrived)) return;
     if (found && !*found) {
@@ -172,9 +169,8 @@ void ask_service(session_pointer self, std::shared_ptr<job> j, request_rows rows
       return refuse_assignment(self, j->id, std::get<job::assign>(j->what).request,
                                protocol::unknown_entity());
     }
-    rows.device = std::move(found);
-    j->rows = std::make_shared<const request_rows>(std::move(rows));
-    route(self, std::move(*j));
+    j->rows->device = std::move(found);
+    route(self, std::move(j));
   });
   service.ask(entity, [me = session_actor{self}, number](found_key found) {
     caf::anon_send(me, key_came{number, std::make_shared<found_key>(std::move(found))});
@@ -195,25 +191,27 @@ std::optional<protocol::refused> count_for_user(session_pointer self, const user
 }
 
 /// The rows of the request were read.
-void continue_assignment(session_pointer self, job j, const user_directory::lookup& known,
-                         storage::rows_found rows) {
+void go_on(session_pointer self, assignment_read&& r, read_queue<read_step>::rows rows) {
   auto& role = *self->state.role;
-  auto& m = std::get<job::assign>(j.what).request;
-  request_rows found{std::move(rows[0])};
+  auto& j = *r.what;
+  auto& asked = std::get<job::assign>(j.what);
+  const auto& m = asked.request;
+  auto& found = j.rows.emplace(request_rows{std::move(rows[0])});
   found.device = role.temporary_keys.find(m.entity, rows[1]);
-  found.user = known.record ? known.record : role.users.found(m.user, known, rows[2]);
+  if (r.known.record)
+    found.user = std::move(r.known.record);
+  else
+    found.user = role.users.found(m.user, r.known, rows[2]);
   auto* service = role.temporary_keys.service_of(m.entity, rows[1]);
-  auto no = check_early(self, m, found, service);
+  auto no = check_early(self, asked, found, service);
   role.counted.checked.observe(steady::now() - j.arrived);
   if (!no) no = count_for_user(self, m.user, j.of_user);
   if (no) {
     if (!self->state.assignments.end(j.id, j.arrived)) return;  // answered as slow
     return refuse_assignment(self, j.id, m, *std::move(no));
   }
-  if (service != nullptr)
-    return ask_service(self, std::make_shared<job>(std::move(j)), std::move(found), *service);
-  j.rows = std::make_shared<const request_rows>(std::move(found));
-  route(self, std::move(j));
+  if (service != nullptr) return ask_service(self, std::move(r.what), *service);
+  route(self, std::move(r.what));
 }
 
 /// Its turn has come.
@@ -232,15 +230,15 @@ void handle(session_pointer self, const request_id& id, protocol::key_assignment
   j->arrived = held.arrived;
   j->counted = std::move(held.counted);
   j->place = std::move(held.place);
-  auto known = s.role->users.begin(m.user);
-  std::vector<storage::row_name> names{name_of_entity(m.entity), name_of_device(m.entity)};
-  if (!known.record) names.push_back(name_of_user(m.user));
   j->entity = m.entity;
   j->id = id;
-  j->what = job::assign{std::move(m)};
-  self->state.reads.add(std::move(names), [self, j, known = std::move(known)](storage::rows_found rows) {
-    continue_assignment(self, std::move(*j), known, std::move(rows));
-  });
+  j->mail = s.mail;
+  const auto& asked = j->what.emplace<job::assign>(s.role->suite, s.sender, id, std::move(m)).request;
+  auto known = s.role->users.begin(asked.user);
+  const bool reads_user = !known.record;
+  s.reads.add(name_of_entity(asked.entity), assignment_read{std::move(j), std::move(known)});
+  s.reads.also(name_of_device(asked.entity));
+  if (reads_user) s.reads.also(name_of_user(asked.user));
 }
 
 void finish_report(session_pointer self, const request_id& id, const session_state::report& r) {
@@ -271,15 +269,22 @@ void entry_is_done(session_pointer self, const request_id& id, std::size_t entry
 void work_on_reports(session_pointer self);
 
 /// An entity without a row has no holder: its entry is answered here with resync, without an actor.
-void continue_entry(session_pointer self, job j, result<storage::sealed_value> row) {
+void go_on(session_pointer self, entry_read&& r, read_queue<read_step>::rows rows) {
   auto& s = self->state;
+  auto& j = *r.what;
+  auto& row = rows.front();
   if (row && !row->value) {
     --s.entries_pending;
     entry_is_done(self, j.id, std::get<job::report>(j.what).entry, protocol::report_outcome::resync);
     return work_on_reports(self);
   }
-  j.rows = std::make_shared<const request_rows>(request_rows{std::move(row)});
-  route(self, std::move(j));
+  j.rows.emplace(request_rows{std::move(row)});
+  j.reply_to = session_actor{self};
+  route(self, std::move(r.what));
+}
+
+void go_on(session_pointer self, challenge_read&& r, read_queue<read_step>::rows rows) {
+  answer_challenge(self, r.id, r.user, self->state.role->users.found(r.user, r.known, rows.front()));
 }
 
 void begin_entry(session_pointer self, const request_id& id, session_state::report& r) {
@@ -292,9 +297,7 @@ void begin_entry(session_pointer self, const request_id& id, session_state::repo
   j->counted = r.counted.one();
   j->place = self->state.role->door->enter();
   ++self->state.entries_pending;
-  self->state.reads.add({name_of_entity(entity)}, [self, j](storage::rows_found rows) {
-    continue_entry(self, std::move(*j), std::move(rows.front()));
-  });
+  self->state.reads.add(name_of_entity(entity), entry_read{std::move(j)});
 }
 
 void work_on_reports(session_pointer self) {
@@ -385,9 +388,9 @@ void take(session_pointer self, const bytes& frame) {
   take_admitted(self, *id, frame, std::move(held));
 }
 
-void assignment_is_done(session_pointer self, const assignment_done& m) {
+void assignment_is_done(session_pointer self, assignment_done& m, steady::time_point now) {
   if (!self->state.assignments.end(m.id, m.arrived)) {  // answered as slow
-    if (std::holds_alternative<protocol::assigned_keys>(*m.body)) self->state.role->undelivered.put(m.id);
+    if (std::holds_alternative<protocol::assigned_keys>(m.body)) self->state.role->undelivered.put(m.id);
     return;
   }
   const auto& counted = self->state.role->counted;
@@ -396,10 +399,16 @@ void assignment_is_done(session_pointer self, const assignment_done& m) {
     counted.assigned(link_status::gateway_blocked);
     return refuse_and_log(self, m.id, {}, blocked_gateway());
   }
-  const auto* no = std::get_if<refusal>(m.body.get());
+  const auto* no = std::get_if<refusal>(&m.body);
   counted.assigned(no != nullptr ? no->status : link_status::ok);
-  counted.whole.observe(steady::now() - m.arrived);
-  std::visit([self, &m](const auto& body) { answer(self, m.id, body); }, *m.body);
+  counted.whole.observe(now - m.arrived);
+  std::visit([self, &m](auto& body) { answer(self, m.id, std::move(body)); }, m.body);
+}
+
+void assignments_are_done(session_pointer self) {
+  auto& s = self->state;
+  const auto now = steady::now();
+  for (auto& done : s.mail->take()) assignment_is_done(self, done, now);
 }
 
 void report_is_done(session_pointer self, const report_done& m) {
@@ -429,7 +438,10 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
   auto& s = self->state;
   s.role = std::move(role);
   s.peer = std::make_shared<const peer_info>(std::move(peer));
+  s.sender = std::make_shared<const protocol::requester>(
+      protocol::requester{s.peer->gw, s.peer->exporter, s.peer->uri});
   s.port = port;
+  s.mail = std::make_shared<session_mail>(session_actor{self});
   s.answers = std::make_unique<answer_port>(s.role, s.peer, s.port);
   s.place = s.role->gateways.enter(s.role->now(), *s.peer, port);
   s.role->known_gateways.connected(s.role->now(), *s.peer);
@@ -453,14 +465,18 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         flush(self);
       },
       [self](const rows_read& m) {
-        self->state.reads.finish(std::move(*m.rows), [self] { begin_read(self); });
+        self->state.reads.finish(
+            std::move(*m.rows), [self] { begin_read(self); },
+            [self](read_step then, read_queue<read_step>::rows rows) {
+              std::visit([&](auto& what) { go_on(self, std::move(what), rows); }, then);
+            });
         flush(self);
       },
       [self](const key_came& m) {
         if (const auto ask = self->state.keys.extract(m.number)) ask.mapped()(std::move(*m.found));
         flush(self);
       },
-      [self](const assignment_done& m) { assignment_is_done(self, m); },
+      [self](const assignments_done&) { assignments_are_done(self); },
       [self](const report_done& m) {
         report_is_done(self, m);
         flush(self);

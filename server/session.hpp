@@ -4,6 +4,7 @@
 
 #include <deque>
 #include <unordered_map>
+#include <variant>
 
 #include "server/answer_port.hpp"
 #include "server/context.hpp"
@@ -11,6 +12,22 @@
 #include "server/slow_requests.hpp"
 
 namespace cpns::server {
+
+// What follows a read.
+struct assignment_read {
+  std::shared_ptr<job> what;
+  user_directory::lookup known;
+};
+struct entry_read {
+  std::shared_ptr<job> what;
+};
+struct challenge_read {
+  request_id id;
+  user_id user;
+  user_directory::lookup known;
+  work_permit counted;
+};
+using read_step = std::variant<assignment_read, entry_read, challenge_read>;
 
 struct session_state {
   const char* name = "session";
@@ -23,13 +40,15 @@ struct session_state {
   };
   std::shared_ptr<role_context> role;
   std::shared_ptr<const peer_info> peer;
+  std::shared_ptr<const protocol::requester> sender;  ///< the same, for requests for keys
   std::shared_ptr<link_port> port;
+  std::shared_ptr<session_mail> mail;
   std::unique_ptr<answer_port> answers;
   gateway_register::ticket place = 0;
   std::unordered_map<request_id, report> reports;
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
-  read_queue reads;
+  read_queue<read_step> reads;
   std::vector<std::shared_ptr<const job>> to_route;  ///< of the current message
   /// What follows the answer of a manufacturer's service, by its number.
   std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;

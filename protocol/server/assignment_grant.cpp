@@ -11,7 +11,11 @@ std::uint32_t set_size(const assignment_case& c) {
 }
 
 void extend(const assignment_case& c, eukey_set& set, std::uint32_t end) {
-  for (; set.next_index < end; ++set.next_index) set.eukeys.push_back(c.random.draw_secret<32>());
+  if (end <= set.next_index) return;
+  const auto had = set.eukeys.size();
+  set.eukeys.resize(had + (end - set.next_index));
+  for (auto i = had; i < set.eukeys.size(); ++i) c.random.fill(set.eukeys[i].expose_mutable());
+  set.next_index = end;
 }
 
 /// Copies the keys `first` to `end` - 1 of the set into the answer.
@@ -89,7 +93,6 @@ std::optional<refused> open_generation(const assignment_case& c, const proven& p
   set.incarnation = c.settings.incarnation;
   set.issued_to = c.gw;
   set.not_after = unix_seconds(c.now) + c.settings.set_lifetime.count();
-  set.eukeys.reserve(set_size(c));
   extend(c, set, set_size(c));
   hand_out(set, 0, set.next_index, out.keys);
   out.events.push_back({"generation-opened",
@@ -144,14 +147,15 @@ std::optional<refused> grant_keys(const assignment_case& c, const proven& p, boo
 }
 
 decision finish(const assignment_case& c, decision d) {
-  auto* g = std::get_if<granted>(&d);
-  if (g == nullptr) return d;
+  auto* grant = std::get_if<std::shared_ptr<granted>>(&d);
+  if (grant == nullptr) return d;
+  auto* g = grant->get();
   g->keys.literal = c.settings.literal_temporary_key;
   // TKg = X(TK', ["cpns/1 gateway", gw_id, generation])
   g->keys.temporary_key = g->keys.literal ? c.device.temporary_key
                                           : crypto::derive_gateway_temporary_key(c.s, c.device.temporary_key,
                                                                                  c.gw, g->keys.generation);
-  g->keys.owner = g->next.tag;
+  g->keys.owner = (g->repeated ? c.stored : g->next).tag;
   g->keys.rekey_seconds =
       static_cast<std::uint32_t>(std::clamp<std::int64_t>(c.settings.rekey.count(), 1, UINT32_MAX));
   return d;

@@ -32,15 +32,13 @@ struct assignment_settings {
 
 /// Answer with handle_user().
 struct assignment_fetch_user {
-  user_id user;
+  std::shared_ptr<const received_request> asked;  ///< names the user; never null
 };
 /// Step 7. Answer with handle_device().
-struct assignment_fetch_device {
-  entity_id entity;
-};
+struct assignment_fetch_device {};
 /// Step 6: make the record durable, then continue to poll.
 struct assignment_persist {
-  entity_record record;
+  std::shared_ptr<const entity_record> record;  ///< never null
 };
 /// Step 8.
 struct assignment_answer {
@@ -68,9 +66,10 @@ class assignment_machine {
   assignment_machine(assignment_machine&&) noexcept;
   assignment_machine& operator=(assignment_machine&&) noexcept;
 
-  /// Only when state() is idle. `now` is the wall clock.
-  void handle_request(time_point now, const requester& who, const request_id& id,
-                      const key_assignment_request& request);
+  /// The driver read another record, of this entity or of another one. Only when state() is idle.
+  void load(entity_record record);
+  /// Only when state() is idle. `now` is the wall clock. The machine keeps `asked` until it is decided and stored.
+  void handle_request(time_point now, std::shared_ptr<const received_request> asked);
   /// nullopt: unknown user; the machine does the same work as for a known one. An error: the
   /// request is refused with unreadable() (proof_check.hpp).
   void handle_user(time_point now, const result<std::optional<user_record>>& user);

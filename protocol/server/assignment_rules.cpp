@@ -156,9 +156,9 @@ decision repeat(const assignment_case& c, const answered_request& a) {
     return refuse(link_status::stale_nonce, retry_stale_nonce,
                   "the keys of this request are used up; ask again with the device's answer",
                   "repeated-too-late", "a newer key was reported since the request was answered");
-  granted out;
+  auto grant = std::make_shared<granted>();
+  auto& out = *grant;
   out.repeated = true;
-  out.next = c.stored;
   const auto from = set->eukeys.begin() + (first - set->first_index);
   out.keys.generation = set->generation;
   out.keys.set = set->set;
@@ -172,7 +172,7 @@ decision repeat(const assignment_case& c, const answered_request& a) {
       out.keys.chain = crypto::derive_chain(c.s, *key, c.gw, set->generation);
   out.events.push_back(
       {"assignment-repeated", "the same keys of generation " + std::to_string(set->generation)});
-  return out;
+  return grant;
 }
 
 void remember(const assignment_case& c, const proven& p, granted& out) {
@@ -206,7 +206,8 @@ void forget_old_transcripts(const assignment_case& c, entity_record& next) {
 decision decide(const assignment_case& c) {
   if (const answered_request* before = find_answered(c)) return finish(c, repeat(c, *before));
   proven p;
-  granted out;
+  auto grant = std::make_shared<granted>();
+  auto& out = *grant;
   out.next = c.stored;
   bool new_owner = false;
   if (c.shown) {
@@ -225,7 +226,7 @@ decision decide(const assignment_case& c) {
                   "the list of used exchanges is full");
   if (auto no = grant_keys(c, p, new_owner, out)) return *std::move(no);
   remember(c, p, out);
-  return finish(c, std::move(out));
+  return finish(c, std::move(grant));
 }
 
 }  // namespace cpns::protocol::detail

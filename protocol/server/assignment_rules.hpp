@@ -2,6 +2,7 @@
 // The CPNS Server's decision about one request, as functions of the stored record and the request. Used by the
 // assignment machine alone. Pure.
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -67,7 +68,8 @@ struct granted {
   bool repeated = false;
   std::vector<assignment_event> events;
 };
-using decision = std::variant<refused, granted>;
+/// A grant passes several states with its keys, so only its address moves. Never null.
+using decision = std::variant<refused, std::shared_ptr<granted>>;
 
 /// Call after the user was verified and the device was found.
 decision decide(const assignment_case& c);

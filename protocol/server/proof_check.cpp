@@ -4,6 +4,7 @@
 
 #include "base/cbor.hpp"
 #include "crypto/scram.hpp"
+#include "protocol/codec.hpp"
 
 namespace cpns::protocol {
 namespace {
@@ -37,24 +38,37 @@ refused proof_delayed(std::uint32_t wait) {
           "the proof was not checked, because of wrong ones before it"};
 }
 
+received_request::received_request(const crypto::suite& s, std::shared_ptr<const requester> sender,
+                                   const request_id& its_id, key_assignment_request body)
+    : from(std::move(sender)), id(its_id), request(std::move(body)),
+      content_hash(s.sha256(encode_for_proof(request))) {}
+
 proof_check::proof_check(const crypto::suite& s, const secret32& issuer_key) : s_(s) {
   s.expand(issuer_key, cbor::writer{}.array(1).tstr("cpns/1 no such user").take(), nobodys_key_);
 }
 
-std::optional<refused> proof_check::operator()(const secret32& exporter,
-                                               const key_assignment_request& request,
-                                               const crypto::digest& content_hash,
+std::optional<refused> proof_check::operator()(const received_request& asked,
                                                const std::optional<user_record>& user) const {
-  const bool known = user && user->user == request.user;
+  const bool known = user && user->user == asked.request.user;
+  if (known && asked.proved_ && equal_constant_time(asked.proved_by_, user->stored_key)) return std::nullopt;
   // The same work for an unknown user, so that the time reveals nothing.
   const crypto::digest& stored_key = known ? user->stored_key : nobodys_key_;
-  const bytes auth_message = crypto::scram_auth_message(exporter, content_hash);
-  const bool good = crypto::scram_verify(s_, stored_key, auth_message, request.proof);
+  const bytes auth_message = crypto::scram_auth_message(asked.from->exporter, asked.content_hash);
+  const bool good = crypto::scram_verify(s_, stored_key, auth_message, asked.request.proof);
   if (known && good) return std::nullopt;
   return refused{
       {link_status::unknown_user_or_bad_proof, 0, "the user is not known or the password is wrong"},
       "user-refused",
       known ? "the proof does not match the user's password" : "the user is unknown"};
+}
+
+std::optional<refused> proof_check::check_first(received_request& asked,
+                                                const std::optional<user_record>& user) const {
+  auto no = (*this)(asked, user);
+  if (no) return no;
+  asked.proved_by_ = user->stored_key;
+  asked.proved_ = true;
+  return std::nullopt;
 }
 
 seconds proof_delays::delay::length() const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <list>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -23,6 +24,27 @@ struct requester {
   gateway_id gw;
   secret32 exporter;  ///< tls_exporter(32, "EXPERIMENTAL cpns user proof")
   std::string uri{};  ///< of its certificate, from which gw is derived; for people
+};
+
+/// One KeyAssignmentRequest, for as long as it is worked on. Several places hold it, so it is shared, and nothing of it changes
+/// but what is known of its proof.
+class received_request {
+ public:
+  received_request(const crypto::suite& s, std::shared_ptr<const requester> sender, const request_id& its_id,
+                   key_assignment_request body);
+  received_request(const received_request&) = delete;
+  received_request& operator=(const received_request&) = delete;
+  ~received_request() { wipe(proved_by_.data(), proved_by_.size()); }
+
+  const std::shared_ptr<const requester> from;
+  const request_id id;
+  const key_assignment_request request;
+  const crypto::digest content_hash;  ///< H(request with proof null)
+
+ private:
+  friend class proof_check;
+  crypto::digest proved_by_{};  ///< the StoredKey for which the proof is right
+  bool proved_ = false;
 };
 
 /// A request that is not granted.
@@ -48,10 +70,12 @@ class proof_check {
   proof_check(const crypto::suite& s, const secret32& issuer_key);
   /// nullopt: the proof is valid. An unknown user costs the same work and gets the same answer as a wrong
   /// password.
-  [[nodiscard]] std::optional<refused> operator()(const secret32& exporter,
-                                                  const key_assignment_request& request,
-                                                  const crypto::digest& content_hash,
+  [[nodiscard]] std::optional<refused> operator()(const received_request& asked,
                                                   const std::optional<user_record>& user) const;
+  /// The same; a right proof is remembered, so that the next check with the same record costs nothing. Before the request is
+  /// shared with another thread.
+  [[nodiscard]] std::optional<refused> check_first(received_request& asked,
+                                                   const std::optional<user_record>& user) const;
 
  private:
   const crypto::suite& s_;

@@ -10,12 +10,12 @@ using outcome = std::future<result<released_entity>>;
 outcome release(harness& p, const headset& h, const std::optional<gateway_id>& only_from = {}) {
   auto reply = std::make_shared<release_reply>();
   auto out = reply->outcome();
-  job j;
-  j.number = p.role->next_number++;
-  j.entity = h.entity;
-  j.from = std::make_shared<const peer_info>(peer_info{{}, "administration", {}, {}});
-  j.what = job::release{std::move(reply), only_from};
-  caf::anon_send(p.root, do_job{std::make_shared<const job>(std::move(j))});
+  auto j = std::make_shared<job>();
+  j->number = p.role->next_number++;
+  j->entity = h.entity;
+  j->from = std::make_shared<const peer_info>(peer_info{{}, "administration", {}, {}});
+  j->what = job::release{std::move(reply), only_from};
+  caf::anon_send(p.root, do_job{std::move(j)});
   p.drain();
   return out;
 }

@@ -46,7 +46,7 @@ std::optional<real_server::answer_t> real_server::drive(time_point now, bool& st
     } else if (auto* p = std::get_if<assignment_persist>(&*out)) {
       stored = !weather_.chance(write_failures);
       if (stored)
-        disk = encode(p->record);
+        disk = encode(*p->record);
       else
         machine_->handle_persist_failed(now);
     } else if (auto* a = std::get_if<assignment_answer>(&*out)) {
@@ -61,7 +61,7 @@ std::optional<real_server::answer_t> real_server::handle(const gateway_id& gw, c
   ++asked;
   auto proved = r;
   testing_people::prove(proved, alice_, exporter_);
-  machine_->handle_request(now, {gw, exporter_}, id, proved);
+  machine_->handle_request(now, testing_people::received({gw, exporter_}, id, proved));
   bool stored = true;
   auto answer = drive(now, stored);
   if (!answer) return answer;

@@ -58,7 +58,7 @@ struct harness {
     std::optional<body> answer;
     while (auto out = machine->poll_output()) {
       if (auto* u = std::get_if<assignment_fetch_user>(&*out)) {
-        const auto found = users.find(u->user);
+        const auto found = users.find(u->asked->request.user);
         machine->handle_user(now, found == users.end() ? std::nullopt : std::optional{found->second});
       } else if (std::get_if<assignment_fetch_device>(&*out) != nullptr) {
         if (source_fails)
@@ -69,7 +69,7 @@ struct harness {
         if (store_fails) {
           machine->handle_persist_failed(now);
         } else {
-          row = encode(p->record);
+          row = encode(*p->record);
           ++writes;
         }
       } else if (auto* a = std::get_if<assignment_answer>(&*out)) {
@@ -83,7 +83,7 @@ struct harness {
   body send(key_assignment_request r, const person& who, const gateway_id& g, const request_id& id) {
     events.clear();
     prove(r, who, exporter);
-    machine->handle_request(now, {g, exporter}, id, r);
+    machine->handle_request(now, received({g, exporter}, id, r));
     auto answer = drive();
     EXPECT_TRUE(answer.has_value()) << "every request is answered";
     EXPECT_EQ(machine->state(), assignment_state::idle);

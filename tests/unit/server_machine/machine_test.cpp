@@ -34,7 +34,7 @@ TEST(assignment_machine, sends_the_answer_only_after_the_write) {
   harness w;
   auto r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
-  w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
+  w.machine->handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), r));
   bool persisted = false, answered = false;
   while (auto out = w.machine->poll_output()) {
     if (std::holds_alternative<assignment_fetch_user>(*out)) w.machine->handle_user(w.now, w.alice.record);
@@ -104,7 +104,7 @@ TEST(assignment_machine, an_unknown_user_costs_the_same_work_as_a_known_one) {
   assignment_machine m{w.settings, r, counted, w.random};
   const auto request = w.ask(assignment_reason::first);  // without any proof
   const auto work = [&](const std::optional<user_record>& user) {
-    m.handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), request);
+    m.handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), request));
     counted.hmacs = 0;
     m.handle_user(w.now, user);
     const int done = counted.hmacs;
@@ -121,11 +121,11 @@ TEST(assignment_machine, a_proof_of_another_connection_or_for_another_request_is
   harness w;
   auto r = w.ask(assignment_reason::first);
   prove(r, w.alice, secret32{});
-  w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
+  w.machine->handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), r));
   EXPECT_EQ(status_of(*w.drive()), link_status::unknown_user_or_bad_proof);
   prove(r, w.alice, w.exporter);
   r.known_epoch = epoch{3, 1};
-  w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
+  w.machine->handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), r));
   EXPECT_EQ(status_of(*w.drive()), link_status::unknown_user_or_bad_proof);
 }
 
@@ -222,14 +222,14 @@ TEST(assignment_machine, a_crash_before_the_write_forgets_the_grant_and_a_crash_
     auto request = w.ask(assignment_reason::first);
     const auto id = w.random.draw_id<request_id>();
     prove(request, w.alice, w.exporter);
-    w.machine->handle_request(w.now, {w.gw, w.exporter}, id, request);
+    w.machine->handle_request(w.now, received({w.gw, w.exporter}, id, request));
     std::vector<secret32> made;
     while (auto out = w.machine->poll_output()) {
       if (std::holds_alternative<assignment_fetch_user>(*out)) w.machine->handle_user(w.now, w.alice.record);
       if (std::holds_alternative<assignment_fetch_device>(*out)) w.machine->handle_device(w.now, w.imported);
       if (auto* p = std::get_if<assignment_persist>(&*out)) {
-        made = p->record.sets.at(0).eukeys;
-        if (written) w.row = encode(p->record);
+        made = p->record->sets.at(0).eukeys;
+        if (written) w.row = encode(*p->record);
         break;  // the process ends here
       }
     }

@@ -8,7 +8,7 @@
 #include "crypto/key_schedule.hpp"
 #include "crypto/scram.hpp"
 #include "protocol/codec.hpp"
-#include "protocol/server/records.hpp"
+#include "protocol/server/proof_check.hpp"
 
 namespace cpns::testing_people {
 
@@ -114,6 +114,12 @@ inline key_assignment_request make_request(const person& who, const headset& dev
 inline void prove(key_assignment_request& r, const person& who, const secret32& exporter) {
   const auto message = crypto::scram_auth_message(exporter, suite().sha256(encode_for_proof(r)));
   r.proof = crypto::scram_proof(suite(), who.client_key, message);
+}
+
+inline std::shared_ptr<const received_request> received(requester from, const request_id& id,
+                                                        key_assignment_request r) {
+  return std::make_shared<const received_request>(suite(), std::make_shared<const requester>(std::move(from)),
+                                                  id, std::move(r));
 }
 
 inline gateway_id gateway_named(std::string_view name) {

@@ -80,7 +80,7 @@ TEST(unreadable_records, get_one_answer_per_fault) {
     auto r = w.ask(assignment_reason::first);
     prove(r, w.alice, w.exporter);
     const auto fault = [&](bool of_user) {
-      w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
+      w.machine->handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), r));
       std::optional<refusal> answer;
       while (auto out = w.machine->poll_output()) {
         if (std::holds_alternative<assignment_fetch_user>(*out)) {

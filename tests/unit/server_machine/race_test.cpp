@@ -62,7 +62,7 @@ class server_node {
       else if (std::get_if<assignment_fetch_device>(&*out) != nullptr)
         machine_->handle_device(world_.now, world_.imported);
       else if (auto* p = std::get_if<assignment_persist>(&*out))
-        return change_.emplace(std::move(p->record)), void();
+        return change_.emplace(*p->record), void();
       else if (auto* a = std::get_if<assignment_answer>(&*out))
         answer_ = std::move(a->body);
     }
@@ -86,7 +86,9 @@ std::function<void(assignment_machine&)> request(harness& w, const gateway_id& g
                                                  const request_id& id) {
   auto r = make_request(w.alice, w.device, why, w.meet(gw));
   prove(r, w.alice, w.exporter);
-  return [&w, gw, id, r](assignment_machine& m) { m.handle_request(w.now, {gw, w.exporter}, id, r); };
+  return [&w, gw, id, r](assignment_machine& m) {
+    m.handle_request(w.now, received({gw, w.exporter}, id, r));
+  };
 }
 
 /// The answers of two servers, and the row that they left.

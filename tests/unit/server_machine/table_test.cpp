@@ -9,7 +9,7 @@ void bring_to(harness& w, assignment_state s) {
   key_assignment_request r = w.ask(assignment_reason::first);
   prove(r, w.alice, w.exporter);
   if (s == assignment_state::idle) return;
-  w.machine->handle_request(w.now, {w.gw, w.exporter}, w.random.draw_id<request_id>(), r);
+  w.machine->handle_request(w.now, received({w.gw, w.exporter}, w.random.draw_id<request_id>(), r));
   if (s == assignment_state::authenticating) return;
   w.machine->handle_user(w.now, w.alice.record);
   if (s == assignment_state::fetching_temporary_key) return;
@@ -36,10 +36,10 @@ void call(harness& w, int which) {
   prove(r, w.alice, w.exporter);
   const auto id = w.random.draw_id<request_id>();
   switch (which) {
-  case 0: w.machine->handle_request(w.now, {w.gw, w.exporter}, id, r); break;
+  case 0: w.machine->handle_request(w.now, received({w.gw, w.exporter}, id, r)); break;
   case 1:
     r.drsp = bytes{0x80};
-    w.machine->handle_request(w.now, {w.gw, w.exporter}, id, r);
+    w.machine->handle_request(w.now, received({w.gw, w.exporter}, id, r));
     break;
   case 2: w.machine->handle_user(w.now, w.alice.record); break;
   case 3: w.machine->handle_user(w.now, std::nullopt); break;
