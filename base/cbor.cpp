@@ -64,13 +64,6 @@ void writer::grow(std::size_t more) {
   size_ = size;
 }
 
-std::uint8_t* writer::room_for(std::size_t more) {
-  if (room_ - size_ < more) grow(more);
-  auto* const at = (heap_.empty() ? inline_.data() : heap_.data()) + size_;
-  size_ += more;
-  return at;
-}
-
 void writer::head(std::uint8_t major, std::uint64_t v) {
   const auto m = static_cast<std::uint8_t>(major << 5);
   const int width = v < 24 ? 0 : v <= 0xff ? 1 : v <= 0xffff ? 2 : v <= 0xffffffff ? 4 : 8;

@@ -50,7 +50,12 @@ class writer {
   [[nodiscard]] const std::uint8_t* data() const { return heap_.empty() ? inline_.data() : heap_.data(); }
   void head(std::uint8_t major, std::uint64_t v);
   /// Where the next `more` bytes go; they are counted.
-  std::uint8_t* room_for(std::size_t more);
+  std::uint8_t* room_for(std::size_t more) {
+    if (room_ - size_ < more) grow(more);
+    auto* const at = (heap_.empty() ? inline_.data() : heap_.data()) + size_;
+    size_ += more;
+    return at;
+  }
   void grow(std::size_t more);
   void put(std::uint8_t b) { *room_for(1) = b; }
   void wipe_all() noexcept;

@@ -156,7 +156,7 @@ struct job {
   work_place place;                                            ///< the same
   user_work::permit of_user;                                   ///< the same
   steady::time_point arrived{};                                ///< of the request
-  steady::time_point queued{};                                 ///< after the checks of the session
+  steady::time_point queued{};                                 ///< when the session had its rows
 };
 struct do_job {
   std::shared_ptr<const job> what;

@@ -200,7 +200,7 @@ void begin(assignment_pointer self) {
   s.current = std::move(s.waiting.front());
   s.waiting.erase(s.waiting.begin());
   become(s, s.current->entity);
-  s.began = s.role->now();
+  s.began = s.turn = s.role->now();
   s.conflicts = 0;
   s.asked_again = false;
   s.rows = s.current->rows ? &*s.current->rows : nullptr;
@@ -217,7 +217,7 @@ void begin(assignment_pointer self) {
 
 void apply(assignment_pointer self, protocol::assignment_fetch_user&& /*o*/) {
   auto& s = self->state;
-  s.machine->handle_user(s.role->now(), s.rows->user);
+  s.machine->handle_user(s.turn, s.rows->user);
 }
 
 void apply(assignment_pointer self, protocol::assignment_fetch_device&& /*o*/) {
@@ -229,7 +229,7 @@ void apply(assignment_pointer self, protocol::assignment_fetch_device&& /*o*/) {
          (*device)->from_service              ? "the key came from the service of the manufacturer (step 7)"
          : (*device)->always_require_presence ? "the key follows from the batch of the device (step 7)"
                                               : "the device is in the manufacturer's table (step 7)");
-  s.machine->handle_device(s.role->now(), device);
+  s.machine->handle_device(s.turn, device);
 }
 
 void submit(assignment_pointer self, storage::sealed_batch batch) {
@@ -363,6 +363,7 @@ void after_read(assignment_pointer self, const rows_read& m) {
   auto& s = self->state;
   if (s.read != m.number) return;
   s.read.reset();
+  s.turn = s.role->now();
   auto& rows = *m.rows;
   request_rows found{std::move(rows[0])};
   if (const auto* a = as_assign(*s.current)) {
@@ -385,6 +386,7 @@ void after_key(assignment_pointer self, const key_came& m) {
   auto& s = self->state;
   if (s.ask != m.number) return;
   s.ask.reset();
+  s.turn = s.role->now();
   auto refused = *std::exchange(s.refused, {});
   const auto& found = *m.found;
   const bool other = found && (!*found || !((*found)->temporary_key == (**s.rows->device).temporary_key));

@@ -39,7 +39,7 @@ struct assignment_state {
   bool wait_for_writes = false;        ///< a predecessor died: its last write may be pending
   std::vector<assignment_line> lines;  ///< of the current job, not written yet
   bool uncertain = false;              ///< the last write failed, but may be in the store
-  time_point began;
+  time_point began, turn;        ///< of the current job; and of its rows, with which the machine decides
   steady::time_point submitted;  ///< the pending write
 };
 

@@ -55,11 +55,12 @@ bool take_over(dispatcher_state& s, const entity_id& entity) {
   return true;
 }
 
-std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const entity_id& entity) {
+std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const entity_id& entity,
+                                              const actor_settings& bounds) {
   auto& s = self->state;
   if (const auto found = s.by_entity.find(entity); found != s.by_entity.end()) return found->second;
   if (!s.crashed.contains(entity) && take_over(s, entity)) return s.idle.begin();
-  if (live(s) >= s.role->settings()->entities_live && !make_room(self)) return std::nullopt;
+  if (live(s) >= bounds.entities_live && !make_room(self)) return std::nullopt;
   const bool after_crash = s.crashed.erase(entity) != 0;
   auto actor = self->spawn<caf::monitored>(assignment, s.role, entity, dispatcher_actor{self}, after_crash);
   s.idle.push_front({entity, actor, {}, s.role->now()});
@@ -69,9 +70,9 @@ std::optional<entries::iterator> find_or_make(dispatcher_pointer self, const ent
   return s.idle.begin();
 }
 
-void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
+void route(dispatcher_pointer self, const std::shared_ptr<const job>& j, const actor_settings& bounds) {
   auto& s = self->state;
-  const auto at = find_or_make(self, j->entity);
+  const auto at = find_or_make(self, j->entity, bounds);
   if (!at) {
     if (s.role->refusals.may_log(s.role->now(), j->from->uri))
       log::warn("server", "entities-full", "too many entities have pending jobs",
@@ -80,7 +81,7 @@ void route(dispatcher_pointer self, const std::shared_ptr<const job>& j) {
     return refuse(self, *j, retry_full, "the server has too much pending work");
   }
   auto& e = **at;
-  if (e.pending.size() >= s.role->settings()->jobs_per_entity) {
+  if (e.pending.size() >= bounds.jobs_per_entity) {
     s.role->counted.refused(server_metrics::bound::entity);
     return refuse(self, *j, retry_soon, "too many requests for this device at once");
   }
@@ -146,9 +147,10 @@ dispatcher_actor::behavior_type dispatcher(dispatcher_actor::stateful_pointer<di
     self->quit(m.reason);
   });
   return {
-      [self](const do_job& m) { route(self, m.what); },
-      [self](const do_jobs& m) {
-        for (const auto& j : *m.all) route(self, j);
+      [self, role](const do_job& m) { route(self, m.what, *role->settings()); },
+      [self, role](const do_jobs& m) {
+        const auto bounds = role->settings();
+        for (const auto& j : *m.all) route(self, j, *bounds);
       },
       [self](const look_at_done&) { finish_all(self->state); },
       [self, role](const tick&) {

@@ -29,15 +29,16 @@ std::shared_ptr<front_desk> front_desk::open(std::shared_ptr<role_context> role,
 void front_desk::frames(std::vector<bytes> batch) {
   std::vector<bytes> others;
   requests in;
+  const auto now = steady::now();
   const bool blocked = role_->known_gateways.blocked(peer_->gw);  // the session tells it so
   for (auto& f : batch) {
     const auto id = blocked ? std::nullopt : protocol::peek_assignment_request(f);
     if (id)
-      knock(*id, std::move(f), in);
+      knock(*id, std::move(f), now, in);
     else
       others.push_back(std::move(f));
   }
-  if (!in.empty()) let_in(std::move(in));
+  if (!in.empty()) let_in(std::move(in), now);
   if (!others.empty())
     caf::anon_send(session_, frames_came{std::make_shared<const std::vector<bytes>>(std::move(others))});
 }
@@ -51,8 +52,8 @@ void front_desk::closed() {
   caf::anon_send(session_, link_closed{});
 }
 
-void front_desk::knock(const request_id& id, bytes frame, requests& in) {
-  admitted_request r{id, std::move(frame), {steady::now(), {}, {}}};
+void front_desk::knock(const request_id& id, bytes frame, steady::time_point now, requests& in) {
+  admitted_request r{id, std::move(frame), {now, {}, {}}};
   if (auto no = count_jobs(*role_, peer_->gw, 1, r.held.counted)) return turn_away(id, *std::move(no));
   if (role_->undelivered.take(id)) {
     r.held.place = role_->door->enter();
@@ -70,8 +71,7 @@ void front_desk::knock(const request_id& id, bytes frame, requests& in) {
   turn_away(id, busy());
 }
 
-void front_desk::let_in(requests in) {
-  const auto now = steady::now();
+void front_desk::let_in(requests in, steady::time_point now) {
   for (const auto& r : in) role_->counted.waited.observe(now - r.held.arrived);
   caf::anon_send(session_, requests_came{std::make_shared<requests>(std::move(in))});
 }
@@ -86,7 +86,7 @@ void front_desk::turn(std::uint64_t number, work_place place) {
     r.held.place = std::move(place);
     requests one;
     one.push_back(std::move(r));
-    return let_in(std::move(one));
+    return let_in(std::move(one), steady::now());
   }
   role_->counted.refused(server_metrics::bound::slow);
   turn_away(r.id, busy());

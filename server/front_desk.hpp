@@ -29,8 +29,8 @@ class front_desk final : public link_session, public std::enable_shared_from_thi
         answers_(role_, std::move(peer), std::move(port)) {}
 
   /// Adds the request to `in` if it is let in now.
-  void knock(const request_id& id, bytes frame, requests& in);
-  void let_in(requests in);
+  void knock(const request_id& id, bytes frame, steady::time_point now, requests& in);
+  void let_in(requests in, steady::time_point now);
   /// A request that waited has its turn. Without a place: it has waited for too long.
   void turn(std::uint64_t number, work_place place);
   void turn_away(const request_id& id, protocol::refused no);

@@ -22,7 +22,7 @@ void route(session_pointer self, std::shared_ptr<job> j) {
   auto& s = self->state;
   j->number = s.role->next_number++;
   j->from = s.peer;
-  j->queued = steady::now();
+  j->queued = s.now;
   s.to_route.push_back(std::move(j));
 }
 
@@ -204,7 +204,7 @@ void go_on(session_pointer self, assignment_read&& r, read_queue<read_step>::row
     found.user = role.users.found(m.user, r.known, rows[2]);
   auto* service = role.temporary_keys.service_of(m.entity, rows[1]);
   auto no = check_early(self, asked, found, service);
-  role.counted.checked.observe(steady::now() - j.arrived);
+  role.counted.checked.observe(self->state.now - j.arrived);
   if (!no) no = count_for_user(self, m.user, j.of_user);
   if (no) {
     if (!self->state.assignments.end(j.id, j.arrived)) return;  // answered as slow
@@ -465,6 +465,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         flush(self);
       },
       [self](const rows_read& m) {
+        self->state.now = steady::now();
         self->state.reads.finish(
             std::move(*m.rows), [self] { begin_read(self); },
             [self](read_step then, read_queue<read_step>::rows rows) {
@@ -473,6 +474,7 @@ session_actor::behavior_type session(session_actor::stateful_pointer<session_sta
         flush(self);
       },
       [self](const key_came& m) {
+        self->state.now = steady::now();
         if (const auto ask = self->state.keys.extract(m.number)) ask.mapped()(std::move(*m.found));
         flush(self);
       },

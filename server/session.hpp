@@ -49,7 +49,9 @@ struct session_state {
   std::deque<request_id> waiting;  ///< reports with entries not begun, the oldest first
   std::size_t entries_pending = 0;
   read_queue<read_step> reads;
-  std::vector<std::shared_ptr<const job>> to_route;  ///< of the current message
+  // Of the current message.
+  std::vector<std::shared_ptr<const job>> to_route;
+  steady::time_point now{};
   /// What follows the answer of a manufacturer's service, by its number.
   std::unordered_map<std::uint64_t, std::function<void(found_key)>> keys;
   slow_requests assignments;

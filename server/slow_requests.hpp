@@ -17,7 +17,7 @@ namespace cpns::server {
 /// Not thread-safe: of one session.
 class slow_requests {
  public:
-  /// `arrived` grows from call to call; with the id it names the request, because a gateway may repeat an id.
+  /// `arrived` never falls from call to call; with the id it names the request, because a gateway may repeat an id.
   void begin(const request_id& id, steady::time_point arrived) { in_work_.push_back({arrived, id}); }
   /// The outcome is here. False: the request was taken by overdue().
   bool end(const request_id& id, steady::time_point arrived) {

@@ -44,6 +44,30 @@ TEST(cbor_writer, begins_again_without_the_elements_before) {
   EXPECT_EQ(to_hex(w.clear().array(1).uint(2).view()), "8102");
 }
 
+TEST(cbor_writer, writes_the_same_however_much_it_reserved_and_wherever_it_was_moved) {
+  for (const std::size_t n : {0, 1, 251, 252, 253, 254, 255, 256, 257, 600})
+    for (const std::size_t reserved : {std::size_t{0}, std::size_t{1}, n, n + 40}) {
+      const auto write = [n](writer w) {
+        writer moved{std::move(w)};
+        moved.uint(7).bstr(bytes(n, 0xab)).uint(8);
+        writer again{std::move(moved)};
+        EXPECT_EQ(moved.view().size(), 0u);  // NOLINT(bugprone-use-after-move): it says what is left
+        const auto seen = to_bytes(again.view());
+        EXPECT_EQ(again.take(), seen);
+        EXPECT_EQ(again.view().size(), 0u);
+        EXPECT_EQ(to_hex(again.uint(9).take()), "09");
+        return seen;
+      };
+      const auto out = write(writer{});
+      EXPECT_EQ(write(writer{reserved}), out) << n << " bytes, " << reserved << " reserved";
+      reader r{out};
+      EXPECT_EQ(r.uint("first").value(), 7u);
+      EXPECT_EQ(r.bstr("bytes", n, n)->size(), n);
+      EXPECT_EQ(r.uint("last").value(), 8u);
+      EXPECT_TRUE(r.end("all"));
+    }
+}
+
 TEST(cbor_reader, reads_the_writers_output) {
   writer w;
   w.array(6).uint(300).bstr(hex("ff")).tstr("text").null().boolean(true).empty_map();

@@ -30,7 +30,7 @@ TEST_F(freed_memory, is_searched_by_this_test) {
 }
 
 TEST_F(freed_memory, holds_nothing_of_a_cbor_writer_that_grew) {
-  for (std::size_t before = 0; before < 130; ++before)
+  for (std::size_t before = 0; before < 300; ++before)
     for (std::size_t after : {std::size_t{0}, std::size_t{1}, std::size_t{40}, std::size_t{400}}) {
       EXPECT_EQ(left_by([&] {
                   cbor::writer w;

@@ -117,6 +117,51 @@ TEST(assignment_machine, an_unknown_user_costs_the_same_work_as_a_known_one) {
   EXPECT_EQ(work(std::nullopt), known);
 }
 
+TEST(assignment_machine, checks_a_proof_again_only_if_another_record_of_the_user_is_there) {
+  harness w;
+  counting_suite counted;
+  const proof_check check{counted, w.settings.issuer_key};
+  auto r = w.ask(assignment_reason::first);
+  prove(r, w.alice, w.exporter);
+  received_request asked{counted, std::make_shared<const requester>(requester{w.gw, w.exporter}),
+                         w.random.draw_id<request_id>(), r};
+  const auto work = [&](const std::optional<user_record>& user, bool good) {
+    counted.hmacs = 0;
+    EXPECT_EQ(check(asked, user).has_value(), !good);
+    return counted.hmacs;
+  };
+  const int whole = work(w.alice.record, true);
+  EXPECT_GT(whole, 0);
+  EXPECT_EQ(work(w.alice.record, true), whole) << "a check alone remembers nothing";
+  EXPECT_TRUE(check.check_first(asked, std::nullopt));
+  EXPECT_EQ(work(w.alice.record, true), whole) << "a wrong proof is not remembered";
+  EXPECT_FALSE(check.check_first(asked, w.alice.record));
+  EXPECT_EQ(work(w.alice.record, true), 0);
+  auto changed = w.alice.record;
+  changed.stored_key = person{"alice@example.org", "another horse"}.record.stored_key;
+  EXPECT_EQ(work(changed, false), whole) << "the password was changed since";
+  EXPECT_EQ(work(std::nullopt, false), whole) << "the user was removed since";
+  EXPECT_EQ(work(w.bob.record, false), whole);
+}
+
+TEST(assignment_machine, serves_another_entity_with_nothing_of_the_one_before) {
+  harness w;
+  const auto before = w.first();
+  const headset next{"urn:dev:os:32473-7"};
+  w.device = next;
+  w.imported = next.imported();
+  entity_record fresh;
+  fresh.entity = next.entity;
+  w.machine->load(std::move(fresh));
+  const auto keys = w.first();
+  EXPECT_EQ(keys.generation, 1u);
+  EXPECT_NE(keys.set, before.set);
+  EXPECT_FALSE(keys.eukeys == before.eukeys);
+  EXPECT_EQ(w.record().entity, next.entity);
+  EXPECT_EQ(w.record().answered.size(), 1u);
+  EXPECT_EQ(w.record().used.size(), 1u);
+}
+
 TEST(assignment_machine, a_proof_of_another_connection_or_for_another_request_is_refused) {
   harness w;
   auto r = w.ask(assignment_reason::first);
