@@ -123,7 +123,10 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
   return out.take();
 }
 
-status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted) {
+status add_to(rocksdb::WriteBatch& ops, std::vector<const write_op*> admitted) {
+  std::stable_sort(admitted.begin(), admitted.end(), [](const write_op* a, const write_op* b) {
+    return std::pair(a->table, as_text(a->row)) < std::pair(b->table, as_text(b->row));
+  });
   for (const auto* op : admitted) {
     const auto t = static_cast<std::uint8_t>(op->table);
     const std::array key{bytes_of({&t, 1}), bytes_of(op->row)};
@@ -141,13 +144,12 @@ status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitte
   return {};
 }
 
-std::size_t size_in_log(std::span<const write_batch> batches) {
+std::size_t size_in_log(std::span<const write_op* const> admitted) {
   constexpr std::size_t of_batch = 12;          // a number and a count
   constexpr std::size_t of_op = 1 + 2 * 5 + 1;  // its kind, two lengths, the table
   std::size_t out = of_batch;
-  for (const auto& batch : batches)
-    for (const auto& op : batch)
-      out += of_op + op.row.size() + (op.value ? version_head + op.value->size() : 0);
+  for (const auto* op : admitted)
+    out += of_op + op->row.size() + (op->value ? version_head + op->value->size() : 0);
   return out;
 }
 

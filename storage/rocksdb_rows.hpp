@@ -31,9 +31,9 @@ result<std::vector<stored_row>> slice_of(rocksdb::DB& db, const std::filesystem:
 result<std::uint64_t> version_in(rocksdb::DB& db, const std::filesystem::path& folder, table t,
                                  byte_view row);
 
-/// Adds ops whose versions were checked. store_write_failed.
-status add_to(rocksdb::WriteBatch& ops, std::span<const write_op* const> admitted);
-/// Bytes that a rocksdb::WriteBatch has with all ops of these batches, or a few more.
-std::size_t size_in_log(std::span<const write_batch> batches);
+/// Adds ops whose versions were checked, in the order of their names; ops on one row stay in theirs. store_write_failed.
+status add_to(rocksdb::WriteBatch& ops, std::vector<const write_op*> admitted);
+/// Bytes that a rocksdb::WriteBatch has with these ops, or a few more.
+std::size_t size_in_log(std::span<const write_op* const> admitted);
 
 }  // namespace cpns::storage

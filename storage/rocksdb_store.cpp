@@ -10,6 +10,7 @@
 #include <rocksdb/env.h>
 #include <rocksdb/filter_policy.h>
 #include <rocksdb/listener.h>
+#include <rocksdb/slice_transform.h>
 #include <rocksdb/sst_file_manager.h>
 #include <rocksdb/table.h>
 #include <rocksdb/write_batch.h>
@@ -83,6 +84,10 @@ rocksdb::Options options_for(bool create, const rocksdb_settings& of = {}) {
   // The same for the rows that are not in a table file yet.
   o.memtable_whole_key_filtering = true;
   o.memtable_prefix_bloom_size_ratio = filter_of_buffer;
+  // Rows come in the order of their names (add_to): the place of a row is looked for from that of the one before in its
+  // table on. RocksDB cannot do that for two writes at the same time, which are few.
+  o.memtable_insert_with_hint_prefix_extractor.reset(rocksdb::NewFixedPrefixTransform(1));
+  o.allow_concurrent_memtable_write = false;
   o.max_open_files = 256;
   o.max_background_jobs = 2;
   // A durable row must not wait for a whole table file that a compaction left to the kernel to write, or to release.
@@ -249,16 +254,19 @@ std::vector<status> rocksdb_store::write(std::span<const write_batch> batches) {
                                   recent_.unchanged_since(op.read_at, hash_of(op.table, op.row));
                          },
                          each_once(locked.rows()));
-  rocksdb::WriteBatch ops(size_in_log(batches));
+  std::vector<const write_op*> admitted;
   std::vector<status> out;
   out.reserve(batches.size());
   for (const auto& batch : batches) {
-    const auto admitted = versions.admit(batch);
-    out.push_back(admitted ? add_to(ops, *admitted) : fail(admitted.error()));
+    const auto ops = versions.admit(batch);
+    out.push_back(ops ? status{} : fail(ops.error()));
+    if (ops) admitted.insert(admitted.end(), ops->begin(), ops->end());
   }
   if (std::none_of(out.begin(), out.end(), [](const status& s) { return s.has_value(); })) return out;
+  rocksdb::WriteBatch ops(size_in_log(admitted));
+  auto done = add_to(ops, std::move(admitted));
   const recent_writes::write running(recent_, locked.rows());
-  const auto done = write_durably(*db, ops);
+  if (done) done = write_durably(*db, ops);
   if (!done)
     for (auto& s : out)
       if (s) s = done;
