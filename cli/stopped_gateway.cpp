@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <filesystem>
 #include <iostream>
+#include <mutex>
 #include <utility>
 
 #include "actors/pn_gw/history.hpp"
@@ -27,9 +28,12 @@ result<stopped_gateway> stopped_gateway::open(const config::gateway_config& c) {
     return fail(errc::state_unknown, "a store of this gateway: there is nothing at " + c.store.path.string());
   CPNS_TRY(auto store, opened_store::open(c.store, c.protector, config::role_kind::gateway));
   stopped_gateway out{std::move(store)};
-  CPNS_TRY(const auto stored, out.pnes_->all());
-  for (const auto& e : stored.unreadable) std::cerr << "cpns: warning: left out: " << e.message() << "\n";
-  for (const auto& r : stored.records) out.known_->put_stored(r, {});
+  std::mutex warning;
+  CPNS_CHECK(out.pnes_->summaries([&](const protocol::device_summary& s) { out.known_->put_stored(s, {}); },
+                                  [&](const error& e) {
+                                    const std::lock_guard lock{warning};
+                                    std::cerr << "cpns: warning: left out: " << e.message() << "\n";
+                                  }));
   return out;
 }
 

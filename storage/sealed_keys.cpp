@@ -75,8 +75,8 @@ bytes sealed_store::keys::seal_value(table t, byte_view stored, std::uint64_t ve
   return out;
 }
 
-result<sealed_store::plain_row> sealed_store::keys::open_value(table t, byte_view stored,
-                                                               std::uint64_t version, byte_view value) const {
+result<sealed_store::row_view> sealed_store::keys::open_value(table t, byte_view stored,
+                                                              std::uint64_t version, byte_view value) const {
   const auto refuse = [&](const std::string& what) {
     return fail(errc::store_sealed, "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) +
                                         "... of table " + std::string(name_of(t)) + " " + what);
@@ -85,22 +85,23 @@ result<sealed_store::plain_row> sealed_store::keys::open_value(table t, byte_vie
   if (!equal(value.first(key_id_size), key_id))
     return refuse("is sealed under data key " + to_hex(value.first(key_id_size)) + ", but the store has " +
                   to_hex(key_id));
-  const auto plain = crypto::xaes_open(seal, aad(t, stored, version), value.subspan(key_id_size));
+  auto plain = crypto::xaes_open(seal, aad(t, stored, version), value.subspan(key_id_size));
   if (!plain) return refuse("cannot be decrypted: it was changed, or copied from another place");
   cbor::reader r(plain->expose());
   if (!r.array_of("row", 2)) return refuse("decrypts to a malformed row");
   const auto row = r.bstr("row name", 1, max_sealed_row_size);
   if (!row) return refuse("decrypts to a malformed row");
-  plain_row out{to_bytes(*row), std::nullopt};
+  row_view out{{}, *row, std::nullopt};
   const auto erased = r.null_next("row value");
   if (!erased || (*erased && version == 0)) return refuse("decrypts to a malformed row");
   if (!*erased) {
     const auto content = r.bstr("row value", 0, max_sealed_value_size);
     if (!content) return refuse("decrypts to a malformed row");
-    out.value = secret_bytes(*content);
+    out.value = *content;
   }
   if (!r.end("row")) return refuse("decrypts to a malformed row");
   if (!equal(stored_row(t, *row), stored)) return refuse("holds the content of another row");
+  out.plain = *std::move(plain);  // its bytes stay where they are
   return out;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-// The keys of a sealed store, and the form of its rows. Only for sealed_store.cpp.
+// The keys of a sealed store, and the form of its rows. Only for the files of the sealed store.
 
 #include "base/entropy.hpp"
 #include "base/secret.hpp"
@@ -13,6 +13,13 @@ inline constexpr std::size_t key_id_size = 8;
 struct sealed_store::plain_row {
   bytes row;                          ///< plain name
   std::optional<secret_bytes> value;  ///< nullopt: erased
+};
+
+/// A row without copies: `row` and `value` are views into `plain`.
+struct sealed_store::row_view {
+  secret_bytes plain;
+  byte_view row;                   ///< plain name
+  std::optional<byte_view> value;  ///< nullopt: erased
 };
 
 struct sealed_store::keys {
@@ -31,8 +38,8 @@ struct sealed_store::keys {
   [[nodiscard]] bytes seal_value(table t, byte_view stored, std::uint64_t version, byte_view row,
                                  const std::optional<secret_bytes>& value, entropy& random) const;
   /// Version 0: a row of schema 1. store_sealed.
-  [[nodiscard]] result<plain_row> open_value(table t, byte_view stored, std::uint64_t version,
-                                             byte_view value) const;
+  [[nodiscard]] result<row_view> open_value(table t, byte_view stored, std::uint64_t version,
+                                            byte_view value) const;
 
  private:
   [[nodiscard]] bytes aad(table t, byte_view stored, std::uint64_t version) const;

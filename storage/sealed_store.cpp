@@ -70,14 +70,22 @@ result<std::unique_ptr<sealed_store>> sealed_store::open(store& under, const key
   return out;
 }
 
-result<sealed_store::plain_row> sealed_store::open_row(table t, byte_view stored, std::uint64_t version,
-                                                       byte_view value) const {
+result<sealed_store::row_view> sealed_store::view_row(table t, byte_view stored, std::uint64_t version,
+                                                      byte_view value) const {
   if (version == 0 && refuses_schema_1_)
     return fail(errc::store_sealed,
                 "row " + to_hex(stored.first(std::min<std::size_t>(stored.size(), 8))) + "... of table " +
                     std::string(name_of(t)) +
                     " has no version, but every row of this store has one: it was put back");
   return keys_->open_value(t, stored, version, value);
+}
+
+result<sealed_store::plain_row> sealed_store::open_row(table t, byte_view stored, std::uint64_t version,
+                                                       byte_view value) const {
+  CPNS_TRY(const auto seen, view_row(t, stored, version, value));
+  plain_row out{to_bytes(seen.row), std::nullopt};
+  if (seen.value) out.value = secret_bytes(*seen.value);
+  return out;
 }
 
 std::vector<result<sealed_value>> sealed_store::read(std::span<const row_name> names) const {

@@ -56,6 +56,9 @@ using sealed_visitor = std::function<bool(byte_view row, const secret_bytes& val
 /// Called for each row that cannot be decrypted (store_sealed, as in read()); its name is unknown.
 using damage_visitor = std::function<void(const error&)>;
 
+/// Called for one row by several threads at once. The arguments are valid during the call only.
+using shared_row_visitor = std::function<void(byte_view row, byte_view value)>;
+
 /// The name of the last row of a page, as text: the `after` of the next page. nullopt: no row follows.
 using page_end = std::optional<std::string>;
 
@@ -98,6 +101,12 @@ class sealed_store {
   /// ends the scan.
   status scan(table t, byte_view prefix, const sealed_visitor& visit,
               const damage_visitor& damaged = {}) const;
+
+  /// All rows of a table in no particular order, read and decrypted by `threads` threads, which share the visitors: for a role
+  /// that reads a large table before it begins its work. Not the table `meta`. Rows that are written meanwhile may be among
+  /// them or not. Exceptions of the visitors pass through.
+  status scan_with(std::size_t threads, table t, const shared_row_visitor& visit,
+                   const damage_visitor& damaged) const;
 
   /// A page of a table: reads at most `limit` rows after the one that `after` names (empty: from the first), in the order
   /// of the stored names, which is not that of the plain ones. `visit` returns false to end the page after its row. Rows
@@ -152,10 +161,14 @@ class sealed_store {
  private:
   struct keys;
   struct plain_row;
+  struct row_view;
   struct sealing;
   sealed_store(store& under, entropy& random, std::unique_ptr<const keys> k);
   /// In one call of the store under this one; the batches are valid.
   std::vector<status> write_together(const std::vector<const sealed_batch*>& batches);
+  [[nodiscard]] result<row_view> view_row(table t, byte_view stored, std::uint64_t version,
+                                          byte_view value) const;
+  /// The same as a copy that is free of its seal's buffer.
   [[nodiscard]] result<plain_row> open_row(table t, byte_view stored, std::uint64_t version,
                                            byte_view value) const;
 

@@ -77,7 +77,11 @@ class pn_gw_device {
     apply();
   }
   void reported(const gw_report_outcome& m) {
-    if (is_certain()) machine_.handle_report_outcome(now(), m.which, m.outcome);
+    if (is_certain()) {
+      machine_.handle_report_outcome(now(), m.which, m.outcome);
+      // After another outcome the record is written.
+      if (m.outcome == report_outcome::ok && !machine_.record().to_report) store_->report_answered(entity_);
+    }
     apply();
   }
   void server_ready() {
@@ -158,10 +162,7 @@ class pn_gw_device {
     self_->send(supervisor_, sup_evicted{index_, gone});
     reported_unneeded_ = false;
     if (!gone) return apply();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
-    self_->quit();
+    end();
   }
   /// All earlier messages were handled. If the actor still waits for nothing but its deadline, the supervisor has all of
   /// its state that is not in the record.
@@ -172,10 +173,7 @@ class pn_gw_device {
     self_->send(supervisor_, sup_rested{index_, std::move(rested), same_id_});
     reported_rest_ = false;
     if (!ends) return apply();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
-    self_->quit();
+    end();
   }
   /// Ends when the pending write has completed.
   void shut_down() {
@@ -238,7 +236,7 @@ class pn_gw_device {
     uncertain_ = true;
     looks_again_ = clock_() + store_glance;
     answer("not known to be done: " + why);
-    forgotten("not known to be done: " + why);
+    deliver(forgetting_, "not known to be done: " + why);
   }
 
   /// After the pending write, if there is one.
@@ -256,14 +254,10 @@ class pn_gw_device {
     }
     stored_ = false;
     leave_tally();
-    ending_ = true;
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
     answer("not done: the PNE was forgotten");
-    forgotten("");
-    self_->quit();
+    deliver(forgetting_, "");
+    end();
   }
-  void forgotten(const std::string& text) { deliver(forgetting_, text); }
 
   /// A failed write may still be found when the store is opened again. Until that is known the machine gets no
   /// input; then the record is read again.
@@ -343,6 +337,12 @@ class pn_gw_device {
   void enter_tally() {
     const auto facts = facts_now();
     if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
+  }
+  void end() {
+    ending_ = true;
+    supervisor_ = nullptr;
+    uplink_ = nullptr;
+    self_->quit();
   }
   /// Before the supervisor may make another actor of this device.
   void leave_tally() {

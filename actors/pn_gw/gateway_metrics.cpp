@@ -34,6 +34,13 @@ std::string_view stored_state(protocol::device_standing standing) {
   return not_in_reach;
 }
 
+/// Of a device with a key, as of pne_facts.
+std::int64_t due_of(std::int64_t keyed_since, std::uint32_t rekey_seconds, std::optional<seconds> rekey) {
+  const auto interval = rekey.value_or(seconds{rekey_seconds});
+  if (interval <= seconds::zero()) return 0;
+  return keyed_since + std::chrono::duration_cast<milliseconds>(interval).count();
+}
+
 }  // namespace
 
 server_link_metrics::server_link_metrics(metrics::registry& in)
@@ -98,11 +105,8 @@ void supervisor_metrics::happened(protocol::gw_event::kind_t kind) const {
 
 pne_facts facts_of(const protocol::device_record& r, std::string_view state, bool in_reach,
                    std::optional<seconds> rekey) {
-  pne_facts out{state, static_cast<std::uint32_t>(r.unused_count()), 0, in_reach};
-  const auto interval = rekey.value_or(seconds{r.rekey_seconds});
-  if (r.own() != nullptr && interval > seconds::zero())
-    out.due = r.keyed_since + std::chrono::duration_cast<milliseconds>(interval).count();
-  return out;
+  return {state, static_cast<std::uint32_t>(r.unused_count()),
+          r.own() != nullptr ? due_of(r.keyed_since, r.rekey_seconds, rekey) : 0, in_reach};
 }
 
 void pne_tally::put(const std::string& entity, const pne_facts& facts) {
@@ -111,6 +115,10 @@ void pne_tally::put(const std::string& entity, const pne_facts& facts) {
 }
 void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
   put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));
+}
+void pne_tally::put_stored(const protocol::device_summary& s, std::optional<seconds> rekey) {
+  put(s.entity.text(), {stored_state(s.standing), s.unused_keys,
+                        s.keyed ? due_of(s.keyed_since, s.rekey_seconds, rekey) : 0, false});
 }
 void pne_tally::out_of_memory(const std::string& entity) {
   const std::lock_guard lock{guard_};

@@ -77,6 +77,7 @@ class pne_tally {
   void put(const std::string& entity, const pne_facts& facts);
   /// The facts of a device without an actor.
   void put_stored(const protocol::device_record& r, std::optional<seconds> rekey);
+  void put_stored(const protocol::device_summary& s, std::optional<seconds> rekey);
   /// A device that rested is not in memory any more; its other facts stay.
   void out_of_memory(const std::string& entity);
   /// When its key has to be replaced, Unix ms; 0: never.

@@ -271,9 +271,9 @@ gateway_role::start(const config::gateway_config& c, storage::sealed_store& stor
 
   auto link = server_link_of(c, m.gw, m.keys, m.gate);
   CPNS_TRY(link.user, user_id::parse(c.user));
-  CPNS_TRY(auto unfinished, unfinished_devices(m.keys, [&](const protocol::device_record& r) {
-             link.incarnation = std::max(link.incarnation, r.incarnation);
-             m.tally->put_stored(r, rules->device.rekey_override);
+  CPNS_TRY(auto unfinished, unfinished_devices(m.keys, [&](const protocol::device_summary& s) {
+             link.incarnation = std::max(link.incarnation, s.incarnation);
+             m.tally->put_stored(s, rules->device.rekey_override);
            }));
   link.counted = server_link_metrics{m.counted};
   link.record = std::move(record);
