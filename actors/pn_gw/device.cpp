@@ -165,22 +165,19 @@ class pn_gw_device {
     end();
   }
   /// All earlier messages were handled. If the actor still waits for nothing but its deadline, the supervisor has all of
-  /// its state that is not in the record.
+  /// its state that is not in the record. Until that ends it, it answers questions.
   void rest() {
     if (ending_) return;
     auto rested = may_rest();
     const bool ends = rested.has_value();
     self_->send(supervisor_, sup_rested{index_, std::move(rested), same_id_});
     reported_rest_ = false;
-    if (!ends) return apply();
-    end();
+    ends ? stop_working() : apply();
   }
   /// Ends when the pending write has completed.
   void shut_down() {
-    ending_ = true;
     deliver(releasing_, "not known to be done: the gateway is stopping");
-    supervisor_ = nullptr;
-    uplink_ = nullptr;
+    stop_working();
     if (!saving_) self_->quit();
   }
 
@@ -338,10 +335,13 @@ class pn_gw_device {
     const auto facts = facts_now();
     if (std::exchange(facts_, facts) != facts) tally_->put(entity_.text(), facts);
   }
-  void end() {
+  void stop_working() {
     ending_ = true;
     supervisor_ = nullptr;
     uplink_ = nullptr;
+  }
+  void end() {
+    stop_working();
     self_->quit();
   }
   /// Before the supervisor may make another actor of this device.

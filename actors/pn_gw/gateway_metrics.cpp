@@ -1,5 +1,8 @@
 #include "actors/pn_gw/gateway_metrics.hpp"
 
+#include <algorithm>
+#include <cstddef>
+#include <future>
 #include <map>
 
 #include "actors/pn_gw/views.hpp"
@@ -109,16 +112,27 @@ pne_facts facts_of(const protocol::device_record& r, std::string_view state, boo
           r.own() != nullptr ? due_of(r.keyed_since, r.rekey_seconds, rekey) : 0, in_reach};
 }
 
+pne_facts facts_of(const protocol::device_summary& s, std::optional<seconds> rekey) {
+  return {stored_state(s.standing), s.unused_keys,
+          s.keyed ? due_of(s.keyed_since, s.rekey_seconds, rekey) : 0, false};
+}
+
 void pne_tally::put(const std::string& entity, const pne_facts& facts) {
   const std::lock_guard lock{guard_};
   pnes_[entity] = facts;
 }
+void pne_tally::put_all(std::vector<std::pair<std::string, pne_facts>> pnes) {
+  const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+  const auto middle = pnes.begin() + static_cast<std::ptrdiff_t>(pnes.size() / 2);
+  auto first_half = std::async(std::launch::async, [&] { std::sort(pnes.begin(), middle, by_name); });
+  std::sort(middle, pnes.end(), by_name);
+  first_half.get();
+  std::inplace_merge(pnes.begin(), middle, pnes.end(), by_name);
+  const std::lock_guard lock{guard_};
+  for (auto& [entity, facts] : pnes) pnes_.insert_or_assign(pnes_.end(), std::move(entity), facts);
+}
 void pne_tally::put_stored(const protocol::device_record& r, std::optional<seconds> rekey) {
   put(r.entity.text(), facts_of(r, stored_state(r.standing), false, rekey));
-}
-void pne_tally::put_stored(const protocol::device_summary& s, std::optional<seconds> rekey) {
-  put(s.entity.text(), {stored_state(s.standing), s.unused_keys,
-                        s.keyed ? due_of(s.keyed_since, s.rekey_seconds, rekey) : 0, false});
 }
 void pne_tally::out_of_memory(const std::string& entity) {
   const std::lock_guard lock{guard_};

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "base/cbor.hpp"
+#include "base/log.hpp"
 
 namespace cpns::actors {
 namespace {
@@ -102,22 +103,20 @@ void key_store::commit_with(open_reports::change change, const entity_id& entity
 }
 
 /// Without a row, or if it is damaged, each report is open: the server answers one that it has had before, too.
-result<settled_reports> key_store::stored_reports(const error_visitor& unreadable) const {
+result<settled_reports> key_store::stored_reports() const {
   const auto row = rows_.get(storage::table::credentials, as_bytes(reports_row));
   if (!row && row.error() != errc::store_sealed) return fail(row.error());
-  if (!row) {
-    unreadable(row.error());
-    return settled_reports{};
-  }
-  if (!*row) return settled_reports{};
-  auto read = decode_settled_reports((*row)->expose());
+  if (row && !*row) return settled_reports{};
+  auto read = row ? decode_settled_reports((*row)->expose()) : fail(row.error());
   if (read) return read;
-  unreadable({read.error().code, std::string{reports_row} + ": " + read.error().detail});
+  log::warn("gateway", "reports-unreadable",
+            "it is not known which reports the server has answered, so all are sent again: " +
+                read.error().message());
   return settled_reports{};
 }
 
 status key_store::summaries(const summary_visitor& each, const error_visitor& unreadable) {
-  CPNS_TRY(const auto settled_before, stored_reports(unreadable));
+  CPNS_TRY(const auto settled_before, stored_reports());
   const auto threads = std::clamp<std::size_t>(std::thread::hardware_concurrency(), 1, readers_max);
   CPNS_CHECK(rows_.scan_with(
       threads, storage::table::peers,

@@ -62,7 +62,7 @@ class key_store {
 
  private:
   void note_date(std::int64_t keyed_since, std::int64_t not_after) const;
-  [[nodiscard]] result<settled_reports> stored_reports(const error_visitor& unreadable) const;
+  [[nodiscard]] result<settled_reports> stored_reports() const;
   /// Writes the record of a device, nullopt: erases it.
   void commit(const entity_id& entity, std::optional<secret_bytes> record,
               std::optional<std::int64_t> reports_since, storage::commit_done done);

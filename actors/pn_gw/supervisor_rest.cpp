@@ -43,9 +43,10 @@ void supervisor_state::rested(const sup_rested& m) {
   if (it->second.evicting) self_->send(it->second.actor, gw_evict{});
 }
 
-/// Its actor has ended; its deadline and its links stay. `idle`: no message for it is pending.
+/// Its actor ends after the questions that it was sent; its deadline and its links stay. `idle`: no message for it is pending.
 void supervisor_state::rests_now(devices_t::iterator it, const sup_rested& m, bool idle) {
   auto& d = it->second;
+  self_->send(d.actor, gw_shut_down{});
   self_->demonitor(d.actor.address());
   by_actor_.erase(d.actor.id());
   d.actor = nullptr;

@@ -11,6 +11,13 @@ namespace {
 
 struct starting_harness : gateway_harness {
   using gateway_harness::gateway_harness;
+  /// One after the other, as their dates are.
+  void key(int pnes) {
+    for (int i = 1; i <= pnes; ++i) {
+      keyed_pne(i);
+      advance(milliseconds{1});
+    }
+  }
   void restart() {
     cut_server();
     stop();
@@ -57,7 +64,7 @@ gateway_choices many() {
 TEST(pn_gw_start, reports_that_the_server_has_answered_are_not_sent_again) {
   constexpr int pnes = 400;
   starting_harness p{many()};
-  for (int i = 1; i <= pnes; ++i) p.keyed_pne(i);
+  p.key(pnes);
   p.advance(seconds{10});
   ASSERT_EQ(p.reported().size(), static_cast<std::size_t>(pnes));
   p.restart();
@@ -69,7 +76,7 @@ TEST(pn_gw_start, reports_that_the_server_has_answered_are_not_sent_again) {
 
 TEST(pn_gw_start, a_report_without_an_answer_is_sent_again_after_each_restart) {
   starting_harness p{many()};
-  for (int i = 1; i <= 300; ++i) p.keyed_pne(i);
+  p.key(300);
   p.advance(seconds{10});
   p.swallows = [](const protocol::link_request& r) {
     return std::holds_alternative<protocol::epoch_report>(r.body);
@@ -114,9 +121,9 @@ TEST(pn_gw_start, one_that_waits_for_its_turn_is_served_when_it_connects) {
   starting_harness p{many()};
   auto& h = p.keyed_pne(1);
   p.advance(seconds{10});
+  p.radio.link_down(h);
   p.cut_server();
   p.stop();
-  p.radio.link_down(h);
   p.store_records(1500);
   p.start();
   p.radio.link_up(h);
